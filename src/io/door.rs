@@ -1,0 +1,1 @@
+//! The one TCP port on which sources, listeners, players and browsers all arrive.

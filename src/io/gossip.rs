@@ -1,0 +1,1 @@
+//! Gossip by chitchat, carried over the links.

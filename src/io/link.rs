@@ -1,0 +1,1 @@
+//! The authenticated QUIC connections between nodes.

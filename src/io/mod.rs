@@ -1,0 +1,12 @@
+//! Adapters to the world: sockets, QUIC, gossip, disk, clock and hashes.
+
+pub mod clock;
+pub mod disk;
+pub mod door;
+pub mod gossip;
+pub mod http;
+pub mod link;
+pub mod pacer;
+pub mod password;
+pub mod tls;
+pub mod udp;

@@ -1,0 +1,1 @@
+//! The few threads that write to all listeners.

@@ -1,0 +1,1 @@
+//! Password hashes, and a bound on how many are computed at once.

@@ -1,0 +1,1 @@
+//! The cluster's secret, the authority that grows from it, and the certificates of its nodes.

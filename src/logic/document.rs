@@ -1,0 +1,1 @@
+//! The replicated document: a map of records that merges the same way in every order.

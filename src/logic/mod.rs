@@ -1,0 +1,10 @@
+//! Decisions as pure functions of state, event and time: no socket, task, clock or random source.
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
+pub mod backoff;
+pub mod balance;
+pub mod document;
+pub mod election;
+pub mod forecast;
+pub mod mounts;
+pub mod route;

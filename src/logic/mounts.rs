@@ -1,0 +1,1 @@
+//! Mount specs as records of the replicated document.

@@ -1,0 +1,1 @@
+//! Which node a relay asks for a stream.

@@ -1,0 +1,1 @@
+//! In-band ICY metadata: titles woven into a listener's bytes.

@@ -1,0 +1,1 @@
+//! MPEG audio frames: where they begin and how long they last.

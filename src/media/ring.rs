@@ -1,0 +1,1 @@
+//! The last bytes of a stream in memory: one writer, many readers.

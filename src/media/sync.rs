@@ -1,0 +1,1 @@
+//! Where a stream of any format may be joined.

@@ -1,0 +1,28 @@
+//! What a node says of its load, and of whom it has sent where.
+
+use serde::{Deserialize, Serialize};
+
+/// A node's own report, published each second and on every jump.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LoadReport {
+    /// Listeners connected.
+    pub listeners: u32,
+    /// The most listeners it takes.
+    pub max_listeners: u32,
+    /// What it sends to its listeners, bits per second: the sum of their mounts' bitrates.
+    pub egress_bps: u64,
+    /// The most it may send, bits per second.
+    pub max_bandwidth_bps: u64,
+}
+
+impl LoadReport {
+    /// The share of its capacity in use: the greater of its two dimensions. 1 is full.
+    pub fn utilization(&self) -> f64 {
+        let share = |used: f64, capacity: f64| {
+            if capacity > 0.0 { used / capacity } else { 1.0 }
+        };
+        let listeners = share(f64::from(self.listeners), f64::from(self.max_listeners));
+        let egress = share(self.egress_bps as f64, self.max_bandwidth_bps as f64);
+        listeners.max(egress)
+    }
+}

@@ -1,0 +1,192 @@
+//! A mount: the path of a stream, and what an operator says about it.
+
+use std::fmt;
+
+use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
+
+/// The path of a stream, such as `/live.mp3`. Only `try_from` makes one, so nobody checks again.
+///
+/// One to four segments of letters, digits and `._~-`, each 1 to 64 bytes and none of them `.` or `..`;
+/// not below a path that the node itself answers, and not with the ending of a playlist.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct MountName(String);
+
+/// Why a path is no mount name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadMountName {
+    /// It does not begin with a slash, or is nothing but one.
+    #[error("a mount begins with / and has a name after it, such as /radio.mp3")]
+    NotAPath,
+    /// A segment is empty, `.`, `..`, too long, or holds a byte outside the alphabet.
+    #[error("each part of a mount is 1 to 64 letters, digits or ._~-, at most 4 parts")]
+    Alphabet,
+    /// The node answers this path itself.
+    #[error("{0} is a path that antiphon itself answers")]
+    Reserved(String),
+}
+
+impl MountName {
+    /// First segments that never are a mount, because the node answers below them.
+    pub const RESERVED: [&str; 9] = [
+        "_stream",
+        "admin",
+        "admin.cgi",
+        "api",
+        "metrics",
+        "livez",
+        "readyz",
+        "healthz",
+        "favicon.ico",
+    ];
+    /// Endings that never are a mount's, because they name a view of one.
+    pub const RESERVED_ENDINGS: [&str; 6] = [".m3u", ".pls", ".xspf", ".vclt", ".xsl", ".json"];
+    /// The most segments of a mount.
+    pub const MAX_SEGMENTS: usize = 4;
+    /// The longest segment of a mount.
+    pub const MAX_SEGMENT_BYTES: usize = 64;
+
+    /// The path, with its leading slash.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Reads the path of a request target: drops the query, decodes percent escapes once.
+    pub fn from_request_path(target: &str) -> Result<Self, BadMountName> {
+        let path = target.split(['?', '#']).next().unwrap_or_default();
+        let decoded = percent_decode_str(path)
+            .decode_utf8()
+            .map_err(|_| BadMountName::Alphabet)?;
+        Self::try_from(decoded.as_ref())
+    }
+}
+
+fn is_segment(segment: &str) -> bool {
+    let letters = segment
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte));
+    let fits = (1..=MountName::MAX_SEGMENT_BYTES).contains(&segment.len());
+    letters && fits && segment != "." && segment != ".."
+}
+
+impl TryFrom<&str> for MountName {
+    type Error = BadMountName;
+
+    fn try_from(path: &str) -> Result<Self, BadMountName> {
+        let rest = path.strip_prefix('/').ok_or(BadMountName::NotAPath)?;
+        if rest.is_empty() {
+            return Err(BadMountName::NotAPath);
+        }
+        let segments: Vec<&str> = rest.split('/').collect();
+        if segments.len() > Self::MAX_SEGMENTS || !segments.iter().all(|s| is_segment(s)) {
+            return Err(BadMountName::Alphabet);
+        }
+        let ours = Self::RESERVED.contains(&segments[0])
+            || Self::RESERVED_ENDINGS
+                .iter()
+                .any(|ending| rest.ends_with(ending));
+        if ours {
+            return Err(BadMountName::Reserved(path.to_owned()));
+        }
+        Ok(Self(path.to_owned()))
+    }
+}
+
+impl TryFrom<String> for MountName {
+    type Error = BadMountName;
+
+    fn try_from(path: String) -> Result<Self, BadMountName> {
+        Self::try_from(path.as_str())
+    }
+}
+
+impl std::str::FromStr for MountName {
+    type Err = BadMountName;
+
+    fn from_str(path: &str) -> Result<Self, BadMountName> {
+        Self::try_from(path)
+    }
+}
+
+impl From<MountName> for String {
+    fn from(name: MountName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for MountName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for MountName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What an operator says about a mount; the same on every node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountSpec {
+    /// Its path.
+    pub path: MountName,
+    /// The Argon2id hash (PHC string) of its source password. Never shown.
+    #[serde(skip)]
+    pub password_hash: String,
+    /// The station's name, sent to listeners as `icy-name`; empty: what the source says.
+    pub name: String,
+    /// A sentence about it, sent as `icy-description`; empty: what the source says.
+    pub description: String,
+    /// Its genre, sent as `icy-genre`; empty: what the source says.
+    pub genre: String,
+    /// The station's page, sent as `icy-url`; empty: what the source says.
+    pub url: String,
+    /// The most listeners in the whole mesh; `None`: as many as the nodes take.
+    pub max_listeners: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_is_a_plain_path() {
+        for good in ["/radio.mp3", "/a", "/a/b/c/d", "/~x_1-2", "/.hidden"] {
+            assert!(MountName::try_from(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "/",
+            "radio",
+            "//a",
+            "/a//b",
+            "/a/",
+            "/..",
+            "/a/../b",
+            "/./a",
+            "/a\0",
+            "/a b",
+            "/é",
+            "/a/b/c/d/e",
+            "/admin/x",
+            "/api",
+            "/_stream/n/a",
+            "/a.m3u",
+            "/status.json",
+        ] {
+            assert!(MountName::try_from(bad).is_err(), "{bad}");
+        }
+        assert!(MountName::try_from(format!("/{}", "x".repeat(65))).is_err());
+    }
+
+    #[test]
+    fn a_request_path_is_decoded_once() {
+        let read = MountName::from_request_path;
+        assert_eq!(read("/%6d1?x=1").unwrap().as_str(), "/m1");
+        for bad in ["/a%00", "/%2e%2e", "/a%2F%2Fb", "/%252e", "/%ff"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! A seat is a job that exactly one node should hold; a claim is a holder's assertion.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::node::NodeName;
+
+/// Which seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Seat {
+    /// The root of distribution, and the authority on who may source a mount.
+    Master,
+}
+
+impl fmt::Display for Seat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Master => f.write_str("master"),
+        }
+    }
+}
+
+/// The number of a claim. Rises with every election and never falls on any node.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// The number of the claim after all those up to this one.
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// A node's weight in an election; the greater wins, then the greater name.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Rank(pub u64);
+
+/// A holder's assertion. The derived order is the rule: of two live claims the greater wins.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Claim {
+    /// Compared first: a newer election beats an older one.
+    pub epoch: Epoch,
+    /// The holder's rank.
+    pub rank: Rank,
+    /// The holder.
+    pub node: NodeName,
+}
+
+impl Claim {
+    /// The fence that stands on every order given under this claim.
+    pub fn fence(&self) -> Fence {
+        Fence {
+            epoch: self.epoch,
+            node: self.node.clone(),
+        }
+    }
+}
+
+/// What every receiver of an order checks: it refuses one that is lower than the highest it has seen.
+///
+/// Two nodes may hold a seat at once, on the two sides of a partition and even with the same epoch;
+/// therefore an order is fenced by the pair, never by the epoch alone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Fence {
+    /// The epoch of the claim.
+    pub epoch: Epoch,
+    /// Who gives the order.
+    pub node: NodeName,
+}

@@ -1,0 +1,106 @@
+//! What `GET /status.json` answers: the whole mesh as one node sees it.
+//!
+//! The JSON of these types is a promise to users' scripts: fields are added, never renamed.
+
+use serde::{Deserialize, Serialize};
+
+use super::mount::MountName;
+use super::node::NodeName;
+use super::seat::Epoch;
+use super::stream::StreamId;
+
+/// The whole mesh, as the answering node sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Who answers.
+    pub node: NodeName,
+    /// The cluster's fingerprint: the same on all nodes that hold the same secret.
+    pub cluster: String,
+    /// The answering node's version.
+    pub version: String,
+    /// Seconds since the answering node started.
+    pub uptime_s: u64,
+    /// Who holds the master's seat.
+    pub master: Option<NodeName>,
+    /// The epoch of the master's claim, or the highest ever seen when nobody holds the seat.
+    pub epoch: Epoch,
+    /// Every node that is known, by name.
+    pub nodes: Vec<NodeStatus>,
+    /// Every mount, by path.
+    pub mounts: Vec<MountStatus>,
+}
+
+/// How a node is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeState {
+    /// Both witnesses, gossip and link, hear it.
+    Alive,
+    /// One of the two witnesses does not hear it.
+    Suspect,
+    /// Nobody hears it, or it has said goodbye.
+    Dead,
+    /// It takes nobody new and is about to leave.
+    Draining,
+}
+
+/// One node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// Its name.
+    pub name: NodeName,
+    /// Where listeners and sources reach it.
+    pub url: String,
+    /// How it is doing.
+    pub state: NodeState,
+    /// Whether it holds the master's seat.
+    pub master: bool,
+    /// Its rank in the master's election.
+    pub rank: u64,
+    /// Listeners connected to it.
+    pub listeners: u32,
+    /// The most listeners it takes.
+    pub max_listeners: u32,
+    /// What it sends to listeners, bits per second.
+    pub bandwidth_bps: u64,
+    /// The most it may send, bits per second.
+    pub max_bandwidth_bps: u64,
+    /// The share of its capacity in use, by its own report; 1 is full.
+    pub utilization: f64,
+    /// The same with those who are on their way to it.
+    pub predicted_utilization: f64,
+    /// The version it runs.
+    pub version: String,
+}
+
+/// One mount.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MountStatus {
+    /// Its path.
+    pub path: MountName,
+    /// The media type of its stream; empty while there is none.
+    pub content_type: String,
+    /// The measured bitrate of its stream, bits per second; 0 while there is none.
+    pub bitrate_bps: u64,
+    /// Its source, if one is connected.
+    pub source: Option<SourceStatus>,
+    /// Its listeners on all nodes.
+    pub listeners: u32,
+    /// The nodes whose memory holds its stream.
+    pub holders: Vec<NodeName>,
+    /// What is on air; empty if its source does not say.
+    pub title: String,
+}
+
+/// The source of a mount.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SourceStatus {
+    /// The node that it is connected to.
+    pub node: NodeName,
+    /// This life of the source.
+    pub stream_id: StreamId,
+    /// Bytes taken from it.
+    pub offset: u64,
+    /// Seconds since it connected.
+    pub connected_s: u64,
+}

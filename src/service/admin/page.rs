@@ -1,0 +1,1 @@
+//! The status page: the whole mesh as HTML, without a script.

@@ -1,0 +1,1 @@
+//! Who is in the mesh and who holds the master's seat.

@@ -1,0 +1,1 @@
+//! Sources: who may send, and their bytes into a ring.

@@ -1,0 +1,1 @@
+//! Listeners: which node serves them, and how they begin.

@@ -1,0 +1,1 @@
+//! The whole mesh as this node sees it.

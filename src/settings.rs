@@ -1,0 +1,1 @@
+//! The settings of this node, from file, environment and command line.

@@ -1,0 +1,1 @@
+//! The body of a source's request: as it is, chunked, or of a stated length.

@@ -1,0 +1,1 @@
+//! What goes over a link between two nodes.

@@ -1,0 +1,1 @@
+//! Playlists that name a stream.

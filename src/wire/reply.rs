@@ -1,0 +1,1 @@
+//! The heads of our answers, as bytes.
