@@ -72,6 +72,21 @@ impl StreamHead {
     }
 }
 
+/// Why a stream has no byte after its last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EndReason {
+    /// The source closed its connection, or it broke.
+    SourceLeft,
+    /// The source sent nothing for too long.
+    SourceSilent,
+    /// Its mount was deleted.
+    MountDeleted,
+    /// Another stream of the same mount goes on in its place.
+    Replaced,
+    /// The ingest node stops.
+    NodeStops,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

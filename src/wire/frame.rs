@@ -1,1 +1,346 @@
 //! What goes over a link between two nodes.
+//!
+//! A frame is one version byte, the length of its body as four bytes (little-endian), and the body in
+//! bincode 2's standard configuration. Both lengths and collections are bounded before anything is read
+//! into memory. This is the only file that names bincode.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::model::mount::MountName;
+use crate::model::node::{Generation, NodeName};
+use crate::model::seat::{Claim, Fence, Seat};
+use crate::model::stream::{EndReason, StreamHead, StreamId};
+
+/// The version of these frames. A change of any of them raises it, and [`crate::io::tls::ALPN`] with it.
+pub const VERSION: u8 = 1;
+/// The longest body: sixteen times what a DATA frame carries, so that a page of records fits too.
+pub const MAX_BODY_BYTES: usize = 256 * 1024;
+/// Version byte and length.
+pub const HEADER_BYTES: usize = 5;
+/// How much of a stream one DATA frame carries at most: a second of 128 kbit/s, or half a loop of a fast replay.
+pub const MAX_DATA_BYTES: usize = 16 * 1024;
+
+/// Who a node is; the first frame of a link, in both directions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Its name; the one in its certificate.
+    pub name: NodeName,
+    /// Which life of it.
+    pub generation: Generation,
+    /// Where other nodes reach it.
+    pub mesh_address: SocketAddr,
+    /// Where listeners and sources reach it.
+    pub public_url: String,
+    /// The version of its program.
+    pub version: String,
+}
+
+/// Why a link is not wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// A node of that name is already alive.
+    NameInUse {
+        /// Where it is.
+        holder: SocketAddr,
+    },
+    /// The asked node is the asking one.
+    Yourself,
+    /// The name in the HELLO is not the one in the certificate, or the HELLO came late or malformed.
+    BadHello,
+}
+
+/// Why a source may not begin, or a stream may not be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Denial {
+    /// Another source has the mount.
+    MountInUse,
+    /// The mount does not exist.
+    NoSuchMount,
+    /// The asked node does not hold the stream.
+    NotHere,
+    /// The asked node does not hold the master's seat.
+    NotMaster,
+}
+
+/// One message of a link. Unidirectional streams carry one frame each; a conversation
+/// (PUBLISH, SUBSCRIBE, SUMMARY, DESCRIBE) is a bidirectional stream that begins with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Frame {
+    /// The first frame of a link.
+    Hello(Hello),
+    /// The answer to a HELLO that is not welcome; the link is closed after it.
+    Refused(Refusal),
+    /// The sender leaves on purpose: it is not to be suspected or waited for.
+    Goodbye,
+    /// A chitchat message.
+    Gossip(Bytes),
+    /// A chitchat message, compressed by zstd.
+    GossipZstd(Bytes),
+    /// A claim as soon as it is made, heard of, or given up: faster than gossip.
+    Claim {
+        /// Which seat.
+        seat: Seat,
+        /// The sender's own claim; `None`: it holds the seat no more.
+        claim: Option<Claim>,
+    },
+    /// The ingest node asks the master to accept a source.
+    Publish {
+        /// The mount that it sources.
+        mount: MountName,
+        /// This life of the source.
+        stream_id: StreamId,
+        /// The number of its next byte.
+        offset: u64,
+    },
+    /// The master accepts the source.
+    Granted(Fence),
+    /// What was asked for is not to be had.
+    Denied(Denial),
+    /// The sender wants a mount's stream. Answered by OPENED or DENIED, then DATA and TITLE, then END.
+    Subscribe {
+        /// The mount.
+        mount: MountName,
+        /// This stream and no other, with the first byte wanted; `None`: whatever is on air, from a join point.
+        resume: Option<(StreamId, u64)>,
+    },
+    /// The stream that the sender is about to send.
+    Opened {
+        /// Which one.
+        stream_id: StreamId,
+        /// What its source said.
+        head: StreamHead,
+        /// The number of the first byte that will be sent.
+        offset: u64,
+    },
+    /// Bytes of the stream.
+    Data {
+        /// The number of the first of them.
+        offset: u64,
+        /// The bytes.
+        bytes: Bytes,
+    },
+    /// What is on air from this byte on.
+    Title {
+        /// The first byte under this title.
+        offset: u64,
+        /// The title, as listeners see it.
+        text: String,
+    },
+    /// There is no byte after this number.
+    End {
+        /// The number that the next byte would have had.
+        offset: u64,
+        /// Why.
+        reason: EndReason,
+    },
+    /// Sets the title of a mount, on the node of its source. Answered by DONE or DENIED.
+    Describe {
+        /// The mount.
+        mount: MountName,
+        /// The title.
+        title: String,
+    },
+    /// The conversation is over and all is well.
+    Done,
+}
+
+/// Why a value could not become a frame.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// It is longer than [`MAX_BODY_BYTES`]. Nothing was sent.
+    #[error("a frame of {0} bytes is over the limit of {MAX_BODY_BYTES}")]
+    TooLong(usize),
+    /// The serialiser refused it.
+    #[error("cannot encode a frame")]
+    Bincode(#[from] bincode::error::EncodeError),
+}
+
+/// Why bytes are no frame. The link that they came from is not to be trusted any more.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// The sender speaks another version.
+    #[error("frame version {0}, ours is {VERSION}")]
+    Version(u8),
+    /// The announced length is over [`MAX_BODY_BYTES`].
+    #[error("a frame of {0} bytes is over the limit of {MAX_BODY_BYTES}")]
+    TooLong(usize),
+    /// The body is not what its kind asks for.
+    #[error("malformed frame")]
+    Bincode(#[from] bincode::error::DecodeError),
+    /// Bytes are left over behind the value.
+    #[error("{0} bytes too many in a frame")]
+    Trailing(usize),
+}
+
+fn configuration() -> impl bincode::config::Config {
+    bincode::config::standard().with_limit::<MAX_BODY_BYTES>()
+}
+
+/// A frame as bytes, header and body.
+pub fn encode(frame: &Frame) -> Result<Bytes, EncodeError> {
+    let mut bytes = vec![VERSION, 0, 0, 0, 0];
+    bincode::serde::encode_into_std_write(frame, &mut bytes, configuration())?;
+    let body_bytes = bytes.len() - HEADER_BYTES;
+    if body_bytes > MAX_BODY_BYTES {
+        return Err(EncodeError::TooLong(body_bytes));
+    }
+    bytes[1..HEADER_BYTES].copy_from_slice(&(body_bytes as u32).to_le_bytes());
+    Ok(bytes.into())
+}
+
+/// How many bytes of body follow this header.
+pub fn body_bytes(header: [u8; HEADER_BYTES]) -> Result<usize, DecodeError> {
+    let [version, length @ ..] = header;
+    if version != VERSION {
+        return Err(DecodeError::Version(version));
+    }
+    let length = u32::from_le_bytes(length) as usize;
+    if length > MAX_BODY_BYTES {
+        return Err(DecodeError::TooLong(length));
+    }
+    Ok(length)
+}
+
+/// The frame in a body.
+pub fn decode(body: &[u8]) -> Result<Frame, DecodeError> {
+    let (frame, read) = bincode::serde::decode_from_slice(body, configuration())?;
+    match body.len() - read {
+        0 => Ok(frame),
+        trailing => Err(DecodeError::Trailing(trailing)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn data(offset: u64, bytes: Vec<u8>) -> Frame {
+        Frame::Data {
+            offset,
+            bytes: bytes.into(),
+        }
+    }
+
+    fn read(bytes: &[u8]) -> Result<Frame, DecodeError> {
+        let header = bytes[..HEADER_BYTES].try_into().unwrap();
+        assert_eq!(body_bytes(header).unwrap(), bytes.len() - HEADER_BYTES);
+        decode(&bytes[HEADER_BYTES..])
+    }
+
+    #[test]
+    fn every_kind_survives_the_wire() {
+        let name = NodeName::try_from("a").unwrap();
+        let mount = MountName::try_from("/radio.mp3").unwrap();
+        let head = StreamHead {
+            content_type: "audio/mpeg".into(),
+            icy: vec![("name".into(), "Radio".into())],
+            user_agent: String::new(),
+            started_unix_ms: 1,
+        };
+        let hello = Hello {
+            name: name.clone(),
+            generation: Generation(5),
+            mesh_address: "127.0.0.1:8000".parse().unwrap(),
+            public_url: "http://127.0.0.1:8000".into(),
+            version: "0.1.0".into(),
+        };
+        let stream_id = StreamId(u128::MAX);
+        let claim = Claim {
+            epoch: crate::model::seat::Epoch(3),
+            rank: crate::model::seat::Rank(1),
+            node: name,
+        };
+        let frames = [
+            Frame::Hello(hello),
+            Frame::Refused(Refusal::BadHello),
+            Frame::Goodbye,
+            Frame::Gossip(Bytes::from_static(b"x")),
+            Frame::Claim {
+                seat: Seat::Master,
+                claim: Some(claim.clone()),
+            },
+            Frame::Publish {
+                mount: mount.clone(),
+                stream_id,
+                offset: 0,
+            },
+            Frame::Granted(claim.fence()),
+            Frame::Denied(Denial::MountInUse),
+            Frame::Subscribe {
+                mount: mount.clone(),
+                resume: Some((stream_id, 7)),
+            },
+            Frame::Opened {
+                stream_id,
+                head,
+                offset: 9,
+            },
+            data(u64::MAX, vec![0; MAX_DATA_BYTES]),
+            Frame::Title {
+                offset: 1,
+                text: "é".into(),
+            },
+            Frame::End {
+                offset: 1,
+                reason: EndReason::SourceLeft,
+            },
+            Frame::Describe {
+                mount,
+                title: "t".into(),
+            },
+            Frame::Done,
+        ];
+        for frame in frames {
+            assert_eq!(read(&encode(&frame).unwrap()).unwrap(), frame);
+        }
+    }
+
+    #[test]
+    fn a_name_is_checked_when_it_arrives() {
+        let good = Frame::Describe {
+            mount: MountName::try_from("/aa").unwrap(),
+            title: String::new(),
+        };
+        let mut bytes = encode(&good).unwrap().to_vec();
+        let at = bytes
+            .windows(3)
+            .position(|window| window == b"/aa")
+            .unwrap();
+        bytes[at..at + 3].copy_from_slice(b"/..");
+        assert!(matches!(read(&bytes), Err(DecodeError::Bincode(_))));
+    }
+
+    #[test]
+    fn lengths_are_refused_before_memory_is_taken() {
+        let too_long = [&[VERSION][..], &u32::MAX.to_le_bytes()].concat();
+        let refused = body_bytes(too_long.try_into().unwrap());
+        assert!(matches!(refused, Err(DecodeError::TooLong(_))));
+        assert!(matches!(
+            body_bytes([9, 0, 0, 0, 0]),
+            Err(DecodeError::Version(9))
+        ));
+        assert!(encode(&data(0, vec![0; MAX_BODY_BYTES])).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_refused_or_read_and_never_panic(body: Vec<u8>) {
+            if let Ok(frame) = decode(&body) {
+                prop_assert!(encode(&frame).is_ok());
+            }
+        }
+
+        #[test]
+        fn a_flipped_bit_never_panics(flip in 0usize..400, bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let mut encoded = encode(&data(3, bytes)).unwrap().to_vec();
+            let bit = flip % (8 * (encoded.len() - HEADER_BYTES));
+            encoded[HEADER_BYTES + bit / 8] ^= 1 << (bit % 8);
+            let _ = decode(&encoded[HEADER_BYTES..]);
+        }
+    }
+}
