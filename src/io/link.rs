@@ -1,1 +1,0 @@
-//! The authenticated QUIC connections between nodes.

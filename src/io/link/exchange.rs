@@ -1,0 +1,89 @@
+//! A conversation over a link: frames in both directions on one QUIC stream.
+
+use quinn::{RecvStream, SendStream, VarInt};
+
+use crate::wire::frame::{self, Frame, HEADER_BYTES};
+
+/// Tells the peer that a conversation was cut short by this side.
+const RESET: VarInt = VarInt::from_u32(0);
+
+/// Why a conversation ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// There is no link to that node.
+    #[error("no link to that node")]
+    NoLink,
+    /// The link broke.
+    #[error("the link broke")]
+    Lost(#[from] quinn::ConnectionError),
+    /// The peer takes no more of our bytes.
+    #[error("the peer stopped listening")]
+    Write(#[from] quinn::WriteError),
+    /// The peer's bytes ended in the middle of a frame, or the link broke.
+    #[error("the peer stopped speaking")]
+    Read(#[from] quinn::ReadExactError),
+    /// The peer sent what is no frame.
+    #[error("the peer sent no frame of ours")]
+    Decode(#[from] frame::DecodeError),
+    /// We could not encode a frame.
+    #[error(transparent)]
+    Encode(#[from] frame::EncodeError),
+    /// The peer answered with a frame that does not belong here.
+    #[error("the peer sent a frame that does not belong here")]
+    Unexpected,
+}
+
+/// One conversation. Dropping it before its end resets the stream.
+#[derive(Debug)]
+pub struct Exchange {
+    send: SendStream,
+    receive: RecvStream,
+}
+
+impl Exchange {
+    pub(super) fn new(send: SendStream, receive: RecvStream) -> Self {
+        Self { send, receive }
+    }
+
+    /// Sends a frame; waits while the peer is slow to take it.
+    pub async fn send(&mut self, frame: &Frame) -> Result<(), ExchangeError> {
+        let bytes = frame::encode(frame)?;
+        Ok(self.send.write_chunk(bytes).await?)
+    }
+
+    /// The next frame; `None` once the peer has said all. Not to be cancelled in the middle and called again.
+    pub async fn receive(&mut self) -> Result<Option<Frame>, ExchangeError> {
+        receive(&mut self.receive).await
+    }
+
+    /// Says that this side has no more to say. What was sent before still arrives.
+    pub fn finish(&mut self) {
+        // It fails only when the stream is already finished or reset, which is what is wanted.
+        let _ = self.send.finish();
+    }
+
+    /// Ends once the peer has hung up: it has reset its receiving side, or the link is gone.
+    pub async fn hung_up(&self) {
+        let _ = self.send.stopped().await;
+    }
+
+    /// Cuts the conversation short, both ways.
+    pub fn abort(&mut self) {
+        // Both fail only when there is nothing left to cut.
+        let _ = self.send.reset(RESET);
+        let _ = self.receive.stop(RESET);
+    }
+}
+
+/// Reads one frame from the start of what is left; `None` at a clean end.
+pub(super) async fn receive(stream: &mut RecvStream) -> Result<Option<Frame>, ExchangeError> {
+    let mut header = [0; HEADER_BYTES];
+    match stream.read_exact(&mut header).await {
+        Ok(()) => {}
+        Err(quinn::ReadExactError::FinishedEarly(0)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    let mut body = vec![0; frame::body_bytes(header)?];
+    stream.read_exact(&mut body).await?;
+    Ok(Some(frame::decode(&body)?))
+}

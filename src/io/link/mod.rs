@@ -1,0 +1,366 @@
+//! The authenticated QUIC connections between nodes.
+//!
+//! Any live connection to a node will do, whoever dialled it: two nodes that dial each other at once simply
+//! have two, and the oldest is used. Nothing here ever waits for a peer on behalf of another: each
+//! connection has its own bounded queue, and what does not fit is dropped and counted.
+
+mod exchange;
+mod greeting;
+mod registry;
+mod tasks;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use quinn::congestion::BbrConfig;
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::{ClientConfig, Endpoint, EndpointConfig, ServerConfig, TransportConfig, VarInt};
+use quinn_proto::HashedConnectionIdGenerator;
+use ring::hmac;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+pub use self::exchange::{Exchange, ExchangeError};
+use self::registry::{Registry, Sent};
+use super::tls::{Identity, IdentityError, Secret};
+use super::udp::{CountingSocket, StrayCount};
+use crate::model::node::NodeName;
+use crate::wire::frame::{self, Frame, Hello};
+
+/// How often an idle link shows that it lives: four times within [`IDLE`].
+const KEEP_ALIVE: Duration = Duration::from_millis(250);
+/// A link that is silent for so long is dead: the second witness beside gossip.
+pub const IDLE: Duration = Duration::from_millis(1_000);
+/// How long a handshake and the HELLO may take: several round trips of a very bad line.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
+/// Unidirectional streams that a peer may have open at once: more than it sends in a gossip round.
+const MAX_UNI_STREAMS: u32 = 64;
+/// Conversations that a peer may have open at once: one per mount that it relays, and some.
+const MAX_BI_STREAMS: u32 = 512;
+/// Connection attempts that may be waiting at once.
+const MAX_INCOMING: usize = 128;
+/// Messages and conversations that may wait for their service; more are dropped, and gossip repeats itself.
+const INBOX: usize = 512;
+/// Why a peer closed a link: its name is taken.
+const CLOSE_NAME_IN_USE: VarInt = VarInt::from_u32(1);
+/// Why a peer closed a link: what it sent was no frame of ours.
+const CLOSE_BAD_FRAME: VarInt = VarInt::from_u32(2);
+/// Why a peer closed a link: it leaves, or the link is not needed.
+const CLOSE_DONE: VarInt = VarInt::from_u32(0);
+
+/// What is needed to open links.
+#[derive(Debug)]
+pub struct LinkConfig {
+    /// Who this node is. A port of 0 in its mesh address is replaced by the bound one.
+    pub hello: Hello,
+    /// The UDP address to bind.
+    pub listen: SocketAddr,
+    /// The cluster's secret.
+    pub secret: Secret,
+    /// Counts the tasks.
+    pub tasks: TaskTracker,
+    /// Ends them.
+    pub cancel: CancellationToken,
+}
+
+/// Why links could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The address is taken or not ours.
+    #[error("cannot listen on UDP {0}")]
+    Bind(SocketAddr, #[source] std::io::Error),
+    /// No certificate could be made.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// TLS lacks what QUIC needs.
+    #[error("TLS is not fit for QUIC")]
+    Crypto(#[from] quinn::crypto::rustls::NoInitialCipherSuite),
+}
+
+/// Another live node has our name.
+#[derive(Clone, Debug)]
+pub struct NameConflict {
+    /// Where it is.
+    pub holder: SocketAddr,
+}
+
+/// What arrives from peers, each for the service that takes it.
+#[derive(Debug)]
+pub struct Inbox {
+    /// Chitchat messages, with the address to answer to.
+    pub gossip: mpsc::Receiver<(SocketAddr, Frame)>,
+    /// Other single frames.
+    pub messages: mpsc::Receiver<(NodeName, Frame)>,
+    /// Conversations that a peer has begun, with its first frame.
+    pub exchanges: mpsc::Receiver<(NodeName, Frame, Exchange)>,
+    /// Somebody else has our name.
+    pub conflicts: mpsc::Receiver<NameConflict>,
+}
+
+/// Where what arrives is put.
+#[derive(Debug)]
+struct Outlets {
+    gossip: mpsc::Sender<(SocketAddr, Frame)>,
+    messages: mpsc::Sender<(NodeName, Frame)>,
+    exchanges: mpsc::Sender<(NodeName, Frame, Exchange)>,
+    conflicts: mpsc::Sender<NameConflict>,
+}
+
+/// What the links have seen go wrong since the start.
+#[derive(Debug, Default)]
+struct Counters {
+    refused_handshakes: AtomicU64,
+    bad_frames: AtomicU64,
+    dropped: AtomicU64,
+}
+
+/// Totals since the start, for the log and the metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkTotals {
+    /// Datagrams that were no QUIC for us.
+    pub stray_datagrams: u64,
+    /// Handshakes that did not complete: mostly peers with another secret.
+    pub refused_handshakes: u64,
+    /// Links closed because of what they sent.
+    pub bad_frames: u64,
+    /// Messages dropped because a queue was full.
+    pub dropped: u64,
+}
+
+#[derive(Debug)]
+struct Shared {
+    hello: Hello,
+    endpoint: Endpoint,
+    client: ClientConfig,
+    registry: Mutex<Registry>,
+    peers: watch::Sender<BTreeMap<NodeName, Hello>>,
+    outlets: Outlets,
+    counters: Counters,
+    strays: StrayCount,
+    tasks: TaskTracker,
+    cancel: CancellationToken,
+}
+
+impl Shared {
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        // Every change of the registry is one call that leaves it whole.
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn publish_peers(&self) {
+        let peers = self.registry().peers();
+        self.peers.send_if_modified(|known| {
+            let changed = *known != peers;
+            if changed {
+                *known = peers;
+            }
+            changed
+        });
+    }
+
+    fn count_dropped(&self, what: &'static str, to: &NodeName) {
+        let before = self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+        if before.is_power_of_two() || before == 0 {
+            warn!(%to, what, dropped = before + 1, "queue full, message dropped");
+        }
+    }
+}
+
+/// A cheap, cloneable way to all links.
+#[derive(Clone, Debug)]
+pub struct Links(Arc<Shared>);
+
+impl Links {
+    /// Binds the mesh's UDP socket and starts to take links.
+    pub fn start(mut config: LinkConfig) -> Result<(Self, Inbox), LinkError> {
+        let bind_error = |error| LinkError::Bind(config.listen, error);
+        let socket = UdpSocket::bind(config.listen).map_err(bind_error)?;
+        let bound = socket.local_addr().map_err(bind_error)?;
+        if config.hello.mesh_address.port() == 0 {
+            config.hello.mesh_address.set_port(bound.port());
+        }
+        let identity = Identity::issue(&config.secret, &config.hello.name)?;
+        let (endpoint, strays) = endpoint(&config, &identity, socket)?;
+        let mut client = ClientConfig::new(Arc::new(QuicClientConfig::try_from(identity.client)?));
+        client.transport_config(transport());
+
+        let (gossip, gossip_in) = mpsc::channel(INBOX);
+        let (messages, messages_in) = mpsc::channel(INBOX);
+        let (exchanges, exchanges_in) = mpsc::channel(INBOX);
+        let (conflicts, conflicts_in) = mpsc::channel(1);
+        let shared = Arc::new(Shared {
+            hello: config.hello,
+            endpoint,
+            client,
+            registry: Mutex::default(),
+            peers: watch::Sender::default(),
+            outlets: Outlets {
+                gossip,
+                messages,
+                exchanges,
+                conflicts,
+            },
+            counters: Counters::default(),
+            strays,
+            tasks: config.tasks,
+            cancel: config.cancel,
+        });
+        tasks::spawn_acceptor(shared.clone());
+        tasks::spawn_reporter(shared.clone());
+        let inbox = Inbox {
+            gossip: gossip_in,
+            messages: messages_in,
+            exchanges: exchanges_in,
+            conflicts: conflicts_in,
+        };
+        Ok((Self(shared), inbox))
+    }
+
+    /// Who this node says it is, with the port that was really bound.
+    pub fn hello(&self) -> &Hello {
+        &self.0.hello
+    }
+
+    /// The nodes with a live link, as they present themselves.
+    pub fn peers(&self) -> watch::Receiver<BTreeMap<NodeName, Hello>> {
+        self.0.peers.subscribe()
+    }
+
+    /// Begins to dial an address in the background, unless a link or an attempt is there or it is too soon.
+    pub fn dial(&self, address: SocketAddr) {
+        tasks::spawn_dial(&self.0, address);
+    }
+
+    /// Sends a frame to a node. Without a link, or with a full queue, it is dropped.
+    pub fn send(&self, to: &NodeName, frame: &Frame) {
+        let Some(bytes) = encoded(frame) else { return };
+        let sent = self.0.registry().send(to, bytes);
+        if sent == Sent::Full {
+            self.0.count_dropped("message", to);
+        }
+    }
+
+    /// Sends a frame to every node with a live link.
+    pub fn send_to_all(&self, frame: &Frame) {
+        let Some(bytes) = encoded(frame) else { return };
+        let refused = self.0.registry().send_to_all(&bytes);
+        for to in refused {
+            self.0.count_dropped("message to all", &to);
+        }
+    }
+
+    /// Sends a frame to whoever is at an address; if there is no link yet, it is dropped and one is dialled.
+    pub fn send_to_address(&self, to: SocketAddr, frame: &Frame) {
+        let Some(bytes) = encoded(frame) else { return };
+        let sent = self.0.registry().send_to_address(to, bytes);
+        match sent {
+            Sent::Queued => {}
+            Sent::NoLink => self.dial(to),
+            Sent::Full => {
+                self.0.counters.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Begins a conversation with a node by its first frame.
+    pub async fn open(&self, to: &NodeName, first: &Frame) -> Result<Exchange, ExchangeError> {
+        let connection = self.0.registry().connection(to);
+        let connection = connection.ok_or(ExchangeError::NoLink)?;
+        let (send, receive) = connection.open_bi().await?;
+        let mut exchange = Exchange::new(send, receive);
+        exchange.send(first).await?;
+        Ok(exchange)
+    }
+
+    /// What has gone wrong since the start.
+    pub fn totals(&self) -> LinkTotals {
+        self.0.totals()
+    }
+
+    /// Closes every link, and waits a moment for the peers to hear it.
+    pub async fn close(&self) {
+        self.0.endpoint.close(CLOSE_DONE, b"leaving");
+        let heard = self.0.endpoint.wait_idle();
+        if tokio::time::timeout(IDLE, heard).await.is_err() {
+            warn!("some peers did not confirm the end of their link");
+        }
+    }
+}
+
+impl Shared {
+    fn totals(&self) -> LinkTotals {
+        LinkTotals {
+            stray_datagrams: self.strays.total(),
+            refused_handshakes: self.counters.refused_handshakes.load(Ordering::Relaxed),
+            bad_frames: self.counters.bad_frames.load(Ordering::Relaxed),
+            dropped: self.counters.dropped.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// A frame as bytes; one that is too long is our own mistake, so it is logged and not sent.
+fn encoded(frame: &Frame) -> Option<Bytes> {
+    frame::encode(frame)
+        .inspect_err(|error| warn!(%error, "frame not sent"))
+        .ok()
+}
+
+fn transport() -> Arc<TransportConfig> {
+    let mut transport = TransportConfig::default();
+    let idle = IDLE
+        .try_into()
+        .expect("a second fits into QUIC's idle timeout");
+    transport
+        .max_idle_timeout(Some(idle))
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .max_concurrent_uni_streams(MAX_UNI_STREAMS.into())
+        .max_concurrent_bidi_streams(MAX_BI_STREAMS.into())
+        // A stream is real-time sound: loss on the line is no reason to send it more slowly.
+        .congestion_controller_factory(Arc::new(BbrConfig::default()))
+        .datagram_receive_buffer_size(None);
+    Arc::new(transport)
+}
+
+fn endpoint(
+    config: &LinkConfig,
+    identity: &Identity,
+    socket: UdpSocket,
+) -> Result<(Endpoint, StrayCount), LinkError> {
+    let bind_error = |error| LinkError::Bind(config.listen, error);
+    let name = &config.hello.name;
+    // The same after a restart, so that peers of the old process learn at once that it is gone.
+    let reset_key = config
+        .secret
+        .derive(&format!("antiphon stateless reset {name}"));
+    let mut endpoint_config =
+        EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &reset_key)));
+    let id_key = config.secret.derive("antiphon connection id");
+    let id_key = u64::from_le_bytes(*id_key.first_chunk().expect("32 bytes hold 8"));
+    endpoint_config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(id_key)));
+
+    let mut server = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(
+        identity.server.clone(),
+    )?));
+    server
+        .transport_config(transport())
+        .max_incoming(MAX_INCOMING);
+    let runtime: Arc<dyn quinn::Runtime> = Arc::new(quinn::TokioRuntime);
+    let inner = runtime.wrap_udp_socket(socket).map_err(bind_error)?;
+    let socket = CountingSocket::new(inner, id_key);
+    let strays = socket.strays();
+    let endpoint = Endpoint::new_with_abstract_socket(
+        endpoint_config,
+        Some(server),
+        Arc::new(socket),
+        runtime,
+    );
+    Ok((endpoint.map_err(bind_error)?, strays))
+}

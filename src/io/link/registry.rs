@@ -1,0 +1,206 @@
+//! Which links are there, and which addresses are being dialled.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::logic::backoff::Backoff;
+use crate::model::node::NodeName;
+use crate::wire::frame::Hello;
+
+/// Addresses that are remembered as dialled: far more than the nodes of any mesh.
+const MAX_DIALS: usize = 4_096;
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// It waits for the wire.
+    Queued,
+    /// The peer takes too long: dropped.
+    Full,
+    /// Nobody to send it to: dropped.
+    NoLink,
+}
+
+/// One connection that has been greeted.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) hello: Hello,
+    pub(super) connection: quinn::Connection,
+    /// The address that was dialled, if this side dialled.
+    pub(super) dialled: Option<SocketAddr>,
+    pub(super) queue: mpsc::Sender<Bytes>,
+}
+
+/// How the dialling of one address goes.
+#[derive(Debug, Default)]
+struct Dial {
+    under_way: bool,
+    backoff: Backoff,
+    not_before: Option<Instant>,
+}
+
+/// All links and dials.
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    links: BTreeMap<u64, Link>,
+    next_id: u64,
+    dials: BTreeMap<SocketAddr, Dial>,
+    ourselves: BTreeSet<SocketAddr>,
+}
+
+impl Registry {
+    /// Adds a link; links to an earlier life of the same node are returned, to be closed.
+    pub(super) fn add(&mut self, link: Link) -> (u64, Vec<quinn::Connection>) {
+        let earlier = |other: &Link| {
+            other.hello.name == link.hello.name && other.hello.generation < link.hello.generation
+        };
+        let outdated: Vec<u64> = self
+            .links
+            .iter()
+            .filter(|(_, other)| earlier(other))
+            .map(|(id, _)| *id)
+            .collect();
+        let outdated = outdated.iter().filter_map(|id| self.links.remove(id));
+        let outdated = outdated.map(|link| link.connection).collect();
+        let id = self.next_id;
+        self.next_id += 1;
+        self.links.insert(id, link);
+        (id, outdated)
+    }
+
+    pub(super) fn remove(&mut self, id: u64) {
+        self.links.remove(&id);
+    }
+
+    /// Links to another life of this node than the one that presents itself.
+    pub(super) fn other_lives(&self, hello: &Hello) -> Vec<(Hello, quinn::Connection)> {
+        let others = self.links.values().filter(|link| {
+            link.hello.name == hello.name && link.hello.generation != hello.generation
+        });
+        others
+            .map(|link| (link.hello.clone(), link.connection.clone()))
+            .collect()
+    }
+
+    /// Every node with a live link, as its latest life presents itself.
+    pub(super) fn peers(&self) -> BTreeMap<NodeName, Hello> {
+        let mut peers: BTreeMap<NodeName, Hello> = BTreeMap::new();
+        for link in self.links.values() {
+            let known = peers
+                .entry(link.hello.name.clone())
+                .or_insert_with(|| link.hello.clone());
+            if known.generation < link.hello.generation {
+                *known = link.hello.clone();
+            }
+        }
+        peers
+    }
+
+    fn to_node<'a>(&'a self, name: &NodeName) -> impl Iterator<Item = &'a Link> {
+        let name = name.clone();
+        self.links
+            .values()
+            .filter(move |link| link.hello.name == name)
+    }
+
+    pub(super) fn connection(&self, name: &NodeName) -> Option<quinn::Connection> {
+        self.to_node(name)
+            .next()
+            .map(|link| link.connection.clone())
+    }
+
+    pub(super) fn send(&self, to: &NodeName, bytes: Bytes) -> Sent {
+        self.to_node(to)
+            .next()
+            .map_or(Sent::NoLink, |link| queue(link, bytes))
+    }
+
+    /// Sends to every node once; the nodes whose queue was full.
+    pub(super) fn send_to_all(&self, bytes: &Bytes) -> Vec<NodeName> {
+        let mut served = BTreeSet::new();
+        let mut full = Vec::new();
+        for link in self.links.values() {
+            let first = served.insert(&link.hello.name);
+            if first && queue(link, bytes.clone()) == Sent::Full {
+                full.push(link.hello.name.clone());
+            }
+        }
+        full
+    }
+
+    pub(super) fn send_to_address(&self, to: SocketAddr, bytes: Bytes) -> Sent {
+        let link = self.links.values().find(|link| link.is_at(to));
+        link.map_or(Sent::NoLink, |link| queue(link, bytes))
+    }
+
+    /// Whether an address is to be dialled now; if so, it counts as being dialled.
+    pub(super) fn begin_dial(&mut self, address: SocketAddr, now: Instant) -> bool {
+        let linked = self.links.values().any(|link| link.is_at(address));
+        if linked || self.ourselves.contains(&address) {
+            return false;
+        }
+        if self.dials.len() >= MAX_DIALS {
+            self.dials.retain(|_, dial| dial.under_way);
+        }
+        let dial = self.dials.entry(address).or_default();
+        let too_soon = dial.not_before.is_some_and(|moment| now < moment);
+        if dial.under_way || too_soon {
+            return false;
+        }
+        dial.under_way = true;
+        true
+    }
+
+    /// Takes note of how a dial ended. `luck` is random, 0 to 1, and spreads the next tries.
+    pub(super) fn end_dial(
+        &mut self,
+        address: SocketAddr,
+        ended: DialEnd,
+        luck: f64,
+        now: Instant,
+    ) {
+        match ended {
+            DialEnd::Linked => {
+                self.dials.remove(&address);
+            }
+            DialEnd::Ourselves => {
+                self.dials.remove(&address);
+                self.ourselves.insert(address);
+            }
+            DialEnd::Failed => {
+                let dial = self.dials.entry(address).or_default();
+                dial.under_way = false;
+                dial.not_before = Some(now + dial.backoff.next_wait(luck));
+            }
+        }
+    }
+}
+
+/// How a dial ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DialEnd {
+    /// There is a link now.
+    Linked,
+    /// The address is our own.
+    Ourselves,
+    /// Nobody, or nobody who wants us.
+    Failed,
+}
+
+impl Link {
+    fn is_at(&self, address: SocketAddr) -> bool {
+        self.hello.mesh_address == address || self.dialled == Some(address)
+    }
+}
+
+fn queue(link: &Link, bytes: Bytes) -> Sent {
+    match link.queue.try_send(bytes) {
+        Ok(()) => Sent::Queued,
+        Err(mpsc::error::TrySendError::Full(_)) => Sent::Full,
+        Err(mpsc::error::TrySendError::Closed(_)) => Sent::NoLink,
+    }
+}

@@ -1,0 +1,384 @@
+//! The tasks of the links: one that accepts, one per dial, and two per link.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use quinn::{Connection, ConnectionError, Incoming, RecvStream, SendStream};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, interval_at, timeout};
+use tracing::{Instrument, debug, info, info_span, warn};
+
+use super::exchange::{self, Exchange};
+use super::greeting::{self, Greeting};
+use super::registry::{DialEnd, Link};
+use super::{
+    CLOSE_BAD_FRAME, CLOSE_DONE, CLOSE_NAME_IN_USE, ExchangeError, GREETING_TIMEOUT, LinkTotals,
+    NameConflict, Shared,
+};
+use crate::io::clock;
+use crate::io::tls::MESH_SERVER_NAME;
+use crate::wire::frame::{DecodeError, Frame, Hello, Refusal};
+
+/// Messages that may wait for one peer: several gossip rounds. A peer that is so far behind misses nothing
+/// that gossip does not repeat.
+const QUEUE: usize = 256;
+/// How long a peer may take to receive one message before its link is given up.
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the first frame of a stream may take.
+const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often strays and refusals are logged.
+const REPORT_INTERVAL: Duration = Duration::from_secs(60);
+/// Half-open handshakes from unproven addresses above which every newcomer must prove his address first.
+const RETRY_ABOVE: usize = 64;
+
+impl Shared {
+    /// Says that another live node has our name; the node decides what to do about it.
+    pub(super) fn report_conflict(&self, holder: SocketAddr) {
+        // One conflict is as good as several.
+        let _ = self.outlets.conflicts.try_send(NameConflict { holder });
+    }
+}
+
+/// Takes connections until the node stops.
+pub(super) fn spawn_acceptor(shared: Arc<Shared>) {
+    let tasks = shared.tasks.clone();
+    tasks.spawn(async move {
+        loop {
+            let incoming = tokio::select! {
+                () = shared.cancel.cancelled() => return,
+                incoming = shared.endpoint.accept() => incoming,
+            };
+            let Some(incoming) = incoming else { return };
+            let crowded = shared.endpoint.open_connections() > RETRY_ABOVE;
+            if crowded && !incoming.remote_address_validated() && incoming.may_retry() {
+                // It fails only when the address is already proven, which was just ruled out.
+                let _ = incoming.retry();
+                continue;
+            }
+            let span = info_span!("link", from = %incoming.remote_address());
+            shared
+                .tasks
+                .spawn(accept(shared.clone(), incoming).instrument(span));
+        }
+    });
+}
+
+async fn accept(shared: Arc<Shared>, incoming: Incoming) {
+    let connection = match timeout(GREETING_TIMEOUT, incoming).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => {
+            shared
+                .counters
+                .refused_handshakes
+                .fetch_add(1, Ordering::Relaxed);
+            debug!(%error, "handshake refused");
+            return;
+        }
+        Err(_) => return,
+    };
+    match greeting::answer(&shared, &connection).await {
+        Ok(Greeting::Welcome(hello)) => begin(&shared, connection, hello, None),
+        Ok(Greeting::Refused(refusal)) => {
+            debug!(?refusal, "link refused");
+            connection.close(close_code(&refusal), b"");
+        }
+        Err(error) => {
+            shared
+                .counters
+                .refused_handshakes
+                .fetch_add(1, Ordering::Relaxed);
+            debug!(%error, "no greeting");
+            connection.close(CLOSE_BAD_FRAME, b"");
+        }
+    }
+}
+
+fn close_code(refusal: &Refusal) -> quinn::VarInt {
+    match refusal {
+        Refusal::NameInUse { .. } => CLOSE_NAME_IN_USE,
+        Refusal::Yourself => CLOSE_DONE,
+        Refusal::BadHello => CLOSE_BAD_FRAME,
+    }
+}
+
+/// Dials an address unless there is no need to.
+pub(super) fn spawn_dial(shared: &Arc<Shared>, address: SocketAddr) {
+    let now = Instant::now().into_std();
+    if shared.cancel.is_cancelled() || !shared.registry().begin_dial(address, now) {
+        return;
+    }
+    let shared = shared.clone();
+    let tasks = shared.tasks.clone();
+    tasks.spawn(
+        async move {
+            let ended = dial(&shared, address).await;
+            let now = Instant::now().into_std();
+            shared
+                .registry()
+                .end_dial(address, ended, clock::luck(), now);
+        }
+        .instrument(info_span!("link", to = %address)),
+    );
+}
+
+async fn dial(shared: &Arc<Shared>, address: SocketAddr) -> DialEnd {
+    let client = shared.client.clone();
+    let connecting = match shared
+        .endpoint
+        .connect_with(client, address, MESH_SERVER_NAME)
+    {
+        Ok(connecting) => connecting,
+        Err(error) => {
+            warn!(%error, "cannot dial");
+            return DialEnd::Failed;
+        }
+    };
+    let connection = match timeout(GREETING_TIMEOUT, connecting).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return dial_failed(&error),
+        Err(_) => return DialEnd::Failed,
+    };
+    match greeting::ask(shared, &connection).await {
+        Ok(Greeting::Welcome(hello)) => {
+            begin(shared, connection, hello, Some(address));
+            DialEnd::Linked
+        }
+        Ok(Greeting::Refused(refusal)) => {
+            connection.close(close_code(&refusal), b"");
+            refused(shared, refusal)
+        }
+        Err(ExchangeError::Lost(error)) => dial_failed(&error),
+        Err(error) => {
+            // With TLS 1.3 the peer's verdict on our certificate comes after our side of the handshake.
+            let closed = connection.close_reason();
+            closed.map_or_else(
+                || {
+                    debug!(%error, "no greeting");
+                    DialEnd::Failed
+                },
+                |reason| dial_failed(&reason),
+            )
+        }
+    }
+}
+
+fn refused(shared: &Shared, refusal: Refusal) -> DialEnd {
+    match refusal {
+        Refusal::Yourself => return DialEnd::Ourselves,
+        Refusal::NameInUse { holder } => shared.report_conflict(holder),
+        Refusal::BadHello => warn!("the peer did not accept our greeting"),
+    }
+    DialEnd::Failed
+}
+
+/// Says why a dial failed, as loudly as an operator needs it.
+fn dial_failed(error: &ConnectionError) -> DialEnd {
+    if is_crypto(error) {
+        warn!(%error, "no link: this peer does not have the same secret");
+    } else {
+        debug!(%error, "no link");
+    }
+    DialEnd::Failed
+}
+
+fn is_crypto(error: &ConnectionError) -> bool {
+    let code = match error {
+        ConnectionError::TransportError(error) => u64::from(error.code),
+        ConnectionError::ConnectionClosed(close) => u64::from(close.error_code),
+        _ => return false,
+    };
+    (0x100..0x200).contains(&code) // CRYPTO_ERROR, RFC 9000 section 20.1
+}
+
+/// Puts a greeted connection to work.
+fn begin(shared: &Arc<Shared>, connection: Connection, hello: Hello, dialled: Option<SocketAddr>) {
+    let (queue, queued) = mpsc::channel(QUEUE);
+    let link = Link {
+        hello: hello.clone(),
+        connection: connection.clone(),
+        dialled,
+        queue,
+    };
+    let (id, outdated) = shared.registry().add(link);
+    for connection in outdated {
+        connection.close(CLOSE_DONE, b"restarted");
+    }
+    shared.publish_peers();
+    info!(node = %hello.name, address = %hello.mesh_address, "linked");
+    let span = info_span!("link", node = %hello.name);
+    shared
+        .tasks
+        .spawn(drain_queue(connection.clone(), queued).instrument(span.clone()));
+    let shared = shared.clone();
+    shared.tasks.clone().spawn(
+        async move {
+            let error = receive(&shared, &connection, &hello).await;
+            shared.registry().remove(id);
+            shared.publish_peers();
+            closed(&shared, &error);
+        }
+        .instrument(span),
+    );
+}
+
+fn closed(shared: &Shared, error: &ConnectionError) {
+    match error {
+        ConnectionError::ApplicationClosed(close) if close.error_code == CLOSE_NAME_IN_USE => {
+            let holder = std::str::from_utf8(&close.reason)
+                .ok()
+                .and_then(|text| text.parse().ok());
+            shared.report_conflict(holder.unwrap_or(shared.hello.mesh_address));
+        }
+        ConnectionError::LocallyClosed => debug!("link closed"),
+        error => info!(%error, "link lost"),
+    }
+}
+
+/// Sends what is queued, one stream each, until the link or the queue ends.
+async fn drain_queue(connection: Connection, mut queue: mpsc::Receiver<Bytes>) {
+    let closed = connection.closed();
+    let send_all = async {
+        while let Some(bytes) = queue.recv().await {
+            if timeout(SEND_TIMEOUT, send(&connection, bytes))
+                .await
+                .is_err()
+            {
+                warn!("the peer reads nothing, link given up");
+                connection.close(CLOSE_DONE, b"too slow");
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        _ = closed => {}
+        () = send_all => {}
+    }
+}
+
+async fn send(connection: &Connection, bytes: Bytes) {
+    let Ok(mut stream) = connection.open_uni().await else {
+        return; // the link is gone, and with it whoever waits for this
+    };
+    if stream.write_chunk(bytes).await.is_ok() {
+        let _ = stream.finish();
+    }
+}
+
+/// Takes what the peer sends until the link ends; says why it ended.
+async fn receive(shared: &Arc<Shared>, connection: &Connection, hello: &Hello) -> ConnectionError {
+    loop {
+        tokio::select! {
+            biased;
+            () = shared.cancel.cancelled() => connection.close(CLOSE_DONE, b"leaving"),
+            stream = connection.accept_uni() => match stream {
+                Ok(stream) => take_message(shared, connection, hello, stream),
+                Err(error) => return error,
+            },
+            stream = connection.accept_bi() => match stream {
+                Ok(stream) => take_exchange(shared, connection, hello, stream),
+                Err(error) => return error,
+            },
+        }
+        if let Some(error) = connection.close_reason() {
+            return error;
+        }
+    }
+}
+
+fn take_message(
+    shared: &Arc<Shared>,
+    connection: &Connection,
+    hello: &Hello,
+    mut stream: RecvStream,
+) {
+    let (shared, connection, hello) = (shared.clone(), connection.clone(), hello.clone());
+    shared.tasks.clone().spawn(async move {
+        match timeout(FIRST_FRAME_TIMEOUT, exchange::receive(&mut stream)).await {
+            Ok(Ok(Some(frame))) => shared.deliver(&hello, frame),
+            Ok(Err(ExchangeError::Decode(error))) => shared.give_up(&connection, &hello, &error),
+            _ => {} // lost with its link, or too slow to matter
+        }
+    });
+}
+
+fn take_exchange(
+    shared: &Arc<Shared>,
+    connection: &Connection,
+    hello: &Hello,
+    (send, receive): (SendStream, RecvStream),
+) {
+    let (shared, connection, hello) = (shared.clone(), connection.clone(), hello.clone());
+    shared.tasks.clone().spawn(async move {
+        let mut exchange = Exchange::new(send, receive);
+        match timeout(FIRST_FRAME_TIMEOUT, exchange.receive()).await {
+            Ok(Ok(Some(frame))) => {
+                let name = hello.name.clone();
+                if shared
+                    .outlets
+                    .exchanges
+                    .try_send((name, frame, exchange))
+                    .is_err()
+                {
+                    shared.count_dropped("conversation", &hello.name);
+                }
+            }
+            Ok(Err(ExchangeError::Decode(error))) => shared.give_up(&connection, &hello, &error),
+            _ => {}
+        }
+    });
+}
+
+impl Shared {
+    fn deliver(&self, hello: &Hello, frame: Frame) {
+        let full = match frame {
+            Frame::Gossip(_) | Frame::GossipZstd(_) => {
+                let message = (hello.mesh_address, frame);
+                self.outlets.gossip.try_send(message).is_err()
+            }
+            frame => self
+                .outlets
+                .messages
+                .try_send((hello.name.clone(), frame))
+                .is_err(),
+        };
+        if full {
+            self.count_dropped("received message", &hello.name);
+        }
+    }
+
+    /// A peer that sends what is no frame is not to be trusted with anything else.
+    fn give_up(&self, connection: &Connection, hello: &Hello, error: &DecodeError) {
+        self.counters.bad_frames.fetch_add(1, Ordering::Relaxed);
+        warn!(node = %hello.name, %error, "the peer sent no frame of ours, link closed");
+        connection.close(CLOSE_BAD_FRAME, b"");
+    }
+}
+
+/// Says once a minute what was turned away, if anything was.
+pub(super) fn spawn_reporter(shared: Arc<Shared>) {
+    let tasks = shared.tasks.clone();
+    tasks.spawn(async move {
+        let mut minutes = interval_at(Instant::now() + REPORT_INTERVAL, REPORT_INTERVAL);
+        let mut before = LinkTotals::default();
+        loop {
+            tokio::select! {
+                () = shared.cancel.cancelled() => return,
+                _ = minutes.tick() => {}
+            }
+            let totals = shared.totals();
+            if totals != before {
+                warn!(
+                    stray_datagrams = totals.stray_datagrams - before.stray_datagrams,
+                    refused_handshakes = totals.refused_handshakes - before.refused_handshakes,
+                    bad_frames = totals.bad_frames - before.bad_frames,
+                    dropped = totals.dropped - before.dropped,
+                    "turned away on the mesh's port in the last minute"
+                );
+            }
+            before = totals;
+        }
+    });
+}

@@ -1,0 +1,153 @@
+//! Links over real sockets on loopback.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::*;
+use crate::model::node::Generation;
+use crate::model::stream::StreamId;
+
+/// Far longer than anything here takes; a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn start(name: &str, generation: u64, digit: char) -> (Links, Inbox) {
+    let hello = Hello {
+        name: NodeName::try_from(name).unwrap(),
+        generation: Generation(generation),
+        mesh_address: "127.0.0.1:0".parse().unwrap(),
+        public_url: "http://127.0.0.1".into(),
+        version: "test".into(),
+    };
+    let config = LinkConfig {
+        hello,
+        listen: "127.0.0.1:0".parse().unwrap(),
+        secret: Secret::parse(&digit.to_string().repeat(64)).unwrap(),
+        tasks: TaskTracker::new(),
+        cancel: CancellationToken::new(),
+    };
+    Links::start(config).unwrap()
+}
+
+async fn linked(links: &Links, to: &Links) {
+    links.dial(to.hello().mesh_address);
+    let mut peers = links.peers();
+    let there = peers.wait_for(|peers| peers.get(&to.hello().name) == Some(to.hello()));
+    timeout(PATIENCE, there).await.expect("linked").unwrap();
+}
+
+#[tokio::test]
+async fn a_message_and_a_conversation_cross_a_link() {
+    let ((a, _inbox), (b, mut inbox)) = (start("a", 1, '1'), start("b", 1, '1'));
+    linked(&a, &b).await;
+    a.send(&b.hello().name, &Frame::Goodbye);
+    let (from, frame) = timeout(PATIENCE, inbox.messages.recv())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((from, frame), (a.hello().name.clone(), Frame::Goodbye));
+
+    let question = Frame::Subscribe {
+        mount: "/a.mp3".parse().unwrap(),
+        resume: Some((StreamId(1), 2)),
+    };
+    let mut asked = a.open(&b.hello().name, &question).await.unwrap();
+    let (_, heard, mut answering) = timeout(PATIENCE, inbox.exchanges.recv())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(heard, question);
+    answering.send(&Frame::Done).await.unwrap();
+    answering.finish();
+    assert_eq!(asked.receive().await.unwrap(), Some(Frame::Done));
+    assert_eq!(asked.receive().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn gossip_to_an_unknown_address_dials_it() {
+    let ((a, _inbox), (b, mut inbox)) = (start("a", 1, '1'), start("b", 1, '1'));
+    let to = b.hello().mesh_address;
+    a.send_to_address(to, &Frame::Gossip(Bytes::from_static(b"lost")));
+    linked(&a, &b).await;
+    a.send_to_address(to, &Frame::Gossip(Bytes::from_static(b"heard")));
+    let (from, frame) = timeout(PATIENCE, inbox.gossip.recv())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(from, a.hello().mesh_address);
+    assert_eq!(frame, Frame::Gossip(Bytes::from_static(b"heard")));
+}
+
+#[tokio::test]
+async fn another_secret_gets_no_link_and_is_counted() {
+    let ((a, _a), (b, _b)) = (start("a", 1, '1'), start("b", 1, '2'));
+    a.dial(b.hello().mesh_address);
+    let counted = async {
+        while b.totals().refused_handshakes == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, counted).await.expect("counted");
+    assert!(a.peers().borrow().is_empty() && b.peers().borrow().is_empty());
+}
+
+#[tokio::test]
+async fn strays_are_counted_and_get_no_answer() {
+    let (a, _inbox) = start("a", 1, '1');
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    // What a stock chitchat begins with, and noise that looks like a short QUIC header.
+    for stray in [&b"\x53\xb0\x00\x00hello"[..], &[0x55; 200]] {
+        socket.send_to(stray, a.hello().mesh_address).await.unwrap();
+    }
+    let counted = async {
+        while a.totals().stray_datagrams < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, counted).await.expect("counted");
+    let mut buffer = [0; 1500];
+    assert!(socket.try_recv(&mut buffer).is_err(), "nothing comes back");
+}
+
+#[tokio::test]
+async fn the_younger_of_two_live_nodes_with_one_name_is_told() {
+    let (hub, _hub) = start("hub", 1, '1');
+    let ((older, mut older_inbox), (younger, mut younger_inbox)) =
+        (start("a", 1, '1'), start("a", 2, '1'));
+    linked(&older, &hub).await;
+    younger.dial(hub.hello().mesh_address);
+    let conflict = timeout(PATIENCE, younger_inbox.conflicts.recv())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(conflict.holder, older.hello().mesh_address);
+    assert!(older_inbox.conflicts.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_younger_node_is_told_too_when_the_older_one_comes_later() {
+    let (hub, _hub) = start("hub", 1, '1');
+    let ((older, _older), (younger, mut younger_inbox)) = (start("a", 1, '1'), start("a", 2, '1'));
+    linked(&younger, &hub).await;
+    linked(&older, &hub).await;
+    let conflict = timeout(PATIENCE, younger_inbox.conflicts.recv())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(conflict.holder, older.hello().mesh_address);
+}
+
+#[tokio::test]
+async fn a_restarted_node_takes_its_name_back() {
+    let (hub, _hub) = start("hub", 1, '1');
+    let (before, inbox) = start("a", 1, '1');
+    linked(&before, &hub).await;
+    before.close().await;
+    drop((before, inbox));
+    let (after, mut inbox) = start("a", 2, '1');
+    linked(&after, &hub).await;
+    let mut peers = hub.peers();
+    let seen = peers.wait_for(|peers| peers.get(&after.hello().name) == Some(after.hello()));
+    timeout(PATIENCE, seen).await.unwrap().unwrap();
+    assert!(inbox.conflicts.try_recv().is_err());
+}
