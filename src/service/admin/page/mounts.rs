@@ -1,0 +1,74 @@
+//! The table of mounts: what is on air, from where, and who holds it.
+
+use crate::model::status::{MountStatus, Status};
+
+use super::text::{Escaped, bandwidth, count, duration};
+
+/// The section of the mounts.
+pub(super) fn section(status: &Status) -> String {
+    if status.mounts.is_empty() {
+        return "<section aria-labelledby=\"mounts\">\n<h2 id=\"mounts\">Mounts</h2>\n\
+                <p class=\"hint\">No mount yet. A mount is the path of a stream; make the first one on \
+                this machine:<code class=\"line\">antiphon mount create /radio.mp3</code></p>\n\
+                </section>\n"
+            .to_owned();
+    }
+    let rows: String = status.mounts.iter().map(row).collect();
+    format!(
+        "<section aria-labelledby=\"mounts\">\n<h2 id=\"mounts\">Mounts</h2>\n<table class=\"mounts\">\n\
+         <caption>Listeners are those of the whole mesh.</caption>\n\
+         <thead><tr><th scope=\"col\">Mount</th><th scope=\"col\">Source</th>\
+         <th scope=\"col\">Listeners</th></tr></thead>\n\
+         <tbody>\n{rows}</tbody>\n</table>\n</section>\n"
+    )
+}
+
+fn row(mount: &MountStatus) -> String {
+    let (class, title) = match mount.source {
+        Some(_) => ("on", title(&mount.title)),
+        None => ("off", String::new()),
+    };
+    format!(
+        "<tr class=\"{class}\"><th scope=\"row\">{path}{title}</th><td>{source}{holders}</td>\
+         <td class=\"number\">{listeners}</td></tr>\n",
+        path = mount.path,
+        source = source(mount),
+        holders = holders(mount),
+        listeners = count(mount.listeners.into()),
+    )
+}
+
+/// What is on air. `bdi` keeps a title of either writing direction from turning its surroundings.
+fn title(title: &str) -> String {
+    if title.is_empty() {
+        return String::new();
+    }
+    format!(
+        "<span class=\"title\"><span class=\"unseen\">on air: </span><bdi>{}</bdi></span>",
+        Escaped(title)
+    )
+}
+
+fn source(mount: &MountStatus) -> String {
+    let Some(source) = &mount.source else {
+        return "<span class=\"none\">no source</span>".to_owned();
+    };
+    let pace = match mount.bitrate_bps {
+        0 => String::new(),
+        bps => format!(", {}", bandwidth(bps)),
+    };
+    format!(
+        "at <strong>{node}</strong> for {connected}<small>{content_type}{pace}</small>",
+        node = source.node,
+        connected = duration(source.connected_s),
+        content_type = Escaped(&mount.content_type),
+    )
+}
+
+fn holders(mount: &MountStatus) -> String {
+    let names: Vec<&str> = mount.holders.iter().map(|name| name.as_str()).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!("<small>held by {}</small>", names.join(", "))
+}

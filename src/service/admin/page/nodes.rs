@@ -1,0 +1,146 @@
+//! The table of nodes, with a bar for each thing that a node can run out of.
+
+use crate::model::status::{NodeState, NodeStatus, Status};
+
+use super::text::{Escaped, bandwidth, count, is_web_url, percent};
+
+/// The percentage from which a bar is drawn as busy.
+///
+/// The balancer keeps the nodes level, so one at 80 % says that the whole mesh will soon want another.
+const BUSY_PERCENT: u32 = 80;
+
+/// One thing that a node can run out of.
+struct Dimension<'a> {
+    /// What it is called.
+    noun: &'a str,
+    /// How much is used of how much, as text.
+    figure: String,
+    /// The share in use; 1 is full.
+    share: f64,
+    /// The share that is expected, where this dimension is the one that the forecast is about.
+    predicted: Option<f64>,
+}
+
+/// The section of the nodes.
+pub(super) fn section(status: &Status) -> String {
+    let rows: String = status.nodes.iter().map(row).collect();
+    let body = if rows.is_empty() {
+        "<tr><td colspan=\"3\">This node is just waking up.</td></tr>\n".to_owned()
+    } else {
+        rows
+    };
+    format!(
+        "<section aria-labelledby=\"nodes\">\n<h2 id=\"nodes\">Nodes</h2>\n<table class=\"nodes\">\n\
+         <caption>The pale end of a bar is listeners who are on their way.</caption>\n\
+         <thead><tr><th scope=\"col\">Node</th><th scope=\"col\">Listeners</th>\
+         <th scope=\"col\">Bandwidth</th></tr></thead>\n\
+         <tbody>\n{body}</tbody>\n</table>\n{hint}</section>\n",
+        hint = hint(status),
+    )
+}
+
+fn hint(status: &Status) -> String {
+    if status.nodes.len() > 1 {
+        return String::new();
+    }
+    format!(
+        "<p class=\"hint\">This node is alone, and a complete server. To make it survive, copy its \
+         secret to a second machine and start there:<code class=\"line\">antiphon run \
+         --secret-file secret --join {}</code></p>\n",
+        Escaped(super::own_authority(status)),
+    )
+}
+
+fn row(node: &NodeStatus) -> String {
+    let (state, class) = match node.state {
+        NodeState::Alive => ("alive", "alive"),
+        NodeState::Suspect => ("not heard well", "suspect"),
+        NodeState::Dead => ("gone", "dead"),
+        NodeState::Draining => ("draining", "draining"),
+    };
+    let badge = if node.master {
+        "<span class=\"badge\">master</span>"
+    } else {
+        ""
+    };
+    let [listeners, bandwidth] = match node.state {
+        NodeState::Dead => ["<span class=\"none\">unknown</span>"; 2].map(str::to_owned),
+        _ => dimensions(node).map(|dimension| bar(&dimension, node)),
+    };
+    format!(
+        "<tr class=\"{class}\"><th scope=\"row\">{link}{badge}<span class=\"state\">{state}</span>\
+         <small>version {version}, rank {rank}</small></th>\
+         <td>{listeners}</td><td>{bandwidth}</td></tr>\n",
+        link = link(node),
+        version = Escaped(&node.version),
+        rank = node.rank,
+    )
+}
+
+fn link(node: &NodeStatus) -> String {
+    if is_web_url(&node.url) {
+        let url = Escaped(&node.url);
+        format!("<a href=\"{url}/\" title=\"{url}\">{}</a>", node.name)
+    } else {
+        node.name.to_string()
+    }
+}
+
+/// Both dimensions. The forecast of a node is about whichever is the fuller one.
+fn dimensions(node: &NodeStatus) -> [Dimension<'static>; 2] {
+    let share = |used: f64, limit: f64| if limit > 0.0 { used / limit } else { 1.0 };
+    let listeners = share(f64::from(node.listeners), f64::from(node.max_listeners));
+    let egress = share(node.bandwidth_bps as f64, node.max_bandwidth_bps as f64);
+    let more = percent(node.predicted_utilization) > percent(node.utilization);
+    let predicted = more.then_some(node.predicted_utilization);
+    let by_listeners = listeners >= egress;
+    [
+        Dimension {
+            noun: "listeners",
+            figure: format!(
+                "{} of {}",
+                count(node.listeners.into()),
+                count(node.max_listeners.into())
+            ),
+            share: listeners,
+            predicted: predicted.filter(|_| by_listeners),
+        },
+        Dimension {
+            noun: "bandwidth",
+            figure: format!(
+                "{} of {}",
+                bandwidth(node.bandwidth_bps),
+                bandwidth(node.max_bandwidth_bps)
+            ),
+            share: egress,
+            predicted: predicted.filter(|_| !by_listeners),
+        },
+    ]
+}
+
+fn bar(dimension: &Dimension<'_>, node: &NodeStatus) -> String {
+    let used = percent(dimension.share);
+    let coming = dimension.predicted.map_or(used, percent).max(used);
+    let level = match coming {
+        0..BUSY_PERCENT => "calm",
+        BUSY_PERCENT..100 => "busy",
+        _ => "full",
+    };
+    let soon = if coming > used {
+        format!(", soon {coming} %")
+    } else {
+        String::new()
+    };
+    let Dimension { noun, figure, .. } = dimension;
+    format!(
+        "<div class=\"bar {level}\" role=\"meter\" aria-label=\"{noun} of {name}\" aria-valuemin=\"0\" \
+         aria-valuemax=\"100\" aria-valuenow=\"{shown}\" aria-valuetext=\"{figure}, {used} %{soon}\">\
+         <svg viewBox=\"0 0 100 8\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
+         <rect class=\"coming\" width=\"{coming_shown}\" height=\"8\"/>\
+         <rect class=\"used\" width=\"{shown}\" height=\"8\"/></svg></div>\
+         <p class=\"figure\">{figure}<small>{used} %{soon}</small></p>",
+        name = node.name,
+        shown = used.min(100),
+        coming_shown = coming.min(100),
+    )
+}
