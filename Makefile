@@ -1,0 +1,40 @@
+# Everything that people and the CI run. `make` alone lists it.
+
+CARGO ?= cargo
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build check test simulate bench doc
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo '  ARGS="…" is passed on by demo, simulate and bench: make demo ARGS="--nodes 5"'
+
+demo: ## Start a mesh of three nodes on this machine, with a radio on air
+	$(CARGO) build --release --locked
+	target/release/antiphon demo $(ARGS)
+
+build: ## Build the optimised program, target/release/antiphon
+	$(CARGO) build --release --locked
+
+check: ## Check format, lints, documentation and dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
+	@if $(CARGO) deny --version >/dev/null 2>&1; \
+	then $(CARGO) deny --workspace --locked check; \
+	else echo "cargo-deny is not installed: licences and advisories were not checked"; fi
+
+test: ## Run every test: units, layers, real clients, 1,000 simulated clusters
+	tests/install-tools.sh
+	$(CARGO) test --locked --workspace
+
+simulate: ## Run simulated clusters at full speed: make simulate ARGS="--seeds 100000"
+	$(CARGO) run --release --locked --package simulations -- $(ARGS)
+
+bench: ## Measure what has to be fast
+	$(CARGO) bench --locked --bench '*' -- $(ARGS)
+
+doc: ## Build the documentation of the code, target/doc/antiphon/index.html
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps

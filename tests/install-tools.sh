@@ -1,0 +1,51 @@
+#!/bin/sh
+# Installs the programs that some tests run, where they are missing: real encoders and players find
+# what a mock never will. Does nothing when all are there.
+#
+# ANTIPHON_SKIP_MISSING=1: what cannot be had is no failure; the tests that need it say so and skip.
+set -eu
+
+# Each program is the name of its Debian package too.
+tools="ffmpeg curl"
+
+missing() {
+    for tool in $tools; do
+        command -v "$tool" >/dev/null 2>&1 || printf '%s ' "$tool"
+    done
+}
+
+give_up() {
+    echo "the tests need $(missing)and $1" >&2
+    if [ "${ANTIPHON_SKIP_MISSING:-}" = 1 ]; then
+        echo "ANTIPHON_SKIP_MISSING=1: the tests that need them will be skipped" >&2
+        exit 0
+    fi
+    echo "install them by hand, or set ANTIPHON_SKIP_MISSING=1 to skip the tests that need them" >&2
+    exit 1
+}
+
+[ -n "$(missing)" ] || exit 0
+command -v apt-get >/dev/null 2>&1 || give_up "there is no apt-get here to install them with"
+
+as_root=
+if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null 2>&1 || give_up "neither root nor sudo is here to install them"
+    as_root=sudo
+fi
+
+# A package must not start a daemon on the machine of somebody who only wanted to run tests.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap '$as_root rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null || give_up "root is refused"
+    $as_root chmod 755 "$policy"
+fi
+
+echo "installing $(missing)" >&2
+# shellcheck disable=SC2046 # each missing program is a word
+{
+    $as_root apt-get update -qq &&
+        $as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -qq --no-install-recommends $(missing) >/dev/null
+} || give_up "apt-get could not install them"
+[ -z "$(missing)" ] || give_up "they are still not found"
