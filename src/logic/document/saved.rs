@@ -1,0 +1,71 @@
+//! The document as it lies on disk, with when it was saved.
+//!
+//! A document that lay there longer than tombstones live is stale: merged into the mesh's, it would
+//! bring back what was deleted and forgotten meanwhile.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::node::NodeName;
+
+use super::clock::Clock;
+use super::key::RecordKey;
+use super::record::Record;
+use super::{Document, Held, Outcome, TOMBSTONE_LIFE};
+
+/// How often the document is saved even when nothing has changed.
+///
+/// The time of the last save tells how long the node was away, so a running node has to renew it;
+/// a day is little against the life of a tombstone and costs a disk nothing.
+pub const SAVE_AT_LEAST: Duration = Duration::from_hours(24);
+
+/// What is written to disk. Serde's own layout, so any of its formats will do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saved {
+    /// When it was saved, unix milliseconds.
+    pub saved_unix_ms: u64,
+    /// The hybrid clock, so that a restarted node does not stamp before its own past.
+    pub clock_ms: u64,
+    /// All records, tombstones included.
+    pub records: BTreeMap<RecordKey, Record>,
+}
+
+impl Saved {
+    /// Whether it was saved longer ago than tombstones live. If the mesh has a document, a node with a
+    /// stale one begins with an empty one instead.
+    pub fn is_stale(&self, now_unix_ms: u64) -> bool {
+        let away_ms = now_unix_ms.saturating_sub(self.saved_unix_ms);
+        u128::from(away_ms) > TOMBSTONE_LIFE.as_millis()
+    }
+}
+
+impl Document {
+    /// What to write to disk.
+    pub fn saved(&self, now_unix_ms: u64) -> Saved {
+        let record = |(key, held): (&RecordKey, &Held)| (key.clone(), held.record.clone());
+        Saved {
+            saved_unix_ms: now_unix_ms,
+            clock_ms: self.clock.last_ms(),
+            records: self.records.iter().map(record).collect(),
+        }
+    }
+
+    /// The document of `node` from its disk. What breaks a bound is left out and told.
+    ///
+    /// It asks for no time: at boot the clock of a cheap machine is often years behind, and that
+    /// must not take its mounts from the air.
+    pub fn restore(node: NodeName, saved: Saved) -> (Self, Outcome) {
+        let mut document = Self::with_clock(Clock::new(node, saved.clock_ms));
+        let mut outcome = Outcome::default();
+        for (key, record) in saved.records {
+            let whole = record.check().map_err(Into::into);
+            match whole.and_then(|()| document.put(&key, record)) {
+                Ok(_) => outcome.changed.push(key),
+                Err(why) => outcome.refuse(key, why),
+            }
+        }
+        (document, outcome)
+    }
+}
