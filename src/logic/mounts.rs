@@ -1,1 +1,469 @@
-//! Mount specs as records of the replicated document.
+//! Mount specs as records of the replicated document, and the administrator's record beside them.
+//!
+//! A record may be half a mount, when it was deleted on one node and edited on another at the same
+//! time: it has no password then, so it is listed as skipped and no source can use it.
+
+use std::collections::BTreeMap;
+
+use crate::model::mount::{MountName, MountSpec};
+
+use super::document::Document;
+use super::document::key::RecordKey;
+use super::document::record::{Record, Value};
+
+/// What the key of a mount's record begins with; the path without its leading slash follows.
+const KEY_PREFIX: &str = "mount/";
+/// The field of a mount and of the administrator that holds the Argon2id hash.
+const PASSWORD_HASH: &str = "password_hash";
+/// The longest text: what players show of a station is far shorter, and a head holds several.
+pub const MAX_TEXT_BYTES: usize = 1024;
+/// The beginning of a hash that we accept, in the PHC string format.
+const HASH_BEGINNING: &str = "$argon2id$";
+
+/// One setting of a mount with its new value, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MountEdit {
+    /// The Argon2id hash (PHC string) of the source password.
+    PasswordHash(String),
+    /// The station's name.
+    Name(String),
+    /// A sentence about it.
+    Description(String),
+    /// Its genre.
+    Genre(String),
+    /// The station's page.
+    Url(String),
+    /// The most listeners in the whole mesh; `None`: as many as the nodes take.
+    MaxListeners(Option<u32>),
+}
+
+/// Why a setting is not accepted. The first name in each is the field's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadSetting {
+    /// Not of the form `key=value`.
+    #[error("{0:?} is not of the form key=value")]
+    Form(String),
+    /// There is no such setting.
+    #[error("there is no setting {key:?}; there are {}", known.join(", "))]
+    Unknown {
+        /// What was asked for.
+        key: String,
+        /// What there is, the most similar first.
+        known: Vec<&'static str>,
+    },
+    /// The text is too long.
+    #[error("{field}: {bytes} bytes, at most {MAX_TEXT_BYTES}")]
+    Long {
+        /// Of which field.
+        field: &'static str,
+        /// Its length.
+        bytes: usize,
+    },
+    /// The text has a line break or another control character.
+    #[error("{0}: a control character, such as a line break, is not allowed")]
+    Control(&'static str),
+    /// The station's page is no web address.
+    #[error("url: must be empty, or begin with http:// or https:// and have no spaces")]
+    Url,
+    /// The number of listeners is none.
+    #[error("max_listeners: must be a number from 1, or empty for as many as the nodes take")]
+    MaxListeners,
+    /// It is no Argon2id hash.
+    #[error("password_hash: must be an Argon2id hash such as $argon2id$v=19$m=19456,t=2,p=1$…")]
+    PasswordHash,
+}
+
+/// Why a record of the document is not used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadRecord {
+    /// Its key names no mount.
+    #[error("its key is no mount")]
+    Key,
+    /// It lacks a field that it needs.
+    #[error("{0}: missing")]
+    Missing(&'static str),
+    /// A field holds another kind of value.
+    #[error("{0}: another kind of value is expected")]
+    Kind(&'static str),
+    /// A field breaks a rule.
+    #[error(transparent)]
+    Setting(#[from] BadSetting),
+}
+
+/// All mounts of a document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The mounts, by path.
+    pub mounts: BTreeMap<MountName, MountSpec>,
+    /// The records that should be mounts and are not, and why.
+    pub skipped: Vec<(RecordKey, BadRecord)>,
+}
+
+impl MountEdit {
+    /// The settings that there are, in the order of [`MountSpec`].
+    pub const KEYS: [&str; 6] = [
+        PASSWORD_HASH,
+        "name",
+        "description",
+        "genre",
+        "url",
+        "max_listeners",
+    ];
+
+    /// Reads `key=value`, as an operator types it. Everything after the first `=` is the value.
+    pub fn parse(setting: &str) -> Result<Self, BadSetting> {
+        let parts = setting.split_once('=');
+        let (key, value) = parts.ok_or_else(|| BadSetting::Form(setting.to_owned()))?;
+        Self::of(key.trim(), value.trim())
+    }
+
+    /// The edit that gives the setting `key` the value `value`.
+    pub fn of(key: &str, value: &str) -> Result<Self, BadSetting> {
+        let text = value.to_owned();
+        let edit = match key {
+            PASSWORD_HASH => Self::PasswordHash(text),
+            "name" => Self::Name(text),
+            "description" => Self::Description(text),
+            "genre" => Self::Genre(text),
+            "url" => Self::Url(text),
+            "max_listeners" if value.is_empty() => Self::MaxListeners(None),
+            "max_listeners" => {
+                let number = value.parse().map_err(|_| BadSetting::MaxListeners)?;
+                Self::MaxListeners(Some(number))
+            }
+            _ => return Err(unknown(key)),
+        };
+        edit.check().map(|()| edit)
+    }
+
+    /// Its field in the record.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::PasswordHash(_) => PASSWORD_HASH,
+            Self::Name(_) => "name",
+            Self::Description(_) => "description",
+            Self::Genre(_) => "genre",
+            Self::Url(_) => "url",
+            Self::MaxListeners(_) => "max_listeners",
+        }
+    }
+
+    /// Checks the rules of the field.
+    pub fn check(&self) -> Result<(), BadSetting> {
+        match self {
+            Self::PasswordHash(hash) => check_hash(hash),
+            Self::Name(text) | Self::Description(text) | Self::Genre(text) => {
+                check_text(self.key(), text)
+            }
+            Self::Url(url) => check_text("url", url).and_then(|()| check_url(url)),
+            Self::MaxListeners(Some(0)) => Err(BadSetting::MaxListeners),
+            Self::MaxListeners(_) => Ok(()),
+        }
+    }
+
+    /// The field and its value, for [`Document::edit`].
+    pub fn into_field(self) -> (String, Value) {
+        let key = self.key().to_owned();
+        let value = match self {
+            Self::MaxListeners(None) => Value::Nothing,
+            Self::MaxListeners(Some(listeners)) => Value::Number(i64::from(listeners)),
+            Self::PasswordHash(text)
+            | Self::Name(text)
+            | Self::Description(text)
+            | Self::Genre(text)
+            | Self::Url(text) => Value::Text(text),
+        };
+        (key, value)
+    }
+}
+
+/// The key of a mount's record.
+pub fn key(path: &MountName) -> RecordKey {
+    let path = path.as_str().trim_start_matches('/');
+    RecordKey::try_from(format!("{KEY_PREFIX}{path}")).expect("a mount fits a key")
+}
+
+/// The mount that a key names; `None` if it is not the key of a mount.
+pub fn path(key: &RecordKey) -> Option<MountName> {
+    let path = key.as_str().strip_prefix(KEY_PREFIX)?;
+    MountName::try_from(format!("/{path}")).ok()
+}
+
+/// All settings of a spec as edits; the first that breaks a rule is the error.
+pub fn edits(spec: &MountSpec) -> Result<Vec<MountEdit>, BadSetting> {
+    let edits = vec![
+        MountEdit::PasswordHash(spec.password_hash.clone()),
+        MountEdit::Name(spec.name.clone()),
+        MountEdit::Description(spec.description.clone()),
+        MountEdit::Genre(spec.genre.clone()),
+        MountEdit::Url(spec.url.clone()),
+        MountEdit::MaxListeners(spec.max_listeners),
+    ];
+    edits.iter().try_for_each(MountEdit::check)?;
+    Ok(edits)
+}
+
+/// The fields of some edits, for [`Document::edit`].
+pub fn fields(edits: impl IntoIterator<Item = MountEdit>) -> BTreeMap<String, Value> {
+    edits.into_iter().map(MountEdit::into_field).collect()
+}
+
+/// The spec that a record describes. Fields that we do not know are no reason to refuse it.
+pub fn spec(path: MountName, record: &Record) -> Result<MountSpec, BadRecord> {
+    let max_listeners = match record.value("max_listeners") {
+        None => None,
+        Some(Value::Number(number)) => {
+            Some(u32::try_from(*number).map_err(|_| BadSetting::MaxListeners)?)
+        }
+        Some(_) => return Err(BadRecord::Kind("max_listeners")),
+    };
+    let spec = MountSpec {
+        path,
+        password_hash: password_hash(record)?,
+        name: text(record, "name")?.unwrap_or_default(),
+        description: text(record, "description")?.unwrap_or_default(),
+        genre: text(record, "genre")?.unwrap_or_default(),
+        url: text(record, "url")?.unwrap_or_default(),
+        max_listeners,
+    };
+    edits(&spec)?;
+    Ok(spec)
+}
+
+/// The live mounts of a document, and the records that should be some and are not.
+pub fn list(document: &Document) -> Listing {
+    let mut listing = Listing::default();
+    for (key, record) in document.live() {
+        if !key.as_str().starts_with(KEY_PREFIX) {
+            continue;
+        }
+        let mount = path(key).ok_or(BadRecord::Key);
+        match mount.and_then(|path| spec(path, record)) {
+            Ok(spec) => drop(listing.mounts.insert(spec.path.clone(), spec)),
+            Err(why) => listing.skipped.push((key.clone(), why)),
+        }
+    }
+    listing
+}
+
+/// The key of the administrator's record.
+pub fn admin_key() -> RecordKey {
+    RecordKey::try_from("admin").expect("a short word is a key")
+}
+
+/// The fields of the administrator's record.
+pub fn admin_fields(password_hash: &str) -> Result<BTreeMap<String, Value>, BadSetting> {
+    let edit = MountEdit::of(PASSWORD_HASH, password_hash)?;
+    Ok(BTreeMap::from([edit.into_field()]))
+}
+
+/// The Argon2id hash of the administrator's password; `None` while nobody has set one.
+pub fn admin_password_hash(document: &Document) -> Result<Option<String>, BadRecord> {
+    document.get(&admin_key()).map(password_hash).transpose()
+}
+
+fn password_hash(record: &Record) -> Result<String, BadRecord> {
+    let hash = text(record, PASSWORD_HASH)?.ok_or(BadRecord::Missing(PASSWORD_HASH))?;
+    check_hash(&hash)?;
+    Ok(hash)
+}
+
+fn text(record: &Record, field: &'static str) -> Result<Option<String>, BadRecord> {
+    match record.value(field) {
+        None => Ok(None),
+        Some(Value::Text(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(BadRecord::Kind(field)),
+    }
+}
+
+fn check_text(field: &'static str, text: &str) -> Result<(), BadSetting> {
+    let bytes = text.len();
+    if bytes > MAX_TEXT_BYTES {
+        return Err(BadSetting::Long { field, bytes });
+    }
+    // These texts become HTTP headers: a line break would begin another one.
+    match text.chars().any(char::is_control) {
+        true => Err(BadSetting::Control(field)),
+        false => Ok(()),
+    }
+}
+
+fn check_url(url: &str) -> Result<(), BadSetting> {
+    let schemes = ["http://", "https://"];
+    let rest = schemes.iter().find_map(|scheme| url.strip_prefix(scheme));
+    let has_host = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+    let good = url.is_empty() || has_host && !url.contains(char::is_whitespace);
+    good.then_some(()).ok_or(BadSetting::Url)
+}
+
+fn check_hash(hash: &str) -> Result<(), BadSetting> {
+    let plain = hash.bytes().all(|byte| byte.is_ascii_graphic());
+    let good = hash.starts_with(HASH_BEGINNING) && plain && hash.len() <= MAX_TEXT_BYTES;
+    good.then_some(()).ok_or(BadSetting::PasswordHash)
+}
+
+fn unknown(key: &str) -> BadSetting {
+    let key: String = key.chars().take(64).collect(); // enough to recognise, and few to compare
+    let mut known = MountEdit::KEYS.to_vec();
+    known.sort_by_key(|known| distance(&key, known));
+    BadSetting::Unknown { key, known }
+}
+
+/// How many letters must be put in, taken out or replaced to make one word the other (Levenshtein).
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, letter) in from.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, other) in to.iter().enumerate() {
+            let replaced = diagonal + usize::from(letter != *other);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::node::NodeName;
+
+    const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA";
+
+    fn mount(path: &str) -> MountName {
+        MountName::try_from(path).unwrap()
+    }
+
+    fn radio() -> MountSpec {
+        MountSpec {
+            path: mount("/radio.mp3"),
+            password_hash: HASH.to_owned(),
+            name: "Radio é".to_owned(),
+            description: String::new(),
+            genre: "jazz".to_owned(),
+            url: "https://radio.example/".to_owned(),
+            max_listeners: Some(7),
+        }
+    }
+
+    fn document() -> Document {
+        Document::new(NodeName::try_from("a").unwrap())
+    }
+
+    #[test]
+    fn a_spec_survives_its_record() {
+        let (mut document, spec) = (document(), radio());
+        let written = fields(edits(&spec).unwrap());
+        document.edit(&key(&spec.path), written, 1).unwrap();
+        let listing = list(&document);
+        assert_eq!(listing.skipped, []);
+        assert_eq!(listing.mounts[&spec.path], spec);
+        assert_eq!(key(&mount("/a/b")).as_str(), "mount/a/b");
+        assert_eq!(path(&key(&spec.path)), Some(spec.path));
+    }
+
+    #[test]
+    fn the_longest_mount_has_a_key() {
+        let segment = format!("/{}", "x".repeat(MountName::MAX_SEGMENT_BYTES));
+        let longest = mount(&segment.repeat(MountName::MAX_SEGMENTS));
+        assert_eq!(path(&key(&longest)), Some(longest));
+    }
+
+    #[test]
+    fn an_edit_changes_one_field_and_an_empty_limit_clears_it() {
+        let (mut document, spec) = (document(), radio());
+        let key = key(&spec.path);
+        document
+            .edit(&key, fields(edits(&spec).unwrap()), 1)
+            .unwrap();
+        let edits = ["name = New=Name ", "max_listeners="].map(|s| MountEdit::parse(s).unwrap());
+        document.edit(&key, fields(edits), 2).unwrap();
+        let expected = MountSpec {
+            name: "New=Name".to_owned(),
+            max_listeners: None,
+            ..spec.clone()
+        };
+        assert_eq!(list(&document).mounts[&spec.path], expected);
+    }
+
+    #[test]
+    fn a_bad_value_is_refused_with_the_name_of_its_field() {
+        let long = format!("genre={}", "x".repeat(MAX_TEXT_BYTES + 1));
+        for (setting, field) in [
+            ("name=a\nb", "name"),
+            ("description=a\u{85}b", "description"),
+            (&long, "genre"),
+            ("url=ftp://x", "url"),
+            ("url=http://", "url"),
+            ("url=https:///x", "url"),
+            ("url=http://a b", "url"),
+            ("url=javascript:x", "url"),
+            ("max_listeners=0", "max_listeners"),
+            ("max_listeners=-1", "max_listeners"),
+            ("max_listeners=many", "max_listeners"),
+            ("password_hash=hunter2", "password_hash"),
+            ("password_hash=$argon2i$x", "password_hash"),
+        ] {
+            let error = MountEdit::parse(setting).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{field}: ")), "{error}");
+        }
+        for good in ["url=", "url=http://a", "name=", "max_listeners=1"] {
+            assert!(MountEdit::parse(good).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_setting_is_answered_with_the_nearest_one_first() {
+        let error = |setting| MountEdit::parse(setting).unwrap_err().to_string();
+        let listeners = error("max_listener=5");
+        let expected = r#"there is no setting "max_listener"; there are max_listeners, "#;
+        assert!(listeners.starts_with(expected), "{listeners}");
+        assert!(error("nmae=x").contains("there are name, "));
+        assert!(!error("password=hunter2").contains("hunter2"));
+        assert_eq!(error("name"), r#""name" is not of the form key=value"#);
+    }
+
+    #[test]
+    fn a_bad_record_is_skipped_and_told_and_the_others_are_listed() {
+        let (mut document, spec) = (document(), radio());
+        let good = fields(edits(&spec).unwrap());
+        let mut put = |key: &str, name: &str, value: Value| {
+            let key = RecordKey::try_from(key).unwrap();
+            let mut fields = good.clone();
+            fields.insert(name.to_owned(), value);
+            document.edit(&key, fields, 1).unwrap();
+        };
+        put("mount/radio.mp3", "unknown-yet", Value::Flag(true));
+        put("mount/../x", "name", Value::Nothing);
+        put("mount/half", PASSWORD_HASH, Value::Nothing);
+        put("mount/kind", "name", Value::Number(1));
+        put("mount/limit", "max_listeners", Value::Number(-1));
+        put("mount/rule", "url", Value::Text("gopher://x".to_owned()));
+        put("other", "name", Value::Number(1));
+        let listing = list(&document);
+        assert_eq!(listing.mounts.keys().collect::<Vec<_>>(), [&spec.path]);
+        let why: Vec<_> = listing.skipped.into_iter().map(|(_, why)| why).collect();
+        let expected = [
+            BadRecord::Key,
+            BadRecord::Missing(PASSWORD_HASH),
+            BadRecord::Kind("name"),
+            BadRecord::Setting(BadSetting::MaxListeners),
+            BadRecord::Setting(BadSetting::Url),
+        ];
+        assert_eq!(why, expected);
+    }
+
+    #[test]
+    fn the_administrator_has_a_record_of_its_own() {
+        let mut document = document();
+        assert_eq!(admin_password_hash(&document), Ok(None));
+        let written = admin_fields(HASH).unwrap();
+        document.edit(&admin_key(), written, 1).unwrap();
+        let hash = admin_password_hash(&document);
+        assert_eq!(hash, Ok(Some(HASH.to_owned())));
+        assert_eq!(admin_fields("plain"), Err(BadSetting::PasswordHash));
+        assert_eq!(list(&document), Listing::default());
+    }
+}
