@@ -1,1 +1,149 @@
 //! What a node keeps on disk, saved so that a crash loses nothing.
+//!
+//! All calls block, and a save waits for the disk twice: in a task, use a blocking thread.
+//!
+//! A directory belongs to one running node. Whoever does not run one, such as the command line,
+//! reads its secrets without opening it.
+
+mod file;
+pub mod private;
+
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use file::owned;
+pub use file::{Damage, LoadError, Loaded, SaveError};
+
+/// The file whose lock says that a node runs on the directory.
+const LOCK_NAME: &str = "lock";
+/// The file that is written and removed again to see whether anything can be written.
+const PROBE_NAME: &str = "probe";
+
+/// The data directory of the running node. The lock on it ends with this value or the process.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    _lock: File, // the kernel gives the lock back when it is closed, a crash included
+}
+
+/// Why a data directory cannot be used. Nothing in it was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It does not exist and cannot be made.
+    #[error(
+        "cannot make the data directory {0}: {1}; make it yourself and give it to this user, or choose another one"
+    )]
+    Create(PathBuf, #[source] io::Error),
+    /// It cannot be written to.
+    #[error(
+        "cannot write to the data directory {0}: {1}; give it to this user (chown), or choose another one"
+    )]
+    NotWritable(PathBuf, #[source] io::Error),
+    /// Another process runs on it.
+    #[error(
+        "another antiphon runs on the data directory {0}; stop it, or give this one another directory"
+    )]
+    InUse(PathBuf),
+    /// The file system takes no locks.
+    #[error("cannot lock the data directory {0}: {1}; choose one on a local disk")]
+    Lock(PathBuf, #[source] io::Error),
+}
+
+impl DataDir {
+    /// Opens the directory for this process alone; makes it, for this user alone, if it is not there.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let mut builder = DirBuilder::new();
+        let made = builder.recursive(true).mode(0o700).create(path);
+        made.map_err(|error| OpenError::Create(path.to_owned(), error))?;
+
+        let not_writable = |error| OpenError::NotWritable(path.to_owned(), error);
+        let lock = owned(&path.join(LOCK_NAME)).map_err(not_writable)?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => OpenError::InUse(path.to_owned()),
+            TryLockError::Error(error) => OpenError::Lock(path.to_owned(), error),
+        })?;
+        // The lock file may be there from earlier, when the directory was still writable.
+        let probe = path.join(PROBE_NAME);
+        let probed = owned(&probe).and_then(|_| fs::remove_file(&probe));
+        probed.map_err(not_writable)?;
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// Where the file `name` is.
+    pub fn path_of(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Replaces the file `name` at once or not at all, and keeps the one before as `<name>.previous`.
+    /// When it returns, the bytes survive a power failure.
+    pub fn save(&self, name: &str, bytes: &[u8]) -> Result<(), SaveError> {
+        file::save(&self.path, name, bytes)
+    }
+
+    /// The bytes last saved as `name`, or those before if the file is damaged.
+    pub fn load(&self, name: &str) -> Result<Loaded, LoadError> {
+        file::load(&self.path, name)
+    }
+
+    /// Writes a file that only this user may read, at once or not at all, for
+    /// [`private::read_secret`].
+    pub fn write_private(&self, name: &str, bytes: &[u8]) -> Result<(), SaveError> {
+        private::write_private(&self.path_of(name), bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_new_directory_is_for_this_user_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a/b");
+        let dir = DataDir::open(&path).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o700);
+        dir.save("document", b"x").unwrap();
+        dir.write_private("token", b"x").unwrap();
+        for entry in fs::read_dir(&path).unwrap() {
+            assert_eq!(mode(&entry.unwrap().path()), 0o600);
+        }
+        assert!(!path.join(PROBE_NAME).exists());
+    }
+
+    #[test]
+    fn a_second_node_on_the_same_directory_is_refused_until_the_first_is_gone() {
+        let parent = tempfile::tempdir().unwrap();
+        let first = DataDir::open(parent.path()).unwrap();
+        let second = DataDir::open(parent.path()).unwrap_err();
+        assert!(matches!(second, OpenError::InUse(_)));
+        let path = parent.path().display().to_string();
+        assert!(second.to_string().contains(&path));
+        drop(first);
+        assert!(DataDir::open(parent.path()).is_ok());
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_a_directory_is_refused_by_name() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("file");
+        fs::write(&path, b"").unwrap();
+        let error = DataDir::open(&path.join("below")).unwrap_err();
+        assert!(matches!(error, OpenError::Create(..)), "{error}");
+        assert!(error.to_string().contains("file/below"), "{error}");
+    }
+
+    #[test]
+    fn a_directory_that_takes_no_files_is_refused() {
+        // Nobody, not even root, makes files in /proc.
+        let error = DataDir::open(Path::new("/proc")).unwrap_err();
+        assert!(matches!(error, OpenError::NotWritable(..)), "{error}");
+    }
+}

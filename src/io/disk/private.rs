@@ -1,0 +1,118 @@
+//! Small files with secrets: written for this user alone, and not read if everybody can.
+//!
+//! A secret that a group may read is accepted: systemd and Kubernetes hand secrets over that way, and
+//! a group is something that somebody has arranged. "Everybody" is what a careless `>` leaves.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::file::{self, Before, SaveError};
+use crate::io::password::Secret;
+
+/// The largest secret that is read; several keys with comments are far smaller.
+const MAX_SECRET_BYTES: u64 = 64 * 1024;
+/// The rights of those who are neither the owner nor of the group.
+const OTHERS: u32 = 0o007;
+
+/// Why a secret is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// There is no such file.
+    #[error("there is no file {0}")]
+    Missing(PathBuf),
+    /// It cannot be read, or is no text.
+    #[error("cannot read {0}: {1}")]
+    Read(PathBuf, #[source] io::Error),
+    /// Everybody on the machine can read or change it.
+    #[error(
+        "everybody on this machine can open {path} (mode {mode:04o}); type: chmod 600 '{path}'"
+    )]
+    Exposed {
+        /// Which file.
+        path: PathBuf,
+        /// Its rights.
+        mode: u32,
+    },
+    /// It is larger than a secret is.
+    #[error("{0} is larger than {MAX_SECRET_BYTES} bytes, so it is not the secret")]
+    TooLarge(PathBuf),
+}
+
+/// Writes a file that only this user may read, at once or not at all. None before it is kept.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), SaveError> {
+    file::replace(path, &[bytes], Before::Drop)
+}
+
+/// Reads a text file that not everybody can open.
+pub fn read_secret(path: &Path) -> Result<Secret, SecretError> {
+    let unreadable = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => SecretError::Missing(path.to_owned()),
+        _ => SecretError::Read(path.to_owned(), error),
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    // Asked of the open file: the path may lead to another one by now.
+    let mode = file.metadata().map_err(unreadable)?.permissions().mode() & 0o7777;
+    if mode & OTHERS != 0 {
+        let path = path.to_owned();
+        return Err(SecretError::Exposed { path, mode });
+    }
+    let (mut text, mut limited) = (String::new(), file.take(MAX_SECRET_BYTES + 1));
+    limited.read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > MAX_SECRET_BYTES {
+        return Err(SecretError::TooLarge(path.to_owned()));
+    }
+    Ok(Secret::from(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+
+    use super::*;
+
+    #[test]
+    fn a_secret_is_written_for_this_user_alone_and_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        for text in ["one", "two # with a comment\n"] {
+            write_private(&path, text.as_bytes()).unwrap();
+            let mode = fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+            assert_eq!(read_secret(&path).unwrap().reveal(), text);
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_secret_that_everybody_can_open_is_refused_with_what_to_type() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        write_private(&path, b"x").unwrap();
+        for mode in [0o644, 0o604, 0o602, 0o601] {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let error = read_secret(&path).unwrap_err().to_string();
+            let typed = format!("chmod 600 '{}'", path.display());
+            assert!(error.ends_with(&typed), "{error}");
+            assert!(error.contains(&format!("mode {mode:04o}")), "{error}");
+        }
+        for mode in [0o400, 0o440, 0o640] {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            assert!(read_secret(&path).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        let missing = read_secret(&path);
+        assert!(matches!(missing, Err(SecretError::Missing(_))));
+        write_private(&path, &vec![b'x'; MAX_SECRET_BYTES as usize + 1]).unwrap();
+        let large = read_secret(&path);
+        assert!(matches!(large, Err(SecretError::TooLarge(_))));
+        write_private(&path, &[0xff]).unwrap();
+        assert!(matches!(read_secret(&path), Err(SecretError::Read(..))));
+    }
+}

@@ -1,1 +1,0 @@
-//! Password hashes, and a bound on how many are computed at once.
