@@ -1,1 +1,297 @@
 //! The head of a request, from whoever connects.
+//!
+//! What [`HeadReader`](super::head_reader::HeadReader) hands out has been checked: the target is
+//! printable ASCII and its path does not climb, the body has one length, no text holds a control
+//! byte but the tab. Whether the path is a mount is [`MountName`](crate::model::mount::MountName)'s
+//! business.
+
+use super::credentials::{self, Credentials};
+use super::head_reader::AfterHead;
+
+/// What the client wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Listen, or read a page.
+    Get,
+    /// The same without the body.
+    Head,
+    /// Send a stream, in today's way.
+    Put,
+    /// Send a stream, in the old way that most encoders have.
+    Source,
+    /// Send a form.
+    Post,
+    /// Change something.
+    Patch,
+    /// Remove something.
+    Delete,
+    /// Ask what is possible.
+    Options,
+    /// Anything else, as it was written.
+    Unknown(String),
+}
+
+impl Method {
+    /// Reads a method; like Icecast, in letters of any case.
+    pub(super) fn from_token(token: &[u8]) -> Self {
+        match token.to_ascii_uppercase().as_slice() {
+            b"GET" => Self::Get,
+            b"HEAD" => Self::Head,
+            b"PUT" => Self::Put,
+            b"SOURCE" => Self::Source,
+            b"POST" => Self::Post,
+            b"PATCH" => Self::Patch,
+            b"DELETE" => Self::Delete,
+            b"OPTIONS" => Self::Options,
+            _ => Self::Unknown(String::from_utf8_lossy(token).into_owned()),
+        }
+    }
+}
+
+/// The protocol that the client says it speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Version {
+    /// `ICE/1.0`, the name that old encoders give to HTTP/1.0.
+    Ice10,
+    /// `HTTP/1.0`.
+    Http10,
+    /// `HTTP/1.1`, or a later 1.x.
+    Http11,
+    /// `HTTP/2.0` on a `SOURCE` line, which no HTTP/2 client ever writes: read as 1.1.
+    Http20,
+}
+
+/// Where the body of a request ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyKind {
+    /// With the connection: what every encoder does by default.
+    UntilClose,
+    /// After this many bytes. A request other than `PUT` and `SOURCE` that says nothing has none.
+    Length(u64),
+    /// With the chunk of size zero.
+    Chunked,
+}
+
+/// The head of a request: the request line and the headers.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Head {
+    pub(super) method: Method,
+    pub(super) target: String,
+    /// Where the path begins in the target; not 0 only in a target that is a whole URL.
+    pub(super) path_start: usize,
+    pub(super) version: Version,
+    /// Names in lower case, in the order in which they came.
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body_kind: BodyKind,
+    pub(super) after: AfterHead,
+}
+
+impl Head {
+    /// What the client wants done.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// What it wants it done to, as it was written; bytes over 127 as percent escapes.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The path in the target, still percent-encoded; `*` for `OPTIONS *`.
+    pub fn path(&self) -> &str {
+        let end = self.query_start().unwrap_or(self.target.len());
+        match &self.target[self.path_start..end] {
+            "" => "/",
+            path => path,
+        }
+    }
+
+    /// What stands after the `?`, still percent-encoded.
+    pub fn query(&self) -> Option<&str> {
+        let rest = &self.target[self.query_start()?..];
+        let query = rest.strip_prefix('?')?;
+        query.split('#').next()
+    }
+
+    fn query_start(&self) -> Option<usize> {
+        let found = self.target[self.path_start..].find(['?', '#']);
+        found.map(|at| self.path_start + at)
+    }
+
+    /// The protocol that the client says it speaks.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The value of a header, its name in letters of any case. Of several the last one counts.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut latest_first = self.headers.iter().rev();
+        let found = latest_first.find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// All headers, names in lower case, in the order in which they came.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.headers.iter();
+        all.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Host and port that the client thinks it speaks to, if they can safely stand in a URL.
+    pub fn host(&self) -> Option<&str> {
+        let named = match self.target[..self.path_start].split_once("://") {
+            Some((_, authority)) => authority,
+            None => self.header("host")?,
+        };
+        let safe = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~:[]".contains(&byte);
+        (!named.is_empty() && named.bytes().all(safe)).then_some(named)
+    }
+
+    /// The user and the password of `Authorization: Basic`.
+    pub fn basic_credentials(&self) -> Option<Credentials> {
+        credentials::basic(self.header("authorization")?)
+    }
+
+    /// The token of `Authorization: Bearer`.
+    pub fn bearer_token(&self) -> Option<&str> {
+        credentials::bearer(self.header("authorization")?)
+    }
+
+    /// Whether the client waits for `100 Continue` before it sends its body.
+    ///
+    /// In every version, though HTTP/1.0 has no such thing: who asks for it waits for it.
+    pub fn expects_continue(&self) -> bool {
+        let expect = self.header("expect");
+        expect.is_some_and(|value| value.eq_ignore_ascii_case("100-continue"))
+    }
+
+    /// Where the body ends.
+    pub fn body_kind(&self) -> BodyKind {
+        self.body_kind
+    }
+
+    /// What follows the bytes of this head.
+    pub fn after(&self) -> AfterHead {
+        self.after
+    }
+
+    /// Whether the client can take titles between the audio: `Icy-MetaData` with a number but 0.
+    ///
+    /// Read as C's `atoi` does, because Icecast does: `1` and `1;x` are yes, `0` and `yes` are no.
+    pub fn wants_icy(&self) -> bool {
+        let value = self.header("icy-metadata").unwrap_or_default();
+        let digits = value.strip_prefix(['+', '-']).unwrap_or(value).bytes();
+        let mut number = digits.take_while(u8::is_ascii_digit);
+        number.any(|digit| digit != b'0')
+    }
+
+    /// Whether the client will use the connection again after a bounded answer.
+    pub fn wants_keep_alive(&self) -> bool {
+        let says = |wanted: &str| {
+            let connection = self.headers.iter().filter(|(name, _)| name == "connection");
+            let mut words = connection.flat_map(|(_, value)| value.split(','));
+            words.any(|word| word.trim().eq_ignore_ascii_case(wanted))
+        };
+        let usual = self.version == Version::Http11;
+        !says("close") && (usual || says("keep-alive"))
+    }
+}
+
+impl std::fmt::Debug for Head {
+    /// Without the headers: one of them is a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Head")
+            .field("method", &self.method)
+            .field("path", &self.path())
+            .field("version", &self.version)
+            .field("headers", &self.headers.len())
+            .field("body_kind", &self.body_kind)
+            .field("after", &self.after)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::head_reader::{Parsed, parse};
+    use super::*;
+
+    fn get(headers: &str) -> Head {
+        with_line("GET /a?redirect=no HTTP/1.1", headers)
+    }
+
+    fn with_line(line: &str, headers: &str) -> Head {
+        match parse(format!("{line}\r\n{headers}\r\n").as_bytes()) {
+            Ok(Parsed::Complete { head, .. }) => head,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn of_two_headers_the_last_one_counts() {
+        let head = get("X-A: 1\r\nx-a: 2\r\n");
+        assert_eq!(head.header("X-a"), Some("2"));
+        assert_eq!(head.headers().count(), 2);
+        assert_eq!(head.header("X-B"), None);
+    }
+
+    #[test]
+    fn titles_are_for_those_who_ask_with_a_number() {
+        for (value, wants) in [
+            ("1", true),
+            ("1;x", true),
+            ("-1", true),
+            ("010", true),
+            ("0", false),
+            ("yes", false),
+            ("", false),
+            ("+", false),
+        ] {
+            let head = get(&format!("Icy-MetaData: {value}\r\n"));
+            assert_eq!(head.wants_icy(), wants, "{value:?}");
+        }
+        assert!(!get("").wants_icy());
+    }
+
+    #[test]
+    fn a_connection_is_kept_when_both_sides_know_how() {
+        let keeps = |line, headers| with_line(line, headers).wants_keep_alive();
+        assert!(keeps("GET / HTTP/1.1", ""));
+        assert!(!keeps("GET / HTTP/1.1", "Connection: Close\r\n"));
+        assert!(!keeps("GET / HTTP/1.0", ""));
+        assert!(keeps("GET / HTTP/1.0", "Connection: Keep-Alive\r\n"));
+        assert!(keeps(
+            "GET / HTTP/1.0",
+            "Connection: upgrade, keep-alive\r\n"
+        ));
+        let both = "Connection: keep-alive\r\nConnection: close\r\n";
+        assert!(!keeps("GET / HTTP/1.1", both));
+        assert!(!keeps("SOURCE / ICE/1.0", ""));
+    }
+
+    #[test]
+    fn a_target_falls_into_path_and_query() {
+        let head = get("");
+        assert_eq!((head.path(), head.query()), ("/a", Some("redirect=no")));
+        assert_eq!(head.target(), "/a?redirect=no");
+        assert_eq!(with_line("GET /a#b?c HTTP/1.0", "").query(), None);
+        assert_eq!(with_line("GET /a?b#c HTTP/1.0", "").query(), Some("b"));
+        assert_eq!(with_line("OPTIONS * HTTP/1.1", "").path(), "*");
+    }
+
+    #[test]
+    fn a_host_that_could_break_a_url_is_no_host() {
+        let host = |value: &str| get(&format!("Host: {value}\r\n")).host().map(String::from);
+        for good in ["radio.example:8000", "[::1]:8000", "127.0.0.1"] {
+            assert_eq!(host(good).as_deref(), Some(good));
+        }
+        for bad in ["", "a/b", "a b", "u@h", "a\"b", "é"] {
+            assert_eq!(host(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_debug_print_holds_no_secret() {
+        let head = get("Authorization: Basic c2VjcmV0\r\n");
+        assert!(!format!("{head:?}").contains("c2VjcmV0"));
+    }
+}

@@ -2,8 +2,20 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod body;
+pub mod chunk;
+#[cfg(test)]
+mod clients;
+pub mod credentials;
+pub mod date;
 pub mod frame;
 pub mod gossip;
 pub mod head;
+pub mod head_error;
+mod head_lines;
+pub mod head_reader;
+mod head_writer;
+pub mod listener_head;
 pub mod playlist;
 pub mod reply;
+pub mod source_head;
+pub mod status;

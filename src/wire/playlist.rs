@@ -1,1 +1,179 @@
-//! Playlists that name a stream.
+//! Playlists that name a stream: the small files that players open.
+
+/// A kind of playlist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Playlist {
+    /// `.m3u`: one address per line.
+    M3u,
+    /// `.pls`: addresses and titles, numbered.
+    Pls,
+    /// `.xspf`: the same as XML.
+    Xspf,
+}
+
+/// A stream in a playlist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// Its absolute URL.
+    pub url: &'a str,
+    /// What players show; may be empty.
+    pub title: &'a str,
+}
+
+impl Playlist {
+    /// Reads `/radio.mp3.m3u` as a kind of playlist and the path of a mount.
+    pub fn of_path(path: &str) -> Option<(Self, &str)> {
+        let kinds = [
+            (".m3u", Self::M3u),
+            (".pls", Self::Pls),
+            (".xspf", Self::Xspf),
+        ];
+        kinds.into_iter().find_map(|(ending, kind)| {
+            let mount = path.strip_suffix(ending)?;
+            (mount.len() > "/".len()).then_some((kind, mount))
+        })
+    }
+
+    /// Its media type.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::M3u => "audio/x-mpegurl",
+            Self::Pls => "audio/x-scpls",
+            Self::Xspf => "application/xspf+xml; charset=UTF-8",
+        }
+    }
+
+    /// Its text. Nothing in an entry can begin a line or a tag of its own.
+    pub fn write(self, entries: &[Entry<'_>]) -> String {
+        match self {
+            Self::M3u => m3u(entries),
+            Self::Pls => pls(entries),
+            Self::Xspf => xspf(entries),
+        }
+    }
+}
+
+/// Addresses only, as Icecast writes it: every radio reads that.
+fn m3u(entries: &[Entry<'_>]) -> String {
+    let lines = entries.iter();
+    lines.map(|entry| url(entry.url) + "\r\n").collect()
+}
+
+fn pls(entries: &[Entry<'_>]) -> String {
+    let mut text = format!("[playlist]\r\nNumberOfEntries={}\r\n", entries.len());
+    for (number, entry) in (1..).zip(entries) {
+        text += &format!("File{number}={}\r\n", url(entry.url));
+        if !entry.title.is_empty() {
+            text += &format!("Title{number}={}\r\n", line(entry.title));
+        }
+        text += &format!("Length{number}=-1\r\n");
+    }
+    text + "Version=2\r\n"
+}
+
+fn xspf(entries: &[Entry<'_>]) -> String {
+    let mut text = String::from(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <playlist version=\"1\" xmlns=\"http://xspf.org/ns/0/\">\n  <trackList>\n",
+    );
+    for entry in entries {
+        text += "    <track>\n";
+        text += &format!("      <location>{}</location>\n", xml(&url(entry.url)));
+        if !entry.title.is_empty() {
+            text += &format!("      <title>{}</title>\n", xml(&line(entry.title)));
+        }
+        text += "    </track>\n";
+    }
+    text + "  </trackList>\n</playlist>\n"
+}
+
+/// A URL without anything that could end it early.
+fn url(text: &str) -> String {
+    line(text).replace(' ', "%20")
+}
+
+/// Text that stays in its line, and that XML can hold.
+fn line(text: &str) -> String {
+    let allowed = |letter: &char| {
+        let breaks = letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}');
+        !breaks && !matches!(letter, '\u{fffe}' | '\u{ffff}')
+    };
+    text.chars().filter(allowed).collect()
+}
+
+fn xml(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped += "&amp;",
+            '<' => escaped += "&lt;",
+            '>' => escaped += "&gt;",
+            '"' => escaped += "&quot;",
+            '\'' => escaped += "&apos;",
+            _ => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ONE: Entry<'_> = Entry {
+        url: "http://radio.example:8000/a.mp3?x=1&y=2",
+        title: "Rock & <Roll>",
+    };
+
+    #[test]
+    fn an_ending_names_a_kind() {
+        let of_path = Playlist::of_path;
+        assert_eq!(of_path("/a.mp3.m3u"), Some((Playlist::M3u, "/a.mp3")));
+        assert_eq!(of_path("/a.pls"), Some((Playlist::Pls, "/a")));
+        assert_eq!(of_path("/a/b.xspf"), Some((Playlist::Xspf, "/a/b")));
+        for none in ["/a.mp3", "/.m3u", ".m3u", "/a.m3u8", ""] {
+            assert_eq!(of_path(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn an_m3u_is_one_address_per_line() {
+        let text = Playlist::M3u.write(&[ONE, ONE]);
+        assert_eq!(text, format!("{0}\r\n{0}\r\n", ONE.url));
+        assert_eq!(Playlist::M3u.content_type(), "audio/x-mpegurl");
+    }
+
+    #[test]
+    fn a_pls_counts_its_entries() {
+        let untitled = Entry { title: "", ..ONE };
+        let text = Playlist::Pls.write(&[ONE, untitled]);
+        assert!(text.starts_with("[playlist]\r\nNumberOfEntries=2\r\nFile1=http://radio"));
+        assert!(text.contains("\r\nTitle1=Rock & <Roll>\r\nLength1=-1\r\nFile2=http"));
+        assert!(!text.contains("Title2"));
+    }
+
+    #[test]
+    fn an_xspf_is_escaped() {
+        let text = Playlist::Xspf.write(&[ONE]);
+        assert!(text.contains("<location>http://radio.example:8000/a.mp3?x=1&amp;y=2</location>"));
+        assert!(text.contains("<title>Rock &amp; &lt;Roll&gt;</title>"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_entry_breaks_out_of_its_place(
+            address in "[\\x00-\\x20\\x7f-\\x9f\u{2028}a</>\"&]{0,20}",
+            title in "[\\x00-\\x20\\x7f-\\x9f\u{2028}a</>\"&]{0,20}",
+        ) {
+            let entry = Entry { url: &address, title: &title };
+            let m3u = Playlist::M3u.write(&[entry]);
+            prop_assert_eq!(m3u.matches(['\r', '\n', ' ']).count(), 2);
+            let titled = usize::from(!title.is_empty());
+            prop_assert_eq!(Playlist::Pls.write(&[entry]).lines().count(), 5 + titled);
+            let xspf = Playlist::Xspf.write(&[entry]);
+            prop_assert_eq!(xspf.matches('<').count(), 9 + 2 * titled);
+        }
+    }
+}

@@ -1,1 +1,236 @@
-//! The heads of our answers, as bytes.
+//! Our answers, each as the exact bytes to send in one write.
+//!
+//! A source gets 19 bytes of HTTP/1.0 whatever it speaks: darkice dies of a 1.1, and reads once.
+
+use bytes::Bytes;
+
+use super::date::http_date;
+use super::head::{BodyKind, Head, Method, Version};
+use super::head_error::HeadError;
+use super::head_writer::HeadWriter;
+use super::status::Status;
+
+/// The first answer to an accepted source that does not wait for `100 Continue`.
+const SOURCE_ACCEPTED: &[u8] = b"HTTP/1.0 200 OK\r\n\r\n";
+
+/// The answer to one that waits.
+///
+/// liquidsoap fails without the 100; butt, libshout, ffmpeg and curl take it and go on. The 200
+/// follows at once, as Icecast sends it: those who read on for a verdict must not wait for one.
+const SOURCE_CONTINUED: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\n\r\n";
+
+/// The methods that the node knows. libshout looks for PUT here, and falls back to SOURCE.
+pub const ALLOW: &str = "GET, HEAD, PUT, SOURCE, POST, OPTIONS";
+
+/// Asks for a password in the way that every encoder knows.
+const CHALLENGE: &str = "Basic realm=\"antiphon\"";
+
+/// What a page of another site may send to a stream.
+const CORS_REQUEST_HEADERS: &str = "Origin, Accept, Authorization, Icy-MetaData, Range";
+
+/// How long a browser may remember that, seconds: a day, the most that any of them takes.
+const CORS_MAX_AGE_S: &str = "86400";
+
+/// What a page of another site may read of the head of a stream.
+pub(super) const CORS_RESPONSE_HEADERS: &str =
+    "Icy-MetaInt, Icy-Name, Icy-Description, Icy-Genre, Icy-Url, Icy-Br, Icy-Pub, Ice-Audio-Info";
+
+/// Whether the connection can be used again after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Persistence {
+    /// The next request may come.
+    KeepAlive,
+    /// We close it.
+    Close,
+}
+
+/// How one request is to be answered: its version, its connection, the time.
+#[derive(Clone, Copy, Debug)]
+pub struct Reply {
+    protocol: &'static str,
+    persistence: Persistence,
+    body: Body,
+    pub(super) unix_s: u64,
+}
+
+/// Whether the client wants to see the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Body {
+    Sent,
+    /// It asked with HEAD.
+    Omitted,
+}
+
+impl Reply {
+    /// Answers to `head` at `unix_s` (unix seconds).
+    ///
+    /// The connection is kept if the client wants that and has no body to send: a source that is
+    /// refused may be sending already, and its audio would be read as the next request.
+    pub fn to(head: &Head, unix_s: u64) -> Self {
+        let reusable = head.wants_keep_alive() && head.body_kind() == BodyKind::Length(0);
+        Self {
+            protocol: match head.version() {
+                Version::Http11 => "HTTP/1.1",
+                Version::Ice10 | Version::Http10 | Version::Http20 => "HTTP/1.0",
+            },
+            persistence: match reusable {
+                true => Persistence::KeepAlive,
+                false => Persistence::Close,
+            },
+            body: match head.method() {
+                Method::Head => Body::Omitted,
+                _ => Body::Sent,
+            },
+            unix_s,
+        }
+    }
+
+    /// Answers to somebody whose head we do not have, at `unix_s` (unix seconds).
+    pub fn without_head(unix_s: u64) -> Self {
+        Self {
+            protocol: "HTTP/1.0",
+            persistence: Persistence::Close,
+            body: Body::Sent,
+            unix_s,
+        }
+    }
+
+    /// The same, and the connection ends with it.
+    pub fn and_close(self) -> Self {
+        Self {
+            persistence: Persistence::Close,
+            ..self
+        }
+    }
+
+    /// What happens to the connection after an answer other than a stream.
+    pub fn persistence(&self) -> Persistence {
+        self.persistence
+    }
+
+    /// Any bounded answer with a message as its body, and with headers of its own.
+    pub fn message(&self, status: Status, message: &str, headers: &[(&str, &str)]) -> Bytes {
+        self.bounded(status, status.reason(), message, headers)
+    }
+
+    /// 200 with a small body, such as a playlist.
+    pub fn content(&self, content_type: &str, body: &str) -> Bytes {
+        let mut head = self.begin(Status::Ok, Status::Ok.reason());
+        head.header("Content-Type", content_type);
+        self.end(head, body)
+    }
+
+    /// 302 to an absolute URL on another node. Browsers of other sites may follow it.
+    pub fn redirect(&self, location: &str) -> Bytes {
+        let mut head = self.begin(Status::Found, Status::Found.reason());
+        head.header("Location", location);
+        self.end(head, "")
+    }
+
+    /// 401: libshout asks without a password first, reads `Allow`, and comes again.
+    pub fn unauthorized(&self) -> Bytes {
+        let headers = [("WWW-Authenticate", CHALLENGE), ("Allow", ALLOW)];
+        self.message(
+            Status::Unauthorized,
+            "You need to authenticate\r\n",
+            &headers,
+        )
+    }
+
+    /// 403 with `why` as reason and as body: encoders look for their words in either place.
+    pub fn forbidden(&self, why: &str) -> Bytes {
+        self.bounded(Status::Forbidden, why, why, &[])
+    }
+
+    /// 403 to a source whose mount has one. butt and sdrtrunk try again when they read these words.
+    pub fn mount_in_use(&self) -> Bytes {
+        self.forbidden("Mountpoint in use")
+    }
+
+    /// 404, in Icecast's words.
+    pub fn not_found(&self) -> Bytes {
+        let message = "The file you requested could not be found";
+        self.message(Status::NotFound, message, &[])
+    }
+
+    /// 405 for a method that we know but not here, 501 for one that we do not know.
+    pub fn wrong_method(&self, method: &Method) -> Bytes {
+        let status = match method {
+            Method::Unknown(_) => Status::NotImplemented,
+            _ => Status::MethodNotAllowed,
+        };
+        self.message(status, status.reason(), &[("Allow", ALLOW)])
+    }
+
+    /// 503: everything is full, or this mount cannot be served now.
+    pub fn unavailable(&self, why: &str, retry_after_s: u32) -> Bytes {
+        let seconds = retry_after_s.to_string();
+        self.message(Status::Unavailable, why, &[("Retry-After", &seconds)])
+    }
+
+    /// 204 to `OPTIONS` of a path: what a page of another site may do here.
+    pub fn options(&self) -> Bytes {
+        let mut head = self.begin(Status::NoContent, Status::NoContent.reason());
+        head.header("Allow", ALLOW);
+        head.header("Access-Control-Allow-Methods", ALLOW);
+        head.header("Access-Control-Allow-Headers", CORS_REQUEST_HEADERS);
+        head.header("Access-Control-Expose-Headers", CORS_RESPONSE_HEADERS);
+        head.header("Access-Control-Max-Age", CORS_MAX_AGE_S);
+        head.finish(b"")
+    }
+
+    /// 200 to `OPTIONS *`, with which libshout asks what it may do.
+    pub fn capabilities(&self) -> Bytes {
+        let mut head = self.begin(Status::Ok, Status::Ok.reason());
+        head.header("Allow", ALLOW);
+        self.end(head, "")
+    }
+
+    fn bounded(&self, status: Status, reason: &str, body: &str, more: &[(&str, &str)]) -> Bytes {
+        let mut head = self.begin(status, reason);
+        for (name, value) in more {
+            head.header(name, value);
+        }
+        head.header("Content-Type", "text/plain; charset=utf-8");
+        self.end(head, body)
+    }
+
+    fn begin(&self, status: Status, reason: &str) -> HeadWriter {
+        let mut head = HeadWriter::new(self.protocol, status, reason);
+        head.header(
+            "Connection",
+            match self.persistence {
+                Persistence::KeepAlive => "keep-alive",
+                Persistence::Close => "close",
+            },
+        );
+        head.header("Date", &http_date(self.unix_s));
+        // What is true of a stream now is not true of it in a minute: nothing is kept.
+        head.header("Cache-Control", "no-cache, no-store");
+        head.header("Access-Control-Allow-Origin", "*");
+        head
+    }
+
+    fn end(&self, mut head: HeadWriter, body: &str) -> Bytes {
+        head.header("Content-Length", &body.len().to_string());
+        match self.body {
+            Body::Sent => head.finish(body.as_bytes()),
+            Body::Omitted => head.finish(b""),
+        }
+    }
+}
+
+/// The answer to an accepted source.
+pub fn source_accepted(head: &Head) -> Bytes {
+    Bytes::from_static(match head.expects_continue() {
+        true => SOURCE_CONTINUED,
+        false => SOURCE_ACCEPTED,
+    })
+}
+
+/// The answer to a head that we do not take; `None`: close without a word.
+pub fn head_refused(error: HeadError, unix_s: u64) -> Option<Bytes> {
+    let reply = Reply::without_head(unix_s);
+    let status = error.status()?;
+    Some(reply.message(status, &error.to_string(), &[]))
+}

@@ -1,0 +1,327 @@
+//! The lines of a whole request head, read into a [`Head`].
+//!
+//! Bytes over 127 are welcome: in a header they are UTF-8 if they can be and Latin-1 if not, as
+//! encoders send both; in a target they are kept as percent escapes, so that a target is ASCII.
+
+use std::fmt::Write;
+
+use percent_encoding::percent_decode_str;
+
+use super::head::{BodyKind, Head, Method, Version};
+use super::head_error::HeadError;
+use super::head_reader::AfterHead;
+
+/// Reads a head from its request line to the empty line that closes it.
+///
+/// The reader has made sure of its length, of the number of its lines, and that it holds no
+/// control bytes but tabs and the line ends.
+pub(super) fn parse(bytes: &[u8], after: AfterHead) -> Result<Head, HeadError> {
+    let mut lines = bytes.split(|&byte| byte == b'\n').map(without_returns);
+    let request_line = lines.next().unwrap_or_default();
+    let (method, target, version) = parse_request_line(request_line)?;
+    let path_start = check_target(&method, &target)?;
+    let headers = lines
+        .take_while(|line| !line.is_empty())
+        .map(parse_header)
+        .collect::<Result<Vec<_>, _>>()?;
+    let body_kind = body_kind(&method, &headers)?;
+    Ok(Head {
+        method,
+        target,
+        path_start,
+        version,
+        headers,
+        body_kind,
+        after,
+    })
+}
+
+/// Whether a byte may stand in a method or a header's name.
+pub(super) fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Bytes as text: UTF-8 if they are, Latin-1 if not.
+pub(super) fn text_of(bytes: &[u8]) -> String {
+    match str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.iter().copied().map(char::from).collect(),
+    }
+}
+
+fn without_returns(line: &[u8]) -> &[u8] {
+    let returns = line.iter().rev().take_while(|&&byte| byte == b'\r').count();
+    &line[..line.len() - returns]
+}
+
+fn parse_request_line(line: &[u8]) -> Result<(Method, String, Version), HeadError> {
+    // Several spaces are taken for one, as Icecast does.
+    let mut words = line
+        .split(|&byte| byte == b' ')
+        .filter(|word| !word.is_empty());
+    let (Some(method), Some(target), Some(version), None) =
+        (words.next(), words.next(), words.next(), words.next())
+    else {
+        return Err(HeadError::BadRequestLine);
+    };
+    let method = Method::from_token(method);
+    let version = parse_version(&method, version)?;
+    let mut text = String::with_capacity(target.len());
+    for &byte in target {
+        match byte {
+            b'!'..=b'~' => text.push(char::from(byte)),
+            0x80.. => write!(text, "%{byte:02X}").expect("a string takes all that is written"),
+            _ => return Err(HeadError::BadTarget),
+        }
+    }
+    Ok((method, text, version))
+}
+
+fn parse_version(method: &Method, word: &[u8]) -> Result<Version, HeadError> {
+    match word {
+        b"HTTP/1.0" => Ok(Version::Http10),
+        b"ICE/1.0" => Ok(Version::Ice10),
+        // A later 1.x promises that a reader of 1.1 understands it.
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Ok(Version::Http11),
+        // Icecast takes it from a source, so there may be one that sends it.
+        b"HTTP/2.0" if *method == Method::Source => Ok(Version::Http20),
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
+            Err(HeadError::UnsupportedVersion)
+        }
+        _ => Err(HeadError::BadRequestLine),
+    }
+}
+
+/// Where the path begins in the target.
+fn check_target(method: &Method, target: &str) -> Result<usize, HeadError> {
+    if target == "*" && *method == Method::Options {
+        return Ok(0);
+    }
+    let path_start = match target.starts_with('/') {
+        true => 0,
+        false => authority_end(target).ok_or(HeadError::BadTarget)?,
+    };
+    let path = target[path_start..].split(['?', '#']).next();
+    match is_contained(path.unwrap_or_default()) {
+        true => Ok(path_start),
+        false => Err(HeadError::BadTarget),
+    }
+}
+
+/// The end of `http://host:port` in a target that is a whole URL, as a proxy sends it.
+fn authority_end(target: &str) -> Option<usize> {
+    let scheme = target.find("://")?;
+    let known = ["http", "https"]
+        .iter()
+        .any(|name| target[..scheme].eq_ignore_ascii_case(name));
+    let authority = scheme + "://".len();
+    let rest = &target[authority..];
+    let bytes = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    (known && bytes > 0).then_some(authority + bytes)
+}
+
+/// Whether a path, its escapes decoded once, stays where it is: no `//`, `.`, `..` or control bytes.
+fn is_contained(path: &str) -> bool {
+    let decoded: Vec<u8> = percent_decode_str(path).collect();
+    let steps = |segment: &[u8]| segment == b"." || segment == b"..";
+    !decoded.iter().any(u8::is_ascii_control)
+        && !decoded.windows(2).any(|pair| pair == b"//")
+        && !decoded.split(|&byte| byte == b'/').any(steps)
+}
+
+fn parse_header(line: &[u8]) -> Result<(String, String), HeadError> {
+    let colon = line.iter().position(|&byte| byte == b':');
+    let (name, value) = line.split_at(colon.ok_or(HeadError::BadHeader)?);
+    if name.is_empty() || !name.iter().copied().all(is_token) {
+        return Err(HeadError::BadHeader);
+    }
+    let name = name.to_ascii_lowercase();
+    Ok((text_of(&name), text_of(value[1..].trim_ascii())))
+}
+
+fn body_kind(method: &Method, headers: &[(String, String)]) -> Result<BodyKind, HeadError> {
+    let values = |wanted: &'static str| {
+        let all = headers.iter().filter(move |(name, _)| name == wanted);
+        all.map(|(_, value)| value.as_str())
+    };
+    let mut length = None;
+    for value in values("content-length") {
+        let stated = parse_length(value)?;
+        if length.replace(stated).is_some_and(|other| other != stated) {
+            return Err(HeadError::ConflictingLengths);
+        }
+    }
+    let coded = values("transfer-encoding").next().is_some();
+    if coded && length.is_some() {
+        return Err(HeadError::ConflictingLengths);
+    }
+    let codings: Vec<_> = values("transfer-encoding").collect();
+    match (codings.as_slice(), length, method) {
+        ([coding], _, _) if coding.eq_ignore_ascii_case("chunked") => Ok(BodyKind::Chunked),
+        ([coding, ..], _, _) if codings.len() > 1 || !coding.eq_ignore_ascii_case("identity") => {
+            Err(HeadError::UnsupportedCoding)
+        }
+        (_, Some(bytes), _) => Ok(BodyKind::Length(bytes)),
+        (_, None, Method::Source | Method::Put) => Ok(BodyKind::UntilClose),
+        (_, None, _) => Ok(BodyKind::Length(0)),
+    }
+}
+
+fn parse_length(value: &str) -> Result<u64, HeadError> {
+    // Digits only: `u64::from_str` alone would take a plus sign.
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    let length = value.parse().ok().filter(|_| digits);
+    length.ok_or(HeadError::BadContentLength)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(text: &str) -> Result<Head, HeadError> {
+        parse(text.as_bytes(), AfterHead::Body)
+    }
+
+    fn kind(headers: &str) -> Result<BodyKind, HeadError> {
+        head(&format!("PUT /a HTTP/1.1\r\n{headers}\r\n")).map(|head| head.body_kind())
+    }
+
+    #[test]
+    fn the_versions_that_icecast_takes_are_taken() {
+        for (line, version) in [
+            ("SOURCE /a HTTP/1.0", Version::Http10),
+            ("SOURCE /a HTTP/1.1", Version::Http11),
+            ("SOURCE /a HTTP/2.0", Version::Http20),
+            ("SOURCE /a ICE/1.0", Version::Ice10),
+            ("source   /a   HTTP/1.0 ", Version::Http10),
+        ] {
+            let head = head(&format!("{line}\r\n\r\n")).unwrap();
+            assert_eq!((head.version(), head.target()), (version, "/a"), "{line}");
+            assert_eq!(head.method(), &Method::Source);
+        }
+        for (line, error) in [
+            ("SOURCE /a ICY/1.0", HeadError::BadRequestLine),
+            ("SOURCE /a FOO/1.0", HeadError::BadRequestLine),
+            ("SOURCE /a http/1.0", HeadError::BadRequestLine),
+            ("GET /a HTTP/2.0", HeadError::UnsupportedVersion),
+            ("GET /a HTTP/0.9", HeadError::UnsupportedVersion),
+            ("PRI * HTTP/2.0", HeadError::UnsupportedVersion),
+            ("GET /a", HeadError::BadRequestLine),
+            ("GET /a b HTTP/1.0", HeadError::BadRequestLine),
+            ("GET /a\tHTTP/1.0", HeadError::BadRequestLine),
+            ("SOURCE a HTTP/1.0", HeadError::BadTarget),
+            ("SOURCE pw /m", HeadError::BadRequestLine),
+        ] {
+            assert_eq!(head(&format!("{line}\r\n\r\n")), Err(error), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_tries_to_leave_is_refused() {
+        for bad in [
+            "/a%00.txt",
+            "/..",
+            "/a/../b",
+            "//a",
+            "/a//b",
+            "/%2e%2e/b",
+            "/.%2E",
+            "/a%2F%2Fb",
+            "/a%0d%0a",
+            "/./a",
+            "*",
+            "a",
+            "",
+            "http:///a",
+            "ftp://h/a",
+        ] {
+            let refused = head(&format!("GET {bad} HTTP/1.0\r\n\r\n"));
+            assert!(refused.is_err(), "{bad}");
+        }
+        for good in [
+            "/",
+            "/a..mp3",
+            "/a%20b",
+            "/a?b=//%00..",
+            "/admin/!POKE",
+            "/%252e/",
+        ] {
+            let taken = head(&format!("GET {good} HTTP/1.0\r\n\r\n"));
+            assert_eq!(taken.unwrap().target(), good);
+        }
+    }
+
+    #[test]
+    fn a_whole_url_is_read_as_its_path() {
+        let head = |target: &str| head(&format!("GET {target} HTTP/1.1\r\nHost: b\r\n\r\n"));
+        let whole = head("HTTP://a:8000/m1?x=/").unwrap();
+        assert_eq!((whole.path(), whole.query()), ("/m1", Some("x=/")));
+        assert_eq!(whole.host(), Some("a:8000"));
+        assert_eq!(head("http://a").unwrap().path(), "/");
+        assert_eq!(head("http://a?x").unwrap().query(), Some("x"));
+        assert_eq!(head("/m1").unwrap().host(), Some("b"));
+    }
+
+    #[test]
+    fn raw_latin_1_in_a_target_is_kept_as_escapes() {
+        let raw = b"GET /admin/metadata?song=\xe9t\xc3\xa9 HTTP/1.0\r\n\r\n";
+        let head = parse(raw, AfterHead::Body).unwrap();
+        assert_eq!(head.query(), Some("song=%E9t%C3%A9"));
+    }
+
+    #[test]
+    fn headers_are_text_in_either_encoding() {
+        let raw = b"GET / HTTP/1.0\r\nice-name: \xe9t\xe9\r\nICE-GENRE:\t\xc3\xa9 \r\n\r\n";
+        let head = parse(raw, AfterHead::Body).unwrap();
+        assert_eq!(head.header("Ice-Name"), Some("été"));
+        assert_eq!(head.header("ice-genre"), Some("é"));
+        for bad in ["no colon", ": v", "a b: v", "a : v", "a\u{e9}: v"] {
+            let refused = parse(
+                format!("GET / HTTP/1.0\r\n{bad}\r\n\r\n").as_bytes(),
+                AfterHead::Body,
+            );
+            assert_eq!(refused, Err(HeadError::BadHeader), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_length_of_a_body_is_given_once_or_not_at_all() {
+        assert_eq!(kind(""), Ok(BodyKind::UntilClose));
+        assert_eq!(kind("Content-Length: 0\r\n"), Ok(BodyKind::Length(0)));
+        let chunked = "Transfer-Encoding: Chunked\r\n";
+        assert_eq!(kind(chunked), Ok(BodyKind::Chunked));
+        assert_eq!(
+            kind("Transfer-Encoding: identity\r\n"),
+            Ok(BodyKind::UntilClose)
+        );
+        let twice = "Content-Length: 5\r\nContent-Length: 5\r\n";
+        assert_eq!(kind(twice), Ok(BodyKind::Length(5)));
+        let two = "Content-Length: 5\r\nContent-Length: 6\r\n";
+        assert_eq!(kind(two), Err(HeadError::ConflictingLengths));
+        let both = "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n";
+        assert_eq!(kind(both), Err(HeadError::ConflictingLengths));
+        for bad in [
+            "-1",
+            "+1",
+            "1e20",
+            "abc",
+            "",
+            "5, 5",
+            "99999999999999999999",
+        ] {
+            let refused = kind(&format!("Content-Length: {bad}\r\n"));
+            assert_eq!(refused, Err(HeadError::BadContentLength), "{bad}");
+        }
+        for bad in [
+            "gzip, chunked",
+            "gzip",
+            "",
+            "chunked\r\nTransfer-Encoding: chunked",
+        ] {
+            let refused = kind(&format!("Transfer-Encoding: {bad}\r\n"));
+            assert_eq!(refused, Err(HeadError::UnsupportedCoding), "{bad}");
+        }
+        let get = head("GET /a HTTP/1.1\r\n\r\n").unwrap();
+        assert_eq!(get.body_kind(), BodyKind::Length(0));
+    }
+}

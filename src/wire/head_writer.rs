@@ -1,0 +1,91 @@
+//! Writes the head of an answer. Nothing that is handed in can begin a line of its own.
+
+use bytes::Bytes;
+
+use super::status::Status;
+
+/// The product and the version that every answer names.
+const SERVER: &str = concat!("antiphon/", env!("CARGO_PKG_VERSION"));
+
+/// An answer in the making.
+#[derive(Debug)]
+pub(super) struct HeadWriter {
+    bytes: Vec<u8>,
+}
+
+impl HeadWriter {
+    /// Room for the head of a listener's stream, which is the longest of the usual ones.
+    const USUAL_BYTES: usize = 1024;
+
+    /// Begins with the status line; `reason` stands in place of the status's own words.
+    pub(super) fn new(protocol: &str, status: Status, reason: &str) -> Self {
+        let mut bytes = Vec::with_capacity(Self::USUAL_BYTES);
+        bytes.extend_from_slice(format!("{protocol} {} ", status.code()).as_bytes());
+        push_clean(&mut bytes, reason);
+        bytes.extend_from_slice(b"\r\n");
+        let mut head = Self { bytes };
+        head.header("Server", SERVER);
+        head
+    }
+
+    /// Adds a header.
+    pub(super) fn header(&mut self, name: &str, value: &str) {
+        self.line(name, ": ", value);
+    }
+
+    /// Adds a header the way Icecast writes those of a stream: with no space after the colon:
+    /// old players were written against it.
+    pub(super) fn tight_header(&mut self, name: &str, value: &str) {
+        self.line(name, ":", value);
+    }
+
+    /// The answer, with its body.
+    pub(super) fn finish(mut self, body: &[u8]) -> Bytes {
+        self.bytes.extend_from_slice(b"\r\n");
+        self.bytes.extend_from_slice(body);
+        Bytes::from(self.bytes)
+    }
+
+    fn line(&mut self, name: &str, colon: &str, value: &str) {
+        let letters = name
+            .bytes()
+            .filter(|&byte| super::head_lines::is_token(byte));
+        self.bytes.extend(letters);
+        self.bytes.extend_from_slice(colon.as_bytes());
+        push_clean(&mut self.bytes, value);
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Appends text without its control characters, line ends among them.
+fn push_clean(bytes: &mut Vec<u8>, text: &str) {
+    let mut letter = [0; 4];
+    for character in text.chars().filter(|character| !character.is_control()) {
+        bytes.extend_from_slice(character.encode_utf8(&mut letter).as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_text_adds_a_line(
+            reason in "[\\x00-\\x1f\\x7f-\\x9fa: é]{0,20}",
+            name in "[\\x00-\\x1f\\x7f-\\x9fa: é]{0,20}",
+            value in "(?s:.{0,20})",
+        ) {
+            let mut head = HeadWriter::new("HTTP/1.0", Status::Ok, &reason);
+            head.header(&name, &value);
+            head.tight_header("icy-name", "a\r\n\r\nb");
+            let bytes = head.finish(b"");
+            let text = str::from_utf8(&bytes).unwrap();
+            prop_assert_eq!(text.lines().count(), 5);
+            prop_assert_eq!(text.matches(char::is_control).count(), 10);
+            prop_assert!(text.ends_with("icy-name:ab\r\n\r\n"));
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The head of a stream, as a listener gets it.
+//!
+//! Always HTTP/1.0, without a length and never chunked: the oldest radios understand nothing else,
+//! and the newest understand it too. A request for a range of a stream gets the stream.
+
+use bytes::Bytes;
+
+use super::date::http_date;
+use super::head_writer::HeadWriter;
+use super::reply::{CORS_RESPONSE_HEADERS, Reply};
+use super::status::Status;
+use crate::model::mount::MountSpec;
+use crate::model::stream::StreamHead;
+
+/// A day that is over, for caches that know HTTP/1.0 only: the one that Icecast sends.
+const LONG_AGO: &str = "Mon, 26 Jul 1997 05:00:00 GMT";
+
+impl Reply {
+    /// 200 with the head of a stream, to `GET` and `HEAD` alike; the audio follows, or nothing.
+    ///
+    /// What the operator says of the mount goes before what its source says. `metaint_bytes` is
+    /// the distance of the titles, for a listener who asked for them.
+    pub fn stream(
+        &self,
+        stream: &StreamHead,
+        spec: Option<&MountSpec>,
+        metaint_bytes: Option<usize>,
+    ) -> Bytes {
+        let mut head = HeadWriter::new("HTTP/1.0", Status::Ok, Status::Ok.reason());
+        head.header("Connection", "close");
+        head.header("Date", &http_date(self.unix_s));
+        head.header("Content-Type", &stream.content_type);
+        head.header("Cache-Control", "no-cache, no-store");
+        head.header("Expires", LONG_AGO);
+        head.header("Pragma", "no-cache");
+        head.header("Access-Control-Allow-Origin", "*");
+        head.header("Access-Control-Expose-Headers", CORS_RESPONSE_HEADERS);
+        let told_by_spec = spec.map(told_by).unwrap_or_default();
+        for (name, value) in &told_by_spec {
+            head.tight_header(&format!("icy-{name}"), value);
+        }
+        for (name, value) in &stream.icy {
+            let overridden = told_by_spec.iter().any(|(other, _)| other == name);
+            match name.as_str() {
+                // Ours to say, and only below.
+                "metaint" => {}
+                // The one header that keeps its older prefix on the way out.
+                "audio-info" => head.header("ice-audio-info", value),
+                _ if overridden => {}
+                _ => head.tight_header(&format!("icy-{name}"), value),
+            }
+        }
+        if let Some(bytes) = metaint_bytes {
+            head.tight_header("icy-metaint", &bytes.to_string());
+        }
+        head.finish(b"")
+    }
+}
+
+/// What the operator says of a mount.
+fn told_by(spec: &MountSpec) -> Vec<(&'static str, &str)> {
+    let all = [
+        ("name", spec.name.as_str()),
+        ("description", spec.description.as_str()),
+        ("genre", spec.genre.as_str()),
+        ("url", spec.url.as_str()),
+    ];
+    all.into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::head_reader::{Parsed, parse};
+    use super::*;
+
+    fn stream() -> StreamHead {
+        let icy = [
+            ("name", "Source"),
+            ("genre", "Jazz"),
+            ("br", "128"),
+            ("pub", "1"),
+            ("audio-info", "ice-bitrate=128"),
+            ("metaint", "8192"),
+            ("notice\r\nX", "a\r\nb"),
+        ];
+        StreamHead {
+            content_type: "audio/mpeg".to_owned(),
+            icy: icy.map(|(name, value)| (name.into(), value.into())).into(),
+            user_agent: String::new(),
+            started_unix_ms: 0,
+        }
+    }
+
+    fn spec(name: &str, url: &str) -> MountSpec {
+        MountSpec {
+            path: "/a".parse().unwrap(),
+            password_hash: String::new(),
+            name: name.to_owned(),
+            description: String::new(),
+            genre: String::new(),
+            url: url.to_owned(),
+            max_listeners: None,
+        }
+    }
+
+    fn answer(request: &str, spec: Option<&MountSpec>, metaint_bytes: Option<usize>) -> String {
+        let Ok(Parsed::Complete { head, .. }) = parse(request.as_bytes()) else {
+            panic!("no head: {request:?}")
+        };
+        let bytes = Reply::to(&head, 1_795_162_475).stream(&stream(), spec, metaint_bytes);
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn k29_k63_k65_a_listener_gets_what_icecast_sends() {
+        let expected = format!(
+            "HTTP/1.0 200 OK\r\nServer: antiphon/{}\r\nConnection: close\r\n\
+             Date: Fri, 20 Nov 2026 08:14:35 GMT\r\nContent-Type: audio/mpeg\r\n\
+             Cache-Control: no-cache, no-store\r\nExpires: Mon, 26 Jul 1997 05:00:00 GMT\r\n\
+             Pragma: no-cache\r\nAccess-Control-Allow-Origin: *\r\n\
+             Access-Control-Expose-Headers: {CORS_RESPONSE_HEADERS}\r\n\
+             icy-name:Source\r\nicy-genre:Jazz\r\nicy-br:128\r\nicy-pub:1\r\n\
+             ice-audio-info: ice-bitrate=128\r\nicy-noticeX:ab\r\n\r\n",
+            env!("CARGO_PKG_VERSION"),
+        );
+        for request in [
+            "GET /a HTTP/1.0\r\n\r\n",
+            "GET /a HTTP/1.1\r\nConnection: keep-alive\r\n\r\n",
+            "HEAD /a HTTP/1.1\r\n\r\n",
+            "GET /a HTTP/1.1\r\nRange: bytes=0-\r\n\r\n",
+            "GET /a HTTP/1.1\r\nRange: bytes=0-1\r\n\r\n",
+        ] {
+            assert_eq!(answer(request, None, None), expected, "{request:?}");
+        }
+    }
+
+    #[test]
+    fn the_distance_of_titles_is_said_once_and_only_to_those_who_get_titles() {
+        let request = "GET /a HTTP/1.0\r\nIcy-MetaData: 1\r\n\r\n";
+        let with = answer(request, None, Some(16_000));
+        assert!(with.ends_with("\r\nicy-metaint:16000\r\n\r\n"));
+        assert_eq!(with.matches("icy-metaint").count(), 1);
+        assert!(!answer(request, None, None).contains("icy-metaint"));
+    }
+
+    #[test]
+    fn the_operator_goes_before_the_source() {
+        let request = "GET /a HTTP/1.0\r\n\r\n";
+        let told = answer(request, Some(&spec("Opérateur", "http://o")), None);
+        assert!(told.contains("\r\nicy-name:Opérateur\r\n"));
+        assert!(told.contains("\r\nicy-url:http://o\r\n"));
+        assert!(told.contains("\r\nicy-genre:Jazz\r\n"));
+        assert_eq!(told.matches("icy-name:").count(), 1);
+        let silent = answer(request, Some(&spec("", "")), None);
+        assert!(silent.contains("\r\nicy-name:Source\r\n") && !silent.contains("icy-url"));
+    }
+}
