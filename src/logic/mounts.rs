@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use crate::model::mount::{MountName, MountSpec};
 
 use super::document::Document;
-use super::document::key::RecordKey;
-use super::document::record::{Record, Value};
+use crate::model::record::key::RecordKey;
+use crate::model::record::{Record, Value};
 
 /// What the key of a mount's record begins with; the path without its leading slash follows.
 const KEY_PREFIX: &str = "mount/";

@@ -3,6 +3,7 @@
 pub mod load;
 pub mod mount;
 pub mod node;
+pub mod record;
 pub mod seat;
 pub mod stamp;
 pub mod status;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::record::{MAX_VALUE_BYTES, Register};
 use super::saved::Saved;
 use super::*;
+use crate::model::record::{MAX_VALUE_BYTES, Register};
 
 /// Noon of some day. The histories below play within a few seconds of it.
 const NOON_MS: u64 = 1_750_000_000_000;

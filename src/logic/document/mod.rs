@@ -7,10 +7,8 @@
 //! fields only: whoever reads it must be ready for half a record.
 
 pub mod clock;
-pub mod key;
 #[cfg(test)]
 mod laws;
-pub mod record;
 pub mod saved;
 pub mod settle;
 
@@ -22,12 +20,13 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use crate::model::node::NodeName;
+use crate::model::record::key::RecordKey;
+use crate::model::record::summary::{SUMMARY_RECORDS, Summary};
+use crate::model::record::{Flaw, Record, RecordHash, Value};
 use crate::model::stamp::Stamp;
 
 use clock::Clock;
-use key::RecordKey;
-use record::{Flaw, Record, RecordHash, Value};
-use settle::{Difference, Digest, SUMMARY_RECORDS, Summary};
+use settle::{Difference, Digest};
 
 /// The most records, tombstones included: far beyond the mounts of any radio, and 1 ms of hashing.
 pub const MAX_RECORDS: usize = 10_000;

@@ -9,10 +9,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::node::NodeName;
+use crate::model::record::Record;
+use crate::model::record::key::RecordKey;
 
 use super::clock::Clock;
-use super::key::RecordKey;
-use super::record::Record;
 use super::{Document, Held, Outcome, TOMBSTONE_LIFE};
 
 /// How often the document is saved even when nothing has changed.

@@ -3,6 +3,9 @@
 //! A tombstone does not remove a record, it hides the fields that are not newer: a write after the
 //! delete brings the record back, with the new fields only.
 
+pub mod key;
+pub mod summary;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
