@@ -1,1 +1,0 @@
-//! The sticky bully election of one seat, as a state machine that does no I/O.

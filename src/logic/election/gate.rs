@@ -1,0 +1,72 @@
+//! The check that every receiver of an order makes: nothing under a lower fence than before.
+//!
+//! The floor is an epoch alone. A restarted node knows from its disk how far the epochs had come,
+//! and not whose the last one was, so it lets any node of that epoch in.
+
+use crate::model::seat::{Epoch, Fence};
+
+/// Refuses the orders of those who held a seat before its present holder.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    floor: Epoch,
+    highest: Option<Fence>,
+}
+
+/// What to do with an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Apply it.
+    Apply,
+    /// A greater fence has been seen: refuse it.
+    Refuse,
+}
+
+impl Gate {
+    /// A gate that refuses every epoch below the one that was on disk at the start.
+    pub fn new(max_epoch_from_disk: Epoch) -> Self {
+        Self {
+            floor: max_epoch_from_disk,
+            highest: None,
+        }
+    }
+
+    /// Judges an order by its fence, and remembers the fence if it is let in.
+    pub fn admit(&mut self, fence: &Fence) -> Admission {
+        let passed = self.highest.as_ref().is_none_or(|highest| fence >= highest);
+        if fence.epoch < self.floor || !passed {
+            return Admission::Refuse;
+        }
+        self.highest = Some(fence.clone());
+        Admission::Apply
+    }
+
+    /// The greatest fence that was let in.
+    pub fn highest(&self) -> Option<&Fence> {
+        self.highest.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::node::NodeName;
+
+    fn fence(epoch: u64, node: &str) -> Fence {
+        Fence {
+            epoch: Epoch(epoch),
+            node: NodeName::try_from(node).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_lower_fence_is_refused_and_an_equal_one_is_not() {
+        let mut gate = Gate::new(Epoch(3));
+        assert_eq!(gate.admit(&fence(2, "z")), Admission::Refuse);
+        assert_eq!(gate.admit(&fence(3, "b")), Admission::Apply);
+        assert_eq!(gate.admit(&fence(3, "b")), Admission::Apply);
+        assert_eq!(gate.admit(&fence(3, "a")), Admission::Refuse);
+        assert_eq!(gate.admit(&fence(4, "a")), Admission::Apply);
+        assert_eq!(gate.admit(&fence(3, "b")), Admission::Refuse);
+        assert_eq!(gate.highest(), Some(&fence(4, "a")));
+    }
+}

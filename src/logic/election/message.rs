@@ -1,0 +1,115 @@
+//! What goes into an election and what comes out of it.
+//!
+//! A driver needs to know nothing else: it feeds [`Input`]s, does the [`Output`]s in order, and
+//! carries [`Message`]s between nodes over links, which may lose, repeat and reorder them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::node::NodeName;
+use crate::model::seat::{Claim, Epoch, Rank};
+
+/// What the two witnesses, gossip and the link, say of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Health {
+    /// Both hear it.
+    Alive,
+    /// One of the two hears it. It keeps its seat and is still asked to object.
+    Doubtful,
+    /// Neither hears it: its claim no longer counts, and nobody waits for its answer.
+    Dead,
+}
+
+/// A peer as this node sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its weight in this seat's election.
+    pub rank: Rank,
+    /// Whether it is there.
+    pub health: Health,
+}
+
+/// What the elections of two nodes say to each other over the link between them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// "Nobody holds the seat, I would take it; do you, who are greater, object?"
+    Election {
+        /// The challenger's rank.
+        rank: Rank,
+        /// The greatest epoch that the challenger has seen.
+        epoch: Epoch,
+    },
+    /// "I do: wait for the claim of somebody greater."
+    Ok {
+        /// The greatest epoch that the objector has seen.
+        epoch: Epoch,
+    },
+    /// "I cannot take the seat now, go on without me": the answer to an election and to a hand-over.
+    Pass {
+        /// The greatest epoch that the sender has seen.
+        epoch: Epoch,
+    },
+    /// "I hold the seat."
+    Coordinator(Claim),
+    /// "I held the seat under this claim and have dropped it."
+    Vacated(Claim),
+    /// "I hold the seat under this claim and ask you to take it over now."
+    HandOver(Claim),
+    /// "You hold the seat, and I have seen an epoch that is not lower than yours: renumber your
+    /// claim, because whoever has obeyed that epoch refuses your orders."
+    Seen(Epoch),
+}
+
+/// What happens to an election.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The peers, never this node. Sent whole, at least whenever it has changed.
+    Members(BTreeMap<NodeName, Member>),
+    /// What gossip says that a node holds. Sent at least whenever it has changed, and with `None`
+    /// when a newer generation of that node holds nothing.
+    Heard {
+        /// Whose value it is.
+        from: NodeName,
+        /// Its claim.
+        claim: Option<Claim>,
+    },
+    /// A message that came over the link from this peer.
+    Message {
+        /// The peer at the other end of the link.
+        from: NodeName,
+        /// What it says.
+        message: Message,
+    },
+    /// This epoch, and every lower one, survives a crash of this node.
+    Persisted(Epoch),
+    /// This epoch could not be written.
+    PersistFailed(Epoch),
+    /// The time that [`super::Election::wake_at`] asked for has come.
+    Tick,
+    /// Give the seat to somebody else and do not take it again: a planned leave or step-down.
+    Resign,
+    /// Stand in elections again.
+    Unresign,
+}
+
+/// What the driver has to do, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send a message over the link to this peer; if there is no link, forget it.
+    Send {
+        /// Where it goes.
+        to: NodeName,
+        /// What to say.
+        message: Message,
+    },
+    /// Send a message over every link that is up.
+    Broadcast(Message),
+    /// Write this epoch to disk and answer [`Input::Persisted`] or [`Input::PersistFailed`].
+    /// At most one such request is open at a time.
+    Persist(Epoch),
+    /// Gossip this as what the node holds, until the next one.
+    Publish(Option<Claim>),
+    /// From now on this is the claim that this node obeys.
+    Changed(Option<Claim>),
+}

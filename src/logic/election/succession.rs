@@ -1,0 +1,106 @@
+//! A planned leave: the holder asks an heir to take the seat, and keeps it until that has happened.
+//!
+//! So for a moment there are two holders and never none; the heir's epoch is the greater, and
+//! whoever has heard of it refuses the old holder's orders.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use super::Election;
+use super::campaign::Campaign;
+use super::message::{Health, Message, Output};
+use crate::model::node::NodeName;
+use crate::model::seat::Claim;
+
+/// How many gossip intervals a leaving holder waits for an heir until it just drops its claim. An heir
+/// needs a round trip and one write; this allows for a slow disk and several lost messages.
+const HAND_OVER_INTERVALS: u32 = 8;
+
+/// Whether this node wants the seat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It stands in elections.
+    Willing,
+    /// It leaves, still holds the seat, and looks for an heir among those who have not refused.
+    HandingOver {
+        until: Instant,
+        refused: BTreeSet<NodeName>,
+    },
+    /// It does not take the seat.
+    Resigned,
+}
+
+impl Standing {
+    pub(super) fn seat_is_gone(&mut self) {
+        if matches!(self, Self::HandingOver { .. }) {
+            *self = Self::Resigned;
+        }
+    }
+}
+
+impl Election {
+    pub(super) fn resign(&mut self, out: &mut Vec<Output>) {
+        if self.standing != Standing::Willing {
+            return;
+        }
+        self.campaign = Campaign::Idle;
+        if self.own.is_none() {
+            self.standing = Standing::Resigned;
+            return;
+        }
+        self.standing = Standing::HandingOver {
+            until: self.handled_at + self.config.gossip_interval * HAND_OVER_INTERVALS,
+            refused: BTreeSet::new(),
+        };
+        self.offer_again(out);
+    }
+
+    /// Offers the seat to the best heir; drops it when nobody is left or time is over.
+    pub(super) fn offer_again(&mut self, out: &mut Vec<Output>) {
+        let Standing::HandingOver { until, refused } = &self.standing else {
+            return;
+        };
+        let heirs = self
+            .members
+            .iter()
+            .filter(|(name, peer)| peer.health != Health::Dead && !refused.contains(*name));
+        let best = heirs.max_by_key(|(name, peer)| {
+            let certain = peer.health == Health::Alive;
+            (certain, peer.rank, *name)
+        });
+        match (best, &self.own) {
+            (Some((heir, _)), Some(own)) if self.handled_at < *until => {
+                self.send(heir, Message::HandOver(own.clone()), out);
+            }
+            _ => self.drop_own(out),
+        }
+    }
+
+    pub(super) fn offer_refused(&mut self, from: &NodeName, out: &mut Vec<Output>) {
+        if let Standing::HandingOver { refused, .. } = &mut self.standing
+            && self.members.contains_key(from)
+            && refused.insert(from.clone())
+        {
+            self.offer_again(out);
+        }
+    }
+
+    /// Takes the seat from a holder that asks for it. There is no need to have been here for long:
+    /// the holder knows this node as alive, and nobody else can hold the seat rightly.
+    pub(super) fn take_over(&mut self, from: &NodeName, claim: &Claim, out: &mut Vec<Output>) {
+        self.pushed(from, claim, out);
+        let outdated = self.claims.is_vacated(claim)
+            || self.own.as_ref() >= Some(claim)
+            || self.top > Some(claim.fence());
+        let claiming = matches!(self.campaign, Campaign::Claiming { .. });
+        if claim.node != *from || outdated || claiming {
+            return;
+        }
+        if self.is_able() {
+            self.begin_claim(Some(claim.clone()));
+        } else {
+            let epoch = self.ledger.seen();
+            self.send(from, Message::Pass { epoch }, out);
+        }
+    }
+}

@@ -1,0 +1,494 @@
+//! Every rule of the election, on one node with a scripted world around it.
+
+use std::time::Duration;
+
+use super::*;
+use crate::model::seat::Rank;
+
+mod properties;
+
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// An election, its clock and what it has said since it was last asked.
+struct Bench {
+    election: Election,
+    now: Instant,
+    out: Vec<Output>,
+}
+
+fn name(text: &str) -> NodeName {
+    NodeName::try_from(text).unwrap()
+}
+
+fn claim(epoch: u64, node: &str) -> Claim {
+    Claim {
+        epoch: Epoch(epoch),
+        rank: Rank(1),
+        node: name(node),
+    }
+}
+
+fn members(list: &[(&str, Health)]) -> Input {
+    let rank = Rank(1);
+    let member = |(node, health): &(&str, Health)| {
+        (
+            name(node),
+            Member {
+                rank,
+                health: *health,
+            },
+        )
+    };
+    Input::Members(list.iter().map(member).collect())
+}
+
+fn from(node: &str, message: Message) -> Input {
+    let from = name(node);
+    Input::Message { from, message }
+}
+
+fn to(node: &str, message: Message) -> Output {
+    let to = name(node);
+    Output::Send { to, message }
+}
+
+fn push(node: &str, epoch: u64) -> Input {
+    from(node, Message::Coordinator(claim(epoch, node)))
+}
+
+fn ask(epoch: u64) -> Message {
+    Message::Election {
+        rank: Rank(1),
+        epoch: Epoch(epoch),
+    }
+}
+
+use Health::{Alive, Dead, Doubtful};
+
+impl Bench {
+    fn with(quorum: Quorum, start: Start) -> Self {
+        let config = ElectionConfig {
+            node: name("m"),
+            rank: Rank(1),
+            gossip_interval: INTERVAL,
+            quorum,
+            start,
+        };
+        let now = Instant::now();
+        Self {
+            election: Election::new(config, Epoch(4), now),
+            now,
+            out: Vec::new(),
+        }
+    }
+
+    fn new() -> Self {
+        Self::with(Quorum::Off, Start::Founding)
+    }
+
+    /// A node that has held the seat for a while, with these peers.
+    fn holding(peers: &[(&str, Health)]) -> Self {
+        let mut bench = Self::new();
+        bench.run(6);
+        bench.feed(Input::Persisted(Epoch(5)));
+        assert_eq!(bench.election.own_claim(), Some(&claim(5, "m")));
+        bench.feed(members(peers));
+        bench.out.clear();
+        bench
+    }
+
+    fn feed(&mut self, input: Input) -> Vec<Output> {
+        let start = self.out.len();
+        self.election.handle(input, self.now, &mut self.out);
+        self.out[start..].to_vec()
+    }
+
+    /// Lives through rounds, waking exactly when it asked to be woken; returns what it said.
+    fn run(&mut self, rounds: u32) -> Vec<Output> {
+        let start = self.out.len();
+        let end = self.now + INTERVAL * rounds;
+        while self.election.wake_at() <= end {
+            assert!(self.election.wake_at() > self.now, "it would spin");
+            self.now = self.election.wake_at();
+            self.feed(Input::Tick);
+        }
+        self.now = end;
+        self.out[start..].to_vec()
+    }
+}
+
+#[test]
+fn a_node_alone_claims_after_five_intervals_and_publishes_only_what_is_on_disk() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.run(4), []);
+    assert_eq!(bench.run(2), [Output::Persist(Epoch(5))]);
+    assert_eq!(bench.election.max_epoch(), Epoch(4));
+    let said = bench.feed(Input::Persisted(Epoch(5)));
+    let held = claim(5, "m");
+    assert_eq!(
+        said,
+        [
+            Output::Publish(Some(held.clone())),
+            Output::Broadcast(Message::Coordinator(held.clone())),
+            Output::Changed(Some(held)),
+        ]
+    );
+    assert_eq!(bench.election.max_epoch(), Epoch(5));
+}
+
+#[test]
+fn a_node_that_was_told_of_peers_waits_longer_for_the_first() {
+    let mut bench = Bench::with(Quorum::Off, Start::Joining);
+    assert_eq!(bench.run(19), []);
+    assert_eq!(bench.run(2), [Output::Persist(Epoch(5))]);
+}
+
+#[test]
+fn a_returning_greater_node_does_not_disturb_the_holder() {
+    let mut bench = Bench::new();
+    bench.feed(members(&[("a", Alive)]));
+    bench.feed(push("a", 9));
+    bench.feed(Input::Heard {
+        from: name("a"),
+        claim: Some(claim(9, "a")),
+    });
+    bench.feed(Input::Persisted(Epoch(9)));
+    bench.out.clear();
+    assert_eq!(bench.run(100), []);
+    assert_eq!(bench.election.holder(), Some(&claim(9, "a")));
+}
+
+#[test]
+fn the_greatest_that_is_left_claims_one_interval_after_the_holder_died() {
+    let mut bench = Bench::new();
+    bench.feed(members(&[("a", Alive), ("z", Alive)]));
+    let held = Some(claim(9, "z"));
+    bench.feed(Input::Heard {
+        from: name("z"),
+        claim: held,
+    });
+    bench.run(8);
+    bench.feed(Input::Persisted(Epoch(9)));
+    bench.out.clear();
+    bench.feed(members(&[("a", Alive), ("z", Doubtful)]));
+    assert_eq!(bench.run(8), [], "one witness is not enough");
+    bench.feed(members(&[("a", Alive), ("z", Dead)]));
+    assert_eq!(bench.out, [Output::Changed(None)]);
+    assert_eq!(bench.run(1), [Output::Persist(Epoch(10))]);
+}
+
+#[test]
+fn a_lesser_node_asks_the_greater_ones_and_claims_when_they_are_silent() {
+    let mut bench = Bench::new();
+    bench.feed(members(&[
+        ("a", Alive),
+        ("x", Dead),
+        ("y", Doubtful),
+        ("z", Alive),
+    ]));
+    let said = bench.run(5);
+    assert_eq!(said, [to("y", ask(4)), to("z", ask(4))]);
+    assert_eq!(bench.run(1), [Output::Persist(Epoch(5))]);
+}
+
+#[test]
+fn who_cannot_object_says_so_and_is_not_waited_for() {
+    let mut bench = Bench::new();
+    bench.feed(members(&[("y", Alive), ("z", Alive)]));
+    bench.run(5);
+    let epoch = Epoch(7);
+    assert_eq!(
+        bench.feed(from("y", Message::Pass { epoch })),
+        [Output::Persist(Epoch(7))]
+    );
+    bench.feed(Input::Persisted(Epoch(7)));
+    let said = bench.feed(members(&[("y", Alive), ("z", Dead)]));
+    assert_eq!(said, [Output::Persist(Epoch(8))]);
+}
+
+#[test]
+fn an_objection_is_waited_for_and_then_tried_again() {
+    let mut bench = Bench::new();
+    bench.feed(members(&[("z", Alive)]));
+    bench.run(5);
+    bench.feed(from("z", Message::Ok { epoch: Epoch(4) }));
+    bench.out.clear();
+    assert_eq!(bench.run(3), []);
+    assert_eq!(bench.run(1), [to("z", ask(4))]);
+}
+
+#[test]
+fn an_objection_that_nobody_asked_for_changes_nothing() {
+    let mut bench = Bench::new();
+    bench.feed(members(&[("z", Alive)]));
+    bench.run(5);
+    bench.feed(from("y", Message::Ok { epoch: Epoch(4) }));
+    assert_eq!(bench.run(1), [Output::Persist(Epoch(5))]);
+}
+
+#[test]
+fn a_greater_node_objects_and_starts_its_own_election() {
+    let mut bench = Bench::new();
+    bench.feed(members(&[("a", Alive), ("z", Alive)]));
+    let epoch = Epoch(4);
+    assert_eq!(
+        bench.feed(from("a", ask(3))),
+        [to("a", Message::Pass { epoch })],
+        "too young"
+    );
+    bench.run(5);
+    bench.feed(members(&[("a", Alive), ("z", Dead)]));
+    bench.feed(Input::Persisted(Epoch(5)));
+    let mut bench = Bench::new();
+    bench.feed(members(&[("a", Alive), ("z", Alive)]));
+    bench.feed(push("z", 4));
+    bench.run(5);
+    assert_eq!(
+        bench.feed(from("a", ask(3))),
+        [to("a", Message::Ok { epoch })],
+        "sees a holder"
+    );
+    bench.feed(members(&[("a", Alive), ("z", Dead)]));
+    let said = bench.feed(from("a", ask(3)));
+    assert_eq!(
+        said,
+        [to("a", Message::Ok { epoch }), Output::Persist(Epoch(5))]
+    );
+    assert_eq!(
+        bench.feed(from("z", ask(3))),
+        [to("z", Message::Pass { epoch: Epoch(5) })]
+    );
+}
+
+#[test]
+fn a_holder_answers_a_challenger_with_its_claim() {
+    let mut bench = Bench::holding(&[("a", Alive)]);
+    let said = bench.feed(from("a", ask(2)));
+    assert_eq!(said, [to("a", Message::Coordinator(claim(5, "m")))]);
+}
+
+#[test]
+fn a_beaten_holder_drops_its_claim_at_once() {
+    let mut bench = Bench::holding(&[("a", Alive)]);
+    let said = bench.feed(push("a", 6));
+    assert_eq!(
+        said,
+        [
+            Output::Publish(None),
+            Output::Broadcast(Message::Vacated(claim(5, "m"))),
+            Output::Changed(Some(claim(6, "a"))),
+            Output::Persist(Epoch(6)),
+        ]
+    );
+}
+
+#[test]
+fn a_lower_claim_is_answered_with_the_own_one_and_so_is_a_newcomer() {
+    let mut bench = Bench::holding(&[("a", Alive), ("b", Dead)]);
+    let mine = Message::Coordinator(claim(5, "m"));
+    assert_eq!(bench.feed(push("a", 3)), [to("a", mine.clone())]);
+    let said = bench.feed(members(&[("a", Alive), ("b", Alive), ("c", Doubtful)]));
+    assert_eq!(said, [to("b", mine.clone()), to("c", mine)]);
+}
+
+#[test]
+fn a_claim_in_another_name_is_not_believed() {
+    let mut bench = Bench::holding(&[("a", Alive)]);
+    assert_eq!(
+        bench.feed(from("a", Message::Coordinator(claim(9, "b")))),
+        []
+    );
+    assert_eq!(bench.feed(from("a", Message::Vacated(claim(9, "b")))), []);
+    assert_eq!(bench.feed(push("m", 9)), []);
+}
+
+#[test]
+fn a_claim_that_appears_while_the_disk_writes_is_respected() {
+    let mut bench = Bench::new();
+    bench.feed(members(&[("a", Alive)]));
+    assert_eq!(bench.run(5), [Output::Persist(Epoch(5))]);
+    bench.feed(push("a", 5));
+    bench.out.clear();
+    assert_eq!(bench.feed(Input::Persisted(Epoch(5))), []);
+    assert_eq!(bench.election.own_claim(), None);
+}
+
+#[test]
+fn a_node_without_a_disk_leaves_the_seat_to_others_and_tries_again() {
+    let mut bench = Bench::new();
+    bench.feed(members(&[("a", Alive)]));
+    bench.run(5);
+    bench.out.clear();
+    assert_eq!(bench.feed(Input::PersistFailed(Epoch(5))), []);
+    let said = bench.feed(from("a", ask(2)));
+    assert_eq!(said, [to("a", Message::Pass { epoch: Epoch(5) })]);
+    assert_eq!(bench.run(2), [Output::Persist(Epoch(5))]);
+    assert_eq!(
+        bench.feed(Input::Persisted(Epoch(5))),
+        [Output::Persist(Epoch(6))]
+    );
+    bench.feed(Input::Persisted(Epoch(6)));
+    assert_eq!(bench.election.own_claim(), Some(&claim(6, "m")));
+}
+
+#[test]
+fn a_heard_epoch_is_persisted_too() {
+    let mut bench = Bench::new();
+    let dead = Input::Heard {
+        from: name("a"),
+        claim: Some(claim(40, "a")),
+    };
+    assert_eq!(bench.feed(dead), [Output::Persist(Epoch(40))]);
+    assert_eq!(bench.election.max_epoch(), Epoch(4));
+    bench.feed(Input::Persisted(Epoch(40)));
+    assert_eq!(bench.election.max_epoch(), Epoch(40));
+}
+
+#[test]
+fn the_heir_takes_over_before_the_holder_lets_go() {
+    let mut bench = Bench::holding(&[("a", Alive), ("b", Alive), ("z", Doubtful)]);
+    let offer = Message::HandOver(claim(5, "m"));
+    assert_eq!(bench.feed(Input::Resign), [to("b", offer.clone())]);
+    assert_eq!(
+        bench.run(1),
+        [to("b", offer.clone())],
+        "it may have been lost"
+    );
+    let refusal = from("b", Message::Pass { epoch: Epoch(4) });
+    assert_eq!(bench.feed(refusal.clone()), [to("a", offer.clone())]);
+    assert_eq!(bench.feed(refusal), [], "said twice");
+    bench.feed(push("a", 6));
+    bench.feed(Input::Persisted(Epoch(6)));
+    assert_eq!(bench.election.own_claim(), None);
+    bench.out.clear();
+    bench.feed(members(&[("a", Dead), ("b", Dead), ("z", Dead)]));
+    bench.out.clear();
+    assert_eq!(bench.run(50), [], "it has resigned");
+    bench.feed(Input::Unresign);
+    assert_eq!(bench.out, [Output::Persist(Epoch(7))]);
+}
+
+#[test]
+fn without_an_heir_the_claim_is_dropped_after_a_bound() {
+    let mut bench = Bench::holding(&[("a", Alive)]);
+    bench.feed(Input::Resign);
+    let said = bench.run(8);
+    assert!(said.contains(&Output::Publish(None)));
+    let mut alone = Bench::holding(&[("a", Dead)]);
+    assert!(alone.feed(Input::Resign).contains(&Output::Publish(None)));
+}
+
+#[test]
+fn an_heir_needs_no_uptime_and_ignores_old_offers() {
+    let mut bench = Bench::new();
+    bench.feed(members(&[("a", Alive)]));
+    let offer = from("a", Message::HandOver(claim(8, "a")));
+    bench.feed(offer.clone());
+    bench.feed(Input::Persisted(Epoch(9)));
+    assert_eq!(bench.election.own_claim(), Some(&claim(9, "m")));
+    bench.feed(from("a", Message::Vacated(claim(8, "a"))));
+    bench.feed(push("a", 10));
+    bench.feed(from("a", Message::Vacated(claim(10, "a"))));
+    bench.feed(Input::Persisted(Epoch(10)));
+    bench.out.clear();
+    assert_eq!(bench.feed(offer), []);
+}
+
+#[test]
+fn after_a_pause_nothing_is_claimed_for_three_rounds() {
+    let mut bench = Bench::new();
+    bench.feed(members(&[("a", Alive)]));
+    bench.run(5);
+    bench.now += Duration::from_secs(15);
+    bench.out.clear();
+    assert_eq!(
+        bench.feed(Input::Persisted(Epoch(5))),
+        [],
+        "the write was asked before"
+    );
+    let said = bench.feed(from("a", ask(2)));
+    assert_eq!(said, [to("a", Message::Pass { epoch: Epoch(5) })]);
+    assert_eq!(bench.run(2), []);
+    assert_eq!(bench.run(1), [Output::Persist(Epoch(6))]);
+}
+
+#[test]
+fn after_a_pause_nobody_is_buried_for_three_rounds_and_the_own_claim_is_kept() {
+    let mut bench = Bench::new();
+    bench.feed(members(&[("z", Alive)]));
+    let held = Some(claim(9, "z"));
+    bench.feed(Input::Heard {
+        from: name("z"),
+        claim: held.clone(),
+    });
+    bench.now += Duration::from_secs(15);
+    bench.feed(members(&[("z", Dead)]));
+    bench.run(2);
+    assert_eq!(bench.election.holder(), held.as_ref());
+    bench.run(1);
+    assert_eq!(bench.election.holder(), None);
+
+    let mut bench = Bench::holding(&[("z", Alive)]);
+    bench.now += Duration::from_secs(15);
+    bench.feed(Input::Tick);
+    assert_eq!(bench.run(4), []);
+    assert_eq!(bench.election.own_claim(), Some(&claim(5, "m")));
+}
+
+#[test]
+fn a_minority_does_not_claim_and_drops_what_it_holds() {
+    let mut bench = Bench::with(Quorum::Majority, Start::Founding);
+    bench.feed(members(&[("a", Dead), ("b", Dead)]));
+    assert_eq!(bench.run(20), []);
+    bench.feed(members(&[("a", Alive), ("b", Dead)]));
+    bench.feed(Input::Persisted(Epoch(5)));
+    assert_eq!(bench.election.own_claim(), Some(&claim(5, "m")));
+    bench.feed(members(&[("a", Dead), ("b", Dead)]));
+    bench.out.clear();
+    assert_eq!(bench.run(4), []);
+    assert!(bench.run(1).contains(&Output::Publish(None)));
+}
+
+#[test]
+fn a_holder_below_a_seen_epoch_is_told_and_renumbers() {
+    let mut bench = Bench::new();
+    bench.feed(members(&[("a", Alive), ("b", Dead)]));
+    bench.feed(push("b", 7));
+    bench.feed(members(&[("a", Alive), ("b", Alive)]));
+    bench.feed(from("b", Message::Vacated(claim(7, "b"))));
+    bench.feed(push("a", 5));
+    bench.feed(Input::Persisted(Epoch(7)));
+    bench.out.clear();
+    assert_eq!(bench.run(1), [to("a", Message::Seen(Epoch(7)))]);
+
+    let mut holder = Bench::holding(&[("a", Alive)]);
+    let seen = from("a", Message::Seen(Epoch(7)));
+    assert_eq!(holder.feed(seen), [Output::Persist(Epoch(8))]);
+    assert_eq!(holder.election.own_claim(), Some(&claim(5, "m")));
+    holder.feed(Input::Persisted(Epoch(8)));
+    assert_eq!(holder.election.own_claim(), Some(&claim(8, "m")));
+}
+
+#[test]
+fn a_holder_that_won_by_rank_within_one_epoch_renumbers_because_fences_go_by_name() {
+    let mut bench = Bench::holding(&[("z", Alive)]);
+    let lesser = Claim {
+        rank: Rank(0),
+        ..claim(5, "z")
+    };
+    bench.feed(from("z", Message::Coordinator(lesser)));
+    bench.out.clear();
+    assert_eq!(bench.run(1), [Output::Persist(Epoch(6))]);
+}
+
+#[test]
+fn a_crowd_of_members_is_bounded() {
+    let mut bench = Bench::new();
+    let member = Member {
+        rank: Rank(0),
+        health: Alive,
+    };
+    let crowd = (0..MAX_MEMBERS + 9).map(|number| (name(&format!("n{number}")), member));
+    bench.feed(Input::Members(crowd.collect()));
+    assert_eq!(bench.election.members.len(), MAX_MEMBERS);
+}
