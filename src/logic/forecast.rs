@@ -1,1 +1,360 @@
 //! What each node's load will be once everybody who is on the way has arrived.
+//!
+//! Every redirector says how many listeners it ever sent to each node, and every node how many of them came.
+//! Both only rise, so a bulletin that is lost, late or doubled does no harm; but both begin at zero when either
+//! of the two restarts, therefore each counter names the life of the other side that it counts for.
+
+mod bulletin;
+mod table;
+#[cfg(test)]
+mod tests;
+mod transit;
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::model::load::LoadReport;
+use crate::model::node::{Generation, NodeName};
+use crate::model::status::NodeState;
+
+pub use bulletin::{Arrived, Bulletin, Life, MAX_COUNTERS, Sent};
+pub use table::{Outlook, Standing, Table};
+use transit::{History, Transit};
+pub use transit::{RESERVATION, Tally};
+
+/// The most nodes that are followed; what is said of further ones is ignored until one is forgotten.
+///
+/// More than twice the largest mesh that gossip's timing is set for (200). A node keeps a quarter of a kilobyte for
+/// each pair of nodes that has sent listeners, so this bounds its memory to 64 MiB, should all pairs have.
+pub const MAX_NODES: usize = 512;
+
+/// How long a node that we have just met takes to be used in full.
+///
+/// It has no stream yet and fetches each mount with its first listener; ten seconds spread those fetches.
+pub const SLOW_START: Duration = Duration::from_secs(10);
+
+/// The share of its capacity that a node counts with when we have just met it.
+///
+/// Not zero, so that the first listener comes at once and the fetching begins.
+const COLD: f64 = 0.1;
+
+/// How often reservations are looked through for those that have run out. A twentieth of a [`RESERVATION`].
+const SWEEP: Duration = Duration::from_millis(250);
+
+/// The shared table of predicted load, as one node computes it from gossip and from what it does itself.
+#[derive(Clone, Debug)]
+pub struct Forecast {
+    own: NodeName,
+    stale_after: Duration,
+    nodes: BTreeMap<NodeName, Node>,
+    /// Listeners that came to the whole mesh of late, kept or redirected: the sum over all transits.
+    recent_listeners: u64,
+    swept_at: Instant,
+}
+
+impl Forecast {
+    /// An empty table. A peer is stale when it was not heard for `stale_after`: five gossip intervals.
+    pub fn new(own: Life, stale_after: Duration, now: Instant) -> Self {
+        let mut node = Node::new(own.generation, History::Followed, now);
+        node.state = NodeState::Alive;
+        Self {
+            own: own.node.clone(),
+            stale_after,
+            nodes: BTreeMap::from([(own.node, node)]),
+            recent_listeners: 0,
+            swept_at: now,
+        }
+    }
+
+    /// Sets our own load, with every listener that comes or goes: what we know of ourselves is never late.
+    pub fn report_own(&mut self, report: LoadReport) {
+        self.own_mut().report = Some(report);
+    }
+
+    /// Takes in what membership says of a node: its state, and when its heartbeat was last heard.
+    ///
+    /// A node is closed until membership has called it alive, whatever it publishes. For our own node only the
+    /// state counts.
+    pub fn witness(&mut self, life: &Life, state: NodeState, heard_at: Instant) {
+        if life.node == self.own {
+            self.own_mut().state = state;
+            return;
+        }
+        if let Some(node) = self.admit(life, heard_at) {
+            node.state = state;
+            node.heard_at = node.heard_at.max(heard_at);
+        }
+    }
+
+    /// Takes in what a peer has published. Older or repeated bulletins of the same life do no harm to the counters,
+    /// but the report is the last one heard: gossip gives them in order.
+    pub fn hear(&mut self, from: &Life, bulletin: &Bulletin, now: Instant) {
+        if from.node == self.own {
+            return;
+        }
+        let Some(node) = self.admit(from, now) else {
+            return;
+        };
+        node.heard_at = node.heard_at.max(now);
+        node.report = Some(bulletin.report);
+        let history = std::mem::replace(&mut node.history, History::Followed);
+        self.hear_arrived(&from.node, &bulletin.arrived, history, now);
+        self.hear_sent(&from.node, &bulletin.sent, history, now);
+    }
+
+    /// Counts a listener that we have just redirected to a node, or kept, at the bitrate of its mount.
+    pub fn note_sent(&mut self, to: &NodeName, cost_bps: u64, now: Instant) {
+        let own = self.own.clone();
+        let one = Tally {
+            listeners: 1,
+            bps: cost_bps,
+        };
+        self.update(&own, to, now, |transit| {
+            let total = transit.sent().0.plus(one);
+            transit.hear_sent(total, History::Followed, now);
+            if *to == own {
+                transit.hear_arrived(total.listeners, History::Followed, now);
+            }
+        });
+    }
+
+    /// Counts a listener that has come to us with a passthrough address made by `from`.
+    pub fn note_arrived(&mut self, from: &NodeName, now: Instant) {
+        let own = self.own.clone();
+        if *from == own || !self.nodes.contains_key(from) {
+            return; // an address of somebody who is no node, or of ourselves, who redirect nobody to us
+        }
+        self.update(from, &own, now, |transit| {
+            let total = transit.arrived().0.saturating_add(1);
+            transit.hear_arrived(total, History::Followed, now);
+        });
+    }
+
+    /// Forgets a node that has left. Counters for its next life begin at zero.
+    pub fn forget(&mut self, name: &NodeName, now: Instant) {
+        if *name != self.own && self.nodes.remove(name).is_some() {
+            self.forget_sender(name);
+            self.sweep(now);
+        }
+    }
+
+    /// What we have to publish: our report, and the counters that moved last, at most [`MAX_COUNTERS`] of each.
+    pub fn bulletin(&self) -> Bulletin {
+        let own = &self.nodes[&self.own];
+        let sent = self.nodes.iter().filter_map(|(to, node)| {
+            let (total, moved_at) = node.inbound.get(&self.own)?.sent();
+            let (to, generation) = (to.clone(), node.generation);
+            let sent = Sent {
+                to,
+                generation,
+                total,
+            };
+            Some((moved_at?, sent))
+        });
+        let arrived = own.inbound.iter().filter_map(|(from, transit)| {
+            let (listeners, moved_at) = transit.arrived();
+            let generation = self.generation(from).filter(|_| *from != self.own)?;
+            let from = from.clone();
+            let arrived = Arrived {
+                from,
+                generation,
+                listeners,
+            };
+            Some((moved_at?, arrived))
+        });
+        Bulletin {
+            report: own.report.unwrap_or_default(),
+            sent: moved_last(sent.collect()),
+            arrived: moved_last(arrived.collect()),
+        }
+    }
+
+    /// The table as of now.
+    pub fn table(&mut self, now: Instant) -> Table<'_> {
+        if now.saturating_duration_since(self.swept_at) >= SWEEP {
+            self.sweep(now);
+        }
+        let outlook = |(name, node)| self.outlook(name, node, now);
+        Table {
+            outlooks: self.nodes.iter().map(outlook).collect(),
+            expected_listeners: self.recent_listeners.max(1) as f64,
+        }
+    }
+
+    fn outlook<'a>(&self, name: &'a NodeName, node: &Node, now: Instant) -> Outlook<'a> {
+        let late = now.saturating_duration_since(node.heard_at) > self.stale_after;
+        let standing = match (node.state, node.report) {
+            (NodeState::Alive, Some(_)) if late && *name != self.own => Standing::Stale,
+            (NodeState::Alive, Some(_)) => Standing::Ready,
+            _ => Standing::Closed,
+        };
+        let age = now.saturating_duration_since(node.met_at).as_secs_f64();
+        Outlook {
+            node: name,
+            standing,
+            predicted: node.predicted(),
+            warmth: (age / SLOW_START.as_secs_f64()).clamp(COLD, 1.0),
+        }
+    }
+
+    fn hear_arrived(
+        &mut self,
+        at: &NodeName,
+        counters: &[Arrived],
+        history: History,
+        now: Instant,
+    ) {
+        let full = counters.len() >= MAX_COUNTERS;
+        for arrived in counters.iter().take(MAX_COUNTERS) {
+            if self.generation(&arrived.from) == Some(arrived.generation) {
+                self.update(&arrived.from, at, now, |transit| {
+                    let history = history.of_counter(full, transit.arrived().1);
+                    transit.hear_arrived(arrived.listeners, history, now);
+                    transit.give_up(now);
+                });
+            }
+        }
+        if !full && let Some(node) = self.nodes.get_mut(at) {
+            // Who is not in a list that had room for all has had no arrival.
+            node.inbound.values_mut().for_each(|it| it.give_up(now));
+        }
+    }
+
+    fn hear_sent(&mut self, by: &NodeName, counters: &[Sent], history: History, now: Instant) {
+        let full = counters.len() >= MAX_COUNTERS;
+        for sent in counters.iter().take(MAX_COUNTERS) {
+            if self.generation(&sent.to) == Some(sent.generation) {
+                self.update(by, &sent.to, now, |transit| {
+                    let history = history.of_counter(full, transit.sent().1);
+                    transit.hear_sent(sent.total, history, now);
+                    if sent.to == *by {
+                        // It kept them, so they have arrived.
+                        transit.hear_arrived(sent.total.listeners, history, now);
+                    }
+                });
+            }
+        }
+    }
+
+    fn own_mut(&mut self) -> &mut Node {
+        let own = self.nodes.get_mut(&self.own);
+        own.expect("our own node is put in by `new` and never forgotten")
+    }
+
+    fn generation(&self, name: &NodeName) -> Option<Generation> {
+        self.nodes.get(name).map(|node| node.generation)
+    }
+
+    /// The node, if this is its present life or a newer one, which then begins from nothing.
+    fn admit(&mut self, life: &Life, now: Instant) -> Option<&mut Node> {
+        let history = match self.generation(&life.node) {
+            Some(known) if known > life.generation => return None,
+            Some(known) if known == life.generation => return self.nodes.get_mut(&life.node),
+            Some(_) => History::Followed,
+            None if self.nodes.len() >= MAX_NODES => return None,
+            None => History::Joined,
+        };
+        self.forget_sender(&life.node);
+        let node = Node::new(life.generation, history, now);
+        self.nodes.insert(life.node.clone(), node);
+        self.sweep(now);
+        self.nodes.get_mut(&life.node)
+    }
+
+    fn forget_sender(&mut self, name: &NodeName) {
+        for node in self.nodes.values_mut() {
+            node.inbound.remove(name);
+        }
+    }
+
+    /// Changes one transit and, by the difference, the sums that it is part of. Both ends are known.
+    fn update(
+        &mut self,
+        from: &NodeName,
+        to: &NodeName,
+        now: Instant,
+        change: impl FnOnce(&mut Transit),
+    ) {
+        let Some(node) = self.nodes.get_mut(to) else {
+            return;
+        };
+        if !node.inbound.contains_key(from) {
+            node.inbound.insert(from.clone(), Transit::default());
+        }
+        let transit = node.inbound.get_mut(from).expect("it was just put in");
+        let before = transit.flow();
+        change(transit);
+        transit.settle(now);
+        let after = transit.flow();
+        node.pending = node.pending.minus(before.pending).plus(after.pending);
+        self.recent_listeners = self
+            .recent_listeners
+            .saturating_sub(before.recent_listeners)
+            .saturating_add(after.recent_listeners);
+    }
+
+    /// Lets reservations run out, and adds everything up anew.
+    fn sweep(&mut self, now: Instant) {
+        self.swept_at = now;
+        self.recent_listeners = 0;
+        for (name, node) in &mut self.nodes {
+            node.pending = Tally::default();
+            for transit in node.inbound.values_mut() {
+                if *name == self.own {
+                    transit.give_up(now); // what arrives here is known at once
+                }
+                transit.settle(now);
+                let flow = transit.flow();
+                node.pending = node.pending.plus(flow.pending);
+                self.recent_listeners = self.recent_listeners.saturating_add(flow.recent_listeners);
+            }
+        }
+    }
+}
+
+/// What is known of one node.
+#[derive(Clone, Debug)]
+struct Node {
+    generation: Generation,
+    state: NodeState,
+    met_at: Instant,
+    heard_at: Instant,
+    history: History,
+    report: Option<LoadReport>,
+    /// Those on their way to it, by redirector.
+    inbound: BTreeMap<NodeName, Transit>,
+    /// All those on their way to it: the sum over `inbound`.
+    pending: Tally,
+}
+
+impl Node {
+    fn new(generation: Generation, history: History, now: Instant) -> Self {
+        Self {
+            generation,
+            state: NodeState::Suspect,
+            met_at: now,
+            heard_at: now,
+            history,
+            report: None,
+            inbound: BTreeMap::new(),
+            pending: Tally::default(),
+        }
+    }
+
+    fn predicted(&self) -> LoadReport {
+        let report = self.report.unwrap_or_default();
+        let pending = u32::try_from(self.pending.listeners).unwrap_or(u32::MAX);
+        LoadReport {
+            listeners: report.listeners.saturating_add(pending),
+            egress_bps: report.egress_bps.saturating_add(self.pending.bps),
+            ..report
+        }
+    }
+}
+
+fn moved_last<T>(mut counters: Vec<(Instant, T)>) -> Vec<T> {
+    counters.sort_by_key(|(moved_at, _)| Reverse(*moved_at));
+    counters.truncate(MAX_COUNTERS);
+    counters.into_iter().map(|(_, counter)| counter).collect()
+}

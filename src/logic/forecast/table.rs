@@ -1,0 +1,46 @@
+//! The table at one moment: what is foreseen for each node.
+//!
+//! A node that is not known to have room is never shown as empty: it is stale, or closed.
+
+use crate::model::load::LoadReport;
+use crate::model::node::NodeName;
+
+/// The table at one moment.
+#[derive(Clone, Debug)]
+pub struct Table<'a> {
+    /// Every node that is known, by name.
+    pub outlooks: Vec<Outlook<'a>>,
+    /// The listeners that will come to the whole mesh before the effect of a choice made now is known; at least 1.
+    pub expected_listeners: f64,
+}
+
+/// What is foreseen for one node.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outlook<'a> {
+    /// Which node.
+    pub node: &'a NodeName,
+    /// Whether it may be chosen.
+    pub standing: Standing,
+    /// Its last report with everybody added who is on the way.
+    pub predicted: LoadReport,
+    /// The share of its capacity that may be filled yet, above 0 and up to 1: less than 1 while it is new.
+    pub warmth: f64,
+}
+
+/// Whether a node may be chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It lives and we know its load.
+    Ready,
+    /// It lives, but has not been heard for so long that its load may be anything.
+    Stale,
+    /// It is draining, suspect or dead, or has never said how much it can take.
+    Closed,
+}
+
+impl Outlook<'_> {
+    /// The share of its capacity in use once everybody has arrived: the greater of its two dimensions. 1 is full.
+    pub fn predicted_utilization(&self) -> f64 {
+        self.predicted.utilization()
+    }
+}

@@ -1,0 +1,376 @@
+//! The listeners on their way from one redirector to one node.
+//!
+//! Nobody says who they are. What was sent and what arrived are two counters that only rise, heard late and
+//! from different nodes; those on their way are the difference, less what will never be explained.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+/// How long a listener may take from the redirect to its arrival in what we hear of the target.
+///
+/// A player follows a redirect within a second; the target publishes each second and gossip needs another. Five
+/// leave room for a slow player, and whoever has not come by then has most likely gone elsewhere.
+pub const RESERVATION: Duration = Duration::from_secs(5);
+
+/// How far ahead the arrivals are foreseen: from a choice until everybody knows its effect. As many will come as
+/// came in the same time before.
+///
+/// A publication each second, up to another one for gossip, and the redirect: 1.2 s on average, 2.4 s at worst.
+/// Halved, the fullness of nodes swings in the first seconds of a surge; doubled, a node that joins empty fills so
+/// slowly that the others stand 3 points higher than they had to.
+pub(super) const FORESIGHT: Duration = Duration::from_secs(2);
+
+/// Steps of a [`Trail`] closer than this are one: at most 21 of them lie within a [`RESERVATION`].
+///
+/// The window is shorter by as much; 5 % of it is less than what gossip's delay blurs anyway.
+const GRAIN: Duration = Duration::from_millis(250);
+
+/// Listeners, and what they cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// How many.
+    pub listeners: u64,
+    /// The sum of their mounts' bitrates, bits per second.
+    pub bps: u64,
+}
+
+impl Tally {
+    /// The tally with another one added.
+    pub fn plus(self, more: Self) -> Self {
+        Self {
+            listeners: self.listeners.saturating_add(more.listeners),
+            bps: self.bps.saturating_add(more.bps),
+        }
+    }
+
+    /// The tally without one that was added before.
+    pub fn minus(self, less: Self) -> Self {
+        Self {
+            listeners: self.listeners.saturating_sub(less.listeners),
+            bps: self.bps.saturating_sub(less.bps),
+        }
+    }
+
+    /// A counter never goes back: of an old and a new value, in whatever order they come, the greater holds.
+    fn greater(self, other: Self) -> Self {
+        Self {
+            listeners: self.listeners.max(other.listeners),
+            bps: self.bps.max(other.bps),
+        }
+    }
+}
+
+/// Whether we have followed a node since its counters were zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum History {
+    /// A first value is what happened since we last heard of the node.
+    Followed,
+    /// A first value is old history of which nobody is on the way any more.
+    Joined,
+}
+
+impl History {
+    /// The history of one counter, given when it moved last.
+    ///
+    /// One that we never heard of may have been squeezed out of bulletins that were full, for long.
+    pub(super) fn of_counter(self, full: bool, moved_at: Option<Instant>) -> Self {
+        if full && moved_at.is_none() {
+            Self::Joined
+        } else {
+            self
+        }
+    }
+}
+
+/// What a redirector has sent to a node, what has arrived there, and what follows.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Transit {
+    sent: Trail<Tally>,
+    arrived: Trail<u64>,
+    /// Sent and never arrived, less arrived and never sent: players that gave up, players that came back by
+    /// an old address. Wide, because a difference of two counters needs one bit more than they do.
+    astray: i128,
+    flow: Flow,
+}
+
+/// What a [`Transit`] adds to the prediction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Flow {
+    /// Those on their way.
+    pub(super) pending: Tally,
+    /// Listeners sent within the last [`FORESIGHT`], arrived or not.
+    pub(super) recent_listeners: u64,
+}
+
+impl Transit {
+    /// What follows from all this, as of the last [`Transit::settle`].
+    pub(super) fn flow(&self) -> Flow {
+        self.flow
+    }
+
+    /// All that was ever sent, and when that last rose.
+    pub(super) fn sent(&self) -> (Tally, Option<Instant>) {
+        (self.sent.latest(), self.sent.moved_at())
+    }
+
+    /// All listeners that ever arrived, and when that last rose.
+    pub(super) fn arrived(&self) -> (u64, Option<Instant>) {
+        (self.arrived.latest(), self.arrived.moved_at())
+    }
+
+    /// Takes in the redirector's counter.
+    pub(super) fn hear_sent(&mut self, total: Tally, history: History, now: Instant) {
+        let total = total.greater(self.sent.latest());
+        match history {
+            History::Followed => self.sent.step(total, now),
+            History::Joined => {
+                self.sent = Trail::starting(total, now);
+                self.write_off();
+            }
+        }
+    }
+
+    /// Takes in the target's counter.
+    pub(super) fn hear_arrived(&mut self, total: u64, history: History, now: Instant) {
+        let total = total.max(self.arrived.latest());
+        match history {
+            History::Followed => self.arrived.step(total, now),
+            History::Joined => {
+                self.arrived = Trail::starting(total, now);
+                self.write_off();
+            }
+        }
+    }
+
+    /// The target has just published: who was sent a [`RESERVATION`] before and is not in it will not come.
+    ///
+    /// Without a publication nothing is learnt: then those who are not heard of may have arrived all the same.
+    pub(super) fn give_up(&mut self, now: Instant) {
+        self.sent.forget(now);
+        let overdue = difference(self.sent.base.listeners, self.arrived.latest());
+        self.astray = self.astray.max(overdue);
+    }
+
+    /// Brings the flow up to date.
+    ///
+    /// `pending = clamp(sent - arrived - astray, 0, sent in the last RESERVATION)`, each at the average cost of
+    /// those sent in that time. The cost comes from the redirector's counters alone: were `arrived` counted in
+    /// bits too, each disagreement of two nodes about a mount's bitrate would stay in the difference for ever.
+    pub(super) fn settle(&mut self, now: Instant) {
+        self.sent.forget(now);
+        self.arrived.forget(now);
+        let sent = self.sent.latest();
+        // Who had arrived a reservation ago was sent before that, and by now we have heard of it: what was not
+        // sent by now came uninvited. Compared with today's arrivals, gossip's delay would look the same.
+        self.astray = self
+            .astray
+            .min(difference(sent.listeners, self.arrived.base));
+        let recent = sent.minus(self.sent.base);
+        let out = difference(sent.listeners, self.arrived.latest()) - self.astray;
+        let listeners = u64::try_from(out.max(0)).unwrap_or(u64::MAX);
+        let listeners = listeners.min(recent.listeners);
+        let cost_bps = recent.bps.checked_div(recent.listeners).unwrap_or(0);
+        self.flow = Flow {
+            pending: Tally {
+                listeners,
+                bps: listeners.saturating_mul(cost_bps),
+            },
+            recent_listeners: sent.minus(self.sent.before(FORESIGHT, now)).listeners,
+        };
+    }
+
+    /// Declares that nobody is on the way, whatever the counters say.
+    fn write_off(&mut self) {
+        self.astray = difference(self.sent.latest().listeners, self.arrived.latest());
+    }
+}
+
+fn difference(left: u64, right: u64) -> i128 {
+    i128::from(left) - i128::from(right)
+}
+
+/// A counter's value now and a [`RESERVATION`] ago.
+#[derive(Clone, Debug, Default)]
+struct Trail<T> {
+    /// The value a reservation ago, and until the first step.
+    base: T,
+    /// When each later value was heard; oldest first, never more than fit at a [`GRAIN`]'s distance.
+    steps: VecDeque<(Instant, T)>,
+    moved_at: Option<Instant>,
+}
+
+impl<T: Copy + PartialEq> Trail<T> {
+    fn starting(base: T, now: Instant) -> Self {
+        Self {
+            base,
+            steps: VecDeque::new(),
+            moved_at: Some(now),
+        }
+    }
+
+    fn latest(&self) -> T {
+        self.steps.back().map_or(self.base, |(_, value)| *value)
+    }
+
+    fn moved_at(&self) -> Option<Instant> {
+        self.moved_at
+    }
+
+    /// The value so long ago; at most a [`RESERVATION`].
+    fn before(&self, age: Duration, now: Instant) -> T {
+        let is_old = |(at, _): &&(Instant, T)| now.saturating_duration_since(*at) >= age;
+        let step = self.steps.iter().rev().find(is_old);
+        step.map_or(self.base, |(_, value)| *value)
+    }
+
+    fn step(&mut self, value: T, now: Instant) {
+        if value == self.latest() {
+            return;
+        }
+        self.moved_at = Some(now);
+        match self.steps.back_mut() {
+            Some((at, last)) if now.saturating_duration_since(*at) < GRAIN => *last = value,
+            _ => self.steps.push_back((now, value)),
+        }
+        self.forget(now);
+    }
+
+    fn forget(&mut self, now: Instant) {
+        while let Some((at, value)) = self.steps.front().copied()
+            && now.saturating_duration_since(at) >= RESERVATION
+        {
+            self.base = value;
+            self.steps.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn tally(listeners: u64) -> Tally {
+        Tally {
+            listeners,
+            bps: listeners * 128_000,
+        }
+    }
+
+    fn pending(transit: &mut Transit, now: Instant) -> u64 {
+        transit.settle(now);
+        transit.flow().pending.listeners
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn who_was_sent_is_on_the_way_until_it_arrives() {
+        let (mut transit, now) = (Transit::default(), Instant::now());
+        transit.hear_sent(tally(3), History::Followed, now);
+        assert_eq!(pending(&mut transit, now), 3);
+        assert_eq!(transit.flow().pending, tally(3));
+        transit.hear_arrived(2, History::Followed, now + SECOND);
+        assert_eq!(pending(&mut transit, now + SECOND), 1);
+        transit.hear_arrived(1, History::Followed, now + SECOND);
+        transit.hear_sent(tally(2), History::Followed, now + SECOND);
+        assert_eq!(
+            pending(&mut transit, now + SECOND),
+            1,
+            "old news is no news"
+        );
+    }
+
+    #[test]
+    fn who_never_arrives_is_not_counted_for_ever() {
+        let (mut transit, now) = (Transit::default(), Instant::now());
+        transit.hear_sent(tally(10), History::Followed, now);
+        assert_eq!(pending(&mut transit, now + 4 * SECOND), 10);
+        assert_eq!(pending(&mut transit, now + 5 * SECOND), 0, "even unheard");
+        transit.give_up(now + 5 * SECOND);
+        transit.hear_sent(tally(12), History::Followed, now + 6 * SECOND);
+        assert_eq!(
+            pending(&mut transit, now + 6 * SECOND),
+            2,
+            "the ten are gone"
+        );
+        transit.hear_arrived(2, History::Followed, now + 7 * SECOND);
+        assert_eq!(pending(&mut transit, now + 7 * SECOND), 0);
+    }
+
+    #[test]
+    fn who_arrives_after_we_gave_up_is_made_good_in_the_next_lull() {
+        let (mut transit, now) = (Transit::default(), Instant::now());
+        transit.hear_sent(tally(10), History::Followed, now);
+        transit.give_up(now + 5 * SECOND);
+        transit.hear_arrived(10, History::Followed, now + 6 * SECOND);
+        assert_eq!(pending(&mut transit, now + 11 * SECOND), 0);
+        transit.hear_sent(tally(14), History::Followed, now + 12 * SECOND);
+        assert_eq!(pending(&mut transit, now + 12 * SECOND), 4);
+    }
+
+    #[test]
+    fn who_comes_uninvited_does_not_hide_those_who_were_sent() {
+        let (mut transit, now) = (Transit::default(), Instant::now());
+        transit.hear_arrived(50, History::Followed, now);
+        assert_eq!(pending(&mut transit, now + 5 * SECOND), 0);
+        transit.hear_sent(tally(7), History::Followed, now + 6 * SECOND);
+        assert_eq!(pending(&mut transit, now + 6 * SECOND), 7);
+    }
+
+    #[test]
+    fn counters_of_a_node_that_we_join_late_are_history() {
+        let (mut transit, now) = (Transit::default(), Instant::now());
+        transit.hear_sent(tally(9_000), History::Joined, now);
+        assert_eq!(pending(&mut transit, now), 0);
+        transit.hear_arrived(8_500, History::Joined, now);
+        assert_eq!(pending(&mut transit, now), 0);
+        transit.hear_sent(tally(9_003), History::Followed, now + SECOND);
+        assert_eq!(pending(&mut transit, now + SECOND), 3);
+    }
+
+    #[test]
+    fn those_on_the_way_cost_what_the_recent_ones_cost() {
+        let (mut transit, now) = (Transit::default(), Instant::now());
+        let (listeners, bps) = (100, 100 * 64_000);
+        transit.hear_sent(Tally { listeners, bps }, History::Followed, now);
+        transit.hear_arrived(100, History::Followed, now + SECOND);
+        let bps = bps + 4 * 320_000;
+        let listeners = 104;
+        transit.hear_sent(
+            Tally { listeners, bps },
+            History::Followed,
+            now + 6 * SECOND,
+        );
+        transit.settle(now + 6 * SECOND);
+        assert_eq!(transit.flow().pending.bps, 4 * 320_000);
+    }
+
+    proptest! {
+        #[test]
+        fn those_on_the_way_are_never_more_than_were_sent_of_late(
+            events in proptest::collection::vec((0u64..2_000, 0u64..50, 0u64..60), 1..80)
+        ) {
+            let (mut transit, start) = (Transit::default(), Instant::now());
+            let (mut at, mut sent, mut arrived) = (start, 0, 0);
+            for (later_ms, more_sent, more_arrived) in events {
+                at += Duration::from_millis(later_ms);
+                sent += more_sent;
+                arrived += more_arrived;
+                transit.hear_sent(tally(sent), History::Followed, at);
+                transit.hear_arrived(arrived, History::Followed, at);
+                transit.give_up(at);
+                transit.settle(at);
+                let flow = transit.flow();
+                let recent = transit.sent.latest().minus(transit.sent.base);
+                prop_assert!(flow.pending.listeners <= recent.listeners);
+                prop_assert!(flow.recent_listeners <= recent.listeners);
+                prop_assert_eq!(flow.pending.bps, flow.pending.listeners * 128_000);
+                prop_assert!(transit.sent.steps.len() <= 21 && transit.arrived.steps.len() <= 21);
+            }
+            prop_assert_eq!(pending(&mut transit, at + RESERVATION), 0);
+        }
+    }
+}
