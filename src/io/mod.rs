@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod disk;
 pub mod door;
+pub mod feed;
 pub mod gossip;
 pub mod http;
 pub mod link;

@@ -1,1 +1,208 @@
 //! The few threads that write to all listeners.
+//!
+//! A task per listener would cost a wake-up per piece of audio. Here a thread goes round its listeners
+//! and hands the kernel everything new in one write each, the more rarely the more listeners there are.
+//! It waits for no socket: a full one is tried again on the next round.
+
+mod member;
+mod queue;
+mod round;
+
+use std::io;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use self::queue::Queue;
+use self::round::Round;
+use super::feed::Feed;
+use crate::media::icy::Interleaver;
+
+/// How many threads write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacerConfig {
+    /// At least one.
+    pub threads: usize,
+}
+
+impl Default for PacerConfig {
+    /// Two where there are cores for it: one core writes some 100 MB/s in pieces of half a second,
+    /// so two fill a 1 Gbit/s line and leave the other cores to the links and the door.
+    fn default() -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            threads: cores.min(2),
+        }
+    }
+}
+
+/// Someone who has asked for a stream and is about to get it.
+pub struct Listener {
+    /// Its connection, out of tokio's hands. The pacer makes it non-blocking.
+    pub socket: TcpStream,
+    /// The head of the answer, sent first.
+    pub head: Bytes,
+    /// What it listens to.
+    pub feed: Feed,
+    /// Its first byte, a join point of the feed.
+    pub from: u64,
+    /// Set if it was promised titles in its stream.
+    pub icy: Option<Interleaver>,
+    /// Told when it has left.
+    pub leave: Box<dyn Leaving>,
+}
+
+/// Who wants to know that a listener has left. A closure will do.
+pub trait Leaving: Send {
+    /// Called once, on a pacer's thread: it must be quick, and must not panic.
+    /// `sent_bytes` is everything that was handed to the kernel, head and titles too.
+    fn left(self: Box<Self>, why: Left, sent_bytes: u64);
+}
+
+impl<F: FnOnce(Left, u64) + Send> Leaving for F {
+    fn left(self: Box<Self>, why: Left, sent_bytes: u64) {
+        self(why, sent_bytes);
+    }
+}
+
+/// Why a listener has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// It closed its connection, or the network did.
+    Gone,
+    /// It took its bytes so slowly that they fell off the ring.
+    TooSlow,
+    /// The stream ended and no other took its place.
+    StreamEnded,
+    /// The pacer was stopped.
+    Stopped,
+}
+
+/// What the pacer has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Listeners it has now, those in its queue included.
+    pub listeners: usize,
+    /// Bytes handed to the kernel since the start.
+    pub sent_bytes: u64,
+    /// Listeners dropped since the start because they were too slow.
+    pub too_slow: u64,
+}
+
+/// A handle to the threads; clones share them. When the last one is dropped, all listeners are closed.
+#[derive(Clone)]
+pub struct Pacer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    threads: Vec<Arc<PacerThread>>,
+    running: watch::Sender<usize>,
+}
+
+/// What a thread and the handles share. Each thread counts for itself, so that no two write to one place.
+struct PacerThread {
+    queue: Queue,
+    listeners: AtomicUsize,
+    sent_bytes: AtomicU64,
+    too_slow: AtomicU64,
+}
+
+impl Pacer {
+    /// Starts the threads. Fails if the system refuses one.
+    pub fn start(config: PacerConfig) -> io::Result<Self> {
+        let mut shared = Shared {
+            threads: Vec::new(),
+            running: watch::Sender::new(0),
+        };
+        for number in 0..config.threads.max(1) {
+            let mine = Arc::new(PacerThread {
+                queue: Queue::default(),
+                listeners: AtomicUsize::new(0),
+                sent_bytes: AtomicU64::new(0),
+                too_slow: AtomicU64::new(0),
+            });
+            let round = Round::new(Arc::clone(&mine), shared.running.clone());
+            thread::Builder::new()
+                .name(format!("pacer-{number}"))
+                .spawn(move || round.run())?;
+            shared.threads.push(mine);
+        }
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Takes a listener over; it gets its head and burst at once.
+    /// It comes back if the pacer is stopping, or has too many newcomers waiting.
+    #[expect(
+        clippy::result_large_err,
+        reason = "it is the caller's own value that comes back"
+    )]
+    pub fn add(&self, listener: Listener) -> Result<(), Listener> {
+        let emptiest = self
+            .shared
+            .threads
+            .iter()
+            .min_by_key(|thread| thread.listeners());
+        let thread = emptiest.expect("there is a thread from the start");
+        // Counted before it is queued: it may have left before `push` returns.
+        thread.listeners.fetch_add(1, Ordering::Relaxed);
+        thread.queue.push(listener).inspect_err(|_| {
+            thread.listeners.fetch_sub(1, Ordering::Relaxed);
+        })
+    }
+
+    /// Refuses newcomers from now on, and closes the listeners one by one, evenly over this time,
+    /// so that they do not all reconnect elsewhere at once. Then the threads end.
+    pub fn drain(&self, over: Duration) {
+        for thread in &self.shared.threads {
+            thread.queue.drain(over);
+        }
+    }
+
+    /// Closes all listeners now and ends the threads.
+    pub fn close_all(&self) {
+        self.drain(Duration::ZERO);
+    }
+
+    /// Waits until the threads have ended: after [`Self::drain`] or [`Self::close_all`].
+    pub async fn stopped(&self) {
+        let mut running = self.shared.running.subscribe();
+        let stopped = running.wait_for(|threads| *threads == 0).await;
+        stopped.expect("the sender lives in self");
+    }
+
+    /// What has been done so far. Costs a few loads.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for thread in &self.shared.threads {
+            counts.listeners += thread.listeners();
+            counts.sent_bytes += thread.sent_bytes.load(Ordering::Relaxed);
+            counts.too_slow += thread.too_slow.load(Ordering::Relaxed);
+        }
+        counts
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        for thread in &self.threads {
+            thread.queue.drain(Duration::ZERO);
+        }
+    }
+}
+
+impl PacerThread {
+    fn listeners(&self) -> usize {
+        self.listeners.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,283 @@
 //! In-band ICY metadata: titles woven into a listener's bytes.
+//!
+//! After every [`METAINT`] bytes of audio stands a block: a length byte, counting units of 16 bytes, and
+//! so much text. A listener's bytes are cut anywhere by its socket, even inside a block, and a block once
+//! begun must be finished although the title has changed. So [`Interleaver::weave`] only plans, and
+//! [`Interleaver::advance`] is told how much of the plan was written.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// Bytes of audio between two blocks, told to the listener as `icy-metaint`.
+/// What Icecast and nearly every station use: a second of audio at 128 kbit/s.
+pub const METAINT: usize = 16_000;
+
+/// The longest text of a block: 255 units of 16 bytes.
+const MAX_TEXT_BYTES: usize = 255 * 16;
+const BEFORE: &str = "StreamTitle='";
+const AFTER: &str = "';";
+
+/// The place of one listener in its interleaved stream.
+#[derive(Clone, Debug)]
+pub struct Interleaver {
+    interval_bytes: usize,
+    /// Audio bytes to send before the next block is due.
+    due_in_bytes: usize,
+    /// What is left of a block that was begun. Always sent first.
+    unsent: Bytes,
+    /// The title of the last block that was begun.
+    told: Option<Arc<str>>,
+}
+
+/// What to write next, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Woven(Vec<Piece>);
+
+#[derive(Clone, Debug)]
+enum Piece {
+    Audio(Bytes),
+    /// A new block and the title that it tells.
+    Block(Bytes, Arc<str>),
+    Rest(Bytes),
+}
+
+impl Piece {
+    fn bytes(&self) -> &Bytes {
+        match self {
+            Self::Audio(bytes) | Self::Block(bytes, _) | Self::Rest(bytes) => bytes,
+        }
+    }
+}
+
+impl Woven {
+    /// The pieces as they follow each other on the wire.
+    pub fn pieces(&self) -> impl Iterator<Item = &Bytes> {
+        self.0.iter().map(Piece::bytes)
+    }
+}
+
+impl Default for Interleaver {
+    fn default() -> Self {
+        Self::every(METAINT)
+    }
+}
+
+impl Interleaver {
+    fn every(interval_bytes: usize) -> Self {
+        Self {
+            interval_bytes,
+            due_in_bytes: interval_bytes,
+            unsent: Bytes::new(),
+            told: None,
+        }
+    }
+
+    /// Plans the writing of `audio`, which begins at `offset`; `title_at` says what is on air at a byte.
+    /// Without audio the plan is the rest of a block, or nothing.
+    pub fn weave(
+        &self,
+        offset: u64,
+        audio: Vec<Bytes>,
+        title_at: impl Fn(u64) -> Option<Arc<str>>,
+    ) -> Woven {
+        let mut pieces = Vec::with_capacity(audio.len() + 2);
+        if !self.unsent.is_empty() {
+            pieces.push(Piece::Rest(self.unsent.clone()));
+        }
+        let (mut due_in_bytes, mut at) = (self.due_in_bytes, offset);
+        let mut told = self.told.clone();
+        for mut chunk in audio {
+            while !chunk.is_empty() {
+                if due_in_bytes == 0 {
+                    let title = title_at(at).unwrap_or_else(|| "".into());
+                    let is_news = told.replace(Arc::clone(&title)).as_ref() != Some(&title);
+                    let bytes = if is_news { block(&title) } else { UNCHANGED };
+                    pieces.push(Piece::Block(bytes, title));
+                    due_in_bytes = self.interval_bytes;
+                }
+                let part = chunk.split_to(chunk.len().min(due_in_bytes));
+                due_in_bytes -= part.len();
+                at += part.len() as u64;
+                pieces.push(Piece::Audio(part));
+            }
+        }
+        Woven(pieces)
+    }
+
+    /// Notes that the first `written` bytes of a plan are on their way.
+    /// Returns how many of them were audio.
+    pub fn advance(&mut self, woven: &Woven, mut written: usize) -> usize {
+        let mut audio_bytes = 0;
+        for piece in &woven.0 {
+            let part = written.min(piece.bytes().len());
+            if part == 0 {
+                break;
+            }
+            written -= part;
+            match piece {
+                Piece::Audio(_) => {
+                    audio_bytes += part;
+                    self.due_in_bytes -= part;
+                }
+                Piece::Rest(bytes) => self.unsent = bytes.slice(part..),
+                Piece::Block(bytes, title) => {
+                    self.unsent = bytes.slice(part..);
+                    self.told = Some(Arc::clone(title));
+                    self.due_in_bytes = self.interval_bytes;
+                }
+            }
+        }
+        audio_bytes
+    }
+}
+
+/// The block that says "as before".
+const UNCHANGED: Bytes = Bytes::from_static(&[0]);
+
+/// The block that tells a title.
+///
+/// Players end the title at the first `';`, so one inside gets a space; control characters are left out,
+/// for players write titles into logs and file names. What is too long is cut between characters.
+pub fn block(title: &str) -> Bytes {
+    let title: String = title.chars().filter(|c| !c.is_control()).collect();
+    let title = title.replace(AFTER, "' ;");
+    let room = MAX_TEXT_BYTES - BEFORE.len() - AFTER.len();
+    let title = &title[..title.floor_char_boundary(room)];
+    let text_bytes = BEFORE.len() + title.len() + AFTER.len();
+    let units = text_bytes.div_ceil(16);
+    let mut block = Vec::with_capacity(1 + units * 16);
+    block.push(u8::try_from(units).expect("the title is cut so that 255 units hold it"));
+    block.extend_from_slice(BEFORE.as_bytes());
+    block.extend_from_slice(title.as_bytes());
+    block.extend_from_slice(AFTER.as_bytes());
+    block.resize(1 + units * 16, 0);
+    block.into()
+}
+
+/// What a player does, for the tests of whatever sends to one.
+#[cfg(test)]
+pub(crate) mod player {
+    /// The audio of an interleaved stream, and the title of each block (`None`: as before).
+    pub(crate) fn separate(mut bytes: &[u8], interval: usize) -> (Vec<u8>, Vec<Option<String>>) {
+        let (mut audio, mut titles) = (Vec::new(), Vec::new());
+        loop {
+            let (part, rest) = bytes.split_at(bytes.len().min(interval));
+            audio.extend_from_slice(part);
+            let Some((units, rest)) = rest.split_first() else {
+                return (audio, titles);
+            };
+            let (block, rest) = rest.split_at(usize::from(*units) * 16);
+            let text = std::str::from_utf8(block).unwrap().trim_end_matches('\0');
+            let title = text.strip_prefix("StreamTitle='");
+            titles.push(title.map(|t| t.split_once("';").unwrap().0.to_owned()));
+            bytes = rest;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn title(text: &str) -> impl Fn(u64) -> Option<Arc<str>> {
+        let text: Arc<str> = text.into();
+        move |_| Some(Arc::clone(&text))
+    }
+
+    fn shown(text: &str) -> String {
+        let block = block(text);
+        assert_eq!(block.len(), 1 + usize::from(block[0]) * 16);
+        let stream = [&[7], &block[..]].concat();
+        let (_, titles) = player::separate(&stream, 1);
+        titles[0].clone().unwrap()
+    }
+
+    #[test]
+    fn blocks_are_those_of_icecast() {
+        assert_eq!(block("")[..], *b"\x01StreamTitle='';\0");
+        let hello = b"\x02StreamTitle='Hello World';\0\0\0\0\0\0";
+        assert_eq!(block("Hello World")[..], *hello);
+    }
+
+    #[test]
+    fn a_title_cannot_end_itself_or_the_line() {
+        assert_eq!(shown("It's"), "It's");
+        assert_eq!(shown("It's a 'quote'; x"), "It's a 'quote' ; x");
+        assert_eq!(shown("';';"), "' ;' ;");
+        assert_eq!(shown("a\r\nX\0b\u{85}c\u{7f}"), "aXbc");
+        assert_eq!(shown("\u{27}\u{1}; y"), "' ; y");
+    }
+
+    #[test]
+    fn a_title_is_cut_between_characters_and_not_dropped() {
+        let long = "é".repeat(4_000);
+        assert_eq!(shown(&long), "é".repeat(2_032));
+        assert_eq!(block(&long).len(), 4_081);
+        assert_eq!(shown(&"';".repeat(3_000)).len(), 4_065);
+    }
+
+    #[test]
+    fn the_first_block_tells_and_the_next_ones_say_as_before() {
+        let mut icy = Interleaver::every(4);
+        let woven = icy.weave(0, vec!["abcdefghi".into()], title("T"));
+        let bytes: Vec<u8> = woven.pieces().flatten().copied().collect();
+        let told = [b"abcd".as_slice(), &block("T"), b"efgh", b"\0", b"i"].concat();
+        assert_eq!(bytes, told);
+        assert_eq!(icy.advance(&woven, bytes.len()), 9);
+    }
+
+    #[test]
+    fn a_block_once_begun_is_finished_with_its_old_title() {
+        let mut icy = Interleaver::every(2);
+        let woven = icy.weave(0, vec!["abc".into()], title("old"));
+        assert_eq!(icy.advance(&woven, 5), 2);
+        let rest = icy.weave(2, Vec::new(), title("new"));
+        let bytes: Vec<u8> = rest.pieces().flatten().copied().collect();
+        assert_eq!(bytes, block("old")[3..]);
+        assert_eq!(icy.advance(&rest, bytes.len()), 0);
+        let after = icy.weave(2, vec!["cde".into()], title("new"));
+        let bytes: Vec<u8> = after.pieces().flatten().copied().collect();
+        assert_eq!(bytes, [b"cd".as_slice(), &block("new"), b"e"].concat());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_writes_the_player_gets_audio_and_titles(
+            interval in 1usize..40,
+            audio in prop::collection::vec(any::<u8>(), 0..600),
+            pins in prop::collection::btree_map(0u64..600, "[a-c]{0,20}", 0..8),
+            steps in prop::collection::vec((1usize..90, 0usize..60), 1..30),
+        ) {
+            let at = |offset: u64| -> Option<Arc<str>> {
+                pins.range(..=offset).next_back().map(|(_, text)| text.as_str().into())
+            };
+            let (mut icy, mut wire, mut position) = (Interleaver::every(interval), Vec::new(), 0);
+            let always = [(90, 1)];
+            for (offered, written) in steps.iter().cycle().take(3_000).chain(always.iter().cycle()) {
+                let end = audio.len().min(position + offered);
+                let chunk = audio[position..end].chunks(7).map(Bytes::copy_from_slice).collect();
+                let woven = icy.weave(position as u64, chunk, at);
+                let plan: Vec<u8> = woven.pieces().flatten().copied().collect();
+                let written = plan.len().min(*written);
+                wire.extend_from_slice(&plan[..written]);
+                position += icy.advance(&woven, written);
+                if plan.is_empty() {
+                    break;
+                }
+            }
+            let (heard, titles) = player::separate(&wire, interval);
+            prop_assert_eq!(&heard, &audio);
+            let (mut told, mut expected) = (None, Vec::new());
+            let blocks = audio.len().saturating_sub(1) / interval;
+            for place in (1..=blocks).map(|n| (n * interval) as u64) {
+                let title = at(place).unwrap_or_default().to_string();
+                expected.push((told.as_ref() != Some(&title)).then(|| title.clone()));
+                told = Some(title);
+            }
+            prop_assert_eq!(titles, expected);
+        }
+    }
+}

@@ -1,1 +1,276 @@
 //! The last bytes of a stream in memory: one writer, many readers.
+//!
+//! Bytes are numbered from the stream's beginning, on every node alike: `(stream id, offset)` names one
+//! byte for ever. A reader therefore asks by offset, and goes on elsewhere with the same number.
+//!
+//! The ring never waits for a reader: one that is too slow finds that its bytes are gone.
+
+mod blocks;
+mod marks;
+mod titles;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use self::blocks::Blocks;
+use self::marks::Marks;
+use self::titles::Titles;
+pub use self::titles::{MAX_TITLE_BYTES, Title, TitleSet};
+use super::sync::Scanner;
+use crate::model::stream::{EndReason, StreamHead, StreamId};
+
+/// How much a ring keeps: `window`, unless that is more than `max_bytes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingLimits {
+    /// How much of the stream's time is kept at least; of its arrival if the format is not known.
+    pub window: Duration,
+    /// The most bytes, whatever their time. Below 32 KiB a ring keeps up to 32 KiB.
+    pub max_bytes: u64,
+}
+
+impl Default for RingLimits {
+    /// 30 s: a listener's burst of 5 s, the 10 s that a source may take to come back, and a failover in it.
+    /// 8 MiB: 30 s of 2.2 Mbit/s, more than lossless stereo needs; a hundred mounts then fit a small machine.
+    fn default() -> Self {
+        Self {
+            window: Duration::from_secs(30),
+            max_bytes: 8 << 20,
+        }
+    }
+}
+
+/// What became of bytes that were offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Append {
+    /// They are in.
+    Appended,
+    /// Those at the beginning were known; the rest is in.
+    Trimmed,
+    /// All of them were known, or there were none. Nothing has changed.
+    Duplicate,
+    /// Bytes before them are missing. Nothing has changed; `next` is the one to send.
+    Gap {
+        /// The first byte that the ring does not have.
+        next: u64,
+    },
+    /// The stream has ended. Nothing has changed.
+    Ended,
+}
+
+/// What a reader at some offset gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// The bytes from there on, at least one.
+    Bytes(Vec<Bytes>),
+    /// Nothing that new yet.
+    Wait,
+    /// Its bytes are gone; it goes on from here, or leaves.
+    Overrun {
+        /// The oldest byte that the ring still has.
+        oldest: u64,
+    },
+    /// There is nothing more and never will be.
+    Ended,
+}
+
+/// The window of one stream that a node keeps.
+#[derive(Debug)]
+pub struct Ring {
+    stream_id: StreamId,
+    head: Arc<StreamHead>,
+    limits: RingLimits,
+    start: u64,
+    began: Instant,
+    blocks: Blocks,
+    scanner: Scanner,
+    marks: Marks,
+    titles: Titles,
+    ended: Option<EndReason>,
+}
+
+impl Ring {
+    /// An empty ring whose first byte will be the one at `start`: 0 at the source, later at a relay.
+    pub fn new(
+        stream_id: StreamId,
+        head: impl Into<Arc<StreamHead>>,
+        start: u64,
+        now: Instant,
+    ) -> Self {
+        let head = head.into();
+        Self {
+            stream_id,
+            limits: RingLimits::default(),
+            start,
+            began: now,
+            blocks: Blocks::new(start),
+            scanner: Scanner::for_content_type(&head.content_type, start),
+            marks: Marks::default(),
+            titles: Titles::default(),
+            ended: None,
+            head,
+        }
+    }
+
+    /// The same ring with other limits.
+    pub fn with_limits(self, limits: RingLimits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Which stream this is.
+    pub fn stream_id(&self) -> StreamId {
+        self.stream_id
+    }
+
+    /// What its source said when it connected.
+    pub fn head(&self) -> &Arc<StreamHead> {
+        &self.head
+    }
+
+    /// The offset of the next byte to come: the live edge.
+    pub fn next(&self) -> u64 {
+        self.blocks.next()
+    }
+
+    /// The offset of the oldest byte held.
+    pub fn oldest(&self) -> u64 {
+        self.blocks.oldest()
+    }
+
+    /// Takes the bytes that begin at `offset`, and drops the oldest ones beyond the limits.
+    pub fn append(&mut self, offset: u64, bytes: &[u8], now: Instant) -> Append {
+        let next = self.next();
+        let Some(known) = next.checked_sub(offset) else {
+            return Append::Gap { next };
+        };
+        let fresh = usize::try_from(known).ok().and_then(|n| bytes.get(n..));
+        let Some(fresh @ [_, ..]) = fresh else {
+            return Append::Duplicate;
+        };
+        if self.ended.is_some() || next.checked_add(fresh.len() as u64).is_none() {
+            return Append::Ended;
+        }
+        let arrived = now.saturating_duration_since(self.began);
+        let marks = &mut self.marks;
+        self.scanner.feed(fresh, arrived, |mark| marks.push(mark));
+        self.blocks.push(fresh);
+        self.forget();
+        if known == 0 {
+            Append::Appended
+        } else {
+            Append::Trimmed
+        }
+    }
+
+    /// At most `max_bytes` (and at least one) from `from` on. Does not copy them.
+    pub fn read(&self, from: u64, max_bytes: usize) -> Read {
+        let oldest = self.oldest();
+        if from < oldest {
+            Read::Overrun { oldest }
+        } else if from < self.next() {
+            Read::Bytes(self.blocks.read(from, max_bytes.max(1)))
+        } else if self.ended.is_some() {
+            Read::Ended
+        } else {
+            Read::Wait
+        }
+    }
+
+    /// Where a new listener begins: the mark nearest to `burst` behind the live edge, or the first one
+    /// of a younger stream.
+    ///
+    /// Without any mark (nothing is recognised yet) it is the beginning of the stream if that is still
+    /// held, else the live edge.
+    pub fn join_point(&self, burst: Duration) -> u64 {
+        match self.marks.nearest(burst) {
+            Some(mark) => mark.offset,
+            None if self.oldest() == self.start => self.start,
+            None => self.next(),
+        }
+    }
+
+    /// The bitrate in bits per second, tags and all: measured over the window from frames or, if the
+    /// format is not known, from arrival. Until it can be measured what the source claims, else 0.
+    pub fn bitrate_bps(&self) -> u64 {
+        let (since, at_least) = if self.scanner.knows_media_time() {
+            (Duration::ZERO, Duration::ZERO)
+        } else {
+            (ARRIVAL_SETTLES, ARRIVAL_SPAN)
+        };
+        let measured = self.marks.bitrate_bps(since, at_least);
+        measured.unwrap_or_else(|| claimed_bps(&self.head))
+    }
+
+    /// Says what is on air from the byte at `offset` on, which may still be to come.
+    pub fn set_title(&mut self, offset: u64, text: &str) -> TitleSet {
+        let set = self.titles.set(offset, text);
+        self.titles.forget_before(self.oldest());
+        set
+    }
+
+    /// What is on air at this byte; `None` if nobody has said.
+    pub fn title_at(&self, offset: u64) -> Option<Arc<str>> {
+        self.titles.at(offset)
+    }
+
+    /// The titles that begin at `from` or later and before `to`, in order.
+    pub fn title_changes_between(&self, from: u64, to: u64) -> Vec<Title> {
+        self.titles.between(from, to)
+    }
+
+    /// Ends the stream; readers still get what is there. The first reason stays.
+    pub fn end(&mut self, reason: EndReason) {
+        self.ended.get_or_insert(reason);
+    }
+
+    /// Why it ended, if it has.
+    pub fn ended(&self) -> Option<EndReason> {
+        self.ended
+    }
+
+    fn forget(&mut self) {
+        while let Some(second) = self.blocks.second_start() {
+            let is_too_much = self.blocks.held_bytes() > self.limits.max_bytes;
+            if !is_too_much && self.marks.time_since(second) < self.limits.window {
+                break;
+            }
+            self.blocks.drop_oldest();
+        }
+        self.marks.forget_before(self.blocks.oldest());
+        self.titles.forget_before(self.blocks.oldest());
+    }
+}
+
+/// Bytes that arrive so soon after the beginning say nothing of the bitrate: encoders send a burst,
+/// and a relay gets the window of another node at once.
+const ARRIVAL_SETTLES: Duration = Duration::from_secs(2);
+
+/// The shortest time over which arrival is measured: a piece may hold a second of a slow stream.
+const ARRIVAL_SPAN: Duration = Duration::from_secs(2);
+
+/// What the source says, kbit/s in `icy-br`. No audio has more than 100 Mbit/s: more is a slip.
+fn claimed_bps(head: &StreamHead) -> u64 {
+    let kbps = head.icy("br").and_then(|br| br.trim().parse::<u64>().ok());
+    kbps.filter(|kbps| *kbps <= 100_000).unwrap_or(0) * 1_000
+}
+
+/// Empty rings for the tests of whatever is built on them.
+#[cfg(test)]
+pub(crate) mod samples {
+    use super::*;
+
+    /// A ring for a media type, starting at 0.
+    pub(crate) fn ring(content_type: &str) -> Ring {
+        let head = StreamHead {
+            content_type: content_type.to_owned(),
+            icy: vec![("br".to_owned(), "96".to_owned())],
+            user_agent: String::new(),
+            started_unix_ms: 0,
+        };
+        Ring::new(StreamId(1), head, 0, Instant::now())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -72,7 +72,7 @@ impl StreamHead {
     }
 }
 
-/// Why a stream has no byte after its last one.
+/// Why a stream has no more bytes. A mount that waits for its source to come back has not ended its stream yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EndReason {
     /// The source closed its connection, or it broke.
@@ -85,6 +85,8 @@ pub enum EndReason {
     Replaced,
     /// The ingest node stops.
     NodeStops,
+    /// No node that holds it can be reached.
+    Lost,
 }
 
 #[cfg(test)]

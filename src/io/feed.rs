@@ -1,0 +1,252 @@
+//! A ring that many readers share, and the news of it.
+//!
+//! A [`Feed`] is a cheap handle. Its lock is held for the few hundred nanoseconds of one ring operation,
+//! never while anything is written or awaited, so a slow reader costs the writer nothing.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::media::ring::{Append, Read, Ring, Title, TitleSet};
+use crate::model::stream::{EndReason, StreamHead, StreamId};
+
+/// What has happened to a stream so far: what asynchronous readers wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct News {
+    /// The offset of the next byte to come.
+    pub next: u64,
+    /// How often the title has changed.
+    pub title_changes: u64,
+    /// Why the stream ended, if it has.
+    pub ended: Option<EndReason>,
+}
+
+/// A handle to one stream's ring; clones share it.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    stream_id: StreamId,
+    head: Arc<StreamHead>,
+    ring: Mutex<Ring>,
+    news: watch::Sender<News>,
+    successor: OnceLock<Feed>,
+}
+
+impl Feed {
+    /// Shares a ring.
+    pub fn new(ring: Ring) -> Self {
+        let news = News {
+            next: ring.next(),
+            title_changes: 0,
+            ended: ring.ended(),
+        };
+        let shared = Shared {
+            stream_id: ring.stream_id(),
+            head: Arc::clone(ring.head()),
+            ring: Mutex::new(ring),
+            news: watch::Sender::new(news),
+            successor: OnceLock::new(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Which stream this is.
+    pub fn stream_id(&self) -> StreamId {
+        self.shared.stream_id
+    }
+
+    /// What its source said when it connected.
+    pub fn head(&self) -> &Arc<StreamHead> {
+        &self.shared.head
+    }
+
+    /// Whether both handles share one ring.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// Takes the bytes that begin at `offset`; see [`Ring::append`].
+    pub fn append(&self, offset: u64, bytes: &[u8], now: Instant) -> Append {
+        let mut ring = self.ring();
+        let append = ring.append(offset, bytes, now);
+        let next = ring.next();
+        drop(ring);
+        if matches!(append, Append::Appended | Append::Trimmed) {
+            self.tell(|news| news.next = news.next.max(next));
+        }
+        append
+    }
+
+    /// Says what is on air from the byte at `offset` on, which may still be to come.
+    pub fn set_title(&self, offset: u64, text: &str) -> TitleSet {
+        let set = self.ring().set_title(offset, text);
+        if set == TitleSet::Changed {
+            self.tell(|news| news.title_changes += 1);
+        }
+        set
+    }
+
+    /// Ends the stream: readers get what is there, then leave. The first reason stays.
+    ///
+    /// A mount that waits for its source to come back does not call this before it has waited long enough.
+    pub fn end(&self, reason: EndReason) {
+        let mut ring = self.ring();
+        ring.end(reason);
+        let ended = ring.ended();
+        drop(ring);
+        self.tell(|news| news.ended = ended);
+    }
+
+    /// Ends the stream because `next` goes on with its mount: listeners get what is there, then all
+    /// that `next` has from its first join point on. The first successor stays.
+    ///
+    /// Both must have the same media type, and `next` must not lead back here.
+    pub fn end_into(&self, next: Feed) {
+        self.shared.successor.get_or_init(|| next);
+        self.end(EndReason::Replaced);
+    }
+
+    /// The stream that goes on after this one's end.
+    pub fn successor(&self) -> Option<&Feed> {
+        self.shared.successor.get()
+    }
+
+    /// At most `max_bytes` from `from` on; see [`Ring::read`].
+    pub fn read(&self, from: u64, max_bytes: usize) -> Read {
+        self.ring().read(from, max_bytes)
+    }
+
+    /// Where a new listener begins; see [`Ring::join_point`].
+    pub fn join_point(&self, burst: Duration) -> u64 {
+        self.ring().join_point(burst)
+    }
+
+    /// The offset of the next byte to come.
+    pub fn next(&self) -> u64 {
+        self.ring().next()
+    }
+
+    /// The offset of the oldest byte held.
+    pub fn oldest(&self) -> u64 {
+        self.ring().oldest()
+    }
+
+    /// The bitrate in bits per second, measured; see [`Ring::bitrate_bps`].
+    pub fn bitrate_bps(&self) -> u64 {
+        self.ring().bitrate_bps()
+    }
+
+    /// What is on air at this byte; `None` if nobody has said.
+    pub fn title_at(&self, offset: u64) -> Option<Arc<str>> {
+        self.ring().title_at(offset)
+    }
+
+    /// What is on air now, at the live edge.
+    pub fn title(&self) -> Option<Arc<str>> {
+        let ring = self.ring();
+        ring.title_at(ring.next())
+    }
+
+    /// The titles that begin at `from` or later and before `to`, in order.
+    pub fn title_changes_between(&self, from: u64, to: u64) -> Vec<Title> {
+        self.ring().title_changes_between(from, to)
+    }
+
+    /// Why the stream ended, if it has.
+    pub fn ended(&self) -> Option<EndReason> {
+        self.ring().ended()
+    }
+
+    /// The latest news, and a way to wait for more.
+    pub fn subscribe(&self) -> watch::Receiver<News> {
+        self.shared.news.subscribe()
+    }
+
+    /// Waits until there are bytes at `offset` or the stream has ended.
+    pub async fn wait_beyond(&self, offset: u64) -> News {
+        let mut news = self.subscribe();
+        let beyond = news.wait_for(|news| news.next > offset || news.ended.is_some());
+        *beyond.await.expect("the sender lives in self")
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        // A panic of another holder leaves bytes that are still numbered rightly; at worst a join point
+        // or a title is missing. That is no reason to stop serving.
+        self.shared
+            .ring
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut News)) {
+        self.shared.news.send_modify(change);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::ring::samples::ring;
+
+    fn feed() -> Feed {
+        Feed::new(ring("application/ogg"))
+    }
+
+    #[tokio::test]
+    async fn a_reader_wakes_when_its_byte_comes() {
+        let (feed, now) = (feed(), Instant::now());
+        let reader = feed.clone();
+        let reading = tokio::spawn(async move { reader.wait_beyond(3).await.next });
+        feed.append(0, b"ab", now);
+        feed.append(2, b"cd", now);
+        assert_eq!(reading.await.unwrap(), 4);
+        assert_eq!(feed.read(3, 10), Read::Bytes(vec!["d".into()]));
+    }
+
+    #[tokio::test]
+    async fn a_reader_wakes_at_the_end() {
+        let feed = feed();
+        let reader = feed.clone();
+        let reading = tokio::spawn(async move { reader.wait_beyond(3).await.ended });
+        feed.end(EndReason::Lost);
+        feed.end(EndReason::MountDeleted);
+        assert_eq!(reading.await.unwrap(), Some(EndReason::Lost));
+        assert_eq!(feed.ended(), Some(EndReason::Lost));
+    }
+
+    #[tokio::test]
+    async fn titles_are_news_only_when_they_change() {
+        let feed = feed();
+        let mut news = feed.subscribe();
+        feed.set_title(0, "a");
+        news.changed().await.unwrap();
+        assert_eq!(news.borrow_and_update().title_changes, 1);
+        feed.set_title(0, "a");
+        assert!(!news.has_changed().unwrap());
+        assert_eq!(feed.title().as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn bytes_that_are_refused_are_no_news() {
+        let (feed, now) = (feed(), Instant::now());
+        let news = feed.subscribe();
+        assert_eq!(feed.append(5, b"x", now), Append::Gap { next: 0 });
+        assert!(!news.has_changed().unwrap());
+    }
+
+    #[test]
+    fn the_first_successor_stays() {
+        let (old, new, other) = (feed(), feed(), feed());
+        old.end_into(new.clone());
+        old.end_into(other);
+        assert!(old.successor().is_some_and(|next| next.is_same(&new)));
+        assert_eq!(old.ended(), Some(EndReason::Replaced));
+    }
+}

@@ -1,0 +1,174 @@
+//! One listener on its pacer's thread: what it has got, and what it gets next.
+
+use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf as _, Bytes};
+use socket2::SockRef;
+
+use super::{Leaving, Left, Listener};
+use crate::io::feed::Feed;
+use crate::media::icy::{Interleaver, Woven};
+use crate::media::ring::Read;
+
+/// A listener between two visits. Holds no audio: only where it is.
+pub(super) struct Member {
+    socket: TcpStream,
+    /// What is left of the head.
+    head: Bytes,
+    feed: Feed,
+    position: u64,
+    icy: Option<Interleaver>,
+    leave: Box<dyn Leaving>,
+    sent_bytes: u64,
+    checked_at: Instant,
+}
+
+/// What came of a visit.
+pub(super) enum Visit {
+    /// It stays, and took so many bytes.
+    Stay(usize),
+    /// Nothing more can be done for it.
+    Leave(Left),
+}
+
+/// The most audio that one visit hands over: what its send buffer takes. Who is far behind catches up
+/// over some rounds, and delays the others by no more than a copy of this.
+const VISIT_BYTES: usize = 64 << 10;
+
+/// The send buffer asked for. The kernel allows twice as much for its own book-keeping, so a listener who
+/// does not read costs at most 128 KiB; 10,000 of them 1.3 GB, where Linux would let them have 40 GB.
+/// Half a second, the longest time between two visits, of 1 Mbit/s fits in.
+pub(super) const SEND_BUFFER_BYTES: usize = 64 << 10;
+
+/// How often a listener who cannot be written to is asked whether it is still there.
+/// An audience that leaves is counted out within a second; asking costs a system call.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+
+impl Member {
+    pub(super) fn new(listener: Listener, now: Instant) -> Self {
+        Self {
+            socket: listener.socket,
+            head: listener.head,
+            feed: listener.feed,
+            position: listener.from,
+            icy: listener.icy,
+            leave: listener.leave,
+            sent_bytes: 0,
+            checked_at: now,
+        }
+    }
+
+    /// Makes the socket ready for visits. Fails if it is closed already.
+    pub(super) fn prepare(&self) -> io::Result<()> {
+        self.socket.set_nonblocking(true)?;
+        // Everything new goes out in one write, so there is nothing for Nagle's algorithm to gather:
+        // it would only hold back the end of each write for a round trip.
+        self.socket.set_nodelay(true)?;
+        SockRef::from(&self.socket).set_send_buffer_size(SEND_BUFFER_BYTES)
+    }
+
+    /// Hands the kernel everything new, as far as it takes it.
+    pub(super) fn visit(&mut self, now: Instant) -> Visit {
+        let audio = match self.feed.read(self.position, VISIT_BYTES) {
+            Read::Bytes(audio) => audio,
+            Read::Wait => Vec::new(),
+            Read::Overrun { .. } => return Visit::Leave(Left::TooSlow),
+            Read::Ended => match self.feed.successor().cloned() {
+                Some(next) => self.move_to(next),
+                None if self.head.is_empty() => return Visit::Leave(Left::StreamEnded),
+                None => Vec::new(),
+            },
+        };
+        let written = match &self.icy {
+            None => self.write(&audio),
+            Some(icy) => {
+                let feed = &self.feed;
+                let woven = icy.weave(self.position, audio, |offset| feed.title_at(offset));
+                self.write_woven(&woven)
+            }
+        };
+        match written {
+            Ok(0) if now.saturating_duration_since(self.checked_at) >= CHECK_EVERY => {
+                self.checked_at = now;
+                self.check()
+            }
+            Ok(written) => {
+                self.sent_bytes += written as u64;
+                Visit::Stay(written)
+            }
+            Err(left) => Visit::Leave(left),
+        }
+    }
+
+    /// Says goodbye and closes.
+    pub(super) fn leave(self, why: Left) {
+        drop(self.socket);
+        self.leave.left(why, self.sent_bytes);
+    }
+
+    /// Goes on with the stream that took the mount, from its first join point.
+    fn move_to(&mut self, next: Feed) -> Vec<Bytes> {
+        self.position = next.join_point(Duration::MAX);
+        self.feed = next;
+        match self.feed.read(self.position, VISIT_BYTES) {
+            Read::Bytes(audio) => audio,
+            Read::Wait | Read::Overrun { .. } | Read::Ended => Vec::new(),
+        }
+    }
+
+    fn write(&mut self, audio: &[Bytes]) -> Result<usize, Left> {
+        let written = send(&self.socket, &self.head, audio.iter())?;
+        let head_bytes = self.head.len().min(written);
+        self.head.advance(head_bytes);
+        self.position += (written - head_bytes) as u64;
+        Ok(written)
+    }
+
+    fn write_woven(&mut self, woven: &Woven) -> Result<usize, Left> {
+        let written = send(&self.socket, &self.head, woven.pieces())?;
+        let head_bytes = self.head.len().min(written);
+        self.head.advance(head_bytes);
+        if let Some(icy) = &mut self.icy {
+            self.position += icy.advance(woven, written - head_bytes) as u64;
+        }
+        Ok(written)
+    }
+
+    /// Looks whether the listener has closed, while there is nothing to write to find it out.
+    /// What it says after its request is of no interest.
+    fn check(&mut self) -> Visit {
+        let mut ignored = [0; 512];
+        match self.socket.read(&mut ignored) {
+            Ok(0) => Visit::Leave(Left::Gone),
+            Ok(_) => Visit::Stay(0),
+            Err(error) if is_transient(error.kind()) => Visit::Stay(0),
+            Err(_) => Visit::Leave(Left::Gone),
+        }
+    }
+}
+
+/// Writes head and pieces in one system call. 0 if there is nothing to write or no room for it.
+fn send<'a>(
+    mut socket: &TcpStream,
+    head: &'a [u8],
+    pieces: impl Iterator<Item = &'a Bytes>,
+) -> Result<usize, Left> {
+    let head = Some(head).filter(|head| !head.is_empty());
+    let slices = head.into_iter().chain(pieces.map(|piece| &piece[..]));
+    let slices: Vec<IoSlice<'_>> = slices.map(IoSlice::new).collect();
+    if slices.is_empty() {
+        return Ok(0);
+    }
+    match socket.write_vectored(&slices) {
+        Ok(written) => Ok(written),
+        Err(error) if is_transient(error.kind()) => Ok(0),
+        Err(_) => Err(Left::Gone),
+    }
+}
+
+/// Whether the next round may well succeed.
+fn is_transient(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}

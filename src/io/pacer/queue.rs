@@ -1,0 +1,94 @@
+//! How listeners and the order to stop reach a pacer's thread, which is woken at once.
+//!
+//! Once closed it takes nobody: a listener is either refused or hears why it left, never lost in between.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Listener;
+
+/// The door of one thread.
+#[derive(Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    newcomers: VecDeque<Listener>,
+    order: Order,
+}
+
+/// What the thread is to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Order {
+    #[default]
+    Serve,
+    /// Close all listeners over this time, then end.
+    Drain(Duration),
+}
+
+/// Newcomers that wait for one thread. It takes them as they come, so a full queue means that they come
+/// faster than a core can write heads: some 50,000 in a second.
+const QUEUE: usize = 1_024;
+
+/// The most newcomers taken at once, so that their bursts (64 KiB each, some 20 µs) delay those who
+/// already listen by no more than 3 ms.
+const AT_ONCE: usize = 128;
+
+impl Queue {
+    #[expect(
+        clippy::result_large_err,
+        reason = "it is the caller's own value that comes back"
+    )]
+    pub(super) fn push(&self, listener: Listener) -> Result<(), Listener> {
+        let mut state = self.state();
+        if state.order != Order::Serve || state.newcomers.len() == QUEUE {
+            return Err(listener);
+        }
+        state.newcomers.push_back(listener);
+        drop(state);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// From now on nobody is taken. Ordered again, the last time given counts.
+    pub(super) fn drain(&self, over: Duration) {
+        self.state().order = Order::Drain(over);
+        self.wake.notify_one();
+    }
+
+    /// Waits for newcomers or another order than the one that is `known`, at most until `until`.
+    pub(super) fn take(&self, until: Option<Instant>, known: Order) -> (Vec<Listener>, Order) {
+        let mut state = self.state();
+        while state.newcomers.is_empty() && state.order == known {
+            state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                Some(Duration::ZERO) => break,
+                Some(left) => {
+                    let woken = self.wake.wait_timeout(state, left);
+                    woken.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => {
+                    let woken = self.wake.wait(state);
+                    woken.unwrap_or_else(PoisonError::into_inner)
+                }
+            };
+        }
+        let count = state.newcomers.len().min(AT_ONCE);
+        (state.newcomers.drain(..count).collect(), state.order)
+    }
+
+    /// Closes for good and hands out who is still waiting.
+    pub(super) fn close(&self) -> VecDeque<Listener> {
+        let mut state = self.state();
+        state.order = Order::Drain(Duration::ZERO);
+        std::mem::take(&mut state.newcomers)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Held for a push or a pop; a panic in between leaves a queue that is still one.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,306 @@
+//! The promises of the pacer, kept over real sockets on the loopback.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::mpsc;
+use std::time::Instant;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::{Domain, Socket, Type};
+
+use super::*;
+use crate::media::icy::{METAINT, player};
+use crate::media::mpeg;
+use crate::media::ring::samples::ring;
+use crate::media::ring::{Read, RingLimits};
+use crate::model::stream::EndReason;
+
+const HEAD: &[u8] = b"HTTP/1.0 200 OK\r\n\r\n";
+
+/// Longer than anything here takes, so that a broken promise fails instead of hanging.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Listeners for one pacer, and the news of their leaving.
+struct House {
+    pacer: Pacer,
+    door: TcpListener,
+    tell: mpsc::Sender<(Left, u64)>,
+    told: mpsc::Receiver<(Left, u64)>,
+}
+
+impl House {
+    fn open() -> Self {
+        let (tell, told) = mpsc::channel();
+        Self {
+            pacer: Pacer::start(PacerConfig { threads: 2 }).unwrap(),
+            door: TcpListener::bind("127.0.0.1:0").unwrap(),
+            tell,
+            told,
+        }
+    }
+
+    /// Connects a player with a small receive buffer, and the listener that is its other end.
+    fn connect(&self, feed: &Feed) -> (TcpStream, Listener) {
+        let player = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        player.set_recv_buffer_size(16 << 10).unwrap();
+        let address: SocketAddr = self.door.local_addr().unwrap();
+        player.connect(&address.into()).unwrap();
+        player.set_read_timeout(Some(PATIENCE)).unwrap();
+        let tell = self.tell.clone();
+        let listener = Listener {
+            socket: self.door.accept().unwrap().0,
+            head: Bytes::from_static(HEAD),
+            feed: feed.clone(),
+            from: feed.join_point(Duration::from_secs(5)),
+            icy: None,
+            leave: Box::new(move |why, sent_bytes| tell.send((why, sent_bytes)).unwrap()),
+        };
+        (player.into(), listener)
+    }
+
+    fn join(&self, feed: &Feed) -> TcpStream {
+        let (player, listener) = self.connect(feed);
+        assert!(self.pacer.add(listener).is_ok());
+        player
+    }
+
+    fn next_left(&self) -> (Left, u64) {
+        self.told.recv_timeout(PATIENCE).unwrap()
+    }
+}
+
+fn opaque_feed() -> Feed {
+    Feed::new(ring("application/ogg"))
+}
+
+fn append(feed: &Feed, bytes: &[u8]) {
+    feed.append(feed.next(), bytes, Instant::now());
+}
+
+fn take(player: &mut TcpStream, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    player.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
+fn take_rest(player: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    player.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+fn held_from(feed: &Feed, from: u64) -> Vec<u8> {
+    match feed.read(from, usize::MAX) {
+        Read::Bytes(pieces) => pieces.concat(),
+        _ => panic!("there is nothing at {from}"),
+    }
+}
+
+/// Some of these tests need more files than a shell usually allows.
+fn allow_many_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, most).unwrap();
+}
+
+#[test]
+fn the_burst_begins_on_a_frame_and_every_byte_follows() {
+    let (house, feed) = (House::open(), Feed::new(ring("audio/mpeg")));
+    append(&feed, &mpeg::samples::frames(1_000));
+    append(&feed, &mpeg::samples::frame(1)[..99]);
+    let mut player = house.join(&feed);
+    assert_eq!(take(&mut player, HEAD.len()), HEAD);
+    let from = feed.join_point(Duration::from_secs(5));
+    let burst = held_from(&feed, from);
+    assert!((79_000..81_000).contains(&burst.len()));
+    assert_eq!(burst[..2], [0xFF, 0xFB]);
+    assert!(take(&mut player, burst.len()) == burst);
+    append(&feed, &mpeg::samples::frame(1)[99..]);
+    assert_eq!(take(&mut player, 318), mpeg::samples::frame(1)[99..]);
+    assert_eq!(house.pacer.counts().listeners, 1);
+}
+
+#[test]
+fn who_never_reads_is_dropped_and_delays_nobody() {
+    let limits = RingLimits {
+        max_bytes: 256 << 10,
+        ..RingLimits::default()
+    };
+    let feed = Feed::new(ring("application/ogg").with_limits(limits));
+    let house = House::open();
+    let _stalled = house.join(&feed);
+    let mut reader = house.join(&feed);
+    take(&mut reader, HEAD.len());
+    let mut dropped = None;
+    for number in 0..200 {
+        let piece = vec![number as u8; 16 << 10];
+        append(&feed, &piece);
+        assert!(take(&mut reader, piece.len()) == piece);
+        if let Ok(left) = house.told.try_recv() {
+            dropped = Some(left);
+            break;
+        }
+    }
+    let (why, sent_bytes) = dropped.expect("3 MiB are more than any buffer here");
+    assert_eq!(why, Left::TooSlow);
+    // What the kernel holds for it: our send buffer, doubled, and its own small receive buffer.
+    assert!(sent_bytes <= 256 << 10, "{sent_bytes}");
+    let counts = house.pacer.counts();
+    assert_eq!((counts.too_slow, counts.listeners), (1, 1));
+}
+
+#[test]
+fn who_closes_is_noticed_even_in_silence() {
+    let (house, feed) = (House::open(), opaque_feed());
+    drop(house.join(&feed));
+    assert_eq!(house.next_left().0, Left::Gone);
+    let mut chatty = house.join(&feed);
+    chatty.write_all(b"GET /again HTTP/1.1\r\n\r\n").unwrap();
+    take(&mut chatty, HEAD.len());
+    drop(chatty);
+    assert_eq!(house.next_left(), (Left::Gone, HEAD.len() as u64));
+    assert_eq!(house.pacer.counts().listeners, 0);
+}
+
+#[test]
+fn the_end_of_the_stream_closes_after_its_last_byte() {
+    let (house, feed) = (House::open(), opaque_feed());
+    append(&feed, &[7; 300_000]);
+    let mut player = house.join(&feed);
+    feed.end(EndReason::SourceLeft);
+    let bytes = take_rest(&mut player);
+    assert_eq!(bytes.len(), HEAD.len() + 300_000);
+    assert_eq!(house.next_left(), (Left::StreamEnded, bytes.len() as u64));
+    // Whoever comes too late still gets an answer.
+    let mut late = house.connect(&feed);
+    late.1.from = feed.next();
+    assert!(house.pacer.add(late.1).is_ok());
+    assert_eq!(take_rest(&mut late.0), HEAD);
+}
+
+#[test]
+fn five_hundred_listeners_get_exactly_the_stream() {
+    allow_many_files();
+    let (house, feed) = (House::open(), opaque_feed());
+    let byte = |offset: u32| (offset.wrapping_mul(0x9E37_79B9) >> 24) as u8;
+    let stream: Vec<u8> = (0..60_000).map(byte).collect();
+    append(&feed, &stream[..20_000]);
+    let mut players: Vec<TcpStream> = (0..500).map(|_| house.join(&feed)).collect();
+    for piece in stream[20_000..].chunks(1_400) {
+        append(&feed, piece);
+    }
+    for player in &mut players {
+        assert_eq!(take(player, HEAD.len()), HEAD);
+        assert!(take(player, stream.len()) == stream);
+    }
+    let counts = house.pacer.counts();
+    assert_eq!(counts.listeners, 500);
+    feed.end(EndReason::SourceLeft);
+    for _ in 0..500 {
+        let all_bytes = (HEAD.len() + stream.len()) as u64;
+        assert_eq!(house.next_left(), (Left::StreamEnded, all_bytes));
+    }
+    let counts = house.pacer.counts();
+    assert_eq!((counts.listeners, counts.too_slow), (0, 0));
+}
+
+#[test]
+fn a_listener_that_asked_for_titles_gets_them_and_exact_audio() {
+    let (house, feed) = (House::open(), opaque_feed());
+    let stream: Vec<u8> = (0..METAINT * 6).map(|n| (n % 251) as u8).collect();
+    feed.set_title(0, "Here's one");
+    feed.set_title(METAINT as u64 * 3, "Two");
+    append(&feed, &stream[..METAINT * 2]);
+    let (mut player, listener) = house.connect(&feed);
+    let icy = Some(Interleaver::default());
+    assert!(house.pacer.add(Listener { icy, ..listener }).is_ok());
+    append(&feed, &stream[METAINT * 2..]);
+    feed.end(EndReason::SourceLeft);
+    let bytes = take_rest(&mut player);
+    let (audio, titles) = player::separate(&bytes[HEAD.len()..], METAINT);
+    assert!(audio == stream);
+    let titles: Vec<_> = titles.iter().map(Option::as_deref).collect();
+    assert_eq!(titles, [Some("Here's one"), None, Some("Two"), None, None]);
+}
+
+#[test]
+fn listeners_go_on_with_the_stream_that_takes_the_mount() {
+    let (house, old) = (House::open(), Feed::new(ring("audio/mpeg")));
+    append(&old, &mpeg::samples::frames(50));
+    let mut player = house.join(&old);
+    take(&mut player, HEAD.len() + 50 * 417);
+    let new = Feed::new(ring("audio/mpeg"));
+    append(&new, b"no frame");
+    append(&new, &mpeg::samples::frames(20));
+    old.end_into(new.clone());
+    assert!(take(&mut player, 20 * 417) == mpeg::samples::frames(20));
+    append(&new, &mpeg::samples::frames(3));
+    new.end(EndReason::SourceLeft);
+    assert!(take_rest(&mut player) == mpeg::samples::frames(3));
+    assert_eq!(house.next_left().0, Left::StreamEnded);
+}
+
+#[tokio::test]
+async fn a_drain_closes_everybody_over_its_time_and_takes_nobody() {
+    let (house, feed) = (House::open(), opaque_feed());
+    let mut players: Vec<TcpStream> = (0..20).map(|_| house.join(&feed)).collect();
+    for player in &mut players {
+        take(player, HEAD.len());
+    }
+    let (over, began) = (Duration::from_millis(300), Instant::now());
+    house.pacer.drain(over);
+    let (_player, listener) = house.connect(&feed);
+    assert!(house.pacer.add(listener).is_err());
+    let mut left_after = Vec::new();
+    for _ in 0..20 {
+        assert_eq!(house.next_left().0, Left::Stopped);
+        left_after.push(began.elapsed());
+    }
+    house.pacer.stopped().await;
+    assert!(left_after[19] >= over, "{left_after:?}");
+    assert!(left_after[10] - left_after[0] >= over / 4, "{left_after:?}");
+    assert!(
+        players
+            .iter_mut()
+            .all(|player| take_rest(player).is_empty())
+    );
+    assert_eq!(house.pacer.counts().listeners, 0);
+}
+
+#[tokio::test]
+async fn close_all_is_at_once_and_a_dropped_pacer_closes_too() {
+    let (house, feed) = (House::open(), opaque_feed());
+    let mut player = house.join(&feed);
+    house.pacer.close_all();
+    house.pacer.stopped().await;
+    assert_eq!(house.next_left().0, Left::Stopped);
+    take_rest(&mut player);
+
+    let other = House::open();
+    let _player = other.join(&feed);
+    drop(other.pacer);
+    assert_eq!(other.told.recv_timeout(PATIENCE).unwrap().0, Left::Stopped);
+}
+
+#[test]
+fn a_full_queue_gives_the_listener_back() {
+    allow_many_files();
+    let (house, feed, queue) = (House::open(), opaque_feed(), Queue::default());
+    let (_player, listener) = house.connect(&feed);
+    let socket = listener.socket.try_clone().unwrap();
+    let copies = std::iter::repeat_with(|| Listener {
+        socket: socket.try_clone().unwrap(),
+        head: Bytes::new(),
+        feed: feed.clone(),
+        from: 0,
+        icy: None,
+        leave: Box::new(|_, _| ()),
+    });
+    let refused = copies.take(1_100).find_map(|copy| queue.push(copy).err());
+    assert!(refused.is_some());
+    assert_eq!(queue.close().len(), 1_024);
+    assert!(queue.push(listener).is_err());
+}

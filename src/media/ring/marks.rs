@@ -1,0 +1,110 @@
+//! The join points of a ring, and what they tell of its bitrate.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::media::sync::Mark;
+
+/// The marks of the bytes that a ring holds, in order of both offset and time.
+#[derive(Debug, Default)]
+pub(super) struct Marks(VecDeque<Mark>);
+
+/// Twice what 30 s can have: an MPEG frame lasts 8 ms or more, so there are at most 3,750.
+/// Beyond it the oldest are forgotten: somebody may then join a little later than he could.
+const MAX_MARKS: usize = 8_192;
+
+impl Marks {
+    pub(super) fn push(&mut self, mark: Mark) {
+        if self.0.len() == MAX_MARKS {
+            self.0.pop_front();
+        }
+        self.0.push_back(mark);
+    }
+
+    pub(super) fn forget_before(&mut self, offset: u64) {
+        while self.0.front().is_some_and(|mark| mark.offset < offset) {
+            self.0.pop_front();
+        }
+    }
+
+    /// How much time there is from the first mark at or after `offset` to the last one.
+    pub(super) fn time_since(&self, offset: u64) -> Duration {
+        let first = self.0.partition_point(|mark| mark.offset < offset);
+        match (self.0.get(first), self.0.back()) {
+            (Some(first), Some(last)) => last.media_time - first.media_time,
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// The mark nearest to `burst` before the last one; of two equally near ones the younger.
+    pub(super) fn nearest(&self, burst: Duration) -> Option<Mark> {
+        let target = self.0.back()?.media_time.saturating_sub(burst);
+        let after = self.0.partition_point(|mark| mark.media_time < target);
+        let younger = self.0.get(after).copied();
+        let older = after.checked_sub(1).and_then(|before| self.0.get(before));
+        match (older, younger) {
+            (Some(older), Some(younger)) => {
+                let is_older_nearer = target - older.media_time < younger.media_time - target;
+                Some(if is_older_nearer { *older } else { younger })
+            }
+            (_, younger) => younger,
+        }
+    }
+
+    /// Bits per second of media time, measured over all marks from `since` on.
+    /// `None` until they span more than `at_least`.
+    pub(super) fn bitrate_bps(&self, since: Duration, at_least: Duration) -> Option<u64> {
+        let first = self.0.partition_point(|mark| mark.media_time < since);
+        let (first, last) = (self.0.get(first)?, self.0.back()?);
+        let span = last.media_time - first.media_time;
+        let bits = (last.offset - first.offset) as f64 * 8.0;
+        (span > at_least).then(|| (bits / span.as_secs_f64()).round() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marks(times_s: impl IntoIterator<Item = u64>) -> Marks {
+        let mut marks = Marks::default();
+        for time_s in times_s {
+            marks.push(Mark {
+                offset: time_s * 1_000,
+                media_time: Duration::from_secs(time_s),
+            });
+        }
+        marks
+    }
+
+    #[test]
+    fn the_nearest_mark_may_be_older_or_younger() {
+        let marks = marks([0, 10, 14, 20]);
+        let nearest = |burst_s| {
+            let mark = marks.nearest(Duration::from_secs(burst_s));
+            mark.map(|mark| mark.offset / 1_000)
+        };
+        assert_eq!(nearest(0), Some(20));
+        assert_eq!(nearest(4), Some(14));
+        assert_eq!(nearest(5), Some(14));
+        assert_eq!(nearest(8), Some(14));
+        assert_eq!(nearest(9), Some(10));
+        assert_eq!(nearest(500), Some(0));
+        assert_eq!(Marks::default().nearest(Duration::ZERO), None);
+    }
+
+    #[test]
+    fn the_bitrate_is_bytes_over_time() {
+        let marks = marks([0, 1, 2, 5]);
+        let none = Duration::ZERO;
+        assert_eq!(marks.bitrate_bps(none, none), Some(8_000));
+        assert_eq!(marks.bitrate_bps(none, Duration::from_secs(5)), None);
+        assert_eq!(marks.bitrate_bps(Duration::from_secs(5), none), None);
+    }
+
+    #[test]
+    fn marks_are_bounded() {
+        let marks = marks(0..10_000);
+        assert_eq!(marks.0.len(), MAX_MARKS);
+    }
+}

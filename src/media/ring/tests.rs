@@ -1,0 +1,225 @@
+//! The promises of the ring, with made-up streams.
+
+use proptest::prelude::*;
+
+use super::samples::ring;
+use super::*;
+use crate::media::mpeg;
+
+const FRAME: u64 = 417;
+const FRAME_MS: f64 = 26.122_449;
+
+/// A ring of MPEG audio that has taken this many frames.
+fn mpeg_ring(frames: u32) -> Ring {
+    let mut ring = ring("audio/mpeg");
+    let now = Instant::now();
+    ring.append(0, &mpeg::samples::frames(frames), now);
+    ring
+}
+
+fn read_all(ring: &Ring, max_bytes: usize) -> Vec<u8> {
+    let (mut all, mut from) = (Vec::new(), ring.oldest());
+    while let Read::Bytes(pieces) = ring.read(from, max_bytes) {
+        let part = pieces.concat();
+        assert!((1..=max_bytes).contains(&part.len()));
+        from += part.len() as u64;
+        all.extend(part);
+    }
+    all
+}
+
+#[test]
+fn only_the_next_bytes_go_in() {
+    let (mut ring, now) = (ring("application/ogg"), Instant::now());
+    assert_eq!(ring.append(1, b"b", now), Append::Gap { next: 0 });
+    assert_eq!(ring.append(0, b"", now), Append::Duplicate);
+    assert_eq!(ring.append(0, b"abc", now), Append::Appended);
+    assert_eq!(ring.append(0, b"abc", now), Append::Duplicate);
+    assert_eq!(ring.append(1, b"bcde", now), Append::Trimmed);
+    assert_eq!(ring.append(6, b"g", now), Append::Gap { next: 5 });
+    assert_eq!(read_all(&ring, 2), b"abcde");
+}
+
+#[test]
+fn a_reader_waits_at_the_edge_and_leaves_at_the_end() {
+    let (mut ring, now) = (ring("application/ogg"), Instant::now());
+    assert_eq!(ring.read(0, 9), Read::Wait);
+    ring.append(0, b"abc", now);
+    assert_eq!(ring.read(1, 0), Read::Bytes(vec!["b".into()]));
+    assert_eq!(ring.read(3, 9), Read::Wait);
+    assert_eq!(ring.read(900, 9), Read::Wait);
+    ring.end(EndReason::SourceLeft);
+    ring.end(EndReason::MountDeleted);
+    assert_eq!(ring.ended(), Some(EndReason::SourceLeft));
+    assert_eq!(ring.read(1, 9), Read::Bytes(vec!["bc".into()]));
+    assert_eq!(ring.read(3, 9), Read::Ended);
+    assert_eq!(ring.append(3, b"d", now), Append::Ended);
+    assert_eq!(ring.next(), 3);
+}
+
+#[test]
+fn offsets_cannot_overflow() {
+    let (head, now) = (Arc::clone(ring("audio/mpeg").head()), Instant::now());
+    let mut ring = Ring::new(StreamId(1), head, u64::MAX - 2, now);
+    assert_eq!(ring.append(u64::MAX - 2, b"ab", now), Append::Appended);
+    assert_eq!(ring.append(u64::MAX, b"c", now), Append::Ended);
+    assert_eq!(ring.next(), u64::MAX);
+}
+
+#[test]
+fn a_slow_reader_is_told_where_the_ring_begins() {
+    let limits = RingLimits {
+        max_bytes: 32 << 10,
+        ..RingLimits::default()
+    };
+    let (mut ring, now) = (ring("application/ogg").with_limits(limits), Instant::now());
+    for n in 0..100 {
+        ring.append(n * 1_000, &[n as u8; 1_000], now);
+    }
+    let oldest = ring.oldest();
+    assert_eq!(ring.read(0, 10), Read::Overrun { oldest });
+    assert!((60_000..=70_000).contains(&oldest), "{oldest}");
+    let Read::Bytes(pieces) = ring.read(oldest, 1) else {
+        panic!("the oldest byte is there");
+    };
+    assert_eq!(pieces.concat(), [(oldest / 1_000) as u8]);
+}
+
+#[test]
+fn mpeg_is_kept_by_its_own_time() {
+    let ring = mpeg_ring(4_000); // 104 s, all at once
+    let kept_s = (ring.next() - ring.oldest()) as f64 / FRAME as f64 * FRAME_MS / 1_000.0;
+    assert!((30.0..32.0).contains(&kept_s), "{kept_s}");
+}
+
+#[test]
+fn the_unknown_is_kept_by_its_arrival() {
+    let (mut ring, now) = (ring("audio/aac"), Instant::now());
+    for n in 0..6_000 {
+        let at = now + Duration::from_millis(n * 20);
+        ring.append(n * 100, &[0; 100], at);
+    }
+    let kept_s = (ring.next() - ring.oldest()) as f64 / 5_000.0;
+    assert!((30.0..32.0).contains(&kept_s), "{kept_s}");
+}
+
+#[test]
+fn listeners_join_five_seconds_back_on_a_frame() {
+    let burst = Duration::from_secs(5);
+    let mut ring = mpeg_ring(1_000);
+    ring.append(ring.next(), &mpeg::samples::frame(0)[..100], Instant::now());
+    let join = ring.join_point(burst);
+    assert_eq!(join % FRAME, 0);
+    let burst_ms = (1_000 - join / FRAME) as f64 * FRAME_MS;
+    assert!((burst_ms - 5_000.0).abs() <= FRAME_MS / 2.0, "{burst_ms}");
+}
+
+#[test]
+fn a_young_stream_is_joined_at_its_first_frame() {
+    let burst = Duration::from_secs(5);
+    let mut ring = ring("audio/mpeg");
+    assert_eq!(ring.join_point(burst), 0);
+    ring.append(0, b"no frame yet", Instant::now());
+    assert_eq!(ring.join_point(burst), 0);
+    ring.append(12, &mpeg::samples::frames(5), Instant::now());
+    assert_eq!(ring.join_point(burst), 12);
+    assert_eq!(ring.join_point(Duration::ZERO), 12 + 4 * FRAME);
+}
+
+#[test]
+fn without_marks_and_beginning_one_joins_live() {
+    let limits = RingLimits {
+        max_bytes: 16 << 10,
+        ..RingLimits::default()
+    };
+    let mut ring = ring("audio/mpeg").with_limits(limits);
+    ring.append(0, &[0; 60_000], Instant::now());
+    assert_eq!(ring.join_point(Duration::from_secs(5)), 60_000);
+}
+
+#[test]
+fn the_bitrate_is_measured_or_claimed() {
+    let mpeg = mpeg_ring(500).bitrate_bps();
+    assert!((127_000..129_000).contains(&mpeg), "{mpeg}");
+    let (mut other, now) = (ring("audio/aac"), Instant::now());
+    other.append(0, &[0; 200_000], now);
+    assert_eq!(other.bitrate_bps(), 96_000);
+    for n in 1..=100 {
+        let at = now + Duration::from_millis(n * 100);
+        other.append(other.next(), &[0; 800], at);
+    }
+    assert_eq!(other.bitrate_bps(), 64_000);
+}
+
+#[test]
+fn titles_leave_with_their_bytes() {
+    let mut ring = mpeg_ring(1);
+    ring.set_title(0, "first");
+    ring.set_title(417, "second");
+    ring.append(417, &mpeg::samples::frames(3_000), Instant::now());
+    assert_eq!(ring.title_changes_between(0, u64::MAX).len(), 1);
+    assert_eq!(ring.title_at(ring.oldest()).as_deref(), Some("second"));
+}
+
+/// Cuts a stream into pieces of these lengths, again and again.
+fn pieces<'a>(mut stream: &'a [u8], lengths: &[usize]) -> Vec<&'a [u8]> {
+    let (mut pieces, mut lengths) = (Vec::new(), lengths.iter().cycle());
+    while let Some(length) = lengths.next().filter(|_| !stream.is_empty()) {
+        let (piece, rest) = stream.split_at(stream.len().min(*length));
+        pieces.push(piece);
+        stream = rest;
+    }
+    pieces
+}
+
+proptest! {
+    #[test]
+    fn any_split_gives_the_same_content_and_join_points(
+        frames in 0u32..300,
+        junk in prop::collection::vec(any::<u8>(), 0..200),
+        lengths in prop::collection::vec(1usize..6_000, 1..20),
+        max_bytes in 1usize..9_000,
+    ) {
+        let stream = [junk, mpeg::samples::frames(frames)].concat();
+        let (mut whole, mut split, now) = (ring("audio/mpeg"), ring("audio/mpeg"), Instant::now());
+        whole.append(0, &stream, now);
+        for piece in pieces(&stream, &lengths) {
+            prop_assert_eq!(split.append(split.next(), piece, now), Append::Appended);
+        }
+        prop_assert_eq!(read_all(&split, max_bytes), stream);
+        prop_assert_eq!(split.bitrate_bps(), whole.bitrate_bps());
+        for burst_ms in (0..9_000).step_by(13) {
+            let burst = Duration::from_millis(burst_ms);
+            prop_assert_eq!(split.join_point(burst), whole.join_point(burst));
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_and_offsets_never_change_meaning(
+        offers in prop::collection::vec((0u64..400_000, 1usize..40_000, 0u64..500), 1..80),
+        max_bytes in 32_768u64..200_000,
+    ) {
+        let byte = |offset: u64| (offset.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8;
+        let limits = RingLimits { max_bytes, ..RingLimits::default() };
+        let (mut ring, mut now) = (ring("audio/aac").with_limits(limits), Instant::now());
+        for (offset, length, pause_ms) in offers {
+            now += Duration::from_millis(pause_ms);
+            let offset = offset.min(ring.next() + 10); // old, next or a gap
+            let bytes: Vec<u8> = (offset..offset + length as u64).map(byte).collect();
+            let (before, end) = (ring.next(), offset + length as u64);
+            let expected = if offset > before {
+                Append::Gap { next: before }
+            } else if end <= before {
+                Append::Duplicate
+            } else if offset == before {
+                Append::Appended
+            } else {
+                Append::Trimmed
+            };
+            prop_assert_eq!(ring.append(offset, &bytes, now), expected);
+            prop_assert!(ring.next() - ring.oldest() <= max_bytes);
+            let held: Vec<u8> = (ring.oldest()..ring.next()).map(byte).collect();
+            prop_assert_eq!(read_all(&ring, 10_000), held);
+        }
+    }
+}
