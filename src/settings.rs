@@ -1,1 +1,374 @@
 //! The settings of this node, from file, environment and command line.
+//!
+//! [`RunArgs`] is the shape of all three layers: the flags of `antiphon run`, the keys of the TOML
+//! file and the `ANTIPHON_…` variables. Flags win over variables, variables over the file, the file
+//! over the defaults. What [`Settings::load`] gives needs no more checking; what belongs to the whole
+//! cluster is not here but in the replicated document.
+
+mod file;
+mod machine;
+mod suggest;
+mod values;
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+use crate::model::node::NodeName;
+use crate::model::seat::Rank;
+
+pub use machine::Machine;
+pub use suggest::nearest;
+pub use values::{BadValue, Bandwidth, ListenAddress, PeerAddress, PublicUrl};
+
+/// One port for sources, listeners, admin and mesh; the one that Icecast made known.
+const DEFAULT_PORT: u16 = 8000;
+
+/// Twice what a 128 kbit/s radio fills of a 100 Mbit/s line, and far below a usual limit of open files.
+const DEFAULT_MAX_LISTENERS: u32 = 1_000;
+
+/// The line of a common rented server; who has less must say so, or his listeners will stutter.
+const DEFAULT_MAX_BANDWIDTH: Bandwidth = Bandwidth::from_bps(1_000_000_000);
+
+/// In the middle, so that a node can be made both weaker and stronger than those that say nothing.
+const DEFAULT_RANK: Rank = Rank(100);
+
+/// The checked settings of one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Its name, unique in the mesh.
+    pub name: NodeName,
+    /// Where it keeps its document, secret and token.
+    pub data_dir: PathBuf,
+    /// Where sources, listeners (TCP) and nodes (UDP) reach it.
+    pub listen: SocketAddr,
+    /// Where listeners are told to reach it; `None`: found out from `listen`.
+    pub public_url: Option<PublicUrl>,
+    /// Peers to join, each a checked `HOST:PORT`; empty: the node founds a mesh of its own.
+    pub join: Vec<String>,
+    /// The file with the cluster's secret; `None`: `secret` in the data directory.
+    pub secret_file: Option<PathBuf>,
+    /// The most listeners it takes; 0: it carries streams and serves nobody.
+    pub max_listeners: u32,
+    /// The most it may send to listeners, bits per second.
+    pub max_bandwidth_bps: u64,
+    /// Its weight in the election of the master; the greater wins.
+    pub rank: Rank,
+}
+
+/// One layer of settings, each of them optional.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunArgs {
+    /// Read settings from this TOML file
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Name of this node, unique in the mesh [default: the machine's name]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<NodeName>,
+    /// Where the node keeps its state [default: /var/lib/antiphon for root, else ~/.local/share/antiphon]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// One port for all: sources and listeners by TCP, the other nodes by UDP [default: 0.0.0.0:8000]
+    #[arg(long, value_name = "IP:PORT")]
+    pub listen: Option<ListenAddress>,
+    /// Where listeners reach this node, such as http://radio1.example:8000
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<PublicUrl>,
+    /// Any node of the mesh to join; give it several times for several
+    #[arg(long, value_name = "HOST:PORT")]
+    pub join: Vec<PeerAddress>,
+    /// File with the cluster's secret [default: `secret` in the data directory]
+    #[arg(long, value_name = "FILE")]
+    pub secret_file: Option<PathBuf>,
+    /// The most listeners to take [default: 1000]
+    #[arg(long, value_name = "N")]
+    pub max_listeners: Option<u32>,
+    /// The most to send to listeners, in bits per second: 800k, 100M, 2G [default: 1G]
+    #[arg(long, value_name = "RATE")]
+    pub max_bandwidth: Option<Bandwidth>,
+    /// Weight in the election of the master, the greater wins [default: 100]
+    #[arg(long, value_name = "N")]
+    pub rank: Option<u64>,
+}
+
+/// Why there are no settings. Nothing has been opened or bound yet.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The settings file was asked for, or is there, and cannot be read.
+    #[error("cannot read the settings file {0}")]
+    Unreadable(PathBuf, #[source] std::io::Error),
+    /// The settings file holds something that is no setting.
+    #[error("{}:{line}:{column}: {why}", .path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Line of the trouble, from 1.
+        line: usize,
+        /// Column of the trouble in characters, from 1.
+        column: usize,
+        /// What is wrong and what would be right.
+        why: String,
+    },
+    /// An environment variable holds something that is no setting.
+    #[error("the environment variable {name} is {value:?}: {why}")]
+    Variable {
+        /// Its name.
+        name: &'static str,
+        /// What it holds.
+        value: String,
+        /// What is wrong and what would be right.
+        why: String,
+    },
+    /// There is no place to keep data by default.
+    #[error("neither XDG_DATA_HOME nor HOME is set: name a directory for the data with --data-dir")]
+    NoHome,
+}
+
+impl Settings {
+    /// Puts the layers together; the flags are given, the rest is read from the machine.
+    pub fn load(flags: RunArgs, machine: &Machine) -> Result<Self, SettingsError> {
+        let args = flags.or(RunArgs::from_variables(machine)?);
+        let path = args
+            .config
+            .clone()
+            .or_else(|| machine.default_config_file());
+        let file = match path {
+            Some(path) => file::read(&path)?,
+            None => RunArgs::default(),
+        };
+        Self::with_defaults(args.or(file), machine)
+    }
+
+    fn with_defaults(args: RunArgs, machine: &Machine) -> Result<Self, SettingsError> {
+        let anywhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), DEFAULT_PORT);
+        let data_dir = match args.data_dir {
+            Some(named) => named,
+            None => machine.default_data_dir().ok_or(SettingsError::NoHome)?,
+        };
+        Ok(Self {
+            name: args.name.unwrap_or_else(|| machine.node_name()),
+            data_dir,
+            listen: args.listen.map_or(anywhere, SocketAddr::from),
+            public_url: args.public_url,
+            join: args.join.into_iter().map(String::from).collect(),
+            secret_file: args.secret_file,
+            max_listeners: args.max_listeners.unwrap_or(DEFAULT_MAX_LISTENERS),
+            max_bandwidth_bps: args.max_bandwidth.unwrap_or(DEFAULT_MAX_BANDWIDTH).bps(),
+            rank: args.rank.map_or(DEFAULT_RANK, Rank),
+        })
+    }
+}
+
+impl RunArgs {
+    /// The keys that a settings file may have, as they are written there.
+    pub const KEYS: [&str; 9] = [
+        "name",
+        "data_dir",
+        "listen",
+        "public_url",
+        "join",
+        "secret_file",
+        "max_listeners",
+        "max_bandwidth",
+        "rank",
+    ];
+
+    /// This layer, with what it lacks taken from a lower one. Lists replace, they are not joined.
+    fn or(self, lower: Self) -> Self {
+        let join = if self.join.is_empty() {
+            lower.join
+        } else {
+            self.join
+        };
+        Self {
+            config: self.config.or(lower.config),
+            name: self.name.or(lower.name),
+            data_dir: self.data_dir.or(lower.data_dir),
+            listen: self.listen.or(lower.listen),
+            public_url: self.public_url.or(lower.public_url),
+            join,
+            secret_file: self.secret_file.or(lower.secret_file),
+            max_listeners: self.max_listeners.or(lower.max_listeners),
+            max_bandwidth: self.max_bandwidth.or(lower.max_bandwidth),
+            rank: self.rank.or(lower.rank),
+        }
+    }
+
+    fn from_variables(machine: &Machine) -> Result<Self, SettingsError> {
+        Ok(Self {
+            config: machine.path("ANTIPHON_CONFIG"),
+            name: parsed(machine, "ANTIPHON_NAME")?,
+            data_dir: machine.path("ANTIPHON_DATA_DIR"),
+            listen: parsed(machine, "ANTIPHON_LISTEN")?,
+            public_url: parsed(machine, "ANTIPHON_PUBLIC_URL")?,
+            join: peers(machine, "ANTIPHON_JOIN")?,
+            secret_file: machine.path("ANTIPHON_SECRET_FILE"),
+            max_listeners: parsed(machine, "ANTIPHON_MAX_LISTENERS")?,
+            max_bandwidth: parsed(machine, "ANTIPHON_MAX_BANDWIDTH")?,
+            rank: parsed(machine, "ANTIPHON_RANK")?,
+        })
+    }
+}
+
+/// Reads one variable; unset and empty are the same.
+fn parsed<T>(machine: &Machine, name: &'static str) -> Result<Option<T>, SettingsError>
+where
+    T: FromStr<Err: fmt::Display>,
+{
+    let Some(value) = machine.text(name) else {
+        return Ok(None);
+    };
+    let read = value.parse().map(Some);
+    read.map_err(|why: T::Err| SettingsError::Variable {
+        name,
+        why: why.to_string(),
+        value,
+    })
+}
+
+/// Reads a variable that lists peers with commas between them.
+fn peers(machine: &Machine, name: &'static str) -> Result<Vec<PeerAddress>, SettingsError> {
+    let value = machine.text(name).unwrap_or_default();
+    let listed = value
+        .split(',')
+        .map(str::trim)
+        .filter(|one| !one.is_empty());
+    let read: Result<_, BadValue> = listed.map(PeerAddress::from_str).collect();
+    read.map_err(|why| SettingsError::Variable {
+        name,
+        why: why.to_string(),
+        value: value.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn load(flags: RunArgs, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        Settings::load(flags, &Machine::new(variables, "Studio-PC.example"))
+    }
+
+    fn flags_with_file(text: &str) -> (tempfile::NamedTempFile, RunArgs) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        let config = Some(file.path().to_owned());
+        let flags = RunArgs {
+            config,
+            ..RunArgs::default()
+        };
+        (file, flags)
+    }
+
+    #[test]
+    fn with_nothing_given_a_node_has_working_defaults() {
+        let settings = load(RunArgs::default(), &[("HOME", "/home/anna")]).unwrap();
+        assert_eq!(settings.name.as_str(), "studio-pc");
+        assert_eq!(
+            settings.data_dir,
+            PathBuf::from("/home/anna/.local/share/antiphon")
+        );
+        assert_eq!(settings.listen, "0.0.0.0:8000".parse().unwrap());
+        assert_eq!(settings.public_url, None);
+        assert!(settings.join.is_empty());
+        assert_eq!(settings.secret_file, None);
+        assert_eq!(settings.max_listeners, 1_000);
+        assert_eq!(settings.max_bandwidth_bps, 1_000_000_000);
+        assert_eq!(settings.rank, Rank(100));
+    }
+
+    #[test]
+    fn flags_win_over_variables_and_variables_over_the_file() {
+        let (_file, mut flags) = flags_with_file(
+            "rank = 1\nmax_listeners = 1\nmax_bandwidth = \"1M\"\njoin = [\"a:1\", \"b:2\"]",
+        );
+        flags.rank = Some(3);
+        let variables = [
+            ("HOME", "/h"),
+            ("ANTIPHON_RANK", "2"),
+            ("ANTIPHON_MAX_LISTENERS", "2"),
+            ("ANTIPHON_JOIN", " c:3 , d:4,"),
+            ("ANTIPHON_NAME", ""),
+        ];
+        let settings = load(flags, &variables).unwrap();
+        assert_eq!(settings.rank, Rank(3));
+        assert_eq!(settings.max_listeners, 2);
+        assert_eq!(settings.max_bandwidth_bps, 1_000_000);
+        assert_eq!(settings.join, ["c:3", "d:4"]);
+        assert_eq!(settings.name.as_str(), "studio-pc");
+    }
+
+    #[test]
+    fn every_key_of_the_file_is_read() {
+        let (_file, flags) = flags_with_file(
+            "name = 'n1'\ndata_dir = '/d'\nlisten = '[::]:9'\npublic_url = 'HTTP://Radio.Example:9'\n\
+             join = ['p:1']\nsecret_file = '/s'\nmax_listeners = 7\nmax_bandwidth = 8000\nrank = 9",
+        );
+        let settings = load(flags, &[]).unwrap();
+        let expected = Settings {
+            name: NodeName::try_from("n1").unwrap(),
+            data_dir: "/d".into(),
+            listen: "[::]:9".parse().unwrap(),
+            public_url: Some("http://radio.example:9".parse().unwrap()),
+            join: vec!["p:1".to_owned()],
+            secret_file: Some("/s".into()),
+            max_listeners: 7,
+            max_bandwidth_bps: 8_000,
+            rank: Rank(9),
+        };
+        assert_eq!(settings, expected);
+    }
+
+    #[test]
+    fn the_file_in_the_usual_place_is_read_when_it_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().to_str().unwrap();
+        let variables = [("XDG_CONFIG_HOME", home), ("HOME", "/h")];
+        assert_eq!(
+            load(RunArgs::default(), &variables).unwrap().rank,
+            Rank(100)
+        );
+        fs::create_dir(dir.path().join("antiphon")).unwrap();
+        fs::write(dir.path().join("antiphon/antiphon.toml"), "rank = 5").unwrap();
+        assert_eq!(load(RunArgs::default(), &variables).unwrap().rank, Rank(5));
+    }
+
+    #[test]
+    fn a_bad_variable_is_named_with_its_value() {
+        for (name, value) in [
+            ("ANTIPHON_NAME", "Bad_Name"),
+            ("ANTIPHON_LISTEN", "8000"),
+            ("ANTIPHON_PUBLIC_URL", "https://x"),
+            ("ANTIPHON_JOIN", "a:1,b"),
+            ("ANTIPHON_MAX_LISTENERS", "many"),
+            ("ANTIPHON_MAX_BANDWIDTH", "100X"),
+            ("ANTIPHON_RANK", "-1"),
+        ] {
+            let error = load(RunArgs::default(), &[("HOME", "/h"), (name, value)]).unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains(name) && text.contains(value), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_asked_for_must_be_there() {
+        let flags = RunArgs {
+            config: Some("/no/such/file.toml".into()),
+            ..RunArgs::default()
+        };
+        let error = load(flags, &[("HOME", "/h")]).unwrap_err();
+        assert!(matches!(error, SettingsError::Unreadable(..)), "{error}");
+    }
+
+    #[test]
+    fn without_a_home_the_data_directory_must_be_given() {
+        let error = load(RunArgs::default(), &[]).unwrap_err();
+        assert!(matches!(error, SettingsError::NoHome));
+    }
+}

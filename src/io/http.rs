@@ -1,1 +1,263 @@
-//! A small HTTP client for the command line.
+//! A small HTTP client for the command line: one request, one connection, one answer.
+//!
+//! A node that takes the connection and then says nothing is as unreachable as one that is off;
+//! [`HttpError::is_unreachable`] tells both from one that answers nonsense.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::client::conn::http1;
+use hyper::header::{HOST, HeaderMap, HeaderValue};
+use hyper::http::uri::Scheme;
+use hyper::{Method, Request, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// How long one exchange may take, from the look-up of the name to the last byte.
+///
+/// Ten times what a busy node needs for its slowest answer (a password hash in a full queue), and about
+/// as long as somebody at a terminal waits before he looks for a fault.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The largest answer that is read: the status of a mesh with all the mounts that a document may hold.
+pub const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Its method.
+    pub method: Method,
+    /// An absolute `http` URL.
+    pub url: Uri,
+    /// Its headers; `Host` and `Content-Length` are added.
+    pub headers: HeaderMap,
+    /// Its body; may be empty.
+    pub body: Bytes,
+}
+
+/// What was answered, with whatever status.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+/// Why there is no answer. The request may have been carried out all the same, unless nobody was reached.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// Nothing was sent.
+    #[error("{0} is no URL of the form http://HOST[:PORT]/PATH")]
+    BadUrl(Uri),
+    /// Nobody took the connection.
+    #[error("cannot reach {0}")]
+    Unreachable(String, #[source] io::Error),
+    /// The connection was taken, perhaps, and no whole answer came in time.
+    #[error("{0} did not answer within {1:?}")]
+    TimedOut(String, Duration),
+    /// What came is no HTTP, or broke off.
+    #[error("{0} gave no proper answer")]
+    Protocol(String, #[source] hyper::Error),
+    /// The answer is larger than [`MAX_ANSWER_BYTES`].
+    #[error("{0} answered with more than {MAX_ANSWER_BYTES} bytes")]
+    TooLarge(String),
+}
+
+impl HttpError {
+    /// Whether nobody is there, as far as one can tell.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable(..) | Self::TimedOut(..))
+    }
+}
+
+/// Asks once; any status is an answer. Redirects are not followed.
+pub async fn request(question: Question) -> Result<Answer, HttpError> {
+    request_within(question, REQUEST_TIMEOUT).await
+}
+
+async fn request_within(question: Question, limit: Duration) -> Result<Answer, HttpError> {
+    let url = question.url.clone();
+    let plain = url.scheme() == Some(&Scheme::HTTP);
+    let authority = url.authority().filter(|_| plain);
+    let (Some(authority), Some(host)) = (authority, url.host()) else {
+        return Err(HttpError::BadUrl(url));
+    };
+    let port = authority.port_u16().unwrap_or(80);
+    let peer = format!("{host}:{port}");
+    let limited = timeout(limit, exchange(question, host, peer.clone()));
+    limited
+        .await
+        .unwrap_or_else(|_| Err(HttpError::TimedOut(peer, limit)))
+}
+
+async fn exchange(question: Question, host: &str, peer: String) -> Result<Answer, HttpError> {
+    let connected = TcpStream::connect(&peer).await;
+    let stream = connected.map_err(|error| HttpError::Unreachable(peer.clone(), error))?;
+    let broken = |error| HttpError::Protocol(peer.clone(), error);
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(broken)?;
+    let request = build(question, host)?;
+    let asking = async {
+        let response = sender.send_request(request).await.map_err(broken)?;
+        let (head, body) = response.into_parts();
+        let read = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
+        let body = read.map_err(|error| match error.downcast::<hyper::Error>() {
+            Ok(error) => HttpError::Protocol(peer.clone(), *error),
+            Err(other) => {
+                debug_assert!(other.is::<LengthLimitError>(), "{other}");
+                HttpError::TooLarge(peer.clone())
+            }
+        })?;
+        Ok(Answer {
+            status: head.status,
+            headers: head.headers,
+            body: body.to_bytes(),
+        })
+    };
+    // The connection does the reading and writing and ends by itself, perhaps before the answer is
+    // taken from it; its own result says nothing that the answer does not.
+    tokio::pin!(asking);
+    tokio::select! {
+        answer = &mut asking => answer,
+        _ = connection => asking.await,
+    }
+}
+
+fn build(question: Question, host: &str) -> Result<Request<Full<Bytes>>, HttpError> {
+    let url = question.url;
+    let bad = |url: &Uri| HttpError::BadUrl(url.clone());
+    // A name and password in the URL are no part of the host's name.
+    let authority = match url.port_u16() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    let path = url.path_and_query().map_or("/", |path| path.as_str());
+    let mut request = Request::new(Full::new(question.body));
+    *request.method_mut() = question.method;
+    *request.uri_mut() = path.parse().map_err(|_| bad(&url))?;
+    *request.headers_mut() = question.headers;
+    let authority = HeaderValue::from_str(&authority).map_err(|_| bad(&url))?;
+    request.headers_mut().insert(HOST, authority);
+    Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// Asks a server that takes one connection, reads until `until` has come, and says `reply`.
+    async fn ask(
+        body: &'static str,
+        until: &str,
+        reply: &[u8],
+    ) -> (String, Result<Answer, HttpError>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = async {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut heard = Vec::new();
+            while !String::from_utf8_lossy(&heard).contains(until) {
+                assert_ne!(socket.read_buf(&mut heard).await.unwrap(), 0);
+            }
+            // A client that has seen enough leaves in the middle, so this may fail.
+            let _left = socket.write_all(reply).await;
+            String::from_utf8(heard).unwrap()
+        };
+        tokio::join!(
+            serving,
+            request(question(address, Bytes::from_static(body.as_bytes())))
+        )
+    }
+
+    fn question(address: SocketAddr, body: Bytes) -> Question {
+        Question {
+            method: Method::POST,
+            url: format!("http://me:pw@{address}/a/b?c=d").parse().unwrap(),
+            headers: HeaderMap::from_iter([(
+                hyper::header::AUTHORIZATION,
+                HeaderValue::from_static("Bearer x"),
+            )]),
+            body,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_exchange_carries_headers_and_bodies_both_ways() {
+        let reply = b"HTTP/1.1 409 Conflict\r\nContent-Length: 5\r\nX-Y: z\r\n\r\nin useXXX";
+        let (heard, answer) = ask("hello", "hello", reply).await;
+        assert!(heard.starts_with("POST /a/b?c=d HTTP/1.1\r\n"), "{heard}");
+        assert!(heard.contains("authorization: Bearer x\r\n"), "{heard}");
+        assert!(heard.contains("host: 127.0.0.1:"), "{heard}");
+        assert!(heard.contains("content-length: 5\r\n"), "{heard}");
+        let answer = answer.unwrap();
+        assert_eq!(answer.status, StatusCode::CONFLICT);
+        assert_eq!(answer.headers["x-y"], "z");
+        assert_eq!(&answer.body[..], b"in us");
+    }
+
+    #[tokio::test]
+    async fn an_answer_may_end_with_the_connection() {
+        let (_, answer) = ask("", "\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\nuntil the end").await;
+        assert_eq!(&answer.unwrap().body[..], b"until the end");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_is_none() {
+        let short = b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nshort";
+        for reply in [&b"nonsense\r\n\r\n"[..], b"", short] {
+            let (_, answer) = ask("", "\r\n\r\n", reply).await;
+            let error = answer.unwrap_err();
+            assert!(matches!(error, HttpError::Protocol(..)), "{error}");
+            assert!(!error.is_unreachable());
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_beyond_the_limit_is_not_read() {
+        let mut reply = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+        reply.resize(MAX_ANSWER_BYTES + 100_000, b'x');
+        let (_, answer) = ask("", "\r\n\r\n", &reply).await;
+        let error = answer.unwrap_err();
+        assert!(matches!(error, HttpError::TooLarge(_)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn nobody_at_the_port_is_unreachable() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let error = request(question(address, Bytes::new())).await.unwrap_err();
+        assert!(matches!(error, HttpError::Unreachable(..)), "{error}");
+        assert!(error.is_unreachable());
+    }
+
+    #[tokio::test]
+    async fn a_node_that_says_nothing_is_unreachable() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = request_within(question(address, Bytes::new()), Duration::from_millis(20));
+        let error = asked.await.unwrap_err();
+        assert!(matches!(error, HttpError::TimedOut(..)), "{error}");
+        assert!(error.is_unreachable());
+    }
+
+    #[tokio::test]
+    async fn only_plain_http_is_spoken() {
+        for url in ["https://localhost/", "/path", "localhost:80"] {
+            let mut question = question(([127, 0, 0, 1], 1).into(), Bytes::new());
+            question.url = url.parse().unwrap();
+            let error = request(question).await.unwrap_err();
+            assert!(matches!(error, HttpError::BadUrl(_)), "{error}");
+        }
+    }
+}

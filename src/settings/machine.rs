@@ -1,0 +1,146 @@
+//! What the machine says where no setting does: its variables, its name, and who runs the node.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use crate::model::node::NodeName;
+
+/// The surroundings of this process, taken once so that settings depend on nothing else.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    variables: BTreeMap<OsString, OsString>,
+    host_name: String,
+    user: User,
+}
+
+/// Who runs this process, as far as the usual places of files depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum User {
+    /// The system's files are his.
+    Root,
+    /// His files are below his home.
+    Ordinary,
+}
+
+impl Machine {
+    /// The one that this process runs on.
+    pub fn here() -> Self {
+        let host_name = fs::read_to_string("/proc/sys/kernel/hostname");
+        let user = if rustix::process::geteuid().is_root() {
+            User::Root
+        } else {
+            User::Ordinary
+        };
+        Self {
+            variables: env::vars_os().collect(),
+            host_name: host_name.unwrap_or_default(),
+            user,
+        }
+    }
+
+    /// An imagined one, with an ordinary user.
+    #[cfg(test)]
+    pub(crate) fn new(variables: &[(&str, &str)], host_name: &str) -> Self {
+        let pairs = variables.iter();
+        Self {
+            variables: pairs.map(|(k, v)| (k.into(), v.into())).collect(),
+            host_name: host_name.to_owned(),
+            user: User::Ordinary,
+        }
+    }
+
+    /// A variable as a path; an empty one counts as unset.
+    pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
+        let value = self.variables.get(Path::new(name).as_os_str());
+        value.filter(|value| !value.is_empty()).map(PathBuf::from)
+    }
+
+    /// A variable as text; bytes that are no UTF-8 are shown as such by whoever refuses them.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        let value = self.path(name)?;
+        Some(value.to_string_lossy().into_owned())
+    }
+
+    /// Where data is kept when no setting says it; `None` without a home.
+    pub(super) fn default_data_dir(&self) -> Option<PathBuf> {
+        match self.user {
+            User::Root => Some(PathBuf::from("/var/lib/antiphon")),
+            User::Ordinary => self.below("XDG_DATA_HOME", ".local/share", "antiphon"),
+        }
+    }
+
+    /// The settings file in the usual place, if there is one.
+    pub(super) fn default_config_file(&self) -> Option<PathBuf> {
+        let place = match self.user {
+            User::Root => Some(PathBuf::from("/etc/antiphon/antiphon.toml")),
+            User::Ordinary => self.below("XDG_CONFIG_HOME", ".config", "antiphon/antiphon.toml"),
+        };
+        place.filter(|path| path.is_file())
+    }
+
+    /// A file below a directory that a variable names, or else below one in the home.
+    fn below(&self, variable: &str, in_home: &str, file: &str) -> Option<PathBuf> {
+        // The XDG specification has relative paths ignored.
+        let named = self.path(variable).filter(|path| path.is_absolute());
+        let base = named.or_else(|| Some(self.path("HOME")?.join(in_home)))?;
+        Some(base.join(file))
+    }
+
+    /// The machine's name made into a node's: its first label, with hyphens for what does not fit.
+    pub(super) fn node_name(&self) -> NodeName {
+        let label = self.host_name.trim().split('.').next().unwrap_or_default();
+        let fitting = label.chars().map(|letter| {
+            let lower = letter.to_ascii_lowercase();
+            if lower.is_ascii_alphanumeric() {
+                lower
+            } else {
+                '-'
+            }
+        });
+        let fitting: String = fitting.collect();
+        let start = fitting.trim_start_matches('-');
+        let cut = &start[..start.len().min(NodeName::MAX_BYTES)];
+        let name = NodeName::try_from(cut.trim_end_matches('-'));
+        name.unwrap_or_else(|_| NodeName::try_from("node").expect("a valid node name"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_the_machine_becomes_a_node_name() {
+        for (host_name, name) in [
+            ("studio", "studio"),
+            ("Studio_PC.example.org\n", "studio-pc"),
+            ("-x-", "x"),
+            ("", "node"),
+            ("___", "node"),
+            ("ünïcode", "n-code"),
+            (&"a".repeat(80), &"a".repeat(63)),
+        ] {
+            let machine = Machine::new(&[], host_name);
+            assert_eq!(machine.node_name().as_str(), name, "{host_name}");
+        }
+    }
+
+    #[test]
+    fn data_is_kept_where_the_user_keeps_data() {
+        let place = |variables: &[(&str, &str)]| Machine::new(variables, "h").default_data_dir();
+        assert_eq!(
+            place(&[("XDG_DATA_HOME", "/x"), ("HOME", "/h")]),
+            Some("/x/antiphon".into())
+        );
+        assert_eq!(
+            place(&[("XDG_DATA_HOME", "relative"), ("HOME", "/h")]),
+            Some("/h/.local/share/antiphon".into())
+        );
+        assert_eq!(place(&[]), None);
+        let mut root = Machine::new(&[("HOME", "/root")], "h");
+        root.user = User::Root;
+        assert_eq!(root.default_data_dir(), Some("/var/lib/antiphon".into()));
+    }
+}

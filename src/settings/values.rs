@@ -1,0 +1,309 @@
+//! The values that settings are made of, each checked when it is read.
+
+use std::fmt;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer};
+
+/// Why a text is not the value that is wanted there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadValue {
+    /// It is no address to listen on.
+    #[error("not IP:PORT, such as 0.0.0.0:8000 or [::]:8000")]
+    Listen,
+    /// It does not name a peer.
+    #[error("{0:?} is not HOST:PORT, such as radio1.example:8000 or 192.0.2.7:8000")]
+    Peer(String),
+    /// It is no rate.
+    #[error(
+        "not a rate in bits per second: digits, then k, M, G or nothing, such as 800k, 100M or 1G"
+    )]
+    Bandwidth,
+    /// It is an address of another kind.
+    #[error("not http://HOST[:PORT], such as http://radio1.example:8000")]
+    Url,
+    /// A name and password stand in it.
+    #[error("a name or password has no place in this URL; write http://HOST[:PORT]")]
+    UrlCredentials,
+    /// A path or query stands in it.
+    #[error("a path has no place in this URL; write http://HOST[:PORT]")]
+    UrlPath,
+}
+
+/// Where a node listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ListenAddress(SocketAddr);
+
+impl FromStr for ListenAddress {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        text.parse().map(Self).map_err(|_| BadValue::Listen)
+    }
+}
+
+impl From<ListenAddress> for SocketAddr {
+    fn from(address: ListenAddress) -> Self {
+        address.0
+    }
+}
+
+/// Where a peer is found: `HOST:PORT`, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PeerAddress(String);
+
+impl FromStr for PeerAddress {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let lower = text.to_ascii_lowercase();
+        match host_and_port(&lower) {
+            Some((_, Some(_))) => Ok(Self(lower)),
+            _ => Err(BadValue::Peer(text.to_owned())),
+        }
+    }
+}
+
+impl From<PeerAddress> for String {
+    fn from(address: PeerAddress) -> Self {
+        address.0
+    }
+}
+
+/// Bits per second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bandwidth(u64);
+
+impl Bandwidth {
+    /// So many bits per second.
+    pub const fn from_bps(bps: u64) -> Self {
+        Self(bps)
+    }
+
+    /// In bits per second.
+    pub const fn bps(self) -> u64 {
+        self.0
+    }
+}
+
+impl FromStr for Bandwidth {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let (digits, unit) = match text.char_indices().last() {
+            Some((at, 'k' | 'K')) => (&text[..at], 1_000),
+            Some((at, 'm' | 'M')) => (&text[..at], 1_000_000),
+            Some((at, 'g' | 'G')) => (&text[..at], 1_000_000_000),
+            _ => (text, 1),
+        };
+        // `u64` would take a leading plus.
+        let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+        let count = plain.then(|| digits.parse::<u64>().ok()).flatten();
+        let bps = count.and_then(|count| count.checked_mul(unit));
+        bps.map(Self).ok_or(BadValue::Bandwidth)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bandwidth {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(
+            untagged,
+            expecting = "a rate in bits per second is a number, or a text such as \"100M\""
+        )]
+        enum Written {
+            Number(u64),
+            Text(String),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Number(bps) => Ok(Self(bps)),
+            Written::Text(text) => text.parse().map_err(serde::de::Error::custom),
+        }
+    }
+}
+
+/// Where a node's HTTP is reached: `http://host[:port]` in lower case and nothing behind it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PublicUrl(String);
+
+impl PublicUrl {
+    /// The URL, without a slash at its end: a path can be put behind it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for PublicUrl {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let lower = text.to_ascii_lowercase();
+        let rest = lower.strip_prefix("http://").ok_or(BadValue::Url)?;
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        if rest.contains('@') {
+            return Err(BadValue::UrlCredentials);
+        }
+        if rest.contains(['/', '?', '#']) {
+            return Err(BadValue::UrlPath);
+        }
+        host_and_port(rest).ok_or(BadValue::Url)?;
+        Ok(Self(format!("http://{rest}")))
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+macro_rules! read_from_owned_text {
+    ($($value:ty),+) => {$(
+        impl TryFrom<String> for $value {
+            type Error = BadValue;
+
+            fn try_from(text: String) -> Result<Self, BadValue> {
+                text.parse()
+            }
+        }
+    )+};
+}
+read_from_owned_text!(ListenAddress, PeerAddress, PublicUrl);
+
+/// Takes `host`, `host:port`, `[v6]` or `[v6]:port` apart; `None` if it is none of them.
+///
+/// The host must be in lower case already; brackets stay with it.
+fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
+    let colon = match text.strip_prefix('[') {
+        Some(_) => text.find(']').map(|end| end + 1)?,
+        None => text.find(':').unwrap_or(text.len()),
+    };
+    let (host, rest) = text.split_at(colon);
+    let port = match rest.strip_prefix(':') {
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some(digits.parse().ok().filter(|port| *port != 0)?)
+        }
+        Some(_) => return None,
+        None if rest.is_empty() => None,
+        None => return None,
+    };
+    is_host(host).then_some((host, port))
+}
+
+/// The longest name that DNS can carry.
+const MAX_HOST_BYTES: usize = 253;
+
+fn is_host(host: &str) -> bool {
+    if let Some(inner) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
+        return inner.parse::<Ipv6Addr>().is_ok();
+    }
+    // An underscore is no letter of a host name, but container networks make names with it.
+    let letters =
+        |label: &str| matches!(label.as_bytes(), [_, ..] if label.bytes().all(is_host_byte));
+    host.len() <= MAX_HOST_BYTES && host.split('.').all(letters)
+}
+
+fn is_host_byte(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_written_with_decimal_suffixes() {
+        for (text, bps) in [
+            ("0", 0),
+            ("64000", 64_000),
+            ("800k", 800_000),
+            ("100M", 100_000_000),
+            ("1G", 1_000_000_000),
+            ("2g", 2_000_000_000),
+        ] {
+            assert_eq!(text.parse(), Ok(Bandwidth(bps)), "{text}");
+        }
+        for bad in [
+            "",
+            "k",
+            "fast",
+            "-1",
+            "+1",
+            "1.5M",
+            "100X",
+            "1 M",
+            "1MM",
+            "99999999999G",
+        ] {
+            assert_eq!(bad.parse::<Bandwidth>(), Err(BadValue::Bandwidth), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_public_url_is_a_host_and_perhaps_a_port() {
+        for (text, url) in [
+            ("http://radio.example", "http://radio.example"),
+            ("HTTP://Radio.Example:8000/", "http://radio.example:8000"),
+            ("http://192.0.2.7:80", "http://192.0.2.7:80"),
+            ("http://[2001:DB8::1]:8000", "http://[2001:db8::1]:8000"),
+            ("http://antiphon_1:8000", "http://antiphon_1:8000"),
+        ] {
+            assert_eq!(text.parse::<PublicUrl>().unwrap().as_str(), url);
+        }
+        for (bad, why) in [
+            ("", BadValue::Url),
+            ("radio.example", BadValue::Url),
+            ("https://radio.example", BadValue::Url),
+            ("http://", BadValue::Url),
+            ("http://a b", BadValue::Url),
+            ("http://a:0", BadValue::Url),
+            ("http://a:", BadValue::Url),
+            ("http://a:99999", BadValue::Url),
+            ("http://a..b", BadValue::Url),
+            ("http://[::1", BadValue::Url),
+            ("http://[x]", BadValue::Url),
+            ("http://[::1]x", BadValue::Url),
+            ("http://é.example", BadValue::Url),
+            ("http://a\r\nb", BadValue::Url),
+            ("http://user:pw@a", BadValue::UrlCredentials),
+            ("http://a/radio", BadValue::UrlPath),
+            ("http://a?x", BadValue::UrlPath),
+            ("http://a#x", BadValue::UrlPath),
+            ("http://a//", BadValue::UrlPath),
+        ] {
+            assert_eq!(bad.parse::<PublicUrl>(), Err(why), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_peer_has_a_port() {
+        for good in ["a:1", "Radio1.Example:8000", "[::1]:8000", "10.0.0.1:65535"] {
+            let peer = good.parse::<PeerAddress>().unwrap();
+            assert_eq!(String::from(peer), good.to_lowercase());
+        }
+        for bad in ["", "a", ":1", "a:", "a:x", "a:+1", "::1:8000", "http://a:1"] {
+            assert_eq!(
+                bad.parse::<PeerAddress>(),
+                Err(BadValue::Peer(bad.to_owned()))
+            );
+        }
+    }
+
+    #[test]
+    fn one_listens_on_an_address_not_on_a_name() {
+        assert!("127.0.0.1:0".parse::<ListenAddress>().is_ok());
+        for bad in [
+            "8000",
+            ":8000",
+            "localhost:8000",
+            "0.0.0.0",
+            "1.2.3.4:99999",
+        ] {
+            assert_eq!(bad.parse::<ListenAddress>(), Err(BadValue::Listen), "{bad}");
+        }
+    }
+}
