@@ -1,12 +1,15 @@
 //! MPEG audio frames: where they begin and how long they last.
 //!
-//! A frame header is 32 bits without a checksum, so audio data holds false ones. [`FrameScanner`]
-//! therefore believes a header only when the frame it announces is followed by another of its kind;
-//! once it has found one, it goes from frame to frame and looks at nothing in between.
+//! A frame header is 32 bits without a checksum, so audio data holds false ones; it takes the
+//! [`FrameScanner`] to tell them from the true.
 //!
 //! Frames of the free format (no bitrate in the header) are not recognised: no encoder of radios makes them.
 
+mod scanner;
+
 use std::time::Duration;
+
+pub use self::scanner::{FrameScanner, FrameStart};
 
 /// The standard that a frame follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,186 +155,8 @@ impl FrameHeader {
     }
 }
 
-/// A frame has begun: the scanner's finding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FrameStart {
-    /// Where in the stream its header begins.
-    pub offset: u64,
-    /// How much audio was before it, counted from where this scanner began.
-    pub media_time: Duration,
-}
-
 /// How much of a frame tells whether it is a table of contents: the end of the farthest tag.
 const INFO_BYTES: usize = 40;
-
-/// The most bytes that are ever kept: the longest frame and the header after it.
-const HELD_BYTES: usize = FrameHeader::MAX_FRAME_BYTES + FrameHeader::BYTES;
-
-/// The longest ID3v2 tag that is passed over unseen. Real ones carry a cover picture of some 100 kB;
-/// with a longer one, which a false tag would announce, the scanner prefers to look for frames inside.
-const MAX_TAG_BYTES: u64 = 8 << 20;
-
-/// Finds the frames of a stream that arrives in pieces, however it is cut. Needs constant memory.
-///
-/// Tables of contents (Xing, Info, VBRI), ID3v2 tags and garbage are passed over and last no time.
-#[derive(Clone, Debug)]
-pub struct FrameScanner {
-    /// The bytes just before the end of what was fed that are not judged yet.
-    held: Vec<u8>,
-    held_offset: u64,
-    /// How many of the bytes to come belong to what has been judged already.
-    skip_bytes: u64,
-    /// The frame before; `None` while it looks for the first one.
-    last: Option<FrameHeader>,
-    media_time: Duration,
-    junk_bytes: u64,
-}
-
-/// What stands at the first byte not judged yet.
-enum Verdict {
-    Audio(FrameHeader),
-    Info(FrameHeader),
-    Tag(u64),
-    Junk(usize),
-    /// More bytes decide.
-    Open,
-}
-
-impl FrameScanner {
-    /// A scanner whose first byte will be the one at `start`.
-    pub fn new(start: u64) -> Self {
-        Self {
-            held: Vec::with_capacity(HELD_BYTES),
-            held_offset: start,
-            skip_bytes: 0,
-            last: None,
-            media_time: Duration::ZERO,
-            junk_bytes: 0,
-        }
-    }
-
-    /// Takes the next bytes and tells `found` of every frame that is certain by now, in order.
-    pub fn feed(&mut self, mut bytes: &[u8], mut found: impl FnMut(FrameStart)) {
-        while !bytes.is_empty() {
-            let skipped = bytes
-                .len()
-                .min(self.skip_bytes.try_into().unwrap_or(usize::MAX));
-            self.skip_bytes -= skipped as u64;
-            self.held_offset += skipped as u64;
-            bytes = &bytes[skipped..];
-            let taken = bytes.len().min(HELD_BYTES - self.held.len());
-            self.held.extend_from_slice(&bytes[..taken]);
-            bytes = &bytes[taken..];
-            self.judge(&mut found);
-        }
-    }
-
-    /// Bytes passed over since the last frame, or since the start, that belong to no frame or tag.
-    pub fn junk_bytes(&self) -> u64 {
-        self.junk_bytes
-    }
-
-    /// How much audio has been found.
-    pub fn media_time(&self) -> Duration {
-        self.media_time
-    }
-
-    /// The offset of the next byte to be fed.
-    pub fn next(&self) -> u64 {
-        self.held_offset + self.held.len() as u64
-    }
-
-    fn judge(&mut self, found: &mut impl FnMut(FrameStart)) {
-        let mut judged = 0;
-        while judged < self.held.len() {
-            let span = match self.verdict(&self.held[judged..]) {
-                Verdict::Open => break,
-                Verdict::Audio(header) => {
-                    found(FrameStart {
-                        offset: self.held_offset + judged as u64,
-                        media_time: self.media_time,
-                    });
-                    self.media_time += header.duration();
-                    self.believe(header)
-                }
-                Verdict::Info(header) => self.believe(header),
-                Verdict::Tag(tag_bytes) => tag_bytes,
-                Verdict::Junk(junk_bytes) => {
-                    self.last = None;
-                    self.junk_bytes += junk_bytes as u64;
-                    junk_bytes as u64
-                }
-            };
-            let here = span.min((self.held.len() - judged) as u64);
-            self.skip_bytes = span - here;
-            judged += here as usize;
-        }
-        self.held_offset += judged as u64;
-        self.held.drain(..judged);
-    }
-
-    fn believe(&mut self, header: FrameHeader) -> u64 {
-        self.last = Some(header);
-        self.junk_bytes = 0;
-        header.frame_bytes() as u64
-    }
-
-    fn verdict(&self, bytes: &[u8]) -> Verdict {
-        let Some(header_bytes) = bytes.first_chunk() else {
-            return Verdict::Open;
-        };
-        let header = FrameHeader::parse(*header_bytes);
-        match (header, &self.last) {
-            (Some(header), Some(last)) if header.is_kin_of(last) => {
-                let certain = bytes.len() >= header.frame_bytes().min(INFO_BYTES);
-                if certain {
-                    frame(header, bytes)
-                } else {
-                    Verdict::Open
-                }
-            }
-            (Some(header), _) => match bytes.get(header.frame_bytes()..) {
-                Some([a, b, c, d, ..]) => match FrameHeader::parse([*a, *b, *c, *d]) {
-                    Some(next) if next.is_kin_of(&header) => frame(header, bytes),
-                    _ => junk(bytes),
-                },
-                _ => Verdict::Open,
-            },
-            (None, _) if bytes.starts_with(b"ID3") => tag(bytes),
-            (None, _) => junk(bytes),
-        }
-    }
-}
-
-fn frame(header: FrameHeader, bytes: &[u8]) -> Verdict {
-    if header.is_info(&bytes[..bytes.len().min(header.frame_bytes())]) {
-        Verdict::Info(header)
-    } else {
-        Verdict::Audio(header)
-    }
-}
-
-/// Everything up to the next byte with which a frame or a tag could begin.
-fn junk(bytes: &[u8]) -> Verdict {
-    let next = bytes.iter().skip(1).position(|b| matches!(b, 0xFF | b'I'));
-    Verdict::Junk(next.map_or(bytes.len(), |after_first| after_first + 1))
-}
-
-/// An ID3v2 tag: "ID3", version, flags, and its length in four times seven bits.
-fn tag(bytes: &[u8]) -> Verdict {
-    let Some([_, _, _, major, minor, flags, size @ ..]) = bytes.first_chunk::<10>() else {
-        return Verdict::Open;
-    };
-    let valid = *major < 0xFF && *minor < 0xFF && size.iter().all(|byte| byte & 0x80 == 0);
-    let body_bytes = size.iter().fold(0, |sum, byte| sum << 7 | u64::from(*byte));
-    let footer_bytes = if flags & 0x10 != 0 { 10 } else { 0 };
-    let tag_bytes = 10 + body_bytes + footer_bytes;
-    if valid && tag_bytes <= MAX_TAG_BYTES {
-        Verdict::Tag(tag_bytes)
-    } else {
-        junk(bytes)
-    }
-}
 
 /// Made-up streams for the tests of everything that carries one.
 #[cfg(test)]
@@ -354,22 +179,7 @@ pub(crate) mod samples {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    fn scan<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<FrameStart> {
-        let (mut scanner, mut found) = (FrameScanner::new(0), Vec::new());
-        for piece in pieces {
-            scanner.feed(piece, |start| found.push(start));
-            assert!(scanner.held.len() <= HELD_BYTES);
-        }
-        found
-    }
-
-    fn offsets(stream: &[u8]) -> Vec<u64> {
-        scan([stream]).iter().map(|start| start.offset).collect()
-    }
 
     #[test]
     fn headers_tell_length_and_duration() {
@@ -415,85 +225,6 @@ mod tests {
             [0xFF, 0xFB, 0x90, 0x66], // reserved emphasis
         ] {
             assert_eq!(FrameHeader::parse(bad), None, "{bad:x?}");
-        }
-    }
-
-    #[test]
-    fn a_frame_is_believed_when_the_next_one_follows() {
-        let found = scan([&samples::frames(3)[..417 * 2 + 40]]);
-        let frame_nanos = 26_122_449;
-        let expected = [0, 1, 2].map(|n| FrameStart {
-            offset: n * 417,
-            media_time: Duration::from_nanos(n * frame_nanos),
-        });
-        assert_eq!(found, expected);
-        assert_eq!(offsets(&samples::frames(1)), []);
-        // A false header, whose frame ends nowhere.
-        let mut lone = vec![0xFF, 0xFB, 0x90, 0x64, 1, 2, 3];
-        lone.extend(samples::frames(2));
-        assert_eq!(offsets(&lone), [7, 424]);
-    }
-
-    #[test]
-    fn garbage_between_frames_costs_only_the_garbage() {
-        let mut stream = vec![0xFF; 5_000];
-        stream.extend(samples::frames(3));
-        stream.extend(b"TAG plain text that is 20 bytes or more");
-        let second = stream.len() as u64;
-        stream.extend(samples::frames(2));
-        let found = offsets(&stream);
-        assert_eq!(found, [5_000, 5_417, 5_834, second, second + 417]);
-    }
-
-    #[test]
-    fn tags_are_passed_over_even_when_frames_are_in_them() {
-        let mut stream = b"ID3\x04\x00\x00\x00\x00\x0D\x05".to_vec(); // 13 * 128 + 5 bytes
-        stream.extend(samples::frames(4));
-        stream.push(0);
-        let first = stream.len() as u64;
-        stream.extend(samples::frames(2));
-        stream.extend(b"ID3\x04\x00\x10\x00\x00\x00\x05hello3DI.footer");
-        let third = stream.len() as u64;
-        stream.extend(samples::frames(1));
-        assert_eq!(offsets(&stream), [first, first + 417, third]);
-    }
-
-    #[test]
-    fn a_table_of_contents_is_no_audio() {
-        let mut info = samples::frame(7);
-        info[36..40].copy_from_slice(b"Info");
-        let stream = [info, samples::frames(2)].concat();
-        let found = scan([&stream[..]]);
-        assert_eq!(found[0].offset, 417);
-        assert_eq!(found[0].media_time, Duration::ZERO);
-        assert_eq!(found.len(), 2);
-    }
-
-    #[test]
-    fn another_sample_rate_is_found_anew() {
-        let slower = [[0xFF, 0xFB, 0x94, 0x64].as_slice(), &[0; 380]].concat();
-        let stream = [samples::frames(2), slower.clone(), slower].concat();
-        assert_eq!(offsets(&stream), [0, 417, 834, 1_218]);
-    }
-
-    proptest! {
-        #[test]
-        fn any_split_finds_the_same_frames(
-            parts in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 0..600)), 0..12),
-            cuts in prop::collection::vec(1usize..900, 1..40),
-        ) {
-            let stream: Vec<u8> = parts.iter().flat_map(|(audio, junk)| {
-                if *audio { samples::frames(junk.len() as u32 % 7) } else { junk.clone() }
-            }).collect();
-            let mut pieces = Vec::new();
-            let (mut rest, mut cut) = (&stream[..], cuts.iter().cycle());
-            while !rest.is_empty() {
-                let (piece, after) = rest.split_at(rest.len().min(*cut.next().unwrap()));
-                pieces.push(piece);
-                rest = after;
-            }
-            prop_assert_eq!(scan(pieces), scan([&stream[..]]));
-            prop_assert_eq!(scan(stream.chunks(1)), scan([&stream[..]]));
         }
     }
 }
