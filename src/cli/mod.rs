@@ -1,8 +1,189 @@
-//! The command line.
+//! The command line: what can be typed, and with what exit code it ends.
+//!
+//! `mount` and `status` are clients of a node's HTTP API and need nothing else of it; only `run` is a node.
 
+mod api;
+mod demo;
+mod logging;
+mod mount;
+mod run;
+mod secret;
+mod signals;
+mod source;
+mod status;
+mod terminal;
+
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// Runs the command that the arguments name.
+use clap::{Parser, Subcommand};
+
+use crate::io::http::HttpError;
+use crate::settings::RunArgs;
+
+/// Something went wrong, and the text on stderr says what.
+pub const EXIT_FAILED: u8 = 1;
+/// The command line makes no sense; nothing was done.
+pub const EXIT_USAGE: u8 = 2;
+/// The node that was asked does not answer.
+pub const EXIT_UNREACHABLE: u8 = 3;
+
+/// A mesh that makes a handful of machines one fault-tolerant Icecast cluster
+#[derive(Debug, Parser)]
+#[command(name = "antiphon", version, after_help = EXIT_CODES)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 node unreachable";
+
+const RUN_HELP: &str = "\
+Each of these is also a key of the settings file and an environment variable: --max-listeners is
+max_listeners in the file and ANTIPHON_MAX_LISTENERS (--join: ANTIPHON_JOIN=A:8000,B:8000). Flags win
+over variables, and variables over the file, which is /etc/antiphon/antiphon.toml for root, else
+~/.config/antiphon/antiphon.toml, when it exists.
+ANTIPHON_LOG=debug shows more of what happens.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node; with no flags at all it is a complete Icecast server
+    #[command(after_help = RUN_HELP)]
+    Run(RunArgs),
+    /// Run a whole mesh on this machine, with a radio on air, to see it survive
+    Demo(demo::DemoArgs),
+    /// Make the secret that the nodes of one mesh share
+    #[command(subcommand)]
+    Secret(secret::SecretCommand),
+    /// Send an MP3 or Ogg file over and over, as a radio would
+    Source(source::SourceArgs),
+    /// Create, show and change mounts
+    Mount(mount::MountArgs),
+    /// Show the nodes and mounts of a mesh
+    Status(status::StatusArgs),
+}
+
+/// Runs the command that the arguments of this process name.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    ExitCode::from(run_with(std::env::args_os()))
+}
+
+fn run_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let line = match CommandLine::try_parse_from(arguments) {
+        Ok(line) => line,
+        Err(error) => {
+            // Help and version are "errors" of clap's with code 0. If the text cannot be printed
+            // nobody reads it; the code still tells.
+            let _unread = error.print();
+            return if error.use_stderr() { EXIT_USAGE } else { 0 };
+        }
+    };
+    logging::start();
+    match line.command.run() {
+        Ok(()) => 0,
+        Err(error) => {
+            terminal::complain(&format!("{error:#}"));
+            exit_code(&error)
+        }
+    }
+}
+
+impl Command {
+    fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Run(args) => run::run(args),
+            Self::Demo(args) => run::wait_for(demo::demo(args)),
+            Self::Secret(command) => secret::run(command),
+            Self::Source(args) => run::wait_for(source::source(args)),
+            Self::Mount(args) => run::wait_for(mount::mount(args)),
+            Self::Status(args) => run::wait_for(status::status(args)),
+        }
+    }
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let http = error.chain().find_map(|cause| cause.downcast_ref());
+    if http.is_some_and(HttpError::is_unreachable) {
+        EXIT_UNREACHABLE
+    } else {
+        EXIT_FAILED
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<CommandLine, clap::Error> {
+        CommandLine::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_tree_of_commands_is_sound() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn every_documented_line_is_understood() {
+        for line in [
+            "antiphon run",
+            "antiphon run --config f --name n --data-dir d --listen 127.0.0.1:0 --public-url http://h:1 \
+             --join a:1 --join b:2 --secret-file s --max-listeners 5 --max-bandwidth 100M --rank 7",
+            "antiphon demo",
+            "antiphon demo --nodes 5 --port 9000 --seconds 10 --source f.mp3",
+            "antiphon secret generate",
+            "antiphon secret generate --out f",
+            "antiphon source f.mp3 http://source:pw@h:8000/radio.mp3",
+            "antiphon mount create /r.mp3 --password p --name n --description d --genre g --url u --max-listeners 5",
+            "antiphon mount list --node http://h:1",
+            "antiphon mount --node http://h:1 list",
+            "antiphon mount show /r.mp3 --data-dir d",
+            "antiphon mount set /r.mp3 name=n max_listeners=5 --password-file f",
+            "antiphon mount delete /r.mp3",
+            "antiphon status",
+            "antiphon status --json --node http://h:1",
+        ] {
+            assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_a_usage_error() {
+        for line in [
+            "antiphon",
+            "antiphon runn",
+            "antiphon run --lisen 1.2.3.4:5",
+            "antiphon run --listen 8000",
+            "antiphon run --name Bad_Name",
+            "antiphon run --public-url https://h",
+            "antiphon run --join h",
+            "antiphon run --max-bandwidth fast",
+            "antiphon run --max-listeners -1",
+            "antiphon demo --nodes 0",
+            "antiphon demo --port 0",
+            "antiphon source f.mp3",
+            "antiphon source f.mp3 http://h/radio.mp3",
+            "antiphon mount create radio",
+            "antiphon mount create /admin/x",
+            "antiphon mount set /r.mp3",
+            "antiphon mount set /r.mp3 colour=red",
+            "antiphon mount list --node https://h",
+            "antiphon mount list --data-dir d --password-file f",
+        ] {
+            let error = parse(line).err();
+            assert!(error.is_some_and(|error| error.use_stderr()), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_unreachable_node_has_an_exit_code_of_its_own() {
+        let unreachable = HttpError::TimedOut("h:1".to_owned(), std::time::Duration::ZERO);
+        let wrapped = Err::<(), _>(unreachable).context("asking").unwrap_err();
+        assert_eq!(exit_code(&wrapped), EXIT_UNREACHABLE);
+        let nonsense = HttpError::TooLarge("h:1".to_owned());
+        assert_eq!(exit_code(&nonsense.into()), EXIT_FAILED);
+        assert_eq!(exit_code(&anyhow::anyhow!("other")), EXIT_FAILED);
+    }
 }

@@ -58,7 +58,7 @@ impl Machine {
     }
 
     /// A variable as text; bytes that are no UTF-8 are shown as such by whoever refuses them.
-    pub(super) fn text(&self, name: &str) -> Option<String> {
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
         let value = self.path(name)?;
         Some(value.to_string_lossy().into_owned())
     }

@@ -2,13 +2,13 @@
 
 /// The known word most like the given one, if any is like it at all.
 ///
-/// Alike means that at most a third of the longer word must be changed, and always that one letter may be.
+/// Alike means that about a third of the longer word must be changed at most, and always that one letter may be.
 pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
     let given = given.to_lowercase().replace('-', "_");
     let scored = known.iter().map(|word| (distance(&given, word), *word));
     let (changes, word) = scored.min()?;
     let longer = given.chars().count().max(word.chars().count());
-    (changes <= (longer / 3).max(1)).then_some(word)
+    (changes <= ((longer + 1) / 3).max(1)).then_some(word)
 }
 
 /// How many letters must be put in, taken out or changed to make one word the other.
@@ -39,6 +39,8 @@ mod tests {
         assert_eq!(nearest("Max-Listeners", &known), Some("max_listeners"));
         assert_eq!(nearest("max_listener", &known), Some("max_listeners"));
         assert_eq!(nearest("nane", &known), Some("name"));
+        assert_eq!(nearest("nmae", &known), None);
+        assert_eq!(nearest("lisetn", &known), Some("listen"));
         assert_eq!(nearest("colour", &known), None);
         assert_eq!(nearest("", &known), None);
         assert_eq!(nearest("x", &[]), None);

@@ -1,0 +1,270 @@
+//! Talks to the HTTP API of a node.
+//!
+//! Whoever can read the node's own token file is allowed to manage the mesh from this machine; from
+//! anywhere else the cluster's admin password does it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use clap::Args;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::terminal;
+use crate::io::http::{Answer, Question, request};
+use crate::settings::{Machine, PublicUrl, RunArgs, Settings};
+
+/// The longest token or password file that is read; a longer one is surely another file.
+const MAX_CREDENTIAL_BYTES: usize = 4_096;
+
+/// The longest error text of a node that is shown, in characters.
+const MAX_ERROR_LETTERS: usize = 500;
+
+const PASSWORD_VARIABLE: &str = "ANTIPHON_PASSWORD";
+
+/// Which node to ask, and by what right.
+#[derive(Clone, Debug, Args)]
+pub(super) struct NodeArgs {
+    /// Any node of the mesh
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8000"
+    )]
+    pub(super) node: PublicUrl,
+    /// Data directory of a node on this machine, whose token gives the right
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        conflicts_with = "password_file"
+    )]
+    pub(super) data_dir: Option<PathBuf>,
+    /// File with the cluster's admin password (or put it into ANTIPHON_PASSWORD)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) password_file: Option<PathBuf>,
+}
+
+/// A node's API, as one caller may use it.
+pub(super) struct Api {
+    node: PublicUrl,
+    authorization: Option<HeaderValue>,
+}
+
+impl Api {
+    /// Finds out by what right to ask: `--data-dir`, `--password-file`, the variable, or the token of
+    /// this machine's own node, if it can be read.
+    pub(super) fn new(args: NodeArgs, machine: &Machine) -> anyhow::Result<Self> {
+        let authorization = match (args.data_dir, args.password_file) {
+            (Some(_), Some(_)) => bail!("give --data-dir or --password-file, not both"),
+            (Some(dir), None) => Some(bearer(&read_credential(&dir.join("token"))?)?),
+            (None, Some(file)) => Some(basic(&read_credential(&file)?)?),
+            (None, None) => match machine.text(PASSWORD_VARIABLE) {
+                Some(password) => Some(basic(&password)?),
+                None => usual_token(machine).map(|it| bearer(&it)).transpose()?,
+            },
+        };
+        Ok(Self {
+            node: args.node,
+            authorization,
+        })
+    }
+
+    /// A node asked for what it tells everybody.
+    pub(super) fn public(node: PublicUrl) -> Self {
+        Self {
+            node,
+            authorization: None,
+        }
+    }
+
+    /// Asks, and gives the body of a successful answer.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Bytes> {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = &self.authorization {
+            headers.insert(AUTHORIZATION, value.clone());
+        }
+        if body.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        let url = format!("{}{path}", self.node);
+        let question = Question {
+            method,
+            url: url.parse().with_context(|| format!("{url} is no URL"))?,
+            headers,
+            body: body.map_or_else(Bytes::new, |body| body.to_string().into()),
+        };
+        let answer = request(question).await?;
+        if answer.status.is_success() {
+            return Ok(answer.body);
+        }
+        bail!(self.refusal(&answer))
+    }
+
+    /// Asks, and reads the JSON of the answer.
+    pub(super) async fn ask_for<T: for<'a> Deserialize<'a>>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<T> {
+        let answer = self.ask(method, path, body).await?;
+        let read = serde_json::from_slice(&answer);
+        read.with_context(|| {
+            format!(
+                "{}{path} answered with something else; is it antiphon?",
+                self.node
+            )
+        })
+    }
+
+    fn refusal(&self, answer: &Answer) -> String {
+        let said = said(answer);
+        match (answer.status, &self.authorization) {
+            (StatusCode::UNAUTHORIZED, None) => format!(
+                "{} wants to know who asks: give --data-dir of a node on this machine, \
+                 or the admin password by --password-file or {PASSWORD_VARIABLE}",
+                self.node
+            ),
+            (StatusCode::UNAUTHORIZED, Some(_)) => format!(
+                "{} does not accept the token or password ({said}): give --data-dir of this very node, \
+                 or the right admin password by --password-file or {PASSWORD_VARIABLE}",
+                self.node
+            ),
+            _ => format!("{}: {said}", self.node),
+        }
+    }
+}
+
+/// What a node says of its refusal.
+fn said(answer: &Answer) -> String {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error: String,
+    }
+    let text = match serde_json::from_slice::<Refusal>(&answer.body) {
+        Ok(refusal) => refusal.error,
+        Err(_) => answer.status.to_string(),
+    };
+    terminal::shortened(&terminal::printable(&text), MAX_ERROR_LETTERS)
+}
+
+/// The token of the node that would run here with the settings of this machine.
+fn usual_token(machine: &Machine) -> Option<String> {
+    let settings = Settings::load(RunArgs::default(), machine).ok()?;
+    read_credential(&settings.data_dir.join("token")).ok()
+}
+
+/// The first line of a file that holds a token or password.
+fn read_credential(path: &Path) -> anyhow::Result<String> {
+    let text = fs::read_to_string(path);
+    let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+    let line = text.lines().next().unwrap_or_default().trim_end();
+    if line.is_empty() || line.len() > MAX_CREDENTIAL_BYTES {
+        bail!(
+            "{} holds no token or password in its first line",
+            path.display()
+        );
+    }
+    Ok(line.to_owned())
+}
+
+fn bearer(token: &str) -> anyhow::Result<HeaderValue> {
+    secret_header(&format!("Bearer {token}"))
+}
+
+fn basic(password: &str) -> anyhow::Result<HeaderValue> {
+    secret_header(&format!(
+        "Basic {}",
+        STANDARD.encode(format!("admin:{password}"))
+    ))
+}
+
+fn secret_header(text: &str) -> anyhow::Result<HeaderValue> {
+    let value = HeaderValue::from_str(text);
+    let mut value = value.context("a token has no control characters in it")?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(data_dir: Option<&Path>, password_file: Option<&Path>) -> NodeArgs {
+        NodeArgs {
+            node: "http://h:1".parse().unwrap(),
+            data_dir: data_dir.map(Path::to_owned),
+            password_file: password_file.map(Path::to_owned),
+        }
+    }
+
+    fn right(args: NodeArgs, variables: &[(&str, &str)]) -> anyhow::Result<Option<String>> {
+        let api = Api::new(args, &Machine::new(variables, "h"))?;
+        let text = |value: HeaderValue| value.to_str().unwrap().to_owned();
+        Ok(api.authorization.map(text))
+    }
+
+    #[test]
+    fn the_right_comes_from_the_nearest_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, home) = (dir.path().join("data"), dir.path().join("home"));
+        let usual = home.join(".local/share/antiphon");
+        fs::create_dir_all(&usual).unwrap();
+        fs::create_dir(&data).unwrap();
+        fs::write(data.join("token"), "t1\n").unwrap();
+        fs::write(dir.path().join("password"), "p w \r\nmore").unwrap();
+        let with_home = [("HOME", home.to_str().unwrap())];
+        let password = dir.path().join("password");
+        let got = right(args(Some(&data), None), &[(PASSWORD_VARIABLE, "x")]).unwrap();
+        assert_eq!(got.as_deref(), Some("Bearer t1"));
+        let got = right(args(None, Some(&password)), &[(PASSWORD_VARIABLE, "x")]).unwrap();
+        assert_eq!(got, Some(format!("Basic {}", STANDARD.encode("admin:p w"))));
+        let got = right(args(None, None), &[(PASSWORD_VARIABLE, "x")]).unwrap();
+        assert_eq!(got, Some(format!("Basic {}", STANDARD.encode("admin:x"))));
+        assert_eq!(right(args(None, None), &with_home).unwrap(), None);
+        fs::write(usual.join("token"), "t2").unwrap();
+        let got = right(args(None, None), &with_home).unwrap();
+        assert_eq!(got.as_deref(), Some("Bearer t2"));
+    }
+
+    #[test]
+    fn a_place_that_was_named_must_hold_something() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(right(args(Some(dir.path()), None), &[]).is_err());
+        fs::write(dir.path().join("token"), "\n").unwrap();
+        assert!(right(args(Some(dir.path()), None), &[]).is_err());
+        assert!(right(args(Some(dir.path()), Some(dir.path())), &[]).is_err());
+    }
+
+    #[test]
+    fn a_refusal_is_shown_in_the_words_of_the_node() {
+        let answer = |status, body: &'static str| Answer {
+            status,
+            headers: HeaderMap::new(),
+            body: Bytes::from_static(body.as_bytes()),
+        };
+        let api = Api::public("http://h:1".parse().unwrap());
+        let text = api.refusal(&answer(
+            StatusCode::CONFLICT,
+            r#"{"error":"it \u001bexists"}"#,
+        ));
+        assert_eq!(text, "http://h:1: it  exists");
+        let text = api.refusal(&answer(StatusCode::NOT_FOUND, "<html>"));
+        assert_eq!(text, "http://h:1: 404 Not Found");
+        let text = api.refusal(&answer(StatusCode::UNAUTHORIZED, ""));
+        assert!(text.contains("--password-file"), "{text}");
+    }
+}

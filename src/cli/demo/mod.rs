@@ -1,0 +1,125 @@
+//! `antiphon demo`: a whole mesh on this machine, with a radio on air, made to be broken by hand.
+//!
+//! The nodes are processes of their own, so that one of them can be killed as a machine would die.
+//! Whatever happens, all of them are ended and their files removed when the demo ends.
+
+mod mesh;
+mod place;
+mod process;
+mod words;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use tokio::time::{Instant, interval, sleep_until};
+
+use super::signals::asked_to_stop;
+use super::{source, terminal};
+use mesh::{LIVE, Mesh, RADIO};
+use place::Place;
+use process::Process;
+use words::Tour;
+
+/// The radio that is on air when no other file is given.
+const SAMPLE: &[u8] = include_bytes!("../sample/sample.mp3");
+
+/// How often the demo looks whether somebody has killed a node; soon enough to be said at once.
+const WATCH_PERIOD: Duration = Duration::from_millis(200);
+
+/// More nodes than a small machine runs side by side only show that it is small.
+const MAX_NODES: i64 = 16;
+
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// How many nodes to run
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=MAX_NODES))]
+    nodes: u16,
+    /// Port of the first node; the others take the next ones
+    #[arg(long, default_value_t = 8000, value_parser = clap::value_parser!(u16).range(1..))]
+    port: u16,
+    /// End by itself after so many seconds on air; 0: when you press Ctrl-C
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seconds: u64,
+    /// An MP3 or Ogg file to send instead of the sample radio
+    #[arg(long, value_name = "FILE")]
+    source: Option<PathBuf>,
+}
+
+/// Runs the demo until its time is over or somebody stops it.
+pub(super) async fn demo(args: DemoArgs) -> anyhow::Result<()> {
+    // What can be found wrong before anything runs is found now.
+    let ports = place::free_ports(args.port, args.nodes)?;
+    if let Some(file) = &args.source {
+        source::load(file)?;
+    }
+    let place = Place::new()?;
+    let file = match args.source {
+        Some(file) => file,
+        None => sample(&place)?,
+    };
+    let mut mesh = Mesh::new(&place, &ports, file)?;
+    let outcome = tokio::select! {
+        played = play(&mut mesh, args.seconds) => played,
+        stopped = asked_to_stop() => stopped.context("cannot wait for signals"),
+    };
+    if outcome.is_err() {
+        terminal::print(&mesh.last_words())?;
+    }
+    mesh.end().await;
+    outcome
+}
+
+/// Writes the sample radio where the source can read it.
+fn sample(place: &Place) -> anyhow::Result<PathBuf> {
+    let path = place.path().join("antiphon.mp3");
+    fs::write(&path, SAMPLE).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}
+
+async fn play(mesh: &mut Mesh<'_>, seconds: u64) -> anyhow::Result<()> {
+    terminal::print("starting the nodes…\n")?;
+    mesh.start_nodes().await?;
+    let passwords = [mesh.create(RADIO).await?, mesh.create(LIVE).await?];
+    let status = mesh.settle().await?;
+    mesh.start_source(&passwords[0])?;
+    mesh.wait_for_air().await?;
+    let tour = Tour {
+        nodes: mesh.nodes(),
+        master: status.master.as_ref(),
+        source_pid: mesh.source().map(Process::pid),
+        passwords: &passwords,
+    };
+    terminal::print(&tour.text()?)?;
+    let end = (seconds > 0).then(|| Instant::now() + Duration::from_secs(seconds));
+    watch(mesh, &passwords[0], end).await
+}
+
+/// Tells of every process that ends, and keeps the radio on air, until the time is over.
+async fn watch(mesh: &mut Mesh<'_>, password: &str, end: Option<Instant>) -> anyhow::Result<()> {
+    let mut ticks = interval(WATCH_PERIOD);
+    loop {
+        let over = async {
+            match end {
+                Some(end) => sleep_until(end).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = over => return Ok(()),
+            _ = ticks.tick() => {}
+        }
+        for told in mesh.bury()? {
+            terminal::print(&format!("{told}\n"))?;
+        }
+        if mesh.living() == 0 {
+            bail!("no node is left");
+        }
+        if mesh.has_lost_its_source() {
+            let name = mesh.start_source(password)?;
+            terminal::print(&format!("the sample radio goes on at {name}\n"))?;
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! One child process of the demo, with its own log file.
+//!
+//! A child writes to the file itself and not to a pipe of ours, so that it goes on even if we are killed.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::cli::terminal::printable;
+
+/// How long a child may take to end when it is asked to; somebody who has pressed Ctrl-C waits no longer.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long a child may take to be ready: a loaded machine with one core needs a few seconds.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// How often its log is looked at meanwhile.
+const LOOK_PERIOD: Duration = Duration::from_millis(50);
+
+/// How many lines of its log are shown when something goes wrong.
+const LAST_LINES: usize = 8;
+
+/// A child, living or dead.
+#[derive(Debug)]
+pub(super) struct Process {
+    name: String,
+    pid: u32,
+    log: PathBuf,
+    /// `None` once its end has been seen: its pid may belong to somebody else from then on.
+    child: Option<Child>,
+}
+
+impl Process {
+    /// Starts this very program again, as `name`, with other arguments.
+    pub(super) fn start<A: AsRef<OsStr>>(
+        name: &str,
+        arguments: impl IntoIterator<Item = A>,
+        logs: &Path,
+    ) -> anyhow::Result<Self> {
+        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        let mut command = Command::new(program);
+        command.args(arguments);
+        Self::spawn(name, command, logs)
+    }
+
+    /// Starts a command as `name`.
+    pub(super) fn spawn(name: &str, mut command: Command, logs: &Path) -> anyhow::Result<Self> {
+        let log = logs.join(format!("{name}.log"));
+        let output = File::options().create(true).append(true).open(&log);
+        let output = output.with_context(|| format!("cannot write {}", log.display()))?;
+        let errors = output.try_clone().context("cannot share the log")?;
+        let ours = std::env::vars_os().map(|(variable, _)| variable);
+        for variable in ours.filter(|it| is_setting(&it.to_string_lossy())) {
+            command.env_remove(variable);
+        }
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            // Ctrl-C in the terminal is for the demo, which then ends its children in order.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {name}"))?;
+        let pid = child.id().context("a new process has an id")?;
+        Ok(Self {
+            name: name.to_owned(),
+            pid,
+            log,
+            child: Some(child),
+        })
+    }
+
+    /// What it is called.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its process id, for whoever wants to kill it.
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Whether its end has not been seen yet.
+    pub(super) fn lives(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// Tells, once, that it has ended and how.
+    pub(super) fn bury(&mut self) -> anyhow::Result<Option<String>> {
+        let Some(child) = &mut self.child else {
+            return Ok(None);
+        };
+        let ended = child.try_wait().context("cannot look at a child process")?;
+        let Some(status) = ended else {
+            return Ok(None);
+        };
+        self.child = None;
+        Ok(Some(format!(
+            "{} (pid {}) {}",
+            self.name,
+            self.pid,
+            how(status)
+        )))
+    }
+
+    /// Waits until it has logged a line with this word in it.
+    pub(super) async fn wait_for(&mut self, word: &str) -> anyhow::Result<()> {
+        let deadline = Instant::now() + START_LIMIT;
+        loop {
+            let log = fs::read(&self.log).unwrap_or_default();
+            if has_word(&String::from_utf8_lossy(&log), word) {
+                return Ok(());
+            }
+            if let Some(told) = self.bury()? {
+                bail!("{told} while it started");
+            }
+            if Instant::now() > deadline {
+                bail!("{} was not ready within {START_LIMIT:?}", self.name);
+            }
+            sleep(LOOK_PERIOD).await;
+        }
+    }
+
+    /// The end of its log, if there is any.
+    pub(super) fn last_words(&self) -> String {
+        let log = fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = text.lines().collect();
+        let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+        let shown = last
+            .iter()
+            .map(|line| format!("  {}: {}\n", self.name, printable(line)));
+        shown.collect()
+    }
+
+    /// Asks it to end, if it lives.
+    pub(super) fn ask_to_end(&self) {
+        // Its end has not been waited for yet, so the pid cannot belong to anybody else.
+        let id = self.child.as_ref().and_then(Child::id);
+        let pid = id.and_then(|id| Pid::from_raw(id.cast_signed()));
+        if let Some(pid) = pid {
+            // It may end at this very moment, which is what is wanted.
+            let _gone = kill_process(pid, Signal::TERM);
+        }
+    }
+
+    /// Waits for its end, and brings it about when that takes too long.
+    pub(super) async fn wait_or_kill(&mut self) {
+        let Some(child) = &mut self.child else {
+            return;
+        };
+        if timeout(GRACE, child.wait()).await.is_err() {
+            // Fails only for a process that has ended already.
+            let _gone = child.kill().await;
+        }
+        self.child = None;
+    }
+}
+
+/// Whether a variable would change what a node does: a demo is the same on every machine.
+fn is_setting(variable: &str) -> bool {
+    variable.starts_with("ANTIPHON_") && variable != "ANTIPHON_LOG"
+}
+
+fn has_word(log: &str, word: &str) -> bool {
+    // The last line may be half written.
+    let lines = log.split_inclusive('\n').filter(|it| it.ends_with('\n'));
+    lines
+        .flat_map(str::split_whitespace)
+        .any(|written| written == word)
+}
+
+fn how(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended with exit code {code}"),
+        (None, Some(signal)) => format!("was killed by signal {signal}"),
+        (None, None) => "ended".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, logs: &Path) -> Process {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]);
+        Process::spawn("child", command, logs).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_child_is_awaited_and_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = shell(
+            "echo is ready now; while :; do sleep 0.01; done",
+            dir.path(),
+        );
+        child.wait_for("ready").await.unwrap();
+        assert!(child.lives());
+        assert_eq!(child.bury().unwrap(), None);
+        child.ask_to_end();
+        child.wait_or_kill().await;
+        assert!(!child.lives());
+    }
+
+    #[tokio::test]
+    async fn a_child_that_ends_too_early_says_how_and_why() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = shell("echo port already in use >&2; exit 3", dir.path());
+        let error = child.wait_for("ready").await.unwrap_err().to_string();
+        assert!(error.contains("ended with exit code 3"), "{error}");
+        assert_eq!(child.last_words(), "  child: port already in use\n");
+        assert_eq!(child.bury().unwrap(), None);
+    }
+
+    #[test]
+    fn a_word_counts_when_it_stands_alone_in_a_whole_line() {
+        assert!(has_word("INFO ready listen=127.0.0.1:8000\n", "ready"));
+        assert!(!has_word("INFO read", "ready"));
+        assert!(!has_word("INFO ready", "ready"));
+        assert!(!has_word("already in use\n", "ready"));
+    }
+}

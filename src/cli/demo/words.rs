@@ -1,0 +1,122 @@
+//! What a demo tells its visitor once the radio is on air.
+
+use super::mesh::{DemoNode, LIVE, RADIO};
+use crate::cli::mount::source_url;
+use crate::cli::terminal::{Side, Table};
+use crate::model::mount::{BadMountName, MountName};
+use crate::model::node::NodeName;
+
+/// What there is to tell of a running demo.
+pub(super) struct Tour<'a> {
+    /// All nodes; at least one.
+    pub(super) nodes: &'a [DemoNode],
+    /// Who is master.
+    pub(super) master: Option<&'a NodeName>,
+    /// The process that sends the radio.
+    pub(super) source_pid: Option<u32>,
+    /// The passwords of the radio and of the visitor's own mount.
+    pub(super) passwords: &'a [String; 2],
+}
+
+impl Tour<'_> {
+    /// Everything that can be tried, ready to be copied.
+    pub(super) fn text(&self) -> Result<String, BadMountName> {
+        let last = &self.nodes[self.nodes.len() - 1];
+        let [radio, live] = self.passwords;
+        let radio_url = source_url(&last.url, &RADIO.parse::<MountName>()?, radio);
+        let live_url = source_url(&last.url, &LIVE.parse::<MountName>()?, live);
+        let source = self.source_pid.map(|pid| format!(" (pid {pid})"));
+        Ok(format!(
+            "\n{}\n\
+             listen:        {}{RADIO}\n\
+             send your own: {live_url}\n\
+             \u{20}              and hear it at {}{LIVE}\n\
+             the radio's:   {radio_url}\n\
+             \u{20}              once its source{} is stopped\n\
+             \n{}\n",
+            self.table(),
+            last.url,
+            last.url,
+            source.unwrap_or_default(),
+            self.invitation(),
+        ))
+    }
+
+    fn table(&self) -> String {
+        let mut table = Table::new(&[
+            ("NODE", Side::Left),
+            ("PID", Side::Right),
+            ("STATUS PAGE", Side::Left),
+            ("", Side::Left),
+        ]);
+        for node in self.nodes {
+            let role = if self.is_master(node) { "master" } else { "" };
+            table.row([
+                node.process.name().to_owned(),
+                node.process.pid().to_string(),
+                format!("{}/", node.url),
+                role.to_owned(),
+            ]);
+        }
+        table.render()
+    }
+
+    fn invitation(&self) -> String {
+        let master = self.nodes.iter().find(|node| self.is_master(node));
+        match master {
+            Some(node) if self.nodes.len() > 1 => format!(
+                "Now kill the master and keep listening: kill -9 {}   (Ctrl-C ends the demo)",
+                node.process.pid()
+            ),
+            _ => "Ctrl-C ends the demo.".to_owned(),
+        }
+    }
+
+    fn is_master(&self, node: &DemoNode) -> bool {
+        self.master
+            .is_some_and(|master| master.as_str() == node.process.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::demo::process::Process;
+    use tokio::process::Command;
+
+    fn node(name: &str, port: u16, logs: &std::path::Path) -> DemoNode {
+        let process = Process::spawn(name, Command::new("/bin/true"), logs).unwrap();
+        let url = format!("http://127.0.0.1:{port}").parse().unwrap();
+        DemoNode { url, process }
+    }
+
+    #[tokio::test]
+    async fn a_visitor_learns_what_to_hear_to_send_and_to_kill() {
+        let dir = tempfile::tempdir().unwrap();
+        let nodes = [
+            node("demo-1", 8000, dir.path()),
+            node("demo-2", 8001, dir.path()),
+        ];
+        let master: NodeName = "demo-1".parse().unwrap();
+        let passwords = ["abc".to_owned(), "def".to_owned()];
+        let tour = Tour {
+            nodes: &nodes,
+            master: Some(&master),
+            source_pid: Some(77),
+            passwords: &passwords,
+        };
+        let text = tour.text().unwrap();
+        let pid = nodes[0].process.pid();
+        for part in [
+            "http://127.0.0.1:8000/  master",
+            "http://127.0.0.1:8001/\n",
+            "listen:        http://127.0.0.1:8001/radio.mp3",
+            "http://source:def@127.0.0.1:8001/live.mp3",
+            "http://source:abc@127.0.0.1:8001/radio.mp3",
+            "(pid 77)",
+            &format!("kill -9 {pid} "),
+        ] {
+            assert!(text.contains(part), "{part} is missing in {text}");
+        }
+    }
+}

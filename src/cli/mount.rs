@@ -1,0 +1,305 @@
+//! `antiphon mount`: creates, shows and changes mounts through the API of a node.
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use hyper::Method;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::api::{Api, NodeArgs};
+use super::terminal::{self, Side, Table};
+use crate::model::mount::{MountName, MountSpec};
+use crate::settings::{Machine, PublicUrl, nearest};
+
+const MOUNTS: &str = "/api/v1/mounts";
+
+/// What `mount set` may change.
+const FIELDS: [&str; 6] = [
+    "password",
+    "name",
+    "description",
+    "genre",
+    "url",
+    "max_listeners",
+];
+
+#[derive(Debug, Args)]
+pub(super) struct MountArgs {
+    #[command(flatten)]
+    node: NodeArgs,
+    #[command(subcommand)]
+    command: MountCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum MountCommand {
+    /// Make a mount, on all nodes at once
+    Create(CreateArgs),
+    /// List all mounts
+    List,
+    /// Show one mount
+    Show {
+        /// Such as /radio.mp3
+        path: MountName,
+    },
+    /// Change a mount: password, name, description, genre, url, max_listeners (a number or `unlimited`)
+    Set {
+        /// Such as /radio.mp3
+        path: MountName,
+        /// Such as name="My Radio"
+        #[arg(required = true, value_name = "FIELD=VALUE", value_parser = assignment)]
+        changes: Vec<Assignment>,
+    },
+    /// Delete a mount; its source and its listeners are sent away
+    Delete {
+        /// Such as /radio.mp3
+        path: MountName,
+    },
+}
+
+#[derive(Debug, Args)]
+struct CreateArgs {
+    /// Such as /radio.mp3
+    path: MountName,
+    /// Password for its source [default: one is made and printed]
+    #[arg(long)]
+    password: Option<String>,
+    /// The station's name
+    #[arg(long)]
+    name: Option<String>,
+    /// A sentence about it
+    #[arg(long)]
+    description: Option<String>,
+    /// Its genre
+    #[arg(long)]
+    genre: Option<String>,
+    /// The station's page
+    #[arg(long)]
+    url: Option<String>,
+    /// The most listeners in the whole mesh [default: as many as the nodes take]
+    #[arg(long, value_name = "N")]
+    max_listeners: Option<u32>,
+}
+
+/// One field and its new value.
+#[derive(Clone, Debug, PartialEq)]
+struct Assignment {
+    field: &'static str,
+    value: Value,
+}
+
+/// The answer to a creation.
+#[derive(Deserialize)]
+struct Created {
+    #[serde(flatten)]
+    spec: MountSpec,
+    password: String,
+}
+
+/// Runs one command on mounts.
+pub(super) async fn mount(args: MountArgs) -> anyhow::Result<()> {
+    let node = args.node.node.clone();
+    let api = Api::new(args.node, &Machine::here())?;
+    let text = match args.command {
+        MountCommand::Create(args) => create(&api, &node, args).await?,
+        MountCommand::List => {
+            let mounts: Vec<MountSpec> = api.ask_for(Method::GET, MOUNTS, None).await?;
+            list(&mounts)
+        }
+        MountCommand::Show { path } => {
+            describe(&api.ask_for(Method::GET, &below(&path), None).await?)
+        }
+        MountCommand::Set { path, changes } => {
+            let changes = changes.into_iter();
+            let fields = changes.map(|change| (change.field.to_owned(), change.value));
+            let body = Value::Object(fields.collect());
+            describe(
+                &api.ask_for(Method::PATCH, &below(&path), Some(&body))
+                    .await?,
+            )
+        }
+        MountCommand::Delete { path } => {
+            api.ask(Method::DELETE, &below(&path), None).await?;
+            format!("deleted {path}\n")
+        }
+    };
+    Ok(terminal::print(&text)?)
+}
+
+/// Makes a mount and gives its spec and the password of its source.
+pub(super) async fn make(
+    api: &Api,
+    path: &MountName,
+    mut fields: Map<String, Value>,
+) -> anyhow::Result<(MountSpec, String)> {
+    fields.insert("path".to_owned(), path.as_str().into());
+    let body = Value::Object(fields);
+    let created: Created = api.ask_for(Method::POST, MOUNTS, Some(&body)).await?;
+    Ok((created.spec, created.password))
+}
+
+async fn create(api: &Api, node: &PublicUrl, args: CreateArgs) -> anyhow::Result<String> {
+    let generated = args.password.is_none();
+    let fields = [
+        ("password", args.password.map(Value::from)),
+        ("name", args.name.map(Value::from)),
+        ("description", args.description.map(Value::from)),
+        ("genre", args.genre.map(Value::from)),
+        ("url", args.url.map(Value::from)),
+        ("max_listeners", args.max_listeners.map(Value::from)),
+    ];
+    let given = fields.into_iter();
+    let given = given.filter_map(|(field, value)| Some((field.to_owned(), value?)));
+    let (spec, password) = make(api, &args.path, given.collect()).await?;
+    let path = spec.path;
+    // Who gave a password knows it; it need not stand in his scrollback too.
+    Ok(if generated {
+        let url = source_url(node, &path, &password);
+        format!("created {path}\npassword: {password}\nsource:   {url}\n")
+    } else {
+        format!("created {path}\n")
+    })
+}
+
+/// Where a source sends to, with its password.
+pub(super) fn source_url(node: &PublicUrl, path: &MountName, password: &str) -> String {
+    let host = node.as_str().trim_start_matches("http://");
+    let password = utf8_percent_encode(password, NON_ALPHANUMERIC);
+    format!("http://source:{password}@{host}{path}")
+}
+
+/// Where the API has one mount.
+fn below(path: &MountName) -> String {
+    // A mount's alphabet is that of a URL's path, so nothing needs escaping.
+    format!("{MOUNTS}{path}")
+}
+
+fn list(mounts: &[MountSpec]) -> String {
+    if mounts.is_empty() {
+        return "no mounts yet; make one: antiphon mount create /radio.mp3\n".to_owned();
+    }
+    let mut table = Table::new(&[
+        ("MOUNT", Side::Left),
+        ("MAX LISTENERS", Side::Right),
+        ("NAME", Side::Left),
+    ]);
+    for spec in mounts {
+        let limit = limit(spec.max_listeners);
+        table.row([spec.path.to_string(), limit, spec.name.clone()]);
+    }
+    table.render()
+}
+
+fn describe(spec: &MountSpec) -> String {
+    let limit = limit(spec.max_listeners);
+    let lines = [
+        ("path", spec.path.as_str()),
+        ("name", &spec.name),
+        ("description", &spec.description),
+        ("genre", &spec.genre),
+        ("url", &spec.url),
+        ("max_listeners", &limit),
+    ];
+    let shown = lines.map(|(field, value)| {
+        let line = format!("{field:<13}  {}", terminal::printable(value));
+        format!("{}\n", line.trim_end())
+    });
+    shown.concat()
+}
+
+fn limit(listeners: Option<u32>) -> String {
+    listeners.map_or_else(|| "unlimited".to_owned(), |most| most.to_string())
+}
+
+/// Reads `field=value`.
+fn assignment(text: &str) -> anyhow::Result<Assignment> {
+    let Some((given, value)) = text.split_once('=') else {
+        bail!("write FIELD=VALUE, such as name=\"My Radio\"");
+    };
+    let Some(field) = FIELDS.into_iter().find(|field| *field == given) else {
+        match nearest(given, &FIELDS) {
+            Some(meant) => bail!("a mount has no {given:?}; did you mean {meant:?}?"),
+            None => bail!("a mount has no {given:?}; it has {}", FIELDS.join(", ")),
+        }
+    };
+    let value = match (field, value) {
+        ("max_listeners", "" | "none" | "unlimited") => Value::Null,
+        ("max_listeners", number) => match number.parse::<u32>() {
+            Ok(most) => most.into(),
+            Err(_) => bail!("max_listeners is a number or `unlimited`, not {number:?}"),
+        },
+        (_, text) => text.into(),
+    };
+    Ok(Assignment { field, value })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> MountSpec {
+        MountSpec {
+            path: "/radio.mp3".parse().unwrap(),
+            password_hash: String::new(),
+            name: "My\x1b Radio".to_owned(),
+            description: String::new(),
+            genre: "Jazz".to_owned(),
+            url: String::new(),
+            max_listeners: None,
+        }
+    }
+
+    #[test]
+    fn changes_are_read_with_their_types() {
+        let read = |text: &str| {
+            let change = assignment(text).unwrap();
+            (change.field, change.value)
+        };
+        assert_eq!(read("name=a=b c"), ("name", "a=b c".into()));
+        assert_eq!(read("genre="), ("genre", "".into()));
+        assert_eq!(read("max_listeners=5"), ("max_listeners", 5.into()));
+        for none in ["", "none", "unlimited"] {
+            let text = format!("max_listeners={none}");
+            assert_eq!(read(&text), ("max_listeners", Value::Null));
+        }
+        for (bad, hint) in [
+            ("name", "FIELD=VALUE"),
+            ("gener=x", "did you mean \"genre\""),
+            ("colour=x", "it has password"),
+            ("max_listeners=-1", "a number"),
+        ] {
+            let error = assignment(bad).unwrap_err().to_string();
+            assert!(error.contains(hint), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_url_of_a_source_survives_any_password() {
+        let node = "http://[::1]:8000".parse().unwrap();
+        let url = source_url(&node, &"/r/a.mp3".parse().unwrap(), "p@ss/w:rd");
+        assert_eq!(url, "http://source:p%40ss%2Fw%3Ard@[::1]:8000/r/a.mp3");
+    }
+
+    #[test]
+    fn mounts_are_shown_plainly() {
+        assert_eq!(
+            list(&[spec()]),
+            "MOUNT       MAX LISTENERS  NAME\n/radio.mp3      unlimited  My  Radio\n"
+        );
+        assert!(list(&[]).contains("antiphon mount create"));
+        let shown = describe(&spec());
+        assert!(shown.starts_with("path           /radio.mp3\n"), "{shown}");
+        assert!(shown.contains("\ndescription\n"), "{shown}");
+        assert!(shown.ends_with("max_listeners  unlimited\n"), "{shown}");
+    }
+
+    #[test]
+    fn the_answer_to_a_creation_is_a_spec_with_a_password() {
+        let text = r#"{"path":"/r.mp3","name":"","description":"","genre":"","url":"",
+            "max_listeners":7,"password":"pw"}"#;
+        let created: Created = serde_json::from_str(text).unwrap();
+        assert_eq!(created.spec.max_listeners, Some(7));
+        assert_eq!(created.password, "pw");
+    }
+}

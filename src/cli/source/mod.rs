@@ -1,0 +1,192 @@
+//! `antiphon source`: sends a file over and over in real time, as the encoder of a radio would.
+//!
+//! A lost connection is taken up again for ever, because a node that died comes back or is replaced;
+//! a refusal ends it, because asking again with the same password changes nothing.
+
+mod connection;
+mod mpeg_walk;
+mod ogg_walk;
+mod playback;
+mod target;
+mod track;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+use tokio::time::{Instant, sleep};
+
+use super::signals::asked_to_stop;
+use super::terminal;
+use connection::{ConnectError, Connection};
+use playback::Playback;
+use target::Target;
+
+pub(super) use track::Track;
+
+/// The largest file that is sent: it is held in memory, and this is 4½ hours at 128 kbit/s.
+const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
+
+/// The wait after the first failure; a node restarts faster than anybody could notice more.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+
+/// The longest wait: a radio should be back soon after its node is.
+const LONGEST_WAIT: Duration = Duration::from_secs(8);
+
+/// How long after a loss "mount in use" may mean our own lost connection.
+///
+/// A node takes a silent source for dead after 10 s; half as long again is surely enough.
+const GHOST: Duration = Duration::from_secs(15);
+
+#[derive(Debug, Args)]
+pub(super) struct SourceArgs {
+    /// An MP3 or Ogg (Vorbis, Opus) file
+    file: PathBuf,
+    /// Where to send it: http://source:PASSWORD@HOST:PORT/MOUNT
+    url: Target,
+}
+
+/// Sends the file until somebody stops it, or a node refuses it.
+pub(super) async fn source(args: SourceArgs) -> anyhow::Result<()> {
+    let track = load(&args.file)?;
+    let stem = args.file.file_stem().unwrap_or_default();
+    let title = terminal::printable(&stem.to_string_lossy());
+    let broadcast = Broadcast {
+        content_type: track.content_type(),
+        playback: Playback::new(track),
+        target: args.url,
+        title,
+    };
+    tokio::select! {
+        ended = broadcast.run() => ended,
+        stopped = asked_to_stop() => Ok(stopped?),
+    }
+}
+
+/// Reads a file and finds its frames or pages.
+pub(super) fn load(path: &Path) -> anyhow::Result<Track> {
+    let shown = path.display();
+    let metadata = fs::metadata(path).with_context(|| format!("cannot read {shown}"))?;
+    ensure!(metadata.is_file(), "{shown} is no file");
+    let length = metadata.len();
+    ensure!(
+        length <= MAX_FILE_BYTES,
+        "{shown} has {length} bytes; at most {MAX_FILE_BYTES} can be sent"
+    );
+    let bytes = fs::read(path).with_context(|| format!("cannot read {shown}"))?;
+    Track::parse(bytes).with_context(|| format!("cannot send {shown}"))
+}
+
+/// A file on its way to a mount.
+struct Broadcast {
+    content_type: &'static str,
+    playback: Playback,
+    target: Target,
+    title: String,
+}
+
+impl Broadcast {
+    /// Connects and sends; ends only when it is refused.
+    async fn run(mut self) -> anyhow::Result<()> {
+        let mut failures = 0;
+        let mut lost_at: Option<Instant> = None;
+        loop {
+            let trouble = match Connection::open(&self.target, self.content_type).await {
+                Ok(connection) => {
+                    failures = 0;
+                    let trouble = self.send(connection).await?;
+                    lost_at = Some(Instant::now());
+                    format!("lost {}: {trouble}", self.target.address())
+                }
+                Err(ConnectError::Refused { status, text }) => {
+                    let since_loss = lost_at.map(|at| at.elapsed());
+                    if is_final(status, since_loss) {
+                        bail!("{} refuses the source: {text}", self.target.address());
+                    }
+                    text
+                }
+                Err(error) => format!("{:#}", anyhow::Error::from(error)),
+            };
+            let wait = wait_after(failures);
+            failures += 1;
+            terminal::complain(&format!("{trouble}; trying again in {wait:?}"));
+            sleep(wait).await;
+        }
+    }
+
+    /// Sends until the connection is lost, and gives the reason.
+    async fn send(&mut self, connection: Connection) -> anyhow::Result<std::io::Error> {
+        terminal::print(&format!(
+            "on air: {} at {} ({:.0} s of {}, again and again)\n",
+            self.target.mount,
+            self.target.address(),
+            self.playback.duration().as_secs_f64(),
+            self.content_type,
+        ))?;
+        self.playback.begin();
+        let sending = connection.send(&mut self.playback);
+        let (lost, ()) = tokio::join!(sending, connection::announce(&self.target, &self.title));
+        Ok(lost)
+    }
+}
+
+/// Whether a refusal will be the same next time. `since_loss`: how long ago we were on air, if ever.
+fn is_final(status: u16, since_loss: Option<Duration>) -> bool {
+    match status {
+        403 => since_loss.is_none_or(|ago| ago > GHOST),
+        401 | 404 => true,
+        _ => false,
+    }
+}
+
+/// How long to wait after so many failures in a row before this one.
+fn wait_after(failures: u32) -> Duration {
+    let doubled = FIRST_WAIT.saturating_mul(1 << failures.min(8));
+    doubled.min(LONGEST_WAIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_and_are_bounded() {
+        let ms = |failures| wait_after(failures).as_millis();
+        assert_eq!([ms(0), ms(1), ms(2)], [500, 1_000, 2_000]);
+        assert_eq!([ms(4), ms(5), ms(u32::MAX)], [8_000; 3]);
+    }
+
+    #[test]
+    fn a_refusal_is_final_unless_the_mount_may_be_held_by_our_own_lost_connection() {
+        let s = Duration::from_secs;
+        for (status, since_loss, is) in [
+            (401, None, true),
+            (401, Some(s(1)), true),
+            (404, Some(s(1)), true),
+            (403, None, true),
+            (403, Some(s(1)), false),
+            (403, Some(s(16)), true),
+            (503, None, false),
+            (500, None, false),
+        ] {
+            assert_eq!(is_final(status, since_loss), is, "{status} {since_loss:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_sent_says_why() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.mp3");
+        let said = |path: &Path| format!("{:#}", load(path).unwrap_err());
+        assert!(said(&path).contains("No such file"), "{}", said(&path));
+        assert!(said(dir.path()).contains("is no file"));
+        fs::write(&path, "hello").unwrap();
+        assert!(
+            said(&path).contains("neither MP3 nor Ogg"),
+            "{}",
+            said(&path)
+        );
+    }
+}

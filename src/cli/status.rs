@@ -1,0 +1,248 @@
+//! `antiphon status`: the whole mesh, as one node sees it.
+
+use anyhow::Context;
+use clap::Args;
+use hyper::Method;
+
+use super::api::{Api, NodeArgs};
+use super::terminal::{self, Side, Table, printable, shortened};
+use crate::model::node::NodeName;
+use crate::model::status::{MountStatus, NodeState, NodeStatus, Status};
+
+/// The longest title that is shown, in characters: a row should fit a usual terminal.
+const MAX_TITLE_LETTERS: usize = 48;
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    node: NodeArgs,
+    /// Print the node's own JSON instead of tables
+    #[arg(long)]
+    json: bool,
+}
+
+/// Asks a node how the mesh is doing, and prints it.
+pub(super) async fn status(args: StatusArgs) -> anyhow::Result<()> {
+    // Everybody may see this, so no token or password leaves the machine for it.
+    let api = Api::public(args.node.node);
+    let body = api.ask(Method::GET, "/status.json", None).await?;
+    let text = if args.json {
+        let text = std::str::from_utf8(&body).context("the answer is no JSON")?;
+        format!("{}\n", text.trim_end())
+    } else {
+        let status = serde_json::from_slice(&body);
+        render(&status.context("the answer is no status of antiphon")?)
+    };
+    Ok(terminal::print(&text)?)
+}
+
+fn render(status: &Status) -> String {
+    format!(
+        "{}\n{}\n{}",
+        headline(status),
+        nodes(&status.nodes),
+        mounts(&status.mounts)
+    )
+}
+
+fn headline(status: &Status) -> String {
+    let master = match &status.master {
+        Some(node) => format!("master {node}, epoch {}", status.epoch.0),
+        None => format!("no master: electing, last epoch {}", status.epoch.0),
+    };
+    format!(
+        "cluster {}: {master}\nseen by {}, antiphon {}, up {}\n",
+        shortened(&printable(&status.cluster), 16),
+        status.node,
+        printable(&status.version),
+        duration(status.uptime_s)
+    )
+}
+
+fn nodes(nodes: &[NodeStatus]) -> String {
+    let mut table = Table::new(&[
+        ("NODE", Side::Left),
+        ("STATE", Side::Left),
+        ("ROLE", Side::Left),
+        ("RANK", Side::Right),
+        ("LISTENERS", Side::Right),
+        ("SENDING", Side::Right),
+        ("IN USE", Side::Right),
+        ("SOON", Side::Right),
+        ("URL", Side::Left),
+    ]);
+    for node in nodes {
+        let role = if node.master { "master" } else { "" };
+        table.row([
+            node.name.to_string(),
+            state(node.state).to_owned(),
+            role.to_owned(),
+            node.rank.to_string(),
+            format!("{}/{}", node.listeners, node.max_listeners),
+            rate(node.bandwidth_bps),
+            percent(node.utilization),
+            percent(node.predicted_utilization),
+            node.url.clone(),
+        ]);
+    }
+    table.render()
+}
+
+fn mounts(mounts: &[MountStatus]) -> String {
+    if mounts.is_empty() {
+        return "no mounts yet; make one: antiphon mount create /radio.mp3\n".to_owned();
+    }
+    let mut table = Table::new(&[
+        ("MOUNT", Side::Left),
+        ("SOURCE AT", Side::Left),
+        ("ON AIR", Side::Left),
+        ("BITRATE", Side::Right),
+        ("LISTENERS", Side::Right),
+        ("HELD BY", Side::Left),
+        ("TITLE", Side::Left),
+    ]);
+    for mount in mounts {
+        let source = mount.source.as_ref();
+        let holders: Vec<&str> = mount.holders.iter().map(NodeName::as_str).collect();
+        table.row([
+            mount.path.to_string(),
+            source.map_or_else(|| "-".to_owned(), |source| source.node.to_string()),
+            source.map_or_else(String::new, |source| duration(source.connected_s)),
+            source.map_or_else(String::new, |_| rate(mount.bitrate_bps)),
+            mount.listeners.to_string(),
+            holders.join(" "),
+            shortened(&mount.title, MAX_TITLE_LETTERS),
+        ]);
+    }
+    table.render()
+}
+
+fn state(state: NodeState) -> &'static str {
+    match state {
+        NodeState::Alive => "alive",
+        NodeState::Suspect => "suspect",
+        NodeState::Dead => "dead",
+        NodeState::Draining => "draining",
+    }
+}
+
+/// A share of a capacity; 1 is full.
+fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+fn rate(bps: u64) -> String {
+    let bps_f = bps as f64;
+    match bps {
+        0..1_000 => format!("{bps} bit/s"),
+        1_000..1_000_000 => format!("{:.0} kbit/s", bps_f / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} Mbit/s", bps_f / 1e6),
+        _ => format!("{:.2} Gbit/s", bps_f / 1e9),
+    }
+}
+
+/// The two largest units of a time in seconds.
+fn duration(s: u64) -> String {
+    let (min, h, days) = (s / 60, s / 3_600, s / 86_400);
+    match s {
+        0..60 => format!("{s} s"),
+        60..3_600 => format!("{min} min {:02} s", s % 60),
+        3_600..86_400 => format!("{h} h {:02} min", min % 60),
+        _ => format!("{days} d {:02} h", h % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::seat::Epoch;
+    use crate::model::status::SourceStatus;
+    use crate::model::stream::StreamId;
+
+    fn mesh() -> Status {
+        let name: NodeName = "demo-1".parse().unwrap();
+        let node = NodeStatus {
+            name: name.clone(),
+            url: "http://127.0.0.1:8000".to_owned(),
+            state: NodeState::Alive,
+            master: true,
+            rank: 103,
+            listeners: 12,
+            max_listeners: 1_000,
+            bandwidth_bps: 1_536_000,
+            max_bandwidth_bps: 1_000_000_000,
+            utilization: 0.012,
+            predicted_utilization: 0.02,
+            version: "0.1.0".to_owned(),
+        };
+        let mount = MountStatus {
+            path: "/radio.mp3".parse().unwrap(),
+            content_type: "audio/mpeg".to_owned(),
+            bitrate_bps: 128_000,
+            source: Some(SourceStatus {
+                node: name.clone(),
+                stream_id: StreamId(1),
+                offset: 5,
+                connected_s: 61,
+            }),
+            listeners: 12,
+            holders: vec![name.clone(), "demo-2".parse().unwrap()],
+            title: "A\x1b[31m song".to_owned(),
+        };
+        Status {
+            node: name.clone(),
+            cluster: "0123456789abcdef0123456789abcdef".to_owned(),
+            version: "0.1.0".to_owned(),
+            uptime_s: 7_500,
+            master: Some(name),
+            epoch: Epoch(4),
+            nodes: vec![node],
+            mounts: vec![mount],
+        }
+    }
+
+    #[test]
+    fn a_mesh_is_shown_as_tables() {
+        let expected = "\
+cluster 0123456789abcde…: master demo-1, epoch 4
+seen by demo-1, antiphon 0.1.0, up 2 h 05 min
+
+NODE    STATE  ROLE    RANK  LISTENERS     SENDING  IN USE  SOON  URL
+demo-1  alive  master   103    12/1000  1.5 Mbit/s     1 %   2 %  http://127.0.0.1:8000
+
+MOUNT       SOURCE AT  ON AIR         BITRATE  LISTENERS  HELD BY        TITLE
+/radio.mp3  demo-1     1 min 01 s  128 kbit/s         12  demo-1 demo-2  A [31m song
+";
+        assert_eq!(render(&mesh()), expected);
+    }
+
+    #[test]
+    fn an_empty_mesh_says_what_to_do() {
+        let mut status = mesh();
+        status.mounts.clear();
+        status.master = None;
+        let text = render(&status);
+        assert!(text.contains("no master: electing"), "{text}");
+        assert!(text.contains("antiphon mount create /radio.mp3"), "{text}");
+    }
+
+    #[test]
+    fn times_and_rates_have_two_units_and_few_digits() {
+        for (s, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (3_599, "59 min 59 s"),
+            (86_399, "23 h 59 min"),
+            (90_000, "1 d 01 h"),
+        ] {
+            assert_eq!(duration(s), text);
+        }
+        for (bps, text) in [
+            (0, "0 bit/s"),
+            (64_000, "64 kbit/s"),
+            (2_500_000_000, "2.50 Gbit/s"),
+        ] {
+            assert_eq!(rate(bps), text);
+        }
+    }
+}

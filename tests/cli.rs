@@ -1,0 +1,120 @@
+//! The command line keeps its promises: its exit codes, and what its smaller commands leave behind.
+
+use std::fs;
+use std::net::{TcpListener, UdpSocket};
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Runs `antiphon` with these arguments in a home of its own.
+fn antiphon(home: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
+    let kept = std::env::vars_os().filter(|(name, _)| name == "PATH");
+    command.env_clear().envs(kept).env("HOME", home);
+    command.args(arguments).output().unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The URL of a port of this machine at which nobody listens.
+fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+#[test]
+fn help_and_version_are_no_failure() {
+    let home = tempfile::tempdir().unwrap();
+    for arguments in [&["--help"][..], &["--version"], &["mount", "set", "--help"]] {
+        let output = antiphon(home.path(), arguments);
+        assert_eq!(code(&output), 0, "{arguments:?}");
+        assert!(!output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_mistyped_flag_is_a_usage_error_that_names_the_right_one() {
+    let home = tempfile::tempdir().unwrap();
+    let output = antiphon(home.path(), &["run", "--lisen", "127.0.0.1:0"]);
+    assert_eq!(code(&output), 2);
+    assert!(said(&output).contains("--listen"), "{}", said(&output));
+    assert_eq!(code(&antiphon(home.path(), &[])), 2);
+    let output = antiphon(home.path(), &["run", "--max-bandwidth", "fast"]);
+    assert_eq!(code(&output), 2);
+    assert!(said(&output).contains("100M"), "{}", said(&output));
+}
+
+#[test]
+fn a_mistyped_setting_is_named_with_its_place() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("antiphon.toml");
+    fs::write(&file, "name = 'n1'\nlisen = '127.0.0.1:0'\n").unwrap();
+    let path = file.to_str().unwrap();
+    let output = antiphon(home.path(), &["run", "--config", path]);
+    assert_eq!(code(&output), 1);
+    let place = format!("{path}:2:1: ");
+    let said = said(&output);
+    assert!(said.contains(&place), "{said}");
+    assert!(said.contains("did you mean \"listen\""), "{said}");
+}
+
+#[test]
+fn an_unreachable_node_has_an_exit_code_of_its_own() {
+    let home = tempfile::tempdir().unwrap();
+    let node = nobody();
+    for arguments in [
+        &["status", "--node", &node][..],
+        &["status", "--json", "--node", &node],
+        &["mount", "list", "--node", &node],
+        &["mount", "create", "/radio.mp3", "--node", &node],
+    ] {
+        let output = antiphon(home.path(), arguments);
+        assert_eq!(code(&output), 3, "{arguments:?} {}", said(&output));
+        assert!(said(&output).contains("cannot reach 127.0.0.1:"));
+    }
+}
+
+#[test]
+fn a_secret_is_written_once() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("secret");
+    let generate = ["secret", "generate", "--out", file.to_str().unwrap()];
+    let output = antiphon(home.path(), &generate);
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    let secret = fs::read_to_string(&file).unwrap();
+    assert_eq!(secret.len(), 65);
+    let output = antiphon(home.path(), &generate);
+    assert_eq!(code(&output), 1);
+    assert_eq!(fs::read_to_string(&file).unwrap(), secret);
+    let printed = antiphon(home.path(), &["secret", "generate"]).stdout;
+    assert_eq!(printed.len(), 65);
+    assert_ne!(printed, secret.as_bytes());
+}
+
+#[test]
+fn a_file_without_sound_is_not_sent() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("x.mp3");
+    fs::write(&file, "no sound").unwrap();
+    let url = "http://source:pw@127.0.0.1:9/radio.mp3";
+    let output = antiphon(home.path(), &["source", file.to_str().unwrap(), url]);
+    assert_eq!(code(&output), 1);
+    let said = said(&output);
+    assert!(said.contains("neither MP3 nor Ogg"), "{said}");
+}
+
+#[test]
+fn a_demo_does_not_start_where_a_port_is_taken() {
+    let home = tempfile::tempdir().unwrap();
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let output = antiphon(home.path(), &["demo", "--port", &port, "--nodes", "1"]);
+    assert_eq!(code(&output), 1);
+    let said = said(&output);
+    assert!(said.contains(&format!("port {port} ")), "{said}");
+}
