@@ -27,7 +27,8 @@ pub use values::{BadValue, Bandwidth, ListenAddress, PeerAddress, PublicUrl};
 /// One port for sources, listeners, admin and mesh; the one that Icecast made known.
 const DEFAULT_PORT: u16 = 8000;
 
-/// Twice what a 128 kbit/s radio fills of a 100 Mbit/s line, and far below a usual limit of open files.
+/// What a small machine serves with ease, 128 Mbit/s at the usual 128 kbit/s, and just below the
+/// 1,024 files that a process may have open by default.
 const DEFAULT_MAX_LISTENERS: u32 = 1_000;
 
 /// The line of a common rented server; who has less must say so, or his listeners will stutter.
@@ -76,7 +77,7 @@ pub struct RunArgs {
     /// One port for all: sources and listeners by TCP, the other nodes by UDP [default: 0.0.0.0:8000]
     #[arg(long, value_name = "IP:PORT")]
     pub listen: Option<ListenAddress>,
-    /// Where listeners reach this node, such as http://radio1.example:8000
+    /// Where listeners reach this node, such as `http://radio1.example:8000`
     #[arg(long, value_name = "URL")]
     pub public_url: Option<PublicUrl>,
     /// Any node of the mesh to join; give it several times for several

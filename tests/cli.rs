@@ -1,5 +1,10 @@
 //! The command line keeps its promises: its exit codes, and what its smaller commands leave behind.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "what a test prepares must work, or the test ends here"
+)]
+
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
 use std::path::Path;

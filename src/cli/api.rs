@@ -28,6 +28,9 @@ const MAX_ERROR_LETTERS: usize = 500;
 
 const PASSWORD_VARIABLE: &str = "ANTIPHON_PASSWORD";
 
+/// These come after a command's own flags in its help.
+const LAST: usize = 900;
+
 /// Which node to ask, and by what right.
 #[derive(Clone, Debug, Args)]
 pub(super) struct NodeArgs {
@@ -35,6 +38,7 @@ pub(super) struct NodeArgs {
     #[arg(
         long,
         global = true,
+        display_order = LAST,
         value_name = "URL",
         default_value = "http://127.0.0.1:8000"
     )]
@@ -43,12 +47,13 @@ pub(super) struct NodeArgs {
     #[arg(
         long,
         global = true,
+        display_order = LAST,
         value_name = "DIR",
         conflicts_with = "password_file"
     )]
     pub(super) data_dir: Option<PathBuf>,
     /// File with the cluster's admin password (or put it into ANTIPHON_PASSWORD)
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, display_order = LAST, value_name = "FILE")]
     pub(super) password_file: Option<PathBuf>,
 }
 

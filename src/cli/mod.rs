@@ -39,10 +39,11 @@ struct CommandLine {
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 node unreachable";
 
 const RUN_HELP: &str = "\
-Each of these is also a key of the settings file and an environment variable: --max-listeners is
-max_listeners in the file and ANTIPHON_MAX_LISTENERS (--join: ANTIPHON_JOIN=A:8000,B:8000). Flags win
-over variables, and variables over the file, which is /etc/antiphon/antiphon.toml for root, else
-~/.config/antiphon/antiphon.toml, when it exists.
+Each of these is also a key of the settings file and an environment variable: --max-listeners is \
+max_listeners in the file and ANTIPHON_MAX_LISTENERS; several peers are written A:8000,B:8000 in \
+ANTIPHON_JOIN. Flags win over variables, and variables over the file, which is \
+/etc/antiphon/antiphon.toml for root, else ~/.config/antiphon/antiphon.toml, when it exists.
+
 ANTIPHON_LOG=debug shows more of what happens.";
 
 #[derive(Debug, Subcommand)]

@@ -119,7 +119,7 @@ async fn watch(mesh: &mut Mesh<'_>, password: &str, end: Option<Instant>) -> any
         }
         if mesh.has_lost_its_source() {
             let name = mesh.start_source(password)?;
-            terminal::print(&format!("the sample radio goes on at {name}\n"))?;
+            terminal::print(&format!("the radio goes on at {name}\n"))?;
         }
     }
 }
