@@ -67,7 +67,7 @@ impl Backoff {
     }
 
     /// The wait after so many earlier failures, without chance.
-    pub(crate) fn full_wait(&self, earlier_failures: u32) -> Duration {
+    fn full_wait(&self, earlier_failures: u32) -> Duration {
         let doublings = earlier_failures.min(MAX_DOUBLINGS);
         self.first.saturating_mul(1 << doublings).min(self.most)
     }
