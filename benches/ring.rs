@@ -24,6 +24,7 @@ fn ring(content_type: &str) -> Ring {
         icy: Vec::new(),
         user_agent: String::new(),
         started_unix_ms: 0,
+        accept_epoch: antiphon::model::seat::Epoch(0),
     };
     Ring::new(StreamId(1), head, 0, Instant::now())
 }

@@ -52,9 +52,18 @@ struct Outcome {
 
 enum Event {
     Arrival,
-    Landing { redirector: usize, node: usize },
-    Publish { node: usize },
-    Delivery { from: usize, to: usize, bulletin: Bulletin },
+    Landing {
+        redirector: usize,
+        node: usize,
+    },
+    Publish {
+        node: usize,
+    },
+    Delivery {
+        from: usize,
+        to: usize,
+        bulletin: Bulletin,
+    },
 }
 
 struct World {
@@ -101,7 +110,13 @@ impl World {
     fn acquaint(&mut self) {
         for own in 0..self.lives.len() {
             let is_new = |node: usize| self.scenario.newcomer == Some(node);
-            let began = |node| if is_new(node) { self.start } else { self.start - ACQUAINTANCE };
+            let began = |node| {
+                if is_new(node) {
+                    self.start
+                } else {
+                    self.start - ACQUAINTANCE
+                }
+            };
             let stale_after = Duration::from_secs(3_600); // heartbeats are not what is tested here
             let mut forecast = Forecast::new(self.lives[own].clone(), stale_after, began(own));
             forecast.report_own(self.report(own));
@@ -110,11 +125,15 @@ impl World {
                 forecast.witness(&self.lives[peer], NodeState::Alive, met_at);
                 if !is_new(peer) {
                     let report = self.report(peer);
-                    let bulletin = Bulletin { report, ..Bulletin::default() };
+                    let bulletin = Bulletin {
+                        report,
+                        ..Bulletin::default()
+                    };
                     forecast.hear(&self.lives[peer], &bulletin, met_at);
                 }
             }
-            self.tables.push((forecast, Balancer::new(self.lives[own].node.clone())));
+            self.tables
+                .push((forecast, Balancer::new(self.lives[own].node.clone())));
         }
     }
 
@@ -155,7 +174,9 @@ impl World {
                 }
                 Some(Event::Publish { node }) => self.publish(node, at),
                 Some(Event::Delivery { from, to, bulletin }) => {
-                    self.tables[to].0.hear(&self.lives[from], &bulletin, self.start + at);
+                    self.tables[to]
+                        .0
+                        .hear(&self.lives[from], &bulletin, self.start + at);
                 }
                 None => unreachable!("an event happens once"),
             }
@@ -211,7 +232,14 @@ impl World {
         for to in (0..self.lives.len()).filter(|to| *to != node) {
             let way = Duration::from_secs_f64(self.random.random_range(soonest_s..latest_s));
             let bulletin = bulletin.clone();
-            self.at(at + way, Event::Delivery { from: node, to, bulletin });
+            self.at(
+                at + way,
+                Event::Delivery {
+                    from: node,
+                    to,
+                    bulletin,
+                },
+            );
         }
         if at < SURGE {
             let next = at + Duration::from_secs_f64(self.scenario.publish_every_s);
@@ -255,14 +283,57 @@ fn unequal() -> Scenario {
 
 #[test]
 fn explore() {
-    worst(&Scenario { name: "A", capacities: vec![2_500; 5], ..unequal() });
+    worst(&Scenario {
+        name: "A",
+        capacities: vec![2_500; 5],
+        ..unequal()
+    });
     worst(&unequal());
-    worst(&Scenario { name: "C", capacities: vec![2_500; 5], loads: vec![1_500, 1_500, 1_500, 1_500, 0], arrivals: 4_000, newcomer: Some(4), ..unequal() });
-    worst(&Scenario { name: "C0", capacities: vec![2_500; 5], loads: vec![1_500, 1_500, 1_500, 1_500, 0], arrivals: 4_000, ..unequal() });
-    worst(&Scenario { name: "D", entrance: Some(0), ..unequal() });
-    worst(&Scenario { name: "E every2", publish_every_s: 2.0, ..unequal() });
-    worst(&Scenario { name: "E every2 0.02-2", publish_every_s: 2.0, gossip_s:(0.02,2.0), ..unequal() });
-    worst(&Scenario { name: "E late2", gossip_s:(1.02,2.0), ..unequal() });
-    worst(&Scenario { name: "E every1 +2", gossip_s:(2.02,3.0), ..unequal() });
-    worst(&Scenario { name: "F", capacities: (0..20).map(|i| 300 + 650 * i / 19).collect(), loads: vec![0; 20], ..unequal() });
+    worst(&Scenario {
+        name: "C",
+        capacities: vec![2_500; 5],
+        loads: vec![1_500, 1_500, 1_500, 1_500, 0],
+        arrivals: 4_000,
+        newcomer: Some(4),
+        ..unequal()
+    });
+    worst(&Scenario {
+        name: "C0",
+        capacities: vec![2_500; 5],
+        loads: vec![1_500, 1_500, 1_500, 1_500, 0],
+        arrivals: 4_000,
+        ..unequal()
+    });
+    worst(&Scenario {
+        name: "D",
+        entrance: Some(0),
+        ..unequal()
+    });
+    worst(&Scenario {
+        name: "E every2",
+        publish_every_s: 2.0,
+        ..unequal()
+    });
+    worst(&Scenario {
+        name: "E every2 0.02-2",
+        publish_every_s: 2.0,
+        gossip_s: (0.02, 2.0),
+        ..unequal()
+    });
+    worst(&Scenario {
+        name: "E late2",
+        gossip_s: (1.02, 2.0),
+        ..unequal()
+    });
+    worst(&Scenario {
+        name: "E every1 +2",
+        gossip_s: (2.02, 3.0),
+        ..unequal()
+    });
+    worst(&Scenario {
+        name: "F",
+        capacities: (0..20).map(|i| 300 + 650 * i / 19).collect(),
+        loads: vec![0; 20],
+        ..unequal()
+    });
 }

@@ -1,1 +1,331 @@
 //! The one TCP port on which sources, listeners, players and browsers all arrive.
+//!
+//! Here connections are accepted, counted and bounded, and their first bytes are read; what they want is
+//! decided elsewhere. Somebody over a bound is turned away with a word; nobody else waits for him.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::{Instant, timeout_at};
+use tracing::{debug, warn};
+
+use crate::wire::head::Head;
+use crate::wire::head_error::HeadError;
+use crate::wire::head_reader::{HeadReader, Parsed};
+
+/// How long a head may take from its first byte allowed to its last; Icecast's users know 15 s, and no line needs 10.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections that the kernel keeps for us while we are busy: a crowd that arrives within one moment.
+const BACKLOG: u32 = 4_096;
+/// Connections of one address. Behind one address there may be a whole house or village of listeners.
+const MAX_PER_ADDRESS: usize = 512;
+/// The part of the process's descriptors that visitors may use; the rest is for links, files and pages.
+const DESCRIPTOR_SHARE: f64 = 0.9;
+/// Descriptors assumed where the system does not say.
+const ASSUMED_DESCRIPTORS: u64 = 1_024;
+/// How long to wait before accepting again when the system has no descriptor left.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+/// How much is read at once while a head is awaited.
+const READ_BYTES: usize = 4 * 1_024;
+
+/// Who is in.
+#[derive(Debug, Default)]
+struct Counts {
+    total: usize,
+    by_address: BTreeMap<IpAddr, usize>,
+}
+
+/// The accept loop's socket and its bounds.
+#[derive(Debug)]
+pub struct Door {
+    listener: TcpListener,
+    counts: Arc<Mutex<Counts>>,
+    max_total: usize,
+}
+
+/// Somebody who has come in. His place is free again when this is dropped.
+#[derive(Debug)]
+pub struct Visitor {
+    /// The connection.
+    pub stream: TcpStream,
+    /// Where it comes from.
+    pub peer: SocketAddr,
+    /// Holds his place; goes with the socket wherever that goes.
+    pub place: Place,
+}
+
+/// A place within the bounds of the door.
+#[derive(Debug)]
+pub struct Place {
+    counts: Arc<Mutex<Counts>>,
+    address: IpAddr,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = lock(&self.counts);
+        counts.total -= 1;
+        if let Some(here) = counts.by_address.get_mut(&self.address) {
+            *here -= 1;
+            if *here == 0 {
+                counts.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+fn lock(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
+    // Both changes of a count are made before anything can panic.
+    counts.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Door {
+    /// Binds the port, and lets the process have as many descriptors as the system allows.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let descriptors = raise_descriptor_limit();
+        Ok(Self {
+            listener: socket.listen(BACKLOG)?,
+            counts: Arc::default(),
+            max_total: (descriptors as f64 * DESCRIPTOR_SHARE) as usize,
+        })
+    }
+
+    /// The address that was really bound.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Connections that are in.
+    pub fn visitors(&self) -> usize {
+        lock(&self.counts).total
+    }
+
+    /// The next visitor. Those over a bound are closed at once.
+    pub async fn accept(&self) -> Visitor {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, peer)) => match self.place(peer.ip().to_canonical()) {
+                    Some(place) => {
+                        return Visitor {
+                            stream,
+                            peer,
+                            place,
+                        };
+                    }
+                    None => debug!(%peer, "too many connections, closed"),
+                },
+                Err(error) => {
+                    warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(EXHAUSTED_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// A place for one more, unless his address or the node is full. Loopback has no bound of its own:
+    /// behind it stands the machine's own proxy, with everybody in it.
+    fn place(&self, address: IpAddr) -> Option<Place> {
+        let mut counts = lock(&self.counts);
+        if counts.total >= self.max_total {
+            return None;
+        }
+        let here = counts.by_address.entry(address).or_default();
+        if *here >= MAX_PER_ADDRESS && !address.is_loopback() {
+            return None;
+        }
+        *here += 1;
+        counts.total += 1;
+        Some(Place {
+            counts: self.counts.clone(),
+            address,
+        })
+    }
+}
+
+/// Raises the soft limit of open files to the hard one; the limit that is then in force.
+fn raise_descriptor_limit() -> u64 {
+    let mut limit = getrlimit(Resource::Nofile);
+    let soft = limit.current;
+    limit.current = limit.maximum;
+    match setrlimit(Resource::Nofile, limit) {
+        Ok(()) => limit.maximum.or(soft).unwrap_or(ASSUMED_DESCRIPTORS),
+        Err(error) => {
+            warn!(%error, "cannot raise the limit of open files");
+            soft.unwrap_or(ASSUMED_DESCRIPTORS)
+        }
+    }
+}
+
+/// Why there is no head.
+#[derive(Debug, thiserror::Error)]
+pub enum NoHead {
+    /// The client closed, or the connection broke.
+    #[error("the client left")]
+    Left,
+    /// It took longer than [`HEAD_TIMEOUT`].
+    #[error("no whole head within {} s", HEAD_TIMEOUT.as_secs())]
+    TooSlow,
+    /// It is no head that we take.
+    #[error(transparent)]
+    Refused(#[from] HeadError),
+}
+
+/// A head, and how many bytes of the buffer it is.
+#[derive(Debug)]
+pub struct ReadHead {
+    /// What the client asks for.
+    pub head: Head,
+    /// The body begins behind so many bytes of the buffer.
+    pub len: usize,
+}
+
+/// Reads the next head into a buffer that may already hold the beginning of it.
+pub async fn read_head(stream: &mut TcpStream, buffer: &mut BytesMut) -> Result<ReadHead, NoHead> {
+    let deadline = Instant::now() + HEAD_TIMEOUT;
+    let mut reader = HeadReader::new();
+    loop {
+        if let Parsed::Complete { head, len } = reader.read(buffer)? {
+            return Ok(ReadHead { head, len });
+        }
+        buffer.reserve(READ_BYTES);
+        match timeout_at(deadline, stream.read_buf(buffer)).await {
+            Ok(Ok(0) | Err(_)) => return Err(NoHead::Left),
+            Ok(Ok(_)) => {}
+            Err(_) => return Err(NoHead::TooSlow),
+        }
+    }
+}
+
+/// A connection whose first bytes have been read and are to be read again.
+#[derive(Debug)]
+pub struct Rewound {
+    read_before: BytesMut,
+    stream: TcpStream,
+}
+
+impl Rewound {
+    /// Puts bytes back before the rest of a connection.
+    pub fn new(read_before: BytesMut, stream: TcpStream) -> Self {
+        Self {
+            read_before,
+            stream,
+        }
+    }
+}
+
+impl AsyncRead for Rewound {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.read_before.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+        }
+        let bytes = self.read_before.len().min(buffer.remaining());
+        buffer.put_slice(&self.read_before[..bytes]);
+        self.read_before.advance(bytes);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Rewound {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    async fn door() -> Door {
+        Door::bind("127.0.0.1:0".parse().unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_place_is_free_again_when_its_visitor_goes() {
+        let door = door().await;
+        let _client = TcpStream::connect(door.local_address().unwrap())
+            .await
+            .unwrap();
+        let visitor = door.accept().await;
+        assert_eq!(door.visitors(), 1);
+        drop(visitor);
+        assert_eq!(door.visitors(), 0);
+    }
+
+    #[tokio::test]
+    async fn one_address_fills_only_its_own_share() {
+        let door = door().await;
+        let crowd: IpAddr = "192.0.2.1".parse().unwrap();
+        let places: Vec<_> = (0..MAX_PER_ADDRESS)
+            .map(|_| door.place(crowd).unwrap())
+            .collect();
+        assert!(door.place(crowd).is_none());
+        assert!(door.place("192.0.2.2".parse().unwrap()).is_some());
+        drop(places);
+        assert!(door.place(crowd).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_head_may_come_in_pieces_with_audio_behind_it() {
+        let door = door().await;
+        let mut client = TcpStream::connect(door.local_address().unwrap())
+            .await
+            .unwrap();
+        let mut visitor = door.accept().await;
+        client.write_all(b"PUT /a HT").await.unwrap();
+        client.write_all(b"TP/1.1\r\n\r\naudio").await.unwrap();
+        let mut buffer = BytesMut::new();
+        let read = read_head(&mut visitor.stream, &mut buffer).await.unwrap();
+        assert_eq!(read.head.path(), "/a");
+        while buffer.len() < read.len + 5 {
+            visitor.stream.read_buf(&mut buffer).await.unwrap();
+        }
+        assert_eq!(&buffer[read.len..], b"audio");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_takes_too_long_is_cut() {
+        let door = door().await;
+        let _client = TcpStream::connect(door.local_address().unwrap())
+            .await
+            .unwrap();
+        let mut visitor = door.accept().await;
+        let before = Instant::now();
+        let read = read_head(&mut visitor.stream, &mut BytesMut::new()).await;
+        assert!(matches!(read, Err(NoHead::TooSlow)));
+        assert_eq!(before.elapsed().as_secs(), HEAD_TIMEOUT.as_secs());
+    }
+}

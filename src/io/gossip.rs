@@ -65,6 +65,8 @@ pub struct GossipedNode {
     pub mesh_address: SocketAddr,
     /// Whether the failure detector hears it. This node always hears itself.
     pub alive: bool,
+    /// Rises as long as it lives and anything of it gets through.
+    pub heartbeat: u64,
     /// What it says.
     pub values: BTreeMap<String, String>,
 }
@@ -198,6 +200,7 @@ fn nodes(chitchat: &Chitchat) -> BTreeMap<NodeName, GossipedNode> {
             generation,
             mesh_address: id.gossip_advertise_addr,
             alive: alive.contains(&id),
+            heartbeat: state.heartbeat().into(),
             values: values
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .collect(),

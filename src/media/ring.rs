@@ -267,6 +267,7 @@ pub(crate) mod samples {
             icy: vec![("br".to_owned(), "96".to_owned())],
             user_agent: String::new(),
             started_unix_ms: 0,
+            accept_epoch: crate::model::seat::Epoch(0),
         };
         Ring::new(StreamId(1), head, 0, Instant::now())
     }

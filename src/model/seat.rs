@@ -75,3 +75,34 @@ pub struct Fence {
     /// Who gives the order.
     pub node: NodeName,
 }
+
+/// What the elections of two nodes say to each other over the link between them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// "Nobody holds the seat, I would take it; do you, who are greater, object?"
+    Election {
+        /// The challenger's rank.
+        rank: Rank,
+        /// The greatest epoch that the challenger has seen.
+        epoch: Epoch,
+    },
+    /// "I do: wait for the claim of somebody greater."
+    Ok {
+        /// The greatest epoch that the objector has seen.
+        epoch: Epoch,
+    },
+    /// "I cannot take the seat now, go on without me": the answer to an election and to a hand-over.
+    Pass {
+        /// The greatest epoch that the sender has seen.
+        epoch: Epoch,
+    },
+    /// "I hold the seat."
+    Coordinator(Claim),
+    /// "I held the seat under this claim and have dropped it."
+    Vacated(Claim),
+    /// "I hold the seat under this claim and ask you to take it over now."
+    HandOver(Claim),
+    /// "You hold the seat, and I have seen an epoch that is not lower than yours: renumber your
+    /// claim, because whoever has obeyed that epoch refuses your orders."
+    Seen(Epoch),
+}

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::seat::Epoch;
+
 /// Names one life of a source. Minted by the ingest node from 128 random bits.
 ///
 /// `(stream id, offset)` names one byte for ever: two nodes that hold it hold the same byte.
@@ -62,6 +64,8 @@ pub struct StreamHead {
     pub user_agent: String,
     /// When its source connected, unix milliseconds by the ingest node's clock.
     pub started_unix_ms: u64,
+    /// The epoch of the master that accepted the source.
+    pub accept_epoch: Epoch,
 }
 
 impl StreamHead {

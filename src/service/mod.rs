@@ -1,10 +1,16 @@
 //! Tasks that own state: each joins a decision to the world and is reached by a handle.
 
 pub mod admin;
+pub mod authority;
 pub mod cluster;
 pub mod document;
+pub mod front;
+pub mod identity;
 pub mod ingest;
 pub mod listen;
 pub mod load;
 pub mod relay;
 pub mod status;
+pub mod streams;
+pub mod switchboard;
+pub mod titles;

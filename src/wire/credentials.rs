@@ -37,7 +37,7 @@ impl fmt::Debug for Credentials {
 
 /// Reads `Basic` credentials; UTF-8 if they are, Latin-1 if not, so that a password with an accent
 /// is the same from every encoder.
-pub(super) fn basic(authorization: &str) -> Option<Credentials> {
+pub fn basic(authorization: &str) -> Option<Credentials> {
     let decoded = TOLERANT
         .decode(after_scheme(authorization, "basic")?)
         .ok()?;
@@ -53,7 +53,7 @@ pub(super) fn basic(authorization: &str) -> Option<Credentials> {
 }
 
 /// Reads a `Bearer` token.
-pub(super) fn bearer(authorization: &str) -> Option<&str> {
+pub fn bearer(authorization: &str) -> Option<&str> {
     let token = after_scheme(authorization, "bearer")?;
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
     (!token.is_empty() && token.bytes().all(letter)).then_some(token)

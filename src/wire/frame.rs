@@ -4,6 +4,7 @@
 //! bincode 2's standard configuration. Both lengths and collections are bounded before anything is read
 //! into memory. This is the only file that names bincode.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -11,7 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::mount::MountName;
 use crate::model::node::{Generation, NodeName};
-use crate::model::seat::{Claim, Fence, Seat};
+use crate::model::record::Record;
+use crate::model::record::key::RecordKey;
+use crate::model::record::summary::Summary;
+use crate::model::seat::{Fence, Message, Seat};
 use crate::model::stream::{EndReason, StreamHead, StreamId};
 
 /// The version of these frames. A change of any of them raises it, and [`crate::io::tls::ALPN`] with it.
@@ -79,21 +83,33 @@ pub enum Frame {
     Gossip(Bytes),
     /// A chitchat message, compressed by zstd.
     GossipZstd(Bytes),
-    /// A claim as soon as it is made, heard of, or given up: faster than gossip.
-    Claim {
+    /// A word of the election of a seat.
+    Seat {
         /// Which seat.
         seat: Seat,
-        /// The sender's own claim; `None`: it holds the seat no more.
-        claim: Option<Claim>,
+        /// What is said.
+        message: Message,
     },
+    /// Records of the document: pushed after a change, or sent to settle a difference.
+    Records(BTreeMap<RecordKey, Record>),
+    /// What the sender holds of the document in a range of keys. Answered by RECORDS and ASK; then come
+    /// RECORDS and DONE, and perhaps the next SUMMARY.
+    Summary(Summary),
+    /// The sender wants these records.
+    Ask(Vec<RecordKey>),
     /// The ingest node asks the master to accept a source.
     Publish {
         /// The mount that it sources.
         mount: MountName,
         /// This life of the source.
         stream_id: StreamId,
-        /// The number of its next byte.
-        offset: u64,
+    },
+    /// The sender's source has gone, before gossip says so.
+    Unpublish {
+        /// The mount that it sourced.
+        mount: MountName,
+        /// That life of the source.
+        stream_id: StreamId,
     },
     /// The master accepts the source.
     Granted(Fence),
@@ -241,6 +257,7 @@ mod tests {
             icy: vec![("name".into(), "Radio".into())],
             user_agent: String::new(),
             started_unix_ms: 1,
+            accept_epoch: crate::model::seat::Epoch(0),
         };
         let hello = Hello {
             name: name.clone(),
@@ -250,6 +267,12 @@ mod tests {
             version: "0.1.0".into(),
         };
         let stream_id = StreamId(u128::MAX);
+        let key = RecordKey::try_from("mount/radio.mp3").unwrap();
+        let stamp = crate::model::stamp::Stamp {
+            time_ms: 1,
+            node: name.clone(),
+        };
+        let record = Record::tombstone(stamp);
         let claim = Claim {
             epoch: crate::model::seat::Epoch(3),
             rank: crate::model::seat::Rank(1),
@@ -260,14 +283,24 @@ mod tests {
             Frame::Refused(Refusal::BadHello),
             Frame::Goodbye,
             Frame::Gossip(Bytes::from_static(b"x")),
-            Frame::Claim {
+            Frame::Seat {
                 seat: Seat::Master,
-                claim: Some(claim.clone()),
+                message: Message::Coordinator(claim.clone()),
             },
+            Frame::Records(BTreeMap::from([(key.clone(), record)])),
+            Frame::Summary(Summary {
+                after: Some(key.clone()),
+                up_to: None,
+                hashes: BTreeMap::new(),
+            }),
+            Frame::Ask(vec![key]),
             Frame::Publish {
                 mount: mount.clone(),
                 stream_id,
-                offset: 0,
+            },
+            Frame::Unpublish {
+                mount: mount.clone(),
+                stream_id,
             },
             Frame::Granted(claim.fence()),
             Frame::Denied(Denial::MountInUse),

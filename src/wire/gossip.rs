@@ -1,1 +1,142 @@
-//! The values that a node gossips.
+//! The values that a node gossips: short JSON, so that a person can read them too.
+//!
+//! | key | value | when |
+//! | --- | --- | --- |
+//! | `node` | [`NodeCard`] | at its start |
+//! | `load` | a bulletin: the node's load, and whom it has sent where | each second, and on jumps |
+//! | `claim/SEAT` | [`Claim`](crate::model::seat::Claim) | while it holds the seat |
+//! | `document` | the digest of its document | on change |
+//! | `stream/PATH` | [`StreamCard`] | while it holds the stream, each second |
+//! | `draining` | `true` | when it takes nobody new |
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::model::mount::MountName;
+use crate::model::node::NodeName;
+use crate::model::seat::{Epoch, Rank, Seat};
+use crate::model::stream::StreamId;
+
+/// The key of a [`NodeCard`].
+pub const NODE: &str = "node";
+/// The key of the bulletin: load, and whom the node has sent where, in one value because they belong together.
+pub const LOAD: &str = "load";
+/// The key of the document's digest.
+pub const DOCUMENT: &str = "document";
+/// The key that says that a node takes nobody new.
+pub const DRAINING: &str = "draining";
+const STREAM_PREFIX: &str = "stream";
+
+/// The longest title in gossip; listeners get the whole of it with the stream.
+const MAX_TITLE_BYTES: usize = 512;
+
+/// What a node says of itself once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeCard {
+    /// Where listeners and sources reach it.
+    pub url: String,
+    /// The version of its program.
+    pub version: String,
+    /// Its rank in the master's election.
+    pub rank: Rank,
+    /// When it started, unix milliseconds by its own clock.
+    pub started_unix_ms: u64,
+}
+
+/// Where a node's stream comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// Its source is connected to this node.
+    Source,
+    /// It is pulled from that node.
+    Relay(NodeName),
+}
+
+/// What a node says of a stream that it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamCard {
+    /// Which one.
+    pub stream_id: StreamId,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// The media type.
+    pub content_type: String,
+    /// Measured bits per second.
+    pub bitrate_bps: u64,
+    /// The number of the next byte.
+    pub offset: u64,
+    /// When the source connected, unix milliseconds by the ingest node's clock.
+    pub started_unix_ms: u64,
+    /// The epoch of the master that accepted the source.
+    pub accept_epoch: Epoch,
+    /// Listeners of it on this node.
+    pub listeners: u32,
+    /// What is on air, shortened.
+    pub title: String,
+}
+
+/// The key of the claim to a seat.
+pub fn claim_key(seat: Seat) -> String {
+    format!("claim/{seat}")
+}
+
+/// The key of a stream.
+pub fn stream_key(mount: &MountName) -> String {
+    format!("{STREAM_PREFIX}{mount}")
+}
+
+/// The mount of a stream's key.
+pub fn stream_mount(key: &str) -> Option<MountName> {
+    MountName::try_from(key.strip_prefix(STREAM_PREFIX)?).ok()
+}
+
+/// A title as it stands in gossip: cut at a character's edge.
+pub fn short_title(title: &str) -> String {
+    let end = title.floor_char_boundary(MAX_TITLE_BYTES);
+    title[..end].to_owned()
+}
+
+/// A value as text.
+pub fn write<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("gossiped values have text keys and no failing serialiser")
+}
+
+/// The value in a text; `None` if it is none, which only a broken or much newer peer sends.
+pub fn read<T: DeserializeOwned>(text: &str) -> Option<T> {
+    serde_json::from_str(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::stream::StreamId;
+
+    #[test]
+    fn keys_name_what_they_are_about() {
+        let mount = MountName::try_from("/a/b.mp3").unwrap();
+        assert_eq!(stream_key(&mount), "stream/a/b.mp3");
+        assert_eq!(stream_mount("stream/a/b.mp3"), Some(mount));
+        assert_eq!(stream_mount("load"), None);
+        assert_eq!(stream_mount("stream/.."), None);
+    }
+
+    #[test]
+    fn a_card_survives_its_text_and_fits_into_a_value() {
+        let card = StreamCard {
+            stream_id: StreamId(1),
+            origin: Origin::Relay(NodeName::try_from("n1").unwrap()),
+            content_type: "audio/mpeg".into(),
+            bitrate_bps: 128_000,
+            offset: u64::MAX,
+            started_unix_ms: 0,
+            accept_epoch: Epoch(1),
+            listeners: 7,
+            title: short_title(&"é".repeat(4_000)),
+        };
+        let text = write(&card);
+        assert_eq!(read(&text), Some(card));
+        assert!(text.len() < 2_048);
+        assert_eq!(read::<StreamCard>("{}"), None);
+    }
+}

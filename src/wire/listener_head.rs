@@ -90,6 +90,7 @@ mod tests {
             icy: icy.map(|(name, value)| (name.into(), value.into())).into(),
             user_agent: String::new(),
             started_unix_ms: 0,
+            accept_epoch: crate::model::seat::Epoch(0),
         }
     }
 

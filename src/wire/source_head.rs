@@ -6,6 +6,7 @@
 use percent_encoding::percent_decode_str;
 
 use super::head::Head;
+use crate::model::seat::Epoch;
 use crate::model::stream::StreamHead;
 
 /// The most `icy-…` headers that a source can hand to listeners; encoders send fewer than a dozen.
@@ -46,8 +47,9 @@ const LADDERS: [(&str, &[&str]); 6] = [
 /// distance of the titles in the source's own bytes, and that ffmpeg could take titles itself.
 const NOT_HANDED_ON: [&str; 3] = ["password", "metaint", "metadata"];
 
-/// Reads what a source says of its stream, which began at `started_unix_ms` (unix milliseconds).
-pub fn stream_head(head: &Head, started_unix_ms: u64) -> StreamHead {
+/// Reads what a source says of its stream, which began at `started_unix_ms` (unix milliseconds) and was
+/// accepted by the master of `accept_epoch`.
+pub fn stream_head(head: &Head, started_unix_ms: u64, accept_epoch: Epoch) -> StreamHead {
     let mut icy = Vec::new();
     for (name, ladder) in LADDERS {
         let mut told = ladder.iter().filter_map(|header| value_of(head, header));
@@ -63,6 +65,7 @@ pub fn stream_head(head: &Head, started_unix_ms: u64) -> StreamHead {
         icy,
         user_agent: value_of(head, "user-agent").unwrap_or_default(),
         started_unix_ms,
+        accept_epoch,
     }
 }
 
@@ -126,7 +129,7 @@ mod tests {
     fn stream(headers: &str) -> StreamHead {
         let request = format!("SOURCE /a HTTP/1.0\r\n{headers}\r\n");
         match parse(request.as_bytes()) {
-            Ok(Parsed::Complete { head, .. }) => stream_head(&head, 7),
+            Ok(Parsed::Complete { head, .. }) => stream_head(&head, 7, Epoch(0)),
             other => panic!("{other:?}"),
         }
     }

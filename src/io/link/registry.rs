@@ -36,11 +36,21 @@ pub(super) struct Link {
 }
 
 /// How the dialling of one address goes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Dial {
     under_way: bool,
     backoff: Backoff,
     not_before: Option<Instant>,
+}
+
+impl Dial {
+    fn new() -> Self {
+        Self {
+            under_way: false,
+            backoff: Backoff::for_dialling(),
+            not_before: None,
+        }
+    }
 }
 
 /// All links and dials.
@@ -146,7 +156,7 @@ impl Registry {
         if self.dials.len() >= MAX_DIALS {
             self.dials.retain(|_, dial| dial.under_way);
         }
-        let dial = self.dials.entry(address).or_default();
+        let dial = self.dials.entry(address).or_insert_with(Dial::new);
         let too_soon = dial.not_before.is_some_and(|moment| now < moment);
         if dial.under_way || too_soon {
             return false;
@@ -172,9 +182,9 @@ impl Registry {
                 self.ourselves.insert(address);
             }
             DialEnd::Failed => {
-                let dial = self.dials.entry(address).or_default();
+                let dial = self.dials.entry(address).or_insert_with(Dial::new);
                 dial.under_way = false;
-                dial.not_before = Some(now + dial.backoff.next_wait(luck));
+                dial.not_before = Some(now + dial.backoff.fail(luck));
             }
         }
     }

@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use crate::model::node::NodeName;
 use crate::model::seat::{Claim, Epoch, Rank};
+
+pub use crate::model::seat::Message;
 
 /// What the two witnesses, gossip and the link, say of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,37 +28,6 @@ pub struct Member {
     pub rank: Rank,
     /// Whether it is there.
     pub health: Health,
-}
-
-/// What the elections of two nodes say to each other over the link between them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Message {
-    /// "Nobody holds the seat, I would take it; do you, who are greater, object?"
-    Election {
-        /// The challenger's rank.
-        rank: Rank,
-        /// The greatest epoch that the challenger has seen.
-        epoch: Epoch,
-    },
-    /// "I do: wait for the claim of somebody greater."
-    Ok {
-        /// The greatest epoch that the objector has seen.
-        epoch: Epoch,
-    },
-    /// "I cannot take the seat now, go on without me": the answer to an election and to a hand-over.
-    Pass {
-        /// The greatest epoch that the sender has seen.
-        epoch: Epoch,
-    },
-    /// "I hold the seat."
-    Coordinator(Claim),
-    /// "I held the seat under this claim and have dropped it."
-    Vacated(Claim),
-    /// "I hold the seat under this claim and ask you to take it over now."
-    HandOver(Claim),
-    /// "You hold the seat, and I have seen an epoch that is not lower than yours: renumber your
-    /// claim, because whoever has obeyed that epoch refuses your orders."
-    Seen(Epoch),
 }
 
 /// What happens to an election.

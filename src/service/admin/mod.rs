@@ -1,3 +1,156 @@
-//! The pages and the API of a node.
+//! The pages and the API of a node, behind hyper.
+//!
+//! One request per connection: a browser that kept the connection could ask for a stream on it, and a stream
+//! never goes through hyper.
 
+mod api;
+mod icecast;
 pub mod page;
+mod reply;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use subtle::ConstantTimeEq;
+use tracing::{debug, info};
+
+use self::page::Part;
+use self::reply::{Body, text};
+use super::document::Documents;
+use super::status::Statuses;
+use super::titles::Titles;
+use crate::io::door::{HEAD_TIMEOUT, Rewound};
+use crate::io::password::{Passwords, Secret, Verdict};
+use crate::wire::credentials::{self, Credentials};
+
+/// How long a request may take in all: bodies are small, and a client that stalls is not waited for.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// The user that the cluster's admin password belongs to.
+const ADMIN_USER: &str = "admin";
+
+/// What the pages and the API need.
+#[derive(Debug)]
+pub struct AdminConfig {
+    /// The mounts and the admin's password.
+    pub documents: Documents,
+    /// The mesh.
+    pub statuses: Statuses,
+    /// What is on air.
+    pub titles: Titles,
+    /// Checks passwords.
+    pub passwords: Passwords,
+    /// The token of this node.
+    pub token: Secret,
+}
+
+/// A cheap, cloneable way to answer.
+#[derive(Clone, Debug)]
+pub struct Admin(Arc<AdminConfig>);
+
+/// Whether a request may change something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Right {
+    Granted,
+    Denied,
+    Busy,
+}
+
+impl Admin {
+    /// Answers with the help of these.
+    pub fn new(config: AdminConfig) -> Self {
+        Self(Arc::new(config))
+    }
+
+    /// Answers the one request of a connection.
+    pub async fn serve(&self, connection: Rewound) {
+        let service =
+            service_fn(|request| async { Ok::<_, Infallible>(self.answer(request).await) });
+        let serving = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .keep_alive(false)
+            .serve_connection(TokioIo::new(connection), service);
+        match tokio::time::timeout(REQUEST_TIMEOUT, serving).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(%error, "request broken off"),
+            Err(_) => debug!("request took too long"),
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let method = request.method().clone();
+        let path = request.uri().path().to_owned();
+        let reading = method == Method::GET || method == Method::HEAD;
+        match path.as_str() {
+            "/" if reading => self.page(request.uri().query().unwrap_or_default()),
+            "/status.json" if reading => reply::json(StatusCode::OK, &self.0.statuses.status()),
+            "/status-json.xsl" if reading => icecast::status_json(&self.0.statuses.status()),
+            "/livez" | "/healthz" | "/readyz" if reading => text(StatusCode::OK, "ok\n"),
+            "/admin/metadata" => icecast::metadata(self, request).await,
+            _ if path == "/api/v1/mounts" || path.starts_with("/api/v1/mounts/") => {
+                match self.right(&request).await {
+                    Right::Granted => api::mounts(self, request).await,
+                    Right::Denied => reply::unauthorized(),
+                    Right::Busy => reply::busy(),
+                }
+            }
+            "/" | "/status.json" => text(StatusCode::METHOD_NOT_ALLOWED, "read it with GET\n"),
+            _ => reply::error(StatusCode::NOT_FOUND, "there is nothing here"),
+        }
+    }
+
+    fn page(&self, query: &str) -> Response<Body> {
+        let part = Part::from_query(query);
+        let body = page::page(part, &self.0.statuses.status(), SystemTime::now());
+        Response::builder()
+            .header("Content-Type", part.content_type())
+            .header("Cache-Control", part.cache_control())
+            .header("Content-Security-Policy", page::CONTENT_SECURITY_POLICY)
+            .header("X-Content-Type-Options", "nosniff")
+            .body(body.into())
+            .expect("these headers are constants")
+    }
+
+    /// Whether somebody may manage the mesh: by this node's token, or the cluster's admin password.
+    async fn right<T>(&self, request: &Request<T>) -> Right {
+        let header = request.headers().get("authorization");
+        let Some(header) = header.and_then(|value| value.to_str().ok()) else {
+            return Right::Denied;
+        };
+        if let Some(token) = credentials::bearer(header) {
+            let ours = self.0.token.reveal().as_bytes();
+            let same = bool::from(ours.ct_eq(token.as_bytes()));
+            return if same { Right::Granted } else { Right::Denied };
+        }
+        match credentials::basic(header) {
+            Some(credentials) => self.admin_right(credentials).await,
+            None => Right::Denied,
+        }
+    }
+
+    async fn admin_right(&self, credentials: Credentials) -> Right {
+        let hash = self.0.documents.admin_password_hash();
+        let Some(hash) = hash.filter(|_| credentials.user == ADMIN_USER) else {
+            return Right::Denied;
+        };
+        match self
+            .0
+            .passwords
+            .verify(&credentials.password.into(), &hash)
+            .await
+        {
+            Verdict::Right => Right::Granted,
+            Verdict::Busy => Right::Busy,
+            Verdict::Wrong | Verdict::BadHash => {
+                info!("refused: wrong admin password");
+                Right::Denied
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The API of mounts.
+
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::{Map, Value, json};
+use tracing::info;
+
+use super::Admin;
+use super::reply::{self, Body};
+use crate::io::password::{HashError, Secret};
+use crate::logic::mounts::MountEdit;
+use crate::model::mount::{MountName, MountSpec};
+use crate::service::document::MountError;
+
+/// Where mounts are, below it each by its path.
+const MOUNTS: &str = "/api/v1/mounts";
+/// The longest body of a request: every text of a mount at its longest, several times.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// Why a request is not carried out.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("the body is too long or broke off")]
+    Body,
+    #[error("the body is no JSON object: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("{0}")]
+    Bad(String),
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    #[error("too many passwords are being set, try again in a moment")]
+    Busy,
+}
+
+impl Refusal {
+    fn bad(why: impl std::fmt::Display) -> Self {
+        Self::Bad(why.to_string())
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Body | Self::Json(_) | Self::Bad(_) => StatusCode::BAD_REQUEST,
+            Self::Mount(MountError::Exists(_)) => StatusCode::CONFLICT,
+            Self::Mount(MountError::NotThere(_)) => StatusCode::NOT_FOUND,
+            Self::Mount(MountError::Edit(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// Answers a request below [`MOUNTS`] of somebody who has the right.
+pub(super) async fn mounts(admin: &Admin, request: Request<Incoming>) -> Response<Body> {
+    let answer = match request.uri().path().strip_prefix(MOUNTS) {
+        Some("" | "/") => all(admin, request).await,
+        Some(path) => match MountName::from_request_path(path) {
+            Ok(mount) => one(admin, &mount, request).await,
+            Err(error) => Err(Refusal::bad(error)),
+        },
+        None => Err(Refusal::bad("not a mount")),
+    };
+    answer.unwrap_or_else(|refusal| reply::error(refusal.status(), refusal))
+}
+
+async fn all(admin: &Admin, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+    match *request.method() {
+        Method::GET | Method::HEAD => {
+            let mounts = admin.0.documents.mounts();
+            let specs: Vec<&MountSpec> = mounts.values().collect();
+            Ok(reply::json(StatusCode::OK, &specs))
+        }
+        Method::POST => create(admin, object(request).await?).await,
+        _ => Ok(wrong_method("GET, POST")),
+    }
+}
+
+async fn one(
+    admin: &Admin,
+    mount: &MountName,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Refusal> {
+    let documents = &admin.0.documents;
+    match *request.method() {
+        Method::GET | Method::HEAD => {}
+        Method::PATCH => {
+            let edits = edits(admin, object(request).await?).await?;
+            documents.set_mount(mount, edits)?;
+        }
+        Method::DELETE => {
+            documents.delete_mount(mount)?;
+            return Ok(reply::no_content());
+        }
+        _ => return Ok(wrong_method("GET, PATCH, DELETE")),
+    }
+    let spec = documents
+        .mount(mount)
+        .ok_or_else(|| MountError::NotThere(mount.clone()))?;
+    Ok(reply::json(StatusCode::OK, &spec))
+}
+
+async fn create(admin: &Admin, mut fields: Map<String, Value>) -> Result<Response<Body>, Refusal> {
+    let path = fields
+        .remove("path")
+        .ok_or_else(|| Refusal::bad("`path` is missing"))?;
+    let path = path
+        .as_str()
+        .ok_or_else(|| Refusal::bad("`path` is a text"))?;
+    let mount = MountName::try_from(path).map_err(Refusal::bad)?;
+    if admin.0.documents.mount(&mount).is_some() {
+        return Err(MountError::Exists(mount).into());
+    }
+    let given = fields.remove("password").filter(|value| !value.is_null());
+    let password = match given {
+        Some(Value::String(password)) => Secret::from(password),
+        Some(_) => return Err(Refusal::bad("`password` is a text")),
+        None => Secret::generate(),
+    };
+    let mut edits = edits(admin, fields).await?;
+    edits.push(password_edit(admin, &password).await?);
+    admin.0.documents.create_mount(&mount, edits)?;
+    let spec = admin
+        .0
+        .documents
+        .mount(&mount)
+        .ok_or(MountError::NotThere(mount))?;
+    let mut shown = serde_json::to_value(&spec)?;
+    shown["password"] = json!(password.reveal());
+    Ok(reply::json(StatusCode::CREATED, &shown))
+}
+
+/// Reads a JSON object of fields as edits; a password is hashed.
+async fn edits(admin: &Admin, fields: Map<String, Value>) -> Result<Vec<MountEdit>, Refusal> {
+    let mut edits = Vec::new();
+    for (key, value) in fields {
+        let edit = match (key.as_str(), value) {
+            ("password", Value::String(password)) => password_edit(admin, &password.into()).await?,
+            ("password_hash", _) => return Err(Refusal::bad("set `password`, it is hashed here")),
+            (key, Value::String(text)) => MountEdit::of(key, &text).map_err(Refusal::bad)?,
+            (key, Value::Null) => MountEdit::of(key, "").map_err(Refusal::bad)?,
+            (key, Value::Number(number)) => {
+                MountEdit::of(key, &number.to_string()).map_err(Refusal::bad)?
+            }
+            (key, _) => return Err(Refusal::bad(format!("`{key}` is a text or a number"))),
+        };
+        edits.push(edit);
+    }
+    Ok(edits)
+}
+
+async fn password_edit(admin: &Admin, password: &Secret) -> Result<MountEdit, Refusal> {
+    let hash = admin
+        .0
+        .passwords
+        .hash(password)
+        .await
+        .map_err(|error| match error {
+            HashError::Busy => Refusal::Busy,
+            error => Refusal::bad(error),
+        })?;
+    info!("a password was hashed");
+    Ok(MountEdit::PasswordHash(hash))
+}
+
+async fn object(request: Request<Incoming>) -> Result<Map<String, Value>, Refusal> {
+    let body = Limited::new(request.into_body(), MAX_BODY_BYTES)
+        .collect()
+        .await;
+    let body = body.map_err(|_| Refusal::Body)?.to_bytes();
+    Ok(serde_json::from_slice(&body)?)
+}
+
+fn wrong_method(allowed: &'static str) -> Response<Body> {
+    let mut answer = reply::error(StatusCode::METHOD_NOT_ALLOWED, format!("use {allowed}"));
+    let allowed = hyper::header::HeaderValue::from_static(allowed);
+    answer.headers_mut().insert("Allow", allowed);
+    answer
+}

@@ -1,0 +1,65 @@
+//! The answers of pages and API.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+use serde_json::json;
+
+/// The body of an answer.
+pub(super) type Body = Full<Bytes>;
+
+fn of(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
+    Response::builder()
+        .status(status)
+        .header("Content-Type", content_type)
+        .header("Cache-Control", "no-store")
+        .header("Access-Control-Allow-Origin", "*")
+        .header("X-Content-Type-Options", "nosniff")
+        .body(Full::new(body.into()))
+        .expect("these headers are constants")
+}
+
+/// Plain text.
+pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
+    of(status, "text/plain; charset=utf-8", body)
+}
+
+/// JSON, indented, because people read it too.
+pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response<Body> {
+    let mut body = serde_json::to_vec_pretty(value).expect("our answers have text keys");
+    body.push(b'\n');
+    of(status, "application/json; charset=utf-8", body)
+}
+
+/// XML.
+pub(super) fn xml(status: StatusCode, body: String) -> Response<Body> {
+    of(status, "text/xml; charset=utf-8", body)
+}
+
+/// `{"error": "…"}`.
+pub(super) fn error(status: StatusCode, why: impl std::fmt::Display) -> Response<Body> {
+    json(status, &json!({ "error": why.to_string() }))
+}
+
+/// Done, and nothing to say.
+pub(super) fn no_content() -> Response<Body> {
+    of(StatusCode::NO_CONTENT, "text/plain; charset=utf-8", "")
+}
+
+/// Who are you?
+pub(super) fn unauthorized() -> Response<Body> {
+    let why = "this needs the token of this node or the admin password of the cluster";
+    let mut reply = error(StatusCode::UNAUTHORIZED, why);
+    let challenge = hyper::header::HeaderValue::from_static("Basic realm=\"antiphon\"");
+    reply.headers_mut().insert("WWW-Authenticate", challenge);
+    reply
+}
+
+/// Too many want their password checked.
+pub(super) fn busy() -> Response<Body> {
+    error(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "too many logins at once, try again in a moment",
+    )
+}

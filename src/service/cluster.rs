@@ -1,1 +1,0 @@
-//! Who is in the mesh and who holds the master's seat.

@@ -1,0 +1,274 @@
+//! Who is in the mesh and who holds the master's seat.
+//!
+//! One task owns both: it turns gossip and links into a [`MeshView`], feeds the election with it, and does
+//! what the election decides. Everybody else reads the view.
+
+mod driver;
+pub mod joining;
+pub mod view;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, info, info_span, warn};
+
+use self::driver::Driver;
+use self::view::{MeshNode, MeshView, Witnesses};
+use crate::io::disk::DataDir;
+use crate::io::gossip::{GOSSIP_INTERVAL, Gossip, GossipedNode};
+use crate::io::link::Links;
+use crate::logic::election::{Input, Start};
+use crate::model::node::{Generation, NodeName};
+use crate::model::seat::{Epoch, Message, Rank};
+use crate::model::status::NodeState;
+
+/// How often the view is renewed even if nobody says anything new: half of what a verdict is made of.
+const LOOK_INTERVAL: Duration = Duration::from_millis(GOSSIP_INTERVAL.as_millis() as u64 / 2);
+/// A change may be the first of many that arrive together; the view is renewed no more often than this.
+const SETTLE: Duration = Duration::from_millis(10);
+/// Events that may wait for the task.
+const QUEUE: usize = 256;
+/// How long a leaving master waits for its successor's claim. A link's round trip and a sync of a disk fit well.
+const HAND_OVER: Duration = Duration::from_millis(800);
+
+/// What other tasks tell the cluster.
+#[derive(Debug)]
+pub enum Event {
+    /// A message of the election came over a link.
+    Seat(NodeName, Message),
+    /// A node leaves on purpose.
+    Goodbye(NodeName),
+    /// This node is about to leave: give up the seat.
+    Resign,
+}
+
+/// What the cluster's task needs.
+#[derive(Debug)]
+pub struct ClusterConfig {
+    /// The links.
+    pub links: Links,
+    /// The gossip.
+    pub gossip: Arc<Gossip>,
+    /// Where the highest epoch is kept.
+    pub data_dir: Arc<DataDir>,
+    /// This node's rank in the election.
+    pub rank: Rank,
+    /// What the disk says of the highest epoch.
+    pub max_epoch: Epoch,
+    /// Whether there are peers to be found.
+    pub start: Start,
+}
+
+/// A cheap, cloneable way to the task that owns membership and election.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    events: mpsc::Sender<Event>,
+    view: watch::Receiver<Arc<MeshView>>,
+}
+
+impl Cluster {
+    /// Starts the task.
+    pub fn start(config: ClusterConfig, tasks: &TaskTracker, cancel: CancellationToken) -> Self {
+        let (events, inbox) = mpsc::channel(QUEUE);
+        let me = config.links.hello().name.clone();
+        let (publish, view) = watch::channel(Arc::new(MeshView::empty(me)));
+        let task = Task::new(config, inbox, publish);
+        tasks.spawn(task.run(cancel).instrument(info_span!("cluster")));
+        Self { events, view }
+    }
+
+    /// The mesh as it is now.
+    pub fn view(&self) -> Arc<MeshView> {
+        self.view.borrow().clone()
+    }
+
+    /// The mesh as it changes.
+    pub fn watch(&self) -> watch::Receiver<Arc<MeshView>> {
+        self.view.clone()
+    }
+
+    /// Passes an event on. When the queue is full it is dropped: elections repeat what matters.
+    pub fn tell(&self, event: Event) {
+        if self.events.try_send(event).is_err() {
+            warn!("the cluster's queue is full, event dropped");
+        }
+    }
+
+    /// Hands the master's seat over, if this node holds it, and waits a moment for the successor's claim.
+    pub async fn resign(&self) {
+        self.tell(Event::Resign);
+        let mut view = self.view.clone();
+        let others = view
+            .borrow()
+            .nodes
+            .values()
+            .filter(|node| node.is_up())
+            .count()
+            > 1;
+        if !others {
+            return;
+        }
+        let handed_over = view.wait_for(|view| !view.is_master());
+        if tokio::time::timeout(HAND_OVER, handed_over).await.is_err() {
+            warn!("nobody has taken the master's seat over");
+        }
+    }
+}
+
+/// When a node was last heard, and by which heartbeat.
+#[derive(Clone, Copy, Debug)]
+struct LastHeard {
+    generation: Generation,
+    heartbeat: u64,
+    at: Instant,
+}
+
+/// Owns the membership, and drives the election.
+struct Task {
+    links: Links,
+    gossip: Arc<Gossip>,
+    driver: Driver,
+    inbox: mpsc::Receiver<Event>,
+    publish: watch::Sender<Arc<MeshView>>,
+    heard: BTreeMap<NodeName, LastHeard>,
+    goodbyes: BTreeMap<NodeName, Generation>,
+}
+
+impl Task {
+    fn new(
+        config: ClusterConfig,
+        inbox: mpsc::Receiver<Event>,
+        publish: watch::Sender<Arc<MeshView>>,
+    ) -> Self {
+        Self {
+            links: config.links.clone(),
+            gossip: config.gossip.clone(),
+            driver: Driver::new(config),
+            inbox,
+            publish,
+            heard: BTreeMap::new(),
+            goodbyes: BTreeMap::new(),
+        }
+    }
+
+    async fn run(mut self, cancel: CancellationToken) {
+        let mut look_at = Instant::now();
+        loop {
+            let wake_at = self.driver.wake_at();
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = tokio::time::sleep_until(wake_at) => self.driver.handle(Input::Tick).await,
+                event = self.inbox.recv() => match event {
+                    Some(event) => self.take(event).await,
+                    None => return,
+                },
+                () = self.gossip.changed() => {
+                    look_at = look_at.min(Instant::now() + SETTLE);
+                    continue;
+                }
+                () = tokio::time::sleep_until(look_at) => look_at = Instant::now() + LOOK_INTERVAL,
+            }
+            self.look().await;
+        }
+    }
+
+    async fn take(&mut self, event: Event) {
+        match event {
+            Event::Seat(from, message) => {
+                self.driver.handle(Input::Message { from, message }).await;
+            }
+            Event::Goodbye(from) => {
+                let known = self
+                    .publish
+                    .borrow()
+                    .nodes
+                    .get(&from)
+                    .map(|node| node.generation);
+                if let Some(generation) = known {
+                    info!(node = %from, "a node has left");
+                    self.goodbyes.insert(from, generation);
+                }
+            }
+            Event::Resign => self.driver.handle(Input::Resign).await,
+        }
+    }
+
+    /// Renews the view, tells the election of what changed in it, and publishes it.
+    async fn look(&mut self) {
+        let gossiped = self.gossip.nodes().await;
+        self.forget(&gossiped);
+        let mut nodes = BTreeMap::new();
+        for (name, node) in gossiped {
+            if let Some(seen) = self.see(&name, &node) {
+                nodes.insert(name, seen);
+            }
+        }
+        self.log_changes(&nodes);
+        self.driver.observe(&nodes).await;
+        let me = self.links.hello().name.clone();
+        let view = MeshView {
+            me,
+            nodes,
+            master: self.driver.holder(),
+            max_epoch: self.driver.max_epoch(),
+        };
+        self.publish.send_replace(Arc::new(view));
+    }
+
+    fn see(&mut self, name: &NodeName, node: &GossipedNode) -> Option<MeshNode> {
+        let now = Instant::now();
+        let latest = LastHeard {
+            generation: node.generation,
+            heartbeat: node.heartbeat,
+            at: now,
+        };
+        let heard = self.heard.entry(name.clone()).or_insert(latest);
+        if (heard.generation, heard.heartbeat) != (node.generation, node.heartbeat) {
+            *heard = latest;
+        }
+        let heard_at = heard.at.into_std();
+        let myself = *name == self.links.hello().name;
+        let linked = self
+            .links
+            .peers()
+            .borrow()
+            .get(name)
+            .map(|hello| hello.generation);
+        let witnesses = Witnesses {
+            gossip: node.alive || myself,
+            link: linked == Some(node.generation) || myself,
+            said_goodbye: self.goodbyes.get(name) == Some(&node.generation),
+        };
+        let heard_at = if myself { now.into_std() } else { heard_at };
+        view::read(node, witnesses, heard_at)
+    }
+
+    /// What gossip has forgotten is forgotten here too, so nothing grows for ever.
+    fn forget(&mut self, gossiped: &BTreeMap<NodeName, GossipedNode>) {
+        self.heard.retain(|name, _| gossiped.contains_key(name));
+        self.goodbyes.retain(|name, _| gossiped.contains_key(name));
+    }
+
+    fn log_changes(&self, nodes: &BTreeMap<NodeName, MeshNode>) {
+        let before = self.publish.borrow();
+        for (name, node) in nodes {
+            let was = before.nodes.get(name).map(|node| node.state);
+            match (was, node.state) {
+                (was, is) if was == Some(is) => {}
+                (_, NodeState::Dead) => warn!(node = %name, "a node is dead"),
+                (_, NodeState::Suspect) => {
+                    info!(node = %name, "a node is heard by only one of gossip and link")
+                }
+                (_, NodeState::Draining) => info!(node = %name, "a node is draining"),
+                (_, NodeState::Alive) => {
+                    info!(node = %name, url = node.card.url, "a node is alive")
+                }
+            }
+        }
+    }
+}

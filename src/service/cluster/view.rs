@@ -1,0 +1,234 @@
+//! The mesh as this node sees it at one moment: what everybody says, and who of them is believed to live.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::io::gossip::GossipedNode;
+use crate::logic::forecast::Bulletin;
+use crate::logic::route::Precedence;
+use crate::model::mount::MountName;
+use crate::model::node::{Generation, NodeName};
+use crate::model::seat::{Claim, Epoch, Seat};
+use crate::model::status::NodeState;
+use crate::wire::gossip::{self, NodeCard, Origin, StreamCard};
+
+/// Values of one node that are looked at. A node has a handful, and one per stream and per peer.
+const MAX_VALUES: usize = 4_096;
+
+/// One node, in its latest life.
+#[derive(Clone, Debug)]
+pub struct MeshNode {
+    /// Which life.
+    pub generation: Generation,
+    /// Where its links are dialled.
+    pub mesh_address: SocketAddr,
+    /// How it is doing.
+    pub state: NodeState,
+    /// When it was last heard of, directly or through others.
+    pub heard_at: Instant,
+    /// What it says of itself.
+    pub card: NodeCard,
+    /// Its load, and whom it has sent where.
+    pub bulletin: Option<Bulletin>,
+    /// Its claim to the master's seat.
+    pub claim: Option<Claim>,
+    /// The digest of its document.
+    pub document: Option<String>,
+    /// The streams that it holds.
+    pub streams: BTreeMap<MountName, StreamCard>,
+}
+
+impl MeshNode {
+    /// Whether it is believed to live, if perhaps with doubts.
+    pub fn is_up(&self) -> bool {
+        self.state != NodeState::Dead
+    }
+}
+
+/// Every node that is known, and who holds the master's seat.
+#[derive(Clone, Debug)]
+pub struct MeshView {
+    /// This node.
+    pub me: NodeName,
+    /// All of them, this one too.
+    pub nodes: BTreeMap<NodeName, MeshNode>,
+    /// The claim of the master.
+    pub master: Option<Claim>,
+    /// The highest epoch ever seen.
+    pub max_epoch: Epoch,
+}
+
+impl MeshView {
+    /// A mesh of which nothing is known yet.
+    pub fn empty(me: NodeName) -> Self {
+        Self {
+            me,
+            nodes: BTreeMap::new(),
+            master: None,
+            max_epoch: Epoch::default(),
+        }
+    }
+
+    /// The nodes that hold a mount's stream and live.
+    pub fn holders<'a>(
+        &'a self,
+        mount: &'a MountName,
+    ) -> impl Iterator<Item = (&'a NodeName, &'a StreamCard)> {
+        let up = self.nodes.iter().filter(|(_, node)| node.is_up());
+        up.filter_map(move |(name, node)| Some((name, node.streams.get(mount)?)))
+    }
+
+    /// The node to which a mount's source is connected, and its stream: of several the one that goes on,
+    /// the lowest by [`Precedence`].
+    pub fn source<'a>(&'a self, mount: &'a MountName) -> Option<(&'a NodeName, &'a StreamCard)> {
+        let sources = self
+            .holders(mount)
+            .filter(|(_, card)| card.origin == Origin::Source);
+        sources.min_by_key(|(_, card)| precedence(card))
+    }
+
+    /// Whether this node holds the master's seat.
+    pub fn is_master(&self) -> bool {
+        self.master
+            .as_ref()
+            .is_some_and(|claim| claim.node == self.me)
+    }
+}
+
+/// What decides between two streams of one mount.
+pub fn precedence(card: &StreamCard) -> Precedence {
+    Precedence {
+        accept_epoch: card.accept_epoch,
+        started_unix_ms: card.started_unix_ms,
+        stream_id: card.stream_id,
+    }
+}
+
+/// What the two witnesses, and the node itself, say about its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Witnesses {
+    pub(super) gossip: bool,
+    pub(super) link: bool,
+    pub(super) said_goodbye: bool,
+}
+
+impl Witnesses {
+    /// The verdict: one witness that hears nothing is a doubt, two are a death.
+    pub(super) fn verdict(self, draining: bool) -> NodeState {
+        match self {
+            Self {
+                said_goodbye: true, ..
+            } => NodeState::Dead,
+            Self {
+                gossip: false,
+                link: false,
+                ..
+            } => NodeState::Dead,
+            Self {
+                gossip: true,
+                link: true,
+                ..
+            } if draining => NodeState::Draining,
+            Self {
+                gossip: true,
+                link: true,
+                ..
+            } => NodeState::Alive,
+            Self { .. } => NodeState::Suspect,
+        }
+    }
+}
+
+/// Reads what a node says. `None` until its card is there, without which it has neither address nor rank.
+pub(super) fn read(
+    node: &GossipedNode,
+    witnesses: Witnesses,
+    heard_at: Instant,
+) -> Option<MeshNode> {
+    let text = |key: &str| node.values.get(key).map(String::as_str);
+    let card: NodeCard = gossip::read(text(gossip::NODE)?)?;
+    let mut read = MeshNode {
+        generation: node.generation,
+        mesh_address: node.mesh_address,
+        state: witnesses.verdict(text(gossip::DRAINING).is_some()),
+        heard_at,
+        card,
+        bulletin: text(gossip::LOAD).and_then(gossip::read),
+        claim: text(&gossip::claim_key(Seat::Master)).and_then(gossip::read),
+        document: text(gossip::DOCUMENT).map(str::to_owned),
+        streams: BTreeMap::new(),
+    };
+    for (key, value) in node.values.iter().take(MAX_VALUES) {
+        if let Some(mount) = gossip::stream_mount(key) {
+            read.streams
+                .extend(gossip::read(value).map(|card| (mount, card)));
+        }
+    }
+    Some(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_silent_witness_is_a_doubt_and_two_are_a_death() {
+        let verdict = |gossip, link| {
+            let said_goodbye = false;
+            Witnesses {
+                gossip,
+                link,
+                said_goodbye,
+            }
+            .verdict(false)
+        };
+        assert_eq!(verdict(true, true), NodeState::Alive);
+        assert_eq!(verdict(true, false), NodeState::Suspect);
+        assert_eq!(verdict(false, true), NodeState::Suspect);
+        assert_eq!(verdict(false, false), NodeState::Dead);
+        let gone = Witnesses {
+            gossip: true,
+            link: true,
+            said_goodbye: true,
+        };
+        assert_eq!(gone.verdict(false), NodeState::Dead);
+        assert_eq!(gone.verdict(true), NodeState::Dead);
+    }
+
+    #[test]
+    fn what_a_node_says_is_read_and_what_it_garbles_is_skipped() {
+        let card = NodeCard {
+            url: "http://127.0.0.1:8000".into(),
+            version: "1".into(),
+            rank: crate::model::seat::Rank(1),
+            started_unix_ms: 0,
+        };
+        let mut values = BTreeMap::from([
+            ("stream/a".to_owned(), "no card".to_owned()),
+            ("load".to_owned(), "{}".to_owned()),
+            ("document".to_owned(), "00".to_owned()),
+        ]);
+        let mut node = GossipedNode {
+            generation: Generation(1),
+            mesh_address: "127.0.0.1:1".parse().unwrap(),
+            alive: true,
+            heartbeat: 0,
+            values: values.clone(),
+        };
+        let witnesses = Witnesses {
+            gossip: true,
+            link: true,
+            said_goodbye: false,
+        };
+        assert!(
+            read(&node, witnesses, Instant::now()).is_none(),
+            "no card yet"
+        );
+        values.insert(gossip::NODE.into(), gossip::write(&card));
+        node.values = values;
+        let seen = read(&node, witnesses, Instant::now()).unwrap();
+        assert!(seen.streams.is_empty() && seen.bulletin.is_none());
+        assert_eq!(seen.document.as_deref(), Some("00"));
+    }
+}

@@ -1,0 +1,213 @@
+//! Where a visitor of the door goes, by the first bytes that he sends.
+
+use bytes::BytesMut;
+use tokio::io::AsyncWriteExt;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::debug;
+
+use super::admin::Admin;
+use super::ingest::{Ingest, farewell};
+use super::listen::{After, Entrance, Listening, PASSTHROUGH};
+use crate::io::clock;
+use crate::io::door::{self, Door, NoHead, Rewound, Visitor};
+use crate::model::mount::MountName;
+use crate::model::node::NodeName;
+use crate::wire::head::{Head, Method};
+use crate::wire::playlist::Playlist;
+use crate::wire::reply::{self, Persistence, Reply};
+use crate::wire::status::Status;
+
+/// What a request is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Route {
+    /// A source for a mount.
+    Source,
+    /// A listener for a mount.
+    Listen(MountName, Entrance),
+    /// A playlist of a mount.
+    Playlist(Playlist, MountName),
+    /// What is possible here?
+    Options,
+    /// What is possible on this server?
+    Capabilities,
+    /// Pages and API.
+    Admin,
+    /// Nothing that there could ever be.
+    NotFound,
+    /// Not in this way.
+    WrongMethod,
+}
+
+/// Everybody who takes visitors. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Front {
+    /// Takes sources.
+    pub ingest: Ingest,
+    /// Serves listeners.
+    pub listening: Listening,
+    /// Shows pages.
+    pub admin: Admin,
+}
+
+impl Front {
+    /// Lets visitors in until the node stops.
+    pub async fn run(self, door: Door, tasks: TaskTracker, cancel: CancellationToken) {
+        loop {
+            let visitor = tokio::select! {
+                () = cancel.cancelled() => return,
+                visitor = door.accept() => visitor,
+            };
+            let front = self.clone();
+            tasks.spawn(async move { front.receive(visitor).await });
+        }
+    }
+
+    /// Takes one visitor's requests until he leaves or is handed on.
+    async fn receive(&self, mut visitor: Visitor) {
+        // Answers are small and awaited; a stream's bytes are gathered before they are sent.
+        if let Err(error) = visitor.stream.set_nodelay(true) {
+            debug!(%error, "gone at once");
+            return;
+        }
+        let mut buffer = BytesMut::new();
+        loop {
+            let read = match door::read_head(&mut visitor.stream, &mut buffer).await {
+                Ok(read) => read,
+                Err(error) => return turn_away(&mut visitor, error, &buffer).await,
+            };
+            let (head, len) = (read.head, read.len);
+            let reply = Reply::to(&head, clock::unix_ms() / 1_000);
+            let answer = match route(&head) {
+                Route::Admin => {
+                    let connection = Rewound::new(buffer, visitor.stream);
+                    return self.admin.serve(connection).await;
+                }
+                Route::Source => {
+                    let begun = buffer.split_off(len);
+                    return self.ingest.serve(visitor, head, begun).await;
+                }
+                Route::Listen(mount, entrance) => {
+                    drop(buffer.split_to(len));
+                    match self
+                        .listening
+                        .serve(visitor, &head, (mount, entrance))
+                        .await
+                    {
+                        After::Next(same) => visitor = same,
+                        After::Over => return,
+                    }
+                    continue;
+                }
+                Route::Playlist(kind, mount) => {
+                    self.listening.playlist((kind, &mount), head.host(), &reply)
+                }
+                Route::Options => reply.options(),
+                Route::Capabilities => reply.capabilities(),
+                Route::NotFound => reply.not_found(),
+                Route::WrongMethod => reply.wrong_method(head.method()),
+            };
+            drop(buffer.split_to(len));
+            if reply.persistence() == Persistence::Close {
+                return farewell(&mut visitor.stream, &answer).await;
+            }
+            if visitor.stream.write_all(&answer).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+async fn turn_away(visitor: &mut Visitor, error: NoHead, begun: &BytesMut) {
+    debug!(peer = %visitor.peer, %error, "no request");
+    let unix_s = clock::unix_ms() / 1_000;
+    let answer = match error {
+        NoHead::Refused(error) => reply::head_refused(error, unix_s),
+        NoHead::TooSlow if !begun.is_empty() => {
+            let reply = Reply::without_head(unix_s);
+            Some(reply.message(Status::RequestTimeout, "the request took too long", &[]))
+        }
+        NoHead::TooSlow | NoHead::Left => None,
+    };
+    if let Some(answer) = answer {
+        farewell(&mut visitor.stream, &answer).await;
+    }
+}
+
+/// Where a request goes.
+fn route(head: &Head) -> Route {
+    let path = head.path();
+    let ours = path == "/" || path.starts_with("/api/") || path.starts_with("/admin/");
+    match head.method() {
+        Method::Options if path == "*" => Route::Capabilities,
+        Method::Options => Route::Options,
+        Method::Source => Route::Source,
+        Method::Put if !ours => Route::Source,
+        Method::Get | Method::Head => route_read(path),
+        Method::Put | Method::Post | Method::Patch | Method::Delete if ours => Route::Admin,
+        _ => Route::WrongMethod,
+    }
+}
+
+fn route_read(path: &str) -> Route {
+    if let Some(rest) = path.strip_prefix(PASSTHROUGH) {
+        return passthrough(rest).unwrap_or(Route::NotFound);
+    }
+    if let Some((kind, mount)) = Playlist::of_path(path) {
+        return MountName::from_request_path(mount)
+            .map_or(Route::NotFound, |mount| Route::Playlist(kind, mount));
+    }
+    MountName::from_request_path(path)
+        .map_or(Route::Admin, |mount| Route::Listen(mount, Entrance::Front))
+}
+
+/// `NODE/mount`, behind the prefix of a passthrough address.
+fn passthrough(rest: &str) -> Option<Route> {
+    let (from, mount) = rest.split_once('/')?;
+    let from = NodeName::try_from(from).ok()?;
+    let mount = MountName::from_request_path(&format!("/{mount}")).ok()?;
+    Some(Route::Listen(mount, Entrance::Passthrough(from)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::head_reader::{Parsed, parse};
+
+    fn routed(line: &str) -> Route {
+        let request = format!("{line} HTTP/1.1\r\nHost: h\r\n\r\n");
+        match parse(request.as_bytes()) {
+            Ok(Parsed::Complete { head, .. }) => route(&head),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    fn mount(path: &str) -> MountName {
+        MountName::try_from(path).unwrap()
+    }
+
+    #[test]
+    fn a_request_goes_where_it_belongs() {
+        assert_eq!(routed("GET /"), Route::Admin);
+        assert_eq!(routed("GET /status.json"), Route::Admin);
+        assert_eq!(routed("POST /api/v1/mounts"), Route::Admin);
+        assert_eq!(routed("PUT /api/v1/mounts"), Route::Admin);
+        assert_eq!(routed("GET /admin/metadata?mount=/a"), Route::Admin);
+        assert_eq!(routed("PUT /a.mp3"), Route::Source);
+        assert_eq!(routed("SOURCE /a.mp3"), Route::Source);
+        let front = Route::Listen(mount("/a.mp3"), Entrance::Front);
+        assert_eq!(routed("GET /a.mp3?x=1"), front);
+        assert_eq!(routed("HEAD /a.mp3"), front);
+        let m3u = Route::Playlist(Playlist::M3u, mount("/a.mp3"));
+        assert_eq!(routed("GET /a.mp3.m3u"), m3u);
+        let from = NodeName::try_from("n1").unwrap();
+        let passed = Route::Listen(mount("/a/b.mp3"), Entrance::Passthrough(from));
+        assert_eq!(routed("GET /_stream/n1/a/b.mp3"), passed);
+        assert_eq!(routed("GET /_stream/a.mp3"), Route::NotFound);
+        assert_eq!(routed("GET /_stream/N!/a.mp3"), Route::NotFound);
+        assert_eq!(routed("OPTIONS *"), Route::Capabilities);
+        assert_eq!(routed("OPTIONS /a.mp3"), Route::Options);
+        assert_eq!(routed("DELETE /a.mp3"), Route::WrongMethod);
+        assert_eq!(routed("BREW /a.mp3"), Route::WrongMethod);
+    }
+}

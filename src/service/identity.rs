@@ -1,0 +1,206 @@
+//! What makes a node itself, kept in its data directory: its secret, its token, its lives and epochs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
+use tracing::{info, warn};
+
+use crate::io::clock;
+use crate::io::disk::DataDir;
+use crate::io::disk::private::{self, SecretError};
+use crate::io::disk::{LoadError, Loaded, SaveError};
+use crate::io::tls::{BadSecret, Secret};
+use crate::model::node::Generation;
+use crate::model::seat::Epoch;
+
+/// The file of the cluster's secret, if no other is named.
+pub const SECRET_FILE: &str = "secret";
+/// The file of the token that authorises the command line on this machine.
+pub const TOKEN_FILE: &str = "token";
+/// The file of generation and epoch.
+const NODE_FILE: &str = "node";
+/// How far to skip ahead when the file was damaged: more lives and elections than can have been lost with it.
+const SKIP: u64 = 1_000;
+
+/// What is remembered from life to life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Remembered {
+    generation: Generation,
+    max_epoch: Epoch,
+}
+
+/// This life of the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// Greater than that of any life before.
+    pub generation: Generation,
+    /// The highest epoch that any life has seen.
+    pub max_epoch: Epoch,
+}
+
+/// Why the node cannot be itself.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The secret's file cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] SecretError),
+    /// It holds no secret.
+    #[error("{0} is no cluster secret: {1}")]
+    Bad(PathBuf, #[source] BadSecret),
+    /// A node that joins must have the secret of those whom it joins.
+    #[error(
+        "to join a mesh this node needs its secret: copy the file `secret` from the data directory of a node there to {0}, or name it with --secret-file"
+    )]
+    Missing(PathBuf),
+    /// Something could not be written.
+    #[error(transparent)]
+    Save(#[from] SaveError),
+    /// Something could not be read.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+}
+
+/// Whether a node is on its own at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Company {
+    /// It was told of peers, or remembers some.
+    Peers,
+    /// It is the first.
+    Alone,
+}
+
+/// The cluster's secret: from the named file, or the data directory; the first node of all makes it.
+pub fn secret(
+    data_dir: &DataDir,
+    named: Option<&Path>,
+    company: Company,
+) -> Result<Secret, IdentityError> {
+    let path = named.map_or_else(|| data_dir.path_of(SECRET_FILE), Path::to_owned);
+    if named.is_none() && !path.exists() {
+        if company == Company::Peers {
+            return Err(IdentityError::Missing(path));
+        }
+        let text = format!(
+            "# The secret of this antiphon cluster: whoever has it is a member.\n{}\n",
+            random_hex()
+        );
+        data_dir.write_private(SECRET_FILE, text.as_bytes())?;
+        info!(path = %path.display(), "a new secret was made; other nodes need a copy of it");
+    }
+    let text = private::read_secret(&path)?;
+    Secret::parse(text.reveal()).map_err(|error| IdentityError::Bad(path, error))
+}
+
+/// The token of this node, made at its first start.
+pub fn token(data_dir: &DataDir) -> Result<String, IdentityError> {
+    let path = data_dir.path_of(TOKEN_FILE);
+    if !path.exists() {
+        data_dir.write_private(TOKEN_FILE, format!("{}\n", random_hex()).as_bytes())?;
+    }
+    Ok(private::read_secret(&path)?.reveal().trim().to_owned())
+}
+
+/// Begins a new life: with a generation above all before, written down before anybody hears of it.
+pub fn begin_life(data_dir: &DataDir) -> Result<Life, IdentityError> {
+    let before = remembered(data_dir)?;
+    let generation = Generation(clock::unix_ms().max(before.generation.0 + 1));
+    let max_epoch = before.max_epoch;
+    data_dir.save(
+        NODE_FILE,
+        &text_of(Remembered {
+            generation,
+            max_epoch,
+        }),
+    )?;
+    Ok(Life {
+        generation,
+        max_epoch,
+    })
+}
+
+fn remembered(data_dir: &DataDir) -> Result<Remembered, IdentityError> {
+    let (bytes, damaged) = match data_dir.load(NODE_FILE)? {
+        Loaded::Fresh => return Ok(Remembered::default()),
+        Loaded::Current(bytes) => (bytes, None),
+        Loaded::Previous { bytes, why } => (bytes, Some(why)),
+        Loaded::Lost { why } => {
+            warn!(%why, "the file `node` is lost: epochs begin anew");
+            return Ok(Remembered::default());
+        }
+    };
+    let mut remembered: Remembered = serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+        warn!(%error, "the file `node` is unusable: epochs begin anew");
+        Remembered::default()
+    });
+    if let Some(why) = damaged {
+        warn!(%why, "the file `node` is damaged: an earlier one is used, and skipped ahead");
+        remembered.generation.0 += SKIP;
+        remembered.max_epoch.0 += SKIP;
+    }
+    Ok(remembered)
+}
+
+/// Writes down the highest epoch, before anybody hears of it.
+pub async fn save_epoch(
+    data_dir: Arc<DataDir>,
+    generation: Generation,
+    max_epoch: Epoch,
+) -> Result<(), SaveError> {
+    let text = text_of(Remembered {
+        generation,
+        max_epoch,
+    });
+    let saved = spawn_blocking(move || data_dir.save(NODE_FILE, &text));
+    saved.await.expect("saving a file does not panic")
+}
+
+fn text_of(remembered: Remembered) -> Vec<u8> {
+    serde_json::to_vec(&remembered).expect("two numbers have a text")
+}
+
+/// 32 random bytes, as 64 hexadecimal digits.
+pub fn random_hex() -> String {
+    let bytes: [u8; 32] = rand::random();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data_dir() -> (tempfile::TempDir, DataDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let data_dir = DataDir::open(&folder.path().join("data")).unwrap();
+        (folder, data_dir)
+    }
+
+    #[test]
+    fn the_first_node_makes_a_secret_and_keeps_it() {
+        let (_folder, data_dir) = data_dir();
+        let made = secret(&data_dir, None, Company::Alone).unwrap();
+        assert_eq!(secret(&data_dir, None, Company::Peers).unwrap(), made);
+    }
+
+    #[test]
+    fn a_joining_node_without_a_secret_is_told_where_to_put_it() {
+        let (_folder, data_dir) = data_dir();
+        let error = secret(&data_dir, None, Company::Peers).unwrap_err();
+        assert!(error.to_string().contains("--secret-file"), "{error}");
+    }
+
+    #[test]
+    fn each_life_is_greater_than_all_before_even_if_the_clock_goes_back() {
+        let (_folder, data_dir) = data_dir();
+        let future = Remembered {
+            generation: Generation(u64::MAX / 2),
+            max_epoch: Epoch(7),
+        };
+        data_dir.save(NODE_FILE, &text_of(future)).unwrap();
+        let life = begin_life(&data_dir).unwrap();
+        assert_eq!(life.generation, Generation(u64::MAX / 2 + 1));
+        assert_eq!(life.max_epoch, Epoch(7));
+        assert!(begin_life(&data_dir).unwrap().generation > life.generation);
+    }
+}

@@ -1,1 +1,0 @@
-//! Rings that other nodes fill.

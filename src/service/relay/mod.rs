@@ -1,0 +1,150 @@
+//! Rings that other nodes fill.
+//!
+//! A relay pulls: it asks a node that holds the stream for everything from its own next byte on. Because
+//! `(stream id, offset)` names one byte for ever, it may go on with any other holder, and nothing is lost
+//! or doubled. The election is never waited for.
+
+mod pull;
+mod serve;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, info_span};
+
+pub use self::serve::serve;
+use super::cluster::Cluster;
+use super::document::Documents;
+use super::streams::{Held, Streams};
+use crate::io::link::Links;
+use crate::model::mount::MountName;
+use crate::wire::gossip::Origin;
+
+/// How long a stream is kept though nobody here wants it: a listener who changes his mind finds it still running.
+pub const LINGER: Duration = Duration::from_secs(30);
+/// How long a listener waits for the first bytes of a stream that has to be fetched.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+/// An idle upstream shows that it lives so often, so that a stall is told from a pause.
+const HEARTBEAT: Duration = Duration::from_millis(200);
+/// An upstream that is silent for so long has stalled: its heartbeat and 300 ms more, and some for a busy machine.
+const STALL: Duration = Duration::from_millis(600);
+
+/// No node gives us the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no node has this stream for us")]
+pub struct NoStream;
+
+#[derive(Debug)]
+struct Inner {
+    links: Links,
+    cluster: Cluster,
+    documents: Documents,
+    streams: Streams,
+    tasks: TaskTracker,
+    cancel: CancellationToken,
+    pulls: Mutex<BTreeMap<MountName, watch::Receiver<()>>>,
+}
+
+/// A cheap, cloneable way to the relays.
+#[derive(Clone, Debug)]
+pub struct Relays(Arc<Inner>);
+
+impl Relays {
+    /// Pulls with the help of these.
+    pub fn new(
+        (links, cluster): (Links, Cluster),
+        (documents, streams): (Documents, Streams),
+        tasks: TaskTracker,
+        cancel: CancellationToken,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            links,
+            cluster,
+            documents,
+            streams,
+            tasks,
+            cancel,
+            pulls: Mutex::default(),
+        }))
+    }
+
+    /// The stream of a mount: held already, or fetched now.
+    pub async fn fetch(&self, mount: &MountName) -> Result<Held, NoStream> {
+        if let Some(held) = self.0.streams.get(mount) {
+            return Ok(held);
+        }
+        let mut pulling = self.want(mount);
+        let mut streams = self.0.streams.watch();
+        let begun = async {
+            tokio::select! {
+                held = streams.wait_for(|map| map.contains_key(mount)) => {
+                    held.ok().and_then(|map| map.get(mount).cloned())
+                }
+                // The pull has given up; it may have succeeded just before.
+                _ = pulling.changed() => self.0.streams.get(mount),
+            }
+        };
+        timeout(FETCH_TIMEOUT, begun)
+            .await
+            .ok()
+            .flatten()
+            .ok_or(NoStream)
+    }
+
+    /// Begins to pull a mount's stream unless that is under way; the receiver ends with the pull.
+    fn want(&self, mount: &MountName) -> watch::Receiver<()> {
+        let mut pulls = self.0.pulls();
+        if let Some(pulling) = pulls.get(mount) {
+            return pulling.clone();
+        }
+        let (alive, pulling) = watch::channel(());
+        pulls.insert(mount.clone(), pulling.clone());
+        let (inner, mount) = (self.0.clone(), mount.clone());
+        let span = info_span!("relay", %mount);
+        let pull = async move {
+            pull::run(&inner, &mount).await;
+            inner.pulls().remove(&mount);
+            drop(alive);
+        };
+        self.0.tasks.spawn(pull.instrument(span));
+        pulling
+    }
+
+    /// The master holds every stream, so that relays find it at the root. Runs until the node stops.
+    pub async fn keep_all_while_master(self) {
+        let mut view = self.0.cluster.watch();
+        loop {
+            tokio::select! {
+                () = self.0.cancel.cancelled() => return,
+                changed = view.changed() => if changed.is_err() { return },
+            }
+            let view = view.borrow_and_update().clone();
+            if !view.is_master() {
+                continue;
+            }
+            let others = view
+                .nodes
+                .iter()
+                .filter(|(name, node)| **name != view.me && node.is_up());
+            let sourced = others.flat_map(|(_, node)| node.streams.iter());
+            for (mount, _) in sourced.filter(|(_, card)| card.origin == Origin::Source) {
+                match self.0.streams.get(mount) {
+                    Some(held) => held.touch(),
+                    None => drop(self.want(mount)),
+                }
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn pulls(&self) -> MutexGuard<'_, BTreeMap<MountName, watch::Receiver<()>>> {
+        // Each change is one call that leaves the map whole.
+        self.pulls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

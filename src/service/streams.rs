@@ -1,0 +1,221 @@
+//! The streams that this node holds, by mount: filled by a source here, or pulled from another node.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::io::feed::Feed;
+use crate::model::mount::MountName;
+use crate::wire::gossip::{Origin, StreamCard, short_title};
+
+/// The most streams of one node: each may hold 8 MiB.
+pub const MAX_STREAMS: usize = 1_024;
+
+/// Who reads a stream here: listeners, and links to other nodes.
+#[derive(Debug)]
+struct Readers {
+    listeners: AtomicU32,
+    links: AtomicU32,
+    idle_since: Mutex<Instant>,
+}
+
+/// A stream, and where it comes from.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// Its bytes.
+    pub feed: Feed,
+    /// Where they come from.
+    pub origin: Origin,
+    readers: Arc<Readers>,
+}
+
+/// What a reader is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// Somebody's player.
+    Listener,
+    /// Another node.
+    Link,
+}
+
+/// Counts a reader for as long as it is kept.
+#[derive(Debug)]
+pub struct Reading {
+    readers: Arc<Readers>,
+    reader: Reader,
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.readers
+            .count(self.reader)
+            .fetch_sub(1, Ordering::Relaxed);
+        *self.readers.idle_since() = Instant::now();
+    }
+}
+
+impl Readers {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            listeners: AtomicU32::new(0),
+            links: AtomicU32::new(0),
+            idle_since: Mutex::new(Instant::now()),
+        })
+    }
+
+    fn count(&self, reader: Reader) -> &AtomicU32 {
+        match reader {
+            Reader::Listener => &self.listeners,
+            Reader::Link => &self.links,
+        }
+    }
+
+    fn idle_since(&self) -> MutexGuard<'_, Instant> {
+        // An instant is whole at any time.
+        self.idle_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    /// Counts a reader until the returned value is dropped.
+    pub fn read_by(&self, reader: Reader) -> Reading {
+        self.readers.count(reader).fetch_add(1, Ordering::Relaxed);
+        Reading {
+            readers: self.readers.clone(),
+            reader,
+        }
+    }
+
+    /// Listeners of it on this node.
+    pub fn listeners(&self) -> u32 {
+        self.readers.listeners.load(Ordering::Relaxed)
+    }
+
+    /// Since when nobody here wants it; `None` while somebody does.
+    pub fn idle_since(&self) -> Option<Instant> {
+        let links = self.readers.links.load(Ordering::Relaxed);
+        let idle = links == 0 && self.listeners() == 0;
+        idle.then(|| *self.readers.idle_since())
+    }
+
+    /// Counts as wanted now, though nobody reads it yet.
+    pub fn touch(&self) {
+        *self.readers.idle_since() = Instant::now();
+    }
+
+    /// What is gossiped of it.
+    pub fn card(&self) -> StreamCard {
+        let head = self.feed.head();
+        StreamCard {
+            stream_id: self.feed.stream_id(),
+            origin: self.origin.clone(),
+            content_type: head.content_type.clone(),
+            bitrate_bps: self.feed.bitrate_bps(),
+            offset: self.feed.next(),
+            started_unix_ms: head.started_unix_ms,
+            accept_epoch: head.accept_epoch,
+            listeners: self.listeners(),
+            title: self
+                .feed
+                .title()
+                .map(|title| short_title(&title))
+                .unwrap_or_default(),
+        }
+    }
+}
+
+/// Why a stream is not taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotHeld {
+    /// The mount has a source here.
+    #[error("the mount has a source on this node")]
+    Busy,
+    /// [`MAX_STREAMS`] are held.
+    #[error("this node holds {MAX_STREAMS} streams already")]
+    Full,
+}
+
+type Map = BTreeMap<MountName, Held>;
+
+/// A cheap, cloneable way to all of them.
+#[derive(Clone, Debug)]
+pub struct Streams(Arc<watch::Sender<Map>>);
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::default()))
+    }
+}
+
+impl Streams {
+    /// The stream of a mount, if this node holds one.
+    pub fn get(&self, mount: &MountName) -> Option<Held> {
+        self.0.borrow().get(mount).cloned()
+    }
+
+    /// All of them.
+    pub fn all(&self) -> Vec<(MountName, Held)> {
+        self.0
+            .borrow()
+            .iter()
+            .map(|(mount, held)| (mount.clone(), held.clone()))
+            .collect()
+    }
+
+    /// They as they come and go.
+    pub fn watch(&self) -> watch::Receiver<Map> {
+        self.0.subscribe()
+    }
+
+    /// Begins to hold a stream. One pulled from elsewhere gives way to a source here; it is returned.
+    pub fn hold(
+        &self,
+        mount: &MountName,
+        feed: Feed,
+        origin: Origin,
+    ) -> Result<Option<Held>, NotHeld> {
+        let held = Held {
+            feed,
+            origin,
+            readers: Readers::new(),
+        };
+        let mut result = Err(NotHeld::Full);
+        self.0.send_if_modified(|map| {
+            result = insert(map, mount, held);
+            result.is_ok()
+        });
+        result
+    }
+
+    /// Notes that a relayed stream now comes from another node.
+    pub fn set_origin(&self, mount: &MountName, feed: &Feed, origin: Origin) {
+        self.0.send_if_modified(|map| match map.get_mut(mount) {
+            Some(held) if held.feed.is_same(feed) && held.origin != origin => {
+                held.origin = origin;
+                true
+            }
+            _ => false,
+        });
+    }
+
+    /// Stops holding this very stream; another one of the same mount stays.
+    pub fn release(&self, mount: &MountName, feed: &Feed) {
+        self.0.send_if_modified(|map| {
+            let same = map.get(mount).is_some_and(|held| held.feed.is_same(feed));
+            same && map.remove(mount).is_some()
+        });
+    }
+}
+
+fn insert(map: &mut Map, mount: &MountName, held: Held) -> Result<Option<Held>, NotHeld> {
+    match map.get(mount) {
+        Some(other) if other.origin == Origin::Source => Err(NotHeld::Busy),
+        None if map.len() >= MAX_STREAMS => Err(NotHeld::Full),
+        _ => Ok(map.insert(mount.clone(), held)),
+    }
+}
