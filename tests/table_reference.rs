@@ -38,6 +38,10 @@ struct Scenario {
     publish_every_s: f64,
     /// The shortest and the longest way of a bulletin.
     gossip_s: (f64, f64),
+    /// The share of bulletins that do not come.
+    lost: f64,
+    /// The share of redirected listeners that do not come.
+    vanished: f64,
 }
 
 /// What came of it.
@@ -203,7 +207,9 @@ impl World {
                 let later = Duration::from_secs_f64(self.random.random_range(0.05..0.35));
                 let redirector = entrance;
                 self.outcome.redirected += 1;
-                self.at(at + later, Event::Landing { redirector, node });
+                if !self.random.random_bool(self.scenario.vanished) {
+                    self.at(at + later, Event::Landing { redirector, node });
+                }
             }
             Choice::Full => self.outcome.refused += 1,
         }
@@ -230,6 +236,9 @@ impl World {
         let bulletin = self.tables[node].0.bulletin();
         let (soonest_s, latest_s) = self.scenario.gossip_s;
         for to in (0..self.lives.len()).filter(|to| *to != node) {
+            if self.random.random_bool(self.scenario.lost) {
+                continue;
+            }
             let way = Duration::from_secs_f64(self.random.random_range(soonest_s..latest_s));
             let bulletin = bulletin.clone();
             self.at(
@@ -248,8 +257,8 @@ impl World {
     }
 }
 
-/// The worst of each figure over all seeds, and the mean peak.
-fn worst(scenario: &Scenario) -> (f64, Outcome) {
+/// The worst of each figure over all seeds. Shown with `--nocapture`, as the table in `docs/decisions/004-table.md`.
+fn worst_of_seeds(scenario: &Scenario) -> Outcome {
     let mut worst = Outcome::default();
     let mut peaks = 0.0;
     for seed in 0..SEEDS {
@@ -260,17 +269,28 @@ fn worst(scenario: &Scenario) -> (f64, Outcome) {
         worst.refused = worst.refused.max(outcome.refused);
         worst.redirected = worst.redirected.max(outcome.redirected);
     }
-    let mean = peaks / SEEDS as f64;
     println!(
-        "{}: peak {mean:.4} mean, {:.4} worst; max/mean {:.3}; {} refused; {} redirected",
-        scenario.name, worst.peak, worst.unevenness, worst.refused, worst.redirected
+        "| {} | {:.3} | {:.3} | {:.2} | {} | {:.0} % |",
+        scenario.name,
+        peaks / SEEDS as f64,
+        worst.peak,
+        worst.unevenness,
+        worst.refused,
+        100.0 * f64::from(worst.redirected) / f64::from(scenario.arrivals)
     );
-    (mean, worst)
+    assert_eq!(worst.refused, 0, "{}", scenario.name);
+    worst
 }
+
+/// Three points above the ideal of 0.80, in the worst of all seeds.
+const MOST: f64 = 0.83;
+
+/// The most that the fullest node may stand above the mean, where all begin alike.
+const MOST_UNEVEN: f64 = 1.10;
 
 fn unequal() -> Scenario {
     Scenario {
-        name: "B unequal",
+        name: "B: 500, 1,000, 2,000, 4,000, 5,000",
         capacities: vec![500, 1_000, 2_000, 4_000, 5_000],
         loads: vec![0; 5],
         arrivals: 10_000,
@@ -278,62 +298,94 @@ fn unequal() -> Scenario {
         newcomer: None,
         publish_every_s: 1.0,
         gossip_s: (0.02, 1.0),
+        lost: 0.0,
+        vanished: 0.0,
     }
 }
 
 #[test]
-fn explore() {
-    worst(&Scenario {
-        name: "A",
+fn a_equal_nodes_fill_evenly() {
+    let worst = worst_of_seeds(&Scenario {
+        name: "A: 5 equal nodes",
         capacities: vec![2_500; 5],
         ..unequal()
     });
-    worst(&unequal());
-    worst(&Scenario {
-        name: "C",
+    assert!(
+        worst.peak <= MOST && worst.unevenness <= MOST_UNEVEN,
+        "{worst:?}"
+    );
+}
+
+#[test]
+fn b_unequal_nodes_fill_evenly() {
+    let worst = worst_of_seeds(&unequal());
+    assert!(
+        worst.peak <= MOST && worst.unevenness <= MOST_UNEVEN,
+        "{worst:?}"
+    );
+}
+
+#[test]
+fn c_an_empty_node_that_joins_takes_the_most() {
+    let worst = worst_of_seeds(&Scenario {
+        name: "C: an empty node joins, others at 60 %",
         capacities: vec![2_500; 5],
         loads: vec![1_500, 1_500, 1_500, 1_500, 0],
         arrivals: 4_000,
         newcomer: Some(4),
         ..unequal()
     });
-    worst(&Scenario {
-        name: "C0",
-        capacities: vec![2_500; 5],
-        loads: vec![1_500, 1_500, 1_500, 1_500, 0],
-        arrivals: 4_000,
-        ..unequal()
-    });
-    worst(&Scenario {
-        name: "D",
+    assert!(worst.peak <= MOST, "{worst:?}");
+}
+
+#[test]
+fn d_all_enter_at_the_smallest_node() {
+    let worst = worst_of_seeds(&Scenario {
+        name: "D: as B, all enter at the smallest node",
         entrance: Some(0),
         ..unequal()
     });
-    worst(&Scenario {
-        name: "E every2",
-        publish_every_s: 2.0,
-        ..unequal()
-    });
-    worst(&Scenario {
-        name: "E every2 0.02-2",
+    assert!(worst.peak <= MOST, "{worst:?}");
+}
+
+#[test]
+fn e_reports_are_twice_as_late() {
+    let worst = worst_of_seeds(&Scenario {
+        name: "E: as B, publications each 2 s, seen after 0.02 to 2 s",
         publish_every_s: 2.0,
         gossip_s: (0.02, 2.0),
         ..unequal()
     });
-    worst(&Scenario {
-        name: "E late2",
-        gossip_s: (1.02, 2.0),
-        ..unequal()
-    });
-    worst(&Scenario {
-        name: "E every1 +2",
-        gossip_s: (2.02, 3.0),
-        ..unequal()
-    });
-    worst(&Scenario {
-        name: "F",
-        capacities: (0..20).map(|i| 300 + 650 * i / 19).collect(),
+    assert!(worst.peak <= MOST, "{worst:?}");
+}
+
+#[test]
+fn f_twenty_unequal_redirectors() {
+    let worst = worst_of_seeds(&Scenario {
+        name: "F: 20 nodes of 300 to 950",
+        capacities: (0..20).map(|index| 300 + 650 * index / 19).collect(),
         loads: vec![0; 20],
         ..unequal()
     });
+    assert!(worst.peak <= MOST, "{worst:?}");
+}
+
+#[test]
+fn g_a_tenth_of_the_bulletins_is_lost() {
+    let worst = worst_of_seeds(&Scenario {
+        name: "G: as B, a tenth of the bulletins lost",
+        lost: 0.1,
+        ..unequal()
+    });
+    assert!(worst.peak <= MOST, "{worst:?}");
+}
+
+#[test]
+fn h_a_tenth_of_the_redirected_never_arrives() {
+    let worst = worst_of_seeds(&Scenario {
+        name: "H: as B, a tenth of the redirected never arrives",
+        vanished: 0.1,
+        ..unequal()
+    });
+    assert!(worst.peak <= MOST && worst.peak >= 0.70, "{worst:?}");
 }

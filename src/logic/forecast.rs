@@ -74,11 +74,14 @@ impl Forecast {
 
     /// Takes in what membership says of a node: its state, and when its heartbeat was last heard.
     ///
-    /// A node is closed until membership has called it alive, whatever it publishes. For our own node only the
-    /// state counts.
+    /// A node is closed until membership has called it alive, whatever it publishes. Of our own node
+    /// only draining is believed: whatever others think of us, we can serve who is here.
     pub fn witness(&mut self, life: &Life, state: NodeState, heard_at: Instant) {
         if life.node == self.own {
-            self.own_mut().state = state;
+            self.own_mut().state = match state {
+                NodeState::Draining => NodeState::Draining,
+                _ => NodeState::Alive,
+            };
             return;
         }
         if let Some(node) = self.admit(life, heard_at) {

@@ -205,6 +205,13 @@ fn only_a_node_that_is_alive_and_heard_may_be_chosen() {
         Standing::Ready,
         "that is us"
     );
+    for (state, standing) in [
+        (NodeState::Suspect, Standing::Ready),
+        (NodeState::Draining, Standing::Closed),
+    ] {
+        forecast.witness(&life("a", 1), state, late);
+        assert_eq!(seen(&mut forecast, "a", late).standing, standing);
+    }
 }
 
 #[test]
