@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep};
 
 use super::signals::asked_to_stop;
 use super::terminal;
+use crate::logic::backoff::Backoff;
 use connection::{ConnectError, Connection};
 use playback::Playback;
 use target::Target;
@@ -90,12 +91,12 @@ struct Broadcast {
 impl Broadcast {
     /// Connects and sends; ends only when it is refused.
     async fn run(mut self) -> anyhow::Result<()> {
-        let mut failures = 0;
+        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         let mut lost_at: Option<Instant> = None;
         loop {
             let trouble = match Connection::open(&self.target, self.content_type).await {
                 Ok(connection) => {
-                    failures = 0;
+                    backoff.succeed();
                     let trouble = self.send(connection).await?;
                     lost_at = Some(Instant::now());
                     format!("lost {}: {trouble}", self.target.address())
@@ -109,9 +110,11 @@ impl Broadcast {
                 }
                 Err(error) => format!("{:#}", anyhow::Error::from(error)),
             };
-            let wait = wait_after(failures);
-            failures += 1;
-            terminal::complain(&format!("{trouble}; trying again in {wait:?}"));
+            let wait = backoff.fail(rand::random());
+            terminal::complain(&format!(
+                "{trouble}; trying again in {:.1} s",
+                wait.as_secs_f64()
+            ));
             sleep(wait).await;
         }
     }
@@ -141,22 +144,9 @@ fn is_final(status: u16, since_loss: Option<Duration>) -> bool {
     }
 }
 
-/// How long to wait after so many failures in a row before this one.
-fn wait_after(failures: u32) -> Duration {
-    let doubled = FIRST_WAIT.saturating_mul(1 << failures.min(8));
-    doubled.min(LONGEST_WAIT)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn waits_grow_and_are_bounded() {
-        let ms = |failures| wait_after(failures).as_millis();
-        assert_eq!([ms(0), ms(1), ms(2)], [500, 1_000, 2_000]);
-        assert_eq!([ms(4), ms(5), ms(u32::MAX)], [8_000; 3]);
-    }
 
     #[test]
     fn a_refusal_is_final_unless_the_mount_may_be_held_by_our_own_lost_connection() {
