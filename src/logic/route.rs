@@ -289,7 +289,7 @@ mod tests {
         );
         assert_eq!(
             ask(1, Some(9), &none, &holdings),
-            [],
+            [0usize; 0],
             "the ingest node asks nobody"
         );
     }

@@ -273,7 +273,7 @@ mod tests {
             node: name.clone(),
         };
         let record = Record::tombstone(stamp);
-        let claim = Claim {
+        let claim = crate::model::seat::Claim {
             epoch: crate::model::seat::Epoch(3),
             rank: crate::model::seat::Rank(1),
             node: name,

@@ -214,7 +214,7 @@ mod tests {
             media_time: Duration::from_nanos(n * frame_nanos),
         });
         assert_eq!(found, expected);
-        assert_eq!(offsets(&samples::frames(1)), []);
+        assert_eq!(offsets(&samples::frames(1)), [0u64; 0]);
         // A false header, whose frame ends nowhere.
         let mut lone = vec![0xFF, 0xFB, 0x90, 0x64, 1, 2, 3];
         lone.extend(samples::frames(2));
