@@ -173,10 +173,20 @@ impl Election {
     /// has obeyed that epoch would refuse this holder's orders for ever.
     pub(super) fn renumber(&mut self, seen: Epoch) {
         self.ledger.note(seen);
-        let is_behind = self.own.as_ref().is_some_and(|own| own.epoch <= seen);
         let believed = seen <= self.ledger.seen();
+        let is_behind = self.own.as_ref().is_some_and(|own| own.epoch <= seen);
         if is_behind && believed && self.campaign == Campaign::Idle && self.is_able() {
             self.begin_claim(self.own.clone());
+        }
+    }
+
+    /// A peer refuses the orders of this holder. Without a disk it cannot renumber its claim, so it
+    /// leaves the seat to somebody who is obeyed.
+    pub(super) fn refused(&mut self, seen: Epoch, out: &mut Vec<Output>) {
+        self.renumber(seen);
+        let is_behind = self.own.as_ref().is_some_and(|own| own.epoch <= seen);
+        if is_behind && seen <= self.ledger.seen() && !self.ledger.is_writable() {
+            self.drop_own(out);
         }
     }
 

@@ -51,12 +51,11 @@ impl Claims {
         };
         let claim = claim.filter(|claim| claim.epoch > heard.vacated);
         // Gossip of one node never goes back in time: once it has confirmed a push, it knows better.
-        let last = claim.as_ref().max(heard.gossiped.as_ref());
-        let confirmed = heard
-            .pushed
-            .as_ref()
-            .is_some_and(|(push, _)| last >= Some(push));
-        if confirmed {
+        // Until then, and while it agrees, the push stands: it is also a sign of life.
+        let ended = heard.pushed.as_ref().is_some_and(|(push, _)| {
+            heard.gossiped.as_ref() >= Some(push) && claim.as_ref() < Some(push)
+        });
+        if ended {
             heard.pushed = None;
         }
         heard.gossiped = claim;
@@ -207,6 +206,7 @@ mod tests {
         claims.gossiped(&held.node, Some(held.clone()));
         assert_eq!(claims.greatest(&dead, now), None);
         claims.pushed(&held, now);
+        claims.gossiped(&held.node, Some(held.clone()));
         assert_eq!(claims.greatest(&dead, now), Some(&held));
         claims.bury(&held.node);
         assert_eq!(claims.greatest(&dead, now), None);

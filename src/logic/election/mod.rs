@@ -242,7 +242,7 @@ impl Election {
             }
             Message::Vacated(_) => {}
             Message::HandOver(claim) => self.take_over(from, &claim, out),
-            Message::Seen(epoch) => self.renumber(epoch),
+            Message::Seen(epoch) => self.refused(epoch, out),
         }
     }
 

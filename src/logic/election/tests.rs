@@ -470,6 +470,16 @@ fn a_holder_below_a_seen_epoch_is_told_and_renumbers() {
 }
 
 #[test]
+fn a_holder_that_cannot_renumber_leaves_the_seat() {
+    let mut bench = Bench::holding(&[("a", Alive)]);
+    let seen = from("a", Message::Seen(Epoch(7)));
+    bench.feed(seen.clone());
+    bench.feed(Input::PersistFailed(Epoch(8)));
+    assert_eq!(bench.election.own_claim(), Some(&claim(5, "m")));
+    assert!(bench.feed(seen).contains(&Output::Publish(None)));
+}
+
+#[test]
 fn a_holder_that_won_by_rank_within_one_epoch_renumbers_because_fences_go_by_name() {
     let mut bench = Bench::holding(&[("z", Alive)]);
     let lesser = Claim {
