@@ -1,1 +1,32 @@
 //! Whole clusters in virtual time, from a seed.
+//!
+//! What runs in a node is the code of production; what is around it (gossip, links, disks, time) is a
+//! model. A seed and a scenario give the same world on every machine.
+
+pub mod calibrate;
+pub mod checkers;
+pub mod faults;
+pub mod gossip;
+mod host;
+pub mod log;
+mod net;
+mod node;
+pub mod report;
+pub mod scenario;
+mod strike;
+pub mod world;
+
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+
+use self::checkers::Findings;
+use self::log::Trace;
+use self::scenario::Scenario;
+use self::world::World;
+
+/// Runs one scenario from one seed: what the checkers found, and the hash of its log.
+pub fn run(scenario: &Scenario, seed: u64, trace: Trace) -> (Findings, u64) {
+    // The story has its own dice, so that a change of the network's does not change the story.
+    let plan = scenario.plan(&mut SmallRng::seed_from_u64(!seed));
+    World::new(plan, seed, trace).run()
+}

@@ -1,0 +1,305 @@
+//! What must hold in every world, at every moment.
+//!
+//! A checker sees all nodes at once, which no node can; it judges only what nodes promise. Every
+//! rule is checked where it can break: after each deed, and over the time between two events.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use antiphon::logic::election::Quorum;
+use antiphon::model::node::NodeName;
+use antiphon::model::seat::{Claim, Epoch, Fence};
+
+use crate::faults::Fault;
+
+/// The bound of I1, in gossip intervals: 12 to detect, 1 to hold back, 3 to tell everybody.
+const AGREEMENT_INTERVALS: u32 = 16;
+/// How long a start may take, and how old a node must be to be judged when it is among newcomers
+/// only: it looks for its peers for 20 intervals, then elects within 8.
+pub const START_INTERVALS: u32 = 28;
+/// After the agreement bound, how long until everybody must also have obeyed.
+const OBEY_INTERVALS: u32 = 8;
+/// What a planned hand-over may take beyond a round trip.
+const HAND_OVER_SLACK: Duration = Duration::from_millis(100);
+/// How many rounds a node stands still after a pause.
+const FROZEN_ROUNDS: u32 = 3;
+
+/// What a checker sees of a node.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// Its name.
+    pub name: NodeName,
+    /// It is up and not stopped.
+    pub runs: bool,
+    /// Those it can reach, over others too, have the same number.
+    pub component: usize,
+    /// The claim that it makes.
+    pub own: Option<Claim>,
+    /// The claim that it follows.
+    pub holder: Option<Claim>,
+    /// It may claim: it has not resigned and its disk works.
+    pub eligible: bool,
+    /// It started so lately that it may still look for its peers.
+    pub is_young: bool,
+    /// The last order that it obeyed.
+    pub obeyed: Option<Fence>,
+    /// The nodes that it has a link to.
+    pub links: Vec<NodeName>,
+}
+
+/// What one run has shown.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// From the last fault until all agreed for good.
+    pub settled_after: Option<Duration>,
+    /// How long two claims stood in one component.
+    pub dual: Duration,
+    /// How often another node became the agreed master.
+    pub changes: u32,
+    /// Rules that were broken.
+    pub violations: Vec<String>,
+}
+
+/// The judge of one world.
+#[derive(Debug)]
+pub struct Checkers {
+    interval: Duration,
+    max_delay: Duration,
+    quorum: Quorum,
+    nodes: usize,
+    now: Duration,
+    fault_at: Duration,
+    deadline: Duration,
+    agreed_since: Option<Duration>,
+    is_dual: bool,
+    is_headless: bool,
+    dual_in_window: Duration,
+    /// The faults whose effects may still last, with the time of two claims that they excuse.
+    excuses: Vec<(Duration, Duration)>,
+    /// Since a planned leave in a settled world: the time without any claim.
+    leaving: Option<Duration>,
+    master: Option<NodeName>,
+    kept: Option<NodeName>,
+    published: BTreeSet<(Epoch, NodeName)>,
+    applied: BTreeMap<(NodeName, u32), Fence>,
+    epochs: BTreeMap<NodeName, Epoch>,
+    findings: Findings,
+}
+
+impl Checkers {
+    /// The judge of a world that is about to start.
+    pub fn new(interval: Duration, max_delay: Duration, (nodes, quorum): (usize, Quorum)) -> Self {
+        Self {
+            interval,
+            max_delay,
+            quorum,
+            nodes,
+            now: Duration::ZERO,
+            fault_at: Duration::ZERO,
+            deadline: interval * (START_INTERVALS + 4),
+            agreed_since: None,
+            is_dual: false,
+            is_headless: true,
+            dual_in_window: Duration::ZERO,
+            excuses: vec![(Duration::ZERO, interval * 4 + max_delay * 2)],
+            leaving: None,
+            master: None,
+            kept: None,
+            published: BTreeSet::new(),
+            applied: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+            findings: Findings::default(),
+        }
+    }
+
+    /// Time goes by, and nothing has changed since the last event.
+    pub fn elapse(&mut self, now: Duration) {
+        let passed = now - self.now;
+        self.now = now;
+        if self.is_dual {
+            self.findings.dual += passed;
+            self.dual_in_window += passed;
+            let (g, excuses) = (self.interval, &self.excuses);
+            let horizon = self.fault_at.saturating_sub(g * AGREEMENT_INTERVALS);
+            let lasting = excuses.iter().filter(|(at, _)| *at >= horizon);
+            let bound = lasting.map(|(_, bound)| *bound).max().unwrap_or_default();
+            if self.dual_in_window > bound {
+                self.break_rule("I2", format!("two claims for more than {bound:?}"));
+            }
+        }
+        if let Some(headless) = self.leaving.as_mut().filter(|_| self.is_headless) {
+            *headless += passed;
+            if *headless > self.max_delay * 2 + HAND_OVER_SLACK {
+                self.break_rule("I8", "a hand-over left nobody in charge".into());
+            }
+        }
+        if self.now > self.deadline && self.agreed_since.is_none() {
+            self.break_rule("I1", "no agreement in time".into());
+        }
+    }
+
+    /// Something is about to happen to this world.
+    pub fn fault(&mut self, fault: Fault, views: &[View]) {
+        let was_quiet = self.now >= self.deadline && self.agreed_since.is_some();
+        self.obeyed(views);
+        let is_whole = whole(views);
+        let keeps = was_quiet && is_whole && fault.spares_master();
+        let follows = |view: &View| view.holder.as_ref().map(|claim| claim.node.clone());
+        self.kept = running(views).find_map(follows).filter(|_| keeps);
+        let resigns = matches!(fault, Fault::Resign(_));
+        let heirs = running(views).filter(|view| view.eligible && view.own.is_none());
+        let can_leave = was_quiet && is_whole && heirs.count() > 0;
+        self.leaving = (can_leave && resigns).then_some(Duration::ZERO);
+        if self.excuses.len() == 1 {
+            self.findings.dual = Duration::ZERO; // What the start took is no fault's.
+        }
+        self.fault_at = self.now;
+        self.deadline = self.now + self.interval * AGREEMENT_INTERVALS;
+        self.agreed_since = None;
+        self.dual_in_window = Duration::ZERO;
+        // Whatever joins two sides that disagree is a heal, be it a node that starts between them.
+        let joins = if is_whole { fault } else { Fault::Heal };
+        let excused = joins.excused_dual(self.interval, self.max_delay);
+        self.excuses.push((self.now, excused));
+    }
+
+    /// Looks at all nodes after an event.
+    pub fn look(&mut self, views: &[View]) {
+        let components: BTreeSet<usize> = running(views).map(|view| view.component).collect();
+        let groups = components.iter().map(|component| {
+            let group = running(views).filter(|view| view.component == *component);
+            group.collect::<Vec<_>>()
+        });
+        let groups: Vec<_> = groups.collect();
+        let claims = |group: &Vec<&View>| group.iter().filter(|view| view.own.is_some()).count();
+        self.is_dual = groups.iter().any(|group| claims(group) > 1);
+        self.is_headless = groups.iter().all(|group| claims(group) == 0);
+        let agreed = groups.iter().all(|group| self.agrees(group));
+        if !agreed {
+            self.agreed_since = None;
+            return;
+        }
+        self.agreed_since.get_or_insert(self.now);
+        let master = match groups.as_slice() {
+            [group] => group[0].holder.as_ref().map(|claim| claim.node.clone()),
+            _ => return,
+        };
+        if master.is_some() && master != self.master {
+            if self.now > self.deadline {
+                self.break_rule("I5", format!("{master:?} replaces {:?}", self.master));
+            }
+            if self.master.is_some() {
+                self.findings.changes += 1;
+            }
+            self.master.clone_from(&master);
+        }
+        if self.kept.is_some() && master.is_some() && self.kept != master {
+            self.break_rule("I5", format!("{master:?} after {:?} was spared", self.kept));
+        }
+    }
+
+    /// Whether those who hear each other follow one of them, or rightly nobody.
+    fn agrees(&self, group: &[&View]) -> bool {
+        let has_quorum = match self.quorum {
+            Quorum::Off => true,
+            Quorum::Majority => group.len() * 2 > self.nodes,
+            Quorum::AtLeast(nodes) => group.len() >= nodes,
+        };
+        // By name: a holder may renumber its claim without anything being the matter.
+        let follows = |view: &View| view.holder.as_ref().map(|claim| claim.node.clone());
+        let first = follows(group[0]);
+        let same = group.iter().all(|view| follows(view) == first);
+        match first {
+            _ if !same => false,
+            None => {
+                let nobody_can = group.iter().all(|view| !view.eligible || view.is_young);
+                !has_quorum || nobody_can
+            }
+            Some(master) => group
+                .iter()
+                .any(|view| view.name == master && view.own.is_some()),
+        }
+    }
+
+    /// In a settled world, whoever has a link to the master does what it says.
+    fn obeyed(&mut self, views: &[View]) {
+        let quiet_at = self.deadline + self.interval * OBEY_INTERVALS;
+        if self.now < quiet_at || self.agreed_since.is_none_or(|since| since > self.deadline) {
+            return;
+        }
+        for view in running(views) {
+            let Some(claim) = &view.holder else { continue };
+            let fence = Some(claim.fence());
+            let hears = view.links.contains(&claim.node);
+            if hears && view.obeyed != fence {
+                let (name, obeyed) = (&view.name, &view.obeyed);
+                self.break_rule("I3", format!("{name} obeys {obeyed:?}, not {fence:?}"));
+            }
+        }
+    }
+
+    /// A node publishes a claim.
+    pub fn publishes(&mut self, claim: &Claim, (on_disk, resumed): (Epoch, Option<Duration>)) {
+        if claim.epoch > on_disk {
+            self.break_rule("I4", format!("{claim:?} is not on disk"));
+        }
+        if !self.published.insert((claim.epoch, claim.node.clone())) {
+            self.break_rule("I4", format!("{claim:?} twice"));
+        }
+        if resumed.is_some_and(|at| self.now < at + self.interval * FROZEN_ROUNDS) {
+            self.break_rule("I9", format!("{claim:?} too soon after a pause"));
+        }
+    }
+
+    /// A node, in this life of it, does what an order says.
+    pub fn applies(&mut self, (node, life): (&NodeName, u32), fence: &Fence) {
+        let last = self.applied.insert((node.clone(), life), fence.clone());
+        if last.as_ref() > Some(fence) {
+            self.break_rule("I3", format!("{node} obeys {fence:?} after {last:?}"));
+        }
+    }
+
+    /// A node's greatest epoch.
+    pub fn epoch(&mut self, node: &NodeName, epoch: Epoch) {
+        match self.epochs.get_mut(node) {
+            Some(last) if *last > epoch => {
+                let last = *last;
+                self.break_rule("I4", format!("{node} falls from {last:?} to {epoch:?}"));
+            }
+            Some(last) => *last = epoch,
+            None => _ = self.epochs.insert(node.clone(), epoch),
+        }
+    }
+
+    /// The end of the world.
+    pub fn finish(mut self, views: &[View]) -> Findings {
+        self.obeyed(views);
+        self.findings.settled_after = self.agreed_since.map(|at| at - self.fault_at);
+        self.findings
+    }
+
+    /// Notes a violation, once per rule: the first of a kind explains the rest.
+    fn break_rule(&mut self, rule: &str, what: String) {
+        let known = self
+            .findings
+            .violations
+            .iter()
+            .any(|old| old.starts_with(rule));
+        if !known {
+            let at_s = self.now.as_secs_f64();
+            self.findings
+                .violations
+                .push(format!("{rule} at {at_s:.3} s: {what}"));
+        }
+    }
+}
+
+fn running(views: &[View]) -> impl Iterator<Item = &View> {
+    views.iter().filter(|view| view.runs)
+}
+
+fn whole(views: &[View]) -> bool {
+    let mut components = running(views).map(|view| view.component);
+    let first = components.next();
+    components.all(|component| Some(component) == first)
+}
