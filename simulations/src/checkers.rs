@@ -19,6 +19,8 @@ const AGREEMENT_INTERVALS: u32 = 16;
 pub const START_INTERVALS: u32 = 28;
 /// After the agreement bound, how long until everybody must also have obeyed.
 const OBEY_INTERVALS: u32 = 8;
+/// After how many gossip intervals a minority holds no claim, if there is a guard.
+const OUTVOTED_INTERVALS: u32 = 12;
 /// What a planned hand-over may take beyond a round trip.
 const HAND_OVER_SLACK: Duration = Duration::from_millis(100);
 /// How many rounds a node stands still after a pause.
@@ -73,6 +75,7 @@ pub struct Checkers {
     agreed_since: Option<Duration>,
     is_dual: bool,
     is_headless: bool,
+    is_outvoted: bool,
     dual_in_window: Duration,
     /// The faults whose effects may still last, with the time of two claims that they excuse.
     excuses: Vec<(Duration, Duration)>,
@@ -100,6 +103,7 @@ impl Checkers {
             agreed_since: None,
             is_dual: false,
             is_headless: true,
+            is_outvoted: false,
             dual_in_window: Duration::ZERO,
             excuses: vec![(Duration::ZERO, interval * 4 + max_delay * 2)],
             leaving: None,
@@ -132,6 +136,10 @@ impl Checkers {
             if *headless > self.max_delay * 2 + HAND_OVER_SLACK {
                 self.break_rule("I8", "a hand-over left nobody in charge".into());
             }
+        }
+        let outvoted_until = self.fault_at + self.interval * OUTVOTED_INTERVALS;
+        if self.is_outvoted && self.now > outvoted_until {
+            self.break_rule("I7", "a minority holds the seat".into());
         }
         if self.now > self.deadline && self.agreed_since.is_none() {
             self.break_rule("I1", "no agreement in time".into());
@@ -173,6 +181,9 @@ impl Checkers {
         let groups: Vec<_> = groups.collect();
         let claims = |group: &Vec<&View>| group.iter().filter(|view| view.own.is_some()).count();
         self.is_dual = groups.iter().any(|group| claims(group) > 1);
+        self.is_outvoted = groups
+            .iter()
+            .any(|group| !self.has_quorum(group) && claims(group) > 0);
         self.is_headless = groups.iter().all(|group| claims(group) == 0);
         let agreed = groups.iter().all(|group| self.agrees(group));
         if !agreed {
@@ -184,13 +195,12 @@ impl Checkers {
             [group] => group[0].holder.as_ref().map(|claim| claim.node.clone()),
             _ => return,
         };
-        if master.is_some() && master != self.master {
-            if self.now > self.deadline {
+        if master != self.master {
+            let replaces = master.is_some() && self.master.is_some();
+            if replaces && self.now > self.deadline {
                 self.break_rule("I5", format!("{master:?} replaces {:?}", self.master));
             }
-            if self.master.is_some() {
-                self.findings.changes += 1;
-            }
+            self.findings.changes += u32::from(replaces);
             self.master.clone_from(&master);
         }
         if self.kept.is_some() && master.is_some() && self.kept != master {
@@ -198,13 +208,17 @@ impl Checkers {
         }
     }
 
-    /// Whether those who hear each other follow one of them, or rightly nobody.
-    fn agrees(&self, group: &[&View]) -> bool {
-        let has_quorum = match self.quorum {
+    fn has_quorum(&self, group: &[&View]) -> bool {
+        match self.quorum {
             Quorum::Off => true,
             Quorum::Majority => group.len() * 2 > self.nodes,
             Quorum::AtLeast(nodes) => group.len() >= nodes,
-        };
+        }
+    }
+
+    /// Whether those who hear each other follow one of them, or rightly nobody.
+    fn agrees(&self, group: &[&View]) -> bool {
+        let has_quorum = self.has_quorum(group);
         // By name: a holder may renumber its claim without anything being the matter.
         let follows = |view: &View| view.holder.as_ref().map(|claim| claim.node.clone());
         let first = follows(group[0]);
@@ -215,6 +229,7 @@ impl Checkers {
                 let nobody_can = group.iter().all(|view| !view.eligible || view.is_young);
                 !has_quorum || nobody_can
             }
+            Some(_) if !has_quorum => false,
             Some(master) => group
                 .iter()
                 .any(|view| view.name == master && view.own.is_some()),
@@ -302,4 +317,112 @@ fn whole(views: &[View]) -> bool {
     let mut components = running(views).map(|view| view.component);
     let first = components.next();
     components.all(|component| Some(component) == first)
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon::model::seat::Rank;
+
+    use super::*;
+    use crate::faults::Who;
+
+    const G: Duration = Duration::from_millis(250);
+
+    fn view(number: usize, own: Option<u64>, follows: usize) -> View {
+        let name = |number| NodeName::try_from(format!("n{number}")).unwrap();
+        let claim = |number, epoch| Claim {
+            epoch: Epoch(epoch),
+            rank: Rank(0),
+            node: name(number),
+        };
+        View {
+            name: name(number),
+            runs: true,
+            component: 0,
+            own: own.map(|epoch| claim(number, epoch)),
+            holder: Some(claim(follows, 1)),
+            eligible: true,
+            is_young: false,
+            obeyed: Some(claim(follows, 1).fence()),
+            links: vec![name(follows)],
+        }
+    }
+
+    /// Checkers that have seen two nodes settle on the first.
+    fn settled() -> (Checkers, [View; 2]) {
+        let mut checkers = Checkers::new(G, G / 5, (2, Quorum::Off));
+        let views = [view(0, Some(1), 0), view(1, None, 0)];
+        checkers.look(&views);
+        checkers.elapse(G * 60);
+        (checkers, views)
+    }
+
+    fn broken(checkers: Checkers, views: &[View]) -> Vec<String> {
+        let rules = checkers.finish(views).violations.into_iter();
+        rules.map(|rule| rule[..2].to_owned()).collect()
+    }
+
+    #[test]
+    fn a_quiet_world_breaks_no_rule() {
+        let (checkers, views) = settled();
+        assert!(broken(checkers, &views).is_empty());
+    }
+
+    #[test]
+    fn two_claims_are_excused_for_a_while_and_after_a_restart_not_at_all() {
+        for (fault, excused) in [(Fault::Heal, G * 4), (Fault::Restart, Duration::ZERO)] {
+            let (mut checkers, views) = settled();
+            checkers.fault(fault, &views);
+            let views = [view(0, Some(1), 0), view(1, Some(1), 1)];
+            checkers.look(&views);
+            checkers.elapse(G * 60 + excused);
+            assert!(checkers.findings.violations.is_empty());
+            checkers.elapse(G * 62 + excused);
+            assert_eq!(broken(checkers, &views), ["I2"]);
+        }
+    }
+
+    #[test]
+    fn disagreement_may_last_sixteen_intervals() {
+        let (mut checkers, views) = settled();
+        checkers.fault(Fault::Crash(Who::Master), &views);
+        checkers.look(&[view(1, None, 0)]);
+        checkers.elapse(G * 76);
+        assert!(checkers.findings.violations.is_empty());
+        checkers.elapse(G * 77);
+        assert_eq!(broken(checkers, &[]), ["I1"]);
+    }
+
+    #[test]
+    fn a_working_master_is_not_replaced() {
+        let (mut checkers, _) = settled();
+        let views = [view(0, None, 1), view(1, Some(1), 1)];
+        checkers.look(&views);
+        assert_eq!(broken(checkers, &views), ["I5"]);
+    }
+
+    #[test]
+    fn a_leaving_master_leaves_nobody_alone() {
+        let (mut checkers, views) = settled();
+        checkers.fault(Fault::Resign(Who::Master), &views);
+        let views = [view(0, None, 0), view(1, None, 0)];
+        checkers.look(&views);
+        checkers.elapse(G * 61);
+        assert_eq!(broken(checkers, &views), ["I8"]);
+    }
+
+    #[test]
+    fn what_a_node_promises_alone_is_checked_at_each_deed() {
+        let (mut checkers, mut views) = settled();
+        let [low, high] = [1, 2].map(|epoch| view(0, Some(epoch), 0).own.unwrap());
+        checkers.applies((&low.node, 1), &high.fence());
+        checkers.applies((&low.node, 1), &low.fence());
+        checkers.epoch(&low.node, Epoch(2));
+        checkers.epoch(&low.node, Epoch(1));
+        checkers.publishes(&low, (Epoch(1), Some(G * 59)));
+        assert_eq!(broken(checkers, &views), ["I3", "I4", "I9"]);
+        let (checkers, _) = settled();
+        views[1].obeyed = None;
+        assert_eq!(broken(checkers, &views), ["I3"]);
+    }
 }
