@@ -36,7 +36,7 @@ use crate::service::load::{Capacity, Load};
 use crate::service::relay::Relays;
 use crate::service::status::Statuses;
 use crate::service::streams::Streams;
-use crate::service::switchboard::Switchboard;
+use crate::service::switchboard::{Arrivals, Switchboard};
 use crate::service::titles::Titles;
 use crate::settings::Settings;
 use crate::wire::frame::{Frame, Hello};
@@ -131,7 +131,11 @@ impl Node {
         };
         let (cluster, documents) = core.start_cluster(kept);
         let parts = core.start_services(&cluster, &documents, (token, fingerprint))?;
-        tasks.spawn(parts.switchboard.run((messages, exchanges), cancel.clone()));
+        let arrivals = Arrivals {
+            messages,
+            exchanges,
+        };
+        tasks.spawn(parts.switchboard.run(arrivals, cancel.clone()));
         let front_cancel = parts.front_cancel;
         tasks.spawn(parts.front.run(door, tasks.clone(), front_cancel.clone()));
         Ok(Self {

@@ -269,13 +269,13 @@ mod tests {
 
     use super::*;
 
-    async fn door() -> Door {
+    fn door() -> Door {
         Door::bind("127.0.0.1:0".parse().unwrap()).unwrap()
     }
 
     #[tokio::test]
     async fn a_place_is_free_again_when_its_visitor_goes() {
-        let door = door().await;
+        let door = door();
         let _client = TcpStream::connect(door.local_address().unwrap())
             .await
             .unwrap();
@@ -287,7 +287,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_address_fills_only_its_own_share() {
-        let door = door().await;
+        let door = door();
         let crowd: IpAddr = "192.0.2.1".parse().unwrap();
         let places: Vec<_> = (0..MAX_PER_ADDRESS)
             .map(|_| door.place(crowd).unwrap())
@@ -300,7 +300,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_head_may_come_in_pieces_with_audio_behind_it() {
-        let door = door().await;
+        let door = door();
         let mut client = TcpStream::connect(door.local_address().unwrap())
             .await
             .unwrap();
@@ -318,7 +318,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_head_that_takes_too_long_is_cut() {
-        let door = door().await;
+        let door = door();
         let _client = TcpStream::connect(door.local_address().unwrap())
             .await
             .unwrap();

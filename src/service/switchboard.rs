@@ -1,5 +1,6 @@
 //! Hands what arrives over the links to the service that it is for.
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
@@ -10,9 +11,18 @@ use super::document::Documents;
 use super::relay;
 use super::streams::Streams;
 use super::titles::Titles;
-use crate::io::link::{Exchange, Inbox};
+use crate::io::link::Exchange;
 use crate::model::node::NodeName;
 use crate::wire::frame::Frame;
+
+/// What has come over the links and waits.
+#[derive(Debug)]
+pub struct Arrivals {
+    /// Single frames.
+    pub messages: mpsc::Receiver<(NodeName, Frame)>,
+    /// Conversations, with their first frame.
+    pub exchanges: mpsc::Receiver<(NodeName, Frame, Exchange)>,
+}
 
 /// Who takes what.
 #[derive(Clone, Debug)]
@@ -35,10 +45,10 @@ impl Switchboard {
     /// Hands on until the node stops.
     pub async fn run(
         self,
-        (mut messages, mut exchanges): (
-            tokio::sync::mpsc::Receiver<(NodeName, Frame)>,
-            tokio::sync::mpsc::Receiver<(NodeName, Frame, Exchange)>,
-        ),
+        Arrivals {
+            mut messages,
+            mut exchanges,
+        }: Arrivals,
         cancel: CancellationToken,
     ) {
         loop {
@@ -86,14 +96,4 @@ impl Switchboard {
             frame => warn!(%from, ?frame, "a conversation that does not belong here"),
         }
     }
-}
-
-/// The two queues of an inbox that the switchboard reads.
-pub fn queues(
-    inbox: Inbox,
-) -> (
-    tokio::sync::mpsc::Receiver<(NodeName, Frame)>,
-    tokio::sync::mpsc::Receiver<(NodeName, Frame, Exchange)>,
-) {
-    (inbox.messages, inbox.exchanges)
 }
