@@ -37,9 +37,9 @@ pub use self::message::{Health, Input, Member, Message, Output};
 /// What is beyond, in the order of names, is ignored.
 pub const MAX_MEMBERS: usize = 1024;
 
-/// How many gossip intervals a holder may miss its quorum before it drops its claim. With the at
-/// most 6 that detection takes, a minority holds nothing 12 intervals after a cut.
-const OUTVOTED_INTERVALS: u32 = 4;
+/// How many gossip intervals a holder may miss its quorum before it drops its claim: one lost view is
+/// forgiven. Detection takes up to 8 and a round adds one, so a minority holds nothing after 12.
+const OUTVOTED_INTERVALS: u32 = 2;
 
 type Members = BTreeMap<NodeName, Member>;
 

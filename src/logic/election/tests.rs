@@ -445,7 +445,7 @@ fn a_minority_does_not_claim_and_drops_what_it_holds() {
     assert_eq!(bench.election.own_claim(), Some(&claim(5, "m")));
     bench.feed(members(&[("a", Dead), ("b", Dead)]));
     bench.out.clear();
-    assert_eq!(bench.run(4), []);
+    assert_eq!(bench.run(2), []);
     assert!(bench.run(1).contains(&Output::Publish(None)));
 }
 
