@@ -490,15 +490,3 @@ fn a_holder_that_won_by_rank_within_one_epoch_renumbers_because_fences_go_by_nam
     bench.out.clear();
     assert_eq!(bench.run(1), [Output::Persist(Epoch(6))]);
 }
-
-#[test]
-fn a_crowd_of_members_is_bounded() {
-    let mut bench = Bench::new();
-    let member = Member {
-        rank: Rank(0),
-        health: Alive,
-    };
-    let crowd = (0..MAX_MEMBERS + 9).map(|number| (name(&format!("n{number}")), member));
-    bench.feed(Input::Members(crowd.collect()));
-    assert_eq!(bench.election.members.len(), MAX_MEMBERS);
-}

@@ -88,3 +88,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_crowd_of_members_is_bounded() {
+    let mut bench = Bench::new();
+    let member = Member {
+        rank: Rank(0),
+        health: Alive,
+    };
+    let crowd = (0..MAX_MEMBERS + 9).map(|number| (name(&format!("n{number}")), member));
+    bench.feed(Input::Members(crowd.collect()));
+    assert_eq!(bench.election.members.len(), MAX_MEMBERS);
+}
