@@ -247,6 +247,9 @@ mod tests {
             genre: "Jazz".to_owned(),
             url: String::new(),
             max_listeners: None,
+            linger_s: MountSpec::DEFAULT_LINGER_S,
+            takeover: crate::model::mount::Takeover::Refuse,
+            standby: false,
         }
     }
 

@@ -188,6 +188,7 @@ mod tests {
             listeners: 12,
             holders: vec![name.clone(), "demo-2".parse().unwrap()],
             title: "A\x1b[31m song".to_owned(),
+            standby: Vec::new(),
         };
         Status {
             node: name.clone(),

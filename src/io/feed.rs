@@ -18,7 +18,9 @@ pub struct News {
     pub next: u64,
     /// How often the title has changed.
     pub title_changes: u64,
-    /// Why the stream ended, if it has.
+    /// Why no byte will follow, if none will. Listeners may still wait for the next stream of the mount.
+    pub finished: Option<EndReason>,
+    /// Why the stream ended for its listeners too, if it has.
     pub ended: Option<EndReason>,
 }
 
@@ -34,6 +36,7 @@ struct Shared {
     head: Arc<StreamHead>,
     ring: Mutex<Ring>,
     news: watch::Sender<News>,
+    fed_at: Mutex<Instant>,
     successor: OnceLock<Feed>,
 }
 
@@ -43,11 +46,13 @@ impl Feed {
         let news = News {
             next: ring.next(),
             title_changes: 0,
+            finished: ring.ended(),
             ended: ring.ended(),
         };
         let shared = Shared {
             stream_id: ring.stream_id(),
             head: Arc::clone(ring.head()),
+            fed_at: Mutex::new(ring.began()),
             ring: Mutex::new(ring),
             news: watch::Sender::new(news),
             successor: OnceLock::new(),
@@ -78,6 +83,7 @@ impl Feed {
         let append = ring.append(offset, bytes, now);
         let next = ring.next();
         drop(ring);
+        self.note_fed(now);
         if matches!(append, Append::Appended | Append::Trimmed) {
             self.tell(|news| news.next = news.next.max(next));
         }
@@ -93,15 +99,51 @@ impl Feed {
         set
     }
 
+    /// Takes note that whoever fills the ring was heard, even if there was nothing new.
+    pub fn note_fed(&self, now: Instant) {
+        *self.fed_at() = now;
+    }
+
+    /// Since when nothing was heard of whoever fills the ring.
+    pub fn last_fed(&self) -> Instant {
+        *self.fed_at()
+    }
+
+    /// No byte will follow: other nodes are told so, and listeners wait for the mount's next stream.
+    /// The first reason stays.
+    pub fn finish(&self, reason: EndReason) {
+        self.tell(|news| {
+            news.finished.get_or_insert(reason);
+        });
+    }
+
+    /// Why no byte will follow, if none will.
+    pub fn finished(&self) -> Option<EndReason> {
+        self.shared.news.borrow().finished
+    }
+
     /// Ends the stream: readers get what is there, then leave. The first reason stays.
     ///
-    /// A mount that waits for its source to come back does not call this before it has waited long enough.
+    /// A mount that waits for its source to come back finishes its stream, and ends it only when it has waited
+    /// long enough.
     pub fn end(&self, reason: EndReason) {
         let mut ring = self.ring();
         ring.end(reason);
         let ended = ring.ended();
         drop(ring);
-        self.tell(|news| news.ended = ended);
+        self.tell(|news| {
+            news.ended = ended;
+            news.finished = news.finished.or(ended);
+        });
+    }
+
+    /// Lets listeners go on with the mount's next stream, or ends here if that is of another format.
+    pub fn go_on_with(&self, next: &Feed) {
+        if self.head().content_type == next.head().content_type {
+            self.end_into(next.clone());
+        } else {
+            self.end(EndReason::Replaced);
+        }
     }
 
     /// Ends the stream because `next` goes on with its mount: listeners get what is there, then all
@@ -169,10 +211,10 @@ impl Feed {
         self.shared.news.subscribe()
     }
 
-    /// Waits until there are bytes at `offset` or the stream has ended.
+    /// Waits until there are bytes at `offset` or none will follow.
     pub async fn wait_beyond(&self, offset: u64) -> News {
         let mut news = self.subscribe();
-        let beyond = news.wait_for(|news| news.next > offset || news.ended.is_some());
+        let beyond = news.wait_for(|news| news.next > offset || news.finished.is_some());
         *beyond.await.expect("the sender lives in self")
     }
 
@@ -181,6 +223,14 @@ impl Feed {
         // or a title is missing. That is no reason to stop serving.
         self.shared
             .ring
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fed_at(&self) -> MutexGuard<'_, Instant> {
+        // An instant is whole at any time.
+        self.shared
+            .fed_at
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }

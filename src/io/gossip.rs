@@ -32,8 +32,9 @@ pub const GRACE: Duration = Duration::from_secs(15 * 60);
 const PHI_THRESHOLD: f64 = 8.0;
 /// Heartbeats remembered per node: 25 s of them, and a tenth of the memory of chitchat's default.
 const SAMPLING_WINDOW: usize = 100;
-/// Gaps longer than this are no sample of the rhythm.
-const MAX_SAMPLED_GAP: Duration = Duration::from_secs(10);
+/// Gaps longer than this are no sample of the rhythm: somebody was away. Sampled, they would make the next death
+/// be noticed seconds late.
+const MAX_SAMPLED_GAP: Duration = Duration::from_millis(4 * GOSSIP_INTERVAL.as_millis() as u64);
 /// Messages from here on are compressed; shorter ones gain nothing.
 const COMPRESS_FROM_BYTES: usize = 1_024;
 /// The longest message: chitchat's own datagram limit.

@@ -5,6 +5,8 @@ pub mod backoff;
 pub mod balance;
 pub mod document;
 pub mod election;
+pub mod follow;
 pub mod forecast;
 pub mod mounts;
+pub mod place;
 pub mod route;

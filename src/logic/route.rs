@@ -52,7 +52,7 @@ pub enum Role {
 
 impl Holding {
     /// A draining node still feeds relays until they have found another, and a suspect one may well do.
-    fn is_live(&self) -> bool {
+    pub(super) fn is_live(&self) -> bool {
         self.state != NodeState::Dead
     }
 }

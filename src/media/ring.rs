@@ -123,6 +123,11 @@ impl Ring {
         self.stream_id
     }
 
+    /// When this node began to hold it.
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
     /// What its source said when it connected.
     pub fn head(&self) -> &Arc<StreamHead> {
         &self.head

@@ -145,6 +145,36 @@ pub struct MountSpec {
     pub url: String,
     /// The most listeners in the whole mesh; `None`: as many as the nodes take.
     pub max_listeners: Option<u32>,
+    /// How long listeners are kept, in silence, for a source that has gone to come back: seconds.
+    #[serde(default = "MountSpec::default_linger_s")]
+    pub linger_s: u32,
+    /// What becomes of a second source.
+    #[serde(default)]
+    pub takeover: Takeover,
+    /// Whether a source that finds the mount taken, or loses it after a partition, is kept for later.
+    #[serde(default)]
+    pub standby: bool,
+}
+
+impl MountSpec {
+    /// Seconds that listeners are kept for a source to come back, unless the operator says otherwise: what
+    /// every player survives with its socket open, and what an encoder needs to notice and reconnect.
+    pub const DEFAULT_LINGER_S: u32 = 10;
+
+    fn default_linger_s() -> u32 {
+        Self::DEFAULT_LINGER_S
+    }
+}
+
+/// What becomes of a source with the right password on a mount that has a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Takeover {
+    /// It is told that the mount is in use.
+    #[default]
+    Refuse,
+    /// It takes the other one's place; listeners go on with it.
+    Takeover,
 }
 
 #[cfg(test)]

@@ -90,6 +90,9 @@ pub struct MountStatus {
     pub holders: Vec<NodeName>,
     /// What is on air; empty if its source does not say.
     pub title: String,
+    /// The nodes at which another source waits for its turn.
+    #[serde(default)]
+    pub standby: Vec<NodeName>,
 }
 
 /// The source of a mount.

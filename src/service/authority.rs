@@ -11,12 +11,15 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use super::cluster::Cluster;
+use super::cluster::view::MeshView;
 use super::document::Documents;
+use super::ingest::Sources;
 use crate::io::link::{Exchange, ExchangeError, Links};
 use crate::logic::election::{Admission, Gate};
+use crate::logic::place::{self, Decision, Incumbent};
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
-use crate::model::seat::Epoch;
+use crate::model::seat::{Epoch, Fence};
 use crate::model::stream::StreamId;
 use crate::wire::frame::{Denial, Frame};
 
@@ -36,6 +39,13 @@ struct Grant {
     at: Instant,
 }
 
+/// What the master says.
+enum Answer {
+    Granted(Epoch),
+    Denied(Denial),
+    NotMaster,
+}
+
 /// What gossip does not say yet.
 #[derive(Debug)]
 struct Memory {
@@ -50,16 +60,22 @@ pub struct Authority {
     links: Links,
     cluster: Cluster,
     documents: Documents,
+    sources: Sources,
     memory: Arc<Mutex<Memory>>,
 }
 
 impl Authority {
     /// Decides with the help of these; `max_epoch` is the highest that an earlier life of the node has seen.
-    pub fn new((links, cluster): (Links, Cluster), documents: Documents, max_epoch: Epoch) -> Self {
+    pub fn new(
+        (links, cluster): (Links, Cluster),
+        (documents, sources): (Documents, Sources),
+        max_epoch: Epoch,
+    ) -> Self {
         Self {
             links,
             cluster,
             documents,
+            sources,
             memory: Arc::new(Mutex::new(Memory {
                 grants: BTreeMap::new(),
                 ended: BTreeMap::new(),
@@ -72,20 +88,20 @@ impl Authority {
     pub async fn request(&self, mount: &MountName, stream_id: StreamId) -> Result<Epoch, Denial> {
         let view = self.cluster.view();
         let master = view.master.as_ref().map(|claim| claim.node.clone());
-        let Some(master) = master.filter(|master| *master != view.me) else {
-            return self.decide(mount, stream_id, &view.me);
-        };
-        match timeout(ASK_TIMEOUT, self.ask(&master, mount, stream_id)).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => {
-                warn!(%mount, %master, %error, "the master does not answer, deciding here");
-                self.decide(mount, stream_id, &view.me)
-            }
-            Err(_) => {
-                warn!(%mount, %master, "the master does not answer in time, deciding here");
-                self.decide(mount, stream_id, &view.me)
+        if let Some(master) = master.filter(|master| *master != view.me) {
+            match timeout(ASK_TIMEOUT, self.ask(&master, mount, stream_id)).await {
+                Ok(Ok(Answer::Granted(epoch))) => return Ok(epoch),
+                Ok(Ok(Answer::Denied(denial))) => return Err(denial),
+                Ok(Ok(Answer::NotMaster)) => {}
+                Ok(Err(error)) => {
+                    warn!(%mount, %master, %error, "the master does not answer, deciding here")
+                }
+                Err(_) => {
+                    warn!(%mount, %master, "the master does not answer in time, deciding here")
+                }
             }
         }
+        self.give(mount, stream_id).await
     }
 
     async fn ask(
@@ -93,7 +109,7 @@ impl Authority {
         master: &NodeName,
         mount: &MountName,
         stream_id: StreamId,
-    ) -> Result<Result<Epoch, Denial>, ExchangeError> {
+    ) -> Result<Answer, ExchangeError> {
         let question = Frame::Publish {
             mount: mount.clone(),
             stream_id,
@@ -101,19 +117,15 @@ impl Authority {
         let mut exchange = self.links.open(master, &question).await?;
         exchange.finish();
         match exchange.receive().await? {
-            Some(Frame::Granted(fence)) => {
-                if self.memory().gate.admit(&fence) == Admission::Apply {
-                    return Ok(Ok(fence.epoch));
+            Some(Frame::Granted(fence)) => match self.memory().gate.admit(&fence) {
+                Admission::Apply => Ok(Answer::Granted(fence.epoch)),
+                Admission::Refuse => {
+                    info!(%mount, ?fence, "the word of a deposed master does not count");
+                    Ok(Answer::NotMaster)
                 }
-                debug!(%mount, ?fence, "an order of a deposed master is not obeyed");
-                let view = self.cluster.view();
-                Ok(self.decide(mount, stream_id, &view.me))
-            }
-            Some(Frame::Denied(Denial::NotMaster)) => {
-                let view = self.cluster.view();
-                Ok(self.decide(mount, stream_id, &view.me))
-            }
-            Some(Frame::Denied(denial)) => Ok(Err(denial)),
+            },
+            Some(Frame::Denied(Denial::NotMaster)) => Ok(Answer::NotMaster),
+            Some(Frame::Denied(denial)) => Ok(Answer::Denied(denial)),
             _ => Err(ExchangeError::Unexpected),
         }
     }
@@ -125,13 +137,14 @@ impl Authority {
         (mount, stream_id): (MountName, StreamId),
         mut exchange: Exchange,
     ) {
-        let view = self.cluster.view();
-        let reply = match &view.master {
-            Some(claim) if claim.node == view.me => match self.decide(&mount, stream_id, from) {
+        let claim = self.cluster.view().master.clone();
+        let me = &self.links.hello().name;
+        let reply = match claim.filter(|claim| claim.node == *me) {
+            Some(claim) => match self.give(&mount, stream_id).await {
                 Ok(_) => Frame::Granted(claim.fence()),
                 Err(denial) => Frame::Denied(denial),
             },
-            _ => Frame::Denied(Denial::NotMaster),
+            None => Frame::Denied(Denial::NotMaster),
         };
         info!(%mount, ingest = %from, ?reply, "asked for a place for a source");
         if let Err(error) = exchange.send(&reply).await {
@@ -140,35 +153,74 @@ impl Authority {
         exchange.finish();
     }
 
-    fn decide(
-        &self,
-        mount: &MountName,
-        stream_id: StreamId,
-        ingest: &NodeName,
-    ) -> Result<Epoch, Denial> {
-        if self.documents.mount(mount).is_none() {
-            return Err(Denial::NoSuchMount);
+    /// Obeys an order that a source here gives way, unless its master was deposed.
+    pub async fn obey(&self, (mount, stream_id): (MountName, StreamId), fence: &Fence) {
+        match self.memory().gate.admit(fence) {
+            Admission::Apply => {}
+            Admission::Refuse => {
+                return info!(%mount, ?fence, "the order of a deposed master is not obeyed");
+            }
         }
+        self.sources.give_way(&mount, stream_id).await;
+    }
+
+    /// Gives the place, if it is to be had; whoever must give way is told.
+    async fn give(&self, mount: &MountName, stream_id: StreamId) -> Result<Epoch, Denial> {
         let view = self.cluster.view();
-        let mut memory = self.memory();
-        memory.forget_old();
-        let on_air = view.source(mount).map(|(_, card)| card.stream_id);
-        let on_air = on_air.filter(|other| !memory.ended.contains_key(other));
-        let granted = memory.grants.get(mount).map(|grant| grant.stream_id);
-        let another = on_air
-            .into_iter()
-            .chain(granted)
-            .any(|other| other != stream_id);
-        if another || memory.grants.len() >= MAX_REMEMBERED {
-            return Err(Denial::MountInUse);
-        }
-        debug!(%mount, %stream_id, %ingest, "place granted");
-        let at = Instant::now();
-        memory.grants.insert(mount.clone(), Grant { stream_id, at });
-        Ok(view
+        let epoch = view
             .master
             .as_ref()
-            .map_or(view.max_epoch, |claim| claim.epoch))
+            .map_or(view.max_epoch, |claim| claim.epoch);
+        match self.decide(&view, mount, stream_id)? {
+            Decision::Grant => Ok(epoch),
+            Decision::Refuse => Err(Denial::MountInUse),
+            Decision::Replace(node, old) if node == view.me => {
+                self.sources.give_way(mount, old).await;
+                Ok(epoch)
+            }
+            Decision::Replace(node, old) => {
+                let Some(claim) = view.master.as_ref().filter(|_| view.is_master()) else {
+                    return Err(Denial::MountInUse); // without a claim nobody obeys us
+                };
+                let order = Frame::GiveWay {
+                    mount: mount.clone(),
+                    stream_id: old,
+                    fence: claim.fence(),
+                };
+                self.links.send(&node, &order);
+                Ok(epoch)
+            }
+        }
+    }
+
+    /// Decides, and remembers what was given.
+    fn decide(
+        &self,
+        view: &MeshView,
+        mount: &MountName,
+        stream_id: StreamId,
+    ) -> Result<Decision, Denial> {
+        let spec = self.documents.mount(mount).ok_or(Denial::NoSuchMount)?;
+        let mut memory = self.memory();
+        memory.forget_old();
+        let on_air = view
+            .source(mount)
+            .filter(|(_, card)| !memory.ended.contains_key(&card.stream_id));
+        let incumbent = on_air.map(|(node, card)| Incumbent {
+            node: node.clone(),
+            state: view.nodes[node].state,
+            stream_id: card.stream_id,
+        });
+        let granted = memory.grants.get(mount).map(|grant| grant.stream_id);
+        let mut decision = place::decide(stream_id, incumbent.as_ref(), granted, spec.takeover);
+        if memory.grants.len() >= MAX_REMEMBERED {
+            decision = Decision::Refuse;
+        }
+        if decision != Decision::Refuse {
+            let at = Instant::now();
+            memory.grants.insert(mount.clone(), Grant { stream_id, at });
+        }
+        Ok(decision)
     }
 
     /// Takes note that a source has gone: its place is free again, whatever gossip still says of it.

@@ -1,6 +1,7 @@
 //! Listeners: which node serves them, and how they begin.
 
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use super::relay::{NoStream, Relays};
 use super::streams::{Held, Reader, Reading};
 use crate::io::clock;
 use crate::io::door::{Place, Visitor};
-use crate::io::pacer::{Left, Listener, Pacer};
+use crate::io::pacer::{Left, Listener, Pacer, PacerConfig};
 use crate::logic::balance::Choice;
 use crate::media::icy::{Interleaver, METAINT};
 use crate::model::mount::{MountName, MountSpec};
@@ -50,12 +51,42 @@ pub struct ListenConfig {
     pub pacer: Arc<PacerHandle>,
 }
 
-/// The pacer, with a `Debug` that says nothing.
-pub struct PacerHandle(pub Pacer);
+/// The pacer that newcomers are given to. Another takes its place when its listeners are to be ended.
+pub struct PacerHandle(Mutex<Pacer>);
 
 impl std::fmt::Debug for PacerHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Pacer")
+    }
+}
+
+impl PacerHandle {
+    /// Starts the threads. Fails if the system refuses one.
+    pub fn start() -> io::Result<Self> {
+        Ok(Self(Mutex::new(Pacer::start(PacerConfig::default())?)))
+    }
+
+    fn current(&self) -> Pacer {
+        // It is only ever replaced as a whole.
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Ends all listeners, spread over this time, and returns when they are gone. Newcomers are served meanwhile.
+    pub async fn evict(&self, spread: Duration) -> io::Result<()> {
+        let next = Pacer::start(PacerConfig::default())?;
+        let before = {
+            let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *current, next)
+        };
+        match before.counts().listeners {
+            0 => before.close_all(),
+            _ => before.drain(spread),
+        }
+        before.stopped().await;
+        Ok(())
     }
 }
 
@@ -268,7 +299,7 @@ impl Listening {
             icy,
             leave: Box::new(move |why, sent_bytes| guest.leave(why, sent_bytes)),
         };
-        if self.0.pacer.0.add(listener).is_err() {
+        if self.0.pacer.current().add(listener).is_err() {
             warn!("the pacer takes no more listeners now");
         }
     }

@@ -1,5 +1,6 @@
 //! What this node reports of its load, and the table that redirects by everybody's.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tracing::warn;
 
 use super::cluster::Cluster;
 use super::cluster::view::MeshView;
+use super::ingest::Sources;
 use super::streams::Streams;
 use crate::io::gossip::{GOSSIP_INTERVAL, Gossip, MAX_VALUE_BYTES};
 use crate::logic::balance::{Balancer, Choice};
@@ -161,7 +163,7 @@ impl Load {
     pub async fn run(
         self,
         (cluster, gossip): (Cluster, Arc<Gossip>),
-        streams: Streams,
+        (streams, sources): (Streams, Sources),
         cancel: CancellationToken,
     ) {
         let mut view = cluster.watch();
@@ -169,7 +171,8 @@ impl Load {
         let mut publisher = Publisher {
             gossip,
             streams,
-            said: Vec::new(),
+            sources,
+            said: BTreeSet::new(),
         };
         let mut seconds = interval(PUBLISH_INTERVAL);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -256,24 +259,27 @@ fn cost_bps(view: &MeshView, mount: &MountName) -> u64 {
 struct Publisher {
     gossip: Arc<Gossip>,
     streams: Streams,
-    said: Vec<MountName>,
+    sources: Sources,
+    said: BTreeSet<String>,
 }
 
 impl Publisher {
     async fn publish_streams(&mut self) {
-        let held = self.streams.all();
-        for mount in &self.said {
-            if !held.iter().any(|(other, _)| other == mount) {
-                self.gossip.delete(&gossip::stream_key(mount)).await;
+        let held = self.streams.all().into_iter();
+        let cards =
+            held.map(|(mount, held)| (gossip::stream_key(&mount), gossip::write(&held.card())));
+        let waiting = self.sources.standby().into_iter();
+        let waiting = waiting.map(|mount| (gossip::standby_key(&mount), "true".to_owned()));
+        let saying: BTreeMap<String, String> = cards.chain(waiting).collect();
+        for key in self.said.iter().filter(|key| !saying.contains_key(*key)) {
+            self.gossip.delete(key).await;
+        }
+        for (key, value) in &saying {
+            if let Err(error) = self.gossip.set(key, value).await {
+                warn!(%error, "not gossiped");
             }
         }
-        for (mount, held) in &held {
-            let card = gossip::write(&held.card());
-            if let Err(error) = self.gossip.set(&gossip::stream_key(mount), &card).await {
-                warn!(%error, "a stream is not gossiped");
-            }
-        }
-        self.said = held.into_iter().map(|(mount, _)| mount).collect();
+        self.said = saying.into_keys().collect();
     }
 
     /// Publishes the load, with as many of the latest counters as fit into one value.

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod authority;
 pub mod cluster;
 pub mod document;
+pub mod drain;
 pub mod front;
 pub mod identity;
 pub mod ingest;

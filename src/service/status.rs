@@ -120,6 +120,10 @@ fn mount_status(view: &MeshView, path: &MountName) -> MountStatus {
     let source = view.source(path);
     let best = source.or_else(|| view.holders(path).max_by_key(|(_, card)| card.offset));
     let card = best.map(|(_, card)| card);
+    let waiting = view
+        .nodes
+        .iter()
+        .filter(|(_, node)| node.is_up() && node.standby.contains(path));
     MountStatus {
         path: path.clone(),
         content_type: card
@@ -135,5 +139,6 @@ fn mount_status(view: &MeshView, path: &MountName) -> MountStatus {
         listeners: view.holders(path).map(|(_, card)| card.listeners).sum(),
         holders: view.holders(path).map(|(name, _)| name.clone()).collect(),
         title: card.map(|card| card.title.clone()).unwrap_or_default(),
+        standby: waiting.map(|(name, _)| name.clone()).collect(),
     }
 }

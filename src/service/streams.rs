@@ -110,22 +110,29 @@ impl Held {
 
     /// What is gossiped of it.
     pub fn card(&self) -> StreamCard {
-        let head = self.feed.head();
         StreamCard {
-            stream_id: self.feed.stream_id(),
-            origin: self.origin.clone(),
-            content_type: head.content_type.clone(),
-            bitrate_bps: self.feed.bitrate_bps(),
-            offset: self.feed.next(),
-            started_unix_ms: head.started_unix_ms,
-            accept_epoch: head.accept_epoch,
             listeners: self.listeners(),
-            title: self
-                .feed
-                .title()
-                .map(|title| short_title(&title))
-                .unwrap_or_default(),
+            ..card_of(&self.feed, self.origin.clone())
         }
+    }
+}
+
+/// What a feed says of its stream, to be gossiped; nobody listens to it.
+pub fn card_of(feed: &Feed, origin: Origin) -> StreamCard {
+    let head = feed.head();
+    StreamCard {
+        stream_id: feed.stream_id(),
+        origin,
+        content_type: head.content_type.clone(),
+        bitrate_bps: feed.bitrate_bps(),
+        offset: feed.next(),
+        started_unix_ms: head.started_unix_ms,
+        accept_epoch: head.accept_epoch,
+        listeners: 0,
+        title: feed
+            .title()
+            .map(|title| short_title(&title))
+            .unwrap_or_default(),
     }
 }
 
@@ -172,21 +179,17 @@ impl Streams {
         self.0.subscribe()
     }
 
-    /// Begins to hold a stream. One pulled from elsewhere gives way to a source here; it is returned.
+    /// Begins to hold a stream, in the place of one that is pulled, or whose source has gone: that one is returned,
+    /// and its readers count as the new one's from now on.
     pub fn hold(
         &self,
         mount: &MountName,
         feed: Feed,
         origin: Origin,
     ) -> Result<Option<Held>, NotHeld> {
-        let held = Held {
-            feed,
-            origin,
-            readers: Readers::new(),
-        };
         let mut result = Err(NotHeld::Full);
         self.0.send_if_modified(|map| {
-            result = insert(map, mount, held);
+            result = insert(map, mount, (feed, origin));
             result.is_ok()
         });
         result
@@ -212,10 +215,22 @@ impl Streams {
     }
 }
 
-fn insert(map: &mut Map, mount: &MountName, held: Held) -> Result<Option<Held>, NotHeld> {
-    match map.get(mount) {
-        Some(other) if other.origin == Origin::Source => Err(NotHeld::Busy),
-        None if map.len() >= MAX_STREAMS => Err(NotHeld::Full),
-        _ => Ok(map.insert(mount.clone(), held)),
+fn insert(
+    map: &mut Map,
+    mount: &MountName,
+    (feed, origin): (Feed, Origin),
+) -> Result<Option<Held>, NotHeld> {
+    let before = map.get(mount);
+    match before {
+        Some(other) if other.origin == Origin::Source => return Err(NotHeld::Busy),
+        None if map.len() >= MAX_STREAMS => return Err(NotHeld::Full),
+        _ => {}
     }
+    let readers = before.map_or_else(Readers::new, |other| other.readers.clone());
+    let held = Held {
+        feed,
+        origin,
+        readers,
+    };
+    Ok(map.insert(mount.clone(), held))
 }

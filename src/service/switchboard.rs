@@ -8,12 +8,15 @@ use tracing::{debug, warn};
 use super::authority::Authority;
 use super::cluster::{Cluster, Event};
 use super::document::Documents;
+use super::drain::{Drain, Phase};
 use super::relay;
-use super::streams::Streams;
+use super::streams::{Held, Streams};
 use super::titles::Titles;
 use crate::io::link::Exchange;
+use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::wire::frame::Frame;
+use crate::wire::gossip::Origin;
 
 /// What has come over the links and waits.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub struct Switchboard {
     pub streams: Streams,
     /// Titles for sources here.
     pub titles: Titles,
+    /// Whether relays have to move on.
+    pub drain: Drain,
     /// Counts the conversations.
     pub tasks: TaskTracker,
 }
@@ -69,9 +74,32 @@ impl Switchboard {
         match frame {
             Frame::Seat { message, .. } => self.cluster.tell(Event::Seat(from, message)),
             Frame::Goodbye => self.cluster.tell(Event::Goodbye(from)),
+            Frame::Forget(name) => self.cluster.tell(Event::Forget(name)),
             Frame::Records(records) => self.documents.take(&from, records),
             Frame::Unpublish { mount, stream_id } => self.authority.release(&mount, stream_id),
+            Frame::GiveWay {
+                mount,
+                stream_id,
+                fence,
+            } => {
+                let authority = self.authority.clone();
+                let obeying = async move { authority.obey((mount, stream_id), &fence).await };
+                self.tasks.spawn(obeying);
+            }
             frame => warn!(%from, ?frame, "a message that does not belong here"),
+        }
+    }
+
+    /// Ends when relays of this mount have to go elsewhere: this node drains, and its source is not here.
+    async fn must_move(&self, mount: &MountName) {
+        let mut phase = self.drain.watch();
+        let draining = phase
+            .wait_for(|phase| *phase == Phase::Draining)
+            .await
+            .is_ok();
+        let source_here = |held: Held| held.origin == Origin::Source;
+        if !draining || self.streams.get(mount).is_some_and(source_here) {
+            std::future::pending::<()>().await;
         }
     }
 
@@ -83,7 +111,13 @@ impl Switchboard {
                     .await;
             }
             Frame::Subscribe { mount, resume } => {
-                relay::serve(&self.streams, &from, (mount, resume), exchange).await;
+                let moved = self.must_move(&mount);
+                let serving = relay::serve(&self.streams, &from, (mount.clone(), resume), exchange);
+                tokio::select! {
+                    () = serving => {}
+                    // Cut short, the relay goes on with another holder from its next byte.
+                    () = moved => debug!(%mount, to = %from, "draining: the relay moves on"),
+                }
             }
             Frame::Summary(_) => self.documents.answer(&from, first, exchange).await,
             Frame::Describe { mount, title } => {

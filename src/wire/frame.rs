@@ -79,6 +79,8 @@ pub enum Frame {
     Refused(Refusal),
     /// The sender leaves on purpose: it is not to be suspected or waited for.
     Goodbye,
+    /// An operator wants this dead node to be shown no more.
+    Forget(NodeName),
     /// A chitchat message.
     Gossip(Bytes),
     /// A chitchat message, compressed by zstd.
@@ -110,6 +112,15 @@ pub enum Frame {
         mount: MountName,
         /// That life of the source.
         stream_id: StreamId,
+    },
+    /// The master's order to a source's node: this source gives way to another.
+    GiveWay {
+        /// The mount.
+        mount: MountName,
+        /// The source that gives way.
+        stream_id: StreamId,
+        /// By what right.
+        fence: Fence,
     },
     /// The master accepts the source.
     Granted(Fence),
@@ -301,6 +312,11 @@ mod tests {
             Frame::Unpublish {
                 mount: mount.clone(),
                 stream_id,
+            },
+            Frame::GiveWay {
+                mount: mount.clone(),
+                stream_id,
+                fence: claim.fence(),
             },
             Frame::Granted(claim.fence()),
             Frame::Denied(Denial::MountInUse),

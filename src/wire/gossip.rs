@@ -7,6 +7,7 @@
 //! | `claim/SEAT` | [`Claim`](crate::model::seat::Claim) | while it holds the seat |
 //! | `document` | the digest of its document | on change |
 //! | `stream/PATH` | [`StreamCard`] | while it holds the stream, each second |
+//! | `standby/PATH` | `true` | while a source there waits for its turn |
 //! | `draining` | `true` | when it takes nobody new |
 
 use serde::de::DeserializeOwned;
@@ -26,6 +27,7 @@ pub const DOCUMENT: &str = "document";
 /// The key that says that a node takes nobody new.
 pub const DRAINING: &str = "draining";
 const STREAM_PREFIX: &str = "stream";
+const STANDBY_PREFIX: &str = "standby";
 
 /// The longest title in gossip; listeners get the whole of it with the stream.
 const MAX_TITLE_BYTES: usize = 512;
@@ -49,8 +51,8 @@ pub struct NodeCard {
 pub enum Origin {
     /// Its source is connected to this node.
     Source,
-    /// It is pulled from that node.
-    Relay(NodeName),
+    /// It is pulled from that node; from none as long as it looks for one, or once its source has gone.
+    Relay(Option<NodeName>),
 }
 
 /// What a node says of a stream that it holds.
@@ -91,6 +93,16 @@ pub fn stream_mount(key: &str) -> Option<MountName> {
     MountName::try_from(key.strip_prefix(STREAM_PREFIX)?).ok()
 }
 
+/// The key that says that a source waits for its turn.
+pub fn standby_key(mount: &MountName) -> String {
+    format!("{STANDBY_PREFIX}{mount}")
+}
+
+/// The mount of such a key.
+pub fn standby_mount(key: &str) -> Option<MountName> {
+    MountName::try_from(key.strip_prefix(STANDBY_PREFIX)?).ok()
+}
+
 /// A title as it stands in gossip: cut at a character's edge.
 pub fn short_title(title: &str) -> String {
     let end = title.floor_char_boundary(MAX_TITLE_BYTES);
@@ -125,7 +137,7 @@ mod tests {
     fn a_card_survives_its_text_and_fits_into_a_value() {
         let card = StreamCard {
             stream_id: StreamId(1),
-            origin: Origin::Relay(NodeName::try_from("n1").unwrap()),
+            origin: Origin::Relay(NodeName::try_from("n1").ok()),
             content_type: "audio/mpeg".into(),
             bitrate_bps: 128_000,
             offset: u64::MAX,

@@ -103,6 +103,9 @@ mod tests {
             genre: String::new(),
             url: url.to_owned(),
             max_listeners: None,
+            linger_s: MountSpec::DEFAULT_LINGER_S,
+            takeover: crate::model::mount::Takeover::Refuse,
+            standby: false,
         }
     }
 

@@ -14,7 +14,7 @@ use crate::model::mount::{MountName, MountSpec};
 use crate::service::document::MountError;
 
 /// Where mounts are, below it each by its path.
-const MOUNTS: &str = "/api/v1/mounts";
+pub(super) const MOUNTS: &str = "/api/v1/mounts";
 /// The longest body of a request: every text of a mount at its longest, several times.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
@@ -140,7 +140,14 @@ async fn edits(admin: &Admin, fields: Map<String, Value>) -> Result<Vec<MountEdi
             (key, Value::Number(number)) => {
                 MountEdit::of(key, &number.to_string()).map_err(Refusal::bad)?
             }
-            (key, _) => return Err(Refusal::bad(format!("`{key}` is a text or a number"))),
+            (key, Value::Bool(flag)) => {
+                MountEdit::of(key, &flag.to_string()).map_err(Refusal::bad)?
+            }
+            (key, _) => {
+                return Err(Refusal::bad(format!(
+                    "`{key}` is a text, a number, true or false"
+                )));
+            }
         };
         edits.push(edit);
     }

@@ -5,6 +5,7 @@
 
 mod api;
 mod icecast;
+mod nodes;
 pub mod page;
 mod reply;
 
@@ -22,10 +23,13 @@ use tracing::{debug, info};
 
 use self::page::Part;
 use self::reply::{Body, text};
+use super::cluster::Cluster;
 use super::document::Documents;
+use super::drain::{Drain, Phase};
 use super::status::Statuses;
 use super::titles::Titles;
 use crate::io::door::{HEAD_TIMEOUT, Rewound};
+use crate::io::link::Links;
 use crate::io::password::{Passwords, Secret, Verdict};
 use crate::wire::credentials::{self, Credentials};
 
@@ -39,6 +43,12 @@ const ADMIN_USER: &str = "admin";
 pub struct AdminConfig {
     /// The mounts and the admin's password.
     pub documents: Documents,
+    /// Who is there, and who holds the seat.
+    pub cluster: Cluster,
+    /// To tell everybody.
+    pub links: Links,
+    /// Takes this node out of service.
+    pub drain: Drain,
     /// The mesh.
     pub statuses: Statuses,
     /// What is on air.
@@ -91,17 +101,34 @@ impl Admin {
             "/" if reading => self.page(request.uri().query().unwrap_or_default()),
             "/status.json" if reading => reply::json(StatusCode::OK, &self.0.statuses.status()),
             "/status-json.xsl" if reading => icecast::status_json(&self.0.statuses.status()),
-            "/livez" | "/healthz" | "/readyz" if reading => text(StatusCode::OK, "ok\n"),
+            "/livez" | "/healthz" if reading => text(StatusCode::OK, "ok\n"),
+            "/readyz" if reading => match self.0.drain.phase() {
+                Phase::Serving => text(StatusCode::OK, "ok\n"),
+                Phase::Draining => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+            },
             "/admin/metadata" => icecast::metadata(self, request).await,
-            _ if path == "/api/v1/mounts" || path.starts_with("/api/v1/mounts/") => {
-                match self.right(&request).await {
-                    Right::Granted => api::mounts(self, request).await,
-                    Right::Denied => reply::unauthorized(),
-                    Right::Busy => reply::busy(),
-                }
-            }
+            _ if path.starts_with("/api/v1/") => match self.right(&request).await {
+                Right::Granted => self.manage(request).await,
+                Right::Denied => reply::unauthorized(),
+                Right::Busy => reply::busy(),
+            },
             "/" | "/status.json" => text(StatusCode::METHOD_NOT_ALLOWED, "read it with GET\n"),
             _ => reply::error(StatusCode::NOT_FOUND, "there is nothing here"),
+        }
+    }
+
+    async fn manage(&self, request: Request<Incoming>) -> Response<Body> {
+        let path = request.uri().path();
+        let below = |prefix: &str| {
+            let rest = path.strip_prefix(prefix);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if below(api::MOUNTS) {
+            api::mounts(self, request).await
+        } else if below(nodes::NODE) || below(nodes::NODES) {
+            nodes::nodes(self, &request).await
+        } else {
+            reply::error(StatusCode::NOT_FOUND, "there is nothing here")
         }
     }
 

@@ -272,6 +272,7 @@ mod tests {
             listeners: 437,
             holders: vec!["east".try_into().unwrap(), "north".try_into().unwrap()],
             title: "Hildegard – O vis aeternitatis".into(),
+            standby: Vec::new(),
             source,
         }
     }

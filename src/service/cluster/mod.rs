@@ -43,8 +43,12 @@ pub enum Event {
     Seat(NodeName, Message),
     /// A node leaves on purpose.
     Goodbye(NodeName),
-    /// This node is about to leave: give up the seat.
+    /// Give up the seat and do not take it again.
     Resign,
+    /// Stand in elections again.
+    Unresign,
+    /// A dead node is not to be shown any more.
+    Forget(NodeName),
 }
 
 /// What the cluster's task needs.
@@ -76,7 +80,11 @@ impl Cluster {
     pub fn start(config: ClusterConfig, tasks: &TaskTracker, cancel: CancellationToken) -> Self {
         let (events, inbox) = mpsc::channel(QUEUE);
         let me = config.links.hello().name.clone();
-        let (publish, view) = watch::channel(Arc::new(MeshView::empty(me)));
+        let nothing = MeshView {
+            max_epoch: config.max_epoch,
+            ..MeshView::empty(me)
+        };
+        let (publish, view) = watch::channel(Arc::new(nothing));
         let task = Task::new(config, inbox, publish);
         tasks.spawn(task.run(cancel).instrument(info_span!("cluster")));
         Self { events, view }
@@ -137,6 +145,7 @@ struct Task {
     publish: watch::Sender<Arc<MeshView>>,
     heard: BTreeMap<NodeName, LastHeard>,
     goodbyes: BTreeMap<NodeName, Generation>,
+    forgotten: BTreeMap<NodeName, Generation>,
 }
 
 impl Task {
@@ -153,6 +162,7 @@ impl Task {
             publish,
             heard: BTreeMap::new(),
             goodbyes: BTreeMap::new(),
+            forgotten: BTreeMap::new(),
         }
     }
 
@@ -195,6 +205,19 @@ impl Task {
                 }
             }
             Event::Resign => self.driver.handle(Input::Resign).await,
+            Event::Unresign => self.driver.handle(Input::Unresign).await,
+            Event::Forget(name) => {
+                let known = self
+                    .publish
+                    .borrow()
+                    .nodes
+                    .get(&name)
+                    .map(|node| node.generation);
+                if let Some(generation) = known {
+                    info!(node = %name, "a node is forgotten");
+                    self.forgotten.insert(name, generation);
+                }
+            }
         }
     }
 
@@ -204,7 +227,11 @@ impl Task {
         self.forget(&gossiped);
         let mut nodes = BTreeMap::new();
         for (name, node) in gossiped {
-            if let Some(seen) = self.see(&name, &node) {
+            let Some(seen) = self.see(&name, &node) else {
+                continue;
+            };
+            let forgotten = self.forgotten.get(&name) == Some(&seen.generation);
+            if seen.is_up() || !forgotten {
                 nodes.insert(name, seen);
             }
         }
@@ -252,6 +279,7 @@ impl Task {
     fn forget(&mut self, gossiped: &BTreeMap<NodeName, GossipedNode>) {
         self.heard.retain(|name, _| gossiped.contains_key(name));
         self.goodbyes.retain(|name, _| gossiped.contains_key(name));
+        self.forgotten.retain(|name, _| gossiped.contains_key(name));
     }
 
     fn log_changes(&self, nodes: &BTreeMap<NodeName, MeshNode>) {

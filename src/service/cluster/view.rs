@@ -1,6 +1,6 @@
 //! The mesh as this node sees it at one moment: what everybody says, and who of them is believed to live.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -37,6 +37,8 @@ pub struct MeshNode {
     pub document: Option<String>,
     /// The streams that it holds.
     pub streams: BTreeMap<MountName, StreamCard>,
+    /// The mounts that a source there waits for.
+    pub standby: BTreeSet<MountName>,
 }
 
 impl MeshNode {
@@ -158,12 +160,14 @@ pub(super) fn read(
         claim: text(&gossip::claim_key(Seat::Master)).and_then(gossip::read),
         document: text(gossip::DOCUMENT).map(str::to_owned),
         streams: BTreeMap::new(),
+        standby: BTreeSet::new(),
     };
     for (key, value) in node.values.iter().take(MAX_VALUES) {
         if let Some(mount) = gossip::stream_mount(key) {
             read.streams
                 .extend(gossip::read(value).map(|card| (mount, card)));
         }
+        read.standby.extend(gossip::standby_mount(key));
     }
     Some(read)
 }

@@ -21,6 +21,7 @@ pub use self::serve::serve;
 use super::cluster::Cluster;
 use super::document::Documents;
 use super::streams::{Held, Streams};
+use crate::io::feed::Feed;
 use crate::io::link::Links;
 use crate::model::mount::MountName;
 use crate::wire::gossip::Origin;
@@ -30,9 +31,10 @@ pub const LINGER: Duration = Duration::from_secs(30);
 /// How long a listener waits for the first bytes of a stream that has to be fetched.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// An idle upstream shows that it lives so often, so that a stall is told from a pause.
-const HEARTBEAT: Duration = Duration::from_millis(200);
-/// An upstream that is silent for so long has stalled: its heartbeat and 300 ms more, and some for a busy machine.
-const STALL: Duration = Duration::from_millis(600);
+const HEARTBEAT: Duration = Duration::from_millis(100);
+/// An upstream that is silent for so long has stalled: its heartbeat, 300 ms, and some for a busy machine. A lost
+/// packet is repeated within it, and to ask another node in vain costs nothing but a question.
+const STALL: Duration = Duration::from_millis(450);
 
 /// No node gives us the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -98,6 +100,19 @@ impl Relays {
 
     /// Begins to pull a mount's stream unless that is under way; the receiver ends with the pull.
     fn want(&self, mount: &MountName) -> watch::Receiver<()> {
+        self.pull(mount, None)
+    }
+
+    /// Keeps the listeners of a stream whose source was connected here and has gone, until the source is back on
+    /// some node, or the mount has lingered long enough.
+    pub fn linger(&self, mount: &MountName, finished: Feed) {
+        self.0
+            .streams
+            .set_origin(mount, &finished, Origin::Relay(None));
+        drop(self.pull(mount, Some(finished)));
+    }
+
+    fn pull(&self, mount: &MountName, finished: Option<Feed>) -> watch::Receiver<()> {
         let mut pulls = self.0.pulls();
         if let Some(pulling) = pulls.get(mount) {
             return pulling.clone();
@@ -107,7 +122,7 @@ impl Relays {
         let (inner, mount) = (self.0.clone(), mount.clone());
         let span = info_span!("relay", %mount);
         let pull = async move {
-            pull::run(&inner, &mount).await;
+            pull::run(&inner, &mount, finished).await;
             inner.pulls().remove(&mount);
             drop(alive);
         };
@@ -148,3 +163,6 @@ impl Inner {
         self.pulls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+// An upstream that has nothing to send must be heard within the time in which it would count as stalled.
+const _: () = assert!(HEARTBEAT.as_millis() * 3 < STALL.as_millis());

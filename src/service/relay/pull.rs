@@ -1,57 +1,65 @@
 //! One pull: keeps the ring of one mount filled, from whoever holds its stream.
+//!
+//! It outlives the stream: when the source has gone, listeners are kept for as long as the mount lingers, and
+//! the next stream of the mount takes the old one's place without their noticing.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info};
 
-use super::{HEARTBEAT, Inner, LINGER, STALL};
+use super::{Inner, LINGER, STALL};
 use crate::io::clock;
 use crate::io::feed::Feed;
 use crate::io::link::{Exchange, ExchangeError};
 use crate::logic::backoff::Backoff;
-use crate::logic::route::{self, Failures, Holding, Role, Seeker};
+use crate::logic::follow::{self, Own, OwnState, Step};
+use crate::logic::route::{Failures, Holding, Role, Seeker};
 use crate::media::ring::{Append, Ring};
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::status::NodeState;
 use crate::model::stream::{EndReason, StreamHead, StreamId};
 use crate::service::cluster::view::precedence;
+use crate::service::streams::card_of;
 use crate::wire::frame::Frame;
 use crate::wire::gossip::{Origin, StreamCard};
 
-/// How long the first answer of an upstream may take: a round trip of a bad line, and some.
-const ANSWER_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// How long a stream without any holder is waited for before it counts as lost.
-const LOST_AFTER: Duration = Duration::from_secs(5);
+/// How long the first answer of an upstream may take: two round trips of the worst line between two nodes.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(600);
+/// How long a pull that has found no stream at all goes on looking.
+const FIND_TIMEOUT: Duration = Duration::from_secs(2);
 /// Waits between rounds in which nobody had it: short, because silence is heard.
-const FIRST_WAIT: Duration = Duration::from_millis(50);
+const FIRST_WAIT: Duration = Duration::from_millis(20);
 /// The longest of these waits.
-const LONGEST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
 /// What one upstream led to.
+#[derive(Debug, PartialEq, Eq)]
 enum Outcome {
-    /// The stream is over, by its source's side.
-    Ended(EndReason),
+    /// The stream is over: its source has gone, or another one has precedence.
+    Finished,
     /// This upstream gives nothing, or nothing more: the next one may.
     Failed,
-    /// Nobody here wants the stream any more.
+    /// Nobody here wants the stream any more, or a source here has taken its place.
     NotWanted,
 }
 
-/// Pulls until the stream ends, is lost, or nobody wants it any more.
-pub(super) async fn run(inner: &Inner, mount: &MountName) {
+/// Pulls until the stream ends, is lost, or nobody wants it any more. Begins with a stream that has finished,
+/// if its source was connected here.
+pub(super) async fn run(inner: &Inner, mount: &MountName, finished: Option<Feed>) {
     let mut pull = Pull {
         inner,
         mount,
-        feed: None,
+        feed: finished,
         failures: Failures::default(),
+        began: Instant::now(),
     };
     let reason = pull.run().await;
     if let Some(feed) = pull.feed {
         info!(?reason, next = feed.next(), "relay ended");
-        feed.end(reason);
         inner.streams.release(mount, &feed);
+        feed.end(reason);
     }
 }
 
@@ -60,48 +68,67 @@ struct Pull<'a> {
     mount: &'a MountName,
     feed: Option<Feed>,
     failures: Failures,
+    began: Instant,
 }
 
 impl Pull<'_> {
     async fn run(&mut self) -> EndReason {
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
-        let mut lost_since = Instant::now();
         loop {
-            for upstream in self.candidates() {
-                let before = self.next();
+            let before = self.position();
+            let (stream, upstreams) = self.next_step();
+            for upstream in upstreams {
                 let outcome = tokio::select! {
                     () = self.inner.cancel.cancelled() => return EndReason::NodeStops,
-                    outcome = self.pull_from(&upstream) => outcome,
+                    outcome = self.pull_from(&upstream, stream) => outcome,
                 };
                 match outcome {
-                    Outcome::Ended(reason) => return reason,
+                    Outcome::Finished => break,
                     Outcome::NotWanted => return EndReason::Replaced,
                     Outcome::Failed => self.note_failure(&upstream),
                 }
-                if self.next() > before {
+                if self.position() != before {
                     self.failures.note_success(&upstream);
-                    backoff.succeed();
-                    lost_since = Instant::now();
                     break; // who holds it may have changed meanwhile
                 }
             }
-            if self.inner.documents.mount(self.mount).is_none() {
-                return EndReason::MountDeleted;
+            if self.position() != before {
+                backoff.succeed();
             }
-            let patience = if self.feed.is_some() {
-                LOST_AFTER
-            } else {
-                ANSWER_TIMEOUT
-            };
-            if lost_since.elapsed() > patience {
-                return EndReason::Lost;
+            if let Some(reason) = self.given_up() {
+                return reason;
             }
-            tokio::time::sleep(backoff.fail(clock::luck())).await;
+            tokio::select! {
+                () = self.inner.cancel.cancelled() => return EndReason::NodeStops,
+                () = tokio::time::sleep(backoff.fail(clock::luck())) => {}
+            }
         }
     }
 
-    fn next(&self) -> u64 {
-        self.feed.as_ref().map_or(0, Feed::next)
+    /// How far the pull has come: which stream, and which byte of it.
+    fn position(&self) -> Option<(StreamId, u64)> {
+        self.feed
+            .as_ref()
+            .map(|feed| (feed.stream_id(), feed.next()))
+    }
+
+    /// Whether to stop, and why.
+    fn given_up(&self) -> Option<EndReason> {
+        let Some(spec) = self.inner.documents.mount(self.mount) else {
+            return Some(EndReason::MountDeleted);
+        };
+        let Some(feed) = &self.feed else {
+            let too_long = self.began.elapsed() > FIND_TIMEOUT;
+            return too_long.then_some(EndReason::Lost);
+        };
+        if self.is_unwanted(feed) {
+            return Some(EndReason::Replaced);
+        }
+        let linger = Duration::from_secs(spec.linger_s.into());
+        let silent = Instant::now()
+            .into_std()
+            .saturating_duration_since(feed.last_fed());
+        (silent > linger).then(|| feed.finished().unwrap_or(EndReason::Lost))
     }
 
     fn note_failure(&mut self, upstream: &NodeName) {
@@ -109,38 +136,67 @@ impl Pull<'_> {
             .note_failure(upstream, Instant::now().into_std());
     }
 
-    /// Whom to ask, best first.
-    fn candidates(&self) -> Vec<NodeName> {
+    /// Which stream to ask for, if it is another than the one that is held, and whom, best first.
+    fn next_step(&self) -> (Option<StreamId>, Vec<NodeName>) {
         let view = self.inner.cluster.view();
-        let holdings: Vec<Holding> = view
-            .nodes
-            .iter()
-            .filter_map(|(name, node)| {
-                Some(holding(name, node.state, node.streams.get(self.mount)?))
-            })
-            .collect();
-        let present = || route::present_stream(&holdings).map(|stream| stream.stream_id);
-        let wanted = self.feed.as_ref().map(Feed::stream_id).or_else(present);
-        let Some(wanted) = wanted else {
-            return Vec::new();
-        };
+        let nodes = view.nodes.iter().filter(|(name, _)| **name != view.me);
+        let holdings = nodes.filter_map(|(name, node)| {
+            let card = node.streams.get(self.mount)?;
+            Some(holding(name, node.state, card))
+        });
+        let holdings: Vec<Holding> = holdings.collect();
+        let own = self.feed.as_ref().map(|feed| Own {
+            stream: precedence(&card_of(feed, Origin::Relay(None))),
+            next_offset: feed.next(),
+            state: match feed.finished() {
+                Some(_) => OwnState::Finished,
+                None => OwnState::Open,
+            },
+        });
         let seeker = Seeker {
             own: &view.me,
             master: view.master.as_ref().map(|claim| &claim.node),
             failures: &self.failures,
         };
-        let upstreams = route::upstreams(seeker, wanted, &holdings, Instant::now().into_std());
-        let now = upstreams
-            .into_iter()
-            .filter(|upstream| upstream.not_before.is_none());
-        now.map(|upstream| upstream.node).collect()
+        match follow::next_step(seeker, own, &holdings, Instant::now().into_std()) {
+            Step::Continue(upstreams) => (None, upstreams),
+            Step::TakeUp(stream, upstreams) => (Some(stream), upstreams),
+            Step::Wait => (None, Vec::new()),
+        }
     }
 
-    async fn pull_from(&mut self, upstream: &NodeName) -> Outcome {
-        let resume = self
-            .feed
-            .as_ref()
-            .map(|feed| (feed.stream_id(), feed.next()));
+    async fn pull_from(&mut self, upstream: &NodeName, take_up: Option<StreamId>) -> Outcome {
+        let resume = match take_up {
+            None => self.position(),
+            // What follows on a stream that is heard is heard from its first byte, if that is still there.
+            Some(stream) if self.feed.is_some() => Some((stream, 0)),
+            Some(_) => None,
+        };
+        let mut opened = self.subscribe(upstream, resume).await;
+        if opened.is_none() && resume.is_some_and(|(_, from)| from == 0) {
+            opened = self.subscribe(upstream, None).await;
+        }
+        let Some((exchange, stream)) = opened else {
+            return Outcome::Failed;
+        };
+        let (stream_id, from) = (stream.0, stream.2);
+        let Some(feed) = self.open_feed(upstream, stream) else {
+            return Outcome::Failed;
+        };
+        info!(%upstream, %stream_id, from, "relaying");
+        let outcome = self.take(&feed, exchange).await;
+        self.inner
+            .streams
+            .set_origin(self.mount, &feed, Origin::Relay(None));
+        outcome
+    }
+
+    /// Asks for a stream; none if it is not to be had there.
+    async fn subscribe(
+        &self,
+        upstream: &NodeName,
+        resume: Option<(StreamId, u64)>,
+    ) -> Option<(Exchange, (StreamId, StreamHead, u64))> {
         let mount = self.mount.clone();
         let question = Frame::Subscribe { mount, resume };
         let opening = async {
@@ -149,53 +205,55 @@ impl Pull<'_> {
             let answer = exchange.receive().await?;
             Ok::<_, ExchangeError>((exchange, answer))
         };
-        let (exchange, answer) = match timeout(ANSWER_TIMEOUT, opening).await {
-            Ok(Ok(opened)) => opened,
+        match timeout(ANSWER_TIMEOUT, opening).await {
+            Ok(Ok((
+                exchange,
+                Some(Frame::Opened {
+                    stream_id,
+                    head,
+                    offset,
+                }),
+            ))) => Some((exchange, (stream_id, head, offset))),
+            Ok(Ok((_, answer))) => {
+                debug!(%upstream, ?answer, "not to be had there");
+                None
+            }
             Ok(Err(error)) => {
                 debug!(%upstream, %error, "no answer");
-                return Outcome::Failed;
+                None
             }
-            Err(_) => return Outcome::Failed,
-        };
-        let Some(Frame::Opened {
-            stream_id,
-            head,
-            offset,
-        }) = answer
-        else {
-            debug!(%upstream, ?answer, "not to be had there");
-            return Outcome::Failed;
-        };
-        let Some(feed) = self.open_feed(upstream, (stream_id, head, offset)) else {
-            return Outcome::Failed;
-        };
-        info!(%upstream, %stream_id, from = feed.next(), "relaying");
-        self.take(&feed, exchange).await
+            Err(_) => {
+                debug!(%upstream, "no answer in time");
+                None
+            }
+        }
     }
 
-    /// The ring to fill: the one there is, or a new one for a stream that is not known here yet.
+    /// The ring to fill: the one there is, or a new one, into which the old one's listeners go on.
     fn open_feed(
         &mut self,
         upstream: &NodeName,
         (stream_id, head, offset): (StreamId, StreamHead, u64),
     ) -> Option<Feed> {
-        let origin = Origin::Relay(upstream.clone());
-        if let Some(feed) = &self.feed {
+        let origin = Origin::Relay(Some(upstream.clone()));
+        if let Some(feed) = self
+            .feed
+            .as_ref()
+            .filter(|feed| feed.stream_id() == stream_id)
+        {
             self.inner.streams.set_origin(self.mount, feed, origin);
-            return (feed.stream_id() == stream_id).then(|| feed.clone());
+            return Some(feed.clone());
         }
-        let feed = Feed::new(Ring::new(
-            stream_id,
-            head,
-            offset,
-            Instant::now().into_std(),
-        ));
-        let held = self.inner.streams.hold(self.mount, feed.clone(), origin);
-        if let Err(error) = held {
+        let now = Instant::now().into_std();
+        let feed = Feed::new(Ring::new(stream_id, head, offset, now));
+        if let Err(error) = self.inner.streams.hold(self.mount, feed.clone(), origin) {
             debug!(%error, "not relayed");
             return None;
         }
-        self.feed = Some(feed.clone());
+        if let Some(old) = self.feed.replace(feed.clone()) {
+            info!(old = %old.stream_id(), new = %stream_id, "the mount goes on with another stream");
+            old.go_on_with(&feed);
+        }
         Some(feed)
     }
 
@@ -224,13 +282,19 @@ impl Pull<'_> {
                 }
                 Frame::Title { offset, text } => drop(feed.set_title(offset, &text)),
                 Frame::End { offset, reason } if offset == feed.next() => {
-                    return Outcome::Ended(reason);
+                    info!(?reason, offset, "the source has gone");
+                    feed.finish(reason);
+                    return Outcome::Finished;
                 }
                 _ => return Outcome::Failed,
             }
             if self.is_unwanted(feed) {
                 exchange.abort();
                 return Outcome::NotWanted;
+            }
+            if self.has_lost(feed) {
+                exchange.abort();
+                return Outcome::Finished;
             }
         }
     }
@@ -245,6 +309,13 @@ impl Pull<'_> {
             idle || !held.feed.is_same(feed)
         })
     }
+
+    /// Another stream of the mount has precedence: two sources have met after a partition.
+    fn has_lost(&self, feed: &Feed) -> bool {
+        let view = self.inner.cluster.view();
+        let source = view.source(self.mount).map(|(_, card)| precedence(card));
+        source.is_some_and(|other| other < precedence(&card_of(feed, Origin::Relay(None))))
+    }
 }
 
 fn holding(node: &NodeName, state: NodeState, card: &StreamCard) -> Holding {
@@ -254,11 +325,8 @@ fn holding(node: &NodeName, state: NodeState, card: &StreamCard) -> Holding {
         stream: precedence(card),
         role: match &card.origin {
             Origin::Source => Role::Ingest,
-            Origin::Relay(from) => Role::Relay(Some(from.clone())),
+            Origin::Relay(from) => Role::Relay(from.clone()),
         },
         next_offset: card.offset,
     }
 }
-
-// An upstream that has nothing to send must be heard within the time in which it would count as stalled.
-const _: () = assert!(HEARTBEAT.as_millis() * 2 < STALL.as_millis());

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
-use super::HEARTBEAT;
+use super::{HEARTBEAT, STALL};
 use crate::io::feed::Feed;
 use crate::io::link::{Exchange, ExchangeError};
 use crate::media::ring::Read;
@@ -15,6 +15,7 @@ use crate::model::node::NodeName;
 use crate::model::stream::StreamId;
 use crate::service::streams::{Held, Reader, Streams};
 use crate::wire::frame::{Denial, Frame, MAX_DATA_BYTES};
+use crate::wire::gossip::Origin;
 
 /// A relay begins so far behind the live edge that its first listener gets a full burst: the burst of 5 s, and
 /// what is on its way.
@@ -31,7 +32,12 @@ pub async fn serve(
         Some((held, from)) => {
             let _reading = held.read_by(Reader::Link);
             debug!(%to, %mount, from, "serving a relay");
-            send(&held, from, &mut exchange).await
+            let stream = Served {
+                streams,
+                mount: &mount,
+                feed: &held.feed,
+            };
+            stream.send(from, &mut exchange).await
         }
         None => exchange.send(&Frame::Denied(Denial::NotHere)).await,
     };
@@ -58,62 +64,95 @@ fn find(
     here.then_some((held, from))
 }
 
-async fn send(held: &Held, from: u64, exchange: &mut Exchange) -> Result<(), ExchangeError> {
-    let feed = &held.feed;
-    let opened = Frame::Opened {
-        stream_id: feed.stream_id(),
-        head: (**feed.head()).clone(),
-        offset: from,
-    };
-    exchange.send(&opened).await?;
-    if let Some(text) = feed.title_at(from) {
-        send_title(exchange, from, &text).await?;
-    }
-    let mut next = from;
-    let mut titles_up_to = from + 1;
-    loop {
-        match feed.read(next, MAX_DATA_BYTES) {
-            Read::Bytes(chunks) => {
-                for bytes in chunks {
-                    let offset = next;
-                    next += bytes.len() as u64;
-                    exchange.send(&Frame::Data { offset, bytes }).await?;
+/// A stream on its way to another node.
+struct Served<'a> {
+    streams: &'a Streams,
+    mount: &'a MountName,
+    feed: &'a Feed,
+}
+
+impl Served<'_> {
+    async fn send(&self, from: u64, exchange: &mut Exchange) -> Result<(), ExchangeError> {
+        let feed = self.feed;
+        let opened = Frame::Opened {
+            stream_id: feed.stream_id(),
+            head: (**feed.head()).clone(),
+            offset: from,
+        };
+        exchange.send(&opened).await?;
+        if let Some(text) = feed.title_at(from) {
+            send_title(exchange, from, &text).await?;
+        }
+        let mut next = from;
+        let mut titles_up_to = from + 1;
+        loop {
+            match feed.read(next, MAX_DATA_BYTES) {
+                Read::Bytes(chunks) => {
+                    for bytes in chunks {
+                        let offset = next;
+                        next += bytes.len() as u64;
+                        exchange.send(&Frame::Data { offset, bytes }).await?;
+                    }
+                }
+                Read::Wait => match feed.finished() {
+                    Some(reason) => {
+                        return exchange
+                            .send(&Frame::End {
+                                offset: next,
+                                reason,
+                            })
+                            .await;
+                    }
+                    None => self.heartbeat(next, exchange).await?,
+                },
+                Read::Overrun { .. } => return Ok(()), // the relay asks again, somebody who still has it
+                Read::Ended => {
+                    let reason = feed.finished().ok_or(ExchangeError::Unexpected)?;
+                    return exchange
+                        .send(&Frame::End {
+                            offset: next,
+                            reason,
+                        })
+                        .await;
                 }
             }
-            Read::Wait => heartbeat(feed, next, exchange).await?,
-            Read::Overrun { .. } => return Ok(()), // the relay asks again, somebody who still has it
-            Read::Ended => break,
+            // A title may be set for the next byte before that byte is there.
+            for title in feed.title_changes_between(titles_up_to, next + 1) {
+                send_title(exchange, title.offset, &title.text).await?;
+            }
+            titles_up_to = titles_up_to.max(next + 1);
         }
-        // A title may be set for the next byte before that byte is there.
-        for title in feed.title_changes_between(titles_up_to, next + 1) {
-            send_title(exchange, title.offset, &title.text).await?;
-        }
-        titles_up_to = titles_up_to.max(next + 1);
     }
-    let reason = feed.ended().ok_or(ExchangeError::Unexpected)?;
-    exchange
-        .send(&Frame::End {
-            offset: next,
-            reason,
-        })
-        .await
+
+    /// Waits for news. When there are none it shows that the stream lives; but not if this node itself does not
+    /// hear its upstream: two relays that each believed the other would wait for ever.
+    async fn heartbeat(&self, next: u64, exchange: &mut Exchange) -> Result<(), ExchangeError> {
+        let news = timeout(HEARTBEAT, self.feed.wait_beyond(next)).await;
+        if news.is_err() && self.is_fed() {
+            let bytes = Bytes::new();
+            exchange
+                .send(&Frame::Data {
+                    offset: next,
+                    bytes,
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
+    fn is_fed(&self) -> bool {
+        let held = self.streams.get(self.mount);
+        let source =
+            held.is_some_and(|held| held.origin == Origin::Source && held.feed.is_same(self.feed));
+        source
+            || Instant::now()
+                .into_std()
+                .saturating_duration_since(self.feed.last_fed())
+                < STALL
+    }
 }
 
 async fn send_title(exchange: &mut Exchange, offset: u64, text: &str) -> Result<(), ExchangeError> {
     let text = text.to_owned();
     exchange.send(&Frame::Title { offset, text }).await
-}
-
-/// Waits for news; shows that we live when there are none.
-async fn heartbeat(feed: &Feed, next: u64, exchange: &mut Exchange) -> Result<(), ExchangeError> {
-    if timeout(HEARTBEAT, feed.wait_beyond(next)).await.is_err() {
-        let bytes = Bytes::new();
-        exchange
-            .send(&Frame::Data {
-                offset: next,
-                bytes,
-            })
-            .await?;
-    }
-    Ok(())
 }

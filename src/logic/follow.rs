@@ -1,0 +1,196 @@
+//! What a node that holds a mount's stream, or wants to, does next about it.
+//!
+//! It goes on with the stream it has as long as anybody has more of it, and takes up another one only when its
+//! own has no source any more, or has lost against an older one. It never takes up two.
+
+use std::time::Instant;
+
+use super::route::{self, Holding, Precedence, Role, Seeker, present_stream};
+use crate::model::node::NodeName;
+use crate::model::stream::StreamId;
+
+/// The stream that the node holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// Which one.
+    pub stream: Precedence,
+    /// The number of its next byte.
+    pub next_offset: u64,
+    /// Whether its end has been reached.
+    pub state: OwnState,
+}
+
+/// How far a held stream has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnState {
+    /// More may come.
+    Open,
+    /// No byte will follow.
+    Finished,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Ask these nodes, best first, to go on with the stream that is held.
+    Continue(Vec<NodeName>),
+    /// Ask these nodes, best first, for this stream, which takes the place of the one that is held.
+    TakeUp(StreamId, Vec<NodeName>),
+    /// Nobody has more of it, and nothing else is on air.
+    Wait,
+}
+
+/// Decides what to do next, by what everybody holds.
+pub fn next_step(seeker: Seeker<'_>, own: Option<Own>, holdings: &[Holding], now: Instant) -> Step {
+    let ask = |stream: StreamId| {
+        let upstreams = route::upstreams(seeker, stream, holdings, now).into_iter();
+        let now = upstreams.filter(|upstream| upstream.not_before.is_none());
+        now.map(|upstream| upstream.node).collect::<Vec<_>>()
+    };
+    let present = present_stream(holdings);
+    let Some(own) = own else {
+        return present.map_or(Step::Wait, |it| {
+            Step::TakeUp(it.stream_id, ask(it.stream_id))
+        });
+    };
+    let id = own.stream.stream_id;
+    let sourced = |stream: Precedence| {
+        let ingest = |it: &Holding| it.role == Role::Ingest && it.stream == stream;
+        holdings
+            .iter()
+            .any(|it| ingest(it) && it.is_live() && it.node != *seeker.own)
+    };
+    let another = present.filter(|it| it.stream_id != id && sourced(*it));
+    let finished = own.state == OwnState::Finished;
+    match another {
+        // The rule of precedence: the lower goes on, and on both sides of a healed partition it is the same one.
+        Some(other) if finished || other < own.stream => {
+            Step::TakeUp(other.stream_id, ask(other.stream_id))
+        }
+        _ if finished => Step::Wait,
+        _ if sourced(own.stream) => Step::Continue(ask(id)),
+        _ => {
+            let further = further_than(&own, holdings);
+            let upstreams = ask(id).into_iter().filter(|node| further.contains(&node));
+            let upstreams: Vec<NodeName> = upstreams.collect();
+            match another {
+                Some(other) if upstreams.is_empty() => {
+                    Step::TakeUp(other.stream_id, ask(other.stream_id))
+                }
+                _ => Step::Continue(upstreams),
+            }
+        }
+    }
+}
+
+/// The nodes that have bytes of a stream which its holder lacks.
+fn further_than<'a>(own: &Own, holdings: &'a [Holding]) -> Vec<&'a NodeName> {
+    let same = holdings.iter().filter(|it| it.stream == own.stream);
+    same.filter(|it| it.next_offset > own.next_offset)
+        .map(|it| &it.node)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logic::route::Failures;
+    use crate::model::seat::Epoch;
+    use crate::model::status::NodeState;
+
+    fn stream(started: u64) -> Precedence {
+        Precedence {
+            accept_epoch: Epoch(1),
+            started_unix_ms: started,
+            stream_id: StreamId(u128::from(started)),
+        }
+    }
+
+    fn name(text: &str) -> NodeName {
+        NodeName::try_from(text).unwrap()
+    }
+
+    fn holding(node: &str, started: u64, role: Role) -> Holding {
+        Holding {
+            node: name(node),
+            state: NodeState::Alive,
+            stream: stream(started),
+            role,
+            next_offset: 100,
+        }
+    }
+
+    fn own(started: u64, next_offset: u64, state: OwnState) -> Option<Own> {
+        Some(Own {
+            stream: stream(started),
+            next_offset,
+            state,
+        })
+    }
+
+    fn step(own: Option<Own>, holdings: &[Holding]) -> Step {
+        let (me, failures) = (name("me"), Failures::default());
+        let seeker = Seeker {
+            own: &me,
+            master: None,
+            failures: &failures,
+        };
+        next_step(seeker, own, holdings, Instant::now())
+    }
+
+    fn relay() -> Role {
+        Role::Relay(None)
+    }
+
+    #[test]
+    fn a_node_without_a_stream_takes_up_the_one_on_air() {
+        assert_eq!(step(None, &[]), Step::Wait);
+        let on_air = [holding("a", 1, Role::Ingest)];
+        assert_eq!(
+            step(None, &on_air),
+            Step::TakeUp(StreamId(1), vec![name("a")])
+        );
+    }
+
+    #[test]
+    fn a_held_stream_is_gone_on_with_as_long_as_it_has_a_source() {
+        let holdings = [holding("a", 1, Role::Ingest), holding("b", 2, Role::Ingest)];
+        let step = step(own(1, 50, OwnState::Open), &holdings);
+        assert_eq!(step, Step::Continue(vec![name("a")]));
+    }
+
+    #[test]
+    fn the_rest_of_a_dead_source_is_fetched_before_the_next_stream_is_taken_up() {
+        let mut holdings = vec![holding("a", 1, relay()), holding("b", 2, Role::Ingest)];
+        let open = |next| own(1, next, OwnState::Open);
+        assert_eq!(step(open(50), &holdings), Step::Continue(vec![name("a")]));
+        let next = Step::TakeUp(StreamId(2), vec![name("b")]);
+        assert_eq!(step(open(100), &holdings), next);
+        holdings.pop();
+        assert_eq!(
+            step(open(100), &holdings),
+            Step::Continue(vec![]),
+            "nobody has more"
+        );
+    }
+
+    #[test]
+    fn after_its_end_only_another_source_counts() {
+        let finished = own(1, 100, OwnState::Finished);
+        assert_eq!(step(finished, &[holding("a", 1, relay())]), Step::Wait);
+        let back = [holding("a", 1, relay()), holding("b", 2, Role::Ingest)];
+        assert_eq!(
+            step(finished, &back),
+            Step::TakeUp(StreamId(2), vec![name("b")])
+        );
+    }
+
+    #[test]
+    fn after_a_partition_the_older_stream_goes_on_everywhere() {
+        let both = [holding("a", 1, Role::Ingest), holding("b", 2, Role::Ingest)];
+        let loser = step(own(2, 100, OwnState::Open), &both);
+        assert_eq!(loser, Step::TakeUp(StreamId(1), vec![name("a")]));
+        let winner = step(own(1, 100, OwnState::Open), &both);
+        assert_eq!(winner, Step::Continue(vec![name("a")]));
+    }
+}

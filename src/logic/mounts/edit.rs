@@ -1,0 +1,233 @@
+//! One setting of a mount at a time: read from what an operator types, checked, made a field.
+
+use crate::model::mount::Takeover;
+use crate::model::record::Value;
+
+/// The field of a mount and of the administrator that holds the Argon2id hash.
+pub(super) const PASSWORD_HASH: &str = "password_hash";
+/// The longest that listeners are kept in silence, seconds: no player waits longer than some minutes.
+pub const MAX_LINGER_S: u32 = 600;
+/// The longest text: what players show of a station is far shorter, and a head holds several.
+pub const MAX_TEXT_BYTES: usize = 1024;
+/// The beginning of a hash that we accept, in the PHC string format.
+const HASH_BEGINNING: &str = "$argon2id$";
+
+/// One setting of a mount with its new value, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MountEdit {
+    /// The Argon2id hash (PHC string) of the source password.
+    PasswordHash(String),
+    /// The station's name.
+    Name(String),
+    /// A sentence about it.
+    Description(String),
+    /// Its genre.
+    Genre(String),
+    /// The station's page.
+    Url(String),
+    /// The most listeners in the whole mesh; `None`: as many as the nodes take.
+    MaxListeners(Option<u32>),
+    /// How long listeners are kept for a source that has gone, seconds.
+    Linger(u32),
+    /// What becomes of a second source.
+    Takeover(Takeover),
+    /// Whether a source that finds the mount taken is kept for later.
+    Standby(bool),
+}
+
+/// Why a setting is not accepted. The first name in each is the field's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadSetting {
+    /// Not of the form `key=value`.
+    #[error("{0:?} is not of the form key=value")]
+    Form(String),
+    /// There is no such setting.
+    #[error("there is no setting {key:?}; there are {}", known.join(", "))]
+    Unknown {
+        /// What was asked for.
+        key: String,
+        /// What there is, the most similar first.
+        known: Vec<&'static str>,
+    },
+    /// The text is too long.
+    #[error("{field}: {bytes} bytes, at most {MAX_TEXT_BYTES}")]
+    Long {
+        /// Of which field.
+        field: &'static str,
+        /// Its length.
+        bytes: usize,
+    },
+    /// The text has a line break or another control character.
+    #[error("{0}: a control character, such as a line break, is not allowed")]
+    Control(&'static str),
+    /// The station's page is no web address.
+    #[error("url: must be empty, or begin with http:// or https:// and have no spaces")]
+    Url,
+    /// The number of listeners is none.
+    #[error("max_listeners: must be a number from 1, or empty for as many as the nodes take")]
+    MaxListeners,
+    /// The time to linger is none.
+    #[error("linger_s: must be a number of seconds from 0 to {MAX_LINGER_S}")]
+    Linger,
+    /// What becomes of a second source is none of what there is.
+    #[error("takeover: must be `refuse` or `takeover`")]
+    Takeover,
+    /// Neither yes nor no.
+    #[error("standby: must be `true` or `false`")]
+    Standby,
+    /// It is no Argon2id hash.
+    #[error("password_hash: must be an Argon2id hash such as $argon2id$v=19$m=19456,t=2,p=1$…")]
+    PasswordHash,
+}
+
+impl MountEdit {
+    /// The settings that there are, in the order of [`MountSpec`].
+    pub const KEYS: [&str; 9] = [
+        PASSWORD_HASH,
+        "name",
+        "description",
+        "genre",
+        "url",
+        "max_listeners",
+        "linger_s",
+        "takeover",
+        "standby",
+    ];
+
+    /// Reads `key=value`, as an operator types it. Everything after the first `=` is the value.
+    pub fn parse(setting: &str) -> Result<Self, BadSetting> {
+        let parts = setting.split_once('=');
+        let (key, value) = parts.ok_or_else(|| BadSetting::Form(setting.to_owned()))?;
+        Self::of(key.trim(), value.trim())
+    }
+
+    /// The edit that gives the setting `key` the value `value`.
+    pub fn of(key: &str, value: &str) -> Result<Self, BadSetting> {
+        let text = value.to_owned();
+        let edit = match key {
+            PASSWORD_HASH => Self::PasswordHash(text),
+            "name" => Self::Name(text),
+            "description" => Self::Description(text),
+            "genre" => Self::Genre(text),
+            "url" => Self::Url(text),
+            "max_listeners" if value.is_empty() => Self::MaxListeners(None),
+            "max_listeners" => {
+                let number = value.parse().map_err(|_| BadSetting::MaxListeners)?;
+                Self::MaxListeners(Some(number))
+            }
+            "linger_s" => Self::Linger(value.parse().map_err(|_| BadSetting::Linger)?),
+            "takeover" => Self::Takeover(takeover(value)?),
+            "standby" => Self::Standby(value.parse().map_err(|_| BadSetting::Standby)?),
+            _ => return Err(unknown(key)),
+        };
+        edit.check().map(|()| edit)
+    }
+
+    /// Its field in the record.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::PasswordHash(_) => PASSWORD_HASH,
+            Self::Name(_) => "name",
+            Self::Description(_) => "description",
+            Self::Genre(_) => "genre",
+            Self::Url(_) => "url",
+            Self::MaxListeners(_) => "max_listeners",
+            Self::Linger(_) => "linger_s",
+            Self::Takeover(_) => "takeover",
+            Self::Standby(_) => "standby",
+        }
+    }
+
+    /// Checks the rules of the field.
+    pub fn check(&self) -> Result<(), BadSetting> {
+        match self {
+            Self::PasswordHash(hash) => check_hash(hash),
+            Self::Name(text) | Self::Description(text) | Self::Genre(text) => {
+                check_text(self.key(), text)
+            }
+            Self::Url(url) => check_text("url", url).and_then(|()| check_url(url)),
+            Self::MaxListeners(Some(0)) => Err(BadSetting::MaxListeners),
+            Self::Linger(seconds) if *seconds > MAX_LINGER_S => Err(BadSetting::Linger),
+            Self::MaxListeners(_) | Self::Linger(_) | Self::Takeover(_) | Self::Standby(_) => {
+                Ok(())
+            }
+        }
+    }
+
+    /// The field and its value, for [`Document::edit`].
+    pub fn into_field(self) -> (String, Value) {
+        let key = self.key().to_owned();
+        let value = match self {
+            Self::MaxListeners(None) => Value::Nothing,
+            Self::MaxListeners(Some(listeners)) => Value::Number(i64::from(listeners)),
+            Self::Linger(seconds) => Value::Number(i64::from(seconds)),
+            Self::Standby(kept) => Value::Flag(kept),
+            Self::Takeover(Takeover::Refuse) => Value::Text("refuse".to_owned()),
+            Self::Takeover(Takeover::Takeover) => Value::Text("takeover".to_owned()),
+            Self::PasswordHash(text)
+            | Self::Name(text)
+            | Self::Description(text)
+            | Self::Genre(text)
+            | Self::Url(text) => Value::Text(text),
+        };
+        (key, value)
+    }
+}
+
+fn check_text(field: &'static str, text: &str) -> Result<(), BadSetting> {
+    let bytes = text.len();
+    if bytes > MAX_TEXT_BYTES {
+        return Err(BadSetting::Long { field, bytes });
+    }
+    // These texts become HTTP headers: a line break would begin another one.
+    match text.chars().any(char::is_control) {
+        true => Err(BadSetting::Control(field)),
+        false => Ok(()),
+    }
+}
+
+fn check_url(url: &str) -> Result<(), BadSetting> {
+    let schemes = ["http://", "https://"];
+    let rest = schemes.iter().find_map(|scheme| url.strip_prefix(scheme));
+    let has_host = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+    let good = url.is_empty() || has_host && !url.contains(char::is_whitespace);
+    good.then_some(()).ok_or(BadSetting::Url)
+}
+
+pub(super) fn check_hash(hash: &str) -> Result<(), BadSetting> {
+    let plain = hash.bytes().all(|byte| byte.is_ascii_graphic());
+    let good = hash.starts_with(HASH_BEGINNING) && plain && hash.len() <= MAX_TEXT_BYTES;
+    good.then_some(()).ok_or(BadSetting::PasswordHash)
+}
+
+/// Reads what becomes of a second source.
+pub(super) fn takeover(word: &str) -> Result<Takeover, BadSetting> {
+    match word {
+        "refuse" => Ok(Takeover::Refuse),
+        "takeover" => Ok(Takeover::Takeover),
+        _ => Err(BadSetting::Takeover),
+    }
+}
+
+fn unknown(key: &str) -> BadSetting {
+    let key: String = key.chars().take(64).collect(); // enough to recognise, and few to compare
+    let mut known = MountEdit::KEYS.to_vec();
+    known.sort_by_key(|known| distance(&key, known));
+    BadSetting::Unknown { key, known }
+}
+
+/// How many letters must be put in, taken out or replaced to make one word the other (Levenshtein).
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, letter) in from.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, other) in to.iter().enumerate() {
+            let replaced = diagonal + usize::from(letter != *other);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[to.len()]
+}

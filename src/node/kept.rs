@@ -1,0 +1,88 @@
+//! What a node finds on its disk, and makes of it.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tracing::{error, warn};
+
+use crate::io::clock;
+use crate::io::disk::{DataDir, Loaded};
+use crate::logic::document::Document;
+use crate::logic::document::saved::Saved;
+use crate::model::node::NodeName;
+use crate::service::cluster::joining;
+use crate::service::document::DOCUMENT_FILE;
+use crate::service::identity::{self, Company};
+use crate::settings::Settings;
+
+/// What the node finds on its disk, and makes of it.
+pub(super) struct Kept {
+    pub(super) data_dir: Arc<DataDir>,
+    pub(super) life: identity::Life,
+    pub(super) remembered: BTreeSet<SocketAddr>,
+    pub(super) document: Document,
+    pub(super) set_aside: Option<Document>,
+    pub(super) company: Company,
+}
+
+/// Opens the data directory, and reads what earlier lives have left there.
+pub(super) fn open_disk(settings: &Settings) -> anyhow::Result<Kept> {
+    let data_dir = Arc::new(DataDir::open(&settings.data_dir)?);
+    let life = identity::begin_life(&data_dir)?;
+    let remembered = joining::remembered(&data_dir);
+    let company = if settings.join.is_empty() && remembered.is_empty() {
+        Company::Alone
+    } else {
+        Company::Peers
+    };
+    let (document, set_aside) = load_document(&data_dir, &settings.name, company)?;
+    Ok(Kept {
+        data_dir,
+        life,
+        remembered,
+        document,
+        set_aside,
+        company,
+    })
+}
+
+/// The document from disk; and, apart from it, one that is too old to be merged with the peers'.
+fn load_document(
+    data_dir: &DataDir,
+    name: &NodeName,
+    company: Company,
+) -> anyhow::Result<(Document, Option<Document>)> {
+    let empty = || Document::new(name.clone());
+    let bytes = match data_dir.load(DOCUMENT_FILE)? {
+        Loaded::Fresh => return Ok((empty(), None)),
+        Loaded::Current(bytes) => bytes,
+        Loaded::Previous { bytes, why } => {
+            warn!(%why, "the document's file is damaged (kept as document.damaged): using the previous version");
+            bytes
+        }
+        Loaded::Lost { why } => {
+            error!(%why, "the document is lost (kept as document.damaged): beginning with an empty one");
+            return Ok((empty(), None));
+        }
+    };
+    let saved: Saved = serde_json::from_slice(&bytes).with_context(|| {
+        format!(
+            "{} is no document of ours",
+            data_dir.path_of(DOCUMENT_FILE).display()
+        )
+    })?;
+    let stale = saved.is_stale(clock::unix_ms());
+    let (document, outcome) = Document::restore(name.clone(), saved);
+    for refusal in &outcome.refused {
+        warn!(%refusal, "left out of the document");
+    }
+    if stale && company == Company::Peers {
+        warn!(
+            "this node was away for longer than deletions are remembered: it takes the peers' document"
+        );
+        return Ok((empty(), Some(document)));
+    }
+    Ok((document, None))
+}

@@ -1,0 +1,229 @@
+//! Builds a node from its settings, owns its tasks and stops them in order.
+
+mod kept;
+mod services;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+use self::kept::{Kept, open_disk};
+use self::services::Core;
+use crate::io::clock;
+use crate::io::door::Door;
+use crate::io::gossip::Gossip;
+use crate::io::link::{Inbox, LinkConfig, Links, NameConflict};
+use crate::service::document::Documents;
+use crate::service::drain::Drain;
+use crate::service::identity;
+use crate::service::switchboard::Arrivals;
+use crate::settings::Settings;
+use crate::wire::frame::{Frame, Hello};
+use crate::wire::gossip::{self, NodeCard};
+
+/// How long tasks may take to end once they are told to.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a goodbye may take to reach the peers.
+const GOODBYE: Duration = Duration::from_millis(150);
+/// The time over which a stopping node ends its listeners: long enough that they do not come back elsewhere all at
+/// once, and shorter than what service managers wait for.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Runs a node until it is asked to stop, or must.
+pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    let node = Node::start(&settings).await?;
+    println!(
+        "ready {} at {} (mesh {})",
+        settings.name,
+        node.url,
+        node.links.hello().mesh_address
+    );
+    let outcome = node.wait().await;
+    node.stop().await;
+    outcome
+}
+
+/// A running node.
+struct Node {
+    url: String,
+    links: Links,
+    gossip: Arc<Gossip>,
+    documents: Documents,
+    drain: Drain,
+    conflicts: tokio::sync::Mutex<mpsc::Receiver<NameConflict>>,
+    /// Ends visitors and sources.
+    front_cancel: CancellationToken,
+    /// Ends everything.
+    cancel: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Node {
+    async fn start(settings: &Settings) -> anyhow::Result<Self> {
+        let kept = open_disk(settings)?;
+        let secret = identity::secret(
+            &kept.data_dir,
+            settings.secret_file.as_deref(),
+            kept.company,
+        )?;
+        let token = identity::token(&kept.data_dir)?;
+        let door = Door::bind(settings.listen)
+            .with_context(|| format!("cannot listen on TCP {}", settings.listen))?;
+        let bound = door.local_address()?;
+        let hello = hello(settings, &kept, bound)?;
+        let url = hello.public_url.clone();
+
+        let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
+        let fingerprint = secret.fingerprint();
+        let (links, inbox) = Links::start(LinkConfig {
+            hello,
+            listen: bound,
+            secret,
+            tasks: tasks.clone(),
+            cancel: cancel.clone(),
+        })?;
+        info!(name = %settings.name, url, cluster = fingerprint, "starting");
+        let Inbox {
+            gossip,
+            messages,
+            exchanges,
+            conflicts,
+        } = inbox;
+        let card = card(settings, &url);
+        let gossip = Arc::new(Gossip::start(links.clone(), gossip, vec![card]).await?);
+        let core = Core {
+            settings,
+            links: &links,
+            gossip: &gossip,
+            tasks: &tasks,
+            cancel: &cancel,
+        };
+        let (cluster, documents) = core.start_cluster(kept);
+        let parts = core.start_services(&cluster, &documents, (token, fingerprint))?;
+        let arrivals = Arrivals {
+            messages,
+            exchanges,
+        };
+        tasks.spawn(parts.switchboard.run(arrivals, cancel.clone()));
+        let front_cancel = parts.front_cancel;
+        tasks.spawn(parts.front.run(door, tasks.clone(), front_cancel.clone()));
+        Ok(Self {
+            url,
+            links,
+            gossip,
+            documents,
+            drain: parts.drain,
+            conflicts: tokio::sync::Mutex::new(conflicts),
+            front_cancel,
+            cancel,
+            tasks,
+        })
+    }
+
+    /// Until a signal asks the node to stop; an error if another node has its name.
+    async fn wait(&self) -> anyhow::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut conflicts = self.conflicts.lock().await;
+        tokio::select! {
+            _ = terminate.recv() => info!("asked to stop"),
+            _ = interrupt.recv() => info!("asked to stop"),
+            Some(conflict) = conflicts.recv() => {
+                let name = &self.links.hello().name;
+                let holder = conflict.holder;
+                error!(%name, %holder, "another live node has this name");
+                bail!("a node named {name} is already running at {holder}: give this one another --name");
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves in order; a second signal ends the waiting.
+    async fn stop(self) {
+        let mut interrupt = signal(SignalKind::interrupt()).ok();
+        let mut terminate = signal(SignalKind::terminate()).ok();
+        let again = async {
+            match (&mut interrupt, &mut terminate) {
+                (Some(interrupt), Some(terminate)) => tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                },
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.leave() => info!("stopped"),
+            () = again => warn!("stopped at once"),
+        }
+    }
+
+    /// Out of service, the seat, sources and listeners, the goodbye, the document, the links.
+    async fn leave(&self) {
+        self.drain.finish(FAREWELL).await;
+        self.front_cancel.cancel();
+        self.documents.save().await;
+        self.links.send_to_all(&Frame::Goodbye);
+        tokio::time::sleep(GOODBYE).await; // links close with whatever is still queued
+        self.gossip.stop();
+        self.cancel.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(STOP_TIMEOUT, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            warn!(left = self.tasks.len(), "some tasks have not ended");
+        }
+        self.links.close().await;
+    }
+}
+
+/// Who this node says it is.
+fn hello(settings: &Settings, kept: &Kept, bound: SocketAddr) -> anyhow::Result<Hello> {
+    let public_host = settings.public_url.as_ref().map(|url| url.to_string());
+    let ip = if bound.ip().is_unspecified() {
+        outward_ip(&settings.join)
+    } else {
+        bound.ip()
+    };
+    let mesh_address = SocketAddr::new(ip, bound.port());
+    Ok(Hello {
+        name: settings.name.clone(),
+        generation: kept.life.generation,
+        mesh_address,
+        public_url: public_host.unwrap_or_else(|| format!("http://{mesh_address}")),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
+/// The address of ours that peers see: the one that the system would use towards them. Nothing is sent.
+fn outward_ip(join: &[String]) -> IpAddr {
+    /// An address for documentation (RFC 5737): behind the default route, if there is one.
+    const ANYBODY: &str = "192.0.2.1:9";
+    let targets = join.iter().map(String::as_str).chain([ANYBODY]);
+    let towards = |target: &str| {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+        socket.connect(target).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    };
+    targets
+        .into_iter()
+        .find_map(towards)
+        .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
+fn card(settings: &Settings, url: &str) -> (String, String) {
+    let card = NodeCard {
+        url: url.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        rank: settings.rank,
+        started_unix_ms: clock::unix_ms(),
+    };
+    (gossip::NODE.to_owned(), gossip::write(&card))
+}

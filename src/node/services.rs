@@ -1,0 +1,263 @@
+//! Builds the services of a node, each from those that it needs.
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::error;
+
+use super::kept::Kept;
+use crate::io::gossip::Gossip;
+use crate::io::link::Links;
+use crate::io::password::{Passwords, Secret};
+use crate::logic::election::Start;
+use crate::logic::forecast::Life;
+use crate::service::admin::{Admin, AdminConfig};
+use crate::service::authority::Authority;
+use crate::service::cluster::joining::Joiner;
+use crate::service::cluster::{Cluster, ClusterConfig};
+use crate::service::document::{DocumentConfig, Documents};
+use crate::service::drain::{Drain, DrainConfig};
+use crate::service::front::Front;
+use crate::service::identity::Company;
+use crate::service::ingest::{Ingest, IngestConfig, Sources};
+use crate::service::listen::{ListenConfig, Listening, PacerHandle};
+use crate::service::load::{Capacity, Load};
+use crate::service::relay::Relays;
+use crate::service::status::Statuses;
+use crate::service::streams::Streams;
+use crate::service::switchboard::Switchboard;
+use crate::service::titles::Titles;
+use crate::settings::Settings;
+
+/// How long a node that was told of peers waits before it believes that the cluster has no admin yet.
+const ADMIN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the services are built from.
+pub(super) struct Core<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) links: &'a Links,
+    pub(super) gossip: &'a Arc<Gossip>,
+    pub(super) tasks: &'a TaskTracker,
+    pub(super) cancel: &'a CancellationToken,
+}
+
+/// The services that the node itself still needs.
+pub(super) struct Parts {
+    pub(super) switchboard: Switchboard,
+    pub(super) front: Front,
+    pub(super) front_cancel: CancellationToken,
+    pub(super) drain: Drain,
+}
+
+/// What carries streams.
+struct Carriers {
+    streams: Streams,
+    sources: Sources,
+    pacer: Arc<PacerHandle>,
+    load: Load,
+    authority: Authority,
+    relays: Relays,
+    drain: Drain,
+}
+
+impl Core<'_> {
+    pub(super) fn start_cluster(&self, kept: Kept) -> (Cluster, Documents) {
+        let cluster = Cluster::start(
+            ClusterConfig {
+                links: self.links.clone(),
+                gossip: self.gossip.clone(),
+                data_dir: kept.data_dir.clone(),
+                rank: self.settings.rank,
+                max_epoch: kept.life.max_epoch,
+                start: match kept.company {
+                    Company::Peers => Start::Joining,
+                    Company::Alone => Start::Founding,
+                },
+            },
+            self.tasks,
+            self.cancel.clone(),
+        );
+        let documents = Documents::start(
+            DocumentConfig {
+                document: kept.document,
+                set_aside: kept.set_aside,
+                links: self.links.clone(),
+                gossip: self.gossip.clone(),
+                cluster: cluster.clone(),
+                data_dir: kept.data_dir.clone(),
+            },
+            self.tasks,
+            self.cancel,
+        );
+        let joiner = Joiner {
+            links: self.links.clone(),
+            gossip: self.gossip.clone(),
+            cluster: cluster.clone(),
+            targets: self.settings.join.clone(),
+            remembered: kept.remembered,
+            data_dir: kept.data_dir,
+        };
+        self.tasks.spawn(joiner.run(self.cancel.clone()));
+        (cluster, documents)
+    }
+
+    pub(super) fn start_services(
+        &self,
+        cluster: &Cluster,
+        documents: &Documents,
+        (token, fingerprint): (String, String),
+    ) -> anyhow::Result<Parts> {
+        let carriers = self.start_carriers(cluster, documents)?;
+        let passwords = Passwords::new(self.tasks.clone());
+        self.start_founding(cluster, documents, &passwords);
+        let front_cancel = self.cancel.child_token();
+        let titles = Titles::new(
+            self.links.clone(),
+            cluster.clone(),
+            carriers.streams.clone(),
+        );
+        let ingest = Ingest::new(IngestConfig {
+            documents: documents.clone(),
+            authority: carriers.authority.clone(),
+            cluster: cluster.clone(),
+            streams: carriers.streams.clone(),
+            relays: carriers.relays.clone(),
+            sources: carriers.sources.clone(),
+            drain: carriers.drain.clone(),
+            passwords: passwords.clone(),
+            cancel: front_cancel.clone(),
+        });
+        let settling = ingest.clone().settle_rivals(self.cancel.clone());
+        self.tasks.spawn(settling);
+        let listening = Listening::new(ListenConfig {
+            documents: documents.clone(),
+            cluster: cluster.clone(),
+            load: carriers.load.clone(),
+            relays: carriers.relays,
+            pacer: carriers.pacer,
+        });
+        let admin = Admin::new(AdminConfig {
+            documents: documents.clone(),
+            cluster: cluster.clone(),
+            links: self.links.clone(),
+            drain: carriers.drain.clone(),
+            statuses: Statuses::new(
+                (cluster.clone(), documents.clone()),
+                (carriers.load, carriers.streams.clone()),
+                fingerprint,
+            ),
+            titles: titles.clone(),
+            passwords,
+            token: Secret::from(token),
+        });
+        let switchboard = Switchboard {
+            cluster: cluster.clone(),
+            documents: documents.clone(),
+            authority: carriers.authority,
+            streams: carriers.streams,
+            titles,
+            drain: carriers.drain.clone(),
+            tasks: self.tasks.clone(),
+        };
+        Ok(Parts {
+            switchboard,
+            front: Front {
+                ingest,
+                listening,
+                admin,
+            },
+            front_cancel,
+            drain: carriers.drain,
+        })
+    }
+
+    /// What carries streams: from sources, between nodes, to listeners.
+    fn start_carriers(&self, cluster: &Cluster, documents: &Documents) -> anyhow::Result<Carriers> {
+        let (streams, sources) = (Streams::default(), Sources::default());
+        let pacer = Arc::new(PacerHandle::start().context("cannot start the pacer")?);
+        let load = self.start_load(cluster, (&streams, &sources));
+        let authority = Authority::new(
+            (self.links.clone(), cluster.clone()),
+            (documents.clone(), sources.clone()),
+            cluster.view().max_epoch,
+        );
+        let relays = Relays::new(
+            (self.links.clone(), cluster.clone()),
+            (documents.clone(), streams.clone()),
+            self.tasks.clone(),
+            self.cancel.clone(),
+        );
+        self.tasks.spawn(relays.clone().keep_all_while_master());
+        let drain = Drain::new(DrainConfig {
+            cluster: cluster.clone(),
+            gossip: self.gossip.clone(),
+            sources: sources.clone(),
+            pacer: pacer.clone(),
+            tasks: self.tasks.clone(),
+            cancel: self.cancel.clone(),
+        });
+        Ok(Carriers {
+            streams,
+            sources,
+            pacer,
+            load,
+            authority,
+            relays,
+            drain,
+        })
+    }
+
+    fn start_founding(&self, cluster: &Cluster, documents: &Documents, passwords: &Passwords) {
+        let founding = found_admin(cluster.clone(), documents.clone(), passwords.clone());
+        let cancel = self.cancel.clone();
+        self.tasks
+            .spawn(async move { cancel.run_until_cancelled(founding).await });
+    }
+
+    fn start_load(&self, cluster: &Cluster, (streams, sources): (&Streams, &Sources)) -> Load {
+        let hello = self.links.hello();
+        let life = Life {
+            node: hello.name.clone(),
+            generation: hello.generation,
+        };
+        let capacity = Capacity {
+            max_listeners: self.settings.max_listeners,
+            max_bandwidth_bps: self.settings.max_bandwidth_bps,
+        };
+        let load = Load::new(life, capacity);
+        let world = (cluster.clone(), self.gossip.clone());
+        let held = (streams.clone(), sources.clone());
+        let running = load.clone().run(world, held, self.cancel.clone());
+        self.tasks.spawn(running);
+        load
+    }
+}
+
+/// The very first start of a cluster makes its admin's password, and shows it once: the master does it, when it
+/// has had time to hear of an older cluster.
+async fn found_admin(cluster: Cluster, documents: Documents, passwords: Passwords) {
+    let mut view = cluster.watch();
+    if view.wait_for(|view| view.is_master()).await.is_err() {
+        return;
+    }
+    let alone = cluster.view().nodes.len() < 2;
+    if !alone {
+        tokio::time::sleep(ADMIN_PATIENCE).await;
+    }
+    if documents.admin_password_hash().is_some() || !cluster.view().is_master() {
+        return;
+    }
+    let password = Secret::generate();
+    let stored = match passwords.hash(&password).await {
+        Ok(hash) => documents
+            .set_admin_password_hash(&hash)
+            .map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match stored {
+        Ok(()) => println!("admin password, shown this once: {}", password.reveal()),
+        Err(error) => error!(error, "the admin password could not be made"),
+    }
+}

@@ -1,0 +1,106 @@
+//! The API of nodes: this one drained, put back or relieved of its seat, a dead one forgotten.
+
+use std::time::Duration;
+
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::json;
+
+use super::Admin;
+use super::reply::{self, Body};
+use crate::model::node::NodeName;
+use crate::model::status::NodeState;
+use crate::service::cluster::Event;
+use crate::wire::frame::Frame;
+
+/// What is done to the answering node.
+pub(super) const NODE: &str = "/api/v1/node";
+/// All nodes.
+pub(super) const NODES: &str = "/api/v1/nodes";
+/// How long those who are here may stay, unless the operator says otherwise.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// The longest that they may stay: a day, after which nobody remembers what he wanted.
+const MAX_DEADLINE_S: u64 = 24 * 60 * 60;
+
+/// Answers a request of somebody who has the right.
+pub(super) async fn nodes<T>(admin: &Admin, request: &Request<T>) -> Response<Body> {
+    let path = request.uri().path();
+    let (method, query) = (request.method(), request.uri().query().unwrap_or_default());
+    match path {
+        NODES if *method == Method::GET => {
+            reply::json(StatusCode::OK, &admin.0.statuses.status().nodes)
+        }
+        "/api/v1/node/drain" if *method == Method::POST => drain(admin, query).await,
+        "/api/v1/node/undrain" if *method == Method::POST => {
+            admin.0.drain.undo().await;
+            reply::no_content()
+        }
+        "/api/v1/node/step-down" if *method == Method::POST => step_down(admin).await,
+        _ => match path.strip_prefix("/api/v1/nodes/") {
+            Some(name) if *method == Method::DELETE => forget(admin, name),
+            _ => reply::error(
+                StatusCode::NOT_FOUND,
+                "there is nothing here, or not in this way",
+            ),
+        },
+    }
+}
+
+async fn drain(admin: &Admin, query: &str) -> Response<Body> {
+    let given = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("deadline_s="));
+    let deadline = match given.map(str::parse::<u64>) {
+        None => DEADLINE,
+        Some(Ok(seconds)) if seconds <= MAX_DEADLINE_S => Duration::from_secs(seconds),
+        Some(_) => {
+            let why = format!("deadline_s is a number of seconds, at most {MAX_DEADLINE_S}");
+            return reply::error(StatusCode::BAD_REQUEST, why);
+        }
+    };
+    admin.0.drain.begin(deadline).await;
+    reply::json(
+        StatusCode::ACCEPTED,
+        &json!({ "deadline_s": deadline.as_secs() }),
+    )
+}
+
+async fn step_down(admin: &Admin) -> Response<Body> {
+    let cluster = &admin.0.cluster;
+    if !cluster.view().is_master() {
+        let master = cluster.view().master.clone();
+        let why = match master {
+            Some(claim) => format!("this node is not the master: {} is", claim.node),
+            None => "there is no master".to_owned(),
+        };
+        return reply::error(StatusCode::CONFLICT, why);
+    }
+    cluster.resign().await;
+    cluster.tell(Event::Unresign);
+    let master = cluster.view().master.clone().map(|claim| claim.node);
+    reply::json(StatusCode::OK, &json!({ "master": master }))
+}
+
+fn forget(admin: &Admin, name: &str) -> Response<Body> {
+    let Ok(name) = NodeName::try_from(name) else {
+        return reply::error(StatusCode::BAD_REQUEST, "that is no node's name");
+    };
+    match admin
+        .0
+        .cluster
+        .view()
+        .nodes
+        .get(&name)
+        .map(|node| node.state)
+    {
+        None => reply::error(StatusCode::NOT_FOUND, format!("there is no node {name}")),
+        Some(NodeState::Dead) => {
+            admin.0.cluster.tell(Event::Forget(name.clone()));
+            admin.0.links.send_to_all(&Frame::Forget(name));
+            reply::no_content()
+        }
+        Some(_) => {
+            let why = format!("{name} is not dead: stop it first, or it comes back by itself");
+            reply::error(StatusCode::CONFLICT, why)
+        }
+    }
+}

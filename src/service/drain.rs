@@ -1,0 +1,141 @@
+//! Takes this node out of service without anybody noticing, and puts it back.
+//!
+//! In order: others stop choosing it, it gives up its seat, newcomers among the sources are refused, relays
+//! that read from it move on; at the deadline its own sources and listeners are ended, the listeners one by one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info};
+
+use super::cluster::{Cluster, Event};
+use super::ingest::Sources;
+use super::listen::PacerHandle;
+use crate::io::gossip::Gossip;
+use crate::wire::gossip;
+
+/// The time over which listeners are ended once their deadline has come: each comes back to another node, and
+/// these must not all be asked at once.
+pub const SPREAD: Duration = Duration::from_secs(10);
+
+/// Whether this node takes anybody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// Everybody is welcome.
+    #[default]
+    Serving,
+    /// Nobody new; those who are here stay for a while.
+    Draining,
+}
+
+/// What draining acts on.
+#[derive(Debug)]
+pub struct DrainConfig {
+    /// To hand the seat over.
+    pub cluster: Cluster,
+    /// To tell everybody.
+    pub gossip: Arc<Gossip>,
+    /// Whom to end at the deadline.
+    pub sources: Sources,
+    /// Whom to end after it.
+    pub pacer: Arc<PacerHandle>,
+    /// Counts the task that waits for the deadline.
+    pub tasks: TaskTracker,
+    /// Ends it with the node.
+    pub cancel: CancellationToken,
+}
+
+struct Inner {
+    config: DrainConfig,
+    phase: watch::Sender<Phase>,
+    /// Cancels the wait for the deadline.
+    waiting: Mutex<CancellationToken>,
+}
+
+/// A cheap, cloneable way to drain.
+#[derive(Clone)]
+pub struct Drain(Arc<Inner>);
+
+impl std::fmt::Debug for Drain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Drain")
+            .field("phase", &self.phase())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drain {
+    /// A node that serves.
+    pub fn new(config: DrainConfig) -> Self {
+        Self(Arc::new(Inner {
+            config,
+            phase: watch::Sender::default(),
+            waiting: Mutex::default(),
+        }))
+    }
+
+    /// Whether this node takes anybody now.
+    pub fn phase(&self) -> Phase {
+        *self.0.phase.borrow()
+    }
+
+    /// The phases as they change.
+    pub fn watch(&self) -> watch::Receiver<Phase> {
+        self.0.phase.subscribe()
+    }
+
+    /// Takes nobody new, gives up the seat, and after `deadline` ends those who are still here.
+    pub async fn begin(&self, deadline: Duration) {
+        let mut waiting = self.0.waiting.lock().await;
+        waiting.cancel();
+        *waiting = self.0.config.cancel.child_token();
+        info!(?deadline, "draining");
+        self.leave_service().await;
+        let (inner, cancel) = (self.0.clone(), waiting.clone());
+        self.0.config.tasks.spawn(async move {
+            let waited = cancel
+                .run_until_cancelled(tokio::time::sleep(deadline))
+                .await;
+            if waited.is_some() {
+                inner.end_all(SPREAD).await;
+                info!("drained");
+            }
+        });
+    }
+
+    /// The same with everybody ended now, the listeners spread over `spread`; the last thing of a node's life.
+    pub async fn finish(&self, spread: Duration) {
+        self.leave_service().await;
+        self.0.end_all(spread).await;
+    }
+
+    async fn leave_service(&self) {
+        self.0.phase.send_replace(Phase::Draining);
+        let said = self.0.config.gossip.set(gossip::DRAINING, "true").await;
+        said.expect("one word is far shorter than a gossiped value may be");
+        self.0.config.cluster.resign().await;
+    }
+
+    /// Takes everybody again.
+    pub async fn undo(&self) {
+        self.0.waiting.lock().await.cancel();
+        self.0.phase.send_replace(Phase::Serving);
+        self.0.config.gossip.delete(gossip::DRAINING).await;
+        self.0.config.cluster.tell(Event::Unresign);
+        info!("serving again");
+    }
+}
+
+impl Inner {
+    async fn end_all(&self, spread: Duration) {
+        for (mount, stream_id) in self.config.sources.on_air() {
+            self.config.sources.give_way(&mount, stream_id).await;
+        }
+        if let Err(error) = self.config.pacer.evict(spread).await {
+            error!(%error, "cannot start another pacer");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The bytes of one source, from its socket to wherever they go now.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+use tracing::{debug, info};
+
+use crate::io::feed::Feed;
+use crate::media::ring::Append;
+use crate::model::stream::EndReason;
+use crate::wire::body::{BodyDecoder, BodyState};
+use crate::wire::head::Head;
+
+/// A source that sends nothing for so long has stalled: what Icecast's users are used to.
+const SOURCE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How much is read from a source at once: half a second of a loud stream.
+const READ_BYTES: usize = 16 * 1024;
+
+/// Where the bytes go.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Sink<'a> {
+    /// On air.
+    Ring(&'a Feed),
+    /// The source waits for its turn; what it says meanwhile nobody hears.
+    Nothing,
+}
+
+/// The body of a source's request.
+#[derive(Debug)]
+pub(super) struct Body {
+    decoder: BodyDecoder,
+    input: BytesMut,
+    audio: BytesMut,
+}
+
+impl Body {
+    pub(super) fn new(head: &Head, begun: BytesMut) -> Self {
+        Self {
+            decoder: BodyDecoder::after(head),
+            input: begun,
+            audio: BytesMut::new(),
+        }
+    }
+
+    /// Moves bytes until the body or the connection ends. May be dropped at any time: no byte is lost.
+    pub(super) async fn copy(&mut self, stream: &mut TcpStream, sink: Sink<'_>) -> EndReason {
+        loop {
+            let decoded = self.decoder.decode(&mut self.input, &mut self.audio);
+            self.pour(sink);
+            match decoded {
+                Ok(BodyState::More) => {}
+                Ok(BodyState::End) => return EndReason::SourceLeft,
+                Err(error) => {
+                    info!(%error, "malformed body");
+                    return EndReason::SourceLeft;
+                }
+            }
+            self.input.reserve(READ_BYTES);
+            match timeout(SOURCE_TIMEOUT, stream.read_buf(&mut self.input)).await {
+                Ok(Ok(0)) => return EndReason::SourceLeft,
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => {
+                    debug!(%error, "connection broken");
+                    return EndReason::SourceLeft;
+                }
+                Err(_) => return EndReason::SourceSilent,
+            }
+        }
+    }
+
+    fn pour(&mut self, sink: Sink<'_>) {
+        if let Sink::Ring(feed) = sink
+            && !self.audio.is_empty()
+        {
+            let appended = feed.append(feed.next(), &self.audio, Instant::now().into_std());
+            debug_assert_eq!(appended, Append::Appended, "a source's ring has one writer");
+        }
+        self.audio.clear();
+    }
+}

@@ -1,0 +1,309 @@
+//! Sources: who may send, and their bytes into a ring.
+//!
+//! The node that a source is connected to is the only writer of its stream: it mints the stream's id and
+//! numbers its bytes, from 0, as they come out of the request's framing. A source that has to give way may be
+//! kept as a standby; when it gets its turn it begins a stream of its own.
+
+mod body;
+mod refusal;
+mod rivals;
+mod sources;
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, info, info_span, warn};
+
+use self::body::{Body, Sink};
+pub use self::refusal::farewell;
+use self::refusal::{Refusal, refuse};
+pub use self::sources::Sources;
+use super::authority::Authority;
+use super::cluster::Cluster;
+use super::document::Documents;
+use super::drain::{Drain, Phase};
+use super::relay::Relays;
+use super::streams::Streams;
+use crate::io::clock;
+use crate::io::door::Visitor;
+use crate::io::feed::Feed;
+use crate::io::password::{Passwords, Secret, Verdict};
+use crate::media::ring::Ring;
+use crate::model::mount::{MountName, MountSpec};
+use crate::model::seat::Epoch;
+use crate::model::stream::{EndReason, StreamId};
+use crate::wire::frame::Denial;
+use crate::wire::gossip::Origin;
+use crate::wire::head::Head;
+use crate::wire::reply;
+use crate::wire::source_head;
+
+/// The only user that sources log in with.
+const SOURCE_USER: &str = "source";
+
+/// What taking a source needs.
+#[derive(Debug)]
+pub struct IngestConfig {
+    /// Who may send to which mount.
+    pub documents: Documents,
+    /// Whose turn it is.
+    pub authority: Authority,
+    /// Who else sends, and what was on air before.
+    pub cluster: Cluster,
+    /// Where streams are held.
+    pub streams: Streams,
+    /// Keeps listeners while a source is away.
+    pub relays: Relays,
+    /// Who is on air here.
+    pub sources: Sources,
+    /// Whether this node takes newcomers.
+    pub drain: Drain,
+    /// Checks their passwords.
+    pub passwords: Passwords,
+    /// Refuses newcomers and ends all sources.
+    pub cancel: CancellationToken,
+}
+
+/// A cheap, cloneable way to take sources.
+#[derive(Clone, Debug)]
+pub struct Ingest(Arc<IngestConfig>);
+
+/// A source whose password is right.
+struct Source<'a> {
+    mount: MountName,
+    spec: MountSpec,
+    head: &'a Head,
+}
+
+/// What a source does now.
+enum Turn {
+    OnAir(StreamId, Epoch),
+    Standby,
+}
+
+impl Ingest {
+    /// Takes sources with the help of these.
+    pub fn new(config: IngestConfig) -> Self {
+        Self(Arc::new(config))
+    }
+
+    /// Takes a source from its head to its end. `begun` is what it has already sent behind its head.
+    pub async fn serve(&self, mut visitor: Visitor, head: Head, begun: BytesMut) {
+        let span = info_span!("source", peer = %visitor.peer, path = head.path());
+        let serving = async {
+            let admitted = async {
+                let source = self.admit(&head).await?;
+                let turn = self.first_turn(&source).await?;
+                Ok::<_, Refusal>((source, turn))
+            };
+            match admitted.await {
+                Ok((source, turn)) => {
+                    let answer = reply::source_accepted(&head);
+                    if visitor.stream.write_all(&answer).await.is_ok() {
+                        self.take_turns(&mut visitor.stream, &source, (turn, begun))
+                            .await;
+                    } else if let Turn::OnAir(stream_id, _) = turn {
+                        self.0.authority.give_up(&source.mount, stream_id);
+                    }
+                }
+                Err(refusal) => refuse(&mut visitor.stream, &head, refusal).await,
+            }
+        };
+        serving.instrument(span).await;
+    }
+
+    /// Checks who it is and what it wants.
+    async fn admit<'a>(&self, head: &'a Head) -> Result<Source<'a>, Refusal> {
+        if self.0.cancel.is_cancelled() || self.0.drain.phase() == Phase::Draining {
+            return Err(Refusal::Stopping);
+        }
+        let credentials = head.basic_credentials().ok_or(Refusal::Unauthorized)?;
+        let mount = MountName::from_request_path(head.path())
+            .map_err(|error| Refusal::NoSuchMount(error.to_string()))?;
+        let spec = self.0.documents.mount(&mount);
+        let spec = spec.ok_or_else(|| Refusal::no_mount(&mount))?;
+        if credentials.user != SOURCE_USER {
+            info!(
+                user = credentials.user,
+                "refused: sources log in as the user `source`"
+            );
+            return Err(Refusal::Unauthorized);
+        }
+        self.check_password(credentials.password.into(), &spec)
+            .await?;
+        Ok(Source { mount, spec, head })
+    }
+
+    async fn check_password(&self, password: Secret, spec: &MountSpec) -> Result<(), Refusal> {
+        match self
+            .0
+            .passwords
+            .verify(&password, &spec.password_hash)
+            .await
+        {
+            Verdict::Right => Ok(()),
+            Verdict::Wrong => {
+                info!("refused: wrong password");
+                Err(Refusal::Unauthorized)
+            }
+            Verdict::Busy => Err(Refusal::TooManyLogins),
+            Verdict::BadHash => {
+                warn!("the mount's password is unusable: set another one");
+                Err(Refusal::Unauthorized)
+            }
+        }
+    }
+
+    /// Asks for the mount; a source that finds it taken may be kept for later.
+    async fn first_turn(&self, source: &Source<'_>) -> Result<Turn, Refusal> {
+        let stream_id = StreamId(rand::random());
+        match self.0.authority.request(&source.mount, stream_id).await {
+            Ok(epoch) => Ok(Turn::OnAir(stream_id, epoch)),
+            Err(Denial::NoSuchMount) => Err(Refusal::no_mount(&source.mount)),
+            Err(_) if source.spec.standby => Ok(Turn::Standby),
+            Err(_) => Err(Refusal::InUse),
+        }
+    }
+
+    /// On air, on standby, on air again, until the source leaves or has to.
+    async fn take_turns(
+        &self,
+        stream: &mut TcpStream,
+        source: &Source<'_>,
+        (mut turn, begun): (Turn, BytesMut),
+    ) {
+        let mut body = Body::new(source.head, begun);
+        loop {
+            turn = match turn {
+                Turn::OnAir(stream_id, epoch) => {
+                    let reason = self
+                        .on_air(stream, source, (&mut body, stream_id, epoch))
+                        .await;
+                    self.0.authority.give_up(&source.mount, stream_id);
+                    if reason != EndReason::Replaced || !source.spec.standby {
+                        return;
+                    }
+                    Turn::Standby
+                }
+                Turn::Standby => match self.stand_by(stream, source, &mut body).await {
+                    Some((stream_id, epoch)) => Turn::OnAir(stream_id, epoch),
+                    None => return,
+                },
+            };
+        }
+    }
+
+    /// Takes the bytes of a source that is on air, until it leaves or has to give way.
+    async fn on_air(
+        &self,
+        stream: &mut TcpStream,
+        source: &Source<'_>,
+        (body, stream_id, epoch): (&mut Body, StreamId, Epoch),
+    ) -> EndReason {
+        let head = source_head::stream_head(source.head, clock::unix_ms(), epoch);
+        let feed = Feed::new(Ring::new(stream_id, head, 0, Instant::now().into_std()));
+        self.restore_title(source, &feed);
+        match self
+            .0
+            .streams
+            .hold(&source.mount, feed.clone(), Origin::Source)
+        {
+            Ok(Some(before)) => before.feed.go_on_with(&feed),
+            Ok(None) => {}
+            Err(error) => {
+                warn!(%error, "the source cannot go on air");
+                return EndReason::SourceLeft;
+            }
+        }
+        let entry = self.0.sources.enter(&source.mount, stream_id);
+        let head = feed.head();
+        info!(%stream_id, agent = head.user_agent, content_type = head.content_type, "source on air");
+        let mut mounts = self.0.documents.watch_mounts();
+        let reason = tokio::select! {
+            () = self.0.cancel.cancelled() => EndReason::NodeStops,
+            () = entry.give_way.cancelled() => EndReason::Replaced,
+            _ = mounts.wait_for(|mounts| !mounts.contains_key(&source.mount)) => EndReason::MountDeleted,
+            reason = body.copy(stream, Sink::Ring(&feed)) => reason,
+        };
+        info!(?reason, bytes = feed.next(), "source off air");
+        self.leave_air(source, &feed, reason);
+        drop(entry);
+        reason
+    }
+
+    /// Other nodes are told of the end at once; listeners here wait for the mount's next stream.
+    fn leave_air(&self, source: &Source<'_>, feed: &Feed, reason: EndReason) {
+        feed.finish(reason);
+        if reason == EndReason::MountDeleted {
+            self.0.streams.release(&source.mount, feed);
+            feed.end(reason);
+        } else {
+            self.0.relays.linger(&source.mount, feed.clone());
+        }
+    }
+
+    /// A source that comes back goes on under the title that was on air, until it says another.
+    fn restore_title(&self, source: &Source<'_>, feed: &Feed) {
+        let here = self
+            .0
+            .streams
+            .get(&source.mount)
+            .and_then(|held| held.feed.title());
+        let view = self.0.cluster.view();
+        let elsewhere = || {
+            let mut cards = view
+                .holders(&source.mount)
+                .map(|(_, card)| card.title.as_str());
+            cards.find(|title| !title.is_empty())
+        };
+        if let Some(title) = here.as_deref().or_else(elsewhere) {
+            feed.set_title(0, title);
+        }
+    }
+
+    /// Reads a waiting source's bytes into nothing, until the mount is free and given to it, or it leaves.
+    async fn stand_by(
+        &self,
+        stream: &mut TcpStream,
+        source: &Source<'_>,
+        body: &mut Body,
+    ) -> Option<(StreamId, Epoch)> {
+        let _waiting = self.0.sources.wait(&source.mount);
+        info!("source on standby");
+        let mut mounts = self.0.documents.watch_mounts();
+        tokio::select! {
+            () = self.0.cancel.cancelled() => None,
+            _ = mounts.wait_for(|mounts| !mounts.contains_key(&source.mount)) => None,
+            _ = body.copy(stream, Sink::Nothing) => None,
+            turn = self.turn_of(source) => Some(turn),
+        }
+    }
+
+    /// Waits until the mount has no source, and asks for it.
+    async fn turn_of(&self, source: &Source<'_>) -> (StreamId, Epoch) {
+        let mut view = self.0.cluster.watch();
+        loop {
+            let free = view
+                .wait_for(|view| view.source(&source.mount).is_none())
+                .await
+                .is_ok();
+            if !free {
+                std::future::pending::<()>().await; // the node stops
+            }
+            let stream_id = StreamId(rand::random());
+            if let Ok(epoch) = self.0.authority.request(&source.mount, stream_id).await {
+                return (stream_id, epoch);
+            }
+            tokio::time::sleep(rivals::CONFIRM).await; // somebody else was quicker; gossip will say so
+        }
+    }
+
+    /// Sees to it that of two sources that meet after a partition only one stays. Runs until the node stops.
+    pub async fn settle_rivals(self, cancel: CancellationToken) {
+        rivals::run(&self.0.cluster, &self.0.sources, cancel).await;
+    }
+}

@@ -1,0 +1,74 @@
+//! What a source is told that is not taken.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tracing::{debug, info};
+
+use crate::io::clock;
+use crate::model::mount::MountName;
+use crate::wire::head::Head;
+use crate::wire::reply::Reply;
+use crate::wire::status::Status;
+
+/// How long a refused source is still read, so that its system does not drop our answer unread.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// When a source may come back while its mount cannot be served, seconds.
+const RETRY_AFTER_S: u32 = 5;
+
+/// Why a source is refused.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    Unauthorized,
+    NoSuchMount(String),
+    InUse,
+    TooManyLogins,
+    Stopping,
+}
+
+impl Refusal {
+    pub(super) fn no_mount(mount: &MountName) -> Self {
+        let hint =
+            format!("There is no mount {mount}: make it with `antiphon mount create {mount}`");
+        Self::NoSuchMount(hint)
+    }
+}
+
+/// Tells a source why it is not taken.
+pub(super) async fn refuse(stream: &mut TcpStream, head: &Head, refusal: Refusal) {
+    let reply = Reply::to(head, clock::unix_ms() / 1_000).and_close();
+    let answer = match refusal {
+        Refusal::Unauthorized => reply.unauthorized(),
+        Refusal::NoSuchMount(why) => {
+            info!(why, "refused");
+            reply.message(Status::NotFound, &why, &[])
+        }
+        Refusal::InUse => {
+            info!("refused: the mount has a source");
+            reply.mount_in_use()
+        }
+        Refusal::TooManyLogins => reply.unavailable("too many logins at once", RETRY_AFTER_S),
+        Refusal::Stopping => reply.unavailable(
+            "this node is draining, please connect to another",
+            RETRY_AFTER_S,
+        ),
+    };
+    farewell(stream, &answer).await;
+}
+
+/// Answers somebody who may still be sending, and reads a little on: to close with his bytes unread would make
+/// the system reset the connection, and the answer would be lost on the way.
+pub async fn farewell(stream: &mut TcpStream, answer: &[u8]) {
+    if stream.write_all(answer).await.is_err() || stream.shutdown().await.is_err() {
+        return;
+    }
+    let drain = async {
+        let mut waste = [0; 4_096];
+        while matches!(stream.read(&mut waste).await, Ok(1..)) {}
+    };
+    if timeout(FAREWELL, drain).await.is_err() {
+        debug!("still sending after its refusal");
+    }
+}

@@ -1,0 +1,144 @@
+//! The sources that are connected to this node, and how they are told to give way.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::model::mount::MountName;
+use crate::model::stream::StreamId;
+
+/// How long a source may take to give way: its task only has to notice.
+const GIVE_WAY: Duration = Duration::from_secs(1);
+
+/// One source on air.
+#[derive(Debug)]
+struct OnAir {
+    stream_id: StreamId,
+    give_way: CancellationToken,
+    over: watch::Receiver<()>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    on_air: BTreeMap<MountName, OnAir>,
+    standby: BTreeMap<MountName, usize>,
+}
+
+/// A cheap, cloneable way to the sources here.
+#[derive(Clone, Debug, Default)]
+pub struct Sources(Arc<Mutex<Table>>);
+
+/// Keeps a source in the table for as long as it is on air.
+#[derive(Debug)]
+pub(super) struct Entry {
+    sources: Sources,
+    mount: MountName,
+    stream_id: StreamId,
+    pub(super) give_way: CancellationToken,
+    _alive: watch::Sender<()>,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let mut table = self.sources.lock();
+        let same = table
+            .on_air
+            .get(&self.mount)
+            .is_some_and(|it| it.stream_id == self.stream_id);
+        if same {
+            table.on_air.remove(&self.mount);
+        }
+    }
+}
+
+/// Counts a source that waits for its turn.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    sources: Sources,
+    mount: MountName,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut table = self.sources.lock();
+        if let Some(waiting) = table.standby.get_mut(&self.mount) {
+            *waiting -= 1;
+            if *waiting == 0 {
+                table.standby.remove(&self.mount);
+            }
+        }
+    }
+}
+
+impl Sources {
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        // Each change is one call that leaves the maps whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn enter(&self, mount: &MountName, stream_id: StreamId) -> Entry {
+        let give_way = CancellationToken::new();
+        let (alive, over) = watch::channel(());
+        let on_air = OnAir {
+            stream_id,
+            give_way: give_way.clone(),
+            over,
+        };
+        self.lock().on_air.insert(mount.clone(), on_air);
+        Entry {
+            sources: self.clone(),
+            mount: mount.clone(),
+            stream_id,
+            give_way,
+            _alive: alive,
+        }
+    }
+
+    pub(super) fn wait(&self, mount: &MountName) -> Waiting {
+        *self.lock().standby.entry(mount.clone()).or_default() += 1;
+        Waiting {
+            sources: self.clone(),
+            mount: mount.clone(),
+        }
+    }
+
+    /// The mounts that a source here is on air on.
+    pub fn on_air(&self) -> Vec<(MountName, StreamId)> {
+        let table = self.lock();
+        table
+            .on_air
+            .iter()
+            .map(|(mount, it)| (mount.clone(), it.stream_id))
+            .collect()
+    }
+
+    /// The mounts that a source here waits for.
+    pub fn standby(&self) -> Vec<MountName> {
+        self.lock().standby.keys().cloned().collect()
+    }
+
+    /// Tells a source to give its mount up, and waits until it has. Another stream of the mount is left alone.
+    pub async fn give_way(&self, mount: &MountName, stream_id: StreamId) {
+        let mut over = {
+            let table = self.lock();
+            let Some(it) = table
+                .on_air
+                .get(mount)
+                .filter(|it| it.stream_id == stream_id)
+            else {
+                return;
+            };
+            it.give_way.cancel();
+            it.over.clone()
+        };
+        // The sender says nothing, it only goes away.
+        if timeout(GIVE_WAY, over.changed()).await.is_err() {
+            warn!(%mount, "a source does not give way");
+        }
+    }
+}
