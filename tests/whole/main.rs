@@ -1,0 +1,11 @@
+//! The whole thing: real nodes as processes, real encoders and real players, all on this machine.
+//!
+//! One binary for all promises, so that what the tests stand on is compiled once and none of it is left unused.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "what a test prepares must work, or the test ends here"
+)]
+
+mod mesh;
+mod support;

@@ -1,0 +1,11 @@
+//! What the tests stand on: nodes, meshes, sources, players, and patience.
+
+pub(crate) mod http;
+pub(crate) mod mesh;
+pub(crate) mod node;
+pub(crate) mod patience;
+pub(crate) mod player;
+pub(crate) mod port;
+pub(crate) mod signal;
+pub(crate) mod source;
+pub(crate) mod tool;

@@ -1,0 +1,337 @@
+//! A node: a real `antiphon run`, with a data directory, a port and a log of its own.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use antiphon::model::status::{NodeState, NodeStatus, Status};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::http::{self, Answer};
+use super::patience::{PATIENCE, eventually};
+use super::port::free_port;
+
+/// How many times a node gets another port when somebody else was faster.
+const PORT_TRIES: u32 = 3;
+
+/// What a node is to be. Not running yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    name: String,
+    secret: Option<String>,
+    arguments: Vec<String>,
+}
+
+impl Setup {
+    /// A node of this name, alone, which makes its own secret.
+    pub(crate) fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            secret: None,
+            arguments: Vec::new(),
+        }
+    }
+
+    /// With this cluster secret.
+    pub(crate) fn secret(mut self, secret: &str) -> Self {
+        self.secret = Some(secret.to_owned());
+        self
+    }
+
+    /// Joins whoever is at `HOST:PORT`.
+    pub(crate) fn join(self, address: &str) -> Self {
+        self.with(&["--join", address])
+    }
+
+    /// With more arguments of `antiphon run`.
+    pub(crate) fn with(mut self, arguments: &[&str]) -> Self {
+        self.arguments
+            .extend(arguments.iter().map(|it| (*it).to_owned()));
+        self
+    }
+
+    /// Starts it and waits until it serves.
+    pub(crate) fn start(self) -> TestNode {
+        let mut node = TestNode::new(self);
+        for _ in 0..PORT_TRIES {
+            node.spawn();
+            match node.wait_ready() {
+                Ok(()) => return node,
+                Err(log) if log.contains("in use") => node.port = free_port(),
+                Err(log) => panic!("{} does not start:\n{log}", node.name),
+            }
+        }
+        panic!("{} finds no free port", node.name);
+    }
+
+    /// Starts it and waits for nothing: for a node that is not expected to serve.
+    pub(crate) fn launch(self) -> TestNode {
+        let mut node = TestNode::new(self);
+        node.spawn();
+        node
+    }
+}
+
+/// A node, running or not. Dropping it kills it; if the test has failed, its log is shown.
+#[derive(Debug)]
+pub(crate) struct TestNode {
+    name: String,
+    port: u16,
+    arguments: Vec<String>,
+    home: TempDir,
+    child: Option<Child>,
+    /// Where in the log the present life begins.
+    life_begins: usize,
+}
+
+impl TestNode {
+    fn new(setup: Setup) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let mut arguments = setup.arguments;
+        if let Some(secret) = setup.secret {
+            let file = home.path().join("cluster-secret");
+            write_secret(&file, &secret);
+            arguments.extend(["--secret-file".to_owned(), file.display().to_string()]);
+        }
+        Self {
+            name: setup.name,
+            port: free_port(),
+            arguments,
+            home,
+            child: None,
+            life_begins: 0,
+        }
+    }
+
+    fn spawn(&mut self) {
+        assert!(self.child.is_none(), "{} runs already", self.name);
+        self.life_begins = self.log().len();
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_file());
+        let log = log.unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
+        let kept = std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "ANTIPHON_LOG");
+        command.env_clear().envs(kept).env("HOME", self.home.path());
+        command.args(["run", "--name", &self.name]);
+        command.args(["--listen", &self.address()]);
+        command.arg("--data-dir").arg(self.data_dir());
+        command.args(&self.arguments);
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        self.child = Some(command.spawn().unwrap());
+    }
+
+    /// Waits for the line that says that it serves; the log of this life if it ended instead.
+    fn wait_ready(&mut self) -> Result<(), String> {
+        let name = self.name.clone();
+        let (ready, _) = eventually(PATIENCE, &format!("{name} is ready"), || {
+            let log = self.log_of_this_life();
+            if log.lines().any(|line| line.starts_with("ready")) {
+                return Ok(Ok(()));
+            }
+            match self.ended() {
+                Some(_) => Ok(Err(self.log_of_this_life())),
+                None => Err(log),
+            }
+        });
+        ready
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its port, for TCP and UDP.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `HOST:PORT`.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Where it is reached; a path can be appended.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// Its data directory.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.home.path().join("data")
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.home.path().join("log")
+    }
+
+    /// All that it has printed, in all its lives.
+    pub(crate) fn log(&self) -> String {
+        let bytes = fs::read(self.log_file()).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// What it has printed since it was started last.
+    pub(crate) fn log_of_this_life(&self) -> String {
+        self.log()
+            .get(self.life_begins..)
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    /// The token that lets somebody on this machine manage it.
+    pub(crate) fn token(&self) -> String {
+        let token = fs::read_to_string(self.data_dir().join("token")).unwrap();
+        token.trim().to_owned()
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the node runs").id()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.pid().cast_signed()).expect("a process has an id");
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// How it ended, if it has.
+    fn ended(&mut self) -> Option<ExitStatus> {
+        let ended = self.child.as_mut()?.try_wait().unwrap();
+        if ended.is_some() {
+            self.child = None; // from now on its id may be somebody else's
+        }
+        ended
+    }
+
+    /// Waits until it ends.
+    pub(crate) fn wait_end(&mut self, limit: Duration) -> ExitStatus {
+        let what = format!("{} has ended", self.name);
+        let look = || self.ended().ok_or("it runs");
+        eventually(limit, &what, look).0
+    }
+
+    /// Asks it to stop and waits for its end.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.wait_end(PATIENCE)
+    }
+
+    /// Kills it, without a word to anybody.
+    pub(crate) fn kill9(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Starts it again as before, and waits until it serves.
+    pub(crate) fn restart(&mut self) {
+        self.spawn();
+        if let Err(log) = self.wait_ready() {
+            panic!("{} does not start again:\n{log}", self.name);
+        }
+    }
+
+    /// From now on it is started without anybody to join.
+    pub(crate) fn forget_whom_to_join(&mut self) {
+        while let Some(at) = self.arguments.iter().position(|it| it == "--join") {
+            self.arguments.drain(at..at + 2);
+        }
+    }
+
+    /// The whole mesh as it sees it.
+    pub(crate) fn try_status(&self) -> io::Result<Status> {
+        let answer = http::get(&self.address(), "/status.json")?;
+        serde_json::from_slice(&answer.body).map_err(io::Error::from)
+    }
+
+    /// The whole mesh as it sees it, from a node that must answer.
+    pub(crate) fn status(&self) -> Status {
+        self.try_status().unwrap()
+    }
+
+    /// What it thinks of the node of that name.
+    pub(crate) fn opinion_of(&self, name: &str) -> Option<NodeStatus> {
+        let mut nodes = self.status().nodes.into_iter();
+        nodes.find(|node| node.name.as_str() == name)
+    }
+
+    /// The names of all that it thinks alive, in order.
+    pub(crate) fn alive(&self) -> Vec<String> {
+        let Ok(status) = self.try_status() else {
+            return Vec::new();
+        };
+        let nodes = status.nodes.into_iter();
+        let alive = nodes.filter(|node| node.state == NodeState::Alive);
+        alive.map(|node| node.name.to_string()).collect()
+    }
+
+    /// A request to its API, by somebody who has its token.
+    pub(crate) fn api(&self, method: &str, target: &str, body: &str) -> io::Result<Answer> {
+        let (address, token, length) = (self.address(), self.token(), body.len());
+        let request = format!(
+            "{method} {target} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        http::ask(&address, &request)
+    }
+
+    /// Creates a mount on it; its sources log in with this password.
+    pub(crate) fn create_mount(&self, path: &str, password: &str) {
+        let mount = json!({ "path": path, "password": password }).to_string();
+        let answer = self.api("POST", "/api/v1/mounts", &mount).unwrap();
+        assert_eq!(answer.head.status, 201, "{}", answer.text());
+    }
+
+    /// Deletes a mount on it.
+    pub(crate) fn delete_mount(&self, path: &str) {
+        let target = format!("/api/v1/mounts{path}");
+        let answer = self.api("DELETE", &target, "").unwrap();
+        assert_eq!(answer.head.status, 204, "{}", answer.text());
+    }
+
+    /// The paths of all mounts that it knows, in order.
+    pub(crate) fn mounts(&self) -> Vec<String> {
+        let mounts = self.status().mounts.into_iter();
+        mounts.map(|mount| mount.path.to_string()).collect()
+    }
+}
+
+impl Drop for TestNode {
+    fn drop(&mut self) {
+        self.kill9();
+        if thread::panicking() {
+            eprintln!(
+                "---- log of {} at {}\n{}",
+                self.name,
+                self.url(),
+                self.log()
+            );
+        }
+    }
+}
+
+/// A new secret for a cluster.
+pub(crate) fn new_secret() -> String {
+    let bytes: [u8; 32] = rand::random();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Writes a secret as only its owner can read it.
+fn write_secret(file: &Path, secret: &str) {
+    fs::write(file, format!("{secret}\n")).unwrap();
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+}

@@ -1,0 +1,180 @@
+//! Players: real ones, and one that keeps every byte and can be asked while it plays.
+
+use std::io;
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::http::{Connection, Head, split};
+use super::patience::{PATIENCE, eventually, so};
+
+/// How long a player waits for bytes before it looks whether it should leave.
+const SLICE: Duration = Duration::from_millis(100);
+/// How much it takes at once.
+const READ_BYTES: usize = 16 * 1024;
+/// More redirects than this are a loop; a mesh needs one.
+const MAX_REDIRECTS: u32 = 5;
+
+/// What a player shares with the thread that reads for it.
+#[derive(Debug, Default)]
+struct Heard {
+    bytes: Vec<u8>,
+    /// When bytes came last.
+    at: Option<Instant>,
+    /// The longest time without any.
+    gap: Duration,
+    closed: bool,
+    leave: bool,
+}
+
+/// A listener that reads in the background until it is dropped or the node ends it.
+#[derive(Debug)]
+pub(crate) struct Player {
+    /// Where it was served in the end.
+    pub(crate) url: String,
+    /// The head that the stream came with.
+    pub(crate) head: Head,
+    heard: Arc<Mutex<Heard>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Player {
+    /// Begins to listen at a URL, following redirects; the answer in the end must be a stream.
+    pub(crate) fn tune_in(url: &str) -> Self {
+        let (connection, head, url) = follow(url).unwrap();
+        assert_eq!(head.status, 200, "{url}: {head:?}");
+        let heard = Arc::new(Mutex::new(Heard::default()));
+        let thread = {
+            let heard = heard.clone();
+            thread::spawn(move || listen(connection, &heard))
+        };
+        Self {
+            url,
+            head,
+            heard,
+            thread: Some(thread),
+        }
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap()
+    }
+
+    /// All that it has received so far.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.heard().bytes.clone()
+    }
+
+    /// How much it has received so far.
+    pub(crate) fn len(&self) -> usize {
+        self.heard().bytes.len()
+    }
+
+    /// Whether its connection has ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.heard().closed
+    }
+
+    /// The longest time that it waited for the next bytes.
+    pub(crate) fn longest_gap(&self) -> Duration {
+        let heard = self.heard();
+        let now = heard.at.map_or(Duration::ZERO, |at| at.elapsed());
+        heard.gap.max(now)
+    }
+
+    /// Waits until it has received so many bytes more than now.
+    pub(crate) fn wait_for_more(&self, bytes: usize) -> Duration {
+        let wanted = self.len() + bytes;
+        let look = || {
+            let (len, closed) = (self.len(), self.is_closed());
+            so(len >= wanted, format!("{len} bytes, closed: {closed}"))
+        };
+        let what = format!("a player at {} has {wanted} bytes", self.url);
+        eventually(PATIENCE, &what, look).1
+    }
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        if let Ok(mut heard) = self.heard.lock() {
+            heard.leave = true;
+        }
+        let _ended = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn listen(mut connection: Connection, heard: &Mutex<Heard>) {
+    let slice = connection.socket().set_read_timeout(Some(SLICE));
+    slice.expect("a time above zero");
+    loop {
+        let read = connection.some(READ_BYTES);
+        let mut heard = heard.lock().unwrap();
+        match read {
+            Ok(bytes) if !bytes.is_empty() => {
+                let gap = heard.at.replace(Instant::now()).map(|at| at.elapsed());
+                heard.gap = heard.gap.max(gap.unwrap_or_default());
+                heard.bytes.extend(bytes);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(_) | Err(_) => {
+                heard.closed = true;
+                return;
+            }
+        }
+        if heard.leave {
+            return;
+        }
+    }
+}
+
+/// Asks for a URL as a listener does, and once more at each redirect; what answered in the end, and where.
+fn follow(url: &str) -> io::Result<(Connection, Head, String)> {
+    let mut url = url.to_owned();
+    for _ in 0..MAX_REDIRECTS {
+        let (connection, head) = ask_for_stream(&url)?;
+        if head.status != 302 {
+            return Ok((connection, head, url));
+        }
+        head.location().clone_into(&mut url);
+    }
+    panic!("redirected in circles: {url}");
+}
+
+/// Asks for a URL as a listener does, and reads the head of the answer only.
+pub(crate) fn ask_for_stream(url: &str) -> io::Result<(Connection, Head)> {
+    let (address, target) = split(url);
+    let mut connection = Connection::open(address)?;
+    connection.send(format!(
+        "GET {target} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: test\r\nConnection: close\r\n\r\n"
+    ))?;
+    let head = connection.head()?;
+    Ok((connection, head))
+}
+
+/// What curl receives from a URL within so many seconds, following redirects.
+pub(crate) fn curl(url: &str, seconds: u32) -> Vec<u8> {
+    let mut command = Command::new("curl");
+    command.args(["-sS", "-L", "--max-time", &seconds.to_string(), url]);
+    let output = command.output().unwrap();
+    // 28: the time is over, as it should be; a stream does not end.
+    assert_eq!(output.status.code(), Some(28), "{}", complaint(&output));
+    output.stdout
+}
+
+/// So many seconds of what ffmpeg plays from a URL, as the samples of one channel at 8 kHz.
+pub(crate) fn ffmpeg(url: &str, seconds: u32) -> Vec<i16> {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-v", "error", "-i", url]);
+    command.args(["-t", &seconds.to_string()]);
+    command.args("-ac 1 -ar 8000 -f s16le -".split(' '));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", complaint(&output));
+    assert_eq!(complaint(&output), "", "ffmpeg hears something wrong");
+    let pairs = output.stdout.as_chunks::<2>().0.iter();
+    pairs.map(|pair| i16::from_le_bytes(*pair)).collect()
+}
+
+fn complaint(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}

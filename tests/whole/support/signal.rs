@@ -1,0 +1,61 @@
+//! A stream of which every byte is known: MP3 frames that carry their number.
+//!
+//! A missing, doubled or changed byte shows, and where. It is silence to a decoder, and sync to a scanner.
+
+/// MPEG 1, layer III, 128 kbit/s, 44.1 kHz, no padding, stereo.
+const HEADER: [u8; 4] = [0xFF, 0xFB, 0x90, 0x00];
+/// 144 × 128,000 / 44,100, rounded down.
+pub(crate) const FRAME_BYTES: usize = 417;
+/// 1,152 samples at 44.1 kHz, in microseconds.
+pub(crate) const FRAME_US: u64 = 26_122;
+/// The side information of a stereo frame: all zero says that there is no sound to decode.
+const SIDE_BYTES: usize = 32;
+/// What the number of a frame takes, in decimal digits.
+const DIGITS: usize = 10;
+
+/// The frame of this number.
+pub(crate) fn frame(number: u64) -> Vec<u8> {
+    let mut frame = HEADER.to_vec();
+    frame.resize(HEADER.len() + SIDE_BYTES, 0);
+    let mark = format!("{number:0DIGITS$};");
+    let room = FRAME_BYTES - frame.len();
+    frame.extend(mark.bytes().cycle().take(room));
+    frame
+}
+
+/// What somebody received: whole frames, but perhaps for the last, each one the successor of that before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Received {
+    /// The number of the first frame.
+    pub(crate) first: u64,
+    /// The number after that of the last whole frame.
+    pub(crate) next: u64,
+}
+
+/// Reads the number that a frame carries.
+fn number(bytes: &[u8]) -> Option<u64> {
+    let digits = bytes.get(HEADER.len() + SIDE_BYTES..)?.get(..DIGITS)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Checks every byte of what a player received. Panics where something is missing, doubled or changed.
+pub(crate) fn check(received: &[u8]) -> Received {
+    assert!(
+        received.starts_with(&HEADER),
+        "begins in a frame: {:x?}",
+        &received[..received.len().min(8)]
+    );
+    let first = number(received).expect("at least one frame");
+    let mut next = first;
+    for (index, chunk) in received.chunks(FRAME_BYTES).enumerate() {
+        let right = &frame(first + index as u64)[..chunk.len()];
+        assert!(
+            chunk == right,
+            "byte {} should belong to frame {next}, and it is one of {:?}",
+            index * FRAME_BYTES,
+            number(chunk)
+        );
+        next += u64::from(chunk.len() == FRAME_BYTES);
+    }
+    Received { first, next }
+}
