@@ -170,7 +170,7 @@ impl Listening {
         if matches!(entrance, Entrance::Passthrough(_)) {
             return Verdict::Serve;
         }
-        if view.holders(mount).next().is_none() {
+        if view.holders(mount).next().is_none() && !self.0.relays.holds(mount) {
             return Verdict::NoSource;
         }
         if *method == Method::Head {

@@ -7,5 +7,13 @@
     reason = "what a test prepares must work, or the test ends here"
 )]
 
+mod capacity;
+mod document;
+mod failover;
+mod membership;
 mod mesh;
+mod redirect;
+mod relay;
+mod sources;
+mod status;
 mod support;

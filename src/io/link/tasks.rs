@@ -29,8 +29,10 @@ const QUEUE: usize = 256;
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the first frame of a stream may take.
 const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often strays and refusals are logged.
+/// How often strays and refusals are logged at most.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
+/// How soon the first of them are: somebody who has given a node the wrong secret looks at both logs now.
+const FIRST_REPORT: Duration = Duration::from_secs(5);
 /// Half-open handshakes from unproven addresses above which every newcomer must prove his address first.
 const RETRY_ABOVE: usize = 64;
 
@@ -357,28 +359,30 @@ impl Shared {
     }
 }
 
-/// Says once a minute what was turned away, if anything was.
+/// Says soon what was turned away, if anything was, and then at most once a minute.
 pub(super) fn spawn_reporter(shared: Arc<Shared>) {
     let tasks = shared.tasks.clone();
     tasks.spawn(async move {
-        let mut minutes = interval_at(Instant::now() + REPORT_INTERVAL, REPORT_INTERVAL);
+        let mut looks = interval_at(Instant::now() + FIRST_REPORT, FIRST_REPORT);
         let mut before = LinkTotals::default();
+        let mut quiet_until = Instant::now();
         loop {
             tokio::select! {
                 () = shared.cancel.cancelled() => return,
-                _ = minutes.tick() => {}
+                _ = looks.tick() => {}
             }
             let totals = shared.totals();
-            if totals != before {
+            if totals != before && Instant::now() >= quiet_until {
                 warn!(
                     stray_datagrams = totals.stray_datagrams - before.stray_datagrams,
                     refused_handshakes = totals.refused_handshakes - before.refused_handshakes,
                     bad_frames = totals.bad_frames - before.bad_frames,
                     dropped = totals.dropped - before.dropped,
-                    "turned away on the mesh's port in the last minute"
+                    "turned away on the mesh's port since the last report: strangers, or nodes with another secret"
                 );
+                before = totals;
+                quiet_until = Instant::now() + REPORT_INTERVAL;
             }
-            before = totals;
         }
     });
 }

@@ -75,6 +75,11 @@ impl Relays {
         }))
     }
 
+    /// Whether this node holds the stream of a mount, which gossip may not tell yet.
+    pub fn holds(&self, mount: &MountName) -> bool {
+        self.0.streams.get(mount).is_some()
+    }
+
     /// The stream of a mount: held already, or fetched now.
     pub async fn fetch(&self, mount: &MountName) -> Result<Held, NoStream> {
         if let Some(held) = self.0.streams.get(mount) {

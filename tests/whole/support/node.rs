@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::http::{self, Answer};
+use super::http::{self, Answer, Connection};
 use super::patience::{PATIENCE, eventually};
 use super::port::free_port;
 
@@ -36,6 +36,12 @@ impl Setup {
             secret: None,
             arguments: Vec::new(),
         }
+    }
+
+    /// Under another name.
+    pub(crate) fn named_as(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
     }
 
     /// With this cluster secret.
@@ -152,11 +158,6 @@ impl TestNode {
         &self.name
     }
 
-    /// Its port, for TCP and UDP.
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
     /// `HOST:PORT`.
     pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
@@ -165,6 +166,11 @@ impl TestNode {
     /// Where it is reached; a path can be appended.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address())
+    }
+
+    /// A connection to it.
+    pub(crate) fn connect(&self) -> Connection {
+        Connection::open(&self.address()).unwrap()
     }
 
     /// Its data directory.

@@ -79,6 +79,19 @@ impl Ffmpeg {
         fs::read(self.folder.path().join("sent")).unwrap_or_default()
     }
 
+    /// Checks that a player received what was sent, whole, from the beginning of a frame on.
+    pub(crate) fn check(&self, received: &[u8]) {
+        assert!(received.len() > 16_000, "only {} bytes", received.len());
+        let sync = (received[0], received[1] & 0xE0);
+        assert_eq!(sync, (0xFF, 0xE0), "the beginning of a frame");
+        let sent = self.sent();
+        let mut windows = sent.windows(received.len());
+        assert!(
+            windows.any(|window| window == received),
+            "not what was sent"
+        );
+    }
+
     /// What it complains of, and its end if it has ended.
     pub(crate) fn ended(&mut self) -> Option<String> {
         let ended = self.child.try_wait().unwrap()?;

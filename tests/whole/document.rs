@@ -1,0 +1,199 @@
+//! What an operator says on any node is known to every node, and kept.
+
+use std::time::Duration;
+
+use crate::support::http::get;
+use crate::support::mesh::TestMesh;
+use crate::support::node::TestNode;
+use crate::support::patience::{PATIENCE, eventually, so};
+use crate::support::player::Player;
+use crate::support::signal::{self, FRAME_BYTES};
+use crate::support::source::{KnownSource, knock};
+
+const PASSWORD: &str = "hackme-not";
+
+/// A mount is usable everywhere within a second; other tests keep both cores busy meanwhile.
+const SPREAD_LIMIT: Duration = Duration::from_secs(3);
+
+/// Whether a source with this password is let in; it leaves at once.
+fn lets_in(node: &TestNode, mount: &str, password: &str) -> u16 {
+    knock(&node.address(), mount, password).unwrap().1.status
+}
+
+#[test]
+fn a_mount_created_on_any_node_is_usable_on_every_node() {
+    let mesh = TestMesh::start(3);
+    for (index, creator) in mesh.nodes.iter().enumerate() {
+        let path = format!("/of-{}.mp3", creator.name());
+        creator.create_mount(&path, PASSWORD);
+        let known = mesh.wait_for_mount(&path);
+        println!("{path} was known everywhere after {known:?}");
+        assert!(known <= SPREAD_LIMIT, "{known:?}");
+        let user = &mesh.nodes[(index + 1) % 3];
+        let _source = KnownSource::start(user, &path, PASSWORD);
+        let elsewhere = &mesh.nodes[(index + 2) % 3];
+        assert_eq!(lets_in(elsewhere, &path, "wrong"), 401);
+        mesh.wait_on_air(&path);
+        let player = Player::tune_in(&format!("{}{path}", elsewhere.url()));
+        player.wait_for_more(20 * FRAME_BYTES);
+        signal::check(&player.bytes());
+    }
+}
+
+#[test]
+fn a_node_that_joins_empty_learns_all() {
+    let mut mesh = TestMesh::start(1);
+    let paths: Vec<String> = (0..40)
+        .map(|index| format!("/radio-{index:02}.mp3"))
+        .collect();
+    for path in &paths {
+        mesh.nodes[0].create_mount(path, PASSWORD);
+    }
+    mesh.nodes[0].delete_mount(&paths[39]);
+    let newcomer = mesh.add_joining(0);
+    let look = || {
+        let known = newcomer.mounts();
+        so(known == paths[..39], format!("{known:?}"))
+    };
+    let (_, learnt) = eventually(PATIENCE, "the newcomer knows all mounts", look);
+    println!("39 mounts were learnt after {learnt:?}");
+    assert_eq!(lets_in(newcomer, &paths[0], PASSWORD), 200);
+    assert_eq!(lets_in(newcomer, &paths[39], PASSWORD), 404);
+}
+
+#[test]
+fn all_nodes_are_stopped_and_have_everything_when_they_start_again() {
+    let mut mesh = TestMesh::start(3);
+    for path in ["/a.mp3", "/b.mp3", "/gone.mp3"] {
+        mesh.create_mount(path, PASSWORD);
+    }
+    mesh.nodes[1].delete_mount("/gone.mp3");
+    let named = "{\"name\":\"Radio A\",\"max_listeners\":5}";
+    let changed = mesh.nodes[2]
+        .api("PATCH", "/api/v1/mounts/a.mp3", named)
+        .unwrap();
+    assert_eq!(changed.head.status, 200, "{}", changed.text());
+    let specs = |node: &TestNode| node.api("GET", "/api/v1/mounts", "").unwrap().text();
+    let wanted = specs(&mesh.nodes[2]);
+    let same = |mesh: &TestMesh| {
+        for node in &mesh.nodes {
+            let seen = specs(node);
+            so(seen == wanted, format!("{} has {seen}", node.name()))?;
+        }
+        Ok::<_, String>(())
+    };
+    // Not yet everywhere when they stop: who has not heard of it learns it in his next life.
+    for node in &mut mesh.nodes {
+        assert!(node.stop().success());
+    }
+    for node in &mut mesh.nodes {
+        node.restart();
+    }
+    eventually(PATIENCE, "every node has every mount", || same(&mesh));
+    assert!(
+        wanted.contains("Radio A") && !wanted.contains("gone"),
+        "{wanted}"
+    );
+    assert_eq!(lets_in(&mesh.nodes[0], "/b.mp3", PASSWORD), 200);
+
+    for node in &mut mesh.nodes {
+        node.kill9();
+    }
+    for node in &mut mesh.nodes {
+        node.restart();
+    }
+    eventually(PATIENCE, "and after a crash", || same(&mesh));
+}
+
+#[test]
+fn a_deleted_mount_takes_its_source_and_listeners_with_it_everywhere() {
+    let mesh = TestMesh::start(3);
+    mesh.create_mount("/kept.mp3", PASSWORD);
+    mesh.create_mount("/doomed.mp3", PASSWORD);
+    let source = KnownSource::start(&mesh.nodes[0], "/doomed.mp3", PASSWORD);
+    let kept = KnownSource::start(&mesh.nodes[0], "/kept.mp3", PASSWORD);
+    mesh.wait_on_air("/doomed.mp3");
+    mesh.wait_on_air("/kept.mp3");
+    let tune_in = |path: &str| {
+        let urls = mesh
+            .nodes
+            .iter()
+            .map(|it| format!("{}/_stream/n1{path}", it.url()));
+        urls.map(|url| Player::tune_in(&url)).collect::<Vec<_>>()
+    };
+    let (doomed, spared) = (tune_in("/doomed.mp3"), tune_in("/kept.mp3"));
+    for player in doomed.iter().chain(&spared) {
+        player.wait_for_more(20 * FRAME_BYTES);
+    }
+    mesh.nodes[2].delete_mount("/doomed.mp3");
+    let look = || {
+        so(source.is_closed(), "the source sends on")?;
+        let on = doomed.iter().find(|player| !player.is_closed());
+        on.map_or(Ok(()), |player| Err(format!("{} plays on", player.url)))
+    };
+    let (_, gone) = eventually(PATIENCE, "its source and listeners are gone", look);
+    println!("all were gone after {gone:?}");
+    for node in &mesh.nodes {
+        let answer = get(&node.address(), "/doomed.mp3").unwrap();
+        assert_eq!(answer.head.status, 404, "{answer:?}");
+        assert_eq!(lets_in(node, "/doomed.mp3", PASSWORD), 404);
+    }
+    for player in &spared {
+        player.wait_for_more(20 * FRAME_BYTES);
+    }
+    assert!(!kept.is_closed());
+}
+
+#[test]
+fn a_mount_may_have_any_name_of_its_alphabet_and_no_other() {
+    let mesh = TestMesh::start(2);
+    let long = format!("/{}/{}", "x".repeat(64), "y".repeat(64));
+    for path in ["/a", "/A.Mp3", "/~user/live-1_hq.v2.mp3", "/1/2/3/4", &long] {
+        mesh.create_mount(path, PASSWORD);
+        let _source = KnownSource::start(&mesh.nodes[0], path, PASSWORD);
+        mesh.wait_on_air(path);
+        let escaped = path
+            .replace('a', "%61")
+            .replace('1', "%31")
+            .replace('~', "%7e");
+        for target in [path, &escaped] {
+            let player = Player::tune_in(&format!("{}{target}", mesh.nodes[1].url()));
+            player.wait_for_more(FRAME_BYTES);
+        }
+        mesh.nodes[1].delete_mount(path);
+    }
+    let too_long = format!("/{}", "x".repeat(65));
+    for path in [
+        "/",
+        "",
+        "x.mp3",
+        "//",
+        "/a//b",
+        "/a/",
+        "/.",
+        "/../x",
+        "/a/./b",
+        "/a b",
+        "/ü.mp3",
+        "/a%20b",
+        "/a?b",
+        "/a#b",
+        "/a\\nb",
+        "/1/2/3/4/5",
+        "/admin/x",
+        "/_stream/x",
+        "/x.m3u",
+        "/x.json",
+        &too_long,
+    ] {
+        let body = format!("{{\"path\":\"{path}\",\"password\":\"{PASSWORD}\"}}");
+        let answer = mesh.nodes[0].api("POST", "/api/v1/mounts", &body).unwrap();
+        assert_eq!(answer.head.status, 400, "{path:?}: {}", answer.text());
+        assert!(
+            answer.text().contains("error"),
+            "says why: {}",
+            answer.text()
+        );
+    }
+    assert_eq!(mesh.nodes[0].mounts(), [""; 0]);
+}

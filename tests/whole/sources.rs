@@ -1,0 +1,180 @@
+//! A source may come to any node, in any of the ways of its kind; but only one per mount, wherever it is.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use crate::support::http::basic;
+use crate::support::mesh::TestMesh;
+use crate::support::patience::{PATIENCE, eventually, so};
+use crate::support::player::{Player, curl};
+use crate::support::signal::{self, FRAME_BYTES, frame};
+use crate::support::source::{Ffmpeg, Greeting, KnownSource, knock};
+use crate::support::tool::have;
+
+const RADIO: &str = "/radio.mp3";
+const PASSWORD: &str = "hackme-not";
+
+#[test]
+fn ffmpeg_is_heard_whichever_way_it_says_hello() {
+    if !have("ffmpeg") || !have("curl") {
+        return;
+    }
+    let mesh = TestMesh::start(2);
+    for (greeting, mount) in [
+        (Greeting::Put, "/put.mp3"),
+        (Greeting::Legacy, "/source.mp3"),
+    ] {
+        mesh.create_mount(mount, PASSWORD);
+        for node in &mesh.nodes {
+            let mut source = Ffmpeg::greeting(greeting, node, (mount, PASSWORD));
+            mesh.wait_on_air(mount);
+            let received = curl(&format!("{}{mount}", mesh.nodes[0].url()), 2);
+            source.check(&received);
+            assert_eq!(source.ended(), None);
+            drop(source);
+            mesh.wait_each_sees(mount, "no source", |mount| mount.source.is_none());
+        }
+    }
+}
+
+#[test]
+fn what_curl_uploads_in_chunks_arrives_without_their_framing() {
+    if !have("curl") {
+        return;
+    }
+    let mesh = TestMesh::start(2);
+    mesh.create_mount(RADIO, PASSWORD);
+    let mut command = Command::new("curl");
+    command.args(["-sS", "-T", "-", "-H", "Content-Type: audio/mpeg", "-u"]);
+    command.arg(format!("source:{PASSWORD}"));
+    command.arg(format!("{}{RADIO}", mesh.nodes[1].url()));
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    pipe.write_all(&(0..20).flat_map(frame).collect::<Vec<u8>>())
+        .unwrap();
+    mesh.wait_on_air(RADIO);
+    let player = Player::tune_in(&format!("{}/_stream/n2{RADIO}", mesh.nodes[0].url()));
+    pipe.write_all(&(20..200).flat_map(frame).collect::<Vec<u8>>())
+        .unwrap();
+    let look = || {
+        let got = player.bytes();
+        let reaches_the_end = got.len() > FRAME_BYTES && signal::check(&got).next >= 199;
+        so(reaches_the_end, format!("{} bytes", got.len()))
+    };
+    eventually(PATIENCE, "all that curl was given has arrived", look);
+    drop(pipe);
+    let look = || so(player.is_closed(), "it is open");
+    eventually(PATIENCE, "the stream ends with its source", look);
+    assert!(child.wait().is_ok());
+}
+
+#[test]
+fn a_mount_has_one_source_in_the_whole_mesh() {
+    let mesh = TestMesh::start(3);
+    mesh.create_mount(RADIO, PASSWORD);
+    for (index, first) in mesh.nodes.iter().enumerate() {
+        let source = KnownSource::start(first, RADIO, PASSWORD);
+        for second in &mesh.nodes {
+            let (_, head) = knock(&second.address(), RADIO, PASSWORD).unwrap();
+            assert_eq!(head.status, 403, "{index}: {head:?}");
+            assert!(head.lines[0].ends_with("Mountpoint in use"), "{head:?}");
+            let (_, wrong) = knock(&second.address(), RADIO, "wrong").unwrap();
+            assert_eq!(wrong.status, 401, "{wrong:?}");
+        }
+        mesh.wait_on_air(RADIO);
+        assert!(!source.is_closed());
+        drop(source);
+        // An encoder that starts again must not find its own former life in the way.
+        let next = &mesh.nodes[(index + 1) % 3];
+        let look = || {
+            let (_, head) = knock(&next.address(), RADIO, PASSWORD).unwrap();
+            so(head.status == 200, format!("{head:?}"))
+        };
+        let (_, free) = eventually(PATIENCE, "the mount is free again", look);
+        println!("free for {} again after {free:?}", next.name());
+        let look = || {
+            let (_, head) = knock(&mesh.nodes[(index + 2) % 3].address(), RADIO, PASSWORD).unwrap();
+            so(head.status == 200, format!("{head:?}"))
+        };
+        eventually(PATIENCE, "and again", look);
+        mesh.wait_each_sees(RADIO, "no source", |mount| mount.source.is_none());
+    }
+}
+
+#[test]
+fn of_three_sources_that_come_at_once_one_is_taken() {
+    let mesh = TestMesh::start(3);
+    for round in 0..5 {
+        let mount = format!("/round-{round}.mp3");
+        mesh.create_mount(&mount, PASSWORD);
+        let addresses: Vec<String> = mesh.nodes.iter().map(|node| node.address()).collect();
+        let knocks = addresses.into_iter().map(|address| {
+            let mount = mount.clone();
+            thread::spawn(move || knock(&address, &mount, PASSWORD).unwrap())
+        });
+        let knocks: Vec<_> = knocks.collect();
+        let answers: Vec<_> = knocks.into_iter().map(|it| it.join().unwrap()).collect();
+        let mut statuses: Vec<u16> = answers.iter().map(|(_, head)| head.status).collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 403, 403], "round {round}");
+    }
+}
+
+#[test]
+fn icecasts_older_hellos_are_understood_on_every_node() {
+    let mesh = TestMesh::start(2);
+    mesh.create_mount(RADIO, PASSWORD);
+    let authorization = basic("source", PASSWORD);
+    for (request, wanted) in [
+        (
+            format!("SOURCE {RADIO} HTTP/1.0\r\nAuthorization: {authorization}\r\n\r\n"),
+            "HTTP/1.0 200 OK",
+        ),
+        (
+            format!("SOURCE {RADIO} ICE/1.0\nAuthorization: {authorization}\n\n"),
+            "HTTP/1.0 200 OK",
+        ),
+        (
+            format!(
+                "PUT {RADIO} HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\nExpect: 100-continue\r\n\r\n"
+            ),
+            "HTTP/1.1 100 Continue",
+        ),
+    ] {
+        for node in &mesh.nodes {
+            let look = || {
+                let mut connection = node.connect();
+                // The first frames come in one packet with the head, and none of them is lost.
+                let mut bytes = request.clone().into_bytes();
+                bytes.extend((0..60).flat_map(frame));
+                connection.send(&bytes).unwrap();
+                let head = connection.head().unwrap();
+                so(head.lines[0] == wanted, format!("{head:?}"))?;
+                Ok::<_, String>(connection)
+            };
+            let (_connection, _) = eventually(PATIENCE, &request, look);
+            let player = Player::tune_in(&format!("{}/_stream/n1{RADIO}", node.url()));
+            player.wait_for_more(50 * FRAME_BYTES);
+            assert_eq!(signal::check(&player.bytes()).first, 0);
+        }
+    }
+}
+
+#[test]
+fn a_source_and_a_player_of_the_project_itself_need_nothing_else() {
+    let mesh = TestMesh::start(2);
+    mesh.create_mount(RADIO, PASSWORD);
+    let source = KnownSource::start(&mesh.nodes[1], RADIO, PASSWORD);
+    mesh.wait_on_air(RADIO);
+    let player = Player::tune_in(&format!("{}{RADIO}", mesh.nodes[0].url()));
+    player.wait_for_more(20 * FRAME_BYTES);
+    drop(source);
+    let look = || so(player.is_closed(), "it is open");
+    eventually(PATIENCE, "the stream ends with its source", look);
+    signal::check(&player.bytes());
+}
