@@ -85,7 +85,11 @@ impl Front {
                 }
                 Route::Source => {
                     let begun = buffer.split_off(len);
-                    return self.ingest.serve(visitor, head, begun).await;
+                    match self.ingest.serve(visitor, head, begun).await {
+                        Some((same, behind)) => (visitor, buffer) = (same, behind),
+                        None => return,
+                    }
+                    continue;
                 }
                 Route::Listen(mount, entrance) => {
                     drop(buffer.split_to(len));

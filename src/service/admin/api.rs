@@ -105,7 +105,8 @@ async fn create(admin: &Admin, mut fields: Map<String, Value>) -> Result<Respons
     let path = path
         .as_str()
         .ok_or_else(|| Refusal::bad("`path` is a text"))?;
-    let mount = MountName::try_from(path).map_err(Refusal::bad)?;
+    let mount = MountName::try_from(path);
+    let mount = mount.map_err(|error| Refusal::Bad(format!("path: {error}")))?;
     if admin.0.documents.mount(&mount).is_some() {
         return Err(MountError::Exists(mount).into());
     }

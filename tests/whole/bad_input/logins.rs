@@ -1,0 +1,102 @@
+//! Sources that may not come in, and how they are told.
+
+use super::wire::{Wire, ask, basic};
+use super::{MOUNT, PASSWORD, is_on_air, node_with_mount, wait_status};
+
+#[test]
+fn a_source_with_a_wrong_login_is_answered_401() {
+    let node = node_with_mount();
+    let wrong = [
+        basic("source", "wrong"),
+        basic("source", ""),
+        basic("admin", PASSWORD),
+        basic("", PASSWORD),
+        "Authorization: Basic !!!".to_owned(),
+        "Authorization: Bearer x".to_owned(),
+        format!("Authorization: Bearer {PASSWORD}"),
+        "X: y".to_owned(),
+    ];
+    for line in [
+        format!("PUT {MOUNT} HTTP/1.1"),
+        format!("SOURCE {MOUNT} HTTP/1.0"),
+        format!("SOURCE {MOUNT} ICE/1.0"),
+    ] {
+        for login in &wrong {
+            let answer = ask(&node, &format!("{line}\r\nHost: h\r\n{login}"));
+            assert_eq!(answer.head.status, 401, "{line} {login}: {answer:?}");
+            let challenge = answer.head.header("WWW-Authenticate").unwrap_or_default();
+            assert!(challenge.starts_with("Basic realm="), "{answer:?}");
+        }
+    }
+    assert!(!is_on_air(&node.status()));
+}
+
+#[test]
+fn a_source_that_waits_for_continue_gets_its_refusal_instead() {
+    let node = node_with_mount();
+    let (good, bad) = (basic("source", PASSWORD), basic("source", "wrong"));
+    for (mount, login, status) in [(MOUNT, &bad, 401), ("/other.mp3", &good, 404)] {
+        let mut wire = Wire::to(&node);
+        wire.say(format!(
+            "PUT {mount} HTTP/1.1\r\nHost: h\r\n{login}\r\nExpect: 100-continue\r\n\
+             Content-Type: audio/mpeg\r\n\r\n"
+        ));
+        let answer = wire.answer();
+        assert_eq!(answer.head.status, status, "{answer:?}");
+        assert_eq!(wire.hear_end(), b"", "and nothing after it");
+    }
+}
+
+#[test]
+fn a_mount_that_is_not_there_is_404_and_says_how_to_make_it() {
+    let node = node_with_mount();
+    let login = basic("source", PASSWORD);
+    for method in ["PUT", "SOURCE"] {
+        let answer = ask(&node, &format!("{method} /other.mp3 HTTP/1.1\r\n{login}"));
+        assert_eq!(answer.head.status, 404, "{answer:?}");
+        let hint = "antiphon mount create /other.mp3";
+        assert!(answer.text().contains(hint), "{answer:?}");
+    }
+    let odd = ask(&node, &format!("PUT /a%20b HTTP/1.1\r\n{login}"));
+    assert_eq!(odd.head.status, 404, "{odd:?}");
+    assert!(odd.text().contains("letters, digits"), "{odd:?}");
+    let listener = ask(&node, "GET /other.mp3 HTTP/1.1\r\nHost: h");
+    assert_eq!(listener.head.status, 404, "{listener:?}");
+    assert!(!listener.text().is_empty(), "{listener:?}");
+    let idle = ask(&node, &format!("GET {MOUNT} HTTP/1.1\r\nHost: h"));
+    assert_eq!(idle.head.status, 404, "{idle:?}");
+    assert!(idle.text().contains("not on air"), "{idle:?}");
+}
+
+/// libshout logs in by two requests: the first without a password, to see what the server can do.
+#[test]
+fn a_source_may_first_ask_without_a_password_as_libshout_does() {
+    let node = node_with_mount();
+    let mut wire = Wire::to(&node);
+    wire.say(format!(
+        "SOURCE {MOUNT} HTTP/1.0\r\nHost: h\r\nUser-Agent: libshout/2.4.6\r\n\
+         Content-Type: audio/mpeg\r\nContent-Length: 0\r\nConnection: Keep-Alive\r\n\
+         ice-public: 0\r\nice-name: no name\r\n\r\n"
+    ));
+    let challenge = wire.answer();
+    assert_eq!(challenge.head.status, 401, "{challenge:?}");
+    let allowed = challenge.head.header("Allow").unwrap_or_default();
+    assert!(
+        allowed.split(", ").any(|method| method == "PUT"),
+        "{allowed}"
+    );
+    let kept = challenge.head.header("Connection");
+    assert_eq!(
+        kept,
+        Some("keep-alive"),
+        "it may log in on the same connection"
+    );
+    let login = basic("source", PASSWORD);
+    wire.say(format!(
+        "PUT {MOUNT} HTTP/1.1\r\nHost: h\r\n{login}\r\nUser-Agent: libshout/2.4.6\r\n\
+         Content-Type: audio/mpeg\r\nExpect: 100-continue\r\n\r\n"
+    ));
+    assert_eq!(wire.head().status, 100);
+    assert_eq!(wire.head().status, 200);
+    wait_status(&node, "the source is on air", is_on_air);
+}
