@@ -58,13 +58,13 @@ impl Front {
                 () = cancel.cancelled() => return,
                 visitor = door.accept() => visitor,
             };
-            let front = self.clone();
-            tasks.spawn(async move { front.receive(visitor).await });
+            let (front, cancel) = (self.clone(), cancel.clone());
+            tasks.spawn(async move { front.receive(visitor, &cancel).await });
         }
     }
 
     /// Takes one visitor's requests until he leaves or is handed on.
-    async fn receive(&self, mut visitor: Visitor) {
+    async fn receive(&self, mut visitor: Visitor, cancel: &CancellationToken) {
         // Answers are small and awaited; a stream's bytes are gathered before they are sent.
         if let Err(error) = visitor.stream.set_nodelay(true) {
             debug!(%error, "gone at once");
@@ -72,9 +72,12 @@ impl Front {
         }
         let mut buffer = BytesMut::new();
         loop {
-            let read = match door::read_head(&mut visitor.stream, &mut buffer).await {
-                Ok(read) => read,
-                Err(error) => return turn_away(&mut visitor, error, &buffer).await,
+            // Whoever has asked for nothing yet does not hold up the end of the node.
+            let reading = door::read_head(&mut visitor.stream, &mut buffer);
+            let read = match cancel.run_until_cancelled(reading).await {
+                Some(Ok(read)) => read,
+                Some(Err(error)) => return turn_away(&mut visitor, error, &buffer).await,
+                None => return,
             };
             let (head, len) = (read.head, read.len);
             let reply = Reply::to(&head, clock::unix_ms() / 1_000);
