@@ -7,6 +7,7 @@
     reason = "what a test prepares must work, or the test ends here"
 )]
 
+mod bad_input;
 mod capacity;
 mod document;
 mod failover;

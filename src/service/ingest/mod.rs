@@ -39,7 +39,7 @@ use crate::model::stream::{EndReason, StreamId};
 use crate::wire::frame::Denial;
 use crate::wire::gossip::Origin;
 use crate::wire::head::Head;
-use crate::wire::reply;
+use crate::wire::reply::{self, Persistence, Reply};
 use crate::wire::source_head;
 
 /// The only user that sources log in with.
@@ -92,7 +92,15 @@ impl Ingest {
     }
 
     /// Takes a source from its head to its end. `begun` is what it has already sent behind its head.
-    pub async fn serve(&self, mut visitor: Visitor, head: Head, begun: BytesMut) {
+    ///
+    /// A refused one that keeps its connection comes back with it, for its next request: libshout asks
+    /// without a password first.
+    pub async fn serve(
+        &self,
+        mut visitor: Visitor,
+        head: Head,
+        begun: BytesMut,
+    ) -> Option<(Visitor, BytesMut)> {
         let span = info_span!("source", peer = %visitor.peer, path = head.path());
         let serving = async {
             let admitted = async {
@@ -110,10 +118,16 @@ impl Ingest {
                         self.0.authority.give_up(&source.mount, stream_id);
                     }
                 }
-                Err(refusal) => refuse(&mut visitor.stream, &head, refusal).await,
+                Err(refusal) => {
+                    let reply = Reply::to(&head, clock::unix_ms() / 1_000);
+                    refuse(&mut visitor.stream, &reply, refusal).await;
+                    let kept = reply.persistence() == Persistence::KeepAlive;
+                    return kept.then_some((visitor, begun));
+                }
             }
+            None
         };
-        serving.instrument(span).await;
+        serving.instrument(span).await
     }
 
     /// Checks who it is and what it wants.

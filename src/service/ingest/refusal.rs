@@ -7,10 +7,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
-use crate::io::clock;
 use crate::model::mount::MountName;
-use crate::wire::head::Head;
-use crate::wire::reply::Reply;
+use crate::wire::reply::{Persistence, Reply};
 use crate::wire::status::Status;
 
 /// How long a refused source is still read, so that its system does not drop our answer unread.
@@ -37,8 +35,7 @@ impl Refusal {
 }
 
 /// Tells a source why it is not taken.
-pub(super) async fn refuse(stream: &mut TcpStream, head: &Head, refusal: Refusal) {
-    let reply = Reply::to(head, clock::unix_ms() / 1_000).and_close();
+pub(super) async fn refuse(stream: &mut TcpStream, reply: &Reply, refusal: Refusal) {
     let answer = match refusal {
         Refusal::Unauthorized => reply.unauthorized(),
         Refusal::NoSuchMount(why) => {
@@ -55,7 +52,14 @@ pub(super) async fn refuse(stream: &mut TcpStream, head: &Head, refusal: Refusal
             RETRY_AFTER_S,
         ),
     };
-    farewell(stream, &answer).await;
+    match reply.persistence() {
+        Persistence::Close => farewell(stream, &answer).await,
+        Persistence::KeepAlive => {
+            if let Err(error) = stream.write_all(&answer).await {
+                debug!(%error, "the refusal did not arrive");
+            }
+        }
+    }
 }
 
 /// Answers somebody who may still be sending, and reads a little on: to close with his bytes unread would make
