@@ -117,7 +117,7 @@ impl SmallDisk {
             .arg(&path)
             .stderr(Stdio::null());
         let mounted = mount.status().is_ok_and(|status| status.success());
-        mounted.then_some(Self(path))
+        mounted.then(|| Self(path))
     }
 
     /// Fills it to the last byte; gives the file that does.
@@ -136,11 +136,9 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         // Lazily: the node that is killed after this still has it open.
         let unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
-        assert!(
-            unmounted.is_ok_and(|status| status.success()),
-            "{:?} is left",
-            self.0
-        );
+        if !unmounted.is_ok_and(|status| status.success()) {
+            eprintln!("{} is still mounted", self.0.display());
+        }
     }
 }
 
