@@ -117,14 +117,20 @@ impl Form {
     }
 
     /// What is on air: artist and title before the song, because those who send all three have a stale song.
+    /// Fields that are there but empty say that nothing is; without any of them nothing is said.
     fn title(&self) -> Option<String> {
         let filled = |key| self.text(key).filter(|text| !text.is_empty());
-        let title = match (filled("artist"), filled("title")) {
-            (Some(artist), Some(title)) => Some(format!("{artist} - {title}")),
-            (None, Some(title)) => Some(title),
-            _ => self.text("song"),
+        let title = match (filled("artist"), filled("title"), filled("song")) {
+            (Some(artist), Some(title), _) => artist + " - " + &title,
+            (None, Some(title), _) => title,
+            (_, None, Some(song)) => song,
+            (Some(artist), None, None) => artist,
+            (None, None, None) => ["song", "title", "artist"]
+                .into_iter()
+                .find_map(|key| self.text(key))?,
         };
-        title.map(|text| text.chars().filter(|letter| !letter.is_control()).collect())
+        let title = title.chars().filter(|letter| !letter.is_control());
+        Some(title.collect())
     }
 }
 
@@ -179,6 +185,9 @@ mod tests {
         assert_eq!(title("artist=AA&title=TT"), Some("AA - TT".into()));
         assert_eq!(title("song=old&artist=AA&title=TT"), Some("AA - TT".into()));
         assert_eq!(title("title=TT"), Some("TT".into()));
+        assert_eq!(title("artist=AA"), Some("AA".into()));
+        assert_eq!(title("artist=&title="), Some(String::new()), "cleared");
+        assert_eq!(title("artist=&title=&song=S"), Some("S".into()));
         assert_eq!(title("song=a%0d%0ab"), Some("ab".into()));
         assert_eq!(title("mount=/a"), None);
     }

@@ -81,11 +81,7 @@ impl Admin {
     pub async fn serve(&self, connection: Rewound) {
         let service =
             service_fn(|request| async { Ok::<_, Infallible>(self.answer(request).await) });
-        let serving = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .keep_alive(false)
-            .serve_connection(TokioIo::new(connection), service);
+        let serving = protocol().serve_connection(TokioIo::new(connection), service);
         match tokio::time::timeout(REQUEST_TIMEOUT, serving).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => debug!(%error, "request broken off"),
@@ -179,5 +175,55 @@ impl Admin {
                 Right::Denied
             }
         }
+    }
+}
+
+/// How one request is read and answered.
+///
+/// A client that has closed is answered all the same: butt sends a title and closes without reading,
+/// and hyper, left to itself, drops the request when it sees that.
+fn protocol() -> http1::Builder {
+    let mut protocol = http1::Builder::new();
+    protocol
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .keep_alive(false)
+        .half_close(true);
+    protocol
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::sync::{mpsc, oneshot};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_is_carried_out_though_its_client_has_gone() {
+        let (mut client, server) = tokio::io::duplex(1_024);
+        let (begun, mut beginning) = mpsc::channel(1);
+        let (gone, going) = oneshot::channel();
+        let going = std::sync::Mutex::new(Some(going));
+        let service = service_fn(|_request| {
+            let (begun, going) = (begun.clone(), going.lock().unwrap().take());
+            async move {
+                begun.send("begun").await.unwrap();
+                going.unwrap().await.unwrap();
+                begun.send("done").await.unwrap();
+                Ok::<_, Infallible>(text(StatusCode::OK, "ok"))
+            }
+        });
+        let serving = protocol().serve_connection(TokioIo::new(server), service);
+        let leaving = async {
+            client.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+            assert_eq!(beginning.recv().await, Some("begun"));
+            drop(client);
+            // The server sees that first, and only then can the request go on.
+            tokio::task::yield_now().await;
+            gone.send(()).unwrap();
+            assert_eq!(beginning.recv().await, Some("done"));
+        };
+        let (_served, ()) = tokio::join!(serving, leaving);
     }
 }

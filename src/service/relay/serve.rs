@@ -9,7 +9,7 @@ use tracing::debug;
 use super::{HEARTBEAT, STALL};
 use crate::io::feed::Feed;
 use crate::io::link::{Exchange, ExchangeError};
-use crate::media::ring::Read;
+use crate::media::ring::{Read, Title};
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::stream::StreamId;
@@ -84,8 +84,12 @@ impl Served<'_> {
             send_title(exchange, from, &text).await?;
         }
         let mut next = from;
-        let mut titles_up_to = from + 1;
+        let mut announcer = Announcer::after(from);
         loop {
+            // Before the bytes, so that what is on air changes at the same byte on the other node.
+            for title in announcer.news(feed) {
+                send_title(exchange, title.offset, &title.text).await?;
+            }
             match feed.read(next, MAX_DATA_BYTES) {
                 Read::Bytes(chunks) => {
                     for bytes in chunks {
@@ -116,11 +120,6 @@ impl Served<'_> {
                         .await;
                 }
             }
-            // A title may be set for the next byte before that byte is there.
-            for title in feed.title_changes_between(titles_up_to, next + 1) {
-                send_title(exchange, title.offset, &title.text).await?;
-            }
-            titles_up_to = titles_up_to.max(next + 1);
         }
     }
 
@@ -152,7 +151,83 @@ impl Served<'_> {
     }
 }
 
+/// Knows which titles of a stream a relay has been told.
+///
+/// Not by offset alone: a title is usually set for the next byte to come, of which this relay may
+/// already have been told another, and a title that we ourselves are told by a third node comes for
+/// bytes that may have gone out.
+struct Announcer {
+    from: u64,
+    changes_seen: u64,
+    told: Vec<Title>,
+}
+
+impl Announcer {
+    /// For a relay that begins at `from` and knows the title there.
+    fn after(from: u64) -> Self {
+        Self {
+            from,
+            changes_seen: 0,
+            told: Vec::new(),
+        }
+    }
+
+    /// The titles that the relay does not know yet, in order.
+    fn news(&mut self, feed: &Feed) -> Vec<Title> {
+        let changes = feed.subscribe().borrow().title_changes;
+        if changes == self.changes_seen {
+            return Vec::new();
+        }
+        self.changes_seen = changes;
+        let all = feed.title_changes_between(self.from, u64::MAX);
+        let known = std::mem::replace(&mut self.told, all.clone());
+        all.into_iter()
+            .filter(|title| !known.contains(title))
+            .collect()
+    }
+}
+
 async fn send_title(exchange: &mut Exchange, offset: u64, text: &str) -> Result<(), ExchangeError> {
     let text = text.to_owned();
     exchange.send(&Frame::Title { offset, text }).await
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::media::ring::samples::ring;
+
+    fn texts(news: Vec<Title>) -> Vec<(u64, String)> {
+        let pairs = news
+            .into_iter()
+            .map(|title| (title.offset, title.text.to_string()));
+        pairs.collect()
+    }
+
+    #[test]
+    fn a_relay_is_told_each_title_once_even_those_for_bytes_it_has() {
+        let feed = Feed::new(ring("audio/mpeg"));
+        let mut announcer = Announcer::after(0);
+        feed.append(0, &[0; 100], Instant::now().into_std());
+        assert_eq!(texts(announcer.news(&feed)), []);
+        feed.set_title(100, "at the live edge");
+        assert_eq!(
+            texts(announcer.news(&feed)),
+            [(100, "at the live edge".to_owned())]
+        );
+        feed.set_title(100, "at once another");
+        assert_eq!(
+            texts(announcer.news(&feed)),
+            [(100, "at once another".to_owned())]
+        );
+        assert_eq!(texts(announcer.news(&feed)), []);
+        feed.append(100, &[0; 100], Instant::now().into_std());
+        feed.set_title(50, "heard late");
+        assert_eq!(
+            texts(announcer.news(&feed)),
+            [(50, "heard late".to_owned())]
+        );
+    }
 }
