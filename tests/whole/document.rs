@@ -152,10 +152,9 @@ fn a_mount_may_have_any_name_of_its_alphabet_and_no_other() {
         mesh.create_mount(path, PASSWORD);
         let _source = KnownSource::start(&mesh.nodes[0], path, PASSWORD);
         mesh.wait_on_air(path);
-        let escaped = path
-            .replace('a', "%61")
-            .replace('1', "%31")
-            .replace('~', "%7e");
+        let escape = |letter: char| format!("%{:02x}", u32::from(letter));
+        let escaped: String = path[1..].chars().map(escape).collect();
+        let escaped = format!("/{}", escaped.replace("%2f", "/"));
         for target in [path, &escaped] {
             let player = Player::tune_in(&format!("{}{target}", mesh.nodes[1].url()));
             player.wait_for_more(FRAME_BYTES);

@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use crate::support::mesh::TestMesh;
-use crate::support::patience::{PATIENCE, eventually};
+use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::Player;
 use crate::support::signal::{self, FRAME_BYTES};
-use crate::support::source::{KnownSource, knock};
+use crate::support::source::KnownSource;
 
 const RADIO: &str = "/radio.mp3";
 const PASSWORD: &str = "hackme-not";
 
 /// A new master is seen by all within three seconds; other tests keep both cores busy meanwhile.
 const ELECTION_LIMIT: Duration = Duration::from_secs(5);
+/// How long the place of a node that has died may keep its source from another one: the mount's listeners have
+/// five seconds in hand.
+const RETURN_LIMIT: Duration = Duration::from_secs(5);
 /// What a listener is sent at once covers five seconds: a longer silence would be heard.
 const SILENCE_LIMIT: Duration = Duration::from_secs(5);
 
@@ -53,36 +56,49 @@ fn the_master_is_killed_and_nobody_hears_it() {
 }
 
 #[test]
-fn a_source_whose_node_is_killed_can_go_on_at_another() {
+fn a_source_whose_node_is_killed_goes_on_at_another_and_the_listeners_stay() {
     let mut mesh = TestMesh::start(3);
     mesh.create_mount(RADIO, PASSWORD);
-    let (ingest, refuge) = (mesh.others()[0], mesh.others()[1]);
+    let (master, others) = (mesh.master(), mesh.others());
+    let (ingest, refuge) = (others[0], others[1]);
     let source = KnownSource::start(&mesh.nodes[ingest], RADIO, PASSWORD);
     mesh.wait_on_air(RADIO);
+    let alive = [master, refuge];
+    let urls = alive.map(|it| format!("{}/_stream/n1{RADIO}", mesh.nodes[it].url()));
+    let players = urls.map(|url| Player::tune_in(&url));
+    for player in &players {
+        player.wait_for_more(40 * FRAME_BYTES);
+    }
     mesh.nodes[ingest].kill9();
     drop(source);
+    // An encoder tries again and again until it may send.
     let node = &mesh.nodes[refuge];
-    // An encoder tries again and again until it may send; so long is nobody on air.
-    let look = || match knock(&node.address(), RADIO, PASSWORD) {
-        Ok((_, head)) if head.status == 403 => Err(format!("{head:?}")),
-        Ok((_, head)) => Ok(head),
-        Err(error) => Err(error.to_string()),
-    };
-    let (head, refused) = eventually(PATIENCE, "the mount is free again", look);
-    assert_eq!(head.status, 200, "{head:?}");
+    let knock = || KnownSource::try_start(node, RADIO, PASSWORD);
+    let (source, refused) = eventually(PATIENCE, "the mount is free again", knock);
     println!("the mount was free again after {refused:?}");
-    assert!(refused <= Duration::from_secs(10), "{refused:?}");
-    let look = || {
-        let source = node.status().mounts.remove(0).source;
-        source.map_or(Ok(()), |source| Err(format!("{source:?}")))
-    };
-    eventually(PATIENCE, "the one that only knocked is gone", look);
-    let _source = KnownSource::start(node, RADIO, PASSWORD);
-    let alive = (0..3).filter(|index| *index != ingest);
-    for index in alive {
-        let url = format!("{}/_stream/n1{RADIO}", mesh.nodes[index].url());
-        let player = Player::tune_in(&url);
-        player.wait_for_more(40 * FRAME_BYTES);
-        signal::check(&player.bytes());
+    assert!(refused <= RETURN_LIMIT, "{refused:?}");
+    for player in &players {
+        player.wait_for_more(100 * FRAME_BYTES);
+        let streams = signal::check_spliced(&player.bytes());
+        assert_eq!(streams.len(), 2, "{streams:?}");
+        assert!(!player.is_closed());
     }
+    mesh_counts(&mesh, &alive, players.len());
+    assert!(!source.is_closed());
+}
+
+/// Waits until each of these nodes counts so many listeners of the radio.
+fn mesh_counts(mesh: &TestMesh, witnesses: &[usize], listeners: usize) {
+    let look = || {
+        for witness in witnesses {
+            let node = &mesh.nodes[*witness];
+            let seen = node.status().mounts[0].listeners;
+            so(
+                seen as usize == listeners,
+                format!("{} counts {seen}", node.name()),
+            )?;
+        }
+        Ok::<_, String>(())
+    };
+    eventually(PATIENCE, "the listeners are still counted", look);
 }

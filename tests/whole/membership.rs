@@ -60,19 +60,19 @@ fn a_node_with_another_secret_is_refused_and_both_say_why() {
     let mesh = TestMesh::start(1);
     let member = &mesh.nodes[0];
     member.create_mount("/secret.mp3", PASSWORD);
-    let setup = Setup::named("stranger").secret(&new_secret());
-    let stranger = setup.join(&member.address()).start();
-    wait_log(&stranger, "does not have the same secret");
+    let setup = Setup::named("intruder").secret(&new_secret());
+    let intruder = setup.join(&member.address()).start();
+    wait_log(&intruder, "does not have the same secret");
     wait_log(member, "nodes with another secret");
-    assert_eq!(stranger.alive(), ["stranger"], "it serves alone");
-    assert_eq!(stranger.mounts(), [""; 0]);
+    assert_eq!(intruder.alive(), ["intruder"], "it serves alone");
+    assert_eq!(intruder.mounts(), [""; 0]);
     assert_eq!(member.alive(), ["n1"]);
-    assert!(member.opinion_of("stranger").is_none());
+    assert!(member.opinion_of("intruder").is_none());
     assert!(
-        !member.log().contains("stranger"),
+        !member.log().contains("intruder"),
         "not even its name is known"
     );
-    assert!(!stranger.log().contains("n1"));
+    assert!(!intruder.log().contains("n1"));
 }
 
 #[test]

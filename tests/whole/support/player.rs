@@ -33,8 +33,6 @@ struct Heard {
 pub(crate) struct Player {
     /// Where it was served in the end.
     pub(crate) url: String,
-    /// The head that the stream came with.
-    pub(crate) head: Head,
     heard: Arc<Mutex<Heard>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -51,7 +49,6 @@ impl Player {
         };
         Self {
             url,
-            head,
             heard,
             thread: Some(thread),
         }
@@ -84,14 +81,18 @@ impl Player {
     }
 
     /// Waits until it has received so many bytes more than now.
-    pub(crate) fn wait_for_more(&self, bytes: usize) -> Duration {
-        let wanted = self.len() + bytes;
+    pub(crate) fn wait_for_more(&self, bytes: usize) {
+        self.wait_for(self.len() + bytes);
+    }
+
+    /// Waits until it has received so many bytes in all.
+    pub(crate) fn wait_for(&self, wanted: usize) {
         let look = || {
             let (len, closed) = (self.len(), self.is_closed());
             so(len >= wanted, format!("{len} bytes, closed: {closed}"))
         };
         let what = format!("a player at {} has {wanted} bytes", self.url);
-        eventually(PATIENCE, &what, look).1
+        eventually(PATIENCE, &what, look);
     }
 }
 

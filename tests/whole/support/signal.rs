@@ -38,6 +38,18 @@ fn number(bytes: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
+/// Checks every byte of what a player received while its source began anew, and more than once perhaps: whole
+/// streams one behind the other, each but the first from its first frame on. How many frames each of them had.
+pub(crate) fn check_spliced(received: &[u8]) -> Vec<u64> {
+    let starts = received.chunks(FRAME_BYTES).enumerate();
+    let starts = starts.filter(|(index, chunk)| *index > 0 && number(chunk) == Some(0));
+    let mut cuts: Vec<usize> = starts.map(|(index, _)| index * FRAME_BYTES).collect();
+    cuts.insert(0, 0);
+    cuts.push(received.len());
+    let streams = cuts.windows(2).map(|cut| check(&received[cut[0]..cut[1]]));
+    streams.map(|it| it.next - it.first).collect()
+}
+
 /// Checks every byte of what a player received. Panics where something is missing, doubled or changed.
 pub(crate) fn check(received: &[u8]) -> Received {
     assert!(

@@ -122,8 +122,15 @@ pub(crate) struct KnownSource {
 impl KnownSource {
     /// Begins to send to a mount of a node, which must accept it.
     pub(crate) fn start(node: &TestNode, mount: &str, password: &str) -> Self {
-        let (connection, head) = knock(&node.address(), mount, password).unwrap();
-        assert_eq!(head.status, 200, "{head:?}");
+        Self::try_start(node, mount, password).unwrap()
+    }
+
+    /// Begins to send to a mount of a node, or says how it was refused.
+    pub(crate) fn try_start(node: &TestNode, mount: &str, password: &str) -> Result<Self, String> {
+        let connection = match knock(&node.address(), mount, password) {
+            Ok((connection, head)) if head.status == 200 => connection,
+            refused => return Err(format!("{refused:?}")),
+        };
         let (stop, next) = (
             Arc::new(AtomicBool::new(false)),
             Arc::new(AtomicU64::new(0)),
@@ -132,11 +139,11 @@ impl KnownSource {
             let (stop, next) = (stop.clone(), next.clone());
             thread::spawn(move || send_frames(connection, &stop, &next))
         };
-        Self {
+        Ok(Self {
             stop,
             next,
             thread: Some(thread),
-        }
+        })
     }
 
     /// How many frames it has sent.
