@@ -112,7 +112,7 @@ fn a_node_that_is_gone_or_says_nothing_is_3() {
             said(&output)
         );
     }
-    let silent = TcpListener::bind(("127.0.0.1", node.port())).expect("its port is free now");
+    let silent = TcpListener::bind(node.address()).expect("its port is free now");
     let output = antiphon(&node, &["status"], &[]);
     assert_eq!(output.status.code(), Some(3), "{}", said(&output));
     assert!(

@@ -39,9 +39,7 @@ fn datagrams_of_strangers_get_no_reply_and_disturb_nobody() {
     let mesh = TestMesh::start(2);
     let before = standing(&mesh.nodes[0]);
     let stranger = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-    stranger
-        .connect(("127.0.0.1", mesh.nodes[0].port()))
-        .expect("loopback");
+    stranger.connect(mesh.nodes[0].address()).expect("loopback");
     let mut random = StdRng::seed_from_u64(1);
     for length in (0..1_400).step_by(7).chain([8_000, 60_000]) {
         let mut noise: Vec<u8> = (0..length).map(|_| random.random()).collect();
@@ -67,10 +65,7 @@ async fn a_stock_chitchat_hears_nothing_and_is_not_heard() {
     let before = standing(&mesh.nodes[0]);
     let own = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
     let own = own.expect("a free port");
-    let targets = mesh
-        .nodes
-        .iter()
-        .map(|node| format!("127.0.0.1:{}", node.port()));
+    let targets = mesh.nodes.iter().map(|node| node.address());
     let config = ChitchatConfig {
         chitchat_id: ChitchatId::new("stranger", 1, own),
         cluster_id: "antiphon".to_owned(),
@@ -118,7 +113,7 @@ impl Rogue {
     }
 
     async fn connect(&self, node: &TestNode) -> Connection {
-        let address = SocketAddr::from(([127, 0, 0, 1], node.port()));
+        let address: SocketAddr = node.address().parse().expect("HOST:PORT");
         let connecting = self.endpoint.connect(address, MESH_SERVER_NAME);
         connecting
             .expect("it may try")
