@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use super::cluster::Cluster;
-use super::cluster::view::MeshView;
+use super::cluster::view::{MeshNode, MeshView};
 use super::document::Documents;
 use super::ingest::Sources;
 use crate::io::link::{Exchange, ExchangeError, Links};
@@ -36,6 +36,7 @@ const MAX_REMEMBERED: usize = 4_096;
 #[derive(Clone, Debug)]
 struct Grant {
     stream_id: StreamId,
+    ingest: NodeName,
     at: Instant,
 }
 
@@ -101,7 +102,7 @@ impl Authority {
                 }
             }
         }
-        self.give(mount, stream_id).await
+        self.give(mount, (stream_id, &view.me)).await
     }
 
     async fn ask(
@@ -140,7 +141,7 @@ impl Authority {
         let claim = self.cluster.view().master.clone();
         let me = &self.links.hello().name;
         let reply = match claim.filter(|claim| claim.node == *me) {
-            Some(claim) => match self.give(&mount, stream_id).await {
+            Some(claim) => match self.give(&mount, (stream_id, from)).await {
                 Ok(_) => Frame::Granted(claim.fence()),
                 Err(denial) => Frame::Denied(denial),
             },
@@ -165,13 +166,17 @@ impl Authority {
     }
 
     /// Gives the place, if it is to be had; whoever must give way is told.
-    async fn give(&self, mount: &MountName, stream_id: StreamId) -> Result<Epoch, Denial> {
+    async fn give(
+        &self,
+        mount: &MountName,
+        source: (StreamId, &NodeName),
+    ) -> Result<Epoch, Denial> {
         let view = self.cluster.view();
         let epoch = view
             .master
             .as_ref()
             .map_or(view.max_epoch, |claim| claim.epoch);
-        match self.decide(&view, mount, stream_id)? {
+        match self.decide(&view, mount, source)? {
             Decision::Grant => Ok(epoch),
             Decision::Refuse => Err(Denial::MountInUse),
             Decision::Replace(node, old) if node == view.me => {
@@ -198,7 +203,7 @@ impl Authority {
         &self,
         view: &MeshView,
         mount: &MountName,
-        stream_id: StreamId,
+        (stream_id, ingest): (StreamId, &NodeName),
     ) -> Result<Decision, Denial> {
         let spec = self.documents.mount(mount).ok_or(Denial::NoSuchMount)?;
         let mut memory = self.memory();
@@ -211,14 +216,24 @@ impl Authority {
             state: view.nodes[node].state,
             stream_id: card.stream_id,
         });
-        let granted = memory.grants.get(mount).map(|grant| grant.stream_id);
+        // A place that was given to a node which has died since is free: its encoder comes to another one.
+        let is_up = |node: &NodeName| view.nodes.get(node).is_none_or(MeshNode::is_up);
+        let granted = memory
+            .grants
+            .get(mount)
+            .filter(|grant| is_up(&grant.ingest));
+        let granted = granted.map(|grant| grant.stream_id);
         let mut decision = place::decide(stream_id, incumbent.as_ref(), granted, spec.takeover);
         if memory.grants.len() >= MAX_REMEMBERED {
             decision = Decision::Refuse;
         }
         if decision != Decision::Refuse {
-            let at = Instant::now();
-            memory.grants.insert(mount.clone(), Grant { stream_id, at });
+            let grant = Grant {
+                stream_id,
+                ingest: ingest.clone(),
+                at: Instant::now(),
+            };
+            memory.grants.insert(mount.clone(), grant);
         }
         Ok(decision)
     }
