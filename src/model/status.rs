@@ -91,7 +91,7 @@ pub struct MountStatus {
     /// What is on air; empty if its source does not say.
     pub title: String,
     /// The nodes at which another source waits for its turn.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub standby: Vec<NodeName>,
 }
 

@@ -86,7 +86,7 @@ impl Switchboard {
                 let obeying = async move { authority.obey((mount, stream_id), &fence).await };
                 self.tasks.spawn(obeying);
             }
-            frame => warn!(%from, ?frame, "a message that does not belong here"),
+            frame => warn!(%from, kind = frame.kind(), "a message that does not belong here"),
         }
     }
 
@@ -127,7 +127,7 @@ impl Switchboard {
                 }
                 exchange.finish();
             }
-            frame => warn!(%from, ?frame, "a conversation that does not belong here"),
+            frame => warn!(%from, kind = frame.kind(), "a conversation that does not belong here"),
         }
     }
 }

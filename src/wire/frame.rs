@@ -174,6 +174,35 @@ pub enum Frame {
     Done,
 }
 
+impl Frame {
+    /// Its kind in a word, for the log: what a peer has put into it may be long.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Hello(_) => "HELLO",
+            Self::Refused(_) => "REFUSED",
+            Self::Goodbye => "GOODBYE",
+            Self::Forget(_) => "FORGET",
+            Self::Gossip(_) | Self::GossipZstd(_) => "GOSSIP",
+            Self::Seat { .. } => "SEAT",
+            Self::Records(_) => "RECORDS",
+            Self::Summary(_) => "SUMMARY",
+            Self::Ask(_) => "ASK",
+            Self::Publish { .. } => "PUBLISH",
+            Self::Unpublish { .. } => "UNPUBLISH",
+            Self::GiveWay { .. } => "GIVE-WAY",
+            Self::Granted(_) => "GRANTED",
+            Self::Denied(_) => "DENIED",
+            Self::Subscribe { .. } => "SUBSCRIBE",
+            Self::Opened { .. } => "OPENED",
+            Self::Data { .. } => "DATA",
+            Self::Title { .. } => "TITLE",
+            Self::End { .. } => "END",
+            Self::Describe { .. } => "DESCRIBE",
+            Self::Done => "DONE",
+        }
+    }
+}
+
 /// Why a value could not become a frame.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {

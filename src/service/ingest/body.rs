@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use bytes::BytesMut;
-use tokio::io::AsyncReadExt;
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info};
@@ -13,6 +13,7 @@ use crate::media::ring::Append;
 use crate::model::stream::EndReason;
 use crate::wire::body::{BodyDecoder, BodyState};
 use crate::wire::head::Head;
+use crate::wire::reply;
 
 /// A source that sends nothing for so long has stalled: what Icecast's users are used to.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,6 +32,8 @@ pub(super) enum Sink<'a> {
 /// The body of a source's request.
 #[derive(Debug)]
 pub(super) struct Body {
+    /// The answer to the request, as long as it is owed.
+    answer: Option<Bytes>,
     decoder: BodyDecoder,
     input: BytesMut,
     audio: BytesMut,
@@ -39,6 +42,7 @@ pub(super) struct Body {
 impl Body {
     pub(super) fn new(head: &Head, begun: BytesMut) -> Self {
         Self {
+            answer: Some(reply::source_accepted(head)),
             decoder: BodyDecoder::after(head),
             input: begun,
             audio: BytesMut::new(),
@@ -46,7 +50,15 @@ impl Body {
     }
 
     /// Moves bytes until the body or the connection ends. May be dropped at any time: no byte is lost.
+    ///
+    /// The source gets its answer here, when everything is ready for its bytes: whoever waits for the answer
+    /// and then listens hears it.
     pub(super) async fn copy(&mut self, stream: &mut TcpStream, sink: Sink<'_>) -> EndReason {
+        if let Some(answer) = self.answer.take()
+            && stream.write_all(&answer).await.is_err()
+        {
+            return EndReason::SourceLeft;
+        }
         loop {
             let decoded = self.decoder.decode(&mut self.input, &mut self.audio);
             self.pour(sink);

@@ -12,7 +12,6 @@ mod sources;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -39,7 +38,7 @@ use crate::model::stream::{EndReason, StreamId};
 use crate::wire::frame::Denial;
 use crate::wire::gossip::Origin;
 use crate::wire::head::Head;
-use crate::wire::reply::{self, Persistence, Reply};
+use crate::wire::reply::{Persistence, Reply};
 use crate::wire::source_head;
 
 /// The only user that sources log in with.
@@ -110,22 +109,17 @@ impl Ingest {
             };
             match admitted.await {
                 Ok((source, turn)) => {
-                    let answer = reply::source_accepted(&head);
-                    if visitor.stream.write_all(&answer).await.is_ok() {
-                        self.take_turns(&mut visitor.stream, &source, (turn, begun))
-                            .await;
-                    } else if let Turn::OnAir(stream_id, _) = turn {
-                        self.0.authority.give_up(&source.mount, stream_id);
-                    }
+                    self.take_turns(&mut visitor.stream, &source, (turn, begun))
+                        .await;
+                    None
                 }
                 Err(refusal) => {
                     let reply = Reply::to(&head, clock::unix_ms() / 1_000);
                     refuse(&mut visitor.stream, &reply, refusal).await;
                     let kept = reply.persistence() == Persistence::KeepAlive;
-                    return kept.then_some((visitor, begun));
+                    kept.then_some((visitor, begun))
                 }
             }
-            None
         };
         serving.instrument(span).await
     }

@@ -80,27 +80,25 @@ impl Relays {
         self.0.streams.get(mount).is_some()
     }
 
-    /// The stream of a mount: held already, or fetched now.
+    /// The stream of a mount: held already, or fetched now. While a mount lingers, its next stream is waited for.
     pub async fn fetch(&self, mount: &MountName) -> Result<Held, NoStream> {
-        if let Some(held) = self.0.streams.get(mount) {
+        let on_air = |held: &Held| held.feed.finished().is_none();
+        if let Some(held) = self.0.streams.get(mount).filter(on_air) {
             return Ok(held);
         }
         let mut pulling = self.want(mount);
         let mut streams = self.0.streams.watch();
         let begun = async {
             tokio::select! {
-                held = streams.wait_for(|map| map.contains_key(mount)) => {
-                    held.ok().and_then(|map| map.get(mount).cloned())
+                map = streams.wait_for(|map| map.get(mount).is_some_and(on_air)) => {
+                    map.ok().and_then(|map| map.get(mount).cloned())
                 }
                 // The pull has given up; it may have succeeded just before.
-                _ = pulling.changed() => self.0.streams.get(mount),
+                _ = pulling.changed() => self.0.streams.get(mount).filter(on_air),
             }
         };
-        timeout(FETCH_TIMEOUT, begun)
-            .await
-            .ok()
-            .flatten()
-            .ok_or(NoStream)
+        let begun = timeout(FETCH_TIMEOUT, begun).await;
+        begun.ok().flatten().ok_or(NoStream)
     }
 
     /// Begins to pull a mount's stream unless that is under way; the receiver ends with the pull.
