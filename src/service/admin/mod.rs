@@ -204,12 +204,12 @@ mod tests {
         let (mut client, server) = tokio::io::duplex(1_024);
         let (begun, mut beginning) = mpsc::channel(1);
         let (gone, going) = oneshot::channel();
-        let going = std::sync::Mutex::new(Some(going));
+        let going = std::cell::Cell::new(Some(going));
         let service = service_fn(|_request| {
-            let (begun, going) = (begun.clone(), going.lock().unwrap().take());
+            let (begun, going) = (begun.clone(), going.take());
             async move {
                 begun.send("begun").await.unwrap();
-                going.unwrap().await.unwrap();
+                going.expect("one request").await.unwrap();
                 begun.send("done").await.unwrap();
                 Ok::<_, Infallible>(text(StatusCode::OK, "ok"))
             }

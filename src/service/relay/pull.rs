@@ -82,13 +82,17 @@ impl Pull<'_> {
                     () = self.inner.cancel.cancelled() => return EndReason::NodeStops,
                     outcome = self.pull_from(&upstream, stream) => outcome,
                 };
+                let moved_on = self.position() != before;
+                if moved_on {
+                    self.failures.note_success(&upstream);
+                }
                 match outcome {
                     Outcome::Finished => break,
                     Outcome::NotWanted => return EndReason::Replaced,
+                    // Also one that has served well for hours: it has just stopped, the others go first.
                     Outcome::Failed => self.note_failure(&upstream),
                 }
-                if self.position() != before {
-                    self.failures.note_success(&upstream);
+                if moved_on {
                     break; // who holds it may have changed meanwhile
                 }
             }
