@@ -2,6 +2,7 @@
 
 CARGO ?= cargo
 ARGS ?=
+TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo build check test simulate bench doc
@@ -13,7 +14,7 @@ help: ## List the targets
 
 demo: ## Start a mesh of three nodes on this machine, with a radio on air
 	$(CARGO) build --release --locked
-	target/release/antiphon demo $(ARGS)
+	@$(TARGET)/release/antiphon demo $(ARGS)
 
 build: ## Build the optimised program, target/release/antiphon
 	$(CARGO) build --release --locked

@@ -11,12 +11,17 @@ use super::terminal;
 pub(super) fn start() {
     // https://no-color.org: any value but the empty one switches colours off.
     let plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt()
         .with_env_filter(filter())
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal() && !plain)
-        .with_target(false)
-        .init();
+        .with_target(false);
+    // systemd sets this when its journal, which notes the time itself, reads what is written here.
+    if env::var_os("JOURNAL_STREAM").is_some() && !io::stderr().is_terminal() {
+        lines.without_time().init();
+    } else {
+        lines.init();
+    }
 }
 
 fn filter() -> EnvFilter {

@@ -3,7 +3,7 @@
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use hyper::Method;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -162,10 +162,17 @@ async fn create(api: &Api, node: &PublicUrl, args: CreateArgs) -> anyhow::Result
     })
 }
 
+/// What a password is not written with in a URL: all that RFC 3986 does not call unreserved.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
 /// Where a source sends to, with its password.
 pub(super) fn source_url(node: &PublicUrl, path: &MountName, password: &str) -> String {
     let host = node.as_str().trim_start_matches("http://");
-    let password = utf8_percent_encode(password, NON_ALPHANUMERIC);
+    let password = utf8_percent_encode(password, RESERVED);
     format!("http://source:{password}@{host}{path}")
 }
 

@@ -1,23 +1,115 @@
 //! `antiphon run`: a node, until it is asked to stop.
+//!
+//! Scripts wait for the one line on stdout that begins with `ready`. Somebody at a terminal is told on stderr
+//! what to do next; a log collector is not.
 
 use std::future::Future;
+use std::io::{self, IsTerminal};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use anyhow::Context;
 use tokio::runtime::Builder;
 
+use super::terminal;
 use crate::node;
 use crate::settings::{Machine, RunArgs, Settings};
+use crate::wire::frame::Hello;
+
+/// The node that `antiphon mount` asks when it is told of none.
+const USUAL_NODE: &str = "http://127.0.0.1:8000";
 
 /// Reads and checks the settings, then runs the node on all cores.
 pub(super) fn run(args: RunArgs) -> anyhow::Result<()> {
-    let settings = Settings::load(args, &Machine::here())?;
+    let machine = Machine::here();
+    let settings = Settings::load(args, &machine)?;
+    let usual = Settings::load(RunArgs::default(), &machine).ok();
+    let steps = NextSteps::new(&settings, usual.as_ref());
     let runtime = Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the threads of the node")?;
-    runtime.block_on(node::run(settings))
+    runtime.block_on(node::run(settings, |hello| announce(hello, &steps)))
 }
 
 /// Runs one of the small commands, for which this thread is enough.
 pub(super) fn wait_for(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build();
     runtime.context("cannot start")?.block_on(command)
+}
+
+fn announce(hello: &Hello, steps: &NextSteps) -> anyhow::Result<()> {
+    let (name, url, mesh) = (&hello.name, &hello.public_url, hello.mesh_address);
+    terminal::print(&format!("ready {name} at {url} (mesh {mesh})\n"))?;
+    if io::stderr().is_terminal() {
+        eprint!("{}", steps.text(hello));
+    }
+    Ok(())
+}
+
+/// What somebody who has just started a node by hand wants to know.
+#[derive(Debug)]
+struct NextSteps {
+    /// The flags by which `antiphon mount` on this machine finds this node and its token.
+    flags: String,
+    /// Where a copy of the secret is to be had.
+    secret: String,
+}
+
+impl NextSteps {
+    /// `usual` is what a node would have that was started without any flag.
+    fn new(settings: &Settings, usual: Option<&Settings>) -> Self {
+        let ip = match settings.listen.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        let node = format!("http://{}", SocketAddr::new(ip, settings.listen.port()));
+        let mut flags = String::new();
+        if node != USUAL_NODE {
+            flags += &format!(" --node {node}");
+        }
+        if usual.is_none_or(|usual| usual.data_dir != settings.data_dir) {
+            flags += &format!(" --data-dir {}", settings.data_dir.display());
+        }
+        let in_data_dir = || settings.data_dir.join("secret");
+        let secret = settings.secret_file.clone().unwrap_or_else(in_data_dir);
+        Self {
+            flags,
+            secret: secret.display().to_string(),
+        }
+    }
+
+    fn text(&self, hello: &Hello) -> String {
+        let Self { flags, secret } = self;
+        let (url, mesh) = (&hello.public_url, hello.mesh_address);
+        format!(
+            "\n  status page    {url}/\n  \
+             make a mount   antiphon mount create /radio.mp3{flags}\n  \
+             add a node     copy {secret} to it, then there:\n                 \
+             antiphon run --secret-file secret --join {mesh}\n  \
+             stop           Ctrl-C\n\n"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(data_dir: &str, listen: &str) -> Settings {
+        let args = RunArgs {
+            data_dir: Some(data_dir.into()),
+            listen: Some(listen.parse().unwrap()),
+            ..RunArgs::default()
+        };
+        Settings::load(args, &Machine::new(&[], "h")).unwrap()
+    }
+
+    #[test]
+    fn the_command_that_is_shown_finds_this_node() {
+        let usual = settings("/d", "0.0.0.0:8000");
+        assert_eq!(NextSteps::new(&usual, Some(&usual)).flags, "");
+        let other = settings("/e", "[::]:8001");
+        let steps = NextSteps::new(&other, Some(&usual));
+        assert_eq!(steps.flags, " --node http://[::1]:8001 --data-dir /e");
+        assert_eq!(steps.secret, "/e/secret");
+    }
 }

@@ -36,23 +36,22 @@ const GOODBYE: Duration = Duration::from_millis(150);
 /// once, and shorter than what service managers wait for.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// Runs a node until it is asked to stop, or must.
-pub async fn run(settings: Settings) -> anyhow::Result<()> {
+/// Runs a node until it is asked to stop, or must. `ready` is called once it serves.
+pub async fn run(
+    settings: Settings,
+    ready: impl FnOnce(&Hello) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let node = Node::start(&settings).await?;
-    println!(
-        "ready {} at {} (mesh {})",
-        settings.name,
-        node.url,
-        node.links.hello().mesh_address
-    );
-    let outcome = node.wait().await;
+    let outcome = match ready(node.links.hello()) {
+        Ok(()) => node.wait().await,
+        Err(error) => Err(error),
+    };
     node.stop().await;
     outcome
 }
 
 /// A running node.
 struct Node {
-    url: String,
     links: Links,
     gossip: Arc<Gossip>,
     documents: Documents,
@@ -115,7 +114,6 @@ impl Node {
         let front_cancel = parts.front_cancel;
         tasks.spawn(parts.front.run(door, tasks.clone(), front_cancel.clone()));
         Ok(Self {
-            url,
             links,
             gossip,
             documents,

@@ -147,7 +147,10 @@ impl Authority {
             },
             None => Frame::Denied(Denial::NotMaster),
         };
-        info!(%mount, ingest = %from, ?reply, "asked for a place for a source");
+        match &reply {
+            Frame::Denied(why) => info!(%mount, ingest = %from, ?why, "source denied"),
+            _ => info!(%mount, ingest = %from, "source granted"),
+        }
         if let Err(error) = exchange.send(&reply).await {
             debug!(%from, %error, "the answer did not arrive");
         }

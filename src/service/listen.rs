@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
 use super::cluster::Cluster;
@@ -266,11 +267,10 @@ impl Listening {
         let icy = head.wants_icy() && has_icy(&held);
         let spec = self.0.documents.mount(&mount);
         let stream_head = reply.stream(held.feed.head(), spec.as_ref(), icy.then_some(METAINT));
-        info!(
-            agent = head.header("user-agent").unwrap_or_default(),
-            "listener connected"
-        );
+        debug!("listener connected");
         let guest = Guest {
+            agent: head.header("user-agent").unwrap_or_default().to_owned(),
+            since: Instant::now(),
             place: visitor.place,
             admission,
             reading: held.read_by(Reader::Listener),
@@ -375,6 +375,8 @@ struct Visit<'a> {
 
 /// What a listener holds while it listens.
 struct Guest {
+    agent: String,
+    since: Instant,
     place: Place,
     admission: Admission,
     reading: Reading,
@@ -384,12 +386,15 @@ struct Guest {
 impl Guest {
     fn leave(self, why: Left, sent_bytes: u64) {
         let Self {
+            agent,
+            since,
             place,
             admission,
             reading,
             span,
         } = self;
         drop((place, admission, reading));
-        span.in_scope(|| info!(?why, sent_bytes, "listener gone"));
+        let seconds = since.elapsed().as_secs();
+        span.in_scope(|| info!(?why, seconds, sent_bytes, agent, "listener gone"));
     }
 }

@@ -73,6 +73,11 @@ impl<'a> Mesh<'a> {
         })
     }
 
+    /// Where its files are.
+    pub(super) fn place(&self) -> &Place {
+        self.place
+    }
+
     /// The nodes that have been started.
     pub(super) fn nodes(&self) -> &[DemoNode] {
         &self.nodes
@@ -98,7 +103,7 @@ impl<'a> Mesh<'a> {
         let listen = format!("127.0.0.1:{}", self.ports[at]);
         let url = format!("http://{listen}");
         let rank = (LOWEST_RANK + self.ports.len() - 1 - at).to_string();
-        let data_dir = self.data_dir(at);
+        let data_dir = self.place.data_dir(1 + at);
         let first = format!("127.0.0.1:{}", self.ports[0]);
         let text = |path: &Path| path.as_os_str().to_owned();
         let mut arguments = vec!["run".into(), "--config".into(), "/dev/null".into()];
@@ -121,15 +126,11 @@ impl<'a> Mesh<'a> {
         })
     }
 
-    fn data_dir(&self, at: usize) -> PathBuf {
-        self.place.path().join(format!("data-{}", at + 1))
-    }
-
     /// Creates a mount at the first node, and gives the password of its source.
     pub(super) async fn create(&self, path: &str) -> anyhow::Result<String> {
         let args = NodeArgs {
             node: self.nodes[0].url.clone(),
-            data_dir: Some(self.data_dir(0)),
+            data_dir: Some(self.place.data_dir(1)),
             password_file: None,
         };
         let api = Api::new(args, &Machine::here())?;

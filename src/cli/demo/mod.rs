@@ -87,6 +87,7 @@ async fn play(mesh: &mut Mesh<'_>, seconds: u64) -> anyhow::Result<()> {
     mesh.start_source(&passwords[0])?;
     mesh.wait_for_air().await?;
     let tour = Tour {
+        place: mesh.place(),
         nodes: mesh.nodes(),
         master: status.master.as_ref(),
         source_pid: mesh.source().map(Process::pid),

@@ -25,6 +25,11 @@ impl Place {
     pub(super) fn path(&self) -> &Path {
         &self.0
     }
+
+    /// The data directory of a node; the first is 1.
+    pub(super) fn data_dir(&self, node: usize) -> PathBuf {
+        self.0.join(format!("data-{node}"))
+    }
 }
 
 impl Drop for Place {

@@ -1,6 +1,7 @@
 //! What a demo tells its visitor once the radio is on air.
 
 use super::mesh::{DemoNode, LIVE, RADIO};
+use super::place::Place;
 use crate::cli::mount::source_url;
 use crate::cli::terminal::{Side, Table};
 use crate::model::mount::{BadMountName, MountName};
@@ -8,6 +9,8 @@ use crate::model::node::NodeName;
 
 /// What there is to tell of a running demo.
 pub(super) struct Tour<'a> {
+    /// Where their files are.
+    pub(super) place: &'a Place,
     /// All nodes; at least one.
     pub(super) nodes: &'a [DemoNode],
     /// Who is master.
@@ -33,11 +36,16 @@ impl Tour<'_> {
              \u{20}              and hear it at {}{LIVE}\n\
              the radio's:   {radio_url}\n\
              \u{20}              once its source{} is stopped\n\
+             manage mounts: antiphon mount list --node {} --data-dir {}\n\
+             logs:          {}\n\
              \n{}\n",
             self.table(),
             last.url,
             last.url,
             source.unwrap_or_default(),
+            last.url,
+            self.place.data_dir(self.nodes.len()).display(),
+            self.place.path().join("*.log").display(),
             self.invitation(),
         ))
     }
@@ -65,7 +73,8 @@ impl Tour<'_> {
         let master = self.nodes.iter().find(|node| self.is_master(node));
         match master {
             Some(node) if self.nodes.len() > 1 => format!(
-                "Now kill the master and keep listening: kill -9 {}   (Ctrl-C ends the demo)",
+                "Now kill the master and keep listening: kill -9 {}   (Ctrl-C ends the demo)\n\
+                 Only a player that the master itself serves has to connect again, anywhere.",
                 node.process.pid()
             ),
             _ => "Ctrl-C ends the demo.".to_owned(),
@@ -99,7 +108,9 @@ mod tests {
         ];
         let master: NodeName = "demo-1".parse().unwrap();
         let passwords = ["abc".to_owned(), "def".to_owned()];
+        let place = Place::new().unwrap();
         let tour = Tour {
+            place: &place,
             nodes: &nodes,
             master: Some(&master),
             source_pid: Some(77),
@@ -114,6 +125,9 @@ mod tests {
             "http://source:def@127.0.0.1:8001/live.mp3",
             "http://source:abc@127.0.0.1:8001/radio.mp3",
             "(pid 77)",
+            "--node http://127.0.0.1:8001 --data-dir ",
+            "/data-2\n",
+            "/*.log\n",
             &format!("kill -9 {pid} "),
         ] {
             assert!(text.contains(part), "{part} is missing in {text}");

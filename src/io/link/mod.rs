@@ -118,6 +118,8 @@ struct Outlets {
 #[derive(Debug, Default)]
 struct Counters {
     refused_handshakes: AtomicU64,
+    /// Dials that ended at another secret.
+    refused_dials: AtomicU64,
     bad_frames: AtomicU64,
     dropped: AtomicU64,
 }

@@ -140,7 +140,7 @@ async fn dial(shared: &Arc<Shared>, address: SocketAddr) -> DialEnd {
     };
     let connection = match timeout(GREETING_TIMEOUT, connecting).await {
         Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => return dial_failed(&error),
+        Ok(Err(error)) => return dial_failed(shared, &error),
         Err(_) => return DialEnd::Failed,
     };
     match greeting::ask(shared, &connection).await {
@@ -152,7 +152,7 @@ async fn dial(shared: &Arc<Shared>, address: SocketAddr) -> DialEnd {
             connection.close(close_code(&refusal), b"");
             refused(shared, refusal)
         }
-        Err(ExchangeError::Lost(error)) => dial_failed(&error),
+        Err(ExchangeError::Lost(error)) => dial_failed(shared, &error),
         Err(error) => {
             // With TLS 1.3 the peer's verdict on our certificate comes after our side of the handshake.
             let closed = connection.close_reason();
@@ -161,7 +161,7 @@ async fn dial(shared: &Arc<Shared>, address: SocketAddr) -> DialEnd {
                     debug!(%error, "no greeting");
                     DialEnd::Failed
                 },
-                |reason| dial_failed(&reason),
+                |reason| dial_failed(shared, &reason),
             )
         }
     }
@@ -176,10 +176,16 @@ fn refused(shared: &Shared, refusal: Refusal) -> DialEnd {
     DialEnd::Failed
 }
 
-/// Says why a dial failed, as loudly as an operator needs it.
-fn dial_failed(error: &ConnectionError) -> DialEnd {
+/// Says why a dial failed, as loudly and as often as an operator needs it: dials are tried again for ever.
+fn dial_failed(shared: &Shared, error: &ConnectionError) -> DialEnd {
     if is_crypto(error) {
-        warn!(%error, "no link: this peer does not have the same secret");
+        let tries = 1 + shared
+            .counters
+            .refused_dials
+            .fetch_add(1, Ordering::Relaxed);
+        if tries.is_power_of_two() {
+            warn!(%error, tries, "no link: this peer does not have the same secret");
+        }
     } else {
         debug!(%error, "no link");
     }
@@ -233,6 +239,9 @@ fn closed(shared: &Shared, error: &ConnectionError) {
                 .ok()
                 .and_then(|text| text.parse().ok());
             shared.report_conflict(holder.unwrap_or(shared.hello.mesh_address));
+        }
+        ConnectionError::ApplicationClosed(close) if close.error_code == CLOSE_DONE => {
+            info!("link closed by the peer");
         }
         ConnectionError::LocallyClosed => debug!("link closed"),
         error => info!(%error, "link lost"),

@@ -4,7 +4,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
-use tracing::info;
+use tracing::debug;
 
 use super::Admin;
 use super::reply::{self, Body};
@@ -165,7 +165,7 @@ async fn password_edit(admin: &Admin, password: &Secret) -> Result<MountEdit, Re
             HashError::Busy => Refusal::Busy,
             error => Refusal::bad(error),
         })?;
-    info!("a password was hashed");
+    debug!("a password was hashed");
     Ok(MountEdit::PasswordHash(hash))
 }
 

@@ -9,7 +9,7 @@ use tokio::net::lookup_host;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::Cluster;
 use crate::io::disk::{DataDir, Loaded};
@@ -127,7 +127,7 @@ impl Joiner {
         let data_dir = self.data_dir.clone();
         let saved = spawn_blocking(move || data_dir.save(PEERS_FILE, &bytes)).await;
         match saved.expect("saving a file does not panic") {
-            Ok(()) => info!(peers = self.remembered.len(), "peers remembered"),
+            Ok(()) => debug!(peers = self.remembered.len(), "peers remembered"),
             Err(error) => warn!(%error, "cannot remember the peers"),
         }
     }

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, info, info_span, warn};
+use tracing::{Instrument, debug, info, info_span, warn};
 
 use self::driver::Driver;
 use self::view::{MeshNode, MeshView, Witnesses};
@@ -288,6 +288,13 @@ impl Task {
             let was = before.nodes.get(name).map(|node| node.state);
             match (was, node.state) {
                 (was, is) if was == Some(is) => {}
+                _ if *name == before.me => {} // it knows that it is here
+                // A newcomer is heard of before there is a link to it: that is no news about its health.
+                (None, NodeState::Dead | NodeState::Suspect)
+                | (Some(NodeState::Dead), NodeState::Suspect) => {
+                    debug!(node = %name, "a node is heard of")
+                }
+                (_, NodeState::Dead) if self.goodbyes.get(name) == Some(&node.generation) => {}
                 (_, NodeState::Dead) => warn!(node = %name, "a node is dead"),
                 (_, NodeState::Suspect) => {
                     info!(node = %name, "a node is heard by only one of gossip and link")

@@ -123,7 +123,7 @@ impl Relays {
         let (alive, pulling) = watch::channel(());
         pulls.insert(mount.clone(), pulling.clone());
         let (inner, mount) = (self.0.clone(), mount.clone());
-        let span = info_span!("relay", %mount);
+        let span = info_span!(parent: None, "relay", %mount); // it outlives the listener who made it begin
         let pull = async move {
             pull::run(&inner, &mount, finished).await;
             inner.pulls().remove(&mount);
