@@ -7,6 +7,7 @@ pub mod document;
 pub mod election;
 pub mod follow;
 pub mod forecast;
+pub mod health;
 pub mod mounts;
 pub mod place;
 pub mod route;

@@ -18,14 +18,16 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug, info, info_span, warn};
 
 use self::driver::Driver;
-use self::view::{MeshNode, MeshView, Witnesses};
+use self::view::{MeshNode, MeshView};
 use crate::io::disk::DataDir;
 use crate::io::gossip::{GOSSIP_INTERVAL, Gossip, GossipedNode};
 use crate::io::link::Links;
 use crate::logic::election::{Input, Start};
+use crate::logic::health::{self, Sign, Witnesses, Word};
 use crate::model::node::{Generation, NodeName};
 use crate::model::seat::{Epoch, Message, Rank};
 use crate::model::status::NodeState;
+use crate::wire::gossip;
 
 /// How often the view is renewed even if nobody says anything new: half of what a verdict is made of.
 const LOOK_INTERVAL: Duration = Duration::from_millis(GOSSIP_INTERVAL.as_millis() as u64 / 2);
@@ -168,6 +170,7 @@ impl Task {
 
     async fn run(mut self, cancel: CancellationToken) {
         let mut look_at = Instant::now();
+        let mut linked = self.links.peers();
         loop {
             let wake_at = self.driver.wake_at();
             tokio::select! {
@@ -177,6 +180,7 @@ impl Task {
                     Some(event) => self.take(event).await,
                     None => return,
                 },
+                _ = linked.changed() => {}
                 () = self.gossip.changed() => {
                     look_at = look_at.min(Instant::now() + SETTLE);
                     continue;
@@ -258,21 +262,32 @@ impl Task {
         if (heard.generation, heard.heartbeat) != (node.generation, node.heartbeat) {
             *heard = latest;
         }
-        let heard_at = heard.at.into_std();
-        let myself = *name == self.links.hello().name;
+        if *name == self.links.hello().name {
+            let state = match node.values.contains_key(gossip::DRAINING) {
+                true => NodeState::Draining,
+                false => NodeState::Alive,
+            };
+            return view::read(node, state, now.into_std());
+        }
         let linked = self
             .links
             .peers()
             .borrow()
             .get(name)
             .map(|hello| hello.generation);
+        let sign = |alive: bool| if alive { Sign::Alive } else { Sign::Silent };
         let witnesses = Witnesses {
-            gossip: node.alive || myself,
-            link: linked == Some(node.generation) || myself,
-            said_goodbye: self.goodbyes.get(name) == Some(&node.generation),
+            gossip: sign(node.alive),
+            silent_for: heard.at.elapsed(),
+            link: sign(linked == Some(node.generation)),
+            word: match self.goodbyes.get(name) {
+                Some(generation) if *generation == node.generation => Word::Goodbye,
+                _ if node.values.contains_key(gossip::DRAINING) => Word::Draining,
+                _ => Word::Serving,
+            },
         };
-        let heard_at = if myself { now.into_std() } else { heard_at };
-        view::read(node, witnesses, heard_at)
+        let state = health::verdict(witnesses, GOSSIP_INTERVAL);
+        view::read(node, state, heard.at.into_std())
     }
 
     /// What gossip has forgotten is forgotten here too, so nothing grows for ever.

@@ -107,53 +107,14 @@ pub fn precedence(card: &StreamCard) -> Precedence {
     }
 }
 
-/// What the two witnesses, and the node itself, say about its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Witnesses {
-    pub(super) gossip: bool,
-    pub(super) link: bool,
-    pub(super) said_goodbye: bool,
-}
-
-impl Witnesses {
-    /// The verdict: one witness that hears nothing is a doubt, two are a death.
-    pub(super) fn verdict(self, draining: bool) -> NodeState {
-        match self {
-            Self {
-                said_goodbye: true, ..
-            } => NodeState::Dead,
-            Self {
-                gossip: false,
-                link: false,
-                ..
-            } => NodeState::Dead,
-            Self {
-                gossip: true,
-                link: true,
-                ..
-            } if draining => NodeState::Draining,
-            Self {
-                gossip: true,
-                link: true,
-                ..
-            } => NodeState::Alive,
-            Self { .. } => NodeState::Suspect,
-        }
-    }
-}
-
 /// Reads what a node says. `None` until its card is there, without which it has neither address nor rank.
-pub(super) fn read(
-    node: &GossipedNode,
-    witnesses: Witnesses,
-    heard_at: Instant,
-) -> Option<MeshNode> {
+pub(super) fn read(node: &GossipedNode, state: NodeState, heard_at: Instant) -> Option<MeshNode> {
     let text = |key: &str| node.values.get(key).map(String::as_str);
     let card: NodeCard = gossip::read(text(gossip::NODE)?)?;
     let mut read = MeshNode {
         generation: node.generation,
         mesh_address: node.mesh_address,
-        state: witnesses.verdict(text(gossip::DRAINING).is_some()),
+        state,
         heard_at,
         card,
         bulletin: text(gossip::LOAD).and_then(gossip::read),
@@ -177,30 +138,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_silent_witness_is_a_doubt_and_two_are_a_death() {
-        let verdict = |gossip, link| {
-            let said_goodbye = false;
-            Witnesses {
-                gossip,
-                link,
-                said_goodbye,
-            }
-            .verdict(false)
-        };
-        assert_eq!(verdict(true, true), NodeState::Alive);
-        assert_eq!(verdict(true, false), NodeState::Suspect);
-        assert_eq!(verdict(false, true), NodeState::Suspect);
-        assert_eq!(verdict(false, false), NodeState::Dead);
-        let gone = Witnesses {
-            gossip: true,
-            link: true,
-            said_goodbye: true,
-        };
-        assert_eq!(gone.verdict(false), NodeState::Dead);
-        assert_eq!(gone.verdict(true), NodeState::Dead);
-    }
-
-    #[test]
     fn what_a_node_says_is_read_and_what_it_garbles_is_skipped() {
         let card = NodeCard {
             url: "http://127.0.0.1:8000".into(),
@@ -220,18 +157,13 @@ mod tests {
             heartbeat: 0,
             values: values.clone(),
         };
-        let witnesses = Witnesses {
-            gossip: true,
-            link: true,
-            said_goodbye: false,
-        };
         assert!(
-            read(&node, witnesses, Instant::now()).is_none(),
+            read(&node, NodeState::Alive, Instant::now()).is_none(),
             "no card yet"
         );
         values.insert(gossip::NODE.into(), gossip::write(&card));
         node.values = values;
-        let seen = read(&node, witnesses, Instant::now()).unwrap();
+        let seen = read(&node, NodeState::Alive, Instant::now()).unwrap();
         assert!(seen.streams.is_empty() && seen.bulletin.is_none());
         assert_eq!(seen.document.as_deref(), Some("00"));
     }

@@ -1,0 +1,109 @@
+//! How a node is doing, by what two witnesses say: gossip, which hears of it through everybody, and the link.
+//!
+//! Either of them alone is slow or easily deceived. Gossip takes one and a half seconds to be sure; a link breaks
+//! when only the line between two nodes does. When the link is dead and gossip has begun to fall silent too,
+//! nothing is gained by waiting until gossip is sure.
+
+use std::time::Duration;
+
+use crate::model::status::NodeState;
+
+/// Gossip hears of a live node about twice per round; after so many rounds without a word of it, its silence
+/// confirms a dead link. Alone it proves nothing: with 10 % loss a node is not heard for so long once in hours.
+const SILENT_ROUNDS: u32 = 3;
+
+/// What is known of a node's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Witnesses {
+    /// What the failure detector of gossip says.
+    pub gossip: Sign,
+    /// For how long gossip has had no new heartbeat of it.
+    pub silent_for: Duration,
+    /// Whether there is a link to it.
+    pub link: Sign,
+    /// What it says of itself.
+    pub word: Word,
+}
+
+/// What a witness says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// It hears the node.
+    Alive,
+    /// It does not.
+    Silent,
+}
+
+/// What a node says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// It serves.
+    Serving,
+    /// It takes nobody new.
+    Draining,
+    /// It has left.
+    Goodbye,
+}
+
+/// The verdict: one witness that hears nothing is a doubt, two are a death.
+pub fn verdict(witnesses: Witnesses, gossip_interval: Duration) -> NodeState {
+    let Witnesses {
+        gossip,
+        silent_for,
+        link,
+        word,
+    } = witnesses;
+    let falling_silent = silent_for >= gossip_interval * SILENT_ROUNDS;
+    match (word, link, gossip) {
+        (Word::Goodbye, _, _) | (_, Sign::Silent, Sign::Silent) => NodeState::Dead,
+        (_, Sign::Silent, Sign::Alive) if falling_silent => NodeState::Dead,
+        (_, Sign::Silent, Sign::Alive) | (_, Sign::Alive, Sign::Silent) => NodeState::Suspect,
+        (Word::Draining, Sign::Alive, Sign::Alive) => NodeState::Draining,
+        (Word::Serving, Sign::Alive, Sign::Alive) => NodeState::Alive,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_millis(250);
+
+    fn judged(gossip: Sign, silent_ms: u64, link: Sign) -> NodeState {
+        let witnesses = Witnesses {
+            gossip,
+            silent_for: Duration::from_millis(silent_ms),
+            link,
+            word: Word::Serving,
+        };
+        verdict(witnesses, INTERVAL)
+    }
+
+    #[test]
+    fn one_silent_witness_is_a_doubt_and_two_are_a_death() {
+        assert_eq!(judged(Sign::Alive, 0, Sign::Alive), NodeState::Alive);
+        assert_eq!(judged(Sign::Alive, 0, Sign::Silent), NodeState::Suspect);
+        assert_eq!(judged(Sign::Silent, 2_000, Sign::Alive), NodeState::Suspect);
+        assert_eq!(judged(Sign::Silent, 2_000, Sign::Silent), NodeState::Dead);
+    }
+
+    #[test]
+    fn a_dead_link_and_a_gossip_that_falls_silent_are_enough() {
+        assert_eq!(judged(Sign::Alive, 749, Sign::Silent), NodeState::Suspect);
+        assert_eq!(judged(Sign::Alive, 750, Sign::Silent), NodeState::Dead);
+        assert_eq!(judged(Sign::Alive, 750, Sign::Alive), NodeState::Alive);
+    }
+
+    #[test]
+    fn a_node_s_own_word_counts_while_it_is_heard() {
+        let mut witnesses = Witnesses {
+            gossip: Sign::Alive,
+            silent_for: Duration::ZERO,
+            link: Sign::Alive,
+            word: Word::Draining,
+        };
+        assert_eq!(verdict(witnesses, INTERVAL), NodeState::Draining);
+        witnesses.word = Word::Goodbye;
+        assert_eq!(verdict(witnesses, INTERVAL), NodeState::Dead);
+    }
+}
