@@ -29,13 +29,14 @@ const NODE_FIELDS: [&str; 12] = [
     "utilization",
     "version",
 ];
-const MOUNT_FIELDS: [&str; 7] = [
+const MOUNT_FIELDS: [&str; 8] = [
     "bitrate_bps",
     "content_type",
     "holders",
     "listeners",
     "path",
     "source",
+    "standby",
     "title",
 ];
 const SOURCE_FIELDS: [&str; 4] = ["connected_s", "node", "offset", "stream_id"];
