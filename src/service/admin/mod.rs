@@ -199,7 +199,7 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_request_is_carried_out_though_its_client_has_gone() {
         let (mut client, server) = tokio::io::duplex(1_024);
         let (begun, mut beginning) = mpsc::channel(1);
@@ -222,7 +222,8 @@ mod tests {
             // The server sees that first, and only then can the request go on.
             tokio::task::yield_now().await;
             gone.send(()).unwrap();
-            assert_eq!(beginning.recv().await, Some("done"));
+            let ending = tokio::time::timeout(REQUEST_TIMEOUT, beginning.recv()).await;
+            assert_eq!(ending, Ok(Some("done")));
         };
         let (_served, ()) = tokio::join!(serving, leaving);
     }
