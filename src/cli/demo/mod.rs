@@ -119,6 +119,7 @@ async fn watch(mesh: &mut Mesh<'_>, password: &str, end: Option<Instant>) -> any
             bail!("no node is left");
         }
         if mesh.has_lost_its_source() {
+            mesh.wait_for_silence().await?;
             let name = mesh.start_source(password)?;
             terminal::print(&format!("the radio goes on at {name}\n"))?;
         }

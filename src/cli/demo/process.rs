@@ -16,8 +16,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::cli::terminal::printable;
 
-/// How long a child may take to end when it is asked to; somebody who has pressed Ctrl-C waits no longer.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long a child may take to end when it is asked to; somebody who has pressed Ctrl-C waits no longer. A node
+/// takes more to part with its listeners one by one, which nobody misses at the end of a demo.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// How long a child may take to be ready: a loaded machine with one core needs a few seconds.
 const START_LIMIT: Duration = Duration::from_secs(30);
