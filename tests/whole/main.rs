@@ -18,3 +18,4 @@ mod relay;
 mod sources;
 mod status;
 mod support;
+mod titles;
