@@ -170,6 +170,11 @@ impl Feed {
         self.ring().join_point(burst)
     }
 
+    /// How far the stream's time is ahead of the clock; see [`Ring::ahead`].
+    pub fn ahead(&self, now: Instant) -> Duration {
+        self.ring().ahead(now)
+    }
+
     /// The offset of the next byte to come.
     pub fn next(&self) -> u64 {
         self.ring().next()

@@ -123,6 +123,16 @@ impl Ring {
         self.stream_id
     }
 
+    /// How much more of the stream's time the ring has taken in than has passed since it began: a source that
+    /// sends faster than it sounds. Zero for formats whose time is not known.
+    pub fn ahead(&self, now: Instant) -> Duration {
+        if !self.scanner.knows_media_time() {
+            return Duration::ZERO;
+        }
+        let taken = self.marks.last_time().unwrap_or_default();
+        taken.saturating_sub(now.saturating_duration_since(self.began))
+    }
+
     /// When this node began to hold it.
     pub fn began(&self) -> Instant {
         self.began

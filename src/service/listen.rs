@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
 use super::cluster::Cluster;
@@ -30,6 +30,8 @@ use crate::wire::status::Status;
 
 /// What a new listener gets at once, by the stream's time: it fills any player's buffer, and covers a failover.
 const BURST: Duration = Duration::from_secs(5);
+/// How long gossip may take to tell of a source: two rounds, and the look of this node at what was said.
+const GOSSIP_DELAY: Duration = Duration::from_millis(700);
 /// The shortest wait that a full mesh asks for, seconds.
 const RETRY_AFTER_MIN_S: u32 = 5;
 /// The wait is spread over so many seconds more, so that those who were refused do not all come back at once.
@@ -140,7 +142,10 @@ impl Listening {
         let span = info_span!("listener", peer = %visitor.peer, %mount);
         let serving = async {
             let reply = Reply::to(head, clock::unix_ms() / 1_000);
-            let verdict = self.decide(&mount, &entrance, head.method());
+            let mut verdict = self.decide(&mount, &entrance, head.method());
+            if verdict == Verdict::NoSource && self.comes_on_air(&mount).await {
+                verdict = self.decide(&mount, &entrance, head.method());
+            }
             match verdict {
                 Verdict::Serve if *head.method() == Method::Head => {
                     self.show_head(visitor, mount, reply.and_close()).await
@@ -185,6 +190,13 @@ impl Listening {
             Choice::Redirect(to) => Verdict::Redirect(to),
             Choice::Full => Verdict::NobodyHasRoom,
         }
+    }
+
+    /// Waits a moment for a source that has just connected somewhere: gossip tells of it two rounds later.
+    async fn comes_on_air(&self, mount: &MountName) -> bool {
+        let mut view = self.0.cluster.watch();
+        let on_air = view.wait_for(|view| view.holders(mount).next().is_some());
+        timeout(GOSSIP_DELAY, on_air).await.is_ok()
     }
 
     /// Answers whoever is not served here.

@@ -29,14 +29,13 @@ const NODE_FIELDS: [&str; 12] = [
     "utilization",
     "version",
 ];
-const MOUNT_FIELDS: [&str; 8] = [
+const MOUNT_FIELDS: [&str; 7] = [
     "bitrate_bps",
     "content_type",
     "holders",
     "listeners",
     "path",
     "source",
-    "standby",
     "title",
 ];
 const SOURCE_FIELDS: [&str; 4] = ["connected_s", "node", "offset", "stream_id"];

@@ -27,6 +27,11 @@ impl Marks {
         }
     }
 
+    /// The stream's time at the last mark.
+    pub(super) fn last_time(&self) -> Option<Duration> {
+        self.0.back().map(|mark| mark.media_time)
+    }
+
     /// How much time there is from the first mark at or after `offset` to the last one.
     pub(super) fn time_since(&self, offset: u64) -> Duration {
         let first = self.0.partition_point(|mark| mark.offset < offset);

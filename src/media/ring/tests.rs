@@ -223,3 +223,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_source_that_sends_faster_than_it_sounds_is_ahead() {
+    let mut ring = ring("audio/mpeg");
+    let began = ring.began();
+    assert_eq!(ring.ahead(began), Duration::ZERO);
+    let frames = crate::media::mpeg::samples::frames(400);
+    ring.append(0, &frames, began);
+    let ahead = ring.ahead(began);
+    assert!(ahead > Duration::from_secs(9), "{ahead:?}");
+    assert_eq!(
+        ring.ahead(began + ahead),
+        Duration::ZERO,
+        "the clock has caught up"
+    );
+}

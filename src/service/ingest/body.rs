@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info};
 
 use crate::io::feed::Feed;
@@ -17,6 +17,11 @@ use crate::wire::reply;
 
 /// A source that sends nothing for so long has stalled: what Icecast's users are used to.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How far a source may be ahead of the clock before its bytes are left in its socket: more than any encoder
+/// sends at once when it connects, and less than the ring's window, out of which listeners would fall.
+const MOST_AHEAD: Duration = Duration::from_secs(15);
+/// How long to wait then before looking again.
+const BRAKE: Duration = Duration::from_millis(250);
 /// How much is read from a source at once: half a second of a loud stream.
 const READ_BYTES: usize = 16 * 1024;
 
@@ -70,6 +75,7 @@ impl Body {
                     return EndReason::SourceLeft;
                 }
             }
+            self.brake(sink).await;
             self.input.reserve(READ_BYTES);
             match timeout(SOURCE_TIMEOUT, stream.read_buf(&mut self.input)).await {
                 Ok(Ok(0)) => return EndReason::SourceLeft,
@@ -79,6 +85,15 @@ impl Body {
                     return EndReason::SourceLeft;
                 }
                 Err(_) => return EndReason::SourceSilent,
+            }
+        }
+    }
+
+    /// Holds up a source that sends faster than it sounds: the network then tells it to wait.
+    async fn brake(&self, sink: Sink<'_>) {
+        if let Sink::Ring(feed) = sink {
+            while feed.ahead(Instant::now().into_std()) > MOST_AHEAD {
+                sleep(BRAKE).await;
             }
         }
     }
