@@ -9,20 +9,30 @@ use serde_json::{Map, Value};
 
 use super::api::{Api, NodeArgs};
 use super::terminal::{self, Side, Table};
-use crate::model::mount::{MountName, MountSpec};
+use crate::model::mount::{MountName, MountSpec, Takeover};
 use crate::settings::{Machine, PublicUrl, nearest};
 
 const MOUNTS: &str = "/api/v1/mounts";
 
 /// What `mount set` may change.
-const FIELDS: [&str; 6] = [
+const FIELDS: [&str; 9] = [
     "password",
     "name",
     "description",
     "genre",
     "url",
     "max_listeners",
+    "linger_s",
+    "takeover",
+    "standby",
 ];
+
+/// What the less obvious fields of a mount are for.
+const SETTINGS: &str = "\
+max_listeners  the most in the whole mesh: a number, or `unlimited`
+linger_s       how long listeners are kept, in silence, when the source is gone: seconds, 0 to 600
+takeover       what a second source with the right password gets: `refuse` or `takeover`
+standby        whether a source that finds the mount taken waits for its turn: `true` or `false`";
 
 #[derive(Debug, Args)]
 pub(super) struct MountArgs {
@@ -43,7 +53,8 @@ enum MountCommand {
         /// Such as /radio.mp3
         path: MountName,
     },
-    /// Change a mount: password, name, description, genre, url, max_listeners (a number or `unlimited`)
+    /// Change a mount: password, name, description, genre, url, max_listeners, linger_s, takeover, standby
+    #[command(after_help = SETTINGS)]
     Set {
         /// Such as /radio.mp3
         path: MountName,
@@ -200,6 +211,12 @@ fn list(mounts: &[MountSpec]) -> String {
 
 fn describe(spec: &MountSpec) -> String {
     let limit = limit(spec.max_listeners);
+    let linger = spec.linger_s.to_string();
+    let takeover = match spec.takeover {
+        Takeover::Refuse => "refuse",
+        Takeover::Takeover => "takeover",
+    };
+    let standby = spec.standby.to_string();
     let lines = [
         ("path", spec.path.as_str()),
         ("name", &spec.name),
@@ -207,6 +224,9 @@ fn describe(spec: &MountSpec) -> String {
         ("genre", &spec.genre),
         ("url", &spec.url),
         ("max_listeners", &limit),
+        ("linger_s", &linger),
+        ("takeover", takeover),
+        ("standby", &standby),
     ];
     let shown = lines.map(|(field, value)| {
         let line = format!("{field:<13}  {}", terminal::printable(value));
@@ -236,6 +256,7 @@ fn assignment(text: &str) -> anyhow::Result<Assignment> {
             Ok(most) => most.into(),
             Err(_) => bail!("max_listeners is a number or `unlimited`, not {number:?}"),
         },
+        // The node says what these may be.
         (_, text) => text.into(),
     };
     Ok(Assignment { field, value })
@@ -255,7 +276,7 @@ mod tests {
             url: String::new(),
             max_listeners: None,
             linger_s: MountSpec::DEFAULT_LINGER_S,
-            takeover: crate::model::mount::Takeover::Refuse,
+            takeover: Takeover::Refuse,
             standby: false,
         }
     }
@@ -301,7 +322,9 @@ mod tests {
         let shown = describe(&spec());
         assert!(shown.starts_with("path           /radio.mp3\n"), "{shown}");
         assert!(shown.contains("\ndescription\n"), "{shown}");
-        assert!(shown.ends_with("max_listeners  unlimited\n"), "{shown}");
+        assert!(shown.contains("max_listeners  unlimited\n"), "{shown}");
+        let last = "linger_s       10\ntakeover       refuse\nstandby        false\n";
+        assert!(shown.ends_with(last), "{shown}");
     }
 
     #[test]

@@ -73,15 +73,20 @@ fn nodes(nodes: &[NodeStatus]) -> String {
     ]);
     for node in nodes {
         let role = if node.master { "master" } else { "" };
+        // What the dead said last of their load is true of nobody any more.
+        let known = |text: String| match node.state {
+            NodeState::Dead => "-".to_owned(),
+            _ => text,
+        };
         table.row([
             node.name.to_string(),
             state(node.state).to_owned(),
             role.to_owned(),
             node.rank.to_string(),
-            format!("{}/{}", node.listeners, node.max_listeners),
-            rate(node.bandwidth_bps),
-            percent(node.utilization),
-            percent(node.predicted_utilization),
+            known(format!("{}/{}", node.listeners, node.max_listeners)),
+            known(rate(node.bandwidth_bps)),
+            known(percent(node.utilization)),
+            known(percent(node.predicted_utilization)),
             node.url.clone(),
         ]);
     }
