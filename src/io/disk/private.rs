@@ -22,6 +22,9 @@ pub enum SecretError {
     /// There is no such file.
     #[error("there is no file {0}")]
     Missing(PathBuf),
+    /// It is a folder; most likely the one in which the file is.
+    #[error("{0} is a folder: name the file in it")]
+    Folder(PathBuf),
     /// It cannot be read, or is no text.
     #[error("cannot read {0}: {1}")]
     Read(PathBuf, #[source] io::Error),
@@ -53,7 +56,11 @@ pub fn read_secret(path: &Path) -> Result<Secret, SecretError> {
     };
     let file = File::open(path).map_err(unreadable)?;
     // Asked of the open file: the path may lead to another one by now.
-    let mode = file.metadata().map_err(unreadable)?.permissions().mode() & 0o7777;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(SecretError::Folder(path.to_owned()));
+    }
+    let mode = metadata.permissions().mode() & 0o7777;
     if mode & OTHERS != 0 {
         let path = path.to_owned();
         return Err(SecretError::Exposed { path, mode });
@@ -109,6 +116,11 @@ mod tests {
         let path = dir.path().join("secret");
         let missing = read_secret(&path);
         assert!(matches!(missing, Err(SecretError::Missing(_))));
+        let folder = read_secret(dir.path()).unwrap_err().to_string();
+        assert!(
+            folder.ends_with("is a folder: name the file in it"),
+            "{folder}"
+        );
         write_private(&path, &vec![b'x'; MAX_SECRET_BYTES as usize + 1]).unwrap();
         let large = read_secret(&path);
         assert!(matches!(large, Err(SecretError::TooLarge(_))));
