@@ -177,6 +177,33 @@ pub enum Takeover {
     Takeover,
 }
 
+impl Takeover {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Refuse, Self::Takeover];
+
+    /// As an operator writes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Takeover => "takeover",
+        }
+    }
+}
+
+/// Why a word does not say what becomes of a second source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be `refuse` or `takeover`")]
+pub struct BadTakeover;
+
+impl std::str::FromStr for Takeover {
+    type Err = BadTakeover;
+
+    fn from_str(word: &str) -> Result<Self, BadTakeover> {
+        let known = Self::ALL.into_iter().find(|known| known.word() == word);
+        known.ok_or(BadTakeover)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,8 @@
 //! One setting of a mount at a time: read from what an operator types, checked, made a field.
 
-use crate::model::mount::Takeover;
+use crate::model::mount::{BadTakeover, Takeover};
 use crate::model::record::Value;
+use crate::settings::nearest;
 
 /// The field of a mount and of the administrator that holds the Argon2id hash.
 pub(super) const PASSWORD_HASH: &str = "password_hash";
@@ -38,9 +39,6 @@ pub enum MountEdit {
 /// Why a setting is not accepted. The first name in each is the field's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadSetting {
-    /// Not of the form `key=value`.
-    #[error("{0:?} is not of the form key=value")]
-    Form(String),
     /// There is no such setting.
     #[error("there is no setting {key:?}; there are {}", known.join(", "))]
     Unknown {
@@ -70,8 +68,8 @@ pub enum BadSetting {
     #[error("linger_s: must be a number of seconds from 0 to {MAX_LINGER_S}")]
     Linger,
     /// What becomes of a second source is none of what there is.
-    #[error("takeover: must be `refuse` or `takeover`")]
-    Takeover,
+    #[error("takeover: {0}")]
+    Takeover(#[from] BadTakeover),
     /// Neither yes nor no.
     #[error("standby: must be `true` or `false`")]
     Standby,
@@ -81,9 +79,12 @@ pub enum BadSetting {
 }
 
 impl MountEdit {
-    /// The settings that there are, in the order of [`MountSpec`].
+    /// The settings that there are, as an operator knows them, in the order of [`MountSpec`]: of the password,
+    /// which he sets, only the hash gets here.
+    ///
+    /// [`MountSpec`]: crate::model::mount::MountSpec
     pub const KEYS: [&str; 9] = [
-        PASSWORD_HASH,
+        "password",
         "name",
         "description",
         "genre",
@@ -93,13 +94,6 @@ impl MountEdit {
         "takeover",
         "standby",
     ];
-
-    /// Reads `key=value`, as an operator types it. Everything after the first `=` is the value.
-    pub fn parse(setting: &str) -> Result<Self, BadSetting> {
-        let parts = setting.split_once('=');
-        let (key, value) = parts.ok_or_else(|| BadSetting::Form(setting.to_owned()))?;
-        Self::of(key.trim(), value.trim())
-    }
 
     /// The edit that gives the setting `key` the value `value`.
     pub fn of(key: &str, value: &str) -> Result<Self, BadSetting> {
@@ -116,7 +110,7 @@ impl MountEdit {
                 Self::MaxListeners(Some(number))
             }
             "linger_s" => Self::Linger(value.parse().map_err(|_| BadSetting::Linger)?),
-            "takeover" => Self::Takeover(takeover(value)?),
+            "takeover" => Self::Takeover(value.parse()?),
             "standby" => Self::Standby(value.parse().map_err(|_| BadSetting::Standby)?),
             _ => return Err(unknown(key)),
         };
@@ -162,8 +156,7 @@ impl MountEdit {
             Self::MaxListeners(Some(listeners)) => Value::Number(i64::from(listeners)),
             Self::Linger(seconds) => Value::Number(i64::from(seconds)),
             Self::Standby(kept) => Value::Flag(kept),
-            Self::Takeover(Takeover::Refuse) => Value::Text("refuse".to_owned()),
-            Self::Takeover(Takeover::Takeover) => Value::Text("takeover".to_owned()),
+            Self::Takeover(takeover) => Value::Text(takeover.word().to_owned()),
             Self::PasswordHash(text)
             | Self::Name(text)
             | Self::Description(text)
@@ -200,34 +193,10 @@ pub(super) fn check_hash(hash: &str) -> Result<(), BadSetting> {
     good.then_some(()).ok_or(BadSetting::PasswordHash)
 }
 
-/// Reads what becomes of a second source.
-pub(super) fn takeover(word: &str) -> Result<Takeover, BadSetting> {
-    match word {
-        "refuse" => Ok(Takeover::Refuse),
-        "takeover" => Ok(Takeover::Takeover),
-        _ => Err(BadSetting::Takeover),
-    }
-}
-
 fn unknown(key: &str) -> BadSetting {
     let key: String = key.chars().take(64).collect(); // enough to recognise, and few to compare
     let mut known = MountEdit::KEYS.to_vec();
-    known.sort_by_key(|known| distance(&key, known));
+    let meant = nearest(&key, &MountEdit::KEYS);
+    known.sort_by_key(|known| Some(*known) != meant);
     BadSetting::Unknown { key, known }
-}
-
-/// How many letters must be put in, taken out or replaced to make one word the other (Levenshtein).
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, letter) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, other) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != *other);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[to.len()]
 }

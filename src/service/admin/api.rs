@@ -1,7 +1,10 @@
 //! The API of mounts.
 
-use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use std::error::Error;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body as HttpBody, Incoming};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 use tracing::debug;
@@ -21,8 +24,10 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 /// Why a request is not carried out.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
-    #[error("the body is too long or broke off")]
-    Body,
+    #[error("the body broke off")]
+    BrokenOff,
+    #[error("the body is longer than {MAX_BODY_BYTES} bytes")]
+    TooLong,
     #[error("the body is no JSON object: {0}")]
     Json(#[from] serde_json::Error),
     #[error("{0}")]
@@ -40,7 +45,8 @@ impl Refusal {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::Body | Self::Json(_) | Self::Bad(_) => StatusCode::BAD_REQUEST,
+            Self::BrokenOff | Self::Json(_) | Self::Bad(_) => StatusCode::BAD_REQUEST,
+            Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Mount(MountError::Exists(_)) => StatusCode::CONFLICT,
             Self::Mount(MountError::NotThere(_)) => StatusCode::NOT_FOUND,
             Self::Mount(MountError::Edit(_)) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -135,6 +141,7 @@ async fn edits(admin: &Admin, fields: Map<String, Value>) -> Result<Vec<MountEdi
     for (key, value) in fields {
         let edit = match (key.as_str(), value) {
             ("password", Value::String(password)) => password_edit(admin, &password.into()).await?,
+            ("password", _) => return Err(Refusal::bad("`password` is a text")),
             ("password_hash", _) => return Err(Refusal::bad("set `password`, it is hashed here")),
             (key, Value::String(text)) => MountEdit::of(key, &text).map_err(Refusal::bad)?,
             (key, Value::Null) => MountEdit::of(key, "").map_err(Refusal::bad)?,
@@ -170,11 +177,20 @@ async fn password_edit(admin: &Admin, password: &Secret) -> Result<MountEdit, Re
 }
 
 async fn object(request: Request<Incoming>) -> Result<Map<String, Value>, Refusal> {
-    let body = Limited::new(request.into_body(), MAX_BODY_BYTES)
-        .collect()
-        .await;
-    let body = body.map_err(|_| Refusal::Body)?.to_bytes();
+    let body = whole(request.into_body()).await?;
     Ok(serde_json::from_slice(&body)?)
+}
+
+/// The whole body, if it is no longer than [`MAX_BODY_BYTES`].
+async fn whole<B>(body: B) -> Result<Bytes, Refusal>
+where
+    B: HttpBody<Error: Into<Box<dyn Error + Send + Sync>>>,
+{
+    match Limited::new(body, MAX_BODY_BYTES).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLong),
+        Err(_) => Err(Refusal::BrokenOff),
+    }
 }
 
 fn wrong_method(allowed: &'static str) -> Response<Body> {
@@ -182,4 +198,21 @@ fn wrong_method(allowed: &'static str) -> Response<Body> {
     let allowed = hyper::header::HeaderValue::from_static(allowed);
     answer.headers_mut().insert("Allow", allowed);
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Full;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_over_the_bound_is_called_too_long() {
+        let longest = whole(Full::<Bytes>::from(vec![b'x'; MAX_BODY_BYTES])).await;
+        assert_eq!(longest.unwrap().len(), MAX_BODY_BYTES);
+        let refusal = whole(Full::<Bytes>::from(vec![b'x'; MAX_BODY_BYTES + 1])).await;
+        let refusal = refusal.unwrap_err();
+        assert_eq!(refusal.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(refusal.to_string(), "the body is longer than 65536 bytes");
+    }
 }
