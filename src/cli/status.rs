@@ -72,7 +72,6 @@ fn nodes(nodes: &[NodeStatus]) -> String {
         ("URL", Side::Left),
     ]);
     for node in nodes {
-        let role = if node.master { "master" } else { "" };
         // What the dead said last of their load is true of nobody any more.
         let known = |text: String| match node.state {
             NodeState::Dead => "-".to_owned(),
@@ -81,7 +80,7 @@ fn nodes(nodes: &[NodeStatus]) -> String {
         table.row([
             node.name.to_string(),
             state(node.state).to_owned(),
-            role.to_owned(),
+            role(node).to_owned(),
             node.rank.to_string(),
             known(format!("{}/{}", node.listeners, node.max_listeners)),
             known(rate(node.bandwidth_bps)),
@@ -108,21 +107,50 @@ fn mounts(mounts: &[MountStatus]) -> String {
     ]);
     for mount in mounts {
         let source = mount.source.as_ref();
-        let holders: Vec<&str> = mount.holders.iter().map(NodeName::as_str).collect();
         table.row([
             mount.path.to_string(),
-            source.map_or_else(|| "-".to_owned(), |source| source.node.to_string()),
-            source.map_or_else(String::new, |source| duration(source.connected_s)),
+            sources(mount),
+            on_air(mount),
             source.map_or_else(String::new, |_| rate(mount.bitrate_bps)),
             mount.listeners.to_string(),
-            holders.join(" "),
+            names(&mount.holders),
             shortened(&mount.title, MAX_TITLE_LETTERS),
         ]);
     }
     table.render()
 }
 
-fn state(state: NodeState) -> &'static str {
+/// Where the source is, and where others wait for its place.
+fn sources(mount: &MountStatus) -> String {
+    let source = mount.source.as_ref();
+    let source = source.map_or_else(|| "-".to_owned(), |source| source.node.to_string());
+    if mount.standby.is_empty() {
+        return source;
+    }
+    format!("{source}, standby {}", names(&mount.standby))
+}
+
+/// For how long it is on air; or that its source has gone, and its listeners are kept for a while.
+fn on_air(mount: &MountStatus) -> String {
+    match &mount.source {
+        Some(source) => duration(source.connected_s),
+        None if mount.is_lingering() => "lingers".to_owned(),
+        None => String::new(),
+    }
+}
+
+fn names(nodes: &[NodeName]) -> String {
+    let names: Vec<&str> = nodes.iter().map(NodeName::as_str).collect();
+    names.join(" ")
+}
+
+/// The seat that a node holds.
+pub(super) fn role(node: &NodeStatus) -> &'static str {
+    if node.master { "master" } else { "" }
+}
+
+/// How a node is doing, in a word.
+pub(super) fn state(state: NodeState) -> &'static str {
     match state {
         NodeState::Alive => "alive",
         NodeState::Suspect => "suspect",
@@ -147,7 +175,7 @@ fn rate(bps: u64) -> String {
 }
 
 /// The two largest units of a time in seconds.
-fn duration(s: u64) -> String {
+pub(super) fn duration(s: u64) -> String {
     let (min, h, days) = (s / 60, s / 3_600, s / 86_400);
     match s {
         0..60 => format!("{s} s"),
@@ -220,6 +248,20 @@ MOUNT       SOURCE AT  ON AIR         BITRATE  LISTENERS  HELD BY        TITLE
 /radio.mp3  demo-1     1 min 01 s  128 kbit/s         12  demo-1 demo-2  A [31m song
 ";
         assert_eq!(render(&mesh()), expected);
+    }
+
+    #[test]
+    fn a_mount_without_its_source_shows_who_is_kept_and_who_waits() {
+        let mut status = mesh();
+        status.nodes[0].state = NodeState::Draining;
+        status.mounts[0].source = None;
+        status.mounts[0].standby = vec!["demo-2".parse().unwrap()];
+        let text = render(&status);
+        assert!(text.contains("\ndemo-1  draining  master"), "{text}");
+        let row = "/radio.mp3  -, standby demo-2  lingers                  12  demo-1 demo-2";
+        assert!(text.contains(row), "{text}");
+        status.mounts[0].holders.clear();
+        assert!(!render(&status).contains("lingers"));
     }
 
     #[test]

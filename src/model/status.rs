@@ -95,6 +95,13 @@ pub struct MountStatus {
     pub standby: Vec<NodeName>,
 }
 
+impl MountStatus {
+    /// Whether its source has gone and its listeners are kept for the next one.
+    pub fn is_lingering(&self) -> bool {
+        self.source.is_none() && !self.holders.is_empty()
+    }
+}
+
 /// The source of a mount.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SourceStatus {

@@ -270,7 +270,10 @@ mod tests {
             content_type: "audio/mpeg".into(),
             bitrate_bps: 128_000,
             listeners: 437,
-            holders: vec!["east".try_into().unwrap(), "north".try_into().unwrap()],
+            holders: match source {
+                Some(_) => vec!["east".try_into().unwrap(), "north".try_into().unwrap()],
+                None => Vec::new(),
+            },
             title: "Hildegard – O vis aeternitatis".into(),
             standby: Vec::new(),
             source,
@@ -348,6 +351,20 @@ mod tests {
         assert!(!outer.contains("/live.ogg"));
         let mesh = shown(Part::Mesh, &example());
         assert!(mesh.contains("no source") && mesh.matches("Hildegard").count() == 1);
+    }
+
+    #[test]
+    fn a_drain_a_lingering_mount_and_a_standby_are_told_apart() {
+        let mut status = example();
+        status.nodes[0].state = NodeState::Draining;
+        status.mounts[0].source = None;
+        status.mounts[0].standby = vec!["west".try_into().unwrap()];
+        let mesh = shown(Part::Mesh, &status);
+        assert!(mesh.contains("<tr class=\"draining\">") && mesh.contains("takes nobody new"));
+        assert!(mesh.contains("<tr class=\"lingers\">") && mesh.contains("listeners are kept"));
+        assert!(mesh.contains("<small>standby at west</small>"));
+        assert!(mesh.contains("<tr class=\"off\">") && mesh.matches("no source").count() == 1);
+        assert!(!shown(Part::Page, &status).contains("<audio"));
     }
 
     #[test]

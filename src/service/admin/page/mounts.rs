@@ -1,5 +1,6 @@
 //! The table of mounts: what is on air, from where, and who holds it.
 
+use crate::model::node::NodeName;
 use crate::model::status::{MountStatus, Status};
 
 use super::text::{Escaped, bandwidth, count, duration};
@@ -26,14 +27,16 @@ pub(super) fn section(status: &Status) -> String {
 fn row(mount: &MountStatus) -> String {
     let (class, title) = match mount.source {
         Some(_) => ("on", title(&mount.title)),
+        None if mount.is_lingering() => ("lingers", String::new()),
         None => ("off", String::new()),
     };
     format!(
-        "<tr class=\"{class}\"><th scope=\"row\">{path}{title}</th><td>{source}{holders}</td>\
+        "<tr class=\"{class}\"><th scope=\"row\">{path}{title}</th><td>{source}{standby}{holders}</td>\
          <td class=\"number\">{listeners}</td></tr>\n",
         path = mount.path,
         source = source(mount),
-        holders = holders(mount),
+        standby = at("standby at", &mount.standby),
+        holders = at("held by", &mount.holders),
         listeners = count(mount.listeners.into()),
     )
 }
@@ -51,7 +54,12 @@ fn title(title: &str) -> String {
 
 fn source(mount: &MountStatus) -> String {
     let Some(source) = &mount.source else {
-        return "<span class=\"none\">no source</span>".to_owned();
+        let why = if mount.is_lingering() {
+            "source gone, its listeners are kept for a while"
+        } else {
+            "no source"
+        };
+        return format!("<span class=\"none\">{why}</span>");
     };
     let pace = match mount.bitrate_bps {
         0 => String::new(),
@@ -65,10 +73,11 @@ fn source(mount: &MountStatus) -> String {
     )
 }
 
-fn holders(mount: &MountStatus) -> String {
-    let names: Vec<&str> = mount.holders.iter().map(|name| name.as_str()).collect();
+/// The names of nodes, if there are any, and what they are.
+fn at(role: &str, nodes: &[NodeName]) -> String {
+    let names: Vec<&str> = nodes.iter().map(NodeName::as_str).collect();
     if names.is_empty() {
         return String::new();
     }
-    format!("<small>held by {}</small>", names.join(", "))
+    format!("<small>{role} {}</small>", names.join(", "))
 }

@@ -56,7 +56,7 @@ fn row(node: &NodeStatus) -> String {
         NodeState::Alive => ("alive", "alive"),
         NodeState::Suspect => ("not heard well", "suspect"),
         NodeState::Dead => ("gone", "dead"),
-        NodeState::Draining => ("draining", "draining"),
+        NodeState::Draining => ("draining, takes nobody new", "draining"),
     };
     let badge = if node.master {
         "<span class=\"badge\">master</span>"
