@@ -1,11 +1,12 @@
 //! The command line: what can be typed, and with what exit code it ends.
 //!
-//! `mount` and `status` are clients of a node's HTTP API and need nothing else of it; only `run` is a node.
+//! `mount`, `node` and `status` are clients of a node's HTTP API and need nothing else of it; only `run` is a node.
 
 mod api;
 mod demo;
 mod logging;
 mod mount;
+mod node;
 mod run;
 mod secret;
 mod signals;
@@ -60,6 +61,8 @@ enum Command {
     Source(source::SourceArgs),
     /// Create, show and change mounts
     Mount(mount::MountArgs),
+    /// Show the nodes, take one out of service and back, move the master's seat
+    Node(node::NodeCommandArgs),
     /// Show the nodes and mounts of a mesh
     Status(status::StatusArgs),
 }
@@ -97,6 +100,7 @@ impl Command {
             Self::Secret(command) => secret::run(command),
             Self::Source(args) => run::wait_for(source::source(args)),
             Self::Mount(args) => run::wait_for(mount::mount(args)),
+            Self::Node(args) => run::wait_for(node::node(args)),
             Self::Status(args) => run::wait_for(status::status(args)),
         }
     }
@@ -142,7 +146,17 @@ mod tests {
             "antiphon mount --node http://h:1 list",
             "antiphon mount show /r.mp3 --data-dir d",
             "antiphon mount set /r.mp3 name=n max_listeners=5 --password-file f",
+            "antiphon mount create /r.mp3 --linger-s 0 --takeover takeover --standby",
+            "antiphon mount set /r.mp3 linger_s=30 takeover=refuse standby=true",
             "antiphon mount delete /r.mp3",
+            "antiphon node list",
+            "antiphon node list --json --node http://h:1",
+            "antiphon node drain",
+            "antiphon node drain --deadline 90s --data-dir d",
+            "antiphon node --node http://h:1 drain --deadline 2m",
+            "antiphon node undrain --password-file f",
+            "antiphon node step-down",
+            "antiphon node forget node-3",
             "antiphon status",
             "antiphon status --json --node http://h:1",
         ] {
@@ -170,8 +184,16 @@ mod tests {
             "antiphon mount create /admin/x",
             "antiphon mount set /r.mp3",
             "antiphon mount set /r.mp3 colour=red",
+            "antiphon mount set /r.mp3 linger_s=601",
+            "antiphon mount set /r.mp3 takeover=yes",
+            "antiphon mount set /r.mp3 standby=maybe",
+            "antiphon mount create /r.mp3 --takeover yes",
             "antiphon mount list --node https://h",
             "antiphon mount list --data-dir d --password-file f",
+            "antiphon node",
+            "antiphon node drain --deadline 90",
+            "antiphon node forget",
+            "antiphon node forget Bad_Name",
         ] {
             let error = parse(line).err();
             assert!(error.is_some_and(|error| error.use_stderr()), "{line}");

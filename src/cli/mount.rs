@@ -1,7 +1,7 @@
 //! `antiphon mount`: creates, shows and changes mounts through the API of a node.
 
 use anyhow::bail;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, value_parser};
 use hyper::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -9,30 +9,25 @@ use serde_json::{Map, Value};
 
 use super::api::{Api, NodeArgs};
 use super::terminal::{self, Side, Table};
+use crate::logic::mounts::{MAX_LINGER_S, MountEdit};
 use crate::model::mount::{MountName, MountSpec, Takeover};
 use crate::settings::{Machine, PublicUrl, nearest};
 
 const MOUNTS: &str = "/api/v1/mounts";
 
 /// What `mount set` may change.
-const FIELDS: [&str; 9] = [
-    "password",
-    "name",
-    "description",
-    "genre",
-    "url",
-    "max_listeners",
-    "linger_s",
-    "takeover",
-    "standby",
-];
+const FIELDS: [&str; 9] = MountEdit::KEYS;
 
-/// What the less obvious fields of a mount are for.
-const SETTINGS: &str = "\
+/// What the settings of a mount do, below the help of `create` and `set`.
+const SETTINGS_HELP: &str = "\
 max_listeners  the most in the whole mesh: a number, or `unlimited`
-linger_s       how long listeners are kept, in silence, when the source is gone: seconds, 0 to 600
-takeover       what a second source with the right password gets: `refuse` or `takeover`
-standby        whether a source that finds the mount taken waits for its turn: `true` or `false`";
+linger_s       how long listeners are kept, in silence, when the source has gone: 0 to 600 seconds;
+               10 is the default, and gives an encoder the time to come back on any node
+takeover       what becomes of a second source with the right password: `refuse` (the default) tells
+               it that the mount is in use; `takeover` puts it in the place of the first one, and
+               listeners go on with it
+standby        `true` keeps a source that finds the mount taken connected, and lets it go on air when
+               the other one leaves; `false` (the default) sends it away";
 
 #[derive(Debug, Args)]
 pub(super) struct MountArgs {
@@ -45,6 +40,7 @@ pub(super) struct MountArgs {
 #[derive(Debug, Subcommand)]
 enum MountCommand {
     /// Make a mount, on all nodes at once
+    #[command(after_help = SETTINGS_HELP)]
     Create(CreateArgs),
     /// List all mounts
     List,
@@ -54,7 +50,7 @@ enum MountCommand {
         path: MountName,
     },
     /// Change a mount: password, name, description, genre, url, max_listeners, linger_s, takeover, standby
-    #[command(after_help = SETTINGS)]
+    #[command(after_help = SETTINGS_HELP)]
     Set {
         /// Such as /radio.mp3
         path: MountName,
@@ -91,6 +87,15 @@ struct CreateArgs {
     /// The most listeners in the whole mesh [default: as many as the nodes take]
     #[arg(long, value_name = "N")]
     max_listeners: Option<u32>,
+    /// Seconds that listeners are kept for a source that has gone [default: 10]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(..=i64::from(MAX_LINGER_S)))]
+    linger_s: Option<u32>,
+    /// What becomes of a second source: refuse or takeover [default: refuse]
+    #[arg(long, value_name = "WHAT")]
+    takeover: Option<Takeover>,
+    /// Keep a source that finds the mount taken, and let it go on when the other one leaves
+    #[arg(long)]
+    standby: bool,
 }
 
 /// One field and its new value.
@@ -159,6 +164,9 @@ async fn create(api: &Api, node: &PublicUrl, args: CreateArgs) -> anyhow::Result
         ("genre", args.genre.map(Value::from)),
         ("url", args.url.map(Value::from)),
         ("max_listeners", args.max_listeners.map(Value::from)),
+        ("linger_s", args.linger_s.map(Value::from)),
+        ("takeover", args.takeover.map(|it| it.word().into())),
+        ("standby", args.standby.then_some(true.into())),
     ];
     let given = fields.into_iter();
     let given = given.filter_map(|(field, value)| Some((field.to_owned(), value?)));
@@ -211,12 +219,7 @@ fn list(mounts: &[MountSpec]) -> String {
 
 fn describe(spec: &MountSpec) -> String {
     let limit = limit(spec.max_listeners);
-    let linger = spec.linger_s.to_string();
-    let takeover = match spec.takeover {
-        Takeover::Refuse => "refuse",
-        Takeover::Takeover => "takeover",
-    };
-    let standby = spec.standby.to_string();
+    let (linger_s, standby) = (spec.linger_s.to_string(), spec.standby.to_string());
     let lines = [
         ("path", spec.path.as_str()),
         ("name", &spec.name),
@@ -224,8 +227,8 @@ fn describe(spec: &MountSpec) -> String {
         ("genre", &spec.genre),
         ("url", &spec.url),
         ("max_listeners", &limit),
-        ("linger_s", &linger),
-        ("takeover", takeover),
+        ("linger_s", &linger_s),
+        ("takeover", spec.takeover.word()),
         ("standby", &standby),
     ];
     let shown = lines.map(|(field, value)| {
@@ -250,16 +253,32 @@ fn assignment(text: &str) -> anyhow::Result<Assignment> {
             None => bail!("a mount has no {given:?}; it has {}", FIELDS.join(", ")),
         }
     };
-    let value = match (field, value) {
+    let value = typed(field, value)?;
+    Ok(Assignment { field, value })
+}
+
+/// The value of a field as the API wants it: in its own type.
+fn typed(field: &str, text: &str) -> anyhow::Result<Value> {
+    Ok(match (field, text) {
         ("max_listeners", "" | "none" | "unlimited") => Value::Null,
         ("max_listeners", number) => match number.parse::<u32>() {
             Ok(most) => most.into(),
             Err(_) => bail!("max_listeners is a number or `unlimited`, not {number:?}"),
         },
-        // The node says what these may be.
+        ("linger_s", number) => match number.parse::<u32>() {
+            Ok(seconds) if seconds <= MAX_LINGER_S => seconds.into(),
+            _ => bail!("linger_s is a number of seconds from 0 to {MAX_LINGER_S}, not {number:?}"),
+        },
+        ("takeover", word) => match word.parse::<Takeover>() {
+            Ok(takeover) => takeover.word().into(),
+            Err(error) => bail!("takeover {error}, not {word:?}"),
+        },
+        ("standby", word) => match word.parse::<bool>() {
+            Ok(kept) => kept.into(),
+            Err(_) => bail!("standby must be `true` or `false`, not {word:?}"),
+        },
         (_, text) => text.into(),
-    };
-    Ok(Assignment { field, value })
+    })
 }
 
 #[cfg(test)]
@@ -290,6 +309,9 @@ mod tests {
         assert_eq!(read("name=a=b c"), ("name", "a=b c".into()));
         assert_eq!(read("genre="), ("genre", "".into()));
         assert_eq!(read("max_listeners=5"), ("max_listeners", 5.into()));
+        assert_eq!(read("linger_s=600"), ("linger_s", 600.into()));
+        assert_eq!(read("takeover=takeover"), ("takeover", "takeover".into()));
+        assert_eq!(read("standby=true"), ("standby", true.into()));
         for none in ["", "none", "unlimited"] {
             let text = format!("max_listeners={none}");
             assert_eq!(read(&text), ("max_listeners", Value::Null));
@@ -299,6 +321,10 @@ mod tests {
             ("gener=x", "did you mean \"genre\""),
             ("colour=x", "it has password"),
             ("max_listeners=-1", "a number"),
+            ("linger_s=601", "from 0 to 600"),
+            ("linger_s=10s", "from 0 to 600"),
+            ("takeover=yes", "`refuse` or `takeover`"),
+            ("standby=1", "`true` or `false`"),
         ] {
             let error = assignment(bad).unwrap_err().to_string();
             assert!(error.contains(hint), "{error}");
@@ -322,9 +348,8 @@ mod tests {
         let shown = describe(&spec());
         assert!(shown.starts_with("path           /radio.mp3\n"), "{shown}");
         assert!(shown.contains("\ndescription\n"), "{shown}");
-        assert!(shown.contains("max_listeners  unlimited\n"), "{shown}");
-        let last = "linger_s       10\ntakeover       refuse\nstandby        false\n";
-        assert!(shown.ends_with(last), "{shown}");
+        let end = "max_listeners  unlimited\nlinger_s       10\ntakeover       refuse\nstandby        false\n";
+        assert!(shown.ends_with(end), "{shown}");
     }
 
     #[test]

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::Admin;
 use super::reply::{self, Body};
 use crate::model::node::NodeName;
 use crate::model::status::NodeState;
 use crate::service::cluster::Event;
+use crate::service::cluster::view::MeshNode;
 use crate::wire::frame::Frame;
 
 /// What is done to the answering node.
@@ -20,6 +22,9 @@ pub(super) const NODES: &str = "/api/v1/nodes";
 const DEADLINE: Duration = Duration::from_secs(60);
 /// The longest that they may stay: a day, after which nobody remembers what he wanted.
 const MAX_DEADLINE_S: u64 = 24 * 60 * 60;
+
+/// How long to wait for a successor, to be able to name it: two elections.
+const SUCCESSION: Duration = Duration::from_secs(3);
 
 /// Answers a request of somebody who has the right.
 pub(super) async fn nodes<T>(admin: &Admin, request: &Request<T>) -> Response<Body> {
@@ -74,9 +79,21 @@ async fn step_down(admin: &Admin) -> Response<Body> {
         };
         return reply::error(StatusCode::CONFLICT, why);
     }
+    let view = cluster.view();
+    let successor = |(name, node): (&NodeName, &MeshNode)| *name != view.me && node.is_up();
+    if !view.nodes.iter().any(successor) {
+        let why = "there is no other node to take the seat";
+        return reply::error(StatusCode::CONFLICT, why);
+    }
     cluster.resign().await;
     cluster.tell(Event::Unresign);
-    let master = cluster.view().master.clone().map(|claim| claim.node);
+    let mut view = cluster.watch();
+    let seated = view.wait_for(|view| view.master.is_some());
+    // No answer in time is an answer too: there is no master.
+    let master = match timeout(SUCCESSION, seated).await {
+        Ok(Ok(view)) => view.master.clone().map(|claim| claim.node),
+        Ok(Err(_)) | Err(_) => None,
+    };
     reply::json(StatusCode::OK, &json!({ "master": master }))
 }
 

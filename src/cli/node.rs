@@ -1,0 +1,213 @@
+//! `antiphon node`: takes a node out of service and back, moves the master's seat, forgets the dead.
+//!
+//! `drain`, `undrain` and `step-down` are about the very node that is asked, never about another one.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use hyper::Method;
+use serde::Deserialize;
+
+use super::api::{Api, NodeArgs};
+use super::status;
+use super::terminal::{self, Side, Table};
+use crate::model::node::NodeName;
+use crate::model::status::{NodeStatus, Status};
+use crate::settings::{Machine, PublicUrl};
+
+#[derive(Debug, Args)]
+pub(super) struct NodeCommandArgs {
+    #[command(flatten)]
+    node: NodeArgs,
+    #[command(subcommand)]
+    command: NodeCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum NodeCommand {
+    /// List all nodes
+    List {
+        /// Print JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take the node that is asked out of service: nobody new comes, and who is there is ended at the deadline
+    Drain {
+        /// How long those who are there may stay, such as 90s, 2m or 1h
+        #[arg(long, value_name = "TIME", default_value = "60s", value_parser = time)]
+        deadline: Duration,
+    },
+    /// Take a drained node back into service
+    Undrain,
+    /// Let the master that is asked hand its seat to another node, without leaving the mesh
+    StepDown,
+    /// Remove a dead node from all lists; it may come back
+    Forget {
+        /// Such as node-3
+        name: NodeName,
+    },
+}
+
+/// The answer to a drain.
+#[derive(Deserialize)]
+struct Draining {
+    deadline_s: u64,
+}
+
+/// The answer to a step-down.
+#[derive(Deserialize)]
+struct SteppedDown {
+    master: Option<NodeName>,
+}
+
+/// Runs one command on nodes.
+pub(super) async fn node(args: NodeCommandArgs) -> anyhow::Result<()> {
+    let url = args.node.node.clone();
+    let api = || Api::new(args.node, &Machine::here());
+    let text = match args.command {
+        // Everybody may see this, so no token or password leaves the machine for it.
+        NodeCommand::List { json } => list(&Api::public(url), json).await?,
+        NodeCommand::Drain { deadline } => drain(&api()?, &url, deadline).await?,
+        NodeCommand::Undrain => {
+            api()?.ask(Method::POST, &own("undrain"), None).await?;
+            format!("{url} is in service\n")
+        }
+        NodeCommand::StepDown => {
+            match api()?
+                .ask_for(Method::POST, &own("step-down"), None)
+                .await?
+            {
+                SteppedDown { master: Some(node) } => format!("{node} is the master now\n"),
+                SteppedDown { master: None } => {
+                    "no longer the master; the mesh elects one\n".to_owned()
+                }
+            }
+        }
+        NodeCommand::Forget { name } => {
+            let path = format!("/api/v1/nodes/{name}");
+            api()?.ask(Method::DELETE, &path, None).await?;
+            format!("forgot {name}\n")
+        }
+    };
+    Ok(terminal::print(&text)?)
+}
+
+/// Where the API has what is done to the node that is asked.
+fn own(deed: &str) -> String {
+    format!("/api/v1/node/{deed}")
+}
+
+async fn drain(api: &Api, url: &PublicUrl, deadline: Duration) -> anyhow::Result<String> {
+    let path = format!("{}?deadline_s={}", own("drain"), deadline.as_secs());
+    let Draining { deadline_s } = api.ask_for(Method::POST, &path, None).await?;
+    let left = status::duration(deadline_s);
+    Ok(format!(
+        "{url} drains: nobody new is sent there; who is still there in {left} is sent elsewhere then\n\
+         back into service: antiphon node undrain --node {url}\n"
+    ))
+}
+
+async fn list(api: &Api, json: bool) -> anyhow::Result<String> {
+    let status: Status = api.ask_for(Method::GET, "/status.json", None).await?;
+    if json {
+        let text = serde_json::to_string_pretty(&status.nodes);
+        return Ok(text.context("the nodes have no JSON")? + "\n");
+    }
+    Ok(table(&status.nodes))
+}
+
+fn table(nodes: &[NodeStatus]) -> String {
+    let mut table = Table::new(&[
+        ("NODE", Side::Left),
+        ("STATE", Side::Left),
+        ("ROLE", Side::Left),
+        ("RANK", Side::Right),
+        ("LISTENERS", Side::Right),
+        ("VERSION", Side::Left),
+        ("URL", Side::Left),
+    ]);
+    for node in nodes {
+        table.row([
+            node.name.to_string(),
+            status::state(node.state).to_owned(),
+            status::role(node).to_owned(),
+            node.rank.to_string(),
+            format!("{}/{}", node.listeners, node.max_listeners),
+            node.version.clone(),
+            node.url.clone(),
+        ]);
+    }
+    table.render()
+}
+
+/// Reads a time such as `90s`, `2m` or `1h`.
+fn time(text: &str) -> anyhow::Result<Duration> {
+    let units = [('s', 1), ('m', 60), ('h', 3_600)];
+    let read = units.into_iter().find_map(|(unit, seconds)| {
+        let digits = text.strip_suffix(unit)?;
+        // `u64` would take a leading plus.
+        let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+        let count = plain.then(|| digits.parse::<u64>().ok()).flatten()?;
+        count.checked_mul(seconds)
+    });
+    match read {
+        Some(seconds) => Ok(Duration::from_secs(seconds)),
+        None => bail!("a time is digits and a unit, such as 90s, 2m or 1h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::status::NodeState;
+
+    #[test]
+    fn a_time_has_a_unit() {
+        for (text, seconds) in [("0s", 0), ("90s", 90), ("2m", 120), ("24h", 86_400)] {
+            assert_eq!(time(text).unwrap(), Duration::from_secs(seconds), "{text}");
+        }
+        for bad in [
+            "",
+            "s",
+            "90",
+            "+1s",
+            "-1s",
+            "1.5m",
+            "2 m",
+            "2min",
+            "99999999999999999999s",
+        ] {
+            let error = time(bad).unwrap_err().to_string();
+            assert!(error.contains("90s, 2m"), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn nodes_are_listed_with_what_a_rolling_restart_asks_for() {
+        let node = |name: &str, state, master| NodeStatus {
+            name: name.try_into().unwrap(),
+            url: format!("http://{name}.example:8000"),
+            state,
+            master,
+            rank: 100,
+            listeners: 12,
+            max_listeners: 500,
+            bandwidth_bps: 0,
+            max_bandwidth_bps: 0,
+            utilization: 0.0,
+            predicted_utilization: 0.0,
+            version: "0.1.0".to_owned(),
+        };
+        let nodes = [
+            node("east", NodeState::Draining, false),
+            node("north", NodeState::Alive, true),
+        ];
+        let expected = "\
+NODE   STATE     ROLE    RANK  LISTENERS  VERSION  URL
+east   draining           100     12/500  0.1.0    http://east.example:8000
+north  alive     master   100     12/500  0.1.0    http://north.example:8000
+";
+        assert_eq!(table(&nodes), expected);
+    }
+}
