@@ -129,25 +129,29 @@ fn of_three_sources_that_come_at_once_one_is_taken() {
 #[test]
 fn icecasts_older_hellos_are_understood_on_every_node() {
     let mesh = TestMesh::start(2);
-    mesh.create_mount(RADIO, PASSWORD);
     let authorization = basic("source", PASSWORD);
-    for (request, wanted) in [
+    let hellos = [
         (
-            format!("SOURCE {RADIO} HTTP/1.0\r\nAuthorization: {authorization}\r\n\r\n"),
+            format!("SOURCE {{mount}} HTTP/1.0\r\nAuthorization: {authorization}\r\n\r\n"),
             "HTTP/1.0 200 OK",
         ),
         (
-            format!("SOURCE {RADIO} ICE/1.0\nAuthorization: {authorization}\n\n"),
+            format!("SOURCE {{mount}} ICE/1.0\nAuthorization: {authorization}\n\n"),
             "HTTP/1.0 200 OK",
         ),
         (
             format!(
-                "PUT {RADIO} HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\nExpect: 100-continue\r\n\r\n"
+                "PUT {{mount}} HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\nExpect: 100-continue\r\n\r\n"
             ),
             "HTTP/1.1 100 Continue",
         ),
-    ] {
+    ];
+    for (index, (hello, wanted)) in hellos.into_iter().enumerate() {
         for node in &mesh.nodes {
+            // A mount of its own: one that lingers would go over to the next source's stream.
+            let mount = format!("/hello-{index}-{}.mp3", node.name());
+            mesh.create_mount(&mount, PASSWORD);
+            let request = hello.replace("{mount}", &mount);
             let look = || {
                 let mut connection = node.connect();
                 // The first frames come in one packet with the head, and none of them is lost.
@@ -159,7 +163,7 @@ fn icecasts_older_hellos_are_understood_on_every_node() {
                 Ok::<_, String>(connection)
             };
             let (_connection, _) = eventually(PATIENCE, &request, look);
-            let player = Player::tune_in(&format!("{}/_stream/n1{RADIO}", node.url()));
+            let player = Player::tune_in(&format!("{}/_stream/n1{mount}", node.url()));
             player.wait_for(50 * FRAME_BYTES);
             assert_eq!(signal::check(&player.bytes()).first, 0);
         }
