@@ -148,7 +148,7 @@ impl MountEdit {
         }
     }
 
-    /// The field and its value, for [`Document::edit`].
+    /// The field and its value, as the document takes them.
     pub fn into_field(self) -> (String, Value) {
         let key = self.key().to_owned();
         let value = match self {
