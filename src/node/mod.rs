@@ -22,6 +22,7 @@ use crate::io::gossip::Gossip;
 use crate::io::link::{Inbox, LinkConfig, Links, NameConflict};
 use crate::service::document::Documents;
 use crate::service::drain::Drain;
+use crate::service::ended::Ended;
 use crate::service::identity;
 use crate::service::switchboard::Arrivals;
 use crate::settings::Settings;
@@ -103,6 +104,7 @@ impl Node {
             gossip: &gossip,
             tasks: &tasks,
             cancel: &cancel,
+            ended: Ended::default(),
         };
         let (cluster, documents) = core.start_cluster(kept);
         let parts = core.start_services(&cluster, &documents, (token, fingerprint))?;

@@ -19,6 +19,7 @@ use crate::service::cluster::joining::Joiner;
 use crate::service::cluster::{Cluster, ClusterConfig};
 use crate::service::document::{DocumentConfig, Documents};
 use crate::service::drain::{Drain, DrainConfig};
+use crate::service::ended::Ended;
 use crate::service::front::Front;
 use crate::service::identity::Company;
 use crate::service::ingest::{Ingest, IngestConfig, Sources};
@@ -41,6 +42,7 @@ pub(super) struct Core<'a> {
     pub(super) gossip: &'a Arc<Gossip>,
     pub(super) tasks: &'a TaskTracker,
     pub(super) cancel: &'a CancellationToken,
+    pub(super) ended: Ended,
 }
 
 /// The services that the node itself still needs.
@@ -71,6 +73,7 @@ impl Core<'_> {
                 data_dir: kept.data_dir.clone(),
                 rank: self.settings.rank,
                 max_epoch: kept.life.max_epoch,
+                ended: self.ended.clone(),
                 start: match kept.company {
                     Company::Peers => Start::Joining,
                     Company::Alone => Start::Founding,
@@ -181,11 +184,11 @@ impl Core<'_> {
         let authority = Authority::new(
             (self.links.clone(), cluster.clone()),
             (documents.clone(), sources.clone()),
-            cluster.view().max_epoch,
+            (self.ended.clone(), cluster.view().max_epoch),
         );
         let relays = Relays::new(
             (self.links.clone(), cluster.clone()),
-            (documents.clone(), streams.clone()),
+            (documents.clone(), streams.clone(), self.ended.clone()),
             self.tasks.clone(),
             self.cancel.clone(),
         );

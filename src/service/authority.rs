@@ -13,6 +13,7 @@ use tracing::{debug, info, warn};
 use super::cluster::Cluster;
 use super::cluster::view::{MeshNode, MeshView};
 use super::document::Documents;
+use super::ended::Ended;
 use super::ingest::Sources;
 use crate::io::link::{Exchange, ExchangeError, Links};
 use crate::logic::election::{Admission, Gate};
@@ -27,9 +28,7 @@ use crate::wire::frame::{Denial, Frame};
 const ASK_TIMEOUT: Duration = Duration::from_millis(1_000);
 /// How long a grant holds although gossip does not show the stream yet: it shows it within a second.
 const GRANT: Duration = Duration::from_secs(5);
-/// How long an ended stream is remembered: gossip still shows it for a moment, and its encoder is back sooner.
-const ENDED: Duration = Duration::from_secs(60);
-/// Grants and endings that are remembered at once; far more than sources come and go in that time.
+/// Grants that are remembered at once; far more than sources come in that time.
 const MAX_REMEMBERED: usize = 4_096;
 
 /// A place that was given away a moment ago.
@@ -51,7 +50,6 @@ enum Answer {
 #[derive(Debug)]
 struct Memory {
     grants: BTreeMap<MountName, Grant>,
-    ended: BTreeMap<StreamId, Instant>,
     gate: Gate,
 }
 
@@ -62,6 +60,7 @@ pub struct Authority {
     cluster: Cluster,
     documents: Documents,
     sources: Sources,
+    ended: Ended,
     memory: Arc<Mutex<Memory>>,
 }
 
@@ -70,16 +69,16 @@ impl Authority {
     pub fn new(
         (links, cluster): (Links, Cluster),
         (documents, sources): (Documents, Sources),
-        max_epoch: Epoch,
+        (ended, max_epoch): (Ended, Epoch),
     ) -> Self {
         Self {
             links,
             cluster,
             documents,
             sources,
+            ended,
             memory: Arc::new(Mutex::new(Memory {
                 grants: BTreeMap::new(),
-                ended: BTreeMap::new(),
                 gate: Gate::new(max_epoch),
             })),
         }
@@ -213,7 +212,7 @@ impl Authority {
         memory.forget_old();
         let on_air = view
             .source(mount)
-            .filter(|(_, card)| !memory.ended.contains_key(&card.stream_id));
+            .filter(|(_, card)| !self.ended.contains(card.stream_id));
         let incumbent = on_air.map(|(node, card)| Incumbent {
             node: node.clone(),
             state: view.nodes[node].state,
@@ -243,14 +242,12 @@ impl Authority {
 
     /// Takes note that a source has gone: its place is free again, whatever gossip still says of it.
     pub fn release(&self, mount: &MountName, stream_id: StreamId) {
+        self.ended.note(stream_id);
         let mut memory = self.memory();
         memory.forget_old();
         memory
             .grants
             .retain(|other, grant| other != mount || grant.stream_id != stream_id);
-        if memory.ended.len() < MAX_REMEMBERED {
-            memory.ended.insert(stream_id, Instant::now());
-        }
     }
 
     /// A source that was connected here has gone: says so to everybody.
@@ -270,6 +267,5 @@ impl Authority {
 impl Memory {
     fn forget_old(&mut self) {
         self.grants.retain(|_, grant| grant.at.elapsed() < GRANT);
-        self.ended.retain(|_, at| at.elapsed() < ENDED);
     }
 }

@@ -5,6 +5,7 @@ pub mod authority;
 pub mod cluster;
 pub mod document;
 pub mod drain;
+pub mod ended;
 pub mod front;
 pub mod identity;
 pub mod ingest;

@@ -185,3 +185,38 @@ fn a_stream_ends_for_its_listeners_when_its_source_has_left_and_the_mount_has_li
     assert!(ended >= LINGER_AT_LEAST, "{ended:?}");
     signal::check(&player.bytes());
 }
+
+#[test]
+fn a_stream_that_is_over_is_never_taken_up_again() {
+    let mesh = TestMesh::start(2);
+    mesh.create_mount(RADIO, PASSWORD);
+    // Sources come and go faster than gossip tells of them, on one node and the other. Each sends higher numbers.
+    let begin = |round: u64| {
+        let node = &mesh.nodes[(round % 2) as usize];
+        let frames = 1_000 * round..1_000 * round + 60;
+        let taken = || {
+            let (mut source, head) = knock(&node.address(), RADIO, PASSWORD).unwrap();
+            so(head.status == 200, format!("{head:?}"))?;
+            source
+                .send(frames.clone().flat_map(frame).collect::<Vec<u8>>())
+                .unwrap();
+            Ok::<_, String>(source)
+        };
+        eventually(PATIENCE, "the source is taken", taken).0
+    };
+    let mut source = begin(1);
+    let player = Player::tune_in(&format!("{}/_stream/n1{RADIO}", mesh.nodes[0].url()));
+    for round in 2..8 {
+        player.wait_for_more(FRAME_BYTES);
+        drop(source);
+        source = begin(round);
+    }
+    let last = || {
+        let numbers = signal::numbers(&player.bytes());
+        so(numbers.last() == Some(&7_059), format!("{numbers:?}"))
+    };
+    eventually(PATIENCE, "the last stream is heard to its end", last);
+    let numbers = signal::numbers(&player.bytes());
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    drop(source);
+}

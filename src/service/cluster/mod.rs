@@ -19,6 +19,7 @@ use tracing::{Instrument, debug, info, info_span, warn};
 
 use self::driver::Driver;
 use self::view::{MeshNode, MeshView};
+use super::ended::Ended;
 use crate::io::disk::DataDir;
 use crate::io::gossip::{GOSSIP_INTERVAL, Gossip, GossipedNode};
 use crate::io::link::Links;
@@ -68,6 +69,8 @@ pub struct ClusterConfig {
     pub max_epoch: Epoch,
     /// Whether there are peers to be found.
     pub start: Start,
+    /// The streams that are over, whatever gossip still says.
+    pub ended: Ended,
 }
 
 /// A cheap, cloneable way to the task that owns membership and election.
@@ -142,6 +145,7 @@ struct LastHeard {
 struct Task {
     links: Links,
     gossip: Arc<Gossip>,
+    ended: Ended,
     driver: Driver,
     inbox: mpsc::Receiver<Event>,
     publish: watch::Sender<Arc<MeshView>>,
@@ -159,6 +163,7 @@ impl Task {
         Self {
             links: config.links.clone(),
             gossip: config.gossip.clone(),
+            ended: config.ended.clone(),
             driver: Driver::new(config),
             inbox,
             publish,
@@ -231,9 +236,10 @@ impl Task {
         self.forget(&gossiped);
         let mut nodes = BTreeMap::new();
         for (name, node) in gossiped {
-            let Some(seen) = self.see(&name, &node) else {
+            let Some(mut seen) = self.see(&name, &node) else {
                 continue;
             };
+            seen.forget_ended(|stream| self.ended.contains(stream));
             let forgotten = self.forgotten.get(&name) == Some(&seen.generation);
             if seen.is_up() || !forgotten {
                 nodes.insert(name, seen);

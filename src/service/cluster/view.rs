@@ -11,6 +11,7 @@ use crate::model::mount::MountName;
 use crate::model::node::{Generation, NodeName};
 use crate::model::seat::{Claim, Epoch, Seat};
 use crate::model::status::NodeState;
+use crate::model::stream::StreamId;
 use crate::wire::gossip::{self, NodeCard, Origin, StreamCard};
 
 /// Values of one node that are looked at. A node has a handful, and one per stream and per peer.
@@ -42,6 +43,17 @@ pub struct MeshNode {
 }
 
 impl MeshNode {
+    /// Takes the source from the streams that are over though the node still says otherwise.
+    pub(super) fn forget_ended(&mut self, is_over: impl Fn(StreamId) -> bool) {
+        let cards = self
+            .streams
+            .values_mut()
+            .filter(|card| card.origin == Origin::Source);
+        for card in cards.filter(|card| is_over(card.stream_id)) {
+            card.origin = Origin::Relay(None);
+        }
+    }
+
     /// Whether it is believed to live, if perhaps with doubts.
     pub fn is_up(&self) -> bool {
         self.state != NodeState::Dead

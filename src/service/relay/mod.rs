@@ -20,6 +20,7 @@ use tracing::{Instrument, info_span};
 pub use self::serve::serve;
 use super::cluster::Cluster;
 use super::document::Documents;
+use super::ended::Ended;
 use super::streams::{Held, Streams};
 use crate::io::feed::Feed;
 use crate::io::link::Links;
@@ -47,9 +48,17 @@ struct Inner {
     cluster: Cluster,
     documents: Documents,
     streams: Streams,
+    ended: Ended,
     tasks: TaskTracker,
     cancel: CancellationToken,
-    pulls: Mutex<BTreeMap<MountName, watch::Receiver<()>>>,
+    pulls: Mutex<Pulls>,
+}
+
+/// The pulls under way. One that has lost its place to another may still be ending.
+#[derive(Debug, Default)]
+struct Pulls {
+    by_mount: BTreeMap<MountName, (u64, watch::Receiver<()>)>,
+    next_id: u64,
 }
 
 /// A cheap, cloneable way to the relays.
@@ -60,7 +69,7 @@ impl Relays {
     /// Pulls with the help of these.
     pub fn new(
         (links, cluster): (Links, Cluster),
-        (documents, streams): (Documents, Streams),
+        (documents, streams, ended): (Documents, Streams, Ended),
         tasks: TaskTracker,
         cancel: CancellationToken,
     ) -> Self {
@@ -69,6 +78,7 @@ impl Relays {
             cluster,
             documents,
             streams,
+            ended,
             tasks,
             cancel,
             pulls: Mutex::default(),
@@ -83,22 +93,26 @@ impl Relays {
     /// The stream of a mount: held already, or fetched now. While a mount lingers, its next stream is waited for.
     pub async fn fetch(&self, mount: &MountName) -> Result<Held, NoStream> {
         let on_air = |held: &Held| held.feed.finished().is_none();
-        if let Some(held) = self.0.streams.get(mount).filter(on_air) {
-            return Ok(held);
-        }
-        let mut pulling = self.want(mount);
         let mut streams = self.0.streams.watch();
-        let begun = async {
-            tokio::select! {
-                map = streams.wait_for(|map| map.get(mount).is_some_and(on_air)) => {
-                    map.ok().and_then(|map| map.get(mount).cloned())
-                }
-                // The pull has given up; it may have succeeded just before.
-                _ = pulling.changed() => self.0.streams.get(mount).filter(on_air),
+        // Twice, because the pull that is found under way may be about to end, its stream being over.
+        for _ in 0..2 {
+            if let Some(held) = self.0.streams.get(mount).filter(on_air) {
+                return Ok(held);
             }
-        };
-        let begun = timeout(FETCH_TIMEOUT, begun).await;
-        begun.ok().flatten().ok_or(NoStream)
+            let mut pulling = self.want(mount);
+            let begun = async {
+                tokio::select! {
+                    map = streams.wait_for(|map| map.get(mount).is_some_and(on_air)) => {
+                        map.ok().and_then(|map| map.get(mount).cloned())
+                    }
+                    _ = pulling.changed() => self.0.streams.get(mount).filter(on_air),
+                }
+            };
+            if let Ok(Some(held)) = timeout(FETCH_TIMEOUT, begun).await {
+                return Ok(held);
+            }
+        }
+        Err(NoStream)
     }
 
     /// Begins to pull a mount's stream unless that is under way; the receiver ends with the pull.
@@ -117,16 +131,27 @@ impl Relays {
 
     fn pull(&self, mount: &MountName, finished: Option<Feed>) -> watch::Receiver<()> {
         let mut pulls = self.0.pulls();
-        if let Some(pulling) = pulls.get(mount) {
+        // A stream that has just finished here is nobody's yet: a pull under way is of one before it, and ends.
+        if let Some((_, pulling)) = pulls.by_mount.get(mount).filter(|_| finished.is_none()) {
             return pulling.clone();
         }
         let (alive, pulling) = watch::channel(());
-        pulls.insert(mount.clone(), pulling.clone());
+        let id = pulls.next_id;
+        pulls.next_id += 1;
+        pulls.by_mount.insert(mount.clone(), (id, pulling.clone()));
         let (inner, mount) = (self.0.clone(), mount.clone());
         let span = info_span!(parent: None, "relay", %mount); // it outlives the listener who made it begin
         let pull = async move {
             pull::run(&inner, &mount, finished).await;
-            inner.pulls().remove(&mount);
+            let mut pulls = inner.pulls();
+            if pulls
+                .by_mount
+                .get(&mount)
+                .is_some_and(|(latest, _)| *latest == id)
+            {
+                pulls.by_mount.remove(&mount);
+            }
+            drop(pulls);
             drop(alive);
         };
         self.0.tasks.spawn(pull.instrument(span));
@@ -161,7 +186,7 @@ impl Relays {
 }
 
 impl Inner {
-    fn pulls(&self) -> MutexGuard<'_, BTreeMap<MountName, watch::Receiver<()>>> {
+    fn pulls(&self) -> MutexGuard<'_, Pulls> {
         // Each change is one call that leaves the map whole.
         self.pulls.lock().unwrap_or_else(PoisonError::into_inner)
     }

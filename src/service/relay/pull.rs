@@ -287,6 +287,7 @@ impl Pull<'_> {
                 Frame::Title { offset, text } => drop(feed.set_title(offset, &text)),
                 Frame::End { offset, reason } if offset == feed.next() => {
                     info!(?reason, offset, "the source has gone");
+                    self.inner.ended.note(feed.stream_id());
                     feed.finish(reason);
                     return Outcome::Finished;
                 }

@@ -50,6 +50,14 @@ pub(crate) fn check_spliced(received: &[u8]) -> Vec<u64> {
     streams.map(|it| it.next - it.first).collect()
 }
 
+/// The numbers of the whole frames that a player received, in their order.
+pub(crate) fn numbers(received: &[u8]) -> Vec<u64> {
+    received
+        .chunks_exact(FRAME_BYTES)
+        .filter_map(number)
+        .collect()
+}
+
 /// Checks every byte of what a player received. Panics where something is missing, doubled or changed.
 pub(crate) fn check(received: &[u8]) -> Received {
     assert!(
