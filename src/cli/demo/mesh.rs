@@ -9,7 +9,7 @@ use serde_json::Map;
 use tokio::time::{Instant, sleep};
 
 use super::place::Place;
-use super::process::Process;
+use super::process::{GRACE, Process};
 use crate::cli::api::{Api, NodeArgs};
 use crate::cli::mount::{make, source_url};
 use crate::cli::secret;
@@ -278,8 +278,9 @@ impl<'a> Mesh<'a> {
         let mut all: Vec<Process> = source.into_iter().chain(nodes).collect();
         // All are asked before any is waited for, so that the whole takes as long as the slowest.
         all.iter().for_each(Process::ask_to_end);
+        let deadline = Instant::now() + GRACE;
         for process in &mut all {
-            process.wait_or_kill().await;
+            process.wait_or_kill(deadline).await;
         }
     }
 }

@@ -12,13 +12,13 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::cli::terminal::printable;
 
-/// How long a child may take to end when it is asked to; somebody who has pressed Ctrl-C waits no longer. A node
+/// How long children may take to end when they are asked to; somebody who has pressed Ctrl-C waits no longer. A node
 /// takes more to part with its listeners one by one, which nobody misses at the end of a demo.
-const GRACE: Duration = Duration::from_secs(2);
+pub(super) const GRACE: Duration = Duration::from_secs(2);
 
 /// How long a child may take to be ready: a loaded machine with one core needs a few seconds.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -154,12 +154,12 @@ impl Process {
         }
     }
 
-    /// Waits for its end, and brings it about when that takes too long.
-    pub(super) async fn wait_or_kill(&mut self) {
+    /// Waits for its end, and brings it about when it has not come by then.
+    pub(super) async fn wait_or_kill(&mut self, deadline: Instant) {
         let Some(child) = &mut self.child else {
             return;
         };
-        if timeout(GRACE, child.wait()).await.is_err() {
+        if timeout_at(deadline, child.wait()).await.is_err() {
             // Fails only for a process that has ended already.
             let _gone = child.kill().await;
         }
@@ -209,7 +209,7 @@ mod tests {
         assert!(child.lives());
         assert_eq!(child.bury().unwrap(), None);
         child.ask_to_end();
-        child.wait_or_kill().await;
+        child.wait_or_kill(Instant::now() + GRACE).await;
         assert!(!child.lives());
     }
 
