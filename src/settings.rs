@@ -7,7 +7,6 @@
 
 mod file;
 mod machine;
-mod suggest;
 mod values;
 
 use std::fmt;
@@ -21,7 +20,6 @@ use crate::model::node::NodeName;
 use crate::model::seat::Rank;
 
 pub use machine::Machine;
-pub use suggest::nearest;
 pub use values::{BadValue, Bandwidth, ListenAddress, PeerAddress, PublicUrl};
 
 /// One port for sources, listeners, admin and mesh; the one that Icecast made known.

@@ -11,7 +11,8 @@ use super::api::{Api, NodeArgs};
 use super::terminal::{self, Side, Table};
 use crate::logic::mounts::{MAX_LINGER_S, MountEdit};
 use crate::model::mount::{MountName, MountSpec, Takeover};
-use crate::settings::{Machine, PublicUrl, nearest};
+use crate::model::suggest::nearest;
+use crate::settings::{Machine, PublicUrl};
 
 const MOUNTS: &str = "/api/v1/mounts";
 

@@ -8,3 +8,4 @@ pub mod seat;
 pub mod stamp;
 pub mod status;
 pub mod stream;
+pub mod suggest;

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
-use super::{RunArgs, SettingsError, nearest};
+use super::{RunArgs, SettingsError};
+use crate::model::suggest::nearest;
 
 /// Reads and checks one settings file.
 pub(super) fn read(path: &Path) -> Result<RunArgs, SettingsError> {

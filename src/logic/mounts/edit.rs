@@ -2,7 +2,7 @@
 
 use crate::model::mount::{BadTakeover, Takeover};
 use crate::model::record::Value;
-use crate::settings::nearest;
+use crate::model::suggest::nearest;
 
 /// The field of a mount and of the administrator that holds the Argon2id hash.
 pub(super) const PASSWORD_HASH: &str = "password_hash";
