@@ -13,6 +13,7 @@ mod document;
 mod failover;
 mod membership;
 mod mesh;
+mod operator;
 mod redirect;
 mod relay;
 mod sources;

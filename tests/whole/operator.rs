@@ -1,0 +1,83 @@
+//! What an operator does to a running mesh: drains, hands the seat over, forgets; by the command line, as he does.
+
+use std::process::{Command, Output};
+
+use antiphon::model::status::NodeState;
+
+use crate::support::mesh::TestMesh;
+use crate::support::node::{Setup, TestNode};
+use crate::support::patience::{PATIENCE, eventually, so};
+
+/// Runs `antiphon node` against a node, by the right of its token.
+fn antiphon_node(node: &TestNode, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
+    command.arg("node").args(arguments).arg("--node");
+    command
+        .arg(node.url())
+        .arg("--data-dir")
+        .arg(node.data_dir());
+    command.env("HOME", node.data_dir()).output().unwrap()
+}
+
+/// What it printed, having done what it was told.
+fn done(output: &Output) -> String {
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{complaint}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Why it did not.
+fn failed(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn the_seat_moves_and_a_node_rests_and_comes_back() {
+    let mut mesh = TestMesh::start(3);
+    let before = mesh.master();
+    let text = done(&antiphon_node(&mesh.nodes[before], &["step-down"]));
+    mesh.wait_agreed();
+    let master = mesh.master();
+    assert_ne!(master, before);
+    let name = mesh.nodes[master].name().to_owned();
+    assert_eq!(text, format!("{name} is the master now\n"));
+    let why = failed(&antiphon_node(&mesh.nodes[before], &["step-down"]));
+    assert!(why.contains(&format!("{name} is")), "{why}");
+
+    let text = done(&antiphon_node(
+        &mesh.nodes[master],
+        &["drain", "--deadline", "2m"],
+    ));
+    assert!(text.contains("2 min") && text.contains("undrain"), "{text}");
+    mesh.wait_state(&[0, 1, 2], &name, &[NodeState::Draining]);
+    let listed = done(&antiphon_node(&mesh.nodes[before], &["list"]));
+    assert!(listed.contains("draining"), "{listed}");
+    assert_ne!(mesh.master(), master, "a draining node has no seat");
+    done(&antiphon_node(&mesh.nodes[master], &["undrain"]));
+    mesh.wait_state(&[0, 1, 2], &name, &[NodeState::Alive]);
+
+    let asked = (0..3).find(|index| *index != master).expect("of three");
+    let why = failed(&antiphon_node(&mesh.nodes[asked], &["forget", &name]));
+    assert!(why.contains("is not dead"), "{why}");
+    mesh.nodes[master].kill9();
+    mesh.wait_state(&[asked], &name, &[NodeState::Dead]);
+    done(&antiphon_node(&mesh.nodes[asked], &["forget", &name]));
+    let look = || {
+        let known = mesh.nodes[asked].opinion_of(&name);
+        so(known.is_none(), format!("{known:?}"))
+    };
+    eventually(PATIENCE, "the dead node is forgotten", look);
+}
+
+#[test]
+fn a_node_alone_keeps_its_seat() {
+    let node = Setup::named("n1").start();
+    let look = || {
+        let status = node.try_status().map_err(|error| error.to_string())?;
+        so(status.master.is_some(), "no master yet")
+    };
+    eventually(PATIENCE, "it is the master", look);
+    let why = failed(&antiphon_node(&node, &["step-down"]));
+    assert!(why.contains("no other node"), "{why}");
+}
