@@ -3,10 +3,15 @@
 use std::process::{Command, Output};
 
 use antiphon::model::status::NodeState;
+use serde_json::json;
 
 use crate::support::mesh::TestMesh;
 use crate::support::node::{Setup, TestNode};
 use crate::support::patience::{PATIENCE, eventually, so};
+use crate::support::source::KnownSource;
+
+const RADIO: &str = "/radio.mp3";
+const PASSWORD: &str = "hackme-not";
 
 /// Runs `antiphon node` against a node, by the right of its token.
 fn antiphon_node(node: &TestNode, arguments: &[&str]) -> Output {
@@ -30,6 +35,16 @@ fn done(output: &Output) -> String {
 fn failed(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Creates the radio on a node, with these settings beside its password.
+fn create_radio(node: &TestNode, more: &serde_json::Value) {
+    let mut mount = json!({ "path": RADIO, "password": PASSWORD });
+    let fields = more.as_object().expect("settings").clone();
+    mount.as_object_mut().expect("a mount").extend(fields);
+    let answer = node.api("POST", "/api/v1/mounts", &mount.to_string());
+    let answer = answer.unwrap();
+    assert_eq!(answer.head.status, 201, "{}", answer.text());
 }
 
 #[test]
@@ -80,4 +95,29 @@ fn a_node_alone_keeps_its_seat() {
     eventually(PATIENCE, "it is the master", look);
     let why = failed(&antiphon_node(&node, &["step-down"]));
     assert!(why.contains("no other node"), "{why}");
+}
+
+#[test]
+fn a_drain_sends_away_even_sources_that_could_wait() {
+    let mesh = TestMesh::start(2);
+    create_radio(&mesh.nodes[0], &json!({ "standby": true }));
+    mesh.wait_for_mount(RADIO);
+    let first = KnownSource::start(&mesh.nodes[1], RADIO, PASSWORD);
+    mesh.wait_on_air(RADIO);
+    let second = KnownSource::start(&mesh.nodes[1], RADIO, PASSWORD);
+    mesh.wait_each_sees(RADIO, "one that waits", |mount| mount.standby.len() == 1);
+    done(&antiphon_node(
+        &mesh.nodes[1],
+        &["drain", "--deadline", "1s"],
+    ));
+    let look = || so(second.is_closed(), "it waits");
+    eventually(PATIENCE, "who only waits goes at once", look);
+    let look = || so(first.is_closed(), "it is on air");
+    eventually(PATIENCE, "who is on air goes at the deadline", look);
+    let elsewhere = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
+    mesh.wait_each_sees(RADIO, "the source elsewhere", |mount| {
+        let source = mount.source.as_ref();
+        source.is_some_and(|source| source.node.as_str() == "n1")
+    });
+    assert!(!elsewhere.is_closed());
 }

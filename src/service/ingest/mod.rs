@@ -126,7 +126,7 @@ impl Ingest {
 
     /// Checks who it is and what it wants.
     async fn admit<'a>(&self, head: &'a Head) -> Result<Source<'a>, Refusal> {
-        if self.0.cancel.is_cancelled() || self.0.drain.phase() == Phase::Draining {
+        if self.0.cancel.is_cancelled() || self.is_draining() {
             return Err(Refusal::Stopping);
         }
         let credentials = head.basic_credentials().ok_or(Refusal::Unauthorized)?;
@@ -192,7 +192,8 @@ impl Ingest {
                         .on_air(stream, source, (&mut body, stream_id, epoch))
                         .await;
                     self.0.authority.give_up(&source.mount, stream_id);
-                    if reason != EndReason::Replaced || !source.spec.standby {
+                    let may_wait = source.spec.standby && !self.is_draining();
+                    if reason != EndReason::Replaced || !may_wait {
                         return;
                     }
                     Turn::Standby
@@ -273,7 +274,13 @@ impl Ingest {
         }
     }
 
-    /// Reads a waiting source's bytes into nothing, until the mount is free and given to it, or it leaves.
+    /// Whether nobody is to begin here, and nobody who has to leave the air may wait.
+    fn is_draining(&self) -> bool {
+        self.0.drain.phase() == Phase::Draining
+    }
+
+    /// Reads a waiting source's bytes into nothing, until the mount is free and given to it, or it leaves. When
+    /// the node drains it has to: it is not on air, so it can go and wait elsewhere at once.
     async fn stand_by(
         &self,
         stream: &mut TcpStream,
@@ -283,8 +290,10 @@ impl Ingest {
         let _waiting = self.0.sources.wait(&source.mount);
         info!("source on standby");
         let mut mounts = self.0.documents.watch_mounts();
+        let mut phase = self.0.drain.watch();
         tokio::select! {
             () = self.0.cancel.cancelled() => None,
+            _ = phase.wait_for(|phase| *phase == Phase::Draining) => None,
             _ = mounts.wait_for(|mounts| !mounts.contains_key(&source.mount)) => None,
             _ = body.copy(stream, Sink::Nothing) => None,
             turn = self.turn_of(source) => Some(turn),
