@@ -73,6 +73,8 @@ struct Inner {
     set_aside: Mutex<Option<Document>>,
     mounts: watch::Sender<Arc<Mounts>>,
     changed: Notify,
+    /// Held while the document is written down, so that an older state never follows a newer one to the disk.
+    saving: Mutex<()>,
     links: Links,
     gossip: Arc<Gossip>,
     cluster: Cluster,
@@ -91,6 +93,7 @@ impl Documents {
             set_aside: Mutex::new(config.set_aside),
             mounts: watch::Sender::default(),
             changed: Notify::new(),
+            saving: Mutex::new(()),
             links: config.links,
             gossip: config.gossip,
             cluster: config.cluster,

@@ -1,6 +1,6 @@
 //! Keeps the document on disk and its digest in gossip, each time it has changed.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
@@ -54,6 +54,8 @@ pub(super) async fn save(inner: &Arc<Inner>) {
 async fn write(inner: &Arc<Inner>) -> Saving {
     let inner = inner.clone();
     let written = spawn_blocking(move || {
+        // It guards nothing but the order, which a panic does not change.
+        let _in_order = inner.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let saved = inner.lock().saved(clock::unix_ms());
         let bytes = serde_json::to_vec_pretty(&saved).expect("a document has text keys");
         inner.data_dir.save(DOCUMENT_FILE, &bytes)
