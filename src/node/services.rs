@@ -1,4 +1,6 @@
 //! Builds the services of a node, each from those that it needs.
+
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -253,14 +255,20 @@ async fn found_admin(cluster: Cluster, documents: Documents, passwords: Password
         return;
     }
     let password = Secret::generate();
-    let stored = match passwords.hash(&password).await {
-        Ok(hash) => documents
-            .set_admin_password_hash(&hash)
-            .map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
+    let hash = match passwords.hash(&password).await {
+        Ok(hash) => hash,
+        Err(error) => return error!(%error, "the admin password could not be made"),
     };
-    match stored {
-        Ok(()) => println!("admin password, shown this once: {}", password.reveal()),
-        Err(error) => error!(error, "the admin password could not be made"),
+    // Shown before it is stored: one that nobody could read would lock the admin out.
+    let shown = writeln!(
+        io::stdout().lock(),
+        "admin password, shown this once: {}",
+        password.reveal()
+    );
+    if let Err(error) = shown {
+        return error!(%error, "the admin password could not be shown, so there is none yet");
+    }
+    if let Err(error) = documents.set_admin_password_hash(&hash) {
+        error!(%error, "the admin password could not be stored, so it is not valid");
     }
 }
