@@ -46,23 +46,16 @@ pub(super) async fn metadata(admin: &Admin, request: Request<Incoming>) -> Respo
     else {
         return missing();
     };
-    let may = match right {
-        Right::Granted => true,
-        _ => match (credentials, admin.0.documents.mount(&mount)) {
-            (Some(it), Some(spec)) if it.user == SOURCE_USER => {
-                let password = it.password.into();
-                admin
-                    .0
-                    .passwords
-                    .verify(&password, &spec.password_hash)
-                    .await
-                    == Verdict::Right
-            }
-            _ => false,
-        },
+    let right = match (right, credentials) {
+        (Right::Denied, Some(it)) if it.user == SOURCE_USER => {
+            source_right(admin, &mount, it.password).await
+        }
+        (right, _) => right,
     };
-    if !may {
-        return reply::unauthorized();
+    match right {
+        Right::Granted => {}
+        Right::Denied => return reply::unauthorized(),
+        Right::Busy => return reply::busy(),
     }
     if fields.text("mode").as_deref() != Some("updinfo") {
         return missing();
@@ -74,6 +67,22 @@ pub(super) async fn metadata(admin: &Admin, request: Request<Incoming>) -> Respo
         Ok(()) => message(StatusCode::OK, "Metadata update successful", 1),
         Err(error @ NotSet::NoSource) => message(StatusCode::BAD_REQUEST, &error.to_string(), 0),
         Err(error) => message(StatusCode::BAD_GATEWAY, &error.to_string(), 0),
+    }
+}
+
+/// Whether somebody may set a mount's title as its source.
+async fn source_right(admin: &Admin, mount: &MountName, password: String) -> Right {
+    let Some(spec) = admin.0.documents.mount(mount) else {
+        return Right::Denied;
+    };
+    let passwords = &admin.0.passwords;
+    match passwords
+        .verify(&password.into(), &spec.password_hash)
+        .await
+    {
+        Verdict::Right => Right::Granted,
+        Verdict::Busy => Right::Busy,
+        Verdict::Wrong | Verdict::BadHash => Right::Denied,
     }
 }
 
