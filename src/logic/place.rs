@@ -31,24 +31,27 @@ pub enum Decision {
 ///
 /// A source on a node that only one of the two witnesses hears does not hold the place: it is most likely dying,
 /// and its encoder is the one that asks. If it does live, the two meet as after a partition, and one gives way.
-/// `granted` is a place given away a moment ago, of which gossip does not know yet.
+/// `granted` is a place given away a moment ago, of which gossip may not know yet.
 pub fn decide(
     stream_id: StreamId,
     incumbent: Option<&Incumbent>,
     granted: Option<StreamId>,
     takeover: Takeover,
 ) -> Decision {
-    if granted.is_some_and(|other| other != stream_id) {
-        return Decision::Refuse;
-    }
+    let promised = granted.filter(|other| *other != stream_id);
     let holds = |it: &&Incumbent| {
         let sure = matches!(it.state, NodeState::Alive | NodeState::Draining);
         sure && it.stream_id != stream_id
     };
-    match (incumbent.filter(holds), takeover) {
-        (None, _) => Decision::Grant,
-        (Some(_), Takeover::Refuse) => Decision::Refuse,
-        (Some(it), Takeover::Takeover) => Decision::Replace(it.node.clone(), it.stream_id),
+    match (incumbent.filter(holds), promised, takeover) {
+        (None, None, _) => Decision::Grant,
+        // Whoever was promised the place and cannot be seen there yet cannot be told to give way either.
+        (Some(it), promised, Takeover::Takeover)
+            if promised.is_none_or(|other| other == it.stream_id) =>
+        {
+            Decision::Replace(it.node.clone(), it.stream_id)
+        }
+        _ => Decision::Refuse,
     }
 }
 
@@ -96,6 +99,20 @@ mod tests {
             let decision = decide(StreamId(2), Some(&doubtful), None, Takeover::Refuse);
             assert_eq!(decision, Decision::Grant);
         }
+    }
+
+    #[test]
+    fn one_who_has_just_come_gives_way_as_soon_as_he_can_be_seen() {
+        let alive = on_air(NodeState::Alive);
+        let decide = |granted, takeover| decide(StreamId(2), Some(&alive), granted, takeover);
+        let seen = decide(Some(StreamId(1)), Takeover::Takeover);
+        assert_eq!(seen, Decision::Replace(alive.node.clone(), StreamId(1)));
+        let unseen = decide(Some(StreamId(3)), Takeover::Takeover);
+        assert_eq!(unseen, Decision::Refuse);
+        assert_eq!(
+            decide(Some(StreamId(1)), Takeover::Refuse),
+            Decision::Refuse
+        );
     }
 
     #[test]
