@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::Inner;
+use super::differing::{Differing, Own};
 use crate::io::clock;
 use crate::io::link::{Exchange, ExchangeError};
 use crate::model::node::NodeName;
@@ -20,9 +21,6 @@ use crate::wire::frame::{Frame, MAX_BODY_BYTES};
 
 /// How often the digests are compared.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
-/// How long a digest must differ before it is settled: a push is under way for a moment after every change,
-/// and gossip tells of it two rounds later.
-const PATIENCE: Duration = Duration::from_millis(750);
 /// How long settling with one peer may take, so that a stuck one does not keep the others waiting.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// A bundle of records leaves this much of a frame to its framing.
@@ -33,7 +31,7 @@ const ALONE_AFTER: Duration = Duration::from_secs(30);
 pub(super) async fn run(inner: Arc<Inner>, cancel: CancellationToken) {
     let started = Instant::now();
     let mut looks = interval(LOOK_INTERVAL);
-    let mut differing: BTreeMap<NodeName, (String, Instant)> = BTreeMap::new();
+    let mut differing = Differing::default();
     loop {
         tokio::select! {
             () = cancel.cancelled() => return,
@@ -45,36 +43,34 @@ pub(super) async fn run(inner: Arc<Inner>, cancel: CancellationToken) {
         let Some(peer) = next_to_settle(&inner, &mut differing) else {
             continue;
         };
-        differing.remove(&peer);
-        match timeout(SETTLE_TIMEOUT, ask(&inner, &peer)).await {
-            Ok(Ok(())) => debug!(with = %peer, "settled"),
+        let asked = timeout(SETTLE_TIMEOUT, ask(&inner, &peer)).await;
+        let now = Instant::now().into_std();
+        match asked {
+            Ok(Ok(())) => {
+                let ours = inner.lock().digest().to_string();
+                differing.note_settled(&peer, ours, now);
+                continue;
+            }
             Ok(Err(error)) => debug!(with = %peer, %error, "not settled yet"),
             Err(_) => warn!(with = %peer, "settling takes too long"),
         }
+        differing.note_failure(&peer, now);
     }
 }
 
 /// A live peer whose document has differed from ours for a while; at once if ours is still empty.
-fn next_to_settle(
-    inner: &Inner,
-    differing: &mut BTreeMap<NodeName, (String, Instant)>,
-) -> Option<NodeName> {
+fn next_to_settle(inner: &Inner, differing: &mut Differing) -> Option<NodeName> {
     let view = inner.cluster.view();
-    let (ours, empty) = {
+    let (ours, own) = {
         let document = inner.lock();
-        (document.digest().to_string(), document.is_empty())
+        let own = match document.is_empty() {
+            true => Own::Empty,
+            false => Own::Filled,
+        };
+        (document.digest().to_string(), own)
     };
     let theirs = other_digests(&view, &ours);
-    differing.retain(|name, (digest, _)| theirs.get(name) == Some(digest));
-    for (name, digest) in theirs {
-        differing.entry(name).or_insert((digest, Instant::now()));
-    }
-    let wait = if empty { Duration::ZERO } else { PATIENCE };
-    let due = differing
-        .iter()
-        .filter(|(_, (_, since))| since.elapsed() >= wait);
-    due.min_by_key(|(_, (_, since))| *since)
-        .map(|(name, _)| name.clone())
+    differing.next((&ours, own), theirs, Instant::now().into_std())
 }
 
 fn other_digests(view: &MeshView, ours: &str) -> BTreeMap<NodeName, String> {

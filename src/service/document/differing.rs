@@ -1,0 +1,160 @@
+//! Which peer's document is to be settled with next.
+//!
+//! Two documents may differ for long and rightly so: a record from a clock that is far ahead is not taken in until
+//! its time has come. To settle that again and again would only fill the log.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::model::node::NodeName;
+
+/// How long a digest must differ before it is settled: a push is under way for a moment after every change,
+/// and gossip tells of it two rounds later.
+const PATIENCE: Duration = Duration::from_millis(750);
+/// How long two documents that have been settled and still differ are left as they are: the bound of a stamp that
+/// is too far ahead is a minute, so it is taken in half a minute late at most.
+const REST: Duration = Duration::from_secs(30);
+
+/// A peer whose digest is not ours.
+#[derive(Clone, Debug)]
+struct Other {
+    digest: String,
+    since: Instant,
+    /// Our digest when the two were settled last, and when that was.
+    settled: Option<(String, Instant)>,
+}
+
+/// The peers whose digests are not ours.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Differing(BTreeMap<NodeName, Other>);
+
+/// Whether our document has anything in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Own {
+    /// It is waited for: anybody's will do, at once.
+    Empty,
+    /// There is no hurry.
+    Filled,
+}
+
+impl Differing {
+    /// The peer to settle with now, given our digest and those of the peers that are not the same.
+    pub(super) fn next(
+        &mut self,
+        (ours, own): (&str, Own),
+        theirs: BTreeMap<NodeName, String>,
+        now: Instant,
+    ) -> Option<NodeName> {
+        self.0
+            .retain(|name, it| theirs.get(name) == Some(&it.digest));
+        for (name, digest) in theirs {
+            self.0.entry(name).or_insert(Other {
+                digest,
+                since: now,
+                settled: None,
+            });
+        }
+        let wait = match own {
+            Own::Empty => Duration::ZERO,
+            Own::Filled => PATIENCE,
+        };
+        let rests = |it: &Other| {
+            let same = it.settled.as_ref().filter(|(digest, _)| digest == ours);
+            same.is_some_and(|(_, at)| now.saturating_duration_since(*at) < REST)
+        };
+        let due = self
+            .0
+            .iter()
+            .filter(|(_, it)| now.saturating_duration_since(it.since) >= wait && !rests(it));
+        due.min_by_key(|(_, it)| it.since)
+            .map(|(name, _)| name.clone())
+    }
+
+    /// A try with a peer has ended without success: others come first.
+    pub(super) fn note_failure(&mut self, peer: &NodeName, now: Instant) {
+        if let Some(it) = self.0.get_mut(peer) {
+            it.since = now;
+        }
+    }
+
+    /// The document has been settled with a peer, and now has this digest.
+    pub(super) fn note_settled(&mut self, peer: &NodeName, ours: String, now: Instant) {
+        if let Some(it) = self.0.get_mut(peer) {
+            it.since = now;
+            it.settled = Some((ours, now));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> NodeName {
+        NodeName::try_from(text).unwrap()
+    }
+
+    fn theirs(digests: &[(&str, &str)]) -> BTreeMap<NodeName, String> {
+        let digests = digests.iter();
+        digests
+            .map(|(node, digest)| (name(node), (*digest).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn a_digest_is_settled_when_it_has_differed_for_a_while() {
+        let (mut differing, now) = (Differing::default(), Instant::now());
+        let peers = || theirs(&[("a", "1")]);
+        assert_eq!(differing.next(("0", Own::Filled), peers(), now), None);
+        let later = now + PATIENCE;
+        assert_eq!(
+            differing.next(("0", Own::Filled), theirs(&[("a", "2")]), later),
+            None,
+            "it has just become another one"
+        );
+        let next = differing.next(("0", Own::Filled), theirs(&[("a", "2")]), later + PATIENCE);
+        assert_eq!(next, Some(name("a")));
+        let mut newborn = Differing::default();
+        assert_eq!(
+            newborn.next(("", Own::Empty), peers(), now),
+            Some(name("a"))
+        );
+    }
+
+    #[test]
+    fn what_differs_although_it_was_settled_rests_until_something_changes() {
+        let (mut differing, now) = (Differing::default(), Instant::now());
+        let peers = || theirs(&[("a", "1")]);
+        let mut next = |ours, peers, s| {
+            let now = now + Duration::from_secs(s);
+            let next = differing.next((ours, Own::Filled), peers, now);
+            if let Some(peer) = &next {
+                differing.note_settled(peer, ours.to_owned(), now);
+            }
+            next.is_some()
+        };
+        assert!(!next("0", peers(), 0));
+        assert!(next("0", peers(), 1), "the first time");
+        assert!(!next("0", peers(), 10) && !next("0", peers(), 30));
+        assert!(next("0", peers(), 31), "time may have changed it");
+        assert!(next("2", peers(), 40), "ours has changed");
+        assert!(!next("2", theirs(&[("a", "3")]), 41));
+        assert!(next("2", theirs(&[("a", "3")]), 42), "theirs has changed");
+    }
+
+    #[test]
+    fn a_peer_that_fails_does_not_keep_the_others_waiting() {
+        let (mut differing, now) = (Differing::default(), Instant::now());
+        let peers = || theirs(&[("a", "1"), ("b", "2")]);
+        let mut next = |ms| {
+            let now = now + Duration::from_millis(ms);
+            let next = differing.next(("0", Own::Filled), peers(), now);
+            next.inspect(|peer| differing.note_failure(peer, now))
+        };
+        assert_eq!(next(0), None);
+        assert_eq!(next(800), Some(name("a")));
+        assert_eq!(next(900), Some(name("b")));
+        assert_eq!(next(1_000), None);
+        assert_eq!(next(1_600), Some(name("a")));
+    }
+}
