@@ -123,19 +123,11 @@ impl Core<'_> {
             cluster.clone(),
             carriers.streams.clone(),
         );
-        let ingest = Ingest::new(IngestConfig {
-            documents: documents.clone(),
-            authority: carriers.authority.clone(),
-            cluster: cluster.clone(),
-            streams: carriers.streams.clone(),
-            relays: carriers.relays.clone(),
-            sources: carriers.sources.clone(),
-            drain: carriers.drain.clone(),
-            passwords: passwords.clone(),
-            cancel: front_cancel.clone(),
-        });
-        let settling = ingest.clone().settle_rivals(self.cancel.clone());
-        self.tasks.spawn(settling);
+        let ingest = self.start_ingest(
+            (cluster, documents),
+            &carriers,
+            (passwords.clone(), front_cancel.clone()),
+        );
         let listening = Listening::new(ListenConfig {
             documents: documents.clone(),
             cluster: cluster.clone(),
@@ -176,6 +168,29 @@ impl Core<'_> {
             front_cancel,
             drain: carriers.drain,
         })
+    }
+
+    /// What takes sources; `front_cancel` ends them.
+    fn start_ingest(
+        &self,
+        (cluster, documents): (&Cluster, &Documents),
+        carriers: &Carriers,
+        (passwords, front_cancel): (Passwords, CancellationToken),
+    ) -> Ingest {
+        let ingest = Ingest::new(IngestConfig {
+            documents: documents.clone(),
+            authority: carriers.authority.clone(),
+            cluster: cluster.clone(),
+            streams: carriers.streams.clone(),
+            relays: carriers.relays.clone(),
+            sources: carriers.sources.clone(),
+            drain: carriers.drain.clone(),
+            passwords,
+            cancel: front_cancel,
+        });
+        let settling = ingest.clone().settle_rivals(self.cancel.clone());
+        self.tasks.spawn(settling);
+        ingest
     }
 
     /// What carries streams: from sources, between nodes, to listeners.

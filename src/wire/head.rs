@@ -151,11 +151,6 @@ impl Head {
         credentials::basic(self.header("authorization")?)
     }
 
-    /// The token of `Authorization: Bearer`.
-    pub fn bearer_token(&self) -> Option<&str> {
-        credentials::bearer(self.header("authorization")?)
-    }
-
     /// Whether the client waits for `100 Continue` before it sends its body.
     ///
     /// In every version, though HTTP/1.0 has no such thing: who asks for it waits for it.

@@ -157,8 +157,8 @@ impl fmt::Debug for Passwords {
     }
 }
 
-/// The Argon2id hash of a new password, computed on this very thread: for the command line.
-pub fn hash_blocking(password: &Secret) -> Result<String, HashError> {
+/// The Argon2id hash of a new password, computed on this very thread.
+fn hash_blocking(password: &Secret) -> Result<String, HashError> {
     let password = password.reveal().as_bytes();
     if !(1..=MAX_PASSWORD_BYTES).contains(&password.len()) {
         return Err(HashError::Length);
