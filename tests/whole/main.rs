@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod capacity;
+mod chaos;
 mod document;
 mod failover;
 mod membership;

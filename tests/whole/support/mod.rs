@@ -1,5 +1,7 @@
 //! What the tests stand on: nodes, meshes, sources, players, and patience.
 
+pub(crate) mod crowd;
+pub(crate) mod encoder;
 pub(crate) mod http;
 pub(crate) mod mesh;
 pub(crate) mod node;
@@ -8,4 +10,5 @@ pub(crate) mod player;
 pub(crate) mod port;
 pub(crate) mod signal;
 pub(crate) mod source;
+pub(crate) mod tape;
 pub(crate) mod tool;

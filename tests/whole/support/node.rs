@@ -222,6 +222,11 @@ impl TestNode {
         ended
     }
 
+    /// Whether it does not run.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.is_none() || self.ended().is_some()
+    }
+
     /// Waits until it ends.
     pub(crate) fn wait_end(&mut self, limit: Duration) -> ExitStatus {
         let what = format!("{} has ended", self.name);
@@ -307,6 +312,12 @@ impl TestNode {
         let target = format!("/api/v1/mounts{path}");
         let answer = self.api("DELETE", &target, "").unwrap();
         assert_eq!(answer.head.status, 204, "{}", answer.text());
+    }
+
+    /// Asks it, the master, to hand its seat to another node.
+    pub(crate) fn step_down(&self) {
+        let answer = self.api("POST", "/api/v1/node/step-down", "").unwrap();
+        assert_eq!(answer.head.status, 200, "{}", answer.text());
     }
 
     /// The paths of all mounts that it knows, in order.

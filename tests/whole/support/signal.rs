@@ -33,7 +33,7 @@ pub(crate) struct Received {
 }
 
 /// Reads the number that a frame carries.
-fn number(bytes: &[u8]) -> Option<u64> {
+pub(crate) fn number(bytes: &[u8]) -> Option<u64> {
     let digits = bytes.get(HEADER.len() + SIDE_BYTES..)?.get(..DIGITS)?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }

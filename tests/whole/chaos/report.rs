@@ -1,0 +1,237 @@
+//! The table: what was promised, and what was measured.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use super::blow::{Harm, Kind};
+use super::ms;
+
+/// What the documentation's table stands between.
+const BEGIN: &str = "<!-- chaos: begin -->\n";
+const END: &str = "<!-- chaos: end -->";
+/// How much longer than in calm times a byte may take where nothing at all should be noticed: a slot of the
+/// pacer, and what a machine with two cores needs to start a process beside five nodes and all listeners.
+const UNNOTICED: Duration = Duration::from_millis(150);
+/// Of the bytes of a node that is killed: what it had taken and not yet handed on. A third of a second at 128 kbit/s.
+const IN_THE_NODE_BYTES: u64 = 5_333;
+/// By how much all times may be longer when other tests run at the same time.
+const BUSY: u32 = 4;
+
+/// What is promised for one kind of blow.
+struct Promise {
+    source_drops: u32,
+    lost_bytes: u64,
+    stall: Duration,
+    new_master: Option<Duration>,
+    /// Claims to the seat per blow.
+    claims: u64,
+}
+
+fn promise(kind: Kind) -> Promise {
+    let elected = Some(Duration::from_millis(2_500));
+    let noticed = Duration::from_millis(700);
+    let nothing = Promise {
+        source_drops: 0,
+        lost_bytes: 0,
+        stall: UNNOTICED,
+        new_master: None,
+        claims: 0,
+    };
+    match kind {
+        Kind::Relay => nothing,
+        Kind::Ingest => Promise {
+            source_drops: 1,
+            lost_bytes: IN_THE_NODE_BYTES,
+            stall: noticed,
+            ..nothing
+        },
+        Kind::Master | Kind::Freeze => Promise {
+            stall: noticed,
+            new_master: elected,
+            claims: 1,
+            ..nothing
+        },
+        Kind::MasterAndRelay => Promise {
+            stall: Duration::from_millis(1_200),
+            new_master: elected,
+            claims: 1,
+            ..nothing
+        },
+        Kind::Restart => Promise {
+            source_drops: 1,
+            stall: Duration::from_millis(200),
+            new_master: Some(Duration::from_millis(200)),
+            claims: 1,
+            ..nothing
+        },
+    }
+}
+
+/// What all blows have done.
+pub(super) struct Report {
+    listeners: usize,
+    harms: BTreeMap<Kind, Vec<Harm>>,
+}
+
+impl Report {
+    /// A report of a run with so many listeners, without blows yet.
+    pub(super) fn of(listeners: usize) -> Self {
+        Self {
+            listeners,
+            harms: BTreeMap::new(),
+        }
+    }
+
+    /// Takes note of a blow.
+    pub(super) fn note(&mut self, kind: Kind, harm: Harm) {
+        self.harms.entry(kind).or_default().push(harm);
+    }
+
+    /// The promises that were not kept.
+    pub(super) fn broken(&self) -> Vec<String> {
+        self.broken_within(1)
+    }
+
+    /// The same, with more time for everything.
+    pub(super) fn broken_on_a_busy_machine(&self) -> Vec<String> {
+        self.broken_within(BUSY)
+    }
+
+    fn broken_within(&self, patience: u32) -> Vec<String> {
+        let check = |(kind, harms): (&Kind, &Vec<Harm>)| {
+            let (promise, sums) = (promise(*kind), Sums::of(harms));
+            let at_most = |time: Option<Duration>, bound: Option<Duration>| {
+                time.is_none_or(|time| bound.is_some_and(|bound| time <= bound * patience))
+            };
+            let checks = [
+                (
+                    "source disconnects",
+                    sums.source_drops <= promise.source_drops,
+                ),
+                ("listener disconnects elsewhere", sums.closed == 0),
+                ("lost bytes", sums.lost_bytes <= promise.lost_bytes),
+                ("doubled bytes", sums.doubled_bytes == 0),
+                ("foreign bytes", sums.foreign_bytes <= promise.lost_bytes),
+                ("stall", at_most(sums.stalls.p99(), Some(promise.stall))),
+                (
+                    "new master",
+                    at_most(sums.masters.p99(), promise.new_master),
+                ),
+                ("claims", sums.claims <= promise.claims || patience > 1),
+            ];
+            let broken = checks.into_iter().filter(|(_, kept)| !kept);
+            broken
+                .map(|(what, _)| format!("{kind}: {what}"))
+                .collect::<Vec<_>>()
+        };
+        self.harms.iter().flat_map(check).collect()
+    }
+
+    /// Puts the table into `docs/failover.md`.
+    pub(super) fn write_into_the_documentation(&self) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/failover.md");
+        let text = fs::read_to_string(&path).expect("the documentation is there");
+        let (before, rest) = text.split_once(BEGIN).expect("a place for the table");
+        let (_, after) = rest.split_once(END).expect("its end");
+        let table = format!("{before}{BEGIN}\n{self}\n{END}{after}");
+        fs::write(&path, table).expect("the documentation can be written");
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "| event | times | source disconnects | listener disconnects elsewhere | lost bytes | doubled bytes \
+             | stall at relays, median / p99 | new master, median / p99 |"
+        )?;
+        writeln!(f, "| --- | --- | --- | --- | --- | --- | --- | --- |")?;
+        for (kind, harms) in &self.harms {
+            let (promise, sums) = (promise(*kind), Sums::of(harms));
+            let master = match promise.new_master {
+                Some(bound) => format!("{} (≤ {})", sums.masters, ms(bound)),
+                None => sums.masters.to_string(),
+            };
+            writeln!(
+                f,
+                "| {kind} | {} | {} (≤ {}) | {} (0) | {} (≤ {}) | {} (0) | {} (≤ {}) | {master} |",
+                harms.len(),
+                sums.source_drops,
+                promise.source_drops,
+                sums.closed,
+                sums.lost_bytes,
+                promise.lost_bytes,
+                sums.doubled_bytes,
+                sums.stalls,
+                ms(promise.stall),
+            )?;
+        }
+        writeln!(
+            f,
+            "\n{} listeners on 5 nodes; in brackets what is promised. Disconnects, lost and doubled bytes are those \
+             of the worst event, and of the listener who was worst off in it.",
+            self.listeners
+        )
+    }
+}
+
+/// All blows of a kind.
+struct Sums {
+    source_drops: u32,
+    closed: u32,
+    lost_bytes: u64,
+    doubled_bytes: u64,
+    foreign_bytes: u64,
+    claims: u64,
+    stalls: Times,
+    masters: Times,
+}
+
+impl Sums {
+    fn of(harms: &[Harm]) -> Self {
+        let most = |of: fn(&Harm) -> u64| harms.iter().map(of).max().unwrap_or_default();
+        let stalls = harms.iter().flat_map(|harm| harm.stalls.iter().copied());
+        let masters = harms.iter().filter_map(|harm| harm.new_master);
+        Self {
+            source_drops: most(|harm| harm.source_dropped().into()) as u32,
+            closed: most(|harm| harm.closed_elsewhere.into()) as u32,
+            lost_bytes: most(|harm| harm.lost_bytes),
+            doubled_bytes: most(|harm| harm.doubled_bytes),
+            foreign_bytes: most(|harm| harm.foreign_bytes),
+            claims: most(|harm| harm.claims),
+            stalls: Times::sorted(stalls.collect()),
+            masters: Times::sorted(masters.collect()),
+        }
+    }
+}
+
+/// Times, the shortest first.
+struct Times(Vec<Duration>);
+
+impl Times {
+    fn sorted(mut times: Vec<Duration>) -> Self {
+        times.sort_unstable();
+        Self(times)
+    }
+
+    fn at(&self, share: f64) -> Option<Duration> {
+        let last = self.0.len().checked_sub(1)?;
+        Some(self.0[(last as f64 * share).ceil() as usize])
+    }
+
+    fn p99(&self) -> Option<Duration> {
+        self.at(0.99)
+    }
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.at(0.5), self.p99()) {
+            (Some(median), Some(p99)) => write!(f, "{} / {}", ms(median), ms(p99)),
+            _ => f.write_str("–"),
+        }
+    }
+}
