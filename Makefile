@@ -2,10 +2,11 @@
 
 CARGO ?= cargo
 ARGS ?=
+ROUNDS ?= 20
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build check test simulate bench doc
+.PHONY: help demo build check test simulate chaos bench doc
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +34,10 @@ test: ## Run every test: units, layers, real clients, 1,000 simulated clusters
 
 simulate: ## Run simulated clusters at full speed: make simulate ARGS="--seeds 100000"
 	$(CARGO) run --release --locked --package simulations -- $(ARGS)
+
+chaos: ## Kill, freeze and part real nodes under 200 listeners, for twenty minutes: make chaos ROUNDS=5
+	tests/install-tools.sh
+	ROUNDS=$(ROUNDS) $(CARGO) test --release --locked --test whole -- --ignored --nocapture --test-threads 1 chaos:: $(ARGS)
 
 bench: ## Measure what has to be fast
 	$(CARGO) bench --locked --bench '*' -- $(ARGS)

@@ -15,6 +15,7 @@ mod failover;
 mod membership;
 mod mesh;
 mod operator;
+mod partition;
 mod redirect;
 mod relay;
 mod sources;

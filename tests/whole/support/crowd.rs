@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::time::timeout;
 use super::encoder::Diary;
 use super::http::split;
 use super::patience::{PATIENCE, eventually, so};
+use super::signal::Received;
 use super::tape::{Flaws, Tape};
 
 /// How long an answer may take.
@@ -155,13 +157,26 @@ impl Crowd {
         eventually(PATIENCE, "all listeners are at home", look);
     }
 
-    /// Waits until each of those who are at none of these nodes hears this frame.
-    pub(crate) fn wait_heard(&self, frame: u64, except: &[String], limit: Duration) {
+    /// The runs of frames that each listener has heard since it was asked last, or has begun to listen.
+    pub(crate) fn runs(&self) -> Vec<(Option<String>, Vec<Received>)> {
+        let runs = |it: &Arc<Listener>| {
+            let ear = it.ear();
+            (ear.at.clone(), ear.tape.runs().to_vec())
+        };
+        self.listeners.iter().map(runs).collect()
+    }
+
+    /// Waits until each of those who are at none of these nodes hears one of these frames; how long it took.
+    pub(crate) fn wait_heard(&self, frames: Range<u64>, except: &[String]) -> Duration {
         let look = || {
             let behind = self.listeners.iter().filter(|it| {
                 let ear = it.ear();
                 let counts = ear.at.as_ref().is_none_or(|at| !except.contains(at));
-                counts && ear.tape.next().is_none_or(|next| next <= frame)
+                counts
+                    && ear
+                        .tape
+                        .next()
+                        .is_none_or(|next| !frames.contains(&(next - 1)))
             });
             let seen = |it: &Arc<Listener>| {
                 let ear = it.ear();
@@ -174,7 +189,8 @@ impl Crowd {
                 format!("{} do not: {some:?}", behind.len()),
             )
         };
-        eventually(limit, &format!("every listener hears frame {frame}"), look);
+        let what = format!("every listener hears a frame of {frames:?}");
+        eventually(PATIENCE, &what, look).1
     }
 }
 

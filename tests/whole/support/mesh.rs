@@ -81,6 +81,20 @@ impl TestMesh {
         eventually(PATIENCE, &what, look).1
     }
 
+    /// The same, of these nodes among themselves.
+    pub(crate) fn wait_agreed_among(&self, here: &[usize]) -> Duration {
+        let all = 0..self.nodes.len();
+        let gone: Vec<usize> = all.filter(|it| !here.contains(it)).collect();
+        self.wait_agreed_without(&gone)
+    }
+
+    /// The name of the node at `HOST:PORT`.
+    pub(crate) fn named(&self, address: &str) -> &str {
+        let mut nodes = self.nodes.iter();
+        let node = nodes.find(|node| node.address() == address);
+        node.expect("one of ours").name()
+    }
+
     /// The index of the master, by the first node that answers.
     pub(crate) fn master(&self) -> usize {
         let status = self.nodes.iter().find_map(|node| node.try_status().ok());

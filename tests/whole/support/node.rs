@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -14,9 +15,12 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::http::{self, Answer, Connection};
+use super::network::Site;
 use super::patience::{PATIENCE, eventually};
 use super::port::free_port;
 
+/// The program.
+const ANTIPHON: &str = env!("CARGO_BIN_EXE_antiphon");
 /// How many times a node gets another port when somebody else was faster.
 const PORT_TRIES: u32 = 3;
 
@@ -26,6 +30,9 @@ pub(crate) struct Setup {
     name: String,
     secret: Option<String>,
     arguments: Vec<String>,
+    site: Option<Site>,
+    config: String,
+    port: Option<u16>,
 }
 
 impl Setup {
@@ -35,6 +42,9 @@ impl Setup {
             name: name.to_owned(),
             secret: None,
             arguments: Vec::new(),
+            site: None,
+            config: String::new(),
+            port: None,
         }
     }
 
@@ -59,6 +69,24 @@ impl Setup {
     pub(crate) fn with(mut self, arguments: &[&str]) -> Self {
         self.arguments
             .extend(arguments.iter().map(|it| (*it).to_owned()));
+        self
+    }
+
+    /// In a network of the test's own.
+    pub(crate) fn inside(mut self, site: Site) -> Self {
+        self.site = Some(site);
+        self
+    }
+
+    /// On this port, which was free a moment ago.
+    pub(crate) fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// With lines of a settings file.
+    pub(crate) fn configured(mut self, lines: &str) -> Self {
+        self.config.push_str(lines);
         self
     }
 
@@ -89,6 +117,7 @@ impl Setup {
 pub(crate) struct TestNode {
     name: String,
     port: u16,
+    site: Option<Site>,
     arguments: Vec<String>,
     home: TempDir,
     child: Option<Child>,
@@ -105,9 +134,15 @@ impl TestNode {
             write_secret(&file, &secret);
             arguments.extend(["--secret-file".to_owned(), file.display().to_string()]);
         }
+        if !setup.config.is_empty() {
+            let file = home.path().join("settings.toml");
+            fs::write(&file, setup.config).unwrap();
+            arguments.extend(["--config".to_owned(), file.display().to_string()]);
+        }
         Self {
             name: setup.name,
-            port: free_port(),
+            port: setup.port.unwrap_or_else(free_port),
+            site: setup.site,
             arguments,
             home,
             child: None,
@@ -123,7 +158,14 @@ impl TestNode {
             .append(true)
             .open(self.log_file());
         let log = log.unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
+        let mut command = match &self.site {
+            Some(site) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", &site.namespace, ANTIPHON]);
+                command
+            }
+            None => Command::new(ANTIPHON),
+        };
         let kept = std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "ANTIPHON_LOG");
         command.env_clear().envs(kept).env("HOME", self.home.path());
         command.args(["run", "--name", &self.name]);
@@ -160,7 +202,8 @@ impl TestNode {
 
     /// `HOST:PORT`.
     pub(crate) fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        let ip = self.site.as_ref().map_or(Ipv4Addr::LOCALHOST, |it| it.ip);
+        format!("{ip}:{}", self.port)
     }
 
     /// Where it is reached; a path can be appended.
@@ -303,7 +346,19 @@ impl TestNode {
     /// Creates a mount on it; its sources log in with this password.
     pub(crate) fn create_mount(&self, path: &str, password: &str) {
         let mount = json!({ "path": path, "password": password }).to_string();
-        let answer = self.api("POST", "/api/v1/mounts", &mount).unwrap();
+        self.create(&mount);
+    }
+
+    /// The same with more settings, as lines of JSON.
+    pub(crate) fn create_mount_with(&self, path: &str, password: &str, more: &str) {
+        let (path, password) = (json!(path), json!(password));
+        self.create(&format!(
+            r#"{{ "path": {path}, "password": {password}, {more} }}"#
+        ));
+    }
+
+    fn create(&self, mount: &str) {
+        let answer = self.api("POST", "/api/v1/mounts", mount).unwrap();
         assert_eq!(answer.head.status, 201, "{}", answer.text());
     }
 
