@@ -3,11 +3,28 @@
 //! It goes on with the stream it has as long as anybody has more of it, and takes up another one only when its
 //! own has no source any more, or has lost against an older one. It never takes up two.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::route::{self, Holding, Precedence, Role, Seeker, present_stream};
 use crate::model::node::NodeName;
 use crate::model::stream::StreamId;
+
+/// An idle upstream shows that it lives so often, so that a stall is told from a pause.
+pub const HEARTBEAT: Duration = Duration::from_millis(100);
+/// An upstream that is silent for so long has stalled: its heartbeat, 300 ms, and some for a busy machine. A lost
+/// packet is repeated within it, and to ask another node in vain costs nothing but a question.
+pub const STALL: Duration = Duration::from_millis(450);
+/// How long the first answer of an upstream may take: two round trips of the worst line between two nodes.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_millis(600);
+/// How long a node that has found no stream at all goes on looking.
+pub const FIND_TIMEOUT: Duration = Duration::from_secs(2);
+/// Waits between rounds in which nobody had it: short, because silence is heard.
+pub const FIRST_WAIT: Duration = Duration::from_millis(20);
+/// The longest of these waits.
+pub const LONGEST_WAIT: Duration = Duration::from_millis(250);
+
+// An upstream that has nothing to send must be heard within the time in which it would count as stalled.
+const _: () = assert!(HEARTBEAT.as_millis() * 3 < STALL.as_millis());
 
 /// The stream that the node holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,4 +10,5 @@ pub mod forecast;
 pub mod health;
 pub mod mounts;
 pub mod place;
+pub mod rivals;
 pub mod route;

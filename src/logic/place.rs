@@ -1,6 +1,11 @@
 //! Whether a source may have the place on its mount.
+//!
+//! Gossip is late, so what was given away and what has ended a moment ago is remembered beside it.
 
-use crate::model::mount::Takeover;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::model::mount::{MountName, Takeover};
 use crate::model::node::NodeName;
 use crate::model::status::NodeState;
 use crate::model::stream::StreamId;
@@ -27,12 +32,101 @@ pub enum Decision {
     Refuse,
 }
 
+/// How long a grant holds although gossip does not show the stream yet: it shows it within a second.
+const GRANT: Duration = Duration::from_secs(5);
+/// How long an ended stream is remembered: gossip still shows it for a moment, and its encoder is back sooner.
+const ENDED: Duration = Duration::from_secs(60);
+/// Grants and endings that are remembered at once; far more than sources come and go in that time.
+const MAX_REMEMBERED: usize = 4_096;
+
+/// A place that was given away a moment ago.
+#[derive(Clone, Debug)]
+struct Grant {
+    stream_id: StreamId,
+    ingest: NodeName,
+    at: Instant,
+}
+
+/// A source with the right password that asks for its place.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker<'a> {
+    /// The mount.
+    pub mount: &'a MountName,
+    /// This life of the source.
+    pub stream_id: StreamId,
+    /// The node that it is connected to.
+    pub ingest: &'a NodeName,
+}
+
+/// What gossip and links say.
+pub struct Mesh<'a> {
+    /// The sources that are on air on the mount, the one with precedence first.
+    pub on_air: Vec<Incumbent>,
+    /// Whether a node is believed to live; an unknown one is.
+    pub is_up: &'a dyn Fn(&NodeName) -> bool,
+}
+
+/// The places that one node has given away lately, and those that have become free.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    grants: BTreeMap<MountName, Grant>,
+    ended: BTreeMap<StreamId, Instant>,
+}
+
+impl Places {
+    /// Decides, and remembers what was given.
+    pub fn decide(
+        &mut self,
+        asker: Asker<'_>,
+        mesh: Mesh<'_>,
+        takeover: Takeover,
+        now: Instant,
+    ) -> Decision {
+        self.forget_old(now);
+        let mut on_air = mesh.on_air.into_iter();
+        let incumbent = on_air.find(|it| !self.ended.contains_key(&it.stream_id));
+        // A place that was given to a node which has died since is free: its encoder comes to another one.
+        let granted = self.grants.get(asker.mount);
+        let granted = granted.filter(|grant| (mesh.is_up)(&grant.ingest));
+        let granted = granted.map(|grant| grant.stream_id);
+        if self.grants.len() >= MAX_REMEMBERED {
+            return Decision::Refuse;
+        }
+        let decision = decide(asker.stream_id, incumbent.as_ref(), granted, takeover);
+        if decision != Decision::Refuse {
+            let grant = Grant {
+                stream_id: asker.stream_id,
+                ingest: asker.ingest.clone(),
+                at: now,
+            };
+            self.grants.insert(asker.mount.clone(), grant);
+        }
+        decision
+    }
+
+    /// Takes note that a source has gone: its place is free again, whatever gossip still says of it.
+    pub fn release(&mut self, mount: &MountName, stream_id: StreamId, now: Instant) {
+        self.forget_old(now);
+        self.grants
+            .retain(|other, grant| other != mount || grant.stream_id != stream_id);
+        if self.ended.len() < MAX_REMEMBERED {
+            self.ended.insert(stream_id, now);
+        }
+    }
+
+    fn forget_old(&mut self, now: Instant) {
+        let age = |at: Instant| now.saturating_duration_since(at);
+        self.grants.retain(|_, grant| age(grant.at) < GRANT);
+        self.ended.retain(|_, at| age(*at) < ENDED);
+    }
+}
+
 /// Decides for a source with the right password.
 ///
 /// A source on a node that only one of the two witnesses hears does not hold the place: it is most likely dying,
 /// and its encoder is the one that asks. If it does live, the two meet as after a partition, and one gives way.
 /// `granted` is a place given away a moment ago, of which gossip may not know yet.
-pub fn decide(
+fn decide(
     stream_id: StreamId,
     incumbent: Option<&Incumbent>,
     granted: Option<StreamId>,
@@ -121,6 +215,55 @@ mod tests {
         assert_eq!(
             decide(StreamId(2), None, granted, Takeover::Takeover),
             Decision::Refuse
+        );
+    }
+
+    /// Asks for a source of the mount `/a` that is connected to the node `b`.
+    fn ask(
+        places: &mut Places,
+        stream_id: u128,
+        (on_air, is_up): (Vec<Incumbent>, bool),
+        at: Instant,
+    ) -> Decision {
+        let (mount, ingest) = ("/a".parse().unwrap(), "b".parse().unwrap());
+        let asker = Asker {
+            mount: &mount,
+            stream_id: StreamId(stream_id),
+            ingest: &ingest,
+        };
+        let mesh = Mesh {
+            on_air,
+            is_up: &|_| is_up,
+        };
+        places.decide(asker, mesh, Takeover::Refuse, at)
+    }
+
+    #[test]
+    fn a_grant_holds_until_gossip_must_have_shown_the_stream_or_its_node_has_died() {
+        let (mut places, now) = (Places::default(), Instant::now());
+        assert_eq!(ask(&mut places, 1, (vec![], true), now), Decision::Grant);
+        assert_eq!(ask(&mut places, 2, (vec![], true), now), Decision::Refuse);
+        let later = now + GRANT;
+        assert_eq!(ask(&mut places, 3, (vec![], true), later), Decision::Grant);
+        assert_eq!(ask(&mut places, 4, (vec![], false), later), Decision::Grant);
+    }
+
+    #[test]
+    fn a_source_that_has_left_holds_no_place_though_gossip_still_shows_it() {
+        let (mut places, now) = (Places::default(), Instant::now());
+        let mount = "/a".parse().unwrap();
+        assert_eq!(ask(&mut places, 1, (vec![], true), now), Decision::Grant);
+        places.release(&mount, StreamId(1), now);
+        let left = on_air(NodeState::Alive);
+        let here = Incumbent {
+            stream_id: StreamId(9),
+            ..left.clone()
+        };
+        let both = vec![left.clone(), here];
+        assert_eq!(ask(&mut places, 2, (both, true), now), Decision::Refuse);
+        assert_eq!(
+            ask(&mut places, 2, (vec![left], true), now),
+            Decision::Grant
         );
     }
 }

@@ -3,7 +3,6 @@
 //! Two nodes that decide at once on the two sides of a partition may both say yes. That is settled when they
 //! meet: of two streams of one mount the one that began first goes on.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,33 +10,22 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use super::cluster::Cluster;
-use super::cluster::view::{MeshNode, MeshView};
+use super::cluster::view::{MeshNode, MeshView, precedence};
 use super::document::Documents;
 use super::ended::Ended;
 use super::ingest::Sources;
 use crate::io::link::{Exchange, ExchangeError, Links};
 use crate::logic::election::{Admission, Gate};
-use crate::logic::place::{self, Decision, Incumbent};
+use crate::logic::place::{Asker, Decision, Incumbent, Mesh, Places};
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::seat::{Epoch, Fence};
 use crate::model::stream::StreamId;
 use crate::wire::frame::{Denial, Frame};
+use crate::wire::gossip::{Origin, StreamCard};
 
 /// How long the master may take to answer; a source does not wait longer for its place.
 const ASK_TIMEOUT: Duration = Duration::from_millis(1_000);
-/// How long a grant holds although gossip does not show the stream yet: it shows it within a second.
-const GRANT: Duration = Duration::from_secs(5);
-/// Grants that are remembered at once; far more than sources come in that time.
-const MAX_REMEMBERED: usize = 4_096;
-
-/// A place that was given away a moment ago.
-#[derive(Clone, Debug)]
-struct Grant {
-    stream_id: StreamId,
-    ingest: NodeName,
-    at: Instant,
-}
 
 /// What the master says.
 enum Answer {
@@ -49,7 +37,7 @@ enum Answer {
 /// What gossip does not say yet.
 #[derive(Debug)]
 struct Memory {
-    grants: BTreeMap<MountName, Grant>,
+    places: Places,
     gate: Gate,
 }
 
@@ -78,7 +66,7 @@ impl Authority {
             sources,
             ended,
             memory: Arc::new(Mutex::new(Memory {
-                grants: BTreeMap::new(),
+                places: Places::default(),
                 gate: Gate::new(max_epoch),
             })),
         }
@@ -208,46 +196,35 @@ impl Authority {
         (stream_id, ingest): (StreamId, &NodeName),
     ) -> Result<Decision, Denial> {
         let spec = self.documents.mount(mount).ok_or(Denial::NoSuchMount)?;
-        let mut memory = self.memory();
-        memory.forget_old();
-        let on_air = view
-            .source(mount)
-            .filter(|(_, card)| !self.ended.contains(card.stream_id));
-        let incumbent = on_air.map(|(node, card)| Incumbent {
+        let sources = view.holders(mount);
+        let sources = sources.filter(|(_, card)| card.origin == Origin::Source);
+        let mut sources: Vec<_> = sources.collect();
+        sources.sort_by_key(|(_, card)| precedence(card));
+        let incumbent = |(node, card): (&NodeName, &StreamCard)| Incumbent {
             node: node.clone(),
             state: view.nodes[node].state,
             stream_id: card.stream_id,
-        });
-        // A place that was given to a node which has died since is free: its encoder comes to another one.
-        let is_up = |node: &NodeName| view.nodes.get(node).is_none_or(MeshNode::is_up);
-        let granted = memory
-            .grants
-            .get(mount)
-            .filter(|grant| is_up(&grant.ingest));
-        let granted = granted.map(|grant| grant.stream_id);
-        let mut decision = place::decide(stream_id, incumbent.as_ref(), granted, spec.takeover);
-        if memory.grants.len() >= MAX_REMEMBERED {
-            decision = Decision::Refuse;
-        }
-        if decision != Decision::Refuse {
-            let grant = Grant {
-                stream_id,
-                ingest: ingest.clone(),
-                at: Instant::now(),
-            };
-            memory.grants.insert(mount.clone(), grant);
-        }
-        Ok(decision)
+        };
+        let asker = Asker {
+            mount,
+            stream_id,
+            ingest,
+        };
+        let mesh = Mesh {
+            on_air: sources.into_iter().map(incumbent).collect(),
+            is_up: &|node| view.nodes.get(node).is_none_or(MeshNode::is_up),
+        };
+        let mut memory = self.memory();
+        Ok(memory
+            .places
+            .decide(asker, mesh, spec.takeover, Instant::now().into_std()))
     }
 
     /// Takes note that a source has gone: its place is free again, whatever gossip still says of it.
     pub fn release(&self, mount: &MountName, stream_id: StreamId) {
         self.ended.note(stream_id);
-        let mut memory = self.memory();
-        memory.forget_old();
-        memory
-            .grants
-            .retain(|other, grant| other != mount || grant.stream_id != stream_id);
+        let now = Instant::now().into_std();
+        self.memory().places.release(mount, stream_id, now);
     }
 
     /// A source that was connected here has gone: says so to everybody.
@@ -261,11 +238,5 @@ impl Authority {
     fn memory(&self) -> MutexGuard<'_, Memory> {
         // Each change is one call that leaves the maps whole.
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Memory {
-    fn forget_old(&mut self) {
-        self.grants.retain(|_, grant| grant.at.elapsed() < GRANT);
     }
 }

@@ -31,6 +31,7 @@ use crate::io::clock;
 use crate::io::door::Visitor;
 use crate::io::feed::Feed;
 use crate::io::password::{Passwords, Secret, Verdict};
+use crate::logic::rivals::CONFIRM;
 use crate::media::ring::Ring;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::seat::Epoch;
@@ -315,7 +316,7 @@ impl Ingest {
             if let Ok(epoch) = self.0.authority.request(&source.mount, stream_id).await {
                 return (stream_id, epoch);
             }
-            tokio::time::sleep(rivals::CONFIRM).await; // somebody else was quicker; gossip will say so
+            tokio::time::sleep(CONFIRM).await; // somebody else was quicker; gossip will say so
         }
     }
 

@@ -8,12 +8,14 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info};
 
-use super::{Inner, LINGER, STALL};
+use super::{Inner, LINGER};
 use crate::io::clock;
 use crate::io::feed::Feed;
 use crate::io::link::{Exchange, ExchangeError};
 use crate::logic::backoff::Backoff;
-use crate::logic::follow::{self, Own, OwnState, Step};
+use crate::logic::follow::{
+    self, ANSWER_TIMEOUT, FIND_TIMEOUT, FIRST_WAIT, LONGEST_WAIT, Own, OwnState, STALL, Step,
+};
 use crate::logic::route::{Failures, Holding, Role, Seeker};
 use crate::media::ring::{Append, Ring};
 use crate::model::mount::MountName;
@@ -24,15 +26,6 @@ use crate::service::cluster::view::precedence;
 use crate::service::streams::card_of;
 use crate::wire::frame::Frame;
 use crate::wire::gossip::{Origin, StreamCard};
-
-/// How long the first answer of an upstream may take: two round trips of the worst line between two nodes.
-const ANSWER_TIMEOUT: Duration = Duration::from_millis(600);
-/// How long a pull that has found no stream at all goes on looking.
-const FIND_TIMEOUT: Duration = Duration::from_secs(2);
-/// Waits between rounds in which nobody had it: short, because silence is heard.
-const FIRST_WAIT: Duration = Duration::from_millis(20);
-/// The longest of these waits.
-const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
 /// What one upstream led to.
 #[derive(Debug, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
-use super::{HEARTBEAT, STALL};
 use crate::io::feed::Feed;
 use crate::io::link::{Exchange, ExchangeError};
+use crate::logic::follow::{HEARTBEAT, STALL};
 use crate::media::ring::{Read, Title};
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
