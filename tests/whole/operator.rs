@@ -1,6 +1,7 @@
 //! What an operator does to a running mesh: drains, hands the seat over, forgets; by the command line, as he does.
 
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use antiphon::model::status::NodeState;
 use serde_json::json;
@@ -8,7 +9,8 @@ use serde_json::json;
 use crate::support::mesh::TestMesh;
 use crate::support::node::{Setup, TestNode};
 use crate::support::patience::{PATIENCE, eventually, so};
-use crate::support::source::KnownSource;
+use crate::support::player::Player;
+use crate::support::source::{KnownSource, knock};
 
 const RADIO: &str = "/radio.mp3";
 const PASSWORD: &str = "hackme-not";
@@ -120,4 +122,27 @@ fn a_drain_sends_away_even_sources_that_could_wait() {
         source.is_some_and(|source| source.node.as_str() == "n1")
     });
     assert!(!elsewhere.is_closed());
+}
+
+#[test]
+fn listeners_are_let_go_though_the_next_source_left_at_once() {
+    let node = Setup::named("n1").start();
+    create_radio(&node, &json!({ "linger_s": 2 }));
+    let first = KnownSource::start(&node, RADIO, PASSWORD);
+    let player = Player::tune_in(&format!("{}{RADIO}", node.url()));
+    player.wait_for_more(1_000);
+    drop(first);
+    for _ in 0..3 {
+        let look = || {
+            let (connection, head) = knock(&node.address(), RADIO, PASSWORD).unwrap();
+            drop(connection);
+            so(head.status == 200, format!("{head:?}"))
+        };
+        eventually(PATIENCE, "the next source is taken", look);
+    }
+    assert!(!player.is_closed(), "the mount lingers");
+    let look = || so(player.is_closed(), "it still waits");
+    eventually(Duration::from_secs(10), "the player is let go", look);
+    let status = node.status();
+    assert!(status.mounts[0].holders.is_empty(), "{status:?}");
 }

@@ -243,11 +243,14 @@ impl Pull<'_> {
         }
         let now = Instant::now().into_std();
         let feed = Feed::new(Ring::new(stream_id, head, offset, now));
-        if let Err(error) = self.inner.streams.hold(self.mount, feed.clone(), origin) {
-            debug!(%error, "not relayed");
-            return None;
-        }
-        if let Some(old) = self.feed.replace(feed.clone()) {
+        let held = self.inner.streams.hold(self.mount, feed.clone(), origin);
+        let held = held
+            .inspect_err(|error| debug!(%error, "not relayed"))
+            .ok()?;
+        let pulled = self.feed.replace(feed.clone());
+        // What was held is what was pulled, or a source's stream that has ended here meanwhile: whoever
+        // listens to either goes on, and to be told so twice is no harm.
+        for old in pulled.into_iter().chain(held.map(|held| held.feed)) {
             info!(old = %old.stream_id(), new = %stream_id, "the mount goes on with another stream");
             old.go_on_with(&feed);
         }
