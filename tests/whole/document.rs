@@ -1,12 +1,18 @@
 //! What an operator says on any node is known to every node, and kept.
 
-use std::time::Duration;
+use std::fs;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use antiphon::io::disk::DataDir;
+use antiphon::logic::document::{Document, TOMBSTONE_LIFE};
+use antiphon::logic::mounts;
+use antiphon::model::mount::MountName;
+use antiphon::model::node::NodeName;
 use serde_json::{Value, json};
 
 use crate::support::http::get;
 use crate::support::mesh::TestMesh;
-use crate::support::node::TestNode;
+use crate::support::node::{Setup, TestNode};
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::Player;
 use crate::support::signal::{self, FRAME_BYTES};
@@ -203,4 +209,38 @@ fn a_mount_may_have_any_name_of_its_alphabet_and_no_other() {
         );
     }
     assert_eq!(mesh.nodes[0].mounts(), [""; 0]);
+}
+
+/// A document with one mount that was deleted at each of these times, unix milliseconds; saved just now.
+fn document_of_deletions(deleted: &[(&str, u64)], now_ms: u64) -> Vec<u8> {
+    let mut document = Document::new(NodeName::try_from("n1").unwrap());
+    for (path, at_ms) in deleted {
+        let key = mounts::key(&MountName::try_from(*path).unwrap());
+        let fields = mounts::admin_fields("$argon2id$x").unwrap();
+        document.edit(&key, fields, at_ms - 1).unwrap();
+        document.delete(&key, *at_ms).unwrap();
+    }
+    serde_json::to_vec(&document.saved(now_ms)).unwrap()
+}
+
+#[test]
+fn deletions_are_forgotten_when_everybody_has_long_known_of_them() {
+    let mut node = Setup::named("n1").start();
+    node.stop();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let now_ms = now.as_millis() as u64;
+    let old_ms = now_ms - TOMBSTONE_LIFE.as_millis() as u64 - 60_000;
+    let deleted = [("/old.mp3", old_ms), ("/new.mp3", now_ms - 60_000)];
+    let data_dir = DataDir::open(&node.data_dir()).unwrap();
+    let bytes = document_of_deletions(&deleted, now_ms);
+    data_dir.save("document", &bytes).unwrap();
+    drop(data_dir);
+    node.restart();
+    let file = node.data_dir().join("document");
+    let look = || {
+        let text = fs::read_to_string(&file).map_err(|error| error.to_string())?;
+        so(!text.contains("mount/old.mp3"), text.clone())?;
+        so(text.contains("mount/new.mp3"), text)
+    };
+    eventually(PATIENCE, "only the old deletion is forgotten", look);
 }

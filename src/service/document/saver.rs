@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -18,6 +18,10 @@ pub const DOCUMENT_FILE: &str = "document";
 /// How long to wait after a failed save: a full disk is not emptied sooner.
 const RETRY: Duration = Duration::from_secs(10);
 
+/// How often old deletions are looked for: while some nodes have forgotten one and others have not, their
+/// digests differ.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
+
 /// What became of a save.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Saving {
@@ -27,14 +31,21 @@ enum Saving {
 
 pub(super) async fn run(inner: Arc<Inner>, cancel: CancellationToken) {
     let mut last = Saving::Done;
+    let mut save_at = Instant::now() + SAVE_AT_LEAST;
+    let mut prunes = interval(PRUNE_INTERVAL);
+    prunes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let wait = match last {
-            Saving::Done => SAVE_AT_LEAST,
-            Saving::Failed => RETRY,
-        };
         tokio::select! {
             () = cancel.cancelled() => return,
-            changed = timeout(wait, inner.changed.notified()) => drop(changed),
+            () = inner.changed.notified() => {}
+            () = sleep_until(save_at) => {}
+            _ = prunes.tick() => {
+                let forgotten = inner.lock().prune(clock::unix_ms());
+                if forgotten == 0 {
+                    continue;
+                }
+                info!(forgotten, "old deletions forgotten");
+            }
         }
         let digest = inner.lock().digest().to_string();
         let said = inner.gossip.set(gossip::DOCUMENT, &digest).await;
@@ -43,6 +54,11 @@ pub(super) async fn run(inner: Arc<Inner>, cancel: CancellationToken) {
         if before == Saving::Failed && last == Saving::Done {
             info!("the document is saved again");
         }
+        save_at = Instant::now()
+            + match last {
+                Saving::Done => SAVE_AT_LEAST,
+                Saving::Failed => RETRY,
+            };
     }
 }
 
