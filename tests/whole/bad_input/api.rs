@@ -75,8 +75,8 @@ fn a_body_that_is_too_long_or_no_object_is_refused() {
     let node = node_with_mount();
     let blank = |bytes: usize| vec![b' '; bytes];
     for (body, status) in [
-        (blank(100_000), 400),
-        (blank(5_000_000), 400),
+        (blank(100_000), 413),
+        (blank(5_000_000), 413),
         (b"".to_vec(), 400),
         (b"[]".to_vec(), 400),
         (b"{".to_vec(), 400),
