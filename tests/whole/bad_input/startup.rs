@@ -153,7 +153,7 @@ fn a_secret_that_cannot_be_read_is_named_with_the_reason() {
     for (path, word) in [
         (&missing, "there is no file"),
         (&closed, "Permission denied"),
-        (&folder, "Is a directory"),
+        (&folder, "is a folder"),
         (&noise, "line 1 is no key"),
         (&empty, "there is no key in it"),
     ] {
