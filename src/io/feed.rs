@@ -24,6 +24,13 @@ pub struct News {
     pub ended: Option<EndReason>,
 }
 
+/// The last that was heard of the source.
+#[derive(Clone, Copy, Debug)]
+struct Fed {
+    at: Instant,
+    beat_ms: u64,
+}
+
 /// A handle to one stream's ring; clones share it.
 #[derive(Clone, Debug)]
 pub struct Feed {
@@ -36,7 +43,8 @@ struct Shared {
     head: Arc<StreamHead>,
     ring: Mutex<Ring>,
     news: watch::Sender<News>,
-    fed_at: Mutex<Instant>,
+    began: Instant,
+    fed: Mutex<Fed>,
     successor: OnceLock<Feed>,
 }
 
@@ -52,7 +60,11 @@ impl Feed {
         let shared = Shared {
             stream_id: ring.stream_id(),
             head: Arc::clone(ring.head()),
-            fed_at: Mutex::new(ring.began()),
+            began: ring.began(),
+            fed: Mutex::new(Fed {
+                at: ring.began(),
+                beat_ms: 0,
+            }),
             ring: Mutex::new(ring),
             news: watch::Sender::new(news),
             successor: OnceLock::new(),
@@ -72,6 +84,11 @@ impl Feed {
         &self.shared.head
     }
 
+    /// When this node began to hold it.
+    pub fn began(&self) -> Instant {
+        self.shared.began
+    }
+
     /// Whether both handles share one ring.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
@@ -83,8 +100,8 @@ impl Feed {
         let append = ring.append(offset, bytes, now);
         let next = ring.next();
         drop(ring);
-        self.note_fed(now);
         if matches!(append, Append::Appended | Append::Trimmed) {
+            self.fed().at = now;
             self.tell(|news| news.next = news.next.max(next));
         }
         append
@@ -99,14 +116,22 @@ impl Feed {
         set
     }
 
-    /// Takes note that whoever fills the ring was heard, even if there was nothing new.
-    pub fn note_fed(&self, now: Instant) {
-        *self.fed_at() = now;
+    /// Takes note of a sign of life of the node of the source: it counts only if none that was later is known.
+    pub fn note_beat(&self, beat_ms: u64, now: Instant) {
+        let mut fed = self.fed();
+        if beat_ms > fed.beat_ms {
+            *fed = Fed { at: now, beat_ms };
+        }
     }
 
-    /// Since when nothing was heard of whoever fills the ring.
+    /// The latest sign of life of the node of the source, by its own clock; 0 if none has been needed so far.
+    pub fn beat_ms(&self) -> u64 {
+        self.fed().beat_ms
+    }
+
+    /// When the source, or the node that it is connected to, was heard last.
     pub fn last_fed(&self) -> Instant {
-        *self.fed_at()
+        self.fed().at
     }
 
     /// No byte will follow: other nodes are told so, and listeners wait for the mount's next stream.
@@ -232,10 +257,10 @@ impl Feed {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fed_at(&self) -> MutexGuard<'_, Instant> {
-        // An instant is whole at any time.
+    fn fed(&self) -> MutexGuard<'_, Fed> {
+        // It is replaced as a whole.
         self.shared
-            .fed_at
+            .fed
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
@@ -303,5 +328,20 @@ mod tests {
         old.end_into(other);
         assert!(old.successor().is_some_and(|next| next.is_same(&new)));
         assert_eq!(old.ended(), Some(EndReason::Replaced));
+    }
+
+    #[test]
+    fn only_a_later_sign_of_life_counts() {
+        let feed = Feed::new(ring("audio/mpeg"));
+        let began = feed.last_fed();
+        let after = |ms: u64| began + Duration::from_millis(ms);
+        feed.note_beat(100, after(1));
+        feed.note_beat(100, after(2));
+        feed.note_beat(50, after(3));
+        assert_eq!((feed.beat_ms(), feed.last_fed()), (100, after(1)));
+        feed.append(feed.next() + 1, b"not its next byte", after(4));
+        assert_eq!(feed.last_fed(), after(1));
+        feed.append(feed.next(), b"its next bytes", after(5));
+        assert_eq!((feed.beat_ms(), feed.last_fed()), (100, after(5)));
     }
 }

@@ -172,6 +172,12 @@ pub enum Frame {
     },
     /// The conversation is over and all is well.
     Done,
+    /// Nothing new, but the stream lives: the node of its source was heard at this beat of its own clock.
+    Alive {
+        /// Milliseconds from the beginning of the stream, by the node of its source. Relays hand it on as it is:
+        /// only what rises is a sign of life, so that a circle of relays falls silent.
+        beat_ms: u64,
+    },
 }
 
 impl Frame {
@@ -199,6 +205,7 @@ impl Frame {
             Self::End { .. } => "END",
             Self::Describe { .. } => "DESCRIBE",
             Self::Done => "DONE",
+            Self::Alive { .. } => "ALIVE",
         }
     }
 }
@@ -372,6 +379,7 @@ mod tests {
                 title: "t".into(),
             },
             Frame::Done,
+            Frame::Alive { beat_ms: u64::MAX },
         ];
         for frame in frames {
             assert_eq!(read(&encode(&frame).unwrap()).unwrap(), frame);

@@ -280,6 +280,7 @@ impl Pull<'_> {
                         return Outcome::Failed;
                     }
                 }
+                Frame::Alive { beat_ms } => feed.note_beat(beat_ms, Instant::now().into_std()),
                 Frame::Title { offset, text } => drop(feed.set_title(offset, &text)),
                 Frame::End { offset, reason } if offset == feed.next() => {
                     info!(?reason, offset, "the source has gone");

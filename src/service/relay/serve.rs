@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use crate::io::feed::Feed;
 use crate::io::link::{Exchange, ExchangeError};
-use crate::logic::follow::{HEARTBEAT, STALL};
+use crate::logic::follow::HEARTBEAT;
 use crate::media::ring::{Read, Title};
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
@@ -84,7 +83,7 @@ impl Served<'_> {
             send_title(exchange, from, &text).await?;
         }
         let mut next = from;
-        let mut announcer = Announcer::after(from);
+        let (mut announcer, mut told_ms) = (Announcer::after(from), 0);
         loop {
             // Before the bytes, so that what is on air changes at the same byte on the other node.
             for title in announcer.news(feed) {
@@ -107,7 +106,7 @@ impl Served<'_> {
                             })
                             .await;
                     }
-                    None => self.heartbeat(next, exchange).await?,
+                    None => self.heartbeat((next, &mut told_ms), exchange).await?,
                 },
                 Read::Overrun { .. } => return Ok(()), // the relay asks again, somebody who still has it
                 Read::Ended => {
@@ -123,31 +122,34 @@ impl Served<'_> {
         }
     }
 
-    /// Waits for news. When there are none it shows that the stream lives; but not if this node itself does not
-    /// hear its upstream: two relays that each believed the other would wait for ever.
-    async fn heartbeat(&self, next: u64, exchange: &mut Exchange) -> Result<(), ExchangeError> {
+    /// Waits for news. When there are none it hands on that the stream lives, if it is known to have lived later
+    /// than at the beat that the other node was told last: two relays that each believed the other because the
+    /// other believed them would wait for ever.
+    async fn heartbeat(
+        &self,
+        (next, told_ms): (u64, &mut u64),
+        exchange: &mut Exchange,
+    ) -> Result<(), ExchangeError> {
         let news = timeout(HEARTBEAT, self.feed.wait_beyond(next)).await;
-        if news.is_err() && self.is_fed() {
-            let bytes = Bytes::new();
-            exchange
-                .send(&Frame::Data {
-                    offset: next,
-                    bytes,
-                })
-                .await?;
+        let beat_ms = self.beat_ms();
+        if news.is_err() && beat_ms > *told_ms {
+            *told_ms = beat_ms;
+            exchange.send(&Frame::Alive { beat_ms }).await?;
         }
         Ok(())
     }
 
-    fn is_fed(&self) -> bool {
+    /// The latest beat of the node of the source; it is now if this is the one.
+    fn beat_ms(&self) -> u64 {
         let held = self.streams.get(self.mount);
         let source =
             held.is_some_and(|held| held.origin == Origin::Source && held.feed.is_same(self.feed));
-        source
-            || Instant::now()
-                .into_std()
-                .saturating_duration_since(self.feed.last_fed())
-                < STALL
+        if !source {
+            return self.feed.beat_ms();
+        }
+        let now = Instant::now().into_std();
+        let age = now.saturating_duration_since(self.feed.began());
+        age.as_millis().try_into().unwrap_or(u64::MAX)
     }
 }
 
