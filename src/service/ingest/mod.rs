@@ -10,6 +10,7 @@ mod rivals;
 mod sources;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::net::TcpStream;
@@ -33,7 +34,7 @@ use crate::io::feed::Feed;
 use crate::io::password::{Passwords, Secret, Verdict};
 use crate::logic::rivals::CONFIRM;
 use crate::media::ring::Ring;
-use crate::model::mount::{MountName, MountSpec};
+use crate::model::mount::{MountName, MountSpec, Takeover};
 use crate::model::seat::Epoch;
 use crate::model::stream::{EndReason, StreamId};
 use crate::wire::frame::Denial;
@@ -42,6 +43,9 @@ use crate::wire::head::Head;
 use crate::wire::reply::{Persistence, Reply};
 use crate::wire::source_head;
 
+/// A source that was heard so short a time ago is there: relays hear it five times in that time. One whose node has
+/// been killed is missed by gossip no sooner.
+const HEARD: Duration = Duration::from_millis(500);
 /// The only user that sources log in with.
 const SOURCE_USER: &str = "source";
 
@@ -170,12 +174,33 @@ impl Ingest {
     /// Asks for the mount; a source that finds it taken may be kept for later.
     async fn first_turn(&self, source: &Source<'_>) -> Result<Turn, Refusal> {
         let stream_id = StreamId(rand::random());
-        match self.0.authority.request(&source.mount, stream_id).await {
+        match self.ask_for_place(source, stream_id).await {
             Ok(epoch) => Ok(Turn::OnAir(stream_id, epoch)),
             Err(Denial::NoSuchMount) => Err(Refusal::no_mount(&source.mount)),
             Err(_) if source.spec.standby => Ok(Turn::Standby),
             Err(_) => Err(Refusal::InUse),
         }
+    }
+
+    /// Asks for the mount, unless this very node hears another source of it: after a partition that can be known
+    /// before gossip says so, and before the master can be asked.
+    async fn ask_for_place(
+        &self,
+        source: &Source<'_>,
+        stream_id: StreamId,
+    ) -> Result<Epoch, Denial> {
+        let held = self.0.streams.get(&source.mount);
+        let another = held.is_some_and(|held| {
+            let feed = &held.feed;
+            let heard = Instant::now()
+                .into_std()
+                .saturating_duration_since(feed.last_fed());
+            held.origin != Origin::Source && feed.finished().is_none() && heard < HEARD
+        });
+        if another && source.spec.takeover == Takeover::Refuse {
+            return Err(Denial::MountInUse);
+        }
+        self.0.authority.request(&source.mount, stream_id).await
     }
 
     /// On air, on standby, on air again, until the source leaves or has to.
@@ -313,7 +338,7 @@ impl Ingest {
                 std::future::pending::<()>().await; // the node stops
             }
             let stream_id = StreamId(rand::random());
-            if let Ok(epoch) = self.0.authority.request(&source.mount, stream_id).await {
+            if let Ok(epoch) = self.ask_for_place(source, stream_id).await {
                 return (stream_id, epoch);
             }
             tokio::time::sleep(CONFIRM).await; // somebody else was quicker; gossip will say so
