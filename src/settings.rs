@@ -20,7 +20,7 @@ use crate::model::node::NodeName;
 use crate::model::seat::Rank;
 
 pub use machine::Machine;
-pub use values::{BadValue, Bandwidth, ListenAddress, PeerAddress, PublicUrl};
+pub use values::{BadValue, Bandwidth, ListenAddress, MeshAddress, PeerAddress, PublicUrl};
 
 /// One port for sources, listeners, admin and mesh; the one that Icecast made known.
 const DEFAULT_PORT: u16 = 8000;
@@ -46,6 +46,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where listeners are told to reach it; `None`: found out from `listen`.
     pub public_url: Option<PublicUrl>,
+    /// Where other nodes are told to reach it; `None`: found out from `listen`.
+    pub mesh_address: Option<SocketAddr>,
     /// Peers to join, each a checked `HOST:PORT`; empty: the node founds a mesh of its own.
     pub join: Vec<String>,
     /// The file with the cluster's secret; `None`: `secret` in the data directory.
@@ -78,6 +80,9 @@ pub struct RunArgs {
     /// Where listeners reach this node, such as `http://radio1.example:8000`
     #[arg(long, value_name = "URL")]
     pub public_url: Option<PublicUrl>,
+    /// Where other nodes reach this one, if a router forwards another address to it. In the file only
+    #[arg(skip)]
+    pub mesh_address: Option<MeshAddress>,
     /// Any node of the mesh to join; give it several times for several
     #[arg(long, value_name = "HOST:PORT")]
     pub join: Vec<PeerAddress>,
@@ -154,6 +159,7 @@ impl Settings {
             data_dir,
             listen: args.listen.map_or(anywhere, SocketAddr::from),
             public_url: args.public_url,
+            mesh_address: args.mesh_address.map(SocketAddr::from),
             join: args.join.into_iter().map(String::from).collect(),
             secret_file: args.secret_file,
             max_listeners: args.max_listeners.unwrap_or(DEFAULT_MAX_LISTENERS),
@@ -165,11 +171,12 @@ impl Settings {
 
 impl RunArgs {
     /// The keys that a settings file may have, as they are written there.
-    pub const KEYS: [&str; 9] = [
+    pub const KEYS: [&str; 10] = [
         "name",
         "data_dir",
         "listen",
         "public_url",
+        "mesh_address",
         "join",
         "secret_file",
         "max_listeners",
@@ -190,6 +197,7 @@ impl RunArgs {
             data_dir: self.data_dir.or(lower.data_dir),
             listen: self.listen.or(lower.listen),
             public_url: self.public_url.or(lower.public_url),
+            mesh_address: self.mesh_address.or(lower.mesh_address),
             join,
             secret_file: self.secret_file.or(lower.secret_file),
             max_listeners: self.max_listeners.or(lower.max_listeners),
@@ -205,6 +213,7 @@ impl RunArgs {
             data_dir: machine.path("ANTIPHON_DATA_DIR"),
             listen: parsed(machine, "ANTIPHON_LISTEN")?,
             public_url: parsed(machine, "ANTIPHON_PUBLIC_URL")?,
+            mesh_address: None,
             join: peers(machine, "ANTIPHON_JOIN")?,
             secret_file: machine.path("ANTIPHON_SECRET_FILE"),
             max_listeners: parsed(machine, "ANTIPHON_MAX_LISTENERS")?,
@@ -307,6 +316,7 @@ mod tests {
     fn every_key_of_the_file_is_read() {
         let (_file, flags) = flags_with_file(
             "name = 'n1'\ndata_dir = '/d'\nlisten = '[::]:9'\npublic_url = 'HTTP://Radio.Example:9'\n\
+             mesh_address = '192.0.2.7:9'\n\
              join = ['p:1']\nsecret_file = '/s'\nmax_listeners = 7\nmax_bandwidth = 8000\nrank = 9",
         );
         let settings = load(flags, &[]).unwrap();
@@ -315,6 +325,7 @@ mod tests {
             data_dir: "/d".into(),
             listen: "[::]:9".parse().unwrap(),
             public_url: Some("http://radio.example:9".parse().unwrap()),
+            mesh_address: Some("192.0.2.7:9".parse().unwrap()),
             join: vec!["p:1".to_owned()],
             secret_file: Some("/s".into()),
             max_listeners: 7,

@@ -192,12 +192,12 @@ fn hello(settings: &Settings, kept: &Kept, bound: SocketAddr) -> anyhow::Result<
     } else {
         bound.ip()
     };
-    let mesh_address = SocketAddr::new(ip, bound.port());
+    let own = SocketAddr::new(ip, bound.port());
     Ok(Hello {
         name: settings.name.clone(),
         generation: kept.life.generation,
-        mesh_address,
-        public_url: public_host.unwrap_or_else(|| format!("http://{mesh_address}")),
+        mesh_address: settings.mesh_address.unwrap_or(own),
+        public_url: public_host.unwrap_or_else(|| format!("http://{own}")),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })
 }

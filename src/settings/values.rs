@@ -12,6 +12,9 @@ pub enum BadValue {
     /// It is no address to listen on.
     #[error("not IP:PORT, such as 0.0.0.0:8000 or [::]:8000")]
     Listen,
+    /// It is no address that other nodes can send to.
+    #[error("not the IP:PORT at which other nodes reach this one, such as 192.0.2.7:8000")]
+    Mesh,
     /// It does not name a peer.
     #[error("{0:?} is not HOST:PORT, such as radio1.example:8000 or 192.0.2.7:8000")]
     Peer(String),
@@ -46,6 +49,27 @@ impl FromStr for ListenAddress {
 
 impl From<ListenAddress> for SocketAddr {
     fn from(address: ListenAddress) -> Self {
+        address.0
+    }
+}
+
+/// Where other nodes reach this one: a real address, with a real port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct MeshAddress(SocketAddr);
+
+impl FromStr for MeshAddress {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let address: SocketAddr = text.parse().map_err(|_| BadValue::Mesh)?;
+        let usable = !address.ip().is_unspecified() && address.port() != 0;
+        usable.then_some(Self(address)).ok_or(BadValue::Mesh)
+    }
+}
+
+impl From<MeshAddress> for SocketAddr {
+    fn from(address: MeshAddress) -> Self {
         address.0
     }
 }
@@ -172,7 +196,7 @@ macro_rules! read_from_owned_text {
         }
     )+};
 }
-read_from_owned_text!(ListenAddress, PeerAddress, PublicUrl);
+read_from_owned_text!(ListenAddress, MeshAddress, PeerAddress, PublicUrl);
 
 /// Takes `host`, `host:port`, `[v6]` or `[v6]:port` apart; `None` if it is none of them.
 ///

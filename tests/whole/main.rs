@@ -12,6 +12,7 @@ mod capacity;
 mod chaos;
 mod document;
 mod failover;
+mod loss;
 mod membership;
 mod mesh;
 mod operator;

@@ -8,7 +8,7 @@ use crate::support::encoder::{Encoder, Target};
 use crate::support::mesh::TestMesh;
 use crate::support::network::Network;
 use crate::support::patience::{PATIENCE, eventually, so};
-use crate::support::signal::Received;
+use crate::support::signal::{FRAME_US, Received};
 use crate::support::tape::Flaws;
 
 const RADIO: &str = "/radio.mp3";
@@ -96,7 +96,8 @@ impl Stage {
                     (0, Flaws::default()),
                     "{place:?}"
                 );
-                assert!(notes.delay < Duration::from_secs(4), "{notes:?}");
+                let delay = notes.delay();
+                assert!(delay < Duration::from_secs(4), "{delay:?}");
             }
         }
         assert_eq!(self.encoder.dropped(), 0);
@@ -110,6 +111,7 @@ fn target(mesh: &TestMesh, nodes: &[usize], first: u64) -> Target {
         mount: RADIO.to_owned(),
         password: PASSWORD.to_owned(),
         first,
+        frame_us: FRAME_US,
     }
 }
 

@@ -80,7 +80,7 @@ impl Harm {
         self.lost_bytes = self.lost_bytes.max(after.flaws.lost_bytes);
         self.doubled_bytes = self.doubled_bytes.max(after.flaws.doubled_bytes);
         self.foreign_bytes += after.flaws.foreign_bytes;
-        self.stalls.push(after.delay.saturating_sub(calm.delay));
+        self.stalls.push(after.delay().saturating_sub(calm.delay()));
     }
 
     /// How often the source that suffered more was disconnected.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::blow::{Harm, Kind};
 use super::ms;
+use crate::support::times::Times;
 
 /// What the documentation's table stands between.
 const BEGIN: &str = "<!-- chaos: begin -->\n";
@@ -202,36 +203,8 @@ impl Sums {
             doubled_bytes: most(|harm| harm.doubled_bytes),
             foreign_bytes: most(|harm| harm.foreign_bytes),
             claims: most(|harm| harm.claims),
-            stalls: Times::sorted(stalls.collect()),
-            masters: Times::sorted(masters.collect()),
-        }
-    }
-}
-
-/// Times, the shortest first.
-struct Times(Vec<Duration>);
-
-impl Times {
-    fn sorted(mut times: Vec<Duration>) -> Self {
-        times.sort_unstable();
-        Self(times)
-    }
-
-    fn at(&self, share: f64) -> Option<Duration> {
-        let last = self.0.len().checked_sub(1)?;
-        Some(self.0[(last as f64 * share).ceil() as usize])
-    }
-
-    fn p99(&self) -> Option<Duration> {
-        self.at(0.99)
-    }
-}
-
-impl fmt::Display for Times {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.at(0.5), self.p99()) {
-            (Some(median), Some(p99)) => write!(f, "{} / {}", ms(median), ms(p99)),
-            _ => f.write_str("–"),
+            stalls: Times::of(stalls),
+            masters: Times::of(masters),
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::support::encoder::{Encoder, Target};
 use crate::support::mesh::TestMesh;
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::Player;
+use crate::support::signal::FRAME_US;
 use crate::support::source::Ffmpeg;
 
 /// The mount whose every byte is known.
@@ -62,6 +63,7 @@ impl Stage {
             mount: KNOWN.to_owned(),
             password: PASSWORD.to_owned(),
             first: 0,
+            frame_us: FRAME_US,
         });
         mesh.wait_on_air(KNOWN);
         let home = |index: usize| format!("{}/_stream/n1{KNOWN}", mesh.nodes[index % NODES].url());

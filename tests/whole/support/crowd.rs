@@ -28,17 +28,22 @@ const CAUGHT_UP: Duration = Duration::from_millis(300);
 const MAX_REDIRECTS: u32 = 5;
 
 /// What a listener has noticed since it was asked last.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Notes {
     /// Streams that were ended before the listener wanted.
     pub(crate) closed: u32,
     /// What was wrong with the bytes.
     pub(crate) flaws: Flaws,
-    /// The longest that a byte took from the encoder to the listener.
-    pub(crate) delay: Duration,
+    /// How long the first byte of each piece that came was on its way from the encoder.
+    pub(crate) delays: Vec<Duration>,
 }
 
 impl Notes {
+    /// The longest that a byte was on its way.
+    pub(crate) fn delay(&self) -> Duration {
+        self.delays.iter().max().copied().unwrap_or_default()
+    }
+
     fn add(&mut self, flaws: Flaws) {
         self.flaws.lost_bytes += flaws.lost_bytes;
         self.flaws.doubled_bytes += flaws.doubled_bytes;
@@ -272,7 +277,7 @@ fn take(listener: &Listener, bytes: &[u8], diary: &Diary) {
         let sent = oldest.max(first).and_then(|it| diary.sent_at(it));
         let came = ear.tape.next() > oldest;
         if let Some(sent) = sent.filter(|_| came) {
-            ear.notes.delay = ear.notes.delay.max(sent.elapsed());
+            ear.notes.delays.push(sent.elapsed());
         }
     } else if newest.is_some_and(|sent| sent.elapsed() < CAUGHT_UP) {
         ear.has_caught_up = true;

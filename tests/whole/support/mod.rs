@@ -12,4 +12,6 @@ pub(crate) mod port;
 pub(crate) mod signal;
 pub(crate) mod source;
 pub(crate) mod tape;
+pub(crate) mod times;
 pub(crate) mod tool;
+pub(crate) mod weather;

@@ -65,6 +65,12 @@ impl Setup {
         self.with(&["--join", address])
     }
 
+    /// Joins whoever is at `HOST:PORT`, and nobody else who was named before.
+    pub(crate) fn joining_only(mut self, address: &str) -> Self {
+        remove_joins(&mut self.arguments);
+        self.join(address)
+    }
+
     /// With more arguments of `antiphon run`.
     pub(crate) fn with(mut self, arguments: &[&str]) -> Self {
         self.arguments
@@ -301,9 +307,7 @@ impl TestNode {
 
     /// From now on it is started without anybody to join.
     pub(crate) fn forget_whom_to_join(&mut self) {
-        while let Some(at) = self.arguments.iter().position(|it| it == "--join") {
-            self.arguments.drain(at..at + 2);
-        }
+        remove_joins(&mut self.arguments);
     }
 
     /// The whole mesh as it sees it.
@@ -393,6 +397,12 @@ impl Drop for TestNode {
                 self.log()
             );
         }
+    }
+}
+
+fn remove_joins(arguments: &mut Vec<String>) {
+    while let Some(at) = arguments.iter().position(|it| it == "--join") {
+        arguments.drain(at..at + 2);
     }
 }
 
