@@ -1,11 +1,21 @@
 //! A conversation over a link: frames in both directions on one QUIC stream.
 
-use quinn::{RecvStream, SendStream, VarInt};
+use std::sync::Arc;
+use std::time::Duration;
 
+use quinn::{Connection, RecvStream, SendStream, VarInt};
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::{CLOSE_BAD_FRAME, Counters};
 use crate::wire::frame::{self, Frame, HEADER_BYTES};
 
 /// Tells the peer that a conversation was cut short by this side.
 const RESET: VarInt = VarInt::from_u32(0);
+
+/// How long a peer may take to make room for one frame. A line that is so slow carries no stream, and a peer that
+/// reads nothing would keep its reader's place for ever.
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a conversation ended early.
 #[derive(Debug, thiserror::Error)]
@@ -19,10 +29,13 @@ pub enum ExchangeError {
     /// The peer takes no more of our bytes.
     #[error("the peer stopped listening")]
     Write(#[from] quinn::WriteError),
+    /// The peer reads nothing: its link is closed.
+    #[error("the peer reads nothing")]
+    Unread,
     /// The peer's bytes ended in the middle of a frame, or the link broke.
     #[error("the peer stopped speaking")]
     Read(#[from] quinn::ReadExactError),
-    /// The peer sent what is no frame.
+    /// The peer sent what is no frame: its link is closed.
     #[error("the peer sent no frame of ours")]
     Decode(#[from] frame::DecodeError),
     /// We could not encode a frame.
@@ -38,22 +51,51 @@ pub enum ExchangeError {
 pub struct Exchange {
     send: SendStream,
     receive: RecvStream,
+    connection: Connection,
+    counters: Arc<Counters>,
 }
 
 impl Exchange {
-    pub(super) fn new(send: SendStream, receive: RecvStream) -> Self {
-        Self { send, receive }
+    pub(super) fn new(
+        (send, receive): (SendStream, RecvStream),
+        connection: &Connection,
+        counters: &Arc<Counters>,
+    ) -> Self {
+        Self {
+            send,
+            receive,
+            connection: connection.clone(),
+            counters: counters.clone(),
+        }
     }
 
     /// Sends a frame; waits while the peer is slow to take it.
     pub async fn send(&mut self, frame: &Frame) -> Result<(), ExchangeError> {
         let bytes = frame::encode(frame)?;
-        Ok(self.send.write_chunk(bytes).await?)
+        let sent = timeout(SEND_TIMEOUT, self.send.write_chunk(bytes)).await;
+        match sent {
+            Ok(sent) => Ok(sent?),
+            Err(_) => {
+                self.give_up(&ExchangeError::Unread);
+                Err(ExchangeError::Unread)
+            }
+        }
     }
 
     /// The next frame; `None` once the peer has said all. Not to be cancelled in the middle and called again.
     pub async fn receive(&mut self) -> Result<Option<Frame>, ExchangeError> {
-        receive(&mut self.receive).await
+        let received = receive(&mut self.receive).await;
+        if let Err(error @ ExchangeError::Decode(_)) = &received {
+            self.give_up(error);
+        }
+        received
+    }
+
+    /// A peer that keeps to no rule in one conversation is not to be trusted with any other.
+    fn give_up(&self, error: &ExchangeError) {
+        self.counters.count_bad_peer();
+        warn!(peer = %self.connection.remote_address(), %error, "link closed");
+        self.connection.close(CLOSE_BAD_FRAME, b"");
     }
 
     /// Says that this side has no more to say. What was sent before still arrives.

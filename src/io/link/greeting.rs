@@ -31,8 +31,8 @@ pub(super) async fn ask(
     connection: &Connection,
 ) -> Result<Greeting, ExchangeError> {
     let talk = async {
-        let (send, receive) = connection.open_bi().await?;
-        let mut exchange = Exchange::new(send, receive);
+        let streams = connection.open_bi().await?;
+        let mut exchange = Exchange::new(streams, connection, &shared.counters);
         exchange.send(&Frame::Hello(shared.hello.clone())).await?;
         exchange.finish();
         match exchange.receive().await? {
@@ -52,8 +52,8 @@ pub(super) async fn answer(
     connection: &Connection,
 ) -> Result<Greeting, ExchangeError> {
     let talk = async {
-        let (send, receive) = connection.accept_bi().await?;
-        let mut exchange = Exchange::new(send, receive);
+        let streams = connection.accept_bi().await?;
+        let mut exchange = Exchange::new(streams, connection, &shared.counters);
         let Some(Frame::Hello(hello)) = exchange.receive().await? else {
             return Err(ExchangeError::Unexpected);
         };

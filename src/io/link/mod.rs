@@ -124,6 +124,12 @@ struct Counters {
     dropped: AtomicU64,
 }
 
+impl Counters {
+    fn count_bad_peer(&self) {
+        self.bad_frames.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// Totals since the start, for the log and the metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkTotals {
@@ -131,7 +137,7 @@ pub struct LinkTotals {
     pub stray_datagrams: u64,
     /// Handshakes that did not complete: mostly peers with another secret.
     pub refused_handshakes: u64,
-    /// Links closed because of what they sent.
+    /// Links closed because of what they sent, or because they read nothing.
     pub bad_frames: u64,
     /// Messages dropped because a queue was full.
     pub dropped: u64,
@@ -145,7 +151,7 @@ struct Shared {
     registry: Mutex<Registry>,
     peers: watch::Sender<BTreeMap<NodeName, Hello>>,
     outlets: Outlets,
-    counters: Counters,
+    counters: Arc<Counters>,
     strays: StrayCount,
     tasks: TaskTracker,
     cancel: CancellationToken,
@@ -210,7 +216,7 @@ impl Links {
                 exchanges,
                 conflicts,
             },
-            counters: Counters::default(),
+            counters: Arc::default(),
             strays,
             tasks: config.tasks,
             cancel: config.cancel,
@@ -276,8 +282,8 @@ impl Links {
     pub async fn open(&self, to: &NodeName, first: &Frame) -> Result<Exchange, ExchangeError> {
         let connection = self.0.registry().connection(to);
         let connection = connection.ok_or(ExchangeError::NoLink)?;
-        let (send, receive) = connection.open_bi().await?;
-        let mut exchange = Exchange::new(send, receive);
+        let streams = connection.open_bi().await?;
+        let mut exchange = Exchange::new(streams, &connection, &self.0.counters);
         exchange.send(first).await?;
         Ok(exchange)
     }

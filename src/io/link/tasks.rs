@@ -319,11 +319,11 @@ fn take_exchange(
     shared: &Arc<Shared>,
     connection: &Connection,
     hello: &Hello,
-    (send, receive): (SendStream, RecvStream),
+    streams: (SendStream, RecvStream),
 ) {
     let (shared, connection, hello) = (shared.clone(), connection.clone(), hello.clone());
     shared.tasks.clone().spawn(async move {
-        let mut exchange = Exchange::new(send, receive);
+        let mut exchange = Exchange::new(streams, &connection, &shared.counters);
         match timeout(FIRST_FRAME_TIMEOUT, exchange.receive()).await {
             Ok(Ok(Some(frame))) => {
                 let name = hello.name.clone();
@@ -336,8 +336,7 @@ fn take_exchange(
                     shared.count_dropped("conversation", &hello.name);
                 }
             }
-            Ok(Err(ExchangeError::Decode(error))) => shared.give_up(&connection, &hello, &error),
-            _ => {}
+            _ => {} // lost with its link, too slow to matter, or no frame
         }
     });
 }
@@ -362,7 +361,7 @@ impl Shared {
 
     /// A peer that sends what is no frame is not to be trusted with anything else.
     fn give_up(&self, connection: &Connection, hello: &Hello, error: &DecodeError) {
-        self.counters.bad_frames.fetch_add(1, Ordering::Relaxed);
+        self.counters.count_bad_peer();
         warn!(node = %hello.name, %error, "the peer sent no frame of ours, link closed");
         connection.close(CLOSE_BAD_FRAME, b"");
     }

@@ -151,3 +151,24 @@ async fn a_restarted_node_takes_its_name_back() {
     timeout(PATIENCE, seen).await.unwrap().unwrap();
     assert!(inbox.conflicts.try_recv().is_err());
 }
+
+#[tokio::test]
+async fn a_peer_that_reads_nothing_loses_its_link_and_is_counted() {
+    let ((a, _a), (b, mut inbox)) = (start("a", 1, '1'), start("b", 1, '1'));
+    linked(&a, &b).await;
+    let mut unread = a.open(&b.hello().name, &Frame::Done).await.unwrap();
+    let _never_read = timeout(PATIENCE, inbox.exchanges.recv()).await.unwrap();
+    let data = Frame::Data {
+        offset: 0,
+        bytes: Bytes::from(vec![0; 100_000]),
+    };
+    let error = loop {
+        if let Err(error) = unread.send(&data).await {
+            break error;
+        }
+    };
+    assert!(matches!(error, ExchangeError::Unread), "{error}");
+    assert_eq!(a.totals().bad_frames, 1);
+    let gone = async { a.peers().wait_for(|peers| peers.is_empty()).await.is_ok() };
+    assert!(timeout(PATIENCE, gone).await.expect("the link is closed"));
+}
