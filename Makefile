@@ -35,9 +35,9 @@ test: ## Run every test: units, layers, real clients, 1,000 simulated clusters
 simulate: ## Run simulated clusters at full speed: make simulate ARGS="--seeds 100000"
 	$(CARGO) run --release --locked --package simulations -- $(ARGS)
 
-chaos: ## Kill, freeze and part real nodes under 200 listeners, for twenty minutes: make chaos ROUNDS=5
+chaos: ## Kill, freeze and part real nodes under 200 listeners, for half an hour: make chaos ROUNDS=5
 	tests/install-tools.sh
-	ROUNDS=$(ROUNDS) $(CARGO) test --release --locked --test whole -- --ignored --nocapture --test-threads 1 chaos:: $(ARGS)
+	ROUNDS=$(ROUNDS) $(CARGO) test --release --locked --test whole -- --ignored --nocapture --test-threads 1 chaos $(ARGS)
 
 bench: ## Measure what has to be fast
 	$(CARGO) bench --locked --bench '*' -- $(ARGS)

@@ -3,7 +3,7 @@
 //! `make chaos` runs `everything`, prints the table of what was promised and what was measured, and writes it
 //! into `docs/failover.md`. The short tests strike once or twice in each way, and hold the same promises.
 
-mod blow;
+pub(crate) mod blow;
 mod report;
 mod stage;
 
@@ -14,11 +14,16 @@ use self::blow::Kind;
 use self::report::Report;
 use self::stage::Stage;
 use crate::support::tool::have;
+use crate::{loss, partition};
 
 /// How many times each kind of blow falls in a full run, unless `ROUNDS` says otherwise.
 const ROUNDS: usize = 20;
 /// Of the blows that take half a minute each, only every so many-th falls.
 const RARE: usize = 5;
+/// How long the network is cut in a full run.
+const CUT: Duration = Duration::from_secs(30);
+/// How long a stream comes over a line with losses in a full run.
+const LOSSES: Duration = Duration::from_secs(60);
 /// Listeners of the full run.
 const LISTENERS: usize = 200;
 /// Listeners of a short one: other tests keep both cores busy meanwhile.
@@ -62,7 +67,7 @@ fn strike(blows: &[(Kind, usize)]) {
 }
 
 #[test]
-#[ignore = "takes twenty minutes: make chaos"]
+#[ignore = "takes half an hour: make chaos"]
 fn everything() {
     assert!(have("ffmpeg"), "chaos needs it");
     let rounds = env::var("ROUNDS")
@@ -73,17 +78,22 @@ fn everything() {
     let mut report = Report::of(stage.listeners());
     for kind in Kind::ALL {
         let rounds = match kind {
-            Kind::Freeze => rounds.div_ceil(RARE),
+            Kind::Freeze | Kind::Partition => rounds.div_ceil(RARE),
             // Five nodes, one after the other.
             Kind::Restart => rounds.div_ceil(RARE) * stage.nodes(),
             _ => rounds,
         };
         for round in 1..=rounds {
-            let harm = stage.strike(kind);
+            let harm = match kind {
+                Kind::Partition => partition::strike(CUT),
+                _ => Some(stage.strike(kind)),
+            };
+            let Some(harm) = harm else { break };
             println!("{kind} {round}/{rounds}: {harm}");
             report.note(kind, harm);
         }
     }
+    report.note_late(loss::measure(LOSSES));
     println!("\n{report}");
     report.write_into_the_documentation();
     let broken = report.broken();

@@ -18,11 +18,13 @@ use crate::support::mesh::TestMesh;
 use crate::support::node::new_secret;
 use crate::support::patience::{eventually, so};
 use crate::support::port::free_port;
-use crate::support::signal::FRAME_BYTES;
+use crate::support::signal::{Bitrate, FRAME_US};
 use crate::support::tape::Flaws;
 use crate::support::times::Times;
 use crate::support::weather::{Conditions, Line};
 
+/// What is sent at once: a frame of 320 kbit/s.
+const PIECE_BYTES: usize = Bitrate::Loud.frame_bytes();
 const RADIO: &str = "/radio.mp3";
 const PASSWORD: &str = "hackme-not";
 /// A tenth lost, and 50 ms there and back.
@@ -31,15 +33,14 @@ const BAD: Conditions = Conditions {
     loss: 0.1,
     seed: 1,
 };
-/// Frames of 417 bytes, so often, are 320 kbit/s.
-const FRAME_US: u64 = 10_425;
-/// How late the stream may be for 99 of 100 writes to a listener behind the line.
-const LATE: Duration = Duration::from_millis(500);
-/// How late it may be ever.
-const LATEST: Duration = Duration::from_secs(2);
+/// How late 99 of 100 pieces may be; other tests keep both cores busy, so that it is twice what is promised.
+const LATE: Duration = Duration::from_secs(1);
+/// How late all of them may be.
+const LATEST: Duration = Duration::from_secs(4);
 
-/// A loud stream into one node and out of another, with bad weather between them; how late it was.
-fn listen_through_bad_weather(time: Duration) -> Times {
+/// A loud stream into one node and out of another, with bad weather between them for so long. It comes whole;
+/// how late it is.
+pub(crate) fn measure(time: Duration) -> Times {
     let ports = [free_port(), free_port()];
     let lines = ports.map(|port| Line::to(([127, 0, 0, 1], port).into(), BAD));
     let mesh = TestMesh::start_with(2, |index, setup| {
@@ -55,7 +56,7 @@ fn listen_through_bad_weather(time: Duration) -> Times {
         mount: RADIO.to_owned(),
         password: PASSWORD.to_owned(),
         first: 0,
-        frame_us: FRAME_US,
+        bitrate: Bitrate::Loud,
     });
     mesh.wait_on_air(RADIO);
     let home = format!("{}/_stream/n1{RADIO}", mesh.nodes[1].url());
@@ -74,7 +75,7 @@ fn listen_through_bad_weather(time: Duration) -> Times {
     }
     let late = Times::of(notes.into_iter().flat_map(|it| it.delays));
     println!(
-        "a listener behind the line is late by {late} (median / p99), at most {:?}",
+        "late by {late} (median / p99), at most {:?}",
         late.longest()
     );
     late
@@ -82,17 +83,11 @@ fn listen_through_bad_weather(time: Duration) -> Times {
 
 #[test]
 fn a_tenth_of_all_datagrams_may_be_lost_and_no_byte_is() {
-    let late = listen_through_bad_weather(Duration::from_secs(8));
-    // Other tests keep both cores busy; the full run is strict.
-    assert!(late.p99() <= Some(2 * LATE), "{late}");
-}
-
-#[test]
-#[ignore = "takes two minutes: make chaos"]
-fn chaos_of_lost_datagrams() {
-    let late = listen_through_bad_weather(Duration::from_secs(60));
-    assert!(late.p99() <= Some(LATE), "{late}");
-    assert!(late.longest() <= Some(LATEST), "{late}");
+    let late = measure(Duration::from_secs(8));
+    assert!(
+        late.p99() <= Some(LATE) && late.longest() <= Some(LATEST),
+        "{late}"
+    );
 }
 
 /// How the senders of a line hold back, to be compared.
@@ -169,7 +164,7 @@ async fn send_through_bad_weather(transport: Arc<TransportConfig>, time: Duratio
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
         while begun.elapsed() < time {
             ticks.tick().await;
-            let mut piece = vec![0; FRAME_BYTES];
+            let mut piece = vec![0; PIECE_BYTES];
             piece[..16].copy_from_slice(&begun.elapsed().as_micros().to_le_bytes());
             stream.write_all(&piece).await.unwrap();
         }
@@ -180,7 +175,7 @@ async fn send_through_bad_weather(transport: Arc<TransportConfig>, time: Duratio
         let connection = receiver.accept().await.unwrap().await.unwrap();
         let mut stream = connection.accept_uni().await.unwrap();
         let mut late = Vec::new();
-        let mut piece = [0; FRAME_BYTES];
+        let mut piece = [0; PIECE_BYTES];
         while stream.read_exact(&mut piece).await.is_ok() {
             let sent = u128::from_le_bytes(*piece.first_chunk().unwrap());
             let sent = Duration::from_micros(sent as u64);

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::support::crowd::Crowd;
+use crate::chaos::blow::Harm;
+use crate::support::crowd::{Crowd, Notes};
 use crate::support::encoder::{Encoder, Target};
 use crate::support::mesh::TestMesh;
 use crate::support::network::Network;
 use crate::support::patience::{PATIENCE, eventually, so};
-use crate::support::signal::{FRAME_US, Received};
-use crate::support::tape::Flaws;
+use crate::support::signal::{Bitrate, Received};
+use crate::support::times::Times;
 
 const RADIO: &str = "/radio.mp3";
 const PASSWORD: &str = "hackme-not";
@@ -21,6 +22,8 @@ const OTHER: [usize; 3] = [2, 3, 4];
 const RIVAL: u64 = 1_000_000_000;
 /// Listeners at each node.
 const LISTENERS: usize = 4;
+/// How long all hear the stream before a cut that is measured: their bursts are over then.
+const BEFORE: Duration = Duration::from_secs(8);
 /// How long a short cut lasts: longer than everything that waits for a peer.
 const CUT: Duration = Duration::from_secs(8);
 /// How soon after the heal all listeners hear the one stream; other tests keep both cores busy.
@@ -85,23 +88,56 @@ impl Stage {
             .collect()
     }
 
-    /// Nobody on the encoder's side has noticed anything.
-    fn check_one_side(&self) {
+    /// What those on the encoder's side have noticed, as the harm of a blow.
+    fn harm_on_one_side(&self) -> Harm {
         let own = self.addresses(&ONE);
-        let places = self.crowd.places();
-        for (place, notes) in places.iter().zip(self.crowd.take_notes()) {
-            if place.as_ref().is_some_and(|it| own.contains(it)) {
-                assert_eq!(
-                    (notes.closed, notes.flaws),
-                    (0, Flaws::default()),
-                    "{place:?}"
-                );
-                let delay = notes.delay();
-                assert!(delay < Duration::from_secs(4), "{delay:?}");
+        let mut harm = Harm {
+            known_dropped: self.encoder.dropped(),
+            ..Harm::default()
+        };
+        for (place, notes) in self.crowd.places().iter().zip(self.crowd.take_notes()) {
+            if place.as_ref().is_none_or(|it| own.contains(it)) {
+                harm.add(&Notes::default(), &notes);
+            } else {
+                harm.closed_elsewhere += notes.closed;
             }
         }
+        harm
+    }
+
+    /// Nobody on the encoder's side has noticed anything.
+    fn check_one_side(&self) {
+        let harm = self.harm_on_one_side();
+        let bytes = (harm.lost_bytes, harm.doubled_bytes, harm.foreign_bytes);
+        assert_eq!((harm.closed_elsewhere, bytes), (0, (0, 0, 0)), "{harm}");
+        assert!(Times::of(harm.stalls).longest() < Some(HEARD_AGAIN / 2));
         assert_eq!(self.encoder.dropped(), 0);
     }
+}
+
+/// Cuts the network for so long, heals it, and says what that has done; `None` where there are no namespaces.
+///
+/// The stall is the time from the heal until all hear the source. On the side without one bytes are missed while
+/// the network is cut, if that is longer than a ring; no others count.
+pub(crate) fn strike(cut: Duration) -> Option<Harm> {
+    let stage = Stage::set(r#""linger_s": 60"#)?;
+    wait(BEFORE);
+    stage.crowd.take_notes();
+    stage.part();
+    wait(cut);
+    let heard = stage.join();
+    let runs = stage.crowd.runs();
+    let mut harm = stage.harm_on_one_side();
+    for (_, runs) in runs {
+        assert!(runs.len() <= 2, "one hole at most: {runs:?}");
+    }
+    let now = stage.encoder.next();
+    stage.crowd.wait_heard(now + 80..RIVAL, &[]);
+    for notes in stage.crowd.take_notes() {
+        harm.add(&notes.clone(), &notes);
+    }
+    harm.stalls = vec![heard];
+    Some(harm)
 }
 
 /// An encoder that tries some nodes of a mesh only.
@@ -111,7 +147,7 @@ fn target(mesh: &TestMesh, nodes: &[usize], first: u64) -> Target {
         mount: RADIO.to_owned(),
         password: PASSWORD.to_owned(),
         first,
-        frame_us: FRAME_US,
+        bitrate: Bitrate::Usual,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::support::crowd::Notes;
 
 /// A way to strike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// The master, which is not the ingest node, is killed.
     Master,
     /// A node that is neither master nor ingest is killed.
@@ -21,17 +21,20 @@ pub(super) enum Kind {
     Restart,
     /// The master is stopped for a while and goes on.
     Freeze,
+    /// The network between two sides of the mesh is cut for half a minute, and heals.
+    Partition,
 }
 
 impl Kind {
     /// All of them, in the order of the table.
-    pub(super) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Master,
         Self::Relay,
         Self::Ingest,
         Self::MasterAndRelay,
         Self::Restart,
         Self::Freeze,
+        Self::Partition,
     ];
 }
 
@@ -44,38 +47,39 @@ impl fmt::Display for Kind {
             Self::MasterAndRelay => "kill -9 master and a relay at once",
             Self::Restart => "SIGTERM any, one after another",
             Self::Freeze => "SIGSTOP master 15 s",
+            Self::Partition => "partition 30 s, heal",
         })
     }
 }
 
 /// What a blow has done. Listeners of the nodes that it hit do not count.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Harm {
+pub(crate) struct Harm {
     /// How often the known source was disconnected.
-    pub(super) known_dropped: u32,
+    pub(crate) known_dropped: u32,
     /// How often ffmpeg was.
-    pub(super) melody_dropped: u32,
+    pub(crate) melody_dropped: u32,
     /// Listeners whose stream was ended.
-    pub(super) closed_elsewhere: u32,
+    pub(crate) closed_elsewhere: u32,
     /// What the listener who lost most has lost.
-    pub(super) lost_bytes: u64,
+    pub(crate) lost_bytes: u64,
     /// What the listener who heard most twice has heard twice.
-    pub(super) doubled_bytes: u64,
+    pub(crate) doubled_bytes: u64,
     /// Bytes of no frame, at all listeners.
-    pub(super) foreign_bytes: u64,
+    pub(crate) foreign_bytes: u64,
     /// How much longer than in calm times a byte was under way: the longest of each listener.
-    pub(super) stalls: Vec<Duration>,
+    pub(crate) stalls: Vec<Duration>,
     /// When all survivors knew a new master, if the old one was hit.
-    pub(super) new_master: Option<Duration>,
+    pub(crate) new_master: Option<Duration>,
     /// How many claims to the seat there were.
-    pub(super) claims: u64,
+    pub(crate) claims: u64,
     /// How long the known source was without a node.
-    pub(super) outage: Duration,
+    pub(crate) outage: Duration,
 }
 
 impl Harm {
     /// Adds what one listener has noticed in calm times and since.
-    pub(super) fn add(&mut self, calm: &Notes, after: &Notes) {
+    pub(crate) fn add(&mut self, calm: &Notes, after: &Notes) {
         self.closed_elsewhere += after.closed;
         self.lost_bytes = self.lost_bytes.max(after.flaws.lost_bytes);
         self.doubled_bytes = self.doubled_bytes.max(after.flaws.doubled_bytes);
@@ -84,7 +88,7 @@ impl Harm {
     }
 
     /// How often the source that suffered more was disconnected.
-    pub(super) fn source_dropped(&self) -> u32 {
+    pub(crate) fn source_dropped(&self) -> u32 {
         self.known_dropped.max(self.melody_dropped)
     }
 }

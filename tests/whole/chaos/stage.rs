@@ -14,7 +14,7 @@ use crate::support::encoder::{Encoder, Target};
 use crate::support::mesh::TestMesh;
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::Player;
-use crate::support::signal::FRAME_US;
+use crate::support::signal::Bitrate;
 use crate::support::source::Ffmpeg;
 
 /// The mount whose every byte is known.
@@ -63,7 +63,7 @@ impl Stage {
             mount: KNOWN.to_owned(),
             password: PASSWORD.to_owned(),
             first: 0,
-            frame_us: FRAME_US,
+            bitrate: Bitrate::Usual,
         });
         mesh.wait_on_air(KNOWN);
         let home = |index: usize| format!("{}/_stream/n1{KNOWN}", mesh.nodes[index % NODES].url());
@@ -199,6 +199,8 @@ impl Stage {
             Kind::Ingest => vec![ingest],
             Kind::MasterAndRelay => vec![master, relay],
             Kind::Restart => vec![self.oldest()],
+            // It hits the network, and has a stage of its own.
+            Kind::Partition => Vec::new(),
         };
         let spared = (0..NODES).filter(|it| !victims.contains(it));
         let players = spared.map(|it| {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::http::Connection;
 use super::patience::{PATIENCE, eventually};
-use super::signal::frame;
+use super::signal::{Bitrate, FRAME_US};
 use super::source::knock;
 
 /// How long it waits when no node has taken it: a quarter of what impatient encoders do.
@@ -31,8 +31,8 @@ pub(crate) struct Target {
     pub(crate) password: String,
     /// The number of the first frame: a rival of another encoder begins far above it.
     pub(crate) first: u64,
-    /// The time between two frames, in microseconds: usually [`FRAME_US`](super::signal::FRAME_US).
-    pub(crate) frame_us: u64,
+    /// How much it sends.
+    pub(crate) bitrate: Bitrate,
 }
 
 /// How it goes.
@@ -157,7 +157,7 @@ fn run(target: &Target, diary: &Diary, stop: &AtomicBool) {
                 drop(journal);
                 was_on_air = true;
                 // However it ends, it has ended.
-                let _end = send(connection, (diary, target.frame_us), stop);
+                let _end = send(connection, (diary, target.bitrate), stop);
                 alone_since = Instant::now();
                 let mut journal = diary.journal();
                 journal.at = None;
@@ -172,15 +172,15 @@ fn run(target: &Target, diary: &Diary, stop: &AtomicBool) {
 /// Sends frame after frame in real time, until the node ends it or the encoder is stopped.
 fn send(
     mut connection: Connection,
-    (diary, frame_us): (&Diary, u64),
+    (diary, bitrate): (&Diary, Bitrate),
     stop: &AtomicBool,
 ) -> io::Result<()> {
     let begun = Instant::now();
-    let slice = Duration::from_micros(frame_us);
+    let slice = Duration::from_micros(FRAME_US);
     connection.socket().set_read_timeout(Some(slice))?;
     let mut sent = 0;
     while !stop.load(Ordering::Relaxed) {
-        let due = begun + Duration::from_micros(sent * frame_us);
+        let due = begun + Duration::from_micros(sent * FRAME_US);
         if due > Instant::now() {
             // A node says nothing to a source; what ends this wait early is the end of the connection.
             match connection.some(1) {
@@ -192,7 +192,7 @@ fn send(
         let number = diary.first + diary.journal().sent.len() as u64;
         // Before the bytes go: a listener may hear them before this thread runs again.
         diary.journal().sent.push(Instant::now());
-        if let Err(error) = connection.send(frame(number)) {
+        if let Err(error) = connection.send(bitrate.frame(number)) {
             diary.journal().sent.pop();
             return Err(error);
         }

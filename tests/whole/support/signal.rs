@@ -13,14 +13,54 @@ const SIDE_BYTES: usize = 32;
 /// What the number of a frame takes, in decimal digits.
 const DIGITS: usize = 10;
 
-/// The frame of this number.
+/// How loud a stream is, as the net feels it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bitrate {
+    /// 128 kbit/s.
+    Usual,
+    /// 320 kbit/s.
+    Loud,
+}
+
+impl Bitrate {
+    /// The third byte of its frames' headers.
+    const fn index(self) -> u8 {
+        match self {
+            Self::Usual => HEADER[2],
+            Self::Loud => 0xE0,
+        }
+    }
+
+    /// The length of its frames: 144 × 320,000 / 44,100, rounded down, if it is loud.
+    pub(crate) const fn frame_bytes(self) -> usize {
+        match self {
+            Self::Usual => FRAME_BYTES,
+            Self::Loud => 1_044,
+        }
+    }
+
+    /// The frame of this number.
+    pub(crate) fn frame(self, number: u64) -> Vec<u8> {
+        let mut frame = HEADER.to_vec();
+        frame[2] = self.index();
+        frame.resize(HEADER.len() + SIDE_BYTES, 0);
+        let mark = format!("{number:0DIGITS$};");
+        let room = self.frame_bytes() - frame.len();
+        frame.extend(mark.bytes().cycle().take(room));
+        frame
+    }
+
+    /// That of the frame that these bytes begin with, if they begin with one.
+    pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
+        let index = *bytes.get(2)?;
+        let all = [Self::Usual, Self::Loud].into_iter();
+        all.into_iter().find(|it| it.index() == index)
+    }
+}
+
+/// The frame of this number, 128 kbit/s.
 pub(crate) fn frame(number: u64) -> Vec<u8> {
-    let mut frame = HEADER.to_vec();
-    frame.resize(HEADER.len() + SIDE_BYTES, 0);
-    let mark = format!("{number:0DIGITS$};");
-    let room = FRAME_BYTES - frame.len();
-    frame.extend(mark.bytes().cycle().take(room));
-    frame
+    Bitrate::Usual.frame(number)
 }
 
 /// What somebody received: whole frames, but perhaps for the last, each one the successor of that before it.

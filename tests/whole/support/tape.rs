@@ -1,6 +1,6 @@
 //! Reads numbered frames as they come, and writes down what is missing, doubled or foreign instead of ending at it.
 
-use super::signal::{FRAME_BYTES, Received, frame, number};
+use super::signal::{Bitrate, Received, number};
 
 /// Flaws between two frames that were heard one after the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +19,33 @@ pub(crate) struct Tape {
     pending: Vec<u8>,
     runs: Vec<Received>,
     foreign_bytes: u64,
+    /// The length of the last frame.
+    frame_bytes: usize,
+}
+
+/// What some bytes begin with.
+enum Next {
+    Frame(Bitrate, u64),
+    Foreign,
+    /// That is not to be seen yet.
+    More,
+}
+
+impl Next {
+    fn of(bytes: &[u8]) -> Self {
+        const HEADER: usize = 4;
+        if bytes.len() < HEADER {
+            return Self::More;
+        }
+        let Some(bitrate) = Bitrate::of(bytes) else {
+            return Self::Foreign;
+        };
+        let Some(frame) = bytes.get(..bitrate.frame_bytes()) else {
+            return Self::More;
+        };
+        let number = number(frame).filter(|it| bitrate.frame(*it) == frame);
+        number.map_or(Self::Foreign, |number| Self::Frame(bitrate, number))
+    }
 }
 
 impl Tape {
@@ -26,16 +53,18 @@ impl Tape {
     pub(crate) fn take(&mut self, bytes: &[u8]) {
         self.pending.extend_from_slice(bytes);
         let mut at = 0;
-        while let Some(chunk) = self.pending.get(at..at + FRAME_BYTES) {
-            match number(chunk).filter(|it| chunk == frame(*it)) {
-                Some(number) => {
+        loop {
+            match Next::of(&self.pending[at..]) {
+                Next::Frame(bitrate, number) => {
+                    self.frame_bytes = bitrate.frame_bytes();
                     self.append(number);
-                    at += FRAME_BYTES;
+                    at += self.frame_bytes;
                 }
-                None => {
+                Next::Foreign => {
                     self.foreign_bytes += 1;
                     at += 1;
                 }
+                Next::More => break,
             }
         }
         self.pending.drain(..at);
@@ -69,8 +98,8 @@ impl Tape {
         };
         for pair in self.runs.windows(2) {
             let (had, came) = (pair[0].next, pair[1].first);
-            flaws.lost_bytes += came.saturating_sub(had) * FRAME_BYTES as u64;
-            flaws.doubled_bytes += had.saturating_sub(came) * FRAME_BYTES as u64;
+            flaws.lost_bytes += came.saturating_sub(had) * self.frame_bytes as u64;
+            flaws.doubled_bytes += had.saturating_sub(came) * self.frame_bytes as u64;
         }
         flaws
     }
@@ -88,24 +117,30 @@ impl Tape {
     }
 }
 
-#[test]
-fn a_tape_tells_what_is_missing_doubled_and_foreign() {
-    let mut tape = Tape::default();
-    let heard = [3, 4, 7, 8, 6, 7].map(frame).concat();
-    for bytes in heard.chunks(100) {
-        tape.take(bytes);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::support::signal::{FRAME_BYTES, frame};
+
+    #[test]
+    fn a_tape_tells_what_is_missing_doubled_and_foreign() {
+        let mut tape = Tape::default();
+        let heard = [3, 4, 7, 8, 6, 7].map(frame).concat();
+        for bytes in heard.chunks(100) {
+            tape.take(bytes);
+        }
+        tape.take(b"noise");
+        tape.take(&frame(8));
+        let bytes = FRAME_BYTES as u64;
+        let wanted = Flaws {
+            lost_bytes: 2 * bytes,
+            doubled_bytes: 3 * bytes,
+            foreign_bytes: 5,
+        };
+        assert_eq!(tape.flaws(), wanted);
+        assert_eq!(tape.runs().len(), 3);
+        tape.forget();
+        tape.take(&frame(9));
+        assert_eq!((tape.next(), tape.flaws()), (Some(10), Flaws::default()));
     }
-    tape.take(b"noise");
-    tape.take(&frame(8));
-    let bytes = FRAME_BYTES as u64;
-    let wanted = Flaws {
-        lost_bytes: 2 * bytes,
-        doubled_bytes: 3 * bytes,
-        foreign_bytes: 5,
-    };
-    assert_eq!(tape.flaws(), wanted);
-    assert_eq!(tape.runs().len(), 3);
-    tape.forget();
-    tape.take(&frame(9));
-    assert_eq!((tape.next(), tape.flaws()), (Some(10), Flaws::default()));
 }

@@ -58,15 +58,18 @@ impl Line {
             .enable_all()
             .build()
             .unwrap();
-        let front = runtime.block_on(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)));
-        let front = Arc::new(front.unwrap());
+        let front = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        front.set_nonblocking(true).unwrap();
         let weather = Arc::new(Weather {
             delay: conditions.delay,
             loss: conditions.loss,
             dice: Mutex::new(StdRng::seed_from_u64(conditions.seed)),
         });
         let address = front.local_addr().unwrap();
-        runtime.spawn(carry(front, node, weather));
+        runtime.spawn(async move {
+            let front = UdpSocket::from_std(front).unwrap();
+            carry(Arc::new(front), node, weather).await;
+        });
         Self {
             address,
             runtime: Some(runtime),
