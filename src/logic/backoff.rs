@@ -21,9 +21,10 @@ pub const FIRST_DIAL_WAIT: Duration = Duration::from_millis(250);
 
 /// The longest wait between two tries to dial a peer.
 ///
-/// A machine that comes back after a night is in the mesh within these seconds; thirty nodes that look for it send
-/// it six packets a second together.
-pub const LONGEST_DIAL_WAIT: Duration = Duration::from_secs(5);
+/// After a partition it decides when the two sides meet: a try that is under way fails within the second of a link's
+/// idle timeout, and the next one is made within this second. Thirty nodes that look for one send it fifteen packets
+/// a second together.
+pub const LONGEST_DIAL_WAIT: Duration = Duration::from_secs(1);
 
 /// Doublings beyond this many change nothing: 2^16 times the shortest sensible wait is over the longest one.
 const MAX_DOUBLINGS: u32 = 16;
@@ -82,7 +83,7 @@ mod tests {
     fn each_failure_doubles_the_wait_up_to_the_longest() {
         let mut backoff = Backoff::for_dialling();
         let waits_ms: Vec<_> = (0..7).map(|_| backoff.fail(1.0).as_millis()).collect();
-        assert_eq!(waits_ms, [250, 500, 1_000, 2_000, 4_000, 5_000, 5_000]);
+        assert_eq!(waits_ms, [250, 500, 1_000, 1_000, 1_000, 1_000, 1_000]);
         assert_eq!(backoff.failures(), 7);
     }
 
