@@ -3,6 +3,7 @@
 //! A [`Feed`] is a cheap handle. Its lock is held for the few hundred nanoseconds of one ring operation,
 //! never while anything is written or awaited, so a slow reader costs the writer nothing.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -46,7 +47,12 @@ struct Shared {
     began: Instant,
     fed: Mutex<Fed>,
     successor: OnceLock<Feed>,
+    /// The streams whose place this one has taken, and the next byte of each when it was left.
+    left: Mutex<BTreeMap<StreamId, u64>>,
 }
+
+/// How many streams that were left are remembered: each is one change of a source in 30 s of a ring.
+const MAX_LEFT: usize = 16;
 
 impl Feed {
     /// Shares a ring.
@@ -68,6 +74,7 @@ impl Feed {
             ring: Mutex::new(ring),
             news: watch::Sender::new(news),
             successor: OnceLock::new(),
+            left: Mutex::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -176,8 +183,33 @@ impl Feed {
     ///
     /// Both must have the same media type, and `next` must not lead back here.
     pub fn end_into(&self, next: Feed) {
-        self.shared.successor.get_or_init(|| next);
         self.end(EndReason::Replaced);
+        let mut left = self.left().clone();
+        left.insert(self.stream_id(), self.next());
+        next.take_over(left);
+        self.shared.successor.get_or_init(|| next);
+    }
+
+    /// Where the listeners of this feed left another stream, if they have heard that one before. On air again, it
+    /// goes on for them there: what they have heard they do not hear twice.
+    pub fn left_at(&self, stream_id: StreamId) -> Option<u64> {
+        self.left().get(&stream_id).copied()
+    }
+
+    fn take_over(&self, left: BTreeMap<StreamId, u64>) {
+        let mut all = self.left();
+        all.extend(left);
+        while all.len() > MAX_LEFT {
+            all.pop_first();
+        }
+    }
+
+    fn left(&self) -> MutexGuard<'_, BTreeMap<StreamId, u64>> {
+        // Each change is one call that leaves the map whole.
+        self.shared
+            .left
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The stream that goes on after this one's end.
@@ -328,6 +360,22 @@ mod tests {
         old.end_into(other);
         assert!(old.successor().is_some_and(|next| next.is_same(&new)));
         assert_eq!(old.ended(), Some(EndReason::Replaced));
+    }
+
+    #[test]
+    fn a_feed_knows_where_the_streams_before_it_were_left() {
+        let stream = |id: u128| {
+            let head = Arc::clone(ring("audio/mpeg").head());
+            Feed::new(Ring::new(StreamId(id), head, 0, Instant::now()))
+        };
+        let [first, second, third] = [1, 2, 3].map(stream);
+        first.append(0, b"abc", Instant::now());
+        first.go_on_with(&second);
+        second.append(0, b"d", Instant::now());
+        second.go_on_with(&third);
+        assert_eq!(third.left_at(StreamId(1)), Some(3));
+        assert_eq!(third.left_at(StreamId(2)), Some(1));
+        assert_eq!(second.left_at(StreamId(3)), None);
     }
 
     #[test]

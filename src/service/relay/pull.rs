@@ -165,18 +165,26 @@ impl Pull<'_> {
     async fn pull_from(&mut self, upstream: &NodeName, take_up: Option<StreamId>) -> Outcome {
         let resume = match take_up {
             None => self.position(),
-            // What follows on a stream that is heard is heard from its first byte, if that is still there.
-            Some(stream) if self.feed.is_some() => Some((stream, 0)),
-            Some(_) => None,
+            // What follows on a stream that is heard is heard from its first byte, if that is still there; one
+            // that was heard before goes on where it was left.
+            Some(stream) => self
+                .feed
+                .as_ref()
+                .map(|feed| (stream, feed.left_at(stream).unwrap_or(0))),
         };
         let mut opened = self.subscribe(upstream, resume).await;
-        if opened.is_none() && resume.is_some_and(|(_, from)| from == 0) {
+        let from_anywhere = take_up.is_some() || resume.is_some_and(|(_, from)| from == 0);
+        if opened.is_none() && resume.is_some() && from_anywhere {
             opened = self.subscribe(upstream, None).await;
         }
         let Some((exchange, stream)) = opened else {
             return Outcome::Failed;
         };
         let (stream_id, from) = (stream.0, stream.2);
+        let left_at = self.feed.as_ref().and_then(|feed| feed.left_at(stream_id));
+        if left_at.is_some_and(|left_at| from < left_at) {
+            return Outcome::Failed; // it would be heard a second time
+        }
         let Some(feed) = self.open_feed(upstream, stream) else {
             return Outcome::Failed;
         };
