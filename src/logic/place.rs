@@ -123,8 +123,8 @@ impl Places {
 
 /// Decides for a source with the right password.
 ///
-/// A source on a node that only one of the two witnesses hears does not hold the place: it is most likely dying,
-/// and its encoder is the one that asks. If it does live, the two meet as after a partition, and one gives way.
+/// A source on a doubtful node holds its place: a node that dies is dead by both witnesses at nearly the same
+/// moment, while one that was cut off is heard by gossip before there is a link to it again.
 /// `granted` is a place given away a moment ago, of which gossip may not know yet.
 fn decide(
     stream_id: StreamId,
@@ -133,10 +133,7 @@ fn decide(
     takeover: Takeover,
 ) -> Decision {
     let promised = granted.filter(|other| *other != stream_id);
-    let holds = |it: &&Incumbent| {
-        let sure = matches!(it.state, NodeState::Alive | NodeState::Draining);
-        sure && it.stream_id != stream_id
-    };
+    let holds = |it: &&Incumbent| it.state != NodeState::Dead && it.stream_id != stream_id;
     match (incumbent.filter(holds), promised, takeover) {
         (None, None, _) => Decision::Grant,
         // Whoever was promised the place and cannot be seen there yet cannot be told to give way either.
@@ -187,11 +184,15 @@ mod tests {
     }
 
     #[test]
-    fn a_source_on_a_doubtful_node_does_not_hold_its_place() {
-        for state in [NodeState::Suspect, NodeState::Dead] {
-            let doubtful = on_air(state);
-            let decision = decide(StreamId(2), Some(&doubtful), None, Takeover::Refuse);
-            assert_eq!(decision, Decision::Grant);
+    fn a_source_holds_its_place_until_its_node_is_dead() {
+        for (state, decision) in [
+            (NodeState::Suspect, Decision::Refuse),
+            (NodeState::Draining, Decision::Refuse),
+            (NodeState::Dead, Decision::Grant),
+        ] {
+            let there = on_air(state);
+            let decided = decide(StreamId(2), Some(&there), None, Takeover::Refuse);
+            assert_eq!(decided, decision, "{state:?}");
         }
     }
 

@@ -324,19 +324,12 @@ fn take_exchange(
     let (shared, connection, hello) = (shared.clone(), connection.clone(), hello.clone());
     shared.tasks.clone().spawn(async move {
         let mut exchange = Exchange::new(streams, &connection, &shared.counters);
-        match timeout(FIRST_FRAME_TIMEOUT, exchange.receive()).await {
-            Ok(Ok(Some(frame))) => {
-                let name = hello.name.clone();
-                if shared
-                    .outlets
-                    .exchanges
-                    .try_send((name, frame, exchange))
-                    .is_err()
-                {
-                    shared.count_dropped("conversation", &hello.name);
-                }
+        // Otherwise it was lost with its link, too slow to matter, or no frame.
+        if let Ok(Ok(Some(frame))) = timeout(FIRST_FRAME_TIMEOUT, exchange.receive()).await {
+            let arrival = (hello.name.clone(), frame, exchange);
+            if shared.outlets.exchanges.try_send(arrival).is_err() {
+                shared.count_dropped("conversation", &hello.name);
             }
-            _ => {} // lost with its link, too slow to matter, or no frame
         }
     });
 }
