@@ -19,7 +19,8 @@ use crate::logic::forecast::{Bulletin, Forecast, Life};
 use crate::model::load::LoadReport;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
-use crate::wire::gossip;
+use crate::model::stream::StreamId;
+use crate::wire::gossip::{self, Origin};
 
 /// A node that was not heard for so long is not chosen: five rounds of gossip.
 const STALE_AFTER: Duration = Duration::from_millis(5 * GOSSIP_INTERVAL.as_millis() as u64);
@@ -173,6 +174,7 @@ impl Load {
             streams,
             sources,
             said: BTreeSet::new(),
+            sourced: BTreeSet::new(),
         };
         let mut seconds = interval(PUBLISH_INTERVAL);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -191,6 +193,11 @@ impl Load {
                 _ = held.changed() => {}
             }
             publisher.publish_streams().await;
+            if publisher.has_other_sources() {
+                // Relays wait for the streams of these: they are told now, not in the next round.
+                let view = self.0.lock().view.clone();
+                publisher.tell_at_once(&view);
+            }
             let bulletin = self.0.lock().bulletin();
             publisher.publish_load(bulletin).await;
         }
@@ -261,9 +268,28 @@ struct Publisher {
     streams: Streams,
     sources: Sources,
     said: BTreeSet<String>,
+    /// The streams whose sources were here when that was looked at last.
+    sourced: BTreeSet<StreamId>,
 }
 
 impl Publisher {
+    /// Whether other sources are connected here than when this was asked last.
+    fn has_other_sources(&mut self) -> bool {
+        let held = self.streams.all().into_iter();
+        let sourced = held.filter(|(_, held)| held.origin == Origin::Source);
+        let sourced: BTreeSet<StreamId> = sourced.map(|(_, held)| held.feed.stream_id()).collect();
+        let before = std::mem::replace(&mut self.sourced, sourced);
+        before != self.sourced
+    }
+
+    /// Gossips with everybody who lives.
+    fn tell_at_once(&self, view: &MeshView) {
+        let up = view.nodes.iter().filter(|(_, node)| node.is_up());
+        for (_, node) in up.filter(|(name, _)| **name != view.me) {
+            self.gossip.greet(node.mesh_address);
+        }
+    }
+
     async fn publish_streams(&mut self) {
         let held = self.streams.all().into_iter();
         let cards =

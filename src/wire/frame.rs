@@ -67,6 +67,8 @@ pub enum Denial {
     NotHere,
     /// The asked node does not hold the master's seat.
     NotMaster,
+    /// The asked node holds the stream, and no longer the byte that is asked for.
+    Overrun,
 }
 
 /// One message of a link. Unidirectional streams carry one frame each; a conversation

@@ -24,7 +24,7 @@ use crate::model::status::NodeState;
 use crate::model::stream::{EndReason, StreamHead, StreamId};
 use crate::service::cluster::view::precedence;
 use crate::service::streams::card_of;
-use crate::wire::frame::Frame;
+use crate::wire::frame::{Denial, Frame};
 use crate::wire::gossip::{Origin, StreamCard};
 
 /// What one upstream led to.
@@ -34,9 +34,25 @@ enum Outcome {
     Finished,
     /// This upstream gives nothing, or nothing more: the next one may.
     Failed,
+    /// This upstream has the stream, and no longer the byte that follows on ours.
+    Overrun,
     /// Nobody here wants the stream any more, or a source here has taken its place.
     NotWanted,
 }
+
+/// What an upstream is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// What follows on what is held; whatever is on air, if nothing is.
+    Next,
+    /// This stream, in the place of the one that is held.
+    Other(StreamId),
+    /// Whatever is on air, though bytes before it are missing.
+    OnAir,
+}
+
+/// What an upstream begins to send: which stream, and from which byte on.
+type Opened = (StreamId, StreamHead, u64);
 
 /// Pulls until the stream ends, is lost, or nobody wants it any more. Begins with a stream that has finished,
 /// if its source was connected here.
@@ -67,27 +83,12 @@ struct Pull<'a> {
 impl Pull<'_> {
     async fn run(&mut self) -> EndReason {
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+        let mut view = self.inner.cluster.watch();
         loop {
+            view.mark_unchanged();
             let before = self.position();
-            let (stream, upstreams) = self.next_step();
-            for upstream in upstreams {
-                let outcome = tokio::select! {
-                    () = self.inner.cancel.cancelled() => return EndReason::NodeStops,
-                    outcome = self.pull_from(&upstream, stream) => outcome,
-                };
-                let moved_on = self.position() != before;
-                if moved_on {
-                    self.failures.note_success(&upstream);
-                }
-                match outcome {
-                    Outcome::Finished => break,
-                    Outcome::NotWanted => return EndReason::Replaced,
-                    // Also one that has served well for hours: it has just stopped, the others go first.
-                    Outcome::Failed => self.note_failure(&upstream),
-                }
-                if moved_on {
-                    break; // who holds it may have changed meanwhile
-                }
+            if let Some(reason) = self.ask_all().await {
+                return reason;
             }
             if self.position() != before {
                 backoff.succeed();
@@ -98,8 +99,66 @@ impl Pull<'_> {
             tokio::select! {
                 () = self.inner.cancel.cancelled() => return EndReason::NodeStops,
                 () = tokio::time::sleep(backoff.fail(clock::luck())) => {}
+                // Somebody may have it now who had not before.
+                Ok(()) = view.changed() => {}
             }
         }
+    }
+
+    /// Asks all who may have it, the best first, until one has given something. A reason if the pull is over.
+    async fn ask_all(&mut self) -> Option<EndReason> {
+        let before = self.position();
+        let (stream, upstreams) = self.next_step();
+        let wanted = stream.map_or(Wanted::Next, Wanted::Other);
+        let mut overrun = None;
+        for upstream in upstreams {
+            // Whoever fell behind with us cannot help, and would be waited for.
+            if overrun.is_some() && !self.is_further(&upstream) {
+                continue;
+            }
+            match self.ask(&upstream, wanted).await {
+                Err(reason) => return Some(reason),
+                Ok(Outcome::Finished) => return None,
+                Ok(Outcome::Overrun) => overrun = overrun.or(Some(upstream)),
+                Ok(_) => {}
+            }
+            if self.position() != before {
+                return None; // who holds it may have changed meanwhile
+            }
+        }
+        let upstream = overrun?;
+        info!(%upstream, "what follows is held by nobody any more, going on with what is on air");
+        self.ask(&upstream, Wanted::OnAir).await.err()
+    }
+
+    /// Asks one; an error is the reason why the pull is over.
+    async fn ask(&mut self, upstream: &NodeName, wanted: Wanted) -> Result<Outcome, EndReason> {
+        let (before, cancel) = (self.position(), self.inner.cancel.clone());
+        let pulled = cancel.run_until_cancelled(self.pull_from(upstream, wanted));
+        let outcome = pulled.await.ok_or(EndReason::NodeStops)?;
+        if self.position() != before {
+            self.failures.note_success(upstream);
+        }
+        match outcome {
+            Outcome::NotWanted => return Err(EndReason::Replaced),
+            // Also one that has served well for hours: it has just stopped, the others go first.
+            Outcome::Failed => self.note_failure(upstream),
+            Outcome::Finished | Outcome::Overrun => {}
+        }
+        Ok(outcome)
+    }
+
+    /// Whether a node gossips that it has bytes of our stream which we lack.
+    fn is_further(&self, node: &NodeName) -> bool {
+        let view = self.inner.cluster.view();
+        let card = view
+            .nodes
+            .get(node)
+            .and_then(|it| it.streams.get(self.mount));
+        let further = |(stream_id, next)| {
+            card.is_some_and(|card| card.stream_id == stream_id && card.offset > next)
+        };
+        self.position().is_some_and(further)
     }
 
     /// How far the pull has come: which stream, and which byte of it.
@@ -162,29 +221,22 @@ impl Pull<'_> {
         }
     }
 
-    async fn pull_from(&mut self, upstream: &NodeName, take_up: Option<StreamId>) -> Outcome {
-        let resume = match take_up {
-            None => self.position(),
-            // What follows on a stream that is heard is heard from its first byte, if that is still there; one
-            // that was heard before goes on where it was left.
-            Some(stream) => self
-                .feed
-                .as_ref()
-                .map(|feed| (stream, feed.left_at(stream).unwrap_or(0))),
+    async fn pull_from(&mut self, upstream: &NodeName, wanted: Wanted) -> Outcome {
+        let resume = match wanted {
+            Wanted::Next => self.position(),
+            // What follows on a stream that is heard is heard from its first byte, if that is still there.
+            Wanted::Other(stream) if self.feed.is_some() => Some((stream, 0)),
+            Wanted::Other(_) | Wanted::OnAir => None,
         };
         let mut opened = self.subscribe(upstream, resume).await;
-        let from_anywhere = take_up.is_some() || resume.is_some_and(|(_, from)| from == 0);
-        if opened.is_none() && resume.is_some() && from_anywhere {
+        if opened.is_err() && resume.is_some_and(|(_, from)| from == 0) {
             opened = self.subscribe(upstream, None).await;
         }
-        let Some((exchange, stream)) = opened else {
-            return Outcome::Failed;
+        let (exchange, stream) = match opened {
+            Ok(opened) => opened,
+            Err(outcome) => return outcome,
         };
         let (stream_id, from) = (stream.0, stream.2);
-        let left_at = self.feed.as_ref().and_then(|feed| feed.left_at(stream_id));
-        if left_at.is_some_and(|left_at| from < left_at) {
-            return Outcome::Failed; // it would be heard a second time
-        }
         let Some(feed) = self.open_feed(upstream, stream) else {
             return Outcome::Failed;
         };
@@ -196,12 +248,12 @@ impl Pull<'_> {
         outcome
     }
 
-    /// Asks for a stream; none if it is not to be had there.
+    /// Asks for a stream; if it is not to be had there, whether that is for its byte alone.
     async fn subscribe(
         &self,
         upstream: &NodeName,
         resume: Option<(StreamId, u64)>,
-    ) -> Option<(Exchange, (StreamId, StreamHead, u64))> {
+    ) -> Result<(Exchange, Opened), Outcome> {
         let mount = self.mount.clone();
         let question = Frame::Subscribe { mount, resume };
         let opening = async {
@@ -218,33 +270,26 @@ impl Pull<'_> {
                     head,
                     offset,
                 }),
-            ))) => Some((exchange, (stream_id, head, offset))),
-            Ok(Ok((_, answer))) => {
-                debug!(%upstream, ?answer, "not to be had there");
-                None
-            }
-            Ok(Err(error)) => {
-                debug!(%upstream, %error, "no answer");
-                None
-            }
-            Err(_) => {
-                debug!(%upstream, "no answer in time");
-                None
-            }
+            ))) => return Ok((exchange, (stream_id, head, offset))),
+            Ok(Ok((_, Some(Frame::Denied(Denial::Overrun))))) => return Err(Outcome::Overrun),
+            Ok(Ok((_, answer))) => debug!(%upstream, ?answer, "not to be had there"),
+            Ok(Err(error)) => debug!(%upstream, %error, "no answer"),
+            Err(_) => debug!(%upstream, "no answer in time"),
         }
+        Err(Outcome::Failed)
     }
 
     /// The ring to fill: the one there is, or a new one, into which the old one's listeners go on.
     fn open_feed(
         &mut self,
         upstream: &NodeName,
-        (stream_id, head, offset): (StreamId, StreamHead, u64),
+        (stream_id, head, offset): Opened,
     ) -> Option<Feed> {
         let origin = Origin::Relay(Some(upstream.clone()));
         if let Some(feed) = self
             .feed
             .as_ref()
-            .filter(|feed| feed.stream_id() == stream_id)
+            .filter(|feed| feed.stream_id() == stream_id && offset <= feed.next())
         {
             self.inner.streams.set_origin(self.mount, feed, origin);
             return Some(feed.clone());

@@ -28,7 +28,7 @@ pub async fn serve(
     mut exchange: Exchange,
 ) {
     let served = match find(streams, &mount, resume) {
-        Some((held, from)) => {
+        Ok((held, from)) => {
             let _reading = held.read_by(Reader::Link);
             debug!(%to, %mount, from, "serving a relay");
             let stream = Served {
@@ -38,7 +38,7 @@ pub async fn serve(
             };
             stream.send(from, &mut exchange).await
         }
-        None => exchange.send(&Frame::Denied(Denial::NotHere)).await,
+        Err(denial) => exchange.send(&Frame::Denied(denial)).await,
     };
     match served {
         Ok(()) => exchange.finish(),
@@ -46,21 +46,24 @@ pub async fn serve(
     }
 }
 
-/// The stream that is asked for, and where to begin; none if it, or the byte, is not here.
+/// The stream that is asked for, and where to begin.
 fn find(
     streams: &Streams,
     mount: &MountName,
     resume: Option<(StreamId, u64)>,
-) -> Option<(Held, u64)> {
-    let held = streams.get(mount)?;
+) -> Result<(Held, u64), Denial> {
+    let held = streams.get(mount).ok_or(Denial::NotHere)?;
     let Some((stream_id, from)) = resume else {
         let from = held.feed.join_point(RELAY_BURST);
-        return Some((held, from));
+        return Ok((held, from));
     };
-    let here = held.feed.stream_id() == stream_id
-        && held.feed.oldest() <= from
-        && from <= held.feed.next();
-    here.then_some((held, from))
+    if held.feed.stream_id() != stream_id || from > held.feed.next() {
+        return Err(Denial::NotHere);
+    }
+    if from < held.feed.oldest() {
+        return Err(Denial::Overrun);
+    }
+    Ok((held, from))
 }
 
 /// A stream on its way to another node.
