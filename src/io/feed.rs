@@ -157,16 +157,13 @@ impl Feed {
     /// Ends the stream: readers get what is there, then leave. The first reason stays.
     ///
     /// A mount that waits for its source to come back finishes its stream, and ends it only when it has waited
-    /// long enough.
+    /// long enough. A relay that goes on with other bytes ends what it held, which may live on elsewhere.
     pub fn end(&self, reason: EndReason) {
         let mut ring = self.ring();
         ring.end(reason);
         let ended = ring.ended();
         drop(ring);
-        self.tell(|news| {
-            news.ended = ended;
-            news.finished = news.finished.or(ended);
-        });
+        self.tell(|news| news.ended = ended);
     }
 
     /// Lets listeners go on with the mount's next stream, or ends here if that is of another format.
@@ -276,7 +273,8 @@ impl Feed {
     /// Waits until there are bytes at `offset` or none will follow.
     pub async fn wait_beyond(&self, offset: u64) -> News {
         let mut news = self.subscribe();
-        let beyond = news.wait_for(|news| news.next > offset || news.finished.is_some());
+        let beyond = news
+            .wait_for(|news| news.next > offset || news.finished.is_some() || news.ended.is_some());
         *beyond.await.expect("the sender lives in self")
     }
 
@@ -331,6 +329,14 @@ mod tests {
         feed.end(EndReason::MountDeleted);
         assert_eq!(reading.await.unwrap(), Some(EndReason::Lost));
         assert_eq!(feed.ended(), Some(EndReason::Lost));
+    }
+
+    #[test]
+    fn a_stream_that_is_left_for_another_has_not_finished() {
+        let (left, next) = (feed(), feed());
+        left.go_on_with(&next);
+        assert_eq!(left.ended(), Some(EndReason::Replaced));
+        assert_eq!(left.finished(), None);
     }
 
     #[tokio::test]

@@ -224,12 +224,17 @@ impl Pull<'_> {
     async fn pull_from(&mut self, upstream: &NodeName, wanted: Wanted) -> Outcome {
         let resume = match wanted {
             Wanted::Next => self.position(),
-            // What follows on a stream that is heard is heard from its first byte, if that is still there.
-            Wanted::Other(stream) if self.feed.is_some() => Some((stream, 0)),
-            Wanted::Other(_) | Wanted::OnAir => None,
+            // What follows on a stream that is heard is heard from its first byte, if that is still there; one
+            // that was heard before goes on where it was left.
+            Wanted::Other(stream) => self
+                .feed
+                .as_ref()
+                .map(|feed| (stream, feed.left_at(stream).unwrap_or(0))),
+            Wanted::OnAir => None,
         };
         let mut opened = self.subscribe(upstream, resume).await;
-        if opened.is_err() && resume.is_some_and(|(_, from)| from == 0) {
+        let from_anywhere = wanted != Wanted::Next || resume.is_some_and(|(_, from)| from == 0);
+        if opened.is_err() && resume.is_some() && from_anywhere {
             opened = self.subscribe(upstream, None).await;
         }
         let (exchange, stream) = match opened {
@@ -237,6 +242,10 @@ impl Pull<'_> {
             Err(outcome) => return outcome,
         };
         let (stream_id, from) = (stream.0, stream.2);
+        let left_at = self.feed.as_ref().and_then(|feed| feed.left_at(stream_id));
+        if left_at.is_some_and(|left_at| from < left_at) {
+            return Outcome::Failed; // it would be heard a second time
+        }
         let Some(feed) = self.open_feed(upstream, stream) else {
             return Outcome::Failed;
         };

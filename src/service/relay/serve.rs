@@ -100,27 +100,11 @@ impl Served<'_> {
                         exchange.send(&Frame::Data { offset, bytes }).await?;
                     }
                 }
-                Read::Wait => match feed.finished() {
-                    Some(reason) => {
-                        return exchange
-                            .send(&Frame::End {
-                                offset: next,
-                                reason,
-                            })
-                            .await;
-                    }
-                    None => self.heartbeat((next, &mut told_ms), exchange).await?,
-                },
-                Read::Overrun { .. } => return Ok(()), // the relay asks again, somebody who still has it
-                Read::Ended => {
-                    let reason = feed.finished().ok_or(ExchangeError::Unexpected)?;
-                    return exchange
-                        .send(&Frame::End {
-                            offset: next,
-                            reason,
-                        })
-                        .await;
+                Read::Wait if feed.finished().is_none() => {
+                    self.heartbeat((next, &mut told_ms), exchange).await?;
                 }
+                Read::Wait | Read::Ended => return say_end(feed, next, exchange).await,
+                Read::Overrun { .. } => return Ok(()), // the relay asks again, somebody who still has it
             }
         }
     }
@@ -190,6 +174,16 @@ impl Announcer {
             .filter(|title| !known.contains(title))
             .collect()
     }
+}
+
+/// Says that no byte will follow, if that is so. It is not when this node alone has ended the stream, because it
+/// goes on with other bytes: then the relay asks somebody else.
+async fn say_end(feed: &Feed, next: u64, exchange: &mut Exchange) -> Result<(), ExchangeError> {
+    let Some(reason) = feed.finished() else {
+        return Ok(());
+    };
+    let offset = next;
+    exchange.send(&Frame::End { offset, reason }).await
 }
 
 async fn send_title(exchange: &mut Exchange, offset: u64, text: &str) -> Result<(), ExchangeError> {
