@@ -6,6 +6,7 @@ mod exit_codes;
 mod heads;
 mod joining;
 mod logins;
+mod members;
 mod saving;
 mod startup;
 mod strangers;

@@ -126,6 +126,9 @@ pub(crate) fn strike(cut: Duration) -> Option<Harm> {
     stage.part();
     wait(cut);
     let heard = stage.join();
+    for n in &stage.mesh.nodes {
+        println!("==== {}\n{}", n.name(), n.log());
+    }
     let runs = stage.crowd.runs();
     let mut harm = stage.harm_on_one_side();
     for (_, runs) in runs {

@@ -90,7 +90,7 @@ async fn a_stock_chitchat_hears_nothing_and_is_not_heard() {
 }
 
 /// The cluster's secret, as a node keeps it.
-fn secret_of(node: &TestNode) -> String {
+pub(super) fn secret_of(node: &TestNode) -> String {
     let file = node.data_dir().with_file_name("cluster-secret");
     std::fs::read_to_string(file).expect("the mesh's nodes were given a secret")
 }
