@@ -239,6 +239,8 @@ impl Ingest {
         source: &Source<'_>,
         (body, stream_id, epoch): (&mut Body, StreamId, Epoch),
     ) -> EndReason {
+        // The place is ours: the master's order to whoever has it here may come later than his word to us.
+        self.0.sources.clear(&source.mount).await;
         let head = source_head::stream_head(source.head, clock::unix_ms(), epoch);
         let feed = Feed::new(Ring::new(stream_id, head, 0, Instant::now().into_std()));
         self.restore_title(source, &feed);

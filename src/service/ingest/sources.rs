@@ -122,6 +122,14 @@ impl Sources {
         self.lock().standby.keys().cloned().collect()
     }
 
+    /// Tells the source of a mount to give it up, if there is one here, and waits until it has.
+    pub(super) async fn clear(&self, mount: &MountName) {
+        let there = self.lock().on_air.get(mount).map(|it| it.stream_id);
+        if let Some(stream_id) = there {
+            self.give_way(mount, stream_id).await;
+        }
+    }
+
     /// Tells a source to give its mount up, and waits until it has. Another stream of the mount is left alone.
     pub async fn give_way(&self, mount: &MountName, stream_id: StreamId) {
         let mut over = {
