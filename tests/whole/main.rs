@@ -12,6 +12,8 @@ mod capacity;
 mod chaos;
 mod document;
 mod failover;
+mod failover_drain;
+mod failover_sources;
 mod loss;
 mod membership;
 mod mesh;
