@@ -242,6 +242,9 @@ impl Pull<'_> {
             Err(outcome) => return outcome,
         };
         let (stream_id, from) = (stream.0, stream.2);
+        if matches!(wanted, Wanted::Other(other) if other != stream_id) {
+            return Outcome::Failed; // it has another one, that is over perhaps; somebody else has what is wanted
+        }
         let left_at = self.feed.as_ref().and_then(|feed| feed.left_at(stream_id));
         if left_at.is_some_and(|left_at| from < left_at) {
             return Outcome::Failed; // it would be heard a second time
