@@ -214,7 +214,10 @@ impl Election {
         willing && !self.rounds.is_frozen() && self.ledger.is_writable() && self.has_quorum()
     }
 
-    /// Whether it may go for an empty seat by itself: able, and here for long enough to know.
+    /// Whether it may go for an empty seat by itself: able, and here, with its quorum, for long enough to know.
+    ///
+    /// A node that comes back from a minority hears some of its peers before it hears of the master that they
+    /// have meanwhile; one whose line breaks again and again would depose a working master each time.
     fn is_ready(&self) -> bool {
         let lonely = self.config.start == Start::Joining && self.members.is_empty();
         let intervals = if lonely {
@@ -223,6 +226,8 @@ impl Election {
             SETTLING_INTERVALS
         };
         let settled = self.config.gossip_interval * intervals;
-        self.rounds.uptime(self.handled_at) >= settled && self.is_able()
+        let quorate = |since: Instant| self.handled_at.duration_since(since) >= settled;
+        let is_here = self.rounds.uptime(self.handled_at) >= settled;
+        is_here && self.quorate_since.is_some_and(quorate) && self.is_able()
     }
 }

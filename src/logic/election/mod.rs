@@ -61,6 +61,8 @@ pub struct Election {
     top: Option<Fence>,
     vacant_since: Option<Instant>,
     outvoted_since: Option<Instant>,
+    /// Since when there has been a quorum without a break.
+    quorate_since: Option<Instant>,
     campaign: Campaign,
     standing: Standing,
     handled_at: Instant,
@@ -69,7 +71,7 @@ pub struct Election {
 impl Election {
     /// A node that starts, with the greatest epoch that its disk remembers.
     pub fn new(config: ElectionConfig, max_epoch_from_disk: Epoch, now: Instant) -> Self {
-        let interval = config.gossip_interval;
+        let (interval, quorum) = (config.gossip_interval, config.quorum);
         Self {
             rounds: Rounds::new(interval, now),
             ledger: Ledger::new(max_epoch_from_disk, interval),
@@ -82,6 +84,7 @@ impl Election {
             top: None,
             vacant_since: Some(now),
             outvoted_since: None,
+            quorate_since: quorum.is_met(1, 1).then_some(now),
             campaign: Campaign::Idle,
             standing: Standing::Willing,
             handled_at: now,
@@ -183,6 +186,8 @@ impl Election {
             }
         }
         self.members = members;
+        let since = self.quorate_since.or(Some(self.handled_at));
+        self.quorate_since = since.filter(|_| self.has_quorum());
     }
 
     fn gossiped(&mut self, from: &NodeName, claim: Option<Claim>, out: &mut Vec<Output>) {

@@ -441,6 +441,8 @@ fn a_minority_does_not_claim_and_drops_what_it_holds() {
     bench.feed(members(&[("a", Dead), ("b", Dead)]));
     assert_eq!(bench.run(20), []);
     bench.feed(members(&[("a", Alive), ("b", Dead)]));
+    assert_eq!(bench.run(4), [], "a may tell it of a master");
+    bench.run(2);
     bench.feed(Input::Persisted(Epoch(5)));
     assert_eq!(bench.election.own_claim(), Some(&claim(5, "m")));
     bench.feed(members(&[("a", Dead), ("b", Dead)]));
