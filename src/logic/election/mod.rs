@@ -160,6 +160,7 @@ impl Election {
             members.pop_last();
         }
         if !self.rounds.is_frozen() {
+            self.thawed = None; // it is older
             self.adopt(members, out);
             return;
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::model::seat::Rank;
 
+mod pauses;
 mod properties;
 
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -392,47 +393,6 @@ fn an_heir_needs_no_uptime_and_ignores_old_offers() {
     bench.feed(Input::Persisted(Epoch(10)));
     bench.out.clear();
     assert_eq!(bench.feed(offer), []);
-}
-
-#[test]
-fn after_a_pause_nothing_is_claimed_for_three_rounds() {
-    let mut bench = Bench::new();
-    bench.feed(members(&[("a", Alive)]));
-    bench.run(5);
-    bench.now += Duration::from_secs(15);
-    bench.out.clear();
-    assert_eq!(
-        bench.feed(Input::Persisted(Epoch(5))),
-        [],
-        "the write was asked before"
-    );
-    let said = bench.feed(from("a", ask(2)));
-    assert_eq!(said, [to("a", Message::Pass { epoch: Epoch(5) })]);
-    assert_eq!(bench.run(2), []);
-    assert_eq!(bench.run(1), [Output::Persist(Epoch(6))]);
-}
-
-#[test]
-fn after_a_pause_nobody_is_buried_for_three_rounds_and_the_own_claim_is_kept() {
-    let mut bench = Bench::new();
-    bench.feed(members(&[("z", Alive)]));
-    let held = Some(claim(9, "z"));
-    bench.feed(Input::Heard {
-        from: name("z"),
-        claim: held.clone(),
-    });
-    bench.now += Duration::from_secs(15);
-    bench.feed(members(&[("z", Dead)]));
-    bench.run(2);
-    assert_eq!(bench.election.holder(), held.as_ref());
-    bench.run(1);
-    assert_eq!(bench.election.holder(), None);
-
-    let mut bench = Bench::holding(&[("z", Alive)]);
-    bench.now += Duration::from_secs(15);
-    bench.feed(Input::Tick);
-    assert_eq!(bench.run(4), []);
-    assert_eq!(bench.election.own_claim(), Some(&claim(5, "m")));
 }
 
 #[test]
