@@ -229,6 +229,11 @@ impl Feed {
         self.ring().ahead(now)
     }
 
+    /// Where the listeners of another stream go on with this one, once that is known; see [`Ring::splice_point`].
+    pub fn splice_point(&self) -> Option<u64> {
+        self.ring().splice_point()
+    }
+
     /// The offset of the next byte to come.
     pub fn next(&self) -> u64 {
         self.ring().next()

@@ -205,6 +205,16 @@ impl Ring {
         }
     }
 
+    /// Where the listeners of another stream go on with this one: its first mark, and the end if it ends without
+    /// one, because a piece of a frame behind another stream is noise. `None` as long as that is not known.
+    pub fn splice_point(&self) -> Option<u64> {
+        match self.marks.nearest(Duration::MAX) {
+            Some(mark) => Some(mark.offset),
+            None if !self.scanner.knows_media_time() => Some(self.oldest()),
+            None => self.ended.map(|_| self.next()),
+        }
+    }
+
     /// The bitrate in bits per second, tags and all: measured over the window from frames or, if the
     /// format is not known, from arrival. Until it can be measured what the source claims, else 0.
     pub fn bitrate_bps(&self) -> u64 {

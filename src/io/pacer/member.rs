@@ -108,9 +108,12 @@ impl Member {
         self.leave.left(why, self.sent_bytes);
     }
 
-    /// Goes on with the stream that took the mount, from its first join point.
+    /// Goes on with the stream that took the mount, from its first join point, once it has one.
     fn move_to(&mut self, next: Feed) -> Vec<Bytes> {
-        self.position = next.join_point(Duration::MAX);
+        let Some(splice_point) = next.splice_point() else {
+            return Vec::new();
+        };
+        self.position = splice_point;
         self.feed = next;
         match self.feed.read(self.position, VISIT_BYTES) {
             Read::Bytes(audio) => audio,

@@ -127,6 +127,29 @@ fn a_young_stream_is_joined_at_its_first_frame() {
 }
 
 #[test]
+fn another_stream_is_gone_on_with_at_its_first_whole_frame() {
+    let head = Arc::clone(ring("audio/mpeg").head());
+    let now = Instant::now();
+    let mut resumed = Ring::new(StreamId(1), head, 100, now);
+    assert_eq!(resumed.splice_point(), None);
+    let frames = mpeg::samples::frames(4);
+    resumed.append(100, &frames[100..500], now);
+    assert_eq!(
+        resumed.splice_point(),
+        None,
+        "a frame is known by the next one"
+    );
+    resumed.append(500, &frames[500..], now);
+    assert_eq!(resumed.splice_point(), Some(FRAME));
+
+    let mut unframed = ring("audio/mpeg");
+    unframed.append(0, b"no frame at all", now);
+    unframed.end(EndReason::SourceLeft);
+    assert_eq!(unframed.splice_point(), Some(unframed.next()));
+    assert_eq!(ring("application/ogg").splice_point(), Some(0));
+}
+
+#[test]
 fn without_marks_and_beginning_one_joins_live() {
     let limits = RingLimits {
         max_bytes: 16 << 10,
