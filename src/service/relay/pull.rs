@@ -349,10 +349,7 @@ impl Pull<'_> {
                 Frame::Title { offset, text } => drop(feed.set_title(offset, &text)),
                 Frame::End { offset, reason } if offset == feed.next() => {
                     info!(?reason, offset, "the source has gone");
-                    // A relay that took up another stream says so too, of one that may live on elsewhere.
-                    if matches!(reason, EndReason::SourceLeft | EndReason::SourceSilent) {
-                        self.inner.ended.note(feed.stream_id());
-                    }
+                    self.inner.ended.note(feed.stream_id());
                     feed.finish(reason);
                     return Outcome::Finished;
                 }
