@@ -32,6 +32,9 @@ pub enum Decision {
     Refuse,
 }
 
+/// A source that was heard so short a time ago is there: relays hear it five times in that time. One whose node has
+/// been killed is missed by gossip no sooner.
+pub const HEARD: Duration = Duration::from_millis(500);
 /// How long a grant holds although gossip does not show the stream yet: it shows it within a second.
 const GRANT: Duration = Duration::from_secs(5);
 /// How long an ended stream is remembered: gossip still shows it for a moment, and its encoder is back sooner.

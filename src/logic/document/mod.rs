@@ -7,6 +7,7 @@
 //! fields only: whoever reads it must be ready for half a record.
 
 pub mod clock;
+pub mod differing;
 #[cfg(test)]
 mod laws;
 pub mod saved;

@@ -44,7 +44,7 @@ pub struct MeshNode {
 
 impl MeshNode {
     /// Takes the source from the streams that are over though the node still says otherwise.
-    pub(super) fn forget_ended(&mut self, is_over: impl Fn(StreamId) -> bool) {
+    pub fn forget_ended(&mut self, is_over: impl Fn(StreamId) -> bool) {
         let cards = self
             .streams
             .values_mut()

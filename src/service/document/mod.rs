@@ -3,7 +3,6 @@
 //! A change is pushed to every peer at once; gossip carries only the digest, and whoever sees another
 //! digest for a while settles the difference over the link.
 
-mod differing;
 mod saver;
 mod settle;
 

@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::Inner;
-use super::differing::{Differing, Own};
 use crate::io::clock;
 use crate::io::link::{Exchange, ExchangeError};
+use crate::logic::document::differing::{Differing, Own};
 use crate::model::node::NodeName;
 use crate::model::record::Record;
 use crate::model::record::key::RecordKey;

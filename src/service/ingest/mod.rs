@@ -10,7 +10,6 @@ mod rivals;
 mod sources;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::net::TcpStream;
@@ -32,6 +31,7 @@ use crate::io::clock;
 use crate::io::door::Visitor;
 use crate::io::feed::Feed;
 use crate::io::password::{Passwords, Secret, Verdict};
+use crate::logic::place::HEARD;
 use crate::logic::rivals::CONFIRM;
 use crate::media::ring::Ring;
 use crate::model::mount::{MountName, MountSpec, Takeover};
@@ -43,9 +43,6 @@ use crate::wire::head::Head;
 use crate::wire::reply::{Persistence, Reply};
 use crate::wire::source_head;
 
-/// A source that was heard so short a time ago is there: relays hear it five times in that time. One whose node has
-/// been killed is missed by gossip no sooner.
-const HEARD: Duration = Duration::from_millis(500);
 /// The only user that sources log in with.
 const SOURCE_USER: &str = "source";
 

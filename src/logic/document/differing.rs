@@ -26,11 +26,11 @@ struct Other {
 
 /// The peers whose digests are not ours.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Differing(BTreeMap<NodeName, Other>);
+pub struct Differing(BTreeMap<NodeName, Other>);
 
 /// Whether our document has anything in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Own {
+pub enum Own {
     /// It is waited for: anybody's will do, at once.
     Empty,
     /// There is no hurry.
@@ -39,7 +39,7 @@ pub(super) enum Own {
 
 impl Differing {
     /// The peer to settle with now, given our digest and those of the peers that are not the same.
-    pub(super) fn next(
+    pub fn next(
         &mut self,
         (ours, own): (&str, Own),
         theirs: BTreeMap<NodeName, String>,
@@ -71,14 +71,14 @@ impl Differing {
     }
 
     /// A try with a peer has ended without success: others come first.
-    pub(super) fn note_failure(&mut self, peer: &NodeName, now: Instant) {
+    pub fn note_failure(&mut self, peer: &NodeName, now: Instant) {
         if let Some(it) = self.0.get_mut(peer) {
             it.since = now;
         }
     }
 
     /// The document has been settled with a peer, and now has this digest.
-    pub(super) fn note_settled(&mut self, peer: &NodeName, ours: String, now: Instant) {
+    pub fn note_settled(&mut self, peer: &NodeName, ours: String, now: Instant) {
         if let Some(it) = self.0.get_mut(peer) {
             it.since = now;
             it.settled = Some((ours, now));
