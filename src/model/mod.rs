@@ -1,11 +1,14 @@
 //! The words of the project as types: what they hold has been checked once, at their making.
 
+pub mod geo;
 pub mod load;
 pub mod mount;
 pub mod node;
+pub mod outside;
 pub mod record;
 pub mod seat;
 pub mod stamp;
 pub mod status;
 pub mod stream;
 pub mod suggest;
+pub mod traits;

@@ -1,0 +1,110 @@
+//! What an operator says about a node, so that it is chosen more, less or not at all.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A word that policies choose nodes by, such as `fast`: 1 to 32 lower-case letters, digits, `.`, `_` and `-`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Tag(String);
+
+/// Why a text is no tag.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no tag: 1 to 32 lower-case letters, digits, dots, underscores and hyphens")]
+pub struct BadTag(pub String);
+
+impl Tag {
+    /// The longest tag.
+    pub const MAX_BYTES: usize = 32;
+
+    /// The tag as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Tag {
+    type Err = BadTag;
+
+    fn from_str(text: &str) -> Result<Self, BadTag> {
+        let letter = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
+        let good = (1..=Self::MAX_BYTES).contains(&text.len()) && text.bytes().all(letter);
+        let beginning = || text.chars().take(Self::MAX_BYTES).collect();
+        good.then(|| Self(text.to_owned()))
+            .ok_or_else(|| BadTag(beginning()))
+    }
+}
+
+impl TryFrom<String> for Tag {
+    type Error = BadTag;
+
+    fn try_from(text: String) -> Result<Self, BadTag> {
+        text.parse()
+    }
+}
+
+impl From<Tag> for String {
+    fn from(tag: Tag) -> Self {
+        tag.0
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What an operator says about a node; the same on every node, and kept while it is away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeTraits {
+    /// Its share of what its size would give it, per cent; 100 unless the operator says otherwise, 0: never chosen.
+    pub weight_percent: u32,
+    /// Words that policies ask for. Its own name counts as one of them without being here.
+    pub tags: BTreeSet<Tag>,
+    /// Whether it is not to be chosen now. Those who are there stay, unlike when it drains.
+    pub maintenance: bool,
+}
+
+impl NodeTraits {
+    /// The weight of a node of which nothing is said.
+    pub const DEFAULT_WEIGHT_PERCENT: u32 = 100;
+    /// The greatest weight: ten times its size.
+    pub const MAX_WEIGHT_PERCENT: u32 = 1_000;
+    /// The most tags of a node.
+    pub const MAX_TAGS: usize = 16;
+}
+
+impl Default for NodeTraits {
+    fn default() -> Self {
+        Self {
+            weight_percent: Self::DEFAULT_WEIGHT_PERCENT,
+            tags: BTreeSet::new(),
+            maintenance: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_a_short_plain_word() {
+        for good in ["fast", "eu-west.1", "a_b", &"x".repeat(32)] {
+            assert!(good.parse::<Tag>().is_ok(), "{good}");
+        }
+        for bad in ["", "Fast", "a b", "a,b", "é", &"x".repeat(33)] {
+            assert!(bad.parse::<Tag>().is_err(), "{bad:?}");
+        }
+    }
+}
