@@ -17,7 +17,7 @@ use crate::settings::{Machine, PublicUrl};
 const MOUNTS: &str = "/api/v1/mounts";
 
 /// What `mount set` may change.
-const FIELDS: [&str; 9] = MountEdit::KEYS;
+const FIELDS: [&str; 14] = MountEdit::KEYS;
 
 /// What the settings of a mount do, below the help of `create` and `set`.
 const SETTINGS_HELP: &str = "\
@@ -28,7 +28,14 @@ takeover       what becomes of a second source with the right password: `refuse`
                it that the mount is in use; `takeover` puts it in the place of the first one, and
                listeners go on with it
 standby        `true` keeps a source that finds the mount taken connected, and lets it go on air when
-               the other one leaves; `false` (the default) sends it away";
+               the other one leaves; `false` (the default) sends it away
+policy         how a node is chosen for a listener, such as tag(big),water; empty: as for all mounts,
+               see antiphon policy
+redirect       `false` serves listeners on the very node that they ask; `true` is the default
+overflow_url   where listeners are sent, such as a CDN, when the mesh is too full for them
+overflow_percent
+               how full the node that would be chosen must be for that: 1 to 100, the default
+countries      from where it may be heard: de,at for these alone, !us,!cn for all but these";
 
 #[derive(Debug, Args)]
 pub(super) struct MountArgs {
@@ -50,7 +57,7 @@ enum MountCommand {
         /// Such as /radio.mp3
         path: MountName,
     },
-    /// Change a mount: password, name, description, genre, url, max_listeners, linger_s, takeover, standby
+    /// Change a mount: its password, its texts, its limits, what becomes of its sources and its listeners
     #[command(after_help = SETTINGS_HELP)]
     Set {
         /// Such as /radio.mp3
@@ -221,6 +228,12 @@ fn list(mounts: &[MountSpec]) -> String {
 fn describe(spec: &MountSpec) -> String {
     let limit = limit(spec.max_listeners);
     let (linger_s, standby) = (spec.linger_s.to_string(), spec.standby.to_string());
+    let steering = &spec.steering;
+    let (redirect, percent) = (
+        steering.redirect.to_string(),
+        steering.overflow_percent.to_string(),
+    );
+    let countries = steering.countries.to_string();
     let lines = [
         ("path", spec.path.as_str()),
         ("name", &spec.name),
@@ -231,9 +244,14 @@ fn describe(spec: &MountSpec) -> String {
         ("linger_s", &linger_s),
         ("takeover", spec.takeover.word()),
         ("standby", &standby),
+        ("policy", &steering.policy),
+        ("redirect", &redirect),
+        ("overflow_url", &steering.overflow_url),
+        ("overflow_percent", &percent),
+        ("countries", &countries),
     ];
     let shown = lines.map(|(field, value)| {
-        let line = format!("{field:<13}  {}", terminal::printable(value));
+        let line = format!("{field:<16}  {}", terminal::printable(value));
         format!("{}\n", line.trim_end())
     });
     shown.concat()
@@ -274,17 +292,23 @@ fn typed(field: &str, text: &str) -> anyhow::Result<Value> {
             Ok(takeover) => takeover.word().into(),
             Err(error) => bail!("takeover {error}, not {word:?}"),
         },
-        ("standby", word) => match word.parse::<bool>() {
-            Ok(kept) => kept.into(),
-            Err(_) => bail!("standby must be `true` or `false`, not {word:?}"),
+        ("standby" | "redirect", word) => match word.parse::<bool>() {
+            Ok(flag) => flag.into(),
+            Err(_) => bail!("{field} must be `true` or `false`, not {word:?}"),
         },
-        (_, text) => text.into(),
+        // What else is checked here as the node checks it, so that a slip is a usage error.
+        ("password", text) => text.into(),
+        (field, text) => match MountEdit::of(field, text) {
+            Ok(_) => text.into(),
+            Err(error) => bail!("{error}"),
+        },
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::mount::MountSteering;
 
     fn spec() -> MountSpec {
         MountSpec {
@@ -298,6 +322,7 @@ mod tests {
             linger_s: MountSpec::DEFAULT_LINGER_S,
             takeover: Takeover::Refuse,
             standby: false,
+            steering: MountSteering::default(),
         }
     }
 
@@ -326,6 +351,10 @@ mod tests {
             ("linger_s=10s", "from 0 to 600"),
             ("takeover=yes", "`refuse` or `takeover`"),
             ("standby=1", "`true` or `false`"),
+            ("redirect=no", "`true` or `false`"),
+            ("overflow_percent=200", "from 1 to 100"),
+            ("countries=de,!us", "not both"),
+            ("url=radio.example", "http://"),
         ] {
             let error = assignment(bad).unwrap_err().to_string();
             assert!(error.contains(hint), "{error}");
@@ -347,10 +376,18 @@ mod tests {
         );
         assert!(list(&[]).contains("antiphon mount create"));
         let shown = describe(&spec());
-        assert!(shown.starts_with("path           /radio.mp3\n"), "{shown}");
+        assert!(
+            shown.starts_with("path              /radio.mp3\n"),
+            "{shown}"
+        );
         assert!(shown.contains("\ndescription\n"), "{shown}");
-        let end = "max_listeners  unlimited\nlinger_s       10\ntakeover       refuse\nstandby        false\n";
-        assert!(shown.ends_with(end), "{shown}");
+        let limits =
+            "\nmax_listeners     unlimited\nlinger_s          10\ntakeover          refuse\n";
+        assert!(shown.contains(limits), "{shown}");
+        assert!(
+            shown.ends_with("\noverflow_percent  100\ncountries\n"),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Where on earth a node, an outside server or a listener is, as far as anybody knows.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -55,6 +56,95 @@ impl fmt::Display for Country {
 impl fmt::Debug for Country {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// From which countries a mount may be heard, written `de,at` for these alone or `!us,!cn` for all but these; nothing
+/// at all is everywhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum CountryRule {
+    /// No country is refused.
+    #[default]
+    Everywhere,
+    /// These alone.
+    Only(BTreeSet<Country>),
+    /// All but these.
+    Except(BTreeSet<Country>),
+}
+
+/// Why a text is no rule on countries.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadCountryRule {
+    /// One of its words is no country.
+    #[error(transparent)]
+    Country(#[from] BadCountry),
+    /// Some countries are admitted and others refused.
+    #[error("either some countries alone, as de,at, or all but some, as !us,!cn: not both")]
+    Mixed,
+}
+
+impl CountryRule {
+    /// Whether somebody from there may listen. Who cannot be placed may: a missing database silences nobody.
+    pub fn admits(&self, country: Option<Country>) -> bool {
+        match (self, country) {
+            (Self::Everywhere, _) | (_, None) => true,
+            (Self::Only(named), Some(country)) => named.contains(&country),
+            (Self::Except(named), Some(country)) => !named.contains(&country),
+        }
+    }
+}
+
+impl FromStr for CountryRule {
+    type Err = BadCountryRule;
+
+    fn from_str(text: &str) -> Result<Self, BadCountryRule> {
+        let words = text
+            .split(',')
+            .map(str::trim)
+            .filter(|word| !word.is_empty());
+        let (mut only, mut except) = (BTreeSet::new(), BTreeSet::new());
+        for word in words {
+            match word.strip_prefix('!') {
+                Some(refused) => except.insert(refused.parse()?),
+                None => only.insert(word.parse()?),
+            };
+        }
+        match (only.is_empty(), except.is_empty()) {
+            (true, true) => Ok(Self::Everywhere),
+            (false, true) => Ok(Self::Only(only)),
+            (true, false) => Ok(Self::Except(except)),
+            (false, false) => Err(BadCountryRule::Mixed),
+        }
+    }
+}
+
+impl TryFrom<String> for CountryRule {
+    type Error = BadCountryRule;
+
+    fn try_from(text: String) -> Result<Self, BadCountryRule> {
+        text.parse()
+    }
+}
+
+impl From<CountryRule> for String {
+    fn from(rule: CountryRule) -> Self {
+        rule.to_string()
+    }
+}
+
+impl fmt::Display for CountryRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sign, named) = match self {
+            Self::Everywhere => return Ok(()),
+            Self::Only(named) => ("", named),
+            Self::Except(named) => ("!", named),
+        };
+        for (at, country) in named.iter().enumerate() {
+            let comma = if at > 0 { "," } else { "" };
+            write!(f, "{comma}{sign}{country}")?;
+        }
+        Ok(())
     }
 }
 
@@ -147,6 +237,23 @@ mod tests {
         for bad in ["", "d", "deu", "d1", "é"] {
             assert!(bad.parse::<Country>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_rule_names_some_countries_or_all_but_some() {
+        let [de, us] = ["de", "us"].map(|text| text.parse::<Country>().ok());
+        for (text, admits_de, admits_us, shown) in [
+            ("", true, true, ""),
+            ("AT, de", true, false, "at,de"),
+            ("!us,!cn", true, false, "!cn,!us"),
+        ] {
+            let rule: CountryRule = text.parse().unwrap();
+            assert_eq!((rule.admits(de), rule.admits(us)), (admits_de, admits_us));
+            assert!(rule.admits(None), "{text}");
+            assert_eq!(rule.to_string(), shown);
+        }
+        assert_eq!("de,!us".parse::<CountryRule>(), Err(BadCountryRule::Mixed));
+        assert!("germany".parse::<CountryRule>().is_err());
     }
 
     #[test]

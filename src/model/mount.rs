@@ -5,6 +5,8 @@ use std::fmt;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
+use super::geo::CountryRule;
+
 /// The path of a stream, such as `/live.mp3`. Only `try_from` makes one, so nobody checks again.
 ///
 /// One to four segments of letters, digits and `._~-`, each 1 to 64 bytes and none of them `.` or `..`;
@@ -154,6 +156,42 @@ pub struct MountSpec {
     /// Whether a source that finds the mount taken, or loses it after a partition, is kept for later.
     #[serde(default)]
     pub standby: bool,
+    /// Who may listen, and where listeners are sent.
+    #[serde(flatten)]
+    pub steering: MountSteering,
+}
+
+/// What an operator says about where the listeners of a mount are sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MountSteering {
+    /// The policy by which a node is chosen, checked; empty: that of the whole mesh.
+    pub policy: String,
+    /// Whether listeners are redirected; if not, the node that they ask serves them itself.
+    pub redirect: bool,
+    /// Where listeners are sent when the mesh is too full for them, such as a CDN; empty: nowhere.
+    pub overflow_url: String,
+    /// How full the node must be that would be chosen for that, per cent.
+    pub overflow_percent: u32,
+    /// From which countries it may be heard.
+    pub countries: CountryRule,
+}
+
+impl MountSteering {
+    /// Full means full, unless the operator says otherwise.
+    pub const DEFAULT_OVERFLOW_PERCENT: u32 = 100;
+}
+
+impl Default for MountSteering {
+    fn default() -> Self {
+        Self {
+            policy: String::new(),
+            redirect: true,
+            overflow_url: String::new(),
+            overflow_percent: Self::DEFAULT_OVERFLOW_PERCENT,
+            countries: CountryRule::default(),
+        }
+    }
 }
 
 impl MountSpec {

@@ -106,6 +106,7 @@ mod tests {
             linger_s: MountSpec::DEFAULT_LINGER_S,
             takeover: crate::model::mount::Takeover::Refuse,
             standby: false,
+            steering: crate::model::mount::MountSteering::default(),
         }
     }
 

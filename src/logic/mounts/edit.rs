@@ -1,5 +1,6 @@
 //! One setting of a mount at a time: read from what an operator types, checked, made a field.
 
+use crate::model::geo::{BadCountryRule, CountryRule};
 use crate::model::mount::{BadTakeover, Takeover};
 use crate::model::record::Value;
 use crate::model::suggest::nearest;
@@ -34,6 +35,16 @@ pub enum MountEdit {
     Takeover(Takeover),
     /// Whether a source that finds the mount taken is kept for later.
     Standby(bool),
+    /// The policy by which a node is chosen; empty: that of the mesh.
+    Policy(String),
+    /// Whether listeners are redirected.
+    Redirect(bool),
+    /// Where listeners are sent when the mesh is too full; empty: nowhere.
+    OverflowUrl(String),
+    /// How full that is, per cent.
+    OverflowPercent(u32),
+    /// From which countries it may be heard.
+    Countries(CountryRule),
 }
 
 /// Why a setting is not accepted. The first name in each is the field's.
@@ -58,9 +69,9 @@ pub enum BadSetting {
     /// The text has a line break or another control character.
     #[error("{0}: a control character, such as a line break, is not allowed")]
     Control(&'static str),
-    /// The station's page is no web address.
-    #[error("url: must be empty, or begin with http:// or https:// and have no spaces")]
-    Url,
+    /// The station's page, or where listeners overflow to, is no web address.
+    #[error("{0}: must be empty, or begin with http:// or https:// and have no spaces")]
+    Url(&'static str),
     /// The number of listeners is none.
     #[error("max_listeners: must be a number from 1, or empty for as many as the nodes take")]
     MaxListeners,
@@ -71,8 +82,14 @@ pub enum BadSetting {
     #[error("takeover: {0}")]
     Takeover(#[from] BadTakeover),
     /// Neither yes nor no.
-    #[error("standby: must be `true` or `false`")]
-    Standby,
+    #[error("{0}: must be `true` or `false`")]
+    Flag(&'static str),
+    /// The share at which listeners overflow is none.
+    #[error("overflow_percent: must be a number from 1 to 100")]
+    OverflowPercent,
+    /// From where the mount may be heard is no rule.
+    #[error("countries: {0}")]
+    Countries(#[from] BadCountryRule),
     /// It is no Argon2id hash.
     #[error("password_hash: must be an Argon2id hash such as $argon2id$v=19$m=19456,t=2,p=1$…")]
     PasswordHash,
@@ -83,7 +100,7 @@ impl MountEdit {
     /// which he sets, only the hash gets here.
     ///
     /// [`MountSpec`]: crate::model::mount::MountSpec
-    pub const KEYS: [&str; 9] = [
+    pub const KEYS: [&str; 14] = [
         "password",
         "name",
         "description",
@@ -93,6 +110,11 @@ impl MountEdit {
         "linger_s",
         "takeover",
         "standby",
+        "policy",
+        "redirect",
+        "overflow_url",
+        "overflow_percent",
+        "countries",
     ];
 
     /// The edit that gives the setting `key` the value `value`.
@@ -111,7 +133,15 @@ impl MountEdit {
             }
             "linger_s" => Self::Linger(value.parse().map_err(|_| BadSetting::Linger)?),
             "takeover" => Self::Takeover(value.parse()?),
-            "standby" => Self::Standby(value.parse().map_err(|_| BadSetting::Standby)?),
+            "standby" => Self::Standby(flag("standby", value)?),
+            "policy" => Self::Policy(text),
+            "redirect" => Self::Redirect(flag("redirect", value)?),
+            "overflow_url" => Self::OverflowUrl(text),
+            "overflow_percent" => {
+                let percent = value.parse().map_err(|_| BadSetting::OverflowPercent)?;
+                Self::OverflowPercent(percent)
+            }
+            "countries" => Self::Countries(value.parse()?),
             _ => return Err(unknown(key)),
         };
         edit.check().map(|()| edit)
@@ -129,6 +159,11 @@ impl MountEdit {
             Self::Linger(_) => "linger_s",
             Self::Takeover(_) => "takeover",
             Self::Standby(_) => "standby",
+            Self::Policy(_) => "policy",
+            Self::Redirect(_) => "redirect",
+            Self::OverflowUrl(_) => "overflow_url",
+            Self::OverflowPercent(_) => "overflow_percent",
+            Self::Countries(_) => "countries",
         }
     }
 
@@ -139,12 +174,22 @@ impl MountEdit {
             Self::Name(text) | Self::Description(text) | Self::Genre(text) => {
                 check_text(self.key(), text)
             }
-            Self::Url(url) => check_text("url", url).and_then(|()| check_url(url)),
+            Self::Url(url) | Self::OverflowUrl(url) => {
+                check_text(self.key(), url).and_then(|()| check_url(self.key(), url))
+            }
+            Self::Policy(text) => check_text("policy", text),
             Self::MaxListeners(Some(0)) => Err(BadSetting::MaxListeners),
             Self::Linger(seconds) if *seconds > MAX_LINGER_S => Err(BadSetting::Linger),
-            Self::MaxListeners(_) | Self::Linger(_) | Self::Takeover(_) | Self::Standby(_) => {
-                Ok(())
+            Self::OverflowPercent(percent) if !(1..=100).contains(percent) => {
+                Err(BadSetting::OverflowPercent)
             }
+            Self::MaxListeners(_)
+            | Self::Linger(_)
+            | Self::Takeover(_)
+            | Self::Standby(_)
+            | Self::Redirect(_)
+            | Self::OverflowPercent(_)
+            | Self::Countries(_) => Ok(()),
         }
     }
 
@@ -154,14 +199,19 @@ impl MountEdit {
         let value = match self {
             Self::MaxListeners(None) => Value::Nothing,
             Self::MaxListeners(Some(listeners)) => Value::Number(i64::from(listeners)),
-            Self::Linger(seconds) => Value::Number(i64::from(seconds)),
-            Self::Standby(kept) => Value::Flag(kept),
+            Self::Linger(number) | Self::OverflowPercent(number) => {
+                Value::Number(i64::from(number))
+            }
+            Self::Standby(flag) | Self::Redirect(flag) => Value::Flag(flag),
+            Self::Countries(rule) => Value::Text(rule.to_string()),
             Self::Takeover(takeover) => Value::Text(takeover.word().to_owned()),
             Self::PasswordHash(text)
             | Self::Name(text)
             | Self::Description(text)
             | Self::Genre(text)
-            | Self::Url(text) => Value::Text(text),
+            | Self::Url(text)
+            | Self::Policy(text)
+            | Self::OverflowUrl(text) => Value::Text(text),
         };
         (key, value)
     }
@@ -179,12 +229,16 @@ fn check_text(field: &'static str, text: &str) -> Result<(), BadSetting> {
     }
 }
 
-fn check_url(url: &str) -> Result<(), BadSetting> {
+fn flag(field: &'static str, value: &str) -> Result<bool, BadSetting> {
+    value.parse().map_err(|_| BadSetting::Flag(field))
+}
+
+fn check_url(field: &'static str, url: &str) -> Result<(), BadSetting> {
     let schemes = ["http://", "https://"];
     let rest = schemes.iter().find_map(|scheme| url.strip_prefix(scheme));
     let has_host = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
     let good = url.is_empty() || has_host && !url.contains(char::is_whitespace);
-    good.then_some(()).ok_or(BadSetting::Url)
+    good.then_some(()).ok_or(BadSetting::Url(field))
 }
 
 pub(super) fn check_hash(hash: &str) -> Result<(), BadSetting> {

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 pub use self::edit::{BadSetting, MAX_LINGER_S, MAX_TEXT_BYTES, MountEdit};
 use self::edit::{PASSWORD_HASH, check_hash};
 use super::document::Document;
-use crate::model::mount::{MountName, MountSpec, Takeover};
+use crate::model::geo::CountryRule;
+use crate::model::mount::{MountName, MountSpec, MountSteering, Takeover};
 use crate::model::record::key::RecordKey;
 use crate::model::record::{Record, Value};
 
@@ -66,6 +67,11 @@ pub fn edits(spec: &MountSpec) -> Result<Vec<MountEdit>, BadSetting> {
         MountEdit::Linger(spec.linger_s),
         MountEdit::Takeover(spec.takeover),
         MountEdit::Standby(spec.standby),
+        MountEdit::Policy(spec.steering.policy.clone()),
+        MountEdit::Redirect(spec.steering.redirect),
+        MountEdit::OverflowUrl(spec.steering.overflow_url.clone()),
+        MountEdit::OverflowPercent(spec.steering.overflow_percent),
+        MountEdit::Countries(spec.steering.countries.clone()),
     ];
     edits.iter().try_for_each(MountEdit::check)?;
     Ok(edits)
@@ -78,13 +84,12 @@ pub fn fields(edits: impl IntoIterator<Item = MountEdit>) -> BTreeMap<String, Va
 
 /// The spec that a record describes. Fields that we do not know are no reason to refuse it.
 pub fn spec(path: MountName, record: &Record) -> Result<MountSpec, BadRecord> {
-    let max_listeners = match record.value("max_listeners") {
-        None => None,
-        Some(Value::Number(number)) => {
-            Some(u32::try_from(*number).map_err(|_| BadSetting::MaxListeners)?)
-        }
-        Some(_) => return Err(BadRecord::Kind("max_listeners")),
-    };
+    let max_listeners = number(record, "max_listeners")?
+        .map(u32::try_from)
+        .transpose()
+        .map_err(|_| BadSetting::MaxListeners)?;
+    let linger_s =
+        number(record, "linger_s")?.map_or(Ok(MountSpec::DEFAULT_LINGER_S), u32::try_from);
     let spec = MountSpec {
         path,
         password_hash: password_hash(record)?,
@@ -93,25 +98,32 @@ pub fn spec(path: MountName, record: &Record) -> Result<MountSpec, BadRecord> {
         genre: text(record, "genre")?.unwrap_or_default(),
         url: text(record, "url")?.unwrap_or_default(),
         max_listeners,
-        linger_s: match record.value("linger_s") {
-            None => MountSpec::DEFAULT_LINGER_S,
-            Some(Value::Number(number)) => {
-                u32::try_from(*number).map_err(|_| BadSetting::Linger)?
-            }
-            Some(_) => return Err(BadRecord::Kind("linger_s")),
-        },
+        linger_s: linger_s.map_err(|_| BadSetting::Linger)?,
         takeover: match text(record, "takeover")? {
             None => Takeover::default(),
             Some(word) => word.parse().map_err(BadSetting::Takeover)?,
         },
-        standby: match record.value("standby") {
-            None => false,
-            Some(Value::Flag(kept)) => *kept,
-            Some(_) => return Err(BadRecord::Kind("standby")),
-        },
+        standby: flag(record, "standby")?.unwrap_or_default(),
+        steering: steering(record)?,
     };
     edits(&spec)?;
     Ok(spec)
+}
+
+fn steering(record: &Record) -> Result<MountSteering, BadRecord> {
+    let usual = MountSteering::default();
+    let percent =
+        number(record, "overflow_percent")?.map_or(Ok(usual.overflow_percent), u32::try_from);
+    Ok(MountSteering {
+        policy: text(record, "policy")?.unwrap_or_default(),
+        redirect: flag(record, "redirect")?.unwrap_or(usual.redirect),
+        overflow_url: text(record, "overflow_url")?.unwrap_or_default(),
+        overflow_percent: percent.map_err(|_| BadSetting::OverflowPercent)?,
+        countries: match text(record, "countries")? {
+            None => CountryRule::default(),
+            Some(rule) => rule.parse().map_err(BadSetting::Countries)?,
+        },
+    })
 }
 
 /// The live mounts of a document, and the records that should be some and are not.
@@ -160,6 +172,22 @@ fn text(record: &Record, field: &'static str) -> Result<Option<String>, BadRecor
     }
 }
 
+fn number(record: &Record, field: &'static str) -> Result<Option<i64>, BadRecord> {
+    match record.value(field) {
+        None => Ok(None),
+        Some(Value::Number(number)) => Ok(Some(*number)),
+        Some(_) => Err(BadRecord::Kind(field)),
+    }
+}
+
+fn flag(record: &Record, field: &'static str) -> Result<Option<bool>, BadRecord> {
+    match record.value(field) {
+        None => Ok(None),
+        Some(Value::Flag(flag)) => Ok(Some(*flag)),
+        Some(_) => Err(BadRecord::Kind(field)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,6 +211,13 @@ mod tests {
             linger_s: MountSpec::DEFAULT_LINGER_S,
             takeover: crate::model::mount::Takeover::Refuse,
             standby: false,
+            steering: MountSteering {
+                redirect: false,
+                overflow_url: "https://cdn.example/radio".to_owned(),
+                overflow_percent: 90,
+                countries: "!us".parse().unwrap(),
+                ..MountSteering::default()
+            },
         }
     }
 
@@ -246,6 +281,12 @@ mod tests {
             ("linger_s", ""),
             ("takeover", "yes"),
             ("standby", "maybe"),
+            ("redirect", "off"),
+            ("overflow_url", "cdn"),
+            ("overflow_percent", "0"),
+            ("overflow_percent", "101"),
+            ("countries", "germany"),
+            ("countries", "de,!us"),
             ("password_hash", "hunter2"),
             ("password_hash", "$argon2i$x"),
         ] {
@@ -260,6 +301,10 @@ mod tests {
             ("linger_s", "0"),
             ("takeover", "takeover"),
             ("standby", "true"),
+            ("redirect", "false"),
+            ("overflow_url", "https://cdn.example/r"),
+            ("overflow_percent", "95"),
+            ("countries", "de,at"),
         ] {
             assert!(MountEdit::of(field, value).is_ok(), "{field}={value}");
         }
@@ -302,7 +347,7 @@ mod tests {
             BadRecord::Missing(PASSWORD_HASH),
             BadRecord::Kind("name"),
             BadRecord::Setting(BadSetting::MaxListeners),
-            BadRecord::Setting(BadSetting::Url),
+            BadRecord::Setting(BadSetting::Url("url")),
         ];
         assert_eq!(why, expected);
     }
