@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod balance;
 pub mod document;
 pub mod election;
+pub mod fields;
 pub mod follow;
 pub mod forecast;
 pub mod health;

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 pub use self::edit::{BadSetting, MAX_LINGER_S, MAX_TEXT_BYTES, MountEdit};
 use self::edit::{PASSWORD_HASH, check_hash};
 use super::document::Document;
+use super::fields::{WrongKind, flag, number, text};
 use crate::model::geo::CountryRule;
 use crate::model::mount::{MountName, MountSpec, MountSteering, Takeover};
 use crate::model::record::key::RecordKey;
@@ -27,8 +28,8 @@ pub enum BadRecord {
     #[error("{0}: missing")]
     Missing(&'static str),
     /// A field holds another kind of value.
-    #[error("{0}: another kind of value is expected")]
-    Kind(&'static str),
+    #[error(transparent)]
+    Kind(#[from] WrongKind),
     /// A field breaks a rule.
     #[error(transparent)]
     Setting(#[from] BadSetting),
@@ -162,30 +163,6 @@ fn password_hash(record: &Record) -> Result<String, BadRecord> {
     let hash = text(record, PASSWORD_HASH)?.ok_or(BadRecord::Missing(PASSWORD_HASH))?;
     check_hash(&hash)?;
     Ok(hash)
-}
-
-fn text(record: &Record, field: &'static str) -> Result<Option<String>, BadRecord> {
-    match record.value(field) {
-        None => Ok(None),
-        Some(Value::Text(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(BadRecord::Kind(field)),
-    }
-}
-
-fn number(record: &Record, field: &'static str) -> Result<Option<i64>, BadRecord> {
-    match record.value(field) {
-        None => Ok(None),
-        Some(Value::Number(number)) => Ok(Some(*number)),
-        Some(_) => Err(BadRecord::Kind(field)),
-    }
-}
-
-fn flag(record: &Record, field: &'static str) -> Result<Option<bool>, BadRecord> {
-    match record.value(field) {
-        None => Ok(None),
-        Some(Value::Flag(flag)) => Ok(Some(*flag)),
-        Some(_) => Err(BadRecord::Kind(field)),
-    }
 }
 
 #[cfg(test)]
@@ -345,7 +322,7 @@ mod tests {
         let expected = [
             BadRecord::Key,
             BadRecord::Missing(PASSWORD_HASH),
-            BadRecord::Kind("name"),
+            BadRecord::Kind(WrongKind("name")),
             BadRecord::Setting(BadSetting::MaxListeners),
             BadRecord::Setting(BadSetting::Url("url")),
         ];
