@@ -13,3 +13,4 @@ pub mod mounts;
 pub mod place;
 pub mod rivals;
 pub mod route;
+pub mod steering;

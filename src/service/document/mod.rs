@@ -24,10 +24,11 @@ use crate::io::gossip::Gossip;
 use crate::io::link::{Exchange, Links};
 use crate::logic::document::{Document, EditError, Outcome};
 use crate::logic::mounts::{self, MountEdit};
+use crate::logic::steering::{self, MeshEdit, Steering, TraitEdit};
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
-use crate::model::record::Record;
 use crate::model::record::key::RecordKey;
+use crate::model::record::{Record, Value};
 use crate::wire::frame::Frame;
 
 /// How long the clock of this node may lead before its operator is warned.
@@ -72,6 +73,7 @@ struct Inner {
     document: Mutex<Document>,
     set_aside: Mutex<Option<Document>>,
     mounts: watch::Sender<Arc<Mounts>>,
+    steering: watch::Sender<Arc<Steering>>,
     changed: Notify,
     /// Held while the document is written down, so that an older state never follows a newer one to the disk.
     saving: Mutex<()>,
@@ -92,6 +94,7 @@ impl Documents {
             document: Mutex::new(config.document),
             set_aside: Mutex::new(config.set_aside),
             mounts: watch::Sender::default(),
+            steering: watch::Sender::default(),
             changed: Notify::new(),
             saving: Mutex::new(()),
             links: config.links,
@@ -128,7 +131,7 @@ impl Documents {
         if self.mount(path).is_some() {
             return Err(MountError::Exists(path.clone()));
         }
-        self.0.edit(&mounts::key(path), edits)?;
+        self.0.edit(&mounts::key(path), mounts::fields(edits))?;
         info!(mount = %path, "mount created");
         Ok(())
     }
@@ -138,7 +141,7 @@ impl Documents {
         if self.mount(path).is_none() {
             return Err(MountError::NotThere(path.clone()));
         }
-        self.0.edit(&mounts::key(path), edits)?;
+        self.0.edit(&mounts::key(path), mounts::fields(edits))?;
         info!(mount = %path, "mount changed");
         Ok(())
     }
@@ -156,6 +159,32 @@ impl Documents {
             })?;
         self.0.spread(key, record);
         info!(mount = %path, "mount deleted");
+        Ok(())
+    }
+
+    /// What operators say about where listeners are sent, as it is now.
+    pub fn steering(&self) -> Arc<Steering> {
+        self.0.steering.borrow().clone()
+    }
+
+    /// The same as it changes.
+    pub fn watch_steering(&self) -> watch::Receiver<Arc<Steering>> {
+        self.0.steering.subscribe()
+    }
+
+    /// Says something of a node, here and everywhere; it need not be there now.
+    pub fn set_node(&self, name: &NodeName, edits: Vec<TraitEdit>) -> Result<(), EditError> {
+        self.0
+            .edit(&steering::node_key(name), steering::fields(edits))?;
+        info!(node = %name, traits = ?self.steering().traits(name), "node set");
+        Ok(())
+    }
+
+    /// Says something of the whole mesh, here and everywhere.
+    pub fn set_mesh(&self, edits: Vec<MeshEdit>) -> Result<(), EditError> {
+        self.0
+            .edit(&steering::mesh_key(), steering::fields(edits))?;
+        info!(policy = %self.steering().policy, "policy set");
         Ok(())
     }
 
@@ -199,10 +228,8 @@ impl Inner {
         self.document.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn edit(&self, key: &RecordKey, edits: Vec<MountEdit>) -> Result<(), EditError> {
-        let record = self
-            .lock()
-            .edit(key, mounts::fields(edits), clock::unix_ms())?;
+    fn edit(&self, key: &RecordKey, fields: BTreeMap<String, Value>) -> Result<(), EditError> {
+        let record = self.lock().edit(key, fields, clock::unix_ms())?;
         self.spread(key.clone(), record);
         let ahead = self.lock().ahead(clock::unix_ms());
         if ahead > WARN_AHEAD {
@@ -229,13 +256,20 @@ impl Inner {
         }
     }
 
-    /// Renews what follows from the document: the list of mounts, the digest in gossip, the file.
+    /// Renews what follows from the document: mounts and steering, the digest in gossip, the file.
     fn announce(&self) {
-        let listing = mounts::list(&self.lock());
+        let document = self.lock();
+        let listing = mounts::list(&document);
+        let (steering, unusable) = Steering::of(&document);
+        drop(document);
         for (key, error) in &listing.skipped {
             warn!(%key, %error, "unusable mount record skipped");
         }
+        for (key, error) in &unusable {
+            warn!(%key, %error, "unusable record skipped");
+        }
         self.mounts.send_replace(Arc::new(listing.mounts));
+        self.steering.send_replace(Arc::new(steering));
         self.changed.notify_one();
     }
 }
