@@ -1,6 +1,7 @@
 //! Decisions as pure functions of state, event and time: no socket, task, clock or random source.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
+pub mod arrivals;
 pub mod backoff;
 pub mod balance;
 pub mod document;

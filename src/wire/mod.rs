@@ -15,6 +15,7 @@ mod head_lines;
 pub mod head_reader;
 mod head_writer;
 pub mod listener_head;
+pub mod passthrough;
 pub mod playlist;
 pub mod reply;
 pub mod source_head;
