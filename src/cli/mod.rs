@@ -157,6 +157,7 @@ mod tests {
             "antiphon node undrain --password-file f",
             "antiphon node step-down",
             "antiphon node forget node-3",
+            "antiphon node set node-3 weight=50 tags=fast,berlin maintenance=on",
             "antiphon status",
             "antiphon status --json --node http://h:1",
         ] {
@@ -194,6 +195,8 @@ mod tests {
             "antiphon node drain --deadline 90",
             "antiphon node forget",
             "antiphon node forget Bad_Name",
+            "antiphon node set node-3",
+            "antiphon node set node-3 weight=heavy",
         ] {
             let error = parse(line).err();
             assert!(error.is_some_and(|error| error.use_stderr()), "{line}");

@@ -1,4 +1,4 @@
-//! `antiphon node`: takes a node out of service and back, moves the master's seat, forgets the dead.
+//! `antiphon node`: takes a node out of service and back, moves the master's seat, describes nodes, forgets the dead.
 //!
 //! `drain`, `undrain` and `step-down` are about the very node that is asked, never about another one.
 
@@ -8,12 +8,15 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use hyper::Method;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::api::{Api, NodeArgs};
 use super::status;
 use super::terminal::{self, Side, Table};
+use crate::logic::steering::TraitEdit;
 use crate::model::node::NodeName;
 use crate::model::status::{NodeStatus, Status};
+use crate::model::traits::{NodeTraits, Tag};
 use crate::settings::{Machine, PublicUrl};
 
 #[derive(Debug, Args)]
@@ -42,12 +45,27 @@ enum NodeCommand {
     Undrain,
     /// Let the master that is asked hand its seat to another node, without leaving the mesh
     StepDown,
+    /// Say how any node is chosen, on all nodes at once; it is kept while the node is away
+    #[command(after_help = SET_HELP)]
+    Set {
+        /// Such as node-3
+        name: NodeName,
+        /// Such as weight=50
+        #[arg(required = true, value_name = "FIELD=VALUE", value_parser = assignment)]
+        changes: Vec<(String, String)>,
+    },
     /// Remove a dead node from all lists; it may come back
     Forget {
         /// Such as node-3
         name: NodeName,
     },
 }
+
+const SET_HELP: &str = "\
+weight       its share of what its size would give it, per cent: 100 is usual, 50 fills it half as far
+             as the others, 0 keeps listeners away
+tags         words for policies such as tag(fast), with commas: tags=fast,berlin; empty takes them away
+maintenance  `on`: nobody new is sent there; those who are there stay, and sources may still come";
 
 /// The answer to a drain.
 #[derive(Deserialize)]
@@ -83,6 +101,14 @@ pub(super) async fn node(args: NodeCommandArgs) -> anyhow::Result<()> {
                     "no longer the master; the mesh elects one\n".to_owned()
                 }
             }
+        }
+        NodeCommand::Set { name, changes } => {
+            let fields = changes.into_iter();
+            let fields = fields.map(|(field, value)| (field, Value::from(value)));
+            let path = format!("/api/v1/nodes/{name}");
+            let body = Value::Object(fields.collect());
+            let said: NodeTraits = api()?.ask_for(Method::PATCH, &path, Some(&body)).await?;
+            format!("{name}: {}\n", described(&said))
         }
         NodeCommand::Forget { name } => {
             let path = format!("/api/v1/nodes/{name}");
@@ -124,21 +150,57 @@ fn table(nodes: &[NodeStatus]) -> String {
         ("ROLE", Side::Left),
         ("RANK", Side::Right),
         ("LISTENERS", Side::Right),
+        ("WEIGHT", Side::Right),
+        ("TAGS", Side::Left),
         ("VERSION", Side::Left),
         ("URL", Side::Left),
     ]);
     for node in nodes {
         table.row([
             node.name.to_string(),
-            status::state(node.state).to_owned(),
+            condition(node),
             status::role(node).to_owned(),
             node.rank.to_string(),
             format!("{}/{}", node.listeners, node.max_listeners),
+            node.traits.weight_percent.to_string(),
+            tags(&node.traits),
             node.version.clone(),
             node.url.clone(),
         ]);
     }
     table.render()
+}
+
+/// Its state, and whether operators keep listeners away from it.
+fn condition(node: &NodeStatus) -> String {
+    let state = status::state(node.state);
+    match node.traits.maintenance {
+        true => format!("{state}, maintenance"),
+        false => state.to_owned(),
+    }
+}
+
+fn tags(traits: &NodeTraits) -> String {
+    let words: Vec<&str> = traits.tags.iter().map(Tag::as_str).collect();
+    words.join(",")
+}
+
+fn described(traits: &NodeTraits) -> String {
+    let maintenance = if traits.maintenance { "on" } else { "off" };
+    format!(
+        "weight={} tags={} maintenance={maintenance}",
+        traits.weight_percent,
+        tags(traits)
+    )
+}
+
+/// Reads `field=value`, and checks it as the node will.
+fn assignment(text: &str) -> anyhow::Result<(String, String)> {
+    let Some((field, value)) = text.split_once('=') else {
+        bail!("write FIELD=VALUE, such as weight=50");
+    };
+    TraitEdit::of(field, value)?;
+    Ok((field.to_owned(), value.to_owned()))
 }
 
 /// Reads a time such as `90s`, `2m` or `1h`.
@@ -184,6 +246,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_a_node_is_checked_before_it_is_sent() {
+        let read = assignment("tags=fast,big").unwrap();
+        assert_eq!(read, ("tags".to_owned(), "fast,big".to_owned()));
+        for (bad, hint) in [
+            ("weight", "FIELD=VALUE"),
+            ("weight=heavy", "from 0"),
+            ("wieght=1", "did you mean \"weight\""),
+        ] {
+            let error = assignment(bad).unwrap_err().to_string();
+            assert!(error.contains(hint), "{error}");
+        }
+    }
+
+    #[test]
     fn nodes_are_listed_with_what_a_rolling_restart_asks_for() {
         let node = |name: &str, state, master| NodeStatus {
             name: name.try_into().unwrap(),
@@ -198,15 +274,16 @@ mod tests {
             utilization: 0.0,
             predicted_utilization: 0.0,
             version: "0.1.0".to_owned(),
+            traits: NodeTraits::default(),
         };
-        let nodes = [
-            node("east", NodeState::Draining, false),
-            node("north", NodeState::Alive, true),
-        ];
+        let mut north = node("north", NodeState::Alive, true);
+        north.traits.maintenance = true;
+        north.traits.tags = ["big", "fast"].map(|tag| tag.parse().unwrap()).into();
+        let nodes = [node("east", NodeState::Draining, false), north];
         let expected = "\
-NODE   STATE     ROLE    RANK  LISTENERS  VERSION  URL
-east   draining           100     12/500  0.1.0    http://east.example:8000
-north  alive     master   100     12/500  0.1.0    http://north.example:8000
+NODE   STATE               ROLE    RANK  LISTENERS  WEIGHT  TAGS      VERSION  URL
+east   draining                     100     12/500     100            0.1.0    http://east.example:8000
+north  alive, maintenance  master   100     12/500     100  big,fast  0.1.0    http://north.example:8000
 ";
         assert_eq!(table(&nodes), expected);
     }

@@ -207,6 +207,7 @@ mod tests {
             utilization: 0.012,
             predicted_utilization: 0.02,
             version: "0.1.0".to_owned(),
+            traits: crate::model::traits::NodeTraits::default(),
         };
         let mount = MountStatus {
             path: "/radio.mp3".parse().unwrap(),

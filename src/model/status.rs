@@ -8,6 +8,7 @@ use super::mount::MountName;
 use super::node::NodeName;
 use super::seat::Epoch;
 use super::stream::StreamId;
+use super::traits::NodeTraits;
 
 /// The whole mesh, as the answering node sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,6 +72,9 @@ pub struct NodeStatus {
     pub predicted_utilization: f64,
     /// The version it runs.
     pub version: String,
+    /// What operators say of it.
+    #[serde(flatten)]
+    pub traits: NodeTraits,
 }
 
 /// One mount.

@@ -66,6 +66,7 @@ impl fmt::Debug for Tag {
 
 /// What an operator says about a node; the same on every node, and kept while it is away.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct NodeTraits {
     /// Its share of what its size would give it, per cent; 100 unless the operator says otherwise, 0: never chosen.
     pub weight_percent: u32,

@@ -14,6 +14,7 @@ use crate::model::load::LoadReport;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::status::{MountStatus, NodeStatus, SourceStatus, Status};
+use crate::model::traits::NodeTraits;
 
 /// Puts the status together. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -49,11 +50,14 @@ impl Statuses {
         self.freshen(&mut view);
         let predicted: BTreeMap<NodeName, f64> = self.load.predicted().into_iter().collect();
         let master = view.master.as_ref().map(|claim| claim.node.clone());
+        let (mounts, steering) = (self.documents.mounts(), self.documents.steering());
         let node = |(name, node): (&NodeName, &MeshNode)| {
             let is_master = master.as_ref() == Some(name);
-            node_status((name, node), is_master, predicted.get(name).copied())
+            NodeStatus {
+                traits: steering.traits(name),
+                ..node_status((name, node), is_master, predicted.get(name).copied())
+            }
         };
-        let mounts = self.documents.mounts();
         Status {
             node: view.me.clone(),
             cluster: self.fingerprint.clone(),
@@ -113,6 +117,7 @@ fn node_status(
         utilization,
         predicted_utilization: predicted.unwrap_or(utilization),
         version: node.card.version.clone(),
+        traits: NodeTraits::default(),
     }
 }
 
@@ -136,7 +141,9 @@ fn mount_status(view: &MeshView, path: &MountName) -> MountStatus {
             offset: card.offset,
             connected_s: clock::unix_ms().saturating_sub(card.started_unix_ms) / 1_000,
         }),
-        listeners: view.holders(path).map(|(_, card)| card.listeners).sum(),
+        listeners: view
+            .holders(path)
+            .fold(0, |sum, (_, card)| card.listeners.saturating_add(sum)),
         holders: view.holders(path).map(|(name, _)| name.clone()).collect(),
         title: card.map(|card| card.title.clone()).unwrap_or_default(),
         standby: waiting.map(|(name, _)| name.clone()).collect(),

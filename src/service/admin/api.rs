@@ -1,15 +1,12 @@
 //! The API of mounts.
 
-use std::error::Error;
-
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body as HttpBody, Incoming};
+use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 use tracing::debug;
 
 use super::Admin;
+use super::body::{self, BadBody};
 use super::reply::{self, Body};
 use crate::io::password::{HashError, Secret};
 use crate::logic::mounts::MountEdit;
@@ -18,18 +15,12 @@ use crate::service::document::MountError;
 
 /// Where mounts are, below it each by its path.
 pub(super) const MOUNTS: &str = "/api/v1/mounts";
-/// The longest body of a request: every text of a mount at its longest, several times.
-const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// Why a request is not carried out.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
-    #[error("the body broke off")]
-    BrokenOff,
-    #[error("the body is longer than {MAX_BODY_BYTES} bytes")]
-    TooLong,
-    #[error("the body is no JSON object: {0}")]
-    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Body(#[from] BadBody),
     #[error("{0}")]
     Bad(String),
     #[error(transparent)]
@@ -45,8 +36,8 @@ impl Refusal {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::BrokenOff | Self::Json(_) | Self::Bad(_) => StatusCode::BAD_REQUEST,
-            Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Body(bad) => bad.status(),
+            Self::Bad(_) => StatusCode::BAD_REQUEST,
             Self::Mount(MountError::Exists(_)) => StatusCode::CONFLICT,
             Self::Mount(MountError::NotThere(_)) => StatusCode::NOT_FOUND,
             Self::Mount(MountError::Edit(_)) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -75,7 +66,7 @@ async fn all(admin: &Admin, request: Request<Incoming>) -> Result<Response<Body>
             let specs: Vec<&MountSpec> = mounts.values().collect();
             Ok(reply::json(StatusCode::OK, &specs))
         }
-        Method::POST => create(admin, object(request).await?).await,
+        Method::POST => create(admin, body::object(request).await?).await,
         _ => Ok(wrong_method("GET, POST")),
     }
 }
@@ -89,7 +80,7 @@ async fn one(
     match *request.method() {
         Method::GET | Method::HEAD => {}
         Method::PATCH => {
-            let edits = edits(admin, object(request).await?).await?;
+            let edits = edits(admin, body::object(request).await?).await?;
             documents.set_mount(mount, edits)?;
         }
         Method::DELETE => {
@@ -130,7 +121,7 @@ async fn create(admin: &Admin, mut fields: Map<String, Value>) -> Result<Respons
         .documents
         .mount(&mount)
         .ok_or(MountError::NotThere(mount))?;
-    let mut shown = serde_json::to_value(&spec)?;
+    let mut shown = json!(spec);
     shown["password"] = json!(password.reveal());
     Ok(reply::json(StatusCode::CREATED, &shown))
 }
@@ -143,18 +134,9 @@ async fn edits(admin: &Admin, fields: Map<String, Value>) -> Result<Vec<MountEdi
             ("password", Value::String(password)) => password_edit(admin, &password.into()).await?,
             ("password", _) => return Err(Refusal::bad("`password` is a text")),
             ("password_hash", _) => return Err(Refusal::bad("set `password`, it is hashed here")),
-            (key, Value::String(text)) => MountEdit::of(key, &text).map_err(Refusal::bad)?,
-            (key, Value::Null) => MountEdit::of(key, "").map_err(Refusal::bad)?,
-            (key, Value::Number(number)) => {
-                MountEdit::of(key, &number.to_string()).map_err(Refusal::bad)?
-            }
-            (key, Value::Bool(flag)) => {
-                MountEdit::of(key, &flag.to_string()).map_err(Refusal::bad)?
-            }
-            (key, _) => {
-                return Err(Refusal::bad(format!(
-                    "`{key}` is a text, a number, true or false"
-                )));
+            (key, value) => {
+                let text = body::typed(key, value)?;
+                MountEdit::of(key, &text).map_err(Refusal::bad)?
             }
         };
         edits.push(edit);
@@ -176,43 +158,9 @@ async fn password_edit(admin: &Admin, password: &Secret) -> Result<MountEdit, Re
     Ok(MountEdit::PasswordHash(hash))
 }
 
-async fn object(request: Request<Incoming>) -> Result<Map<String, Value>, Refusal> {
-    let body = whole(request.into_body()).await?;
-    Ok(serde_json::from_slice(&body)?)
-}
-
-/// The whole body, if it is no longer than [`MAX_BODY_BYTES`].
-async fn whole<B>(body: B) -> Result<Bytes, Refusal>
-where
-    B: HttpBody<Error: Into<Box<dyn Error + Send + Sync>>>,
-{
-    match Limited::new(body, MAX_BODY_BYTES).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLong),
-        Err(_) => Err(Refusal::BrokenOff),
-    }
-}
-
-fn wrong_method(allowed: &'static str) -> Response<Body> {
+pub(super) fn wrong_method(allowed: &'static str) -> Response<Body> {
     let mut answer = reply::error(StatusCode::METHOD_NOT_ALLOWED, format!("use {allowed}"));
     let allowed = hyper::header::HeaderValue::from_static(allowed);
     answer.headers_mut().insert("Allow", allowed);
     answer
-}
-
-#[cfg(test)]
-mod tests {
-    use http_body_util::Full;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_body_over_the_bound_is_called_too_long() {
-        let longest = whole(Full::<Bytes>::from(vec![b'x'; MAX_BODY_BYTES])).await;
-        assert_eq!(longest.unwrap().len(), MAX_BODY_BYTES);
-        let refusal = whole(Full::<Bytes>::from(vec![b'x'; MAX_BODY_BYTES + 1])).await;
-        let refusal = refusal.unwrap_err();
-        assert_eq!(refusal.status(), StatusCode::PAYLOAD_TOO_LARGE);
-        assert_eq!(refusal.to_string(), "the body is longer than 65536 bytes");
-    }
 }

@@ -4,6 +4,7 @@
 //! never goes through hyper.
 
 mod api;
+mod body;
 mod icecast;
 mod nodes;
 pub mod page;
@@ -126,7 +127,7 @@ impl Admin {
         if below(api::MOUNTS) {
             api::mounts(self, request).await
         } else if below(nodes::NODE) || below(nodes::NODES) {
-            nodes::nodes(self, &request).await
+            nodes::nodes(self, request).await
         } else {
             reply::error(StatusCode::NOT_FOUND, "there is nothing here")
         }

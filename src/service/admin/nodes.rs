@@ -1,14 +1,18 @@
-//! The API of nodes: this one drained, put back or relieved of its seat, a dead one forgotten.
+//! The API of nodes: this one drained, put back or relieved of its seat, any one described, a dead one forgotten.
 
 use std::time::Duration;
 
+use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use tokio::time::timeout;
 
 use super::Admin;
+use super::body::{self, BadBody};
 use super::reply::{self, Body};
-use crate::model::node::NodeName;
+use crate::logic::document::EditError;
+use crate::logic::steering::{BadTrait, TraitEdit};
+use crate::model::node::{BadNodeName, NodeName};
 use crate::model::status::NodeState;
 use crate::service::cluster::Event;
 use crate::service::cluster::view::MeshNode;
@@ -27,27 +31,82 @@ const MAX_DEADLINE_S: u64 = 24 * 60 * 60;
 const SUCCESSION: Duration = Duration::from_secs(3);
 
 /// Answers a request of somebody who has the right.
-pub(super) async fn nodes<T>(admin: &Admin, request: &Request<T>) -> Response<Body> {
-    let path = request.uri().path();
-    let (method, query) = (request.method(), request.uri().query().unwrap_or_default());
-    match path {
-        NODES if *method == Method::GET => {
+pub(super) async fn nodes(admin: &Admin, request: Request<Incoming>) -> Response<Body> {
+    let (uri, method) = (request.uri().clone(), request.method().clone());
+    let query = uri.query().unwrap_or_default();
+    match uri.path() {
+        NODES if method == Method::GET => {
             reply::json(StatusCode::OK, &admin.0.statuses.status().nodes)
         }
-        "/api/v1/node/drain" if *method == Method::POST => drain(admin, query).await,
-        "/api/v1/node/undrain" if *method == Method::POST => {
+        "/api/v1/node/drain" if method == Method::POST => drain(admin, query).await,
+        "/api/v1/node/undrain" if method == Method::POST => {
             admin.0.drain.undo().await;
             reply::no_content()
         }
-        "/api/v1/node/step-down" if *method == Method::POST => step_down(admin).await,
-        _ => match path.strip_prefix("/api/v1/nodes/") {
-            Some(name) if *method == Method::DELETE => forget(admin, name),
+        "/api/v1/node/step-down" if method == Method::POST => step_down(admin).await,
+        path => match path.strip_prefix("/api/v1/nodes/") {
+            Some(name) if method == Method::DELETE => forget(admin, name),
+            Some(name) if method == Method::PATCH => {
+                let set = set(admin, name, request).await;
+                set.unwrap_or_else(|refusal| reply::error(refusal.status(), refusal))
+            }
             _ => reply::error(
                 StatusCode::NOT_FOUND,
                 "there is nothing here, or not in this way",
             ),
         },
     }
+}
+
+/// Why nothing is said of a node.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error(transparent)]
+    Name(#[from] BadNodeName),
+    #[error("there is no node {0}")]
+    NoNode(NodeName),
+    #[error(transparent)]
+    Body(#[from] BadBody),
+    #[error(transparent)]
+    Trait(#[from] BadTrait),
+    #[error(transparent)]
+    Edit(#[from] EditError),
+}
+
+impl Refusal {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Name(_) | Self::Trait(_) => StatusCode::BAD_REQUEST,
+            Self::NoNode(_) => StatusCode::NOT_FOUND,
+            Self::Body(bad) => bad.status(),
+            Self::Edit(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        }
+    }
+}
+
+/// Says something of a node, on all nodes; what is said outlives the node's absence, and its own restart.
+async fn set(
+    admin: &Admin,
+    name: &str,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Refusal> {
+    let name = NodeName::try_from(name)?;
+    let documents = &admin.0.documents;
+    let is_known = admin.0.cluster.view().nodes.contains_key(&name)
+        || documents.steering().nodes.contains_key(&name);
+    if !is_known {
+        return Err(Refusal::NoNode(name));
+    }
+    let mut edits = Vec::new();
+    for (key, value) in body::object(request).await? {
+        let value = body::typed(&key, value)?;
+        edits.push(TraitEdit::of(&key, &value)?);
+    }
+    documents.set_node(&name, edits)?;
+    Ok(reply::json(
+        StatusCode::OK,
+        &documents.steering().traits(&name),
+    ))
 }
 
 async fn drain(admin: &Admin, query: &str) -> Response<Body> {

@@ -255,6 +255,7 @@ mod tests {
             utilization: f64::from(listeners) / 500.0,
             predicted_utilization: predicted,
             version: "0.1.0".into(),
+            traits: crate::model::traits::NodeTraits::default(),
         }
     }
 
