@@ -18,7 +18,7 @@ use crate::{loss, partition};
 
 /// How many times each kind of blow falls in a full run, unless `ROUNDS` says otherwise.
 const ROUNDS: usize = 20;
-/// Of the blows that take half a minute each, only every so many-th falls.
+/// Of the blows that take a minute each, only every so many-th falls.
 const RARE: usize = 5;
 /// How long the network is cut in a full run.
 const CUT: Duration = Duration::from_secs(30);
@@ -78,7 +78,7 @@ fn everything() {
     let mut report = Report::of(stage.listeners());
     for kind in Kind::ALL {
         let rounds = match kind {
-            Kind::Freeze | Kind::Partition => rounds.div_ceil(RARE),
+            Kind::Partition => rounds.div_ceil(RARE),
             // Five nodes, one after the other.
             Kind::Restart => rounds.div_ceil(RARE) * stage.nodes(),
             _ => rounds,

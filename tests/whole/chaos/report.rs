@@ -29,13 +29,15 @@ const BUSY: u32 = 4;
 struct Promise {
     source_drops: u32,
     lost_bytes: u64,
+    /// At the 99th percentile.
     stall: Duration,
     new_master: Option<Duration>,
     /// Claims to the seat per blow.
     claims: u64,
 }
 
-fn promise(kind: Kind) -> Promise {
+/// The promise for a kind, given what its blows have done: a mount whose encoder is away is silent for so long.
+fn promise(kind: Kind, harms: &[Harm]) -> Promise {
     let elected = Some(Duration::from_millis(2_500));
     let noticed = Duration::from_millis(700);
     let nothing = Promise {
@@ -50,7 +52,11 @@ fn promise(kind: Kind) -> Promise {
         Kind::Ingest => Promise {
             source_drops: 1,
             lost_bytes: IN_THE_NODE_BYTES,
-            stall: noticed,
+            stall: harms
+                .iter()
+                .map(|harm| harm.outage)
+                .max()
+                .unwrap_or_default(),
             ..nothing
         },
         Kind::Master | Kind::Freeze => Promise {
@@ -120,7 +126,7 @@ impl Report {
 
     fn broken_within(&self, patience: u32) -> Vec<String> {
         let check = |(kind, harms): (&Kind, &Vec<Harm>)| {
-            let (promise, sums) = (promise(*kind), Sums::of(harms));
+            let (promise, sums) = (promise(*kind, harms), Sums::of(harms));
             let at_most = |time: Option<Duration>, bound: Option<Duration>| {
                 time.is_none_or(|time| bound.is_some_and(|bound| time <= bound * patience))
             };
@@ -174,7 +180,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "| --- | --- | --- | --- | --- | --- | --- | --- |")?;
         for (kind, harms) in &self.harms {
-            let (promise, sums) = (promise(*kind), Sums::of(harms));
+            let (promise, sums) = (promise(*kind, harms), Sums::of(harms));
             let master = match promise.new_master {
                 Some(bound) => format!("{} (≤ {})", sums.masters, ms(bound)),
                 None => sums.masters.to_string(),
@@ -198,7 +204,9 @@ impl fmt::Display for Report {
             "\n{} listeners on 5 nodes; in brackets what is promised. Disconnects, lost and doubled bytes are those \
              of the worst event, and of the listener who was worst off in it. A stall is how much longer than before \
              the event a byte was on its way from the encoder to a listener; after a partition, the time from the \
-             heal until all listeners hear the source. A killed node may take with it what it had not handed on.",
+             heal until all listeners hear the source. When an ingest node is killed, the stall that is promised is \
+             the longest time that the encoder needed to come back. A killed node may take with it what it had not \
+             handed on.",
             self.listeners
         )?;
         let Some(late) = &self.late else {

@@ -138,7 +138,8 @@ impl Stage {
         if self.mesh.master() == ingest {
             self.mesh.nodes[ingest].step_down();
             eventually(PATIENCE, "another node is master", || {
-                so(self.mesh.master() != ingest, "the same")
+                let master = self.mesh.try_master().ok_or("none")?;
+                so(master != ingest, "the same")
             });
             self.mesh.wait_agreed();
         }

@@ -97,13 +97,16 @@ impl TestMesh {
 
     /// The index of the master, by the first node that answers.
     pub(crate) fn master(&self) -> usize {
+        self.try_master().expect("a master")
+    }
+
+    /// The same; none while the seat is empty.
+    pub(crate) fn try_master(&self) -> Option<usize> {
         let status = self.nodes.iter().find_map(|node| node.try_status().ok());
-        let master = status.expect("a node answers").master.expect("a master");
-        let position = self
-            .nodes
-            .iter()
-            .position(|node| node.name() == master.as_str());
-        position.expect("the master is one of ours")
+        let master = status.expect("a node answers").master?;
+        let mut nodes = self.nodes.iter();
+        let position = nodes.position(|node| node.name() == master.as_str());
+        Some(position.expect("the master is one of ours"))
     }
 
     /// The indices of all that are not the master, in order.
