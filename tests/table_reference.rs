@@ -1,14 +1,16 @@
 //! The promise of the table: ten thousand listeners in ten seconds fill unequal nodes to one level.
 //!
-//! Every redirector is its own `Forecast` and `Balancer` and knows of the others only what gossip would bring, late.
+//! Every redirector is its own `Forecast` and `Chooser` and knows of the others only what gossip would bring, late.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
-use antiphon::logic::balance::{Balancer, Choice};
 use antiphon::logic::forecast::{Bulletin, Forecast, Life};
+use antiphon::logic::policy::{Choice, Chooser, Facts, Policy, Request, Scene};
+use antiphon::model::geo::Whereabouts;
 use antiphon::model::load::LoadReport;
+use antiphon::model::mount::MountName;
 use antiphon::model::node::{Generation, NodeName};
 use antiphon::model::status::NodeState;
 use rand::rngs::SmallRng;
@@ -75,8 +77,9 @@ struct World {
     random: SmallRng,
     start: Instant,
     lives: Vec<Life>,
+    mount: MountName,
     listeners: Vec<u32>,
-    tables: Vec<(Forecast, Balancer)>,
+    tables: Vec<(Forecast, Chooser)>,
     /// When, in which order of two at once, what.
     agenda: BinaryHeap<Reverse<(Duration, usize)>>,
     events: Vec<Option<Event>>,
@@ -96,6 +99,7 @@ impl World {
         let mut world = Self {
             random: SmallRng::seed_from_u64(seed),
             start,
+            mount: MountName::try_from("/radio.mp3").expect("a good name"),
             listeners: scenario.loads.clone(),
             tables: Vec::new(),
             agenda: BinaryHeap::new(),
@@ -136,8 +140,8 @@ impl World {
                     forecast.hear(&self.lives[peer], &bulletin, met_at);
                 }
             }
-            self.tables
-                .push((forecast, Balancer::new(self.lives[own].node.clone())));
+            let chooser = Chooser::new(self.lives[own].node.clone(), 0);
+            self.tables.push((forecast, chooser));
         }
     }
 
@@ -164,6 +168,7 @@ impl World {
             max_listeners,
             egress_bps: u64::from(self.listeners[node]) * COST_BPS,
             max_bandwidth_bps: u64::from(max_listeners) * COST_BPS * 2,
+            cpu_permille: None,
         }
     }
 
@@ -192,8 +197,17 @@ impl World {
         let now = self.start + at;
         let anywhere = self.random.random_range(0..self.lives.len());
         let entrance = self.scenario.entrance.unwrap_or(anywhere);
-        let (forecast, balancer) = &mut self.tables[entrance];
-        let choice = balancer.choose(&forecast.table(now), COST_BPS);
+        let (forecast, chooser) = &mut self.tables[entrance];
+        let request = Request {
+            mount: &self.mount,
+            cost_bps: COST_BPS,
+            place: Whereabouts::default(),
+        };
+        let scene = Scene {
+            table: &forecast.table(now),
+            facts: &Facts::default(),
+        };
+        let choice = chooser.choose(&Policy::default(), scene, &request);
         match choice {
             Choice::Here => {
                 let own = self.lives[entrance].node.clone();

@@ -197,6 +197,7 @@ impl Forecast {
             node: name,
             standing,
             predicted: node.predicted(),
+            pending: node.pending,
             warmth: (age / SLOW_START.as_secs_f64()).clamp(COLD, 1.0),
         }
     }

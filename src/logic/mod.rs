@@ -3,7 +3,6 @@
 
 pub mod arrivals;
 pub mod backoff;
-pub mod balance;
 pub mod document;
 pub mod election;
 pub mod fields;
@@ -12,6 +11,7 @@ pub mod forecast;
 pub mod health;
 pub mod mounts;
 pub mod place;
+pub mod policy;
 pub mod rivals;
 pub mod route;
 pub mod steering;

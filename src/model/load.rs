@@ -13,6 +13,9 @@ pub struct LoadReport {
     pub egress_bps: u64,
     /// The most it may send, bits per second.
     pub max_bandwidth_bps: u64,
+    /// The share of its processors in use, per mille; `None` if it does not know.
+    #[serde(default)]
+    pub cpu_permille: Option<u16>,
 }
 
 impl LoadReport {

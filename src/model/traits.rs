@@ -6,19 +6,19 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A word that policies choose nodes by, such as `fast`: 1 to 32 lower-case letters, digits, `.`, `_` and `-`.
+/// A word that policies choose nodes by, such as `fast`: 1 to 63 lower-case letters, digits, `.`, `_` and `-`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Tag(String);
 
 /// Why a text is no tag.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no tag: 1 to 32 lower-case letters, digits, dots, underscores and hyphens")]
+#[error("{0:?} is no tag: 1 to 63 lower-case letters, digits, dots, underscores and hyphens")]
 pub struct BadTag(pub String);
 
 impl Tag {
-    /// The longest tag.
-    pub const MAX_BYTES: usize = 32;
+    /// The longest tag: as long as a node's name, which counts as one.
+    pub const MAX_BYTES: usize = 63;
 
     /// The tag as text.
     pub fn as_str(&self) -> &str {
@@ -101,10 +101,10 @@ mod tests {
 
     #[test]
     fn a_tag_is_a_short_plain_word() {
-        for good in ["fast", "eu-west.1", "a_b", &"x".repeat(32)] {
+        for good in ["fast", "eu-west.1", "a_b", &"x".repeat(63)] {
             assert!(good.parse::<Tag>().is_ok(), "{good}");
         }
-        for bad in ["", "Fast", "a b", "a,b", "é", &"x".repeat(33)] {
+        for bad in ["", "Fast", "a b", "a,b", "é", &"x".repeat(64)] {
             assert!(bad.parse::<Tag>().is_err(), "{bad:?}");
         }
     }

@@ -19,7 +19,7 @@ use super::streams::{Held, Reader, Reading};
 use crate::io::clock;
 use crate::io::door::{Place, Visitor};
 use crate::io::pacer::{Left, Listener, Pacer, PacerConfig};
-use crate::logic::balance::Choice;
+use crate::logic::policy::Choice;
 use crate::media::icy::{Interleaver, METAINT};
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;

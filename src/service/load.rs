@@ -14,8 +14,9 @@ use super::cluster::view::MeshView;
 use super::ingest::Sources;
 use super::streams::Streams;
 use crate::io::gossip::{GOSSIP_INTERVAL, Gossip, MAX_VALUE_BYTES};
-use crate::logic::balance::{Balancer, Choice};
 use crate::logic::forecast::{Bulletin, Forecast, Life};
+use crate::logic::policy::{Choice, Chooser, Facts, Policy, Request, Scene};
+use crate::model::geo::Whereabouts;
 use crate::model::load::LoadReport;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
@@ -44,7 +45,9 @@ struct State {
     report: LoadReport,
     published: LoadReport,
     forecast: Forecast,
-    balancer: Balancer,
+    chooser: Chooser,
+    policy: Policy,
+    facts: Facts,
     view: Arc<MeshView>,
 }
 
@@ -88,12 +91,15 @@ impl Load {
             max_listeners: capacity.max_listeners,
             egress_bps: 0,
             max_bandwidth_bps: capacity.max_bandwidth_bps,
+            cpu_permille: None,
         };
         let now = Instant::now().into_std();
         let mut state = State {
             report,
             published: report,
-            balancer: Balancer::new(own.node.clone()),
+            chooser: Chooser::new(own.node.clone(), rand::random()),
+            policy: Policy::default(),
+            facts: Facts::default(),
             view: Arc::new(MeshView::empty(own.node.clone())),
             forecast: Forecast::new(own, STALE_AFTER, now),
         };
@@ -109,7 +115,16 @@ impl Load {
         let now = Instant::now().into_std();
         let state = &mut *self.0.lock();
         let cost_bps = cost_bps(&state.view, mount);
-        let choice = state.balancer.choose(&state.forecast.table(now), cost_bps);
+        let scene = Scene {
+            table: &state.forecast.table(now),
+            facts: &state.facts,
+        };
+        let request = Request {
+            mount,
+            cost_bps,
+            place: Whereabouts::default(),
+        };
+        let choice = state.chooser.choose(&state.policy, scene, &request);
         match &choice {
             Choice::Here => {
                 let me = state.view.me.clone();
@@ -217,6 +232,7 @@ impl Load {
                 bulletin.inspect(|bulletin| state.forecast.hear(&life, bulletin, now));
             }
         }
+        state.facts = facts(view);
         let before = std::mem::replace(&mut state.view, view.clone());
         for left in before
             .nodes
@@ -251,6 +267,18 @@ impl State {
         self.published = self.report;
         self.forecast.bulletin()
     }
+}
+
+/// What the mesh says of its nodes besides their load.
+fn facts(view: &MeshView) -> Facts {
+    let mut facts = Facts::default();
+    for (name, node) in view.nodes.iter().filter(|(_, node)| node.is_up()) {
+        for mount in node.streams.keys() {
+            let holders = facts.holders.entry(mount.clone()).or_default();
+            holders.insert(name.clone());
+        }
+    }
+    facts
 }
 
 /// What a listener of a mount costs, bits per second.

@@ -2,6 +2,9 @@
 //!
 //! A node that is not known to have room is never shown as empty: it is stale, or closed.
 
+use serde::Serialize;
+
+use super::transit::Tally;
 use crate::model::load::LoadReport;
 use crate::model::node::NodeName;
 
@@ -23,12 +26,15 @@ pub struct Outlook<'a> {
     pub standing: Standing,
     /// Its last report with everybody added who is on the way.
     pub predicted: LoadReport,
+    /// Those on the way, who are in the prediction and not in its last report.
+    pub pending: Tally,
     /// The share of its capacity that may be filled yet, above 0 and up to 1: less than 1 while it is new.
     pub warmth: f64,
 }
 
 /// Whether a node may be chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// It lives and we know its load.
     Ready,

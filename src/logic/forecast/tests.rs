@@ -23,6 +23,7 @@ fn report(listeners: u32) -> LoadReport {
         max_listeners: 1_000,
         egress_bps: u64::from(listeners) * MP3_BPS,
         max_bandwidth_bps: 100_000_000,
+        cpu_permille: None,
     }
 }
 

@@ -3,40 +3,42 @@
 //! A node has two dimensions and is as full as the fuller one, so that the level at which all stand has no formula:
 //! it is sought.
 
-use crate::logic::forecast::Outlook;
+use crate::model::load::LoadReport;
 
 /// A node as a vessel: how many more listeners it takes until it stands at a level of utilisation.
 ///
-/// In each of two dimensions that is `capacity * level - load`, in listeners of the mount at hand.
+/// In each of two dimensions that is `capacity * scale * level - load`, in listeners of the mount at hand. A vessel
+/// with a small scale stands lower than the others at each level; over its brim goes none.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Basin {
     capacity: [f64; 2],
     load: [f64; 2],
+    scale: f64,
 }
 
 impl Basin {
-    pub(super) fn of(outlook: &Outlook<'_>, cost_bps: u64) -> Self {
-        let predicted = &outlook.predicted;
+    pub(super) fn of(load: &LoadReport, cost_bps: u64, scale: f64) -> Self {
         // A stream whose bitrate is not measured yet costs next to nothing, but something.
         let cost_bps = cost_bps.max(1) as f64;
-        let slots = f64::from(predicted.max_listeners);
-        let bandwidth = predicted.max_bandwidth_bps as f64 / cost_bps;
         Self {
-            capacity: [slots * outlook.warmth, bandwidth * outlook.warmth],
-            load: [
-                f64::from(predicted.listeners),
-                predicted.egress_bps as f64 / cost_bps,
+            capacity: [
+                f64::from(load.max_listeners),
+                load.max_bandwidth_bps as f64 / cost_bps,
             ],
+            load: [f64::from(load.listeners), load.egress_bps as f64 / cost_bps],
+            scale,
         }
     }
 
     /// How many more listeners it takes to the level, and how many more per level there.
     fn fill(&self, level: f64) -> (f64, f64) {
-        let [slots, bandwidth] = [0, 1].map(|d| self.capacity[d] * level - self.load[d]);
+        let full = (self.scale * level).min(1.0);
+        let [slots, bandwidth] = [0, 1].map(|d| self.capacity[d] * full - self.load[d]);
+        let slope = if full < 1.0 { self.scale } else { 0.0 };
         match slots.min(bandwidth) {
             room if room <= 0.0 => (0.0, 0.0),
-            room if slots <= bandwidth => (room, self.capacity[0]),
-            room => (room, self.capacity[1]),
+            room if slots <= bandwidth => (room, self.capacity[0] * slope),
+            room => (room, self.capacity[1] * slope),
         }
     }
 
@@ -44,12 +46,25 @@ impl Basin {
         self.fill(level).0
     }
 
-    /// The level at which it has taken so many more listeners.
+    /// The level at which it has taken so many more listeners; infinite if they are more than it takes.
     fn level(&self, listeners: f64) -> f64 {
         let [slots, bandwidth] = [0, 1].map(|d| (self.load[d] + listeners) / self.capacity[d]);
-        slots.max(bandwidth)
+        match slots.max(bandwidth) {
+            full if full <= 1.0 => full / self.scale,
+            _ => f64::INFINITY,
+        }
     }
 
+    /// The level at which it is full.
+    fn brim(&self) -> f64 {
+        if self.scale > 0.0 {
+            1.0 / self.scale
+        } else {
+            0.0
+        }
+    }
+
+    /// How many listeners it would take if it were empty.
     pub(super) fn capacity(&self) -> f64 {
         self.capacity[0].min(self.capacity[1])
     }
@@ -62,25 +77,30 @@ const LEVEL_TOLERANCE: f64 = 0.01;
 /// last level it takes one or two.
 const LEVEL_STEPS: usize = 24;
 
-/// The level at which all basins together have taken so many more listeners; `guess` is where to begin.
+/// The level at which all basins together have taken so many more listeners, or are full; `guess` is where to begin.
 ///
 /// Newton's method, kept within bounds by halving: the sum rises with the level but has corners.
-pub(super) fn level(
-    basins: impl Iterator<Item = Basin> + Clone,
-    listeners: f64,
-    guess: f64,
-) -> f64 {
+pub(super) fn level(basins: &[Basin], listeners: f64, guess: f64) -> f64 {
+    let pour = |level: f64| {
+        let fill = basins.iter().map(|it| it.fill(level));
+        fill.fold((0.0, 0.0), |sum, it| (sum.0 + it.0, sum.1 + it.1))
+    };
     // Alone, any one of them would have to stand higher than all do together.
-    let alone = basins.clone().map(|it| it.level(listeners));
+    let alone = basins.iter().map(|it| it.level(listeners));
     let (mut low, mut high) = (0.0, alone.fold(f64::INFINITY, f64::min));
+    if high == f64::INFINITY {
+        high = basins.iter().map(Basin::brim).fold(0.0, f64::max);
+        if pour(high).0 <= listeners {
+            return high;
+        }
+    }
     let mut level = if guess > low && guess < high {
         guess
     } else {
         high
     };
     for _ in 0..LEVEL_STEPS {
-        let fill = basins.clone().map(|it| it.fill(level));
-        let (room, slope) = fill.fold((0.0, 0.0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
+        let (room, slope) = pour(level);
         if (room - listeners).abs() <= listeners * LEVEL_TOLERANCE {
             break;
         }
@@ -105,10 +125,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn basins() -> impl Strategy<Value = Vec<Basin>> {
-        let share = (1.0..10_000.0, 1.0..10_000.0, 0.0..1.5, 0.0..1.5);
-        let basin = share.prop_map(|(slots, bandwidth, taken, used)| Basin {
+        let share = (1.0..10_000.0, 1.0..10_000.0, 0.0..1.2, 0.0..1.2, 0.01..1.0);
+        let basin = share.prop_map(|(slots, bandwidth, taken, used, scale)| Basin {
             capacity: [slots, bandwidth],
             load: [slots * taken, bandwidth * used],
+            scale,
         });
         proptest::collection::vec(basin, 1..40)
     }
@@ -118,16 +139,25 @@ mod tests {
         fn the_level_takes_in_just_those_expected(
             basins in basins(), listeners in 1.0..5_000.0, guess in -1.0..3.0
         ) {
-            let level = level(basins.iter().copied(), listeners, guess);
+            let level = level(&basins, listeners, guess);
             let room: f64 = basins.iter().map(|it| it.room(level)).sum();
-            prop_assert!((room - listeners).abs() <= listeners * LEVEL_TOLERANCE, "{}", room);
+            let most: f64 = basins.iter().map(|it| it.room(f64::INFINITY)).sum();
+            let listeners = listeners.min(most);
+            prop_assert!((room - listeners).abs() <= listeners * LEVEL_TOLERANCE, "{} of {}", room, listeners);
         }
 
         #[test]
         fn a_basin_stands_where_its_room_is_used_up(basins in basins(), listeners in 1.0..5_000.0) {
             let basin = basins[0];
-            let room = basin.room(basin.level(listeners));
-            prop_assert!((room - listeners).abs() < 1e-6 * listeners, "{}", room);
+            let level = basin.level(listeners);
+            let room = basin.room(level);
+            prop_assert!(level == f64::INFINITY || (room - listeners).abs() < 1e-6 * listeners, "{}", room);
+        }
+
+        #[test]
+        fn no_level_goes_over_the_brim(basins in basins(), level in 0.0..1_000.0) {
+            let basin = basins[0];
+            prop_assert!(basin.room(level) <= basin.capacity());
         }
     }
 }

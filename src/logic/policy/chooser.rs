@@ -1,0 +1,381 @@
+//! Which node a new listener goes to.
+//!
+//! Not the one that is least used: everybody would choose the same one until its next report. By default each
+//! redirector sends in proportions that fill all nodes to one level, like water, so that the errors of many do not
+//! add up.
+
+use serde::Serialize;
+
+use super::dice::Dice;
+use super::facts::{Request, Scene};
+use super::field::Field;
+use super::select::{self, Pour, Taking, Weights};
+use super::turns::Turns;
+use super::{Policy, Selector};
+use crate::model::node::NodeName;
+
+/// Where a new listener goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Choice {
+    /// It stays here: answer 200.
+    Here,
+    /// To another node or an outside server: answer 302.
+    Redirect(NodeName),
+    /// No node that the policy allows has room for it: answer 503.
+    Full,
+}
+
+/// One redirector's way of choosing: what it remembers from one choice to the next.
+///
+/// The same for all policies: whoever got his turn for one mount is not due for another.
+#[derive(Clone, Debug)]
+pub struct Chooser {
+    pub(super) turns: Turns,
+    dice: Dice,
+    /// The level of the last choice: the next one is close to it.
+    level: f64,
+}
+
+impl Chooser {
+    /// The chooser of this node. The seed is for the policies that draw; any number does.
+    pub fn new(own: NodeName, seed: u64) -> Self {
+        Self {
+            turns: Turns::new(own),
+            dice: Dice::new(seed),
+            level: 0.0,
+        }
+    }
+
+    /// Chooses a node for a listener. The same calls give the same choices.
+    ///
+    /// Tell the forecast of the choice afterwards, unless it is [`Choice::Full`].
+    pub fn choose(&mut self, policy: &Policy, scene: Scene<'_>, request: &Request<'_>) -> Choice {
+        let field = self.field(policy, scene, request);
+        if field.candidates.is_empty() {
+            return Choice::Full;
+        }
+        self.turns.tidy(&scene.table.outlooks);
+        let weights = self.weigh(policy.selector(), scene, request, &field);
+        self.take(&field, &weights)
+    }
+
+    /// The nodes for this listener in the order in which the policy would like them, at most `most`. Nothing is
+    /// reserved: to send each listener to the first one would fill it up until the next report.
+    pub fn rank(
+        &self,
+        policy: &Policy,
+        scene: Scene<'_>,
+        request: &Request<'_>,
+        most: usize,
+    ) -> Vec<NodeName> {
+        let field = self.field(policy, scene, request);
+        if field.candidates.is_empty() {
+            return Vec::new();
+        }
+        let weights = self.weigh(policy.selector(), scene, request, &field);
+        let order = select::order(policy.selector(), &field, &weights).into_iter();
+        let names = order.map(|index| field.candidates[index].outlook.node.clone());
+        names.take(most).collect()
+    }
+
+    /// Those whom the policy leaves.
+    fn field<'a>(&self, policy: &Policy, scene: Scene<'a>, request: &Request<'_>) -> Field<'a> {
+        let mut field = Field::gather(scene, self.turns.own(), request);
+        for stage in policy.stages() {
+            field.pass(stage, scene, request);
+        }
+        field
+    }
+
+    pub(super) fn weigh(
+        &self,
+        selector: Selector,
+        scene: Scene<'_>,
+        request: &Request<'_>,
+        field: &Field<'_>,
+    ) -> Weights {
+        let pour = Pour {
+            cost_bps: request.cost_bps,
+            listeners: scene.table.expected_listeners,
+            guess: self.level,
+        };
+        select::weigh(selector, field, pour)
+    }
+
+    /// Takes one of a field that is not empty.
+    pub(super) fn take(&mut self, field: &Field<'_>, weights: &Weights) -> Choice {
+        self.level = weights.level.unwrap_or(self.level);
+        let candidates = &field.candidates;
+        let index = match weights.taking {
+            Taking::Turns => {
+                let names = candidates.iter().map(|it| it.outlook.node);
+                let drawn = self.turns.draw(names, &weights.shares);
+                drawn.expect("the shares of a field are never all zero")
+            }
+            Taking::Dice => self.dice.draw(&weights.shares),
+            Taking::TwoDice => {
+                let [one, other] = [(); 2].map(|()| self.dice.draw(&weights.shares));
+                match select::fullness(&candidates[one]) <= select::fullness(&candidates[other]) {
+                    true => one,
+                    false => other,
+                }
+            }
+        };
+        let node = candidates[index].outlook.node;
+        if node == self.turns.own() {
+            Choice::Here
+        } else {
+            Choice::Redirect(node.clone())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logic::forecast::{Outlook, Standing, Table, Tally};
+    use crate::logic::policy::Facts;
+    use crate::model::geo::Whereabouts;
+    use crate::model::load::LoadReport;
+    use crate::model::mount::MountName;
+    use proptest::prelude::*;
+
+    fn name(index: usize) -> NodeName {
+        NodeName::try_from(format!("n{index:03}")).unwrap()
+    }
+
+    fn report(listeners: u32, max_listeners: u32) -> LoadReport {
+        LoadReport {
+            listeners,
+            max_listeners,
+            egress_bps: u64::from(listeners) * 100,
+            max_bandwidth_bps: u64::from(max_listeners) * 200,
+            cpu_permille: None,
+        }
+    }
+
+    fn outlook(node: &NodeName, standing: Standing, predicted: LoadReport) -> Outlook<'_> {
+        Outlook {
+            node,
+            standing,
+            predicted,
+            pending: Tally::default(),
+            warmth: 1.0,
+        }
+    }
+
+    fn table<'a>(names: &'a [NodeName], nodes: &[(Standing, LoadReport)]) -> Table<'a> {
+        let outlooks = names.iter().zip(nodes);
+        Table {
+            outlooks: outlooks
+                .map(|(name, node)| outlook(name, node.0, node.1))
+                .collect(),
+            expected_listeners: 10.0,
+        }
+    }
+
+    fn names(count: usize) -> Vec<NodeName> {
+        (0..count).map(name).collect()
+    }
+
+    fn choose(chooser: &mut Chooser, table: &Table<'_>, cost_bps: u64) -> Choice {
+        let facts = Facts::default();
+        let scene = Scene {
+            table,
+            facts: &facts,
+        };
+        let request = Request {
+            mount: &MountName::try_from("/a.mp3").unwrap(),
+            cost_bps,
+            place: Whereabouts::default(),
+        };
+        chooser.choose(&Policy::default(), scene, &request)
+    }
+
+    /// How many of `listeners` go to each node when nothing is learnt meanwhile.
+    fn spread(chooser: &mut Chooser, table: &Table<'_>, listeners: usize) -> Vec<usize> {
+        let mut counts = vec![0; table.outlooks.len()];
+        for _ in 0..listeners {
+            let chosen = match choose(chooser, table, 100) {
+                Choice::Here => chooser.turns.own().clone(),
+                Choice::Redirect(node) => node,
+                Choice::Full => panic!("there is room"),
+            };
+            let place = table.outlooks.iter().position(|it| *it.node == chosen);
+            counts[place.unwrap()] += 1;
+        }
+        counts
+    }
+
+    use Standing::{Closed, Ready, Stale};
+
+    #[test]
+    fn a_single_node_keeps_its_listeners_until_it_is_full() {
+        let names = names(1);
+        let mut chooser = Chooser::new(name(0), 0);
+        let mut one = |node| choose(&mut chooser, &table(&names, &[node]), 100);
+        assert_eq!(one((Ready, report(999, 1_000))), Choice::Here);
+        assert_eq!(one((Ready, report(1_000, 1_000))), Choice::Full);
+        assert_eq!(one((Closed, report(0, 1_000))), Choice::Full);
+    }
+
+    #[test]
+    fn empty_nodes_get_listeners_by_their_size() {
+        let names = names(3);
+        let nodes = [100, 200, 700].map(|size| (Ready, report(0, size)));
+        let counts = spread(&mut Chooser::new(name(0), 0), &table(&names, &nodes), 1_000);
+        for (count, ideal) in counts.into_iter().zip([100_usize, 200, 700]) {
+            assert!(count.abs_diff(ideal) <= 1, "{count} for {ideal}");
+        }
+    }
+
+    #[test]
+    fn the_lower_ones_are_filled_up_first() {
+        let names = names(3);
+        let nodes = [
+            (Ready, report(50, 100)),
+            (Ready, report(20, 100)),
+            (Ready, report(18, 100)),
+        ];
+        let counts = spread(&mut Chooser::new(name(0), 0), &table(&names, &nodes), 100);
+        assert_eq!(
+            counts,
+            [0, 40, 60],
+            "to the level of 24: 4 and 6 of the 10 expected"
+        );
+    }
+
+    #[test]
+    fn the_scarcer_dimension_decides() {
+        let names = names(2);
+        let narrow = LoadReport {
+            max_bandwidth_bps: 10_000,
+            ..report(0, 1_000)
+        };
+        let wide = LoadReport {
+            max_bandwidth_bps: 90_000,
+            ..report(0, 1_000)
+        };
+        let table = table(&names, &[(Ready, narrow), (Ready, wide)]);
+        let counts = spread(&mut Chooser::new(name(0), 0), &table, 100);
+        assert_eq!(counts, [10, 90]);
+        let brim = LoadReport {
+            egress_bps: 9_901,
+            ..narrow
+        };
+        let table = Table {
+            outlooks: vec![outlook(&names[0], Ready, brim)],
+            ..table
+        };
+        let mut chooser = Chooser::new(name(0), 0);
+        assert_eq!(choose(&mut chooser, &table, 100), Choice::Full);
+        assert_eq!(choose(&mut chooser, &table, 99), Choice::Here);
+    }
+
+    #[test]
+    fn a_node_that_is_warming_up_gets_a_smaller_share() {
+        let names = names(2);
+        let mut table = table(&names, &[(Ready, report(0, 100)), (Ready, report(0, 100))]);
+        table.outlooks[1].warmth = 0.25;
+        assert_eq!(spread(&mut Chooser::new(name(0), 0), &table, 100), [80, 20]);
+    }
+
+    #[test]
+    fn blindness_falls_back_to_size() {
+        let names = names(4);
+        let stale = |listeners, size| (Stale, report(listeners, size));
+        let nodes = [
+            (Ready, report(0, 100)),
+            stale(0, 100),
+            stale(100, 200),
+            (Closed, report(0, 900)),
+        ];
+        let counts = spread(&mut Chooser::new(name(0), 0), &table(&names, &nodes), 100);
+        assert_eq!(counts, [25, 25, 50, 0]);
+    }
+
+    #[test]
+    fn a_stale_node_is_the_last_resort_of_the_seeing() {
+        let names = names(3);
+        let mut nodes = [
+            (Ready, report(99, 100)),
+            (Ready, report(100, 100)),
+            (Stale, report(0, 100)),
+        ];
+        let mut chooser = Chooser::new(name(0), 0);
+        assert_eq!(
+            choose(&mut chooser, &table(&names, &nodes), 100),
+            Choice::Here
+        );
+        nodes[0] = nodes[1];
+        assert_eq!(
+            choose(&mut chooser, &table(&names, &nodes), 100),
+            Choice::Redirect(name(2))
+        );
+    }
+
+    #[test]
+    fn first_listeners_of_many_redirectors_do_not_meet() {
+        let names = names(30);
+        let table = table(&names, &vec![(Ready, report(0, 100)); 30]);
+        let mut counts = vec![0; 30];
+        for redirector in 0..30 {
+            let one = spread(&mut Chooser::new(name(redirector), 0), &table, 1);
+            counts
+                .iter_mut()
+                .zip(one)
+                .for_each(|(sum, one)| *sum += one);
+        }
+        assert!(counts.iter().all(|count| *count <= 5), "{counts:?}");
+    }
+
+    fn any_node() -> impl Strategy<Value = (Standing, LoadReport)> {
+        let standing = prop_oneof![Just(Ready), Just(Ready), Just(Stale), Just(Closed)];
+        let load = (0u32..120, 0u32..110, 0u64..12_000, 0u64..12_000);
+        (standing, load).prop_map(|(standing, load)| {
+            let (listeners, max_listeners, egress_bps, max_bandwidth_bps) = load;
+            let report = LoadReport {
+                listeners,
+                max_listeners,
+                egress_bps,
+                max_bandwidth_bps,
+                cpu_permille: None,
+            };
+            (standing, report)
+        })
+    }
+
+    fn fits(node: &(Standing, LoadReport), cost_bps: u64) -> bool {
+        let load = &node.1;
+        node.0 != Closed
+            && load.listeners < load.max_listeners
+            && load.egress_bps + cost_bps <= load.max_bandwidth_bps
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_is_overfilled_and_full_means_full(
+            rounds in proptest::collection::vec(
+                (proptest::collection::vec(any_node(), 1..12), 0usize..12, 0u64..400), 1..20)
+        ) {
+            let names = names(24);
+            let (mut chooser, mut twin) = (Chooser::new(name(3), 0), Chooser::new(name(3), 0));
+            for (nodes, first, cost_bps) in rounds {
+                let table = table(&names[first..], &nodes);
+                let choice = choose(&mut chooser, &table, cost_bps);
+                prop_assert_eq!(&choice, &choose(&mut twin, &table, cost_bps));
+                let chosen = match choice {
+                    Choice::Here => Some(name(3)),
+                    Choice::Redirect(node) => Some(node),
+                    Choice::Full => None,
+                };
+                let place = chosen.map(|it| names.iter().position(|name| *name == it).unwrap() - first);
+                match place {
+                    Some(place) => prop_assert!(fits(&nodes[place], cost_bps)),
+                    None => prop_assert!(!nodes.iter().any(|node| fits(node, cost_bps))),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Why a listener is sent where he is sent: the whole decision, for people and programs to read.
+//!
+//! It is the decision that the next such request would get: made by the same code on a copy of the same state.
+
+use serde::Serialize;
+
+use super::chooser::{Choice, Chooser};
+use super::facts::{NodeFacts, Request, Scene};
+pub use super::field::Reason;
+use super::field::{Candidate, Field};
+use super::select::Weights;
+use super::{Policy, Stage};
+use crate::logic::forecast::{Outlook, Standing, Tally};
+use crate::model::geo::Whereabouts;
+use crate::model::mount::MountName;
+use crate::model::node::NodeName;
+
+/// One decision, explained.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Explanation {
+    /// The policy's canonical text.
+    pub policy: Policy,
+    /// What was asked for.
+    pub mount: MountName,
+    /// Its bitrate, bits per second.
+    pub cost_bps: u64,
+    /// Where the listener is, as far as is known.
+    pub from: Whereabouts,
+    /// The listeners that are expected in the whole mesh before the effect of the choice is known.
+    pub expected_listeners: f64,
+    /// Nobody's load is known: whatever the selector, it draws by size.
+    pub blind: bool,
+    /// Every node and outside server, by name.
+    pub nodes: Vec<NodeExplanation>,
+    /// What came of it.
+    pub choice: Choice,
+}
+
+/// What the decision made of one node.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NodeExplanation {
+    /// Which node.
+    pub node: NodeName,
+    /// Its predicted load.
+    pub prediction: Prediction,
+    /// What each stage said of it: first whether it may be chosen at all, then the policy's stages, until one drops it.
+    pub verdicts: Vec<Verdict>,
+    /// The selector's weight for it; 0 for those that were dropped.
+    pub weight: f64,
+    /// The share of such requests that it gets as long as nothing changes.
+    pub probability: f64,
+    /// The turns that it is owed: of the nodes with a weight, the one that is owed most gets the next listener.
+    pub owed_turns: f64,
+}
+
+/// The parts of a prediction.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Prediction {
+    /// Whether it may be chosen.
+    pub standing: Standing,
+    /// In its last report: listeners, and what is sent to them.
+    pub reported: Tally,
+    /// On the way to it.
+    pub pending: Tally,
+    /// The most of both that it takes.
+    pub capacity: Tally,
+    /// The share of its processors in use, per mille.
+    pub cpu_permille: Option<u16>,
+    /// The share of its capacity that may be filled yet, while it is new.
+    pub warmth: f64,
+    /// The share of its places that will be taken when everybody has arrived; 1 is full.
+    pub listeners_utilization: f64,
+    /// The same of its bandwidth.
+    pub bandwidth_utilization: f64,
+}
+
+/// What one stage said of one node.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Verdict {
+    /// The stage as it is written in the policy; `eligible` for what holds before every policy.
+    pub stage: String,
+    /// Why it dropped the node; `None` if the node stayed.
+    pub dropped: Option<Reason>,
+    /// The score before it.
+    pub score_before: f64,
+    /// The score after it.
+    pub score_after: f64,
+}
+
+/// The name of what is looked at before every policy.
+const ELIGIBLE: &str = "eligible";
+
+impl Chooser {
+    /// Explains what the next such choice would be. Changes nothing.
+    pub fn explain(&self, policy: &Policy, scene: Scene<'_>, request: &Request<'_>) -> Explanation {
+        let mut field = Field::gather(scene, self.turns.own(), request);
+        let mut nodes: Vec<NodeExplanation> = scene
+            .rows()
+            .map(|(outlook, facts)| self.begin(outlook, facts, request))
+            .collect();
+        let verdict = |node: &mut NodeExplanation, after: Option<f64>| {
+            if after.is_none() && node.is_left() {
+                node.verdicts[0].dropped = Some(Reason::Stale);
+            }
+        };
+        for_each_node(&mut nodes, &field, verdict);
+        for stage in policy.stages() {
+            field.pass(stage, scene, request);
+            for_each_node(&mut nodes, &field, |node, after| node.judge(stage, after));
+        }
+        let choice = self.conclude(&mut nodes, (policy, scene, request), &field);
+        Explanation {
+            policy: policy.clone(),
+            mount: request.mount.clone(),
+            cost_bps: request.cost_bps,
+            from: request.place,
+            expected_listeners: scene.table.expected_listeners,
+            blind: field.blind,
+            nodes,
+            choice,
+        }
+    }
+
+    /// A node with what is looked at before the stages.
+    fn begin(
+        &self,
+        outlook: &Outlook<'_>,
+        facts: &NodeFacts,
+        request: &Request<'_>,
+    ) -> NodeExplanation {
+        let candidate = Candidate::of(outlook, facts, request);
+        NodeExplanation {
+            node: outlook.node.clone(),
+            prediction: Prediction::of(outlook, candidate.as_ref().ok()),
+            verdicts: vec![Verdict {
+                stage: ELIGIBLE.to_owned(),
+                dropped: candidate.err(),
+                score_before: 1.0,
+                score_after: 1.0,
+            }],
+            weight: 0.0,
+            probability: 0.0,
+            owed_turns: self.turns.credit(outlook.node),
+        }
+    }
+
+    /// Makes the choice on a copy of the state, and shows what it is made by.
+    fn conclude(
+        &self,
+        nodes: &mut [NodeExplanation],
+        (policy, scene, request): (&Policy, Scene<'_>, &Request<'_>),
+        field: &Field<'_>,
+    ) -> Choice {
+        if field.candidates.is_empty() {
+            return Choice::Full;
+        }
+        let weights = self.weigh(policy.selector(), scene, request, field);
+        show_weights(nodes, field, &weights);
+        self.clone().take(field, &weights)
+    }
+}
+
+impl NodeExplanation {
+    fn is_left(&self) -> bool {
+        self.verdicts.iter().all(|it| it.dropped.is_none())
+    }
+
+    /// Notes what a stage made of it: its score, or `None` when it is not in the field any more.
+    fn judge(&mut self, stage: &Stage, after: Option<f64>) {
+        if !self.is_left() {
+            return;
+        }
+        let score_before = self.verdicts.last().map_or(1.0, |it| it.score_after);
+        self.verdicts.push(Verdict {
+            stage: stage.to_string(),
+            dropped: after.is_none().then(|| stage.reason()),
+            score_before,
+            score_after: after.unwrap_or(score_before),
+        });
+    }
+}
+
+impl Prediction {
+    /// By what limits it for the mount, if it is a candidate; else by what is known of the whole node.
+    fn of(outlook: &Outlook<'_>, candidate: Option<&Candidate<'_>>) -> Self {
+        let load = candidate.map_or(outlook.predicted, |it| it.load);
+        let share = |used: f64, all: f64| if all > 0.0 { used / all } else { 1.0 };
+        let total = Tally {
+            listeners: load.listeners.into(),
+            bps: load.egress_bps,
+        };
+        Self {
+            standing: outlook.standing,
+            reported: total.minus(outlook.pending),
+            pending: outlook.pending,
+            capacity: Tally {
+                listeners: load.max_listeners.into(),
+                bps: load.max_bandwidth_bps,
+            },
+            cpu_permille: load.cpu_permille,
+            warmth: outlook.warmth,
+            listeners_utilization: share(load.listeners.into(), load.max_listeners.into()),
+            bandwidth_utilization: share(load.egress_bps as f64, load.max_bandwidth_bps as f64),
+        }
+    }
+}
+
+/// Shows each node with its score in the field, `None` if it is not there. Both are in the order of names.
+fn for_each_node(
+    nodes: &mut [NodeExplanation],
+    field: &Field<'_>,
+    mut show: impl FnMut(&mut NodeExplanation, Option<f64>),
+) {
+    let mut candidates = field.candidates.iter().peekable();
+    for node in nodes {
+        let here = candidates.next_if(|it| *it.outlook.node == node.node);
+        show(node, here.map(|it| it.score));
+    }
+}
+
+fn show_weights(nodes: &mut [NodeExplanation], field: &Field<'_>, weights: &Weights) {
+    let probabilities = weights.probabilities(field);
+    let mut next = 0;
+    for_each_node(nodes, field, |node, score| {
+        if score.is_some() {
+            node.weight = weights.shares[next];
+            node.probability = probabilities[next];
+            next += 1;
+        }
+    });
+}

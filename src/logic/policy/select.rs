@@ -1,0 +1,154 @@
+//! How likely each of the nodes left is, and in which order they would be tried.
+//!
+//! Blind, or with scores that are all zero, every selector draws by size: that is the one thing that stays true.
+
+use std::cmp::Ordering;
+
+use super::Selector;
+use super::basin::{Basin, level};
+use super::field::{Candidate, Field};
+
+/// What a selector thinks of the field.
+#[derive(Clone, Debug)]
+pub(super) struct Weights {
+    /// The share of each candidate, in no particular unit; at least one is above 0.
+    pub(super) shares: Vec<f64>,
+    /// How one is taken by them.
+    pub(super) taking: Taking,
+    /// The level to which the listeners to come will fill all, if that was sought.
+    pub(super) level: Option<f64>,
+}
+
+/// How one of several weighted nodes is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taking {
+    /// In turns.
+    Turns,
+    /// By a throw of dice.
+    Dice,
+    /// By two throws, of which the emptier node counts.
+    TwoDice,
+}
+
+/// What a selector needs to know to weigh.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pour {
+    /// The bitrate of the mount, bits per second.
+    pub(super) cost_bps: u64,
+    /// The listeners to come.
+    pub(super) listeners: f64,
+    /// The level of the last choice: the next one is close to it.
+    pub(super) guess: f64,
+}
+
+impl Weights {
+    /// How likely each candidate is in the long run, as long as nothing changes.
+    pub(super) fn probabilities(&self, field: &Field<'_>) -> Vec<f64> {
+        let total: f64 = self.shares.iter().sum();
+        let single: Vec<f64> = self.shares.iter().map(|share| share / total).collect();
+        if self.taking != Taking::TwoDice {
+            return single;
+        }
+        // Drawn as one of two, it is taken unless the other one is emptier; of equals the first one is.
+        let fullness: Vec<f64> = field.candidates.iter().map(fullness).collect();
+        let taken = |one: usize| {
+            let against = |other: usize| match fullness[one].total_cmp(&fullness[other]) {
+                Ordering::Less => 2.0,
+                Ordering::Equal => 1.0,
+                Ordering::Greater => 0.0,
+            };
+            let others = single.iter().enumerate();
+            single[one]
+                * others
+                    .map(|(other, share)| share * against(other))
+                    .sum::<f64>()
+        };
+        (0..single.len()).map(taken).collect()
+    }
+}
+
+/// Weighs a field that is not empty.
+pub(super) fn weigh(selector: Selector, field: &Field<'_>, pour: Pour) -> Weights {
+    let candidates = &field.candidates;
+    let by_size = |it: &Candidate<'_>| Basin::of(&it.load, pour.cost_bps, 1.0).capacity();
+    let each = |share: &dyn Fn(&Candidate<'_>) -> f64| candidates.iter().map(share).collect();
+    let mut reached = None;
+    let (shares, taking): (Vec<f64>, _) = match selector {
+        _ if field.blind => (each(&|it| by_size(it) * it.warm_score()), Taking::Turns),
+        Selector::Water => {
+            let (shares, level) = water(candidates, pour);
+            reached = Some(level);
+            (shares, Taking::Turns)
+        }
+        Selector::Random => (each(&|it| it.outlook.warmth), Taking::Dice),
+        Selector::Weighted => (each(&|it| it.warm_score()), Taking::Dice),
+        Selector::Best => (only_the_best(candidates), Taking::Dice),
+        Selector::TwoChoices => (each(&|it| by_size(it) * it.warm_score()), Taking::TwoDice),
+    };
+    if shares.iter().any(|share| *share > 0.0) {
+        return Weights {
+            shares,
+            taking,
+            level: reached,
+        };
+    }
+    let sizes: Vec<f64> = each(&|it| by_size(it));
+    let sized = sizes.iter().any(|size| *size > 0.0);
+    Weights {
+        shares: if sized {
+            sizes
+        } else {
+            vec![1.0; candidates.len()]
+        },
+        taking: Taking::Turns,
+        level: reached,
+    }
+}
+
+/// The shares that fill all to one level, and that level.
+fn water(candidates: &[Candidate<'_>], pour: Pour) -> (Vec<f64>, f64) {
+    let greatest = candidates.iter().map(|it| it.score).fold(0.0, f64::max);
+    let greatest = if greatest > 0.0 { greatest } else { 1.0 };
+    let basin = |it: &Candidate<'_>| Basin::of(&it.load, pour.cost_bps, it.warm_score() / greatest);
+    let basins: Vec<Basin> = candidates.iter().map(basin).collect();
+    let level = level(&basins, pour.listeners, pour.guess);
+    let shares = basins.iter().map(|it| it.room(level)).collect();
+    (shares, level)
+}
+
+fn only_the_best(candidates: &[Candidate<'_>]) -> Vec<f64> {
+    let best = (0..candidates.len()).min_by(|a, b| by_merit(&candidates[*a], &candidates[*b]));
+    let share = |index| if Some(index) == best { 1.0 } else { 0.0 };
+    (0..candidates.len()).map(share).collect()
+}
+
+/// The greater score first, then the emptier.
+fn by_merit(left: &Candidate<'_>, right: &Candidate<'_>) -> Ordering {
+    right
+        .warm_score()
+        .total_cmp(&left.warm_score())
+        .then_with(|| left.load.utilization().total_cmp(&right.load.utilization()))
+}
+
+/// How full a node is as its score sees it: one with half the score counts as twice as full.
+pub(super) fn fullness(candidate: &Candidate<'_>) -> f64 {
+    candidate.load.utilization() / candidate.warm_score().max(f64::MIN_POSITIVE)
+}
+
+/// The candidates in the order in which the selector would like them, the best one first.
+pub(super) fn order(selector: Selector, field: &Field<'_>, weights: &Weights) -> Vec<usize> {
+    let candidates = &field.candidates;
+    let mut order: Vec<usize> = (0..candidates.len()).collect();
+    order.sort_by(|left, right| {
+        let (a, b) = (&candidates[*left], &candidates[*right]);
+        let by_share = || weights.shares[*right].total_cmp(&weights.shares[*left]);
+        let by_use = || fullness(a).total_cmp(&fullness(b));
+        match selector {
+            _ if field.blind => by_share(),
+            Selector::Best => by_merit(a, b),
+            Selector::TwoChoices => by_use().then_with(by_share),
+            Selector::Random | Selector::Weighted | Selector::Water => by_share().then_with(by_use),
+        }
+    });
+    order
+}
