@@ -3,6 +3,7 @@
 pub mod geo;
 pub mod load;
 pub mod mount;
+pub mod network;
 pub mod node;
 pub mod outside;
 pub mod record;

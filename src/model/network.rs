@@ -1,0 +1,204 @@
+//! A network of addresses, written `10.0.0.0/8` or `2001:db8::/32`.
+//!
+//! An IPv4 address is the same one when it comes in IPv6's clothes (`::ffff:10.0.0.1`), as it does on a socket
+//! that listens on `[::]`.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+/// The bits of `::ffff:0:0/96`, in which IPv6 keeps IPv4.
+const MAPPED_BITS: u8 = 96;
+
+/// All addresses that begin with the same bits. Only parsing makes one, so it is always well formed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Network {
+    first: IpAddr,
+    prefix_bits: u8,
+}
+
+/// Why a text is no network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadNetwork {
+    /// It is something else.
+    #[error(
+        "{0:?} is no network: an address and the number of its bits that count, such as 10.0.0.0/8 or ::1"
+    )]
+    Text(String),
+    /// Bits are set that do not count, so that it is unclear which of the two was meant.
+    #[error("{text:?} lies in the network {network}: write that, or the address alone")]
+    Ambiguous {
+        /// What was given.
+        text: String,
+        /// The network around it.
+        network: Network,
+    },
+}
+
+impl Network {
+    /// Whether an address is one of it.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        address.is_ipv4() == self.first.is_ipv4()
+            && first_of(address, self.prefix_bits) == self.first
+    }
+}
+
+/// The first address that begins with the same bits as this one.
+fn first_of(address: IpAddr, prefix_bits: u8) -> IpAddr {
+    let prefix_bits = u32::from(prefix_bits);
+    match address {
+        IpAddr::V4(address) => {
+            let ignored = u32::MAX.checked_shr(prefix_bits).unwrap_or_default();
+            IpAddr::V4((address.to_bits() & !ignored).into())
+        }
+        IpAddr::V6(address) => {
+            let ignored = u128::MAX.checked_shr(prefix_bits).unwrap_or_default();
+            IpAddr::V6((address.to_bits() & !ignored).into())
+        }
+    }
+}
+
+impl FromStr for Network {
+    type Err = BadNetwork;
+
+    fn from_str(text: &str) -> Result<Self, BadNetwork> {
+        let bad = || BadNetwork::Text(text.chars().take(64).collect());
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits)),
+            None => (text, None),
+        };
+        let written: IpAddr = address.parse().map_err(|_| bad())?;
+        let most = if written.is_ipv4() { 32 } else { 128 };
+        let prefix_bits = match bits {
+            // `u8` would take a leading plus.
+            Some(bits) if bits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                bits.parse().map_err(|_| bad())?
+            }
+            Some(_) => return Err(bad()),
+            None => most,
+        };
+        if prefix_bits > most {
+            return Err(bad());
+        }
+        let mut network = Self {
+            first: first_of(written, prefix_bits),
+            prefix_bits,
+        };
+        let first = network.first;
+        // All of the network is IPv4 only if the part that says so is among the bits that count.
+        if written.is_ipv6() && first.to_canonical().is_ipv4() && prefix_bits >= MAPPED_BITS {
+            network.first = first.to_canonical();
+            network.prefix_bits -= MAPPED_BITS;
+        }
+        if first != written {
+            let text = text.to_owned();
+            return Err(BadNetwork::Ambiguous { text, network });
+        }
+        Ok(network)
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = BadNetwork;
+
+    fn try_from(text: String) -> Result<Self, BadNetwork> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.first, self.prefix_bits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn network(text: &str) -> Network {
+        text.parse().unwrap()
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_network_is_an_address_and_the_bits_that_count() {
+        for (text, inside, outside) in [
+            ("10.0.0.0/8", "10.255.0.1", "11.0.0.0"),
+            ("192.0.2.7", "192.0.2.7", "192.0.2.8"),
+            ("0.0.0.0/0", "255.255.255.255", "::1"),
+            ("::/0", "2001:db8::1", "10.0.0.1"),
+            ("2001:db8::/32", "2001:db8:ffff::1", "2001:db9::"),
+            ("::1/128", "::1", "::2"),
+            ("127.0.0.0/9", "127.127.0.1", "127.128.0.1"),
+        ] {
+            assert!(network(text).contains(address(inside)), "{text} {inside}");
+            assert!(
+                !network(text).contains(address(outside)),
+                "{text} {outside}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_ipv4_address_is_the_same_in_clothes_of_ipv6() {
+        let private = network("10.0.0.0/8");
+        assert!(private.contains(address("::ffff:10.1.2.3")));
+        assert!(!private.contains(address("::ffff:11.1.2.3")));
+        assert_eq!(network("::ffff:10.0.0.0/104"), private);
+        assert_eq!(network("::ffff:10.0.0.1").to_string(), "10.0.0.1/32");
+        assert!(network("::/90").first.is_ipv6());
+    }
+
+    #[test]
+    fn what_is_no_network_is_refused_with_what_would_be_one() {
+        for bad in [
+            "",
+            "/8",
+            "10.0.0.0/",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0.0/+8",
+            "10.0.0.0/-1",
+            "10.0.0/8",
+            "localhost",
+            "10.0.0.0/8/8",
+            "10.0.0.0/255.0.0.0",
+            "::1%eth0",
+        ] {
+            let refused = bad.parse::<Network>();
+            assert_eq!(refused, Err(BadNetwork::Text(bad.to_owned())), "{bad}");
+        }
+        let said = "10.0.0.1/8".parse::<Network>().unwrap_err().to_string();
+        assert!(said.contains("10.0.0.0/8: write that"), "{said}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_network_survives_its_text_and_contains_its_first_address(bits: u128, four: bool, length: u8) {
+            let (address, most) = match four {
+                true => (IpAddr::V4((bits as u32).into()), 32),
+                false => (IpAddr::V6(bits.into()), 128),
+            };
+            let prefix_bits = length % (most + 1);
+            let first = first_of(address, prefix_bits);
+            let network: Network = format!("{first}/{prefix_bits}").parse().unwrap();
+            prop_assert!(network.contains(address) && network.contains(first));
+            prop_assert_eq!(network.to_string().parse(), Ok(network));
+        }
+
+        #[test]
+        fn no_text_breaks_the_parser(text: String) {
+            let _network = text.parse::<Network>();
+        }
+    }
+}
