@@ -54,13 +54,15 @@ const IMPURE: [&str; 16] = [
 const UNORDERED: [&str; 2] = ["HashMap", "HashSet"];
 
 /// A word, and the only places below `src` that may say it: a file without its ending, or a folder.
-const OWNERS: [(&str, &[&str]); 3] = [
+const OWNERS: [(&str, &[&str]); 4] = [
     // Inside, an error belongs to its operation. The gossip's crate asks for it in a trait.
     ("anyhow", &["main", "cli", "settings", "node", "io/gossip"]),
     // Its maintenance has ended (see deny.toml): to replace it must stay a day's work.
     ("bincode", &["wire/frame"]),
     // It is pinned to one version, for its byte encoding.
     ("chitchat", &["io/gossip"]),
+    // What it reads comes from others, and may be damaged: there that is looked after.
+    ("maxminddb", &["io/geo"]),
 ];
 
 /// Spawning past the `TaskTracker` leaves a task that nobody waits for at the end.

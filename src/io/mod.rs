@@ -4,6 +4,7 @@ pub mod clock;
 pub mod disk;
 pub mod door;
 pub mod feed;
+pub mod geo;
 pub mod gossip;
 pub mod http;
 pub mod link;
