@@ -16,6 +16,8 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
+use crate::model::geo::{Country, Position, Whereabouts};
+use crate::model::network::Network;
 use crate::model::node::NodeName;
 use crate::model::seat::Rank;
 
@@ -36,7 +38,7 @@ const DEFAULT_MAX_BANDWIDTH: Bandwidth = Bandwidth::from_bps(1_000_000_000);
 const DEFAULT_RANK: Rank = Rank(100);
 
 /// The checked settings of one node.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Its name, unique in the mesh.
     pub name: NodeName,
@@ -58,10 +60,16 @@ pub struct Settings {
     pub max_bandwidth_bps: u64,
     /// Its weight in the election of the master; the greater wins.
     pub rank: Rank,
+    /// The MaxMind-format database that says where addresses are; `None`: nobody's place is looked up.
+    pub geo_database: Option<PathBuf>,
+    /// Where this node stands; what is not said is looked up by its address.
+    pub place: Whereabouts,
+    /// The proxies that are believed when they say whom they ask for.
+    pub trusted_proxies: Vec<Network>,
 }
 
 /// One layer of settings, each of them optional.
-#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, clap::Args, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunArgs {
     /// Read settings from this TOML file
@@ -98,6 +106,18 @@ pub struct RunArgs {
     /// Weight in the election of the master, the greater wins [default: 100]
     #[arg(long, value_name = "N")]
     pub rank: Option<u64>,
+    /// File that tells where addresses are, in MaxMind's format (.mmdb)
+    #[arg(long, value_name = "FILE")]
+    pub geo_database: Option<PathBuf>,
+    /// Country of this node, two letters [default: looked up]
+    #[arg(long, value_name = "CODE")]
+    pub country: Option<Country>,
+    /// Position of this node in degrees north and east, such as 52.5,13.4 [default: looked up]
+    #[arg(long, value_name = "LATITUDE,LONGITUDE", allow_hyphen_values = true)]
+    pub position: Option<Position>,
+    /// Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, such as 10.0.0.0/8,::1
+    #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
+    pub trusted_proxies: Vec<Network>,
 }
 
 /// Why there are no settings. Nothing has been opened or bound yet.
@@ -165,13 +185,19 @@ impl Settings {
             max_listeners: args.max_listeners.unwrap_or(DEFAULT_MAX_LISTENERS),
             max_bandwidth_bps: args.max_bandwidth.unwrap_or(DEFAULT_MAX_BANDWIDTH).bps(),
             rank: args.rank.map_or(DEFAULT_RANK, Rank),
+            geo_database: args.geo_database,
+            place: Whereabouts {
+                country: args.country,
+                position: args.position,
+            },
+            trusted_proxies: args.trusted_proxies,
         })
     }
 }
 
 impl RunArgs {
     /// The keys that a settings file may have, as they are written there.
-    pub const KEYS: [&str; 10] = [
+    pub const KEYS: [&str; 14] = [
         "name",
         "data_dir",
         "listen",
@@ -182,15 +208,14 @@ impl RunArgs {
         "max_listeners",
         "max_bandwidth",
         "rank",
+        "geo_database",
+        "country",
+        "position",
+        "trusted_proxies",
     ];
 
     /// This layer, with what it lacks taken from a lower one. Lists replace, they are not joined.
     fn or(self, lower: Self) -> Self {
-        let join = if self.join.is_empty() {
-            lower.join
-        } else {
-            self.join
-        };
         Self {
             config: self.config.or(lower.config),
             name: self.name.or(lower.name),
@@ -198,11 +223,15 @@ impl RunArgs {
             listen: self.listen.or(lower.listen),
             public_url: self.public_url.or(lower.public_url),
             mesh_address: self.mesh_address.or(lower.mesh_address),
-            join,
+            join: or_lower(self.join, lower.join),
             secret_file: self.secret_file.or(lower.secret_file),
             max_listeners: self.max_listeners.or(lower.max_listeners),
             max_bandwidth: self.max_bandwidth.or(lower.max_bandwidth),
             rank: self.rank.or(lower.rank),
+            geo_database: self.geo_database.or(lower.geo_database),
+            country: self.country.or(lower.country),
+            position: self.position.or(lower.position),
+            trusted_proxies: or_lower(self.trusted_proxies, lower.trusted_proxies),
         }
     }
 
@@ -214,11 +243,15 @@ impl RunArgs {
             listen: parsed(machine, "ANTIPHON_LISTEN")?,
             public_url: parsed(machine, "ANTIPHON_PUBLIC_URL")?,
             mesh_address: None,
-            join: peers(machine, "ANTIPHON_JOIN")?,
+            join: listed(machine, "ANTIPHON_JOIN")?,
             secret_file: machine.path("ANTIPHON_SECRET_FILE"),
             max_listeners: parsed(machine, "ANTIPHON_MAX_LISTENERS")?,
             max_bandwidth: parsed(machine, "ANTIPHON_MAX_BANDWIDTH")?,
             rank: parsed(machine, "ANTIPHON_RANK")?,
+            geo_database: machine.path("ANTIPHON_GEO_DATABASE"),
+            country: parsed(machine, "ANTIPHON_COUNTRY")?,
+            position: parsed(machine, "ANTIPHON_POSITION")?,
+            trusted_proxies: listed(machine, "ANTIPHON_TRUSTED_PROXIES")?,
         })
     }
 }
@@ -239,19 +272,27 @@ where
     })
 }
 
-/// Reads a variable that lists peers with commas between them.
-fn peers(machine: &Machine, name: &'static str) -> Result<Vec<PeerAddress>, SettingsError> {
+/// Reads a variable that lists values with commas between them.
+fn listed<T>(machine: &Machine, name: &'static str) -> Result<Vec<T>, SettingsError>
+where
+    T: FromStr<Err: fmt::Display>,
+{
     let value = machine.text(name).unwrap_or_default();
     let listed = value
         .split(',')
         .map(str::trim)
         .filter(|one| !one.is_empty());
-    let read: Result<_, BadValue> = listed.map(PeerAddress::from_str).collect();
+    let read: Result<_, T::Err> = listed.map(T::from_str).collect();
     read.map_err(|why| SettingsError::Variable {
         name,
         why: why.to_string(),
         value: value.clone(),
     })
+}
+
+/// A list, or the lower layer's if nothing is in it.
+fn or_lower<T>(list: Vec<T>, lower: Vec<T>) -> Vec<T> {
+    if list.is_empty() { lower } else { list }
 }
 
 #[cfg(test)]
@@ -289,6 +330,9 @@ mod tests {
         assert_eq!(settings.max_listeners, 1_000);
         assert_eq!(settings.max_bandwidth_bps, 1_000_000_000);
         assert_eq!(settings.rank, Rank(100));
+        assert_eq!(settings.geo_database, None);
+        assert_eq!(settings.place, Whereabouts::default());
+        assert!(settings.trusted_proxies.is_empty());
     }
 
     #[test]
@@ -303,6 +347,8 @@ mod tests {
             ("ANTIPHON_MAX_LISTENERS", "2"),
             ("ANTIPHON_JOIN", " c:3 , d:4,"),
             ("ANTIPHON_NAME", ""),
+            ("ANTIPHON_COUNTRY", "at"),
+            ("ANTIPHON_TRUSTED_PROXIES", "::1, 10.0.0.0/8"),
         ];
         let settings = load(flags, &variables).unwrap();
         assert_eq!(settings.rank, Rank(3));
@@ -310,6 +356,8 @@ mod tests {
         assert_eq!(settings.max_bandwidth_bps, 1_000_000);
         assert_eq!(settings.join, ["c:3", "d:4"]);
         assert_eq!(settings.name.as_str(), "studio-pc");
+        assert_eq!(settings.place.country, "at".parse().ok());
+        assert_eq!(settings.trusted_proxies.len(), 2);
     }
 
     #[test]
@@ -317,7 +365,9 @@ mod tests {
         let (_file, flags) = flags_with_file(
             "name = 'n1'\ndata_dir = '/d'\nlisten = '[::]:9'\npublic_url = 'HTTP://Radio.Example:9'\n\
              mesh_address = '192.0.2.7:9'\n\
-             join = ['p:1']\nsecret_file = '/s'\nmax_listeners = 7\nmax_bandwidth = 8000\nrank = 9",
+             join = ['p:1']\nsecret_file = '/s'\nmax_listeners = 7\nmax_bandwidth = 8000\nrank = 9\n\
+             geo_database = '/g'\ncountry = 'DE'\nposition = '-33.9,151.2'\n\
+             trusted_proxies = ['10.0.0.0/8', '::1/128']",
         );
         let settings = load(flags, &[]).unwrap();
         let expected = Settings {
@@ -331,6 +381,12 @@ mod tests {
             max_listeners: 7,
             max_bandwidth_bps: 8_000,
             rank: Rank(9),
+            geo_database: Some("/g".into()),
+            place: Whereabouts {
+                country: "de".parse().ok(),
+                position: "-33.9,151.2".parse().ok(),
+            },
+            trusted_proxies: ["10.0.0.0/8", "::1"].map(|it| it.parse().unwrap()).into(),
         };
         assert_eq!(settings, expected);
     }
@@ -359,6 +415,9 @@ mod tests {
             ("ANTIPHON_MAX_LISTENERS", "many"),
             ("ANTIPHON_MAX_BANDWIDTH", "100X"),
             ("ANTIPHON_RANK", "-1"),
+            ("ANTIPHON_COUNTRY", "Austria"),
+            ("ANTIPHON_POSITION", "91,0"),
+            ("ANTIPHON_TRUSTED_PROXIES", "::1,10.0.0.1/8"),
         ] {
             let error = load(RunArgs::default(), &[("HOME", "/h"), (name, value)]).unwrap_err();
             let text = error.to_string();

@@ -222,6 +222,7 @@ fn time(text: &str) -> anyhow::Result<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::geo::Whereabouts;
     use crate::model::status::NodeState;
 
     #[test]
@@ -275,6 +276,7 @@ mod tests {
             predicted_utilization: 0.0,
             version: "0.1.0".to_owned(),
             traits: NodeTraits::default(),
+            place: Whereabouts::default(),
         };
         let mut north = node("north", NodeState::Alive, true);
         north.traits.maintenance = true;

@@ -188,6 +188,7 @@ pub(super) fn duration(s: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::geo::Whereabouts;
     use crate::model::seat::Epoch;
     use crate::model::status::SourceStatus;
     use crate::model::stream::StreamId;
@@ -208,6 +209,7 @@ mod tests {
             predicted_utilization: 0.02,
             version: "0.1.0".to_owned(),
             traits: crate::model::traits::NodeTraits::default(),
+            place: Whereabouts::default(),
         };
         let mount = MountStatus {
             path: "/radio.mp3".parse().unwrap(),
@@ -233,6 +235,7 @@ mod tests {
             epoch: Epoch(4),
             nodes: vec![node],
             mounts: vec![mount],
+            geo: None,
         }
     }
 

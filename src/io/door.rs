@@ -18,6 +18,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, warn};
 
+use crate::model::network::Network;
+use crate::wire::forwarded::Client;
 use crate::wire::head::Head;
 use crate::wire::head_error::HeadError;
 use crate::wire::head_reader::{HeadReader, Parsed};
@@ -50,6 +52,7 @@ pub struct Door {
     listener: TcpListener,
     counts: Arc<Mutex<Counts>>,
     max_total: usize,
+    trusted_proxies: Vec<Network>,
 }
 
 /// Somebody who has come in. His place is free again when this is dropped.
@@ -59,8 +62,17 @@ pub struct Visitor {
     pub stream: TcpStream,
     /// Where it comes from.
     pub peer: SocketAddr,
+    /// Who asks: with a trusted proxy between, not the peer. Known once a head has been read.
+    pub client: Client,
     /// Holds his place; goes with the socket wherever that goes.
     pub place: Place,
+}
+
+impl Visitor {
+    /// The client's address where it is not the peer's, because a trusted proxy is between.
+    pub fn behind_proxy(&self) -> Option<IpAddr> {
+        (self.client.ip != self.peer.ip().to_canonical()).then_some(self.client.ip)
+    }
 }
 
 /// A place within the bounds of the door.
@@ -89,8 +101,9 @@ fn lock(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
 }
 
 impl Door {
-    /// Binds the port, and lets the process have as many descriptors as the system allows.
-    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+    /// Binds the port, and lets the process have as many descriptors as the system allows. A trusted proxy may fill it
+    /// alone: behind its address stands everybody.
+    pub fn bind(address: SocketAddr, trusted_proxies: &[Network]) -> io::Result<Self> {
         let socket = if address.is_ipv4() {
             TcpSocket::new_v4()?
         } else {
@@ -103,6 +116,7 @@ impl Door {
             listener: socket.listen(BACKLOG)?,
             counts: Arc::default(),
             max_total: (descriptors as f64 * DESCRIPTOR_SHARE) as usize,
+            trusted_proxies: trusted_proxies.to_vec(),
         })
     }
 
@@ -120,6 +134,10 @@ impl Door {
                         return Visitor {
                             stream,
                             peer,
+                            client: Client {
+                                ip: peer.ip().to_canonical(),
+                                https: false,
+                            },
                             place,
                         };
                     }
@@ -133,15 +151,15 @@ impl Door {
         }
     }
 
-    /// A place for one more, unless his address or the node is full. Loopback has no bound of its own:
-    /// behind it stands the machine's own proxy, with everybody in it.
+    /// A place for one more, unless his address or the node is full. Loopback has no bound of its own, as little as a
+    /// trusted proxy: behind it stands the machine's own proxy, with everybody in it.
     fn place(&self, address: IpAddr) -> Option<Place> {
         let mut counts = lock(&self.counts);
         if counts.total >= self.max_total {
             return None;
         }
         let here = counts.by_address.entry(address).or_default();
-        if *here >= MAX_PER_ADDRESS && !address.is_loopback() {
+        if *here >= MAX_PER_ADDRESS && !address.is_loopback() && !self.is_trusted(address) {
             return None;
         }
         *here += 1;
@@ -150,6 +168,11 @@ impl Door {
             counts: self.counts.clone(),
             address,
         })
+    }
+
+    fn is_trusted(&self, address: IpAddr) -> bool {
+        let mut proxies = self.trusted_proxies.iter();
+        proxies.any(|network| network.contains(address))
     }
 }
 
@@ -265,7 +288,8 @@ mod tests {
     use super::*;
 
     fn door() -> Door {
-        Door::bind("127.0.0.1:0".parse().unwrap()).unwrap()
+        let proxies = ["198.51.100.0/24".parse().unwrap()];
+        Door::bind("127.0.0.1:0".parse().unwrap(), &proxies).unwrap()
     }
 
     #[tokio::test]
@@ -291,6 +315,15 @@ mod tests {
         assert!(door.place("192.0.2.2".parse().unwrap()).is_some());
         drop(places);
         assert!(door.place(crowd).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_trusted_proxy_may_bring_everybody() {
+        let door = door();
+        let proxy: IpAddr = "198.51.100.7".parse().unwrap();
+        let places: Vec<_> = (0..MAX_PER_ADDRESS).map(|_| door.place(proxy)).collect();
+        assert!(door.place(proxy).is_some());
+        drop(places);
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::geo::Whereabouts;
 use super::mount::MountName;
 use super::node::NodeName;
 use super::seat::Epoch;
@@ -29,6 +30,20 @@ pub struct Status {
     pub nodes: Vec<NodeStatus>,
     /// Every mount, by path.
     pub mounts: Vec<MountStatus>,
+    /// How the answering node finds out where listeners are; nothing if it is not to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub geo: Option<GeoStatus>,
+}
+
+/// The database that tells where addresses are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GeoStatus {
+    /// What the one in use calls itself; nothing if none could be read.
+    pub database: Option<String>,
+    /// When it was made, seconds since 1970.
+    pub built_unix_s: Option<u64>,
+    /// Why the file cannot be used as it is now.
+    pub trouble: Option<String>,
 }
 
 /// How a node is doing.
@@ -75,6 +90,9 @@ pub struct NodeStatus {
     /// What operators say of it.
     #[serde(flatten)]
     pub traits: NodeTraits,
+    /// Where it stands, as far as it knows.
+    #[serde(default)]
+    pub place: Whereabouts,
 }
 
 /// One mount.

@@ -23,6 +23,7 @@ use crate::io::link::{Inbox, LinkConfig, Links, NameConflict};
 use crate::service::document::Documents;
 use crate::service::drain::Drain;
 use crate::service::ended::Ended;
+use crate::service::geo::{Geo, GeoConfig};
 use crate::service::identity;
 use crate::service::switchboard::Arrivals;
 use crate::settings::Settings;
@@ -74,11 +75,12 @@ impl Node {
             kept.company,
         )?;
         let token = identity::token(&kept.data_dir)?;
-        let door = Door::bind(settings.listen)
+        let door = Door::bind(settings.listen, &settings.trusted_proxies)
             .with_context(|| format!("cannot listen on TCP {}", settings.listen))?;
         let bound = door.local_address()?;
         let hello = hello(settings, &kept, bound)?;
         let url = hello.public_url.clone();
+        let own_ip = own_ip(&hello);
 
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
         let fingerprint = secret.fingerprint();
@@ -96,8 +98,17 @@ impl Node {
             exchanges,
             conflicts,
         } = inbox;
-        let card = card(settings, &url);
-        let gossip = Arc::new(Gossip::start(links.clone(), gossip, vec![card]).await?);
+        let geo = Geo::start(GeoConfig {
+            file: settings.geo_database.clone(),
+            own_place: settings.place,
+            own_ip,
+        });
+        let geo = geo.await;
+        let card = card(settings, &url, &geo);
+        let said = (gossip::NODE.to_owned(), gossip::write(&card));
+        let gossip = Arc::new(Gossip::start(links.clone(), gossip, vec![said]).await?);
+        let keeping_up = geo.clone().run((card, gossip.clone()), cancel.clone());
+        tasks.spawn(keeping_up);
         let core = Core {
             settings,
             links: &links,
@@ -105,6 +116,7 @@ impl Node {
             tasks: &tasks,
             cancel: &cancel,
             ended: Ended::default(),
+            geo: &geo,
         };
         let (cluster, documents) = core.start_cluster(kept);
         let parts = core.start_services(&cluster, &documents, (token, fingerprint))?;
@@ -218,12 +230,47 @@ fn outward_ip(join: &[String]) -> IpAddr {
         .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
-fn card(settings: &Settings, url: &str) -> (String, String) {
-    let card = NodeCard {
+/// The address of this node as the world sees it: the one in its URL, or else the one for its peers.
+fn own_ip(hello: &Hello) -> IpAddr {
+    let authority = hello.public_url.rsplit('/').next().unwrap_or_default();
+    let with_port = || authority.parse::<SocketAddr>().ok().map(|it| it.ip());
+    let alone = || authority.trim_matches(['[', ']']).parse().ok();
+    with_port()
+        .or_else(alone)
+        .unwrap_or_else(|| hello.mesh_address.ip())
+}
+
+fn card(settings: &Settings, url: &str, geo: &Geo) -> NodeCard {
+    NodeCard {
         url: url.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         rank: settings.rank,
         started_unix_ms: clock::unix_ms(),
-    };
-    (gossip::NODE.to_owned(), gossip::write(&card))
+        place: geo.own_place(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_in_the_url_is_the_one_that_the_world_sees() {
+        for (url, ip) in [
+            ("http://192.0.2.7", "192.0.2.7"),
+            ("http://192.0.2.7:8000", "192.0.2.7"),
+            ("http://[2001:db8::7]", "2001:db8::7"),
+            ("http://[2001:db8::7]:8000", "2001:db8::7"),
+            ("http://radio.example:8000", "198.51.100.1"),
+        ] {
+            let hello = Hello {
+                name: "n1".parse().unwrap(),
+                generation: crate::model::node::Generation(1),
+                mesh_address: "198.51.100.1:8000".parse().unwrap(),
+                public_url: url.to_owned(),
+                version: String::new(),
+            };
+            assert_eq!(own_ip(&hello), ip.parse::<IpAddr>().unwrap(), "{url}");
+        }
+    }
 }

@@ -23,6 +23,7 @@ use crate::service::document::{DocumentConfig, Documents};
 use crate::service::drain::{Drain, DrainConfig};
 use crate::service::ended::Ended;
 use crate::service::front::Front;
+use crate::service::geo::Geo;
 use crate::service::identity::Company;
 use crate::service::ingest::{Ingest, IngestConfig, Sources};
 use crate::service::listen::{ListenConfig, Listening, PacerHandle};
@@ -45,6 +46,7 @@ pub(super) struct Core<'a> {
     pub(super) tasks: &'a TaskTracker,
     pub(super) cancel: &'a CancellationToken,
     pub(super) ended: Ended,
+    pub(super) geo: &'a Geo,
 }
 
 /// The services that the node itself still needs.
@@ -143,6 +145,7 @@ impl Core<'_> {
             statuses: Statuses::new(
                 (cluster.clone(), documents.clone()),
                 (carriers.load, carriers.streams.clone()),
+                self.geo.clone(),
                 fingerprint,
             ),
             titles: titles.clone(),
@@ -164,6 +167,7 @@ impl Core<'_> {
                 ingest,
                 listening,
                 admin,
+                trusted_proxies: self.settings.trusted_proxies.clone().into(),
             },
             front_cancel,
             drain: carriers.drain,

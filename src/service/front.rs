@@ -1,5 +1,7 @@
 //! Where a visitor of the door goes, by the first bytes that he sends.
 
+use std::sync::Arc;
+
 use bytes::BytesMut;
 use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
@@ -12,7 +14,9 @@ use super::listen::{After, Entrance, Listening, PASSTHROUGH};
 use crate::io::clock;
 use crate::io::door::{self, Door, NoHead, Rewound, Visitor};
 use crate::model::mount::MountName;
+use crate::model::network::Network;
 use crate::model::node::NodeName;
+use crate::wire::forwarded;
 use crate::wire::head::{Head, Method};
 use crate::wire::playlist::Playlist;
 use crate::wire::reply::{self, Persistence, Reply};
@@ -48,6 +52,8 @@ pub struct Front {
     pub listening: Listening,
     /// Shows pages.
     pub admin: Admin,
+    /// Who is believed when he says whom he asks for.
+    pub trusted_proxies: Arc<[Network]>,
 }
 
 impl Front {
@@ -80,6 +86,8 @@ impl Front {
                 None => return,
             };
             let (head, len) = (read.head, read.len);
+            let peer_ip = visitor.peer.ip();
+            visitor.client = forwarded::client(peer_ip, &self.trusted_proxies, head.headers());
             let reply = Reply::to(&head, clock::unix_ms() / 1_000);
             let answer = match route(&head) {
                 Route::Admin => {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
+use tracing::field::display;
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
 use super::cluster::Cluster;
@@ -157,7 +158,8 @@ impl Listening {
         head: &Head,
         (mount, entrance): (MountName, Entrance),
     ) -> After {
-        let span = info_span!("listener", peer = %visitor.peer, %mount);
+        let client = visitor.behind_proxy().map(display);
+        let span = info_span!("listener", peer = %visitor.peer, client, %mount);
         let serving = async {
             let reply = Reply::to(head, clock::unix_ms() / 1_000);
             let mut verdict = self.decide(&mount, &entrance, head.method());

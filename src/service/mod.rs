@@ -7,6 +7,7 @@ pub mod document;
 pub mod drain;
 pub mod ended;
 pub mod front;
+pub mod geo;
 pub mod identity;
 pub mod ingest;
 pub mod listen;

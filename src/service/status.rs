@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::cluster::Cluster;
 use super::cluster::view::{MeshNode, MeshView};
 use super::document::Documents;
+use super::geo::Geo;
 use super::load::Load;
 use super::streams::Streams;
 use crate::io::clock;
@@ -23,6 +24,7 @@ pub struct Statuses {
     documents: Documents,
     load: Load,
     streams: Streams,
+    geo: Geo,
     fingerprint: String,
     started: Instant,
 }
@@ -32,6 +34,7 @@ impl Statuses {
     pub fn new(
         (cluster, documents): (Cluster, Documents),
         (load, streams): (Load, Streams),
+        geo: Geo,
         fingerprint: String,
     ) -> Self {
         Self {
@@ -39,6 +42,7 @@ impl Statuses {
             documents,
             load,
             streams,
+            geo,
             fingerprint,
             started: Instant::now(),
         }
@@ -73,6 +77,7 @@ impl Statuses {
                 .as_ref()
                 .map_or(view.max_epoch, |claim| claim.epoch),
             master,
+            geo: self.geo.status(),
         }
     }
 
@@ -118,6 +123,7 @@ fn node_status(
         predicted_utilization: predicted.unwrap_or(utilization),
         version: node.card.version.clone(),
         traits: NodeTraits::default(),
+        place: node.card.place,
     }
 }
 

@@ -120,6 +120,9 @@ mod tests {
             ("join = 'a:1'", ":1:8: ", "sequence"),
             ("max_listeners = -1", ":1:17: ", "-1"),
             ("rank = 'x'", ":1:8: ", "invalid type"),
+            ("country = 'deu'", ":1:11: ", "two letters"),
+            ("position = '52'", ":1:12: ", "latitude"),
+            ("trusted_proxies = ['10.0.0.1/8']", ":1:19: ", "10.0.0.0/8"),
         ] {
             let said = refused(text);
             assert!(

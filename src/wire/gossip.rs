@@ -2,7 +2,7 @@
 //!
 //! | key | value | when |
 //! | --- | --- | --- |
-//! | `node` | [`NodeCard`] | at its start |
+//! | `node` | [`NodeCard`] | at its start, and when its place becomes another |
 //! | `load` | a bulletin: the node's load, and whom it has sent where | each second, and on jumps |
 //! | `claim/SEAT` | [`Claim`](crate::model::seat::Claim) | while it holds the seat |
 //! | `document` | the digest of its document | on change |
@@ -13,6 +13,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::model::geo::Whereabouts;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::seat::{Epoch, Rank, Seat};
@@ -33,7 +34,7 @@ const STANDBY_PREFIX: &str = "standby";
 const MAX_TITLE_BYTES: usize = 512;
 
 /// What a node says of itself once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeCard {
     /// Where listeners and sources reach it.
     pub url: String,
@@ -43,6 +44,9 @@ pub struct NodeCard {
     pub rank: Rank,
     /// When it started, unix milliseconds by its own clock.
     pub started_unix_ms: u64,
+    /// Where it stands, as far as it knows.
+    #[serde(default)]
+    pub place: Whereabouts,
 }
 
 /// Where a node's stream comes from.

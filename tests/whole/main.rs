@@ -14,6 +14,7 @@ mod document;
 mod failover;
 mod failover_drain;
 mod failover_sources;
+mod geo;
 mod loss;
 mod membership;
 mod mesh;

@@ -15,13 +15,14 @@ const PASSWORD: &str = "hackme-not";
 const STATUS_FIELDS: [&str; 8] = [
     "cluster", "epoch", "master", "mounts", "node", "nodes", "uptime_s", "version",
 ];
-const NODE_FIELDS: [&str; 12] = [
+const NODE_FIELDS: [&str; 13] = [
     "bandwidth_bps",
     "listeners",
     "master",
     "max_bandwidth_bps",
     "max_listeners",
     "name",
+    "place",
     "predicted_utilization",
     "rank",
     "state",

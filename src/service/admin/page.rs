@@ -237,6 +237,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::model::geo::Whereabouts;
     use crate::model::seat::Epoch;
     use crate::model::status::{MountStatus, SourceStatus};
     use crate::model::stream::StreamId;
@@ -256,6 +257,7 @@ mod tests {
             predicted_utilization: predicted,
             version: "0.1.0".into(),
             traits: crate::model::traits::NodeTraits::default(),
+            place: Whereabouts::default(),
         }
     }
 
@@ -298,6 +300,7 @@ mod tests {
             epoch: Epoch(4),
             nodes,
             mounts: vec![mount("/radio.mp3", Some("east")), mount("/live.ogg", None)],
+            geo: None,
         }
     }
 

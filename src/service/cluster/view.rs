@@ -156,6 +156,7 @@ mod tests {
             version: "1".into(),
             rank: crate::model::seat::Rank(1),
             started_unix_ms: 0,
+            place: Default::default(),
         };
         let mut values = BTreeMap::from([
             ("stream/a".to_owned(), "no card".to_owned()),

@@ -15,6 +15,7 @@ use bytes::BytesMut;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::field::display;
 use tracing::{Instrument as _, info, info_span, warn};
 
 use self::body::{Body, Sink};
@@ -102,7 +103,8 @@ impl Ingest {
         head: Head,
         begun: BytesMut,
     ) -> Option<(Visitor, BytesMut)> {
-        let span = info_span!("source", peer = %visitor.peer, path = head.path());
+        let client = visitor.behind_proxy().map(display);
+        let span = info_span!("source", peer = %visitor.peer, client, path = head.path());
         let serving = async {
             let admitted = async {
                 let source = self.admit(&head).await?;

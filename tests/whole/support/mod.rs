@@ -4,6 +4,7 @@ pub(crate) mod crowd;
 pub(crate) mod encoder;
 pub(crate) mod http;
 pub(crate) mod mesh;
+pub(crate) mod mmdb;
 pub(crate) mod network;
 pub(crate) mod node;
 pub(crate) mod patience;

@@ -1,0 +1,296 @@
+//! Where listeners and this node are: the database in force, which keeps up with its file.
+//!
+//! A database that cannot be used stops nobody: the node starts without one, or goes on with the one that it has, and
+//! says so once in its log and as long as it is so in its status.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::io::geo::{GeoDatabase, Imprint};
+use crate::io::gossip::Gossip;
+use crate::model::geo::Whereabouts;
+use crate::model::status::GeoStatus;
+use crate::wire::gossip::{self, NodeCard};
+
+/// How often the file is looked at. It changes once a week; but who has just replaced it waits for this.
+const LOOK_PERIOD: Duration = Duration::from_secs(30);
+
+/// What is known without a database, and where one is.
+#[derive(Clone, Debug)]
+pub struct GeoConfig {
+    /// The database's file; without one nobody's place is looked up.
+    pub file: Option<PathBuf>,
+    /// Where the operator says that this node is.
+    pub own_place: Whereabouts,
+    /// The address of this node by which its place is looked up.
+    pub own_ip: IpAddr,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    database: Option<GeoDatabase>,
+    /// Why the file as it is now could not be used.
+    trouble: Option<String>,
+    /// The file as it was looked at last; `Some(None)`: it was not there.
+    seen: Option<Option<Imprint>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    config: GeoConfig,
+    state: RwLock<State>,
+}
+
+/// A cheap, cloneable way to ask where somebody is.
+#[derive(Clone, Debug)]
+pub struct Geo(Arc<Inner>);
+
+impl Geo {
+    /// Reads the database, if there is one.
+    pub async fn start(config: GeoConfig) -> Self {
+        let state = RwLock::default();
+        let geo = Self(Arc::new(Inner { config, state }));
+        geo.look().await;
+        geo
+    }
+
+    fn state(&self) -> RwLockReadGuard<'_, State> {
+        // Each change is an assignment of values that are whole.
+        let state = self.0.state.read();
+        state.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state_to_change(&self) -> RwLockWriteGuard<'_, State> {
+        let state = self.0.state.write();
+        state.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where an address is, as far as anybody knows. Takes a microsecond or two, and never waits for a disk.
+    pub fn whereabouts(&self, ip: IpAddr) -> Whereabouts {
+        let state = self.state();
+        let database = state.database.as_ref();
+        database.map_or_else(Whereabouts::default, |it| it.whereabouts(ip))
+    }
+
+    /// Where this node is: as its operator says, and for the rest as the database says of its address.
+    pub fn own_place(&self) -> Whereabouts {
+        let config = &self.0.config;
+        completed(config.own_place, self.whereabouts(config.own_ip))
+    }
+
+    /// What the status says of the database; nothing if there is to be none.
+    pub fn status(&self) -> Option<GeoStatus> {
+        self.0.config.file.as_ref()?;
+        let state = self.state();
+        Some(GeoStatus {
+            database: state.database.as_ref().map(|it| it.kind().to_owned()),
+            built_unix_s: state.database.as_ref().map(GeoDatabase::built_unix_s),
+            trouble: state.trouble.clone(),
+        })
+    }
+
+    /// Keeps up with the file, and tells the mesh when this node's place has become another by it. Runs until the node
+    /// stops; ends at once if there is to be no database.
+    pub async fn run(self, (mut card, gossip): (NodeCard, Arc<Gossip>), cancel: CancellationToken) {
+        if self.0.config.file.is_none() {
+            return;
+        }
+        let mut looks = interval(LOOK_PERIOD);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                _ = looks.tick() => {}
+            }
+            self.look().await;
+            let place = self.own_place();
+            if place != card.place {
+                card.place = place;
+                let told = gossip.set(gossip::NODE, &gossip::write(&card)).await;
+                if let Err(error) = told {
+                    warn!(%error, "the mesh is not told where this node is");
+                }
+            }
+        }
+    }
+
+    /// Reads the file again if it is not the one that was looked at last.
+    async fn look(&self) {
+        let Some(file) = self.0.config.file.clone() else {
+            return;
+        };
+        let seen = self.state().seen;
+        let read = move || {
+            // First the imprint: what is written after it is another change, and is looked at again.
+            let imprint = Imprint::of(&file);
+            let opened = (seen != Some(imprint)).then(|| GeoDatabase::open(&file));
+            opened.map(|opened| (imprint, opened))
+        };
+        match spawn_blocking(read).await {
+            Ok(Some((imprint, opened))) => {
+                let opened = opened.map_err(|error| error.to_string());
+                self.take(imprint, opened);
+            }
+            Ok(None) => {}
+            Err(error) => warn!(%error, "the geo database was not looked at"),
+        }
+    }
+
+    fn take(&self, imprint: Option<Imprint>, opened: Result<GeoDatabase, String>) {
+        let file = self.0.config.file.as_deref().unwrap_or("".as_ref());
+        let file = file.display();
+        let mut state = self.state_to_change();
+        state.seen = Some(imprint);
+        match opened {
+            Ok(database) => {
+                let (kind, built_unix_s) = (database.kind(), database.built_unix_s());
+                info!(%file, kind, built_unix_s, "geo database read");
+                state.trouble = None;
+                let before = state.database.replace(database);
+                // Many megabytes are given back without anybody waiting for it.
+                drop(state);
+                drop(before);
+            }
+            Err(why) => {
+                match &state.database {
+                    Some(_) => warn!(%file, why, "geo database not read, the one before is kept"),
+                    None => warn!(%file, why, "geo database not read, nobody's place is known"),
+                }
+                state.trouble = Some(why);
+            }
+        }
+    }
+}
+
+/// A place as its operator says it, with what he does not say taken from what was found.
+///
+/// The position that was found is not taken if it lies in another country than he says: it is wrong then.
+fn completed(said: Whereabouts, found: Whereabouts) -> Whereabouts {
+    let agreed = said.country.is_none() || found.country.is_none() || said.country == found.country;
+    Whereabouts {
+        country: said.country.or(found.country),
+        position: said.position.or(found.position.filter(|_| agreed)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::io::geo::mmdb::{database, place};
+
+    const OWN_IP: &str = "192.0.2.7";
+
+    fn berlin() -> Vec<u8> {
+        database("Test-1", &[(("192.0.2.0", 24), place("DE", (52.5, 13.4)))])
+    }
+
+    fn vienna() -> Vec<u8> {
+        database("Test-2", &[(("192.0.2.0", 24), place("AT", (48.2, 16.4)))])
+    }
+
+    fn at(country: &str, position: &str) -> Whereabouts {
+        Whereabouts {
+            country: country.parse().ok(),
+            position: position.parse().ok(),
+        }
+    }
+
+    async fn start(file: &Path) -> Geo {
+        Geo::start(GeoConfig {
+            file: Some(file.to_owned()),
+            own_place: Whereabouts::default(),
+            own_ip: OWN_IP.parse().unwrap(),
+        })
+        .await
+    }
+
+    /// Replaces a file as it is done well: with a whole one.
+    fn replace(file: &Path, bytes: &[u8]) {
+        let next = file.with_extension("next");
+        fs::write(&next, bytes).unwrap();
+        fs::rename(&next, file).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_file_that_changes_is_read_again_and_a_broken_one_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("geo.mmdb");
+        let geo = start(&file).await;
+        assert_eq!(geo.own_place(), Whereabouts::default());
+        let status = geo.status().unwrap();
+        assert!(status.database.is_none() && status.trouble.is_some());
+
+        replace(&file, &berlin());
+        geo.look().await;
+        assert_eq!(geo.own_place(), at("de", "52.5,13.4"));
+        assert_eq!(geo.status().unwrap().trouble, None);
+
+        replace(&file, &vienna()[..100]);
+        geo.look().await;
+        assert_eq!(geo.own_place(), at("de", "52.5,13.4"));
+        let status = geo.status().unwrap();
+        assert_eq!(status.database.as_deref(), Some("Test-1"));
+        assert!(status.trouble.is_some());
+
+        fs::remove_file(&file).unwrap();
+        geo.look().await;
+        assert_eq!(geo.own_place(), at("de", "52.5,13.4"));
+
+        replace(&file, &vienna());
+        geo.look().await;
+        assert_eq!(geo.own_place(), at("at", "48.2,16.4"));
+        assert_eq!(geo.status().unwrap().trouble, None);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_stays_is_read_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("geo.mmdb");
+        replace(&file, &berlin());
+        let geo = start(&file).await;
+        geo.state_to_change().trouble = Some("not looked at again".to_owned());
+        geo.look().await;
+        assert!(geo.state().trouble.is_some());
+    }
+
+    #[tokio::test]
+    async fn without_a_database_nothing_is_known_and_nothing_is_amiss() {
+        let geo = Geo::start(GeoConfig {
+            file: None,
+            own_place: at("de", ""),
+            own_ip: OWN_IP.parse().unwrap(),
+        })
+        .await;
+        assert_eq!(geo.status(), None);
+        assert_eq!(geo.own_place(), at("de", ""));
+        assert_eq!(
+            geo.whereabouts(OWN_IP.parse().unwrap()),
+            Whereabouts::default()
+        );
+    }
+
+    #[test]
+    fn the_operator_goes_before_the_database() {
+        let found = at("de", "52.5,13.4");
+        for (said, expected) in [
+            (at("", ""), found),
+            (at("de", ""), found),
+            (at("at", ""), at("at", "")),
+            (at("", "48.2,16.4"), at("de", "48.2,16.4")),
+            (at("at", "48.2,16.4"), at("at", "48.2,16.4")),
+        ] {
+            assert_eq!(completed(said, found), expected, "{said:?}");
+        }
+        assert_eq!(completed(at("de", ""), at("", "52.5,13.4")), found);
+    }
+}
