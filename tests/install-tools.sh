@@ -5,12 +5,26 @@
 # ANTIPHON_SKIP_MISSING=1: what cannot be had is no failure; the tests that need it say so and skip.
 set -eu
 
-# Each program is the name of its Debian package too.
-tools="ffmpeg curl"
+tools="ffmpeg curl cvlc gst-launch-1.0 mpg123 mplayer mpv"
+
+# The Debian packages of a program, where they are not named as it is.
+packages_of() {
+    case "$1" in
+    cvlc) echo vlc-bin vlc-plugin-base ;;
+    gst-launch-1.0) echo gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good ;;
+    *) echo "$1" ;;
+    esac
+}
 
 missing() {
     for tool in $tools; do
         command -v "$tool" >/dev/null 2>&1 || printf '%s ' "$tool"
+    done
+}
+
+packages() {
+    for tool in $(missing); do
+        packages_of "$tool"
     done
 }
 
@@ -42,10 +56,10 @@ if [ ! -e "$policy" ]; then
 fi
 
 echo "installing $(missing)" >&2
-# shellcheck disable=SC2046 # each missing program is a word
+# shellcheck disable=SC2046 # each package is a word
 {
     $as_root apt-get update -qq &&
         $as_root env DEBIAN_FRONTEND=noninteractive \
-            apt-get install -y -qq --no-install-recommends $(missing) >/dev/null
+            apt-get install -y -qq --no-install-recommends $(packages) >/dev/null
 } || give_up "apt-get could not install them"
 [ -z "$(missing)" ] || give_up "they are still not found"

@@ -20,6 +20,7 @@ mod membership;
 mod mesh;
 mod operator;
 mod partition;
+mod players;
 mod redirect;
 mod relay;
 mod sources;

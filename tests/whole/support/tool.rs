@@ -12,7 +12,7 @@ pub(crate) fn have(program: &str) -> bool {
     let skip = env::var("ANTIPHON_SKIP_MISSING").is_ok_and(|value| value == "1");
     assert!(
         skip,
-        "{program} is not installed: apt-get install {program}, or set ANTIPHON_SKIP_MISSING=1"
+        "{program} is not installed: run tests/install-tools.sh, or set ANTIPHON_SKIP_MISSING=1"
     );
     let test = std::thread::current();
     let test = test.name().unwrap_or("a test").to_owned();
