@@ -5,6 +5,7 @@
 //! of the two restarts, therefore each counter names the life of the other side that it counts for.
 
 mod bulletin;
+mod outside;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -16,9 +17,12 @@ use std::time::{Duration, Instant};
 
 use crate::model::load::LoadReport;
 use crate::model::node::{Generation, NodeName};
+use crate::model::outside::BACKEND_PREFIX;
 use crate::model::status::NodeState;
 
 pub use bulletin::{Arrived, Bulletin, Life, MAX_COUNTERS, Sent};
+use outside::Abroad;
+pub use outside::{FRESH, OutsideBulletin, OutsideOutlook};
 pub use table::{Outlook, Standing, Table};
 use transit::{History, Transit};
 pub use transit::{RESERVATION, Tally};
@@ -125,7 +129,8 @@ impl Forecast {
     /// Counts a listener that has come to us with a passthrough address made by `from`.
     pub fn note_arrived(&mut self, from: &NodeName, now: Instant) {
         let own = self.own.clone();
-        if *from == own || !self.nodes.contains_key(from) {
+        let is_node = self.nodes.get(from).is_some_and(|it| it.abroad.is_none());
+        if *from == own || !is_node {
             return; // an address of somebody who is no node, or of ourselves, who redirect nobody to us
         }
         self.update(from, &own, now, |transit| {
@@ -173,14 +178,17 @@ impl Forecast {
         }
     }
 
-    /// The table as of now.
+    /// The table of all nodes as of now.
     pub fn table(&mut self, now: Instant) -> Table<'_> {
-        if now.saturating_duration_since(self.swept_at) >= SWEEP {
-            self.sweep(now);
-        }
+        self.sweep_if_due(now);
+        let nodes = self.nodes.iter().filter(|(_, node)| node.abroad.is_none());
         let outlook = |(name, node)| self.outlook(name, node, now);
+        self.tabulate(nodes.map(outlook).collect())
+    }
+
+    fn tabulate<'a>(&self, outlooks: Vec<Outlook<'a>>) -> Table<'a> {
         Table {
-            outlooks: self.nodes.iter().map(outlook).collect(),
+            outlooks,
             expected_listeners: self.recent_listeners.max(1) as f64,
         }
     }
@@ -192,13 +200,12 @@ impl Forecast {
             (NodeState::Alive, Some(_)) => Standing::Ready,
             _ => Standing::Closed,
         };
-        let age = now.saturating_duration_since(node.met_at).as_secs_f64();
         Outlook {
             node: name,
             standing,
             predicted: node.predicted(),
             pending: node.pending,
-            warmth: (age / SLOW_START.as_secs_f64()).clamp(COLD, 1.0),
+            warmth: node.warmth(now),
         }
     }
 
@@ -252,6 +259,9 @@ impl Forecast {
 
     /// The node, if this is its present life or a newer one, which then begins from nothing.
     fn admit(&mut self, life: &Life, now: Instant) -> Option<&mut Node> {
+        if life.node.as_str().starts_with(BACKEND_PREFIX) {
+            return None; // the row of an outside server, which says nothing itself
+        }
         let history = match self.generation(&life.node) {
             Some(known) if known > life.generation => return None,
             Some(known) if known == life.generation => return self.nodes.get_mut(&life.node),
@@ -284,7 +294,7 @@ impl Forecast {
             return;
         };
         if !node.inbound.contains_key(from) {
-            node.inbound.insert(from.clone(), Transit::default());
+            node.inbound.insert(from.clone(), node.transit());
         }
         let transit = node.inbound.get_mut(from).expect("it was just put in");
         let before = transit.flow();
@@ -296,6 +306,12 @@ impl Forecast {
             .recent_listeners
             .saturating_sub(before.recent_listeners)
             .saturating_add(after.recent_listeners);
+    }
+
+    fn sweep_if_due(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.swept_at) >= SWEEP {
+            self.sweep(now);
+        }
     }
 
     /// Lets reservations run out, and adds everything up anew.
@@ -317,7 +333,7 @@ impl Forecast {
     }
 }
 
-/// What is known of one node.
+/// What is known of one node, or outside server.
 #[derive(Clone, Debug)]
 struct Node {
     generation: Generation,
@@ -330,6 +346,8 @@ struct Node {
     inbound: BTreeMap<NodeName, Transit>,
     /// All those on their way to it: the sum over `inbound`.
     pending: Tally,
+    /// What is known besides, if it is an outside server.
+    abroad: Option<Abroad>,
 }
 
 impl Node {
@@ -343,7 +361,14 @@ impl Node {
             report: None,
             inbound: BTreeMap::new(),
             pending: Tally::default(),
+            abroad: None,
         }
+    }
+
+    /// The share of its capacity that may be filled yet.
+    fn warmth(&self, now: Instant) -> f64 {
+        let age = now.saturating_duration_since(self.met_at);
+        (age.as_secs_f64() / SLOW_START.as_secs_f64()).clamp(COLD, 1.0)
     }
 
     fn predicted(&self) -> LoadReport {

@@ -10,6 +10,7 @@ pub mod follow;
 pub mod forecast;
 pub mod health;
 pub mod mounts;
+pub mod outside;
 pub mod place;
 pub mod policy;
 pub mod rivals;

@@ -1,6 +1,8 @@
 //! An Icecast server that does not run antiphon and yet carries our streams.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +27,66 @@ pub enum Via {
     AdminStats,
 }
 
+impl Via {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::StatusJson, Self::LoadXsl, Self::AdminStats];
+
+    /// As an operator writes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::StatusJson => "status-json",
+            Self::LoadXsl => "load-xsl",
+            Self::AdminStats => "admin-stats",
+        }
+    }
+
+    /// The path that is asked for, below the server's address.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::StatusJson => "/status-json.xsl",
+            Self::LoadXsl => "/load.xsl",
+            Self::AdminStats => "/admin/stats",
+        }
+    }
+}
+
+/// Why a word does not say how a server is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be `status-json`, `load-xsl` or `admin-stats`")]
+pub struct BadVia;
+
+impl FromStr for Via {
+    type Err = BadVia;
+
+    fn from_str(word: &str) -> Result<Self, BadVia> {
+        let known = Self::ALL.into_iter().find(|known| known.word() == word);
+        known.ok_or(BadVia)
+    }
+}
+
+/// `user:password` for an outside server. Shows itself as `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login(String);
+
+impl Login {
+    /// The text itself, to be sent to the server and nowhere else.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Login {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
 /// An outside server, as an operator describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutsideServer {
@@ -38,7 +100,7 @@ pub struct OutsideServer {
     pub via: Via,
     /// `user:password` for the question, if it needs one. Never shown.
     #[serde(skip)]
-    pub login: Option<String>,
+    pub login: Option<Login>,
     /// Its share of what its size would give it, per cent; 0: never chosen.
     pub weight_percent: u32,
     /// Where it is.
@@ -52,6 +114,9 @@ pub struct OutsideServer {
 }
 
 impl OutsideServer {
+    /// The longest name: with [`BACKEND_PREFIX`] before it, a node's.
+    pub const MAX_NAME_BYTES: usize = NodeName::MAX_BYTES - BACKEND_PREFIX.len();
+
     /// The name under which it stands in the table and in gossip's counters.
     pub fn backend(&self) -> NodeName {
         let name = format!("{BACKEND_PREFIX}{}", self.name);
@@ -77,4 +142,34 @@ pub struct Slots {
     pub listeners: u32,
     /// The most; `None`: it does not say, or says `unlimited`.
     pub max_listeners: Option<u32>,
+}
+
+impl Slots {
+    /// Room for one more listener, as far as is told: `None` where there is no limit.
+    pub fn free(&self) -> Option<u32> {
+        let most = self.max_listeners?;
+        Some(most.saturating_sub(self.listeners))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_to_ask_has_a_word_that_is_understood() {
+        for via in Via::ALL {
+            assert_eq!(via.word().parse(), Ok(via));
+            let json = serde_json::to_string(&via).unwrap();
+            assert_eq!(json, format!("\"{}\"", via.word()));
+        }
+        assert!("ftp".parse::<Via>().is_err());
+    }
+
+    #[test]
+    fn a_login_never_shows_itself() {
+        let login = Login::from("admin:hackme".to_owned());
+        assert_eq!(format!("{login:?}"), "***");
+        assert_eq!(login.reveal(), "admin:hackme");
+    }
 }

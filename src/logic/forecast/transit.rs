@@ -85,8 +85,10 @@ impl History {
 }
 
 /// What a redirector has sent to a node, what has arrived there, and what follows.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Transit {
+    /// How long somebody who was sent is waited for.
+    patience: Duration,
     sent: Trail<Tally>,
     arrived: Trail<u64>,
     /// Sent and never arrived, less arrived and never sent: players that gave up, players that came back by
@@ -104,7 +106,29 @@ pub(super) struct Flow {
     pub(super) recent_listeners: u64,
 }
 
+impl Default for Transit {
+    fn default() -> Self {
+        Self::lasting(RESERVATION)
+    }
+}
+
 impl Transit {
+    /// Nobody was sent yet; who will be is waited for so long.
+    pub(super) fn lasting(patience: Duration) -> Self {
+        Self {
+            patience,
+            sent: Trail::default(),
+            arrived: Trail::default(),
+            astray: 0,
+            flow: Flow::default(),
+        }
+    }
+
+    /// All that had been sent so long ago; at most as long as anybody is waited for.
+    pub(super) fn sent_before(&self, age: Duration, now: Instant) -> Tally {
+        self.sent.before(age, now)
+    }
+
     /// What follows from all this, as of the last [`Transit::settle`].
     pub(super) fn flow(&self) -> Flow {
         self.flow
@@ -124,7 +148,7 @@ impl Transit {
     pub(super) fn hear_sent(&mut self, total: Tally, history: History, now: Instant) {
         let total = total.greater(self.sent.latest());
         match history {
-            History::Followed => self.sent.step(total, now),
+            History::Followed => self.sent.step(total, self.patience, now),
             History::Joined => {
                 self.sent = Trail::starting(total, now);
                 self.write_off();
@@ -136,7 +160,7 @@ impl Transit {
     pub(super) fn hear_arrived(&mut self, total: u64, history: History, now: Instant) {
         let total = total.max(self.arrived.latest());
         match history {
-            History::Followed => self.arrived.step(total, now),
+            History::Followed => self.arrived.step(total, self.patience, now),
             History::Joined => {
                 self.arrived = Trail::starting(total, now);
                 self.write_off();
@@ -148,7 +172,7 @@ impl Transit {
     ///
     /// Without a publication nothing is learnt: then those who are not heard of may have arrived all the same.
     pub(super) fn give_up(&mut self, now: Instant) {
-        self.sent.forget(now);
+        self.sent.forget(self.patience, now);
         let overdue = difference(self.sent.base.listeners, self.arrived.latest());
         self.astray = self.astray.max(overdue);
     }
@@ -159,8 +183,8 @@ impl Transit {
     /// those sent in that time. The cost comes from the redirector's counters alone: were `arrived` counted in
     /// bits too, each disagreement of two nodes about a mount's bitrate would stay in the difference for ever.
     pub(super) fn settle(&mut self, now: Instant) {
-        self.sent.forget(now);
-        self.arrived.forget(now);
+        self.sent.forget(self.patience, now);
+        self.arrived.forget(self.patience, now);
         let sent = self.sent.latest();
         // Who had arrived a reservation ago was sent before that, and by now we have heard of it: what was not
         // sent by now came uninvited. Compared with today's arrivals, gossip's delay would look the same.
@@ -191,10 +215,10 @@ fn difference(left: u64, right: u64) -> i128 {
     i128::from(left) - i128::from(right)
 }
 
-/// A counter's value now and a [`RESERVATION`] ago.
+/// A counter's value now, and as long ago as anybody is waited for.
 #[derive(Clone, Debug, Default)]
 struct Trail<T> {
-    /// The value a reservation ago, and until the first step.
+    /// The value that long ago, and until the first step.
     base: T,
     /// When each later value was heard; oldest first, never more than fit at a [`GRAIN`]'s distance.
     steps: VecDeque<(Instant, T)>,
@@ -218,14 +242,14 @@ impl<T: Copy + PartialEq> Trail<T> {
         self.moved_at
     }
 
-    /// The value so long ago; at most a [`RESERVATION`].
+    /// The value so long ago; at most as long as anybody is waited for.
     fn before(&self, age: Duration, now: Instant) -> T {
         let is_old = |(at, _): &&(Instant, T)| now.saturating_duration_since(*at) >= age;
         let step = self.steps.iter().rev().find(is_old);
         step.map_or(self.base, |(_, value)| *value)
     }
 
-    fn step(&mut self, value: T, now: Instant) {
+    fn step(&mut self, value: T, patience: Duration, now: Instant) {
         if value == self.latest() {
             return;
         }
@@ -234,12 +258,12 @@ impl<T: Copy + PartialEq> Trail<T> {
             Some((at, last)) if now.saturating_duration_since(*at) < GRAIN => *last = value,
             _ => self.steps.push_back((now, value)),
         }
-        self.forget(now);
+        self.forget(patience, now);
     }
 
-    fn forget(&mut self, now: Instant) {
+    fn forget(&mut self, patience: Duration, now: Instant) {
         while let Some((at, value)) = self.steps.front().copied()
-            && now.saturating_duration_since(at) >= RESERVATION
+            && now.saturating_duration_since(at) >= patience
         {
             self.base = value;
             self.steps.pop_front();

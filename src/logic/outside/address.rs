@@ -1,0 +1,143 @@
+//! The addresses of outside servers: what may stand in a `Location`, and what may be asked.
+
+/// The longest address: far longer than any host and base path, and short enough to gossip about.
+const MAX_URL_BYTES: usize = 256;
+
+/// Why a text is no address of an outside server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadAddress {
+    /// It is no web address, or has no host or port as they are written.
+    #[error("must be http://HOST[:PORT], such as http://relay.example:8000")]
+    Shape,
+    /// It has a name and password in it.
+    #[error("a name or password has no place in this address: use the login")]
+    Credentials,
+    /// It has a query or a fragment.
+    #[error("a `?` or `#` has no place in this address")]
+    Query,
+    /// It is longer than anybody needs.
+    #[error("at most {MAX_URL_BYTES} bytes")]
+    Long,
+    /// It would have to be asked over TLS.
+    #[error(
+        "must begin with http://: servers are asked over plain HTTP, best inside a private network"
+    )]
+    Tls,
+}
+
+/// Where listeners are sent: `http` or `https`, scheme and host in lower case, without a slash at the end.
+pub(super) fn public_url(text: &str) -> Result<String, BadAddress> {
+    normal(text).map(|(_, url)| url)
+}
+
+/// Where a server is asked: the same, and plain `http` only.
+pub(super) fn poll_url(text: &str) -> Result<String, BadAddress> {
+    match normal(text)? {
+        ("http", url) => Ok(url),
+        _ => Err(BadAddress::Tls),
+    }
+}
+
+/// The scheme, and the whole address as it is kept.
+fn normal(text: &str) -> Result<(&'static str, String), BadAddress> {
+    if text.len() > MAX_URL_BYTES {
+        return Err(BadAddress::Long);
+    }
+    // Printable ASCII only: it becomes a header, and a line break there would begin another one.
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(BadAddress::Shape);
+    }
+    let (scheme, rest) = text.split_once("://").ok_or(BadAddress::Shape)?;
+    let known = ["http", "https"].into_iter();
+    let scheme = known
+        .into_iter()
+        .find(|known| scheme.eq_ignore_ascii_case(known))
+        .ok_or(BadAddress::Shape)?;
+    if rest.contains(['?', '#']) {
+        return Err(BadAddress::Query);
+    }
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    if authority.contains('@') {
+        return Err(BadAddress::Credentials);
+    }
+    if !is_authority(authority) || path.contains(['"', '<', '>', '\\']) {
+        return Err(BadAddress::Shape);
+    }
+    let (authority, path) = (authority.to_ascii_lowercase(), path.trim_end_matches('/'));
+    Ok((scheme, format!("{scheme}://{authority}{path}")))
+}
+
+/// `HOST`, `HOST:PORT`, `[IPv6]` or `[IPv6]:PORT`.
+fn is_authority(authority: &str) -> bool {
+    let (host_is_good, port) = match authority.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((ip, port)) => (ip.parse::<std::net::Ipv6Addr>().is_ok(), port),
+            None => return false,
+        },
+        None => {
+            let (host, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+            let letters = host
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+            (letters && !host.is_empty(), port)
+        }
+    };
+    let port_is_good = match port.strip_prefix(':') {
+        None => port.is_empty(),
+        Some(digits) => {
+            let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+            plain && digits.parse::<u16>().is_ok_and(|port| port > 0)
+        }
+    };
+    host_is_good && port_is_good
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_kept_in_lower_case_without_a_slash_at_its_end() {
+        for (given, kept) in [
+            ("http://Relay.Example:8000", "http://relay.example:8000"),
+            ("HTTPS://a/", "https://a"),
+            ("http://192.0.2.7:1/Base//", "http://192.0.2.7:1/Base"),
+            ("http://[2001:DB8::1]:80", "http://[2001:db8::1]:80"),
+        ] {
+            assert_eq!(public_url(given).as_deref(), Ok(kept));
+        }
+        assert_eq!(
+            poll_url("http://10.0.0.1:8000").unwrap(),
+            "http://10.0.0.1:8000"
+        );
+        assert_eq!(poll_url("https://a"), Err(BadAddress::Tls));
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_with_the_reason() {
+        for (bad, why) in [
+            ("", BadAddress::Shape),
+            ("relay.example:8000", BadAddress::Shape),
+            ("ftp://a", BadAddress::Shape),
+            ("javascript://a", BadAddress::Shape),
+            ("http://", BadAddress::Shape),
+            ("http:///a", BadAddress::Shape),
+            ("http://a b", BadAddress::Shape),
+            ("http://a\r\nSet-Cookie: x", BadAddress::Shape),
+            ("http://é", BadAddress::Shape),
+            ("http://a:0", BadAddress::Shape),
+            ("http://a:65536", BadAddress::Shape),
+            ("http://a:+1", BadAddress::Shape),
+            ("http://[::1", BadAddress::Shape),
+            ("http://[x]", BadAddress::Shape),
+            ("http://a/\"", BadAddress::Shape),
+            ("http://u:p@a", BadAddress::Credentials),
+            ("http://a/?x", BadAddress::Query),
+            ("http://a#x", BadAddress::Query),
+        ] {
+            assert_eq!(public_url(bad), Err(why), "{bad:?}");
+        }
+        let long = format!("http://{}", "a".repeat(MAX_URL_BYTES));
+        assert_eq!(public_url(&long), Err(BadAddress::Long));
+    }
+}

@@ -1,0 +1,362 @@
+//! Outside servers: as records of the document, and what is read from their answers.
+//!
+//! A record may be half a server, when it was deleted on one node and edited on another at the same time: it is
+//! listed as skipped, and nobody is sent there.
+
+mod address;
+mod edit;
+mod mapping;
+pub mod report;
+
+use std::collections::BTreeMap;
+
+pub use self::address::BadAddress;
+pub use self::edit::{BadSetting, MAX_LOGIN_BYTES, OutsideEdit};
+pub use self::mapping::{BadMapping, MAX_MOUNTS};
+use super::document::Document;
+use crate::model::geo::Whereabouts;
+use crate::model::mount::MountName;
+use crate::model::node::NodeName;
+use crate::model::outside::{OutsideServer, Via};
+use crate::model::record::key::RecordKey;
+use crate::model::record::{Record, Value};
+use crate::model::stamp::Stamp;
+use crate::model::traits::NodeTraits;
+
+/// What the key of a server's record begins with; its name follows.
+const KEY_PREFIX: &str = "outside/";
+
+/// The most servers that are asked and chosen: more than any radio has, and each of them is a seat with an election
+/// on every node, which costs 20 µs in each round of a mesh of 30. What is beyond, in the order of names, is skipped.
+pub const MAX_SERVERS: usize = 256;
+
+/// The servers by name.
+pub type Servers = BTreeMap<NodeName, OutsideServer>;
+
+/// Why a record of the document is not used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadRecord {
+    /// Its key names no server.
+    #[error("its key is no name of a server")]
+    Key,
+    /// It lacks a field that it needs.
+    #[error("{0}: missing")]
+    Missing(&'static str),
+    /// A field holds another kind of value.
+    #[error("{0}: another kind of value is expected")]
+    Kind(&'static str),
+    /// A field breaks a rule.
+    #[error(transparent)]
+    Setting(#[from] BadSetting),
+    /// There are more than [`MAX_SERVERS`].
+    #[error("there are {MAX_SERVERS} outside servers already")]
+    TooMany,
+}
+
+/// Why a text is no name of an outside server.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no name of an outside server: 1 to {most} lower-case letters, digits and hyphens, no hyphen at either end",
+    most = OutsideServer::MAX_NAME_BYTES
+)]
+pub struct BadServerName(String);
+
+/// All outside servers of a document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// They, by name.
+    pub servers: Servers,
+    /// The records that should be servers and are not, and why.
+    pub skipped: Vec<(RecordKey, BadRecord)>,
+}
+
+/// The name of a server, checked.
+pub fn name(text: &str) -> Result<NodeName, BadServerName> {
+    let short = text.len() <= OutsideServer::MAX_NAME_BYTES;
+    let name = NodeName::try_from(text).ok().filter(|_| short);
+    name.ok_or_else(|| BadServerName(text.chars().take(80).collect()))
+}
+
+/// The key of a server's record.
+pub fn key(name: &NodeName) -> RecordKey {
+    RecordKey::try_from(format!("{KEY_PREFIX}{name}")).expect("a short name fits a key")
+}
+
+/// The fields of some edits, for [`Document::edit`].
+pub fn fields(edits: impl IntoIterator<Item = OutsideEdit>) -> BTreeMap<String, Value> {
+    edits.into_iter().map(OutsideEdit::into_field).collect()
+}
+
+/// The server that a record describes. Fields that we do not know are no reason to refuse it.
+pub fn server(name: NodeName, record: &Record) -> Result<OutsideServer, BadRecord> {
+    let setting = |field: &'static str| -> Result<Option<OutsideEdit>, BadRecord> {
+        let text = text(record, field)?;
+        Ok(text.map(|text| OutsideEdit::of(field, &text)).transpose()?)
+    };
+    let Some(OutsideEdit::PublicUrl(public_url)) = setting("public_url")? else {
+        return Err(BadRecord::Missing("public_url"));
+    };
+    let Some(OutsideEdit::Mounts(mounts)) = setting("mounts")? else {
+        return Err(BadRecord::Missing("mounts"));
+    };
+    let poll_url = match setting("poll_url")? {
+        Some(OutsideEdit::PollUrl(Some(url))) => url,
+        // Of a public address of https nothing can be asked: the record says so by being skipped.
+        _ => address::poll_url(&public_url).map_err(BadSetting::PollUrl)?,
+    };
+    let via = match text(record, "via")? {
+        None => Via::default(),
+        Some(word) => word.parse().map_err(BadSetting::Via)?,
+    };
+    let login = text(record, "login")?;
+    let country = text(record, "country")?;
+    Ok(OutsideServer {
+        name,
+        public_url,
+        poll_url,
+        via,
+        login: login.map(|text| edit::login(&text)).transpose()?,
+        weight_percent: match number(record, "weight")? {
+            None => NodeTraits::DEFAULT_WEIGHT_PERCENT,
+            percent => edit::weight(percent)?,
+        },
+        country: country
+            .map(|text| text.parse())
+            .transpose()
+            .map_err(BadSetting::Country)?,
+        enabled: match record.value("enabled") {
+            None => true,
+            Some(Value::Flag(is_enabled)) => *is_enabled,
+            Some(_) => return Err(BadRecord::Kind("enabled")),
+        },
+        max_listeners: match number(record, "max_listeners")? {
+            None => None,
+            number => Some(edit::max_listeners(number)?),
+        },
+        mounts,
+    })
+}
+
+/// Whether a server would be one after an edit: the first reason against it is the error.
+pub fn check(
+    name: &NodeName,
+    before: Option<&Record>,
+    edit: &BTreeMap<String, Value>,
+) -> Result<OutsideServer, BadRecord> {
+    let fields = before.into_iter().flat_map(Record::fields);
+    let kept = fields.map(|(field, register)| (field.clone(), register.value.clone()));
+    let mut after: BTreeMap<String, Value> = kept.collect();
+    after.extend(edit.clone());
+    let stamp = Stamp {
+        time_ms: 0,
+        node: name.clone(),
+    };
+    server(name.clone(), &Record::written(after, &stamp))
+}
+
+/// The live servers of a document, and the records that should be some and are not.
+pub fn list(document: &Document) -> Listing {
+    let mut listing = Listing::default();
+    for (key, record) in document.live() {
+        let Some(rest) = key.as_str().strip_prefix(KEY_PREFIX) else {
+            continue;
+        };
+        let read = match name(rest) {
+            Ok(_) if listing.servers.len() >= MAX_SERVERS => Err(BadRecord::TooMany),
+            Ok(name) => server(name, record),
+            Err(_) => Err(BadRecord::Key),
+        };
+        match read {
+            Ok(server) => drop(listing.servers.insert(server.name.clone(), server)),
+            Err(why) => listing.skipped.push((key.clone(), why)),
+        }
+    }
+    listing
+}
+
+/// Where a listener of one of our mounts is sent; `None` if the server does not carry it. The query is his own.
+pub fn location(server: &OutsideServer, mount: &MountName, query: Option<&str>) -> Option<String> {
+    let (url, theirs) = (&server.public_url, server.mounts.get(mount)?);
+    Some(match query {
+        Some(query) => format!("{url}{theirs}?{query}"),
+        None => format!("{url}{theirs}"),
+    })
+}
+
+/// What a policy is told of a server, as of a node: its weight. Its name counts as a tag, as a node's does.
+pub fn traits(server: &OutsideServer) -> NodeTraits {
+    NodeTraits {
+        weight_percent: server.weight_percent,
+        maintenance: !server.enabled,
+        ..NodeTraits::default()
+    }
+}
+
+/// What a policy is told of where a server is.
+pub fn whereabouts(server: &OutsideServer) -> Whereabouts {
+    Whereabouts {
+        country: server.country,
+        position: None,
+    }
+}
+
+fn text(record: &Record, field: &'static str) -> Result<Option<String>, BadRecord> {
+    match record.value(field) {
+        None => Ok(None),
+        Some(Value::Text(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(BadRecord::Kind(field)),
+    }
+}
+
+fn number(record: &Record, field: &'static str) -> Result<Option<i64>, BadRecord> {
+    match record.value(field) {
+        None => Ok(None),
+        Some(Value::Number(number)) => Ok(Some(*number)),
+        Some(_) => Err(BadRecord::Kind(field)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(name: &str) -> NodeName {
+        NodeName::try_from(name).unwrap()
+    }
+
+    fn mount(path: &str) -> MountName {
+        MountName::try_from(path).unwrap()
+    }
+
+    fn document(records: &[(&str, &[(&str, &str)])]) -> Document {
+        let mut document = Document::new(node("a"));
+        for (name, edits) in records {
+            let edits = edits
+                .iter()
+                .map(|(key, value)| OutsideEdit::of(key, value).unwrap());
+            let key = RecordKey::try_from(format!("outside/{name}")).unwrap();
+            document.edit(&key, fields(edits), 1).unwrap();
+        }
+        document
+    }
+
+    const LEAST: [(&str, &str); 2] = [("public_url", "http://r:8000"), ("mounts", "/a=/b")];
+
+    #[test]
+    fn a_server_needs_an_address_and_a_mount_and_the_rest_is_usual() {
+        let listing = list(&document(&[("r1", &LEAST)]));
+        assert_eq!(listing.skipped, []);
+        let expected = OutsideServer {
+            name: node("r1"),
+            public_url: "http://r:8000".into(),
+            poll_url: "http://r:8000".into(),
+            via: Via::StatusJson,
+            login: None,
+            weight_percent: 100,
+            country: None,
+            enabled: true,
+            max_listeners: None,
+            mounts: BTreeMap::from([(mount("/a"), mount("/b"))]),
+        };
+        assert_eq!(listing.servers[&node("r1")], expected);
+    }
+
+    #[test]
+    fn every_setting_survives_its_record() {
+        let all = [
+            ("public_url", "https://r"),
+            ("poll_url", "http://10.0.0.1:8000"),
+            ("via", "admin-stats"),
+            ("login", "admin:a:b"),
+            ("weight", "50"),
+            ("country", "DE"),
+            ("enabled", "false"),
+            ("max_listeners", "90"),
+            ("mounts", "/a=/b,/c"),
+        ];
+        assert_eq!(all.map(|(key, _)| key), OutsideEdit::KEYS);
+        let server = list(&document(&[("r1", &all)]))
+            .servers
+            .remove(&node("r1"))
+            .unwrap();
+        assert_eq!(server.poll_url, "http://10.0.0.1:8000");
+        assert_eq!(server.via, Via::AdminStats);
+        assert_eq!(server.login.unwrap().reveal(), "admin:a:b");
+        assert_eq!(
+            (server.weight_percent, server.max_listeners),
+            (50, Some(90))
+        );
+        assert_eq!(server.country, "de".parse().ok());
+        assert!(!server.enabled);
+        assert_eq!(server.mounts[&mount("/c")], mount("/c"));
+    }
+
+    #[test]
+    fn half_a_record_is_skipped_and_told_and_the_others_are_listed() {
+        let documents = document(&[
+            ("r1", &LEAST),
+            ("half", &[("weight", "5")]),
+            ("mountless", &[("public_url", "http://a")]),
+            ("tls", &[("public_url", "https://a"), ("mounts", "/a")]),
+            ("Bad_Name", &LEAST),
+        ]);
+        let listing = list(&documents);
+        assert_eq!(listing.servers.keys().collect::<Vec<_>>(), [&node("r1")]);
+        let why: Vec<_> = listing.skipped.into_iter().map(|(_, why)| why).collect();
+        let expected = [
+            BadRecord::Key,
+            BadRecord::Missing("public_url"),
+            BadRecord::Missing("mounts"),
+            BadRecord::Setting(BadSetting::PollUrl(BadAddress::Tls)),
+        ];
+        assert_eq!(why, expected);
+    }
+
+    #[test]
+    fn an_edit_is_judged_by_what_it_makes() {
+        let documents = document(&[("r1", &LEAST)]);
+        let (name, record) = (node("r1"), documents.get(&key(&node("r1"))));
+        let edit = |key, value| fields([OutsideEdit::of(key, value).unwrap()]);
+        let heavy = check(&name, record, &edit("weight", "7")).unwrap();
+        assert_eq!((heavy.weight_percent, heavy.mounts.len()), (7, 1));
+        let tls = check(&name, record, &edit("public_url", "https://r"));
+        assert_eq!(
+            tls,
+            Err(BadRecord::Setting(BadSetting::PollUrl(BadAddress::Tls)))
+        );
+        let half = check(&name, None, &edit("weight", "7"));
+        assert_eq!(half, Err(BadRecord::Missing("public_url")));
+    }
+
+    #[test]
+    fn there_is_a_most_of_servers() {
+        let names: Vec<String> = (0..=MAX_SERVERS).map(|it| format!("r{it:03}")).collect();
+        let records: Vec<_> = names.iter().map(|name| (&**name, &LEAST[..])).collect();
+        let listing = list(&document(&records));
+        assert_eq!(listing.servers.len(), MAX_SERVERS);
+        assert_eq!(listing.skipped[0].1, BadRecord::TooMany);
+    }
+
+    #[test]
+    fn a_name_leaves_room_for_what_stands_before_it() {
+        let longest = "x".repeat(OutsideServer::MAX_NAME_BYTES);
+        assert!(name(&longest).is_ok());
+        assert!(name(&format!("{longest}x")).is_err());
+        assert!(name("").is_err() && name("A").is_err());
+    }
+
+    #[test]
+    fn a_listener_is_sent_to_their_name_of_the_mount_with_his_query() {
+        let server = list(&document(&[("r1", &LEAST)]))
+            .servers
+            .remove(&node("r1"))
+            .unwrap();
+        let sent = |path, query| location(&server, &mount(path), query);
+        assert_eq!(sent("/a", None).as_deref(), Some("http://r:8000/b"));
+        assert_eq!(
+            sent("/a", Some("t=%20x")).as_deref(),
+            Some("http://r:8000/b?t=%20x")
+        );
+        assert_eq!(sent("/b", None), None, "that is their name, not ours");
+    }
+}

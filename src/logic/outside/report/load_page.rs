@@ -1,0 +1,150 @@
+//! `load.xsl`: free slots of each mount. Read from others, and written for others.
+//!
+//! ```xml
+//! <load listeners="5" max_listeners="100">
+//!   <mount name="/radio.mp3" listeners="4" max_listeners="unlimited">95</mount>
+//! </load>
+//! ```
+//!
+//! The text of a mount is the number of its free slots: that is all that a balancer of the old kind reads, and all
+//! that its own page says. The attributes are ours; without them, the free slots are all that is known.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use super::{BadAnswer, Load, MAX_MOUNTS_READ, count, limit, parse};
+use crate::model::mount::MountName;
+use crate::model::outside::Slots;
+
+/// What we say of ourselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadPage {
+    /// All listeners, and all that we take.
+    pub server: Slots,
+    /// The mounts on air, and the most that each takes by itself.
+    pub mounts: BTreeMap<MountName, Slots>,
+}
+
+pub(super) fn read(text: &str) -> Result<Load, BadAnswer> {
+    let page = parse(text)?;
+    let root = page.root_element();
+    let mut load = Load {
+        server: Slots {
+            listeners: root.attribute("listeners").map_or(0, count),
+            max_listeners: root.attribute("max_listeners").and_then(limit),
+        },
+        mounts: BTreeMap::new(),
+    };
+    let is_ours = root.has_tag_name("load");
+    let mounts = root.descendants().filter(|node| node.has_tag_name("mount"));
+    for mount in mounts.take(MAX_MOUNTS_READ) {
+        let free = limit(mount.text().unwrap_or_default());
+        let slots = match mount.attribute("listeners") {
+            Some(listeners) => Slots {
+                listeners: count(listeners),
+                max_listeners: mount.attribute("max_listeners").and_then(limit),
+            },
+            None => Slots {
+                listeners: 0,
+                max_listeners: free,
+            },
+        };
+        let name = mount.attribute("name").unwrap_or_default().to_owned();
+        load.mounts.insert(name, slots);
+    }
+    match load.mounts.is_empty() && !is_ours {
+        true => Err(BadAnswer::OtherPage("mount")),
+        false => Ok(load),
+    }
+}
+
+/// The page as text.
+pub fn written(page: &LoadPage) -> String {
+    let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    let free = page.server.free();
+    let mut put = |line: std::fmt::Arguments<'_>| {
+        text.write_fmt(line).expect("a String takes everything");
+    };
+    put(format_args!("<load{}>\n", attributes(page.server)));
+    for (name, slots) in &page.mounts {
+        // Names of mounts have no letter that XML would read as its own.
+        let (said, free) = (attributes(*slots), lesser(slots.free(), free));
+        put(format_args!(
+            "  <mount name=\"{name}\"{said}>{free}</mount>\n"
+        ));
+    }
+    put(format_args!("</load>\n"));
+    text
+}
+
+fn attributes(slots: Slots) -> String {
+    let most = slots.max_listeners;
+    let most = most.map_or_else(|| "unlimited".to_owned(), |most| most.to_string());
+    format!(
+        " listeners=\"{}\" max_listeners=\"{most}\"",
+        slots.listeners
+    )
+}
+
+/// The lesser of two numbers of free slots, of which either may be without end.
+fn lesser(one: Option<u32>, other: Option<u32>) -> u32 {
+    one.into_iter().chain(other).min().unwrap_or(BOUNDLESS)
+}
+
+/// What is written where there is no limit: old balancers read nothing but digits there.
+const BOUNDLESS: u32 = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::slots;
+    use super::*;
+
+    #[test]
+    fn the_page_of_the_old_kind_says_free_slots_and_nothing_else() {
+        let text = "<?xml version=\"1.0\"?>\n<icecast><mount name=\"/fm4-hq.ogg\">32</mount>\
+                    <mount name=\"/x\">NaN</mount><mount name=\"/y\">-4</mount></icecast>";
+        let load = read(text).unwrap();
+        assert_eq!(load.server, slots(0, None));
+        assert_eq!(load.mounts["/fm4-hq.ogg"], slots(0, Some(32)));
+        assert_eq!(
+            load.mounts["/x"],
+            slots(0, None),
+            "unlimited minus a number"
+        );
+        assert_eq!(load.mounts["/y"], slots(0, Some(0)), "less than none");
+    }
+
+    #[test]
+    fn our_own_page_is_understood_by_us_and_by_those_who_read_digits() {
+        let mount = |path: &str| MountName::try_from(path).unwrap();
+        let page = LoadPage {
+            server: slots(5, Some(100)),
+            mounts: BTreeMap::from([
+                (mount("/a"), slots(4, None)),
+                (mount("/b"), slots(7, Some(6))),
+            ]),
+        };
+        let text = written(&page);
+        let expected = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+            <load listeners=\"5\" max_listeners=\"100\">\n\
+            \x20 <mount name=\"/a\" listeners=\"4\" max_listeners=\"unlimited\">95</mount>\n\
+            \x20 <mount name=\"/b\" listeners=\"7\" max_listeners=\"6\">0</mount>\n</load>\n";
+        assert_eq!(text, expected);
+        let load = read(&text).unwrap();
+        assert_eq!(load.server, page.server);
+        assert_eq!(load.mounts["/a"], page.mounts[&mount("/a")]);
+        assert_eq!(load.mounts["/b"], page.mounts[&mount("/b")]);
+        let boundless = LoadPage {
+            server: slots(5, None),
+            mounts: BTreeMap::from([(mount("/a"), slots(4, None))]),
+        };
+        assert!(written(&boundless).contains(">100000</mount>"));
+    }
+
+    #[test]
+    fn a_server_without_mounts_is_no_mistake_and_another_page_is() {
+        assert_eq!(read("<load listeners=\"0\"/>").unwrap(), Load::default());
+        assert_eq!(read("<html/>"), Err(BadAnswer::OtherPage("mount")));
+        assert!(matches!(read("not found"), Err(BadAnswer::Xml(_))));
+    }
+}

@@ -1,0 +1,187 @@
+//! What an outside server answers, made into a report; three ways to ask, one result.
+//!
+//! Whatever they write as a number is taken for what it can only mean: `unlimited`, `NaN` and nothing at all are no
+//! limit, and less than none free is none free. A server is never given up because one of its numbers is odd.
+
+mod admin_stats;
+mod load_page;
+mod status_json;
+
+use std::collections::BTreeMap;
+
+use roxmltree::{Document, Node, ParsingOptions};
+
+use crate::model::outside::{OutsideReport, OutsideServer, Slots, Via};
+
+pub use self::load_page::{LoadPage, written};
+
+/// The longest answer that is read: a hundred mounts with all their texts take a tenth of it.
+pub const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+/// The most mounts of a server that are looked at; Icecast itself is rarely set to more than some hundred.
+const MAX_MOUNTS_READ: usize = 4_096;
+/// The most parts of an XML answer: what fits into [`MAX_ANSWER_BYTES`] in any sensible shape, and no more memory.
+const MAX_XML_NODES: u32 = 200_000;
+
+/// Why an answer says nothing about load.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadAnswer {
+    /// It is not the XML that was asked for.
+    #[error("its answer is no XML: {0}")]
+    Xml(String),
+    /// It is XML of something else.
+    #[error("its answer is another page: there is no <{0}> in it")]
+    OtherPage(&'static str),
+    /// It is not the JSON that was asked for, nor what old Icecasts take for it.
+    #[error("its answer is no status of Icecast")]
+    Json,
+}
+
+/// Everything that a server says about load, by its own names of its mounts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Load {
+    server: Slots,
+    mounts: BTreeMap<String, Slots>,
+}
+
+/// Reads the answer of a server to question `number`: of its mounts only those that it carries for us.
+pub fn read(server: &OutsideServer, number: u64, body: &[u8]) -> Result<OutsideReport, BadAnswer> {
+    // Titles may be in any encoding; what we look for is ASCII, and a title with a wrong letter is no reason to
+    // send nobody there.
+    let text = String::from_utf8_lossy(body);
+    let load = match server.via {
+        Via::StatusJson => status_json::read(&text)?,
+        Via::LoadXsl => load_page::read(&text)?,
+        Via::AdminStats => admin_stats::read(&text)?,
+    };
+    let on_air = |(ours, theirs)| {
+        let slots = load.mounts.get(AsRef::<str>::as_ref(theirs))?;
+        Some((ours, *slots))
+    };
+    let names = server.mounts.iter();
+    let mounts = names.map(|(ours, theirs)| (ours.clone(), theirs.as_str()));
+    let said = load.server.max_listeners;
+    Ok(OutsideReport {
+        number,
+        server: Slots {
+            max_listeners: said.or(server.max_listeners),
+            ..load.server
+        },
+        mounts: mounts.filter_map(on_air).collect(),
+    })
+}
+
+/// A count as somebody wrote it: what is none, or less than none, is none.
+fn count(text: &str) -> u32 {
+    // `as` takes NaN and what is negative to 0, and what is too large to the largest.
+    text.trim().parse::<f64>().map_or(0, |number| number as u32)
+}
+
+/// A limit as somebody wrote it: `unlimited`, `NaN` or anything else that is no number is no limit.
+fn limit(text: &str) -> Option<u32> {
+    let number = text.trim().parse::<f64>().ok()?;
+    number.is_finite().then_some(number as u32)
+}
+
+/// Parses XML that has no document type: entities of one's own are a way to fill our memory.
+fn parse(text: &str) -> Result<Document<'_>, BadAnswer> {
+    let options = ParsingOptions {
+        allow_dtd: false,
+        nodes_limit: MAX_XML_NODES,
+        ..ParsingOptions::default()
+    };
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    Document::parse_with_options(text, options).map_err(|error| BadAnswer::Xml(error.to_string()))
+}
+
+/// The text of the first child of that name.
+fn child<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
+    let found = node.children().find(|child| child.has_tag_name(name))?;
+    Some(found.text().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::mount::MountName;
+    use crate::model::node::NodeName;
+
+    pub(super) fn slots(listeners: u32, max_listeners: Option<u32>) -> Slots {
+        Slots {
+            listeners,
+            max_listeners,
+        }
+    }
+
+    fn server(via: Via) -> OutsideServer {
+        let mount = |path: &str| MountName::try_from(path).unwrap();
+        OutsideServer {
+            name: NodeName::try_from("r").unwrap(),
+            public_url: "http://r".into(),
+            poll_url: "http://r".into(),
+            via,
+            login: None,
+            weight_percent: 100,
+            country: None,
+            enabled: true,
+            max_listeners: Some(50),
+            mounts: BTreeMap::from([
+                (mount("/radio.mp3"), mount("/stream")),
+                (mount("/jazz.ogg"), mount("/jazz.ogg")),
+            ]),
+        }
+    }
+
+    #[test]
+    fn a_report_names_our_mounts_and_only_those_on_air() {
+        let body = br#"{"icestats":{"source":[
+            {"listeners":3,"listenurl":"http://h:8000/stream"},
+            {"listeners":4,"listenurl":"http://h:8000/radio.mp3"}]}}"#;
+        let report = read(&server(Via::StatusJson), 7, body).unwrap();
+        let ours = MountName::try_from("/radio.mp3").unwrap();
+        assert_eq!(report.mounts, BTreeMap::from([(ours, slots(3, None))]));
+        assert_eq!(report.server, slots(7, Some(50)), "the operator's limit");
+        assert_eq!(report.number, 7);
+    }
+
+    #[test]
+    fn what_the_server_says_of_its_limit_comes_before_what_the_operator_says() {
+        let body =
+            br#"<load listeners="1" max_listeners="9"><mount name="/stream">8</mount></load>"#;
+        let report = read(&server(Via::LoadXsl), 1, body).unwrap();
+        assert_eq!(report.server, slots(1, Some(9)));
+    }
+
+    #[test]
+    fn odd_numbers_have_one_meaning_each() {
+        assert_eq!(
+            ["3", " 3 ", "3.0", "-3", "NaN", "", "x"].map(count),
+            [3, 3, 3, 0, 0, 0, 0]
+        );
+        assert_eq!(limit("12"), Some(12));
+        assert_eq!(limit("-5"), Some(0));
+        assert_eq!(limit("1e99"), Some(u32::MAX));
+        for none in ["unlimited", "NaN", "", "inf", "-", "Infinity"] {
+            assert_eq!(limit(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_document_type_is_refused() {
+        let bomb = "<!DOCTYPE a [<!ENTITY b \"bbbb\">]><load>&b;</load>";
+        assert!(matches!(parse(bomb), Err(BadAnswer::Xml(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_it_panic(body: Vec<u8>, text in "[<>/a-z\"=:{}\\[\\], 0-9.-]{0,200}") {
+            for via in Via::ALL {
+                let _ = read(&server(via), 1, &body);
+                let _ = read(&server(via), 1, text.as_bytes());
+                let around = format!("{{\"icestats\":{{\"source\":{text}}}}}<load>{text}</load>");
+                let _ = read(&server(via), 1, around.as_bytes());
+            }
+        }
+    }
+}
