@@ -1,23 +1,47 @@
 //! A seat is a job that exactly one node should hold; a claim is a holder's assertion.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::node::NodeName;
 
 /// Which seat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Seat {
     /// The root of distribution, and the authority on who may source a mount.
     Master,
+    /// The one that asks this outside server for its load.
+    Outside(NodeName),
 }
 
 impl fmt::Display for Seat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Master => f.write_str("master"),
+            Self::Outside(server) => write!(f, "outside/{server}"),
+        }
+    }
+}
+
+/// Why a text names no seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a seat is `master`, or `outside/` and a server's name")]
+pub struct BadSeat;
+
+impl FromStr for Seat {
+    type Err = BadSeat;
+
+    fn from_str(text: &str) -> Result<Self, BadSeat> {
+        match text.split_once('/') {
+            None if text == "master" => Ok(Self::Master),
+            Some(("outside", server)) => {
+                let server = NodeName::try_from(server).map_err(|_| BadSeat)?;
+                Ok(Self::Outside(server))
+            }
+            _ => Err(BadSeat),
         }
     }
 }
@@ -105,4 +129,20 @@ pub enum Message {
     /// "You hold the seat, and I have seen an epoch that is not lower than yours: renumber your
     /// claim, because whoever has obeyed that epoch refuses your orders."
     Seen(Epoch),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seat_survives_its_text() {
+        let server = NodeName::try_from("relay-1").unwrap();
+        for seat in [Seat::Master, Seat::Outside(server)] {
+            assert_eq!(seat.to_string().parse(), Ok(seat));
+        }
+        for bad in ["", "Master", "outside", "outside/", "outside/A", "inside/a"] {
+            assert_eq!(bad.parse::<Seat>(), Err(BadSeat), "{bad}");
+        }
+    }
 }

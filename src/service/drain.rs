@@ -1,6 +1,6 @@
 //! Takes this node out of service without anybody noticing, and puts it back.
 //!
-//! In order: others stop choosing it, it gives up its seat, newcomers among the sources are refused, relays
+//! In order: others stop choosing it, it gives up its seats, newcomers among the sources are refused, relays
 //! that read from it move on; at the deadline its own sources and listeners are ended, the listeners one by one.
 
 use std::sync::Arc;
@@ -87,7 +87,7 @@ impl Drain {
         self.0.phase.subscribe()
     }
 
-    /// Takes nobody new, gives up the seat, and after `deadline` ends those who are still here.
+    /// Takes nobody new, gives up its seats, and after `deadline` ends those who are still here.
     pub async fn begin(&self, deadline: Duration) {
         let mut waiting = self.0.waiting.lock().await;
         waiting.cancel();
@@ -116,6 +116,7 @@ impl Drain {
         self.0.phase.send_replace(Phase::Draining);
         let said = self.0.config.gossip.set(gossip::DRAINING, "true").await;
         said.expect("one word is far shorter than a gossiped value may be");
+        self.0.config.cluster.tell(Event::ResignOthers);
         self.0.config.cluster.resign().await;
     }
 
@@ -125,6 +126,7 @@ impl Drain {
         self.0.phase.send_replace(Phase::Serving);
         self.0.config.gossip.delete(gossip::DRAINING).await;
         self.0.config.cluster.tell(Event::Unresign);
+        self.0.config.cluster.tell(Event::UnresignOthers);
         info!("serving again");
     }
 }

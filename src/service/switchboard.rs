@@ -72,7 +72,7 @@ impl Switchboard {
 
     fn message(&self, from: NodeName, frame: Frame) {
         match frame {
-            Frame::Seat { message, .. } => self.cluster.tell(Event::Seat(from, message)),
+            Frame::Seat { seat, message } => self.cluster.tell(Event::Seat(from, seat, message)),
             Frame::Goodbye => self.cluster.tell(Event::Goodbye(from)),
             Frame::Forget(name) => self.cluster.tell(Event::Forget(name)),
             Frame::Records(records) => self.documents.take(&from, records),

@@ -8,6 +8,7 @@
 //! | `document` | the digest of its document | on change |
 //! | `stream/PATH` | [`StreamCard`] | while it holds the stream, each second |
 //! | `standby/PATH` | `true` | while a source there waits for its turn |
+//! | `outside/NAME` | an outside server's load | after each question, while it holds that server's seat |
 //! | `draining` | `true` | when it takes nobody new |
 
 use serde::de::DeserializeOwned;
@@ -27,6 +28,8 @@ pub const LOAD: &str = "load";
 pub const DOCUMENT: &str = "document";
 /// The key that says that a node takes nobody new.
 pub const DRAINING: &str = "draining";
+const CLAIM_PREFIX: &str = "claim/";
+const OUTSIDE_PREFIX: &str = "outside/";
 const STREAM_PREFIX: &str = "stream";
 const STANDBY_PREFIX: &str = "standby";
 
@@ -83,8 +86,23 @@ pub struct StreamCard {
 }
 
 /// The key of the claim to a seat.
-pub fn claim_key(seat: Seat) -> String {
-    format!("claim/{seat}")
+pub fn claim_key(seat: &Seat) -> String {
+    format!("{CLAIM_PREFIX}{seat}")
+}
+
+/// The seat of such a key.
+pub fn claim_seat(key: &str) -> Option<Seat> {
+    key.strip_prefix(CLAIM_PREFIX)?.parse().ok()
+}
+
+/// The key of an outside server's load.
+pub fn outside_key(server: &NodeName) -> String {
+    format!("{OUTSIDE_PREFIX}{server}")
+}
+
+/// The server of such a key.
+pub fn outside_server(key: &str) -> Option<NodeName> {
+    NodeName::try_from(key.strip_prefix(OUTSIDE_PREFIX)?).ok()
 }
 
 /// The key of a stream.
@@ -135,6 +153,15 @@ mod tests {
         assert_eq!(stream_mount("stream/a/b.mp3"), Some(mount));
         assert_eq!(stream_mount("load"), None);
         assert_eq!(stream_mount("stream/.."), None);
+        let server = NodeName::try_from("relay-1").unwrap();
+        assert_eq!(outside_key(&server), "outside/relay-1");
+        assert_eq!(outside_server("outside/relay-1"), Some(server.clone()));
+        assert_eq!(outside_server("outside/.."), None);
+        let seat = Seat::Outside(server);
+        assert_eq!(claim_key(&seat), "claim/outside/relay-1");
+        assert_eq!(claim_seat("claim/outside/relay-1"), Some(seat));
+        assert_eq!(claim_seat("claim/master"), Some(Seat::Master));
+        assert_eq!(claim_seat("claim/x"), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod config;
 mod gate;
 mod ledger;
 mod message;
+mod rendezvous;
 mod rounds;
 mod succession;
 #[cfg(test)]
@@ -32,6 +33,7 @@ use crate::model::seat::{Claim, Epoch, Fence};
 pub use self::config::{ElectionConfig, Quorum, Start};
 pub use self::gate::{Admission, Gate};
 pub use self::message::{Health, Input, Member, Message, Output};
+pub use self::rendezvous::rendezvous;
 
 /// The most peers that an election looks at: the largest mesh for which gossip was measured.
 /// What is beyond, in the order of names, is ignored.

@@ -1,4 +1,4 @@
-//! Feeds the election of the master's seat, and does what it decides.
+//! Feeds the elections, the master's and those of other seats, and does what the master's decides.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tracing::{error, info};
 
 use super::ClusterConfig;
+use super::seats::{Seats, publish};
 use super::view::MeshNode;
 use crate::io::disk::DataDir;
 use crate::io::gossip::{GOSSIP_INTERVAL, Gossip};
@@ -17,14 +18,14 @@ use crate::model::seat::{Claim, Epoch, Message, Seat};
 use crate::model::status::NodeState;
 use crate::service::identity;
 use crate::wire::frame::Frame;
-use crate::wire::gossip;
 
-/// The election, and the hands that it works with.
+/// The master's election, and the hands that it works with.
 pub(super) struct Driver {
     election: Election,
     links: Links,
     gossip: Arc<Gossip>,
     data_dir: Arc<DataDir>,
+    seats: Seats,
     members: BTreeMap<NodeName, Member>,
     heard: BTreeMap<NodeName, Option<Claim>>,
 }
@@ -40,6 +41,7 @@ impl Driver {
         };
         Self {
             election: Election::new(election, config.max_epoch, Instant::now().into_std()),
+            seats: Seats::new(config.links.clone(), config.gossip.clone(), config.start),
             links: config.links,
             gossip: config.gossip,
             data_dir: config.data_dir,
@@ -60,7 +62,12 @@ impl Driver {
         self.election.max_epoch()
     }
 
-    /// Tells the election who is there and what they claim, if that has changed.
+    /// The seats beside the master's.
+    pub(super) fn seats(&mut self) -> &mut Seats {
+        &mut self.seats
+    }
+
+    /// Tells the elections who is there and what they claim, if that has changed.
     pub(super) async fn observe(&mut self, nodes: &BTreeMap<NodeName, MeshNode>) {
         let me = self.links.hello().name.clone();
         let peers = || nodes.iter().filter(|(name, _)| **name != me);
@@ -69,7 +76,7 @@ impl Driver {
             .collect();
         if members != self.members {
             self.members.clone_from(&members);
-            self.handle(Input::Members(members)).await;
+            self.handle(Input::Members(members.clone())).await;
         }
         self.heard.retain(|name, _| nodes.contains_key(name));
         for (name, node) in peers() {
@@ -82,6 +89,7 @@ impl Driver {
                 self.handle(heard).await;
             }
         }
+        self.seats.observe(&members, nodes).await;
     }
 
     /// Lets the election decide on an input, and does what it says, in its order.
@@ -102,7 +110,7 @@ impl Driver {
             Output::Send { to, message } => self.links.send(&to, &frame(message)),
             Output::Broadcast(message) => self.links.send_to_all(&frame(message)),
             Output::Persist(epoch) => return Some(self.persist(epoch).await),
-            Output::Publish(claim) => self.publish(claim).await,
+            Output::Publish(claim) => publish(&self.gossip, &Seat::Master, claim).await,
             Output::Changed(Some(claim)) => {
                 info!(master = %claim.node, epoch = claim.epoch.0, "the mesh has a master");
             }
@@ -120,17 +128,6 @@ impl Driver {
                 error!(%error, epoch = epoch.0, "cannot save the epoch, so this node claims no seat");
                 Input::PersistFailed(epoch)
             }
-        }
-    }
-
-    async fn publish(&self, claim: Option<Claim>) {
-        let key = gossip::claim_key(Seat::Master);
-        match claim {
-            Some(claim) => {
-                let said = self.gossip.set(&key, &gossip::write(&claim)).await;
-                said.expect("a claim is far shorter than a gossiped value may be");
-            }
-            None => self.gossip.delete(&key).await,
         }
     }
 }

@@ -1,13 +1,14 @@
-//! Who is in the mesh and who holds the master's seat.
+//! Who is in the mesh and who holds the master's seat, and all other seats.
 //!
 //! One task owns both: it turns gossip and links into a [`MeshView`], feeds the election with it, and does
 //! what the election decides. Everybody else reads the view.
 
 mod driver;
 pub mod joining;
+mod seats;
 pub mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ use crate::io::link::Links;
 use crate::logic::election::{Input, Start};
 use crate::logic::health::{self, Sign, Witnesses, Word};
 use crate::model::node::{Generation, NodeName};
-use crate::model::seat::{Epoch, Message, Rank};
+use crate::model::seat::{Epoch, Message, Rank, Seat};
 use crate::model::status::NodeState;
 use crate::wire::gossip;
 
@@ -42,14 +43,18 @@ const HAND_OVER: Duration = Duration::from_millis(800);
 /// What other tasks tell the cluster.
 #[derive(Debug)]
 pub enum Event {
-    /// A message of the election came over a link.
-    Seat(NodeName, Message),
+    /// A message of a seat's election came over a link.
+    Seat(NodeName, Seat, Message),
     /// A node leaves on purpose.
     Goodbye(NodeName),
-    /// Give up the seat and do not take it again.
+    /// Give up the master's seat and do not take it again.
     Resign,
-    /// Stand in elections again.
+    /// Give up all other seats and do not take them again.
+    ResignOthers,
+    /// Stand in the master's election again.
     Unresign,
+    /// Stand in all others again.
+    UnresignOthers,
     /// A dead node is not to be shown any more.
     Forget(NodeName),
 }
@@ -77,6 +82,7 @@ pub struct ClusterConfig {
 #[derive(Clone, Debug)]
 pub struct Cluster {
     events: mpsc::Sender<Event>,
+    seats: Arc<watch::Sender<BTreeSet<Seat>>>,
     view: watch::Receiver<Arc<MeshView>>,
 }
 
@@ -90,9 +96,14 @@ impl Cluster {
             ..MeshView::empty(me)
         };
         let (publish, view) = watch::channel(Arc::new(nothing));
-        let task = Task::new(config, inbox, publish);
+        let (seats, wanted) = watch::channel(BTreeSet::new());
+        let task = Task::new(config, (inbox, wanted), publish);
         tasks.spawn(task.run(cancel).instrument(info_span!("cluster")));
-        Self { events, view }
+        Self {
+            events,
+            seats: Arc::new(seats),
+            view,
+        }
     }
 
     /// The mesh as it is now.
@@ -110,6 +121,11 @@ impl Cluster {
         if self.events.try_send(event).is_err() {
             warn!("the cluster's queue is full, event dropped");
         }
+    }
+
+    /// From now on these are the seats beside the master's; each of them is to be held by one node.
+    pub fn set_seats(&self, seats: BTreeSet<Seat>) {
+        self.seats.send_replace(seats);
     }
 
     /// Hands the master's seat over, if this node holds it, and waits a moment for the successor's claim.
@@ -148,6 +164,7 @@ struct Task {
     ended: Ended,
     driver: Driver,
     inbox: mpsc::Receiver<Event>,
+    wanted: watch::Receiver<BTreeSet<Seat>>,
     publish: watch::Sender<Arc<MeshView>>,
     heard: BTreeMap<NodeName, LastHeard>,
     goodbyes: BTreeMap<NodeName, Generation>,
@@ -157,7 +174,7 @@ struct Task {
 impl Task {
     fn new(
         config: ClusterConfig,
-        inbox: mpsc::Receiver<Event>,
+        (inbox, wanted): (mpsc::Receiver<Event>, watch::Receiver<BTreeSet<Seat>>),
         publish: watch::Sender<Arc<MeshView>>,
     ) -> Self {
         Self {
@@ -166,6 +183,7 @@ impl Task {
             ended: config.ended.clone(),
             driver: Driver::new(config),
             inbox,
+            wanted,
             publish,
             heard: BTreeMap::new(),
             goodbyes: BTreeMap::new(),
@@ -198,8 +216,11 @@ impl Task {
 
     async fn take(&mut self, event: Event) {
         match event {
-            Event::Seat(from, message) => {
+            Event::Seat(from, Seat::Master, message) => {
                 self.driver.handle(Input::Message { from, message }).await;
+            }
+            Event::Seat(from, seat, message) => {
+                self.driver.seats().hear(&seat, from, message).await;
             }
             Event::Goodbye(from) => {
                 let known = self
@@ -214,7 +235,9 @@ impl Task {
                 }
             }
             Event::Resign => self.driver.handle(Input::Resign).await,
+            Event::ResignOthers => self.driver.seats().resign().await,
             Event::Unresign => self.driver.handle(Input::Unresign).await,
+            Event::UnresignOthers => self.driver.seats().unresign().await,
             Event::Forget(name) => {
                 let known = self
                     .publish
@@ -246,12 +269,17 @@ impl Task {
             }
         }
         self.log_changes(&nodes);
+        if self.wanted.has_changed().unwrap_or(false) {
+            let wanted = self.wanted.borrow_and_update().clone();
+            self.driver.seats().set(&wanted).await;
+        }
         self.driver.observe(&nodes).await;
         let me = self.links.hello().name.clone();
         let view = MeshView {
             me,
             nodes,
             master: self.driver.holder(),
+            seats: self.driver.seats().holders(),
             max_epoch: self.driver.max_epoch(),
         };
         self.publish.send_replace(Arc::new(view));

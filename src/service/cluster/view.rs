@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::io::gossip::GossipedNode;
-use crate::logic::forecast::Bulletin;
+use crate::logic::forecast::{Bulletin, OutsideBulletin};
 use crate::logic::route::Precedence;
 use crate::model::mount::MountName;
 use crate::model::node::{Generation, NodeName};
@@ -34,6 +34,10 @@ pub struct MeshNode {
     pub bulletin: Option<Bulletin>,
     /// Its claim to the master's seat.
     pub claim: Option<Claim>,
+    /// Its claims to other seats.
+    pub claims: BTreeMap<Seat, Claim>,
+    /// What it has found at outside servers.
+    pub outside: BTreeMap<NodeName, OutsideBulletin>,
     /// The digest of its document.
     pub document: Option<String>,
     /// The streams that it holds.
@@ -69,6 +73,8 @@ pub struct MeshView {
     pub nodes: BTreeMap<NodeName, MeshNode>,
     /// The claim of the master.
     pub master: Option<Claim>,
+    /// The claims to all other seats that are held.
+    pub seats: BTreeMap<Seat, Claim>,
     /// The highest epoch ever seen.
     pub max_epoch: Epoch,
 }
@@ -80,6 +86,7 @@ impl MeshView {
             me,
             nodes: BTreeMap::new(),
             master: None,
+            seats: BTreeMap::new(),
             max_epoch: Epoch::default(),
         }
     }
@@ -130,7 +137,9 @@ pub(super) fn read(node: &GossipedNode, state: NodeState, heard_at: Instant) -> 
         heard_at,
         card,
         bulletin: text(gossip::LOAD).and_then(gossip::read),
-        claim: text(&gossip::claim_key(Seat::Master)).and_then(gossip::read),
+        claim: text(&gossip::claim_key(&Seat::Master)).and_then(gossip::read),
+        claims: BTreeMap::new(),
+        outside: BTreeMap::new(),
         document: text(gossip::DOCUMENT).map(str::to_owned),
         streams: BTreeMap::new(),
         standby: BTreeSet::new(),
@@ -141,6 +150,15 @@ pub(super) fn read(node: &GossipedNode, state: NodeState, heard_at: Instant) -> 
                 .extend(gossip::read(value).map(|card| (mount, card)));
         }
         read.standby.extend(gossip::standby_mount(key));
+        if let Some(server) = gossip::outside_server(key) {
+            let bulletin = gossip::read(value);
+            read.outside
+                .extend(bulletin.map(|bulletin| (server, bulletin)));
+        }
+        if let Some(seat) = gossip::claim_seat(key).filter(|seat| *seat != Seat::Master) {
+            read.claims
+                .extend(gossip::read(value).map(|claim| (seat, claim)));
+        }
     }
     Some(read)
 }
