@@ -22,7 +22,9 @@ use crate::model::node::NodeName;
 use crate::model::seat::Rank;
 
 pub use machine::Machine;
-pub use values::{BadValue, Bandwidth, ListenAddress, MeshAddress, PeerAddress, PublicUrl};
+pub use values::{
+    BadValue, Bandwidth, ListenAddress, MeshAddress, PeerAddress, PublicHttpsUrl, PublicUrl,
+};
 
 /// One port for sources, listeners, admin and mesh; the one that Icecast made known.
 const DEFAULT_PORT: u16 = 8000;
@@ -48,6 +50,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where listeners are told to reach it; `None`: found out from `listen`.
     pub public_url: Option<PublicUrl>,
+    /// Where listeners who speak HTTPS reach it, through a proxy in front of it; `None`: nowhere.
+    pub public_https_url: Option<PublicHttpsUrl>,
     /// Where other nodes are told to reach it; `None`: found out from `listen`.
     pub mesh_address: Option<SocketAddr>,
     /// Peers to join, each a checked `HOST:PORT`; empty: the node founds a mesh of its own.
@@ -88,6 +92,9 @@ pub struct RunArgs {
     /// Where listeners reach this node, such as `http://radio1.example:8000`
     #[arg(long, value_name = "URL")]
     pub public_url: Option<PublicUrl>,
+    /// Where a proxy in front of this node speaks HTTPS, such as `https://radio1.example`
+    #[arg(long, value_name = "URL")]
+    pub public_https_url: Option<PublicHttpsUrl>,
     /// Where other nodes reach this one, if a router forwards another address to it. In the file only
     #[arg(skip)]
     pub mesh_address: Option<MeshAddress>,
@@ -179,6 +186,7 @@ impl Settings {
             data_dir,
             listen: args.listen.map_or(anywhere, SocketAddr::from),
             public_url: args.public_url,
+            public_https_url: args.public_https_url,
             mesh_address: args.mesh_address.map(SocketAddr::from),
             join: args.join.into_iter().map(String::from).collect(),
             secret_file: args.secret_file,
@@ -197,11 +205,12 @@ impl Settings {
 
 impl RunArgs {
     /// The keys that a settings file may have, as they are written there.
-    pub const KEYS: [&str; 14] = [
+    pub const KEYS: [&str; 15] = [
         "name",
         "data_dir",
         "listen",
         "public_url",
+        "public_https_url",
         "mesh_address",
         "join",
         "secret_file",
@@ -222,6 +231,7 @@ impl RunArgs {
             data_dir: self.data_dir.or(lower.data_dir),
             listen: self.listen.or(lower.listen),
             public_url: self.public_url.or(lower.public_url),
+            public_https_url: self.public_https_url.or(lower.public_https_url),
             mesh_address: self.mesh_address.or(lower.mesh_address),
             join: or_lower(self.join, lower.join),
             secret_file: self.secret_file.or(lower.secret_file),
@@ -242,6 +252,7 @@ impl RunArgs {
             data_dir: machine.path("ANTIPHON_DATA_DIR"),
             listen: parsed(machine, "ANTIPHON_LISTEN")?,
             public_url: parsed(machine, "ANTIPHON_PUBLIC_URL")?,
+            public_https_url: parsed(machine, "ANTIPHON_PUBLIC_HTTPS_URL")?,
             mesh_address: None,
             join: listed(machine, "ANTIPHON_JOIN")?,
             secret_file: machine.path("ANTIPHON_SECRET_FILE"),
@@ -364,6 +375,7 @@ mod tests {
     fn every_key_of_the_file_is_read() {
         let (_file, flags) = flags_with_file(
             "name = 'n1'\ndata_dir = '/d'\nlisten = '[::]:9'\npublic_url = 'HTTP://Radio.Example:9'\n\
+             public_https_url = 'https://radio.example'\n\
              mesh_address = '192.0.2.7:9'\n\
              join = ['p:1']\nsecret_file = '/s'\nmax_listeners = 7\nmax_bandwidth = 8000\nrank = 9\n\
              geo_database = '/g'\ncountry = 'DE'\nposition = '-33.9,151.2'\n\
@@ -375,6 +387,7 @@ mod tests {
             data_dir: "/d".into(),
             listen: "[::]:9".parse().unwrap(),
             public_url: Some("http://radio.example:9".parse().unwrap()),
+            public_https_url: Some("https://radio.example".parse().unwrap()),
             mesh_address: Some("192.0.2.7:9".parse().unwrap()),
             join: vec!["p:1".to_owned()],
             secret_file: Some("/s".into()),

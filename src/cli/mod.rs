@@ -1,12 +1,13 @@
 //! The command line: what can be typed, and with what exit code it ends.
 //!
-//! `mount`, `node` and `status` are clients of a node's HTTP API and need nothing else of it; only `run` is a node.
+//! `mount`, `node`, `policy` and `status` are clients of a node's HTTP API and need nothing else of it; only `run` is a node.
 
 mod api;
 mod demo;
 mod logging;
 mod mount;
 mod node;
+mod policy;
 mod run;
 mod secret;
 mod signals;
@@ -63,6 +64,8 @@ enum Command {
     Mount(mount::MountArgs),
     /// Show the nodes, take one out of service and back, move the master's seat
     Node(node::NodeCommandArgs),
+    /// Show, change and explain how listeners are spread over the nodes
+    Policy(policy::PolicyArgs),
     /// Show the nodes and mounts of a mesh
     Status(status::StatusArgs),
 }
@@ -101,6 +104,7 @@ impl Command {
             Self::Source(args) => run::wait_for(source::source(args)),
             Self::Mount(args) => run::wait_for(mount::mount(args)),
             Self::Node(args) => run::wait_for(node::node(args)),
+            Self::Policy(args) => run::wait_for(policy::policy(args)),
             Self::Status(args) => run::wait_for(status::status(args)),
         }
     }
@@ -158,6 +162,10 @@ mod tests {
             "antiphon node step-down",
             "antiphon node forget node-3",
             "antiphon node set node-3 weight=50 tags=fast,berlin maintenance=on",
+            "antiphon policy show",
+            "antiphon policy set geo(country),weight,water --node http://h:1",
+            "antiphon policy set --proxy-agents ESP32 --proxy-agents Sonos",
+            "antiphon policy explain /radio.mp3 --from 192.0.2.7 --json",
             "antiphon status",
             "antiphon status --json --node http://h:1",
         ] {
@@ -191,6 +199,11 @@ mod tests {
             "antiphon mount create /r.mp3 --takeover yes",
             "antiphon mount list --node https://h",
             "antiphon mount list --data-dir d --password-file f",
+            "antiphon policy",
+            "antiphon policy set",
+            "antiphon policy set watr",
+            "antiphon policy explain",
+            "antiphon policy explain /r.mp3 --from home",
             "antiphon node",
             "antiphon node drain --deadline 90",
             "antiphon node forget",

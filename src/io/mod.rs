@@ -1,6 +1,7 @@
 //! Adapters to the world: sockets, QUIC, gossip, disk, clock and hashes.
 
 pub mod clock;
+pub mod cpu;
 pub mod disk;
 pub mod door;
 pub mod feed;

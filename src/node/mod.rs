@@ -29,6 +29,7 @@ use crate::service::switchboard::Arrivals;
 use crate::settings::Settings;
 use crate::wire::frame::{Frame, Hello};
 use crate::wire::gossip::{self, NodeCard};
+use crate::wire::passthrough::TagKey;
 
 /// How long tasks may take to end once they are told to.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -84,6 +85,7 @@ impl Node {
 
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
         let fingerprint = secret.fingerprint();
+        let tag_key = TagKey::new(secret.derive("antiphon passthrough tags"));
         let (links, inbox) = Links::start(LinkConfig {
             hello,
             listen: bound,
@@ -117,6 +119,7 @@ impl Node {
             cancel: &cancel,
             ended: Ended::default(),
             geo: &geo,
+            tag_key,
         };
         let (cluster, documents) = core.start_cluster(kept);
         let parts = core.start_services(&cluster, &documents, (token, fingerprint))?;
@@ -246,6 +249,7 @@ fn card(settings: &Settings, url: &str, geo: &Geo) -> NodeCard {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         rank: settings.rank,
         started_unix_ms: clock::unix_ms(),
+        https_url: settings.public_https_url.clone().map(String::from),
         place: geo.own_place(),
     }
 }

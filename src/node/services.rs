@@ -34,6 +34,7 @@ use crate::service::streams::Streams;
 use crate::service::switchboard::Switchboard;
 use crate::service::titles::Titles;
 use crate::settings::Settings;
+use crate::wire::passthrough::TagKey;
 
 /// How long a node that was told of peers waits before it believes that the cluster has no admin yet.
 const ADMIN_PATIENCE: Duration = Duration::from_secs(10);
@@ -47,6 +48,7 @@ pub(super) struct Core<'a> {
     pub(super) cancel: &'a CancellationToken,
     pub(super) ended: Ended,
     pub(super) geo: &'a Geo,
+    pub(super) tag_key: TagKey,
 }
 
 /// The services that the node itself still needs.
@@ -136,6 +138,8 @@ impl Core<'_> {
             load: carriers.load.clone(),
             relays: carriers.relays,
             pacer: carriers.pacer,
+            geo: self.geo.clone(),
+            tag_key: self.tag_key.clone(),
         });
         let admin = Admin::new(AdminConfig {
             documents: documents.clone(),
@@ -148,6 +152,7 @@ impl Core<'_> {
                 self.geo.clone(),
                 fingerprint,
             ),
+            listening: listening.clone(),
             titles: titles.clone(),
             passwords,
             token: Secret::from(token),
@@ -201,7 +206,7 @@ impl Core<'_> {
     fn start_carriers(&self, cluster: &Cluster, documents: &Documents) -> anyhow::Result<Carriers> {
         let (streams, sources) = (Streams::default(), Sources::default());
         let pacer = Arc::new(PacerHandle::start().context("cannot start the pacer")?);
-        let load = self.start_load(cluster, (&streams, &sources));
+        let load = self.start_load((cluster, documents), (&streams, &sources));
         let authority = Authority::new(
             (self.links.clone(), cluster.clone()),
             (documents.clone(), sources.clone()),
@@ -240,7 +245,11 @@ impl Core<'_> {
             .spawn(async move { cancel.run_until_cancelled(founding).await });
     }
 
-    fn start_load(&self, cluster: &Cluster, (streams, sources): (&Streams, &Sources)) -> Load {
+    fn start_load(
+        &self,
+        (cluster, documents): (&Cluster, &Documents),
+        (streams, sources): (&Streams, &Sources),
+    ) -> Load {
         let hello = self.links.hello();
         let life = Life {
             node: hello.name.clone(),
@@ -251,7 +260,7 @@ impl Core<'_> {
             max_bandwidth_bps: self.settings.max_bandwidth_bps,
         };
         let load = Load::new(life, capacity);
-        let world = (cluster.clone(), self.gossip.clone());
+        let world = (cluster.clone(), documents.clone(), self.gossip.clone());
         let held = (streams.clone(), sources.clone());
         let running = load.clone().run(world, held, self.cancel.clone());
         self.tasks.spawn(running);

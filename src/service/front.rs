@@ -10,14 +10,14 @@ use tracing::debug;
 
 use super::admin::Admin;
 use super::ingest::{Ingest, farewell};
-use super::listen::{After, Entrance, Listening, PASSTHROUGH};
+use super::listen::{After, Entrance, Listening};
 use crate::io::clock;
 use crate::io::door::{self, Door, NoHead, Rewound, Visitor};
 use crate::model::mount::MountName;
 use crate::model::network::Network;
-use crate::model::node::NodeName;
 use crate::wire::forwarded;
 use crate::wire::head::{Head, Method};
+use crate::wire::passthrough::{self, Passthrough};
 use crate::wire::playlist::Playlist;
 use crate::wire::reply::{self, Persistence, Reply};
 use crate::wire::status::Status;
@@ -92,7 +92,7 @@ impl Front {
             let answer = match route(&head) {
                 Route::Admin => {
                     let connection = Rewound::new(buffer, visitor.stream);
-                    return self.admin.serve(connection).await;
+                    return self.admin.serve(connection, visitor.client).await;
                 }
                 Route::Source => {
                     let begun = buffer.split_off(len);
@@ -115,7 +115,8 @@ impl Front {
                     continue;
                 }
                 Route::Playlist(kind, mount) => {
-                    self.listening.playlist((kind, &mount), head.host(), &reply)
+                    let asks = (visitor.client, head.host());
+                    self.listening.playlist((kind, &mount), asks, &reply)
                 }
                 Route::Options => reply.options(),
                 Route::Capabilities => reply.capabilities(),
@@ -165,8 +166,10 @@ fn route(head: &Head) -> Route {
 }
 
 fn route_read(path: &str) -> Route {
-    if let Some(rest) = path.strip_prefix(PASSTHROUGH) {
-        return passthrough(rest).unwrap_or(Route::NotFound);
+    if path.starts_with(passthrough::PREFIX) {
+        return Passthrough::of_path(path).map_or(Route::NotFound, |it| {
+            Route::Listen(it.mount.clone(), Entrance::Passthrough(it))
+        });
     }
     if let Some((kind, mount)) = Playlist::of_path(path) {
         return MountName::from_request_path(mount)
@@ -174,14 +177,6 @@ fn route_read(path: &str) -> Route {
     }
     MountName::from_request_path(path)
         .map_or(Route::Admin, |mount| Route::Listen(mount, Entrance::Front))
-}
-
-/// `NODE/mount`, behind the prefix of a passthrough address.
-fn passthrough(rest: &str) -> Option<Route> {
-    let (from, mount) = rest.split_once('/')?;
-    let from = NodeName::try_from(from).ok()?;
-    let mount = MountName::from_request_path(&format!("/{mount}")).ok()?;
-    Some(Route::Listen(mount, Entrance::Passthrough(from)))
 }
 
 #[cfg(test)]
@@ -215,8 +210,8 @@ mod tests {
         assert_eq!(routed("HEAD /a.mp3"), front);
         let m3u = Route::Playlist(Playlist::M3u, mount("/a.mp3"));
         assert_eq!(routed("GET /a.mp3.m3u"), m3u);
-        let from = NodeName::try_from("n1").unwrap();
-        let passed = Route::Listen(mount("/a/b.mp3"), Entrance::Passthrough(from));
+        let passthrough = Passthrough::of_path("/_stream/n1/a/b.mp3").unwrap();
+        let passed = Route::Listen(mount("/a/b.mp3"), Entrance::Passthrough(passthrough));
         assert_eq!(routed("GET /_stream/n1/a/b.mp3"), passed);
         assert_eq!(routed("GET /_stream/a.mp3"), Route::NotFound);
         assert_eq!(routed("GET /_stream/N!/a.mp3"), Route::NotFound);

@@ -1,27 +1,35 @@
 //! What this node reports of its load, and the table that redirects by everybody's.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod publisher;
+
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
+use self::publisher::Publisher;
 use super::cluster::Cluster;
 use super::cluster::view::MeshView;
+use super::document::Documents;
 use super::ingest::Sources;
 use super::streams::Streams;
-use crate::io::gossip::{GOSSIP_INTERVAL, Gossip, MAX_VALUE_BYTES};
+use crate::io::clock;
+use crate::io::cpu::CpuMeter;
+use crate::io::gossip::{GOSSIP_INTERVAL, Gossip};
+use crate::logic::arrivals::Arrivals;
 use crate::logic::forecast::{Bulletin, Forecast, Life};
-use crate::logic::policy::{Choice, Chooser, Facts, Policy, Request, Scene};
+use crate::logic::policy::explain::Explanation;
+use crate::logic::policy::{Choice, Chooser, Facts, NodeFacts, Policy, Request, Scene};
+use crate::logic::steering::Steering;
 use crate::model::geo::Whereabouts;
 use crate::model::load::LoadReport;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
-use crate::model::stream::StreamId;
-use crate::wire::gossip::{self, Origin};
+use crate::model::outside::BACKEND_PREFIX;
+use crate::wire::passthrough::Minted;
 
 /// A node that was not heard for so long is not chosen: five rounds of gossip.
 const STALE_AFTER: Duration = Duration::from_millis(5 * GOSSIP_INTERVAL.as_millis() as u64);
@@ -45,10 +53,38 @@ struct State {
     report: LoadReport,
     published: LoadReport,
     forecast: Forecast,
+    /// The tags that have counted here.
+    arrivals: Arrivals,
     chooser: Chooser,
-    policy: Policy,
+    steering: Arc<Steering>,
+    /// The policies of mounts that have their own.
+    policies: BTreeMap<MountName, Policy>,
     facts: Facts,
+    /// What a listener of each mount costs, bits per second.
+    costs_bps: BTreeMap<MountName, u64>,
     view: Arc<MeshView>,
+}
+
+/// One listener's question.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// What he wants to hear.
+    pub mount: &'a MountName,
+    /// Where he is.
+    pub place: Whereabouts,
+    /// Who may serve him.
+    pub among: Among,
+    /// How full the chosen node may be at most so that he is sent there; 1 is full.
+    pub full_at: f64,
+}
+
+/// Who may serve a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Among {
+    /// Our nodes and the outside servers that carry the mount.
+    All,
+    /// Outside servers alone: no node of ours can get the stream.
+    Outside,
 }
 
 struct Inner {
@@ -98,8 +134,11 @@ impl Load {
             report,
             published: report,
             chooser: Chooser::new(own.node.clone(), rand::random()),
-            policy: Policy::default(),
+            arrivals: Arrivals::default(),
+            steering: Arc::default(),
+            policies: BTreeMap::new(),
             facts: Facts::default(),
+            costs_bps: BTreeMap::new(),
             view: Arc::new(MeshView::empty(own.node.clone())),
             forecast: Forecast::new(own, STALE_AFTER, now),
         };
@@ -110,39 +149,64 @@ impl Load {
         }))
     }
 
-    /// Chooses a node for a listener who has asked for a mount, and counts him as sent there.
-    pub fn choose(&self, mount: &MountName) -> Choice {
+    /// Chooses a node for a listener, and counts him as sent there.
+    pub fn choose(&self, ask: &Ask<'_>) -> Choice {
         let now = Instant::now().into_std();
         let state = &mut *self.0.lock();
-        let cost_bps = cost_bps(&state.view, mount);
-        let scene = Scene {
-            table: &state.forecast.table(now),
-            facts: &state.facts,
-        };
-        let request = Request {
-            mount,
-            cost_bps,
-            place: Whereabouts::default(),
-        };
-        let choice = state.chooser.choose(&state.policy, scene, &request);
+        let me = state.view.me.clone();
+        let (choice, cost_bps) = state.with_scene(ask, now, |chooser, policy, scene, request| {
+            let choice = chooser.choose(policy, scene, request);
+            let chosen = match &choice {
+                Choice::Here => Some(&me),
+                Choice::Redirect(to) => Some(to),
+                Choice::Full => None,
+            };
+            let mut outlooks = scene.table.outlooks.iter();
+            let chosen = chosen.and_then(|name| outlooks.find(|it| it.node == name));
+            let full = chosen.is_some_and(|it| it.predicted_utilization() >= ask.full_at);
+            let choice = if full { Choice::Full } else { choice };
+            (choice, request.cost_bps)
+        });
         match &choice {
-            Choice::Here => {
-                let me = state.view.me.clone();
-                state.forecast.note_sent(&me, cost_bps, now);
-            }
+            Choice::Here => state.forecast.note_sent(&me, cost_bps, now),
             Choice::Redirect(to) => state.forecast.note_sent(to, cost_bps, now),
             Choice::Full => {}
         }
         choice
     }
 
-    /// Room on this node for a listener of a mount; none if it is full. One who was `sent` here by another node
-    /// has arrived by this, whether there is room or not: both must be told in one bulletin.
-    pub fn admit(&self, mount: &MountName, sent: Option<&NodeName>) -> Option<Admission> {
+    /// The nodes for a listener, the best first. Nobody is counted as sent.
+    pub fn rank(&self, ask: &Ask<'_>, most: usize) -> Vec<NodeName> {
         let now = Instant::now().into_std();
+        let state = &mut *self.0.lock();
+        state.with_scene(ask, now, |chooser, policy, scene, request| {
+            chooser.rank(policy, scene, request, most)
+        })
+    }
+
+    /// Why the next such listener would be sent where.
+    pub fn explain(&self, ask: &Ask<'_>) -> Explanation {
+        let now = Instant::now().into_std();
+        let state = &mut *self.0.lock();
+        state.with_scene(ask, now, |chooser, policy, scene, request| {
+            chooser.explain(policy, scene, request)
+        })
+    }
+
+    /// Room on this node for a listener of a mount; none if it is full. One who was `sent` here by another node, with
+    /// a tag made then, has arrived by this, whether there is room or not: both must be told in one bulletin.
+    pub fn admit(&self, mount: &MountName, sent: Option<(&NodeName, Minted)>) -> Option<Admission> {
+        let now = Instant::now().into_std();
+        let now_unix_s = (clock::unix_ms() / 1_000) as u32; // wraps in 2106, as tags do
         let mut state = self.0.lock();
-        sent.inspect(|from| state.forecast.note_arrived(from, now));
-        let cost_bps = cost_bps(&state.view, mount);
+        if let Some((from, minted)) = sent
+            && state
+                .arrivals
+                .count(from, (minted.unix_s, minted.number), now_unix_s)
+        {
+            state.forecast.note_arrived(from, now);
+        }
+        let cost_bps = state.cost_bps(mount);
         let report = &mut state.report;
         let egress_bps = report.egress_bps.saturating_add(cost_bps);
         if report.listeners >= report.max_listeners || egress_bps > report.max_bandwidth_bps {
@@ -157,6 +221,21 @@ impl Load {
             load: self.clone(),
             cost_bps,
         })
+    }
+
+    /// Whether an outside server is to carry a mount.
+    pub fn is_outside(&self, _mount: &MountName) -> bool {
+        false
+    }
+
+    /// The address of a mount at an outside server, if this is the row of one.
+    pub fn outside_location(
+        &self,
+        _backend: &NodeName,
+        _mount: &MountName,
+        _query: Option<&str>,
+    ) -> Option<String> {
+        None
     }
 
     /// This node's load now.
@@ -178,19 +257,16 @@ impl Load {
     /// Follows the mesh, and publishes this node's load and streams. Runs until the node stops.
     pub async fn run(
         self,
-        (cluster, gossip): (Cluster, Arc<Gossip>),
-        (streams, sources): (Streams, Sources),
+        (cluster, documents, gossip): (Cluster, Documents, Arc<Gossip>),
+        held_here: (Streams, Sources),
         cancel: CancellationToken,
     ) {
         let mut view = cluster.watch();
-        let mut held = streams.watch();
-        let mut publisher = Publisher {
-            gossip,
-            streams,
-            sources,
-            said: BTreeSet::new(),
-            sourced: BTreeSet::new(),
-        };
+        let mut held = held_here.0.watch();
+        let mut said = (documents.watch_steering(), documents.watch_mounts());
+        self.obey(&documents);
+        let mut meter = CpuMeter::default();
+        let mut publisher = Publisher::new(gossip, held_here);
         let mut seconds = interval(PUBLISH_INTERVAL);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -203,7 +279,15 @@ impl Load {
                     self.follow(&view.borrow_and_update().clone());
                     continue;
                 }
-                _ = seconds.tick() => {}
+                Ok(()) = said.0.changed() => {
+                    self.obey(&documents);
+                    continue;
+                }
+                Ok(()) = said.1.changed() => {
+                    self.obey(&documents);
+                    continue;
+                }
+                _ = seconds.tick() => self.note_cpu(meter.sample()),
                 () = self.0.jumped.notified() => {}
                 _ = held.changed() => {}
             }
@@ -216,6 +300,27 @@ impl Load {
             let bulletin = self.0.lock().bulletin();
             publisher.publish_load(bulletin).await;
         }
+    }
+
+    fn note_cpu(&self, permille: Option<u16>) {
+        let mut state = self.0.lock();
+        state.report.cpu_permille = permille;
+        state.report_own();
+    }
+
+    /// Takes over what operators say of nodes, of the mesh and of mounts.
+    fn obey(&self, documents: &Documents) {
+        let (steering, mounts) = (documents.steering(), documents.mounts());
+        let own = mounts.iter().filter_map(|(path, spec)| {
+            let text = &spec.steering.policy;
+            // The document lets in only what can be read, but an older node may hold what a newer one wrote.
+            let policy = (!text.is_empty()).then(|| text.parse().ok()).flatten()?;
+            Some((path.clone(), policy))
+        });
+        let mut state = self.0.lock();
+        state.policies = own.collect();
+        state.steering = steering;
+        state.gather_facts();
     }
 
     fn follow(&self, view: &Arc<MeshView>) {
@@ -232,8 +337,8 @@ impl Load {
                 bulletin.inspect(|bulletin| state.forecast.hear(&life, bulletin, now));
             }
         }
-        state.facts = facts(view);
         let before = std::mem::replace(&mut state.view, view.clone());
+        state.gather_facts();
         for left in before
             .nodes
             .keys()
@@ -267,85 +372,62 @@ impl State {
         self.published = self.report;
         self.forecast.bulletin()
     }
-}
 
-/// What the mesh says of its nodes besides their load.
-fn facts(view: &MeshView) -> Facts {
-    let mut facts = Facts::default();
-    for (name, node) in view.nodes.iter().filter(|(_, node)| node.is_up()) {
-        for mount in node.streams.keys() {
-            let holders = facts.holders.entry(mount.clone()).or_default();
-            holders.insert(name.clone());
-        }
-    }
-    facts
-}
-
-/// What a listener of a mount costs, bits per second.
-fn cost_bps(view: &MeshView, mount: &MountName) -> u64 {
-    let known = view.holders(mount).map(|(_, card)| card.bitrate_bps);
-    known
-        .filter(|bps| *bps > 0)
-        .max()
-        .unwrap_or(ASSUMED_BITRATE_BPS)
-}
-
-/// Says what has changed, and takes back what is no more.
-struct Publisher {
-    gossip: Arc<Gossip>,
-    streams: Streams,
-    sources: Sources,
-    said: BTreeSet<String>,
-    /// The streams whose sources were here when that was looked at last.
-    sourced: BTreeSet<StreamId>,
-}
-
-impl Publisher {
-    /// Whether other sources are connected here than when this was asked last.
-    fn has_other_sources(&mut self) -> bool {
-        let held = self.streams.all().into_iter();
-        let sourced = held.filter(|(_, held)| held.origin == Origin::Source);
-        let sourced: BTreeSet<StreamId> = sourced.map(|(_, held)| held.feed.stream_id()).collect();
-        let before = std::mem::replace(&mut self.sourced, sourced);
-        before != self.sourced
-    }
-
-    /// Gossips with everybody who lives.
-    fn tell_at_once(&self, view: &MeshView) {
-        let up = view.nodes.iter().filter(|(_, node)| node.is_up());
-        for (_, node) in up.filter(|(name, _)| **name != view.me) {
-            self.gossip.greet(node.mesh_address);
-        }
-    }
-
-    async fn publish_streams(&mut self) {
-        let held = self.streams.all().into_iter();
-        let cards =
-            held.map(|(mount, held)| (gossip::stream_key(&mount), gossip::write(&held.card())));
-        let waiting = self.sources.standby().into_iter();
-        let waiting = waiting.map(|mount| (gossip::standby_key(&mount), "true".to_owned()));
-        let saying: BTreeMap<String, String> = cards.chain(waiting).collect();
-        for key in self.said.iter().filter(|key| !saying.contains_key(*key)) {
-            self.gossip.delete(key).await;
-        }
-        for (key, value) in &saying {
-            if let Err(error) = self.gossip.set(key, value).await {
-                warn!(%error, "not gossiped");
+    /// Puts together what is known of the nodes besides their load. Done when it changes, not for each listener.
+    fn gather_facts(&mut self) {
+        let nodes = self.view.nodes.iter().map(|(name, node)| {
+            let facts = NodeFacts {
+                traits: self.steering.traits(name),
+                place: node.card.place,
+                ..NodeFacts::default()
+            };
+            (name.clone(), facts)
+        });
+        self.facts = Facts {
+            nodes: nodes.collect(),
+            ..Facts::default()
+        };
+        self.costs_bps.clear();
+        for (name, node) in self.view.nodes.iter().filter(|(_, node)| node.is_up()) {
+            for (mount, card) in &node.streams {
+                let holders = self.facts.holders.entry(mount.clone()).or_default();
+                holders.insert(name.clone());
+                let cost_bps = self.costs_bps.entry(mount.clone()).or_default();
+                *cost_bps = card.bitrate_bps.max(*cost_bps);
             }
         }
-        self.said = saying.into_keys().collect();
     }
 
-    /// Publishes the load, with as many of the latest counters as fit into one value.
-    async fn publish_load(&self, mut bulletin: Bulletin) {
-        let mut text = gossip::write(&bulletin);
-        while text.len() > MAX_VALUE_BYTES && bulletin.sent.len() + bulletin.arrived.len() > 0 {
-            bulletin.sent.pop();
-            bulletin.arrived.pop();
-            text = gossip::write(&bulletin);
+    /// What a listener of a mount costs, bits per second.
+    fn cost_bps(&self, mount: &MountName) -> u64 {
+        let known = self.costs_bps.get(mount).copied();
+        known.filter(|bps| *bps > 0).unwrap_or(ASSUMED_BITRATE_BPS)
+    }
+
+    /// Lets the chooser do something with all that a listener's choice is made from.
+    fn with_scene<T>(
+        &mut self,
+        ask: &Ask<'_>,
+        now: std::time::Instant,
+        deed: impl FnOnce(&mut Chooser, &Policy, Scene<'_>, &Request<'_>) -> T,
+    ) -> T {
+        let request = Request {
+            mount: ask.mount,
+            cost_bps: self.cost_bps(ask.mount),
+            place: ask.place,
+        };
+        let mut table = self.forecast.table_of(ask.mount, now);
+        if ask.among == Among::Outside {
+            table
+                .outlooks
+                .retain(|it| it.node.as_str().starts_with(BACKEND_PREFIX));
         }
-        if let Err(error) = self.gossip.set(gossip::LOAD, &text).await {
-            warn!(%error, "the load is not gossiped");
-        }
+        let scene = Scene {
+            table: &table,
+            facts: &self.facts,
+        };
+        let policy = self.policies.get(ask.mount);
+        let policy = policy.unwrap_or(&self.steering.policy);
+        deed(&mut self.chooser, policy, scene, &request)
     }
 }

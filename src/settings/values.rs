@@ -26,6 +26,9 @@ pub enum BadValue {
     /// It is an address of another kind.
     #[error("not http://HOST[:PORT], such as http://radio1.example:8000")]
     Url,
+    /// It is no address of a proxy that speaks HTTPS.
+    #[error("not https://HOST[:PORT], such as https://radio1.example")]
+    HttpsUrl,
     /// A name and password stand in it.
     #[error("a name or password has no place in this URL; write http://HOST[:PORT]")]
     UrlCredentials,
@@ -165,17 +168,45 @@ impl FromStr for PublicUrl {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
-        let lower = text.to_ascii_lowercase();
-        let rest = lower.strip_prefix("http://").ok_or(BadValue::Url)?;
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        if rest.contains('@') {
-            return Err(BadValue::UrlCredentials);
-        }
-        if rest.contains(['/', '?', '#']) {
-            return Err(BadValue::UrlPath);
-        }
-        host_and_port(rest).ok_or(BadValue::Url)?;
-        Ok(Self(format!("http://{rest}")))
+        origin("http://", text, BadValue::Url).map(Self)
+    }
+}
+
+/// Where a proxy in front of a node speaks HTTPS: `https://host[:port]` in lower case and nothing behind it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PublicHttpsUrl(String);
+
+impl From<PublicHttpsUrl> for String {
+    fn from(url: PublicHttpsUrl) -> Self {
+        url.0
+    }
+}
+
+impl FromStr for PublicHttpsUrl {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        origin("https://", text, BadValue::HttpsUrl).map(Self)
+    }
+}
+
+/// Reads a scheme, a host and perhaps a port; `else_error` if they are not there.
+fn origin(scheme: &str, text: &str, else_error: BadValue) -> Result<String, BadValue> {
+    let lower = text.to_ascii_lowercase();
+    let Some(rest) = lower.strip_prefix(scheme) else {
+        return Err(else_error);
+    };
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    if rest.contains('@') {
+        return Err(BadValue::UrlCredentials);
+    }
+    if rest.contains(['/', '?', '#']) {
+        return Err(BadValue::UrlPath);
+    }
+    match host_and_port(rest) {
+        Some(_) => Ok(format!("{scheme}{rest}")),
+        None => Err(else_error),
     }
 }
 
@@ -196,7 +227,13 @@ macro_rules! read_from_owned_text {
         }
     )+};
 }
-read_from_owned_text!(ListenAddress, MeshAddress, PeerAddress, PublicUrl);
+read_from_owned_text!(
+    ListenAddress,
+    MeshAddress,
+    PeerAddress,
+    PublicHttpsUrl,
+    PublicUrl
+);
 
 /// Takes `host`, `host:port`, `[v6]` or `[v6]:port` apart; `None` if it is none of them.
 ///
@@ -300,6 +337,19 @@ mod tests {
             ("http://a//", BadValue::UrlPath),
         ] {
             assert_eq!(bad.parse::<PublicUrl>(), Err(why), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_public_https_url_is_the_same_with_another_scheme() {
+        let url = "HTTPS://Radio.Example/".parse::<PublicHttpsUrl>().unwrap();
+        assert_eq!(String::from(url), "https://radio.example");
+        for (bad, why) in [
+            ("http://radio.example", BadValue::HttpsUrl),
+            ("https://", BadValue::HttpsUrl),
+            ("https://a/b", BadValue::UrlPath),
+        ] {
+            assert_eq!(bad.parse::<PublicHttpsUrl>(), Err(why), "{bad:?}");
         }
     }
 

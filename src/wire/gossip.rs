@@ -47,6 +47,9 @@ pub struct NodeCard {
     pub rank: Rank,
     /// When it started, unix milliseconds by its own clock.
     pub started_unix_ms: u64,
+    /// Where listeners who speak HTTPS reach it, if they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https_url: Option<String>,
     /// Where it stands, as far as it knows.
     #[serde(default)]
     pub place: Whereabouts,

@@ -2,7 +2,7 @@
 //!
 //! A node that is not known to have room is never shown as empty: it is stale, or closed.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::transit::Tally;
 use crate::model::load::LoadReport;
@@ -33,7 +33,7 @@ pub struct Outlook<'a> {
 }
 
 /// Whether a node may be chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// It lives and we know its load.

@@ -1,5 +1,6 @@
 //! One setting of a mount at a time: read from what an operator types, checked, made a field.
 
+use crate::logic::policy::{BadPolicy, Policy};
 use crate::model::geo::{BadCountryRule, CountryRule};
 use crate::model::mount::{BadTakeover, Takeover};
 use crate::model::record::Value;
@@ -87,6 +88,9 @@ pub enum BadSetting {
     /// The share at which listeners overflow is none.
     #[error("overflow_percent: must be a number from 1 to 100")]
     OverflowPercent,
+    /// The policy is none.
+    #[error("policy: {0}")]
+    Policy(#[from] BadPolicy),
     /// From where the mount may be heard is no rule.
     #[error("countries: {0}")]
     Countries(#[from] BadCountryRule),
@@ -177,7 +181,8 @@ impl MountEdit {
             Self::Url(url) | Self::OverflowUrl(url) => {
                 check_text(self.key(), url).and_then(|()| check_url(self.key(), url))
             }
-            Self::Policy(text) => check_text("policy", text),
+            Self::Policy(text) if text.is_empty() => Ok(()),
+            Self::Policy(text) => Ok(text.parse::<Policy>().map(drop)?),
             Self::MaxListeners(Some(0)) => Err(BadSetting::MaxListeners),
             Self::Linger(seconds) if *seconds > MAX_LINGER_S => Err(BadSetting::Linger),
             Self::OverflowPercent(percent) if !(1..=100).contains(percent) => {

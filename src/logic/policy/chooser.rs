@@ -4,7 +4,7 @@
 //! redirector sends in proportions that fill all nodes to one level, like water, so that the errors of many do not
 //! add up.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::dice::Dice;
 use super::facts::{Request, Scene};
@@ -15,7 +15,7 @@ use super::{Policy, Selector};
 use crate::model::node::NodeName;
 
 /// Where a new listener goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Choice {
     /// It stays here: answer 200.

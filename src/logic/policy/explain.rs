@@ -2,7 +2,7 @@
 //!
 //! It is the decision that the next such request would get: made by the same code on a copy of the same state.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::chooser::{Choice, Chooser};
 use super::facts::{NodeFacts, Request, Scene};
@@ -16,7 +16,7 @@ use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 
 /// One decision, explained.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Explanation {
     /// The policy's canonical text.
     pub policy: Policy,
@@ -37,7 +37,7 @@ pub struct Explanation {
 }
 
 /// What the decision made of one node.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeExplanation {
     /// Which node.
     pub node: NodeName,
@@ -54,7 +54,7 @@ pub struct NodeExplanation {
 }
 
 /// The parts of a prediction.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
     /// Whether it may be chosen.
     pub standing: Standing,
@@ -75,7 +75,7 @@ pub struct Prediction {
 }
 
 /// What one stage said of one node.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// The stage as it is written in the policy; `eligible` for what holds before every policy.
     pub stage: String,

@@ -2,7 +2,7 @@
 //!
 //! A stage sees only what the stages before it have left: `tag(fast),geo(country)` prefers the near ones of the fast.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::facts::{NodeFacts, Request, Scene};
 use super::{Nearness, Spill, Stage};
@@ -38,7 +38,7 @@ pub(super) struct Field<'a> {
 }
 
 /// Why a node is not chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// It is draining, suspect or dead, or has never said how much it can take.

@@ -2,6 +2,7 @@
 
 use super::{BadSteering, Steering};
 use crate::logic::fields::text;
+use crate::logic::policy::{BadPolicy, Policy};
 use crate::model::record::key::RecordKey;
 use crate::model::record::{Record, Value};
 
@@ -13,8 +14,8 @@ const MAX_AGENT_BYTES: usize = 64;
 /// One thing that is said of the whole mesh, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MeshEdit {
-    /// How a node is chosen; empty: as is usual.
-    Policy(String),
+    /// How a node is chosen.
+    Policy(Policy),
     /// Parts of the `User-Agent` of players that cannot follow a redirect.
     ProxyAgents(Vec<String>),
 }
@@ -25,6 +26,9 @@ pub enum BadMeshSetting {
     /// There is no such setting.
     #[error("there is no setting {0:?}; there are policy, proxy_agents")]
     Unknown(String),
+    /// The policy is none; the one before stays.
+    #[error("policy: {0}")]
+    Policy(#[from] BadPolicy),
     /// They are too many.
     #[error("proxy_agents: {0} of them, at most {MAX_AGENTS}")]
     ManyAgents(usize),
@@ -37,7 +41,8 @@ impl MeshEdit {
     /// The edit that gives the setting `key` the value `value`.
     pub fn of(key: &str, value: &str) -> Result<Self, BadMeshSetting> {
         match key {
-            "policy" => Ok(Self::Policy(value.to_owned())),
+            "policy" if value.trim().is_empty() => Ok(Self::Policy(Policy::default())),
+            "policy" => Ok(Self::Policy(value.parse()?)),
             "proxy_agents" => Ok(Self::ProxyAgents(agents(value)?)),
             _ => Err(BadMeshSetting::Unknown(key.chars().take(64).collect())),
         }
@@ -47,7 +52,7 @@ impl MeshEdit {
 impl From<MeshEdit> for (String, Value) {
     fn from(edit: MeshEdit) -> Self {
         let (key, text) = match edit {
-            MeshEdit::Policy(text) => ("policy", text),
+            MeshEdit::Policy(policy) => ("policy", policy.to_string()),
             MeshEdit::ProxyAgents(agents) => ("proxy_agents", agents.join("\n")),
         };
         (key.to_owned(), Value::Text(text))
@@ -76,7 +81,7 @@ pub fn mesh_key() -> RecordKey {
 
 pub(super) fn read(record: &Record, steering: &mut Steering) -> Result<(), BadSteering> {
     if let Some(policy) = text(record, "policy")? {
-        steering.policy = policy;
+        steering.policy = policy.parse().map_err(BadMeshSetting::Policy)?;
     }
     if let Some(listed) = text(record, "proxy_agents")? {
         steering.proxy_agents = agents(&listed)?;
@@ -100,5 +105,18 @@ mod tests {
             assert!(MeshEdit::of("proxy_agents", bad).is_err(), "{bad:?}");
         }
         assert!(MeshEdit::of("plicy", "x").is_err());
+    }
+
+    #[test]
+    fn a_policy_is_read_or_refused_and_an_empty_one_is_the_usual_one() {
+        let usual = MeshEdit::of("policy", " ").unwrap();
+        assert_eq!(usual, MeshEdit::Policy(Policy::default()));
+        let error = MeshEdit::of("policy", "weight,watr")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("policy: ") && error.contains("water"),
+            "{error}"
+        );
     }
 }

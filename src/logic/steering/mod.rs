@@ -11,6 +11,7 @@ pub use self::mesh::{BadMeshSetting, MAX_AGENTS, MeshEdit, mesh_key};
 pub use self::node::{BadTrait, TraitEdit, node_key};
 use super::document::Document;
 use super::fields::WrongKind;
+use super::policy::Policy;
 use crate::model::node::NodeName;
 use crate::model::record::Value;
 use crate::model::record::key::RecordKey;
@@ -36,8 +37,8 @@ pub enum BadSteering {
 /// All of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Steering {
-    /// How a node is chosen, unless the mount says otherwise; empty: as is usual.
-    pub policy: String,
+    /// How a node is chosen, unless the mount says otherwise.
+    pub policy: Policy,
     /// Players whose `User-Agent` holds one of these, in any case, are never redirected.
     pub proxy_agents: Vec<String>,
     /// The nodes of which anything is said.

@@ -9,6 +9,7 @@ mod icecast;
 mod nodes;
 pub mod page;
 mod reply;
+mod steering;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -27,12 +28,14 @@ use self::reply::{Body, text};
 use super::cluster::Cluster;
 use super::document::Documents;
 use super::drain::{Drain, Phase};
+use super::listen::Listening;
 use super::status::Statuses;
 use super::titles::Titles;
 use crate::io::door::{HEAD_TIMEOUT, Rewound};
 use crate::io::link::Links;
 use crate::io::password::{Passwords, Secret, Verdict};
 use crate::wire::credentials::{self, Credentials};
+use crate::wire::forwarded::Client;
 
 /// How long a request may take in all: bodies are small, and a client that stalls is not waited for.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -50,6 +53,8 @@ pub struct AdminConfig {
     pub links: Links,
     /// Takes this node out of service.
     pub drain: Drain,
+    /// Where listeners are sent.
+    pub listening: Listening,
     /// The mesh.
     pub statuses: Statuses,
     /// What is on air.
@@ -79,9 +84,9 @@ impl Admin {
     }
 
     /// Answers the one request of a connection.
-    pub async fn serve(&self, connection: Rewound) {
+    pub async fn serve(&self, connection: Rewound, client: Client) {
         let service =
-            service_fn(|request| async { Ok::<_, Infallible>(self.answer(request).await) });
+            service_fn(|request| async { Ok::<_, Infallible>(self.answer(request, client).await) });
         let serving = protocol().serve_connection(TokioIo::new(connection), service);
         match tokio::time::timeout(REQUEST_TIMEOUT, serving).await {
             Ok(Ok(())) => {}
@@ -90,7 +95,7 @@ impl Admin {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(&self, request: Request<Incoming>, client: Client) -> Response<Body> {
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
         let reading = method == Method::GET || method == Method::HEAD;
@@ -103,6 +108,7 @@ impl Admin {
                 Phase::Serving => text(StatusCode::OK, "ok\n"),
                 Phase::Draining => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
             },
+            steering::CANDIDATES if reading => steering::candidates(self, &request, client),
             _ if is_tricked(&request) => reply::error(
                 StatusCode::FORBIDDEN,
                 "a page of another site may not do this",
@@ -128,6 +134,10 @@ impl Admin {
             api::mounts(self, request).await
         } else if below(nodes::NODE) || below(nodes::NODES) {
             nodes::nodes(self, request).await
+        } else if path == steering::POLICY {
+            steering::policy(self, request).await
+        } else if path == steering::EXPLAIN {
+            steering::explain(self, &request)
         } else {
             reply::error(StatusCode::NOT_FOUND, "there is nothing here")
         }

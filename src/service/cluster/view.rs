@@ -174,6 +174,7 @@ mod tests {
             version: "1".into(),
             rank: crate::model::seat::Rank(1),
             started_unix_ms: 0,
+            https_url: None,
             place: Default::default(),
         };
         let mut values = BTreeMap::from([

@@ -68,6 +68,7 @@ impl Rogue {
             version: "rogue".to_owned(),
             rank: Rank(0),
             started_unix_ms: 1,
+            https_url: None,
             place: Default::default(),
         });
         let values = vec![(gossip::NODE.to_owned(), card)];

@@ -1,0 +1,251 @@
+//! `antiphon policy`: shows and sets how listeners are spread, and explains where the next one would be sent.
+
+use std::net::IpAddr;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use hyper::Method;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::api::{Api, NodeArgs};
+use super::terminal::{self, Side, Table};
+use crate::logic::policy::explain::{Explanation, NodeExplanation};
+use crate::logic::policy::{Choice, Policy};
+use crate::model::mount::MountName;
+use crate::settings::Machine;
+
+const POLICY: &str = "/api/v1/policy";
+
+#[derive(Debug, Args)]
+pub(super) struct PolicyArgs {
+    #[command(flatten)]
+    node: NodeArgs,
+    #[command(subcommand)]
+    command: PolicyCommand,
+}
+
+const POLICY_HELP: &str = "\
+A policy is a list of tokens with commas between them, such as geo(country),weight,water:
+  filters      icecast_active listeners_available bandwidth_available tag(NAME) not_tag(NAME)
+  preferences  geo(country) geo(distance) holds_mount
+  scores       listeners_score bandwidth_score cpu_score weight
+  selectors    water (the default) two_choices weighted random best; one, at the end
+Full, draining and dead nodes are never chosen, whatever the policy. A mount may have a policy of its
+own: antiphon mount set /radio.mp3 policy=tag(big),water. More of it in docs/policy.md.";
+
+#[derive(Debug, Subcommand)]
+enum PolicyCommand {
+    /// Show how listeners are spread
+    Show,
+    /// Change it, on all nodes at once; one that makes no sense is refused, and the old one stays
+    #[command(after_help = POLICY_HELP)]
+    Set {
+        /// Such as geo(country),weight,water; empty for the usual one
+        #[arg(required_unless_present = "proxy_agents")]
+        policy: Option<Policies>,
+        /// Players that cannot follow a redirect, by a part of their User-Agent; give it several times for several,
+        /// and empty for none
+        #[arg(long, value_name = "TEXT")]
+        proxy_agents: Vec<String>,
+    },
+    /// Explain where the next listener of a mount would be sent, and why
+    Explain {
+        /// Such as /radio.mp3
+        mount: MountName,
+        /// The listener's address, if he matters to the policy
+        #[arg(long, value_name = "IP")]
+        from: Option<IpAddr>,
+        /// Print all that is known, as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// A policy, or nothing for the usual one.
+#[derive(Clone, Debug)]
+struct Policies(Policy);
+
+impl std::str::FromStr for Policies {
+    type Err = crate::logic::policy::BadPolicy;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.trim() {
+            "" => Ok(Self(Policy::default())),
+            text => text.parse().map(Self),
+        }
+    }
+}
+
+/// What is said of the whole mesh.
+#[derive(Deserialize)]
+struct Said {
+    policy: Policy,
+    proxy_agents: Vec<String>,
+}
+
+/// Runs one command on the policy.
+pub(super) async fn policy(args: PolicyArgs) -> anyhow::Result<()> {
+    let api = Api::new(args.node, &Machine::here())?;
+    let text = match args.command {
+        PolicyCommand::Show => describe(&api.ask_for(Method::GET, POLICY, None).await?),
+        PolicyCommand::Set {
+            policy,
+            proxy_agents,
+        } => {
+            let mut fields = Map::new();
+            if let Some(Policies(policy)) = policy {
+                fields.insert("policy".to_owned(), json!(policy));
+            }
+            if !proxy_agents.is_empty() {
+                fields.insert("proxy_agents".to_owned(), json!(proxy_agents.join("\n")));
+            }
+            let body = Value::Object(fields);
+            describe(&api.ask_for(Method::PATCH, POLICY, Some(&body)).await?)
+        }
+        PolicyCommand::Explain { mount, from, json } => {
+            let explanation: Explanation = api
+                .ask_for(Method::GET, &question(&mount, from), None)
+                .await?;
+            match json {
+                true => {
+                    let text = serde_json::to_string_pretty(&explanation);
+                    text.context("the explanation has no JSON")? + "\n"
+                }
+                false => explain(&explanation),
+            }
+        }
+    };
+    Ok(terminal::print(&text)?)
+}
+
+fn question(mount: &MountName, from: Option<IpAddr>) -> String {
+    let from = from.map(|ip| {
+        let ip = ip.to_string();
+        format!("&from={}", utf8_percent_encode(&ip, NON_ALPHANUMERIC))
+    });
+    // A mount's alphabet is that of a URL's query, so nothing needs escaping.
+    let from = from.unwrap_or_default();
+    format!("/api/v1/explain?mount={mount}{from}")
+}
+
+fn describe(said: &Said) -> String {
+    let mut text = format!("policy        {}\n", said.policy);
+    for (index, agent) in said.proxy_agents.iter().enumerate() {
+        let field = if index == 0 { "proxy_agents" } else { "" };
+        text += &format!("{field:<12}  {}\n", terminal::printable(agent));
+    }
+    text
+}
+
+fn explain(explanation: &Explanation) -> String {
+    let mut text = format!(
+        "{} by {}: {}\n",
+        explanation.mount,
+        explanation.policy,
+        outcome(&explanation.choice)
+    );
+    if explanation.blind {
+        text += "this node hears nobody's load: it draws by size, whatever the policy\n";
+    }
+    let mut table = Table::new(&[
+        ("NODE", Side::Left),
+        ("LISTENERS", Side::Right),
+        ("ON THE WAY", Side::Right),
+        ("OF", Side::Right),
+        ("SOON", Side::Right),
+        ("SHARE", Side::Right),
+        ("WHY", Side::Left),
+    ]);
+    for node in &explanation.nodes {
+        let prediction = &node.prediction;
+        let fuller = prediction
+            .listeners_utilization
+            .max(prediction.bandwidth_utilization);
+        table.row([
+            node.node.to_string(),
+            prediction.reported.listeners.to_string(),
+            prediction.pending.listeners.to_string(),
+            prediction.capacity.listeners.to_string(),
+            format!("{:.0}%", fuller * 100.0),
+            format!("{:.0}%", node.probability * 100.0),
+            why(node),
+        ]);
+    }
+    text + "\n" + &table.render()
+}
+
+fn outcome(choice: &Choice) -> String {
+    match choice {
+        Choice::Here => "the next listener stays at this node".to_owned(),
+        Choice::Redirect(node) => format!("the next listener is sent to {node}"),
+        Choice::Full => "there is room for nobody".to_owned(),
+    }
+}
+
+/// The stage that dropped a node and its reason, or what the stages made of its score.
+fn why(node: &NodeExplanation) -> String {
+    let dropped = node
+        .verdicts
+        .iter()
+        .find_map(|verdict| Some((verdict, verdict.dropped?)));
+    if let Some((verdict, reason)) = dropped {
+        return format!("{}: {}", verdict.stage, word(&reason));
+    }
+    let changed = |verdict: &&crate::logic::policy::explain::Verdict| {
+        (verdict.score_before - verdict.score_after).abs() > f64::EPSILON
+    };
+    let scores = node.verdicts.iter().filter(changed);
+    let scores: Vec<String> = scores
+        .map(|verdict| format!("{} → {:.2}", verdict.stage, verdict.score_after))
+        .collect();
+    scores.join(", ")
+}
+
+/// A reason as its JSON names it, with spaces.
+fn word(reason: &crate::logic::policy::explain::Reason) -> String {
+    let name = serde_json::to_value(reason).unwrap_or_default();
+    name.as_str().unwrap_or_default().replace('_', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_names_the_mount_and_perhaps_the_listener() {
+        let mount = "/radio.mp3".parse().unwrap();
+        assert_eq!(question(&mount, None), "/api/v1/explain?mount=/radio.mp3");
+        let from = Some("2001:db8::1".parse().unwrap());
+        let question = question(&mount, from);
+        assert!(question.ends_with("&from=2001%3Adb8%3A%3A1"), "{question}");
+    }
+
+    #[test]
+    fn an_explanation_is_a_table_with_a_reason_in_each_row() {
+        let text = r#"{"policy":"not_tag(slow),weight,water","mount":"/r.mp3","cost_bps":128000,"from":{},
+            "expected_listeners":1.0,"blind":false,"nodes":[
+            {"node":"n1","prediction":{"standing":"ready","reported":{"listeners":10,"bps":1},
+             "pending":{"listeners":2,"bps":1},"capacity":{"listeners":100,"bps":100},"cpu_permille":null,
+             "warmth":1.0,"listeners_utilization":0.12,"bandwidth_utilization":0.02},
+             "verdicts":[{"stage":"eligible","dropped":null,"score_before":1.0,"score_after":1.0},
+                         {"stage":"weight","dropped":null,"score_before":1.0,"score_after":0.5}],
+             "weight":1.0,"probability":1.0,"owed_turns":0.0},
+            {"node":"n2","prediction":{"standing":"closed","reported":{"listeners":0,"bps":0},
+             "pending":{"listeners":0,"bps":0},"capacity":{"listeners":100,"bps":100},"cpu_permille":null,
+             "warmth":1.0,"listeners_utilization":0.0,"bandwidth_utilization":0.0},
+             "verdicts":[{"stage":"eligible","dropped":"no_listener_place","score_before":1.0,"score_after":1.0}],
+             "weight":0.0,"probability":0.0,"owed_turns":0.0}],
+            "choice":{"redirect":"n1"}}"#;
+        let shown = explain(&serde_json::from_str(text).unwrap());
+        let expected = "\
+/r.mp3 by not_tag(slow),weight,water: the next listener is sent to n1
+
+NODE  LISTENERS  ON THE WAY   OF  SOON  SHARE  WHY
+n1           10           2  100   12%   100%  weight → 0.50
+n2            0           0  100    0%     0%  eligible: no listener place
+";
+        assert_eq!(shown, expected);
+    }
+}

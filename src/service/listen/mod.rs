@@ -1,0 +1,325 @@
+//! Listeners: each is served here, sent to where there is most room for him, or told why not.
+//!
+//! Who was sent here is served here or refused, never sent on: a player that comes back to such an address would
+//! otherwise be sent in circles.
+
+mod addresses;
+mod pacers;
+mod probes;
+mod visit;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tracing::field::display;
+use tracing::{Instrument as _, debug, info, info_span};
+
+pub use self::addresses::{Candidate, MAX_CANDIDATES};
+pub use self::pacers::PacerHandle;
+use self::probes::Probes;
+use self::visit::Visit;
+use super::cluster::Cluster;
+use super::cluster::view::MeshView;
+use super::document::Documents;
+use super::geo::Geo;
+use super::load::{Among, Ask, Load};
+use super::relay::Relays;
+use crate::io::clock;
+use crate::io::door::Visitor;
+use crate::logic::policy::Choice;
+use crate::model::mount::{MountName, MountSpec, MountSteering};
+use crate::wire::forwarded::Client;
+use crate::wire::head::{Head, Method};
+use crate::wire::passthrough::{Passthrough, TagKey};
+use crate::wire::reply::{Persistence, Reply};
+use crate::wire::status::Status;
+
+/// How long gossip may take to tell of a source: two rounds, and the look of this node at what was said.
+const GOSSIP_DELAY: Duration = Duration::from_millis(700);
+/// The shortest wait that a full mesh asks for, seconds.
+const RETRY_AFTER_MIN_S: u32 = 5;
+/// The wait is spread over so many seconds more, so that those who were refused do not all come back at once.
+const RETRY_AFTER_SPREAD_S: f64 = 10.0;
+
+/// What serving a listener needs.
+#[derive(Debug)]
+pub struct ListenConfig {
+    /// The mounts.
+    pub documents: Documents,
+    /// Who holds what.
+    pub cluster: Cluster,
+    /// The table.
+    pub load: Load,
+    /// Fetches streams.
+    pub relays: Relays,
+    /// Writes to the listeners.
+    pub pacer: Arc<PacerHandle>,
+    /// Where listeners are.
+    pub geo: Geo,
+    /// Marks those who are sent on.
+    pub tag_key: TagKey,
+}
+
+/// How somebody came to ask here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entrance {
+    /// By the mount's own address: any node may serve him.
+    Front,
+    /// By the address that somebody was sent to: he is never sent on.
+    Passthrough(Passthrough),
+}
+
+/// A request for a mount.
+#[derive(Clone, Copy, Debug)]
+struct Asking<'a> {
+    mount: &'a MountName,
+    entrance: &'a Entrance,
+    head: &'a Head,
+    client: Client,
+}
+
+/// What to do with a request for a mount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// He listens here.
+    Serve,
+    /// He is sent to this address.
+    Redirect(String),
+    NoSuchMount,
+    NoSource,
+    NotInHisCountry,
+    MountFull,
+    NobodyHasRoom,
+}
+
+/// What becomes of the connection after an answer.
+#[derive(Debug)]
+pub enum After {
+    /// The next request may come on it.
+    Next(Visitor),
+    /// It is used up.
+    Over,
+}
+
+#[derive(Debug)]
+struct Inner {
+    config: ListenConfig,
+    /// The number of the last tag.
+    tags: AtomicU16,
+    probes: Probes<Verdict>,
+}
+
+/// A cheap, cloneable way to serve listeners.
+#[derive(Clone, Debug)]
+pub struct Listening(Arc<Inner>);
+
+impl Listening {
+    /// Serves with the help of these.
+    pub fn new(config: ListenConfig) -> Self {
+        Self(Arc::new(Inner {
+            config,
+            tags: AtomicU16::default(),
+            probes: Probes::default(),
+        }))
+    }
+
+    /// Answers a GET or HEAD of a mount.
+    pub async fn serve(
+        &self,
+        visitor: Visitor,
+        head: &Head,
+        (mount, entrance): (MountName, Entrance),
+    ) -> After {
+        let client = visitor.behind_proxy().map(display);
+        let span = info_span!("listener", peer = %visitor.peer, client, %mount);
+        let serving = async {
+            let reply = Reply::to(head, clock::unix_ms() / 1_000);
+            let asking = Asking {
+                mount: &mount,
+                entrance: &entrance,
+                head,
+                client: visitor.client,
+            };
+            let mut verdict = self.decide(asking);
+            if verdict == Verdict::NoSource && self.comes_on_air(&mount).await {
+                verdict = self.decide(asking);
+            }
+            match verdict {
+                Verdict::Serve if *head.method() == Method::Head => {
+                    self.show_head(visitor, mount, reply.and_close()).await
+                }
+                Verdict::Serve => {
+                    let visit = Visit {
+                        visitor,
+                        head,
+                        mount,
+                        entrance,
+                    };
+                    self.begin(visit, reply.and_close()).await
+                }
+                verdict => turn_away(visitor, &reply, (&mount, verdict)).await,
+            }
+        };
+        serving.instrument(span).await
+    }
+
+    fn decide(&self, asking: Asking<'_>) -> Verdict {
+        let (config, mount) = (&self.0.config, asking.mount);
+        let Some(spec) = config.documents.mount(mount) else {
+            return Verdict::NoSuchMount;
+        };
+        let place = config.geo.whereabouts(asking.client.ip);
+        if !spec.steering.countries.admits(place.country) {
+            return Verdict::NotInHisCountry;
+        }
+        if matches!(asking.entrance, Entrance::Passthrough(_)) {
+            return Verdict::Serve;
+        }
+        let view = config.cluster.view();
+        let is_ours = view.holders(mount).next().is_some() || config.relays.holds(mount);
+        if !is_ours && !config.load.is_outside(mount) {
+            return Verdict::NoSource;
+        }
+        let asks_only = *asking.head.method() == Method::Head;
+        if is_ours && (asks_only || self.stays(asking, &spec.steering)) {
+            return Verdict::Serve;
+        }
+        let ask = Ask {
+            mount,
+            place,
+            among: if is_ours { Among::All } else { Among::Outside },
+            full_at: full_at(&spec.steering),
+        };
+        if asks_only {
+            let best = config.load.rank(&ask, 1).pop();
+            let location = best.and_then(|to| self.location(&to, asking));
+            return location.map_or(Verdict::NobodyHasRoom, Verdict::Redirect);
+        }
+        if is_full(&view, &spec) {
+            return overflow(&spec, Verdict::MountFull);
+        }
+        self.steer(asking, (&spec, &ask))
+    }
+
+    /// Chooses where he listens. Who has just asked for two bytes, as Safari does, is already on his way.
+    fn steer(&self, asking: Asking<'_>, (spec, ask): (&MountSpec, &Ask<'_>)) -> Verdict {
+        let (probe, person) = (probes::is_probe(asking.head), probes::Person::of(asking));
+        if let Some(verdict) = self.0.probes.take(&person).filter(|_| !probe) {
+            return verdict;
+        }
+        let verdict = match self.0.config.load.choose(ask) {
+            Choice::Here => Verdict::Serve,
+            Choice::Redirect(to) => match self.location(&to, asking) {
+                Some(location) => Verdict::Redirect(location),
+                // It speaks no HTTPS: a page that does must not be sent there, its browser would refuse.
+                None if ask.among == Among::All => Verdict::Serve,
+                None => Verdict::NobodyHasRoom,
+            },
+            Choice::Full => overflow(spec, Verdict::NobodyHasRoom),
+        };
+        if probe {
+            self.0.probes.note(person, verdict.clone());
+        }
+        verdict
+    }
+
+    /// Whether somebody is served by the very node that he asks, because he, the mount's operator, or the mesh's, says
+    /// so.
+    fn stays(&self, asking: Asking<'_>, steering: &MountSteering) -> bool {
+        let query = asking.head.query().unwrap_or_default();
+        if !steering.redirect || query.split('&').any(|pair| pair == "redirect=no") {
+            return true;
+        }
+        let agent = asking.head.header("user-agent").unwrap_or_default();
+        let said = self.0.config.documents.steering();
+        if said.proxy_agents.is_empty() {
+            return false;
+        }
+        let agent = agent.to_ascii_lowercase();
+        let mut known = said.proxy_agents.iter();
+        known.any(|known| agent.contains(&known.to_ascii_lowercase()))
+    }
+
+    /// Waits a moment for a source that has just connected somewhere: gossip tells of it two rounds later.
+    async fn comes_on_air(&self, mount: &MountName) -> bool {
+        let mut view = self.0.config.cluster.watch();
+        let on_air = view.wait_for(|view| view.holders(mount).next().is_some());
+        timeout(GOSSIP_DELAY, on_air).await.is_ok()
+    }
+}
+
+/// How full the chosen node may be: to the brim, unless listeners overflow before.
+fn full_at(steering: &MountSteering) -> f64 {
+    if steering.overflow_url.is_empty() {
+        return f64::INFINITY; // the choosing itself knows when a node is full
+    }
+    f64::from(steering.overflow_percent) / 100.0
+}
+
+/// Where those go for whom there is no room.
+fn overflow(spec: &MountSpec, else_verdict: Verdict) -> Verdict {
+    match spec.steering.overflow_url.as_str() {
+        "" => else_verdict,
+        url => Verdict::Redirect(url.to_owned()),
+    }
+}
+
+/// Answers whoever is not served here.
+async fn turn_away(
+    mut visitor: Visitor,
+    reply: &Reply,
+    (mount, verdict): (&MountName, Verdict),
+) -> After {
+    let answer = match verdict {
+        Verdict::Redirect(location) => {
+            debug!(location, "redirected");
+            reply.redirect(&location)
+        }
+        Verdict::MountFull => reply.forbidden("max listeners reached"),
+        Verdict::NotInHisCountry => {
+            info!("refused: not to be heard in his country");
+            reply.forbidden("not available in your country")
+        }
+        Verdict::NoSource => no_source(reply, mount),
+        Verdict::NoSuchMount => reply.not_found(),
+        Verdict::NobodyHasRoom | Verdict::Serve => {
+            info!("refused: nobody has room");
+            unavailable(reply)
+        }
+    };
+    send(&mut visitor.stream, &answer).await;
+    match reply.persistence() {
+        Persistence::KeepAlive => After::Next(visitor),
+        Persistence::Close => After::Over,
+    }
+}
+
+/// Whether the mount has as many listeners in the whole mesh as its operator allows.
+fn is_full(view: &MeshView, spec: &MountSpec) -> bool {
+    let cards = view.holders(&spec.path).map(|(_, card)| card);
+    let listeners = cards.fold(0_u32, |sum, card| sum.saturating_add(card.listeners));
+    spec.max_listeners.is_some_and(|most| listeners >= most)
+}
+
+fn unavailable(reply: &Reply) -> Bytes {
+    let retry_after_s = RETRY_AFTER_MIN_S + (clock::luck() * RETRY_AFTER_SPREAD_S) as u32;
+    reply.unavailable(
+        "all nodes are full, please try again in a moment",
+        retry_after_s,
+    )
+}
+
+fn no_source(reply: &Reply, mount: &MountName) -> Bytes {
+    reply.message(Status::NotFound, &format!("{mount} is not on air now"), &[])
+}
+
+async fn send(stream: &mut TcpStream, answer: &[u8]) {
+    if let Err(error) = stream.write_all(answer).await {
+        debug!(%error, "the answer did not arrive");
+    }
+}

@@ -1,0 +1,84 @@
+//! Tells the mesh of this node's load and streams.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tracing::warn;
+
+use crate::io::gossip::{Gossip, MAX_VALUE_BYTES};
+use crate::logic::forecast::Bulletin;
+use crate::model::stream::StreamId;
+use crate::service::cluster::view::MeshView;
+use crate::service::ingest::Sources;
+use crate::service::streams::Streams;
+use crate::wire::gossip::{self, Origin};
+
+/// Says what has changed, and takes back what is no more.
+pub(super) struct Publisher {
+    gossip: Arc<Gossip>,
+    streams: Streams,
+    sources: Sources,
+    said: BTreeSet<String>,
+    /// The streams whose sources were here when that was looked at last.
+    sourced: BTreeSet<StreamId>,
+}
+
+impl Publisher {
+    pub(super) fn new(gossip: Arc<Gossip>, (streams, sources): (Streams, Sources)) -> Self {
+        Self {
+            gossip,
+            streams,
+            sources,
+            said: BTreeSet::new(),
+            sourced: BTreeSet::new(),
+        }
+    }
+
+    /// Whether other sources are connected here than when this was asked last.
+    pub(super) fn has_other_sources(&mut self) -> bool {
+        let held = self.streams.all().into_iter();
+        let sourced = held.filter(|(_, held)| held.origin == Origin::Source);
+        let sourced: BTreeSet<StreamId> = sourced.map(|(_, held)| held.feed.stream_id()).collect();
+        let before = std::mem::replace(&mut self.sourced, sourced);
+        before != self.sourced
+    }
+
+    /// Gossips with everybody who lives.
+    pub(super) fn tell_at_once(&self, view: &MeshView) {
+        let up = view.nodes.iter().filter(|(_, node)| node.is_up());
+        for (_, node) in up.filter(|(name, _)| **name != view.me) {
+            self.gossip.greet(node.mesh_address);
+        }
+    }
+
+    pub(super) async fn publish_streams(&mut self) {
+        let held = self.streams.all().into_iter();
+        let cards =
+            held.map(|(mount, held)| (gossip::stream_key(&mount), gossip::write(&held.card())));
+        let waiting = self.sources.standby().into_iter();
+        let waiting = waiting.map(|mount| (gossip::standby_key(&mount), "true".to_owned()));
+        let saying: BTreeMap<String, String> = cards.chain(waiting).collect();
+        for key in self.said.iter().filter(|key| !saying.contains_key(*key)) {
+            self.gossip.delete(key).await;
+        }
+        for (key, value) in &saying {
+            if let Err(error) = self.gossip.set(key, value).await {
+                warn!(%error, "not gossiped");
+            }
+        }
+        self.said = saying.into_keys().collect();
+    }
+
+    /// Publishes the load, with as many of the latest counters as fit into one value.
+    pub(super) async fn publish_load(&self, mut bulletin: Bulletin) {
+        let mut text = gossip::write(&bulletin);
+        while text.len() > MAX_VALUE_BYTES && bulletin.sent.len() + bulletin.arrived.len() > 0 {
+            bulletin.sent.pop();
+            bulletin.arrived.pop();
+            text = gossip::write(&bulletin);
+        }
+        if let Err(error) = self.gossip.set(gossip::LOAD, &text).await {
+            warn!(%error, "the load is not gossiped");
+        }
+    }
+}
