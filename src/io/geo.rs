@@ -48,7 +48,8 @@ pub enum GeoError {
 /// What distinguishes a file from the one that had its name before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Imprint {
-    modified_ns: (i64, i64),
+    /// The change of whatever of it, its permissions too: what could not be read yesterday is worth another try.
+    changed_s_ns: (i64, i64),
     bytes: u64,
     device_and_inode: (u64, u64),
 }
@@ -58,7 +59,7 @@ impl Imprint {
     pub fn of(path: &Path) -> Option<Self> {
         let found = fs::metadata(path).ok()?;
         Some(Self {
-            modified_ns: (found.mtime(), found.mtime_nsec()),
+            changed_s_ns: (found.ctime(), found.ctime_nsec()),
             bytes: found.len(),
             device_and_inode: (found.dev(), found.ino()),
         })
@@ -150,6 +151,8 @@ fn value<'a, T: Deserialize<'a>>(found: &Found<'a>, path: &[PathElement<'_>]) ->
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use proptest::prelude::*;
 
     use super::mmdb::{Value, database, place};
@@ -254,6 +257,35 @@ mod tests {
         fs::write(&next, "b").unwrap();
         fs::rename(&next, &file).unwrap();
         assert_ne!(Imprint::of(&file), before);
+    }
+
+    #[test]
+    fn a_file_leaves_another_imprint_when_its_bytes_are_as_old_and_as_many_as_before() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "a").unwrap();
+        let before = Imprint::of(file.path());
+        let written = fs::metadata(file.path()).unwrap().modified().unwrap();
+        let write_again = |_: &u32| {
+            fs::write(file.path(), "b").unwrap();
+            file.as_file().set_modified(written).unwrap();
+            Imprint::of(file.path()) != before
+        };
+        // The clock of files ticks each few milliseconds only.
+        let noticed = (0..100_000).find(write_again);
+        assert!(noticed.is_some());
+    }
+
+    #[test]
+    fn a_file_leaves_another_imprint_when_others_may_read_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let before = Imprint::of(file.path());
+        let allow = |mode: &u32| {
+            let permissions = fs::Permissions::from_mode(0o600 | (mode % 0o100));
+            fs::set_permissions(file.path(), permissions).unwrap();
+            Imprint::of(file.path()) != before
+        };
+        let noticed = (0..100_000).find(allow);
+        assert!(noticed.is_some());
     }
 
     proptest! {
