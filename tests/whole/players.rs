@@ -5,12 +5,13 @@
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::geteuid;
+use rustix::process::{Pid, Signal, geteuid, kill_process_group};
 use tempfile::TempDir;
 
 use crate::support::mesh::TestMesh;
@@ -87,7 +88,7 @@ const KINDS: [Kind; 7] = [
     },
 ];
 
-/// A running player. Dropping it kills it; if the test has failed, what it said is shown.
+/// A running player, perhaps of several processes: MPlayer reads ahead in one of its own. Dropping it kills all; if the test has failed, what it said is shown.
 struct Running {
     kind: &'static Kind,
     child: Child,
@@ -110,7 +111,7 @@ impl Running {
         command
             .stdin(Stdio::null())
             .stdout(said.try_clone().unwrap());
-        let child = command.stderr(said).spawn().unwrap();
+        let child = command.stderr(said).process_group(0).spawn().unwrap();
         Self {
             kind,
             child,
@@ -128,7 +129,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _gone = self.child.kill();
+        let group = Pid::from_child(&self.child);
+        let _gone = kill_process_group(group, Signal::KILL);
         let _end = self.child.wait();
         if thread::panicking() {
             let log = fs::read(&self.log).unwrap_or_default();
