@@ -15,9 +15,10 @@ const PASSWORD: &str = "hackme-not";
 const STATUS_FIELDS: [&str; 8] = [
     "cluster", "epoch", "master", "mounts", "node", "nodes", "uptime_s", "version",
 ];
-const NODE_FIELDS: [&str; 13] = [
+const NODE_FIELDS: [&str; 16] = [
     "bandwidth_bps",
     "listeners",
+    "maintenance",
     "master",
     "max_bandwidth_bps",
     "max_listeners",
@@ -26,9 +27,11 @@ const NODE_FIELDS: [&str; 13] = [
     "predicted_utilization",
     "rank",
     "state",
+    "tags",
     "url",
     "utilization",
     "version",
+    "weight_percent",
 ];
 const MOUNT_FIELDS: [&str; 7] = [
     "bitrate_bps",
