@@ -1,6 +1,8 @@
 //! What this node reports of its load, and the table that redirects by everybody's.
 
 mod publisher;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -326,18 +328,23 @@ impl Load {
     fn follow(&self, view: &Arc<MeshView>) {
         let now = Instant::now().into_std();
         let mut state = self.0.lock();
+        let before = std::mem::replace(&mut state.view, view.clone());
         for (name, node) in &view.nodes {
             let life = Life {
                 node: name.clone(),
                 generation: node.generation,
             };
             state.forecast.witness(&life, node.state, node.heard_at);
-            if *name != view.me {
-                let bulletin = node.bulletin.as_ref();
-                bulletin.inspect(|bulletin| state.forecast.hear(&life, bulletin, now));
+            // What it said before is no new word of it: to hear that again would hide its silence.
+            let known = before.nodes.get(name);
+            let known = known.filter(|known| known.generation == node.generation);
+            let is_news = known.is_none_or(|known| known.bulletin != node.bulletin);
+            if let Some(bulletin) = node.bulletin.as_ref().filter(|_| is_news)
+                && *name != view.me
+            {
+                state.forecast.hear(&life, bulletin, now);
             }
         }
-        let before = std::mem::replace(&mut state.view, view.clone());
         state.gather_facts();
         for left in before
             .nodes

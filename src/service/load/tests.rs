@@ -1,0 +1,67 @@
+//! What a node believes of its peers' load.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use super::*;
+use crate::logic::forecast::Standing;
+use crate::model::node::Generation;
+use crate::model::seat::Rank;
+use crate::model::status::NodeState;
+use crate::service::cluster::view::MeshNode;
+use crate::wire::gossip::NodeCard;
+
+fn name(text: &str) -> NodeName {
+    NodeName::try_from(text).unwrap()
+}
+
+fn peer() -> MeshNode {
+    MeshNode {
+        generation: Generation(1),
+        mesh_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+        state: NodeState::Alive,
+        heard_at: Instant::now().into_std(),
+        card: NodeCard {
+            url: String::new(),
+            version: String::new(),
+            rank: Rank(0),
+            started_unix_ms: 0,
+            https_url: None,
+            place: Default::default(),
+        },
+        bulletin: Some(Bulletin::default()),
+        claim: None,
+        claims: BTreeMap::new(),
+        outside: BTreeMap::new(),
+        document: None,
+        streams: BTreeMap::new(),
+        standby: BTreeSet::new(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_falls_silent_is_stale_however_often_its_last_word_is_seen() {
+    let own = Life {
+        node: name("east"),
+        generation: Generation(1),
+    };
+    let capacity = Capacity {
+        max_listeners: 9,
+        max_bandwidth_bps: 9,
+    };
+    let load = Load::new(own, capacity);
+    let mut view = MeshView::empty(name("east"));
+    view.nodes.insert(name("west"), peer());
+    let view = Arc::new(view);
+    let standing = || {
+        let mut state = load.0.lock();
+        let table = state.forecast.table(Instant::now().into_std());
+        let west = table.outlooks.iter().find(|it| *it.node == name("west"));
+        west.unwrap().standing
+    };
+    load.follow(&view);
+    assert_eq!(standing(), Standing::Ready);
+    tokio::time::advance(STALE_AFTER + Duration::from_millis(1)).await;
+    load.follow(&view);
+    assert_eq!(standing(), Standing::Stale);
+}
