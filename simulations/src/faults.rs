@@ -9,8 +9,25 @@ pub enum Who {
     Master,
     /// Any running node that does not hold it.
     NotMaster,
+    /// A node with a source on air; the master only if there is no other.
+    Ingest,
+    /// A running node without a source that does not hold the seat.
+    Relay,
+    /// Any running node.
+    Anyone,
     /// This one.
     Node(usize),
+}
+
+/// What a machine finds on its disk when it starts again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskFate {
+    /// What it wrote.
+    Same,
+    /// Nothing.
+    Lost,
+    /// What it wrote some time ago: a backup.
+    Stale,
 }
 
 /// One thing that happens to a world.
@@ -18,32 +35,58 @@ pub enum Who {
 pub enum Fault {
     /// kill -9; a write that was under way may or may not be on disk.
     Crash(Who),
-    /// All that are down start again, with their disks.
-    Restart,
+    /// All that are down start again.
+    Restart(DiskFate),
     /// SIGSTOP.
     Pause(Who),
     /// SIGCONT for all that are stopped.
     Resume,
     /// This many random nodes are cut from the others, both ways.
     Split(usize),
+    /// This node is cut from all others, both ways.
+    Isolate(Who),
     /// Nobody hears this node any more; it hears the others.
     Mute(Who),
     /// This node hears nobody any more; the others hear it.
     Deafen(Who),
     /// The master and one other node do not hear each other.
     Bridge,
+    /// This node's cable is pulled and plugged in again, each after such a time, until all cuts end.
+    Flap(Who, Duration),
+    /// The next pull or plug of that node's cable.
+    Flip(usize, Duration),
     /// All cuts end.
     Heal,
     /// From now on this share of messages is lost.
     Loss(f64),
+    /// From now on messages are lost in bursts: good and bad spells of these mean lengths.
+    Bursts(Duration, Duration),
+    /// From now on a message takes a time between these.
+    Delay(Duration, Duration),
+    /// From now on this share of messages comes twice.
+    Duplicates(f64),
     /// A planned leave.
     Resign(Who),
-    /// Who had resigned stands again.
+    /// Who had resigned stands again, and who drained is back in service.
     Unresign,
+    /// A node is taken out of service.
+    Drain(Who),
     /// This node's disk refuses writes from now on.
     BreakDisk(Who),
     /// All disks work again.
     FixDisks,
+    /// This node's wall clock jumps by so many milliseconds.
+    Jump(Who, i64),
+    /// All wall clocks are set right.
+    FixClocks,
+    /// This node does everything up to so much later.
+    Slow(Who, Duration),
+    /// Nobody is slow any more.
+    Hasten,
+    /// An encoder loses its connection, though its node lives.
+    Unplug,
+    /// So many random nodes and all between them work again; the rest stays as it is.
+    HealCore(usize),
 }
 
 impl Fault {
@@ -51,14 +94,21 @@ impl Fault {
     pub fn spares_master(self) -> bool {
         matches!(
             self,
-            Self::Restart
+            Self::Restart(_)
                 | Self::Loss(_)
+                | Self::Duplicates(_)
                 | Self::Bridge
                 | Self::Unresign
                 | Self::BreakDisk(_)
                 | Self::FixDisks
-                | Self::Crash(Who::NotMaster)
-                | Self::Pause(Who::NotMaster)
+                | Self::Jump(..)
+                | Self::FixClocks
+                | Self::Hasten
+                | Self::Unplug
+                | Self::Crash(Who::NotMaster | Who::Relay)
+                | Self::Pause(Who::NotMaster | Who::Relay)
+                | Self::Slow(Who::NotMaster | Who::Relay, _)
+                | Self::Drain(Who::NotMaster | Who::Relay)
         )
     }
 
@@ -70,6 +120,10 @@ impl Fault {
             Self::Mute(_) | Self::Deafen(_) | Self::Pause(_) | Self::Crash(_) => {
                 g * 4 + max_delay * 2
             }
+            Self::Isolate(_) | Self::Flap(..) | Self::Flip(..) | Self::Drain(_) => {
+                g * 4 + max_delay * 2
+            }
+            Self::Bursts(..) | Self::Slow(..) | Self::Delay(..) => g * 4 + max_delay * 2,
             _ => Duration::ZERO,
         }
     }

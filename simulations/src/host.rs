@@ -1,21 +1,25 @@
-//! A machine of a world: its disk, and the process that may run on it.
+//! A machine of a world: its disk, its clocks, and the process that may run on it.
 
-use std::time::{Duration, Instant};
+use std::collections::VecDeque;
+use std::time::Duration;
 
-use antiphon::logic::election::{ElectionConfig, Health, Quorum, Start};
+use antiphon::logic::document::saved::Saved;
+use antiphon::logic::election::{ElectionConfig, Quorum, Start};
+use antiphon::model::mount::MountName;
 use antiphon::model::node::NodeName;
 use antiphon::model::seat::{Epoch, Rank};
+use antiphon::model::status::NodeState;
 
-use crate::checkers::START_INTERVALS;
+use crate::checkers::election::START_INTERVALS;
+use crate::clock::Clock;
 use crate::gossip::Gossip;
-use crate::node::Node;
+use crate::node::{Birth, Moment, Node};
 use crate::world::Happening;
-
-/// The gossip interval of every world: the profile of up to 32 nodes.
-pub const INTERVAL: Duration = Duration::from_millis(250);
 
 /// How many packets a stopped process finds waiting, as in its sockets' buffers; later ones are lost.
 const MAX_STASHED: usize = 64;
+/// How many earlier states of a disk may come back from a backup.
+const BACKUPS: usize = 12;
 
 /// Whether a machine's process runs.
 #[derive(Debug)]
@@ -23,9 +27,9 @@ pub enum State {
     /// There is none.
     Down,
     /// It does.
-    Running(Process),
+    Running(Box<Process>),
     /// It is stopped, since then; these events wait for it.
-    Paused(Process, Duration, Vec<Happening>),
+    Paused(Box<Process>, Duration, Vec<Happening>),
 }
 
 /// One life of a node.
@@ -36,15 +40,69 @@ pub struct Process {
     /// Its gossip.
     pub gossip: Gossip,
     /// The view of its peers that it was last told.
-    pub told: Vec<Option<Health>>,
+    pub told: Vec<Option<NodeState>>,
     /// When it wants to be woken.
     pub wake_at: Option<Duration>,
     /// When it went on after a pause that was long enough to notice.
     pub resumed_at: Option<Duration>,
     /// The write that its disk is busy with.
     pub writing: Option<Epoch>,
+    /// The document that its disk is busy with.
+    pub saving: Option<Box<Saved>>,
     /// When it started.
     pub started_at: Duration,
+}
+
+/// What a machine remembers when it is switched off.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// The greatest epoch.
+    pub epoch: Epoch,
+    /// The document.
+    pub document: Option<Saved>,
+}
+
+/// A machine's disk.
+#[derive(Debug, Default)]
+pub struct Disk {
+    /// What is on it.
+    pub memory: Memory,
+    backups: VecDeque<Memory>,
+    /// Whether it refuses writes.
+    pub is_broken: bool,
+}
+
+impl Disk {
+    /// Writes an epoch.
+    pub fn write_epoch(&mut self, epoch: Epoch) {
+        self.back_up();
+        self.memory.epoch = self.memory.epoch.max(epoch);
+    }
+
+    /// Writes the document.
+    pub fn write_document(&mut self, document: Saved) {
+        self.back_up();
+        self.memory.document = Some(document);
+    }
+
+    fn back_up(&mut self) {
+        if self.backups.len() == BACKUPS {
+            self.backups.pop_front();
+        }
+        self.backups.push_back(self.memory.clone());
+    }
+
+    /// Everything on it is lost.
+    pub fn lose(&mut self) {
+        self.memory = Memory::default();
+    }
+
+    /// What was on it some time ago is on it again.
+    pub fn go_back(&mut self) {
+        if let Some(backup) = self.backups.front() {
+            self.memory = backup.clone();
+        }
+    }
 }
 
 /// One machine.
@@ -56,60 +114,101 @@ pub struct Host {
     pub rank: Rank,
     /// How often its node has started; messages to an earlier life are lost.
     pub life: u32,
-    /// What is on its disk.
-    pub on_disk: Epoch,
-    /// Whether the disk refuses writes.
-    pub disk_is_broken: bool,
+    /// Its disk.
+    pub disk: Disk,
+    /// Its clocks.
+    pub clock: Clock,
     /// Whether its operator asked it to step down.
     pub has_resigned: bool,
+    /// How late it may be with everything that it does.
+    pub slow_by: Duration,
+    /// Whether it runs a newer version, which says more than the others understand.
+    pub is_newer: bool,
+    /// The mounts that somebody listens to at its node.
+    pub audience: Vec<MountName>,
+    /// How many listeners its node takes, if players come to its world.
+    pub max_listeners: Option<u32>,
     /// What runs on it.
     pub state: State,
 }
 
+/// What a machine needs to know of its world to start a node.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings {
+    /// Its number, and how many there are.
+    pub number: usize,
+    /// How many machines there are.
+    pub of: usize,
+    /// The guard of every election.
+    pub quorum: Quorum,
+    /// The gossip interval.
+    pub interval: Duration,
+    /// The dice of the node.
+    pub dice: u64,
+}
+
 impl Host {
     /// A machine with an empty disk.
-    pub fn new(number: usize, rank: Rank) -> Self {
+    pub fn new(number: usize, rank: Rank, clock: Clock) -> Self {
         Self {
             name: NodeName::try_from(format!("n{number}")).expect("a letter and digits"),
             rank,
             life: 0,
-            on_disk: Epoch(0),
-            disk_is_broken: false,
+            disk: Disk::default(),
+            clock,
             has_resigned: false,
+            slow_by: Duration::ZERO,
+            is_newer: false,
+            audience: Vec::new(),
+            max_listeners: None,
             state: State::Down,
         }
     }
 
-    /// Starts its process, as the one of `(number, of)`.
-    pub fn start(
-        &mut self,
-        (number, of): (usize, usize),
-        quorum: Quorum,
-        times: (Duration, Instant),
-    ) {
-        let first_of_all = number == 0 && self.life == 0;
+    /// What its clocks show.
+    pub fn moment(&self, now: Duration) -> Moment {
+        Moment {
+            now: self.clock.at(now),
+            wall_ms: self.clock.wall_ms(now),
+        }
+    }
+
+    /// Starts its process.
+    pub fn start(&mut self, start: Surroundings, now: Duration) {
+        let first_of_all = start.number == 0 && self.life == 0;
         self.life += 1;
         self.has_resigned = false;
-        let config = ElectionConfig {
+        let election = ElectionConfig {
             node: self.name.clone(),
             rank: self.rank,
-            gossip_interval: INTERVAL,
-            quorum,
+            gossip_interval: start.interval,
+            quorum: start.quorum,
             start: if first_of_all {
                 Start::Founding
             } else {
                 Start::Joining
             },
         };
-        self.state = State::Running(Process {
-            node: Node::new(config, self.on_disk, times.1),
-            gossip: Gossip::new(number, self.life, of, INTERVAL),
-            told: vec![None; of],
+        let birth = Birth {
+            election,
+            number: start.number,
+            life: self.life,
+            epoch: self.disk.memory.epoch,
+            document: self.disk.memory.document.clone(),
+            audience: self.audience.clone(),
+            max_listeners: self.max_listeners,
+            dice: start.dice,
+        };
+        self.state = State::Running(Box::new(Process {
+            node: Node::new(birth, self.moment(now)),
+            gossip: Gossip::new(start.number, self.life, start.of, start.interval),
+            told: vec![None; start.of],
             wake_at: None,
             resumed_at: None,
             writing: None,
-            started_at: times.0,
-        });
+            saving: None,
+            started_at: now,
+        }));
     }
 
     /// Its process, if it runs.
@@ -143,8 +242,8 @@ impl Host {
     }
 
     /// Whether it may still be looking for its peers.
-    pub fn is_young(&self, now: Duration) -> bool {
+    pub fn is_young(&self, now: Duration, interval: Duration) -> bool {
         let process = self.running();
-        process.is_some_and(|process| now < process.started_at + INTERVAL * START_INTERVALS)
+        process.is_some_and(|process| now < process.started_at + interval * START_INTERVALS)
     }
 }

@@ -1,19 +1,27 @@
 //! Whole clusters in virtual time, from a seed.
 //!
-//! What runs in a node is the code of production; what is around it (gossip, links, disks, time) is a
+//! What decides in a node is the code of production; what is around it (gossip, links, disks, time) is a
 //! model. A seed and a scenario give the same world on every machine.
 
 pub mod calibrate;
+pub mod campaign;
+pub mod chart;
 pub mod checkers;
+mod clock;
+pub mod encoder;
 pub mod faults;
 pub mod gossip;
 mod host;
 pub mod log;
 mod net;
-mod node;
+pub mod node;
+pub mod pages;
+pub mod plan;
 pub mod report;
+pub mod scale;
 pub mod scenario;
 mod strike;
+mod talk;
 pub mod world;
 
 use rand::SeedableRng;

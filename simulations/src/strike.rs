@@ -1,36 +1,73 @@
 //! How a fault is done to a world.
 
+use std::collections::BTreeSet;
 use std::mem;
+use std::time::Duration;
 
-use antiphon::model::node::NodeName;
 use rand::Rng;
-use rand::seq::{IteratorRandom, SliceRandom};
+use rand::seq::{IndexedRandom, IteratorRandom, SliceRandom};
 
-use crate::faults::{Fault, Who};
-use crate::host::{Host, INTERVAL, State};
+use crate::faults::{DiskFate, Fault, Who};
+use crate::host::{Host, State};
+use crate::net::{Net, Spells};
 use crate::node::Event;
-use crate::world::World;
+use crate::world::{Happening, Judging, World};
+
+/// A pause of so many gossip intervals is noticed by the node itself: a round may be late by two, and one had
+/// yet to pass.
+const NOTICED_INTERVALS: u32 = 4;
 
 impl World {
     /// Lets a fault happen; one that finds nobody to hit does nothing.
     pub(crate) fn strike(&mut self, fault: Fault) {
-        let views = self.views();
-        self.checkers.fault(fault, &views);
+        // What happens to the rest, once a core must work, excuses nothing.
+        if self.core.is_none() && self.judging == Judging::Always {
+            let views = self.views();
+            self.checkers.fault(self.now, fault, &views);
+        }
         self.log.tell(self.now, format_args!("== {fault:?}"));
         match fault {
             Fault::Crash(who) => self.each(who, Self::crash),
-            Fault::Restart => {
-                for node in 0..self.hosts.len() {
-                    self.start(node);
-                }
-            }
+            Fault::Restart(fate) => self.restart(fate),
             Fault::Pause(who) => self.each(who, Self::pause),
-            Fault::Resume => {
-                for node in 0..self.hosts.len() {
-                    self.resume(node);
-                }
+            Fault::Resume => (0..self.hosts.len()).for_each(|node| self.resume(node)),
+            Fault::Resign(who) => self.each(who, |world, node| world.retire(node, Event::Resign)),
+            Fault::Drain(who) => self.each(who, |world, node| world.retire(node, Event::Drain)),
+            Fault::Unresign => self.unresign(),
+            Fault::BreakDisk(who) => {
+                self.each(who, |world, node| world.hosts[node].disk.is_broken = true);
             }
+            Fault::FixDisks => self.each_host(|host| host.disk.is_broken = false),
+            Fault::Jump(who, by_ms) => {
+                self.each(who, |world, node| world.hosts[node].clock.jump(by_ms));
+            }
+            Fault::FixClocks => self.each_host(|host| host.clock.set_right()),
+            Fault::Slow(who, by) => {
+                self.each(who, |world, node| world.hosts[node].slow_by = by);
+            }
+            Fault::Hasten => self.each_host(|host| host.slow_by = Duration::ZERO),
+            Fault::Unplug => {
+                let encoders = (0..self.encoders.len()).choose(&mut self.rng);
+                encoders
+                    .into_iter()
+                    .for_each(|number| self.disconnect(number));
+            }
+            Fault::HealCore(nodes) => self.heal_core(nodes),
+            on_the_way => self.disturb(on_the_way),
+        }
+        self.look();
+    }
+
+    /// What happens between nodes.
+    fn disturb(&mut self, fault: Fault) {
+        match fault {
             Fault::Split(nodes) => self.split(nodes),
+            Fault::Isolate(who) => self.each(who, |world, node| {
+                world.cut_all(node, |net, other| {
+                    net.cut(node, other);
+                    net.cut(other, node);
+                });
+            }),
             Fault::Mute(who) => self.each(who, |world, node| {
                 world.cut_all(node, |net, other| net.cut(node, other));
             }),
@@ -38,31 +75,24 @@ impl World {
                 world.cut_all(node, |net, other| net.cut(other, node));
             }),
             Fault::Bridge => self.bridge(),
-            Fault::Heal => self.net.heal(),
-            Fault::Loss(loss) => self.net.loss = loss,
-            Fault::Resign(who) => self.each(who, |world, node| {
-                world.hosts[node].has_resigned = true;
-                world.step(node, Event::Resign);
+            Fault::Flap(who, period) => self.each(who, |world, node| {
+                world.flapping.insert(node);
+                world.flip(node, period);
             }),
-            Fault::Unresign => {
-                // A stopped process cannot be asked.
-                let runs = |node: &usize| self.hosts[*node].running().is_some();
-                let running: Vec<_> = (0..self.hosts.len()).filter(runs).collect();
-                for node in running {
-                    self.hosts[node].has_resigned = false;
-                    self.step(node, Event::Unresign);
-                }
+            Fault::Flip(node, period) => self.flip(node, period),
+            Fault::Heal => {
+                self.net.heal();
+                self.flapping.clear();
             }
-            Fault::BreakDisk(who) => {
-                self.each(who, |world, node| world.hosts[node].disk_is_broken = true);
+            Fault::Loss(loss) => {
+                self.net.weather.loss = loss;
+                self.net.weather.spells = None;
             }
-            Fault::FixDisks => {
-                for host in &mut self.hosts {
-                    host.disk_is_broken = false;
-                }
-            }
+            Fault::Bursts(good, bad) => self.net.weather.spells = Some(Spells { good, bad }),
+            Fault::Delay(least, most) => self.net.weather.delay = (least, most),
+            Fault::Duplicates(share) => self.net.weather.duplicated = share,
+            _ => {}
         }
-        self.look();
     }
 
     fn each(&mut self, who: Who, act: impl FnOnce(&mut Self, usize)) {
@@ -72,31 +102,103 @@ impl World {
         }
     }
 
-    fn find(&mut self, who: Who) -> Option<usize> {
+    fn each_host(&mut self, act: impl FnMut(&mut Host)) {
+        self.hosts.iter_mut().for_each(act);
+    }
+
+    /// The number of the master, or of the greatest of those who claim to be it.
+    pub(crate) fn master(&self) -> Option<usize> {
         let claim = |host: &Host| host.running()?.node.election().own_claim().cloned();
         let claims = self.hosts.iter().filter_map(claim);
-        let master: Option<NodeName> = claims.max().map(|claim| claim.node);
-        let hosts = self.hosts.iter().enumerate();
-        let mut running = hosts.filter(|(_, host)| host.running().is_some());
-        match who {
-            Who::Node(node) => running.find(|(number, _)| *number == node),
-            Who::Master => running.find(|(_, host)| Some(&host.name) == master.as_ref()),
-            Who::NotMaster => running
-                .filter(|(_, host)| Some(&host.name) != master.as_ref())
-                .choose(&mut self.rng),
-        }
-        .map(|(number, _)| number)
+        claims.max().map(|claim| self.number(&claim.node))
+    }
+
+    fn is_ingest(&self, node: usize) -> bool {
+        let process = self.hosts[node].running();
+        let mut mounts = self.mounts.iter();
+        process
+            .is_some_and(|process| mounts.any(|mount| process.node.radio().on_air(mount).is_some()))
+    }
+
+    fn find(&mut self, who: Who) -> Option<usize> {
+        let master = self.master();
+        let is_master = |node: &usize| Some(*node) == master;
+        let running: Vec<usize> = (0..self.hosts.len())
+            .filter(|node| self.hosts[*node].running().is_some())
+            .collect();
+        let fits = |node: &usize| match who {
+            Who::Node(number) => *node == number,
+            Who::Master => is_master(node),
+            Who::NotMaster => !is_master(node),
+            Who::Ingest => self.is_ingest(*node),
+            Who::Relay => !is_master(node) && !self.is_ingest(*node),
+            Who::Anyone => true,
+        };
+        let fitting: Vec<usize> = running.into_iter().filter(fits).collect();
+        let others = fitting.iter().filter(|node| !is_master(node));
+        let chosen = match who {
+            Who::Ingest => others.choose(&mut self.rng).or(fitting.first()),
+            _ => fitting.choose(&mut self.rng),
+        };
+        chosen.copied()
     }
 
     fn crash(&mut self, node: usize) {
         let reached_disk = self.rng.random::<bool>();
         let host = &mut self.hosts[node];
-        let writing = host.process().and_then(|process| process.writing);
-        if let Some(epoch) = writing.filter(|_| reached_disk && !host.disk_is_broken) {
-            host.on_disk = host.on_disk.max(epoch);
+        let process = host.process();
+        let (writing, saving) = process.map_or((None, None), |process| {
+            (process.writing, process.saving.take())
+        });
+        if reached_disk && !host.disk.is_broken {
+            if let Some(epoch) = writing {
+                host.disk.write_epoch(epoch);
+            }
+            if let Some(document) = saving {
+                host.disk.write_document(*document);
+            }
         }
         host.state = State::Down;
         self.net.forget(node);
+        self.talks.forget(node);
+        self.checkers
+            .document
+            .remembers(node, host.disk.memory.document.as_ref());
+    }
+
+    fn restart(&mut self, fate: DiskFate) {
+        for node in 0..self.hosts.len() {
+            let host = &mut self.hosts[node];
+            if !matches!(host.state, State::Down) {
+                continue;
+            }
+            match fate {
+                DiskFate::Same => {}
+                DiskFate::Lost => host.disk.lose(),
+                DiskFate::Stale => host.disk.go_back(),
+            }
+            if fate != DiskFate::Same {
+                self.checkers.forgets(&host.name);
+                let on_disk = host.disk.memory.document.as_ref();
+                self.checkers.document.remembers(node, on_disk);
+            }
+            self.start(node);
+        }
+    }
+
+    fn retire(&mut self, node: usize, event: Event) {
+        self.hosts[node].has_resigned = true;
+        self.step(node, event);
+    }
+
+    fn unresign(&mut self) {
+        for node in 0..self.hosts.len() {
+            // A stopped process cannot be asked.
+            if self.hosts[node].running().is_some() {
+                self.hosts[node].has_resigned = false;
+                self.step(node, Event::Undrain);
+            }
+        }
     }
 
     fn pause(&mut self, node: usize) {
@@ -116,8 +218,7 @@ impl World {
                 return;
             }
         };
-        // A round may be late by two intervals, and one had yet to pass.
-        if self.now - since > INTERVAL * 4 {
+        if self.now - since > self.plan.interval * NOTICED_INTERVALS {
             process.resumed_at = Some(self.now);
         }
         *state = State::Running(process);
@@ -137,7 +238,7 @@ impl World {
         }
     }
 
-    fn cut_all(&mut self, node: usize, cut: impl Fn(&mut crate::net::Net, usize)) {
+    fn cut_all(&mut self, node: usize, cut: impl Fn(&mut Net, usize)) {
         for other in (0..self.hosts.len()).filter(|other| *other != node) {
             cut(&mut self.net, other);
         }
@@ -148,5 +249,42 @@ impl World {
             self.net.cut(master, other);
             self.net.cut(other, master);
         }
+    }
+
+    /// Pulls a cable or plugs it in, and does so again after a while.
+    fn flip(&mut self, node: usize, period: Duration) {
+        if self.flapping.contains(&node) {
+            self.net.toggle_cable(node);
+            let again = Happening::Fault(Fault::Flip(node, period));
+            self.schedule(self.now + period, again);
+        }
+    }
+
+    /// So many random nodes, and all between them, are well from now on; the rest stays as it is.
+    fn heal_core(&mut self, nodes: usize) {
+        let mut order: Vec<usize> = (0..self.hosts.len()).collect();
+        order.shuffle(&mut self.rng);
+        let core: BTreeSet<usize> = order.into_iter().take(nodes).collect();
+        self.log.tell(self.now, format_args!("   core {core:?}"));
+        self.net.heal_among(&core);
+        for node in &core {
+            self.flapping.remove(node);
+            let host = &mut self.hosts[*node];
+            host.disk.is_broken = false;
+            host.slow_by = Duration::ZERO;
+            host.clock.set_right();
+            host.has_resigned = false;
+            self.resume(*node);
+            self.start(*node);
+            self.step(*node, Event::Undrain);
+        }
+        for number in 0..self.encoders.len() {
+            let at = self.encoders[number].node();
+            if at.is_some_and(|node| !core.contains(&node)) {
+                self.disconnect(number);
+            }
+        }
+        self.core = Some(core);
+        self.checkers.focus(self.now);
     }
 }

@@ -1,13 +1,16 @@
 //! A thousand worlds keep every rule, and those that once broke one keep it now.
 
-use simulations::calibrate::{MEASURED, TOLERANCE, detection_s};
+use simulations::calibrate::{DETECTION_S, PROPAGATION_S, TOLERANCE, median, seeds};
+use simulations::calibrate::{detection_s, propagation_s};
 use simulations::log::Trace;
 use simulations::report::reproduce;
 use simulations::run;
-use simulations::scenario::{SCENARIOS, Scenario};
+use simulations::scenario::{self, Scenario};
 
 /// Every seed that has ever broken a rule: scenario and seed on a line, `#` begins a comment.
 const FAILED_ONCE: &str = include_str!("../seeds.txt");
+/// How many seeds the quick part has.
+const SEEDS: u64 = 1_000;
 
 fn keeps_every_rule(scenario: &Scenario, seed: u64) {
     let (findings, _) = run(scenario, seed, Trace::Silent);
@@ -15,10 +18,12 @@ fn keeps_every_rule(scenario: &Scenario, seed: u64) {
     assert!(violations.is_empty(), "{violations:#?}\n{again}");
 }
 
-/// Every scenario's share, the even or the odd seeds of it: two tests, one for each core.
+/// Every scenario's share of a thousand, the even or the odd seeds of it: two tests, one for each core.
 fn share_keeps_every_rule(parity: u64) {
-    for scenario in SCENARIOS {
-        for seed in (0..scenario.share).filter(|seed| seed % 2 == parity) {
+    let total: u64 = scenario::all().iter().map(|scenario| scenario.share).sum();
+    for scenario in scenario::all() {
+        let share = (SEEDS * scenario.share).div_ceil(total);
+        for seed in (0..share).filter(|seed| seed % 2 == parity) {
             keeps_every_rule(scenario, seed);
         }
     }
@@ -35,12 +40,6 @@ fn the_odd_seeds_of_a_thousand_keep_every_rule() {
 }
 
 #[test]
-fn the_scenarios_share_a_thousand_seeds() {
-    let seeds: u64 = SCENARIOS.iter().map(|scenario| scenario.share).sum();
-    assert!(seeds >= 1_000, "{seeds}");
-}
-
-#[test]
 fn a_seed_that_failed_once_never_fails_again() {
     for line in FAILED_ONCE.lines() {
         let words = line.split('#').next().unwrap_or_default();
@@ -54,7 +53,7 @@ fn a_seed_that_failed_once_never_fails_again() {
 
 #[test]
 fn a_seed_does_the_same_things_at_the_same_times() {
-    for scenario in SCENARIOS.iter().filter(|scenario| scenario.share > 1) {
+    for scenario in scenario::all().iter().filter(|scenario| scenario.share > 1) {
         let [(_, first), (_, second)] = [0; 2].map(|_| run(scenario, 7, Trace::Silent));
         assert_eq!(first, second, "{}", scenario.name);
         let (_, other) = run(scenario, 8, Trace::Silent);
@@ -63,11 +62,31 @@ fn a_seed_does_the_same_things_at_the_same_times() {
 }
 
 #[test]
+fn tables_are_compared_with_the_truth_and_players_are_sent_to_others() {
+    let scenario = Scenario::find("placed").unwrap();
+    for seed in 0..3 {
+        let (findings, _) = run(scenario, seed, Trace::Silent);
+        assert_eq!(findings.proven, 25, "five nodes know five");
+        assert!(findings.sent > 100, "{}", findings.sent);
+    }
+}
+
+fn is_close(model_s: f64, real_s: f64) -> bool {
+    (model_s / real_s - 1.0).abs() <= TOLERANCE
+}
+
+#[test]
 fn the_gossip_model_detects_as_fast_as_the_real_crate() {
-    for (nodes, measured_s) in MEASURED {
-        let times_s = detection_s(nodes, 12);
-        let median_s = times_s[times_s.len() / 2];
-        let deviation = (median_s / measured_s - 1.0).abs();
-        assert!(deviation <= TOLERANCE, "{nodes} nodes: {median_s} s");
+    for (conditions, real_s) in DETECTION_S {
+        let model_s = median(&detection_s(conditions, seeds(conditions.nodes)));
+        assert!(is_close(model_s, real_s), "{conditions:?}: {model_s} s");
+    }
+}
+
+#[test]
+fn the_gossip_model_spreads_values_as_fast_as_the_real_crate() {
+    for (conditions, real_s) in PROPAGATION_S {
+        let model_s = median(&propagation_s(conditions, seeds(conditions.nodes)));
+        assert!(is_close(model_s, real_s), "{conditions:?}: {model_s} s");
     }
 }

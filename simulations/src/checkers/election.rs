@@ -1,7 +1,4 @@
-//! What must hold in every world, at every moment.
-//!
-//! A checker sees all nodes at once, which no node can; it judges only what nodes promise. Every
-//! rule is checked where it can break: after each deed, and over the time between two events.
+//! What the election promises: one master whom all follow, and orders that no deposed one can give.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,6 +7,7 @@ use antiphon::logic::election::Quorum;
 use antiphon::model::node::NodeName;
 use antiphon::model::seat::{Claim, Epoch, Fence};
 
+use super::{Findings, Violations};
 use crate::faults::Fault;
 
 /// The bound of I1, in gossip intervals: 12 to detect, 1 to hold back, 3 to tell everybody.
@@ -33,6 +31,8 @@ pub struct View {
     pub name: NodeName,
     /// It is up and not stopped.
     pub runs: bool,
+    /// It must keep the rules.
+    pub is_judged: bool,
     /// Those it can reach, over others too, have the same number.
     pub component: usize,
     /// The claim that it makes.
@@ -49,22 +49,9 @@ pub struct View {
     pub links: Vec<NodeName>,
 }
 
-/// What one run has shown.
-#[derive(Clone, Debug, Default)]
-pub struct Findings {
-    /// From the last fault until all agreed for good.
-    pub settled_after: Option<Duration>,
-    /// How long two claims stood in one component.
-    pub dual: Duration,
-    /// How often another node became the agreed master.
-    pub changes: u32,
-    /// Rules that were broken.
-    pub violations: Vec<String>,
-}
-
-/// The judge of one world.
+/// The judge of a world's elections.
 #[derive(Debug)]
-pub struct Checkers {
+pub struct ElectionRules {
     interval: Duration,
     max_delay: Duration,
     quorum: Quorum,
@@ -77,6 +64,8 @@ pub struct Checkers {
     is_headless: bool,
     is_outvoted: bool,
     dual_in_window: Duration,
+    /// Until when anything may have been hidden from anybody.
+    fog_until: Duration,
     /// The faults whose effects may still last, with the time of two claims that they excuse.
     excuses: Vec<(Duration, Duration)>,
     /// Since a planned leave in a settled world: the time without any claim.
@@ -86,10 +75,13 @@ pub struct Checkers {
     published: BTreeSet<(Epoch, NodeName)>,
     applied: BTreeMap<(NodeName, u32), Fence>,
     epochs: BTreeMap<NodeName, Epoch>,
+    /// The rest of the world stays broken, and only a core is judged.
+    is_focused: bool,
     findings: Findings,
+    violations: Violations,
 }
 
-impl Checkers {
+impl ElectionRules {
     /// The judge of a world that is about to start.
     pub fn new(interval: Duration, max_delay: Duration, (nodes, quorum): (usize, Quorum)) -> Self {
         Self {
@@ -105,6 +97,7 @@ impl Checkers {
             is_headless: true,
             is_outvoted: false,
             dual_in_window: Duration::ZERO,
+            fog_until: Duration::ZERO,
             excuses: vec![(Duration::ZERO, interval * 4 + max_delay * 2)],
             leaving: None,
             master: None,
@@ -112,7 +105,9 @@ impl Checkers {
             published: BTreeSet::new(),
             applied: BTreeMap::new(),
             epochs: BTreeMap::new(),
+            is_focused: false,
             findings: Findings::default(),
+            violations: Violations::default(),
         }
     }
 
@@ -127,7 +122,7 @@ impl Checkers {
             let horizon = self.fault_at.saturating_sub(g * AGREEMENT_INTERVALS);
             let lasting = excuses.iter().filter(|(at, _)| *at >= horizon);
             let bound = lasting.map(|(_, bound)| *bound).max().unwrap_or_default();
-            if self.dual_in_window > bound {
+            if self.dual_in_window > bound && self.now > self.fog_until {
                 self.break_rule("I2", format!("two claims for more than {bound:?}"));
             }
         }
@@ -152,8 +147,7 @@ impl Checkers {
         self.obeyed(views);
         let is_whole = whole(views);
         let keeps = was_quiet && is_whole && fault.spares_master();
-        let follows = |view: &View| view.holder.as_ref().map(|claim| claim.node.clone());
-        self.kept = running(views).find_map(follows).filter(|_| keeps);
+        self.kept = running(views).find_map(followed).filter(|_| keeps);
         let resigns = matches!(fault, Fault::Resign(_));
         let heirs = running(views).filter(|view| view.eligible && view.own.is_none());
         let can_leave = was_quiet && is_whole && heirs.count() > 0;
@@ -171,6 +165,32 @@ impl Checkers {
         self.excuses.push((self.now, excused));
     }
 
+    /// From now on only a core is judged: it must agree, whatever the rest does, and go on agreeing.
+    pub fn focus(&mut self) {
+        self.is_focused = true;
+        (self.kept, self.leaving) = (None, None);
+        self.fault_at = self.now;
+        self.deadline = self.now + self.interval * (START_INTERVALS + AGREEMENT_INTERVALS);
+        self.agreed_since = None;
+    }
+
+    /// A node has lost what its disk remembered: what it once promised it no longer knows.
+    pub fn forgets(&mut self, node: &NodeName) {
+        self.epochs.remove(node);
+        self.published.retain(|(_, claimer)| claimer != node);
+    }
+
+    /// Loss in bursts and cuts together may hide any node from any other: whatever follows is excused.
+    pub fn fog(&mut self) {
+        self.kept = None;
+        self.fault_at = self.now;
+        self.deadline = self
+            .deadline
+            .max(self.now + self.interval * AGREEMENT_INTERVALS);
+        self.dual_in_window = Duration::ZERO;
+        self.fog_until = self.deadline;
+    }
+
     /// Looks at all nodes after an event.
     pub fn look(&mut self, views: &[View]) {
         let components: BTreeSet<usize> = running(views).map(|view| view.component).collect();
@@ -180,13 +200,18 @@ impl Checkers {
         });
         let groups: Vec<_> = groups.collect();
         let claims = |group: &Vec<&View>| group.iter().filter(|view| view.own.is_some()).count();
-        self.is_dual = groups.iter().any(|group| claims(group) > 1);
+        self.is_dual = !self.is_focused && groups.iter().any(|group| claims(group) > 1);
         self.is_outvoted = groups
             .iter()
             .any(|group| !self.has_quorum(group) && claims(group) > 0);
         self.is_headless = groups.iter().all(|group| claims(group) == 0);
-        let agreed = groups.iter().all(|group| self.agrees(group));
+        let agreed = groups.iter().all(|group| self.agrees(group, views));
         if !agreed {
+            // What stays broken may take the master of a core away, and the core must find another.
+            if self.is_focused && self.agreed_since.is_some() {
+                let again = self.now + self.interval * AGREEMENT_INTERVALS;
+                self.deadline = self.deadline.max(again);
+            }
             self.agreed_since = None;
             return;
         }
@@ -197,7 +222,7 @@ impl Checkers {
         };
         if master != self.master {
             let replaces = master.is_some() && self.master.is_some();
-            if replaces && self.now > self.deadline {
+            if replaces && self.now > self.deadline && !self.is_focused {
                 self.break_rule("I5", format!("{master:?} replaces {:?}", self.master));
             }
             self.findings.changes += u32::from(replaces);
@@ -217,12 +242,10 @@ impl Checkers {
     }
 
     /// Whether those who hear each other follow one of them, or rightly nobody.
-    fn agrees(&self, group: &[&View]) -> bool {
+    fn agrees(&self, group: &[&View], all: &[View]) -> bool {
         let has_quorum = self.has_quorum(group);
-        // By name: a holder may renumber its claim without anything being the matter.
-        let follows = |view: &View| view.holder.as_ref().map(|claim| claim.node.clone());
-        let first = follows(group[0]);
-        let same = group.iter().all(|view| follows(view) == first);
+        let first = followed(group[0]);
+        let same = group.iter().all(|view| followed(view) == first);
         match first {
             _ if !same => false,
             None => {
@@ -230,9 +253,12 @@ impl Checkers {
                 !has_quorum || nobody_can
             }
             Some(_) if !has_quorum => false,
-            Some(master) => group
-                .iter()
-                .any(|view| view.name == master && view.own.is_some()),
+            Some(master) => {
+                let claims = |view: &View| view.name == master && view.own.is_some();
+                // A core may follow somebody outside of it who works.
+                let outside = self.is_focused && all.iter().any(|view| view.runs && claims(view));
+                outside || group.iter().any(|view| claims(view))
+            }
         }
     }
 
@@ -290,27 +316,22 @@ impl Checkers {
     pub fn finish(mut self, views: &[View]) -> Findings {
         self.obeyed(views);
         self.findings.settled_after = self.agreed_since.map(|at| at - self.fault_at);
+        self.findings.violations = self.violations.0;
         self.findings
     }
 
-    /// Notes a violation, once per rule: the first of a kind explains the rest.
     fn break_rule(&mut self, rule: &str, what: String) {
-        let known = self
-            .findings
-            .violations
-            .iter()
-            .any(|old| old.starts_with(rule));
-        if !known {
-            let at_s = self.now.as_secs_f64();
-            self.findings
-                .violations
-                .push(format!("{rule} at {at_s:.3} s: {what}"));
-        }
+        self.violations.note(rule, self.now, || what);
     }
 }
 
+/// Whom a node follows: by name, as a holder may renumber its claim without anything being the matter.
+fn followed(view: &View) -> Option<NodeName> {
+    view.holder.as_ref().map(|claim| claim.node.clone())
+}
+
 fn running(views: &[View]) -> impl Iterator<Item = &View> {
-    views.iter().filter(|view| view.runs)
+    views.iter().filter(|view| view.runs && view.is_judged)
 }
 
 fn whole(views: &[View]) -> bool {
@@ -324,7 +345,7 @@ mod tests {
     use antiphon::model::seat::Rank;
 
     use super::*;
-    use crate::faults::Who;
+    use crate::faults::{DiskFate, Who};
 
     const G: Duration = Duration::from_millis(250);
 
@@ -338,6 +359,7 @@ mod tests {
         View {
             name: name(number),
             runs: true,
+            is_judged: true,
             component: 0,
             own: own.map(|epoch| claim(number, epoch)),
             holder: Some(claim(follows, 1)),
@@ -348,16 +370,16 @@ mod tests {
         }
     }
 
-    /// Checkers that have seen two nodes settle on the first.
-    fn settled() -> (Checkers, [View; 2]) {
-        let mut checkers = Checkers::new(G, G / 5, (2, Quorum::Off));
+    /// A judge that has seen two nodes settle on the first.
+    fn settled() -> (ElectionRules, [View; 2]) {
+        let mut checkers = ElectionRules::new(G, G / 5, (2, Quorum::Off));
         let views = [view(0, Some(1), 0), view(1, None, 0)];
         checkers.look(&views);
         checkers.elapse(G * 60);
         (checkers, views)
     }
 
-    fn broken(checkers: Checkers, views: &[View]) -> Vec<String> {
+    fn broken(checkers: ElectionRules, views: &[View]) -> Vec<String> {
         let rules = checkers.finish(views).violations.into_iter();
         rules.map(|rule| rule[..2].to_owned()).collect()
     }
@@ -370,13 +392,16 @@ mod tests {
 
     #[test]
     fn two_claims_are_excused_for_a_while_and_after_a_restart_not_at_all() {
-        for (fault, excused) in [(Fault::Heal, G * 4), (Fault::Restart, Duration::ZERO)] {
+        for (fault, excused) in [
+            (Fault::Heal, G * 4),
+            (Fault::Restart(DiskFate::Same), Duration::ZERO),
+        ] {
             let (mut checkers, views) = settled();
             checkers.fault(fault, &views);
             let views = [view(0, Some(1), 0), view(1, Some(1), 1)];
             checkers.look(&views);
             checkers.elapse(G * 60 + excused);
-            assert!(checkers.findings.violations.is_empty());
+            assert!(checkers.violations.0.is_empty());
             checkers.elapse(G * 62 + excused);
             assert_eq!(broken(checkers, &views), ["I2"]);
         }
@@ -388,7 +413,7 @@ mod tests {
         checkers.fault(Fault::Crash(Who::Master), &views);
         checkers.look(&[view(1, None, 0)]);
         checkers.elapse(G * 76);
-        assert!(checkers.findings.violations.is_empty());
+        assert!(checkers.violations.0.is_empty());
         checkers.elapse(G * 77);
         assert_eq!(broken(checkers, &[]), ["I1"]);
     }

@@ -1,36 +1,44 @@
 //! A seeded model of chitchat: who gossips with whom, what they tell, and when they take whom for dead.
 //!
-//! The crate's own random source cannot be seeded and its digest grows with every node, so what is
-//! here follows its rules for peers, heartbeats, versions and φ, for one value per node. The
-//! `calibrate` scenarios compare it with what was measured on the real crate.
+//! The crate's own random source cannot be seeded and its digest grows with every node, so what is here
+//! follows its rules for peers, heartbeats, versions and φ. `calibrate` compares it with what was measured
+//! on the real crate. Keys and values are texts, as in the real one: a node that does not know a key
+//! carries it on all the same.
 
-use std::collections::VecDeque;
+mod known;
+mod size;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon::model::seat::Claim;
 use rand::Rng;
 use rand::rngs::SmallRng;
 use rand::seq::IteratorRandom;
+
+use self::known::Known;
+pub use self::size::message_bytes;
 
 /// How many live peers a round addresses; chitchat's `GOSSIP_COUNT`.
 const GOSSIP_COUNT: usize = 3;
 /// The φ above which a node counts as dead.
 const PHI_THRESHOLD: f64 = 8.0;
-/// How many intervals between heartbeats are remembered.
-const SAMPLING_WINDOW: usize = 100;
-/// Gaps of more gossip intervals are no sample; chitchat's `max_interval`, whose default is 10 s.
-///
-/// After a gap that is a sample the window holds little else: a node that was away for 4 s and then
-/// dies is missed only 7 s later. Four is beyond what a tenth of loss does to a node that is there.
-const MAX_INTERVALS: u32 = 4;
-/// The weight of the prior, which is one gossip interval; chitchat's `prior_weight`.
-const PRIOR_WEIGHT: f64 = 5.0;
 
-/// What a node says it knows of each node: generation, heartbeat, version of the value.
-pub type Digest = Vec<Option<(u32, u64, u64)>>;
+/// What a node says it knows of each node: generation, heartbeat, greatest version.
+pub type Digest = Arc<[Option<(u32, u64, u64)>]>;
 
-/// What the other one does not know yet: node, generation, version, value.
-pub type Delta = Vec<(usize, u32, u64, Option<Claim>)>;
+/// A key with its value, `None` once it was taken back.
+pub type Said = (Arc<str>, Option<Arc<str>>);
+
+/// What the other one does not know yet of one node.
+#[derive(Clone, Debug)]
+pub struct NodeDelta {
+    node: usize,
+    generation: u32,
+    /// The entries follow on this version.
+    after: u64,
+    /// Keys with their versions, the oldest first.
+    entries: Vec<(u64, Said)>,
+}
 
 /// One of the three messages of an exchange.
 #[derive(Clone, Debug)]
@@ -38,13 +46,19 @@ pub enum Gossiped {
     /// "This is what I know."
     Syn(Digest),
     /// "This is what I know, and this you don't."
-    SynAck(Digest, Delta),
+    SynAck(Digest, Arc<[NodeDelta]>),
     /// "This you don't know either."
-    Ack(Delta),
+    Ack(Arc<[NodeDelta]>),
 }
 
-/// A node's value as gossip has just brought it.
-pub type News = Vec<(usize, Option<Claim>)>;
+/// What gossip has just brought.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// A node has begun a new life: nothing that it said before counts.
+    NewLife(usize),
+    /// A node has said something.
+    Said(usize, Said),
+}
 
 /// One node's gossip.
 #[derive(Debug)]
@@ -55,61 +69,11 @@ pub struct Gossip {
     nodes: Vec<Option<Known>>,
 }
 
-#[derive(Debug)]
-struct Known {
-    generation: u32,
-    heartbeat: u64,
-    version: u64,
-    claim: Option<Claim>,
-    window: Window,
-    is_live: bool,
-}
-
 /// What this node takes another one for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Liveness {
     Live,
     Dead,
-}
-
-#[derive(Debug, Default)]
-struct Window {
-    intervals_s: VecDeque<f64>,
-    last_at: Option<Duration>,
-}
-
-impl Window {
-    fn beat(&mut self, now: Duration, interval: Duration) {
-        if let Some(last_at) = self.last_at.replace(now)
-            && now - last_at <= interval * MAX_INTERVALS
-        {
-            if self.intervals_s.len() == SAMPLING_WINDOW {
-                self.intervals_s.pop_front();
-            }
-            self.intervals_s.push_back((now - last_at).as_secs_f64());
-        }
-    }
-
-    fn phi(&self, now: Duration, prior: Duration) -> Option<f64> {
-        let last_at = self.last_at.filter(|_| !self.intervals_s.is_empty())?;
-        let sum_s: f64 = self.intervals_s.iter().sum();
-        let weight = self.intervals_s.len() as f64 + PRIOR_WEIGHT;
-        let mean_s = (sum_s + PRIOR_WEIGHT * prior.as_secs_f64()) / weight;
-        Some((now - last_at).as_secs_f64() / mean_s)
-    }
-}
-
-impl Known {
-    fn new(generation: u32) -> Self {
-        Self {
-            generation,
-            heartbeat: 0,
-            version: 0,
-            claim: None,
-            window: Window::default(),
-            is_live: false,
-        }
-    }
 }
 
 impl Gossip {
@@ -140,11 +104,32 @@ impl Gossip {
         self.nodes[node].as_ref().map(|known| known.is_live)
     }
 
-    /// Sets this node's value.
-    pub fn set(&mut self, claim: Option<Claim>) {
-        let me = self.own();
-        me.version += 1;
-        me.claim = claim;
+    /// Which life of a node is known here.
+    pub fn life(&self, node: usize) -> Option<u32> {
+        self.nodes[node].as_ref().map(|known| known.generation)
+    }
+
+    /// For how long nothing new was heard of a node.
+    pub fn silent_for(&self, node: usize, now: Duration) -> Duration {
+        let known = self.nodes[node].as_ref();
+        let heard_at = known.and_then(Known::heard_at);
+        heard_at.map_or(now, |at| now - at)
+    }
+
+    /// The most keys that it keeps of one node.
+    pub fn most_keys(&self) -> usize {
+        let nodes = self.nodes.iter().flatten();
+        nodes.map(Known::keys).max().unwrap_or_default()
+    }
+
+    /// What a node says under a key, as far as it is known here.
+    pub fn said(&self, node: usize, key: &str) -> Option<&str> {
+        self.nodes[node].as_ref()?.said(key)
+    }
+
+    /// Says something, or takes it back. What was said before already is no news.
+    pub fn set(&mut self, key: &str, value: Option<&str>) {
+        self.own().set(key, value);
     }
 
     /// Begins a round: those to send a [`Gossiped::Syn`] to.
@@ -180,13 +165,8 @@ impl Gossip {
     /// Ends a round: judges who is alive.
     pub fn judge(&mut self, now: Duration) {
         for (node, known) in self.nodes.iter_mut().enumerate() {
-            let Some(known) = known.as_mut().filter(|_| node != self.me) else {
-                continue;
-            };
-            let phi = known.window.phi(now, self.interval);
-            known.is_live = phi.is_some_and(|phi| phi <= PHI_THRESHOLD);
-            if !known.is_live {
-                known.window.intervals_s.clear();
+            if let Some(known) = known.as_mut().filter(|_| node != self.me) {
+                known.judge(now, self.interval);
             }
         }
     }
@@ -201,7 +181,12 @@ impl Gossip {
     }
 
     /// Takes a message; adds what is new, and returns the answer.
-    pub fn hear(&mut self, message: Gossiped, now: Duration, news: &mut News) -> Option<Gossiped> {
+    pub fn hear(
+        &mut self,
+        message: Gossiped,
+        now: Duration,
+        news: &mut Vec<News>,
+    ) -> Option<Gossiped> {
         self.own().heartbeat += 1;
         match message {
             Gossiped::Syn(digest) => {
@@ -210,11 +195,11 @@ impl Gossip {
             }
             Gossiped::SynAck(digest, delta) => {
                 self.hear_digest(&digest, now, news);
-                self.apply(delta, news);
+                self.apply(&delta, news);
                 Some(Gossiped::Ack(self.delta(&digest)))
             }
             Gossiped::Ack(delta) => {
-                self.apply(delta, news);
+                self.apply(&delta, news);
                 None
             }
         }
@@ -226,53 +211,65 @@ impl Gossip {
             .expect("a node knows itself from its start")
     }
 
-    fn hear_digest(&mut self, digest: &Digest, now: Duration, news: &mut News) {
+    fn hear_digest(&mut self, digest: &Digest, now: Duration, news: &mut Vec<News>) {
         let interval = self.interval;
         for (node, summary) in digest.iter().enumerate() {
             let Some((generation, heartbeat, _)) = *summary else {
                 continue;
             };
-            if let Some(known) = self.known(node, generation, news)
-                && heartbeat > known.heartbeat
-            {
-                known.heartbeat = heartbeat;
-                known.window.beat(now, interval);
+            if let Some(known) = self.known(node, generation, news) {
+                known.beat(heartbeat, now, interval);
             }
         }
     }
 
-    fn apply(&mut self, delta: Delta, news: &mut News) {
-        for (node, generation, version, claim) in delta {
-            if let Some(known) = self.known(node, generation, news)
-                && version > known.version
-            {
-                known.version = version;
-                known.claim.clone_from(&claim);
-                news.push((node, claim));
+    fn apply(&mut self, delta: &[NodeDelta], news: &mut Vec<News>) {
+        for about in delta {
+            let Some(known) = self.known(about.node, about.generation, news) else {
+                continue;
+            };
+            // An answer to an earlier life of ours: what it leaves out we do not know any more.
+            if about.after > known.version {
+                continue;
+            }
+            for (version, said) in &about.entries {
+                if known.learn(*version, said) {
+                    news.push(News::Said(about.node, said.clone()));
+                }
             }
         }
     }
 
     /// What is known of another node's generation; a newer one replaces all that was known.
-    fn known(&mut self, node: usize, generation: u32, news: &mut News) -> Option<&mut Known> {
+    fn known(&mut self, node: usize, generation: u32, news: &mut Vec<News>) -> Option<&mut Known> {
         if node == self.me {
             return None;
         }
         let slot = &mut self.nodes[node];
         let is_newer = slot.as_ref().is_none_or(|old| generation > old.generation);
         if is_newer && slot.replace(Known::new(generation)).is_some() {
-            news.push((node, None));
+            news.push(News::NewLife(node));
         }
         slot.as_mut().filter(|known| known.generation == generation)
     }
 
-    fn delta(&self, digest: &Digest) -> Delta {
-        let entries = self.nodes.iter().zip(digest).enumerate();
+    fn delta(&self, digest: &Digest) -> Arc<[NodeDelta]> {
+        let entries = self.nodes.iter().zip(digest.iter()).enumerate();
         let missing = entries.filter_map(|(node, (known, theirs))| {
             let known = known.as_ref()?;
-            let theirs = theirs.map(|(generation, _, version)| (generation, version));
-            let is_new = theirs < Some((known.generation, known.version));
-            is_new.then(|| (node, known.generation, known.version, known.claim.clone()))
+            let (generation, version) =
+                theirs.map_or((0, 0), |(generation, _, version)| (generation, version));
+            if (generation, version) >= (known.generation, known.version) {
+                return None;
+            }
+            let same_life = generation == known.generation;
+            let after = if same_life { version } else { 0 };
+            Some(NodeDelta {
+                node,
+                generation: known.generation,
+                after,
+                entries: known.after(after),
+            })
         });
         missing.collect()
     }

@@ -1,0 +1,453 @@
+//! What streams promise: every byte in its place at every relay, listeners who hear on through everything that
+//! leaves them a node, and sources that nobody throws off without a reason.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use antiphon::model::mount::MountName;
+use antiphon::model::stream::{EndReason, StreamId};
+
+use super::Violations;
+use crate::encoder::{EncoderId, FRAME_BYTES, byte};
+use crate::node::Size;
+use crate::node::radio::{Hearing, RadioNews};
+use crate::plan::Bounds;
+
+/// What all rings of a node may hold for one mount: 30 s of the little streams, in the rings of a stream, of
+/// the one before it and of the one after it.
+const MAX_RING_BYTES: u64 = 3 * (40 << 10);
+/// Conversations, pulls, sources and rings that a node may have: some for each peer and mount.
+const MAX_THINGS: usize = 64;
+/// Streams that are over and remembered: in a minute, each encoder may come and go each second.
+const MAX_ENDED: usize = 256;
+/// Records that a world writes, its mounts included.
+const MAX_RECORDS: usize = 16;
+/// Keys that a node says: its claim, its load, its document, whether it drains, one of a newer version, and a
+/// stream for each mount.
+const MAX_KEYS: usize = 8;
+/// Words that may wait in all conversations: a second of every line, and a replay on each.
+const MAX_WAITING: usize = 20_000;
+/// A listener is dropped when its source was away so much less than it lingers, by the beats in between.
+const LINGER_SLACK: Duration = Duration::from_millis(500);
+
+/// What a checker sees of one node's streams; the vectors are by the number of the mount.
+pub(crate) struct Station {
+    pub(crate) life: u32,
+    pub(crate) runs: bool,
+    pub(crate) is_judged: bool,
+    pub(crate) is_slow: bool,
+    /// It takes no sources.
+    pub(crate) is_draining: bool,
+    /// Whom it pulls from.
+    pub(crate) upstreams: Vec<Option<usize>>,
+    /// What it holds, and its next byte.
+    pub(crate) positions: Vec<Option<(StreamId, u64)>>,
+    /// Which encoder is on air there.
+    pub(crate) on_air: Vec<Option<EncoderId>>,
+    /// How much it remembers.
+    pub(crate) size: Size,
+    /// The most keys of gossip that it keeps of one node.
+    pub(crate) keys: usize,
+}
+
+/// One mount of a world.
+pub(crate) struct Channel<'a> {
+    pub(crate) number: usize,
+    pub(crate) mount: &'a MountName,
+    /// Whether an encoder wants it that is not held up by a stopped node.
+    pub(crate) is_free: bool,
+    /// The connections of encoders that send.
+    pub(crate) senders: Vec<EncoderId>,
+}
+
+/// Who can hear whom.
+#[derive(Clone, Copy)]
+pub(crate) struct Reach<'a> {
+    pub(crate) components: &'a [usize],
+    pub(crate) is_open: &'a dyn Fn(usize, usize) -> bool,
+}
+
+/// What one listener has heard.
+#[derive(Debug)]
+struct Ear {
+    life: u32,
+    stream: StreamId,
+    next: u64,
+    /// Streams that were left, and where.
+    earlier: BTreeMap<StreamId, u64>,
+    heard_at: Duration,
+}
+
+/// What a mount has been up to.
+#[derive(Debug, Default)]
+struct Course {
+    loop_since: Option<Duration>,
+    rivals_since: Option<Duration>,
+    off_air_since: Option<Duration>,
+}
+
+/// What one run has shown of the streams.
+#[derive(Debug)]
+pub(crate) struct StreamFindings {
+    pub(crate) stalls: Vec<Duration>,
+    pub(crate) missed_bytes: u64,
+    pub(crate) violations: Vec<String>,
+}
+
+/// The judge of a world's streams.
+#[derive(Debug)]
+pub struct StreamRules {
+    bounds: Bounds,
+    linger: Duration,
+    now: Duration,
+    /// Whose bytes a stream has, and from which number of the connection on.
+    truth: BTreeMap<StreamId, (EncoderId, u64)>,
+    /// How far each stream has come at any node.
+    furthest: BTreeMap<StreamId, u64>,
+    ears: BTreeMap<(usize, MountName), Ear>,
+    /// When each node got the last byte of a mount.
+    took_at: BTreeMap<(usize, MountName), Duration>,
+    /// Since when a listener could be served, and by which encoder.
+    served_since: BTreeMap<(usize, usize), (EncoderId, Duration)>,
+    courses: BTreeMap<usize, Course>,
+    has_faults: bool,
+    stalls: BTreeMap<(usize, usize), Duration>,
+    missed_bytes: u64,
+    /// How often a listener went on in the same stream behind bytes that nobody had any more.
+    holes: u32,
+    violations: Violations,
+}
+
+impl StreamRules {
+    pub(crate) fn new(bounds: Bounds, linger: Duration) -> Self {
+        Self {
+            bounds,
+            linger,
+            now: Duration::ZERO,
+            truth: BTreeMap::new(),
+            furthest: BTreeMap::new(),
+            ears: BTreeMap::new(),
+            took_at: BTreeMap::new(),
+            served_since: BTreeMap::new(),
+            courses: BTreeMap::new(),
+            has_faults: false,
+            stalls: BTreeMap::new(),
+            missed_bytes: 0,
+            holes: 0,
+            violations: Violations::default(),
+        }
+    }
+
+    /// Something happens to the world: what was under way may take longer.
+    pub(crate) fn fault(&mut self, now: Duration) {
+        self.now = now;
+        self.has_faults = true;
+        self.served_since.clear();
+        self.courses.clear();
+    }
+
+    /// A stream begins, with a connection's bytes from this one on.
+    pub(crate) fn on_air(&mut self, stream: StreamId, source: (EncoderId, u64)) {
+        self.truth.insert(stream, source);
+    }
+
+    /// Something happened to the streams of a node.
+    pub(crate) fn hear(&mut self, (node, life): (usize, u32), news: RadioNews, now: Duration) {
+        self.now = now;
+        match news {
+            RadioNews::Took {
+                mount,
+                stream,
+                offset,
+                bytes,
+            } => {
+                self.check_bytes(node, (stream, offset), &bytes);
+                self.took_at.insert((node, mount), now);
+                let end = offset + bytes.len() as u64;
+                let furthest = self.furthest.entry(stream).or_default();
+                *furthest = end.max(*furthest);
+            }
+            RadioNews::Heard {
+                mount,
+                stream,
+                offset,
+                bytes,
+                hearing,
+            } => {
+                self.check_bytes(node, (stream, offset), &bytes);
+                let length = bytes.len() as u64;
+                self.follow((node, life, mount), (stream, offset, length), hearing);
+            }
+            RadioNews::Dropped(mount, why) => self.dropped(node, mount, why),
+            RadioNews::FellOff(mount) => self.violations.note("S5", now, || {
+                format!("a listener of {mount} at {node} fell off the ring")
+            }),
+            RadioNews::Closed(encoder, why) => self.closed(node, encoder, why),
+            RadioNews::OnAir(..) | RadioNews::OnStandby(_) | RadioNews::Refused(_) => {}
+            RadioNews::Relaying(..) | RadioNews::Left(..) => {}
+        }
+    }
+
+    fn check_bytes(&mut self, node: usize, (stream, offset): (StreamId, u64), bytes: &[u8]) {
+        let truth = self.truth.get(&stream).copied();
+        let right = truth.is_some_and(|(connection, begins_at)| {
+            let mut numbered = (begins_at + offset..).zip(bytes);
+            numbered.all(|(number, found)| byte(connection, number) == *found)
+        });
+        if !right {
+            self.violations.note("S1", self.now, || {
+                format!("{node} has wrong bytes at {offset} of {stream}")
+            });
+        }
+    }
+
+    /// A listener's bytes: the next of the same stream, or another stream's from a join point on.
+    fn follow(
+        &mut self,
+        (node, life, mount): (usize, u32, MountName),
+        (stream, offset, length): (StreamId, u64, u64),
+        hearing: Hearing,
+    ) {
+        let fresh = Ear {
+            life,
+            stream,
+            next: offset + length,
+            earlier: BTreeMap::new(),
+            heard_at: self.now,
+        };
+        let begins_at = self
+            .truth
+            .get(&stream)
+            .map_or(0, |(_, begins_at)| *begins_at);
+        let joins = (begins_at + offset).is_multiple_of(FRAME_BYTES);
+        let ear = self.ears.entry((node, mount)).or_insert_with(|| Ear {
+            next: offset,
+            ..fresh
+        });
+        let right = match hearing {
+            Hearing::Joined => true,
+            Hearing::Next => ear.stream == stream && ear.next == offset,
+            // Another stream came and went before the listener had a byte of it, or nobody had the next byte any
+            // more and it goes on with what there is.
+            Hearing::Spliced if ear.stream == stream => {
+                self.holes += u32::from(ear.next < offset);
+                ear.next == offset
+                    || (joins && ear.next < offset && self.holes <= self.bounds.holes)
+            }
+            Hearing::Spliced => {
+                // One that comes back goes on behind what was heard of it.
+                let is_heard = ear
+                    .earlier
+                    .get(&stream)
+                    .is_some_and(|left_at| offset < *left_at);
+                joins && !is_heard
+            }
+        };
+        if !right {
+            let before = (ear.stream, ear.next);
+            self.violations.note("S2", self.now, || {
+                format!("a listener at {node} gets {offset} of {stream} after {before:?}")
+            });
+        }
+        match hearing {
+            Hearing::Joined => ear.earlier.clear(),
+            Hearing::Next => {}
+            Hearing::Spliced => {
+                let furthest = self.furthest.get(&ear.stream).copied().unwrap_or_default();
+                self.missed_bytes = self.missed_bytes.max(furthest.saturating_sub(ear.next));
+                ear.earlier.insert(ear.stream, ear.next);
+            }
+        }
+        (ear.life, ear.stream, ear.next, ear.heard_at) = (life, stream, offset + length, self.now);
+    }
+
+    fn dropped(&mut self, node: usize, mount: MountName, why: Option<EndReason>) {
+        let ear = self.ears.remove(&(node, mount.clone()));
+        // Who has joined late has heard what was there, of a stream that was silent already.
+        let took_at = self.took_at.get(&(node, mount.clone())).copied();
+        let silent = ear.map_or(self.linger, |ear| {
+            self.now - took_at.unwrap_or_default().min(ear.heard_at)
+        });
+        if silent + LINGER_SLACK < self.linger && why != Some(EndReason::MountDeleted) {
+            self.violations.note("S5", self.now, || {
+                format!("a listener of {mount} at {node} was dropped after {silent:?}: {why:?}")
+            });
+        }
+    }
+
+    /// A node may close an encoder's connection only because another one has the mount.
+    fn closed(&mut self, node: usize, encoder: EncoderId, why: EndReason) {
+        if why != EndReason::Replaced {
+            self.violations.note("S6", self.now, || {
+                format!("{node} throws {encoder:?} off: {why:?}")
+            });
+        }
+    }
+
+    /// Looks at all nodes, for one mount.
+    pub(crate) fn look(
+        &mut self,
+        now: Duration,
+        channel: &Channel<'_>,
+        stations: &[Station],
+        reach: Reach<'_>,
+    ) {
+        self.now = now;
+        self.look_for_loops(channel, stations);
+        self.look_for_rivals(channel, stations, reach);
+        for node in 0..stations.len() {
+            self.look_for_silence(node, channel, (stations, reach));
+        }
+    }
+
+    fn look_for_loops(&mut self, channel: &Channel<'_>, stations: &[Station]) {
+        let upstream = |node: usize| {
+            let station = &stations[node];
+            station.upstreams[channel.number].filter(|_| station.runs && !station.is_slow)
+        };
+        let is_in_loop = |first: usize| {
+            let mut at = upstream(first);
+            for _ in 0..stations.len() {
+                match at {
+                    None => return false,
+                    Some(node) if node == first => return true,
+                    Some(node) => at = upstream(node),
+                }
+            }
+            false
+        };
+        let found = (0..stations.len()).find(|node| is_in_loop(*node));
+        let (now, bound) = (self.now, self.bounds.loops);
+        let course = self.courses.entry(channel.number).or_default();
+        let Some(node) = found else {
+            course.loop_since = None;
+            return;
+        };
+        let since = *course.loop_since.get_or_insert(now);
+        if now - since > bound {
+            self.violations.note("S4", now, || {
+                format!("{node} feeds itself on {} for {bound:?}", channel.mount)
+            });
+        }
+    }
+
+    fn look_for_rivals(&mut self, channel: &Channel<'_>, stations: &[Station], reach: Reach<'_>) {
+        let sources = || {
+            let nodes = stations.iter().enumerate();
+            let on_air = nodes.filter(|(_, station)| station.on_air[channel.number].is_some());
+            on_air
+                .filter(|(_, station)| station.is_judged)
+                .map(|(node, _)| reach.components[node])
+        };
+        let is_rival = sources().any(|one| sources().filter(|other| *other == one).count() > 1);
+        let takes = |it: &Station| it.runs && it.is_judged && !it.is_draining && !it.is_slow;
+        let is_off_air = sources().count() == 0 && channel.is_free && stations.iter().any(takes);
+        let (now, bounds, mount) = (self.now, self.bounds, channel.mount);
+        let course = self.courses.entry(channel.number).or_default();
+        let lasts = |since: &mut Option<Duration>, is_so: bool| {
+            *since = since.or(Some(now)).filter(|_| is_so);
+            since.map_or(Duration::ZERO, |since| now - since)
+        };
+        if lasts(&mut course.rivals_since, is_rival) > bounds.rivals {
+            self.violations
+                .note("S7", now, || format!("two sources of {mount} go on"));
+        }
+        if lasts(&mut course.off_air_since, is_off_air) > bounds.off_air {
+            self.violations
+                .note("S8", now, || format!("no source of {mount} comes on air"));
+        }
+    }
+
+    /// How long a listener hears nothing although somebody in reach has more.
+    fn look_for_silence(
+        &mut self,
+        node: usize,
+        channel: &Channel<'_>,
+        (stations, reach): (&[Station], Reach<'_>),
+    ) {
+        let place = (node, channel.number);
+        let ear = self.ears.get(&(node, channel.mount.clone()));
+        let ear = ear.filter(|ear| ear.life == stations[node].life);
+        let server = server_of(node, channel, (stations, reach));
+        let (Some(ear), Some(server)) = (ear, server) else {
+            self.served_since.remove(&place);
+            return;
+        };
+        let (now, heard_at) = (self.now, ear.heard_at);
+        let served = self.served_since.entry(place).or_insert((server, now));
+        if served.0 != server {
+            *served = (server, now);
+        }
+        let silent = now - heard_at.max(served.1);
+        if self.has_faults {
+            let longest = self.stalls.entry(place).or_default();
+            *longest = silent.max(*longest);
+        }
+        if silent > self.bounds.stall {
+            self.violations.note("S3", now, || {
+                format!(
+                    "a listener of {} at {node} hears nothing for {silent:?}",
+                    channel.mount
+                )
+            });
+        }
+    }
+
+    /// Looks at what all of it takes.
+    pub(crate) fn look_at_size(&mut self, now: Duration, stations: &[Station], waiting: usize) {
+        for (node, station) in stations.iter().enumerate() {
+            let size = station.size;
+            let max_ring_bytes = station.positions.len() as u64 * MAX_RING_BYTES;
+            let is_bounded = size.ring_bytes <= max_ring_bytes
+                && size.things <= MAX_THINGS
+                && size.ended <= MAX_ENDED
+                && size.records <= MAX_RECORDS
+                && station.keys <= MAX_KEYS;
+            if !is_bounded {
+                self.violations.note("S9", now, || {
+                    format!("node {node} holds {size:?}, {} keys", station.keys)
+                });
+            }
+        }
+        if waiting > MAX_WAITING {
+            self.violations
+                .note("S9", now, || format!("{waiting} words wait"));
+        }
+    }
+
+    pub(crate) fn finish(self) -> StreamFindings {
+        StreamFindings {
+            stalls: self.stalls.into_values().collect(),
+            missed_bytes: self.missed_bytes,
+            violations: self.violations.0,
+        }
+    }
+}
+
+/// The encoder that a node could have the stream of, from its ingest node or over one more node that has it.
+fn server_of(
+    node: usize,
+    channel: &Channel<'_>,
+    (stations, reach): (&[Station], Reach<'_>),
+) -> Option<EncoderId> {
+    let fit = |other: usize| {
+        let station = &stations[other];
+        station.runs && station.is_judged && !station.is_slow
+    };
+    let on_air = |other: &usize| fit(*other) && stations[*other].on_air[channel.number].is_some();
+    let mut ingests = (0..stations.len()).filter(on_air);
+    let (ingest, second) = (ingests.next()?, ingests.next());
+    let encoder = stations[ingest].on_air[channel.number]?;
+    if second.is_some() || !fit(node) || !channel.senders.contains(&encoder) {
+        return None;
+    }
+    let stream = stations[ingest].positions[channel.number].map(|(stream, _)| stream);
+    let has_it = |other: usize| {
+        let held = stations[other].positions[channel.number];
+        fit(other) && held.map(|(stream, _)| stream) == stream
+    };
+    let hear = |a: usize, b: usize| a == b || (reach.is_open)(a, b);
+    let mut over = (0..stations.len()).filter(|other| has_it(*other));
+    let reached = hear(node, ingest) || over.any(|other| hear(node, other) && hear(other, ingest));
+    reached.then_some(encoder)
+}

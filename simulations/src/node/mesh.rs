@@ -1,0 +1,207 @@
+//! The mesh as one node sees it: production's [`MeshView`], filled from gossip and links as they come.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use antiphon::model::mount::MountName;
+use antiphon::model::node::{Generation, NodeName};
+use antiphon::model::seat::{Claim, Epoch, Rank};
+use antiphon::model::status::NodeState;
+use antiphon::model::stream::StreamId;
+use antiphon::service::cluster::view::{MeshNode, MeshView};
+use antiphon::wire::gossip::{self, NodeCard, Origin, StreamCard};
+
+use super::{Deed, Heartbeat};
+
+/// How long an ended stream is remembered; as in production's `service::ended`.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// What a node knows of the mesh.
+#[derive(Debug)]
+pub(super) struct Mesh {
+    view: MeshView,
+    /// Rises with each change of the view.
+    version: u64,
+    /// When this node's life began; what stands for a time that nothing in here depends on.
+    born: Instant,
+    /// The streams that are over, whatever gossip still says, and when that was learnt.
+    ended: BTreeMap<StreamId, Instant>,
+    /// What this node gossips of its streams.
+    said: BTreeMap<MountName, String>,
+    /// The streams whose sources were here when that was looked at last.
+    sourced: BTreeSet<StreamId>,
+}
+
+impl Mesh {
+    pub(super) fn new(me: NodeName, max_epoch: Epoch, now: Instant) -> Self {
+        let own = MeshNode {
+            state: NodeState::Alive,
+            ..unheard(now)
+        };
+        Self {
+            born: now,
+            version: 0,
+            view: MeshView {
+                max_epoch,
+                nodes: BTreeMap::from([(me.clone(), own)]),
+                ..MeshView::empty(me)
+            },
+            ended: BTreeMap::new(),
+            said: BTreeMap::new(),
+            sourced: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn view(&self) -> &MeshView {
+        &self.view
+    }
+
+    /// Another number whenever something about the mesh may have changed.
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// How many streams that are over it remembers.
+    pub(super) fn ended(&self) -> usize {
+        self.ended.len()
+    }
+
+    /// Whether this node is out of service.
+    pub(super) fn is_draining(&self) -> bool {
+        self.view.nodes[&self.view.me].state == NodeState::Draining
+    }
+
+    pub(super) fn set_state(&mut self, state: NodeState) {
+        let me = self.view.me.clone();
+        self.node(&me).state = state;
+    }
+
+    /// Takes the verdict of the two witnesses.
+    pub(super) fn look(&mut self, members: &BTreeMap<NodeName, (Rank, NodeState)>) {
+        self.version += 1;
+        for (name, (_, state)) in members {
+            self.node(name).state = *state;
+        }
+    }
+
+    /// Takes note of when each node was heard last, and in which of its lives.
+    pub(super) fn heartbeats(&mut self, heard: Vec<Heartbeat>, now: Instant) {
+        for heartbeat in heard {
+            let born = self.born;
+            let node = self.node(&heartbeat.node);
+            node.generation = Generation(heartbeat.life.into());
+            node.heard_at = now.checked_sub(heartbeat.silent_for).unwrap_or(born);
+        }
+    }
+
+    /// Takes note of a stream's end, whatever gossip still says.
+    pub(super) fn note_ended(&mut self, stream: StreamId, now: Instant) {
+        self.version += 1;
+        self.ended
+            .retain(|_, at| now.saturating_duration_since(*at) < REMEMBERED);
+        self.ended.insert(stream, now);
+        for node in self.view.nodes.values_mut() {
+            node.forget_ended(|it| it == stream);
+        }
+    }
+
+    pub(super) fn follow(&mut self, master: Option<Claim>, max_epoch: Epoch) {
+        self.version += u64::from(self.view.master != master);
+        self.view.master = master;
+        self.view.max_epoch = max_epoch;
+    }
+
+    pub(super) fn new_life(&mut self, name: &NodeName) {
+        self.version += 1;
+        let (state, born) = (self.node(name).state, self.born);
+        *self.node(name) = MeshNode {
+            state,
+            ..unheard(born)
+        };
+    }
+
+    /// Takes what a node says; what this version does not know, or cannot read, is skipped.
+    pub(super) fn said(&mut self, name: &NodeName, key: &str, value: Option<&str>) {
+        self.version += 1;
+        if key == gossip::LOAD {
+            self.node(name).bulletin = value.and_then(gossip::read);
+        } else if key == gossip::DOCUMENT {
+            self.node(name).document = value.map(str::to_owned);
+        } else if let Some(mount) = gossip::stream_mount(key) {
+            let card: Option<StreamCard> = value.and_then(gossip::read);
+            let ended = self.ended.clone();
+            let node = self.node(name);
+            match card {
+                Some(card) => _ = node.streams.insert(mount, card),
+                None => _ = node.streams.remove(&mount),
+            }
+            node.forget_ended(|stream| ended.contains_key(&stream));
+        }
+    }
+
+    /// Gossips the streams that this node holds now; `None`: it is not time.
+    pub(super) fn say_cards(
+        &mut self,
+        cards: Option<BTreeMap<MountName, StreamCard>>,
+        out: &mut Vec<Deed>,
+    ) {
+        let Some(cards) = cards else { return };
+        let gone = self.said.keys().filter(|mount| !cards.contains_key(*mount));
+        out.extend(gone.map(|mount| Deed::Gossip(gossip::stream_key(mount), None)));
+        self.said.retain(|mount, _| cards.contains_key(mount));
+        for (mount, card) in &cards {
+            let text = gossip::write(card);
+            if self.said.get(mount) != Some(&text) {
+                out.push(Deed::Gossip(gossip::stream_key(mount), Some(text.clone())));
+                self.said.insert(mount.clone(), text);
+            }
+        }
+        let me = self.view.me.clone();
+        self.node(&me).streams = cards;
+        self.greet_about_sources(out);
+    }
+
+    /// Relays wait for the streams of other sources than before: everybody is told now, not in the next round.
+    fn greet_about_sources(&mut self, out: &mut Vec<Deed>) {
+        let own = &self.view.nodes[&self.view.me];
+        let sourced = own.streams.values();
+        let sourced = sourced.filter(|card| card.origin == Origin::Source);
+        let sourced: BTreeSet<StreamId> = sourced.map(|card| card.stream_id).collect();
+        if sourced != self.sourced {
+            self.sourced = sourced;
+            let others = self.view.nodes.iter();
+            let others = others.filter(|(name, node)| **name != self.view.me && node.is_up());
+            out.extend(others.map(|(name, _)| Deed::Greet(name.clone())));
+        }
+    }
+
+    fn node(&mut self, name: &NodeName) -> &mut MeshNode {
+        let (nodes, born) = (&mut self.view.nodes, self.born);
+        nodes.entry(name.clone()).or_insert_with(|| unheard(born))
+    }
+}
+
+/// A node that has said nothing yet, and of whose link nothing is known.
+fn unheard(heard_at: Instant) -> MeshNode {
+    MeshNode {
+        generation: Generation(0),
+        mesh_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        state: NodeState::Suspect,
+        heard_at,
+        card: NodeCard {
+            url: String::new(),
+            version: String::new(),
+            rank: Rank(0),
+            started_unix_ms: 0,
+            place: Default::default(),
+        },
+        bulletin: None,
+        claim: None,
+        claims: BTreeMap::new(),
+        outside: BTreeMap::new(),
+        document: None,
+        streams: BTreeMap::new(),
+        standby: BTreeSet::new(),
+    }
+}

@@ -1,0 +1,495 @@
+//! The seam between a world and what runs in its nodes: events in, deeds out.
+//!
+//! A world knows nothing of elections, documents or streams. Each of them is a part of [`Node`], with its
+//! values in gossip, its messages on links and its conversations; what they decide is production's code.
+
+pub mod crowd;
+mod mesh;
+pub mod radio;
+mod replica;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use antiphon::logic::document::saved::Saved;
+use antiphon::logic::election::{
+    Admission, Election, ElectionConfig, Gate, Health, Input, Member, Message, Output,
+};
+use antiphon::model::mount::MountName;
+use antiphon::model::node::NodeName;
+use antiphon::model::seat::{Claim, Epoch, Fence, Rank, Seat};
+use antiphon::model::status::NodeState;
+use antiphon::wire::frame::Frame;
+use antiphon::wire::gossip;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+use self::crowd::{Crowd, GuestId, Reception, Visit};
+use self::mesh::Mesh;
+use self::radio::{Radio, RadioNews};
+use self::replica::Replica;
+pub use self::replica::{Edit, Written};
+use crate::encoder::{EncoderId, Spoken};
+
+/// What travels over a link and needs no answer.
+#[derive(Clone, Debug)]
+pub enum LinkMessage {
+    /// Between two elections.
+    Election(Message),
+    /// What a master orders, here without content.
+    Order(Fence),
+    /// Anything else, as on a real link.
+    Frame(Frame),
+}
+
+/// Names a conversation: who began it, in which of its lives, and its how manieth it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TalkId {
+    /// The number of the node that began it.
+    pub opener: usize,
+    /// Which life of it.
+    pub life: u32,
+    /// Rises with each.
+    pub number: u64,
+}
+
+/// What a node hears of a conversation.
+#[derive(Clone, Debug)]
+pub enum Heard {
+    /// A peer has begun it, with this frame.
+    Began(NodeName, Frame),
+    /// The next frame.
+    Frame(Frame),
+    /// The peer has said all.
+    Finished,
+    /// It was cut short.
+    Lost,
+}
+
+/// The last that gossip has heard of a node.
+#[derive(Clone, Debug)]
+pub struct Heartbeat {
+    /// Which node.
+    pub node: NodeName,
+    /// Which of its lives.
+    pub life: u32,
+    /// How long ago.
+    pub silent_for: Duration,
+}
+
+/// What happens to a node.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The peers as gossip and links see them, with their ranks.
+    Members(BTreeMap<NodeName, (Rank, NodeState)>),
+    /// Gossip brought a node's value; `None` if it has taken it back.
+    Said(NodeName, Arc<str>, Option<Arc<str>>),
+    /// A node has begun a new life.
+    NewLife(NodeName),
+    /// A message over a link.
+    Link(NodeName, LinkMessage),
+    /// Something in a conversation.
+    Talk(TalkId, Heard),
+    /// An encoder that is connected here.
+    Encoder(EncoderId, Spoken),
+    /// A player that comes here, or leaves.
+    Guest(GuestId, Visit),
+    /// When each node was heard last.
+    Heartbeats(Vec<Heartbeat>),
+    /// The streams have their turn.
+    Beat,
+    /// An operator changes the document here.
+    Edit(Edit),
+    /// The disk has written this epoch.
+    Written(Epoch),
+    /// The disk has not.
+    NotWritten(Epoch),
+    /// The time that it asked for has come.
+    Wake,
+    /// One gossip interval has gone by.
+    Round,
+    /// The operator asks it to step down.
+    Resign,
+    /// The operator asks it to stand again.
+    Unresign,
+    /// The operator takes it out of service.
+    Drain,
+    /// The operator puts it back.
+    Undrain,
+}
+
+/// What a node does.
+#[derive(Clone, Debug)]
+pub enum Deed {
+    /// Send over the link to this node.
+    Send(NodeName, LinkMessage),
+    /// Send over all links.
+    Broadcast(LinkMessage),
+    /// Begin a conversation by a frame.
+    Open(TalkId, NodeName, Frame),
+    /// Say the next thing in one.
+    Say(TalkId, Frame),
+    /// Say that there is no more to say.
+    Finish(TalkId),
+    /// Cut one short.
+    Abort(TalkId),
+    /// Write this epoch to disk.
+    Write(Epoch),
+    /// Write the document to disk.
+    Save(Box<Saved>),
+    /// Gossip with this node at once.
+    Greet(NodeName),
+    /// Gossip this value under a key, or take it back.
+    Gossip(String, Option<String>),
+    /// It makes this claim, or none any more.
+    Claims(Option<Claim>),
+    /// It obeys somebody else now.
+    Changed(Option<Claim>),
+    /// It has done what an order said.
+    Applied(Fence),
+    /// An operator's change was made.
+    Edited(Written),
+    /// What becomes of a player.
+    Received(GuestId, Reception),
+    /// Something happened to its streams.
+    Radio(RadioNews),
+}
+
+/// What a node's own clocks show.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The one that only goes forward.
+    pub now: Instant,
+    /// The one on the wall, unix milliseconds.
+    pub wall_ms: u64,
+}
+
+/// What a node is told once, at its start.
+#[derive(Clone, Debug)]
+pub struct Birth {
+    /// Its election's settings.
+    pub election: ElectionConfig,
+    /// Its number, and which life this is.
+    pub number: usize,
+    /// Which life this is.
+    pub life: u32,
+    /// The epoch on its disk.
+    pub epoch: Epoch,
+    /// The document on its disk.
+    pub document: Option<Saved>,
+    /// The mounts that somebody listens to here.
+    pub audience: Vec<MountName>,
+    /// How many listeners it takes; `None` in a world to which no players come.
+    pub max_listeners: Option<u32>,
+    /// Its own dice.
+    pub dice: u64,
+}
+
+/// How much a node remembers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Bytes in all rings.
+    pub ring_bytes: u64,
+    /// Conversations, pulls, sources and rings.
+    pub things: usize,
+    /// Streams that are over.
+    pub ended: usize,
+    /// Records of the document.
+    pub records: usize,
+}
+
+/// The logic of one life of one node.
+#[derive(Debug)]
+pub struct Node {
+    election: Election,
+    gate: Gate,
+    mesh: Mesh,
+    replica: Replica,
+    radio: Radio,
+    crowd: Option<Crowd>,
+    talks: Talks,
+    rng: SmallRng,
+}
+
+/// Mints conversations and random numbers for the parts of a node.
+#[derive(Debug)]
+struct Talks {
+    opener: usize,
+    life: u32,
+    number: u64,
+}
+
+impl Talks {
+    fn next(&mut self) -> TalkId {
+        self.number += 1;
+        TalkId {
+            opener: self.opener,
+            life: self.life,
+            number: self.number,
+        }
+    }
+}
+
+/// What a part of a node decides with.
+struct Desk<'a> {
+    mesh: &'a mut Mesh,
+    replica: &'a Replica,
+    gate: &'a mut Gate,
+    talks: &'a mut Talks,
+    rng: &'a mut SmallRng,
+    moment: Moment,
+    out: &'a mut Vec<Deed>,
+}
+
+impl Node {
+    /// A node that starts with what its disk remembers.
+    pub fn new(birth: Birth, moment: Moment) -> Self {
+        let name = birth.election.node.clone();
+        let clock = (birth.election.gossip_interval, moment.now);
+        let own = crowd::life(&name, birth.life);
+        let takes = birth.max_listeners;
+        Self {
+            crowd: takes.map(|listeners| Crowd::new(own, listeners, clock)),
+            gate: Gate::new(birth.epoch),
+            mesh: Mesh::new(name.clone(), birth.epoch, moment.now),
+            replica: Replica::new(name, birth.document),
+            radio: Radio::new(birth.audience, moment.now),
+            talks: Talks {
+                opener: birth.number,
+                life: birth.life,
+                number: 0,
+            },
+            rng: SmallRng::seed_from_u64(birth.dice),
+            election: Election::new(birth.election, birth.epoch, moment.now),
+        }
+    }
+
+    /// Its election, for the checkers.
+    pub fn election(&self) -> &Election {
+        &self.election
+    }
+
+    /// Its streams, for the checkers.
+    pub fn radio(&self) -> &Radio {
+        &self.radio
+    }
+
+    /// Its document, for the checkers.
+    pub fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// Its listeners, for the checkers.
+    pub fn crowd(&self) -> Option<&Crowd> {
+        self.crowd.as_ref()
+    }
+
+    /// How much it remembers, for the checkers.
+    pub fn size(&self) -> Size {
+        let (ring_bytes, things) = self.radio.size();
+        Size {
+            ring_bytes,
+            things,
+            ended: self.mesh.ended(),
+            records: self.replica.document().live().count(),
+        }
+    }
+
+    /// The last fence that it has obeyed.
+    pub fn obeyed(&self) -> Option<&Fence> {
+        self.gate.highest()
+    }
+
+    /// Takes in one event.
+    pub fn step(&mut self, event: Event, moment: Moment) -> Vec<Deed> {
+        let mut out = Vec::new();
+        match event {
+            Event::Members(members) => {
+                self.mesh.look(&members);
+                self.follow_load(moment);
+                let members = members.into_iter().map(|(name, (rank, state))| {
+                    let health = health(state);
+                    (name, Member { rank, health })
+                });
+                self.elect(Input::Members(members.collect()), moment, &mut out);
+            }
+            Event::NewLife(from) => {
+                self.mesh.new_life(&from);
+                self.elect(Input::Heard { from, claim: None }, moment, &mut out);
+            }
+            Event::Said(from, key, value) => self.said(from, (&key, value), moment, &mut out),
+            Event::Link(from, message) => self.message(from, message, moment, &mut out),
+            Event::Talk(talk, heard) => self.talk(talk, heard, moment, &mut out),
+            Event::Encoder(encoder, spoken) => {
+                let (radio, mut desk) = self.at_desk(moment, &mut out);
+                radio.encoder(encoder, spoken, &mut desk);
+            }
+            Event::Guest(id, visit) => self.guest(id, visit, moment, &mut out),
+            Event::Heartbeats(heard) => {
+                self.mesh.heartbeats(heard, moment.now);
+                self.follow_load(moment);
+            }
+            Event::Beat => self.beat(moment, &mut out),
+            Event::Edit(edit) => self.replica.edit(edit, moment, &mut out),
+            Event::Round => self.order(&mut out),
+            Event::Written(epoch) => self.elect(Input::Persisted(epoch), moment, &mut out),
+            Event::NotWritten(epoch) => self.elect(Input::PersistFailed(epoch), moment, &mut out),
+            Event::Wake => self.elect(Input::Tick, moment, &mut out),
+            Event::Resign => self.elect(Input::Resign, moment, &mut out),
+            Event::Unresign => self.elect(Input::Unresign, moment, &mut out),
+            Event::Drain => {
+                self.mesh.set_state(NodeState::Draining);
+                out.push(Deed::Gossip(gossip::DRAINING.into(), Some("true".into())));
+                self.elect(Input::Resign, moment, &mut out);
+            }
+            Event::Undrain => {
+                self.mesh.set_state(NodeState::Alive);
+                out.push(Deed::Gossip(gossip::DRAINING.into(), None));
+                self.elect(Input::Unresign, moment, &mut out);
+            }
+        }
+        out
+    }
+
+    fn elect(&mut self, input: Input, moment: Moment, out: &mut Vec<Deed>) {
+        let mut outputs = Vec::new();
+        self.election.handle(input, moment.now, &mut outputs);
+        for output in outputs {
+            match output {
+                Output::Send { to, message } => {
+                    out.push(Deed::Send(to, LinkMessage::Election(message)));
+                }
+                Output::Broadcast(message) => {
+                    out.push(Deed::Broadcast(LinkMessage::Election(message)));
+                }
+                Output::Persist(epoch) => out.push(Deed::Write(epoch)),
+                Output::Publish(claim) => {
+                    let text = claim.as_ref().map(gossip::write);
+                    out.push(Deed::Gossip(gossip::claim_key(&Seat::Master), text));
+                    out.push(Deed::Claims(claim));
+                }
+                Output::Changed(claim) => out.push(Deed::Changed(claim)),
+            }
+        }
+        let (holder, max_epoch) = (self.election.holder().cloned(), self.election.max_epoch());
+        self.mesh.follow(holder, max_epoch);
+    }
+
+    /// Gossip's news; a key that this version does not know is left alone.
+    fn said(
+        &mut self,
+        from: NodeName,
+        (key, value): (&str, Option<Arc<str>>),
+        moment: Moment,
+        out: &mut Vec<Deed>,
+    ) {
+        if key == gossip::claim_key(&Seat::Master) {
+            let claim = value.as_deref().and_then(gossip::read);
+            self.elect(Input::Heard { from, claim }, moment, out);
+        } else {
+            self.mesh.said(&from, key, value.as_deref());
+        }
+    }
+
+    fn message(
+        &mut self,
+        from: NodeName,
+        message: LinkMessage,
+        moment: Moment,
+        out: &mut Vec<Deed>,
+    ) {
+        match message {
+            LinkMessage::Election(message) => {
+                self.elect(Input::Message { from, message }, moment, out);
+            }
+            LinkMessage::Order(fence) => self.obey(fence, out),
+            LinkMessage::Frame(Frame::Records(records)) => {
+                self.replica.take(records, moment, out);
+            }
+            LinkMessage::Frame(frame) => {
+                let (radio, mut desk) = self.at_desk(moment, out);
+                radio.message(frame, &mut desk);
+            }
+        }
+    }
+
+    fn talk(&mut self, talk: TalkId, heard: Heard, moment: Moment, out: &mut Vec<Deed>) {
+        let about_records = matches!(&heard, Heard::Began(_, Frame::Summary(_)));
+        if about_records || self.replica.is_in(talk) {
+            self.replica.talk(talk, heard, moment, out);
+        } else {
+            let (radio, mut desk) = self.at_desk(moment, out);
+            radio.talk(talk, heard, &mut desk);
+        }
+    }
+
+    fn beat(&mut self, moment: Moment, out: &mut Vec<Deed>) {
+        self.replica.beat(&self.mesh, &mut self.talks, moment, out);
+        let listened = self.crowd.as_ref().map(Crowd::mounts).unwrap_or_default();
+        let (radio, mut desk) = self.at_desk(moment, out);
+        radio.beat(&listened, &mut desk);
+        let cards = radio.cards_to_say(&mut desk);
+        self.mesh.say_cards(cards, out);
+        if let Some(crowd) = &mut self.crowd {
+            let is_held = |mount: &MountName| self.radio.position(mount).is_some();
+            crowd.beat(is_held, moment.now, out);
+        }
+    }
+
+    fn follow_load(&mut self, moment: Moment) {
+        if let Some(crowd) = &mut self.crowd {
+            crowd.follow(self.mesh.view(), moment.now);
+        }
+    }
+
+    fn at_desk<'a>(
+        &'a mut self,
+        moment: Moment,
+        out: &'a mut Vec<Deed>,
+    ) -> (&'a mut Radio, Desk<'a>) {
+        let desk = Desk {
+            mesh: &mut self.mesh,
+            replica: &self.replica,
+            gate: &mut self.gate,
+            talks: &mut self.talks,
+            rng: &mut self.rng,
+            moment,
+            out,
+        };
+        (&mut self.radio, desk)
+    }
+
+    fn obey(&mut self, fence: Fence, out: &mut Vec<Deed>) {
+        match self.gate.admit(&fence) {
+            Admission::Apply => out.push(Deed::Applied(fence)),
+            Admission::Refuse => {}
+        }
+    }
+
+    /// A master gives an order in each round, to itself too.
+    fn order(&mut self, out: &mut Vec<Deed>) {
+        let Some(claim) = self.election.own_claim() else {
+            return;
+        };
+        let fence = claim.fence();
+        self.obey(fence.clone(), out);
+        out.push(Deed::Broadcast(LinkMessage::Order(fence)));
+    }
+}
+
+/// What a verdict means for an election; as in production.
+fn health(state: NodeState) -> Health {
+    match state {
+        NodeState::Alive | NodeState::Draining => Health::Alive,
+        NodeState::Suspect => Health::Doubtful,
+        NodeState::Dead => Health::Dead,
+    }
+}
+
+impl Desk<'_> {
+    /// A random number from 0 to 1.
+    fn luck(&mut self) -> f64 {
+        self.rng.random()
+    }
+}

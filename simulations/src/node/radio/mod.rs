@@ -1,0 +1,282 @@
+//! The streams' part in a node: rings that encoders or other nodes fill, and who reads them.
+//!
+//! It does what production's services do around the pure code, one beat at a time: a beat is shorter than
+//! every wait in there.
+
+mod feeds;
+mod ingest;
+mod listen;
+mod pull;
+mod serve;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use antiphon::logic::place::Places;
+use antiphon::logic::rivals::Rivals;
+use antiphon::model::mount::MountName;
+use antiphon::model::node::NodeName;
+use antiphon::model::stream::{EndReason, StreamId};
+use antiphon::wire::frame::Frame;
+use antiphon::wire::gossip::{Origin, StreamCard};
+
+use self::feeds::{FeedId, Feeds};
+use self::ingest::Source;
+use self::listen::Listener;
+use self::pull::Pull;
+use self::serve::Serve;
+use super::{Deed, Desk, Heard, TalkId};
+use crate::encoder::EncoderId;
+
+/// How often a node gossips its streams although nothing but their length has changed; as in production.
+const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How a listener's bytes follow on those before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hearing {
+    /// They are its first.
+    Joined,
+    /// They are the next ones of the same stream.
+    Next,
+    /// They are the first of another stream.
+    Spliced,
+}
+
+/// What the checkers are told of a node's streams.
+#[derive(Clone, Debug)]
+pub enum RadioNews {
+    /// New bytes are in a ring.
+    Took {
+        /// Of this mount.
+        mount: MountName,
+        /// Of this stream.
+        stream: StreamId,
+        /// The number of the first of them.
+        offset: u64,
+        /// They.
+        bytes: Vec<u8>,
+    },
+    /// A listener has got bytes.
+    Heard {
+        /// Of this mount.
+        mount: MountName,
+        /// Of this stream.
+        stream: StreamId,
+        /// The number of the first of them.
+        offset: u64,
+        /// They.
+        bytes: Vec<u8>,
+        /// How they follow.
+        hearing: Hearing,
+    },
+    /// A listener was dropped because its stream ended.
+    Dropped(MountName, Option<EndReason>),
+    /// A listener was dropped because its bytes were gone.
+    FellOff(MountName),
+    /// A mount is filled from this node now, with this stream from this byte on.
+    Relaying(MountName, NodeName, StreamId, u64),
+    /// A mount is not filled from that node any more, or not yet.
+    Left(MountName, NodeName),
+    /// An encoder is on air.
+    OnAir(EncoderId, MountName, StreamId),
+    /// An encoder waits for its turn.
+    OnStandby(EncoderId),
+    /// An encoder is not wanted.
+    Refused(EncoderId),
+    /// The node has closed an encoder's connection.
+    Closed(EncoderId, EndReason),
+}
+
+/// The streams' part in a node.
+#[derive(Debug)]
+pub struct Radio {
+    feeds: Feeds,
+    pulls: BTreeMap<MountName, Pull>,
+    serves: BTreeMap<TalkId, Serve>,
+    sources: BTreeMap<EncoderId, Source>,
+    places: Places,
+    rivals: Rivals,
+    audience: BTreeMap<MountName, Listener>,
+    say_at: Option<Instant>,
+}
+
+impl Radio {
+    /// A node that nobody streams to yet, with one listener for each of these mounts.
+    pub(super) fn new(audience: Vec<MountName>, now: Instant) -> Self {
+        Self {
+            feeds: Feeds::default(),
+            pulls: BTreeMap::new(),
+            serves: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            places: Places::default(),
+            rivals: Rivals::default(),
+            audience: audience
+                .into_iter()
+                .map(|mount| (mount, Listener::new(now)))
+                .collect(),
+            say_at: None,
+        }
+    }
+
+    /// From whom a mount is filled now, and with which stream.
+    pub fn upstream(&self, mount: &MountName) -> Option<(&NodeName, StreamId)> {
+        let pull = self.pulls.get(mount)?;
+        let (stream, _) = self.feeds.position(pull.feed?);
+        Some((pull.upstream()?, stream))
+    }
+
+    /// The stream that is held for a mount, and its next byte.
+    pub fn position(&self, mount: &MountName) -> Option<(StreamId, u64)> {
+        let held = self.feeds.held(mount)?;
+        Some(self.feeds.position(held.feed))
+    }
+
+    /// The encoder that is on air here on a mount.
+    pub fn on_air(&self, mount: &MountName) -> Option<EncoderId> {
+        let mut sources = self.sources.iter();
+        let on_air = sources.find(|(_, source)| source.mount == *mount && source.is_on_air());
+        on_air.map(|(encoder, _)| *encoder)
+    }
+
+    /// How many bytes all rings hold, and how many conversations, pulls, sources and rings there are.
+    pub fn size(&self) -> (u64, usize) {
+        let things = self.serves.len() + self.pulls.len() + self.sources.len();
+        let things = things + self.feeds.count();
+        (self.feeds.held_bytes(), things)
+    }
+
+    /// Goes on with everything; `listened` are the mounts that players who are no part of it hear here.
+    pub(super) fn beat(&mut self, listened: &BTreeSet<MountName>, desk: &mut Desk<'_>) {
+        self.count_readers(listened, desk.moment.now);
+        self.settle_rivals(desk);
+        self.ingest_all(desk);
+        self.keep_all_while_master(desk);
+        self.pull_all(desk);
+        self.serve_all(desk);
+        self.listen_all(desk);
+        let listeners = self.audience.values().filter_map(Listener::feed);
+        let pulled = self.pulls.values().filter_map(|pull| pull.feed);
+        let served = self.serves.values().map(|serve| serve.feed);
+        let sourced = self.sources.values().filter_map(Source::feed);
+        let named: Vec<FeedId> = listeners
+            .chain(pulled)
+            .chain(served)
+            .chain(sourced)
+            .collect();
+        self.feeds.forget_unnamed(named.into_iter());
+    }
+
+    /// Begins to fetch a mount for a player, unless it is here.
+    pub(super) fn want(&mut self, mount: &MountName, desk: &mut Desk<'_>) {
+        if self.position(mount).is_none() && desk.replica.mount(mount).is_some() {
+            self.pull(mount, None, desk);
+        }
+    }
+
+    fn count_readers(&mut self, listened: &BTreeSet<MountName>, now: Instant) {
+        let mounts: Vec<MountName> = self
+            .feeds
+            .all_held()
+            .map(|(mount, _)| mount.clone())
+            .collect();
+        for mount in mounts {
+            let listens = |listener: &Listener| listener.feed().is_some();
+            let is_read = listened.contains(&mount)
+                || self.audience.get(&mount).is_some_and(listens)
+                || self.serves.values().any(|serve| serve.mount == mount);
+            let held = self.feeds.held_mut(&mount).expect("it is held");
+            if is_read {
+                held.idle_since = None;
+            } else {
+                held.idle_since.get_or_insert(now);
+            }
+        }
+    }
+
+    /// The master holds every stream, so that relays find it at the root.
+    fn keep_all_while_master(&mut self, desk: &mut Desk<'_>) {
+        let view = desk.mesh.view();
+        let mut missing = Vec::new();
+        if !view.is_master() {
+            return;
+        }
+        let others = view.nodes.iter();
+        let others = others.filter(|(name, node)| **name != view.me && node.is_up());
+        let cards = others.flat_map(|(_, node)| node.streams.iter());
+        for (mount, _) in cards.filter(|(_, card)| card.origin == Origin::Source) {
+            match self.feeds.held_mut(mount) {
+                Some(held) => held.idle_since = held.idle_since.map(|_| desk.moment.now),
+                None => missing.push(mount.clone()),
+            }
+        }
+        for mount in missing {
+            self.pull(&mount, None, desk);
+        }
+    }
+
+    /// What to gossip of the streams, when it is time.
+    pub(super) fn cards_to_say(
+        &mut self,
+        desk: &mut Desk<'_>,
+    ) -> Option<BTreeMap<MountName, StreamCard>> {
+        let now = desk.moment.now;
+        let is_time = self.say_at.is_none_or(|at| now >= at);
+        if !is_time && !self.feeds.has_news {
+            return None;
+        }
+        self.say_at = Some(now + PUBLISH_INTERVAL);
+        self.feeds.has_news = false;
+        let held = self.feeds.all_held();
+        let cards = held.map(|(mount, held)| {
+            let card = self.feeds.card(held.feed, held.origin.clone());
+            (mount.clone(), card)
+        });
+        Some(cards.collect())
+    }
+
+    /// A message of another node.
+    pub(super) fn message(&mut self, frame: Frame, desk: &mut Desk<'_>) {
+        match frame {
+            Frame::Unpublish { mount, stream_id } => {
+                self.release(&mount, stream_id, desk);
+            }
+            Frame::GiveWay {
+                mount,
+                stream_id,
+                fence,
+            } => self.obey((mount, stream_id), &fence, desk),
+            _ => {}
+        }
+    }
+
+    /// A conversation goes on, or begins.
+    pub(super) fn talk(&mut self, talk: TalkId, heard: Heard, desk: &mut Desk<'_>) {
+        match heard {
+            Heard::Began(_, Frame::Subscribe { mount, resume }) => {
+                self.begin_to_serve(talk, (mount, resume), desk);
+            }
+            Heard::Began(from, Frame::Publish { mount, stream_id }) => {
+                self.answer_publish((talk, &from), (mount, stream_id), desk);
+            }
+            Heard::Began(..) => desk.out.push(Deed::Abort(talk)),
+            heard => self.go_on(talk, heard, desk),
+        }
+    }
+
+    fn go_on(&mut self, talk: TalkId, heard: Heard, desk: &mut Desk<'_>) {
+        let pulls = self.pulls.iter();
+        let mut pulling = pulls
+            .filter(|(_, pull)| pull.is_in(talk))
+            .map(|(mount, _)| mount);
+        if let Some(mount) = pulling.next().cloned() {
+            self.pull_hears(&mount, heard, desk);
+        } else if self.serves.contains_key(&talk) {
+            // A relay says nothing more after its question; that it has said all is no end.
+            if matches!(heard, Heard::Lost) {
+                self.serves.remove(&talk);
+            }
+        } else {
+            self.place_hears(talk, heard, desk);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Keeping a mount's ring filled from other nodes: what production's `service::relay::pull` does, as a machine
+//! that waits for nothing. Whom to ask, and for what, is decided by production's `logic::follow`.
+
+mod conversation;
+mod round;
+
+use std::time::Instant;
+
+use antiphon::logic::backoff::Backoff;
+use antiphon::logic::follow::{FIRST_WAIT, LONGEST_WAIT};
+use antiphon::logic::route::Failures;
+use antiphon::model::mount::MountName;
+use antiphon::model::node::NodeName;
+use antiphon::model::stream::{EndReason, StreamId};
+use antiphon::service::relay::LINGER;
+
+use self::conversation::{Conversation, Stage};
+use self::round::Round;
+use super::super::{Deed, Desk, Heard, TalkId};
+use super::Radio;
+use super::feeds::{FeedId, Feeds};
+
+/// What a pull does at the moment.
+#[derive(Debug)]
+enum Phase {
+    /// It asks again at this time, or as soon as the view is another one than this.
+    Resting(Instant, u64),
+    /// It goes through the upstreams of one round.
+    Round(Box<Round>),
+}
+
+/// What fills one mount.
+#[derive(Debug)]
+pub(super) struct Pull {
+    pub(super) feed: Option<FeedId>,
+    failures: Failures,
+    began: Instant,
+    backoff: Backoff,
+    phase: Phase,
+}
+
+impl Pull {
+    pub(super) fn new(finished: Option<FeedId>, now: Instant) -> Self {
+        Self {
+            feed: finished,
+            failures: Failures::default(),
+            began: now,
+            backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
+            phase: Phase::Resting(now, 0),
+        }
+    }
+
+    fn conversation(&self) -> Option<&Conversation> {
+        match &self.phase {
+            Phase::Round(round) => round.conversation.as_ref(),
+            Phase::Resting(..) => None,
+        }
+    }
+
+    pub(super) fn is_in(&self, talk: TalkId) -> bool {
+        self.conversation().is_some_and(|it| it.talk == talk)
+    }
+
+    /// Whom it takes bytes from.
+    pub(super) fn upstream(&self) -> Option<&NodeName> {
+        let taking = self.conversation();
+        let taking = taking.filter(|it| matches!(it.stage, Stage::Taking(_)));
+        taking.map(|it| &it.upstream)
+    }
+
+    fn position(&self, feeds: &Feeds) -> Option<(StreamId, u64)> {
+        self.feed.map(|feed| feeds.position(feed))
+    }
+}
+
+/// A pull at work, with what it works on. What its steps return is the reason why the pull is over, if it is.
+struct Work<'a, 'b> {
+    mount: &'a MountName,
+    pull: &'a mut Pull,
+    feeds: &'a mut Feeds,
+    desk: &'a mut Desk<'b>,
+}
+
+impl Radio {
+    /// Begins to fill a mount unless that is under way. A stream that has just finished here is nobody's yet: a
+    /// pull under way is of one before it, and ends.
+    pub(super) fn pull(
+        &mut self,
+        mount: &MountName,
+        finished: Option<FeedId>,
+        desk: &mut Desk<'_>,
+    ) {
+        if finished.is_none() && self.pulls.contains_key(mount) {
+            return;
+        }
+        let pull = Pull::new(finished, desk.moment.now);
+        if let Some(old) = self.pulls.insert(mount.clone(), pull) {
+            let conversation = old.conversation();
+            desk.out.extend(conversation.map(|it| Deed::Abort(it.talk)));
+            if let Some(feed) = old.feed {
+                self.feeds.end(feed, EndReason::Replaced);
+            }
+        }
+    }
+
+    /// Lets every pull go on.
+    pub(super) fn pull_all(&mut self, desk: &mut Desk<'_>) {
+        let mounts: Vec<MountName> = self.pulls.keys().cloned().collect();
+        for mount in &mounts {
+            self.work(mount, desk, |work| work.wait());
+        }
+    }
+
+    /// Gives a pull what its upstream says.
+    pub(super) fn pull_hears(&mut self, mount: &MountName, heard: Heard, desk: &mut Desk<'_>) {
+        self.work(mount, desk, |work| match heard {
+            Heard::Frame(frame) => work.hear(frame),
+            Heard::Began(..) | Heard::Finished | Heard::Lost => work.upstream_is_over(),
+        });
+    }
+
+    fn work(
+        &mut self,
+        mount: &MountName,
+        desk: &mut Desk<'_>,
+        act: impl FnOnce(&mut Work<'_, '_>) -> Option<EndReason>,
+    ) {
+        let Some(pull) = self.pulls.get_mut(mount) else {
+            return;
+        };
+        let feeds = &mut self.feeds;
+        let ended = act(&mut Work {
+            mount,
+            pull,
+            feeds,
+            desk,
+        });
+        let Some(reason) = ended else { return };
+        let pull = self.pulls.remove(mount).expect("it has just been there");
+        if let Some(feed) = pull.feed {
+            self.feeds.release(mount, feed);
+            self.feeds.end(feed, reason);
+        }
+    }
+}
+
+impl Work<'_, '_> {
+    fn now(&self) -> Instant {
+        self.desk.moment.now
+    }
+
+    fn position(&self) -> Option<(StreamId, u64)> {
+        self.pull.position(self.feeds)
+    }
+
+    /// Looks whether it has waited long enough.
+    fn wait(&mut self) -> Option<EndReason> {
+        match self.pull.phase {
+            // Somebody may have it now who had not before.
+            Phase::Resting(until, seen) => {
+                let is_time = self.now() >= until || self.desk.mesh.version() != seen;
+                is_time.then(|| self.begin_round()).flatten()
+            }
+            Phase::Round(_) => self.lose_patience(),
+        }
+    }
+
+    /// Nobody has wanted it for a while, or something else has taken its place.
+    fn is_unwanted(&self, feed: FeedId) -> bool {
+        let held = self.feeds.held(self.mount);
+        held.is_none_or(|held| {
+            let idle = held.idle_since;
+            let idle = idle.is_some_and(|since| self.now().duration_since(since) > LINGER);
+            idle || held.feed != feed
+        })
+    }
+}

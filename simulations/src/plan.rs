@@ -1,0 +1,123 @@
+//! A story with all its details: what a scenario and a seed make together, and what a world lives through.
+
+use std::time::Duration;
+
+use antiphon::logic::election::Quorum;
+use antiphon::model::mount::Takeover;
+
+use crate::faults::Fault;
+
+/// The gossip interval of meshes up to 32 nodes.
+pub const INTERVAL: Duration = Duration::from_millis(250);
+
+/// A story with its details.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How many nodes.
+    pub nodes: usize,
+    /// How many of them run a newer version.
+    pub newer: usize,
+    /// The gossip interval.
+    pub interval: Duration,
+    /// The guard of every node.
+    pub quorum: Quorum,
+    /// The share of lost messages at the start.
+    pub loss: f64,
+    /// How much too fast or too slow a clock may run, as a share.
+    pub drift: f64,
+    /// What is streamed, if anything is.
+    pub streams: Option<StreamPlan>,
+    /// The players that come to listen, if any do.
+    pub players: Option<PlayerPlan>,
+    /// How often an operator changes the document, on average per minute.
+    pub edits_per_minute: f64,
+    /// What the checkers let pass.
+    pub bounds: Bounds,
+    /// What happens when.
+    pub steps: Vec<(Duration, Fault)>,
+    /// When it ends.
+    pub end: Duration,
+}
+
+/// The players of a world, which are placed by the table.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PlayerPlan {
+    /// How many come in a second, on average.
+    pub per_s: f64,
+    /// How long they stay, on average.
+    pub stay: Duration,
+    /// The least and the most listeners that a node takes; the dice decide for each.
+    pub room: (u32, u32),
+    /// When the first comes.
+    pub from: Duration,
+    /// When nobody comes or leaves any more.
+    pub until: Duration,
+}
+
+/// What is streamed in a world.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StreamPlan {
+    /// How many mounts.
+    pub mounts: usize,
+    /// How many encoders want each of them.
+    pub encoders: usize,
+    /// The share of nodes with a listener, of each mount for itself; one at least.
+    pub listeners: f64,
+    /// What becomes of a second source.
+    pub takeover: Takeover,
+    /// Whether a second source may wait.
+    pub standby: bool,
+    /// How long listeners are kept for a source to come back, seconds.
+    pub linger_s: u32,
+}
+
+/// What the checkers let pass.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bounds {
+    /// How long a listener may hear nothing although somebody whom its node reaches has more.
+    pub stall: Duration,
+    /// How long two relays may believe that they feed each other.
+    pub loops: Duration,
+    /// How long two sources of one mount may be on air among nodes that hear each other.
+    pub rivals: Duration,
+    /// How long a mount may be without a source although an encoder wants it and a node runs.
+    pub off_air: Duration,
+    /// How often listeners may miss bytes of a stream because nobody holds them any more.
+    pub holes: u32,
+    /// How long documents may differ among nodes that hear each other.
+    pub document: Duration,
+}
+
+impl Default for Bounds {
+    /// What is promised on usual lines; scenarios with worse ones say so.
+    fn default() -> Self {
+        Self {
+            stall: Duration::from_millis(2_500),
+            loops: Duration::from_millis(1_500),
+            rivals: Duration::from_secs(5),
+            off_air: Duration::from_secs(10),
+            holes: 0,
+            document: Duration::from_secs(8),
+        }
+    }
+}
+
+impl Plan {
+    /// A quiet world of this many nodes, for measurements: no faults, and nothing but election and gossip.
+    pub fn quiet(nodes: usize, interval: Duration, end: Duration) -> Self {
+        Self {
+            nodes,
+            newer: 0,
+            interval,
+            quorum: Quorum::Off,
+            loss: 0.0,
+            drift: 0.0,
+            streams: None,
+            players: None,
+            edits_per_minute: 0.0,
+            bounds: Bounds::default(),
+            steps: Vec::new(),
+            end,
+        }
+    }
+}

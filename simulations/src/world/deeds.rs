@@ -1,0 +1,234 @@
+//! What nodes do, done to the world.
+
+use std::time::Duration;
+
+use antiphon::logic::document::saved::Saved;
+use antiphon::model::node::NodeName;
+use antiphon::model::seat::{Claim, Epoch};
+use rand::Rng;
+
+use super::{Happening, Judging, Packet, World};
+use crate::gossip::Gossiped;
+use crate::node::radio::RadioNews;
+use crate::node::{Deed, Event, Heard};
+
+/// How long a write to disk takes: an SSD's fsync to a busy hard disk's.
+const WRITE_MS: std::ops::RangeInclusive<u64> = 1..=30;
+
+/// How long after a failed save the document is saved again; as in production.
+const SAVE_AGAIN: Duration = Duration::from_secs(10);
+
+impl World {
+    /// Lets a node's logic take in one event, and does what it says.
+    pub(crate) fn step(&mut self, node: usize, event: Event) {
+        let moment = self.hosts[node].moment(self.now);
+        let Some(process) = self.hosts[node].process() else {
+            return;
+        };
+        let deeds = process.node.step(event, moment);
+        let epoch = process.node.election().max_epoch();
+        if self.judging == Judging::Always {
+            self.checkers.epoch(&self.hosts[node].name, epoch);
+        }
+        for deed in deeds {
+            self.perform(node, deed);
+        }
+        self.schedule_wake(node);
+    }
+
+    fn perform(&mut self, node: usize, deed: Deed) {
+        match deed {
+            Deed::Send(to, message) => {
+                let to = self.number(&to);
+                self.send((node, to), Packet::Link(message));
+            }
+            Deed::Broadcast(message) => {
+                for to in 0..self.hosts.len() {
+                    self.send((node, to), Packet::Link(message.clone()));
+                }
+            }
+            Deed::Open(talk, to, first) => {
+                let to = self.number(&to);
+                if self.net.is_up(node, to, self.now) {
+                    let life = self.hosts[to].life;
+                    self.talks.open(talk, (to, life), first);
+                } else {
+                    self.step(node, Event::Talk(talk, Heard::Lost));
+                }
+            }
+            Deed::Say(talk, frame) => self.talks.say(talk, node, frame),
+            Deed::Finish(talk) => self.talks.finish(talk, node),
+            Deed::Abort(talk) => self.talks.abort(talk, node),
+            Deed::Write(epoch) => {
+                if let Some(process) = self.hosts[node].process() {
+                    process.writing = Some(epoch);
+                }
+                let at = self.now + self.write_time();
+                self.schedule(at, Happening::Written(node, epoch));
+            }
+            Deed::Save(document) => self.save(node, document),
+            Deed::Greet(to) => self.greet(node, &to),
+            Deed::Gossip(key, value) => self.publish(node, &key, value),
+            Deed::Claims(claim) => self.claims(node, claim),
+            Deed::Changed(claim) => {
+                self.log
+                    .tell(self.now, format_args!("{node} follows {claim:?}"));
+                self.look();
+            }
+            Deed::Applied(fence) => {
+                let host = &self.hosts[node];
+                self.checkers.applies((&host.name, host.life), &fence);
+            }
+            Deed::Edited(written) => {
+                self.log
+                    .tell(self.now, format_args!("{node} writes {}", written.key));
+                let life = self.hosts[node].life;
+                self.checkers
+                    .document
+                    .edited((node, life), self.now, written);
+            }
+            Deed::Received(id, reception) => self.received(node, (id, reception)),
+            Deed::Radio(news) => self.radio_news(node, news),
+        }
+    }
+
+    fn greet(&mut self, node: usize, to: &NodeName) {
+        let digest = self.hosts[node].running().map(|it| it.gossip.digest());
+        if let Some(digest) = digest {
+            let to = self.number(to);
+            self.send((node, to), Packet::Gossip(Gossiped::Syn(digest)));
+        }
+    }
+
+    /// The latest document is what every write under way writes in the end.
+    fn save(&mut self, node: usize, document: Box<Saved>) {
+        let process = self.hosts[node].process();
+        let is_idle = process.is_some_and(|it| it.saving.replace(document).is_none());
+        if is_idle {
+            let at = self.now + self.write_time();
+            self.schedule(at, Happening::Saved(node));
+        }
+    }
+
+    fn write_time(&mut self) -> Duration {
+        Duration::from_millis(self.rng.random_range(WRITE_MS))
+    }
+
+    /// The number of a node, which its name says too.
+    pub(crate) fn number(&self, name: &NodeName) -> usize {
+        let number = name.as_str().trim_start_matches('n').parse();
+        number.expect("nodes only know nodes of this world")
+    }
+
+    /// Gossips a value. A newer version says more in it than the others understand.
+    fn publish(&mut self, node: usize, key: &str, value: Option<String>) {
+        let host = &mut self.hosts[node];
+        let is_newer = host.is_newer;
+        let Some(process) = host.process() else {
+            return;
+        };
+        let value = value.map(|text| match text.strip_prefix('{') {
+            Some(rest) if is_newer => format!("{{\"colour\":{{\"hue\":[7]}},{rest}"),
+            _ => text,
+        });
+        process.gossip.set(key, value.as_deref());
+        let bytes = value.map_or(0, |text| text.len());
+        self.checkers.table.says((node, key), bytes, self.now);
+    }
+
+    fn claims(&mut self, node: usize, claim: Option<Claim>) {
+        self.log
+            .tell(self.now, format_args!("{node} publishes {claim:?}"));
+        let host = &self.hosts[node];
+        let on_disk = host.disk.memory.epoch;
+        let resumed_at = host.running().and_then(|process| process.resumed_at);
+        if let Some(claim) = claim {
+            self.checkers.publishes(&claim, (on_disk, resumed_at));
+        }
+        self.look();
+    }
+
+    pub(super) fn written(&mut self, node: usize, epoch: Epoch) {
+        let host = &mut self.hosts[node];
+        let broken = host.disk.is_broken;
+        if let Some(process) = host.process() {
+            process.writing = None;
+        }
+        if broken {
+            self.step(node, Event::NotWritten(epoch));
+        } else {
+            host.disk.write_epoch(epoch);
+            self.step(node, Event::Written(epoch));
+        }
+    }
+
+    pub(super) fn saved(&mut self, node: usize) {
+        let host = &mut self.hosts[node];
+        let is_broken = host.disk.is_broken;
+        let Some(process) = host.process() else {
+            return;
+        };
+        if is_broken {
+            self.schedule(self.now + SAVE_AGAIN, Happening::Saved(node));
+        } else if let Some(document) = process.saving.take() {
+            host.disk.write_document(*document);
+        }
+    }
+
+    pub(crate) fn schedule_wake(&mut self, node: usize) {
+        let (now, clock) = (self.now, self.hosts[node].clock);
+        let Some(process) = self.hosts[node].process() else {
+            return;
+        };
+        let wanted = clock.when(process.node.election().wake_at()).max(now);
+        // A few nanoseconds more or less are the rounding of clocks that drift, and no other wish.
+        let is_new = process
+            .wake_at
+            .is_none_or(|at| at.abs_diff(wanted).as_micros() > 0);
+        if is_new {
+            process.wake_at = Some(wanted);
+            self.schedule(wanted, Happening::Wake(node));
+        }
+    }
+
+    /// Something happened to the streams of a node.
+    fn radio_news(&mut self, node: usize, news: RadioNews) {
+        let now = self.now;
+        match &news {
+            RadioNews::OnAir(id, mount, stream) => {
+                self.log
+                    .tell(now, format_args!("{node} on air {mount} {id:?} {stream:?}"));
+                let encoder = &mut self.encoders[id.encoder];
+                let begins_at = encoder.taken();
+                if encoder.id() == *id {
+                    encoder.accepted(now);
+                }
+                self.checkers.streams.on_air(*stream, (*id, begins_at));
+            }
+            RadioNews::OnStandby(id) => {
+                self.log.tell(now, format_args!("{node} on standby {id:?}"));
+                let encoder = &mut self.encoders[id.encoder];
+                if encoder.id() == *id {
+                    encoder.accepted(now);
+                }
+            }
+            RadioNews::Refused(id) | RadioNews::Closed(id, _) => {
+                self.log.tell(now, format_args!("{node} {news:?}"));
+                let encoder = &mut self.encoders[id.encoder];
+                if encoder.id() == *id && matches!(news, RadioNews::Refused(_)) {
+                    encoder.refused(now, &mut self.rng);
+                } else if encoder.id() == *id {
+                    encoder.lost(now, &mut self.rng);
+                }
+            }
+            RadioNews::Dropped(..)
+            | RadioNews::FellOff(_)
+            | RadioNews::Relaying(..)
+            | RadioNews::Left(..) => {
+                self.log.tell(now, format_args!("{node} {news:?}"));
+            }
+            RadioNews::Took { .. } | RadioNews::Heard { .. } => {}
+        }
+        self.judge_news(node, news);
+    }
+}

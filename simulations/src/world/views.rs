@@ -1,0 +1,164 @@
+//! What the checkers see of a world.
+
+use super::{Judging, World};
+use crate::checkers::document::Copy;
+use crate::checkers::election::View;
+use crate::checkers::streams::{Channel, Reach, Station};
+use crate::checkers::table::Ledger;
+use crate::encoder::{Encoder, Standing};
+use crate::host::Host;
+use crate::node::radio::RadioNews;
+
+impl World {
+    pub(crate) fn look(&mut self) {
+        if self.judging == Judging::Always {
+            if self.core.is_none() && self.net.is_foggy() {
+                self.checkers.fog();
+            }
+            let views = self.views();
+            self.checkers.look(&views);
+        }
+    }
+
+    /// Every node as the election's rules see it.
+    pub(crate) fn views(&self) -> Vec<View> {
+        let runs = self.runs();
+        let components = self.net.components(&runs);
+        let view = |(number, host): (usize, &Host)| {
+            let node = host.running().map(|process| &process.node);
+            let election = node.map(|node| node.election());
+            let others = self.hosts.iter().enumerate();
+            let linked = others.filter(|(other, _)| self.net.is_up(number, *other, self.now));
+            View {
+                name: host.name.clone(),
+                runs: runs[number],
+                is_judged: self.is_judged(number),
+                component: components[number],
+                own: election.and_then(|election| election.own_claim().cloned()),
+                holder: election.and_then(|election| election.holder().cloned()),
+                eligible: !host.has_resigned && !host.disk.is_broken,
+                is_young: host.is_young(self.now, self.plan.interval),
+                obeyed: node.and_then(|node| node.obeyed().cloned()),
+                links: linked.map(|(_, other)| other.name.clone()).collect(),
+            }
+        };
+        self.hosts.iter().enumerate().map(view).collect()
+    }
+
+    /// Every node's listeners, and what it foresees, as the table's rules see it.
+    pub(super) fn ledgers(&self) -> Vec<Ledger> {
+        let components = self.net.components(&self.runs());
+        let ledger = |(number, host): (usize, &Host)| {
+            let crowd = host.running()?.node.crowd()?;
+            let report = crowd.report();
+            Some(Ledger {
+                name: host.name.clone(),
+                component: components[number],
+                listeners: report.listeners,
+                max_listeners: report.max_listeners,
+                foreseen: crowd.foreseen(host.clock.at(self.now)),
+            })
+        };
+        let hosts = self.hosts.iter().enumerate();
+        let judged = hosts.filter(|(node, _)| self.is_judged(*node));
+        judged.filter_map(ledger).collect()
+    }
+
+    fn runs(&self) -> Vec<bool> {
+        let runs = self.hosts.iter().map(|host| host.running().is_some());
+        runs.collect()
+    }
+
+    fn is_judged(&self, node: usize) -> bool {
+        self.core.as_ref().is_none_or(|core| core.contains(&node))
+    }
+
+    /// Lets the checkers look at who feeds whom, and who hears nothing.
+    pub(super) fn look_at_streams(&mut self) {
+        let stations: Vec<Station> = (0..self.hosts.len())
+            .map(|node| self.station(node))
+            .collect();
+        let components = self.net.components(&self.runs());
+        for (number, mount) in self.mounts.iter().enumerate() {
+            let sends = |encoder: &&Encoder| matches!(encoder.standing, Standing::Sending(..));
+            let wanted = self.encoders.iter();
+            let wanted = wanted.filter(|encoder| encoder.mount == *mount);
+            let mut nodes = wanted.clone().map(Encoder::node);
+            let is_stopped = |node: usize| self.hosts[node].running().is_none();
+            let senders = wanted.filter(sends);
+            let channel = Channel {
+                number,
+                mount,
+                is_free: nodes.any(|node| !node.is_some_and(is_stopped)),
+                senders: senders.map(Encoder::id).collect(),
+            };
+            let reach = Reach {
+                components: &components,
+                is_open: &|a, b| self.net.is_open(a, b),
+            };
+            self.checkers
+                .streams
+                .look(self.now, &channel, &stations, reach);
+        }
+        let waiting = self.talks.waiting();
+        self.checkers
+            .streams
+            .look_at_size(self.now, &stations, waiting);
+    }
+
+    fn station(&self, node: usize) -> Station {
+        let host = &self.hosts[node];
+        let running = host.running().map(|process| &process.node);
+        let radio = running.map(|node| node.radio());
+        let channels = self.mounts.iter();
+        Station {
+            life: host.life,
+            runs: radio.is_some(),
+            is_judged: self.is_judged(node),
+            is_slow: !host.slow_by.is_zero(),
+            is_draining: host.has_resigned,
+            upstreams: channels
+                .clone()
+                .map(|mount| {
+                    let (name, _) = radio?.upstream(mount)?;
+                    Some(self.number(name))
+                })
+                .collect(),
+            positions: channels
+                .clone()
+                .map(|mount| radio?.position(mount))
+                .collect(),
+            on_air: channels.map(|mount| radio?.on_air(mount)).collect(),
+            keys: host.running().map_or(0, |it| it.gossip.most_keys()),
+            size: running.map(|node| node.size()).unwrap_or_default(),
+        }
+    }
+
+    /// Lets the checkers compare the documents.
+    pub(super) fn look_at_documents(&mut self) {
+        let components = self.net.components(&self.runs());
+        for (node, host) in self.hosts.iter().enumerate() {
+            let Some(process) = host.running().filter(|_| self.is_judged(node)) else {
+                continue;
+            };
+            self.checkers.document.see(Copy {
+                node,
+                life: host.life,
+                component: components[node],
+                document: process.node.replica().document(),
+            });
+        }
+        let runs = self.hosts.iter().map(Host::running);
+        let everybody: Option<Vec<_>> = runs.collect();
+        let sample = everybody.filter(|_| self.core.is_none());
+        let sample = sample.map(|nodes| nodes[0].node.replica().document());
+        self.checkers.document.compare(self.now, sample);
+    }
+
+    pub(super) fn judge_news(&mut self, node: usize, news: RadioNews) {
+        if self.judging == Judging::Always {
+            let life = self.hosts[node].life;
+            self.checkers.streams.hear((node, life), news, self.now);
+        }
+    }
+}
