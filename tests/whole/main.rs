@@ -25,5 +25,6 @@ mod redirect;
 mod relay;
 mod sources;
 mod status;
+mod steering;
 mod support;
 mod titles;

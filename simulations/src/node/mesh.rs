@@ -194,6 +194,7 @@ fn unheard(heard_at: Instant) -> MeshNode {
             version: String::new(),
             rank: Rank(0),
             started_unix_ms: 0,
+            https_url: None,
             place: Default::default(),
         },
         bulletin: None,

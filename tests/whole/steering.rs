@@ -1,0 +1,334 @@
+//! What operators say about where listeners are sent is obeyed on all nodes, at once and after a restart.
+
+use serde_json::Value;
+
+use crate::support::http::{Answer, Head, ask, get};
+use crate::support::mesh::TestMesh;
+use crate::support::node::TestNode;
+use crate::support::patience::{PATIENCE, eventually, so};
+use crate::support::player::{Player, ask_for_stream};
+use crate::support::source::KnownSource;
+
+const RADIO: &str = "/radio.mp3";
+const PASSWORD: &str = "hackme-not";
+
+/// A mesh with a radio on air.
+fn on_air(nodes: usize) -> (TestMesh, KnownSource) {
+    let mesh = TestMesh::start(nodes);
+    mesh.create_mount(RADIO, PASSWORD);
+    let source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
+    mesh.wait_on_air(RADIO);
+    (mesh, source)
+}
+
+fn answer(node: &TestNode, target: &str) -> Head {
+    ask_for_stream(&format!("{}{target}", node.url()))
+        .unwrap()
+        .1
+}
+
+/// Asks with headers of one's own.
+fn answer_with(node: &TestNode, target: &str, headers: &str) -> Answer {
+    let request = format!("HEAD-LESS {target}").replace("HEAD-LESS", "GET");
+    let request = format!(
+        "{request} HTTP/1.0\r\nHost: {}\r\n{headers}\r\n",
+        node.address()
+    );
+    ask(&node.address(), &request).unwrap()
+}
+
+/// The node at which an answer has the listener hear the stream.
+fn place(mesh: &TestMesh, asked: &TestNode, head: &Head) -> String {
+    match head.status {
+        200 => asked.name().to_owned(),
+        302 => {
+            let location = head.location();
+            let mut nodes = mesh.nodes.iter();
+            let node = nodes.find(|node| location.starts_with(&node.url()));
+            node.map_or_else(|| location.to_owned(), |node| node.name().to_owned())
+        }
+        status => panic!("{status}: {head:?}"),
+    }
+}
+
+fn set(node: &TestNode, target: &str, body: &str) {
+    let answer = node.api("PATCH", target, body).unwrap();
+    assert_eq!(answer.head.status, 200, "{}", answer.text());
+}
+
+/// Waits until listeners who ask each node hear the stream at one of these only.
+fn wait_only_at(mesh: &TestMesh, names: &[&str]) {
+    eventually(PATIENCE, "everybody is sent there", || {
+        for node in &mesh.nodes {
+            for _ in 0..6 {
+                let at = place(mesh, node, &answer(node, RADIO));
+                so(
+                    names.contains(&at.as_str()),
+                    format!("{} sends to {at}", node.name()),
+                )?;
+            }
+        }
+        Ok::<_, String>(())
+    });
+}
+
+#[test]
+fn a_policy_is_obeyed_by_all_nodes_and_a_bad_one_changes_nothing() {
+    let (mesh, _source) = on_air(3);
+    set(&mesh.nodes[1], "/api/v1/nodes/n3", r#"{"tags":"big"}"#);
+    set(
+        &mesh.nodes[2],
+        "/api/v1/policy",
+        r#"{"policy":"tag(big), water"}"#,
+    );
+    wait_only_at(&mesh, &["n3"]);
+    let bad = mesh.nodes[0].api("PATCH", "/api/v1/policy", r#"{"policy":"tag(big),watr"}"#);
+    let bad = bad.unwrap();
+    assert_eq!(bad.head.status, 400);
+    let why = bad.text();
+    assert!(why.contains("watr") && why.contains("water"), "{why}");
+    let shown = mesh.nodes[0]
+        .api("GET", "/api/v1/policy", "")
+        .unwrap()
+        .text();
+    assert!(shown.contains("\"tag(big),water\""), "{shown}");
+    // A mount's own policy goes before the mesh's; a node's name is a tag of it.
+    set(
+        &mesh.nodes[0],
+        "/api/v1/mounts/radio.mp3",
+        r#"{"policy":"tag(n2),random"}"#,
+    );
+    wait_only_at(&mesh, &["n2"]);
+    set(
+        &mesh.nodes[0],
+        "/api/v1/mounts/radio.mp3",
+        r#"{"policy":"tag(nobody)"}"#,
+    );
+    eventually(PATIENCE, "nobody is left", || {
+        let head = answer(&mesh.nodes[0], RADIO);
+        so(head.status == 503, format!("{}", head.status))
+    });
+    let head = answer(&mesh.nodes[0], RADIO);
+    assert!(head.header("retry-after").is_some(), "{head:?}");
+}
+
+#[test]
+fn maintenance_and_weight_keep_listeners_away_and_outlive_a_restart() {
+    let (mut mesh, _source) = on_air(3);
+    set(
+        &mesh.nodes[0],
+        "/api/v1/nodes/n3",
+        r#"{"maintenance":"on"}"#,
+    );
+    set(&mesh.nodes[0], "/api/v1/nodes/n2", r#"{"weight":0}"#);
+    wait_only_at(&mesh, &["n1"]);
+    mesh.nodes[2].stop();
+    mesh.nodes[2].restart();
+    mesh.wait_agreed();
+    let status = mesh.nodes[2].opinion_of("n3").expect("itself");
+    assert!(status.traits.maintenance, "kept on its disk");
+    wait_only_at(&mesh, &["n1"]);
+    set(
+        &mesh.nodes[1],
+        "/api/v1/nodes/n3",
+        r#"{"maintenance":"off","weight":1000}"#,
+    );
+    eventually(PATIENCE, "it takes listeners again", || {
+        let at = place(&mesh, &mesh.nodes[0], &answer(&mesh.nodes[0], RADIO));
+        so(at == "n3", at)
+    });
+    let unknown = mesh.nodes[0].api("PATCH", "/api/v1/nodes/n9", r#"{"weight":1}"#);
+    assert_eq!(unknown.unwrap().head.status, 404);
+    for bad in [r#"{"weight":"heavy"}"#, r#"{"colour":"red"}"#, "[]", "{}"] {
+        let refused = mesh.nodes[0].api("PATCH", "/api/v1/nodes/n3", bad).unwrap();
+        assert!((400..500).contains(&refused.head.status), "{bad}");
+    }
+}
+
+#[test]
+fn who_cannot_follow_is_served_where_he_asks() {
+    let mesh = TestMesh::start_with(2, |_, setup| setup);
+    mesh.create_mount(RADIO, PASSWORD);
+    let _source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
+    mesh.wait_on_air(RADIO);
+    let asked = &mesh.nodes[1];
+    set(
+        asked,
+        "/api/v1/policy",
+        r#"{"policy":"tag(n1)","proxy_agents":"ESP32\nOld Radio"}"#,
+    );
+    wait_only_at(&mesh, &["n1"]);
+    assert_eq!(answer(asked, "/radio.mp3?redirect=no").status, 200);
+    let head_of = |agent: &str| {
+        let mut connection = asked.connect();
+        let request = format!("GET {RADIO} HTTP/1.0\r\nUser-Agent: {agent}\r\n\r\n");
+        connection.send(request).unwrap();
+        connection.head().unwrap().status
+    };
+    assert_eq!(head_of("esp32-radio/2"), 200);
+    assert_eq!(head_of("VLC/3.0"), 302);
+    set(asked, "/api/v1/mounts/radio.mp3", r#"{"redirect":false}"#);
+    eventually(
+        PATIENCE,
+        "the mount is served where it is asked for",
+        || so(head_of("VLC/3.0") == 200, "redirected"),
+    );
+}
+
+#[test]
+fn who_finds_no_room_overflows_to_where_the_operator_says() {
+    let mesh = TestMesh::start_with(2, |_, setup| setup.with(&["--max-listeners", "2"]));
+    mesh.create_mount(RADIO, PASSWORD);
+    let _source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
+    mesh.wait_on_air(RADIO);
+    let body = r#"{"overflow_url":"https://cdn.example/radio","overflow_percent":50}"#;
+    set(&mesh.nodes[0], "/api/v1/mounts/radio.mp3", body);
+    let url = format!("{}{RADIO}", mesh.nodes[0].url());
+    let players: Vec<Player> = (0..2).map(|_| Player::tune_in(&url)).collect();
+    eventually(PATIENCE, "half full overflows", || {
+        let head = answer(&mesh.nodes[1], RADIO);
+        so(
+            head.location() == "https://cdn.example/radio",
+            format!("{head:?}"),
+        )
+    });
+    drop(players);
+}
+
+#[test]
+fn a_program_is_told_the_candidates_and_an_operator_why() {
+    let (mesh, _source) = on_air(3);
+    let answer = get(
+        &mesh.nodes[1].address(),
+        "/api/v1/candidates?mount=/radio.mp3",
+    )
+    .unwrap();
+    assert_eq!(answer.head.status, 200, "without a password");
+    assert_eq!(answer.head.header("access-control-allow-origin"), Some("*"));
+    let told: Value = serde_json::from_str(&answer.text()).unwrap();
+    let candidates = told["candidates"].as_array().unwrap();
+    assert_eq!(candidates.len(), 3, "{told}");
+    for candidate in candidates {
+        let url = candidate["url"].as_str().unwrap();
+        assert_eq!(ask_for_stream(url).unwrap().1.status, 200, "{url}");
+    }
+    let missing = get(&mesh.nodes[1].address(), "/api/v1/candidates?mount=/x.mp3").unwrap();
+    assert_eq!(missing.head.status, 404);
+    let target = "/api/v1/explain?mount=/radio.mp3&from=192.0.2.7";
+    assert_eq!(
+        get(&mesh.nodes[1].address(), target).unwrap().head.status,
+        401
+    );
+    let explained = mesh.nodes[1].api("GET", target, "").unwrap();
+    let explained: Value = serde_json::from_str(&explained.text()).unwrap();
+    assert_eq!(
+        explained["nodes"].as_array().unwrap().len(),
+        3,
+        "{explained}"
+    );
+    assert_eq!(explained["policy"], "weight,water");
+    let sums: f64 = explained["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| node["probability"].as_f64().unwrap())
+        .sum();
+    assert!((sums - 1.0).abs() < 1e-9, "{explained}");
+    let bad = mesh.nodes[1]
+        .api("GET", "/api/v1/explain?mount=/radio.mp3&from=x", "")
+        .unwrap();
+    assert_eq!(bad.head.status, 400);
+}
+
+#[test]
+fn a_playlist_names_the_best_nodes_and_then_the_mount() {
+    let (mesh, _source) = on_air(3);
+    set(
+        &mesh.nodes[0],
+        "/api/v1/policy",
+        r#"{"policy":"not_tag(n2),best"}"#,
+    );
+    wait_only_at(&mesh, &["n1", "n3"]);
+    let m3u = get(&mesh.nodes[1].address(), "/radio.mp3.m3u")
+        .unwrap()
+        .text();
+    let urls: Vec<&str> = m3u.lines().collect();
+    assert_eq!(urls.len(), 3, "{m3u}");
+    assert_eq!(urls[2], format!("{}{RADIO}", mesh.nodes[1].url()));
+    for url in &urls[..2] {
+        assert!(!url.starts_with(&mesh.nodes[1].url()), "{m3u}");
+        assert_eq!(ask_for_stream(url).unwrap().1.status, 200, "{url}");
+    }
+}
+
+/// What n1 counts as on the way to n2, by its own explanation.
+fn pending(mesh: &TestMesh) -> u64 {
+    let target = "/api/v1/explain?mount=/radio.mp3";
+    let explained = mesh.nodes[0].api("GET", target, "").unwrap();
+    let explained: Value = serde_json::from_str(&explained.text()).unwrap();
+    let nodes = explained["nodes"].as_array().unwrap();
+    let node = nodes.iter().find(|node| node["node"] == "n2").unwrap();
+    node["prediction"]["pending"]["listeners"].as_u64().unwrap()
+}
+
+#[test]
+fn who_asks_twice_is_expected_once() {
+    let (mesh, _source) = on_air(2);
+    set(&mesh.nodes[0], "/api/v1/policy", r#"{"policy":"tag(n2)"}"#);
+    wait_only_at(&mesh, &["n2"]);
+    eventually(PATIENCE, "nobody is on the way", || {
+        so(pending(&mesh) == 0, "somebody is")
+    });
+    // Safari: two bytes, then everything.
+    let probe = "User-Agent: Safari\r\nRange: bytes=0-1\r\n";
+    let whole = "User-Agent: Safari\r\nRange: bytes=0-\r\n";
+    let [first, second] = [probe, whole].map(|it| answer_with(&mesh.nodes[0], RADIO, it));
+    assert_eq!(first.head.status, 302);
+    assert_eq!(
+        first.head.location(),
+        second.head.location(),
+        "the same answer"
+    );
+    assert_eq!(pending(&mesh), 1);
+    // VLC: once where it is sent, and again. Were it counted twice, the next listener would not be expected.
+    let url = first.head.location().to_owned();
+    let _players = [Player::tune_in(&url), Player::tune_in(&url)];
+    wait_listeners_at_n2(&mesh, 2);
+    eventually(PATIENCE, "he has arrived", || {
+        so(pending(&mesh) == 0, "not yet")
+    });
+    let other = answer_with(&mesh.nodes[0], RADIO, "User-Agent: other\r\n");
+    assert_ne!(other.head.location(), first.head.location());
+    assert_eq!(pending(&mesh), 1);
+}
+
+/// Waits until n1 has heard of so many listeners at n2. Who has arrived there is told in the same word.
+fn wait_listeners_at_n2(mesh: &TestMesh, listeners: u32) {
+    eventually(PATIENCE, "n1 hears of them", || {
+        let seen = mesh.nodes[0]
+            .opinion_of("n2")
+            .expect("it is there")
+            .listeners;
+        so(seen == listeners, format!("{seen} listeners"))
+    });
+}
+
+#[test]
+fn a_forged_tag_is_served_and_counts_for_nobody() {
+    let (mesh, _source) = on_air(2);
+    set(&mesh.nodes[0], "/api/v1/policy", r#"{"policy":"tag(n2)"}"#);
+    wait_only_at(&mesh, &["n2"]);
+    eventually(PATIENCE, "nobody is on the way", || {
+        so(pending(&mesh) == 0, "somebody is")
+    });
+    let forged = format!(
+        "{}/_stream/n1.{}{RADIO}",
+        mesh.nodes[1].url(),
+        "0".repeat(24)
+    );
+    let players: Vec<Player> = (0..3).map(|_| Player::tune_in(&forged)).collect();
+    wait_listeners_at_n2(&mesh, players.len() as u32);
+    let sent = answer(&mesh.nodes[0], RADIO);
+    assert_eq!(sent.status, 302);
+    assert_eq!(pending(&mesh), 1, "three who came uncalled are not him");
+}
