@@ -19,6 +19,7 @@ use serde::Deserialize;
 use crate::model::geo::{Country, Position, Whereabouts};
 use crate::model::network::Network;
 use crate::model::node::NodeName;
+use crate::model::outside::BACKEND_PREFIX;
 use crate::model::seat::Rank;
 
 pub use machine::Machine;
@@ -155,6 +156,11 @@ pub enum SettingsError {
         /// What is wrong and what would be right.
         why: String,
     },
+    /// The name, given or the machine's own, is one of those that outside servers have among nodes.
+    #[error(
+        "a node cannot be named {0}: names that begin with {BACKEND_PREFIX:?} stand for outside servers; give --name"
+    )]
+    Name(NodeName),
     /// There is no place to keep data by default.
     #[error("neither XDG_DATA_HOME nor HOME is set: name a directory for the data with --data-dir")]
     NoHome,
@@ -181,8 +187,12 @@ impl Settings {
             Some(named) => named,
             None => machine.default_data_dir().ok_or(SettingsError::NoHome)?,
         };
+        let name = args.name.unwrap_or_else(|| machine.node_name());
+        if name.as_str().starts_with(BACKEND_PREFIX) {
+            return Err(SettingsError::Name(name));
+        }
         Ok(Self {
-            name: args.name.unwrap_or_else(|| machine.node_name()),
+            name,
             data_dir,
             listen: args.listen.map_or(anywhere, SocketAddr::from),
             public_url: args.public_url,
@@ -446,6 +456,16 @@ mod tests {
         };
         let error = load(flags, &[("HOME", "/h")]).unwrap_err();
         assert!(matches!(error, SettingsError::Unreadable(..)), "{error}");
+    }
+
+    #[test]
+    fn a_node_cannot_pass_for_an_outside_server() {
+        let flags = RunArgs {
+            name: "outside-1".parse().ok(),
+            ..RunArgs::default()
+        };
+        let error = load(flags, &[("HOME", "/h")]).unwrap_err();
+        assert!(matches!(error, SettingsError::Name(_)), "{error}");
     }
 
     #[test]

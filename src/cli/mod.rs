@@ -1,12 +1,14 @@
 //! The command line: what can be typed, and with what exit code it ends.
 //!
-//! `mount`, `node`, `policy` and `status` are clients of a node's HTTP API and need nothing else of it; only `run` is a node.
+//! `mount`, `node`, `outside`, `policy` and `status` are clients of a node's HTTP API and need nothing else of it; only
+//! `run` is a node.
 
 mod api;
 mod demo;
 mod logging;
 mod mount;
 mod node;
+mod outside;
 mod policy;
 mod run;
 mod secret;
@@ -66,6 +68,8 @@ enum Command {
     Node(node::NodeCommandArgs),
     /// Show, change and explain how listeners are spread over the nodes
     Policy(policy::PolicyArgs),
+    /// Send listeners to Icecast servers that do not run antiphon, too
+    Outside(outside::OutsideArgs),
     /// Show the nodes and mounts of a mesh
     Status(status::StatusArgs),
 }
@@ -105,6 +109,7 @@ impl Command {
             Self::Mount(args) => run::wait_for(mount::mount(args)),
             Self::Node(args) => run::wait_for(node::node(args)),
             Self::Policy(args) => run::wait_for(policy::policy(args)),
+            Self::Outside(args) => run::wait_for(outside::outside(args)),
             Self::Status(args) => run::wait_for(status::status(args)),
         }
     }
@@ -166,6 +171,14 @@ mod tests {
             "antiphon policy set geo(country),weight,water --node http://h:1",
             "antiphon policy set --proxy-agents ESP32 --proxy-agents Sonos",
             "antiphon policy explain /radio.mp3 --from 192.0.2.7 --json",
+            "antiphon outside add r1 --public-url http://h:1 --poll-url http://i:1 --via load-xsl --mount /a=/b --mount /c \
+             --weight 50 --country de --max-listeners 90 --login-file f",
+            "antiphon outside list --json",
+            "antiphon outside set r1 weight=50 mounts=/a=/b,/c login= --data-dir d",
+            "antiphon outside set r1 --login-file f",
+            "antiphon outside disable r1",
+            "antiphon outside enable r1 --node http://h:1",
+            "antiphon outside remove r1",
             "antiphon status",
             "antiphon status --json --node http://h:1",
         ] {
@@ -209,6 +222,12 @@ mod tests {
             "antiphon node forget",
             "antiphon node forget Bad_Name",
             "antiphon node set node-3",
+            "antiphon outside add r1 --mount /a",
+            "antiphon outside add r1 --public-url http://h:1",
+            "antiphon outside add Bad_Name --public-url http://h:1 --mount /a",
+            "antiphon outside add r1 --public-url http://h:1 --mount /a --via ftp",
+            "antiphon outside set r1",
+            "antiphon outside set r1 login=a:b",
             "antiphon node set node-3 weight=heavy",
         ] {
             let error = parse(line).err();
@@ -221,7 +240,7 @@ mod tests {
         let unreachable = HttpError::TimedOut("h:1".to_owned(), std::time::Duration::ZERO);
         let wrapped = Err::<(), _>(unreachable).context("asking").unwrap_err();
         assert_eq!(exit_code(&wrapped), EXIT_UNREACHABLE);
-        let nonsense = HttpError::TooLarge("h:1".to_owned());
+        let nonsense = HttpError::TooLarge("h:1".to_owned(), 1);
         assert_eq!(exit_code(&nonsense.into()), EXIT_FAILED);
         assert_eq!(exit_code(&anyhow::anyhow!("other")), EXIT_FAILED);
     }

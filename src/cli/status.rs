@@ -236,6 +236,7 @@ mod tests {
             nodes: vec![node],
             mounts: vec![mount],
             geo: None,
+            outside: Vec::new(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! A small HTTP client for the command line: one request, one connection, one answer.
+//! A small HTTP client, for the command line and for servers outside: one request, one connection, one answer.
 //!
 //! A node that takes the connection and then says nothing is as unreachable as one that is off;
 //! [`HttpError::is_unreachable`] tells both from one that answers nonsense.
@@ -24,6 +24,24 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The largest answer that is read: the status of a mesh with all the mounts that a document may hold.
 pub const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+
+/// How long an exchange may take, and how much may be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From the look-up of the name to the last byte.
+    pub time: Duration,
+    /// The longest body that is read.
+    pub answer_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            time: REQUEST_TIMEOUT,
+            answer_bytes: MAX_ANSWER_BYTES,
+        }
+    }
+}
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -64,9 +82,9 @@ pub enum HttpError {
     /// What came is no HTTP, or broke off.
     #[error("{0} gave no proper answer")]
     Protocol(String, #[source] hyper::Error),
-    /// The answer is larger than [`MAX_ANSWER_BYTES`].
-    #[error("{0} answered with more than {MAX_ANSWER_BYTES} bytes")]
-    TooLarge(String),
+    /// The answer is longer than was to be read.
+    #[error("{0} answered with more than {1} bytes")]
+    TooLarge(String, usize),
 }
 
 impl HttpError {
@@ -78,10 +96,11 @@ impl HttpError {
 
 /// Asks once; any status is an answer. Redirects are not followed.
 pub async fn request(question: Question) -> Result<Answer, HttpError> {
-    request_within(question, REQUEST_TIMEOUT).await
+    request_within(question, Limits::default()).await
 }
 
-async fn request_within(question: Question, limit: Duration) -> Result<Answer, HttpError> {
+/// The same within limits of one's own.
+pub async fn request_within(question: Question, limits: Limits) -> Result<Answer, HttpError> {
     let url = question.url.clone();
     let plain = url.scheme() == Some(&Scheme::HTTP);
     let authority = url.authority().filter(|_| plain);
@@ -90,13 +109,20 @@ async fn request_within(question: Question, limit: Duration) -> Result<Answer, H
     };
     let port = authority.port_u16().unwrap_or(80);
     let peer = format!("{host}:{port}");
-    let limited = timeout(limit, exchange(question, host, peer.clone()));
+    let limited = timeout(
+        limits.time,
+        exchange(question, (host, peer.clone()), limits.answer_bytes),
+    );
     limited
         .await
-        .unwrap_or_else(|_| Err(HttpError::TimedOut(peer, limit)))
+        .unwrap_or_else(|_| Err(HttpError::TimedOut(peer, limits.time)))
 }
 
-async fn exchange(question: Question, host: &str, peer: String) -> Result<Answer, HttpError> {
+async fn exchange(
+    question: Question,
+    (host, peer): (&str, String),
+    answer_bytes: usize,
+) -> Result<Answer, HttpError> {
     let connected = TcpStream::connect(&peer).await;
     let stream = connected.map_err(|error| HttpError::Unreachable(peer.clone(), error))?;
     let broken = |error| HttpError::Protocol(peer.clone(), error);
@@ -107,12 +133,12 @@ async fn exchange(question: Question, host: &str, peer: String) -> Result<Answer
     let asking = async {
         let response = sender.send_request(request).await.map_err(broken)?;
         let (head, body) = response.into_parts();
-        let read = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
+        let read = Limited::new(body, answer_bytes).collect().await;
         let body = read.map_err(|error| match error.downcast::<hyper::Error>() {
             Ok(error) => HttpError::Protocol(peer.clone(), *error),
             Err(other) => {
                 debug_assert!(other.is::<LengthLimitError>(), "{other}");
-                HttpError::TooLarge(peer.clone())
+                HttpError::TooLarge(peer.clone(), answer_bytes)
             }
         })?;
         Ok(Answer {
@@ -228,7 +254,7 @@ mod tests {
         reply.resize(MAX_ANSWER_BYTES + 100_000, b'x');
         let (_, answer) = ask("", "\r\n\r\n", &reply).await;
         let error = answer.unwrap_err();
-        assert!(matches!(error, HttpError::TooLarge(_)), "{error}");
+        assert!(matches!(error, HttpError::TooLarge(..)), "{error}");
     }
 
     #[tokio::test]
@@ -245,7 +271,11 @@ mod tests {
     async fn a_node_that_says_nothing_is_unreachable() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let asked = request_within(question(address, Bytes::new()), Duration::from_millis(20));
+        let limits = Limits {
+            time: Duration::from_millis(20),
+            ..Limits::default()
+        };
+        let asked = request_within(question(address, Bytes::new()), limits);
         let error = asked.await.unwrap_err();
         assert!(matches!(error, HttpError::TimedOut(..)), "{error}");
         assert!(error.is_unreachable());

@@ -2,8 +2,11 @@
 //!
 //! The JSON of these types is a promise to users' scripts: fields are added, never renamed.
 
+pub mod outside;
+
 use serde::{Deserialize, Serialize};
 
+use self::outside::OutsideStatus;
 use super::geo::Whereabouts;
 use super::mount::MountName;
 use super::node::NodeName;
@@ -33,6 +36,9 @@ pub struct Status {
     /// How the answering node finds out where listeners are; nothing if it is not to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub geo: Option<GeoStatus>,
+    /// Every outside server, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outside: Vec<OutsideStatus>,
 }
 
 /// The database that tells where addresses are.

@@ -28,6 +28,7 @@ use crate::service::identity::Company;
 use crate::service::ingest::{Ingest, IngestConfig, Sources};
 use crate::service::listen::{ListenConfig, Listening, PacerHandle};
 use crate::service::load::{Capacity, Load};
+use crate::service::outside::{Outside, OutsideConfig};
 use crate::service::relay::Relays;
 use crate::service::status::Statuses;
 use crate::service::streams::Streams;
@@ -121,6 +122,7 @@ impl Core<'_> {
         let carriers = self.start_carriers(cluster, documents)?;
         let passwords = Passwords::new(self.tasks.clone());
         self.start_founding(cluster, documents, &passwords);
+        self.start_outside((cluster, documents), &carriers.load);
         let front_cancel = self.cancel.child_token();
         let titles = Titles::new(
             self.links.clone(),
@@ -236,6 +238,17 @@ impl Core<'_> {
             relays,
             drain,
         })
+    }
+
+    fn start_outside(&self, (cluster, documents): (&Cluster, &Documents), load: &Load) {
+        let outside = Outside::new(OutsideConfig {
+            documents: documents.clone(),
+            cluster: cluster.clone(),
+            load: load.clone(),
+            gossip: self.gossip.clone(),
+            tasks: self.tasks.clone(),
+        });
+        self.tasks.spawn(outside.run(self.cancel.clone()));
     }
 
     fn start_founding(&self, cluster: &Cluster, documents: &Documents, passwords: &Passwords) {

@@ -1,5 +1,6 @@
 //! What this node reports of its load, and the table that redirects by everybody's.
 
+mod outside;
 mod publisher;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use crate::io::cpu::CpuMeter;
 use crate::io::gossip::{GOSSIP_INTERVAL, Gossip};
 use crate::logic::arrivals::Arrivals;
 use crate::logic::forecast::{Bulletin, Forecast, Life};
+use crate::logic::outside::Servers;
 use crate::logic::policy::explain::Explanation;
 use crate::logic::policy::{Choice, Chooser, Facts, NodeFacts, Policy, Request, Scene};
 use crate::logic::steering::Steering;
@@ -64,6 +66,7 @@ struct State {
     facts: Facts,
     /// What a listener of each mount costs, bits per second.
     costs_bps: BTreeMap<MountName, u64>,
+    servers: Arc<Servers>,
     view: Arc<MeshView>,
 }
 
@@ -141,6 +144,7 @@ impl Load {
             policies: BTreeMap::new(),
             facts: Facts::default(),
             costs_bps: BTreeMap::new(),
+            servers: Arc::default(),
             view: Arc::new(MeshView::empty(own.node.clone())),
             forecast: Forecast::new(own, STALE_AFTER, now),
         };
@@ -223,21 +227,6 @@ impl Load {
             load: self.clone(),
             cost_bps,
         })
-    }
-
-    /// Whether an outside server is to carry a mount.
-    pub fn is_outside(&self, _mount: &MountName) -> bool {
-        false
-    }
-
-    /// The address of a mount at an outside server, if this is the row of one.
-    pub fn outside_location(
-        &self,
-        _backend: &NodeName,
-        _mount: &MountName,
-        _query: Option<&str>,
-    ) -> Option<String> {
-        None
     }
 
     /// This node's load now.
@@ -345,6 +334,7 @@ impl Load {
                 state.forecast.hear(&life, bulletin, now);
             }
         }
+        state.hear_outside(now);
         state.gather_facts();
         for left in before
             .nodes
@@ -403,6 +393,7 @@ impl State {
                 *cost_bps = card.bitrate_bps.max(*cost_bps);
             }
         }
+        self.gather_outside_facts();
     }
 
     /// What a listener of a mount costs, bits per second.

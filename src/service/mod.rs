@@ -12,6 +12,7 @@ pub mod identity;
 pub mod ingest;
 pub mod listen;
 pub mod load;
+pub mod outside;
 pub mod relay;
 pub mod status;
 pub mod streams;

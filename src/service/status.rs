@@ -1,5 +1,7 @@
 //! The whole mesh as this node sees it, put together from gossip and the document.
 
+mod outside;
+
 use std::collections::BTreeMap;
 
 use tokio::time::Instant;
@@ -72,6 +74,7 @@ impl Statuses {
                 .keys()
                 .map(|path| mount_status(&view, path))
                 .collect(),
+            outside: self.outside(),
             epoch: view
                 .master
                 .as_ref()

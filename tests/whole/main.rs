@@ -19,6 +19,7 @@ mod loss;
 mod membership;
 mod mesh;
 mod operator;
+mod outside;
 mod partition;
 mod players;
 mod redirect;

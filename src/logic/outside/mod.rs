@@ -14,6 +14,7 @@ pub use self::address::BadAddress;
 pub use self::edit::{BadSetting, MAX_LOGIN_BYTES, OutsideEdit};
 pub use self::mapping::{BadMapping, MAX_MOUNTS};
 use super::document::Document;
+use super::fields::{WrongKind, flag, number, text};
 use crate::model::geo::Whereabouts;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
@@ -43,8 +44,8 @@ pub enum BadRecord {
     #[error("{0}: missing")]
     Missing(&'static str),
     /// A field holds another kind of value.
-    #[error("{0}: another kind of value is expected")]
-    Kind(&'static str),
+    #[error(transparent)]
+    Kind(#[from] WrongKind),
     /// A field breaks a rule.
     #[error(transparent)]
     Setting(#[from] BadSetting),
@@ -124,11 +125,7 @@ pub fn server(name: NodeName, record: &Record) -> Result<OutsideServer, BadRecor
             .map(|text| text.parse())
             .transpose()
             .map_err(BadSetting::Country)?,
-        enabled: match record.value("enabled") {
-            None => true,
-            Some(Value::Flag(is_enabled)) => *is_enabled,
-            Some(_) => return Err(BadRecord::Kind("enabled")),
-        },
+        enabled: flag(record, "enabled")?.unwrap_or(true),
         max_listeners: match number(record, "max_listeners")? {
             None => None,
             number => Some(edit::max_listeners(number)?),
@@ -197,22 +194,6 @@ pub fn whereabouts(server: &OutsideServer) -> Whereabouts {
     Whereabouts {
         country: server.country,
         position: None,
-    }
-}
-
-fn text(record: &Record, field: &'static str) -> Result<Option<String>, BadRecord> {
-    match record.value(field) {
-        None => Ok(None),
-        Some(Value::Text(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(BadRecord::Kind(field)),
-    }
-}
-
-fn number(record: &Record, field: &'static str) -> Result<Option<i64>, BadRecord> {
-    match record.value(field) {
-        None => Ok(None),
-        Some(Value::Number(number)) => Ok(Some(*number)),
-        Some(_) => Err(BadRecord::Kind(field)),
     }
 }
 

@@ -6,7 +6,9 @@
 mod api;
 mod body;
 mod icecast;
+mod load_page;
 mod nodes;
+mod outside;
 pub mod page;
 mod reply;
 mod steering;
@@ -103,6 +105,9 @@ impl Admin {
             "/" if reading => self.page(request.uri().query().unwrap_or_default()),
             "/status.json" if reading => reply::json(StatusCode::OK, &self.0.statuses.status()),
             "/status-json.xsl" if reading => icecast::status_json(&self.0.statuses.status()),
+            "/load.xsl" if reading => {
+                load_page::load_page(&self.0.statuses.status(), &self.0.documents.mounts())
+            }
             "/livez" | "/healthz" if reading => text(StatusCode::OK, "ok\n"),
             "/readyz" if reading => match self.0.drain.phase() {
                 Phase::Serving => text(StatusCode::OK, "ok\n"),
@@ -138,6 +143,8 @@ impl Admin {
             steering::policy(self, request).await
         } else if path == steering::EXPLAIN {
             steering::explain(self, &request)
+        } else if below(outside::OUTSIDE) {
+            outside::outside(self, request).await
         } else {
             reply::error(StatusCode::NOT_FOUND, "there is nothing here")
         }

@@ -6,6 +6,7 @@
 
 mod mounts;
 mod nodes;
+mod outside;
 mod players;
 mod text;
 
@@ -168,11 +169,12 @@ fn mesh(part: Part, status: &Status, now: SystemTime) -> String {
     };
     format!(
         "{head}<body class=\"mesh\">\n<h1 class=\"unseen\">The mesh</h1>\n{summary}{notice}\
-         {nodes}{mounts}{foot}</body>\n</html>\n",
+         {nodes}{mounts}{outside}{foot}</body>\n</html>\n",
         summary = summary(status),
         notice = notice(status),
         nodes = nodes::section(status),
         mounts = mounts::section(status),
+        outside = outside::section(status),
         foot = foot(part, status, now),
     )
 }
@@ -301,6 +303,7 @@ mod tests {
             nodes,
             mounts: vec![mount("/radio.mp3", Some("east")), mount("/live.ogg", None)],
             geo: None,
+            outside: Vec::new(),
         }
     }
 

@@ -3,9 +3,11 @@
 //! A change is pushed to every peer at once; gossip carries only the digest, and whoever sees another
 //! digest for a while settles the difference over the link.
 
+mod outside;
 mod saver;
 mod settle;
 
+pub use self::outside::OutsideError;
 pub use self::saver::DOCUMENT_FILE;
 
 use std::collections::BTreeMap;
@@ -24,6 +26,7 @@ use crate::io::gossip::Gossip;
 use crate::io::link::{Exchange, Links};
 use crate::logic::document::{Document, EditError, Outcome};
 use crate::logic::mounts::{self, MountEdit};
+use crate::logic::outside::Servers;
 use crate::logic::steering::{self, MeshEdit, Steering, TraitEdit};
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
@@ -73,6 +76,7 @@ struct Inner {
     document: Mutex<Document>,
     set_aside: Mutex<Option<Document>>,
     mounts: watch::Sender<Arc<Mounts>>,
+    outside: watch::Sender<Arc<Servers>>,
     steering: watch::Sender<Arc<Steering>>,
     changed: Notify,
     /// Held while the document is written down, so that an older state never follows a newer one to the disk.
@@ -94,6 +98,7 @@ impl Documents {
             document: Mutex::new(config.document),
             set_aside: Mutex::new(config.set_aside),
             mounts: watch::Sender::default(),
+            outside: watch::Sender::default(),
             steering: watch::Sender::default(),
             changed: Notify::new(),
             saving: Mutex::new(()),
@@ -256,11 +261,12 @@ impl Inner {
         }
     }
 
-    /// Renews what follows from the document: mounts and steering, the digest in gossip, the file.
+    /// Renews what follows from the document: mounts, outside servers and steering, the digest in gossip, the file.
     fn announce(&self) {
         let document = self.lock();
         let listing = mounts::list(&document);
         let (steering, unusable) = Steering::of(&document);
+        let outside = crate::logic::outside::list(&document);
         drop(document);
         for (key, error) in &listing.skipped {
             warn!(%key, %error, "unusable mount record skipped");
@@ -270,6 +276,7 @@ impl Inner {
         }
         self.mounts.send_replace(Arc::new(listing.mounts));
         self.steering.send_replace(Arc::new(steering));
+        self.announce_outside(outside);
         self.changed.notify_one();
     }
 }

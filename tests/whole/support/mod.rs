@@ -3,6 +3,7 @@
 pub(crate) mod crowd;
 pub(crate) mod encoder;
 pub(crate) mod http;
+pub(crate) mod icecast;
 pub(crate) mod mesh;
 pub(crate) mod mmdb;
 pub(crate) mod network;
@@ -10,6 +11,7 @@ pub(crate) mod node;
 pub(crate) mod patience;
 pub(crate) mod player;
 pub(crate) mod port;
+pub(crate) mod relay_page;
 pub(crate) mod signal;
 pub(crate) mod source;
 pub(crate) mod tape;

@@ -1,0 +1,178 @@
+//! Stock Icecast servers with real sources: what radios have beside a mesh.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use tempfile::TempDir;
+
+use super::http::{basic, get};
+use super::patience::{PATIENCE, eventually, so};
+use super::port::free_port;
+
+/// Where distributions put the pages of Icecast.
+const PAGES: &str = "/usr/share/icecast2";
+const PASSWORD: &str = "source-pw";
+
+/// The login that the pages of its admin want.
+pub(crate) const LOGIN: &str = "admin:admin-pw";
+
+/// A running server with a source on each of its mounts. Dropping it kills all of them.
+#[derive(Debug)]
+pub(crate) struct Icecast {
+    port: u16,
+    home: TempDir,
+    server: Child,
+    sources: Vec<Child>,
+}
+
+impl Icecast {
+    /// Starts one that takes `clients`, sources included, and waits until these mounts are on air; each may have a
+    /// limit of its own.
+    pub(crate) fn start(clients: u32, mounts: &[(&str, Option<u32>)]) -> Self {
+        let (home, port) = (tempfile::tempdir().unwrap(), free_port());
+        let web = home.path().join("web");
+        fs::create_dir(&web).unwrap();
+        for page in ["status-json.xsl", "xml2json.xslt"] {
+            fs::copy(Path::new(PAGES).join("web").join(page), web.join(page)).unwrap();
+        }
+        fs::copy(shipped_page(), web.join("load.xsl")).unwrap();
+        // As root it becomes somebody else, who must be able to read this and to write its log.
+        fs::set_permissions(home.path(), Permissions::from_mode(0o777)).unwrap();
+        let config = home.path().join("icecast.xml");
+        fs::write(&config, settings(home.path(), port, (clients, mounts))).unwrap();
+        let mut command = Command::new("icecast2");
+        command.arg("-c").arg(&config).stdin(Stdio::null());
+        let server = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let mut icecast = Self {
+            port,
+            home,
+            server: server.unwrap(),
+            sources: Vec::new(),
+        };
+        let answers = || get(&icecast.address(), "/status-json.xsl");
+        eventually(PATIENCE, "icecast2 answers", answers);
+        icecast.sources = mounts
+            .iter()
+            .map(|(name, _)| icecast.source(name))
+            .collect();
+        for (name, _) in mounts {
+            let look = || so(icecast.is_on_air(name), "not yet");
+            eventually(PATIENCE, &format!("{name} is on air at icecast2"), look);
+        }
+        icecast
+    }
+
+    fn source(&self, mount: &str) -> Child {
+        let mut command = Command::new("ffmpeg");
+        command.args("-nostdin -v error -re -stream_loop -1 -i".split(' '));
+        command.arg(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/src/cli/sample/sample.mp3"
+        ));
+        command.args("-map 0:a -c copy -f mp3 -content_type audio/mpeg".split(' '));
+        command.arg(format!(
+            "icecast://source:{PASSWORD}@{}{mount}",
+            self.address()
+        ));
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Whether a mount has a source, by its own word.
+    pub(crate) fn is_on_air(&self, mount: &str) -> bool {
+        let status = get(&self.address(), "/status-json.xsl");
+        let named = format!("{mount}\"");
+        status.is_ok_and(|answer| answer.text().contains(&named))
+    }
+
+    /// `HOST:PORT`.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Where it is reached; a path can be appended.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// A file with the login of its admin.
+    pub(crate) fn login_file(&self) -> PathBuf {
+        let file = self.home.path().join("login");
+        fs::write(&file, format!("{LOGIN}\n")).unwrap();
+        file
+    }
+
+    /// Takes the source from a mount, by its place in the list that it was started with.
+    pub(crate) fn end_source(&mut self, index: usize) {
+        end(&mut self.sources[index]);
+    }
+
+    /// Kills it, without a word to anybody.
+    pub(crate) fn kill9(&mut self) {
+        end(&mut self.server);
+    }
+}
+
+impl Drop for Icecast {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let log = fs::read_to_string(self.home.path().join("error.log"));
+            eprintln!(
+                "---- log of icecast2 at {}\n{}",
+                self.url(),
+                log.unwrap_or_default()
+            );
+        }
+        self.sources.iter_mut().for_each(end);
+        end(&mut self.server);
+    }
+}
+
+fn end(child: &mut Child) {
+    // It may have ended by itself.
+    let _ended = child.kill().and_then(|()| child.wait());
+}
+
+/// The page that is shipped for web roots.
+pub(crate) fn shipped_page() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("share/load.xsl")
+}
+
+fn settings(home: &Path, port: u16, (clients, mounts): (u32, &[(&str, Option<u32>)])) -> String {
+    let home = home.display();
+    let limit = |(name, most): &(&str, Option<u32>)| {
+        let most = most.map(|most| format!("<max-listeners>{most}</max-listeners>"));
+        let most = most.unwrap_or_default();
+        format!("<mount><mount-name>{name}</mount-name>{most}</mount>")
+    };
+    let mounts: String = mounts.iter().map(limit).collect();
+    let (user, admin_password) = LOGIN.split_once(':').expect("a user and a password");
+    let changed = match rustix::process::geteuid().is_root() {
+        true => "<changeowner><user>nobody</user><group>nogroup</group></changeowner>",
+        false => "",
+    };
+    format!(
+        "<icecast><hostname>localhost</hostname>\
+         <limits><clients>{clients}</clients><sources>8</sources></limits>\
+         <authentication><source-password>{PASSWORD}</source-password>\
+         <admin-user>{user}</admin-user><admin-password>{admin_password}</admin-password></authentication>\
+         <listen-socket><port>{port}</port><bind-address>127.0.0.1</bind-address></listen-socket>{mounts}\
+         <paths><basedir>{home}</basedir><logdir>{home}</logdir><webroot>{home}/web</webroot>\
+         <adminroot>{PAGES}/admin</adminroot></paths>\
+         <logging><accesslog>access.log</accesslog><errorlog>error.log</errorlog><loglevel>3</loglevel></logging>\
+         <security><chroot>0</chroot>{changed}</security></icecast>"
+    )
+}
+
+/// A request to the pages of its admin is refused without the login: what the tests of logins stand on.
+pub(crate) fn refuses_strangers(icecast: &Icecast) -> bool {
+    let asked = format!(
+        "GET /admin/stats HTTP/1.0\r\nAuthorization: {}\r\n\r\n",
+        basic("admin", "wrong")
+    );
+    let answer = super::http::ask(&icecast.address(), &asked).unwrap();
+    answer.head.status == 401
+}
