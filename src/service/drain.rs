@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
@@ -133,9 +134,13 @@ impl Drain {
 
 impl Inner {
     async fn end_all(&self, spread: Duration) {
+        // All at once: each source may take a moment to notice.
+        let mut leaving = JoinSet::new();
         for (mount, stream_id) in self.config.sources.on_air() {
-            self.config.sources.give_way(&mount, stream_id).await;
+            let sources = self.config.sources.clone();
+            leaving.spawn(async move { sources.give_way(&mount, stream_id).await });
         }
+        leaving.join_all().await;
         if let Err(error) = self.config.pacer.evict(spread).await {
             error!(%error, "cannot start another pacer");
         }

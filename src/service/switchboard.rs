@@ -90,15 +90,17 @@ impl Switchboard {
         }
     }
 
-    /// Ends when relays of this mount have to go elsewhere: this node drains, and its source is not here.
+    /// Ends when relays of this mount have to go elsewhere: this node drains, and it is itself a relay. A stream whose
+    /// source was here is told to its end.
     async fn must_move(&self, mount: &MountName) {
         let mut phase = self.drain.watch();
         let draining = phase
             .wait_for(|phase| *phase == Phase::Draining)
             .await
             .is_ok();
-        let source_here = |held: Held| held.origin == Origin::Source;
-        if !draining || self.streams.get(mount).is_some_and(source_here) {
+        let ends_here =
+            |held: Held| held.origin == Origin::Source || held.feed.finished().is_some();
+        if !draining || self.streams.get(mount).is_some_and(ends_here) {
             std::future::pending::<()>().await;
         }
     }

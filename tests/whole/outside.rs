@@ -354,9 +354,8 @@ fn a_mount_of_our_own_is_shared_with_servers_outside() {
     let _source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
     mesh.wait_on_air(RADIO);
     let page = RelayPage::answering(
-        &"<load listeners=\"0\" max_listeners=\"40\"><mount name=\"/theirs\" listeners=\"0\" \
-         max_listeners=\"unlimited\">40</mount></load>"
-            .to_string(),
+        "<load listeners=\"0\" max_listeners=\"40\"><mount name=\"/theirs\" listeners=\"0\" \
+         max_listeners=\"unlimited\">40</mount></load>",
     );
     let renamed = format!("{RADIO}=/theirs");
     add(

@@ -22,6 +22,9 @@ const SOURCE_TIMEOUT: Duration = Duration::from_secs(10);
 const MOST_AHEAD: Duration = Duration::from_secs(15);
 /// How long to wait then before looking again.
 const BRAKE: Duration = Duration::from_millis(250);
+/// How long a source that is sent away may take to notice. One that does not look whether its connection is still there
+/// would go on sending for ever.
+const PARTING: Duration = Duration::from_millis(100);
 /// How much is read from a source at once: half a second of a loud stream.
 const READ_BYTES: usize = 16 * 1024;
 
@@ -86,6 +89,16 @@ impl Body {
                 }
                 Err(_) => return EndReason::SourceSilent,
             }
+        }
+    }
+
+    /// Sends the source away: it is told that nobody answers any more, and what it had sent before it heard that is
+    /// taken. Closed at once, the connection would lose what is in it.
+    pub(super) async fn part(&mut self, stream: &mut TcpStream, sink: Sink<'_>) {
+        if stream.shutdown().await.is_ok()
+            && timeout(PARTING, self.copy(stream, sink)).await.is_err()
+        {
+            debug!("the source does not look whether it is heard");
         }
     }
 

@@ -217,8 +217,7 @@ impl Ingest {
                         .on_air(stream, source, (&mut body, stream_id, epoch))
                         .await;
                     self.0.authority.give_up(&source.mount, stream_id);
-                    let may_wait = source.spec.standby && !self.is_draining();
-                    if reason != EndReason::Replaced || !may_wait {
+                    if reason != EndReason::Replaced || !self.may_wait(source) {
                         return;
                     }
                     Turn::Standby
@@ -265,10 +264,19 @@ impl Ingest {
             _ = mounts.wait_for(|mounts| !mounts.contains_key(&source.mount)) => EndReason::MountDeleted,
             reason = body.copy(stream, Sink::Ring(&feed)) => reason,
         };
+        let sent_away = matches!(reason, EndReason::NodeStops | EndReason::Replaced);
+        if sent_away && !self.may_wait(source) {
+            body.part(stream, Sink::Ring(&feed)).await;
+        }
         info!(?reason, bytes = feed.next(), "source off air");
         self.leave_air(source, &feed, reason);
         drop(entry);
         reason
+    }
+
+    /// Whether a source that loses its mount may wait here for another turn.
+    fn may_wait(&self, source: &Source<'_>) -> bool {
+        source.spec.standby && !self.is_draining()
     }
 
     /// Other nodes are told of the end at once; listeners here wait for the mount's next stream.
