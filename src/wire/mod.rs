@@ -7,6 +7,7 @@ pub mod chunk;
 mod clients;
 pub mod credentials;
 pub mod date;
+pub mod dns;
 pub mod forwarded;
 pub mod frame;
 pub mod gossip;
