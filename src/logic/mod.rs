@@ -16,3 +16,5 @@ pub mod policy;
 pub mod rivals;
 pub mod route;
 pub mod steering;
+pub mod throttle;
+pub mod zone;

@@ -1,0 +1,162 @@
+//! How many answers a network gets: a bucket of tokens for each, so that nobody makes us flood somebody else.
+//!
+//! Buckets are found by a keyed hash among a fixed number, so that any number of made-up senders costs no more memory.
+//! Two networks may share one; who is held up so comes by TCP, where nothing is held up.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// How many buckets there are: 128 KiB, and a thousand busy resolvers seldom share one.
+const BUCKETS: usize = 16_384;
+/// The time in which a network may ask for as much at once as in the long run: resolvers ask in bursts.
+const BURST_S: f64 = 2.0;
+/// One in so many of those that get nothing gets "ask by TCP" instead, so that a real resolver behind a false flood is
+/// not cut off (two, as BIND and NSD have it).
+const SLIP: u32 = 2;
+
+/// What to do with a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Answer it.
+    Answer,
+    /// Tell it to come by TCP.
+    Slip,
+    /// Say nothing.
+    Drop,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    tokens: f32,
+    filled_ms: u32,
+}
+
+/// The buckets of all networks.
+#[derive(Debug)]
+pub struct Throttle {
+    per_s: f64,
+    begun: Instant,
+    hash: RandomState,
+    buckets: Vec<Bucket>,
+    refused: u32,
+}
+
+impl Throttle {
+    /// So many answers per second and network in the long run. Who makes it draws the hash's key.
+    pub fn new(per_s: u32, hash: RandomState, now: Instant) -> Self {
+        let per_s = f64::from(per_s);
+        let full = Bucket {
+            tokens: (per_s * BURST_S) as f32,
+            filled_ms: 0,
+        };
+        Self {
+            per_s,
+            begun: now,
+            hash,
+            buckets: vec![full; BUCKETS],
+            refused: 0,
+        }
+    }
+
+    /// Judges a query from this address.
+    pub fn judge(&mut self, from: IpAddr, now: Instant) -> Verdict {
+        let at = self.hash.hash_one(network(from)) as usize % BUCKETS;
+        // A clock of milliseconds in 32 bits goes round in 49 days; a bucket that was not asked for so long is only
+        // taken for less full than it is.
+        let now_ms = now.saturating_duration_since(self.begun).as_millis() as u32;
+        let bucket = &mut self.buckets[at];
+        let passed = Duration::from_millis(now_ms.wrapping_sub(bucket.filled_ms).into());
+        let filled = f64::from(bucket.tokens) + passed.as_secs_f64() * self.per_s;
+        bucket.tokens = filled.min(self.per_s * BURST_S) as f32;
+        bucket.filled_ms = now_ms;
+        if bucket.tokens >= 1.0 {
+            bucket.tokens -= 1.0;
+            return Verdict::Answer;
+        }
+        self.refused = self.refused.wrapping_add(1);
+        match self.refused % SLIP {
+            0 => Verdict::Slip,
+            _ => Verdict::Drop,
+        }
+    }
+}
+
+/// What is taken for one network: what one customer is usually given, a /24 of IPv4 and a /56 of IPv6.
+fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => IpAddr::V4((ip.to_bits() & (!0 << 8)).into()),
+        IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() & (!0 << 72)).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn answered(throttle: &mut Throttle, from: &str, queries: usize, now: Instant) -> usize {
+        let verdicts = (0..queries).map(|_| throttle.judge(ip(from), now));
+        verdicts.filter(|it| *it == Verdict::Answer).count()
+    }
+
+    #[test]
+    fn a_network_gets_its_burst_and_then_its_rate() {
+        let now = Instant::now();
+        let mut throttle = Throttle::new(10, RandomState::new(), now);
+        assert_eq!(answered(&mut throttle, "192.0.2.1", 100, now), 20);
+        let later = now + Duration::from_secs(1);
+        assert_eq!(answered(&mut throttle, "192.0.2.200", 100, later), 10);
+        let much_later = now + Duration::from_secs(3_600);
+        assert_eq!(answered(&mut throttle, "192.0.2.9", 100, much_later), 20);
+    }
+
+    #[test]
+    fn queries_that_trickle_in_are_all_answered() {
+        let now = Instant::now();
+        let mut throttle = Throttle::new(10, RandomState::new(), now);
+        for query in 0..1_000 {
+            let now = now + Duration::from_millis(100 * query);
+            assert_eq!(throttle.judge(ip("2001:db8::1"), now), Verdict::Answer);
+        }
+    }
+
+    #[test]
+    fn every_second_of_those_held_up_is_told_of_tcp() {
+        let now = Instant::now();
+        let mut throttle = Throttle::new(1, RandomState::new(), now);
+        answered(&mut throttle, "192.0.2.1", 2, now);
+        let next: Vec<Verdict> = (0..4)
+            .map(|_| throttle.judge(ip("192.0.2.1"), now))
+            .collect();
+        let [drop, slip] = [Verdict::Drop, Verdict::Slip];
+        assert_eq!(next, [drop, slip, drop, slip]);
+    }
+
+    #[test]
+    fn one_network_does_not_hold_up_another() {
+        let now = Instant::now();
+        let mut throttle = Throttle::new(5, RandomState::new(), now);
+        assert_eq!(answered(&mut throttle, "192.0.2.1", 1_000, now), 10);
+        // One bucket of 16,384 is empty: of a hundred others at most a few can share it.
+        let others = (0..100).map(|it| ip(&format!("198.51.{it}.1")));
+        let mut judged = others.map(|from| throttle.judge(from, now));
+        assert!(judged.by_ref().filter(|it| *it == Verdict::Answer).count() >= 98);
+    }
+
+    #[test]
+    fn networks_are_what_a_customer_has() {
+        for (one, other) in [
+            ("192.0.2.1", "192.0.2.255"),
+            ("::ffff:192.0.2.1", "192.0.2.9"),
+            ("2001:db8:0:ff::1", "2001:db8:0:1::2"),
+        ] {
+            assert_eq!(network(ip(one)), network(ip(other)), "{one} {other}");
+        }
+        assert_ne!(network(ip("192.0.2.1")), network(ip("192.0.3.1")));
+        assert_ne!(network(ip("2001:db8:0:100::")), network(ip("2001:db8::")));
+    }
+}

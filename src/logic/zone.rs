@@ -1,0 +1,332 @@
+//! The zone of the mesh: which names there are, and whose addresses they have at a moment.
+//!
+//! No name is without an address as long as any node lives: when nobody has room, all who live are named, and the name
+//! of a node that has died leads to those who take newcomers, because players stick to names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crate::model::dns::{Caa, Finding, Question, Record, RecordData, RecordKind, Soa};
+use crate::model::domain::DomainName;
+use crate::model::node::NodeName;
+use crate::model::status::NodeState;
+
+/// How long an address may be kept: so soon does a resolver hear that a node is full, drained or dead.
+const ADDRESS_TTL_S: u32 = 10;
+/// How long "there is no such thing" may be kept: so soon is a node found that has just joined.
+const NEGATIVE_TTL_S: u32 = 30;
+/// How long what seldom changes may be kept: name servers, the start of authority, texts.
+const STEADY_TTL_S: u32 = 300;
+/// The most addresses in an answer, however many a node may have: they fit into the plainest datagram.
+pub const MAX_ADDRESSES: usize = 8;
+/// The most nodes that are named as servers of the zone; resolvers ask two or three of them.
+const MAX_SERVERS: usize = 8;
+/// The label that has the addresses of the best nodes, as the zone itself has.
+const STREAM: &str = "stream";
+/// The label of the mailbox of whoever cares for the zone (RFC 2142), unless the operator names another.
+const HOSTMASTER: &str = "hostmaster";
+/// The least room that a candidate is thought to have when lots are drawn, so that none is never drawn.
+const LEAST_ROOM: f64 = 1e-6;
+
+/// What is fixed of the zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone {
+    /// Its name.
+    pub apex: DomainName,
+    /// Its name servers; none: the nodes that say that they serve it, by their names in it.
+    pub servers: Vec<DomainName>,
+    /// The mailbox of whoever cares for it, as a name.
+    pub contact: Option<DomainName>,
+    /// Of how many nodes the addresses are given.
+    pub answers: usize,
+    /// What is said to who asks for text: which mesh this is.
+    pub text: String,
+    /// Who may issue certificates for it.
+    pub caa: Vec<Caa>,
+}
+
+/// What is to be known of a node for the zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Where it is reached.
+    pub addresses: Vec<IpAddr>,
+    /// How it is doing.
+    pub state: NodeState,
+    /// Whether it answers for the zone too.
+    pub serves_dns: bool,
+}
+
+/// A node that takes newcomers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// Which one.
+    pub node: NodeName,
+    /// How much room it has, in any unit.
+    pub room: f64,
+}
+
+/// What changes from moment to moment.
+#[derive(Debug)]
+pub struct Moment<'a> {
+    /// The nodes that are known.
+    pub hosts: &'a BTreeMap<NodeName, Host>,
+    /// The names of all that ever were.
+    pub known_once: &'a BTreeSet<NodeName>,
+    /// A number that rises with time.
+    pub serial: u32,
+}
+
+/// How a choice is made where there is one.
+pub trait Choosing {
+    /// Those who take newcomers, the best first.
+    fn candidates(&mut self) -> Vec<Candidate>;
+    /// A random number from 0 to 1.
+    fn dice(&mut self) -> f64;
+}
+
+/// Where a name stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    /// Not in the zone.
+    Outside,
+    /// In the zone, and there is no such name.
+    Nowhere,
+    /// There are names below it, and nothing at it.
+    Between,
+    /// The zone itself.
+    Apex,
+    /// The name that leads to the best nodes and nothing else.
+    Stream,
+    /// A node that is known or was.
+    Node(NodeName),
+    /// A name server that is no node's name.
+    Server,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    fn has(self, ip: &IpAddr) -> bool {
+        ip.is_ipv4() == (self == Self::V4)
+    }
+}
+
+impl Host {
+    fn is_up(&self) -> bool {
+        self.state != NodeState::Dead
+    }
+
+    fn of(&self, family: Family) -> impl Iterator<Item = IpAddr> {
+        self.addresses
+            .iter()
+            .copied()
+            .filter(move |ip| family.has(ip))
+    }
+}
+
+impl Zone {
+    /// What there is to say to a question.
+    pub fn look_up(
+        &self,
+        question: &Question,
+        moment: &Moment<'_>,
+        choosing: &mut impl Choosing,
+    ) -> Finding {
+        let place = self.place(&question.labels, moment);
+        // The labels of a name that is there are those of one that was checked.
+        let owner = question.labels.join(".").parse::<DomainName>();
+        let owner = match (&place, owner) {
+            (Place::Outside, _) => return Finding::Outside,
+            (Place::Nowhere, _) | (_, Err(_)) => {
+                return Finding::NoSuchName(self.soa(moment, NEGATIVE_TTL_S));
+            }
+            (_, Ok(owner)) => owner,
+        };
+        let mut glue = Vec::new();
+        let answers = match (question.kind, &place) {
+            (RecordKind::A, _) => self.addresses((&owner, &place), Family::V4, moment, choosing),
+            (RecordKind::Aaaa, _) => self.addresses((&owner, &place), Family::V6, moment, choosing),
+            (RecordKind::Any, _) => steady(&owner, [RecordData::NotEverything]),
+            (RecordKind::Soa, Place::Apex) => vec![self.soa(moment, STEADY_TTL_S)],
+            (RecordKind::Ns, Place::Apex) => {
+                let servers = self.servers(moment);
+                glue = self.glue(&servers, moment, choosing);
+                steady(&owner, servers.into_iter().map(RecordData::Ns))
+            }
+            (RecordKind::Txt, Place::Apex) => steady(&owner, [RecordData::Txt(self.text.clone())]),
+            (RecordKind::Caa, Place::Apex) => {
+                steady(&owner, self.caa.iter().cloned().map(RecordData::Caa))
+            }
+            _ => Vec::new(),
+        };
+        match answers.is_empty() {
+            true => Finding::NoData(self.soa(moment, NEGATIVE_TTL_S)),
+            false => Finding::Records { answers, glue },
+        }
+    }
+
+    fn place(&self, labels: &[String], moment: &Moment<'_>) -> Place {
+        let apex: Vec<&str> = self.apex.labels().collect();
+        let special = match labels.len().checked_sub(apex.len()) {
+            Some(special) if labels[special..] == apex => &labels[..special],
+            _ => return Place::Outside,
+        };
+        let node = match special {
+            [] => return Place::Apex,
+            [label] if label == STREAM => return Place::Stream,
+            [label] => NodeName::try_from(label.as_str()).ok(),
+            _ => None,
+        };
+        let known =
+            |node: &NodeName| moment.hosts.contains_key(node) || moment.known_once.contains(node);
+        if let Some(node) = node.filter(known) {
+            return Place::Node(node);
+        }
+        let mut nearest = Place::Nowhere;
+        for server in &self.servers {
+            let server: Vec<&str> = server.labels().collect();
+            if labels == server {
+                return Place::Server;
+            }
+            if labels.len() < server.len() && server[server.len() - labels.len()..] == *labels {
+                nearest = Place::Between;
+            }
+        }
+        nearest
+    }
+
+    fn addresses(
+        &self,
+        (owner, place): (&DomainName, &Place),
+        family: Family,
+        moment: &Moment<'_>,
+        choosing: &mut impl Choosing,
+    ) -> Vec<Record> {
+        let ips = match place {
+            Place::Node(node) => match moment.hosts.get(node).filter(|host| host.is_up()) {
+                Some(host) => host.of(family).collect(),
+                None => self.newcomers(family, moment, choosing),
+            },
+            Place::Server => {
+                let servers = moment.hosts.values();
+                let servers = servers.filter(|host| host.is_up() && host.serves_dns);
+                servers.flat_map(|host| host.of(family)).collect()
+            }
+            Place::Apex | Place::Stream => self.newcomers(family, moment, choosing),
+            Place::Outside | Place::Nowhere | Place::Between => Vec::new(),
+        };
+        address_records(owner, ips)
+    }
+
+    /// Where somebody is sent who may go anywhere: the best nodes, or all who live if none of them takes anybody.
+    fn newcomers(
+        &self,
+        family: Family,
+        moment: &Moment<'_>,
+        choosing: &mut impl Choosing,
+    ) -> Vec<IpAddr> {
+        let here = |node: &NodeName| {
+            let host = moment.hosts.get(node)?;
+            let ips: Vec<IpAddr> = host.of(family).collect();
+            (!ips.is_empty()).then_some(ips)
+        };
+        let best = choosing.candidates().into_iter();
+        let best = best.filter_map(|it| Some((here(&it.node)?, it.room)));
+        let best: Vec<_> = best.take(self.answers).collect();
+        if !best.is_empty() {
+            return draw(best, choosing).concat();
+        }
+        let living = moment.hosts.iter().filter(|(_, host)| host.is_up());
+        let living = living.filter_map(|(node, _)| Some((here(node)?, 1.0)));
+        draw(living.collect(), choosing).concat()
+    }
+
+    /// The name servers: those of the settings, or else the nodes that say that they are some.
+    fn servers(&self, moment: &Moment<'_>) -> Vec<DomainName> {
+        if !self.servers.is_empty() {
+            return self.servers.clone();
+        }
+        let hosts = moment.hosts.iter();
+        let serving = hosts.filter(|(_, host)| host.is_up() && host.serves_dns);
+        let names = serving.filter_map(|(node, _)| self.apex.child(node));
+        names.take(MAX_SERVERS).collect()
+    }
+
+    fn glue(
+        &self,
+        servers: &[DomainName],
+        moment: &Moment<'_>,
+        choosing: &mut impl Choosing,
+    ) -> Vec<Record> {
+        let mut glue = Vec::new();
+        for server in servers.iter().filter(|it| it.is_in(&self.apex)) {
+            let labels: Vec<String> = server.labels().map(str::to_owned).collect();
+            let place = self.place(&labels, moment);
+            for family in [Family::V4, Family::V6] {
+                glue.extend(self.addresses((server, &place), family, moment, choosing));
+            }
+        }
+        glue
+    }
+
+    fn soa(&self, moment: &Moment<'_>, ttl_s: u32) -> Record {
+        let primary = self.servers(moment).into_iter().next();
+        let hostmaster = || format!("{HOSTMASTER}.{}", self.apex).parse().ok();
+        let contact = self.contact.clone().or_else(hostmaster);
+        Record {
+            owner: self.apex.clone(),
+            ttl_s,
+            data: RecordData::Soa(Soa {
+                primary: primary.unwrap_or_else(|| self.apex.clone()),
+                contact: contact.unwrap_or_else(|| self.apex.clone()),
+                serial: moment.serial,
+                negative_ttl_s: NEGATIVE_TTL_S,
+            }),
+        }
+    }
+}
+
+fn steady(owner: &DomainName, data: impl IntoIterator<Item = RecordData>) -> Vec<Record> {
+    let record = |data| Record {
+        owner: owner.clone(),
+        ttl_s: STEADY_TTL_S,
+        data,
+    };
+    data.into_iter().map(record).collect()
+}
+
+/// Each address once, in the order in which they come.
+fn address_records(owner: &DomainName, ips: Vec<IpAddr>) -> Vec<Record> {
+    let mut seen = BTreeSet::new();
+    let fresh = ips.into_iter().filter(|ip| seen.insert(*ip));
+    let record = |ip| Record {
+        owner: owner.clone(),
+        ttl_s: ADDRESS_TTL_S,
+        data: match ip {
+            IpAddr::V4(ip) => RecordData::A(ip),
+            IpAddr::V6(ip) => RecordData::Aaaa(ip),
+        },
+    };
+    fresh.take(MAX_ADDRESSES).map(record).collect()
+}
+
+/// Draws lots for the order: who has more room is more often the first, whom most clients take.
+///
+/// Each gets a waiting time with a mean of one over its room; the shortest comes first. The first is then each one with
+/// a probability in proportion to its room, the second likewise among the rest, and so on.
+fn draw<T>(from: Vec<(T, f64)>, choosing: &mut impl Choosing) -> Vec<T> {
+    let lots = from.into_iter().map(|(who, room)| {
+        let waiting = -(1.0 - choosing.dice()).ln() / room.max(LEAST_ROOM);
+        (waiting, who)
+    });
+    let mut lots: Vec<(f64, T)> = lots.collect();
+    lots.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+    lots.into_iter().map(|(_, who)| who).collect()
+}
+
+#[cfg(test)]
+mod tests;
