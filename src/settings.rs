@@ -5,6 +5,7 @@
 //! over the defaults. What [`Settings::load`] gives needs no more checking; what belongs to the whole
 //! cluster is not here but in the replicated document.
 
+mod dns;
 mod file;
 mod machine;
 mod values;
@@ -22,6 +23,7 @@ use crate::model::node::NodeName;
 use crate::model::outside::BACKEND_PREFIX;
 use crate::model::seat::Rank;
 
+pub use dns::{Answers, AnswersPerS, BadDnsValue, DnsSettings, Mailbox};
 pub use machine::Machine;
 pub use values::{
     BadValue, Bandwidth, ListenAddress, MeshAddress, PeerAddress, PublicHttpsUrl, PublicUrl,
@@ -55,6 +57,10 @@ pub struct Settings {
     pub public_https_url: Option<PublicHttpsUrl>,
     /// Where other nodes are told to reach it; `None`: found out from `listen`.
     pub mesh_address: Option<SocketAddr>,
+    /// The addresses that DNS gives for it; none: the one of its URL, or the one for its peers.
+    pub addresses: Vec<IpAddr>,
+    /// The zone that it answers for, if it serves DNS.
+    pub dns: Option<DnsSettings>,
     /// Peers to join, each a checked `HOST:PORT`; empty: the node founds a mesh of its own.
     pub join: Vec<String>,
     /// The file with the cluster's secret; `None`: `secret` in the data directory.
@@ -99,6 +105,13 @@ pub struct RunArgs {
     /// Where other nodes reach this one, if a router forwards another address to it. In the file only
     #[arg(skip)]
     pub mesh_address: Option<MeshAddress>,
+    /// The addresses at which the world reaches this node, for DNS. In the file only
+    #[arg(skip)]
+    #[serde(deserialize_with = "dns::addresses")]
+    pub addresses: Vec<IpAddr>,
+    /// The zone to answer for, which makes this node a name server. In the file only
+    #[arg(skip)]
+    pub dns: Option<DnsSettings>,
     /// Any node of the mesh to join; give it several times for several
     #[arg(long, value_name = "HOST:PORT")]
     pub join: Vec<PeerAddress>,
@@ -198,6 +211,8 @@ impl Settings {
             public_url: args.public_url,
             public_https_url: args.public_https_url,
             mesh_address: args.mesh_address.map(SocketAddr::from),
+            addresses: args.addresses,
+            dns: args.dns,
             join: args.join.into_iter().map(String::from).collect(),
             secret_file: args.secret_file,
             max_listeners: args.max_listeners.unwrap_or(DEFAULT_MAX_LISTENERS),
@@ -215,13 +230,15 @@ impl Settings {
 
 impl RunArgs {
     /// The keys that a settings file may have, as they are written there.
-    pub const KEYS: [&str; 15] = [
+    pub const KEYS: [&str; 17] = [
         "name",
         "data_dir",
         "listen",
         "public_url",
         "public_https_url",
         "mesh_address",
+        "addresses",
+        "dns",
         "join",
         "secret_file",
         "max_listeners",
@@ -243,6 +260,8 @@ impl RunArgs {
             public_url: self.public_url.or(lower.public_url),
             public_https_url: self.public_https_url.or(lower.public_https_url),
             mesh_address: self.mesh_address.or(lower.mesh_address),
+            addresses: or_lower(self.addresses, lower.addresses),
+            dns: self.dns.or(lower.dns),
             join: or_lower(self.join, lower.join),
             secret_file: self.secret_file.or(lower.secret_file),
             max_listeners: self.max_listeners.or(lower.max_listeners),
@@ -264,6 +283,8 @@ impl RunArgs {
             public_url: parsed(machine, "ANTIPHON_PUBLIC_URL")?,
             public_https_url: parsed(machine, "ANTIPHON_PUBLIC_HTTPS_URL")?,
             mesh_address: None,
+            addresses: Vec::new(),
+            dns: None,
             join: listed(machine, "ANTIPHON_JOIN")?,
             secret_file: machine.path("ANTIPHON_SECRET_FILE"),
             max_listeners: parsed(machine, "ANTIPHON_MAX_LISTENERS")?,
@@ -389,7 +410,8 @@ mod tests {
              mesh_address = '192.0.2.7:9'\n\
              join = ['p:1']\nsecret_file = '/s'\nmax_listeners = 7\nmax_bandwidth = 8000\nrank = 9\n\
              geo_database = '/g'\ncountry = 'DE'\nposition = '-33.9,151.2'\n\
-             trusted_proxies = ['10.0.0.0/8', '::1/128']",
+             trusted_proxies = ['10.0.0.0/8', '::1/128']\n\
+             addresses = ['192.0.2.7']\n[dns]\nzone = 'radio.example'",
         );
         let settings = load(flags, &[]).unwrap();
         let expected = Settings {
@@ -399,6 +421,8 @@ mod tests {
             public_url: Some("http://radio.example:9".parse().unwrap()),
             public_https_url: Some("https://radio.example".parse().unwrap()),
             mesh_address: Some("192.0.2.7:9".parse().unwrap()),
+            addresses: vec!["192.0.2.7".parse().unwrap()],
+            dns: Some(toml::from_str("zone = 'radio.example'").unwrap()),
             join: vec!["p:1".to_owned()],
             secret_file: Some("/s".into()),
             max_listeners: 7,

@@ -54,7 +54,7 @@ ANTIPHON_LOG=debug shows more of what happens.";
 enum Command {
     /// Run a node; with no flags at all it is a complete Icecast server
     #[command(after_help = RUN_HELP)]
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Run a whole mesh on this machine, with a radio on air, to see it survive
     Demo(demo::DemoArgs),
     /// Make the secret that the nodes of one mesh share
@@ -102,7 +102,7 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 impl Command {
     fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::Run(args) => run::run(args),
+            Self::Run(args) => run::run(*args),
             Self::Demo(args) => run::wait_for(demo::demo(args)),
             Self::Secret(command) => secret::run(command),
             Self::Source(args) => run::wait_for(source::source(args)),

@@ -275,6 +275,7 @@ mod tests {
             utilization: 0.0,
             predicted_utilization: 0.0,
             version: "0.1.0".to_owned(),
+            dns: false,
             traits: NodeTraits::default(),
             place: Whereabouts::default(),
         };

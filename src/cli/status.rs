@@ -208,6 +208,7 @@ mod tests {
             utilization: 0.012,
             predicted_utilization: 0.02,
             version: "0.1.0".to_owned(),
+            dns: false,
             traits: crate::model::traits::NodeTraits::default(),
             place: Whereabouts::default(),
         };

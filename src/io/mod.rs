@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod cpu;
 pub mod disk;
+pub mod dns;
 pub mod door;
 pub mod feed;
 pub mod geo;

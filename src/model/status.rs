@@ -93,6 +93,9 @@ pub struct NodeStatus {
     pub predicted_utilization: f64,
     /// The version it runs.
     pub version: String,
+    /// Whether it answers for the zone of the mesh.
+    #[serde(default)]
+    pub dns: bool,
     /// What operators say of it.
     #[serde(flatten)]
     pub traits: NodeTraits,

@@ -1,6 +1,7 @@
 //! Builds a node from its settings, owns its tasks and stops them in order.
 
 mod kept;
+mod resolver;
 mod services;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -17,6 +18,7 @@ use tracing::{error, info, warn};
 use self::kept::{Kept, open_disk};
 use self::services::Core;
 use crate::io::clock;
+use crate::io::dns::DnsSockets;
 use crate::io::door::Door;
 use crate::io::gossip::Gossip;
 use crate::io::link::{Inbox, LinkConfig, Links, NameConflict};
@@ -78,6 +80,8 @@ impl Node {
         let token = identity::token(&kept.data_dir)?;
         let door = Door::bind(settings.listen, &settings.trusted_proxies)
             .with_context(|| format!("cannot listen on TCP {}", settings.listen))?;
+        let dns = settings.dns.as_ref();
+        let dns = dns.map(|dns| DnsSockets::bind(&dns.listen)).transpose()?;
         let bound = door.local_address()?;
         let hello = hello(settings, &kept, bound)?;
         let url = hello.public_url.clone();
@@ -106,7 +110,7 @@ impl Node {
             own_ip,
         });
         let geo = geo.await;
-        let card = card(settings, &url, &geo);
+        let card = card(settings, links.hello(), &geo);
         let said = (gossip::NODE.to_owned(), gossip::write(&card));
         let gossip = Arc::new(Gossip::start(links.clone(), gossip, vec![said]).await?);
         let keeping_up = geo.clone().run((card, gossip.clone()), cancel.clone());
@@ -121,8 +125,13 @@ impl Node {
             geo: &geo,
             tag_key,
         };
+        let data_dir = kept.data_dir.clone();
         let (cluster, documents) = core.start_cluster(kept);
-        let parts = core.start_services(&cluster, &documents, (token, fingerprint))?;
+        let parts = core.start_services(&cluster, &documents, (token, fingerprint.clone()))?;
+        if let (Some(zone), Some(sockets)) = (&settings.dns, dns) {
+            let zone = resolver::zone(zone, &fingerprint);
+            core.start_resolver((&cluster, parts.load), (zone, sockets, data_dir));
+        }
         let arrivals = Arrivals {
             messages,
             exchanges,
@@ -243,14 +252,16 @@ fn own_ip(hello: &Hello) -> IpAddr {
         .unwrap_or_else(|| hello.mesh_address.ip())
 }
 
-fn card(settings: &Settings, url: &str, geo: &Geo) -> NodeCard {
+fn card(settings: &Settings, hello: &Hello, geo: &Geo) -> NodeCard {
     NodeCard {
-        url: url.to_owned(),
+        url: hello.public_url.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         rank: settings.rank,
         started_unix_ms: clock::unix_ms(),
         https_url: settings.public_https_url.clone().map(String::from),
         place: geo.own_place(),
+        addresses: resolver::addresses(settings, own_ip(hello)),
+        serves_dns: settings.dns.is_some(),
     }
 }
 

@@ -58,6 +58,7 @@ pub(super) struct Parts {
     pub(super) front: Front,
     pub(super) front_cancel: CancellationToken,
     pub(super) drain: Drain,
+    pub(super) load: Load,
 }
 
 /// What carries streams.
@@ -150,7 +151,7 @@ impl Core<'_> {
             drain: carriers.drain.clone(),
             statuses: Statuses::new(
                 (cluster.clone(), documents.clone()),
-                (carriers.load, carriers.streams.clone()),
+                (carriers.load.clone(), carriers.streams.clone()),
                 self.geo.clone(),
                 fingerprint,
             ),
@@ -178,6 +179,7 @@ impl Core<'_> {
             },
             front_cancel,
             drain: carriers.drain,
+            load: carriers.load,
         })
     }
 

@@ -14,6 +14,7 @@ pub mod listen;
 pub mod load;
 pub mod outside;
 pub mod relay;
+pub mod resolve;
 pub mod status;
 pub mod streams;
 pub mod switchboard;

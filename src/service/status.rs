@@ -125,6 +125,7 @@ fn node_status(
         utilization,
         predicted_utilization: predicted.unwrap_or(utilization),
         version: node.card.version.clone(),
+        dns: node.card.serves_dns,
         traits: NodeTraits::default(),
         place: node.card.place,
     }

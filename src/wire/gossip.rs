@@ -11,6 +11,8 @@
 //! | `outside/NAME` | an outside server's load | after each question, while it holds that server's seat |
 //! | `draining` | `true` | when it takes nobody new |
 
+use std::net::IpAddr;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +55,12 @@ pub struct NodeCard {
     /// Where it stands, as far as it knows.
     #[serde(default)]
     pub place: Whereabouts,
+    /// The addresses that DNS gives for it, the first of each family the best; none from a version that does not say them.
+    #[serde(default)]
+    pub addresses: Vec<IpAddr>,
+    /// Whether it answers for the zone of the mesh.
+    #[serde(default)]
+    pub serves_dns: bool,
 }
 
 /// Where a node's stream comes from.

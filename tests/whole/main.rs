@@ -10,6 +10,7 @@
 mod bad_input;
 mod capacity;
 mod chaos;
+mod dns;
 mod document;
 mod failover;
 mod failover_drain;

@@ -15,8 +15,9 @@ const PASSWORD: &str = "hackme-not";
 const STATUS_FIELDS: [&str; 8] = [
     "cluster", "epoch", "master", "mounts", "node", "nodes", "uptime_s", "version",
 ];
-const NODE_FIELDS: [&str; 16] = [
+const NODE_FIELDS: [&str; 17] = [
     "bandwidth_bps",
+    "dns",
     "listeners",
     "maintenance",
     "master",

@@ -196,6 +196,8 @@ fn unheard(heard_at: Instant) -> MeshNode {
             started_unix_ms: 0,
             https_url: None,
             place: Default::default(),
+            addresses: Vec::new(),
+            serves_dns: false,
         },
         bulletin: None,
         claim: None,

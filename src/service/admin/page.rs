@@ -258,6 +258,7 @@ mod tests {
             utilization: f64::from(listeners) / 500.0,
             predicted_utilization: predicted,
             version: "0.1.0".into(),
+            dns: false,
             traits: crate::model::traits::NodeTraits::default(),
             place: Whereabouts::default(),
         }

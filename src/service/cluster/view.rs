@@ -176,6 +176,8 @@ mod tests {
             started_unix_ms: 0,
             https_url: None,
             place: Default::default(),
+            addresses: Vec::new(),
+            serves_dns: false,
         };
         let mut values = BTreeMap::from([
             ("stream/a".to_owned(), "no card".to_owned()),

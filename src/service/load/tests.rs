@@ -28,6 +28,8 @@ fn peer() -> MeshNode {
             started_unix_ms: 0,
             https_url: None,
             place: Default::default(),
+            addresses: Vec::new(),
+            serves_dns: false,
         },
         bulletin: Some(Bulletin::default()),
         claim: None,

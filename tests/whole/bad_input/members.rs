@@ -70,6 +70,8 @@ impl Rogue {
             started_unix_ms: 1,
             https_url: None,
             place: Default::default(),
+            addresses: Vec::new(),
+            serves_dns: false,
         });
         let values = vec![(gossip::NODE.to_owned(), card)];
         let started = Gossip::start(links.clone(), gossip, values).await;

@@ -1,6 +1,7 @@
 //! What the tests stand on: nodes, meshes, sources, players, and patience.
 
 pub(crate) mod crowd;
+pub(crate) mod dig;
 pub(crate) mod encoder;
 pub(crate) mod http;
 pub(crate) mod icecast;

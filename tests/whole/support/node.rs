@@ -33,6 +33,7 @@ pub(crate) struct Setup {
     site: Option<Site>,
     config: String,
     port: Option<u16>,
+    ip: Ipv4Addr,
 }
 
 impl Setup {
@@ -45,6 +46,7 @@ impl Setup {
             site: None,
             config: String::new(),
             port: None,
+            ip: Ipv4Addr::LOCALHOST,
         }
     }
 
@@ -90,6 +92,12 @@ impl Setup {
         self
     }
 
+    /// At another address of the loopback, which has millions of them.
+    pub(crate) fn at(mut self, ip: Ipv4Addr) -> Self {
+        self.ip = ip;
+        self
+    }
+
     /// With lines of a settings file.
     pub(crate) fn configured(mut self, lines: &str) -> Self {
         self.config.push_str(lines);
@@ -122,6 +130,7 @@ impl Setup {
 #[derive(Debug)]
 pub(crate) struct TestNode {
     name: String,
+    ip: Ipv4Addr,
     port: u16,
     site: Option<Site>,
     arguments: Vec<String>,
@@ -147,6 +156,7 @@ impl TestNode {
         }
         Self {
             name: setup.name,
+            ip: setup.site.as_ref().map_or(setup.ip, |it| it.ip),
             port: setup.port.unwrap_or_else(free_port),
             site: setup.site,
             arguments,
@@ -208,8 +218,7 @@ impl TestNode {
 
     /// `HOST:PORT`.
     pub(crate) fn address(&self) -> String {
-        let ip = self.site.as_ref().map_or(Ipv4Addr::LOCALHOST, |it| it.ip);
-        format!("{ip}:{}", self.port)
+        format!("{}:{}", self.ip, self.port)
     }
 
     /// Where it is reached; a path can be appended.

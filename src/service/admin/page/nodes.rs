@@ -69,11 +69,12 @@ fn row(node: &NodeStatus) -> String {
     };
     format!(
         "<tr class=\"{class}\"><th scope=\"row\">{link}{badge}<span class=\"state\">{state}</span>\
-         <small>version {version}, rank {rank}</small></th>\
+         <small>version {version}, rank {rank}{dns}</small></th>\
          <td>{listeners}</td><td>{bandwidth}</td></tr>\n",
         link = link(node),
         version = Escaped(&node.version),
         rank = node.rank,
+        dns = if node.dns { ", serves DNS" } else { "" },
     )
 }
 

@@ -1,0 +1,129 @@
+//! The sockets on which the zone is asked for: UDP for the usual question, TCP for who was told to come again.
+//!
+//! Each address has a socket of both kinds. What is answered is decided elsewhere, at once and without waiting; a datagram
+//! that cannot be sent at once is lost, as datagrams may be, and nobody waits for it.
+
+mod datagrams;
+mod streams;
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::datagrams::Datagrams;
+use self::streams::Streams;
+use crate::wire::dns::Carrier;
+
+/// Connections that the kernel keeps for us while we are busy.
+const BACKLOG: i32 = 128;
+
+/// What answers: a message, from whom and how it came, to the bytes of an answer, or to silence.
+pub type Answering = Arc<dyn Fn(&[u8], IpAddr, Carrier) -> Option<Vec<u8>> + Send + Sync>;
+
+/// Bound sockets, which nobody reads yet.
+#[derive(Debug)]
+pub struct DnsSockets {
+    datagrams: Vec<Datagrams>,
+    streams: Vec<Streams>,
+}
+
+/// Why one of them could not be bound. Those that were are closed again.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen for DNS on {protocol} {address}: {error}{}", advice(error, *address))]
+pub struct BindError {
+    /// `UDP` or `TCP`.
+    protocol: &'static str,
+    address: SocketAddr,
+    error: io::Error,
+}
+
+/// What to do about it, where that is known.
+fn advice(error: &io::Error, address: SocketAddr) -> impl fmt::Display {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need a privilege: give it to the service by \
+             AmbientCapabilities=CAP_NET_BIND_SERVICE in its systemd unit, or to the program by \
+             `setcap cap_net_bind_service=+ep`, or let the setting listen of [dns] name another port"
+                .to_owned()
+        }
+        io::ErrorKind::AddrInUse if address.ip().is_unspecified() => {
+            "; another program has the port, on a desktop often systemd-resolved at 127.0.0.53: let the setting listen \
+             of [dns] name the public address of this machine instead of all"
+                .to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+impl DnsSockets {
+    /// Binds both kinds on each address.
+    pub fn bind(addresses: &[SocketAddr]) -> Result<Self, BindError> {
+        let mut bound = Self {
+            datagrams: Vec::new(),
+            streams: Vec::new(),
+        };
+        for address in addresses {
+            let failed = |protocol| {
+                move |error| BindError {
+                    protocol,
+                    address: *address,
+                    error,
+                }
+            };
+            let socket = bound_socket(*address, Type::DGRAM).map_err(failed("UDP"))?;
+            let datagrams = Datagrams::new(UdpSocket::from(socket)).map_err(failed("UDP"))?;
+            // The same port for both, also where the system has chosen it.
+            let address = datagrams.local_address().map_err(failed("UDP"))?;
+            let socket = bound_socket(address, Type::STREAM).map_err(failed("TCP"))?;
+            let streams = Streams::new(TcpListener::from(socket)).map_err(failed("TCP"))?;
+            bound.datagrams.push(datagrams);
+            bound.streams.push(streams);
+        }
+        Ok(bound)
+    }
+
+    /// Answers on all of them until the node stops.
+    pub fn serve(self, answering: &Answering, tasks: &TaskTracker, cancel: &CancellationToken) {
+        for datagrams in self.datagrams {
+            let (answering, cancel) = (answering.clone(), cancel.clone());
+            let serving = async move {
+                let serving = datagrams.serve(answering);
+                cancel.run_until_cancelled(serving).await
+            };
+            tasks.spawn(serving);
+        }
+        for streams in self.streams {
+            let serving = streams.serve(answering.clone(), tasks.clone(), cancel.clone());
+            tasks.spawn(serving);
+        }
+    }
+}
+
+/// A socket that does not block. One for all addresses of IPv6 takes IPv4 too, whatever the system's default is.
+fn bound_socket(address: SocketAddr, kind: Type) -> io::Result<Socket> {
+    let protocol = match kind {
+        Type::STREAM => Protocol::TCP,
+        _ => Protocol::UDP,
+    };
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    if kind == Type::STREAM {
+        socket.set_reuse_address(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    if kind == Type::STREAM {
+        socket.listen(BACKLOG)?;
+    }
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! Conversations: several questions over one connection, each message with its length before it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, TcpListener as StdListener};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use super::Answering;
+use super::datagrams::MAX_QUERY_BYTES;
+use crate::wire::dns::Carrier;
+
+/// How long a question may take to come and an answer to go. Resolvers ask at once, or one after the other.
+const IDLE: Duration = Duration::from_secs(10);
+/// How long a connection lives, however busy it is: long enough for any resolver, and nobody keeps a place for himself.
+const LIFETIME: Duration = Duration::from_secs(120);
+/// Connections at once: what the whole world needs of a zone whose answers fit into datagrams.
+const MAX_CONNECTIONS: usize = 256;
+/// Connections of one address; a resolver has one or two.
+pub(super) const MAX_PER_ADDRESS: usize = 16;
+/// How long to wait before accepting again when the system has no descriptor left.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Who is in, by address.
+type Counts = Arc<Mutex<BTreeMap<IpAddr, usize>>>;
+
+/// A TCP socket that listens.
+#[derive(Debug)]
+pub(super) struct Streams {
+    listener: TcpListener,
+    counts: Counts,
+}
+
+/// A place among the connections, free again when it is dropped.
+#[derive(Debug)]
+struct Place {
+    counts: Counts,
+    address: IpAddr,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = lock(&self.counts);
+        if let Some(here) = counts.get_mut(&self.address) {
+            *here -= 1;
+            if *here == 0 {
+                counts.remove(&self.address);
+            }
+        }
+    }
+}
+
+fn lock(counts: &Counts) -> MutexGuard<'_, BTreeMap<IpAddr, usize>> {
+    // Each change is one step, so that a panic of another holder leaves true counts.
+    counts.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Streams {
+    /// Takes a listening socket.
+    pub(super) fn new(listener: StdListener) -> io::Result<Self> {
+        let listener = TcpListener::from_std(listener)?;
+        Ok(Self {
+            listener,
+            counts: Counts::default(),
+        })
+    }
+
+    /// Takes connections until the node stops. Those over a bound are closed at once.
+    pub(super) async fn serve(
+        self,
+        answering: Answering,
+        tasks: TaskTracker,
+        cancel: CancellationToken,
+    ) {
+        loop {
+            let accepted = match cancel.run_until_cancelled(self.listener.accept()).await {
+                Some(accepted) => accepted,
+                None => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    let from = peer.ip().to_canonical();
+                    let Some(place) = self.place(from) else {
+                        debug!(%from, "too many connections for DNS, closed");
+                        continue;
+                    };
+                    let (answering, cancel) = (answering.clone(), cancel.clone());
+                    tasks.spawn(async move {
+                        let conversation = timeout(LIFETIME, converse(stream, from, &answering));
+                        cancel.run_until_cancelled(conversation).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    warn!(%error, "cannot accept a connection for DNS");
+                    tokio::time::sleep(EXHAUSTED_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn place(&self, address: IpAddr) -> Option<Place> {
+        let mut counts = lock(&self.counts);
+        let total: usize = counts.values().sum();
+        let here = counts.get(&address).copied().unwrap_or_default();
+        if total >= MAX_CONNECTIONS || here >= MAX_PER_ADDRESS {
+            return None;
+        }
+        counts.insert(address, here + 1);
+        Some(Place {
+            counts: self.counts.clone(),
+            address,
+        })
+    }
+}
+
+/// Answers one question after the other, until the client leaves, is slow or says what nobody can answer.
+async fn converse(mut stream: TcpStream, from: IpAddr, answering: &Answering) {
+    loop {
+        let Ok(Ok(message)) = timeout(IDLE, read(&mut stream)).await else {
+            return;
+        };
+        let Some(answer) = answering(&message, from, Carrier::Tcp) else {
+            return;
+        };
+        let length = u16::try_from(answer.len()).expect("an answer fits into its length");
+        // In one write: some resolvers read the length and the rest as if they came together.
+        let framed = [&length.to_be_bytes()[..], &answer].concat();
+        match timeout(IDLE, stream.write_all(&framed)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => return,
+        }
+    }
+}
+
+async fn read(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let length = usize::from(stream.read_u16().await?);
+    if length > MAX_QUERY_BYTES {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut message = vec![0; length];
+    stream.read_exact(&mut message).await?;
+    Ok(message)
+}

@@ -1,0 +1,302 @@
+//! The zone of the mesh, answered for by this node from what it knows itself.
+//!
+//! Nodes do not agree on answers, and need not: each knows the same mesh within a second, and an address is kept for ten.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::RandomState;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use super::cluster::Cluster;
+use super::cluster::view::{MeshNode, MeshView};
+use super::load::{Among, Ask, Load};
+use crate::io::clock;
+use crate::io::disk::{DataDir, Loaded};
+use crate::io::dns::{Answering, DnsSockets};
+use crate::logic::throttle::{Throttle, Verdict};
+use crate::logic::zone::{Candidate, Choosing, Host, Moment, Zone};
+use crate::model::geo::Whereabouts;
+use crate::model::mount::MountName;
+use crate::model::node::NodeName;
+use crate::wire::dns::{self, Carrier, Heard};
+
+/// The file of the names of all nodes that ever were.
+const NAMES_FILE: &str = "node-names";
+/// Names that are remembered; a mesh that had more nodes in its life may forget the older ones.
+const MAX_NAMES: usize = 1_024;
+/// The serial rises once in so many seconds, as soon as any resolver may ask again: nodes whose clocks are right then
+/// mostly agree on it.
+const SERIAL_STEP_S: u64 = 10;
+
+/// Who asks for a name does not say yet what he will listen to: he is ranked as for a mount that nobody has.
+const ANY_MOUNT: &str = "/any";
+
+/// Where a client is; `None` if there is nothing to look that up in, so that the answer is the same for all the world.
+pub type Places = Arc<dyn Fn(IpAddr) -> Option<Whereabouts> + Send + Sync>;
+
+/// What the resolver needs.
+pub struct ResolveConfig {
+    /// What is fixed of the zone.
+    pub zone: Zone,
+    /// The mesh.
+    pub cluster: Cluster,
+    /// Who has room.
+    pub load: Load,
+    /// Where clients are.
+    pub places: Places,
+    /// How many answers a client's network gets by UDP per second.
+    pub answers_per_s: u32,
+    /// Where the names of nodes are remembered.
+    pub data_dir: Arc<DataDir>,
+}
+
+impl std::fmt::Debug for ResolveConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResolveConfig")
+            .field("zone", &self.zone.apex)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is known of the nodes at the moment.
+#[derive(Debug, Default)]
+struct Known {
+    hosts: BTreeMap<NodeName, Host>,
+    once: BTreeSet<NodeName>,
+}
+
+struct Inner {
+    config: ResolveConfig,
+    known: Mutex<Arc<Known>>,
+    throttle: Mutex<Throttle>,
+    serial: AtomicU32,
+    any_mount: MountName,
+}
+
+/// A cheap, cloneable way to what answers for the zone.
+#[derive(Clone)]
+pub struct Resolver(Arc<Inner>);
+
+impl std::fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Resolver").field(&self.0.config).finish()
+    }
+}
+
+impl Resolver {
+    /// Answers for a zone once it runs.
+    pub fn new(config: ResolveConfig) -> Self {
+        let now = Instant::now().into_std();
+        let throttle = Throttle::new(config.answers_per_s, RandomState::new(), now);
+        let once = remembered(&config.data_dir);
+        let hosts = BTreeMap::new();
+        Self(Arc::new(Inner {
+            config,
+            known: Mutex::new(Arc::new(Known { hosts, once })),
+            throttle: Mutex::new(throttle),
+            serial: AtomicU32::new(0),
+            any_mount: MountName::try_from(ANY_MOUNT).expect("a valid path"),
+        }))
+    }
+
+    /// Follows the mesh, and answers on the sockets from the moment when it knows this node. Runs until the node stops.
+    pub async fn run(self, sockets: DnsSockets, tasks: TaskTracker, cancel: CancellationToken) {
+        let mut view = self.0.config.cluster.watch();
+        let mut sockets = Some(sockets);
+        loop {
+            let seen = view.borrow_and_update().clone();
+            let is_here = seen.nodes.contains_key(&seen.me);
+            if self.follow(&seen) {
+                self.remember().await;
+            }
+            if let Some(sockets) = sockets.take_if(|_| is_here) {
+                sockets.serve(&self.answering(), &tasks, &cancel);
+            }
+            match cancel.run_until_cancelled(view.changed()).await {
+                Some(Ok(())) => {}
+                Some(Err(_)) | None => return,
+            }
+        }
+    }
+
+    fn answering(&self) -> Answering {
+        let resolver = self.clone();
+        Arc::new(move |message, from, carrier| resolver.answer(message, from, carrier))
+    }
+
+    /// The answer to a message, or none.
+    fn answer(&self, message: &[u8], from: IpAddr, carrier: Carrier) -> Option<Vec<u8>> {
+        let heard = dns::read(message);
+        let verdict = match (carrier, &heard) {
+            (_, Heard::Nothing) => return None,
+            (Carrier::Udp, _) => self.judge(from),
+            (Carrier::Tcp, _) => Verdict::Answer,
+        };
+        match (heard, verdict) {
+            (Heard::Nothing, _) | (_, Verdict::Drop) | (Heard::Refusal(_), Verdict::Slip) => None,
+            (Heard::Refusal(refusal), Verdict::Answer) => Some(refusal),
+            (Heard::Query(query), Verdict::Slip) => Some(query.truncated()),
+            (Heard::Query(query), Verdict::Answer) => {
+                let client = query.subnet.map_or(from, |subnet| subnet.address);
+                let known = self.0.known().clone();
+                let moment = Moment {
+                    hosts: &known.hosts,
+                    known_once: &known.once,
+                    serial: self.serial(),
+                };
+                let mut choosing = ByLoad {
+                    resolver: self,
+                    client,
+                    looked: Looked::AtNothing,
+                };
+                let zone = &self.0.config.zone;
+                let finding = zone.look_up(&query.question, &moment, &mut choosing);
+                debug!(%from, question = ?query.question, "asked");
+                let scope_bits = match (choosing.looked, query.subnet) {
+                    (Looked::AtThePlace, Some(subnet)) => subnet.prefix_bits,
+                    (Looked::AtThePlace, None) | (Looked::AtNothing, _) => 0,
+                };
+                Some(query.answer(&finding, carrier, scope_bits))
+            }
+        }
+    }
+
+    fn judge(&self, from: IpAddr) -> Verdict {
+        let now = Instant::now().into_std();
+        // A bucket is whole after each judgement, whoever panicked elsewhere.
+        let throttle = self.0.throttle.lock();
+        throttle
+            .unwrap_or_else(PoisonError::into_inner)
+            .judge(from, now)
+    }
+
+    /// Seconds since 1970 in steps, and never less than before.
+    fn serial(&self) -> u32 {
+        let seconds = clock::unix_ms() / 1_000;
+        let stepped = (seconds - seconds % SERIAL_STEP_S) as u32;
+        self.0
+            .serial
+            .fetch_max(stepped, Ordering::Relaxed)
+            .max(stepped)
+    }
+
+    /// Takes over what has changed; whether there is a name that was never heard of.
+    fn follow(&self, view: &MeshView) -> bool {
+        let hosts = view.nodes.iter();
+        let hosts: BTreeMap<NodeName, Host> = hosts
+            .map(|(name, node)| (name.clone(), host(node)))
+            .collect();
+        let mut known = self.0.known();
+        let fresh = hosts.keys().filter(|name| !known.once.contains(*name));
+        let fresh: BTreeSet<NodeName> = fresh.take(MAX_NAMES).cloned().collect();
+        let mut once = known.once.clone();
+        if once.len() + fresh.len() > MAX_NAMES {
+            once.clear();
+        }
+        let news = !fresh.is_empty();
+        once.extend(fresh);
+        *known = Arc::new(Known { hosts, once });
+        news
+    }
+
+    async fn remember(&self) {
+        let known = self.0.known().clone();
+        let bytes = serde_json::to_vec(&known.once).expect("names have a text");
+        let data_dir = self.0.config.data_dir.clone();
+        let saved = spawn_blocking(move || data_dir.save(NAMES_FILE, &bytes)).await;
+        if let Err(error) = saved.expect("saving a file does not panic") {
+            warn!(%error, "cannot remember the names of the nodes");
+        }
+    }
+
+    /// The nodes that take newcomers from there, the best first, each with the listeners that it has room for.
+    fn best_nodes(&self, from: Option<Whereabouts>) -> Vec<Candidate> {
+        let config = &self.0.config;
+        let ask = Ask {
+            mount: &self.0.any_mount,
+            place: from.unwrap_or_default(),
+            among: Among::All,
+            full_at: 1.0,
+        };
+        let view = config.cluster.view();
+        let used: BTreeMap<NodeName, f64> = config.load.predicted().into_iter().collect();
+        let room = |name: &NodeName| {
+            let report = view.nodes.get(name)?.bulletin.as_ref()?.report;
+            Some((1.0 - used.get(name)?) * f64::from(report.max_listeners))
+        };
+        let ranked = config.load.rank(&ask, view.nodes.len()).into_iter();
+        let candidate = |node: NodeName| {
+            let room = room(&node)?;
+            Some(Candidate { node, room })
+        };
+        ranked.filter_map(candidate).collect()
+    }
+}
+
+impl Inner {
+    fn known(&self) -> MutexGuard<'_, Arc<Known>> {
+        // What is in it is replaced as a whole.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn host(node: &MeshNode) -> Host {
+    let mut addresses = node.card.addresses.clone();
+    if addresses.is_empty() {
+        addresses.push(node.mesh_address.ip()); // a version that does not say them
+    }
+    Host {
+        addresses,
+        state: node.state,
+        serves_dns: node.card.serves_dns,
+    }
+}
+
+/// The names of an earlier life, from disk; none if there is no such file or it says nothing useful.
+fn remembered(data_dir: &DataDir) -> BTreeSet<NodeName> {
+    let bytes = match data_dir.load(NAMES_FILE) {
+        Ok(Loaded::Current(bytes) | Loaded::Previous { bytes, .. }) => bytes,
+        Ok(Loaded::Fresh | Loaded::Lost { .. }) => return BTreeSet::new(),
+        Err(error) => {
+            warn!(%error, "the remembered names of nodes cannot be read");
+            return BTreeSet::new();
+        }
+    };
+    let names = serde_json::from_slice::<Vec<NodeName>>(&bytes).unwrap_or_default();
+    names.into_iter().take(MAX_NAMES).collect()
+}
+
+/// What an answer depends on besides its question.
+#[derive(Clone, Copy)]
+enum Looked {
+    AtNothing,
+    AtThePlace,
+}
+
+/// Chooses by load, and notes whether the client's place was looked at.
+struct ByLoad<'a> {
+    resolver: &'a Resolver,
+    client: IpAddr,
+    looked: Looked,
+}
+
+impl Choosing for ByLoad<'_> {
+    fn candidates(&mut self) -> Vec<Candidate> {
+        let place = (self.resolver.0.config.places)(self.client);
+        if place.is_some() {
+            self.looked = Looked::AtThePlace;
+        }
+        self.resolver.best_nodes(place)
+    }
+
+    fn dice(&mut self) -> f64 {
+        clock::luck()
+    }
+}
