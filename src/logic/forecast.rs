@@ -205,6 +205,7 @@ impl Forecast {
             standing,
             predicted: node.predicted(),
             pending: node.pending,
+            ahead: node.ahead,
             warmth: node.warmth(now),
         }
     }
@@ -221,6 +222,7 @@ impl Forecast {
             if self.generation(&arrived.from) == Some(arrived.generation) {
                 self.update(&arrived.from, at, now, |transit| {
                     let history = history.of_counter(full, transit.arrived().1);
+                    transit.note_list(full);
                     transit.hear_arrived(arrived.listeners, history, now);
                     transit.give_up(now);
                 });
@@ -238,6 +240,7 @@ impl Forecast {
             if self.generation(&sent.to) == Some(sent.generation) {
                 self.update(by, &sent.to, now, |transit| {
                     let history = history.of_counter(full, transit.sent().1);
+                    transit.note_list(full);
                     transit.hear_sent(sent.total, history, now);
                     if sent.to == *by {
                         // It kept them, so they have arrived.
@@ -302,6 +305,10 @@ impl Forecast {
         transit.settle(now);
         let after = transit.flow();
         node.pending = node.pending.minus(before.pending).plus(after.pending);
+        node.ahead = node
+            .ahead
+            .saturating_sub(before.ahead)
+            .saturating_add(after.ahead);
         self.recent_listeners = self
             .recent_listeners
             .saturating_sub(before.recent_listeners)
@@ -320,6 +327,7 @@ impl Forecast {
         self.recent_listeners = 0;
         for (name, node) in &mut self.nodes {
             node.pending = Tally::default();
+            node.ahead = 0;
             for transit in node.inbound.values_mut() {
                 if *name == self.own {
                     transit.give_up(now); // what arrives here is known at once
@@ -327,6 +335,7 @@ impl Forecast {
                 transit.settle(now);
                 let flow = transit.flow();
                 node.pending = node.pending.plus(flow.pending);
+                node.ahead = node.ahead.saturating_add(flow.ahead);
                 self.recent_listeners = self.recent_listeners.saturating_add(flow.recent_listeners);
             }
         }
@@ -346,6 +355,8 @@ struct Node {
     inbound: BTreeMap<NodeName, Transit>,
     /// All those on their way to it: the sum over `inbound`.
     pending: Tally,
+    /// Those in its report of whom their redirector has not told yet: the sum over `inbound`.
+    ahead: u64,
     /// What is known besides, if it is an outside server.
     abroad: Option<Abroad>,
 }
@@ -361,6 +372,7 @@ impl Node {
             report: None,
             inbound: BTreeMap::new(),
             pending: Tally::default(),
+            ahead: 0,
             abroad: None,
         }
     }

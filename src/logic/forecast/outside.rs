@@ -225,6 +225,7 @@ impl Node {
             standing,
             predicted: self.predicted_abroad(report.server, on_air.copied().unwrap_or_default()),
             pending: self.pending,
+            ahead: self.ahead,
             warmth: self.warmth(now),
         })
     }

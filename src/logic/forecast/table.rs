@@ -28,6 +28,9 @@ pub struct Outlook<'a> {
     pub predicted: LoadReport,
     /// Those on the way, who are in the prediction and not in its last report.
     pub pending: Tally,
+    /// Listeners in its report of whom their redirectors have not told yet. Without them, all nodes are seen as of the
+    /// same moment: what each redirector had done when it told last.
+    pub ahead: u64,
     /// The share of its capacity that may be filled yet, above 0 and up to 1: less than 1 while it is new.
     pub warmth: f64,
 }

@@ -94,6 +94,9 @@ pub(super) struct Transit {
     /// Sent and never arrived, less arrived and never sent: players that gave up, players that came back by
     /// an old address. Wide, because a difference of two counters needs one bit more than they do.
     astray: i128,
+    /// Whether the lists in which these counters came had no room for all. Then the two are of different times, and
+    /// who has arrived before he was sent is nobody in particular.
+    squeezed: bool,
     flow: Flow,
 }
 
@@ -102,6 +105,8 @@ pub(super) struct Transit {
 pub(super) struct Flow {
     /// Those on their way.
     pub(super) pending: Tally,
+    /// Those that have arrived before we have heard that they were sent.
+    pub(super) ahead: u64,
     /// Listeners sent within the last [`FORESIGHT`], arrived or not.
     pub(super) recent_listeners: u64,
 }
@@ -120,6 +125,7 @@ impl Transit {
             sent: Trail::default(),
             arrived: Trail::default(),
             astray: 0,
+            squeezed: false,
             flow: Flow::default(),
         }
     }
@@ -142,6 +148,11 @@ impl Transit {
     /// All listeners that ever arrived, and when that last rose.
     pub(super) fn arrived(&self) -> (u64, Option<Instant>) {
         (self.arrived.latest(), self.arrived.moved_at())
+    }
+
+    /// Notes whether the list from which the next counter comes had room for all.
+    pub(super) fn note_list(&mut self, full: bool) {
+        self.squeezed = full;
     }
 
     /// Takes in the redirector's counter.
@@ -195,12 +206,15 @@ impl Transit {
         let out = difference(sent.listeners, self.arrived.latest()) - self.astray;
         let listeners = u64::try_from(out.max(0)).unwrap_or(u64::MAX);
         let listeners = listeners.min(recent.listeners);
+        let ahead = if self.squeezed { 0 } else { (-out).max(0) };
+        let ahead = u64::try_from(ahead).unwrap_or(u64::MAX);
         let cost_bps = recent.bps.checked_div(recent.listeners).unwrap_or(0);
         self.flow = Flow {
             pending: Tally {
                 listeners,
                 bps: listeners.saturating_mul(cost_bps),
             },
+            ahead: ahead.min(self.arrived.latest() - self.arrived.base),
             recent_listeners: sent.minus(self.sent.before(FORESIGHT, now)).listeners,
         };
     }
@@ -333,6 +347,27 @@ mod tests {
         assert_eq!(pending(&mut transit, now + 11 * SECOND), 0);
         transit.hear_sent(tally(14), History::Followed, now + 12 * SECOND);
         assert_eq!(pending(&mut transit, now + 12 * SECOND), 4);
+    }
+
+    #[test]
+    fn who_arrives_before_his_redirector_told_is_ahead_for_a_while() {
+        let (mut transit, now) = (Transit::default(), Instant::now());
+        transit.hear_sent(tally(3), History::Followed, now);
+        transit.hear_arrived(5, History::Followed, now + SECOND);
+        assert_eq!(pending(&mut transit, now + SECOND), 0);
+        assert_eq!(transit.flow().ahead, 2);
+        transit.hear_sent(tally(6), History::Followed, now + 2 * SECOND);
+        assert_eq!(pending(&mut transit, now + 2 * SECOND), 1);
+        assert_eq!(transit.flow().ahead, 0);
+        transit.hear_arrived(9, History::Followed, now + 3 * SECOND);
+        transit.note_list(true);
+        transit.settle(now + 3 * SECOND);
+        assert_eq!(transit.flow().ahead, 0, "counters of different times");
+        transit.note_list(false);
+        transit.settle(now + 3 * SECOND);
+        assert_eq!(transit.flow().ahead, 3);
+        transit.settle(now + 9 * SECOND);
+        assert_eq!(transit.flow().ahead, 0, "nobody sent them");
     }
 
     #[test]

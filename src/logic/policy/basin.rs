@@ -30,6 +30,16 @@ impl Basin {
         }
     }
 
+    /// Without some of its listeners, each at the average cost of all.
+    pub(super) fn without(mut self, ahead: u64) -> Self {
+        let listeners = self.load[0];
+        if listeners > 0.0 {
+            let share = (1.0 - ahead as f64 / listeners).max(0.0);
+            self.load = self.load.map(|load| load * share);
+        }
+        self
+    }
+
     /// How many more listeners it takes to the level, and how many more per level there.
     fn fill(&self, level: f64) -> (f64, f64) {
         let full = (self.scale * level).min(1.0);

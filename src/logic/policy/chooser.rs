@@ -161,6 +161,7 @@ mod tests {
             standing,
             predicted,
             pending: Tally::default(),
+            ahead: 0,
             warmth: 1.0,
         }
     }
@@ -279,6 +280,15 @@ mod tests {
         let mut table = table(&names, &[(Ready, report(0, 100)), (Ready, report(0, 100))]);
         table.outlooks[1].warmth = 0.25;
         assert_eq!(spread(&mut Chooser::new(name(0), 0), &table, 100), [80, 20]);
+    }
+
+    #[test]
+    fn nodes_are_compared_as_of_one_moment() {
+        let names = names(2);
+        let nodes = [(Ready, report(60, 100)), (Ready, report(50, 100))];
+        let mut table = table(&names, &nodes);
+        table.outlooks[0].ahead = 10;
+        assert_eq!(spread(&mut Chooser::new(name(0), 0), &table, 100), [50, 50]);
     }
 
     #[test]

@@ -98,6 +98,7 @@ mod tests {
             standing: Standing::Ready,
             predicted: LoadReport::default(),
             pending: Tally::default(),
+            ahead: 0,
             warmth: 1.0,
         };
         let table = Table {

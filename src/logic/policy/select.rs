@@ -109,7 +109,9 @@ pub(super) fn weigh(selector: Selector, field: &Field<'_>, pour: Pour) -> Weight
 fn water(candidates: &[Candidate<'_>], pour: Pour) -> (Vec<f64>, f64) {
     let greatest = candidates.iter().map(|it| it.score).fold(0.0, f64::max);
     let greatest = if greatest > 0.0 { greatest } else { 1.0 };
-    let basin = |it: &Candidate<'_>| Basin::of(&it.load, pour.cost_bps, it.warm_score() / greatest);
+    let basin = |it: &Candidate<'_>| {
+        Basin::of(&it.load, pour.cost_bps, it.warm_score() / greatest).without(it.outlook.ahead)
+    };
     let basins: Vec<Basin> = candidates.iter().map(basin).collect();
     let level = level(&basins, pour.listeners, pour.guess);
     let shares = basins.iter().map(|it| it.room(level)).collect();

@@ -99,6 +99,7 @@ impl Mesh {
                 listeners: load.2,
                 bps: load.2 * 100,
             },
+            ahead: 0,
             warmth: 1.0,
         };
         let table = Table {
