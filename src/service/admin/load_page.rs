@@ -79,6 +79,7 @@ mod tests {
             utilization: 0.0,
             predicted_utilization: 0.0,
             version: String::new(),
+            dns: false,
             place: Whereabouts::default(),
             traits: NodeTraits::default(),
         }
