@@ -219,7 +219,7 @@ mod tests {
             }],
         };
         let text = chart.draw();
-        assert!(text.contains("points=\"64.0,281.6 696.0,79.6\""), "{text}");
+        assert!(text.contains("points=\"64.0,332.4 696.0,79.6\""), "{text}");
         assert!(!text.contains("NaN"));
     }
 }
