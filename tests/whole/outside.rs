@@ -1,13 +1,15 @@
 //! Listeners are sent to Icecast servers that do not run antiphon, as far as these have room.
 
+mod described;
+
 use std::collections::BTreeMap;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use antiphon::model::status::outside::{OutsideDetail, OutsideState, OutsideStatus};
+use antiphon::model::status::outside::{OutsideState, OutsideStatus};
 
 use crate::support::http::{Head, ask, get};
-use crate::support::icecast::{Icecast, LOGIN, refuses_strangers, shipped_page};
+use crate::support::icecast::{Icecast, LOGIN, refuses_strangers};
 use crate::support::mesh::TestMesh;
 use crate::support::mmdb::{database, place};
 use crate::support::node::TestNode;
@@ -101,13 +103,23 @@ fn places(mesh: &TestMesh, listeners: usize) -> BTreeMap<String, usize> {
     places
 }
 
-/// Waits until nobody is sent to a place any more; how long it took.
+/// Waits until nobody is sent to the only place that there was; how long it took.
 fn wait_left(mesh: &TestMesh, place: &str) -> Duration {
     let look = || {
-        let places = places(mesh, 8);
+        let places = places(mesh, mesh.nodes.len());
         so(!places.contains_key(place), format!("{places:?}"))
     };
     eventually(PATIENCE, &format!("nobody is sent to {place}"), look).1
+}
+
+/// Waits until every node sees a server as it has become, which must not take long.
+fn wait_each_seen(mesh: &TestMesh, name: &str, should: impl Fn(&OutsideStatus) -> bool) {
+    let begun = Instant::now();
+    for node in &mesh.nodes {
+        wait_seen(node, name, &should);
+    }
+    let took = begun.elapsed();
+    assert!(took < BELIEVED, "{took:?}");
 }
 
 #[test]
@@ -171,17 +183,17 @@ fn listeners_go_to_those_icecasts_that_have_room_and_never_to_a_dead_one() {
     assert!(sent[&to_dying] >= 5 && sent[&to_other] >= 5, "{sent:?}");
     let head = answer(node, &format!("{RADIO}?token=A%20b"));
     assert!(head.location().ends_with("?token=A%20b"), "{head:?}");
-    assert_eq!(head.header("cache-control"), Some("no-store"));
+    let cache = head.header("cache-control").unwrap_or_default();
+    assert!(cache.contains("no-store"), "{head:?}");
     let played = ffmpeg(&format!("{}{RADIO}", node.url()), 2);
     assert!(played.len() > 8_000, "{} samples", played.len());
 
     dying.kill9();
-    let took = wait_left(&mesh, &to_dying);
-    assert!(took < BELIEVED, "{took:?}");
-    assert_eq!(places(&mesh, 6).keys().collect::<Vec<_>>(), [&to_other]);
-    wait_seen(node, "dying", |server| {
+    wait_each_seen(&mesh, "dying", |server| {
         server.state == OutsideState::Failing
     });
+    let rest = places(&mesh, 6);
+    assert_eq!(rest.keys().collect::<Vec<_>>(), [&to_other]);
     let list = done(&outside(&mesh.nodes[1], &["list"]));
     assert!(
         list.contains("not answering") && list.contains("dying: cannot reach"),
@@ -189,8 +201,9 @@ fn listeners_go_to_those_icecasts_that_have_room_and_never_to_a_dead_one() {
     );
 
     other_name.end_source(0);
-    let took = wait_left(&mesh, &to_other);
-    assert!(took < BELIEVED, "{took:?}");
+    wait_each_seen(&mesh, "renamed", |server| {
+        server.mounts.values().all(|mount| mount.on_air.is_none())
+    });
     let nobody = answer(node, RADIO);
     assert_eq!(nobody.status, 503, "{nobody:?}");
     assert!(nobody.header("retry-after").is_some());
@@ -314,8 +327,9 @@ fn who_is_disabled_or_removed_is_neither_chosen_nor_asked() {
 
     done(&outside(&mesh.nodes[1], &["disable", "r"]));
     let took = wait_left(&mesh, &there);
+    // Who asks for what nobody carries waits a moment for a source: most of this is the asking.
     assert!(
-        took < Duration::from_secs(2),
+        took < Duration::from_secs(4),
         "{took:?}: told, not found out"
     );
     let asked = page.questions();
@@ -332,6 +346,7 @@ fn who_is_disabled_or_removed_is_neither_chosen_nor_asked() {
     wait_ready(&mesh, &["r"]);
     page.answer_with("no status at all");
     wait_left(&mesh, &there);
+    wait_seen(node, "r", |server| server.state == OutsideState::Failing);
     let list = done(&outside(node, &["list"]));
     assert!(
         list.contains("r: its answer is no status of Icecast"),
@@ -447,75 +462,4 @@ fn a_mesh_is_an_outside_server_of_another_one_by_its_own_page() {
     wait_seen(&near.nodes[0], "far", |server| {
         server.state == OutsideState::Ready && server.server.max_listeners.is_none()
     });
-}
-
-#[test]
-fn what_is_wrong_with_a_description_is_said_and_the_login_never_is() {
-    let mesh = TestMesh::start(1);
-    let node = &mesh.nodes[0];
-    let more = ["--login-file", "/dev/null"];
-    let usual = [
-        "add",
-        "r",
-        "--public-url",
-        "http://127.0.0.1:9",
-        "--mount",
-        "/a=/b",
-    ];
-    let why = failed(&outside(node, &[&usual[..], &more].concat()));
-    assert!(why.contains("holds no USER:PASSWORD"), "{why}");
-    done(&outside(node, &usual));
-    let why = failed(&outside(node, &usual));
-    assert!(why.contains("outside server r already exists"), "{why}");
-    let why = failed(&outside(node, &["set", "nobody", "weight=1"]));
-    assert!(why.contains("there is no outside server nobody"), "{why}");
-    let tls = ["set", "r", "public_url=https://a", "poll_url="];
-    let why = failed(&outside(node, &tls));
-    assert!(why.contains("poll_url: must begin with http://"), "{why}");
-
-    let patched = node.api(
-        "PATCH",
-        "/api/v1/outside/r",
-        "{\"login\":\"u:hackme\",\"weight\":7}",
-    );
-    let patched = patched.unwrap();
-    assert_eq!(patched.head.status, 200, "{}", patched.text());
-    let detail: OutsideDetail = serde_json::from_slice(&patched.body).unwrap();
-    assert!(detail.has_login && detail.server.weight_percent == 7);
-    let all = node.api("GET", "/api/v1/outside", "").unwrap().text();
-    let status = get(&node.address(), "/status.json").unwrap().text();
-    assert!(!all.contains("hackme") && !status.contains("hackme"));
-    assert!(
-        all.contains("\"poll_url\"") && !status.contains("poll_url"),
-        "{status}"
-    );
-    for (method, target, body, wanted) in [
-        ("POST", "/api/v1/outside", "{}", 400),
-        ("POST", "/api/v1/outside", "{\"name\":\"A\"}", 400),
-        (
-            "POST",
-            "/api/v1/outside",
-            "{\"name\":\"x\",\"mounts\":\"/a\"}",
-            400,
-        ),
-        ("PATCH", "/api/v1/outside/r", "{\"wieght\":1}", 400),
-        ("PATCH", "/api/v1/outside/r", "nonsense", 400),
-        ("PUT", "/api/v1/outside/r", "{}", 405),
-        ("GET", "/api/v1/outside/x", "", 404),
-        ("DELETE", "/api/v1/outside/x", "", 404),
-    ] {
-        let answer = node.api(method, target, body).unwrap();
-        assert_eq!(
-            answer.head.status,
-            wanted,
-            "{method} {target} {body}: {}",
-            answer.text()
-        );
-    }
-    let page = get(&node.address(), "/?part=mesh").unwrap().text();
-    assert!(
-        page.contains("Outside servers") && page.contains("there /b"),
-        "{page}"
-    );
-    assert!(shipped_page().is_file());
 }

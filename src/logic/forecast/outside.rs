@@ -54,6 +54,8 @@ pub struct OutsideBulletin {
 /// What is known of an outside server, beside what its row has in common with a node's.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Abroad {
+    /// Whether it is asked at all.
+    enabled: bool,
     /// Whether its operator lets anybody be sent there.
     open: bool,
     /// Our mounts that it is to carry.
@@ -100,6 +102,11 @@ impl Forecast {
             }
             let row = self.nodes.entry(name).or_insert_with(|| row(now));
             let abroad = row.abroad.get_or_insert_default();
+            if !server.enabled {
+                // Once it is enabled again, what it said before is no answer.
+                *abroad = Abroad::default();
+            }
+            abroad.enabled = server.enabled;
             abroad.open = server.enabled && server.weight_percent > 0;
             abroad.carries = server.mounts.keys().cloned().collect();
         }
@@ -119,7 +126,7 @@ impl Forecast {
             return;
         };
         let question = Some((poller.clone(), bulletin.report.number));
-        if abroad.question == question {
+        if !abroad.enabled || abroad.question == question {
             return;
         }
         abroad.question = question;

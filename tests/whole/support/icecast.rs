@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -15,6 +16,10 @@ use super::port::free_port;
 /// Where distributions put the pages of Icecast.
 const PAGES: &str = "/usr/share/icecast2";
 const PASSWORD: &str = "source-pw";
+/// How long a start may take, of which it needs a twentieth.
+const STARTED: Duration = Duration::from_secs(5);
+/// How often it is started again.
+const STARTS: u32 = 3;
 
 /// The login that the pages of its admin want.
 pub(crate) const LOGIN: &str = "admin:admin-pw";
@@ -43,15 +48,20 @@ impl Icecast {
         fs::set_permissions(home.path(), Permissions::from_mode(0o777)).unwrap();
         let config = home.path().join("icecast.xml");
         fs::write(&config, settings(home.path(), port, (clients, mounts))).unwrap();
-        let mut command = Command::new("icecast2");
-        command.arg("-c").arg(&config).stdin(Stdio::null());
-        let server = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let mut icecast = Self {
             port,
+            server: launch(&config),
             home,
-            server: server.unwrap(),
             sources: Vec::new(),
         };
+        // Once in some dozen starts this program stands still before it listens.
+        for _ in 0..STARTS {
+            if icecast.comes_up() {
+                break;
+            }
+            end(&mut icecast.server);
+            icecast.server = launch(&config);
+        }
         let answers = || get(&icecast.address(), "/status-json.xsl");
         eventually(PATIENCE, "icecast2 answers", answers);
         icecast.sources = mounts
@@ -63,6 +73,18 @@ impl Icecast {
             eventually(PATIENCE, &format!("{name} is on air at icecast2"), look);
         }
         icecast
+    }
+
+    /// Whether it listens within the time that it usually takes, many times over.
+    fn comes_up(&self) -> bool {
+        let begun = Instant::now();
+        while begun.elapsed() < STARTED {
+            if get(&self.address(), "/status-json.xsl").is_ok() {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        false
     }
 
     fn source(&self, mount: &str) -> Child {
@@ -131,13 +153,20 @@ impl Drop for Icecast {
     }
 }
 
+fn launch(config: &Path) -> Child {
+    let mut command = Command::new("icecast2");
+    command.arg("-c").arg(config).stdin(Stdio::null());
+    let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().unwrap()
+}
+
 fn end(child: &mut Child) {
     // It may have ended by itself.
     let _ended = child.kill().and_then(|()| child.wait());
 }
 
 /// The page that is shipped for web roots.
-pub(crate) fn shipped_page() -> PathBuf {
+fn shipped_page() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("share/load.xsl")
 }
 

@@ -1,4 +1,4 @@
-//! What is foreseen for outside servers.
+//! Rows of outside servers, told by the events of a small mesh.
 
 use super::*;
 
@@ -151,7 +151,7 @@ fn silence_and_failure_close_a_row() {
 }
 
 #[test]
-fn an_operator_closes_a_row_at_once_and_nothing_else_of_it_is_lost() {
+fn an_operator_closes_a_row_at_once_and_it_is_open_again_when_it_has_been_asked() {
     let now = Instant::now();
     let mut forecast = forecast(now);
     hear(
@@ -159,19 +159,31 @@ fn an_operator_closes_a_row_at_once_and_nothing_else_of_it_is_lost() {
         &found(1, slots(5, Some(50)), slots(3, None)),
         now,
     );
-    for (is_enabled, weight_percent, standing) in [
-        (false, 100, Standing::Closed),
-        (true, 0, Standing::Closed),
-        (true, 1, Standing::Ready),
-    ] {
-        let server = OutsideServer {
-            enabled: is_enabled,
-            weight_percent,
-            ..server(None)
-        };
-        forecast.set_outside([&server], now);
-        assert_eq!(seen(&mut forecast, "/a", now), Some((standing, 5, 50)));
-    }
+    let described = |is_enabled, weight_percent| OutsideServer {
+        enabled: is_enabled,
+        weight_percent,
+        ..server(None)
+    };
+    forecast.set_outside([&described(true, 0)], now);
+    assert_eq!(
+        seen(&mut forecast, "/a", now),
+        Some((Standing::Closed, 5, 50))
+    );
+    forecast.set_outside([&described(true, 1)], now);
+    assert_eq!(
+        seen(&mut forecast, "/a", now),
+        Some((Standing::Ready, 5, 50))
+    );
+    forecast.set_outside([&described(false, 100)], now);
+    hear(
+        &mut forecast,
+        &found(2, slots(5, Some(50)), slots(3, None)),
+        now,
+    );
+    forecast.set_outside([&described(true, 100)], now);
+    let outlook = forecast.outside(now)[&name("outside-r")].clone();
+    assert_eq!(outlook.asked_by, None, "nobody has asked since");
+    assert_eq!(outlook.standing, Standing::Closed);
     forecast.set_outside([], now);
     assert_eq!(seen(&mut forecast, "/a", now), None);
 }
@@ -227,23 +239,27 @@ fn those_sent_since_the_question_are_on_the_way_until_an_answer_accounts_for_the
 fn those_whom_others_send_are_known_from_their_bulletins() {
     let now = Instant::now();
     let mut forecast = forecast(now);
-    forecast.hear(&life("peer"), &super::super::Bulletin::default(), now);
+    forecast.hear(
+        &life("peer"),
+        &crate::logic::forecast::Bulletin::default(),
+        now,
+    );
     hear(
         &mut forecast,
         &found(1, slots(0, Some(50)), slots(0, None)),
         now,
     );
-    let sent = super::super::Sent {
+    let sent = crate::logic::forecast::Sent {
         to: name("outside-r"),
         generation: Generation(0),
-        total: super::super::Tally {
+        total: crate::logic::forecast::Tally {
             listeners: 3,
             bps: 384_000,
         },
     };
-    let bulletin = super::super::Bulletin {
+    let bulletin = crate::logic::forecast::Bulletin {
         sent: vec![sent],
-        ..super::super::Bulletin::default()
+        ..crate::logic::forecast::Bulletin::default()
     };
     forecast.hear(&life("peer"), &bulletin, now);
     assert_eq!(seen(&mut forecast, "/a", now).unwrap().1, 3);
