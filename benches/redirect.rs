@@ -60,7 +60,7 @@ fn bulletin(index: usize, nodes: usize) -> Bulletin {
             cpu_permille: None,
         },
         sent: (0..nodes.min(31)).map(sent).collect(),
-        arrived: Vec::new(),
+        ..Bulletin::default()
     }
 }
 

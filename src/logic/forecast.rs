@@ -106,8 +106,9 @@ impl Forecast {
         node.heard_at = node.heard_at.max(now);
         node.report = Some(bulletin.report);
         let history = std::mem::replace(&mut node.history, History::Followed);
-        self.hear_arrived(&from.node, &bulletin.arrived, history, now);
-        self.hear_sent(&from.node, &bulletin.sent, history, now);
+        let cut = bulletin.cut;
+        self.hear_arrived(&from.node, (&bulletin.arrived, cut), history, now);
+        self.hear_sent(&from.node, (&bulletin.sent, cut), history, now);
     }
 
     /// Counts a listener that we have just redirected to a node, or kept, at the bitrate of its mount.
@@ -175,6 +176,7 @@ impl Forecast {
             report: own.report.unwrap_or_default(),
             sent: moved_last(sent.collect()),
             arrived: moved_last(arrived.collect()),
+            cut: false,
         }
     }
 
@@ -213,11 +215,11 @@ impl Forecast {
     fn hear_arrived(
         &mut self,
         at: &NodeName,
-        counters: &[Arrived],
+        (counters, cut): (&[Arrived], bool),
         history: History,
         now: Instant,
     ) {
-        let full = counters.len() >= MAX_COUNTERS;
+        let full = cut || counters.len() >= MAX_COUNTERS;
         for arrived in counters.iter().take(MAX_COUNTERS) {
             if self.generation(&arrived.from) == Some(arrived.generation) {
                 self.update(&arrived.from, at, now, |transit| {
@@ -234,8 +236,14 @@ impl Forecast {
         }
     }
 
-    fn hear_sent(&mut self, by: &NodeName, counters: &[Sent], history: History, now: Instant) {
-        let full = counters.len() >= MAX_COUNTERS;
+    fn hear_sent(
+        &mut self,
+        by: &NodeName,
+        (counters, cut): (&[Sent], bool),
+        history: History,
+        now: Instant,
+    ) {
+        let full = cut || counters.len() >= MAX_COUNTERS;
         for sent in counters.iter().take(MAX_COUNTERS) {
             if self.generation(&sent.to) == Some(sent.generation) {
                 self.update(by, &sent.to, now, |transit| {

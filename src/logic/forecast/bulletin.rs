@@ -10,8 +10,7 @@ use crate::model::node::{Generation, NodeName};
 
 /// The most counters of each kind in one bulletin: those that moved last.
 ///
-/// A whole mesh of 32 nodes. A counter takes at most 63 bytes of name and 20 of numbers when packed, so that each
-/// kind fits into one gossip value of 4 KiB.
+/// A whole mesh of 32 nodes, in one gossip value of 4 KiB unless names have more than 25 letters on average.
 pub const MAX_COUNTERS: usize = 32;
 
 /// One life of a node.
@@ -25,6 +24,7 @@ pub struct Life {
 
 /// How many listeners the publisher has ever sent to a node, those included that it kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "PackedSent", into = "PackedSent")]
 pub struct Sent {
     /// Where to.
     pub to: NodeName,
@@ -36,6 +36,7 @@ pub struct Sent {
 
 /// How many listeners sent by a redirector have ever arrived at the publisher.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "PackedArrived", into = "PackedArrived")]
 pub struct Arrived {
     /// Who sent them.
     pub from: NodeName,
@@ -56,4 +57,102 @@ pub struct Bulletin {
     pub sent: Vec<Sent>,
     /// Who has come from where, if that moved of late.
     pub arrived: Vec<Arrived>,
+    /// Whether more counters moved than had room in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
+}
+
+impl Bulletin {
+    /// Leaves out the counter of each kind that moved first; `false` if there is none left.
+    pub fn shorten(&mut self) -> bool {
+        let shorter = self.sent.pop().is_some() | self.arrived.pop().is_some();
+        self.cut |= shorter;
+        shorter
+    }
+}
+
+/// A counter without the names of its fields, which would be the half of it.
+type PackedSent = (NodeName, Generation, u64, u64);
+/// Likewise.
+type PackedArrived = (NodeName, Generation, u64);
+
+impl From<PackedSent> for Sent {
+    fn from((to, generation, listeners, bps): PackedSent) -> Self {
+        let total = Tally { listeners, bps };
+        Self {
+            to,
+            generation,
+            total,
+        }
+    }
+}
+
+impl From<Sent> for PackedSent {
+    fn from(sent: Sent) -> Self {
+        let Tally { listeners, bps } = sent.total;
+        (sent.to, sent.generation, listeners, bps)
+    }
+}
+
+impl From<PackedArrived> for Arrived {
+    fn from((from, generation, listeners): PackedArrived) -> Self {
+        Self {
+            from,
+            generation,
+            listeners,
+        }
+    }
+}
+
+impl From<Arrived> for PackedArrived {
+    fn from(arrived: Arrived) -> Self {
+        (arrived.from, arrived.generation, arrived.listeners)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What gossip takes as one value.
+    const MAX_VALUE_BYTES: usize = 4_096;
+
+    #[test]
+    fn the_counters_of_32_nodes_fit_into_one_value() {
+        let node = |index| NodeName::try_from(format!("{}-{index:02}", "n".repeat(20))).unwrap();
+        let generation = Generation(1_790_000_000_000);
+        let sent = |index| Sent {
+            to: node(index),
+            generation,
+            total: Tally {
+                listeners: 12_345,
+                bps: 12_345 * 128_000,
+            },
+        };
+        let arrived = |index| Arrived {
+            from: node(index),
+            generation,
+            listeners: 12_345,
+        };
+        let bulletin = Bulletin {
+            sent: (0..MAX_COUNTERS).map(sent).collect(),
+            arrived: (0..MAX_COUNTERS).map(arrived).collect(),
+            ..Bulletin::default()
+        };
+        let text = serde_json::to_string(&bulletin).unwrap();
+        assert!(text.len() <= MAX_VALUE_BYTES, "{}", text.len());
+        assert_eq!(serde_json::from_str::<Bulletin>(&text).unwrap(), bulletin);
+    }
+
+    #[test]
+    fn a_bulletin_that_is_shortened_says_so() {
+        let mut bulletin = Bulletin::default();
+        assert!(!bulletin.shorten() && !bulletin.cut);
+        bulletin.arrived.push(Arrived {
+            from: NodeName::try_from("a").unwrap(),
+            generation: Generation(1),
+            listeners: 1,
+        });
+        assert!(bulletin.shorten() && bulletin.cut && bulletin.arrived.is_empty());
+    }
 }

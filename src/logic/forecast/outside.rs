@@ -134,7 +134,8 @@ impl Forecast {
         row.heard_at = now;
         // An answer is what accounts for anybody: after a failure they are as much on their way as before.
         if bulletin.failure.is_none() {
-            self.hear_arrived(backend, &bulletin.arrived, History::Followed, now);
+            let arrived = (&bulletin.arrived[..], false);
+            self.hear_arrived(backend, arrived, History::Followed, now);
         }
     }
 

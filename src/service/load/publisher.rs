@@ -72,9 +72,7 @@ impl Publisher {
     /// Publishes the load, with as many of the latest counters as fit into one value.
     pub(super) async fn publish_load(&self, mut bulletin: Bulletin) {
         let mut text = gossip::write(&bulletin);
-        while text.len() > MAX_VALUE_BYTES && bulletin.sent.len() + bulletin.arrived.len() > 0 {
-            bulletin.sent.pop();
-            bulletin.arrived.pop();
+        while text.len() > MAX_VALUE_BYTES && bulletin.shorten() {
             text = gossip::write(&bulletin);
         }
         if let Err(error) = self.gossip.set(gossip::LOAD, &text).await {
