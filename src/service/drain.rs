@@ -117,7 +117,7 @@ impl Drain {
         self.0.phase.send_replace(Phase::Draining);
         let said = self.0.config.gossip.set(gossip::DRAINING, "true").await;
         said.expect("one word is far shorter than a gossiped value may be");
-        self.0.config.cluster.tell(Event::ResignOthers);
+        self.0.config.cluster.order(Event::ResignOthers).await;
         self.0.config.cluster.resign().await;
     }
 
@@ -126,8 +126,8 @@ impl Drain {
         self.0.waiting.lock().await.cancel();
         self.0.phase.send_replace(Phase::Serving);
         self.0.config.gossip.delete(gossip::DRAINING).await;
-        self.0.config.cluster.tell(Event::Unresign);
-        self.0.config.cluster.tell(Event::UnresignOthers);
+        self.0.config.cluster.order(Event::Unresign).await;
+        self.0.config.cluster.order(Event::UnresignOthers).await;
         info!("serving again");
     }
 }

@@ -45,7 +45,7 @@ pub(super) async fn nodes(admin: &Admin, request: Request<Incoming>) -> Response
         }
         "/api/v1/node/step-down" if method == Method::POST => step_down(admin).await,
         path => match path.strip_prefix("/api/v1/nodes/") {
-            Some(name) if method == Method::DELETE => forget(admin, name),
+            Some(name) if method == Method::DELETE => forget(admin, name).await,
             Some(name) if method == Method::PATCH => {
                 let set = set(admin, name, request).await;
                 set.unwrap_or_else(|refusal| reply::error(refusal.status(), refusal))
@@ -145,7 +145,7 @@ async fn step_down(admin: &Admin) -> Response<Body> {
         return reply::error(StatusCode::CONFLICT, why);
     }
     cluster.resign().await;
-    cluster.tell(Event::Unresign);
+    cluster.order(Event::Unresign).await;
     let mut view = cluster.watch();
     let seated = view.wait_for(|view| view.master.is_some());
     // No answer in time is an answer too: there is no master.
@@ -156,7 +156,7 @@ async fn step_down(admin: &Admin) -> Response<Body> {
     reply::json(StatusCode::OK, &json!({ "master": master }))
 }
 
-fn forget(admin: &Admin, name: &str) -> Response<Body> {
+async fn forget(admin: &Admin, name: &str) -> Response<Body> {
     let Ok(name) = NodeName::try_from(name) else {
         return reply::error(StatusCode::BAD_REQUEST, "that is no node's name");
     };
@@ -170,7 +170,7 @@ fn forget(admin: &Admin, name: &str) -> Response<Body> {
     {
         None => reply::error(StatusCode::NOT_FOUND, format!("there is no node {name}")),
         Some(NodeState::Dead) => {
-            admin.0.cluster.tell(Event::Forget(name.clone()));
+            admin.0.cluster.order(Event::Forget(name.clone())).await;
             admin.0.links.send_to_all(&Frame::Forget(name));
             reply::no_content()
         }

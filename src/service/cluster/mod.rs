@@ -116,11 +116,17 @@ impl Cluster {
         self.view.clone()
     }
 
-    /// Passes an event on. When the queue is full it is dropped: elections repeat what matters.
+    /// Passes a peer's word on. When the queue is full it is dropped: peers repeat what matters.
     pub fn tell(&self, event: Event) {
         if self.events.try_send(event).is_err() {
             warn!("the cluster's queue is full, event dropped");
         }
+    }
+
+    /// Passes on what an operator or this node itself has decided, which nobody repeats: waits while the queue is full.
+    pub async fn order(&self, event: Event) {
+        // It is closed only when the node has stopped, and then there is nothing to be ordered.
+        let _stopped = self.events.send(event).await;
     }
 
     /// From now on these are the seats beside the master's; each of them is to be held by one node.
@@ -130,7 +136,7 @@ impl Cluster {
 
     /// Hands the master's seat over, if this node holds it, and waits a moment for the successor's claim.
     pub async fn resign(&self) {
-        self.tell(Event::Resign);
+        self.order(Event::Resign).await;
         let mut view = self.view.clone();
         let others = view
             .borrow()
