@@ -170,7 +170,8 @@ impl Listening {
 
     fn decide(&self, asking: Asking<'_>) -> Verdict {
         let (config, mount) = (&self.0.config, asking.mount);
-        let Some(spec) = config.documents.mount(mount) else {
+        let mounts = config.documents.mounts();
+        let Some(spec) = mounts.get(mount) else {
             return Verdict::NoSuchMount;
         };
         let place = config.geo.whereabouts(asking.client.ip);
@@ -200,10 +201,10 @@ impl Listening {
             let location = best.and_then(|to| self.location(&to, asking));
             return location.map_or(Verdict::NobodyHasRoom, Verdict::Redirect);
         }
-        if is_full(&view, &spec) {
-            return overflow(&spec, Verdict::MountFull);
+        if is_full(&view, spec) {
+            return overflow(spec, Verdict::MountFull);
         }
-        self.steer(asking, (&spec, &ask))
+        self.steer(asking, (spec, &ask))
     }
 
     /// Chooses where he listens. Who has just asked for two bytes, as Safari does, is already on his way.
