@@ -1,6 +1,7 @@
 //! The table of nodes, with a bar for each thing that a node can run out of.
 
 use crate::model::status::{NodeState, NodeStatus, Status};
+use crate::model::traits::{NodeTraits, Tag};
 
 use super::text::{Escaped, bandwidth, count, is_web_url, percent};
 
@@ -69,13 +70,33 @@ fn row(node: &NodeStatus) -> String {
     };
     format!(
         "<tr class=\"{class}\"><th scope=\"row\">{link}{badge}<span class=\"state\">{state}</span>\
-         <small>version {version}, rank {rank}{dns}</small></th>\
+         <small>version {version}, rank {rank}{dns}</small>{said}</th>\
          <td>{listeners}</td><td>{bandwidth}</td></tr>\n",
         link = link(node),
         version = Escaped(&node.version),
         rank = node.rank,
         dns = if node.dns { ", serves DNS" } else { "" },
+        said = said(&node.traits),
     )
+}
+
+/// What operators say of a node, as far as it is not the usual.
+fn said(traits: &NodeTraits) -> String {
+    let mut said = Vec::new();
+    if traits.maintenance {
+        said.push("in maintenance, takes nobody new".to_owned());
+    }
+    if traits.weight_percent != NodeTraits::DEFAULT_WEIGHT_PERCENT {
+        said.push(format!("weight {} %", traits.weight_percent));
+    }
+    if !traits.tags.is_empty() {
+        let words: Vec<&str> = traits.tags.iter().map(Tag::as_str).collect();
+        said.push(format!("tags {}", words.join(", ")));
+    }
+    match said.is_empty() {
+        true => String::new(),
+        false => format!("<small>{}</small>", said.join(", ")),
+    }
 }
 
 fn link(node: &NodeStatus) -> String {
@@ -144,4 +165,20 @@ fn bar(dimension: &Dimension<'_>, node: &NodeStatus) -> String {
         shown = used.min(100),
         coming_shown = coming.min(100),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_operators_say_is_shown_unless_it_is_the_usual() {
+        let mut traits = NodeTraits::default();
+        assert_eq!(said(&traits), "");
+        traits.maintenance = true;
+        traits.weight_percent = 50;
+        traits.tags = ["big", "fast"].map(|tag| tag.parse().unwrap()).into();
+        let shown = "<small>in maintenance, takes nobody new, weight 50 %, tags big, fast</small>";
+        assert_eq!(said(&traits), shown);
+    }
 }
