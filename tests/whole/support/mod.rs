@@ -13,6 +13,7 @@ pub(crate) mod patience;
 pub(crate) mod player;
 pub(crate) mod port;
 pub(crate) mod relay_page;
+pub(crate) mod rush;
 pub(crate) mod signal;
 pub(crate) mod source;
 pub(crate) mod tape;
