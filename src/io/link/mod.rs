@@ -164,8 +164,9 @@ impl Shared {
     }
 
     fn publish_peers(&self) {
-        let peers = self.registry().peers();
+        // Looked up while nobody else can publish: what was seen before would overwrite what came meanwhile.
         self.peers.send_if_modified(|known| {
+            let peers = self.registry().peers();
             let changed = *known != peers;
             if changed {
                 *known = peers;
