@@ -6,13 +6,13 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use hyper::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::api::{Api, NodeArgs};
 use super::terminal::{self, Side, Table};
+use crate::logic::policy::Policy;
 use crate::logic::policy::explain::{Explanation, NodeExplanation};
-use crate::logic::policy::{Choice, Policy};
 use crate::model::mount::MountName;
 use crate::settings::Machine;
 
@@ -78,6 +78,14 @@ impl std::str::FromStr for Policies {
     }
 }
 
+/// The answer to a question why.
+#[derive(Deserialize, Serialize)]
+struct Explained {
+    answer: String,
+    #[serde(flatten)]
+    explanation: Explanation,
+}
+
 /// What is said of the whole mesh.
 #[derive(Deserialize)]
 struct Said {
@@ -105,15 +113,15 @@ pub(super) async fn policy(args: PolicyArgs) -> anyhow::Result<()> {
             describe(&api.ask_for(Method::PATCH, POLICY, Some(&body)).await?)
         }
         PolicyCommand::Explain { mount, from, json } => {
-            let explanation: Explanation = api
+            let explained: Explained = api
                 .ask_for(Method::GET, &question(&mount, from), None)
                 .await?;
             match json {
                 true => {
-                    let text = serde_json::to_string_pretty(&explanation);
+                    let text = serde_json::to_string_pretty(&explained);
                     text.context("the explanation has no JSON")? + "\n"
                 }
-                false => explain(&explanation),
+                false => explain(&explained),
             }
         }
     };
@@ -139,12 +147,11 @@ fn describe(said: &Said) -> String {
     text
 }
 
-fn explain(explanation: &Explanation) -> String {
+fn explain(explained: &Explained) -> String {
+    let explanation = &explained.explanation;
     let mut text = format!(
-        "{} by {}: {}\n",
-        explanation.mount,
-        explanation.policy,
-        outcome(&explanation.choice)
+        "{} by {}: the next listener is answered: {}\n",
+        explanation.mount, explanation.policy, explained.answer
     );
     if explanation.blind {
         text += "this node hears nobody's load: it draws by size, whatever the policy\n";
@@ -174,14 +181,6 @@ fn explain(explanation: &Explanation) -> String {
         ]);
     }
     text + "\n" + &table.render()
-}
-
-fn outcome(choice: &Choice) -> String {
-    match choice {
-        Choice::Here => "the next listener stays at this node".to_owned(),
-        Choice::Redirect(node) => format!("the next listener is sent to {node}"),
-        Choice::Full => "there is room for nobody".to_owned(),
-    }
 }
 
 /// The stage that dropped a node and its reason, or what the stages made of its score.
@@ -224,7 +223,7 @@ mod tests {
 
     #[test]
     fn an_explanation_is_a_table_with_a_reason_in_each_row() {
-        let text = r#"{"policy":"not_tag(slow),weight,water","mount":"/r.mp3","cost_bps":128000,"from":{},
+        let text = r#"{"answer":"sent to n1","policy":"not_tag(slow),weight,water","mount":"/r.mp3","cost_bps":128000,"from":{},
             "expected_listeners":1.0,"blind":false,"nodes":[
             {"node":"n1","prediction":{"standing":"ready","reported":{"listeners":10,"bps":1},
              "pending":{"listeners":2,"bps":1},"capacity":{"listeners":100,"bps":100},"cpu_permille":null,
@@ -240,7 +239,7 @@ mod tests {
             "choice":{"redirect":"n1"}}"#;
         let shown = explain(&serde_json::from_str(text).unwrap());
         let expected = "\
-/r.mp3 by not_tag(slow),weight,water: the next listener is sent to n1
+/r.mp3 by not_tag(slow),weight,water: the next listener is answered: sent to n1
 
 NODE  LISTENERS  ON THE WAY   OF  SOON  SHARE  WHY
 n1           10           2  100   12%   100%  weight → 0.50

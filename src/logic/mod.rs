@@ -13,6 +13,7 @@ pub mod mounts;
 pub mod outside;
 pub mod place;
 pub mod policy;
+pub mod reservations;
 pub mod rivals;
 pub mod route;
 pub mod steering;

@@ -5,7 +5,8 @@ mod publisher;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,10 +24,11 @@ use crate::io::clock;
 use crate::io::cpu::CpuMeter;
 use crate::io::gossip::{GOSSIP_INTERVAL, Gossip};
 use crate::logic::arrivals::Arrivals;
-use crate::logic::forecast::{Bulletin, Forecast, Life};
+use crate::logic::forecast::{Bulletin, Forecast, Life, Outlook};
 use crate::logic::outside::Servers;
 use crate::logic::policy::explain::Explanation;
 use crate::logic::policy::{Choice, Chooser, Facts, NodeFacts, Policy, Request, Scene};
+use crate::logic::reservations::Reservations;
 use crate::logic::steering::Steering;
 use crate::model::geo::Whereabouts;
 use crate::model::load::LoadReport;
@@ -59,6 +61,7 @@ struct State {
     forecast: Forecast,
     /// The tags that have counted here.
     arrivals: Arrivals,
+    reservations: Reservations,
     chooser: Chooser,
     steering: Arc<Steering>,
     /// The policies of mounts that have their own.
@@ -66,6 +69,8 @@ struct State {
     facts: Facts,
     /// What a listener of each mount costs, bits per second.
     costs_bps: BTreeMap<MountName, u64>,
+    /// The nodes and outside servers that speak HTTPS. This node counts as one: who has reached it by HTTPS can.
+    https: BTreeSet<NodeName>,
     servers: Arc<Servers>,
     view: Arc<MeshView>,
 }
@@ -79,8 +84,19 @@ pub struct Ask<'a> {
     pub place: Whereabouts,
     /// Who may serve him.
     pub among: Among,
-    /// How full the chosen node may be at most so that he is sent there; 1 is full.
+    /// Whether he speaks HTTPS, and is therefore sent only to who does; this node he reaches in any case.
+    pub https: bool,
+    /// From where on a node is too full for him; 1 is full, which holds anyway.
     pub full_at: f64,
+}
+
+/// Where a listener goes, and whether he is expected there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// Where.
+    pub choice: Choice,
+    /// Whether a place counts as taken by him until he arrives.
+    pub reserved: bool,
 }
 
 /// Who may serve a listener.
@@ -140,10 +156,12 @@ impl Load {
             published: report,
             chooser: Chooser::new(own.node.clone(), rand::random()),
             arrivals: Arrivals::default(),
+            reservations: Reservations::default(),
             steering: Arc::default(),
             policies: BTreeMap::new(),
             facts: Facts::default(),
             costs_bps: BTreeMap::new(),
+            https: BTreeSet::new(),
             servers: Arc::default(),
             view: Arc::new(MeshView::empty(own.node.clone())),
             forecast: Forecast::new(own, STALE_AFTER, now),
@@ -155,30 +173,24 @@ impl Load {
         }))
     }
 
-    /// Chooses a node for a listener, and counts him as sent there.
-    pub fn choose(&self, ask: &Ask<'_>) -> Choice {
+    /// Chooses a node for a listener, and counts him as sent there, unless his address has sent too many already.
+    pub fn choose(&self, ask: &Ask<'_>, from: IpAddr) -> Chosen {
         let now = Instant::now().into_std();
         let state = &mut *self.0.lock();
-        let me = state.view.me.clone();
         let (choice, cost_bps) = state.with_scene(ask, now, |chooser, policy, scene, request| {
-            let choice = chooser.choose(policy, scene, request);
-            let chosen = match &choice {
-                Choice::Here => Some(&me),
-                Choice::Redirect(to) => Some(to),
-                Choice::Full => None,
-            };
-            let mut outlooks = scene.table.outlooks.iter();
-            let chosen = chosen.and_then(|name| outlooks.find(|it| it.node == name));
-            let full = chosen.is_some_and(|it| it.predicted_utilization() >= ask.full_at);
-            let choice = if full { Choice::Full } else { choice };
-            (choice, request.cost_bps)
+            (chooser.choose(policy, scene, request), request.cost_bps)
         });
-        match &choice {
-            Choice::Here => state.forecast.note_sent(&me, cost_bps, now),
-            Choice::Redirect(to) => state.forecast.note_sent(to, cost_bps, now),
-            Choice::Full => {}
+        let me = state.view.me.clone();
+        let to = match &choice {
+            Choice::Here => Some(&me),
+            Choice::Redirect(to) => Some(to),
+            Choice::Full => None,
+        };
+        let reserved = to.is_some() && state.reservations.reserve(from, now);
+        if let Some(to) = to.filter(|_| reserved) {
+            state.forecast.note_sent(to, cost_bps, now);
         }
-        choice
+        Chosen { choice, reserved }
     }
 
     /// The nodes for a listener, the best first. Nobody is counted as sent.
@@ -393,6 +405,18 @@ impl State {
                 *cost_bps = card.bitrate_bps.max(*cost_bps);
             }
         }
+        let speaks = |url: &str| url.starts_with("https://");
+        let nodes = self.view.nodes.iter();
+        let nodes =
+            nodes.filter(|(name, node)| node.card.https_url.is_some() || **name == self.view.me);
+        let servers = self
+            .servers
+            .values()
+            .filter(|server| speaks(&server.public_url));
+        self.https = nodes
+            .map(|(name, _)| name.clone())
+            .chain(servers.map(|server| server.backend()))
+            .collect();
         self.gather_outside_facts();
     }
 
@@ -415,10 +439,14 @@ impl State {
             place: ask.place,
         };
         let mut table = self.forecast.table_of(ask.mount, now);
-        if ask.among == Among::Outside {
-            table
-                .outlooks
-                .retain(|it| it.node.as_str().starts_with(BACKEND_PREFIX));
+        let is_outside = |name: &NodeName| name.as_str().starts_with(BACKEND_PREFIX);
+        let fits = |it: &Outlook<'_>| {
+            (ask.among == Among::All || is_outside(it.node))
+                && (!ask.https || self.https.contains(it.node))
+                && it.predicted_utilization() < ask.full_at
+        };
+        if ask.among == Among::Outside || ask.https || ask.full_at.is_finite() {
+            table.outlooks.retain(fits);
         }
         let scene = Scene {
             table: &table,

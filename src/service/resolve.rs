@@ -223,6 +223,7 @@ impl Resolver {
             mount: &self.0.any_mount,
             place: from.unwrap_or_default(),
             among: Among::All,
+            https: false,
             full_at: 1.0,
         };
         let view = config.cluster.view();

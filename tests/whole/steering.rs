@@ -1,9 +1,12 @@
 //! What operators say about where listeners are sent is obeyed on all nodes, at once and after a restart.
 
+use std::fs;
+
 use serde_json::Value;
 
 use crate::support::http::{Answer, Head, ask, get};
 use crate::support::mesh::TestMesh;
+use crate::support::mmdb;
 use crate::support::node::TestNode;
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::{Player, ask_for_stream};
@@ -29,9 +32,8 @@ fn answer(node: &TestNode, target: &str) -> Head {
 
 /// Asks with headers of one's own.
 fn answer_with(node: &TestNode, target: &str, headers: &str) -> Answer {
-    let request = format!("HEAD-LESS {target}").replace("HEAD-LESS", "GET");
     let request = format!(
-        "{request} HTTP/1.0\r\nHost: {}\r\n{headers}\r\n",
+        "GET {target} HTTP/1.0\r\nHost: {}\r\n{headers}\r\n",
         node.address()
     );
     ask(&node.address(), &request).unwrap()
@@ -331,4 +333,135 @@ fn a_forged_tag_is_served_and_counts_for_nobody() {
     let sent = answer(&mesh.nodes[0], RADIO);
     assert_eq!(sent.status, 302);
     assert_eq!(pending(&mesh), 1, "three who came uncalled are not him");
+}
+
+#[test]
+fn who_came_by_https_is_sent_to_https_or_served_at_once() {
+    let mesh = TestMesh::start_with(3, |index, setup| {
+        let setup = setup.with(&["--trusted-proxies", "127.0.0.0/8"]);
+        match index {
+            0 => setup.with(&["--max-listeners", "0"]),
+            1 => setup.with(&["--public-https-url", "https://two.example"]),
+            _ => setup,
+        }
+    });
+    mesh.create_mount(RADIO, PASSWORD);
+    let _source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
+    mesh.wait_on_air(RADIO);
+    let https = "X-Forwarded-Proto: https\r\n";
+    for _ in 0..4 {
+        let answer = answer_with(&mesh.nodes[0], RADIO, https);
+        let location = answer.head.location();
+        assert!(
+            location.starts_with("https://two.example/_stream/n1."),
+            "{location}"
+        );
+        let plain = answer_with(&mesh.nodes[0], RADIO, "");
+        assert!(
+            plain.head.location().starts_with("http://127.0.0.1:"),
+            "{:?}",
+            plain.head
+        );
+    }
+    let m3u = answer_with(&mesh.nodes[0], "/radio.mp3.m3u", https).text();
+    assert!(m3u.lines().all(|url| url.starts_with("https://")), "{m3u}");
+    assert_eq!(m3u.lines().count(), 2, "{m3u}");
+    // n3 itself has room, and was reached by HTTPS; n2 is the only other one to choose.
+    set(
+        &mesh.nodes[0],
+        "/api/v1/nodes/n2",
+        r#"{"maintenance":"on"}"#,
+    );
+    let mut status = 0;
+    eventually(PATIENCE, "n3 serves him itself", || {
+        let mut connection = mesh.nodes[2].connect();
+        connection
+            .send(format!("GET {RADIO} HTTP/1.0\r\n{https}\r\n"))
+            .unwrap();
+        status = connection.head().unwrap().status;
+        so(status == 200, format!("{status}"))
+    });
+}
+
+#[test]
+fn a_mount_is_not_heard_where_it_may_not_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("geo.mmdb");
+    let known = [
+        (("192.0.2.0", 24), mmdb::place("US", (40.7, -74.0))),
+        (("198.51.100.0", 24), mmdb::place("DE", (52.5, 13.4))),
+    ];
+    fs::write(&file, mmdb::database("Test", &known)).unwrap();
+    let file = file.display().to_string();
+    let mesh = TestMesh::start_with(2, |_, setup| {
+        setup.with(&["--geo-database", &file, "--trusted-proxies", "127.0.0.0/8"])
+    });
+    mesh.create_mount(RADIO, PASSWORD);
+    let _source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
+    mesh.wait_on_air(RADIO);
+    set(
+        &mesh.nodes[0],
+        "/api/v1/mounts/radio.mp3",
+        r#"{"countries":"!us"}"#,
+    );
+    let head_from = |ip: &str, target: &str| {
+        let mut connection = mesh.nodes[0].connect();
+        let request = format!("GET {target} HTTP/1.0\r\nX-Forwarded-For: {ip}\r\n\r\n");
+        connection.send(request).unwrap();
+        connection.head().unwrap().status
+    };
+    for target in [RADIO, "/_stream/n2/radio.mp3", "/radio.mp3.m3u"] {
+        assert_eq!(head_from("192.0.2.7", target), 403, "{target}");
+        assert_ne!(head_from("198.51.100.7", target), 403, "{target}");
+        assert_ne!(
+            head_from("203.0.113.7", target),
+            403,
+            "{target}, from nowhere"
+        );
+    }
+    let candidates = |ip: &str| {
+        let asked = "/api/v1/candidates?mount=/radio.mp3";
+        let header = format!("X-Forwarded-For: {ip}\r\n");
+        let told: Value =
+            serde_json::from_str(&answer_with(&mesh.nodes[0], asked, &header).text()).unwrap();
+        told["candidates"].as_array().unwrap().len()
+    };
+    assert_eq!(
+        (candidates("192.0.2.7"), candidates("198.51.100.7")),
+        (0, 2)
+    );
+    let target = "/api/v1/explain?mount=/radio.mp3&from=192.0.2.7";
+    let explained = mesh.nodes[0].api("GET", target, "").unwrap().text();
+    assert!(
+        explained.contains("403, not to be heard in that country"),
+        "{explained}"
+    );
+}
+
+#[test]
+fn the_limit_of_a_mount_has_no_back_door() {
+    let (mesh, _source) = on_air(2);
+    set(
+        &mesh.nodes[0],
+        "/api/v1/mounts/radio.mp3",
+        r#"{"max_listeners":1}"#,
+    );
+    let _player = Player::tune_in(&format!("{}{RADIO}", mesh.nodes[0].url()));
+    eventually(PATIENCE, "both nodes know him", || {
+        for node in &mesh.nodes {
+            let status = node.status();
+            so(status.mounts[0].listeners == 1, node.name().to_owned())?;
+        }
+        Ok::<_, String>(())
+    });
+    for target in [RADIO, "/radio.mp3?redirect=no", "/_stream/n1/radio.mp3"] {
+        for node in &mesh.nodes {
+            assert_eq!(
+                answer(node, target).status,
+                403,
+                "{target} at {}",
+                node.name()
+            );
+        }
+    }
 }

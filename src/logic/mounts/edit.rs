@@ -1,5 +1,6 @@
 //! One setting of a mount at a time: read from what an operator types, checked, made a field.
 
+use crate::logic::outside::{BadAddress, public_url};
 use crate::logic::policy::{BadPolicy, Policy};
 use crate::model::geo::{BadCountryRule, CountryRule};
 use crate::model::mount::{BadTakeover, Takeover};
@@ -70,9 +71,9 @@ pub enum BadSetting {
     /// The text has a line break or another control character.
     #[error("{0}: a control character, such as a line break, is not allowed")]
     Control(&'static str),
-    /// The station's page, or where listeners overflow to, is no web address.
-    #[error("{0}: must be empty, or begin with http:// or https:// and have no spaces")]
-    Url(&'static str),
+    /// The station's page is no web address.
+    #[error("url: must be empty, or begin with http:// or https:// and have no spaces")]
+    Url,
     /// The number of listeners is none.
     #[error("max_listeners: must be a number from 1, or empty for as many as the nodes take")]
     MaxListeners,
@@ -88,6 +89,9 @@ pub enum BadSetting {
     /// The share at which listeners overflow is none.
     #[error("overflow_percent: must be a number from 1 to 100")]
     OverflowPercent,
+    /// Where listeners overflow to is no address that they can be sent to.
+    #[error("overflow_url: {0}")]
+    OverflowUrl(#[from] BadAddress),
     /// The policy is none.
     #[error("policy: {0}")]
     Policy(#[from] BadPolicy),
@@ -138,9 +142,12 @@ impl MountEdit {
             "linger_s" => Self::Linger(value.parse().map_err(|_| BadSetting::Linger)?),
             "takeover" => Self::Takeover(value.parse()?),
             "standby" => Self::Standby(flag("standby", value)?),
-            "policy" => Self::Policy(text),
+            // Read here and not when a record is: a word that only newer nodes know must not cost the mount.
+            "policy" if value.is_empty() => Self::Policy(text),
+            "policy" => Self::Policy(value.parse::<Policy>()?.to_string()),
             "redirect" => Self::Redirect(flag("redirect", value)?),
-            "overflow_url" => Self::OverflowUrl(text),
+            "overflow_url" if value.is_empty() => Self::OverflowUrl(text),
+            "overflow_url" => Self::OverflowUrl(public_url(value)?),
             "overflow_percent" => {
                 let percent = value.parse().map_err(|_| BadSetting::OverflowPercent)?;
                 Self::OverflowPercent(percent)
@@ -178,11 +185,10 @@ impl MountEdit {
             Self::Name(text) | Self::Description(text) | Self::Genre(text) => {
                 check_text(self.key(), text)
             }
-            Self::Url(url) | Self::OverflowUrl(url) => {
-                check_text(self.key(), url).and_then(|()| check_url(self.key(), url))
-            }
-            Self::Policy(text) if text.is_empty() => Ok(()),
-            Self::Policy(text) => Ok(text.parse::<Policy>().map(drop)?),
+            Self::Url(url) => check_text("url", url).and_then(|()| check_url(url)),
+            Self::OverflowUrl(url) if url.is_empty() => Ok(()),
+            Self::OverflowUrl(url) => Ok(public_url(url).map(drop)?),
+            Self::Policy(text) => check_text("policy", text),
             Self::MaxListeners(Some(0)) => Err(BadSetting::MaxListeners),
             Self::Linger(seconds) if *seconds > MAX_LINGER_S => Err(BadSetting::Linger),
             Self::OverflowPercent(percent) if !(1..=100).contains(percent) => {
@@ -238,12 +244,12 @@ fn flag(field: &'static str, value: &str) -> Result<bool, BadSetting> {
     value.parse().map_err(|_| BadSetting::Flag(field))
 }
 
-fn check_url(field: &'static str, url: &str) -> Result<(), BadSetting> {
+fn check_url(url: &str) -> Result<(), BadSetting> {
     let schemes = ["http://", "https://"];
     let rest = schemes.iter().find_map(|scheme| url.strip_prefix(scheme));
     let has_host = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
     let good = url.is_empty() || has_host && !url.contains(char::is_whitespace);
-    good.then_some(()).ok_or(BadSetting::Url(field))
+    good.then_some(()).ok_or(BadSetting::Url)
 }
 
 pub(super) fn check_hash(hash: &str) -> Result<(), BadSetting> {

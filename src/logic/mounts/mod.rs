@@ -261,6 +261,8 @@ mod tests {
             ("policy", "watr"),
             ("redirect", "off"),
             ("overflow_url", "cdn"),
+            ("overflow_url", "https://user:pw@cdn.example/r"),
+            ("overflow_url", "https://cdn.example/r?x"),
             ("overflow_percent", "0"),
             ("overflow_percent", "101"),
             ("countries", "germany"),
@@ -313,6 +315,11 @@ mod tests {
             document.edit(&key, fields, 1).unwrap();
         };
         put("mount/radio.mp3", "unknown-yet", Value::Flag(true));
+        put(
+            "mount/newer.mp3",
+            "policy",
+            Value::Text("unknown_yet,water".to_owned()),
+        );
         put("mount/../x", "name", Value::Nothing);
         put("mount/half", PASSWORD_HASH, Value::Nothing);
         put("mount/kind", "name", Value::Number(1));
@@ -320,14 +327,18 @@ mod tests {
         put("mount/rule", "url", Value::Text("gopher://x".to_owned()));
         put("other", "name", Value::Number(1));
         let listing = list(&document);
-        assert_eq!(listing.mounts.keys().collect::<Vec<_>>(), [&spec.path]);
+        let newer = mount("/newer.mp3");
+        assert_eq!(
+            listing.mounts.keys().collect::<Vec<_>>(),
+            [&newer, &spec.path]
+        );
         let why: Vec<_> = listing.skipped.into_iter().map(|(_, why)| why).collect();
         let expected = [
             BadRecord::Key,
             BadRecord::Missing(PASSWORD_HASH),
             BadRecord::Kind(WrongKind("name")),
             BadRecord::Setting(BadSetting::MaxListeners),
-            BadRecord::Setting(BadSetting::Url("url")),
+            BadRecord::Setting(BadSetting::Url),
         ];
         assert_eq!(why, expected);
     }

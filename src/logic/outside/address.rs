@@ -26,7 +26,7 @@ pub enum BadAddress {
 }
 
 /// Where listeners are sent: `http` or `https`, scheme and host in lower case, without a slash at the end.
-pub(super) fn public_url(text: &str) -> Result<String, BadAddress> {
+pub fn public_url(text: &str) -> Result<String, BadAddress> {
     normal(text).map(|(_, url)| url)
 }
 

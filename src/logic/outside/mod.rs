@@ -10,7 +10,7 @@ pub mod report;
 
 use std::collections::BTreeMap;
 
-pub use self::address::BadAddress;
+pub use self::address::{BadAddress, public_url};
 pub use self::edit::{BadSetting, MAX_LOGIN_BYTES, OutsideEdit};
 pub use self::mapping::{BadMapping, MAX_MOUNTS};
 use super::document::Document;

@@ -80,11 +80,12 @@ pub fn mesh_key() -> RecordKey {
 }
 
 pub(super) fn read(record: &Record, steering: &mut Steering) -> Result<(), BadSteering> {
-    if let Some(policy) = text(record, "policy")? {
-        steering.policy = policy.parse().map_err(BadMeshSetting::Policy)?;
-    }
     if let Some(listed) = text(record, "proxy_agents")? {
         steering.proxy_agents = agents(&listed)?;
+    }
+    // Last: a word that only newer nodes know must cost nothing but the policy, for which the usual one stands in.
+    if let Some(policy) = text(record, "policy")? {
+        steering.policy = policy.parse().map_err(BadMeshSetting::Policy)?;
     }
     Ok(())
 }

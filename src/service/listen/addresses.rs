@@ -1,19 +1,20 @@
 //! The addresses that listeners are given: in redirects, in playlists, and to programs that choose themselves.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::{Asking, Listening};
+use super::{Asking, Listening, NOT_IN_HIS_COUNTRY, is_full};
 use crate::io::clock;
+use crate::logic::policy::Choice;
 use crate::logic::policy::explain::Explanation;
 use crate::model::geo::Whereabouts;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
 use crate::service::cluster::view::MeshNode;
-use crate::service::load::{Among, Ask};
+use crate::service::load::{Among, Ask, Chosen};
 use crate::wire::forwarded::Client;
 use crate::wire::passthrough::{Minted, Passage, Passthrough};
 use crate::wire::playlist::{Entry, Playlist};
@@ -36,97 +37,169 @@ pub struct Candidate {
     pub place: Whereabouts,
 }
 
+/// Whether a listener is counted as on his way. Only then does his arrival count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expected {
+    Yes,
+    No,
+}
+
+/// Why a listener is sent where he is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Explained {
+    /// What the next such listener would be answered, in words.
+    pub answer: String,
+    /// What the policy makes of the nodes.
+    #[serde(flatten)]
+    pub explanation: Explanation,
+}
+
 impl Listening {
-    /// The address at the chosen node or server for a listener who goes there now, with his query. `None`: he speaks
-    /// HTTPS and it does not, or it has just gone.
-    pub(super) fn location(&self, to: &NodeName, asking: Asking<'_>) -> Option<String> {
+    /// The address at the chosen node or server for a listener who goes there now, with his query. `None`: it has just
+    /// gone.
+    pub(super) fn location(
+        &self,
+        (to, expected): (&NodeName, Expected),
+        asking: Asking<'_>,
+    ) -> Option<String> {
         let config = &self.0.config;
         let query = asking.head.query();
         if let Some(outside) = config.load.outside_location(to, asking.mount, query) {
-            let fits = !asking.client.https || outside.starts_with("https://");
-            return fits.then_some(outside);
+            return Some(outside);
         }
+        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+        let address = self.address_at((to, expected), (asking.mount, asking.client))?;
+        Some(address + &query)
+    }
+
+    /// The passthrough address of a mount at a node of ours.
+    fn address_at(
+        &self,
+        (to, expected): (&NodeName, Expected),
+        (mount, client): (&MountName, Client),
+    ) -> Option<String> {
+        let config = &self.0.config;
         let view = config.cluster.view();
-        let base = base(view.nodes.get(to)?, asking.client)?;
+        let base = base(view.nodes.get(to)?, client)?;
+        if expected == Expected::No {
+            let path = Passthrough::untagged_path(&view.me, mount);
+            return Some(format!("{base}{path}"));
+        }
         let passage = Passage {
             from: &view.me,
             to,
-            mount: asking.mount,
+            mount,
         };
         let minted = Minted {
             unix_s: (clock::unix_ms() / 1_000) as u32, // wraps in 2106, as tags do
             number: self.0.tags.fetch_add(1, Ordering::Relaxed),
         };
         let path = config.tag_key.path(passage, minted);
-        let query = query.map(|query| format!("?{query}"));
-        Some(format!("{base}{path}{}", query.unwrap_or_default()))
+        Some(format!("{base}{path}"))
     }
 
-    /// The nodes for such a listener, the best first. None of them is told to expect him.
+    /// The nodes for such a listener, the best first; none where he may not listen, and while nothing is on air. None
+    /// of them is told to expect him.
     pub fn candidates(&self, mount: &MountName, client: Client, most: usize) -> Vec<Candidate> {
         let config = &self.0.config;
-        let view = config.cluster.view();
-        let ask = self.ask(mount, config.geo.whereabouts(client.ip));
-        let ranked = config.load.rank(&ask, most.min(MAX_CANDIDATES));
-        let candidate = |node: NodeName| {
-            let known = view.nodes.get(&node);
-            let url = match known {
-                Some(known) => {
-                    let path = Passthrough::untagged_path(&view.me, mount);
-                    format!("{}{path}", base(known, client)?)
-                }
-                None => config.load.outside_location(&node, mount, None)?,
-            };
-            let place = known.map(|known| known.card.place).unwrap_or_default();
-            Some(Candidate { node, url, place })
+        let mounts = config.documents.mounts();
+        let Some(spec) = mounts.get(mount) else {
+            return Vec::new();
         };
-        ranked.into_iter().filter_map(candidate).collect()
+        let ask = self.ask(spec, client);
+        if !spec.steering.countries.admits(ask.place.country) {
+            return Vec::new();
+        }
+        let ranked = config.load.rank(&ask, most.min(MAX_CANDIDATES));
+        let candidates = ranked.into_iter();
+        candidates
+            .filter_map(|node| self.candidate(node, (mount, client)))
+            .collect()
+    }
+
+    fn candidate(
+        &self,
+        node: NodeName,
+        (mount, client): (&MountName, Client),
+    ) -> Option<Candidate> {
+        let config = &self.0.config;
+        let outside = config.load.outside_location(&node, mount, None);
+        let url = outside.or_else(|| self.address_at((&node, Expected::No), (mount, client)))?;
+        let view = config.cluster.view();
+        let place = view.nodes.get(&node).map(|known| known.card.place);
+        let place = place.unwrap_or_default();
+        Some(Candidate { node, url, place })
     }
 
     /// Why the next listener from there would be sent where; `None` if there is no such mount.
-    pub fn explain(&self, mount: &MountName, from: Option<IpAddr>) -> Option<Explanation> {
+    pub fn explain(&self, mount: &MountName, from: Option<IpAddr>) -> Option<Explained> {
         let config = &self.0.config;
-        config.documents.mount(mount)?;
-        let place = from.map(|ip| config.geo.whereabouts(ip));
-        let ask = self.ask(mount, place.unwrap_or_default());
-        Some(config.load.explain(&ask))
+        let mounts = config.documents.mounts();
+        let spec = mounts.get(mount)?;
+        let client = Client {
+            ip: from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            https: false,
+        };
+        let ask = self.ask(spec, client);
+        let explanation = config.load.explain(&ask);
+        let answer = self.answer((spec, &ask), &explanation.choice);
+        Some(Explained {
+            answer,
+            explanation,
+        })
     }
 
-    fn ask<'a>(&self, mount: &'a MountName, place: Whereabouts) -> Ask<'a> {
+    /// What a listener with such a question is answered, in words.
+    fn answer(&self, (spec, ask): (&MountSpec, &Ask<'_>), choice: &Choice) -> String {
         let config = &self.0.config;
-        let is_ours =
-            config.cluster.view().holders(mount).next().is_some() || config.relays.holds(mount);
-        let only_outside = !is_ours && config.load.is_outside(mount);
-        Ask {
-            mount,
-            place,
-            among: if only_outside {
-                Among::Outside
-            } else {
-                Among::All
-            },
-            full_at: f64::INFINITY,
+        let steering = &spec.steering;
+        let overflow = match steering.overflow_url.as_str() {
+            "" => None,
+            url => Some(format!("sent to {url}, because there is no room here")),
+        };
+        if !steering.countries.admits(ask.place.country) {
+            return "403, not to be heard in that country".to_owned();
+        }
+        if ask.among == Among::Outside && !config.load.is_outside(&spec.path) {
+            return "404, not on air".to_owned();
+        }
+        if is_full(&config.cluster.view(), spec) {
+            let full = || "403, the mount has all the listeners that it may have".to_owned();
+            return overflow.unwrap_or_else(full);
+        }
+        if ask.among == Among::All && !steering.redirect {
+            return "served at this node, because the mount is not redirected".to_owned();
+        }
+        match choice {
+            Choice::Here => "served at this node".to_owned(),
+            Choice::Redirect(to) => format!("sent to {to}"),
+            Choice::Full => overflow.unwrap_or_else(|| "503, there is no room".to_owned()),
         }
     }
 
-    /// A playlist that names the best nodes for whoever asks, and after them the mount on this node, which steers
-    /// listeners as it always does.
+    /// A playlist that steers as a redirect does: first the node that a listener would be sent to, who is expected
+    /// there, then the next best ones, and last the mount on this node.
     pub fn playlist(
         &self,
         (kind, mount): (Playlist, &MountName),
         (client, host): (Client, Option<&str>),
         reply: &Reply,
     ) -> Bytes {
-        let Some(spec) = self.0.config.documents.mount(mount) else {
+        let mounts = self.0.config.documents.mounts();
+        let Some(spec) = mounts.get(mount) else {
             return reply.not_found();
         };
+        let ask = self.ask(spec, client);
+        if !spec.steering.countries.admits(ask.place.country) {
+            return reply.forbidden(NOT_IN_HIS_COUNTRY);
+        }
         let front = format!("{}{mount}", self.front(client, host));
         let title = if spec.name.is_empty() {
             mount.as_str()
         } else {
             &spec.name
         };
-        let mut urls = self.direct_urls(&spec, client);
+        let mut urls = self.direct_urls((spec, &ask), client);
         urls.push(front);
         let entries: Vec<Entry<'_>> = urls.iter().map(|url| Entry { url, title }).collect();
         reply.content(kind.content_type(), &kind.write(&entries))
@@ -134,17 +207,31 @@ impl Listening {
 
     /// The addresses at the best nodes; none where the mount's own address serves as well, because there is one node
     /// only, or because its listeners are served where they ask.
-    fn direct_urls(&self, spec: &MountSpec, client: Client) -> Vec<String> {
-        let config = &self.0.config;
-        if !spec.steering.redirect {
+    fn direct_urls(&self, (spec, ask): (&MountSpec, &Ask<'_>), client: Client) -> Vec<String> {
+        let (config, mount) = (&self.0.config, &spec.path);
+        let ranked = config.load.rank(ask, PLAYLIST_NODES);
+        let me = config.cluster.view().me.clone();
+        if !spec.steering.redirect || ranked.iter().all(|node| *node == me) {
             return Vec::new();
         }
-        let candidates = self.candidates(&spec.path, client, PLAYLIST_NODES);
-        let me = &config.cluster.view().me;
-        match candidates.as_slice() {
-            [only] if only.node == *me => Vec::new(),
-            _ => candidates.into_iter().map(|it| it.url).collect(),
-        }
+        let Chosen { choice, reserved } = config.load.choose(ask, client.ip);
+        let chosen = match choice {
+            Choice::Redirect(to) => to,
+            Choice::Here => me.clone(),
+            Choice::Full => return Vec::new(),
+        };
+        let expected = match reserved && chosen != me {
+            true => Expected::Yes,
+            false => Expected::No,
+        };
+        let address = |node: &NodeName, expected| {
+            let outside = config.load.outside_location(node, mount, None);
+            outside.or_else(|| self.address_at((node, expected), (mount, client)))
+        };
+        let next_best = ranked.iter().filter(|node| **node != chosen);
+        let next_best = next_best.filter_map(|node| address(node, Expected::No));
+        let urls = address(&chosen, expected).into_iter().chain(next_best);
+        urls.take(PLAYLIST_NODES).collect()
     }
 
     /// Where whoever asks has reached this node.

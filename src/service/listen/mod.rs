@@ -19,7 +19,8 @@ use tokio::time::timeout;
 use tracing::field::display;
 use tracing::{Instrument as _, debug, info, info_span};
 
-pub use self::addresses::{Candidate, MAX_CANDIDATES};
+use self::addresses::Expected;
+pub use self::addresses::{Candidate, Explained, MAX_CANDIDATES};
 pub use self::pacers::PacerHandle;
 use self::probes::Probes;
 use self::visit::Visit;
@@ -27,7 +28,7 @@ use super::cluster::Cluster;
 use super::cluster::view::MeshView;
 use super::document::Documents;
 use super::geo::Geo;
-use super::load::{Among, Ask, Load};
+use super::load::{Among, Ask, Chosen, Load};
 use super::relay::Relays;
 use crate::io::clock;
 use crate::io::door::Visitor;
@@ -45,6 +46,9 @@ const GOSSIP_DELAY: Duration = Duration::from_millis(700);
 const RETRY_AFTER_MIN_S: u32 = 5;
 /// The wait is spread over so many seconds more, so that those who were refused do not all come back at once.
 const RETRY_AFTER_SPREAD_S: f64 = 10.0;
+
+/// What a listener reads who may not hear a mount where he is.
+const NOT_IN_HIS_COUNTRY: &str = "not available in your country";
 
 /// What serving a listener needs.
 #[derive(Debug)]
@@ -174,37 +178,51 @@ impl Listening {
         let Some(spec) = mounts.get(mount) else {
             return Verdict::NoSuchMount;
         };
-        let place = config.geo.whereabouts(asking.client.ip);
-        if !spec.steering.countries.admits(place.country) {
+        let ask = self.ask(spec, asking.client);
+        if !spec.steering.countries.admits(ask.place.country) {
             return Verdict::NotInHisCountry;
         }
-        if matches!(asking.entrance, Entrance::Passthrough(_)) {
-            return Verdict::Serve;
+        if let Entrance::Passthrough(_) = asking.entrance {
+            // Whoever was sent has been let in where he asked first. Others come by an address that they have kept.
+            let sent = self.sender(asking.entrance).is_some();
+            return match !sent && is_full(&config.cluster.view(), spec) {
+                true => Verdict::MountFull,
+                false => Verdict::Serve,
+            };
         }
-        let view = config.cluster.view();
-        let is_ours = view.holders(mount).next().is_some() || config.relays.holds(mount);
-        if !is_ours && !config.load.is_outside(mount) {
+        if ask.among == Among::Outside && !config.load.is_outside(mount) {
             return Verdict::NoSource;
         }
         let asks_only = *asking.head.method() == Method::Head;
-        if is_ours && (asks_only || self.stays(asking, &spec.steering)) {
+        if ask.among == Among::All && asks_only {
             return Verdict::Serve;
         }
-        let ask = Ask {
-            mount,
-            place,
-            among: if is_ours { Among::All } else { Among::Outside },
-            full_at: full_at(&spec.steering),
-        };
         if asks_only {
             let best = config.load.rank(&ask, 1).pop();
-            let location = best.and_then(|to| self.location(&to, asking));
+            let location = best.and_then(|to| self.location((&to, Expected::No), asking));
             return location.map_or(Verdict::NobodyHasRoom, Verdict::Redirect);
         }
-        if is_full(&view, spec) {
-            return overflow(spec, Verdict::MountFull);
+        if is_full(&config.cluster.view(), spec) {
+            return overflow(spec, asking.client, Verdict::MountFull);
+        }
+        if ask.among == Among::All && self.stays(asking, &spec.steering) {
+            return Verdict::Serve;
         }
         self.steer(asking, (spec, &ask))
+    }
+
+    /// What the table is asked for such a listener.
+    fn ask<'a>(&self, spec: &'a MountSpec, client: Client) -> Ask<'a> {
+        let config = &self.0.config;
+        let view = config.cluster.view();
+        let is_ours = view.holders(&spec.path).next().is_some() || config.relays.holds(&spec.path);
+        Ask {
+            mount: &spec.path,
+            place: config.geo.whereabouts(client.ip),
+            among: if is_ours { Among::All } else { Among::Outside },
+            https: client.https,
+            full_at: full_at(&spec.steering),
+        }
     }
 
     /// Chooses where he listens. Who has just asked for two bytes, as Safari does, is already on his way.
@@ -213,15 +231,20 @@ impl Listening {
         if let Some(verdict) = self.0.probes.take(&person).filter(|_| !probe) {
             return verdict;
         }
-        let verdict = match self.0.config.load.choose(ask) {
+        let Chosen { choice, reserved } = self.0.config.load.choose(ask, asking.client.ip);
+        let verdict = match choice {
             Choice::Here => Verdict::Serve,
-            Choice::Redirect(to) => match self.location(&to, asking) {
-                Some(location) => Verdict::Redirect(location),
-                // It speaks no HTTPS: a page that does must not be sent there, its browser would refuse.
-                None if ask.among == Among::All => Verdict::Serve,
-                None => Verdict::NobodyHasRoom,
-            },
-            Choice::Full => overflow(spec, Verdict::NobodyHasRoom),
+            Choice::Redirect(to) => {
+                let expected = if reserved {
+                    Expected::Yes
+                } else {
+                    Expected::No
+                };
+                // It may have left in this very moment.
+                let location = self.location((&to, expected), asking);
+                location.map_or(Verdict::NobodyHasRoom, Verdict::Redirect)
+            }
+            Choice::Full => overflow(spec, asking.client, Verdict::NobodyHasRoom),
         };
         if probe {
             self.0.probes.note(person, verdict.clone());
@@ -262,11 +285,12 @@ fn full_at(steering: &MountSteering) -> f64 {
     f64::from(steering.overflow_percent) / 100.0
 }
 
-/// Where those go for whom there is no room.
-fn overflow(spec: &MountSpec, else_verdict: Verdict) -> Verdict {
-    match spec.steering.overflow_url.as_str() {
-        "" => else_verdict,
-        url => Verdict::Redirect(url.to_owned()),
+/// Where those go for whom there is no room. Who speaks HTTPS is not sent to where it isn't spoken.
+fn overflow(spec: &MountSpec, client: Client, else_verdict: Verdict) -> Verdict {
+    let url = &spec.steering.overflow_url;
+    match !url.is_empty() && (!client.https || url.starts_with("https://")) {
+        true => Verdict::Redirect(url.clone()),
+        false => else_verdict,
     }
 }
 
@@ -278,16 +302,19 @@ async fn turn_away(
 ) -> After {
     let answer = match verdict {
         Verdict::Redirect(location) => {
-            debug!(location, "redirected");
+            // Without the query, which may hold what is nobody's business.
+            let to = location.split('?').next();
+            debug!(to, "redirected");
             reply.redirect(&location)
         }
         Verdict::MountFull => reply.forbidden("max listeners reached"),
         Verdict::NotInHisCountry => {
             info!("refused: not to be heard in his country");
-            reply.forbidden("not available in your country")
+            reply.forbidden(NOT_IN_HIS_COUNTRY)
         }
         Verdict::NoSource => no_source(reply, mount),
         Verdict::NoSuchMount => reply.not_found(),
+        // A verdict to serve is carried out elsewhere.
         Verdict::NobodyHasRoom | Verdict::Serve => {
             info!("refused: nobody has room");
             unavailable(reply)

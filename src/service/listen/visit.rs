@@ -111,7 +111,7 @@ impl Listening {
     }
 
     /// Who has sent him, and when, if his tag proves it.
-    fn sender<'a>(&self, entrance: &'a Entrance) -> Option<(&'a NodeName, Minted)> {
+    pub(super) fn sender<'a>(&self, entrance: &'a Entrance) -> Option<(&'a NodeName, Minted)> {
         let Entrance::Passthrough(passthrough) = entrance else {
             return None;
         };
