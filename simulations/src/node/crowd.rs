@@ -21,7 +21,7 @@ const STALE_INTERVALS: u32 = 5;
 /// How often the load is published; as in production.
 const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 /// A jump of this part of the capacity is published at once; as in production.
-const JUMP: f64 = 0.05;
+const JUMP: f64 = 0.01;
 /// What a listener costs until the bitrate of its mount is known, bits per second; as in production.
 const ASSUMED_BITRATE_BPS: u64 = 128_000;
 /// How long a player waits for a stream that does not come; as in production.
