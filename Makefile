@@ -6,7 +6,7 @@ ROUNDS ?= 20
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build check test simulate chaos bench doc
+.PHONY: help demo build check test simulate chaos crowd bench doc
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ simulate: ## Run 10,000 simulated clusters, measure meshes up to 1,000 nodes: ma
 chaos: ## Kill, freeze and part real nodes under 200 listeners, for half an hour: make chaos ROUNDS=5
 	tests/install-tools.sh
 	ROUNDS=$(ROUNDS) $(CARGO) test --release --locked --test whole -- --ignored --nocapture --test-threads 1 chaos $(ARGS)
+
+crowd: ## Let thousands of listeners come to five real nodes within seconds, measure how full these become
+	$(CARGO) test --release --locked --test whole -- --ignored --nocapture --test-threads 1 crowd_of_thousands $(ARGS)
 
 bench: ## Measure what has to be fast
 	$(CARGO) bench --locked --bench '*' -- $(ARGS)

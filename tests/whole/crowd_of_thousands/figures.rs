@@ -137,7 +137,8 @@ impl fmt::Display for Figures {
     }
 }
 
-/// All crowds that came: those of the same size together.
+/// All crowds that came: those of the same size together. Of each all were served, and nobody was sent on twice, or
+/// its test would have ended there.
 #[derive(Debug, Default)]
 pub(super) struct Table(BTreeMap<usize, (usize, Figures)>);
 
