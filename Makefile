@@ -6,10 +6,10 @@ ROUNDS ?= 20
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build check test simulate chaos crowd bench doc
+.PHONY: help demo build check test simulate flash-crowd chaos crowd bench doc
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  ARGS="…" is passed on by demo, simulate and bench: make demo ARGS="--nodes 5"'
 
@@ -35,6 +35,9 @@ test: ## Run every test: units, layers, real clients, 1,000 simulated clusters
 simulate: ## Run 10,000 simulated clusters, measure meshes up to 1,000 nodes: make simulate ARGS="--seeds 100000"
 	$(CARGO) run --release --locked --package simulations -- $(or $(ARGS),--page docs/failover.md)
 	$(if $(ARGS),,$(CARGO) run --release --locked --package simulations -- scale --page docs/failover.md)
+
+flash-crowd: ## Compare the ways to choose a node in simulated flash crowds: make flash-crowd ARGS="--update docs/policy.md"
+	$(CARGO) run --release --locked --package simulations --bin flash-crowd -- $(ARGS)
 
 chaos: ## Kill, freeze and part real nodes under 200 listeners, for half an hour: make chaos ROUNDS=5
 	tests/install-tools.sh
