@@ -6,7 +6,7 @@ ROUNDS ?= 20
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build check test simulate flash-crowd chaos crowd bench doc
+.PHONY: help demo build check test simulate flash-crowd chaos crowd bench bench-redirect doc
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ crowd: ## Let thousands of listeners come to five real nodes within seconds, mea
 
 bench: ## Measure what has to be fast
 	$(CARGO) bench --locked --bench '*' -- $(ARGS)
+
+bench-redirect: ## Count redirects per second against nginx, which has to be installed, as wrk has
+	$(CARGO) build --release --locked
+	benches/redirect-nginx.sh $(TARGET)/release/antiphon
 
 doc: ## Build the documentation of the code, target/doc/antiphon/index.html
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
