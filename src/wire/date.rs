@@ -34,14 +34,32 @@ pub fn http_date(unix_s: u64) -> String {
     let month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month + 2) / 5 + 1;
     let year = era * 400 + year_of_era + u64::from(month >= 10);
-    format!(
-        "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} GMT",
-        WEEKDAYS[(days % 7) as usize],
-        MONTHS[month as usize],
-        second / 3_600,
-        second / 60 % 60,
-        second % 60,
-    )
+    let mut text = String::with_capacity("Thu, 01 Jan 1970 00:00:00 GMT".len());
+    text.push_str(WEEKDAYS[(days % 7) as usize]);
+    text.push_str(", ");
+    push_two(&mut text, day);
+    text.push(' ');
+    text.push_str(MONTHS[month as usize]);
+    text.push(' ');
+    push_two(&mut text, year / 100);
+    push_two(&mut text, year % 100);
+    for (mark, number) in [
+        (' ', second / 3_600),
+        (':', second / 60 % 60),
+        (':', second % 60),
+    ] {
+        text.push(mark);
+        push_two(&mut text, number);
+    }
+    text.push_str(" GMT");
+    text
+}
+
+/// Appends a number below 100 with two digits. By hand, because every answer has a date and formatters are slow.
+fn push_two(text: &mut String, number: u64) {
+    for digit in [number / 10, number % 10] {
+        text.push(char::from(b'0' + (digit % 10) as u8));
+    }
 }
 
 #[cfg(test)]

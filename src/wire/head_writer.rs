@@ -1,5 +1,7 @@
 //! Writes the head of an answer. Nothing that is handed in can begin a line of its own.
 
+use std::io::Write as _;
+
 use bytes::Bytes;
 
 use super::status::Status;
@@ -20,7 +22,8 @@ impl HeadWriter {
     /// Begins with the status line; `reason` stands in place of the status's own words.
     pub(super) fn new(protocol: &str, status: Status, reason: &str) -> Self {
         let mut bytes = Vec::with_capacity(Self::USUAL_BYTES);
-        bytes.extend_from_slice(format!("{protocol} {} ", status.code()).as_bytes());
+        bytes.extend_from_slice(protocol.as_bytes());
+        write!(bytes, " {} ", status.code()).expect("a vector takes everything");
         push_clean(&mut bytes, reason);
         bytes.extend_from_slice(b"\r\n");
         let mut head = Self { bytes };
@@ -47,21 +50,27 @@ impl HeadWriter {
     }
 
     fn line(&mut self, name: &str, colon: &str, value: &str) {
-        let letters = name
-            .bytes()
-            .filter(|&byte| super::head_lines::is_token(byte));
-        self.bytes.extend(letters);
+        let is_token = |byte: &u8| super::head_lines::is_token(*byte);
+        if name.as_bytes().iter().all(is_token) {
+            self.bytes.extend_from_slice(name.as_bytes());
+        } else {
+            let letters = name.bytes().filter(is_token);
+            self.bytes.extend(letters);
+        }
         self.bytes.extend_from_slice(colon.as_bytes());
         push_clean(&mut self.bytes, value);
         self.bytes.extend_from_slice(b"\r\n");
     }
 }
 
-/// Appends text without its control characters, line ends among them.
+/// Appends text without its control characters, line ends among them. Most texts have none: those parts between them
+/// are copied as a whole.
 fn push_clean(bytes: &mut Vec<u8>, text: &str) {
-    let mut letter = [0; 4];
-    for character in text.chars().filter(|character| !character.is_control()) {
-        bytes.extend_from_slice(character.encode_utf8(&mut letter).as_bytes());
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return bytes.extend_from_slice(text.as_bytes());
+    }
+    for part in text.split(char::is_control) {
+        bytes.extend_from_slice(part.as_bytes());
     }
 }
 

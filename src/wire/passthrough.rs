@@ -13,6 +13,8 @@ use crate::model::node::NodeName;
 pub const PREFIX: &str = "/_stream/";
 /// Bytes of a tag: four of time, two of number, six of proof.
 const TAG_BYTES: usize = 12;
+/// The digits in which a tag is written.
+const HEX: &[u8; 16] = b"0123456789abcdef";
 /// Bytes of the proof. Whoever guesses it would have to ask a node 2^47 times within two minutes.
 const PROOF_BYTES: usize = 6;
 
@@ -72,18 +74,21 @@ impl TagKey {
 
     /// The path of the address for a listener who is sent there now.
     pub fn path(&self, passage: Passage<'_>, minted: Minted) -> String {
-        let proof = self.proof(passage, minted);
-        let bytes = [
-            &minted.unix_s.to_be_bytes()[..],
-            &minted.number.to_be_bytes(),
-            &proof,
-        ];
-        let hex: String = bytes
-            .concat()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        format!("{PREFIX}{}.{hex}{}", passage.from, passage.mount)
+        let mut tag = [0; TAG_BYTES];
+        tag[..4].copy_from_slice(&minted.unix_s.to_be_bytes());
+        tag[4..6].copy_from_slice(&minted.number.to_be_bytes());
+        tag[6..].copy_from_slice(&self.proof(passage, minted));
+        let (from, mount) = (passage.from.as_str(), passage.mount.as_str());
+        let mut path =
+            String::with_capacity(PREFIX.len() + from.len() + 1 + 2 * TAG_BYTES + mount.len());
+        path.push_str(PREFIX);
+        path.push_str(from);
+        path.push('.');
+        for digit in tag.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
+            path.push(char::from(HEX[usize::from(digit)]));
+        }
+        path.push_str(mount);
+        path
     }
 
     /// When a tag was made, if it is one of ours for this passage.
