@@ -36,7 +36,7 @@ fn what_works_is_0_what_fails_is_1_and_what_makes_no_sense_is_2() {
         (&["mount", "create", "/a.mp3"], 0),
         (&["mount", "create", "/a.mp3"], 1),
         (&["mount", "set", "/a.mp3", "name=A", "max_listeners=5"], 0),
-        (&["mount", "set", "/a.mp3", "url=ftp://x"], 1),
+        (&["mount", "set", "/a.mp3", "url=ftp://x"], 2),
         (&["mount", "set", "/a.mp3", "colour=red"], 2),
         (&["mount", "set", "/a.mp3", "max_listeners=many"], 2),
         (&["mount", "set", "/b.mp3", "name=B"], 1),
