@@ -139,33 +139,40 @@ impl Listening {
         head: &Head,
         (mount, entrance): (MountName, Entrance),
     ) -> After {
+        let reply = Reply::to(head, clock::unix_ms() / 1_000);
+        let asking = Asking {
+            mount: &mount,
+            entrance: &entrance,
+            head,
+            client: visitor.client,
+        };
+        let verdict = self.decide(asking);
+        if let Verdict::Redirect(location) = verdict {
+            // In a rush nearly all are sent on, and nothing else happens to them: that is worth no span.
+            return redirect(visitor, &reply, &location).await;
+        }
         let client = visitor.behind_proxy().map(display);
         let span = info_span!("listener", peer = %visitor.peer, client, %mount);
         let serving = async {
-            let reply = Reply::to(head, clock::unix_ms() / 1_000);
-            let asking = Asking {
-                mount: &mount,
-                entrance: &entrance,
-                head,
-                client: visitor.client,
+            let verdict = match verdict {
+                Verdict::NoSource if self.comes_on_air(&mount).await => self.decide(asking),
+                verdict => verdict,
             };
-            let mut verdict = self.decide(asking);
-            if verdict == Verdict::NoSource && self.comes_on_air(&mount).await {
-                verdict = self.decide(asking);
-            }
             match verdict {
                 Verdict::Serve if *head.method() == Method::Head => {
-                    self.show_head(visitor, mount, reply.and_close()).await
+                    self.show_head(visitor, mount.clone(), reply.and_close())
+                        .await
                 }
                 Verdict::Serve => {
                     let visit = Visit {
                         visitor,
                         head,
-                        mount,
-                        entrance,
+                        mount: mount.clone(),
+                        entrance: entrance.clone(),
                     };
                     self.begin(visit, reply.and_close()).await
                 }
+                Verdict::Redirect(location) => redirect(visitor, &reply, &location).await,
                 verdict => turn_away(visitor, &reply, (&mount, verdict)).await,
             }
         };
@@ -227,8 +234,8 @@ impl Listening {
 
     /// Chooses where he listens. Who has just asked for two bytes, as Safari does, is already on his way.
     fn steer(&self, asking: Asking<'_>, (spec, ask): (&MountSpec, &Ask<'_>)) -> Verdict {
-        let (probe, person) = (probes::is_probe(asking.head), probes::Person::of(asking));
-        if let Some(verdict) = self.0.probes.take(&person).filter(|_| !probe) {
+        let probe = probes::is_probe(asking.head);
+        if let Some(verdict) = self.0.probes.take(asking).filter(|_| !probe) {
             return verdict;
         }
         let Chosen { choice, reserved } = self.0.config.load.choose(ask, asking.client.ip);
@@ -247,7 +254,7 @@ impl Listening {
             Choice::Full => overflow(spec, asking.client, Verdict::NobodyHasRoom),
         };
         if probe {
-            self.0.probes.note(person, verdict.clone());
+            self.0.probes.note(asking, verdict.clone());
         }
         verdict
     }
@@ -294,19 +301,21 @@ fn overflow(spec: &MountSpec, client: Client, else_verdict: Verdict) -> Verdict 
     }
 }
 
-/// Answers whoever is not served here.
+async fn redirect(mut visitor: Visitor, reply: &Reply, location: &str) -> After {
+    // Without the query, which may hold what is nobody's business.
+    let to = location.split('?').next();
+    debug!(peer = %visitor.peer, to, "redirected");
+    send(&mut visitor.stream, &reply.redirect(location)).await;
+    after(visitor, reply)
+}
+
+/// Answers whoever is neither served here nor sent on.
 async fn turn_away(
     mut visitor: Visitor,
     reply: &Reply,
     (mount, verdict): (&MountName, Verdict),
 ) -> After {
     let answer = match verdict {
-        Verdict::Redirect(location) => {
-            // Without the query, which may hold what is nobody's business.
-            let to = location.split('?').next();
-            debug!(to, "redirected");
-            reply.redirect(&location)
-        }
         Verdict::MountFull => reply.forbidden("max listeners reached"),
         Verdict::NotInHisCountry => {
             info!("refused: not to be heard in his country");
@@ -314,13 +323,17 @@ async fn turn_away(
         }
         Verdict::NoSource => no_source(reply, mount),
         Verdict::NoSuchMount => reply.not_found(),
-        // A verdict to serve is carried out elsewhere.
-        Verdict::NobodyHasRoom | Verdict::Serve => {
+        // Verdicts to serve and to redirect are carried out elsewhere.
+        Verdict::NobodyHasRoom | Verdict::Serve | Verdict::Redirect(_) => {
             info!("refused: nobody has room");
             unavailable(reply)
         }
     };
     send(&mut visitor.stream, &answer).await;
+    after(visitor, reply)
+}
+
+fn after(visitor: Visitor, reply: &Reply) -> After {
     match reply.persistence() {
         Persistence::KeepAlive => After::Next(visitor),
         Persistence::Close => After::Over,

@@ -21,14 +21,14 @@ const MAX_WAITING: usize = 1_024;
 
 /// Somebody in front of a player, as far as he can be told from others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Person {
+struct Person {
     ip: IpAddr,
     agent: String,
     mount: MountName,
 }
 
 impl Person {
-    pub(super) fn of(asking: Asking<'_>) -> Self {
+    fn of(asking: Asking<'_>) -> Self {
         let agent = asking.head.header("user-agent").unwrap_or_default();
         Self {
             ip: asking.client.ip,
@@ -55,7 +55,11 @@ impl<T> Default for Probes<T> {
 
 impl<T> Probes<T> {
     /// Remembers what a probe was answered.
-    pub(super) fn note(&self, person: Person, answer: T) {
+    pub(super) fn note(&self, asking: Asking<'_>, answer: T) {
+        self.note_person(Person::of(asking), answer);
+    }
+
+    fn note_person(&self, person: Person, answer: T) {
         // Each change is one call that leaves the queue whole.
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() >= MAX_WAITING {
@@ -65,7 +69,11 @@ impl<T> Probes<T> {
     }
 
     /// What this person's probe was answered a moment ago, if there was one. It is answered so once.
-    pub(super) fn take(&self, person: &Person) -> Option<T> {
+    pub(super) fn take(&self, asking: Asking<'_>) -> Option<T> {
+        self.take_person(|| Person::of(asking))
+    }
+
+    fn take_person(&self, person: impl FnOnce() -> Person) -> Option<T> {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while waiting
             .front()
@@ -73,7 +81,11 @@ impl<T> Probes<T> {
         {
             waiting.pop_front();
         }
-        let place = waiting.iter().position(|(_, it, _)| it == person)?;
+        if waiting.is_empty() {
+            return None; // as it nearly always is
+        }
+        let person = person();
+        let place = waiting.iter().position(|(_, it, _)| *it == person)?;
         waiting.remove(place).map(|(_, _, answer)| answer)
     }
 }
@@ -93,22 +105,22 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_probe_answers_for_the_next_request_of_the_same_person_and_for_no_later_one() {
         let probes = Probes::default();
-        probes.note(person("Safari"), 1);
-        assert_eq!(probes.take(&person("VLC")), None);
-        assert_eq!(probes.take(&person("Safari")), Some(1));
-        assert_eq!(probes.take(&person("Safari")), None);
-        probes.note(person("Safari"), 2);
+        probes.note_person(person("Safari"), 1);
+        assert_eq!(probes.take_person(|| person("VLC")), None);
+        assert_eq!(probes.take_person(|| person("Safari")), Some(1));
+        assert_eq!(probes.take_person(|| person("Safari")), None);
+        probes.note_person(person("Safari"), 2);
         tokio::time::advance(PATIENCE + Duration::from_secs(1)).await;
-        assert_eq!(probes.take(&person("Safari")), None);
+        assert_eq!(probes.take_person(|| person("Safari")), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_of_probes_takes_no_more_memory() {
         let probes = Probes::default();
         for number in 0..=MAX_WAITING {
-            probes.note(person(&number.to_string()), number);
+            probes.note_person(person(&number.to_string()), number);
         }
-        assert_eq!(probes.take(&person("0")), None);
-        assert_eq!(probes.take(&person("1")), Some(1));
+        assert_eq!(probes.take_person(|| person("0")), None);
+        assert_eq!(probes.take_person(|| person("1")), Some(1));
     }
 }
