@@ -180,11 +180,12 @@ impl Feed {
     ///
     /// Both must have the same media type, and `next` must not lead back here.
     pub fn end_into(&self, next: Feed) {
+        // First where listeners go on: one who finds the end before that would be sent away.
+        self.shared.successor.get_or_init(|| next.clone());
         self.end(EndReason::Replaced);
         let mut left = self.left().clone();
         left.insert(self.stream_id(), self.next());
         next.take_over(left);
-        self.shared.successor.get_or_init(|| next);
     }
 
     /// Where the listeners of this feed left another stream, if they have heard that one before. On air again, it
