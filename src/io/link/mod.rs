@@ -53,6 +53,8 @@ const INBOX: usize = 512;
 const CLOSE_NAME_IN_USE: VarInt = VarInt::from_u32(1);
 /// Why a peer closed a link: what it sent was no frame of ours.
 const CLOSE_BAD_FRAME: VarInt = VarInt::from_u32(2);
+/// Why a peer closed a link: nothing came over it for [`IDLE`] and a keep-alive more.
+const CLOSE_SILENT: VarInt = VarInt::from_u32(3);
 /// Why a peer closed a link: it leaves, or the link is not needed.
 const CLOSE_DONE: VarInt = VarInt::from_u32(0);
 

@@ -8,15 +8,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use quinn::{Connection, ConnectionError, Incoming, RecvStream, SendStream};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, interval_at, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout};
 use tracing::{Instrument, debug, info, info_span, warn};
 
 use super::exchange::{self, Exchange};
 use super::greeting::{self, Greeting};
 use super::registry::{DialEnd, Link};
 use super::{
-    CLOSE_BAD_FRAME, CLOSE_DONE, CLOSE_NAME_IN_USE, ExchangeError, GREETING_TIMEOUT, LinkTotals,
-    NameConflict, Shared,
+    CLOSE_BAD_FRAME, CLOSE_DONE, CLOSE_NAME_IN_USE, CLOSE_SILENT, ExchangeError, GREETING_TIMEOUT,
+    IDLE, KEEP_ALIVE, LinkTotals, NameConflict, Shared,
 };
 use crate::io::clock;
 use crate::io::tls::MESH_SERVER_NAME;
@@ -220,6 +220,9 @@ fn begin(shared: &Arc<Shared>, connection: Connection, hello: Hello, dialled: Op
     shared
         .tasks
         .spawn(drain_queue(connection.clone(), queued).instrument(span.clone()));
+    shared
+        .tasks
+        .spawn(mind_silence(connection.clone()).instrument(span.clone()));
     let shared = shared.clone();
     shared.tasks.clone().spawn(
         async move {
@@ -230,6 +233,35 @@ fn begin(shared: &Arc<Shared>, connection: Connection, hello: Hello, dialled: Op
         }
         .instrument(span),
     );
+}
+
+/// Closes a link over which nothing has come for [`IDLE`] and a keep-alive more.
+///
+/// QUIC waits for three probe timeouts if that is longer. A handshake on a bad moment makes them seconds, and then a
+/// dead peer would be believed to live by this witness long after all others know better.
+async fn mind_silence(connection: Connection) {
+    let heard = || connection.stats().udp_rx.datagrams;
+    let mut last = (heard(), Instant::now());
+    let mut looked_at = Instant::now();
+    let mut looks = interval(KEEP_ALIVE);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = connection.closed() => return,
+            now = looks.tick() => {
+                let was_asleep = now.duration_since(looked_at) > 2 * KEEP_ALIVE;
+                looked_at = now;
+                let datagrams = heard();
+                // Who was asleep himself has not listened, so that silence proves nothing yet.
+                if datagrams != last.0 || was_asleep {
+                    last = (datagrams, now);
+                } else if now.duration_since(last.1) >= IDLE + KEEP_ALIVE {
+                    info!("link silent, given up");
+                    return connection.close(CLOSE_SILENT, b"silent");
+                }
+            }
+        }
+    }
 }
 
 fn closed(shared: &Shared, error: &ConnectionError) {
