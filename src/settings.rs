@@ -20,7 +20,7 @@ use serde::Deserialize;
 use crate::model::geo::{Country, Position, Whereabouts};
 use crate::model::network::Network;
 use crate::model::node::NodeName;
-use crate::model::outside::BACKEND_PREFIX;
+use crate::model::outside::{BACKEND_PREFIX, is_backend};
 use crate::model::seat::Rank;
 
 pub use dns::{Answers, AnswersPerS, BadDnsValue, DnsSettings, Mailbox};
@@ -201,7 +201,7 @@ impl Settings {
             None => machine.default_data_dir().ok_or(SettingsError::NoHome)?,
         };
         let name = args.name.unwrap_or_else(|| machine.node_name());
-        if name.as_str().starts_with(BACKEND_PREFIX) {
+        if is_backend(&name) {
             return Err(SettingsError::Name(name));
         }
         Ok(Self {

@@ -43,8 +43,8 @@ enum PolicyCommand {
     #[command(after_help = POLICY_HELP)]
     Set {
         /// Such as geo(country),weight,water; empty for the usual one
-        #[arg(required_unless_present = "proxy_agents")]
-        policy: Option<Policies>,
+        #[arg(required_unless_present = "proxy_agents", value_parser = Policy::of_setting)]
+        policy: Option<Policy>,
         /// Players that cannot follow a redirect, by a part of their User-Agent; give it several times for several,
         /// and empty for none
         #[arg(long, value_name = "TEXT")]
@@ -61,21 +61,6 @@ enum PolicyCommand {
         #[arg(long)]
         json: bool,
     },
-}
-
-/// A policy, or nothing for the usual one.
-#[derive(Clone, Debug)]
-struct Policies(Policy);
-
-impl std::str::FromStr for Policies {
-    type Err = crate::logic::policy::BadPolicy;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.trim() {
-            "" => Ok(Self(Policy::default())),
-            text => text.parse().map(Self),
-        }
-    }
 }
 
 /// The answer to a question why.
@@ -103,7 +88,7 @@ pub(super) async fn policy(args: PolicyArgs) -> anyhow::Result<()> {
             proxy_agents,
         } => {
             let mut fields = Map::new();
-            if let Some(Policies(policy)) = policy {
+            if let Some(policy) = policy {
                 fields.insert("policy".to_owned(), json!(policy));
             }
             if !proxy_agents.is_empty() {

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::load::LoadReport;
 use crate::model::node::{Generation, NodeName};
-use crate::model::outside::BACKEND_PREFIX;
+use crate::model::outside::is_backend;
 use crate::model::status::NodeState;
 
 pub use bulletin::{Arrived, Bulletin, Life, MAX_COUNTERS, Sent};
@@ -270,7 +270,7 @@ impl Forecast {
 
     /// The node, if this is its present life or a newer one, which then begins from nothing.
     fn admit(&mut self, life: &Life, now: Instant) -> Option<&mut Node> {
-        if life.node.as_str().starts_with(BACKEND_PREFIX) {
+        if is_backend(&life.node) {
             return None; // the row of an outside server, which says nothing itself
         }
         let history = match self.generation(&life.node) {

@@ -14,6 +14,11 @@ use super::node::NodeName;
 /// the name of a node.
 pub const BACKEND_PREFIX: &str = "outside-";
 
+/// Whether this is the name of an outside server's row in the table rather than of a node.
+pub fn is_backend(name: &NodeName) -> bool {
+    name.as_str().starts_with(BACKEND_PREFIX)
+}
+
 /// How an outside server is asked for its listeners.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

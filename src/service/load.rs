@@ -34,7 +34,7 @@ use crate::model::geo::Whereabouts;
 use crate::model::load::LoadReport;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
-use crate::model::outside::BACKEND_PREFIX;
+use crate::model::outside::is_backend;
 use crate::wire::passthrough::Minted;
 
 /// A node that was not heard for so long is not chosen: five rounds of gossip.
@@ -48,7 +48,7 @@ const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 /// almost 4 points; with 1 %, by 2.
 const JUMP: f64 = 0.01;
 /// What a listener costs until the bitrate of its mount is known, bits per second: the usual one.
-const ASSUMED_BITRATE_BPS: u64 = 128_000;
+pub const ASSUMED_BITRATE_BPS: u64 = 128_000;
 
 /// What a node can take.
 #[derive(Clone, Copy, Debug)]
@@ -443,9 +443,8 @@ impl State {
             place: ask.place,
         };
         let mut table = self.forecast.table_of(ask.mount, now);
-        let is_outside = |name: &NodeName| name.as_str().starts_with(BACKEND_PREFIX);
         let fits = |it: &Outlook<'_>| {
-            (ask.among == Among::All || is_outside(it.node))
+            (ask.among == Among::All || is_backend(it.node))
                 && (!ask.https || self.https.contains(it.node))
                 && it.predicted_utilization() < ask.full_at
         };

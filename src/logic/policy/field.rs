@@ -10,7 +10,7 @@ use crate::logic::forecast::{Outlook, Standing};
 use crate::model::load::LoadReport;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
-use crate::model::outside::{BACKEND_PREFIX, Slots};
+use crate::model::outside::{Slots, is_backend};
 use crate::model::traits::Tag;
 
 /// Nodes that are so much farther than the nearest one are as near as it, kilometres.
@@ -131,17 +131,12 @@ impl<'a> Candidate<'a> {
     }
 }
 
-/// Whether it is an outside server rather than a node of ours.
-fn is_outside(outlook: &Outlook<'_>) -> bool {
-    outlook.node.as_str().starts_with(BACKEND_PREFIX)
-}
-
 /// What limits the node for this mount; `None` if it does not have it.
 fn load_of(outlook: &Outlook<'_>, facts: &NodeFacts, mount: &MountName) -> Option<LoadReport> {
     match &facts.mounts {
         Some(mounts) => Some(narrowed(outlook, mounts.get(mount)?)),
         // Nothing is said yet of an outside server that is in the table already: so it has nothing.
-        None => (!is_outside(outlook)).then_some(outlook.predicted),
+        None => (!is_backend(outlook.node)).then_some(outlook.predicted),
     }
 }
 
@@ -175,7 +170,7 @@ impl<'a> Field<'a> {
         let (mut any_ready, mut any_stale) = (false, false);
         for (outlook, facts) in scene.rows() {
             let ready = outlook.standing == Standing::Ready;
-            sees |= ready && outlook.node != own && !is_outside(outlook);
+            sees |= ready && outlook.node != own && !is_backend(outlook.node);
             if let Ok(candidate) = Candidate::of(outlook, facts, request) {
                 any_ready |= ready;
                 any_stale |= !ready;

@@ -111,6 +111,14 @@ pub enum Selector {
 }
 
 impl Policy {
+    /// The policy that an operator sets; with nothing he sets the usual one.
+    pub fn of_setting(text: &str) -> Result<Self, BadPolicy> {
+        match text.trim() {
+            "" => Ok(Self::default()),
+            _ => text.parse(),
+        }
+    }
+
     /// What happens before one is selected, in order.
     pub fn stages(&self) -> &[Stage] {
         &self.stages

@@ -41,8 +41,7 @@ impl MeshEdit {
     /// The edit that gives the setting `key` the value `value`.
     pub fn of(key: &str, value: &str) -> Result<Self, BadMeshSetting> {
         match key {
-            "policy" if value.trim().is_empty() => Ok(Self::Policy(Policy::default())),
-            "policy" => Ok(Self::Policy(value.parse()?)),
+            "policy" => Ok(Self::Policy(Policy::of_setting(value)?)),
             "proxy_agents" => Ok(Self::ProxyAgents(agents(value)?)),
             _ => Err(BadMeshSetting::Unknown(key.chars().take(64).collect())),
         }

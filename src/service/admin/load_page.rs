@@ -9,9 +9,7 @@ use crate::logic::outside::report::{LoadPage, written};
 use crate::model::outside::Slots;
 use crate::model::status::{NodeState, NodeStatus, Status};
 use crate::service::document::Mounts;
-
-/// What a listener is taken to cost while nothing is on air, bits per second.
-const USUAL_BITRATE_BPS: u64 = 128_000;
+use crate::service::load::ASSUMED_BITRATE_BPS;
 
 /// Answers `/load.xsl`.
 pub(super) fn load_page(status: &Status, specs: &Mounts) -> Response<Body> {
@@ -21,7 +19,7 @@ pub(super) fn load_page(status: &Status, specs: &Mounts) -> Response<Body> {
 fn page(status: &Status, specs: &Mounts) -> LoadPage {
     let bitrates = status.mounts.iter().map(|mount| mount.bitrate_bps);
     let cost_bps = bitrates.filter(|bps| *bps > 0).max();
-    let cost_bps = cost_bps.unwrap_or(USUAL_BITRATE_BPS);
+    let cost_bps = cost_bps.unwrap_or(ASSUMED_BITRATE_BPS);
     let open = |node: &&NodeStatus| {
         let is_chosen = !node.traits.maintenance && node.traits.weight_percent > 0;
         node.state == NodeState::Alive && is_chosen
@@ -74,7 +72,7 @@ mod tests {
             rank: 0,
             listeners,
             max_listeners: 100,
-            bandwidth_bps: u64::from(listeners) * USUAL_BITRATE_BPS,
+            bandwidth_bps: u64::from(listeners) * ASSUMED_BITRATE_BPS,
             max_bandwidth_bps,
             utilization: 0.0,
             predicted_utilization: 0.0,
@@ -89,7 +87,7 @@ mod tests {
     fn the_room_is_that_of_the_nodes_that_take_anybody() {
         let mut nodes = vec![
             node("a", 10, u64::MAX),
-            node("b", 20, 25 * USUAL_BITRATE_BPS),
+            node("b", 20, 25 * ASSUMED_BITRATE_BPS),
             node("draining", 1, u64::MAX),
             node("resting", 1, u64::MAX),
         ];
