@@ -206,6 +206,26 @@ impl Load {
         })
     }
 
+    /// The nodes of ours for a listener, the best first, each with the listeners that it has room for. Nobody is counted
+    /// as sent.
+    pub fn rooms(&self, ask: &Ask<'_>) -> Vec<(NodeName, f64)> {
+        let now = Instant::now().into_std();
+        let state = &mut *self.0.lock();
+        state.with_scene(ask, now, |chooser, policy, scene, request| {
+            let outlooks = &scene.table.outlooks;
+            let ranked = chooser.rank(policy, scene, request, outlooks.len());
+            let room = |name: NodeName| {
+                // The table is in the order of names.
+                let place = outlooks.binary_search_by(|it| it.node.cmp(&name)).ok()?;
+                let outlook = &outlooks[place];
+                let free = 1.0 - outlook.predicted_utilization();
+                Some((name, free * f64::from(outlook.predicted.max_listeners)))
+            };
+            let ours = ranked.into_iter().filter(|name| !is_backend(name));
+            ours.filter_map(room).collect()
+        })
+    }
+
     /// Why the next such listener would be sent where.
     pub fn explain(&self, ask: &Ask<'_>) -> Explanation {
         let now = Instant::now().into_std();

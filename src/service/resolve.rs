@@ -218,7 +218,6 @@ impl Resolver {
 
     /// The nodes that take newcomers from there, the best first, each with the listeners that it has room for.
     fn best_nodes(&self, from: Option<Whereabouts>) -> Vec<Candidate> {
-        let config = &self.0.config;
         let ask = Ask {
             mount: &self.0.any_mount,
             place: from.unwrap_or_default(),
@@ -226,18 +225,8 @@ impl Resolver {
             https: false,
             full_at: 1.0,
         };
-        let view = config.cluster.view();
-        let used: BTreeMap<NodeName, f64> = config.load.predicted().into_iter().collect();
-        let room = |name: &NodeName| {
-            let report = view.nodes.get(name)?.bulletin.as_ref()?.report;
-            Some((1.0 - used.get(name)?) * f64::from(report.max_listeners))
-        };
-        let ranked = config.load.rank(&ask, view.nodes.len()).into_iter();
-        let candidate = |node: NodeName| {
-            let room = room(&node)?;
-            Some(Candidate { node, room })
-        };
-        ranked.filter_map(candidate).collect()
+        let rooms = self.0.config.load.rooms(&ask).into_iter();
+        rooms.map(|(node, room)| Candidate { node, room }).collect()
     }
 }
 
