@@ -8,7 +8,7 @@ mod figures;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use antiphon::logic::policy::explain::{Explanation, Prediction};
+use antiphon::logic::policy::explain::Prediction;
 
 use self::figures::{Figures, Sample, Table};
 use crate::support::mesh::TestMesh;
@@ -89,26 +89,8 @@ fn unequal_mesh() -> (TestMesh, KnownSource) {
     mesh.create_mount(RADIO, PASSWORD);
     let source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
     mesh.wait_on_air(RADIO);
-    let look = || {
-        for node in &mesh.nodes {
-            let warmth = |it: Prediction| it.warmth;
-            let warmths: Vec<f64> = predictions(node).into_iter().map(warmth).collect();
-            let all = warmths.iter().all(|it| *it >= 1.0);
-            so(all, format!("{} sees {warmths:?}", node.name()))?;
-        }
-        Ok::<_, String>(())
-    };
-    eventually(PATIENCE, "no node is new any more", look);
+    mesh.wait_warm(RADIO);
     (mesh, source)
-}
-
-/// What a node foresees for each, in the order of names.
-fn predictions(node: &TestNode) -> Vec<Prediction> {
-    let target = format!("/api/v1/explain?mount={RADIO}");
-    let answer = node.api("GET", &target, "").unwrap();
-    let explanation: Explanation = serde_json::from_slice(&answer.body).unwrap();
-    let nodes = explanation.nodes.into_iter();
-    nodes.map(|it| it.prediction).collect()
 }
 
 /// Lets so many come to a mesh of their own, holds what is promised everywhere, and tells what was measured.
@@ -131,7 +113,7 @@ fn come(listeners: usize) -> Figures {
 }
 
 fn sample(node: &TestNode) -> Sample {
-    let predictions = predictions(node);
+    let predictions = node.predictions(RADIO);
     Sample {
         at: Instant::now(),
         predictions,
@@ -172,7 +154,7 @@ fn wait_known(mesh: &TestMesh, counts: &[usize]) {
     let look = || {
         for node in &mesh.nodes {
             let seen = |it: Prediction| (it.reported.listeners as usize, it.pending.listeners);
-            let seen: Vec<_> = predictions(node).into_iter().map(seen).collect();
+            let seen: Vec<_> = node.predictions(RADIO).into_iter().map(seen).collect();
             let known = seen
                 .iter()
                 .zip(counts)

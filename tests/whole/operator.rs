@@ -1,13 +1,13 @@
 //! What an operator does to a running mesh: drains, hands the seat over, forgets; by the command line, as he does.
 
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::Duration;
 
 use antiphon::model::status::NodeState;
 use serde_json::json;
 
 use crate::support::mesh::TestMesh;
-use crate::support::node::{Setup, TestNode};
+use crate::support::node::{Setup, TestNode, done};
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::Player;
 use crate::support::source::{KnownSource, knock};
@@ -17,20 +17,7 @@ const PASSWORD: &str = "hackme-not";
 
 /// Runs `antiphon node` against a node, by the right of its token.
 fn antiphon_node(node: &TestNode, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
-    command.arg("node").args(arguments).arg("--node");
-    command
-        .arg(node.url())
-        .arg("--data-dir")
-        .arg(node.data_dir());
-    command.env("HOME", node.data_dir()).output().unwrap()
-}
-
-/// What it printed, having done what it was told.
-fn done(output: &Output) -> String {
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{complaint}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    node.command("node", arguments)
 }
 
 /// Why it did not.

@@ -3,7 +3,7 @@
 mod described;
 
 use std::collections::BTreeMap;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::{Duration, Instant};
 
 use antiphon::model::status::outside::{OutsideState, OutsideStatus};
@@ -12,7 +12,7 @@ use crate::support::http::{Head, ask, get};
 use crate::support::icecast::{Icecast, LOGIN, refuses_strangers};
 use crate::support::mesh::TestMesh;
 use crate::support::mmdb::{database, place};
-use crate::support::node::TestNode;
+use crate::support::node::{TestNode, done};
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::{Player, ask_for_stream, ffmpeg};
 use crate::support::relay_page::RelayPage;
@@ -30,20 +30,7 @@ const TAKEN_OVER: Duration = Duration::from_secs(6);
 
 /// Runs `antiphon outside` against a node, by the right of its token.
 fn outside(node: &TestNode, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
-    command.arg("outside").args(arguments).arg("--node");
-    command
-        .arg(node.url())
-        .arg("--data-dir")
-        .arg(node.data_dir());
-    command.env("HOME", node.data_dir()).output().unwrap()
-}
-
-/// What it printed, having done what it was told.
-fn done(output: &Output) -> String {
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{complaint}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    node.command("outside", arguments)
 }
 
 /// Why it did not.
@@ -380,7 +367,7 @@ fn a_mount_of_our_own_is_shared_with_servers_outside() {
         &["--via", "load-xsl"],
     );
     wait_ready(&mesh, &["r"]);
-    std::thread::sleep(Duration::from_secs(10)); // who is new takes few at first
+    mesh.wait_warm(RADIO);
     let sent = places(&mesh, 30);
     let outside = sent[&format!("{}/theirs", page.url())];
     assert!((6..=14).contains(&outside), "a third of them: {sent:?}");

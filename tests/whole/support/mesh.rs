@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use antiphon::logic::policy::explain::Prediction;
 use antiphon::model::status::{MountStatus, NodeState};
 
 use super::node::{Setup, TestNode, new_secret};
@@ -93,6 +94,20 @@ impl TestMesh {
         let mut nodes = self.nodes.iter();
         let node = nodes.find(|node| node.address() == address);
         node.expect("one of ours").name()
+    }
+
+    /// Waits until nobody who may serve listeners of a mount is new to any node: who is new takes few at first.
+    pub(crate) fn wait_warm(&self, mount: &str) {
+        let look = || {
+            for node in &self.nodes {
+                let warmth = |it: Prediction| it.warmth;
+                let warmths: Vec<f64> = node.predictions(mount).into_iter().map(warmth).collect();
+                let all = warmths.iter().all(|it| *it >= 1.0);
+                so(all, format!("{} sees {warmths:?}", node.name()))?;
+            }
+            Ok::<_, String>(())
+        };
+        eventually(PATIENCE, "no node is new any more", look);
     }
 
     /// The index of the master, by the first node that answers.

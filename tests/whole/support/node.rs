@@ -5,10 +5,11 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use antiphon::logic::policy::explain::{Explanation, Prediction};
 use antiphon::model::status::{NodeState, NodeStatus, Status};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -346,6 +347,24 @@ impl TestNode {
         alive.map(|node| node.name.to_string()).collect()
     }
 
+    /// What it foresees for each that may serve listeners of a mount, in the order of names.
+    pub(crate) fn predictions(&self, mount: &str) -> Vec<Prediction> {
+        let target = format!("/api/v1/explain?mount={mount}");
+        let answer = self.api("GET", &target, "").unwrap();
+        let explanation: Explanation = serde_json::from_slice(&answer.body).unwrap();
+        let nodes = explanation.nodes.into_iter();
+        nodes.map(|it| it.prediction).collect()
+    }
+
+    /// Runs a command of `antiphon` against it, by the right of its token.
+    pub(crate) fn command(&self, command: &str, arguments: &[&str]) -> Output {
+        let mut program = Command::new(ANTIPHON);
+        program.arg(command).args(arguments);
+        program.args(["--node", &self.url()]);
+        program.arg("--data-dir").arg(self.data_dir());
+        program.env("HOME", self.data_dir()).output().unwrap()
+    }
+
     /// A request to its API, by somebody who has its token.
     pub(crate) fn api(&self, method: &str, target: &str, body: &str) -> io::Result<Answer> {
         let (address, token, length) = (self.address(), self.token(), body.len());
@@ -407,6 +426,13 @@ impl Drop for TestNode {
             );
         }
     }
+}
+
+/// What a command printed, having done what it was told.
+pub(crate) fn done(output: &Output) -> String {
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{complaint}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn remove_joins(arguments: &mut Vec<String>) {
