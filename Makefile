@@ -3,10 +3,11 @@
 CARGO ?= cargo
 ARGS ?=
 ROUNDS ?= 20
+MINUTES ?= 30
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build check test simulate flash-crowd chaos crowd bench bench-redirect doc
+.PHONY: help demo build check test simulate flash-crowd chaos soak crowd bench bench-redirect doc
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +43,9 @@ flash-crowd: ## Compare the ways to choose a node in simulated flash crowds: mak
 chaos: ## Kill, freeze and part real nodes under 200 listeners, for half an hour: make chaos ROUNDS=5
 	tests/install-tools.sh
 	ROUNDS=$(ROUNDS) $(CARGO) test --release --locked --test whole -- --ignored --nocapture --test-threads 1 chaos $(ARGS)
+
+soak: ## Let listeners, sources, edits and logins come and go, and see that no node grows: make soak MINUTES=5
+	MINUTES=$(MINUTES) $(CARGO) test --release --locked --test whole -- --ignored --nocapture --test-threads 1 soak:: $(ARGS)
 
 crowd: ## Let thousands of listeners come to five real nodes within seconds, measure how full these become
 	$(CARGO) test --release --locked --test whole -- --ignored --nocapture --test-threads 1 crowd_of_thousands $(ARGS)

@@ -26,6 +26,7 @@ mod partition;
 mod players;
 mod redirect;
 mod relay;
+mod soak;
 mod sources;
 mod status;
 mod steering;

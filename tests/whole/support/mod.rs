@@ -19,4 +19,5 @@ pub(crate) mod source;
 pub(crate) mod tape;
 pub(crate) mod times;
 pub(crate) mod tool;
+pub(crate) mod vitals;
 pub(crate) mod weather;
