@@ -278,6 +278,7 @@ mod tests {
             dns: false,
             traits: NodeTraits::default(),
             place: Whereabouts::default(),
+            disk: None,
         };
         let mut north = node("north", NodeState::Alive, true);
         north.traits.maintenance = true;

@@ -38,11 +38,26 @@ pub(super) async fn status(args: StatusArgs) -> anyhow::Result<()> {
 
 fn render(status: &Status) -> String {
     format!(
-        "{}\n{}\n{}",
+        "{}\n{}{}\n{}",
         headline(status),
         nodes(&status.nodes),
+        troubles(&status.nodes),
         mounts(&status.mounts)
     )
+}
+
+/// A line for each thing that somebody has to mend.
+fn troubles(nodes: &[NodeStatus]) -> String {
+    let there = nodes.iter().filter(|node| node.state != NodeState::Dead);
+    let disks = there.filter_map(|node| Some((node, node.disk.as_ref()?)));
+    let disks = disks.map(|(node, why)| {
+        format!(
+            "{}: {}; it serves, refuses edits, and does not stand for the master's seat\n",
+            node.name,
+            printable(why)
+        )
+    });
+    disks.collect()
 }
 
 fn headline(status: &Status) -> String {
@@ -211,6 +226,7 @@ mod tests {
             dns: false,
             traits: crate::model::traits::NodeTraits::default(),
             place: Whereabouts::default(),
+            disk: None,
         };
         let mount = MountStatus {
             path: "/radio.mp3".parse().unwrap(),

@@ -102,6 +102,9 @@ pub struct NodeStatus {
     /// Where it stands, as far as it knows.
     #[serde(default)]
     pub place: Whereabouts,
+    /// Why it cannot write to its disk, while it cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<String>,
 }
 
 /// One mount.

@@ -311,7 +311,7 @@ async fn found_admin(cluster: Cluster, documents: Documents, passwords: Password
     if let Err(error) = shown {
         return error!(%error, "the admin password could not be shown, so there is none yet");
     }
-    if let Err(error) = documents.set_admin_password_hash(&hash) {
+    if let Err(error) = documents.set_admin_password_hash(&hash).await {
         error!(%error, "the admin password could not be stored, so it is not valid");
     }
 }

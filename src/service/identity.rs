@@ -97,7 +97,15 @@ pub fn secret(
 pub fn token(data_dir: &DataDir) -> Result<String, IdentityError> {
     let path = data_dir.path_of(TOKEN_FILE);
     if !path.exists() {
-        data_dir.write_private(TOKEN_FILE, format!("{}\n", random_hex()).as_bytes())?;
+        let token = random_hex();
+        match data_dir.write_private(TOKEN_FILE, format!("{token}\n").as_bytes()) {
+            Ok(()) => {}
+            Err(error) if error.is_disk_trouble() => {
+                warn!(%error, "no token for the command line of this machine");
+                return Ok(token);
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(private::read_secret(&path)?.reveal().trim().to_owned())
 }
@@ -107,13 +115,18 @@ pub fn begin_life(data_dir: &DataDir) -> Result<Life, IdentityError> {
     let before = remembered(data_dir)?;
     let generation = Generation(clock::unix_ms().max(before.generation.0 + 1));
     let max_epoch = before.max_epoch;
-    data_dir.save(
-        NODE_FILE,
-        &text_of(Remembered {
-            generation,
-            max_epoch,
-        }),
-    )?;
+    let text = text_of(Remembered {
+        generation,
+        max_epoch,
+    });
+    match data_dir.save(NODE_FILE, &text) {
+        Ok(()) => {}
+        // The clock makes the next life greater, and without a disk this one claims no seat.
+        Err(error) if error.is_disk_trouble() => {
+            warn!(%error, "starting all the same: this node serves, refuses edits, and stands for no seat");
+        }
+        Err(error) => return Err(error.into()),
+    }
     Ok(Life {
         generation,
         max_epoch,

@@ -89,6 +89,7 @@ impl Statuses {
         let own = self.streams.all();
         let report = self.load.report();
         if let Some(node) = view.nodes.get_mut(&view.me) {
+            node.disk = self.documents.disk_trouble();
             node.streams = own
                 .into_iter()
                 .map(|(mount, held)| (mount, held.card()))
@@ -128,6 +129,7 @@ fn node_status(
         dns: node.card.serves_dns,
         traits: NodeTraits::default(),
         place: node.card.place,
+        disk: node.disk.clone(),
     }
 }
 

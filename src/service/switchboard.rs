@@ -121,6 +121,7 @@ impl Switchboard {
                     () = moved => debug!(%mount, to = %from, "draining: the relay moves on"),
                 }
             }
+            Frame::Records(records) => self.documents.keep_for(&from, records, exchange).await,
             Frame::Summary(_) => self.documents.answer(&from, first, exchange).await,
             Frame::Describe { mount, title } => {
                 let reply = self.titles.set_here(&mount, &title);

@@ -3,6 +3,7 @@
 mod api;
 mod crowds;
 mod exit_codes;
+mod full_disk;
 mod heads;
 mod joining;
 mod logins;

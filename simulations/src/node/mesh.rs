@@ -204,6 +204,7 @@ fn unheard(heard_at: Instant) -> MeshNode {
         claims: BTreeMap::new(),
         outside: BTreeMap::new(),
         document: None,
+        disk: None,
         streams: BTreeMap::new(),
         standby: BTreeSet::new(),
     }

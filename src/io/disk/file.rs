@@ -201,7 +201,14 @@ pub(super) fn load(dir: &Path, name: &str) -> Result<Loaded, LoadError> {
 
 fn put_aside(path: &Path) -> Result<(), LoadError> {
     let aside = with_ending(path, "damaged");
-    fs::rename(path, aside).map_err(|error| LoadError::PutAside(path.to_owned(), error))
+    let put = fs::rename(path, aside);
+    if put
+        .as_ref()
+        .is_err_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem)
+    {
+        return Ok(()); // nothing is saved over the good one either, until what was read from it can be
+    }
+    put.map_err(|error| LoadError::PutAside(path.to_owned(), error))
 }
 
 fn read(path: &Path) -> Result<Content, LoadError> {

@@ -9,9 +9,12 @@ mod file;
 pub mod private;
 
 use std::fs::{self, DirBuilder, File, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+use tokio::sync::watch;
 
 use file::owned;
 pub use file::{Damage, LoadError, Loaded, SaveError};
@@ -26,6 +29,8 @@ const PROBE_NAME: &str = "probe";
 pub struct DataDir {
     path: PathBuf,
     _lock: File, // the kernel gives the lock back when it is closed, a crash included
+    /// Why the last write failed, in words for everybody: without paths.
+    trouble: watch::Sender<Option<String>>,
 }
 
 /// Why a data directory cannot be used. Nothing in it was changed.
@@ -59,19 +64,44 @@ impl DataDir {
         made.map_err(|error| OpenError::Create(path.to_owned(), error))?;
 
         let not_writable = |error| OpenError::NotWritable(path.to_owned(), error);
-        let lock = owned(&path.join(LOCK_NAME)).map_err(not_writable)?;
+        let lock = lock_file(path).map_err(not_writable)?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => OpenError::InUse(path.to_owned()),
             TryLockError::Error(error) => OpenError::Lock(path.to_owned(), error),
         })?;
         // The lock file may be there from earlier, when the directory was still writable.
-        let probe = path.join(PROBE_NAME);
-        let probed = owned(&probe).and_then(|_| fs::remove_file(&probe));
-        probed.map_err(not_writable)?;
+        let trouble = match probe(&path.join(PROBE_NAME)) {
+            Ok(()) => None,
+            Err(error) if is_disk_trouble(&error) => Some(words(&error)),
+            Err(error) => return Err(not_writable(error)),
+        };
         Ok(Self {
             path: path.to_owned(),
             _lock: lock,
+            trouble: watch::Sender::new(trouble),
         })
+    }
+
+    /// Why nothing can be written, if the last write failed. What is there can still be read.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.borrow().clone()
+    }
+
+    /// The same as it changes; the state of now counts as a change.
+    pub fn watch_trouble(&self) -> watch::Receiver<Option<String>> {
+        let mut trouble = self.trouble.subscribe();
+        trouble.mark_changed();
+        trouble
+    }
+
+    fn note(&self, written: Result<(), SaveError>) -> Result<(), SaveError> {
+        let now = written.as_ref().err().map(|error| words(&error.source));
+        self.trouble.send_if_modified(|before| {
+            let is_news = *before != now;
+            *before = now;
+            is_news
+        });
+        written
     }
 
     /// Where the file `name` is.
@@ -82,7 +112,7 @@ impl DataDir {
     /// Replaces the file `name` at once or not at all, and keeps the one before as `<name>.previous`.
     /// When it returns, the bytes survive a power failure.
     pub fn save(&self, name: &str, bytes: &[u8]) -> Result<(), SaveError> {
-        file::save(&self.path, name, bytes)
+        self.note(file::save(&self.path, name, bytes))
     }
 
     /// The bytes last saved as `name`, or those before if the file is damaged.
@@ -93,7 +123,50 @@ impl DataDir {
     /// Writes a file that only this user may read, at once or not at all, for
     /// [`private::read_secret`].
     pub fn write_private(&self, name: &str, bytes: &[u8]) -> Result<(), SaveError> {
-        private::write_private(&self.path_of(name), bytes)
+        self.note(private::write_private(&self.path_of(name), bytes))
+    }
+}
+
+impl SaveError {
+    /// Whether the disk is full, read-only or broken: a node goes on without it, and tries again.
+    pub fn is_disk_trouble(&self) -> bool {
+        is_disk_trouble(&self.source)
+    }
+}
+
+fn is_disk_trouble(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(
+        error.kind(),
+        StorageFull | QuotaExceeded | ReadOnlyFilesystem
+    ) || Errno::from_io_error(error) == Some(Errno::IO)
+}
+
+/// What is wrong with the disk, without the paths of this machine: it is shown to everybody.
+fn words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::StorageFull => "the disk is full".to_owned(),
+        io::ErrorKind::QuotaExceeded => "the quota of the disk is used up".to_owned(),
+        io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only".to_owned(),
+        _ => format!("the disk cannot be written: {error}"),
+    }
+}
+
+/// What the lock is on: a file of its own, or the directory itself where no file can be made.
+fn lock_file(dir: &Path) -> io::Result<File> {
+    let path = dir.join(LOCK_NAME);
+    owned(&path).or_else(|error| match is_disk_trouble(&error) {
+        true => File::open(&path).or_else(|_| File::open(dir)),
+        false => Err(error),
+    })
+}
+
+/// Writes a byte and takes it back.
+fn probe(path: &Path) -> io::Result<()> {
+    let written = owned(path).and_then(|mut file| file.write_all(b"x"));
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => written.and(Err(error)),
+        _ => written,
     }
 }
 

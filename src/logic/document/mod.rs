@@ -199,6 +199,19 @@ impl Document {
         outcome
     }
 
+    /// Takes in what was written on a copy of this document, whatever its stamps.
+    pub fn adopt(&mut self, records: BTreeMap<RecordKey, Record>) -> Outcome {
+        let mut outcome = Outcome::default();
+        for (key, record) in records {
+            match self.put(&key, record) {
+                Ok(Effect::Changed) => outcome.changed.push(key),
+                Ok(Effect::Same) => {}
+                Err(why) => outcome.refuse(key, why),
+            }
+        }
+        outcome
+    }
+
     fn take_in(&mut self, key: RecordKey, mut record: Record, now_ms: u64, outcome: &mut Outcome) {
         if let Err(flaw) = record.check() {
             return outcome.refuse(key, Why::Flawed(flaw));

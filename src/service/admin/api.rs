@@ -41,6 +41,7 @@ impl Refusal {
             Self::Mount(MountError::Exists(_)) => StatusCode::CONFLICT,
             Self::Mount(MountError::NotThere(_)) => StatusCode::NOT_FOUND,
             Self::Mount(MountError::Edit(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Mount(MountError::Unsaved(why)) => reply::unsaved(why),
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -81,10 +82,10 @@ async fn one(
         Method::GET | Method::HEAD => {}
         Method::PATCH => {
             let edits = edits(admin, body::object(request).await?).await?;
-            documents.set_mount(mount, edits)?;
+            documents.set_mount(mount, edits).await?;
         }
         Method::DELETE => {
-            documents.delete_mount(mount)?;
+            documents.delete_mount(mount).await?;
             return Ok(reply::no_content());
         }
         _ => return Ok(wrong_method("GET, PATCH, DELETE")),
@@ -115,7 +116,7 @@ async fn create(admin: &Admin, mut fields: Map<String, Value>) -> Result<Respons
     };
     let mut edits = edits(admin, fields).await?;
     edits.push(password_edit(admin, &password).await?);
-    admin.0.documents.create_mount(&mount, edits)?;
+    admin.0.documents.create_mount(&mount, edits).await?;
     let spec = admin
         .0
         .documents

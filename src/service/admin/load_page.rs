@@ -79,6 +79,7 @@ mod tests {
             version: String::new(),
             dns: false,
             place: Whereabouts::default(),
+            disk: None,
             traits: NodeTraits::default(),
         }
     }

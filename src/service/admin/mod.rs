@@ -110,7 +110,7 @@ impl Admin {
             }
             "/livez" | "/healthz" if reading => text(StatusCode::OK, "ok\n"),
             "/readyz" if reading => match self.0.drain.phase() {
-                Phase::Serving => text(StatusCode::OK, "ok\n"),
+                Phase::Serving => ready(self.0.documents.disk_trouble()),
                 Phase::Draining => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
             },
             steering::CANDIDATES if reading => steering::candidates(self, &request, client),
@@ -197,6 +197,17 @@ impl Admin {
                 Right::Denied
             }
         }
+    }
+}
+
+/// A node that cannot write still serves whoever comes, so no balancer is to take it away: it says so in words.
+fn ready(disk_trouble: Option<String>) -> Response<Body> {
+    match disk_trouble {
+        None => text(StatusCode::OK, "ok\n"),
+        Some(why) => text(
+            StatusCode::OK,
+            format!("ok, but edits are refused: {why}\n"),
+        ),
     }
 }
 

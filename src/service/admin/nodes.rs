@@ -10,12 +10,12 @@ use tokio::time::timeout;
 use super::Admin;
 use super::body::{self, BadBody};
 use super::reply::{self, Body};
-use crate::logic::document::EditError;
 use crate::logic::steering::{BadTrait, TraitEdit};
 use crate::model::node::{BadNodeName, NodeName};
 use crate::model::status::NodeState;
 use crate::service::cluster::Event;
 use crate::service::cluster::view::MeshNode;
+use crate::service::document::ChangeError;
 use crate::wire::frame::Frame;
 
 /// What is done to the answering node.
@@ -70,7 +70,7 @@ enum Refusal {
     #[error(transparent)]
     Trait(#[from] BadTrait),
     #[error(transparent)]
-    Edit(#[from] EditError),
+    Change(#[from] ChangeError),
 }
 
 impl Refusal {
@@ -79,7 +79,7 @@ impl Refusal {
             Self::Name(_) | Self::Trait(_) => StatusCode::BAD_REQUEST,
             Self::NoNode(_) => StatusCode::NOT_FOUND,
             Self::Body(bad) => bad.status(),
-            Self::Edit(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Change(why) => reply::unchanged(why),
         }
     }
 }
@@ -102,7 +102,7 @@ async fn set(
         let value = body::typed(&key, value)?;
         edits.push(TraitEdit::of(&key, &value)?);
     }
-    documents.set_node(&name, edits)?;
+    documents.set_node(&name, edits).await?;
     Ok(reply::json(
         StatusCode::OK,
         &documents.steering().traits(&name),

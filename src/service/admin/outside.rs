@@ -37,6 +37,7 @@ impl Refusal {
             Self::Body(bad) => bad.status(),
             Self::Server(OutsideError::Exists(_)) => StatusCode::CONFLICT,
             Self::Server(OutsideError::NotThere(_)) => StatusCode::NOT_FOUND,
+            Self::Server(OutsideError::Unsaved(why)) => reply::unsaved(why),
             Self::Server(OutsideError::Bad(BadRecord::TooMany) | OutsideError::Edit(_)) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
@@ -66,7 +67,8 @@ async fn all(admin: &Admin, request: Request<Incoming>) -> Result<Response<Body>
             let mut fields = body::object(request).await?;
             let name = fields.remove("name").ok_or(Refusal::Nameless)?;
             let name = outside::name(&body::typed("name", name)?)?;
-            admin.0.documents.add_outside(&name, edits(fields)?)?;
+            let documents = &admin.0.documents;
+            documents.add_outside(&name, edits(fields)?).await?;
             shown(admin, &name, StatusCode::CREATED)
         }
         _ => Ok(wrong_method("GET, POST")),
@@ -84,10 +86,10 @@ async fn one(
         Method::GET | Method::HEAD => {}
         Method::PATCH => {
             let edits = edits(body::object(request).await?)?;
-            documents.set_outside(&name, edits)?;
+            documents.set_outside(&name, edits).await?;
         }
         Method::DELETE => {
-            documents.remove_outside(&name)?;
+            documents.remove_outside(&name).await?;
             return Ok(reply::no_content());
         }
         _ => return Ok(wrong_method("GET, PATCH, DELETE")),

@@ -261,6 +261,7 @@ mod tests {
             dns: false,
             traits: crate::model::traits::NodeTraits::default(),
             place: Whereabouts::default(),
+            disk: None,
         }
     }
 

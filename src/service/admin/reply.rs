@@ -6,6 +6,8 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::service::document::{ChangeError, Unsaved};
+
 /// The body of an answer.
 pub(super) type Body = Full<Bytes>;
 
@@ -40,6 +42,22 @@ pub(super) fn xml(status: StatusCode, body: String) -> Response<Body> {
 /// `{"error": "…"}`.
 pub(super) fn error(status: StatusCode, why: impl std::fmt::Display) -> Response<Body> {
     json(status, &json!({ "error": why.to_string() }))
+}
+
+/// The status of an edit that is not known to be kept.
+pub(super) fn unsaved(why: &Unsaved) -> StatusCode {
+    match why {
+        Unsaved::Disk(_) | Unsaved::Doubtful(_) => StatusCode::INSUFFICIENT_STORAGE,
+        Unsaved::Late | Unsaved::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// The status of an edit that was not made.
+pub(super) fn unchanged(why: &ChangeError) -> StatusCode {
+    match why {
+        ChangeError::Edit(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        ChangeError::Unsaved(why) => unsaved(why),
+    }
 }
 
 /// Done, and nothing to say.

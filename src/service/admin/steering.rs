@@ -12,9 +12,9 @@ use super::Admin;
 use super::api::wrong_method;
 use super::body::{self, BadBody};
 use super::reply::{self, Body};
-use crate::logic::document::EditError;
 use crate::logic::steering::{BadMeshSetting, MeshEdit};
 use crate::model::mount::{BadMountName, MountName};
+use crate::service::document::ChangeError;
 use crate::wire::forwarded::Client;
 
 /// Where the policy of the mesh is.
@@ -46,7 +46,7 @@ enum Refusal {
     #[error(transparent)]
     Setting(#[from] BadMeshSetting),
     #[error(transparent)]
-    Edit(#[from] EditError),
+    Change(#[from] ChangeError),
 }
 
 impl Refusal {
@@ -54,7 +54,7 @@ impl Refusal {
         let status = match &self {
             Self::NoMount(_) => StatusCode::NOT_FOUND,
             Self::Body(bad) => bad.status(),
-            Self::Edit(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Change(why) => reply::unchanged(why),
             _ => StatusCode::BAD_REQUEST,
         };
         reply::error(status, self)
@@ -85,7 +85,7 @@ async fn set(admin: &Admin, request: Request<Incoming>) -> Result<(), Refusal> {
         let value = body::typed(&key, value)?;
         edits.push(MeshEdit::of(&key, &value)?);
     }
-    Ok(admin.0.documents.set_mesh(edits)?)
+    Ok(admin.0.documents.set_mesh(edits).await?)
 }
 
 /// Explains where the next listener of a mount would be sent, and why.

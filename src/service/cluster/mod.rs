@@ -163,12 +163,23 @@ struct LastHeard {
     at: Instant,
 }
 
+/// Whether this node is to stand for the master's seat.
+#[derive(Clone, Copy, Debug, Default)]
+struct Standing {
+    /// An operator, or its own end, keeps it from standing.
+    asked_out: bool,
+    /// What the election was told.
+    is_out: bool,
+}
+
 /// Owns the membership, and drives the election.
 struct Task {
     links: Links,
     gossip: Arc<Gossip>,
     ended: Ended,
+    data_dir: Arc<DataDir>,
     driver: Driver,
+    standing: Standing,
     inbox: mpsc::Receiver<Event>,
     wanted: watch::Receiver<BTreeSet<Seat>>,
     publish: watch::Sender<Arc<MeshView>>,
@@ -187,7 +198,9 @@ impl Task {
             links: config.links.clone(),
             gossip: config.gossip.clone(),
             ended: config.ended.clone(),
+            data_dir: config.data_dir.clone(),
             driver: Driver::new(config),
+            standing: Standing::default(),
             inbox,
             wanted,
             publish,
@@ -240,9 +253,15 @@ impl Task {
                     self.goodbyes.insert(from, generation);
                 }
             }
-            Event::Resign => self.driver.handle(Input::Resign).await,
+            Event::Resign => {
+                self.standing.asked_out = true;
+                self.stand().await;
+            }
             Event::ResignOthers => self.driver.seats().resign().await,
-            Event::Unresign => self.driver.handle(Input::Unresign).await,
+            Event::Unresign => {
+                self.standing.asked_out = false;
+                self.stand().await;
+            }
             Event::UnresignOthers => self.driver.seats().unresign().await,
             Event::Forget(name) => {
                 let known = self
@@ -259,8 +278,30 @@ impl Task {
         }
     }
 
+    /// Tells the election whether this node stands for the seat: not without a disk, on which each epoch has to be
+    /// before anybody hears of it. A seat that it holds it keeps until there is somebody to take it.
+    async fn stand(&mut self) {
+        let is_out = self.standing.asked_out
+            || self.data_dir.trouble().is_some() && {
+                let view = self.publish.borrow();
+                let heirs = view.nodes.iter();
+                let mut heirs = heirs.filter(|(name, node)| **name != view.me && node.is_up());
+                !view.is_master() || heirs.any(|(_, node)| node.disk.is_none())
+            };
+        if is_out == self.standing.is_out {
+            return;
+        }
+        self.standing.is_out = is_out;
+        let input = match is_out {
+            true => Input::Resign,
+            false => Input::Unresign,
+        };
+        self.driver.handle(input).await;
+    }
+
     /// Renews the view, tells the election of what changed in it, and publishes it.
     async fn look(&mut self) {
+        self.stand().await;
         let gossiped = self.gossip.nodes().await;
         self.forget(&gossiped);
         let mut nodes = BTreeMap::new();

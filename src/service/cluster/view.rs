@@ -40,6 +40,8 @@ pub struct MeshNode {
     pub outside: BTreeMap<NodeName, OutsideBulletin>,
     /// The digest of its document.
     pub document: Option<String>,
+    /// Why it cannot write to its disk, while it cannot.
+    pub disk: Option<String>,
     /// The streams that it holds.
     pub streams: BTreeMap<MountName, StreamCard>,
     /// The mounts that a source there waits for.
@@ -141,6 +143,7 @@ pub(super) fn read(node: &GossipedNode, state: NodeState, heard_at: Instant) -> 
         claims: BTreeMap::new(),
         outside: BTreeMap::new(),
         document: text(gossip::DOCUMENT).map(str::to_owned),
+        disk: text(gossip::DISK).map(str::to_owned),
         streams: BTreeMap::new(),
         standby: BTreeSet::new(),
     };

@@ -1,24 +1,26 @@
 //! The replicated document on this node: changed here, learned from peers, kept on disk.
 //!
-//! A change is pushed to every peer at once; gossip carries only the digest, and whoever sees another
-//! digest for a while settles the difference over the link.
+//! An edit is made once it is on a disk, of this node or of a peer, and then pushed to every peer; gossip carries
+//! only the digest, and whoever sees another digest for a while settles the difference over the link.
 
+mod commit;
 mod outside;
 mod saver;
 mod settle;
 
+pub use self::commit::{ChangeError, Unsaved};
 pub use self::outside::OutsideError;
 pub use self::saver::DOCUMENT_FILE;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info, info_span, warn};
 
+use self::commit::{Edit, Origin};
 use super::cluster::Cluster;
 use crate::io::clock;
 use crate::io::disk::DataDir;
@@ -30,12 +32,9 @@ use crate::logic::outside::Servers;
 use crate::logic::steering::{self, MeshEdit, Steering, TraitEdit};
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
+use crate::model::record::Record;
 use crate::model::record::key::RecordKey;
-use crate::model::record::{Record, Value};
 use crate::wire::frame::Frame;
-
-/// How long the clock of this node may lead before its operator is warned.
-const WARN_AHEAD: Duration = Duration::from_secs(30);
 
 /// The mounts by path.
 pub type Mounts = BTreeMap<MountName, MountSpec>;
@@ -69,6 +68,9 @@ pub enum MountError {
     /// The document does not take it.
     #[error(transparent)]
     Edit(#[from] EditError),
+    /// It could not be kept.
+    #[error(transparent)]
+    Unsaved(#[from] Unsaved),
 }
 
 #[derive(Debug)]
@@ -78,9 +80,10 @@ struct Inner {
     mounts: watch::Sender<Arc<Mounts>>,
     outside: watch::Sender<Arc<Servers>>,
     steering: watch::Sender<Arc<Steering>>,
+    /// Peers have told something that is not on disk yet.
     changed: Notify,
-    /// Held while the document is written down, so that an older state never follows a newer one to the disk.
-    saving: Mutex<()>,
+    /// To the one task that edits and saves.
+    edits: mpsc::Sender<Edit>,
     links: Links,
     gossip: Arc<Gossip>,
     cluster: Cluster,
@@ -94,6 +97,7 @@ pub struct Documents(Arc<Inner>);
 impl Documents {
     /// Starts to keep, publish and settle the document.
     pub fn start(config: DocumentConfig, tasks: &TaskTracker, cancel: &CancellationToken) -> Self {
+        let (edits, waiting) = mpsc::channel(commit::QUEUE);
         let inner = Arc::new(Inner {
             document: Mutex::new(config.document),
             set_aside: Mutex::new(config.set_aside),
@@ -101,7 +105,7 @@ impl Documents {
             outside: watch::Sender::default(),
             steering: watch::Sender::default(),
             changed: Notify::new(),
-            saving: Mutex::new(()),
+            edits,
             links: config.links,
             gossip: config.gossip,
             cluster: config.cluster,
@@ -109,7 +113,8 @@ impl Documents {
         });
         let documents = Self(inner);
         documents.0.announce();
-        let saving = saver::run(documents.0.clone(), cancel.clone());
+        documents.0.changed.notify_one();
+        let saving = saver::run(documents.0.clone(), waiting, cancel.clone());
         tasks.spawn(saving.instrument(info_span!("document")));
         let settling = settle::run(documents.0.clone(), cancel.clone());
         tasks.spawn(settling.instrument(info_span!("document")));
@@ -131,38 +136,46 @@ impl Documents {
         self.0.mounts.borrow().get(path).cloned()
     }
 
-    /// Makes a mount, here and everywhere.
-    pub fn create_mount(&self, path: &MountName, edits: Vec<MountEdit>) -> Result<(), MountError> {
-        if self.mount(path).is_some() {
-            return Err(MountError::Exists(path.clone()));
-        }
-        self.0.edit(&mounts::key(path), mounts::fields(edits))?;
+    /// Makes a mount, here and everywhere. As all edits: returns once it is kept.
+    pub async fn create_mount(
+        &self,
+        path: &MountName,
+        edits: Vec<MountEdit>,
+    ) -> Result<(), MountError> {
+        let (key, wanted) = (mounts::key(path), path.clone());
+        let allowed = move |document: &Document| match find_mount(document, &wanted) {
+            Some(_) => Err(MountError::Exists(wanted)),
+            None => Ok(()),
+        };
+        self.0.edit(key, mounts::fields(edits), allowed).await?;
         info!(mount = %path, "mount created");
         Ok(())
     }
 
     /// Changes a mount, here and everywhere.
-    pub fn set_mount(&self, path: &MountName, edits: Vec<MountEdit>) -> Result<(), MountError> {
-        if self.mount(path).is_none() {
-            return Err(MountError::NotThere(path.clone()));
-        }
-        self.0.edit(&mounts::key(path), mounts::fields(edits))?;
+    pub async fn set_mount(
+        &self,
+        path: &MountName,
+        edits: Vec<MountEdit>,
+    ) -> Result<(), MountError> {
+        let (key, wanted) = (mounts::key(path), path.clone());
+        let allowed = move |document: &Document| match find_mount(document, &wanted) {
+            Some(_) => Ok(()),
+            None => Err(MountError::NotThere(wanted)),
+        };
+        self.0.edit(key, mounts::fields(edits), allowed).await?;
         info!(mount = %path, "mount changed");
         Ok(())
     }
 
     /// Deletes a mount, here and everywhere; its source and its listeners go with it.
-    pub fn delete_mount(&self, path: &MountName) -> Result<(), MountError> {
-        let key = mounts::key(path);
-        let record = self
-            .0
-            .lock()
-            .delete(&key, clock::unix_ms())
-            .map_err(|error| match error {
-                EditError::NotThere(_) => MountError::NotThere(path.clone()),
-                error => error.into(),
-            })?;
-        self.0.spread(key, record);
+    pub async fn delete_mount(&self, path: &MountName) -> Result<(), MountError> {
+        let deleted = self.0.delete(mounts::key(path)).await;
+        deleted.map_err(|error| match error {
+            ChangeError::Edit(EditError::NotThere(_)) => MountError::NotThere(path.clone()),
+            ChangeError::Edit(error) => error.into(),
+            ChangeError::Unsaved(error) => error.into(),
+        })?;
         info!(mount = %path, "mount deleted");
         Ok(())
     }
@@ -178,17 +191,21 @@ impl Documents {
     }
 
     /// Says something of a node, here and everywhere; it need not be there now.
-    pub fn set_node(&self, name: &NodeName, edits: Vec<TraitEdit>) -> Result<(), EditError> {
-        self.0
-            .edit(&steering::node_key(name), steering::fields(edits))?;
+    pub async fn set_node(
+        &self,
+        name: &NodeName,
+        edits: Vec<TraitEdit>,
+    ) -> Result<(), ChangeError> {
+        let (key, fields) = (steering::node_key(name), steering::fields(edits));
+        self.0.edit(key, fields, anything::<ChangeError>).await?;
         info!(node = %name, traits = ?self.steering().traits(name), "node set");
         Ok(())
     }
 
     /// Says something of the whole mesh, here and everywhere.
-    pub fn set_mesh(&self, edits: Vec<MeshEdit>) -> Result<(), EditError> {
-        self.0
-            .edit(&steering::mesh_key(), steering::fields(edits))?;
+    pub async fn set_mesh(&self, edits: Vec<MeshEdit>) -> Result<(), ChangeError> {
+        let (key, fields) = (steering::mesh_key(), steering::fields(edits));
+        self.0.edit(key, fields, anything::<ChangeError>).await?;
         info!(policy = %self.steering().policy, "policy set");
         Ok(())
     }
@@ -203,12 +220,10 @@ impl Documents {
     }
 
     /// Sets the hash of the cluster's admin password.
-    pub fn set_admin_password_hash(&self, hash: &str) -> Result<(), EditError> {
+    pub async fn set_admin_password_hash(&self, hash: &str) -> Result<(), ChangeError> {
         let fields = mounts::admin_fields(hash).expect("a hash of our own fits into a field");
         let key = mounts::admin_key();
-        let record = self.0.lock().edit(&key, fields, clock::unix_ms())?;
-        self.0.spread(key, record);
-        Ok(())
+        self.0.edit(key, fields, anything::<ChangeError>).await
     }
 
     /// Takes in records that a peer has pushed.
@@ -221,9 +236,17 @@ impl Documents {
         settle::answer(&self.0, from, first, exchange).await;
     }
 
-    /// Saves the document now; the last thing before the node stops.
+    /// Why this node cannot write to its disk, if it cannot.
+    pub fn disk_trouble(&self) -> Option<String> {
+        self.0.data_dir.trouble()
+    }
+
+    /// Saves the document now, after all edits that wait; the last thing before the node stops.
     pub async fn save(&self) {
-        saver::save(&self.0).await;
+        let nothing = |_: &mut Document, _| Ok::<_, Unsaved>((BTreeMap::new(), ()));
+        if let Err(error) = self.0.commit(Origin::Here, nothing).await {
+            warn!(%error, "the document is not saved at the end");
+        }
     }
 }
 
@@ -233,35 +256,16 @@ impl Inner {
         self.document.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn edit(&self, key: &RecordKey, fields: BTreeMap<String, Value>) -> Result<(), EditError> {
-        let record = self.lock().edit(key, fields, clock::unix_ms())?;
-        self.spread(key.clone(), record);
-        let ahead = self.lock().ahead(clock::unix_ms());
-        if ahead > WARN_AHEAD {
-            warn!(
-                ?ahead,
-                "this node's clock was ahead once; peers may take its edits late"
-            );
-        }
-        Ok(())
-    }
-
-    /// Tells the peers of a change that was made here.
-    fn spread(&self, key: RecordKey, record: Record) {
-        self.links
-            .send_to_all(&Frame::Records(BTreeMap::from([(key, record)])));
-        self.announce();
-    }
-
     fn take(&self, from: &NodeName, records: BTreeMap<RecordKey, Record>) {
         let outcome = self.lock().apply(records, clock::unix_ms());
         report(from, &outcome);
         if !outcome.changed.is_empty() {
             self.announce();
+            self.changed.notify_one();
         }
     }
 
-    /// Renews what follows from the document: mounts, outside servers and steering, the digest in gossip, the file.
+    /// Renews what follows from the document: mounts, outside servers and steering.
     fn announce(&self) {
         let document = self.lock();
         let listing = mounts::list(&document);
@@ -277,7 +281,6 @@ impl Inner {
         self.mounts.send_replace(Arc::new(listing.mounts));
         self.steering.send_replace(Arc::new(steering));
         self.announce_outside(outside);
-        self.changed.notify_one();
     }
 }
 
@@ -289,4 +292,15 @@ fn report(from: &NodeName, outcome: &Outcome) {
     if outcome.refused_beyond > 0 {
         warn!(%from, more = outcome.refused_beyond, "not taken in either");
     }
+}
+
+/// The usable mount of that path.
+fn find_mount(document: &Document, path: &MountName) -> Option<MountSpec> {
+    let record = document.get(&mounts::key(path))?;
+    mounts::spec(path.clone(), record).ok()
+}
+
+/// For an edit that is right whatever the document holds.
+fn anything<E>(_: &Document) -> Result<(), E> {
+    Ok(())
 }

@@ -1,15 +1,16 @@
 //! The outside servers in the document.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::{Documents, Inner};
-use crate::io::clock;
-use crate::logic::document::EditError;
+use super::commit::Origin;
+use super::{ChangeError, Documents, Inner, Unsaved};
+use crate::logic::document::{Document, EditError};
 use crate::logic::outside::{
-    BadRecord, Listing, MAX_SERVERS, OutsideEdit, Servers, check, fields, key,
+    BadRecord, Listing, MAX_SERVERS, OutsideEdit, Servers, check, fields, key, list,
 };
 use crate::model::node::NodeName;
 use crate::model::outside::OutsideServer;
@@ -29,6 +30,9 @@ pub enum OutsideError {
     /// The document does not take it.
     #[error(transparent)]
     Edit(#[from] EditError),
+    /// It could not be kept.
+    #[error(transparent)]
+    Unsaved(#[from] Unsaved),
 }
 
 impl Documents {
@@ -43,61 +47,75 @@ impl Documents {
     }
 
     /// Adds an outside server, here and everywhere.
-    pub fn add_outside(
+    pub async fn add_outside(
         &self,
         name: &NodeName,
         edits: Vec<OutsideEdit>,
     ) -> Result<OutsideServer, OutsideError> {
-        let servers = self.outside();
-        if servers.contains_key(name) {
-            return Err(OutsideError::Exists(name.clone()));
-        }
-        if servers.len() >= MAX_SERVERS {
-            return Err(BadRecord::TooMany.into());
-        }
-        let server = self.0.edit_outside(name, edits)?;
+        let server = self.0.edit_outside(name, edits, Wanted::New).await?;
         info!(outside = %name, url = server.public_url, "outside server added");
         Ok(server)
     }
 
     /// Changes an outside server, here and everywhere.
-    pub fn set_outside(
+    pub async fn set_outside(
         &self,
         name: &NodeName,
         edits: Vec<OutsideEdit>,
     ) -> Result<OutsideServer, OutsideError> {
-        if !self.outside().contains_key(name) {
-            return Err(OutsideError::NotThere(name.clone()));
-        }
-        let server = self.0.edit_outside(name, edits)?;
+        let server = self.0.edit_outside(name, edits, Wanted::Known).await?;
         info!(outside = %name, enabled = server.enabled, "outside server changed");
         Ok(server)
     }
 
     /// Removes an outside server, here and everywhere. Listeners who are there stay there.
-    pub fn remove_outside(&self, name: &NodeName) -> Result<(), OutsideError> {
-        let key = key(name);
-        let deleted = self.0.lock().delete(&key, clock::unix_ms());
-        let record = deleted.map_err(|error| match error {
-            EditError::NotThere(_) => OutsideError::NotThere(name.clone()),
-            error => error.into(),
+    pub async fn remove_outside(&self, name: &NodeName) -> Result<(), OutsideError> {
+        let deleted = self.0.delete(key(name)).await;
+        deleted.map_err(|error| match error {
+            ChangeError::Edit(EditError::NotThere(_)) => OutsideError::NotThere(name.clone()),
+            ChangeError::Edit(error) => error.into(),
+            ChangeError::Unsaved(error) => error.into(),
         })?;
-        self.0.spread(key, record);
         info!(outside = %name, "outside server removed");
         Ok(())
     }
 }
 
+/// Whether there is to be such a server before the edit.
+#[derive(Clone, Copy)]
+enum Wanted {
+    New,
+    Known,
+}
+
+impl Wanted {
+    fn check(self, document: &Document, name: &NodeName) -> Result<(), OutsideError> {
+        let servers = list(document).servers;
+        match (self, servers.contains_key(name)) {
+            (Self::New, true) => Err(OutsideError::Exists(name.clone())),
+            (Self::New, false) if servers.len() >= MAX_SERVERS => Err(BadRecord::TooMany.into()),
+            (Self::Known, false) => Err(OutsideError::NotThere(name.clone())),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Inner {
-    fn edit_outside(
+    async fn edit_outside(
         &self,
         name: &NodeName,
         edits: Vec<OutsideEdit>,
+        wanted: Wanted,
     ) -> Result<OutsideServer, OutsideError> {
-        let (key, fields) = (key(name), fields(edits));
-        let server = check(name, self.lock().get(&key), &fields)?;
-        self.edit(&key, fields)?;
-        Ok(server)
+        let (name, fields) = (name.clone(), fields(edits));
+        self.commit(Origin::Here, move |document, now_unix_ms| {
+            wanted.check(document, &name)?;
+            let key = key(&name);
+            let server = check(&name, document.get(&key), &fields)?;
+            let record = document.edit(&key, fields, now_unix_ms)?;
+            Ok((BTreeMap::from([(key, record)]), server))
+        })
+        .await
     }
 
     /// Tells who follows the servers, if there is anything new about them.

@@ -36,6 +36,7 @@ fn peer() -> MeshNode {
         claims: BTreeMap::new(),
         outside: BTreeMap::new(),
         document: None,
+        disk: None,
         streams: BTreeMap::new(),
         standby: BTreeSet::new(),
     }

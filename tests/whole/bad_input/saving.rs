@@ -1,21 +1,21 @@
-//! Damaged files, a full disk, and a node that is killed while it saves.
+//! Damaged files, and a node that is killed while it saves or right after.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::fs;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, mpsc};
 use std::thread;
 
-use super::{PASSWORD, node, wait_log};
+use super::{PASSWORD, node};
 use crate::support::http;
 use crate::support::node::TestNode;
 use crate::support::patience::{PATIENCE, eventually, so};
 
 /// How often a node is killed between edits.
 const KILLS: usize = 5;
-/// How much a small disk takes: what a node needs to begin, and some.
-const DISK_BYTES: &str = "512k";
+/// Mounts that are promised before a node is killed, and the clients that make them at the same time.
+const PROMISES: usize = 200;
+const CLIENTS: usize = 8;
 
 /// The mounts that a saved document names.
 fn mounts_in(document: &Path) -> Vec<String> {
@@ -104,99 +104,6 @@ fn a_node_whose_files_are_all_damaged_begins_anew_and_says_so() {
     node.create_mount("/one.mp3", PASSWORD);
 }
 
-/// A disk of its own, so small that it can be filled.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// `None` if this user may not mount one.
-    fn over(path: PathBuf) -> Option<Self> {
-        let size = format!("size={DISK_BYTES},mode=700");
-        let mut mount = Command::new("mount");
-        mount
-            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-            .arg(&path)
-            .stderr(Stdio::null());
-        let mounted = mount.status().is_ok_and(|status| status.success());
-        mounted.then(|| Self(path))
-    }
-
-    /// Fills it to the last byte; gives the file that does.
-    fn fill(&self) -> PathBuf {
-        let filler = self.0.join("filler");
-        let mut file = File::create(&filler).expect("there is room for a name");
-        for size in [4_096, 1] {
-            let block = vec![0; size];
-            while file.write_all(&block).is_ok() {}
-        }
-        filler
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: the node that is killed after this still has it open.
-        let unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
-        if !unmounted.is_ok_and(|status| status.success()) {
-            eprintln!("{} is still mounted", self.0.display());
-        }
-    }
-}
-
-const NOT_SAVED: &str = "the document is not saved; the node goes on and tries again";
-
-#[test]
-fn a_full_disk_is_complained_about_and_survived() {
-    let mut node = node();
-    node.kill9();
-    let data = node.data_dir();
-    let disk = SmallDisk::over(data.clone());
-    node.restart();
-    node.create_mount("/before.mp3", PASSWORD);
-    let document = data.join("document");
-    wait_saved(&document, "/before.mp3");
-    let full = match &disk {
-        Some(disk) => disk.fill(),
-        None => {
-            // Who may not mount a disk has every write of the next save fail as on a full one.
-            let full = data.join("document.new");
-            std::os::unix::fs::symlink("/dev/full", &full).expect("our own folder");
-            full
-        }
-    };
-    node.create_mount("/meanwhile.mp3", PASSWORD);
-    wait_log(&node, "it says that it cannot save", |log| {
-        log.contains(NOT_SAVED)
-    });
-    assert!(
-        node.log().contains("No space left on device"),
-        "{}",
-        node.log()
-    );
-    assert_eq!(
-        node.mounts(),
-        ["/before.mp3", "/meanwhile.mp3"],
-        "it goes on"
-    );
-    assert_eq!(
-        mounts_in(&document),
-        ["/before.mp3"],
-        "the old file is whole"
-    );
-    drop(fs::remove_file(full));
-    wait_log(&node, "it saves again", |log| {
-        log.contains("the document is saved again")
-    });
-    node.kill9();
-    node.restart();
-    assert_eq!(
-        node.mounts(),
-        ["/before.mp3", "/meanwhile.mp3"],
-        "both are on disk"
-    );
-    node.kill9();
-    drop(disk); // before the node's own folder goes, in which it is
-}
-
 /// Makes one mount after the other until the node is gone; counts those that it has promised.
 fn edit_until_killed((address, token): (String, String), round: usize, made: &AtomicUsize) {
     for number in 0.. {
@@ -255,4 +162,53 @@ fn a_node_killed_between_edits_comes_back_with_a_whole_document() {
         kept = found.len();
     }
     assert!(kept > 0, "something was saved in {KILLS} rounds");
+}
+
+/// One request to create a mount; whether it was promised.
+fn create(address: &str, token: &str, path: &str) -> bool {
+    let body = format!("{{\"path\":\"{path}\",\"password\":\"x\"}}");
+    let length = body.len();
+    let request = format!(
+        "POST /api/v1/mounts HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    );
+    http::ask(address, &request).is_ok_and(|answer| answer.head.status == 201)
+}
+
+#[test]
+fn no_mount_that_was_promised_is_lost_when_the_node_is_killed() {
+    let mut node = node();
+    let (address, token) = (node.address(), node.token());
+    let (promised, next) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
+    let (enough, wait) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            let enough = enough.clone();
+            let (promised, next, address, token) = (&promised, &next, &address, &token);
+            scope.spawn(move || {
+                loop {
+                    let path = format!("/m{}", next.fetch_add(1, Ordering::Relaxed));
+                    if !create(address, token, &path) {
+                        return; // the node is gone
+                    }
+                    let mut promised = promised.lock().expect("no client panics");
+                    promised.push(path);
+                    if promised.len() == PROMISES {
+                        enough.send(()).expect("it is waited for");
+                    }
+                }
+            });
+        }
+        wait.recv_timeout(2 * PATIENCE).expect("mounts are made");
+        node.kill9();
+    });
+    let promised = promised.into_inner().expect("no client panics");
+    node.restart();
+    let found = node.mounts();
+    let lost: Vec<&String> = promised
+        .iter()
+        .filter(|mount| !found.contains(mount))
+        .collect();
+    println!("{} promised, {} lost: {lost:?}", promised.len(), lost.len());
+    assert!(lost.is_empty(), "{lost:?}");
 }

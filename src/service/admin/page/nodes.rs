@@ -70,14 +70,25 @@ fn row(node: &NodeStatus) -> String {
     };
     format!(
         "<tr class=\"{class}\"><th scope=\"row\">{link}{badge}<span class=\"state\">{state}</span>\
-         <small>version {version}, rank {rank}{dns}</small>{said}</th>\
+         <small>version {version}, rank {rank}{dns}</small>{said}{trouble}</th>\
          <td>{listeners}</td><td>{bandwidth}</td></tr>\n",
         link = link(node),
         version = Escaped(&node.version),
         rank = node.rank,
         dns = if node.dns { ", serves DNS" } else { "" },
         said = said(&node.traits),
+        trouble = trouble(node),
     )
+}
+
+/// What somebody has to mend at a node.
+fn trouble(node: &NodeStatus) -> String {
+    match &node.disk {
+        Some(why) if node.state != NodeState::Dead => {
+            format!("<small>{}, edits are refused</small>", Escaped(why))
+        }
+        _ => String::new(),
+    }
 }
 
 /// What operators say of a node, as far as it is not the usual.
