@@ -33,8 +33,6 @@ const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(5);
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 /// How soon the first of them are: somebody who has given a node the wrong secret looks at both logs now.
 const FIRST_REPORT: Duration = Duration::from_secs(5);
-/// Half-open handshakes from unproven addresses above which every newcomer must prove his address first.
-const RETRY_ABOVE: usize = 64;
 
 impl Shared {
     /// Says that another live node has our name; the node decides what to do about it.
@@ -54,10 +52,8 @@ pub(super) fn spawn_acceptor(shared: Arc<Shared>) {
                 incoming = shared.endpoint.accept() => incoming,
             };
             let Some(incoming) = incoming else { return };
-            let crowded = shared.endpoint.open_connections() > RETRY_ABOVE;
-            if crowded && !incoming.remote_address_validated() && incoming.may_retry() {
-                // It fails only when the address is already proven, which was just ruled out.
-                let _ = incoming.retry();
+            if !incoming.remote_address_validated() {
+                prove_address(incoming);
                 continue;
             }
             let span = info_span!("link", from = %incoming.remote_address());
@@ -66,6 +62,18 @@ pub(super) fn spawn_acceptor(shared: Arc<Shared>) {
                 .spawn(accept(shared.clone(), incoming).instrument(span));
         }
     });
+}
+
+/// Asks whoever wants a link to prove that it is where it says: it costs the dialler one round trip, and us nothing that
+/// is kept.
+///
+/// Without that, a handshake answers more than three bytes for each one of an address that somebody else may have
+/// written there, and sends them again and again: a certificate is long.
+fn prove_address(incoming: Incoming) {
+    if let Err(not_retried) = incoming.retry() {
+        // Its proof is there and does not hold, so nothing that we could say would help it.
+        not_retried.into_incoming().ignore();
+    }
 }
 
 async fn accept(shared: Arc<Shared>, incoming: Incoming) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::*;
+use crate::io::tls::MESH_SERVER_NAME;
 use crate::model::node::Generation;
 use crate::model::stream::StreamId;
 
@@ -171,4 +172,66 @@ async fn a_peer_that_reads_nothing_loses_its_link_and_is_counted() {
     assert_eq!(a.totals().bad_frames, 1);
     let gone = async { a.peers().wait_for(|peers| peers.is_empty()).await.is_ok() };
     assert!(timeout(PATIENCE, gone).await.expect("the link is closed"));
+}
+
+/// The first datagram of somebody who wants a link.
+fn first_datagram(secret: &Secret, to: SocketAddr) -> Vec<u8> {
+    let identity = Identity::issue(secret, &"stranger".parse().unwrap()).unwrap();
+    let crypto = Arc::new(QuicClientConfig::try_from(identity.client).unwrap());
+    let config = Arc::new(EndpointConfig::default());
+    let mut endpoint = quinn_proto::Endpoint::new(config, None, false, None);
+    let now = std::time::Instant::now();
+    let dialled = endpoint.connect(now, ClientConfig::new(crypto), to, MESH_SERVER_NAME);
+    let (_, mut connection) = dialled.unwrap();
+    let mut datagram = Vec::new();
+    let _sent = connection.poll_transmit(now, 1, &mut datagram).unwrap();
+    datagram
+}
+
+/// What comes back to a datagram of an address that proves nothing, until no more is to be expected.
+async fn answered(datagram: &[u8], to: SocketAddr) -> usize {
+    /// Longer than the first repetition of a handshake that is not answered takes.
+    const SILENCE: Duration = Duration::from_millis(1_500);
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.send_to(datagram, to).await.unwrap();
+    let (mut bytes, mut buffer) = (0, [0; 2_048]);
+    while let Ok(Ok(length)) = timeout(SILENCE, socket.recv(&mut buffer)).await {
+        bytes += length;
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn an_unproven_address_gets_no_more_than_it_sends() {
+    let (node, _inbox) = start("b", 1, '1');
+    let to = node.hello().mesh_address;
+    let of_ours = first_datagram(&Secret::parse(&"1".repeat(64)).unwrap(), to);
+    let of_another = first_datagram(&Secret::parse(&"2".repeat(64)).unwrap(), to);
+    let other_version = [&[0xc0, 0x1a, 0x2a, 0x3a, 0x4a, 8][..], &[7; 1_194]].concat();
+    let of_no_link = [&[0x40][..], &[7; 60]].concat();
+    let kinds = [
+        ("the first of a link", of_ours),
+        ("the first of another cluster", of_another),
+        ("another version of QUIC", other_version),
+        ("one of no link", of_no_link),
+    ];
+    for (what, datagram) in kinds {
+        let (sent, got) = (datagram.len(), answered(&datagram, to).await);
+        let ratio = got as f64 / sent as f64;
+        println!("{what}: {sent} bytes sent, {got} answered: {ratio:.2} for each");
+        assert!(ratio <= 1.0, "{what}: {got} bytes for {sent}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_whose_dialler_proves_its_address_is_there_within_a_second() {
+    let ((a, _inbox), (b, _other)) = (start("a", 1, '1'), start("b", 1, '1'));
+    let begun = std::time::Instant::now();
+    linked(&a, &b).await;
+    println!("linked after {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
 }
