@@ -73,7 +73,7 @@ impl<F: FnOnce(Left, u64) + Send> Leaving for F {
 /// Why a listener has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
-    /// It closed its connection, or the network did.
+    /// It closed its connection in both directions, or the network did.
     Gone,
     /// It took its bytes so slowly that they fell off the ring.
     TooSlow,

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes};
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 
 use super::{Leaving, Left, Listener};
 use crate::io::feed::Feed;
@@ -23,6 +23,8 @@ pub(super) struct Member {
     leave: Box<dyn Leaving>,
     sent_bytes: u64,
     checked_at: Instant,
+    /// It has closed its sending half, and says nothing more.
+    half_closed: bool,
 }
 
 /// What came of a visit.
@@ -43,8 +45,18 @@ const VISIT_BYTES: usize = 64 << 10;
 pub(super) const SEND_BUFFER_BYTES: usize = 64 << 10;
 
 /// How often a listener who cannot be written to is asked whether it is still there.
-/// An audience that leaves is counted out within a second; asking costs a system call.
+/// An audience that resets its connections is counted out within a second; asking costs a system call.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
+
+/// How a listener that has closed its sending half is probed while there is nothing to write to it.
+///
+/// Whether it has closed the other half too is told by the answer to a write, and by nothing else before its system has
+/// forgotten the connection, which takes a minute on Linux. Then the first of these probes is answered with a reset.
+const PROBE_AFTER: Duration = Duration::from_secs(30);
+/// How often the probe is repeated, three times in all, if nothing is answered.
+const PROBE_EVERY: Duration = Duration::from_secs(10);
+/// How many of them may go unanswered.
+const PROBES: u32 = 3;
 
 impl Member {
     pub(super) fn new(listener: Listener, now: Instant) -> Self {
@@ -57,6 +69,7 @@ impl Member {
             leave: listener.leave,
             sent_bytes: 0,
             checked_at: now,
+            half_closed: false,
         }
     }
 
@@ -139,15 +152,35 @@ impl Member {
         Ok(written)
     }
 
-    /// Looks whether the listener has closed, while there is nothing to write to find it out.
-    /// What it says after its request is of no interest.
+    /// Looks whether the connection is gone, while there is nothing to write to find it out.
+    ///
+    /// What a listener says after its request is of no interest. That it will say nothing more is no goodbye: some
+    /// programs and proxies close their sending half behind the request, and read on.
     fn check(&mut self) -> Visit {
+        if !matches!(self.socket.take_error(), Ok(None)) {
+            return Visit::Leave(Left::Gone);
+        }
+        if self.half_closed {
+            return Visit::Stay(0);
+        }
         let mut ignored = [0; 512];
         match self.socket.read(&mut ignored) {
-            Ok(0) => Visit::Leave(Left::Gone),
+            Ok(0) => self.note_half_close(),
             Ok(_) => Visit::Stay(0),
             Err(error) if is_transient(error.kind()) => Visit::Stay(0),
             Err(_) => Visit::Leave(Left::Gone),
+        }
+    }
+
+    fn note_half_close(&mut self) -> Visit {
+        self.half_closed = true;
+        let probes = TcpKeepalive::new()
+            .with_time(PROBE_AFTER)
+            .with_interval(PROBE_EVERY)
+            .with_retries(PROBES);
+        match SockRef::from(&self.socket).set_tcp_keepalive(&probes) {
+            Ok(()) => Visit::Stay(0),
+            Err(_) => Visit::Leave(Left::Gone), // a connection without options is none any more
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The promises of the pacer, kept over real sockets on the loopback.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::sync::mpsc;
 use std::time::Instant;
 
@@ -153,16 +153,47 @@ fn who_never_reads_is_dropped_and_delays_nobody() {
 }
 
 #[test]
-fn who_closes_is_noticed_even_in_silence() {
+fn a_reset_is_noticed_even_in_silence() {
     let (house, feed) = (House::open(), opaque_feed());
     drop(house.join(&feed));
     assert_eq!(house.next_left().0, Left::Gone);
+}
+
+#[test]
+fn a_closed_listener_is_noticed_by_what_is_written_next() {
+    let (house, feed) = (House::open(), opaque_feed());
     let mut chatty = house.join(&feed);
     chatty.write_all(b"GET /again HTTP/1.1\r\n\r\n").unwrap();
     take(&mut chatty, HEAD.len());
     drop(chatty);
-    assert_eq!(house.next_left(), (Left::Gone, HEAD.len() as u64));
-    assert_eq!(house.pacer.counts().listeners, 0);
+    let begun = Instant::now();
+    let (why, _) = loop {
+        append(&feed, b"audio");
+        match house.told.recv_timeout(round::SLOT) {
+            Ok(left) => break left,
+            Err(_) => assert!(begun.elapsed() < PATIENCE, "it is still served"),
+        }
+    };
+    assert_eq!(why, Left::Gone);
+    println!("noticed after {:?}", begun.elapsed());
+}
+
+#[test]
+fn a_half_closed_listener_hears_on() {
+    let (house, feed) = (House::open(), opaque_feed());
+    let mut player = house.join(&feed);
+    player.shutdown(Shutdown::Write).unwrap();
+    take(&mut player, HEAD.len());
+    // Long enough to be looked at twice, with nothing to write.
+    let left = house.told.recv_timeout(Duration::from_millis(2_500));
+    assert_eq!(left, Err(mpsc::RecvTimeoutError::Timeout));
+    append(&feed, b"audio");
+    assert_eq!(take(&mut player, 5), b"audio");
+    assert_eq!(house.pacer.counts().listeners, 1);
+    drop(player);
+    append(&feed, b"for nobody");
+    // Answered with a reset, which is noticed with the next look in silence too.
+    assert_eq!(house.next_left().0, Left::Gone);
 }
 
 #[test]
