@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, warn};
 
+use super::answer::{Patience, SEND_BUFFER_BYTES};
 use crate::model::network::Network;
 use crate::wire::forwarded::Client;
 use crate::wire::head::Head;
@@ -110,6 +111,8 @@ impl Door {
             TcpSocket::new_v6()?
         };
         socket.set_reuseaddr(true)?;
+        // Each connection that it takes has the same.
+        socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
         socket.bind(address)?;
         let descriptors = raise_descriptor_limit();
         Ok(Self {
@@ -230,11 +233,13 @@ pub async fn read_head(stream: &mut TcpStream, buffer: &mut BytesMut) -> Result<
     }
 }
 
-/// A connection whose first bytes have been read and are to be read again.
+/// A connection whose first bytes have been read and are to be read again. What is answered on it, once, must be read in
+/// time.
 #[derive(Debug)]
 pub struct Rewound {
     read_before: BytesMut,
     stream: TcpStream,
+    patience: Patience,
 }
 
 impl Rewound {
@@ -243,6 +248,7 @@ impl Rewound {
         Self {
             read_before,
             stream,
+            patience: Patience::default(),
         }
     }
 }
@@ -269,7 +275,8 @@ impl AsyncWrite for Rewound {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let this = &mut *self;
+        this.patience.poll_write(&mut this.stream, cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

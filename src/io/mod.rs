@@ -1,5 +1,6 @@
 //! Adapters to the world: sockets, QUIC, gossip, disk, clock and hashes.
 
+pub mod answer;
 pub mod clock;
 pub mod cpu;
 pub mod disk;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
@@ -11,8 +10,8 @@ use tracing::debug;
 use super::admin::Admin;
 use super::ingest::{Ingest, farewell};
 use super::listen::{After, Entrance, Listening};
-use crate::io::clock;
 use crate::io::door::{self, Door, NoHead, Rewound, Visitor};
+use crate::io::{answer, clock};
 use crate::model::mount::MountName;
 use crate::model::network::Network;
 use crate::wire::forwarded;
@@ -127,7 +126,7 @@ impl Front {
             if reply.persistence() == Persistence::Close {
                 return farewell(&mut visitor.stream, &answer).await;
             }
-            if visitor.stream.write_all(&answer).await.is_err() {
+            if answer::send(&mut visitor.stream, &answer).await.is_err() {
                 return;
             }
         }

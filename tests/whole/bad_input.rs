@@ -9,6 +9,7 @@ mod joining;
 mod logins;
 mod members;
 mod saving;
+mod slow_readers;
 mod startup;
 mod strangers;
 mod wire;

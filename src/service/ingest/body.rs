@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info};
 
+use crate::io::answer;
 use crate::io::feed::Feed;
 use crate::media::ring::Append;
 use crate::model::stream::EndReason;
@@ -63,7 +64,7 @@ impl Body {
     /// and then listens hears it.
     pub(super) async fn copy(&mut self, stream: &mut TcpStream, sink: Sink<'_>) -> EndReason {
         if let Some(answer) = self.answer.take()
-            && stream.write_all(&answer).await.is_err()
+            && answer::send(stream, &answer).await.is_err()
         {
             return EndReason::SourceLeft;
         }

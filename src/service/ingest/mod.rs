@@ -41,7 +41,7 @@ use crate::model::stream::{EndReason, StreamId};
 use crate::wire::frame::Denial;
 use crate::wire::gossip::Origin;
 use crate::wire::head::Head;
-use crate::wire::reply::{Persistence, Reply};
+use crate::wire::reply::Reply;
 use crate::wire::source_head;
 
 /// The only user that sources log in with.
@@ -119,8 +119,7 @@ impl Ingest {
                 }
                 Err(refusal) => {
                     let reply = Reply::to(&head, clock::unix_ms() / 1_000);
-                    refuse(&mut visitor.stream, &reply, refusal).await;
-                    let kept = reply.persistence() == Persistence::KeepAlive;
+                    let kept = refuse(&mut visitor.stream, &reply, refusal).await;
                     kept.then_some((visitor, begun))
                 }
             }

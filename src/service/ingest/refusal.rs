@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
+use crate::io::answer;
 use crate::model::mount::MountName;
 use crate::wire::reply::{Persistence, Reply};
 use crate::wire::status::Status;
@@ -34,8 +35,8 @@ impl Refusal {
     }
 }
 
-/// Tells a source why it is not taken.
-pub(super) async fn refuse(stream: &mut TcpStream, reply: &Reply, refusal: Refusal) {
+/// Tells a source why it is not taken. Whether its next request may come on the same connection.
+pub(super) async fn refuse(stream: &mut TcpStream, reply: &Reply, refusal: Refusal) -> bool {
     let answer = match refusal {
         Refusal::Unauthorized => reply.unauthorized(),
         Refusal::NoSuchMount(why) => {
@@ -53,11 +54,14 @@ pub(super) async fn refuse(stream: &mut TcpStream, reply: &Reply, refusal: Refus
         ),
     };
     match reply.persistence() {
-        Persistence::Close => farewell(stream, &answer).await,
+        Persistence::Close => {
+            farewell(stream, &answer).await;
+            false
+        }
         Persistence::KeepAlive => {
-            if let Err(error) = stream.write_all(&answer).await {
-                debug!(%error, "the refusal did not arrive");
-            }
+            let sent = answer::send(stream, &answer).await;
+            sent.inspect_err(|error| debug!(%error, "the refusal did not arrive"))
+                .is_ok()
         }
     }
 }
@@ -65,7 +69,7 @@ pub(super) async fn refuse(stream: &mut TcpStream, reply: &Reply, refusal: Refus
 /// Answers somebody who may still be sending, and reads a little on: to close with his bytes unread would make
 /// the system reset the connection, and the answer would be lost on the way.
 pub async fn farewell(stream: &mut TcpStream, answer: &[u8]) {
-    if stream.write_all(answer).await.is_err() || stream.shutdown().await.is_err() {
+    if answer::send(stream, answer).await.is_err() || stream.shutdown().await.is_err() {
         return;
     }
     let drain = async {

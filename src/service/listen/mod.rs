@@ -13,8 +13,6 @@ use std::sync::atomic::AtomicU16;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::field::display;
 use tracing::{Instrument as _, debug, info, info_span};
@@ -30,8 +28,8 @@ use super::document::Documents;
 use super::geo::Geo;
 use super::load::{Among, Ask, Chosen, Load};
 use super::relay::Relays;
-use crate::io::clock;
 use crate::io::door::Visitor;
+use crate::io::{answer, clock};
 use crate::logic::policy::Choice;
 use crate::model::mount::{MountName, MountSpec, MountSteering};
 use crate::wire::forwarded::Client;
@@ -85,6 +83,13 @@ struct Asking<'a> {
     entrance: &'a Entrance,
     head: &'a Head,
     client: Client,
+}
+
+impl Asking<'_> {
+    /// Whether it asks with HEAD, and nobody listens.
+    fn looks_only(&self) -> bool {
+        *self.head.method() == Method::Head
+    }
 }
 
 /// What to do with a request for a mount.
@@ -155,11 +160,14 @@ impl Listening {
         let span = info_span!("listener", peer = %visitor.peer, client, %mount);
         let serving = async {
             let verdict = match verdict {
-                Verdict::NoSource if self.comes_on_air(&mount).await => self.decide(asking),
+                // Whoever only looks is told what is now.
+                Verdict::NoSource if !asking.looks_only() && self.comes_on_air(&mount).await => {
+                    self.decide(asking)
+                }
                 verdict => verdict,
             };
             match verdict {
-                Verdict::Serve if *head.method() == Method::Head => {
+                Verdict::Serve if asking.looks_only() => {
                     self.show_head(visitor, mount.clone(), reply.and_close())
                         .await
                 }
@@ -200,11 +208,10 @@ impl Listening {
         if ask.among == Among::Outside && !config.load.is_outside(mount) {
             return Verdict::NoSource;
         }
-        let asks_only = *asking.head.method() == Method::Head;
-        if ask.among == Among::All && asks_only {
+        if ask.among == Among::All && asking.looks_only() {
             return Verdict::Serve;
         }
-        if asks_only {
+        if asking.looks_only() {
             let best = config.load.rank(&ask, 1).pop();
             let location = best.and_then(|to| self.location((&to, Expected::No), asking));
             return location.map_or(Verdict::NobodyHasRoom, Verdict::Redirect);
@@ -301,17 +308,17 @@ fn overflow(spec: &MountSpec, client: Client, else_verdict: Verdict) -> Verdict 
     }
 }
 
-async fn redirect(mut visitor: Visitor, reply: &Reply, location: &str) -> After {
+async fn redirect(visitor: Visitor, reply: &Reply, location: &str) -> After {
     // Without the query, which may hold what is nobody's business.
     let to = location.split('?').next();
     debug!(peer = %visitor.peer, to, "redirected");
-    send(&mut visitor.stream, &reply.redirect(location)).await;
-    after(visitor, reply)
+    let answer = reply.redirect(location);
+    send(visitor, &answer, reply).await
 }
 
 /// Answers whoever is neither served here nor sent on.
 async fn turn_away(
-    mut visitor: Visitor,
+    visitor: Visitor,
     reply: &Reply,
     (mount, verdict): (&MountName, Verdict),
 ) -> After {
@@ -329,15 +336,7 @@ async fn turn_away(
             unavailable(reply)
         }
     };
-    send(&mut visitor.stream, &answer).await;
-    after(visitor, reply)
-}
-
-fn after(visitor: Visitor, reply: &Reply) -> After {
-    match reply.persistence() {
-        Persistence::KeepAlive => After::Next(visitor),
-        Persistence::Close => After::Over,
-    }
+    send(visitor, &answer, reply).await
 }
 
 /// Whether the mount has as many listeners in the whole mesh as its operator allows.
@@ -359,8 +358,14 @@ fn no_source(reply: &Reply, mount: &MountName) -> Bytes {
     reply.message(Status::NotFound, &format!("{mount} is not on air now"), &[])
 }
 
-async fn send(stream: &mut TcpStream, answer: &[u8]) {
-    if let Err(error) = stream.write_all(answer).await {
-        debug!(%error, "the answer did not arrive");
+/// Sends an answer. The next request may come behind it, if it has gone and the client wants that.
+async fn send(mut visitor: Visitor, answer: &[u8], reply: &Reply) -> After {
+    match answer::send(&mut visitor.stream, answer).await {
+        Ok(()) if reply.persistence() == Persistence::KeepAlive => After::Next(visitor),
+        Ok(()) => After::Over,
+        Err(error) => {
+            debug!(%error, "the answer did not arrive");
+            After::Over
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use super::{After, Entrance, Listening, no_source, send, unavailable};
@@ -14,7 +14,6 @@ use crate::media::icy::{Interleaver, METAINT};
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::service::load::Admission;
-use crate::service::relay::NoStream;
 use crate::service::streams::{Held, Reader, Reading};
 use crate::wire::head::Head;
 use crate::wire::passthrough::{Minted, Passage};
@@ -22,6 +21,9 @@ use crate::wire::reply::Reply;
 
 /// What a new listener gets at once, by the stream's time: it fills any player's buffer, and covers a failover.
 const BURST: Duration = Duration::from_secs(5);
+
+/// How long a HEAD waits for the first word of a stream that another node holds: several round trips of a slow line.
+const HEAD_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A request that is served here.
 pub(super) struct Visit<'a> {
@@ -61,37 +63,45 @@ impl Listening {
     /// Answers a HEAD: as a listener would be answered, but nobody listens.
     pub(super) async fn show_head(
         &self,
-        mut visitor: Visitor,
+        visitor: Visitor,
         mount: MountName,
         reply: Reply,
     ) -> After {
-        let answer = match self.0.config.relays.fetch(&mount).await {
-            Ok(held) => {
+        let answer = match self.on_air(&mount).await {
+            Some(held) => {
                 let spec = self.0.config.documents.mount(&mount);
                 reply.stream(held.feed.head(), spec.as_ref(), None)
             }
-            Err(NoStream) => no_source(&reply, &mount),
+            None => no_source(&reply, &mount),
         };
-        send(&mut visitor.stream, &answer).await;
-        After::Over
+        send(visitor, &answer, &reply).await
+    }
+
+    /// The stream of a mount that has a source now. Nobody waits here for one that may come back.
+    async fn on_air(&self, mount: &MountName) -> Option<Held> {
+        let config = &self.0.config;
+        let here = config.relays.on_air(mount);
+        if here.is_some() || config.cluster.view().source(mount).is_none() {
+            return here;
+        }
+        let fetched = timeout(HEAD_PATIENCE, config.relays.fetch(mount)).await;
+        fetched.ok()?.ok()
     }
 
     /// Serves somebody here: fetches the stream if need be, and hands the connection to the pacer.
     pub(super) async fn begin(&self, visit: Visit<'_>, reply: Reply) -> After {
         let Visit {
-            mut visitor,
+            visitor,
             head,
             mount,
             entrance,
         } = visit;
         let Some(admission) = self.0.config.load.admit(&mount, self.sender(&entrance)) else {
             info!("refused: this node is full");
-            send(&mut visitor.stream, &unavailable(&reply)).await;
-            return After::Over;
+            return send(visitor, &unavailable(&reply), &reply).await;
         };
         let Ok(held) = self.0.config.relays.fetch(&mount).await else {
-            send(&mut visitor.stream, &no_source(&reply, &mount)).await;
-            return After::Over;
+            return send(visitor, &no_source(&reply, &mount), &reply).await;
         };
         let icy = head.wants_icy() && has_icy(&held);
         let spec = self.0.config.documents.mount(&mount);

@@ -85,6 +85,12 @@ impl Relays {
         self.0.streams.get(mount).is_some()
     }
 
+    /// The stream of a mount whose source is connected now, as far as this node holds it.
+    pub fn on_air(&self, mount: &MountName) -> Option<Held> {
+        let held = self.0.streams.get(mount);
+        held.filter(|held| held.feed.finished().is_none())
+    }
+
     /// The stream of a mount: held already, or fetched now. While a mount lingers, its next stream is waited for.
     pub async fn fetch(&self, mount: &MountName) -> Result<Held, NoStream> {
         let on_air = |held: &Held| held.feed.finished().is_none();

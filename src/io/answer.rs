@@ -1,0 +1,121 @@
+//! Answers that end: each is written within a time, whoever it is for.
+//!
+//! Whoever asks again and again and never reads would otherwise keep its connection, and what the kernel holds for
+//! it, for ever. Streams are no such answers: the pacer drops a listener that does not read.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep, timeout};
+use tracing::debug;
+
+/// How long an answer may take to be handed to the kernel: as long as a request may take to come. The longest answer, the
+/// status of a large mesh, passes a line of 1 Mbit/s in that time.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The send buffer of a connection until the pacer has it. Linux allows twice as much, for its own book-keeping.
+///
+/// An answer of the usual length fits in whole. Left to itself, Linux would grow it to 4 MiB for somebody who never
+/// reads; of this, 10,000 of them cost 320 MB at most, for ten seconds.
+pub const SEND_BUFFER_BYTES: u32 = 16 << 10;
+
+/// Sends an answer, or part of one. If it is not taken in time, the connection is as good as closed: it is reset when
+/// it is dropped.
+pub async fn send(stream: &mut TcpStream, answer: &[u8]) -> io::Result<()> {
+    match timeout(ANSWER_TIMEOUT, stream.write_all(answer)).await {
+        Ok(written) => written,
+        Err(_) => Err(give_up(stream)),
+    }
+}
+
+/// Lets the kernel forget at once what nobody has read, when the connection is dropped: closed in the usual way, it would
+/// be offered for minutes more.
+fn give_up(stream: &TcpStream) -> io::Error {
+    debug!(peer = ?stream.peer_addr(), "does not read its answers, closed");
+    match SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
+        Ok(()) => io::Error::new(io::ErrorKind::TimedOut, "the answer is not read"),
+        Err(error) => error,
+    }
+}
+
+/// How long the answer that is written by others, piece by piece, has been waiting for its client.
+#[derive(Debug, Default)]
+pub struct Patience {
+    /// Begins when the kernel takes no more for the first time.
+    ends: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    /// Writes as far as the client lets it; an error once it has kept the answer waiting for [`ANSWER_TIMEOUT`].
+    pub fn poll_write(
+        &mut self,
+        stream: &mut TcpStream,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(written) = Pin::new(&mut *stream).poll_write(cx, bytes) {
+            return Poll::Ready(written);
+        }
+        let ends = self
+            .ends
+            .get_or_insert_with(|| Box::pin(sleep(ANSWER_TIMEOUT)));
+        match ends.as_mut().poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(()) => Poll::Ready(Err(give_up(stream))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// A connection of which the client never reads.
+    async fn unread() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, accepted) = tokio::join!(client, listener.accept());
+        (client.unwrap(), accepted.unwrap().0)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_read_is_reset_in_time() {
+        let (mut client, mut server) = unread().await;
+        let begun = Instant::now();
+        let endless = vec![0; 64 << 20];
+        let error = send(&mut server, &endless).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(begun.elapsed().as_secs(), ANSWER_TIMEOUT.as_secs());
+        drop(server);
+        let mut heard = Vec::new();
+        let error = client.read_to_end(&mut heard).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_in_pieces_has_one_time_for_all() {
+        let (_client, mut server) = unread().await;
+        let mut patience = Patience::default();
+        let begun = Instant::now();
+        let piece = vec![0; 1 << 20];
+        let error = loop {
+            let write = |cx: &mut Context<'_>| patience.poll_write(&mut server, cx, &piece);
+            match std::future::poll_fn(write).await {
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(begun.elapsed().as_secs(), ANSWER_TIMEOUT.as_secs());
+    }
+}

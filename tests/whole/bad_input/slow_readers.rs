@@ -1,0 +1,152 @@
+//! Whoever asks and never reads loses its connection, and what the kernel keeps for it.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use super::wire::{Wire, listener};
+use super::{MOUNT, PASSWORD, is_on_air, node, wait_status};
+use crate::support::node::TestNode;
+use crate::support::patience::{PATIENCE, eventually, so};
+use crate::support::source::KnownSource;
+
+/// Connections of each kind.
+const EACH: usize = 20;
+/// How much each asks, as far as it is taken: more answers than any buffer of the system holds.
+const ASKED_BYTES: usize = 8 << 20;
+/// When all are closed: ten seconds after the last answer that was taken, and what a busy machine needs to say so.
+const CLOSED_AFTER: Duration = Duration::from_secs(14);
+/// What the kernel may keep of one: the send buffer, and what was asked and not read.
+const MOST_KEPT_BYTES: u64 = 512 << 10;
+
+/// Somebody who asks the same again and again, and reads nothing.
+struct Deaf {
+    stream: TcpStream,
+    question: Vec<u8>,
+    asked: usize,
+    closed: Option<Instant>,
+}
+
+impl Deaf {
+    fn ask(node: &TestNode, head: &str) -> Self {
+        let stream = TcpStream::connect(node.address()).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        Self {
+            stream,
+            question: format!("{head} HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n")
+                .repeat(200)
+                .into_bytes(),
+            asked: 0,
+            closed: None,
+        }
+    }
+
+    /// Asks as much as is taken. A closed connection is told by that alone, because nothing is read.
+    fn go_on(&mut self) {
+        while self.closed.is_none() && self.asked < ASKED_BYTES {
+            // A question that was taken in part goes on where it ended.
+            let begun = self.asked % self.question.len();
+            match self.stream.write(&self.question[begun..]) {
+                Ok(bytes) => self.asked += bytes,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => self.closed = Some(Instant::now()),
+            }
+        }
+        if self.closed.is_none() && !matches!(self.stream.take_error(), Ok(None)) {
+            self.closed = Some(Instant::now());
+        }
+    }
+}
+
+/// What the kernel keeps for the connections of a node's door, bytes: to be sent, and to be read.
+fn kept_bytes(node: &TestNode) -> u64 {
+    let port = node
+        .address()
+        .rsplit(':')
+        .next()
+        .unwrap()
+        .parse::<u16>()
+        .unwrap();
+    let ours = format!(":{port:04X}");
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let lines = table.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let local = words.nth(1)?;
+        let queues = words.nth(2)?;
+        local.ends_with(&ours).then_some(queues)
+    });
+    let hex = |text: &str| u64::from_str_radix(text, 16).ok();
+    let sizes = lines.filter_map(|queues| {
+        let (to_send, to_read) = queues.split_once(':')?;
+        Some(hex(to_send)? + hex(to_read)?)
+    });
+    sizes.sum()
+}
+
+#[test]
+fn who_asks_and_never_reads_is_closed_after_ten_seconds() {
+    let node = node();
+    node.create_mount_with(
+        MOUNT,
+        PASSWORD,
+        r#""max_listeners": 1, "overflow_url": "http://cdn.example/radio.mp3""#,
+    );
+    let _source = KnownSource::start(&node, MOUNT, PASSWORD);
+    wait_status(&node, "the source is on air", is_on_air);
+    let _full = listener(&node, MOUNT);
+    eventually(
+        PATIENCE,
+        "the mount is full, and the next are redirected",
+        || {
+            let mut wire = Wire::to(&node);
+            wire.say(format!("GET {MOUNT} HTTP/1.1\r\nHost: h\r\n\r\n"));
+            let status = wire.head().status;
+            so(status == 302, status)
+        },
+    );
+    let kinds = [
+        "GET /radio.mp3.m3u",
+        "GET /radio.mp3",
+        "GET /nothing.mp3",
+        "OPTIONS *",
+        "OPTIONS /radio.mp3",
+        "PUT /radio.mp3",
+        "DELETE /radio.mp3",
+    ];
+    let begun = Instant::now();
+    let mut deaf: Vec<(&str, Deaf)> = kinds
+        .iter()
+        .flat_map(|kind| (0..EACH).map(|_| (*kind, Deaf::ask(&node, kind))))
+        .collect();
+    let mut most_kept = 0;
+    eventually(CLOSED_AFTER, "all are closed", || {
+        most_kept = most_kept.max(kept_bytes(&node));
+        for (_, deaf) in &mut deaf {
+            deaf.go_on();
+        }
+        let open = deaf.iter().filter(|(_, deaf)| deaf.closed.is_none());
+        let open: Vec<&str> = open.map(|(kind, _)| *kind).collect();
+        so(
+            open.is_empty(),
+            format!("{} are open: {open:?}", open.len()),
+        )
+    });
+    let last = deaf
+        .iter()
+        .filter_map(|(_, deaf)| deaf.closed)
+        .max()
+        .unwrap();
+    println!(
+        "{} connections that never read: the last closed after {:.1} s; the kernel kept {} KiB for all, {} KiB for each",
+        deaf.len(),
+        (last - begun).as_secs_f64(),
+        most_kept >> 10,
+        (most_kept / deaf.len() as u64) >> 10,
+    );
+    assert!(most_kept / (deaf.len() as u64) < MOST_KEPT_BYTES);
+    drop(deaf);
+    let mut next = Wire::to(&node);
+    next.say("GET /radio.mp3.m3u HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(next.answer().head.status, 200);
+}

@@ -1,0 +1,180 @@
+//! Connections as some programs use them: closed in one direction, or only to look what there is.
+
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::http::{Answer, Connection, split};
+use crate::support::mesh::TestMesh;
+use crate::support::node::{Setup, TestNode};
+use crate::support::patience::{PATIENCE, eventually, so};
+use crate::support::source::KnownSource;
+use crate::support::tool::have;
+
+const RADIO: &str = "/radio.mp3";
+const PASSWORD: &str = "hackme-not";
+/// What a second takes as it is sent, bytes: 128 kbit/s.
+const STREAM_BYTES: usize = 16_000;
+/// How much a listener is to hear: the five seconds that it gets at once, and three more.
+const HEARD_BYTES: usize = 8 * STREAM_BYTES;
+/// What is "at once" on a busy machine.
+const AT_ONCE: Duration = Duration::from_millis(1_500);
+
+fn on_air() -> (TestNode, KnownSource) {
+    let node = Setup::named("n1").start();
+    node.create_mount(RADIO, PASSWORD);
+    let source = KnownSource::start(&node, RADIO, PASSWORD);
+    (node, source)
+}
+
+fn listeners(node: &TestNode) -> u32 {
+    let mounts = node.status().mounts.into_iter();
+    mounts.map(|mount| mount.listeners).sum()
+}
+
+/// Sends a request and closes the sending half behind it.
+fn half_closed(url: &str, method: &str) -> Connection {
+    let (address, target) = split(url);
+    let mut connection = Connection::open(address).unwrap();
+    let request = format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    connection.send(request).unwrap();
+    connection.socket().shutdown(Shutdown::Write).unwrap();
+    connection
+}
+
+fn answer(mut connection: Connection) -> Answer {
+    let head = connection.head().unwrap();
+    let body = connection.body(&head).unwrap();
+    Answer { head, body }
+}
+
+#[test]
+fn a_listener_that_closes_only_its_sending_half_hears_on() {
+    let (node, _source) = on_air();
+    let mut listener = half_closed(&format!("{}{RADIO}", node.url()), "GET");
+    assert_eq!(listener.head().unwrap().status, 200);
+    let (begun, mut heard) = (Instant::now(), 0);
+    while heard < HEARD_BYTES {
+        let bytes = listener.some(HEARD_BYTES).unwrap().len();
+        assert_ne!(
+            bytes,
+            0,
+            "closed after {heard} bytes, {:?}",
+            begun.elapsed()
+        );
+        heard += bytes;
+    }
+    println!("half closed: {heard} bytes in {:?}", begun.elapsed());
+    assert_eq!(listeners(&node), 1);
+    drop(listener);
+    let (_, gone) = eventually(PATIENCE, "that it has gone is noticed", || {
+        let listeners = listeners(&node);
+        so(listeners == 0, listeners)
+    });
+    println!("closed: noticed after {gone:?}");
+}
+
+#[test]
+fn nc_hears_on_behind_its_request() {
+    if !have("nc") {
+        return;
+    }
+    let (node, _source) = on_air();
+    let (host, port) = node
+        .address()
+        .split_once(':')
+        .map(|(host, port)| (host.to_owned(), port.to_owned()))
+        .unwrap();
+    let mut nc = Command::new("nc")
+        .args(["-N", &host, &port])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let request = format!("GET {RADIO} HTTP/1.0\r\n\r\n");
+    nc.stdin
+        .take()
+        .unwrap()
+        .write_all(request.as_bytes())
+        .unwrap();
+    let mut heard = vec![0; HEARD_BYTES];
+    let whole = nc.stdout.take().unwrap().read_exact(&mut heard);
+    nc.kill().unwrap();
+    nc.wait().unwrap();
+    whole.unwrap();
+    assert!(heard.starts_with(b"HTTP/1.0 200 OK\r\n"));
+}
+
+#[test]
+fn every_entrance_answers_who_has_closed_its_sending_half() {
+    let mesh = TestMesh::start_with(2, |number, setup| match number {
+        0 => setup.with(&["--max-listeners", "0"]),
+        _ => setup,
+    });
+    mesh.create_mount(RADIO, PASSWORD);
+    let _source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
+    mesh.wait_on_air(RADIO);
+    let url = mesh.nodes[0].url();
+    let ask = |method: &str, target: &str| answer(half_closed(&format!("{url}{target}"), method));
+    for (method, target, status) in [
+        ("GET", "/radio.mp3.m3u", 200),
+        ("GET", "/status.json", 200),
+        ("GET", "/", 200),
+        ("GET", "/livez", 200),
+        ("GET", "/radio.mp3", 302),
+        ("GET", "/nothing.mp3", 404),
+        ("OPTIONS", "/radio.mp3", 204),
+        ("PUT", "/radio.mp3", 401),
+        ("SOURCE", "/radio.mp3", 401),
+        (
+            "GET",
+            "/admin/metadata?mode=updinfo&mount=/radio.mp3&song=A",
+            401,
+        ),
+    ] {
+        let got = ask(method, target).head.status;
+        assert_eq!(got, status, "{method} {target}");
+    }
+    let location = ask("GET", RADIO).head.location().to_owned();
+    let mut sent_on = half_closed(&location, "GET");
+    assert_eq!(sent_on.head().unwrap().status, 200);
+    assert_eq!(sent_on.some(1).unwrap().len(), 1);
+}
+
+/// How a HEAD of a target is answered, and after how long.
+fn look(node: &TestNode, target: &str) -> (u16, Duration) {
+    let begun = Instant::now();
+    let mut connection = node.connect();
+    let request = format!("HEAD {target} HTTP/1.1\r\nHost: h\r\n\r\n");
+    connection.send(request).unwrap();
+    (connection.head().unwrap().status, begun.elapsed())
+}
+
+#[test]
+fn a_look_at_a_mount_off_air_is_answered_at_once() {
+    let mesh = TestMesh::start(2);
+    mesh.create_mount(RADIO, PASSWORD);
+    let passed = format!("/_stream/n1{RADIO}");
+    let look_everywhere = |state: &str, status: u16| {
+        for node in &mesh.nodes {
+            for target in [RADIO, &passed] {
+                let (got, after) = look(node, target);
+                println!(
+                    "{state}: HEAD {target} at {}: {got} after {after:?}",
+                    node.name()
+                );
+                assert_eq!(got, status, "{state}: {target}");
+                assert!(after < AT_ONCE, "{state}: {target}: {after:?}");
+            }
+        }
+    };
+    look_everywhere("never on air", 404);
+    let source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
+    mesh.wait_on_air(RADIO);
+    look_everywhere("on air", 200);
+    drop(source);
+    mesh.wait_each_sees(RADIO, "no source", |mount| mount.source.is_none());
+    assert!(mesh.nodes[0].status().mounts[0].is_lingering());
+    look_everywhere("its source has just gone", 404);
+}
