@@ -11,7 +11,7 @@ mod round;
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -53,6 +53,8 @@ pub struct Listener {
     pub from: u64,
     /// Set if it was promised titles in its stream.
     pub icy: Option<Interleaver>,
+    /// Its player may ask again and listen by that request: this is then set, and the listener leaves.
+    pub replaced: Option<Arc<AtomicBool>>,
     /// Told when it has left.
     pub leave: Box<dyn Leaving>,
 }
@@ -79,6 +81,8 @@ pub enum Left {
     TooSlow,
     /// The stream ended and no other took its place.
     StreamEnded,
+    /// Its player has asked again, and listens by that request.
+    Replaced,
     /// The pacer was stopped.
     Stopped,
 }

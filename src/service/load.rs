@@ -235,19 +235,16 @@ impl Load {
         })
     }
 
+    /// Counts one who was sent here by another node, with a tag made then, and listens by a place that is his already.
+    pub fn note_arrived(&self, sent: Option<(&NodeName, Minted)>) {
+        self.0.lock().note_arrived(sent);
+    }
+
     /// Room on this node for a listener of a mount; none if it is full. One who was `sent` here by another node, with
     /// a tag made then, has arrived by this, whether there is room or not: both must be told in one bulletin.
     pub fn admit(&self, mount: &MountName, sent: Option<(&NodeName, Minted)>) -> Option<Admission> {
-        let now = Instant::now().into_std();
-        let now_unix_s = (clock::unix_ms() / 1_000) as u32; // wraps in 2106, as tags do
         let mut state = self.0.lock();
-        if let Some((from, minted)) = sent
-            && state
-                .arrivals
-                .count(from, (minted.unix_s, minted.number), now_unix_s)
-        {
-            state.forecast.note_arrived(from, now);
-        }
+        state.note_arrived(sent);
         let cost_bps = state.cost_bps(mount);
         let report = &mut state.report;
         let egress_bps = report.egress_bps.saturating_add(cost_bps);
@@ -399,6 +396,18 @@ impl Inner {
 impl State {
     fn report_own(&mut self) {
         self.forecast.report_own(self.report);
+    }
+
+    fn note_arrived(&mut self, sent: Option<(&NodeName, Minted)>) {
+        let now = Instant::now().into_std();
+        let now_unix_s = (clock::unix_ms() / 1_000) as u32; // wraps in 2106, as tags do
+        if let Some((from, minted)) = sent
+            && self
+                .arrivals
+                .count(from, (minted.unix_s, minted.number), now_unix_s)
+        {
+            self.forecast.note_arrived(from, now);
+        }
     }
 
     fn bulletin(&mut self) -> Bulletin {

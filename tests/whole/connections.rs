@@ -142,6 +142,96 @@ fn every_entrance_answers_who_has_closed_its_sending_half() {
     assert_eq!(sent_on.some(1).unwrap().len(), 1);
 }
 
+/// Asks for a stream as Safari does, with this range.
+fn safari(url: &str, range: &str) -> Connection {
+    let (address, target) = split(url);
+    let mut connection = Connection::open(address).unwrap();
+    let request = format!(
+        "GET {target} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: AppleCoreMedia/1.0\r\nRange: bytes={range}\r\n\r\n"
+    );
+    connection.send(request).unwrap();
+    connection
+}
+
+fn status(connection: &mut Connection) -> u16 {
+    connection.head().unwrap().status
+}
+
+fn wait_listeners(node: &TestNode, wanted: u32) {
+    eventually(PATIENCE, &format!("{wanted} listeners"), || {
+        let listeners = listeners(node);
+        so(listeners == wanted, listeners)
+    });
+}
+
+#[test]
+fn a_player_that_looks_first_takes_the_last_place_once() {
+    let node = Setup::named("n1").with(&["--max-listeners", "1"]).start();
+    node.create_mount_with(RADIO, PASSWORD, r#""max_listeners": 1"#);
+    let _source = KnownSource::start(&node, RADIO, PASSWORD);
+    let front = format!("{}{RADIO}", node.url());
+    for url in [
+        front.clone(),
+        format!("{front}?redirect=no"),
+        format!("{}/_stream/n1{RADIO}", node.url()),
+    ] {
+        for closes_first in [false, true] {
+            // That the listener before has gone is gossiped within a second.
+            let (look, _) = eventually(PATIENCE, "the place is free", || {
+                let mut look = safari(&url, "0-1");
+                match status(&mut look) {
+                    200 => Ok(look),
+                    refused => Err(refused),
+                }
+            });
+            wait_listeners(&node, 1);
+            let look = Some(look).filter(|_| !closes_first);
+            let mut listener = safari(&url, "0-");
+            assert_eq!(status(&mut listener), 200, "{url}, {closes_first}");
+            let mut heard = 0;
+            while heard < STREAM_BYTES {
+                heard += listener.some(STREAM_BYTES).unwrap().len();
+            }
+            assert_eq!(listeners(&node), 1, "{url}, {closes_first}");
+            if let Some(mut look) = look {
+                // What it was given meanwhile, and then the end.
+                while !look.some(STREAM_BYTES).unwrap().is_empty() {}
+            }
+            let mut other = Connection::open(&node.address()).unwrap();
+            other.send(format!("GET {RADIO} HTTP/1.0\r\n\r\n")).unwrap();
+            let refused = status(&mut other);
+            assert!(
+                [403, 503].contains(&refused),
+                "the place is taken: {refused}"
+            );
+            drop(listener);
+            wait_listeners(&node, 0);
+        }
+    }
+}
+
+#[test]
+fn a_player_that_looks_first_is_one_listener_where_it_is_sent() {
+    let mesh = TestMesh::start_with(2, |number, setup| match number {
+        0 => setup.with(&["--max-listeners", "0"]),
+        _ => setup.with(&["--max-listeners", "1"]),
+    });
+    mesh.create_mount(RADIO, PASSWORD);
+    let _source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
+    mesh.wait_on_air(RADIO);
+    let front = format!("{}{RADIO}", mesh.nodes[0].url());
+    let mut streams = Vec::new();
+    for range in ["0-1", "0-"] {
+        let sent_on = safari(&front, range).head().unwrap();
+        let mut stream = safari(sent_on.location(), range);
+        assert_eq!(status(&mut stream), 200, "{range}");
+        wait_listeners(&mesh.nodes[1], 1);
+        streams.push(stream);
+    }
+    assert_eq!(listeners(&mesh.nodes[1]), 1);
+    assert_eq!(streams[1].some(1).unwrap().len(), 1);
+}
+
 /// How a HEAD of a target is answered, and after how long.
 fn look(node: &TestNode, target: &str) -> (u16, Duration) {
     let begun = Instant::now();

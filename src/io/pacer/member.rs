@@ -2,6 +2,8 @@
 
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes};
@@ -20,6 +22,7 @@ pub(super) struct Member {
     feed: Feed,
     position: u64,
     icy: Option<Interleaver>,
+    replaced: Option<Arc<AtomicBool>>,
     leave: Box<dyn Leaving>,
     sent_bytes: u64,
     checked_at: Instant,
@@ -66,6 +69,7 @@ impl Member {
             feed: listener.feed,
             position: listener.from,
             icy: listener.icy,
+            replaced: listener.replaced,
             leave: listener.leave,
             sent_bytes: 0,
             checked_at: now,
@@ -84,6 +88,10 @@ impl Member {
 
     /// Hands the kernel everything new, as far as it takes it.
     pub(super) fn visit(&mut self, now: Instant) -> Visit {
+        let replaced = self.replaced.as_ref();
+        if replaced.is_some_and(|replaced| replaced.load(Ordering::Relaxed)) {
+            return Visit::Leave(Left::Replaced);
+        }
         let audio = match self.feed.read(self.position, VISIT_BYTES) {
             Read::Bytes(audio) => audio,
             Read::Wait => Vec::new(),

@@ -53,6 +53,7 @@ impl House {
             feed: feed.clone(),
             from: feed.join_point(Duration::from_secs(5)),
             icy: None,
+            replaced: None,
             leave: Box::new(move |why, sent_bytes| tell.send((why, sent_bytes)).unwrap()),
         };
         (player.into(), listener)
@@ -328,10 +329,27 @@ fn a_full_queue_gives_the_listener_back() {
         feed: feed.clone(),
         from: 0,
         icy: None,
+        replaced: None,
         leave: Box::new(|_, _| ()),
     });
     let refused = copies.take(1_100).find_map(|copy| queue.push(copy).err());
     assert!(refused.is_some());
     assert_eq!(queue.close().len(), 1_024);
     assert!(queue.push(listener).is_err());
+}
+
+#[test]
+fn a_replaced_listener_leaves_with_the_next_visit() {
+    let (house, feed) = (House::open(), opaque_feed());
+    let (mut player, listener) = house.connect(&feed);
+    let replaced = Arc::new(AtomicBool::new(false));
+    let listener = Listener {
+        replaced: Some(replaced.clone()),
+        ..listener
+    };
+    assert!(house.pacer.add(listener).is_ok());
+    take(&mut player, HEAD.len());
+    replaced.store(true, Ordering::Relaxed);
+    assert_eq!(house.next_left().0, Left::Replaced);
+    assert_eq!(take_rest(&mut player), b"");
 }

@@ -4,12 +4,13 @@
 //! otherwise be sent in circles.
 
 mod addresses;
+mod occupancy;
 mod pacers;
 mod probes;
 mod visit;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU16;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use tracing::{Instrument as _, debug, info, info_span};
 
 use self::addresses::Expected;
 pub use self::addresses::{Candidate, Explained, MAX_CANDIDATES};
+use self::occupancy::Occupancy;
 pub use self::pacers::PacerHandle;
 use self::probes::Probes;
 use self::visit::Visit;
@@ -120,7 +122,10 @@ struct Inner {
     config: ListenConfig,
     /// The number of the last tag.
     tags: AtomicU16,
+    /// What those were answered who first look, so that they are answered the same.
     probes: Probes<Verdict>,
+    /// The places of those who look here, as long as they have them.
+    places: Probes<Weak<Occupancy>>,
 }
 
 /// A cheap, cloneable way to serve listeners.
@@ -134,6 +139,7 @@ impl Listening {
             config,
             tags: AtomicU16::default(),
             probes: Probes::default(),
+            places: Probes::default(),
         }))
     }
 
@@ -187,7 +193,21 @@ impl Listening {
         serving.instrument(span).await
     }
 
+    /// What to do with a request. Whoever has just looked, as Safari does, is answered the same.
     fn decide(&self, asking: Asking<'_>) -> Verdict {
+        if asking.looks_only() || *asking.entrance != Entrance::Front {
+            return self.judge(asking);
+        }
+        let before = self.0.probes.take(&asking);
+        let verdict = before.unwrap_or_else(|| self.judge(asking));
+        if probes::is_probe(asking.head) && matches!(verdict, Verdict::Serve | Verdict::Redirect(_))
+        {
+            self.0.probes.note(&asking, verdict.clone());
+        }
+        verdict
+    }
+
+    fn judge(&self, asking: Asking<'_>) -> Verdict {
         let (config, mount) = (&self.0.config, asking.mount);
         let mounts = config.documents.mounts();
         let Some(spec) = mounts.get(mount) else {
@@ -199,8 +219,8 @@ impl Listening {
         }
         if let Entrance::Passthrough(_) = asking.entrance {
             // Whoever was sent has been let in where he asked first. Others come by an address that they have kept.
-            let sent = self.sender(asking.entrance).is_some();
-            return match !sent && is_full(&config.cluster.view(), spec) {
+            let known = self.sender(asking.entrance).is_some() || self.0.places.waits_for(&asking);
+            return match !known && is_full(&config.cluster.view(), spec) {
                 true => Verdict::MountFull,
                 false => Verdict::Serve,
             };
@@ -239,14 +259,10 @@ impl Listening {
         }
     }
 
-    /// Chooses where he listens. Who has just asked for two bytes, as Safari does, is already on his way.
+    /// Chooses where a listener goes.
     fn steer(&self, asking: Asking<'_>, (spec, ask): (&MountSpec, &Ask<'_>)) -> Verdict {
-        let probe = probes::is_probe(asking.head);
-        if let Some(verdict) = self.0.probes.take(asking).filter(|_| !probe) {
-            return verdict;
-        }
         let Chosen { choice, reserved } = self.0.config.load.choose(ask, asking.client.ip);
-        let verdict = match choice {
+        match choice {
             Choice::Here => Verdict::Serve,
             Choice::Redirect(to) => {
                 let expected = if reserved {
@@ -259,11 +275,7 @@ impl Listening {
                 location.map_or(Verdict::NobodyHasRoom, Verdict::Redirect)
             }
             Choice::Full => overflow(spec, asking.client, Verdict::NobodyHasRoom),
-        };
-        if probe {
-            self.0.probes.note(asking, verdict.clone());
         }
-        verdict
     }
 
     /// Whether somebody is served by the very node that he asks, because he, the mount's operator, or the mesh's, says

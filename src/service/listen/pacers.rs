@@ -87,6 +87,7 @@ mod tests {
             feed: Feed::new(ring("audio/mpeg")),
             from: 0,
             icy: None,
+            replaced: None,
             leave: Box::new(move |why, _| left.send(why).unwrap()),
         };
         assert!(pacers.current().add(listener).is_ok());

@@ -1,11 +1,11 @@
 //! Players that ask twice for one listener: Safari first asks for two bytes, to see what answers.
 //!
-//! He is counted and sent on by the first request, and the second is given the same answer. VLC asks twice too, but
-//! the second time where it was sent, and a tag counts only once.
+//! It is counted and sent on by the first request. The second is given the same answer, and where that is served, the
+//! place of the first. VLC asks twice too, but the second time where it was sent, and a tag counts only once.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -28,7 +28,7 @@ struct Person {
 }
 
 impl Person {
-    fn of(asking: Asking<'_>) -> Self {
+    fn of(asking: &Asking<'_>) -> Self {
         let agent = asking.head.header("user-agent").unwrap_or_default();
         Self {
             ip: asking.client.ip,
@@ -38,12 +38,15 @@ impl Person {
     }
 }
 
-/// Whether a request only looks what there is: it asks for the first two bytes.
+/// Whether a request only looks what there is: it asks for the first byte or two.
 pub(super) fn is_probe(head: &Head) -> bool {
-    head.header("range") == Some("bytes=0-1")
+    let Some((unit, range)) = head.header("range").and_then(|range| range.split_once('=')) else {
+        return false;
+    };
+    unit.trim().eq_ignore_ascii_case("bytes") && matches!(range.trim(), "0-0" | "0-1")
 }
 
-/// The answers that were given to probes, the oldest first.
+/// What probes were given, the oldest first.
 #[derive(Debug)]
 pub(super) struct Probes<T>(Mutex<VecDeque<(Instant, Person, T)>>);
 
@@ -54,27 +57,44 @@ impl<T> Default for Probes<T> {
 }
 
 impl<T> Probes<T> {
-    /// Remembers what a probe was answered.
-    pub(super) fn note(&self, asking: Asking<'_>, answer: T) {
+    /// Remembers what a probe was given.
+    pub(super) fn note(&self, asking: &Asking<'_>, answer: T) {
         self.note_person(Person::of(asking), answer);
     }
 
     fn note_person(&self, person: Person, answer: T) {
-        // Each change is one call that leaves the queue whole.
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting();
         if waiting.len() >= MAX_WAITING {
             waiting.pop_front();
         }
         waiting.push_back((Instant::now(), person, answer));
     }
 
-    /// What this person's probe was answered a moment ago, if there was one. It is answered so once.
-    pub(super) fn take(&self, asking: Asking<'_>) -> Option<T> {
+    /// What this person's probe was given a moment ago, if there was one. It is given once.
+    pub(super) fn take(&self, asking: &Asking<'_>) -> Option<T> {
         self.take_person(|| Person::of(asking))
     }
 
     fn take_person(&self, person: impl FnOnce() -> Person) -> Option<T> {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting();
+        let place = Self::place(&mut waiting, person)?;
+        waiting.remove(place).map(|(_, _, answer)| answer)
+    }
+
+    /// Whether this person's probe was given something a moment ago.
+    pub(super) fn waits_for(&self, asking: &Asking<'_>) -> bool {
+        Self::place(&mut self.waiting(), || Person::of(asking)).is_some()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<(Instant, Person, T)>> {
+        // Each change is one call that leaves the queue whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn place(
+        waiting: &mut VecDeque<(Instant, Person, T)>,
+        person: impl FnOnce() -> Person,
+    ) -> Option<usize> {
         while waiting
             .front()
             .is_some_and(|(at, _, _)| at.elapsed() > PATIENCE)
@@ -85,14 +105,14 @@ impl<T> Probes<T> {
             return None; // as it nearly always is
         }
         let person = person();
-        let place = waiting.iter().position(|(_, it, _)| *it == person)?;
-        waiting.remove(place).map(|(_, _, answer)| answer)
+        waiting.iter().position(|(_, it, _)| *it == person)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::head_reader::{Parsed, parse};
 
     fn person(agent: &str) -> Person {
         Person {
@@ -112,6 +132,30 @@ mod tests {
         probes.note_person(person("Safari"), 2);
         tokio::time::advance(PATIENCE + Duration::from_secs(1)).await;
         assert_eq!(probes.take_person(|| person("Safari")), None);
+    }
+
+    #[test]
+    fn only_the_first_bytes_alone_are_a_look() {
+        let probe = |range: &str| {
+            let request = format!("GET /a HTTP/1.1\r\nHost: h\r\nRange: {range}\r\n\r\n");
+            match parse(request.as_bytes()) {
+                Ok(Parsed::Complete { head, .. }) => is_probe(&head),
+                other => panic!("{range}: {other:?}"),
+            }
+        };
+        for range in ["bytes=0-1", "bytes=0-0", "Bytes = 0-1", "bytes= 0-1 "] {
+            assert!(probe(range), "{range}");
+        }
+        for range in [
+            "bytes=0-",
+            "bytes=0-10",
+            "bytes=1-1",
+            "bytes=-1",
+            "0-1",
+            "lines=0-1",
+        ] {
+            assert!(!probe(range), "{range}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,20 +1,20 @@
 //! Serving somebody here: his head, his place among the listeners, and what is noted when he leaves.
 
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
-use super::{After, Entrance, Listening, no_source, send, unavailable};
+use super::occupancy::Occupancy;
+use super::{After, Asking, Entrance, Listening, no_source, probes, send, unavailable};
 use crate::io::door::{Place, Visitor};
 use crate::io::pacer::{Left, Listener};
 use crate::media::icy::{Interleaver, METAINT};
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::service::load::Admission;
-use crate::service::streams::{Held, Reader, Reading};
+use crate::service::streams::{Held, Reader};
 use crate::wire::head::Head;
 use crate::wire::passthrough::{Minted, Passage};
 use crate::wire::reply::Reply;
@@ -38,8 +38,7 @@ struct Guest {
     agent: String,
     since: Instant,
     place: Place,
-    admission: Admission,
-    reading: Reading,
+    occupancy: Arc<Occupancy>,
     span: tracing::Span,
 }
 
@@ -49,11 +48,10 @@ impl Guest {
             agent,
             since,
             place,
-            admission,
-            reading,
+            occupancy,
             span,
         } = self;
-        drop((place, admission, reading));
+        drop((place, occupancy));
         let seconds = since.elapsed().as_secs();
         span.in_scope(|| info!(?why, seconds, sent_bytes, agent, "listener gone"));
     }
@@ -96,7 +94,13 @@ impl Listening {
             mount,
             entrance,
         } = visit;
-        let Some(admission) = self.0.config.load.admit(&mount, self.sender(&entrance)) else {
+        let asking = Asking {
+            mount: &mount,
+            entrance: &entrance,
+            head,
+            client: visitor.client,
+        };
+        let Some(admission) = self.admit(&asking) else {
             info!("refused: this node is full");
             return send(visitor, &unavailable(&reply), &reply).await;
         };
@@ -107,17 +111,52 @@ impl Listening {
         let spec = self.0.config.documents.mount(&mount);
         let stream_head = reply.stream(held.feed.head(), spec.as_ref(), icy.then_some(METAINT));
         debug!("listener connected");
+        let occupancy = Occupancy::new(admission, held.read_by(Reader::Listener));
+        let replaced = probes::is_probe(head).then(|| occupancy.replaced());
+        if replaced.is_some() {
+            self.0.places.note(&asking, Arc::downgrade(&occupancy));
+        }
+        let socket = match visitor.stream.into_std() {
+            Ok(socket) => socket,
+            Err(error) => {
+                debug!(%error, "the connection is gone");
+                return After::Over;
+            }
+        };
         let guest = Guest {
             agent: head.header("user-agent").unwrap_or_default().to_owned(),
             since: Instant::now(),
             place: visitor.place,
-            admission,
-            reading: held.read_by(Reader::Listener),
+            occupancy,
             span: tracing::Span::current(),
         };
-        let listener = (visitor.stream, stream_head, icy.then(Interleaver::default));
-        self.hand_over(listener, &held, guest);
+        let listener = Listener {
+            socket,
+            head: stream_head,
+            feed: held.feed.clone(),
+            from: held.feed.join_point(BURST),
+            icy: icy.then(Interleaver::default),
+            replaced,
+            leave: Box::new(move |why, sent_bytes| guest.leave(why, sent_bytes)),
+        };
+        if self.0.config.pacer.current().add(listener).is_err() {
+            warn!("the pacer takes no more listeners now");
+        }
         After::Over
+    }
+
+    /// A place for a listener, perhaps the one that its player got when it only looked, a moment ago.
+    fn admit(&self, asking: &Asking<'_>) -> Option<Admission> {
+        let (load, sender) = (&self.0.config.load, self.sender(asking.entrance));
+        let looked = self.0.places.take(asking);
+        let looked = looked.as_ref().and_then(Weak::upgrade);
+        match looked.and_then(|occupancy| occupancy.hand_over()) {
+            Some(admission) => {
+                load.note_arrived(sender);
+                Some(admission)
+            }
+            None => load.admit(asking.mount, sender),
+        }
     }
 
     /// Who has sent him, and when, if his tag proves it.
@@ -133,29 +172,6 @@ impl Listening {
         };
         let minted = config.tag_key.check(passage, passthrough.tag.as_ref()?)?;
         Some((&passthrough.from, minted))
-    }
-
-    fn hand_over(
-        &self,
-        (stream, head, icy): (TcpStream, Bytes, Option<Interleaver>),
-        held: &Held,
-        guest: Guest,
-    ) {
-        let socket = match stream.into_std() {
-            Ok(socket) => socket,
-            Err(error) => return debug!(%error, "the connection is gone"),
-        };
-        let listener = Listener {
-            socket,
-            head,
-            feed: held.feed.clone(),
-            from: held.feed.join_point(BURST),
-            icy,
-            leave: Box::new(move |why, sent_bytes| guest.leave(why, sent_bytes)),
-        };
-        if self.0.config.pacer.current().add(listener).is_err() {
-            warn!("the pacer takes no more listeners now");
-        }
     }
 }
 
