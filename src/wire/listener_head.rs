@@ -7,8 +7,10 @@ use bytes::Bytes;
 
 use super::date::http_date;
 use super::head_writer::HeadWriter;
-use super::reply::{CORS_RESPONSE_HEADERS, Reply};
+use super::media_type::served_as;
+use super::reply::{CORS_RESPONSE_HEADERS, NO_PAGE, Reply};
 use super::status::Status;
+use super::web_address::is_web_address;
 use crate::model::mount::MountSpec;
 use crate::model::stream::StreamHead;
 
@@ -29,7 +31,10 @@ impl Reply {
         let mut head = HeadWriter::new("HTTP/1.0", Status::Ok, Status::Ok.reason());
         head.header("Connection", "close");
         head.header("Date", &http_date(self.unix_s));
-        head.header("Content-Type", &stream.content_type);
+        head.header("Content-Type", &served_as(&stream.content_type));
+        for (name, value) in NO_PAGE {
+            head.header(name, value);
+        }
         head.header("Cache-Control", "no-cache, no-store");
         head.header("Expires", LONG_AGO);
         head.header("Pragma", "no-cache");
@@ -47,6 +52,8 @@ impl Reply {
                 // The one header that keeps its older prefix on the way out.
                 "audio-info" => head.header("ice-audio-info", value),
                 _ if overridden => {}
+                // From a node of another version, perhaps.
+                "url" if !is_web_address(value) => {}
                 _ => head.tight_header(&format!("icy-{name}"), value),
             }
         }
@@ -123,6 +130,7 @@ mod tests {
         let expected = format!(
             "HTTP/1.0 200 OK\r\nServer: antiphon/{}\r\nConnection: close\r\n\
              Date: Fri, 20 Nov 2026 08:14:35 GMT\r\nContent-Type: audio/mpeg\r\n\
+             X-Content-Type-Options: nosniff\r\nContent-Security-Policy: sandbox\r\n\
              Cache-Control: no-cache, no-store\r\nExpires: Mon, 26 Jul 1997 05:00:00 GMT\r\n\
              Pragma: no-cache\r\nAccess-Control-Allow-Origin: *\r\n\
              Access-Control-Expose-Headers: {CORS_RESPONSE_HEADERS}\r\n\
@@ -148,6 +156,21 @@ mod tests {
         assert!(with.ends_with("\r\nicy-metaint:16000\r\n\r\n"));
         assert_eq!(with.matches("icy-metaint").count(), 1);
         assert!(!answer(request, None, None).contains("icy-metaint"));
+    }
+
+    #[test]
+    fn a_stream_is_never_a_page() {
+        let mut evil = stream();
+        evil.content_type = "text/html".to_owned();
+        evil.icy
+            .push(("url".to_owned(), "javascript:alert(1)".to_owned()));
+        let told = Reply::without_head(0).stream(&evil, None, None);
+        let told = String::from_utf8(told.to_vec()).unwrap();
+        assert!(told.contains("\r\nContent-Type: application/octet-stream\r\n"));
+        assert!(
+            !told.contains("javascript") && !told.contains("html"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -35,6 +35,13 @@ const CORS_MAX_AGE_S: &str = "86400";
 pub(super) const CORS_RESPONSE_HEADERS: &str =
     "Icy-MetaInt, Icy-Name, Icy-Description, Icy-Genre, Icy-Url, Icy-Br, Icy-Pub, Ice-Audio-Info";
 
+/// What keeps a browser from taking an answer for a page, and a page from doing anything: strangers write streams, and
+/// some of the words in other answers, and all of it has the origin of the API.
+pub(super) const NO_PAGE: [(&str, &str); 2] = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "sandbox"),
+];
+
 /// Whether the connection can be used again after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Persistence {
@@ -208,6 +215,9 @@ impl Reply {
         // What is true of a stream now is not true of it in a minute: nothing is kept.
         head.header("Cache-Control", "no-cache, no-store");
         head.header("Access-Control-Allow-Origin", "*");
+        for (name, value) in NO_PAGE {
+            head.header(name, value);
+        }
         head
     }
 

@@ -6,6 +6,7 @@
 use percent_encoding::percent_decode_str;
 
 use super::head::Head;
+use super::web_address::is_web_address;
 use crate::model::seat::Epoch;
 use crate::model::stream::StreamHead;
 
@@ -54,6 +55,7 @@ pub fn stream_head(head: &Head, started_unix_ms: u64, accept_epoch: Epoch) -> St
     for (name, ladder) in LADDERS {
         let mut told = ladder.iter().filter_map(|header| value_of(head, header));
         let value = match name {
+            "url" => told.find(|url| is_web_address(url)),
             "br" => told.next().or_else(|| bitrate_of_audio_info(head)),
             _ => told.next(),
         };
@@ -159,6 +161,8 @@ mod tests {
         let mixed = stream("icy-name: old\r\nx-audiocast-name: older\r\nice-name: new\r\n");
         assert_eq!(mixed.icy("name"), Some("new"));
         assert_eq!(mixed.icy.len(), 1);
+        let script = stream("ice-url: javascript:x\r\nicy-url: http://u\r\n");
+        assert_eq!(script.icy("url"), Some("http://u"));
         let empty = stream("ice-name:  \r\nicy-name: old\r\n");
         assert_eq!(empty.icy("name"), Some("old"));
     }

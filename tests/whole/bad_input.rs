@@ -8,6 +8,7 @@ mod heads;
 mod joining;
 mod logins;
 mod members;
+mod pages;
 mod saving;
 mod slow_readers;
 mod startup;

@@ -18,6 +18,8 @@ fn of(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) ->
         .header("Cache-Control", "no-store")
         .header("Access-Control-Allow-Origin", "*")
         .header("X-Content-Type-Options", "nosniff")
+        // What strangers wrote stands in some of these, and no page is among them.
+        .header("Content-Security-Policy", "sandbox")
         .body(Full::new(body.into()))
         .expect("these headers are constants")
 }

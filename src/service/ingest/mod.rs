@@ -42,7 +42,7 @@ use crate::wire::frame::Denial;
 use crate::wire::gossip::Origin;
 use crate::wire::head::Head;
 use crate::wire::reply::Reply;
-use crate::wire::source_head;
+use crate::wire::{media_type, source_head};
 
 /// The only user that sources log in with.
 const SOURCE_USER: &str = "source";
@@ -256,6 +256,16 @@ impl Ingest {
         let entry = self.0.sources.enter(&source.mount, stream_id);
         let head = feed.head();
         info!(%stream_id, agent = head.user_agent, content_type = head.content_type, "source on air");
+        let served_as = media_type::served_as(&head.content_type);
+        if !head
+            .content_type
+            .starts_with(served_as.split(';').next().unwrap_or_default())
+        {
+            warn!(
+                said = head.content_type,
+                served_as, "the source's Content-Type is no stream's"
+            );
+        }
         let mut mounts = self.0.documents.watch_mounts();
         let reason = tokio::select! {
             () = self.0.cancel.cancelled() => EndReason::NodeStops,
