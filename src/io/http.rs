@@ -4,6 +4,10 @@
 //! [`HttpError::is_unreachable`] tells both from one that answers nonsense.
 
 use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +17,7 @@ use hyper::header::{HOST, HeaderMap, HeaderValue};
 use hyper::http::uri::Scheme;
 use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -24,6 +29,10 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The largest answer that is read: the status of a mesh with all the mounts that a document may hold.
 pub const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+
+/// What an answer may have besides its body: its head, the heads of `100 Continue` before it, the marks of chunks. A
+/// head alone is given up by hyper at some 400 kB; nobody's is a tenth as long.
+const MAX_BESIDES_BYTES: usize = 64 * 1024;
 
 /// How long an exchange may take, and how much may be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,8 +134,13 @@ async fn exchange(
 ) -> Result<Answer, HttpError> {
     let connected = TcpStream::connect(&peer).await;
     let stream = connected.map_err(|error| HttpError::Unreachable(peer.clone(), error))?;
-    let broken = |error| HttpError::Protocol(peer.clone(), error);
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+    let metered = Metered::new(stream, answer_bytes.saturating_add(MAX_BESIDES_BYTES));
+    let used_up = metered.used_up.clone();
+    let broken = |error| match used_up.load(Ordering::Relaxed) {
+        true => HttpError::TooLarge(peer.clone(), answer_bytes),
+        false => HttpError::Protocol(peer.clone(), error),
+    };
+    let (mut sender, connection) = http1::handshake(TokioIo::new(metered))
         .await
         .map_err(broken)?;
     let request = build(question, host)?;
@@ -135,7 +149,7 @@ async fn exchange(
         let (head, body) = response.into_parts();
         let read = Limited::new(body, answer_bytes).collect().await;
         let body = read.map_err(|error| match error.downcast::<hyper::Error>() {
-            Ok(error) => HttpError::Protocol(peer.clone(), *error),
+            Ok(error) => broken(*error),
             Err(other) => {
                 debug_assert!(other.is::<LengthLimitError>(), "{other}");
                 HttpError::TooLarge(peer.clone(), answer_bytes)
@@ -153,6 +167,62 @@ async fn exchange(
     tokio::select! {
         answer = &mut asking => answer,
         _ = connection => asking.await,
+    }
+}
+
+/// A connection from which no more than so many bytes are read, whatever they mean: `100 Continue` can be said without
+/// end, and is part of no body.
+struct Metered {
+    stream: TcpStream,
+    left: usize,
+    /// Whether there was more.
+    used_up: Arc<AtomicBool>,
+}
+
+impl Metered {
+    fn new(stream: TcpStream, bytes: usize) -> Self {
+        Self {
+            stream,
+            left: bytes,
+            used_up: Arc::default(),
+        }
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, into);
+        let read = into.filled().len() - before;
+        let Some(left) = self.left.checked_sub(read) else {
+            self.used_up.store(true, Ordering::Relaxed);
+            into.set_filled(before);
+            return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
+        };
+        self.left = left;
+        polled
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
@@ -255,6 +325,33 @@ mod tests {
         let (_, answer) = ask("", "\r\n\r\n", &reply).await;
         let error = answer.unwrap_err();
         assert!(matches!(error, HttpError::TooLarge(..)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn every_byte_of_an_answer_counts_also_of_those_before_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let endless = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let said = b"HTTP/1.1 100 Continue\r\n\r\n".repeat(1_000);
+            let mut bytes = 0;
+            while socket.write_all(&said).await.is_ok() {
+                bytes += said.len();
+            }
+            bytes
+        });
+        let limits = Limits {
+            answer_bytes: 1_000_000,
+            ..Limits::default()
+        };
+        let begun = std::time::Instant::now();
+        let asked = request_within(question(address, Bytes::new()), limits).await;
+        let (error, took) = (asked.unwrap_err(), begun.elapsed());
+        assert!(matches!(error, HttpError::TooLarge(..)), "{error}");
+        let said_bytes = endless.await.unwrap();
+        println!("given up after {took:?}; {said_bytes} bytes were said");
+        // What was said beyond lies in the buffers of the two sockets.
+        assert!(said_bytes < 32_000_000, "{said_bytes}");
     }
 
     #[tokio::test]

@@ -19,6 +19,9 @@ pub use self::load_page::{LoadPage, written};
 pub const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 /// The most mounts of a server that are looked at; Icecast itself is rarely set to more than some hundred.
 const MAX_MOUNTS_READ: usize = 4_096;
+/// The most places that are believed of a server whose `max_listeners` the operator has not set: with 128 kbit/s each
+/// they fill a line of a gigabit. Whoever has more says so by that setting.
+pub const MAX_BELIEVED: u32 = 7_500;
 /// The most parts of an XML answer: what fits into [`MAX_ANSWER_BYTES`] in any sensible shape, and no more memory.
 const MAX_XML_NODES: u32 = 200_000;
 
@@ -53,21 +56,32 @@ pub fn read(server: &OutsideServer, number: u64, body: &[u8]) -> Result<OutsideR
         Via::LoadXsl => load_page::read(&text)?,
         Via::AdminStats => admin_stats::read(&text)?,
     };
+    let most = server.max_listeners;
     let on_air = |(ours, theirs)| {
         let slots = load.mounts.get(AsRef::<str>::as_ref(theirs))?;
-        Some((ours, *slots))
+        Some((ours, believed(*slots, most)))
     };
     let names = server.mounts.iter();
     let mounts = names.map(|(ours, theirs)| (ours.clone(), theirs.as_str()));
-    let said = load.server.max_listeners;
+    let all = believed(load.server, most);
     Ok(OutsideReport {
         number,
         server: Slots {
-            max_listeners: said.or(server.max_listeners),
-            ..load.server
+            max_listeners: all.max_listeners.or(most),
+            ..all
         },
         mounts: mounts.filter_map(on_air).collect(),
     })
+}
+
+/// What is believed of what a server claims: no more room than its operator counts on. A claim without end would draw
+/// everybody.
+fn believed(claimed: Slots, most: Option<u32>) -> Slots {
+    let most = most.unwrap_or(MAX_BELIEVED);
+    Slots {
+        max_listeners: claimed.max_listeners.map(|claim| claim.min(most)),
+        ..claimed
+    }
 }
 
 /// A count as somebody wrote it: what is none, or less than none, is none.
@@ -146,11 +160,29 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_says_of_its_limit_comes_before_what_the_operator_says() {
-        let body =
-            br#"<load listeners="1" max_listeners="9"><mount name="/stream">8</mount></load>"#;
-        let report = read(&server(Via::LoadXsl), 1, body).unwrap();
-        assert_eq!(report.server, slots(1, Some(9)));
+    fn of_two_limits_the_smaller_one_holds_and_no_claim_is_without_end() {
+        let claim = |most: &str| {
+            format!(
+                "<load listeners=\"1\" max_listeners=\"{most}\"><mount name=\"/stream\" listeners=\"1\" \
+                 max_listeners=\"{most}\"/></load>"
+            )
+        };
+        let mut server = server(Via::LoadXsl);
+        for (set, claimed, believed) in [
+            (Some(50), "9", Some(9)),
+            (Some(50), "4294967295", Some(50)),
+            (Some(50), "1e99", Some(50)),
+            (Some(50_000), "4294967295", Some(50_000)),
+            (None, "4294967295", Some(MAX_BELIEVED)),
+            (None, "9", Some(9)),
+            (None, "unlimited", None),
+        ] {
+            server.max_listeners = set;
+            let report = read(&server, 1, claim(claimed).as_bytes()).unwrap();
+            assert_eq!(report.server, slots(1, believed), "{set:?} {claimed}");
+            let mount = report.mounts.values().next().copied();
+            assert_eq!(mount, Some(slots(1, believed)), "{set:?} {claimed}");
+        }
     }
 
     #[test]
