@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::api::{Api, NodeArgs};
 use super::terminal::{self, Side, Table};
+use crate::logic::forecast::Basis;
 use crate::logic::policy::Policy;
 use crate::logic::policy::explain::{Explanation, NodeExplanation};
 use crate::model::mount::MountName;
@@ -140,6 +141,9 @@ fn explain(explained: &Explained) -> String {
     );
     if explanation.blind {
         text += "this node hears nobody's load: it draws by size, whatever the policy\n";
+    }
+    if explanation.basis == Basis::Reported {
+        text += "with those on the way all are full, and they may never come: chosen by the reports alone\n";
     }
     let mut table = Table::new(&[
         ("NODE", Side::Left),

@@ -23,7 +23,7 @@ use crate::model::status::NodeState;
 pub use bulletin::{Arrived, Bulletin, Life, MAX_COUNTERS, Sent};
 use outside::Abroad;
 pub use outside::{FRESH, OutsideBulletin, OutsideOutlook};
-pub use table::{Outlook, Standing, Table};
+pub use table::{Basis, Outlook, Standing, Table};
 use transit::{History, Transit};
 pub use transit::{RESERVATION, Tally};
 
@@ -192,6 +192,7 @@ impl Forecast {
         Table {
             outlooks,
             expected_listeners: self.recent_listeners.max(1) as f64,
+            basis: Basis::Predicted,
         }
     }
 
@@ -206,6 +207,7 @@ impl Forecast {
             node: name,
             standing,
             predicted: node.predicted(),
+            reported: node.report.unwrap_or_default(),
             pending: node.pending,
             ahead: node.ahead,
             warmth: node.warmth(now),

@@ -1,25 +1,40 @@
-//! How many listeners of one address are expected somewhere because of a redirect.
+//! How many listeners of one address, and of one network, are expected somewhere because of a redirect.
 //!
 //! A redirect costs whoever asks for it nothing, and makes a place on some node count as taken for five seconds. So
-//! one address takes a village's worth of places at most; beyond that it is still sent to where there is room, and
-//! counts when it arrives.
+//! one address takes a village's worth of places at most, and all addresses of a network a town's worth; beyond that
+//! a listener is still sent to where there is room, and counts when it arrives.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use super::forecast::RESERVATION;
 
 /// The most places that one address has reserved: a village behind one address, all at once.
 const MAX_PER_ADDRESS: u32 = 64;
-/// The most addresses that are counted. Beyond, newcomers reserve nothing until some of them are forgotten.
-const MAX_ADDRESSES: usize = 16_384;
-/// What a household gets of IPv6: everybody in it is one address.
-const HOUSEHOLD_BITS: u32 = 64;
+/// The most places that one network has reserved, whatever the addresses in it: as many as four full addresses. A
+/// network of this size is what a single machine is often given as a whole.
+const MAX_PER_NETWORK: u32 = 4 * MAX_PER_ADDRESS;
+/// The most addresses and networks that are counted. Beyond, newcomers reserve nothing until some are forgotten.
+const MAX_COUNTED: usize = 32_768;
+/// How often those are looked for that may be forgotten, once there is no room for more.
+const TIDYING: Duration = Duration::from_millis(250);
 
-/// What has been reserved of late, by address.
+/// Whose places are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Scope {
+    /// One address of IPv4; of IPv6 what a household gets, /64.
+    Address,
+    /// Its surroundings: /24 of IPv4, /48 of IPv6.
+    Network,
+}
+
+/// What has been reserved of late, by address and by network.
 #[derive(Clone, Debug, Default)]
-pub struct Reservations(BTreeMap<IpAddr, Window>);
+pub struct Reservations {
+    windows: BTreeMap<(Scope, IpAddr), Window>,
+    tidied_at: Option<Instant>,
+}
 
 /// The places that were reserved since some moment.
 #[derive(Clone, Copy, Debug)]
@@ -35,36 +50,66 @@ impl Reservations {
         if address.is_loopback() {
             return true;
         }
-        let is_over = |window: &Window| now.saturating_duration_since(window.since) >= LIFE;
-        if self.0.len() >= MAX_ADDRESSES {
-            self.0.retain(|_, window| !is_over(window));
-        }
-        let address = household(address);
-        if self.0.len() >= MAX_ADDRESSES && !self.0.contains_key(&address) {
+        self.tidy(now);
+        self.count(Scope::Address, address, now) && self.count(Scope::Network, address, now)
+    }
+
+    fn count(&mut self, scope: Scope, address: IpAddr, now: Instant) -> bool {
+        let key = (scope, scope.of(address));
+        if self.windows.len() >= MAX_COUNTED && !self.windows.contains_key(&key) {
             return false;
         }
         let fresh = Window {
             since: now,
             places: 0,
         };
-        let window = self.0.entry(address).or_insert(fresh);
-        if is_over(window) {
+        let window = self.windows.entry(key).or_insert(fresh);
+        if window.is_over(now) {
             *window = fresh;
         }
         window.places = window.places.saturating_add(1);
-        window.places <= MAX_PER_ADDRESS
+        window.places <= scope.most()
+    }
+
+    fn tidy(&mut self, now: Instant) {
+        let lately = |at: Instant| now.saturating_duration_since(at) < TIDYING;
+        if self.windows.len() >= MAX_COUNTED && !self.tidied_at.is_some_and(lately) {
+            self.windows.retain(|_, window| !window.is_over(now));
+            self.tidied_at = Some(now);
+        }
     }
 }
 
-/// How long places are counted: as long as they stay reserved.
-const LIFE: Duration = RESERVATION;
+impl Window {
+    /// Places are counted as long as they stay reserved.
+    fn is_over(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= RESERVATION
+    }
+}
 
-fn household(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => {
-            let kept = u128::MAX << (u128::BITS - HOUSEHOLD_BITS);
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & kept))
+impl Scope {
+    fn most(self) -> u32 {
+        match self {
+            Self::Address => MAX_PER_ADDRESS,
+            Self::Network => MAX_PER_NETWORK,
+        }
+    }
+
+    /// All addresses that count as this one.
+    fn of(self, address: IpAddr) -> IpAddr {
+        let (v4_bits, v6_bits) = match self {
+            Self::Address => (32, 64),
+            Self::Network => (24, 48),
+        };
+        match address {
+            IpAddr::V4(address) => {
+                let kept = u32::MAX << (u32::BITS - v4_bits);
+                Ipv4Addr::from_bits(address.to_bits() & kept).into()
+            }
+            IpAddr::V6(address) => {
+                let kept = u128::MAX << (u128::BITS - v6_bits);
+                Ipv6Addr::from_bits(address.to_bits() & kept).into()
+            }
         }
     }
 }
@@ -84,7 +129,7 @@ mod tests {
         let granted = (0..200).filter(|_| reservations.reserve(stranger, now));
         assert_eq!(granted.count() as u32, MAX_PER_ADDRESS);
         assert!(reservations.reserve(ip("192.0.2.8"), now), "another one");
-        assert!(reservations.reserve(stranger, now + LIFE));
+        assert!(reservations.reserve(stranger, now + RESERVATION));
         assert!((0..200).all(|_| reservations.reserve(ip("127.0.0.1"), now)));
     }
 
@@ -98,14 +143,30 @@ mod tests {
     }
 
     #[test]
+    fn a_network_reserves_as_much_as_a_few_addresses_whoever_asks_in_it() {
+        for address in [
+            |number: u32| ip(&format!("192.0.2.{}", number % 256)),
+            |number: u32| ip(&format!("2001:db8:0:{number:x}::1")),
+        ] {
+            let (mut reservations, now) = (Reservations::default(), Instant::now());
+            let granted = (0..2_000).filter(|number| reservations.reserve(address(*number), now));
+            assert_eq!(granted.count() as u32, MAX_PER_NETWORK);
+            assert!(reservations.reserve(ip("198.51.100.1"), now));
+            assert!(reservations.reserve(ip("2001:db8:1::1"), now));
+            assert!(reservations.reserve(address(1), now + RESERVATION));
+        }
+    }
+
+    #[test]
     fn memory_is_bounded_whoever_asks() {
         let (mut reservations, now) = (Reservations::default(), Instant::now());
-        let address = |number: u32| IpAddr::from((0x0a00_0000 + number).to_be_bytes());
-        for number in 0..MAX_ADDRESSES as u32 {
+        // Each in a network of its own, which is counted too.
+        let address = |number: u32| IpAddr::from((0x0a00_0000 + (number << 8)).to_be_bytes());
+        for number in 0..MAX_COUNTED as u32 / 2 {
             assert!(reservations.reserve(address(number), now));
         }
         assert!(!reservations.reserve(ip("192.0.2.7"), now));
-        assert!(reservations.reserve(ip("192.0.2.7"), now + LIFE));
-        assert!(reservations.0.len() <= MAX_ADDRESSES);
+        assert!(reservations.reserve(ip("192.0.2.7"), now + RESERVATION));
+        assert!(reservations.windows.len() <= MAX_COUNTED);
     }
 }

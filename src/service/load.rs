@@ -1,12 +1,12 @@
 //! What this node reports of its load, and the table that redirects by everybody's.
 
+mod choosing;
 mod outside;
 mod publisher;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+pub use self::choosing::{Among, Ask, Chosen};
 use self::publisher::Publisher;
 use super::cluster::Cluster;
 use super::cluster::view::MeshView;
@@ -24,17 +25,14 @@ use crate::io::clock;
 use crate::io::cpu::CpuMeter;
 use crate::io::gossip::{GOSSIP_INTERVAL, Gossip};
 use crate::logic::arrivals::Arrivals;
-use crate::logic::forecast::{Bulletin, Forecast, Life, Outlook};
+use crate::logic::forecast::{Bulletin, Forecast, Life};
 use crate::logic::outside::Servers;
-use crate::logic::policy::explain::Explanation;
-use crate::logic::policy::{Choice, Chooser, Facts, NodeFacts, Policy, Request, Scene};
+use crate::logic::policy::{Chooser, Facts, NodeFacts, Policy};
 use crate::logic::reservations::Reservations;
 use crate::logic::steering::Steering;
-use crate::model::geo::Whereabouts;
 use crate::model::load::LoadReport;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
-use crate::model::outside::is_backend;
 use crate::wire::passthrough::Minted;
 
 /// A node that was not heard for so long is not chosen: five rounds of gossip.
@@ -77,39 +75,6 @@ struct State {
     https: BTreeSet<NodeName>,
     servers: Arc<Servers>,
     view: Arc<MeshView>,
-}
-
-/// One listener's question.
-#[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
-    /// What he wants to hear.
-    pub mount: &'a MountName,
-    /// Where he is.
-    pub place: Whereabouts,
-    /// Who may serve him.
-    pub among: Among,
-    /// Whether he speaks HTTPS, and is therefore sent only to who does; this node he reaches in any case.
-    pub https: bool,
-    /// From where on a node is too full for him; 1 is full, which holds anyway.
-    pub full_at: f64,
-}
-
-/// Where a listener goes, and whether he is expected there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chosen {
-    /// Where.
-    pub choice: Choice,
-    /// Whether a place counts as taken by him until he arrives.
-    pub reserved: bool,
-}
-
-/// Who may serve a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Among {
-    /// Our nodes and the outside servers that carry the mount.
-    All,
-    /// Outside servers alone: no node of ours can get the stream.
-    Outside,
 }
 
 struct Inner {
@@ -175,64 +140,6 @@ impl Load {
             state: Mutex::new(state),
             jumped: Notify::new(),
         }))
-    }
-
-    /// Chooses a node for a listener, and counts him as sent there, unless his address has sent too many already.
-    pub fn choose(&self, ask: &Ask<'_>, from: IpAddr) -> Chosen {
-        let now = Instant::now().into_std();
-        let state = &mut *self.0.lock();
-        let (choice, cost_bps) = state.with_scene(ask, now, |chooser, policy, scene, request| {
-            (chooser.choose(policy, scene, request), request.cost_bps)
-        });
-        let me = state.view.me.clone();
-        let to = match &choice {
-            Choice::Here => Some(&me),
-            Choice::Redirect(to) => Some(to),
-            Choice::Full => None,
-        };
-        let reserved = to.is_some() && state.reservations.reserve(from, now);
-        if let Some(to) = to.filter(|_| reserved) {
-            state.forecast.note_sent(to, cost_bps, now);
-        }
-        Chosen { choice, reserved }
-    }
-
-    /// The nodes for a listener, the best first. Nobody is counted as sent.
-    pub fn rank(&self, ask: &Ask<'_>, most: usize) -> Vec<NodeName> {
-        let now = Instant::now().into_std();
-        let state = &mut *self.0.lock();
-        state.with_scene(ask, now, |chooser, policy, scene, request| {
-            chooser.rank(policy, scene, request, most)
-        })
-    }
-
-    /// The nodes of ours for a listener, the best first, each with the listeners that it has room for. Nobody is counted
-    /// as sent.
-    pub fn rooms(&self, ask: &Ask<'_>) -> Vec<(NodeName, f64)> {
-        let now = Instant::now().into_std();
-        let state = &mut *self.0.lock();
-        state.with_scene(ask, now, |chooser, policy, scene, request| {
-            let outlooks = &scene.table.outlooks;
-            let ranked = chooser.rank(policy, scene, request, outlooks.len());
-            let room = |name: NodeName| {
-                // The table is in the order of names.
-                let place = outlooks.binary_search_by(|it| it.node.cmp(&name)).ok()?;
-                let outlook = &outlooks[place];
-                let free = 1.0 - outlook.predicted_utilization();
-                Some((name, free * f64::from(outlook.predicted.max_listeners)))
-            };
-            let ours = ranked.into_iter().filter(|name| !is_backend(name));
-            ours.filter_map(room).collect()
-        })
-    }
-
-    /// Why the next such listener would be sent where.
-    pub fn explain(&self, ask: &Ask<'_>) -> Explanation {
-        let now = Instant::now().into_std();
-        let state = &mut *self.0.lock();
-        state.with_scene(ask, now, |chooser, policy, scene, request| {
-            chooser.explain(policy, scene, request)
-        })
     }
 
     /// Counts one who was sent here by another node, with a tag made then, and listens by a place that is his already.
@@ -457,35 +364,5 @@ impl State {
     fn cost_bps(&self, mount: &MountName) -> u64 {
         let known = self.costs_bps.get(mount).copied();
         known.filter(|bps| *bps > 0).unwrap_or(ASSUMED_BITRATE_BPS)
-    }
-
-    /// Lets the chooser do something with all that a listener's choice is made from.
-    fn with_scene<T>(
-        &mut self,
-        ask: &Ask<'_>,
-        now: std::time::Instant,
-        deed: impl FnOnce(&mut Chooser, &Policy, Scene<'_>, &Request<'_>) -> T,
-    ) -> T {
-        let request = Request {
-            mount: ask.mount,
-            cost_bps: self.cost_bps(ask.mount),
-            place: ask.place,
-        };
-        let mut table = self.forecast.table_of(ask.mount, now);
-        let fits = |it: &Outlook<'_>| {
-            (ask.among == Among::All || is_backend(it.node))
-                && (!ask.https || self.https.contains(it.node))
-                && it.predicted_utilization() < ask.full_at
-        };
-        if ask.among == Among::Outside || ask.https || ask.full_at.is_finite() {
-            table.outlooks.retain(fits);
-        }
-        let scene = Scene {
-            table: &table,
-            facts: &self.facts,
-        };
-        let policy = self.policies.get(ask.mount);
-        let policy = policy.unwrap_or(&self.steering.policy);
-        deed(&mut self.chooser, policy, scene, &request)
     }
 }

@@ -33,3 +33,4 @@ mod status;
 mod steering;
 mod support;
 mod titles;
+mod unfollowed;

@@ -231,37 +231,39 @@ impl Node {
             Some(_) => self.standing_abroad(abroad, now),
             None => Standing::Closed,
         };
+        let slots = (report.server, on_air.copied().unwrap_or_default());
+        let pending = u32::try_from(self.pending.listeners).unwrap_or(u32::MAX);
         Some(Outlook {
             node: name,
             standing,
-            predicted: self.predicted_abroad(report.server, on_air.copied().unwrap_or_default()),
+            predicted: load_abroad(slots, pending),
+            reported: load_abroad(slots, 0),
             pending: self.pending,
             ahead: self.ahead,
             warmth: self.warmth(now),
         })
     }
+}
 
-    /// The load of whichever has less room, the server or the mount, once everybody has arrived. Those who are on
-    /// the way are counted by server, so each of them may have come for this mount.
-    fn predicted_abroad(&self, server: Slots, mount: Slots) -> LoadReport {
-        let pending = u32::try_from(self.pending.listeners).unwrap_or(u32::MAX);
-        let all = Slots {
-            listeners: server.listeners.max(mount.listeners),
-            ..server
-        };
-        let told = [all, mount]
-            .into_iter()
-            .filter(|it| it.max_listeners.is_some());
-        let tighter = told.min_by_key(Slots::free).unwrap_or(Slots {
-            max_listeners: Some(all.listeners.saturating_add(UNTOLD_ROOM)),
-            ..all
-        });
-        LoadReport {
-            listeners: tighter.listeners.saturating_add(pending),
-            max_listeners: tighter.max_listeners.unwrap_or(u32::MAX),
-            egress_bps: 0,
-            max_bandwidth_bps: u64::MAX, // nobody says
-            cpu_permille: None,
-        }
+/// The load of whichever has less room, the server or the mount, once everybody has arrived. Those who are on the way
+/// are counted by server, so each of them may have come for this mount.
+fn load_abroad((server, mount): (Slots, Slots), pending: u32) -> LoadReport {
+    let all = Slots {
+        listeners: server.listeners.max(mount.listeners),
+        ..server
+    };
+    let told = [all, mount]
+        .into_iter()
+        .filter(|it| it.max_listeners.is_some());
+    let tighter = told.min_by_key(Slots::free).unwrap_or(Slots {
+        max_listeners: Some(all.listeners.saturating_add(UNTOLD_ROOM)),
+        ..all
+    });
+    LoadReport {
+        listeners: tighter.listeners.saturating_add(pending),
+        max_listeners: tighter.max_listeners.unwrap_or(u32::MAX),
+        egress_bps: 0,
+        max_bandwidth_bps: u64::MAX, // nobody says
+        cpu_permille: None,
     }
 }

@@ -15,6 +15,27 @@ pub struct Table<'a> {
     pub outlooks: Vec<Outlook<'a>>,
     /// The listeners that will come to the whole mesh before the effect of a choice made now is known; at least 1.
     pub expected_listeners: f64,
+    /// What the loads in it are.
+    pub basis: Basis,
+}
+
+/// What a choice is made by.
+///
+/// A redirect costs whoever asks for it nothing, so those on the way may never come. They steer, and never refuse:
+/// when the prediction leaves nobody, the choice is made again by what the nodes report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// The reports, with everybody added who is on the way.
+    #[default]
+    Predicted,
+    /// The reports alone.
+    Reported,
+}
+
+impl Basis {
+    /// All of them, in the order in which they are tried.
+    pub const ALL: [Self; 2] = [Self::Predicted, Self::Reported];
 }
 
 /// What is foreseen for one node.
@@ -26,6 +47,8 @@ pub struct Outlook<'a> {
     pub standing: Standing,
     /// Its last report with everybody added who is on the way.
     pub predicted: LoadReport,
+    /// Its last report alone.
+    pub reported: LoadReport,
     /// Those on the way, who are in the prediction and not in its last report.
     pub pending: Tally,
     /// Listeners in its report of whom their redirectors have not told yet. Without them, all nodes are seen as of the
@@ -45,6 +68,19 @@ pub enum Standing {
     Stale,
     /// It is draining, suspect or dead, or has never said how much it can take.
     Closed,
+}
+
+impl Table<'_> {
+    /// The table as it would be if nobody were on the way.
+    pub fn as_reported(mut self) -> Self {
+        for outlook in &mut self.outlooks {
+            outlook.predicted = outlook.reported;
+            outlook.pending = Tally::default();
+            outlook.ahead = 0;
+        }
+        self.basis = Basis::Reported;
+        self
+    }
 }
 
 impl Outlook<'_> {

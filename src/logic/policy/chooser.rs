@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::dice::Dice;
 use super::facts::{Request, Scene};
-use super::field::Field;
+use super::field::{Candidate, Field};
 use super::select::{self, Pour, Taking, Weights};
 use super::turns::Turns;
 use super::{Policy, Selector};
+use crate::logic::forecast::Basis;
 use crate::model::node::NodeName;
 
 /// Where a new listener goes.
@@ -57,7 +58,7 @@ impl Chooser {
         }
         self.turns.tidy(&scene.table.outlooks);
         let weights = self.weigh(policy.selector(), scene, request, &field);
-        self.take(&field, &weights)
+        self.take(scene.table.basis, &field, &weights)
     }
 
     /// The nodes for this listener in the order in which the policy would like them, at most `most`. Nothing is
@@ -104,9 +105,14 @@ impl Chooser {
     }
 
     /// Takes one of a field that is not empty.
-    pub(super) fn take(&mut self, field: &Field<'_>, weights: &Weights) -> Choice {
+    pub(super) fn take(&mut self, basis: Basis, field: &Field<'_>, weights: &Weights) -> Choice {
         self.level = weights.level.unwrap_or(self.level);
         let candidates = &field.candidates;
+        let is_here = |it: &Candidate<'_>| it.outlook.node == self.turns.own();
+        if basis == Basis::Reported && candidates.iter().any(is_here) {
+            // The others' reports are a second old, and each of us would fill the same room; our own is of this moment.
+            return Choice::Here;
+        }
         let index = match weights.taking {
             Taking::Turns => {
                 let names = candidates.iter().map(|it| it.outlook.node);
@@ -160,6 +166,7 @@ mod tests {
             node,
             standing,
             predicted,
+            reported: predicted,
             pending: Tally::default(),
             ahead: 0,
             warmth: 1.0,
@@ -173,6 +180,7 @@ mod tests {
                 .map(|(name, node)| outlook(name, node.0, node.1))
                 .collect(),
             expected_listeners: 10.0,
+            basis: Basis::Predicted,
         }
     }
 
@@ -289,6 +297,21 @@ mod tests {
         let mut table = table(&names, &nodes);
         table.outlooks[0].ahead = 10;
         assert_eq!(spread(&mut Chooser::new(name(0), 0), &table, 100), [50, 50]);
+    }
+
+    #[test]
+    fn by_reports_whoever_asks_is_served_where_it_asks_as_long_as_there_is_room() {
+        let names = names(3);
+        let mut table = table(&names, &[(Ready, report(100, 100)); 3]);
+        table.outlooks[0].reported = report(90, 100);
+        table.outlooks[1].reported = report(10, 100);
+        let mut chooser = Chooser::new(name(0), 0);
+        assert_eq!(choose(&mut chooser, &table, 100), Choice::Full);
+        let mut table = table.as_reported();
+        assert_eq!(choose(&mut chooser, &table, 100), Choice::Here);
+        table.outlooks[0].predicted = report(100, 100);
+        let elsewhere = choose(&mut chooser, &table, 100);
+        assert_eq!(elsewhere, Choice::Redirect(name(1)));
     }
 
     #[test]

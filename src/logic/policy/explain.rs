@@ -10,7 +10,7 @@ pub use super::field::Reason;
 use super::field::{Candidate, Field};
 use super::select::Weights;
 use super::{Policy, Stage};
-use crate::logic::forecast::{Outlook, Standing, Tally};
+use crate::logic::forecast::{Basis, Outlook, Standing, Tally};
 use crate::model::geo::Whereabouts;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
@@ -30,6 +30,9 @@ pub struct Explanation {
     pub expected_listeners: f64,
     /// Nobody's load is known: whatever the selector, it draws by size.
     pub blind: bool,
+    /// What it was made by: the reports alone, if the prediction left nobody.
+    #[serde(default)]
+    pub basis: Basis,
     /// Every node and outside server, by name.
     pub nodes: Vec<NodeExplanation>,
     /// What came of it.
@@ -116,6 +119,7 @@ impl Chooser {
             from: request.place,
             expected_listeners: scene.table.expected_listeners,
             blind: field.blind,
+            basis: scene.table.basis,
             nodes,
             choice,
         }
@@ -156,7 +160,7 @@ impl Chooser {
         }
         let weights = self.weigh(policy.selector(), scene, request, field);
         show_weights(nodes, field, &weights);
-        self.clone().take(field, &weights)
+        self.clone().take(scene.table.basis, field, &weights)
     }
 }
 

@@ -86,7 +86,7 @@ impl<'a> Scene<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logic::forecast::{Standing, Tally};
+    use crate::logic::forecast::{Basis, Standing, Tally};
     use crate::model::load::LoadReport;
 
     #[test]
@@ -97,6 +97,7 @@ mod tests {
             node,
             standing: Standing::Ready,
             predicted: LoadReport::default(),
+            reported: LoadReport::default(),
             pending: Tally::default(),
             ahead: 0,
             warmth: 1.0,
@@ -104,6 +105,7 @@ mod tests {
         let table = Table {
             outlooks: names.iter().map(outlook).collect(),
             expected_listeners: 1.0,
+            basis: Basis::Predicted,
         };
         let weighing = |(index, text)| {
             let mut facts = NodeFacts::default();

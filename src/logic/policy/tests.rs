@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::explain::{Explanation, Reason};
 use super::*;
-use crate::logic::forecast::{Outlook, Standing, Table, Tally};
+use crate::logic::forecast::{Basis, Outlook, Standing, Table, Tally};
 use crate::model::geo::Whereabouts;
 use crate::model::load::LoadReport;
 use crate::model::mount::MountName;
@@ -95,6 +95,7 @@ impl Mesh {
             node,
             standing: load.0,
             predicted: load.1,
+            reported: load.1,
             pending: Tally {
                 listeners: load.2,
                 bps: load.2 * 100,
@@ -105,6 +106,7 @@ impl Mesh {
         let table = Table {
             outlooks: loads.map(outlook).collect(),
             expected_listeners: 10.0,
+            basis: Basis::Predicted,
         };
         let scene = Scene {
             table: &table,

@@ -326,7 +326,7 @@ async fn tune_in(url: &str) -> io::Result<Tuned> {
     Err(io::ErrorKind::InvalidData.into())
 }
 
-pub(super) async fn read_head(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
+pub(crate) async fn read_head(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
     const END: &[u8] = b"\r\n\r\n";
     let mut bytes = Vec::new();
     loop {
