@@ -3,6 +3,8 @@
 //! Here connections are accepted, counted and bounded, and their first bytes are read; what they want is
 //! decided elsewhere. Somebody over a bound is turned away with a word; nobody else waits for him.
 
+mod refused;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -12,13 +14,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
-use tracing::{debug, warn};
 
+pub use self::refused::Refused;
+use self::refused::{NoPlace, TurnedAway};
 use super::answer::{Patience, SEND_BUFFER_BYTES};
+use super::descriptors::Descriptors;
 use crate::model::network::Network;
 use crate::wire::forwarded::Client;
 use crate::wire::head::Head;
@@ -31,10 +34,11 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const BACKLOG: u32 = 4_096;
 /// Connections of one address. Behind one address there may be a whole house or village of listeners.
 const MAX_PER_ADDRESS: usize = 512;
-/// The part of the process's descriptors that visitors may use; the rest is for links, files and pages.
-const DESCRIPTOR_SHARE: f64 = 0.9;
-/// Descriptors assumed where the system does not say.
-const ASSUMED_DESCRIPTORS: u64 = 1_024;
+/// The part of all connections that one address may have, where that is less: it never fills a node alone.
+const ADDRESS_SHARE: f64 = 0.5;
+/// How long a head may take while nearly all connections are taken: a request that is sent at once has long come by
+/// then, and whoever says nothing does not keep others out.
+const CROWDED_HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait before accepting again when the system has no descriptor left.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 /// How much is read at once while a head is awaited.
@@ -52,8 +56,27 @@ struct Counts {
 pub struct Door {
     listener: TcpListener,
     counts: Arc<Mutex<Counts>>,
-    max_total: usize,
+    bounds: Bounds,
     trusted_proxies: Vec<Network>,
+    turned_away: TurnedAway,
+}
+
+/// How many may be in.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    total: usize,
+    /// From so many on there is room only for those who say at once what they want.
+    crowded: usize,
+    per_address: usize,
+}
+
+/// Somebody at the door.
+#[derive(Debug)]
+pub enum Arrival {
+    /// Let in.
+    Visitor(Visitor),
+    /// Turned away, and to be told so.
+    Refused(Refused),
 }
 
 /// Somebody who has come in. His place is free again when this is dropped.
@@ -80,7 +103,18 @@ impl Visitor {
 #[derive(Debug)]
 pub struct Place {
     counts: Arc<Mutex<Counts>>,
+    crowded: usize,
     address: IpAddr,
+}
+
+impl Place {
+    /// How long the next head may take.
+    pub fn head_timeout(&self) -> Duration {
+        match lock(&self.counts).total > self.crowded {
+            true => CROWDED_HEAD_TIMEOUT,
+            false => HEAD_TIMEOUT,
+        }
+    }
 }
 
 impl Drop for Place {
@@ -102,9 +136,13 @@ fn lock(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
 }
 
 impl Door {
-    /// Binds the port, and lets the process have as many descriptors as the system allows. A trusted proxy may fill it
-    /// alone: behind its address stands everybody.
-    pub fn bind(address: SocketAddr, trusted_proxies: &[Network]) -> io::Result<Self> {
+    /// Binds the port, for as many connections as there are descriptors for. A trusted proxy may fill it alone: behind
+    /// its address stands everybody.
+    pub fn bind(
+        address: SocketAddr,
+        trusted_proxies: &[Network],
+        descriptors: Descriptors,
+    ) -> io::Result<Self> {
         let socket = if address.is_ipv4() {
             TcpSocket::new_v4()?
         } else {
@@ -114,12 +152,18 @@ impl Door {
         // Each connection that it takes has the same.
         socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
         socket.bind(address)?;
-        let descriptors = raise_descriptor_limit();
+        let total = descriptors.connections();
+        let share = (total as f64 * ADDRESS_SHARE) as usize;
         Ok(Self {
             listener: socket.listen(BACKLOG)?,
             counts: Arc::default(),
-            max_total: (descriptors as f64 * DESCRIPTOR_SHARE) as usize,
+            bounds: Bounds {
+                total,
+                crowded: total - descriptors.reserve(),
+                per_address: MAX_PER_ADDRESS.min(share),
+            },
             trusted_proxies: trusted_proxies.to_vec(),
+            turned_away: TurnedAway::default(),
         })
     }
 
@@ -128,27 +172,32 @@ impl Door {
         self.listener.local_addr()
     }
 
-    /// The next visitor. Those over a bound are closed at once.
-    pub async fn accept(&self) -> Visitor {
+    /// Who comes next. Those over a bound are told so, and nobody else waits for them.
+    pub async fn accept(&mut self) -> Arrival {
         loop {
-            match self.listener.accept().await {
-                Ok((stream, peer)) => match self.place(peer.ip().to_canonical()) {
-                    Some(place) => {
-                        return Visitor {
-                            stream,
-                            peer,
-                            client: Client {
-                                ip: peer.ip().to_canonical(),
-                                https: false,
-                            },
-                            place,
-                        };
-                    }
-                    None => debug!(%peer, "too many connections, closed"),
-                },
+            let (stream, peer) = match self.listener.accept().await {
+                Ok(accepted) => accepted,
                 Err(error) => {
-                    warn!(%error, "cannot accept a connection");
+                    self.turned_away.report_failure(&error);
                     tokio::time::sleep(EXHAUSTED_PAUSE).await;
+                    continue;
+                }
+            };
+            let ip = peer.ip().to_canonical();
+            match self.place(ip) {
+                Ok(place) => {
+                    return Arrival::Visitor(Visitor {
+                        stream,
+                        peer,
+                        client: Client { ip, https: false },
+                        place,
+                    });
+                }
+                Err(why) => {
+                    self.turned_away.report(peer, why, self.bounds.total);
+                    if let Some(refused) = self.turned_away.refuse(stream, why) {
+                        return Arrival::Refused(refused);
+                    }
                 }
             }
         }
@@ -156,19 +205,20 @@ impl Door {
 
     /// A place for one more, unless his address or the node is full. Loopback has no bound of its own, as little as a
     /// trusted proxy: behind it stands the machine's own proxy, with everybody in it.
-    fn place(&self, address: IpAddr) -> Option<Place> {
+    fn place(&self, address: IpAddr) -> Result<Place, NoPlace> {
         let mut counts = lock(&self.counts);
-        if counts.total >= self.max_total {
-            return None;
+        if counts.total >= self.bounds.total {
+            return Err(NoPlace::Full);
         }
-        let here = counts.by_address.entry(address).or_default();
-        if *here >= MAX_PER_ADDRESS && !address.is_loopback() && !self.is_trusted(address) {
-            return None;
+        let here = counts.by_address.get(&address).copied().unwrap_or_default();
+        if here >= self.bounds.per_address && !address.is_loopback() && !self.is_trusted(address) {
+            return Err(NoPlace::Address);
         }
-        *here += 1;
+        counts.by_address.insert(address, here + 1);
         counts.total += 1;
-        Some(Place {
+        Ok(Place {
             counts: self.counts.clone(),
+            crowded: self.bounds.crowded,
             address,
         })
     }
@@ -179,28 +229,14 @@ impl Door {
     }
 }
 
-/// Raises the soft limit of open files to the hard one; the limit that is then in force.
-fn raise_descriptor_limit() -> u64 {
-    let mut limit = getrlimit(Resource::Nofile);
-    let soft = limit.current;
-    limit.current = limit.maximum;
-    match setrlimit(Resource::Nofile, limit) {
-        Ok(()) => limit.maximum.or(soft).unwrap_or(ASSUMED_DESCRIPTORS),
-        Err(error) => {
-            warn!(%error, "cannot raise the limit of open files");
-            soft.unwrap_or(ASSUMED_DESCRIPTORS)
-        }
-    }
-}
-
 /// Why there is no head.
 #[derive(Debug, thiserror::Error)]
 pub enum NoHead {
     /// The client closed, or the connection broke.
     #[error("the client left")]
     Left,
-    /// It took longer than [`HEAD_TIMEOUT`].
-    #[error("no whole head within {} s", HEAD_TIMEOUT.as_secs())]
+    /// It took longer than [`HEAD_TIMEOUT`], or than there is time for in a crowd.
+    #[error("no whole head in time")]
     TooSlow,
     /// It is no head that we take.
     #[error(transparent)]
@@ -217,8 +253,9 @@ pub struct ReadHead {
 }
 
 /// Reads the next head into a buffer that may already hold the beginning of it.
-pub async fn read_head(stream: &mut TcpStream, buffer: &mut BytesMut) -> Result<ReadHead, NoHead> {
-    let deadline = Instant::now() + HEAD_TIMEOUT;
+pub async fn read_head(visitor: &mut Visitor, buffer: &mut BytesMut) -> Result<ReadHead, NoHead> {
+    let deadline = Instant::now() + visitor.place.head_timeout();
+    let stream = &mut visitor.stream;
     let mut reader = HeadReader::new();
     loop {
         if let Parsed::Complete { head, len } = reader.read(buffer)? {
@@ -296,16 +333,60 @@ mod tests {
 
     fn door() -> Door {
         let proxies = ["198.51.100.0/24".parse().unwrap()];
-        Door::bind("127.0.0.1:0".parse().unwrap(), &proxies).unwrap()
+        let descriptors = Descriptors::raise();
+        Door::bind("127.0.0.1:0".parse().unwrap(), &proxies, descriptors).unwrap()
+    }
+
+    async fn next(door: &mut Door) -> Visitor {
+        match door.accept().await {
+            Arrival::Visitor(visitor) => visitor,
+            Arrival::Refused(refused) => panic!("{refused:?}"),
+        }
+    }
+
+    async fn client(door: &Door) -> TcpStream {
+        TcpStream::connect(door.local_address().unwrap())
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_full_door_says_so_and_hurries_those_who_are_in() {
+        let mut door = door();
+        (door.bounds.crowded, door.bounds.total) = (1, 2);
+        let _first = client(&door).await;
+        let first = next(&mut door).await;
+        assert_eq!(first.place.head_timeout(), HEAD_TIMEOUT);
+        let _second = client(&door).await;
+        let _last = next(&mut door).await;
+        assert_eq!(first.place.head_timeout(), CROWDED_HEAD_TIMEOUT);
+        let mut refused = Vec::new();
+        for _ in 0..refused::MAX_REFUSALS {
+            let client = client(&door).await;
+            match door.accept().await {
+                Arrival::Refused(it) => refused.push((client, it)),
+                Arrival::Visitor(visitor) => panic!("{visitor:?}"),
+            }
+        }
+        assert!(refused[0].1.answer.starts_with(b"HTTP/1.0 503 "));
+        // One more is told at once, and nobody comes of it.
+        let mut beyond = client(&door).await;
+        let mut told = String::new();
+        tokio::select! {
+            arrival = door.accept() => panic!("{arrival:?}"),
+            read = beyond.read_to_string(&mut told) => assert!(read.is_ok(), "{read:?}"),
+        }
+        assert!(
+            told.contains("as many connections as it can take"),
+            "{told}"
+        );
     }
 
     #[tokio::test]
     async fn a_place_is_free_again_when_its_visitor_goes() {
-        let door = door();
-        let _client = TcpStream::connect(door.local_address().unwrap())
-            .await
-            .unwrap();
-        let visitor = door.accept().await;
+        let mut door = door();
+        let _client = client(&door).await;
+        let visitor = next(&mut door).await;
         assert_eq!(lock(&door.counts).total, 1);
         drop(visitor);
         assert_eq!(lock(&door.counts).total, 0);
@@ -315,35 +396,35 @@ mod tests {
     async fn one_address_fills_only_its_own_share() {
         let door = door();
         let crowd: IpAddr = "192.0.2.1".parse().unwrap();
-        let places: Vec<_> = (0..MAX_PER_ADDRESS)
+        let places: Vec<_> = (0..door.bounds.per_address)
             .map(|_| door.place(crowd).unwrap())
             .collect();
-        assert!(door.place(crowd).is_none());
-        assert!(door.place("192.0.2.2".parse().unwrap()).is_some());
+        assert_eq!(door.place(crowd).unwrap_err(), NoPlace::Address);
+        assert!(door.place("192.0.2.2".parse().unwrap()).is_ok());
         drop(places);
-        assert!(door.place(crowd).is_some());
+        assert!(door.place(crowd).is_ok());
     }
 
     #[tokio::test]
     async fn a_trusted_proxy_may_bring_everybody() {
         let door = door();
         let proxy: IpAddr = "198.51.100.7".parse().unwrap();
-        let places: Vec<_> = (0..MAX_PER_ADDRESS).map(|_| door.place(proxy)).collect();
-        assert!(door.place(proxy).is_some());
+        let places: Vec<_> = (0..door.bounds.per_address)
+            .map(|_| door.place(proxy))
+            .collect();
+        assert!(door.place(proxy).is_ok());
         drop(places);
     }
 
     #[tokio::test]
     async fn a_head_may_come_in_pieces_with_audio_behind_it() {
-        let door = door();
-        let mut client = TcpStream::connect(door.local_address().unwrap())
-            .await
-            .unwrap();
-        let mut visitor = door.accept().await;
+        let mut door = door();
+        let mut client = client(&door).await;
+        let mut visitor = next(&mut door).await;
         client.write_all(b"PUT /a HT").await.unwrap();
         client.write_all(b"TP/1.1\r\n\r\naudio").await.unwrap();
         let mut buffer = BytesMut::new();
-        let read = read_head(&mut visitor.stream, &mut buffer).await.unwrap();
+        let read = read_head(&mut visitor, &mut buffer).await.unwrap();
         assert_eq!(read.head.path(), "/a");
         while buffer.len() < read.len + 5 {
             visitor.stream.read_buf(&mut buffer).await.unwrap();
@@ -353,13 +434,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_head_that_takes_too_long_is_cut() {
-        let door = door();
-        let _client = TcpStream::connect(door.local_address().unwrap())
-            .await
-            .unwrap();
-        let mut visitor = door.accept().await;
+        let mut door = door();
+        let _client = client(&door).await;
+        let mut visitor = next(&mut door).await;
         let before = Instant::now();
-        let read = read_head(&mut visitor.stream, &mut BytesMut::new()).await;
+        let read = read_head(&mut visitor, &mut BytesMut::new()).await;
         assert!(matches!(read, Err(NoHead::TooSlow)));
         assert_eq!(before.elapsed().as_secs(), HEAD_TIMEOUT.as_secs());
     }

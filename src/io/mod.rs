@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod clock;
 pub mod cpu;
+pub mod descriptors;
 pub mod disk;
 pub mod dns;
 pub mod door;

@@ -18,6 +18,7 @@ use tracing::{error, info, warn};
 use self::kept::{Kept, open_disk};
 use self::services::Core;
 use crate::io::clock;
+use crate::io::descriptors::Descriptors;
 use crate::io::dns::DnsSockets;
 use crate::io::door::Door;
 use crate::io::gossip::Gossip;
@@ -27,6 +28,7 @@ use crate::service::drain::Drain;
 use crate::service::ended::Ended;
 use crate::service::geo::{Geo, GeoConfig};
 use crate::service::identity;
+use crate::service::load::Capacity;
 use crate::service::switchboard::Arrivals;
 use crate::settings::Settings;
 use crate::wire::frame::{Frame, Hello};
@@ -78,10 +80,16 @@ impl Node {
             kept.company,
         )?;
         let token = identity::token(&kept.data_dir)?;
-        let door = Door::bind(settings.listen, &settings.trusted_proxies)
+        let descriptors = Descriptors::raise();
+        let capacity = Capacity {
+            max_listeners: descriptors.listeners(settings.max_listeners),
+            max_bandwidth_bps: settings.max_bandwidth_bps,
+        };
+        let door = Door::bind(settings.listen, &settings.trusted_proxies, descriptors)
             .with_context(|| format!("cannot listen on TCP {}", settings.listen))?;
         let dns = settings.dns.as_ref();
-        let dns = dns.map(|dns| DnsSockets::bind(&dns.listen)).transpose()?;
+        let dns = dns.map(|dns| DnsSockets::bind(&dns.listen, descriptors.of_dns()));
+        let dns = dns.transpose()?;
         let bound = door.local_address()?;
         let hello = hello(settings, &kept, bound)?;
         let url = hello.public_url.clone();
@@ -117,6 +125,7 @@ impl Node {
         tasks.spawn(keeping_up);
         let core = Core {
             settings,
+            capacity,
             links: &links,
             gossip: &gossip,
             tasks: &tasks,

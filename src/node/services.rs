@@ -43,6 +43,8 @@ const ADMIN_PATIENCE: Duration = Duration::from_secs(10);
 /// What the services are built from.
 pub(super) struct Core<'a> {
     pub(super) settings: &'a Settings,
+    /// What the settings allow, as far as the system does.
+    pub(super) capacity: Capacity,
     pub(super) links: &'a Links,
     pub(super) gossip: &'a Arc<Gossip>,
     pub(super) tasks: &'a TaskTracker,
@@ -270,11 +272,7 @@ impl Core<'_> {
             node: hello.name.clone(),
             generation: hello.generation,
         };
-        let capacity = Capacity {
-            max_listeners: self.settings.max_listeners,
-            max_bandwidth_bps: self.settings.max_bandwidth_bps,
-        };
-        let load = Load::new(life, capacity);
+        let load = Load::new(life, self.capacity);
         let world = (cluster.clone(), documents.clone(), self.gossip.clone());
         let held = (streams.clone(), sources.clone());
         let running = load.clone().run(world, held, self.cancel.clone());

@@ -10,7 +10,7 @@ use tracing::debug;
 use super::admin::Admin;
 use super::ingest::{Ingest, farewell};
 use super::listen::{After, Entrance, Listening};
-use crate::io::door::{self, Door, NoHead, Rewound, Visitor};
+use crate::io::door::{self, Arrival, Door, NoHead, Rewound, Visitor};
 use crate::io::{answer, clock};
 use crate::model::mount::MountName;
 use crate::model::network::Network;
@@ -57,14 +57,24 @@ pub struct Front {
 
 impl Front {
     /// Lets visitors in until the node stops.
-    pub async fn run(self, door: Door, tasks: TaskTracker, cancel: CancellationToken) {
+    pub async fn run(self, mut door: Door, tasks: TaskTracker, cancel: CancellationToken) {
         loop {
-            let visitor = tokio::select! {
+            let arrival = tokio::select! {
                 () = cancel.cancelled() => return,
-                visitor = door.accept() => visitor,
+                arrival = door.accept() => arrival,
             };
-            let (front, cancel) = (self.clone(), cancel.clone());
-            tasks.spawn(async move { front.receive(visitor, &cancel).await });
+            match arrival {
+                Arrival::Visitor(visitor) => {
+                    let (front, cancel) = (self.clone(), cancel.clone());
+                    tasks.spawn(async move { front.receive(visitor, &cancel).await });
+                }
+                Arrival::Refused(mut refused) => {
+                    tasks.spawn(async move {
+                        farewell(&mut refused.stream, &refused.answer).await;
+                        drop(refused); // whole: it counts until here
+                    });
+                }
+            }
         }
     }
 
@@ -78,7 +88,7 @@ impl Front {
         let mut buffer = BytesMut::new();
         loop {
             // Whoever has asked for nothing yet does not hold up the end of the node.
-            let reading = door::read_head(&mut visitor.stream, &mut buffer);
+            let reading = door::read_head(&mut visitor, &mut buffer);
             let read = match cancel.run_until_cancelled(reading).await {
                 Some(Ok(read)) => read,
                 Some(Err(error)) => return turn_away(&mut visitor, error, &buffer).await,

@@ -1,5 +1,6 @@
 //! What this node reports of its load, and the table that redirects by everybody's.
 
+mod capacity;
 mod choosing;
 mod outside;
 mod publisher;
@@ -14,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+pub use self::capacity::Capacity;
 pub use self::choosing::{Among, Ask, Chosen};
 use self::publisher::Publisher;
 use super::cluster::Cluster;
@@ -48,16 +50,8 @@ const JUMP: f64 = 0.01;
 /// What a listener costs until the bitrate of its mount is known, bits per second: the usual one.
 pub const ASSUMED_BITRATE_BPS: u64 = 128_000;
 
-/// What a node can take.
-#[derive(Clone, Copy, Debug)]
-pub struct Capacity {
-    /// The most listeners.
-    pub max_listeners: u32,
-    /// The most that may be sent to them, bits per second.
-    pub max_bandwidth_bps: u64,
-}
-
 struct State {
+    capacity: Capacity,
     report: LoadReport,
     published: LoadReport,
     forecast: Forecast,
@@ -114,13 +108,14 @@ impl Load {
     pub fn new(own: Life, capacity: Capacity) -> Self {
         let report = LoadReport {
             listeners: 0,
-            max_listeners: capacity.max_listeners,
+            max_listeners: capacity.listeners_of(ASSUMED_BITRATE_BPS),
             egress_bps: 0,
             max_bandwidth_bps: capacity.max_bandwidth_bps,
             cpu_permille: None,
         };
         let now = Instant::now().into_std();
         let mut state = State {
+            capacity,
             report,
             published: report,
             chooser: Chooser::new(own.node.clone(), rand::random()),
@@ -358,6 +353,7 @@ impl State {
             .chain(servers.map(|server| server.backend()))
             .collect();
         self.gather_outside_facts();
+        self.cap_listeners();
     }
 
     /// What a listener of a mount costs, bits per second.

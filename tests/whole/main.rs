@@ -12,6 +12,7 @@ mod capacity;
 mod chaos;
 mod connections;
 mod crowd_of_thousands;
+mod descriptors;
 mod dns;
 mod document;
 mod failover;

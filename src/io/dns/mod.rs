@@ -61,8 +61,8 @@ fn advice(error: &io::Error, address: SocketAddr) -> impl fmt::Display {
 }
 
 impl DnsSockets {
-    /// Binds both kinds on each address.
-    pub fn bind(addresses: &[SocketAddr]) -> Result<Self, BindError> {
+    /// Binds both kinds on each address, for so many connections on all of them.
+    pub fn bind(addresses: &[SocketAddr], connections: usize) -> Result<Self, BindError> {
         let mut bound = Self {
             datagrams: Vec::new(),
             streams: Vec::new(),
@@ -80,7 +80,8 @@ impl DnsSockets {
             // The same port for both, also where the system has chosen it.
             let address = datagrams.local_address().map_err(failed("UDP"))?;
             let socket = bound_socket(address, Type::STREAM).map_err(failed("TCP"))?;
-            let streams = Streams::new(TcpListener::from(socket)).map_err(failed("TCP"))?;
+            let share = connections / addresses.len();
+            let streams = Streams::new(TcpListener::from(socket), share).map_err(failed("TCP"))?;
             bound.datagrams.push(datagrams);
             bound.streams.push(streams);
         }

@@ -21,8 +21,6 @@ use crate::wire::dns::Carrier;
 const IDLE: Duration = Duration::from_secs(10);
 /// How long a connection lives, however busy it is: long enough for any resolver, and nobody keeps a place for himself.
 const LIFETIME: Duration = Duration::from_secs(120);
-/// Connections at once: what the whole world needs of a zone whose answers fit into datagrams.
-const MAX_CONNECTIONS: usize = 256;
 /// Connections of one address; a resolver has one or two.
 pub(super) const MAX_PER_ADDRESS: usize = 16;
 /// How long to wait before accepting again when the system has no descriptor left.
@@ -35,6 +33,7 @@ type Counts = Arc<Mutex<BTreeMap<IpAddr, usize>>>;
 #[derive(Debug)]
 pub(super) struct Streams {
     listener: TcpListener,
+    most: usize,
     counts: Counts,
 }
 
@@ -63,11 +62,12 @@ fn lock(counts: &Counts) -> MutexGuard<'_, BTreeMap<IpAddr, usize>> {
 }
 
 impl Streams {
-    /// Takes a listening socket.
-    pub(super) fn new(listener: StdListener) -> io::Result<Self> {
+    /// Takes a listening socket, for so many connections at once.
+    pub(super) fn new(listener: StdListener, most: usize) -> io::Result<Self> {
         let listener = TcpListener::from_std(listener)?;
         Ok(Self {
             listener,
+            most,
             counts: Counts::default(),
         })
     }
@@ -110,7 +110,7 @@ impl Streams {
         let mut counts = lock(&self.counts);
         let total: usize = counts.values().sum();
         let here = counts.get(&address).copied().unwrap_or_default();
-        if total >= MAX_CONNECTIONS || here >= MAX_PER_ADDRESS {
+        if total >= self.most || here >= MAX_PER_ADDRESS {
             return None;
         }
         counts.insert(address, here + 1);

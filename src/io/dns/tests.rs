@@ -11,6 +11,9 @@ use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// More than one address may have.
+const CONNECTIONS: usize = 64;
+
 /// Says the message again behind the letter of its carrier; nothing to an empty one.
 fn echo() -> Answering {
     Arc::new(|message, _, carrier| {
@@ -24,7 +27,7 @@ fn echo() -> Answering {
 
 /// Serves on an address; where, and what ends it when it is dropped.
 fn serve(address: &str) -> (SocketAddr, tokio_util::sync::DropGuard) {
-    let sockets = DnsSockets::bind(&[address.parse().unwrap()]).unwrap();
+    let sockets = DnsSockets::bind(&[address.parse().unwrap()], CONNECTIONS).unwrap();
     let address = sockets.datagrams[0].local_address().unwrap();
     let cancel = CancellationToken::new();
     sockets.serve(&echo(), &TaskTracker::new(), &cancel);
@@ -52,7 +55,7 @@ async fn a_datagram_is_answered_from_the_address_that_was_asked() {
 
 #[tokio::test]
 async fn one_socket_for_all_addresses_takes_both_families() {
-    let Ok(sockets) = DnsSockets::bind(&["[::]:0".parse().unwrap()]) else {
+    let Ok(sockets) = DnsSockets::bind(&["[::]:0".parse().unwrap()], CONNECTIONS) else {
         return; // a machine without IPv6
     };
     let port = sockets.datagrams[0].local_address().unwrap().port();
@@ -109,7 +112,9 @@ async fn one_address_has_so_many_connections_and_no_more() {
 async fn a_port_that_cannot_be_had_is_named_with_what_to_do() {
     let taken = UdpSocket::bind("0.0.0.0:0").await.unwrap();
     let address = taken.local_addr().unwrap();
-    let error = DnsSockets::bind(&[address]).unwrap_err().to_string();
+    let error = DnsSockets::bind(&[address], CONNECTIONS)
+        .unwrap_err()
+        .to_string();
     let place = format!("cannot listen for DNS on UDP {address}: ");
     assert!(
         error.starts_with(&place) && error.contains("public address"),

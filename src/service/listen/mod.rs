@@ -345,7 +345,9 @@ async fn turn_away(
         // Verdicts to serve and to redirect are carried out elsewhere.
         Verdict::NobodyHasRoom | Verdict::Serve | Verdict::Redirect(_) => {
             info!("refused: nobody has room");
-            unavailable(reply)
+            // What a full node has least of is connections.
+            let reply = reply.and_close();
+            return send(visitor, &unavailable(&reply), &reply).await;
         }
     };
     send(visitor, &answer, reply).await

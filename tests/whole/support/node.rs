@@ -35,6 +35,7 @@ pub(crate) struct Setup {
     config: String,
     port: Option<u16>,
     ip: Ipv4Addr,
+    open_files: Option<u32>,
 }
 
 impl Setup {
@@ -48,6 +49,7 @@ impl Setup {
             config: String::new(),
             port: None,
             ip: Ipv4Addr::LOCALHOST,
+            open_files: None,
         }
     }
 
@@ -99,6 +101,12 @@ impl Setup {
         self
     }
 
+    /// With so many descriptors at most.
+    pub(crate) fn open_files(mut self, most: u32) -> Self {
+        self.open_files = Some(most);
+        self
+    }
+
     /// With lines of a settings file.
     pub(crate) fn configured(mut self, lines: &str) -> Self {
         self.config.push_str(lines);
@@ -134,6 +142,7 @@ pub(crate) struct TestNode {
     ip: Ipv4Addr,
     port: u16,
     site: Option<Site>,
+    open_files: Option<u32>,
     arguments: Vec<String>,
     home: TempDir,
     child: Option<Child>,
@@ -160,6 +169,7 @@ impl TestNode {
             ip: setup.site.as_ref().map_or(setup.ip, |it| it.ip),
             port: setup.port.unwrap_or_else(free_port),
             site: setup.site,
+            open_files: setup.open_files,
             arguments,
             home,
             child: None,
@@ -181,7 +191,15 @@ impl TestNode {
                 command.args(["netns", "exec", &site.namespace, ANTIPHON]);
                 command
             }
-            None => Command::new(ANTIPHON),
+            None => match self.open_files {
+                Some(most) => {
+                    let mut command = Command::new("sh");
+                    let limited = "ulimit -n \"$0\" && exec \"$@\"";
+                    command.args(["-c", limited, &most.to_string(), ANTIPHON]);
+                    command
+                }
+                None => Command::new(ANTIPHON),
+            },
         };
         let kept = std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "ANTIPHON_LOG");
         command.env_clear().envs(kept).env("HOME", self.home.path());

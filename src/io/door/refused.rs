@@ -1,0 +1,106 @@
+//! Those for whom there is no room: each is told so, and the log now and then.
+
+use std::io::{self, Read as _};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tracing::warn;
+
+use crate::io::clock;
+use crate::wire::reply::Reply;
+
+/// Connections over a bound that are told so with care, until they have read it; each takes two seconds at most. They
+/// come out of what the node keeps for itself, so they are few. Others are told in one write, which the close may
+/// overtake.
+pub(super) const MAX_REFUSALS: usize = 16;
+/// How often the log tells of connections that were turned away.
+const REPORT_EVERY: Duration = Duration::from_secs(10);
+/// When somebody who was turned away may come back, seconds.
+const RETRY_AFTER_S: u32 = 5;
+/// How much of a request is taken from somebody who is told in one write: nearly all are shorter.
+const ASKED_BYTES: usize = 4 * 1_024;
+
+/// Somebody for whom there is no room.
+#[derive(Debug)]
+pub struct Refused {
+    /// The connection.
+    pub stream: TcpStream,
+    /// What it is told.
+    pub answer: Bytes,
+    _counted: Arc<()>,
+}
+
+/// Why somebody is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoPlace {
+    #[error("this node has as many connections as it can take, please come back in a moment")]
+    Full,
+    #[error("there are too many connections from your address")]
+    Address,
+}
+
+/// Those who were turned away.
+#[derive(Debug, Default)]
+pub(super) struct TurnedAway {
+    /// How many of them the log has not told yet.
+    untold: u64,
+    told: Option<Instant>,
+    /// Those who are being told so.
+    refusals: Arc<()>,
+}
+
+impl TurnedAway {
+    /// Tells the log, but not of each.
+    pub(super) fn report(&mut self, peer: SocketAddr, why: NoPlace, connections: usize) {
+        self.untold += 1;
+        if self.is_due() {
+            let count = self.untold;
+            warn!(count, %peer, %why, connections, "connections turned away with 503, this one the latest");
+            self.untold = 0;
+        }
+    }
+
+    /// Tells the log that nobody can be let in, but not each time.
+    pub(super) fn report_failure(&mut self, error: &io::Error) {
+        if self.is_due() {
+            warn!(%error, "cannot accept connections");
+        }
+    }
+
+    fn is_due(&mut self) -> bool {
+        let due = self.told.is_none_or(|told| told.elapsed() >= REPORT_EVERY);
+        if due {
+            self.told = Some(Instant::now());
+        }
+        due
+    }
+
+    /// Somebody to be told so. If many are being told already, it is said here and now.
+    pub(super) fn refuse(&self, stream: TcpStream, why: NoPlace) -> Option<Refused> {
+        let reply = Reply::without_head(clock::unix_ms() / 1_000);
+        let answer = reply.unavailable(&format!("{why}\n"), RETRY_AFTER_S);
+        if Arc::strong_count(&self.refusals) > MAX_REFUSALS {
+            tell_and_close(&stream, &answer);
+            return None;
+        }
+        Some(Refused {
+            stream,
+            answer,
+            _counted: self.refusals.clone(),
+        })
+    }
+}
+
+/// Says it in one write, without waiting, and takes what has been asked: closed with that unread, the connection would be
+/// reset, and the answer lost.
+fn tell_and_close(stream: &TcpStream, answer: &[u8]) {
+    let socket = SockRef::from(stream);
+    if socket.send(answer).is_ok() {
+        let _asked = (&*socket).read(&mut [0; ASKED_BYTES]);
+    }
+}
