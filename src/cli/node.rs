@@ -265,6 +265,7 @@ mod tests {
         let node = |name: &str, state, master| NodeStatus {
             name: name.try_into().unwrap(),
             url: format!("http://{name}.example:8000"),
+            https_url: None,
             state,
             master,
             rank: 100,

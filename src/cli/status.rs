@@ -11,6 +11,8 @@ use crate::model::status::{MountStatus, NodeState, NodeStatus, Status};
 
 /// The longest title that is shown, in characters: a row should fit a usual terminal.
 const MAX_TITLE_LETTERS: usize = 48;
+/// The longest name of a station that is shown, in characters.
+const MAX_NAME_LETTERS: usize = 24;
 
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
@@ -113,6 +115,7 @@ fn mounts(mounts: &[MountStatus]) -> String {
     }
     let mut table = Table::new(&[
         ("MOUNT", Side::Left),
+        ("NAME", Side::Left),
         ("SOURCE AT", Side::Left),
         ("ON AIR", Side::Left),
         ("BITRATE", Side::Right),
@@ -124,9 +127,10 @@ fn mounts(mounts: &[MountStatus]) -> String {
         let source = mount.source.as_ref();
         table.row([
             mount.path.to_string(),
+            shortened(&mount.name, MAX_NAME_LETTERS),
             sources(mount),
             on_air(mount),
-            source.map_or_else(String::new, |_| rate(mount.bitrate_bps)),
+            source.map_or_else(String::new, |_| rate(u64::from(mount.bitrate_kbps) * 1_000)),
             mount.listeners.to_string(),
             names(&mount.holders),
             shortened(&mount.title, MAX_TITLE_LETTERS),
@@ -213,6 +217,7 @@ mod tests {
         let node = NodeStatus {
             name: name.clone(),
             url: "http://127.0.0.1:8000".to_owned(),
+            https_url: None,
             state: NodeState::Alive,
             master: true,
             rank: 103,
@@ -230,13 +235,21 @@ mod tests {
         };
         let mount = MountStatus {
             path: "/radio.mp3".parse().unwrap(),
+            name: "Radio\x1b Known".to_owned(),
+            description: String::new(),
+            genre: String::new(),
+            url: String::new(),
             content_type: "audio/mpeg".to_owned(),
-            bitrate_bps: 128_000,
+            bitrate_bps: 127_706,
+            bitrate_kbps: 128,
+            audio_info: String::new(),
+            listener_peak: 12,
             source: Some(SourceStatus {
                 node: name.clone(),
                 stream_id: StreamId(1),
                 offset: 5,
                 connected_s: 61,
+                started_unix_s: 0,
             }),
             listeners: 12,
             holders: vec![name.clone(), "demo-2".parse().unwrap()],
@@ -248,6 +261,7 @@ mod tests {
             cluster: "0123456789abcdef0123456789abcdef".to_owned(),
             version: "0.1.0".to_owned(),
             uptime_s: 7_500,
+            started_unix_s: 0,
             master: Some(name),
             epoch: Epoch(4),
             nodes: vec![node],
@@ -266,8 +280,8 @@ seen by demo-1, antiphon 0.1.0, up 2 h 05 min
 NODE    STATE  ROLE    RANK  LISTENERS     SENDING  IN USE  SOON  URL
 demo-1  alive  master   103    12/1000  1.5 Mbit/s     1 %   2 %  http://127.0.0.1:8000
 
-MOUNT       SOURCE AT  ON AIR         BITRATE  LISTENERS  HELD BY        TITLE
-/radio.mp3  demo-1     1 min 01 s  128 kbit/s         12  demo-1 demo-2  A [31m song
+MOUNT       NAME         SOURCE AT  ON AIR         BITRATE  LISTENERS  HELD BY        TITLE
+/radio.mp3  Radio Known  demo-1     1 min 01 s  128 kbit/s         12  demo-1 demo-2  A [31m song
 ";
         assert_eq!(render(&mesh()), expected);
     }
@@ -280,7 +294,7 @@ MOUNT       SOURCE AT  ON AIR         BITRATE  LISTENERS  HELD BY        TITLE
         status.mounts[0].standby = vec!["demo-2".parse().unwrap()];
         let text = render(&status);
         assert!(text.contains("\ndemo-1  draining  master"), "{text}");
-        let row = "/radio.mp3  -, standby demo-2  lingers                  12  demo-1 demo-2";
+        let row = "/radio.mp3  Radio Known  -, standby demo-2  lingers                  12  demo-1 demo-2";
         assert!(text.contains(row), "{text}");
         status.mounts[0].holders.clear();
         assert!(!render(&status).contains("lingers"));

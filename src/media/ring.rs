@@ -276,8 +276,7 @@ const ARRIVAL_SPAN: Duration = Duration::from_secs(2);
 
 /// What the source says, kbit/s in `icy-br`. No audio has more than 100 Mbit/s: more is a slip.
 fn claimed_bps(head: &StreamHead) -> u64 {
-    let kbps = head.icy("br").and_then(|br| br.trim().parse::<u64>().ok());
-    kbps.filter(|kbps| *kbps <= 100_000).unwrap_or(0) * 1_000
+    u64::from(head.declared_kbps()) * 1_000
 }
 
 /// Empty rings for the tests of whatever is built on them.

@@ -25,6 +25,9 @@ pub struct Status {
     pub version: String,
     /// Seconds since the answering node started.
     pub uptime_s: u64,
+    /// When it started, unix seconds by its own clock.
+    #[serde(default)]
+    pub started_unix_s: u64,
     /// Who holds the master's seat.
     pub master: Option<NodeName>,
     /// The epoch of the master's claim, or the highest ever seen when nobody holds the seat.
@@ -73,6 +76,9 @@ pub struct NodeStatus {
     pub name: NodeName,
     /// Where listeners and sources reach it.
     pub url: String,
+    /// Where listeners who speak HTTPS reach it, if they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https_url: Option<String>,
     /// How it is doing.
     pub state: NodeState,
     /// Whether it holds the master's seat.
@@ -112,14 +118,35 @@ pub struct NodeStatus {
 pub struct MountStatus {
     /// Its path.
     pub path: MountName,
+    /// The station's name: the mount's own, else what its source says; empty if neither has one.
+    #[serde(default)]
+    pub name: String,
+    /// A sentence about it, found in the same way.
+    #[serde(default)]
+    pub description: String,
+    /// Its genre, found in the same way.
+    #[serde(default)]
+    pub genre: String,
+    /// The station's page, found in the same way.
+    #[serde(default)]
+    pub url: String,
     /// The media type of its stream; empty while there is none.
     pub content_type: String,
     /// The measured bitrate of its stream, bits per second; 0 while there is none.
     pub bitrate_bps: u64,
+    /// Its bitrate as people write it, kbit/s: what its source declares, if what is measured agrees with it.
+    #[serde(default)]
+    pub bitrate_kbps: u32,
+    /// What its source says of samplerate, channels and the like.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub audio_info: String,
     /// Its source, if one is connected.
     pub source: Option<SourceStatus>,
     /// Its listeners on all nodes.
     pub listeners: u32,
+    /// The most that it has had at once since its source connected, in the whole mesh.
+    #[serde(default)]
+    pub listener_peak: u32,
     /// The nodes whose memory holds its stream.
     pub holders: Vec<NodeName>,
     /// What is on air; empty if its source does not say.
@@ -147,4 +174,7 @@ pub struct SourceStatus {
     pub offset: u64,
     /// Seconds since it connected.
     pub connected_s: u64,
+    /// When it connected, unix seconds by the clock of its node.
+    #[serde(default)]
+    pub started_unix_s: u64,
 }

@@ -74,7 +74,31 @@ impl StreamHead {
         let found = self.icy.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str())
     }
+
+    /// The bitrate that the source names, kbit/s; 0 if it names none that could be.
+    pub fn declared_kbps(&self) -> u32 {
+        let kbps = self.icy("br").and_then(|br| br.trim().parse::<u32>().ok());
+        kbps.filter(|kbps| *kbps <= MAX_DECLARED_KBPS).unwrap_or(0)
+    }
 }
+
+/// The bitrate to show, kbit/s: the declared one if what was measured agrees with it, else what was measured.
+///
+/// A frame has whole bytes, and padding comes in turns: 128 kbit/s are measured as 127.7 or 128.2. Nobody has set
+/// an encoder to that.
+pub fn nominal_kbps(declared_kbps: u32, measured_bps: u64) -> u32 {
+    let measured_kbps = (measured_bps as f64 / 1e3).round() as u32;
+    let declared_bps = u64::from(declared_kbps) * 1_000;
+    // Within 2 %: what framing and a short window change, and less than between two usual bitrates.
+    let agrees = measured_bps.abs_diff(declared_bps).saturating_mul(50) <= declared_bps;
+    match agrees && declared_kbps > 0 {
+        true => declared_kbps,
+        false => measured_kbps,
+    }
+}
+
+/// More than any audio has, uncompressed surround included: what claims more claims nonsense.
+const MAX_DECLARED_KBPS: u32 = 100_000;
 
 /// Why a stream has no more bytes. A mount that waits for its source to come back has not ended its stream yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +120,26 @@ pub enum EndReason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bitrate_is_shown_as_it_was_set() {
+        for (declared_kbps, measured_bps, shown_kbps) in [
+            (128, 127_706, 128),
+            (128, 130_560, 128),
+            (128, 125_440, 128),
+            (128, 125_439, 125),
+            (128, 130_561, 131),
+            (128, 96_000, 96),
+            (0, 127_706, 128),
+            (0, 127_400, 127),
+            (0, 0, 0),
+            (64, 0, 0),
+            (MAX_DECLARED_KBPS, u64::MAX / 64, u32::MAX),
+        ] {
+            let shown = nominal_kbps(declared_kbps, measured_bps);
+            assert_eq!(shown, shown_kbps, "{declared_kbps} {measured_bps}");
+        }
+    }
 
     #[test]
     fn a_stream_id_survives_its_text() {

@@ -15,7 +15,7 @@ use crate::io::link::Links;
 use crate::io::password::{Passwords, Secret};
 use crate::logic::election::Start;
 use crate::logic::forecast::Life;
-use crate::service::admin::{Admin, AdminConfig};
+use crate::service::admin::{Admin, AdminConfig, Contact};
 use crate::service::authority::Authority;
 use crate::service::cluster::joining::Joiner;
 use crate::service::cluster::{Cluster, ClusterConfig};
@@ -161,6 +161,7 @@ impl Core<'_> {
             titles: titles.clone(),
             passwords,
             token: Secret::from(token),
+            contact: Contact::default(),
         });
         let switchboard = Switchboard {
             cluster: cluster.clone(),

@@ -202,7 +202,9 @@ impl Load {
                     if changed.is_err() {
                         return;
                     }
-                    self.follow(&view.borrow_and_update().clone());
+                    let view = view.borrow_and_update().clone();
+                    publisher.note_listeners(&view);
+                    self.follow(&view);
                     continue;
                 }
                 Ok(()) = said.0.changed() => {

@@ -14,9 +14,10 @@ use super::load::Load;
 use super::streams::Streams;
 use crate::io::clock;
 use crate::model::load::LoadReport;
-use crate::model::mount::MountName;
+use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
 use crate::model::status::{MountStatus, NodeStatus, SourceStatus, Status};
+use crate::model::stream::nominal_kbps;
 use crate::model::traits::NodeTraits;
 
 /// Puts the status together. Cheap to clone.
@@ -29,6 +30,7 @@ pub struct Statuses {
     geo: Geo,
     fingerprint: String,
     started: Instant,
+    started_unix_s: u64,
 }
 
 impl Statuses {
@@ -47,6 +49,7 @@ impl Statuses {
             geo,
             fingerprint,
             started: Instant::now(),
+            started_unix_s: clock::unix_ms() / 1_000,
         }
     }
 
@@ -69,10 +72,11 @@ impl Statuses {
             cluster: self.fingerprint.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: self.started.elapsed().as_secs(),
+            started_unix_s: self.started_unix_s,
             nodes: view.nodes.iter().map(node).collect(),
             mounts: mounts
-                .keys()
-                .map(|path| mount_status(&view, path))
+                .values()
+                .map(|spec| mount_status(&view, spec))
                 .collect(),
             outside: self.outside(),
             epoch: view
@@ -90,6 +94,10 @@ impl Statuses {
         let report = self.load.report();
         if let Some(node) = view.nodes.get_mut(&view.me) {
             node.disk = self.documents.disk_trouble();
+            let told = own
+                .iter()
+                .map(|(mount, held)| (mount.clone(), held.about()));
+            node.about = told.collect();
             node.streams = own
                 .into_iter()
                 .map(|(mount, held)| (mount, held.card()))
@@ -116,6 +124,7 @@ fn node_status(
     NodeStatus {
         name: name.clone(),
         url: node.card.url.clone(),
+        https_url: node.card.https_url.clone(),
         state: node.state,
         master,
         rank: node.card.rank.0,
@@ -133,7 +142,9 @@ fn node_status(
     }
 }
 
-fn mount_status(view: &MeshView, path: &MountName) -> MountStatus {
+fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
+    let path: &MountName = &spec.path;
+    let about = view.about(path).cloned().unwrap_or_default();
     let source = view.source(path);
     let best = source.or_else(|| view.holders(path).max_by_key(|(_, card)| card.offset));
     let card = best.map(|(_, card)| card);
@@ -141,23 +152,43 @@ fn mount_status(view: &MeshView, path: &MountName) -> MountStatus {
         .nodes
         .iter()
         .filter(|(_, node)| node.is_up() && node.standby.contains(path));
+    let listeners = view
+        .holders(path)
+        .fold(0, |sum: u32, (_, card)| card.listeners.saturating_add(sum));
+    let peak = card.map_or(0, |card| card.listener_peak);
+    let bitrate_bps = card.map_or(0, |card| card.bitrate_bps);
     MountStatus {
         path: path.clone(),
+        name: view.station_name(spec).to_owned(),
+        description: own_or(&spec.description, about.description),
+        genre: own_or(&spec.genre, about.genre),
+        url: own_or(&spec.url, about.url),
+        audio_info: about.audio_info,
+        bitrate_kbps: nominal_kbps(about.bitrate_kbps, bitrate_bps),
+        // Who has just come is counted in the peak a moment later.
+        listener_peak: peak.max(listeners),
         content_type: card
             .map(|card| card.content_type.clone())
             .unwrap_or_default(),
-        bitrate_bps: card.map_or(0, |card| card.bitrate_bps),
+        bitrate_bps,
         source: source.map(|(node, card)| SourceStatus {
             node: node.clone(),
             stream_id: card.stream_id,
             offset: card.offset,
             connected_s: clock::unix_ms().saturating_sub(card.started_unix_ms) / 1_000,
+            started_unix_s: card.started_unix_ms / 1_000,
         }),
-        listeners: view
-            .holders(path)
-            .fold(0, |sum, (_, card)| card.listeners.saturating_add(sum)),
+        listeners,
         holders: view.holders(path).map(|(name, _)| name.clone()).collect(),
         title: card.map(|card| card.title.clone()).unwrap_or_default(),
         standby: waiting.map(|(name, _)| name.clone()).collect(),
+    }
+}
+
+/// What the operator says of a mount, or else its source.
+fn own_or(own: &str, said: String) -> String {
+    match own {
+        "" => said,
+        own => own.to_owned(),
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::io::feed::Feed;
 use crate::model::mount::MountName;
-use crate::wire::gossip::{Origin, StreamCard, short_title};
+use crate::wire::gossip::{Origin, StreamAbout, StreamCard, short_title};
 
 /// The most streams of one node: each may hold 8 MiB.
 pub const MAX_STREAMS: usize = 1_024;
@@ -20,6 +20,10 @@ struct Readers {
     listeners: AtomicU32,
     links: AtomicU32,
     idle_since: Mutex<Instant>,
+    /// Those of the same stream on all other nodes, as heard last.
+    listeners_elsewhere: AtomicU32,
+    /// The most of both at once.
+    peak: AtomicU32,
 }
 
 /// A stream, and where it comes from.
@@ -63,6 +67,8 @@ impl Readers {
             listeners: AtomicU32::new(0),
             links: AtomicU32::new(0),
             idle_since: Mutex::new(Instant::now()),
+            listeners_elsewhere: AtomicU32::new(0),
+            peak: AtomicU32::new(0),
         })
     }
 
@@ -79,12 +85,21 @@ impl Readers {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Counts those who listen now, here and elsewhere, into the peak.
+    fn note_peak(&self) {
+        let elsewhere = self.listeners_elsewhere.load(Ordering::Relaxed);
+        let here = self.listeners.load(Ordering::Relaxed);
+        let total = here.saturating_add(elsewhere);
+        self.peak.fetch_max(total, Ordering::Relaxed);
+    }
 }
 
 impl Held {
     /// Counts a reader until the returned value is dropped.
     pub fn read_by(&self, reader: Reader) -> Reading {
         self.readers.count(reader).fetch_add(1, Ordering::Relaxed);
+        self.readers.note_peak();
         Reading {
             readers: self.readers.clone(),
             reader,
@@ -94,6 +109,23 @@ impl Held {
     /// Listeners of it on this node.
     pub fn listeners(&self) -> u32 {
         self.readers.listeners.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of how many listen to it on all other nodes.
+    pub fn note_listeners_elsewhere(&self, elsewhere: u32) {
+        let known = &self.readers.listeners_elsewhere;
+        known.store(elsewhere, Ordering::Relaxed);
+        self.readers.note_peak();
+    }
+
+    /// Whether this node speaks for the stream, because its source is connected here or has just gone.
+    pub fn speaks_for_it(&self) -> bool {
+        !matches!(self.origin, Origin::Relay(Some(_)))
+    }
+
+    /// What its source says of it.
+    pub fn about(&self) -> StreamAbout {
+        StreamAbout::of(self.feed.head())
     }
 
     /// Since when nobody here wants it; `None` while somebody does.
@@ -112,6 +144,10 @@ impl Held {
     pub fn card(&self) -> StreamCard {
         StreamCard {
             listeners: self.listeners(),
+            listener_peak: match self.speaks_for_it() {
+                true => self.readers.peak.load(Ordering::Relaxed),
+                false => 0,
+            },
             ..card_of(&self.feed, self.origin.clone())
         }
     }
@@ -133,6 +169,7 @@ pub fn card_of(feed: &Feed, origin: Origin) -> StreamCard {
             .title()
             .map(|title| short_title(&title))
             .unwrap_or_default(),
+        listener_peak: 0,
     }
 }
 
@@ -227,6 +264,9 @@ fn insert(
         _ => {}
     }
     let readers = before.map_or_else(Readers::new, |other| other.readers.clone());
+    // Whoever listened to the stream before listens to this one; its peak begins with them.
+    readers.peak.store(0, Ordering::Relaxed);
+    readers.note_peak();
     let held = Held {
         feed,
         origin,

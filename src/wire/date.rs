@@ -22,6 +22,25 @@ const MONTHS: [&str; 12] = [
 /// A year is counted from March, so that the leap day is the last of it and all months before it
 /// have the same lengths in every year.
 pub fn http_date(unix_s: u64) -> String {
+    date_in_words(unix_s) + " GMT"
+}
+
+/// Unix seconds as Icecast writes them: `Fri, 20 Nov 2026 08:14:35 +0000`.
+pub fn icecast_date(unix_s: u64) -> String {
+    date_in_words(unix_s) + " +0000"
+}
+
+/// Unix seconds as ISO 8601 has them: `2026-11-20T08:14:35+0000`.
+pub fn iso_date(unix_s: u64) -> String {
+    let words = date_in_words(unix_s);
+    let (day, month, year) = (&words[5..7], &words[8..11], &words[12..16]);
+    let month = MONTHS.iter().position(|name| *name == month);
+    // March is the first one there.
+    let month = (month.unwrap_or_default() + 2) % 12 + 1;
+    format!("{year}-{month:02}-{day}T{}+0000", &words[17..])
+}
+
+fn date_in_words(unix_s: u64) -> String {
     let unix_s = unix_s.min(MAX_UNIX_S);
     let (days, second) = (unix_s / SECONDS_PER_DAY, unix_s % SECONDS_PER_DAY);
     let since_march_0 = days + DAYS_TO_UNIX_EPOCH;
@@ -51,7 +70,6 @@ pub fn http_date(unix_s: u64) -> String {
         text.push(mark);
         push_two(&mut text, number);
     }
-    text.push_str(" GMT");
     text
 }
 
@@ -80,6 +98,32 @@ mod tests {
             (u64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT"),
         ] {
             assert_eq!(http_date(unix_s), text);
+        }
+    }
+
+    #[test]
+    fn a_date_is_written_as_icecast_writes_it() {
+        for (unix_s, words, iso) in [
+            (
+                1_795_162_475,
+                "Fri, 20 Nov 2026 08:14:35 +0000",
+                "2026-11-20T08:14:35+0000",
+            ),
+            (
+                951_782_400,
+                "Tue, 29 Feb 2000 00:00:00 +0000",
+                "2000-02-29T00:00:00+0000",
+            ),
+            (
+                4_107_542_400,
+                "Mon, 01 Mar 2100 00:00:00 +0000",
+                "2100-03-01T00:00:00+0000",
+            ),
+        ] {
+            assert_eq!(
+                (icecast_date(unix_s).as_str(), iso_date(unix_s).as_str()),
+                (words, iso)
+            );
         }
     }
 

@@ -7,6 +7,7 @@
 //! | `claim/SEAT` | [`Claim`](crate::model::seat::Claim) | while it holds the seat |
 //! | `document` | the digest of its document | on change |
 //! | `stream/PATH` | [`StreamCard`] | while it holds the stream, each second |
+//! | `about/PATH` | [`StreamAbout`] | while the stream's source is connected to it, or has just gone |
 //! | `standby/PATH` | `true` | while a source there waits for its turn |
 //! | `outside/NAME` | an outside server's load | after each question, while it holds that server's seat |
 //! | `draining` | `true` | when it takes nobody new |
@@ -21,7 +22,7 @@ use crate::model::geo::Whereabouts;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::seat::{Epoch, Rank, Seat};
-use crate::model::stream::StreamId;
+use crate::model::stream::{StreamHead, StreamId};
 
 /// The key of a [`NodeCard`].
 pub const NODE: &str = "node";
@@ -37,9 +38,14 @@ const CLAIM_PREFIX: &str = "claim/";
 const OUTSIDE_PREFIX: &str = "outside/";
 const STREAM_PREFIX: &str = "stream";
 const STANDBY_PREFIX: &str = "standby";
+const ABOUT_PREFIX: &str = "about";
 
 /// The longest title in gossip; listeners get the whole of it with the stream.
 const MAX_TITLE_BYTES: usize = 512;
+/// The longest description in gossip. With all other words of a source, escaped, it fits into one value.
+const MAX_DESCRIPTION_BYTES: usize = 512;
+/// The longest name, genre, address or other word of a source in gossip: what fits a line of a table.
+const MAX_WORD_BYTES: usize = 256;
 
 /// What a node says of itself once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -97,6 +103,51 @@ pub struct StreamCard {
     pub listeners: u32,
     /// What is on air, shortened.
     pub title: String,
+    /// The most listeners that it has had at once in the whole mesh, as the node of its source has counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub listener_peak: u32,
+}
+
+/// What the source of a stream says of it, for the nodes that do not hold it. It changes with the stream only, so it
+/// is not in the card, which is said each second.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StreamAbout {
+    /// The station's name.
+    pub name: String,
+    /// A sentence about it.
+    pub description: String,
+    /// Its genre.
+    pub genre: String,
+    /// Its page.
+    pub url: String,
+    /// Its bitrate in kbit/s; 0 if the source does not say.
+    pub bitrate_kbps: u32,
+    /// Samplerate, channels and the like: `ice-samplerate=44100;ice-channels=2`.
+    pub audio_info: String,
+}
+
+impl StreamAbout {
+    /// What stands in a stream's head, shortened.
+    pub fn of(head: &StreamHead) -> Self {
+        let word = |name| cut(head.icy(name).unwrap_or_default(), MAX_WORD_BYTES);
+        Self {
+            name: word("name"),
+            description: cut(
+                head.icy("description").unwrap_or_default(),
+                MAX_DESCRIPTION_BYTES,
+            ),
+            genre: word("genre"),
+            url: word("url"),
+            bitrate_kbps: head.declared_kbps(),
+            audio_info: word("audio-info"),
+        }
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// The key of the claim to a seat.
@@ -139,10 +190,24 @@ pub fn standby_mount(key: &str) -> Option<MountName> {
     MountName::try_from(key.strip_prefix(STANDBY_PREFIX)?).ok()
 }
 
+/// The key of what the source of a mount's stream says of it.
+pub fn about_key(mount: &MountName) -> String {
+    format!("{ABOUT_PREFIX}{mount}")
+}
+
+/// The mount of such a key.
+pub fn about_mount(key: &str) -> Option<MountName> {
+    MountName::try_from(key.strip_prefix(ABOUT_PREFIX)?).ok()
+}
+
 /// A title as it stands in gossip: cut at a character's edge.
 pub fn short_title(title: &str) -> String {
-    let end = title.floor_char_boundary(MAX_TITLE_BYTES);
-    title[..end].to_owned()
+    cut(title, MAX_TITLE_BYTES)
+}
+
+fn cut(text: &str, most_bytes: usize) -> String {
+    let end = text.floor_char_boundary(most_bytes);
+    text[..end].to_owned()
 }
 
 /// A value as text.
@@ -158,7 +223,6 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::stream::StreamId;
 
     #[test]
     fn keys_name_what_they_are_about() {
@@ -166,6 +230,7 @@ mod tests {
         assert_eq!(stream_key(&mount), "stream/a/b.mp3");
         assert_eq!(stream_mount("stream/a/b.mp3"), Some(mount));
         assert_eq!(stream_mount("load"), None);
+        assert_eq!(about_mount("about/a.mp3"), "/a.mp3".parse().ok());
         assert_eq!(stream_mount("stream/.."), None);
         let server = NodeName::try_from("relay-1").unwrap();
         assert_eq!(outside_key(&server), "outside/relay-1");
@@ -190,10 +255,39 @@ mod tests {
             accept_epoch: Epoch(1),
             listeners: 7,
             title: short_title(&"é".repeat(4_000)),
+            listener_peak: 9,
         };
         let text = write(&card);
-        assert_eq!(read(&text), Some(card));
+        assert_eq!(read(&text).as_ref(), Some(&card));
         assert!(text.len() < 2_048);
         assert_eq!(read::<StreamCard>("{}"), None);
+        let older = text.replace(",\"listener_peak\":9", "");
+        assert_eq!(
+            read(&older),
+            Some(StreamCard {
+                listener_peak: 0,
+                ..card
+            })
+        );
+    }
+
+    #[test]
+    fn all_that_a_source_says_fits_into_one_value() {
+        let long = "\"\\".repeat(512);
+        let names = ["name", "description", "genre", "url", "audio-info"];
+        let icy = names.map(|name| (name.to_owned(), long.clone()));
+        let head = StreamHead {
+            content_type: "audio/mpeg".into(),
+            icy: icy.into(),
+            user_agent: String::new(),
+            started_unix_ms: 0,
+            accept_epoch: Epoch(0),
+        };
+        let about = StreamAbout::of(&head);
+        assert_eq!(about.name.len(), MAX_WORD_BYTES);
+        let text = write(&about);
+        assert!(text.len() < 4_096, "{}", text.len());
+        assert_eq!(read(&text), Some(about));
+        assert_eq!(read("{}"), Some(StreamAbout::default()));
     }
 }

@@ -3,7 +3,7 @@
 /// A kind of playlist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Playlist {
-    /// `.m3u`: one address per line.
+    /// `.m3u`: one address per line, with its title above it.
     M3u,
     /// `.pls`: addresses and titles, numbered.
     Pls,
@@ -53,10 +53,14 @@ impl Playlist {
     }
 }
 
-/// Addresses only, as Icecast writes it: every radio reads that.
+/// What begins with `#` is a comment to players that know addresses only. -1 is a stream, which has no length.
 fn m3u(entries: &[Entry<'_>]) -> String {
-    let lines = entries.iter();
-    lines.map(|entry| url(entry.url) + "\r\n").collect()
+    let mut text = String::from("#EXTM3U\r\n");
+    for entry in entries {
+        text += &format!("#EXTINF:-1,{}\r\n", line(entry.title));
+        text += &format!("{}\r\n", url(entry.url));
+    }
+    text
 }
 
 fn pls(entries: &[Entry<'_>]) -> String {
@@ -139,9 +143,10 @@ mod tests {
     }
 
     #[test]
-    fn an_m3u_is_one_address_per_line() {
+    fn an_m3u_has_a_line_for_each_title_and_address() {
         let text = Playlist::M3u.write(&[ONE, ONE]);
-        assert_eq!(text, format!("{0}\r\n{0}\r\n", ONE.url));
+        let one = format!("#EXTINF:-1,Rock & <Roll>\r\n{}\r\n", ONE.url);
+        assert_eq!(text, format!("#EXTM3U\r\n{one}{one}"));
         assert_eq!(Playlist::M3u.content_type(), "audio/x-mpegurl");
     }
 
@@ -169,7 +174,9 @@ mod tests {
         ) {
             let entry = Entry { url: &address, title: &title };
             let m3u = Playlist::M3u.write(&[entry]);
-            prop_assert_eq!(m3u.matches(['\r', '\n', ' ']).count(), 2);
+            prop_assert_eq!(m3u.matches(['\r', '\n']).count(), 6);
+            let last = m3u.lines().last().unwrap_or_default();
+            prop_assert!(!last.contains(' '));
             let titled = usize::from(!title.is_empty());
             prop_assert_eq!(Playlist::Pls.write(&[entry]).lines().count(), 5 + titled);
             let xspf = Playlist::Xspf.write(&[entry]);

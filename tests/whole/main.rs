@@ -19,6 +19,7 @@ mod failover;
 mod failover_drain;
 mod failover_sources;
 mod geo;
+mod icecast_pages;
 mod loss;
 mod membership;
 mod mesh;

@@ -12,8 +12,16 @@ use crate::support::source::KnownSource;
 const RADIO: &str = "/radio.mp3";
 const PASSWORD: &str = "hackme-not";
 
-const STATUS_FIELDS: [&str; 8] = [
-    "cluster", "epoch", "master", "mounts", "node", "nodes", "uptime_s", "version",
+const STATUS_FIELDS: [&str; 9] = [
+    "cluster",
+    "epoch",
+    "master",
+    "mounts",
+    "node",
+    "nodes",
+    "started_unix_s",
+    "uptime_s",
+    "version",
 ];
 const NODE_FIELDS: [&str; 17] = [
     "bandwidth_bps",
@@ -34,16 +42,28 @@ const NODE_FIELDS: [&str; 17] = [
     "version",
     "weight_percent",
 ];
-const MOUNT_FIELDS: [&str; 7] = [
+const MOUNT_FIELDS: [&str; 13] = [
     "bitrate_bps",
+    "bitrate_kbps",
     "content_type",
+    "description",
+    "genre",
     "holders",
+    "listener_peak",
     "listeners",
+    "name",
     "path",
     "source",
     "title",
+    "url",
 ];
-const SOURCE_FIELDS: [&str; 4] = ["connected_s", "node", "offset", "stream_id"];
+const SOURCE_FIELDS: [&str; 5] = [
+    "connected_s",
+    "node",
+    "offset",
+    "started_unix_s",
+    "stream_id",
+];
 
 /// The names of an object's fields, in order of the alphabet.
 fn fields(value: &Value) -> Vec<&str> {

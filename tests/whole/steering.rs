@@ -211,8 +211,10 @@ fn a_program_is_told_the_candidates_and_an_operator_why() {
     let candidates = told["candidates"].as_array().unwrap();
     assert_eq!(candidates.len(), 3, "{told}");
     for candidate in candidates {
-        let url = candidate["url"].as_str().unwrap();
-        assert_eq!(ask_for_stream(url).unwrap().1.status, 200, "{url}");
+        let (url, node) = (candidate["url"].as_str().unwrap(), &candidate["node"]);
+        let named = mesh.nodes.iter().find(|it| *node == it.name()).unwrap();
+        assert_eq!(url, format!("{}{RADIO}", named.url()), "it may be kept");
+        Player::tune_in(url).wait_for_more(1);
     }
     let missing = get(&mesh.nodes[1].address(), "/api/v1/candidates?mount=/x.mp3").unwrap();
     assert_eq!(missing.head.status, 404);
@@ -254,13 +256,43 @@ fn a_playlist_names_the_best_nodes_and_then_the_mount() {
     let m3u = get(&mesh.nodes[1].address(), "/radio.mp3.m3u")
         .unwrap()
         .text();
-    let urls: Vec<&str> = m3u.lines().collect();
-    assert_eq!(urls.len(), 3, "{m3u}");
+    let urls = urls(&m3u);
+    assert!(urls.len() == 3 && !m3u.contains("_stream"), "{m3u}");
     assert_eq!(urls[2], format!("{}{RADIO}", mesh.nodes[1].url()));
     for url in &urls[..2] {
         assert!(!url.starts_with(&mesh.nodes[1].url()), "{m3u}");
-        assert_eq!(ask_for_stream(url).unwrap().1.status, 200, "{url}");
+        assert!(url.ends_with(RADIO) && !url.contains("_stream"), "{m3u}");
+        Player::tune_in(url).wait_for_more(1);
     }
+}
+
+#[test]
+fn a_playlist_holds_what_may_be_kept_and_reserves_nothing() {
+    let mesh = TestMesh::start_with(2, |index, setup| match index {
+        0 => setup.with(&["--max-listeners", "0"]),
+        _ => setup,
+    });
+    mesh.create_mount(RADIO, PASSWORD);
+    let _source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
+    mesh.wait_on_air(RADIO);
+    let back = format!("{}{RADIO}", mesh.nodes[1].url());
+    for ending in [".m3u", ".pls", ".xspf"] {
+        let target = format!("{RADIO}{ending}");
+        let ask = || get(&mesh.nodes[0].address(), &target).unwrap().text();
+        let first = ask();
+        let again = (0..20).all(|_| ask() == first);
+        assert!(again, "it is the same each time");
+        assert!(
+            first.contains(&back) && !first.contains("_stream"),
+            "{first}"
+        );
+    }
+    assert_eq!(pending(&mesh), 0, "nobody is expected");
+}
+
+/// The addresses in a playlist.
+fn urls(m3u: &str) -> Vec<&str> {
+    m3u.lines().filter(|line| !line.starts_with('#')).collect()
 }
 
 /// What n1 counts as on the way to n2, by its own explanation.
@@ -364,8 +396,9 @@ fn who_came_by_https_is_sent_to_https_or_served_at_once() {
         );
     }
     let m3u = answer_with(&mesh.nodes[0], "/radio.mp3.m3u", https).text();
-    assert!(m3u.lines().all(|url| url.starts_with("https://")), "{m3u}");
-    assert_eq!(m3u.lines().count(), 2, "{m3u}");
+    let urls = urls(&m3u);
+    assert!(urls.iter().all(|url| url.starts_with("https://")), "{m3u}");
+    assert_eq!(urls.len(), 2, "{m3u}");
     // n3 itself has room, and was reached by HTTPS; n2 is the only other one to choose.
     set(
         &mesh.nodes[0],

@@ -206,6 +206,7 @@ fn unheard(heard_at: Instant) -> MeshNode {
         document: None,
         disk: None,
         streams: BTreeMap::new(),
+        about: BTreeMap::new(),
         standby: BTreeSet::new(),
     }
 }

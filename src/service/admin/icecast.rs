@@ -1,16 +1,14 @@
-//! The few addresses of Icecast that encoders call: titles, and the list of streams.
+//! The address of Icecast at which encoders set titles.
 
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
-use serde_json::{Map, Value, json};
 
 use super::reply::{self, Body};
 use super::{Admin, Right};
 use crate::io::password::Verdict;
 use crate::model::mount::MountName;
-use crate::model::status::{MountStatus, Status};
 use crate::service::titles::NotSet;
 use crate::wire::credentials;
 
@@ -145,38 +143,6 @@ impl Form {
 
 fn unescape(value: &str) -> Vec<u8> {
     percent_decode_str(&value.replace('+', " ")).collect()
-}
-
-/// `/status-json.xsl`: one source is an object, several are a list, and none is no key at all.
-pub(super) fn status_json(status: &Status) -> Response<Body> {
-    let on_air = status.mounts.iter().filter(|mount| mount.source.is_some());
-    let own_url = status.nodes.iter().find(|node| node.name == status.node);
-    let own_url = own_url.map(|node| node.url.as_str()).unwrap_or_default();
-    let mut sources: Vec<Value> = on_air.map(|mount| source(mount, own_url)).collect();
-    let mut stats = Map::new();
-    stats.insert("host".into(), json!(own_url.trim_start_matches("http://")));
-    stats.insert(
-        "server_id".into(),
-        json!(format!("antiphon {}", status.version)),
-    );
-    match sources.len() {
-        0 => {}
-        1 => drop(stats.insert("source".into(), sources.remove(0))),
-        _ => drop(stats.insert("source".into(), Value::Array(sources))),
-    }
-    stats.insert("dummy".into(), Value::Null);
-    reply::json(StatusCode::OK, &json!({ "icestats": stats }))
-}
-
-fn source(mount: &MountStatus, own_url: &str) -> Value {
-    json!({
-        "listenurl": format!("{own_url}{}", mount.path),
-        "listeners": mount.listeners,
-        "server_type": mount.content_type,
-        "bitrate": mount.bitrate_bps / 1_000,
-        "title": mount.title,
-        "dummy": null,
-    })
 }
 
 #[cfg(test)]

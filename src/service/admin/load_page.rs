@@ -67,6 +67,7 @@ mod tests {
         NodeStatus {
             name: name.try_into().unwrap(),
             url: String::new(),
+            https_url: None,
             state: NodeState::Alive,
             master: false,
             rank: 0,
@@ -99,6 +100,7 @@ mod tests {
             cluster: String::new(),
             version: String::new(),
             uptime_s: 0,
+            started_unix_s: 0,
             master: None,
             epoch: Epoch(0),
             nodes,

@@ -7,6 +7,7 @@ mod api;
 mod body;
 mod browser;
 mod icecast;
+mod icecast_status;
 mod load_page;
 mod nodes;
 mod outside;
@@ -26,7 +27,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use subtle::ConstantTimeEq;
 use tracing::{debug, info};
 
-use self::page::Part;
+pub use self::icecast_status::Contact;
+use self::page::{Part, Seen};
 use self::reply::{Body, text};
 use super::cluster::Cluster;
 use super::document::Documents;
@@ -66,6 +68,8 @@ pub struct AdminConfig {
     pub passwords: Passwords,
     /// The token of this node.
     pub token: Secret,
+    /// Whom to ask about this node, and where it stands.
+    pub contact: Contact,
 }
 
 /// A cheap, cloneable way to answer.
@@ -103,9 +107,13 @@ impl Admin {
         let path = request.uri().path().to_owned();
         let reading = method == Method::GET || method == Method::HEAD;
         match path.as_str() {
-            "/" if reading => self.page(request.uri().query().unwrap_or_default()),
+            "/" if reading => self.page(&request, client),
             "/status.json" if reading => reply::json(StatusCode::OK, &self.0.statuses.status()),
-            "/status-json.xsl" if reading => icecast::status_json(&self.0.statuses.status()),
+            "/status-json.xsl" if reading => icecast_status::status_json(
+                (&self.0.statuses.status(), &self.0.contact),
+                request.uri().query().unwrap_or_default(),
+                (client, host(&request)),
+            ),
             "/load.xsl" if reading => {
                 load_page::load_page(&self.0.statuses.status(), &self.0.documents.mounts())
             }
@@ -151,9 +159,14 @@ impl Admin {
         }
     }
 
-    fn page(&self, query: &str) -> Response<Body> {
-        let part = Part::from_query(query);
-        let body = page::page(part, &self.0.statuses.status(), SystemTime::now());
+    fn page<T>(&self, request: &Request<T>, client: Client) -> Response<Body> {
+        let part = Part::from_query(request.uri().query().unwrap_or_default());
+        let seen = Seen {
+            status: &self.0.statuses.status(),
+            now: SystemTime::now(),
+            https: client.https,
+        };
+        let body = page::page(part, seen);
         Response::builder()
             .header("Content-Type", part.content_type())
             .header("Cache-Control", part.cache_control())
@@ -210,6 +223,11 @@ fn ready(disk_trouble: Option<String>) -> Response<Body> {
             format!("ok, but edits are refused: {why}\n"),
         ),
     }
+}
+
+/// The host that a request names.
+fn host<T>(request: &Request<T>) -> Option<&str> {
+    request.headers().get("host")?.to_str().ok()
 }
 
 /// How one request is read and answered.

@@ -8,6 +8,8 @@ mod mounts;
 mod nodes;
 mod outside;
 mod players;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -78,11 +80,33 @@ impl Part {
     }
 }
 
-/// The body of one part; `now` is what the tables say that they show.
-pub fn page(part: Part, status: &Status, now: SystemTime) -> String {
+/// What a page shows, and to whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// The mesh.
+    pub status: &'a Status,
+    /// When that was so.
+    pub now: SystemTime,
+    /// Whether the page was asked for by HTTPS: then it links to nothing else.
+    pub https: bool,
+}
+
+impl<'a> Seen<'a> {
+    /// The address of a node's page, in the way in which this page was asked for.
+    fn link(self, node: &'a NodeStatus) -> Option<&'a str> {
+        let url = match self.https {
+            true => node.https_url.as_deref().unwrap_or_default(),
+            false => &node.url,
+        };
+        text::is_web_url(url, self.https).then_some(url)
+    }
+}
+
+/// The body of one part.
+pub fn page(part: Part, seen: Seen<'_>) -> String {
     match part {
-        Part::Page => outer(status),
-        Part::Mesh | Part::StillMesh => mesh(part, status, now),
+        Part::Page => outer(seen),
+        Part::Mesh | Part::StillMesh => mesh(part, seen),
         Part::Style => STYLE.to_owned(),
     }
 }
@@ -122,7 +146,8 @@ fn icon() -> String {
     format!("<link rel=\"icon\" href=\"data:image/svg+xml,{logo}\">\n")
 }
 
-fn outer(status: &Status) -> String {
+fn outer(seen: Seen<'_>) -> String {
+    let status = seen.status;
     let head = head(&format!("antiphon · {}", status.node), &icon());
     format!(
         "{head}<body class=\"outer\">\n\
@@ -134,21 +159,22 @@ fn outer(status: &Status) -> String {
         logo = LOGO.trim_end(),
         node = status.node,
         cluster = Escaped(&status.cluster),
-        others = other_views(status),
+        others = other_views(seen),
         players = players::section(status),
     )
 }
 
 /// Links to the other nodes' pages. They stand outside of the frame, so that they are still there
 /// when this node no longer answers the frame.
-fn other_views(status: &Status) -> String {
+fn other_views(seen: Seen<'_>) -> String {
+    let status = seen.status;
     let living = |node: &&NodeStatus| node.name != status.node && node.state != NodeState::Dead;
     let links: Vec<String> = status
         .nodes
         .iter()
         .filter(living)
-        .filter(|node| text::is_web_url(&node.url))
-        .map(|node| format!("<a href=\"{}/\">{}</a>", Escaped(&node.url), node.name))
+        .filter_map(|node| Some((seen.link(node)?, &node.name)))
+        .map(|(url, name)| format!("<a href=\"{}/\">{name}</a>", Escaped(url)))
         .collect();
     if links.is_empty() {
         return String::new();
@@ -159,7 +185,8 @@ fn other_views(status: &Status) -> String {
     )
 }
 
-fn mesh(part: Part, status: &Status, now: SystemTime) -> String {
+fn mesh(part: Part, seen: Seen<'_>) -> String {
+    let status = seen.status;
     let reload = format!("<meta http-equiv=\"refresh\" content=\"{REFRESH_S}\">\n");
     // What is clicked here opens beside the page: to leave it would end what plays.
     let opens_beside = "<base target=\"_blank\">\n";
@@ -172,10 +199,10 @@ fn mesh(part: Part, status: &Status, now: SystemTime) -> String {
          {nodes}{mounts}{outside}{foot}</body>\n</html>\n",
         summary = summary(status),
         notice = notice(status),
-        nodes = nodes::section(status),
+        nodes = nodes::section(seen),
         mounts = mounts::section(status),
-        outside = outside::section(status),
-        foot = foot(part, status, now),
+        outside = outside::section(seen),
+        foot = foot(part, seen),
     )
 }
 
@@ -214,7 +241,7 @@ fn notice(status: &Status) -> &'static str {
     }
 }
 
-fn foot(part: Part, status: &Status, now: SystemTime) -> String {
+fn foot(part: Part, Seen { status, now, .. }: Seen<'_>) -> String {
     let day_s = now
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs() % 86_400);
@@ -232,216 +259,4 @@ fn foot(part: Part, status: &Status, now: SystemTime) -> String {
         version = Escaped(&status.version),
         uptime = duration(status.uptime_s),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::model::geo::Whereabouts;
-    use crate::model::seat::Epoch;
-    use crate::model::status::{MountStatus, SourceStatus};
-    use crate::model::stream::StreamId;
-
-    fn node(name: &str, listeners: u32, predicted: f64) -> NodeStatus {
-        NodeStatus {
-            name: name.try_into().unwrap(),
-            url: format!("http://{name}.example:8000"),
-            state: NodeState::Alive,
-            master: name == "north",
-            rank: 100,
-            listeners,
-            max_listeners: 500,
-            bandwidth_bps: u64::from(listeners) * 128_000,
-            max_bandwidth_bps: 100_000_000,
-            utilization: f64::from(listeners) / 500.0,
-            predicted_utilization: predicted,
-            version: "0.1.0".into(),
-            dns: false,
-            traits: crate::model::traits::NodeTraits::default(),
-            place: Whereabouts::default(),
-            disk: None,
-        }
-    }
-
-    fn mount(path: &str, source: Option<&str>) -> MountStatus {
-        let source = source.map(|at| SourceStatus {
-            node: at.try_into().unwrap(),
-            stream_id: StreamId(7),
-            offset: 1_000,
-            connected_s: 8_000,
-        });
-        MountStatus {
-            path: path.try_into().unwrap(),
-            content_type: "audio/mpeg".into(),
-            bitrate_bps: 128_000,
-            listeners: 437,
-            holders: match source {
-                Some(_) => vec!["east".try_into().unwrap(), "north".try_into().unwrap()],
-                None => Vec::new(),
-            },
-            title: "Hildegard – O vis aeternitatis".into(),
-            standby: Vec::new(),
-            source,
-        }
-    }
-
-    /// Three nodes in three states, one mount on air and one silent.
-    fn example() -> Status {
-        let mut nodes = vec![
-            node("east", 396, 0.86),
-            node("north", 41, 0.082),
-            node("west", 0, 0.0),
-        ];
-        nodes[2].state = NodeState::Dead;
-        Status {
-            node: "east".try_into().unwrap(),
-            cluster: "9f2c41d0".into(),
-            version: "0.1.0".into(),
-            uptime_s: 93_784,
-            master: Some("north".try_into().unwrap()),
-            epoch: Epoch(4),
-            nodes,
-            mounts: vec![mount("/radio.mp3", Some("east")), mount("/live.ogg", None)],
-            geo: None,
-            outside: Vec::new(),
-        }
-    }
-
-    /// One node that has just begun to live.
-    fn newborn() -> Status {
-        let mut alone = node("east", 0, 0.0);
-        alone.version = "0.1.0".into();
-        Status {
-            master: None,
-            nodes: vec![alone],
-            mounts: Vec::new(),
-            ..example()
-        }
-    }
-
-    fn shown(part: Part, status: &Status) -> String {
-        page(part, status, UNIX_EPOCH + Duration::from_secs(45_296))
-    }
-
-    #[test]
-    fn only_the_tables_reload_and_only_the_page_plays() {
-        let (outer, mesh) = (shown(Part::Page, &example()), shown(Part::Mesh, &example()));
-        assert!(outer.contains("<audio") && !outer.contains("http-equiv"));
-        assert!(mesh.contains("http-equiv=\"refresh\" content=\"5\"") && !mesh.contains("<audio"));
-        assert!(!shown(Part::StillMesh, &example()).contains("http-equiv"));
-    }
-
-    #[test]
-    fn the_query_tells_the_parts_apart() {
-        assert_eq!(Part::from_query("part=mesh"), Part::Mesh);
-        assert_eq!(Part::from_query("x=1&part=still"), Part::StillMesh);
-        assert_eq!(Part::from_query("part=style"), Part::Style);
-        assert_eq!(Part::from_query(""), Part::Page);
-        assert_eq!(Part::from_query("part=<script>"), Part::Page);
-    }
-
-    #[test]
-    fn the_tables_show_who_is_master_and_how_everybody_does() {
-        let mesh = shown(Part::Mesh, &example());
-        assert!(mesh.contains("north</a><span class=\"badge\">master</span>"));
-        assert_eq!(mesh.matches("class=\"badge\"").count(), 1);
-        assert!(mesh.contains("<tr class=\"dead\">"));
-        assert!(mesh.contains("396 of 500") && mesh.contains("79 %, soon 86 %"));
-        assert!(mesh.contains("<dd>437<small>of 1,000</small></dd>"));
-        assert!(mesh.contains("As east saw it at <time>12:34:56</time> UTC"));
-    }
-
-    #[test]
-    fn a_mount_on_air_has_a_player_and_a_silent_one_has_none() {
-        let outer = shown(Part::Page, &example());
-        assert!(outer.contains("src=\"/radio.mp3\"") && outer.contains("href=\"/radio.mp3.m3u\""));
-        assert!(!outer.contains("/live.ogg"));
-        let mesh = shown(Part::Mesh, &example());
-        assert!(mesh.contains("no source") && mesh.matches("Hildegard").count() == 1);
-    }
-
-    #[test]
-    fn a_drain_a_lingering_mount_and_a_standby_are_told_apart() {
-        let mut status = example();
-        status.nodes[0].state = NodeState::Draining;
-        status.mounts[0].source = None;
-        status.mounts[0].standby = vec!["west".try_into().unwrap()];
-        let mesh = shown(Part::Mesh, &status);
-        assert!(mesh.contains("<tr class=\"draining\">") && mesh.contains("takes nobody new"));
-        assert!(mesh.contains("<tr class=\"lingers\">") && mesh.contains("listeners are kept"));
-        assert!(mesh.contains("<small>standby at west</small>"));
-        assert!(mesh.contains("<tr class=\"off\">") && mesh.matches("no source").count() == 1);
-        assert!(!shown(Part::Page, &status).contains("<audio"));
-    }
-
-    #[test]
-    fn an_empty_mesh_says_what_to_type() {
-        let (outer, mesh) = (shown(Part::Page, &newborn()), shown(Part::Mesh, &newborn()));
-        assert!(mesh.contains("antiphon mount create /radio.mp3"));
-        assert!(mesh.contains("--join east.example:8000"));
-        assert!(mesh.contains("No master: electing one."));
-        assert!(
-            outer.contains("antiphon source song.mp3 http://source:PASSWORD@east.example:8000/")
-        );
-    }
-
-    #[test]
-    fn a_node_that_does_not_know_itself_yet_is_shown_all_the_same() {
-        let unborn = Status {
-            nodes: Vec::new(),
-            ..newborn()
-        };
-        assert!(shown(Part::Mesh, &unborn).contains("just waking up"));
-        assert!(shown(Part::Page, &unborn).contains("HOST:8000"));
-    }
-
-    #[test]
-    fn nothing_that_others_wrote_is_markup() {
-        const HOSTILE: &str = "'\"><script>alert(1)</script>";
-        let mut status = example();
-        status.cluster = HOSTILE.into();
-        status.version = HOSTILE.into();
-        for node in &mut status.nodes {
-            node.version = HOSTILE.into();
-            node.url = format!("http://{HOSTILE}");
-        }
-        for mount in &mut status.mounts {
-            mount.title = HOSTILE.into();
-            mount.content_type = HOSTILE.into();
-        }
-        for part in [Part::Page, Part::Mesh, Part::StillMesh] {
-            let html = shown(part, &status);
-            assert!(
-                !html.contains("<script") && !html.contains("'\">"),
-                "{html}"
-            );
-        }
-        status.nodes[0].url = "javascript:alert(1)".into();
-        let html = shown(Part::Page, &status) + &shown(Part::Mesh, &status);
-        assert!(!html.contains("href=\"javascript"));
-    }
-
-    #[test]
-    fn the_strict_policy_finds_nothing_to_forbid() {
-        for status in [example(), newborn()] {
-            for part in [Part::Page, Part::Mesh, Part::StillMesh] {
-                let html = shown(part, &status);
-                assert!(!html.contains(" style=") && !html.contains("<style"));
-                let mut words = html.split_whitespace();
-                let handler = words.find(|w| w.starts_with("on") && w.contains('='));
-                assert!(!html.contains("<script") && handler.is_none(), "{html}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_report_of_nonsense_draws_a_full_bar() {
-        let mut status = example();
-        status.nodes[0].max_listeners = 0;
-        status.nodes[0].predicted_utilization = f64::NAN;
-        let mesh = shown(Part::Mesh, &status);
-        assert!(mesh.contains("bar full") && mesh.contains("aria-valuenow=\"100\""));
-    }
 }

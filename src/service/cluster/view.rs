@@ -7,12 +7,12 @@ use std::time::Instant;
 use crate::io::gossip::GossipedNode;
 use crate::logic::forecast::{Bulletin, OutsideBulletin};
 use crate::logic::route::Precedence;
-use crate::model::mount::MountName;
+use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::{Generation, NodeName};
 use crate::model::seat::{Claim, Epoch, Seat};
 use crate::model::status::NodeState;
 use crate::model::stream::StreamId;
-use crate::wire::gossip::{self, NodeCard, Origin, StreamCard};
+use crate::wire::gossip::{self, NodeCard, Origin, StreamAbout, StreamCard};
 
 /// Values of one node that are looked at. A node has a handful, and one per stream and per peer.
 const MAX_VALUES: usize = 4_096;
@@ -44,6 +44,8 @@ pub struct MeshNode {
     pub disk: Option<String>,
     /// The streams that it holds.
     pub streams: BTreeMap<MountName, StreamCard>,
+    /// What the sources of some of them say.
+    pub about: BTreeMap<MountName, StreamAbout>,
     /// The mounts that a source there waits for.
     pub standby: BTreeSet<MountName>,
 }
@@ -111,6 +113,23 @@ impl MeshView {
         sources.min_by_key(|(_, card)| precedence(card))
     }
 
+    /// What the source of a mount says of its stream: told by its node, or by whoever knows while it is gone.
+    pub fn about(&self, mount: &MountName) -> Option<&StreamAbout> {
+        let told_by = |name: &NodeName| self.nodes.get(name)?.about.get(mount);
+        let (source, mut holders) = (self.source(mount), self.holders(mount));
+        let told = source.and_then(|(name, _)| told_by(name));
+        told.or_else(|| holders.find_map(|(name, _)| told_by(name)))
+    }
+
+    /// The name of a mount's station: its own, else what its source says; empty if neither has one.
+    pub fn station_name<'a>(&'a self, spec: &'a MountSpec) -> &'a str {
+        let said = || Some(self.about(&spec.path)?.name.as_str());
+        match spec.name.as_str() {
+            "" => said().unwrap_or_default(),
+            own => own,
+        }
+    }
+
     /// Whether this node holds the master's seat.
     pub fn is_master(&self) -> bool {
         self.master
@@ -145,12 +164,17 @@ pub(super) fn read(node: &GossipedNode, state: NodeState, heard_at: Instant) -> 
         document: text(gossip::DOCUMENT).map(str::to_owned),
         disk: text(gossip::DISK).map(str::to_owned),
         streams: BTreeMap::new(),
+        about: BTreeMap::new(),
         standby: BTreeSet::new(),
     };
     for (key, value) in node.values.iter().take(MAX_VALUES) {
         if let Some(mount) = gossip::stream_mount(key) {
             read.streams
                 .extend(gossip::read(value).map(|card| (mount, card)));
+        }
+        if let Some(mount) = gossip::about_mount(key) {
+            read.about
+                .extend(gossip::read(value).map(|about| (mount, about)));
         }
         read.standby.extend(gossip::standby_mount(key));
         if let Some(server) = gossip::outside_server(key) {

@@ -1,4 +1,6 @@
 //! The addresses that listeners are given: in redirects, in playlists, and to programs that choose themselves.
+//!
+//! The one of a redirect is used once, now, and says who has sent whom. All others are plain: they may be kept.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::Ordering;
@@ -14,7 +16,7 @@ use crate::model::geo::Whereabouts;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
 use crate::service::cluster::view::MeshNode;
-use crate::service::load::{Among, Ask, Chosen};
+use crate::service::load::{Among, Ask};
 use crate::wire::forwarded::Client;
 use crate::wire::passthrough::{Minted, Passage, Passthrough};
 use crate::wire::playlist::{Entry, Playlist};
@@ -123,8 +125,7 @@ impl Listening {
         (mount, client): (&MountName, Client),
     ) -> Option<Candidate> {
         let config = &self.0.config;
-        let outside = config.load.outside_location(&node, mount, None);
-        let url = outside.or_else(|| self.address_at((&node, Expected::No), (mount, client)))?;
+        let url = self.kept_address(&node, (mount, client))?;
         let view = config.cluster.view();
         let place = view.nodes.get(&node).map(|known| known.card.place);
         let place = place.unwrap_or_default();
@@ -177,8 +178,8 @@ impl Listening {
         }
     }
 
-    /// A playlist that steers as a redirect does: first the node that a listener would be sent to, who is expected
-    /// there, then the next best ones, and last the mount on this node.
+    /// A playlist of plain addresses, which players and directories may keep for ever: the mount at the best nodes,
+    /// the best first, and last on this node. The node that is asked may still redirect.
     pub fn playlist(
         &self,
         (kind, mount): (Playlist, &MountName),
@@ -194,12 +195,13 @@ impl Listening {
             return reply.forbidden(NOT_IN_HIS_COUNTRY);
         }
         let front = format!("{}{mount}", self.front(client, host));
-        let title = if spec.name.is_empty() {
-            mount.as_str()
-        } else {
-            &spec.name
+        let view = self.0.config.cluster.view();
+        let title = match view.station_name(spec) {
+            "" => mount.as_str(),
+            name => name,
         };
         let mut urls = self.direct_urls((spec, &ask), client);
+        urls.retain(|url| *url != front);
         urls.push(front);
         let entries: Vec<Entry<'_>> = urls.iter().map(|url| Entry { url, title }).collect();
         reply.content(kind.content_type(), &kind.write(&entries))
@@ -208,30 +210,32 @@ impl Listening {
     /// The addresses at the best nodes; none where the mount's own address serves as well, because there is one node
     /// only, or because its listeners are served where they ask.
     fn direct_urls(&self, (spec, ask): (&MountSpec, &Ask<'_>), client: Client) -> Vec<String> {
-        let (config, mount) = (&self.0.config, &spec.path);
+        let config = &self.0.config;
         let ranked = config.load.rank(ask, PLAYLIST_NODES);
         let me = config.cluster.view().me.clone();
         if !spec.steering.redirect || ranked.iter().all(|node| *node == me) {
             return Vec::new();
         }
-        let Chosen { choice, reserved } = config.load.choose(ask, client.ip);
-        let chosen = match choice {
-            Choice::Redirect(to) => to,
-            Choice::Here => me.clone(),
-            Choice::Full => return Vec::new(),
-        };
-        let expected = match reserved && chosen != me {
-            true => Expected::Yes,
-            false => Expected::No,
-        };
-        let address = |node: &NodeName, expected| {
-            let outside = config.load.outside_location(node, mount, None);
-            outside.or_else(|| self.address_at((node, expected), (mount, client)))
-        };
-        let next_best = ranked.iter().filter(|node| **node != chosen);
-        let next_best = next_best.filter_map(|node| address(node, Expected::No));
-        let urls = address(&chosen, expected).into_iter().chain(next_best);
-        urls.take(PLAYLIST_NODES).collect()
+        let ranked = ranked.iter();
+        ranked
+            .filter_map(|node| self.kept_address(node, (&spec.path, client)))
+            .collect()
+    }
+
+    /// The address of a mount at a node or an outside server, for whoever keeps addresses: it names nobody who has
+    /// sent anybody, and a node that is asked by it steers as always.
+    fn kept_address(
+        &self,
+        node: &NodeName,
+        (mount, client): (&MountName, Client),
+    ) -> Option<String> {
+        let config = &self.0.config;
+        let outside = config.load.outside_location(node, mount, None);
+        outside.or_else(|| {
+            let view = config.cluster.view();
+            let base = base(view.nodes.get(node)?, client)?;
+            Some(format!("{base}{mount}"))
+        })
     }
 
     /// Where whoever asks has reached this node.

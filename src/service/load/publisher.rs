@@ -43,6 +43,16 @@ impl Publisher {
         before != self.sourced
     }
 
+    /// Looks how many listen to the streams of the sources here, on all nodes.
+    pub(super) fn note_listeners(&self, view: &MeshView) {
+        let held = self.streams.all().into_iter();
+        for (mount, held) in held.filter(|(_, held)| held.origin == Origin::Source) {
+            let others = view.holders(&mount).filter(|(name, _)| **name != view.me);
+            let elsewhere = others.fold(0_u32, |sum, (_, card)| sum.saturating_add(card.listeners));
+            held.note_listeners_elsewhere(elsewhere);
+        }
+    }
+
     /// Gossips with everybody who lives.
     pub(super) fn tell_at_once(&self, view: &MeshView) {
         let up = view.nodes.iter().filter(|(_, node)| node.is_up());
@@ -52,12 +62,16 @@ impl Publisher {
     }
 
     pub(super) async fn publish_streams(&mut self) {
-        let held = self.streams.all().into_iter();
-        let cards =
-            held.map(|(mount, held)| (gossip::stream_key(&mount), gossip::write(&held.card())));
+        let held = self.streams.all();
+        let cards = held
+            .iter()
+            .map(|(mount, held)| (gossip::stream_key(mount), gossip::write(&held.card())));
+        let ours = held.iter().filter(|(_, held)| held.speaks_for_it());
+        let about =
+            ours.map(|(mount, held)| (gossip::about_key(mount), gossip::write(&held.about())));
         let waiting = self.sources.standby().into_iter();
         let waiting = waiting.map(|mount| (gossip::standby_key(&mount), "true".to_owned()));
-        let saying: BTreeMap<String, String> = cards.chain(waiting).collect();
+        let saying: BTreeMap<String, String> = cards.chain(about).chain(waiting).collect();
         for key in self.said.iter().filter(|key| !saying.contains_key(*key)) {
             self.gossip.delete(key).await;
         }

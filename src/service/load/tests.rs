@@ -39,6 +39,7 @@ fn peer() -> MeshNode {
         document: None,
         disk: None,
         streams: BTreeMap::new(),
+        about: BTreeMap::new(),
         standby: BTreeSet::new(),
     }
 }
@@ -81,6 +82,7 @@ fn on_air_at(bitrate_bps: u64) -> StreamCard {
         accept_epoch: Epoch(1),
         listeners: 0,
         title: String::new(),
+        listener_peak: 0,
     }
 }
 

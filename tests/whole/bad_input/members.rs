@@ -105,6 +105,7 @@ impl Rogue {
             accept_epoch: Epoch(1),
             listeners: 0,
             title: String::new(),
+            listener_peak: 0,
         };
         let (key, value) = (gossip::stream_key(mount), gossip::write(&card));
         let said = self.gossip.set(&key, &value);

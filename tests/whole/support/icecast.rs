@@ -15,7 +15,8 @@ use super::port::free_port;
 
 /// Where distributions put the pages of Icecast.
 const PAGES: &str = "/usr/share/icecast2";
-const PASSWORD: &str = "source-pw";
+/// The password of its sources.
+pub(crate) const PASSWORD: &str = "source-pw";
 /// How long a start may take, of which it needs a twentieth.
 const STARTED: Duration = Duration::from_secs(5);
 /// How often it is started again.

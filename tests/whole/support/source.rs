@@ -149,7 +149,12 @@ impl KnownSource {
 
     /// Begins to send to a mount of a node, or says how it was refused.
     pub(crate) fn try_start(node: &TestNode, mount: &str, password: &str) -> Result<Self, String> {
-        let connection = match knock(&node.address(), mount, password) {
+        Self::start_at(&node.address(), mount, password)
+    }
+
+    /// The same at any server, such as an Icecast.
+    pub(crate) fn start_at(address: &str, mount: &str, password: &str) -> Result<Self, String> {
+        let connection = match knock(address, mount, password) {
             Ok((connection, head)) if head.status == 200 => connection,
             refused => return Err(format!("{refused:?}")),
         };

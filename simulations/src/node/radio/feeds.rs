@@ -220,6 +220,7 @@ impl Feeds {
             accept_epoch: head.accept_epoch,
             listeners: 0,
             title: String::new(),
+            listener_peak: 0,
         }
     }
 

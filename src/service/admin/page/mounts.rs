@@ -31,14 +31,22 @@ fn row(mount: &MountStatus) -> String {
         None => ("off", String::new()),
     };
     format!(
-        "<tr class=\"{class}\"><th scope=\"row\">{path}{title}</th><td>{source}{standby}{holders}</td>\
+        "<tr class=\"{class}\"><th scope=\"row\">{station}{title}</th><td>{source}{standby}{holders}</td>\
          <td class=\"number\">{listeners}</td></tr>\n",
-        path = mount.path,
+        station = station(mount),
         source = source(mount),
         standby = at("standby at", &mount.standby),
         holders = at("held by", &mount.holders),
         listeners = count(mount.listeners.into()),
     )
+}
+
+/// The station: its name and below it the mount's path, or the path alone.
+fn station(mount: &MountStatus) -> String {
+    match mount.name.as_str() {
+        "" => mount.path.to_string(),
+        name => format!("<bdi>{}</bdi><small>{}</small>", Escaped(name), mount.path),
+    }
 }
 
 /// What is on air. `bdi` keeps a title of either writing direction from turning its surroundings.
@@ -61,9 +69,9 @@ fn source(mount: &MountStatus) -> String {
         };
         return format!("<span class=\"none\">{why}</span>");
     };
-    let pace = match mount.bitrate_bps {
+    let pace = match u64::from(mount.bitrate_kbps) {
         0 => String::new(),
-        bps => format!(", {}", bandwidth(bps)),
+        kbps => format!(", {}", bandwidth(kbps * 1_000)),
     };
     format!(
         "at <strong>{node}</strong> for {connected}<small>{content_type}{pace}</small>",

@@ -3,7 +3,8 @@
 use crate::model::status::{NodeState, NodeStatus, Status};
 use crate::model::traits::{NodeTraits, Tag};
 
-use super::text::{Escaped, bandwidth, count, is_web_url, percent};
+use super::Seen;
+use super::text::{Escaped, bandwidth, count, percent};
 
 /// The percentage from which a bar is drawn as busy.
 ///
@@ -23,8 +24,9 @@ struct Dimension<'a> {
 }
 
 /// The section of the nodes.
-pub(super) fn section(status: &Status) -> String {
-    let rows: String = status.nodes.iter().map(row).collect();
+pub(super) fn section(seen: Seen<'_>) -> String {
+    let status = seen.status;
+    let rows: String = status.nodes.iter().map(|node| row(seen, node)).collect();
     let body = if rows.is_empty() {
         "<tr><td colspan=\"3\">This node is just waking up.</td></tr>\n".to_owned()
     } else {
@@ -52,7 +54,7 @@ fn hint(status: &Status) -> String {
     )
 }
 
-fn row(node: &NodeStatus) -> String {
+fn row(seen: Seen<'_>, node: &NodeStatus) -> String {
     let (state, class) = match node.state {
         NodeState::Alive => ("alive", "alive"),
         NodeState::Suspect => ("not heard well", "suspect"),
@@ -72,7 +74,7 @@ fn row(node: &NodeStatus) -> String {
         "<tr class=\"{class}\"><th scope=\"row\">{link}{badge}<span class=\"state\">{state}</span>\
          <small>version {version}, rank {rank}{dns}</small>{said}{trouble}</th>\
          <td>{listeners}</td><td>{bandwidth}</td></tr>\n",
-        link = link(node),
+        link = link(seen, node),
         version = Escaped(&node.version),
         rank = node.rank,
         dns = if node.dns { ", serves DNS" } else { "" },
@@ -110,12 +112,10 @@ fn said(traits: &NodeTraits) -> String {
     }
 }
 
-fn link(node: &NodeStatus) -> String {
-    if is_web_url(&node.url) {
-        let url = Escaped(&node.url);
-        format!("<a href=\"{url}/\" title=\"{url}\">{}</a>", node.name)
-    } else {
-        node.name.to_string()
+fn link(seen: Seen<'_>, node: &NodeStatus) -> String {
+    match seen.link(node).map(Escaped) {
+        Some(url) => format!("<a href=\"{url}/\" title=\"{url}\">{}</a>", node.name),
+        None => node.name.to_string(),
     }
 }
 

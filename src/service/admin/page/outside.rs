@@ -1,17 +1,22 @@
 //! The table of outside servers, where there are any.
 
 use crate::model::outside::Slots;
-use crate::model::status::Status;
 use crate::model::status::outside::{OutsideState, OutsideStatus};
 
+use super::Seen;
 use super::text::{Escaped, count, is_web_url};
 
 /// The section of the outside servers; nothing where there are none.
-pub(super) fn section(status: &Status) -> String {
+pub(super) fn section(seen: Seen<'_>) -> String {
+    let status = seen.status;
     if status.outside.is_empty() {
         return String::new();
     }
-    let rows: String = status.outside.iter().map(row).collect();
+    let rows: String = status
+        .outside
+        .iter()
+        .map(|server| row(server, seen.https))
+        .collect();
     format!(
         "<section aria-labelledby=\"outside\">\n<h2 id=\"outside\">Outside servers</h2>\n\
          <table class=\"outside\">\n\
@@ -22,7 +27,7 @@ pub(super) fn section(status: &Status) -> String {
     )
 }
 
-fn row(server: &OutsideStatus) -> String {
+fn row(server: &OutsideStatus, https: bool) -> String {
     let class = match server.state {
         OutsideState::Ready => "alive",
         OutsideState::Unknown => "suspect",
@@ -44,14 +49,14 @@ fn row(server: &OutsideStatus) -> String {
     format!(
         "<tr class=\"{class}\"><th scope=\"row\">{link}<span class=\"state\">{state}</span>{asked_by}</th>\
          <td>{mounts}</td><td class=\"number\">{listeners}</td></tr>\n",
-        link = link(server),
+        link = link(server, https),
         state = server.state.word(),
         mounts = mounts(server),
     )
 }
 
-fn link(server: &OutsideStatus) -> String {
-    match is_web_url(&server.url) {
+fn link(server: &OutsideStatus, https: bool) -> String {
+    match is_web_url(&server.url, https) {
         true => format!("<a href=\"{}\">{}</a>", Escaped(&server.url), server.name),
         false => server.name.to_string(),
     }
@@ -114,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_row_says_what_is_carried_under_which_name() {
-        let row = row(&server(OutsideState::Ready));
+        let row = row(&server(OutsideState::Ready), false);
         for part in [
             "<a href=\"http://relay.example:8000\">relay</a>",
             "asked by north",
@@ -129,7 +134,7 @@ mod tests {
     fn of_a_silent_server_nothing_is_known() {
         let mut silent = server(OutsideState::Failing);
         silent.url = "javascript:x".into();
-        let row = row(&silent);
+        let row = row(&silent, false);
         assert!(
             row.contains("not answering") && row.contains("unknown"),
             "{row}"

@@ -1,14 +1,13 @@
 //! The players: one for each mount that is on air when the page is opened.
 
-use crate::model::mount::MountName;
-use crate::model::status::Status;
+use crate::model::status::{MountStatus, Status};
 
 use super::text::Escaped;
 
 /// The section of the players. It never reloads by itself.
 pub(super) fn section(status: &Status) -> String {
     let on_air = status.mounts.iter().filter(|mount| mount.source.is_some());
-    let players: String = on_air.map(|mount| player(&mount.path)).collect();
+    let players: String = on_air.map(player).collect();
     let body = if players.is_empty() {
         silence(status)
     } else {
@@ -23,11 +22,17 @@ pub(super) fn section(status: &Status) -> String {
     )
 }
 
-fn player(path: &MountName) -> String {
+fn player(mount: &MountStatus) -> String {
+    let path = &mount.path;
+    let name = match mount.name.as_str() {
+        "" => path.as_str(),
+        name => name,
+    };
     format!(
-        "<li><h3>{path}</h3><audio controls preload=\"none\" src=\"{path}\" \
-         aria-label=\"Player of {path}\"></audio>\
-         <p><a href=\"{path}.m3u\">playlist (.m3u)</a> <a href=\"{path}\">stream</a></p></li>\n"
+        "<li><h3><bdi>{name}</bdi></h3><audio controls preload=\"none\" src=\"{path}\" \
+         aria-label=\"Player of {name}\"></audio>\
+         <p><a href=\"{path}.m3u\">playlist (.m3u)</a> <a href=\"{path}\">stream</a></p></li>\n",
+        name = Escaped(name),
     )
 }
 

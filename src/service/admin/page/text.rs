@@ -24,9 +24,10 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Whether a text may stand in `href`: escaping alone would let `javascript:` through.
-pub(super) fn is_web_url(url: &str) -> bool {
-    url.starts_with("http://") || url.starts_with("https://")
+/// Whether a text may stand in `href`: escaping alone would let `javascript:` through. A page that came by HTTPS
+/// links to nothing else.
+pub(super) fn is_web_url(url: &str, only_https: bool) -> bool {
+    url.starts_with("https://") || (url.starts_with("http://") && !only_https)
 }
 
 /// A whole number with a comma between each three digits.
@@ -98,8 +99,11 @@ mod tests {
 
     #[test]
     fn only_web_addresses_become_links() {
-        assert!(is_web_url("http://a:8000") && is_web_url("https://a"));
-        assert!(!is_web_url("javascript:alert(1)") && !is_web_url("//a") && !is_web_url(""));
+        assert!(is_web_url("http://a:8000", false) && is_web_url("https://a", false));
+        assert!(is_web_url("https://a", true) && !is_web_url("http://a:8000", true));
+        for bad in ["javascript:alert(1)", "//a", ""] {
+            assert!(!is_web_url(bad, false) && !is_web_url(bad, true), "{bad}");
+        }
     }
 
     #[test]

@@ -1,0 +1,203 @@
+//! `/status-json.xsl`: what Icecast 2.4 tells the world of its streams, for the programs that read that.
+//!
+//! Names and types are Icecast's: one source is an object, several are a list, and none is no key at all; numbers
+//! are numbers. Other than there a title of digits stays a text, because it is one.
+
+use hyper::{Response, StatusCode};
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value, json};
+
+use super::reply::{self, Body};
+use crate::model::status::{MountStatus, NodeStatus, SourceStatus, Status};
+use crate::wire::date;
+use crate::wire::forwarded::Client;
+
+/// What Icecast calls a stream whose source gives it no name.
+const UNNAMED: &str = "Unspecified name";
+/// What it says of one that is not described.
+const UNDESCRIBED: &str = "Unspecified description";
+/// The genre of one that names none.
+const NO_GENRE: &str = "various";
+/// What a source may say of its sound beside the bitrate, in `audio_info`; other words could hide a field of ours.
+const SOUND: [&str; 8] = [
+    "bitrate",
+    "channels",
+    "ice-bitrate",
+    "ice-channels",
+    "ice-quality",
+    "ice-samplerate",
+    "quality",
+    "samplerate",
+];
+
+/// What this node says of itself beside the streams.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contact {
+    /// How its operator is reached.
+    pub admin: String,
+    /// Where it stands, in words.
+    pub location: String,
+}
+
+impl Default for Contact {
+    /// What Icecast says if nothing is set.
+    fn default() -> Self {
+        Self {
+            admin: "icemaster@localhost".to_owned(),
+            location: "Earth".to_owned(),
+        }
+    }
+}
+
+/// Answers `/status-json.xsl?mount=…` to a client that has named `host`.
+pub(super) fn status_json(
+    (status, contact): (&Status, &Contact),
+    query: &str,
+    (client, host): (Client, Option<&str>),
+) -> Response<Body> {
+    let base = base(status, client, host);
+    let wanted = wanted_mount(query);
+    let on_air = status.mounts.iter().filter_map(|mount| {
+        let source = mount.source.as_ref()?;
+        let asked = wanted
+            .as_deref()
+            .is_none_or(|path| path == mount.path.as_str());
+        asked.then(|| source_json(mount, source, &base))
+    });
+    let mut sources: Vec<Value> = on_air.collect();
+    let mut stats = Map::new();
+    let mut say = |key: &str, value: Value| drop(stats.insert(key.to_owned(), value));
+    say("admin", json!(contact.admin));
+    say("host", json!(host_of(&base)));
+    say("location", json!(contact.location));
+    say("server_id", json!(format!("antiphon {}", status.version)));
+    say(
+        "server_start",
+        json!(date::icecast_date(status.started_unix_s)),
+    );
+    say(
+        "server_start_iso8601",
+        json!(date::iso_date(status.started_unix_s)),
+    );
+    match sources.len() {
+        0 => say("dummy", Value::Null),
+        1 => say("source", sources.remove(0)),
+        _ => say("source", Value::Array(sources)),
+    }
+    reply::json(StatusCode::OK, &json!({ "icestats": stats }))
+}
+
+/// The mount that is asked for alone; `None`: all of them.
+fn wanted_mount(query: &str) -> Option<String> {
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let (_, path) = pairs.find(|(key, _)| *key == "mount")?;
+    Some(percent_decode_str(path).decode_utf8_lossy().into_owned())
+}
+
+/// Where the asking node is reached, in the way in which it was asked.
+fn base(status: &Status, client: Client, host: Option<&str>) -> String {
+    let own = status.nodes.iter().find(|node| node.name == status.node);
+    let plain = || own.map(|node| node.url.clone()).unwrap_or_default();
+    if !client.https {
+        return plain();
+    }
+    let public = own.and_then(|node: &NodeStatus| node.https_url.clone());
+    let named = || host.map(|host| format!("https://{host}"));
+    public.or_else(named).unwrap_or_else(plain)
+}
+
+/// `radio.example` of `http://radio.example:8000`.
+fn host_of(base: &str) -> &str {
+    let authority = base.split_once("://").map_or(base, |(_, rest)| rest);
+    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
+    match port.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => host,
+        false => authority, // the colon was one of an IPv6 address without a port
+    }
+}
+
+fn source_json(mount: &MountStatus, source: &SourceStatus, base: &str) -> Value {
+    let mut fields = Map::new();
+    let or = |text: &str, default: &str| json!(if text.is_empty() { default } else { text });
+    for (key, value) in sound(&mount.audio_info) {
+        fields.insert(key.to_owned(), value);
+    }
+    let mut say = |key: &str, value: Value| drop(fields.insert(key.to_owned(), value));
+    if !mount.audio_info.is_empty() {
+        say("audio_info", json!(mount.audio_info));
+    }
+    if mount.bitrate_kbps > 0 {
+        say("bitrate", json!(mount.bitrate_kbps));
+    }
+    say("genre", or(&mount.genre, NO_GENRE));
+    say("listener_peak", json!(mount.listener_peak));
+    say("listeners", json!(mount.listeners));
+    say("listenurl", json!(format!("{base}{}", mount.path)));
+    say("server_description", or(&mount.description, UNDESCRIBED));
+    say("server_name", or(&mount.name, UNNAMED));
+    say("server_type", json!(mount.content_type));
+    if !mount.url.is_empty() {
+        say("server_url", json!(mount.url));
+    }
+    let started_unix_s = source.started_unix_s;
+    say("stream_start", json!(date::icecast_date(started_unix_s)));
+    say(
+        "stream_start_iso8601",
+        json!(date::iso_date(started_unix_s)),
+    );
+    if !mount.title.is_empty() {
+        say("title", json!(mount.title));
+    }
+    say("dummy", Value::Null);
+    Value::Object(fields)
+}
+
+/// The words of `ice-samplerate=44100;ice-channels=2` that are known, as numbers.
+fn sound(audio_info: &str) -> impl Iterator<Item = (&str, Value)> {
+    let pairs = audio_info
+        .split(';')
+        .filter_map(|pair| pair.split_once('='));
+    pairs.filter_map(|(key, value)| {
+        let key = key.trim();
+        let known = SOUND.contains(&key);
+        let value = percent_decode_str(value.trim()).decode_utf8_lossy();
+        let number: serde_json::Number = value.parse().ok()?;
+        known.then_some((key, Value::Number(number)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_stands_without_its_port() {
+        for (base, host) in [
+            ("http://radio.example:8000", "radio.example"),
+            ("https://radio.example", "radio.example"),
+            ("http://[2001:db8::1]:8000", "[2001:db8::1]"),
+            ("http://[2001:db8::1]", "[2001:db8::1]"),
+            ("", ""),
+        ] {
+            assert_eq!(host_of(base), host, "{base}");
+        }
+    }
+
+    #[test]
+    fn the_sound_is_told_in_numbers_and_hides_no_field() {
+        let told = "ice-samplerate=44100; ice-bitrate=64%20;ice-channels=2;listeners=9;quality=x";
+        let told: Vec<_> = sound(told).collect();
+        let expected = [
+            ("ice-samplerate", json!(44_100)),
+            ("ice-channels", json!(2)),
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(sound("").count() + sound("=;;a").count(), 0);
+    }
+
+    #[test]
+    fn a_mount_is_asked_for_by_its_path() {
+        assert_eq!(wanted_mount("x=1&mount=%2Fa.mp3"), Some("/a.mp3".into()));
+        assert_eq!(wanted_mount("mounts=/a.mp3"), None);
+    }
+}

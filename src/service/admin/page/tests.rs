@@ -1,0 +1,249 @@
+//! What the parts of the page show, and what they never do.
+
+use std::time::Duration;
+
+use super::*;
+use crate::model::geo::Whereabouts;
+use crate::model::seat::Epoch;
+use crate::model::status::{MountStatus, SourceStatus};
+use crate::model::stream::StreamId;
+
+fn node(name: &str, listeners: u32, predicted: f64) -> NodeStatus {
+    NodeStatus {
+        name: name.try_into().unwrap(),
+        url: format!("http://{name}.example:8000"),
+        https_url: None,
+        state: NodeState::Alive,
+        master: name == "north",
+        rank: 100,
+        listeners,
+        max_listeners: 500,
+        bandwidth_bps: u64::from(listeners) * 128_000,
+        max_bandwidth_bps: 100_000_000,
+        utilization: f64::from(listeners) / 500.0,
+        predicted_utilization: predicted,
+        version: "0.1.0".into(),
+        dns: false,
+        traits: crate::model::traits::NodeTraits::default(),
+        place: Whereabouts::default(),
+        disk: None,
+    }
+}
+
+fn mount(path: &str, source: Option<&str>) -> MountStatus {
+    let source = source.map(|at| SourceStatus {
+        node: at.try_into().unwrap(),
+        stream_id: StreamId(7),
+        offset: 1_000,
+        connected_s: 8_000,
+        started_unix_s: 0,
+    });
+    MountStatus {
+        path: path.try_into().unwrap(),
+        name: "Radio Known".into(),
+        description: String::new(),
+        genre: String::new(),
+        url: String::new(),
+        content_type: "audio/mpeg".into(),
+        bitrate_bps: 127_706,
+        bitrate_kbps: 128,
+        audio_info: String::new(),
+        listeners: 437,
+        listener_peak: 437,
+        holders: match source {
+            Some(_) => vec!["east".try_into().unwrap(), "north".try_into().unwrap()],
+            None => Vec::new(),
+        },
+        title: "Hildegard – O vis aeternitatis".into(),
+        standby: Vec::new(),
+        source,
+    }
+}
+
+/// Three nodes in three states, one mount on air and one silent.
+fn example() -> Status {
+    let mut nodes = vec![
+        node("east", 396, 0.86),
+        node("north", 41, 0.082),
+        node("west", 0, 0.0),
+    ];
+    nodes[2].state = NodeState::Dead;
+    Status {
+        node: "east".try_into().unwrap(),
+        cluster: "9f2c41d0".into(),
+        version: "0.1.0".into(),
+        uptime_s: 93_784,
+        started_unix_s: 0,
+        master: Some("north".try_into().unwrap()),
+        epoch: Epoch(4),
+        nodes,
+        mounts: vec![mount("/radio.mp3", Some("east")), mount("/live.ogg", None)],
+        geo: None,
+        outside: Vec::new(),
+    }
+}
+
+/// One node that has just begun to live.
+fn newborn() -> Status {
+    let mut alone = node("east", 0, 0.0);
+    alone.version = "0.1.0".into();
+    Status {
+        master: None,
+        nodes: vec![alone],
+        mounts: Vec::new(),
+        ..example()
+    }
+}
+
+fn shown(part: Part, status: &Status) -> String {
+    shown_by(part, status, false)
+}
+
+fn shown_by(part: Part, status: &Status, https: bool) -> String {
+    let now = UNIX_EPOCH + Duration::from_secs(45_296);
+    page(part, Seen { status, now, https })
+}
+
+#[test]
+fn who_comes_by_https_is_led_nowhere_else() {
+    let mut status = example();
+    status.nodes[1].https_url = Some("https://north.example".into());
+    for part in [Part::Page, Part::Mesh] {
+        let html = shown_by(part, &status, true);
+        assert!(html.contains("href=\"https://north.example/\""), "{html}");
+        assert!(!html.contains("href=\"http://"), "{html}");
+    }
+    let plain = shown(Part::Page, &status);
+    assert!(plain.contains("href=\"http://north.example:8000/\""));
+}
+
+#[test]
+fn a_station_is_shown_by_its_name_and_the_bitrate_that_was_set() {
+    let mesh = shown(Part::Mesh, &example());
+    assert!(
+        mesh.contains("<bdi>Radio Known</bdi><small>/radio.mp3</small>"),
+        "{mesh}"
+    );
+    assert!(mesh.contains("audio/mpeg, 128 kbit/s"), "{mesh}");
+    let outer = shown(Part::Page, &example());
+    assert!(outer.contains("<h3><bdi>Radio Known</bdi></h3>"), "{outer}");
+}
+
+#[test]
+fn only_the_tables_reload_and_only_the_page_plays() {
+    let (outer, mesh) = (shown(Part::Page, &example()), shown(Part::Mesh, &example()));
+    assert!(outer.contains("<audio") && !outer.contains("http-equiv"));
+    assert!(mesh.contains("http-equiv=\"refresh\" content=\"5\"") && !mesh.contains("<audio"));
+    assert!(!shown(Part::StillMesh, &example()).contains("http-equiv"));
+}
+
+#[test]
+fn the_query_tells_the_parts_apart() {
+    assert_eq!(Part::from_query("part=mesh"), Part::Mesh);
+    assert_eq!(Part::from_query("x=1&part=still"), Part::StillMesh);
+    assert_eq!(Part::from_query("part=style"), Part::Style);
+    assert_eq!(Part::from_query(""), Part::Page);
+    assert_eq!(Part::from_query("part=<script>"), Part::Page);
+}
+
+#[test]
+fn the_tables_show_who_is_master_and_how_everybody_does() {
+    let mesh = shown(Part::Mesh, &example());
+    assert!(mesh.contains("north</a><span class=\"badge\">master</span>"));
+    assert_eq!(mesh.matches("class=\"badge\"").count(), 1);
+    assert!(mesh.contains("<tr class=\"dead\">"));
+    assert!(mesh.contains("396 of 500") && mesh.contains("79 %, soon 86 %"));
+    assert!(mesh.contains("<dd>437<small>of 1,000</small></dd>"));
+    assert!(mesh.contains("As east saw it at <time>12:34:56</time> UTC"));
+}
+
+#[test]
+fn a_mount_on_air_has_a_player_and_a_silent_one_has_none() {
+    let outer = shown(Part::Page, &example());
+    assert!(outer.contains("src=\"/radio.mp3\"") && outer.contains("href=\"/radio.mp3.m3u\""));
+    assert!(!outer.contains("/live.ogg"));
+    let mesh = shown(Part::Mesh, &example());
+    assert!(mesh.contains("no source") && mesh.matches("Hildegard").count() == 1);
+}
+
+#[test]
+fn a_drain_a_lingering_mount_and_a_standby_are_told_apart() {
+    let mut status = example();
+    status.nodes[0].state = NodeState::Draining;
+    status.mounts[0].source = None;
+    status.mounts[0].standby = vec!["west".try_into().unwrap()];
+    let mesh = shown(Part::Mesh, &status);
+    assert!(mesh.contains("<tr class=\"draining\">") && mesh.contains("takes nobody new"));
+    assert!(mesh.contains("<tr class=\"lingers\">") && mesh.contains("listeners are kept"));
+    assert!(mesh.contains("<small>standby at west</small>"));
+    assert!(mesh.contains("<tr class=\"off\">") && mesh.matches("no source").count() == 1);
+    assert!(!shown(Part::Page, &status).contains("<audio"));
+}
+
+#[test]
+fn an_empty_mesh_says_what_to_type() {
+    let (outer, mesh) = (shown(Part::Page, &newborn()), shown(Part::Mesh, &newborn()));
+    assert!(mesh.contains("antiphon mount create /radio.mp3"));
+    assert!(mesh.contains("--join east.example:8000"));
+    assert!(mesh.contains("No master: electing one."));
+    assert!(outer.contains("antiphon source song.mp3 http://source:PASSWORD@east.example:8000/"));
+}
+
+#[test]
+fn a_node_that_does_not_know_itself_yet_is_shown_all_the_same() {
+    let unborn = Status {
+        nodes: Vec::new(),
+        ..newborn()
+    };
+    assert!(shown(Part::Mesh, &unborn).contains("just waking up"));
+    assert!(shown(Part::Page, &unborn).contains("HOST:8000"));
+}
+
+#[test]
+fn nothing_that_others_wrote_is_markup() {
+    const HOSTILE: &str = "'\"><script>alert(1)</script>";
+    let mut status = example();
+    status.cluster = HOSTILE.into();
+    status.version = HOSTILE.into();
+    for node in &mut status.nodes {
+        node.version = HOSTILE.into();
+        node.url = format!("http://{HOSTILE}");
+    }
+    for mount in &mut status.mounts {
+        mount.title = HOSTILE.into();
+        mount.name = HOSTILE.into();
+        mount.content_type = HOSTILE.into();
+    }
+    for part in [Part::Page, Part::Mesh, Part::StillMesh] {
+        let html = shown(part, &status);
+        assert!(
+            !html.contains("<script") && !html.contains("'\">"),
+            "{html}"
+        );
+    }
+    status.nodes[0].url = "javascript:alert(1)".into();
+    let html = shown(Part::Page, &status) + &shown(Part::Mesh, &status);
+    assert!(!html.contains("href=\"javascript"));
+}
+
+#[test]
+fn the_strict_policy_finds_nothing_to_forbid() {
+    for status in [example(), newborn()] {
+        for part in [Part::Page, Part::Mesh, Part::StillMesh] {
+            let html = shown(part, &status);
+            assert!(!html.contains(" style=") && !html.contains("<style"));
+            let mut words = html.split_whitespace();
+            let handler = words.find(|w| w.starts_with("on") && w.contains('='));
+            assert!(!html.contains("<script") && handler.is_none(), "{html}");
+        }
+    }
+}
+
+#[test]
+fn a_report_of_nonsense_draws_a_full_bar() {
+    let mut status = example();
+    status.nodes[0].max_listeners = 0;
+    status.nodes[0].predicted_utilization = f64::NAN;
+    let mesh = shown(Part::Mesh, &status);
+    assert!(mesh.contains("bar full") && mesh.contains("aria-valuenow=\"100\""));
+}
