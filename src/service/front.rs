@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::debug;
+use tracing::{debug, info};
 
 use super::admin::Admin;
 use super::ingest::{Ingest, farewell};
@@ -86,6 +86,7 @@ impl Front {
             return;
         }
         let mut buffer = BytesMut::new();
+        let mut told_of_oddities = false;
         loop {
             // Whoever has asked for nothing yet does not hold up the end of the node.
             let reading = door::read_head(&mut visitor, &mut buffer);
@@ -97,10 +98,18 @@ impl Front {
             let (head, len) = (read.head, read.len);
             let peer_ip = visitor.peer.ip();
             visitor.client = forwarded::client(peer_ip, &self.trusted_proxies, head.headers());
+            if let Some(skipped) = head.skipped()
+                && !std::mem::replace(&mut told_of_oddities, true)
+            {
+                let (peer, path) = (visitor.peer, head.path());
+                info!(%peer, path, "lines of the request's head passed over: {skipped}");
+            }
             let reply = Reply::to(&head, clock::unix_ms() / 1_000);
             let answer = match route(&head) {
                 Route::Admin => {
-                    let connection = Rewound::new(buffer, visitor.stream);
+                    let mut read_before = BytesMut::from(&head.rewritten()[..]);
+                    read_before.extend_from_slice(&buffer[len..]);
+                    let connection = Rewound::new(read_before, visitor.stream);
                     return self.admin.serve(connection, visitor.client).await;
                 }
                 Route::Source => {
@@ -144,7 +153,13 @@ impl Front {
 }
 
 async fn turn_away(visitor: &mut Visitor, error: NoHead, begun: &BytesMut) {
-    debug!(peer = %visitor.peer, %error, "no request");
+    match &error {
+        NoHead::Refused(why) if why.status().is_some() => {
+            let status = why.status().map(Status::code);
+            info!(peer = %visitor.peer, status, "refused: {why}");
+        }
+        error => debug!(peer = %visitor.peer, %error, "no request"),
+    }
     let unix_s = clock::unix_ms() / 1_000;
     let answer = match error {
         NoHead::Refused(error) => reply::head_refused(error, unix_s),

@@ -7,6 +7,7 @@
 
 use super::credentials::{self, Credentials};
 use super::head_reader::AfterHead;
+use super::header_lines::Skipped;
 
 /// What the client wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,21 @@ pub enum Method {
 }
 
 impl Method {
+    /// As it is written.
+    pub(super) fn token(&self) -> &str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Put => "PUT",
+            Self::Source => "SOURCE",
+            Self::Post => "POST",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+            Self::Unknown(token) => token,
+        }
+    }
+
     /// Reads a method; like Icecast, in letters of any case.
     pub(super) fn from_token(token: &[u8]) -> Self {
         match token.to_ascii_uppercase().as_slice() {
@@ -82,6 +98,9 @@ pub struct Head {
     pub(super) version: Version,
     /// Names in lower case, in the order in which they came.
     pub(super) headers: Vec<(String, String)>,
+    /// The places of headers whose bytes are no UTF-8, so that each letter stands for one byte.
+    pub(super) not_utf8: Vec<usize>,
+    pub(super) skipped: Option<Skipped>,
     pub(super) body_kind: BodyKind,
     pub(super) after: AfterHead,
 }
@@ -134,6 +153,11 @@ impl Head {
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         let all = self.headers.iter();
         all.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The lines that are no headers and were passed over, if there were any.
+    pub fn skipped(&self) -> Option<Skipped> {
+        self.skipped
     }
 
     /// Host and port that the client thinks it speaks to, if they can safely stand in a URL.
@@ -269,7 +293,7 @@ mod tests {
         assert_eq!((head.path(), head.query()), ("/a", Some("redirect=no")));
         assert_eq!(head.target(), "/a?redirect=no");
         assert_eq!(with_line("GET /a#b?c HTTP/1.0", "").query(), None);
-        assert_eq!(with_line("GET /a?b#c HTTP/1.0", "").query(), Some("b"));
+        assert_eq!(with_line("GET /a?b#c HTTP/1.0", "").query(), Some("b%23c"));
         assert_eq!(with_line("OPTIONS * HTTP/1.1", "").path(), "*");
     }
 

@@ -14,8 +14,8 @@ pub enum HeadError {
     /// The head has more than [`MAX_HEADERS`](super::head_reader::MAX_HEADERS) headers.
     #[error("the request has too many headers")]
     TooManyHeaders,
-    /// A NUL, a carriage return inside a line, or another control byte.
-    #[error("the request head holds a control byte")]
+    /// A NUL, or another control byte in the request line.
+    #[error("the request line holds a control byte, or the head a NUL")]
     ControlByte,
     /// The first line is not method, target, version.
     #[error("the request line makes no sense")]
@@ -26,14 +26,16 @@ pub enum HeadError {
     /// A version of HTTP that we do not speak.
     #[error("this version of HTTP is not spoken here")]
     UnsupportedVersion,
-    /// A line without a colon, or with a name that is no name.
-    #[error("a header makes no sense")]
+    /// A line that one reader could take for the length of the body, or for who asks whom, and another for noise.
+    #[error(
+        "Content-Length, Transfer-Encoding, Host, Authorization, Expect or Connection is malformed or goes on in the next line"
+    )]
     BadHeader,
-    /// A header that goes on in the next line, which HTTP has abolished.
-    #[error("a header is folded over several lines")]
-    Folded,
-    /// A `Content-Length` that is no number.
-    #[error("Content-Length is no number")]
+    /// Two `Host` headers: two servers would see two different requests.
+    #[error("there are two Host headers")]
+    TwoHosts,
+    /// A `Content-Length` that is no number, or one beyond all bodies.
+    #[error("Content-Length is no number of bytes that a body can have")]
     BadContentLength,
     /// Two lengths, or a length and a coding: two readers would see two different bodies.
     #[error("the length of the body is given twice")]
@@ -55,7 +57,7 @@ impl HeadError {
             | Self::BadRequestLine
             | Self::BadTarget
             | Self::BadHeader
-            | Self::Folded
+            | Self::TwoHosts
             | Self::BadContentLength
             | Self::ConflictingLengths => Some(Status::BadRequest),
         }

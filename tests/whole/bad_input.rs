@@ -8,6 +8,7 @@ mod heads;
 mod joining;
 mod logins;
 mod members;
+mod odd_heads;
 mod pages;
 mod saving;
 mod slow_readers;

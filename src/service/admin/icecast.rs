@@ -92,7 +92,7 @@ fn message(status: StatusCode, text: &str, code: u8) -> Response<Body> {
     let body = format!(
         "<?xml version=\"1.0\"?>\n<iceresponse><message>{text}</message><return>{code}</return></iceresponse>\n"
     );
-    reply::xml(status, body)
+    reply::complaining(reply::xml(status, body), text.to_owned())
 }
 
 /// The fields of a form, in order.

@@ -29,7 +29,7 @@ use tracing::{debug, info};
 
 pub use self::icecast_status::Contact;
 use self::page::{Part, Seen};
-use self::reply::{Body, text};
+use self::reply::{Body, Complaint, text};
 use super::cluster::Cluster;
 use super::document::Documents;
 use super::drain::{Drain, Phase};
@@ -41,6 +41,7 @@ use crate::io::link::Links;
 use crate::io::password::{Passwords, Secret, Verdict};
 use crate::wire::credentials::{self, Credentials};
 use crate::wire::forwarded::Client;
+use crate::wire::head_reader::MAX_HEADERS;
 
 /// How long a request may take in all: bodies are small, and a client that stalls is not waited for.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -93,13 +94,27 @@ impl Admin {
     /// Answers the one request of a connection.
     pub async fn serve(&self, connection: Rewound, client: Client) {
         let service =
-            service_fn(|request| async { Ok::<_, Infallible>(self.answer(request, client).await) });
+            service_fn(|request| async { Ok::<_, Infallible>(self.log(request, client).await) });
         let serving = protocol().serve_connection(TokioIo::new(connection), service);
         match tokio::time::timeout(REQUEST_TIMEOUT, serving).await {
             Ok(Ok(())) => {}
+            Ok(Err(error)) if error.is_parse() => {
+                info!(client = %client.ip, "refused: {error}");
+            }
             Ok(Err(error)) => debug!(%error, "request broken off"),
             Err(_) => debug!("request took too long"),
         }
+    }
+
+    /// Answers, and tells the log what was wrong with a request.
+    async fn log(&self, request: Request<Incoming>, client: Client) -> Response<Body> {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let answer = self.answer(request, client).await;
+        if let Some(Complaint(why)) = answer.extensions().get() {
+            let status = answer.status().as_u16();
+            info!(client = %client.ip, %method, path, status, "refused: {why}");
+        }
+        answer
     }
 
     async fn answer(&self, request: Request<Incoming>, client: Client) -> Response<Body> {
@@ -124,7 +139,6 @@ impl Admin {
             },
             steering::CANDIDATES if reading => steering::candidates(self, &request, client),
             _ if let Err(tricked) = browser::check(&request) => {
-                info!(client = %client.ip, %method, path, "refused: {tricked}");
                 reply::error(StatusCode::FORBIDDEN, tricked)
             }
             "/admin/metadata" => icecast::metadata(self, request).await,
@@ -239,6 +253,7 @@ fn protocol() -> http1::Builder {
     protocol
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .max_headers(MAX_HEADERS)
         .keep_alive(false)
         .half_close(true);
     protocol

@@ -43,7 +43,27 @@ pub(super) fn xml(status: StatusCode, body: String) -> Response<Body> {
 
 /// `{"error": "…"}`.
 pub(super) fn error(status: StatusCode, why: impl std::fmt::Display) -> Response<Body> {
-    json(status, &json!({ "error": why.to_string() }))
+    let why = why.to_string();
+    let reply = json(status, &json!({ "error": why }));
+    complaining(reply, why)
+}
+
+/// What is wrong with a request, for the log; goes with its answer.
+#[derive(Clone, Debug)]
+pub(super) struct Complaint(pub(super) String);
+
+/// Lets the log know why a request is refused. Who asks for what is not there has not been refused, and a login is told
+/// of where it is checked.
+pub(super) fn complaining(mut reply: Response<Body>, why: String) -> Response<Body> {
+    let quiet = [
+        StatusCode::UNAUTHORIZED,
+        StatusCode::NOT_FOUND,
+        StatusCode::METHOD_NOT_ALLOWED,
+    ];
+    if reply.status().is_client_error() && !quiet.contains(&reply.status()) {
+        reply.extensions_mut().insert(Complaint(why));
+    }
+    reply
 }
 
 /// The status of an edit that is not known to be kept.
