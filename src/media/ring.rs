@@ -26,16 +26,20 @@ use crate::model::stream::{EndReason, StreamHead, StreamId};
 pub struct RingLimits {
     /// How much of the stream's time is kept at least; of its arrival if the format is not known.
     pub window: Duration,
+    /// How long bytes are kept after they have arrived, however fast they came: readers get round to them.
+    pub settle: Duration,
     /// The most bytes, whatever their time. Below 32 KiB a ring keeps up to 32 KiB.
     pub max_bytes: u64,
 }
 
 impl Default for RingLimits {
     /// 30 s: a listener's burst of 5 s, the 10 s that a source may take to come back, and a failover in it.
+    /// 5 s: what an encoder leaves behind when it dies, minutes perhaps, comes at once, and a listener takes that long.
     /// 8 MiB: 30 s of 2.2 Mbit/s, more than lossless stereo needs; a hundred mounts then fit a small machine.
     fn default() -> Self {
         Self {
             window: Duration::from_secs(30),
+            settle: Duration::from_secs(5),
             max_bytes: 8 << 20,
         }
     }
@@ -133,6 +137,12 @@ impl Ring {
         taken.saturating_sub(now.saturating_duration_since(self.began))
     }
 
+    /// How much of its own time has come, once any of it has been recognised.
+    pub fn media_time(&self) -> Option<Duration> {
+        let last = self.marks.last_time();
+        last.filter(|_| self.scanner.knows_media_time())
+    }
+
     /// When this node began to hold it.
     pub fn began(&self) -> Instant {
         self.began
@@ -169,8 +179,8 @@ impl Ring {
         let arrived = now.saturating_duration_since(self.began);
         let marks = &mut self.marks;
         self.scanner.feed(fresh, arrived, |mark| marks.push(mark));
-        self.blocks.push(fresh);
-        self.forget();
+        self.blocks.push(fresh, arrived);
+        self.forget(arrived);
         if known == 0 {
             Append::Appended
         } else {
@@ -254,10 +264,13 @@ impl Ring {
         self.ended
     }
 
-    fn forget(&mut self) {
+    fn forget(&mut self, now: Duration) {
         while let Some(second) = self.blocks.second_start() {
             let is_too_much = self.blocks.held_bytes() > self.limits.max_bytes;
-            if !is_too_much && self.marks.time_since(second) < self.limits.window {
+            let is_in_window = self.marks.time_since(second) < self.limits.window;
+            let arrived = self.blocks.oldest_arrived().unwrap_or_default();
+            let is_new = now.saturating_sub(arrived) < self.limits.settle;
+            if !is_too_much && (is_in_window || is_new) {
                 break;
             }
             self.blocks.drop_oldest();

@@ -4,6 +4,7 @@
 //! a large buffer; to keep the view would keep the buffer, and the ring's bound would mean nothing.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -18,6 +19,7 @@ pub(super) struct Blocks {
 #[derive(Debug)]
 struct Block {
     start: u64,
+    arrived: Duration,
     bytes: Bytes,
 }
 
@@ -61,7 +63,12 @@ impl Blocks {
         self.blocks.get(1).map(|block| block.start)
     }
 
-    pub(super) fn push(&mut self, mut bytes: &[u8]) {
+    /// When the oldest block began to arrive.
+    pub(super) fn oldest_arrived(&self) -> Option<Duration> {
+        self.blocks.front().map(|block| block.arrived)
+    }
+
+    pub(super) fn push(&mut self, mut bytes: &[u8], arrived: Duration) {
         if let Some(last) = self.blocks.back_mut()
             && last.bytes.len() + bytes.len() <= MERGED_BYTES
         {
@@ -72,6 +79,7 @@ impl Blocks {
         for piece in bytes.chunks(BLOCK_BYTES) {
             self.blocks.push_back(Block {
                 start: self.next,
+                arrived,
                 bytes: Bytes::copy_from_slice(piece),
             });
             self.next += piece.len() as u64;
@@ -109,7 +117,7 @@ mod tests {
     fn single_bytes_fill_few_blocks() {
         let mut blocks = Blocks::new(0);
         for byte in 0..20_000u32 {
-            blocks.push(&[byte as u8]);
+            blocks.push(&[byte as u8], Duration::ZERO);
         }
         assert_eq!(blocks.blocks.len(), 5);
         assert_eq!(blocks.read(0, usize::MAX).concat().len(), 20_000);
@@ -118,7 +126,7 @@ mod tests {
     #[test]
     fn a_huge_piece_is_cut_so_that_it_can_be_dropped_in_parts() {
         let mut blocks = Blocks::new(7);
-        blocks.push(&vec![1; 100_000]);
+        blocks.push(&vec![1; 100_000], Duration::ZERO);
         blocks.drop_oldest();
         assert_eq!(blocks.oldest(), 7 + BLOCK_BYTES as u64);
         assert_eq!(blocks.held_bytes(), 100_000 - BLOCK_BYTES as u64);
@@ -127,9 +135,9 @@ mod tests {
     #[test]
     fn a_reader_keeps_the_bytes_that_the_ring_has_dropped() {
         let mut blocks = Blocks::new(0);
-        blocks.push(b"abc");
+        blocks.push(b"abc", Duration::ZERO);
         let read = blocks.read(1, 1);
-        blocks.push(b"d");
+        blocks.push(b"d", Duration::ZERO);
         blocks.drop_oldest();
         assert_eq!(read, ["b"]);
         assert_eq!(blocks.oldest(), 4);

@@ -17,6 +17,11 @@ fn mpeg_ring(frames: u32) -> Ring {
     ring
 }
 
+/// When what has come at `now` has been there long enough.
+fn settled(now: Instant) -> Instant {
+    now + RingLimits::default().settle + Duration::from_secs(1)
+}
+
 fn read_all(ring: &Ring, max_bytes: usize) -> Vec<u8> {
     let (mut all, mut from) = (Vec::new(), ring.oldest());
     while let Read::Bytes(pieces) = ring.read(from, max_bytes) {
@@ -87,7 +92,10 @@ fn a_slow_reader_is_told_where_the_ring_begins() {
 
 #[test]
 fn mpeg_is_kept_by_its_own_time() {
-    let ring = mpeg_ring(4_000); // 104 s, all at once
+    let mut ring = mpeg_ring(4_000); // 104 s, all at once
+    assert_eq!(ring.oldest(), 0, "readers get round to it");
+    let later = settled(ring.began());
+    ring.append(ring.next(), &mpeg::samples::frames(2), later);
     let kept_s = (ring.next() - ring.oldest()) as f64 / FRAME as f64 * FRAME_MS / 1_000.0;
     assert!((30.0..32.0).contains(&kept_s), "{kept_s}");
 }
@@ -179,7 +187,12 @@ fn titles_leave_with_their_bytes() {
     let mut ring = mpeg_ring(1);
     ring.set_title(0, "first");
     ring.set_title(417, "second");
-    ring.append(417, &mpeg::samples::frames(3_000), Instant::now());
+    ring.append(417, &mpeg::samples::frames(3_000), ring.began());
+    ring.append(
+        ring.next(),
+        &mpeg::samples::frames(2),
+        settled(ring.began()),
+    );
     assert_eq!(ring.title_changes_between(0, u64::MAX).len(), 1);
     assert_eq!(ring.title_at(ring.oldest()).as_deref(), Some("second"));
 }
