@@ -1,6 +1,7 @@
 //! Stream bytes: what they mean, where they may be joined, and the window of them that a node keeps.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
+pub mod format;
 pub mod icy;
 pub mod mpeg;
 pub mod ring;

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::format::Format;
 use super::mpeg::FrameScanner;
 
 /// A place where a listener may begin, and the time of the audio there.
@@ -28,18 +29,6 @@ pub enum Scanner {
     Opaque(Pieces),
 }
 
-/// Media types of MPEG audio: the registered one, and what encoders say instead.
-const MPEG_TYPES: [&str; 8] = [
-    "audio/mpeg",
-    "audio/mp3",
-    "audio/mpeg3",
-    "audio/mpg",
-    "audio/mpa",
-    "audio/x-mpeg",
-    "audio/x-mpeg-3",
-    "audio/x-mp3",
-];
-
 /// After so many bytes without a single frame, "MPEG" is believed no longer.
 ///
 /// Sources that send AAC or Ogg as `audio/mpeg` exist, and their listeners should hear something.
@@ -49,11 +38,7 @@ const UNFRAMED_BYTES: u64 = 64 << 10;
 impl Scanner {
     /// The scanner for a media type (parameters and case do not matter) whose first byte is at `start`.
     pub fn for_content_type(content_type: &str, start: u64) -> Self {
-        let media_type = content_type.split(';').next().unwrap_or_default().trim();
-        let is_mpeg = MPEG_TYPES
-            .iter()
-            .any(|name| media_type.eq_ignore_ascii_case(name));
-        if is_mpeg {
+        if Format::of_media_type(content_type) == Some(Format::Mpeg) {
             Self::Mpeg(FrameScanner::new(start))
         } else {
             Self::Opaque(Pieces::new(start))

@@ -1,0 +1,261 @@
+//! What a stream is, by its first bytes: sources often say something else.
+//!
+//! `ffmpeg` without `-content_type` sends Ogg as `audio/mpeg`. What is recognised counts; what the source says counts
+//! where nothing is recognised, and where it says the same in other words.
+
+use super::mpeg::FrameHeader;
+
+/// How much of a stream is looked at: two of the longest ADTS frames, and three MPEG frames of 320 kbit/s behind a tag.
+pub const LOOK_BYTES: usize = 16 << 10;
+
+/// How streams are packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// MPEG audio: MP3 and its kin.
+    Mpeg,
+    /// AAC with ADTS headers.
+    Adts,
+    /// Ogg, with whatever is in it.
+    Ogg,
+    /// Matroska, or WebM, which is the same thing.
+    Ebml,
+    /// FLAC without Ogg.
+    Flac,
+}
+
+/// What the first bytes tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// More bytes may.
+    More,
+    /// It is this.
+    Is(Format),
+    /// Nothing that is known here.
+    Unknown,
+}
+
+impl Format {
+    /// The media type that listeners are told where the source has said that of another format.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Mpeg => "audio/mpeg",
+            Self::Adts => "audio/aac",
+            Self::Ogg => "application/ogg",
+            Self::Ebml => "audio/webm",
+            Self::Flac => "audio/flac",
+        }
+    }
+
+    /// The format that a media type stands for, parameters and case aside; `None`: one that is not recognised by bytes.
+    pub fn of_media_type(media_type: &str) -> Option<Self> {
+        let name = media_type.split(';').next().unwrap_or_default().trim();
+        let (kind, subtype) = name.split_once('/')?;
+        let subtype = subtype.to_ascii_lowercase();
+        let subtype = subtype.strip_prefix("x-").unwrap_or(&subtype);
+        match (kind.to_ascii_lowercase().as_str(), subtype) {
+            ("audio", "mpeg" | "mp3" | "mpeg3" | "mpg" | "mpa" | "mpeg-3") => Some(Self::Mpeg),
+            ("audio", "aac" | "aacp" | "aac-adts" | "hx-aac-adts") => Some(Self::Adts),
+            ("audio", "opus" | "vorbis" | "speex" | "ogg+flac") => Some(Self::Ogg),
+            ("audio" | "video" | "application", "ogg") => Some(Self::Ogg),
+            ("audio" | "video", "webm" | "matroska") => Some(Self::Ebml),
+            ("audio", "flac") => Some(Self::Flac),
+            _ => None,
+        }
+    }
+}
+
+/// Looks at the beginning of a stream of which its source says that it is `told`, a media type.
+///
+/// A source may begin in the middle of a frame. Its first whole frames are looked for only where audio in frames, or
+/// something that is recognised at its very beginning, was promised: in a film there may be frames of MPEG too.
+pub fn look(begun: &[u8], told: &str) -> Look {
+    let magic: [(&[u8], Format); 3] = [
+        (b"OggS", Format::Ogg),
+        (b"\x1A\x45\xDF\xA3", Format::Ebml),
+        (b"fLaC", Format::Flac),
+    ];
+    if let Some((_, format)) = magic.iter().find(|(magic, _)| begun.starts_with(magic)) {
+        return Look::Is(*format);
+    }
+    let is_full = begun.len() >= LOOK_BYTES;
+    let open = if is_full { Look::Unknown } else { Look::More };
+    if magic.iter().any(|(magic, _)| magic.starts_with(begun)) {
+        return open; // fewer bytes than the magic has
+    }
+    let Some(audio) = behind_tags(begun) else {
+        return open;
+    };
+    if let Some(format) = frames_at(audio, 2) {
+        return Look::Is(format);
+    }
+    if Format::of_media_type(told).is_none() {
+        let may_begin = audio.first().is_none_or(|first| *first == 0xFF);
+        return if may_begin { open } else { Look::Unknown };
+    }
+    let starts = (1..audio.len()).filter(|at| audio[*at] == 0xFF);
+    let found = starts.filter_map(|at| frames_at(&audio[at..], 3)).next();
+    found.map_or(open, Look::Is)
+}
+
+/// What follows on the ID3v2 tags at the beginning; `None` if the last of them does not end here.
+fn behind_tags(mut bytes: &[u8]) -> Option<&[u8]> {
+    while bytes.starts_with(b"ID3") {
+        let [_, _, _, _, _, flags, size @ ..] = bytes.first_chunk::<10>()?;
+        let body = size
+            .iter()
+            .fold(0, |sum, byte| sum << 7 | usize::from(byte & 0x7F));
+        let footer = if flags & 0x10 != 0 { 10 } else { 0 };
+        bytes = bytes.get(10 + body + footer..)?;
+    }
+    Some(bytes)
+}
+
+/// The format of which so many headers stand here, each where the frame before it ends.
+fn frames_at(bytes: &[u8], wanted: usize) -> Option<Format> {
+    let mpeg = |bytes: &[u8]| {
+        let header = FrameHeader::parse(*bytes.first_chunk()?)?;
+        let kind = (header.version, header.layer, header.sample_rate_hz);
+        Some((header.frame_bytes(), kind))
+    };
+    let adts = |bytes: &[u8]| adts_header(*bytes.first_chunk()?);
+    if chain(bytes, wanted, mpeg) {
+        Some(Format::Mpeg)
+    } else if chain(bytes, wanted, adts) {
+        Some(Format::Adts)
+    } else {
+        None
+    }
+}
+
+/// Whether so many headers of one kind follow each other; `header` reads the length of a frame, and what is the same
+/// in all of a stream.
+fn chain<K: PartialEq>(
+    mut bytes: &[u8],
+    wanted: usize,
+    header: impl Fn(&[u8]) -> Option<(usize, K)>,
+) -> bool {
+    let mut kind = None;
+    for _ in 0..wanted {
+        let Some((frame_bytes, this)) = header(bytes) else {
+            return false;
+        };
+        if kind.as_ref().is_some_and(|kind| *kind != this) {
+            return false;
+        }
+        kind = Some(this);
+        bytes = bytes.get(frame_bytes..).unwrap_or_default();
+    }
+    true
+}
+
+/// The length of an ADTS frame, and what is the same in all of a stream: version, profile, sample rate, channels.
+fn adts_header(header: [u8; 6]) -> Option<(usize, [u8; 3])> {
+    let [sync, kind, rates, channels, length, end] = header;
+    let is_adts = sync == 0xFF && kind & 0xF6 == 0xF0 && (rates >> 2) & 0x0F < 13;
+    let frame_bytes =
+        usize::from(channels & 0b11) << 11 | usize::from(length) << 3 | usize::from(end >> 5);
+    (is_adts && frame_bytes > 7).then_some((frame_bytes, [kind, rates & 0xFD, channels & 0xC0]))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::mpeg::samples;
+    use super::*;
+
+    /// So many ADTS frames of AAC-LC, 44.1 kHz, stereo.
+    fn adts(frames: usize) -> Vec<u8> {
+        let frame = |length: u16| {
+            let [middle, end] = [length >> 3, (length & 0b111) << 5 | 0x1F].map(|it| it as u8);
+            let mut frame = vec![0xFF, 0xF1, 0x50, 0x80, middle, end, 0xFC];
+            frame.resize(usize::from(length), 0x21);
+            frame
+        };
+        (0..frames).flat_map(|at| frame(300 + at as u16)).collect()
+    }
+
+    #[test]
+    fn formats_are_known_by_their_first_bytes_whatever_is_said() {
+        for told in [
+            "audio/mpeg",
+            "application/ogg",
+            "audio/aac",
+            "text/html",
+            "video/nsv",
+        ] {
+            for (begun, format) in [
+                (b"OggS\0\x02".to_vec(), Format::Ogg),
+                (b"\x1A\x45\xDF\xA3\x9F".to_vec(), Format::Ebml),
+                (b"fLaC\0\0\0\x22".to_vec(), Format::Flac),
+                (samples::frames(3), Format::Mpeg),
+                (adts(2), Format::Adts),
+                (
+                    [b"ID3\x04\0\0\0\0\0\x03abc".to_vec(), samples::frames(2)].concat(),
+                    Format::Mpeg,
+                ),
+                (
+                    [b"ID3\x04\0\0\0\0\0\x01a".to_vec(), adts(3)].concat(),
+                    Format::Adts,
+                ),
+            ] {
+                assert_eq!(look(&begun, told), Look::Is(format), "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_that_begins_in_the_middle_of_a_frame_is_known_by_its_next_frames() {
+        for (stream, format) in [(samples::frames(6), Format::Mpeg), (adts(6), Format::Adts)] {
+            assert_eq!(look(&stream[100..], "audio/mpeg"), Look::Is(format));
+            assert_eq!(look(&stream[100..], "video/nsv"), Look::Unknown);
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_yet_may_be_and_then_is_not() {
+        for begun in [&b""[..], b"O", b"Ogg", b"ID3", &samples::frame(0)[..100]] {
+            assert_eq!(look(begun, "audio/mpeg"), Look::More, "{begun:x?}");
+        }
+        let noise = vec![0xA5; LOOK_BYTES];
+        assert_eq!(look(&noise[1..], "audio/mpeg"), Look::More);
+        assert_eq!(look(&noise, "audio/mpeg"), Look::Unknown);
+        assert_eq!(look(b"\xA5\xA5\xA5\xA5", "video/nsv"), Look::Unknown);
+        let cover = [b"ID3\x04\0\0\0\x7F\0\0".to_vec(), vec![0; LOOK_BYTES]].concat();
+        assert_eq!(look(&cover, "audio/mpeg"), Look::Unknown);
+    }
+
+    #[test]
+    fn a_media_type_stands_for_a_format() {
+        for (told, format) in [
+            ("Audio/MPEG; codecs=mp3", Some(Format::Mpeg)),
+            ("audio/x-mp3", Some(Format::Mpeg)),
+            ("audio/aacp", Some(Format::Adts)),
+            ("audio/ogg; codecs=opus", Some(Format::Ogg)),
+            ("application/x-ogg", Some(Format::Ogg)),
+            ("video/x-matroska", Some(Format::Ebml)),
+            ("audio/mpegurl", None),
+            ("text/html", None),
+            ("", None),
+        ] {
+            assert_eq!(Format::of_media_type(told), format, "{told}");
+        }
+        for format in [
+            Format::Mpeg,
+            Format::Adts,
+            Format::Ogg,
+            Format::Ebml,
+            Format::Flac,
+        ] {
+            assert_eq!(Format::of_media_type(format.media_type()), Some(format));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(begun in prop::collection::vec(any::<u8>(), 0..400), tag in any::<bool>()) {
+            let begun = if tag { [b"ID3".to_vec(), begun].concat() } else { begun };
+            look(&begun, "audio/mpeg");
+        }
+    }
+}
