@@ -16,3 +16,4 @@ pub mod pacer;
 pub mod password;
 pub mod tls;
 pub mod udp;
+pub mod uplink;

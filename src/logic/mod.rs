@@ -11,6 +11,7 @@ pub mod forecast;
 pub mod health;
 pub mod mounts;
 pub mod outside;
+pub mod pace;
 pub mod place;
 pub mod policy;
 pub mod reservations;

@@ -1,0 +1,206 @@
+//! How fast a source may send, and how little it may send before it counts as silent.
+//!
+//! Both are measured in what is sent, never in packets: a byte each nine seconds is silence, and a file that is
+//! sent as fast as the network goes is held up, whatever its format.
+
+use std::time::{Duration, Instant};
+
+/// Bytes beyond the allowed rate that are taken at once: a minute of 128 kbit/s, more than any encoder sends when it
+/// connects, and an eighth of what a ring holds.
+pub const BURST_BYTES: u64 = 1 << 20;
+/// How much faster than it says a source may send: a bitrate that varies is often stated as its mean.
+const MULTIPLE: u64 = 4;
+/// The rate that every source may have, bytes per second: 2 Mbit/s, more than lossless stereo needs, so that a wrong
+/// statement holds up no audio.
+const LEAST_RATE: u64 = 256 << 10;
+/// The rate of a source that states none: 16 Mbit/s, more than any picture that radios send.
+const UNSTATED_RATE: u64 = 2 << 20;
+/// The rate that no source may have, whatever it states: a ring would be replaced each second.
+const MOST_RATE: u64 = 8_000_000;
+
+/// How many bytes a source may send, where its own time is not known.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    bytes_per_s: u64,
+    /// What has been sent and is not paid for by the time that has passed.
+    owed_bytes: f64,
+    at: Instant,
+}
+
+impl Allowance {
+    /// For a source that states this bitrate, in bits per second; 0 if it states none.
+    pub fn new(stated_bps: u64, now: Instant) -> Self {
+        let bytes_per_s = match stated_bps / 8 {
+            0 => UNSTATED_RATE,
+            stated => stated.saturating_mul(MULTIPLE).clamp(LEAST_RATE, MOST_RATE),
+        };
+        Self {
+            bytes_per_s,
+            owed_bytes: 0.0,
+            at: now,
+        }
+    }
+
+    /// Takes note of bytes that were sent.
+    pub fn take(&mut self, bytes: usize, now: Instant) {
+        self.owed_bytes = self.owed(now) + bytes as f64;
+        self.at = now;
+    }
+
+    /// How long the source has to wait before it may send on.
+    pub fn wait(&self, now: Instant) -> Duration {
+        let over_bytes = (self.owed(now) - BURST_BYTES as f64).max(0.0);
+        Duration::from_secs_f64(over_bytes / self.bytes_per_s as f64)
+    }
+
+    fn owed(&self, now: Instant) -> f64 {
+        let passed_s = now.saturating_duration_since(self.at).as_secs_f64();
+        (self.owed_bytes - passed_s * self.bytes_per_s as f64).max(0.0)
+    }
+}
+
+/// A source that sends less than [`Heard`] asks for in so long is silent: what Icecast's users are used to.
+pub const SILENCE: Duration = Duration::from_secs(10);
+/// The least of its own time that a source must send in [`SILENCE`]: a tenth of what it should.
+const LEAST_TIME: Duration = Duration::from_secs(1);
+/// The least that a source must send in [`SILENCE`] where its time is not known. Opus that has nothing to say sends
+/// 330 bytes in its Ogg pages, and all others more.
+const LEAST_BYTES: u64 = 250;
+
+/// How much has been heard of a source since it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// So much of its own time.
+    Time(Duration),
+    /// So many bytes: its time is not known.
+    Bytes(u64),
+}
+
+/// Watches whether a source says enough.
+#[derive(Clone, Copy, Debug)]
+pub struct Pulse {
+    heard: Heard,
+    since: Instant,
+}
+
+impl Pulse {
+    /// Begins to watch a source that has said nothing yet.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            heard: Heard::Bytes(0),
+            since: now,
+        }
+    }
+
+    /// Takes note of how much has been heard by now.
+    pub fn note(&mut self, heard: Heard, now: Instant) {
+        let enough = match (self.heard, heard) {
+            (Heard::Time(before), Heard::Time(now)) => {
+                now < before || now - before >= LEAST_TIME // less than before: another stream has begun
+            }
+            (Heard::Bytes(before), Heard::Bytes(now)) => now.saturating_sub(before) >= LEAST_BYTES,
+            // The measure itself has changed, which it does once in a stream.
+            _ => true,
+        };
+        if enough {
+            *self = Self { heard, since: now };
+        }
+    }
+
+    /// The source was kept from sending until now: that is no silence of its own.
+    pub fn excuse(&mut self, now: Instant) {
+        self.since = now;
+    }
+
+    /// When the source counts as silent, unless enough is heard before.
+    pub fn deadline(&self) -> Instant {
+        self.since + SILENCE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many bytes a source that sends all it may gets through in so long.
+    fn taken(stated_bps: u64, time: Duration) -> u64 {
+        let began = Instant::now();
+        let (mut allowance, mut now, mut bytes) = (Allowance::new(stated_bps, began), began, 0);
+        while now < began + time {
+            if allowance.wait(now).is_zero() {
+                allowance.take(16 << 10, now);
+                bytes += 16 << 10;
+            } else {
+                now += allowance.wait(now).max(Duration::from_millis(1));
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_flood_is_held_to_a_burst_and_a_rate() {
+        let time = Duration::from_secs(10);
+        for (stated_kbps, rate) in [
+            (0, UNSTATED_RATE),
+            (64, LEAST_RATE),
+            (1_411, 4 * 1_411_000 / 8),
+            (100_000, MOST_RATE),
+            (u64::MAX / 1_000, MOST_RATE),
+        ] {
+            let bytes = taken(stated_kbps * 1_000, time) as f64;
+            let expected = (BURST_BYTES + 10 * rate) as f64;
+            assert!(
+                (bytes / expected - 1.0).abs() < 0.05,
+                "{stated_kbps}: {bytes}"
+            );
+        }
+    }
+
+    #[test]
+    fn who_sends_as_it_should_never_waits() {
+        let began = Instant::now();
+        let mut allowance = Allowance::new(128_000, began);
+        allowance.take(BURST_BYTES as usize, began); // a burst at the beginning
+        for second in 1..100 {
+            let now = began + Duration::from_secs(second);
+            assert_eq!(allowance.wait(now), Duration::ZERO);
+            allowance.take(200_000, now); // lossless, whatever it says
+        }
+    }
+
+    #[test]
+    fn a_byte_now_and_then_is_silence() {
+        let began = Instant::now();
+        let after = |s: u64| began + Duration::from_secs(s);
+        let mut pulse = Pulse::new(began);
+        pulse.note(Heard::Bytes(1), after(9));
+        assert_eq!(pulse.deadline(), after(10));
+        pulse.note(Heard::Bytes(250), after(9));
+        assert_eq!(pulse.deadline(), after(19));
+        pulse.note(Heard::Bytes(300), after(18));
+        assert_eq!(pulse.deadline(), after(19));
+    }
+
+    #[test]
+    fn where_the_time_is_known_it_counts() {
+        let began = Instant::now();
+        let after = |s: u64| began + Duration::from_secs(s);
+        let time = |ms: u64| Heard::Time(Duration::from_millis(ms));
+        let mut pulse = Pulse::new(began);
+        pulse.note(time(26), after(1));
+        for frame in 2..10 {
+            pulse.note(time(26 * frame), after(frame));
+        }
+        assert_eq!(
+            pulse.deadline(),
+            after(11),
+            "a frame each second is not enough"
+        );
+        pulse.note(time(1_100), after(10));
+        assert_eq!(pulse.deadline(), after(20));
+        pulse.excuse(after(40));
+        assert_eq!(pulse.deadline(), after(50));
+        pulse.note(time(10), after(45));
+        assert_eq!(pulse.deadline(), after(55), "another stream has begun");
+    }
+}
