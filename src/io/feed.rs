@@ -230,6 +230,11 @@ impl Feed {
         self.ring().ahead(now)
     }
 
+    /// How much of the stream's own time has come, if that is known; see [`Ring::media_time`].
+    pub fn media_time(&self) -> Option<Duration> {
+        self.ring().media_time()
+    }
+
     /// Where the listeners of another stream go on with this one, once that is known; see [`Ring::splice_point`].
     pub fn splice_point(&self) -> Option<u64> {
         self.ring().splice_point()

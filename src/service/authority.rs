@@ -21,11 +21,14 @@ use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::seat::{Epoch, Fence};
 use crate::model::stream::StreamId;
-use crate::wire::frame::{Denial, Frame};
+use crate::wire::frame::{Denial, Frame, NO_BYTE};
 use crate::wire::gossip::{Origin, StreamCard};
 
 /// How long the master may take to answer; a source does not wait longer for its place.
 const ASK_TIMEOUT: Duration = Duration::from_millis(1_000);
+
+/// How long a node may take to say whether a source is still there: the time in which it finds out, and a round trip.
+const PRESENCE_TIMEOUT: Duration = Duration::from_millis(1_300);
 
 /// What the master says.
 enum Answer {
@@ -140,6 +143,46 @@ impl Authority {
         }
         if let Err(error) = exchange.send(&reply).await {
             debug!(%from, %error, "the answer did not arrive");
+        }
+        exchange.finish();
+    }
+
+    /// Whether the source of a stream is still connected to another node. A node that says nothing has none.
+    pub async fn is_there(&self, node: &NodeName, mount: &MountName, stream_id: StreamId) -> bool {
+        let question = Frame::Subscribe {
+            mount: mount.clone(),
+            resume: Some((stream_id, NO_BYTE)),
+        };
+        let asking = async {
+            let mut exchange = self.links.open(node, &question).await?;
+            exchange.finish();
+            exchange.receive().await
+        };
+        match timeout(PRESENCE_TIMEOUT, asking).await {
+            Ok(Ok(answer)) => answer == Some(Frame::Done),
+            Ok(Err(error)) => {
+                debug!(%mount, %node, %error, "the node of the other source cannot be asked");
+                false
+            }
+            Err(_) => {
+                info!(%mount, %node, "the node of the other source is silent");
+                false
+            }
+        }
+    }
+
+    /// Tells another node whether a source is still connected here.
+    pub async fn tell_presence(
+        &self,
+        (mount, stream_id): (MountName, StreamId),
+        mut exchange: Exchange,
+    ) {
+        let answer = match self.sources.is_there(&mount, stream_id).await {
+            true => Frame::Done,
+            false => Frame::Denied(Denial::NotHere),
+        };
+        if let Err(error) = exchange.send(&answer).await {
+            debug!(%mount, %error, "the answer did not arrive");
         }
         exchange.finish();
     }

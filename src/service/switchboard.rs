@@ -15,7 +15,7 @@ use super::titles::Titles;
 use crate::io::link::Exchange;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
-use crate::wire::frame::Frame;
+use crate::wire::frame::{Frame, NO_BYTE};
 use crate::wire::gossip::Origin;
 
 /// What has come over the links and waits.
@@ -110,6 +110,14 @@ impl Switchboard {
             Frame::Publish { mount, stream_id } => {
                 self.authority
                     .answer(&from, (mount, stream_id), exchange)
+                    .await;
+            }
+            Frame::Subscribe {
+                mount,
+                resume: Some((stream_id, NO_BYTE)),
+            } => {
+                self.authority
+                    .tell_presence((mount, stream_id), exchange)
                     .await;
             }
             Frame::Subscribe { mount, resume } => {

@@ -27,6 +27,10 @@ pub const HEADER_BYTES: usize = 5;
 /// How much of a stream one DATA frame carries at most: a second of 128 kbit/s, or half a loop of a fast replay.
 pub const MAX_DATA_BYTES: usize = 16 * 1024;
 
+/// A stream has no byte of this number. To SUBSCRIBE from here asks whether its source is still connected to that
+/// node: the answer is DONE if it is, and DENIED if not. A node that does not know the question denies.
+pub const NO_BYTE: u64 = u64::MAX;
+
 /// Who a node is; the first frame of a link, in both directions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {

@@ -56,7 +56,7 @@ pub fn stream_head(head: &Head, started_unix_ms: u64, accept_epoch: Epoch) -> St
         let mut told = ladder.iter().filter_map(|header| value_of(head, header));
         let value = match name {
             "url" => told.find(|url| is_web_address(url)),
-            "br" => told.next().or_else(|| bitrate_of_audio_info(head)),
+            "br" => stated_bitrate(head),
             _ => told.next(),
         };
         icy.extend(value.map(|value| (name.to_owned(), value)));
@@ -111,8 +111,22 @@ fn bitrate_of_audio_info(head: &Head) -> Option<String> {
     clean(&percent_decode_str(value).decode_utf8_lossy())
 }
 
-/// The media type in lower case, with its parameters.
-fn content_type(head: &Head) -> String {
+/// The bitrate that a source states, in bits per second; 0 if it states none.
+pub fn stated_bps(head: &Head) -> u64 {
+    let kbps = stated_bitrate(head).and_then(|kbps| kbps.parse::<u64>().ok());
+    kbps.unwrap_or(0).saturating_mul(1_000)
+}
+
+/// What stands in the headers that tell the bitrate, kbit/s.
+fn stated_bitrate(head: &Head) -> Option<String> {
+    let ladder = LADDERS.iter().find(|(name, _)| *name == "br");
+    let mut told = ladder.iter().flat_map(|(_, headers)| headers.iter());
+    told.find_map(|header| value_of(head, header))
+        .or_else(|| bitrate_of_audio_info(head))
+}
+
+/// The media type that a source states, in lower case, with its parameters.
+pub fn content_type(head: &Head) -> String {
     let told = value_of(head, "content-type").unwrap_or_default();
     let media_type = told.split(';').next().unwrap_or_default().trim();
     match media_type.split_once('/') {

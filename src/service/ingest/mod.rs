@@ -4,6 +4,7 @@
 //! numbers its bytes, from 0, as they come out of the request's framing. A source that has to give way may be
 //! kept as a standby; when it gets its turn it begins a stream of its own.
 
+mod asking;
 mod body;
 mod refusal;
 mod rivals;
@@ -16,11 +17,12 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::field::display;
-use tracing::{Instrument as _, info, info_span, warn};
+use tracing::{Instrument as _, debug, info, info_span, warn};
 
 use self::body::{Body, Sink};
 pub use self::refusal::farewell;
 use self::refusal::{Refusal, refuse};
+use self::sources::Entry;
 pub use self::sources::Sources;
 use super::authority::Authority;
 use super::cluster::Cluster;
@@ -32,12 +34,13 @@ use crate::io::clock;
 use crate::io::door::Visitor;
 use crate::io::feed::Feed;
 use crate::io::password::{Passwords, Secret, Verdict};
-use crate::logic::place::HEARD;
+use crate::io::uplink;
 use crate::logic::rivals::CONFIRM;
+use crate::media::format::Format;
 use crate::media::ring::Ring;
 use crate::model::mount::{MountName, MountSpec, Takeover};
 use crate::model::seat::Epoch;
-use crate::model::stream::{EndReason, StreamId};
+use crate::model::stream::{EndReason, StreamHead, StreamId};
 use crate::wire::frame::Denial;
 use crate::wire::gossip::Origin;
 use crate::wire::head::Head;
@@ -83,6 +86,8 @@ struct Source<'a> {
 
 /// What a source does now.
 enum Turn {
+    /// It has yet to send audio. The epoch is that of its place, if it has been given one already.
+    Opening(StreamId, Option<Epoch>),
     OnAir(StreamId, Epoch),
     Standby,
 }
@@ -106,6 +111,9 @@ impl Ingest {
         let client = visitor.behind_proxy().map(display);
         let span = info_span!("source", peer = %visitor.peer, client, path = head.path());
         let serving = async {
+            if let Err(error) = uplink::keep_little(&visitor.stream) {
+                debug!(%error, "the system keeps what it likes of this source");
+            }
             let admitted = async {
                 let source = self.admit(&head).await?;
                 let turn = self.first_turn(&source).await?;
@@ -170,35 +178,19 @@ impl Ingest {
     }
 
     /// Asks for the mount; a source that finds it taken may be kept for later.
+    ///
+    /// One that may take another's place asks with its first audio: until then the other is heard.
     async fn first_turn(&self, source: &Source<'_>) -> Result<Turn, Refusal> {
         let stream_id = StreamId(rand::random());
-        match self.ask_for_place(source, stream_id).await {
-            Ok(epoch) => Ok(Turn::OnAir(stream_id, epoch)),
+        if source.spec.takeover == Takeover::Takeover {
+            return Ok(Turn::Opening(stream_id, None));
+        }
+        match self.ask(source, stream_id).await {
+            Ok(epoch) => Ok(Turn::Opening(stream_id, Some(epoch))),
             Err(Denial::NoSuchMount) => Err(Refusal::no_mount(&source.mount)),
             Err(_) if source.spec.standby => Ok(Turn::Standby),
             Err(_) => Err(Refusal::InUse),
         }
-    }
-
-    /// Asks for the mount, unless this very node hears another source of it: after a partition that can be known
-    /// before gossip says so, and before the master can be asked.
-    async fn ask_for_place(
-        &self,
-        source: &Source<'_>,
-        stream_id: StreamId,
-    ) -> Result<Epoch, Denial> {
-        let held = self.0.streams.get(&source.mount);
-        let another = held.is_some_and(|held| {
-            let feed = &held.feed;
-            let heard = Instant::now()
-                .into_std()
-                .saturating_duration_since(feed.last_fed());
-            held.origin != Origin::Source && feed.finished().is_none() && heard < HEARD
-        });
-        if another && source.spec.takeover == Takeover::Refuse {
-            return Err(Denial::MountInUse);
-        }
-        self.0.authority.request(&source.mount, stream_id).await
     }
 
     /// On air, on standby, on air again, until the source leaves or has to.
@@ -211,6 +203,13 @@ impl Ingest {
         let mut body = Body::new(source.head, begun);
         loop {
             turn = match turn {
+                Turn::Opening(stream_id, place) => {
+                    let opening = self.open(stream, source, (&mut body, stream_id, place));
+                    match opening.await {
+                        Some(turn) => turn,
+                        None => return,
+                    }
+                }
                 Turn::OnAir(stream_id, epoch) => {
                     let reason = self
                         .on_air(stream, source, (&mut body, stream_id, epoch))
@@ -222,10 +221,45 @@ impl Ingest {
                     Turn::Standby
                 }
                 Turn::Standby => match self.stand_by(stream, source, &mut body).await {
-                    Some((stream_id, epoch)) => Turn::OnAir(stream_id, epoch),
+                    Some((stream_id, epoch)) => Turn::Opening(stream_id, Some(epoch)),
                     None => return,
                 },
             };
+        }
+    }
+
+    /// Waits for the first audio of a source: it is on air from then on, and only then does another give way to it.
+    async fn open(
+        &self,
+        stream: &mut TcpStream,
+        source: &Source<'_>,
+        (body, stream_id, place): (&mut Body, StreamId, Option<Epoch>),
+    ) -> Option<Turn> {
+        let (mut mounts, mut phase) = (self.0.documents.watch_mounts(), self.0.drain.watch());
+        let opened = tokio::select! {
+            () = self.0.cancel.cancelled() => Err(EndReason::NodeStops),
+            _ = phase.wait_for(|phase| *phase == Phase::Draining) => Err(EndReason::NodeStops),
+            _ = mounts.wait_for(|mounts| !mounts.contains_key(&source.mount)) => Err(EndReason::MountDeleted),
+            () = self.keep_place(source, stream_id), if place.is_some() => Err(EndReason::Replaced),
+            opened = body.open(stream) => opened,
+        };
+        match (opened, place) {
+            (Ok(()), Some(epoch)) => Some(Turn::OnAir(stream_id, epoch)),
+            (Ok(()), None) => match self.ask(source, stream_id).await {
+                Ok(epoch) => Some(Turn::OnAir(stream_id, epoch)),
+                Err(_) if source.spec.standby => Some(Turn::Standby),
+                Err(why) => {
+                    info!(?why, "refused: the mount went to another source meanwhile");
+                    None
+                }
+            },
+            (Err(reason), place) => {
+                info!(?reason, "the source leaves without having sent any audio");
+                if place.is_some() {
+                    self.0.authority.give_up(&source.mount, stream_id);
+                }
+                None
+            }
         }
     }
 
@@ -238,7 +272,8 @@ impl Ingest {
     ) -> EndReason {
         // The place is ours: the master's order to whoever has it here may come later than his word to us.
         self.0.sources.clear(&source.mount).await;
-        let head = source_head::stream_head(source.head, clock::unix_ms(), epoch);
+        let mut head = source_head::stream_head(source.head, clock::unix_ms(), epoch);
+        correct(&mut head, body.format());
         let feed = Feed::new(Ring::new(stream_id, head, 0, Instant::now().into_std()));
         self.restore_title(source, &feed);
         match self
@@ -253,7 +288,7 @@ impl Ingest {
                 return EndReason::SourceLeft;
             }
         }
-        let entry = self.0.sources.enter(&source.mount, stream_id);
+        let mut entry = self.0.sources.enter(&source.mount, stream_id);
         let head = feed.head();
         info!(%stream_id, agent = head.user_agent, content_type = head.content_type, "source on air");
         let served_as = media_type::served_as(&head.content_type);
@@ -266,13 +301,7 @@ impl Ingest {
                 served_as, "the source's Content-Type is no stream's"
             );
         }
-        let mut mounts = self.0.documents.watch_mounts();
-        let reason = tokio::select! {
-            () = self.0.cancel.cancelled() => EndReason::NodeStops,
-            () = entry.give_way.cancelled() => EndReason::Replaced,
-            _ = mounts.wait_for(|mounts| !mounts.contains_key(&source.mount)) => EndReason::MountDeleted,
-            reason = body.copy(stream, Sink::Ring(&feed)) => reason,
-        };
+        let reason = self.carry(stream, source, (body, &feed, &mut entry)).await;
         let sent_away = matches!(reason, EndReason::NodeStops | EndReason::Replaced);
         if sent_away && !self.may_wait(source) {
             body.part(stream, Sink::Ring(&feed)).await;
@@ -281,6 +310,31 @@ impl Ingest {
         self.leave_air(source, &feed, reason);
         drop(entry);
         reason
+    }
+
+    /// Carries a source's bytes until it leaves or has to. Whoever doubts that it is there is told what is found.
+    async fn carry(
+        &self,
+        stream: &mut TcpStream,
+        source: &Source<'_>,
+        (body, feed, entry): (&mut Body, &Feed, &mut Entry),
+    ) -> EndReason {
+        let mut mounts = self.0.documents.watch_mounts();
+        let mut doubted = Vec::new(); // they are answered by its end
+        loop {
+            let question = tokio::select! {
+                () = self.0.cancel.cancelled() => return EndReason::NodeStops,
+                () = entry.give_way.cancelled() => return EndReason::Replaced,
+                _ = mounts.wait_for(|mounts| !mounts.contains_key(&source.mount)) => return EndReason::MountDeleted,
+                reason = body.copy(stream, Sink::Ring(feed)) => return reason,
+                Some(question) = entry.questions.recv() => question,
+            };
+            if body.is_there(stream).await {
+                let _left = question.send(()); // whoever asked may have left meanwhile
+            } else {
+                doubted.push(question);
+            }
+        }
     }
 
     /// Whether a source that loses its mount may wait here for another turn.
@@ -366,5 +420,20 @@ impl Ingest {
     /// Sees to it that of two sources that meet after a partition only one stays. Runs until the node stops.
     pub async fn settle_rivals(self, cancel: CancellationToken) {
         rivals::run(&self.0.cluster, &self.0.sources, cancel).await;
+    }
+}
+
+/// What the first bytes are counts, not what the source says of them: its listeners' players go by it.
+fn correct(head: &mut StreamHead, recognised: Option<Format>) {
+    let Some(format) = recognised else {
+        return;
+    };
+    if Format::of_media_type(&head.content_type) != Some(format) {
+        let (stated, found) = (&head.content_type, format.media_type());
+        warn!(
+            stated,
+            found, "the source sends something else than it says; listeners are told what it is"
+        );
+        head.content_type = found.to_owned();
     }
 }

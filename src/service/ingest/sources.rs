@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -15,10 +15,19 @@ use crate::model::stream::StreamId;
 /// How long a source may take to give way: its task only has to notice.
 const GIVE_WAY: Duration = Duration::from_secs(1);
 
+/// How long a source's task may take to find out whether the source is still there: see `Body::is_there`.
+const PRESENCE: Duration = Duration::from_secs(1);
+/// How many may wait for that at once. It is the same answer for all of them: who comes too late is told that it is.
+const QUESTIONS: usize = 8;
+
+/// Somebody wants to know whether a source is still there. It is, when this is answered; when it is dropped it is not.
+pub(super) type Question = oneshot::Sender<()>;
+
 /// One source on air.
 #[derive(Debug)]
 struct OnAir {
     stream_id: StreamId,
+    questions: mpsc::Sender<Question>,
     give_way: CancellationToken,
     over: watch::Receiver<()>,
 }
@@ -40,6 +49,8 @@ pub(super) struct Entry {
     mount: MountName,
     stream_id: StreamId,
     pub(super) give_way: CancellationToken,
+    /// Who wants to know whether the source is still there.
+    pub(super) questions: mpsc::Receiver<Question>,
     _alive: watch::Sender<()>,
 }
 
@@ -84,8 +95,10 @@ impl Sources {
     pub(super) fn enter(&self, mount: &MountName, stream_id: StreamId) -> Entry {
         let give_way = CancellationToken::new();
         let (alive, over) = watch::channel(());
+        let (asked, questions) = mpsc::channel(QUESTIONS);
         let on_air = OnAir {
             stream_id,
+            questions: asked,
             give_way: give_way.clone(),
             over,
         };
@@ -95,6 +108,7 @@ impl Sources {
             mount: mount.clone(),
             stream_id,
             give_way,
+            questions,
             _alive: alive,
         }
     }
@@ -120,6 +134,22 @@ impl Sources {
     /// The mounts that a source here waits for.
     pub fn standby(&self) -> Vec<MountName> {
         self.lock().standby.keys().cloned().collect()
+    }
+
+    /// Whether the source of a stream is connected here, and has not hung up unnoticed.
+    pub async fn is_there(&self, mount: &MountName, stream_id: StreamId) -> bool {
+        let (question, answer) = oneshot::channel();
+        let asked = {
+            let table = self.lock();
+            let on_air = table.on_air.get(mount);
+            let on_air = on_air.filter(|it| it.stream_id == stream_id);
+            on_air.map(|it| it.questions.try_send(question))
+        };
+        match asked {
+            Some(Ok(())) => timeout(PRESENCE, answer).await.is_ok_and(|it| it.is_ok()),
+            Some(Err(mpsc::error::TrySendError::Full(_))) => true,
+            Some(Err(mpsc::error::TrySendError::Closed(_))) | None => false,
+        }
     }
 
     /// Tells the source of a mount to give it up, if there is one here, and waits until it has.

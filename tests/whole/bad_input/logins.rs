@@ -98,5 +98,6 @@ fn a_source_may_first_ask_without_a_password_as_libshout_does() {
     ));
     assert_eq!(wire.head().status, 100);
     assert_eq!(wire.head().status, 200);
+    wire.say("audio");
     wait_status(&node, "the source is on air", is_on_air);
 }
