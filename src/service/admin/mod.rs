@@ -184,7 +184,10 @@ impl Admin {
         Response::builder()
             .header("Content-Type", part.content_type())
             .header("Cache-Control", part.cache_control())
-            .header("Content-Security-Policy", page::CONTENT_SECURITY_POLICY)
+            .header(
+                "Content-Security-Policy",
+                page::CONTENT_SECURITY_POLICY.as_str(),
+            )
             .header("X-Content-Type-Options", "nosniff")
             .body(body.into())
             .expect("these headers are constants")

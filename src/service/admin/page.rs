@@ -1,4 +1,5 @@
-//! The status page: the whole mesh as HTML, without a script.
+//! The status page: the whole mesh as HTML. It works without a script; with its own small one players say why they
+//! are silent.
 //!
 //! It is two documents. The outer one holds the players and never reloads, so that nothing that
 //! plays is interrupted; a frame in it holds the tables and reloads itself. All of them live on the
@@ -12,19 +13,29 @@ mod players;
 mod tests;
 mod text;
 
+use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use sha2::{Digest as _, Sha256};
 
 use crate::model::status::{NodeState, NodeStatus, Status};
 use text::{Escaped, count, duration, plural};
 
-/// The `Content-Security-Policy` of every part: our own style and frame, no script at all.
+/// The `Content-Security-Policy` of every part: our own style and frame, and no script but the one that has this hash:
+/// none that could be loaded, because a source could be what is loaded.
 ///
 /// Media may come from anywhere, because a mount's address answers with a redirect to another node.
-pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; frame-src 'self'; \
-     img-src data:; media-src http: https:; base-uri 'none'; form-action 'none'; \
-     frame-ancestors 'self'";
+pub static CONTENT_SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "default-src 'none'; script-src 'sha256-{}'; style-src 'self'; frame-src 'self'; \
+         img-src data:; media-src http: https:; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'self'",
+        BASE64.encode(Sha256::digest(SCRIPT)),
+    )
+});
 
 /// Seconds between two reloads of the tables.
 ///
@@ -34,6 +45,9 @@ pub const REFRESH_S: u32 = 5;
 
 /// The style sheet, for light and dark and for narrow and wide.
 const STYLE: &str = include_str!("page.css");
+
+/// What makes players say why they are silent. The page works without it.
+const SCRIPT: &str = include_str!("page/page.js");
 
 /// Two choirs that answer each other; also the icon of the browser's tab.
 const LOGO: &str = include_str!("page/logo.svg");
@@ -154,8 +168,8 @@ fn outer(seen: Seen<'_>) -> String {
          <header class=\"brand\">{logo}<h1>antiphon</h1>\
          <p>seen from <strong>{node}</strong>, mesh <code>{cluster}</code></p>{others}</header>\n\
          <main>\n{players}\
-         <iframe src=\"/?part=mesh\" title=\"Nodes and mounts, renewed every {REFRESH_S} seconds\">\
-         </iframe>\n</main>\n</body>\n</html>\n",
+         <iframe id=\"mesh\" src=\"/?part=mesh\" title=\"Nodes and mounts, renewed every {REFRESH_S} seconds\">\
+         </iframe>\n</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n",
         logo = LOGO.trim_end(),
         node = status.node,
         cluster = Escaped(&status.cluster),

@@ -18,6 +18,7 @@ pub(super) fn section(status: &Status) -> String {
     };
     format!(
         "<section class=\"players\" aria-labelledby=\"listen\">\n<h2 id=\"listen\">Listen</h2>\n\
+         <a class=\"skip\" href=\"#mesh\">nodes and mounts</a>\n\
          {body}</section>\n"
     )
 }
@@ -30,9 +31,11 @@ fn player(mount: &MountStatus) -> String {
     };
     format!(
         "<li><h3><bdi>{name}</bdi></h3><audio controls preload=\"none\" src=\"{path}\" \
-         aria-label=\"Player of {name}\"></audio>\
+         data-type=\"{content_type}\" aria-label=\"Player of {name}\"></audio>\
+         <p class=\"say\" role=\"status\" hidden></p>\
          <p><a href=\"{path}.m3u\">playlist (.m3u)</a> <a href=\"{path}\">stream</a></p></li>\n",
         name = Escaped(name),
+        content_type = Escaped(&mount.content_type),
     )
 }
 

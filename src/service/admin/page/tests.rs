@@ -216,6 +216,7 @@ fn nothing_that_others_wrote_is_markup() {
     }
     for part in [Part::Page, Part::Mesh, Part::StillMesh] {
         let html = shown(part, &status);
+        let html = html.replace(&format!("<script>{SCRIPT}</script>"), "");
         assert!(
             !html.contains("<script") && !html.contains("'\">"),
             "{html}"
@@ -232,6 +233,10 @@ fn the_strict_policy_finds_nothing_to_forbid() {
         for part in [Part::Page, Part::Mesh, Part::StillMesh] {
             let html = shown(part, &status);
             assert!(!html.contains(" style=") && !html.contains("<style"));
+            let own = format!("<script>{SCRIPT}</script>");
+            let scripts = if part == Part::Page { 1 } else { 0 };
+            assert_eq!(html.matches(&own).count(), scripts);
+            let html = html.replace(&own, "");
             let mut words = html.split_whitespace();
             let handler = words.find(|w| w.starts_with("on") && w.contains('='));
             assert!(!html.contains("<script") && handler.is_none(), "{html}");
@@ -246,4 +251,21 @@ fn a_report_of_nonsense_draws_a_full_bar() {
     status.nodes[0].predicted_utilization = f64::NAN;
     let mesh = shown(Part::Mesh, &status);
     assert!(mesh.contains("bar full") && mesh.contains("aria-valuenow=\"100\""));
+}
+
+#[test]
+fn only_the_pages_own_script_may_run() {
+    assert!(!SCRIPT.contains("</script"), "it would end there");
+    let allowed = CONTENT_SECURITY_POLICY
+        .split("; ")
+        .find_map(|it| it.strip_prefix("script-src "));
+    let hash = BASE64.encode(Sha256::digest(SCRIPT));
+    assert_eq!(allowed, Some(format!("'sha256-{hash}'").as_str()));
+}
+
+#[test]
+fn a_player_knows_its_format_and_has_room_to_say_why_it_is_silent() {
+    let outer = shown(Part::Page, &example());
+    assert!(outer.contains("data-type=\"audio/mpeg\""), "{outer}");
+    assert!(outer.contains("<p class=\"say\" role=\"status\" hidden></p>"));
 }

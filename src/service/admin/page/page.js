@@ -1,0 +1,51 @@
+// The page works without this. With it a player that stays silent says why, and on a phone the tables are as long
+// as what they hold, so that one finger moves the whole page.
+"use strict";
+(() => {
+  // Twice what a stream needs to begin by a slow line and a redirect.
+  const PATIENCE_MS = 10000;
+
+  const watch = (audio) => {
+    const note = audio.parentElement.querySelector(".say");
+    const type = audio.dataset.type;
+    const elsewhere = "Open the playlist in a player such as VLC.";
+    const cannot = "This browser does not play " + (type || "this format") + ". " + elsewhere;
+    const known = type === "" || audio.canPlayType(type) !== "";
+    let timer = 0;
+    let heard = 0;
+    const say = (text) => { note.textContent = text; note.hidden = text === ""; };
+    const rest = () => { clearTimeout(timer); };
+    const wait = () => {
+      rest();
+      timer = setTimeout(() => say("Nothing has come for 10 s. Is the stream on air? " + elsewhere), PATIENCE_MS);
+    };
+    if (!known) say(cannot);
+    audio.addEventListener("play", () => { heard = audio.currentTime; if (known) say(""); wait(); });
+    audio.addEventListener("timeupdate", () => {
+      if (audio.paused || audio.currentTime === heard) return;
+      heard = audio.currentTime;
+      say("");
+      wait();
+    });
+    audio.addEventListener("pause", rest);
+    audio.addEventListener("ended", () => { rest(); say("The stream has ended. Press play to ask again."); audio.load(); });
+    audio.addEventListener("error", () => {
+      rest();
+      const broke = audio.error && audio.error.code === MediaError.MEDIA_ERR_NETWORK;
+      const told = "It does not play here: the stream is not on air, or not what it says (" + type + "). " + elsewhere;
+      say(broke ? "The stream broke off. Press play to ask again." : known ? told : cannot);
+      audio.load();
+    });
+  };
+  document.querySelectorAll("audio").forEach(watch);
+
+  const frame = document.querySelector("iframe");
+  const phone = matchMedia("(max-width: 52rem)");
+  const fit = () => {
+    const tables = frame.contentDocument && frame.contentDocument.body;
+    frame.style.height = phone.matches && tables ? Math.ceil(tables.offsetHeight) + "px" : "";
+  };
+  frame.addEventListener("load", fit);
+  addEventListener("resize", fit);
+  fit();
+})();
