@@ -8,6 +8,7 @@ pub mod election;
 pub mod fields;
 pub mod follow;
 pub mod forecast;
+pub mod forgotten;
 pub mod health;
 pub mod mounts;
 pub mod outside;

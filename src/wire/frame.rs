@@ -85,7 +85,8 @@ pub enum Frame {
     Refused(Refusal),
     /// The sender leaves on purpose: it is not to be suspected or waited for.
     Goodbye,
-    /// An operator wants this dead node to be shown no more.
+    /// An operator wants this dead node to be shown no more. The document says so too; this is for nodes of a version
+    /// that does not read it there.
     Forget(NodeName),
     /// A chitchat message.
     Gossip(Bytes),

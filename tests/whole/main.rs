@@ -21,6 +21,7 @@ mod failover_drain;
 mod failover_sources;
 mod first_audio;
 mod floods;
+mod forgetting;
 mod geo;
 mod icecast_pages;
 mod loss;

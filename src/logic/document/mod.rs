@@ -223,7 +223,7 @@ impl Document {
         }
         let holds_nothing = record.stamps().next().is_none();
         // A peer that has not pruned yet must not bring back what we have.
-        let pruned = is_expired(&record, now_ms) && !self.records.contains_key(&key);
+        let pruned = is_expired(&key, &record, now_ms) && !self.records.contains_key(&key);
         if holds_nothing || pruned {
             return;
         }
@@ -265,13 +265,14 @@ impl Document {
         Ok(Effect::Changed)
     }
 
-    /// Forgets the tombstones older than [`TOMBSTONE_LIFE`] and says how many they were.
+    /// Forgets the tombstones, and the records that pass, that are older than [`TOMBSTONE_LIFE`], and says how many
+    /// they were.
     ///
-    /// To be called each minute: until all nodes have forgotten a tombstone their digests differ.
+    /// To be called each minute: until all nodes have forgotten one their digests differ.
     pub fn prune(&mut self, now_unix_ms: u64) -> usize {
         let before = self.records.len();
         self.records
-            .retain(|_, held| !is_expired(&held.record, now_unix_ms));
+            .retain(|key, held| !is_expired(key, &held.record, now_unix_ms));
         let pruned = before - self.records.len();
         if pruned > 0 {
             self.bytes = self.records.values().map(|held| held.bytes).sum();
@@ -369,9 +370,12 @@ impl Outcome {
     }
 }
 
-/// Whether nothing but an old tombstone is left of a record.
-fn is_expired(record: &Record, now_unix_ms: u64) -> bool {
+/// Whether nothing but an old tombstone is left of a record, or it is old and of a kind that passes.
+fn is_expired(key: &RecordKey, record: &Record, now_unix_ms: u64) -> bool {
     let life_ms = TOMBSTONE_LIFE.as_millis() as u64;
     let old = |stamp: &Stamp| stamp.time_ms.saturating_add(life_ms) < now_unix_ms;
+    if key.is_passing() {
+        return record.stamps().all(old);
+    }
     !record.is_live() && record.deleted().is_some_and(old)
 }

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct RecordKey(String);
 
+/// The kind of records that say which nodes are forgotten.
+pub const FORGOTTEN_PREFIX: &str = "forgotten/";
+
 /// Why a text is no record key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a record key is 1 to 300 bytes without control characters")]
@@ -23,6 +26,11 @@ impl RecordKey {
     /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether records of this kind pass as tombstones do: what they say is of no use after that time.
+    pub fn is_passing(&self) -> bool {
+        self.0.starts_with(FORGOTTEN_PREFIX)
     }
 }
 

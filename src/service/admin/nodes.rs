@@ -12,7 +12,6 @@ use super::body::{self, BadBody};
 use super::reply::{self, Body};
 use crate::logic::steering::{BadTrait, TraitEdit};
 use crate::model::node::{BadNodeName, NodeName};
-use crate::model::status::NodeState;
 use crate::service::cluster::Event;
 use crate::service::cluster::view::MeshNode;
 use crate::service::document::ChangeError;
@@ -160,23 +159,19 @@ async fn forget(admin: &Admin, name: &str) -> Response<Body> {
     let Ok(name) = NodeName::try_from(name) else {
         return reply::error(StatusCode::BAD_REQUEST, "that is no node's name");
     };
-    match admin
-        .0
-        .cluster
-        .view()
-        .nodes
-        .get(&name)
-        .map(|node| node.state)
-    {
-        None => reply::error(StatusCode::NOT_FOUND, format!("there is no node {name}")),
-        Some(NodeState::Dead) => {
-            admin.0.cluster.order(Event::Forget(name.clone())).await;
-            admin.0.links.send_to_all(&Frame::Forget(name));
+    let view = admin.0.cluster.view();
+    let seen = view.nodes.get(&name);
+    if seen.is_some_and(MeshNode::is_up) {
+        let why = format!("{name} is not dead: stop it first, or it comes back by itself");
+        return reply::error(StatusCode::CONFLICT, why);
+    }
+    // One that this node does not know may still be shown by others, and may have been forgotten before.
+    let seen = seen.map(|node| node.generation);
+    match admin.0.documents.forget(&name, seen).await {
+        Ok(()) => {
+            admin.0.links.send_to_all(&Frame::Forget(name)); // for nodes that know no records of it
             reply::no_content()
         }
-        Some(_) => {
-            let why = format!("{name} is not dead: stop it first, or it comes back by itself");
-            reply::error(StatusCode::CONFLICT, why)
-        }
+        Err(error) => reply::error(reply::unchanged(&error), error),
     }
 }

@@ -25,6 +25,7 @@ use crate::io::disk::DataDir;
 use crate::io::gossip::{GOSSIP_INTERVAL, Gossip, GossipedNode};
 use crate::io::link::Links;
 use crate::logic::election::{Input, Start};
+use crate::logic::forgotten::Forgotten;
 use crate::logic::health::{self, Sign, Witnesses, Word};
 use crate::model::node::{Generation, NodeName};
 use crate::model::seat::{Epoch, Message, Rank, Seat};
@@ -55,7 +56,7 @@ pub enum Event {
     Unresign,
     /// Stand in all others again.
     UnresignOthers,
-    /// A dead node is not to be shown any more.
+    /// A dead node is not to be shown any more: a peer of a version without records of it says so.
     Forget(NodeName),
 }
 
@@ -83,6 +84,7 @@ pub struct ClusterConfig {
 pub struct Cluster {
     events: mpsc::Sender<Event>,
     seats: Arc<watch::Sender<BTreeSet<Seat>>>,
+    forgotten: Arc<watch::Sender<Forgotten>>,
     view: watch::Receiver<Arc<MeshView>>,
 }
 
@@ -97,11 +99,13 @@ impl Cluster {
         };
         let (publish, view) = watch::channel(Arc::new(nothing));
         let (seats, wanted) = watch::channel(BTreeSet::new());
-        let task = Task::new(config, (inbox, wanted), publish);
+        let (forgotten, recorded) = watch::channel(Forgotten::new());
+        let task = Task::new(config, (inbox, wanted, recorded), publish);
         tasks.spawn(task.run(cancel).instrument(info_span!("cluster")));
         Self {
             events,
             seats: Arc::new(seats),
+            forgotten: Arc::new(forgotten),
             view,
         }
     }
@@ -132,6 +136,15 @@ impl Cluster {
     /// From now on these are the seats beside the master's; each of them is to be held by one node.
     pub fn set_seats(&self, seats: BTreeSet<Seat>) {
         self.seats.send_replace(seats);
+    }
+
+    /// From now on these nodes are not shown while they are dead, up to these lives of theirs.
+    pub fn set_forgotten(&self, forgotten: Forgotten) {
+        self.forgotten.send_if_modified(|before| {
+            let is_news = *before != forgotten;
+            *before = forgotten;
+            is_news
+        });
     }
 
     /// Hands the master's seat over, if this node holds it, and waits a moment for the successor's claim.
@@ -185,13 +198,20 @@ struct Task {
     publish: watch::Sender<Arc<MeshView>>,
     heard: BTreeMap<NodeName, LastHeard>,
     goodbyes: BTreeMap<NodeName, Generation>,
-    forgotten: BTreeMap<NodeName, Generation>,
+    /// What peers of a version without records of it have said.
+    forgotten: Forgotten,
+    /// What the document says.
+    recorded: watch::Receiver<Forgotten>,
 }
 
 impl Task {
     fn new(
         config: ClusterConfig,
-        (inbox, wanted): (mpsc::Receiver<Event>, watch::Receiver<BTreeSet<Seat>>),
+        (inbox, wanted, recorded): (
+            mpsc::Receiver<Event>,
+            watch::Receiver<BTreeSet<Seat>>,
+            watch::Receiver<Forgotten>,
+        ),
         publish: watch::Sender<Arc<MeshView>>,
     ) -> Self {
         Self {
@@ -206,8 +226,14 @@ impl Task {
             publish,
             heard: BTreeMap::new(),
             goodbyes: BTreeMap::new(),
-            forgotten: BTreeMap::new(),
+            forgotten: Forgotten::new(),
+            recorded,
         }
+    }
+
+    fn is_forgotten(&self, name: &NodeName, generation: Generation) -> bool {
+        let said = self.forgotten.get(name).copied();
+        said.max(self.recorded.borrow().get(name).copied()) >= Some(generation)
     }
 
     async fn run(mut self, cancel: CancellationToken) {
@@ -310,8 +336,7 @@ impl Task {
                 continue;
             };
             seen.forget_ended(|stream| self.ended.contains(stream));
-            let forgotten = self.forgotten.get(&name) == Some(&seen.generation);
-            if seen.is_up() || !forgotten {
+            if seen.is_up() || !self.is_forgotten(&name, seen.generation) {
                 nodes.insert(name, seen);
             }
         }

@@ -27,11 +27,12 @@ use crate::io::disk::DataDir;
 use crate::io::gossip::Gossip;
 use crate::io::link::{Exchange, Links};
 use crate::logic::document::{Document, EditError, Outcome};
+use crate::logic::forgotten;
 use crate::logic::mounts::{self, MountEdit};
 use crate::logic::outside::Servers;
 use crate::logic::steering::{self, MeshEdit, Steering, TraitEdit};
 use crate::model::mount::{MountName, MountSpec};
-use crate::model::node::NodeName;
+use crate::model::node::{Generation, NodeName};
 use crate::model::record::Record;
 use crate::model::record::key::RecordKey;
 use crate::wire::frame::Frame;
@@ -202,6 +203,30 @@ impl Documents {
         Ok(())
     }
 
+    /// Forgets a dead node, here and everywhere, until it returns in a later life than `seen`; one that is not known
+    /// here is forgotten in all lives up to now.
+    pub async fn forget(
+        &self,
+        name: &NodeName,
+        seen: Option<Generation>,
+    ) -> Result<(), ChangeError> {
+        let (key, wanted) = (forgotten::key(name), name.clone());
+        let forgotten = self
+            .0
+            .commit(Origin::Here, move |document, now_unix_ms| {
+                let known = forgotten::generation(document, &wanted);
+                let up_to = seen.unwrap_or(Generation(now_unix_ms));
+                if known >= Some(up_to) {
+                    return Ok((BTreeMap::new(), up_to));
+                }
+                let record = document.edit(&key, forgotten::fields(up_to), now_unix_ms)?;
+                Ok::<_, ChangeError>((BTreeMap::from([(key, record)]), up_to))
+            })
+            .await?;
+        info!(node = %name, up_to = forgotten.0, "node forgotten");
+        Ok(())
+    }
+
     /// Says something of the whole mesh, here and everywhere.
     pub async fn set_mesh(&self, edits: Vec<MeshEdit>) -> Result<(), ChangeError> {
         let (key, fields) = (steering::mesh_key(), steering::fields(edits));
@@ -271,6 +296,7 @@ impl Inner {
         let listing = mounts::list(&document);
         let (steering, unusable) = Steering::of(&document);
         let outside = crate::logic::outside::list(&document);
+        let forgotten = forgotten::list(&document);
         drop(document);
         for (key, error) in &listing.skipped {
             warn!(%key, %error, "unusable mount record skipped");
@@ -281,6 +307,7 @@ impl Inner {
         self.mounts.send_replace(Arc::new(listing.mounts));
         self.steering.send_replace(Arc::new(steering));
         self.announce_outside(outside);
+        self.cluster.set_forgotten(forgotten);
     }
 }
 

@@ -92,7 +92,7 @@ fn expect_refusals(node: &TestNode, why: &str) {
         (
             "POST",
             "/api/v1/outside",
-            "{\"name\":\"far\",\"public_url\":\"http://127.0.0.1:1\"}",
+            "{\"name\":\"far\",\"public_url\":\"http://127.0.0.1:1\",\"mounts\":\"/before.mp3=/far.mp3\"}",
         ),
     ] {
         let answer = node.api(method, target, body).expect("it answers");

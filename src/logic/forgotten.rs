@@ -1,0 +1,85 @@
+//! Nodes that an operator wants to see no more, as records of the document.
+//!
+//! A record names the greatest life that is forgotten: a later one is a node again, dead or alive. It passes when
+//! nobody can remember such a life any more, see [`RecordKey::is_passing`].
+
+use std::collections::BTreeMap;
+
+use crate::model::node::{Generation, NodeName};
+use crate::model::record::Value;
+use crate::model::record::key::{FORGOTTEN_PREFIX, RecordKey};
+
+use super::document::Document;
+
+const GENERATION: &str = "generation";
+
+/// The lives up to which nodes are forgotten.
+pub type Forgotten = BTreeMap<NodeName, Generation>;
+
+/// The key of what is said of a node.
+pub fn key(node: &NodeName) -> RecordKey {
+    let key = RecordKey::try_from(format!("{FORGOTTEN_PREFIX}{node}"));
+    key.expect("a node's name is short and plain")
+}
+
+/// The fields that forget a node's lives up to this one.
+pub fn fields(generation: Generation) -> BTreeMap<String, Value> {
+    let number = i64::try_from(generation.0).unwrap_or(i64::MAX);
+    BTreeMap::from([(GENERATION.to_owned(), Value::Number(number))])
+}
+
+/// The life up to which a node is forgotten, if it is.
+pub fn generation(document: &Document, node: &NodeName) -> Option<Generation> {
+    match document.get(&key(node))?.value(GENERATION)? {
+        Value::Number(number) => Some(Generation(u64::try_from(*number).ok()?)),
+        _ => None,
+    }
+}
+
+/// All forgotten nodes. Records that say nothing useful are none.
+pub fn list(document: &Document) -> Forgotten {
+    let names = document.live().filter_map(|(key, _)| {
+        let name = key.as_str().strip_prefix(FORGOTTEN_PREFIX)?;
+        NodeName::try_from(name).ok()
+    });
+    let found = names.filter_map(|name| Some((name.clone(), generation(document, &name)?)));
+    found.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logic::document::TOMBSTONE_LIFE;
+
+    fn name(text: &str) -> NodeName {
+        NodeName::try_from(text).unwrap()
+    }
+
+    #[test]
+    fn a_forgotten_node_is_found_with_its_greatest_life() {
+        let mut document = Document::new(name("a"));
+        let gone = name("gone");
+        for generation in [7, 9] {
+            let fields = fields(Generation(generation));
+            document.edit(&key(&gone), fields, 1_000).unwrap();
+        }
+        assert_eq!(list(&document), Forgotten::from([(gone, Generation(9))]));
+        let strange = RecordKey::try_from("forgotten/No Name").unwrap();
+        let fields = fields(Generation(1));
+        document.edit(&strange, fields, 1_000).unwrap();
+        assert_eq!(list(&document).len(), 1);
+    }
+
+    #[test]
+    fn what_was_forgotten_passes_and_is_not_brought_back_by_a_peer() {
+        let mut document = Document::new(name("a"));
+        let gone = name("gone");
+        let record = document.edit(&key(&gone), fields(Generation(7)), 1_000);
+        let late_ms = 2_000 + TOMBSTONE_LIFE.as_millis() as u64;
+        assert_eq!(document.prune(1_500), 0);
+        assert_eq!(document.prune(late_ms), 1);
+        assert!(list(&document).is_empty());
+        document.apply(BTreeMap::from([(key(&gone), record.unwrap())]), late_ms);
+        assert!(list(&document).is_empty());
+    }
+}
