@@ -5,7 +5,7 @@
 # ANTIPHON_SKIP_MISSING=1: what cannot be had is no failure; the tests that need it say so and skip.
 set -eu
 
-tools="ffmpeg curl cvlc dig icecast2 gst-launch-1.0 mpg123 mplayer mpv nc"
+tools="ffmpeg curl cvlc dig icecast2 gst-launch-1.0 mpg123 mplayer mpv nc faketime"
 
 # The Debian packages of a program, where they are not named as it is.
 packages_of() {

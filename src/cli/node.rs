@@ -280,6 +280,7 @@ mod tests {
             traits: NodeTraits::default(),
             place: Whereabouts::default(),
             disk: None,
+            clock_offset_ms: None,
         };
         let mut north = node("north", NodeState::Alive, true);
         north.traits.maintenance = true;

@@ -43,14 +43,20 @@ fn render(status: &Status) -> String {
         "{}\n{}{}\n{}",
         headline(status),
         nodes(&status.nodes),
-        troubles(&status.nodes),
+        troubles(status),
         mounts(&status.mounts)
     )
 }
 
 /// A line for each thing that somebody has to mend.
-fn troubles(nodes: &[NodeStatus]) -> String {
-    let there = nodes.iter().filter(|node| node.state != NodeState::Dead);
+fn troubles(status: &Status) -> String {
+    let clock = status.clock.iter();
+    let clock =
+        clock.map(|why| format!("{}: edits are refused: {}\n", status.node, printable(why)));
+    let there = status
+        .nodes
+        .iter()
+        .filter(|node| node.state != NodeState::Dead);
     let disks = there.filter_map(|node| Some((node, node.disk.as_ref()?)));
     let disks = disks.map(|(node, why)| {
         format!(
@@ -59,7 +65,7 @@ fn troubles(nodes: &[NodeStatus]) -> String {
             printable(why)
         )
     });
-    disks.collect()
+    clock.chain(disks).collect()
 }
 
 fn headline(status: &Status) -> String {
@@ -86,6 +92,7 @@ fn nodes(nodes: &[NodeStatus]) -> String {
         ("SENDING", Side::Right),
         ("IN USE", Side::Right),
         ("SOON", Side::Right),
+        ("CLOCK", Side::Right),
         ("URL", Side::Left),
     ]);
     for node in nodes {
@@ -103,6 +110,7 @@ fn nodes(nodes: &[NodeStatus]) -> String {
             known(rate(node.bandwidth_bps)),
             known(percent(node.utilization)),
             known(percent(node.predicted_utilization)),
+            known(node.clock_offset_ms.map_or_else(|| "-".to_owned(), offset)),
             node.url.clone(),
         ]);
     }
@@ -178,6 +186,15 @@ pub(super) fn state(state: NodeState) -> &'static str {
     }
 }
 
+/// How far a clock is ahead.
+fn offset(ahead_ms: i64) -> String {
+    let sign = if ahead_ms < 0 { '-' } else { '+' };
+    match ahead_ms.unsigned_abs() {
+        ms @ 0..10_000 => format!("{sign}{:.1} s", ms as f64 / 1e3),
+        ms => format!("{sign}{}", duration(ms / 1_000)),
+    }
+}
+
 /// A share of a capacity; 1 is full.
 fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
@@ -232,6 +249,7 @@ mod tests {
             traits: crate::model::traits::NodeTraits::default(),
             place: Whereabouts::default(),
             disk: None,
+            clock_offset_ms: Some(-1_500),
         };
         let mount = MountStatus {
             path: "/radio.mp3".parse().unwrap(),
@@ -267,6 +285,7 @@ mod tests {
             nodes: vec![node],
             mounts: vec![mount],
             geo: None,
+            clock: None,
             outside: Vec::new(),
         }
     }
@@ -277,8 +296,8 @@ mod tests {
 cluster 0123456789abcde…: master demo-1, epoch 4
 seen by demo-1, antiphon 0.1.0, up 2 h 05 min
 
-NODE    STATE  ROLE    RANK  LISTENERS     SENDING  IN USE  SOON  URL
-demo-1  alive  master   103    12/1000  1.5 Mbit/s     1 %   2 %  http://127.0.0.1:8000
+NODE    STATE  ROLE    RANK  LISTENERS     SENDING  IN USE  SOON   CLOCK  URL
+demo-1  alive  master   103    12/1000  1.5 Mbit/s     1 %   2 %  -1.5 s  http://127.0.0.1:8000
 
 MOUNT       NAME         SOURCE AT  ON AIR         BITRATE  LISTENERS  HELD BY        TITLE
 /radio.mp3  Radio Known  demo-1     1 min 01 s  128 kbit/s         12  demo-1 demo-2  A [31m song
@@ -298,6 +317,22 @@ MOUNT       NAME         SOURCE AT  ON AIR         BITRATE  LISTENERS  HELD BY  
         assert!(text.contains(row), "{text}");
         status.mounts[0].holders.clear();
         assert!(!render(&status).contains("lingers"));
+    }
+
+    #[test]
+    fn what_has_to_be_mended_is_said_below_the_nodes() {
+        let mut status = mesh();
+        status.nodes[0].disk = Some("the disk is full".to_owned());
+        status.nodes[0].clock_offset_ms = Some(3_600_000);
+        status.clock = Some("set it right".to_owned());
+        let text = render(&status);
+        assert!(text.contains("+1 h 00 min"), "{text}");
+        assert!(
+            text.contains("\ndemo-1: the disk is full; it serves"),
+            "{text}"
+        );
+        let clock = "\ndemo-1: edits are refused: set it right\n";
+        assert!(text.contains(clock), "{text}");
     }
 
     #[test]

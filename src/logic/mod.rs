@@ -3,6 +3,7 @@
 
 pub mod arrivals;
 pub mod backoff;
+pub mod clocks;
 pub mod document;
 pub mod election;
 pub mod fields;

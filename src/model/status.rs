@@ -39,6 +39,9 @@ pub struct Status {
     /// How the answering node finds out where listeners are; nothing if it is not to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub geo: Option<GeoStatus>,
+    /// What is wrong with the answering node's clock, so that it refuses edits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<String>,
     /// Every outside server, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outside: Vec<OutsideStatus>,
@@ -111,6 +114,9 @@ pub struct NodeStatus {
     /// Why it cannot write to its disk, while it cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<String>,
+    /// How far its clock is ahead of the answering node's, milliseconds; nothing if it has not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_offset_ms: Option<i64>,
 }
 
 /// One mount.

@@ -100,6 +100,7 @@ impl Core<'_> {
                 gossip: self.gossip.clone(),
                 cluster: cluster.clone(),
                 data_dir: kept.data_dir.clone(),
+                company: kept.company,
             },
             self.tasks,
             self.cancel,

@@ -59,11 +59,13 @@ impl Statuses {
         self.freshen(&mut view);
         let predicted: BTreeMap<NodeName, f64> = self.load.predicted().into_iter().collect();
         let master = view.master.as_ref().map(|claim| claim.node.clone());
+        let clocks = self.documents.clock_offsets();
         let (mounts, steering) = (self.documents.mounts(), self.documents.steering());
         let node = |(name, node): (&NodeName, &MeshNode)| {
             let is_master = master.as_ref() == Some(name);
             NodeStatus {
                 traits: steering.traits(name),
+                clock_offset_ms: clocks.get(name).copied(),
                 ..node_status((name, node), is_master, predicted.get(name).copied())
             }
         };
@@ -85,6 +87,7 @@ impl Statuses {
                 .map_or(view.max_epoch, |claim| claim.epoch),
             master,
             geo: self.geo.status(),
+            clock: self.documents.clock_trouble(),
         }
     }
 
@@ -139,6 +142,7 @@ fn node_status(
         traits: NodeTraits::default(),
         place: node.card.place,
         disk: node.disk.clone(),
+        clock_offset_ms: None,
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `standby/PATH` | `true` | while a source there waits for its turn |
 //! | `outside/NAME` | an outside server's load | after each question, while it holds that server's seat |
 //! | `draining` | `true` | when it takes nobody new |
+//! | `clock` | the time, unix milliseconds by its own clock | each second |
 //! | `disk` | why it cannot write to its disk | while it cannot |
 
 use std::net::IpAddr;
@@ -32,6 +33,8 @@ pub const LOAD: &str = "load";
 pub const DOCUMENT: &str = "document";
 /// The key that says that a node takes nobody new.
 pub const DRAINING: &str = "draining";
+/// The key of the node's own time.
+pub const CLOCK: &str = "clock";
 /// The key that says why a node cannot write to its disk.
 pub const DISK: &str = "disk";
 const CLAIM_PREFIX: &str = "claim/";

@@ -10,6 +10,7 @@
 mod bad_input;
 mod capacity;
 mod chaos;
+mod clocks;
 mod connections;
 mod crowd_of_thousands;
 mod dead_encoders;

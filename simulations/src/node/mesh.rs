@@ -204,6 +204,7 @@ fn unheard(heard_at: Instant) -> MeshNode {
         claims: BTreeMap::new(),
         outside: BTreeMap::new(),
         document: None,
+        clock_unix_ms: None,
         disk: None,
         streams: BTreeMap::new(),
         about: BTreeMap::new(),

@@ -32,6 +32,11 @@ impl Clock {
         self.last_ms = self.last_ms.max(stamp.time_ms);
     }
 
+    /// Goes back to this time, because what was later was no time at all.
+    pub fn set_back(&mut self, last_ms: u64) {
+        self.last_ms = self.last_ms.min(last_ms);
+    }
+
     /// The greatest time stamped or seen, hybrid unix milliseconds.
     pub fn last_ms(&self) -> u64 {
         self.last_ms

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod differing;
 #[cfg(test)]
 mod laws;
+mod renewal;
 pub mod saved;
 pub mod settle;
 
@@ -155,7 +156,7 @@ impl Document {
     }
 
     /// How far its stamps are ahead of the wall clock. More than [`MAX_AHEAD`]: this node's clock was
-    /// or is wrong, and its peers take no edit of it until theirs get there. Worth a warning.
+    /// or is wrong, and its peers take no edit of it until theirs get there, see [`Document::renew`].
     pub fn ahead(&self, now_unix_ms: u64) -> Duration {
         Duration::from_millis(self.clock.last_ms().saturating_sub(now_unix_ms))
     }

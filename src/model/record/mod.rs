@@ -152,6 +152,17 @@ impl Record {
         worst
     }
 
+    /// Puts other stamps in the place of some.
+    pub fn restamp(&mut self, renewed: &BTreeMap<Stamp, Stamp>) {
+        let registers = self.fields.values_mut();
+        let stamps = registers.map(|register| &mut register.stamp);
+        for stamp in stamps.chain(&mut self.deleted) {
+            if let Some(new) = renewed.get(stamp) {
+                stamp.clone_from(new);
+            }
+        }
+    }
+
     /// The stamps of all fields and of the tombstone.
     pub fn stamps(&self) -> impl Iterator<Item = &Stamp> {
         let fields = self.fields.values().map(|register| &register.stamp);

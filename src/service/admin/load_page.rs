@@ -81,6 +81,7 @@ mod tests {
             dns: false,
             place: Whereabouts::default(),
             disk: None,
+            clock_offset_ms: None,
             traits: NodeTraits::default(),
         }
     }
@@ -107,6 +108,7 @@ mod tests {
             mounts: Vec::new(),
             outside: Vec::new(),
             geo: None,
+            clock: None,
         };
         let page = page(&status, &Mounts::new());
         let expected = Slots {

@@ -70,7 +70,7 @@ pub(super) fn complaining(mut reply: Response<Body>, why: String) -> Response<Bo
 pub(super) fn unsaved(why: &Unsaved) -> StatusCode {
     match why {
         Unsaved::Disk(_) | Unsaved::Doubtful(_) => StatusCode::INSUFFICIENT_STORAGE,
-        Unsaved::Late | Unsaved::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        Unsaved::Late | Unsaved::Clock(_) | Unsaved::Stopping => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

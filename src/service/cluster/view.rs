@@ -40,6 +40,8 @@ pub struct MeshNode {
     pub outside: BTreeMap<NodeName, OutsideBulletin>,
     /// The digest of its document.
     pub document: Option<String>,
+    /// The time that it told last, unix milliseconds by its own clock.
+    pub clock_unix_ms: Option<u64>,
     /// Why it cannot write to its disk, while it cannot.
     pub disk: Option<String>,
     /// The streams that it holds.
@@ -162,6 +164,7 @@ pub(super) fn read(node: &GossipedNode, state: NodeState, heard_at: Instant) -> 
         claims: BTreeMap::new(),
         outside: BTreeMap::new(),
         document: text(gossip::DOCUMENT).map(str::to_owned),
+        clock_unix_ms: text(gossip::CLOCK).and_then(gossip::read),
         disk: text(gossip::DISK).map(str::to_owned),
         streams: BTreeMap::new(),
         about: BTreeMap::new(),

@@ -45,6 +45,9 @@ pub enum Unsaved {
         ANSWER_WITHIN.as_secs()
     )]
     Late,
+    /// The clock of this node is wrong, so its stamps are.
+    #[error("nothing was changed: {0}, or ask another node")]
+    Clock(String),
     /// The node stops.
     #[error("nothing was changed: this node stops; ask another one")]
     Stopping,
@@ -68,6 +71,8 @@ pub(super) enum Origin {
     Here,
     /// A peer whose own disk fails: it counts on this disk.
     Peer,
+    /// The node itself, which saves what it has.
+    Node,
 }
 
 /// An edit that waits for its turn: makes the change on a copy of the document, and answers by itself if that is
@@ -95,6 +100,9 @@ impl Inner {
         T: Send + 'static,
         E: From<Unsaved> + Send + 'static,
     {
+        if origin == Origin::Here {
+            self.check_clock()?;
+        }
         let (answer, answered) = oneshot::channel();
         let edit: Edit = Box::new(move |document, now_unix_ms| {
             if answer.is_closed() {

@@ -3,6 +3,7 @@
 //! An edit is made once it is on a disk, of this node or of a peer, and then pushed to every peer; gossip carries
 //! only the digest, and whoever sees another digest for a while settles the difference over the link.
 
+mod clocks;
 mod commit;
 mod outside;
 mod saver;
@@ -22,7 +23,7 @@ use tracing::{Instrument, info, info_span, warn};
 
 use self::commit::{Edit, Origin};
 use super::cluster::Cluster;
-use crate::io::clock;
+use super::identity::Company;
 use crate::io::disk::DataDir;
 use crate::io::gossip::Gossip;
 use crate::io::link::{Exchange, Links};
@@ -55,6 +56,8 @@ pub struct DocumentConfig {
     pub cluster: Cluster,
     /// To keep it.
     pub data_dir: Arc<DataDir>,
+    /// Whether there are peers to be found, who know the time.
+    pub company: Company,
 }
 
 /// Why a mount was not changed.
@@ -83,6 +86,8 @@ struct Inner {
     steering: watch::Sender<Arc<Steering>>,
     /// Peers have told something that is not on disk yet.
     changed: Notify,
+    /// What the peers' clocks say.
+    compared: watch::Sender<clocks::Compared>,
     /// To the one task that edits and saves.
     edits: mpsc::Sender<Edit>,
     links: Links,
@@ -106,6 +111,7 @@ impl Documents {
             outside: watch::Sender::default(),
             steering: watch::Sender::default(),
             changed: Notify::new(),
+            compared: watch::Sender::default(),
             edits,
             links: config.links,
             gossip: config.gossip,
@@ -119,6 +125,8 @@ impl Documents {
         tasks.spawn(saving.instrument(info_span!("document")));
         let settling = settle::run(documents.0.clone(), cancel.clone());
         tasks.spawn(settling.instrument(info_span!("document")));
+        let comparing = clocks::run(documents.0.clone(), config.company, cancel.clone());
+        tasks.spawn(comparing.instrument(info_span!("document")));
         documents
     }
 
@@ -269,7 +277,7 @@ impl Documents {
     /// Saves the document now, after all edits that wait; the last thing before the node stops.
     pub async fn save(&self) {
         let nothing = |_: &mut Document, _| Ok::<_, Unsaved>((BTreeMap::new(), ()));
-        if let Err(error) = self.0.commit(Origin::Here, nothing).await {
+        if let Err(error) = self.0.commit(Origin::Node, nothing).await {
             warn!(%error, "the document is not saved at the end");
         }
     }
@@ -282,7 +290,8 @@ impl Inner {
     }
 
     fn take(&self, from: &NodeName, records: BTreeMap<RecordKey, Record>) {
-        let outcome = self.lock().apply(records, clock::unix_ms());
+        let now_ms = self.now_ms();
+        let outcome = self.lock().apply(records, now_ms);
         report(from, &outcome);
         if !outcome.changed.is_empty() {
             self.announce();

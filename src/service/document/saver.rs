@@ -77,7 +77,10 @@ pub(super) async fn run(
                 continue;
             }
             _ = prunes.tick() => {
-                let forgotten = inner.lock().prune(clock::unix_ms());
+                let forgotten = match inner.knows_the_time() {
+                    true => inner.lock().prune(inner.now_ms()),
+                    false => 0,
+                };
                 if forgotten == 0 {
                     continue;
                 }

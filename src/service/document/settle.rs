@@ -26,7 +26,7 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// A bundle of records leaves this much of a frame to its framing.
 const BUNDLE_BYTES: usize = MAX_BODY_BYTES - 64;
 /// How long a node that was told of peers waits for one of them before it believes its own old document.
-const ALONE_AFTER: Duration = Duration::from_secs(30);
+pub(super) const ALONE_AFTER: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(inner: Arc<Inner>, cancel: CancellationToken) {
     let started = Instant::now();

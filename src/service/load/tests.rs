@@ -37,6 +37,7 @@ fn peer() -> MeshNode {
         claims: BTreeMap::new(),
         outside: BTreeMap::new(),
         document: None,
+        clock_unix_ms: None,
         disk: None,
         streams: BTreeMap::new(),
         about: BTreeMap::new(),

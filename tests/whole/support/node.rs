@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tempfile::TempDir;
 
+use super::clock;
 use super::http::{self, Answer, Connection};
 use super::network::Site;
 use super::patience::{PATIENCE, eventually};
@@ -22,6 +23,8 @@ use super::port::free_port;
 
 /// The program.
 const ANTIPHON: &str = env!("CARGO_BIN_EXE_antiphon");
+/// The file that says how far a node's clock is off.
+const CLOCK: &str = "clock";
 /// How many times a node gets another port when somebody else was faster.
 const PORT_TRIES: u32 = 3;
 
@@ -36,6 +39,7 @@ pub(crate) struct Setup {
     port: Option<u16>,
     ip: Ipv4Addr,
     open_files: Option<u32>,
+    clock: Option<String>,
 }
 
 impl Setup {
@@ -50,7 +54,14 @@ impl Setup {
             port: None,
             ip: Ipv4Addr::LOCALHOST,
             open_files: None,
+            clock: None,
         }
+    }
+
+    /// With a clock that is off by so much, such as `+1h`; see [`TestNode::set_clock`].
+    pub(crate) fn clock(mut self, offset: &str) -> Self {
+        self.clock = Some(offset.to_owned());
+        self
     }
 
     /// Under another name.
@@ -164,6 +175,9 @@ impl TestNode {
             fs::write(&file, setup.config).unwrap();
             arguments.extend(["--config".to_owned(), file.display().to_string()]);
         }
+        if let Some(offset) = &setup.clock {
+            fs::write(home.path().join(CLOCK), offset).unwrap();
+        }
         Self {
             name: setup.name,
             ip: setup.site.as_ref().map_or(setup.ip, |it| it.ip),
@@ -203,6 +217,10 @@ impl TestNode {
         };
         let kept = std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "ANTIPHON_LOG");
         command.env_clear().envs(kept).env("HOME", self.home.path());
+        let clock = self.home.path().join(CLOCK);
+        if clock.exists() {
+            clock::follow(&mut command, &clock);
+        }
         command.args(["run", "--name", &self.name]);
         command.args(["--listen", &self.address()]);
         command.arg("--data-dir").arg(self.data_dir());
@@ -248,6 +266,11 @@ impl TestNode {
     /// A connection to it.
     pub(crate) fn connect(&self) -> Connection {
         Connection::open(&self.address()).unwrap()
+    }
+
+    /// Sets its clock, which was off from the beginning.
+    pub(crate) fn set_clock(&self, offset: &str) {
+        fs::write(self.home.path().join(CLOCK), offset).unwrap();
     }
 
     /// Its data directory.

@@ -27,6 +27,7 @@ fn node(name: &str, listeners: u32, predicted: f64) -> NodeStatus {
         traits: crate::model::traits::NodeTraits::default(),
         place: Whereabouts::default(),
         disk: None,
+        clock_offset_ms: None,
     }
 }
 
@@ -79,6 +80,7 @@ fn example() -> Status {
         nodes,
         mounts: vec![mount("/radio.mp3", Some("east")), mount("/live.ogg", None)],
         geo: None,
+        clock: None,
         outside: Vec::new(),
     }
 }

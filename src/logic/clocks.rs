@@ -1,0 +1,224 @@
+//! How far the clocks of the peers are from this node's, and whether this node's is to be believed.
+//!
+//! A peer gossips its time each second. What arrives is late by the time it took, never early, so of several
+//! differences the greatest is the nearest to the truth.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::document::MAX_AHEAD;
+use crate::model::node::NodeName;
+
+/// How many differences of a peer are kept: at one a second, one of them has come without delay; and a clock that
+/// is set right is believed after as many seconds.
+const SAMPLES: usize = 8;
+/// The peers that are compared with: enough for a median in a mesh of any size.
+const MAX_PEERS: usize = 512;
+
+/// What the peers' clocks say of this node's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verdict {
+    /// There is no peer to compare with.
+    #[default]
+    Alone,
+    /// It is within [`MAX_AHEAD`] of the median.
+    Right,
+    /// It is not.
+    Wrong {
+        /// How far it is ahead of the median, milliseconds; behind, if negative.
+        ahead_ms: i64,
+        /// How many peers were compared with.
+        peers: usize,
+    },
+}
+
+/// What has been heard of one peer's clock.
+#[derive(Clone, Debug, Default)]
+struct Heard {
+    said_unix_ms: u64,
+    ahead_ms: VecDeque<i64>,
+}
+
+/// The clocks of the peers, against this node's.
+#[derive(Clone, Debug, Default)]
+pub struct Clocks(BTreeMap<NodeName, Heard>);
+
+impl Clocks {
+    /// Takes in what a peer says of its time, if it is new. `now_unix_ms` is this node's.
+    pub fn hear(&mut self, peer: &NodeName, said_unix_ms: u64, now_unix_ms: u64) {
+        if !self.0.contains_key(peer) && self.0.len() >= MAX_PEERS {
+            return;
+        }
+        let heard = self.0.entry(peer.clone()).or_default();
+        if heard.said_unix_ms == said_unix_ms {
+            return;
+        }
+        heard.said_unix_ms = said_unix_ms;
+        if heard.ahead_ms.len() == SAMPLES {
+            heard.ahead_ms.pop_front();
+        }
+        heard
+            .ahead_ms
+            .push_back(difference(said_unix_ms, now_unix_ms));
+    }
+
+    /// Forgets all peers but these.
+    pub fn keep_only(&mut self, is_there: impl Fn(&NodeName) -> bool) {
+        self.0.retain(|peer, _| is_there(peer));
+    }
+
+    /// Forgets what was heard, because this node's own clock was set: each peer counts again with its next word.
+    pub fn begin_again(&mut self) {
+        for heard in self.0.values_mut() {
+            heard.ahead_ms.clear();
+        }
+    }
+
+    /// How far each peer's clock is ahead of this node's, milliseconds.
+    pub fn offsets(&self) -> BTreeMap<NodeName, i64> {
+        let offset = |(peer, heard): (&NodeName, &Heard)| {
+            let nearest = heard.ahead_ms.iter().max()?;
+            Some((peer.clone(), *nearest))
+        };
+        self.0.iter().filter_map(offset).collect()
+    }
+
+    /// Judges this node's clock by the median of its peers'. Of an even number, the middle one that is nearer to
+    /// ours counts: two peers that differ prove nothing against the one whom we agree with.
+    pub fn verdict(&self) -> Verdict {
+        let mut offsets: Vec<i64> = self.offsets().into_values().collect();
+        offsets.sort_unstable();
+        let peers = offsets.len();
+        let Some(upper) = offsets.get(peers / 2) else {
+            return Verdict::Alone;
+        };
+        let lower = offsets[(peers - 1) / 2];
+        let median = if lower.unsigned_abs() < upper.unsigned_abs() {
+            lower
+        } else {
+            *upper
+        };
+        if u128::from(median.unsigned_abs()) <= MAX_AHEAD.as_millis() {
+            return Verdict::Right;
+        }
+        Verdict::Wrong {
+            ahead_ms: -median,
+            peers,
+        }
+    }
+}
+
+impl Verdict {
+    /// The time by which stamps of others are judged: that of the peers, where several of them agree that ours is
+    /// wrong. A single peer may be the one that is wrong, and then this node keeps to its own.
+    pub fn corrected(self, now_unix_ms: u64) -> u64 {
+        match self {
+            Self::Wrong { ahead_ms, peers } if peers > 1 => {
+                now_unix_ms.saturating_add_signed(-ahead_ms)
+            }
+            _ => now_unix_ms,
+        }
+    }
+
+    /// The time that is certain enough to say that a stamp is from the future; none if there is no such time.
+    pub fn certain(self, now_unix_ms: u64) -> Option<u64> {
+        let certain = match self {
+            Self::Wrong { peers: 0 | 1, .. } => return None,
+            verdict => verdict.corrected(now_unix_ms),
+        };
+        (certain >= FIRST_CREDIBLE_UNIX_MS).then_some(certain)
+    }
+}
+
+/// The first of January 2025: a machine without a battery begins in 1970, and no antiphon ran before this.
+const FIRST_CREDIBLE_UNIX_MS: u64 = 1_735_689_600_000;
+
+fn difference(theirs_ms: u64, ours_ms: u64) -> i64 {
+    // What a peer says may be any number; half of the range is further off than any clock.
+    let bounded = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX) / 2;
+    if theirs_ms.abs_diff(ours_ms) > i64::MAX as u64 / 2 {
+        return bounded(theirs_ms) - bounded(ours_ms);
+    }
+    (theirs_ms.wrapping_sub(ours_ms)).cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000_000;
+    const HOUR: i64 = 3_600_000;
+
+    fn name(text: &str) -> NodeName {
+        NodeName::try_from(text).unwrap()
+    }
+
+    fn clocks(ahead_ms: &[i64]) -> Clocks {
+        let mut clocks = Clocks::default();
+        for (index, ahead) in ahead_ms.iter().enumerate() {
+            let said = NOW.saturating_add_signed(*ahead);
+            clocks.hear(&name(&format!("n{index}")), said, NOW);
+        }
+        clocks
+    }
+
+    #[test]
+    fn a_clock_is_judged_by_the_median_of_the_peers() {
+        let wrong = |ahead_ms, peers| Verdict::Wrong { ahead_ms, peers };
+        for (offsets, verdict) in [
+            (&[][..], Verdict::Alone),
+            (&[-60_000], Verdict::Right),
+            (&[-60_001], wrong(60_001, 1)),
+            (&[0, HOUR], Verdict::Right),
+            (&[-HOUR, 0], Verdict::Right),
+            (&[-HOUR, -HOUR], wrong(HOUR, 2)),
+            (&[HOUR, -1_000, 1_000], Verdict::Right),
+            (&[HOUR, HOUR, 0], wrong(-HOUR, 3)),
+            (&[-27 * 8_766 * HOUR; 3], wrong(27 * 8_766 * HOUR, 3)),
+        ] {
+            assert_eq!(clocks(offsets).verdict(), verdict, "{offsets:?}");
+        }
+    }
+
+    #[test]
+    fn a_late_word_does_not_hide_a_timely_one() {
+        let (mut clocks, peer) = (Clocks::default(), name("a"));
+        for (said, now) in [
+            (0, 90_000),
+            (91_000, 91_010),
+            (91_000, 99_000),
+            (92_000, 94_000),
+        ] {
+            clocks.hear(&peer, NOW + said, NOW + now);
+        }
+        assert_eq!(clocks.offsets(), BTreeMap::from([(peer.clone(), -10)]));
+        clocks.begin_again();
+        assert_eq!(clocks.verdict(), Verdict::Alone);
+        clocks.hear(&peer, NOW + 93_000, NOW + 93_000);
+        clocks.keep_only(|_| false);
+        assert!(clocks.offsets().is_empty());
+    }
+
+    #[test]
+    fn any_number_that_a_peer_says_is_taken() {
+        for said in [0, 1, u64::MAX, u64::MAX / 2] {
+            for now in [0, NOW, u64::MAX] {
+                let mut clocks = Clocks::default();
+                clocks.hear(&name("a"), said, now);
+                let _judged = clocks.verdict();
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_certain_time_condemns_a_stamp() {
+        let wrong = |peers| Verdict::Wrong {
+            ahead_ms: HOUR,
+            peers,
+        };
+        assert_eq!(Verdict::Alone.certain(NOW), Some(NOW));
+        assert_eq!(Verdict::Right.certain(NOW), Some(NOW));
+        assert_eq!(wrong(1).certain(NOW), None);
+        assert_eq!(wrong(2).certain(NOW), Some(NOW - 3_600_000));
+        assert_eq!(Verdict::Alone.certain(1_000), None, "it is not 1970");
+    }
+}
