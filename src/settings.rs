@@ -5,15 +5,17 @@
 //! over the defaults. What [`Settings::load`] gives needs no more checking; what belongs to the whole
 //! cluster is not here but in the replicated document.
 
+mod differences;
 mod dns;
 mod file;
+mod log;
 mod machine;
 mod values;
+mod variables;
+mod wanted;
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use serde::Deserialize;
 
@@ -24,9 +26,11 @@ use crate::model::outside::{BACKEND_PREFIX, is_backend};
 use crate::model::seat::Rank;
 
 pub use dns::{Answers, AnswersPerS, BadDnsValue, DnsSettings, Mailbox};
+pub use log::{BadLogFilter, LogFilter};
 pub use machine::Machine;
 pub use values::{
     BadValue, Bandwidth, ListenAddress, MeshAddress, PeerAddress, PublicHttpsUrl, PublicUrl,
+    whole_number,
 };
 
 /// One port for sources, listeners, admin and mesh; the one that Icecast made known.
@@ -77,6 +81,8 @@ pub struct Settings {
     pub place: Whereabouts,
     /// The proxies that are believed when they say whom they ask for.
     pub trusted_proxies: Vec<Network>,
+    /// What it logs.
+    pub log: LogFilter,
 }
 
 /// One layer of settings, each of them optional.
@@ -119,13 +125,13 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub secret_file: Option<PathBuf>,
     /// The most listeners to take [default: 1000]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::listeners)]
     pub max_listeners: Option<u32>,
     /// The most to send to listeners, in bits per second: 800k, 100M, 2G [default: 1G]
     #[arg(long, value_name = "RATE")]
     pub max_bandwidth: Option<Bandwidth>,
     /// Weight in the election of the master, the greater wins [default: 100]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::rank)]
     pub rank: Option<u64>,
     /// File that tells where addresses are, in MaxMind's format (.mmdb)
     #[arg(long, value_name = "FILE")]
@@ -139,6 +145,9 @@ pub struct RunArgs {
     /// Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, such as 10.0.0.0/8,::1
     #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
     pub trusted_proxies: Vec<Network>,
+    /// What to log: error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log: Option<LogFilter>,
 }
 
 /// Why there are no settings. Nothing has been opened or bound yet.
@@ -182,7 +191,7 @@ pub enum SettingsError {
 impl Settings {
     /// Puts the layers together; the flags are given, the rest is read from the machine.
     pub fn load(flags: RunArgs, machine: &Machine) -> Result<Self, SettingsError> {
-        let args = flags.or(RunArgs::from_variables(machine)?);
+        let args = flags.or(variables::read(machine)?);
         let path = args
             .config
             .clone()
@@ -192,6 +201,17 @@ impl Settings {
             None => RunArgs::default(),
         };
         Self::with_defaults(args.or(file), machine)
+    }
+
+    /// What the small commands log: as `ANTIPHON_LOG` says, or else `RUST_LOG`.
+    pub fn log_filter(machine: &Machine) -> Result<LogFilter, SettingsError> {
+        let said = variables::log(machine)?;
+        Ok(said.unwrap_or_else(|| rust_log(machine)))
+    }
+
+    /// What is wrong with variables that look like ours and are not read.
+    pub fn complaints(machine: &Machine) -> Vec<String> {
+        variables::complaints(machine)
     }
 
     fn with_defaults(args: RunArgs, machine: &Machine) -> Result<Self, SettingsError> {
@@ -224,13 +244,20 @@ impl Settings {
                 position: args.position,
             },
             trusted_proxies: args.trusted_proxies,
+            log: args.log.unwrap_or_else(|| rust_log(machine)),
         })
     }
 }
 
+/// What `RUST_LOG` says. It is for all programs, so that one which says nothing to this one is no mistake.
+fn rust_log(machine: &Machine) -> LogFilter {
+    let said = machine.text("RUST_LOG");
+    said.and_then(|it| it.parse().ok()).unwrap_or_default()
+}
+
 impl RunArgs {
     /// The keys that a settings file may have, as they are written there.
-    pub const KEYS: [&str; 17] = [
+    pub const KEYS: [&str; 18] = [
         "name",
         "data_dir",
         "listen",
@@ -248,7 +275,10 @@ impl RunArgs {
         "country",
         "position",
         "trusted_proxies",
+        "log",
     ];
+    /// Those of them that are neither flags nor variables.
+    const IN_FILE_ONLY: [&str; 3] = ["mesh_address", "addresses", "dns"];
 
     /// This layer, with what it lacks taken from a lower one. Lists replace, they are not joined.
     fn or(self, lower: Self) -> Self {
@@ -271,65 +301,9 @@ impl RunArgs {
             country: self.country.or(lower.country),
             position: self.position.or(lower.position),
             trusted_proxies: or_lower(self.trusted_proxies, lower.trusted_proxies),
+            log: self.log.or(lower.log),
         }
     }
-
-    fn from_variables(machine: &Machine) -> Result<Self, SettingsError> {
-        Ok(Self {
-            config: machine.path("ANTIPHON_CONFIG"),
-            name: parsed(machine, "ANTIPHON_NAME")?,
-            data_dir: machine.path("ANTIPHON_DATA_DIR"),
-            listen: parsed(machine, "ANTIPHON_LISTEN")?,
-            public_url: parsed(machine, "ANTIPHON_PUBLIC_URL")?,
-            public_https_url: parsed(machine, "ANTIPHON_PUBLIC_HTTPS_URL")?,
-            mesh_address: None,
-            addresses: Vec::new(),
-            dns: None,
-            join: listed(machine, "ANTIPHON_JOIN")?,
-            secret_file: machine.path("ANTIPHON_SECRET_FILE"),
-            max_listeners: parsed(machine, "ANTIPHON_MAX_LISTENERS")?,
-            max_bandwidth: parsed(machine, "ANTIPHON_MAX_BANDWIDTH")?,
-            rank: parsed(machine, "ANTIPHON_RANK")?,
-            geo_database: machine.path("ANTIPHON_GEO_DATABASE"),
-            country: parsed(machine, "ANTIPHON_COUNTRY")?,
-            position: parsed(machine, "ANTIPHON_POSITION")?,
-            trusted_proxies: listed(machine, "ANTIPHON_TRUSTED_PROXIES")?,
-        })
-    }
-}
-
-/// Reads one variable; unset and empty are the same.
-fn parsed<T>(machine: &Machine, name: &'static str) -> Result<Option<T>, SettingsError>
-where
-    T: FromStr<Err: fmt::Display>,
-{
-    let Some(value) = machine.text(name) else {
-        return Ok(None);
-    };
-    let read = value.parse().map(Some);
-    read.map_err(|why: T::Err| SettingsError::Variable {
-        name,
-        why: why.to_string(),
-        value,
-    })
-}
-
-/// Reads a variable that lists values with commas between them.
-fn listed<T>(machine: &Machine, name: &'static str) -> Result<Vec<T>, SettingsError>
-where
-    T: FromStr<Err: fmt::Display>,
-{
-    let value = machine.text(name).unwrap_or_default();
-    let listed = value
-        .split(',')
-        .map(str::trim)
-        .filter(|one| !one.is_empty());
-    let read: Result<_, T::Err> = listed.map(T::from_str).collect();
-    read.map_err(|why| SettingsError::Variable {
-        name,
-        why: why.to_string(),
-        value: value.clone(),
-    })
 }
 
 /// A list, or the lower layer's if nothing is in it.
@@ -410,7 +384,7 @@ mod tests {
              mesh_address = '192.0.2.7:9'\n\
              join = ['p:1']\nsecret_file = '/s'\nmax_listeners = 7\nmax_bandwidth = 8000\nrank = 9\n\
              geo_database = '/g'\ncountry = 'DE'\nposition = '-33.9,151.2'\n\
-             trusted_proxies = ['10.0.0.0/8', '::1/128']\n\
+             trusted_proxies = ['10.0.0.0/8', '::1/128']\nlog = 'debug'\n\
              addresses = ['192.0.2.7']\n[dns]\nzone = 'radio.example'",
         );
         let settings = load(flags, &[]).unwrap();
@@ -434,6 +408,7 @@ mod tests {
                 position: "-33.9,151.2".parse().ok(),
             },
             trusted_proxies: ["10.0.0.0/8", "::1"].map(|it| it.parse().unwrap()).into(),
+            log: "debug".parse().unwrap(),
         };
         assert_eq!(settings, expected);
     }
@@ -453,6 +428,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_logged_is_said_by_the_nearest_layer() {
+        let (_file, flags) = flags_with_file("log = 'warn'");
+        let home = ("HOME", "/h");
+        let log = |flags: &RunArgs, variables: &[(&str, &str)]| {
+            load(flags.clone(), variables).unwrap().log.to_string()
+        };
+        let theirs = ("RUST_LOG", "debug");
+        assert_eq!(
+            log(&flags, &[home, theirs, ("ANTIPHON_LOG", "error")]),
+            "error"
+        );
+        assert_eq!(log(&flags, &[home, theirs]), "warn");
+        let none = RunArgs::default();
+        assert_eq!(log(&none, &[home, theirs]), "debug");
+        // A filter for other programs switches nothing off here.
+        assert_eq!(log(&none, &[home, ("RUST_LOG", "other_program")]), "info");
+    }
+
+    #[test]
     fn a_bad_variable_is_named_with_its_value() {
         for (name, value) in [
             ("ANTIPHON_NAME", "Bad_Name"),
@@ -465,6 +459,7 @@ mod tests {
             ("ANTIPHON_COUNTRY", "Austria"),
             ("ANTIPHON_POSITION", "91,0"),
             ("ANTIPHON_TRUSTED_PROXIES", "::1,10.0.0.1/8"),
+            ("ANTIPHON_LOG", "warm"),
         ] {
             let error = load(RunArgs::default(), &[("HOME", "/h"), (name, value)]).unwrap_err();
             let text = error.to_string();

@@ -123,3 +123,69 @@ fn a_demo_does_not_start_where_a_port_is_taken() {
     let said = said(&output);
     assert!(said.contains(&format!("port {port} ")), "{said}");
 }
+
+/// Runs `antiphon` with a variable more.
+fn antiphon_with(home: &Path, (name, value): (&str, &str), arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
+    command.env_clear().env("HOME", home).env(name, value);
+    command.args(arguments).output().unwrap()
+}
+
+#[test]
+fn a_word_that_is_no_level_is_refused_wherever_it_is_said() {
+    let home = tempfile::tempdir().unwrap();
+    for command in [&["run"][..], &["status"], &["mount", "list"]] {
+        let output = antiphon_with(home.path(), ("ANTIPHON_LOG", "warm"), command);
+        assert_eq!(code(&output), 1, "{command:?}");
+        let said = said(&output);
+        assert!(said.contains("ANTIPHON_LOG is \"warm\""), "{said}");
+        assert!(said.contains("did you mean \"warn\"?"), "{said}");
+    }
+    let output = antiphon(home.path(), &["run", "--log", "warm"]);
+    assert_eq!(code(&output), 2);
+    assert!(said(&output).contains("did you mean \"warn\"?"));
+}
+
+#[test]
+fn a_variable_that_means_nothing_is_a_warning_with_a_hint() {
+    let home = tempfile::tempdir().unwrap();
+    let node = nobody();
+    let status = ["status", "--node", &node];
+    let output = antiphon_with(home.path(), ("ANTIPHON_JION", "a:1"), &status);
+    assert_eq!(code(&output), 3, "it is a warning only");
+    let said = said(&output);
+    assert!(said.contains("did you mean ANTIPHON_JOIN?"), "{said}");
+}
+
+#[test]
+fn a_number_is_asked_for_with_an_example() {
+    let home = tempfile::tempdir().unwrap();
+    for arguments in [
+        &["run", "--max-listeners", "many"][..],
+        &["run", "--max-listeners=-1"],
+        &["run", "--max-listeners", "5000000000"],
+        &["run", "--rank", "1.5"],
+        &["mount", "create", "/a.mp3", "--max-listeners", "many"],
+        &["mount", "create", "/a.mp3", "--linger-s", "10s"],
+        &[
+            "outside",
+            "add",
+            "r",
+            "--weight",
+            "x",
+            "--public-url",
+            "http://h",
+            "--mount",
+            "/a",
+        ],
+        &["demo", "--nodes", "three"],
+        &["demo", "--port", "http"],
+        &["demo", "--seconds", "1m"],
+    ] {
+        let output = antiphon(home.path(), arguments);
+        assert_eq!(code(&output), 2, "{arguments:?}");
+        let said = said(&output);
+        assert!(said.contains("a number, such as "), "{arguments:?}: {said}");
+        assert!(!said.contains("digit"), "{arguments:?}: {said}");
+    }
+}

@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::io::http::HttpError;
-use crate::settings::RunArgs;
+use crate::settings::{Machine, RunArgs, Settings};
 
 /// Something went wrong, and the text on stderr says what.
 pub const EXIT_FAILED: u8 = 1;
@@ -89,8 +89,11 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             return if error.use_stderr() { EXIT_USAGE } else { 0 };
         }
     };
-    logging::start();
-    match line.command.run() {
+    let machine = Machine::here();
+    for complaint in Settings::complaints(&machine) {
+        terminal::warn(&complaint);
+    }
+    match line.command.run(&machine) {
         Ok(()) => 0,
         Err(error) => {
             terminal::complain(&format!("{error:#}"));
@@ -100,9 +103,13 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 impl Command {
-    fn run(self) -> anyhow::Result<()> {
+    fn run(self, machine: &Machine) -> anyhow::Result<()> {
+        // Of a node all its settings say what is logged, of the others only the variables.
+        if !matches!(self, Self::Run(_)) {
+            logging::start(&Settings::log_filter(machine)?);
+        }
         match self {
-            Self::Run(args) => run::run(*args),
+            Self::Run(args) => run::run(*args, machine),
             Self::Demo(args) => run::wait_for(demo::demo(args)),
             Self::Secret(command) => secret::run(command),
             Self::Source(args) => run::wait_for(source::source(args)),

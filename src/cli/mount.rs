@@ -1,7 +1,7 @@
 //! `antiphon mount`: creates, shows and changes mounts through the API of a node.
 
 use anyhow::bail;
-use clap::{Args, Subcommand, value_parser};
+use clap::{Args, Subcommand};
 use hyper::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use super::terminal::{self, Side, Table};
 use crate::logic::mounts::{MAX_LINGER_S, MountEdit};
 use crate::model::mount::{MountName, MountSpec, Takeover};
 use crate::model::suggest::nearest;
-use crate::settings::{Machine, PublicUrl};
+use crate::settings::{Machine, PublicUrl, whole_number};
 
 const MOUNTS: &str = "/api/v1/mounts";
 
@@ -93,10 +93,10 @@ struct CreateArgs {
     #[arg(long)]
     url: Option<String>,
     /// The most listeners in the whole mesh [default: as many as the nodes take]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole_number::<u32>(0..=u32::MAX.into(), 500))]
     max_listeners: Option<u32>,
     /// Seconds that listeners are kept for a source that has gone [default: 10]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(..=i64::from(MAX_LINGER_S)))]
+    #[arg(long, value_name = "N", value_parser = whole_number::<u32>(0..=MAX_LINGER_S.into(), 30))]
     linger_s: Option<u32>,
     /// What becomes of a second source: refuse or takeover [default: refuse]
     #[arg(long, value_name = "WHAT")]

@@ -15,7 +15,8 @@ use crate::model::geo::Country;
 use crate::model::node::NodeName;
 use crate::model::outside::{Slots, Via};
 use crate::model::status::outside::{OutsideDetail, OutsideState};
-use crate::settings::Machine;
+use crate::model::traits::NodeTraits;
+use crate::settings::{Machine, whole_number};
 
 const OUTSIDE: &str = "/api/v1/outside";
 
@@ -102,13 +103,13 @@ struct AddArgs {
     #[arg(long = "mount", required = true, value_name = "/OURS=/THEIRS")]
     mounts: Vec<String>,
     /// Its share of what its size would give it, per cent [default: 100]
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", value_parser = whole_number::<u32>(0..=NodeTraits::MAX_WEIGHT_PERCENT.into(), 50))]
     weight: Option<u32>,
     /// Where it is: two letters
     #[arg(long, value_name = "CC")]
     country: Option<Country>,
     /// The most listeners to count on, where it does not say itself
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole_number::<u32>(0..=u32::MAX.into(), 500))]
     max_listeners: Option<u32>,
     /// File with USER:PASSWORD for the question
     #[arg(long, value_name = "FILE")]

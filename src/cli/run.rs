@@ -4,13 +4,13 @@
 //! what to do next; a log collector is not.
 
 use std::future::Future;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use anyhow::Context;
 use tokio::runtime::Builder;
 
-use super::terminal;
+use super::{logging, terminal};
 use crate::node;
 use crate::settings::{Machine, RunArgs, Settings};
 use crate::wire::frame::Hello;
@@ -19,14 +19,23 @@ use crate::wire::frame::Hello;
 const USUAL_NODE: &str = "http://127.0.0.1:8000";
 
 /// Reads and checks the settings, then runs the node on all cores.
-pub(super) fn run(args: RunArgs) -> anyhow::Result<()> {
-    let machine = Machine::here();
-    let settings = Settings::load(args, &machine)?;
-    let usual = Settings::load(RunArgs::default(), &machine).ok();
+pub(super) fn run(args: RunArgs, machine: &Machine) -> anyhow::Result<()> {
+    let settings = Settings::load(args.clone(), machine)?;
+    let log = logging::start(&settings.log);
+    let usual = Settings::load(RunArgs::default(), machine).ok();
     let steps = NextSteps::new(&settings, usual.as_ref());
     let runtime = Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the threads of the node")?;
-    runtime.block_on(node::run(settings, |hello| announce(hello, &steps)))
+    let read_again = || {
+        let settings = Settings::load(args.clone(), machine)?;
+        log.set(&settings.log);
+        Ok(settings)
+    };
+    runtime.block_on(node::run(
+        settings,
+        |hello| announce(hello, &steps),
+        read_again,
+    ))
 }
 
 /// Runs one of the small commands, for which this thread is enough.
@@ -39,7 +48,8 @@ fn announce(hello: &Hello, steps: &NextSteps) -> anyhow::Result<()> {
     let (name, url, mesh) = (&hello.name, &hello.public_url, hello.mesh_address);
     terminal::print(&format!("ready {name} at {url} (mesh {mesh})\n"))?;
     if io::stderr().is_terminal() {
-        eprint!("{}", steps.text(hello));
+        // Who has closed the terminal meanwhile reads it no more.
+        let _unread = io::stderr().write_all(steps.text(hello).as_bytes());
     }
     Ok(())
 }

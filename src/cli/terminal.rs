@@ -5,6 +5,10 @@
 
 use std::io::{self, Write};
 
+use tracing::Level;
+
+use super::logging;
+
 /// Prints to stdout. A reader who has left (`antiphon status | head`) is no failure.
 pub(super) fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
@@ -15,9 +19,14 @@ pub(super) fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// Prints one line for the operator to stderr, if anybody reads it.
+/// Prints one line for the operator to stderr, if anybody reads it: why the program did not do what it was told.
 pub(super) fn complain(text: &str) {
-    let _unread = writeln!(io::stderr().lock(), "antiphon: {}", printable(text));
+    logging::complain(&format!("antiphon: {}", printable(text)), Level::ERROR);
+}
+
+/// The same of what did not keep the program from its work.
+pub(super) fn warn(text: &str) {
+    logging::complain(&format!("antiphon: {}", printable(text)), Level::WARN);
 }
 
 /// The text with a space for each control character.

@@ -13,8 +13,9 @@ use rcgen::{
     KeyUsagePurpose, PKCS_ED25519,
 };
 use rustls::client::WebPkiServerVerifier;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use sha2::Sha256;
 
@@ -132,6 +133,7 @@ pub struct Identity {
     pub server: Arc<ServerConfig>,
     /// For links that this node dials.
     pub client: Arc<ClientConfig>,
+    peers: Arc<dyn ClientCertVerifier>,
 }
 
 impl Identity {
@@ -155,7 +157,7 @@ impl Identity {
             WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone()).build()?;
         let mut server = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_client_cert_verifier(clients)
+            .with_client_cert_verifier(clients.clone())
             .with_single_cert(chain.clone(), key.clone_key())?;
         server.alpn_protocols = vec![ALPN.to_vec()];
 
@@ -169,7 +171,18 @@ impl Identity {
         Ok(Self {
             server: Arc::new(server),
             client: Arc::new(client),
+            peers: clients,
         })
+    }
+
+    /// Whether a peer with these certificates holds a key of this keyring.
+    pub fn trusts(&self, chain: &[CertificateDer<'_>]) -> bool {
+        let [certificate, others @ ..] = chain else {
+            return false;
+        };
+        let now = UnixTime::now();
+        let verdict = self.peers.verify_client_cert(certificate, others, now);
+        verdict.is_ok()
     }
 }
 

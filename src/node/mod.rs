@@ -1,28 +1,32 @@
 //! Builds a node from its settings, owns its tasks and stops them in order.
 
 mod kept;
+mod reload;
 mod resolver;
 mod services;
+mod signals;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use self::kept::{Kept, open_disk};
 use self::services::Core;
+use self::signals::{Signals, Wish};
 use crate::io::clock;
 use crate::io::descriptors::Descriptors;
+use crate::io::disk::DataDir;
 use crate::io::dns::DnsSockets;
 use crate::io::door::Door;
 use crate::io::gossip::Gossip;
 use crate::io::link::{Inbox, LinkConfig, Links, NameConflict};
+use crate::io::tls::Secret;
 use crate::service::document::Documents;
 use crate::service::drain::Drain;
 use crate::service::ended::Ended;
@@ -43,27 +47,43 @@ const GOODBYE: Duration = Duration::from_millis(150);
 /// once, and shorter than what service managers wait for.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// Runs a node until it is asked to stop, or must. `ready` is called once it serves.
+/// Runs a node until it is asked to stop, or must. `ready` is called once it serves; `read_again` gives the settings as
+/// they are now, when somebody asks for that.
 pub async fn run(
     settings: Settings,
     ready: impl FnOnce(&Hello) -> anyhow::Result<()>,
+    read_again: impl Fn() -> anyhow::Result<Settings>,
 ) -> anyhow::Result<()> {
-    let node = Node::start(&settings).await?;
+    let mut signals = Signals::take().context("cannot take signals")?;
+    let mut node = tokio::select! {
+        node = Node::start(settings) => node?,
+        () = signals.stop() => {
+            info!("asked to stop before it served");
+            return Ok(());
+        }
+    };
     let outcome = match ready(node.links.hello()) {
-        Ok(()) => node.wait().await,
+        Ok(()) => node.wait(&mut signals, &read_again).await,
         Err(error) => Err(error),
     };
-    node.stop().await;
+    node.stop(&mut signals).await;
     outcome
 }
 
 /// A running node.
 struct Node {
+    /// As they were at its start.
+    settings: Settings,
+    secret: Secret,
+    /// Of the secret, as the status shows it.
+    fingerprint: watch::Sender<String>,
+    data_dir: Arc<DataDir>,
     links: Links,
     gossip: Arc<Gossip>,
     documents: Documents,
+    geo: Geo,
     drain: Drain,
-    conflicts: tokio::sync::Mutex<mpsc::Receiver<NameConflict>>,
+    conflicts: mpsc::Receiver<NameConflict>,
     /// Ends visitors and sources.
     front_cancel: CancellationToken,
     /// Ends everything.
@@ -72,8 +92,8 @@ struct Node {
 }
 
 impl Node {
-    async fn start(settings: &Settings) -> anyhow::Result<Self> {
-        let kept = open_disk(settings)?;
+    async fn start(settings: Settings) -> anyhow::Result<Self> {
+        let kept = open_disk(&settings)?;
         let secret = identity::secret(
             &kept.data_dir,
             settings.secret_file.as_deref(),
@@ -91,7 +111,7 @@ impl Node {
         let dns = dns.map(|dns| DnsSockets::bind(&dns.listen, descriptors.of_dns()));
         let dns = dns.transpose()?;
         let bound = door.local_address()?;
-        let hello = hello(settings, &kept, bound)?;
+        let hello = hello(&settings, &kept, bound)?;
         let url = hello.public_url.clone();
         let own_ip = own_ip(&hello);
 
@@ -101,7 +121,7 @@ impl Node {
         let (links, inbox) = Links::start(LinkConfig {
             hello,
             listen: bound,
-            secret,
+            secret: secret.clone(),
             tasks: tasks.clone(),
             cancel: cancel.clone(),
         })?;
@@ -118,13 +138,13 @@ impl Node {
             own_ip,
         });
         let geo = geo.await;
-        let card = card(settings, links.hello(), &geo);
+        let card = card(&settings, links.hello(), &geo);
         let said = (gossip::NODE.to_owned(), gossip::write(&card));
         let gossip = Arc::new(Gossip::start(links.clone(), gossip, vec![said]).await?);
         let keeping_up = geo.clone().run((card, gossip.clone()), cancel.clone());
         tasks.spawn(keeping_up);
         let core = Core {
-            settings,
+            settings: &settings,
             capacity,
             links: &links,
             gossip: &gossip,
@@ -136,10 +156,11 @@ impl Node {
         };
         let data_dir = kept.data_dir.clone();
         let (cluster, documents) = core.start_cluster(kept);
-        let parts = core.start_services(&cluster, &documents, (token, fingerprint.clone()))?;
+        let shown = watch::Sender::new(fingerprint.clone());
+        let parts = core.start_services(&cluster, &documents, (token, shown.subscribe()))?;
         if let (Some(zone), Some(sockets)) = (&settings.dns, dns) {
             let zone = resolver::zone(zone, &fingerprint);
-            core.start_resolver((&cluster, parts.load), (zone, sockets, data_dir));
+            core.start_resolver((&cluster, parts.load), (zone, sockets, data_dir.clone()));
         }
         let arrivals = Arrivals {
             messages,
@@ -149,11 +170,16 @@ impl Node {
         let front_cancel = parts.front_cancel;
         tasks.spawn(parts.front.run(door, tasks.clone(), front_cancel.clone()));
         Ok(Self {
+            settings,
+            secret,
+            fingerprint: shown,
+            data_dir,
             links,
             gossip,
             documents,
+            geo,
             drain: parts.drain,
-            conflicts: tokio::sync::Mutex::new(conflicts),
+            conflicts,
             front_cancel,
             cancel,
             tasks,
@@ -161,39 +187,42 @@ impl Node {
     }
 
     /// Until a signal asks the node to stop; an error if another node has its name.
-    async fn wait(&self) -> anyhow::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut conflicts = self.conflicts.lock().await;
-        tokio::select! {
-            _ = terminate.recv() => info!("asked to stop"),
-            _ = interrupt.recv() => info!("asked to stop"),
-            Some(conflict) = conflicts.recv() => {
-                let name = &self.links.hello().name;
-                let holder = conflict.holder;
-                error!(%name, %holder, "another live node has this name");
-                bail!("a node named {name} is already running at {holder}: give this one another --name");
+    async fn wait(
+        &mut self,
+        signals: &mut Signals,
+        read_again: &impl Fn() -> anyhow::Result<Settings>,
+    ) -> anyhow::Result<()> {
+        loop {
+            let wish = tokio::select! {
+                wish = signals.next() => wish,
+                Some(conflict) = self.conflicts.recv() => {
+                    let name = &self.links.hello().name;
+                    let holder = conflict.holder;
+                    error!(%name, %holder, "another live node has this name");
+                    bail!("a node named {name} is already running at {holder}: give this one another --name");
+                }
+            };
+            match wish {
+                Wish::Stop => {
+                    info!("asked to stop");
+                    return Ok(());
+                }
+                Wish::Reload => self.reload(read_again),
+                Wish::Unknown(signal) => {
+                    info!(
+                        signal,
+                        "a signal that means nothing here; SIGHUP reloads, SIGTERM stops"
+                    );
+                }
             }
         }
-        Ok(())
     }
 
     /// Leaves in order; a second signal ends the waiting.
-    async fn stop(self) {
-        let mut interrupt = signal(SignalKind::interrupt()).ok();
-        let mut terminate = signal(SignalKind::terminate()).ok();
-        let again = async {
-            match (&mut interrupt, &mut terminate) {
-                (Some(interrupt), Some(terminate)) => tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                },
-                _ => std::future::pending().await,
-            }
-        };
+    async fn stop(self, signals: &mut Signals) {
         tokio::select! {
             () = self.leave() => info!("stopped"),
-            () = again => warn!("stopped at once"),
+            () = signals.stop() => warn!("stopped at once"),
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::error;
@@ -121,7 +122,7 @@ impl Core<'_> {
         &self,
         cluster: &Cluster,
         documents: &Documents,
-        (token, fingerprint): (String, String),
+        (token, fingerprint): (String, watch::Receiver<String>),
     ) -> anyhow::Result<Parts> {
         let carriers = self.start_carriers(cluster, documents)?;
         let passwords = Passwords::new(self.tasks.clone());

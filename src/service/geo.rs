@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -46,6 +47,8 @@ struct State {
 struct Inner {
     config: GeoConfig,
     state: RwLock<State>,
+    /// Somebody wants the file read again.
+    wanted: Notify,
 }
 
 /// A cheap, cloneable way to ask where somebody is.
@@ -55,8 +58,11 @@ pub struct Geo(Arc<Inner>);
 impl Geo {
     /// Reads the database, if there is one.
     pub async fn start(config: GeoConfig) -> Self {
-        let state = RwLock::default();
-        let geo = Self(Arc::new(Inner { config, state }));
+        let geo = Self(Arc::new(Inner {
+            config,
+            state: RwLock::default(),
+            wanted: Notify::new(),
+        }));
         geo.look().await;
         geo
     }
@@ -96,6 +102,11 @@ impl Geo {
         })
     }
 
+    /// Has the file read again soon, whether it has changed or not.
+    pub fn read_again(&self) {
+        self.0.wanted.notify_one();
+    }
+
     /// Keeps up with the file, and tells the mesh when this node's place has become another by it. Runs until the node
     /// stops; ends at once if there is to be no database.
     pub async fn run(self, (mut card, gossip): (NodeCard, Arc<Gossip>), cancel: CancellationToken) {
@@ -108,6 +119,7 @@ impl Geo {
             tokio::select! {
                 () = cancel.cancelled() => return,
                 _ = looks.tick() => {}
+                () = self.0.wanted.notified() => self.state_to_change().seen = None,
             }
             self.look().await;
             let place = self.own_place();

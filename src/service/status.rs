@@ -4,6 +4,7 @@ mod outside;
 
 use std::collections::BTreeMap;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::cluster::Cluster;
@@ -28,7 +29,7 @@ pub struct Statuses {
     load: Load,
     streams: Streams,
     geo: Geo,
-    fingerprint: String,
+    fingerprint: watch::Receiver<String>,
     started: Instant,
     started_unix_s: u64,
 }
@@ -39,7 +40,7 @@ impl Statuses {
         (cluster, documents): (Cluster, Documents),
         (load, streams): (Load, Streams),
         geo: Geo,
-        fingerprint: String,
+        fingerprint: watch::Receiver<String>,
     ) -> Self {
         Self {
             cluster,
@@ -71,7 +72,7 @@ impl Statuses {
         };
         Status {
             node: view.me.clone(),
-            cluster: self.fingerprint.clone(),
+            cluster: self.fingerprint.borrow().clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: self.started.elapsed().as_secs(),
             started_unix_s: self.started_unix_s,

@@ -6,9 +6,9 @@ use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
-use super::{RunArgs, SettingsError};
+use super::{RunArgs, SettingsError, wanted};
 use crate::model::suggest::nearest;
 
 /// Reads and checks one settings file.
@@ -49,21 +49,42 @@ impl From<toml::de::Error> for Complaint {
 
 fn parse(text: &str) -> Result<RunArgs, Complaint> {
     let table = DeTable::parse(text)?;
-    // The first one in the file, whatever the order of the parser's map.
-    let unknown = table.get_ref().keys();
-    let unknown = unknown.filter(|key| !RunArgs::KEYS.contains(&key.get_ref().as_ref()));
-    if let Some(key) = unknown.min_by_key(|key| key.span().start) {
-        return Err(Complaint::new(Some(key.span()), unknown_key(key.get_ref())));
+    let table = table.get_ref();
+    check(table, &RunArgs::KEYS, wanted::complaint)?;
+    if let Some(dns) = table.get("dns").and_then(|dns| dns.get_ref().as_table()) {
+        check(dns, &wanted::DNS_KEYS, wanted::complaint_of_dns)?;
     }
     Ok(toml::from_str(text)?)
 }
 
-fn unknown_key(key: &str) -> String {
-    match nearest(key, &RunArgs::KEYS) {
+/// Looks for keys that are not known, and then for values of another kind than their key wants. Of several mistakes
+/// the first one in the file is told, whatever the order of the parser's map.
+fn check(
+    table: &DeTable<'_>,
+    known: &[&str],
+    complaint: impl Fn(&str, &DeValue<'_>) -> Option<String>,
+) -> Result<(), Complaint> {
+    let unknown = table.keys();
+    let unknown = unknown.filter(|key| !known.contains(&key.get_ref().as_ref()));
+    if let Some(key) = unknown.min_by_key(|key| key.span().start) {
+        let why = unknown_key(key.get_ref(), known);
+        return Err(Complaint::new(Some(key.span()), why));
+    }
+    let wrong = table.iter().filter_map(|(key, value)| {
+        let why = complaint(key.get_ref(), value.get_ref())?;
+        Some(Complaint::new(Some(value.span()), why))
+    });
+    wrong
+        .min_by_key(|complaint| complaint.at)
+        .map_or(Ok(()), Err)
+}
+
+fn unknown_key(key: &str, known: &[&str]) -> String {
+    match nearest(key, known) {
         Some(meant) => format!("there is no setting {key:?}; did you mean {meant:?}?"),
         None => format!(
             "there is no setting {key:?}; there are {}",
-            RunArgs::KEYS.join(", ")
+            known.join(", ")
         ),
     }
 }
@@ -117,9 +138,70 @@ mod tests {
             ("mesh_address = '192.0.2.7:0'", ":1:16: ", "IP:PORT"),
             ("mesh_address = 'a.example:8000'", ":1:16: ", "IP:PORT"),
             ("join = ['a:1', 'b']", ":1:8: ", "\"b\" is not HOST:PORT"),
-            ("join = 'a:1'", ":1:8: ", "sequence"),
-            ("max_listeners = -1", ":1:17: ", "-1"),
-            ("rank = 'x'", ":1:8: ", "invalid type"),
+            (
+                "join = 'a:1'",
+                ":1:8: ",
+                "a list: [\"b.example:8000\"]; not a text",
+            ),
+            (
+                "join = [1]",
+                ":1:8: ",
+                "a list: [\"b.example:8000\"]; not a list of other",
+            ),
+            (
+                "max_listeners = -1",
+                ":1:17: ",
+                "a number, such as 1000; not -1",
+            ),
+            (
+                "max_listeners = 1.5",
+                ":1:17: ",
+                "a number, such as 1000; not 1.5",
+            ),
+            (
+                "max_listeners = '5'",
+                ":1:17: ",
+                "a number, such as 1000; not a text",
+            ),
+            ("max_listeners = 5_000_000_000", ":1:17: ", "such as 1000"),
+            ("rank = 'x'", ":1:8: ", "a number, such as 100; not a text"),
+            ("rank = true", ":1:8: ", "a number, such as 100; not true"),
+            (
+                "name = 5",
+                ":1:8: ",
+                "a text in quotes, such as \"studio\"; not a number",
+            ),
+            ("data_dir = ['/d']", ":1:12: ", "a text in quotes"),
+            ("country = 1979-05-27", ":1:11: ", "\"DE\"; not a date"),
+            ("log = 'warm'", ":1:7: ", "did you mean \"warn\"?"),
+            ("log = 2", ":1:7: ", "such as \"info\"; not a number"),
+            (
+                "trusted_proxies = '::1'",
+                ":1:19: ",
+                "a list: [\"127.0.0.1\"",
+            ),
+            ("addresses = '::1'", ":1:13: ", "a list: [\"203.0.113.5\"]"),
+            ("dns = 'radio.example'", ":1:7: ", "a table: [dns]"),
+            (
+                "[dns]\nzon = 'a.example'",
+                ":2:1: ",
+                "did you mean \"zone\"?",
+            ),
+            (
+                "[dns]\nzone = 5",
+                ":2:8: ",
+                "such as \"radio.example\"; not a number",
+            ),
+            (
+                "[dns]\nzone = 'a.example'\nanswers = '4'",
+                ":3:11: ",
+                "such as 4; not a text",
+            ),
+            (
+                "[dns]\nlisten = 53",
+                ":2:10: ",
+                "or a list of them; not a number",
+            ),
             ("country = 'deu'", ":1:11: ", "two letters"),
             ("position = '52'", ":1:12: ", "latitude"),
             ("trusted_proxies = ['10.0.0.1/8']", ":1:19: ", "10.0.0.0/8"),

@@ -63,6 +63,12 @@ impl Machine {
         Some(value.to_string_lossy().into_owned())
     }
 
+    /// The names of all variables.
+    pub(super) fn names(&self) -> impl Iterator<Item = String> {
+        let names = self.variables.keys();
+        names.map(|name| name.to_string_lossy().into_owned())
+    }
+
     /// Where data is kept when no setting says it; `None` without a home.
     pub(super) fn default_data_dir(&self) -> Option<PathBuf> {
         match self.user {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
@@ -18,6 +19,16 @@ pub enum BadValue {
     /// It does not name a peer.
     #[error("{0:?} is not HOST:PORT, such as radio1.example:8000 or 192.0.2.7:8000")]
     Peer(String),
+    /// It is no whole number, or one that is out of bounds.
+    #[error("not a number, such as {example}, from {least} to {most}")]
+    Number {
+        /// One that would do.
+        example: u64,
+        /// The least one.
+        least: u64,
+        /// The greatest one.
+        most: u64,
+    },
     /// It is no rate.
     #[error(
         "not a rate in bits per second: digits, then k, M, G or nothing, such as 800k, 100M or 1G"
@@ -98,6 +109,37 @@ impl From<PeerAddress> for String {
     fn from(address: PeerAddress) -> Self {
         address.0
     }
+}
+
+/// Makes a reader of whole numbers, digits and nothing else, within bounds that `N` can hold; `example` is one that would
+/// do.
+pub fn whole_number<N: TryFrom<u64>>(
+    bounds: RangeInclusive<u64>,
+    example: u64,
+) -> impl Fn(&str) -> Result<N, BadValue> + Clone + Send + Sync + 'static {
+    let (least, most) = bounds.into_inner();
+    move |text| {
+        // `u64` would take a leading plus.
+        let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = plain.then(|| text.parse::<u64>().ok()).flatten();
+        let number = number.filter(|number| (least..=most).contains(number));
+        let fitting = number.and_then(|number| N::try_from(number).ok());
+        fitting.ok_or(BadValue::Number {
+            example,
+            least,
+            most,
+        })
+    }
+}
+
+/// Reads a number of listeners.
+pub(super) fn listeners(text: &str) -> Result<u32, BadValue> {
+    whole_number(0..=u32::MAX.into(), 1_000)(text)
+}
+
+/// Reads a rank.
+pub(super) fn rank(text: &str) -> Result<u64, BadValue> {
+    whole_number(0..=u64::MAX, 100)(text)
 }
 
 /// Bits per second.
@@ -275,6 +317,31 @@ fn is_host_byte(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_is_digits_within_its_bounds() {
+        let read = whole_number::<u16>(1..=u16::MAX.into(), 8_000);
+        assert_eq!((read("1"), read("65535")), (Ok(1), Ok(65_535)));
+        for bad in [
+            "",
+            "0",
+            "65536",
+            "+1",
+            "-1",
+            "1.5",
+            " 1",
+            "1k",
+            "many",
+            "99999999999999999999",
+        ] {
+            let error = read(bad).unwrap_err().to_string();
+            assert_eq!(
+                error, "not a number, such as 8000, from 1 to 65535",
+                "{bad:?}"
+            );
+        }
+        assert_eq!(rank("18446744073709551615"), Ok(u64::MAX));
+    }
 
     #[test]
     fn a_rate_is_written_with_decimal_suffixes() {

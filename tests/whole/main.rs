@@ -35,6 +35,7 @@ mod players;
 mod redirect;
 mod relay;
 mod soak;
+mod service_manager;
 mod sources;
 mod status;
 mod steering;

@@ -18,6 +18,7 @@ use tokio::time::{Instant, interval, sleep_until};
 
 use super::signals::asked_to_stop;
 use super::{source, terminal};
+use crate::settings::whole_number;
 use mesh::{LIVE, Mesh, RADIO};
 use place::Place;
 use process::Process;
@@ -30,18 +31,21 @@ const SAMPLE: &[u8] = include_bytes!("../sample/sample.mp3");
 const WATCH_PERIOD: Duration = Duration::from_millis(200);
 
 /// More nodes than a small machine runs side by side only show that it is small.
-const MAX_NODES: i64 = 16;
+const MAX_NODES: u64 = 16;
+
+/// A year: who wants more wants no end.
+const MAX_SECONDS: u64 = 366 * 24 * 60 * 60;
 
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
     /// How many nodes to run
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=MAX_NODES))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole_number::<u16>(1..=MAX_NODES, 3))]
     nodes: u16,
     /// Port of the first node; the others take the next ones
-    #[arg(long, default_value_t = 8000, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 8000, value_parser = whole_number::<u16>(1..=u16::MAX.into(), 8_000))]
     port: u16,
     /// End by itself after so many seconds on air; 0: when you press Ctrl-C
-    #[arg(long, value_name = "S", default_value_t = 0)]
+    #[arg(long, value_name = "S", default_value_t = 0, value_parser = whole_number::<u64>(0..=MAX_SECONDS, 60))]
     seconds: u64,
     /// An MP3 or Ogg file to send instead of the sample radio
     #[arg(long, value_name = "FILE")]

@@ -7,6 +7,7 @@
 mod exchange;
 mod greeting;
 mod registry;
+mod renewal;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -149,7 +150,8 @@ pub struct LinkTotals {
 struct Shared {
     hello: Hello,
     endpoint: Endpoint,
-    client: ClientConfig,
+    /// What links are dialled with; another one when the secret is read again.
+    client: Mutex<ClientConfig>,
     registry: Mutex<Registry>,
     peers: watch::Sender<BTreeMap<NodeName, Hello>>,
     outlets: Outlets,
@@ -200,8 +202,7 @@ impl Links {
         }
         let identity = Identity::issue(&config.secret, &config.hello.name)?;
         let (endpoint, strays) = endpoint(&config, &identity, socket)?;
-        let mut client = ClientConfig::new(Arc::new(QuicClientConfig::try_from(identity.client)?));
-        client.transport_config(transport());
+        let client = client_config(&identity)?;
 
         let (gossip, gossip_in) = mpsc::channel(INBOX);
         let (messages, messages_in) = mpsc::channel(INBOX);
@@ -210,7 +211,7 @@ impl Links {
         let shared = Arc::new(Shared {
             hello: config.hello,
             endpoint,
-            client,
+            client: Mutex::new(client),
             registry: Mutex::default(),
             peers: watch::Sender::default(),
             outlets: Outlets {
@@ -340,6 +341,22 @@ fn transport() -> Arc<TransportConfig> {
     Arc::new(transport)
 }
 
+fn client_config(identity: &Identity) -> Result<ClientConfig, LinkError> {
+    let crypto = QuicClientConfig::try_from(identity.client.clone())?;
+    let mut client = ClientConfig::new(Arc::new(crypto));
+    client.transport_config(transport());
+    Ok(client)
+}
+
+fn server_config(identity: &Identity) -> Result<ServerConfig, LinkError> {
+    let crypto = QuicServerConfig::try_from(identity.server.clone())?;
+    let mut server = ServerConfig::with_crypto(Arc::new(crypto));
+    server
+        .transport_config(transport())
+        .max_incoming(MAX_INCOMING);
+    Ok(server)
+}
+
 fn endpoint(
     config: &LinkConfig,
     identity: &Identity,
@@ -357,12 +374,7 @@ fn endpoint(
     let id_key = u64::from_le_bytes(*id_key.first_chunk().expect("32 bytes hold 8"));
     endpoint_config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(id_key)));
 
-    let mut server = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(
-        identity.server.clone(),
-    )?));
-    server
-        .transport_config(transport())
-        .max_incoming(MAX_INCOMING);
+    let server = server_config(identity)?;
     let runtime: Arc<dyn quinn::Runtime> = Arc::new(quinn::TokioRuntime);
     let inner = runtime.wrap_udp_socket(socket).map_err(bind_error)?;
     let socket = CountingSocket::new(inner, id_key);

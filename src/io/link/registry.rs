@@ -96,6 +96,12 @@ impl Registry {
             .collect()
     }
 
+    /// The connections of all links.
+    pub(super) fn connections(&self) -> Vec<quinn::Connection> {
+        let links = self.links.values();
+        links.map(|link| link.connection.clone()).collect()
+    }
+
     /// Every node with a live link, as its latest life presents itself.
     pub(super) fn peers(&self) -> BTreeMap<NodeName, Hello> {
         let mut peers: BTreeMap<NodeName, Hello> = BTreeMap::new();

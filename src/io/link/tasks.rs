@@ -135,7 +135,7 @@ pub(super) fn spawn_dial(shared: &Arc<Shared>, address: SocketAddr) {
 }
 
 async fn dial(shared: &Arc<Shared>, address: SocketAddr) -> DialEnd {
-    let client = shared.client.clone();
+    let client = shared.client();
     let connecting = match shared
         .endpoint
         .connect_with(client, address, MESH_SERVER_NAME)

@@ -1,0 +1,40 @@
+//! A secret that is read again: from then on links begin by it, and those that do not stand up to it end.
+
+use std::sync::PoisonError;
+
+use quinn::{ClientConfig, Connection};
+use rustls::pki_types::CertificateDer;
+
+use super::{CLOSE_DONE, LinkError, Links, Shared, client_config, server_config};
+use crate::io::tls::{Identity, Secret};
+
+impl Links {
+    /// From now on this is the cluster's secret. Links to peers who do not hold it are closed; how many. Those who do
+    /// hold it, and have only not shown it yet, have a new link within a second.
+    pub fn renew(&self, secret: &Secret) -> Result<usize, LinkError> {
+        let shared = &self.0;
+        let identity = Identity::issue(secret, &shared.hello.name)?;
+        let (client, server) = (client_config(&identity)?, server_config(&identity)?);
+        // An assignment is whole or has not been made.
+        *shared.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
+        shared.endpoint.set_server_config(Some(server));
+        let links = shared.registry().connections();
+        let strangers = links.iter().filter(|link| !is_trusted(&identity, link));
+        let closed = strangers.map(|link| link.close(CLOSE_DONE, b"another secret"));
+        Ok(closed.count())
+    }
+}
+
+impl Shared {
+    /// What a link is dialled with.
+    pub(super) fn client(&self) -> ClientConfig {
+        let client = self.client.lock();
+        client.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn is_trusted(identity: &Identity, link: &Connection) -> bool {
+    let chain = link.peer_identity();
+    let chain = chain.and_then(|it| it.downcast::<Vec<CertificateDer<'static>>>().ok());
+    chain.is_some_and(|chain| identity.trusts(&chain))
+}

@@ -1,0 +1,68 @@
+//! The signals that a node takes: none of them ends it but those that ask it to stop.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::Poll;
+
+use rustix::process::Signal as Known;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// What somebody wants who has sent a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// That the node leaves in order.
+    Stop,
+    /// That it reads its settings again.
+    Reload,
+    /// Nothing that it knows of; the signal's name.
+    Unknown(&'static str),
+}
+
+/// Each signal that would end a process which does not take it, and can come from outside. `SIGPIPE` is not among them:
+/// Rust's own start has it ignored.
+const TAKEN: [(Known, Wish); 11] = [
+    (Known::TERM, Wish::Stop),
+    (Known::INT, Wish::Stop),
+    (Known::QUIT, Wish::Stop),
+    (Known::HUP, Wish::Reload),
+    (Known::USR1, Wish::Unknown("SIGUSR1")),
+    (Known::USR2, Wish::Unknown("SIGUSR2")),
+    (Known::ALARM, Wish::Unknown("SIGALRM")),
+    (Known::VTALARM, Wish::Unknown("SIGVTALRM")),
+    (Known::PROF, Wish::Unknown("SIGPROF")),
+    (Known::IO, Wish::Unknown("SIGIO")),
+    // `ulimit -f`: the write fails all the same, and is treated as one on a full disk.
+    (Known::XFSZ, Wish::Unknown("SIGXFSZ")),
+];
+
+/// All of them, from the moment when this was made.
+pub(super) struct Signals(Vec<(Signal, Wish)>);
+
+impl Signals {
+    /// Takes them from now on.
+    pub(super) fn take() -> io::Result<Self> {
+        let take = |(known, wish): &(Known, Wish)| {
+            let taken = signal(SignalKind::from_raw(known.as_raw()))?;
+            Ok((taken, *wish))
+        };
+        TAKEN.iter().map(take).collect::<io::Result<_>>().map(Self)
+    }
+
+    /// The next one.
+    pub(super) async fn next(&mut self) -> Wish {
+        poll_fn(|context| {
+            for (signal, wish) in &mut self.0 {
+                if signal.poll_recv(context).is_ready() {
+                    return Poll::Ready(*wish);
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// The next one that asks to stop.
+    pub(super) async fn stop(&mut self) {
+        while self.next().await != Wish::Stop {}
+    }
+}

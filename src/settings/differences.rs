@@ -1,0 +1,74 @@
+//! What differs between the settings that a node runs by and those that are read again.
+
+use super::Settings;
+
+impl Settings {
+    /// The keys whose values are others in `new`.
+    pub fn differing(&self, new: &Self) -> Vec<&'static str> {
+        // Taken apart as a whole, so that a setting that is added is not forgotten here.
+        let Self {
+            name,
+            data_dir,
+            listen,
+            public_url,
+            public_https_url,
+            mesh_address,
+            addresses,
+            dns,
+            join,
+            secret_file,
+            max_listeners,
+            max_bandwidth_bps,
+            rank,
+            geo_database,
+            place,
+            trusted_proxies,
+            log,
+        } = self;
+        let compared = [
+            ("name", *name == new.name),
+            ("data_dir", *data_dir == new.data_dir),
+            ("listen", *listen == new.listen),
+            ("public_url", *public_url == new.public_url),
+            (
+                "public_https_url",
+                *public_https_url == new.public_https_url,
+            ),
+            ("mesh_address", *mesh_address == new.mesh_address),
+            ("addresses", *addresses == new.addresses),
+            ("dns", *dns == new.dns),
+            ("join", *join == new.join),
+            ("secret_file", *secret_file == new.secret_file),
+            ("max_listeners", *max_listeners == new.max_listeners),
+            ("max_bandwidth", *max_bandwidth_bps == new.max_bandwidth_bps),
+            ("rank", *rank == new.rank),
+            ("geo_database", *geo_database == new.geo_database),
+            ("country", place.country == new.place.country),
+            ("position", place.position == new.place.position),
+            ("trusted_proxies", *trusted_proxies == new.trusted_proxies),
+            ("log", *log == new.log),
+        ];
+        let others = compared.into_iter().filter(|(_, same)| !same);
+        others.map(|(key, _)| key).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::settings::{Machine, RunArgs, Settings};
+
+    #[test]
+    fn what_differs_is_named_by_its_key() {
+        let machine = Machine::new(&[("HOME", "/h")], "h");
+        let load = |args| Settings::load(args, &machine).unwrap();
+        let before = load(RunArgs::default());
+        assert!(before.differing(&before).is_empty());
+        let after = load(RunArgs {
+            rank: Some(7),
+            country: "de".parse().ok(),
+            log: "debug".parse().ok(),
+            ..RunArgs::default()
+        });
+        assert_eq!(before.differing(&after), ["rank", "country", "log"]);
+    }
+}

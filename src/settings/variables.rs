@@ -1,0 +1,177 @@
+//! The layer of settings that comes from `ANTIPHON_…` variables, and the variables that mean nothing.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::values;
+use super::{LogFilter, Machine, RunArgs, SettingsError};
+use crate::model::suggest::nearest;
+
+/// What the names of our variables begin with.
+const PREFIX: &str = "ANTIPHON_";
+/// The variables that are no keys of the settings file: where that file is, and the admin's password.
+const OTHERS: [&str; 2] = ["config", "password"];
+/// Unknown variables that are complained of; whoever sets more has one mistake in all of them.
+const MAX_COMPLAINTS: usize = 8;
+
+pub(super) fn read(machine: &Machine) -> Result<RunArgs, SettingsError> {
+    Ok(RunArgs {
+        config: machine.path("ANTIPHON_CONFIG"),
+        name: parsed(machine, "ANTIPHON_NAME")?,
+        data_dir: machine.path("ANTIPHON_DATA_DIR"),
+        listen: parsed(machine, "ANTIPHON_LISTEN")?,
+        public_url: parsed(machine, "ANTIPHON_PUBLIC_URL")?,
+        public_https_url: parsed(machine, "ANTIPHON_PUBLIC_HTTPS_URL")?,
+        mesh_address: None,
+        addresses: Vec::new(),
+        dns: None,
+        join: listed(machine, "ANTIPHON_JOIN")?,
+        secret_file: machine.path("ANTIPHON_SECRET_FILE"),
+        max_listeners: read_by(machine, "ANTIPHON_MAX_LISTENERS", values::listeners)?,
+        max_bandwidth: parsed(machine, "ANTIPHON_MAX_BANDWIDTH")?,
+        rank: read_by(machine, "ANTIPHON_RANK", values::rank)?,
+        geo_database: machine.path("ANTIPHON_GEO_DATABASE"),
+        country: parsed(machine, "ANTIPHON_COUNTRY")?,
+        position: parsed(machine, "ANTIPHON_POSITION")?,
+        trusted_proxies: listed(machine, "ANTIPHON_TRUSTED_PROXIES")?,
+        log: log(machine)?,
+    })
+}
+
+/// What `ANTIPHON_LOG` says.
+pub(super) fn log(machine: &Machine) -> Result<Option<LogFilter>, SettingsError> {
+    parsed(machine, "ANTIPHON_LOG")
+}
+
+/// What is wrong with variables that look like ours and are not.
+pub(super) fn complaints(machine: &Machine) -> Vec<String> {
+    let unknown = machine.names().filter_map(|name| {
+        let upper = name.to_ascii_uppercase();
+        let key = upper.strip_prefix(PREFIX)?.to_ascii_lowercase();
+        let known = is_variable(&key);
+        let complained = !is_of_kubernetes(&key) && (!known || name != upper);
+        complained.then(|| complaint(&name, &key))
+    });
+    unknown.take(MAX_COMPLAINTS).collect()
+}
+
+fn is_variable(key: &str) -> bool {
+    OTHERS.contains(&key) || (RunArgs::KEYS.contains(&key) && !RunArgs::IN_FILE_ONLY.contains(&key))
+}
+
+/// Whether Kubernetes sets this in every container beside a service that is named antiphon.
+fn is_of_kubernetes(key: &str) -> bool {
+    key == "port" || key.starts_with("port_") || key.starts_with("service_")
+}
+
+fn complaint(name: &str, key: &str) -> String {
+    if RunArgs::IN_FILE_ONLY.contains(&key) {
+        return format!(
+            "the environment variable {name} is not read: {key} stands in the settings file only"
+        );
+    }
+    let known: Vec<&str> = RunArgs::KEYS.into_iter().chain(OTHERS).collect();
+    let known: Vec<&str> = known.into_iter().filter(|key| is_variable(key)).collect();
+    let hint = match nearest(key, &known) {
+        Some(meant) => format!("did you mean {PREFIX}{}?", meant.to_ascii_uppercase()),
+        None => "antiphon run --help names all".to_owned(),
+    };
+    format!("the environment variable {name} is unknown and is not read; {hint}")
+}
+
+/// Reads one variable; unset and empty are the same.
+fn parsed<T>(machine: &Machine, name: &'static str) -> Result<Option<T>, SettingsError>
+where
+    T: FromStr<Err: fmt::Display>,
+{
+    read_by(machine, name, T::from_str)
+}
+
+fn read_by<T, E: fmt::Display>(
+    machine: &Machine,
+    name: &'static str,
+    read: impl Fn(&str) -> Result<T, E>,
+) -> Result<Option<T>, SettingsError> {
+    let Some(value) = machine.text(name) else {
+        return Ok(None);
+    };
+    read(&value)
+        .map(Some)
+        .map_err(|why| SettingsError::Variable {
+            name,
+            why: why.to_string(),
+            value,
+        })
+}
+
+/// Reads a variable that lists values with commas between them.
+fn listed<T>(machine: &Machine, name: &'static str) -> Result<Vec<T>, SettingsError>
+where
+    T: FromStr<Err: fmt::Display>,
+{
+    let value = machine.text(name).unwrap_or_default();
+    let listed = value
+        .split(',')
+        .map(str::trim)
+        .filter(|one| !one.is_empty());
+    let read: Result<_, T::Err> = listed.map(T::from_str).collect();
+    read.map_err(|why| SettingsError::Variable {
+        name,
+        why: why.to_string(),
+        value: value.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_that_means_nothing_is_named_with_the_one_that_was_meant() {
+        for (name, hint) in [
+            ("ANTIPHON_LISTN", "did you mean ANTIPHON_LISTEN?"),
+            (
+                "ANTIPHON_MAX_LISTENER",
+                "did you mean ANTIPHON_MAX_LISTENERS?",
+            ),
+            ("ANTIPHON_PASSWROD", "did you mean ANTIPHON_PASSWORD?"),
+            ("antiphon_join", "did you mean ANTIPHON_JOIN?"),
+            ("ANTIPHON_LOGS", "did you mean ANTIPHON_LOG?"),
+            ("ANTIPHON_COLOUR", "--help names all"),
+            ("ANTIPHON_DNS", "stands in the settings file only"),
+            ("ANTIPHON_MESH_ADDRESS", "stands in the settings file only"),
+        ] {
+            let found = complaints(&Machine::new(&[(name, "x")], "h"));
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(
+                found[0].contains(name) && found[0].contains(hint),
+                "{found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn known_variables_and_those_of_others_are_no_reason_to_complain() {
+        let mut names: Vec<String> = RunArgs::KEYS
+            .into_iter()
+            .filter(|key| !RunArgs::IN_FILE_ONLY.contains(key))
+            .chain(OTHERS)
+            .map(|key| format!("{PREFIX}{}", key.to_ascii_uppercase()))
+            .collect();
+        names.extend(
+            [
+                "PATH",
+                "ANTIPHON",
+                "ANTIPHON_PORT",
+                "ANTIPHON_PORT_8000_TCP",
+            ]
+            .map(str::to_owned),
+        );
+        names.push("ANTIPHON_SERVICE_HOST".to_owned());
+        let set: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "x")).collect();
+        assert_eq!(complaints(&Machine::new(&set, "h")), [""; 0]);
+        let many: Vec<String> = (0..99).map(|number| format!("{PREFIX}X{number}")).collect();
+        let set: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), "x")).collect();
+        assert_eq!(complaints(&Machine::new(&set, "h")).len(), MAX_COMPLAINTS);
+    }
+}

@@ -1,0 +1,125 @@
+//! Which kind of value each key of the settings file wants, so that a wrong one is answered with a right one.
+
+use toml::de::DeValue;
+
+/// The keys of the table `[dns]`.
+pub(super) const DNS_KEYS: [&str; 7] = [
+    "zone",
+    "listen",
+    "ns",
+    "contact",
+    "answers",
+    "answers_per_s",
+    "caa",
+];
+
+/// What a value is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// A text; an example of it stands in quotes.
+    Text(&'static str),
+    /// A whole number up to the greatest one.
+    Number(&'static str, u64),
+    /// A list of texts.
+    List(&'static str),
+    /// A text, or a list of texts.
+    TextOrList(&'static str),
+    /// A number, or a text with a unit. Whoever reads it says so.
+    Rate,
+    /// A table of its own.
+    Table(&'static str),
+}
+
+/// What the value of a key of the file is to be.
+fn wanted(key: &str) -> Wanted {
+    match key {
+        "max_listeners" => Wanted::Number("1000", u32::MAX.into()),
+        // The greatest integer that TOML knows.
+        "rank" => Wanted::Number("100", i64::MAX.cast_unsigned()),
+        "max_bandwidth" => Wanted::Rate,
+        "join" => Wanted::List(r#"["b.example:8000"]"#),
+        "trusted_proxies" => Wanted::List(r#"["127.0.0.1", "10.0.0.0/8"]"#),
+        "addresses" => Wanted::List(r#"["203.0.113.5"]"#),
+        "dns" => Wanted::Table("[dns], and zone = \"radio.example\" below it"),
+        "name" => Wanted::Text("studio"),
+        "listen" => Wanted::Text("0.0.0.0:8000"),
+        "public_url" => Wanted::Text("http://radio1.example:8000"),
+        "public_https_url" => Wanted::Text("https://radio1.example"),
+        "mesh_address" => Wanted::Text("203.0.113.5:8000"),
+        "country" => Wanted::Text("DE"),
+        "position" => Wanted::Text("52.5,13.4"),
+        "log" => Wanted::Text("info"),
+        _ => Wanted::Text("/etc/antiphon/secret"),
+    }
+}
+
+/// What the value of a key of `[dns]` is to be.
+fn wanted_of_dns(key: &str) -> Wanted {
+    match key {
+        "listen" => Wanted::TextOrList(r#""0.0.0.0:53""#),
+        "ns" => Wanted::List(r#"["ns1.radio.example"]"#),
+        "caa" => Wanted::List(r#"["issue letsencrypt.org"]"#),
+        "answers" => Wanted::Number("4", u32::MAX.into()),
+        "answers_per_s" => Wanted::Number("50", u32::MAX.into()),
+        "contact" => Wanted::Text("hostmaster@radio.example"),
+        _ => Wanted::Text("radio.example"),
+    }
+}
+
+/// What is wrong with the kind of a value in the file; nothing says that its content is right.
+pub(super) fn complaint(key: &str, value: &DeValue<'_>) -> Option<String> {
+    complain(key, wanted(key), value)
+}
+
+/// The same of a value in the table `[dns]`.
+pub(super) fn complaint_of_dns(key: &str, value: &DeValue<'_>) -> Option<String> {
+    complain(key, wanted_of_dns(key), value)
+}
+
+fn complain(key: &str, wanted: Wanted, value: &DeValue<'_>) -> Option<String> {
+    let texts = |value: &DeValue<'_>| {
+        let list = value.as_array();
+        list.is_some_and(|list| list.iter().all(|one| one.get_ref().is_str()))
+    };
+    let (right, words) = match wanted {
+        Wanted::Rate => return None,
+        Wanted::Text(example) => (
+            value.is_str(),
+            format!("a text in quotes, such as {example:?}"),
+        ),
+        Wanted::Number(example, most) => (
+            number(value).is_some_and(|number| number <= most),
+            format!("a number, such as {example}"),
+        ),
+        Wanted::List(example) => (texts(value), format!("a list: {example}")),
+        Wanted::TextOrList(example) => (
+            value.is_str() || texts(value),
+            format!("a text in quotes, such as {example}, or a list of them"),
+        ),
+        Wanted::Table(example) => (value.is_table(), format!("a table: {example}")),
+    };
+    (!right).then(|| format!("{key} is {words}; not {}", found(value, wanted)))
+}
+
+/// A whole number from 0, as digits; `None` if the value is none.
+fn number(value: &DeValue<'_>) -> Option<u64> {
+    let integer = value.as_integer()?;
+    u64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+/// What stands there, in a word or two.
+fn found(value: &DeValue<'_>, wanted: Wanted) -> String {
+    match value {
+        DeValue::String(_) => "a text".to_owned(),
+        DeValue::Integer(number) if matches!(wanted, Wanted::Number(..)) => number.to_string(),
+        DeValue::Integer(_) => "a number".to_owned(),
+        DeValue::Float(number) => number.to_string(),
+        DeValue::Boolean(flag) => flag.to_string(),
+        DeValue::Datetime(_) => "a date".to_owned(),
+        DeValue::Array(_) if matches!(wanted, Wanted::List(_) | Wanted::TextOrList(_)) => {
+            "a list of other things than texts".to_owned()
+        }
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}
