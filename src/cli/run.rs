@@ -46,7 +46,8 @@ pub(super) fn wait_for(command: impl Future<Output = anyhow::Result<()>>) -> any
 
 fn announce(hello: &Hello, steps: &NextSteps) -> anyhow::Result<()> {
     let (name, url, mesh) = (&hello.name, &hello.public_url, hello.mesh_address);
-    terminal::print(&format!("ready {name} at {url} (mesh {mesh})\n"))?;
+    let alone = steps.alone();
+    terminal::print(&format!("ready {name} at {url} (mesh {mesh}){alone}\n"))?;
     if io::stderr().is_terminal() {
         // Who has closed the terminal meanwhile reads it no more.
         let _unread = io::stderr().write_all(steps.text(hello).as_bytes());
@@ -61,6 +62,8 @@ struct NextSteps {
     flags: String,
     /// Where a copy of the secret is to be had.
     secret: String,
+    /// The peers that the node was told to join, as they were named.
+    join: Vec<String>,
 }
 
 impl NextSteps {
@@ -84,11 +87,20 @@ impl NextSteps {
         Self {
             flags,
             secret: secret.display().to_string(),
+            join: settings.join.clone(),
+        }
+    }
+
+    /// What becomes of a node that was told to join others: it does not wait for them.
+    fn alone(&self) -> String {
+        match &self.join[..] {
+            [] => String::new(),
+            peers => format!(", serving alone until a peer answers: {}", peers.join(", ")),
         }
     }
 
     fn text(&self, hello: &Hello) -> String {
-        let Self { flags, secret } = self;
+        let Self { flags, secret, .. } = self;
         let (url, mesh) = (&hello.public_url, hello.mesh_address);
         format!(
             "\n  status page    {url}/\n  \
@@ -121,5 +133,14 @@ mod tests {
         let steps = NextSteps::new(&other, Some(&usual));
         assert_eq!(steps.flags, " --node http://[::1]:8001 --data-dir /e");
         assert_eq!(steps.secret, "/e/secret");
+        assert_eq!(steps.alone(), "");
+    }
+
+    #[test]
+    fn a_node_that_joins_others_says_that_it_serves_already() {
+        let mut joining = settings("/d", "0.0.0.0:8000");
+        joining.join = vec!["a:1".to_owned(), "b:2".to_owned()];
+        let said = NextSteps::new(&joining, None).alone();
+        assert_eq!(said, ", serving alone until a peer answers: a:1, b:2");
     }
 }

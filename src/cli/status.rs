@@ -7,7 +7,8 @@ use hyper::Method;
 use super::api::{Api, NodeArgs};
 use super::terminal::{self, Side, Table, printable, shortened};
 use crate::model::node::NodeName;
-use crate::model::status::{MountStatus, NodeState, NodeStatus, Status};
+use crate::model::status::outside::OutsideStatus;
+use crate::model::status::{MountStatus, NodeState, NodeStatus, Status, UnreachedPeer};
 
 /// The longest title that is shown, in characters: a row should fit a usual terminal.
 const MAX_TITLE_LETTERS: usize = 48;
@@ -39,13 +40,15 @@ pub(super) async fn status(args: StatusArgs) -> anyhow::Result<()> {
 }
 
 fn render(status: &Status) -> String {
-    format!(
-        "{}\n{}{}\n{}",
+    let mut parts = vec![
         headline(status),
-        nodes(&status.nodes),
-        troubles(status),
-        mounts(&status.mounts)
-    )
+        nodes(&status.nodes) + &troubles(status),
+        mounts(&status.mounts),
+    ];
+    if !status.outside.is_empty() {
+        parts.push(outside(&status.outside));
+    }
+    parts.join("\n")
 }
 
 /// A line for each thing that somebody has to mend.
@@ -73,13 +76,18 @@ fn headline(status: &Status) -> String {
         Some(node) => format!("master {node}, epoch {}", status.epoch.0),
         None => format!("no master: electing, last epoch {}", status.epoch.0),
     };
-    format!(
+    let mut text = format!(
         "cluster {}: {master}\nseen by {}, antiphon {}, up {}\n",
         shortened(&printable(&status.cluster), 16),
         status.node,
         printable(&status.version),
         duration(status.uptime_s)
-    )
+    );
+    for UnreachedPeer { peer, why } in &status.unreached {
+        let line = format!("{} does not reach {peer}: {why}", status.node);
+        text += &format!("{}\n", printable(&line));
+    }
+    text
 }
 
 fn nodes(nodes: &[NodeStatus]) -> String {
@@ -103,7 +111,7 @@ fn nodes(nodes: &[NodeStatus]) -> String {
         };
         table.row([
             node.name.to_string(),
-            state(node.state).to_owned(),
+            condition(node),
             role(node).to_owned(),
             node.rank.to_string(),
             known(format!("{}/{}", node.listeners, node.max_listeners)),
@@ -147,6 +155,35 @@ fn mounts(mounts: &[MountStatus]) -> String {
     table.render()
 }
 
+/// Icecast servers without antiphon, to which listeners are sent too.
+fn outside(servers: &[OutsideStatus]) -> String {
+    let mut table = Table::new(&[
+        ("OUTSIDE", Side::Left),
+        ("STATE", Side::Left),
+        ("ASKED BY", Side::Left),
+        ("LISTENERS", Side::Right),
+        ("WEIGHT", Side::Right),
+        ("CARRIES", Side::Left),
+        ("URL", Side::Left),
+    ]);
+    for server in servers {
+        let most = server.server.max_listeners;
+        let most = most.map_or_else(|| "?".to_owned(), |most| most.to_string());
+        let asked_by = server.asked_by.as_ref();
+        let mounts: Vec<&str> = server.mounts.keys().map(|mount| mount.as_str()).collect();
+        table.row([
+            server.name.to_string(),
+            server.state.word().to_owned(),
+            asked_by.map_or_else(|| "-".to_owned(), ToString::to_string),
+            format!("{}/{most}", server.server.listeners),
+            format!("{} %", server.weight_percent),
+            mounts.join(" "),
+            server.url.clone(),
+        ]);
+    }
+    table.render()
+}
+
 /// Where the source is, and where others wait for its place.
 fn sources(mount: &MountStatus) -> String {
     let source = mount.source.as_ref();
@@ -176,8 +213,17 @@ pub(super) fn role(node: &NodeStatus) -> &'static str {
     if node.master { "master" } else { "" }
 }
 
+/// How a node is doing, and whether operators keep listeners away from it.
+pub(super) fn condition(node: &NodeStatus) -> String {
+    let state = state(node.state);
+    match node.traits.maintenance {
+        true => format!("{state}, maintenance"),
+        false => state.to_owned(),
+    }
+}
+
 /// How a node is doing, in a word.
-pub(super) fn state(state: NodeState) -> &'static str {
+fn state(state: NodeState) -> &'static str {
     match state {
         NodeState::Alive => "alive",
         NodeState::Suspect => "suspect",
@@ -225,8 +271,11 @@ pub(super) fn duration(s: u64) -> String {
 mod tests {
     use super::*;
     use crate::model::geo::Whereabouts;
+    use crate::model::mount::MountName;
+    use crate::model::outside::Slots;
     use crate::model::seat::Epoch;
     use crate::model::status::SourceStatus;
+    use crate::model::status::outside::{OutsideMount, OutsideState};
     use crate::model::stream::StreamId;
 
     fn mesh() -> Status {
@@ -253,7 +302,7 @@ mod tests {
         };
         let mount = MountStatus {
             path: "/radio.mp3".parse().unwrap(),
-            name: "Radio\x1b Known".to_owned(),
+            name: "Radio\x1bKnown".to_owned(),
             description: String::new(),
             genre: String::new(),
             url: String::new(),
@@ -287,6 +336,7 @@ mod tests {
             geo: None,
             clock: None,
             outside: Vec::new(),
+            unreached: Vec::new(),
         }
     }
 
@@ -333,6 +383,50 @@ MOUNT       NAME         SOURCE AT  ON AIR         BITRATE  LISTENERS  HELD BY  
         );
         let clock = "\ndemo-1: edits are refused: set it right\n";
         assert!(text.contains(clock), "{text}");
+    }
+
+    #[test]
+    fn what_keeps_listeners_away_and_who_is_not_reached_is_shown() {
+        let mut status = mesh();
+        status.nodes[0].traits.maintenance = true;
+        status.unreached.push(UnreachedPeer {
+            peer: "b:8000".to_owned(),
+            why: "no answer".to_owned(),
+        });
+        status.outside.push(OutsideStatus {
+            name: "outside-1".parse().unwrap(),
+            url: "http://relay.example:8000".to_owned(),
+            state: OutsideState::Ready,
+            asked_by: Some("demo-1".parse().unwrap()),
+            server: Slots {
+                listeners: 7,
+                max_listeners: None,
+            },
+            pending: 0,
+            weight_percent: 50,
+            country: None,
+            mounts: ["/radio.mp3"].map(carried).into(),
+        });
+        let text = render(&status);
+        assert!(
+            text.contains("\ndemo-1  alive, maintenance  master"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\ndemo-1 does not reach b:8000: no answer\n"),
+            "{text}"
+        );
+        let servers = "
+OUTSIDE    STATE  ASKED BY  LISTENERS  WEIGHT  CARRIES     URL
+outside-1  ready  demo-1          7/?    50 %  /radio.mp3  http://relay.example:8000
+";
+        assert!(text.ends_with(servers), "{text}");
+    }
+
+    fn carried(path: &str) -> (MountName, OutsideMount) {
+        let path: MountName = path.parse().unwrap();
+        let on_air = None;
+        (path.clone(), OutsideMount { path, on_air })
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod mount;
 pub mod network;
 pub mod node;
 pub mod outside;
+pub mod reach;
 pub mod record;
 pub mod seat;
 pub mod stamp;

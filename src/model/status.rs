@@ -45,6 +45,18 @@ pub struct Status {
     /// Every outside server, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outside: Vec<OutsideStatus>,
+    /// The peers that the answering node was told to join and has no link to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreached: Vec<UnreachedPeer>,
+}
+
+/// A peer that a node was told to join, and has no link to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnreachedPeer {
+    /// As it was named: `HOST:PORT`.
+    pub peer: String,
+    /// Why there is no link.
+    pub why: String,
 }
 
 /// The database that tells where addresses are.

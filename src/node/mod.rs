@@ -1,5 +1,6 @@
 //! Builds a node from its settings, owns its tasks and stops them in order.
 
+mod announcing;
 mod kept;
 mod reload;
 mod resolver;
@@ -27,6 +28,7 @@ use crate::io::door::Door;
 use crate::io::gossip::Gossip;
 use crate::io::link::{Inbox, LinkConfig, Links, NameConflict};
 use crate::io::tls::Secret;
+use crate::service::cluster::seeking::Unreached;
 use crate::service::document::Documents;
 use crate::service::drain::Drain;
 use crate::service::ended::Ended;
@@ -126,6 +128,7 @@ impl Node {
             cancel: cancel.clone(),
         })?;
         info!(name = %settings.name, url, cluster = fingerprint, "starting");
+        announcing::check(&settings, links.hello(), bound);
         let Inbox {
             gossip,
             messages,
@@ -153,6 +156,7 @@ impl Node {
             ended: Ended::default(),
             geo: &geo,
             tag_key,
+            unreached: Unreached::default(),
         };
         let data_dir = kept.data_dir.clone();
         let (cluster, documents) = core.start_cluster(kept);

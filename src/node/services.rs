@@ -19,6 +19,7 @@ use crate::logic::forecast::Life;
 use crate::service::admin::{Admin, AdminConfig, Contact};
 use crate::service::authority::Authority;
 use crate::service::cluster::joining::Joiner;
+use crate::service::cluster::seeking::Unreached;
 use crate::service::cluster::{Cluster, ClusterConfig};
 use crate::service::document::{DocumentConfig, Documents};
 use crate::service::drain::{Drain, DrainConfig};
@@ -53,6 +54,7 @@ pub(super) struct Core<'a> {
     pub(super) ended: Ended,
     pub(super) geo: &'a Geo,
     pub(super) tag_key: TagKey,
+    pub(super) unreached: Unreached,
 }
 
 /// The services that the node itself still needs.
@@ -111,6 +113,7 @@ impl Core<'_> {
             gossip: self.gossip.clone(),
             cluster: cluster.clone(),
             targets: self.settings.join.clone(),
+            unreached: self.unreached.clone(),
             remembered: kept.remembered,
             data_dir: kept.data_dir,
         };
@@ -156,7 +159,7 @@ impl Core<'_> {
             statuses: Statuses::new(
                 (cluster.clone(), documents.clone()),
                 (carriers.load.clone(), carriers.streams.clone()),
-                self.geo.clone(),
+                (self.geo.clone(), self.unreached.clone()),
                 fingerprint,
             ),
             listening: listening.clone(),

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::cluster::Cluster;
+use super::cluster::seeking::Unreached;
 use super::cluster::view::{MeshNode, MeshView};
 use super::document::Documents;
 use super::geo::Geo;
@@ -29,6 +30,7 @@ pub struct Statuses {
     load: Load,
     streams: Streams,
     geo: Geo,
+    unreached: Unreached,
     fingerprint: watch::Receiver<String>,
     started: Instant,
     started_unix_s: u64,
@@ -39,7 +41,7 @@ impl Statuses {
     pub fn new(
         (cluster, documents): (Cluster, Documents),
         (load, streams): (Load, Streams),
-        geo: Geo,
+        (geo, unreached): (Geo, Unreached),
         fingerprint: watch::Receiver<String>,
     ) -> Self {
         Self {
@@ -48,6 +50,7 @@ impl Statuses {
             load,
             streams,
             geo,
+            unreached,
             fingerprint,
             started: Instant::now(),
             started_unix_s: clock::unix_ms() / 1_000,
@@ -82,6 +85,7 @@ impl Statuses {
                 .map(|spec| mount_status(&view, spec))
                 .collect(),
             outside: self.outside(),
+            unreached: self.unreached.all(),
             epoch: view
                 .master
                 .as_ref()

@@ -11,6 +11,7 @@ mod renewal;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
@@ -30,7 +31,9 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 pub use self::exchange::{Exchange, ExchangeError};
+pub use self::registry::DialState;
 use self::registry::{Registry, Sent};
+pub use self::trouble::DialTrouble;
 use super::tls::{Identity, IdentityError, Secret};
 use super::udp::{CountingSocket, StrayCount};
 use crate::model::node::NodeName;
@@ -121,8 +124,6 @@ struct Outlets {
 #[derive(Debug, Default)]
 struct Counters {
     refused_handshakes: AtomicU64,
-    /// Dials that ended at another secret.
-    refused_dials: AtomicU64,
     bad_frames: AtomicU64,
     dropped: AtomicU64,
 }
@@ -249,6 +250,11 @@ impl Links {
     /// Begins to dial an address in the background, unless a link or an attempt is there or it is too soon.
     pub fn dial(&self, address: SocketAddr) {
         tasks::spawn_dial(&self.0, address);
+    }
+
+    /// How it stands with an address that was dialled.
+    pub fn dial_state(&self, address: SocketAddr) -> DialState {
+        self.0.registry().dial_state(address)
     }
 
     /// Sends a frame to a node. Without a link, or with a full queue, it is dropped.

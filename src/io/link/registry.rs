@@ -2,14 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use super::trouble::DialTrouble;
 use crate::logic::backoff::Backoff;
 use crate::model::node::NodeName;
 use crate::wire::frame::Hello;
+
+/// How long an address is left alone that this node cannot reach whoever is there: only its settings can change that.
+const HOPELESS_WAIT: Duration = Duration::from_secs(60);
 
 /// Addresses that are remembered as dialled: far more than the nodes of any mesh.
 const MAX_DIALS: usize = 4_096;
@@ -41,6 +45,8 @@ struct Dial {
     under_way: bool,
     backoff: Backoff,
     not_before: Option<Instant>,
+    /// Why the last try failed.
+    trouble: Option<DialTrouble>,
 }
 
 impl Dial {
@@ -49,6 +55,7 @@ impl Dial {
             under_way: false,
             backoff: Backoff::for_dialling(),
             not_before: None,
+            trouble: None,
         }
     }
 }
@@ -171,6 +178,25 @@ impl Registry {
         true
     }
 
+    /// How it stands with an address.
+    pub(super) fn dial_state(&self, address: SocketAddr) -> DialState {
+        if self.links.values().any(|link| link.is_at(address)) {
+            return DialState::Linked;
+        }
+        if self.ourselves.contains(&address) {
+            return DialState::Failed(DialTrouble::Ourselves);
+        }
+        let trouble = self.dials.get(&address).and_then(|dial| dial.trouble);
+        trouble.map_or(DialState::Unknown, DialState::Failed)
+    }
+
+    /// Takes note of why a dial that is still under way has not succeeded yet.
+    pub(super) fn note_trouble(&mut self, address: SocketAddr, trouble: DialTrouble) {
+        if let Some(dial) = self.dials.get_mut(&address) {
+            dial.trouble = Some(trouble);
+        }
+    }
+
     /// Takes note of how a dial ended. `luck` is random, 0 to 1, and spreads the next tries.
     pub(super) fn end_dial(
         &mut self,
@@ -187,10 +213,15 @@ impl Registry {
                 self.dials.remove(&address);
                 self.ourselves.insert(address);
             }
-            DialEnd::Failed => {
+            DialEnd::Failed(trouble) => {
                 let dial = self.dials.entry(address).or_insert_with(Dial::new);
                 dial.under_way = false;
-                dial.not_before = Some(now + dial.backoff.fail(luck));
+                let wait = match trouble.may_pass() {
+                    true => dial.backoff.fail(luck),
+                    false => HOPELESS_WAIT,
+                };
+                dial.not_before = Some(now + wait);
+                dial.trouble = Some(trouble);
             }
         }
     }
@@ -204,7 +235,18 @@ pub(super) enum DialEnd {
     /// The address is our own.
     Ourselves,
     /// Nobody, or nobody who wants us.
-    Failed,
+    Failed(DialTrouble),
+}
+
+/// How it stands with an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DialState {
+    /// There is a link.
+    Linked,
+    /// There is none yet, and nothing is known to be wrong.
+    Unknown,
+    /// There is none, for this reason.
+    Failed(DialTrouble),
 }
 
 impl Link {

@@ -6,14 +6,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quinn::{Connection, ConnectionError, Incoming, RecvStream, SendStream};
+use quinn::{Connecting, Connection, ConnectionError, Incoming, RecvStream, SendStream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout};
 use tracing::{Instrument, debug, info, info_span, warn};
 
 use super::exchange::{self, Exchange};
 use super::greeting::{self, Greeting};
-use super::registry::{DialEnd, Link};
+use super::registry::{DialEnd, DialState, Link};
+use super::trouble::{DialTrouble, is_refused};
 use super::{
     CLOSE_BAD_FRAME, CLOSE_DONE, CLOSE_NAME_IN_USE, CLOSE_SILENT, ExchangeError, GREETING_TIMEOUT,
     IDLE, KEEP_ALIVE, LinkTotals, NameConflict, Shared,
@@ -27,6 +28,9 @@ use crate::wire::frame::{DecodeError, Frame, Hello, Refusal};
 const QUEUE: usize = 256;
 /// How long a peer may take to receive one message before its link is given up.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+/// When a dialled machine that has not answered is taken for a silent one, though it is still waited for: four round trips
+/// of the slowest line that is accepted (250 ms), which is more than a handshake takes.
+const FIRST_SIGN: Duration = Duration::from_secs(1);
 /// How long the first frame of a stream may take.
 const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often strays and refusals are logged at most.
@@ -135,6 +139,10 @@ pub(super) fn spawn_dial(shared: &Arc<Shared>, address: SocketAddr) {
 }
 
 async fn dial(shared: &Arc<Shared>, address: SocketAddr) -> DialEnd {
+    let here = shared.endpoint.local_addr();
+    if let Some(trouble) = here.ok().and_then(|it| DialTrouble::between(it, address)) {
+        return DialEnd::Failed(trouble);
+    }
     let client = shared.client();
     let connecting = match shared
         .endpoint
@@ -142,14 +150,13 @@ async fn dial(shared: &Arc<Shared>, address: SocketAddr) -> DialEnd {
     {
         Ok(connecting) => connecting,
         Err(error) => {
-            warn!(%error, "cannot dial");
-            return DialEnd::Failed;
+            debug!(%error, "cannot dial");
+            return DialEnd::Failed(DialTrouble::NoAddress);
         }
     };
-    let connection = match timeout(GREETING_TIMEOUT, connecting).await {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => return dial_failed(shared, &error),
-        Err(_) => return DialEnd::Failed,
+    let connection = match connected(shared, address, connecting).await {
+        Ok(connection) => connection,
+        Err(trouble) => return DialEnd::Failed(trouble),
     };
     match greeting::ask(shared, &connection).await {
         Ok(Greeting::Welcome(hello)) => {
@@ -160,53 +167,58 @@ async fn dial(shared: &Arc<Shared>, address: SocketAddr) -> DialEnd {
             connection.close(close_code(&refusal), b"");
             refused(shared, refusal)
         }
-        Err(ExchangeError::Lost(error)) => dial_failed(shared, &error),
+        Err(ExchangeError::Lost(error)) => DialEnd::Failed(DialTrouble::of(&error)),
         Err(error) => {
+            debug!(%error, "no greeting");
             // With TLS 1.3 the peer's verdict on our certificate comes after our side of the handshake.
-            let closed = connection.close_reason();
-            closed.map_or_else(
-                || {
-                    debug!(%error, "no greeting");
-                    DialEnd::Failed
-                },
-                |reason| dial_failed(shared, &reason),
-            )
+            match connection.close_reason() {
+                Some(reason) => DialEnd::Failed(DialTrouble::of(&reason)),
+                None => DialEnd::Failed(DialTrouble::BadGreeting),
+            }
         }
     }
 }
 
 fn refused(shared: &Shared, refusal: Refusal) -> DialEnd {
-    match refusal {
+    DialEnd::Failed(match refusal {
         Refusal::Yourself => return DialEnd::Ourselves,
-        Refusal::NameInUse { holder } => shared.report_conflict(holder),
-        Refusal::BadHello => warn!("the peer did not accept our greeting"),
-    }
-    DialEnd::Failed
-}
-
-/// Says why a dial failed, as loudly and as often as an operator needs it: dials are tried again for ever.
-fn dial_failed(shared: &Shared, error: &ConnectionError) -> DialEnd {
-    if is_crypto(error) {
-        let tries = 1 + shared
-            .counters
-            .refused_dials
-            .fetch_add(1, Ordering::Relaxed);
-        if tries.is_power_of_two() {
-            warn!(%error, tries, "no link: this peer does not have the same secret");
+        Refusal::NameInUse { holder } => {
+            shared.report_conflict(holder);
+            DialTrouble::NameTaken
         }
-    } else {
-        debug!(%error, "no link");
-    }
-    DialEnd::Failed
+        Refusal::BadHello => DialTrouble::BadGreeting,
+    })
 }
 
-fn is_crypto(error: &ConnectionError) -> bool {
-    let code = match error {
-        ConnectionError::TransportError(error) => u64::from(error.code),
-        ConnectionError::ConnectionClosed(close) => u64::from(close.error_code),
-        _ => return false,
+/// Waits for a handshake. Why there is no link is noted before it is given up, so that it can be said soon; it is for
+/// others to say it, once, for dials are tried again for ever.
+async fn connected(
+    shared: &Shared,
+    address: SocketAddr,
+    mut connecting: Connecting,
+) -> Result<Connection, DialTrouble> {
+    let soon = timeout(FIRST_SIGN, &mut connecting).await;
+    let ended = match soon {
+        Ok(ended) => Ok(ended),
+        Err(_) => {
+            let before = shared.registry().dial_state(address);
+            // A machine that has once kept silent is not asked again: what would be sent it would count as a stray.
+            let may_refuse = before != DialState::Failed(DialTrouble::Silent);
+            if may_refuse && is_refused(address).await {
+                return Err(DialTrouble::Refused);
+            }
+            shared.registry().note_trouble(address, DialTrouble::Silent);
+            timeout(GREETING_TIMEOUT, connecting).await
+        }
     };
-    (0x100..0x200).contains(&code) // CRYPTO_ERROR, RFC 9000 section 20.1
+    match ended {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => {
+            debug!(%error, "no link");
+            Err(DialTrouble::of(&error))
+        }
+        Err(_) => Err(DialTrouble::Silent),
+    }
 }
 
 /// Puts a greeted connection to work.

@@ -107,6 +107,7 @@ mod tests {
             nodes,
             mounts: Vec::new(),
             outside: Vec::new(),
+            unreached: Vec::new(),
             geo: None,
             clock: None,
         };

@@ -1,29 +1,28 @@
 //! Finds peers: dials whom it was told of, whom it remembers and whom it hears of, and greets who answers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::lookup_host;
-use tokio::task::spawn_blocking;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::Cluster;
+use super::seeking::{Target, Unreached};
 use crate::io::disk::{DataDir, Loaded};
 use crate::io::gossip::Gossip;
-use crate::io::link::Links;
+use crate::io::link::{DialState, DialTrouble, Links};
+use crate::model::node::NodeName;
 
 /// The file of remembered peers.
 const PEERS_FILE: &str = "peers";
 /// How often missing links are dialled; the links themselves wait longer with each failure.
-const DIAL_INTERVAL: Duration = Duration::from_millis(500);
-/// How long a name may take to resolve. The others are not kept waiting longer.
-const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often a node that was told of peers and has found none says so.
-const LONELY_INTERVAL: Duration = Duration::from_secs(60);
+pub(super) const DIAL_INTERVAL: Duration = Duration::from_millis(500);
+/// When a node that remembers peers and has found none says so: it has dialled each of them twice.
+const LONELY_PATIENCE: Duration = Duration::from_secs(3);
 /// Remembered peers: enough to find a mesh of any size again.
 const MAX_REMEMBERED: usize = 256;
 
@@ -36,8 +35,10 @@ pub struct Joiner {
     pub gossip: Arc<Gossip>,
     /// The mesh as it is known.
     pub cluster: Cluster,
-    /// `HOST:PORT` of peers, resolved again at every try.
+    /// `HOST:PORT` of peers.
     pub targets: Vec<String>,
+    /// Those of them that are not reached.
+    pub unreached: Unreached,
     /// Peers of an earlier life.
     pub remembered: BTreeSet<SocketAddr>,
     /// Where peers are remembered.
@@ -61,15 +62,27 @@ pub fn remembered(data_dir: &DataDir) -> BTreeSet<SocketAddr> {
 impl Joiner {
     /// Keeps every link up until the node stops.
     pub async fn run(mut self, cancel: CancellationToken) {
+        let mut seeking = JoinSet::new(); // ended with this
+        for peer in &self.targets {
+            let target = Target {
+                links: self.links.clone(),
+                unreached: self.unreached.clone(),
+                peer: peer.clone(),
+            };
+            seeking.spawn(target.seek());
+        }
         let mut rounds = interval(DIAL_INTERVAL);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut linked = self.links.peers();
         let mut greeted = BTreeSet::new();
-        let mut lonely_since = Instant::now();
+        let mut troubles = BTreeMap::new();
+        let lonely = sleep(LONELY_PATIENCE);
+        tokio::pin!(lonely);
         loop {
             tokio::select! {
                 () = cancel.cancelled() => return,
-                _ = rounds.tick() => self.dial_missing().await,
+                _ = rounds.tick() => self.dial_missing(&mut troubles),
+                () = &mut lonely, if !lonely.is_elapsed() => self.say_lonely(),
                 changed = linked.changed() => if changed.is_err() { return },
             }
             let peers: BTreeSet<SocketAddr> = linked
@@ -80,12 +93,6 @@ impl Joiner {
             for newcomer in peers.difference(&greeted) {
                 self.gossip.greet(*newcomer);
             }
-            if !peers.is_empty() || self.targets.is_empty() {
-                lonely_since = Instant::now();
-            } else if lonely_since.elapsed() >= LONELY_INTERVAL {
-                lonely_since = Instant::now();
-                warn!(join = ?self.targets, "no peer reached yet; serving alone and trying on");
-            }
             if !peers.is_subset(&self.remembered) {
                 self.remember(&peers).await;
             }
@@ -93,27 +100,44 @@ impl Joiner {
         }
     }
 
-    /// Dials whoever has no link: known nodes, told ones, and remembered ones while there is nobody else.
-    async fn dial_missing(&self) {
+    /// A node that was told of nobody and remembers others says when it finds none of them; of those whom it was told
+    /// of it says each by itself.
+    fn say_lonely(&self) {
+        let remembered = self.remembered.len();
+        if self.targets.is_empty() && remembered > 0 && self.links.peers().borrow().is_empty() {
+            warn!(
+                remembered,
+                "no remembered peer answers: serving alone until one does, trying on"
+            );
+        }
+    }
+
+    /// Dials whoever has no link: known nodes, and remembered ones while there is nobody else. Those whom the node was
+    /// told of are dialled by themselves.
+    fn dial_missing(&self, troubles: &mut BTreeMap<NodeName, DialTrouble>) {
         let view = self.cluster.view();
         let known = view
             .nodes
             .iter()
             .filter(|(name, node)| **name != view.me && node.is_up());
-        for (_, node) in known {
-            self.links.dial(node.mesh_address);
+        for (name, node) in known {
+            let address = node.mesh_address;
+            self.links.dial(address);
+            let DialState::Failed(trouble) = self.links.dial_state(address) else {
+                troubles.remove(name);
+                continue;
+            };
+            // Silence is a death that is being noticed, or will pass.
+            let told = matches!(trouble, DialTrouble::Silent | DialTrouble::Refused);
+            if !told && troubles.insert(name.clone(), trouble) != Some(trouble) {
+                warn!(node = %name, %address, why = %trouble, "no direct link");
+            }
         }
+        troubles.retain(|name, _| view.nodes.contains_key(name));
         if self.links.peers().borrow().is_empty() {
             self.remembered
                 .iter()
                 .for_each(|address| self.links.dial(*address));
-        }
-        for target in &self.targets {
-            match timeout(RESOLVE_TIMEOUT, lookup_host(target)).await {
-                Ok(Ok(addresses)) => addresses.for_each(|address| self.links.dial(address)),
-                Ok(Err(error)) => debug!(%target, %error, "cannot resolve a peer's name"),
-                Err(_) => debug!(%target, "resolving a peer's name takes too long"),
-            }
         }
     }
 

@@ -6,6 +6,7 @@
 mod driver;
 pub mod joining;
 mod seats;
+pub mod seeking;
 pub mod view;
 
 use std::collections::{BTreeMap, BTreeSet};

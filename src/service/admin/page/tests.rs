@@ -82,6 +82,7 @@ fn example() -> Status {
         geo: None,
         clock: None,
         outside: Vec::new(),
+        unreached: Vec::new(),
     }
 }
 

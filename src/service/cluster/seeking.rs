@@ -1,0 +1,158 @@
+//! The peers that this node was told to join: each is looked up and dialled until there is a link, and why there is none
+//! is said once for each reason, and shown for as long as it is so.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::lookup_host;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tracing::{info, warn};
+
+use super::joining::DIAL_INTERVAL;
+use crate::io::clock;
+use crate::io::link::{DialState, DialTrouble, Links};
+use crate::logic::backoff::Backoff;
+use crate::model::status::UnreachedPeer;
+
+/// How long a name may take to resolve before that is said. It goes on all the same: a second question would only wait
+/// behind the first.
+const RESOLVE_PATIENCE: Duration = Duration::from_secs(2);
+/// The wait after a name that does not resolve; names are made known to DNS by people, not within a second.
+const FIRST_RESOLVE_WAIT: Duration = Duration::from_secs(1);
+/// The longest such wait: who has just mended DNS looks at the log for as long.
+const LONGEST_RESOLVE_WAIT: Duration = Duration::from_secs(30);
+/// Addresses of one name that are dialled: a few lines of both families.
+const MAX_ADDRESSES: usize = 8;
+
+/// The peers that were named and are not reached, each with the reason. A cheap, cloneable way to both.
+#[derive(Clone, Debug, Default)]
+pub struct Unreached(Arc<Mutex<BTreeMap<String, String>>>);
+
+impl Unreached {
+    /// All of them, by name.
+    pub fn all(&self) -> Vec<UnreachedPeer> {
+        // Each change is one call that leaves the map whole.
+        let unreached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let peers = unreached.iter().map(|(peer, why)| UnreachedPeer {
+            peer: peer.clone(),
+            why: why.clone(),
+        });
+        peers.collect()
+    }
+
+    /// Notes how it stands with a peer; whether that is news.
+    fn note(&self, peer: &str, why: Option<&str>) -> bool {
+        let mut unreached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = match why {
+            Some(why) => unreached.insert(peer.to_owned(), why.to_owned()),
+            None => unreached.remove(peer),
+        };
+        before.as_deref() != why
+    }
+}
+
+/// A peer that this node was told to join.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) links: Links,
+    pub(super) unreached: Unreached,
+    /// `HOST:PORT`, resolved again at every try.
+    pub(super) peer: String,
+}
+
+impl Target {
+    /// Keeps a link to it, for ever.
+    pub(super) async fn seek(self) {
+        let mut rounds = interval(DIAL_INTERVAL);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut unresolved = Backoff::new(FIRST_RESOLVE_WAIT, LONGEST_RESOLVE_WAIT);
+        loop {
+            rounds.tick().await;
+            match self.resolve().await {
+                Ok(addresses) => {
+                    unresolved.succeed();
+                    self.dial(&addresses);
+                }
+                Err(why) => {
+                    self.tell(Some(&why));
+                    sleep(unresolved.fail(clock::luck())).await;
+                }
+            }
+        }
+    }
+
+    /// The addresses of the peer's name; why there are none.
+    async fn resolve(&self) -> Result<Vec<SocketAddr>, String> {
+        let lookup = lookup_host(&self.peer);
+        tokio::pin!(lookup);
+        let found = match timeout(RESOLVE_PATIENCE, &mut lookup).await {
+            Ok(found) => found,
+            Err(_) => {
+                self.tell(Some("its name does not resolve: DNS does not answer"));
+                lookup.await
+            }
+        };
+        match found.map(|found| found.take(MAX_ADDRESSES).collect::<Vec<_>>()) {
+            Ok(addresses) if addresses.is_empty() => {
+                Err("its name does not resolve: it has no address".to_owned())
+            }
+            Ok(addresses) => Ok(addresses),
+            Err(error) => Err(format!("its name does not resolve: {error}")),
+        }
+    }
+
+    fn dial(&self, addresses: &[SocketAddr]) {
+        let mut troubles = Vec::new();
+        for address in addresses {
+            self.links.dial(*address);
+            match self.links.dial_state(*address) {
+                DialState::Linked => return self.tell(None),
+                DialState::Unknown => return, // it is being dialled
+                DialState::Failed(trouble) => troubles.push(trouble),
+            }
+        }
+        // Of a name with addresses of both families, the one that can be reached says more.
+        let told = troubles.iter().find(|it| it.may_pass());
+        match told.or(troubles.first()) {
+            // The list of all nodes is often the same on all of them.
+            Some(DialTrouble::Ourselves) | None => self.tell(None),
+            Some(trouble) => self.tell(Some(&trouble.to_string())),
+        }
+    }
+
+    /// Says what is new.
+    fn tell(&self, why: Option<&str>) {
+        if !self.unreached.note(&self.peer, why) {
+            return;
+        }
+        let peer = &self.peer;
+        let alone = self.links.peers().borrow().is_empty();
+        match why {
+            Some(why) if alone => {
+                warn!(%peer, %why, "peer not reached: serving alone until one answers, trying on");
+            }
+            Some(why) => warn!(%peer, %why, "peer not reached: trying on"),
+            None => info!(%peer, "peer reached"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_news_once() {
+        let unreached = Unreached::default();
+        assert!(!unreached.note("a:1", None));
+        assert!(unreached.note("a:1", Some("refused")));
+        assert!(!unreached.note("a:1", Some("refused")));
+        assert!(unreached.note("a:1", Some("no answer")));
+        let why = unreached.all().into_iter().map(|it| it.why);
+        assert_eq!(why.collect::<Vec<_>>(), ["no answer"]);
+        assert!(unreached.note("a:1", None));
+        assert!(unreached.all().is_empty());
+    }
+}
