@@ -189,3 +189,11 @@ fn a_number_is_asked_for_with_an_example() {
         assert!(!said.contains("digit"), "{arguments:?}: {said}");
     }
 }
+
+#[test]
+fn an_unreachable_node_is_answered_with_how_to_name_another() {
+    let home = tempfile::tempdir().unwrap();
+    let output = antiphon(home.path(), &["status", "--node", &nobody()]);
+    assert_eq!(code(&output), 3);
+    assert!(said(&output).contains("by --node http://HOST:PORT"));
+}

@@ -135,6 +135,13 @@ impl Api {
         })
     }
 
+    /// Asks, and gives the JSON of the answer as a text that people can read too.
+    pub(super) async fn ask_for_json(&self, path: &str) -> anyhow::Result<String> {
+        let answer: Value = self.ask_for(Method::GET, path, None).await?;
+        let text = serde_json::to_string_pretty(&answer);
+        Ok(text.context("the answer has no JSON")? + "\n")
+    }
+
     fn refusal(&self, answer: &Answer) -> String {
         let said = said(answer);
         match (answer.status, &self.authorization) {

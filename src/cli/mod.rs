@@ -32,6 +32,10 @@ pub const EXIT_USAGE: u8 = 2;
 /// The node that was asked does not answer.
 pub const EXIT_UNREACHABLE: u8 = 3;
 
+/// What to do when the node that was asked does not answer.
+const UNREACHABLE_HINT: &str =
+    "; does a node run there? Name another one by --node http://HOST:PORT";
+
 /// A mesh that makes a handful of machines one fault-tolerant Icecast cluster
 #[derive(Debug, Parser)]
 #[command(name = "antiphon", version, after_help = EXIT_CODES)]
@@ -43,12 +47,13 @@ struct CommandLine {
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 node unreachable";
 
 const RUN_HELP: &str = "\
-Each of these is also a key of the settings file and an environment variable: --max-listeners is \
-max_listeners in the file and ANTIPHON_MAX_LISTENERS; several peers are written A:8000,B:8000 in \
-ANTIPHON_JOIN. Flags win over variables, and variables over the file, which is \
-/etc/antiphon/antiphon.toml for root, else ~/.config/antiphon/antiphon.toml, when it exists.
+Each of these is also a key of the settings file and an environment variable:
+--max-listeners is max_listeners in the file and ANTIPHON_MAX_LISTENERS;
+several peers are written A:8000,B:8000 in ANTIPHON_JOIN. Flags win over
+variables, and variables over the file, which is /etc/antiphon/antiphon.toml
+for root, else ~/.config/antiphon/antiphon.toml, when it exists.
 
-ANTIPHON_LOG=debug shows more of what happens.";
+kill -HUP makes a node read the file, its secret and its geo database again.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -96,8 +101,13 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     match line.command.run(&machine) {
         Ok(()) => 0,
         Err(error) => {
-            terminal::complain(&format!("{error:#}"));
-            exit_code(&error)
+            let code = exit_code(&error);
+            let hint = match code {
+                EXIT_UNREACHABLE => UNREACHABLE_HINT,
+                _ => "",
+            };
+            terminal::complain(&format!("{}{hint}", reasons(&error)));
+            code
         }
     }
 }
@@ -120,6 +130,19 @@ impl Command {
             Self::Status(args) => run::wait_for(status::status(args)),
         }
     }
+}
+
+/// What went wrong and why, from the outermost to the innermost reason; one that was told already is not told again.
+fn reasons(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for reason in error.chain().map(ToString::to_string) {
+        match told.as_str() {
+            "" => told = reason,
+            before if before.contains(&reason) => {}
+            _ => told += &format!(": {reason}"),
+        }
+    }
+    told
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
@@ -146,6 +169,52 @@ mod tests {
         CommandLine::command().debug_assert();
     }
 
+    /// Every command below one, and itself.
+    fn all(command: &clap::Command) -> Vec<clap::Command> {
+        let below = command.get_subcommands().flat_map(all);
+        [command.clone()].into_iter().chain(below).collect()
+    }
+
+    #[test]
+    fn what_stands_below_a_help_is_wrapped_once() {
+        /// Of the terminals that people really have, the narrowest.
+        const COLUMNS: usize = 80;
+        for command in all(&CommandLine::command()) {
+            let name = command.get_name().to_owned();
+            let texts = [command.get_after_help(), command.get_after_long_help()];
+            let texts: Vec<String> = texts
+                .into_iter()
+                .flatten()
+                .map(|it| it.to_string())
+                .collect();
+            let shown = command.term_width(COLUMNS).render_long_help().to_string();
+            for line in texts.iter().flat_map(|text| text.lines()) {
+                assert!(line.chars().count() < COLUMNS, "{name}: {line}");
+                assert!(
+                    shown.lines().any(|it| it.trim_end() == line),
+                    "{name}: {line}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_usage_names_what_must_be_given() {
+        for (line, usage) in [
+            ("antiphon policy set", "<POLICY | --proxy-agents <TEXT>>"),
+            (
+                "antiphon outside set r1",
+                "<FIELD=VALUE... | --login-file <FILE>>",
+            ),
+        ] {
+            let error = parse(line).err().map(|it| it.to_string());
+            assert!(
+                error.as_ref().is_some_and(|it| it.contains(usage)),
+                "{error:?}"
+            );
+        }
+    }
+
     #[test]
     fn every_documented_line_is_understood() {
         for line in [
@@ -159,6 +228,11 @@ mod tests {
             "antiphon source f.mp3 http://source:pw@h:8000/radio.mp3",
             "antiphon mount create /r.mp3 --password p --name n --description d --genre g --url u --max-listeners 5",
             "antiphon mount list --node http://h:1",
+            "antiphon mount list --json",
+            "antiphon mount show /r.mp3 --json",
+            "antiphon node drain node-3 --deadline 5m",
+            "antiphon node undrain node-3",
+            "antiphon run --log debug",
             "antiphon mount --node http://h:1 list",
             "antiphon mount show /r.mp3 --data-dir d",
             "antiphon mount set /r.mp3 name=n max_listeners=5 --password-file f",
@@ -240,6 +314,14 @@ mod tests {
             let error = parse(line).err();
             assert!(error.is_some_and(|error| error.use_stderr()), "{line}");
         }
+    }
+
+    #[test]
+    fn no_reason_is_told_twice() {
+        let twice = anyhow::anyhow!("disk full").context("cannot save: disk full; free space");
+        assert_eq!(reasons(&twice), "cannot save: disk full; free space");
+        let once = anyhow::anyhow!("disk full").context("cannot save");
+        assert_eq!(reasons(&once), "cannot save: disk full");
     }
 
     #[test]

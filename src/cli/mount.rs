@@ -22,20 +22,27 @@ const FIELDS: [&str; 14] = MountEdit::KEYS;
 /// What the settings of a mount do, below the help of `create` and `set`.
 const SETTINGS_HELP: &str = "\
 max_listeners  the most in the whole mesh: a number, or `unlimited`
-linger_s       how long listeners are kept, in silence, when the source has gone: 0 to 600 seconds;
-               10 is the default, and gives an encoder the time to come back on any node
-takeover       what becomes of a second source with the right password: `refuse` (the default) tells
-               it that the mount is in use; `takeover` puts it in the place of the first one, and
-               listeners go on with it
-standby        `true` keeps a source that finds the mount taken connected, and lets it go on air when
-               the other one leaves; `false` (the default) sends it away
-policy         how a node is chosen for a listener, such as tag(big),water; empty: as for all mounts,
-               see antiphon policy
-redirect       `false` serves listeners on the very node that they ask; `true` is the default
-overflow_url   where listeners are sent, such as a CDN, when the mesh is too full for them
+linger_s       how long listeners are kept, in silence, when the source has
+               gone: 0 to 600 seconds; 10 is the default, and gives an encoder
+               the time to come back on any node
+takeover       what becomes of a second source with the right password:
+               `refuse` (the default) tells it that the mount is in use;
+               `takeover` puts it in the place of the first one, and listeners
+               go on with it
+standby        `true` keeps a source that finds the mount taken connected, and
+               lets it go on air when the other one leaves; `false` (the
+               default) sends it away
+policy         how a node is chosen for a listener, such as tag(big),water;
+               empty: as for all mounts, see antiphon policy
+redirect       `false` serves listeners on the very node that they ask; `true`
+               is the default
+overflow_url   where listeners are sent, such as a CDN, when the mesh is too
+               full for them
 overflow_percent
-               how full the node that would be chosen must be for that: 1 to 100, the default
-countries      from where it may be heard: de,at for these alone, !us,!cn for all but these";
+               how full the node that would be chosen must be for that: 1 to
+               100, the default
+countries      from where it may be heard: de,at for these alone, !us,!cn for
+               all but these";
 
 #[derive(Debug, Args)]
 pub(super) struct MountArgs {
@@ -51,11 +58,18 @@ enum MountCommand {
     #[command(after_help = SETTINGS_HELP)]
     Create(CreateArgs),
     /// List all mounts
-    List,
+    List {
+        /// Print the node's own JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
     /// Show one mount
     Show {
         /// Such as /radio.mp3
         path: MountName,
+        /// Print the node's own JSON instead of lines
+        #[arg(long)]
+        json: bool,
     },
     /// Change a mount: its password, its texts, its limits, what becomes of its sources and its listeners
     #[command(after_help = SETTINGS_HELP)]
@@ -127,11 +141,13 @@ pub(super) async fn mount(args: MountArgs) -> anyhow::Result<()> {
     let api = Api::new(args.node, &Machine::here())?;
     let text = match args.command {
         MountCommand::Create(args) => create(&api, &node, args).await?,
-        MountCommand::List => {
+        MountCommand::List { json: true } => api.ask_for_json(MOUNTS).await?,
+        MountCommand::Show { path, json: true } => api.ask_for_json(&below(&path)).await?,
+        MountCommand::List { json: false } => {
             let mounts: Vec<MountSpec> = api.ask_for(Method::GET, MOUNTS, None).await?;
             list(&mounts)
         }
-        MountCommand::Show { path } => {
+        MountCommand::Show { path, json: false } => {
             describe(&api.ask_for(Method::GET, &below(&path), None).await?)
         }
         MountCommand::Set { path, changes } => {

@@ -1,6 +1,6 @@
 //! `antiphon node`: takes a node out of service and back, moves the master's seat, describes nodes, forgets the dead.
 //!
-//! `drain`, `undrain` and `step-down` are about the very node that is asked, never about another one.
+//! `drain` and `undrain` are about the node that is named, or else about the very one that is asked; `step-down` always is.
 
 use std::time::Duration;
 
@@ -35,14 +35,19 @@ enum NodeCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Take the node that is asked out of service: nobody new comes, and who is there is ended at the deadline
+    /// Take a node out of service: nobody new comes, and who is there is ended at the deadline
     Drain {
+        /// Such as node-3 [default: the node that is asked]
+        name: Option<NodeName>,
         /// How long those who are there may stay, such as 90s, 2m or 1h
         #[arg(long, value_name = "TIME", default_value = "60s", value_parser = time)]
         deadline: Duration,
     },
     /// Take a drained node back into service
-    Undrain,
+    Undrain {
+        /// Such as node-3 [default: the node that is asked]
+        name: Option<NodeName>,
+    },
     /// Let the master that is asked hand its seat to another node, without leaving the mesh
     StepDown,
     /// Say how any node is chosen, on all nodes at once; it is kept while the node is away
@@ -62,10 +67,12 @@ enum NodeCommand {
 }
 
 const SET_HELP: &str = "\
-weight       its share of what its size would give it, per cent: 100 is usual, 50 fills it half as far
-             as the others, 0 keeps listeners away
-tags         words for policies such as tag(fast), with commas: tags=fast,berlin; empty takes them away
-maintenance  `on`: nobody new is sent there; those who are there stay, and sources may still come";
+weight       its share of what its size would give it, per cent: 100 is usual,
+             50 fills it half as far as the others, 0 keeps listeners away
+tags         words for policies such as tag(fast), with commas:
+             tags=fast,berlin; empty takes them away
+maintenance  `on`: nobody new is sent there; those who are there stay, and
+             sources may still come";
 
 /// The answer to a drain.
 #[derive(Deserialize)]
@@ -86,14 +93,17 @@ pub(super) async fn node(args: NodeCommandArgs) -> anyhow::Result<()> {
     let text = match args.command {
         // Everybody may see this, so no token or password leaves the machine for it.
         NodeCommand::List { json } => list(&Api::public(url), json).await?,
-        NodeCommand::Drain { deadline } => drain(&api()?, &url, deadline).await?,
-        NodeCommand::Undrain => {
-            api()?.ask(Method::POST, &own("undrain"), None).await?;
-            format!("{url} is in service\n")
+        NodeCommand::Drain { name, deadline } => {
+            drain(&api()?, (&url, name.as_ref()), deadline).await?
+        }
+        NodeCommand::Undrain { name } => {
+            let path = one(name.as_ref(), "undrain");
+            api()?.ask(Method::POST, &path, None).await?;
+            format!("{} is in service\n", called(&url, name.as_ref()))
         }
         NodeCommand::StepDown => {
             match api()?
-                .ask_for(Method::POST, &own("step-down"), None)
+                .ask_for(Method::POST, &one(None, "step-down"), None)
                 .await?
             {
                 SteppedDown { master: Some(node) } => format!("{node} is the master now\n"),
@@ -119,18 +129,32 @@ pub(super) async fn node(args: NodeCommandArgs) -> anyhow::Result<()> {
     Ok(terminal::print(&text)?)
 }
 
-/// Where the API has what is done to the node that is asked.
-fn own(deed: &str) -> String {
-    format!("/api/v1/node/{deed}")
+/// Where the API has what is done to a node: the named one, or else the one that is asked.
+fn one(name: Option<&NodeName>, deed: &str) -> String {
+    match name {
+        Some(name) => format!("/api/v1/nodes/{name}/{deed}"),
+        None => format!("/api/v1/node/{deed}"),
+    }
 }
 
-async fn drain(api: &Api, url: &PublicUrl, deadline: Duration) -> anyhow::Result<String> {
-    let path = format!("{}?deadline_s={}", own("drain"), deadline.as_secs());
+/// What a node is called in an answer.
+fn called(url: &PublicUrl, name: Option<&NodeName>) -> String {
+    name.map_or_else(|| url.to_string(), NodeName::to_string)
+}
+
+async fn drain(
+    api: &Api,
+    (url, name): (&PublicUrl, Option<&NodeName>),
+    deadline: Duration,
+) -> anyhow::Result<String> {
+    let path = one(name, "drain");
+    let path = format!("{path}?deadline_s={}", deadline.as_secs());
     let Draining { deadline_s } = api.ask_for(Method::POST, &path, None).await?;
-    let left = status::duration(deadline_s);
+    let (node, left) = (called(url, name), status::duration(deadline_s));
+    let which = name.map_or_else(String::new, |name| format!(" {name}"));
     Ok(format!(
-        "{url} drains: nobody new is sent there; who is still there in {left} is sent elsewhere then\n\
-         back into service: antiphon node undrain --node {url}\n"
+        "{node} drains: nobody new is sent there; who is still there in {left} is sent elsewhere then\n\
+         back into service: antiphon node undrain{which} --node {url}\n"
     ))
 }
 
@@ -158,7 +182,7 @@ fn table(nodes: &[NodeStatus]) -> String {
     for node in nodes {
         table.row([
             node.name.to_string(),
-            condition(node),
+            status::condition(node),
             status::role(node).to_owned(),
             node.rank.to_string(),
             format!("{}/{}", node.listeners, node.max_listeners),
@@ -169,15 +193,6 @@ fn table(nodes: &[NodeStatus]) -> String {
         ]);
     }
     table.render()
-}
-
-/// Its state, and whether operators keep listeners away from it.
-fn condition(node: &NodeStatus) -> String {
-    let state = status::state(node.state);
-    match node.traits.maintenance {
-        true => format!("{state}, maintenance"),
-        false => state.to_owned(),
-    }
 }
 
 fn tags(traits: &NodeTraits) -> String {

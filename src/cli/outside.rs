@@ -22,16 +22,21 @@ const OUTSIDE: &str = "/api/v1/outside";
 
 /// What the settings of a server do, below the help of `add` and `set`.
 const SETTINGS_HELP: &str = "\
-public_url     where listeners are sent; the server's own name of the mount comes behind it
+public_url     where listeners are sent; the server's own name of the mount
+               comes behind it
 poll_url       where the nodes ask for its load, if that is another address
-via            how they ask: `status-json` (every Icecast from 2.4 on; tells no limits), `load-xsl` (a
-               page to be put into its web root; tells free slots) or `admin-stats` (needs a login;
-               tells the limits of mounts)
+via            how they ask: `status-json` (every Icecast from 2.4 on; tells
+               no limits), `load-xsl` (a page to be put into its web root;
+               tells free slots) or `admin-stats` (needs a login; tells the
+               limits of mounts)
 mounts         what it carries: /ours=/theirs, or /same; several with commas
-max_listeners  the most listeners to count on, where it does not say itself: <clients> of its settings
-weight         its share of what its size would give it, per cent; 0 keeps listeners away
+max_listeners  the most listeners to count on, where it does not say itself:
+               <clients> of its settings
+weight         its share of what its size would give it, per cent; 0 keeps
+               listeners away
 country        two letters, for policies such as geo(country)
-login          of `set`: none but empty, to take it away; give one by --login-file";
+login          of `set`: none but empty, to take it away; give one by
+               --login-file";
 
 #[derive(Debug, Args)]
 pub(super) struct OutsideArgs {
@@ -53,7 +58,10 @@ enum OutsideCommand {
         json: bool,
     },
     /// Change a server: public_url, poll_url, via, mounts, max_listeners, weight, country, login
-    #[command(after_help = SETTINGS_HELP)]
+    #[command(
+        after_help = SETTINGS_HELP,
+        override_usage = "antiphon outside set [OPTIONS] <NAME> <FIELD=VALUE... | --login-file <FILE>>"
+    )]
     Set {
         /// Such as relay-1
         #[arg(value_parser = outside::name)]

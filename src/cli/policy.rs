@@ -28,20 +28,27 @@ pub(super) struct PolicyArgs {
 }
 
 const POLICY_HELP: &str = "\
-A policy is a list of tokens with commas between them, such as geo(country),weight,water:
-  filters      icecast_active listeners_available bandwidth_available tag(NAME) not_tag(NAME)
+A policy is a list of tokens with commas between them, such as
+geo(country),weight,water:
+  filters      icecast_active listeners_available bandwidth_available
+               tag(NAME) not_tag(NAME)
   preferences  geo(country) geo(distance) holds_mount
   scores       listeners_score bandwidth_score cpu_score weight
-  selectors    water (the default) two_choices weighted random best; one, at the end
-Full, draining and dead nodes are never chosen, whatever the policy. A mount may have a policy of its
-own: antiphon mount set /radio.mp3 policy=tag(big),water. More of it in docs/policy.md.";
+  selectors    water (the default) two_choices weighted random best; one, at
+               the end
+Full, draining and dead nodes are never chosen, whatever the policy. A mount
+may have a policy of its own:
+antiphon mount set /radio.mp3 policy=tag(big),water. More in docs/policy.md.";
 
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
     /// Show how listeners are spread
     Show,
     /// Change it, on all nodes at once; one that makes no sense is refused, and the old one stays
-    #[command(after_help = POLICY_HELP)]
+    #[command(
+        after_help = POLICY_HELP,
+        override_usage = "antiphon policy set [OPTIONS] <POLICY | --proxy-agents <TEXT>>"
+    )]
     Set {
         /// Such as geo(country),weight,water; empty for the usual one
         #[arg(required_unless_present = "proxy_agents", value_parser = Policy::of_setting)]
@@ -56,7 +63,7 @@ enum PolicyCommand {
         /// Such as /radio.mp3
         mount: MountName,
         /// The listener's address, if he matters to the policy
-        #[arg(long, value_name = "IP")]
+        #[arg(long, value_name = "IP", value_parser = address)]
         from: Option<IpAddr>,
         /// Print all that is known, as JSON
         #[arg(long)]
@@ -112,6 +119,12 @@ pub(super) async fn policy(args: PolicyArgs) -> anyhow::Result<()> {
         }
     };
     Ok(terminal::print(&text)?)
+}
+
+fn address(text: &str) -> anyhow::Result<IpAddr> {
+    let read = text.parse();
+    read.ok()
+        .with_context(|| "not an IP address, such as 192.0.2.7 or 2001:db8::7")
 }
 
 fn question(mount: &MountName, from: Option<IpAddr>) -> String {

@@ -11,21 +11,28 @@ pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
     (changes <= ((longer + 1) / 3).max(1)).then_some(word)
 }
 
-/// How many letters must be put in, taken out or changed to make one word the other.
+/// How many letters must be put in, taken out, changed, or swapped with the next one to make one word the other.
 fn distance(left: &str, right: &str) -> usize {
+    let left: Vec<char> = left.chars().collect();
     let right: Vec<char> = right.chars().collect();
-    // Distances from the part of `left` read so far to every beginning of `right`.
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (taken, letter) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = taken + 1;
+    // Distances from each beginning of `left` to every beginning of `right`; the last three rows are looked at.
+    let mut rows = vec![(0..=right.len()).collect::<Vec<usize>>()];
+    for (taken, letter) in left.iter().enumerate() {
+        let above = &rows[taken];
+        let mut row = vec![taken + 1];
         for (at, other) in right.iter().enumerate() {
-            let changed = diagonal + usize::from(letter != *other);
-            diagonal = row[at + 1];
-            row[at + 1] = changed.min(diagonal + 1).min(row[at] + 1);
+            let changed = above[at] + usize::from(letter != other);
+            let mut least = changed.min(above[at + 1] + 1).min(row[at] + 1);
+            let swapped =
+                taken > 0 && at > 0 && left[taken - 1] == *other && right[at - 1] == *letter;
+            if swapped {
+                least = least.min(rows[taken - 1][at - 1] + 1);
+            }
+            row.push(least);
         }
+        rows.push(row);
     }
-    row[right.len()]
+    rows[left.len()][right.len()]
 }
 
 #[cfg(test)]
@@ -39,7 +46,8 @@ mod tests {
         assert_eq!(nearest("Max-Listeners", &known), Some("max_listeners"));
         assert_eq!(nearest("max_listener", &known), Some("max_listeners"));
         assert_eq!(nearest("nane", &known), Some("name"));
-        assert_eq!(nearest("nmae", &known), None);
+        assert_eq!(nearest("nmae", &known), Some("name"));
+        assert_eq!(nearest("eman", &known), None);
         assert_eq!(nearest("lisetn", &known), Some("listen"));
         assert_eq!(nearest("colour", &known), None);
         assert_eq!(nearest("", &known), None);
@@ -54,6 +62,8 @@ mod tests {
             ("abc", "", 3),
             ("kitten", "sitting", 3),
             ("é", "e", 1),
+            ("jion", "join", 1),
+            ("passwrod", "password", 1),
         ] {
             assert_eq!(distance(left, right), changes, "{left} {right}");
         }

@@ -304,6 +304,7 @@ fn card(settings: &Settings, hello: &Hello, geo: &Geo) -> NodeCard {
         place: geo.own_place(),
         addresses: resolver::addresses(settings, own_ip(hello)),
         serves_dns: settings.dns.is_some(),
+        takes_orders: true,
     }
 }
 

@@ -16,11 +16,15 @@ use super::cluster::{Cluster, Event};
 use super::ingest::Sources;
 use super::listen::PacerHandle;
 use crate::io::gossip::Gossip;
+use crate::wire::frame::Order;
 use crate::wire::gossip;
 
 /// The time over which listeners are ended once their deadline has come: each comes back to another node, and
 /// these must not all be asked at once.
 pub const SPREAD: Duration = Duration::from_secs(10);
+
+/// The longest that those who are here may stay: a day, after which nobody remembers what was wanted.
+pub const MAX_DEADLINE_S: u64 = 24 * 60 * 60;
 
 /// Whether this node takes anybody.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,6 +90,17 @@ impl Drain {
     /// The phases as they change.
     pub fn watch(&self) -> watch::Receiver<Phase> {
         self.0.phase.subscribe()
+    }
+
+    /// Does what an operator wants.
+    pub async fn obey(&self, order: Order) {
+        match order {
+            Order::Drain { deadline_s } => {
+                let deadline = Duration::from_secs(deadline_s.min(MAX_DEADLINE_S));
+                self.begin(deadline).await;
+            }
+            Order::Undrain => self.undo().await,
+        }
     }
 
     /// Takes nobody new, gives up its seats, and after `deadline` ends those who are still here.

@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::authority::Authority;
 use super::cluster::{Cluster, Event};
@@ -134,6 +134,14 @@ impl Switchboard {
             Frame::Describe { mount, title } => {
                 let reply = self.titles.set_here(&mount, &title);
                 if let Err(error) = exchange.send(&reply).await {
+                    debug!(%from, %error, "the answer did not arrive");
+                }
+                exchange.finish();
+            }
+            Frame::Order(order) => {
+                info!(%from, ?order, "an operator's order by way of another node");
+                self.drain.obey(order).await;
+                if let Err(error) = exchange.send(&Frame::Done).await {
                     debug!(%from, %error, "the answer did not arrive");
                 }
                 exchange.finish();

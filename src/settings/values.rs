@@ -34,6 +34,9 @@ pub enum BadValue {
         "not a rate in bits per second: digits, then k, M, G or nothing, such as 800k, 100M or 1G"
     )]
     Bandwidth,
+    /// It is a rate that carries nothing.
+    #[error("{0} bit/s carry no stream: write {0}M for {0} Mbit/s")]
+    Slow(u64),
     /// It is an address of another kind.
     #[error("not http://HOST[:PORT], such as http://radio1.example:8000")]
     Url,
@@ -152,6 +155,16 @@ impl Bandwidth {
         Self(bps)
     }
 
+    /// A number without its unit is taken for a slip: nobody means so few bits.
+    fn checked(bps: u64) -> Result<Self, BadValue> {
+        /// Below the slowest speech that any codec makes.
+        const SLOWEST_STREAM_BPS: u64 = 1_000;
+        match bps {
+            1..SLOWEST_STREAM_BPS => Err(BadValue::Slow(bps)),
+            _ => Ok(Self(bps)),
+        }
+    }
+
     /// In bits per second.
     pub const fn bps(self) -> u64 {
         self.0
@@ -172,7 +185,7 @@ impl FromStr for Bandwidth {
         let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
         let count = plain.then(|| digits.parse::<u64>().ok()).flatten();
         let bps = count.and_then(|count| count.checked_mul(unit));
-        bps.map(Self).ok_or(BadValue::Bandwidth)
+        Self::checked(bps.ok_or(BadValue::Bandwidth)?)
     }
 }
 
@@ -188,7 +201,7 @@ impl<'de> Deserialize<'de> for Bandwidth {
             Text(String),
         }
         match Written::deserialize(deserializer)? {
-            Written::Number(bps) => Ok(Self(bps)),
+            Written::Number(bps) => Self::checked(bps).map_err(serde::de::Error::custom),
             Written::Text(text) => text.parse().map_err(serde::de::Error::custom),
         }
     }
@@ -369,6 +382,12 @@ mod tests {
         ] {
             assert_eq!(bad.parse::<Bandwidth>(), Err(BadValue::Bandwidth), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_rate_without_its_unit_is_a_slip() {
+        let error = "100".parse::<Bandwidth>().unwrap_err();
+        assert!(error.to_string().contains("write 100M"), "{error}");
     }
 
     #[test]

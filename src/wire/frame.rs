@@ -75,8 +75,21 @@ pub enum Denial {
     Overrun,
 }
 
+/// What an operator wants of another node than the one that he asked. Sent only to nodes whose card says that they take
+/// it: to an older one it would be no frame at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// Leave service.
+    Drain {
+        /// How long those who are there may stay.
+        deadline_s: u64,
+    },
+    /// Come back into service.
+    Undrain,
+}
+
 /// One message of a link. Unidirectional streams carry one frame each; a conversation
-/// (PUBLISH, SUBSCRIBE, SUMMARY, DESCRIBE) is a bidirectional stream that begins with it.
+/// (PUBLISH, SUBSCRIBE, SUMMARY, DESCRIBE, ORDER) is a bidirectional stream that begins with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Frame {
     /// The first frame of a link.
@@ -185,6 +198,8 @@ pub enum Frame {
         /// only what rises is a sign of life, so that a circle of relays falls silent.
         beat_ms: u64,
     },
+    /// What an operator wants of the receiver. Answered by DONE when it is under way.
+    Order(Order),
 }
 
 impl Frame {
@@ -213,6 +228,7 @@ impl Frame {
             Self::Describe { .. } => "DESCRIBE",
             Self::Done => "DONE",
             Self::Alive { .. } => "ALIVE",
+            Self::Order(_) => "ORDER",
         }
     }
 }
@@ -387,6 +403,7 @@ mod tests {
             },
             Frame::Done,
             Frame::Alive { beat_ms: u64::MAX },
+            Frame::Order(Order::Drain { deadline_s: 60 }),
         ];
         for frame in frames {
             assert_eq!(read(&encode(&frame).unwrap()).unwrap(), frame);

@@ -73,6 +73,9 @@ pub struct NodeCard {
     /// Whether it answers for the zone of the mesh.
     #[serde(default)]
     pub serves_dns: bool,
+    /// Whether it takes orders of operators over its links.
+    #[serde(default)]
+    pub takes_orders: bool,
 }
 
 /// Where a node's stream comes from.

@@ -133,3 +133,89 @@ fn listeners_are_let_go_though_the_next_source_left_at_once() {
     let status = node.status();
     assert!(status.mounts[0].holders.is_empty(), "{status:?}");
 }
+
+#[test]
+fn any_node_is_drained_and_put_back_by_its_name() {
+    let mut mesh = TestMesh::start(3);
+    let asked = mesh.master();
+    let other = (0..3).find(|index| *index != asked).expect("of three");
+    let name = mesh.nodes[other].name().to_owned();
+    let drain = ["drain", &name, "--deadline", "2m"];
+    let text = done(&antiphon_node(&mesh.nodes[asked], &drain));
+    assert!(text.starts_with(&format!("{name} drains")), "{text}");
+    assert!(text.contains(&format!("undrain {name} ")), "{text}");
+    let seen = mesh.wait_state(&[0, 1, 2], &name, &[NodeState::Draining]);
+    println!("{name} was seen to drain after {seen:?}");
+    let log = mesh.nodes[other].log();
+    assert!(log.contains("by way of another node"), "{log}");
+    done(&antiphon_node(&mesh.nodes[asked], &["undrain", &name]));
+    mesh.wait_state(&[0, 1, 2], &name, &[NodeState::Alive]);
+    // By its own name, a node takes itself out.
+    let own = mesh.nodes[asked].name().to_owned();
+    done(&antiphon_node(&mesh.nodes[asked], &["drain", &own]));
+    mesh.wait_state(&[0, 1, 2], &own, &[NodeState::Draining]);
+    done(&antiphon_node(&mesh.nodes[other], &["undrain", &own]));
+    mesh.wait_state(&[0, 1, 2], &own, &[NodeState::Alive]);
+
+    let why = failed(&antiphon_node(&mesh.nodes[asked], &["drain", "n9"]));
+    assert!(
+        why.contains("there is no node n9; there are n1, n2, n3"),
+        "{why}"
+    );
+    mesh.nodes[other].kill9();
+    mesh.wait_state(&[asked], &name, &[NodeState::Dead]);
+    let why = failed(&antiphon_node(&mesh.nodes[asked], &["drain", &name]));
+    assert!(why.contains(&format!("{name} is dead")), "{why}");
+}
+
+#[test]
+fn places_of_nodes_that_take_nobody_are_no_room() {
+    let mesh = TestMesh::start_with(3, |_, setup| setup.with(&["--max-listeners", "1000"]));
+    let room = |expected: &str| {
+        let look = || {
+            let page = crate::support::http::get(&mesh.nodes[0].address(), "/?part=mesh");
+            let page = page.map_err(|error| error.to_string())?.text();
+            so(
+                page.contains(&format!("<small>of {expected}</small>")),
+                page,
+            )
+        };
+        eventually(PATIENCE, &format!("room for {expected}"), look);
+    };
+    room("3,000");
+    let node = &mesh.nodes[0];
+    done(&antiphon_node(node, &["set", "n2", "maintenance=on"]));
+    room("2,000");
+    done(&antiphon_node(node, &["drain", "n3"]));
+    room("1,000");
+    let status = done(&node.command("status", &[]));
+    assert!(status.contains("alive, maintenance"), "{status}");
+}
+
+#[test]
+fn mounts_are_told_to_programs_too() {
+    let node = Setup::named("n1").start();
+    create_radio(&node, &json!({ "name": "My Radio" }));
+    let read = |arguments: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&done(&node.command("mount", arguments))).unwrap()
+    };
+    let all = read(&["list", "--json"]);
+    assert_eq!(all[0]["path"], RADIO);
+    let one = read(&["show", RADIO, "--json"]);
+    assert_eq!((&one["name"], &one), (&json!("My Radio"), &all[0]));
+    assert!(one.get("password_hash").is_none(), "{one}");
+}
+
+#[test]
+fn an_address_that_others_cannot_reach_is_announced_with_a_warning() {
+    let private = ["--public-url", "http://192.168.1.5:8000"];
+    let node = Setup::named("n1").with(&private).start();
+    let log = node.log();
+    let warned = log.lines().any(|line| {
+        line.contains("WARN") && line.contains("--public-url") && line.contains("private address")
+    });
+    assert!(warned, "{log}");
+    let tried_out = Setup::named("n1").start();
+    let log = tried_out.log();
+    assert!(!log.contains("--public-url"), "on one machine: {log}");
+}

@@ -198,6 +198,7 @@ fn unheard(heard_at: Instant) -> MeshNode {
             place: Default::default(),
             addresses: Vec::new(),
             serves_dns: false,
+            takes_orders: true,
         },
         bulletin: None,
         claim: None,

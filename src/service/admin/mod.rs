@@ -10,6 +10,7 @@ mod icecast;
 mod icecast_status;
 mod load_page;
 mod nodes;
+mod orders;
 mod outside;
 pub mod page;
 mod reply;

@@ -1,4 +1,4 @@
-//! The API of nodes: this one drained, put back or relieved of its seat, any one described, a dead one forgotten.
+//! The API of nodes: any one drained, put back or described, this one relieved of its seat, a dead one forgotten.
 
 use std::time::Duration;
 
@@ -7,24 +7,23 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::Admin;
 use super::body::{self, BadBody};
 use super::reply::{self, Body};
+use super::{Admin, orders};
 use crate::logic::steering::{BadTrait, TraitEdit};
 use crate::model::node::{BadNodeName, NodeName};
 use crate::service::cluster::Event;
 use crate::service::cluster::view::MeshNode;
 use crate::service::document::ChangeError;
-use crate::wire::frame::Frame;
+use crate::service::drain::MAX_DEADLINE_S;
+use crate::wire::frame::{Frame, Order};
 
 /// What is done to the answering node.
 pub(super) const NODE: &str = "/api/v1/node";
 /// All nodes.
 pub(super) const NODES: &str = "/api/v1/nodes";
 /// How long those who are here may stay, unless the operator says otherwise.
-const DEADLINE: Duration = Duration::from_secs(60);
-/// The longest that they may stay: a day, after which nobody remembers what he wanted.
-const MAX_DEADLINE_S: u64 = 24 * 60 * 60;
+const DEADLINE_S: u64 = 60;
 
 /// How long to wait for a successor, to be able to name it: two elections.
 const SUCCESSION: Duration = Duration::from_secs(3);
@@ -37,13 +36,22 @@ pub(super) async fn nodes(admin: &Admin, request: Request<Incoming>) -> Response
         NODES if method == Method::GET => {
             reply::json(StatusCode::OK, &admin.0.statuses.status().nodes)
         }
-        "/api/v1/node/drain" if method == Method::POST => drain(admin, query).await,
+        "/api/v1/node/drain" if method == Method::POST => {
+            drain(admin, admin.0.cluster.view().me.as_str(), query).await
+        }
         "/api/v1/node/undrain" if method == Method::POST => {
-            admin.0.drain.undo().await;
-            reply::no_content()
+            undrain(admin, admin.0.cluster.view().me.as_str()).await
         }
         "/api/v1/node/step-down" if method == Method::POST => step_down(admin).await,
         path => match path.strip_prefix("/api/v1/nodes/") {
+            Some(rest) if method == Method::POST => match rest.split_once('/') {
+                Some((name, "drain")) => drain(admin, name, query).await,
+                Some((name, "undrain")) => undrain(admin, name).await,
+                _ => reply::error(
+                    StatusCode::NOT_FOUND,
+                    "POST /api/v1/nodes/NAME/drain or /undrain",
+                ),
+            },
             Some(name) if method == Method::DELETE => forget(admin, name).await,
             Some(name) if method == Method::PATCH => {
                 let set = set(admin, name, request).await;
@@ -108,23 +116,29 @@ async fn set(
     ))
 }
 
-async fn drain(admin: &Admin, query: &str) -> Response<Body> {
+async fn undrain(admin: &Admin, name: &str) -> Response<Body> {
+    match orders::give(admin, name, Order::Undrain).await {
+        Ok(()) => reply::no_content(),
+        Err(error) => reply::error(error.status(), error),
+    }
+}
+
+async fn drain(admin: &Admin, name: &str, query: &str) -> Response<Body> {
     let given = query
         .split('&')
         .find_map(|pair| pair.strip_prefix("deadline_s="));
-    let deadline = match given.map(str::parse::<u64>) {
-        None => DEADLINE,
-        Some(Ok(seconds)) if seconds <= MAX_DEADLINE_S => Duration::from_secs(seconds),
+    let deadline_s = match given.map(str::parse::<u64>) {
+        None => DEADLINE_S,
+        Some(Ok(seconds)) if seconds <= MAX_DEADLINE_S => seconds,
         Some(_) => {
             let why = format!("deadline_s is a number of seconds, at most {MAX_DEADLINE_S}");
             return reply::error(StatusCode::BAD_REQUEST, why);
         }
     };
-    admin.0.drain.begin(deadline).await;
-    reply::json(
-        StatusCode::ACCEPTED,
-        &json!({ "deadline_s": deadline.as_secs() }),
-    )
+    match orders::give(admin, name, Order::Drain { deadline_s }).await {
+        Ok(()) => reply::json(StatusCode::ACCEPTED, &json!({ "deadline_s": deadline_s })),
+        Err(error) => reply::error(error.status(), error),
+    }
 }
 
 async fn step_down(admin: &Admin) -> Response<Body> {

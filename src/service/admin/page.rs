@@ -226,7 +226,9 @@ fn summary(status: &Status) -> String {
     for node in living {
         alive += 1;
         listeners += u64::from(node.listeners);
-        room += u64::from(node.max_listeners);
+        if takes_listeners(node) {
+            room += u64::from(node.max_listeners);
+        }
     }
     let on_air = status.mounts.iter().filter(|m| m.source.is_some()).count();
     let master = status.master.as_ref().map_or("none", |name| name.as_str());
@@ -243,6 +245,12 @@ fn summary(status: &Status) -> String {
         listeners = count(listeners),
         room = count(room),
     )
+}
+
+/// Whether anybody new is sent to a node: only then its places are places of the mesh.
+fn takes_listeners(node: &NodeStatus) -> bool {
+    let is_up = matches!(node.state, NodeState::Alive | NodeState::Suspect);
+    is_up && !node.traits.maintenance && node.traits.weight_percent > 0
 }
 
 fn notice(status: &Status) -> &'static str {

@@ -208,6 +208,7 @@ mod tests {
             place: Default::default(),
             addresses: Vec::new(),
             serves_dns: false,
+            takes_orders: true,
         };
         let mut values = BTreeMap::from([
             ("stream/a".to_owned(), "no card".to_owned()),

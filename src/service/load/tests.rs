@@ -31,6 +31,7 @@ fn peer() -> MeshNode {
             place: Default::default(),
             addresses: Vec::new(),
             serves_dns: false,
+            takes_orders: true,
         },
         bulletin: Some(Bulletin::default()),
         claim: None,

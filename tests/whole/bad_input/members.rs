@@ -72,6 +72,7 @@ impl Rogue {
             place: Default::default(),
             addresses: Vec::new(),
             serves_dns: false,
+            takes_orders: true,
         });
         let values = vec![(gossip::NODE.to_owned(), card)];
         let started = Gossip::start(links.clone(), gossip, values).await;
