@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::api::{Api, NodeArgs};
 use super::terminal::{self, Side, Table};
 use crate::logic::mounts::{MAX_LINGER_S, MountEdit};
+use crate::model::charset::Charset;
 use crate::model::mount::{MountName, MountSpec, Takeover};
 use crate::model::suggest::nearest;
 use crate::settings::{Machine, PublicUrl, whole_number};
@@ -17,7 +18,7 @@ use crate::settings::{Machine, PublicUrl, whole_number};
 const MOUNTS: &str = "/api/v1/mounts";
 
 /// What `mount set` may change.
-const FIELDS: [&str; 14] = MountEdit::KEYS;
+const FIELDS: [&str; 15] = MountEdit::KEYS;
 
 /// What the settings of a mount do, below the help of `create` and `set`.
 const SETTINGS_HELP: &str = "\
@@ -32,6 +33,9 @@ takeover       what becomes of a second source with the right password:
 standby        `true` keeps a source that finds the mount taken connected, and
                lets it go on air when the other one leaves; `false` (the
                default) sends it away
+charset        what titles and names are read as that are no UTF-8, such as
+               windows-1251 or shift_jis, if their source does not say;
+               windows-1252 is the default
 policy         how a node is chosen for a listener, such as tag(big),water;
                empty: as for all mounts, see antiphon policy
 redirect       `false` serves listeners on the very node that they ask; `true`
@@ -118,6 +122,9 @@ struct CreateArgs {
     /// Keep a source that finds the mount taken, and let it go on when the other one leaves
     #[arg(long)]
     standby: bool,
+    /// What titles are read as that are no UTF-8 [default: windows-1252]
+    #[arg(long, value_name = "NAME")]
+    charset: Option<Charset>,
 }
 
 /// One field and its new value.
@@ -191,6 +198,7 @@ async fn create(api: &Api, node: &PublicUrl, args: CreateArgs) -> anyhow::Result
         ("linger_s", args.linger_s.map(Value::from)),
         ("takeover", args.takeover.map(|it| it.word().into())),
         ("standby", args.standby.then_some(true.into())),
+        ("charset", args.charset.map(|it| it.name().into())),
     ];
     let given = fields.into_iter();
     let given = given.filter_map(|(field, value)| Some((field.to_owned(), value?)));
@@ -260,6 +268,7 @@ fn describe(spec: &MountSpec) -> String {
         ("linger_s", &linger_s),
         ("takeover", spec.takeover.word()),
         ("standby", &standby),
+        ("charset", spec.charset.name()),
         ("policy", &steering.policy),
         ("redirect", &redirect),
         ("overflow_url", &steering.overflow_url),
@@ -338,6 +347,7 @@ mod tests {
             linger_s: MountSpec::DEFAULT_LINGER_S,
             takeover: Takeover::Refuse,
             standby: false,
+            charset: Charset::default(),
             steering: MountSteering::default(),
         }
     }
@@ -367,6 +377,7 @@ mod tests {
             ("linger_s=10s", "from 0 to 600"),
             ("takeover=yes", "`refuse` or `takeover`"),
             ("standby=1", "`true` or `false`"),
+            ("charset=klingon", "windows-1251"),
             ("redirect=no", "`true` or `false`"),
             ("overflow_percent=200", "from 1 to 100"),
             ("countries=de,!us", "not both"),

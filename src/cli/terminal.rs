@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use tracing::Level;
 
 use super::logging;
+use crate::model::caption::is_unseen;
 
 /// Prints to stdout. A reader who has left (`antiphon status | head`) is no failure.
 pub(super) fn print(text: &str) -> io::Result<()> {
@@ -29,10 +30,11 @@ pub(super) fn warn(text: &str) {
     logging::complain(&format!("antiphon: {}", printable(text)), Level::WARN);
 }
 
-/// The text with a space for each control character.
+/// The text with a space for each control character, and nothing that turns the direction of writing.
 pub(super) fn printable(text: &str) -> String {
     let plain = |letter: char| if letter.is_control() { ' ' } else { letter };
-    text.chars().map(plain).collect()
+    let seen = text.chars().filter(|&letter| !is_unseen(letter));
+    seen.map(plain).collect()
 }
 
 /// The text, cut to so many characters; a cut shows as `…`.

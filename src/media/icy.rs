@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::model::caption::caption;
+
 /// Bytes of audio between two blocks, told to the listener as `icy-metaint`.
 /// What Icecast and nearly every station use: a second of audio at 128 kbit/s.
 pub const METAINT: usize = 16_000;
@@ -137,11 +139,10 @@ const UNCHANGED: Bytes = Bytes::from_static(&[0]);
 
 /// The block that tells a title.
 ///
-/// Players end the title at the first `';`, so one inside gets a space; control characters are left out,
-/// for players write titles into logs and file names. What is too long is cut between characters.
+/// Players end the title at the first `';`, so one inside gets a space; it is one line, for players write titles into
+/// logs and file names. What is too long is cut between characters.
 pub fn block(title: &str) -> Bytes {
-    let title: String = title.chars().filter(|c| !c.is_control()).collect();
-    let title = title.replace(AFTER, "' ;");
+    let title = caption(title).replace(AFTER, "' ;");
     let room = MAX_TEXT_BYTES - BEFORE.len() - AFTER.len();
     let title = &title[..title.floor_char_boundary(room)];
     let text_bytes = BEFORE.len() + title.len() + AFTER.len();
@@ -207,7 +208,7 @@ mod tests {
         assert_eq!(shown("It's"), "It's");
         assert_eq!(shown("It's a 'quote'; x"), "It's a 'quote' ; x");
         assert_eq!(shown("';';"), "' ;' ;");
-        assert_eq!(shown("a\r\nX\0b\u{85}c\u{7f}"), "aXbc");
+        assert_eq!(shown("a\r\nX\0b\u{85}c\u{7f}"), "a X b c");
         assert_eq!(shown("\u{27}\u{1}; y"), "' ; y");
     }
 

@@ -1,5 +1,7 @@
 //! The words of the project as types: what they hold has been checked once, at their making.
 
+pub mod caption;
+pub mod charset;
 pub mod dns;
 pub mod domain;
 pub mod geo;

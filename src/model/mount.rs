@@ -5,6 +5,7 @@ use std::fmt;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
+use super::charset::Charset;
 use super::geo::CountryRule;
 
 /// The path of a stream, such as `/live.mp3`. Only `try_from` makes one, so nobody checks again.
@@ -156,6 +157,9 @@ pub struct MountSpec {
     /// Whether a source that finds the mount taken, or loses it after a partition, is kept for later.
     #[serde(default)]
     pub standby: bool,
+    /// What titles and names are read as that are no UTF-8, if their source does not say.
+    #[serde(default)]
+    pub charset: Charset,
     /// Who may listen, and where listeners are sent.
     #[serde(flatten)]
     pub steering: MountSteering,

@@ -15,6 +15,7 @@ use super::geo::Geo;
 use super::load::Load;
 use super::streams::Streams;
 use crate::io::clock;
+use crate::model::caption::caption;
 use crate::model::load::LoadReport;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
@@ -189,7 +190,7 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
         }),
         listeners,
         holders: view.holders(path).map(|(name, _)| name.clone()).collect(),
-        title: card.map(|card| card.title.clone()).unwrap_or_default(),
+        title: card.map(|card| caption(&card.title)).unwrap_or_default(),
         standby: waiting.map(|(name, _)| name.clone()).collect(),
     }
 }

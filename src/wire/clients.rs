@@ -120,7 +120,7 @@ fn k1_to_k4_every_encoder_is_understood_and_its_audio_kept() {
         let credentials = head.basic_credentials().unwrap();
         assert_eq!(credentials.user, "source", "{client}");
         assert_eq!(credentials.password, "hackme", "{client}");
-        let stream = stream_head(&head, 0, crate::model::seat::Epoch(0));
+        let stream = stream_head(&head, Default::default(), 0, crate::model::seat::Epoch(0));
         assert_eq!(stream.content_type, "audio/mpeg", "{client}");
         assert_eq!(stream.icy("name"), Some("N"), "{client}");
         assert_eq!(stream.icy("metadata"), None, "{client}");
@@ -194,7 +194,7 @@ fn k10_k12_a_busy_mount_says_so_in_the_reason_and_in_the_body() {
 fn k14_k15_k16_a_body_is_read_as_its_head_says() {
     let (head, rest) = read("SOURCE /a HTTP/1.0\r\n\r\naudio in the same packet");
     assert_eq!(
-        stream_head(&head, 0, crate::model::seat::Epoch(0)).content_type,
+        stream_head(&head, Default::default(), 0, crate::model::seat::Epoch(0),).content_type,
         "audio/mpeg"
     );
     assert_eq!(rest, "audio in the same packet");

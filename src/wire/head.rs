@@ -5,9 +5,12 @@
 //! byte but the tab. Whether the path is a mount is [`MountName`](crate::model::mount::MountName)'s
 //! business.
 
+use std::borrow::Cow;
+
 use super::credentials::{self, Credentials};
 use super::head_reader::AfterHead;
 use super::header_lines::Skipped;
+use crate::model::charset::Charset;
 
 /// What the client wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,6 +150,20 @@ impl Head {
         let mut latest_first = self.headers.iter().rev();
         let found = latest_first.find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// The same as text, in this charset if its bytes are no UTF-8.
+    pub fn header_in(&self, name: &str, charset: Charset) -> Option<Cow<'_, str>> {
+        let is_named = |(key, _): &(String, String)| key.eq_ignore_ascii_case(name);
+        let place = self.headers.iter().rposition(is_named)?;
+        let value = self.headers[place].1.as_str();
+        if !self.not_utf8.contains(&place) {
+            return Some(value.into());
+        }
+        // Each letter stands for one byte, so none is lost.
+        let bytes = value.chars().filter_map(|letter| u8::try_from(letter).ok());
+        let bytes: Vec<u8> = bytes.collect();
+        Some(charset.read(&bytes).into())
     }
 
     /// All headers, names in lower case, in the order in which they came.

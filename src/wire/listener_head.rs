@@ -113,6 +113,7 @@ mod tests {
             linger_s: MountSpec::DEFAULT_LINGER_S,
             takeover: crate::model::mount::Takeover::Refuse,
             standby: false,
+            charset: crate::model::charset::Charset::default(),
             steering: crate::model::mount::MountSteering::default(),
         }
     }

@@ -1,5 +1,7 @@
 //! Playlists that name a stream: the small files that players open.
 
+use crate::model::caption::caption;
+
 /// A kind of playlist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Playlist {
@@ -98,11 +100,7 @@ fn url(text: &str) -> String {
 
 /// Text that stays in its line, and that XML can hold.
 fn line(text: &str) -> String {
-    let allowed = |letter: &char| {
-        let breaks = letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}');
-        !breaks && !matches!(letter, '\u{fffe}' | '\u{ffff}')
-    };
-    text.chars().filter(allowed).collect()
+    caption(text)
 }
 
 fn xml(text: &str) -> String {

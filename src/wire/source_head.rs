@@ -7,6 +7,8 @@ use percent_encoding::percent_decode_str;
 
 use super::head::Head;
 use super::web_address::is_web_address;
+use crate::model::caption::caption;
+use crate::model::charset::Charset;
 use crate::model::seat::Epoch;
 use crate::model::stream::StreamHead;
 
@@ -50,10 +52,17 @@ const NOT_HANDED_ON: [&str; 3] = ["password", "metaint", "metadata"];
 
 /// Reads what a source says of its stream, which began at `started_unix_ms` (unix milliseconds) and was
 /// accepted by the master of `accept_epoch`.
-pub fn stream_head(head: &Head, started_unix_ms: u64, accept_epoch: Epoch) -> StreamHead {
+/// Texts that are no UTF-8 are of this `charset`.
+pub fn stream_head(
+    head: &Head,
+    charset: Charset,
+    started_unix_ms: u64,
+    accept_epoch: Epoch,
+) -> StreamHead {
+    let text = |header: &str| text_of(head, charset, header);
     let mut icy = Vec::new();
     for (name, ladder) in LADDERS {
-        let mut told = ladder.iter().filter_map(|header| value_of(head, header));
+        let mut told = ladder.iter().filter_map(|header| text(header));
         let value = match name {
             "url" => told.find(|url| is_web_address(url)),
             "br" => stated_bitrate(head),
@@ -61,18 +70,18 @@ pub fn stream_head(head: &Head, started_unix_ms: u64, accept_epoch: Epoch) -> St
         };
         icy.extend(value.map(|value| (name.to_owned(), value)));
     }
-    add_others(head, &mut icy);
+    add_others(head, charset, &mut icy);
     StreamHead {
         content_type: content_type(head),
         icy,
-        user_agent: value_of(head, "user-agent").unwrap_or_default(),
+        user_agent: text("user-agent").unwrap_or_default(),
         started_unix_ms,
         accept_epoch,
     }
 }
 
 /// Adds the `ice-…` and `icy-…` headers that are on no ladder, in the order in which they came.
-fn add_others(head: &Head, icy: &mut Vec<(String, String)>) {
+fn add_others(head: &Head, charset: Charset, icy: &mut Vec<(String, String)>) {
     let on_ladder = |header: &str| LADDERS.iter().any(|(_, names)| names.contains(&header));
     for (header, _) in head.headers() {
         let prefixed = header.strip_prefix("ice-");
@@ -85,7 +94,8 @@ fn add_others(head: &Head, icy: &mut Vec<(String, String)>) {
         if ours || known || !fits {
             continue;
         }
-        let value = value_of(head, &format!("ice-{name}")).or_else(|| value_of(head, header));
+        let text = |header: &str| text_of(head, charset, header);
+        let value = text(&format!("ice-{name}")).or_else(|| text(header));
         icy.extend(value.map(|value| (name.to_owned(), value)));
     }
 }
@@ -95,9 +105,14 @@ fn value_of(head: &Head, header: &str) -> Option<String> {
     clean(head.header(header)?)
 }
 
-/// Text without control characters, not longer than [`MAX_VALUE_BYTES`].
+/// The same of a header that somebody wrote in his own language.
+fn text_of(head: &Head, charset: Charset, header: &str) -> Option<String> {
+    clean(&head.header_in(header, charset)?)
+}
+
+/// Text in one line, not longer than [`MAX_VALUE_BYTES`].
 fn clean(text: &str) -> Option<String> {
-    let mut clean: String = text.chars().filter(|letter| !letter.is_control()).collect();
+    let mut clean = caption(text);
     clean.truncate(clean.floor_char_boundary(MAX_VALUE_BYTES));
     let trimmed = clean.trim();
     (!trimmed.is_empty()).then(|| trimmed.to_owned())
@@ -145,7 +160,9 @@ mod tests {
     fn stream(headers: &str) -> StreamHead {
         let request = format!("SOURCE /a HTTP/1.0\r\n{headers}\r\n");
         match parse(request.as_bytes()) {
-            Ok(Parsed::Complete { head, .. }) => stream_head(&head, 7, Epoch(0)),
+            Ok(Parsed::Complete { head, .. }) => {
+                stream_head(&head, Charset::default(), 7, Epoch(0))
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -203,13 +220,26 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_are_no_utf_8_are_read_in_the_charset_of_the_mount() {
+        let raw =
+            b"SOURCE /a HTTP/1.0\r\nice-name: \xcf\xf0\xe8\r\nice-genre: \xd0\x9f\xd1\x80\r\n\r\n";
+        let Ok(Parsed::Complete { head, .. }) = parse(raw) else {
+            panic!("no head")
+        };
+        let told = |charset: &str| stream_head(&head, charset.parse().unwrap(), 0, Epoch(0));
+        assert_eq!(told("windows-1251").icy("name"), Some("При"));
+        assert_eq!(told("windows-1251").icy("genre"), Some("Пр"));
+        assert_eq!(told("windows-1252").icy("name"), Some("Ïðè"));
+    }
+
+    #[test]
     fn text_is_bounded_and_clean() {
         let long = stream(&format!(
             "ice-name: x{}\r\nice-genre: a\tb\r\n",
             "é".repeat(1000)
         ));
         assert_eq!(long.icy("name").map(str::len), Some(MAX_VALUE_BYTES - 1));
-        assert_eq!(long.icy("genre"), Some("ab"));
+        assert_eq!(long.icy("genre"), Some("a b"));
         let many: String = (0..100).map(|at| format!("icy-x{at}: v\r\n")).collect();
         let many = stream(&format!("{many}ice-name: N\r\n"));
         assert_eq!(many.icy.len(), MAX_ICY_HEADERS);

@@ -66,3 +66,65 @@ fn the_list_for_encoders_has_the_title_and_the_stream() {
         "{list}"
     );
 }
+
+/// What a title becomes that is told with this query, on a mesh of one node.
+fn told(mesh: &TestMesh, query: &str) -> String {
+    let credentials = basic("source", PASSWORD);
+    let address = mesh.nodes[0].address();
+    let mut connection = Connection::open(&address).unwrap();
+    let line = format!("GET /admin/metadata?mode=updinfo&mount={RADIO}&").into_bytes();
+    let rest = format!(" HTTP/1.0\r\nAuthorization: {credentials}\r\n\r\n").into_bytes();
+    // Each letter of the query below U+0100 is one raw byte.
+    let query: Vec<u8> = query
+        .chars()
+        .map(|letter| u8::try_from(letter).unwrap())
+        .collect();
+    connection.send([line, query, rest].concat()).unwrap();
+    let head = connection.head().unwrap();
+    assert_eq!(head.status, 200, "{head:?}");
+    mesh.nodes[0].status().mounts[0].title.clone()
+}
+
+#[test]
+fn titles_are_understood_in_every_charset_and_with_every_sign() {
+    let mesh = TestMesh::start(1);
+    mesh.create_mount(RADIO, PASSWORD);
+    let node = &mesh.nodes[0];
+    let _source = KnownSource::start(node, RADIO, PASSWORD);
+    mesh.wait_on_air(RADIO);
+    let check = |query: &str, title: &str| {
+        eventually(PATIENCE, query, || {
+            let shown = told(&mesh, query);
+            so(shown == title, format!("{shown:?} and not {title:?}"))
+        });
+        println!("{query}: {title}");
+    };
+    check("song=%CF%F0%E8%E2%E5%F2&charset=windows-1251", "Привет");
+    check("charset=KOI8-R&song=%F0%D2%C9%D7%C5%D4", "Привет");
+    check("charset=iso-8859-2&song=%B3%F3d%BC", "łódź");
+    check("charset=Shift_JIS&song=%93%FA%96%7B", "日本");
+    check("song=%93caf%E9%94", "“café”");
+    check("song=%C5%82%C3%B3d%C5%BA", "łódź");
+    check("song=A%0d%0aB", "A B");
+    check("song=A%0dB%0aC%09D%00E", "A B C D E");
+    check("song=<b>\"|^{x}`\\#1", "<b>\"|^{x}`\\#1");
+    check("song=caf\u{e9}", "café");
+    check("song=\u{cf}\u{f0}\u{e8}&charset=cp1251", "При");
+    check("song=A%E2%80%AEB%E2%81%A6C%E2%80%A8D", "ABC D");
+    check("song=unknown&charset=klingon", "unknown");
+    assert!(node.log().contains("charset=\"klingon\""), "{}", node.log());
+
+    let bad = node.command("mount", &["set", RADIO, "charset=klingon"]);
+    assert!(!bad.status.success(), "{bad:?}");
+    let set = |charset: &str| node.api("PATCH", &format!("/api/v1/mounts{RADIO}"), charset);
+    let refused = set(r#"{"charset":"klingon"}"#).unwrap();
+    assert_eq!(refused.head.status, 400, "{refused:?}");
+    let taken = set(r#"{"charset":"cp1251"}"#).unwrap();
+    assert!(
+        taken.text().contains("\"charset\": \"windows-1251\""),
+        "{taken:?}"
+    );
+    check("song=%CF%F0%E8%E2%E5%F2", "Привет");
+    check("song=\u{cf}\u{f0}\u{e8}", "При");
+    check("song=%C5%82%C3%B3d%C5%BA", "łódź");
+}

@@ -2,6 +2,8 @@
 
 use crate::logic::outside::{BadAddress, public_url};
 use crate::logic::policy::{BadPolicy, Policy};
+use crate::model::caption::is_unseen;
+use crate::model::charset::{BadCharset, Charset};
 use crate::model::geo::{BadCountryRule, CountryRule};
 use crate::model::mount::{BadTakeover, Takeover};
 use crate::model::record::Value;
@@ -37,6 +39,8 @@ pub enum MountEdit {
     Takeover(Takeover),
     /// Whether a source that finds the mount taken is kept for later.
     Standby(bool),
+    /// What titles are read as that are no UTF-8.
+    Charset(Charset),
     /// The policy by which a node is chosen; empty: that of the mesh.
     Policy(String),
     /// Whether listeners are redirected.
@@ -83,6 +87,9 @@ pub enum BadSetting {
     /// What becomes of a second source is none of what there is.
     #[error("takeover: {0}")]
     Takeover(#[from] BadTakeover),
+    /// It is no charset that is known.
+    #[error("charset: {0}")]
+    Charset(#[from] BadCharset),
     /// Neither yes nor no.
     #[error("{0}: must be `true` or `false`")]
     Flag(&'static str),
@@ -108,7 +115,7 @@ impl MountEdit {
     /// which he sets, only the hash gets here.
     ///
     /// [`MountSpec`]: crate::model::mount::MountSpec
-    pub const KEYS: [&str; 14] = [
+    pub const KEYS: [&str; 15] = [
         "password",
         "name",
         "description",
@@ -118,6 +125,7 @@ impl MountEdit {
         "linger_s",
         "takeover",
         "standby",
+        "charset",
         "policy",
         "redirect",
         "overflow_url",
@@ -130,9 +138,9 @@ impl MountEdit {
         let text = value.to_owned();
         let edit = match key {
             PASSWORD_HASH => Self::PasswordHash(text),
-            "name" => Self::Name(text),
-            "description" => Self::Description(text),
-            "genre" => Self::Genre(text),
+            "name" => Self::Name(without_unseen(text)),
+            "description" => Self::Description(without_unseen(text)),
+            "genre" => Self::Genre(without_unseen(text)),
             "url" => Self::Url(text),
             "max_listeners" if value.is_empty() => Self::MaxListeners(None),
             "max_listeners" => {
@@ -142,6 +150,8 @@ impl MountEdit {
             "linger_s" => Self::Linger(value.parse().map_err(|_| BadSetting::Linger)?),
             "takeover" => Self::Takeover(value.parse()?),
             "standby" => Self::Standby(flag("standby", value)?),
+            "charset" if value.is_empty() => Self::Charset(Charset::default()),
+            "charset" => Self::Charset(value.parse()?),
             // Read here and not when a record is: a word that only newer nodes know must not cost the mount.
             "policy" if value.is_empty() => Self::Policy(text),
             "policy" => Self::Policy(value.parse::<Policy>()?.to_string()),
@@ -170,6 +180,7 @@ impl MountEdit {
             Self::Linger(_) => "linger_s",
             Self::Takeover(_) => "takeover",
             Self::Standby(_) => "standby",
+            Self::Charset(_) => "charset",
             Self::Policy(_) => "policy",
             Self::Redirect(_) => "redirect",
             Self::OverflowUrl(_) => "overflow_url",
@@ -198,6 +209,7 @@ impl MountEdit {
             | Self::Linger(_)
             | Self::Takeover(_)
             | Self::Standby(_)
+            | Self::Charset(_)
             | Self::Redirect(_)
             | Self::OverflowPercent(_)
             | Self::Countries(_) => Ok(()),
@@ -214,6 +226,7 @@ impl MountEdit {
                 Value::Number(i64::from(number))
             }
             Self::Standby(flag) | Self::Redirect(flag) => Value::Flag(flag),
+            Self::Charset(charset) => Value::Text(charset.name().to_owned()),
             Self::Countries(rule) => Value::Text(rule.to_string()),
             Self::Takeover(takeover) => Value::Text(takeover.word().to_owned()),
             Self::PasswordHash(text)
@@ -225,6 +238,14 @@ impl MountEdit {
             | Self::OverflowUrl(text) => Value::Text(text),
         };
         (key, value)
+    }
+}
+
+/// The text without letters that only change how others are read.
+fn without_unseen(text: String) -> String {
+    match text.contains(is_unseen) {
+        true => text.replace(is_unseen, ""),
+        false => text,
     }
 }
 

@@ -11,6 +11,7 @@ pub use self::edit::{BadSetting, MAX_LINGER_S, MAX_TEXT_BYTES, MountEdit};
 use self::edit::{PASSWORD_HASH, check_hash};
 use super::document::Document;
 use super::fields::{WrongKind, flag, number, text};
+use crate::model::caption::caption;
 use crate::model::geo::CountryRule;
 use crate::model::mount::{MountName, MountSpec, MountSteering, Takeover};
 use crate::model::record::key::RecordKey;
@@ -68,6 +69,7 @@ pub fn edits(spec: &MountSpec) -> Result<Vec<MountEdit>, BadSetting> {
         MountEdit::Linger(spec.linger_s),
         MountEdit::Takeover(spec.takeover),
         MountEdit::Standby(spec.standby),
+        MountEdit::Charset(spec.charset),
         MountEdit::Policy(spec.steering.policy.clone()),
         MountEdit::Redirect(spec.steering.redirect),
         MountEdit::OverflowUrl(spec.steering.overflow_url.clone()),
@@ -94,9 +96,9 @@ pub fn spec(path: MountName, record: &Record) -> Result<MountSpec, BadRecord> {
     let spec = MountSpec {
         path,
         password_hash: password_hash(record)?,
-        name: text(record, "name")?.unwrap_or_default(),
-        description: text(record, "description")?.unwrap_or_default(),
-        genre: text(record, "genre")?.unwrap_or_default(),
+        name: shown(record, "name")?,
+        description: shown(record, "description")?,
+        genre: shown(record, "genre")?,
         url: text(record, "url")?.unwrap_or_default(),
         max_listeners,
         linger_s: linger_s.map_err(|_| BadSetting::Linger)?,
@@ -105,10 +107,23 @@ pub fn spec(path: MountName, record: &Record) -> Result<MountSpec, BadRecord> {
             Some(word) => word.parse().map_err(BadSetting::Takeover)?,
         },
         standby: flag(record, "standby")?.unwrap_or_default(),
+        // A name that this node does not know must not cost the mount.
+        charset: text(record, "charset")?
+            .and_then(|name| name.parse().ok())
+            .unwrap_or_default(),
         steering: steering(record)?,
     };
     edits(&spec)?;
     Ok(spec)
+}
+
+/// A text for listeners; a program of another version may have written it with letters that nobody sees.
+fn shown(record: &Record, field: &'static str) -> Result<String, WrongKind> {
+    let text = text(record, field)?.unwrap_or_default();
+    match text.contains(char::is_control) {
+        true => Ok(text), // refused with a word of its own
+        false => Ok(caption(&text)),
+    }
 }
 
 fn steering(record: &Record) -> Result<MountSteering, BadRecord> {
@@ -188,6 +203,7 @@ mod tests {
             linger_s: MountSpec::DEFAULT_LINGER_S,
             takeover: crate::model::mount::Takeover::Refuse,
             standby: false,
+            charset: "koi8-r".parse().unwrap(),
             steering: MountSteering {
                 redirect: false,
                 overflow_url: "https://cdn.example/radio".to_owned(),
@@ -258,6 +274,8 @@ mod tests {
             ("linger_s", ""),
             ("takeover", "yes"),
             ("standby", "maybe"),
+            ("charset", "klingon"),
+            ("charset", "iso-2022-kr"),
             ("policy", "watr"),
             ("redirect", "off"),
             ("overflow_url", "cdn"),
@@ -281,6 +299,8 @@ mod tests {
             ("linger_s", "0"),
             ("takeover", "takeover"),
             ("standby", "true"),
+            ("charset", "Windows-1251"),
+            ("charset", ""),
             ("policy", ""),
             ("policy", "tag(n1),water"),
             ("redirect", "false"),
@@ -320,6 +340,11 @@ mod tests {
             "policy",
             Value::Text("unknown_yet,water".to_owned()),
         );
+        put(
+            "mount/charset.mp3",
+            "charset",
+            Value::Text("unknown-yet".to_owned()),
+        );
         put("mount/../x", "name", Value::Nothing);
         put("mount/half", PASSWORD_HASH, Value::Nothing);
         put("mount/kind", "name", Value::Number(1));
@@ -327,10 +352,10 @@ mod tests {
         put("mount/rule", "url", Value::Text("gopher://x".to_owned()));
         put("other", "name", Value::Number(1));
         let listing = list(&document);
-        let newer = mount("/newer.mp3");
+        let (newer, charset) = (mount("/newer.mp3"), mount("/charset.mp3"));
         assert_eq!(
             listing.mounts.keys().collect::<Vec<_>>(),
-            [&newer, &spec.path]
+            [&charset, &newer, &spec.path]
         );
         let why: Vec<_> = listing.skipped.into_iter().map(|(_, why)| why).collect();
         let expected = [

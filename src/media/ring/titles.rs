@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::model::caption::caption;
+
 /// A title and the first byte it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Title {
     /// From this byte on, until the next title's.
     pub offset: u64,
-    /// The text as its source gave it, at most [`MAX_TITLE_BYTES`] long; empty if nothing is on air.
+    /// The text that its source gave, in one line and at most [`MAX_TITLE_BYTES`] long; empty if nothing is on air.
     pub text: Arc<str>,
 }
 
@@ -33,8 +35,9 @@ const MAX_TITLES: usize = 64;
 pub(super) struct Titles(VecDeque<Title>);
 
 impl Titles {
-    /// Pins a title. It may come before its bytes do; a second one for the same byte replaces the first.
+    /// Pins a title, wherever it came from: from here it goes to all who show one. It may come before its bytes do; a second one for the same byte replaces the first.
     pub(super) fn set(&mut self, offset: u64, text: &str) -> TitleSet {
+        let text = caption(text);
         let text = &text[..text.floor_char_boundary(MAX_TITLE_BYTES)];
         if self.at(offset).as_deref().unwrap_or_default() == text {
             return TitleSet::Same;

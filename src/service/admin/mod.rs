@@ -6,6 +6,7 @@
 mod api;
 mod body;
 mod browser;
+mod form;
 mod icecast;
 mod icecast_status;
 mod load_page;

@@ -272,7 +272,8 @@ impl Ingest {
     ) -> EndReason {
         // The place is ours: the master's order to whoever has it here may come later than his word to us.
         self.0.sources.clear(&source.mount).await;
-        let mut head = source_head::stream_head(source.head, clock::unix_ms(), epoch);
+        let (began_ms, charset) = (clock::unix_ms(), source.spec.charset);
+        let mut head = source_head::stream_head(source.head, charset, began_ms, epoch);
         correct(&mut head, body.format());
         let feed = Feed::new(Ring::new(stream_id, head, 0, Instant::now().into_std()));
         self.restore_title(source, &feed);

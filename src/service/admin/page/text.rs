@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write};
 
+use crate::model::caption::is_unseen;
+
 /// Text that came from outside, made harmless in an element and in a quoted attribute.
 ///
 /// A control character becomes U+FFFD: it has no meaning in HTML, and some are parse errors.
@@ -16,6 +18,7 @@ impl fmt::Display for Escaped<'_> {
                 '>' => f.write_str("&gt;")?,
                 '"' => f.write_str("&quot;")?,
                 '\'' => f.write_str("&#39;")?,
+                unseen if is_unseen(unseen) => {}
                 control if control.is_control() => f.write_char('\u{fffd}')?,
                 harmless => f.write_char(harmless)?,
             }

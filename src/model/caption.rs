@@ -1,0 +1,90 @@
+//! Words of strangers, made fit to be shown: one line, and nothing in it that only a machine sees.
+
+/// The text in one line. What ends a line or stands between columns, and a NUL, becomes a blank (a carriage return and its
+/// line feed one together); other control characters, and those of [`is_unseen`], go.
+pub fn caption(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\r' if letters.peek() == Some(&'\n') => {}
+            _ if parts_words(letter) => shown.push(' '),
+            _ if letter.is_control() || is_unseen(letter) => {}
+            _ => shown.push(letter),
+        }
+    }
+    match shown.trim() {
+        trimmed if trimmed.len() == shown.len() => shown,
+        trimmed => trimmed.to_owned(),
+    }
+}
+
+fn parts_words(letter: char) -> bool {
+    matches!(
+        letter,
+        '\0' | '\t'..='\r' | '\u{85}' | '\u{2028}' | '\u{2029}'
+    )
+}
+
+/// Whether a letter shows nothing itself, and only changes how others are read.
+///
+/// These are all that turn the direction of writing, with which a title could lie about what stands beside it, and those
+/// in which a text could be hidden. What scripts are written with stays: the joiners of Persian and of emoji, and
+/// their variants.
+pub fn is_unseen(letter: char) -> bool {
+    matches!(
+        letter,
+        // The whole of Unicode's Bidi_Control.
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        // Blanks and hyphens of no width, and the mark of a byte order.
+        | '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{feff}'
+        // Abandoned formats, the notes of an annotation, tags, and what is no character at all.
+        | '\u{206a}'..='\u{206f}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+        | '\u{fdd0}'..='\u{fdef}' | '\u{fffe}' | '\u{ffff}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_caption_is_one_line() {
+        for (text, shown) in [
+            ("A\r\nB", "A B"),
+            ("A\nB\rC\tD\0E", "A B C D E"),
+            ("A\n\nB", "A  B"),
+            ("A\u{2028}B\u{2029}C\u{85}D\u{b}E", "A B C D E"),
+            ("\r\nA\r\n", "A"),
+            ("\u{1b}[31mA\u{7}\u{9b}", "[31mA"),
+            ("It's <b> \u{e9} \u{43f}", "It's <b> \u{e9} \u{43f}"),
+        ] {
+            assert_eq!(caption(text), shown, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_turns_the_direction_or_hides() {
+        assert_eq!(
+            caption("a\u{202e}b\u{2067}c\u{2069}\u{200f}d\u{61c}"),
+            "abcd"
+        );
+        assert_eq!(caption("\u{feff}a\u{200b}b\u{ad}c\u{e0041}"), "abc");
+        let persian = "\u{645}\u{6cc}\u{200c}\u{62e}";
+        let family = "\u{1f469}\u{200d}\u{1f467} \u{2764}\u{fe0f}";
+        assert_eq!(caption(persian), persian);
+        assert_eq!(caption(family), family);
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_becomes_one_clean_line_and_stays_it(text: String) {
+            let shown = caption(&text);
+            let bad = |letter: char| letter.is_control() || is_unseen(letter) || parts_words(letter);
+            prop_assert!(!shown.contains(bad));
+            prop_assert_eq!(caption(&shown), shown);
+        }
+    }
+}
