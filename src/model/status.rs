@@ -127,7 +127,7 @@ pub struct NodeStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<String>,
     /// How far its clock is ahead of the answering node's, milliseconds; nothing if it has not said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub clock_offset_ms: Option<i64>,
 }
 

@@ -70,7 +70,10 @@ impl Statuses {
             let is_master = master.as_ref() == Some(name);
             NodeStatus {
                 traits: steering.traits(name),
-                clock_offset_ms: clocks.get(name).copied(),
+                clock_offset_ms: match *name == view.me {
+                    true => Some(0),
+                    false => clocks.get(name).copied(),
+                },
                 ..node_status((name, node), is_master, predicted.get(name).copied())
             }
         };

@@ -23,8 +23,9 @@ const STATUS_FIELDS: [&str; 9] = [
     "uptime_s",
     "version",
 ];
-const NODE_FIELDS: [&str; 17] = [
+const NODE_FIELDS: [&str; 18] = [
     "bandwidth_bps",
+    "clock_offset_ms",
     "dns",
     "listeners",
     "maintenance",
