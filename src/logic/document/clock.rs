@@ -2,25 +2,58 @@
 //!
 //! It follows the wall clock when that goes forward and counts by itself when that goes back.
 
+use std::collections::VecDeque;
+
+use super::MAX_AHEAD;
 use crate::model::node::NodeName;
 use crate::model::stamp::Stamp;
+
+/// How many leaps of the stamps are remembered: a clock that is ahead makes one, and each minute without a write
+/// another, so an operator has some hours of edits to notice it.
+const LEAPS: usize = 64;
 
 /// Stamps writes so that each is later than all that this node has made or seen.
 #[derive(Clone, Debug)]
 pub struct Clock {
     node: NodeName,
     last_ms: u64,
+    /// The last stamp before each of the latest leaps by more than [`MAX_AHEAD`]: what was right before a clock was
+    /// ahead, though the write that had it may have been replaced since.
+    leaps_ms: VecDeque<u64>,
 }
 
 impl Clock {
     /// The clock of `node`, which has seen stamps up to `last_ms`.
     pub fn new(node: NodeName, last_ms: u64) -> Self {
-        Self { node, last_ms }
+        Self {
+            node,
+            last_ms,
+            leaps_ms: VecDeque::new(),
+        }
+    }
+
+    /// The same with what it has leapt from.
+    pub fn leapt(mut self, from_ms: Vec<u64>) -> Self {
+        self.leaps_ms = from_ms.into_iter().take(LEAPS).collect();
+        self
+    }
+
+    fn go_on_to(&mut self, time_ms: u64) {
+        if time_ms <= self.last_ms {
+            return;
+        }
+        if u128::from(time_ms - self.last_ms) > MAX_AHEAD.as_millis() {
+            if self.leaps_ms.len() == LEAPS {
+                self.leaps_ms.pop_front();
+            }
+            self.leaps_ms.push_back(self.last_ms);
+        }
+        self.last_ms = time_ms;
     }
 
     /// The stamp of a write made now: `max(now, last + 1)`.
     pub fn stamp(&mut self, now_unix_ms: u64) -> Stamp {
-        self.last_ms = now_unix_ms.max(self.last_ms.saturating_add(1));
+        self.go_on_to(now_unix_ms.max(self.last_ms.saturating_add(1)));
         Stamp {
             time_ms: self.last_ms,
             node: self.node.clone(),
@@ -29,12 +62,24 @@ impl Clock {
 
     /// Takes in a stamp from elsewhere: every later one of ours will be greater.
     pub fn observe(&mut self, stamp: &Stamp) {
-        self.last_ms = self.last_ms.max(stamp.time_ms);
+        self.go_on_to(stamp.time_ms);
     }
 
     /// Goes back to this time, because what was later was no time at all.
     pub fn set_back(&mut self, last_ms: u64) {
         self.last_ms = self.last_ms.min(last_ms);
+        self.leaps_ms.retain(|leap_ms| *leap_ms < last_ms);
+    }
+
+    /// The greatest time up to `latest_ms` from which it is known to have leapt; 0 if there is none.
+    pub fn leapt_from(&self, latest_ms: u64) -> u64 {
+        let leaps = self.leaps_ms.iter().copied();
+        leaps.filter(|it| *it <= latest_ms).max().unwrap_or(0)
+    }
+
+    /// The last stamps before the latest leaps, for the disk.
+    pub fn leaps_ms(&self) -> Vec<u64> {
+        self.leaps_ms.iter().copied().collect()
     }
 
     /// The greatest time stamped or seen, hybrid unix milliseconds.

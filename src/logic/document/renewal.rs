@@ -2,7 +2,7 @@
 //! later write would ever win against them.
 //!
 //! When such a write was really made nobody knows. Its new stamp comes right after the latest right one that this
-//! node holds: it wins over what this node knew, in the order of the old stamps, and loses against what peers have
+//! node has seen: it wins over what this node knew, in the order of the old stamps, and loses against what peers have
 //! written since.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ impl Document {
         if self.ahead(now_unix_ms) <= MAX_AHEAD {
             return 0;
         }
-        let (mut wrong, mut right_ms) = (BTreeSet::new(), 0);
+        let (mut wrong, mut right_ms) = (BTreeSet::new(), self.clock.leapt_from(latest_ms));
         for stamp in self.records.values().flat_map(|held| held.record.stamps()) {
             if stamp.time_ms > latest_ms {
                 wrong.insert(stamp.clone());
@@ -99,9 +99,8 @@ mod tests {
     fn writes_of_a_clock_that_was_ahead_reach_the_peers_and_lose_against_later_ones() {
         for ahead in [HOUR, YEARS_27] {
             let (mut poisoned, mut peer) = (document("a"), document("b"));
-            for field in ["name", "genre", "url"] {
-                write(&mut peer, field, "old", NOW - HOUR);
-            }
+            write(&mut peer, "name", "old", NOW - HOUR);
+            write(&mut peer, "genre", "old", NOW - HOUR);
             give(&peer, &mut poisoned, NOW - HOUR);
             write(&mut poisoned, "name", "ahead", NOW + ahead);
             write(&mut poisoned, "genre", "ahead", NOW + ahead + 5);
@@ -122,6 +121,19 @@ mod tests {
             give(&poisoned, &mut peer, NOW + 2);
             assert_eq!(text(&peer, "name").as_deref(), Some("last"));
         }
+    }
+
+    #[test]
+    fn a_deletion_of_a_clock_that_was_ahead_survives_a_restart_and_deletes() {
+        let (mut poisoned, mut peer) = (document("a"), document("b"));
+        write(&mut peer, "name", "old", NOW - HOUR);
+        give(&peer, &mut poisoned, NOW - HOUR);
+        poisoned.delete(&key(), NOW + YEARS_27).unwrap();
+        let (saved, node) = (poisoned.saved(NOW), NodeName::try_from("a").unwrap());
+        let mut restarted = Document::restore(node, saved).0;
+        assert_eq!(restarted.renew(NOW), 1);
+        give(&restarted, &mut peer, NOW);
+        assert!(peer.get(&key()).is_none());
     }
 
     #[test]

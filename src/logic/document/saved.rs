@@ -28,6 +28,9 @@ pub struct Saved {
     pub saved_unix_ms: u64,
     /// The hybrid clock, so that a restarted node does not stamp before its own past.
     pub clock_ms: u64,
+    /// The last stamps before the clock leapt, see [`Clock`]; none from a version that does not keep them.
+    #[serde(default)]
+    pub leaps_ms: Vec<u64>,
     /// All records, tombstones included.
     pub records: BTreeMap<RecordKey, Record>,
 }
@@ -48,6 +51,7 @@ impl Document {
         Saved {
             saved_unix_ms: now_unix_ms,
             clock_ms: self.clock.last_ms(),
+            leaps_ms: self.clock.leaps_ms(),
             records: self.records.iter().map(record).collect(),
         }
     }
@@ -57,7 +61,8 @@ impl Document {
     /// It asks for no time: at boot the clock of a cheap machine is often years behind, and that
     /// must not take its mounts from the air.
     pub fn restore(node: NodeName, saved: Saved) -> (Self, Outcome) {
-        let mut document = Self::with_clock(Clock::new(node, saved.clock_ms));
+        let clock = Clock::new(node, saved.clock_ms).leapt(saved.leaps_ms);
+        let mut document = Self::with_clock(clock);
         let mut outcome = Outcome::default();
         for (key, record) in saved.records {
             let whole = record.check().map_err(Into::into);
