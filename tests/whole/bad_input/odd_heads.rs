@@ -1,8 +1,14 @@
 //! Heads as encoders send them, with whatever somebody typed into a box, and heads that would smuggle.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Command, Stdio};
+
 use super::wire::{Wire, ask, basic};
 use super::{MOUNT, PASSWORD, is_on_air, node_with_mount, wait_log, wait_status};
 use crate::support::node::TestNode;
+use crate::support::source::sample;
+use crate::support::tool::have;
 
 /// The head of a source with these lines in it, and what it is answered.
 fn source(node: &TestNode, lines: &[u8]) -> (Wire, u16) {
@@ -71,6 +77,48 @@ fn a_radio_is_on_air_whatever_is_typed_into_its_description() {
         .matches("lines of the request's head passed over")
         .count();
     assert_eq!(told, 5, "once for each head that has some\n{log}");
+}
+
+#[test]
+fn ffmpeg_is_on_air_with_a_description_of_several_lines() {
+    if !have("ffmpeg") {
+        return;
+    }
+    let node = node_with_mount();
+    node.api(
+        "PATCH",
+        &format!("/api/v1/mounts{MOUNT}"),
+        r#"{"charset":"windows-1251"}"#,
+    )
+    .expect("it answers");
+    let mut command = Command::new("ffmpeg");
+    // Not for ever, should this test fail.
+    command.args(["-loglevel", "error", "-re", "-t", "20", "-i"]);
+    command
+        .arg(sample())
+        .args(["-c", "copy", "-content_type", "audio/mpeg"]);
+    command.args(["-ice_description", "Line one\nLine two\r\n a third: one"]);
+    command
+        .arg("-ice_name")
+        .arg(OsStr::from_bytes(b"\xcf\xf0\xe8"));
+    command.args(["-f", "mp3"]);
+    command.arg(format!(
+        "icecast://source:{PASSWORD}@{}{MOUNT}",
+        node.address()
+    ));
+    let mut ffmpeg = command.stdin(Stdio::null()).spawn().expect("it starts");
+    wait_status(&node, "on air", is_on_air);
+    let mut listener = Wire::to(&node);
+    listener.say(format!("GET {MOUNT} HTTP/1.0\r\n\r\n"));
+    let head = listener.head();
+    assert_eq!(head.header("icy-description"), Some("Line one"), "{head:?}");
+    assert_eq!(
+        head.header("icy-name"),
+        Some("\u{41f}\u{440}\u{438}"),
+        "{head:?}"
+    );
+    ffmpeg.kill().expect("it runs");
+    ffmpeg.wait().expect("it is ours");
 }
 
 #[test]
