@@ -292,6 +292,7 @@ mod tests {
             predicted_utilization: 0.0,
             version: "0.1.0".to_owned(),
             dns: false,
+            address_trouble: None,
             traits: NodeTraits::default(),
             place: Whereabouts::default(),
             disk: None,

@@ -56,19 +56,25 @@ fn troubles(status: &Status) -> String {
     let clock = status.clock.iter();
     let clock =
         clock.map(|why| format!("{}: edits are refused: {}\n", status.node, printable(why)));
-    let there = status
+    let mut lines: String = clock.collect();
+    for node in status
         .nodes
         .iter()
-        .filter(|node| node.state != NodeState::Dead);
-    let disks = there.filter_map(|node| Some((node, node.disk.as_ref()?)));
-    let disks = disks.map(|(node, why)| {
-        format!(
-            "{}: {}; it serves, refuses edits, and does not stand for the master's seat\n",
-            node.name,
-            printable(why)
-        )
-    });
-    clock.chain(disks).collect()
+        .filter(|node| node.state != NodeState::Dead)
+    {
+        if let Some(why) = &node.disk {
+            let why = printable(why);
+            let name = &node.name;
+            lines += &format!(
+                "{name}: {why}; it serves, refuses edits, and does not stand for the master's seat\n"
+            );
+        }
+        if let Some(why) = &node.address_trouble {
+            let (url, why) = (printable(&node.url), printable(why));
+            lines += &format!("{}: listeners do not get to {url}: {why}\n", node.name);
+        }
+    }
+    lines
 }
 
 fn headline(status: &Status) -> String {
@@ -227,6 +233,7 @@ fn state(state: NodeState) -> &'static str {
     match state {
         NodeState::Alive => "alive",
         NodeState::Suspect => "suspect",
+        NodeState::Unlinked => "no direct link",
         NodeState::Dead => "dead",
         NodeState::Draining => "draining",
     }
@@ -295,6 +302,7 @@ mod tests {
             predicted_utilization: 0.02,
             version: "0.1.0".to_owned(),
             dns: false,
+            address_trouble: None,
             traits: crate::model::traits::NodeTraits::default(),
             place: Whereabouts::default(),
             disk: None,
@@ -427,6 +435,15 @@ outside-1  ready  demo-1          7/?    50 %  /radio.mp3  http://relay.example:
         let path: MountName = path.parse().unwrap();
         let on_air = None;
         (path.clone(), OutsideMount { path, on_air })
+    }
+
+    #[test]
+    fn a_node_that_nobody_gets_to_is_named_with_the_reason() {
+        let mut status = mesh();
+        assert!(!render(&status).contains("do not get to"));
+        status.nodes[0].address_trouble = Some("cannot reach it".to_owned());
+        let line = "demo-1: listeners do not get to http://127.0.0.1:8000: cannot reach it\n";
+        assert!(render(&status).contains(line), "{}", render(&status));
     }
 
     #[test]

@@ -96,6 +96,17 @@ pub enum HttpError {
     TooLarge(String, usize),
 }
 
+/// An error with its causes, in one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        text.push_str(&format!(": {deeper}"));
+        cause = deeper.source();
+    }
+    text
+}
+
 impl HttpError {
     /// Whether nobody is there, as far as one can tell.
     pub fn is_unreachable(&self) -> bool {

@@ -83,6 +83,11 @@ impl Secret {
         derive(&self.0[0], purpose)
     }
 
+    /// The same from every key, the issuing one first: for what must be understood while the secret is rotated.
+    pub fn derive_each(&self, purpose: &str) -> Vec<[u8; 32]> {
+        self.0.iter().map(|key| derive(key, purpose)).collect()
+    }
+
     /// What people compare to see whether two nodes share a secret: 16 hexadecimal digits, safe to show.
     pub fn fingerprint(&self) -> String {
         let bytes = self.derive("antiphon cluster fingerprint");

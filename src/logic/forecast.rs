@@ -15,6 +15,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use crate::logic::steadiness::Steadiness;
 use crate::model::load::LoadReport;
 use crate::model::node::{Generation, NodeName};
 use crate::model::outside::is_backend;
@@ -88,10 +89,32 @@ impl Forecast {
             };
             return;
         }
+        let stale_after = self.stale_after;
         if let Some(node) = self.admit(life, heard_at) {
+            let silent_for = heard_at.saturating_duration_since(node.heard_at);
+            if silent_for > stale_after {
+                node.steadiness.doubt(heard_at); // it was silent between two looks at it
+            }
+            match state {
+                NodeState::Alive | NodeState::Unlinked => node.steadiness.hear(heard_at),
+                NodeState::Suspect | NodeState::Dead => node.steadiness.doubt(heard_at),
+                NodeState::Draining => node.steadiness.excuse(),
+            }
             node.state = state;
             node.heard_at = node.heard_at.max(heard_at);
         }
+    }
+
+    /// How many listeners have ever arrived at a node because somebody sent them there.
+    pub fn arrivals_at(&self, name: &NodeName) -> u64 {
+        let inbound = self.nodes.get(name).map(|node| &node.inbound);
+        let sent = inbound
+            .into_iter()
+            .flatten()
+            .filter(|(from, _)| *from != name);
+        sent.fold(0, |sum, (_, transit)| {
+            transit.arrived().0.saturating_add(sum)
+        })
     }
 
     /// Takes in what a peer has published. Older or repeated bulletins of the same life do no harm to the counters,
@@ -198,9 +221,14 @@ impl Forecast {
 
     fn outlook<'a>(&self, name: &'a NodeName, node: &Node, now: Instant) -> Outlook<'a> {
         let late = now.saturating_duration_since(node.heard_at) > self.stale_after;
+        let is_own = *name == self.own;
+        let is_steady = node.steadiness.steady_at().is_some_and(|at| now >= at);
         let standing = match (node.state, node.report) {
-            (NodeState::Alive, Some(_)) if late && *name != self.own => Standing::Stale,
-            (NodeState::Alive, Some(_)) => Standing::Ready,
+            (NodeState::Alive | NodeState::Unlinked, Some(_)) if late && !is_own => Standing::Stale,
+            (NodeState::Alive | NodeState::Unlinked, Some(_)) if is_steady || is_own => {
+                Standing::Ready
+            }
+            (NodeState::Alive | NodeState::Unlinked, Some(_)) => Standing::Unsteady,
             _ => Standing::Closed,
         };
         Outlook {
@@ -282,8 +310,15 @@ impl Forecast {
             None if self.nodes.len() >= MAX_NODES => return None,
             None => History::Joined,
         };
+        let mut steadiness = self.nodes.get(&life.node).map(|it| it.steadiness);
+        if let Some(steadiness) = &mut steadiness {
+            steadiness.doubt(now); // its last life has ended without a word, unless that was excused
+        }
         self.forget_sender(&life.node);
-        let node = Node::new(life.generation, history, now);
+        let node = Node {
+            steadiness: steadiness.unwrap_or_default(),
+            ..Node::new(life.generation, history, now)
+        };
         self.nodes.insert(life.node.clone(), node);
         self.sweep(now);
         self.nodes.get_mut(&life.node)
@@ -359,6 +394,8 @@ struct Node {
     state: NodeState,
     met_at: Instant,
     heard_at: Instant,
+    /// Whether it has been heard for long enough since it was in doubt.
+    steadiness: Steadiness,
     history: History,
     report: Option<LoadReport>,
     /// Those on their way to it, by redirector.
@@ -378,6 +415,7 @@ impl Node {
             state: NodeState::Suspect,
             met_at: now,
             heard_at: now,
+            steadiness: Steadiness::default(),
             history,
             report: None,
             inbound: BTreeMap::new(),
@@ -389,7 +427,11 @@ impl Node {
 
     /// The share of its capacity that may be filled yet.
     fn warmth(&self, now: Instant) -> f64 {
-        let age = now.saturating_duration_since(self.met_at);
+        let since = self
+            .steadiness
+            .steady_at()
+            .map_or(self.met_at, |at| at.max(self.met_at));
+        let age = now.saturating_duration_since(since);
         (age.as_secs_f64() / SLOW_START.as_secs_f64()).clamp(COLD, 1.0)
     }
 

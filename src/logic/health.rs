@@ -11,6 +11,9 @@ use crate::model::status::NodeState;
 /// Gossip hears of a live node about twice per round; after so many rounds without a word of it, its silence
 /// confirms a dead link. Alone it proves nothing: with 10 % loss a node is not heard for so long once in hours.
 const SILENT_ROUNDS: u32 = 3;
+/// How long a node without a link to us must be heard through others until that is no doubt any more. A link that
+/// broke by chance is back within a second; the other one is of a node that cannot be reached from here.
+const UNLINKED_AFTER: Duration = Duration::from_secs(3);
 
 /// What is known of a node's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +24,8 @@ pub struct Witnesses {
     pub silent_for: Duration,
     /// Whether there is a link to it.
     pub link: Sign,
+    /// For how long there has been no link to it.
+    pub unlinked_for: Duration,
     /// What it says of itself.
     pub word: Word,
 }
@@ -51,12 +56,17 @@ pub fn verdict(witnesses: Witnesses, gossip_interval: Duration) -> NodeState {
         gossip,
         silent_for,
         link,
+        unlinked_for,
         word,
     } = witnesses;
     let falling_silent = silent_for >= gossip_interval * SILENT_ROUNDS;
     match (word, link, gossip) {
         (Word::Goodbye, _, _) | (_, Sign::Silent, Sign::Silent) => NodeState::Dead,
         (_, Sign::Silent, Sign::Alive) if falling_silent => NodeState::Dead,
+        (word, Sign::Silent, Sign::Alive) if unlinked_for >= UNLINKED_AFTER => match word {
+            Word::Draining => NodeState::Draining,
+            _ => NodeState::Unlinked,
+        },
         (_, Sign::Silent, Sign::Alive) | (_, Sign::Alive, Sign::Silent) => NodeState::Suspect,
         (Word::Draining, Sign::Alive, Sign::Alive) => NodeState::Draining,
         (Word::Serving, Sign::Alive, Sign::Alive) => NodeState::Alive,
@@ -74,9 +84,26 @@ mod tests {
             gossip,
             silent_for: Duration::from_millis(silent_ms),
             link,
+            unlinked_for: Duration::ZERO,
             word: Word::Serving,
         };
         verdict(witnesses, INTERVAL)
+    }
+
+    #[test]
+    fn who_is_heard_through_others_for_long_has_no_direct_link_and_is_not_in_doubt() {
+        let mut witnesses = Witnesses {
+            gossip: Sign::Alive,
+            silent_for: Duration::ZERO,
+            link: Sign::Silent,
+            unlinked_for: UNLINKED_AFTER,
+            word: Word::Serving,
+        };
+        assert_eq!(verdict(witnesses, INTERVAL), NodeState::Unlinked);
+        witnesses.word = Word::Draining;
+        assert_eq!(verdict(witnesses, INTERVAL), NodeState::Draining);
+        witnesses.silent_for = INTERVAL * SILENT_ROUNDS;
+        assert_eq!(verdict(witnesses, INTERVAL), NodeState::Dead);
     }
 
     #[test]
@@ -100,6 +127,7 @@ mod tests {
             gossip: Sign::Alive,
             silent_for: Duration::ZERO,
             link: Sign::Alive,
+            unlinked_for: Duration::ZERO,
             word: Word::Draining,
         };
         assert_eq!(verdict(witnesses, INTERVAL), NodeState::Draining);

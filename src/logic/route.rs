@@ -141,7 +141,7 @@ fn rank<'a>(
     holding: &'a Holding,
 ) -> Rank<'a> {
     let class = match &holding.role {
-        _ if holding.state == NodeState::Suspect => Class::Suspect,
+        _ if matches!(holding.state, NodeState::Suspect | NodeState::Unlinked) => Class::Suspect,
         _ if seeker.master == Some(&holding.node) => Class::Master,
         Role::Ingest => Class::Ingest,
         Role::Relay(_) => match source_of(holders, holding, seeker.own) {

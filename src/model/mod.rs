@@ -4,6 +4,7 @@ pub mod caption;
 pub mod charset;
 pub mod dns;
 pub mod domain;
+pub mod finding;
 pub mod geo;
 pub mod load;
 pub mod mount;

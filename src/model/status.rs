@@ -78,10 +78,19 @@ pub enum NodeState {
     Alive,
     /// One of the two witnesses does not hear it.
     Suspect,
+    /// Others hear it; there is no link between it and the answering node.
+    Unlinked,
     /// Nobody hears it, or it has said goodbye.
     Dead,
     /// It takes nobody new and is about to leave.
     Draining,
+}
+
+impl NodeState {
+    /// Whether listeners may be sent there, as far as its life goes.
+    pub fn takes_listeners(self) -> bool {
+        matches!(self, Self::Alive | Self::Unlinked)
+    }
 }
 
 /// One node.
@@ -129,6 +138,9 @@ pub struct NodeStatus {
     /// How far its clock is ahead of the answering node's, milliseconds; nothing if it has not said.
     #[serde(default)]
     pub clock_offset_ms: Option<i64>,
+    /// What is wrong with its address, so that listeners do not get there, in words for an operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address_trouble: Option<String>,
 }
 
 /// One mount.

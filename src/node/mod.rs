@@ -39,6 +39,7 @@ use crate::service::switchboard::Arrivals;
 use crate::settings::Settings;
 use crate::wire::frame::{Frame, Hello};
 use crate::wire::gossip::{self, NodeCard};
+use crate::wire::livez::ProofKeys;
 use crate::wire::passthrough::TagKey;
 
 /// How long tasks may take to end once they are told to.
@@ -120,6 +121,7 @@ impl Node {
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
         let fingerprint = secret.fingerprint();
         let tag_key = TagKey::new(secret.derive("antiphon passthrough tags"));
+        let proof_keys = ProofKeys::new(secret.derive_each("antiphon proof of an address"));
         let (links, inbox) = Links::start(LinkConfig {
             hello,
             listen: bound,
@@ -157,6 +159,7 @@ impl Node {
             geo: &geo,
             tag_key,
             unreached: Unreached::default(),
+            proof_keys,
         };
         let data_dir = kept.data_dir.clone();
         let (cluster, documents) = core.start_cluster(kept);
@@ -305,6 +308,7 @@ fn card(settings: &Settings, hello: &Hello, geo: &Geo) -> NodeCard {
         addresses: resolver::addresses(settings, own_ip(hello)),
         serves_dns: settings.dns.is_some(),
         takes_orders: true,
+        proves: true,
     }
 }
 

@@ -31,12 +31,14 @@ use crate::service::ingest::{Ingest, IngestConfig, Sources};
 use crate::service::listen::{ListenConfig, Listening, PacerHandle};
 use crate::service::load::{Capacity, Load};
 use crate::service::outside::{Outside, OutsideConfig};
+use crate::service::reach::{ReachConfig, Reaching};
 use crate::service::relay::Relays;
 use crate::service::status::Statuses;
 use crate::service::streams::Streams;
 use crate::service::switchboard::Switchboard;
 use crate::service::titles::Titles;
 use crate::settings::Settings;
+use crate::wire::livez::ProofKeys;
 use crate::wire::passthrough::TagKey;
 
 /// How long a node that was told of peers waits before it believes that the cluster has no admin yet.
@@ -55,6 +57,7 @@ pub(super) struct Core<'a> {
     pub(super) geo: &'a Geo,
     pub(super) tag_key: TagKey,
     pub(super) unreached: Unreached,
+    pub(super) proof_keys: ProofKeys,
 }
 
 /// The services that the node itself still needs.
@@ -131,6 +134,7 @@ impl Core<'_> {
         let passwords = Passwords::new(self.tasks.clone());
         self.start_founding(cluster, documents, &passwords);
         self.start_outside((cluster, documents), &carriers.load);
+        self.start_reaching(cluster, &carriers.load);
         let front_cancel = self.cancel.child_token();
         let titles = Titles::new(
             self.links.clone(),
@@ -167,6 +171,7 @@ impl Core<'_> {
             passwords,
             token: Secret::from(token),
             contact: Contact::default(),
+            proof_keys: self.proof_keys.clone(),
         });
         let switchboard = Switchboard {
             cluster: cluster.clone(),
@@ -259,6 +264,17 @@ impl Core<'_> {
             tasks: self.tasks.clone(),
         });
         self.tasks.spawn(outside.run(self.cancel.clone()));
+    }
+
+    /// What asks other nodes at their addresses.
+    fn start_reaching(&self, cluster: &Cluster, load: &Load) {
+        let reaching = Reaching::new(ReachConfig {
+            cluster: cluster.clone(),
+            gossip: self.gossip.clone(),
+            load: load.clone(),
+            proof_keys: self.proof_keys.clone(),
+        });
+        self.tasks.spawn(reaching.run(self.cancel.clone()));
     }
 
     fn start_founding(&self, cluster: &Cluster, documents: &Documents, passwords: &Passwords) {

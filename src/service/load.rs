@@ -4,6 +4,7 @@ mod capacity;
 mod choosing;
 mod outside;
 mod publisher;
+mod reach;
 #[cfg(test)]
 mod tests;
 
@@ -30,10 +31,12 @@ use crate::logic::arrivals::Arrivals;
 use crate::logic::forecast::{Bulletin, Forecast, Life};
 use crate::logic::outside::Servers;
 use crate::logic::policy::{Chooser, Facts, NodeFacts, Policy};
+use crate::logic::reach::Reach;
 use crate::logic::reservations::Reservations;
 use crate::logic::steering::Steering;
 use crate::model::load::LoadReport;
 use crate::model::mount::MountName;
+use crate::model::network::Family;
 use crate::model::node::NodeName;
 use crate::wire::passthrough::Minted;
 
@@ -58,6 +61,10 @@ struct State {
     /// The tags that have counted here.
     arrivals: Arrivals,
     reservations: Reservations,
+    /// Whether listeners get to the nodes that they are sent to.
+    reach: Reach,
+    /// What is wrong with the addresses of nodes, as the log was told last.
+    troubles: BTreeMap<NodeName, String>,
     chooser: Chooser,
     steering: Arc<Steering>,
     /// The policies of mounts that have their own.
@@ -65,6 +72,9 @@ struct State {
     facts: Facts,
     /// What a listener of each mount costs, bits per second.
     costs_bps: BTreeMap<MountName, u64>,
+    /// The family of addresses by which a node or outside server is reached, where its address is an IP address: by HTTP, and by
+    /// HTTPS.
+    families: BTreeMap<NodeName, [Option<Family>; 2]>,
     /// The nodes and outside servers that speak HTTPS. This node counts as one: who has reached it by HTTPS can.
     https: BTreeSet<NodeName>,
     servers: Arc<Servers>,
@@ -121,10 +131,13 @@ impl Load {
             chooser: Chooser::new(own.node.clone(), rand::random()),
             arrivals: Arrivals::default(),
             reservations: Reservations::default(),
+            reach: Reach::default(),
+            troubles: BTreeMap::new(),
             steering: Arc::default(),
             policies: BTreeMap::new(),
             facts: Facts::default(),
             costs_bps: BTreeMap::new(),
+            families: BTreeMap::new(),
             https: BTreeSet::new(),
             servers: Arc::default(),
             view: Arc::new(MeshView::empty(own.node.clone())),
@@ -271,6 +284,7 @@ impl Load {
                 state.forecast.hear(&life, bulletin, now);
             }
         }
+        state.hear_reach(now);
         state.hear_outside(now);
         state.gather_facts();
         for left in before
@@ -279,6 +293,7 @@ impl Load {
             .filter(|name| !view.nodes.contains_key(name))
         {
             state.forecast.forget(left, now);
+            state.reach.forget(left);
         }
     }
 }
@@ -354,6 +369,7 @@ impl State {
             .map(|(name, _)| name.clone())
             .chain(servers.map(|server| server.backend()))
             .collect();
+        self.gather_families();
         self.gather_outside_facts();
         self.cap_listeners();
     }

@@ -13,6 +13,7 @@ pub mod ingest;
 pub mod listen;
 pub mod load;
 pub mod outside;
+pub mod reach;
 pub mod relay;
 pub mod resolve;
 pub mod status;

@@ -223,6 +223,7 @@ impl Resolver {
             place: from.unwrap_or_default(),
             among: Among::All,
             https: false,
+            family: None, // by name a node is reached by whichever family it has
             full_at: 1.0,
         };
         let rooms = self.0.config.load.rooms(&ask).into_iter();

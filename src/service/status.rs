@@ -63,6 +63,7 @@ impl Statuses {
         let mut view = (*self.cluster.view()).clone();
         self.freshen(&mut view);
         let predicted: BTreeMap<NodeName, f64> = self.load.predicted().into_iter().collect();
+        let troubles = self.address_troubles(&view);
         let master = view.master.as_ref().map(|claim| claim.node.clone());
         let clocks = self.documents.clock_offsets();
         let (mounts, steering) = (self.documents.mounts(), self.documents.steering());
@@ -74,6 +75,7 @@ impl Statuses {
                     true => Some(0),
                     false => clocks.get(name).copied(),
                 },
+                address_trouble: troubles.get(name).cloned(),
                 ..node_status((name, node), is_master, predicted.get(name).copied())
             }
         };
@@ -98,6 +100,24 @@ impl Statuses {
             geo: self.geo.status(),
             clock: self.documents.clock_trouble(),
         }
+    }
+
+    /// What is wrong with the addresses of nodes: nobody gets there, or several nodes have the same.
+    fn address_troubles(&self, view: &MeshView) -> BTreeMap<NodeName, String> {
+        let mut troubles = self.load.troubles();
+        for nodes in view.shared_addresses().into_values() {
+            for name in &nodes {
+                let others = nodes.iter().filter(|it| *it != name).map(NodeName::as_str);
+                let others: Vec<&str> = others.collect();
+                let shared = format!("{} announces the same address", others.join(", "));
+                let trouble = troubles.entry(name.clone()).or_default();
+                match trouble.is_empty() {
+                    true => *trouble = shared,
+                    false => *trouble += &format!("; {shared}"),
+                }
+            }
+        }
+        troubles
     }
 
     /// What this node knows of itself needs no gossip.
@@ -152,6 +172,7 @@ fn node_status(
         place: node.card.place,
         disk: node.disk.clone(),
         clock_offset_ms: None,
+        address_trouble: None,
     }
 }
 

@@ -10,6 +10,7 @@
 //! | `about/PATH` | [`StreamAbout`] | while the stream's source is connected to it, or has just gone |
 //! | `standby/PATH` | `true` | while a source there waits for its turn |
 //! | `outside/NAME` | an outside server's load | after each question, while it holds that server's seat |
+//! | `reach/NAME` | [`ReachCard`]: what came back from that node's public address | on change, while it is the one that asks |
 //! | `draining` | `true` | when it takes nobody new |
 //! | `clock` | the time, unix milliseconds by its own clock | each second |
 //! | `disk` | why it cannot write to its disk | while it cannot |
@@ -19,9 +20,10 @@ use std::net::IpAddr;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::model::finding::Finding;
 use crate::model::geo::Whereabouts;
 use crate::model::mount::MountName;
-use crate::model::node::NodeName;
+use crate::model::node::{Generation, NodeName};
 use crate::model::seat::{Epoch, Rank, Seat};
 use crate::model::stream::{StreamHead, StreamId};
 
@@ -42,6 +44,7 @@ const OUTSIDE_PREFIX: &str = "outside/";
 const STREAM_PREFIX: &str = "stream";
 const STANDBY_PREFIX: &str = "standby";
 const ABOUT_PREFIX: &str = "about";
+const REACH_PREFIX: &str = "reach/";
 
 /// The longest title in gossip; listeners get the whole of it with the stream.
 const MAX_TITLE_BYTES: usize = 512;
@@ -76,6 +79,20 @@ pub struct NodeCard {
     /// Whether it takes orders of operators over its links.
     #[serde(default)]
     pub takes_orders: bool,
+    /// Whether it proves who it is to a peer that asks at its address.
+    #[serde(default)]
+    pub proves: bool,
+}
+
+/// What a node has found at the address that another one announces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReachCard {
+    /// The life that was asked for.
+    pub generation: Generation,
+    /// The address.
+    pub url: String,
+    /// What came back.
+    pub finding: Finding,
 }
 
 /// Where a node's stream comes from.
@@ -176,6 +193,16 @@ pub fn outside_server(key: &str) -> Option<NodeName> {
     NodeName::try_from(key.strip_prefix(OUTSIDE_PREFIX)?).ok()
 }
 
+/// The key of what is found at a node's address.
+pub fn reach_key(node: &NodeName) -> String {
+    format!("{REACH_PREFIX}{node}")
+}
+
+/// The node of such a key.
+pub fn reached_node(key: &str) -> Option<NodeName> {
+    NodeName::try_from(key.strip_prefix(REACH_PREFIX)?).ok()
+}
+
 /// The key of a stream.
 pub fn stream_key(mount: &MountName) -> String {
     format!("{STREAM_PREFIX}{mount}")
@@ -242,6 +269,8 @@ mod tests {
         assert_eq!(outside_key(&server), "outside/relay-1");
         assert_eq!(outside_server("outside/relay-1"), Some(server.clone()));
         assert_eq!(outside_server("outside/.."), None);
+        assert_eq!(reached_node(&reach_key(&server)), Some(server.clone()));
+        assert_eq!(reached_node("reach/.."), None);
         let seat = Seat::Outside(server);
         assert_eq!(claim_key(&seat), "claim/outside/relay-1");
         assert_eq!(claim_seat("claim/outside/relay-1"), Some(seat));

@@ -19,6 +19,7 @@ mod head_rewrite;
 mod head_writer;
 pub mod header_lines;
 pub mod listener_head;
+pub mod livez;
 pub mod media_type;
 pub mod passthrough;
 pub mod playlist;

@@ -7,6 +7,7 @@
     reason = "what a test prepares must work, or the test ends here"
 )]
 
+mod addresses;
 mod bad_input;
 mod capacity;
 mod chaos;
@@ -21,6 +22,7 @@ mod failover;
 mod failover_drain;
 mod failover_sources;
 mod first_audio;
+mod flapping;
 mod floods;
 mod forgetting;
 mod geo;

@@ -199,6 +199,7 @@ fn unheard(heard_at: Instant) -> MeshNode {
             addresses: Vec::new(),
             serves_dns: false,
             takes_orders: true,
+            proves: false,
         },
         bulletin: None,
         claim: None,
@@ -210,5 +211,6 @@ fn unheard(heard_at: Instant) -> MeshNode {
         streams: BTreeMap::new(),
         about: BTreeMap::new(),
         standby: BTreeSet::new(),
+        reach: BTreeMap::new(),
     }
 }

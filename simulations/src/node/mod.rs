@@ -482,7 +482,7 @@ impl Node {
 fn health(state: NodeState) -> Health {
     match state {
         NodeState::Alive | NodeState::Draining => Health::Alive,
-        NodeState::Suspect => Health::Doubtful,
+        NodeState::Suspect | NodeState::Unlinked => Health::Doubtful,
         NodeState::Dead => Health::Dead,
     }
 }

@@ -61,6 +61,8 @@ impl World {
                 gossip: sign(heard),
                 silent_for: process.gossip.silent_for(other, self.now),
                 link: sign(self.net.is_up(node, other, self.now)),
+                // What is no doubt to listeners is one to all that is tried here.
+                unlinked_for: Duration::ZERO,
                 word: match process.gossip.said(other, gossip::DRAINING) {
                     Some(_) => Word::Draining,
                     None => Word::Serving,

@@ -66,11 +66,25 @@ pub enum Standing {
     Ready,
     /// It lives, but has not been heard for so long that its load may be anything.
     Stale,
+    /// It lives, and was in doubt so lately that it may be again.
+    Unsteady,
+    /// It lives, and listeners who are sent to it do not get there.
+    Unreached,
     /// It is draining, suspect or dead, or has never said how much it can take.
     Closed,
 }
 
 impl Table<'_> {
+    /// The table for those for whom nobody else has room: who may be chosen with a doubt is chosen all the same.
+    pub fn as_last_resort(mut self) -> Self {
+        for outlook in &mut self.outlooks {
+            if matches!(outlook.standing, Standing::Unsteady | Standing::Unreached) {
+                outlook.standing = Standing::Stale;
+            }
+        }
+        self
+    }
+
     /// The table as it would be if nobody were on the way.
     pub fn as_reported(mut self) -> Self {
         for outlook in &mut self.outlooks {

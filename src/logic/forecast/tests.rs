@@ -188,8 +188,18 @@ fn only_a_node_that_is_alive_and_heard_may_be_chosen() {
     forecast.witness(&life("b", 1), NodeState::Alive, late);
     assert_eq!(
         standing(&mut forecast, late),
+        Standing::Unsteady,
+        "its heart beats again"
+    );
+    let late = late + 3 * SECOND;
+    (0..4).for_each(|back| {
+        let at = late - (3 - back) * SECOND;
+        forecast.witness(&life("b", 1), NodeState::Alive, at);
+    });
+    assert_eq!(
+        standing(&mut forecast, late),
         Standing::Ready,
-        "its heart beats"
+        "for long enough"
     );
     for state in [NodeState::Suspect, NodeState::Draining, NodeState::Dead] {
         forecast.witness(&life("b", 1), state, late);

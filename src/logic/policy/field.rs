@@ -45,6 +45,10 @@ pub enum Reason {
     Closed,
     /// It was not heard for so long that its load may be anything.
     Stale,
+    /// It was in doubt so lately that it may be again.
+    Unsteady,
+    /// Listeners who are sent to it do not get there.
+    Unreached,
     /// The operator has taken it out for maintenance.
     Maintenance,
     /// Its weight is 0.
@@ -81,8 +85,11 @@ impl<'a> Candidate<'a> {
         facts: &'a NodeFacts,
         request: &Request<'_>,
     ) -> Result<Self, Reason> {
-        if outlook.standing == Standing::Closed {
-            return Err(Reason::Closed);
+        match outlook.standing {
+            Standing::Closed => return Err(Reason::Closed),
+            Standing::Unsteady => return Err(Reason::Unsteady),
+            Standing::Unreached => return Err(Reason::Unreached),
+            Standing::Ready | Standing::Stale => {}
         }
         if facts.traits.maintenance {
             return Err(Reason::Maintenance);

@@ -7,7 +7,7 @@ use hyper::{Response, StatusCode};
 use super::reply::{self, Body};
 use crate::logic::outside::report::{LoadPage, written};
 use crate::model::outside::Slots;
-use crate::model::status::{NodeState, NodeStatus, Status};
+use crate::model::status::{NodeStatus, Status};
 use crate::service::document::Mounts;
 use crate::service::load::ASSUMED_BITRATE_BPS;
 
@@ -22,7 +22,7 @@ fn page(status: &Status, specs: &Mounts) -> LoadPage {
     let cost_bps = cost_bps.unwrap_or(ASSUMED_BITRATE_BPS);
     let open = |node: &&NodeStatus| {
         let is_chosen = !node.traits.maintenance && node.traits.weight_percent > 0;
-        node.state == NodeState::Alive && is_chosen
+        node.state.takes_listeners() && is_chosen
     };
     let mut server = Slots {
         listeners: 0,
@@ -61,6 +61,7 @@ mod tests {
     use super::*;
     use crate::model::geo::Whereabouts;
     use crate::model::seat::Epoch;
+    use crate::model::status::NodeState;
     use crate::model::traits::NodeTraits;
 
     fn node(name: &str, listeners: u32, max_bandwidth_bps: u64) -> NodeStatus {
@@ -79,6 +80,7 @@ mod tests {
             predicted_utilization: 0.0,
             version: String::new(),
             dns: false,
+            address_trouble: None,
             place: Whereabouts::default(),
             disk: None,
             clock_offset_ms: None,

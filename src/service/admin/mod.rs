@@ -44,6 +44,7 @@ use crate::io::password::{Passwords, Secret, Verdict};
 use crate::wire::credentials::{self, Credentials};
 use crate::wire::forwarded::Client;
 use crate::wire::head_reader::MAX_HEADERS;
+use crate::wire::livez::{self, Nonce, ProofKeys};
 
 /// How long a request may take in all: bodies are small, and a client that stalls is not waited for.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -73,6 +74,8 @@ pub struct AdminConfig {
     pub token: Secret,
     /// Whom to ask about this node, and where it stands.
     pub contact: Contact,
+    /// Proves to peers that this is the node that they mean.
+    pub proof_keys: ProofKeys,
 }
 
 /// A cheap, cloneable way to answer.
@@ -134,7 +137,7 @@ impl Admin {
             "/load.xsl" if reading => {
                 load_page::load_page(&self.0.statuses.status(), &self.0.documents.mounts())
             }
-            "/livez" | "/healthz" if reading => text(StatusCode::OK, "ok\n"),
+            livez::PATH | "/healthz" if reading => text(StatusCode::OK, self.alive(&request)),
             "/readyz" if reading => match self.0.drain.phase() {
                 Phase::Serving => ready(self.0.documents.disk_trouble()),
                 Phase::Draining => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
@@ -152,6 +155,14 @@ impl Admin {
             "/" | "/status.json" => text(StatusCode::METHOD_NOT_ALLOWED, "read it with GET\n"),
             _ => reply::error(StatusCode::NOT_FOUND, "there is nothing here"),
         }
+    }
+
+    /// That this node lives; to a peer that wants it proved, with the proof.
+    fn alive<T>(&self, request: &Request<T>) -> String {
+        let query = request.uri().query().unwrap_or_default();
+        let me = &self.0.links.hello().name;
+        let proof = Nonce::of_query(query).map(|nonce| self.0.proof_keys.answer(me, nonce));
+        proof.unwrap_or_else(|| "ok\n".to_owned())
     }
 
     async fn manage(&self, request: Request<Incoming>) -> Response<Body> {

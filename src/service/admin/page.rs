@@ -249,7 +249,10 @@ fn summary(status: &Status) -> String {
 
 /// Whether anybody new is sent to a node: only then its places are places of the mesh.
 fn takes_listeners(node: &NodeStatus) -> bool {
-    let is_up = matches!(node.state, NodeState::Alive | NodeState::Suspect);
+    let is_up = matches!(
+        node.state,
+        NodeState::Alive | NodeState::Unlinked | NodeState::Suspect
+    );
     is_up && !node.traits.maintenance && node.traits.weight_percent > 0
 }
 

@@ -144,7 +144,8 @@ fn member(node: &MeshNode) -> Member {
         rank: node.card.rank,
         health: match node.state {
             NodeState::Alive | NodeState::Draining => Health::Alive,
-            NodeState::Suspect => Health::Doubtful,
+            // Nothing can be asked of a node without a link.
+            NodeState::Suspect | NodeState::Unlinked => Health::Doubtful,
             NodeState::Dead => Health::Dead,
         },
     }

@@ -198,6 +198,8 @@ struct Task {
     wanted: watch::Receiver<BTreeSet<Seat>>,
     publish: watch::Sender<Arc<MeshView>>,
     heard: BTreeMap<NodeName, LastHeard>,
+    /// Since when there has been no link to whom.
+    unlinked: BTreeMap<NodeName, Instant>,
     goodbyes: BTreeMap<NodeName, Generation>,
     /// What peers of a version without records of it have said.
     forgotten: Forgotten,
@@ -226,6 +228,7 @@ impl Task {
             wanted,
             publish,
             heard: BTreeMap::new(),
+            unlinked: BTreeMap::new(),
             goodbyes: BTreeMap::new(),
             forgotten: Forgotten::new(),
             recorded,
@@ -382,11 +385,21 @@ impl Task {
             .borrow()
             .get(name)
             .map(|hello| hello.generation);
+        let is_linked = linked == Some(node.generation);
+        if is_linked {
+            self.unlinked.remove(name);
+        } else {
+            self.unlinked.entry(name.clone()).or_insert(now);
+        }
         let sign = |alive: bool| if alive { Sign::Alive } else { Sign::Silent };
         let witnesses = Witnesses {
             gossip: sign(node.alive),
             silent_for: heard.at.elapsed(),
-            link: sign(linked == Some(node.generation)),
+            link: sign(is_linked),
+            unlinked_for: self
+                .unlinked
+                .get(name)
+                .map_or(Duration::ZERO, Instant::elapsed),
             word: match self.goodbyes.get(name) {
                 Some(generation) if *generation == node.generation => Word::Goodbye,
                 _ if node.values.contains_key(gossip::DRAINING) => Word::Draining,
@@ -400,6 +413,7 @@ impl Task {
     /// What gossip has forgotten is forgotten here too, so nothing grows for ever.
     fn forget(&mut self, gossiped: &BTreeMap<NodeName, GossipedNode>) {
         self.heard.retain(|name, _| gossiped.contains_key(name));
+        self.unlinked.retain(|name, _| gossiped.contains_key(name));
         self.goodbyes.retain(|name, _| gossiped.contains_key(name));
         self.forgotten.retain(|name, _| gossiped.contains_key(name));
     }
@@ -420,6 +434,9 @@ impl Task {
                 (_, NodeState::Dead) => warn!(node = %name, "a node is dead"),
                 (_, NodeState::Suspect) => {
                     info!(node = %name, "a node is heard by only one of gossip and link")
+                }
+                (_, NodeState::Unlinked) => {
+                    info!(node = %name, "a node is heard through others: there is no direct link to it")
                 }
                 (_, NodeState::Draining) => info!(node = %name, "a node is draining"),
                 (_, NodeState::Alive) => {

@@ -6,13 +6,15 @@ use std::time::Instant;
 
 use crate::io::gossip::GossipedNode;
 use crate::logic::forecast::{Bulletin, OutsideBulletin};
+use crate::logic::reach;
 use crate::logic::route::Precedence;
+use crate::model::finding::Finding;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::{Generation, NodeName};
 use crate::model::seat::{Claim, Epoch, Seat};
 use crate::model::status::NodeState;
 use crate::model::stream::StreamId;
-use crate::wire::gossip::{self, NodeCard, Origin, StreamAbout, StreamCard};
+use crate::wire::gossip::{self, NodeCard, Origin, ReachCard, StreamAbout, StreamCard};
 
 /// Values of one node that are looked at. A node has a handful, and one per stream and per peer.
 const MAX_VALUES: usize = 4_096;
@@ -50,6 +52,8 @@ pub struct MeshNode {
     pub about: BTreeMap<MountName, StreamAbout>,
     /// The mounts that a source there waits for.
     pub standby: BTreeSet<MountName>,
+    /// What it has found at other nodes' addresses.
+    pub reach: BTreeMap<NodeName, ReachCard>,
 }
 
 impl MeshNode {
@@ -132,6 +136,27 @@ impl MeshView {
         }
     }
 
+    /// What is found at the address of each node that was asked for in its present life. One proof is enough,
+    /// whoever has failed to get it.
+    pub fn findings(&self) -> BTreeMap<&NodeName, &Finding> {
+        let mut findings: BTreeMap<&NodeName, &Finding> = BTreeMap::new();
+        let askers = self.nodes.values().filter(|node| node.is_up());
+        for (target, card) in askers.flat_map(|asker| &asker.reach) {
+            let node = self.nodes.get(target);
+            let is_of = |it: &MeshNode| it.generation == card.generation && it.card.url == card.url;
+            if node.is_some_and(is_of) && findings.get(target) != Some(&&Finding::Proven) {
+                findings.insert(target, &card.finding);
+            }
+        }
+        findings
+    }
+
+    /// Living nodes that give the same address to listeners, by that address.
+    pub fn shared_addresses(&self) -> BTreeMap<String, BTreeSet<NodeName>> {
+        let up = self.nodes.iter().filter(|(_, node)| node.is_up());
+        reach::shared_addresses(up.map(|(name, node)| (name, node.card.url.as_str())))
+    }
+
     /// Whether this node holds the master's seat.
     pub fn is_master(&self) -> bool {
         self.master
@@ -169,6 +194,7 @@ pub(super) fn read(node: &GossipedNode, state: NodeState, heard_at: Instant) -> 
         streams: BTreeMap::new(),
         about: BTreeMap::new(),
         standby: BTreeSet::new(),
+        reach: BTreeMap::new(),
     };
     for (key, value) in node.values.iter().take(MAX_VALUES) {
         if let Some(mount) = gossip::stream_mount(key) {
@@ -184,6 +210,10 @@ pub(super) fn read(node: &GossipedNode, state: NodeState, heard_at: Instant) -> 
             let bulletin = gossip::read(value);
             read.outside
                 .extend(bulletin.map(|bulletin| (server, bulletin)));
+        }
+        if let Some(target) = gossip::reached_node(key) {
+            read.reach
+                .extend(gossip::read(value).map(|card| (target, card)));
         }
         if let Some(seat) = gossip::claim_seat(key).filter(|seat| *seat != Seat::Master) {
             read.claims
@@ -209,6 +239,7 @@ mod tests {
             addresses: Vec::new(),
             serves_dns: false,
             takes_orders: true,
+            proves: false,
         };
         let mut values = BTreeMap::from([
             ("stream/a".to_owned(), "no card".to_owned()),

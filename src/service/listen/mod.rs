@@ -34,6 +34,7 @@ use crate::io::door::Visitor;
 use crate::io::{answer, clock};
 use crate::logic::policy::Choice;
 use crate::model::mount::{MountName, MountSpec, MountSteering};
+use crate::model::network::Family;
 use crate::wire::forwarded::Client;
 use crate::wire::head::{Head, Method};
 use crate::wire::passthrough::{Passthrough, TagKey};
@@ -255,6 +256,7 @@ impl Listening {
             place: config.geo.whereabouts(client.ip),
             among: if is_ours { Among::All } else { Among::Outside },
             https: client.https,
+            family: Some(Family::of(client.ip)),
             full_at: full_at(&spec.steering),
         }
     }

@@ -32,6 +32,7 @@ fn peer() -> MeshNode {
             addresses: Vec::new(),
             serves_dns: false,
             takes_orders: true,
+            proves: false,
         },
         bulletin: Some(Bulletin::default()),
         claim: None,
@@ -43,6 +44,7 @@ fn peer() -> MeshNode {
         streams: BTreeMap::new(),
         about: BTreeMap::new(),
         standby: BTreeSet::new(),
+        reach: BTreeMap::new(),
     }
 }
 

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::Outside;
 use crate::io::clock;
 use crate::io::gossip::MAX_VALUE_BYTES;
-use crate::io::http::{HttpError, Limits, Question, request_within};
+use crate::io::http::{HttpError, Limits, Question, request_within, with_causes};
 use crate::logic::forecast::OutsideBulletin;
 use crate::logic::outside::report::{self, BadAnswer};
 use crate::model::outside::{OutsideReport, OutsideServer};
@@ -84,7 +84,7 @@ async fn ask_on(outside: Outside, server: OutsideServer) {
                     number,
                     ..OutsideReport::default()
                 },
-                failure: Some(shortened(&said(&failure))),
+                failure: Some(shortened(&with_causes(&failure))),
                 arrived,
             },
         };
@@ -134,23 +134,12 @@ fn tell_operator(before: Condition, found: Result<&OutsideReport, &Failure>) -> 
         }
         Err(failure) => {
             if before != Condition::Failing {
-                let why = said(failure);
+                let why = with_causes(failure);
                 warn!(why, "an outside server is not used until it answers");
             }
             Condition::Failing
         }
     }
-}
-
-/// The failure with its causes.
-fn said(failure: &Failure) -> String {
-    let mut text = failure.to_string();
-    let mut cause = std::error::Error::source(failure);
-    while let Some(deeper) = cause {
-        text.push_str(&format!(": {deeper}"));
-        cause = deeper.source();
-    }
-    text
 }
 
 fn shortened(text: &str) -> String {

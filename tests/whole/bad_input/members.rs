@@ -73,6 +73,7 @@ impl Rogue {
             addresses: Vec::new(),
             serves_dns: false,
             takes_orders: true,
+            proves: false,
         });
         let values = vec![(gossip::NODE.to_owned(), card)];
         let started = Gossip::start(links.clone(), gossip, values).await;

@@ -58,6 +58,7 @@ fn row(seen: Seen<'_>, node: &NodeStatus) -> String {
     let (state, class) = match node.state {
         NodeState::Alive => ("alive", "alive"),
         NodeState::Suspect => ("not heard well", "suspect"),
+        NodeState::Unlinked => ("alive, no direct link", "alive"),
         NodeState::Dead => ("gone", "dead"),
         NodeState::Draining => ("draining, takes nobody new", "draining"),
     };
@@ -85,12 +86,16 @@ fn row(seen: Seen<'_>, node: &NodeStatus) -> String {
 
 /// What somebody has to mend at a node.
 fn trouble(node: &NodeStatus) -> String {
-    match &node.disk {
-        Some(why) if node.state != NodeState::Dead => {
-            format!("<small>{}, edits are refused</small>", Escaped(why))
-        }
-        _ => String::new(),
+    if node.state == NodeState::Dead {
+        return String::new();
     }
+    let disk = node.disk.as_ref();
+    let disk = disk.map(|why| format!("<small>{}, edits are refused</small>", Escaped(why)));
+    let address = node.address_trouble.as_ref().map(|why| {
+        let (url, why) = (Escaped(&node.url), Escaped(why));
+        format!("<small><strong>Listeners do not get to {url}:</strong> {why}</small>")
+    });
+    disk.into_iter().chain(address).collect()
 }
 
 /// What operators say of a node, as far as it is not the usual.

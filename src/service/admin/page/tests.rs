@@ -24,6 +24,7 @@ fn node(name: &str, listeners: u32, predicted: f64) -> NodeStatus {
         predicted_utilization: predicted,
         version: "0.1.0".into(),
         dns: false,
+        address_trouble: None,
         traits: crate::model::traits::NodeTraits::default(),
         place: Whereabouts::default(),
         disk: None,
