@@ -150,7 +150,7 @@ impl Load {
         }))
     }
 
-    /// Counts one who was sent here by another node, with a tag made then, and listens by a place that is his already.
+    /// Counts one who was sent here by another node, with a tag made then, and listens by a place that it has already.
     pub fn note_arrived(&self, sent: Option<(&NodeName, Minted)>) {
         self.0.lock().note_arrived(sent);
     }

@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::io::{ErrorKind, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
+
+use serde_json::json;
+use socket2::{Domain, Socket, Type};
 
 use super::wire::{Wire, listener};
 use super::{MOUNT, PASSWORD, is_on_air, node, wait_status};
@@ -12,11 +15,9 @@ use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::source::KnownSource;
 
 /// Connections of each kind.
-const EACH: usize = 20;
+const EACH: usize = 10;
 /// How much each asks, as far as it is taken: more answers than any buffer of the system holds.
 const ASKED_BYTES: usize = 8 << 20;
-/// When all are closed: ten seconds after the last answer that was taken, and what a busy machine needs to say so.
-const CLOSED_AFTER: Duration = Duration::from_secs(14);
 /// What the kernel may keep of one: the send buffer, and what was asked and not read.
 const MOST_KEPT_BYTES: u64 = 512 << 10;
 
@@ -25,12 +26,14 @@ struct Deaf {
     stream: TcpStream,
     question: Vec<u8>,
     asked: usize,
+    /// When the last part of a question was taken.
+    taken: Instant,
     closed: Option<Instant>,
 }
 
 impl Deaf {
     fn ask(node: &TestNode, head: &str) -> Self {
-        let stream = TcpStream::connect(node.address()).unwrap();
+        let stream = narrow(node);
         stream.set_nonblocking(true).unwrap();
         Self {
             stream,
@@ -38,6 +41,7 @@ impl Deaf {
                 .repeat(200)
                 .into_bytes(),
             asked: 0,
+            taken: Instant::now(),
             closed: None,
         }
     }
@@ -48,7 +52,10 @@ impl Deaf {
             // A question that was taken in part goes on where it ended.
             let begun = self.asked % self.question.len();
             match self.stream.write(&self.question[begun..]) {
-                Ok(bytes) => self.asked += bytes,
+                Ok(bytes) => {
+                    self.asked += bytes;
+                    self.taken = Instant::now();
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(_) => self.closed = Some(Instant::now()),
             }
@@ -120,7 +127,7 @@ fn who_asks_and_never_reads_is_closed_after_ten_seconds() {
         .flat_map(|kind| (0..EACH).map(|_| (*kind, Deaf::ask(&node, kind))))
         .collect();
     let mut most_kept = 0;
-    eventually(CLOSED_AFTER, "all are closed", || {
+    eventually(PATIENCE, "all are closed", || {
         most_kept = most_kept.max(kept_bytes(&node));
         for (_, deaf) in &mut deaf {
             deaf.go_on();
@@ -132,15 +139,17 @@ fn who_asks_and_never_reads_is_closed_after_ten_seconds() {
             format!("{} are open: {open:?}", open.len()),
         )
     });
-    let last = deaf
-        .iter()
-        .filter_map(|(_, deaf)| deaf.closed)
-        .max()
-        .unwrap();
+    let waited = |deaf: &Deaf| {
+        deaf.closed
+            .map(|closed| (closed - deaf.taken).as_secs_f64())
+    };
+    let longest = deaf.iter().filter_map(|(_, deaf)| waited(deaf));
+    let longest = longest.fold(0.0, f64::max);
     println!(
-        "{} connections that never read: the last closed after {:.1} s; the kernel kept {} KiB for all, {} KiB for each",
+        "{} connections that never read: all closed after {:.1} s, {longest:.1} s at most after the last question was \
+         taken; the kernel kept {} KiB for all, {} KiB for each",
         deaf.len(),
-        (last - begun).as_secs_f64(),
+        begun.elapsed().as_secs_f64(),
         most_kept >> 10,
         (most_kept / deaf.len() as u64) >> 10,
     );
@@ -149,4 +158,47 @@ fn who_asks_and_never_reads_is_closed_after_ten_seconds() {
     let mut next = Wire::to(&node);
     next.say("GET /radio.mp3.m3u HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_eq!(next.answer().head.status, 200);
+}
+
+/// A connection of which the system reads no more than it must.
+fn narrow(node: &TestNode) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4 << 10).unwrap();
+    let address: SocketAddr = node.address().parse().unwrap();
+    socket.connect(&address.into()).unwrap();
+    socket.into()
+}
+
+#[test]
+fn a_page_that_nobody_reads_is_given_up_after_ten_seconds() {
+    let node = node();
+    // Escaped, each text is as long again.
+    let text = "\"".repeat(1_000);
+    for number in 0..12 {
+        let texts = json!({ "name": text, "description": text, "genre": text });
+        let texts = texts.to_string();
+        let texts = texts.trim_matches(['{', '}']);
+        node.create_mount_with(&format!("/{number}.mp3"), PASSWORD, texts);
+    }
+    let whole = node.api("GET", "/api/v1/mounts", "").unwrap().body.len();
+    let mut connection = narrow(&node);
+    let begun = Instant::now();
+    let token = node.token();
+    let request =
+        format!("GET /api/v1/mounts HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\n\r\n");
+    connection.write_all(request.as_bytes()).unwrap();
+    let mut most_kept = 0;
+    let (_, _) = eventually(PATIENCE, "the connection is reset", || {
+        most_kept = most_kept.max(kept_bytes(&node));
+        let error = connection.take_error().unwrap();
+        so(error.is_some(), "it is open")
+    });
+    println!(
+        "an answer of {} KiB that nobody reads: reset after {:.1} s; the kernel kept {} KiB",
+        whole >> 10,
+        begun.elapsed().as_secs_f64(),
+        most_kept >> 10
+    );
+    assert!(begun.elapsed() > Duration::from_secs(9), "and not before");
+    assert_eq!(node.mounts().len(), 12);
 }
