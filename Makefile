@@ -37,7 +37,7 @@ simulate: ## Run 10,000 simulated clusters, measure meshes up to 1,000 nodes: ma
 	$(CARGO) run --release --locked --package simulations -- $(or $(ARGS),--page docs/failover.md)
 	$(if $(ARGS),,$(CARGO) run --release --locked --package simulations -- scale --page docs/failover.md)
 
-flash-crowd: ## Compare the ways to choose a node in simulated flash crowds: make flash-crowd ARGS="--update docs/policy.md"
+flash-crowd: ## Compare the ways to choose a node in simulated flash crowds: make flash-crowd ARGS="--update docs/policy-figures.md"
 	$(CARGO) run --release --locked --package simulations --bin flash-crowd -- $(ARGS)
 
 chaos: ## Kill, freeze and part real nodes under 200 listeners, for half an hour: make chaos ROUNDS=5

@@ -5,7 +5,7 @@
 # ANTIPHON_SKIP_MISSING=1: what cannot be had is no failure; the tests that need it say so and skip.
 set -eu
 
-tools="ffmpeg curl cvlc dig icecast2 gst-launch-1.0 mpg123 mplayer mpv nc faketime"
+tools="ffmpeg curl cvlc dig icecast2 gst-launch-1.0 mpg123 mplayer mpv nc faketime nginx"
 
 # The Debian packages of a program, where they are not named as it is.
 packages_of() {
@@ -13,6 +13,7 @@ packages_of() {
     cvlc) echo vlc-bin vlc-plugin-base ;;
     dig) echo bind9-dnsutils ;;
     nc) echo netcat-openbsd ;;
+    nginx) echo nginx-light libnginx-mod-stream ;;
     gst-launch-1.0) echo gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good ;;
     *) echo "$1" ;;
     esac

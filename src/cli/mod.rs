@@ -20,7 +20,7 @@ mod terminal;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::io::http::HttpError;
 use crate::settings::{Machine, RunArgs, Settings};
@@ -77,6 +77,11 @@ enum Command {
     Outside(outside::OutsideArgs),
     /// Show the nodes and mounts of a mesh
     Status(status::StatusArgs),
+}
+
+/// All that can be typed, for whoever checks a command without running it.
+pub fn grammar() -> clap::Command {
+    CommandLine::command()
 }
 
 /// Runs the command that the arguments of this process name.

@@ -34,6 +34,7 @@ mod operator;
 mod outside;
 mod partition;
 mod players;
+mod proxy;
 mod redirect;
 mod relay;
 mod service_manager;

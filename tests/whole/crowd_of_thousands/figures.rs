@@ -11,7 +11,7 @@ use antiphon::logic::policy::explain::Prediction;
 use crate::support::rush::Story;
 
 /// The page that has the table.
-const PAGE: &str = "docs/policy.md";
+const PAGE: &str = "docs/policy-figures.md";
 /// What it stands between.
 const BEGIN: &str = "<!-- crowd: begin -->\n";
 const END: &str = "<!-- crowd: end -->";

@@ -31,7 +31,8 @@
     audio.addEventListener("ended", () => { rest(); say("The stream has ended. Press play to ask again."); audio.load(); });
     audio.addEventListener("error", () => {
       rest();
-      const broke = audio.error && audio.error.code === MediaError.MEDIA_ERR_NETWORK;
+      const network = audio.error && audio.error.code === MediaError.MEDIA_ERR_NETWORK;
+      const broke = network || heard > 0;
       const told = "It does not play here: the stream is not on air, or not what it says (" + type + "). " + elsewhere;
       say(broke ? "The stream broke off. Press play to ask again." : known ? told : cannot);
       audio.load();
