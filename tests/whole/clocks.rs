@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use crate::support::clock;
+use crate::support::http::get;
 use crate::support::mesh::TestMesh;
 use crate::support::node::{Setup, TestNode, done, new_secret};
 use crate::support::patience::{PATIENCE, eventually, so};
@@ -90,6 +91,10 @@ fn a_node_whose_clock_is_wrong_refuses_edits_until_it_is_set_right() {
     assert!(log.contains("edits are refused"), "{log}");
     let shown = done(&wrong.command("status", &[]));
     assert!(shown.contains("edits are refused"), "{shown}");
+
+    let ready = get(&wrong.address(), "/readyz").unwrap();
+    let text = ready.text();
+    assert!(ready.head.status == 200 && text.contains("clock"), "{text}");
 
     let offset = right.opinion_of("n3").and_then(|it| it.clock_offset_ms);
     println!("its clock is told to be {offset:?} ms ahead");

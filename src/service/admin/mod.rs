@@ -139,7 +139,7 @@ impl Admin {
             }
             livez::PATH | "/healthz" if reading => text(StatusCode::OK, self.alive(&request)),
             "/readyz" if reading => match self.0.drain.phase() {
-                Phase::Serving => ready(self.0.documents.disk_trouble()),
+                Phase::Serving => ready(self.0.documents.trouble()),
                 Phase::Draining => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
             },
             steering::CANDIDATES if reading => steering::candidates(self, &request, client),
@@ -244,9 +244,9 @@ impl Admin {
     }
 }
 
-/// A node that cannot write still serves whoever comes, so no balancer is to take it away: it says so in words.
-fn ready(disk_trouble: Option<String>) -> Response<Body> {
-    match disk_trouble {
+/// A node that takes no edits still serves whoever comes, so no balancer is to take it away: it says so in words.
+fn ready(trouble: Option<String>) -> Response<Body> {
+    match trouble {
         None => text(StatusCode::OK, "ok\n"),
         Some(why) => text(
             StatusCode::OK,

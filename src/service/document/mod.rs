@@ -274,6 +274,11 @@ impl Documents {
         self.0.data_dir.trouble()
     }
 
+    /// Why edits are refused here, if they are.
+    pub fn trouble(&self) -> Option<String> {
+        self.disk_trouble().or_else(|| self.clock_trouble())
+    }
+
     /// Saves the document now, after all edits that wait; the last thing before the node stops.
     pub async fn save(&self) {
         let nothing = |_: &mut Document, _| Ok::<_, Unsaved>((BTreeMap::new(), ()));

@@ -276,7 +276,13 @@ async fn write(inner: &Arc<Inner>, saved: Saved) -> Saving {
             Saving::Done
         }
         Ok(Err(error)) => {
-            error!(%error, "the document is not saved; the node goes on and tries again");
+            match had_trouble {
+                false => {
+                    error!(%error, "the document is not saved; the node goes on and tries again");
+                }
+                // It was said, and is tried every few seconds; a log of it would fill the next disk.
+                true => debug!(%error, "the document is still not saved"),
+            }
             Saving::Failed
         }
         Err(panic) => {
