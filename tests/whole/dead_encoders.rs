@@ -162,6 +162,51 @@ fn what_a_source_had_sent_is_heard_before_its_successor() {
 }
 
 #[test]
+fn a_source_that_could_wait_need_not_wait_for_a_dead_one() {
+    if !have("ffmpeg") {
+        return;
+    }
+    let mesh = TestMesh::start(2);
+    mesh.nodes[0].create_mount_with(RADIO, PASSWORD, r#""standby": true"#);
+    mesh.wait_for_mount(RADIO);
+    let flood = Flood::ffmpeg(&mesh.nodes[0]);
+    drop(wait_held_up(&mesh));
+    drop(flood);
+    let successor = KnownSource::start(&mesh.nodes[1], RADIO, PASSWORD);
+    let begun = Instant::now();
+    mesh.wait_each_sees(RADIO, "the successor", |mount| {
+        let source = mount.source.as_ref();
+        source.is_some_and(|source| source.node.as_str() == "n2")
+    });
+    println!("its successor is on air after {:?}", begun.elapsed());
+    assert!(begun.elapsed() < 2 * AT_ONCE);
+    assert!(!successor.is_closed());
+}
+
+#[test]
+fn an_encoder_that_takes_over_from_a_killed_node_is_not_sent_away_again() {
+    let mut mesh = TestMesh::start(3);
+    mesh.nodes[0].create_mount_with(RADIO, PASSWORD, r#""takeover": "takeover""#);
+    mesh.wait_for_mount(RADIO);
+    let others = mesh.others();
+    let (died, next) = (others[0], others[1]);
+    let source = KnownSource::start(&mesh.nodes[died], RADIO, PASSWORD);
+    mesh.wait_on_air(RADIO);
+    mesh.nodes[died].kill9();
+    let successor = KnownSource::start(&mesh.nodes[next], RADIO, PASSWORD);
+    let stays = || {
+        so(!successor.is_closed(), "closed")?;
+        so(
+            successor.frames() > 120,
+            format!("{} frames", successor.frames()),
+        )
+    };
+    let (_, took) = eventually(PATIENCE, "it sends for three seconds", stays);
+    println!("it has sent 120 frames, 3.1 s, after {took:?}");
+    drop(source);
+}
+
+#[test]
 fn an_encoder_whose_node_was_killed_is_taken_elsewhere_by_the_first_answer() {
     let mut mesh = TestMesh::start(3);
     mesh.create_mount(RADIO, PASSWORD);

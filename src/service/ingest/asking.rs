@@ -31,9 +31,17 @@ impl Ingest {
         stream_id: StreamId,
     ) -> Result<Epoch, Denial> {
         let until = Instant::now() + HOLD_BACK;
+        // Where the newcomer takes over, a dead node could not be told to give way, and its source would have
+        // precedence until the death is known.
+        while source.spec.takeover == Takeover::Takeover
+            && self.is_on_air_elsewhere(&source.mount)
+            && Instant::now() < until
+            && !self.other_is_there(&source.mount).await
+        {
+            sleep(AGAIN).await;
+        }
         loop {
             match self.ask_for_place(source, stream_id).await {
-                Err(Denial::MountInUse) if source.spec.standby => return Err(Denial::MountInUse),
                 Err(Denial::MountInUse) => {}
                 decided => return decided,
             }
@@ -63,6 +71,11 @@ impl Ingest {
             return Err(Denial::MountInUse);
         }
         self.0.authority.request(&source.mount, stream_id).await
+    }
+
+    fn is_on_air_elsewhere(&self, mount: &MountName) -> bool {
+        let view = self.0.cluster.view();
+        view.source(mount).is_some_and(|(node, _)| *node != view.me)
     }
 
     /// Whether the source that is on air is connected to its node, as far as that can be found out.
