@@ -44,6 +44,9 @@ pub const SLOW_START: Duration = Duration::from_secs(10);
 /// Not zero, so that the first listener comes at once and the fetching begins.
 const COLD: f64 = 0.1;
 
+/// How long nobody is doubted after this node was itself asleep: until links and gossip are as they were.
+const WAKING: Duration = Duration::from_secs(3);
+
 /// How often reservations are looked through for those that have run out. A twentieth of a [`RESERVATION`].
 const SWEEP: Duration = Duration::from_millis(250);
 
@@ -52,6 +55,9 @@ const SWEEP: Duration = Duration::from_millis(250);
 pub struct Forecast {
     own: NodeName,
     stale_after: Duration,
+    /// When all nodes were looked at last, and until when nobody is doubted.
+    looked_at: Instant,
+    waking_until: Instant,
     nodes: BTreeMap<NodeName, Node>,
     /// Listeners that came to the whole mesh of late, kept or redirected: the sum over all transits.
     recent_listeners: u64,
@@ -66,6 +72,8 @@ impl Forecast {
         Self {
             own: own.node.clone(),
             stale_after,
+            looked_at: now,
+            waking_until: now,
             nodes: BTreeMap::from([(own.node, node)]),
             recent_listeners: 0,
             swept_at: now,
@@ -75,6 +83,15 @@ impl Forecast {
     /// Sets our own load, with every listener that comes or goes: what we know of ourselves is never late.
     pub fn report_own(&mut self, report: LoadReport) {
         self.own_mut().report = Some(report);
+    }
+
+    /// A look at all nodes begins. If the last one was long ago, it was this node that was asleep, and what it missed is
+    /// no doubt about others.
+    pub fn look(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.looked_at) > self.stale_after {
+            self.waking_until = now + WAKING;
+        }
+        self.looked_at = now;
     }
 
     /// Takes in what membership says of a node: its state, and when its heartbeat was last heard.
@@ -89,15 +106,16 @@ impl Forecast {
             };
             return;
         }
-        let stale_after = self.stale_after;
+        let (stale_after, awake) = (self.stale_after, self.looked_at >= self.waking_until);
         if let Some(node) = self.admit(life, heard_at) {
             let silent_for = heard_at.saturating_duration_since(node.heard_at);
-            if silent_for > stale_after {
+            if silent_for > stale_after && awake {
                 node.steadiness.doubt(heard_at); // it was silent between two looks at it
             }
             match state {
                 NodeState::Alive | NodeState::Unlinked => node.steadiness.hear(heard_at),
-                NodeState::Suspect | NodeState::Dead => node.steadiness.doubt(heard_at),
+                NodeState::Suspect | NodeState::Dead if awake => node.steadiness.doubt(heard_at),
+                NodeState::Suspect | NodeState::Dead => {}
                 NodeState::Draining => node.steadiness.excuse(),
             }
             node.state = state;

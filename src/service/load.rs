@@ -268,6 +268,7 @@ impl Load {
         let now = Instant::now().into_std();
         let mut state = self.0.lock();
         let before = std::mem::replace(&mut state.view, view.clone());
+        state.forecast.look(now);
         for (name, node) in &view.nodes {
             let life = Life {
                 node: name.clone(),

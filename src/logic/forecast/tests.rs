@@ -178,6 +178,18 @@ fn a_restart_of_either_side_begins_at_zero() {
 }
 
 #[test]
+fn who_was_itself_asleep_doubts_nobody() {
+    let now = Instant::now();
+    let mut forecast = mesh(now);
+    forecast.look(now);
+    let woken = now + 10 * SECOND;
+    forecast.look(woken);
+    forecast.witness(&life("b", 1), NodeState::Suspect, woken);
+    forecast.witness(&life("b", 1), NodeState::Alive, woken);
+    assert_eq!(seen(&mut forecast, "b", woken).standing, Standing::Ready);
+}
+
+#[test]
 fn only_a_node_that_is_alive_and_heard_may_be_chosen() {
     let now = Instant::now();
     let mut forecast = mesh(now);
