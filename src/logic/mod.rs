@@ -11,6 +11,7 @@ pub mod follow;
 pub mod forecast;
 pub mod forgotten;
 pub mod health;
+pub mod login_queue;
 pub mod mounts;
 pub mod outside;
 pub mod pace;

@@ -131,7 +131,7 @@ impl Core<'_> {
         (token, fingerprint): (String, watch::Receiver<String>),
     ) -> anyhow::Result<Parts> {
         let carriers = self.start_carriers(cluster, documents)?;
-        let passwords = Passwords::new(self.tasks.clone());
+        let passwords = Passwords::new(self.tasks.clone(), &self.settings.trusted_proxies);
         self.start_founding(cluster, documents, &passwords);
         self.start_outside((cluster, documents), &carriers.load);
         self.start_reaching(cluster, &carriers.load);

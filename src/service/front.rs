@@ -109,8 +109,9 @@ impl Front {
                 Route::Admin => {
                     let mut read_before = BytesMut::from(&head.rewritten()[..]);
                     read_before.extend_from_slice(&buffer[len..]);
+                    let peer = visitor.peer;
                     let connection = Rewound::new(read_before, visitor.stream);
-                    return self.admin.serve(connection, visitor.client).await;
+                    return self.admin.serve(connection, peer, visitor.client).await;
                 }
                 Route::Source => {
                     let begun = buffer.split_off(len);

@@ -12,6 +12,7 @@ pub mod identity;
 pub mod ingest;
 pub mod listen;
 pub mod load;
+pub mod logins;
 pub mod outside;
 pub mod reach;
 pub mod relay;

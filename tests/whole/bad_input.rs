@@ -4,6 +4,7 @@ mod api;
 mod crowds;
 mod exit_codes;
 mod full_disk;
+mod guessing;
 mod heads;
 mod joining;
 mod logins;

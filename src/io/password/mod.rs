@@ -1,29 +1,34 @@
 //! Password hashes, and a bound on how many are computed at once.
 //!
 //! One hash takes 19 MiB and tens of milliseconds, by intention: that is what makes guessing dear.
-//! Whoever can make us compute them without a bound can therefore take the node off the air.
+//! Whoever can make us compute them without a bound can therefore take the node off the air. Two buffers of 19 MiB are
+//! kept for ever once they were needed; a foreign hash that wants more has up to 64 MiB while it is computed, two at
+//! once. So passwords take at most 38 MiB, and 166 MiB for a moment when two of the dearest foreign hashes meet.
 
+mod desk;
+mod memory;
 mod recent;
 mod secret;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
-use argon2::password_hash::{PasswordHash, SaltString};
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use argon2::password_hash::{Output, ParamsString, PasswordHash, Salt, SaltString};
+use argon2::{Algorithm, Argon2, Params, Version};
+use subtle::ConstantTimeEq;
 use tokio_util::task::TaskTracker;
 
-use recent::{Recent, Ticket};
+use crate::logic::login_queue::{Origin, PARALLEL};
+use crate::model::network::Network;
+
+use desk::{Desk, Turn, now};
+use memory::Memory;
+use recent::{Known, Recent, Ticket};
 pub use secret::Secret;
 
 /// The longest password; a longer one is wrong. It keeps hashing its bytes from being work.
 pub const MAX_PASSWORD_BYTES: usize = 1024;
-/// Hashes computed at once: two leave the other cores, and 38 MiB are little on any machine.
-const PARALLEL: usize = 2;
-/// The most that wait for their turn: about a second and a half of work on a cheap machine.
-const MAX_WAITING: usize = 64;
 /// Memory of one hash, KiB: 19 MiB, with two passes and one lane what OWASP asks of Argon2id.
 const MEMORY_KIB: u32 = 19 * 1024;
 /// Passes over that memory.
@@ -43,11 +48,11 @@ pub struct Passwords {
 
 struct Shared {
     tasks: TaskTracker,
-    /// One for each hash that is computed or waits.
-    places: Arc<Semaphore>,
-    /// One for each hash that is computed.
-    turns: Arc<Semaphore>,
+    /// Behind these addresses may stand anybody.
+    trusted_proxies: Vec<Network>,
+    desk: Desk,
     recent: Mutex<Recent>,
+    memory: Memory,
 }
 
 /// What came of a password.
@@ -74,17 +79,27 @@ pub enum HashError {
     Length,
 }
 
-/// Held while a hash is computed; dropped with the work, not with whoever asked for it.
-type Turn = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+/// Somebody who has logged in and stays. Their password is known while this is held, and a day longer.
+pub struct Stay {
+    shared: Arc<Shared>,
+    ticket: Ticket,
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        self.shared.recent().release(&self.ticket, now());
+    }
+}
 
 impl Passwords {
     /// Computes in `tasks`, so that the node knows what is still running when it stops.
-    pub fn new(tasks: TaskTracker) -> Self {
+    pub fn new(tasks: TaskTracker, trusted_proxies: &[Network]) -> Self {
         let shared = Shared {
             tasks,
-            places: Arc::new(Semaphore::new(PARALLEL + MAX_WAITING)),
-            turns: Arc::new(Semaphore::new(PARALLEL)),
+            trusted_proxies: trusted_proxies.to_vec(),
+            desk: Desk::default(),
             recent: Mutex::new(Recent::new()),
+            memory: Memory::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -93,61 +108,88 @@ impl Passwords {
 
     /// The Argon2id hash of a new password, as a PHC string with its own salt.
     pub async fn hash(&self, password: &Secret) -> Result<String, HashError> {
-        let turn = self.turn().await.ok_or(HashError::Busy)?;
-        let password = password.clone();
+        if !is_of_fair_length(password) {
+            return Err(HashError::Length);
+        }
+        let turn = self.shared.desk.turn(Origin::Operator, "").await;
+        let turn = turn.ok_or(HashError::Busy)?;
+        let (shared, password) = (self.shared.clone(), password.clone());
         let work = move || {
             let _turn: Turn = turn;
-            hash_blocking(&password)
+            let hash = hash_blocking(&password, &shared.memory);
+            let ticket = shared.recent().ticket(&password, &hash);
+            shared.recent().remember_right(ticket, now());
+            hash
         };
         let done = self.shared.tasks.spawn_blocking(work).await;
-        done.unwrap_or(Err(HashError::Busy)) // only a runtime that shuts down gives no answer
+        done.map_err(|_| HashError::Busy) // only a runtime that shuts down gives no answer
     }
 
-    /// Whether a password belongs to a hash. Takes no time when it did within the last minute.
-    pub async fn verify(&self, password: &Secret, hash: &str) -> Verdict {
-        if !(1..=MAX_PASSWORD_BYTES).contains(&password.reveal().len()) {
+    /// Whether a password that came `from` this address belongs to a hash. Takes no time when it did within a day.
+    pub async fn verify(&self, password: &Secret, hash: &str, from: IpAddr) -> Verdict {
+        if !is_of_fair_length(password) {
             return Verdict::Wrong;
         }
-        let ticket = self.recent().ticket(password, hash);
-        if self.knows(&ticket) {
-            return Verdict::Right;
+        let ticket = self.shared.recent().ticket(password, hash);
+        if let Some(verdict) = self.recall(&ticket) {
+            return verdict;
         }
-        let Some(turn) = self.turn().await else {
+        let origin = Origin::of(from, self.is_shared(from));
+        let Some(turn) = self.shared.desk.turn(origin, hash).await else {
             return Verdict::Busy;
         };
         // Many sources with one password come at once; the first of them has worked for all.
-        if self.knows(&ticket) {
-            return Verdict::Right;
+        if let Some(verdict) = self.recall(&ticket) {
+            return verdict;
         }
-        let (password, hash) = (password.clone(), hash.to_owned());
+        let (shared, password, hash) = (self.shared.clone(), password.clone(), hash.to_owned());
         let work = move || {
-            let _turn: Turn = turn;
-            verify_blocking(&password, &hash)
+            let mut turn: Turn = turn;
+            let verdict = verify_blocking(&password, &hash, &shared.memory);
+            match verdict {
+                Verdict::Right => shared.recent().remember_right(ticket, now()),
+                Verdict::Wrong => {
+                    shared.recent().remember_wrong(ticket, now());
+                    turn.note_wrong();
+                }
+                Verdict::Busy | Verdict::BadHash => {}
+            }
+            verdict
         };
         let done = self.shared.tasks.spawn_blocking(work).await;
-        let verdict = done.unwrap_or(Verdict::Busy); // as above
-        if verdict == Verdict::Right {
-            self.recent().remember(ticket, now());
+        done.unwrap_or(Verdict::Busy) // as above
+    }
+
+    /// Keeps a right password known for as long as whoever logged in with it stays.
+    pub fn stay(&self, password: &Secret, hash: &str) -> Stay {
+        let mut recent = self.shared.recent();
+        let ticket = recent.ticket(password, hash);
+        recent.hold(ticket, now());
+        drop(recent);
+        let shared = self.shared.clone();
+        Stay { shared, ticket }
+    }
+
+    fn recall(&self, ticket: &Ticket) -> Option<Verdict> {
+        match self.shared.recent().recall(ticket, now()) {
+            Known::Right => Some(Verdict::Right),
+            Known::Wrong => Some(Verdict::Wrong),
+            Known::Nothing => None,
         }
-        verdict
     }
 
-    /// Waits for a turn; `None` if there is no place to wait.
-    async fn turn(&self) -> Option<Turn> {
-        let place = self.shared.places.clone().try_acquire_owned().ok()?;
-        let turn = self.shared.turns.clone().acquire_owned().await;
-        Some((place, turn.expect("the semaphore is never closed")))
+    /// Whether many may log in from an address who have nothing to do with each other.
+    fn is_shared(&self, address: IpAddr) -> bool {
+        let mut proxies = self.shared.trusted_proxies.iter();
+        address.is_loopback() || proxies.any(|network| network.contains(address))
     }
+}
 
-    fn knows(&self, ticket: &Ticket) -> bool {
-        self.recent().knows(ticket, now())
-    }
-
+impl Shared {
     /// Held for one look-up and never across an await. Whoever panics with it leaves at worst a
     /// ticket too few, so poison is no reason to stop.
     fn recent(&self) -> MutexGuard<'_, Recent> {
-        let recent = self.shared.recent.lock();
-        recent.unwrap_or_else(PoisonError::into_inner)
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -157,32 +199,74 @@ impl fmt::Debug for Passwords {
     }
 }
 
-/// The Argon2id hash of a new password, computed on this very thread.
-fn hash_blocking(password: &Secret) -> Result<String, HashError> {
-    let password = password.reveal().as_bytes();
-    if !(1..=MAX_PASSWORD_BYTES).contains(&password.len()) {
-        return Err(HashError::Length);
+impl fmt::Debug for Stay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stay")
     }
+}
+
+fn is_of_fair_length(password: &Secret) -> bool {
+    (1..=MAX_PASSWORD_BYTES).contains(&password.reveal().len())
+}
+
+/// The Argon2id hash of a new password, computed on this very thread.
+fn hash_blocking(password: &Secret, memory: &Memory) -> String {
     let params = Params::new(MEMORY_KIB, PASSES, 1, None).expect("the parameters are in range");
+    let shown = ParamsString::try_from(&params).expect("the parameters have a text");
+    let salt: [u8; 16] = secret::random();
+    let mut out = [0; Params::DEFAULT_OUTPUT_LEN];
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    let salt = SaltString::encode_b64(&secret::random::<16>()).expect("16 bytes make a salt");
-    let hash = argon2.hash_password(password, &salt);
-    Ok(hash
-        .expect("length and parameters are in range")
-        .to_string())
+    compute(&argon2, (password, &salt), (&mut out, memory))
+        .expect("length and parameters are in range");
+    let salt = SaltString::encode_b64(&salt).expect("16 bytes make a salt");
+    let hash = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: shown,
+        salt: Some(salt.as_salt()),
+        hash: Output::new(&out).ok(),
+    };
+    hash.to_string()
 }
 
 /// Checks a password on this very thread. The comparison takes the same time for all wrong ones.
-fn verify_blocking(password: &Secret, hash: &str) -> Verdict {
+fn verify_blocking(password: &Secret, hash: &str, memory: &Memory) -> Verdict {
     let Some(hash) = PasswordHash::new(hash).ok().filter(is_bearable) else {
         return Verdict::BadHash;
     };
-    let password = password.reveal().as_bytes();
-    match Argon2::default().verify_password(password, &hash) {
-        Ok(()) => Verdict::Right,
-        Err(argon2::password_hash::Error::Password) => Verdict::Wrong,
-        Err(_) => Verdict::BadHash,
+    let argon2 = hash
+        .version
+        .map_or(Ok(Version::default()), Version::try_from);
+    let argon2 = argon2.ok().zip(Params::try_from(&hash).ok());
+    let argon2 = argon2.map(|(version, params)| Argon2::new(Algorithm::Argon2id, version, params));
+    let (Some(argon2), Some(salt), Some(expected)) = (argon2, hash.salt, hash.hash) else {
+        return Verdict::BadHash;
+    };
+    let mut salt_bytes = [0; Salt::MAX_LENGTH];
+    let Ok(salt) = salt.decode_b64(&mut salt_bytes) else {
+        return Verdict::BadHash;
+    };
+    let mut out = [0; Output::MAX_LENGTH];
+    let out = &mut out[..expected.len()];
+    if compute(&argon2, (password, salt), (&mut *out, memory)).is_err() {
+        return Verdict::BadHash;
     }
+    match bool::from(out.ct_eq(expected.as_bytes())) {
+        true => Verdict::Right,
+        false => Verdict::Wrong,
+    }
+}
+
+/// Hashes a password with a salt into `out`, in memory that is lent.
+fn compute(
+    argon2: &Argon2<'_>,
+    (password, salt): (&Secret, &[u8]),
+    (out, memory): (&mut [u8], &Memory),
+) -> Result<(), argon2::Error> {
+    let password = password.reveal().as_bytes();
+    memory.lend(argon2.params().block_count(), |blocks| {
+        argon2.hash_password_into_with_memory(password, salt, out, blocks)
+    })
 }
 
 /// Whether a hash is of our kind, complete, and not more work than we are ready to do.
@@ -198,19 +282,21 @@ fn is_bearable(hash: &PasswordHash<'_>) -> bool {
         && Params::try_from(hash).is_ok_and(bearable)
 }
 
-/// Tokio's time, which a test can stop.
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
-}
-
 #[cfg(test)]
 mod tests {
-    use tokio::task::{JoinSet, yield_now};
+    use std::net::Ipv4Addr;
+
+    use argon2::PasswordHasher as _;
+    use tokio::task::JoinSet;
 
     use super::*;
+    use crate::logic::login_queue::MAX_WAITING_PER_ORIGIN;
+
+    const STUDIO: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    const GUESSER: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
 
     fn passwords() -> Passwords {
-        Passwords::new(TaskTracker::new())
+        Passwords::new(TaskTracker::new(), &[])
     }
 
     /// A hash that nothing belongs to, made with little work.
@@ -229,54 +315,95 @@ mod tests {
             "{hash}"
         );
         assert_ne!(passwords.hash(&password).await.unwrap(), hash, "salted");
-        assert_eq!(passwords.verify(&password, &hash).await, Verdict::Right);
+        let ours = PasswordHash::new(&hash).unwrap();
+        let stock = argon2::PasswordVerifier::verify_password;
+        assert!(stock(&Argon2::default(), b"hunter2", &ours).is_ok());
+        let restarted = self::passwords();
+        let verdict = restarted.verify(&password, &hash, STUDIO).await;
+        assert_eq!(verdict, Verdict::Right);
         let wrong = Secret::from("hunter3");
-        assert_eq!(passwords.verify(&wrong, &hash).await, Verdict::Wrong);
+        let verdict = restarted.verify(&wrong, &hash, STUDIO).await;
+        assert_eq!(verdict, Verdict::Wrong);
     }
 
     #[tokio::test]
-    async fn a_right_password_is_not_computed_again() {
+    async fn a_known_password_waits_for_nobody() {
         let (passwords, password) = (passwords(), Secret::from("hunter2"));
         let hash = passwords.hash(&password).await.unwrap();
-        assert_eq!(passwords.verify(&password, &hash).await, Verdict::Right);
-        let all = PARALLEL + MAX_WAITING;
-        let _full = passwords
-            .shared
-            .places
-            .try_acquire_many(all as u32)
-            .unwrap();
-        assert_eq!(passwords.verify(&password, &hash).await, Verdict::Right);
         let wrong = Secret::from("hunter3");
-        assert_eq!(passwords.verify(&wrong, &hash).await, Verdict::Busy);
-        assert_eq!(passwords.hash(&wrong).await, Err(HashError::Busy));
+        let verdict = passwords.verify(&wrong, &hash, GUESSER).await;
+        assert_eq!(verdict, Verdict::Wrong);
+        let desk = &passwords.shared.desk;
+        let _first = desk.turn(Origin::Operator, "").await.unwrap();
+        let _second = desk.turn(Origin::Operator, "").await.unwrap();
+        // All turns are taken now: whoever needed one would wait for ever.
+        let verdict = passwords.verify(&password, &hash, GUESSER).await;
+        assert_eq!(verdict, Verdict::Right);
+        let verdict = passwords.verify(&wrong, &hash, STUDIO).await;
+        assert_eq!(verdict, Verdict::Wrong, "not hashed twice either");
     }
 
     #[tokio::test]
-    async fn no_more_than_64_wait_and_those_who_leave_make_room() {
-        let passwords = passwords();
-        let turns = passwords.shared.turns.clone();
-        let running = turns.acquire_many_owned(PARALLEL as u32).await.unwrap();
-        let _running = passwords
-            .shared
-            .places
-            .clone()
-            .try_acquire_many_owned(PARALLEL as u32);
-        let hash = cheap_hash("m=8,t=1,p=1");
-        let mut waiting = JoinSet::new();
-        for i in 0..MAX_WAITING {
+    async fn a_changed_hash_makes_the_old_password_unknown() {
+        let (passwords, password) = (passwords(), Secret::from("hunter2"));
+        passwords.hash(&password).await.unwrap();
+        let changed = cheap_hash("m=8,t=1,p=1");
+        let verdict = passwords.verify(&password, &changed, STUDIO).await;
+        assert_eq!(verdict, Verdict::Wrong);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_guesser_with_all_its_places_leaves_the_others_theirs() {
+        let (passwords, hash) = (passwords(), cheap_hash("m=8,t=1,p=1"));
+        let mut guesses = JoinSet::new();
+        for guess in 0..2 * MAX_WAITING_PER_ORIGIN {
             let (passwords, hash) = (passwords.clone(), hash.clone());
-            let guess = Secret::from(i.to_string());
-            waiting.spawn(async move { passwords.verify(&guess, &hash).await });
+            let guess = Secret::from(guess.to_string());
+            guesses.spawn(async move { passwords.verify(&guess, &hash, GUESSER).await });
         }
-        while passwords.shared.places.available_permits() > 0 {
-            yield_now().await;
+        let mut verdicts = vec![guesses.join_next().await.unwrap().unwrap()];
+        let verdict = passwords.verify(&Secret::from("x"), &hash, STUDIO).await;
+        assert_eq!(verdict, Verdict::Wrong, "it was checked");
+        while let Some(verdict) = guesses.join_next().await {
+            verdicts.push(verdict.unwrap());
         }
-        let guess = Secret::from("one too many");
-        assert_eq!(passwords.verify(&guess, &hash).await, Verdict::Busy);
-        waiting.shutdown().await;
-        drop(running);
-        assert_eq!(passwords.verify(&guess, &hash).await, Verdict::Wrong);
-        assert_eq!(passwords.shared.places.available_permits(), MAX_WAITING);
+        let busy = verdicts.iter().filter(|it| **it == Verdict::Busy).count();
+        let wrong = verdicts.iter().filter(|it| **it == Verdict::Wrong).count();
+        assert_eq!(busy + wrong, verdicts.len());
+        assert!((1..=100).contains(&wrong), "{wrong} were hashed");
+    }
+
+    #[tokio::test]
+    async fn who_leaves_makes_room() {
+        let (passwords, hash) = (passwords(), cheap_hash("m=8,t=1,p=1"));
+        let desk = &passwords.shared.desk;
+        let first = desk.turn(Origin::Operator, "").await.unwrap();
+        let second = desk.turn(Origin::Operator, "").await.unwrap();
+        let guess = Secret::from("x");
+        let waiting = passwords.verify(&guess, &hash, STUDIO);
+        let gave_up = tokio::time::timeout(std::time::Duration::ZERO, waiting).await;
+        assert!(gave_up.is_err());
+        drop((first, second));
+        let verdict = passwords.verify(&guess, &hash, STUDIO).await;
+        assert_eq!(verdict, Verdict::Wrong);
+    }
+
+    #[tokio::test]
+    async fn foreign_hashes_of_all_sizes_are_checked() {
+        let (passwords, password) = (passwords(), Secret::from("hunter2"));
+        for (memory_kib, passes, lanes, length) in
+            [(8, 1, 1, 32), (4_096, 3, 2, 16), (MAX_MEMORY_KIB, 1, 4, 64)]
+        {
+            let params = Params::new(memory_kib, passes, lanes, Some(length)).unwrap();
+            let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x10, params);
+            let salt = SaltString::from_b64("c2FsdHNhbHQ").unwrap();
+            let hash = argon2.hash_password(b"hunter2", &salt).unwrap().to_string();
+            let verdict = passwords.verify(&password, &hash, STUDIO).await;
+            assert_eq!(verdict, Verdict::Right, "{hash}");
+            let wrong = Secret::from("hunter3");
+            let verdict = passwords.verify(&wrong, &hash, STUDIO).await;
+            assert_eq!(verdict, Verdict::Wrong, "{hash}");
+        }
     }
 
     #[tokio::test]
@@ -293,7 +420,7 @@ mod tests {
             &cheap_hash("m=8,t=1000000,p=1"),
             &cheap_hash("m=64,t=1,p=8"),
         ] {
-            let verdict = passwords.verify(&Secret::from("x"), hash).await;
+            let verdict = passwords.verify(&Secret::from("x"), hash, STUDIO).await;
             assert_eq!(verdict, Verdict::BadHash, "{hash}");
         }
     }
@@ -304,7 +431,8 @@ mod tests {
         for text in [String::new(), "x".repeat(MAX_PASSWORD_BYTES + 1)] {
             let password = Secret::from(text);
             assert_eq!(passwords.hash(&password).await, Err(HashError::Length));
-            assert_eq!(passwords.verify(&password, &hash).await, Verdict::Wrong);
+            let verdict = passwords.verify(&password, &hash, STUDIO).await;
+            assert_eq!(verdict, Verdict::Wrong);
         }
     }
 }

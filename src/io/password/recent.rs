@@ -1,7 +1,7 @@
-//! The passwords that were right within the last minute, as keyed hashes.
+//! The passwords that were checked within the last day, as keyed hashes.
 //!
-//! Without it, everyone's sources reconnecting at once would each cost a slow hash. What is kept
-//! is worth nothing outside this process, whose random key it is made with.
+//! A login that is known costs no slow hash, so it waits for nobody: neither when everyone's sources reconnect at once
+//! nor while somebody guesses. What is kept is worth nothing outside this process, whose random key it is made with.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -11,10 +11,9 @@ use sha2::Sha256;
 
 use super::secret::{Secret, random};
 
-/// How long a right password is remembered: longer than a source takes to reconnect, shorter than
-/// a guess is worth.
-const LIFE: Duration = Duration::from_secs(60);
-/// The most passwords remembered: every source of a large mesh, in 100 kB.
+/// How long a password is remembered after it was last used: a radio's daily show logs in each day.
+const LIFE: Duration = Duration::from_secs(25 * 60 * 60);
+/// The most passwords remembered of each kind: every source of a large mesh, in 200 kB.
 const MAX_TICKETS: usize = 1024;
 
 /// Stands for one password together with one hash: a changed password has another hash, so its
@@ -22,10 +21,32 @@ const MAX_TICKETS: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Ticket([u8; 32]);
 
-/// The tickets of the passwords that were right, and when.
+/// What is known of a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    Right,
+    Wrong,
+    Nothing,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Use {
+    last: Instant,
+    /// How many who logged in with it are still here.
+    held: u32,
+}
+
+impl Use {
+    fn is_fresh(&self, now: Instant) -> bool {
+        self.held > 0 || now.saturating_duration_since(self.last) < LIFE
+    }
+}
+
+/// The tickets of right and of wrong passwords, and when they were used.
 pub(super) struct Recent {
     key: [u8; 32],
-    tickets: HashMap<Ticket, Instant>,
+    right: HashMap<Ticket, Use>,
+    wrong: HashMap<Ticket, Use>,
 }
 
 impl Recent {
@@ -33,7 +54,8 @@ impl Recent {
     pub(super) fn new() -> Self {
         Self {
             key: random(),
-            tickets: HashMap::new(),
+            right: HashMap::new(),
+            wrong: HashMap::new(),
         }
     }
 
@@ -46,59 +68,109 @@ impl Recent {
         Ticket(mac.finalize().into_bytes().into())
     }
 
-    /// Whether the password of this ticket was right within the last minute.
-    pub(super) fn knows(&self, ticket: &Ticket, now: Instant) -> bool {
-        let seen = self.tickets.get(ticket);
-        seen.is_some_and(|seen| now.saturating_duration_since(*seen) < LIFE)
+    /// What was found out about the password of this ticket; a right one is remembered for another day.
+    pub(super) fn recall(&mut self, ticket: &Ticket, now: Instant) -> Known {
+        match self.right.get_mut(ticket).filter(|it| it.is_fresh(now)) {
+            Some(used) => {
+                used.last = now;
+                Known::Right
+            }
+            None if self.wrong.contains_key(ticket) => Known::Wrong,
+            None => Known::Nothing,
+        }
     }
 
-    /// Remembers that the password of this ticket is right. A full memory forgets its oldest.
-    pub(super) fn remember(&mut self, ticket: Ticket, now: Instant) {
-        if self.tickets.len() >= MAX_TICKETS {
-            let fresh = |seen: &Instant| now.saturating_duration_since(*seen) < LIFE;
-            self.tickets.retain(|_, seen| fresh(seen));
-        }
-        if self.tickets.len() >= MAX_TICKETS {
-            let oldest = self.tickets.iter().min_by_key(|(_, seen)| **seen);
-            if let Some(oldest) = oldest.map(|(ticket, _)| *ticket) {
-                self.tickets.remove(&oldest);
-            }
-        }
-        self.tickets.insert(ticket, now);
+    /// Remembers that the password of this ticket is right. A full memory forgets its oldest that nobody holds.
+    pub(super) fn remember_right(&mut self, ticket: Ticket, now: Instant) {
+        remember(&mut self.right, ticket, now);
     }
+
+    /// Remembers that it is wrong: an encoder that is set up wrong tries for days.
+    pub(super) fn remember_wrong(&mut self, ticket: Ticket, now: Instant) {
+        remember(&mut self.wrong, ticket, now);
+    }
+
+    /// Remembers a right password until it is released, and a day longer.
+    pub(super) fn hold(&mut self, ticket: Ticket, now: Instant) {
+        remember(&mut self.right, ticket, now);
+        if let Some(used) = self.right.get_mut(&ticket) {
+            used.held += 1;
+        }
+    }
+
+    /// One who held a right password has gone.
+    pub(super) fn release(&mut self, ticket: &Ticket, now: Instant) {
+        if let Some(used) = self.right.get_mut(ticket) {
+            used.held = used.held.saturating_sub(1);
+            used.last = now;
+        }
+    }
+}
+
+fn remember(tickets: &mut HashMap<Ticket, Use>, ticket: Ticket, now: Instant) {
+    if let Some(used) = tickets.get_mut(&ticket) {
+        used.last = now;
+        return;
+    }
+    if tickets.len() >= MAX_TICKETS {
+        let idle = tickets.iter().filter(|(_, used)| used.held == 0);
+        let Some(oldest) = idle.min_by_key(|(_, used)| used.last).map(|(it, _)| *it) else {
+            return;
+        };
+        tickets.remove(&oldest);
+    }
+    tickets.insert(ticket, Use { last: now, held: 0 });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn moment() -> Duration {
+        Duration::from_millis(1)
+    }
+
     #[test]
-    fn a_right_password_is_known_for_a_minute_with_its_hash_only() {
+    fn a_right_password_is_known_for_a_day_with_its_hash_only() {
         let (mut recent, now) = (Recent::new(), Instant::now());
         let password = Secret::from("b");
         let ticket = recent.ticket(&password, "a");
-        assert!(!recent.knows(&ticket, now));
-        recent.remember(ticket, now);
-        assert!(recent.knows(&ticket, now + LIFE - Duration::from_millis(1)));
-        assert!(!recent.knows(&ticket, now + LIFE));
+        assert_eq!(recent.recall(&ticket, now), Known::Nothing);
+        recent.remember_right(ticket, now);
+        let last = now + LIFE - moment();
+        assert_eq!(recent.recall(&ticket, last), Known::Right);
+        assert_eq!(recent.recall(&ticket, last + LIFE), Known::Nothing);
         let shifted = recent.ticket(&Secret::from(""), "ab");
-        assert!(!recent.knows(&shifted, now));
+        assert_eq!(recent.recall(&shifted, now), Known::Nothing);
         assert_ne!(Recent::new().ticket(&password, "a"), ticket);
     }
 
     #[test]
-    fn a_full_memory_forgets_the_old_ones_first() {
+    fn a_password_of_somebody_on_air_is_known_for_as_long_and_a_day() {
         let (mut recent, now) = (Recent::new(), Instant::now());
-        let ticket = |recent: &Recent, i: usize| recent.ticket(&Secret::from("x"), &i.to_string());
-        for i in 0..MAX_TICKETS + 10 {
-            let ticket = ticket(&recent, i);
-            recent.remember(ticket, now + Duration::from_millis(i as u64));
+        let ticket = recent.ticket(&Secret::from("b"), "a");
+        recent.hold(ticket, now);
+        let week = now + LIFE * 7;
+        recent.release(&ticket, week);
+        assert_eq!(recent.recall(&ticket, week + LIFE - moment()), Known::Right);
+        recent.hold(ticket, week);
+        assert_eq!(recent.recall(&ticket, week + LIFE * 7), Known::Right);
+    }
+
+    #[test]
+    fn a_full_memory_forgets_its_oldest_that_nobody_holds() {
+        let (mut recent, now) = (Recent::new(), Instant::now());
+        let ticket = |text: String, recent: &Recent| recent.ticket(&Secret::from(text), "a");
+        let held = ticket("held".to_owned(), &recent);
+        recent.hold(held, now);
+        let first = ticket("0".to_owned(), &recent);
+        for index in 0..MAX_TICKETS {
+            let one = ticket(index.to_string(), &recent);
+            recent.remember_right(one, now + moment() * (index as u32 + 1));
+            recent.remember_wrong(one, now);
         }
-        assert_eq!(recent.tickets.len(), MAX_TICKETS);
-        assert!(!recent.knows(&ticket(&recent, 9), now));
-        assert!(recent.knows(&ticket(&recent, 10), now));
-        let later = recent.ticket(&Secret::from("x"), "later");
-        recent.remember(later, now + LIFE * 2);
-        assert_eq!(recent.tickets.len(), 1);
+        assert_eq!(recent.right.len(), MAX_TICKETS);
+        assert_eq!(recent.recall(&held, now), Known::Right);
+        assert_ne!(recent.recall(&first, now), Known::Right);
     }
 }

@@ -7,11 +7,11 @@ use tracing::info;
 
 use super::form::{self, Form};
 use super::reply::{self, Body};
-use super::{Admin, Right};
-use crate::io::password::Verdict;
+use super::{Admin, Right, refusal, right_by};
 use crate::model::caption::caption;
 use crate::model::charset::Charset;
 use crate::model::mount::MountName;
+use crate::service::logins::Caller;
 use crate::service::titles::NotSet;
 use crate::wire::credentials;
 
@@ -23,9 +23,13 @@ const MAX_LOGGED_BYTES: usize = 64;
 const SOURCE_USER: &str = "source";
 
 /// Sets the title of a mount: `/admin/metadata?mode=updinfo&mount=…&song=…`, as a query or as a form.
-pub(super) async fn metadata(admin: &Admin, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn metadata(
+    admin: &Admin,
+    request: Request<Incoming>,
+    caller: Caller,
+) -> Response<Body> {
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let right = admin.right(&request).await;
+    let right = admin.right(&request, caller).await;
     let basic = request
         .headers()
         .get("authorization")
@@ -50,16 +54,15 @@ pub(super) async fn metadata(admin: &Admin, request: Request<Incoming>) -> Respo
     else {
         return missing();
     };
-    let right = match (right, credentials) {
-        (Right::Denied, Some(it)) if it.user == SOURCE_USER => {
-            source_right(admin, &mount, it.password).await
+    let user = credentials.as_ref().map_or("", |it| it.user.as_str());
+    let right = match (right, &credentials) {
+        (Right::Denied(_), Some(it)) if it.user == SOURCE_USER => {
+            source_right(admin, &mount, (&it.password, caller)).await
         }
         (right, _) => right,
     };
-    match right {
-        Right::Granted => {}
-        Right::Denied => return reply::unauthorized(),
-        Right::Busy => return reply::busy(),
+    if let Some(refusal) = refusal(right, user, (mount.as_str(), caller)) {
+        return refusal;
     }
     if fields.text("mode").as_deref() != Some("updinfo") {
         return missing();
@@ -91,19 +94,18 @@ fn spoken_charset(fields: &Form, declared: Option<String>, mount: &MountName) ->
 }
 
 /// Whether somebody may set a mount's title as its source.
-async fn source_right(admin: &Admin, mount: &MountName, password: String) -> Right {
+async fn source_right(
+    admin: &Admin,
+    mount: &MountName,
+    (password, caller): (&str, Caller),
+) -> Right {
     let Some(spec) = admin.0.documents.mount(mount) else {
-        return Right::Denied;
+        return Right::Denied("there is no such mount");
     };
     let passwords = &admin.0.passwords;
-    match passwords
-        .verify(&password.into(), &spec.password_hash)
-        .await
-    {
-        Verdict::Right => Right::Granted,
-        Verdict::Busy => Right::Busy,
-        Verdict::Wrong | Verdict::BadHash => Right::Denied,
-    }
+    let password = password.into();
+    let checked = passwords.verify(&password, &spec.password_hash, caller.client);
+    right_by(checked.await)
 }
 
 fn missing() -> Response<Body> {

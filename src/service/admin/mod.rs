@@ -18,6 +18,7 @@ mod reply;
 mod steering;
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -27,7 +28,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use subtle::ConstantTimeEq;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 pub use self::icecast_status::Contact;
 use self::page::{Part, Seen};
@@ -36,6 +37,7 @@ use super::cluster::Cluster;
 use super::document::Documents;
 use super::drain::{Drain, Phase};
 use super::listen::Listening;
+use super::logins::Caller;
 use super::status::Statuses;
 use super::titles::Titles;
 use crate::io::door::{HEAD_TIMEOUT, Rewound};
@@ -86,7 +88,10 @@ pub struct Admin(Arc<AdminConfig>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Right {
     Granted,
-    Denied,
+    /// Without any login.
+    Anonymous,
+    /// With a login that is not accepted, and why.
+    Denied(&'static str),
     Busy,
 }
 
@@ -97,9 +102,11 @@ impl Admin {
     }
 
     /// Answers the one request of a connection.
-    pub async fn serve(&self, connection: Rewound, client: Client) {
-        let service =
-            service_fn(|request| async { Ok::<_, Infallible>(self.log(request, client).await) });
+    pub async fn serve(&self, connection: Rewound, peer: SocketAddr, client: Client) {
+        let caller = Caller::new(peer, client);
+        let service = service_fn(|request| async move {
+            Ok::<_, Infallible>(self.log(request, (caller, client)).await)
+        });
         let serving = protocol().serve_connection(TokioIo::new(connection), service);
         match tokio::time::timeout(REQUEST_TIMEOUT, serving).await {
             Ok(Ok(())) => {}
@@ -112,17 +119,21 @@ impl Admin {
     }
 
     /// Answers, and tells the log what was wrong with a request.
-    async fn log(&self, request: Request<Incoming>, client: Client) -> Response<Body> {
+    async fn log(&self, request: Request<Incoming>, who: (Caller, Client)) -> Response<Body> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let answer = self.answer(request, client).await;
+        let answer = self.answer(request, who).await;
         if let Some(Complaint(why)) = answer.extensions().get() {
-            let status = answer.status().as_u16();
-            info!(client = %client.ip, %method, path, status, "refused: {why}");
+            let (status, client) = (answer.status().as_u16(), who.0.client);
+            info!(%client, %method, path, status, "refused: {why}");
         }
         answer
     }
 
-    async fn answer(&self, request: Request<Incoming>, client: Client) -> Response<Body> {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        (caller, client): (Caller, Client),
+    ) -> Response<Body> {
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
         let reading = method == Method::GET || method == Method::HEAD;
@@ -146,12 +157,14 @@ impl Admin {
             _ if let Err(tricked) = browser::check(&request) => {
                 reply::error(StatusCode::FORBIDDEN, tricked)
             }
-            "/admin/metadata" => icecast::metadata(self, request).await,
-            _ if path.starts_with("/api/v1/") => match self.right(&request).await {
-                Right::Granted => self.manage(request).await,
-                Right::Denied => reply::unauthorized(),
-                Right::Busy => reply::busy(),
-            },
+            "/admin/metadata" => icecast::metadata(self, request, caller).await,
+            _ if path.starts_with("/api/v1/") => {
+                let right = self.right(&request, caller).await;
+                match refusal(right, &user(&request), ("", caller)) {
+                    None => self.manage(request).await,
+                    Some(refusal) => refusal,
+                }
+            }
             "/" | "/status.json" => text(StatusCode::METHOD_NOT_ALLOWED, "read it with GET\n"),
             _ => reply::error(StatusCode::NOT_FOUND, "there is nothing here"),
         }
@@ -207,39 +220,71 @@ impl Admin {
     }
 
     /// Whether somebody may manage the mesh: by this node's token, or the cluster's admin password.
-    async fn right<T>(&self, request: &Request<T>) -> Right {
-        let header = request.headers().get("authorization");
-        let Some(header) = header.and_then(|value| value.to_str().ok()) else {
-            return Right::Denied;
+    async fn right<T>(&self, request: &Request<T>, caller: Caller) -> Right {
+        let Some(header) = request.headers().get("authorization") else {
+            return Right::Anonymous;
         };
+        let header = header.to_str().unwrap_or_default();
         if let Some(token) = credentials::bearer(header) {
             let ours = self.0.token.reveal().as_bytes();
             let same = bool::from(ours.ct_eq(token.as_bytes()));
-            return if same { Right::Granted } else { Right::Denied };
+            return match same {
+                true => Right::Granted,
+                false => Right::Denied("wrong token"),
+            };
         }
         match credentials::basic(header) {
-            Some(credentials) => self.admin_right(credentials).await,
-            None => Right::Denied,
+            Some(credentials) => self.admin_right(credentials, caller).await,
+            None => Right::Denied("no user and password in the login"),
         }
     }
 
-    async fn admin_right(&self, credentials: Credentials) -> Right {
-        let hash = self.0.documents.admin_password_hash();
-        let Some(hash) = hash.filter(|_| credentials.user == ADMIN_USER) else {
-            return Right::Denied;
+    async fn admin_right(&self, credentials: Credentials, caller: Caller) -> Right {
+        if credentials.user != ADMIN_USER {
+            return Right::Denied("unknown user");
+        }
+        let Some(hash) = self.0.documents.admin_password_hash() else {
+            return Right::Denied("there is no admin password yet");
         };
-        match self
-            .0
-            .passwords
-            .verify(&credentials.password.into(), &hash)
-            .await
-        {
-            Verdict::Right => Right::Granted,
-            Verdict::Busy => Right::Busy,
-            Verdict::Wrong | Verdict::BadHash => {
-                info!("refused: wrong admin password");
-                Right::Denied
-            }
+        let password = credentials.password.into();
+        let checked = self.0.passwords.verify(&password, &hash, caller.client);
+        right_by(checked.await)
+    }
+}
+
+/// What the check of a password gives the right to.
+fn right_by(verdict: Verdict) -> Right {
+    match verdict {
+        Verdict::Right => Right::Granted,
+        Verdict::Busy => Right::Busy,
+        Verdict::Wrong => Right::Denied("wrong password"),
+        Verdict::BadHash => {
+            warn!("a password is unusable: set another one");
+            Right::Denied("the password here is unusable")
+        }
+    }
+}
+
+/// The user that a request logs in as; empty if there is none.
+fn user<T>(request: &Request<T>) -> String {
+    let header = request.headers().get("authorization");
+    let header = header.and_then(|value| value.to_str().ok());
+    let credentials = header.and_then(credentials::basic);
+    credentials.map(|it| it.user).unwrap_or_default()
+}
+
+/// What somebody is answered who has not got the right, which is noted in the log.
+fn refusal(right: Right, user: &str, (mount, caller): (&str, Caller)) -> Option<Response<Body>> {
+    match right {
+        Right::Granted => None,
+        Right::Anonymous => Some(reply::unauthorized()),
+        Right::Denied(why) => {
+            caller.note_refused(user, mount, why);
+            Some(reply::unauthorized())
+        }
+        Right::Busy => {
+            caller.note_put_off(user, mount);
+            Some(reply::busy())
         }
     }
 }

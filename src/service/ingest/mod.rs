@@ -28,12 +28,13 @@ use super::authority::Authority;
 use super::cluster::Cluster;
 use super::document::Documents;
 use super::drain::{Drain, Phase};
+use super::logins::Caller;
 use super::relay::Relays;
 use super::streams::Streams;
 use crate::io::clock;
 use crate::io::door::Visitor;
 use crate::io::feed::Feed;
-use crate::io::password::{Passwords, Secret, Verdict};
+use crate::io::password::{Passwords, Secret, Stay, Verdict};
 use crate::io::uplink;
 use crate::logic::rivals::CONFIRM;
 use crate::media::format::Format;
@@ -82,6 +83,8 @@ struct Source<'a> {
     mount: MountName,
     spec: MountSpec,
     head: &'a Head,
+    /// Its password stays known, so that it can come back while others guess.
+    _stay: Stay,
 }
 
 /// What a source does now.
@@ -115,7 +118,7 @@ impl Ingest {
                 debug!(%error, "the system keeps what it likes of this source");
             }
             let admitted = async {
-                let source = self.admit(&head).await?;
+                let source = self.admit(&head, Caller::of(&visitor)).await?;
                 let turn = self.first_turn(&source).await?;
                 Ok::<_, Refusal>((source, turn))
             };
@@ -136,45 +139,59 @@ impl Ingest {
     }
 
     /// Checks who it is and what it wants.
-    async fn admit<'a>(&self, head: &'a Head) -> Result<Source<'a>, Refusal> {
+    async fn admit<'a>(&self, head: &'a Head, caller: Caller) -> Result<Source<'a>, Refusal> {
         if self.0.cancel.is_cancelled() || self.is_draining() {
             return Err(Refusal::Stopping);
         }
-        let credentials = head.basic_credentials().ok_or(Refusal::Unauthorized)?;
+        let Some(credentials) = head.basic_credentials() else {
+            // libshout asks without any login first, to see what the server can do.
+            if head.header("authorization").is_some() {
+                caller.note_refused("", head.path(), "no user and password in the login");
+            }
+            return Err(Refusal::Unauthorized);
+        };
         let mount = MountName::from_request_path(head.path())
             .map_err(|error| Refusal::NoSuchMount(error.to_string()))?;
         let spec = self.0.documents.mount(&mount);
         let spec = spec.ok_or_else(|| Refusal::no_mount(&mount))?;
-        if credentials.user != SOURCE_USER {
-            info!(
-                user = credentials.user,
-                "refused: sources log in as the user `source`"
-            );
+        let user = credentials.user;
+        if user != SOURCE_USER {
+            caller.note_refused(&user, mount.as_str(), "sources log in as the user `source`");
             return Err(Refusal::Unauthorized);
         }
-        self.check_password(credentials.password.into(), &spec)
-            .await?;
-        Ok(Source { mount, spec, head })
+        let password = Secret::from(credentials.password);
+        self.check_password(&password, &spec, caller).await?;
+        let stay = self.0.passwords.stay(&password, &spec.password_hash);
+        Ok(Source {
+            mount,
+            spec,
+            head,
+            _stay: stay,
+        })
     }
 
-    async fn check_password(&self, password: Secret, spec: &MountSpec) -> Result<(), Refusal> {
-        match self
-            .0
-            .passwords
-            .verify(&password, &spec.password_hash)
-            .await
-        {
-            Verdict::Right => Ok(()),
-            Verdict::Wrong => {
-                info!("refused: wrong password");
-                Err(Refusal::Unauthorized)
+    async fn check_password(
+        &self,
+        password: &Secret,
+        spec: &MountSpec,
+        caller: Caller,
+    ) -> Result<(), Refusal> {
+        let (hash, mount) = (&spec.password_hash, spec.path.as_str());
+        let checked = self.0.passwords.verify(password, hash, caller.client);
+        let why = match checked.await {
+            Verdict::Right => return Ok(()),
+            Verdict::Busy => {
+                caller.note_put_off(SOURCE_USER, mount);
+                return Err(Refusal::TooManyLogins);
             }
-            Verdict::Busy => Err(Refusal::TooManyLogins),
+            Verdict::Wrong => "wrong password",
             Verdict::BadHash => {
                 warn!("the mount's password is unusable: set another one");
-                Err(Refusal::Unauthorized)
+                "the mount's password is unusable"
             }
-        }
+        };
+        caller.note_refused(SOURCE_USER, mount, why);
+        Err(Refusal::Unauthorized)
     }
 
     /// Asks for the mount; a source that finds it taken may be kept for later.

@@ -40,7 +40,7 @@ pub(super) async fn refuse(stream: &mut TcpStream, reply: &Reply, refusal: Refus
     let answer = match refusal {
         Refusal::Unauthorized => reply.unauthorized(),
         Refusal::NoSuchMount(why) => {
-            info!(why, "refused");
+            info!("refused: there is no such mount");
             reply.message(Status::NotFound, &why, &[])
         }
         Refusal::InUse => {

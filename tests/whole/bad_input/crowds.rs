@@ -17,7 +17,7 @@ const MOST_GROWTH_BYTES: usize = 24 << 20;
 /// What one sleeper may get: what its and the node's socket hold, and never the whole ring.
 const MOST_HEARD_BYTES: usize = 8 << 20;
 
-fn resident_bytes(node: &TestNode) -> usize {
+pub(super) fn resident_bytes(node: &TestNode) -> usize {
     let status = fs::read_to_string(format!("/proc/{}/status", node.pid())).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<usize>().ok());

@@ -1,5 +1,6 @@
 //! What the tests stand on: nodes, meshes, sources, players, and patience.
 
+mod admin;
 pub(crate) mod clock;
 pub(crate) mod crowd;
 pub(crate) mod dig;

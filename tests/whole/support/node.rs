@@ -9,7 +9,6 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use antiphon::logic::policy::explain::{Explanation, Prediction};
 use antiphon::model::status::{NodeState, NodeStatus, Status};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -317,7 +316,7 @@ impl TestNode {
     fn ended(&mut self) -> Option<ExitStatus> {
         let ended = self.child.as_mut()?.try_wait().unwrap();
         if ended.is_some() {
-            self.child = None; // from now on its id may be somebody else's
+            self.child = None; // its id may be another's now
         }
         ended
     }
@@ -361,6 +360,12 @@ impl TestNode {
         remove_joins(&mut self.arguments);
     }
 
+    /// From now on it is started to join this peer.
+    pub(crate) fn join_from_now_on(&mut self, peer: &str) {
+        self.forget_whom_to_join();
+        self.arguments.extend(["--join", peer].map(str::to_owned));
+    }
+
     /// The whole mesh as it sees it.
     pub(crate) fn try_status(&self) -> io::Result<Status> {
         let answer = http::get(&self.address(), "/status.json")?;
@@ -386,15 +391,6 @@ impl TestNode {
         let nodes = status.nodes.into_iter();
         let alive = nodes.filter(|node| node.state == NodeState::Alive);
         alive.map(|node| node.name.to_string()).collect()
-    }
-
-    /// What it foresees for each that may serve listeners of a mount, in the order of names.
-    pub(crate) fn predictions(&self, mount: &str) -> Vec<Prediction> {
-        let target = format!("/api/v1/explain?mount={mount}");
-        let answer = self.api("GET", &target, "").unwrap();
-        let explanation: Explanation = serde_json::from_slice(&answer.body).unwrap();
-        let nodes = explanation.nodes.into_iter();
-        nodes.map(|it| it.prediction).collect()
     }
 
     /// Runs a command of `antiphon` against it, by the right of its token.

@@ -1,0 +1,111 @@
+//! Where logins wait for their turn to be hashed: joins the queue to tasks and time.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+
+use crate::logic::login_queue::{LoginNumber, LoginQueue, Origin, Outcome};
+
+/// The longest wait for a turn: an encoder gives up sooner, and only an address that guesses waits at all.
+const MAX_WAIT: Duration = Duration::from_secs(20);
+
+/// Gives turns to those who wait. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Desk(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    queue: LoginQueue,
+    /// How each login that waits is told that it is its turn.
+    calls: HashMap<LoginNumber, oneshot::Sender<()>>,
+}
+
+/// Held while a login waits and while its hash is computed; dropped with the work, not with whoever asked for it.
+pub(super) struct Turn {
+    desk: Desk,
+    number: LoginNumber,
+    outcome: Outcome,
+}
+
+impl Turn {
+    /// The password was wrong: its address has to pause.
+    pub(super) fn note_wrong(&mut self) {
+        self.outcome = Outcome::Wrong;
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut state = self.desk.lock();
+        state.calls.remove(&self.number);
+        state.queue.finish(self.number, self.outcome, now());
+        drop(state);
+        self.desk.give_turns();
+    }
+}
+
+impl Desk {
+    /// Waits for a turn; `None` if there is no place to wait, or the wait becomes too long.
+    pub(super) async fn turn(&self, origin: Origin, account: &str) -> Option<Turn> {
+        let (turn, mut called) = self.enter(origin, account);
+        let deadline = Instant::now() + MAX_WAIT;
+        loop {
+            self.give_turns();
+            let ready_at = self.lock().queue.ready_at(turn.number, now());
+            let wake_at = ready_at.map_or(deadline, |at| deadline.min(at.into()));
+            tokio::select! {
+                biased;
+                called = &mut called => return called.is_ok().then_some(turn),
+                () = sleep_until(wake_at) => if wake_at == deadline { return None },
+            }
+        }
+    }
+
+    fn enter(&self, origin: Origin, account: &str) -> (Turn, oneshot::Receiver<()>) {
+        let (call, called) = oneshot::channel();
+        let mut state = self.lock();
+        let entry = state.queue.enter(origin, account, now());
+        state.calls.insert(entry.number, call);
+        if let Some(displaced) = entry.displaced {
+            state.calls.remove(&displaced);
+        }
+        let turn = Turn {
+            desk: self.clone(),
+            number: entry.number,
+            outcome: Outcome::Other,
+        };
+        (turn, called)
+    }
+
+    /// Calls everybody whose turn it is.
+    fn give_turns(&self) {
+        let mut state = self.lock();
+        while let Some(number) = state.queue.start_next(now()) {
+            if let Some(call) = state.calls.remove(&number) {
+                // Somebody who has just left drops the turn, which ends it.
+                let _left = call.send(());
+            }
+        }
+    }
+
+    /// Held for a change of the queue, never across an await. A panic in it leaves at worst a turn that nobody gives
+    /// back, so poison is no reason to stop.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Desk")
+    }
+}
+
+/// Tokio's time, which a test can stop.
+pub(super) fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}

@@ -1,0 +1,267 @@
+//! Whose password is hashed next: a queue in which guessers do not keep others from logging in.
+//!
+//! A hash is expensive by intention, so whoever can order hashes without a bound keeps everybody else out. An address
+//! has one hash at a time. After a wrong password it pauses, longer with each, whatever mounts it tries. All addresses
+//! that guessed wrong leave one turn free for the others. When too many wait, whoever fills the most places loses one.
+
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// Hashes computed at once. Each keeps a core busy for tens of milliseconds, and a second one is what an address
+/// that never guessed finds free.
+pub const PARALLEL: usize = 2;
+/// The most logins that wait for a turn. Each is a parked connection of a few kilobytes.
+pub const MAX_WAITING: usize = 512;
+/// The most of them from one address, so that two guessing addresses cannot fill all places.
+pub const MAX_WAITING_PER_ORIGIN: usize = 200;
+/// The pause after the first wrong passwords, from start to start: five guesses in any second at most, both ends
+/// included.
+pub const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// The pause doubles after so many wrong passwords: a person who mistypes a few never notices.
+const GUESSES_PER_DOUBLING: u32 = 16;
+/// The longest pause: 8,640 guesses a day, and a house with one guesser in it can still log in.
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+/// The longest pause of an address that many share, so that a right login there takes its turn within a second.
+const MAX_SHARED_PAUSE: Duration = Duration::from_millis(500);
+/// After so long without a wrong password an address is as good as any other.
+const FORGIVEN_AFTER: Duration = Duration::from_secs(10 * 60);
+/// The most guessing addresses remembered, some 100 bytes each; the one that was quiet the longest is forgotten first.
+const MAX_ORIGINS: usize = 4_096;
+
+/// Where a login comes from, as far as one customer of a provider can be told from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// An operator who has logged in already and sets a password.
+    Operator,
+    /// One address of IPv4, or one /64 of IPv6.
+    Network(IpAddr),
+    /// The same, where many people come from one address: this machine itself, or a proxy.
+    Shared(IpAddr),
+}
+
+impl Origin {
+    /// The origin of a login from this address.
+    pub fn of(ip: IpAddr, is_shared: bool) -> Self {
+        let network = match ip.to_canonical() {
+            IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() & (!0 << 64)).into()),
+            ip => ip,
+        };
+        match is_shared {
+            true => Self::Shared(network),
+            false => Self::Network(network),
+        }
+    }
+}
+
+/// Stands for one login in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LoginNumber(u64);
+
+/// What came of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The password was wrong.
+    Wrong,
+    /// It was right, or nothing was found out.
+    Other,
+}
+
+/// A login that has joined the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its own number.
+    pub number: LoginNumber,
+    /// Who has lost a place to it; itself, if there was none for it.
+    pub displaced: Option<LoginNumber>,
+}
+
+/// The logins that wait, those that are being checked, and the addresses that guessed wrong.
+#[derive(Debug, Default)]
+pub struct LoginQueue {
+    entered: u64,
+    waiting: BTreeMap<LoginNumber, Waiting>,
+    running: BTreeMap<LoginNumber, Running>,
+    guessers: BTreeMap<Origin, Guesser>,
+    /// For each account that waits, the count of turns at its last one.
+    last_turns: BTreeMap<String, u64>,
+    turns: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    origin: Origin,
+    account: String,
+}
+
+#[derive(Debug)]
+struct Running {
+    origin: Origin,
+    started: Instant,
+}
+
+#[derive(Debug)]
+struct Guesser {
+    wrong: u32,
+    last_wrong: Instant,
+    ready_at: Instant,
+}
+
+impl LoginQueue {
+    /// Lets a login wait for its turn. `account` is what it wants to log in to.
+    pub fn enter(&mut self, origin: Origin, account: &str, now: Instant) -> Entry {
+        let forgiven =
+            |it: &Guesser| now.saturating_duration_since(it.last_wrong) >= FORGIVEN_AFTER;
+        if self.guessers.get(&origin).is_some_and(forgiven) {
+            self.guessers.remove(&origin);
+        }
+        let number = LoginNumber(self.entered);
+        self.entered += 1;
+        let account = account.to_owned();
+        self.waiting.insert(number, Waiting { origin, account });
+        let displaced = self.surplus(origin);
+        if let Some(displaced) = displaced {
+            self.waiting.remove(&displaced);
+        }
+        Entry { number, displaced }
+    }
+
+    /// Gives the next turn, if there is one and somebody may take it now.
+    pub fn start_next(&mut self, now: Instant) -> Option<LoginNumber> {
+        let number = self.next(now)?;
+        let Waiting { origin, account } = self.waiting.remove(&number)?;
+        self.turns += 1;
+        self.last_turns.insert(account, self.turns);
+        self.forget_idle_accounts();
+        if let Some(guesser) = self.guessers.get_mut(&origin) {
+            guesser.ready_at = now + pause(origin, guesser.wrong);
+        }
+        let started = now;
+        self.running.insert(number, Running { origin, started });
+        Some(number)
+    }
+
+    /// When the address of a waiting login may have a turn again; `None` if it may at any time.
+    pub fn ready_at(&self, number: LoginNumber, now: Instant) -> Option<Instant> {
+        let origin = self.waiting.get(&number)?.origin;
+        let ready_at = self.guessers.get(&origin)?.ready_at;
+        (ready_at > now).then_some(ready_at)
+    }
+
+    /// Takes a login out of the queue: its turn is over, or its client has left.
+    pub fn finish(&mut self, number: LoginNumber, outcome: Outcome, now: Instant) {
+        self.waiting.remove(&number);
+        let Some(Running { origin, started }) = self.running.remove(&number) else {
+            return;
+        };
+        if outcome != Outcome::Wrong {
+            return;
+        }
+        if self.guessers.len() >= MAX_ORIGINS && !self.guessers.contains_key(&origin) {
+            let quietest = self.guessers.iter().min_by_key(|(_, it)| it.last_wrong);
+            if let Some(quietest) = quietest.map(|(origin, _)| *origin) {
+                self.guessers.remove(&quietest);
+            }
+        }
+        let guesser = self.guessers.entry(origin).or_insert(Guesser {
+            wrong: 0,
+            last_wrong: now,
+            ready_at: now,
+        });
+        guesser.wrong = guesser.wrong.saturating_add(1);
+        guesser.last_wrong = now;
+        guesser.ready_at = started + pause(origin, guesser.wrong);
+    }
+
+    fn wrong(&self, origin: Origin) -> u32 {
+        self.guessers.get(&origin).map_or(0, |it| it.wrong)
+    }
+
+    /// Who is next: from the address with the fewest wrong passwords, for the account whose last turn is longest ago,
+    /// and of those from the address with the fewest in line, since whoever guesses does so on many connections.
+    fn next(&self, now: Instant) -> Option<LoginNumber> {
+        if self.running.len() >= PARALLEL {
+            return None;
+        }
+        let running = self.running.values().map(|it| it.origin);
+        let guessing = running.filter(|it| self.wrong(*it) > 0).count();
+        let (mut fronts, mut places) = (BTreeMap::new(), BTreeMap::new());
+        for (number, it) in &self.waiting {
+            *places.entry(it.origin).or_insert(0_usize) += 1;
+            let wrong = self.wrong(it.origin);
+            if !self.may_start(it.origin, now) || (wrong > 0 && guessing + 1 >= PARALLEL) {
+                continue;
+            }
+            let last_turn = self.last_turns.get(&it.account).copied().unwrap_or(0);
+            // Guessers wait for ever, so of a guessing address the newest login is the likeliest to be another's.
+            let in_line = match wrong {
+                0 => number.0,
+                _ => u64::MAX - number.0,
+            };
+            let rank = (wrong, last_turn, in_line, *number);
+            let front = fronts.entry(it.origin).or_insert(rank);
+            *front = rank.min(*front);
+        }
+        let first = fronts
+            .into_iter()
+            .min_by_key(|(origin, (wrong, turn, _, number))| {
+                (*wrong, *turn, places.get(origin).copied(), *number)
+            });
+        first.map(|(_, (_, _, _, number))| number)
+    }
+
+    fn may_start(&self, origin: Origin, now: Instant) -> bool {
+        let paused = self.guessers.get(&origin);
+        let is_running = self.running.values().any(|it| it.origin == origin);
+        paused.is_none_or(|it| it.ready_at <= now) && (origin == Origin::Operator || !is_running)
+    }
+
+    /// Who has to go when there is one too many, now that `newcomer` has one more place.
+    fn surplus(&self, newcomer: Origin) -> Option<LoginNumber> {
+        let of_newcomer = self.waiting.values().filter(|it| it.origin == newcomer);
+        let is_crowded = of_newcomer.count() > MAX_WAITING_PER_ORIGIN;
+        if !is_crowded && self.waiting.len() <= MAX_WAITING {
+            return None;
+        }
+        let (mut origins, mut accounts) = (BTreeMap::new(), BTreeMap::new());
+        for it in self.waiting.values() {
+            *origins.entry(it.origin).or_insert(0_usize) += 1;
+            *accounts.entry((it.origin, &it.account)).or_insert(0_usize) += 1;
+        }
+        let among = self
+            .waiting
+            .iter()
+            .filter(|(_, it)| !is_crowded || it.origin == newcomer);
+        let burden = |(number, it): &(&LoginNumber, &Waiting)| {
+            let is_guesser = self.wrong(it.origin) > 0;
+            let places = accounts.get(&(it.origin, &it.account)).copied();
+            let of_origin = origins.get(&it.origin).copied();
+            (is_guesser, of_origin, places, Reverse(**number))
+        };
+        among.max_by_key(burden).map(|(number, _)| *number)
+    }
+
+    fn forget_idle_accounts(&mut self) {
+        if self.last_turns.len() > MAX_WAITING {
+            let waiting = self.waiting.values().map(|it| it.account.as_str());
+            let waiting: BTreeSet<&str> = waiting.collect();
+            self.last_turns
+                .retain(|account, _| waiting.contains(account.as_str()));
+        }
+    }
+}
+
+/// How long after the start of its last turn an address with so many wrong passwords waits for the next.
+fn pause(origin: Origin, wrong: u32) -> Duration {
+    let longest = match origin {
+        Origin::Shared(_) => MAX_SHARED_PAUSE,
+        Origin::Network(_) | Origin::Operator => MAX_PAUSE,
+    };
+    // Eight doublings are more than the longest pause.
+    let doublings = (wrong.saturating_sub(1) / GUESSES_PER_DOUBLING).min(8);
+    (FIRST_PAUSE * 2_u32.pow(doublings)).min(longest)
+}

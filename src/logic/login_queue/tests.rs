@@ -1,0 +1,209 @@
+//! What the queue of logins promises to those who do not guess.
+
+use super::*;
+
+fn origin(text: &str) -> Origin {
+    Origin::of(text.parse().unwrap(), false)
+}
+
+/// A hash takes that long here.
+const HASH: Duration = Duration::from_millis(50);
+
+/// A queue with a clock, in which every turn takes [`HASH`].
+struct Desk {
+    queue: LoginQueue,
+    now: Instant,
+    /// Who is being checked, until when, and whether it will turn out wrong.
+    checked: Vec<(LoginNumber, Instant)>,
+    started: Vec<(LoginNumber, Instant)>,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self {
+            queue: LoginQueue::default(),
+            now: Instant::now(),
+            checked: Vec::new(),
+            started: Vec::new(),
+        }
+    }
+
+    fn enter(&mut self, from: &str, account: &str) -> LoginNumber {
+        self.queue.enter(origin(from), account, self.now).number
+    }
+
+    /// Lets time pass; everybody guesses wrong but `right`.
+    fn run_for(&mut self, time: Duration, right: Option<LoginNumber>) {
+        let end = self.now + time;
+        while self.now < end {
+            let now = self.now;
+            let over = self.checked.extract_if(.., |(_, until)| *until <= now);
+            for (number, _) in over.collect::<Vec<_>>() {
+                let outcome = match Some(number) == right {
+                    true => Outcome::Other,
+                    false => Outcome::Wrong,
+                };
+                self.queue.finish(number, outcome, now);
+            }
+            while let Some(number) = self.queue.start_next(now) {
+                self.started.push((number, now));
+                self.checked.push((number, now + HASH));
+            }
+            assert!(self.checked.len() <= PARALLEL);
+            self.now += Duration::from_millis(5);
+        }
+    }
+
+    fn waited(&self, number: LoginNumber, since: Instant) -> Option<Duration> {
+        let mut started = self.started.iter();
+        let (_, at) = started.find(|(it, _)| *it == number)?;
+        Some(at.saturating_duration_since(since))
+    }
+}
+
+#[test]
+fn an_address_that_guesses_gets_five_hashes_a_second_then_fewer() {
+    let mut desk = Desk::new();
+    let begun = desk.now;
+    for second in 0..60 {
+        for guess in 0..200 {
+            desk.enter("192.0.2.1", &format!("/{}", (guess + second) % 7));
+        }
+        desk.run_for(Duration::from_secs(1), None);
+    }
+    let at: Vec<Instant> = desk.started.iter().map(|(_, at)| *at).collect();
+    for (index, first) in at.iter().enumerate() {
+        let within = at[index..]
+            .iter()
+            .take_while(|it| **it <= *first + Duration::from_secs(1));
+        assert!(within.count() <= 5);
+    }
+    let in_minute = at.len();
+    let late = at
+        .iter()
+        .filter(|it| **it > begun + Duration::from_secs(50));
+    assert!(in_minute < 100, "{in_minute} in the first minute");
+    assert!(late.count() <= 4, "the pause grows");
+}
+
+#[test]
+fn a_login_from_elsewhere_passes_all_guessers() {
+    let mut desk = Desk::new();
+    for guesser in 0..100 {
+        for _ in 0..10 {
+            desk.enter(&format!("192.0.2.{guesser}"), "/radio.mp3");
+        }
+    }
+    desk.run_for(Duration::from_secs(10), None);
+    for guesser in 0..100 {
+        desk.enter(&format!("192.0.2.{guesser}"), "/radio.mp3");
+    }
+    let since = desk.now;
+    let login = desk.enter("198.51.100.1", "/radio.mp3");
+    desk.run_for(Duration::from_millis(200), Some(login));
+    assert!(desk.waited(login, since) <= Some(HASH));
+}
+
+#[test]
+fn guessers_who_fill_every_place_leave_one_for_others() {
+    let mut desk = Desk::new();
+    for guess in 0..2 * MAX_WAITING {
+        desk.enter(&format!("192.0.2.{}", guess % 4), "/radio.mp3");
+    }
+    assert_eq!(desk.queue.waiting.len(), MAX_WAITING);
+    let entry = desk
+        .queue
+        .enter(origin("198.51.100.1"), "/radio.mp3", desk.now);
+    assert_ne!(entry.displaced, Some(entry.number));
+    assert_eq!(desk.queue.waiting.len(), MAX_WAITING);
+    for _ in 0..2 * MAX_WAITING {
+        desk.enter("192.0.2.9", "/radio.mp3");
+    }
+    let mut waiting = desk.queue.waiting.values();
+    assert!(waiting.any(|it| it.origin == origin("198.51.100.1")));
+    let origin_places = desk.queue.waiting.values();
+    let of_one = origin_places.filter(|it| it.origin == origin("192.0.2.9"));
+    assert!(of_one.count() <= MAX_WAITING_PER_ORIGIN);
+}
+
+#[test]
+fn guessers_of_one_mount_leave_turns_to_other_mounts_of_their_house() {
+    let mut desk = Desk::new();
+    for _ in 0..MAX_WAITING_PER_ORIGIN {
+        desk.enter("192.0.2.1", "/guessed.mp3");
+    }
+    desk.run_for(Duration::from_secs(2), None);
+    let since = desk.now;
+    let login = desk.enter("192.0.2.1", "/other.mp3");
+    for _ in 0..100 {
+        desk.enter("192.0.2.1", "/guessed.mp3");
+    }
+    desk.run_for(Duration::from_secs(1), Some(login));
+    assert!(desk.waited(login, since) <= Some(FIRST_PAUSE * 2));
+}
+
+#[test]
+fn addresses_that_never_guessed_take_turns_by_mount() {
+    let mut desk = Desk::new();
+    for address in 0..200 {
+        desk.enter(&format!("2001:db8:0:{address:x}::1"), "/guessed.mp3");
+    }
+    let since = desk.now;
+    let login = desk.enter("198.51.100.1", "/other.mp3");
+    desk.run_for(Duration::from_secs(1), Some(login));
+    assert!(desk.waited(login, since) <= Some(HASH));
+}
+
+#[test]
+fn one_login_passes_addresses_that_send_several_at_once() {
+    let mut desk = Desk::new();
+    for guess in 0..200 {
+        desk.enter(&format!("192.0.2.{}", guess % 50), "/radio.mp3");
+    }
+    let since = desk.now;
+    let login = desk.enter("198.51.100.1", "/radio.mp3");
+    desk.run_for(Duration::from_secs(1), Some(login));
+    assert!(desk.waited(login, since) <= Some(HASH));
+}
+
+#[test]
+fn a_studio_behind_one_address_logs_in_without_pauses() {
+    let mut desk = Desk::new();
+    for encoder in 0..20 {
+        let number = desk.enter("192.0.2.1", &format!("/{encoder}"));
+        desk.run_for(HASH * 2, Some(number));
+        assert!(desk.waited(number, desk.now).is_some());
+    }
+}
+
+#[test]
+fn a_shared_address_pauses_half_a_second_at_most() {
+    let proxy = Origin::of("127.0.0.1".parse().unwrap(), true);
+    assert_eq!(pause(proxy, 1), FIRST_PAUSE);
+    assert_eq!(pause(proxy, u32::MAX), MAX_SHARED_PAUSE);
+    assert_eq!(pause(origin("192.0.2.1"), u32::MAX), MAX_PAUSE);
+}
+
+#[test]
+fn an_address_is_forgiven_and_the_table_is_bounded() {
+    let mut desk = Desk::new();
+    for address in 0..MAX_ORIGINS + 10 {
+        let from = format!("2001:db8:{:x}:{:x}::1", address >> 16, address & 0xffff);
+        let number = desk.enter(&from, "/a");
+        assert_eq!(desk.queue.start_next(desk.now), Some(number));
+        desk.queue.finish(number, Outcome::Wrong, desk.now);
+    }
+    assert_eq!(desk.queue.guessers.len(), MAX_ORIGINS);
+    desk.now += FORGIVEN_AFTER;
+    desk.enter("2001:db8:0:1000::1", "/a");
+    assert_eq!(desk.queue.wrong(origin("2001:db8:0:1000::")), 0);
+    assert_eq!(desk.queue.guessers.len(), MAX_ORIGINS - 1);
+}
+
+#[test]
+fn networks_are_one_address_of_ipv4_and_a_64_of_ipv6() {
+    assert_ne!(origin("192.0.2.1"), origin("192.0.2.2"));
+    assert_eq!(origin("::ffff:192.0.2.1"), origin("192.0.2.1"));
+    assert_eq!(origin("2001:db8::1"), origin("2001:db8::ffff:2"));
+    assert_ne!(origin("2001:db8::1"), origin("2001:db8:0:1::1"));
+}
