@@ -224,7 +224,9 @@ fn fields(settings: Vec<(String, String)>) -> anyhow::Result<Map<String, Value>>
 fn read_login(path: &Path) -> anyhow::Result<String> {
     let text = fs::read_to_string(path);
     let text = text.with_context(|| format!("cannot read {}", path.display()))?;
-    let line = text.lines().next().unwrap_or_default().trim_end();
+    // Some editors put a byte order mark before a text.
+    let line = text.trim_start_matches('\u{feff}').lines().next();
+    let line = line.unwrap_or_default().trim_end();
     if line.is_empty() || line.len() > MAX_LOGIN_BYTES {
         bail!(
             "{} holds no USER:PASSWORD in its first line",

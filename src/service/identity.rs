@@ -93,21 +93,32 @@ pub fn secret(
     Secret::parse(text.reveal()).map_err(|error| IdentityError::Bad(path, error))
 }
 
-/// The token of this node, made at its first start.
+/// The token of this node, made at its first start, and again when it is damaged: whoever guesses what is left of a
+/// token would manage the mesh.
 pub fn token(data_dir: &DataDir) -> Result<String, IdentityError> {
     let path = data_dir.path_of(TOKEN_FILE);
-    if !path.exists() {
-        let token = random_hex();
-        match data_dir.write_private(TOKEN_FILE, format!("{token}\n").as_bytes()) {
-            Ok(()) => {}
-            Err(error) if error.is_disk_trouble() => {
-                warn!(%error, "no token for the command line of this machine");
-                return Ok(token);
-            }
-            Err(error) => return Err(error.into()),
+    match private::read_secret(&path) {
+        Ok(text) if is_token(text.reveal().trim()) => return Ok(text.reveal().trim().to_owned()),
+        Ok(_) | Err(SecretError::NotText(_) | SecretError::TooLarge(_)) => {
+            warn!(path = %path.display(), "the token was damaged: a new one is made");
         }
+        Err(SecretError::Missing(_)) => {}
+        Err(error) => return Err(error.into()),
     }
-    Ok(private::read_secret(&path)?.reveal().trim().to_owned())
+    let token = random_hex();
+    match data_dir.write_private(TOKEN_FILE, format!("{token}\n").as_bytes()) {
+        Ok(()) => {}
+        Err(error) if error.is_disk_trouble() => {
+            warn!(%error, "no token for the command line of this machine");
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(token)
+}
+
+/// Whether a text is what [`random_hex`] makes.
+fn is_token(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Begins a new life: with a generation above all before, written down before anybody hears of it.
@@ -201,6 +212,25 @@ mod tests {
         let (_folder, data_dir) = data_dir();
         let error = secret(&data_dir, None, Company::Peers).unwrap_err();
         assert!(error.to_string().contains("--secret-file"), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_token_is_made_again() {
+        let (_folder, data_dir) = data_dir();
+        let first = token(&data_dir).unwrap();
+        assert_eq!(token(&data_dir).unwrap(), first);
+        let (short, long) = (&first.as_bytes()[1..], vec![b'a'; 100_000]);
+        let damaged: [&[u8]; 6] = [b"", b"a", short, b"\xc3\x28", &long, &[b'g'; 64]];
+        for bytes in damaged {
+            data_dir.write_private(TOKEN_FILE, bytes).unwrap();
+            let made = token(&data_dir).unwrap();
+            assert!(is_token(&made) && made != first);
+            assert_eq!(token(&data_dir).unwrap(), made, "it is kept");
+        }
+        data_dir
+            .write_private(TOKEN_FILE, format!("\u{feff}{first}\r\n").as_bytes())
+            .unwrap();
+        assert_eq!(token(&data_dir).unwrap(), first);
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl Broadcast {
                     }
                     text
                 }
-                Err(error) => format!("{:#}", anyhow::Error::from(error)),
+                Err(error) => terminal::described(&error.into()),
             };
             let wait = backoff.fail(rand::random());
             terminal::complain(&format!(

@@ -8,13 +8,14 @@
 mod file;
 pub mod private;
 
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 use tokio::sync::watch;
+use tracing::warn;
 
 use file::owned;
 pub use file::{Damage, LoadError, Loaded, SaveError};
@@ -54,6 +55,25 @@ pub enum OpenError {
     /// The file system takes no locks.
     #[error("cannot lock the data directory {0}: {1}; choose one on a local disk")]
     Lock(PathBuf, #[source] io::Error),
+    /// Everybody on the machine can look into it or change what is in it, and that cannot be mended here.
+    #[error(
+        "everybody on this machine can open the data directory {path} (mode {mode:04o}); type: chmod 700 '{path}', or choose a directory that holds nothing else"
+    )]
+    Exposed {
+        /// Which directory.
+        path: PathBuf,
+        /// Its rights.
+        mode: u32,
+    },
+}
+
+/// Whose a directory is, by what is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Contents {
+    /// Nothing, or what a node has left there.
+    Ours,
+    /// Files of somebody else, who may need the rights that it has.
+    Foreign,
 }
 
 impl DataDir {
@@ -62,6 +82,7 @@ impl DataDir {
         let mut builder = DirBuilder::new();
         let made = builder.recursive(true).mode(0o700).create(path);
         made.map_err(|error| OpenError::Create(path.to_owned(), error))?;
+        let contents = contents(path);
 
         let not_writable = |error| OpenError::NotWritable(path.to_owned(), error);
         let lock = lock_file(path).map_err(not_writable)?;
@@ -75,6 +96,7 @@ impl DataDir {
             Err(error) if is_disk_trouble(&error) => Some(words(&error)),
             Err(error) => return Err(not_writable(error)),
         };
+        close_to_others(path, contents)?;
         Ok(Self {
             path: path.to_owned(),
             _lock: lock,
@@ -170,10 +192,48 @@ fn probe(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Looks into a directory before anything of ours is in it.
+fn contents(path: &Path) -> Contents {
+    let is_foreign = |entry: io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.file_name() != "lost+found")
+    };
+    let is_foreign = fs::read_dir(path).is_ok_and(|mut entries| entries.any(is_foreign));
+    match is_foreign && !path.join(LOCK_NAME).exists() {
+        true => Contents::Foreign,
+        false => Contents::Ours,
+    }
+}
+
+/// Takes the rights of everybody else from a directory. One that others use, such as `/tmp`, is left as it is and
+/// refused.
+fn close_to_others(path: &Path, contents: Contents) -> Result<(), OpenError> {
+    let not_writable = |error| OpenError::NotWritable(path.to_owned(), error);
+    let metadata = fs::metadata(path).map_err(not_writable)?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    if mode & private::OTHERS == 0 {
+        return Ok(());
+    }
+    let closed = match contents {
+        Contents::Ours => fs::set_permissions(path, Permissions::from_mode(0o700)),
+        Contents::Foreign => Err(io::ErrorKind::PermissionDenied.into()),
+    };
+    if let Err(error) = closed {
+        if is_disk_trouble(&error) {
+            warn!(%error, "everybody can open the data directory, and that cannot be changed now");
+            return Ok(());
+        }
+        // Whoever tries again must not take the lock for a sign that the directory was ours before.
+        let _left = fs::remove_file(path.join(LOCK_NAME));
+        let path = path.to_owned();
+        return Err(OpenError::Exposed { path, mode });
+    }
+    let was = format!("{mode:04o}");
+    warn!(path = %path.display(), was, "everybody could open the data directory: its mode is 0700 now");
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]
@@ -189,6 +249,43 @@ mod tests {
             assert_eq!(mode(&entry.unwrap().path()), 0o600);
         }
         assert!(!path.join(PROBE_NAME).exists());
+    }
+
+    #[test]
+    fn a_directory_that_everybody_can_open_is_closed_or_refused() {
+        let parent = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        for open in [0o777, 0o755, 0o701, 0o1777] {
+            let path = parent.path().join(format!("{open:o}"));
+            fs::create_dir(&path).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(open)).unwrap();
+            drop(DataDir::open(&path).unwrap());
+            assert_eq!(mode(&path), 0o700, "empty");
+            fs::set_permissions(&path, Permissions::from_mode(open)).unwrap();
+            drop(DataDir::open(&path).unwrap());
+            assert_eq!(mode(&path), 0o700, "used before");
+        }
+        let shared = parent.path().join("shared");
+        fs::create_dir(&shared).unwrap();
+        fs::write(shared.join("letter"), b"").unwrap();
+        fs::set_permissions(&shared, Permissions::from_mode(0o755)).unwrap();
+        for _ in 0..2 {
+            let error = DataDir::open(&shared).unwrap_err().to_string();
+            assert!(
+                error.contains("0755") && error.contains("chmod 700"),
+                "{error}"
+            );
+            assert_eq!(mode(&shared), 0o755, "left as it is");
+        }
+        let group = parent.path().join("group");
+        fs::create_dir(&group).unwrap();
+        fs::set_permissions(&group, Permissions::from_mode(0o750)).unwrap();
+        drop(DataDir::open(&group).unwrap());
+        assert_eq!(
+            mode(&group),
+            0o750,
+            "a group is something that somebody has arranged"
+        );
     }
 
     #[test]

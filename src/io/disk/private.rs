@@ -13,8 +13,10 @@ use crate::io::password::Secret;
 
 /// The largest secret that is read; several keys with comments are far smaller.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
+/// What some editors put before a text; it is no part of it.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 /// The rights of those who are neither the owner nor of the group.
-const OTHERS: u32 = 0o007;
+pub(super) const OTHERS: u32 = 0o007;
 
 /// Why a secret is not read.
 #[derive(Debug, thiserror::Error)]
@@ -25,9 +27,12 @@ pub enum SecretError {
     /// It is a folder; most likely the one in which the file is.
     #[error("{0} is a folder: name the file in it")]
     Folder(PathBuf),
-    /// It cannot be read, or is no text.
+    /// It cannot be read.
     #[error("cannot read {0}: {1}")]
     Read(PathBuf, #[source] io::Error),
+    /// Its bytes are not UTF-8.
+    #[error("{0} is not a text, so it is not the secret")]
+    NotText(PathBuf),
     /// Everybody on the machine can read or change it.
     #[error(
         "everybody on this machine can open {path} (mode {mode:04o}); type: chmod 600 '{path}'"
@@ -65,12 +70,13 @@ pub fn read_secret(path: &Path) -> Result<Secret, SecretError> {
         let path = path.to_owned();
         return Err(SecretError::Exposed { path, mode });
     }
-    let (mut text, mut limited) = (String::new(), file.take(MAX_SECRET_BYTES + 1));
-    limited.read_to_string(&mut text).map_err(unreadable)?;
-    if text.len() as u64 > MAX_SECRET_BYTES {
+    let (mut bytes, mut limited) = (Vec::new(), file.take(MAX_SECRET_BYTES + 1));
+    limited.read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_SECRET_BYTES {
         return Err(SecretError::TooLarge(path.to_owned()));
     }
-    Ok(Secret::from(text))
+    let text = String::from_utf8(bytes).map_err(|_| SecretError::NotText(path.to_owned()))?;
+    Ok(Secret::from(text.trim_start_matches(BYTE_ORDER_MARK)))
 }
 
 #[cfg(test)]
@@ -111,6 +117,14 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_is_not_part_of_a_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        write_private(&path, b"\xef\xbb\xbfone\n").unwrap();
+        assert_eq!(read_secret(&path).unwrap().reveal(), "one\n");
+    }
+
+    #[test]
     fn what_is_no_secret_is_not_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");
@@ -125,6 +139,7 @@ mod tests {
         let large = read_secret(&path);
         assert!(matches!(large, Err(SecretError::TooLarge(_))));
         write_private(&path, &[0xff]).unwrap();
-        assert!(matches!(read_secret(&path), Err(SecretError::Read(..))));
+        let noise = read_secret(&path);
+        assert!(matches!(noise, Err(SecretError::NotText(_))));
     }
 }

@@ -11,6 +11,8 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use super::node;
+use crate::support::http;
+use crate::support::node::Setup;
 use crate::support::patience::{PATIENCE, eventually};
 
 /// The user `nobody` of every Linux, who owns nothing. Root reads and writes whatever the rights say.
@@ -268,4 +270,66 @@ fn a_node_that_joins_needs_the_secret_and_is_told_where_to_put_it() {
         !data.join("secret").exists(),
         "it does not make one of its own"
     );
+}
+
+#[test]
+fn a_damaged_token_is_replaced_with_a_warning() {
+    let mut node = node();
+    let file = node.data_dir().join("token");
+    let first = node.token();
+    for damaged in [&b"a"[..], b"\xff\xfe token", b""] {
+        node.kill9();
+        fs::write(&file, damaged).expect("our own file");
+        node.restart();
+        let log = node.log_of_this_life();
+        assert!(log.contains("the token was damaged"), "{log}");
+        let token = node.token();
+        assert!(token.len() == 64 && token != first, "{token}");
+        let answer = node.api("GET", "/api/v1/mounts", "").expect("an answer");
+        assert_eq!(answer.head.status, 200);
+        let wrong = "GET /api/v1/mounts HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer a\r\n\r\n";
+        let answer = http::ask(&node.address(), wrong).expect("an answer");
+        assert_eq!(answer.head.status, 401);
+    }
+}
+
+#[test]
+fn a_data_directory_that_everybody_can_open_is_closed() {
+    let mut node = node();
+    node.kill9();
+    let data = node.data_dir();
+    fs::set_permissions(&data, Permissions::from_mode(0o777)).expect("our own folder");
+    node.restart();
+    let mode = fs::metadata(&data)
+        .expect("our own folder")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o700);
+    assert!(node.log_of_this_life().contains("its mode is 0700 now"));
+}
+
+#[test]
+fn a_secret_with_a_byte_order_mark_is_read() {
+    let secret = format!("\u{feff}{}", "5".repeat(64));
+    let node = Setup::named("n1").secret(&secret).start();
+    assert_eq!(node.alive(), ["n1"]);
+}
+
+#[test]
+fn no_message_stands_twice_in_one_line() {
+    let place = Place::new();
+    let noise = place.file("noise", "hunter2\n", 0o600);
+    let file = place.file("file", "", 0o600);
+    let data = place.path("data");
+    for (arguments, message) in [
+        (
+            ["--secret-file", text(&noise), "--data-dir", text(&data)],
+            "line 1 is no key",
+        ),
+        (["--data-dir", text(&file), "--rank", "1"], "File exists"),
+        (["--config", "/no/such/file", "--rank", "1"], "No such file"),
+    ] {
+        let refused = place.run(&arguments);
+        assert_eq!(refused.said.matches(message).count(), 1, "{refused:?}");
+    }
 }
