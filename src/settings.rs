@@ -28,6 +28,7 @@ use crate::model::seat::Rank;
 pub use dns::{Answers, AnswersPerS, BadDnsValue, DnsSettings, Mailbox};
 pub use log::{BadLogFilter, LogFilter};
 pub use machine::Machine;
+use values::or_lower;
 pub use values::{
     BadValue, Bandwidth, ListenAddress, MeshAddress, PeerAddress, PublicHttpsUrl, PublicUrl,
     whole_number,
@@ -67,6 +68,8 @@ pub struct Settings {
     pub dns: Option<DnsSettings>,
     /// Peers to join, each a checked `HOST:PORT`; empty: the node founds a mesh of its own.
     pub join: Vec<String>,
+    /// Whether it makes the mesh's secret and admin password without having met the peers that it is told of.
+    pub found: bool,
     /// The file with the cluster's secret; `None`: `secret` in the data directory.
     pub secret_file: Option<PathBuf>,
     /// The most listeners it takes; 0: it carries streams and serves nobody.
@@ -121,6 +124,9 @@ pub struct RunArgs {
     /// Any node of the mesh to join; give it several times for several
     #[arg(long, value_name = "HOST:PORT")]
     pub join: Vec<PeerAddress>,
+    /// Make the mesh's secret and admin password now, without waiting for the peers that are named
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub found: Option<bool>,
     /// File with the cluster's secret [default: `secret` in the data directory]
     #[arg(long, value_name = "FILE")]
     pub secret_file: Option<PathBuf>,
@@ -234,6 +240,7 @@ impl Settings {
             addresses: args.addresses,
             dns: args.dns,
             join: args.join.into_iter().map(String::from).collect(),
+            found: args.found.unwrap_or(false),
             secret_file: args.secret_file,
             max_listeners: args.max_listeners.unwrap_or(DEFAULT_MAX_LISTENERS),
             max_bandwidth_bps: args.max_bandwidth.unwrap_or(DEFAULT_MAX_BANDWIDTH).bps(),
@@ -257,7 +264,7 @@ fn rust_log(machine: &Machine) -> LogFilter {
 
 impl RunArgs {
     /// The keys that a settings file may have, as they are written there.
-    pub const KEYS: [&str; 18] = [
+    pub const KEYS: [&str; 19] = [
         "name",
         "data_dir",
         "listen",
@@ -267,6 +274,7 @@ impl RunArgs {
         "addresses",
         "dns",
         "join",
+        "found",
         "secret_file",
         "max_listeners",
         "max_bandwidth",
@@ -293,6 +301,7 @@ impl RunArgs {
             addresses: or_lower(self.addresses, lower.addresses),
             dns: self.dns.or(lower.dns),
             join: or_lower(self.join, lower.join),
+            found: self.found.or(lower.found),
             secret_file: self.secret_file.or(lower.secret_file),
             max_listeners: self.max_listeners.or(lower.max_listeners),
             max_bandwidth: self.max_bandwidth.or(lower.max_bandwidth),
@@ -304,11 +313,6 @@ impl RunArgs {
             log: self.log.or(lower.log),
         }
     }
-}
-
-/// A list, or the lower layer's if nothing is in it.
-fn or_lower<T>(list: Vec<T>, lower: Vec<T>) -> Vec<T> {
-    if list.is_empty() { lower } else { list }
 }
 
 #[cfg(test)]
@@ -382,7 +386,7 @@ mod tests {
             "name = 'n1'\ndata_dir = '/d'\nlisten = '[::]:9'\npublic_url = 'HTTP://Radio.Example:9'\n\
              public_https_url = 'https://radio.example'\n\
              mesh_address = '192.0.2.7:9'\n\
-             join = ['p:1']\nsecret_file = '/s'\nmax_listeners = 7\nmax_bandwidth = 8000\nrank = 9\n\
+             join = ['p:1']\nfound = true\nsecret_file = '/s'\nmax_listeners = 7\nmax_bandwidth = 8000\nrank = 9\n\
              geo_database = '/g'\ncountry = 'DE'\nposition = '-33.9,151.2'\n\
              trusted_proxies = ['10.0.0.0/8', '::1/128']\nlog = 'debug'\n\
              addresses = ['192.0.2.7']\n[dns]\nzone = 'radio.example'",
@@ -398,6 +402,7 @@ mod tests {
             addresses: vec!["192.0.2.7".parse().unwrap()],
             dns: Some(toml::from_str("zone = 'radio.example'").unwrap()),
             join: vec!["p:1".to_owned()],
+            found: true,
             secret_file: Some("/s".into()),
             max_listeners: 7,
             max_bandwidth_bps: 8_000,

@@ -180,10 +180,12 @@ fn usual_token(machine: &Machine) -> Option<String> {
 }
 
 /// The first line of a file that holds a token or password.
-fn read_credential(path: &Path) -> anyhow::Result<String> {
+pub(super) fn read_credential(path: &Path) -> anyhow::Result<String> {
     let text = fs::read_to_string(path);
     let text = text.with_context(|| format!("cannot read {}", path.display()))?;
-    let line = text.lines().next().unwrap_or_default().trim_end();
+    // Some editors put a byte order mark before a text.
+    let line = text.trim_start_matches('\u{feff}').lines().next();
+    let line = line.unwrap_or_default().trim_end();
     if line.is_empty() || line.len() > MAX_CREDENTIAL_BYTES {
         bail!(
             "{} holds no token or password in its first line",

@@ -1,14 +1,16 @@
 //! The command line: what can be typed, and with what exit code it ends.
 //!
-//! `mount`, `node`, `outside`, `policy` and `status` are clients of a node's HTTP API and need nothing else of it; only
+//! `mount`, `node`, `outside`, `password`, `policy` and `status` are clients of a node's HTTP API and need nothing else of it; only
 //! `run` is a node.
 
 mod api;
 mod demo;
+mod log_fields;
 mod logging;
 mod mount;
 mod node;
 mod outside;
+mod password;
 mod policy;
 mod run;
 mod secret;
@@ -73,6 +75,8 @@ enum Command {
     Node(node::NodeCommandArgs),
     /// Show, change and explain how listeners are spread over the nodes
     Policy(policy::PolicyArgs),
+    /// Change the admin password of the cluster
+    Password(password::PasswordArgs),
     /// Send listeners to Icecast servers that do not run antiphon, too
     Outside(outside::OutsideArgs),
     /// Show the nodes and mounts of a mesh
@@ -131,6 +135,7 @@ impl Command {
             Self::Mount(args) => run::wait_for(mount::mount(args)),
             Self::Node(args) => run::wait_for(node::node(args)),
             Self::Policy(args) => run::wait_for(policy::policy(args)),
+            Self::Password(args) => run::wait_for(password::password(args)),
             Self::Outside(args) => run::wait_for(outside::outside(args)),
             Self::Status(args) => run::wait_for(status::status(args)),
         }
@@ -244,6 +249,11 @@ mod tests {
             "antiphon mount create /r.mp3 --linger-s 0 --takeover takeover --standby",
             "antiphon mount set /r.mp3 linger_s=30 takeover=refuse standby=true",
             "antiphon mount delete /r.mp3",
+            "antiphon password set",
+            "antiphon password set secret --node http://h:1 --password-file f",
+            "antiphon password set --new-password-file g --data-dir d",
+            "antiphon run --join a:1 --found",
+            "antiphon run --join a:1 --found=false",
             "antiphon node list",
             "antiphon node list --json --node http://h:1",
             "antiphon node drain",
@@ -298,6 +308,8 @@ mod tests {
             "antiphon mount create /r.mp3 --takeover yes",
             "antiphon mount list --node https://h",
             "antiphon mount list --data-dir d --password-file f",
+            "antiphon password",
+            "antiphon password set a --new-password-file f",
             "antiphon policy",
             "antiphon policy set",
             "antiphon policy set watr",

@@ -10,6 +10,7 @@ pub mod fields;
 pub mod follow;
 pub mod forecast;
 pub mod forgotten;
+pub mod founding;
 pub mod health;
 pub mod login_queue;
 pub mod mounts;

@@ -33,7 +33,7 @@ use crate::service::document::Documents;
 use crate::service::drain::Drain;
 use crate::service::ended::Ended;
 use crate::service::geo::{Geo, GeoConfig};
-use crate::service::identity;
+use crate::service::identity::{self, Company};
 use crate::service::load::Capacity;
 use crate::service::switchboard::Arrivals;
 use crate::settings::Settings;
@@ -97,10 +97,15 @@ struct Node {
 impl Node {
     async fn start(settings: Settings) -> anyhow::Result<Self> {
         let kept = open_disk(&settings)?;
+        let is_newcomer = kept.company == Company::Peers && !settings.found;
         let secret = identity::secret(
             &kept.data_dir,
             settings.secret_file.as_deref(),
-            kept.company,
+            if is_newcomer {
+                Company::Peers
+            } else {
+                Company::Alone
+            },
         )?;
         let token = identity::token(&kept.data_dir)?;
         let descriptors = Descriptors::raise();
@@ -160,6 +165,7 @@ impl Node {
             tag_key,
             unreached: Unreached::default(),
             proof_keys,
+            is_newcomer,
         };
         let data_dir = kept.data_dir.clone();
         let (cluster, documents) = core.start_cluster(kept);

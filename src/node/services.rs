@@ -1,14 +1,11 @@
 //! Builds the services of a node, each from those that it needs.
 
-use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::error;
 
 use super::kept::Kept;
 use crate::io::gossip::Gossip;
@@ -24,6 +21,7 @@ use crate::service::cluster::{Cluster, ClusterConfig};
 use crate::service::document::{DocumentConfig, Documents};
 use crate::service::drain::{Drain, DrainConfig};
 use crate::service::ended::Ended;
+use crate::service::founding::Founder;
 use crate::service::front::Front;
 use crate::service::geo::Geo;
 use crate::service::identity::Company;
@@ -41,9 +39,6 @@ use crate::settings::Settings;
 use crate::wire::livez::ProofKeys;
 use crate::wire::passthrough::TagKey;
 
-/// How long a node that was told of peers waits before it believes that the cluster has no admin yet.
-const ADMIN_PATIENCE: Duration = Duration::from_secs(10);
-
 /// What the services are built from.
 pub(super) struct Core<'a> {
     pub(super) settings: &'a Settings,
@@ -58,6 +53,8 @@ pub(super) struct Core<'a> {
     pub(super) tag_key: TagKey,
     pub(super) unreached: Unreached,
     pub(super) proof_keys: ProofKeys,
+    /// Whether this node waits for the peers that it was told of before it makes what a mesh has one of.
+    pub(super) is_newcomer: bool,
 }
 
 /// The services that the node itself still needs.
@@ -278,8 +275,13 @@ impl Core<'_> {
     }
 
     fn start_founding(&self, cluster: &Cluster, documents: &Documents, passwords: &Passwords) {
-        let founding = found_admin(cluster.clone(), documents.clone(), passwords.clone());
-        let cancel = self.cancel.clone();
+        let founder = Founder {
+            cluster: cluster.clone(),
+            documents: documents.clone(),
+            passwords: passwords.clone(),
+            is_newcomer: self.is_newcomer,
+        };
+        let (founding, cancel) = (founder.run(), self.cancel.clone());
         self.tasks
             .spawn(async move { cancel.run_until_cancelled(founding).await });
     }
@@ -300,38 +302,5 @@ impl Core<'_> {
         let running = load.clone().run(world, held, self.cancel.clone());
         self.tasks.spawn(running);
         load
-    }
-}
-
-/// The very first start of a cluster makes its admin's password, and shows it once: the master does it, when it
-/// has had time to hear of an older cluster.
-async fn found_admin(cluster: Cluster, documents: Documents, passwords: Passwords) {
-    let mut view = cluster.watch();
-    if view.wait_for(|view| view.is_master()).await.is_err() {
-        return;
-    }
-    let alone = cluster.view().nodes.len() < 2;
-    if !alone {
-        tokio::time::sleep(ADMIN_PATIENCE).await;
-    }
-    if documents.admin_password_hash().is_some() || !cluster.view().is_master() {
-        return;
-    }
-    let password = Secret::generate();
-    let hash = match passwords.hash(&password).await {
-        Ok(hash) => hash,
-        Err(error) => return error!(%error, "the admin password could not be made"),
-    };
-    // Shown before it is stored: one that nobody could read would lock the admin out.
-    let shown = writeln!(
-        io::stdout().lock(),
-        "admin password, shown this once: {}",
-        password.reveal()
-    );
-    if let Err(error) = shown {
-        return error!(%error, "the admin password could not be shown, so there is none yet");
-    }
-    if let Err(error) = documents.set_admin_password_hash(&hash).await {
-        error!(%error, "the admin password could not be stored, so it is not valid");
     }
 }

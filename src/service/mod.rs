@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod document;
 pub mod drain;
 pub mod ended;
+pub mod founding;
 pub mod front;
 pub mod geo;
 pub mod identity;

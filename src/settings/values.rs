@@ -327,6 +327,11 @@ fn is_host_byte(byte: u8) -> bool {
     matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_')
 }
 
+/// A list, or the lower layer's if nothing is in it.
+pub(super) fn or_lower<T>(list: Vec<T>, lower: Vec<T>) -> Vec<T> {
+    if list.is_empty() { lower } else { list }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

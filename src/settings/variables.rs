@@ -26,6 +26,7 @@ pub(super) fn read(machine: &Machine) -> Result<RunArgs, SettingsError> {
         addresses: Vec::new(),
         dns: None,
         join: listed(machine, "ANTIPHON_JOIN")?,
+        found: parsed(machine, "ANTIPHON_FOUND")?,
         secret_file: machine.path("ANTIPHON_SECRET_FILE"),
         max_listeners: read_by(machine, "ANTIPHON_MAX_LISTENERS", values::listeners)?,
         max_bandwidth: parsed(machine, "ANTIPHON_MAX_BANDWIDTH")?,

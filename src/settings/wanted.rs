@@ -20,6 +20,8 @@ enum Wanted {
     Text(&'static str),
     /// A whole number up to the greatest one.
     Number(&'static str, u64),
+    /// Yes or no.
+    Flag,
     /// A list of texts.
     List(&'static str),
     /// A text, or a list of texts.
@@ -37,6 +39,7 @@ fn wanted(key: &str) -> Wanted {
         // The greatest integer that TOML knows.
         "rank" => Wanted::Number("100", i64::MAX.cast_unsigned()),
         "max_bandwidth" => Wanted::Rate,
+        "found" => Wanted::Flag,
         "join" => Wanted::List(r#"["b.example:8000"]"#),
         "trusted_proxies" => Wanted::List(r#"["127.0.0.1", "10.0.0.0/8"]"#),
         "addresses" => Wanted::List(r#"["203.0.113.5"]"#),
@@ -91,6 +94,7 @@ fn complain(key: &str, wanted: Wanted, value: &DeValue<'_>) -> Option<String> {
             number(value).is_some_and(|number| number <= most),
             format!("a number, such as {example}"),
         ),
+        Wanted::Flag => (value.as_bool().is_some(), "true or false".to_owned()),
         Wanted::List(example) => (texts(value), format!("a list: {example}")),
         Wanted::TextOrList(example) => (
             value.is_str() || texts(value),

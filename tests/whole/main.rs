@@ -25,6 +25,7 @@ mod first_audio;
 mod flapping;
 mod floods;
 mod forgetting;
+mod founding;
 mod geo;
 mod icecast_pages;
 mod loss;

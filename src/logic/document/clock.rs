@@ -12,6 +12,12 @@ use crate::model::stamp::Stamp;
 /// another, so an operator has some hours of edits to notice it.
 const LEAPS: usize = 64;
 
+/// Foundings are stamped backwards from here, the year 2100.
+const LAST_FOUNDING_MS: u64 = 4_102_444_800_000;
+/// By so much slower, so that even a clock that stands at 1970 stamps a founding before 2003, and no write of today
+/// is as early.
+const FOUNDING_SLOWNESS: u64 = 4;
+
 /// Stamps writes so that each is later than all that this node has made or seen.
 #[derive(Clone, Debug)]
 pub struct Clock {
@@ -60,6 +66,15 @@ impl Clock {
         }
     }
 
+    /// The stamp of what a node makes because there is none yet: before that of any write, and of two foundings the
+    /// earlier has the greater stamp. So when two meshes become one, the older one's stays.
+    pub fn founding_stamp(&self, now_unix_ms: u64) -> Stamp {
+        Stamp {
+            time_ms: LAST_FOUNDING_MS.saturating_sub(now_unix_ms) / FOUNDING_SLOWNESS,
+            node: self.node.clone(),
+        }
+    }
+
     /// Takes in a stamp from elsewhere: every later one of ours will be greater.
     pub fn observe(&mut self, stamp: &Stamp) {
         self.go_on_to(stamp.time_ms);
@@ -96,6 +111,19 @@ mod tests {
 
     fn clock() -> Clock {
         Clock::new(NodeName::try_from("a").unwrap(), 0)
+    }
+
+    #[test]
+    fn the_earlier_of_two_foundings_is_greater_and_any_write_greater_still() {
+        const TODAY_MS: u64 = 1_750_000_000_000;
+        let mut clock = clock();
+        let (older, younger) = (
+            clock.founding_stamp(TODAY_MS),
+            clock.founding_stamp(TODAY_MS + 5),
+        );
+        assert!(older > younger);
+        assert!(clock.stamp(TODAY_MS) > older);
+        assert!(clock.stamp(TODAY_MS) > clock.founding_stamp(0));
     }
 
     #[test]

@@ -175,6 +175,18 @@ impl Document {
         self.write(key, Record::written(fields, &stamp))
     }
 
+    /// Writes fields that nobody has written yet, and returns the record for the peers. Where another node has founded
+    /// the same, the older founding stays; whatever is edited later wins over both.
+    pub fn found(
+        &mut self,
+        key: &RecordKey,
+        fields: BTreeMap<String, Value>,
+        now_unix_ms: u64,
+    ) -> Result<Record, EditError> {
+        let stamp = self.clock.founding_stamp(now_unix_ms);
+        self.write(key, Record::written(fields, &stamp))
+    }
+
     /// Deletes a live record and returns its tombstone for the peers.
     pub fn delete(&mut self, key: &RecordKey, now_unix_ms: u64) -> Result<Record, EditError> {
         if self.get(key).is_none() {

@@ -14,6 +14,7 @@ use super::fields::{WrongKind, flag, number, text};
 use crate::model::caption::caption;
 use crate::model::geo::CountryRule;
 use crate::model::mount::{MountName, MountSpec, MountSteering, Takeover};
+use crate::model::node::NodeName;
 use crate::model::record::key::RecordKey;
 use crate::model::record::{Record, Value};
 
@@ -174,6 +175,12 @@ pub fn admin_password_hash(document: &Document) -> Result<Option<String>, BadRec
     document.get(&admin_key()).map(password_hash).transpose()
 }
 
+/// Who wrote the administrator's password.
+pub fn admin_password_writer(document: &Document) -> Option<NodeName> {
+    let register = document.get(&admin_key())?.fields().get(PASSWORD_HASH)?;
+    Some(register.stamp.node.clone())
+}
+
 fn password_hash(record: &Record) -> Result<String, BadRecord> {
     let hash = text(record, PASSWORD_HASH)?.ok_or(BadRecord::Missing(PASSWORD_HASH))?;
     check_hash(&hash)?;
@@ -183,7 +190,6 @@ fn password_hash(record: &Record) -> Result<String, BadRecord> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::node::NodeName;
 
     const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA";
 
@@ -366,6 +372,32 @@ mod tests {
             BadRecord::Setting(BadSetting::Url),
         ];
         assert_eq!(why, expected);
+    }
+
+    #[test]
+    fn of_two_founded_admin_passwords_the_older_stays_and_a_set_one_wins() {
+        const TODAY_MS: u64 = 1_750_000_000_000;
+        let document = |name: &str| Document::new(NodeName::try_from(name).unwrap());
+        let (mut mesh, mut newcomer) = (document("a"), document("z"));
+        let hash = |letter: &str| format!("{HASH}{letter}");
+        let fields = |letter| admin_fields(&hash(letter)).unwrap();
+        let older = mesh.found(&admin_key(), fields("old"), TODAY_MS).unwrap();
+        let younger = newcomer.found(&admin_key(), fields("new"), TODAY_MS + 60_000);
+        let share = |to: &mut Document, record: Record| {
+            let records = BTreeMap::from([(admin_key(), record)]);
+            to.apply(records, TODAY_MS + 120_000);
+            admin_password_hash(to).unwrap()
+        };
+        assert_eq!(share(&mut mesh, younger.unwrap()), Some(hash("old")));
+        assert_eq!(share(&mut newcomer, older), Some(hash("old")));
+        assert_eq!(
+            admin_password_writer(&newcomer),
+            NodeName::try_from("a").ok()
+        );
+        let set = newcomer
+            .edit(&admin_key(), fields("set"), TODAY_MS)
+            .unwrap();
+        assert_eq!(share(&mut mesh, set), Some(hash("set")));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod nodes;
 mod orders;
 mod outside;
 pub mod page;
+mod password;
 mod reply;
 mod steering;
 
@@ -188,6 +189,8 @@ impl Admin {
             api::mounts(self, request).await
         } else if below(nodes::NODE) || below(nodes::NODES) {
             nodes::nodes(self, request).await
+        } else if path == password::ADMIN {
+            password::admin(self, request).await
         } else if path == steering::POLICY {
             steering::policy(self, request).await
         } else if path == steering::EXPLAIN {

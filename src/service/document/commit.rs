@@ -149,6 +149,19 @@ impl Inner {
         .await
     }
 
+    /// Writes fields of a record that nobody has written yet.
+    pub(super) async fn found(
+        &self,
+        key: RecordKey,
+        fields: BTreeMap<String, crate::model::record::Value>,
+    ) -> Result<(), ChangeError> {
+        self.commit(Origin::Here, move |document, now_unix_ms| {
+            let record = document.found(&key, fields, now_unix_ms)?;
+            Ok((BTreeMap::from([(key, record)]), ()))
+        })
+        .await
+    }
+
     /// Deletes a record.
     pub(super) async fn delete(&self, key: RecordKey) -> Result<(), ChangeError> {
         self.commit(Origin::Here, move |document, now_unix_ms| {

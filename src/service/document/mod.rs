@@ -34,8 +34,8 @@ use crate::logic::outside::Servers;
 use crate::logic::steering::{self, MeshEdit, Steering, TraitEdit};
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::{Generation, NodeName};
-use crate::model::record::Record;
 use crate::model::record::key::RecordKey;
+use crate::model::record::{Record, Value};
 use crate::wire::frame::Frame;
 
 /// The mounts by path.
@@ -252,11 +252,23 @@ impl Documents {
         })
     }
 
-    /// Sets the hash of the cluster's admin password.
+    /// Sets the hash of the cluster's admin password, here and everywhere.
     pub async fn set_admin_password_hash(&self, hash: &str) -> Result<(), ChangeError> {
-        let fields = mounts::admin_fields(hash).expect("a hash of our own fits into a field");
-        let key = mounts::admin_key();
-        self.0.edit(key, fields, anything::<ChangeError>).await
+        let (key, fields) = (mounts::admin_key(), admin_fields(hash));
+        self.0.edit(key, fields, anything::<ChangeError>).await?;
+        info!("admin password changed");
+        Ok(())
+    }
+
+    /// Gives the cluster its first admin password. One that another node has made before stays.
+    pub async fn found_admin_password_hash(&self, hash: &str) -> Result<(), ChangeError> {
+        let (key, fields) = (mounts::admin_key(), admin_fields(hash));
+        self.0.found(key, fields).await
+    }
+
+    /// The digest of all that is in the document, as it is gossiped.
+    pub fn digest(&self) -> String {
+        self.0.lock().digest().to_string()
     }
 
     /// Takes in records that a peer has pushed.
@@ -296,7 +308,17 @@ impl Inner {
 
     fn take(&self, from: &NodeName, records: BTreeMap<RecordKey, Record>) {
         let now_ms = self.now_ms();
-        let outcome = self.lock().apply(records, now_ms);
+        let mut document = self.lock();
+        let before = mounts::admin_password_hash(&document);
+        let outcome = document.apply(records, now_ms);
+        let after = mounts::admin_password_hash(&document);
+        let writer = mounts::admin_password_writer(&document);
+        drop(document);
+        if let (Ok(Some(before)), Ok(Some(after)), Some(node)) = (before, after, writer)
+            && before != after
+        {
+            warn!(%node, "the admin password is superseded by the one that this node made or was given");
+        }
         report(from, &outcome);
         if !outcome.changed.is_empty() {
             self.announce();
@@ -323,6 +345,10 @@ impl Inner {
         self.announce_outside(outside);
         self.cluster.set_forgotten(forgotten);
     }
+}
+
+fn admin_fields(hash: &str) -> BTreeMap<String, Value> {
+    mounts::admin_fields(hash).expect("a hash of our own fits into a field")
 }
 
 /// Says what was not taken in.

@@ -1,0 +1,62 @@
+//! `antiphon password`: changes the cluster's admin password.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use hyper::Method;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::api::{Api, NodeArgs, read_credential};
+use super::terminal;
+use crate::settings::Machine;
+
+const ADMIN: &str = "/api/v1/admin";
+
+#[derive(Debug, Args)]
+pub(super) struct PasswordArgs {
+    #[command(flatten)]
+    node: NodeArgs,
+    #[command(subcommand)]
+    command: PasswordCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum PasswordCommand {
+    /// Change the admin password of the whole cluster; the old one is not valid any more
+    Set {
+        /// The new password; without it one is made and shown
+        #[arg(value_name = "PASSWORD")]
+        password: Option<String>,
+        /// File with the new password in its first line, so that no list of processes shows it
+        #[arg(long, value_name = "FILE", conflicts_with = "password")]
+        new_password_file: Option<PathBuf>,
+    },
+}
+
+/// The answer of a node that has changed the password.
+#[derive(Deserialize)]
+struct Changed {
+    password: String,
+}
+
+/// Runs one command on the password.
+pub(super) async fn password(args: PasswordArgs) -> anyhow::Result<()> {
+    let PasswordCommand::Set {
+        password,
+        new_password_file,
+    } = args.command;
+    let api = Api::new(args.node, &Machine::here())?;
+    let from_file = new_password_file.map(|file| read_credential(&file));
+    let given = password.or(from_file.transpose()?);
+    let body = given
+        .as_ref()
+        .map_or_else(|| json!({}), |it| json!({ "password": it }));
+    let changed: Changed = api.ask_for(Method::PATCH, ADMIN, Some(&body)).await?;
+    let text = match given {
+        // Whoever gave a password knows it; it need not stand in the scrollback too.
+        Some(_) => "the admin password is changed on all nodes\n".to_owned(),
+        None => format!("the admin password is now: {}\n", changed.password),
+    };
+    Ok(terminal::print(&text)?)
+}

@@ -1,0 +1,133 @@
+//! Whether a node makes the first admin password of a mesh, or has to wait for one that others may have made.
+//!
+//! A node that was told of peers is a newcomer until the opposite is known: were it to make a password because it hears
+//! nobody, the mesh that it joins later would have two.
+
+use std::time::Duration;
+
+/// How long newcomers that hear each other wait for a node that knows the password of an older mesh.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a node knows when it asks whether to make the password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Situation {
+    /// Whether it was told of peers or remembers some, and nobody said that it founds the mesh all the same.
+    pub is_newcomer: bool,
+    /// Whether it is the master.
+    pub is_master: bool,
+    /// Whether the password is known already.
+    pub has_password: bool,
+    /// Other nodes that are up.
+    pub peers_up: usize,
+    /// Other nodes that it knew and does not hear any more.
+    pub peers_gone: usize,
+    /// Whether all that are up have the same document as this one.
+    pub is_settled: bool,
+}
+
+/// What to do about the password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing any more: there is one.
+    Done,
+    /// Make it.
+    Found,
+    /// Make it if nothing changes for [`PATIENCE`].
+    FoundIfSteady,
+    /// Wait: another node may hold the seat.
+    AwaitSeat,
+    /// Wait until a peer is met.
+    AwaitPeers,
+    /// Wait until those who are away are back, or the documents are the same.
+    AwaitAgreement,
+}
+
+/// What to do in this situation.
+pub fn next_step(situation: &Situation) -> Step {
+    let it = situation;
+    if it.has_password {
+        return Step::Done;
+    }
+    if !it.is_master {
+        return Step::AwaitSeat;
+    }
+    if it.is_newcomer && it.peers_up == 0 {
+        return Step::AwaitPeers;
+    }
+    if it.is_newcomer && it.peers_gone > 0 {
+        return Step::AwaitAgreement;
+    }
+    match (it.peers_up, it.is_settled) {
+        (0, _) => Step::Found,
+        (_, true) => Step::FoundIfSteady,
+        (_, false) => Step::AwaitAgreement,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALONE: Situation = Situation {
+        is_newcomer: false,
+        is_master: true,
+        has_password: false,
+        peers_up: 0,
+        peers_gone: 0,
+        is_settled: true,
+    };
+    const NEWCOMER: Situation = Situation {
+        is_newcomer: true,
+        ..ALONE
+    };
+
+    #[test]
+    fn the_first_node_of_a_mesh_makes_the_password_at_once() {
+        assert_eq!(next_step(&ALONE), Step::Found);
+        let not_master = Situation {
+            is_master: false,
+            ..ALONE
+        };
+        assert_eq!(next_step(&not_master), Step::AwaitSeat);
+        let done = Situation {
+            has_password: true,
+            ..ALONE
+        };
+        assert_eq!(next_step(&done), Step::Done);
+    }
+
+    #[test]
+    fn a_node_that_was_told_of_peers_makes_none_before_it_meets_one() {
+        assert_eq!(next_step(&NEWCOMER), Step::AwaitPeers);
+        let lost = Situation {
+            peers_gone: 3,
+            ..NEWCOMER
+        };
+        assert_eq!(next_step(&lost), Step::AwaitPeers);
+    }
+
+    #[test]
+    fn a_side_of_a_partition_makes_none() {
+        let minority = Situation {
+            peers_up: 1,
+            peers_gone: 3,
+            ..NEWCOMER
+        };
+        assert_eq!(next_step(&minority), Step::AwaitAgreement);
+        let unsettled = Situation {
+            peers_up: 4,
+            is_settled: false,
+            ..NEWCOMER
+        };
+        assert_eq!(next_step(&unsettled), Step::AwaitAgreement);
+    }
+
+    #[test]
+    fn newcomers_that_found_only_each_other_make_one_in_the_end() {
+        let together = Situation {
+            peers_up: 2,
+            ..NEWCOMER
+        };
+        assert_eq!(next_step(&together), Step::FoundIfSteady);
+    }
+}

@@ -1,0 +1,98 @@
+//! Makes the first admin password of a mesh, and shows it once.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tracing::{error, info};
+
+use super::cluster::Cluster;
+use super::document::Documents;
+use crate::io::password::{Passwords, Secret};
+use crate::logic::founding::{PATIENCE, Situation, Step, next_step};
+
+/// How often the mesh is looked at until there is a password: a person who starts the first node waits for it.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// What founding needs.
+#[derive(Debug)]
+pub struct Founder {
+    /// Who is there.
+    pub cluster: Cluster,
+    /// Where the password is kept.
+    pub documents: Documents,
+    /// Hashes it.
+    pub passwords: Passwords,
+    /// Whether this node was told of peers, and not that it founds the mesh all the same.
+    pub is_newcomer: bool,
+}
+
+impl Founder {
+    /// Runs until the mesh has an admin password.
+    pub async fn run(self) {
+        let mut looks = interval(LOOK_INTERVAL);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut steady_since, mut is_waiting) = (Instant::now(), false);
+        loop {
+            looks.tick().await;
+            let step = next_step(&self.situation());
+            if step != Step::FoundIfSteady {
+                steady_since = Instant::now();
+            }
+            match step {
+                Step::Done => return,
+                Step::Found => return self.found().await,
+                Step::FoundIfSteady if steady_since.elapsed() >= PATIENCE => {
+                    return self.found().await;
+                }
+                Step::AwaitPeers if !is_waiting => {
+                    is_waiting = true;
+                    info!(
+                        "no admin password is made before a peer is met, which may know one; --found makes it now"
+                    );
+                }
+                Step::AwaitPeers | Step::FoundIfSteady | Step::AwaitSeat | Step::AwaitAgreement => {
+                }
+            }
+        }
+    }
+
+    fn situation(&self) -> Situation {
+        let view = self.cluster.view();
+        let digest = self.documents.digest();
+        let others = || view.nodes.iter().filter(|(name, _)| **name != view.me);
+        let up = || others().filter(|(_, node)| node.is_up());
+        Situation {
+            is_newcomer: self.is_newcomer,
+            is_master: view.is_master(),
+            has_password: self.documents.admin_password_hash().is_some(),
+            peers_up: up().count(),
+            peers_gone: others().count() - up().count(),
+            is_settled: up().all(|(_, node)| node.document.as_deref() == Some(&*digest)),
+        }
+    }
+
+    async fn found(self) {
+        let password = Secret::generate();
+        let hash = match self.passwords.hash(&password).await {
+            Ok(hash) => hash,
+            Err(error) => return error!(%error, "the admin password could not be made"),
+        };
+        // A peer may have brought one meanwhile.
+        if self.documents.admin_password_hash().is_some() {
+            return;
+        }
+        // Shown before it is stored: one that nobody could read would lock the admin out.
+        let shown = writeln!(
+            io::stdout().lock(),
+            "admin password, shown this once: {}",
+            password.reveal()
+        );
+        if let Err(error) = shown {
+            return error!(%error, "the admin password could not be shown, so there is none yet");
+        }
+        if let Err(error) = self.documents.found_admin_password_hash(&hash).await {
+            error!(%error, "the admin password could not be stored, so it is not valid");
+        }
+    }
+}
