@@ -5,12 +5,13 @@
 # ANTIPHON_SKIP_MISSING=1: what cannot be had is no failure; the tests that need it say so and skip.
 set -eu
 
-tools="ffmpeg curl cvlc dig icecast2 gst-launch-1.0 mpg123 mplayer mpv nc faketime nginx"
+tools="ffmpeg curl cvlc dig icecast2 gst-launch-1.0 mpg123 mplayer mpv nc faketime nginx fail2ban-regex"
 
 # The Debian packages of a program, where they are not named as it is.
 packages_of() {
     case "$1" in
     cvlc) echo vlc-bin vlc-plugin-base ;;
+    fail2ban-regex) echo fail2ban ;;
     dig) echo bind9-dnsutils ;;
     nc) echo netcat-openbsd ;;
     nginx) echo nginx-light libnginx-mod-stream ;;

@@ -16,6 +16,7 @@ use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
+use super::log_fields::BoundedFields;
 use crate::settings::LogFilter;
 
 /// What this process writes its stderr to, as `/proc` shows it.
@@ -48,6 +49,7 @@ pub(super) fn start(filter: &LogFilter) -> Log {
     // https://no-color.org: any value but the empty one switches colours off.
     let plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let lines = fmt::layer()
+        .fmt_fields(BoundedFields)
         .with_writer(Stderr)
         .with_ansi(io::stderr().is_terminal() && !plain)
         .with_target(false);

@@ -25,21 +25,6 @@ pub(super) fn complain(text: &str) {
     logging::complain(&format!("antiphon: {}", printable(text)), Level::ERROR);
 }
 
-/// An error and its causes, in one line and each said once: many messages name their cause themselves.
-pub(super) fn described(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if text.contains(&cause) {
-            continue;
-        }
-        if !text.is_empty() {
-            text += ": ";
-        }
-        text += &cause;
-    }
-    text
-}
-
 /// The same of what did not keep the program from its work.
 pub(super) fn warn(text: &str) {
     logging::complain(&format!("antiphon: {}", printable(text)), Level::WARN);
@@ -118,21 +103,6 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_error_says_each_of_its_causes_once() {
-        use anyhow::Context as _;
-        let cause = anyhow::anyhow!("no such file");
-        let error = cause
-            .context("cannot read a: no such file")
-            .context("settings");
-        assert_eq!(described(&error), "settings: cannot read a: no such file");
-        let apart = Err::<(), _>(anyhow::anyhow!("no such file")).context("cannot read a");
-        assert_eq!(
-            described(&apart.unwrap_err()),
-            "cannot read a: no such file"
-        );
-    }
 
     #[test]
     fn a_table_lines_up() {

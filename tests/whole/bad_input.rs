@@ -7,6 +7,7 @@ mod full_disk;
 mod guessing;
 mod heads;
 mod joining;
+mod logged;
 mod logins;
 mod members;
 mod odd_heads;

@@ -108,7 +108,7 @@ impl Broadcast {
                     }
                     text
                 }
-                Err(error) => terminal::described(&error.into()),
+                Err(error) => super::reasons(&error.into()),
             };
             let wait = backoff.fail(rand::random());
             terminal::complain(&format!(
