@@ -10,6 +10,8 @@ mod dns;
 mod file;
 mod log;
 mod machine;
+#[cfg(test)]
+mod tests;
 mod values;
 mod variables;
 mod wanted;
@@ -30,7 +32,7 @@ pub use log::{BadLogFilter, LogFilter};
 pub use machine::Machine;
 use values::or_lower;
 pub use values::{
-    BadValue, Bandwidth, ListenAddress, MeshAddress, PeerAddress, PublicHttpsUrl, PublicUrl,
+    BadValue, Bandwidth, Line, ListenAddress, MeshAddress, PeerAddress, PublicHttpsUrl, PublicUrl,
     whole_number,
 };
 
@@ -84,6 +86,10 @@ pub struct Settings {
     pub place: Whereabouts,
     /// The proxies that are believed when they say whom they ask for.
     pub trusted_proxies: Vec<Network>,
+    /// How its operator is reached, for `/status-json.xsl`; `None`: nobody has said.
+    pub admin: Option<Line>,
+    /// Where it stands, in words, for `/status-json.xsl`; `None`: nobody has said.
+    pub location: Option<Line>,
     /// What it logs.
     pub log: LogFilter,
 }
@@ -151,6 +157,12 @@ pub struct RunArgs {
     /// Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, such as 10.0.0.0/8,::1
     #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
     pub trusted_proxies: Vec<Network>,
+    /// How the operator is reached, such as `radio@example.org`; told to everybody by /status-json.xsl
+    #[arg(long, value_name = "TEXT")]
+    pub admin: Option<Line>,
+    /// Where this node stands, in words, such as Graz; told to everybody by /status-json.xsl
+    #[arg(long, value_name = "TEXT")]
+    pub location: Option<Line>,
     /// What to log: error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log: Option<LogFilter>,
@@ -251,6 +263,8 @@ impl Settings {
                 position: args.position,
             },
             trusted_proxies: args.trusted_proxies,
+            admin: args.admin,
+            location: args.location,
             log: args.log.unwrap_or_else(|| rust_log(machine)),
         })
     }
@@ -264,7 +278,7 @@ fn rust_log(machine: &Machine) -> LogFilter {
 
 impl RunArgs {
     /// The keys that a settings file may have, as they are written there.
-    pub const KEYS: [&str; 19] = [
+    pub const KEYS: [&str; 21] = [
         "name",
         "data_dir",
         "listen",
@@ -283,6 +297,8 @@ impl RunArgs {
         "country",
         "position",
         "trusted_proxies",
+        "admin",
+        "location",
         "log",
     ];
     /// Those of them that are neither flags nor variables.
@@ -310,191 +326,9 @@ impl RunArgs {
             country: self.country.or(lower.country),
             position: self.position.or(lower.position),
             trusted_proxies: or_lower(self.trusted_proxies, lower.trusted_proxies),
+            admin: self.admin.or(lower.admin),
+            location: self.location.or(lower.location),
             log: self.log.or(lower.log),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs;
-
-    fn load(flags: RunArgs, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-        Settings::load(flags, &Machine::new(variables, "Studio-PC.example"))
-    }
-
-    fn flags_with_file(text: &str) -> (tempfile::NamedTempFile, RunArgs) {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), text).unwrap();
-        let config = Some(file.path().to_owned());
-        let flags = RunArgs {
-            config,
-            ..RunArgs::default()
-        };
-        (file, flags)
-    }
-
-    #[test]
-    fn with_nothing_given_a_node_has_working_defaults() {
-        let settings = load(RunArgs::default(), &[("HOME", "/home/anna")]).unwrap();
-        assert_eq!(settings.name.as_str(), "studio-pc");
-        assert_eq!(
-            settings.data_dir,
-            PathBuf::from("/home/anna/.local/share/antiphon")
-        );
-        assert_eq!(settings.listen, "0.0.0.0:8000".parse().unwrap());
-        assert_eq!(settings.public_url, None);
-        assert!(settings.join.is_empty());
-        assert_eq!(settings.secret_file, None);
-        assert_eq!(settings.max_listeners, 1_000);
-        assert_eq!(settings.max_bandwidth_bps, 1_000_000_000);
-        assert_eq!(settings.rank, Rank(100));
-        assert_eq!(settings.geo_database, None);
-        assert_eq!(settings.place, Whereabouts::default());
-        assert!(settings.trusted_proxies.is_empty());
-    }
-
-    #[test]
-    fn flags_win_over_variables_and_variables_over_the_file() {
-        let (_file, mut flags) = flags_with_file(
-            "rank = 1\nmax_listeners = 1\nmax_bandwidth = \"1M\"\njoin = [\"a:1\", \"b:2\"]",
-        );
-        flags.rank = Some(3);
-        let variables = [
-            ("HOME", "/h"),
-            ("ANTIPHON_RANK", "2"),
-            ("ANTIPHON_MAX_LISTENERS", "2"),
-            ("ANTIPHON_JOIN", " c:3 , d:4,"),
-            ("ANTIPHON_NAME", ""),
-            ("ANTIPHON_COUNTRY", "at"),
-            ("ANTIPHON_TRUSTED_PROXIES", "::1, 10.0.0.0/8"),
-        ];
-        let settings = load(flags, &variables).unwrap();
-        assert_eq!(settings.rank, Rank(3));
-        assert_eq!(settings.max_listeners, 2);
-        assert_eq!(settings.max_bandwidth_bps, 1_000_000);
-        assert_eq!(settings.join, ["c:3", "d:4"]);
-        assert_eq!(settings.name.as_str(), "studio-pc");
-        assert_eq!(settings.place.country, "at".parse().ok());
-        assert_eq!(settings.trusted_proxies.len(), 2);
-    }
-
-    #[test]
-    fn every_key_of_the_file_is_read() {
-        let (_file, flags) = flags_with_file(
-            "name = 'n1'\ndata_dir = '/d'\nlisten = '[::]:9'\npublic_url = 'HTTP://Radio.Example:9'\n\
-             public_https_url = 'https://radio.example'\n\
-             mesh_address = '192.0.2.7:9'\n\
-             join = ['p:1']\nfound = true\nsecret_file = '/s'\nmax_listeners = 7\nmax_bandwidth = 8000\nrank = 9\n\
-             geo_database = '/g'\ncountry = 'DE'\nposition = '-33.9,151.2'\n\
-             trusted_proxies = ['10.0.0.0/8', '::1/128']\nlog = 'debug'\n\
-             addresses = ['192.0.2.7']\n[dns]\nzone = 'radio.example'",
-        );
-        let settings = load(flags, &[]).unwrap();
-        let expected = Settings {
-            name: NodeName::try_from("n1").unwrap(),
-            data_dir: "/d".into(),
-            listen: "[::]:9".parse().unwrap(),
-            public_url: Some("http://radio.example:9".parse().unwrap()),
-            public_https_url: Some("https://radio.example".parse().unwrap()),
-            mesh_address: Some("192.0.2.7:9".parse().unwrap()),
-            addresses: vec!["192.0.2.7".parse().unwrap()],
-            dns: Some(toml::from_str("zone = 'radio.example'").unwrap()),
-            join: vec!["p:1".to_owned()],
-            found: true,
-            secret_file: Some("/s".into()),
-            max_listeners: 7,
-            max_bandwidth_bps: 8_000,
-            rank: Rank(9),
-            geo_database: Some("/g".into()),
-            place: Whereabouts {
-                country: "de".parse().ok(),
-                position: "-33.9,151.2".parse().ok(),
-            },
-            trusted_proxies: ["10.0.0.0/8", "::1"].map(|it| it.parse().unwrap()).into(),
-            log: "debug".parse().unwrap(),
-        };
-        assert_eq!(settings, expected);
-    }
-
-    #[test]
-    fn the_file_in_the_usual_place_is_read_when_it_is_there() {
-        let dir = tempfile::tempdir().unwrap();
-        let home = dir.path().to_str().unwrap();
-        let variables = [("XDG_CONFIG_HOME", home), ("HOME", "/h")];
-        assert_eq!(
-            load(RunArgs::default(), &variables).unwrap().rank,
-            Rank(100)
-        );
-        fs::create_dir(dir.path().join("antiphon")).unwrap();
-        fs::write(dir.path().join("antiphon/antiphon.toml"), "rank = 5").unwrap();
-        assert_eq!(load(RunArgs::default(), &variables).unwrap().rank, Rank(5));
-    }
-
-    #[test]
-    fn what_is_logged_is_said_by_the_nearest_layer() {
-        let (_file, flags) = flags_with_file("log = 'warn'");
-        let home = ("HOME", "/h");
-        let log = |flags: &RunArgs, variables: &[(&str, &str)]| {
-            load(flags.clone(), variables).unwrap().log.to_string()
-        };
-        let theirs = ("RUST_LOG", "debug");
-        assert_eq!(
-            log(&flags, &[home, theirs, ("ANTIPHON_LOG", "error")]),
-            "error"
-        );
-        assert_eq!(log(&flags, &[home, theirs]), "warn");
-        let none = RunArgs::default();
-        assert_eq!(log(&none, &[home, theirs]), "debug");
-        // A filter for other programs switches nothing off here.
-        assert_eq!(log(&none, &[home, ("RUST_LOG", "other_program")]), "info");
-    }
-
-    #[test]
-    fn a_bad_variable_is_named_with_its_value() {
-        for (name, value) in [
-            ("ANTIPHON_NAME", "Bad_Name"),
-            ("ANTIPHON_LISTEN", "8000"),
-            ("ANTIPHON_PUBLIC_URL", "https://x"),
-            ("ANTIPHON_JOIN", "a:1,b"),
-            ("ANTIPHON_MAX_LISTENERS", "many"),
-            ("ANTIPHON_MAX_BANDWIDTH", "100X"),
-            ("ANTIPHON_RANK", "-1"),
-            ("ANTIPHON_COUNTRY", "Austria"),
-            ("ANTIPHON_POSITION", "91,0"),
-            ("ANTIPHON_TRUSTED_PROXIES", "::1,10.0.0.1/8"),
-            ("ANTIPHON_LOG", "warm"),
-        ] {
-            let error = load(RunArgs::default(), &[("HOME", "/h"), (name, value)]).unwrap_err();
-            let text = error.to_string();
-            assert!(text.contains(name) && text.contains(value), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_file_that_was_asked_for_must_be_there() {
-        let flags = RunArgs {
-            config: Some("/no/such/file.toml".into()),
-            ..RunArgs::default()
-        };
-        let error = load(flags, &[("HOME", "/h")]).unwrap_err();
-        assert!(matches!(error, SettingsError::Unreadable(..)), "{error}");
-    }
-
-    #[test]
-    fn a_node_cannot_pass_for_an_outside_server() {
-        let flags = RunArgs {
-            name: "outside-1".parse().ok(),
-            ..RunArgs::default()
-        };
-        let error = load(flags, &[("HOME", "/h")]).unwrap_err();
-        assert!(matches!(error, SettingsError::Name(_)), "{error}");
-    }
-
-    #[test]
-    fn without_a_home_the_data_directory_must_be_given() {
-        let error = load(RunArgs::default(), &[]).unwrap_err();
-        assert!(matches!(error, SettingsError::NoHome));
     }
 }

@@ -35,7 +35,7 @@ use crate::service::status::Statuses;
 use crate::service::streams::Streams;
 use crate::service::switchboard::Switchboard;
 use crate::service::titles::Titles;
-use crate::settings::Settings;
+use crate::settings::{Line, Settings};
 use crate::wire::livez::ProofKeys;
 use crate::wire::passthrough::TagKey;
 
@@ -167,7 +167,7 @@ impl Core<'_> {
             titles: titles.clone(),
             passwords,
             token: Secret::from(token),
-            contact: Contact::default(),
+            contact: self.contact(),
             proof_keys: self.proof_keys.clone(),
         });
         let switchboard = Switchboard {
@@ -191,6 +191,16 @@ impl Core<'_> {
             drain: carriers.drain,
             load: carriers.load,
         })
+    }
+
+    /// What it says of itself to programs that know Icecast.
+    fn contact(&self) -> Contact {
+        let unsaid = Contact::default();
+        let said = |line: &Option<Line>| line.clone().map(|line| line.0);
+        Contact {
+            admin: said(&self.settings.admin).unwrap_or(unsaid.admin),
+            location: said(&self.settings.location).unwrap_or(unsaid.location),
+        }
     }
 
     /// What takes sources; `front_cancel` ends them.

@@ -24,6 +24,8 @@ impl Settings {
             geo_database,
             place,
             trusted_proxies,
+            admin,
+            location,
             log,
         } = self;
         let compared = [
@@ -48,6 +50,8 @@ impl Settings {
             ("country", place.country == new.place.country),
             ("position", place.position == new.place.position),
             ("trusted_proxies", *trusted_proxies == new.trusted_proxies),
+            ("admin", *admin == new.admin),
+            ("location", *location == new.location),
             ("log", *log == new.log),
         ];
         let others = compared.into_iter().filter(|(_, same)| !same);

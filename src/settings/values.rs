@@ -37,6 +37,9 @@ pub enum BadValue {
     /// It is a rate that carries nothing.
     #[error("{0} bit/s carry no stream: write {0}M for {0} Mbit/s")]
     Slow(u64),
+    /// It is empty, too long, or goes over several lines.
+    #[error("not one line of 1 to {MAX_LINE_BYTES} bytes")]
+    Line,
     /// It is an address of another kind.
     #[error("not http://HOST[:PORT], such as http://radio1.example:8000")]
     Url,
@@ -49,6 +52,25 @@ pub enum BadValue {
     /// A path or query stands in it.
     #[error("a path has no place in this URL; write http://HOST[:PORT]")]
     UrlPath,
+}
+
+/// The longest line of words: more than any name, address or town has.
+const MAX_LINE_BYTES: usize = 256;
+
+/// Words that are shown to people: one line, not empty.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Line(pub String);
+
+impl FromStr for Line {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        match (1..=MAX_LINE_BYTES).contains(&text.len()) && !text.chars().any(char::is_control) {
+            true => Ok(Self(text.to_owned())),
+            false => Err(BadValue::Line),
+        }
+    }
 }
 
 /// Where a node listens.
@@ -283,6 +305,7 @@ macro_rules! read_from_owned_text {
     )+};
 }
 read_from_owned_text!(
+    Line,
     ListenAddress,
     MeshAddress,
     PeerAddress,

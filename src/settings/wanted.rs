@@ -51,6 +51,8 @@ fn wanted(key: &str) -> Wanted {
         "mesh_address" => Wanted::Text("203.0.113.5:8000"),
         "country" => Wanted::Text("DE"),
         "position" => Wanted::Text("52.5,13.4"),
+        "admin" => Wanted::Text("radio@example.org"),
+        "location" => Wanted::Text("Graz"),
         "log" => Wanted::Text("info"),
         _ => Wanted::Text("/etc/antiphon/secret"),
     }

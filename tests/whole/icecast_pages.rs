@@ -150,7 +150,14 @@ fn one_source_is_an_object_several_are_a_list_and_one_can_be_asked_for() {
 
 #[test]
 fn what_comes_by_https_is_led_to_https() {
-    let trusting = ["--trusted-proxies", "127.0.0.1"];
+    let trusting = [
+        "--trusted-proxies",
+        "127.0.0.1",
+        "--admin",
+        "me@radio.example",
+        "--location",
+        "Graz",
+    ];
     let mesh = TestMesh::start_with(2, |index, setup| match index {
         0 => setup.with(&trusting),
         _ => setup.with(&["--public-https-url", "https://two.example"]),
@@ -163,6 +170,11 @@ fn what_comes_by_https_is_led_to_https() {
         stats_at(&address, "/status-json.xsl", headers)["source"]["listenurl"].take()
     };
     assert_eq!(listen_url(HTTPS), "https://radio.example/radio.mp3");
+    let told = stats_at(&address, "/status-json.xsl", "");
+    assert_eq!(
+        (&told["admin"], &told["location"]),
+        (&"me@radio.example".into(), &"Graz".into())
+    );
     assert_eq!(listen_url(""), format!("http://{address}/radio.mp3"));
     for part in ["/", "/?part=mesh"] {
         let asked = format!("GET {part} HTTP/1.0\r\nHost: radio.example\r\n{HTTPS}\r\n");

@@ -1,0 +1,185 @@
+//! The layers of settings, put together.
+
+use super::*;
+use std::fs;
+
+fn load(flags: RunArgs, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    Settings::load(flags, &Machine::new(variables, "Studio-PC.example"))
+}
+
+fn flags_with_file(text: &str) -> (tempfile::NamedTempFile, RunArgs) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), text).unwrap();
+    let config = Some(file.path().to_owned());
+    let flags = RunArgs {
+        config,
+        ..RunArgs::default()
+    };
+    (file, flags)
+}
+
+#[test]
+fn with_nothing_given_a_node_has_working_defaults() {
+    let settings = load(RunArgs::default(), &[("HOME", "/home/anna")]).unwrap();
+    assert_eq!(settings.name.as_str(), "studio-pc");
+    assert_eq!(
+        settings.data_dir,
+        PathBuf::from("/home/anna/.local/share/antiphon")
+    );
+    assert_eq!(settings.listen, "0.0.0.0:8000".parse().unwrap());
+    assert_eq!(settings.public_url, None);
+    assert!(settings.join.is_empty());
+    assert_eq!(settings.secret_file, None);
+    assert_eq!(settings.max_listeners, 1_000);
+    assert_eq!(settings.max_bandwidth_bps, 1_000_000_000);
+    assert_eq!(settings.rank, Rank(100));
+    assert_eq!(settings.geo_database, None);
+    assert_eq!(settings.place, Whereabouts::default());
+    assert!(settings.trusted_proxies.is_empty());
+}
+
+#[test]
+fn flags_win_over_variables_and_variables_over_the_file() {
+    let (_file, mut flags) = flags_with_file(
+        "rank = 1\nmax_listeners = 1\nmax_bandwidth = \"1M\"\njoin = [\"a:1\", \"b:2\"]",
+    );
+    flags.rank = Some(3);
+    let variables = [
+        ("HOME", "/h"),
+        ("ANTIPHON_RANK", "2"),
+        ("ANTIPHON_MAX_LISTENERS", "2"),
+        ("ANTIPHON_JOIN", " c:3 , d:4,"),
+        ("ANTIPHON_NAME", ""),
+        ("ANTIPHON_COUNTRY", "at"),
+        ("ANTIPHON_TRUSTED_PROXIES", "::1, 10.0.0.0/8"),
+    ];
+    let settings = load(flags, &variables).unwrap();
+    assert_eq!(settings.rank, Rank(3));
+    assert_eq!(settings.max_listeners, 2);
+    assert_eq!(settings.max_bandwidth_bps, 1_000_000);
+    assert_eq!(settings.join, ["c:3", "d:4"]);
+    assert_eq!(settings.name.as_str(), "studio-pc");
+    assert_eq!(settings.place.country, "at".parse().ok());
+    assert_eq!(settings.trusted_proxies.len(), 2);
+}
+
+#[test]
+fn every_key_of_the_file_is_read() {
+    let (_file, flags) = flags_with_file(
+        "name = 'n1'\ndata_dir = '/d'\nlisten = '[::]:9'\npublic_url = 'HTTP://Radio.Example:9'\n\
+         public_https_url = 'https://radio.example'\n\
+         mesh_address = '192.0.2.7:9'\n\
+         join = ['p:1']\nfound = true\nsecret_file = '/s'\nmax_listeners = 7\nmax_bandwidth = 8000\nrank = 9\n\
+         geo_database = '/g'\ncountry = 'DE'\nposition = '-33.9,151.2'\n\
+         trusted_proxies = ['10.0.0.0/8', '::1/128']\nlog = 'debug'\n\
+         admin = 'me@radio.example'\nlocation = 'Graz'\n\
+         addresses = ['192.0.2.7']\n[dns]\nzone = 'radio.example'",
+    );
+    let settings = load(flags, &[]).unwrap();
+    let expected = Settings {
+        name: NodeName::try_from("n1").unwrap(),
+        data_dir: "/d".into(),
+        listen: "[::]:9".parse().unwrap(),
+        public_url: Some("http://radio.example:9".parse().unwrap()),
+        public_https_url: Some("https://radio.example".parse().unwrap()),
+        mesh_address: Some("192.0.2.7:9".parse().unwrap()),
+        addresses: vec!["192.0.2.7".parse().unwrap()],
+        dns: Some(toml::from_str("zone = 'radio.example'").unwrap()),
+        join: vec!["p:1".to_owned()],
+        found: true,
+        secret_file: Some("/s".into()),
+        max_listeners: 7,
+        max_bandwidth_bps: 8_000,
+        rank: Rank(9),
+        geo_database: Some("/g".into()),
+        place: Whereabouts {
+            country: "de".parse().ok(),
+            position: "-33.9,151.2".parse().ok(),
+        },
+        trusted_proxies: ["10.0.0.0/8", "::1"].map(|it| it.parse().unwrap()).into(),
+        admin: "me@radio.example".parse().ok(),
+        location: "Graz".parse().ok(),
+        log: "debug".parse().unwrap(),
+    };
+    assert_eq!(settings, expected);
+}
+
+#[test]
+fn the_file_in_the_usual_place_is_read_when_it_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().to_str().unwrap();
+    let variables = [("XDG_CONFIG_HOME", home), ("HOME", "/h")];
+    assert_eq!(
+        load(RunArgs::default(), &variables).unwrap().rank,
+        Rank(100)
+    );
+    fs::create_dir(dir.path().join("antiphon")).unwrap();
+    fs::write(dir.path().join("antiphon/antiphon.toml"), "rank = 5").unwrap();
+    assert_eq!(load(RunArgs::default(), &variables).unwrap().rank, Rank(5));
+}
+
+#[test]
+fn what_is_logged_is_said_by_the_nearest_layer() {
+    let (_file, flags) = flags_with_file("log = 'warn'");
+    let home = ("HOME", "/h");
+    let log = |flags: &RunArgs, variables: &[(&str, &str)]| {
+        load(flags.clone(), variables).unwrap().log.to_string()
+    };
+    let theirs = ("RUST_LOG", "debug");
+    assert_eq!(
+        log(&flags, &[home, theirs, ("ANTIPHON_LOG", "error")]),
+        "error"
+    );
+    assert_eq!(log(&flags, &[home, theirs]), "warn");
+    let none = RunArgs::default();
+    assert_eq!(log(&none, &[home, theirs]), "debug");
+    // A filter for other programs switches nothing off here.
+    assert_eq!(log(&none, &[home, ("RUST_LOG", "other_program")]), "info");
+}
+
+#[test]
+fn a_bad_variable_is_named_with_its_value() {
+    for (name, value) in [
+        ("ANTIPHON_NAME", "Bad_Name"),
+        ("ANTIPHON_LISTEN", "8000"),
+        ("ANTIPHON_PUBLIC_URL", "https://x"),
+        ("ANTIPHON_JOIN", "a:1,b"),
+        ("ANTIPHON_MAX_LISTENERS", "many"),
+        ("ANTIPHON_MAX_BANDWIDTH", "100X"),
+        ("ANTIPHON_RANK", "-1"),
+        ("ANTIPHON_COUNTRY", "Austria"),
+        ("ANTIPHON_POSITION", "91,0"),
+        ("ANTIPHON_TRUSTED_PROXIES", "::1,10.0.0.1/8"),
+        ("ANTIPHON_LOG", "warm"),
+    ] {
+        let error = load(RunArgs::default(), &[("HOME", "/h"), (name, value)]).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(name) && text.contains(value), "{text}");
+    }
+}
+
+#[test]
+fn a_file_that_was_asked_for_must_be_there() {
+    let flags = RunArgs {
+        config: Some("/no/such/file.toml".into()),
+        ..RunArgs::default()
+    };
+    let error = load(flags, &[("HOME", "/h")]).unwrap_err();
+    assert!(matches!(error, SettingsError::Unreadable(..)), "{error}");
+}
+
+#[test]
+fn a_node_cannot_pass_for_an_outside_server() {
+    let flags = RunArgs {
+        name: "outside-1".parse().ok(),
+        ..RunArgs::default()
+    };
+    let error = load(flags, &[("HOME", "/h")]).unwrap_err();
+    assert!(matches!(error, SettingsError::Name(_)), "{error}");
+}
+
+#[test]
+fn without_a_home_the_data_directory_must_be_given() {
+    let error = load(RunArgs::default(), &[]).unwrap_err();
+    assert!(matches!(error, SettingsError::NoHome));
+}
