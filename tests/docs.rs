@@ -60,10 +60,13 @@ const ONLY_READ: [(&str, &str); 2] = [
 ];
 
 /// What stands between backticks and begins like a command, and what it is.
-const NO_COMMANDS: [(&str, &str); 1] = [(
-    "antiphon 1 CHECKSUM",
-    "the first line of a file in the data directory",
-)];
+const NO_COMMANDS: [(&str, &str); 2] = [
+    (
+        "antiphon 1 CHECKSUM",
+        "the first line of a file in the data directory",
+    ),
+    ("antiphon proof of an address", "what a key is derived for"),
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

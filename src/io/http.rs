@@ -344,6 +344,8 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let endless = tokio::spawn(async move {
             let (mut socket, _) = listener.accept().await.unwrap();
+            // Whoever speaks before it was asked has given no answer at all.
+            assert_ne!(socket.read_buf(&mut Vec::new()).await.unwrap(), 0);
             let said = b"HTTP/1.1 100 Continue\r\n\r\n".repeat(1_000);
             let mut bytes = 0;
             while socket.write_all(&said).await.is_ok() {
