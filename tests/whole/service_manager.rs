@@ -171,6 +171,8 @@ fn run(folder: &tempfile::TempDir) -> (Command, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
     command.env_clear().env("HOME", folder.path());
     command.args(["run", "--name", "n1", "--listen", &address]);
+    // Left to itself, root's node lives in a directory of the whole machine.
+    command.arg("--data-dir").arg(folder.path().join("data"));
     command.stdin(Stdio::null()).stdout(Stdio::null());
     (command, address)
 }
