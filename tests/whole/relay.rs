@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::support::mesh::TestMesh;
+use crate::support::patience::PATIENCE;
 use crate::support::player::Player;
 use crate::support::signal::{self, FRAME_BYTES};
 use crate::support::source::KnownSource;
@@ -23,13 +24,17 @@ fn a_relay_begins_with_the_first_listener_and_lingers_after_the_last() {
     let mut root = [name(ingest), name(master)];
     root.sort_unstable();
     let _source = KnownSource::start(&mesh.nodes[ingest], RADIO, PASSWORD);
-    let only_root = |mesh: &TestMesh, what: &str| {
-        mesh.wait_each_sees(RADIO, what, |mount| {
+    let only_root = |mesh: &TestMesh, limit: Duration, what: &str| {
+        mesh.wait_each_sees_within(limit, RADIO, what, |mount| {
             let holders: Vec<&str> = mount.holders.iter().map(|it| it.as_str()).collect();
             holders == root
         })
     };
-    only_root(&mesh, "only the ingest node and the master hold it");
+    only_root(
+        &mesh,
+        PATIENCE,
+        "only the ingest node and the master hold it",
+    );
 
     let player = Player::tune_in(&format!("{}/_stream/n1{RADIO}", mesh.nodes[edge].url()));
     mesh.wait_each_sees(RADIO, "the edge holds it", |mount| mount.holders.len() == 3);
@@ -37,7 +42,7 @@ fn a_relay_begins_with_the_first_listener_and_lingers_after_the_last() {
     signal::check(&player.bytes());
     drop(player);
     mesh.wait_each_sees(RADIO, "nobody listens", |mount| mount.listeners == 0);
-    let lingered = only_root(&mesh, "the edge has let it go");
+    let lingered = only_root(&mesh, LINGER + PATIENCE, "the edge has let it go");
     println!("let go after {lingered:?}");
     assert!(lingered >= LINGER - Duration::from_secs(5), "{lingered:?}");
 }

@@ -162,6 +162,17 @@ impl TestMesh {
         what: &str,
         should: impl Fn(&MountStatus) -> bool,
     ) -> Duration {
+        self.wait_each_sees_within(PATIENCE, path, what, should)
+    }
+
+    /// The same, for what takes longer than [`PATIENCE`] by itself.
+    pub(crate) fn wait_each_sees_within(
+        &self,
+        limit: Duration,
+        path: &str,
+        what: &str,
+        should: impl Fn(&MountStatus) -> bool,
+    ) -> Duration {
         let look = || {
             for node in &self.nodes {
                 let status = node.try_status().map_err(|error| error.to_string())?;
@@ -172,7 +183,7 @@ impl TestMesh {
             }
             Ok::<_, String>(())
         };
-        eventually(PATIENCE, &format!("every node sees {what}: {path}"), look).1
+        eventually(limit, &format!("every node sees {what}: {path}"), look).1
     }
 
     /// Waits until each of these nodes sees another one in a state; how long it took.
