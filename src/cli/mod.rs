@@ -46,7 +46,8 @@ struct CommandLine {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 node unreachable";
+const EXIT_CODES: &str =
+    "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 node unreachable";
 
 const RUN_HELP: &str = "\
 Each of these is also a key of the settings file and an environment variable:

@@ -22,7 +22,7 @@ pub use self::refused::Refused;
 use self::refused::{NoPlace, TurnedAway};
 use super::answer::{Patience, SEND_BUFFER_BYTES};
 use super::descriptors::Descriptors;
-use crate::model::network::Network;
+use crate::model::network::{Network, customer};
 use crate::wire::forwarded::Client;
 use crate::wire::head::Head;
 use crate::wire::head_error::HeadError;
@@ -48,7 +48,7 @@ const READ_BYTES: usize = 4 * 1_024;
 #[derive(Debug, Default)]
 struct Counts {
     total: usize,
-    by_address: BTreeMap<IpAddr, usize>,
+    by_customer: BTreeMap<IpAddr, usize>,
 }
 
 /// The accept loop's socket and its bounds.
@@ -104,7 +104,7 @@ impl Visitor {
 pub struct Place {
     counts: Arc<Mutex<Counts>>,
     crowded: usize,
-    address: IpAddr,
+    customer: IpAddr,
 }
 
 impl Place {
@@ -121,10 +121,10 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = lock(&self.counts);
         counts.total -= 1;
-        if let Some(here) = counts.by_address.get_mut(&self.address) {
+        if let Some(here) = counts.by_customer.get_mut(&self.customer) {
             *here -= 1;
             if *here == 0 {
-                counts.by_address.remove(&self.address);
+                counts.by_customer.remove(&self.customer);
             }
         }
     }
@@ -210,16 +210,21 @@ impl Door {
         if counts.total >= self.bounds.total {
             return Err(NoPlace::Full);
         }
-        let here = counts.by_address.get(&address).copied().unwrap_or_default();
+        let customer = customer(address);
+        let here = counts
+            .by_customer
+            .get(&customer)
+            .copied()
+            .unwrap_or_default();
         if here >= self.bounds.per_address && !address.is_loopback() && !self.is_trusted(address) {
             return Err(NoPlace::Address);
         }
-        counts.by_address.insert(address, here + 1);
+        counts.by_customer.insert(customer, here + 1);
         counts.total += 1;
         Ok(Place {
             counts: self.counts.clone(),
             crowded: self.bounds.crowded,
-            address,
+            customer,
         })
     }
 

@@ -124,14 +124,16 @@ impl Pacer {
             threads: Vec::new(),
             running: watch::Sender::new(0),
         };
-        for number in 0..config.threads.max(1) {
+        let threads = config.threads.max(1);
+        for number in 0..threads {
             let mine = Arc::new(PacerThread {
                 queue: Queue::default(),
                 listeners: AtomicUsize::new(0),
                 sent_bytes: AtomicU64::new(0),
                 too_slow: AtomicU64::new(0),
             });
-            let round = Round::new(Arc::clone(&mine), shared.running.clone());
+            let before_others = number as f64 / threads as f64;
+            let round = Round::new(Arc::clone(&mine), shared.running.clone(), before_others);
             thread::Builder::new()
                 .name(format!("pacer-{number}"))
                 .spawn(move || round.run())?;

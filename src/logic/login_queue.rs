@@ -7,10 +7,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
+
+use crate::model::network::customer;
 
 /// Hashes computed at once. Each keeps a core busy for tens of milliseconds, and a second one is what an address
 /// that never guessed finds free.
@@ -47,10 +48,7 @@ pub enum Origin {
 impl Origin {
     /// The origin of a login from this address.
     pub fn of(ip: IpAddr, is_shared: bool) -> Self {
-        let network = match ip.to_canonical() {
-            IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() & (!0 << 64)).into()),
-            ip => ip,
-        };
+        let network = customer(ip);
         match is_shared {
             true => Self::Shared(network),
             false => Self::Network(network),
@@ -240,7 +238,12 @@ impl LoginQueue {
             let is_guesser = self.wrong(it.origin) > 0;
             let places = accounts.get(&(it.origin, &it.account)).copied();
             let of_origin = origins.get(&it.origin).copied();
-            (is_guesser, of_origin, places, Reverse(**number))
+            // Of guessers' logins the oldest has had its time; of others nobody loses a place to who came later.
+            let in_line = match is_guesser {
+                true => u64::MAX - number.0,
+                false => number.0,
+            };
+            (is_guesser, of_origin, places, in_line)
         };
         among.max_by_key(burden).map(|(number, _)| *number)
     }

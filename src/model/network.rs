@@ -47,6 +47,15 @@ impl Network {
     }
 }
 
+/// The customer of a provider who has an address, as far as one can be told from another: an address of IPv4, or the
+/// first one of a /64 of IPv6, which is the least that a line gets.
+pub fn customer(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        address @ IpAddr::V6(_) => first_of(address, 64),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
 /// The first address that begins with the same bits as this one.
 fn first_of(address: IpAddr, prefix_bits: u8) -> IpAddr {
     let prefix_bits = u32::from(prefix_bits);
@@ -147,6 +156,19 @@ mod tests {
 
     fn address(text: &str) -> IpAddr {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_customer_is_an_address_or_a_64() {
+        for (one, other, same) in [
+            ("192.0.2.1", "192.0.2.2", false),
+            ("192.0.2.1", "::ffff:192.0.2.1", true),
+            ("2001:db8::1", "2001:db8::ffff:1", true),
+            ("2001:db8::1", "2001:db8:0:1::1", false),
+        ] {
+            let [one, other] = [one, other].map(|text| customer(address(text)));
+            assert_eq!(one == other, same, "{one} {other}");
+        }
     }
 
     #[test]

@@ -7,11 +7,12 @@ mod resolver;
 mod services;
 mod signals;
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -113,8 +114,13 @@ impl Node {
             max_listeners: descriptors.listeners(settings.max_listeners),
             max_bandwidth_bps: settings.max_bandwidth_bps,
         };
+        if capacity.max_listeners == 0 || capacity.max_bandwidth_bps == 0 {
+            warn!(
+                "this node is allowed no listeners (max_listeners or max_bandwidth is 0): all are sent elsewhere"
+            );
+        }
         let door = Door::bind(settings.listen, &settings.trusted_proxies, descriptors)
-            .with_context(|| format!("cannot listen on TCP {}", settings.listen))?;
+            .map_err(|error| cannot_listen(settings.listen, &error))?;
         let dns = settings.dns.as_ref();
         let dns = dns.map(|dns| DnsSockets::bind(&dns.listen, descriptors.of_dns()));
         let dns = dns.transpose()?;
@@ -275,6 +281,18 @@ fn hello(settings: &Settings, kept: &Kept, bound: SocketAddr) -> anyhow::Result<
         public_url: public_host.unwrap_or_else(|| format!("http://{own}")),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })
+}
+
+/// Why a node cannot have its port, and what to do about it.
+fn cannot_listen(listen: SocketAddr, error: &io::Error) -> anyhow::Error {
+    let hint = match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "; if an Icecast or another antiphon runs there, stop it, or choose another port: --listen {}",
+            SocketAddr::new(listen.ip(), listen.port().saturating_add(1))
+        ),
+        _ => String::new(),
+    };
+    anyhow!("cannot listen on TCP {listen}: {error}{hint}")
 }
 
 /// The address of ours that peers see: the one that the system would use towards them. Nothing is sent.

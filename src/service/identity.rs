@@ -97,10 +97,14 @@ pub fn secret(
 /// token would manage the mesh.
 pub fn token(data_dir: &DataDir) -> Result<String, IdentityError> {
     let path = data_dir.path_of(TOKEN_FILE);
-    match private::read_secret(&path) {
+    match private::read_own_secret(&path) {
         Ok(text) if is_token(text.reveal().trim()) => return Ok(text.reveal().trim().to_owned()),
-        Ok(_) | Err(SecretError::NotText(_) | SecretError::TooLarge(_)) => {
+        Ok(_)
+        | Err(SecretError::NotText(_) | SecretError::TooLarge(_) | SecretError::NotAFile(_)) => {
             warn!(path = %path.display(), "the token was damaged: a new one is made");
+        }
+        Err(SecretError::Exposed { .. }) => {
+            warn!(path = %path.display(), "everybody on this machine could read the token: a new one is made");
         }
         Err(SecretError::Missing(_)) => {}
         Err(error) => return Err(error.into()),
@@ -192,6 +196,10 @@ pub fn random_hex() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixListener;
+
     use super::*;
 
     fn data_dir() -> (tempfile::TempDir, DataDir) {
@@ -227,6 +235,13 @@ mod tests {
             assert!(is_token(&made) && made != first);
             assert_eq!(token(&data_dir).unwrap(), made, "it is kept");
         }
+        let path = data_dir.path_of(TOKEN_FILE);
+        let exposed = token(&data_dir).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert_ne!(token(&data_dir).unwrap(), exposed, "whoever read it is out");
+        fs::remove_file(&path).unwrap();
+        UnixListener::bind(&path).unwrap();
+        assert!(is_token(&token(&data_dir).unwrap()), "in place of a socket");
         data_dir
             .write_private(TOKEN_FILE, format!("\u{feff}{first}\r\n").as_bytes())
             .unwrap();

@@ -42,7 +42,11 @@ impl Complaint {
 impl From<toml::de::Error> for Complaint {
     fn from(error: toml::de::Error) -> Self {
         // The parser's own words go over several lines when it names what it expected.
-        let why = error.message().lines().collect::<Vec<_>>().join(": ");
+        let mut why = error.message().lines().collect::<Vec<_>>().join(": ");
+        // What begins like `true` or `false` and is neither: a word that somebody forgot to quote.
+        if why.contains("invalid boolean") {
+            why += "; a text stands in quotes, such as name = \"a\"";
+        }
         Self::new(error.span(), why)
     }
 }
@@ -219,6 +223,10 @@ mod tests {
         for text in ["name = ", "name = 'a", "é = = 2", "a = 1\na = 2", "\0"] {
             let said = refused(text);
             assert!(said.starts_with(':') && !said.contains('\n'), "{said}");
+        }
+        for text in ["name = t", "name = radio-1", "admin = fred"] {
+            let said = refused(text);
+            assert!(said.contains("quote"), "{said}");
         }
     }
 

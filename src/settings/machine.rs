@@ -63,6 +63,12 @@ impl Machine {
         Some(value.to_string_lossy().into_owned())
     }
 
+    /// Whether a variable is set to nothing.
+    pub(super) fn is_empty(&self, name: &str) -> bool {
+        let value = self.variables.get(Path::new(name).as_os_str());
+        value.is_some_and(|value| value.is_empty())
+    }
+
     /// The names of all variables.
     pub(super) fn names(&self) -> impl Iterator<Item = String> {
         let names = self.variables.keys();

@@ -52,6 +52,11 @@ pub(super) fn complaints(machine: &Machine) -> Vec<String> {
         let upper = name.to_ascii_uppercase();
         let key = upper.strip_prefix(PREFIX)?.to_ascii_lowercase();
         let known = is_variable(&key);
+        if known && name == upper && machine.is_empty(&name) {
+            return Some(format!(
+                "the environment variable {name} is empty, which is the same as unset"
+            ));
+        }
         let complained = !is_of_kubernetes(&key) && (!known || name != upper);
         complained.then(|| complaint(&name, &key))
     });
@@ -128,6 +133,13 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_variable_is_said_to_be_unset() {
+        let found = complaints(&Machine::new(&[("ANTIPHON_LISTEN", "")], "h"));
+        assert_eq!(found.len(), 1);
+        assert!(found[0].contains("ANTIPHON_LISTEN is empty"), "{found:?}");
+    }
 
     #[test]
     fn a_variable_that_means_nothing_is_named_with_the_one_that_was_meant() {

@@ -42,6 +42,9 @@ pub enum OpenError {
         "cannot make the data directory {0}: {1}; make it yourself and give it to this user, or choose another one"
     )]
     Create(PathBuf, #[source] io::Error),
+    /// It is something else.
+    #[error("cannot make the data directory {0}: it is a file; choose another one")]
+    NotADirectory(PathBuf),
     /// It cannot be written to.
     #[error(
         "cannot write to the data directory {0}: {1}; give it to this user (chown), or choose another one"
@@ -81,7 +84,10 @@ impl DataDir {
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let mut builder = DirBuilder::new();
         let made = builder.recursive(true).mode(0o700).create(path);
-        made.map_err(|error| OpenError::Create(path.to_owned(), error))?;
+        made.map_err(|error| match path.exists() && !path.is_dir() {
+            true => OpenError::NotADirectory(path.to_owned()),
+            false => OpenError::Create(path.to_owned(), error),
+        })?;
         let contents = contents(path);
 
         let not_writable = |error| OpenError::NotWritable(path.to_owned(), error);
@@ -305,6 +311,8 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("file");
         fs::write(&path, b"").unwrap();
+        let error = DataDir::open(&path).unwrap_err();
+        assert!(matches!(error, OpenError::NotADirectory(_)), "{error}");
         let error = DataDir::open(&path.join("below")).unwrap_err();
         assert!(matches!(error, OpenError::Create(..)), "{error}");
         assert!(error.to_string().contains("file/below"), "{error}");

@@ -27,6 +27,9 @@ pub enum SecretError {
     /// It is a folder; most likely the one in which the file is.
     #[error("{0} is a folder: name the file in it")]
     Folder(PathBuf),
+    /// It is a pipe, a socket or a device, where a file of this node's own should be.
+    #[error("{0} is no file that a node has written: remove it")]
+    NotAFile(PathBuf),
     /// It cannot be read.
     #[error("cannot read {0}: {1}")]
     Read(PathBuf, #[source] io::Error),
@@ -77,6 +80,18 @@ pub fn read_secret(path: &Path) -> Result<Secret, SecretError> {
     }
     let text = String::from_utf8(bytes).map_err(|_| SecretError::NotText(path.to_owned()))?;
     Ok(Secret::from(text.trim_start_matches(BYTE_ORDER_MARK)))
+}
+
+/// Reads a text that this node itself has written, so a plain file: whoever opens a pipe waits for its other end.
+///
+/// A secret from elsewhere may well be a pipe: `--secret-file <(…)`.
+pub fn read_own_secret(path: &Path) -> Result<Secret, SecretError> {
+    match path.metadata() {
+        Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => {
+            Err(SecretError::NotAFile(path.to_owned()))
+        }
+        Ok(_) | Err(_) => read_secret(path),
+    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,9 @@ pub(super) struct Round {
     /// Who is next.
     cursor: usize,
     draining: Option<Drain>,
+    /// How much of the time between two ends of a drain this thread is before the others, so that they do not end
+    /// their listeners in pairs.
+    before_others: f64,
 }
 
 /// An end that is spread over time.
@@ -29,6 +32,7 @@ struct Drain {
     began: Instant,
     over: Duration,
     listeners: usize,
+    before_others: f64,
 }
 
 /// How often the thread wakes while it has listeners, and the shortest period: about one MP3 frame,
@@ -62,12 +66,17 @@ impl Drain {
         if left.is_zero() {
             return 0;
         }
-        (self.listeners as f64 * left.div_duration_f64(self.over)).ceil() as usize
+        let evenly = self.listeners as f64 * left.div_duration_f64(self.over);
+        (evenly - self.before_others).ceil().max(0.0) as usize
     }
 }
 
 impl Round {
-    pub(super) fn new(shared: Arc<PacerThread>, running: watch::Sender<usize>) -> Self {
+    pub(super) fn new(
+        shared: Arc<PacerThread>,
+        running: watch::Sender<usize>,
+        before_others: f64,
+    ) -> Self {
         running.send_modify(|threads| *threads += 1);
         Self {
             shared,
@@ -75,6 +84,7 @@ impl Round {
             members: Vec::new(),
             cursor: 0,
             draining: None,
+            before_others,
         }
     }
 
@@ -157,6 +167,7 @@ impl Round {
             began: now,
             over,
             listeners,
+            before_others: self.before_others,
         });
         drain.over = over;
         let keeps = drain.keeps(now);
@@ -218,8 +229,29 @@ mod tests {
             began,
             over: Duration::from_secs(10),
             listeners: 100,
+            before_others: 0.0,
         };
         let keeps = |s| drain.keeps(began + Duration::from_secs(s));
         assert_eq!([0, 1, 5, 9, 10, 11].map(keeps), [100, 90, 50, 10, 0, 0]);
+    }
+
+    #[test]
+    fn threads_end_their_listeners_in_turn() {
+        let began = Instant::now();
+        let of_thread = |before_others| Drain {
+            began,
+            over: Duration::from_secs(4),
+            listeners: 2,
+            before_others,
+        };
+        let keeps = |ms| {
+            let now = began + Duration::from_millis(ms);
+            [0.0, 0.5].map(|thread| of_thread(thread).keeps(now))
+        };
+        assert_eq!(keeps(0), [2, 2]);
+        assert_eq!(keeps(1_500), [2, 1]);
+        assert_eq!(keeps(2_500), [1, 1]);
+        assert_eq!(keeps(3_500), [1, 0]);
+        assert_eq!(keeps(4_000), [0, 0]);
     }
 }

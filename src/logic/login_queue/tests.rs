@@ -127,6 +127,17 @@ fn guessers_who_fill_every_place_leave_one_for_others() {
 }
 
 #[test]
+fn no_waiting_login_loses_its_place_to_one_that_comes_later() {
+    let mut desk = Desk::new();
+    let first = desk.enter("198.51.100.1", "/radio.mp3");
+    for stranger in 0..2 * MAX_WAITING {
+        desk.enter(&format!("2001:db8:0:{stranger:x}::1"), "/radio.mp3");
+    }
+    assert_eq!(desk.queue.waiting.len(), MAX_WAITING);
+    assert!(desk.queue.waiting.contains_key(&first));
+}
+
+#[test]
 fn guessers_of_one_mount_leave_turns_to_other_mounts_of_their_house() {
     let mut desk = Desk::new();
     for _ in 0..MAX_WAITING_PER_ORIGIN {

@@ -131,7 +131,8 @@ async fn drain(admin: &Admin, name: &str, query: &str) -> Response<Body> {
         None => DEADLINE_S,
         Some(Ok(seconds)) if seconds <= MAX_DEADLINE_S => seconds,
         Some(_) => {
-            let why = format!("deadline_s is a number of seconds, at most {MAX_DEADLINE_S}");
+            let why =
+                format!("the deadline is a number of seconds, at most {MAX_DEADLINE_S}: 24 hours");
             return reply::error(StatusCode::BAD_REQUEST, why);
         }
     };

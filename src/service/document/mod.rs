@@ -317,7 +317,7 @@ impl Inner {
         if let (Ok(Some(before)), Ok(Some(after)), Some(node)) = (before, after, writer)
             && before != after
         {
-            warn!(%node, "the admin password is superseded by the one that this node made or was given");
+            warn!(%node, "the admin password is superseded by the one that another node made or was given");
         }
         report(from, &outcome);
         if !outcome.changed.is_empty() {

@@ -115,7 +115,11 @@ impl Body {
             let is_over = self.closed || !matches!(decoded, Ok(BodyState::More));
             self.recognise();
             match self.audio.is_empty() {
-                true if is_over => return Err(EndReason::SourceLeft),
+                true if is_over => {
+                    // Whoever has logged in rightly reads so, also if nothing follows.
+                    let _gone_already = self.answer(stream).await;
+                    return Err(EndReason::SourceLeft);
+                }
                 false if is_over || self.look != Look::More => return Ok(()),
                 true | false => {}
             }

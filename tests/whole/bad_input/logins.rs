@@ -32,6 +32,15 @@ fn a_source_with_a_wrong_login_is_answered_401() {
 }
 
 #[test]
+fn a_source_that_has_nothing_to_send_is_answered_too() {
+    let node = node_with_mount();
+    let login = basic("source", PASSWORD);
+    let head = format!("SOURCE {MOUNT} HTTP/1.0\r\n{login}\r\nContent-Type: audio/mpeg");
+    let answer = ask(&node, &format!("{head}\r\nContent-Length: 0"));
+    assert_eq!(answer.head.status, 200, "{answer:?}");
+}
+
+#[test]
 fn a_source_that_waits_for_continue_gets_its_refusal_instead() {
     let node = node_with_mount();
     let (good, bad) = (basic("source", PASSWORD), basic("source", "wrong"));

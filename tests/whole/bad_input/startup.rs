@@ -326,7 +326,7 @@ fn no_message_stands_twice_in_one_line() {
             ["--secret-file", text(&noise), "--data-dir", text(&data)],
             "line 1 is no key",
         ),
-        (["--data-dir", text(&file), "--rank", "1"], "File exists"),
+        (["--data-dir", text(&file), "--rank", "1"], "it is a file"),
         (["--config", "/no/such/file", "--rank", "1"], "No such file"),
     ] {
         let refused = place.run(&arguments);
