@@ -107,6 +107,10 @@ fn shape(path: &str, text: &str) -> Vec<String> {
     if let Some(drawer) = parts.find(|part| DRAWERS.contains(part)) {
         found.push(format!("`{drawer}` is a drawer, not a home"));
     }
+    let folder = path.trim_end_matches(".rs");
+    if !path.starts_with("tests/") && Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).is_dir() {
+        found.push(format!("a module with parts is `{folder}/mod.rs`"));
+    }
     if !text.starts_with("//! ") {
         found.push("the first line does not say with `//!` what the file is for".to_owned());
     }
@@ -317,6 +321,7 @@ fn each_planted_breach_is_caught() {
         ),
         ("src/io/utils.rs", "", "utils"),
         ("tests/common/mod.rs", "", "common"),
+        ("src/io.rs", "", "src/io/mod.rs"),
     ];
     for (path, code, word) in planted {
         let found = breaches_of_code(path, code);

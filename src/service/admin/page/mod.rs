@@ -47,10 +47,10 @@ pub const REFRESH_S: u32 = 5;
 const STYLE: &str = include_str!("page.css");
 
 /// What makes players say why they are silent. The page works without it.
-const SCRIPT: &str = include_str!("page/page.js");
+const SCRIPT: &str = include_str!("page.js");
 
 /// Two choirs that answer each other; also the icon of the browser's tab.
-const LOGO: &str = include_str!("page/logo.svg");
+const LOGO: &str = include_str!("logo.svg");
 
 /// Which document a browser asks for, all of them on the path `/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
