@@ -40,8 +40,8 @@ use crate::service::switchboard::Arrivals;
 use crate::settings::Settings;
 use crate::wire::frame::{Frame, Hello};
 use crate::wire::gossip::{self, NodeCard};
+use crate::wire::icecast::passthrough::TagKey;
 use crate::wire::livez::ProofKeys;
-use crate::wire::passthrough::TagKey;
 
 /// How long tasks may take to end once they are told to.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);

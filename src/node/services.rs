@@ -36,8 +36,8 @@ use crate::service::streams::Streams;
 use crate::service::switchboard::Switchboard;
 use crate::service::titles::Titles;
 use crate::settings::{Line, Settings};
+use crate::wire::icecast::passthrough::TagKey;
 use crate::wire::livez::ProofKeys;
-use crate::wire::passthrough::TagKey;
 
 /// What the services are built from.
 pub(super) struct Core<'a> {

@@ -14,12 +14,14 @@ use crate::io::door::{self, Arrival, Door, NoHead, Rewound, Visitor};
 use crate::io::{answer, clock};
 use crate::model::mount::MountName;
 use crate::model::network::Network;
-use crate::wire::forwarded;
-use crate::wire::head::{Head, Method};
-use crate::wire::passthrough::{self, Passthrough};
-use crate::wire::playlist::Playlist;
-use crate::wire::reply::{self, Persistence, Reply};
-use crate::wire::status::Status;
+use crate::wire::http::forwarded;
+use crate::wire::http::head::{Head, Method};
+use crate::wire::http::reply;
+use crate::wire::http::reply::{Persistence, Reply};
+use crate::wire::http::status::Status;
+use crate::wire::icecast::passthrough;
+use crate::wire::icecast::passthrough::Passthrough;
+use crate::wire::icecast::playlist::Playlist;
 
 /// What a request is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -207,7 +209,7 @@ fn route_read(path: &str) -> Route {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::head_reader::{Parsed, parse};
+    use crate::wire::http::reader::{Parsed, parse};
 
     fn routed(line: &str) -> Route {
         let request = format!("{line} HTTP/1.1\r\nHost: h\r\n\r\n");

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use tracing::info;
 
 use crate::io::door::Visitor;
-use crate::wire::forwarded::Client;
+use crate::wire::http::forwarded::Client;
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug)]

@@ -3,12 +3,12 @@
 //! These are tests only. The rows, `K1` and so on, are those of the checklist for compatibility
 //! with Icecast; what needs a socket or a running mount is tested where those are.
 
-use super::body::BodyDecoder;
-use super::head::{BodyKind, Head, Method, Version};
-use super::head_error::HeadError;
-use super::head_reader::{AfterHead, Parsed, parse};
-use super::reply::{ALLOW, Persistence, Reply, head_refused, source_accepted};
-use super::source_head::stream_head;
+use super::http::body::BodyDecoder;
+use super::http::error::HeadError;
+use super::http::head::{BodyKind, Head, Method, Version};
+use super::http::reader::{AfterHead, Parsed, parse};
+use super::http::reply::{ALLOW, Persistence, Reply, head_refused, source_accepted};
+use super::icecast::source_head::stream_head;
 
 /// 20 November 2026, 08:14:35.
 const NOW_UNIX_S: u64 = 1_795_162_475;

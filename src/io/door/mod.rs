@@ -23,10 +23,10 @@ use self::refused::{NoPlace, TurnedAway};
 use super::answer::{Patience, SEND_BUFFER_BYTES};
 use super::descriptors::Descriptors;
 use crate::model::network::{Network, customer};
-use crate::wire::forwarded::Client;
-use crate::wire::head::Head;
-use crate::wire::head_error::HeadError;
-use crate::wire::head_reader::{HeadReader, Parsed};
+use crate::wire::http::error::HeadError;
+use crate::wire::http::forwarded::Client;
+use crate::wire::http::head::Head;
+use crate::wire::http::reader::{HeadReader, Parsed};
 
 /// How long a head may take from its first byte allowed to its last; Icecast's users know 15 s, and no line needs 10.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::io::clock;
-use crate::wire::reply::Reply;
+use crate::wire::http::reply::Reply;
 
 /// Connections over a bound that are told so with care, until they have read it; each takes two seconds at most. They
 /// come out of what the node keeps for itself, so they are few. Others are told in one write, which the close may

@@ -6,7 +6,7 @@
 
 use hyper::{Method, Request};
 
-use crate::wire::credentials;
+use crate::wire::http::credentials;
 
 /// The header that a request of a browser that changes something must carry, with any value. No form, link or image can
 /// set it; a script can, on its own site, and no other site is ever allowed to.

@@ -13,7 +13,7 @@ use crate::model::charset::Charset;
 use crate::model::mount::MountName;
 use crate::service::logins::Caller;
 use crate::service::titles::NotSet;
-use crate::wire::credentials;
+use crate::wire::http::credentials;
 
 /// The longest form that is read: the longest title, escaped.
 const MAX_FORM_BYTES: usize = 32 * 1024;

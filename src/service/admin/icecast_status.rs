@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::reply::{self, Body};
 use crate::model::status::{MountStatus, NodeStatus, SourceStatus, Status};
-use crate::wire::date;
-use crate::wire::forwarded::Client;
+use crate::wire::http::date;
+use crate::wire::http::forwarded::Client;
 
 /// What Icecast calls a stream whose source gives it no name.
 const UNNAMED: &str = "Unspecified name";

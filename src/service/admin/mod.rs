@@ -44,9 +44,10 @@ use super::titles::Titles;
 use crate::io::door::{HEAD_TIMEOUT, Rewound};
 use crate::io::link::Links;
 use crate::io::password::{Passwords, Secret, Verdict};
-use crate::wire::credentials::{self, Credentials};
-use crate::wire::forwarded::Client;
-use crate::wire::head_reader::MAX_HEADERS;
+use crate::wire::http::credentials;
+use crate::wire::http::credentials::Credentials;
+use crate::wire::http::forwarded::Client;
+use crate::wire::http::reader::MAX_HEADERS;
 use crate::wire::livez::{self, Nonce, ProofKeys};
 
 /// How long a request may take in all: bodies are small, and a client that stalls is not waited for.

@@ -15,7 +15,7 @@ use super::reply::{self, Body};
 use crate::logic::steering::{BadMeshSetting, MeshEdit};
 use crate::model::mount::{BadMountName, MountName};
 use crate::service::document::ChangeError;
-use crate::wire::forwarded::Client;
+use crate::wire::http::forwarded::Client;
 
 /// Where the policy of the mesh is.
 pub(super) const POLICY: &str = "/api/v1/policy";

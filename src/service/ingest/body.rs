@@ -15,9 +15,10 @@ use crate::logic::pace::{Allowance, Heard, Pulse};
 use crate::media::format::{self, Format, Look};
 use crate::media::ring::Append;
 use crate::model::stream::EndReason;
-use crate::wire::body::{BodyDecoder, BodyState};
-use crate::wire::head::Head;
-use crate::wire::{reply, source_head};
+use crate::wire::http::body::{BodyDecoder, BodyState};
+use crate::wire::http::head::Head;
+use crate::wire::http::reply;
+use crate::wire::icecast::source_head;
 
 /// How far a source may be ahead of the clock before its bytes are left in its socket: more than any encoder
 /// sends at once when it connects, and less than the ring's window, out of which listeners would fall.

@@ -44,9 +44,10 @@ use crate::model::seat::Epoch;
 use crate::model::stream::{EndReason, StreamHead, StreamId};
 use crate::wire::frame::Denial;
 use crate::wire::gossip::Origin;
-use crate::wire::head::Head;
-use crate::wire::reply::Reply;
-use crate::wire::{media_type, source_head};
+use crate::wire::http::head::Head;
+use crate::wire::http::media_type;
+use crate::wire::http::reply::Reply;
+use crate::wire::icecast::source_head;
 
 /// The only user that sources log in with.
 const SOURCE_USER: &str = "source";

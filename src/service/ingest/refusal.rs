@@ -9,8 +9,8 @@ use tracing::{debug, info};
 
 use crate::io::answer;
 use crate::model::mount::MountName;
-use crate::wire::reply::{Persistence, Reply};
-use crate::wire::status::Status;
+use crate::wire::http::reply::{Persistence, Reply};
+use crate::wire::http::status::Status;
 
 /// How long a refused source is still read, so that its system does not drop our answer unread.
 const FAREWELL: Duration = Duration::from_secs(2);

@@ -17,10 +17,10 @@ use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
 use crate::service::cluster::view::MeshNode;
 use crate::service::load::{Among, Ask};
-use crate::wire::forwarded::Client;
-use crate::wire::passthrough::{Minted, Passage, Passthrough};
-use crate::wire::playlist::{Entry, Playlist};
-use crate::wire::reply::Reply;
+use crate::wire::http::forwarded::Client;
+use crate::wire::http::reply::Reply;
+use crate::wire::icecast::passthrough::{Minted, Passage, Passthrough};
+use crate::wire::icecast::playlist::{Entry, Playlist};
 
 /// How many nodes a playlist names: a player tries them one after the other, and three are rarely all gone.
 const PLAYLIST_NODES: usize = 3;

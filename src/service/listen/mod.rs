@@ -35,11 +35,11 @@ use crate::io::{answer, clock};
 use crate::logic::policy::Choice;
 use crate::model::mount::{MountName, MountSpec, MountSteering};
 use crate::model::network::Family;
-use crate::wire::forwarded::Client;
-use crate::wire::head::{Head, Method};
-use crate::wire::passthrough::{Passthrough, TagKey};
-use crate::wire::reply::{Persistence, Reply};
-use crate::wire::status::Status;
+use crate::wire::http::forwarded::Client;
+use crate::wire::http::head::{Head, Method};
+use crate::wire::http::reply::{Persistence, Reply};
+use crate::wire::http::status::Status;
+use crate::wire::icecast::passthrough::{Passthrough, TagKey};
 
 /// How long gossip may take to tell of a source: two rounds, and the look of this node at what was said.
 const GOSSIP_DELAY: Duration = Duration::from_millis(700);

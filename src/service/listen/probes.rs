@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::Asking;
 use crate::model::mount::MountName;
-use crate::wire::head::Head;
+use crate::wire::http::head::Head;
 
 /// How long the second request is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -112,7 +112,7 @@ impl<T> Probes<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::head_reader::{Parsed, parse};
+    use crate::wire::http::reader::{Parsed, parse};
 
     fn person(agent: &str) -> Person {
         Person {

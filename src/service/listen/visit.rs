@@ -15,9 +15,9 @@ use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::service::load::Admission;
 use crate::service::streams::{Held, Reader};
-use crate::wire::head::Head;
-use crate::wire::passthrough::{Minted, Passage};
-use crate::wire::reply::Reply;
+use crate::wire::http::head::Head;
+use crate::wire::http::reply::Reply;
+use crate::wire::icecast::passthrough::{Minted, Passage};
 
 /// What a new listener gets at once, by the stream's time: it fills any player's buffer, and covers a failover.
 const BURST: Duration = Duration::from_secs(5);

@@ -38,7 +38,7 @@ use crate::model::load::LoadReport;
 use crate::model::mount::MountName;
 use crate::model::network::Family;
 use crate::model::node::NodeName;
-use crate::wire::passthrough::Minted;
+use crate::wire::icecast::passthrough::Minted;
 
 /// A node that was not heard for so long is not chosen: five rounds of gossip.
 const STALE_AFTER: Duration = Duration::from_millis(5 * GOSSIP_INTERVAL.as_millis() as u64);

@@ -35,7 +35,7 @@ impl Head {
 
 #[cfg(test)]
 mod tests {
-    use super::super::head_reader::{Parsed, parse};
+    use super::super::reader::{Parsed, parse};
 
     fn rewritten(head: &[u8]) -> String {
         match parse(head) {

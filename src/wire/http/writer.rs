@@ -11,7 +11,7 @@ const SERVER: &str = concat!("antiphon/", env!("CARGO_PKG_VERSION"));
 
 /// An answer in the making.
 #[derive(Debug)]
-pub(super) struct HeadWriter {
+pub(in crate::wire) struct HeadWriter {
     bytes: Vec<u8>,
 }
 
@@ -20,7 +20,7 @@ impl HeadWriter {
     const USUAL_BYTES: usize = 1024;
 
     /// Begins with the status line; `reason` stands in place of the status's own words.
-    pub(super) fn new(protocol: &str, status: Status, reason: &str) -> Self {
+    pub(in crate::wire) fn new(protocol: &str, status: Status, reason: &str) -> Self {
         let mut bytes = Vec::with_capacity(Self::USUAL_BYTES);
         bytes.extend_from_slice(protocol.as_bytes());
         write!(bytes, " {} ", status.code()).expect("a vector takes everything");
@@ -32,25 +32,25 @@ impl HeadWriter {
     }
 
     /// Adds a header.
-    pub(super) fn header(&mut self, name: &str, value: &str) {
+    pub(in crate::wire) fn header(&mut self, name: &str, value: &str) {
         self.line(name, ": ", value);
     }
 
     /// Adds a header the way Icecast writes those of a stream: with no space after the colon:
     /// old players were written against it.
-    pub(super) fn tight_header(&mut self, name: &str, value: &str) {
+    pub(in crate::wire) fn tight_header(&mut self, name: &str, value: &str) {
         self.line(name, ":", value);
     }
 
     /// The answer, with its body.
-    pub(super) fn finish(mut self, body: &[u8]) -> Bytes {
+    pub(in crate::wire) fn finish(mut self, body: &[u8]) -> Bytes {
         self.bytes.extend_from_slice(b"\r\n");
         self.bytes.extend_from_slice(body);
         Bytes::from(self.bytes)
     }
 
     fn line(&mut self, name: &str, colon: &str, value: &str) {
-        let is_token = |byte: &u8| super::head_lines::is_token(*byte);
+        let is_token = |byte: &u8| super::lines::is_token(*byte);
         if name.as_bytes().iter().all(is_token) {
             self.bytes.extend_from_slice(name.as_bytes());
         } else {

@@ -1,6 +1,6 @@
 //! The head of a request, from whoever connects.
 //!
-//! What [`HeadReader`](super::head_reader::HeadReader) hands out has been checked: the target is
+//! What [`HeadReader`](super::reader::HeadReader) hands out has been checked: the target is
 //! printable ASCII and its path does not climb, the body has one length, no text holds a control
 //! byte but the tab. Whether the path is a mount is [`MountName`](crate::model::mount::MountName)'s
 //! business.
@@ -8,8 +8,8 @@
 use std::borrow::Cow;
 
 use super::credentials::{self, Credentials};
-use super::head_reader::AfterHead;
 use super::header_lines::Skipped;
+use super::reader::AfterHead;
 use crate::model::charset::Charset;
 
 /// What the client wants done.
@@ -248,7 +248,7 @@ impl std::fmt::Debug for Head {
 
 #[cfg(test)]
 mod tests {
-    use super::super::head_reader::{Parsed, parse};
+    use super::super::reader::{Parsed, parse};
     use super::*;
 
     fn get(headers: &str) -> Head {

@@ -5,14 +5,14 @@
 
 use bytes::Bytes;
 
-use super::date::http_date;
-use super::head_writer::HeadWriter;
-use super::media_type::served_as;
-use super::reply::{CORS_RESPONSE_HEADERS, NO_PAGE, Reply};
-use super::status::Status;
-use super::web_address::is_web_address;
 use crate::model::mount::MountSpec;
 use crate::model::stream::StreamHead;
+use crate::wire::http::date::http_date;
+use crate::wire::http::media_type::served_as;
+use crate::wire::http::reply::{CORS_RESPONSE_HEADERS, NO_PAGE, Reply};
+use crate::wire::http::status::Status;
+use crate::wire::http::writer::HeadWriter;
+use crate::wire::web_address::is_web_address;
 
 /// A day that is over, for caches that know HTTP/1.0 only: the one that Icecast sends.
 const LONG_AGO: &str = "Mon, 26 Jul 1997 05:00:00 GMT";
@@ -79,8 +79,8 @@ fn told_by(spec: &MountSpec) -> Vec<(&'static str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::head_reader::{Parsed, parse};
     use super::*;
+    use crate::wire::http::reader::{Parsed, parse};
 
     fn stream() -> StreamHead {
         let icy = [

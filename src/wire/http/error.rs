@@ -8,10 +8,10 @@ pub enum HeadError {
     /// The first bytes cannot begin a request line: TLS, a Shoutcast password, noise.
     #[error("this is not HTTP")]
     NotHttp,
-    /// The head is longer than [`MAX_HEAD_BYTES`](super::head_reader::MAX_HEAD_BYTES).
+    /// The head is longer than [`MAX_HEAD_BYTES`](super::reader::MAX_HEAD_BYTES).
     #[error("the request head is too long")]
     TooLarge,
-    /// The head has more than [`MAX_HEADERS`](super::head_reader::MAX_HEADERS) headers.
+    /// The head has more than [`MAX_HEADERS`](super::reader::MAX_HEADERS) headers.
     #[error("the request has too many headers")]
     TooManyHeaders,
     /// A NUL, or another control byte in the request line.

@@ -5,10 +5,10 @@
 use bytes::Bytes;
 
 use super::date::http_date;
+use super::error::HeadError;
 use super::head::{BodyKind, Head, Method, Version};
-use super::head_error::HeadError;
-use super::head_writer::HeadWriter;
 use super::status::Status;
+use super::writer::HeadWriter;
 
 /// The first answer to an accepted source that does not wait for `100 Continue`.
 const SOURCE_ACCEPTED: &[u8] = b"HTTP/1.0 200 OK\r\n\r\n";
@@ -32,12 +32,12 @@ const CORS_REQUEST_HEADERS: &str = "Origin, Accept, Authorization, Icy-MetaData,
 const CORS_MAX_AGE_S: &str = "86400";
 
 /// What a page of another site may read of the head of a stream.
-pub(super) const CORS_RESPONSE_HEADERS: &str =
+pub(in crate::wire) const CORS_RESPONSE_HEADERS: &str =
     "Icy-MetaInt, Icy-Name, Icy-Description, Icy-Genre, Icy-Url, Icy-Br, Icy-Pub, Ice-Audio-Info";
 
 /// What keeps a browser from taking an answer for a page, and a page from doing anything: strangers write streams, and
 /// some of the words in other answers, and all of it has the origin of the API.
-pub(super) const NO_PAGE: [(&str, &str); 2] = [
+pub(in crate::wire) const NO_PAGE: [(&str, &str); 2] = [
     ("X-Content-Type-Options", "nosniff"),
     ("Content-Security-Policy", "sandbox"),
 ];
@@ -57,7 +57,7 @@ pub struct Reply {
     protocol: &'static str,
     persistence: Persistence,
     body: Body,
-    pub(super) unix_s: u64,
+    pub(in crate::wire) unix_s: u64,
 }
 
 /// Whether the client wants to see the body.

@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-use super::head_error::HeadError;
-use super::head_lines::{is_token, text_of};
+use super::error::HeadError;
+use super::lines::{is_token, text_of};
 
 /// The headers that say where a request ends, to whom it goes and who asks, as their letters alone.
 const GUARDED: [&str; 6] = [

@@ -3,9 +3,9 @@
 //! Each byte is looked at once, however often [`HeadReader::read`] is called, and every verdict is
 //! reached at a byte: the way in which the network cut the bytes never changes the outcome.
 
+use super::error::HeadError;
 use super::head::Head;
-use super::head_error::HeadError;
-use super::head_lines;
+use super::lines;
 
 /// The longest head. Far above any encoder's (1 kB), and what one slow connection can cost us.
 pub const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -106,7 +106,7 @@ impl HeadReader {
             // Counted only when it is taken, so that a byte that was refused is refused again.
             if let Step::Ended(after) = self.step(byte)? {
                 let len = self.scanned + 1;
-                let head = head_lines::parse(&buffer[self.start..len], after)?;
+                let head = lines::parse(&buffer[self.start..len], after)?;
                 *self = Self::new();
                 return Ok(Parsed::Complete { head, len });
             }
@@ -133,7 +133,7 @@ impl HeadReader {
         self.phase = match byte {
             _ if self.line_bytes == MAX_METHOD_BYTES => return Err(HeadError::NotHttp),
             b' ' if self.line_bytes > 0 => Phase::Lines,
-            _ if head_lines::is_token(byte) => Phase::Method,
+            _ if lines::is_token(byte) => Phase::Method,
             _ => return Err(HeadError::NotHttp),
         };
         self.line_bytes += 1;
@@ -192,7 +192,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::head::BodyKind;
+    use super::super::head::BodyKind;
 
     /// The outcome when the bytes arrive in pieces of `sizes`, again and again.
     fn parse_in_pieces(bytes: &[u8], sizes: &[usize]) -> Result<Parsed, HeadError> {

@@ -7,10 +7,10 @@ use std::fmt::Write;
 
 use percent_encoding::percent_decode_str;
 
+use super::error::HeadError;
 use super::head::{BodyKind, Head, Method, Version};
-use super::head_error::HeadError;
-use super::head_reader::AfterHead;
 use super::header_lines::HeaderLines;
+use super::reader::AfterHead;
 
 /// The longest target, its escapes counted as they are written: the longest that the library takes by which pages are read.
 const MAX_TARGET_BYTES: usize = 65_534;

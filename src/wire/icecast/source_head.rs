@@ -5,12 +5,12 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::head::Head;
-use super::web_address::is_web_address;
 use crate::model::caption::caption;
 use crate::model::charset::Charset;
 use crate::model::seat::Epoch;
 use crate::model::stream::StreamHead;
+use crate::wire::http::head::Head;
+use crate::wire::web_address::is_web_address;
 
 /// The most `icy-…` headers that a source can hand to listeners; encoders send fewer than a dozen.
 pub const MAX_ICY_HEADERS: usize = 32;
@@ -154,8 +154,8 @@ pub fn content_type(head: &Head) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::head_reader::{Parsed, parse};
     use super::*;
+    use crate::wire::http::reader::{Parsed, parse};
 
     fn stream(headers: &str) -> StreamHead {
         let request = format!("SOURCE /a HTTP/1.0\r\n{headers}\r\n");

@@ -7,7 +7,7 @@ use bytes::{Buf, BytesMut};
 
 use super::chunk::{BodyError, Framing, Next};
 use super::head::{BodyKind, Head};
-use super::head_reader::AfterHead;
+use super::reader::AfterHead;
 
 /// Whether more audio can come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +126,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::chunk::{MAX_SIZE_LINE_BYTES, MAX_TRAILER_BYTES};
-    use super::super::head_reader::{HeadReader, Parsed};
+    use super::super::reader::{HeadReader, Parsed};
     use super::*;
 
     type Outcome = Result<(Vec<u8>, BodyState, Vec<u8>), BodyError>;

@@ -1,0 +1,17 @@
+//! HTTP as sources, listeners and browsers speak it: heads, bodies, and what is answered.
+
+pub mod body;
+pub mod chunk;
+pub mod credentials;
+pub mod date;
+pub mod error;
+pub mod forwarded;
+pub mod head;
+pub mod header_lines;
+mod lines;
+pub mod media_type;
+pub mod reader;
+pub mod reply;
+mod rewrite;
+pub mod status;
+pub(in crate::wire) mod writer;
