@@ -60,7 +60,7 @@ const OWNERS: [(&str, &[&str]); 7] = [
     // Its maintenance has ended (see deny.toml): to replace it must stay a day's work.
     ("bincode", &["wire/frame"]),
     // Answers of strangers are read in one place, with its bounds.
-    ("roxmltree", &["logic/outside"]),
+    ("roxmltree", &["wire/outside"]),
     // It is pinned to one version, for its byte encoding.
     ("chitchat", &["io/gossip"]),
     // What it reads comes from others, and may be damaged: there that is looked after.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::api::{Api, NodeArgs};
 use super::terminal::{self, Side, Table};
-use crate::logic::mounts::{MAX_LINGER_S, MountEdit};
+use crate::logic::records::mounts::{MAX_LINGER_S, MountEdit};
 use crate::model::charset::Charset;
 use crate::model::mount::{MountName, MountSpec, Takeover};
 use crate::model::suggest::nearest;

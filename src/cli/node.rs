@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::api::{Api, NodeArgs};
 use super::status;
 use super::terminal::{self, Side, Table};
-use crate::logic::steering::TraitEdit;
+use crate::logic::records::steering::TraitEdit;
 use crate::model::node::NodeName;
 use crate::model::status::{NodeStatus, Status};
 use crate::model::traits::{NodeTraits, Tag};

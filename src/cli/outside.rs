@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 
 use super::api::{Api, NodeArgs};
 use super::terminal::{self, Side, Table, printable};
-use crate::logic::outside::{self, MAX_LOGIN_BYTES, OutsideEdit};
+use crate::logic::records::outside;
+use crate::logic::records::outside::{MAX_LOGIN_BYTES, OutsideEdit};
 use crate::model::geo::Country;
 use crate::model::node::NodeName;
 use crate::model::outside::{Slots, Via};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::services::Core;
 use crate::io::disk::DataDir;
 use crate::io::dns::DnsSockets;
-use crate::logic::zone::Zone;
+use crate::logic::dns::zone::Zone;
 use crate::service::cluster::Cluster;
 use crate::service::load::Load;
 use crate::service::resolve::{Places, ResolveConfig, Resolver};

@@ -16,7 +16,7 @@ use super::ended::Ended;
 use super::ingest::Sources;
 use crate::io::link::{Exchange, ExchangeError, Links};
 use crate::logic::election::{Admission, Gate};
-use crate::logic::place::{Asker, Decision, Incumbent, Mesh, Places};
+use crate::logic::source::place::{Asker, Decision, Incumbent, Mesh, Places};
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::seat::{Epoch, Fence};

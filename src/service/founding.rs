@@ -9,7 +9,7 @@ use tracing::{error, info};
 use super::cluster::Cluster;
 use super::document::Documents;
 use crate::io::password::{Passwords, Secret};
-use crate::logic::founding::{PATIENCE, Situation, Step, next_step};
+use crate::logic::members::founding::{PATIENCE, Situation, Step, next_step};
 
 /// How often the mesh is looked at until there is a password: a person who starts the first node waits for it.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);

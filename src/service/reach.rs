@@ -21,7 +21,7 @@ use super::load::Load;
 use crate::io::clock;
 use crate::io::gossip::Gossip;
 use crate::io::http::{Limits, Question, request_within, with_causes};
-use crate::logic::reach;
+use crate::logic::forecast::reach;
 use crate::model::finding::Finding;
 use crate::model::node::{Generation, NodeName};
 use crate::wire::gossip::{self, ReachCard};

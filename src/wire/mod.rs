@@ -9,4 +9,5 @@ pub mod gossip;
 pub mod http;
 pub mod icecast;
 pub mod livez;
+pub mod outside;
 pub mod web_address;

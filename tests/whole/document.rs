@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use antiphon::io::disk::DataDir;
 use antiphon::logic::document::{Document, TOMBSTONE_LIFE};
-use antiphon::logic::mounts;
+use antiphon::logic::records::mounts;
 use antiphon::model::mount::MountName;
 use antiphon::model::node::NodeName;
 use serde_json::{Value, json};

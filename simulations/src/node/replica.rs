@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use antiphon::logic::document::Document;
 use antiphon::logic::document::differing::{Differing, Own};
 use antiphon::logic::document::saved::Saved;
-use antiphon::logic::mounts;
+use antiphon::logic::records::mounts;
 use antiphon::model::mount::{MountName, MountSpec};
 use antiphon::model::node::NodeName;
 use antiphon::model::record::key::RecordKey;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use antiphon::logic::mounts::{self, MountEdit};
+use antiphon::logic::records::mounts;
+use antiphon::logic::records::mounts::MountEdit;
 use antiphon::model::mount::MountName;
 use antiphon::model::record::Value;
 use antiphon::model::record::key::RecordKey;

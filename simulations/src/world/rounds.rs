@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use antiphon::logic::health::{self, Sign, Witnesses, Word};
+use antiphon::logic::members::health;
+use antiphon::logic::members::health::{Sign, Witnesses, Word};
 use antiphon::model::status::NodeState;
 use antiphon::wire::gossip;
 

@@ -4,8 +4,12 @@
 //! Both only rise, so a bulletin that is lost, late or doubled does no harm; but both begin at zero when either
 //! of the two restarts, therefore each counter names the life of the other side that it counts for.
 
+pub mod arrivals;
 mod bulletin;
 mod outside;
+pub mod reach;
+pub mod reservations;
+pub mod steadiness;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -15,7 +19,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::logic::steadiness::Steadiness;
+use self::steadiness::Steadiness;
 use crate::model::load::LoadReport;
 use crate::model::node::{Generation, NodeName};
 use crate::model::outside::is_backend;

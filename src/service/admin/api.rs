@@ -9,7 +9,7 @@ use super::Admin;
 use super::body::{self, BadBody};
 use super::reply::{self, Body};
 use crate::io::password::{HashError, Secret};
-use crate::logic::mounts::MountEdit;
+use crate::logic::records::mounts::MountEdit;
 use crate::model::mount::{MountName, MountSpec};
 use crate::service::document::MountError;
 

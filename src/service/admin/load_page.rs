@@ -5,11 +5,11 @@
 use hyper::{Response, StatusCode};
 
 use super::reply::{self, Body};
-use crate::logic::outside::report::{LoadPage, written};
 use crate::model::outside::Slots;
 use crate::model::status::{NodeStatus, Status};
 use crate::service::document::Mounts;
 use crate::service::load::ASSUMED_BITRATE_BPS;
+use crate::wire::outside::{LoadPage, written};
 
 /// Answers `/load.xsl`.
 pub(super) fn load_page(status: &Status, specs: &Mounts) -> Response<Body> {

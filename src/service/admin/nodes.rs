@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::body::{self, BadBody};
 use super::reply::{self, Body};
 use super::{Admin, orders};
-use crate::logic::steering::{BadTrait, TraitEdit};
+use crate::logic::records::steering::{BadTrait, TraitEdit};
 use crate::model::node::{BadNodeName, NodeName};
 use crate::service::cluster::Event;
 use crate::service::cluster::view::MeshNode;

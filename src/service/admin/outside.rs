@@ -8,7 +8,8 @@ use super::Admin;
 use super::api::wrong_method;
 use super::body::{self, BadBody};
 use super::reply::{self, Body};
-use crate::logic::outside::{self, BadRecord, BadServerName, BadSetting, OutsideEdit};
+use crate::logic::records::outside;
+use crate::logic::records::outside::{BadRecord, BadServerName, BadSetting, OutsideEdit};
 use crate::model::node::NodeName;
 use crate::service::document::OutsideError;
 

@@ -12,7 +12,7 @@ use super::Admin;
 use super::api::wrong_method;
 use super::body::{self, BadBody};
 use super::reply::{self, Body};
-use crate::logic::steering::{BadMeshSetting, MeshEdit};
+use crate::logic::records::steering::{BadMeshSetting, MeshEdit};
 use crate::model::mount::{BadMountName, MountName};
 use crate::service::document::ChangeError;
 use crate::wire::http::forwarded::Client;

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::io::gossip::GossipedNode;
+use crate::logic::forecast::reach;
 use crate::logic::forecast::{Bulletin, OutsideBulletin};
-use crate::logic::reach;
-use crate::logic::route::Precedence;
+use crate::logic::relay::route::Precedence;
 use crate::model::finding::Finding;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::{Generation, NodeName};

@@ -12,7 +12,7 @@ use super::commit::Unsaved;
 use super::settle::ALONE_AFTER;
 use super::{Documents, Inner};
 use crate::io::clock;
-use crate::logic::clocks::{Clocks, Verdict};
+use crate::logic::members::clocks::{Clocks, Verdict};
 use crate::model::node::NodeName;
 use crate::service::identity::Company;
 use crate::wire::gossip;

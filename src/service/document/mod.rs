@@ -28,10 +28,12 @@ use crate::io::disk::DataDir;
 use crate::io::gossip::Gossip;
 use crate::io::link::{Exchange, Links};
 use crate::logic::document::{Document, EditError, Outcome};
-use crate::logic::forgotten;
-use crate::logic::mounts::{self, MountEdit};
-use crate::logic::outside::Servers;
-use crate::logic::steering::{self, MeshEdit, Steering, TraitEdit};
+use crate::logic::members::forgotten;
+use crate::logic::records::mounts;
+use crate::logic::records::mounts::MountEdit;
+use crate::logic::records::outside::Servers;
+use crate::logic::records::steering;
+use crate::logic::records::steering::{MeshEdit, Steering, TraitEdit};
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::{Generation, NodeName};
 use crate::model::record::key::RecordKey;
@@ -331,7 +333,7 @@ impl Inner {
         let document = self.lock();
         let listing = mounts::list(&document);
         let (steering, unusable) = Steering::of(&document);
-        let outside = crate::logic::outside::list(&document);
+        let outside = crate::logic::records::outside::list(&document);
         let forgotten = forgotten::list(&document);
         drop(document);
         for (key, error) in &listing.skipped {

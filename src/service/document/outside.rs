@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use super::commit::Origin;
 use super::{ChangeError, Documents, Inner, Unsaved};
 use crate::logic::document::{Document, EditError};
-use crate::logic::outside::{
+use crate::logic::records::outside::{
     BadRecord, Listing, MAX_SERVERS, OutsideEdit, Servers, check, fields, key, list,
 };
 use crate::model::node::NodeName;

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 use tracing::info;
 
 use super::{Ingest, Source};
-use crate::logic::place::HEARD;
+use crate::logic::source::place::HEARD;
 use crate::model::mount::{MountName, Takeover};
 use crate::model::seat::Epoch;
 use crate::model::stream::StreamId;

@@ -36,7 +36,7 @@ use crate::io::door::Visitor;
 use crate::io::feed::Feed;
 use crate::io::password::{Passwords, Secret, Stay, Verdict};
 use crate::io::uplink;
-use crate::logic::rivals::CONFIRM;
+use crate::logic::source::rivals::CONFIRM;
 use crate::media::format::Format;
 use crate::media::ring::Ring;
 use crate::model::mount::{MountName, MountSpec, Takeover};

@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::sources::Sources;
-use crate::logic::rivals::Rivals;
+use crate::logic::source::rivals::Rivals;
 use crate::model::mount::MountName;
 use crate::service::cluster::Cluster;
 

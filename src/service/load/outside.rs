@@ -7,8 +7,9 @@ use tokio::time::Instant;
 
 use super::{Load, State};
 use crate::logic::forecast::{Arrived, Life, OutsideOutlook};
-use crate::logic::outside::{self, Servers};
 use crate::logic::policy::NodeFacts;
+use crate::logic::records::outside;
+use crate::logic::records::outside::Servers;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::outside::BACKEND_PREFIX;

@@ -17,7 +17,7 @@ use super::cluster::Cluster;
 use super::document::Documents;
 use super::load::Load;
 use crate::io::gossip::Gossip;
-use crate::logic::outside::Servers;
+use crate::logic::records::outside::Servers;
 use crate::model::node::NodeName;
 use crate::model::outside::OutsideServer;
 use crate::model::seat::{Claim, Seat};

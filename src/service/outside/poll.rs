@@ -16,9 +16,10 @@ use crate::io::clock;
 use crate::io::gossip::MAX_VALUE_BYTES;
 use crate::io::http::{HttpError, Limits, Question, request_within, with_causes};
 use crate::logic::forecast::OutsideBulletin;
-use crate::logic::outside::report::{self, BadAnswer};
 use crate::model::outside::{OutsideReport, OutsideServer};
 use crate::wire::gossip;
+use crate::wire::outside;
+use crate::wire::outside::BadAnswer;
 
 /// The longest time from one question to the next.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -28,7 +29,7 @@ const JITTER: f64 = 0.1;
 /// nine seconds, and never are two questions to a server under way.
 const LIMITS: Limits = Limits {
     time: Duration::from_secs(3),
-    answer_bytes: report::MAX_ANSWER_BYTES,
+    answer_bytes: outside::MAX_ANSWER_BYTES,
 };
 /// The longest text of a failure in gossip.
 const MAX_FAILURE_BYTES: usize = 300;
@@ -96,7 +97,7 @@ async fn ask_on(outside: Outside, server: OutsideServer) {
 async fn ask(server: &OutsideServer, number: u64) -> Result<OutsideReport, Failure> {
     let answer = request_within(question(server)?, LIMITS).await?;
     match answer.status {
-        StatusCode::OK => Ok(report::read(server, number, &answer.body)?),
+        StatusCode::OK => Ok(outside::read(server, number, &answer.body)?),
         status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Err(Failure::Login(status)),
         status @ StatusCode::NOT_FOUND => Err(Failure::NoPage(status, server.via.path())),
         status => Err(Failure::Status(status)),
@@ -164,7 +165,7 @@ mod tests {
 
     use super::*;
     use crate::logic::forecast::Arrived;
-    use crate::logic::outside::OutsideEdit;
+    use crate::logic::records::outside::OutsideEdit;
     use crate::model::mount::MountName;
     use crate::model::node::{Generation, NodeName};
     use crate::model::outside::{Slots, Via};
@@ -173,9 +174,9 @@ mod tests {
         let usual = [("public_url", "http://relay:8000"), ("mounts", "/a=/b")];
         let edits = usual.iter().chain(edits);
         let edits = edits.map(|(key, value)| OutsideEdit::of(key, value).unwrap());
-        let fields = crate::logic::outside::fields(edits);
+        let fields = crate::logic::records::outside::fields(edits);
         let name = NodeName::try_from("r").unwrap();
-        crate::logic::outside::check(&name, None, &fields).unwrap()
+        crate::logic::records::outside::check(&name, None, &fields).unwrap()
     }
 
     #[test]

@@ -13,10 +13,11 @@ use crate::io::clock;
 use crate::io::feed::Feed;
 use crate::io::link::{Exchange, ExchangeError};
 use crate::logic::backoff::Backoff;
-use crate::logic::follow::{
-    self, ANSWER_TIMEOUT, FIND_TIMEOUT, FIRST_WAIT, LONGEST_WAIT, Own, OwnState, STALL, Step,
+use crate::logic::relay::follow;
+use crate::logic::relay::follow::{
+    ANSWER_TIMEOUT, FIND_TIMEOUT, FIRST_WAIT, LONGEST_WAIT, Own, OwnState, STALL, Step,
 };
-use crate::logic::route::{Failures, Holding, Role, Seeker};
+use crate::logic::relay::route::{Failures, Holding, Role, Seeker};
 use crate::media::ring::{Append, Ring};
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;

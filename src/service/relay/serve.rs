@@ -7,7 +7,7 @@ use tracing::debug;
 
 use crate::io::feed::Feed;
 use crate::io::link::{Exchange, ExchangeError};
-use crate::logic::follow::HEARTBEAT;
+use crate::logic::relay::follow::HEARTBEAT;
 use crate::media::ring::{Read, Title};
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;

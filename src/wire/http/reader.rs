@@ -191,8 +191,8 @@ pub fn parse(buffer: &[u8]) -> Result<Parsed, HeadError> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
     use super::super::head::BodyKind;
+    use super::*;
 
     /// The outcome when the bytes arrive in pieces of `sizes`, again and again.
     fn parse_in_pieces(bytes: &[u8], sizes: &[usize]) -> Result<Parsed, HeadError> {

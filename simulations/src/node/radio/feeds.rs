@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use antiphon::logic::route::Precedence;
+use antiphon::logic::relay::route::Precedence;
 use antiphon::media::ring::{Append, Ring};
 use antiphon::model::mount::MountName;
 use antiphon::model::stream::{EndReason, StreamId};

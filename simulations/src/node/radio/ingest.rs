@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use antiphon::logic::election::Admission;
-use antiphon::logic::place::{Asker, Decision, HEARD, Incumbent, Mesh};
-use antiphon::logic::rivals::CONFIRM;
+use antiphon::logic::source::place::{Asker, Decision, HEARD, Incumbent, Mesh};
+use antiphon::logic::source::rivals::CONFIRM;
 use antiphon::media::ring::Ring;
 use antiphon::model::mount::{MountName, Takeover};
 use antiphon::model::node::NodeName;

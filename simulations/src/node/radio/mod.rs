@@ -12,8 +12,8 @@ mod serve;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use antiphon::logic::place::Places;
-use antiphon::logic::rivals::Rivals;
+use antiphon::logic::source::place::Places;
+use antiphon::logic::source::rivals::Rivals;
 use antiphon::model::mount::MountName;
 use antiphon::model::node::NodeName;
 use antiphon::model::stream::{EndReason, StreamId};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use antiphon::logic::follow::HEARTBEAT;
+use antiphon::logic::relay::follow::HEARTBEAT;
 use antiphon::media::ring::Read;
 use antiphon::model::mount::MountName;
 use antiphon::model::stream::StreamId;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use antiphon::logic::follow::{ANSWER_TIMEOUT, STALL};
+use antiphon::logic::relay::follow::{ANSWER_TIMEOUT, STALL};
 use antiphon::media::ring::{Append, Ring};
 use antiphon::model::node::NodeName;
 use antiphon::model::stream::{EndReason, StreamHead, StreamId};

@@ -7,8 +7,8 @@ mod round;
 use std::time::Instant;
 
 use antiphon::logic::backoff::Backoff;
-use antiphon::logic::follow::{FIRST_WAIT, LONGEST_WAIT};
-use antiphon::logic::route::Failures;
+use antiphon::logic::relay::follow::{FIRST_WAIT, LONGEST_WAIT};
+use antiphon::logic::relay::route::Failures;
 use antiphon::model::mount::MountName;
 use antiphon::model::node::NodeName;
 use antiphon::model::stream::{EndReason, StreamId};

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use antiphon::logic::follow::{self, FIND_TIMEOUT, Own, OwnState, Step};
-use antiphon::logic::route::{Holding, Role, Seeker};
+use antiphon::logic::relay::follow;
+use antiphon::logic::relay::follow::{FIND_TIMEOUT, Own, OwnState, Step};
+use antiphon::logic::relay::route::{Holding, Role, Seeker};
 use antiphon::model::node::NodeName;
 use antiphon::model::stream::{EndReason, StreamId};
 use antiphon::service::cluster::view::precedence;

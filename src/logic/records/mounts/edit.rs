@@ -1,7 +1,7 @@
 //! One setting of a mount at a time: read from what an operator types, checked, made a field.
 
-use crate::logic::outside::{BadAddress, public_url};
 use crate::logic::policy::{BadPolicy, Policy};
+use crate::logic::records::outside::{BadAddress, public_url};
 use crate::model::caption::is_unseen;
 use crate::model::charset::{BadCharset, Charset};
 use crate::model::geo::{BadCountryRule, CountryRule};

@@ -9,7 +9,7 @@ use crate::model::node::{Generation, NodeName};
 use crate::model::record::Value;
 use crate::model::record::key::{FORGOTTEN_PREFIX, RecordKey};
 
-use super::document::Document;
+use crate::logic::document::Document;
 
 const GENERATION: &str = "generation";
 

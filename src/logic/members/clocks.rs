@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::document::MAX_AHEAD;
+use crate::logic::document::MAX_AHEAD;
 use crate::model::node::NodeName;
 
 /// How many differences of a peer are kept: at one a second, one of them has come without delay; and a clock that

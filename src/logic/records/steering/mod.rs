@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 
 pub use self::mesh::{BadMeshSetting, MAX_AGENTS, MeshEdit, mesh_key};
 pub use self::node::{BadTrait, TraitEdit, node_key};
-use super::document::Document;
 use super::fields::WrongKind;
-use super::policy::Policy;
+use crate::logic::document::Document;
+use crate::logic::policy::Policy;
 use crate::model::node::NodeName;
 use crate::model::record::Value;
 use crate::model::record::key::RecordKey;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{BadSteering, switch};
-use crate::logic::fields::{flag, number, text};
+use crate::logic::records::fields::{flag, number, text};
 use crate::model::node::NodeName;
 use crate::model::record::key::RecordKey;
 use crate::model::record::{Record, Value};

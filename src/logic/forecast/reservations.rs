@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-use super::forecast::RESERVATION;
+use super::RESERVATION;
 
 /// The most places that one address has reserved: a village behind one address, all at once.
 const MAX_PER_ADDRESS: u32 = 64;

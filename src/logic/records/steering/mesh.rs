@@ -1,8 +1,8 @@
 //! What is said of the whole mesh: the policy, and who is never redirected.
 
 use super::{BadSteering, Steering};
-use crate::logic::fields::text;
 use crate::logic::policy::{BadPolicy, Policy};
+use crate::logic::records::fields::text;
 use crate::model::record::key::RecordKey;
 use crate::model::record::{Record, Value};
 

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 pub use self::edit::{BadSetting, MAX_LINGER_S, MAX_TEXT_BYTES, MountEdit};
 use self::edit::{PASSWORD_HASH, check_hash};
-use super::document::Document;
 use super::fields::{WrongKind, flag, number, text};
+use crate::logic::document::Document;
 use crate::model::caption::caption;
 use crate::model::geo::CountryRule;
 use crate::model::mount::{MountName, MountSpec, MountSteering, Takeover};

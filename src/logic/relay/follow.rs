@@ -111,7 +111,7 @@ fn further_than<'a>(own: &Own, holdings: &'a [Holding]) -> Vec<&'a NodeName> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logic::route::Failures;
+    use crate::logic::relay::route::Failures;
     use crate::model::seat::Epoch;
     use crate::model::status::NodeState;
 

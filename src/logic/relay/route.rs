@@ -3,17 +3,15 @@
 //! Gossip is late, so nobody is passed over for seeming to be behind: whoever holds the stream is a candidate,
 //! and only the order is a matter of taste. The one that must not be asked is a node that is fed by us.
 
-mod failures;
-
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+pub use super::failures::{FIRST_REST, Failures, LONGEST_REST};
 use crate::model::node::NodeName;
 use crate::model::seat::Epoch;
 use crate::model::status::NodeState;
 use crate::model::stream::StreamId;
-pub use failures::{FIRST_REST, Failures, LONGEST_REST};
 
 /// Of two streams for one mount the lower goes on: the derived order is the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,15 +6,14 @@
 mod address;
 mod edit;
 mod mapping;
-pub mod report;
 
 use std::collections::BTreeMap;
 
 pub use self::address::{BadAddress, public_url};
 pub use self::edit::{BadSetting, MAX_LOGIN_BYTES, OutsideEdit};
 pub use self::mapping::{BadMapping, MAX_MOUNTS};
-use super::document::Document;
 use super::fields::{WrongKind, flag, number, text};
+use crate::logic::document::Document;
 use crate::model::geo::Whereabouts;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;

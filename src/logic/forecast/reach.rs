@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-use super::forecast::{Life, MAX_NODES, RESERVATION};
+use super::{Life, MAX_NODES, RESERVATION};
 use crate::model::finding::Finding;
 use crate::model::node::NodeName;
 

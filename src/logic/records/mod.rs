@@ -1,0 +1,6 @@
+//! The kinds of records in the document: mounts, outside servers, what operators say of nodes and of the mesh.
+
+pub mod fields;
+pub mod mounts;
+pub mod outside;
+pub mod steering;
