@@ -170,7 +170,7 @@ pub fn byte(connection: EncoderId, offset: u64) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use antiphon::media::mpeg::FrameHeader;
+    use antiphon::media::format::mpeg::FrameHeader;
 
     use super::*;
 

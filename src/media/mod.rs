@@ -3,6 +3,4 @@
 
 pub mod format;
 pub mod icy;
-pub mod mpeg;
 pub mod ring;
-pub mod sync;

@@ -4,7 +4,7 @@
 //! they would be heard as a click, or believed.
 
 use super::track::Piece;
-use crate::media::mpeg::FrameHeader;
+use crate::media::format::mpeg::FrameHeader;
 
 /// The pieces of an MPEG audio file, one for each frame; `None` if it is mostly something else.
 pub(super) fn walk(file: &[u8]) -> Option<Vec<Piece>> {

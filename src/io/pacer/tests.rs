@@ -9,8 +9,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 
 use super::*;
+use crate::media::format::mpeg;
 use crate::media::icy::{METAINT, player};
-use crate::media::mpeg;
 use crate::media::ring::samples::ring;
 use crate::media::ring::{Read, RingLimits};
 use crate::model::stream::EndReason;

@@ -18,7 +18,7 @@ use self::blocks::Blocks;
 use self::marks::Marks;
 use self::titles::Titles;
 pub use self::titles::{MAX_TITLE_BYTES, Title, TitleSet};
-use super::sync::Scanner;
+use super::format::scanner::Scanner;
 use crate::model::stream::{EndReason, StreamHead, StreamId};
 
 /// How much a ring keeps: `window`, unless that is more than `max_bytes`.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::samples::ring;
 use super::*;
-use crate::media::mpeg;
+use crate::media::format::mpeg;
 
 const FRAME: u64 = 417;
 const FRAME_MS: f64 = 26.122_449;
@@ -265,7 +265,7 @@ fn a_source_that_sends_faster_than_it_sounds_is_ahead() {
     let mut ring = ring("audio/mpeg");
     let began = ring.began();
     assert_eq!(ring.ahead(began), Duration::ZERO);
-    let frames = crate::media::mpeg::samples::frames(400);
+    let frames = crate::media::format::mpeg::samples::frames(400);
     ring.append(0, &frames, began);
     let ahead = ring.ahead(began);
     assert!(ahead > Duration::from_secs(9), "{ahead:?}");

@@ -12,7 +12,8 @@ use tracing::{debug, info};
 use crate::io::feed::Feed;
 use crate::io::{answer, uplink};
 use crate::logic::pace::{Allowance, Heard, Pulse};
-use crate::media::format::{self, Format, Look};
+use crate::media::format::detect;
+use crate::media::format::detect::{Format, Look};
 use crate::media::ring::Append;
 use crate::model::stream::EndReason;
 use crate::wire::http::body::{BodyDecoder, BodyState};
@@ -281,7 +282,7 @@ impl Body {
     /// Looks at the first audio of all.
     fn recognise(&mut self) {
         if self.look == Look::More && self.audio_bytes == 0 {
-            self.look = format::look(&self.audio, &self.stated);
+            self.look = detect::look(&self.audio, &self.stated);
         } else if self.look == Look::More {
             self.look = Look::Unknown; // what came first has gone
         }

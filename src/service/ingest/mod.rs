@@ -37,7 +37,7 @@ use crate::io::feed::Feed;
 use crate::io::password::{Passwords, Secret, Stay, Verdict};
 use crate::io::uplink;
 use crate::logic::source::rivals::CONFIRM;
-use crate::media::format::Format;
+use crate::media::format::detect::Format;
 use crate::media::ring::Ring;
 use crate::model::mount::{MountName, MountSpec, Takeover};
 use crate::model::seat::Epoch;

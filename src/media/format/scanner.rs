@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::format::Format;
+use super::detect::Format;
 use super::mpeg::FrameScanner;
 
 /// A place where a listener may begin, and the time of the audio there.
