@@ -13,7 +13,7 @@ use super::cluster::Cluster;
 use super::cluster::view::{MeshNode, MeshView, precedence};
 use super::document::Documents;
 use super::ended::Ended;
-use super::ingest::Sources;
+use super::sources::Sources;
 use crate::io::link::{Exchange, ExchangeError, Links};
 use crate::logic::election::{Admission, Gate};
 use crate::logic::source::place::{Asker, Decision, Incumbent, Mesh, Places};

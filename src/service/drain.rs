@@ -13,8 +13,8 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
 use super::cluster::{Cluster, Event};
-use super::ingest::Sources;
-use super::listen::PacerHandle;
+use super::pacers::PacerHandle;
+use super::sources::Sources;
 use crate::io::gossip::Gossip;
 use crate::wire::frame::Order;
 use crate::wire::gossip;

@@ -8,7 +8,6 @@ mod asking;
 mod body;
 mod refusal;
 mod rivals;
-mod sources;
 
 use std::sync::Arc;
 
@@ -22,14 +21,13 @@ use tracing::{Instrument as _, debug, info, info_span, warn};
 use self::body::{Body, Sink};
 pub use self::refusal::farewell;
 use self::refusal::{Refusal, refuse};
-use self::sources::Entry;
-pub use self::sources::Sources;
 use super::authority::Authority;
 use super::cluster::Cluster;
 use super::document::Documents;
 use super::drain::{Drain, Phase};
 use super::logins::Caller;
 use super::relay::Relays;
+use super::sources::{Entry, Sources};
 use super::streams::Streams;
 use crate::io::clock;
 use crate::io::door::Visitor;

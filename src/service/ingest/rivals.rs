@@ -4,10 +4,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::sources::Sources;
 use crate::logic::source::rivals::Rivals;
 use crate::model::mount::MountName;
 use crate::service::cluster::Cluster;
+use crate::service::sources::Sources;
 
 /// Watches until the node stops.
 pub(super) async fn run(cluster: &Cluster, sources: &Sources, cancel: CancellationToken) {

@@ -5,7 +5,6 @@
 
 mod addresses;
 mod occupancy;
-mod pacers;
 mod probes;
 mod visit;
 
@@ -21,7 +20,6 @@ use tracing::{Instrument as _, debug, info, info_span};
 use self::addresses::Expected;
 pub use self::addresses::{Candidate, Explained, MAX_CANDIDATES};
 use self::occupancy::Occupancy;
-pub use self::pacers::PacerHandle;
 use self::probes::Probes;
 use self::visit::Visit;
 use super::cluster::Cluster;
@@ -29,6 +27,7 @@ use super::cluster::view::MeshView;
 use super::document::Documents;
 use super::geo::Geo;
 use super::load::{Among, Ask, Chosen, Load};
+use super::pacers::PacerHandle;
 use super::relay::Relays;
 use crate::io::door::Visitor;
 use crate::io::{answer, clock};

@@ -3,7 +3,6 @@
 mod capacity;
 mod choosing;
 mod outside;
-mod publisher;
 mod reach;
 #[cfg(test)]
 mod tests;
@@ -18,11 +17,11 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::capacity::Capacity;
 pub use self::choosing::{Among, Ask, Chosen};
-use self::publisher::Publisher;
 use super::cluster::Cluster;
 use super::cluster::view::MeshView;
 use super::document::Documents;
-use super::ingest::Sources;
+use super::publisher::Publisher;
+use super::sources::Sources;
 use super::streams::Streams;
 use crate::io::clock;
 use crate::io::cpu::CpuMeter;
