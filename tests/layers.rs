@@ -3,12 +3,16 @@
 //! A rule reads words, not types. Comments, strings and test modules are blanked out first, so that
 //! a file may speak of what it must not use, and a test may use what the code must not.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use circles::circles;
 use words::{followers, mentions, without_comments_and_strings, without_tests};
 
-// In a folder of its own, because each file right in `tests` is a test.
+// In a folder of their own, because each file right in `tests` is a test.
+#[path = "layers/circles.rs"]
+mod circles;
 #[path = "layers/words.rs"]
 mod words;
 
@@ -208,21 +212,101 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-#[test]
-fn the_code_keeps_the_rules_of_the_house() {
+/// Every Rust file of the project: its path from the manifest's folder, and its text.
+fn house() -> BTreeMap<String, String> {
     let home = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
     for root in ROOTS {
         rust_files(&home.join(root), &mut files);
     }
     assert!(files.len() > 30, "only {} files were found", files.len());
-    let mut found = Vec::new();
-    for file in files {
+    let read = |file: PathBuf| {
         let text = fs::read_to_string(&file).expect("a source file is UTF-8");
         let path = file.strip_prefix(home).expect("it lies below the manifest");
-        found.extend(breaches(&path.to_string_lossy(), &text));
-    }
+        (path.to_string_lossy().into_owned(), text)
+    };
+    files.into_iter().map(read).collect()
+}
+
+#[test]
+fn the_code_keeps_the_rules_of_the_house() {
+    let house = house();
+    let found: Vec<String> = house
+        .iter()
+        .flat_map(|(path, text)| breaches(path, text))
+        .collect();
     assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+}
+
+/// The code that is shipped, by the path of its file.
+fn shipped(house: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let sources = house.iter().filter(|(path, _)| {
+        (path.starts_with("src/") || path.starts_with("simulations/src/")) && !is_test(path)
+    });
+    let code = |text| without_tests(&without_comments_and_strings(text));
+    sources
+        .map(|(path, text)| (path.clone(), code(text)))
+        .collect()
+}
+
+#[test]
+fn no_files_name_each_other_in_a_circle() {
+    let found = circles(&shipped(&house()));
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn a_planted_circle_is_caught() {
+    let one_way = [
+        ("src/logic/mod.rs", "pub mod a; pub mod b; pub mod c;"),
+        ("src/logic/a.rs", "use super::b; pub struct A;"),
+        ("src/logic/b.rs", "pub struct B; mod x {}"),
+        (
+            "src/logic/c/mod.rs",
+            "mod d; pub use self::d::D; fn f() { d::f() }",
+        ),
+        ("src/logic/c/d.rs", "use super::C; pub struct D;"),
+        ("simulations/src/a.rs", "use antiphon::logic::c::D;"),
+    ];
+    let backs = [
+        (
+            "src/logic/e.rs",
+            "fn f() -> super::c::D {}",
+            "src/logic/c/d.rs",
+            "use crate::logic::{e as f};",
+        ),
+        (
+            "src/logic/e.rs",
+            "use super::a::A;",
+            "src/logic/b.rs",
+            "use crate::{logic::{e::{self, E}, c}};",
+        ),
+        (
+            "src/logic/e.rs",
+            "use super::c::D;",
+            "src/logic/c/mod.rs",
+            "use super::e; pub use self::d::D;",
+        ),
+        (
+            "simulations/src/b.rs",
+            "use crate::a::A;",
+            "simulations/src/a.rs",
+            "fn f() { super::b::g() }",
+        ),
+    ];
+    let house = |more: &[(&str, &str)]| -> BTreeMap<String, String> {
+        let all = one_way.iter().chain(more);
+        let planted = all.map(|(path, code)| ((*path).to_owned(), (*code).to_owned()));
+        planted.collect()
+    };
+    assert!(circles(&house(&[])).is_empty());
+    for (new, code, old, back) in backs {
+        assert!(circles(&house(&[(new, code)])).is_empty(), "{new}: {code}");
+        let found = circles(&house(&[(new, code), (old, back)]));
+        assert_eq!(found.len(), 1, "{new}: {code}, {old}: {back}: {found:?}");
+        let circle = found.first().expect("one was found");
+        assert!(circle.iter().any(|file| file == new) && circle.iter().any(|file| file == old));
+    }
 }
 
 /// The breaches of a file that is well shaped but for its code.
@@ -261,7 +345,7 @@ fn each_planted_breach_is_caught() {
             "use super::super::super::node;",
             "node",
         ),
-        ("src/node.rs", "use crate::cli;", "cli"),
+        ("src/node/a.rs", "use crate::cli;", "cli"),
         ("src/main.rs", "fn main() { antiphon::node::run() }", "node"),
         (
             "src/logic/a.rs",
@@ -297,23 +381,23 @@ fn each_planted_breach_is_caught() {
             "HashMap",
         ),
         (
-            "src/io/link.rs",
+            "src/io/link/a.rs",
             "fn f() -> anyhow::Result<()> {}",
             "anyhow",
         ),
-        ("src/io/disk.rs", "use bincode::config;", "bincode"),
+        ("src/io/disk/a.rs", "use bincode::config;", "bincode"),
+        ("src/service/a.rs", "use chitchat::NodeId;", "chitchat"),
         (
-            "src/service/cluster.rs",
-            "use chitchat::NodeId;",
-            "chitchat",
-        ),
-        (
-            "src/io/door.rs",
+            "src/io/a.rs",
             "fn f() { tokio::spawn(g()); }",
             "tokio::spawn",
         ),
-        ("src/io/door.rs", "use tokio::{net, spawn};", "tokio::spawn"),
-        ("src/node.rs", "fn f() { task::spawn(g()); }", "task::spawn"),
+        ("src/io/a.rs", "use tokio::{net, spawn};", "tokio::spawn"),
+        (
+            "src/node/a.rs",
+            "fn f() { task::spawn(g()); }",
+            "task::spawn",
+        ),
         (
             "src/service/front.rs",
             "fn f() { stream.write_all(b); }",

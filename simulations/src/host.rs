@@ -13,8 +13,8 @@ use antiphon::model::status::NodeState;
 use crate::checkers::election::START_INTERVALS;
 use crate::clock::Clock;
 use crate::gossip::Gossip;
+use crate::happening::Happening;
 use crate::node::{Birth, Moment, Node};
-use crate::world::Happening;
 
 /// How many packets a stopped process finds waiting, as in its sockets' buffers; later ones are lost.
 const MAX_STASHED: usize = 64;

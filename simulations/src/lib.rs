@@ -11,6 +11,7 @@ mod clock;
 pub mod encoder;
 pub mod faults;
 pub mod gossip;
+mod happening;
 mod host;
 pub mod log;
 mod net;

@@ -8,10 +8,11 @@ use rand::Rng;
 use rand::seq::{IndexedRandom, IteratorRandom, SliceRandom};
 
 use crate::faults::{DiskFate, Fault, Who};
+use crate::happening::Happening;
 use crate::host::{Host, State};
 use crate::net::{Net, Spells};
 use crate::node::Event;
-use crate::world::{Happening, Judging, World};
+use crate::world::{Judging, World};
 
 /// A pause of so many gossip intervals is noticed by the node itself: a round may be late by two, and one had
 /// yet to pass.

@@ -5,8 +5,9 @@
 
 use super::http::body::BodyDecoder;
 use super::http::error::HeadError;
+use super::http::head::AfterHead;
 use super::http::head::{BodyKind, Head, Method, Version};
-use super::http::reader::{AfterHead, Parsed, parse};
+use super::http::reader::{Parsed, parse};
 use super::http::reply::{ALLOW, Persistence, Reply, head_refused, source_accepted};
 use super::icecast::source_head::stream_head;
 

@@ -135,3 +135,33 @@ fn quoted_length(rest: &str, quote: char) -> usize {
     }
     rest.len()
 }
+
+/// A piece of code that matters to who looks for paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word<'a> {
+    /// A name or a keyword.
+    Name(&'a str),
+    /// `::`
+    Colons,
+    /// Any other character that is no blank.
+    Mark(char),
+}
+
+/// The code without comments and strings, word by word.
+pub(super) fn words(code: &str) -> Vec<Word<'_>> {
+    let mut found = Vec::new();
+    let mut rest = code.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let name = rest.len() - rest.trim_start_matches(is_name).len();
+        let (word, length) = if name > 0 {
+            (Word::Name(&rest[..name]), name)
+        } else if rest.starts_with("::") {
+            (Word::Colons, 2)
+        } else {
+            (Word::Mark(first), first.len_utf8())
+        };
+        found.push(word);
+        rest = rest[length..].trim_start();
+    }
+    found
+}

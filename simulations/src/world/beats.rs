@@ -3,8 +3,9 @@
 use antiphon::model::mount::MountName;
 use rand::seq::IteratorRandom;
 
-use super::{BEAT, Happening, Judging, TICK, World};
+use super::{BEAT, Judging, TICK, World};
 use crate::encoder::{Spoken, Standing};
+use crate::happening::Happening;
 use crate::host::State;
 use crate::node::{Event, Heard};
 use crate::talk::Arrival;

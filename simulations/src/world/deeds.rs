@@ -7,8 +7,9 @@ use antiphon::model::node::NodeName;
 use antiphon::model::seat::{Claim, Epoch};
 use rand::Rng;
 
-use super::{Happening, Judging, Packet, World};
+use super::{Judging, World};
 use crate::gossip::Gossiped;
+use crate::happening::{Happening, Packet};
 use crate::node::radio::RadioNews;
 use crate::node::{Deed, Event, Heard};
 

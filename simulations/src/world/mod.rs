@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use antiphon::model::mount::MountName;
-use antiphon::model::seat::{Epoch, Rank};
+use antiphon::model::seat::Rank;
 use rand::rngs::SmallRng;
 use rand::seq::{SliceRandom, index};
 use rand::{Rng, SeedableRng};
@@ -22,13 +22,11 @@ use rand::{Rng, SeedableRng};
 use crate::checkers::{Checkers, Findings};
 use crate::clock::Clock;
 use crate::encoder::{Encoder, EncoderId};
-use crate::faults::Fault;
-use crate::gossip::Gossiped;
+use crate::happening::{Happening, Packet};
 use crate::host::{Host, Surroundings};
 use crate::log::{Log, Trace};
 use crate::net::{Carrier, Net};
-use crate::node::crowd::{GuestId, Visit};
-use crate::node::{Event, LinkMessage};
+use crate::node::Event;
 use crate::plan::Plan;
 use crate::talk::Talks;
 
@@ -38,63 +36,6 @@ const BEAT: Duration = Duration::from_millis(20);
 const TICK: Duration = Duration::from_millis(50);
 /// When the first encoders connect: when the mesh has a master, and everybody the mounts.
 const ON_AIR_AT: Duration = Duration::from_secs(4);
-
-/// What travels between two machines.
-#[derive(Clone, Debug)]
-pub enum Packet {
-    /// Gossip's own.
-    Gossip(Gossiped),
-    /// A message over a link.
-    Link(LinkMessage),
-}
-
-/// What can happen at some time.
-#[derive(Debug)]
-pub enum Happening {
-    /// A node's gossip interval is over.
-    Round(usize),
-    /// A node looks at its peers between two rounds.
-    Look(usize),
-    /// A node wanted to be woken now.
-    Wake(usize),
-    /// The streams of a node have their turn.
-    Beat(usize),
-    /// A packet arrives.
-    Arrive(usize, usize, Packet),
-    /// A disk has done what it could about an epoch.
-    Written(usize, Epoch),
-    /// A disk has done what it could about the document.
-    Saved(usize),
-    /// The story goes on.
-    Fault(Fault),
-    /// A machine is switched on.
-    Start(usize),
-    /// Encoders and checkers look at the world.
-    Tick,
-    /// An operator changes the document somewhere.
-    Edit,
-    /// Somebody wants to listen.
-    Player,
-    /// A player comes to a node, or leaves it.
-    Visit(usize, GuestId, Visit),
-}
-
-impl Happening {
-    /// The node that it happens to, if it is one of a node's life.
-    fn node(&self) -> Option<usize> {
-        match self {
-            Self::Round(node)
-            | Self::Look(node)
-            | Self::Wake(node)
-            | Self::Beat(node)
-            | Self::Written(node, _)
-            | Self::Saved(node)
-            | Self::Visit(node, ..)
-            | Self::Arrive(_, node, _) => Some(*node),
-            Self::Fault(_) | Self::Start(_) | Self::Tick | Self::Edit | Self::Player => None,
-        }
-    }
-}
 
 /// Whether the rules are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

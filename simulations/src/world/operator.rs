@@ -11,7 +11,8 @@ use antiphon::model::record::key::RecordKey;
 use rand::Rng;
 use rand::seq::IteratorRandom;
 
-use super::{Happening, World};
+use super::World;
+use crate::happening::Happening;
 use crate::node::{Edit, Event};
 
 /// The records that are written, deleted and written again: few, so that they meet.

@@ -6,7 +6,8 @@ use antiphon::model::mount::MountName;
 use rand::Rng;
 use rand::seq::IteratorRandom;
 
-use super::{Happening, World};
+use super::World;
+use crate::happening::Happening;
 use crate::node::crowd::{GuestId, Reception, Visit};
 
 /// How long a player takes to follow a redirect, milliseconds: a resolver, a handshake, a request.

@@ -7,8 +7,9 @@ use antiphon::logic::members::health::{Sign, Witnesses, Word};
 use antiphon::model::status::NodeState;
 use antiphon::wire::gossip;
 
-use super::{Happening, Judging, Packet, World};
+use super::{Judging, World};
 use crate::gossip::{Gossiped, News, message_bytes};
+use crate::happening::{Happening, Packet};
 use crate::host::Host;
 use crate::net::Carrier;
 use crate::node::{Event, Heartbeat};

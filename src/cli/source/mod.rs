@@ -6,6 +6,7 @@
 mod connection;
 mod mpeg_walk;
 mod ogg_walk;
+mod piece;
 mod playback;
 mod target;
 mod track;

@@ -3,7 +3,7 @@
 //! Tags, and the Xing or Info frame that tells a player how long the file is, are left out: in a stream
 //! they would be heard as a click, or believed.
 
-use super::track::Piece;
+use super::piece::Piece;
 use crate::media::format::mpeg::FrameHeader;
 
 /// The pieces of an MPEG audio file, one for each frame; `None` if it is mostly something else.

@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::track::Piece;
+use super::piece::Piece;
 
 /// The bytes of a page before its segment table.
 const HEAD_BYTES: usize = 27;

@@ -1,21 +1,12 @@
 //! A file as pieces that each last some time, whatever its format.
 
-use std::ops::Range;
 use std::time::Duration;
 
+use super::piece::Piece;
 use super::{mpeg_walk, ogg_walk};
 
 /// Shorter files are surely cut off, and to loop them would be noise.
 const SHORTEST: Duration = Duration::from_millis(500);
-
-/// A part of a file that a decoder wants whole.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Piece {
-    /// Which bytes of the file.
-    pub(super) bytes: Range<usize>,
-    /// For how long it plays.
-    pub(super) duration: Duration,
-}
 
 /// A file that can be sent.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::message::{Health, Message, Output};
-use super::succession::Standing;
+use super::standing::Standing;
 use super::{Election, Start};
 use crate::model::node::NodeName;
 use crate::model::seat::{Claim, Epoch, Rank};

@@ -15,6 +15,7 @@ mod ledger;
 mod message;
 mod rendezvous;
 mod rounds;
+mod standing;
 mod succession;
 #[cfg(test)]
 mod tests;
@@ -26,7 +27,7 @@ use self::campaign::Campaign;
 use self::claims::Claims;
 use self::ledger::{Ledger, MAX_EPOCH};
 use self::rounds::{Beat, Rounds};
-use self::succession::Standing;
+use self::standing::Standing;
 use crate::model::node::NodeName;
 use crate::model::seat::{Claim, Epoch, Fence};
 

@@ -4,39 +4,17 @@
 //! whoever has heard of it refuses the old holder's orders.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
 
 use super::Election;
 use super::campaign::Campaign;
 use super::message::{Health, Message, Output};
+use super::standing::Standing;
 use crate::model::node::NodeName;
 use crate::model::seat::Claim;
 
 /// How many gossip intervals a leaving holder waits for an heir until it just drops its claim. An heir
 /// needs a round trip and one write; this allows for a slow disk and several lost messages.
 const HAND_OVER_INTERVALS: u32 = 8;
-
-/// Whether this node wants the seat.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// It stands in elections.
-    Willing,
-    /// It leaves, still holds the seat, and looks for an heir among those who have not refused.
-    HandingOver {
-        until: Instant,
-        refused: BTreeSet<NodeName>,
-    },
-    /// It does not take the seat.
-    Resigned,
-}
-
-impl Standing {
-    pub(super) fn seat_is_gone(&mut self) {
-        if matches!(self, Self::HandingOver { .. }) {
-            *self = Self::Resigned;
-        }
-    }
-}
 
 impl Election {
     pub(super) fn resign(&mut self, out: &mut Vec<Output>) {

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::Cluster;
-use super::seeking::{Target, Unreached};
+use super::seeking::{DIAL_INTERVAL, Target, Unreached};
 use crate::io::disk::{DataDir, Loaded};
 use crate::io::gossip::Gossip;
 use crate::io::link::{DialState, DialTrouble, Links};
@@ -19,8 +19,6 @@ use crate::model::node::NodeName;
 
 /// The file of remembered peers.
 const PEERS_FILE: &str = "peers";
-/// How often missing links are dialled; the links themselves wait longer with each failure.
-pub(super) const DIAL_INTERVAL: Duration = Duration::from_millis(500);
 /// When a node that remembers peers and has found none says so: it has dialled each of them twice.
 const LONELY_PATIENCE: Duration = Duration::from_secs(3);
 /// Remembered peers: enough to find a mesh of any size again.

@@ -10,12 +10,13 @@ use tokio::net::lookup_host;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{info, warn};
 
-use super::joining::DIAL_INTERVAL;
 use crate::io::clock;
 use crate::io::link::{DialState, DialTrouble, Links};
 use crate::logic::backoff::Backoff;
 use crate::model::status::UnreachedPeer;
 
+/// How often missing links are dialled; the links themselves wait longer with each failure.
+pub(super) const DIAL_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a name may take to resolve before that is said. It goes on all the same: a second question would only wait
 /// behind the first.
 const RESOLVE_PATIENCE: Duration = Duration::from_secs(2);

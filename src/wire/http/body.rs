@@ -6,8 +6,8 @@
 use bytes::{Buf, BytesMut};
 
 use super::chunk::{BodyError, Framing, Next};
+use super::head::AfterHead;
 use super::head::{BodyKind, Head};
-use super::reader::AfterHead;
 
 /// Whether more audio can come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

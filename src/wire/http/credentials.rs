@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::lines::text_of;
+use super::text::text_of;
 
 /// Encoders bring their own base64, and some forget the padding or leave bits set in the last
 /// letter. Both decode to one value only, so nothing is lost by taking them.

@@ -9,7 +9,6 @@ use std::borrow::Cow;
 
 use super::credentials::{self, Credentials};
 use super::header_lines::Skipped;
-use super::reader::AfterHead;
 use crate::model::charset::Charset;
 
 /// What the client wants done.
@@ -89,6 +88,19 @@ pub enum BodyKind {
     Length(u64),
     /// With the chunk of size zero.
     Chunked,
+}
+
+/// What follows the line end that closes a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterHead {
+    /// The body.
+    Body,
+    /// Perhaps one stray `\r\n`, then the body.
+    ///
+    /// Lines that end in a bare `\n` and then `\r\n\r\n` come from an encoder that closes its head
+    /// in its own way: the first `\r\n` is the empty line already. We cannot wait here to see
+    /// whether the second comes, as another encoder waits for our answer now.
+    PerhapsStrayCrlf,
 }
 
 /// The head of a request: the request line and the headers.

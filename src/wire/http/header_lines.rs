@@ -7,7 +7,7 @@
 use std::fmt;
 
 use super::error::HeadError;
-use super::lines::{is_token, text_of};
+use super::text::{is_token, text_of};
 
 /// The headers that say where a request ends, to whom it goes and who asks, as their letters alone.
 const GUARDED: [&str; 6] = [

@@ -8,9 +8,8 @@ use std::fmt::Write;
 use percent_encoding::percent_decode_str;
 
 use super::error::HeadError;
-use super::head::{BodyKind, Head, Method, Version};
+use super::head::{AfterHead, BodyKind, Head, Method, Version};
 use super::header_lines::HeaderLines;
-use super::reader::AfterHead;
 
 /// The longest target, its escapes counted as they are written: the longest that the library takes by which pages are read.
 const MAX_TARGET_BYTES: usize = 65_534;
@@ -48,19 +47,6 @@ pub(super) fn parse(bytes: &[u8], after: AfterHead) -> Result<Head, HeadError> {
         body_kind,
         after,
     })
-}
-
-/// Whether a byte may stand in a method or a header's name.
-pub(super) fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// Bytes as text: UTF-8 if they are, Latin-1 if not.
-pub(super) fn text_of(bytes: &[u8]) -> String {
-    match str::from_utf8(bytes) {
-        Ok(text) => text.to_owned(),
-        Err(_) => bytes.iter().copied().map(char::from).collect(),
-    }
 }
 
 fn without_returns(line: &[u8]) -> &[u8] {

@@ -4,8 +4,8 @@
 //! reached at a byte: the way in which the network cut the bytes never changes the outcome.
 
 use super::error::HeadError;
-use super::head::Head;
-use super::lines;
+use super::head::{AfterHead, Head};
+use super::{lines, text};
 
 /// The longest head. Far above any encoder's (1 kB), and what one slow connection can cost us.
 pub const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -36,19 +36,6 @@ pub enum Parsed {
         /// How many bytes of the buffer it took; the body begins after them.
         len: usize,
     },
-}
-
-/// What follows the line end that closes a head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AfterHead {
-    /// The body.
-    Body,
-    /// Perhaps one stray `\r\n`, then the body.
-    ///
-    /// Lines that end in a bare `\n` and then `\r\n\r\n` come from an encoder that closes its head
-    /// in its own way: the first `\r\n` is the empty line already. We cannot wait here to see
-    /// whether the second comes, as another encoder waits for our answer now.
-    PerhapsStrayCrlf,
 }
 
 /// Remembers how far a growing buffer has been searched for the end of a head.
@@ -133,7 +120,7 @@ impl HeadReader {
         self.phase = match byte {
             _ if self.line_bytes == MAX_METHOD_BYTES => return Err(HeadError::NotHttp),
             b' ' if self.line_bytes > 0 => Phase::Lines,
-            _ if lines::is_token(byte) => Phase::Method,
+            _ if text::is_token(byte) => Phase::Method,
             _ => return Err(HeadError::NotHttp),
         };
         self.line_bytes += 1;

@@ -50,7 +50,7 @@ impl HeadWriter {
     }
 
     fn line(&mut self, name: &str, colon: &str, value: &str) {
-        let is_token = |byte: &u8| super::lines::is_token(*byte);
+        let is_token = |byte: &u8| super::text::is_token(*byte);
         if name.as_bytes().iter().all(is_token) {
             self.bytes.extend_from_slice(name.as_bytes());
         } else {

@@ -13,8 +13,7 @@ use antiphon::wire::gossip::Origin;
 use super::super::super::{Deed, TalkId};
 use super::super::RadioNews;
 use super::super::feeds::FeedId;
-use super::Work;
-use super::round::Wanted;
+use super::{Wanted, Work};
 
 /// What one upstream led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,6 +20,17 @@ use super::super::{Deed, Desk, Heard, TalkId};
 use super::Radio;
 use super::feeds::{FeedId, Feeds};
 
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// The next byte of the stream that is held; if none is held, any stream.
+    Next,
+    /// This other stream, which takes its place.
+    Other(StreamId),
+    /// Whatever is on air: what was wanted is held by nobody any more.
+    OnAir,
+}
+
 /// What a pull does at the moment.
 #[derive(Debug)]
 enum Phase {

@@ -12,18 +12,7 @@ use antiphon::service::cluster::view::precedence;
 use antiphon::wire::gossip::Origin;
 
 use super::conversation::{Conversation, Outcome};
-use super::{Phase, Work};
-
-/// What is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
-    /// The next byte of the stream that is held; if none is held, any stream.
-    Next,
-    /// This other stream, which takes its place.
-    Other(StreamId),
-    /// Whatever is on air: what was wanted is held by nobody any more.
-    OnAir,
-}
+use super::{Phase, Wanted, Work};
 
 /// One round.
 #[derive(Debug)]

@@ -1,0 +1,28 @@
+//! Whether a node wants a seat, and what it does about it.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use crate::model::node::NodeName;
+
+/// Whether this node wants the seat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It stands in elections.
+    Willing,
+    /// It leaves, still holds the seat, and looks for an heir among those who have not refused.
+    HandingOver {
+        until: Instant,
+        refused: BTreeSet<NodeName>,
+    },
+    /// It does not take the seat.
+    Resigned,
+}
+
+impl Standing {
+    pub(super) fn seat_is_gone(&mut self) {
+        if matches!(self, Self::HandingOver { .. }) {
+            *self = Self::Resigned;
+        }
+    }
+}
