@@ -1,8 +1,6 @@
 //! Bytes to values and back: pure, and never trusting the bytes.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
-#[cfg(test)]
-mod clients;
 pub mod dns;
 pub mod frame;
 pub mod gossip;

@@ -8,11 +8,11 @@
 
 pub mod clock;
 pub mod differing;
-#[cfg(test)]
-mod laws;
 mod renewal;
 pub mod saved;
 pub mod settle;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

@@ -1,15 +1,19 @@
 //! The heads that real clients send, and what we answer them.
 //!
-//! These are tests only. The rows, `K1` and so on, are those of the checklist for compatibility
+//! The rows, `K1` and so on, are those of the checklist for compatibility
 //! with Icecast; what needs a socket or a running mount is tested where those are.
 
-use super::http::body::BodyDecoder;
-use super::http::error::HeadError;
-use super::http::head::AfterHead;
-use super::http::head::{BodyKind, Head, Method, Version};
-use super::http::reader::{Parsed, parse};
-use super::http::reply::{ALLOW, Persistence, Reply, head_refused, source_accepted};
-use super::icecast::source_head::stream_head;
+#![allow(
+    clippy::unwrap_used,
+    reason = "what a test prepares must work, or the test ends here"
+)]
+
+use antiphon::wire::http::body::BodyDecoder;
+use antiphon::wire::http::error::HeadError;
+use antiphon::wire::http::head::{AfterHead, BodyKind, Head, Method, Version};
+use antiphon::wire::http::reader::{Parsed, parse};
+use antiphon::wire::http::reply::{ALLOW, Persistence, Reply, head_refused, source_accepted};
+use antiphon::wire::icecast::source_head::stream_head;
 
 /// 20 November 2026, 08:14:35.
 const NOW_UNIX_S: u64 = 1_795_162_475;
@@ -121,7 +125,12 @@ fn k1_to_k4_every_encoder_is_understood_and_its_audio_kept() {
         let credentials = head.basic_credentials().unwrap();
         assert_eq!(credentials.user, "source", "{client}");
         assert_eq!(credentials.password, "hackme", "{client}");
-        let stream = stream_head(&head, Default::default(), 0, crate::model::seat::Epoch(0));
+        let stream = stream_head(
+            &head,
+            Default::default(),
+            0,
+            antiphon::model::seat::Epoch(0),
+        );
         assert_eq!(stream.content_type, "audio/mpeg", "{client}");
         assert_eq!(stream.icy("name"), Some("N"), "{client}");
         assert_eq!(stream.icy("metadata"), None, "{client}");
@@ -195,7 +204,13 @@ fn k10_k12_a_busy_mount_says_so_in_the_reason_and_in_the_body() {
 fn k14_k15_k16_a_body_is_read_as_its_head_says() {
     let (head, rest) = read("SOURCE /a HTTP/1.0\r\n\r\naudio in the same packet");
     assert_eq!(
-        stream_head(&head, Default::default(), 0, crate::model::seat::Epoch(0),).content_type,
+        stream_head(
+            &head,
+            Default::default(),
+            0,
+            antiphon::model::seat::Epoch(0),
+        )
+        .content_type,
         "audio/mpeg"
     );
     assert_eq!(rest, "audio in the same packet");
