@@ -230,3 +230,41 @@ fn has_flag(command: &clap::Command, flag: &str) -> bool {
         .any(|it| it.get_long() == Some(flag));
     own || command.get_subcommands().any(|it| has_flag(it, flag))
 }
+
+/// The layers of `src`, with which a path in a page may begin.
+const LAYERS: [&str; 10] = [
+    "cli", "io", "logic", "media", "model", "node", "proto", "service", "settings", "wire",
+];
+
+/// Whether a path in a page, from `src` or from the top, leads to a file or a folder.
+fn leads_somewhere(path: &str) -> bool {
+    let path = path
+        .strip_prefix("src/")
+        .unwrap_or(path)
+        .trim_end_matches(['/', '*']);
+    let below = root().join("src").join(path);
+    below.exists() || below.with_extension("rs").is_file()
+}
+
+#[test]
+fn every_file_that_a_page_names_is_there() {
+    let mut lost = Vec::new();
+    let mut named = 0;
+    for (page, text) in pages() {
+        for span in spans(&text) {
+            let path = span.strip_prefix("src/").unwrap_or(span);
+            let layer = path.split('/').next().unwrap_or_default();
+            let is_path =
+                path.contains('/') && !path.contains(|c: char| c.is_whitespace() || c == '<');
+            if !is_path || !LAYERS.contains(&layer) {
+                continue;
+            }
+            named += 1;
+            if !leads_somewhere(path) {
+                lost.push(format!("{page}: {span}"));
+            }
+        }
+    }
+    assert!(named > 40, "only {named} are named");
+    assert!(lost.is_empty(), "{lost:#?}");
+}

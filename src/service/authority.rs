@@ -10,10 +10,9 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use super::cluster::Cluster;
-use super::cluster::view::{MeshNode, MeshView, precedence};
 use super::document::Documents;
-use super::ended::Ended;
 use super::sources::Sources;
+use crate::io::clock;
 use crate::io::link::{Exchange, ExchangeError, Links};
 use crate::logic::election::{Admission, Gate};
 use crate::logic::source::place::{Asker, Decision, Incumbent, Mesh, Places};
@@ -21,6 +20,8 @@ use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::seat::{Epoch, Fence};
 use crate::model::stream::StreamId;
+use crate::proto::ended::Ended;
+use crate::proto::view::{MeshNode, MeshView, precedence};
 use crate::wire::frame::{Denial, Frame, NO_BYTE};
 use crate::wire::gossip::{Origin, StreamCard};
 
@@ -265,7 +266,7 @@ impl Authority {
 
     /// Takes note that a source has gone: its place is free again, whatever gossip still says of it.
     pub fn release(&self, mount: &MountName, stream_id: StreamId) {
-        self.ended.note(stream_id);
+        self.ended.note(stream_id, clock::now());
         let now = Instant::now().into_std();
         self.memory().places.release(mount, stream_id, now);
     }

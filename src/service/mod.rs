@@ -5,7 +5,6 @@ pub mod authority;
 pub mod cluster;
 pub mod document;
 pub mod drain;
-pub mod ended;
 pub mod founding;
 pub mod front;
 pub mod geo;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use tracing::warn;
 
-use super::cluster::view::MeshView;
 use super::sources::Sources;
 use super::streams::Streams;
 use crate::io::gossip::{Gossip, MAX_VALUE_BYTES};
 use crate::logic::forecast::Bulletin;
 use crate::model::stream::StreamId;
+use crate::proto::view::MeshView;
 use crate::wire::gossip::{self, Origin};
 
 /// Says what has changed, and takes back what is no more.

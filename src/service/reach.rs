@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info, info_span, warn};
 
 use super::cluster::Cluster;
-use super::cluster::view::{MeshNode, MeshView};
 use super::load::Load;
 use crate::io::clock;
 use crate::io::gossip::Gossip;
@@ -24,6 +23,7 @@ use crate::io::http::{Limits, Question, request_within, with_causes};
 use crate::logic::forecast::reach;
 use crate::model::finding::Finding;
 use crate::model::node::{Generation, NodeName};
+use crate::proto::view::{MeshNode, MeshView};
 use crate::wire::gossip::{self, ReachCard};
 use crate::wire::livez::{Answered, MAX_ANSWER_BYTES, Nonce, ProofKeys};
 

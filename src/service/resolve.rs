@@ -15,7 +15,6 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::cluster::Cluster;
-use super::cluster::view::{MeshNode, MeshView};
 use super::load::{Among, Ask, Load};
 use crate::io::clock;
 use crate::io::disk::{DataDir, Loaded};
@@ -25,6 +24,7 @@ use crate::logic::dns::zone::{Candidate, Choosing, Host, Moment, Zone};
 use crate::model::geo::Whereabouts;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
+use crate::proto::view::{MeshNode, MeshView};
 use crate::wire::dns::{self, Carrier, Heard};
 
 /// The file of the names of all nodes that ever were.

@@ -11,7 +11,7 @@ use antiphon::model::load::LoadReport;
 use antiphon::model::mount::MountName;
 use antiphon::model::node::{Generation, NodeName};
 use antiphon::model::status::NodeState;
-use antiphon::service::cluster::view::MeshView;
+use antiphon::proto::view::MeshView;
 use antiphon::wire::gossip;
 
 use super::{Deed, Moment, Node};

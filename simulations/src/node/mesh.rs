@@ -1,21 +1,18 @@
 //! The mesh as one node sees it: production's [`MeshView`], filled from gossip and links as they come.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use antiphon::model::mount::MountName;
 use antiphon::model::node::{Generation, NodeName};
 use antiphon::model::seat::{Claim, Epoch, Rank};
 use antiphon::model::status::NodeState;
 use antiphon::model::stream::StreamId;
-use antiphon::service::cluster::view::{MeshNode, MeshView};
-use antiphon::wire::gossip::{self, NodeCard, Origin, StreamCard};
+use antiphon::proto::ended::Ended;
+use antiphon::proto::view::{MeshNode, MeshView};
+use antiphon::wire::gossip::{self, Origin, StreamCard};
 
 use super::{Deed, Heartbeat};
-
-/// How long an ended stream is remembered; as in production's `service::ended`.
-const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// What a node knows of the mesh.
 #[derive(Debug)]
@@ -26,7 +23,7 @@ pub(super) struct Mesh {
     /// When this node's life began; what stands for a time that nothing in here depends on.
     born: Instant,
     /// The streams that are over, whatever gossip still says, and when that was learnt.
-    ended: BTreeMap<StreamId, Instant>,
+    ended: Ended,
     /// What this node gossips of its streams.
     said: BTreeMap<MountName, String>,
     /// The streams whose sources were here when that was looked at last.
@@ -37,7 +34,7 @@ impl Mesh {
     pub(super) fn new(me: NodeName, max_epoch: Epoch, now: Instant) -> Self {
         let own = MeshNode {
             state: NodeState::Alive,
-            ..unheard(now)
+            ..MeshNode::unheard(Generation(0), now)
         };
         Self {
             born: now,
@@ -47,7 +44,7 @@ impl Mesh {
                 nodes: BTreeMap::from([(me.clone(), own)]),
                 ..MeshView::empty(me)
             },
-            ended: BTreeMap::new(),
+            ended: Ended::default(),
             said: BTreeMap::new(),
             sourced: BTreeSet::new(),
         }
@@ -64,7 +61,7 @@ impl Mesh {
 
     /// How many streams that are over it remembers.
     pub(super) fn ended(&self) -> usize {
-        self.ended.len()
+        self.ended.count()
     }
 
     /// Whether this node is out of service.
@@ -98,9 +95,7 @@ impl Mesh {
     /// Takes note of a stream's end, whatever gossip still says.
     pub(super) fn note_ended(&mut self, stream: StreamId, now: Instant) {
         self.version += 1;
-        self.ended
-            .retain(|_, at| now.saturating_duration_since(*at) < REMEMBERED);
-        self.ended.insert(stream, now);
+        self.ended.note(stream, now);
         for node in self.view.nodes.values_mut() {
             node.forget_ended(|it| it == stream);
         }
@@ -117,27 +112,17 @@ impl Mesh {
         let (state, born) = (self.node(name).state, self.born);
         *self.node(name) = MeshNode {
             state,
-            ..unheard(born)
+            ..MeshNode::unheard(Generation(0), born)
         };
     }
 
     /// Takes what a node says; what this version does not know, or cannot read, is skipped.
     pub(super) fn said(&mut self, name: &NodeName, key: &str, value: Option<&str>) {
         self.version += 1;
-        if key == gossip::LOAD {
-            self.node(name).bulletin = value.and_then(gossip::read);
-        } else if key == gossip::DOCUMENT {
-            self.node(name).document = value.map(str::to_owned);
-        } else if let Some(mount) = gossip::stream_mount(key) {
-            let card: Option<StreamCard> = value.and_then(gossip::read);
-            let ended = self.ended.clone();
-            let node = self.node(name);
-            match card {
-                Some(card) => _ = node.streams.insert(mount, card),
-                None => _ = node.streams.remove(&mount),
-            }
-            node.forget_ended(|stream| ended.contains_key(&stream));
-        }
+        let ended = self.ended.clone();
+        let node = self.node(name);
+        node.hear(key, value);
+        node.forget_ended(|stream| ended.contains(stream));
     }
 
     /// Gossips the streams that this node holds now; `None`: it is not time.
@@ -178,39 +163,8 @@ impl Mesh {
 
     fn node(&mut self, name: &NodeName) -> &mut MeshNode {
         let (nodes, born) = (&mut self.view.nodes, self.born);
-        nodes.entry(name.clone()).or_insert_with(|| unheard(born))
-    }
-}
-
-/// A node that has said nothing yet, and of whose link nothing is known.
-fn unheard(heard_at: Instant) -> MeshNode {
-    MeshNode {
-        generation: Generation(0),
-        mesh_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        state: NodeState::Suspect,
-        heard_at,
-        card: NodeCard {
-            url: String::new(),
-            version: String::new(),
-            rank: Rank(0),
-            started_unix_ms: 0,
-            https_url: None,
-            place: Default::default(),
-            addresses: Vec::new(),
-            serves_dns: false,
-            takes_orders: true,
-            proves: false,
-        },
-        bulletin: None,
-        claim: None,
-        claims: BTreeMap::new(),
-        outside: BTreeMap::new(),
-        document: None,
-        clock_unix_ms: None,
-        disk: None,
-        streams: BTreeMap::new(),
-        about: BTreeMap::new(),
-        standby: BTreeSet::new(),
-        reach: BTreeMap::new(),
+        nodes
+            .entry(name.clone())
+            .or_insert_with(|| MeshNode::unheard(Generation(0), born))
     }
 }

@@ -8,7 +8,6 @@ use tracing::{error, info};
 
 use super::ClusterConfig;
 use super::seats::{Seats, publish};
-use super::view::MeshNode;
 use crate::io::disk::DataDir;
 use crate::io::gossip::{GOSSIP_INTERVAL, Gossip};
 use crate::io::link::Links;
@@ -16,6 +15,7 @@ use crate::logic::election::{Election, ElectionConfig, Health, Input, Member, Ou
 use crate::model::node::NodeName;
 use crate::model::seat::{Claim, Epoch, Message, Seat};
 use crate::model::status::NodeState;
+use crate::proto::view::MeshNode;
 use crate::service::identity;
 use crate::wire::frame::Frame;
 

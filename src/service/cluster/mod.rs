@@ -7,7 +7,6 @@ mod driver;
 pub mod joining;
 mod seats;
 pub mod seeking;
-pub mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,8 +19,6 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug, info, info_span, warn};
 
 use self::driver::Driver;
-use self::view::{MeshNode, MeshView};
-use super::ended::Ended;
 use crate::io::disk::DataDir;
 use crate::io::gossip::{GOSSIP_INTERVAL, Gossip, GossipedNode};
 use crate::io::link::Links;
@@ -32,6 +29,8 @@ use crate::logic::members::health::{Sign, Witnesses, Word};
 use crate::model::node::{Generation, NodeName};
 use crate::model::seat::{Epoch, Message, Rank, Seat};
 use crate::model::status::NodeState;
+use crate::proto::ended::Ended;
+use crate::proto::view::{MeshNode, MeshView, Speaker};
 use crate::wire::gossip;
 
 /// How often the view is renewed even if nobody says anything new: half of what a verdict is made of.
@@ -199,6 +198,8 @@ struct Task {
     wanted: watch::Receiver<BTreeSet<Seat>>,
     publish: watch::Sender<Arc<MeshView>>,
     heard: BTreeMap<NodeName, LastHeard>,
+    /// What each says, as it was read.
+    speakers: BTreeMap<NodeName, Speaker>,
     /// Since when there has been no link to whom.
     unlinked: BTreeMap<NodeName, Instant>,
     goodbyes: BTreeMap<NodeName, Generation>,
@@ -229,6 +230,7 @@ impl Task {
             wanted,
             publish,
             heard: BTreeMap::new(),
+            speakers: BTreeMap::new(),
             unlinked: BTreeMap::new(),
             goodbyes: BTreeMap::new(),
             forgotten: Forgotten::new(),
@@ -378,8 +380,9 @@ impl Task {
                 true => NodeState::Draining,
                 false => NodeState::Alive,
             };
-            return view::read(node, state, now.into_std());
+            return self.read(name, node, state, now);
         }
+        let heard_at = heard.at;
         let linked = self
             .links
             .peers()
@@ -395,7 +398,7 @@ impl Task {
         let sign = |alive: bool| if alive { Sign::Alive } else { Sign::Silent };
         let witnesses = Witnesses {
             gossip: sign(node.alive),
-            silent_for: heard.at.elapsed(),
+            silent_for: heard_at.elapsed(),
             link: sign(is_linked),
             unlinked_for: self
                 .unlinked
@@ -408,12 +411,34 @@ impl Task {
             },
         };
         let state = health::verdict(witnesses, GOSSIP_INTERVAL);
-        view::read(node, state, heard.at.into_std())
+        self.read(name, node, state, heard_at)
+    }
+
+    /// The node by what it says, if it has presented itself.
+    fn read(
+        &mut self,
+        name: &NodeName,
+        node: &GossipedNode,
+        state: NodeState,
+        heard_at: Instant,
+    ) -> Option<MeshNode> {
+        let new = || Speaker::new(node.generation, node.mesh_address, heard_at.into_std());
+        let speaker = self.speakers.entry(name.clone()).or_insert_with(new);
+        if !speaker.is_life(node.generation, node.mesh_address) {
+            *speaker = new();
+        }
+        speaker.hear(&node.values);
+        Some(MeshNode {
+            state,
+            heard_at: heard_at.into_std(),
+            ..speaker.node()?.clone()
+        })
     }
 
     /// What gossip has forgotten is forgotten here too, so nothing grows for ever.
     fn forget(&mut self, gossiped: &BTreeMap<NodeName, GossipedNode>) {
         self.heard.retain(|name, _| gossiped.contains_key(name));
+        self.speakers.retain(|name, _| gossiped.contains_key(name));
         self.unlinked.retain(|name, _| gossiped.contains_key(name));
         self.goodbyes.retain(|name, _| gossiped.contains_key(name));
         self.forgotten.retain(|name, _| gossiped.contains_key(name));

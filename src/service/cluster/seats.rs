@@ -9,7 +9,6 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tracing::{debug, info};
 
-use super::view::MeshNode;
 use crate::io::gossip::{GOSSIP_INTERVAL, Gossip};
 use crate::io::link::Links;
 use crate::logic::election::{
@@ -17,6 +16,7 @@ use crate::logic::election::{
 };
 use crate::model::node::NodeName;
 use crate::model::seat::{Claim, Epoch, Message, Seat};
+use crate::proto::view::MeshNode;
 use crate::wire::frame::Frame;
 use crate::wire::gossip;
 

@@ -16,7 +16,7 @@ use crate::model::node::NodeName;
 use crate::model::record::Record;
 use crate::model::record::key::RecordKey;
 use crate::model::record::summary::Summary;
-use crate::service::cluster::view::MeshView;
+use crate::proto::view::MeshView;
 use crate::wire::frame::{Frame, MAX_BODY_BYTES};
 
 /// How often the digests are compared.

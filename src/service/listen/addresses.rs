@@ -15,7 +15,7 @@ use crate::logic::policy::explain::Explanation;
 use crate::model::geo::Whereabouts;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
-use crate::service::cluster::view::MeshNode;
+use crate::proto::view::MeshNode;
 use crate::service::load::{Among, Ask};
 use crate::wire::http::forwarded::Client;
 use crate::wire::http::reply::Reply;

@@ -18,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 pub use self::capacity::Capacity;
 pub use self::choosing::{Among, Ask, Chosen};
 use super::cluster::Cluster;
-use super::cluster::view::MeshView;
 use super::document::Documents;
 use super::publisher::Publisher;
 use super::sources::Sources;
@@ -37,6 +36,7 @@ use crate::model::load::LoadReport;
 use crate::model::mount::MountName;
 use crate::model::network::Family;
 use crate::model::node::NodeName;
+use crate::proto::view::MeshView;
 use crate::wire::icecast::passthrough::Minted;
 
 /// A node that was not heard for so long is not chosen: five rounds of gossip.

@@ -9,7 +9,7 @@ use crate::model::node::Generation;
 use crate::model::seat::{Epoch, Rank};
 use crate::model::status::NodeState;
 use crate::model::stream::StreamId;
-use crate::service::cluster::view::MeshNode;
+use crate::proto::view::MeshNode;
 use crate::wire::gossip::{NodeCard, Origin, StreamCard};
 
 fn name(text: &str) -> NodeName {

@@ -20,11 +20,11 @@ use tracing::{Instrument, info_span};
 pub use self::serve::serve;
 use super::cluster::Cluster;
 use super::document::Documents;
-use super::ended::Ended;
 use super::streams::{Held, Streams};
 use crate::io::feed::Feed;
 use crate::io::link::Links;
 use crate::model::mount::MountName;
+use crate::proto::ended::Ended;
 use crate::wire::gossip::Origin;
 
 /// How long a stream is kept though nobody here wants it: a listener who changes his mind finds it still running.

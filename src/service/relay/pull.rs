@@ -23,7 +23,7 @@ use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::status::NodeState;
 use crate::model::stream::{EndReason, StreamHead, StreamId};
-use crate::service::cluster::view::precedence;
+use crate::proto::view::precedence;
 use crate::service::streams::card_of;
 use crate::wire::frame::{Denial, Frame};
 use crate::wire::gossip::{Origin, StreamCard};
@@ -350,7 +350,7 @@ impl Pull<'_> {
                 Frame::Title { offset, text } => drop(feed.set_title(offset, &text)),
                 Frame::End { offset, reason } if offset == feed.next() => {
                     info!(?reason, offset, "the source has gone");
-                    self.inner.ended.note(feed.stream_id());
+                    self.inner.ended.note(feed.stream_id(), clock::now());
                     feed.finish(reason);
                     return Outcome::Finished;
                 }

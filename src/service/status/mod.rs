@@ -9,7 +9,6 @@ use tokio::time::Instant;
 
 use super::cluster::Cluster;
 use super::cluster::seeking::Unreached;
-use super::cluster::view::{MeshNode, MeshView};
 use super::document::Documents;
 use super::geo::Geo;
 use super::load::Load;
@@ -22,6 +21,7 @@ use crate::model::node::NodeName;
 use crate::model::status::{MountStatus, NodeStatus, SourceStatus, Status};
 use crate::model::stream::nominal_kbps;
 use crate::model::traits::NodeTraits;
+use crate::proto::view::{MeshNode, MeshView};
 
 /// Puts the status together. Cheap to clone.
 #[derive(Clone, Debug)]

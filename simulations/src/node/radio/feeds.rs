@@ -7,7 +7,7 @@ use antiphon::logic::relay::route::Precedence;
 use antiphon::media::ring::{Append, Ring};
 use antiphon::model::mount::MountName;
 use antiphon::model::stream::{EndReason, StreamId};
-use antiphon::service::cluster::view::precedence;
+use antiphon::proto::view::precedence;
 use antiphon::wire::gossip::{Origin, StreamCard};
 
 use super::super::Deed;

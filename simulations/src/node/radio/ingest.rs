@@ -11,7 +11,7 @@ use antiphon::model::mount::{MountName, Takeover};
 use antiphon::model::node::NodeName;
 use antiphon::model::seat::{Epoch, Fence};
 use antiphon::model::stream::{EndReason, StreamHead, StreamId};
-use antiphon::service::cluster::view::{MeshNode, precedence};
+use antiphon::proto::view::{MeshNode, precedence};
 use antiphon::wire::frame::{Denial, Frame};
 use antiphon::wire::gossip::Origin;
 use rand::Rng;

@@ -6,7 +6,7 @@ use antiphon::logic::relay::follow::{ANSWER_TIMEOUT, STALL};
 use antiphon::media::ring::{Append, Ring};
 use antiphon::model::node::NodeName;
 use antiphon::model::stream::{EndReason, StreamHead, StreamId};
-use antiphon::service::cluster::view::precedence;
+use antiphon::proto::view::precedence;
 use antiphon::wire::frame::{Denial, Frame};
 use antiphon::wire::gossip::Origin;
 

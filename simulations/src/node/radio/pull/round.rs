@@ -8,7 +8,7 @@ use antiphon::logic::relay::follow::{FIND_TIMEOUT, Own, OwnState, Step};
 use antiphon::logic::relay::route::{Holding, Role, Seeker};
 use antiphon::model::node::NodeName;
 use antiphon::model::stream::{EndReason, StreamId};
-use antiphon::service::cluster::view::precedence;
+use antiphon::proto::view::precedence;
 use antiphon::wire::gossip::Origin;
 
 use super::conversation::{Conversation, Outcome};

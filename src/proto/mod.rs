@@ -1,0 +1,6 @@
+//! The conversations between nodes as machines that do no I/O: inputs in, outputs out; time, chance and the view are
+//! arguments. The services drive them, and the simulations drive the very same.
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
+pub mod ended;
+pub mod view;
