@@ -66,7 +66,7 @@ fn troubles(status: &Status) -> String {
             let why = printable(why);
             let name = &node.name;
             lines += &format!(
-                "{name}: {why}; it serves, refuses edits, and does not stand for the master's seat\n"
+                "{name}: {why}; it serves, refuses edits that no other node saves, and gives the master's seat to whoever can write\n"
             );
         }
         if let Some(why) = &node.address_trouble {

@@ -292,6 +292,7 @@ impl Core<'_> {
             documents: documents.clone(),
             passwords: passwords.clone(),
             is_newcomer: self.is_newcomer,
+            unreached: self.unreached.clone(),
         };
         let (founding, cancel) = (founder.run(), self.cancel.clone());
         self.tasks

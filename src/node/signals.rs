@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::ops::RangeInclusive;
 use std::task::Poll;
 
 use rustix::process::Signal as Known;
@@ -18,9 +19,10 @@ pub(super) enum Wish {
     Unknown(&'static str),
 }
 
-/// Each signal that would end a process which does not take it, and can come from outside. `SIGPIPE` is not among them:
-/// Rust's own start has it ignored.
-const TAKEN: [(Known, Wish); 11] = [
+/// Each signal that would end a process which does not take it, and can come from outside; real-time signals follow in
+/// [`Signals::take`]. `SIGPIPE` is not among them: Rust's own start has it ignored. `SIGXCPU` neither: it says that a limit
+/// on CPU time is used up, and the kernel kills soon after.
+const TAKEN: [(Known, Wish); 13] = [
     (Known::TERM, Wish::Stop),
     (Known::INT, Wish::Stop),
     (Known::QUIT, Wish::Stop),
@@ -31,9 +33,15 @@ const TAKEN: [(Known, Wish); 11] = [
     (Known::VTALARM, Wish::Unknown("SIGVTALRM")),
     (Known::PROF, Wish::Unknown("SIGPROF")),
     (Known::IO, Wish::Unknown("SIGIO")),
+    // Of a battery's guard: the machine may go down, and then SIGTERM comes.
+    (Known::POWER, Wish::Unknown("SIGPWR")),
+    (Known::STKFLT, Wish::Unknown("SIGSTKFLT")),
     // `ulimit -f`: the write fails all the same, and is treated as one on a full disk.
     (Known::XFSZ, Wish::Unknown("SIGXFSZ")),
 ];
+
+/// The real-time signals that nothing in the C library uses for itself: SIGRTMIN to SIGRTMAX.
+const REAL_TIME: RangeInclusive<i32> = 34..=64;
 
 /// All of them, from the moment when this was made.
 pub(super) struct Signals(Vec<(Signal, Wish)>);
@@ -45,7 +53,12 @@ impl Signals {
             let taken = signal(SignalKind::from_raw(known.as_raw()))?;
             Ok((taken, *wish))
         };
-        TAKEN.iter().map(take).collect::<io::Result<_>>().map(Self)
+        let named = TAKEN.iter().map(take);
+        let real_time = REAL_TIME.map(|number| {
+            let taken = signal(SignalKind::from_raw(number))?;
+            Ok((taken, Wish::Unknown("a real-time signal")))
+        });
+        named.chain(real_time).collect::<io::Result<_>>().map(Self)
     }
 
     /// The next one.

@@ -7,6 +7,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{error, info};
 
 use super::cluster::Cluster;
+use super::cluster::seeking::Unreached;
 use super::document::Documents;
 use crate::io::password::{Passwords, Secret};
 use crate::logic::members::founding::{PATIENCE, Situation, Step, next_step};
@@ -25,6 +26,8 @@ pub struct Founder {
     pub passwords: Passwords,
     /// Whether this node was told of peers, and not that it founds the mesh all the same.
     pub is_newcomer: bool,
+    /// The peers that it was told of.
+    pub unreached: Unreached,
 }
 
 impl Founder {
@@ -63,7 +66,7 @@ impl Founder {
         let others = || view.nodes.iter().filter(|(name, _)| **name != view.me);
         let up = || others().filter(|(_, node)| node.is_up());
         Situation {
-            is_newcomer: self.is_newcomer,
+            is_newcomer: self.is_newcomer && !self.unreached.are_all_ourselves(),
             is_master: view.is_master(),
             has_password: self.documents.admin_password_hash().is_some(),
             peers_up: up().count(),

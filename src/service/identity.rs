@@ -138,7 +138,7 @@ pub fn begin_life(data_dir: &DataDir) -> Result<Life, IdentityError> {
         Ok(()) => {}
         // The clock makes the next life greater, and without a disk this one claims no seat.
         Err(error) if error.is_disk_trouble() => {
-            warn!(%error, "starting all the same: this node serves, refuses edits, and stands for no seat");
+            warn!(%error, "starting all the same: this node serves, refuses edits that no other node saves, and stands for no seat");
         }
         Err(error) => return Err(error.into()),
     }

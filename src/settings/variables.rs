@@ -26,7 +26,7 @@ pub(super) fn read(machine: &Machine) -> Result<RunArgs, SettingsError> {
         addresses: Vec::new(),
         dns: None,
         join: listed(machine, "ANTIPHON_JOIN")?,
-        found: parsed(machine, "ANTIPHON_FOUND")?,
+        found: read_by(machine, "ANTIPHON_FOUND", flag)?,
         secret_file: machine.path("ANTIPHON_SECRET_FILE"),
         max_listeners: read_by(machine, "ANTIPHON_MAX_LISTENERS", values::listeners)?,
         max_bandwidth: parsed(machine, "ANTIPHON_MAX_BANDWIDTH")?,
@@ -110,6 +110,11 @@ fn read_by<T, E: fmt::Display>(
             why: why.to_string(),
             value,
         })
+}
+
+/// Reads what is on or off.
+fn flag(value: &str) -> Result<bool, &'static str> {
+    value.parse().map_err(|_| "it is true or false")
 }
 
 /// Reads a variable that lists values with commas between them.

@@ -18,6 +18,21 @@ fn wait_valid(node: &TestNode, valid: &str, invalid: &[&str]) {
 }
 
 #[test]
+fn a_node_that_is_told_to_join_only_itself_founds_its_mesh() {
+    let port = free_port();
+    let own = format!("127.0.0.1:{port}");
+    let node = Setup::named("n1")
+        .secret(&new_secret())
+        .port(port)
+        .joining_only(&own)
+        .start();
+    let password = node.wait_admin_password();
+    wait_valid(&node, &password, &[]);
+    let log = node.log();
+    assert!(log.contains("is this node itself"), "{log}");
+}
+
+#[test]
 fn a_node_that_finds_no_peer_makes_no_admin_password() {
     let secret = new_secret();
     let first = Setup::named("n1").secret(&secret).start();

@@ -49,10 +49,18 @@ fn no_signal_ends_a_node_that_does_not_ask_it_to_stop() {
         (Signal::PROF, "SIGPROF"),
         (Signal::IO, "SIGIO"),
         (Signal::XFSZ, "SIGXFSZ"),
+        (Signal::POWER, "SIGPWR"),
+        (Signal::STKFLT, "SIGSTKFLT"),
     ] {
         node.signal(signal);
         wait_log(&node, &[name]);
     }
+    // The C library's kill, as a person's shell has it: rustix knows no names for real-time signals.
+    let sent = std::process::Command::new("kill")
+        .args(["-s", "RTMIN+3", &node.pid().to_string()])
+        .status();
+    assert!(sent.expect("kill is everywhere").success());
+    wait_log(&node, &["a real-time signal"]);
     node.signal(Signal::PIPE);
     assert_eq!(node.alive(), ["n1"], "it serves");
     assert!(!node.has_ended());

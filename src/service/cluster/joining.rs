@@ -60,6 +60,7 @@ pub fn remembered(data_dir: &DataDir) -> BTreeSet<SocketAddr> {
 impl Joiner {
     /// Keeps every link up until the node stops.
     pub async fn run(mut self, cancel: CancellationToken) {
+        self.unreached.expect(self.targets.len());
         let mut seeking = JoinSet::new(); // ended with this
         for peer in &self.targets {
             let target = Target {

@@ -1,11 +1,12 @@
 //! The peers that this node was told to join: each is looked up and dialled until there is a link, and why there is none
 //! is said once for each reason, and shown for as long as it is so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::net::lookup_host;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{info, warn};
@@ -29,14 +30,35 @@ const MAX_ADDRESSES: usize = 8;
 
 /// The peers that were named and are not reached, each with the reason. A cheap, cloneable way to both.
 #[derive(Clone, Debug, Default)]
-pub struct Unreached(Arc<Mutex<BTreeMap<String, String>>>);
+pub struct Unreached(Arc<Mutex<Named>>);
+
+/// What is known of the peers that were named.
+#[derive(Debug, Default)]
+struct Named {
+    /// How many there are.
+    targets: usize,
+    /// Those that are this node itself.
+    ourselves: BTreeSet<String>,
+    /// Why the others are not reached.
+    unreached: BTreeMap<String, String>,
+}
 
 impl Unreached {
+    /// Takes note of how many peers were named.
+    pub(super) fn expect(&self, targets: usize) {
+        self.0.lock().targets = targets;
+    }
+
+    /// Whether peers were named, and each of them is this node itself: nobody else is to be waited for.
+    pub fn are_all_ourselves(&self) -> bool {
+        let named = self.0.lock();
+        named.targets > 0 && named.ourselves.len() == named.targets
+    }
+
     /// All of them, by name.
     pub fn all(&self) -> Vec<UnreachedPeer> {
-        // Each change is one call that leaves the map whole.
-        let unreached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let peers = unreached.iter().map(|(peer, why)| UnreachedPeer {
+        let named = self.0.lock();
+        let peers = named.unreached.iter().map(|(peer, why)| UnreachedPeer {
             peer: peer.clone(),
             why: why.clone(),
         });
@@ -45,12 +67,18 @@ impl Unreached {
 
     /// Notes how it stands with a peer; whether that is news.
     fn note(&self, peer: &str, why: Option<&str>) -> bool {
-        let mut unreached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut named = self.0.lock();
         let before = match why {
-            Some(why) => unreached.insert(peer.to_owned(), why.to_owned()),
-            None => unreached.remove(peer),
+            Some(why) => named.unreached.insert(peer.to_owned(), why.to_owned()),
+            None => named.unreached.remove(peer),
         };
         before.as_deref() != why
+    }
+
+    /// Notes that a peer is this node itself; whether that is news, and with it all of them are.
+    fn note_ourselves(&self, peer: &str) -> bool {
+        let is_news = self.0.lock().ourselves.insert(peer.to_owned());
+        is_news && self.are_all_ourselves()
     }
 }
 
@@ -118,7 +146,16 @@ impl Target {
         let told = troubles.iter().find(|it| it.may_pass());
         match told.or(troubles.first()) {
             // The list of all nodes is often the same on all of them.
-            Some(DialTrouble::Ourselves) | None => self.tell(None),
+            Some(DialTrouble::Ourselves) => {
+                if self.unreached.note_ourselves(&self.peer) {
+                    warn!(
+                        peer = self.peer,
+                        "every peer that was named is this node itself: it waits for nobody; name another node to join a mesh"
+                    );
+                }
+                self.tell(None);
+            }
+            None => self.tell(None),
             Some(trouble) => self.tell(Some(&trouble.to_string())),
         }
     }

@@ -290,7 +290,9 @@ impl Documents {
 
     /// Why edits are refused here, if they are.
     pub fn trouble(&self) -> Option<String> {
-        self.disk_trouble().or_else(|| self.clock_trouble())
+        let disk = self.disk_trouble();
+        disk.map(|why| format!("{why}, and only what another node saves is taken"))
+            .or_else(|| self.clock_trouble())
     }
 
     /// Saves the document now, after all edits that wait; the last thing before the node stops.
