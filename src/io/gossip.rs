@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +14,7 @@ use chitchat::{
     Chitchat, ChitchatConfig, ChitchatHandle, ChitchatId, ChitchatMessage, Deserializable,
     FailureDetectorConfig, Serializable,
 };
+use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 use tracing::{debug, warn};
 
@@ -217,8 +217,7 @@ struct LinkTransport(Mutex<Option<LinkSocket>>);
 #[async_trait::async_trait]
 impl Transport for LinkTransport {
     async fn open(&self, _listen: SocketAddr) -> anyhow::Result<Box<dyn Socket>> {
-        let mut socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let socket = socket.take();
+        let socket = self.0.lock().take();
         Ok(Box::new(
             socket.ok_or_else(|| anyhow::anyhow!("opened twice"))?,
         ))

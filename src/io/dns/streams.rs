@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, TcpListener as StdListener};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -46,7 +47,7 @@ struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = lock(&self.counts);
+        let mut counts = self.counts.lock();
         if let Some(here) = counts.get_mut(&self.address) {
             *here -= 1;
             if *here == 0 {
@@ -54,11 +55,6 @@ impl Drop for Place {
             }
         }
     }
-}
-
-fn lock(counts: &Counts) -> MutexGuard<'_, BTreeMap<IpAddr, usize>> {
-    // Each change is one step, so that a panic of another holder leaves true counts.
-    counts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Streams {
@@ -107,7 +103,7 @@ impl Streams {
     }
 
     fn place(&self, address: IpAddr) -> Option<Place> {
-        let mut counts = lock(&self.counts);
+        let mut counts = self.counts.lock();
         let total: usize = counts.values().sum();
         let here = counts.get(&address).copied().unwrap_or_default();
         if total >= self.most || here >= MAX_PER_ADDRESS {

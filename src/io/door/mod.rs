@@ -9,11 +9,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
@@ -110,7 +111,7 @@ pub struct Place {
 impl Place {
     /// How long the next head may take.
     pub fn head_timeout(&self) -> Duration {
-        match lock(&self.counts).total > self.crowded {
+        match self.counts.lock().total > self.crowded {
             true => CROWDED_HEAD_TIMEOUT,
             false => HEAD_TIMEOUT,
         }
@@ -119,7 +120,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = lock(&self.counts);
+        let mut counts = self.counts.lock();
         counts.total -= 1;
         if let Some(here) = counts.by_customer.get_mut(&self.customer) {
             *here -= 1;
@@ -128,11 +129,6 @@ impl Drop for Place {
             }
         }
     }
-}
-
-fn lock(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
-    // Both changes of a count are made before anything can panic.
-    counts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Door {
@@ -206,7 +202,7 @@ impl Door {
     /// A place for one more, unless his address or the node is full. Loopback has no bound of its own, as little as a
     /// trusted proxy: behind it stands the machine's own proxy, with everybody in it.
     fn place(&self, address: IpAddr) -> Result<Place, NoPlace> {
-        let mut counts = lock(&self.counts);
+        let mut counts = self.counts.lock();
         if counts.total >= self.bounds.total {
             return Err(NoPlace::Full);
         }
@@ -392,9 +388,9 @@ mod tests {
         let mut door = door();
         let _client = client(&door).await;
         let visitor = next(&mut door).await;
-        assert_eq!(lock(&door.counts).total, 1);
+        assert_eq!(door.counts.lock().total, 1);
         drop(visitor);
-        assert_eq!(lock(&door.counts).total, 0);
+        assert_eq!(door.counts.lock().total, 0);
     }
 
     #[tokio::test]

@@ -90,7 +90,7 @@ async fn settle(shared: &Shared, connection: &Connection, hello: Hello) -> Greet
             }
         });
     }
-    let others = shared.registry().other_lives(&hello);
+    let others = shared.registry.lock().other_lives(&hello);
     for (other, link) in others {
         if other.generation > hello.generation {
             link.close(CLOSE_NAME_IN_USE, hello.mesh_address.to_string().as_bytes());

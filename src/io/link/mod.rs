@@ -15,11 +15,12 @@ mod trouble;
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use quinn::congestion::BbrConfig;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, Endpoint, EndpointConfig, ServerConfig, TransportConfig, VarInt};
@@ -163,15 +164,10 @@ struct Shared {
 }
 
 impl Shared {
-    fn registry(&self) -> MutexGuard<'_, Registry> {
-        // Every change of the registry is one call that leaves it whole.
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn publish_peers(&self) {
         // Looked up while nobody else can publish: what was seen before would overwrite what came meanwhile.
         self.peers.send_if_modified(|known| {
-            let peers = self.registry().peers();
+            let peers = self.registry.lock().peers();
             let changed = *known != peers;
             if changed {
                 *known = peers;
@@ -254,13 +250,13 @@ impl Links {
 
     /// How it stands with an address that was dialled.
     pub fn dial_state(&self, address: SocketAddr) -> DialState {
-        self.0.registry().dial_state(address)
+        self.0.registry.lock().dial_state(address)
     }
 
     /// Sends a frame to a node. Without a link, or with a full queue, it is dropped.
     pub fn send(&self, to: &NodeName, frame: &Frame) {
         let Some(bytes) = encoded(frame) else { return };
-        let sent = self.0.registry().send(to, bytes);
+        let sent = self.0.registry.lock().send(to, bytes);
         if sent == Sent::Full {
             self.0.count_dropped("message", to);
         }
@@ -269,7 +265,7 @@ impl Links {
     /// Sends a frame to every node with a live link.
     pub fn send_to_all(&self, frame: &Frame) {
         let Some(bytes) = encoded(frame) else { return };
-        let refused = self.0.registry().send_to_all(&bytes);
+        let refused = self.0.registry.lock().send_to_all(&bytes);
         for to in refused {
             self.0.count_dropped("message to all", &to);
         }
@@ -278,7 +274,7 @@ impl Links {
     /// Sends a frame to whoever is at an address; if there is no link yet, it is dropped and one is dialled.
     pub fn send_to_address(&self, to: SocketAddr, frame: &Frame) {
         let Some(bytes) = encoded(frame) else { return };
-        let sent = self.0.registry().send_to_address(to, bytes);
+        let sent = self.0.registry.lock().send_to_address(to, bytes);
         match sent {
             Sent::Queued => {}
             Sent::NoLink => self.dial(to),
@@ -290,7 +286,7 @@ impl Links {
 
     /// Begins a conversation with a node by its first frame.
     pub async fn open(&self, to: &NodeName, first: &Frame) -> Result<Exchange, ExchangeError> {
-        let connection = self.0.registry().connection(to);
+        let connection = self.0.registry.lock().connection(to);
         let connection = connection.ok_or(ExchangeError::NoLink)?;
         let streams = connection.open_bi().await?;
         let mut exchange = Exchange::new(streams, &connection, &self.0.counters);

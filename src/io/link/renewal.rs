@@ -1,7 +1,5 @@
 //! A secret that is read again: from then on links begin by it, and those that do not stand up to it end.
 
-use std::sync::PoisonError;
-
 use quinn::{ClientConfig, Connection};
 use rustls::pki_types::CertificateDer;
 
@@ -15,10 +13,9 @@ impl Links {
         let shared = &self.0;
         let identity = Identity::issue(secret, &shared.hello.name)?;
         let (client, server) = (client_config(&identity)?, server_config(&identity)?);
-        // An assignment is whole or has not been made.
-        *shared.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
+        *shared.client.lock() = client;
         shared.endpoint.set_server_config(Some(server));
-        let links = shared.registry().connections();
+        let links = shared.registry.lock().connections();
         let strangers = links.iter().filter(|link| !is_trusted(&identity, link));
         let closed = strangers.map(|link| link.close(CLOSE_DONE, b"another secret"));
         Ok(closed.count())
@@ -28,8 +25,7 @@ impl Links {
 impl Shared {
     /// What a link is dialled with.
     pub(super) fn client(&self) -> ClientConfig {
-        let client = self.client.lock();
-        client.unwrap_or_else(PoisonError::into_inner).clone()
+        self.client.lock().clone()
     }
 }
 

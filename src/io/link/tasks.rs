@@ -121,7 +121,7 @@ fn close_code(refusal: &Refusal) -> quinn::VarInt {
 /// Dials an address unless there is no need to.
 pub(super) fn spawn_dial(shared: &Arc<Shared>, address: SocketAddr) {
     let now = Instant::now().into_std();
-    if shared.cancel.is_cancelled() || !shared.registry().begin_dial(address, now) {
+    if shared.cancel.is_cancelled() || !shared.registry.lock().begin_dial(address, now) {
         return;
     }
     let shared = shared.clone();
@@ -131,7 +131,8 @@ pub(super) fn spawn_dial(shared: &Arc<Shared>, address: SocketAddr) {
             let ended = dial(&shared, address).await;
             let now = Instant::now().into_std();
             shared
-                .registry()
+                .registry
+                .lock()
                 .end_dial(address, ended, clock::luck(), now);
         }
         .instrument(info_span!("link", to = %address)),
@@ -201,13 +202,16 @@ async fn connected(
     let ended = match soon {
         Ok(ended) => Ok(ended),
         Err(_) => {
-            let before = shared.registry().dial_state(address);
+            let before = shared.registry.lock().dial_state(address);
             // A machine that has once kept silent is not asked again: what would be sent it would count as a stray.
             let may_refuse = before != DialState::Failed(DialTrouble::Silent);
             if may_refuse && is_refused(address).await {
                 return Err(DialTrouble::Refused);
             }
-            shared.registry().note_trouble(address, DialTrouble::Silent);
+            shared
+                .registry
+                .lock()
+                .note_trouble(address, DialTrouble::Silent);
             timeout(GREETING_TIMEOUT, connecting).await
         }
     };
@@ -230,7 +234,7 @@ fn begin(shared: &Arc<Shared>, connection: Connection, hello: Hello, dialled: Op
         dialled,
         queue,
     };
-    let (id, outdated) = shared.registry().add(link);
+    let (id, outdated) = shared.registry.lock().add(link);
     for connection in outdated {
         connection.close(CLOSE_DONE, b"restarted");
     }
@@ -247,7 +251,7 @@ fn begin(shared: &Arc<Shared>, connection: Connection, hello: Hello, dialled: Op
     shared.tasks.clone().spawn(
         async move {
             let error = receive(&shared, &connection, &hello).await;
-            shared.registry().remove(id);
+            shared.registry.lock().remove(id);
             shared.publish_peers();
             closed(&shared, &error);
         }

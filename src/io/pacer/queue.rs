@@ -3,8 +3,9 @@
 //! Once closed it takes nobody: a listener is either refused or hears why it left, never lost in between.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
 
 use super::Listener;
 
@@ -44,7 +45,7 @@ impl Queue {
         reason = "it is the caller's own value that comes back"
     )]
     pub(super) fn push(&self, listener: Listener) -> Result<(), Listener> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.order != Order::Serve || state.newcomers.len() == QUEUE {
             return Err(listener);
         }
@@ -56,25 +57,22 @@ impl Queue {
 
     /// From now on nobody is taken. Ordered again, the last time given counts.
     pub(super) fn drain(&self, over: Duration) {
-        self.state().order = Order::Drain(over);
+        self.state.lock().order = Order::Drain(over);
         self.wake.notify_one();
     }
 
     /// Waits for newcomers or another order than the one that is `known`, at most until `until`.
     pub(super) fn take(&self, until: Option<Instant>, known: Order) -> (Vec<Listener>, Order) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         while state.newcomers.is_empty() && state.order == known {
-            state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
-                Some(Duration::ZERO) => break,
-                Some(left) => {
-                    let woken = self.wake.wait_timeout(state, left);
-                    woken.unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => {
-                    let woken = self.wake.wait(state);
-                    woken.unwrap_or_else(PoisonError::into_inner)
-                }
+            let Some(until) = until else {
+                self.wake.wait(&mut state);
+                continue;
             };
+            if until <= Instant::now() {
+                break;
+            }
+            self.wake.wait_until(&mut state, until);
         }
         let count = state.newcomers.len().min(AT_ONCE);
         (state.newcomers.drain(..count).collect(), state.order)
@@ -82,13 +80,8 @@ impl Queue {
 
     /// Closes for good and hands out who is still waiting.
     pub(super) fn close(&self) -> VecDeque<Listener> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.order = Order::Drain(Duration::ZERO);
         std::mem::take(&mut state.newcomers)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Held for a push or a pop; a panic in between leaves a queue that is still one.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
@@ -40,7 +41,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut state = self.desk.lock();
+        let mut state = self.desk.0.lock();
         state.calls.remove(&self.number);
         state.queue.finish(self.number, self.outcome, now());
         drop(state);
@@ -55,7 +56,7 @@ impl Desk {
         let deadline = Instant::now() + MAX_WAIT;
         loop {
             self.give_turns();
-            let ready_at = self.lock().queue.ready_at(turn.number, now());
+            let ready_at = self.0.lock().queue.ready_at(turn.number, now());
             let wake_at = ready_at.map_or(deadline, |at| deadline.min(at.into()));
             tokio::select! {
                 biased;
@@ -67,7 +68,7 @@ impl Desk {
 
     fn enter(&self, origin: Origin, account: &str) -> (Turn, oneshot::Receiver<()>) {
         let (call, called) = oneshot::channel();
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let entry = state.queue.enter(origin, account, now());
         state.calls.insert(entry.number, call);
         if let Some(displaced) = entry.displaced {
@@ -83,19 +84,13 @@ impl Desk {
 
     /// Calls everybody whose turn it is.
     fn give_turns(&self) {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         while let Some(number) = state.queue.start_next(now()) {
             if let Some(call) = state.calls.remove(&number) {
                 // Somebody who has just left drops the turn, which ends it.
                 let _left = call.send(());
             }
         }
-    }
-
-    /// Held for a change of the queue, never across an await. A panic in it leaves at worst a turn that nobody gives
-    /// back, so poison is no reason to stop.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

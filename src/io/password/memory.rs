@@ -1,9 +1,8 @@
 //! The memory in which hashes are computed: kept from hash to hash, since an allocator that gets blocks of 19 MiB
 //! back from many threads keeps them all.
 
-use std::sync::{Mutex, PoisonError};
-
 use argon2::Block;
+use parking_lot::Mutex;
 
 use super::{MEMORY_KIB, PARALLEL};
 
@@ -36,9 +35,9 @@ impl Memory {
         done
     }
 
-    /// Held for one push or pop; a panic between them costs one buffer, so poison is no reason to stop.
+    /// The lock is held for one push or pop.
     fn kept<R>(&self, change: impl FnOnce(&mut Vec<Vec<Block>>) -> R) -> R {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.0.lock())
     }
 }
 

@@ -12,10 +12,11 @@ mod secret;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use argon2::password_hash::{Output, ParamsString, PasswordHash, Salt, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
+use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
 use tokio_util::task::TaskTracker;
 
@@ -87,7 +88,7 @@ pub struct Stay {
 
 impl Drop for Stay {
     fn drop(&mut self) {
-        self.shared.recent().release(&self.ticket, now());
+        self.shared.recent.lock().release(&self.ticket, now());
     }
 }
 
@@ -117,8 +118,8 @@ impl Passwords {
         let work = move || {
             let _turn: Turn = turn;
             let hash = hash_blocking(&password, &shared.memory);
-            let ticket = shared.recent().ticket(&password, &hash);
-            shared.recent().remember_right(ticket, now());
+            let ticket = shared.recent.lock().ticket(&password, &hash);
+            shared.recent.lock().remember_right(ticket, now());
             hash
         };
         let done = self.shared.tasks.spawn_blocking(work).await;
@@ -130,7 +131,7 @@ impl Passwords {
         if !is_of_fair_length(password) {
             return Verdict::Wrong;
         }
-        let ticket = self.shared.recent().ticket(password, hash);
+        let ticket = self.shared.recent.lock().ticket(password, hash);
         if let Some(verdict) = self.recall(&ticket) {
             return verdict;
         }
@@ -147,9 +148,9 @@ impl Passwords {
             let mut turn: Turn = turn;
             let verdict = verify_blocking(&password, &hash, &shared.memory);
             match verdict {
-                Verdict::Right => shared.recent().remember_right(ticket, now()),
+                Verdict::Right => shared.recent.lock().remember_right(ticket, now()),
                 Verdict::Wrong => {
-                    shared.recent().remember_wrong(ticket, now());
+                    shared.recent.lock().remember_wrong(ticket, now());
                     turn.note_wrong();
                 }
                 Verdict::Busy | Verdict::BadHash => {}
@@ -162,7 +163,7 @@ impl Passwords {
 
     /// Keeps a right password known for as long as whoever logged in with it stays.
     pub fn stay(&self, password: &Secret, hash: &str) -> Stay {
-        let mut recent = self.shared.recent();
+        let mut recent = self.shared.recent.lock();
         let ticket = recent.ticket(password, hash);
         recent.hold(ticket, now());
         drop(recent);
@@ -171,7 +172,7 @@ impl Passwords {
     }
 
     fn recall(&self, ticket: &Ticket) -> Option<Verdict> {
-        match self.shared.recent().recall(ticket, now()) {
+        match self.shared.recent.lock().recall(ticket, now()) {
             Known::Right => Some(Verdict::Right),
             Known::Wrong => Some(Verdict::Wrong),
             Known::Nothing => None,
@@ -182,14 +183,6 @@ impl Passwords {
     fn is_shared(&self, address: IpAddr) -> bool {
         let mut proxies = self.shared.trusted_proxies.iter();
         address.is_loopback() || proxies.any(|network| network.contains(address))
-    }
-}
-
-impl Shared {
-    /// Held for one look-up and never across an await. Whoever panics with it leaves at worst a
-    /// ticket too few, so poison is no reason to stop.
-    fn recent(&self) -> MutexGuard<'_, Recent> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
