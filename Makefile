@@ -4,10 +4,12 @@ CARGO ?= cargo
 ARGS ?=
 ROUNDS ?= 20
 MINUTES ?= 30
+# The last commit before the conversations between nodes were moved to src/proto.
+OLDER ?= 3f0904d
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build check test simulate flash-crowd chaos soak crowd bench bench-redirect doc
+.PHONY: help demo build check test simulate flash-crowd chaos soak rolling crowd bench bench-redirect doc
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,7 +39,11 @@ simulate: ## Run 10,000 simulated clusters, measure meshes up to 1,000 nodes: ma
 	$(CARGO) run --release --locked --package simulations -- $(or $(ARGS),--page docs/failover.md)
 	$(if $(ARGS),,$(CARGO) run --release --locked --package simulations -- scale --page docs/failover.md)
 
-flash-crowd: ## Compare the ways to choose a node in simulated flash crowds: make flash-crowd ARGS="--update docs/policy-figures.md"
+flash-rolling: ## Run meshes of an older build and this one, and upgrade one node by node: make rolling OLDER=COMMIT
+	tests/older-build.sh $(OLDER) $(TARGET)/older
+	ANTIPHON_OLDER=$(abspath $(TARGET))/older/debug/antiphon $(CARGO) test --locked --test whole -- --ignored --nocapture --test-threads 1 rolling:: $(ARGS)
+
+crowd: ## Compare the ways to choose a node in simulated flash crowds: make flash-crowd ARGS="--update docs/policy-figures.md"
 	$(CARGO) run --release --locked --package simulations --bin flash-crowd -- $(ARGS)
 
 chaos: ## Kill, freeze and part real nodes under 200 listeners, for half an hour: make chaos ROUNDS=5
@@ -46,6 +52,10 @@ chaos: ## Kill, freeze and part real nodes under 200 listeners, for half an hour
 
 soak: ## Let listeners, sources, edits and logins come and go, and see that no node grows: make soak MINUTES=5
 	MINUTES=$(MINUTES) $(CARGO) test --release --locked --test whole -- --ignored --nocapture --test-threads 1 soak:: $(ARGS)
+
+rolling: ## Run meshes of an older build and this one, and upgrade one node by node: make rolling OLDER=COMMIT
+	tests/older-build.sh $(OLDER) $(TARGET)/older
+	ANTIPHON_OLDER=$(abspath $(TARGET))/older/debug/antiphon $(CARGO) test --locked --test whole -- --ignored --nocapture --test-threads 1 rolling:: $(ARGS)
 
 crowd: ## Let thousands of listeners come to five real nodes within seconds, measure how full these become
 	$(CARGO) test --release --locked --test whole -- --ignored --nocapture --test-threads 1 crowd_of_thousands $(ARGS)

@@ -38,6 +38,7 @@ mod players;
 mod proxy;
 mod redirect;
 mod relay;
+mod rolling;
 mod service_manager;
 mod soak;
 mod sources;

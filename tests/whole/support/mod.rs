@@ -16,6 +16,7 @@ pub(crate) mod player;
 pub(crate) mod port;
 pub(crate) mod relay_page;
 pub(crate) mod rush;
+mod secret;
 pub(crate) mod signal;
 pub(crate) mod source;
 pub(crate) mod tape;

@@ -3,8 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -19,6 +18,8 @@ use super::http::{self, Answer, Connection};
 use super::network::Site;
 use super::patience::{PATIENCE, eventually};
 use super::port::free_port;
+pub(crate) use super::secret::new_secret;
+use super::secret::write_secret;
 
 /// The program.
 const ANTIPHON: &str = env!("CARGO_BIN_EXE_antiphon");
@@ -31,6 +32,7 @@ const PORT_TRIES: u32 = 3;
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     name: String,
+    program: String,
     secret: Option<String>,
     arguments: Vec<String>,
     site: Option<Site>,
@@ -46,6 +48,7 @@ impl Setup {
     pub(crate) fn named(name: &str) -> Self {
         Self {
             name: name.to_owned(),
+            program: ANTIPHON.to_owned(),
             secret: None,
             arguments: Vec::new(),
             site: None,
@@ -55,6 +58,12 @@ impl Setup {
             open_files: None,
             clock: None,
         }
+    }
+
+    /// Run by another program than this build's.
+    pub(crate) fn program(mut self, path: &str) -> Self {
+        self.program = path.to_owned();
+        self
     }
 
     /// With a clock that is off by so much, such as `+1h`; see [`TestNode::set_clock`].
@@ -149,6 +158,7 @@ impl Setup {
 #[derive(Debug)]
 pub(crate) struct TestNode {
     name: String,
+    program: String,
     ip: Ipv4Addr,
     port: u16,
     site: Option<Site>,
@@ -179,6 +189,7 @@ impl TestNode {
         }
         Self {
             name: setup.name,
+            program: setup.program,
             ip: setup.site.as_ref().map_or(setup.ip, |it| it.ip),
             port: setup.port.unwrap_or_else(free_port),
             site: setup.site,
@@ -201,17 +212,17 @@ impl TestNode {
         let mut command = match &self.site {
             Some(site) => {
                 let mut command = Command::new("ip");
-                command.args(["netns", "exec", &site.namespace, ANTIPHON]);
+                command.args(["netns", "exec", &site.namespace, &self.program]);
                 command
             }
             None => match self.open_files {
                 Some(most) => {
                     let mut command = Command::new("sh");
                     let limited = "ulimit -n \"$0\" && exec \"$@\"";
-                    command.args(["-c", limited, &most.to_string(), ANTIPHON]);
+                    command.args(["-c", limited, &most.to_string(), &self.program]);
                     command
                 }
-                None => Command::new(ANTIPHON),
+                None => Command::new(&self.program),
             },
         };
         let kept = std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "ANTIPHON_LOG");
@@ -347,6 +358,11 @@ impl TestNode {
         }
     }
 
+    /// From now on this build's program runs it.
+    pub(crate) fn upgrade_from_now_on(&mut self) {
+        self.program = ANTIPHON.to_owned();
+    }
+
     /// Starts it again as before, and waits until it serves.
     pub(crate) fn restart(&mut self) {
         self.spawn();
@@ -476,16 +492,4 @@ fn remove_joins(arguments: &mut Vec<String>) {
     while let Some(at) = arguments.iter().position(|it| it == "--join") {
         arguments.drain(at..at + 2);
     }
-}
-
-/// A new secret for a cluster.
-pub(crate) fn new_secret() -> String {
-    let bytes: [u8; 32] = rand::random();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Writes a secret as only its owner can read it.
-fn write_secret(file: &Path, secret: &str) {
-    fs::write(file, format!("{secret}\n")).unwrap();
-    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
 }
