@@ -1,7 +1,7 @@
-//! Words of strangers, made fit to be shown: one line, and nothing in it that only a machine sees.
+//! Texts of strangers, cleaned so that they can be shown: one line, without invisible characters.
 
-/// The text in one line. What ends a line or stands between columns, and a NUL, becomes a blank (a carriage return and its
-/// line feed one together); other control characters, and those of [`is_unseen`], go.
+/// Cleans a text to one line. A line end, a tab or a NUL becomes a blank (a carriage return and its line feed become
+/// one blank); other control characters, and those of [`is_unseen`], are removed.
 pub fn caption(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut letters = text.chars().peekable();
@@ -26,19 +26,19 @@ fn parts_words(letter: char) -> bool {
     )
 }
 
-/// Whether a letter shows nothing itself, and only changes how others are read.
+/// Whether a character shows nothing itself, and only changes how others are read.
 ///
-/// These are all that turn the direction of writing, with which a title could lie about what stands beside it, and those
-/// in which a text could be hidden. What scripts are written with stays: the joiners of Persian and of emoji, and
-/// their variants.
+/// These are all characters that change the direction of writing, with which a title could hide what stands beside it,
+/// and those in which a text could be hidden. Characters that scripts need stay: the joiners of Persian and of emoji,
+/// and their variants.
 pub fn is_unseen(letter: char) -> bool {
     matches!(
         letter,
-        // The whole of Unicode's Bidi_Control.
+        // All of Unicode's Bidi_Control.
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-        // Blanks and hyphens of no width, and the mark of a byte order.
+        // Blanks and hyphens of no width, and the byte order mark.
         | '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{feff}'
-        // Abandoned formats, the notes of an annotation, tags, and what is no character at all.
+        // Deprecated formats, annotation marks, tags, and code points that are not characters.
         | '\u{206a}'..='\u{206f}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
         | '\u{fdd0}'..='\u{fdef}' | '\u{fffe}' | '\u{ffff}'
     )

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Charset(&'static Encoding);
 
-/// Why a word is no charset.
+/// Why a word is not the name of a charset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "must be the name of a charset, such as utf-8, windows-1251, iso-8859-2, koi8-r or shift_jis"
@@ -18,12 +18,12 @@ pub struct Charset(&'static Encoding);
 pub struct BadCharset;
 
 impl Charset {
-    /// Its usual name.
+    /// The usual name of the charset.
     pub fn name(self) -> &'static str {
         self.0.name()
     }
 
-    /// Bytes of which nobody says what they are: UTF-8 if they can be, else this charset.
+    /// Reads bytes whose charset is not told: as UTF-8 if they are valid UTF-8, otherwise in this charset.
     pub fn read(self, bytes: &[u8]) -> String {
         match str::from_utf8(bytes) {
             Ok(text) => text.to_owned(),
@@ -31,7 +31,8 @@ impl Charset {
         }
     }
 
-    /// Bytes that are said to be of the charset `named`. Those said to be UTF-8 that are not are read as this one.
+    /// Reads bytes that are said to be of the charset `named`. Bytes said to be UTF-8 that are not valid are read in
+    /// this one.
     pub fn read_as(self, named: Charset, bytes: &[u8]) -> String {
         match named.0 == UTF_8 {
             true => self.read(bytes),
@@ -49,7 +50,7 @@ impl Default for Charset {
 impl FromStr for Charset {
     type Err = BadCharset;
 
-    /// Reads a name in letters of any case, and the other names that a charset has.
+    /// Reads a name in upper or lower case, and the other names of a charset.
     fn from_str(name: &str) -> Result<Self, BadCharset> {
         let known = Encoding::for_label_no_replacement(name.as_bytes());
         known.map(Self).ok_or(BadCharset)

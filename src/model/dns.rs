@@ -1,4 +1,4 @@
-//! What is asked of our zone and what is answered, before it becomes bytes.
+//! Questions about the mesh's zone and the answers to them, before they become bytes.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -10,14 +10,14 @@ use super::domain::DomainName;
 /// A question of class IN.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// The labels of the name, in lower case, the most special one first. A byte that is no UTF-8 is
-    /// replaced: no name of ours has one, so none is confused with another.
+    /// The labels of the name, in lower case, the most specific one first. A byte that is not valid UTF-8 is
+    /// replaced: no name of the zone has one, so no names are confused.
     pub labels: Vec<String>,
-    /// What is wanted to be known of it.
+    /// The type of record that is asked for.
     pub kind: RecordKind,
 }
 
-/// What is wanted to be known of a name.
+/// The type of record that a question asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordKind {
     /// IPv4 addresses.
@@ -30,44 +30,44 @@ pub enum RecordKind {
     Soa,
     /// Text.
     Txt,
-    /// Who may issue certificates.
+    /// Which authorities may issue certificates.
     Caa,
-    /// Whatever there is, which is never much (RFC 8482).
+    /// Any type; the answer is always short (RFC 8482).
     Any,
-    /// Anything else, of which we have nothing.
+    /// Any other type; the zone has no records of it.
     Other,
 }
 
-/// What the zone has to say to a question.
+/// The answer of the zone to a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
     /// Records.
     Records {
-        /// What was asked for.
+        /// The records that were asked for.
         answers: Vec<Record>,
-        /// The addresses of names that stand in them; may be left out where there is no room.
+        /// The addresses of names in the answers; may be left out where there is no room.
         glue: Vec<Record>,
     },
-    /// The name is there and has nothing of this kind; the record says for how long that is true.
+    /// The name exists and has no record of this type; the SOA record says how long clients may remember that.
     NoData(Record),
-    /// There is no such name; the record says for how long that is true.
+    /// The name does not exist; the SOA record says how long clients may remember that.
     NoSuchName(Record),
-    /// The name is not in our zone.
+    /// The name is not in the zone of the mesh.
     Outside,
 }
 
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Whose it is.
+    /// The name that the record belongs to.
     pub owner: DomainName,
-    /// For how long it may be kept, seconds.
+    /// How long clients may keep the record, seconds.
     pub ttl_s: u32,
-    /// What it says.
+    /// The content of the record.
     pub data: RecordData,
 }
 
-/// What a record says.
+/// The content of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordData {
     /// An IPv4 address.
@@ -80,9 +80,9 @@ pub enum RecordData {
     Soa(Soa),
     /// Text of at most 255 bytes.
     Txt(String),
-    /// Who may issue certificates.
+    /// Which authorities may issue certificates.
     Caa(Caa),
-    /// That whoever asks for everything is told nothing more than this (RFC 8482).
+    /// The answer to a question of type ANY: this record and nothing else (RFC 8482).
     NotEverything,
 }
 
@@ -91,37 +91,37 @@ pub enum RecordData {
 pub struct Soa {
     /// The first name server.
     pub primary: DomainName,
-    /// The mailbox of whoever cares for the zone, as a name.
+    /// The mailbox of the zone's operator, written as a name.
     pub contact: DomainName,
     /// Rises with time.
     pub serial: u32,
-    /// How long "there is no such thing" may be kept, seconds.
+    /// How long clients may keep the answer that a name or record does not exist, seconds.
     pub negative_ttl_s: u32,
 }
 
-/// A sentence about who may issue certificates for the zone (RFC 8659), written `issue letsencrypt.org`.
+/// A rule on which authorities may issue certificates for the zone (RFC 8659), written `issue letsencrypt.org`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Caa {
-    /// What it is about: `issue`, `issuewild` or `iodef`.
+    /// The kind of rule: `issue`, `issuewild` or `iodef`.
     pub tag: CaaTag,
-    /// The issuer with its parameters, `;` for nobody, or where to complain. Visible ASCII and spaces.
+    /// The issuer with its parameters, `;` for none, or the address for reports. Visible ASCII and spaces.
     pub value: String,
 }
 
-/// What a sentence about certificates is about.
+/// The kind of a rule on certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CaaTag {
-    /// Who may issue any certificate.
+    /// Which authorities may issue any certificate.
     Issue,
-    /// Who may issue one with a wildcard.
+    /// Which authorities may issue a wildcard certificate.
     IssueWild,
-    /// Where attempts of others are to be reported.
+    /// The address to report attempts by other authorities to.
     Iodef,
 }
 
 impl CaaTag {
-    /// The word in the record.
+    /// The word for it in the record.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Issue => "issue",
@@ -131,10 +131,10 @@ impl CaaTag {
     }
 }
 
-/// Why a text is no CAA record.
+/// Why a text is not a CAA record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no CAA record: issue, issuewild or iodef, a space and a value, such as \"issue letsencrypt.org\""
+    "invalid CAA record {0:?}: write issue, issuewild or iodef, a space and a value, such as \"issue letsencrypt.org\""
 )]
 pub struct BadCaa(pub String);
 

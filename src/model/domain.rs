@@ -12,9 +12,11 @@ use super::node::NodeName;
 #[serde(try_from = "String", into = "String")]
 pub struct DomainName(String);
 
-/// Why a text is no domain name.
+/// Why a text is not a domain name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no domain name: labels of letters, digits and hyphens, such as radio.example")]
+#[error(
+    "invalid domain name {0:?}: write labels of letters, digits and hyphens, such as radio.example"
+)]
 pub struct BadDomainName(pub String);
 
 impl DomainName {
@@ -26,12 +28,12 @@ impl DomainName {
         &self.0
     }
 
-    /// Its labels, the most special one first.
+    /// The labels of the name, the most specific one first.
     pub fn labels(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.0.split('.')
     }
 
-    /// Whether it is `zone` or a name below it.
+    /// Whether the name is `zone` or below it.
     pub fn is_in(&self, zone: &Self) -> bool {
         let above = self.0.strip_suffix(&zone.0);
         above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
@@ -58,7 +60,7 @@ impl FromStr for DomainName {
     }
 }
 
-/// An underscore is no letter of a host's name, but the names of mail boxes and keys have it.
+/// Whether a text may be a label. Host names have no underscores, but names of mailboxes and keys do.
 fn is_label(label: &str) -> bool {
     let letters = label
         .bytes()

@@ -1,18 +1,18 @@
-//! What somebody found who asked for a node at the address that it announces.
+//! What a node found when it asked another node at the address that the other announces.
 
 use serde::{Deserialize, Serialize};
 
-/// What came of asking for a node at its address.
+/// The result of asking for a node at its address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Finding {
-    /// Nobody has asked yet.
+    /// The address has not been asked yet.
     #[default]
     Untried,
     /// The node answered there, and proved that it is the one.
     Proven,
-    /// It did not; what happened instead, in words for an operator.
+    /// The node did not answer there; what happened instead, in words for an operator.
     Failed(String),
-    /// Its version proves nothing.
+    /// The node runs a version that cannot prove its address.
     Unaskable,
 }

@@ -1,4 +1,4 @@
-//! Where on earth a node, an outside server or a listener is, as far as anybody knows.
+//! The place on earth of a node, an outside server or a listener, as far as it is known.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,9 +14,9 @@ const EARTH_RADIUS_KM: f64 = 6_371.0;
 #[serde(try_from = "String", into = "String")]
 pub struct Country([u8; 2]);
 
-/// Why a text is no country.
+/// Why a text is not a country.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no country: two letters, such as de")]
+#[error("invalid country {0:?}: write two letters, such as de")]
 pub struct BadCountry(pub String);
 
 impl FromStr for Country {
@@ -59,33 +59,36 @@ impl fmt::Debug for Country {
     }
 }
 
-/// From which countries a mount may be heard, written `de,at` for these alone or `!us,!cn` for all but these; nothing
-/// at all is everywhere.
+/// The countries in which a mount may be heard, written `de,at` for only these or `!us,!cn` for all but these; an empty
+/// text means everywhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum CountryRule {
     /// No country is refused.
     #[default]
     Everywhere,
-    /// These alone.
+    /// Only these countries.
     Only(BTreeSet<Country>),
-    /// All but these.
+    /// All countries but these.
     Except(BTreeSet<Country>),
 }
 
-/// Why a text is no rule on countries.
+/// Why a text is not a rule on countries.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadCountryRule {
-    /// One of its words is no country.
+    /// One of the words is not a country.
     #[error(transparent)]
     Country(#[from] BadCountry),
     /// Some countries are admitted and others refused.
-    #[error("either some countries alone, as de,at, or all but some, as !us,!cn: not both")]
+    #[error(
+        "mixed rule: write either the admitted countries, as de,at, or the refused ones, as !us,!cn"
+    )]
     Mixed,
 }
 
 impl CountryRule {
-    /// Whether somebody from there may listen. Who cannot be placed may: a missing database silences nobody.
+    /// Whether a listener in this country may listen. An unknown country is admitted: a missing database silences no
+    /// listener.
     pub fn admits(&self, country: Option<Country>) -> bool {
         match (self, country) {
             (Self::Everywhere, _) | (_, None) => true,
@@ -156,7 +159,7 @@ pub struct Position {
     longitude_deg: f64,
 }
 
-/// Why a text or two numbers are no position.
+/// Why a text or two numbers are not a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a position is latitude (-90 to 90) and longitude (-180 to 180) in degrees, such as 52.52,13.40"
@@ -176,7 +179,8 @@ impl Position {
             .ok_or(BadPosition)
     }
 
-    /// The great-circle distance, kilometres, by the haversine formula; a sphere is wrong by 0.5 % at most.
+    /// The great-circle distance in kilometres, by the haversine formula; its error is 0.5 % at most, as the earth is
+    /// no sphere.
     pub fn distance_km(&self, other: &Self) -> f64 {
         let [own, theirs] = [self, other].map(|it| it.latitude_deg.to_radians());
         let north = (theirs - own) / 2.0;
@@ -216,7 +220,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// What is known of where somebody is. Nothing at all is neutral: it neither attracts nor repels.
+/// What is known of a place. Unknown fields have no effect on the choice of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Whereabouts {
     /// The country.

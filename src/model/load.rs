@@ -1,4 +1,4 @@
-//! What a node says of its load, and of whom it has sent where.
+//! The load that a node reports.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 pub struct LoadReport {
     /// Listeners connected.
     pub listeners: u32,
-    /// The most listeners it takes.
+    /// The most listeners that the node takes.
     pub max_listeners: u32,
-    /// What it sends to its listeners, bits per second: the sum of their mounts' bitrates.
+    /// What the node sends to its listeners, bits per second: the sum of their mounts' bitrates.
     pub egress_bps: u64,
-    /// The most it may send, bits per second.
+    /// The most that the node may send, bits per second.
     pub max_bandwidth_bps: u64,
-    /// The share of its processors in use, per mille; `None` if it does not know.
+    /// The share of its processors in use, per mille; `None` if unknown.
     #[serde(default)]
     pub cpu_permille: Option<u16>,
 }
 
 impl LoadReport {
-    /// The share of its capacity in use: the greater of its two dimensions. 1 is full.
+    /// The share of the node's capacity in use: the greater of the two dimensions. 1 is full.
     pub fn utilization(&self) -> f64 {
         let share = |used: f64, capacity: f64| {
             if capacity > 0.0 { used / capacity } else { 1.0 }

@@ -1,4 +1,4 @@
-//! The words of the project as types: what they hold has been checked once, at their making.
+//! The names and quantities of the project as types: each value has been checked once, when it was made.
 
 pub mod caption;
 pub mod charset;

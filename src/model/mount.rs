@@ -1,4 +1,4 @@
-//! A mount: the path of a stream, and what an operator says about it.
+//! A mount: the path of a stream, and its settings.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::charset::Charset;
 use super::geo::CountryRule;
 
-/// The path of a stream, such as `/live.mp3`. Only `try_from` makes one, so nobody checks again.
+/// The path of a stream, such as `/live.mp3`. Only `try_from` makes one, so it needs no further check.
 ///
 /// One to four segments of letters, digits and `._~-`, each 1 to 64 bytes and none of them `.` or `..`;
 /// not below a path that the node itself answers, and not with the ending of a playlist.
@@ -16,22 +16,22 @@ use super::geo::CountryRule;
 #[serde(try_from = "String", into = "String")]
 pub struct MountName(String);
 
-/// Why a path is no mount name.
+/// Why a path is not a mount name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadMountName {
-    /// It does not begin with a slash, or is nothing but one.
-    #[error("a mount begins with / and has a name after it, such as /radio.mp3")]
+    /// The path does not begin with a slash, or is only a slash.
+    #[error("a mount must begin with / and have a name after it, such as /radio.mp3")]
     NotAPath,
     /// A segment is empty, `.`, `..`, too long, or holds a byte outside the alphabet.
-    #[error("each part of a mount is 1 to 64 letters, digits or ._~-, at most 4 parts")]
+    #[error("a mount must have 1 to 4 parts, each of 1 to 64 letters, digits or ._~-")]
     Alphabet,
     /// The node answers this path itself.
-    #[error("{0} is a path that antiphon itself answers")]
+    #[error("{0} is a path that antiphon answers itself: choose another")]
     Reserved(String),
 }
 
 impl MountName {
-    /// First segments that never are a mount, because the node answers below them.
+    /// First segments that are never a mount, because the node answers below them.
     pub const RESERVED: [&str; 9] = [
         "_stream",
         "admin",
@@ -43,7 +43,7 @@ impl MountName {
         "healthz",
         "favicon.ico",
     ];
-    /// Endings that never are a mount's, because they name a view of one.
+    /// Endings that are never a mount's, because they name a view of a mount.
     pub const RESERVED_ENDINGS: [&str; 6] = [".m3u", ".pls", ".xspf", ".vclt", ".xsl", ".json"];
     /// The most segments of a mount.
     pub const MAX_SEGMENTS: usize = 4;
@@ -130,42 +130,42 @@ impl fmt::Debug for MountName {
     }
 }
 
-/// What an operator says about a mount; the same on every node.
+/// The settings of a mount; the same on every node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MountSpec {
-    /// Its path.
+    /// The path of the mount.
     pub path: MountName,
-    /// The Argon2id hash (PHC string) of its source password. Never shown.
+    /// The Argon2id hash (PHC string) of the source password. Never shown.
     #[serde(skip)]
     pub password_hash: String,
     /// The station's name, sent to listeners as `icy-name`; empty: what the source says.
     pub name: String,
-    /// A sentence about it, sent as `icy-description`; empty: what the source says.
+    /// The description, sent as `icy-description`; empty: what the source says.
     pub description: String,
-    /// Its genre, sent as `icy-genre`; empty: what the source says.
+    /// The genre, sent as `icy-genre`; empty: what the source says.
     pub genre: String,
     /// The station's page, sent as `icy-url`; empty: what the source says.
     pub url: String,
     /// The most listeners in the whole mesh; `None`: as many as the nodes take.
     pub max_listeners: Option<u32>,
-    /// How long listeners are kept, in silence, for a source that has gone to come back: seconds.
+    /// How long listeners are kept in silence, so that a source that has gone can come back: seconds.
     #[serde(default = "MountSpec::default_linger_s")]
     pub linger_s: u32,
-    /// What becomes of a second source.
+    /// What happens when a second source connects.
     #[serde(default)]
     pub takeover: Takeover,
     /// Whether a source that finds the mount taken, or loses it after a partition, is kept for later.
     #[serde(default)]
     pub standby: bool,
-    /// What titles and names are read as that are no UTF-8, if their source does not say.
+    /// The charset of titles and names that are not UTF-8, if their source names none.
     #[serde(default)]
     pub charset: Charset,
-    /// Who may listen, and where listeners are sent.
+    /// Which listeners may listen, and where they are sent.
     #[serde(flatten)]
     pub steering: MountSteering,
 }
 
-/// What an operator says about where the listeners of a mount are sent.
+/// The settings that say where the listeners of a mount are sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MountSteering {
@@ -173,16 +173,16 @@ pub struct MountSteering {
     pub policy: String,
     /// Whether listeners are redirected; if not, the node that they ask serves them itself.
     pub redirect: bool,
-    /// Where listeners are sent when the mesh is too full for them, such as a CDN; empty: nowhere.
+    /// The address for listeners when the mesh is too full for them, such as a CDN; empty: none.
     pub overflow_url: String,
-    /// How full the node must be that would be chosen for that, per cent.
+    /// How full the node that would be chosen must be for that, per cent.
     pub overflow_percent: u32,
-    /// From which countries it may be heard.
+    /// The countries in which the mount may be heard.
     pub countries: CountryRule,
 }
 
 impl MountSteering {
-    /// Full means full, unless the operator says otherwise.
+    /// Listeners overflow only when the node is full, unless the operator says otherwise.
     pub const DEFAULT_OVERFLOW_PERCENT: u32 = 100;
 }
 
@@ -199,8 +199,8 @@ impl Default for MountSteering {
 }
 
 impl MountSpec {
-    /// Seconds that listeners are kept for a source to come back, unless the operator says otherwise: what
-    /// every player survives with its socket open, and what an encoder needs to notice and reconnect.
+    /// Seconds that listeners are kept for a source to come back, unless the operator says otherwise: every player
+    /// keeps its socket open for so long, and an encoder needs that time to notice and reconnect.
     pub const DEFAULT_LINGER_S: u32 = 10;
 
     fn default_linger_s() -> u32 {
@@ -208,22 +208,22 @@ impl MountSpec {
     }
 }
 
-/// What becomes of a source with the right password on a mount that has a source.
+/// What happens to a source with the right password on a mount that has a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Takeover {
-    /// It is told that the mount is in use.
+    /// The new source is told that the mount is in use.
     #[default]
     Refuse,
-    /// It takes the other one's place; listeners go on with it.
+    /// The new source takes the place of the other one; listeners continue with it.
     Takeover,
 }
 
 impl Takeover {
-    /// Both of them.
+    /// Both choices.
     pub const ALL: [Self; 2] = [Self::Refuse, Self::Takeover];
 
-    /// As an operator writes it.
+    /// The word for it in settings.
     pub fn word(self) -> &'static str {
         match self {
             Self::Refuse => "refuse",
@@ -232,7 +232,7 @@ impl Takeover {
     }
 }
 
-/// Why a word does not say what becomes of a second source.
+/// Why a word is neither of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be `refuse` or `takeover`")]
 pub struct BadTakeover;

@@ -1,7 +1,7 @@
 //! A network of addresses, written `10.0.0.0/8` or `2001:db8::/32`.
 //!
-//! An IPv4 address is the same one when it comes in IPv6's clothes (`::ffff:10.0.0.1`), as it does on a socket
-//! that listens on `[::]`.
+//! An IPv4 address counts as the same one when it is written as IPv6 (`::ffff:10.0.0.1`), as on a socket that listens
+//! on `[::]`.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-/// The bits of `::ffff:0:0/96`, in which IPv6 keeps IPv4.
+/// The length of the prefix `::ffff:0:0/96`, below which IPv6 has the IPv4 addresses.
 const MAPPED_BITS: u8 = 96;
 
 /// All addresses that begin with the same bits. Only parsing makes one, so it is always well formed.
@@ -20,18 +20,20 @@ pub struct Network {
     prefix_bits: u8,
 }
 
-/// Why a text is no network.
+/// Why a text is not a network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadNetwork {
-    /// It is something else.
+    /// The text is neither an address nor a network.
     #[error(
-        "{0:?} is no network: an address and the number of its bits that count, such as 10.0.0.0/8 or ::1"
+        "invalid network {0:?}: write an address and the length of its prefix, such as 10.0.0.0/8 or ::1"
     )]
     Text(String),
-    /// Bits are set that do not count, so that it is unclear which of the two was meant.
-    #[error("{text:?} lies in the network {network}: write that, or the address alone")]
+    /// Bits after the prefix are set, so that it is unclear whether the network or the address was meant.
+    #[error(
+        "{text:?} has bits after its prefix: write the network {network}, or the address alone"
+    )]
     Ambiguous {
-        /// What was given.
+        /// The text.
         text: String,
         /// The network around it.
         network: Network,
@@ -39,7 +41,7 @@ pub enum BadNetwork {
 }
 
 impl Network {
-    /// Whether an address is one of it.
+    /// Whether an address is in the network.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         address.is_ipv4() == self.first.is_ipv4()
@@ -47,8 +49,8 @@ impl Network {
     }
 }
 
-/// The customer of a provider who has an address, as far as one can be told from another: an address of IPv4, or the
-/// first one of a /64 of IPv6, which is the least that a line gets.
+/// The customer of a provider that has an address, as far as customers can be told apart: an address of IPv4, or the
+/// first address of a /64 of IPv6, which is the smallest network that a line gets.
 pub fn customer(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         address @ IpAddr::V6(_) => first_of(address, 64),
@@ -83,7 +85,7 @@ impl FromStr for Network {
         let written: IpAddr = address.parse().map_err(|_| bad())?;
         let most = if written.is_ipv4() { 32 } else { 128 };
         let prefix_bits = match bits {
-            // `u8` would take a leading plus.
+            // `u8` would accept a leading plus.
             Some(bits) if bits.bytes().all(|byte| byte.is_ascii_digit()) => {
                 bits.parse().map_err(|_| bad())?
             }
@@ -98,7 +100,7 @@ impl FromStr for Network {
             prefix_bits,
         };
         let first = network.first;
-        // All of the network is IPv4 only if the part that says so is among the bits that count.
+        // A network is only IPv4 if the whole mapped prefix is within its own.
         if written.is_ipv6() && first.to_canonical().is_ipv4() && prefix_bits >= MAPPED_BITS {
             network.first = first.to_canonical();
             network.prefix_bits -= MAPPED_BITS;
@@ -125,7 +127,7 @@ impl fmt::Display for Network {
     }
 }
 
-/// The two kinds of addresses. Whoever has only one of them does not reach the other.
+/// The two families of IP addresses. A client that has only one of them does not reach the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// IPv4.

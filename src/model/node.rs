@@ -1,4 +1,4 @@
-//! What names a node.
+//! The name of a node, and the number of its life.
 
 use std::fmt;
 
@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 
 /// The name of a node: lower-case letters, digits and inner hyphens, 1 to 63 of them.
 ///
-/// It is a DNS label because it stands in the node's certificate and in URLs.
+/// The name is a DNS label because it is used in the node's certificate and in URLs.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct NodeName(String);
 
-/// Why a text is no node name.
+/// Why a text is not a node name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no node name: 1 to 63 lower-case letters, digits and hyphens, no hyphen at either end"
+    "invalid node name {0:?}: write 1 to 63 lower-case letters, digits and hyphens, no hyphen at either end"
 )]
 pub struct BadNodeName(pub String);
 
@@ -79,7 +79,7 @@ impl fmt::Debug for NodeName {
     }
 }
 
-/// Which life of a node: `max(unix milliseconds at its start, the last one + 1)`, so it always rises.
+/// The number of a node's life: `max(unix milliseconds at its start, the last one + 1)`, so it always rises.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]

@@ -1,4 +1,4 @@
-//! An Icecast server that does not run antiphon and yet carries our streams.
+//! An Icecast server that does not run antiphon and carries streams of the mesh.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,8 +10,9 @@ use super::geo::Country;
 use super::mount::MountName;
 use super::node::NodeName;
 
-/// What stands before an outside server's name where it takes a node's place in the table. Settings refuse it in
-/// the name of a node.
+/// The prefix of an outside server's name where the server stands in the table of nodes. Settings refuse it in the
+/// name of
+/// a node.
 pub const BACKEND_PREFIX: &str = "outside-";
 
 /// Whether this is the name of an outside server's row in the table rather than of a node.
@@ -23,20 +24,20 @@ pub fn is_backend(name: &NodeName) -> bool {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Via {
-    /// `/status-json.xsl`: every Icecast from 2.4 on has it; it tells listeners and no limits.
+    /// `/status-json.xsl`: every Icecast from 2.4 on has it; tells listeners and no limits.
     #[default]
     StatusJson,
-    /// `/load.xsl`, a page to be put into its web root; it tells free slots.
+    /// `/load.xsl`, a page that has to be put into the server's web root; tells free slots.
     LoadXsl,
-    /// `/admin/stats`, with its admin's password; it tells listeners and the limits of mounts.
+    /// `/admin/stats`, with the admin's password; tells listeners and the limits of mounts.
     AdminStats,
 }
 
 impl Via {
-    /// All of them.
+    /// All ways of asking.
     pub const ALL: [Self; 3] = [Self::StatusJson, Self::LoadXsl, Self::AdminStats];
 
-    /// As an operator writes it.
+    /// The word for it in settings.
     pub fn word(self) -> &'static str {
         match self {
             Self::StatusJson => "status-json",
@@ -45,7 +46,7 @@ impl Via {
         }
     }
 
-    /// The path that is asked for, below the server's address.
+    /// The path to ask for, below the server's address.
     pub fn path(self) -> &'static str {
         match self {
             Self::StatusJson => "/status-json.xsl",
@@ -55,7 +56,7 @@ impl Via {
     }
 }
 
-/// Why a word does not say how a server is asked.
+/// Why a word is not a way of asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be `status-json`, `load-xsl` or `admin-stats`")]
 pub struct BadVia;
@@ -74,7 +75,7 @@ impl FromStr for Via {
 pub struct Login(String);
 
 impl Login {
-    /// The text itself, to be sent to the server and nowhere else.
+    /// The text itself, to be sent to this server only.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -92,65 +93,65 @@ impl fmt::Debug for Login {
     }
 }
 
-/// An outside server, as an operator describes it.
+/// The settings of an outside server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutsideServer {
-    /// Its name among ours; with [`BACKEND_PREFIX`] before it at most 63 bytes.
+    /// The name of the server in the mesh; at most 63 bytes including [`BACKEND_PREFIX`].
     pub name: NodeName,
-    /// Where listeners are sent, such as `http://relay.example:8000`; without a trailing slash.
+    /// The address for listeners, such as `http://relay.example:8000`; without a trailing slash.
     pub public_url: String,
-    /// Where it is asked for its load, often an address that listeners do not reach.
+    /// The address at which the server is asked for its load, often one that listeners cannot reach.
     pub poll_url: String,
-    /// How it is asked.
+    /// How the server is asked.
     pub via: Via,
-    /// `user:password` for the question, if it needs one. Never shown.
+    /// `user:password` for the question, if needed. Never shown.
     #[serde(skip)]
     pub login: Option<Login>,
-    /// Its share of what its size would give it, per cent; 0: never chosen.
+    /// The share of listeners compared with the server's size, per cent; 0: never chosen.
     pub weight_percent: u32,
-    /// Where it is.
+    /// The country of the server.
     pub country: Option<Country>,
-    /// Whether it is asked and chosen.
+    /// Whether the server is asked and chosen.
     pub enabled: bool,
-    /// The most listeners that we count on, where it does not say itself; `None`: what it says.
+    /// The most listeners to count on, where the server names no limit itself; `None`: what the server says.
     pub max_listeners: Option<u32>,
-    /// What our mounts are called there.
+    /// The mounts of the mesh that the server carries, and their names there.
     pub mounts: BTreeMap<MountName, MountName>,
 }
 
 impl OutsideServer {
-    /// The longest name: with [`BACKEND_PREFIX`] before it, a node's.
+    /// The longest name: together with [`BACKEND_PREFIX`] as long as a node's.
     pub const MAX_NAME_BYTES: usize = NodeName::MAX_BYTES - BACKEND_PREFIX.len();
 
-    /// The name under which it stands in the table and in gossip's counters.
+    /// The name under which the server stands in the table of nodes and in gossip's counters.
     pub fn backend(&self) -> NodeName {
         let name = format!("{BACKEND_PREFIX}{}", self.name);
         NodeName::try_from(name).expect("a server's name leaves room for the prefix")
     }
 }
 
-/// What its poller found at an outside server; gossiped, so that every node redirects by it.
+/// What a poller found at an outside server; gossiped, so that every node can redirect by it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutsideReport {
-    /// The number of the question, so that a repeated answer is news: it rises with each one of a poller.
+    /// The number of the question, so that a repeated answer counts as news: rises with each question of a poller.
     pub number: u64,
-    /// Listeners of the whole server, and the most that it takes, if it says so.
+    /// Listeners of the whole server, and the most that it takes, if known.
     pub server: Slots,
-    /// The mounts of ours that are on air there.
+    /// The mounts of the mesh that are on air there.
     pub mounts: BTreeMap<MountName, Slots>,
 }
 
-/// Listeners and room for them.
+/// Listeners and the limit of a server or mount.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slots {
     /// Listeners connected.
     pub listeners: u32,
-    /// The most; `None`: it does not say, or says `unlimited`.
+    /// The limit; `None`: unknown or `unlimited`.
     pub max_listeners: Option<u32>,
 }
 
 impl Slots {
-    /// Room for one more listener, as far as is told: `None` where there is no limit.
+    /// Room for more listeners; `None` where no limit is known.
     pub fn free(&self) -> Option<u32> {
         let most = self.max_listeners?;
         Some(most.saturating_sub(self.listeners))

@@ -1,26 +1,26 @@
-//! From where an address can be reached, as far as the address itself says.
+//! From where an address can be reached, as far as the address itself tells.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Who can reach an address.
+/// Which machines can reach an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// Whoever the route leads there.
+    /// All machines that have a route to it.
     Everybody,
-    /// This machine.
+    /// Only this machine.
     Machine,
-    /// The machines on the same wire.
+    /// The machines on the same link.
     Link,
-    /// A network that uses addresses of its own.
+    /// The machines of a private network.
     Private,
     /// The customers of one provider, behind its NAT (RFC 6598).
     Provider,
-    /// Nobody: it is no address of one machine.
+    /// No machine: it is not the address of one machine.
     Nobody,
 }
 
 impl Reach {
-    /// Who can reach this one.
+    /// Which machines can reach this address.
     pub fn of(ip: IpAddr) -> Self {
         match ip.to_canonical() {
             ip if ip.is_unspecified() || ip.is_multicast() => Self::Nobody,
@@ -30,7 +30,7 @@ impl Reach {
         }
     }
 
-    /// The kind of such an address, in words; none if everybody reaches it.
+    /// The kind of such an address, in words; `None` if every machine can reach it.
     pub fn trouble(self) -> Option<&'static str> {
         match self {
             Self::Everybody => None,
@@ -38,7 +38,7 @@ impl Reach {
             Self::Link => Some("it is a link-local address"),
             Self::Private => Some("it is a private address"),
             Self::Provider => Some("it is an address behind a provider's NAT"),
-            Self::Nobody => Some("it is no address of a machine"),
+            Self::Nobody => Some("it is not the address of a machine"),
         }
     }
 }

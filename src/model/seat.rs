@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::node::NodeName;
 
-/// Which seat.
+/// The seats that there are.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Seat {
-    /// The root of distribution, and the authority on who may source a mount.
+    /// The root of distribution, which also decides which source may have a mount.
     Master,
-    /// The one that asks this outside server for its load.
+    /// The node that asks this outside server for its load.
     Outside(NodeName),
 }
 
@@ -28,7 +28,7 @@ impl fmt::Display for Seat {
 
 /// Why a text names no seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a seat is `master`, or `outside/` and a server's name")]
+#[error("unknown seat: write `master`, or `outside/` and a server's name")]
 pub struct BadSeat;
 
 impl FromStr for Seat {
@@ -60,7 +60,7 @@ impl Epoch {
     }
 }
 
-/// A node's weight in an election; the greater wins, then the greater name.
+/// The weight of a node in an election; the greater wins, then the greater name.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -79,7 +79,7 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// The fence that stands on every order given under this claim.
+    /// The fence of every order that is given under this claim.
     pub fn fence(&self) -> Fence {
         Fence {
             epoch: self.epoch,
@@ -88,7 +88,7 @@ impl Claim {
     }
 }
 
-/// What every receiver of an order checks: it refuses one that is lower than the highest it has seen.
+/// The number of an order: a receiver refuses an order with a fence lower than the highest that it has seen.
 ///
 /// Two nodes may hold a seat at once, on the two sides of a partition and even with the same epoch;
 /// therefore an order is fenced by the pair, never by the epoch alone.
@@ -96,26 +96,26 @@ impl Claim {
 pub struct Fence {
     /// The epoch of the claim.
     pub epoch: Epoch,
-    /// Who gives the order.
+    /// The node that gives the order.
     pub node: NodeName,
 }
 
-/// What the elections of two nodes say to each other over the link between them.
+/// The messages between the elections of two nodes, over the link between them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
-    /// "Nobody holds the seat, I would take it; do you, who are greater, object?"
+    /// "No node holds the seat, and I would take it. You are greater: do you object?"
     Election {
         /// The challenger's rank.
         rank: Rank,
         /// The greatest epoch that the challenger has seen.
         epoch: Epoch,
     },
-    /// "I do: wait for the claim of somebody greater."
+    /// "I object: wait for the claim of a greater node."
     Ok {
         /// The greatest epoch that the objector has seen.
         epoch: Epoch,
     },
-    /// "I cannot take the seat now, go on without me": the answer to an election and to a hand-over.
+    /// "I cannot take the seat now, continue without me": the answer to an election and to a hand-over.
     Pass {
         /// The greatest epoch that the sender has seen.
         epoch: Epoch,

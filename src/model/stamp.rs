@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::node::NodeName;
 
-/// When and by whom a field was written: a hybrid clock. The derived order is the merge rule.
+/// When and by which node a field was written: a hybrid clock. The derived order is the merge rule.
 ///
 /// `time_ms` is `max(unix milliseconds, the last stamp seen + 1)`, so a node's own writes never go
 /// back in time even when its clock does; the name decides between two writes of the same millisecond.
@@ -12,6 +12,6 @@ use super::node::NodeName;
 pub struct Stamp {
     /// Hybrid unix milliseconds.
     pub time_ms: u64,
-    /// The writer.
+    /// The node that wrote it.
     pub node: NodeName,
 }

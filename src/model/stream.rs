@@ -1,4 +1,4 @@
-//! A stream: one life of a source on a mount.
+//! A stream: what a source sends to a mount in one connection.
 
 use std::fmt;
 
@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use super::seat::Epoch;
 
-/// Names one life of a source. Minted by the ingest node from 128 random bits.
+/// The name of one life of a source. Made by the ingest node from 128 random bits.
 ///
 /// `(stream id, offset)` names one byte for ever: two nodes that hold it hold the same byte.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(pub u128);
 
-/// Why a text is no stream id.
+/// Why a text is not a stream id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a stream id is 32 hexadecimal digits")]
+#[error("a stream id must have 32 hexadecimal digits")]
 pub struct BadStreamId;
 
 impl fmt::Display for StreamId {
@@ -58,11 +58,11 @@ pub struct StreamHead {
     /// The media type, such as `audio/mpeg`, lower-case, with its parameters.
     pub content_type: String,
     /// The `icy-…` headers for listeners, names in lower case without the prefix: `name`, `genre`, `br`…
-    /// Values are free of control characters.
+    /// Values have no control characters.
     pub icy: Vec<(String, String)>,
-    /// The source's own name for itself, from `User-Agent`.
+    /// The name and version of the encoder, from `User-Agent`.
     pub user_agent: String,
-    /// When its source connected, unix milliseconds by the ingest node's clock.
+    /// When the source connected, unix milliseconds by the ingest node's clock.
     pub started_unix_ms: u64,
     /// The epoch of the master that accepted the source.
     pub accept_epoch: Epoch,
@@ -75,7 +75,7 @@ impl StreamHead {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The bitrate that the source names, kbit/s; 0 if it names none that could be.
+    /// The bitrate that the source names, kbit/s; 0 if it names no possible one.
     pub fn declared_kbps(&self) -> u32 {
         let kbps = self.icy("br").and_then(|br| br.trim().parse::<u32>().ok());
         kbps.filter(|kbps| *kbps <= MAX_DECLARED_KBPS).unwrap_or(0)
@@ -84,12 +84,12 @@ impl StreamHead {
 
 /// The bitrate to show, kbit/s: the declared one if what was measured agrees with it, else what was measured.
 ///
-/// A frame has whole bytes, and padding comes in turns: 128 kbit/s are measured as 127.7 or 128.2. Nobody has set
-/// an encoder to that.
+/// A frame has whole bytes, and some frames are padded: 128 kbit/s are measured as 127.7 or 128.2, which no encoder is
+/// set to.
 pub fn nominal_kbps(declared_kbps: u32, measured_bps: u64) -> u32 {
     let measured_kbps = (measured_bps as f64 / 1e3).round() as u32;
     let declared_bps = u64::from(declared_kbps) * 1_000;
-    // Within 2 %: what framing and a short window change, and less than between two usual bitrates.
+    // Within 2 %: more than framing and a short window change, and less than the step between two usual bitrates.
     let agrees = measured_bps.abs_diff(declared_bps).saturating_mul(50) <= declared_bps;
     match agrees && declared_kbps > 0 {
         true => declared_kbps,
@@ -97,7 +97,7 @@ pub fn nominal_kbps(declared_kbps: u32, measured_bps: u64) -> u32 {
     }
 }
 
-/// More than any audio has, uncompressed surround included: what claims more claims nonsense.
+/// More than any audio has, uncompressed surround included: a greater number is invalid.
 const MAX_DECLARED_KBPS: u32 = 100_000;
 
 /// Why a stream has no more bytes. A mount that waits for its source to come back has not ended its stream yet.
@@ -107,13 +107,13 @@ pub enum EndReason {
     SourceLeft,
     /// The source sent nothing for too long.
     SourceSilent,
-    /// Its mount was deleted.
+    /// The mount of the stream was deleted.
     MountDeleted,
-    /// Another stream of the same mount goes on in its place.
+    /// Another stream of the same mount follows in its place.
     Replaced,
     /// The ingest node stops.
     NodeStops,
-    /// No node that holds it can be reached.
+    /// No node that holds the stream can be reached.
     Lost,
 }
 

@@ -1,8 +1,8 @@
-//! "Did you mean": finds the known word that a mistyped one is most like.
+//! "Did you mean": finds the known word that is most similar to a mistyped one.
 
-/// The known word most like the given one, if any is like it at all.
+/// The known word most similar to the given one, if any is similar at all.
 ///
-/// Alike means that about a third of the longer word must be changed at most, and always that one letter may be.
+/// Words are similar if at most about a third of the letters of the longer one, and always one letter, must be changed.
 pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
     let given = given.to_lowercase().replace('-', "_");
     let scored = known.iter().map(|word| (distance(&given, word), *word));
@@ -11,11 +11,11 @@ pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
     (changes <= ((longer + 1) / 3).max(1)).then_some(word)
 }
 
-/// How many letters must be put in, taken out, changed, or swapped with the next one to make one word the other.
+/// How many letters must be inserted, removed, changed, or swapped with the next one to turn one word into the other.
 fn distance(left: &str, right: &str) -> usize {
     let left: Vec<char> = left.chars().collect();
     let right: Vec<char> = right.chars().collect();
-    // Distances from each beginning of `left` to every beginning of `right`; the last three rows are looked at.
+    // Distances from each beginning of `left` to every beginning of `right`; only the last three rows are used.
     let mut rows = vec![(0..=right.len()).collect::<Vec<usize>>()];
     for (taken, letter) in left.iter().enumerate() {
         let above = &rows[taken];

@@ -1,4 +1,4 @@
-//! What an operator says about a node, so that it is chosen more, less or not at all.
+//! What an operator sets for a node: its weight, its tags, and whether it is in maintenance.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,14 +6,16 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A word that policies choose nodes by, such as `fast`: 1 to 63 lower-case letters, digits, `.`, `_` and `-`.
+/// A word by which policies choose nodes, such as `fast`: 1 to 63 lower-case letters, digits, `.`, `_` and `-`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Tag(String);
 
-/// Why a text is no tag.
+/// Why a text is not a tag.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no tag: 1 to 63 lower-case letters, digits, dots, underscores and hyphens")]
+#[error(
+    "invalid tag {0:?}: write 1 to 63 lower-case letters, digits, dots, underscores and hyphens"
+)]
 pub struct BadTag(pub String);
 
 impl Tag {
@@ -64,22 +66,23 @@ impl fmt::Debug for Tag {
     }
 }
 
-/// What an operator says about a node; the same on every node, and kept while it is away.
+/// What an operator sets for a node; the same on every node, and kept while the node is away.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NodeTraits {
-    /// Its share of what its size would give it, per cent; 100 unless the operator says otherwise, 0: never chosen.
+    /// The share of listeners compared with the node's size, per cent; 100 unless the operator says otherwise, 0:
+    /// never chosen.
     pub weight_percent: u32,
-    /// Words that policies ask for. Its own name counts as one of them without being here.
+    /// Tags that policies name. The node's own name counts as a tag without being here.
     pub tags: BTreeSet<Tag>,
-    /// Whether it is not to be chosen now. Those who are there stay, unlike when it drains.
+    /// Whether the node is not to be chosen now. Its listeners stay, unlike when it drains.
     pub maintenance: bool,
 }
 
 impl NodeTraits {
-    /// The weight of a node of which nothing is said.
+    /// The weight of a node for which none is set.
     pub const DEFAULT_WEIGHT_PERCENT: u32 = 100;
-    /// The greatest weight: ten times its size.
+    /// The greatest weight: ten times the node's size.
     pub const MAX_WEIGHT_PERCENT: u32 = 1_000;
     /// The most tags of a node.
     pub const MAX_TAGS: usize = 16;

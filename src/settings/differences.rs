@@ -3,9 +3,9 @@
 use super::Settings;
 
 impl Settings {
-    /// The keys whose values are others in `new`.
+    /// The keys with different values in `new`.
     pub fn differing(&self, new: &Self) -> Vec<&'static str> {
-        // Taken apart as a whole, so that a setting that is added is not forgotten here.
+        // Destructured as a whole, so that a new setting cannot be forgotten here.
         let Self {
             name,
             data_dir,

@@ -11,17 +11,19 @@ use crate::model::domain::DomainName;
 
 /// The port that every resolver asks.
 const DEFAULT_PORT: u16 = 53;
-/// Enough that a client finds another one when one has just died, and few enough that all of them are good.
+/// Enough that a client finds another address when one node has just died, and few enough that all of them are good.
 const DEFAULT_ANSWERS: usize = 4;
-/// As many addresses as an answer carries.
+/// The most addresses that an answer carries.
 const MAX_ANSWERS: usize = 8;
-/// Addresses of one node: a few lines of both families.
+/// The most addresses of one node: a few lines of both families.
 const MAX_ADDRESSES: usize = 8;
-/// Name servers, and sentences about certificates: as many as the root of DNS has of the former, and far below what one
-/// answer can carry.
+/// The most name servers, and the most rules on certificates: as many as the root of DNS has name servers, and far
+/// below
+/// what one answer can carry.
 const MAX_LISTED: usize = 13;
-/// What a network may ask for by UDP, per second: a resolver of many thousands asks once in the ten seconds for which it
-/// may keep an answer, and who sends false queries gets a few kilobytes per second for his trouble.
+/// The answers that a network gets by UDP, per second: a resolver of many thousands asks once in the ten seconds for
+/// which
+/// it may keep an answer, and a sender of forged queries gets only a few kilobytes per second.
 const DEFAULT_ANSWERS_PER_S: u32 = 50;
 
 /// The checked settings of the zone.
@@ -30,27 +32,27 @@ const DEFAULT_ANSWERS_PER_S: u32 = 50;
 pub struct DnsSettings {
     /// The name of the zone that was delegated to the mesh.
     pub zone: DomainName,
-    /// Where it is asked for, by UDP and TCP.
+    /// The addresses on which the node answers DNS queries, by UDP and TCP.
     #[serde(default = "everywhere", deserialize_with = "one_or_many")]
     pub listen: Vec<SocketAddr>,
-    /// Its name servers; none: the nodes that serve it.
+    /// The name servers of the zone; empty: the nodes that serve it.
     #[serde(default, deserialize_with = "a_few")]
     pub ns: Vec<DomainName>,
-    /// Whom to write to about it.
+    /// The mailbox of the zone's operator.
     #[serde(default)]
     pub contact: Option<Mailbox>,
-    /// Of how many nodes an answer has the addresses.
+    /// How many nodes an answer names.
     #[serde(default)]
     pub answers: Answers,
     /// How many answers by UDP a client's network gets per second.
     #[serde(default)]
     pub answers_per_s: AnswersPerS,
-    /// Who may issue certificates for it; none: anybody.
+    /// The authorities that may issue certificates for the zone; empty: all.
     #[serde(default, deserialize_with = "a_few")]
     pub caa: Vec<Caa>,
 }
 
-/// Reads a list that goes into one answer.
+/// Reads a list that has to fit into one answer.
 fn a_few<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
@@ -87,17 +89,17 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketA
     Ok(addresses.into_iter().map(SocketAddr::from).collect())
 }
 
-/// Why a number or a text has no place in the settings of the zone.
+/// Why a value in the table `[dns]` is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadDnsValue {
     /// Too few or too many nodes.
-    #[error("answers is how many nodes are named in an answer: 1 to {MAX_ANSWERS}")]
+    #[error("answers must be 1 to {MAX_ANSWERS}: how many nodes an answer names")]
     Answers,
-    /// Nobody would be answered.
-    #[error("answers_per_s is how many answers a network gets per second: at least 1")]
+    /// No client would be answered.
+    #[error("answers_per_s must be at least 1: how many answers a network gets per second")]
     AnswersPerS,
-    /// No mailbox.
-    #[error("{0:?} is no mailbox, such as hostmaster@radio.example")]
+    /// The text is not a mailbox.
+    #[error("invalid mailbox {0:?}: write one such as hostmaster@radio.example")]
     Mailbox(String),
 }
 
@@ -174,7 +176,7 @@ impl FromStr for Mailbox {
     fn from_str(text: &str) -> Result<Self, BadDnsValue> {
         let bad = || BadDnsValue::Mailbox(text.chars().take(64).collect());
         let (local, domain) = text.split_once('@').ok_or_else(bad)?;
-        // A dot before the @ would have to be escaped in the zone; nobody who has one needs it there.
+        // A dot before the @ would have to be escaped in the zone, and no contact needs one there.
         let name = format!("{local}.{domain}").parse();
         let name = name.ok().filter(|_| !local.contains('.'));
         name.map(Self).ok_or_else(bad)
@@ -189,7 +191,7 @@ impl TryFrom<String> for Mailbox {
     }
 }
 
-/// Reads the addresses at which the world reaches a node.
+/// Reads the addresses at which the node is reached from outside.
 pub(super) fn addresses<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<IpAddr>, D::Error> {
@@ -250,17 +252,17 @@ mod tests {
     fn what_cannot_work_is_refused() {
         let many = format!("zone = 'a'\nns = [{}]", "'a.b',".repeat(14));
         for (line, word) in [
-            ("zone = 'a b'", "no domain name"),
+            ("zone = 'a b'", "invalid domain name"),
             ("zone = 'a'\nlisten = '53'", "IP:PORT"),
             ("zone = 'a'\nlisten = []", "leave [dns] out"),
-            ("zone = 'a'\nns = ['a..b']", "no domain name"),
+            ("zone = 'a'\nns = ['a..b']", "invalid domain name"),
             (&many, "at most 13"),
             ("zone = 'a'\nanswers = 0", "1 to 8"),
             ("zone = 'a'\nanswers = 9", "1 to 8"),
             ("zone = 'a'\nanswers_per_s = 0", "at least 1"),
-            ("zone = 'a'\ncontact = 'anna'", "no mailbox"),
-            ("zone = 'a'\ncontact = 'an.na@b'", "no mailbox"),
-            ("zone = 'a'\ncaa = ['all']", "no CAA record"),
+            ("zone = 'a'\ncontact = 'anna'", "invalid mailbox"),
+            ("zone = 'a'\ncontact = 'an.na@b'", "invalid mailbox"),
+            ("zone = 'a'\ncaa = ['all']", "invalid CAA record"),
             ("zone = 'a'\nzones = 'b'", "unknown field"),
             ("listen = '0.0.0.0:53'", "missing field `zone`"),
         ] {

@@ -1,6 +1,6 @@
-//! The settings file: TOML, of which every key must be known.
+//! The settings file: TOML; unknown keys are refused.
 //!
-//! Keys are looked at before values, so that a mistyped key is answered with the one that was meant.
+//! Keys are checked before values, so that a mistyped key is answered with the one that was meant.
 
 use std::fs;
 use std::ops::Range;
@@ -41,9 +41,9 @@ impl Complaint {
 
 impl From<toml::de::Error> for Complaint {
     fn from(error: toml::de::Error) -> Self {
-        // The parser's own words go over several lines when it names what it expected.
+        // The parser's message has several lines when it names what it expected.
         let mut why = error.message().lines().collect::<Vec<_>>().join(": ");
-        // What begins like `true` or `false` and is neither: a word that somebody forgot to quote.
+        // A word that begins like `true` or `false` and is neither: the quotes are missing.
         if why.contains("invalid boolean") {
             why += "; a text stands in quotes, such as name = \"a\"";
         }
@@ -61,8 +61,8 @@ fn parse(text: &str) -> Result<RunArgs, Complaint> {
     Ok(toml::from_str(text)?)
 }
 
-/// Looks for keys that are not known, and then for values of another kind than their key wants. Of several mistakes
-/// the first one in the file is told, whatever the order of the parser's map.
+/// Looks for unknown keys, and then for values of the wrong kind. Of several mistakes the first one in the file is
+/// reported, whatever the order of the parser's map.
 fn check(
     table: &DeTable<'_>,
     known: &[&str],
@@ -85,11 +85,8 @@ fn check(
 
 fn unknown_key(key: &str, known: &[&str]) -> String {
     match nearest(key, known) {
-        Some(meant) => format!("there is no setting {key:?}; did you mean {meant:?}?"),
-        None => format!(
-            "there is no setting {key:?}; there are {}",
-            known.join(", ")
-        ),
+        Some(meant) => format!("unknown setting {key:?}; did you mean {meant:?}?"),
+        None => format!("unknown setting {key:?}; known are {}", known.join(", ")),
     }
 }
 
@@ -119,14 +116,14 @@ mod tests {
         let said = refused("name = 'a'\n\n  lisen = '0.0.0.0:1'\n");
         assert_eq!(
             said,
-            ":3:3: there is no setting \"lisen\"; did you mean \"listen\"?"
+            ":3:3: unknown setting \"lisen\"; did you mean \"listen\"?"
         );
         let said = refused("[cluster]\nx = 1\n");
         assert!(
-            said.starts_with(":1:2: there is no setting \"cluster\"; there are name,"),
+            said.starts_with(":1:2: unknown setting \"cluster\"; known are name,"),
             "{said}"
         );
-        // The path of the file is a matter of flag and variable, not of the file.
+        // The path of the file is set by flag or variable, never in the file.
         assert!(refused("config = 'x'").starts_with(":1:1:"));
     }
 
@@ -134,7 +131,7 @@ mod tests {
     fn a_bad_value_is_refused_with_its_place() {
         for (text, place, word) in [
             ("rank = 1\nlisten = '8000'", ":2:10: ", "IP:PORT"),
-            ("name = 'Bad Name'", ":1:8: ", "no node name"),
+            ("name = 'Bad Name'", ":1:8: ", "invalid node name"),
             ("max_bandwidth = 'fast'", ":1:17: ", "100M"),
             ("max_bandwidth = -5", ":1:17: ", "100M"),
             ("public_url = 'https://x'", ":1:14: ", "http://"),
@@ -234,7 +231,7 @@ mod tests {
     fn the_list_of_keys_is_that_of_the_layer() {
         let all = RunArgs::KEYS.map(|key| format!("{key} = {{}}\n"));
         for line in all {
-            // A known key with a value of a type that none of them has.
+            // A known key with a value of a type that no key has.
             let said = refused(&line);
             assert!(!said.contains("unknown field"), "{said}");
         }

@@ -1,6 +1,6 @@
 //! What is logged: a level for antiphon, and others for parts of it or of its libraries.
 //!
-//! A word that is no level must not be taken for the name of a part: it would switch all other parts off.
+//! An unknown level must not be taken for the name of a part: it would switch all other parts off.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,13 +9,13 @@ use serde::{Deserialize, Deserializer};
 
 use crate::model::suggest::nearest;
 
-/// From nothing to everything.
+/// From no lines to all lines.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-/// How loud antiphon is when nothing is said.
+/// The level of antiphon unless it is set.
 const USUAL: &str = "info";
-/// How loud its libraries are unless they are named: what they say below that is written for their own authors.
+/// The level of the libraries unless they are named: their lower levels are written for their own authors.
 const LIBRARIES: &str = "error";
-/// Parts that may be named: more than anybody looks at, and few enough to be checked for each line.
+/// The most parts that may be named: few enough to be checked for each line.
 const MAX_PARTS: usize = 32;
 
 /// Which lines are logged, such as `info` or `info,quinn=debug`.
@@ -25,29 +25,31 @@ pub struct LogFilter {
     parts: Vec<(String, &'static str)>,
 }
 
-/// Why a text says nothing of what is logged.
+/// Why a text is not a log filter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadLogFilter {
-    /// It is no level; perhaps another word was meant.
+    /// The word is not a level; perhaps another word was meant.
     #[error(
-        "{given:?} is no level{hint}; write error, warn, info, debug or trace, or info,quinn=debug"
+        "{given:?} is an unknown level{hint}; write error, warn, info, debug or trace, or info,quinn=debug"
     )]
     Level {
-        /// What was given.
+        /// The word.
         given: String,
-        /// The level that was meant, if one is like it.
+        /// The level that was meant, if one is similar.
         hint: String,
     },
-    /// What stands before the `=` is no part of a program.
-    #[error("{0:?} is no part of the program; write PART=LEVEL, such as antiphon::service=debug")]
+    /// The text before the `=` cannot be a part of a program.
+    #[error(
+        "{0:?} is not a part of the program; write PART=LEVEL, such as antiphon::service=debug"
+    )]
     Part(String),
-    /// It says too much.
-    #[error("more than {MAX_PARTS} parts are named")]
+    /// Too many parts are named.
+    #[error("too many parts are named: at most {MAX_PARTS}")]
     TooMany,
 }
 
 impl LogFilter {
-    /// In the words of tracing's filters: the libraries, antiphon, and whoever was named.
+    /// The filter in the words of tracing: the libraries, antiphon, and the parts that were named.
     pub fn directives(&self) -> String {
         let libraries = if self.level == "off" {
             "off"
@@ -158,7 +160,7 @@ mod tests {
             ("", "write error, warn"),
             ("info,", "write error, warn"),
             ("3", "write error, warn"),
-            ("quinn=loud", "\"loud\" is no level"),
+            ("quinn=loud", "\"loud\" is an unknown level"),
             ("[link]=debug", "PART=LEVEL"),
             ("=debug", "PART=LEVEL"),
         ] {

@@ -1,4 +1,4 @@
-//! What the machine says where no setting does: its variables, its name, and who runs the node.
+//! What the machine tells where no setting does: its variables, its name, and the user of the node.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -7,7 +7,7 @@ use std::{env, fs};
 
 use crate::model::node::NodeName;
 
-/// The surroundings of this process, taken once so that settings depend on nothing else.
+/// The environment of this process, read once so that settings depend on nothing else.
 #[derive(Clone, Debug)]
 pub struct Machine {
     variables: BTreeMap<OsString, OsString>,
@@ -15,17 +15,17 @@ pub struct Machine {
     user: User,
 }
 
-/// Who runs this process, as far as the usual places of files depend on it.
+/// The user of this process, as far as the usual places of files depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum User {
-    /// The system's files are his.
+    /// The system's files belong to this user.
     Root,
-    /// His files are below his home.
+    /// The files are below the user's home.
     Ordinary,
 }
 
 impl Machine {
-    /// The one that this process runs on.
+    /// The environment that this process runs in.
     pub fn here() -> Self {
         let host_name = fs::read_to_string("/proc/sys/kernel/hostname");
         let user = if rustix::process::geteuid().is_root() {
@@ -40,7 +40,7 @@ impl Machine {
         }
     }
 
-    /// An imagined one, with an ordinary user.
+    /// An imagined environment, with an ordinary user.
     #[cfg(test)]
     pub(crate) fn new(variables: &[(&str, &str)], host_name: &str) -> Self {
         let pairs = variables.iter();
@@ -57,13 +57,13 @@ impl Machine {
         value.filter(|value| !value.is_empty()).map(PathBuf::from)
     }
 
-    /// A variable as text; bytes that are no UTF-8 are shown as such by whoever refuses them.
+    /// A variable as text; a byte that is not valid UTF-8 becomes a mark, so that an error can show the value.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
         let value = self.path(name)?;
         Some(value.to_string_lossy().into_owned())
     }
 
-    /// Whether a variable is set to nothing.
+    /// Whether a variable is set and empty.
     pub(super) fn is_empty(&self, name: &str) -> bool {
         let value = self.variables.get(Path::new(name).as_os_str());
         value.is_some_and(|value| value.is_empty())
@@ -75,7 +75,7 @@ impl Machine {
         names.map(|name| name.to_string_lossy().into_owned())
     }
 
-    /// Where data is kept when no setting says it; `None` without a home.
+    /// The data directory unless one is set; `None` without a home.
     pub(super) fn default_data_dir(&self) -> Option<PathBuf> {
         match self.user {
             User::Root => Some(PathBuf::from("/var/lib/antiphon")),
@@ -94,13 +94,14 @@ impl Machine {
 
     /// A file below a directory that a variable names, or else below one in the home.
     fn below(&self, variable: &str, in_home: &str, file: &str) -> Option<PathBuf> {
-        // The XDG specification has relative paths ignored.
+        // The XDG specification says to ignore relative paths.
         let named = self.path(variable).filter(|path| path.is_absolute());
         let base = named.or_else(|| Some(self.path("HOME")?.join(in_home)))?;
         Some(base.join(file))
     }
 
-    /// The machine's name made into a node's: its first label, with hyphens for what does not fit.
+    /// The machine's name made into a node's: its first label, with hyphens for characters that a node name cannot
+    /// have.
     pub(super) fn node_name(&self) -> NodeName {
         let label = self.host_name.trim().split('.').next().unwrap_or_default();
         let fitting = label.chars().map(|letter| {

@@ -2,8 +2,8 @@
 //!
 //! [`RunArgs`] is the shape of all three layers: the flags of `antiphon run`, the keys of the TOML
 //! file and the `ANTIPHON_…` variables. Flags win over variables, variables over the file, the file
-//! over the defaults. What [`Settings::load`] gives needs no more checking; what belongs to the whole
-//! cluster is not here but in the replicated document.
+//! over the defaults. What [`Settings::load`] returns needs no further check. Settings of the whole
+//! cluster are not here but in the replicated document.
 
 mod differences;
 mod dns;
@@ -36,61 +36,61 @@ pub use values::{
     whole_number,
 };
 
-/// One port for sources, listeners, admin and mesh; the one that Icecast made known.
+/// One port for sources, listeners, admin and mesh; the usual port of Icecast.
 const DEFAULT_PORT: u16 = 8000;
 
-/// What a small machine serves with ease, 128 Mbit/s at the usual 128 kbit/s, and just below the
-/// 1,024 files that a process may have open by default.
+/// What a small machine can serve, 128 Mbit/s at the usual 128 kbit/s, and just below the 1,024 files that a
+/// process may have open by default.
 const DEFAULT_MAX_LISTENERS: u32 = 1_000;
 
-/// The line of a common rented server; who has less must say so, or his listeners will stutter.
+/// The line of a common rented server; a slower line must be set, or the listeners will stutter.
 const DEFAULT_MAX_BANDWIDTH: Bandwidth = Bandwidth::from_bps(1_000_000_000);
 
-/// In the middle, so that a node can be made both weaker and stronger than those that say nothing.
+/// In the middle, so that a node can be made both weaker and stronger than those without a setting.
 const DEFAULT_RANK: Rank = Rank(100);
 
 /// The checked settings of one node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// Its name, unique in the mesh.
+    /// The name of the node, unique in the mesh.
     pub name: NodeName,
-    /// Where it keeps its document, secret and token.
+    /// The directory of the document, secret and token.
     pub data_dir: PathBuf,
-    /// Where sources, listeners (TCP) and nodes (UDP) reach it.
+    /// The address for sources and listeners (TCP) and for nodes (UDP).
     pub listen: SocketAddr,
-    /// Where listeners are told to reach it; `None`: found out from `listen`.
+    /// The URL that listeners are told; `None`: found out from `listen`.
     pub public_url: Option<PublicUrl>,
-    /// Where listeners who speak HTTPS reach it, through a proxy in front of it; `None`: nowhere.
+    /// The URL for listeners that speak HTTPS, through a proxy in front of the node; `None`: none.
     pub public_https_url: Option<PublicHttpsUrl>,
-    /// Where other nodes are told to reach it; `None`: found out from `listen`.
+    /// The address that other nodes are told; `None`: found out from `listen`.
     pub mesh_address: Option<SocketAddr>,
-    /// The addresses that DNS gives for it; none: the one of its URL, or the one for its peers.
+    /// The addresses that DNS gives for the node; empty: the one of its URL, or the one for its peers.
     pub addresses: Vec<IpAddr>,
-    /// The zone that it answers for, if it serves DNS.
+    /// The zone that the node answers for, if it serves DNS.
     pub dns: Option<DnsSettings>,
     /// Peers to join, each a checked `HOST:PORT`; empty: the node founds a mesh of its own.
     pub join: Vec<String>,
-    /// Whether it makes the mesh's secret and admin password without having met the peers that it is told of.
+    /// Whether the node makes the mesh's secret and admin password without having met the peers that are named.
     pub found: bool,
     /// The file with the cluster's secret; `None`: `secret` in the data directory.
     pub secret_file: Option<PathBuf>,
-    /// The most listeners it takes; 0: it carries streams and serves nobody.
+    /// The most listeners that the node takes; 0: it carries streams and serves no listener.
     pub max_listeners: u32,
-    /// The most it may send to listeners, bits per second.
+    /// The most that the node may send to listeners, bits per second.
     pub max_bandwidth_bps: u64,
-    /// Its weight in the election of the master; the greater wins.
+    /// The weight in the election of the master; the greater wins.
     pub rank: Rank,
-    /// The MaxMind-format database that says where addresses are; `None`: nobody's place is looked up.
+    /// The MaxMind-format database that tells the places of addresses; `None`: no place is looked up.
     pub geo_database: Option<PathBuf>,
-    /// Where this node stands; what is not said is looked up by its address.
+    /// The place of this node; what is not set is looked up by its address.
     pub place: Whereabouts,
-    /// The proxies that are believed when they say whom they ask for.
+    /// The proxies that are trusted to tell the address of their client.
     pub trusted_proxies: Vec<Network>,
-    /// How its operator is reached, for `/status-json.xsl`; `None`: nobody has said.
+    /// How the operator is reached, for `/status-json.xsl`; `None`: not set.
     pub admin: Option<Line>,
-    /// Where it stands, in words, for `/status-json.xsl`; `None`: nobody has said.
+    /// The place of the node in words, for `/status-json.xsl`; `None`: not set.
     pub location: Option<Line>,
-    /// What it logs.
+    /// What the node logs.
     pub log: LogFilter,
 }
 
@@ -105,19 +105,19 @@ pub struct RunArgs {
     /// Name of this node, unique in the mesh [default: the machine's name]
     #[arg(long, value_name = "NAME")]
     pub name: Option<NodeName>,
-    /// Where the node keeps its state [default: /var/lib/antiphon for root, else ~/.local/share/antiphon]
+    /// Directory for the node's state [default: /var/lib/antiphon for root, else ~/.local/share/antiphon]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// One port for all: sources and listeners by TCP, the other nodes by UDP [default: 0.0.0.0:8000]
     #[arg(long, value_name = "IP:PORT")]
     pub listen: Option<ListenAddress>,
-    /// Where listeners reach this node, such as `http://radio1.example:8000`
+    /// URL at which listeners reach this node, such as `http://radio1.example:8000`
     #[arg(long, value_name = "URL")]
     pub public_url: Option<PublicUrl>,
-    /// Where a proxy in front of this node speaks HTTPS, such as `https://radio1.example`
+    /// URL of a proxy in front of this node that speaks HTTPS, such as `https://radio1.example`
     #[arg(long, value_name = "URL")]
     pub public_https_url: Option<PublicHttpsUrl>,
-    /// Where other nodes reach this one, if a router forwards another address to it. In the file only
+    /// Address at which other nodes reach this one, if a router forwards another address to it. In the file only
     #[arg(skip)]
     pub mesh_address: Option<MeshAddress>,
     /// The addresses at which the world reaches this node, for DNS. In the file only
@@ -160,7 +160,7 @@ pub struct RunArgs {
     /// How the operator is reached, such as `radio@example.org`; told to everybody by /status-json.xsl
     #[arg(long, value_name = "TEXT")]
     pub admin: Option<Line>,
-    /// Where this node stands, in words, such as Graz; told to everybody by /status-json.xsl
+    /// Place of this node, in words, such as Graz; told to everybody by /status-json.xsl
     #[arg(long, value_name = "TEXT")]
     pub location: Option<Line>,
     /// What to log: error, warn, info, debug or trace [default: info]
@@ -168,46 +168,46 @@ pub struct RunArgs {
     pub log: Option<LogFilter>,
 }
 
-/// Why there are no settings. Nothing has been opened or bound yet.
+/// Why the settings could not be loaded. Nothing has been opened or bound yet.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// The settings file was asked for, or is there, and cannot be read.
+    /// The settings file was asked for, or exists, and cannot be read.
     #[error("cannot read the settings file {0}")]
     Unreadable(PathBuf, #[source] std::io::Error),
-    /// The settings file holds something that is no setting.
+    /// The settings file holds something that is not a setting.
     #[error("{}:{line}:{column}: {why}", .path.display())]
     File {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Line of the trouble, from 1.
+        /// The line of the mistake, from 1.
         line: usize,
-        /// Column of the trouble in characters, from 1.
+        /// The column of the mistake in characters, from 1.
         column: usize,
         /// What is wrong and what would be right.
         why: String,
     },
-    /// An environment variable holds something that is no setting.
+    /// An environment variable holds an invalid value.
     #[error("the environment variable {name} is {value:?}: {why}")]
     Variable {
-        /// Its name.
+        /// The name of the variable.
         name: &'static str,
-        /// What it holds.
+        /// The value of the variable.
         value: String,
         /// What is wrong and what would be right.
         why: String,
     },
-    /// The name, given or the machine's own, is one of those that outside servers have among nodes.
+    /// The name, given or the machine's own, begins with the prefix of outside servers.
     #[error(
         "a node cannot be named {0}: names that begin with {BACKEND_PREFIX:?} stand for outside servers; give --name"
     )]
     Name(NodeName),
-    /// There is no place to keep data by default.
-    #[error("neither XDG_DATA_HOME nor HOME is set: name a directory for the data with --data-dir")]
+    /// No data directory is set, and there is no default.
+    #[error("no data directory: neither XDG_DATA_HOME nor HOME is set; name one with --data-dir")]
     NoHome,
 }
 
 impl Settings {
-    /// Puts the layers together; the flags are given, the rest is read from the machine.
+    /// Combines the layers; the flags are given, the rest is read from the machine.
     pub fn load(flags: RunArgs, machine: &Machine) -> Result<Self, SettingsError> {
         let args = flags.or(variables::read(machine)?);
         let path = args
@@ -221,13 +221,13 @@ impl Settings {
         Self::with_defaults(args.or(file), machine)
     }
 
-    /// What the small commands log: as `ANTIPHON_LOG` says, or else `RUST_LOG`.
+    /// The log filter of the small commands: as `ANTIPHON_LOG` says, or else `RUST_LOG`.
     pub fn log_filter(machine: &Machine) -> Result<LogFilter, SettingsError> {
         let said = variables::log(machine)?;
         Ok(said.unwrap_or_else(|| rust_log(machine)))
     }
 
-    /// What is wrong with variables that look like ours and are not read.
+    /// What is wrong with variables that look like settings and are not read.
     pub fn complaints(machine: &Machine) -> Vec<String> {
         variables::complaints(machine)
     }
@@ -270,7 +270,7 @@ impl Settings {
     }
 }
 
-/// What `RUST_LOG` says. It is for all programs, so that one which says nothing to this one is no mistake.
+/// The filter in `RUST_LOG`. That variable is for all programs, so a value that means nothing here is no mistake.
 fn rust_log(machine: &Machine) -> LogFilter {
     let said = machine.text("RUST_LOG");
     said.and_then(|it| it.parse().ok()).unwrap_or_default()
@@ -301,10 +301,10 @@ impl RunArgs {
         "location",
         "log",
     ];
-    /// Those of them that are neither flags nor variables.
+    /// The keys that are neither flags nor variables.
     const IN_FILE_ONLY: [&str; 3] = ["mesh_address", "addresses", "dns"];
 
-    /// This layer, with what it lacks taken from a lower one. Lists replace, they are not joined.
+    /// This layer, with missing values taken from a lower one. Lists replace each other and are not joined.
     fn or(self, lower: Self) -> Self {
         Self {
             config: self.config.or(lower.config),

@@ -1,4 +1,4 @@
-//! The layers of settings, put together.
+//! The layers of settings, combined.
 
 use super::*;
 use std::fs;

@@ -1,4 +1,4 @@
-//! The values that settings are made of, each checked when it is read.
+//! The types of single settings, each checked when it is read.
 
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -7,57 +7,57 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
 
-/// Why a text is not the value that is wanted there.
+/// Why a text is not a valid value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadValue {
-    /// It is no address to listen on.
+    /// The text is not an address to listen on.
     #[error("not IP:PORT, such as 0.0.0.0:8000 or [::]:8000")]
     Listen,
-    /// It is no address that other nodes can send to.
+    /// The text is not an address that other nodes can send to.
     #[error("not the IP:PORT at which other nodes reach this one, such as 192.0.2.7:8000")]
     Mesh,
-    /// It does not name a peer.
+    /// The text does not name a peer.
     #[error("{0:?} is not HOST:PORT, such as radio1.example:8000 or 192.0.2.7:8000")]
     Peer(String),
-    /// It is no whole number, or one that is out of bounds.
+    /// The text is not a whole number within the bounds.
     #[error("not a number, such as {example}, from {least} to {most}")]
     Number {
-        /// One that would do.
+        /// A valid number.
         example: u64,
-        /// The least one.
+        /// The least valid number.
         least: u64,
-        /// The greatest one.
+        /// The greatest valid number.
         most: u64,
     },
-    /// It is no rate.
+    /// The text is not a rate.
     #[error(
         "not a rate in bits per second: digits, then k, M, G or nothing, such as 800k, 100M or 1G"
     )]
     Bandwidth,
-    /// It is a rate that carries nothing.
-    #[error("{0} bit/s carry no stream: write {0}M for {0} Mbit/s")]
+    /// The rate is too low for any stream.
+    #[error("{0} bit/s is too little for a stream: write {0}M for {0} Mbit/s")]
     Slow(u64),
-    /// It is empty, too long, or goes over several lines.
+    /// The text is empty, too long, or has several lines.
     #[error("not one line of 1 to {MAX_LINE_BYTES} bytes")]
     Line,
-    /// It is an address of another kind.
+    /// The text is not a plain HTTP address.
     #[error("not http://HOST[:PORT], such as http://radio1.example:8000")]
     Url,
-    /// It is no address of a proxy that speaks HTTPS.
+    /// The text is not the address of a proxy that speaks HTTPS.
     #[error("not https://HOST[:PORT], such as https://radio1.example")]
     HttpsUrl,
-    /// A name and password stand in it.
-    #[error("a name or password has no place in this URL; write http://HOST[:PORT]")]
+    /// The URL has a name and password.
+    #[error("this URL must not have a name or password; write http://HOST[:PORT]")]
     UrlCredentials,
-    /// A path or query stands in it.
-    #[error("a path has no place in this URL; write http://HOST[:PORT]")]
+    /// The URL has a path or query.
+    #[error("this URL must not have a path; write http://HOST[:PORT]")]
     UrlPath,
 }
 
-/// The longest line of words: more than any name, address or town has.
+/// The longest line: longer than any name, address or town.
 const MAX_LINE_BYTES: usize = 256;
 
-/// Words that are shown to people: one line, not empty.
+/// A text to be shown to people: one line, not empty.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Line(pub String);
@@ -73,7 +73,7 @@ impl FromStr for Line {
     }
 }
 
-/// Where a node listens.
+/// The address that a node listens on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ListenAddress(SocketAddr);
@@ -92,7 +92,7 @@ impl From<ListenAddress> for SocketAddr {
     }
 }
 
-/// Where other nodes reach this one: a real address, with a real port.
+/// The address at which other nodes reach this one: of one machine, with a port other than 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct MeshAddress(SocketAddr);
@@ -113,7 +113,7 @@ impl From<MeshAddress> for SocketAddr {
     }
 }
 
-/// Where a peer is found: `HOST:PORT`, in lower case.
+/// The address of a peer: `HOST:PORT`, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct PeerAddress(String);
@@ -136,15 +136,15 @@ impl From<PeerAddress> for String {
     }
 }
 
-/// Makes a reader of whole numbers, digits and nothing else, within bounds that `N` can hold; `example` is one that would
-/// do.
+/// Makes a reader of whole numbers, digits and nothing else, within bounds that `N` can hold; `example` is a valid one
+/// for the error.
 pub fn whole_number<N: TryFrom<u64>>(
     bounds: RangeInclusive<u64>,
     example: u64,
 ) -> impl Fn(&str) -> Result<N, BadValue> + Clone + Send + Sync + 'static {
     let (least, most) = bounds.into_inner();
     move |text| {
-        // `u64` would take a leading plus.
+        // `u64` would accept a leading plus.
         let plain = text.bytes().all(|byte| byte.is_ascii_digit());
         let number = plain.then(|| text.parse::<u64>().ok()).flatten();
         let number = number.filter(|number| (least..=most).contains(number));
@@ -172,14 +172,14 @@ pub(super) fn rank(text: &str) -> Result<u64, BadValue> {
 pub struct Bandwidth(u64);
 
 impl Bandwidth {
-    /// So many bits per second.
+    /// A rate of so many bits per second.
     pub const fn from_bps(bps: u64) -> Self {
         Self(bps)
     }
 
-    /// A number without its unit is taken for a slip: nobody means so few bits.
+    /// Checks a rate. A number of very few bits per second is taken for one whose unit was forgotten.
     fn checked(bps: u64) -> Result<Self, BadValue> {
-        /// Below the slowest speech that any codec makes.
+        /// Below the slowest speech codec.
         const SLOWEST_STREAM_BPS: u64 = 1_000;
         match bps {
             1..SLOWEST_STREAM_BPS => Err(BadValue::Slow(bps)),
@@ -187,7 +187,7 @@ impl Bandwidth {
         }
     }
 
-    /// In bits per second.
+    /// The rate in bits per second.
     pub const fn bps(self) -> u64 {
         self.0
     }
@@ -203,7 +203,7 @@ impl FromStr for Bandwidth {
             Some((at, 'g' | 'G')) => (&text[..at], 1_000_000_000),
             _ => (text, 1),
         };
-        // `u64` would take a leading plus.
+        // `u64` would accept a leading plus.
         let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
         let count = plain.then(|| digits.parse::<u64>().ok()).flatten();
         let bps = count.and_then(|count| count.checked_mul(unit));
@@ -229,13 +229,13 @@ impl<'de> Deserialize<'de> for Bandwidth {
     }
 }
 
-/// Where a node's HTTP is reached: `http://host[:port]` in lower case and nothing behind it.
+/// The URL of a node: `http://host[:port]` in lower case and nothing after it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct PublicUrl(String);
 
 impl PublicUrl {
-    /// The URL, without a slash at its end: a path can be put behind it.
+    /// The URL without a slash at its end, so that a path can be appended.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -249,7 +249,7 @@ impl FromStr for PublicUrl {
     }
 }
 
-/// Where a proxy in front of a node speaks HTTPS: `https://host[:port]` in lower case and nothing behind it.
+/// The URL of a proxy in front of a node that speaks HTTPS: `https://host[:port]` in lower case and nothing after it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct PublicHttpsUrl(String);
@@ -268,7 +268,7 @@ impl FromStr for PublicHttpsUrl {
     }
 }
 
-/// Reads a scheme, a host and perhaps a port; `else_error` if they are not there.
+/// Reads a scheme, a host and perhaps a port; returns `else_error` if they are not there.
 fn origin(scheme: &str, text: &str, else_error: BadValue) -> Result<String, BadValue> {
     let lower = text.to_ascii_lowercase();
     let Some(rest) = lower.strip_prefix(scheme) else {
@@ -313,9 +313,9 @@ read_from_owned_text!(
     PublicUrl
 );
 
-/// Takes `host`, `host:port`, `[v6]` or `[v6]:port` apart; `None` if it is none of them.
+/// Splits `host`, `host:port`, `[v6]` or `[v6]:port`; `None` if the text is none of them.
 ///
-/// The host must be in lower case already; brackets stay with it.
+/// The host must be in lower case already; brackets remain in it.
 fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
     let colon = match text.strip_prefix('[') {
         Some(_) => text.find(']').map(|end| end + 1)?,
@@ -340,7 +340,7 @@ fn is_host(host: &str) -> bool {
     if let Some(inner) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
         return inner.parse::<Ipv6Addr>().is_ok();
     }
-    // An underscore is no letter of a host name, but container networks make names with it.
+    // Host names have no underscores, but container networks make names with them.
     let letters =
         |label: &str| matches!(label.as_bytes(), [_, ..] if label.bytes().all(is_host_byte));
     host.len() <= MAX_HOST_BYTES && host.split('.').all(letters)
@@ -350,7 +350,7 @@ fn is_host_byte(byte: u8) -> bool {
     matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_')
 }
 
-/// A list, or the lower layer's if nothing is in it.
+/// A list, or the lower layer's if it is empty.
 pub(super) fn or_lower<T>(list: Vec<T>, lower: Vec<T>) -> Vec<T> {
     if list.is_empty() { lower } else { list }
 }

@@ -1,4 +1,4 @@
-//! The layer of settings that comes from `ANTIPHON_…` variables, and the variables that mean nothing.
+//! The layer of settings from `ANTIPHON_…` variables, and warnings about unknown ones.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,11 +7,11 @@ use super::values;
 use super::{LogFilter, Machine, RunArgs, SettingsError};
 use crate::model::suggest::nearest;
 
-/// What the names of our variables begin with.
+/// The prefix of all variables of antiphon.
 const PREFIX: &str = "ANTIPHON_";
-/// The variables that are no keys of the settings file: where that file is, and the admin's password.
+/// The variables that are not keys of the settings file: the path of that file, and the admin's password.
 const OTHERS: [&str; 2] = ["config", "password"];
-/// Unknown variables that are complained of; whoever sets more has one mistake in all of them.
+/// The most unknown variables that are reported; more of them have one common cause.
 const MAX_COMPLAINTS: usize = 8;
 
 pub(super) fn read(machine: &Machine) -> Result<RunArgs, SettingsError> {
@@ -41,12 +41,12 @@ pub(super) fn read(machine: &Machine) -> Result<RunArgs, SettingsError> {
     })
 }
 
-/// What `ANTIPHON_LOG` says.
+/// The log filter in `ANTIPHON_LOG`.
 pub(super) fn log(machine: &Machine) -> Result<Option<LogFilter>, SettingsError> {
     parsed(machine, "ANTIPHON_LOG")
 }
 
-/// What is wrong with variables that look like ours and are not.
+/// What is wrong with variables that look like settings and are not read.
 pub(super) fn complaints(machine: &Machine) -> Vec<String> {
     let unknown = machine.names().filter_map(|name| {
         let upper = name.to_ascii_uppercase();
@@ -67,7 +67,7 @@ fn is_variable(key: &str) -> bool {
     OTHERS.contains(&key) || (RunArgs::KEYS.contains(&key) && !RunArgs::IN_FILE_ONLY.contains(&key))
 }
 
-/// Whether Kubernetes sets this in every container beside a service that is named antiphon.
+/// Whether Kubernetes sets this variable in every container beside a service named antiphon.
 fn is_of_kubernetes(key: &str) -> bool {
     key == "port" || key.starts_with("port_") || key.starts_with("service_")
 }
@@ -112,12 +112,12 @@ fn read_by<T, E: fmt::Display>(
         })
 }
 
-/// Reads what is on or off.
+/// Reads a variable that is on or off.
 fn flag(value: &str) -> Result<bool, &'static str> {
     value.parse().map_err(|_| "it is true or false")
 }
 
-/// Reads a variable that lists values with commas between them.
+/// Reads a variable that holds a list with commas.
 fn listed<T>(machine: &Machine, name: &'static str) -> Result<Vec<T>, SettingsError>
 where
     T: FromStr<Err: fmt::Display>,

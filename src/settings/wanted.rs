@@ -1,4 +1,4 @@
-//! Which kind of value each key of the settings file wants, so that a wrong one is answered with a right one.
+//! Which kind of value each key of the settings file wants, so that the error for a wrong one shows a right one.
 
 use toml::de::DeValue;
 
@@ -13,12 +13,12 @@ pub(super) const DNS_KEYS: [&str; 7] = [
     "caa",
 ];
 
-/// What a value is to be.
+/// The kind of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
-    /// A text; an example of it stands in quotes.
+    /// A text, with an example in quotes.
     Text(&'static str),
-    /// A whole number up to the greatest one.
+    /// A whole number, with an example and the greatest one.
     Number(&'static str, u64),
     /// Yes or no.
     Flag,
@@ -26,13 +26,13 @@ enum Wanted {
     List(&'static str),
     /// A text, or a list of texts.
     TextOrList(&'static str),
-    /// A number, or a text with a unit. Whoever reads it says so.
+    /// A number, or a text with a unit; checked where it is read.
     Rate,
     /// A table of its own.
     Table(&'static str),
 }
 
-/// What the value of a key of the file is to be.
+/// The kind of value for a key of the file.
 fn wanted(key: &str) -> Wanted {
     match key {
         "max_listeners" => Wanted::Number("1000", u32::MAX.into()),
@@ -58,7 +58,7 @@ fn wanted(key: &str) -> Wanted {
     }
 }
 
-/// What the value of a key of `[dns]` is to be.
+/// The kind of value for a key of `[dns]`.
 fn wanted_of_dns(key: &str) -> Wanted {
     match key {
         "listen" => Wanted::TextOrList(r#""0.0.0.0:53""#),
@@ -71,12 +71,12 @@ fn wanted_of_dns(key: &str) -> Wanted {
     }
 }
 
-/// What is wrong with the kind of a value in the file; nothing says that its content is right.
+/// What is wrong with the kind of a value in the file; its content is checked later.
 pub(super) fn complaint(key: &str, value: &DeValue<'_>) -> Option<String> {
     complain(key, wanted(key), value)
 }
 
-/// The same of a value in the table `[dns]`.
+/// The same for a value in the table `[dns]`.
 pub(super) fn complaint_of_dns(key: &str, value: &DeValue<'_>) -> Option<String> {
     complain(key, wanted_of_dns(key), value)
 }
@@ -107,13 +107,13 @@ fn complain(key: &str, wanted: Wanted, value: &DeValue<'_>) -> Option<String> {
     (!right).then(|| format!("{key} is {words}; not {}", found(value, wanted)))
 }
 
-/// A whole number from 0, as digits; `None` if the value is none.
+/// A whole number from 0, as digits; `None` if the value is not one.
 fn number(value: &DeValue<'_>) -> Option<u64> {
     let integer = value.as_integer()?;
     u64::from_str_radix(integer.as_str(), integer.radix()).ok()
 }
 
-/// What stands there, in a word or two.
+/// The value that was found, in a word or two.
 fn found(value: &DeValue<'_>, wanted: Wanted) -> String {
     match value {
         DeValue::String(_) => "a text".to_owned(),

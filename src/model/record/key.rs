@@ -1,22 +1,22 @@
-//! What names a record of the document.
+//! The name of a record of the document.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The name of a record, such as `mount/radio.mp3` or `admin`: what kind it is, then which one.
+/// The name of a record, such as `mount/radio.mp3` or `admin`: its kind, then which one.
 ///
 /// 1 to [`RecordKey::MAX_BYTES`] bytes without control characters. Only `try_from` makes one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RecordKey(String);
 
-/// The kind of records that say which nodes are forgotten.
+/// The kind of the records that say which nodes are forgotten.
 pub const FORGOTTEN_PREFIX: &str = "forgotten/";
 
-/// Why a text is no record key.
+/// Why a text is not a record key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a record key is 1 to 300 bytes without control characters")]
+#[error("a record key must have 1 to 300 bytes and no control characters")]
 pub struct BadRecordKey;
 
 impl RecordKey {
@@ -28,7 +28,7 @@ impl RecordKey {
         &self.0
     }
 
-    /// Whether records of this kind pass as tombstones do: what they say is of no use after that time.
+    /// Whether records of this kind expire as tombstones do: after that time they are of no use.
     pub fn is_passing(&self) -> bool {
         self.0.starts_with(FORGOTTEN_PREFIX)
     }

@@ -1,6 +1,6 @@
 //! A record of the document: named fields, each of them a last-writer-wins register.
 //!
-//! A tombstone does not remove a record, it hides the fields that are not newer: a write after the
+//! A tombstone does not remove a record; it hides the fields that are not newer. A write after the
 //! delete brings the record back, with the new fields only.
 
 pub mod key;
@@ -22,7 +22,7 @@ pub const MAX_VALUE_BYTES: usize = 8 * 1024;
 /// The most bytes of a record: half a frame of a link (256 KiB), so that each can travel.
 pub const MAX_RECORD_BYTES: usize = 128 * 1024;
 
-/// What a field holds. The kinds are part of the link's format; a new one needs a new version of it.
+/// The value of a field. The kinds are part of the link's format; a new one needs a new version of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Value {
@@ -36,22 +36,22 @@ pub enum Value {
     Text(String),
 }
 
-/// A value and when it was written. The derived order is the merge rule: of two the greater stays.
+/// A value and when it was written. The derived order is the merge rule: the greater of two stays.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Register {
-    /// When and by whom; first, so that it decides.
+    /// When and by which node it was written; first, so that it decides.
     pub stamp: Stamp,
     /// What was written.
     pub value: Value,
 }
 
-/// Why a record is not taken in, whoever sends it.
+/// Why a record is refused, whichever node sends it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Flaw {
-    /// More than [`MAX_FIELDS`], perhaps only together with the fields that are already there.
+    /// More fields than [`MAX_FIELDS`], perhaps only together with the fields that are already there.
     #[error("{0} fields, at most {MAX_FIELDS}")]
     TooManyFields(usize),
-    /// The name of a field is empty, too long or has control characters; this is how it begins.
+    /// The name of a field is empty, too long or has control characters; this is its beginning.
     #[error(
         "the field name {0:?} is not 1 to {MAX_FIELD_NAME_BYTES} bytes without control characters"
     )]
@@ -59,9 +59,9 @@ pub enum Flaw {
     /// The text of this field is too long.
     #[error("the field {field} has {bytes} bytes, at most {MAX_VALUE_BYTES}")]
     LongValue {
-        /// Its name.
+        /// The name of the field.
         field: String,
-        /// Its length.
+        /// The length of the text.
         bytes: usize,
     },
     /// The record as a whole is larger than [`MAX_RECORD_BYTES`].
@@ -94,7 +94,7 @@ impl Record {
         }
     }
 
-    /// A tombstone: hides all that is not newer than `stamp`.
+    /// A tombstone: hides all fields that are not newer than `stamp`.
     pub fn tombstone(stamp: Stamp) -> Self {
         Self {
             fields: BTreeMap::new(),
@@ -102,7 +102,7 @@ impl Record {
         }
     }
 
-    /// The fields by name, those that we do not know included.
+    /// The fields by name, unknown ones included.
     pub fn fields(&self) -> &BTreeMap<String, Register> {
         &self.fields
     }
@@ -124,7 +124,7 @@ impl Record {
         registers.any(|register| Some(&register.stamp) > self.deleted.as_ref())
     }
 
-    /// Takes over all that is newer in `other`, and drops what is then deleted.
+    /// Takes over all that is newer in `other`, and drops the fields that are deleted by then.
     pub fn merge(&mut self, other: Self) {
         for (name, theirs) in other.fields {
             match self.fields.get(&name) {
@@ -138,7 +138,7 @@ impl Record {
             .retain(|_, register| Some(&register.stamp) > deleted);
     }
 
-    /// Takes out what is stamped after `latest_ms`, and says the greatest such stamp.
+    /// Removes what is stamped after `latest_ms`, and returns the greatest such stamp.
     pub fn quarantine(&mut self, latest_ms: u64) -> Option<Stamp> {
         let is_ahead = |stamp: &Stamp| stamp.time_ms > latest_ms;
         let mut worst = self.deleted.take_if(|stamp| is_ahead(stamp));
@@ -152,7 +152,7 @@ impl Record {
         worst
     }
 
-    /// Puts other stamps in the place of some.
+    /// Replaces the stamps that are in `renewed`.
     pub fn restamp(&mut self, renewed: &BTreeMap<Stamp, Stamp>) {
         let registers = self.fields.values_mut();
         let stamps = registers.map(|register| &mut register.stamp);
@@ -169,7 +169,7 @@ impl Record {
         fields.chain(&self.deleted)
     }
 
-    /// Checks the bounds that keep a peer from filling our memory and our links.
+    /// Checks the bounds that keep a peer from filling memory and links.
     pub fn check(&self) -> Result<(), Flaw> {
         if self.fields.len() > MAX_FIELDS {
             return Err(Flaw::TooManyFields(self.fields.len()));
@@ -195,7 +195,7 @@ impl Record {
         Ok(())
     }
 
-    /// The one encoding of the record that all nodes hash, whatever they store and send.
+    /// The encoding of the record that all nodes hash, independent of how they store and send it.
     ///
     /// Every number in it is 8 bytes and every text has its length before it, so it is unambiguous,
     /// and at least as long as the record is on a link.

@@ -1,4 +1,4 @@
-//! What a node holds of the document in a range of keys, as hashes: what two nodes compare.
+//! What a node holds of the document in a range of keys, as hashes: two nodes compare these.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub struct Summary {
     pub after: Option<RecordKey>,
     /// The range ends with this key; `None`: with the last.
     pub up_to: Option<RecordKey>,
-    /// What its sender holds there.
+    /// The hashes of the records that the sender holds there.
     pub hashes: BTreeMap<RecordKey, RecordHash>,
 }
 

@@ -1,4 +1,4 @@
-//! What `GET /status.json` answers: the whole mesh as one node sees it.
+//! The types of `GET /status.json`: the whole mesh as one node sees it.
 //!
 //! The JSON of these types is a promise to users' scripts: fields are added, never renamed.
 
@@ -17,7 +17,7 @@ use super::traits::NodeTraits;
 /// The whole mesh, as the answering node sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
-    /// Who answers.
+    /// The node that answers.
     pub node: NodeName,
     /// The cluster's fingerprint: the same on all nodes that hold the same secret.
     pub cluster: String,
@@ -28,18 +28,18 @@ pub struct Status {
     /// When it started, unix seconds by its own clock.
     #[serde(default)]
     pub started_unix_s: u64,
-    /// Who holds the master's seat.
+    /// The node that holds the master's seat.
     pub master: Option<NodeName>,
-    /// The epoch of the master's claim, or the highest ever seen when nobody holds the seat.
+    /// The epoch of the master's claim, or the highest ever seen when no node holds the seat.
     pub epoch: Epoch,
     /// Every node that is known, by name.
     pub nodes: Vec<NodeStatus>,
     /// Every mount, by path.
     pub mounts: Vec<MountStatus>,
-    /// How the answering node finds out where listeners are; nothing if it is not to.
+    /// How the answering node finds out where listeners are; `None` without a database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub geo: Option<GeoStatus>,
-    /// What is wrong with the answering node's clock, so that it refuses edits.
+    /// What is wrong with the answering node's clock; while it is set, edits are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<String>,
     /// Every outside server, by name.
@@ -53,41 +53,41 @@ pub struct Status {
 /// A peer that a node was told to join, and has no link to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnreachedPeer {
-    /// As it was named: `HOST:PORT`.
+    /// The peer as it was named: `HOST:PORT`.
     pub peer: String,
     /// Why there is no link.
     pub why: String,
 }
 
-/// The database that tells where addresses are.
+/// The database that tells the places of addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GeoStatus {
-    /// What the one in use calls itself; nothing if none could be read.
+    /// The name of the database in use; `None` if none could be read.
     pub database: Option<String>,
-    /// When it was made, seconds since 1970.
+    /// When the database was made, seconds since 1970.
     pub built_unix_s: Option<u64>,
     /// Why the file cannot be used as it is now.
     pub trouble: Option<String>,
 }
 
-/// How a node is doing.
+/// Whether a node is alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NodeState {
-    /// Both witnesses, gossip and link, hear it.
+    /// Gossip and link both hear the node.
     Alive,
-    /// One of the two witnesses does not hear it.
+    /// One of gossip and link does not hear the node.
     Suspect,
-    /// Others hear it; there is no link between it and the answering node.
+    /// Other nodes hear the node; it has no link to the answering node.
     Unlinked,
-    /// Nobody hears it, or it has said goodbye.
+    /// No node hears the node, or it has said goodbye.
     Dead,
-    /// It takes nobody new and is about to leave.
+    /// The node takes no new listeners and sources, and is about to leave.
     Draining,
 }
 
 impl NodeState {
-    /// Whether listeners may be sent there, as far as its life goes.
+    /// Whether listeners may be sent to a node in this state.
     pub fn takes_listeners(self) -> bool {
         matches!(self, Self::Alive | Self::Unlinked)
     }
@@ -96,49 +96,49 @@ impl NodeState {
 /// One node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeStatus {
-    /// Its name.
+    /// The name of the node.
     pub name: NodeName,
-    /// Where listeners and sources reach it.
+    /// The URL at which listeners and sources reach the node.
     pub url: String,
-    /// Where listeners who speak HTTPS reach it, if they do.
+    /// The URL at which listeners that speak HTTPS reach the node, if they can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub https_url: Option<String>,
-    /// How it is doing.
+    /// Whether the node is alive.
     pub state: NodeState,
-    /// Whether it holds the master's seat.
+    /// Whether the node holds the master's seat.
     pub master: bool,
-    /// Its rank in the master's election.
+    /// The rank of the node in the master's election.
     pub rank: u64,
-    /// Listeners connected to it.
+    /// Listeners connected to the node.
     pub listeners: u32,
-    /// The most listeners it takes.
+    /// The most listeners that the node takes.
     pub max_listeners: u32,
-    /// What it sends to listeners, bits per second.
+    /// What the node sends to listeners, bits per second.
     pub bandwidth_bps: u64,
-    /// The most it may send, bits per second.
+    /// The most that the node may send, bits per second.
     pub max_bandwidth_bps: u64,
-    /// The share of its capacity in use, by its own report; 1 is full.
+    /// The share of the node's capacity in use, by its own report; 1 is full.
     pub utilization: f64,
-    /// The same with those who are on their way to it.
+    /// The same with the listeners on their way to the node.
     pub predicted_utilization: f64,
-    /// The version it runs.
+    /// The version that the node runs.
     pub version: String,
-    /// Whether it answers for the zone of the mesh.
+    /// Whether the node answers for the zone of the mesh.
     #[serde(default)]
     pub dns: bool,
-    /// What operators say of it.
+    /// What operators set for the node.
     #[serde(flatten)]
     pub traits: NodeTraits,
-    /// Where it stands, as far as it knows.
+    /// The place of the node, as far as it knows.
     #[serde(default)]
     pub place: Whereabouts,
-    /// Why it cannot write to its disk, while it cannot.
+    /// Why the node cannot write to its disk, while it cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<String>,
-    /// How far its clock is ahead of the answering node's, milliseconds; nothing if it has not said.
+    /// How far the node's clock is ahead of the answering node's, milliseconds; `None` if unknown.
     #[serde(default)]
     pub clock_offset_ms: Option<i64>,
-    /// What is wrong with its address, so that listeners do not get there, in words for an operator.
+    /// What is wrong with the node's address, so that listeners do not get there, in words for an operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address_trouble: Option<String>,
 }
@@ -146,40 +146,40 @@ pub struct NodeStatus {
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MountStatus {
-    /// Its path.
+    /// The path of the mount.
     pub path: MountName,
     /// The station's name: the mount's own, else what its source says; empty if neither has one.
     #[serde(default)]
     pub name: String,
-    /// A sentence about it, found in the same way.
+    /// The description, found in the same way.
     #[serde(default)]
     pub description: String,
-    /// Its genre, found in the same way.
+    /// The genre, found in the same way.
     #[serde(default)]
     pub genre: String,
     /// The station's page, found in the same way.
     #[serde(default)]
     pub url: String,
-    /// The media type of its stream; empty while there is none.
+    /// The media type of the stream; empty while there is none.
     pub content_type: String,
-    /// The measured bitrate of its stream, bits per second; 0 while there is none.
+    /// The measured bitrate of the stream, bits per second; 0 while there is none.
     pub bitrate_bps: u64,
-    /// Its bitrate as people write it, kbit/s: what its source declares, if what is measured agrees with it.
+    /// The bitrate to show, kbit/s: what the source declares, if what is measured agrees with it.
     #[serde(default)]
     pub bitrate_kbps: u32,
-    /// What its source says of samplerate, channels and the like.
+    /// What the source says of samplerate, channels and the like.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub audio_info: String,
-    /// Its source, if one is connected.
+    /// The source, if one is connected.
     pub source: Option<SourceStatus>,
-    /// Its listeners on all nodes.
+    /// The listeners on all nodes.
     pub listeners: u32,
-    /// The most that it has had at once since its source connected, in the whole mesh.
+    /// The most listeners at once since the source connected, in the whole mesh.
     #[serde(default)]
     pub listener_peak: u32,
-    /// The nodes whose memory holds its stream.
+    /// The nodes that hold the stream in memory.
     pub holders: Vec<NodeName>,
-    /// What is on air; empty if its source does not say.
+    /// The title on air; empty if the source names none.
     pub title: String,
     /// The nodes at which another source waits for its turn.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -187,7 +187,7 @@ pub struct MountStatus {
 }
 
 impl MountStatus {
-    /// Whether its source has gone and its listeners are kept for the next one.
+    /// Whether the source has gone and the listeners are kept for the next one.
     pub fn is_lingering(&self) -> bool {
         self.source.is_none() && !self.holders.is_empty()
     }
@@ -196,15 +196,15 @@ impl MountStatus {
 /// The source of a mount.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SourceStatus {
-    /// The node that it is connected to.
+    /// The node that the source is connected to.
     pub node: NodeName,
-    /// This life of the source.
+    /// The stream of the source.
     pub stream_id: StreamId,
-    /// Bytes taken from it.
+    /// Bytes taken from the source.
     pub offset: u64,
-    /// Seconds since it connected.
+    /// Seconds since the source connected.
     pub connected_s: u64,
-    /// When it connected, unix seconds by the clock of its node.
+    /// When the source connected, unix seconds by the clock of its node.
     #[serde(default)]
     pub started_unix_s: u64,
 }

@@ -1,4 +1,4 @@
-//! What is shown of outside servers: to everybody how they do, to operators how they are described too.
+//! The state of outside servers: what everybody may see, and what only operators may see.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +9,22 @@ use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::outside::{OutsideServer, Slots};
 
-/// How an outside server is doing.
+/// Whether an outside server answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OutsideState {
-    /// It answers: whoever has room there may be sent there.
+    /// The server answers: listeners are sent there while it has room.
     Ready,
-    /// Nobody has asked it yet.
+    /// The server has not been asked yet.
     Unknown,
-    /// It does not answer, or has not been heard for too long: nobody is sent there.
+    /// The server does not answer, or has not been heard for too long: no listener is sent there.
     Failing,
-    /// Its operator has switched it off.
+    /// The operator has disabled the server.
     Disabled,
 }
 
 impl OutsideState {
-    /// In a word.
+    /// The word for it in answers.
     pub fn word(self) -> &'static str {
         match self {
             Self::Ready => "ready",
@@ -38,47 +38,47 @@ impl OutsideState {
 /// One outside server, for everybody.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutsideStatus {
-    /// Its name.
+    /// The name of the server.
     pub name: NodeName,
-    /// Where listeners are sent.
+    /// The address for listeners.
     pub url: String,
-    /// How it is doing.
+    /// Whether the server answers.
     pub state: OutsideState,
     /// The node that asks it.
     pub asked_by: Option<NodeName>,
-    /// All its listeners, and the most that it takes; `null`: nobody says.
+    /// All listeners of the server, and the most that it takes; `null`: unknown.
     #[serde(flatten)]
     pub server: Slots,
-    /// Listeners who were sent there and are in no report yet.
+    /// Listeners that were sent there and are in no report yet.
     pub pending: u64,
-    /// Its share of what its size would give it, per cent.
+    /// The share of listeners compared with the server's size, per cent.
     pub weight_percent: u32,
-    /// Where it is.
+    /// The country of the server.
     pub country: Option<Country>,
-    /// What it is to carry, by our names.
+    /// The mounts that the server carries, by their names in the mesh.
     pub mounts: BTreeMap<MountName, OutsideMount>,
 }
 
-/// One of our mounts on an outside server.
+/// One mount of the mesh on an outside server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutsideMount {
-    /// What it is called there.
+    /// The path of the mount on the server.
     pub path: MountName,
-    /// Its listeners and the most that it takes, if it is on air there.
+    /// The listeners of the mount and the most that it takes, if it is on air there.
     pub on_air: Option<Slots>,
 }
 
 /// One outside server, for operators.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutsideDetail {
-    /// How it is described; without its login.
+    /// The settings of the server, without its login.
     #[serde(flatten)]
     pub server: OutsideServer,
     /// Whether there is a login.
     pub has_login: bool,
-    /// Why it does not answer, in the words of the node that asked.
+    /// Why the server does not answer, in the words of the node that asked.
     pub failure: Option<String>,
-    /// How it is doing.
+    /// The state of the server.
     pub status: OutsideStatus,
 }
 

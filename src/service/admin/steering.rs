@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(Query("").from().unwrap(), None);
         for (bad, hint) in [
             (Query("").mount().err(), "?mount=/radio.mp3"),
-            (Query("mount=radio").mount().err(), "begins with /"),
+            (Query("mount=radio").mount().err(), "must begin with /"),
         ] {
             assert!(bad.unwrap().to_string().contains(hint));
         }
