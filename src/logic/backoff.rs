@@ -1,6 +1,6 @@
 //! How long to wait before the next try.
 //!
-//! The random number is an argument. Without one, all who lost the same peer would come back at the same moment,
+//! The random number is an argument. Without one, all nodes that lost the same peer would come back at the same moment,
 //! again and again.
 
 use std::time::Duration;
@@ -15,22 +15,22 @@ pub struct Backoff {
 
 /// The wait after the first failure to dial a peer.
 ///
-/// About the slowest round trip we accept between two nodes (250 ms): sooner, the second try would meet the same
-/// trouble; later, a node that restarts would be missed for longer than gossip takes to notice.
+/// About the slowest round trip accepted between two nodes (250 ms): if it were shorter, the second try would meet the
+/// same fault; if it were longer, a node that restarts would be missed for longer than gossip takes to notice.
 pub const FIRST_DIAL_WAIT: Duration = Duration::from_millis(250);
 
 /// The longest wait between two tries to dial a peer.
 ///
 /// After a partition it decides when the two sides meet: a try that is under way fails within the second of a link's
-/// idle timeout, and the next one is made within this second. Thirty nodes that look for one send it fifteen packets
-/// a second together.
+/// idle timeout, and the next one is made within this second. Thirty nodes that look for one node send it fifteen
+/// packets a second together.
 pub const LONGEST_DIAL_WAIT: Duration = Duration::from_secs(1);
 
-/// Doublings beyond this many change nothing: 2^16 times the shortest sensible wait is over the longest one.
+/// More doublings than this change nothing: 2^16 times the shortest sensible wait is longer than the longest one.
 const MAX_DOUBLINGS: u32 = 16;
 
 impl Backoff {
-    /// Waits from `first` up to `most`, both before chance has its part.
+    /// Waits from `first` up to `most`, both before the random part.
     pub fn new(first: Duration, most: Duration) -> Self {
         Self {
             first,
@@ -67,7 +67,7 @@ impl Backoff {
         self.failures
     }
 
-    /// The wait after so many earlier failures, without chance.
+    /// The wait after so many earlier failures, without the random part.
     fn full_wait(&self, earlier_failures: u32) -> Duration {
         let doublings = earlier_failures.min(MAX_DOUBLINGS);
         self.first.saturating_mul(1 << doublings).min(self.most)

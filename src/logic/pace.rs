@@ -1,28 +1,28 @@
 //! How fast a source may send, and how little it may send before it counts as silent.
 //!
 //! Both are measured in what is sent, never in packets: a byte each nine seconds is silence, and a file that is
-//! sent as fast as the network goes is held up, whatever its format.
+//! sent as fast as the network goes is slowed down, whatever its format.
 
 use std::time::{Duration, Instant};
 
-/// Bytes beyond the allowed rate that are taken at once: a minute of 128 kbit/s, more than any encoder sends when it
+/// Bytes beyond the allowed rate that are accepted at once: a minute of 128 kbit/s, more than any encoder sends when it
 /// connects, and an eighth of what a ring holds.
 pub const BURST_BYTES: u64 = 1 << 20;
-/// How much faster than it says a source may send: a bitrate that varies is often stated as its mean.
+/// How much faster than it states a source may send: a varying bitrate is often stated as its mean.
 const MULTIPLE: u64 = 4;
 /// The rate that every source may have, bytes per second: 2 Mbit/s, more than lossless stereo needs, so that a wrong
-/// statement holds up no audio.
+/// statement slows down no audio.
 const LEAST_RATE: u64 = 256 << 10;
 /// The rate of a source that states none: 16 Mbit/s, more than any picture that radios send.
 const UNSTATED_RATE: u64 = 2 << 20;
-/// The rate that no source may have, whatever it states: a ring would be replaced each second.
+/// The rate that no source may have, whatever it states: it would replace a whole ring each second.
 const MOST_RATE: u64 = 8_000_000;
 
-/// How many bytes a source may send, where its own time is not known.
+/// How many bytes a source may send, where the format does not tell its time.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowance {
     bytes_per_s: u64,
-    /// What has been sent and is not paid for by the time that has passed.
+    /// What has been sent beyond what the time that has passed allows.
     owed_bytes: f64,
     at: Instant,
 }
@@ -41,13 +41,13 @@ impl Allowance {
         }
     }
 
-    /// Takes note of bytes that were sent.
+    /// Counts bytes that were sent.
     pub fn take(&mut self, bytes: usize, now: Instant) {
         self.owed_bytes = self.owed(now) + bytes as f64;
         self.at = now;
     }
 
-    /// How long the source has to wait before it may send on.
+    /// How long the source has to wait before it may continue.
     pub fn wait(&self, now: Instant) -> Duration {
         let over_bytes = (self.owed(now) - BURST_BYTES as f64).max(0.0);
         Duration::from_secs_f64(over_bytes / self.bytes_per_s as f64)
@@ -59,24 +59,24 @@ impl Allowance {
     }
 }
 
-/// A source that sends less than [`Heard`] asks for in so long is silent: what Icecast's users are used to.
+/// A source that sends less than [`Heard`] requires in so long is silent: the same time as in Icecast.
 pub const SILENCE: Duration = Duration::from_secs(10);
-/// The least of its own time that a source must send in [`SILENCE`]: a tenth of what it should.
+/// The least audio time that a source must send in [`SILENCE`]: a tenth of what it should.
 const LEAST_TIME: Duration = Duration::from_secs(1);
-/// The least that a source must send in [`SILENCE`] where its time is not known. Opus that has nothing to say sends
+/// The least bytes that a source must send in [`SILENCE`] where the format does not tell its time. Silent Opus sends
 /// 330 bytes in its Ogg pages, and all others more.
 const LEAST_BYTES: u64 = 250;
 
-/// How much has been heard of a source since it began.
+/// How much was received of a source since it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// So much of its own time.
+    /// So much audio time.
     Time(Duration),
-    /// So many bytes: its time is not known.
+    /// So many bytes: the format does not tell the time.
     Bytes(u64),
 }
 
-/// Watches whether a source says enough.
+/// Watches whether a source sends enough.
 #[derive(Clone, Copy, Debug)]
 pub struct Pulse {
     heard: Heard,
@@ -84,7 +84,7 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// Begins to watch a source that has said nothing yet.
+    /// Begins to watch a source that has sent nothing yet.
     pub fn new(now: Instant) -> Self {
         Self {
             heard: Heard::Bytes(0),
@@ -92,14 +92,14 @@ impl Pulse {
         }
     }
 
-    /// Takes note of how much has been heard by now.
+    /// Notes how much was received by now.
     pub fn note(&mut self, heard: Heard, now: Instant) {
         let enough = match (self.heard, heard) {
             (Heard::Time(before), Heard::Time(now)) => {
-                now < before || now - before >= LEAST_TIME // less than before: another stream has begun
+                now < before || now - before >= LEAST_TIME // Less than before: another stream has begun.
             }
             (Heard::Bytes(before), Heard::Bytes(now)) => now.saturating_sub(before) >= LEAST_BYTES,
-            // The measure itself has changed, which it does once in a stream.
+            // The measure has changed, which it does once in a stream.
             _ => true,
         };
         if enough {
@@ -107,12 +107,12 @@ impl Pulse {
         }
     }
 
-    /// The source was kept from sending until now: that is no silence of its own.
+    /// The source was kept from sending until now: that silence does not count.
     pub fn excuse(&mut self, now: Instant) {
         self.since = now;
     }
 
-    /// When the source counts as silent, unless enough is heard before.
+    /// When the source counts as silent, unless enough is received before.
     pub fn deadline(&self) -> Instant {
         self.since + SILENCE
     }

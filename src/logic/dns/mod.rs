@@ -1,4 +1,4 @@
-//! The mesh's own zone: which names there are, whose addresses they have, and how many answers a network gets.
+//! The mesh's own zone: its names, their addresses, and how many answers a network gets.
 
 pub mod throttle;
 pub mod zone;

@@ -1,7 +1,7 @@
-//! How many answers a network gets: a bucket of tokens for each, so that nobody makes us flood somebody else.
+//! How many answers a network gets: a bucket of tokens for each, so that nobody can use a node to flood somebody else.
 //!
-//! Buckets are found by a keyed hash among a fixed number, so that any number of made-up senders costs no more memory.
-//! Two networks may share one; who is held up so comes by TCP, where nothing is held up.
+//! Buckets are found by a keyed hash among a fixed number, so that any number of forged senders costs no more memory.
+//! Two networks may share one; a client that is limited by this asks by TCP, which is not limited.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 /// How many buckets there are: 128 KiB, and a thousand busy resolvers seldom share one.
 const BUCKETS: usize = 16_384;
-/// The time in which a network may ask for as much at once as in the long run: resolvers ask in bursts.
+/// The time for which a network may use its whole rate at once: resolvers ask in bursts.
 const BURST_S: f64 = 2.0;
-/// One in so many of those that get nothing gets "ask by TCP" instead, so that a real resolver behind a false flood is
-/// not cut off (two, as BIND and NSD have it).
+/// One in so many of the queries that get no answer gets "ask by TCP" instead, so that a real resolver behind a forged
+/// flood is not cut off (two, as in BIND and NSD).
 const SLIP: u32 = 2;
 
 /// What to do with a query.
@@ -20,9 +20,9 @@ const SLIP: u32 = 2;
 pub enum Verdict {
     /// Answer it.
     Answer,
-    /// Tell it to come by TCP.
+    /// Tell the client to ask by TCP.
     Slip,
-    /// Say nothing.
+    /// Do not answer.
     Drop,
 }
 
@@ -43,7 +43,7 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// So many answers per second and network in the long run. Who makes it draws the hash's key.
+    /// So many answers per second and network in the long run. The caller draws the key of the hash.
     pub fn new(per_s: u32, hash: RandomState, now: Instant) -> Self {
         let per_s = f64::from(per_s);
         let full = Bucket {
@@ -62,7 +62,7 @@ impl Throttle {
     /// Judges a query from this address.
     pub fn judge(&mut self, from: IpAddr, now: Instant) -> Verdict {
         let at = self.hash.hash_one(network(from)) as usize % BUCKETS;
-        // A clock of milliseconds in 32 bits goes round in 49 days; a bucket that was not asked for so long is only
+        // A clock of milliseconds in 32 bits wraps in 49 days; a bucket that was not used for so long is only
         // taken for less full than it is.
         let now_ms = now.saturating_duration_since(self.begun).as_millis() as u32;
         let bucket = &mut self.buckets[at];
@@ -82,7 +82,7 @@ impl Throttle {
     }
 }
 
-/// What is taken for one network: what one customer is usually given, a /24 of IPv4 and a /56 of IPv6.
+/// The addresses that count as one network: what one customer usually gets, a /24 of IPv4 and a /56 of IPv6.
 fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(ip) => IpAddr::V4((ip.to_bits() & (!0 << 8)).into()),

@@ -1,6 +1,6 @@
 //! The hybrid clock that stamps this node's writes.
 //!
-//! It follows the wall clock when that goes forward and counts by itself when that goes back.
+//! The hybrid clock follows the wall clock when that goes forward, and counts by itself when that goes back.
 
 use std::collections::VecDeque;
 
@@ -9,13 +9,13 @@ use crate::model::node::NodeName;
 use crate::model::stamp::Stamp;
 
 /// How many leaps of the stamps are remembered: a clock that is ahead makes one, and each minute without a write
-/// another, so an operator has some hours of edits to notice it.
+/// another, so an operator has some hours of edits to notice the fault.
 const LEAPS: usize = 64;
 
 /// Foundings are stamped backwards from here, the year 2100.
 const LAST_FOUNDING_MS: u64 = 4_102_444_800_000;
-/// By so much slower, so that even a clock that stands at 1970 stamps a founding before 2003, and no write of today
-/// is as early.
+/// Foundings count slower than the clock by this factor, so that even a clock that stands at 1970 stamps a founding
+/// before 2003, and no write of today is as early.
 const FOUNDING_SLOWNESS: u64 = 4;
 
 /// Stamps writes so that each is later than all that this node has made or seen.
@@ -23,8 +23,9 @@ const FOUNDING_SLOWNESS: u64 = 4;
 pub struct Clock {
     node: NodeName,
     last_ms: u64,
-    /// The last stamp before each of the latest leaps by more than [`MAX_AHEAD`]: what was right before a clock was
-    /// ahead, though the write that had it may have been replaced since.
+    /// The last stamp before each of the latest leaps by more than [`MAX_AHEAD`]: the latest right one before a clock
+    /// was
+    /// ahead, even if its write has been replaced since.
     leaps_ms: VecDeque<u64>,
 }
 
@@ -38,7 +39,7 @@ impl Clock {
         }
     }
 
-    /// The same with what it has leapt from.
+    /// The same clock with the stamps that it has leapt from.
     pub fn leapt(mut self, from_ms: Vec<u64>) -> Self {
         self.leaps_ms = from_ms.into_iter().take(LEAPS).collect();
         self
@@ -80,13 +81,13 @@ impl Clock {
         self.go_on_to(stamp.time_ms);
     }
 
-    /// Goes back to this time, because what was later was no time at all.
+    /// Goes back to this time, because all later stamps were wrong.
     pub fn set_back(&mut self, last_ms: u64) {
         self.last_ms = self.last_ms.min(last_ms);
         self.leaps_ms.retain(|leap_ms| *leap_ms < last_ms);
     }
 
-    /// The greatest time up to `latest_ms` from which it is known to have leapt; 0 if there is none.
+    /// The greatest time up to `latest_ms` from which the clock is known to have leapt; 0 if there is none.
     pub fn leapt_from(&self, latest_ms: u64) -> u64 {
         let leaps = self.leaps_ms.iter().copied();
         leaps.filter(|it| *it <= latest_ms).max().unwrap_or(0)

@@ -1,21 +1,21 @@
-//! Which peer's document is to be settled with next.
+//! Which peer's document is settled next.
 //!
-//! Two documents may differ for long and rightly so: a record from a clock that is far ahead is not taken in until
-//! its time has come. To settle that again and again would only fill the log.
+//! Two documents may rightly differ for a long time: a record from a clock that is far ahead is not accepted until its
+//! time has come. To settle it again and again would only fill the log.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::model::node::NodeName;
 
-/// How long a digest must differ before it is settled: a push is under way for a moment after every change,
-/// and gossip tells of it two rounds later.
+/// How long a digest must differ before it is settled: after every change a push is under way for a moment, and gossip
+/// tells of it two rounds later.
 const PATIENCE: Duration = Duration::from_millis(750);
-/// How long two documents that have been settled and still differ are left as they are: the bound of a stamp that
-/// is too far ahead is a minute, so it is taken in half a minute late at most.
+/// How long two documents that have been settled and still differ are left alone: a stamp may be at most a minute
+/// ahead, so it is accepted at most half a minute late.
 const REST: Duration = Duration::from_secs(30);
 
-/// A peer whose digest is not ours.
+/// A peer whose digest differs from this node's.
 #[derive(Clone, Debug)]
 struct Other {
     digest: String,
@@ -31,14 +31,14 @@ pub struct Differing(BTreeMap<NodeName, Other>);
 /// Whether our document has anything in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Own {
-    /// It is waited for: anybody's will do, at once.
+    /// This node waits for a first document: that of any peer will do, at once.
     Empty,
     /// There is no hurry.
     Filled,
 }
 
 impl Differing {
-    /// The peer to settle with now, given our digest and those of the peers that are not the same.
+    /// The peer to settle with now, given this node's digest and those of the peers that differ.
     pub fn next(
         &mut self,
         (ours, own): (&str, Own),
@@ -70,7 +70,7 @@ impl Differing {
             .map(|(name, _)| name.clone())
     }
 
-    /// A try with a peer has ended without success: others come first.
+    /// A try with a peer has failed: other peers come first.
     pub fn note_failure(&mut self, peer: &NodeName, now: Instant) {
         if let Some(it) = self.0.get_mut(peer) {
             it.since = now;

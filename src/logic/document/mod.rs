@@ -1,10 +1,10 @@
 //! The replicated document: a map of records that merges the same way in every order.
 //!
-//! Every node has all of it. A change is made on any node and pushed to its peers; whatever a push
+//! Every node has all of it. A change is made on any node and pushed to its peers; a change that a push
 //! misses is found by comparing digests and settled with [`Document::summaries`].
 //!
 //! A record that was deleted while another node wrote to it comes back with the newly written
-//! fields only: whoever reads it must be ready for half a record.
+//! fields only: every reader must be ready for half a record.
 
 pub mod clock;
 pub mod differing;
@@ -34,14 +34,14 @@ use settle::{Difference, Digest};
 pub const MAX_RECORDS: usize = 10_000;
 /// The most bytes of all records together: 10,000 mounts with all their texts, on any machine.
 pub const MAX_DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
-/// How far ahead of our clock a stamp may be.
+/// How far ahead of this node's clock a stamp may be.
 ///
-/// Clocks kept by NTP differ by less than a second; one that is a minute ahead is wrong, and to
-/// believe it would let it overrule every other node until the others' clocks get there.
+/// Clocks kept by NTP differ by less than a second; one that is a minute ahead is wrong. To believe it would
+/// let it overrule every other node until the other clocks get there.
 pub const MAX_AHEAD: Duration = Duration::from_secs(60);
 /// How long a tombstone is kept: longer than a machine stands unplugged in a cupboard.
 pub const TOMBSTONE_LIFE: Duration = Duration::from_hours(30 * 24);
-/// The most refusals told one by one; a peer with a wrong clock has one for each record.
+/// The most refusals that are listed; a peer with a wrong clock has one for each record.
 pub const MAX_REFUSALS: usize = 64;
 
 /// The replicated configuration as this node knows it.
@@ -61,35 +61,35 @@ struct Held {
     bytes: usize,
 }
 
-/// What came of records from elsewhere.
+/// The result of applying records from elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// The records that are not as before.
+    /// The records that have changed.
     pub changed: Vec<RecordKey>,
-    /// What was not taken in, the first [`MAX_REFUSALS`] of it.
+    /// The records that were refused, the first [`MAX_REFUSALS`] of them.
     pub refused: Vec<Refusal>,
     /// How many more refusals there were.
     pub refused_beyond: usize,
 }
 
-/// A record, or a part of it, that was not taken in. All else of it and of the others was.
+/// A record, or a part of it, that was refused. Its other parts and the other records were applied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("record {key}: {why}")]
 pub struct Refusal {
-    /// Which record.
+    /// The record.
     pub key: RecordKey,
-    /// Why.
+    /// The reason.
     pub why: Why,
 }
 
-/// Why a record, or a part of it, is not taken in.
+/// Why a record, or a part of it, is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Why {
-    /// It breaks a bound; nothing of it was taken.
+    /// The record breaks a bound; nothing of it was applied.
     #[error(transparent)]
     Flawed(#[from] Flaw),
-    /// Parts of it are from the future and were left out; the peer offers them again, and we take
-    /// them when our clock gets there. Somebody's clock is wrong: the writer's or ours.
+    /// Parts of the record are from the future and were left out; the peer offers them again, and they are
+    /// applied when this node's clock gets there. One clock is wrong: the writer's or this node's.
     #[error("written by {} {ahead_ms} ms ahead of this node's clock: one of the two is wrong", stamp.node)]
     Ahead {
         /// The greatest stamp among the parts.
@@ -97,7 +97,7 @@ pub enum Why {
         /// How far it is ahead, milliseconds.
         ahead_ms: u64,
     },
-    /// The document has no room for it.
+    /// The document has no room for the record.
     #[error("the document is full: {MAX_RECORDS} records or {MAX_DOCUMENT_BYTES} bytes")]
     Full,
 }
@@ -105,7 +105,7 @@ pub enum Why {
 /// Why a record was not edited or deleted here. The document is as before.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
-    /// There is nothing to write.
+    /// No field is given.
     #[error("no field is given")]
     NoFields,
     /// There is no such record, or it is deleted.
@@ -116,7 +116,7 @@ pub enum EditError {
     Refused(RecordKey, #[source] Why),
 }
 
-/// Whether putting a record in made a difference.
+/// Whether a record changed the document.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Effect {
     Changed,
@@ -150,18 +150,18 @@ impl Document {
         records.filter(|(_, record)| record.is_live())
     }
 
-    /// Whether it holds nothing at all, not even a tombstone.
+    /// Whether the document holds nothing at all, not even a tombstone.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
-    /// How far its stamps are ahead of the wall clock. More than [`MAX_AHEAD`]: this node's clock was
-    /// or is wrong, and its peers take no edit of it until theirs get there, see [`Document::renew`].
+    /// How far the stamps are ahead of the wall clock. More than [`MAX_AHEAD`] means that this node's clock was
+    /// or is wrong, and peers accept no edit of it until their clocks get there, see [`Document::renew`].
     pub fn ahead(&self, now_unix_ms: u64) -> Duration {
         Duration::from_millis(self.clock.last_ms().saturating_sub(now_unix_ms))
     }
 
-    /// Writes fields of a record, which need not exist, and returns all of it for the peers.
+    /// Writes fields of a record, which need not exist, and returns the whole record for the peers.
     pub fn edit(
         &mut self,
         key: &RecordKey,
@@ -175,8 +175,9 @@ impl Document {
         self.write(key, Record::written(fields, &stamp))
     }
 
-    /// Writes fields that nobody has written yet, and returns the record for the peers. Where another node has founded
-    /// the same, the older founding stays; whatever is edited later wins over both.
+    /// Writes fields that no node has written yet, and returns the record for the peers. If another node has founded
+    /// the
+    /// same record, the older founding stays; every later edit wins over both.
     pub fn found(
         &mut self,
         key: &RecordKey,
@@ -203,7 +204,7 @@ impl Document {
         Ok(written.expect("it has just been put in").record.clone())
     }
 
-    /// Takes in records from a peer. Fields that we do not know are kept and handed on.
+    /// Applies records from a peer. Unknown fields are kept and passed on.
     pub fn apply(&mut self, records: BTreeMap<RecordKey, Record>, now_unix_ms: u64) -> Outcome {
         let mut outcome = Outcome::default();
         for (key, record) in records {
@@ -212,7 +213,7 @@ impl Document {
         outcome
     }
 
-    /// Takes in what was written on a copy of this document, whatever its stamps.
+    /// Applies what was written on a copy of this document, whatever its stamps.
     pub fn adopt(&mut self, records: BTreeMap<RecordKey, Record>) -> Outcome {
         let mut outcome = Outcome::default();
         for (key, record) in records {
@@ -235,7 +236,7 @@ impl Document {
             outcome.refuse(key.clone(), Why::Ahead { stamp, ahead_ms });
         }
         let holds_nothing = record.stamps().next().is_none();
-        // A peer that has not pruned yet must not bring back what we have.
+        // A peer that has not pruned yet must not bring back what is pruned here.
         let pruned = is_expired(&key, &record, now_ms) && !self.records.contains_key(&key);
         if holds_nothing || pruned {
             return;
@@ -278,10 +279,10 @@ impl Document {
         Ok(Effect::Changed)
     }
 
-    /// Forgets the tombstones, and the records that pass, that are older than [`TOMBSTONE_LIFE`], and says how many
+    /// Forgets tombstones and expiring records that are older than [`TOMBSTONE_LIFE`], and returns how many
     /// they were.
     ///
-    /// To be called each minute: until all nodes have forgotten one their digests differ.
+    /// To be called each minute: until all nodes have forgotten a record their digests differ.
     pub fn prune(&mut self, now_unix_ms: u64) -> usize {
         let before = self.records.len();
         self.records
@@ -330,7 +331,7 @@ impl Document {
         summaries
     }
 
-    /// What to do so that the sender of `theirs` and we hold the same in its range.
+    /// What to do so that the sender of `theirs` and this node hold the same in its range.
     pub fn difference(&self, theirs: &Summary) -> Difference {
         let mut difference = Difference::default();
         for (key, held) in &self.records {
@@ -347,7 +348,7 @@ impl Document {
         difference
     }
 
-    /// The records of these keys as far as we hold them, tombstones included, in bundles that take at
+    /// The records of these keys as far as they are here, tombstones included, in bundles that take at
     /// most `max_bytes` each on a link. A record is never split, so a larger one is a bundle by itself.
     pub fn bundles(
         &self,
@@ -383,7 +384,7 @@ impl Outcome {
     }
 }
 
-/// Whether nothing but an old tombstone is left of a record, or it is old and of a kind that passes.
+/// Whether only an old tombstone is left of a record, or it is old and of a kind that expires.
 fn is_expired(key: &RecordKey, record: &Record, now_unix_ms: u64) -> bool {
     let life_ms = TOMBSTONE_LIFE.as_millis() as u64;
     let old = |stamp: &Stamp| stamp.time_ms.saturating_add(life_ms) < now_unix_ms;

@@ -1,7 +1,7 @@
-//! Stamps from the future, made while a clock was wrong: they are renewed, or no peer would ever take them and no
+//! Stamps from the future, made while a clock was wrong, are renewed. Otherwise no peer would ever accept them, and no
 //! later write would ever win against them.
 //!
-//! When such a write was really made nobody knows. Its new stamp comes right after the latest right one that this
+//! Nobody knows when such a write was really made. Its new stamp comes right after the latest right one that this
 //! node has seen: it wins over what this node knew, in the order of the old stamps, and loses against what peers have
 //! written since.
 
@@ -12,7 +12,8 @@ use crate::model::record::RecordHash;
 use crate::model::stamp::Stamp;
 
 impl Document {
-    /// Renews what is stamped more than [`MAX_AHEAD`] after this time, which must be certain; says how many records
+    /// Renews the stamps that are more than [`MAX_AHEAD`] after this time, which must be certain; returns how many
+    /// records
     /// that were.
     pub fn renew(&mut self, now_unix_ms: u64) -> usize {
         let latest_ms = now_unix_ms.saturating_add(MAX_AHEAD.as_millis() as u64);
@@ -89,7 +90,7 @@ mod tests {
         }
     }
 
-    /// Gives all of one document to another at a time, which must take all of it.
+    /// Gives all of one document to another at a time at which all of it is accepted.
     fn give(from: &Document, to: &mut Document, now_ms: u64) {
         let outcome = to.apply(from.saved(now_ms).records, now_ms);
         assert_eq!(outcome.refused, []);

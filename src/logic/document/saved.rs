@@ -1,6 +1,6 @@
-//! The document as it lies on disk, with when it was saved.
+//! The document as it is saved on disk, with the time of saving.
 //!
-//! A document that lay there longer than tombstones live is stale: merged into the mesh's, it would
+//! A document that was saved longer ago than tombstones live is stale: merged into the mesh's, it would
 //! bring back what was deleted and forgotten meanwhile.
 
 use std::collections::BTreeMap;
@@ -18,13 +18,13 @@ use super::{Document, Held, Outcome, TOMBSTONE_LIFE};
 /// How often the document is saved even when nothing has changed.
 ///
 /// The time of the last save tells how long the node was away, so a running node has to renew it;
-/// a day is little against the life of a tombstone and costs a disk nothing.
+/// a day is short compared with the life of a tombstone and costs a disk nothing.
 pub const SAVE_AT_LEAST: Duration = Duration::from_hours(24);
 
 /// What is written to disk. Serde's own layout, so any of its formats will do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Saved {
-    /// When it was saved, unix milliseconds.
+    /// When the document was saved, unix milliseconds.
     pub saved_unix_ms: u64,
     /// The hybrid clock, so that a restarted node does not stamp before its own past.
     pub clock_ms: u64,
@@ -36,7 +36,7 @@ pub struct Saved {
 }
 
 impl Saved {
-    /// Whether it was saved longer ago than tombstones live. If the mesh has a document, a node with a
+    /// Whether the document was saved longer ago than tombstones live. If the mesh has a document, a node with a
     /// stale one begins with an empty one instead.
     pub fn is_stale(&self, now_unix_ms: u64) -> bool {
         let away_ms = now_unix_ms.saturating_sub(self.saved_unix_ms);
@@ -56,10 +56,10 @@ impl Document {
         }
     }
 
-    /// The document of `node` from its disk. What breaks a bound is left out and told.
+    /// The document of `node` from its disk. Records that break a bound are left out and listed.
     ///
-    /// It asks for no time: at boot the clock of a cheap machine is often years behind, and that
-    /// must not take its mounts from the air.
+    /// Stamps are not compared with a clock: at boot the clock of a cheap machine is often years behind, and that
+    /// must not take its mounts off the air.
     pub fn restore(node: NodeName, saved: Saved) -> (Self, Outcome) {
         let clock = Clock::new(node, saved.clock_ms).leapt(saved.leaps_ms);
         let mut document = Self::with_clock(clock);

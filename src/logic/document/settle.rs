@@ -1,7 +1,8 @@
 //! How two nodes find out which records differ: a digest of the whole, then hashes of ranges.
 //!
-//! A summary says what its sender holds in a range of keys, and thereby also what it does not hold:
-//! that is why the range is part of it. The [`Summary`](crate::model::record::summary::Summary) itself travels, so it is a word of the model.
+//! A summary says what its sender holds in a range of keys, and thereby also what it does not hold: therefore the
+//! range is
+//! part of it. The [`Summary`](crate::model::record::summary::Summary) itself is sent, so it belongs to the model.
 
 use std::fmt;
 
@@ -25,9 +26,10 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// What the receiver of a [`Summary`](crate::model::record::summary::Summary) has to do so that both sides hold the same.
+/// What the receiver of a [`Summary`](crate::model::record::summary::Summary) has to do so that both sides hold the
+/// same.
 ///
-/// A record that both have and that differs stands in both lists: each may have the newer half of it.
+/// A record that both have and that differs is in both lists: each may have the newer half of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
     /// Records to send to the summary's sender.

@@ -1,7 +1,7 @@
-//! How an empty seat is filled: challenge those who are greater, wait for objections, claim.
+//! How an empty seat is filled: challenge the greater nodes, wait for objections, claim.
 //!
 //! A claim is published only after its epoch is on disk, and much may have happened by then: the
-//! node looks again, and throws the epoch away if somebody else holds the seat.
+//! node looks again, and drops the epoch if another node holds the seat.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -13,35 +13,35 @@ use crate::model::node::NodeName;
 use crate::model::seat::{Claim, Epoch, Rank};
 
 /// The least time that a challenger waits for a greater node to object: four times the slowest round
-/// trip that we expect between two nodes (50 ms), so that one lost packet can still be sent again.
+/// trip expected between two nodes (50 ms), so that a lost packet can be sent once more.
 const MIN_OBJECTION_WINDOW: Duration = Duration::from_millis(200);
 
 /// How many gossip intervals after an objection a claim must be there: one until the objector sees
-/// the empty seat too, one for its own challenge, one for its disk, one for the way.
+/// the empty seat too, one for its own challenge, one for its disk, one for the network.
 const COORDINATOR_INTERVALS: u32 = 4;
 
 /// How many gossip intervals a node watches before it may claim: to hear from a peer twice, which
 /// gossip asks for before it counts it as alive, and to hear its claim, each with a lost message.
 const SETTLING_INTERVALS: u32 = 5;
 
-/// The same for a node that was told of peers and has not met one: at 250 ms the 5 s in which a QUIC
+/// The same for a node that was told of peers and has met none: at 250 ms the 5 s in which a QUIC
 /// handshake that lost its first two packets (again after 1 s and 2 s) still succeeds.
 const LONELY_INTERVALS: u32 = 20;
 
-/// Where this node stands between "somebody holds the seat" and "it is mine".
+/// The state of this node between "another node holds the seat" and "this node holds it".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Campaign {
-    /// It has nothing to do, or may not.
+    /// The node has nothing to do, or may not.
     Idle,
-    /// It has asked these greater nodes, and they have not answered.
+    /// The node has asked these greater nodes, and they have not answered.
     Challenging {
         until: Instant,
         asked: BTreeSet<NodeName>,
     },
     /// A greater node has objected and should claim by then.
     Deferring { until: Instant },
-    /// It waits for its disk. The claim is made if then nobody holds the seat under a greater claim
-    /// than the one that it replaces: none, the own one, or one that was handed over.
+    /// The node waits for its disk. The claim is made if then no node holds the seat under a greater claim
+    /// than the one that it replaces: none, its own one, or one that was handed over.
     Claiming {
         epoch: Epoch,
         replaces: Option<Claim>,
@@ -49,7 +49,7 @@ pub(super) enum Campaign {
 }
 
 impl Election {
-    /// Takes the next step of the campaign that is due.
+    /// Takes the next step of the campaign if it is due.
     pub(super) fn advance(&mut self, out: &mut Vec<Output>) {
         let now = self.handled_at;
         let is_vacant = self.holder.is_none();
@@ -93,7 +93,7 @@ impl Election {
     fn challenge(&mut self, out: &mut Vec<Output>) {
         let own = (self.config.rank, &self.config.node);
         let greater = self.members.iter().filter(|(name, peer)| {
-            // The dead are not waited for: that is what the second witness is for.
+            // A dead node is not waited for: this is the purpose of the second witness.
             peer.health != Health::Dead && (peer.rank, *name) > own
         });
         let asked: BTreeSet<_> = greater.map(|(name, _)| name.clone()).collect();
@@ -119,7 +119,7 @@ impl Election {
         }
         let epoch = self.ledger.seen();
         let is_greater = (self.config.rank, &self.config.node) > (rank, from);
-        // Who still sees a holder objects too: the challenger may be the only one who does not.
+        // A node that still sees a holder objects too: the challenger may be the only one that does not see it.
         let sees_holder = self.holder.is_some() && !self.rounds.is_frozen();
         if !is_greater || !(sees_holder || self.is_ready()) {
             self.send(from, Message::Pass { epoch }, out);
@@ -140,7 +140,7 @@ impl Election {
         }
     }
 
-    /// Somebody who was asked to object, or to take over, cannot.
+    /// A node that was asked to object, or to take over, cannot.
     pub(super) fn passed(&mut self, from: &NodeName, out: &mut Vec<Output>) {
         if let Campaign::Challenging { asked, .. } = &mut self.campaign {
             asked.remove(from);
@@ -169,8 +169,8 @@ impl Election {
         self.settle(out);
     }
 
-    /// Renumbers the own claim if somebody has seen an epoch that is not lower. Without that, whoever
-    /// has obeyed that epoch would refuse this holder's orders for ever.
+    /// Renumbers this node's claim if another node has seen an epoch that is not lower. Otherwise a node
+    /// that has obeyed that epoch would refuse this holder's orders for ever.
     pub(super) fn renumber(&mut self, seen: Epoch) {
         self.ledger.note(seen);
         let believed = seen <= self.ledger.seen();
@@ -181,7 +181,7 @@ impl Election {
     }
 
     /// A peer refuses the orders of this holder. Without a disk it cannot renumber its claim, so it
-    /// leaves the seat to somebody who is obeyed.
+    /// leaves the seat to a node that is obeyed.
     pub(super) fn refused(&mut self, seen: Epoch, out: &mut Vec<Output>) {
         self.renumber(seen);
         let is_behind = self.own.as_ref().is_some_and(|own| own.epoch <= seen);
@@ -190,7 +190,7 @@ impl Election {
         }
     }
 
-    /// Sees to it that the holder's fence is the greatest there is: claims win by rank within one
+    /// Makes sure that the holder's fence is the greatest there is: claims win by rank within one
     /// epoch and fences by name, and a holder of a greater epoch may have come and gone elsewhere.
     pub(super) fn compare_fences(&mut self, out: &mut Vec<Output>) {
         let Some(holder) = &self.holder else {
@@ -214,10 +214,10 @@ impl Election {
         willing && !self.rounds.is_frozen() && self.ledger.is_writable() && self.has_quorum()
     }
 
-    /// Whether it may go for an empty seat by itself: able, and here, with its quorum, for long enough to know.
+    /// Whether this node may claim an empty seat by itself: able, and present with its quorum for long enough to know.
     ///
     /// A node that comes back from a minority hears some of its peers before it hears of the master that they
-    /// have meanwhile; one whose line breaks again and again would depose a working master each time.
+    /// have elected meanwhile; a node whose line breaks again and again would depose a working master each time.
     fn is_ready(&self) -> bool {
         let lonely = self.config.start == Start::Joining && self.members.is_empty();
         let intervals = if lonely {

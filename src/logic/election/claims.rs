@@ -2,7 +2,7 @@
 //!
 //! A claim is heard twice, by a push over the link and later by gossip, and gossip may still repeat
 //! what was true before the push. So a push counts at once but only for a while, unless gossip
-//! confirms it; and what a holder said that it has dropped stays dropped, however late it is repeated.
+//! confirms it; and a claim that its holder has dropped stays dropped, however late it is repeated.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use super::{MAX_MEMBERS, Members};
 use crate::model::node::NodeName;
 use crate::model::seat::{Claim, Epoch};
 
-/// How many gossip intervals a pushed claim counts without being confirmed by gossip, which has told
+/// How many gossip intervals a pushed claim counts without being confirmed by gossip. Gossip reaches
 /// even a hundred nodes within four, with a tenth of its messages lost; twice that.
 const PUSH_INTERVALS: u32 = 8;
 
@@ -41,7 +41,7 @@ impl Claims {
         }
     }
 
-    /// Takes what gossip says that a node holds.
+    /// Notes what gossip says that a node holds.
     pub(super) fn gossiped(&mut self, from: &NodeName, claim: Option<Claim>) {
         if claim.is_none() && !self.heard.contains_key(from) {
             return;
@@ -50,7 +50,7 @@ impl Claims {
             return;
         };
         let claim = claim.filter(|claim| claim.epoch > heard.vacated);
-        // Gossip of one node never goes back in time: once it has confirmed a push, it knows better.
+        // Gossip of one node never goes back in time: once it has confirmed a push, it is newer.
         // Until then, and while it agrees, the push stands: it is also a sign of life.
         let ended = heard.pushed.as_ref().is_some_and(|(push, _)| {
             heard.gossiped.as_ref() >= Some(push) && claim.as_ref() < Some(push)
@@ -61,7 +61,7 @@ impl Claims {
         heard.gossiped = claim;
     }
 
-    /// Takes a claim that its holder has sent itself.
+    /// Notes a claim that its holder has sent itself.
     pub(super) fn pushed(&mut self, claim: &Claim, now: Instant) {
         let until = now + self.push_life;
         let Some(heard) = self.entry(&claim.node) else {
@@ -73,7 +73,7 @@ impl Claims {
         }
     }
 
-    /// Takes the word of a holder that it has dropped a claim.
+    /// Notes that a holder says it has dropped a claim.
     pub(super) fn vacated(&mut self, claim: &Claim) {
         let Some(heard) = self.entry(&claim.node) else {
             return;
@@ -89,7 +89,7 @@ impl Claims {
         heard.is_some_and(|heard| claim.epoch <= heard.vacated)
     }
 
-    /// A node has just died: what it pushed before is no sign of life any more.
+    /// A node has just died: what it pushed before is no longer a sign of life.
     pub(super) fn bury(&mut self, node: &NodeName) {
         if let Some(heard) = self.heard.get_mut(node)
             && let Some((claim, _)) = heard.pushed.take()
@@ -98,7 +98,7 @@ impl Claims {
         }
     }
 
-    /// The greatest claim of a node that is there, or that has pushed it since it was last seen die.
+    /// The greatest claim of a node that is there, or that has pushed it since it was last seen to die.
     pub(super) fn greatest(&self, members: &Members, now: Instant) -> Option<&Claim> {
         let counting = self.heard.iter().flat_map(|(node, heard)| {
             let there = members.get(node).is_some_and(Member::is_there);
@@ -117,7 +117,7 @@ impl Claims {
         self.heard.remove(node);
     }
 
-    /// Forgets what no longer matters: lapsed pushes, and nodes that are neither known nor heard.
+    /// Forgets what no longer matters: expired pushes, and nodes that are neither known nor heard.
     pub(super) fn prune(&mut self, members: &Members, now: Instant) {
         self.heard.retain(|node, heard| {
             heard.pushed.take_if(|(_, until)| now >= *until);

@@ -1,4 +1,4 @@
-//! What an election is told once, at its start.
+//! The settings that an election gets once, at its start.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use crate::model::seat::Rank;
 pub struct ElectionConfig {
     /// This node.
     pub node: NodeName,
-    /// Its weight in this seat's election.
+    /// The weight in this seat's election.
     pub rank: Rank,
-    /// The interval of gossip, the unit of every waiting time in here.
+    /// The interval of gossip, the unit of all waiting times here.
     pub gossip_interval: Duration,
     /// How many nodes must be there for a claim.
     pub quorum: Quorum,
@@ -23,12 +23,12 @@ pub struct ElectionConfig {
 /// How many nodes a node must see, itself included, to hold a seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quorum {
-    /// Any number: each side of a partition plays on.
+    /// Any number: each side of a partition keeps playing.
     Off,
     /// More than half of the nodes that it knows. Nodes that gossip has forgotten no longer count,
-    /// so whoever expects partitions longer than that names a number.
+    /// so an operator that expects longer partitions sets a number.
     Majority,
-    /// This many.
+    /// At least so many.
     AtLeast(usize),
 }
 
@@ -43,13 +43,13 @@ impl Quorum {
     }
 }
 
-/// What a node that sees no peer believes.
+/// What a node believes that sees no peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// It is the first: it claims as soon as it may.
+    /// This node is the first: it claims as soon as it may.
     Founding,
-    /// It was told of peers: as long as it has not seen one, it takes longer to believe that there
-    /// is none, because a claim made before the first handshake would depose a working master.
+    /// This node was told of peers: as long as it has not seen one, it waits longer before it believes that
+    /// there is none, because a claim made before the first handshake would depose a working master.
     Joining,
 }
 

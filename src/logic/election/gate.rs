@@ -1,11 +1,11 @@
-//! The check that every receiver of an order makes: nothing under a lower fence than before.
+//! The check that every receiver of an order makes: it refuses a fence lower than one it has seen.
 //!
-//! The floor is an epoch alone. A restarted node knows from its disk how far the epochs had come,
-//! and not whose the last one was, so it lets any node of that epoch in.
+//! At the start only an epoch is known. A restarted node knows from its disk how far the epochs had come,
+//! and not which node had the last one, so it admits any node of that epoch.
 
 use crate::model::seat::{Epoch, Fence};
 
-/// Refuses the orders of those who held a seat before its present holder.
+/// Refuses the orders of nodes that held a seat before its present holder.
 #[derive(Clone, Debug)]
 pub struct Gate {
     floor: Epoch,
@@ -30,7 +30,7 @@ impl Gate {
         }
     }
 
-    /// Judges an order by its fence, and remembers the fence if it is let in.
+    /// Judges an order by its fence, and remembers the fence if the order is applied.
     pub fn admit(&mut self, fence: &Fence) -> Admission {
         let passed = self.highest.as_ref().is_none_or(|highest| fence >= highest);
         if fence.epoch < self.floor || !passed {
@@ -40,7 +40,7 @@ impl Gate {
         Admission::Apply
     }
 
-    /// The greatest fence that was let in.
+    /// The greatest fence that was admitted.
     pub fn highest(&self) -> Option<&Fence> {
         self.highest.as_ref()
     }

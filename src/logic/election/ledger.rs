@@ -1,6 +1,6 @@
 //! How far the epochs have come, in memory and on disk.
 //!
-//! Only what is on disk is told to others as this node's own: an epoch that was seen and not yet
+//! Only what is on disk is told to others as this node's own: an epoch that was seen and is not yet
 //! written is used to choose a greater one, and a crash may forget it without harm.
 
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use super::message::Output;
 use crate::model::seat::Epoch;
 
 /// The greatest epoch that is believed. An election each microsecond would take nine years to get
-/// here, so a greater one is damage; to adopt it would leave no epoch for the next election.
+/// here, so a greater one is damaged data; to adopt it would leave no epoch for the next election.
 pub(super) const MAX_EPOCH: Epoch = Epoch(1 << 48);
 
 /// How many gossip intervals a write to disk may take until it counts as failed. A slow disk needs
@@ -86,7 +86,7 @@ impl Ledger {
 
     pub(super) fn persisted(&mut self, epoch: Epoch) {
         if epoch > self.seen {
-            return; // Nobody asked for it.
+            return; // No write was asked for.
         }
         self.durable = self.durable.max(epoch);
         if self.writing.is_some_and(|(asked, _)| asked <= epoch) {
@@ -104,7 +104,7 @@ impl Ledger {
         }
     }
 
-    /// Gives up a write that nobody has answered for too long.
+    /// Gives up a write that has not been answered for too long.
     pub(super) fn expire(&mut self, now: Instant) {
         if self.writing.is_some_and(|(_, until)| now >= until) {
             self.give_up(now);

@@ -1,4 +1,4 @@
-//! What goes into an election and what comes out of it.
+//! The inputs and outputs of an election.
 //!
 //! A driver needs to know nothing else: it feeds [`Input`]s, does the [`Output`]s in order, and
 //! carries [`Message`]s between nodes over links, which may lose, repeat and reorder them.
@@ -13,20 +13,20 @@ pub use crate::model::seat::Message;
 /// What the two witnesses, gossip and the link, say of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Health {
-    /// Both hear it.
+    /// Both hear the peer.
     Alive,
-    /// One of the two hears it. It keeps its seat and is still asked to object.
+    /// One of the two hears the peer. It keeps its seat and is still asked to object.
     Doubtful,
-    /// Neither hears it: its claim no longer counts, and nobody waits for its answer.
+    /// Neither hears the peer: its claim no longer counts, and its answer is not waited for.
     Dead,
 }
 
 /// A peer as this node sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Its weight in this seat's election.
+    /// The weight in this seat's election.
     pub rank: Rank,
-    /// Whether it is there.
+    /// Whether the peer is there.
     pub health: Health,
 }
 
@@ -38,16 +38,16 @@ pub enum Input {
     /// What gossip says that a node holds. Sent at least whenever it has changed, and with `None`
     /// when a newer generation of that node holds nothing.
     Heard {
-        /// Whose value it is.
+        /// The node that holds it.
         from: NodeName,
-        /// Its claim.
+        /// The claim of that node.
         claim: Option<Claim>,
     },
     /// A message that came over the link from this peer.
     Message {
         /// The peer at the other end of the link.
         from: NodeName,
-        /// What it says.
+        /// The message.
         message: Message,
     },
     /// This epoch, and every lower one, survives a crash of this node.
@@ -56,7 +56,7 @@ pub enum Input {
     PersistFailed(Epoch),
     /// The time that [`super::Election::wake_at`] asked for has come.
     Tick,
-    /// Give the seat to somebody else and do not take it again: a planned leave or step-down.
+    /// Give the seat to another node and do not take it again: a planned leave or step-down.
     Resign,
     /// Stand in elections again.
     Unresign,
@@ -67,9 +67,9 @@ pub enum Input {
 pub enum Output {
     /// Send a message over the link to this peer; if there is no link, forget it.
     Send {
-        /// Where it goes.
+        /// The receiver.
         to: NodeName,
-        /// What to say.
+        /// The message.
         message: Message,
     },
     /// Send a message over every link that is up.

@@ -1,11 +1,11 @@
 //! The sticky bully election of one seat, as a state machine that does no I/O.
 //!
-//! A claim holds its seat as long as it lives; only an empty seat is fought for, and then the greatest
+//! A claim holds its seat as long as it lives; only an empty seat is contested, and then the greatest
 //! `(rank, name)` gets it. [`Election::handle`] takes one [`Input`] and the time, and appends to an
 //! outbox what must be done; the driver does it, and calls again at [`Election::wake_at`].
 //!
-//! Two holders at once are a state and not an error, one on each side of a partition and even with
-//! the same epoch: whatever a holder orders is fenced, and every receiver asks its [`Gate`].
+//! Two holders at once are possible and no error, one on each side of a partition and even with
+//! the same epoch: every order of a holder has a fence, and every receiver asks its [`Gate`].
 
 mod campaign;
 mod claims;
@@ -37,7 +37,7 @@ pub use self::message::{Health, Input, Member, Message, Output};
 pub use self::rendezvous::rendezvous;
 
 /// The most peers that an election looks at: the largest mesh for which gossip was measured.
-/// What is beyond, in the order of names, is ignored.
+/// Further ones, in the order of names, are ignored.
 pub const MAX_MEMBERS: usize = 1024;
 
 /// How many gossip intervals a holder may miss its quorum before it drops its claim: one lost view is
@@ -53,7 +53,7 @@ pub struct Election {
     rounds: Rounds,
     ledger: Ledger,
     claims: Claims,
-    /// The peers as this node judges them; while it is frozen, nobody in here dies.
+    /// The peers as this node judges them; while it is frozen, no peer in here dies.
     members: Members,
     /// While frozen: the view to adopt afterwards.
     thawed: Option<Members>,
@@ -94,7 +94,7 @@ impl Election {
         }
     }
 
-    /// Takes in one event. Never blocks, never fails: bad news is an input like any other.
+    /// Takes in one event. Never blocks, never fails: a failure is an input like any other.
     pub fn handle(&mut self, input: Input, now: Instant, out: &mut Vec<Output>) {
         self.handled_at = now;
         let beat = self.rounds.beat(now);
@@ -156,14 +156,14 @@ impl Election {
             .map_or(round, |at| at.min(round))
     }
 
-    /// Takes a new view of the peers, or keeps it for later while the node does not trust itself.
+    /// Takes a new view of the peers, or keeps it for later while the node is frozen.
     fn look(&mut self, mut members: Members, out: &mut Vec<Output>) {
         members.remove(&self.config.node);
         while members.len() > MAX_MEMBERS {
             members.pop_last();
         }
         if !self.rounds.is_frozen() {
-            self.thawed = None; // it is older
+            self.thawed = None; // The kept view is older.
             self.adopt(members, out);
             return;
         }
@@ -210,18 +210,18 @@ impl Election {
         }
     }
 
-    /// Learns from a claim what is true even when it no longer counts; says whether to believe it.
+    /// Learns from a claim what is true even when it no longer counts; returns whether to believe it.
     fn note(&mut self, from: &NodeName, claim: &Claim, out: &mut Vec<Output>) -> bool {
         if claim.node != *from || claim.epoch > MAX_EPOCH {
             return false;
         }
         self.ledger.note(claim.epoch);
         if *from == self.config.node {
-            return false; // Our own, from an earlier life.
+            return false; // This node's own claim, from an earlier life.
         }
         self.top = self.top.take().max(Some(claim.fence()));
         if let Some(own) = self.own.as_ref().filter(|own| *own > claim) {
-            // It does not know us yet; gossip would tell it, later.
+            // The holder does not know this node yet; gossip would tell it later.
             self.send(from, Message::Coordinator(own.clone()), out);
         }
         true
@@ -255,7 +255,7 @@ impl Election {
         }
     }
 
-    /// Draws the conclusions: who holds the seat now, and whether that is still this node.
+    /// Concludes which node holds the seat now, and whether that is still this node.
     fn settle(&mut self, out: &mut Vec<Output>) {
         let heard = self.claims.greatest(&self.members, self.handled_at);
         let heard = heard.cloned();
@@ -273,7 +273,7 @@ impl Election {
         }
     }
 
-    /// What is done once in each round.
+    /// The work of each round.
     fn round(&mut self, out: &mut Vec<Output>) {
         self.claims.prune(&self.members, self.handled_at);
         self.count_votes(out);
@@ -301,7 +301,7 @@ impl Election {
         quorum.is_met(1 + there.count(), 1 + self.members.len())
     }
 
-    /// Drops the own claim, if there is one.
+    /// Drops this node's claim, if there is one.
     fn drop_own(&mut self, out: &mut Vec<Output>) {
         let Some(claim) = self.own.take() else {
             return;

@@ -1,6 +1,7 @@
-//! Whose turn a seat is where no operator has ranked the nodes: everybody computes the same, so nobody has to say it.
+//! The rank of a node for a seat where no operator has ranked the nodes: every node computes the same.
 //!
-//! Each seat has an order of its own, so that many seats spread over all nodes, and one node's end moves only its own.
+//! Each seat has an order of its own, so that many seats are spread over all nodes, and the end of a node moves only
+//! its own.
 
 use sha2::{Digest as _, Sha256};
 
@@ -11,7 +12,7 @@ use crate::model::seat::{Rank, Seat};
 pub fn rendezvous(seat: &Seat, node: &NodeName) -> Rank {
     let mut hasher = Sha256::new();
     hasher.update(seat.to_string());
-    hasher.update([0]); // in no name
+    hasher.update([0]); // A byte that no name has.
     hasher.update(node.as_str());
     let hash = hasher.finalize();
     let beginning = hash.first_chunk().expect("a SHA-256 has 32 bytes");

@@ -1,8 +1,8 @@
 //! The node's own sense of time: its rounds, and whether it has slept through some.
 //!
-//! A process that was stopped wakes up with a view in which everybody has died. It cannot see that
+//! A process that was stopped wakes up with a view in which all peers have died. It cannot see that
 //! in the view, only in its own lateness; so every input looks at the clock, not only a tick, since
-//! the first thing to be handled after a pause may be anything that had queued up.
+//! the first input after a pause may be anything that was in the queue.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// late by one now and then; after three, peers begin to take the node for dead.
 const LATE_INTERVALS: u32 = 2;
 
-/// How many rounds the node then stands still: one to hear of its peers again, one for their claims
+/// How many rounds the node then stays passive: one to hear of its peers again, one for their claims
 /// to arrive, one in reserve for a lost message.
 pub(super) const FROZEN_ROUNDS: u32 = 3;
 
@@ -26,11 +26,11 @@ pub(super) struct Rounds {
 /// What the clock says at an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Beat {
-    /// Still in the same round.
+    /// The same round as before.
     Same,
     /// A new round has begun.
     Next,
-    /// The node was away: verdicts are frozen from now on.
+    /// The node was away: its verdicts are frozen from now on.
     Woke,
 }
 

@@ -8,14 +8,14 @@ use crate::model::node::NodeName;
 /// Whether this node wants the seat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It stands in elections.
+    /// The node stands in elections.
     Willing,
-    /// It leaves, still holds the seat, and looks for an heir among those who have not refused.
+    /// The node leaves, still holds the seat, and looks for an heir among the nodes that have not refused.
     HandingOver {
         until: Instant,
         refused: BTreeSet<NodeName>,
     },
-    /// It does not take the seat.
+    /// The node does not take the seat.
     Resigned,
 }
 

@@ -1,7 +1,7 @@
 //! A planned leave: the holder asks an heir to take the seat, and keeps it until that has happened.
 //!
 //! So for a moment there are two holders and never none; the heir's epoch is the greater, and
-//! whoever has heard of it refuses the old holder's orders.
+//! a node that has heard of it refuses the old holder's orders.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use super::standing::Standing;
 use crate::model::node::NodeName;
 use crate::model::seat::Claim;
 
-/// How many gossip intervals a leaving holder waits for an heir until it just drops its claim. An heir
+/// How many gossip intervals a leaving holder waits for an heir before it just drops its claim. An heir
 /// needs a round trip and one write; this allows for a slow disk and several lost messages.
 const HAND_OVER_INTERVALS: u32 = 8;
 
@@ -33,7 +33,7 @@ impl Election {
         self.offer_again(out);
     }
 
-    /// Offers the seat to the best heir; drops it when nobody is left or time is over.
+    /// Offers the seat to the best heir; drops it when no heir is left or time is over.
     pub(super) fn offer_again(&mut self, out: &mut Vec<Output>) {
         let Standing::HandingOver { until, refused } = &self.standing else {
             return;
@@ -63,8 +63,8 @@ impl Election {
         }
     }
 
-    /// Takes the seat from a holder that asks for it. There is no need to have been here for long:
-    /// the holder knows this node as alive, and nobody else can hold the seat rightly.
+    /// Takes the seat from a holder that asks for it. The node need not have been here for long:
+    /// the holder knows it as alive, and no other node can rightly hold the seat.
     pub(super) fn take_over(&mut self, from: &NodeName, claim: &Claim, out: &mut Vec<Output>) {
         self.pushed(from, claim, out);
         let outdated = self.claims.is_vacated(claim)

@@ -1,26 +1,28 @@
-//! Which listeners who were sent here count as arrived: each tag once, and only a fresh one.
+//! Which of the listeners that were sent here count as arrived: each tag once, and only a fresh one.
 //!
-//! A player that lost its connection asks for the same address again, hours later perhaps. It is served, and
-//! counted by nobody, because nobody waits for it.
+//! A player that lost its connection asks for the same address again, perhaps hours later. It is served and not
+//! counted,
+//! because no node waits for it.
 
 use std::collections::BTreeSet;
 
 use crate::model::node::NodeName;
 
-/// How old a tag may be, or how far ahead of our clock, seconds: what clocks differ by, and the slowest player.
+/// How old a tag may be, or how far ahead of this node's clock, seconds: the difference of clocks, and the slowest
+/// player.
 const FRESH_S: u32 = 120;
 /// The most tags remembered: 270 listeners a second for as long as a tag is fresh. Beyond, the oldest are forgotten,
-/// and tags of their time count no more.
+/// and tags of their time no longer count.
 const MAX_TAGS: usize = 65_536;
 
-/// When a tag was made and the how many-th it was, by its redirector.
+/// When a tag was made, and its number, by its redirector.
 type Minted = (u32, u16);
 
 /// The tags that have counted.
 #[derive(Clone, Debug, Default)]
 pub struct Arrivals {
     seen: BTreeSet<(Minted, NodeName)>,
-    /// Tags up to this second do not count: what was seen of them is forgotten.
+    /// Tags up to this second do not count: which of them were seen is forgotten.
     forgotten_s: u32,
 }
 

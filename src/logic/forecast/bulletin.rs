@@ -1,6 +1,6 @@
-//! What a node publishes for everybody's forecast.
+//! What a node publishes for the forecasts of all nodes.
 //!
-//! A counter that is not in a bulletin has not changed, or others have changed more: it is never zero by absence.
+//! A counter that is missing in a bulletin has not changed, or others have changed later: it is not zero.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,23 +10,24 @@ use crate::model::node::{Generation, NodeName};
 
 /// The most counters of each kind in one bulletin: those that moved last.
 ///
-/// A whole mesh of 32 nodes, in one gossip value of 4 KiB unless names have more than 25 letters on average.
+/// All counters of a mesh of 32 nodes fit into one gossip value of 4 KiB unless names have more than 25 letters on
+/// average.
 pub const MAX_COUNTERS: usize = 32;
 
 /// One life of a node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Life {
-    /// Its name.
+    /// The name of the node.
     pub node: NodeName,
-    /// Which of its lives.
+    /// The number of its life.
     pub generation: Generation,
 }
 
-/// How many listeners the publisher has ever sent to a node, those included that it kept.
+/// How many listeners the publisher has ever sent to a node, including those that it kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "PackedSent", into = "PackedSent")]
 pub struct Sent {
-    /// Where to.
+    /// The node that they were sent to.
     pub to: NodeName,
     /// The life of that node that they were sent to.
     pub generation: Generation,
@@ -38,7 +39,7 @@ pub struct Sent {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "PackedArrived", into = "PackedArrived")]
 pub struct Arrived {
-    /// Who sent them.
+    /// The redirector.
     pub from: NodeName,
     /// The life of the redirector that sent them.
     pub generation: Generation,
@@ -51,19 +52,19 @@ pub struct Arrived {
 /// To apply a report without the arrivals that are in it would count the same listeners twice.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Bulletin {
-    /// Its load.
+    /// The load of the publisher.
     pub report: LoadReport,
-    /// Whom it has sent where, if that moved of late.
+    /// The listeners that it has sent, by node, if that changed recently.
     pub sent: Vec<Sent>,
-    /// Who has come from where, if that moved of late.
+    /// The listeners that have come, by redirector, if that changed recently.
     pub arrived: Vec<Arrived>,
-    /// Whether more counters moved than had room in it.
+    /// Whether more counters changed than the bulletin has room for.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cut: bool,
 }
 
 impl Bulletin {
-    /// Leaves out the counter of each kind that moved first; `false` if there is none left.
+    /// Leaves out the counter of each kind that changed first; `false` if none is left.
     pub fn shorten(&mut self) -> bool {
         let shorter = self.sent.pop().is_some() | self.arrived.pop().is_some();
         self.cut |= shorter;
@@ -71,7 +72,7 @@ impl Bulletin {
     }
 }
 
-/// A counter without the names of its fields, which would be the half of it.
+/// A counter without the names of its fields, which would be half of its length.
 type PackedSent = (NodeName, Generation, u64, u64);
 /// Likewise.
 type PackedArrived = (NodeName, Generation, u64);

@@ -1,7 +1,7 @@
-//! What each node's load will be once everybody who is on the way has arrived.
+//! What each node's load will be once all listeners on their way have arrived.
 //!
 //! Every redirector says how many listeners it ever sent to each node, and every node how many of them came.
-//! Both only rise, so a bulletin that is lost, late or doubled does no harm; but both begin at zero when either
+//! Both numbers only rise, so a bulletin that is lost, late or doubled does no harm; but both begin at zero when one
 //! of the two restarts, therefore each counter names the life of the other side that it counts for.
 
 pub mod arrivals;
@@ -32,26 +32,26 @@ pub use table::{Basis, Outlook, Standing, Table};
 use transit::{History, Transit};
 pub use transit::{RESERVATION, Tally};
 
-/// The most nodes that are followed; what is said of further ones is ignored until one is forgotten.
+/// The most nodes that are followed; further ones are ignored until one is forgotten.
 ///
 /// More than twice the largest mesh that gossip's timing is set for (200). A node keeps a quarter of a kilobyte for
 /// each pair of nodes that has sent listeners, so this bounds its memory to 64 MiB, should all pairs have.
 pub const MAX_NODES: usize = 512;
 
-/// How long a node that we have just met takes to be used in full.
+/// How long a node that was just met takes until it is used in full.
 ///
-/// It has no stream yet and fetches each mount with its first listener; ten seconds spread those fetches.
+/// The node has no stream yet and fetches each mount with its first listener; ten seconds spread those fetches.
 pub const SLOW_START: Duration = Duration::from_secs(10);
 
-/// The share of its capacity that a node counts with when we have just met it.
+/// The share of its capacity that a node counts with when it was just met.
 ///
 /// Not zero, so that the first listener comes at once and the fetching begins.
 const COLD: f64 = 0.1;
 
-/// How long nobody is doubted after this node was itself asleep: until links and gossip are as they were.
+/// How long no node is doubted after this node was itself asleep: until links and gossip have recovered.
 const WAKING: Duration = Duration::from_secs(3);
 
-/// How often reservations are looked through for those that have run out. A twentieth of a [`RESERVATION`].
+/// How often expired reservations are removed. A twentieth of a [`RESERVATION`].
 const SWEEP: Duration = Duration::from_millis(250);
 
 /// The shared table of predicted load, as one node computes it from gossip and from what it does itself.
@@ -59,11 +59,11 @@ const SWEEP: Duration = Duration::from_millis(250);
 pub struct Forecast {
     own: NodeName,
     stale_after: Duration,
-    /// When all nodes were looked at last, and until when nobody is doubted.
+    /// When all nodes were last looked at, and until when no node is doubted.
     looked_at: Instant,
     waking_until: Instant,
     nodes: BTreeMap<NodeName, Node>,
-    /// Listeners that came to the whole mesh of late, kept or redirected: the sum over all transits.
+    /// Listeners that came to the whole mesh recently, kept or redirected: the sum over all transits.
     recent_listeners: u64,
     swept_at: Instant,
 }
@@ -84,13 +84,14 @@ impl Forecast {
         }
     }
 
-    /// Sets our own load, with every listener that comes or goes: what we know of ourselves is never late.
+    /// Sets this node's own load, whenever a listener comes or goes, so that it is never late.
     pub fn report_own(&mut self, report: LoadReport) {
         self.own_mut().report = Some(report);
     }
 
-    /// A look at all nodes begins. If the last one was long ago, it was this node that was asleep, and what it missed is
-    /// no doubt about others.
+    /// Begins a look at all nodes. If the last one was long ago, this node was asleep, and what it missed is no doubt
+    /// about
+    /// others.
     pub fn look(&mut self, now: Instant) {
         if now.saturating_duration_since(self.looked_at) > self.stale_after {
             self.waking_until = now + WAKING;
@@ -98,10 +99,10 @@ impl Forecast {
         self.looked_at = now;
     }
 
-    /// Takes in what membership says of a node: its state, and when its heartbeat was last heard.
+    /// Notes what membership says of a node: its state, and when its heartbeat was last heard.
     ///
-    /// A node is closed until membership has called it alive, whatever it publishes. Of our own node
-    /// only draining is believed: whatever others think of us, we can serve who is here.
+    /// A node is closed until membership has called it alive, whatever it publishes. Of this node itself
+    /// only draining is believed: whatever others think of it, it can serve a listener that is here.
     pub fn witness(&mut self, life: &Life, state: NodeState, heard_at: Instant) {
         if life.node == self.own {
             self.own_mut().state = match state {
@@ -114,7 +115,7 @@ impl Forecast {
         if let Some(node) = self.admit(life, heard_at) {
             let silent_for = heard_at.saturating_duration_since(node.heard_at);
             if silent_for > stale_after && awake {
-                node.steadiness.doubt(heard_at); // it was silent between two looks at it
+                node.steadiness.doubt(heard_at); // The node was silent between two looks at it.
             }
             match state {
                 NodeState::Alive | NodeState::Unlinked => node.steadiness.hear(heard_at),
@@ -127,7 +128,7 @@ impl Forecast {
         }
     }
 
-    /// How many listeners have ever arrived at a node because somebody sent them there.
+    /// How many listeners have ever arrived at a node because they were sent there.
     pub fn arrivals_at(&self, name: &NodeName) -> u64 {
         let inbound = self.nodes.get(name).map(|node| &node.inbound);
         let sent = inbound
@@ -140,7 +141,7 @@ impl Forecast {
     }
 
     /// Takes in what a peer has published. Older or repeated bulletins of the same life do no harm to the counters,
-    /// but the report is the last one heard: gossip gives them in order.
+    /// but the report is the last one heard: gossip delivers them in order.
     pub fn hear(&mut self, from: &Life, bulletin: &Bulletin, now: Instant) {
         if from.node == self.own {
             return;
@@ -156,7 +157,7 @@ impl Forecast {
         self.hear_sent(&from.node, (&bulletin.sent, cut), history, now);
     }
 
-    /// Counts a listener that we have just redirected to a node, or kept, at the bitrate of its mount.
+    /// Counts a listener that was just redirected to a node, or kept, at the bitrate of its mount.
     pub fn note_sent(&mut self, to: &NodeName, cost_bps: u64, now: Instant) {
         let own = self.own.clone();
         let one = Tally {
@@ -172,12 +173,12 @@ impl Forecast {
         });
     }
 
-    /// Counts a listener that has come to us with a passthrough address made by `from`.
+    /// Counts a listener that has come here by a passthrough address made by `from`.
     pub fn note_arrived(&mut self, from: &NodeName, now: Instant) {
         let own = self.own.clone();
         let is_node = self.nodes.get(from).is_some_and(|it| it.abroad.is_none());
         if *from == own || !is_node {
-            return; // an address of somebody who is no node, or of ourselves, who redirect nobody to us
+            return; // An address made by an unknown node, or by this one, which redirects no listener to itself.
         }
         self.update(from, &own, now, |transit| {
             let total = transit.arrived().0.saturating_add(1);
@@ -193,7 +194,7 @@ impl Forecast {
         }
     }
 
-    /// What we have to publish: our report, and the counters that moved last, at most [`MAX_COUNTERS`] of each.
+    /// What this node has to publish: its report, and the counters that changed last, at most [`MAX_COUNTERS`] of each.
     pub fn bulletin(&self) -> Bulletin {
         let own = &self.nodes[&self.own];
         let sent = self.nodes.iter().filter_map(|(to, node)| {
@@ -283,7 +284,7 @@ impl Forecast {
             }
         }
         if !full && let Some(node) = self.nodes.get_mut(at) {
-            // Who is not in a list that had room for all has had no arrival.
+            // A node that is missing in a complete list has had no arrival.
             node.inbound.values_mut().for_each(|it| it.give_up(now));
         }
     }
@@ -303,7 +304,7 @@ impl Forecast {
                     transit.note_list(full);
                     transit.hear_sent(sent.total, history, now);
                     if sent.to == *by {
-                        // It kept them, so they have arrived.
+                        // The node kept them, so they have arrived.
                         transit.hear_arrived(sent.total.listeners, history, now);
                     }
                 });
@@ -323,7 +324,7 @@ impl Forecast {
     /// The node, if this is its present life or a newer one, which then begins from nothing.
     fn admit(&mut self, life: &Life, now: Instant) -> Option<&mut Node> {
         if is_backend(&life.node) {
-            return None; // the row of an outside server, which says nothing itself
+            return None; // The row of an outside server, which publishes nothing itself.
         }
         let history = match self.generation(&life.node) {
             Some(known) if known > life.generation => return None,
@@ -334,7 +335,7 @@ impl Forecast {
         };
         let mut steadiness = self.nodes.get(&life.node).map(|it| it.steadiness);
         if let Some(steadiness) = &mut steadiness {
-            steadiness.doubt(now); // its last life has ended without a word, unless that was excused
+            steadiness.doubt(now); // The last life has ended without a word, unless that was excused.
         }
         self.forget_sender(&life.node);
         let node = Node {
@@ -388,7 +389,7 @@ impl Forecast {
         }
     }
 
-    /// Lets reservations run out, and adds everything up anew.
+    /// Lets reservations expire, and adds everything up anew.
     fn sweep(&mut self, now: Instant) {
         self.swept_at = now;
         self.recent_listeners = 0;
@@ -397,7 +398,7 @@ impl Forecast {
             node.ahead = 0;
             for transit in node.inbound.values_mut() {
                 if *name == self.own {
-                    transit.give_up(now); // what arrives here is known at once
+                    transit.give_up(now); // An arrival here is known at once.
                 }
                 transit.settle(now);
                 let flow = transit.flow();
@@ -416,17 +417,17 @@ struct Node {
     state: NodeState,
     met_at: Instant,
     heard_at: Instant,
-    /// Whether it has been heard for long enough since it was in doubt.
+    /// Whether the node has been heard for long enough since it was in doubt.
     steadiness: Steadiness,
     history: History,
     report: Option<LoadReport>,
-    /// Those on their way to it, by redirector.
+    /// The listeners on their way to the node, by redirector.
     inbound: BTreeMap<NodeName, Transit>,
-    /// All those on their way to it: the sum over `inbound`.
+    /// All listeners on their way to the node: the sum over `inbound`.
     pending: Tally,
-    /// Those in its report of whom their redirector has not told yet: the sum over `inbound`.
+    /// Listeners in the node's report that their redirector has not told yet: the sum over `inbound`.
     ahead: u64,
-    /// What is known besides, if it is an outside server.
+    /// What else is known, if this is an outside server.
     abroad: Option<Abroad>,
 }
 
@@ -447,7 +448,7 @@ impl Node {
         }
     }
 
-    /// The share of its capacity that may be filled yet.
+    /// The share of the node's capacity that may be filled yet.
     fn warmth(&self, now: Instant) -> f64 {
         let since = self
             .steadiness

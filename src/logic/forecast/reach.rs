@@ -1,8 +1,9 @@
-//! Whether listeners who are sent to a node get there, as one redirector knows it.
+//! Whether listeners that are sent to a node get there, as one redirector knows it.
 //!
-//! A node with a wrong address swallows everybody who is sent to it, and looks emptier than all others. What proves an
-//! address is that the node answers there when a peer asks, or that somebody who was sent there arrives. Redirects
-//! that are not followed prove nothing: to ask for one costs a stranger nothing.
+//! A node with a wrong address loses all listeners that are sent to it, and looks emptier than all others. An address
+//! is
+//! proven when the node answers there to a peer, or when a listener that was sent there arrives. Redirects
+//! that are not followed prove nothing: a stranger can ask for one at no cost.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -12,38 +13,38 @@ use super::{Life, MAX_NODES, RESERVATION};
 use crate::model::finding::Finding;
 use crate::model::node::NodeName;
 
-/// So many listeners who were sent and did not arrive, and none who did, make an address doubtful.
+/// So many listeners that were sent and did not arrive, and none that did, make an address doubtful.
 ///
-/// One of three who ask leaves before the stream begins, at worst; that all of five do is rare.
+/// At worst one of three listeners leaves before the stream begins; that all of five do is rare.
 const ENOUGH: u32 = 5;
-/// How long somebody who was sent is waited for.
+/// How long a listener that was sent is waited for.
 const PATIENCE: Duration = RESERVATION;
 /// The longest time between two tries of an address that is shut.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// What is known of the ways to all nodes.
+/// What is known of the addresses of all nodes.
 #[derive(Clone, Debug, Default)]
 pub struct Reach(BTreeMap<NodeName, Way>);
 
-/// What is known of the way to one life of a node.
+/// What is known of the address of one life of a node.
 #[derive(Clone, Debug)]
 struct Way {
     life: Life,
     finding: Finding,
-    /// Listeners that have ever arrived there, by whomever they were sent.
+    /// Listeners that have ever arrived there, whichever node sent them.
     arrived: u64,
-    /// Listeners that we have sent there since one arrived: the first of them when, how many, and of which networks.
+    /// Listeners that were sent there since one arrived: when the first was sent, how many, and of which networks.
     first_sent_at: Option<Instant>,
     sent: u32,
     networks: BTreeSet<IpAddr>,
     gate: Gate,
 }
 
-/// Whether anybody is sent there.
+/// Whether listeners are sent there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Gate {
     Open,
-    /// Nobody is, but for one now and then: the next from this moment on, after so many that came to nothing.
+    /// No listener is, except one now and then: the next from this moment on, after so many that did not arrive.
     Shut {
         next_at: Instant,
         tries: u32,
@@ -51,9 +52,9 @@ enum Gate {
 }
 
 impl Reach {
-    /// Takes in what is found at a node's address, and how many listeners have ever arrived there.
+    /// Takes in the finding at a node's address, and how many listeners have ever arrived there.
     ///
-    /// A life that is new to us begins from nothing.
+    /// A new life of a node begins from nothing.
     pub fn hear(&mut self, life: &Life, finding: &Finding, arrived: u64, now: Instant) {
         if !self.0.contains_key(&life.node) && self.0.len() >= MAX_NODES {
             return;
@@ -68,7 +69,7 @@ impl Reach {
         way.judge(now);
     }
 
-    /// Counts a listener that we have just sent there.
+    /// Counts a listener that was just sent there.
     pub fn note_sent(&mut self, to: &NodeName, from: IpAddr, now: Instant) {
         if let Some(way) = self.0.get_mut(to) {
             way.send(from, now);
@@ -85,14 +86,14 @@ impl Reach {
         self.0.get(name).is_none_or(|way| way.is_open(now))
     }
 
-    /// Why nobody is sent there but for a try now and then, by name.
+    /// Why listeners are only sent there for a try now and then, by name.
     pub fn troubles(&self) -> BTreeMap<NodeName, String> {
         let shut = self.0.iter().filter(|(_, way)| way.gate != Gate::Open);
         shut.map(|(name, way)| (name.clone(), way.trouble()))
             .collect()
     }
 
-    /// Whether those whom we have sent there stay out, so that its address is to be asked again.
+    /// Whether the listeners that were sent there do not arrive, so that its address should be asked again.
     pub fn is_doubtful(&self, name: &NodeName, now: Instant) -> bool {
         self.0.get(name).is_some_and(|way| way.is_deserted(now))
     }
@@ -121,16 +122,16 @@ impl Way {
     }
 
     fn find(&mut self, finding: &Finding, now: Instant) {
-        // What was found is not forgotten when the one who asks changes.
+        // A finding is not forgotten when another node becomes the asker.
         if self.finding == *finding || *finding == Finding::Untried {
             return;
         }
         let before = std::mem::replace(&mut self.finding, finding.clone());
         match finding {
             Finding::Proven => self.gate = Gate::Open,
-            // Those who have arrived know better than a peer, whose own way there may be the broken one.
+            // Listeners that have arrived prove more than a peer, whose own line to the node may be the broken one.
             Finding::Failed(_) if before == Finding::Untried && self.arrived == 0 => self.shut(now),
-            // A line between it and the asker may be cut; that those sent stay out says more.
+            // A line between the node and the asker may be cut; that the listeners do not arrive says more.
             Finding::Failed(_) if before == Finding::Proven && self.sent > 0 => self.shut(now),
             Finding::Failed(_) | Finding::Untried | Finding::Unaskable => {}
         }
@@ -157,11 +158,11 @@ impl Way {
         };
     }
 
-    /// Shuts an address that nothing proves when nobody arrives there.
+    /// Shuts an address that is not proven when no listener arrives there.
     fn judge(&mut self, now: Instant) {
         let enough = match self.finding {
             Finding::Proven => false,
-            // It cannot be asked, so all that speaks against it is who stays out: one stranger must not do.
+            // The address cannot be asked, so only missing listeners speak against it: one stranger must not be enough.
             Finding::Unaskable => self.networks.len() >= ENOUGH as usize,
             Finding::Untried | Finding::Failed(_) => true,
         };
@@ -170,7 +171,7 @@ impl Way {
         }
     }
 
-    /// Whether enough were sent, nobody has arrived since, and they were waited for.
+    /// Whether enough were sent, none has arrived since, and they were waited for.
     fn is_deserted(&self, now: Instant) -> bool {
         let waited = |at| now.saturating_duration_since(at) >= PATIENCE;
         self.sent >= ENOUGH && self.first_sent_at.is_some_and(waited)
@@ -179,7 +180,7 @@ impl Way {
     fn is_open(&self, now: Instant) -> bool {
         match self.gate {
             Gate::Shut { next_at, .. } => now >= next_at,
-            // Until its address has been asked, no more are risked than tell whether somebody arrives.
+            // Until its address has been asked, only as many are risked as are needed to tell whether one arrives.
             Gate::Open => self.finding != Finding::Untried || self.sent < ENOUGH,
         }
     }
@@ -196,13 +197,13 @@ impl Way {
     }
 }
 
-/// How long after a try that came to nothing the next one is made: doubled each time, up to a bound.
+/// How long after a failed try the next one is made: doubled each time, up to a bound.
 fn wait(tries: u32) -> Duration {
     // Four doublings are beyond the bound.
     (PATIENCE * (1 << tries.min(4))).min(MAX_WAIT)
 }
 
-/// Whom one stranger may be: everybody in a /24 of IPv4 or a /48 of IPv6.
+/// The addresses that may belong to one stranger: a /24 of IPv4 or a /48 of IPv6.
 fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(it) => Ipv4Addr::from_bits(it.to_bits() & (u32::MAX << 8)).into(),
@@ -210,7 +211,8 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Who asks a node at its address: the master, and the master itself is asked by the first of the others.
+/// The node that asks another node at its address: the master, and the master itself is asked by the first of the
+/// others.
 pub fn asker<'a>(
     target: &NodeName,
     master: Option<&'a NodeName>,
@@ -223,7 +225,7 @@ pub fn asker<'a>(
     }
 }
 
-/// Nodes that give the same address to listeners, by that address; each is named by none or by at least two.
+/// Nodes that announce the same address for listeners, by that address; each address has at least two nodes.
 pub fn shared_addresses<'a>(
     announced: impl Iterator<Item = (&'a NodeName, &'a str)>,
 ) -> BTreeMap<String, BTreeSet<NodeName>> {
@@ -262,7 +264,7 @@ mod tests {
         [192, 0, number, 1].into()
     }
 
-    /// A redirector that sends whoever comes, as long as it may; a listener each tenth of a second.
+    /// A redirector that sends every listener, as long as it may; one each tenth of a second.
     fn sent(reach: &mut Reach, finding: &Finding, (begun, seconds): (Instant, u32)) -> u32 {
         let mut sent = 0;
         for tenth in 0..seconds * 10 {

@@ -1,8 +1,8 @@
 //! How many listeners of one address, and of one network, are expected somewhere because of a redirect.
 //!
-//! A redirect costs whoever asks for it nothing, and makes a place on some node count as taken for five seconds. So
-//! one address takes a village's worth of places at most, and all addresses of a network a town's worth; beyond that
-//! a listener is still sent to where there is room, and counts when it arrives.
+//! A redirect costs a client nothing, and makes a place on some node count as taken for five seconds. So one address
+//! reserves the places of a village at most, and all addresses of a network those of a town; beyond that, a listener is
+//! still sent to where there is room, and counts when it arrives.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -10,26 +10,26 @@ use std::time::{Duration, Instant};
 
 use super::RESERVATION;
 
-/// The most places that one address has reserved: a village behind one address, all at once.
+/// The most places that one address reserves: a village behind one address, all at once.
 const MAX_PER_ADDRESS: u32 = 64;
-/// The most places that one network has reserved, whatever the addresses in it: as many as four full addresses. A
-/// network of this size is what a single machine is often given as a whole.
+/// The most places that one network reserves, whatever the addresses in it: as many as four full addresses. A
+/// network of this size is often given to a single machine.
 const MAX_PER_NETWORK: u32 = 4 * MAX_PER_ADDRESS;
 /// The most addresses and networks that are counted. Beyond, newcomers reserve nothing until some are forgotten.
 const MAX_COUNTED: usize = 32_768;
-/// How often those are looked for that may be forgotten, once there is no room for more.
+/// How often addresses that may be forgotten are looked for, once there is no room for more.
 const TIDYING: Duration = Duration::from_millis(250);
 
-/// Whose places are counted.
+/// The scopes in which places are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Scope {
-    /// One address of IPv4; of IPv6 what a household gets, /64.
+    /// One address of IPv4; for IPv6 what a household gets, a /64.
     Address,
-    /// Its surroundings: /24 of IPv4, /48 of IPv6.
+    /// The network around it: /24 of IPv4, /48 of IPv6.
     Network,
 }
 
-/// What has been reserved of late, by address and by network.
+/// What was reserved recently, by address and by network.
 #[derive(Clone, Debug, Default)]
 pub struct Reservations {
     windows: BTreeMap<(Scope, IpAddr), Window>,
@@ -44,8 +44,8 @@ struct Window {
 }
 
 impl Reservations {
-    /// Whether a listener from this address may have a place reserved; it is counted then. Loopback has no bound:
-    /// behind it stands the machine's own proxy, with everybody in it.
+    /// Whether a listener from this address may have a place reserved, which is then counted. Loopback has no bound:
+    /// the machine's own proxy, with all its clients, uses that address.
     pub fn reserve(&mut self, address: IpAddr, now: Instant) -> bool {
         if address.is_loopback() {
             return true;
@@ -95,7 +95,7 @@ impl Scope {
         }
     }
 
-    /// All addresses that count as this one.
+    /// The address that stands for all that count together with this one.
     fn of(self, address: IpAddr) -> IpAddr {
         let (v4_bits, v6_bits) = match self {
             Self::Address => (32, 64),

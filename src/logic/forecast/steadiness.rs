@@ -1,22 +1,22 @@
-//! Whether a node that was in doubt has been heard long enough to be chosen again.
+//! Whether a node that was in doubt has been heard for long enough to be chosen again.
 //!
-//! A node that falls silent and comes back again and again would be chosen each time that it comes back, and everybody
-//! who is sent there then hears nothing. So each doubt costs it a time in which it must be heard without another one.
+//! A node that falls silent and comes back again and again would be chosen each time, and the listeners that are sent
+//! there would then hear nothing. So each doubt costs it a time in which it must be heard without another one.
 
 use std::time::{Duration, Instant};
 
-/// How long a node must be heard after the first doubt. Doubts of one fault (the link first, gossip then) come within
+/// How long a node must be heard after the first doubt. Doubts of one fault (first the link, then gossip) come within
 /// two seconds.
 const PROBATION: Duration = Duration::from_secs(3);
-/// The longest such time: a node that is well again is not kept out for longer than it takes a person to notice.
+/// The longest such time: a node that has recovered is not kept out for longer than a person needs to notice.
 const MAX_PROBATION: Duration = Duration::from_secs(60);
-/// How long a node must have been beyond doubt so that its doubts are forgotten.
+/// How long a node must have been free of doubt until its doubts are forgotten.
 const CALM: Duration = Duration::from_secs(300);
 
 /// What one observer remembers of a node's doubts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Steadiness {
-    /// Since when it is heard without a doubt.
+    /// Since when the node is heard without a doubt.
     heard_since: Option<Instant>,
     /// Doubts in a row, without a calm between them.
     doubts: u32,
@@ -40,12 +40,12 @@ impl Steadiness {
         self.heard_since = None;
     }
 
-    /// The node leaves on purpose: its silence from now on is no doubt.
+    /// The node leaves on purpose: its silence from now on is not a doubt.
     pub fn excuse(&mut self) {
         self.heard_since = None;
     }
 
-    /// From when on it may be chosen if nothing happens; `None` while it is not heard.
+    /// From when on the node may be chosen if nothing happens; `None` while it is not heard.
     pub fn steady_at(&self) -> Option<Instant> {
         Some(self.heard_since? + self.probation())
     }
@@ -53,7 +53,7 @@ impl Steadiness {
     fn probation(&self) -> Duration {
         match self.doubts.checked_sub(1) {
             None => Duration::ZERO,
-            // Five doublings are beyond the longest time.
+            // Five doublings are more than the longest time.
             Some(more) => (PROBATION * (1 << more.min(5))).min(MAX_PROBATION),
         }
     }

@@ -1,4 +1,4 @@
-//! The table at one moment: what is foreseen for each node.
+//! The table at one moment: the forecast for each node.
 //!
 //! A node that is not known to have room is never shown as empty: it is stale, or closed.
 
@@ -15,18 +15,19 @@ pub struct Table<'a> {
     pub outlooks: Vec<Outlook<'a>>,
     /// The listeners that will come to the whole mesh before the effect of a choice made now is known; at least 1.
     pub expected_listeners: f64,
-    /// What the loads in it are.
+    /// What the loads in the table are based on.
     pub basis: Basis,
 }
 
-/// What a choice is made by.
+/// The loads that a choice is made by.
 ///
-/// A redirect costs whoever asks for it nothing, so those on the way may never come. They steer, and never refuse:
-/// when the prediction leaves nobody, the choice is made again by what the nodes report.
+/// A redirect costs a client nothing, so listeners on the way may never come. They influence the choice, and refuse no
+/// one:
+/// when the prediction leaves no node, the choice is made again by what the nodes report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Basis {
-    /// The reports, with everybody added who is on the way.
+    /// The reports, plus all listeners on the way.
     #[default]
     Predicted,
     /// The reports alone.
@@ -34,27 +35,27 @@ pub enum Basis {
 }
 
 impl Basis {
-    /// All of them, in the order in which they are tried.
+    /// Both, in the order in which they are tried.
     pub const ALL: [Self; 2] = [Self::Predicted, Self::Reported];
 }
 
-/// What is foreseen for one node.
+/// The forecast for one node.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outlook<'a> {
-    /// Which node.
+    /// The name of the node.
     pub node: &'a NodeName,
-    /// Whether it may be chosen.
+    /// Whether the node may be chosen.
     pub standing: Standing,
-    /// Its last report with everybody added who is on the way.
+    /// The node's last report plus all listeners on the way.
     pub predicted: LoadReport,
-    /// Its last report alone.
+    /// The node's last report alone.
     pub reported: LoadReport,
-    /// Those on the way, who are in the prediction and not in its last report.
+    /// Listeners on the way, which are in the prediction and not in the last report.
     pub pending: Tally,
-    /// Listeners in its report of whom their redirectors have not told yet. Without them, all nodes are seen as of the
-    /// same moment: what each redirector had done when it told last.
+    /// Listeners in the report that their redirectors have not told yet. Without them, all nodes are seen as of the
+    /// same moment: what each redirector had done when it last told.
     pub ahead: u64,
-    /// The share of its capacity that may be filled yet, above 0 and up to 1: less than 1 while it is new.
+    /// The share of the node's capacity that may be filled yet, above 0 and up to 1: less than 1 while it is new.
     pub warmth: f64,
 }
 
@@ -62,20 +63,20 @@ pub struct Outlook<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
-    /// It lives and we know its load.
+    /// The node lives and its load is known.
     Ready,
-    /// It lives, but has not been heard for so long that its load may be anything.
+    /// The node lives, but has not been heard for so long that its load is unknown.
     Stale,
-    /// It lives, and was in doubt so lately that it may be again.
+    /// The node lives, and was in doubt a short time ago.
     Unsteady,
-    /// It lives, and listeners who are sent to it do not get there.
+    /// The node lives, and listeners that are sent to it do not get there.
     Unreached,
-    /// It is draining, suspect or dead, or has never said how much it can take.
+    /// The node is draining, suspect or dead, or has never said how much it can take.
     Closed,
 }
 
 impl Table<'_> {
-    /// The table for those for whom nobody else has room: who may be chosen with a doubt is chosen all the same.
+    /// The table for listeners that no other node has room for: nodes in doubt may be chosen too.
     pub fn as_last_resort(mut self) -> Self {
         for outlook in &mut self.outlooks {
             if matches!(outlook.standing, Standing::Unsteady | Standing::Unreached) {
@@ -85,7 +86,7 @@ impl Table<'_> {
         self
     }
 
-    /// The table as it would be if nobody were on the way.
+    /// The table as it would be if no listener were on the way.
     pub fn as_reported(mut self) -> Self {
         for outlook in &mut self.outlooks {
             outlook.predicted = outlook.reported;
@@ -98,7 +99,7 @@ impl Table<'_> {
 }
 
 impl Outlook<'_> {
-    /// The share of its capacity in use once everybody has arrived: the greater of its two dimensions. 1 is full.
+    /// The share of its capacity in use once all have arrived: the greater of its two dimensions. 1 is full.
     pub fn predicted_utilization(&self) -> f64 {
         self.predicted.utilization()
     }

@@ -1,6 +1,6 @@
 //! The forecast, told by the events of a small mesh.
 //!
-//! Node `a` is ours; `b` and `c` have been known to it from the beginning.
+//! Node `a` is this one; `b` and `c` have been known to it from the beginning.
 
 use super::*;
 use proptest::prelude::*;

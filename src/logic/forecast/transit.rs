@@ -1,20 +1,20 @@
 //! The listeners on their way from one redirector to one node.
 //!
-//! Nobody says who they are. What was sent and what arrived are two counters that only rise, heard late and
-//! from different nodes; those on their way are the difference, less what will never be explained.
+//! Single listeners are not known. What was sent and what arrived are two counters that only rise, heard late and
+//! from different nodes; the listeners on their way are the difference, less what will never be explained.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-/// How long a listener may take from the redirect to its arrival in what we hear of the target.
+/// How long a listener may take from the redirect until this node hears of its arrival at the target.
 ///
 /// A player follows a redirect within a second; the target publishes each second and gossip needs another. Five
-/// leave room for a slow player, and whoever has not come by then has most likely gone elsewhere.
+/// seconds leave room for a slow player, and a listener that has not come by then has most likely gone elsewhere.
 pub const RESERVATION: Duration = Duration::from_secs(5);
 
-/// How far ahead the arrivals are foreseen: from a choice until everybody knows its effect. As many will come as
+/// How far ahead the arrivals are predicted: from a choice until all nodes know its effect. As many are expected as
 /// came in the same time before.
 ///
 /// A publication each second, up to another one for gossip, and the redirect: 1.2 s on average, 2.4 s at worst.
@@ -24,10 +24,10 @@ pub(super) const FORESIGHT: Duration = Duration::from_secs(2);
 
 /// Steps of a [`Trail`] closer than this are one: at most 21 of them lie within a [`RESERVATION`].
 ///
-/// The window is shorter by as much; 5 % of it is less than what gossip's delay blurs anyway.
+/// The window is shorter by as much; that is 5 %, less than what gossip's delay changes anyway.
 const GRAIN: Duration = Duration::from_millis(250);
 
-/// Listeners, and what they cost.
+/// Listeners and their bitrates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// How many.
@@ -53,7 +53,7 @@ impl Tally {
         }
     }
 
-    /// A counter never goes back: of an old and a new value, in whatever order they come, the greater holds.
+    /// A counter never goes back: of an old and a new value, in whatever order they come, the greater counts.
     fn greater(self, other: Self) -> Self {
         Self {
             listeners: self.listeners.max(other.listeners),
@@ -62,19 +62,19 @@ impl Tally {
     }
 }
 
-/// Whether we have followed a node since its counters were zero.
+/// Whether a node was followed since its counters were zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum History {
-    /// A first value is what happened since we last heard of the node.
+    /// A first value counts what happened since this node last heard of the other.
     Followed,
-    /// A first value is old history of which nobody is on the way any more.
+    /// A first value is old history: none of its listeners is on the way any more.
     Joined,
 }
 
 impl History {
-    /// The history of one counter, given when it moved last.
+    /// The history of one counter, given when it last changed.
     ///
-    /// One that we never heard of may have been squeezed out of bulletins that were full, for long.
+    /// A counter that was never heard may have been left out of full bulletins for a long time.
     pub(super) fn of_counter(self, full: bool, moved_at: Option<Instant>) -> Self {
         if full && moved_at.is_none() {
             Self::Joined
@@ -84,18 +84,18 @@ impl History {
     }
 }
 
-/// What a redirector has sent to a node, what has arrived there, and what follows.
+/// What a redirector has sent to a node, what has arrived there, and what follows from that.
 #[derive(Clone, Debug)]
 pub(super) struct Transit {
-    /// How long somebody who was sent is waited for.
+    /// How long a listener that was sent is waited for.
     patience: Duration,
     sent: Trail<Tally>,
     arrived: Trail<u64>,
-    /// Sent and never arrived, less arrived and never sent: players that gave up, players that came back by
+    /// Sent and never arrived, less arrived and never sent: players that gave up, and players that came back by
     /// an old address. Wide, because a difference of two counters needs one bit more than they do.
     astray: i128,
     /// Whether the lists in which these counters came had no room for all. Then the two are of different times, and
-    /// who has arrived before he was sent is nobody in particular.
+    /// arrivals that exceed what was sent mean nothing.
     squeezed: bool,
     flow: Flow,
 }
@@ -103,9 +103,9 @@ pub(super) struct Transit {
 /// What a [`Transit`] adds to the prediction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Flow {
-    /// Those on their way.
+    /// Listeners on their way.
     pub(super) pending: Tally,
-    /// Those that have arrived before we have heard that they were sent.
+    /// Listeners that have arrived before this node heard that they were sent.
     pub(super) ahead: u64,
     /// Listeners sent within the last [`FORESIGHT`], arrived or not.
     pub(super) recent_listeners: u64,
@@ -118,7 +118,7 @@ impl Default for Transit {
 }
 
 impl Transit {
-    /// Nobody was sent yet; who will be is waited for so long.
+    /// No listener was sent yet; each is waited for so long.
     pub(super) fn lasting(patience: Duration) -> Self {
         Self {
             patience,
@@ -130,12 +130,12 @@ impl Transit {
         }
     }
 
-    /// All that had been sent so long ago; at most as long as anybody is waited for.
+    /// All that had been sent so long ago; at most as long as a listener is waited for.
     pub(super) fn sent_before(&self, age: Duration, now: Instant) -> Tally {
         self.sent.before(age, now)
     }
 
-    /// What follows from all this, as of the last [`Transit::settle`].
+    /// The flow as of the last [`Transit::settle`].
     pub(super) fn flow(&self) -> Flow {
         self.flow
     }
@@ -179,9 +179,9 @@ impl Transit {
         }
     }
 
-    /// The target has just published: who was sent a [`RESERVATION`] before and is not in it will not come.
+    /// The target has just published: a listener that was sent a [`RESERVATION`] before and is not in it will not come.
     ///
-    /// Without a publication nothing is learnt: then those who are not heard of may have arrived all the same.
+    /// Without a publication nothing is learnt: listeners that were not heard of may have arrived all the same.
     pub(super) fn give_up(&mut self, now: Instant) {
         self.sent.forget(self.patience, now);
         let overdue = difference(self.sent.base.listeners, self.arrived.latest());
@@ -197,7 +197,8 @@ impl Transit {
         self.sent.forget(self.patience, now);
         self.arrived.forget(self.patience, now);
         let sent = self.sent.latest();
-        // Who had arrived a reservation ago was sent before that, and by now we have heard of it: what was not
+        // A listener that had arrived a reservation ago was sent before that, and that is known by now: one that was
+        // not
         // sent by now came uninvited. Compared with today's arrivals, gossip's delay would look the same.
         self.astray = self
             .astray
@@ -219,7 +220,7 @@ impl Transit {
         };
     }
 
-    /// Declares that nobody is on the way, whatever the counters say.
+    /// Declares that no listener is on the way, whatever the counters say.
     fn write_off(&mut self) {
         self.astray = difference(self.sent.latest().listeners, self.arrived.latest());
     }
@@ -229,10 +230,10 @@ fn difference(left: u64, right: u64) -> i128 {
     i128::from(left) - i128::from(right)
 }
 
-/// A counter's value now, and as long ago as anybody is waited for.
+/// A counter's value now, and in the past for as long as a listener is waited for.
 #[derive(Clone, Debug, Default)]
 struct Trail<T> {
-    /// The value that long ago, and until the first step.
+    /// The value at the beginning of that time, and until the first step.
     base: T,
     /// When each later value was heard; oldest first, never more than fit at a [`GRAIN`]'s distance.
     steps: VecDeque<(Instant, T)>,
@@ -256,7 +257,7 @@ impl<T: Copy + PartialEq> Trail<T> {
         self.moved_at
     }
 
-    /// The value so long ago; at most as long as anybody is waited for.
+    /// The value so long ago; at most as long as a listener is waited for.
     fn before(&self, age: Duration, now: Instant) -> T {
         let is_old = |(at, _): &&(Instant, T)| now.saturating_duration_since(*at) >= age;
         let step = self.steps.iter().rev().find(is_old);

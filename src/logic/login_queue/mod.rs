@@ -1,8 +1,10 @@
-//! Whose password is hashed next: a queue in which guessers do not keep others from logging in.
+//! Which password is hashed next: a queue in which guessers do not keep others from logging in.
 //!
-//! A hash is expensive by intention, so whoever can order hashes without a bound keeps everybody else out. An address
-//! has one hash at a time. After a wrong password it pauses, longer with each, whatever mounts it tries. All addresses
-//! that guessed wrong leave one turn free for the others. When too many wait, whoever fills the most places loses one.
+//! A hash is expensive by intention, so a client that could order hashes without a bound would keep all others out. An
+//! address has one hash at a time. After a wrong password it pauses, longer with each, whatever mounts it tries. All
+//! addresses that guessed wrong leave one turn free for the others. When too many wait, the address with the most
+//! places
+//! loses one.
 
 #[cfg(test)]
 mod tests;
@@ -13,31 +15,31 @@ use std::time::{Duration, Instant};
 
 use crate::model::network::customer;
 
-/// Hashes computed at once. Each keeps a core busy for tens of milliseconds, and a second one is what an address
-/// that never guessed finds free.
+/// Hashes computed at once. Each keeps a core busy for tens of milliseconds, and the second turn is free for an address
+/// that never guessed.
 pub const PARALLEL: usize = 2;
-/// The most logins that wait for a turn. Each is a parked connection of a few kilobytes.
+/// The most logins that wait for a turn. Each is a waiting connection of a few kilobytes.
 pub const MAX_WAITING: usize = 512;
 /// The most of them from one address, so that two guessing addresses cannot fill all places.
 pub const MAX_WAITING_PER_ORIGIN: usize = 200;
 /// The pause after the first wrong passwords, from start to start: five guesses in any second at most, both ends
 /// included.
 pub const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// The pause doubles after so many wrong passwords: a person who mistypes a few never notices.
+/// The pause doubles after so many wrong passwords, so that a person who mistypes a few never notices.
 const GUESSES_PER_DOUBLING: u32 = 16;
-/// The longest pause: 8,640 guesses a day, and a house with one guesser in it can still log in.
+/// The longest pause: 8,640 guesses a day, and other people at the same address can still log in.
 const MAX_PAUSE: Duration = Duration::from_secs(10);
-/// The longest pause of an address that many share, so that a right login there takes its turn within a second.
+/// The longest pause of an address that many share, so that a right login there gets its turn within a second.
 const MAX_SHARED_PAUSE: Duration = Duration::from_millis(500);
 /// After so long without a wrong password an address is as good as any other.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(10 * 60);
 /// The most guessing addresses remembered, some 100 bytes each; the one that was quiet the longest is forgotten first.
 const MAX_ORIGINS: usize = 4_096;
 
-/// Where a login comes from, as far as one customer of a provider can be told from another.
+/// The origin of a login, as far as the customers of a provider can be told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
-    /// An operator who has logged in already and sets a password.
+    /// An operator that has logged in already and sets a password.
     Operator,
     /// One address of IPv4, or one /64 of IPv6.
     Network(IpAddr),
@@ -56,25 +58,25 @@ impl Origin {
     }
 }
 
-/// Stands for one login in the queue.
+/// The number of one login in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LoginNumber(u64);
 
-/// What came of a turn.
+/// The result of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The password was wrong.
     Wrong,
-    /// It was right, or nothing was found out.
+    /// The password was right, or nothing was found out.
     Other,
 }
 
 /// A login that has joined the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Its own number.
+    /// The number of the login.
     pub number: LoginNumber,
-    /// Who has lost a place to it; itself, if there was none for it.
+    /// The login that has lost its place to this one; itself, if there was no place for it.
     pub displaced: Option<LoginNumber>,
 }
 
@@ -128,7 +130,7 @@ impl LoginQueue {
         Entry { number, displaced }
     }
 
-    /// Gives the next turn, if there is one and somebody may take it now.
+    /// Gives the next turn, if there is one and a login may take it now.
     pub fn start_next(&mut self, now: Instant) -> Option<LoginNumber> {
         let number = self.next(now)?;
         let Waiting { origin, account } = self.waiting.remove(&number)?;
@@ -179,8 +181,9 @@ impl LoginQueue {
         self.guessers.get(&origin).map_or(0, |it| it.wrong)
     }
 
-    /// Who is next: from the address with the fewest wrong passwords, for the account whose last turn is longest ago,
-    /// and of those from the address with the fewest in line, since whoever guesses does so on many connections.
+    /// The next login: from the address with the fewest wrong passwords, for the account whose last turn is longest
+    /// ago,
+    /// and of those from the address with the fewest waiting logins, since guessers use many connections.
     fn next(&self, now: Instant) -> Option<LoginNumber> {
         if self.running.len() >= PARALLEL {
             return None;
@@ -195,7 +198,7 @@ impl LoginQueue {
                 continue;
             }
             let last_turn = self.last_turns.get(&it.account).copied().unwrap_or(0);
-            // Guessers wait for ever, so of a guessing address the newest login is the likeliest to be another's.
+            // Guessers wait for ever, so the newest login of a guessing address is the likeliest to be honest.
             let in_line = match wrong {
                 0 => number.0,
                 _ => u64::MAX - number.0,
@@ -218,7 +221,7 @@ impl LoginQueue {
         paused.is_none_or(|it| it.ready_at <= now) && (origin == Origin::Operator || !is_running)
     }
 
-    /// Who has to go when there is one too many, now that `newcomer` has one more place.
+    /// The login that loses its place when there is one too many, now that `newcomer` has one more place.
     fn surplus(&self, newcomer: Origin) -> Option<LoginNumber> {
         let of_newcomer = self.waiting.values().filter(|it| it.origin == newcomer);
         let is_crowded = of_newcomer.count() > MAX_WAITING_PER_ORIGIN;
@@ -238,7 +241,7 @@ impl LoginQueue {
             let is_guesser = self.wrong(it.origin) > 0;
             let places = accounts.get(&(it.origin, &it.account)).copied();
             let of_origin = origins.get(&it.origin).copied();
-            // Of guessers' logins the oldest has had its time; of others nobody loses a place to who came later.
+            // Of guessers' logins the oldest has had its time; all other logins keep their place against later ones.
             let in_line = match is_guesser {
                 true => u64::MAX - number.0,
                 false => number.0,

@@ -1,4 +1,4 @@
-//! What the queue of logins promises to those who do not guess.
+//! What the queue of logins promises to clients that do not guess.
 
 use super::*;
 
@@ -6,14 +6,14 @@ fn origin(text: &str) -> Origin {
     Origin::of(text.parse().unwrap(), false)
 }
 
-/// A hash takes that long here.
+/// How long a hash takes here.
 const HASH: Duration = Duration::from_millis(50);
 
 /// A queue with a clock, in which every turn takes [`HASH`].
 struct Desk {
     queue: LoginQueue,
     now: Instant,
-    /// Who is being checked, until when, and whether it will turn out wrong.
+    /// The logins that are checked, until when, and whether each will turn out wrong.
     checked: Vec<(LoginNumber, Instant)>,
     started: Vec<(LoginNumber, Instant)>,
 }
@@ -32,7 +32,7 @@ impl Desk {
         self.queue.enter(origin(from), account, self.now).number
     }
 
-    /// Lets time pass; everybody guesses wrong but `right`.
+    /// Lets time pass; all logins but `right` turn out wrong.
     fn run_for(&mut self, time: Duration, right: Option<LoginNumber>) {
         let end = self.now + time;
         while self.now < end {

@@ -1,7 +1,8 @@
-//! How far the clocks of the peers are from this node's, and whether this node's is to be believed.
+//! How far the clocks of the peers are from this node's, and whether this node's clock is right.
 //!
-//! A peer gossips its time each second. What arrives is late by the time it took, never early, so of several
-//! differences the greatest is the nearest to the truth.
+//! A peer gossips its time each second. What arrives is late by the time it took, never early, so the greatest of
+//! several
+//! differences is the nearest to the truth.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,7 +10,7 @@ use crate::logic::document::MAX_AHEAD;
 use crate::model::node::NodeName;
 
 /// How many differences of a peer are kept: at one a second, one of them has come without delay; and a clock that
-/// is set right is believed after as many seconds.
+/// is corrected is believed after as many seconds.
 const SAMPLES: usize = 8;
 /// The peers that are compared with: enough for a median in a mesh of any size.
 const MAX_PEERS: usize = 512;
@@ -17,14 +18,14 @@ const MAX_PEERS: usize = 512;
 /// What the peers' clocks say of this node's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verdict {
-    /// There is no peer to compare with.
+    /// No peer can be compared with.
     #[default]
     Alone,
-    /// It is within [`MAX_AHEAD`] of the median.
+    /// The clock is within [`MAX_AHEAD`] of the median.
     Right,
-    /// It is not.
+    /// The clock is not.
     Wrong {
-        /// How far it is ahead of the median, milliseconds; behind, if negative.
+        /// How far the clock is ahead of the median, milliseconds; behind, if negative.
         ahead_ms: i64,
         /// How many peers were compared with.
         peers: usize,
@@ -43,7 +44,7 @@ struct Heard {
 pub struct Clocks(BTreeMap<NodeName, Heard>);
 
 impl Clocks {
-    /// Takes in what a peer says of its time, if it is new. `now_unix_ms` is this node's.
+    /// Notes the time that a peer tells, if it is new. `now_unix_ms` is this node's.
     pub fn hear(&mut self, peer: &NodeName, said_unix_ms: u64, now_unix_ms: u64) {
         if !self.0.contains_key(peer) && self.0.len() >= MAX_PEERS {
             return;
@@ -66,7 +67,8 @@ impl Clocks {
         self.0.retain(|peer, _| is_there(peer));
     }
 
-    /// Forgets what was heard, because this node's own clock was set: each peer counts again with its next word.
+    /// Forgets what was heard, because this node's own clock was set: each peer counts again when it next tells its
+    /// time.
     pub fn begin_again(&mut self) {
         for heard in self.0.values_mut() {
             heard.ahead_ms.clear();
@@ -83,7 +85,7 @@ impl Clocks {
     }
 
     /// Judges this node's clock by the median of its peers'. Of an even number, the middle one that is nearer to
-    /// ours counts: two peers that differ prove nothing against the one whom we agree with.
+    /// this node's counts: two peers that differ prove nothing against the one that agrees with this node.
     pub fn verdict(&self) -> Verdict {
         let mut offsets: Vec<i64> = self.offsets().into_values().collect();
         offsets.sort_unstable();
@@ -108,8 +110,9 @@ impl Clocks {
 }
 
 impl Verdict {
-    /// The time by which stamps of others are judged: that of the peers, where several of them agree that ours is
-    /// wrong. A single peer may be the one that is wrong, and then this node keeps to its own.
+    /// The time by which stamps of others are judged: that of the peers, where several of them agree that this node's
+    /// is
+    /// wrong. A single peer may be the one that is wrong, and then this node keeps its own.
     pub fn corrected(self, now_unix_ms: u64) -> u64 {
         match self {
             Self::Wrong { ahead_ms, peers } if peers > 1 => {
@@ -119,7 +122,7 @@ impl Verdict {
         }
     }
 
-    /// The time that is certain enough to say that a stamp is from the future; none if there is no such time.
+    /// The time that is certain enough to say that a stamp is from the future; `None` if there is no such time.
     pub fn certain(self, now_unix_ms: u64) -> Option<u64> {
         let certain = match self {
             Self::Wrong { peers: 0 | 1, .. } => return None,
@@ -133,7 +136,7 @@ impl Verdict {
 const FIRST_CREDIBLE_UNIX_MS: u64 = 1_735_689_600_000;
 
 fn difference(theirs_ms: u64, ours_ms: u64) -> i64 {
-    // What a peer says may be any number; half of the range is further off than any clock.
+    // A peer may tell any number; half of the range is further off than any clock.
     let bounded = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX) / 2;
     if theirs_ms.abs_diff(ours_ms) > i64::MAX as u64 / 2 {
         return bounded(theirs_ms) - bounded(ours_ms);

@@ -1,7 +1,8 @@
-//! Nodes that an operator wants to see no more, as records of the document.
+//! Nodes that an operator has removed from all lists, as records of the document.
 //!
-//! A record names the greatest life that is forgotten: a later one is a node again, dead or alive. It passes when
-//! nobody can remember such a life any more, see [`RecordKey::is_passing`].
+//! A record names the greatest life that is forgotten: a later one is shown again, dead or alive. The record expires
+//! when
+//! no node can remember such a life any more, see [`RecordKey::is_passing`].
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ const GENERATION: &str = "generation";
 /// The lives up to which nodes are forgotten.
 pub type Forgotten = BTreeMap<NodeName, Generation>;
 
-/// The key of what is said of a node.
+/// The key of the record on a node.
 pub fn key(node: &NodeName) -> RecordKey {
     let key = RecordKey::try_from(format!("{FORGOTTEN_PREFIX}{node}"));
     key.expect("a node's name is short and plain")
@@ -36,7 +37,7 @@ pub fn generation(document: &Document, node: &NodeName) -> Option<Generation> {
     }
 }
 
-/// All forgotten nodes. Records that say nothing useful are none.
+/// All forgotten nodes. Invalid records are left out.
 pub fn list(document: &Document) -> Forgotten {
     let names = document.live().filter_map(|(key, _)| {
         let name = key.as_str().strip_prefix(FORGOTTEN_PREFIX)?;

@@ -1,34 +1,34 @@
 //! Whether a node makes the first admin password of a mesh, or has to wait for one that others may have made.
 //!
-//! A node that was told of peers is a newcomer until the opposite is known: were it to make a password because it hears
-//! nobody, the mesh that it joins later would have two.
+//! A node that was told of peers is a newcomer until the opposite is known: if it made a password because it hears no
+//! other node, the mesh that it joins later would have two.
 
 use std::time::Duration;
 
 /// How long newcomers that hear each other wait for a node that knows the password of an older mesh.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a node knows when it asks whether to make the password.
+/// What a node knows when it decides whether to make the password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Situation {
-    /// Whether it was told of peers or remembers some, and nobody said that it founds the mesh all the same.
+    /// Whether the node was told of peers or remembers some, and was not told to found the mesh all the same.
     pub is_newcomer: bool,
-    /// Whether it is the master.
+    /// Whether the node is the master.
     pub is_master: bool,
     /// Whether the password is known already.
     pub has_password: bool,
     /// Other nodes that are up.
     pub peers_up: usize,
-    /// Other nodes that it knew and does not hear any more.
+    /// Other nodes that this node knew and no longer hears.
     pub peers_gone: usize,
-    /// Whether all that are up have the same document as this one.
+    /// Whether all nodes that are up have the same document as this one.
     pub is_settled: bool,
 }
 
 /// What to do about the password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Nothing any more: there is one.
+    /// Nothing any more: there is a password.
     Done,
     /// Make it.
     Found,
@@ -38,7 +38,7 @@ pub enum Step {
     AwaitSeat,
     /// Wait until a peer is met.
     AwaitPeers,
-    /// Wait until those who are away are back, or the documents are the same.
+    /// Wait until the nodes that are away are back, or the documents are the same.
     AwaitAgreement,
 }
 

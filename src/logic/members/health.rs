@@ -1,6 +1,6 @@
-//! How a node is doing, by what two witnesses say: gossip, which hears of it through everybody, and the link.
+//! Whether a node is alive, by two witnesses: gossip, which hears of it through all other nodes, and the link.
 //!
-//! Either of them alone is slow or easily deceived. Gossip takes one and a half seconds to be sure; a link breaks
+//! Each of them alone is slow or easily deceived. Gossip takes one and a half seconds to be sure; a link also breaks
 //! when only the line between two nodes does. When the link is dead and gossip has begun to fall silent too,
 //! nothing is gained by waiting until gossip is sure.
 
@@ -8,45 +8,45 @@ use std::time::Duration;
 
 use crate::model::status::NodeState;
 
-/// Gossip hears of a live node about twice per round; after so many rounds without a word of it, its silence
+/// Gossip hears of a live node about twice per round; after so many rounds without news of it, its silence
 /// confirms a dead link. Alone it proves nothing: with 10 % loss a node is not heard for so long once in hours.
 const SILENT_ROUNDS: u32 = 3;
-/// How long a node without a link to us must be heard through others until that is no doubt any more. A link that
-/// broke by chance is back within a second; the other one is of a node that cannot be reached from here.
+/// How long a node without a link to this one must be heard through others until that is no longer a doubt. A link that
+/// broke by chance is back within a second; a link that stays away means that the node cannot be reached from here.
 const UNLINKED_AFTER: Duration = Duration::from_secs(3);
 
-/// What is known of a node's life.
+/// What is known of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Witnesses {
     /// What the failure detector of gossip says.
     pub gossip: Sign,
-    /// For how long gossip has had no new heartbeat of it.
+    /// For how long gossip has had no new heartbeat of the node.
     pub silent_for: Duration,
-    /// Whether there is a link to it.
+    /// Whether there is a link to the node.
     pub link: Sign,
-    /// For how long there has been no link to it.
+    /// For how long there has been no link to the node.
     pub unlinked_for: Duration,
-    /// What it says of itself.
+    /// What the node says of itself.
     pub word: Word,
 }
 
 /// What a witness says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
-    /// It hears the node.
+    /// The witness hears the node.
     Alive,
-    /// It does not.
+    /// The witness does not hear the node.
     Silent,
 }
 
 /// What a node says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Word {
-    /// It serves.
+    /// The node serves.
     Serving,
-    /// It takes nobody new.
+    /// The node takes no new listeners and sources.
     Draining,
-    /// It has left.
+    /// The node has left.
     Goodbye,
 }
 

@@ -1,4 +1,5 @@
-//! What a node makes of the other members: how they are doing, whose clock is wrong, who is forgotten, who founds.
+//! What a node knows of the other members: which are alive, whose clock is wrong, which are forgotten, which one
+//! founds.
 
 pub mod clocks;
 pub mod forgotten;

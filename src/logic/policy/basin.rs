@@ -1,14 +1,14 @@
-//! How far a node fills when listeners are poured over many of them.
+//! How full a node gets when listeners are spread over many of them, like water poured into vessels.
 //!
-//! A node has two dimensions and is as full as the fuller one, so that the level at which all stand has no formula:
-//! it is sought.
+//! A node has two dimensions and is as full as the fuller one, so the common level of all has no formula: it is
+//! found by search.
 
 use crate::model::load::LoadReport;
 
-/// A node as a vessel: how many more listeners it takes until it stands at a level of utilisation.
+/// A node as a vessel: how many more listeners it takes until it is filled to a level of utilisation.
 ///
 /// In each of two dimensions that is `capacity * scale * level - load`, in listeners of the mount at hand. A vessel
-/// with a small scale stands lower than the others at each level; over its brim goes none.
+/// with a small scale is filled less at each level; none is filled over its brim.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Basin {
     capacity: [f64; 2],
@@ -18,7 +18,7 @@ pub(super) struct Basin {
 
 impl Basin {
     pub(super) fn of(load: &LoadReport, cost_bps: u64, scale: f64) -> Self {
-        // A stream whose bitrate is not measured yet costs next to nothing, but something.
+        // A stream whose bitrate is not measured yet costs next to nothing, but not zero.
         let cost_bps = cost_bps.max(1) as f64;
         Self {
             capacity: [
@@ -30,7 +30,7 @@ impl Basin {
         }
     }
 
-    /// Without some of its listeners, each at the average cost of all.
+    /// The vessel without some of its listeners, each at the average cost of all.
     pub(super) fn without(mut self, ahead: u64) -> Self {
         let listeners = self.load[0];
         if listeners > 0.0 {
@@ -40,7 +40,7 @@ impl Basin {
         self
     }
 
-    /// How many more listeners it takes to the level, and how many more per level there.
+    /// How many more listeners the node takes up to the level, and how many more per level there.
     fn fill(&self, level: f64) -> (f64, f64) {
         let full = (self.scale * level).min(1.0);
         let [slots, bandwidth] = [0, 1].map(|d| self.capacity[d] * full - self.load[d]);
@@ -56,7 +56,7 @@ impl Basin {
         self.fill(level).0
     }
 
-    /// The level at which it has taken so many more listeners; infinite if they are more than it takes.
+    /// The level at which the node has taken so many more listeners; infinite if they are more than it takes.
     fn level(&self, listeners: f64) -> f64 {
         let [slots, bandwidth] = [0, 1].map(|d| (self.load[d] + listeners) / self.capacity[d]);
         match slots.max(bandwidth) {
@@ -65,7 +65,7 @@ impl Basin {
         }
     }
 
-    /// The level at which it is full.
+    /// The level at which the node is full.
     fn brim(&self) -> f64 {
         if self.scale > 0.0 {
             1.0 / self.scale
@@ -74,7 +74,7 @@ impl Basin {
         }
     }
 
-    /// How many listeners it would take if it were empty.
+    /// How many listeners the node would take if it were empty.
     pub(super) fn capacity(&self) -> f64 {
         self.capacity[0].min(self.capacity[1])
     }
@@ -95,7 +95,7 @@ pub(super) fn level(basins: &[Basin], listeners: f64, guess: f64) -> f64 {
         let fill = basins.iter().map(|it| it.fill(level));
         fill.fold((0.0, 0.0), |sum, it| (sum.0 + it.0, sum.1 + it.1))
     };
-    // Alone, any one of them would have to stand higher than all do together.
+    // One vessel alone would have to be filled higher than all together.
     let alone = basins.iter().map(|it| it.level(listeners));
     let (mut low, mut high) = (0.0, alone.fold(f64::INFINITY, f64::min));
     if high == f64::INFINITY {

@@ -1,8 +1,9 @@
 //! Which node a new listener goes to.
 //!
-//! Not the one that is least used: everybody would choose the same one until its next report. By default each
-//! redirector sends in proportions that fill all nodes to one level, like water, so that the errors of many do not
-//! add up.
+//! The least used node is not the best choice: all redirectors would choose the same one until its next report. By
+//! default
+//! each redirector sends in proportions that fill all nodes to the same level, like water, so that the errors of many
+//! do not add up.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,21 +16,21 @@ use super::{Policy, Selector};
 use crate::logic::forecast::Basis;
 use crate::model::node::NodeName;
 
-/// Where a new listener goes.
+/// The place for a new listener.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Choice {
-    /// It stays here: answer 200.
+    /// The listener stays here: answer 200.
     Here,
-    /// To another node or an outside server: answer 302.
+    /// The listener goes to another node or an outside server: answer 302.
     Redirect(NodeName),
-    /// No node that the policy allows has room for it: answer 503.
+    /// No node that the policy allows has room: answer 503.
     Full,
 }
 
-/// One redirector's way of choosing: what it remembers from one choice to the next.
+/// The choosing of one redirector: what it remembers from one choice to the next.
 ///
-/// The same for all policies: whoever got his turn for one mount is not due for another.
+/// The same for all policies: a node that got its turn for one mount is not due for another.
 #[derive(Clone, Debug)]
 pub struct Chooser {
     pub(super) turns: Turns,
@@ -39,7 +40,7 @@ pub struct Chooser {
 }
 
 impl Chooser {
-    /// The chooser of this node. The seed is for the policies that draw; any number does.
+    /// The chooser of this node. The seed is for the policies that draw lots; any number will do.
     pub fn new(own: NodeName, seed: u64) -> Self {
         Self {
             turns: Turns::new(own),
@@ -61,8 +62,8 @@ impl Chooser {
         self.take(scene.table.basis, &field, &weights)
     }
 
-    /// The nodes for this listener in the order in which the policy would like them, at most `most`. Nothing is
-    /// reserved: to send each listener to the first one would fill it up until the next report.
+    /// The nodes for this listener in the order that the policy prefers, at most `most`. Nothing is
+    /// reserved: if each listener were sent to the first one, it would fill up until the next report.
     pub fn rank(
         &self,
         policy: &Policy,
@@ -80,7 +81,7 @@ impl Chooser {
         names.take(most).collect()
     }
 
-    /// Those whom the policy leaves.
+    /// The nodes that the policy leaves.
     fn field<'a>(&self, policy: &Policy, scene: Scene<'a>, request: &Request<'_>) -> Field<'a> {
         let mut field = Field::gather(scene, self.turns.own(), request);
         for stage in policy.stages() {
@@ -104,13 +105,14 @@ impl Chooser {
         select::weigh(selector, field, pour)
     }
 
-    /// Takes one of a field that is not empty.
+    /// Takes one node of a field that is not empty.
     pub(super) fn take(&mut self, basis: Basis, field: &Field<'_>, weights: &Weights) -> Choice {
         self.level = weights.level.unwrap_or(self.level);
         let candidates = &field.candidates;
         let is_here = |it: &Candidate<'_>| it.outlook.node == self.turns.own();
         if basis == Basis::Reported && candidates.iter().any(is_here) {
-            // The others' reports are a second old, and each of us would fill the same room; our own is of this moment.
+            // The others' reports are a second old, and all redirectors would fill the same room; this node's own is
+            // current.
             return Choice::Here;
         }
         let index = match weights.taking {
@@ -202,7 +204,7 @@ mod tests {
         chooser.choose(&Policy::default(), scene, &request)
     }
 
-    /// How many of `listeners` go to each node when nothing is learnt meanwhile.
+    /// How many of `listeners` go to each node when no news comes meanwhile.
     fn spread(chooser: &mut Chooser, table: &Table<'_>, listeners: usize) -> Vec<usize> {
         let mut counts = vec![0; table.outlooks.len()];
         for _ in 0..listeners {

@@ -1,6 +1,6 @@
-//! Dice for those selectors that draw: a seed makes the same throws on every machine.
+//! Dice for the selectors that draw lots: a seed makes the same throws on every machine.
 //!
-//! No secret: whoever knows the seed knows every throw. It only spreads listeners.
+//! The throws are not secret: the seed tells them all. They only spread listeners.
 
 /// A small generator (SplitMix64).
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ impl Dice {
         (mixed >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// The index of one of the weights, each as likely as it is great; the first ones if all are 0.
+    /// The index of one of the weights, drawn in proportion to them; the first one if all are 0.
     pub(super) fn draw(&mut self, weights: &[f64]) -> usize {
         let total: f64 = weights.iter().sum();
         let mut rest = self.throw() * total;

@@ -1,6 +1,6 @@
-//! Why a listener is sent where he is sent: the whole decision, for people and programs to read.
+//! Why a listener is sent to its node: the whole decision, for people and programs to read.
 //!
-//! It is the decision that the next such request would get: made by the same code on a copy of the same state.
+//! The explanation is the decision that the next such request would get: made by the same code on a copy of the state.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,77 +20,78 @@ use crate::model::node::NodeName;
 pub struct Explanation {
     /// The policy's canonical text.
     pub policy: Policy,
-    /// What was asked for.
+    /// The mount that was asked for.
     pub mount: MountName,
-    /// Its bitrate, bits per second.
+    /// The bitrate of the mount, bits per second.
     pub cost_bps: u64,
-    /// Where the listener is, as far as is known.
+    /// The place of the listener, as far as it is known.
     pub from: Whereabouts,
     /// The listeners that are expected in the whole mesh before the effect of the choice is known.
     pub expected_listeners: f64,
-    /// Nobody's load is known: whatever the selector, it draws by size.
+    /// No node's load is known: whatever the selector, it draws by size.
     pub blind: bool,
-    /// What it was made by: the reports alone, if the prediction left nobody.
+    /// The loads that it was made by: the reports alone, if the prediction left no node.
     #[serde(default)]
     pub basis: Basis,
     /// Every node and outside server, by name.
     pub nodes: Vec<NodeExplanation>,
-    /// What came of it.
+    /// The choice.
     pub choice: Choice,
 }
 
-/// What the decision made of one node.
+/// The verdicts on one node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeExplanation {
-    /// Which node.
+    /// The name of the node.
     pub node: NodeName,
-    /// Its predicted load.
+    /// The predicted load of the node.
     pub prediction: Prediction,
-    /// What each stage said of it: first whether it may be chosen at all, then the policy's stages, until one drops it.
+    /// What each stage said of the node: first whether it may be chosen at all, then the policy's stages, until one
+    /// drops it.
     pub verdicts: Vec<Verdict>,
-    /// The selector's weight for it; 0 for those that were dropped.
+    /// The selector's weight for the node; 0 for those that were dropped.
     pub weight: f64,
-    /// The share of such requests that it gets as long as nothing changes.
+    /// The share of such requests that the node gets as long as nothing changes.
     pub probability: f64,
-    /// The turns that it is owed: of the nodes with a weight, the one that is owed most gets the next listener.
+    /// The turns that the node is owed: of the nodes with a weight, the one that is owed most gets the next listener.
     pub owed_turns: f64,
 }
 
 /// The parts of a prediction.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
-    /// Whether it may be chosen.
+    /// Whether the node may be chosen.
     pub standing: Standing,
-    /// In its last report: listeners, and what is sent to them.
+    /// In the last report: listeners, and what is sent to them.
     pub reported: Tally,
-    /// On the way to it.
+    /// On the way to the node.
     pub pending: Tally,
-    /// The most of both that it takes.
+    /// The most of both that the node takes.
     pub capacity: Tally,
-    /// The share of its processors in use, per mille.
+    /// The share of the processors in use, per mille.
     pub cpu_permille: Option<u16>,
-    /// The share of its capacity that may be filled yet, while it is new.
+    /// The share of the capacity that may be filled yet, while the node is new.
     pub warmth: f64,
-    /// The share of its places that will be taken when everybody has arrived; 1 is full.
+    /// The share of the places that will be taken when all have arrived; 1 is full.
     pub listeners_utilization: f64,
-    /// The same of its bandwidth.
+    /// The same for the bandwidth.
     pub bandwidth_utilization: f64,
 }
 
 /// What one stage said of one node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// The stage as it is written in the policy; `eligible` for what holds before every policy.
+    /// The stage as it is written in the policy; `eligible` for the checks before every policy.
     pub stage: String,
-    /// Why it dropped the node; `None` if the node stayed.
+    /// Why the stage dropped the node; `None` if the node stayed.
     pub dropped: Option<Reason>,
-    /// The score before it.
+    /// The score before the stage.
     pub score_before: f64,
-    /// The score after it.
+    /// The score after the stage.
     pub score_after: f64,
 }
 
-/// The name of what is looked at before every policy.
+/// The name of the checks before every policy.
 const ELIGIBLE: &str = "eligible";
 
 impl Chooser {
@@ -125,7 +126,7 @@ impl Chooser {
         }
     }
 
-    /// A node with what is looked at before the stages.
+    /// A node with the checks before the stages.
     fn begin(
         &self,
         outlook: &Outlook<'_>,
@@ -148,7 +149,7 @@ impl Chooser {
         }
     }
 
-    /// Makes the choice on a copy of the state, and shows what it is made by.
+    /// Makes the choice on a copy of the state, and shows how it is made.
     fn conclude(
         &self,
         nodes: &mut [NodeExplanation],
@@ -169,7 +170,7 @@ impl NodeExplanation {
         self.verdicts.iter().all(|it| it.dropped.is_none())
     }
 
-    /// Notes what a stage made of it: its score, or `None` when it is not in the field any more.
+    /// Notes the result of a stage: the score, or `None` when the node is no longer in the field.
     fn judge(&mut self, stage: &Stage, after: Option<f64>) {
         if !self.is_left() {
             return;
@@ -185,7 +186,7 @@ impl NodeExplanation {
 }
 
 impl Prediction {
-    /// By what limits it for the mount, if it is a candidate; else by what is known of the whole node.
+    /// By what limits the node for the mount, if it is a candidate; otherwise by what is known of the whole node.
     fn of(outlook: &Outlook<'_>, candidate: Option<&Candidate<'_>>) -> Self {
         let load = candidate.map_or(outlook.predicted, |it| it.load);
         let share = |used: f64, all: f64| if all > 0.0 { used / all } else { 1.0 };
@@ -209,7 +210,7 @@ impl Prediction {
     }
 }
 
-/// Shows each node with its score in the field, `None` if it is not there. Both are in the order of names.
+/// Visits each node with its score in the field, `None` if it is not there. Both are in the order of names.
 fn for_each_node(
     nodes: &mut [NodeExplanation],
     field: &Field<'_>,

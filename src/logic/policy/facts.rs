@@ -1,6 +1,6 @@
-//! What a choice looks at besides the table: what is said of the nodes, and what is asked.
+//! What a choice depends on besides the table: settings of the nodes, and the request.
 //!
-//! Facts change when the mesh or its document does, so they are put together then and only read for each listener.
+//! Facts change when the mesh or its document does, so they are collected then and only read for each listener.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,34 +12,34 @@ use crate::model::node::NodeName;
 use crate::model::outside::Slots;
 use crate::model::traits::NodeTraits;
 
-/// What is said of the nodes and outside servers.
+/// The facts about all nodes and outside servers.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// Of each one; whoever is not here has nothing said of it, which is neutral.
+    /// The facts of each; a missing node has none, which is neutral.
     pub nodes: BTreeMap<NodeName, NodeFacts>,
-    /// Who carries which mount already.
+    /// The nodes that carry each mount already.
     pub holders: BTreeMap<MountName, BTreeSet<NodeName>>,
 }
 
-/// What is said of one node or outside server.
+/// The facts of one node or outside server.
 #[derive(Clone, Debug, Default)]
 pub struct NodeFacts {
-    /// Its weight, its tags, whether it is in maintenance.
+    /// The weight, the tags, and whether it is in maintenance.
     pub traits: NodeTraits,
-    /// Where it is.
+    /// The place.
     pub place: Whereabouts,
-    /// The mounts that an outside server has, with its room for each; `None` for a node, which serves any mount.
+    /// The mounts that an outside server has, with the room for each; `None` for a node, which serves any mount.
     pub mounts: Option<BTreeMap<MountName, Slots>>,
 }
 
 /// One listener's request.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// What is asked for.
+    /// The mount that is asked for.
     pub mount: &'a MountName,
-    /// The bitrate of that, bits per second.
+    /// The bitrate of the mount, bits per second.
     pub cost_bps: u64,
-    /// Where the listener is.
+    /// The place of the listener.
     pub place: Whereabouts,
 }
 
@@ -48,11 +48,11 @@ pub struct Request<'a> {
 pub struct Scene<'a> {
     /// The predicted load.
     pub table: &'a Table<'a>,
-    /// What is said of the nodes.
+    /// The facts about the nodes.
     pub facts: &'a Facts,
 }
 
-/// What holds for a node of which nothing is said.
+/// The facts of a node for which nothing is set.
 static NEUTRAL: NodeFacts = NodeFacts {
     traits: NodeTraits {
         weight_percent: NodeTraits::DEFAULT_WEIGHT_PERCENT,
@@ -67,7 +67,7 @@ static NEUTRAL: NodeFacts = NodeFacts {
 };
 
 impl<'a> Scene<'a> {
-    /// Every node of the table with what is said of it. Both are in the order of names, so one walk joins them.
+    /// Every node of the table with its facts. Both are in the order of names, so one walk joins them.
     pub(super) fn rows(self) -> impl Iterator<Item = (&'a Outlook<'a>, &'a NodeFacts)> {
         let mut said = self.facts.nodes.iter().peekable();
         self.table.outlooks.iter().map(move |outlook| {

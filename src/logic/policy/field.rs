@@ -1,6 +1,7 @@
 //! The nodes that are left for one listener, and what the stages of a policy do to them.
 //!
-//! A stage sees only what the stages before it have left: `tag(fast),geo(country)` prefers the near ones of the fast.
+//! A stage sees only what the stages before it have left: `tag(fast),geo(country)` prefers the near ones of the fast
+//! nodes.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,7 @@ use crate::model::node::NodeName;
 use crate::model::outside::{Slots, is_backend};
 use crate::model::traits::Tag;
 
-/// Nodes that are so much farther than the nearest one are as near as it, kilometres.
+/// Nodes that are at most so much farther than the nearest one count as equally near, kilometres.
 ///
 /// A database knows a listener's town at best and often only the place of its provider, some 50 km off; and 100 km
 /// of fibre are a millisecond.
@@ -24,7 +25,7 @@ const NEARBY_KM: f64 = 100.0;
 pub(super) struct Candidate<'a> {
     pub(super) outlook: &'a Outlook<'a>,
     pub(super) facts: &'a NodeFacts,
-    /// Its predicted load, as far as it concerns the mount.
+    /// The predicted load, as far as it concerns the mount.
     pub(super) load: LoadReport,
     pub(super) score: f64,
 }
@@ -33,7 +34,7 @@ pub(super) struct Candidate<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Field<'a> {
     pub(super) candidates: Vec<Candidate<'a>>,
-    /// Whether nobody's load is known: then no score and no selector can mean anything.
+    /// Whether no node's load is known: then no score and no selector can mean anything.
     pub(super) blind: bool,
 }
 
@@ -41,17 +42,17 @@ pub(super) struct Field<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// It is draining, suspect or dead, or has never said how much it can take.
+    /// The node is draining, suspect or dead, or has never said how much it can take.
     Closed,
-    /// It was not heard for so long that its load may be anything.
+    /// The node was not heard for so long that its load is unknown.
     Stale,
-    /// It was in doubt so lately that it may be again.
+    /// The node was in doubt a short time ago.
     Unsteady,
-    /// Listeners who are sent to it do not get there.
+    /// Listeners that are sent to the node do not get there.
     Unreached,
-    /// The operator has taken it out for maintenance.
+    /// The operator has taken the node out for maintenance.
     Maintenance,
-    /// Its weight is 0.
+    /// The weight of the node is 0.
     Weightless,
     /// This outside server does not have the mount.
     MountAbsent,
@@ -59,27 +60,27 @@ pub enum Reason {
     NoListenerPlace,
     /// The bandwidth left is less than the mount needs.
     NoBandwidth,
-    /// It has not the tag that is asked for.
+    /// The node lacks the tag that is asked for.
     TagAbsent,
-    /// It has the tag that is not wanted.
+    /// The node has the tag that is not wanted.
     TagPresent,
-    /// Others are nearer.
+    /// Other nodes are nearer.
     Far,
-    /// Others carry the mount already.
+    /// Other nodes carry the mount already.
     NotHolding,
 }
 
-/// How a preference looks at a node.
+/// How a preference judges a node.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Leaning {
     Preferred,
-    /// Too little is known of it: it stays, whoever is preferred.
+    /// Too little is known of the node: it stays, whichever nodes are preferred.
     Neutral,
     Other,
 }
 
 impl<'a> Candidate<'a> {
-    /// The node as a candidate for this request, or why it is none.
+    /// The node as a candidate for this request, or the reason why it is not one.
     pub(super) fn of(
         outlook: &'a Outlook<'a>,
         facts: &'a NodeFacts,
@@ -112,7 +113,7 @@ impl<'a> Candidate<'a> {
         })
     }
 
-    /// Its score, and less while it is new.
+    /// The score, reduced while the node is new.
     pub(super) fn warm_score(&self) -> f64 {
         self.score * self.outlook.warmth
     }
@@ -138,16 +139,16 @@ impl<'a> Candidate<'a> {
     }
 }
 
-/// What limits the node for this mount; `None` if it does not have it.
+/// The load and limits of the node for this mount; `None` if it does not have the mount.
 fn load_of(outlook: &Outlook<'_>, facts: &NodeFacts, mount: &MountName) -> Option<LoadReport> {
     match &facts.mounts {
         Some(mounts) => Some(narrowed(outlook, mounts.get(mount)?)),
-        // Nothing is said yet of an outside server that is in the table already: so it has nothing.
+        // No facts are known yet of an outside server that is in the table already: so it has no mount.
         None => (!is_backend(outlook.node)).then_some(outlook.predicted),
     }
 }
 
-/// The lesser room of the server's and the mount's. Whoever is on the way may be on the way to this mount.
+/// The lesser room of the server's and the mount's. A listener on the way may have come for this mount.
 fn narrowed(outlook: &Outlook<'_>, slots: &Slots) -> LoadReport {
     let server = outlook.predicted;
     let Some(max_listeners) = slots.max_listeners else {
@@ -167,10 +168,10 @@ fn narrowed(outlook: &Outlook<'_>, slots: &Slots) -> LoadReport {
 }
 
 impl<'a> Field<'a> {
-    /// Everybody who may be chosen at all: with room, and not known to be in trouble.
+    /// All nodes that may be chosen at all: with room, and not known to be in trouble.
     ///
-    /// A node that was not heard of late is the last resort of the seeing. But when none of our peers was, it is we
-    /// who are cut off: then all that live are alike.
+    /// A node that was not heard recently is a last resort. But when no peer was heard, this node is the one
+    /// that is cut off: then all living nodes count alike.
     pub(super) fn gather(scene: Scene<'a>, own: &NodeName, request: &Request<'_>) -> Self {
         let mut candidates = Vec::with_capacity(scene.table.outlooks.len());
         let mut sees = false;
@@ -216,7 +217,7 @@ impl<'a> Field<'a> {
                 let known = self.candidates.iter().filter_map(Candidate::idle);
                 let (sum, count) =
                     known.fold((0.0, 0.0), |(sum, count), it| (sum + it, count + 1.0));
-                // Whoever does not know it is taken for an average one: to be silent must not attract.
+                // A node of unknown load counts as an average one: silence must not attract listeners.
                 let usual = if count > 0.0 { sum / count } else { 1.0 };
                 self.score_load(|it| it.idle().unwrap_or(usual));
             }
@@ -236,14 +237,14 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Scores by load, which the blind do not know.
+    /// Scores by load, unless no load is known.
     fn score_load(&mut self, factor: impl Fn(&Candidate<'_>) -> f64) {
         if !self.blind {
             self.score(factor);
         }
     }
 
-    /// Keeps the preferred ones if one of them has not spilled over yet; otherwise all.
+    /// Keeps the preferred nodes if one of them is below the spill level; otherwise all.
     fn prefer(&mut self, spill: Spill, leaning: impl Fn(&Candidate<'_>) -> Leaning) {
         let open = |it: &Candidate<'_>| {
             leaning(it) == Leaning::Preferred && it.load.utilization() < spill.level()

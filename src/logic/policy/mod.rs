@@ -1,8 +1,8 @@
-//! The little language that says how the table becomes a choice, and the choosing.
+//! The language of policies, which says how the table becomes a choice, and the choice itself.
 //!
 //! A policy is a list of stages that each listener's request runs through: filters and preferences drop nodes, scorers
-//! multiply, and one selector at the end takes a node from those left. Whatever it says, only nodes with room are
-//! chosen: a policy can waste room, but it cannot overfill.
+//! multiply, and one selector at the end takes one of the nodes left. Whatever the policy, only nodes with room are
+//! chosen: a policy can waste room, but it cannot overfill a node.
 
 mod basin;
 mod chooser;
@@ -47,9 +47,9 @@ pub enum Stage {
     Tag(Tag),
     /// Drops nodes with this tag, or of this name.
     NotTag(Tag),
-    /// Keeps those near the listener, unless all of them are nearly full.
+    /// Keeps nodes near the listener, unless all of them are nearly full.
     Geo(Nearness, Spill),
-    /// Keeps those that carry the mount already, unless all of them are nearly full.
+    /// Keeps nodes that carry the mount already, unless all of them are nearly full.
     HoldsMount(Spill),
     /// Multiplies by the free share of the listeners.
     ListenersScore,
@@ -61,12 +61,12 @@ pub enum Stage {
     Weight,
 }
 
-/// What makes a node near to a listener.
+/// What makes a node near a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nearness {
-    /// It is in the same country.
+    /// The node is in the same country.
     Country,
-    /// It is about as far as the nearest one.
+    /// The node is about as far as the nearest one.
     Distance,
 }
 
@@ -80,38 +80,38 @@ impl Spill {
         (1..=100).contains(&percent).then_some(Self(percent))
     }
 
-    /// As a utilisation: 1 is full.
+    /// The level as a utilisation: 1 is full.
     pub fn level(self) -> f64 {
         f64::from(self.0) / 100.0
     }
 }
 
 impl Default for Spill {
-    /// 90 %: the last tenth of the near nodes is left to those who come before the far ones have taken over.
+    /// 90 %: the last tenth of the near nodes is left to listeners that come before the far nodes have taken over.
     fn default() -> Self {
         Self(90)
     }
 }
 
-/// How one of the nodes left is taken.
+/// How one of the nodes left is selected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Selector {
-    /// Each as likely as any other.
+    /// At random, each as likely as any other.
     Random,
-    /// As likely as its score is great.
+    /// At random, in proportion to the scores.
     Weighted,
-    /// The one with the greatest score.
+    /// The node with the greatest score.
     Best,
-    /// In the proportions that fill all nodes to one level.
+    /// In the proportions that fill all nodes to the same level.
     #[default]
     Water,
-    /// The emptier of two that are drawn by size.
+    /// The emptier of two nodes that are drawn by size.
     TwoChoices,
 }
 
 impl Policy {
-    /// The policy that an operator sets; with nothing he sets the usual one.
+    /// The policy of a setting; an empty one means the default.
     pub fn of_setting(text: &str) -> Result<Self, BadPolicy> {
         match text.trim() {
             "" => Ok(Self::default()),
@@ -119,19 +119,19 @@ impl Policy {
         }
     }
 
-    /// What happens before one is selected, in order.
+    /// The stages before one node is selected, in order.
     pub fn stages(&self) -> &[Stage] {
         &self.stages
     }
 
-    /// How one is selected.
+    /// How one node is selected.
     pub fn selector(&self) -> Selector {
         self.selector
     }
 }
 
 impl Default for Policy {
-    /// `weight,water`: the least peak of all in every flash crowd that was tried, and weights do what they say.
+    /// `weight,water`: the lowest peak in every flash crowd that was tried, and the weights have their effect.
     fn default() -> Self {
         Self {
             stages: vec![Stage::Weight],
@@ -141,7 +141,7 @@ impl Default for Policy {
 }
 
 impl Selector {
-    /// All of them.
+    /// All selectors.
     pub const ALL: [Self; 5] = [
         Self::Random,
         Self::Weighted,
@@ -150,7 +150,7 @@ impl Selector {
         Self::TwoChoices,
     ];
 
-    /// Its token.
+    /// The token of the selector.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Random => "random",

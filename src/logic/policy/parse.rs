@@ -1,7 +1,7 @@
-//! From the text of a policy to its stages.
+//! Parses the text of a policy into its stages.
 //!
-//! A wrong policy is refused as a whole and says where it is wrong: half of one would send listeners where its author
-//! did not want them.
+//! An invalid policy is refused as a whole, and the error says where it is invalid: half a policy would send listeners
+//! where its author did not want them.
 
 use std::str::FromStr;
 
@@ -14,10 +14,10 @@ pub const MAX_BYTES: usize = 1_024;
 /// The most tokens of a policy, the selector included: each choice runs through all of them.
 pub const MAX_STAGES: usize = 32;
 
-/// The most of a wrong token that an error repeats, letters: the longest right one is `bandwidth_available`.
+/// The most letters of an invalid token that an error repeats: the longest valid one is `bandwidth_available`.
 const MAX_QUOTED: usize = 40;
 
-/// Every token's name, for "did you mean".
+/// The names of all tokens, for "did you mean".
 const NAMES: [&str; 16] = [
     "bandwidth_available",
     "bandwidth_score",
@@ -37,23 +37,23 @@ const NAMES: [&str; 16] = [
     "weighted",
 ];
 
-/// Why a text is no policy. Nothing was changed by it.
+/// Why a text is not a policy. Nothing was changed by it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPolicy {
-    /// It is longer than [`MAX_BYTES`].
-    #[error("a policy has at most {MAX_BYTES} bytes, this one has {0}")]
+    /// The policy is longer than [`MAX_BYTES`].
+    #[error("the policy is too long: {0} bytes, at most {MAX_BYTES}")]
     TooLong(usize),
-    /// It has more tokens than [`MAX_STAGES`].
-    #[error("a policy has at most {MAX_STAGES} tokens")]
+    /// The policy has more tokens than [`MAX_STAGES`].
+    #[error("the policy has too many tokens: at most {MAX_STAGES}")]
     TooMany,
-    /// One token is wrong.
+    /// One token is invalid.
     #[error("token {number} (column {column}): {fault}")]
     Token {
-        /// Which token, from 1.
+        /// The number of the token, from 1.
         number: usize,
-        /// The letter of the text at which it begins, from 1.
+        /// The letter of the text at which the token begins, from 1.
         column: usize,
-        /// What is wrong with it.
+        /// What is wrong with the token.
         fault: Fault,
     },
 }
@@ -67,17 +67,17 @@ pub enum Fault {
     /// No token has this name.
     #[error("{token:?} is unknown{}", did_you_mean(*.nearest))]
     Unknown {
-        /// What was written.
+        /// The word that was written.
         token: String,
         /// The token that was probably meant.
         nearest: Option<&'static str>,
     },
-    /// Its arguments are not what it takes.
-    #[error("`{token}` is written {usage}")]
+    /// The token's arguments are invalid.
+    #[error("invalid arguments of `{token}`: write {usage}")]
     Arguments {
         /// The token's name.
         token: &'static str,
-        /// How it is written.
+        /// How the token is written.
         usage: &'static str,
     },
     /// A bracket is opened and not closed, or something follows it.
@@ -86,7 +86,7 @@ pub enum Fault {
     /// There is a selector already.
     #[error("a policy has one selector, and `{0}` is one already")]
     SecondSelector(Selector),
-    /// Something stands behind the selector.
+    /// Something follows the selector.
     #[error("`{0}` selects a node, so it must be the last token")]
     SelectorNotLast(Selector),
 }
@@ -98,13 +98,13 @@ fn did_you_mean(nearest: Option<&str>) -> String {
     )
 }
 
-/// What a token turned out to be.
+/// The meaning of a token.
 enum Part {
     Stage(Stage),
     Selector(Selector),
 }
 
-/// Where a token stands.
+/// The place of a token in the text.
 #[derive(Clone, Copy)]
 struct Place {
     number: usize,
@@ -260,7 +260,7 @@ fn nearness(text: &str) -> Option<Nearness> {
 }
 
 fn spill(text: &str) -> Option<Spill> {
-    // `parse` alone would take a plus sign.
+    // `parse` alone would accept a plus sign.
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     Spill::percent(text.parse().ok().filter(|_| digits)?)
 }
@@ -348,7 +348,11 @@ mod tests {
             "water()",
             "holds_mount(x)",
         ] {
-            assert!(error(bad).contains(" is written "), "{bad}: {}", error(bad));
+            assert!(
+                error(bad).starts_with("token 1 (column 1): invalid arguments of"),
+                "{bad}: {}",
+                error(bad)
+            );
         }
         for bad in [
             "geo(country",

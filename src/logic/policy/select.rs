@@ -1,6 +1,6 @@
 //! How likely each of the nodes left is, and in which order they would be tried.
 //!
-//! Blind, or with scores that are all zero, every selector draws by size: that is the one thing that stays true.
+//! Without known loads, or with scores that are all zero, every selector draws by size, which is always known.
 
 use std::cmp::Ordering;
 
@@ -8,14 +8,14 @@ use super::Selector;
 use super::basin::{Basin, level};
 use super::field::{Candidate, Field};
 
-/// What a selector thinks of the field.
+/// The weights that a selector gives to a field.
 #[derive(Clone, Debug)]
 pub(super) struct Weights {
-    /// The share of each candidate, in no particular unit; at least one is above 0.
+    /// The share of each candidate, in any unit; at least one is above 0.
     pub(super) shares: Vec<f64>,
-    /// How one is taken by them.
+    /// How one is taken by these shares.
     pub(super) taking: Taking,
-    /// The level to which the listeners to come will fill all, if that was sought.
+    /// The level to which the listeners to come will fill all nodes, if it was computed.
     pub(super) level: Option<f64>,
 }
 
@@ -30,7 +30,7 @@ pub(super) enum Taking {
     TwoDice,
 }
 
-/// What a selector needs to know to weigh.
+/// What a selector needs to know.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pour {
     /// The bitrate of the mount, bits per second.
@@ -49,7 +49,7 @@ impl Weights {
         if self.taking != Taking::TwoDice {
             return single;
         }
-        // Drawn as one of two, it is taken unless the other one is emptier; of equals the first one is.
+        // Drawn as one of two, a node is taken unless the other one is emptier; of equals the first one is.
         let fullness: Vec<f64> = field.candidates.iter().map(fullness).collect();
         let taken = |one: usize| {
             let against = |other: usize| match fullness[one].total_cmp(&fullness[other]) {
@@ -105,7 +105,7 @@ pub(super) fn weigh(selector: Selector, field: &Field<'_>, pour: Pour) -> Weight
     }
 }
 
-/// The shares that fill all to one level, and that level.
+/// The shares that fill all nodes to the same level, and that level.
 fn water(candidates: &[Candidate<'_>], pour: Pour) -> (Vec<f64>, f64) {
     let greatest = candidates.iter().map(|it| it.score).fold(0.0, f64::max);
     let greatest = if greatest > 0.0 { greatest } else { 1.0 };
@@ -124,7 +124,7 @@ fn only_the_best(candidates: &[Candidate<'_>]) -> Vec<f64> {
     (0..candidates.len()).map(share).collect()
 }
 
-/// The greater score first, then the emptier.
+/// The greater score first, then the emptier node.
 fn by_merit(left: &Candidate<'_>, right: &Candidate<'_>) -> Ordering {
     right
         .warm_score()
@@ -132,12 +132,12 @@ fn by_merit(left: &Candidate<'_>, right: &Candidate<'_>) -> Ordering {
         .then_with(|| left.load.utilization().total_cmp(&right.load.utilization()))
 }
 
-/// How full a node is as its score sees it: one with half the score counts as twice as full.
+/// How full a node is relative to its score: one with half the score counts as twice as full.
 pub(super) fn fullness(candidate: &Candidate<'_>) -> f64 {
     candidate.load.utilization() / candidate.warm_score().max(f64::MIN_POSITIVE)
 }
 
-/// The candidates in the order in which the selector would like them, the best one first.
+/// The candidates in the order that the selector prefers, the best one first.
 pub(super) fn order(selector: Selector, field: &Field<'_>, weights: &Weights) -> Vec<usize> {
     let candidates = &field.candidates;
     let mut order: Vec<usize> = (0..candidates.len()).collect();

@@ -1,6 +1,6 @@
-//! Turn-taking without dice: smooth weighted round robin over weights that change with each choice.
+//! Taking turns without dice: smooth weighted round robin over weights that change with each choice.
 //!
-//! Every redirector has its own, and they do not begin alike: otherwise their first listeners would all meet.
+//! Every redirector has its own turns, and they do not begin alike: otherwise their first listeners would all meet.
 
 use crate::logic::forecast::Outlook;
 use crate::model::node::NodeName;
@@ -8,17 +8,17 @@ use crate::model::node::NodeName;
 /// The most that a node may be owed, or owe, in turns.
 ///
 /// With steady proportions a credit stays within one turn. With changing ones it may grow with the logarithm of
-/// their number, ln 300 = 5.7; beyond that it would be the memory of a load that is long gone.
+/// their number, ln 300 = 5.7; a greater credit would only remember a load that is long gone.
 const MAX_CREDIT: f64 = 8.0;
 
-/// Credits kept of nodes that are no candidates now: those that lack the format of one mount but not of another.
+/// The most credits that are kept of nodes that are not candidates now: those that lack one mount but not another.
 const MAX_ABSENT: usize = 256;
 
 /// One redirector's turn-taking.
 #[derive(Clone, Debug)]
 pub(super) struct Turns {
     own: NodeName,
-    /// What each node is owed, in turns; by name.
+    /// The turns that each node is owed; by name.
     credits: Vec<(NodeName, f64)>,
 }
 
@@ -34,7 +34,7 @@ impl Turns {
         &self.own
     }
 
-    /// What a node is owed.
+    /// The turns that a node is owed.
     pub(super) fn credit(&self, name: &NodeName) -> f64 {
         let found = self.credits.binary_search_by(|(it, _)| it.cmp(name));
         found.map_or_else(
@@ -43,7 +43,7 @@ impl Turns {
         )
     }
 
-    /// Credits everybody with its share of a turn, and gives the turn to the one that is owed most: its index.
+    /// Credits each node with its share of a turn, and gives the turn to the one that is owed most: returns its index.
     /// The names are in order; `None` if no weight is above 0.
     pub(super) fn draw<'a>(
         &mut self,
@@ -51,14 +51,14 @@ impl Turns {
         weights: &[f64],
     ) -> Option<usize> {
         let total: f64 = weights.iter().sum();
-        // The credit of the one that is owed most, where that is kept, and its index.
+        // The credit of the node that is owed most, where that is kept, and its index.
         let mut most: Option<(f64, usize, usize)> = None;
         let mut next = 0;
         for (index, (name, weight)) in names.zip(weights).enumerate() {
             if *weight <= 0.0 {
                 continue;
             }
-            // Names come in order, so that a new one moves none of the places that were found before.
+            // Names come in order, so a new one moves none of the places that were found before.
             let place = self.account(name, next);
             next = place + 1;
             let credit = &mut self.credits[place].1;
@@ -81,7 +81,7 @@ impl Turns {
         }
     }
 
-    /// Where the credit of a node is kept. The names come in the same order, so it mostly is at the `guess`.
+    /// The index of a node's credit. The names come in the same order, so it usually is at the `guess`.
     fn account(&mut self, name: &NodeName, guess: usize) -> usize {
         let guessed = self.credits.get(guess);
         if guessed.is_some_and(|(found, _)| found == name) {
@@ -98,9 +98,9 @@ impl Turns {
     }
 }
 
-/// What a node is owed at first: up to half a turn more or less, another at each redirector.
+/// The turns that a node is owed at first: up to half a turn more or less, different at each redirector.
 ///
-/// If all began with nothing, the first listener of each of thirty redirectors would go to the same node.
+/// If all began with zero, the first listener of each of thirty redirectors would go to the same node.
 fn first_credit(own: &NodeName, name: &NodeName) -> f64 {
     // FNV-1a: the same on each machine and in each version, so that a run can be repeated.
     let bytes = own.as_str().bytes().chain([0]).chain(name.as_str().bytes());

@@ -2,7 +2,7 @@
 
 use crate::model::record::{Record, Value};
 
-/// A field holds another kind of value than its reader expects: somebody's program is much newer, or broken.
+/// A field holds another kind of value than its reader expects: the program that wrote it is much newer, or broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}: another kind of value is expected")]
 pub struct WrongKind(pub &'static str);

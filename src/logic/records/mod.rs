@@ -1,4 +1,4 @@
-//! The kinds of records in the document: mounts, outside servers, what operators say of nodes and of the mesh.
+//! The kinds of records in the document: mounts, outside servers, and settings of nodes and of the mesh.
 
 pub mod fields;
 pub mod mounts;

@@ -1,6 +1,6 @@
-//! Nodes that a relay leaves in peace for a while, because they failed it.
+//! Nodes that a relay does not ask for a while, because they failed.
 //!
-//! They stay candidates, the last ones: a node that failed is better than none.
+//! Failed nodes remain candidates, as the last ones: a node that failed is better than none.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,26 +8,26 @@ use std::time::{Duration, Instant};
 use crate::logic::backoff::Backoff;
 use crate::model::node::NodeName;
 
-/// Nodes that failed to give a stream, and until when each is left in peace.
+/// Nodes that failed to give a stream, and until when each rests.
 #[derive(Clone, Debug, Default)]
 pub struct Failures {
     failed: BTreeMap<NodeName, (Instant, Backoff)>,
 }
 
 /// The rest of a node after its first failure: as long as an upstream may stall before it is given up, so that
-/// every other holder gets its turn before it.
+/// every other holder gets its turn first.
 pub const FIRST_REST: Duration = Duration::from_millis(300);
 
 /// The longest rest: what a listener's burst covers, so that a node that is back is found before silence is heard.
 pub const LONGEST_REST: Duration = Duration::from_secs(5);
 
-/// The most nodes that are remembered for a failure. Far more than will hold one stream and fail at once.
+/// The most failed nodes that are remembered. Far more than will hold one stream and fail at once.
 const MAX_FAILED: usize = 64;
 
 impl Failures {
     /// Counts a failure: the node rests, twice as long with each one that follows.
     pub fn note_failure(&mut self, node: &NodeName, now: Instant) {
-        // Who has been left in peace for the longest rest since its rest ended begins anew.
+        // A node that has been good for the longest rest since its last one ended begins anew.
         self.failed
             .retain(|_, (until, _)| now.saturating_duration_since(*until) < LONGEST_REST);
         if self.failed.len() >= MAX_FAILED && !self.failed.contains_key(node) {
@@ -37,7 +37,7 @@ impl Failures {
         }
         let fresh = (now, Backoff::new(FIRST_REST, LONGEST_REST));
         let (until, backoff) = self.failed.entry(node.clone()).or_insert(fresh);
-        // In full: each relay has its own list of failures, chance has nothing to pull apart.
+        // The full wait: each relay has its own list of failures, so there is nothing to spread by chance.
         *until = now + backoff.fail(1.0);
     }
 

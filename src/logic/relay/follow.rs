@@ -1,6 +1,7 @@
-//! What a node that holds a mount's stream, or wants to, does next about it.
+//! What a node does next that holds a mount's stream, or wants to.
 //!
-//! It goes on with the stream it has as long as anybody has more of it, and takes up another one only when its
+//! A node continues the stream that it has as long as another node has more of it. It takes up another stream only
+//! when its
 //! own has no source any more, or has lost against an older one. It never takes up two.
 
 use std::time::{Duration, Instant};
@@ -9,35 +10,35 @@ use super::route::{self, Holding, Precedence, Role, Seeker, present_stream};
 use crate::model::node::NodeName;
 use crate::model::stream::StreamId;
 
-/// An idle upstream shows that it lives so often, so that a stall is told from a pause.
+/// How often an idle upstream shows that it is alive, so that a stall is told from a pause.
 pub const HEARTBEAT: Duration = Duration::from_millis(100);
-/// An upstream that is silent for so long has stalled: its heartbeat, 300 ms, and some for a busy machine. A lost
-/// packet is repeated within it, and to ask another node in vain costs nothing but a question.
+/// An upstream that is silent for so long has stalled: its heartbeat, 300 ms, and a little for a busy machine. A lost
+/// packet is repeated within it, and to ask another node in vain costs only a question.
 pub const STALL: Duration = Duration::from_millis(450);
 /// How long the first answer of an upstream may take: two round trips of the worst line between two nodes.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_millis(600);
-/// How long a node that has found no stream at all goes on looking.
+/// How long a node that has found no stream at all keeps looking.
 pub const FIND_TIMEOUT: Duration = Duration::from_secs(2);
-/// Waits between rounds in which nobody had it: short, because silence is heard.
+/// The first wait between rounds in which no node had the stream: short, because silence is heard.
 pub const FIRST_WAIT: Duration = Duration::from_millis(20);
 /// The longest of these waits.
 pub const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
-// An upstream that has nothing to send must be heard within the time in which it would count as stalled.
+// An upstream with nothing to send must be heard before it would count as stalled.
 const _: () = assert!(HEARTBEAT.as_millis() * 3 < STALL.as_millis());
 
 /// The stream that the node holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Own {
-    /// Which one.
+    /// The stream.
     pub stream: Precedence,
-    /// The number of its next byte.
+    /// The number of the next byte.
     pub next_offset: u64,
-    /// Whether its end has been reached.
+    /// Whether the end of the stream has been reached.
     pub state: OwnState,
 }
 
-/// How far a held stream has come.
+/// Whether a held stream has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OwnState {
     /// More may come.
@@ -49,15 +50,15 @@ pub enum OwnState {
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Ask these nodes, best first, to go on with the stream that is held.
+    /// Ask these nodes, best first, to continue the stream that is held.
     Continue(Vec<NodeName>),
     /// Ask these nodes, best first, for this stream, which takes the place of the one that is held.
     TakeUp(StreamId, Vec<NodeName>),
-    /// Nobody has more of it, and nothing else is on air.
+    /// No node has more of it, and nothing else is on air.
     Wait,
 }
 
-/// Decides what to do next, by what everybody holds.
+/// Decides what to do next, by what all nodes hold.
 pub fn next_step(seeker: Seeker<'_>, own: Option<Own>, holdings: &[Holding], now: Instant) -> Step {
     let ask = |stream: StreamId| {
         let upstreams = route::upstreams(seeker, stream, holdings, now).into_iter();
@@ -80,7 +81,7 @@ pub fn next_step(seeker: Seeker<'_>, own: Option<Own>, holdings: &[Holding], now
     let another = present.filter(|it| it.stream_id != id && sourced(*it));
     let finished = own.state == OwnState::Finished;
     match another {
-        // The rule of precedence: the lower goes on, and on both sides of a healed partition it is the same one.
+        // The rule of precedence: the lower stream stays, and on both sides of a healed partition it is the same one.
         Some(other) if finished || other < own.stream => {
             Step::TakeUp(other.stream_id, ask(other.stream_id))
         }

@@ -1,7 +1,7 @@
 //! Which node a relay asks for a stream.
 //!
-//! Gossip is late, so nobody is passed over for seeming to be behind: whoever holds the stream is a candidate,
-//! and only the order is a matter of taste. The one that must not be asked is a node that is fed by us.
+//! Gossip is late, so no node is left out because it seems to be behind: every holder of the stream is a candidate,
+//! and gossip only decides the order. A node that is fed by this one must not be asked.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -13,10 +13,10 @@ use crate::model::seat::Epoch;
 use crate::model::status::NodeState;
 use crate::model::stream::StreamId;
 
-/// Of two streams for one mount the lower goes on: the derived order is the rule.
+/// Of two streams for one mount the lower stays: the derived order is the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Precedence {
-    /// The epoch of the master that accepted the source: who was there before the partition stays.
+    /// The epoch of the master that accepted the source: a source from before the partition stays.
     pub accept_epoch: Epoch,
     /// When the source connected, unix milliseconds by its ingest node.
     pub started_unix_ms: u64,
@@ -27,13 +27,13 @@ pub struct Precedence {
 /// One node that holds a mount's stream in a ring, as it gossips.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holding {
-    /// Who holds it.
+    /// The node that holds it.
     pub node: NodeName,
-    /// How that node is doing.
+    /// Whether that node is alive.
     pub state: NodeState,
-    /// Which stream.
+    /// The stream.
     pub stream: Precedence,
-    /// How it got the stream.
+    /// How the node got the stream.
     pub role: Role,
     /// The offset of the next byte that it will append.
     pub next_offset: u64,
@@ -42,23 +42,23 @@ pub struct Holding {
 /// How a node got a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The source is connected to it now.
+    /// The source is connected to the node now.
     Ingest,
-    /// It pulls from this node; `None` while it looks for one, or after the source has left.
+    /// The node pulls from this one; `None` while it looks for one, or after the source has left.
     Relay(Option<NodeName>),
 }
 
 impl Holding {
-    /// A draining node still feeds relays until they have found another, and a suspect one may well do.
+    /// Whether the node can feed relays: a draining node does until they have found another, and a suspect one may.
     pub(super) fn is_live(&self) -> bool {
         self.state != NodeState::Dead
     }
 }
 
-/// The stream of a mount that goes on: the lowest that has a source at a live node.
+/// The stream of a mount that is on air: the lowest that has a source at a live node.
 ///
 /// Without any source it is the highest that a live node holds: listeners heard that one last, and a lower one
-/// is what an earlier source has left behind.
+/// is a rest of an earlier source.
 pub fn present_stream(holdings: &[Holding]) -> Option<Precedence> {
     let live = || holdings.iter().filter(|it| it.is_live());
     let sourced = live().filter(|it| it.role == Role::Ingest);
@@ -66,32 +66,32 @@ pub fn present_stream(holdings: &[Holding]) -> Option<Precedence> {
     lowest.or_else(|| live().map(|it| it.stream).max())
 }
 
-/// Who looks for a stream, and whom it has failed to get it from.
+/// A node that looks for a stream, and the nodes that failed to give it.
 #[derive(Clone, Copy, Debug)]
 pub struct Seeker<'a> {
     /// The node that looks.
     pub own: &'a NodeName,
     /// The holder of the master's seat, if it is live.
     pub master: Option<&'a NodeName>,
-    /// Nodes that have failed it lately.
+    /// Nodes that have failed recently.
     pub failures: &'a Failures,
 }
 
 /// A node to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
-    /// Which node.
+    /// The name of the node.
     pub node: NodeName,
-    /// It failed lately and is not to be asked before; `None`: ask now.
+    /// When the node may be asked again after a failure; `None`: ask now.
     pub not_before: Option<Instant>,
 }
 
 /// The nodes to ask for a stream, the best first.
 ///
 /// The master, the root of distribution, also when it has yet to get the stream; then the ingest node; then other
-/// relays, those that are fed before those that look themselves, and those who are further before those behind;
-/// then suspects. Nodes that failed lately come last, the one whose rest ends first at their head. Dead ones,
-/// ourselves, and whoever gets the stream through us are left out.
+/// relays, those that are fed before those that look themselves, and those that are further before those behind;
+/// then suspects. Nodes that failed recently come last, the one whose rest ends first at their head. Dead nodes, this
+/// node, and nodes that get the stream through it are left out.
 pub fn upstreams(
     seeker: Seeker<'_>,
     stream: StreamId,
@@ -116,7 +116,7 @@ pub fn upstreams(
         not_before: seeker.failures.rest(node, now),
     };
     let mut upstreams: Vec<Upstream> = order.into_iter().map(upstream).collect();
-    // Stable: among those that may be asked now, and those whose rests end together, the order stays.
+    // The sort is stable: among those that may be asked now, and those whose rests end together, the order stays.
     upstreams.sort_by_key(|it| it.not_before);
     upstreams
 }
@@ -164,14 +164,14 @@ fn master_without<'a>(
     sourced.then_some(((Class::Master, Reverse(0), master), master))
 }
 
-/// Where a holder's bytes come from in the end.
+/// The origin of a holder's bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Origin {
-    /// From an ingest node, or from somebody of whom we know no more.
+    /// From an ingest node, or from a node of which no more is known.
     Elsewhere,
-    /// From us, or it is us.
+    /// From this node.
     Us,
-    /// From nobody: it looks for an upstream itself, or its chain ends with one that does, or in a circle.
+    /// From no node: it looks for an upstream itself, or its chain ends with one that does, or in a circle.
     Nowhere,
 }
 
@@ -386,7 +386,7 @@ mod tests {
             master in proptest::option::of(0usize..9),
             failed in proptest::collection::vec(0usize..8, 0..8),
         ) {
-            // One node says one thing: the last word counts.
+            // The last report of a node counts.
             let holdings: BTreeMap<_, _> = holdings.into_iter().map(|it| (it.node.clone(), it)).collect();
             let holdings: Vec<_> = holdings.into_values().collect();
             let mut failures = Failures::default();

@@ -1,6 +1,6 @@
 //! Whether a source may have the place on its mount.
 //!
-//! Gossip is late, so what was given away and what has ended a moment ago is remembered beside it.
+//! Gossip is late, so recent grants and recent ends of streams are remembered beside it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -15,31 +15,32 @@ use crate::model::stream::StreamId;
 pub struct Incumbent {
     /// The node that it is connected to.
     pub node: NodeName,
-    /// How that node is doing.
+    /// Whether that node is alive.
     pub state: NodeState,
-    /// Its stream.
+    /// The stream of the source.
     pub stream_id: StreamId,
 }
 
-/// What is decided for a source that asks.
+/// The decision for a source that asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// The place is free.
     Grant,
-    /// It gets the place, and this source, on that node, gives way.
+    /// The source gets the place, and this other source, on that node, gives way.
     Replace(NodeName, StreamId),
     /// The place is taken.
     Refuse,
 }
 
-/// A source that was heard so short a time ago is there: relays hear it five times in that time. One whose node has
-/// been killed is missed by gossip no sooner.
+/// A source that was heard so short a time ago is there: relays hear it five times in that time. Gossip takes at least
+/// as
+/// long to miss one whose node has been killed.
 pub const HEARD: Duration = Duration::from_millis(500);
 /// How long a grant holds although gossip does not show the stream yet: it shows it within a second.
 const GRANT: Duration = Duration::from_secs(5);
 /// How long an ended stream is remembered: gossip still shows it for a moment, and its encoder is back sooner.
 const ENDED: Duration = Duration::from_secs(60);
-/// Grants and endings that are remembered at once; far more than sources come and go in that time.
+/// The most grants and ends that are remembered; far more than sources come and go in that time.
 const MAX_REMEMBERED: usize = 4_096;
 
 /// A place that was given away a moment ago.
@@ -55,7 +56,7 @@ struct Grant {
 pub struct Asker<'a> {
     /// The mount.
     pub mount: &'a MountName,
-    /// This life of the source.
+    /// The stream of the source.
     pub stream_id: StreamId,
     /// The node that it is connected to.
     pub ingest: &'a NodeName,
@@ -69,7 +70,7 @@ pub struct Mesh<'a> {
     pub is_up: &'a dyn Fn(&NodeName) -> bool,
 }
 
-/// The places that one node has given away lately, and those that have become free.
+/// The places that this node has granted recently, and those that have become free.
 #[derive(Clone, Debug, Default)]
 pub struct Places {
     grants: BTreeMap<MountName, Grant>,
@@ -77,7 +78,7 @@ pub struct Places {
 }
 
 impl Places {
-    /// Decides, and remembers what was given.
+    /// Decides, and remembers what was granted.
     pub fn decide(
         &mut self,
         asker: Asker<'_>,
@@ -88,7 +89,7 @@ impl Places {
         self.forget_old(now);
         let mut on_air = mesh.on_air.into_iter();
         let incumbent = on_air.find(|it| !self.ended.contains_key(&it.stream_id));
-        // A place that was given to a node which has died since is free: its encoder comes to another one.
+        // A place that was granted to a node which has died since is free: its encoder comes to another one.
         let granted = self.grants.get(asker.mount);
         let granted = granted.filter(|grant| (mesh.is_up)(&grant.ingest));
         let granted = granted.map(|grant| grant.stream_id);
@@ -107,7 +108,7 @@ impl Places {
         decision
     }
 
-    /// Takes note that a source has gone: its place is free again, whatever gossip still says of it.
+    /// Notes that a source has gone: its place is free again, whatever gossip still says of it.
     pub fn release(&mut self, mount: &MountName, stream_id: StreamId, now: Instant) {
         self.forget_old(now);
         self.grants
@@ -139,7 +140,7 @@ fn decide(
     let holds = |it: &&Incumbent| it.state != NodeState::Dead && it.stream_id != stream_id;
     match (incumbent.filter(holds), promised, takeover) {
         (None, None, _) => Decision::Grant,
-        // Whoever was promised the place and cannot be seen there yet cannot be told to give way either.
+        // A source that was promised the place and is not seen there yet cannot be told to give way either.
         (Some(it), promised, Takeover::Takeover)
             if promised.is_none_or(|other| other == it.stream_id) =>
         {

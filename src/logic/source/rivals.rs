@@ -1,6 +1,7 @@
 //! Two sources of one mount, accepted on the two sides of a partition, meet when it heals: one gives way.
 //!
-//! Both sides see the same two streams and the same [`Precedence`](crate::logic::relay::route::Precedence), so nobody has to
+//! Both sides see the same two streams and the same [`Precedence`](crate::logic::relay::route::Precedence), so no node
+//! has to
 //! be asked. Only the one that has lost acts, and not at once: what gossip shows may be a source that has gone.
 
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::model::mount::MountName;
 use crate::model::stream::StreamId;
 
-/// How long a rival must be seen before one gives way to it: a source that has just left is still gossiped for
+/// How long a rival must be seen before a source gives way to it: a source that has just left is still gossiped for
 /// two rounds.
 pub const CONFIRM: Duration = Duration::from_millis(750);
 

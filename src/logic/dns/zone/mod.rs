@@ -1,7 +1,8 @@
-//! The zone of the mesh: which names there are, and whose addresses they have at a moment.
+//! The zone of the mesh: its names, and their addresses at a moment.
 //!
-//! No name is without an address as long as any node lives: when nobody has room, all who live are named, and the name
-//! of a node that has died leads to those who take newcomers, because players stick to names.
+//! No name is without an address as long as any node lives: when no node has room, all living nodes are named, and the
+//! name
+//! of a node that has died leads to nodes that take new listeners, because players keep using a name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -11,95 +12,95 @@ use crate::model::domain::DomainName;
 use crate::model::node::NodeName;
 use crate::model::status::NodeState;
 
-/// How long an address may be kept: so soon does a resolver hear that a node is full, drained or dead.
+/// How long an address may be kept: after this time resolvers notice that a node is full, drained or dead.
 const ADDRESS_TTL_S: u32 = 10;
-/// How long "there is no such thing" may be kept: so soon is a node found that has just joined.
+/// How long a negative answer may be kept: after this time a node that has just joined is found.
 const NEGATIVE_TTL_S: u32 = 30;
-/// How long what seldom changes may be kept: name servers, the start of authority, texts.
+/// How long records that seldom change may be kept: name servers, the start of authority, texts.
 const STEADY_TTL_S: u32 = 300;
-/// The most addresses in an answer, however many a node may have: they fit into the plainest datagram.
+/// The most addresses in an answer, however many a node has: they fit into the smallest datagram.
 pub const MAX_ADDRESSES: usize = 8;
 /// The most nodes that are named as servers of the zone; resolvers ask two or three of them.
 const MAX_SERVERS: usize = 8;
 /// The label that has the addresses of the best nodes, as the zone itself has.
 const STREAM: &str = "stream";
-/// The label of the mailbox of whoever cares for the zone (RFC 2142), unless the operator names another.
+/// The label of the mailbox of the zone's operator (RFC 2142), unless another is set.
 const HOSTMASTER: &str = "hostmaster";
-/// The least room that a candidate is thought to have when lots are drawn, so that none is never drawn.
+/// The least room that a candidate counts with in the draw, so that each can be drawn.
 const LEAST_ROOM: f64 = 1e-6;
 
-/// What is fixed of the zone.
+/// The parts of the zone that do not change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone {
-    /// Its name.
+    /// The name of the zone.
     pub apex: DomainName,
-    /// Its name servers; none: the nodes that say that they serve it, by their names in it.
+    /// The name servers; empty: the nodes that say that they serve DNS, by their names in the zone.
     pub servers: Vec<DomainName>,
-    /// The mailbox of whoever cares for it, as a name.
+    /// The mailbox of the zone's operator, as a name.
     pub contact: Option<DomainName>,
-    /// Of how many nodes the addresses are given.
+    /// How many nodes an answer names.
     pub answers: usize,
-    /// What is said to who asks for text: which mesh this is.
+    /// The answer to a question for text: which mesh this is.
     pub text: String,
-    /// Who may issue certificates for it.
+    /// The authorities that may issue certificates for the zone.
     pub caa: Vec<Caa>,
 }
 
-/// What is to be known of a node for the zone.
+/// What the zone needs to know of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
-    /// Where it is reached.
+    /// The addresses of the node.
     pub addresses: Vec<IpAddr>,
-    /// How it is doing.
+    /// Whether the node is alive.
     pub state: NodeState,
-    /// Whether it answers for the zone too.
+    /// Whether the node answers for the zone too.
     pub serves_dns: bool,
 }
 
-/// A node that takes newcomers.
+/// A node that takes new listeners.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
-    /// Which one.
+    /// The name of the node.
     pub node: NodeName,
-    /// How much room it has, in any unit.
+    /// How much room the node has, in any unit.
     pub room: f64,
 }
 
-/// What changes from moment to moment.
+/// The parts that change from moment to moment.
 #[derive(Debug)]
 pub struct Moment<'a> {
     /// The nodes that are known.
     pub hosts: &'a BTreeMap<NodeName, Host>,
-    /// The names of all that ever were.
+    /// The names of all nodes that were ever known.
     pub known_once: &'a BTreeSet<NodeName>,
     /// A number that rises with time.
     pub serial: u32,
 }
 
-/// How a choice is made where there is one.
+/// How a node is chosen where there are several.
 pub trait Choosing {
-    /// Those who take newcomers, the best first.
+    /// The nodes that take new listeners, the best first.
     fn candidates(&mut self) -> Vec<Candidate>;
     /// A random number from 0 to 1.
     fn dice(&mut self) -> f64;
 }
 
-/// Where a name stands.
+/// What a name stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
-    /// Not in the zone.
+    /// A name outside the zone.
     Outside,
-    /// In the zone, and there is no such name.
+    /// A name in the zone that does not exist.
     Nowhere,
-    /// There are names below it, and nothing at it.
+    /// A name without records that has names below it.
     Between,
     /// The zone itself.
     Apex,
-    /// The name that leads to the best nodes and nothing else.
+    /// The name that leads only to the best nodes.
     Stream,
-    /// A node that is known or was.
+    /// A node that is known or was known.
     Node(NodeName),
-    /// A name server that is no node's name.
+    /// A name server that is not a node's name.
     Server,
 }
 
@@ -129,7 +130,7 @@ impl Host {
 }
 
 impl Zone {
-    /// What there is to say to a question.
+    /// The answer to a question.
     pub fn look_up(
         &self,
         question: &Question,
@@ -137,7 +138,7 @@ impl Zone {
         choosing: &mut impl Choosing,
     ) -> Finding {
         let place = self.place(&question.labels, moment);
-        // The labels of a name that is there are those of one that was checked.
+        // The labels of an existing name are those of a name that was checked.
         let owner = question.labels.join(".").parse::<DomainName>();
         let owner = match (&place, owner) {
             (Place::Outside, _) => return Finding::Outside,
@@ -222,7 +223,8 @@ impl Zone {
         address_records(owner, ips)
     }
 
-    /// Where somebody is sent who may go anywhere: the best nodes, or all who live if none of them takes anybody.
+    /// The nodes for a client that may go anywhere: the best ones, or all that live if none of them takes new
+    /// listeners.
     fn newcomers(
         &self,
         family: Family,
@@ -245,7 +247,7 @@ impl Zone {
         draw(living.collect(), choosing).concat()
     }
 
-    /// The name servers: those of the settings, or else the nodes that say that they are some.
+    /// The name servers: those of the settings, or else the nodes that say that they serve DNS.
     fn servers(&self, moment: &Moment<'_>) -> Vec<DomainName> {
         if !self.servers.is_empty() {
             return self.servers.clone();
@@ -299,7 +301,7 @@ fn steady(owner: &DomainName, data: impl IntoIterator<Item = RecordData>) -> Vec
     data.into_iter().map(record).collect()
 }
 
-/// Each address once, in the order in which they come.
+/// Each address once, in the given order.
 fn address_records(owner: &DomainName, ips: Vec<IpAddr>) -> Vec<Record> {
     let mut seen = BTreeSet::new();
     let fresh = ips.into_iter().filter(|ip| seen.insert(*ip));
@@ -314,10 +316,10 @@ fn address_records(owner: &DomainName, ips: Vec<IpAddr>) -> Vec<Record> {
     fresh.take(MAX_ADDRESSES).map(record).collect()
 }
 
-/// Draws lots for the order: who has more room is more often the first, whom most clients take.
+/// Draws the order by lot: a node with more room is more often the first, which most clients take.
 ///
-/// Each gets a waiting time with a mean of one over its room; the shortest comes first. The first is then each one with
-/// a probability in proportion to its room, the second likewise among the rest, and so on.
+/// Each node gets a waiting time with a mean of one over its room; the shortest comes first. So each node is the first
+/// with a probability in proportion to its room, the second likewise among the rest, and so on.
 fn draw<T>(from: Vec<(T, f64)>, choosing: &mut impl Choosing) -> Vec<T> {
     let lots = from.into_iter().map(|(who, room)| {
         let waiting = -(1.0 - choosing.dice()).ln() / room.max(LEAST_ROOM);

@@ -1,4 +1,4 @@
-//! What the zone says, in every kind of moment.
+//! What the zone answers in each situation.
 
 use super::*;
 

@@ -104,7 +104,7 @@ impl Bench {
         self.out[start..].to_vec()
     }
 
-    /// Lives through rounds, waking exactly when it asked to be woken; returns what it said.
+    /// Runs through rounds, waking exactly when it asked to be woken; returns its outputs.
     fn run(&mut self, rounds: u32) -> Vec<Output> {
         let start = self.out.len();
         let end = self.now + INTERVAL * rounds;

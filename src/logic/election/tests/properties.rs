@@ -1,4 +1,4 @@
-//! What holds for an election whatever happens to it.
+//! What holds for an election in any history.
 
 use proptest::prelude::*;
 
@@ -45,7 +45,7 @@ fn any_input() -> impl Strategy<Value = Input> {
             .prop_map(|(from, claim)| Input::Heard { from, claim }),
         4 => (any_node(), any_message())
             .prop_map(|(from, message)| Input::Message { from, message }),
-        6 => Just(Input::Persisted(Epoch(0))), // replaced by what was asked
+        6 => Just(Input::Persisted(Epoch(0))), // Replaced by the epoch that was asked for.
         1 => any_epoch().prop_map(Input::PersistFailed),
         1 => Just(Input::Resign),
         1 => Just(Input::Unresign),

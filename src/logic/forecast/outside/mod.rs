@@ -1,8 +1,10 @@
-//! Outside servers as rows of the table: they say what they carry, and nothing of who sent it.
+//! Outside servers as rows of the table: they report what they carry, and nothing of who sent it.
 //!
-//! In a node's bulletin stands who has arrived; here the poller says in the server's stead whom it knew to have been
-//! sent when it asked. So whoever was sent since is on the way, and a row fills between two questions too. Room is
-//! per mount: of a server's limit and a mount's the one that leaves less.
+//! A node's bulletin lists the arrived listeners; here the poller lists, in the server's stead, those that it knew to
+//! have
+//! been sent when it asked. So listeners sent since then are on the way, and a row fills between two questions too.
+//! Room is
+//! per mount: the lesser of what the server's limit and the mount's limit leave.
 
 #[cfg(test)]
 mod tests;
@@ -22,31 +24,33 @@ use crate::model::node::{Generation, NodeName};
 use crate::model::outside::{OutsideReport, OutsideServer, Slots};
 use crate::model::status::NodeState;
 
-/// How long a report counts. A question each 5 s, 3 s for the slowest answer and a second of gossip pass between two
-/// of them at most; whoever is silent for longer is not chosen.
+/// How long a report counts. Between two reports at most a question each 5 s, 3 s for the slowest answer and a second
+/// of
+/// gossip pass; a server that is silent for longer is not chosen.
 pub const FRESH: Duration = Duration::from_secs(10);
 
-/// How long those who were sent are on the way, unless a report accounts for them: as long as the oldest report
+/// How long listeners that were sent are on the way, unless a report accounts for them: as long as the oldest report
 /// counts, with the answer that it took and the [`FOLLOWING`] before it.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
-/// How long a player takes to follow a redirect. Who was sent within this time before a question is not taken to
-/// be in its answer: to count somebody twice for a moment is better than to send one too many.
+/// How long a player takes to follow a redirect. A listener that was sent within this time before a question is not
+/// taken
+/// to be in its answer: to count one twice for a moment is better than to send one too many.
 const FOLLOWING: Duration = Duration::from_secs(1);
 
-/// The room of a server of which nobody says how much it has, beyond those who are there. It is what the usual
-/// configuration of Icecast allows in all.
+/// The room of a server whose limit is unknown, beyond the listeners that are there. It is the whole limit in the
+/// usual configuration of Icecast.
 const UNTOLD_ROOM: u32 = 100;
 
-/// What its poller gossips of an outside server after each question.
+/// What a poller gossips of its outside server after each question.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutsideBulletin {
-    /// What was found; no mounts if nothing was.
+    /// The report; without mounts if the server did not answer.
     pub report: OutsideReport,
-    /// Why nothing was found, in words for an operator.
+    /// Why there was no answer, in words for an operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// Whom the poller knew to have been sent there when it asked, by redirector.
+    /// The listeners that the poller knew to have been sent there when it asked, by redirector.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arrived: Vec<Arrived>,
 }
@@ -54,34 +58,34 @@ pub struct OutsideBulletin {
 /// What is known of an outside server, beside what its row has in common with a node's.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Abroad {
-    /// Whether it is asked at all.
+    /// Whether the server is asked at all.
     enabled: bool,
-    /// Whether its operator lets anybody be sent there.
+    /// Whether the operator lets listeners be sent there.
     open: bool,
-    /// Our mounts that it is to carry.
+    /// The mounts that the server carries.
     carries: BTreeSet<MountName>,
-    /// Who asked last, and which question that was.
+    /// The node that asked last, and the number of that question.
     question: Option<(Life, u64)>,
     bulletin: OutsideBulletin,
 }
 
-/// What is foreseen for one outside server, whatever the mount.
+/// The forecast for one outside server, for all mounts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutsideOutlook {
-    /// Who asked last; nobody has yet if there is none.
+    /// The node that asked last; `None` if no node has asked yet.
     pub asked_by: Option<NodeName>,
     /// How long ago that was heard.
     pub age: Duration,
-    /// What was found.
+    /// The bulletin of that node.
     pub bulletin: OutsideBulletin,
-    /// Whether anybody may be sent there now.
+    /// Whether listeners may be sent there now.
     pub standing: Standing,
-    /// Listeners who are on their way.
+    /// Listeners on their way.
     pub pending: u64,
 }
 
 impl Forecast {
-    /// From now on these are the outside servers. What is known of those that stay is kept.
+    /// Sets the outside servers. What is known of those that stay is kept.
     pub fn set_outside<'a>(
         &mut self,
         servers: impl IntoIterator<Item = &'a OutsideServer>,
@@ -103,7 +107,7 @@ impl Forecast {
             let row = self.nodes.entry(name).or_insert_with(|| row(now));
             let abroad = row.abroad.get_or_insert_default();
             if !server.enabled {
-                // Once it is enabled again, what it said before is no answer.
+                // When it is enabled again, an old report no longer counts.
                 *abroad = Abroad::default();
             }
             abroad.enabled = server.enabled;
@@ -112,7 +116,7 @@ impl Forecast {
         }
     }
 
-    /// Takes in what a poller has said. The same question again is no news.
+    /// Takes in what a poller has said. The same question again is not news.
     pub fn hear_outside(
         &mut self,
         backend: &NodeName,
@@ -132,14 +136,14 @@ impl Forecast {
         abroad.question = question;
         abroad.bulletin = bulletin.clone();
         row.heard_at = now;
-        // An answer is what accounts for anybody: after a failure they are as much on their way as before.
+        // Only an answer accounts for listeners: after a failure they are as much on their way as before.
         if bulletin.failure.is_none() {
             let arrived = (&bulletin.arrived[..], false);
             self.hear_arrived(backend, arrived, History::Followed, now);
         }
     }
 
-    /// Whom we know to have been sent to an outside server, and to be there by now; for its poller, as it asks.
+    /// The listeners that are known to have been sent to an outside server and to be there by now; for its poller.
     pub fn sent_outside(&self, backend: &NodeName, now: Instant) -> Vec<Arrived> {
         let inbound = self.nodes.get(backend).map(|row| &row.inbound);
         let counters = inbound.into_iter().flatten().filter_map(|(from, transit)| {
@@ -153,7 +157,7 @@ impl Forecast {
         moved_last(counters.collect())
     }
 
-    /// The table for listeners of one mount: every node, and every outside server that is to carry it.
+    /// The table for listeners of one mount: every node, and every outside server that carries the mount.
     pub fn table_of(&mut self, mount: &MountName, now: Instant) -> Table<'_> {
         self.sweep_if_due(now);
         let outlook = |(name, node): (_, &Node)| match &node.abroad {
@@ -164,7 +168,7 @@ impl Forecast {
         self.tabulate(outlooks.filter_map(outlook).collect())
     }
 
-    /// What is foreseen for each outside server, by the name of its row.
+    /// The forecast for each outside server, by the name of its row.
     pub fn outside(&mut self, now: Instant) -> BTreeMap<NodeName, OutsideOutlook> {
         self.sweep_if_due(now);
         let rows = self.nodes.iter();
@@ -188,7 +192,7 @@ impl Forecast {
 
 /// The row of a server of which nothing is known yet.
 ///
-/// It has one life only: whatever restarts there, those who were sent are counted by the redirectors.
+/// The row has one life only: whatever restarts there, the listeners sent are counted by the redirectors.
 fn row(now: Instant) -> Node {
     let mut row = Node::new(Generation(0), History::Followed, now);
     row.state = NodeState::Alive;
@@ -197,7 +201,7 @@ fn row(now: Instant) -> Node {
 }
 
 impl Node {
-    /// The transit of a redirector who has sent nobody here yet.
+    /// The transit of a redirector that has sent no listener here yet.
     pub(super) fn transit(&self) -> Transit {
         match self.abroad {
             Some(_) => Transit::lasting(PATIENCE),
@@ -208,14 +212,14 @@ impl Node {
     fn standing_abroad(&self, abroad: &Abroad, now: Instant) -> Standing {
         let is_fresh = now.saturating_duration_since(self.heard_at) < FRESH;
         let is_there = abroad.question.is_some() && abroad.bulletin.failure.is_none();
-        // Never stale: a node whose load is unknown serves all the same, an outside server may be anything.
+        // Never stale: a node of unknown load serves all the same, but an outside server of unknown load may be full.
         match abroad.open && is_there && is_fresh {
             true => Standing::Ready,
             false => Standing::Closed,
         }
     }
 
-    /// What is foreseen for listeners of a mount that is to be carried there.
+    /// The forecast for listeners of a mount that the server carries.
     fn outlook_abroad<'a>(
         &self,
         (name, abroad): (&'a NodeName, &Abroad),
@@ -245,7 +249,7 @@ impl Node {
     }
 }
 
-/// The load of whichever has less room, the server or the mount, once everybody has arrived. Those who are on the way
+/// The load of the server or the mount, whichever has less room, once all listeners have arrived. Listeners on the way
 /// are counted by server, so each of them may have come for this mount.
 fn load_abroad((server, mount): (Slots, Slots), pending: u32) -> LoadReport {
     let all = Slots {
@@ -263,7 +267,7 @@ fn load_abroad((server, mount): (Slots, Slots), pending: u32) -> LoadReport {
         listeners: tighter.listeners.saturating_add(pending),
         max_listeners: tighter.max_listeners.unwrap_or(u32::MAX),
         egress_bps: 0,
-        max_bandwidth_bps: u64::MAX, // nobody says
+        max_bandwidth_bps: u64::MAX, // No limit is known.
         cpu_permille: None,
     }
 }

@@ -231,7 +231,7 @@ fn those_sent_since_the_question_are_on_the_way_until_an_answer_accounts_for_the
     assert_eq!(
         seen(&mut forecast, "/a", much_later).unwrap().1,
         4,
-        "he went elsewhere"
+        "it went elsewhere"
     );
 }
 

@@ -133,7 +133,7 @@ impl Mesh {
         ranked.iter().map(ToString::to_string).collect()
     }
 
-    /// How many of a thousand listeners each node gets when nothing is learnt meanwhile.
+    /// How many of a thousand listeners each node gets when no news comes meanwhile.
     fn spread(&self, policy: &str) -> Vec<u32> {
         let policy: Policy = policy.parse().unwrap();
         let mut chooser = Chooser::new(name("a"), 1);

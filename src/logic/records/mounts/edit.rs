@@ -1,4 +1,4 @@
-//! One setting of a mount at a time: read from what an operator types, checked, made a field.
+//! One setting of a mount: read from an operator's text, checked, and made a field.
 
 use crate::logic::policy::{BadPolicy, Policy};
 use crate::logic::records::outside::{BadAddress, public_url};
@@ -9,13 +9,13 @@ use crate::model::mount::{BadTakeover, Takeover};
 use crate::model::record::Value;
 use crate::model::suggest::nearest;
 
-/// The field of a mount and of the administrator that holds the Argon2id hash.
+/// The field with the Argon2id hash, of a mount and of the administrator.
 pub(super) const PASSWORD_HASH: &str = "password_hash";
-/// The longest that listeners are kept in silence, seconds: no player waits longer than some minutes.
+/// The longest time that listeners are kept in silence, seconds: no player waits longer than some minutes.
 pub const MAX_LINGER_S: u32 = 600;
 /// The longest text: what players show of a station is far shorter, and a head holds several.
 pub const MAX_TEXT_BYTES: usize = 1024;
-/// The beginning of a hash that we accept, in the PHC string format.
+/// The beginning of a valid hash, in the PHC string format.
 const HASH_BEGINNING: &str = "$argon2id$";
 
 /// One setting of a mount with its new value, checked.
@@ -25,9 +25,9 @@ pub enum MountEdit {
     PasswordHash(String),
     /// The station's name.
     Name(String),
-    /// A sentence about it.
+    /// The description.
     Description(String),
-    /// Its genre.
+    /// The genre.
     Genre(String),
     /// The station's page.
     Url(String),
@@ -35,84 +35,85 @@ pub enum MountEdit {
     MaxListeners(Option<u32>),
     /// How long listeners are kept for a source that has gone, seconds.
     Linger(u32),
-    /// What becomes of a second source.
+    /// What happens when a second source connects.
     Takeover(Takeover),
     /// Whether a source that finds the mount taken is kept for later.
     Standby(bool),
-    /// What titles are read as that are no UTF-8.
+    /// The charset of titles that are not UTF-8.
     Charset(Charset),
     /// The policy by which a node is chosen; empty: that of the mesh.
     Policy(String),
     /// Whether listeners are redirected.
     Redirect(bool),
-    /// Where listeners are sent when the mesh is too full; empty: nowhere.
+    /// The address for listeners when the mesh is too full; empty: none.
     OverflowUrl(String),
     /// How full that is, per cent.
     OverflowPercent(u32),
-    /// From which countries it may be heard.
+    /// The countries in which the mount may be heard.
     Countries(CountryRule),
 }
 
-/// Why a setting is not accepted. The first name in each is the field's.
+/// Why a setting is refused. The first name in each is the field's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadSetting {
     /// There is no such setting.
-    #[error("there is no setting {key:?}; there are {}", known.join(", "))]
+    #[error("unknown setting {key:?}; known are {}", known.join(", "))]
     Unknown {
-        /// What was asked for.
+        /// The name that was given.
         key: String,
-        /// What there is, the most similar first.
+        /// The known settings, the most similar first.
         known: Vec<&'static str>,
     },
     /// The text is too long.
     #[error("{field}: {bytes} bytes, at most {MAX_TEXT_BYTES}")]
     Long {
-        /// Of which field.
+        /// The field.
         field: &'static str,
-        /// Its length.
+        /// The length of the text.
         bytes: usize,
     },
     /// The text has a line break or another control character.
     #[error("{0}: a control character, such as a line break, is not allowed")]
     Control(&'static str),
-    /// The station's page is no web address.
+    /// The station's page is not a web address.
     #[error("url: must be empty, or begin with http:// or https:// and have no spaces")]
     Url,
-    /// The number of listeners is none.
+    /// The number of listeners is invalid.
     #[error("max_listeners: must be a number from 1, or empty for as many as the nodes take")]
     MaxListeners,
-    /// The time to linger is none.
+    /// The time to linger is invalid.
     #[error("linger_s: must be a number of seconds from 0 to {MAX_LINGER_S}")]
     Linger,
-    /// What becomes of a second source is none of what there is.
+    /// The word for what happens to a second source is unknown.
     #[error("takeover: {0}")]
     Takeover(#[from] BadTakeover),
-    /// It is no charset that is known.
+    /// The charset is unknown.
     #[error("charset: {0}")]
     Charset(#[from] BadCharset),
-    /// Neither yes nor no.
+    /// The text is neither `true` nor `false`.
     #[error("{0}: must be `true` or `false`")]
     Flag(&'static str),
-    /// The share at which listeners overflow is none.
+    /// The share at which listeners overflow is invalid.
     #[error("overflow_percent: must be a number from 1 to 100")]
     OverflowPercent,
-    /// Where listeners overflow to is no address that they can be sent to.
+    /// The overflow address is not one that listeners can be sent to.
     #[error("overflow_url: {0}")]
     OverflowUrl(#[from] BadAddress),
-    /// The policy is none.
+    /// The policy is invalid.
     #[error("policy: {0}")]
     Policy(#[from] BadPolicy),
-    /// From where the mount may be heard is no rule.
+    /// The rule on countries is invalid.
     #[error("countries: {0}")]
     Countries(#[from] BadCountryRule),
-    /// It is no Argon2id hash.
+    /// The text is not an Argon2id hash.
     #[error("password_hash: must be an Argon2id hash such as $argon2id$v=19$m=19456,t=2,p=1$…")]
     PasswordHash,
 }
 
 impl MountEdit {
-    /// The settings that there are, as an operator knows them, in the order of [`MountSpec`]: of the password,
-    /// which he sets, only the hash gets here.
+    /// The settings of a mount, as an operator knows them, in the order of [`MountSpec`]. Of the password that an
+    /// operator
+    /// sets, only the hash is known here.
     ///
     /// [`MountSpec`]: crate::model::mount::MountSpec
     pub const KEYS: [&str; 15] = [
@@ -152,7 +153,7 @@ impl MountEdit {
             "standby" => Self::Standby(flag("standby", value)?),
             "charset" if value.is_empty() => Self::Charset(Charset::default()),
             "charset" => Self::Charset(value.parse()?),
-            // Read here and not when a record is: a word that only newer nodes know must not cost the mount.
+            // Read here and not with the record: a word that only newer nodes know must not take the mount off the air.
             "policy" if value.is_empty() => Self::Policy(text),
             "policy" => Self::Policy(value.parse::<Policy>()?.to_string()),
             "redirect" => Self::Redirect(flag("redirect", value)?),
@@ -168,7 +169,7 @@ impl MountEdit {
         edit.check().map(|()| edit)
     }
 
-    /// Its field in the record.
+    /// The name of the field in the record.
     pub fn key(&self) -> &'static str {
         match self {
             Self::PasswordHash(_) => PASSWORD_HASH,
@@ -241,7 +242,7 @@ impl MountEdit {
     }
 }
 
-/// The text without letters that only change how others are read.
+/// The text without characters that only change how others are read.
 fn without_unseen(text: String) -> String {
     match text.contains(is_unseen) {
         true => text.replace(is_unseen, ""),
@@ -280,7 +281,7 @@ pub(super) fn check_hash(hash: &str) -> Result<(), BadSetting> {
 }
 
 fn unknown(key: &str) -> BadSetting {
-    let key: String = key.chars().take(64).collect(); // enough to recognise, and few to compare
+    let key: String = key.chars().take(64).collect(); // Enough to recognise the name, and few to compare.
     let mut known = MountEdit::KEYS.to_vec();
     let meant = nearest(&key, &MountEdit::KEYS);
     known.sort_by_key(|known| Some(*known) != meant);

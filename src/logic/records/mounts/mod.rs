@@ -1,7 +1,7 @@
 //! Mount specs as records of the replicated document, and the administrator's record beside them.
 //!
 //! A record may be half a mount, when it was deleted on one node and edited on another at the same
-//! time: it has no password then, so it is listed as skipped and no source can use it.
+//! time: then it has no password, so it is listed as skipped and no source can use it.
 
 mod edit;
 
@@ -18,15 +18,15 @@ use crate::model::node::NodeName;
 use crate::model::record::key::RecordKey;
 use crate::model::record::{Record, Value};
 
-/// What the key of a mount's record begins with; the path without its leading slash follows.
+/// The prefix of the keys of mounts; the path without its leading slash follows.
 const KEY_PREFIX: &str = "mount/";
 /// Why a record of the document is not used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadRecord {
-    /// Its key names no mount.
-    #[error("its key is no mount")]
+    /// The key names no mount.
+    #[error("its key is not a mount")]
     Key,
-    /// It lacks a field that it needs.
+    /// The record lacks a field that it needs.
     #[error("{0}: missing")]
     Missing(&'static str),
     /// A field holds another kind of value.
@@ -42,7 +42,7 @@ pub enum BadRecord {
 pub struct Listing {
     /// The mounts, by path.
     pub mounts: BTreeMap<MountName, MountSpec>,
-    /// The records that should be mounts and are not, and why.
+    /// The records that should be mounts and are not, and the reason.
     pub skipped: Vec<(RecordKey, BadRecord)>,
 }
 
@@ -86,7 +86,7 @@ pub fn fields(edits: impl IntoIterator<Item = MountEdit>) -> BTreeMap<String, Va
     edits.into_iter().map(MountEdit::into_field).collect()
 }
 
-/// The spec that a record describes. Fields that we do not know are no reason to refuse it.
+/// The spec that a record describes. Unknown fields are no reason to refuse it.
 pub fn spec(path: MountName, record: &Record) -> Result<MountSpec, BadRecord> {
     let max_listeners = number(record, "max_listeners")?
         .map(u32::try_from)
@@ -108,7 +108,7 @@ pub fn spec(path: MountName, record: &Record) -> Result<MountSpec, BadRecord> {
             Some(word) => word.parse().map_err(BadSetting::Takeover)?,
         },
         standby: flag(record, "standby")?.unwrap_or_default(),
-        // A name that this node does not know must not cost the mount.
+        // A name that this node does not know must not take the mount off the air.
         charset: text(record, "charset")?
             .and_then(|name| name.parse().ok())
             .unwrap_or_default(),
@@ -118,11 +118,11 @@ pub fn spec(path: MountName, record: &Record) -> Result<MountSpec, BadRecord> {
     Ok(spec)
 }
 
-/// A text for listeners; a program of another version may have written it with letters that nobody sees.
+/// A text for listeners; another version may have written it with invisible characters.
 fn shown(record: &Record, field: &'static str) -> Result<String, WrongKind> {
     let text = text(record, field)?.unwrap_or_default();
     match text.contains(char::is_control) {
-        true => Ok(text), // refused with a word of its own
+        true => Ok(text), // Refused with an error of its own.
         false => Ok(caption(&text)),
     }
 }
@@ -143,7 +143,7 @@ fn steering(record: &Record) -> Result<MountSteering, BadRecord> {
     })
 }
 
-/// The live mounts of a document, and the records that should be some and are not.
+/// The live mounts of a document, and the records that should be mounts and are not.
 pub fn list(document: &Document) -> Listing {
     let mut listing = Listing::default();
     for (key, record) in document.live() {
@@ -170,12 +170,12 @@ pub fn admin_fields(password_hash: &str) -> Result<BTreeMap<String, Value>, BadS
     Ok(BTreeMap::from([edit.into_field()]))
 }
 
-/// The Argon2id hash of the administrator's password; `None` while nobody has set one.
+/// The Argon2id hash of the administrator's password; `None` while none is set.
 pub fn admin_password_hash(document: &Document) -> Result<Option<String>, BadRecord> {
     document.get(&admin_key()).map(password_hash).transpose()
 }
 
-/// Who wrote the administrator's password.
+/// The node that wrote the administrator's password.
 pub fn admin_password_writer(document: &Document) -> Option<NodeName> {
     let register = document.get(&admin_key())?.fields().get(PASSWORD_HASH)?;
     Some(register.stamp.node.clone())
@@ -322,7 +322,7 @@ mod tests {
     fn an_unknown_setting_is_answered_with_the_nearest_one_first() {
         let error = |key| MountEdit::of(key, "hunter2").unwrap_err().to_string();
         let listeners = error("max_listener");
-        let expected = r#"there is no setting "max_listener"; there are max_listeners, "#;
+        let expected = r#"unknown setting "max_listener"; known are max_listeners, "#;
         assert!(listeners.starts_with(expected), "{listeners}");
         assert!(error("nme").contains("there are name, "));
         let passwords = error("pasword");

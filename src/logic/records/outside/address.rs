@@ -1,36 +1,36 @@
-//! The addresses of outside servers: what may stand in a `Location`, and what may be asked.
+//! The addresses of outside servers: where listeners are sent, and where a server is asked.
 
 /// The longest address: far longer than any host and base path, and short enough to gossip about.
 const MAX_URL_BYTES: usize = 256;
 
-/// Why a text is no address of an outside server.
+/// Why a text is not an address of an outside server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadAddress {
-    /// It is no web address, or has no host or port as they are written.
+    /// The text is not a web address, or lacks a valid host or port.
     #[error("must be http://HOST[:PORT], such as http://relay.example:8000")]
     Shape,
-    /// It has a name and password in it.
-    #[error("a name or password has no place in this address: use the login")]
+    /// The address has a name and password in it.
+    #[error("must not have a name or password: use the login")]
     Credentials,
-    /// It has a query or a fragment.
-    #[error("a `?` or `#` has no place in this address")]
+    /// The address has a query or a fragment.
+    #[error("must not have a `?` or `#`")]
     Query,
-    /// It is longer than anybody needs.
-    #[error("at most {MAX_URL_BYTES} bytes")]
+    /// The address is longer than any real one.
+    #[error("too long: at most {MAX_URL_BYTES} bytes")]
     Long,
-    /// It would have to be asked over TLS.
+    /// The address would have to be asked over TLS.
     #[error(
         "must begin with http://: servers are asked over plain HTTP, best inside a private network"
     )]
     Tls,
 }
 
-/// Where listeners are sent: `http` or `https`, scheme and host in lower case, without a slash at the end.
+/// The address for listeners: `http` or `https`, scheme and host in lower case, without a slash at the end.
 pub fn public_url(text: &str) -> Result<String, BadAddress> {
     normal(text).map(|(_, url)| url)
 }
 
-/// Where a server is asked: the same, and plain `http` only.
+/// The address for asking: the same, and plain `http` only.
 pub(super) fn poll_url(text: &str) -> Result<String, BadAddress> {
     match normal(text)? {
         ("http", url) => Ok(url),
@@ -38,12 +38,12 @@ pub(super) fn poll_url(text: &str) -> Result<String, BadAddress> {
     }
 }
 
-/// The scheme, and the whole address as it is kept.
+/// The scheme, and the whole address in its normal form.
 fn normal(text: &str) -> Result<(&'static str, String), BadAddress> {
     if text.len() > MAX_URL_BYTES {
         return Err(BadAddress::Long);
     }
-    // Printable ASCII only: it becomes a header, and a line break there would begin another one.
+    // Printable ASCII only: the address becomes a header, and a line break there would begin another one.
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(BadAddress::Shape);
     }

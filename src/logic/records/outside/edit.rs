@@ -1,4 +1,4 @@
-//! One setting of an outside server at a time: read from what an operator types, checked, made a field.
+//! One setting of an outside server: read from an operator's text, checked, and made a field.
 
 use std::collections::BTreeMap;
 
@@ -11,79 +11,79 @@ use crate::model::record::Value;
 use crate::model::suggest::nearest;
 use crate::model::traits::NodeTraits;
 
-/// The longest `user:password`: a head of HTTP holds it, encoded, with much room to spare.
+/// The longest `user:password`: far below what a head of HTTP can hold, encoded.
 pub const MAX_LOGIN_BYTES: usize = 512;
 
 /// One setting of an outside server with its new value, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OutsideEdit {
-    /// Where listeners are sent.
+    /// The address for listeners.
     PublicUrl(String),
-    /// Where it is asked; `None`: where listeners are sent.
+    /// The address for asking; `None`: the one for listeners.
     PollUrl(Option<String>),
-    /// How it is asked.
+    /// How the server is asked.
     Via(Via),
-    /// By what right it is asked.
+    /// The login for asking.
     Login(Option<Login>),
-    /// Its share, per cent.
+    /// The share of listeners compared with the server's size, per cent.
     Weight(u32),
-    /// Where it is.
+    /// The country of the server.
     Country(Option<Country>),
-    /// Whether it is asked and chosen.
+    /// Whether the server is asked and chosen.
     Enabled(bool),
-    /// The most listeners, where it does not say itself.
+    /// The most listeners, where the server names no limit itself.
     MaxListeners(Option<u32>),
-    /// What our mounts are called there.
+    /// The names of the mounts on the server.
     Mounts(BTreeMap<MountName, MountName>),
 }
 
-/// Why a setting is not accepted. The first name in each is the field's.
+/// Why a setting is refused. The first name in each is the field's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadSetting {
     /// There is no such setting.
-    #[error("there is no setting {key:?}; there are {}", known.join(", "))]
+    #[error("unknown setting {key:?}; known are {}", known.join(", "))]
     Unknown {
-        /// What was asked for.
+        /// The name that was given.
         key: String,
-        /// What there is, the most similar first.
+        /// The known settings, the most similar first.
         known: Vec<&'static str>,
     },
-    /// Where listeners are sent is no address.
+    /// The address for listeners is invalid.
     #[error("public_url: {0}")]
     PublicUrl(#[source] BadAddress),
-    /// Where it is asked is no address.
+    /// The address for asking is invalid.
     #[error("poll_url: {0}")]
     PollUrl(#[source] BadAddress),
-    /// How it is asked is none of what there is.
+    /// The way of asking is unknown.
     #[error("via: {0}")]
     Via(#[from] BadVia),
-    /// It is no user and password.
+    /// The login is invalid.
     #[error(
         "login: must be USER:PASSWORD without control characters, at most {MAX_LOGIN_BYTES} bytes"
     )]
     Login,
-    /// The weight is none.
+    /// The weight is invalid.
     #[error(
         "weight: must be a number of per cent from 0 to {}",
         NodeTraits::MAX_WEIGHT_PERCENT
     )]
     Weight,
-    /// The country is none.
+    /// The country is invalid.
     #[error("country: {0}")]
     Country(#[from] BadCountry),
-    /// Neither yes nor no.
+    /// The text is neither `true` nor `false`.
     #[error("enabled: must be `true` or `false`")]
     Enabled,
-    /// The number of listeners is none.
+    /// The number of listeners is invalid.
     #[error("max_listeners: must be a number from 1, or empty for what the server says")]
     MaxListeners,
-    /// The names of mounts are none.
+    /// The names of the mounts are invalid.
     #[error("mounts: {0}")]
     Mounts(#[from] BadMapping),
 }
 
 impl OutsideEdit {
-    /// The settings that there are, as an operator knows them.
+    /// The settings of an outside server, as an operator knows them.
     pub const KEYS: [&str; 9] = [
         "public_url",
         "poll_url",
@@ -119,7 +119,7 @@ impl OutsideEdit {
         })
     }
 
-    /// Its field in the record.
+    /// The name of the field in the record.
     pub fn key(&self) -> &'static str {
         match self {
             Self::PublicUrl(_) => "public_url",
@@ -180,7 +180,7 @@ pub(super) fn max_listeners(number: Option<i64>) -> Result<u32, BadSetting> {
 }
 
 fn unknown(key: &str) -> BadSetting {
-    let key: String = key.chars().take(64).collect(); // enough to recognise, and few to compare
+    let key: String = key.chars().take(64).collect(); // Enough to recognise the name, and few to compare.
     let mut known = OutsideEdit::KEYS.to_vec();
     let meant = nearest(&key, &OutsideEdit::KEYS);
     known.sort_by_key(|known| Some(*known) != meant);

@@ -1,4 +1,4 @@
-//! What our mounts are called at an outside server: `/ours=/theirs`, or `/same` where the names are equal.
+//! The names of the mesh's mounts at an outside server: `/ours=/theirs`, or `/same` where the names are equal.
 
 use std::collections::BTreeMap;
 
@@ -9,29 +9,29 @@ pub const MAX_MOUNTS: usize = 32;
 /// The most bytes of all names of a server together, for the same reason.
 pub(super) const MAX_MAPPING_BYTES: usize = 1_600;
 
-/// Why a text does not say what mounts are called.
+/// Why a text is not a list of mounts and their names.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadMapping {
-    /// No mount at all.
-    #[error("at least one, such as /radio.mp3=/stream")]
+    /// The list is empty.
+    #[error("at least one is needed, such as /radio.mp3=/stream")]
     Nothing,
-    /// A name is none.
+    /// A name is invalid.
     #[error("{name:?}: {why}")]
     Name {
-        /// The beginning of what was given.
+        /// The beginning of the name.
         name: String,
-        /// What is wrong with it.
+        /// What is wrong with the name.
         why: BadMountName,
     },
-    /// One of our mounts is given two names.
+    /// One mount of the mesh is given two names.
     #[error("{0} is there twice")]
     Twice(MountName),
-    /// There are too many.
-    #[error("at most {MAX_MOUNTS}, with {MAX_MAPPING_BYTES} bytes of names")]
+    /// The list is too long.
+    #[error("too many: at most {MAX_MOUNTS}, with {MAX_MAPPING_BYTES} bytes of names")]
     TooMany,
 }
 
-/// Reads pairs that are parted by commas, spaces or line breaks.
+/// Reads pairs that are separated by commas, spaces or line breaks.
 pub(super) fn mounts(text: &str) -> Result<BTreeMap<MountName, MountName>, BadMapping> {
     let mut mounts = BTreeMap::new();
     let pairs = text.split([',', ' ', '\n']).filter(|pair| !pair.is_empty());
@@ -55,7 +55,7 @@ pub(super) fn mounts(text: &str) -> Result<BTreeMap<MountName, MountName>, BadMa
     Ok(mounts)
 }
 
-/// The same as text, one pair in each line.
+/// The mapping as text, one pair in each line.
 pub(super) fn written(mounts: &BTreeMap<MountName, MountName>) -> String {
     let pair = |(ours, theirs): (&MountName, &MountName)| format!("{ours}={theirs}");
     mounts.iter().map(pair).collect::<Vec<_>>().join("\n")
@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(mounts(" ,"), Err(BadMapping::Nothing));
         let bad = mounts("/a=/b,/c=stream").unwrap_err().to_string();
         assert!(
-            bad.starts_with("\"stream\": a mount begins with /"),
+            bad.starts_with("\"stream\": a mount must begin with /"),
             "{bad}"
         );
         let twice = MountName::try_from("/a").unwrap();

@@ -1,7 +1,7 @@
 //! Outside servers: as records of the document, and what is read from their answers.
 //!
 //! A record may be half a server, when it was deleted on one node and edited on another at the same time: it is
-//! listed as skipped, and nobody is sent there.
+//! listed as skipped, and no listener is sent there.
 
 mod address;
 mod edit;
@@ -23,11 +23,11 @@ use crate::model::record::{Record, Value};
 use crate::model::stamp::Stamp;
 use crate::model::traits::NodeTraits;
 
-/// What the key of a server's record begins with; its name follows.
+/// The prefix of the keys of servers; the name follows.
 const KEY_PREFIX: &str = "outside/";
 
 /// The most servers that are asked and chosen: more than any radio has, and each of them is a seat with an election
-/// on every node, which costs 20 µs in each round of a mesh of 30. What is beyond, in the order of names, is skipped.
+/// on every node, which costs 20 µs in each round of a mesh of 30. Further ones, in the order of names, are skipped.
 pub const MAX_SERVERS: usize = 256;
 
 /// The servers by name.
@@ -36,10 +36,10 @@ pub type Servers = BTreeMap<NodeName, OutsideServer>;
 /// Why a record of the document is not used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadRecord {
-    /// Its key names no server.
-    #[error("its key is no name of a server")]
+    /// The key names no server.
+    #[error("its key is not the name of a server")]
     Key,
-    /// It lacks a field that it needs.
+    /// The record lacks a field that it needs.
     #[error("{0}: missing")]
     Missing(&'static str),
     /// A field holds another kind of value.
@@ -48,15 +48,15 @@ pub enum BadRecord {
     /// A field breaks a rule.
     #[error(transparent)]
     Setting(#[from] BadSetting),
-    /// There are more than [`MAX_SERVERS`].
+    /// The document has more than [`MAX_SERVERS`].
     #[error("there are {MAX_SERVERS} outside servers already")]
     TooMany,
 }
 
-/// Why a text is no name of an outside server.
+/// Why a text is not the name of an outside server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no name of an outside server: 1 to {most} lower-case letters, digits and hyphens, no hyphen at either end",
+    "invalid name of an outside server {0:?}: write 1 to {most} lower-case letters, digits and hyphens, no hyphen at either end",
     most = OutsideServer::MAX_NAME_BYTES
 )]
 pub struct BadServerName(String);
@@ -64,9 +64,9 @@ pub struct BadServerName(String);
 /// All outside servers of a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// They, by name.
+    /// The servers by name.
     pub servers: Servers,
-    /// The records that should be servers and are not, and why.
+    /// The records that should be servers and are not, and the reason.
     pub skipped: Vec<(RecordKey, BadRecord)>,
 }
 
@@ -87,7 +87,7 @@ pub fn fields(edits: impl IntoIterator<Item = OutsideEdit>) -> BTreeMap<String, 
     edits.into_iter().map(OutsideEdit::into_field).collect()
 }
 
-/// The server that a record describes. Fields that we do not know are no reason to refuse it.
+/// The server that a record describes. Unknown fields are no reason to refuse it.
 pub fn server(name: NodeName, record: &Record) -> Result<OutsideServer, BadRecord> {
     let setting = |field: &'static str| -> Result<Option<OutsideEdit>, BadRecord> {
         let text = text(record, field)?;
@@ -101,7 +101,7 @@ pub fn server(name: NodeName, record: &Record) -> Result<OutsideServer, BadRecor
     };
     let poll_url = match setting("poll_url")? {
         Some(OutsideEdit::PollUrl(Some(url))) => url,
-        // Of a public address of https nothing can be asked: the record says so by being skipped.
+        // A public https address cannot be asked: then the record is skipped for this reason.
         _ => address::poll_url(&public_url).map_err(BadSetting::PollUrl)?,
     };
     let via = match text(record, "via")? {
@@ -133,7 +133,7 @@ pub fn server(name: NodeName, record: &Record) -> Result<OutsideServer, BadRecor
     })
 }
 
-/// Whether a server would be one after an edit: the first reason against it is the error.
+/// Whether a record is valid after an edit: the first reason against it is the error.
 pub fn check(
     name: &NodeName,
     before: Option<&Record>,
@@ -150,7 +150,7 @@ pub fn check(
     server(name.clone(), &Record::written(after, &stamp))
 }
 
-/// The live servers of a document, and the records that should be some and are not.
+/// The live servers of a document, and the records that should be servers and are not.
 pub fn list(document: &Document) -> Listing {
     let mut listing = Listing::default();
     for (key, record) in document.live() {
@@ -170,7 +170,7 @@ pub fn list(document: &Document) -> Listing {
     listing
 }
 
-/// Where a listener of one of our mounts is sent; `None` if the server does not carry it. The query is his own.
+/// The address for a listener of a mount; `None` if the server does not carry it. The query is the listener's own.
 pub fn location(server: &OutsideServer, mount: &MountName, query: Option<&str>) -> Option<String> {
     let (url, theirs) = (&server.public_url, server.mounts.get(mount)?);
     Some(match query {
@@ -179,7 +179,7 @@ pub fn location(server: &OutsideServer, mount: &MountName, query: Option<&str>) 
     })
 }
 
-/// What a policy is told of a server, as of a node: its weight. Its name counts as a tag, as a node's does.
+/// The traits of a server for policies, as of a node: its weight. Its name counts as a tag, as a node's does.
 pub fn traits(server: &OutsideServer) -> NodeTraits {
     NodeTraits {
         weight_percent: server.weight_percent,
@@ -188,7 +188,7 @@ pub fn traits(server: &OutsideServer) -> NodeTraits {
     }
 }
 
-/// What a policy is told of where a server is.
+/// The place of a server for policies.
 pub fn whereabouts(server: &OutsideServer) -> Whereabouts {
     Whereabouts {
         country: server.country,

@@ -1,4 +1,4 @@
-//! What is said of the whole mesh: the policy, and who is never redirected.
+//! The settings of the whole mesh: the policy, and the players that are never redirected.
 
 use super::{BadSteering, Steering};
 use crate::logic::policy::{BadPolicy, Policy};
@@ -6,33 +6,33 @@ use crate::logic::records::fields::text;
 use crate::model::record::key::RecordKey;
 use crate::model::record::{Record, Value};
 
-/// The most players that are never redirected: each is looked for in the `User-Agent` of each listener.
+/// The most players that are never redirected: each name is searched in the `User-Agent` of each listener.
 pub const MAX_AGENTS: usize = 32;
-/// The longest part of a `User-Agent` to look for.
+/// The longest part of a `User-Agent` to search for.
 const MAX_AGENT_BYTES: usize = 64;
 
-/// One thing that is said of the whole mesh, checked.
+/// One setting of the whole mesh, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MeshEdit {
-    /// How a node is chosen.
+    /// The policy by which a node is chosen.
     Policy(Policy),
     /// Parts of the `User-Agent` of players that cannot follow a redirect.
     ProxyAgents(Vec<String>),
 }
 
-/// Why something said of the mesh is not accepted.
+/// Why a setting of the mesh is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadMeshSetting {
     /// There is no such setting.
-    #[error("there is no setting {0:?}; there are policy, proxy_agents")]
+    #[error("unknown setting {0:?}; known are policy, proxy_agents")]
     Unknown(String),
-    /// The policy is none; the one before stays.
+    /// The policy is invalid; the one before stays.
     #[error("policy: {0}")]
     Policy(#[from] BadPolicy),
-    /// They are too many.
-    #[error("proxy_agents: {0} of them, at most {MAX_AGENTS}")]
+    /// The list is too long.
+    #[error("proxy_agents: too many, {0} of at most {MAX_AGENTS}")]
     ManyAgents(usize),
-    /// One of them is too short to mean anything, or too long.
+    /// One of the names is too short to mean anything, or too long.
     #[error("proxy_agents: {0:?} is not 2 to {MAX_AGENT_BYTES} bytes of plain text")]
     Agent(String),
 }
@@ -82,7 +82,7 @@ pub(super) fn read(record: &Record, steering: &mut Steering) -> Result<(), BadSt
     if let Some(listed) = text(record, "proxy_agents")? {
         steering.proxy_agents = agents(&listed)?;
     }
-    // Last: a word that only newer nodes know must cost nothing but the policy, for which the usual one stands in.
+    // Last: an unknown word of a newer version must only cost the policy, which is then replaced by the default.
     if let Some(policy) = text(record, "policy")? {
         steering.policy = policy.parse().map_err(BadMeshSetting::Policy)?;
     }

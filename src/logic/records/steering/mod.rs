@@ -1,6 +1,6 @@
-//! What operators say about where listeners are sent, as records of the document.
+//! The settings that say where listeners are sent, as records of the document.
 //!
-//! One record for the whole mesh, and one for each node of which anything is said.
+//! One record for the whole mesh, and one for each node that has settings.
 
 mod mesh;
 mod node;
@@ -17,36 +17,36 @@ use crate::model::record::Value;
 use crate::model::record::key::RecordKey;
 use crate::model::traits::NodeTraits;
 
-/// Why a record is not used: the mesh goes on by what is usual.
+/// Why a record is not used: the defaults are used in its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadSteering {
-    /// Its key names no node.
+    /// The key names no node.
     #[error("its key names no node")]
     Key,
     /// A field holds another kind of value.
     #[error(transparent)]
     Kind(#[from] WrongKind),
-    /// What is said of a node breaks a rule.
+    /// A setting of a node breaks a rule.
     #[error(transparent)]
     Trait(#[from] BadTrait),
-    /// What is said of the mesh breaks a rule.
+    /// A setting of the mesh breaks a rule.
     #[error(transparent)]
     Mesh(#[from] BadMeshSetting),
 }
 
-/// All of it.
+/// The settings of the mesh and of all nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Steering {
-    /// How a node is chosen, unless the mount says otherwise.
+    /// The policy by which a node is chosen, unless the mount has its own.
     pub policy: Policy,
     /// Players whose `User-Agent` holds one of these, in any case, are never redirected.
     pub proxy_agents: Vec<String>,
-    /// The nodes of which anything is said.
+    /// The nodes that have settings.
     pub nodes: BTreeMap<NodeName, NodeTraits>,
 }
 
 impl Steering {
-    /// What a document says, and the records that are not used.
+    /// The settings in a document, and the records that are not used.
     pub fn of(document: &Document) -> (Self, Vec<(RecordKey, BadSteering)>) {
         let (mut steering, mut skipped) = (Self::default(), Vec::new());
         for (key, record) in document.live() {
@@ -68,7 +68,7 @@ impl Steering {
         (steering, skipped)
     }
 
-    /// What is said of a node, or what is usual.
+    /// The settings of a node, or the defaults.
     pub fn traits(&self, node: &NodeName) -> NodeTraits {
         self.nodes.get(node).cloned().unwrap_or_default()
     }
@@ -81,7 +81,7 @@ pub fn fields<E: Into<(String, Value)>>(
     edits.into_iter().map(Into::into).collect()
 }
 
-/// Reads what an operator answers with yes or no.
+/// Reads a word for on or off.
 fn switch(word: &str) -> Option<bool> {
     match word {
         "on" | "true" | "yes" => Some(true),

@@ -1,4 +1,4 @@
-//! What is said of one node: read from what an operator types, checked, made a field.
+//! The settings of one node: read from an operator's text, checked, and made a field.
 
 use std::collections::BTreeSet;
 
@@ -10,48 +10,48 @@ use crate::model::record::{Record, Value};
 use crate::model::suggest::nearest;
 use crate::model::traits::{BadTag, NodeTraits, Tag};
 
-/// What the key of a node's record begins with.
+/// The prefix of the keys of nodes.
 const KEY_PREFIX: &str = "node/";
 
-/// One thing that is said of a node, checked.
+/// One setting of a node, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TraitEdit {
-    /// Its share of what its size would give it, per cent.
+    /// The share of listeners compared with the node's size, per cent.
     Weight(u32),
-    /// The words that policies ask for.
+    /// The tags that policies name.
     Tags(BTreeSet<Tag>),
-    /// Whether it is not to be chosen now.
+    /// Whether the node is not to be chosen now.
     Maintenance(bool),
 }
 
-/// Why something said of a node is not accepted.
+/// Why a setting of a node is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadTrait {
     /// There is no such setting.
     #[error("a node has no {0:?}; {1}")]
     Unknown(String, String),
-    /// The weight is none.
+    /// The weight is invalid.
     #[error(
         "weight: must be a number from 0 (never chosen) to {} (ten times its size); 100 is usual",
         NodeTraits::MAX_WEIGHT_PERCENT
     )]
     Weight,
-    /// One of the tags is none.
+    /// One of the tags is invalid.
     #[error("tags: {0}")]
     Tag(#[from] BadTag),
-    /// They are too many.
-    #[error("tags: {0} of them, at most {most}", most = NodeTraits::MAX_TAGS)]
+    /// The list of tags is too long.
+    #[error("tags: too many, {0} of at most {most}", most = NodeTraits::MAX_TAGS)]
     ManyTags(usize),
-    /// Neither on nor off.
+    /// The text is neither `on` nor `off`.
     #[error("maintenance: must be `on` or `off`")]
     Maintenance,
 }
 
 impl TraitEdit {
-    /// What can be said.
+    /// The settings of a node.
     pub const KEYS: [&str; 3] = ["weight", "tags", "maintenance"];
 
-    /// The edit that says `value` of `key`.
+    /// The edit that gives the setting `key` the value `value`.
     pub fn of(key: &str, value: &str) -> Result<Self, BadTrait> {
         match key {
             "weight" => match value.parse() {
@@ -65,7 +65,7 @@ impl TraitEdit {
                 .map(Self::Maintenance)
                 .ok_or(BadTrait::Maintenance),
             _ => {
-                let key: String = key.chars().take(64).collect(); // enough to recognise, and few to compare
+                let key: String = key.chars().take(64).collect(); // Enough to recognise the name, and few to compare.
                 let hint = match nearest(&key, &Self::KEYS) {
                     Some(meant) => format!("did you mean {meant:?}?"),
                     None => format!("it has {}", Self::KEYS.join(", ")),
@@ -133,7 +133,7 @@ mod tests {
         for (key, value, hint) in [
             ("weight", "1001", "weight: must be a number from 0"),
             ("weight", "heavy", "weight: must be"),
-            ("tags", "Fast", "tags: \"Fast\" is no tag"),
+            ("tags", "Fast", "tags: invalid tag \"Fast\""),
             ("maintenance", "maybe", "`on` or `off`"),
             ("wieght", "1", "did you mean \"weight\"?"),
             ("colour", "red", "it has weight, tags, maintenance"),
