@@ -1,7 +1,7 @@
-//! In-band ICY metadata: titles woven into a listener's bytes.
+//! In-band ICY metadata: titles inserted into a listener's bytes.
 //!
-//! After every [`METAINT`] bytes of audio stands a block: a length byte, counting units of 16 bytes, and
-//! so much text. A listener's bytes are cut anywhere by its socket, even inside a block, and a block once
+//! After every [`METAINT`] bytes of audio there is a block: a length byte, counting units of 16 bytes, and
+//! so much text. The socket may cut a listener's bytes anywhere, even inside a block, and a block once
 //! begun must be finished although the title has changed. So [`Interleaver::weave`] only plans, and
 //! [`Interleaver::advance`] is told how much of the plan was written.
 
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::model::caption::caption;
 
 /// Bytes of audio between two blocks, told to the listener as `icy-metaint`.
-/// What Icecast and nearly every station use: a second of audio at 128 kbit/s.
+/// The same as in Icecast and at nearly every station: a second of audio at 128 kbit/s.
 pub const METAINT: usize = 16_000;
 
 /// The longest text of a block: 255 units of 16 bytes.
@@ -26,7 +26,7 @@ pub struct Interleaver {
     interval_bytes: usize,
     /// Audio bytes to send before the next block is due.
     due_in_bytes: usize,
-    /// What is left of a block that was begun. Always sent first.
+    /// The rest of a block that was begun. Always sent first.
     unsent: Bytes,
     /// The title of the last block that was begun.
     told: Option<Arc<str>>,
@@ -39,7 +39,7 @@ pub struct Woven(Vec<Piece>);
 #[derive(Clone, Debug)]
 enum Piece {
     Audio(Bytes),
-    /// A new block and the title that it tells.
+    /// A new block and the title in it.
     Block(Bytes, Arc<str>),
     Rest(Bytes),
 }
@@ -53,7 +53,7 @@ impl Piece {
 }
 
 impl Woven {
-    /// The pieces as they follow each other on the wire.
+    /// The pieces in the order in which they are sent.
     pub fn pieces(&self) -> impl Iterator<Item = &Bytes> {
         self.0.iter().map(Piece::bytes)
     }
@@ -75,7 +75,7 @@ impl Interleaver {
         }
     }
 
-    /// Plans the writing of `audio`, which begins at `offset`; `title_at` says what is on air at a byte.
+    /// Plans the writing of `audio`, which begins at `offset`; `title_at` tells the title on air at a byte.
     /// Without audio the plan is the rest of a block, or nothing.
     pub fn weave(
         &self,
@@ -107,7 +107,7 @@ impl Interleaver {
         Woven(pieces)
     }
 
-    /// Notes that the first `written` bytes of a plan are on their way.
+    /// Notes that the first `written` bytes of a plan were sent.
     /// Returns how many of them were audio.
     pub fn advance(&mut self, woven: &Woven, mut written: usize) -> usize {
         let mut audio_bytes = 0;
@@ -137,10 +137,11 @@ impl Interleaver {
 /// The block that says "as before".
 const UNCHANGED: Bytes = Bytes::from_static(&[0]);
 
-/// The block that tells a title.
+/// The block that holds a title.
 ///
-/// Players end the title at the first `';`, so one inside gets a space; it is one line, for players write titles into
-/// logs and file names. What is too long is cut between characters.
+/// Players end the title at the first `';`, so one inside gets a space. It is one line, because players write titles
+/// into
+/// logs and file names. A title that is too long is cut between characters.
 pub fn block(title: &str) -> Bytes {
     let title = caption(title).replace(AFTER, "' ;");
     let room = MAX_TEXT_BYTES - BEFORE.len() - AFTER.len();
@@ -156,7 +157,7 @@ pub fn block(title: &str) -> Bytes {
     block.into()
 }
 
-/// What a player does, for the tests of whatever sends to one.
+/// A player for the tests of all code that sends to one.
 #[cfg(test)]
 pub(crate) mod player {
     /// The audio of an interleaved stream, and the title of each block (`None`: as before).

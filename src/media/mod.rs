@@ -1,4 +1,4 @@
-//! Stream bytes: what they mean, where they may be joined, and the window of them that a node keeps.
+//! Stream bytes: their format, where they may be joined, and the window of them that a node keeps.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod format;

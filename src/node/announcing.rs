@@ -1,7 +1,7 @@
-//! Whether the addresses that a node tells others are of use to them.
+//! Whether the addresses that a node announces can be used by others.
 //!
-//! Listeners are sent to what a node says of itself; one whose address leads nowhere swallows its share of them, and
-//! nobody else notices.
+//! Listeners are sent to the address that a node announces. One with a wrong address loses its share of them, and
+//! no other node notices.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,25 +14,25 @@ use crate::wire::frame::Hello;
 /// What is wrong with an address for listeners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doubt {
-    /// Others cannot reach it, for this reason.
+    /// Others cannot reach the address, for this reason.
     Unreachable(&'static str),
-    /// Nobody has said that it is the right one.
+    /// The address is guessed, because none is set.
     Guessed,
 }
 
-/// Warns of an address that others, perhaps, cannot reach.
+/// Warns about an address that others perhaps cannot reach.
 pub(super) fn check(settings: &Settings, hello: &Hello, listen: SocketAddr) {
     let url = &hello.public_url;
     match doubt(settings, url, listen) {
         Some(Doubt::Unreachable(why)) => warn!(
             %url, %why,
             "listeners in other networks cannot reach this node at the address to which they are sent: \
-             say the right one with --public-url"
+             set the right one with --public-url"
         ),
         Some(Doubt::Guessed) => warn!(
             %url,
-            "nobody has said at which address listeners reach this node, and this one is guessed: \
-             say the right one with --public-url"
+            "the address at which listeners reach this node is not set, and this one is guessed: \
+             set the right one with --public-url"
         ),
         None => info!(%url, "listeners are sent here"),
     }
@@ -46,7 +46,7 @@ fn doubt(settings: &Settings, url: &str, listen: SocketAddr) -> Option<Doubt> {
         Err(_) if is_own_machines(host) => Reach::Machine,
         Err(_) => Reach::Everybody,
     };
-    // A node that listens on the loopback only, and has no proxy before it, is tried out on one machine.
+    // A node that listens on the loopback only, and has no proxy in front, is being tried out on one machine.
     let behind_proxy = settings.public_https_url.is_some() || !settings.trusted_proxies.is_empty();
     if reach == Reach::Machine && listen.ip().is_loopback() && !behind_proxy {
         return None;
@@ -57,7 +57,7 @@ fn doubt(settings: &Settings, url: &str, listen: SocketAddr) -> Option<Doubt> {
     }
 }
 
-/// The host in a URL of ours, without the brackets of an IPv6 address.
+/// The host in a checked URL, without the brackets of an IPv6 address.
 fn host(url: &str) -> &str {
     let authority = url.rsplit('/').next().unwrap_or_default();
     match authority.strip_prefix('[') {
@@ -66,7 +66,7 @@ fn host(url: &str) -> &str {
     }
 }
 
-/// Whether a name means the machine that asks, on all machines (RFC 6761).
+/// Whether a name always means the machine that asks (RFC 6761).
 fn is_own_machines(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
@@ -109,8 +109,13 @@ mod tests {
             ),
             ("0.0.0.0:8000", false, "http://100.64.3.4:8000", "NAT"),
             ("[::]:8000", false, "http://[fe80::1]:8000", "link-local"),
-            ("[::]:8000", true, "http://[::]:8000", "no address"),
-            ("0.0.0.0:8000", true, "http://0.0.0.0:8000", "no address"),
+            ("[::]:8000", true, "http://[::]:8000", "not the address"),
+            (
+                "0.0.0.0:8000",
+                true,
+                "http://0.0.0.0:8000",
+                "not the address",
+            ),
         ] {
             let Some(Doubt::Unreachable(why)) = doubt_of(listening(listen, said), url) else {
                 panic!("{url} is not doubted");

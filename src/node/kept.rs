@@ -1,4 +1,4 @@
-//! What a node finds on its disk, and makes of it.
+//! What a node reads from its disk at the start.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use crate::service::document::DOCUMENT_FILE;
 use crate::service::identity::{self, Company};
 use crate::settings::Settings;
 
-/// What the node finds on its disk, and makes of it.
+/// What the node has read from its disk.
 pub(super) struct Kept {
     pub(super) data_dir: Arc<DataDir>,
     pub(super) life: identity::Life,
@@ -27,7 +27,7 @@ pub(super) struct Kept {
     pub(super) company: Company,
 }
 
-/// Opens the data directory, and reads what earlier lives have left there.
+/// Opens the data directory, and reads what earlier lives of the node have left there.
 pub(super) fn open_disk(settings: &Settings) -> anyhow::Result<Kept> {
     let data_dir = Arc::new(DataDir::open(&settings.data_dir)?);
     let life = identity::begin_life(&data_dir)?;
@@ -48,7 +48,7 @@ pub(super) fn open_disk(settings: &Settings) -> anyhow::Result<Kept> {
     })
 }
 
-/// The document from disk; and, apart from it, one that is too old to be merged with the peers'.
+/// The document from disk; and, separately, one that is too old to be merged with the peers'.
 fn load_document(
     data_dir: &DataDir,
     name: &NodeName,

@@ -43,16 +43,16 @@ use crate::wire::gossip::{self, NodeCard};
 use crate::wire::icecast::passthrough::TagKey;
 use crate::wire::livez::ProofKeys;
 
-/// How long tasks may take to end once they are told to.
+/// How long tasks may take to end when the node stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a goodbye may take to reach the peers.
 const GOODBYE: Duration = Duration::from_millis(150);
-/// The time over which a stopping node ends its listeners: long enough that they do not come back elsewhere all at
-/// once, and shorter than what service managers wait for.
+/// The time over which a stopping node ends its listeners: long enough that they do not all reconnect elsewhere at
+/// once, and shorter than the time that service managers wait.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// Runs a node until it is asked to stop, or must. `ready` is called once it serves; `read_again` gives the settings as
-/// they are now, when somebody asks for that.
+/// Runs a node until it is asked to stop, or must. `ready` is called once it serves; `read_again` reads the settings
+/// anew when a reload is asked for.
 pub async fn run(
     settings: Settings,
     ready: impl FnOnce(&Hello) -> anyhow::Result<()>,
@@ -76,10 +76,10 @@ pub async fn run(
 
 /// A running node.
 struct Node {
-    /// As they were at its start.
+    /// The settings at its start.
     settings: Settings,
     secret: Secret,
-    /// Of the secret, as the status shows it.
+    /// The fingerprint of the secret, as the status shows it.
     fingerprint: watch::Sender<String>,
     data_dir: Arc<DataDir>,
     links: Links,
@@ -88,9 +88,9 @@ struct Node {
     geo: Geo,
     drain: Drain,
     conflicts: mpsc::Receiver<NameConflict>,
-    /// Ends visitors and sources.
+    /// Ends connections and sources.
     front_cancel: CancellationToken,
-    /// Ends everything.
+    /// Ends all tasks.
     cancel: CancellationToken,
     tasks: TaskTracker,
 }
@@ -205,7 +205,7 @@ impl Node {
         })
     }
 
-    /// Until a signal asks the node to stop; an error if another node has its name.
+    /// Waits until a signal asks the node to stop; an error if another node has its name.
     async fn wait(
         &mut self,
         signals: &mut Signals,
@@ -245,13 +245,13 @@ impl Node {
         }
     }
 
-    /// Out of service, the seat, sources and listeners, the goodbye, the document, the links.
+    /// Ends in this order: the service with seat, sources and listeners; the document; the goodbye; the links.
     async fn leave(&self) {
         self.drain.finish(FAREWELL).await;
         self.front_cancel.cancel();
         self.documents.save().await;
         self.links.send_to_all(&Frame::Goodbye);
-        tokio::time::sleep(GOODBYE).await; // links close with whatever is still queued
+        tokio::time::sleep(GOODBYE).await; // Links close with all that is still queued.
         self.gossip.stop();
         self.cancel.cancel();
         self.tasks.close();
@@ -265,7 +265,7 @@ impl Node {
     }
 }
 
-/// Who this node says it is.
+/// The HELLO that this node sends.
 fn hello(settings: &Settings, kept: &Kept, bound: SocketAddr) -> anyhow::Result<Hello> {
     let public_host = settings.public_url.as_ref().map(|url| url.to_string());
     let ip = if bound.ip().is_unspecified() {
@@ -283,7 +283,7 @@ fn hello(settings: &Settings, kept: &Kept, bound: SocketAddr) -> anyhow::Result<
     })
 }
 
-/// Why a node cannot have its port, and what to do about it.
+/// Why a node cannot open its port, and what to do about it.
 fn cannot_listen(listen: SocketAddr, error: &io::Error) -> anyhow::Error {
     let hint = match error.kind() {
         io::ErrorKind::AddrInUse => format!(
@@ -295,7 +295,7 @@ fn cannot_listen(listen: SocketAddr, error: &io::Error) -> anyhow::Error {
     anyhow!("cannot listen on TCP {listen}: {error}{hint}")
 }
 
-/// The address of ours that peers see: the one that the system would use towards them. Nothing is sent.
+/// The address of this machine that peers see: the one that the system would use towards them. No packet is sent.
 fn outward_ip(join: &[String]) -> IpAddr {
     /// An address for documentation (RFC 5737): behind the default route, if there is one.
     const ANYBODY: &str = "192.0.2.1:9";

@@ -1,6 +1,6 @@
-//! What a node takes over from its settings while it runs, when it is asked to by `SIGHUP`.
+//! The settings that a running node reads again when it gets `SIGHUP`.
 //!
-//! Whatever is wrong with what is read, the node goes on as before: nobody who reloads a service expects it to end.
+//! If something is wrong with them, the node continues as before: a reload must never end a service.
 
 use tracing::{info, warn};
 
@@ -8,12 +8,13 @@ use super::Node;
 use crate::service::identity::{self, Company};
 use crate::settings::Settings;
 
-/// Settings that are taken over at once. All others are told of, and wait for a restart.
+/// Settings that take effect at once. All others are named in a warning and need a restart.
 const TAKEN_OVER: [&str; 2] = ["log", "secret_file"];
 
 impl Node {
-    /// Reads everything again that can change under a running node. `read` gives the settings, and has put what they
-    /// say of the log in force.
+    /// Reads everything again that can change in a running node. `read` returns the settings, and has already applied
+    /// the
+    /// new log filter.
     pub(super) fn reload(&mut self, read: &impl Fn() -> anyhow::Result<Settings>) {
         let new = match read() {
             Ok(new) => new,
@@ -34,7 +35,7 @@ impl Node {
     }
 
     fn reload_secret(&mut self, new: &Settings) {
-        // As one that has peers: a secret that has vanished is no reason to make another.
+        // Read as by a node that has peers: when the secret has vanished, no new one must be made.
         let file = new.secret_file.as_deref();
         let secret = match identity::secret(&self.data_dir, file, Company::Peers) {
             Ok(secret) if secret == self.secret => return,

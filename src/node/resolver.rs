@@ -34,7 +34,7 @@ impl Core<'_> {
         self.tasks.spawn(running);
     }
 
-    /// Looks places up, if there is something to look them up in.
+    /// Looks places up, if there is a database.
     fn places(&self) -> Places {
         let geo = self.geo.clone();
         match self.settings.geo_database {
@@ -44,7 +44,7 @@ impl Core<'_> {
     }
 }
 
-/// What is fixed of the zone; `fingerprint` is the cluster's.
+/// The fixed part of the zone; `fingerprint` is the cluster's.
 pub(super) fn zone(dns: &DnsSettings, fingerprint: &str) -> Zone {
     Zone {
         apex: dns.zone.clone(),

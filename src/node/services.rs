@@ -44,7 +44,7 @@ use crate::wire::livez::ProofKeys;
 /// What the services are built from.
 pub(super) struct Core<'a> {
     pub(super) settings: &'a Settings,
-    /// What the settings allow, as far as the system does.
+    /// The capacity that the settings and the system allow.
     pub(super) capacity: Capacity,
     pub(super) links: &'a Links,
     pub(super) gossip: &'a Arc<Gossip>,
@@ -55,7 +55,7 @@ pub(super) struct Core<'a> {
     pub(super) tag_key: TagKey,
     pub(super) unreached: Unreached,
     pub(super) proof_keys: ProofKeys,
-    /// Whether this node waits for the peers that it was told of before it makes what a mesh has one of.
+    /// Whether this node waits for the peers that it was told of before it makes a secret or password.
     pub(super) is_newcomer: bool,
 }
 
@@ -68,7 +68,7 @@ pub(super) struct Parts {
     pub(super) load: Load,
 }
 
-/// What carries streams.
+/// The services that carry streams.
 struct Carriers {
     streams: Streams,
     sources: Sources,
@@ -195,7 +195,7 @@ impl Core<'_> {
         })
     }
 
-    /// What it says of itself to programs that know Icecast.
+    /// What the node says of itself to programs that know Icecast.
     fn contact(&self) -> Contact {
         let unsaid = Contact::default();
         let said = |line: &Option<Line>| line.clone().map(|line| line.0);
@@ -205,7 +205,7 @@ impl Core<'_> {
         }
     }
 
-    /// What takes sources; `front_cancel` ends them.
+    /// Starts the service for sources; `front_cancel` ends it.
     fn start_ingest(
         &self,
         (cluster, documents): (&Cluster, &Documents),
@@ -228,7 +228,7 @@ impl Core<'_> {
         ingest
     }
 
-    /// What carries streams: from sources, between nodes, to listeners.
+    /// Starts the services that carry streams: from sources, between nodes, to listeners.
     fn start_carriers(&self, cluster: &Cluster, documents: &Documents) -> anyhow::Result<Carriers> {
         let (streams, sources) = (Streams::default(), Sources::default());
         let pacer = Arc::new(PacerHandle::start().context("cannot start the pacer")?);
@@ -275,7 +275,7 @@ impl Core<'_> {
         self.tasks.spawn(outside.run(self.cancel.clone()));
     }
 
-    /// What asks other nodes at their addresses.
+    /// Starts the service that asks other nodes at their addresses.
     fn start_reaching(&self, cluster: &Cluster, load: &Load) {
         let reaching = Reaching::new(ReachConfig {
             cluster: cluster.clone(),

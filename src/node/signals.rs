@@ -1,4 +1,4 @@
-//! The signals that a node takes: none of them ends it but those that ask it to stop.
+//! The signals that a node takes: only those that ask it to stop end it.
 
 use std::future::poll_fn;
 use std::io;
@@ -8,19 +8,20 @@ use std::task::Poll;
 use rustix::process::Signal as Known;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// What somebody wants who has sent a signal.
+/// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
-    /// That the node leaves in order.
+    /// The node leaves in order.
     Stop,
-    /// That it reads its settings again.
+    /// The node reads its settings again.
     Reload,
-    /// Nothing that it knows of; the signal's name.
+    /// Nothing that the node knows; the signal's name.
     Unknown(&'static str),
 }
 
 /// Each signal that would end a process which does not take it, and can come from outside; real-time signals follow in
-/// [`Signals::take`]. `SIGPIPE` is not among them: Rust's own start has it ignored. `SIGXCPU` neither: it says that a limit
+/// [`Signals::take`]. `SIGPIPE` is not in the list: Rust's own start ignores it. `SIGXCPU` neither: it says that a
+/// limit
 /// on CPU time is used up, and the kernel kills soon after.
 const TAKEN: [(Known, Wish); 13] = [
     (Known::TERM, Wish::Stop),
@@ -33,7 +34,7 @@ const TAKEN: [(Known, Wish); 13] = [
     (Known::VTALARM, Wish::Unknown("SIGVTALRM")),
     (Known::PROF, Wish::Unknown("SIGPROF")),
     (Known::IO, Wish::Unknown("SIGIO")),
-    // Of a battery's guard: the machine may go down, and then SIGTERM comes.
+    // From a battery monitor: the machine may go down, and then SIGTERM comes.
     (Known::POWER, Wish::Unknown("SIGPWR")),
     (Known::STKFLT, Wish::Unknown("SIGSTKFLT")),
     // `ulimit -f`: the write fails all the same, and is treated as one on a full disk.
@@ -43,11 +44,11 @@ const TAKEN: [(Known, Wish); 13] = [
 /// The real-time signals that nothing in the C library uses for itself: SIGRTMIN to SIGRTMAX.
 const REAL_TIME: RangeInclusive<i32> = 34..=64;
 
-/// All of them, from the moment when this was made.
+/// All signals that were taken, from the moment when this was made.
 pub(super) struct Signals(Vec<(Signal, Wish)>);
 
 impl Signals {
-    /// Takes them from now on.
+    /// Takes the signals from now on.
     pub(super) fn take() -> io::Result<Self> {
         let take = |(known, wish): &(Known, Wish)| {
             let taken = signal(SignalKind::from_raw(known.as_raw()))?;
@@ -61,7 +62,7 @@ impl Signals {
         named.chain(real_time).collect::<io::Result<_>>().map(Self)
     }
 
-    /// The next one.
+    /// The next signal.
     pub(super) async fn next(&mut self) -> Wish {
         poll_fn(|context| {
             for (signal, wish) in &mut self.0 {
@@ -74,7 +75,7 @@ impl Signals {
         .await
     }
 
-    /// The next one that asks to stop.
+    /// The next signal that asks to stop.
     pub(super) async fn stop(&mut self) {
         while self.next().await != Wish::Stop {}
     }

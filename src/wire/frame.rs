@@ -1,4 +1,4 @@
-//! What goes over a link between two nodes.
+//! The frames of a link between two nodes.
 //!
 //! A frame is one version byte, the length of its body as four bytes (little-endian), and the body in
 //! bincode 2's standard configuration. Both lengths and collections are bounded before anything is read
@@ -24,34 +24,34 @@ pub const VERSION: u8 = 1;
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
 /// Version byte and length.
 pub const HEADER_BYTES: usize = 5;
-/// How much of a stream one DATA frame carries at most: a second of 128 kbit/s, or half a loop of a fast replay.
+/// The most of a stream in one DATA frame: a second of 128 kbit/s, or half a loop of a fast replay.
 pub const MAX_DATA_BYTES: usize = 16 * 1024;
 
-/// A stream has no byte of this number. To SUBSCRIBE from here asks whether its source is still connected to that
-/// node: the answer is DONE if it is, and DENIED if not. A node that does not know the question denies.
+/// A number that no byte of a stream has. To SUBSCRIBE from here asks whether the stream's source is still connected to
+/// that node: the answer is DONE if it is, and DENIED if not. A node that does not know the question denies.
 pub const NO_BYTE: u64 = u64::MAX;
 
-/// Who a node is; the first frame of a link, in both directions.
+/// The identity of a node; the first frame of a link, in both directions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// Its name; the one in its certificate.
+    /// The name of the node, the same as in its certificate.
     pub name: NodeName,
-    /// Which life of it.
+    /// The number of its life.
     pub generation: Generation,
-    /// Where other nodes reach it.
+    /// The address at which other nodes reach it.
     pub mesh_address: SocketAddr,
-    /// Where listeners and sources reach it.
+    /// The URL at which listeners and sources reach it.
     pub public_url: String,
     /// The version of its program.
     pub version: String,
 }
 
-/// Why a link is not wanted.
+/// Why a link is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
     /// A node of that name is already alive.
     NameInUse {
-        /// Where it is.
+        /// The address of that node.
         holder: SocketAddr,
     },
     /// The asked node is the asking one.
@@ -60,7 +60,7 @@ pub enum Refusal {
     BadHello,
 }
 
-/// Why a source may not begin, or a stream may not be had.
+/// Why a source may not begin, or a stream is not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Denial {
     /// Another source has the mount.
@@ -71,17 +71,18 @@ pub enum Denial {
     NotHere,
     /// The asked node does not hold the master's seat.
     NotMaster,
-    /// The asked node holds the stream, and no longer the byte that is asked for.
+    /// The asked node holds the stream, but no longer the byte that is asked for.
     Overrun,
 }
 
-/// What an operator wants of another node than the one that he asked. Sent only to nodes whose card says that they take
-/// it: to an older one it would be no frame at all.
+/// What an operator wants of another node than the one that was asked. Sent only to nodes whose card says that they
+/// take
+/// orders: an older one does not know this frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
     /// Leave service.
     Drain {
-        /// How long those who are there may stay.
+        /// How long listeners and sources may stay.
         deadline_s: u64,
     },
     /// Come back into service.
@@ -94,9 +95,9 @@ pub enum Order {
 pub enum Frame {
     /// The first frame of a link.
     Hello(Hello),
-    /// The answer to a HELLO that is not welcome; the link is closed after it.
+    /// The answer to a HELLO that is refused; the link is closed after it.
     Refused(Refusal),
-    /// The sender leaves on purpose: it is not to be suspected or waited for.
+    /// The sender leaves on purpose: it must not be suspected or waited for.
     Goodbye,
     /// An operator wants this dead node to be shown no more. The document says so too; this is for nodes of a version
     /// that does not read it there.
@@ -105,11 +106,11 @@ pub enum Frame {
     Gossip(Bytes),
     /// A chitchat message, compressed by zstd.
     GossipZstd(Bytes),
-    /// A word of the election of a seat.
+    /// A message of the election of a seat.
     Seat {
-        /// Which seat.
+        /// The seat.
         seat: Seat,
-        /// What is said.
+        /// The message.
         message: Message,
     },
     /// Records of the document: pushed after a change, or sent to settle a difference.
@@ -117,20 +118,20 @@ pub enum Frame {
     /// What the sender holds of the document in a range of keys. Answered by RECORDS and ASK; then come
     /// RECORDS and DONE, and perhaps the next SUMMARY.
     Summary(Summary),
-    /// The sender wants these records.
+    /// The sender asks for these records.
     Ask(Vec<RecordKey>),
     /// The ingest node asks the master to accept a source.
     Publish {
-        /// The mount that it sources.
+        /// The mount.
         mount: MountName,
-        /// This life of the source.
+        /// The stream of the source.
         stream_id: StreamId,
     },
-    /// The sender's source has gone, before gossip says so.
+    /// The sender's source has gone, before gossip tells.
     Unpublish {
-        /// The mount that it sourced.
+        /// The mount.
         mount: MountName,
-        /// That life of the source.
+        /// The stream of the source.
         stream_id: StreamId,
     },
     /// The master's order to a source's node: this source gives way to another.
@@ -139,37 +140,37 @@ pub enum Frame {
         mount: MountName,
         /// The source that gives way.
         stream_id: StreamId,
-        /// By what right.
+        /// The fence of the order.
         fence: Fence,
     },
     /// The master accepts the source.
     Granted(Fence),
-    /// What was asked for is not to be had.
+    /// The request is denied.
     Denied(Denial),
     /// The sender wants a mount's stream. Answered by OPENED or DENIED, then DATA and TITLE, then END.
     Subscribe {
         /// The mount.
         mount: MountName,
-        /// This stream and no other, with the first byte wanted; `None`: whatever is on air, from a join point.
+        /// This stream and no other, with the first byte wanted; `None`: the one on air, from a join point.
         resume: Option<(StreamId, u64)>,
     },
     /// The stream that the sender is about to send.
     Opened {
-        /// Which one.
+        /// The stream.
         stream_id: StreamId,
-        /// What its source said.
+        /// What the source said when it connected.
         head: StreamHead,
         /// The number of the first byte that will be sent.
         offset: u64,
     },
     /// Bytes of the stream.
     Data {
-        /// The number of the first of them.
+        /// The number of the first byte.
         offset: u64,
         /// The bytes.
         bytes: Bytes,
     },
-    /// What is on air from this byte on.
+    /// The title on air from this byte on.
     Title {
         /// The first byte under this title.
         offset: u64,
@@ -180,7 +181,7 @@ pub enum Frame {
     End {
         /// The number that the next byte would have had.
         offset: u64,
-        /// Why.
+        /// The reason.
         reason: EndReason,
     },
     /// Sets the title of a mount, on the node of its source. Answered by DONE or DENIED.
@@ -190,20 +191,20 @@ pub enum Frame {
         /// The title.
         title: String,
     },
-    /// The conversation is over and all is well.
+    /// The conversation has ended well.
     Done,
-    /// Nothing new, but the stream lives: the node of its source was heard at this beat of its own clock.
+    /// No new bytes, but the stream is alive: the node of its source was heard at this beat of its own clock.
     Alive {
-        /// Milliseconds from the beginning of the stream, by the node of its source. Relays hand it on as it is:
-        /// only what rises is a sign of life, so that a circle of relays falls silent.
+        /// Milliseconds from the beginning of the stream, by the node of its source. Relays pass it on unchanged:
+        /// only a rising number is a sign of life, so that a circle of relays falls silent.
         beat_ms: u64,
     },
-    /// What an operator wants of the receiver. Answered by DONE when it is under way.
+    /// An order of an operator to the receiver. Answered by DONE when it is being carried out.
     Order(Order),
 }
 
 impl Frame {
-    /// Its kind in a word, for the log: what a peer has put into it may be long.
+    /// The kind of the frame in a word, for the log: its content may be long.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Hello(_) => "HELLO",
@@ -236,7 +237,7 @@ impl Frame {
 /// Why a value could not become a frame.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
-    /// It is longer than [`MAX_BODY_BYTES`]. Nothing was sent.
+    /// The frame is longer than [`MAX_BODY_BYTES`]. Nothing was sent.
     #[error("a frame of {0} bytes is over the limit of {MAX_BODY_BYTES}")]
     TooLong(usize),
     /// The serialiser refused it.
@@ -244,20 +245,20 @@ pub enum EncodeError {
     Bincode(#[from] bincode::error::EncodeError),
 }
 
-/// Why bytes are no frame. The link that they came from is not to be trusted any more.
+/// Why bytes are not a frame. The link that they came from must be closed.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// The sender speaks another version.
-    #[error("frame version {0}, ours is {VERSION}")]
+    #[error("unknown frame version {0}: this node speaks {VERSION}")]
     Version(u8),
     /// The announced length is over [`MAX_BODY_BYTES`].
     #[error("a frame of {0} bytes is over the limit of {MAX_BODY_BYTES}")]
     TooLong(usize),
-    /// The body is not what its kind asks for.
+    /// The body does not fit its kind.
     #[error("malformed frame")]
     Bincode(#[from] bincode::error::DecodeError),
-    /// Bytes are left over behind the value.
-    #[error("{0} bytes too many in a frame")]
+    /// Bytes are left over after the value.
+    #[error("a frame has {0} bytes too many")]
     Trailing(usize),
 }
 

@@ -29,11 +29,11 @@ use crate::model::stream::{StreamHead, StreamId};
 
 /// The key of a [`NodeCard`].
 pub const NODE: &str = "node";
-/// The key of the bulletin: load, and whom the node has sent where, in one value because they belong together.
+/// The key of the bulletin: load, and the listeners sent to each node, in one value because they belong together.
 pub const LOAD: &str = "load";
 /// The key of the document's digest.
 pub const DOCUMENT: &str = "document";
-/// The key that says that a node takes nobody new.
+/// The key that says that a node takes no new listeners and sources.
 pub const DRAINING: &str = "draining";
 /// The key of the node's own time.
 pub const CLOCK: &str = "clock";
@@ -46,40 +46,40 @@ const STANDBY_PREFIX: &str = "standby";
 const ABOUT_PREFIX: &str = "about";
 const REACH_PREFIX: &str = "reach/";
 
-/// The longest title in gossip; listeners get the whole of it with the stream.
+/// The longest title in gossip; listeners get the whole title with the stream.
 const MAX_TITLE_BYTES: usize = 512;
-/// The longest description in gossip. With all other words of a source, escaped, it fits into one value.
+/// The longest description in gossip. With all other texts of a source, escaped, it fits into one value.
 const MAX_DESCRIPTION_BYTES: usize = 512;
-/// The longest name, genre, address or other word of a source in gossip: what fits a line of a table.
+/// The longest name, genre, address or other text of a source in gossip: what fits a line of a table.
 const MAX_WORD_BYTES: usize = 256;
 
-/// What a node says of itself once.
+/// What a node says of itself, seldom changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeCard {
-    /// Where listeners and sources reach it.
+    /// The URL at which listeners and sources reach the node.
     pub url: String,
     /// The version of its program.
     pub version: String,
-    /// Its rank in the master's election.
+    /// The rank in the master's election.
     pub rank: Rank,
-    /// When it started, unix milliseconds by its own clock.
+    /// When the node started, unix milliseconds by its own clock.
     pub started_unix_ms: u64,
-    /// Where listeners who speak HTTPS reach it, if they do.
+    /// The URL at which listeners that speak HTTPS reach the node, if they can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub https_url: Option<String>,
-    /// Where it stands, as far as it knows.
+    /// The place of the node, as far as it knows.
     #[serde(default)]
     pub place: Whereabouts,
-    /// The addresses that DNS gives for it, the first of each family the best; none from a version that does not say them.
+    /// The addresses that DNS gives for the node, the best of each family first; empty from an older version.
     #[serde(default)]
     pub addresses: Vec<IpAddr>,
-    /// Whether it answers for the zone of the mesh.
+    /// Whether the node answers for the zone of the mesh.
     #[serde(default)]
     pub serves_dns: bool,
-    /// Whether it takes orders of operators over its links.
+    /// Whether the node takes orders of operators over its links.
     #[serde(default)]
     pub takes_orders: bool,
-    /// Whether it proves who it is to a peer that asks at its address.
+    /// Whether the node proves its identity to a peer that asks at its address.
     #[serde(default)]
     pub proves: bool,
 }
@@ -91,26 +91,26 @@ pub struct ReachCard {
     pub generation: Generation,
     /// The address.
     pub url: String,
-    /// What came back.
+    /// The result.
     pub finding: Finding,
 }
 
-/// Where a node's stream comes from.
+/// The origin of a node's stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
-    /// Its source is connected to this node.
+    /// The source is connected to this node.
     Source,
-    /// It is pulled from that node; from none as long as it looks for one, or once its source has gone.
+    /// The stream is pulled from that node; `None` while one is looked for, or once the source has gone.
     Relay(Option<NodeName>),
 }
 
 /// What a node says of a stream that it holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamCard {
-    /// Which one.
+    /// The id of the stream.
     pub stream_id: StreamId,
-    /// Where it comes from.
+    /// The origin of the node's bytes.
     pub origin: Origin,
     /// The media type.
     pub content_type: String,
@@ -122,36 +122,36 @@ pub struct StreamCard {
     pub started_unix_ms: u64,
     /// The epoch of the master that accepted the source.
     pub accept_epoch: Epoch,
-    /// Listeners of it on this node.
+    /// Listeners on this node.
     pub listeners: u32,
-    /// What is on air, shortened.
+    /// The title on air, shortened.
     pub title: String,
-    /// The most listeners that it has had at once in the whole mesh, as the node of its source has counted.
+    /// The most listeners at once in the whole mesh, as counted by the node of the source.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub listener_peak: u32,
 }
 
 /// What the source of a stream says of it, for the nodes that do not hold it. It changes with the stream only, so it
-/// is not in the card, which is said each second.
+/// is not in the card, which is published each second.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StreamAbout {
     /// The station's name.
     pub name: String,
-    /// A sentence about it.
+    /// The description.
     pub description: String,
-    /// Its genre.
+    /// The genre.
     pub genre: String,
-    /// Its page.
+    /// The station's page.
     pub url: String,
-    /// Its bitrate in kbit/s; 0 if the source does not say.
+    /// The bitrate in kbit/s; 0 if the source states none.
     pub bitrate_kbps: u32,
     /// Samplerate, channels and the like: `ice-samplerate=44100;ice-channels=2`.
     pub audio_info: String,
 }
 
 impl StreamAbout {
-    /// What stands in a stream's head, shortened.
+    /// The texts in a stream's head, shortened.
     pub fn of(head: &StreamHead) -> Self {
         let word = |name| cut(head.icy(name).unwrap_or_default(), MAX_WORD_BYTES);
         Self {
@@ -193,7 +193,7 @@ pub fn outside_server(key: &str) -> Option<NodeName> {
     NodeName::try_from(key.strip_prefix(OUTSIDE_PREFIX)?).ok()
 }
 
-/// The key of what is found at a node's address.
+/// The key of the finding at a node's address.
 pub fn reach_key(node: &NodeName) -> String {
     format!("{REACH_PREFIX}{node}")
 }
@@ -233,7 +233,7 @@ pub fn about_mount(key: &str) -> Option<MountName> {
     MountName::try_from(key.strip_prefix(ABOUT_PREFIX)?).ok()
 }
 
-/// A title as it stands in gossip: cut at a character's edge.
+/// A title for gossip: cut at the end of a character.
 pub fn short_title(title: &str) -> String {
     cut(title, MAX_TITLE_BYTES)
 }
@@ -248,7 +248,7 @@ pub fn write<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("gossiped values have text keys and no failing serialiser")
 }
 
-/// The value in a text; `None` if it is none, which only a broken or much newer peer sends.
+/// The value in a text; `None` if the text is invalid, which only a broken or much newer peer sends.
 pub fn read<T: DeserializeOwned>(text: &str) -> Option<T> {
     serde_json::from_str(text).ok()
 }

@@ -1,23 +1,24 @@
-//! `GET /livez?nonce=…`: a node proves that it is the one that a peer means.
+//! `GET /livez?nonce=…`: a node proves its identity to a peer.
 //!
-//! Whoever answers at an address may be anybody; a code over the nonce, by a key that only the mesh has, is made by a
-//! node of the mesh, and by the one whose name is in it.
+//! Any server may answer at an address; but a code over the nonce, by a key that only the mesh has, can only be made
+//! by a
+//! node of the mesh, and names that node.
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use crate::model::node::NodeName;
 
-/// The path that is asked for.
+/// The path to ask for.
 pub const PATH: &str = "/livez";
 /// The digits in which codes are written.
 const HEX: &[u8; 16] = b"0123456789abcdef";
-/// The most of an answer that is looked at: `ok`, a name and a code.
+/// The most of an answer that is read: `ok`, a name and a code.
 pub const MAX_ANSWER_BYTES: usize = 1_024;
-/// How much of something else is repeated to an operator.
+/// How many letters of another answer are shown to an operator.
 const MAX_QUOTED_LETTERS: usize = 40;
 
-/// A number that is used once, as 32 hexadecimal digits. Strangers can choose none that is longer.
+/// A number that is used once, as 32 hexadecimal digits. Strangers cannot choose a longer one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Nonce(u128);
 
@@ -41,7 +42,7 @@ impl Nonce {
     }
 }
 
-/// What every node of a mesh knows, and nobody else: with it answers are proved.
+/// The keys that every node of a mesh knows, and no stranger: they prove answers.
 #[derive(Clone)]
 pub struct ProofKeys(Vec<[u8; 32]>);
 
@@ -51,17 +52,17 @@ impl std::fmt::Debug for ProofKeys {
     }
 }
 
-/// What an answer says.
+/// What an answer proves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answered {
-    /// It is this node of our mesh.
+    /// The answer is from this node of the mesh.
     By(NodeName),
-    /// Nothing is proved; how the answer begins.
+    /// Nothing is proved; this is the beginning of the answer.
     ByNobody(String),
 }
 
 impl ProofKeys {
-    /// One key for each of the cluster's secret, derived for this purpose only; the first one proves, all are accepted.
+    /// One key for each of the cluster's keys, derived for this purpose only; the first one proves, all are accepted.
     pub fn new(keys: Vec<[u8; 32]>) -> Self {
         Self(keys)
     }
@@ -75,7 +76,7 @@ impl ProofKeys {
         format!("ok\n{node} {digits}\n")
     }
 
-    /// Who has answered a question with this nonce.
+    /// The node that has answered a question with this nonce.
     pub fn read(&self, nonce: Nonce, answer: &str) -> Answered {
         let said = answer
             .strip_prefix("ok\n")
@@ -100,7 +101,7 @@ impl ProofKeys {
 fn code(key: &[u8; 32], node: &NodeName, nonce: Nonce) -> Hmac<Sha256> {
     let mut code = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
     code.update(node.as_str().as_bytes());
-    code.update(&[0]); // no name holds a zero byte
+    code.update(&[0]); // No name has a zero byte.
     code.update(&nonce.0.to_be_bytes());
     code
 }

@@ -1,9 +1,9 @@
-//! Whether an address that a stranger gave may be followed.
+//! Whether a web address that a stranger gave may be shown as a link.
 
-/// Whether a text is an address of the web, or what people write for one: `www.radio.example`.
+/// Whether a text is a web address, or the usual short form of one: `www.radio.example`.
 ///
-/// Players and pages make a link of a station's address, and `javascript:` in a link is a program. Without `http://`
-/// nothing that looks like a scheme is let through: a port needs a host with a dot before it.
+/// Players and pages make a link of a station's address, and `javascript:` in a link is a program. Without `http://`,
+/// no text that looks like a scheme is accepted: a port needs a host with a dot before it.
 pub fn is_web_address(text: &str) -> bool {
     let scheme = |name: &str| {
         text.get(..name.len())

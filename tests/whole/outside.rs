@@ -336,7 +336,7 @@ fn who_is_disabled_or_removed_is_neither_chosen_nor_asked() {
     wait_seen(node, "r", |server| server.state == OutsideState::Failing);
     let list = done(&outside(node, &["list"]));
     assert!(
-        list.contains("r: its answer is no status of Icecast"),
+        list.contains("r: its answer is not the status of an Icecast"),
         "{list}"
     );
     done(&outside(node, &["remove", "r"]));

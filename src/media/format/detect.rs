@@ -1,41 +1,42 @@
-//! What a stream is, by its first bytes: sources often say something else.
+//! The format of a stream by its first bytes: sources often state a wrong one.
 //!
-//! `ffmpeg` without `-content_type` sends Ogg as `audio/mpeg`. What is recognised counts; what the source says counts
-//! where nothing is recognised, and where it says the same in other words.
+//! `ffmpeg` without `-content_type` sends Ogg as `audio/mpeg`. A recognised format counts; what the source states
+//! counts
+//! where nothing is recognised, or where it names the same format in other words.
 
 use super::mpeg::FrameHeader;
 
-/// How much of a stream is looked at: two of the longest ADTS frames, and three MPEG frames of 320 kbit/s behind a tag.
+/// How many bytes are looked at: two of the longest ADTS frames, and three MPEG frames of 320 kbit/s after a tag.
 pub const LOOK_BYTES: usize = 16 << 10;
 
-/// How streams are packed.
+/// The formats of streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// MPEG audio: MP3 and its kin.
+    /// MPEG audio: MP3 and its relatives.
     Mpeg,
     /// AAC with ADTS headers.
     Adts,
-    /// Ogg, with whatever is in it.
+    /// Ogg, with any codec in it.
     Ogg,
-    /// Matroska, or WebM, which is the same thing.
+    /// Matroska, or WebM, which has the same structure.
     Ebml,
     /// FLAC without Ogg.
     Flac,
 }
 
-/// What the first bytes tell.
+/// The result of looking at the first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
-    /// More bytes may.
+    /// Not known yet: more bytes are needed.
     More,
-    /// It is this.
+    /// The format is recognised.
     Is(Format),
-    /// Nothing that is known here.
+    /// The format is not recognised.
     Unknown,
 }
 
 impl Format {
-    /// The media type that listeners are told where the source has said that of another format.
+    /// The media type that listeners get where the source has stated that of another format.
     pub fn media_type(self) -> &'static str {
         match self {
             Self::Mpeg => "audio/mpeg",
@@ -46,7 +47,7 @@ impl Format {
         }
     }
 
-    /// The format that a media type stands for, parameters and case aside; `None`: one that is not recognised by bytes.
+    /// The format of a media type, whatever its parameters and case; `None`: one that is not recognised by bytes.
     pub fn of_media_type(media_type: &str) -> Option<Self> {
         let name = media_type.split(';').next().unwrap_or_default().trim();
         let (kind, subtype) = name.split_once('/')?;
@@ -64,10 +65,11 @@ impl Format {
     }
 }
 
-/// Looks at the beginning of a stream of which its source says that it is `told`, a media type.
+/// Looks at the beginning of a stream whose source states the media type `told`.
 ///
-/// A source may begin in the middle of a frame. Its first whole frames are looked for only where audio in frames, or
-/// something that is recognised at its very beginning, was promised: in a film there may be frames of MPEG too.
+/// A source may begin in the middle of a frame. Its first whole frames are only searched for where the source states
+/// audio
+/// in frames, or a format that is recognised at its very beginning: a film may contain MPEG frames too.
 pub fn look(begun: &[u8], told: &str) -> Look {
     let magic: [(&[u8], Format); 3] = [
         (b"OggS", Format::Ogg),
@@ -80,7 +82,7 @@ pub fn look(begun: &[u8], told: &str) -> Look {
     let is_full = begun.len() >= LOOK_BYTES;
     let open = if is_full { Look::Unknown } else { Look::More };
     if magic.iter().any(|(magic, _)| magic.starts_with(begun)) {
-        return open; // fewer bytes than the magic has
+        return open; // Fewer bytes than the magic number has.
     }
     let Some(audio) = behind_tags(begun) else {
         return open;
@@ -97,7 +99,7 @@ pub fn look(begun: &[u8], told: &str) -> Look {
     found.map_or(open, Look::Is)
 }
 
-/// What follows on the ID3v2 tags at the beginning; `None` if the last of them does not end here.
+/// What follows the ID3v2 tags at the beginning; `None` if the last of them does not end here.
 fn behind_tags(mut bytes: &[u8]) -> Option<&[u8]> {
     while bytes.starts_with(b"ID3") {
         let [_, _, _, _, _, flags, size @ ..] = bytes.first_chunk::<10>()?;
@@ -110,7 +112,7 @@ fn behind_tags(mut bytes: &[u8]) -> Option<&[u8]> {
     Some(bytes)
 }
 
-/// The format of which so many headers stand here, each where the frame before it ends.
+/// The format with so many headers here, each where the frame before it ends.
 fn frames_at(bytes: &[u8], wanted: usize) -> Option<Format> {
     let mpeg = |bytes: &[u8]| {
         let header = FrameHeader::parse(*bytes.first_chunk()?)?;
@@ -127,8 +129,8 @@ fn frames_at(bytes: &[u8], wanted: usize) -> Option<Format> {
     }
 }
 
-/// Whether so many headers of one kind follow each other; `header` reads the length of a frame, and what is the same
-/// in all of a stream.
+/// Whether so many headers of one kind follow each other; `header` reads the length of a frame, and the values that are
+/// the same in the whole stream.
 fn chain<K: PartialEq>(
     mut bytes: &[u8],
     wanted: usize,
@@ -148,7 +150,7 @@ fn chain<K: PartialEq>(
     true
 }
 
-/// The length of an ADTS frame, and what is the same in all of a stream: version, profile, sample rate, channels.
+/// The length of an ADTS frame, and what is the same in the whole stream: version, profile, sample rate, channels.
 fn adts_header(header: [u8; 6]) -> Option<(usize, [u8; 3])> {
     let [sync, kind, rates, channels, length, end] = header;
     let is_adts = sync == 0xFF && kind & 0xF6 == 0xF0 && (rates >> 2) & 0x0F < 13;

@@ -1,6 +1,6 @@
-//! Where a stream of any format may be joined.
+//! The places where a stream of any format may be joined.
 //!
-//! [`Scanner`] is the seam for formats: each turns bytes into [`Mark`]s. A format that is not known is
+//! [`Scanner`] is the place to add formats: each turns bytes into [`Mark`]s. An unknown format is
 //! [`Scanner::Opaque`]: it is joined where a piece of it arrived, and its time is the time of arrival.
 
 use std::time::Duration;
@@ -25,14 +25,14 @@ pub struct Mark {
 pub enum Scanner {
     /// MPEG audio: every frame is a mark. The marks do not depend on how the bytes are cut.
     Mpeg(FrameScanner),
-    /// Anything else: pieces are marks.
+    /// Any other format: pieces are marks.
     Opaque(Pieces),
 }
 
-/// After so many bytes without a single frame, "MPEG" is believed no longer.
+/// After so many bytes without a single frame, the stream is no longer taken for MPEG.
 ///
-/// Sources that send AAC or Ogg as `audio/mpeg` exist, and their listeners should hear something.
-/// More than twenty of the longest frames: no real stream hides its frames so long.
+/// Some sources send AAC or Ogg as `audio/mpeg`, and their listeners should hear something. The limit is
+/// more than twenty of the longest frames: no real stream is so long without one.
 const UNFRAMED_BYTES: u64 = 64 << 10;
 
 impl Scanner {
@@ -45,7 +45,7 @@ impl Scanner {
         }
     }
 
-    /// Takes the next bytes, which arrived so long after the start, and tells `found` of their marks.
+    /// Takes the next bytes, which arrived so long after the start, and calls `found` for their marks.
     pub fn feed(&mut self, bytes: &[u8], arrived: Duration, mut found: impl FnMut(Mark)) {
         match self {
             Self::Opaque(pieces) => pieces.feed(bytes, arrived, found),
@@ -64,13 +64,13 @@ impl Scanner {
         }
     }
 
-    /// Whether marks tell the time of the audio itself, not that of its arrival.
+    /// Whether marks tell the time of the audio itself, and not that of its arrival.
     pub fn knows_media_time(&self) -> bool {
         matches!(self, Self::Mpeg(_))
     }
 }
 
-/// The scanner of formats that it does not know.
+/// The scanner of unknown formats.
 #[derive(Clone, Debug)]
 pub struct Pieces {
     next: u64,

@@ -1,7 +1,7 @@
 //! The bytes of a ring: numbered, contiguous, and handed out without copying.
 //!
-//! What comes in is copied once into blocks of our own. A piece from the network may be a small view of
-//! a large buffer; to keep the view would keep the buffer, and the ring's bound would mean nothing.
+//! Incoming bytes are copied once into blocks of the ring. A piece from the network may be a small view of
+//! a large buffer; to keep the view would keep the buffer, and the ring would exceed its bound.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -30,11 +30,11 @@ impl Block {
 }
 
 /// A new piece joins the last block up to this length. Encoders write single frames of some 400 bytes;
-/// ten of them in a block make a tenth of the work for every reader, at the price of copying 2 kB per piece.
-/// It also bounds the blocks of a ring of 8 MiB to 4,096, even when a source sends byte by byte.
+/// ten of them in a block save nine tenths of the work for every reader, at the price of copying 2 kB per piece.
+/// The length also limits a ring of 8 MiB to 4,096 blocks, even when a source sends byte by byte.
 pub(super) const MERGED_BYTES: usize = 4 << 10;
 
-/// The longest block: what a ring drops at once, so small against what it holds.
+/// The longest block: what a ring drops at once, so it is small compared with the ring.
 pub(super) const BLOCK_BYTES: usize = 16 << 10;
 
 impl Blocks {
@@ -58,7 +58,7 @@ impl Blocks {
         self.next - self.oldest
     }
 
-    /// Where the bytes begin once the oldest block is dropped; `None` if there is no second block.
+    /// The offset of the first byte once the oldest block is dropped; `None` if there is no second block.
     pub(super) fn second_start(&self) -> Option<u64> {
         self.blocks.get(1).map(|block| block.start)
     }

@@ -10,7 +10,7 @@ use crate::media::format::scanner::Mark;
 pub(super) struct Marks(VecDeque<Mark>);
 
 /// Twice what 30 s can have: an MPEG frame lasts 8 ms or more, so there are at most 3,750.
-/// Beyond it the oldest are forgotten: somebody may then join a little later than he could.
+/// Beyond it the oldest are forgotten: a listener may then join a little later than it could.
 const MAX_MARKS: usize = 8_192;
 
 impl Marks {

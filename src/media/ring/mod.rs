@@ -1,7 +1,7 @@
 //! The last bytes of a stream in memory: one writer, many readers.
 //!
-//! Bytes are numbered from the stream's beginning, on every node alike: `(stream id, offset)` names one
-//! byte for ever. A reader therefore asks by offset, and goes on elsewhere with the same number.
+//! Bytes are numbered from the stream's beginning, in the same way on every node: `(stream id, offset)` names one
+//! byte for ever. A reader therefore asks by offset, and continues elsewhere with the same number.
 //!
 //! The ring never waits for a reader: one that is too slow finds that its bytes are gone.
 
@@ -26,15 +26,15 @@ use crate::model::stream::{EndReason, StreamHead, StreamId};
 pub struct RingLimits {
     /// How much of the stream's time is kept at least; of its arrival if the format is not known.
     pub window: Duration,
-    /// How long bytes are kept after they have arrived, however fast they came: readers get round to them.
+    /// How long bytes are kept after they have arrived, however fast they came, so that readers can read them.
     pub settle: Duration,
     /// The most bytes, whatever their time. Below 32 KiB a ring keeps up to 32 KiB.
     pub max_bytes: u64,
 }
 
 impl Default for RingLimits {
-    /// 30 s: a listener's burst of 5 s, the 10 s that a source may take to come back, and a failover in it.
-    /// 5 s: what an encoder leaves behind when it dies, minutes perhaps, comes at once, and a listener takes that long.
+    /// 30 s: a listener's burst of 5 s, the 10 s that a source may take to come back, and a failover in that time.
+    /// 5 s: a dying encoder may send minutes of audio at once, and a listener takes so long to read them.
     /// 8 MiB: 30 s of 2.2 Mbit/s, more than lossless stereo needs; a hundred mounts then fit a small machine.
     fn default() -> Self {
         Self {
@@ -45,14 +45,14 @@ impl Default for RingLimits {
     }
 }
 
-/// What became of bytes that were offered.
+/// The result of offering bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Append {
-    /// They are in.
+    /// All bytes were appended.
     Appended,
-    /// Those at the beginning were known; the rest is in.
+    /// The bytes at the beginning were known; the rest was appended.
     Trimmed,
-    /// All of them were known, or there were none. Nothing has changed.
+    /// All bytes were known, or there were none. Nothing has changed.
     Duplicate,
     /// Bytes before them are missing. Nothing has changed; `next` is the one to send.
     Gap {
@@ -63,19 +63,19 @@ pub enum Append {
     Ended,
 }
 
-/// What a reader at some offset gets.
+/// The result of reading at an offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Read {
     /// The bytes from there on, at least one.
     Bytes(Vec<Bytes>),
-    /// Nothing that new yet.
+    /// There are no newer bytes yet.
     Wait,
-    /// Its bytes are gone; it goes on from here, or leaves.
+    /// The bytes there are gone; the reader continues from here, or leaves.
     Overrun {
         /// The oldest byte that the ring still has.
         oldest: u64,
     },
-    /// There is nothing more and never will be.
+    /// The stream has ended, and all of it was read.
     Ended,
 }
 
@@ -122,13 +122,14 @@ impl Ring {
         Self { limits, ..self }
     }
 
-    /// Which stream this is.
+    /// The id of the stream.
     pub fn stream_id(&self) -> StreamId {
         self.stream_id
     }
 
-    /// How much more of the stream's time the ring has taken in than has passed since it began: a source that
-    /// sends faster than it sounds. Zero for formats whose time is not known.
+    /// How much more of the stream's time the ring has received than has passed since it began: more than zero for a
+    /// source
+    /// that sends faster than real time. Zero for formats that do not tell the time.
     pub fn ahead(&self, now: Instant) -> Duration {
         if !self.scanner.knows_media_time() {
             return Duration::ZERO;
@@ -137,18 +138,18 @@ impl Ring {
         taken.saturating_sub(now.saturating_duration_since(self.began))
     }
 
-    /// How much of its own time has come, once any of it has been recognised.
+    /// How much audio time was received, once any of it has been recognised.
     pub fn media_time(&self) -> Option<Duration> {
         let last = self.marks.last_time();
         last.filter(|_| self.scanner.knows_media_time())
     }
 
-    /// When this node began to hold it.
+    /// When this node began to hold the stream.
     pub fn began(&self) -> Instant {
         self.began
     }
 
-    /// What its source said when it connected.
+    /// What the source said when it connected.
     pub fn head(&self) -> &Arc<StreamHead> {
         &self.head
     }
@@ -163,7 +164,7 @@ impl Ring {
         self.blocks.oldest()
     }
 
-    /// Takes the bytes that begin at `offset`, and drops the oldest ones beyond the limits.
+    /// Appends the bytes that begin at `offset`, and drops the oldest ones beyond the limits.
     pub fn append(&mut self, offset: u64, bytes: &[u8], now: Instant) -> Append {
         let next = self.next();
         let Some(known) = next.checked_sub(offset) else {
@@ -188,7 +189,7 @@ impl Ring {
         }
     }
 
-    /// At most `max_bytes` (and at least one) from `from` on. Does not copy them.
+    /// At most `max_bytes` (and at least one) from `from` on, without copying.
     pub fn read(&self, from: u64, max_bytes: usize) -> Read {
         let oldest = self.oldest();
         if from < oldest {
@@ -202,11 +203,11 @@ impl Ring {
         }
     }
 
-    /// Where a new listener begins: the mark nearest to `burst` behind the live edge, or the first one
+    /// The offset at which a new listener begins: the mark nearest to `burst` behind the live edge, or the first one
     /// of a younger stream.
     ///
     /// Without any mark (nothing is recognised yet) it is the beginning of the stream if that is still
-    /// held, else the live edge.
+    /// held, otherwise the live edge.
     pub fn join_point(&self, burst: Duration) -> u64 {
         match self.marks.nearest(burst) {
             Some(mark) => mark.offset,
@@ -215,8 +216,9 @@ impl Ring {
         }
     }
 
-    /// Where the listeners of another stream go on with this one: its first mark, and the end if it ends without
-    /// one, because a piece of a frame behind another stream is noise. `None` as long as that is not known.
+    /// The offset at which the listeners of another stream continue with this one: its first mark, and the end if it
+    /// ends
+    /// without one, because a piece of a frame after another stream is noise. `None` as long as that is not known.
     pub fn splice_point(&self) -> Option<u64> {
         match self.marks.nearest(Duration::MAX) {
             Some(mark) => Some(mark.offset),
@@ -225,8 +227,8 @@ impl Ring {
         }
     }
 
-    /// The bitrate in bits per second, tags and all: measured over the window from frames or, if the
-    /// format is not known, from arrival. Until it can be measured what the source claims, else 0.
+    /// The bitrate in bits per second, tags included: measured over the window from frames or, if the
+    /// format is unknown, from arrival. Until it can be measured, what the source claims, otherwise 0.
     pub fn bitrate_bps(&self) -> u64 {
         let (since, at_least) = if self.scanner.knows_media_time() {
             (Duration::ZERO, Duration::ZERO)
@@ -237,14 +239,14 @@ impl Ring {
         measured.unwrap_or_else(|| claimed_bps(&self.head))
     }
 
-    /// Says what is on air from the byte at `offset` on, which may still be to come.
+    /// Sets the title on air from the byte at `offset` on, which may still be to come.
     pub fn set_title(&mut self, offset: u64, text: &str) -> TitleSet {
         let set = self.titles.set(offset, text);
         self.titles.forget_before(self.oldest());
         set
     }
 
-    /// What is on air at this byte; `None` if nobody has said.
+    /// The title on air at this byte; `None` if none is known.
     pub fn title_at(&self, offset: u64) -> Option<Arc<str>> {
         self.titles.at(offset)
     }
@@ -254,12 +256,12 @@ impl Ring {
         self.titles.between(from, to)
     }
 
-    /// Ends the stream; readers still get what is there. The first reason stays.
+    /// Ends the stream; readers still get the bytes that it has. The first reason stays.
     pub fn end(&mut self, reason: EndReason) {
         self.ended.get_or_insert(reason);
     }
 
-    /// Why it ended, if it has.
+    /// Why the stream has ended, if it has.
     pub fn ended(&self) -> Option<EndReason> {
         self.ended
     }
@@ -280,19 +282,19 @@ impl Ring {
     }
 }
 
-/// Bytes that arrive so soon after the beginning say nothing of the bitrate: encoders send a burst,
+/// Bytes that arrive so soon after the beginning do not tell the bitrate: encoders send a burst,
 /// and a relay gets the window of another node at once.
 const ARRIVAL_SETTLES: Duration = Duration::from_secs(2);
 
 /// The shortest time over which arrival is measured: a piece may hold a second of a slow stream.
 const ARRIVAL_SPAN: Duration = Duration::from_secs(2);
 
-/// What the source says, kbit/s in `icy-br`. No audio has more than 100 Mbit/s: more is a slip.
+/// What the source claims, kbit/s in `icy-br`. No audio has more than 100 Mbit/s: more is a mistake.
 fn claimed_bps(head: &StreamHead) -> u64 {
     u64::from(head.declared_kbps()) * 1_000
 }
 
-/// Empty rings for the tests of whatever is built on them.
+/// Empty rings for the tests of all code that is built on them.
 #[cfg(test)]
 pub(crate) mod samples {
     use super::*;

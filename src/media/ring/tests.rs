@@ -1,4 +1,4 @@
-//! The promises of the ring, with made-up streams.
+//! The promises of the ring, with generated streams.
 
 use proptest::prelude::*;
 
@@ -17,7 +17,7 @@ fn mpeg_ring(frames: u32) -> Ring {
     ring
 }
 
-/// When what has come at `now` has been there long enough.
+/// A moment at which all that has come at `now` has been there for long enough.
 fn settled(now: Instant) -> Instant {
     now + RingLimits::default().settle + Duration::from_secs(1)
 }

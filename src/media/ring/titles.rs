@@ -1,4 +1,4 @@
-//! What was on air when: titles pinned to the bytes they belong to.
+//! The titles of a stream, each with the byte that it begins at.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,18 +8,18 @@ use crate::model::caption::caption;
 /// A title and the first byte it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Title {
-    /// From this byte on, until the next title's.
+    /// The first byte under this title; it stays until the next title's.
     pub offset: u64,
-    /// The text that its source gave, in one line and at most [`MAX_TITLE_BYTES`] long; empty if nothing is on air.
+    /// The text from the source, in one line and at most [`MAX_TITLE_BYTES`] long; empty if nothing is on air.
     pub text: Arc<str>,
 }
 
-/// What became of a title.
+/// The result of setting a title.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TitleSet {
-    /// Something else is on air from its offset on.
+    /// The title is new from its offset on.
     Changed,
-    /// It says what was known.
+    /// The title was known.
     Same,
 }
 
@@ -27,7 +27,7 @@ pub enum TitleSet {
 pub const MAX_TITLE_BYTES: usize = 4_080;
 
 /// The most titles of a ring. One every half second for 30 s: no station announces faster,
-/// and one that does loses its oldest titles only.
+/// and one that does only loses its oldest titles.
 const MAX_TITLES: usize = 64;
 
 /// The titles of the bytes that a ring holds, by offset.
@@ -35,7 +35,8 @@ const MAX_TITLES: usize = 64;
 pub(super) struct Titles(VecDeque<Title>);
 
 impl Titles {
-    /// Pins a title, wherever it came from: from here it goes to all who show one. It may come before its bytes do; a second one for the same byte replaces the first.
+    /// Sets a title; all that show one get it from here. It may come before its bytes do; a second title for the same
+    /// byte replaces the first.
     pub(super) fn set(&mut self, offset: u64, text: &str) -> TitleSet {
         let text = caption(text);
         let text = &text[..text.floor_char_boundary(MAX_TITLE_BYTES)];
@@ -57,7 +58,7 @@ impl Titles {
         TitleSet::Changed
     }
 
-    /// What is on air at this byte.
+    /// The title on air at this byte.
     pub(super) fn at(&self, offset: u64) -> Option<Arc<str>> {
         let after = self.0.partition_point(|title| title.offset <= offset);
         let title = self.0.get(after.checked_sub(1)?)?;
@@ -69,7 +70,7 @@ impl Titles {
         self.0.iter().filter(within).cloned().collect()
     }
 
-    /// Forgets what ended before `offset`. The title in force there stays.
+    /// Forgets the titles that ended before `offset`. The title that is on air there stays.
     pub(super) fn forget_before(&mut self, offset: u64) {
         while self.0.get(1).is_some_and(|second| second.offset <= offset) {
             self.0.pop_front();

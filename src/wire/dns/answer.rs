@@ -1,4 +1,4 @@
-//! What was found to the bytes of an answer that fits.
+//! Turns a finding into the bytes of an answer that fits.
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
@@ -10,15 +10,16 @@ use super::query::{Carrier, Query};
 use crate::model::dns::{CaaTag, Finding, Record, RecordData, Soa};
 use crate::model::domain::DomainName;
 
-/// For how long a secondary server would wait before it asks for news, and asks again, and gives the zone up, seconds.
-/// There is none, as every node answers from what it knows itself: the usual numbers are as good as any.
+/// How long a secondary server would wait before it asks for news, asks again, and gives the zone up, seconds.
+/// There is none, as every node answers from its own knowledge, so these are just the usual numbers.
 const REFRESH_S: i32 = 3_600;
 const RETRY_S: i32 = 600;
 const EXPIRE_S: i32 = 86_400;
 
 impl Query {
-    /// The answer; `scope_bits` of the client's subnet, if it was told, have been looked at: for all who share them it
-    /// is the same, and for 0 for everybody.
+    /// The answer. It depends on the first `scope_bits` of the client's subnet, if that was told: all clients that
+    /// share
+    /// them get the same answer, and with 0 all clients.
     pub fn answer(&self, finding: &Finding, carrier: Carrier, scope_bits: u8) -> Vec<u8> {
         let mut message = self.reply(scope_bits);
         let (code, answers, authority) = match finding {
@@ -37,19 +38,19 @@ impl Query {
         self.fit(message, self.room_bytes(carrier))
     }
 
-    /// An answer that says nothing but: ask again over TCP.
+    /// An empty answer that tells the client to ask again over TCP.
     pub fn truncated(&self) -> Vec<u8> {
         self.cut(self.reply(0))
     }
 
-    /// An answer with a code alone.
+    /// An answer with only a code.
     pub(super) fn say_no(&self, code: ResponseCode) -> Vec<u8> {
         let mut message = self.reply(0);
         message.metadata.response_code = code;
         bytes(&message)
     }
 
-    /// What every answer repeats of its query. Recursion is never available; DNSSEC is nothing that we have, but its bit
+    /// The part of an answer that repeats the query. Recursion is never available; there is no DNSSEC, but its bit
     /// is repeated (RFC 3225).
     fn reply(&self, scope_bits: u8) -> Message {
         let mut message = Message::new(self.metadata.id, MessageType::Response, OpCode::Query);
@@ -71,7 +72,8 @@ impl Query {
         message
     }
 
-    /// Leaves out what may be left out, the last first; then everything, and says so.
+    /// Leaves out optional records, the last first; if that is not enough, all records, and marks the answer as
+    /// truncated.
     fn fit(&self, mut message: Message, room_bytes: usize) -> Vec<u8> {
         loop {
             let written = bytes(&message);
@@ -117,7 +119,8 @@ impl Query {
         )
     }
 
-    /// A name for the message: in the letters of the question as far as it is the same, so that it becomes a pointer.
+    /// A name for the message: in the letters of the question as far as both are the same, so that it becomes a
+    /// pointer.
     fn name(&self, name: &DomainName) -> Name {
         let own: Vec<&[u8]> = name.labels().map(str::as_bytes).collect();
         let asked: Vec<&[u8]> = self.asked.name().iter().collect();
@@ -131,7 +134,7 @@ impl Query {
 }
 
 fn caa_data(tag: CaaTag, value: &str) -> CAA {
-    // The constructors of the crate take an issuer apart only to put it together again.
+    // The crate's constructors would only split an issuer and join it again.
     let mut data = CAA::new_issue(false, None, Vec::new());
     data.tag = tag.as_str().to_owned();
     data.value = value.as_bytes().to_vec();

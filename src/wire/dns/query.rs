@@ -1,4 +1,4 @@
-//! The bytes of a query to a question; or the refusal that a query deserves which holds no question of ours.
+//! Parses the bytes of a query into a question, or into the refusal that an invalid query gets.
 
 use std::net::IpAddr;
 
@@ -9,55 +9,55 @@ use hickory_proto::rr::{DNSClass, RecordType};
 use super::{MAX_UDP_BYTES, MOST_AMPLIFICATION, PLAIN_UDP_BYTES};
 use crate::model::dns::{Question, RecordKind};
 
-/// The length of the header, without which there is nobody to answer.
+/// The length of the header, without which no answer is possible.
 const HEADER_BYTES: usize = 12;
-/// The version of EDNS that we speak, the only one there is.
+/// The supported version of EDNS, the only one there is.
 const EDNS_VERSION: u8 = 0;
 
-/// What a message has turned out to be.
+/// The meaning of a message.
 #[derive(Clone, Debug)]
 pub enum Heard {
     /// A question to look up.
     Query(Box<Query>),
-    /// No question for us; these bytes say so.
+    /// Not a question for this zone; these bytes refuse it.
     Refusal(Vec<u8>),
-    /// Noise, or an answer: to that nothing may be answered, or two servers would talk for ever.
+    /// Noise, or an answer: it must not be answered, or two servers would talk for ever.
     Nothing,
 }
 
-/// How a query came, and its answer goes.
+/// The protocol of a query and its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carrier {
-    /// In one datagram, perhaps under a false address.
+    /// In one datagram, whose address may be forged.
     Udp,
-    /// Over a connection, as long as it needs to be.
+    /// Over a connection, with an answer of any length.
     Tcp,
 }
 
 /// The network of the client on whose behalf a resolver asks (RFC 7871).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subnet {
-    /// Its address; what is behind the prefix is zero.
+    /// The address; the bits after the prefix are zero.
     pub address: IpAddr,
-    /// How many of its bits are told.
+    /// How many bits of it are told.
     pub prefix_bits: u8,
 }
 
-/// A query with all that its answer has to repeat of it.
+/// A query with all that its answer has to repeat.
 #[derive(Clone, Debug)]
 pub struct Query {
-    /// What is asked.
+    /// The question.
     pub question: Question,
-    /// For whom, if the resolver says it and did not ask to leave him out of it.
+    /// The client's subnet, if the resolver tells it and does not ask to ignore it.
     pub subnet: Option<Subnet>,
-    /// The question as it was written, letter by letter: its case is a resolver's proof that it was seen.
+    /// The question as it was written, letter by letter: a resolver uses its case to recognise the answer.
     pub(super) asked: Asked,
     pub(super) metadata: Metadata,
     pub(super) edns: Option<Edns>,
     bytes: usize,
 }
 
-/// Reads a message. Never fails: what is no query is an outcome too.
+/// Reads a message. Never fails: an invalid query is an outcome too.
 pub fn read(bytes: &[u8]) -> Heard {
     let Some((header, _)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
         return Heard::Nothing;
@@ -70,7 +70,7 @@ pub fn read(bytes: &[u8]) -> Heard {
     if operation != 0 {
         return Heard::Refusal(refusal(header, ResponseCode::NotImp));
     }
-    // Looked at before the rest is read, which makes room for as many as are announced.
+    // Checked before the rest is read, because the reader makes room for as many as are announced.
     if questions != 1 {
         return Heard::Refusal(refusal(header, ResponseCode::FormErr));
     }
@@ -81,7 +81,7 @@ pub fn read(bytes: &[u8]) -> Heard {
     }
 }
 
-/// A header that repeats the number, the operation and the wish for recursion of another one, and says no.
+/// A header that repeats the number, the operation and the recursion bit of another one, with a code that refuses.
 fn refusal(header: &[u8; HEADER_BYTES], code: ResponseCode) -> Vec<u8> {
     let mut answer = vec![0; HEADER_BYTES];
     answer[..2].copy_from_slice(&header[..2]);
@@ -91,7 +91,7 @@ fn refusal(header: &[u8; HEADER_BYTES], code: ResponseCode) -> Vec<u8> {
 }
 
 impl Query {
-    /// `None` if it is malformed.
+    /// A query from a message; `None` if it is malformed.
     fn new(mut message: Message, bytes: usize) -> Option<Self> {
         let asked = message.queries.pop()?;
         let labels = asked.name().iter();
@@ -118,7 +118,7 @@ impl Query {
         })
     }
 
-    /// Sorts out what is well written and yet not for us.
+    /// Refuses queries that are well-formed and not for this server.
     fn judged(self) -> Heard {
         let version = self.edns.as_ref().map_or(EDNS_VERSION, Edns::version);
         if version != EDNS_VERSION {
@@ -155,7 +155,7 @@ fn kind(written: RecordType) -> RecordKind {
     }
 }
 
-/// `None` if bits are set of which it says that they are not told: such a query is malformed (RFC 7871, 6).
+/// A client's subnet; `None` if bits are set that it says are not told: such a query is malformed (RFC 7871, 6).
 fn subnet(option: &ClientSubnet) -> Option<Subnet> {
     let (address, prefix_bits) = (option.addr(), option.source_prefix());
     let untold = match address {

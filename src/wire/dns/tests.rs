@@ -1,4 +1,4 @@
-//! Queries as real resolvers write them, and as nobody should.
+//! Queries as real resolvers write them, and invalid ones.
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query as Asked, ResponseCode};
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
@@ -172,7 +172,7 @@ fn what_does_not_fit_into_a_datagram_is_to_be_asked_by_tcp() {
     let whole = query(&plain).answer(&texts, Carrier::Tcp, 0);
     let whole = Message::from_vec(&whole).unwrap();
     assert!(!whole.truncation && whole.answers.len() == 3);
-    // Even who takes long datagrams gets none that is much longer than what he sent.
+    // A client that accepts long datagrams does not get one either that is much longer than its query.
     let large = with_edns(message(name, RecordType::AAAA), 4_096);
     let cut = query(&large.to_vec().unwrap()).answer(&texts, Carrier::Udp, 0);
     assert!(Message::from_vec(&cut).unwrap().truncation);

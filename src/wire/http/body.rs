@@ -1,7 +1,7 @@
 //! The body of a source's request: as it is, chunked, or of a stated length.
 //!
 //! Only the audio comes out, and the same audio however the network has cut the bytes. A chunk may
-//! claim any size: its bytes go through as they come and are never waited for.
+//! claim any size: its bytes are passed on as they come and are never waited for.
 
 use bytes::{Buf, BytesMut};
 
@@ -12,19 +12,19 @@ use super::head::{BodyKind, Head};
 /// Whether more audio can come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyState {
-    /// The body goes on.
+    /// More audio can come.
     More,
-    /// It is over. What is left of the input is not part of it.
+    /// The body has ended. The rest of the input is not part of it.
     End,
 }
 
-/// Takes the framing off the body of one request.
+/// Removes the framing from the body of one request.
 #[derive(Debug)]
 pub struct BodyDecoder {
     state: State,
 }
 
-/// Where in the body the next byte stands.
+/// The part of the body that the next byte belongs to.
 #[derive(Clone, Copy, Debug)]
 enum State {
     /// A stray line end may come, then the audio until the connection closes.
@@ -55,7 +55,7 @@ impl BodyDecoder {
 
     /// A decoder for what follows the bytes of `head`, be it a stray line end first.
     ///
-    /// The one to use for a source: [`BodyDecoder::new`] would play the line end to listeners.
+    /// The one to use for a source: [`BodyDecoder::new`] would send the line end to listeners.
     pub fn after(head: &Head) -> Self {
         match (head.body_kind(), head.after()) {
             (BodyKind::UntilClose, AfterHead::PerhapsStrayCrlf) => Self {
@@ -68,7 +68,7 @@ impl BodyDecoder {
     /// Moves the audio in `input` to the end of `out`, and drops the framing.
     ///
     /// Copies nothing as long as `out` is empty and the audio is in one piece. Leaves bytes in
-    /// `input` only after the end, after an error, or while one more byte is needed to tell.
+    /// `input` only after the end, after an error, or while one more byte is needed to decide.
     pub fn decode(
         &mut self,
         input: &mut BytesMut,
@@ -114,7 +114,7 @@ impl BodyDecoder {
     }
 }
 
-/// Moves at most `wanted` bytes; how many are still wanted.
+/// Moves at most `wanted` bytes; returns how many are still wanted.
 fn take(wanted: u64, input: &mut BytesMut, out: &mut BytesMut) -> u64 {
     let bytes = usize::try_from(wanted).map_or(input.len(), |wanted| wanted.min(input.len()));
     out.unsplit(input.split_to(bytes));
@@ -131,7 +131,7 @@ mod tests {
 
     type Outcome = Result<(Vec<u8>, BodyState, Vec<u8>), BodyError>;
 
-    /// What comes out, the last state, and what is left over, when the bytes arrive in pieces.
+    /// The output, the last state, and the bytes left over, when the input arrives in pieces.
     fn decode_in_pieces(mut decoder: BodyDecoder, bytes: &[u8], sizes: &[usize]) -> Outcome {
         let (mut input, mut out) = (BytesMut::new(), BytesMut::new());
         let mut state = decoder.decode(&mut input, &mut out)?;

@@ -1,36 +1,36 @@
-//! What stands between the chunks of a chunked body, read byte by byte.
+//! The bytes between the chunks of a chunked body, read one by one.
 //!
-//! A bare line feed is taken for a line end, as everywhere in a source's request; a carriage return
-//! is not, because two readers could then see two different bodies.
+//! A bare line feed counts as a line end, as everywhere in a source's request; a bare carriage return
+//! does not, because two readers could then see two different bodies.
 
-/// The longest line with a chunk's size, its extensions included. Nobody uses extensions; the
+/// The longest line with a chunk's size, including its extensions. Extensions are not used in practice; the
 /// digits are at most sixteen.
 pub const MAX_SIZE_LINE_BYTES: usize = 256;
 
-/// The longest trailer, the headers after the last chunk. No encoder that we know sends one.
+/// The longest trailer, the headers after the last chunk. No known encoder sends one.
 pub const MAX_TRAILER_BYTES: usize = 4 * 1024;
 
-/// Why a chunked body cannot be read on. The audio up to here has been handed out.
+/// Why a chunked body cannot be read further. The audio up to here has been passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
     /// The line that should hold a chunk's size holds something else.
-    #[error("a chunk begins without a size")]
+    #[error("a chunk has no size")]
     BadSize,
     /// The size does not fit into 64 bits.
-    #[error("a chunk says that it is larger than anything is")]
+    #[error("a chunk's size does not fit into 64 bits")]
     HugeSize,
     /// The line with the size is longer than [`MAX_SIZE_LINE_BYTES`].
-    #[error("the line with a chunk's size does not end")]
+    #[error("the line with a chunk's size is too long")]
     LongSizeLine,
     /// The chunk is longer than its size said.
-    #[error("a chunk does not end where it said")]
+    #[error("a chunk is longer than its size says")]
     BadChunkEnd,
     /// The trailer holds a control byte or is longer than [`MAX_TRAILER_BYTES`].
-    #[error("the trailer after the last chunk makes no sense")]
+    #[error("the trailer after the last chunk is invalid or too long")]
     BadTrailer,
 }
 
-/// What follows a byte of framing.
+/// The meaning of the bytes after one byte of framing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// More framing.
@@ -41,7 +41,7 @@ pub(super) enum Next {
     End,
 }
 
-/// Where between two chunks the next byte stands.
+/// The place of the next byte between two chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
     /// In the line with the size of a chunk.
@@ -54,7 +54,7 @@ pub(super) enum Framing {
     Trailer(usize, TrailerPart),
 }
 
-/// What has come of the line with a chunk's size.
+/// What has been read of the line with a chunk's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SizeLine {
     size: u64,

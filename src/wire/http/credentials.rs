@@ -1,4 +1,4 @@
-//! Who the client says it is: the `Authorization` header.
+//! The login of a client: the `Authorization` header.
 
 use std::fmt;
 
@@ -8,8 +8,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::text::text_of;
 
-/// Encoders bring their own base64, and some forget the padding or leave bits set in the last
-/// letter. Both decode to one value only, so nothing is lost by taking them.
+/// Encoders have their own base64 code, and some forget the padding or leave bits set in the last
+/// letter. Both can be decoded in one way only, so it is safe to accept them.
 const TOLERANT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -35,7 +35,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Reads `Basic` credentials; UTF-8 if they are, Latin-1 if not, so that a password with an accent
+/// Reads `Basic` credentials as UTF-8 if they are valid, otherwise as Latin-1, so that a password with an accent
 /// is the same from every encoder.
 pub fn basic(authorization: &str) -> Option<Credentials> {
     let decoded = TOLERANT

@@ -1,8 +1,8 @@
-//! Why some bytes are no request head that we take.
+//! Why bytes are refused as a request head.
 
 use super::status::Status;
 
-/// Why some bytes are no request head. Nothing of them was taken; the connection is of no more use.
+/// Why bytes are not a valid request head. Nothing was done with them, and the connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
     /// The first bytes cannot begin a request line: TLS, a Shoutcast password, noise.
@@ -18,15 +18,16 @@ pub enum HeadError {
     #[error("the request line holds a control byte, or the head a NUL")]
     ControlByte,
     /// The first line is not method, target, version.
-    #[error("the request line makes no sense")]
+    #[error("the request line is invalid: it must be a method, a target and a version")]
     BadRequestLine,
-    /// The target is no path, or a path that tries to leave its place: `..`, `//`, `%00`.
-    #[error("the request target makes no sense")]
+    /// The target is not a path, or a path that tries to leave its folder: `..`, `//`, `%00`.
+    #[error("the request target is invalid: it must be a path")]
     BadTarget,
-    /// A version of HTTP that we do not speak.
-    #[error("this version of HTTP is not spoken here")]
+    /// An unsupported version of HTTP.
+    #[error("unsupported version of HTTP: use 1.0 or 1.1")]
     UnsupportedVersion,
-    /// A line that one reader could take for the length of the body, or for who asks whom, and another for noise.
+    /// A line that one reader could take for the body's length, for the host or for a login, and another reader for
+    /// noise.
     #[error(
         "Content-Length, Transfer-Encoding, Host, Authorization, Expect or Connection is malformed or goes on in the next line"
     )]
@@ -34,19 +35,19 @@ pub enum HeadError {
     /// Two `Host` headers: two servers would see two different requests.
     #[error("there are two Host headers")]
     TwoHosts,
-    /// A `Content-Length` that is no number, or one beyond all bodies.
-    #[error("Content-Length is no number of bytes that a body can have")]
+    /// A `Content-Length` that is not a number, or too great.
+    #[error("Content-Length is not a valid number of bytes")]
     BadContentLength,
     /// Two lengths, or a length and a coding: two readers would see two different bodies.
     #[error("the length of the body is given twice")]
     ConflictingLengths,
     /// A `Transfer-Encoding` other than `chunked`.
-    #[error("this Transfer-Encoding is not known here")]
+    #[error("unsupported Transfer-Encoding: only chunked is known")]
     UnsupportedCoding,
 }
 
 impl HeadError {
-    /// The status to answer with; `None`: close without a word, nobody there reads HTTP.
+    /// The status to answer with; `None`: close without an answer, because the client does not speak HTTP.
     pub fn status(self) -> Option<Status> {
         match self {
             Self::NotHttp => None,

@@ -1,8 +1,8 @@
-//! Who a request comes from when it comes through a proxy: `X-Forwarded-For` and `X-Forwarded-Proto`.
+//! The client behind a proxy: `X-Forwarded-For` and `X-Forwarded-Proto`.
 //!
 //! Anybody can write these headers, so they count only on a connection from a proxy that the operator trusts.
-//! Each proxy appends the address that it was asked from. Read from the right, the first address that is no trusted
-//! proxy is therefore the last one that somebody trusted has seen; what stands left of it is hearsay.
+//! Each proxy appends the address of its client. Read from the right, the first address that is not a trusted
+//! proxy is therefore the last one that a trusted proxy has seen; all addresses left of it are unproven.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,22 +10,22 @@ use crate::model::network::Network;
 
 /// The header that each proxy appends an address to.
 const FORWARDED_FOR: &str = "x-forwarded-for";
-/// The header in which the first proxy says how it was asked.
+/// The header in which the first proxy tells the protocol of its client.
 const FORWARDED_PROTO: &str = "x-forwarded-proto";
 
-/// Somebody who asks for something, as seen through trusted proxies.
+/// A client, as seen through trusted proxies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
-    /// Its address; never an IPv4 address in IPv6's form.
+    /// The address of the client; never an IPv4 address in IPv6's form.
     pub ip: IpAddr,
-    /// Whether it speaks HTTPS to the first proxy, and so must be sent to HTTPS only.
+    /// Whether the client speaks HTTPS to the first proxy, and so must be sent to HTTPS only.
     pub https: bool,
 }
 
-/// The client behind a connection from `peer` whose request has these headers, names in letters of any case.
+/// The client behind a connection from `peer` whose request has these headers, names in any case.
 ///
-/// With a word among the addresses that is none (`unknown`), nobody knows who asks: it counts as the connection's
-/// own address, which is at least true. So it does with no address at all.
+/// If one of the addresses is invalid (`unknown`), the client is not known: then the connection's own address counts,
+/// which is at least true. The same holds if there is no address at all.
 pub fn client<'a>(
     peer: IpAddr,
     trusted: &[Network],
@@ -49,13 +49,14 @@ pub fn client<'a>(
         }
     }
     client.ip = origin(&addresses, is_trusted).unwrap_or(peer);
-    // The first of several is what the listener spoke. Should he have written it himself, it is he who is sent astray.
+    // The first of several is what the client spoke. A client that forges it only misleads itself.
     let spoken = protocol.split(',').next().unwrap_or_default();
     client.https = spoken.trim().eq_ignore_ascii_case("https");
     client
 }
 
-/// The rightmost address that is no trusted proxy; the leftmost if all are. None if a word that is read is no address.
+/// The rightmost address that is not a trusted proxy; the leftmost if all are. `None` if a word before it is no
+/// address.
 fn origin(addresses: &[&str], is_trusted: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
     let mut origin = None;
     // Empty elements of a list mean nothing (RFC 9110, 5.6.1).
@@ -70,7 +71,7 @@ fn origin(addresses: &[&str], is_trusted: impl Fn(IpAddr) -> bool) -> Option<IpA
     origin
 }
 
-/// `192.0.2.7`, `192.0.2.7:4711`, `2001:db8::7`, `[2001:db8::7]` or `[2001:db8::7]:4711`.
+/// Reads `192.0.2.7`, `192.0.2.7:4711`, `2001:db8::7`, `[2001:db8::7]` or `[2001:db8::7]:4711`.
 fn address(word: &str) -> Option<IpAddr> {
     let bracketed = word.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
     let plain = match bracketed {
@@ -87,7 +88,7 @@ mod tests {
 
     use super::*;
 
-    /// What comes through a proxy at 10.0.0.1 that is trusted with all of 10.0.0.0/8 and ::1.
+    /// The client seen through a proxy at 10.0.0.1 that is trusted with all of 10.0.0.0/8 and ::1.
     fn through(headers: &[(&str, &str)]) -> Client {
         behind("10.0.0.1", headers)
     }
@@ -140,7 +141,7 @@ mod tests {
             (&["[2001:db8::7]:4711"], "2001:db8::7"),
             (&["::ffff:198.51.100.1"], "198.51.100.1"),
             (&[" , 198.51.100.1 ,, "], "198.51.100.1"),
-            // Somebody in the proxies' own network.
+            // A client in the proxies' own network.
             (&["10.7.7.7, 10.0.0.2"], "10.7.7.7"),
         ] {
             let lines: Vec<_> = lines.iter().map(|it| ("x-forwarded-for", *it)).collect();

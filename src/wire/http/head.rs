@@ -1,9 +1,9 @@
-//! The head of a request, from whoever connects.
+//! The head of a request, from any client.
 //!
-//! What [`HeadReader`](super::reader::HeadReader) hands out has been checked: the target is
-//! printable ASCII and its path does not climb, the body has one length, no text holds a control
-//! byte but the tab. Whether the path is a mount is [`MountName`](crate::model::mount::MountName)'s
-//! business.
+//! The head that [`HeadReader`](super::reader::HeadReader) returns has been checked: the target is
+//! printable ASCII and its path does not climb, the body has one length, no text has a control
+//! byte except the tab. Whether the path is a mount is checked by
+//! [`MountName`](crate::model::mount::MountName).
 
 use std::borrow::Cow;
 
@@ -11,16 +11,16 @@ use super::credentials::{self, Credentials};
 use super::header_lines::Skipped;
 use crate::model::charset::Charset;
 
-/// What the client wants done.
+/// The method of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Method {
     /// Listen, or read a page.
     Get,
     /// The same without the body.
     Head,
-    /// Send a stream, in today's way.
+    /// Send a stream, in the new way.
     Put,
-    /// Send a stream, in the old way that most encoders have.
+    /// Send a stream, in the old way of most encoders.
     Source,
     /// Send a form.
     Post,
@@ -28,14 +28,14 @@ pub enum Method {
     Patch,
     /// Remove something.
     Delete,
-    /// Ask what is possible.
+    /// Ask which methods are possible.
     Options,
-    /// Anything else, as it was written.
+    /// Any other method, as it was written.
     Unknown(String),
 }
 
 impl Method {
-    /// As it is written.
+    /// The method as it is written.
     pub(super) fn token(&self) -> &str {
         match self {
             Self::Get => "GET",
@@ -50,7 +50,7 @@ impl Method {
         }
     }
 
-    /// Reads a method; like Icecast, in letters of any case.
+    /// Reads a method; like Icecast, in any case.
     pub(super) fn from_token(token: &[u8]) -> Self {
         match token.to_ascii_uppercase().as_slice() {
             b"GET" => Self::Get,
@@ -79,27 +79,31 @@ pub enum Version {
     Http20,
 }
 
-/// Where the body of a request ends.
+/// The end of a request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyKind {
-    /// With the connection: what every encoder does by default.
+    /// With the connection: the default of every encoder.
     UntilClose,
-    /// After this many bytes. A request other than `PUT` and `SOURCE` that says nothing has none.
+    /// After this many bytes. A request other than `PUT` and `SOURCE` without a length has no body.
     Length(u64),
     /// With the chunk of size zero.
     Chunked,
 }
 
-/// What follows the line end that closes a head.
+/// The bytes after the line end that closes a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterHead {
     /// The body.
     Body,
     /// Perhaps one stray `\r\n`, then the body.
     ///
-    /// Lines that end in a bare `\n` and then `\r\n\r\n` come from an encoder that closes its head
-    /// in its own way: the first `\r\n` is the empty line already. We cannot wait here to see
-    /// whether the second comes, as another encoder waits for our answer now.
+    /// Lines that end in a bare `
+    /// ` and then `\r
+    /// \r
+    /// ` come from an encoder that closes its head
+    /// in its own way: the first `\r
+    /// ` is the empty line already. It is not possible to wait here to see
+    /// whether the second comes, because another encoder waits for the answer at this point.
     PerhapsStrayCrlf,
 }
 
@@ -108,12 +112,12 @@ pub enum AfterHead {
 pub struct Head {
     pub(super) method: Method,
     pub(super) target: String,
-    /// Where the path begins in the target; not 0 only in a target that is a whole URL.
+    /// The offset of the path in the target; not 0 only in a target that is a whole URL.
     pub(super) path_start: usize,
     pub(super) version: Version,
     /// Names in lower case, in the order in which they came.
     pub(super) headers: Vec<(String, String)>,
-    /// The places of headers whose bytes are no UTF-8, so that each letter stands for one byte.
+    /// The places of headers whose bytes are not UTF-8, so that each letter stands for one byte.
     pub(super) not_utf8: Vec<usize>,
     pub(super) skipped: Option<Skipped>,
     pub(super) body_kind: BodyKind,
@@ -121,12 +125,12 @@ pub struct Head {
 }
 
 impl Head {
-    /// What the client wants done.
+    /// The method of the request.
     pub fn method(&self) -> &Method {
         &self.method
     }
 
-    /// What it wants it done to, as it was written; bytes over 127 as percent escapes.
+    /// The target as it was written; bytes over 127 as percent escapes.
     pub fn target(&self) -> &str {
         &self.target
     }
@@ -140,7 +144,7 @@ impl Head {
         }
     }
 
-    /// What stands after the `?`, still percent-encoded.
+    /// The text after the `?`, still percent-encoded.
     pub fn query(&self) -> Option<&str> {
         let rest = &self.target[self.query_start()?..];
         let query = rest.strip_prefix('?')?;
@@ -152,19 +156,19 @@ impl Head {
         found.map(|at| self.path_start + at)
     }
 
-    /// The protocol that the client says it speaks.
+    /// The protocol of the request line.
     pub fn version(&self) -> Version {
         self.version
     }
 
-    /// The value of a header, its name in letters of any case. Of several the last one counts.
+    /// The value of a header, its name in any case. Of several the last one counts.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut latest_first = self.headers.iter().rev();
         let found = latest_first.find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The same as text, in this charset if its bytes are no UTF-8.
+    /// The value as text, in this charset if its bytes are not UTF-8.
     pub fn header_in(&self, name: &str, charset: Charset) -> Option<Cow<'_, str>> {
         let is_named = |(key, _): &(String, String)| key.eq_ignore_ascii_case(name);
         let place = self.headers.iter().rposition(is_named)?;
@@ -184,12 +188,12 @@ impl Head {
         all.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The lines that are no headers and were passed over, if there were any.
+    /// The lines that are not valid headers and were ignored, if there were any.
     pub fn skipped(&self) -> Option<Skipped> {
         self.skipped
     }
 
-    /// Host and port that the client thinks it speaks to, if they can safely stand in a URL.
+    /// The host and port in the `Host` header, if they can safely be used in a URL.
     pub fn host(&self) -> Option<&str> {
         let named = match self.target[..self.path_start].split_once("://") {
             Some((_, authority)) => authority,
@@ -206,23 +210,23 @@ impl Head {
 
     /// Whether the client waits for `100 Continue` before it sends its body.
     ///
-    /// In every version, though HTTP/1.0 has no such thing: who asks for it waits for it.
+    /// In every version, although HTTP/1.0 has no such thing: a client that asks for it waits for it.
     pub fn expects_continue(&self) -> bool {
         let expect = self.header("expect");
         expect.is_some_and(|value| value.eq_ignore_ascii_case("100-continue"))
     }
 
-    /// Where the body ends.
+    /// The end of the body.
     pub fn body_kind(&self) -> BodyKind {
         self.body_kind
     }
 
-    /// What follows the bytes of this head.
+    /// The bytes that follow this head.
     pub fn after(&self) -> AfterHead {
         self.after
     }
 
-    /// Whether the client can take titles between the audio: `Icy-MetaData` with a number but 0.
+    /// Whether the client can take titles between the audio: `Icy-MetaData` with a number other than 0.
     ///
     /// Read as C's `atoi` does, because Icecast does: `1` and `1;x` are yes, `0` and `yes` are no.
     pub fn wants_icy(&self) -> bool {
@@ -245,7 +249,7 @@ impl Head {
 }
 
 impl std::fmt::Debug for Head {
-    /// Without the headers: one of them is a password.
+    /// Leaves out the headers, because one of them is a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Head")
             .field("method", &self.method)

@@ -1,15 +1,16 @@
-//! The header lines of a request: which are headers, which are passed over, and which make it no request.
+//! The header lines of a request: which are headers, which are ignored, and which make the request invalid.
 //!
-//! Encoders put into a head whatever somebody typed: a description of several lines, and bytes of any kind. A radio is
-//! not kept off the air for that. But a line that one reader could take for the length of the body, or for somebody's
-//! name, and another for noise, is refused: two servers behind each other would see two different requests.
+//! Encoders put into a head whatever somebody typed: a description of several lines, and bytes of any kind. A radio
+//! must
+//! not be kept off the air for that. But a line that one reader could take for the length of the body or for a login,
+//! and another for noise, is refused: two servers behind each other would see two different requests.
 
 use std::fmt;
 
 use super::error::HeadError;
 use super::text::{is_token, text_of};
 
-/// The headers that say where a request ends, to whom it goes and who asks, as their letters alone.
+/// The headers that say where a request ends, to which host it goes and who asks, as their letters alone.
 const GUARDED: [&str; 6] = [
     "contentlength",
     "transferencoding",
@@ -24,33 +25,33 @@ const GUARDED: [&str; 6] = [
 pub(super) struct HeaderLines {
     /// Names in lower case, and values, in the order in which they came.
     pub(super) headers: Vec<(String, String)>,
-    /// The places of those whose bytes are no UTF-8, so that each of their letters stands for one byte.
+    /// The places of the headers whose bytes are not UTF-8, so that each of their letters stands for one byte.
     pub(super) not_utf8: Vec<usize>,
-    /// What was passed over.
+    /// The lines that were ignored.
     pub(super) skipped: Option<Skipped>,
-    /// Whether the last line was a guarded header, which must not go on in the next line.
+    /// Whether the last line was a guarded header, which must not continue in the next line.
     after_guarded: bool,
 }
 
-/// Lines that are no headers and do no harm.
+/// Lines that are not valid headers and do no harm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Skipped {
-    /// How many.
+    /// The number of lines.
     pub lines: usize,
-    /// What is odd about the first of them.
+    /// What is wrong with the first of them.
     pub first: Oddity,
 }
 
-/// What is odd about a line of a head.
+/// What is wrong with a line of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Oddity {
-    /// It goes on with the line before, which HTTP has abolished. Left out.
+    /// The line continues the one before, which HTTP no longer allows. Left out.
     Folded,
-    /// It has no colon. Left out.
+    /// The line has no colon. Left out.
     NoColon,
-    /// What stands before its colon is no name. Left out.
+    /// The text before the colon is not a name. Left out.
     BadName,
-    /// Its value holds control bytes. A blank is put in place of each.
+    /// The value has control bytes. Each is replaced by a blank.
     ControlByte,
 }
 
@@ -82,7 +83,7 @@ impl HeaderLines {
             return Err(HeadError::BadHeader);
         }
         if let Some(oddity) = found {
-            // Each part that some reader might see as a line of its own.
+            // Each part that another reader might see as a line of its own.
             if line.split(u8::is_ascii_control).any(is_guarded) {
                 return Err(HeadError::BadHeader);
             }
@@ -130,15 +131,15 @@ fn oddity(line: &[u8]) -> Option<Oddity> {
         .then_some(Oddity::ControlByte)
 }
 
-/// A control byte that has no place in a value; a tab has.
+/// Whether a byte is a control byte that a value must not have; a tab is allowed.
 fn is_control(byte: u8) -> bool {
     byte.is_ascii_control() && byte != b'\t'
 }
 
-/// Whether the letters before the colon, whatever stands between them, are the name of a guarded header.
+/// Whether the letters before the colon, ignoring all other bytes, are the name of a guarded header.
 fn is_guarded(line: &[u8]) -> bool {
     let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
-    // One that has an underscore is a name of its own, and common software knows it as one.
+    // A name with an underscore is a different name, and common software knows it as one.
     let letters = name
         .iter()
         .filter(|byte| byte.is_ascii_alphanumeric() || **byte == b'_');

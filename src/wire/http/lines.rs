@@ -1,6 +1,6 @@
 //! The lines of a whole request head, read into a [`Head`].
 //!
-//! Bytes over 127 are welcome: in a header they are UTF-8 if they can be and Latin-1 if not, as
+//! Bytes over 127 are accepted: in a header they are UTF-8 if they are valid and otherwise Latin-1, as
 //! encoders send both; in a target they are kept as percent escapes, so that a target is ASCII.
 
 use std::fmt::Write;
@@ -11,16 +11,16 @@ use super::error::HeadError;
 use super::head::{AfterHead, BodyKind, Head, Method, Version};
 use super::header_lines::HeaderLines;
 
-/// The longest target, its escapes counted as they are written: the longest that the library takes by which pages are read.
+/// The longest target, with its escapes: the longest that the library accepts that reads requests for pages.
 const MAX_TARGET_BYTES: usize = 65_534;
 
-/// The longest body that a head may announce: above it, servers that count in signed numbers see another one.
+/// The longest body that a head may announce: servers that count in signed numbers would misread a greater one.
 const MAX_BODY_BYTES: u64 = i64::MAX as u64;
 
 /// Reads a head from its request line to the empty line that closes it.
 ///
-/// The reader has made sure of its length, of the number of its lines, that it holds no NUL, and that its first line
-/// holds no control byte but tabs.
+/// The reader has checked its length, the number of its lines, that it has no NUL, and that its first line
+/// has no control byte except tabs.
 pub(super) fn parse(bytes: &[u8], after: AfterHead) -> Result<Head, HeadError> {
     let mut lines = bytes.split(|&byte| byte == b'\n').map(without_returns);
     let request_line = lines.next().unwrap_or_default();
@@ -55,7 +55,7 @@ fn without_returns(line: &[u8]) -> &[u8] {
 }
 
 fn parse_request_line(line: &[u8]) -> Result<(Method, String, Version), HeadError> {
-    // Several spaces are taken for one, as Icecast does.
+    // Several spaces count as one, as in Icecast.
     let mut words = line
         .split(|&byte| byte == b' ')
         .filter(|word| !word.is_empty());
@@ -70,8 +70,9 @@ fn parse_request_line(line: &[u8]) -> Result<(Method, String, Version), HeadErro
     Ok((method, text, version))
 }
 
-/// A target as a URL may be written. Encoders put a title into it as it is, and so the signs that a URL must not hold, and
-/// bytes over 127, become percent escapes; what they stand for is the same.
+/// A target as a URL may be written. Encoders put a title into it unescaped, so characters that a URL must not have,
+/// and
+/// bytes over 127, become percent escapes; their meaning is the same.
 fn escaped_target(target: &[u8]) -> Result<String, HeadError> {
     let mut text = String::with_capacity(target.len());
     let mut in_query = false;
@@ -81,7 +82,7 @@ fn escaped_target(target: &[u8]) -> Result<String, HeadError> {
             b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | 0x80.. => {
                 write!(text, "%{byte:02X}").expect("a string takes all that is written");
             }
-            // Nobody sends the fragment of a URL; in a title it is a number.
+            // A client never sends the fragment of a URL; in a title a `#` is a number sign.
             b'#' if in_query => text.push_str("%23"),
             b'!'..=b'~' => text.push(char::from(byte)),
             _ => return Err(HeadError::BadTarget),
@@ -99,7 +100,7 @@ fn parse_version(method: &Method, word: &[u8]) -> Result<Version, HeadError> {
         b"ICE/1.0" => Ok(Version::Ice10),
         // A later 1.x promises that a reader of 1.1 understands it.
         [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Ok(Version::Http11),
-        // Icecast takes it from a source, so there may be one that sends it.
+        // Icecast accepts it from a source, so there may be an encoder that sends it.
         b"HTTP/2.0" if *method == Method::Source => Ok(Version::Http20),
         [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
             Err(HeadError::UnsupportedVersion)
@@ -108,7 +109,7 @@ fn parse_version(method: &Method, word: &[u8]) -> Result<Version, HeadError> {
     }
 }
 
-/// Where the path begins in the target.
+/// Checks the target; returns the offset of its path.
 fn check_target(method: &Method, target: &str) -> Result<usize, HeadError> {
     if target == "*" && *method == Method::Options {
         return Ok(0);
@@ -136,7 +137,7 @@ fn authority_end(target: &str) -> Option<usize> {
     (known && bytes > 0).then_some(authority + bytes)
 }
 
-/// Whether a path, its escapes decoded once, stays where it is: no `//`, `.`, `..` or control bytes.
+/// Whether a path, its escapes decoded once, stays inside: no `//`, `.`, `..` or control bytes.
 fn is_contained(path: &str) -> bool {
     let decoded: Vec<u8> = percent_decode_str(path).collect();
     let steps = |segment: &[u8]| segment == b"." || segment == b"..";
@@ -174,7 +175,7 @@ fn body_kind(method: &Method, headers: &[(String, String)]) -> Result<BodyKind, 
 }
 
 fn parse_length(value: &str) -> Result<u64, HeadError> {
-    // Digits only: `u64::from_str` alone would take a plus sign.
+    // Digits only: `u64::from_str` alone would accept a plus sign.
     let digits = value.bytes().all(|byte| byte.is_ascii_digit());
     let length = value.parse().ok().filter(|_| digits);
     let length = length.filter(|&bytes| bytes <= MAX_BODY_BYTES);

@@ -1,25 +1,25 @@
-//! As what a stream is served, whatever its source calls it.
+//! The content type that a stream is served with, whatever its source states.
 //!
-//! A source writes the type of its stream itself, and the stream has the origin of the API: called a page, it would be
-//! one, and its script would manage the mesh with the password that a browser remembers.
+//! A source states the type of its stream itself, and the stream has the same origin as the API: if it were served as a
+//! page, its script could manage the mesh with the password that a browser remembers.
 
-/// As what everything else is served: browsers offer to save it, and players that look at the bytes still play it.
+/// The type for all other streams: browsers offer to save it, and players that look at the bytes still play it.
 const UNKNOWN: &str = "application/octet-stream";
 
 /// Types of streams that are registered neither as audio nor as video, and that encoders send.
 const APPLICATIONS: [&str; 3] = [
-    // The name of Ogg before RFC 5334; ices and liquidsoap still say it.
+    // The name of Ogg before RFC 5334; ices and liquidsoap still use it.
     "application/ogg",
     // The same, before it was registered.
     "application/x-ogg",
-    // A source that does not know may say so.
+    // A source that does not know the type may say so.
     UNKNOWN,
 ];
 
-/// The longest parameter that is handed on; `codecs` of a film with two tracks has 40 letters.
+/// The longest parameter that is passed on; `codecs` of a film with two tracks has 40 letters.
 const MAX_PARAMETER_BYTES: usize = 128;
 
-/// The `Content-Type` that goes out to listeners for what a source says.
+/// The `Content-Type` for listeners, given what a source states.
 pub fn served_as(said: &str) -> String {
     let mut parts = parts(said).map(str::trim);
     let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
@@ -30,8 +30,8 @@ pub fn served_as(said: &str) -> String {
     parameters.fold(media_type, |served, part| served + "; " + part)
 }
 
-/// Whether browsers treat it as sound or film and never as a document: what ends in `+xml` they read as one, whatever
-/// stands before it.
+/// Whether browsers treat a type as sound or film and never as a document: a type that ends in `+xml` is read as one,
+/// whatever its beginning.
 fn is_playable(media_type: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     match media_type.split_once('/') {
@@ -43,7 +43,7 @@ fn is_playable(media_type: &str) -> bool {
     }
 }
 
-/// Whether it names a second type behind a comma: some readers take the first, and some the last.
+/// Whether the text names a second type after a comma: some readers take the first, and some the last.
 fn has_several(said: &str) -> bool {
     let mut quoted = false;
     said.bytes().any(|byte| {
@@ -52,7 +52,7 @@ fn has_several(said: &str) -> bool {
     }) || quoted
 }
 
-/// The type and its parameters: what stands between semicolons, those within quotes aside.
+/// The type and its parameters: the parts between semicolons, except those within quotes.
 fn parts(said: &str) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     said.split(move |letter| {
@@ -61,7 +61,7 @@ fn parts(said: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whether it is `name=token` or `name="text"`, and nothing in the text could end it.
+/// Whether a text is `name=token` or `name="text"`, and nothing in the text could end it.
 fn is_parameter(text: &str) -> bool {
     let token = |part: &str| {
         let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._+".contains(&byte);

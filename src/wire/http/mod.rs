@@ -1,4 +1,4 @@
-//! HTTP as sources, listeners and browsers speak it: heads, bodies, and what is answered.
+//! HTTP as sources, listeners and browsers speak it: heads, bodies, and answers.
 
 pub mod body;
 pub mod chunk;

@@ -1,39 +1,40 @@
 //! Finds the end of a request head in bytes that arrive little by little.
 //!
 //! Each byte is looked at once, however often [`HeadReader::read`] is called, and every verdict is
-//! reached at a byte: the way in which the network cut the bytes never changes the outcome.
+//! reached at one byte: the way in which the network cut the bytes never changes the outcome.
 
 use super::error::HeadError;
 use super::head::{AfterHead, Head};
 use super::{lines, text};
 
-/// The longest head. Far above any encoder's (1 kB), and what one slow connection can cost us.
+/// The longest head. Far above any encoder's (1 kB), and a bound on what one slow connection can cost.
 pub const MAX_HEAD_BYTES: usize = 64 * 1024;
 
-/// The most headers. Browsers send 20; our checklist asks for 100.
+/// The most headers. Browsers send 20; the checklist asks for 100.
 pub const MAX_HEADERS: usize = 128;
 
-/// Within how many bytes the method and the space after it must have come.
+/// The bytes within which the method and the space after it must have come.
 ///
-/// The longest method that anybody has registered has 17 letters.
+/// The longest registered method has 17 letters.
 const MAX_METHOD_BYTES: usize = 32;
 
 /// Empty lines before the request line, in bytes: some clients end a body with one too many.
 const MAX_LEADING_BYTES: usize = 4;
 
-/// Carriage returns before a line feed: there are encoders that send `\r\r\n`, and Icecast takes it.
+/// Carriage returns before a line feed: some encoders send `\r\r
+/// `, and Icecast accepts it.
 const MAX_CARRIAGE_RETURNS: usize = 2;
 
 /// What is known of a head so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parsed {
-    /// Not yet whole; read more bytes.
+    /// The head is not complete yet; read more bytes.
     Incomplete,
-    /// It is whole.
+    /// The head is complete.
     Complete {
-        /// What it says.
+        /// The head.
         head: Head,
-        /// How many bytes of the buffer it took; the body begins after them.
+        /// How many bytes of the buffer the head has; the body begins after them.
         len: usize,
     },
 }
@@ -44,7 +45,7 @@ pub struct HeadReader {
     phase: Phase,
     /// Bytes of the buffer that were looked at.
     scanned: usize,
-    /// Where the request line begins.
+    /// The offset of the request line.
     start: usize,
     /// Lines that have ended and were not empty.
     lines: usize,
@@ -56,7 +57,7 @@ pub struct HeadReader {
     after_bare_line_feed: bool,
 }
 
-/// Which part of the head the next byte belongs to.
+/// The part of the head that the next byte belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Phase {
     /// Empty lines before the request line.
@@ -64,11 +65,11 @@ enum Phase {
     Opening,
     /// The method.
     Method,
-    /// All the rest.
+    /// The rest of the head.
     Lines,
 }
 
-/// What one byte did.
+/// The effect of one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     More,
@@ -90,7 +91,7 @@ impl HeadReader {
             if self.scanned == MAX_HEAD_BYTES {
                 return Err(HeadError::TooLarge);
             }
-            // Counted only when it is taken, so that a byte that was refused is refused again.
+            // Counted only when it is accepted, so that a byte that was refused is refused again.
             if let Step::Ended(after) = self.step(byte)? {
                 let len = self.scanned + 1;
                 let head = lines::parse(&buffer[self.start..len], after)?;
@@ -136,7 +137,7 @@ impl HeadReader {
                 return Err(HeadError::ControlByte);
             }
             b'\r' => self.carriage_returns += 1,
-            // What stands in a header is judged when its line is whole.
+            // The content of a header is checked when its line is complete.
             _ if self.lines > 0 => self.carriage_returns = 0,
             b'\t' if self.carriage_returns == 0 => {}
             _ if self.carriage_returns > 0 || byte.is_ascii_control() => {
@@ -167,9 +168,9 @@ impl HeadReader {
     }
 }
 
-/// Reads a head from the beginning of `buffer`, for a caller who has all of it at hand.
+/// Reads a head from the beginning of `buffer`, for a caller that has all of it.
 ///
-/// Where bytes still arrive, a [`HeadReader`] does not look at the old ones again.
+/// While bytes still arrive, a [`HeadReader`] is better, because it does not look at the old ones again.
 pub fn parse(buffer: &[u8]) -> Result<Parsed, HeadError> {
     HeadReader::new().read(buffer)
 }
@@ -331,8 +332,9 @@ mod tests {
         (begins, pieces).prop_map(|(begin, pieces)| [begin, &pieces.concat()].concat())
     }
 
-    /// The lengths that some other reader might see: it takes any control byte for the end of a line, and cares neither
-    /// for blanks nor for strange signs in a name.
+    /// The lengths that another reader might see: it takes any control byte for the end of a line, and ignores blanks
+    /// and
+    /// invalid characters in a name.
     fn lengths_seen_elsewhere(head: &[u8]) -> Vec<String> {
         let lines = head.split(|byte| byte.is_ascii_control() && *byte != b'\t');
         let pairs = lines.filter_map(|line| {
@@ -364,7 +366,7 @@ mod tests {
                 let mut theirs = lengths_seen_elsewhere(&bytes[..len]);
                 theirs.dedup();
                 prop_assert_eq!(theirs, ours, "{:?}", String::from_utf8_lossy(&bytes));
-                // And the library behind us sees what we have seen.
+                // The library that reads the rewritten head sees the same request.
                 let again = head.rewritten();
                 let Ok(Parsed::Complete { head: same, len }) = parse(&again) else {
                     panic!("{:?}", String::from_utf8_lossy(&again));

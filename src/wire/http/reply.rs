@@ -1,6 +1,6 @@
-//! Our answers, each as the exact bytes to send in one write.
+//! Answers of the node, each as the exact bytes to send in one write.
 //!
-//! A source gets 19 bytes of HTTP/1.0 whatever it speaks: darkice dies of a 1.1, and reads once.
+//! A source gets 19 bytes of HTTP/1.0 whatever it speaks: darkice fails at a 1.1, and reads only once.
 
 use bytes::Bytes;
 
@@ -15,8 +15,8 @@ const SOURCE_ACCEPTED: &[u8] = b"HTTP/1.0 200 OK\r\n\r\n";
 
 /// The answer to one that waits.
 ///
-/// liquidsoap fails without the 100; butt, libshout, ffmpeg and curl take it and go on. The 200
-/// follows at once, as Icecast sends it: those who read on for a verdict must not wait for one.
+/// liquidsoap fails without the 100; butt, libshout, ffmpeg and curl accept it and continue. The 200
+/// follows at once, as in Icecast, because some encoders read on and wait for it.
 const SOURCE_CONTINUED: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\n\r\n";
 
 /// The methods that the node knows. libshout looks for PUT here, and falls back to SOURCE.
@@ -28,15 +28,15 @@ const CHALLENGE: &str = "Basic realm=\"antiphon\"";
 /// What a page of another site may send to a stream.
 const CORS_REQUEST_HEADERS: &str = "Origin, Accept, Authorization, Icy-MetaData, Range";
 
-/// How long a browser may remember that, seconds: a day, the most that any of them takes.
+/// How long a browser may remember that, seconds: a day, the longest time that any browser accepts.
 const CORS_MAX_AGE_S: &str = "86400";
 
 /// What a page of another site may read of the head of a stream.
 pub(in crate::wire) const CORS_RESPONSE_HEADERS: &str =
     "Icy-MetaInt, Icy-Name, Icy-Description, Icy-Genre, Icy-Url, Icy-Br, Icy-Pub, Ice-Audio-Info";
 
-/// What keeps a browser from taking an answer for a page, and a page from doing anything: strangers write streams, and
-/// some of the words in other answers, and all of it has the origin of the API.
+/// Headers that keep a browser from taking an answer for a page, and a page from doing anything: streams, and some of
+/// the texts in other answers, are written by strangers, and all have the same origin as the API.
 pub(in crate::wire) const NO_PAGE: [(&str, &str); 2] = [
     ("X-Content-Type-Options", "nosniff"),
     ("Content-Security-Policy", "sandbox"),
@@ -47,7 +47,7 @@ pub(in crate::wire) const NO_PAGE: [(&str, &str); 2] = [
 pub enum Persistence {
     /// The next request may come.
     KeepAlive,
-    /// We close it.
+    /// The node closes the connection.
     Close,
 }
 
@@ -64,7 +64,7 @@ pub struct Reply {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Body {
     Sent,
-    /// It asked with HEAD.
+    /// The client asked with HEAD.
     Omitted,
 }
 
@@ -92,7 +92,7 @@ impl Reply {
         }
     }
 
-    /// Answers to somebody whose head we do not have, at `unix_s` (unix seconds).
+    /// Answers a client whose head could not be read, at `unix_s` (unix seconds).
     pub fn without_head(unix_s: u64) -> Self {
         Self {
             protocol: "HTTP/1.0",
@@ -102,7 +102,7 @@ impl Reply {
         }
     }
 
-    /// The same, and the connection ends with it.
+    /// The same answer, after which the connection is closed.
     pub fn and_close(self) -> Self {
         Self {
             persistence: Persistence::Close,
@@ -134,7 +134,7 @@ impl Reply {
         self.end(head, "")
     }
 
-    /// 401: libshout asks without a password first, reads `Allow`, and comes again.
+    /// 401: libshout asks without a password first, reads `Allow`, and asks again.
     pub fn unauthorized(&self) -> Bytes {
         let headers = [("WWW-Authenticate", CHALLENGE), ("Allow", ALLOW)];
         self.message(
@@ -144,7 +144,7 @@ impl Reply {
         )
     }
 
-    /// 403 with `why` as reason and as body: encoders look for their words in either place.
+    /// 403 with `why` as reason and as body: encoders look for known words in either place.
     pub fn forbidden(&self, why: &str) -> Bytes {
         self.bounded(Status::Forbidden, why, why, &[])
     }
@@ -160,7 +160,7 @@ impl Reply {
         self.message(Status::NotFound, message, &[])
     }
 
-    /// 405 for a method that we know but not here, 501 for one that we do not know.
+    /// 405 for a known method that is not allowed here, 501 for an unknown one.
     pub fn wrong_method(&self, method: &Method) -> Bytes {
         let status = match method {
             Method::Unknown(_) => Status::NotImplemented,
@@ -186,7 +186,7 @@ impl Reply {
         head.finish(b"")
     }
 
-    /// 200 to `OPTIONS *`, with which libshout asks what it may do.
+    /// 200 to `OPTIONS *`, by which libshout asks what it may do.
     pub fn capabilities(&self) -> Bytes {
         let mut head = self.begin(Status::Ok, Status::Ok.reason());
         head.header("Allow", ALLOW);
@@ -212,7 +212,7 @@ impl Reply {
             },
         );
         head.header("Date", &http_date(self.unix_s));
-        // What is true of a stream now is not true of it in a minute: nothing is kept.
+        // A stream changes all the time: caches must not keep it.
         head.header("Cache-Control", "no-cache, no-store");
         head.header("Access-Control-Allow-Origin", "*");
         for (name, value) in NO_PAGE {
@@ -238,7 +238,7 @@ pub fn source_accepted(head: &Head) -> Bytes {
     })
 }
 
-/// The answer to a head that we do not take; `None`: close without a word.
+/// The answer to an invalid head; `None`: close without an answer.
 pub fn head_refused(error: HeadError, unix_s: u64) -> Option<Bytes> {
     let reply = Reply::without_head(unix_s);
     let status = error.status()?;

@@ -1,12 +1,13 @@
-//! A head written anew, for a reader that is stricter than ours.
+//! A head written anew, for a stricter reader.
 //!
-//! Pages and the API are read by a library. It sees what we have understood, and so it can neither refuse what an
-//! encoder may send nor understand it in another way.
+//! Requests for pages and the API are read by a library. It gets only what was understood here, so it can neither
+//! refuse
+//! what an encoder may send nor understand it in another way.
 
 use super::head::{BodyKind, Head, Version};
 
 impl Head {
-    /// The head as a careful client would have sent it; the body follows it as it came.
+    /// The head as a careful client would have sent it; the body follows unchanged.
     pub fn rewritten(&self) -> Vec<u8> {
         let version = match self.version() {
             Version::Http11 => "HTTP/1.1",
@@ -48,7 +49,7 @@ mod tests {
     fn an_encoders_head_becomes_a_careful_one() {
         let sent = b"get   http://h/admin/metadata?song=<\xe9>\"|^{}#1 ICE/1.0\nAuthorization: a\n folded\n\
                      X : y\nAUTHORIZATION: b\nContent-Length: 3\nContent-Length: 3\n\n";
-        // What goes on in the next line says who asks, so that is refused.
+        // A login that continues in the next line is refused.
         assert!(parse(sent).is_err());
         let sent = sent.to_vec();
         let sent = String::from_utf8_lossy(&sent).replace(" folded\n", "");

@@ -1,33 +1,33 @@
-//! The statuses that we answer with.
+//! The HTTP statuses that a node answers with.
 
-/// A status of HTTP, as far as we send it.
+/// A status of HTTP that a node can send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
-    /// 200: here it is.
+    /// 200: the request succeeded.
     Ok,
-    /// 204: understood, and there is no body.
+    /// 204: the request succeeded, and there is no body.
     NoContent,
-    /// 302: it is elsewhere for now.
+    /// 302: the stream is at another address for now.
     Found,
-    /// 400: the request makes no sense.
+    /// 400: the request is invalid.
     BadRequest,
-    /// 401: say who you are.
+    /// 401: a login is needed.
     Unauthorized,
-    /// 403: understood, and no.
+    /// 403: the request is refused.
     Forbidden,
-    /// 404: there is no such thing.
+    /// 404: not found.
     NotFound,
-    /// 405: not with this method.
+    /// 405: this method is not allowed here.
     MethodNotAllowed,
     /// 408: the head did not come in time.
     RequestTimeout,
-    /// 431: the head is longer than we read.
+    /// 431: the head is too long.
     HeadTooLarge,
-    /// 501: a method or a coding that we do not know.
+    /// 501: an unknown method or coding.
     NotImplemented,
-    /// 503: not now; come back later.
+    /// 503: not possible now; try again later.
     Unavailable,
-    /// 505: a version of HTTP that we do not speak.
+    /// 505: an unsupported version of HTTP.
     VersionNotSupported,
 }
 

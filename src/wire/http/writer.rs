@@ -1,4 +1,4 @@
-//! Writes the head of an answer. Nothing that is handed in can begin a line of its own.
+//! Writes the head of an answer. No text that is added can begin a line of its own.
 
 use std::io::Write as _;
 
@@ -9,7 +9,7 @@ use super::status::Status;
 /// The product and the version that every answer names.
 const SERVER: &str = concat!("antiphon/", env!("CARGO_PKG_VERSION"));
 
-/// An answer in the making.
+/// An answer that is being written.
 #[derive(Debug)]
 pub(in crate::wire) struct HeadWriter {
     bytes: Vec<u8>,
@@ -19,7 +19,7 @@ impl HeadWriter {
     /// Room for the head of a listener's stream, which is the longest of the usual ones.
     const USUAL_BYTES: usize = 1024;
 
-    /// Begins with the status line; `reason` stands in place of the status's own words.
+    /// Begins with the status line; `reason` replaces the status's own words.
     pub(in crate::wire) fn new(protocol: &str, status: Status, reason: &str) -> Self {
         let mut bytes = Vec::with_capacity(Self::USUAL_BYTES);
         bytes.extend_from_slice(protocol.as_bytes());
@@ -36,8 +36,8 @@ impl HeadWriter {
         self.line(name, ": ", value);
     }
 
-    /// Adds a header the way Icecast writes those of a stream: with no space after the colon:
-    /// old players were written against it.
+    /// Adds a header without a space after the colon, as Icecast writes those of a stream:
+    /// old players were written for that.
     pub(in crate::wire) fn tight_header(&mut self, name: &str, value: &str) {
         self.line(name, ":", value);
     }
@@ -63,7 +63,7 @@ impl HeadWriter {
     }
 }
 
-/// Appends text without its control characters, line ends among them. Most texts have none: those parts between them
+/// Appends text without its control characters, line ends included. Most texts have none: the parts between them
 /// are copied as a whole.
 fn push_clean(bytes: &mut Vec<u8>, text: &str) {
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {

@@ -14,14 +14,14 @@ use crate::wire::http::status::Status;
 use crate::wire::http::writer::HeadWriter;
 use crate::wire::web_address::is_web_address;
 
-/// A day that is over, for caches that know HTTP/1.0 only: the one that Icecast sends.
+/// A date in the past, for caches that know HTTP/1.0 only: the one that Icecast sends.
 const LONG_AGO: &str = "Mon, 26 Jul 1997 05:00:00 GMT";
 
 impl Reply {
     /// 200 with the head of a stream, to `GET` and `HEAD` alike; the audio follows, or nothing.
     ///
-    /// What the operator says of the mount goes before what its source says. `metaint_bytes` is
-    /// the distance of the titles, for a listener who asked for them.
+    /// The operator's settings of the mount go before what its source says. `metaint_bytes` is
+    /// the distance of the titles, for a listener that asked for them.
     pub fn stream(
         &self,
         stream: &StreamHead,
@@ -47,9 +47,9 @@ impl Reply {
         for (name, value) in &stream.icy {
             let overridden = told_by_spec.iter().any(|(other, _)| other == name);
             match name.as_str() {
-                // Ours to say, and only below.
+                // Set by the node, and only below.
                 "metaint" => {}
-                // The one header that keeps its older prefix on the way out.
+                // The one header that keeps its older prefix in answers.
                 "audio-info" => head.header("ice-audio-info", value),
                 _ if overridden => {}
                 // From a node of another version, perhaps.
@@ -64,7 +64,7 @@ impl Reply {
     }
 }
 
-/// What the operator says of a mount.
+/// The settings of the mount as headers.
 fn told_by(spec: &MountSpec) -> Vec<(&'static str, &str)> {
     let all = [
         ("name", spec.name.as_str()),

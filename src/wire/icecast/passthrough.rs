@@ -1,7 +1,7 @@
-//! The address to which a listener is redirected: on the chosen node, marked with who sent him.
+//! The address to which a listener is redirected: on the chosen node, marked with the redirector's name.
 //!
-//! It is `/_stream/NODE.TAG/mount`. The mark stands in the path because players cut queries off. The tag is what
-//! makes an arrival count, once; without a good one the listener is served all the same.
+//! The path is `/_stream/NODE.TAG/mount`. The mark is in the path because players cut queries off. The tag makes the
+//! arrival count, once; without a valid one the listener is served all the same.
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -9,16 +9,16 @@ use sha2::Sha256;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 
-/// What the path of such an address begins with.
+/// The prefix of the path of such an address.
 pub const PREFIX: &str = "/_stream/";
 /// Bytes of a tag: four of time, two of number, six of proof.
 const TAG_BYTES: usize = 12;
 /// The digits in which a tag is written.
 const HEX: &[u8; 16] = b"0123456789abcdef";
-/// Bytes of the proof. Whoever guesses it would have to ask a node 2^47 times within two minutes.
+/// Bytes of the proof. To guess it, a stranger would have to ask a node 2^47 times within two minutes.
 const PROOF_BYTES: usize = 6;
 
-/// What every node of a mesh knows, and nobody else: with it tags are made and checked.
+/// The key that every node of a mesh knows, and no stranger: it makes and checks tags.
 #[derive(Clone)]
 pub struct TagKey([u8; 32]);
 
@@ -28,7 +28,7 @@ impl std::fmt::Debug for TagKey {
     }
 }
 
-/// When a tag was made, and the how many-th it was.
+/// When a tag was made, and its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Minted {
     /// Unix seconds by the redirector's clock; they wrap in 2106.
@@ -37,21 +37,21 @@ pub struct Minted {
     pub number: u16,
 }
 
-/// One redirect: who sent a listener where, for what.
+/// One redirect: from which node, to which node, for which mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Passage<'a> {
-    /// Who sent him.
+    /// The node that redirected.
     pub from: &'a NodeName,
-    /// Where to.
+    /// The node that serves.
     pub to: &'a NodeName,
-    /// For which mount.
+    /// The mount.
     pub mount: &'a MountName,
 }
 
-/// Such an address, as somebody has asked for it.
+/// Such an address, as a client has asked for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passthrough {
-    /// Who is said to have sent him.
+    /// The node that is said to have redirected.
     pub from: NodeName,
     /// The tag, unchecked.
     pub tag: Option<Tag>,
@@ -59,7 +59,7 @@ pub struct Passthrough {
     pub mount: MountName,
 }
 
-/// A tag that is written as one.
+/// A tag of a valid form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tag {
     minted: Minted,
@@ -72,7 +72,7 @@ impl TagKey {
         Self(bytes)
     }
 
-    /// The path of the address for a listener who is sent there now.
+    /// The path of the address for a listener that is redirected there now.
     pub fn path(&self, passage: Passage<'_>, minted: Minted) -> String {
         let mut tag = [0; TAG_BYTES];
         tag[..4].copy_from_slice(&minted.unix_s.to_be_bytes());
@@ -91,7 +91,7 @@ impl TagKey {
         path
     }
 
-    /// When a tag was made, if it is one of ours for this passage.
+    /// When a tag was made, if it is genuine for this passage.
     pub fn check(&self, passage: Passage<'_>, tag: &Tag) -> Option<Minted> {
         // A comparison in constant time, as the library does it.
         let proof = self.code(passage, tag.minted);
@@ -109,7 +109,7 @@ impl TagKey {
     fn code(&self, passage: Passage<'_>, minted: Minted) -> Hmac<Sha256> {
         let mut code =
             Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
-        // No name holds a zero byte, so no two passages read the same.
+        // No name has a zero byte, so two passages never give the same bytes.
         for part in [
             passage.from.as_str(),
             passage.to.as_str(),
@@ -125,12 +125,12 @@ impl TagKey {
 }
 
 impl Passthrough {
-    /// The path of an address that counts nothing, for those who are not sent there yet: playlists, for example.
+    /// The path of an address that counts nothing, for listeners that are not sent there yet: playlists, for example.
     pub fn untagged_path(from: &NodeName, mount: &MountName) -> String {
         format!("{PREFIX}{from}{mount}")
     }
 
-    /// Reads the path of a request; `None` if it is no such address.
+    /// Reads the path of a request; `None` if it is not such an address.
     pub fn of_path(path: &str) -> Option<Self> {
         let (mark, mount) = path.strip_prefix(PREFIX)?.split_once('/')?;
         let (from, tag) = match mark.split_once('.') {
@@ -146,7 +146,7 @@ impl Passthrough {
 }
 
 impl Tag {
-    /// What is not written as a tag is none; its bearer is served without.
+    /// Reads a tag; `None` if its form is invalid: the listener is then served without.
     fn read(hex: &str) -> Option<Self> {
         let digits = hex.as_bytes();
         if digits.len() != 2 * TAG_BYTES || !digits.iter().all(u8::is_ascii_hexdigit) {

@@ -16,9 +16,9 @@ pub enum Playlist {
 /// A stream in a playlist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
-    /// Its absolute URL.
+    /// The absolute URL.
     pub url: &'a str,
-    /// What players show; may be empty.
+    /// The title that players show; may be empty.
     pub title: &'a str,
 }
 
@@ -36,7 +36,7 @@ impl Playlist {
         })
     }
 
-    /// Its media type.
+    /// The media type of the playlist.
     pub fn content_type(self) -> &'static str {
         match self {
             Self::M3u => "audio/x-mpegurl",
@@ -45,7 +45,7 @@ impl Playlist {
         }
     }
 
-    /// Its text. Nothing in an entry can begin a line or a tag of its own.
+    /// The text of the playlist. Nothing in an entry can begin a line or a tag of its own.
     pub fn write(self, entries: &[Entry<'_>]) -> String {
         match self {
             Self::M3u => m3u(entries),
@@ -55,7 +55,8 @@ impl Playlist {
     }
 }
 
-/// What begins with `#` is a comment to players that know addresses only. -1 is a stream, which has no length.
+/// Writes a `.m3u`. Lines with `#` are comments to players that know addresses only. -1 is a stream, which has no
+/// length.
 fn m3u(entries: &[Entry<'_>]) -> String {
     let mut text = String::from("#EXTM3U\r\n");
     for entry in entries {
@@ -93,12 +94,12 @@ fn xspf(entries: &[Entry<'_>]) -> String {
     text + "  </trackList>\n</playlist>\n"
 }
 
-/// A URL without anything that could end it early.
+/// A URL without characters that could end it early.
 fn url(text: &str) -> String {
     line(text).replace(' ', "%20")
 }
 
-/// Text that stays in its line, and that XML can hold.
+/// Text in one line, with only characters that XML can have.
 fn line(text: &str) -> String {
     caption(text)
 }

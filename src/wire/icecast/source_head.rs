@@ -1,7 +1,7 @@
 //! What a source's request says of its stream.
 //!
 //! Three generations of encoders name the same things differently: `ice-name`, `icy-name` and
-//! `x-audiocast-name` are one, and the first that says something counts, in this order.
+//! `x-audiocast-name` mean the same, and the first that has a value counts, in this order.
 
 use percent_encoding::percent_decode_str;
 
@@ -15,18 +15,18 @@ use crate::wire::web_address::is_web_address;
 /// The most `icy-…` headers that a source can hand to listeners; encoders send fewer than a dozen.
 pub const MAX_ICY_HEADERS: usize = 32;
 
-/// The longest value of one of them, and of all other text from a source.
+/// The longest value of such a header, and of all other texts from a source.
 ///
 /// A quarter of what a whole head may be in Icecast 2.4, so that the longest description in use fits.
 pub const MAX_VALUE_BYTES: usize = 1024;
 
-/// The longest name of a header that is handed on; ten times the usual length.
+/// The longest name of a header that is passed on; ten times the usual length.
 const MAX_NAME_BYTES: usize = 64;
 
-/// What a stream without a `Content-Type` is: most of those who forget it send MP3.
+/// The type of a stream without a `Content-Type`: most sources that forget it send MP3.
 const DEFAULT_CONTENT_TYPE: &str = "audio/mpeg";
 
-/// Our name for each fact, and the headers that tell it, the best first.
+/// The name of each fact here, and the headers that tell it, the best first.
 const LADDERS: [(&str, &[&str]); 6] = [
     ("name", &["ice-name", "icy-name", "x-audiocast-name"]),
     (
@@ -46,13 +46,12 @@ const LADDERS: [(&str, &[&str]); 6] = [
     ),
 ];
 
-/// Headers of these names, without their prefix, speak to us and not to listeners: a password, the
+/// Headers of these names, without their prefix, are for the node and not for listeners: a password, the
 /// distance of the titles in the source's own bytes, and that ffmpeg could take titles itself.
 const NOT_HANDED_ON: [&str; 3] = ["password", "metaint", "metadata"];
 
 /// Reads what a source says of its stream, which began at `started_unix_ms` (unix milliseconds) and was
-/// accepted by the master of `accept_epoch`.
-/// Texts that are no UTF-8 are of this `charset`.
+/// accepted by the master of `accept_epoch`. Texts that are not UTF-8 are read in this `charset`.
 pub fn stream_head(
     head: &Head,
     charset: Charset,
@@ -80,7 +79,7 @@ pub fn stream_head(
     }
 }
 
-/// Adds the `ice-…` and `icy-…` headers that are on no ladder, in the order in which they came.
+/// Adds the `ice-…` and `icy-…` headers that are in no ladder, in the order in which they came.
 fn add_others(head: &Head, charset: Charset, icy: &mut Vec<(String, String)>) {
     let on_ladder = |header: &str| LADDERS.iter().any(|(_, names)| names.contains(&header));
     for (header, _) in head.headers() {
@@ -105,7 +104,7 @@ fn value_of(head: &Head, header: &str) -> Option<String> {
     clean(head.header(header)?)
 }
 
-/// The same of a header that somebody wrote in his own language.
+/// The value of a header that somebody wrote in any language.
 fn text_of(head: &Head, charset: Charset, header: &str) -> Option<String> {
     clean(&head.header_in(header, charset)?)
 }
@@ -132,7 +131,7 @@ pub fn stated_bps(head: &Head) -> u64 {
     kbps.unwrap_or(0).saturating_mul(1_000)
 }
 
-/// What stands in the headers that tell the bitrate, kbit/s.
+/// The text of the headers that tell the bitrate, kbit/s.
 fn stated_bitrate(head: &Head) -> Option<String> {
     let ladder = LADDERS.iter().find(|(name, _)| *name == "br");
     let mut told = ladder.iter().flat_map(|(_, headers)| headers.iter());

@@ -22,7 +22,7 @@ pub(super) fn read(text: &str) -> Result<Load, BadAnswer> {
             load.mounts.insert(mount.to_owned(), slots);
         }
     }
-    // Icecast's own sum counts those whose mount is just changing too.
+    // Icecast's own sum also counts listeners that are just changing their mount.
     let said = child(root, "listeners").map_or(0, count);
     load.server.listeners = load.server.listeners.max(said);
     Ok(load)

@@ -1,4 +1,4 @@
-//! `load.xsl`: free slots of each mount. Read from others, and written for others.
+//! `load.xsl`: the free slots of each mount. Read from other servers, and written for other balancers.
 //!
 //! ```xml
 //! <load listeners="5" max_listeners="100">
@@ -6,8 +6,8 @@
 //! </load>
 //! ```
 //!
-//! The text of a mount is the number of its free slots: that is all that a balancer of the old kind reads, and all
-//! that its own page says. The attributes are ours; without them, the free slots are all that is known.
+//! The text of a mount is the number of its free slots: older balancers read only this, and their own page has only
+//! this. The attributes are an addition of antiphon; without them, only the free slots are known.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -16,12 +16,12 @@ use super::{BadAnswer, Load, MAX_MOUNTS_READ, count, limit, parse};
 use crate::model::mount::MountName;
 use crate::model::outside::Slots;
 
-/// What we say of ourselves.
+/// What this mesh tells other balancers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadPage {
-    /// All listeners, and all that we take.
+    /// All listeners, and the most that the mesh takes.
     pub server: Slots,
-    /// The mounts on air, and the most that each takes by itself.
+    /// The mounts on air, and the limit of each.
     pub mounts: BTreeMap<MountName, Slots>,
 }
 
@@ -67,7 +67,7 @@ pub fn written(page: &LoadPage) -> String {
     };
     put(format_args!("<load{}>\n", attributes(page.server)));
     for (name, slots) in &page.mounts {
-        // Names of mounts have no letter that XML would read as its own.
+        // Names of mounts have no characters that need escaping in XML.
         let (said, free) = (attributes(*slots), lesser(slots.free(), free));
         put(format_args!(
             "  <mount name=\"{name}\"{said}>{free}</mount>\n"
@@ -86,12 +86,12 @@ fn attributes(slots: Slots) -> String {
     )
 }
 
-/// The lesser of two numbers of free slots, of which either may be without end.
+/// The lesser of two numbers of free slots; `None` is unlimited.
 fn lesser(one: Option<u32>, other: Option<u32>) -> u32 {
     one.into_iter().chain(other).min().unwrap_or(BOUNDLESS)
 }
 
-/// What is written where there is no limit: old balancers read nothing but digits there.
+/// The number that is written where there is no limit: older balancers read only digits there.
 const BOUNDLESS: u32 = 100_000;
 
 #[cfg(test)]

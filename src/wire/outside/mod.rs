@@ -1,7 +1,7 @@
-//! What an outside server answers, made into a report; three ways to ask, one result.
+//! Turns the answer of an outside server into a report; there are three ways to ask, and one result.
 //!
-//! Whatever they write as a number is taken for what it can only mean: `unlimited`, `NaN` and nothing at all are no
-//! limit, and less than none free is none free. A server is never given up because one of its numbers is odd.
+//! Invalid numbers are read in the only sensible way: `unlimited`, `NaN` and a missing number mean no limit, and a
+//! negative number of free slots is 0. One odd number is no reason to give a server up.
 
 mod admin_stats;
 mod load_page;
@@ -17,39 +17,40 @@ pub use self::load_page::{LoadPage, written};
 
 /// The longest answer that is read: a hundred mounts with all their texts take a tenth of it.
 pub const MAX_ANSWER_BYTES: usize = 1024 * 1024;
-/// The most mounts of a server that are looked at; Icecast itself is rarely set to more than some hundred.
+/// The most mounts of a server that are read; Icecast itself rarely has more than some hundred.
 const MAX_MOUNTS_READ: usize = 4_096;
 /// The most places that are believed of a server whose `max_listeners` the operator has not set: with 128 kbit/s each
-/// they fill a line of a gigabit. Whoever has more says so by that setting.
+/// they fill a line of a gigabit. For a greater server the operator sets the limit.
 pub const MAX_BELIEVED: u32 = 7_500;
-/// The most parts of an XML answer: what fits into [`MAX_ANSWER_BYTES`] in any sensible shape, and no more memory.
+/// The most parts of an XML answer: what fits into [`MAX_ANSWER_BYTES`] in any sensible shape, and a bound on memory.
 const MAX_XML_NODES: u32 = 200_000;
 
-/// Why an answer says nothing about load.
+/// Why an answer cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadAnswer {
-    /// It is not the XML that was asked for.
-    #[error("its answer is no XML: {0}")]
+    /// The answer is not XML.
+    #[error("its answer is not XML: {0}")]
     Xml(String),
-    /// It is XML of something else.
+    /// The answer is XML of another page.
     #[error("its answer is another page: there is no <{0}> in it")]
     OtherPage(&'static str),
-    /// It is not the JSON that was asked for, nor what old Icecasts take for it.
-    #[error("its answer is no status of Icecast")]
+    /// The answer is neither valid JSON nor the invalid JSON of old Icecasts.
+    #[error("its answer is not the status of an Icecast")]
     Json,
 }
 
-/// Everything that a server says about load, by its own names of its mounts.
+/// All that a server says about load, by its own names of its mounts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Load {
     server: Slots,
     mounts: BTreeMap<String, Slots>,
 }
 
-/// Reads the answer of a server to question `number`: of its mounts only those that it carries for us.
+/// Reads the answer of a server to question `number`; of its mounts only those that it carries for the mesh.
 pub fn read(server: &OutsideServer, number: u64, body: &[u8]) -> Result<OutsideReport, BadAnswer> {
-    // Titles may be in any encoding; what we look for is ASCII, and a title with a wrong letter is no reason to
-    // send nobody there.
+    // Titles may be in any encoding; the parts that matter are ASCII, and a title with an invalid letter must not take
+    // the
+    // server out of use.
     let text = String::from_utf8_lossy(body);
     let load = match server.via {
         Via::StatusJson => status_json::read(&text)?,
@@ -74,8 +75,9 @@ pub fn read(server: &OutsideServer, number: u64, body: &[u8]) -> Result<OutsideR
     })
 }
 
-/// What is believed of what a server claims: no more room than its operator counts on. A claim without end would draw
-/// everybody.
+/// The part of a server's claim that is believed: no more room than its operator counts on. Without a bound, a wrong
+/// claim
+/// would attract all listeners.
 fn believed(claimed: Slots, most: Option<u32>) -> Slots {
     let most = most.unwrap_or(MAX_BELIEVED);
     Slots {
@@ -84,19 +86,19 @@ fn believed(claimed: Slots, most: Option<u32>) -> Slots {
     }
 }
 
-/// A count as somebody wrote it: what is none, or less than none, is none.
+/// A number of listeners; 0 if it is missing, invalid or negative.
 fn count(text: &str) -> u32 {
-    // `as` takes NaN and what is negative to 0, and what is too large to the largest.
+    // `as` turns NaN and negative numbers into 0, and too large ones into the largest.
     text.trim().parse::<f64>().map_or(0, |number| number as u32)
 }
 
-/// A limit as somebody wrote it: `unlimited`, `NaN` or anything else that is no number is no limit.
+/// A limit; `None` for `unlimited`, `NaN` or any other text that is not a number.
 fn limit(text: &str) -> Option<u32> {
     let number = text.trim().parse::<f64>().ok()?;
     number.is_finite().then_some(number as u32)
 }
 
-/// Parses XML that has no document type: entities of one's own are a way to fill our memory.
+/// Parses XML without a document type: own entities could fill the memory.
 fn parse(text: &str) -> Result<Document<'_>, BadAnswer> {
     let options = ParsingOptions {
         allow_dtd: false,

@@ -1,7 +1,8 @@
-//! `/status-json.xsl`: one source is an object, several are a list, and none is no key at all.
+//! `/status-json.xsl`: one source is an object, several are a list, and with none the key is missing.
 //!
-//! Icecast writes it with a stylesheet that does not know JSON: what looks like a number loses its quotes, and old
-//! versions let a title break the whole of it. Then the two things that matter are looked for in the text.
+//! Icecast writes it with a stylesheet that does not know JSON: a text that looks like a number loses its quotes, and
+//! in
+//! old versions a title can make the whole invalid. Then the two values that matter are searched in the text.
 
 use serde_json::Value;
 
@@ -39,14 +40,14 @@ fn listeners(value: &Value) -> u32 {
     }
 }
 
-/// The path of an address: Icecast tells no mount's name but this.
+/// The path of an address: Icecast tells the name of a mount only in this way.
 fn mount(url: &str) -> Option<&str> {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.find('/').map(|slash| &rest[slash..])
 }
 
-/// Finds each `listenurl`, and the `listeners` that stand last before it: Icecast sorts by name, so that titles,
-/// where strangers write, come behind both.
+/// Finds each `listenurl`, and the last `listeners` before it: Icecast sorts by name, so that titles, which strangers
+/// write, come after both.
 fn salvage(text: &str) -> Option<Load> {
     const LISTENURL: &str = "\"listenurl\":";
     const LISTENERS: &str = "\"listeners\":";

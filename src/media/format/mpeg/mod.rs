@@ -1,7 +1,7 @@
 //! MPEG audio frames: where they begin and how long they last.
 //!
-//! A frame header is 32 bits without a checksum, so audio data holds false ones; it takes the
-//! [`FrameScanner`] to tell them from the true.
+//! A frame header is 32 bits without a checksum, so audio data holds false ones; the [`FrameScanner`]
+//! tells them from the real ones.
 //!
 //! Frames of the free format (no bitrate in the header) are not recognised: no encoder of radios makes them.
 
@@ -46,7 +46,7 @@ pub struct FrameHeader {
     pub sample_rate_hz: u32,
     /// Whether the frame is one slot longer than its bitrate says.
     pub padded: bool,
-    /// Whether it has one channel only.
+    /// Whether the frame has only one channel.
     pub mono: bool,
 }
 
@@ -141,7 +141,7 @@ impl FrameHeader {
     }
 
     /// Whether `frame` (its first [`INFO_BYTES`], or all of it) is a table of contents instead of audio:
-    /// encoders put one, "Xing" or "Info", before a file's first frame.
+    /// encoders put one, "Xing" or "Info", before the first frame of a file.
     fn is_info(&self, frame: &[u8]) -> bool {
         let side_bytes = match (self.version, self.mono) {
             (Version::V1, false) => 32,
@@ -155,10 +155,10 @@ impl FrameHeader {
     }
 }
 
-/// How much of a frame tells whether it is a table of contents: the end of the farthest tag.
+/// How many bytes of a frame tell whether it is a table of contents: up to the end of the farthest tag.
 const INFO_BYTES: usize = 40;
 
-/// Made-up streams for the tests of everything that carries one.
+/// Generated streams for the tests of all code that carries one.
 #[cfg(test)]
 pub(crate) mod samples {
     /// A frame of 128 kbit/s at 44.1 kHz, 417 bytes, filled with a number.
@@ -171,7 +171,7 @@ pub(crate) mod samples {
         frame
     }
 
-    /// So many of them, numbered from 0.
+    /// So many frames, numbered from 0.
     pub(crate) fn frames(count: u32) -> Vec<u8> {
         (0..count).flat_map(frame).collect()
     }

@@ -1,7 +1,7 @@
 //! Finds the frames of a stream.
 //!
-//! A header is believed only when the frame it announces is followed by another of its kind. Once one is
-//! found, the scanner goes from frame to frame and looks at nothing in between.
+//! A header is believed only when the frame that it announces is followed by another of its kind. Once one is
+//! found, the scanner goes from frame to frame and skips what is in between.
 
 use std::time::Duration;
 
@@ -10,42 +10,42 @@ use super::{FrameHeader, INFO_BYTES};
 /// A frame has begun: the scanner's finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameStart {
-    /// Where in the stream its header begins.
+    /// The offset in the stream at which its header begins.
     pub offset: u64,
     /// How much audio was before it, counted from where this scanner began.
     pub media_time: Duration,
 }
 
-/// The most bytes that are ever kept: the longest frame and the header after it.
+/// The most bytes that are kept: the longest frame and the header after it.
 const HELD_BYTES: usize = FrameHeader::MAX_FRAME_BYTES + FrameHeader::BYTES;
 
-/// The longest ID3v2 tag that is passed over unseen. Real ones carry a cover picture of some 100 kB;
-/// with a longer one, which a false tag would announce, the scanner prefers to look for frames inside.
+/// The longest ID3v2 tag that is skipped unread. Real ones have a cover picture of some 100 kB; a false tag may
+/// announce a longer one, and then the scanner looks for frames inside.
 const MAX_TAG_BYTES: u64 = 8 << 20;
 
-/// Finds the frames of a stream that arrives in pieces, however it is cut. Needs constant memory.
+/// Finds the frames of a stream that arrives in pieces of any size. Needs constant memory.
 ///
-/// Tables of contents (Xing, Info, VBRI), ID3v2 tags and garbage are passed over and last no time.
+/// Tables of contents (Xing, Info, VBRI), ID3v2 tags and garbage are skipped and count as no time.
 #[derive(Clone, Debug)]
 pub struct FrameScanner {
-    /// The bytes just before the end of what was fed that are not judged yet.
+    /// The last bytes that were fed and are not judged yet.
     held: Vec<u8>,
     held_offset: u64,
-    /// How many of the bytes to come belong to what has been judged already.
+    /// How many of the bytes to come belong to a frame or tag that has been judged already.
     skip_bytes: u64,
-    /// The frame before; `None` while it looks for the first one.
+    /// The frame before; `None` while the first one is looked for.
     last: Option<FrameHeader>,
     media_time: Duration,
     junk_bytes: u64,
 }
 
-/// What stands at the first byte not judged yet.
+/// What is found at the first byte that is not judged yet.
 enum Verdict {
     Audio(FrameHeader),
     Info(FrameHeader),
     Tag(u64),
     Junk(usize),
-    /// More bytes decide.
+    /// Not known yet: more bytes decide.
     Open,
 }
 
@@ -62,7 +62,7 @@ impl FrameScanner {
         }
     }
 
-    /// Takes the next bytes and tells `found` of every frame that is certain by now, in order.
+    /// Takes the next bytes and calls `found` for every frame that is certain by now, in order.
     pub fn feed(&mut self, mut bytes: &[u8], mut found: impl FnMut(FrameStart)) {
         while !bytes.is_empty() {
             let skipped = bytes
@@ -78,7 +78,7 @@ impl FrameScanner {
         }
     }
 
-    /// Bytes passed over since the last frame, or since the start, that belong to no frame or tag.
+    /// Bytes since the last frame, or since the start, that belong to no frame or tag.
     pub fn junk_bytes(&self) -> u64 {
         self.junk_bytes
     }
@@ -163,7 +163,7 @@ fn frame(header: FrameHeader, bytes: &[u8]) -> Verdict {
     }
 }
 
-/// Everything up to the next byte with which a frame or a tag could begin.
+/// All bytes up to the next one at which a frame or a tag could begin.
 fn junk(bytes: &[u8]) -> Verdict {
     let next = bytes.iter().skip(1).position(|b| matches!(b, 0xFF | b'I'));
     Verdict::Junk(next.map_or(bytes.len(), |after_first| after_first + 1))
