@@ -1,7 +1,9 @@
-//! How the fields of a log line are written: short, on one line, and without anything that passes for another line.
+//! How the fields of a log line are written: short, on one line, and without anything that looks like another line.
 //!
-//! Strangers choose paths, users, titles and headers of 60 kB. Whatever may be theirs shares a few bytes, so that no
-//! line holds more of it than [`SPAN_BYTES`] and [`EVENT_BYTES`] together; the fields of [`OWN`] are in our own words.
+//! Strangers choose paths, users, titles and headers of up to 60 kB. All fields that may be theirs share a few bytes,
+//! so that
+//! no line holds more of them than [`SPAN_BYTES`] and [`EVENT_BYTES`] together; the fields of [`OWN`] are written by
+//! antiphon.
 
 use std::fmt::{self, Debug, Write};
 
@@ -10,21 +12,22 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 
-/// What the values of a span may take, of which a line has one with words of strangers.
+/// The most bytes for the values of a span; one span of a line has texts of strangers.
 const SPAN_BYTES: usize = 96;
-/// What the values of an event may take; 256 with those of its span.
+/// The most bytes for the values of an event; 256 with those of its span.
 const EVENT_BYTES: usize = 160;
-/// How long an event's text is when it is in our own words alone; a longer one may quote a stranger, and counts whole.
+/// The length of an event's text when it is antiphon's own; a longer one may quote a stranger, and counts whole.
 const MESSAGE_BYTES: usize = 64;
-/// What a value of our own may take: an error that quotes a path and another error.
+/// The most bytes for a value of antiphon's own: an error that quotes a path and another error.
 const OWN_BYTES: usize = 1_024;
-/// Fields whose words are ours: addresses, names of nodes, reasons. A field that may hold a stranger's words must not
+/// Fields that antiphon writes itself: addresses, names of nodes, reasons. A field that may hold a stranger's text
+/// must not
 /// have one of these names.
 const OWN: [&str; 11] = [
     "address", "client", "cluster", "error", "from", "join", "name", "peer", "refusal", "url",
     "why",
 ];
-/// The field that tracing keeps an event's text in.
+/// The field in which tracing keeps an event's text.
 const MESSAGE: &str = "message";
 
 /// Writes fields as ` name=value`, bounded and escaped.
@@ -46,7 +49,7 @@ impl<'w> FormatFields<'w> for BoundedFields {
 
 struct Visitor<'w> {
     writer: Writer<'w>,
-    /// How many bytes are left for what may be a stranger's.
+    /// How many bytes are left for texts that may be a stranger's.
     room: usize,
     is_first: bool,
     result: fmt::Result,
@@ -100,7 +103,7 @@ impl Visit for Visitor<'_> {
     }
 }
 
-/// Passes on what fits, each letter that does something escaped; the first that does not fit becomes `…`.
+/// Passes on what fits, with control characters escaped; the first character that does not fit becomes `…`.
 struct Line<'a, 'w> {
     writer: &'a mut Writer<'w>,
     room: usize,
@@ -132,7 +135,7 @@ impl Write for Line<'_, '_> {
     }
 }
 
-/// Whether a letter ends lines, moves the cursor or turns the direction of the text.
+/// Whether a character ends lines, moves the cursor or turns the direction of the text.
 fn acts(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

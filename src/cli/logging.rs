@@ -1,7 +1,7 @@
-//! What the program tells of its work, on stderr.
+//! The log of the program, on stderr.
 //!
-//! Nobody may be there to read it: a terminal that was closed, `| head`. A line that cannot be written is lost, and
-//! nothing else is.
+//! There may be no reader: a terminal that was closed, `| head`. A line that cannot be written is lost, and
+//! nothing else fails.
 
 use std::env;
 use std::fs;
@@ -19,7 +19,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 use super::log_fields::BoundedFields;
 use crate::settings::LogFilter;
 
-/// What this process writes its stderr to, as `/proc` shows it.
+/// The file that this process writes its stderr to, as `/proc` shows it.
 const STDERR: &str = "/proc/self/fd/2";
 
 /// Whether systemd's journal reads what is written here: it notes the time itself, and takes a line's priority from
@@ -33,13 +33,13 @@ static IS_JOURNAL: LazyLock<bool> = LazyLock::new(|| {
     stderr.is_ok_and(|it| stream.to_str() == Some(&format!("{}:{}", it.dev(), it.ino())))
 });
 
-/// What is logged, to be changed while the program runs.
+/// The log filter, which can be changed while the program runs.
 pub(super) struct Log(Handle<EnvFilter, Registry>);
 
 impl Log {
-    /// From now on this is logged.
+    /// Sets the filter from now on.
     pub(super) fn set(&self, filter: &LogFilter) {
-        // It fails only when there is no subscriber, and ours lives as long as the process.
+        // Fails only when there is no subscriber, and this one lives as long as the process.
         let _set = self.0.reload(env_filter(filter));
     }
 }
@@ -71,7 +71,7 @@ fn env_filter(filter: &LogFilter) -> EnvFilter {
     directives.expect("what is checked as a filter is one to tracing")
 }
 
-/// What stands before a line of this level for the journal: a priority of syslog (sd-daemon(3)).
+/// The prefix of a line of this level for the journal: a priority of syslog (sd-daemon(3)).
 fn priority(level: Level) -> &'static str {
     match level {
         Level::ERROR => "<3>",
@@ -81,7 +81,7 @@ fn priority(level: Level) -> &'static str {
     }
 }
 
-/// A complaint of the program itself, not of its work; as an error, if the journal reads it.
+/// Prints a problem of the program itself, not of its work; as an error, if the journal reads it.
 pub(super) fn complain(line: &str, level: Level) {
     let mut stderr = Stderr.line(level);
     let _unread = stderr.write_all(format!("{line}\n").as_bytes());
@@ -117,7 +117,7 @@ struct Line {
 impl Write for Line {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         let whole = [self.prefix.as_bytes(), text].concat();
-        // tracing would complain of a failure on the same stderr, and end the task whose line it was.
+        // tracing would report a failure on the same stderr, and end the task that logged the line.
         let _unread = io::stderr().lock().write_all(&whole);
         Ok(text.len())
     }

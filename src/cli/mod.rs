@@ -1,7 +1,8 @@
-//! The command line: what can be typed, and with what exit code it ends.
+//! The command line: its commands and their exit codes.
 //!
-//! `mount`, `node`, `outside`, `password`, `policy` and `status` are clients of a node's HTTP API and need nothing else of it; only
-//! `run` is a node.
+//! `mount`, `node`, `outside`, `password`, `policy` and `status` are clients of a node's HTTP API and need nothing
+//! else of it;
+//! only `run` is a node.
 
 mod api;
 mod demo;
@@ -27,14 +28,14 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::io::http::HttpError;
 use crate::settings::{Machine, RunArgs, Settings};
 
-/// Something went wrong, and the text on stderr says what.
+/// The command failed, and the text on stderr says why.
 pub const EXIT_FAILED: u8 = 1;
-/// The command line makes no sense; nothing was done.
+/// The command line is invalid; nothing was done.
 pub const EXIT_USAGE: u8 = 2;
 /// The node that was asked does not answer.
 pub const EXIT_UNREACHABLE: u8 = 3;
 
-/// What to do when the node that was asked does not answer.
+/// The advice for a node that does not answer.
 const UNREACHABLE_HINT: &str =
     "; does a node run there? Name another one by --node http://HOST:PORT";
 
@@ -84,7 +85,7 @@ enum Command {
     Status(status::StatusArgs),
 }
 
-/// All that can be typed, for whoever checks a command without running it.
+/// The grammar of all commands, for tests that check a command without running it.
 pub fn grammar() -> clap::Command {
     CommandLine::command()
 }
@@ -98,8 +99,8 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let line = match CommandLine::try_parse_from(arguments) {
         Ok(line) => line,
         Err(error) => {
-            // Help and version are "errors" of clap's with code 0. If the text cannot be printed
-            // nobody reads it; the code still tells.
+            // clap reports help and version as "errors" with code 0. If the text cannot be printed,
+            // no one reads it; the code is still right.
             let _unread = error.print();
             return if error.use_stderr() { EXIT_USAGE } else { 0 };
         }
@@ -124,7 +125,7 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 
 impl Command {
     fn run(self, machine: &Machine) -> anyhow::Result<()> {
-        // Of a node all its settings say what is logged, of the others only the variables.
+        // For a node the settings say what is logged, for the other commands only the variables.
         if !matches!(self, Self::Run(_)) {
             logging::start(&Settings::log_filter(machine)?);
         }
@@ -143,7 +144,8 @@ impl Command {
     }
 }
 
-/// What went wrong and why, from the outermost to the innermost reason; one that was told already is not told again.
+/// What went wrong and why, from the outermost to the innermost reason; a reason that was already named is not
+/// repeated.
 fn reasons(error: &anyhow::Error) -> String {
     let mut told = String::new();
     for reason in error.chain().map(ToString::to_string) {
@@ -188,7 +190,7 @@ mod tests {
 
     #[test]
     fn what_stands_below_a_help_is_wrapped_once() {
-        /// Of the terminals that people really have, the narrowest.
+        /// The width of the narrowest terminal in use.
         const COLUMNS: usize = 80;
         for command in all(&CommandLine::command()) {
             let name = command.get_name().to_owned();

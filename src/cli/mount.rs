@@ -17,36 +17,36 @@ use crate::settings::{Machine, PublicUrl, whole_number};
 
 const MOUNTS: &str = "/api/v1/mounts";
 
-/// What `mount set` may change.
+/// The fields that `mount set` may change.
 const FIELDS: [&str; 15] = MountEdit::KEYS;
 
-/// What the settings of a mount do, below the help of `create` and `set`.
+/// What the settings of a mount do, shown below the help of `create` and `set`.
 const SETTINGS_HELP: &str = "\
 max_listeners  the most in the whole mesh: a number, or `unlimited`
 linger_s       how long listeners are kept, in silence, when the source has
                gone: 0 to 600 seconds; 10 is the default, and gives an encoder
                the time to come back on any node
-takeover       what becomes of a second source with the right password:
+takeover       what happens to a second source with the right password:
                `refuse` (the default) tells it that the mount is in use;
                `takeover` puts it in the place of the first one, and listeners
-               go on with it
+               continue with it
 standby        `true` keeps a source that finds the mount taken connected, and
-               lets it go on air when the other one leaves; `false` (the
-               default) sends it away
-charset        what titles and names are read as that are no UTF-8, such as
-               windows-1251 or shift_jis, if their source does not say;
+               puts it on air when the other one leaves; `false` (the
+               default) refuses it
+charset        the charset of titles and names that are not UTF-8, such as
+               windows-1251 or shift_jis, if their source names none;
                windows-1252 is the default
 policy         how a node is chosen for a listener, such as tag(big),water;
                empty: as for all mounts, see antiphon policy
-redirect       `false` serves listeners on the very node that they ask; `true`
-               is the default
-overflow_url   where listeners are sent, such as a CDN, when the mesh is too
+redirect       `false` serves listeners on the node that they ask; `true` is
+               the default
+overflow_url   the address for listeners, such as a CDN, when the mesh is too
                full for them
 overflow_percent
                how full the node that would be chosen must be for that: 1 to
                100, the default
-countries      from where it may be heard: de,at for these alone, !us,!cn for
-               all but these";
+countries      the countries in which it may be heard: de,at for only these,
+               !us,!cn for all but these";
 
 #[derive(Debug, Args)]
 pub(super) struct MountArgs {
@@ -58,7 +58,7 @@ pub(super) struct MountArgs {
 
 #[derive(Debug, Subcommand)]
 enum MountCommand {
-    /// Make a mount, on all nodes at once
+    /// Create a mount, on all nodes at once
     #[command(after_help = SETTINGS_HELP)]
     Create(CreateArgs),
     /// List all mounts
@@ -69,45 +69,45 @@ enum MountCommand {
     },
     /// Show one mount
     Show {
-        /// Such as /radio.mp3
+        /// Path of the mount, such as /radio.mp3
         path: MountName,
         /// Print the node's own JSON instead of lines
         #[arg(long)]
         json: bool,
     },
-    /// Change a mount: its password, its texts, its limits, what becomes of its sources and its listeners
+    /// Change a mount: its password, its texts, its limits, what happens to its sources and its listeners
     #[command(after_help = SETTINGS_HELP)]
     Set {
-        /// Such as /radio.mp3
+        /// Path of the mount, such as /radio.mp3
         path: MountName,
-        /// Such as name="My Radio"
+        /// New value of a field, such as name="My Radio"
         #[arg(required = true, value_name = "FIELD=VALUE", value_parser = assignment)]
         changes: Vec<Assignment>,
     },
-    /// Delete a mount; its source and its listeners are sent away
+    /// Delete a mount; its source and its listeners are disconnected
     Delete {
-        /// Such as /radio.mp3
+        /// Path of the mount, such as /radio.mp3
         path: MountName,
     },
 }
 
 #[derive(Debug, Args)]
 struct CreateArgs {
-    /// Such as /radio.mp3
+    /// Path of the mount, such as /radio.mp3
     path: MountName,
-    /// Password for its source [default: one is made and printed]
+    /// Password for the source [default: one is made and printed]
     #[arg(long)]
     password: Option<String>,
     /// The station's name
     #[arg(long)]
     name: Option<String>,
-    /// A sentence about it
+    /// Description of the station
     #[arg(long)]
     description: Option<String>,
-    /// Its genre
+    /// Genre of the station
     #[arg(long)]
     genre: Option<String>,
-    /// The station's page
+    /// Web page of the station
     #[arg(long)]
     url: Option<String>,
     /// The most listeners in the whole mesh [default: as many as the nodes take]
@@ -116,13 +116,13 @@ struct CreateArgs {
     /// Seconds that listeners are kept for a source that has gone [default: 10]
     #[arg(long, value_name = "N", value_parser = whole_number::<u32>(0..=MAX_LINGER_S.into(), 30))]
     linger_s: Option<u32>,
-    /// What becomes of a second source: refuse or takeover [default: refuse]
+    /// What happens when a second source connects: refuse or takeover [default: refuse]
     #[arg(long, value_name = "WHAT")]
     takeover: Option<Takeover>,
-    /// Keep a source that finds the mount taken, and let it go on when the other one leaves
+    /// Keep a source that finds the mount taken, and put it on air when the other one leaves
     #[arg(long)]
     standby: bool,
-    /// What titles are read as that are no UTF-8 [default: windows-1252]
+    /// Charset of titles that are not UTF-8 [default: windows-1252]
     #[arg(long, value_name = "NAME")]
     charset: Option<Charset>,
 }
@@ -134,7 +134,7 @@ struct Assignment {
     value: Value,
 }
 
-/// The answer to a creation.
+/// The answer when a mount was created.
 #[derive(Deserialize)]
 struct Created {
     #[serde(flatten)]
@@ -174,7 +174,7 @@ pub(super) async fn mount(args: MountArgs) -> anyhow::Result<()> {
     Ok(terminal::print(&text)?)
 }
 
-/// Makes a mount and gives its spec and the password of its source.
+/// Creates a mount and returns its spec and the password of its source.
 pub(super) async fn make(
     api: &Api,
     path: &MountName,
@@ -204,7 +204,7 @@ async fn create(api: &Api, node: &PublicUrl, args: CreateArgs) -> anyhow::Result
     let given = given.filter_map(|(field, value)| Some((field.to_owned(), value?)));
     let (spec, password) = make(api, &args.path, given.collect()).await?;
     let path = spec.path;
-    // Who gave a password knows it; it need not stand in his scrollback too.
+    // An operator that gave a password knows it; it need not be in the scrollback too.
     Ok(if generated {
         let url = source_url(node, &path, &password);
         format!("created {path}\npassword: {password}\nsource:   {url}\n")
@@ -213,23 +213,23 @@ async fn create(api: &Api, node: &PublicUrl, args: CreateArgs) -> anyhow::Result
     })
 }
 
-/// What a password is not written with in a URL: all that RFC 3986 does not call unreserved.
+/// The characters of a password that are escaped in a URL: all that RFC 3986 does not call unreserved.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// Where a source sends to, with its password.
+/// The URL for a source, with its password.
 pub(super) fn source_url(node: &PublicUrl, path: &MountName, password: &str) -> String {
     let host = node.as_str().trim_start_matches("http://");
     let password = utf8_percent_encode(password, RESERVED);
     format!("http://source:{password}@{host}{path}")
 }
 
-/// Where the API has one mount.
+/// The path of one mount in the API.
 fn below(path: &MountName) -> String {
-    // A mount's alphabet is that of a URL's path, so nothing needs escaping.
+    // The characters of a mount are valid in a URL's path, so nothing needs escaping.
     format!("{MOUNTS}{path}")
 }
 
@@ -301,7 +301,7 @@ fn assignment(text: &str) -> anyhow::Result<Assignment> {
     Ok(Assignment { field, value })
 }
 
-/// The value of a field as the API wants it: in its own type.
+/// The value of a field with the type that the API wants.
 fn typed(field: &str, text: &str) -> anyhow::Result<Value> {
     Ok(match (field, text) {
         ("max_listeners", "" | "none" | "unlimited") => Value::Null,
@@ -321,7 +321,7 @@ fn typed(field: &str, text: &str) -> anyhow::Result<Value> {
             Ok(flag) => flag.into(),
             Err(_) => bail!("{field} must be `true` or `false`, not {word:?}"),
         },
-        // What else is checked here as the node checks it, so that a slip is a usage error.
+        // All other fields are checked here as the node checks them, so that a mistake is a usage error.
         ("password", text) => text.into(),
         (field, text) => match MountEdit::of(field, text) {
             Ok(_) => text.into(),
@@ -380,7 +380,7 @@ mod tests {
             ("charset=klingon", "windows-1251"),
             ("redirect=no", "`true` or `false`"),
             ("overflow_percent=200", "from 1 to 100"),
-            ("countries=de,!us", "not both"),
+            ("countries=de,!us", "mixed rule"),
             ("url=radio.example", "http://"),
         ] {
             let error = assignment(bad).unwrap_err().to_string();

@@ -1,6 +1,7 @@
-//! `antiphon node`: takes a node out of service and back, moves the master's seat, describes nodes, forgets the dead.
+//! `antiphon node`: takes a node out of service and back, moves the master's seat, sets up nodes, forgets dead ones.
 //!
-//! `drain` and `undrain` are about the node that is named, or else about the very one that is asked; `step-down` always is.
+//! `drain` and `undrain` are for the node that is named, or else for the node that is asked; `step-down` always is for
+//! that.
 
 use std::time::Duration;
 
@@ -35,33 +36,33 @@ enum NodeCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Take a node out of service: nobody new comes, and who is there is ended at the deadline
+    /// Take a node out of service: it takes no new listeners and sources, and ends all others at the deadline
     Drain {
-        /// Such as node-3 [default: the node that is asked]
+        /// Name of the node, such as node-3 [default: the node that is asked]
         name: Option<NodeName>,
-        /// How long those who are there may stay, such as 90s, 2m or 1h
+        /// How long listeners and sources may stay, such as 90s, 2m or 1h
         #[arg(long, value_name = "TIME", default_value = "60s", value_parser = time)]
         deadline: Duration,
     },
     /// Take a drained node back into service
     Undrain {
-        /// Such as node-3 [default: the node that is asked]
+        /// Name of the node, such as node-3 [default: the node that is asked]
         name: Option<NodeName>,
     },
     /// Let the master that is asked hand its seat to another node, without leaving the mesh
     StepDown,
-    /// Say how any node is chosen, on all nodes at once; it is kept while the node is away
+    /// Set how a node is chosen, on all nodes at once; it is kept while the node is away
     #[command(after_help = SET_HELP)]
     Set {
-        /// Such as node-3
+        /// Name of the node, such as node-3
         name: NodeName,
-        /// Such as weight=50
+        /// New value of a field, such as weight=50
         #[arg(required = true, value_name = "FIELD=VALUE", value_parser = assignment)]
         changes: Vec<(String, String)>,
     },
     /// Remove a dead node from all lists; it may come back
     Forget {
-        /// Such as node-3
+        /// Name of the node, such as node-3
         name: NodeName,
     },
 }
@@ -91,7 +92,7 @@ pub(super) async fn node(args: NodeCommandArgs) -> anyhow::Result<()> {
     let url = args.node.node.clone();
     let api = || Api::new(args.node, &Machine::here());
     let text = match args.command {
-        // Everybody may see this, so no token or password leaves the machine for it.
+        // This is public, so no token or password leaves the machine for it.
         NodeCommand::List { json } => list(&Api::public(url), json).await?,
         NodeCommand::Drain { name, deadline } => {
             drain(&api()?, (&url, name.as_ref()), deadline).await?
@@ -140,7 +141,7 @@ pub(super) async fn node(args: NodeCommandArgs) -> anyhow::Result<()> {
     Ok(terminal::print(&text)?)
 }
 
-/// Where the API has what is done to a node: the named one, or else the one that is asked.
+/// The path in the API for an action on a node: the named one, or else the one that is asked.
 fn one(name: Option<&NodeName>, deed: &str) -> String {
     match name {
         Some(name) => format!("/api/v1/nodes/{name}/{deed}"),
@@ -148,7 +149,7 @@ fn one(name: Option<&NodeName>, deed: &str) -> String {
     }
 }
 
-/// What a node is called in an answer.
+/// The name of a node in a message.
 fn called(url: &PublicUrl, name: Option<&NodeName>) -> String {
     name.map_or_else(|| url.to_string(), NodeName::to_string)
 }
@@ -234,7 +235,7 @@ fn time(text: &str) -> anyhow::Result<Duration> {
     let units = [('s', 1), ('m', 60), ('h', 3_600)];
     let read = units.into_iter().find_map(|(unit, seconds)| {
         let digits = text.strip_suffix(unit)?;
-        // `u64` would take a leading plus.
+        // `u64` would accept a leading plus.
         let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
         let count = plain.then(|| digits.parse::<u64>().ok()).flatten()?;
         count.checked_mul(seconds)

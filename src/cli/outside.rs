@@ -1,4 +1,4 @@
-//! `antiphon outside`: describes Icecast servers that do not run antiphon, so that listeners are sent there too.
+//! `antiphon outside`: sets up Icecast servers that do not run antiphon, so that listeners are sent there too.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,22 +21,23 @@ use crate::settings::{Machine, whole_number};
 
 const OUTSIDE: &str = "/api/v1/outside";
 
-/// What the settings of a server do, below the help of `add` and `set`.
+/// What the settings of a server do, shown below the help of `add` and `set`.
 const SETTINGS_HELP: &str = "\
-public_url     where listeners are sent; the server's own name of the mount
-               comes behind it
-poll_url       where the nodes ask for its load, if that is another address
-via            how they ask: `status-json` (every Icecast from 2.4 on; tells
+public_url     address for listeners; the server's own name of the mount is
+               added to it
+poll_url       address at which nodes ask for its load, if it is another one
+via            how nodes ask: `status-json` (every Icecast from 2.4 on; tells
                no limits), `load-xsl` (a page to be put into its web root;
                tells free slots) or `admin-stats` (needs a login; tells the
                limits of mounts)
-mounts         what it carries: /ours=/theirs, or /same; several with commas
-max_listeners  the most listeners to count on, where it does not say itself:
-               <clients> of its settings
-weight         its share of what its size would give it, per cent; 0 keeps
+mounts         mounts that it carries: /ours=/theirs, or /same; several with
+               commas
+max_listeners  the most listeners to count on, where the server names no limit
+               itself: <clients> of its settings
+weight         share of listeners compared with its size, per cent; 0 keeps
                listeners away
 country        two letters, for policies such as geo(country)
-login          of `set`: none but empty, to take it away; give one by
+login          in `set` only empty, which removes it; give a new one with
                --login-file";
 
 #[derive(Debug, Args)]
@@ -49,10 +50,10 @@ pub(super) struct OutsideArgs {
 
 #[derive(Debug, Subcommand)]
 enum OutsideCommand {
-    /// Send listeners to another Icecast server too, as far as it has room
+    /// Send listeners to another Icecast server too, as long as it has room
     #[command(after_help = SETTINGS_HELP)]
     Add(AddArgs),
-    /// Show all outside servers, and how they do
+    /// Show all outside servers and their state
     List {
         /// Print the node's own JSON instead of a table
         #[arg(long)]
@@ -64,31 +65,31 @@ enum OutsideCommand {
         override_usage = "antiphon outside set [OPTIONS] <NAME> <FIELD=VALUE... | --login-file <FILE>>"
     )]
     Set {
-        /// Such as relay-1
+        /// Name of the server, such as relay-1
         #[arg(value_parser = outside::name)]
         name: NodeName,
-        /// Such as weight=50
+        /// New value of a field, such as weight=50
         #[arg(required_unless_present = "login_file", value_name = "FIELD=VALUE", value_parser = assignment)]
         changes: Vec<(String, String)>,
         /// File with USER:PASSWORD for the question
         #[arg(long, value_name = "FILE")]
         login_file: Option<PathBuf>,
     },
-    /// Send nobody there any more, and do not ask it; its description is kept
+    /// Send no more listeners there, and do not ask the server; its settings are kept
     Disable {
-        /// Such as relay-1
+        /// Name of the server, such as relay-1
         #[arg(value_parser = outside::name)]
         name: NodeName,
     },
-    /// Ask it again, and send listeners there
+    /// Ask the server again, and send listeners there
     Enable {
-        /// Such as relay-1
+        /// Name of the server, such as relay-1
         #[arg(value_parser = outside::name)]
         name: NodeName,
     },
-    /// Forget a server; listeners who are there stay there
+    /// Delete a server; listeners that are there stay there
     Remove {
-        /// Such as relay-1
+        /// Name of the server, such as relay-1
         #[arg(value_parser = outside::name)]
         name: NodeName,
     },
@@ -96,28 +97,28 @@ enum OutsideCommand {
 
 #[derive(Debug, Args)]
 struct AddArgs {
-    /// Its name among ours, such as relay-1
+    /// Name of the server in the mesh, such as relay-1
     #[arg(value_parser = outside::name)]
     name: NodeName,
-    /// Where listeners are sent, such as http://relay.example:8000
+    /// Address for listeners, such as http://relay.example:8000
     #[arg(long, value_name = "URL")]
     public_url: String,
-    /// Where it is asked for its load [default: the public URL]
+    /// Address at which the server is asked for its load [default: the public URL]
     #[arg(long, value_name = "URL")]
     poll_url: Option<String>,
-    /// How it is asked: status-json, load-xsl or admin-stats [default: status-json]
+    /// How the server is asked: status-json, load-xsl or admin-stats [default: status-json]
     #[arg(long, value_name = "HOW")]
     via: Option<Via>,
-    /// A mount that it carries, and its name there; may be given several times
+    /// A mount that the server carries, and its name there; may be given several times
     #[arg(long = "mount", required = true, value_name = "/OURS=/THEIRS")]
     mounts: Vec<String>,
-    /// Its share of what its size would give it, per cent [default: 100]
+    /// Share of listeners compared with the server's size, per cent [default: 100]
     #[arg(long, value_name = "PERCENT", value_parser = whole_number::<u32>(0..=NodeTraits::MAX_WEIGHT_PERCENT.into(), 50))]
     weight: Option<u32>,
-    /// Where it is: two letters
+    /// Country of the server: two letters
     #[arg(long, value_name = "CC")]
     country: Option<Country>,
-    /// The most listeners to count on, where it does not say itself
+    /// The most listeners to count on, where the server names no limit itself
     #[arg(long, value_name = "N", value_parser = whole_number::<u32>(0..=u32::MAX.into(), 500))]
     max_listeners: Option<u32>,
     /// File with USER:PASSWORD for the question
@@ -139,7 +140,7 @@ pub(super) async fn outside(args: OutsideArgs) -> anyhow::Result<()> {
         }
         OutsideCommand::List { json: true } => {
             let body = api.ask(Method::GET, OUTSIDE, None).await?;
-            let text = std::str::from_utf8(&body).context("the answer is no JSON")?;
+            let text = std::str::from_utf8(&body).context("the node's answer is not JSON")?;
             format!("{}\n", text.trim_end())
         }
         OutsideCommand::List { json: false } => {
@@ -176,7 +177,7 @@ pub(super) async fn outside(args: OutsideArgs) -> anyhow::Result<()> {
     Ok(terminal::print(&text)?)
 }
 
-/// Where the API has one server.
+/// The path of one server in the API.
 fn below(name: &NodeName) -> String {
     format!("{OUTSIDE}/{name}")
 }
@@ -212,7 +213,7 @@ fn added(args: AddArgs) -> anyhow::Result<Vec<(String, String)>> {
         .collect())
 }
 
-/// A body of these settings, each checked as the node will.
+/// A body with these settings, each checked as the node will.
 fn fields(settings: Vec<(String, String)>) -> anyhow::Result<Map<String, Value>> {
     let checked = settings.into_iter().map(|(field, value)| {
         OutsideEdit::of(&field, &value)?;
@@ -229,10 +230,7 @@ fn read_login(path: &Path) -> anyhow::Result<String> {
     let line = text.trim_start_matches('\u{feff}').lines().next();
     let line = line.unwrap_or_default().trim_end();
     if line.is_empty() || line.len() > MAX_LOGIN_BYTES {
-        bail!(
-            "{} holds no USER:PASSWORD in its first line",
-            path.display()
-        );
+        bail!("{} has no USER:PASSWORD in its first line", path.display());
     }
     Ok(line.to_owned())
 }
@@ -243,9 +241,7 @@ fn assignment(text: &str) -> anyhow::Result<(String, String)> {
         bail!("write FIELD=VALUE, such as weight=50");
     };
     if field == "login" && !value.is_empty() {
-        bail!(
-            "a password has no place on a command line, where everybody sees it: use --login-file"
-        );
+        bail!("a password on a command line can be seen by everybody: use --login-file");
     }
     OutsideEdit::of(field, value)?;
     Ok((field.to_owned(), value.to_owned()))
@@ -300,7 +296,7 @@ fn listeners(detail: &OutsideDetail) -> String {
     }
 }
 
-/// Those who are there, of how many.
+/// The listeners, and the limit.
 fn of(slots: Slots) -> String {
     match slots.max_listeners {
         Some(most) => format!("{}/{most}", slots.listeners),
@@ -308,7 +304,7 @@ fn of(slots: Slots) -> String {
     }
 }
 
-/// What it carries, and which of it is not on air.
+/// The mounts that the server carries, and which of them are not on air.
 fn mounts(detail: &OutsideDetail) -> String {
     let is_ready = detail.status.state == OutsideState::Ready;
     let one = |(ours, mount): (&_, &crate::model::status::outside::OutsideMount)| match mount.on_air

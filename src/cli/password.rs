@@ -23,7 +23,7 @@ pub(super) struct PasswordArgs {
 
 #[derive(Debug, Subcommand)]
 enum PasswordCommand {
-    /// Change the admin password of the whole cluster; the old one is not valid any more
+    /// Change the admin password of the whole cluster; the old one is no longer valid
     Set {
         /// The new password; without it one is made and shown
         #[arg(value_name = "PASSWORD")]
@@ -54,7 +54,7 @@ pub(super) async fn password(args: PasswordArgs) -> anyhow::Result<()> {
         .map_or_else(|| json!({}), |it| json!({ "password": it }));
     let changed: Changed = api.ask_for(Method::PATCH, ADMIN, Some(&body)).await?;
     let text = match given {
-        // Whoever gave a password knows it; it need not stand in the scrollback too.
+        // An operator that gave a password knows it; it need not be in the scrollback too.
         Some(_) => "the admin password is changed on all nodes\n".to_owned(),
         None => format!("the admin password is now: {}\n", changed.password),
     };

@@ -44,13 +44,13 @@ antiphon mount set /radio.mp3 policy=tag(big),water. More in docs/policy.md.";
 enum PolicyCommand {
     /// Show how listeners are spread
     Show,
-    /// Change it, on all nodes at once; one that makes no sense is refused, and the old one stays
+    /// Change the policy, on all nodes at once; an invalid one is refused, and the old one stays
     #[command(
         after_help = POLICY_HELP,
         override_usage = "antiphon policy set [OPTIONS] <POLICY | --proxy-agents <TEXT>>"
     )]
     Set {
-        /// Such as geo(country),weight,water; empty for the usual one
+        /// Policy, such as geo(country),weight,water; empty for the default
         #[arg(required_unless_present = "proxy_agents", value_parser = Policy::of_setting)]
         policy: Option<Policy>,
         /// Players that cannot follow a redirect, by a part of their User-Agent; give it several times for several,
@@ -60,9 +60,9 @@ enum PolicyCommand {
     },
     /// Explain where the next listener of a mount would be sent, and why
     Explain {
-        /// Such as /radio.mp3
+        /// Path of the mount, such as /radio.mp3
         mount: MountName,
-        /// The listener's address, if he matters to the policy
+        /// The listener's address, if it matters to the policy
         #[arg(long, value_name = "IP", value_parser = address)]
         from: Option<IpAddr>,
         /// Print all that is known, as JSON
@@ -71,7 +71,7 @@ enum PolicyCommand {
     },
 }
 
-/// The answer to a question why.
+/// The answer to `explain`.
 #[derive(Deserialize, Serialize)]
 struct Explained {
     answer: String,
@@ -79,7 +79,7 @@ struct Explained {
     explanation: Explanation,
 }
 
-/// What is said of the whole mesh.
+/// The settings of the whole mesh.
 #[derive(Deserialize)]
 struct Said {
     policy: Policy,
@@ -132,7 +132,7 @@ fn question(mount: &MountName, from: Option<IpAddr>) -> String {
         let ip = ip.to_string();
         format!("&from={}", utf8_percent_encode(&ip, NON_ALPHANUMERIC))
     });
-    // A mount's alphabet is that of a URL's query, so nothing needs escaping.
+    // The characters of a mount are valid in a URL's query, so nothing needs escaping.
     let from = from.unwrap_or_default();
     format!("/api/v1/explain?mount={mount}{from}")
 }
@@ -185,7 +185,7 @@ fn explain(explained: &Explained) -> String {
     text + "\n" + &table.render()
 }
 
-/// The stage that dropped a node and its reason, or what the stages made of its score.
+/// The stage that dropped a node and its reason, or the effect of the stages on its score.
 fn why(node: &NodeExplanation) -> String {
     let dropped = node
         .verdicts

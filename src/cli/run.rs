@@ -1,6 +1,6 @@
 //! `antiphon run`: a node, until it is asked to stop.
 //!
-//! Scripts wait for the one line on stdout that begins with `ready`. Somebody at a terminal is told on stderr
+//! Scripts wait for the one line on stdout that begins with `ready`. A user at a terminal is told on stderr
 //! what to do next; a log collector is not.
 
 use std::future::Future;
@@ -15,7 +15,7 @@ use crate::node;
 use crate::settings::{Machine, RunArgs, Settings};
 use crate::wire::frame::Hello;
 
-/// The node that `antiphon mount` asks when it is told of none.
+/// The node that `antiphon mount` asks unless another is named.
 const USUAL_NODE: &str = "http://127.0.0.1:8000";
 
 /// Reads and checks the settings, then runs the node on all cores.
@@ -49,25 +49,25 @@ fn announce(hello: &Hello, steps: &NextSteps) -> anyhow::Result<()> {
     let alone = steps.alone();
     terminal::print(&format!("ready {name} at {url} (mesh {mesh}){alone}\n"))?;
     if io::stderr().is_terminal() {
-        // Who has closed the terminal meanwhile reads it no more.
+        // If the terminal was closed meanwhile, the text is lost, which is fine.
         let _unread = io::stderr().write_all(steps.text(hello).as_bytes());
     }
     Ok(())
 }
 
-/// What somebody who has just started a node by hand wants to know.
+/// What a user who has just started a node by hand wants to know.
 #[derive(Debug)]
 struct NextSteps {
     /// The flags by which `antiphon mount` on this machine finds this node and its token.
     flags: String,
-    /// Where a copy of the secret is to be had.
+    /// The file from which the secret can be copied.
     secret: String,
     /// The peers that the node was told to join, as they were named.
     join: Vec<String>,
 }
 
 impl NextSteps {
-    /// `usual` is what a node would have that was started without any flag.
+    /// `usual` are the settings of a node that is started without any flag.
     fn new(settings: &Settings, usual: Option<&Settings>) -> Self {
         let ip = match settings.listen.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -91,7 +91,7 @@ impl NextSteps {
         }
     }
 
-    /// What becomes of a node that was told to join others: it does not wait for them.
+    /// What a node does that was told to join others: it does not wait for them.
     fn alone(&self) -> String {
         match &self.join[..] {
             [] => String::new(),

@@ -11,14 +11,14 @@ use clap::Subcommand;
 
 use super::terminal;
 
-/// As many as the keys that grow from it are long: fewer would be guessed more easily than they are.
+/// As many as the keys derived from it have: with fewer, the secret would be easier to guess than they are.
 const SECRET_BYTES: usize = 32;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SecretCommand {
     /// Print a new secret; every node of the mesh needs the same one
     Generate {
-        /// Write it to this new file, which only you can read
+        /// Write the secret to this new file, which only you can read
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
@@ -44,7 +44,7 @@ pub(super) fn generate() -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Writes a secret to a file that is not there yet, readable by its owner alone.
+/// Writes a secret to a file that does not exist yet, readable by its owner only.
 pub(super) fn write_new(path: &Path, secret: &str) -> anyhow::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);

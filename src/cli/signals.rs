@@ -1,4 +1,4 @@
-//! The signals by which somebody asks this program to stop.
+//! The signals that ask this program to stop.
 
 use std::io;
 

@@ -24,17 +24,17 @@ pub(super) struct StatusArgs {
     json: bool,
 }
 
-/// Asks a node how the mesh is doing, and prints it.
+/// Asks a node for the state of the mesh, and prints it.
 pub(super) async fn status(args: StatusArgs) -> anyhow::Result<()> {
-    // Everybody may see this, so no token or password leaves the machine for it.
+    // This is public, so no token or password leaves the machine for it.
     let api = Api::public(args.node.node);
     let body = api.ask(Method::GET, "/status.json", None).await?;
     let text = if args.json {
-        let text = std::str::from_utf8(&body).context("the answer is no JSON")?;
+        let text = std::str::from_utf8(&body).context("the node's answer is not JSON")?;
         format!("{}\n", text.trim_end())
     } else {
         let status = serde_json::from_slice(&body);
-        render(&status.context("the answer is no status of antiphon")?)
+        render(&status.context("the answer is not the status of an antiphon node")?)
     };
     Ok(terminal::print(&text)?)
 }
@@ -51,7 +51,7 @@ fn render(status: &Status) -> String {
     parts.join("\n")
 }
 
-/// A line for each thing that somebody has to mend.
+/// A line for each problem that an operator has to solve.
 fn troubles(status: &Status) -> String {
     let clock = status.clock.iter();
     let clock =
@@ -110,7 +110,7 @@ fn nodes(nodes: &[NodeStatus]) -> String {
         ("URL", Side::Left),
     ]);
     for node in nodes {
-        // What the dead said last of their load is true of nobody any more.
+        // The last load report of a dead node is no longer true.
         let known = |text: String| match node.state {
             NodeState::Dead => "-".to_owned(),
             _ => text,
@@ -161,7 +161,7 @@ fn mounts(mounts: &[MountStatus]) -> String {
     table.render()
 }
 
-/// Icecast servers without antiphon, to which listeners are sent too.
+/// The table of Icecast servers without antiphon.
 fn outside(servers: &[OutsideStatus]) -> String {
     let mut table = Table::new(&[
         ("OUTSIDE", Side::Left),
@@ -190,7 +190,7 @@ fn outside(servers: &[OutsideStatus]) -> String {
     table.render()
 }
 
-/// Where the source is, and where others wait for its place.
+/// The node of the source, and the nodes at which others wait for its place.
 fn sources(mount: &MountStatus) -> String {
     let source = mount.source.as_ref();
     let source = source.map_or_else(|| "-".to_owned(), |source| source.node.to_string());
@@ -200,7 +200,7 @@ fn sources(mount: &MountStatus) -> String {
     format!("{source}, standby {}", names(&mount.standby))
 }
 
-/// For how long it is on air; or that its source has gone, and its listeners are kept for a while.
+/// How long the source is on air; or that it has gone, and its listeners are kept for a while.
 fn on_air(mount: &MountStatus) -> String {
     match &mount.source {
         Some(source) => duration(source.connected_s),
@@ -219,7 +219,7 @@ pub(super) fn role(node: &NodeStatus) -> &'static str {
     if node.master { "master" } else { "" }
 }
 
-/// How a node is doing, and whether operators keep listeners away from it.
+/// Whether a node is alive, and whether operators keep listeners away from it.
 pub(super) fn condition(node: &NodeStatus) -> String {
     let state = state(node.state);
     match node.traits.maintenance {
@@ -228,7 +228,7 @@ pub(super) fn condition(node: &NodeStatus) -> String {
     }
 }
 
-/// How a node is doing, in a word.
+/// The state of a node, in a word.
 fn state(state: NodeState) -> &'static str {
     match state {
         NodeState::Alive => "alive",

@@ -1,7 +1,7 @@
-//! What is shown to somebody at a terminal: plain lines and tables.
+//! Output to a terminal: plain lines and tables.
 //!
-//! Titles and answers come from strangers, so whatever is shown loses its control characters first:
-//! they could otherwise move the cursor and lie about the rest.
+//! Titles and answers come from strangers, so control characters are removed from all that is shown:
+//! they could otherwise move the cursor and change what the user sees.
 
 use std::io::{self, Write};
 
@@ -10,7 +10,7 @@ use tracing::Level;
 use super::logging;
 use crate::model::caption::is_unseen;
 
-/// Prints to stdout. A reader who has left (`antiphon status | head`) is no failure.
+/// Prints to stdout. A reader that has left (`antiphon status | head`) is not a failure.
 pub(super) fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -25,7 +25,7 @@ pub(super) fn complain(text: &str) {
     logging::complain(&format!("antiphon: {}", printable(text)), Level::ERROR);
 }
 
-/// The same of what did not keep the program from its work.
+/// Prints the same for a problem that did not keep the program from its work.
 pub(super) fn warn(text: &str) {
     logging::complain(&format!("antiphon: {}", printable(text)), Level::WARN);
 }
@@ -46,12 +46,12 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
     kept.chain(['…']).collect()
 }
 
-/// On which side of its column a cell stands.
+/// The side of its column at which a cell is aligned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
-    /// Words.
+    /// For words.
     Left,
-    /// Numbers.
+    /// For numbers.
     Right,
 }
 

@@ -20,10 +20,10 @@ use crate::settings::{Machine, PublicUrl};
 /// The mount of the sample radio.
 pub(super) const RADIO: &str = "/radio.mp3";
 
-/// The mount that is left to the visitor.
+/// The mount for the user's own stream.
 pub(super) const LIVE: &str = "/live.mp3";
 
-/// The word that a node logs once when all its ports are bound.
+/// The word that a node logs once all its ports are bound.
 const READY: &str = "ready";
 
 /// The word that a source prints when a node has accepted it: its line begins with "on air:".
@@ -36,17 +36,17 @@ const LOWEST_RANK: usize = 100;
 /// promised, and a loaded machine may need several times that.
 const SETTLE_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long they may take to notice that one of them is gone: 1.5 s as a rule, more on a loaded machine.
+/// How long the nodes may take to notice that one of them is gone: usually 1.5 s, more on a loaded machine.
 const NOTICE_LIMIT: Duration = Duration::from_secs(8);
 
-/// How often they are asked meanwhile.
+/// How often the nodes are asked meanwhile.
 const ASK_PERIOD: Duration = Duration::from_millis(100);
 
 /// One node of the demo.
 pub(super) struct DemoNode {
-    /// Where it is reached.
+    /// The URL of the node.
     pub(super) url: PublicUrl,
-    /// It, living or dead.
+    /// The process of the node, running or ended.
     pub(super) process: Process,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Mesh<'a> {
 }
 
 impl<'a> Mesh<'a> {
-    /// Nothing runs yet; the secret is made.
+    /// A mesh in which nothing runs yet; the secret is made.
     pub(super) fn new(place: &'a Place, ports: &'a [u16], file: PathBuf) -> anyhow::Result<Self> {
         let secret = place.path().join("secret");
         secret::write_new(&secret, &secret::generate()?)?;
@@ -76,7 +76,7 @@ impl<'a> Mesh<'a> {
         })
     }
 
-    /// Where its files are.
+    /// The directory of the demo's files.
     pub(super) fn place(&self) -> &Place {
         self.place
     }
@@ -164,7 +164,7 @@ impl<'a> Mesh<'a> {
         Ok(())
     }
 
-    /// Asks all nodes until each of them answers as wanted; gives the last one's answer.
+    /// Asks all nodes until each of them answers as wanted; returns the last answer.
     async fn wait_until(
         &mut self,
         else_say: &str,
@@ -195,7 +195,7 @@ impl<'a> Mesh<'a> {
         }
     }
 
-    /// Waits until the last living node has noticed that the radio's node is gone: before, it would
+    /// Waits until the last living node has noticed that the radio's node is gone: before that, it would
     /// refuse another source, because the mount has one.
     pub(super) async fn wait_for_silence(&self) -> anyhow::Result<()> {
         let living = self.nodes.iter().rfind(|node| node.process.lives());
@@ -215,7 +215,7 @@ impl<'a> Mesh<'a> {
         Ok(())
     }
 
-    /// Sends the radio to the last living node, and gives that node's name.
+    /// Sends the radio to the last living node, and returns that node's name.
     ///
     /// The source before it, if there was one, is killed by being dropped: its node is gone already.
     pub(super) fn start_source(&mut self, password: &str) -> anyhow::Result<String> {
@@ -233,7 +233,7 @@ impl<'a> Mesh<'a> {
         Ok(self.nodes[at].process.name().to_owned())
     }
 
-    /// Tells of every process that has ended since the last look.
+    /// Reports every process that has ended since the last call.
     pub(super) fn bury(&mut self) -> anyhow::Result<Vec<String>> {
         let mut told = Vec::new();
         let source = self.source.as_mut().map(|(process, _)| process);
@@ -250,8 +250,8 @@ impl<'a> Mesh<'a> {
         nodes.filter(|node| node.process.lives()).count()
     }
 
-    /// Whether the radio's node has died. A source that somebody ended by hand is not missed: he wants
-    /// to send his own.
+    /// Whether the radio's node has died. A source that the user ended by hand is not replaced: the user
+    /// wants to send another.
     pub(super) fn has_lost_its_source(&self) -> bool {
         let feeding = self.source.as_ref();
         feeding.is_some_and(|(source, at)| source.lives() && !self.nodes[*at].process.lives())
@@ -262,7 +262,7 @@ impl<'a> Mesh<'a> {
         self.source.as_ref().map(|(process, _)| process)
     }
 
-    /// The ends of all logs.
+    /// The last lines of all logs.
     pub(super) fn last_words(&self) -> String {
         let nodes = self.nodes.iter().map(|node| &node.process);
         nodes
@@ -276,7 +276,7 @@ impl<'a> Mesh<'a> {
         let source = self.source.take().map(|(process, _)| process);
         let nodes = self.nodes.drain(..).map(|node| node.process);
         let mut all: Vec<Process> = source.into_iter().chain(nodes).collect();
-        // All are asked before any is waited for, so that the whole takes as long as the slowest.
+        // All are asked before any is waited for, so that together they take as long as the slowest.
         all.iter().for_each(Process::ask_to_end);
         let deadline = Instant::now() + GRACE;
         for process in &mut all {

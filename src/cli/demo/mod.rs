@@ -1,7 +1,7 @@
-//! `antiphon demo`: a whole mesh on this machine, with a radio on air, made to be broken by hand.
+//! `antiphon demo`: a whole mesh on this machine, with a radio on air, to be tested by killing nodes by hand.
 //!
-//! The nodes are processes of their own, so that one of them can be killed as a machine would die.
-//! Whatever happens, all of them are ended and their files removed when the demo ends.
+//! Each node is a process of its own, so that one can be killed as a machine would die. In any case all of them
+//! are ended and their files removed when the demo ends.
 
 mod mesh;
 mod place;
@@ -27,13 +27,13 @@ use words::Tour;
 /// The radio that is on air when no other file is given.
 const SAMPLE: &[u8] = include_bytes!("../sample/sample.mp3");
 
-/// How often the demo looks whether somebody has killed a node; soon enough to be said at once.
+/// How often the demo checks whether a node has been killed, so that it is reported at once.
 const WATCH_PERIOD: Duration = Duration::from_millis(200);
 
-/// More nodes than a small machine runs side by side only show that it is small.
+/// The most nodes: more are too many for a small machine.
 const MAX_NODES: u64 = 16;
 
-/// A year: who wants more wants no end.
+/// The longest time: a year.
 const MAX_SECONDS: u64 = 366 * 24 * 60 * 60;
 
 #[derive(Debug, Args)]
@@ -52,9 +52,9 @@ pub(super) struct DemoArgs {
     source: Option<PathBuf>,
 }
 
-/// Runs the demo until its time is over or somebody stops it.
+/// Runs the demo until its time is over or the user stops it.
 pub(super) async fn demo(args: DemoArgs) -> anyhow::Result<()> {
-    // What can be found wrong before anything runs is found now.
+    // Mistakes that can be found before anything runs are found now.
     let ports = place::free_ports(args.port, args.nodes)?;
     if let Some(file) = &args.source {
         source::load(file)?;
@@ -102,7 +102,7 @@ async fn play(mesh: &mut Mesh<'_>, seconds: u64) -> anyhow::Result<()> {
     watch(mesh, &passwords[0], end).await
 }
 
-/// Tells of every process that ends, and keeps the radio on air, until the time is over.
+/// Reports every process that ends, and keeps the radio on air, until the time is over.
 async fn watch(mesh: &mut Mesh<'_>, password: &str, end: Option<Instant>) -> anyhow::Result<()> {
     let mut ticks = interval(WATCH_PERIOD);
     loop {

@@ -1,4 +1,4 @@
-//! What a demo takes from the machine: ports, and a directory that is gone when it ends.
+//! The resources of a demo: ports, and a directory that is removed when it ends.
 
 use std::fs::{self, DirBuilder};
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
-/// A directory of the demo's own, removed with all that is in it.
+/// A directory for the demo, removed with all its content.
 #[derive(Debug)]
 pub(super) struct Place(PathBuf);
 
 impl Place {
-    /// Makes a new directory that nobody else can read: it will hold a secret and passwords.
+    /// Makes a new directory that no other user can read: it will hold a secret and passwords.
     pub(super) fn new() -> anyhow::Result<Self> {
         let tag = getrandom::u64().context("the system has no random numbers")?;
         let path = std::env::temp_dir().join(format!("antiphon-demo-{tag:016x}"));
@@ -21,7 +21,7 @@ impl Place {
         Ok(Self(path))
     }
 
-    /// Where it is.
+    /// The path of the directory.
     pub(super) fn path(&self) -> &Path {
         &self.0
     }
@@ -39,9 +39,9 @@ impl Drop for Place {
     }
 }
 
-/// The ports from `first` on, if nobody has taken any of them.
+/// The ports from `first` on, if all of them are free.
 ///
-/// They are not held: a port may be taken between this look and the start of its node, which then says so.
+/// The ports are not held: one may be taken between this check and the start of its node, which then reports it.
 pub(super) fn free_ports(first: u16, nodes: u16) -> anyhow::Result<Vec<u16>> {
     let last = first.checked_add(nodes - 1);
     ensure!(

@@ -1,6 +1,7 @@
 //! One child process of the demo, with its own log file.
 //!
-//! A child writes to the file itself and not to a pipe of ours, so that it goes on even if we are killed.
+//! A child writes to the file itself and not to a pipe of the demo, so that it keeps running even if the demo is
+//! killed.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -16,26 +17,27 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::cli::terminal::printable;
 
-/// How long children may take to end when they are asked to; somebody who has pressed Ctrl-C waits no longer. A node
-/// takes more to part with its listeners one by one, which nobody misses at the end of a demo.
+/// How long children may take to end when they are asked to; after Ctrl-C nobody wants to wait longer. A node takes
+/// longer
+/// to end its listeners one by one, which is not needed at the end of a demo.
 pub(super) const GRACE: Duration = Duration::from_secs(2);
 
 /// How long a child may take to be ready: a loaded machine with one core needs a few seconds.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// How often its log is looked at meanwhile.
+/// How often the log is read meanwhile.
 const LOOK_PERIOD: Duration = Duration::from_millis(50);
 
-/// How many lines of its log are shown when something goes wrong.
+/// How many lines of the log are shown when something goes wrong.
 const LAST_LINES: usize = 8;
 
-/// A child, living or dead.
+/// A child process, running or ended.
 #[derive(Debug)]
 pub(super) struct Process {
     name: String,
     pid: u32,
     log: PathBuf,
-    /// `None` once its end has been seen: its pid may belong to somebody else from then on.
+    /// `None` once its end has been seen: from then on another process may have its pid.
     child: Option<Child>,
 }
 
@@ -80,12 +82,12 @@ impl Process {
         })
     }
 
-    /// What it is called.
+    /// The name of the process.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its process id, for whoever wants to kill it.
+    /// The process id, for a user who wants to kill the process.
     pub(super) fn pid(&self) -> u32 {
         self.pid
     }
@@ -95,7 +97,7 @@ impl Process {
         self.child.is_some()
     }
 
-    /// Tells, once, that it has ended and how.
+    /// Returns, once, that the process has ended and how.
     pub(super) fn bury(&mut self) -> anyhow::Result<Option<String>> {
         let Some(child) = &mut self.child else {
             return Ok(None);
@@ -113,7 +115,7 @@ impl Process {
         )))
     }
 
-    /// Waits until it has logged a line with this word in it.
+    /// Waits until the process has logged a line with this word in it.
     pub(super) async fn wait_for(&mut self, word: &str) -> anyhow::Result<()> {
         let deadline = Instant::now() + START_LIMIT;
         loop {
@@ -131,7 +133,7 @@ impl Process {
         }
     }
 
-    /// The end of its log, if there is any.
+    /// The last lines of the log, if there are any.
     pub(super) fn last_words(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&log);
@@ -143,18 +145,18 @@ impl Process {
         shown.collect()
     }
 
-    /// Asks it to end, if it lives.
+    /// Asks the process to end, if it runs.
     pub(super) fn ask_to_end(&self) {
-        // Its end has not been waited for yet, so the pid cannot belong to anybody else.
+        // Its end has not been waited for yet, so no other process can have the pid.
         let id = self.child.as_ref().and_then(Child::id);
         let pid = id.and_then(|id| Pid::from_raw(id.cast_signed()));
         if let Some(pid) = pid {
-            // It may end at this very moment, which is what is wanted.
+            // The process may end at this very moment, which is fine.
             let _gone = kill_process(pid, Signal::TERM);
         }
     }
 
-    /// Waits for its end, and brings it about when it has not come by then.
+    /// Waits for the end of the process, and kills it if it has not ended by then.
     pub(super) async fn wait_or_kill(&mut self, deadline: Instant) {
         let Some(child) = &mut self.child else {
             return;

@@ -1,4 +1,4 @@
-//! What a demo tells its visitor once the radio is on air.
+//! What a demo tells the user once the radio is on air.
 
 use super::mesh::{DemoNode, LIVE, RADIO};
 use super::place::Place;
@@ -7,17 +7,17 @@ use crate::cli::terminal::{Side, Table};
 use crate::model::mount::{BadMountName, MountName};
 use crate::model::node::NodeName;
 
-/// What there is to tell of a running demo.
+/// The facts about a running demo.
 pub(super) struct Tour<'a> {
-    /// Where their files are.
+    /// The directory of its files.
     pub(super) place: &'a Place,
     /// All nodes; at least one.
     pub(super) nodes: &'a [DemoNode],
-    /// Who is master.
+    /// The master.
     pub(super) master: Option<&'a NodeName>,
     /// The process that sends the radio.
     pub(super) source_pid: Option<u32>,
-    /// The passwords of the radio and of the visitor's own mount.
+    /// The passwords of the radio and of the user's own mount.
     pub(super) passwords: &'a [String; 2],
 }
 

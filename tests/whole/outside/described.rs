@@ -20,7 +20,7 @@ fn what_is_wrong_with_a_description_is_said_and_the_login_never_is() {
         "/a=/b",
     ];
     let why = failed(&outside(node, &[&usual[..], &more].concat()));
-    assert!(why.contains("holds no USER:PASSWORD"), "{why}");
+    assert!(why.contains("has no USER:PASSWORD"), "{why}");
     done(&outside(node, &usual));
     let why = failed(&outside(node, &usual));
     assert!(why.contains("outside server r already exists"), "{why}");
