@@ -1,7 +1,7 @@
-//! Answers that end: each is written within a time, whoever it is for.
+//! Answers that end: each is written within a time limit, whichever client it is for.
 //!
-//! Whoever asks again and again and never reads would otherwise keep its connection, and what the kernel holds for
-//! it, for ever. Streams are no such answers: the pacer drops a listener that does not read.
+//! A client that asks again and again and never reads would otherwise keep its connection, and the kernel's memory for
+//! it, for ever. Streams are not such answers: the pacer drops a listener that does not read.
 
 use std::future::Future;
 use std::io;
@@ -21,12 +21,11 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The send buffer of a connection until the pacer has it. Linux allows twice as much, for its own book-keeping.
 ///
-/// An answer of the usual length fits in whole. Left to itself, Linux would grow it to 4 MiB for somebody who never
-/// reads; of this, 10,000 of them cost 320 MB at most, for ten seconds.
+/// An answer of the usual length fits in completely. Linux by itself would grow the buffer to 4 MiB for a client that
+/// never reads; with this, 10,000 of them cost 320 MB at most, for ten seconds.
 pub const SEND_BUFFER_BYTES: u32 = 16 << 10;
 
-/// Sends an answer, or part of one. If it is not taken in time, the connection is as good as closed: it is reset when
-/// it is dropped.
+/// Sends an answer, or part of one. If it is not taken in time, the connection is lost: it is reset when it is dropped.
 pub async fn send(stream: &mut TcpStream, answer: &[u8]) -> io::Result<()> {
     match timeout(ANSWER_TIMEOUT, stream.write_all(answer)).await {
         Ok(written) => written,
@@ -34,8 +33,8 @@ pub async fn send(stream: &mut TcpStream, answer: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Lets the kernel forget at once what nobody has read, when the connection is dropped: closed in the usual way, it would
-/// be offered for minutes more.
+/// Lets the kernel forget unread bytes at once when the connection is dropped; after a usual close it would offer them
+/// for minutes more.
 fn give_up(stream: &TcpStream) -> io::Error {
     debug!(peer = ?stream.peer_addr(), "does not read its answers, closed");
     match SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
@@ -44,7 +43,7 @@ fn give_up(stream: &TcpStream) -> io::Error {
     }
 }
 
-/// How long the answer that is written by others, piece by piece, has been waiting for its client.
+/// How long an answer that is written in pieces, by other code, has been waiting for its client.
 #[derive(Debug, Default)]
 pub struct Patience {
     /// Begins when the kernel takes no more for the first time.

@@ -2,10 +2,10 @@
 
 use std::fs;
 
-/// Where Linux counts what its processors have done since it started.
+/// The file in which Linux counts the work of its processors since the start.
 const COUNTERS: &str = "/proc/stat";
 
-/// Measures from one question to the next.
+/// Measures the time between one call and the next.
 #[derive(Debug, Default)]
 pub struct CpuMeter {
     last: Option<Ticks>,
@@ -36,7 +36,7 @@ fn share(before: Ticks, now: Ticks) -> Option<u16> {
     u16::try_from(busy * 1_000 / all).ok()
 }
 
-/// Reads the line of all processors: user, nice, system, idle, iowait, irq, softirq, steal; what guests take is in the
+/// Reads the line of all processors: user, nice, system, idle, iowait, irq, softirq, steal; guests are counted in the
 /// first two already (proc_stat(5)).
 fn read(text: &str) -> Option<Ticks> {
     let line = text.lines().find_map(|line| line.strip_prefix("cpu "))?;

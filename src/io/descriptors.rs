@@ -1,25 +1,26 @@
 //! How many files the process may have open, and what they are for: each connection is one of them.
 //!
-//! Whoever takes the last one takes it from everybody: no source is accepted then, no probe of a balancer answered, and
-//! no document saved. So listeners get what is left after all others.
+//! When the last one is in use, no source is accepted, no probe of a balancer answered, and no document saved. So
+//! listeners
+//! get only what all others leave.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tracing::warn;
 
-/// The part of all that the node itself needs: its sockets, DNS, questions to others, what it reads and writes.
+/// The share that the node itself needs: its sockets, DNS, its own requests, its files.
 const OWN_SHARE: f64 = 0.1;
-/// What it needs at least: some 30 are open in an idle node with all that can be configured.
+/// The least that the node needs: some 30 are open in an idle node with everything configured.
 const OWN_LEAST: u64 = 48;
-/// The part of the connections that is not for listeners: sources, pages, probes, and those who are being told
-/// where to go.
+/// The share of the connections that is not for listeners: sources, pages, probes, and clients that are being
+/// redirected.
 const RESERVE_SHARE: f64 = 0.25;
-/// As many of these as come at one moment in a rush of thousands.
+/// The most of these: as many as come at one moment in a rush of thousands.
 const RESERVE_MOST: usize = 256;
-/// The part of all that conversations of DNS may take of the node's own.
+/// The share of the node's own descriptors that DNS conversations may take, of all.
 const DNS_SHARE: f64 = 0.05;
-/// What the whole world needs of a zone whose answers fit into datagrams.
+/// The most for DNS: enough for the whole world when the answers fit into datagrams.
 const DNS_MOST: usize = 256;
-/// Assumed where the system does not say.
+/// The limit where the system tells none.
 const ASSUMED: u64 = 1_024;
 
 /// The limit of open files that is in force.
@@ -47,7 +48,7 @@ impl Descriptors {
         usize::try_from(self.0.saturating_sub(own)).unwrap_or(usize::MAX)
     }
 
-    /// Those of them that are kept for others than listeners.
+    /// The connections that are kept for others than listeners.
     pub fn reserve(self) -> usize {
         let share = (self.connections() as f64 * RESERVE_SHARE).ceil() as usize;
         share.min(RESERVE_MOST)
@@ -59,7 +60,7 @@ impl Descriptors {
         share.min(DNS_MOST)
     }
 
-    /// As many listeners of those that the operator allows as there is room for. Says so if that is less.
+    /// The listeners that there is room for, of those that the operator allows. Warns if that is less.
     pub fn listeners(self, allowed: u32) -> u32 {
         let room = u32::try_from(self.connections() - self.reserve()).unwrap_or(u32::MAX);
         if room < allowed {

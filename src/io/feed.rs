@@ -1,4 +1,4 @@
-//! A ring that many readers share, and the news of it.
+//! A ring that many readers share, and how they learn that it has grown.
 //!
 //! A [`Feed`] is a cheap handle. Its lock is held for the few hundred nanoseconds of one ring operation,
 //! never while anything is written or awaited, so a slow reader costs the writer nothing.
@@ -25,7 +25,7 @@ pub struct News {
     pub ended: Option<EndReason>,
 }
 
-/// The last that was heard of the source.
+/// The last sign of the source.
 #[derive(Clone, Copy, Debug)]
 struct Fed {
     at: Instant,
@@ -47,11 +47,11 @@ struct Shared {
     began: Instant,
     fed: Mutex<Fed>,
     successor: OnceLock<Feed>,
-    /// The streams whose place this one has taken, and the next byte of each when it was left.
+    /// The streams that this one has replaced, and the next byte of each when it was left.
     left: Mutex<BTreeMap<StreamId, u64>>,
 }
 
-/// How many streams that were left are remembered: each is one change of a source in 30 s of a ring.
+/// How many streams that were left are remembered: each is one change of a source in the 30 s of a ring.
 const MAX_LEFT: usize = 16;
 
 impl Feed {
@@ -81,17 +81,17 @@ impl Feed {
         }
     }
 
-    /// Which stream this is.
+    /// The id of the stream.
     pub fn stream_id(&self) -> StreamId {
         self.shared.stream_id
     }
 
-    /// What its source said when it connected.
+    /// What the source said when it connected.
     pub fn head(&self) -> &Arc<StreamHead> {
         &self.shared.head
     }
 
-    /// When this node began to hold it.
+    /// When this node began to hold the stream.
     pub fn began(&self) -> Instant {
         self.shared.began
     }
@@ -101,7 +101,7 @@ impl Feed {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// Takes the bytes that begin at `offset`; see [`Ring::append`].
+    /// Appends the bytes that begin at `offset`; see [`Ring::append`].
     pub fn append(&self, offset: u64, bytes: &[u8], now: Instant) -> Append {
         let mut ring = self.ring();
         let append = ring.append(offset, bytes, now);
@@ -114,7 +114,7 @@ impl Feed {
         append
     }
 
-    /// Says what is on air from the byte at `offset` on, which may still be to come.
+    /// Sets the title on air from the byte at `offset` on, which may still be to come.
     pub fn set_title(&self, offset: u64, text: &str) -> TitleSet {
         let set = self.ring().set_title(offset, text);
         if set == TitleSet::Changed {
@@ -123,7 +123,7 @@ impl Feed {
         set
     }
 
-    /// Takes note of a sign of life of the node of the source: it counts only if none that was later is known.
+    /// Notes a sign of life of the node of the source: it counts only if no later one is known.
     pub fn note_beat(&self, beat_ms: u64, now: Instant) {
         let mut fed = self.fed();
         if beat_ms > fed.beat_ms {
@@ -141,7 +141,7 @@ impl Feed {
         self.fed().at
     }
 
-    /// No byte will follow: other nodes are told so, and listeners wait for the mount's next stream.
+    /// Tells other nodes that no byte will follow; listeners wait for the mount's next stream.
     /// The first reason stays.
     pub fn finish(&self, reason: EndReason) {
         self.tell(|news| {
@@ -157,7 +157,7 @@ impl Feed {
     /// Ends the stream: readers get what is there, then leave. The first reason stays.
     ///
     /// A mount that waits for its source to come back finishes its stream, and ends it only when it has waited
-    /// long enough. A relay that goes on with other bytes ends what it held, which may live on elsewhere.
+    /// long enough. A relay that continues with other bytes ends what it held, which may live on elsewhere.
     pub fn end(&self, reason: EndReason) {
         let mut ring = self.ring();
         ring.end(reason);
@@ -166,7 +166,7 @@ impl Feed {
         self.tell(|news| news.ended = ended);
     }
 
-    /// Lets listeners go on with the mount's next stream, or ends here if that is of another format.
+    /// Lets listeners continue with the mount's next stream, or ends here if that is of another format.
     pub fn go_on_with(&self, next: &Feed) {
         if self.head().content_type == next.head().content_type {
             self.end_into(next.clone());
@@ -175,12 +175,12 @@ impl Feed {
         }
     }
 
-    /// Ends the stream because `next` goes on with its mount: listeners get what is there, then all
+    /// Ends the stream because `next` follows on its mount: listeners get what is there, then all
     /// that `next` has from its first join point on. The first successor stays.
     ///
     /// Both must have the same media type, and `next` must not lead back here.
     pub fn end_into(&self, next: Feed) {
-        // First where listeners go on: one who finds the end before that would be sent away.
+        // First set where listeners continue: one that finds the end before that would be disconnected.
         self.shared.successor.get_or_init(|| next.clone());
         self.end(EndReason::Replaced);
         let mut left = self.left().clone();
@@ -188,8 +188,9 @@ impl Feed {
         next.take_over(left);
     }
 
-    /// Where the listeners of this feed left another stream, if they have heard that one before. On air again, it
-    /// goes on for them there: what they have heard they do not hear twice.
+    /// The offset at which the listeners of this feed left another stream, if they have heard that one before. When it
+    /// is on
+    /// air again, they continue there: they hear nothing twice.
     pub fn left_at(&self, stream_id: StreamId) -> Option<u64> {
         self.left().get(&stream_id).copied()
     }
@@ -210,7 +211,7 @@ impl Feed {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The stream that goes on after this one's end.
+    /// The stream that follows after this one's end.
     pub fn successor(&self) -> Option<&Feed> {
         self.shared.successor.get()
     }
@@ -220,7 +221,7 @@ impl Feed {
         self.ring().read(from, max_bytes)
     }
 
-    /// Where a new listener begins; see [`Ring::join_point`].
+    /// The offset at which a new listener begins; see [`Ring::join_point`].
     pub fn join_point(&self, burst: Duration) -> u64 {
         self.ring().join_point(burst)
     }
@@ -230,12 +231,12 @@ impl Feed {
         self.ring().ahead(now)
     }
 
-    /// How much of the stream's own time has come, if that is known; see [`Ring::media_time`].
+    /// How much audio time was received, if that is known; see [`Ring::media_time`].
     pub fn media_time(&self) -> Option<Duration> {
         self.ring().media_time()
     }
 
-    /// Where the listeners of another stream go on with this one, once that is known; see [`Ring::splice_point`].
+    /// The offset at which the listeners of another stream continue with this one; see [`Ring::splice_point`].
     pub fn splice_point(&self) -> Option<u64> {
         self.ring().splice_point()
     }
@@ -255,12 +256,12 @@ impl Feed {
         self.ring().bitrate_bps()
     }
 
-    /// What is on air at this byte; `None` if nobody has said.
+    /// The title on air at this byte; `None` if none is known.
     pub fn title_at(&self, offset: u64) -> Option<Arc<str>> {
         self.ring().title_at(offset)
     }
 
-    /// What is on air now, at the live edge.
+    /// The title on air now, at the live edge.
     pub fn title(&self) -> Option<Arc<str>> {
         let ring = self.ring();
         ring.title_at(ring.next())

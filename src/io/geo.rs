@@ -1,7 +1,7 @@
-//! Where addresses are, by a database in MaxMind's format.
+//! The places of addresses, by a database in MaxMind's format.
 //!
-//! The file is read into memory as a whole: a node that looks at a listener never waits for a disk, and a file that is
-//! being replaced cannot change under its reader. Whatever is wrong with it, nobody's place is known, and that is all.
+//! The whole file is read into memory: a node that looks up a listener never waits for a disk, and a file that is
+//! being replaced cannot change under its reader. If it cannot be used, no place is known, and nothing else fails.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -21,8 +21,8 @@ pub(crate) mod mmdb;
 
 /// The largest file that is read into memory. Databases of cities have 60 to 130 MB, those that are sold up to 400.
 const MAX_FILE_BYTES: u64 = 512 * 1_024 * 1_024;
-/// The networks that are looked at to find out whether a database says where things are at all: those that say nothing
-/// are rare in one that does, and each look costs a microsecond.
+/// The networks that are looked at to find out whether a database has places at all: networks without one are rare in a
+/// database of places, and each look costs a microsecond.
 const SAMPLE: usize = 1_000;
 
 /// Why there is no database.
@@ -31,16 +31,16 @@ pub enum GeoError {
     /// The file cannot be read.
     #[error("cannot be read: {0}")]
     Read(#[from] io::Error),
-    /// It is a folder, or a device.
-    #[error("is no file")]
+    /// The path is a folder, or a device.
+    #[error("is not a file")]
     NoFile,
-    /// It is larger than anything of this kind.
+    /// The file is larger than any database of places.
     #[error("has more than {} MiB", MAX_FILE_BYTES >> 20)]
     TooLarge,
-    /// It is something else, or only a part of a database.
-    #[error("is no database in MaxMind's format, or not all of it: {0}")]
+    /// The file is something else, or only a part of a database.
+    #[error("is not a complete database in MaxMind's format: {0}")]
     Broken(#[source] maxminddb::MaxMindDbError),
-    /// It is a database of something else, such as providers.
+    /// The file is a database of something else, such as providers.
     #[error("is a database ({0}) that knows neither countries nor positions")]
     OtherKind(String),
 }
@@ -48,14 +48,14 @@ pub enum GeoError {
 /// What distinguishes a file from the one that had its name before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Imprint {
-    /// The change of whatever of it, its permissions too: what could not be read yesterday is worth another try.
+    /// The time of the last change, of its permissions too: a file that could not be read before is worth another try.
     changed_s_ns: (i64, i64),
     bytes: u64,
     device_and_inode: (u64, u64),
 }
 
 impl Imprint {
-    /// The imprint of a file; none if it is not there.
+    /// The imprint of a file; `None` if it is not there.
     pub fn of(path: &Path) -> Option<Self> {
         let found = fs::metadata(path).ok()?;
         Some(Self {
@@ -78,7 +78,7 @@ impl std::fmt::Debug for GeoDatabase {
 impl GeoDatabase {
     /// Reads a file into memory. Blocks for as long as the disk needs.
     pub fn open(path: &Path) -> Result<Self, GeoError> {
-        // Whoever opens a pipe waits for somebody to write into it.
+        // To open a pipe would mean to wait for its writer.
         if !fs::metadata(path)?.is_file() {
             return Err(GeoError::NoFile);
         }
@@ -98,17 +98,17 @@ impl GeoDatabase {
         Ok(database)
     }
 
-    /// What it calls itself, such as `GeoLite2-City`.
+    /// The name of the database, such as `GeoLite2-City`.
     pub fn kind(&self) -> &str {
         &self.0.metadata().database_type
     }
 
-    /// When it was made, seconds since 1970.
+    /// When the database was made, seconds since 1970.
     pub fn built_unix_s(&self) -> u64 {
         self.0.metadata().build_epoch
     }
 
-    /// Where an address is, as far as the database knows; nothing at all for one of a private network.
+    /// The place of an address, as far as the database knows; nothing for one of a private network.
     ///
     /// The country is the one that the address is used in, or else the one that it is registered in.
     pub fn whereabouts(&self, ip: IpAddr) -> Whereabouts {
@@ -142,7 +142,7 @@ fn read(found: &Found<'_>) -> Whereabouts {
     }
 }
 
-/// One value of a record. A record that is damaged, or of another make, says nothing.
+/// One value of a record; `None` if the record is damaged, or of another kind.
 fn value<'a, T: Deserialize<'a>>(found: &Found<'a>, path: &[PathElement<'_>]) -> Option<T> {
     let read = found.decode_path(path);
     let read = read.inspect_err(|error| debug!(%error, "not read"));
@@ -222,7 +222,7 @@ mod tests {
         let refused = |path: &Path| GeoDatabase::open(path).unwrap_err().to_string();
         let said = refused(&folder.path().join("none"));
         assert!(said.contains("No such file"), "{said}");
-        assert_eq!(refused(folder.path()), "is no file");
+        assert_eq!(refused(folder.path()), "is not a file");
         let file = folder.path().join("file");
         let whole = example();
         for part in [
@@ -234,7 +234,7 @@ mod tests {
             fs::write(&file, part).unwrap();
             let said = refused(&file);
             assert!(
-                said.starts_with("is no database in MaxMind's format"),
+                said.starts_with("is not a complete database in MaxMind's format"),
                 "{said}"
             );
         }

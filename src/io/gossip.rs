@@ -1,8 +1,8 @@
 //! Gossip by chitchat, carried over the links.
 //!
 //! Over a link there is no datagram limit, no fragment to lose, and nobody unauthenticated at the parser.
-//! One thing of chitchat's must be kept from happening here: a value that fits into no message silences its
-//! node for ever, so [`Gossip::set`] refuses anything over [`MAX_VALUE_BYTES`].
+//! A value that fits into no message would silence its node in chitchat for ever, so [`Gossip::set`] refuses
+//! anything over [`MAX_VALUE_BYTES`].
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -32,14 +32,14 @@ pub const GRACE: Duration = Duration::from_secs(15 * 60);
 const PHI_THRESHOLD: f64 = 8.0;
 /// Heartbeats remembered per node: 25 s of them, and a tenth of the memory of chitchat's default.
 const SAMPLING_WINDOW: usize = 100;
-/// Gaps longer than this are no sample of the rhythm: somebody was away. Sampled, they would make the next death
-/// be noticed seconds late.
+/// Longer gaps do not count as samples of the rhythm: the node was away. As samples, they would delay the notice of its
+/// next death by seconds.
 const MAX_SAMPLED_GAP: Duration = Duration::from_millis(4 * GOSSIP_INTERVAL.as_millis() as u64);
 /// Messages from here on are compressed; shorter ones gain nothing.
 const COMPRESS_FROM_BYTES: usize = 1_024;
 /// The longest message: chitchat's own datagram limit.
 const MAX_MESSAGE_BYTES: usize = 65_507;
-/// The same for all, because the secret already keeps other clusters out.
+/// The same for all meshes, because the secret already keeps others out.
 const CLUSTER_ID: &str = "antiphon";
 
 /// Why a value is not gossiped.
@@ -60,15 +60,15 @@ pub struct StartError(String);
 /// A node as gossip knows it: its latest life only.
 #[derive(Clone, Debug)]
 pub struct GossipedNode {
-    /// Which life.
+    /// The number of its life.
     pub generation: Generation,
-    /// Where it is to be dialled.
+    /// The address to dial.
     pub mesh_address: SocketAddr,
     /// Whether the failure detector hears it. This node always hears itself.
     pub alive: bool,
-    /// Rises as long as it lives and anything of it gets through.
+    /// Rises as long as the node lives and any news of it arrives.
     pub heartbeat: u64,
-    /// What it says.
+    /// The values that it gossips.
     pub values: BTreeMap<String, String>,
 }
 
@@ -85,7 +85,7 @@ impl std::fmt::Debug for Gossip {
 }
 
 impl Gossip {
-    /// Starts to gossip with whoever is linked. Joining is done by dialling and then [`Gossip::greet`].
+    /// Starts to gossip with all linked nodes. To join, dial a node and then call [`Gossip::greet`].
     pub async fn start(
         links: Links,
         received: mpsc::Receiver<(SocketAddr, Frame)>,
@@ -130,7 +130,7 @@ impl Gossip {
         Ok(Self { handle, changed })
     }
 
-    /// Says something to everybody. The same value again is no news and costs nothing.
+    /// Sets a value for all nodes to see. To set the same value again costs nothing.
     pub async fn set(&self, key: &str, value: &str) -> Result<(), ValueTooLong> {
         if value.len() > MAX_VALUE_BYTES {
             return Err(ValueTooLong {
@@ -148,7 +148,7 @@ impl Gossip {
         Ok(())
     }
 
-    /// Takes back what was said under a key.
+    /// Removes the value of a key.
     pub async fn delete(&self, key: &str) {
         let delete = |chitchat: &mut Chitchat| {
             let state = chitchat.self_node_state();
@@ -161,11 +161,11 @@ impl Gossip {
 
     /// Gossips with an address at once, without waiting for the next round.
     pub fn greet(&self, address: SocketAddr) {
-        // It fails only after the end of gossip, when nobody is to be greeted any more.
+        // Fails only after the end of gossip, when no node is to be greeted any more.
         let _ = self.handle.gossip(address);
     }
 
-    /// Waits until somebody has said something new. One wait may stand for several changes.
+    /// Waits until a node has changed a value. One wait may stand for several changes.
     pub async fn changed(&self) {
         self.changed.notified().await;
     }
@@ -177,7 +177,7 @@ impl Gossip {
 
     /// Ends the gossip.
     pub fn stop(&self) {
-        // It fails only when it has already ended.
+        // Fails only when it has already ended.
         let _ = self.handle.initiate_shutdown();
     }
 }
@@ -187,7 +187,7 @@ fn nodes(chitchat: &Chitchat) -> BTreeMap<NodeName, GossipedNode> {
     let mut nodes: BTreeMap<NodeName, GossipedNode> = BTreeMap::new();
     for (id, state) in chitchat.node_states() {
         let Ok(name) = NodeName::try_from(&*id.node_id) else {
-            continue; // only a peer with our secret and a broken program could say so
+            continue; // Only a peer with the secret and a broken program could send this.
         };
         let generation = Generation(id.generation_id);
         if nodes
@@ -211,7 +211,7 @@ fn nodes(chitchat: &Chitchat) -> BTreeMap<NodeName, GossipedNode> {
     nodes
 }
 
-/// Hands chitchat its one socket.
+/// Gives chitchat its one socket.
 struct LinkTransport(Mutex<Option<LinkSocket>>);
 
 #[async_trait::async_trait]

@@ -1,4 +1,4 @@
-//! The cluster's secret, the authority that grows from it, and the certificates of its nodes.
+//! The cluster's secret, the certificate authority derived from it, and the certificates of its nodes.
 //!
 //! Every node holds the authority's private key, because every node holds the secret: a certificate
 //! proves "this peer knows our secret" and names the peer. Its dates prove nothing, so they are as wide
@@ -25,7 +25,7 @@ use crate::model::node::NodeName;
 pub const MESH_SERVER_NAME: &str = "mesh.antiphon.internal";
 /// The protocol that both ends of a link must name.
 pub const ALPN: &[u8] = b"antiphon/1";
-/// What stands behind a node's name in its certificate.
+/// The part after a node's name in its certificate.
 const NODE_SUFFIX: &str = ".node.antiphon.internal";
 /// The most keys of a keyring: one in use, one coming, one going, and one to spare.
 const MAX_KEYS: usize = 4;
@@ -34,7 +34,7 @@ const ED25519_PKCS8_PREFIX: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ];
 
-/// The cluster's keyring: whoever holds it is a member. All keys are accepted, the first issues.
+/// The cluster's keyring: a node that holds it is a member. All keys are accepted, the first issues.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<[u8; 32]>);
 
@@ -44,7 +44,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Why a text is no secret. It never repeats the text.
+/// Why a text is not a secret. It never repeats the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadSecret {
     /// No line holds a key.
@@ -53,7 +53,7 @@ pub enum BadSecret {
     )]
     Empty,
     /// A line is neither a key, nor empty, nor a comment.
-    #[error("line {0} is no key: a key is 64 hexadecimal digits, a comment begins with #")]
+    #[error("line {0} is not a key: a key is 64 hexadecimal digits, a comment begins with #")]
     Line(usize),
     /// More keys than a rotation needs.
     #[error("more than {MAX_KEYS} keys: remove the ones that no node uses any more")]
@@ -88,7 +88,7 @@ impl Secret {
         self.0.iter().map(|key| derive(key, purpose)).collect()
     }
 
-    /// What people compare to see whether two nodes share a secret: 16 hexadecimal digits, safe to show.
+    /// A fingerprint to compare whether two nodes share a secret: 16 hexadecimal digits, safe to show.
     pub fn fingerprint(&self) -> String {
         let bytes = self.derive("antiphon cluster fingerprint");
         bytes[..8]
@@ -142,7 +142,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Issues this node a certificate and trusts whoever has one from a key of the same keyring, and nobody else.
+    /// Issues this node a certificate, and trusts only peers with one from a key of the same keyring.
     pub fn issue(secret: &Secret, name: &NodeName) -> Result<Self, IdentityError> {
         let mut roots = RootCertStore::empty();
         for key in &secret.0 {
@@ -219,7 +219,7 @@ fn node_params(name: &NodeName) -> Result<CertificateParams, rcgen::Error> {
     Ok(params)
 }
 
-/// The name in a peer's certificate, once TLS has verified it. `None` if it was issued by no antiphon.
+/// The name in a peer's certificate, once TLS has verified it. `None` if it is not a node's.
 pub fn name_in(certificate: &CertificateDer<'_>) -> Option<NodeName> {
     let parsed = webpki::EndEntityCert::try_from(certificate).ok()?;
     let mut names = parsed.valid_dns_names();

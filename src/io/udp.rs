@@ -1,8 +1,8 @@
-//! The mesh's UDP socket, which counts what is no traffic of ours.
+//! The mesh's UDP socket, which counts datagrams that do not belong to the mesh.
 //!
-//! It only counts: what is not QUIC for one of our connections is dropped by quinn, unanswered but for
-//! QUIC's own version negotiation. Connection ids carry a keyed hash, so that a stray packet is told
-//! from one of ours without looking for its connection.
+//! A datagram that is not QUIC for one of the mesh's connections is only counted; quinn drops it, unanswered except for
+//! QUIC's own version negotiation. Connection ids have a keyed hash, so that a stray packet is recognised
+//! without looking for its connection.
 
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
@@ -15,14 +15,14 @@ use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, ConnectionId, ConnectionIdGenerator, UdpPoller};
 use quinn_proto::HashedConnectionIdGenerator;
 
-/// Every id that our endpoint hands out is this long, see `HashedConnectionIdGenerator`.
+/// The length of every id that the endpoint hands out, see `HashedConnectionIdGenerator`.
 const CONNECTION_ID_BYTES: usize = 8;
-/// The version of QUIC that we speak (RFC 9000).
+/// The supported version of QUIC (RFC 9000).
 const QUIC_VERSION_1: u32 = 1;
 /// The version field of a version negotiation packet.
 const VERSION_NEGOTIATION: u32 = 0;
 
-/// How many datagrams were none of ours.
+/// How many datagrams did not belong to the mesh.
 #[derive(Clone, Debug, Default)]
 pub struct StrayCount(Arc<AtomicU64>);
 

@@ -1,4 +1,4 @@
-//! The socket of a source: how much the system may keep of what was not read, and whether anybody is there still.
+//! The socket of a source: how much unread data the system may keep, and whether the source is still connected.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 /// The receive buffer asked for; the kernel allows twice as much for its own book-keeping.
 ///
-/// What lies in it is behind the source's time by so much, and hides the end of its connection. 64 KiB are four
+/// The audio in it is behind the source's time by so much, and hides the end of its connection. 64 KiB are four
 /// seconds of 128 kbit/s, and let 2.5 Mbit/s through over a line with a round trip of 200 ms.
 const RECEIVE_BUFFER_BYTES: usize = 64 << 10;
 
@@ -29,7 +29,7 @@ pub fn has_hung_up(stream: &TcpStream) -> bool {
     let ended = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
     match poll(&mut look, Some(&at_once)) {
         Ok(_) => look[0].revents().intersects(ended),
-        Err(_) => false, // interrupted: the next look tells
+        Err(_) => false, // Interrupted: the next check tells.
     }
 }
 

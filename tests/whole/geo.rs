@@ -77,7 +77,7 @@ fn a_database_that_cannot_be_read_is_a_warning_and_no_more() {
     fs::write(&file, "this is a text").unwrap();
     for (path, why) in [
         (folder.path().join("none"), "No such file"),
-        (file, "is no database in MaxMind's format"),
+        (file, "is not a complete database in MaxMind's format"),
     ] {
         let path = path.display().to_string();
         let node = Setup::named("n1").with(&["--geo-database", &path]).start();

@@ -45,19 +45,19 @@ pub enum Loaded {
 /// What is wrong with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
-    /// It is not there although an older one is: a save was cut short.
+    /// The file is missing although an older one is there: a save was cut short.
     #[error("the file is missing")]
     Missing,
-    /// Its first line is not what we write.
+    /// The first line is invalid.
     #[error("the first line is damaged")]
     FirstLine,
-    /// Its bytes are not those that were saved.
+    /// The bytes are not those that were saved.
     #[error("the checksum does not match")]
     Checksum,
     /// The disk cannot read it.
     #[error("the disk reports a read error")]
     Unreadable,
-    /// It is larger than anything that we save.
+    /// The file is larger than any that is saved.
     #[error("the file is larger than {MAX_FILE_BYTES} bytes")]
     TooLarge,
 }
@@ -81,9 +81,9 @@ pub enum LoadError {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot save {path}: {source}")]
 pub struct SaveError {
-    /// Which file.
+    /// The path.
     pub path: PathBuf,
-    /// What the system says.
+    /// The error of the system.
     pub source: io::Error,
 }
 
@@ -101,12 +101,12 @@ pub(super) fn save(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), SaveError
     replace(&dir.join(name), &[line.as_bytes(), bytes], Before::Keep)
 }
 
-/// What becomes of the file that is replaced.
+/// What happens to the file that is replaced.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Before {
-    /// It is kept as `<name>.previous`.
+    /// The old file is kept as `<name>.previous`.
     Keep,
-    /// It goes.
+    /// The old file is removed.
     Drop,
 }
 
@@ -115,7 +115,7 @@ pub(super) fn replace(path: &Path, parts: &[&[u8]], before: Before) -> Result<()
     let new = with_ending(path, "new");
     let replaced = write_new(&new, parts).and_then(|()| swap(path, &new, before));
     if replaced.is_err() {
-        // It may never have been made, and on a full disk its space is what is needed.
+        // The file may never have been made, and on a full disk its space is needed.
         drop(fs::remove_file(&new));
     }
     let path = path.to_owned();
@@ -206,7 +206,7 @@ fn put_aside(path: &Path) -> Result<(), LoadError> {
         .as_ref()
         .is_err_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem)
     {
-        return Ok(()); // nothing is saved over the good one either, until what was read from it can be
+        return Ok(()); // Nothing can be saved over the good file either.
     }
     put.map_err(|error| LoadError::PutAside(path.to_owned(), error))
 }

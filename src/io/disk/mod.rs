@@ -2,7 +2,7 @@
 //!
 //! All calls block, and a save waits for the disk twice: in a task, use a blocking thread.
 //!
-//! A directory belongs to one running node. Whoever does not run one, such as the command line,
+//! A directory belongs to one running node. A process that does not run one, such as the command line,
 //! reads its secrets without opening it.
 
 mod file;
@@ -37,20 +37,20 @@ pub struct DataDir {
 /// Why a data directory cannot be used. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// It does not exist and cannot be made.
+    /// The directory does not exist and cannot be made.
     #[error(
         "cannot make the data directory {0}: {1}; make it yourself and give it to this user, or choose another one"
     )]
     Create(PathBuf, #[source] io::Error),
-    /// It is something else.
+    /// The path is not a directory.
     #[error("cannot make the data directory {0}: it is a file; choose another one")]
     NotADirectory(PathBuf),
-    /// It cannot be written to.
+    /// The directory cannot be written to.
     #[error(
         "cannot write to the data directory {0}: {1}; give it to this user (chown), or choose another one"
     )]
     NotWritable(PathBuf, #[source] io::Error),
-    /// Another process runs on it.
+    /// Another process uses the directory.
     #[error(
         "another antiphon runs on the data directory {0}; stop it, or give this one another directory"
     )]
@@ -58,24 +58,24 @@ pub enum OpenError {
     /// The file system takes no locks.
     #[error("cannot lock the data directory {0}: {1}; choose one on a local disk")]
     Lock(PathBuf, #[source] io::Error),
-    /// Everybody on the machine can look into it or change what is in it, and that cannot be mended here.
+    /// Everybody on the machine can read or change the directory, and that cannot be changed here.
     #[error(
         "everybody on this machine can open the data directory {path} (mode {mode:04o}); type: chmod 700 '{path}', or choose a directory that holds nothing else"
     )]
     Exposed {
-        /// Which directory.
+        /// The path.
         path: PathBuf,
-        /// Its rights.
+        /// The mode of the directory.
         mode: u32,
     },
 }
 
-/// Whose a directory is, by what is in it.
+/// The owner of a directory, judged by its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Contents {
-    /// Nothing, or what a node has left there.
+    /// Empty, or with files that a node has left there.
     Ours,
-    /// Files of somebody else, who may need the rights that it has.
+    /// With files of somebody else, who may need the mode that it has.
     Foreign,
 }
 
@@ -110,7 +110,7 @@ impl DataDir {
         })
     }
 
-    /// Why nothing can be written, if the last write failed. What is there can still be read.
+    /// Why nothing can be written, if the last write failed. What is saved can still be read.
     pub fn trouble(&self) -> Option<String> {
         self.trouble.borrow().clone()
     }
@@ -132,7 +132,7 @@ impl DataDir {
         written
     }
 
-    /// Where the file `name` is.
+    /// The path of the file `name`.
     pub fn path_of(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
@@ -170,7 +170,7 @@ fn is_disk_trouble(error: &io::Error) -> bool {
     ) || Errno::from_io_error(error) == Some(Errno::IO)
 }
 
-/// What is wrong with the disk, without the paths of this machine: it is shown to everybody.
+/// What is wrong with the disk, without the paths of this machine, because it is shown to everybody.
 fn words(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::StorageFull => "the disk is full".to_owned(),
@@ -180,7 +180,7 @@ fn words(error: &io::Error) -> String {
     }
 }
 
-/// What the lock is on: a file of its own, or the directory itself where no file can be made.
+/// The file that is locked: one of its own, or the directory itself where no file can be made.
 fn lock_file(dir: &Path) -> io::Result<File> {
     let path = dir.join(LOCK_NAME);
     owned(&path).or_else(|error| match is_disk_trouble(&error) {
@@ -198,7 +198,7 @@ fn probe(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Looks into a directory before anything of ours is in it.
+/// Looks into a directory before any file of the node is in it.
 fn contents(path: &Path) -> Contents {
     let is_foreign = |entry: io::Result<fs::DirEntry>| {
         entry.is_ok_and(|entry| entry.file_name() != "lost+found")
@@ -210,7 +210,7 @@ fn contents(path: &Path) -> Contents {
     }
 }
 
-/// Takes the rights of everybody else from a directory. One that others use, such as `/tmp`, is left as it is and
+/// Takes the permissions of all others from a directory. One that others use, such as `/tmp`, is left unchanged and
 /// refused.
 fn close_to_others(path: &Path, contents: Contents) -> Result<(), OpenError> {
     let not_writable = |error| OpenError::NotWritable(path.to_owned(), error);
@@ -228,7 +228,7 @@ fn close_to_others(path: &Path, contents: Contents) -> Result<(), OpenError> {
             warn!(%error, "everybody can open the data directory, and that cannot be changed now");
             return Ok(());
         }
-        // Whoever tries again must not take the lock for a sign that the directory was ours before.
+        // At the next try the lock must not be taken for a sign that the directory belonged to a node before.
         let _left = fs::remove_file(path.join(LOCK_NAME));
         let path = path.to_owned();
         return Err(OpenError::Exposed { path, mode });
@@ -320,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_directory_that_takes_no_files_is_refused() {
-        // Nobody, not even root, makes files in /proc.
+        // No user, not even root, can make files in /proc.
         let error = DataDir::open(Path::new("/proc")).unwrap_err();
         assert!(matches!(error, OpenError::NotWritable(..)), "{error}");
     }

@@ -1,7 +1,7 @@
 //! Small files with secrets: written for this user alone, and not read if everybody can.
 //!
-//! A secret that a group may read is accepted: systemd and Kubernetes hand secrets over that way, and
-//! a group is something that somebody has arranged. "Everybody" is what a careless `>` leaves.
+//! A secret that a group may read is accepted: systemd and Kubernetes give secrets in that way, and a group
+//! is set up on purpose. "Everybody" is what a careless `>` leaves.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,9 +13,9 @@ use crate::io::password::Secret;
 
 /// The largest secret that is read; several keys with comments are far smaller.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
-/// What some editors put before a text; it is no part of it.
+/// A mark that some editors put before a text; not part of it.
 const BYTE_ORDER_MARK: char = '\u{feff}';
-/// The rights of those who are neither the owner nor of the group.
+/// The permissions of users that are neither the owner nor in the group.
 pub(super) const OTHERS: u32 = 0o007;
 
 /// Why a secret is not read.
@@ -24,16 +24,16 @@ pub enum SecretError {
     /// There is no such file.
     #[error("there is no file {0}")]
     Missing(PathBuf),
-    /// It is a folder; most likely the one in which the file is.
+    /// The path is a folder; most likely the one in which the file is.
     #[error("{0} is a folder: name the file in it")]
     Folder(PathBuf),
-    /// It is a pipe, a socket or a device, where a file of this node's own should be.
-    #[error("{0} is no file that a node has written: remove it")]
+    /// The path is a pipe, a socket or a device, where a file of this node should be.
+    #[error("{0} is not a file that a node has written: remove it")]
     NotAFile(PathBuf),
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read {0}: {1}")]
     Read(PathBuf, #[source] io::Error),
-    /// Its bytes are not UTF-8.
+    /// The bytes of the file are not UTF-8.
     #[error("{0} is not a text, so it is not the secret")]
     NotText(PathBuf),
     /// Everybody on the machine can read or change it.
@@ -41,17 +41,17 @@ pub enum SecretError {
         "everybody on this machine can open {path} (mode {mode:04o}); type: chmod 600 '{path}'"
     )]
     Exposed {
-        /// Which file.
+        /// The path.
         path: PathBuf,
-        /// Its rights.
+        /// The mode of the file.
         mode: u32,
     },
-    /// It is larger than a secret is.
+    /// The file is larger than any secret.
     #[error("{0} is larger than {MAX_SECRET_BYTES} bytes, so it is not the secret")]
     TooLarge(PathBuf),
 }
 
-/// Writes a file that only this user may read, at once or not at all. None before it is kept.
+/// Writes a file that only this user may read, at once or not at all. The file before it is not kept.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), SaveError> {
     file::replace(path, &[bytes], Before::Drop)
 }
@@ -82,7 +82,8 @@ pub fn read_secret(path: &Path) -> Result<Secret, SecretError> {
     Ok(Secret::from(text.trim_start_matches(BYTE_ORDER_MARK)))
 }
 
-/// Reads a text that this node itself has written, so a plain file: whoever opens a pipe waits for its other end.
+/// Reads a text that this node itself has written, so it must be a plain file: to open a pipe means to wait for its
+/// other end.
 ///
 /// A secret from elsewhere may well be a pipe: `--secret-file <(…)`.
 pub fn read_own_secret(path: &Path) -> Result<Secret, SecretError> {

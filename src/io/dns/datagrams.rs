@@ -14,15 +14,15 @@ use crate::wire::dns::Carrier;
 
 /// How many datagrams are read at once.
 const BATCH: usize = 8;
-/// The longest thing that the kernel gives at once: a row of datagrams of one sender that it has put together.
+/// The longest read: datagrams of one sender that the kernel has joined.
 const BUFFER_BYTES: usize = 64 * 1_024;
-/// The longest question that is looked at: names are shorter than 256 bytes, and options seldom as long as that.
+/// The longest question that is read: names are shorter than 256 bytes, and options are seldom as long as that.
 pub(super) const MAX_QUERY_BYTES: usize = 4_096;
 
-/// How long to wait after an error, so that one that stays costs nothing.
+/// How long to wait after an error, so that a lasting one costs nothing.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
 
-/// A UDP socket that answers from the very address that was asked, of whichever the machine has: a resolver takes no
+/// A UDP socket that answers from the address that was asked, if the machine has several: a resolver accepts no
 /// answer from another.
 #[derive(Debug)]
 pub(super) struct Datagrams {
@@ -38,7 +38,7 @@ impl Datagrams {
         Ok(Self { socket, state })
     }
 
-    /// Where it is bound.
+    /// The address of the socket.
     pub(super) fn local_address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
@@ -57,7 +57,7 @@ impl Datagrams {
             };
             let read = match self.socket.async_io(Interest::READABLE, read).await {
                 Ok(read) => read,
-                // What was sent to somebody who is not there comes back as an error of the next call.
+                // A datagram that was sent to a missing receiver comes back as an error of the next call.
                 Err(error) => {
                     debug!(%error, "a datagram could not be read");
                     tokio::time::sleep(ERROR_PAUSE).await;

@@ -1,7 +1,7 @@
-//! The sockets on which the zone is asked for: UDP for the usual question, TCP for who was told to come again.
+//! The sockets for DNS: UDP for usual questions, TCP for clients that were told to ask again.
 //!
-//! Each address has a socket of both kinds. What is answered is decided elsewhere, at once and without waiting; a datagram
-//! that cannot be sent at once is lost, as datagrams may be, and nobody waits for it.
+//! Each address has a socket of both kinds. The answer is decided elsewhere, at once and without waiting; a datagram
+//! that cannot be sent at once is lost, as datagrams may be, and nothing waits for it.
 
 mod datagrams;
 mod streams;
@@ -19,20 +19,20 @@ use self::datagrams::Datagrams;
 use self::streams::Streams;
 use crate::wire::dns::Carrier;
 
-/// Connections that the kernel keeps for us while we are busy.
+/// Connections that the kernel keeps while the node is busy.
 const BACKLOG: i32 = 128;
 
-/// What answers: a message, from whom and how it came, to the bytes of an answer, or to silence.
+/// The function that answers: from a message, its sender and its carrier to the bytes of an answer, or to none.
 pub type Answering = Arc<dyn Fn(&[u8], IpAddr, Carrier) -> Option<Vec<u8>> + Send + Sync>;
 
-/// Bound sockets, which nobody reads yet.
+/// Bound sockets that are not read yet.
 #[derive(Debug)]
 pub struct DnsSockets {
     datagrams: Vec<Datagrams>,
     streams: Vec<Streams>,
 }
 
-/// Why one of them could not be bound. Those that were are closed again.
+/// Why a socket could not be bound. The ones bound before are closed again.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen for DNS on {protocol} {address}: {error}{}", advice(error, *address))]
 pub struct BindError {
@@ -42,7 +42,7 @@ pub struct BindError {
     error: io::Error,
 }
 
-/// What to do about it, where that is known.
+/// The advice for an error, where one is known.
 fn advice(error: &io::Error, address: SocketAddr) -> impl fmt::Display {
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
@@ -88,7 +88,7 @@ impl DnsSockets {
         Ok(bound)
     }
 
-    /// Answers on all of them until the node stops.
+    /// Answers on all sockets until the node stops.
     pub fn serve(self, answering: &Answering, tasks: &TaskTracker, cancel: &CancellationToken) {
         for datagrams in self.datagrams {
             let (answering, cancel) = (answering.clone(), cancel.clone());

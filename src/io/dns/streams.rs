@@ -20,17 +20,17 @@ use crate::wire::dns::Carrier;
 
 /// How long a question may take to come and an answer to go. Resolvers ask at once, or one after the other.
 const IDLE: Duration = Duration::from_secs(10);
-/// How long a connection lives, however busy it is: long enough for any resolver, and nobody keeps a place for himself.
+/// How long a connection lives, however busy it is: long enough for any resolver, and no client keeps a place for ever.
 const LIFETIME: Duration = Duration::from_secs(120);
 /// Connections of one address; a resolver has one or two.
 pub(super) const MAX_PER_ADDRESS: usize = 16;
 /// How long to wait before accepting again when the system has no descriptor left.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
-/// Who is in, by address.
+/// The connections by address.
 type Counts = Arc<Mutex<BTreeMap<IpAddr, usize>>>;
 
-/// A TCP socket that listens.
+/// A listening TCP socket.
 #[derive(Debug)]
 pub(super) struct Streams {
     listener: TcpListener,
@@ -117,7 +117,7 @@ impl Streams {
     }
 }
 
-/// Answers one question after the other, until the client leaves, is slow or says what nobody can answer.
+/// Answers one question after the other, until the client leaves, is slow or sends an invalid message.
 async fn converse(mut stream: TcpStream, from: IpAddr, answering: &Answering) {
     loop {
         let Ok(Ok(message)) = timeout(IDLE, read(&mut stream)).await else {
@@ -127,7 +127,7 @@ async fn converse(mut stream: TcpStream, from: IpAddr, answering: &Answering) {
             return;
         };
         let length = u16::try_from(answer.len()).expect("an answer fits into its length");
-        // In one write: some resolvers read the length and the rest as if they came together.
+        // In one write: some resolvers expect the length and the message together.
         let framed = [&length.to_be_bytes()[..], &answer].concat();
         match timeout(IDLE, stream.write_all(&framed)).await {
             Ok(Ok(())) => {}

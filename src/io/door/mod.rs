@@ -1,7 +1,7 @@
 //! The one TCP port on which sources, listeners, players and browsers all arrive.
 //!
-//! Here connections are accepted, counted and bounded, and their first bytes are read; what they want is
-//! decided elsewhere. Somebody over a bound is turned away with a word; nobody else waits for him.
+//! Connections are accepted, counted and bounded here, and their first bytes are read; what they want is
+//! decided elsewhere. A connection over a bound is refused with an answer, and no other waits for it.
 
 mod refused;
 
@@ -31,21 +31,21 @@ use crate::wire::http::reader::{HeadReader, Parsed};
 
 /// How long a head may take from its first byte allowed to its last; Icecast's users know 15 s, and no line needs 10.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections that the kernel keeps for us while we are busy: a crowd that arrives within one moment.
+/// Connections that the kernel keeps while the node is busy: a crowd that arrives at one moment.
 const BACKLOG: u32 = 4_096;
-/// Connections of one address. Behind one address there may be a whole house or village of listeners.
+/// Connections of one address. A whole house or village of listeners may share an address.
 const MAX_PER_ADDRESS: usize = 512;
-/// The part of all connections that one address may have, where that is less: it never fills a node alone.
+/// The share of all connections that one address may have, where that is less: it never fills a node alone.
 const ADDRESS_SHARE: f64 = 0.5;
-/// How long a head may take while nearly all connections are taken: a request that is sent at once has long come by
-/// then, and whoever says nothing does not keep others out.
+/// How long a head may take while nearly all connections are taken: a request that is sent at once has come long before
+/// that, and a client that says nothing does not keep others out.
 const CROWDED_HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait before accepting again when the system has no descriptor left.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 /// How much is read at once while a head is awaited.
 const READ_BYTES: usize = 4 * 1_024;
 
-/// Who is in.
+/// The connections that are open.
 #[derive(Debug, Default)]
 struct Counts {
     total: usize,
@@ -62,34 +62,34 @@ pub struct Door {
     turned_away: TurnedAway,
 }
 
-/// How many may be in.
+/// How many connections may be open.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
     total: usize,
-    /// From so many on there is room only for those who say at once what they want.
+    /// From so many on there is only room for clients that send their request at once.
     crowded: usize,
     per_address: usize,
 }
 
-/// Somebody at the door.
+/// A connection that has arrived.
 #[derive(Debug)]
 pub enum Arrival {
-    /// Let in.
+    /// Accepted.
     Visitor(Visitor),
-    /// Turned away, and to be told so.
+    /// Refused, and to be told so.
     Refused(Refused),
 }
 
-/// Somebody who has come in. His place is free again when this is dropped.
+/// A client that was let in. Its place is free again when this is dropped.
 #[derive(Debug)]
 pub struct Visitor {
     /// The connection.
     pub stream: TcpStream,
-    /// Where it comes from.
+    /// The address that the connection comes from.
     pub peer: SocketAddr,
-    /// Who asks: with a trusted proxy between, not the peer. Known once a head has been read.
+    /// The client: with a trusted proxy between, not the peer. Known once a head has been read.
     pub client: Client,
-    /// Holds his place; goes with the socket wherever that goes.
+    /// The client's place; goes with the socket.
     pub place: Place,
 }
 
@@ -132,8 +132,8 @@ impl Drop for Place {
 }
 
 impl Door {
-    /// Binds the port, for as many connections as there are descriptors for. A trusted proxy may fill it alone: behind
-    /// its address stands everybody.
+    /// Binds the port, for as many connections as there are descriptors for. A trusted proxy may use all of them: all
+    /// clients may come through it.
     pub fn bind(
         address: SocketAddr,
         trusted_proxies: &[Network],
@@ -145,7 +145,7 @@ impl Door {
             TcpSocket::new_v6()?
         };
         socket.set_reuseaddr(true)?;
-        // Each connection that it takes has the same.
+        // Each connection that it accepts has the same.
         socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
         socket.bind(address)?;
         let total = descriptors.connections();
@@ -168,7 +168,7 @@ impl Door {
         self.listener.local_addr()
     }
 
-    /// Who comes next. Those over a bound are told so, and nobody else waits for them.
+    /// Accepts the next connection. One over a bound is told so, and no other waits for it.
     pub async fn accept(&mut self) -> Arrival {
         loop {
             let (stream, peer) = match self.listener.accept().await {
@@ -199,8 +199,9 @@ impl Door {
         }
     }
 
-    /// A place for one more, unless his address or the node is full. Loopback has no bound of its own, as little as a
-    /// trusted proxy: behind it stands the machine's own proxy, with everybody in it.
+    /// A place for one more, unless its address or the node is full. Loopback has no bound of its own, nor has a
+    /// trusted
+    /// proxy: all clients may come through the machine's own proxy.
     fn place(&self, address: IpAddr) -> Result<Place, NoPlace> {
         let mut counts = self.counts.lock();
         if counts.total >= self.bounds.total {
@@ -236,20 +237,20 @@ pub enum NoHead {
     /// The client closed, or the connection broke.
     #[error("the client left")]
     Left,
-    /// It took longer than [`HEAD_TIMEOUT`], or than there is time for in a crowd.
+    /// The head took longer than [`HEAD_TIMEOUT`], or than there is time for in a crowd.
     #[error("no whole head in time")]
     TooSlow,
-    /// It is no head that we take.
+    /// The head is invalid.
     #[error(transparent)]
     Refused(#[from] HeadError),
 }
 
-/// A head, and how many bytes of the buffer it is.
+/// A head, and its length in the buffer.
 #[derive(Debug)]
 pub struct ReadHead {
-    /// What the client asks for.
+    /// The request.
     pub head: Head,
-    /// The body begins behind so many bytes of the buffer.
+    /// The body begins after so many bytes of the buffer.
     pub len: usize,
 }
 
@@ -271,8 +272,8 @@ pub async fn read_head(visitor: &mut Visitor, buffer: &mut BytesMut) -> Result<R
     }
 }
 
-/// A connection whose first bytes have been read and are to be read again. What is answered on it, once, must be read in
-/// time.
+/// A connection whose first bytes have been read and are to be read again. The one answer that is written on it must be
+/// read in time.
 #[derive(Debug)]
 pub struct Rewound {
     read_before: BytesMut,
@@ -370,7 +371,7 @@ mod tests {
             }
         }
         assert!(refused[0].1.answer.starts_with(b"HTTP/1.0 503 "));
-        // One more is told at once, and nobody comes of it.
+        // One more is told at once, and gets no place.
         let mut beyond = client(&door).await;
         let mut told = String::new();
         tokio::select! {

@@ -1,4 +1,4 @@
-//! Those for whom there is no room: each is told so, and the log now and then.
+//! Connections for which there is no room: each is told so, and the log now and then.
 
 use std::io::{self, Read as _};
 use std::net::SocketAddr;
@@ -14,28 +14,28 @@ use tracing::warn;
 use crate::io::clock;
 use crate::wire::http::reply::Reply;
 
-/// Connections over a bound that are told so with care, until they have read it; each takes two seconds at most. They
-/// come out of what the node keeps for itself, so they are few. Others are told in one write, which the close may
-/// overtake.
+/// Connections over a bound that are answered completely, until the client has read it; each takes two seconds at most.
+/// They use descriptors that the node keeps for itself, so they are few. Others are told in one write, which the close
+/// may overtake.
 pub(super) const MAX_REFUSALS: usize = 16;
 /// How often the log tells of connections that were turned away.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
-/// When somebody who was turned away may come back, seconds.
+/// When a client that was refused may come back, seconds.
 const RETRY_AFTER_S: u32 = 5;
-/// How much of a request is taken from somebody who is told in one write: nearly all are shorter.
+/// How much of a request is read from a client that is told in one write: nearly all are shorter.
 const ASKED_BYTES: usize = 4 * 1_024;
 
-/// Somebody for whom there is no room.
+/// A connection for which there is no room.
 #[derive(Debug)]
 pub struct Refused {
     /// The connection.
     pub stream: TcpStream,
-    /// What it is told.
+    /// The answer.
     pub answer: Bytes,
     _counted: Arc<()>,
 }
 
-/// Why somebody is turned away.
+/// Why a connection is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NoPlace {
     #[error("this node has as many connections as it can take, please come back in a moment")]
@@ -44,18 +44,18 @@ pub(super) enum NoPlace {
     Address,
 }
 
-/// Those who were turned away.
+/// The connections that were refused.
 #[derive(Debug, Default)]
 pub(super) struct TurnedAway {
     /// How many of them the log has not told yet.
     untold: u64,
     told: Option<Instant>,
-    /// Those who are being told so.
+    /// The connections that are being told so.
     refusals: Arc<()>,
 }
 
 impl TurnedAway {
-    /// Tells the log, but not of each.
+    /// Reports to the log, but not each refusal.
     pub(super) fn report(&mut self, peer: SocketAddr, why: NoPlace, connections: usize) {
         self.untold += 1;
         if self.is_due() {
@@ -65,7 +65,7 @@ impl TurnedAway {
         }
     }
 
-    /// Tells the log that nobody can be let in, but not each time.
+    /// Reports to the log that connections cannot be accepted, but not each time.
     pub(super) fn report_failure(&mut self, error: &io::Error) {
         if self.is_due() {
             warn!(%error, "cannot accept connections");
@@ -80,7 +80,7 @@ impl TurnedAway {
         due
     }
 
-    /// Somebody to be told so. If many are being told already, it is said here and now.
+    /// A connection to be told so. If many are being told already, it is told here and now.
     pub(super) fn refuse(&self, stream: TcpStream, why: NoPlace) -> Option<Refused> {
         let reply = Reply::without_head(clock::unix_ms() / 1_000);
         let answer = reply.unavailable(&format!("{why}\n"), RETRY_AFTER_S);
@@ -96,8 +96,9 @@ impl TurnedAway {
     }
 }
 
-/// Says it in one write, without waiting, and takes what has been asked: closed with that unread, the connection would be
-/// reset, and the answer lost.
+/// Answers in one write, without waiting, and reads the request: if it were closed with that unread, the connection
+/// would
+/// be reset and the answer lost.
 fn tell_and_close(stream: &TcpStream, answer: &[u8]) {
     let socket = SockRef::from(stream);
     if socket.send(answer).is_ok() {

@@ -13,7 +13,7 @@ use crate::wire::frame::{self, Frame, HEADER_BYTES};
 /// Tells the peer that a conversation was cut short by this side.
 const RESET: VarInt = VarInt::from_u32(0);
 
-/// How long a peer may take to make room for one frame. A line that is so slow carries no stream, and a peer that
+/// How long a peer may take to make room for one frame. A slower line cannot carry a stream, and a peer that
 /// reads nothing would keep its reader's place for ever.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -26,7 +26,7 @@ pub enum ExchangeError {
     /// The link broke.
     #[error("the link broke")]
     Lost(#[from] quinn::ConnectionError),
-    /// The peer takes no more of our bytes.
+    /// The peer takes no more bytes.
     #[error("the peer stopped listening")]
     Write(#[from] quinn::WriteError),
     /// The peer reads nothing: its link is closed.
@@ -35,14 +35,14 @@ pub enum ExchangeError {
     /// The peer's bytes ended in the middle of a frame, or the link broke.
     #[error("the peer stopped speaking")]
     Read(#[from] quinn::ReadExactError),
-    /// The peer sent what is no frame: its link is closed.
-    #[error("the peer sent no frame of ours")]
+    /// The peer sent an invalid frame: its link is closed.
+    #[error("the peer sent an invalid frame")]
     Decode(#[from] frame::DecodeError),
-    /// We could not encode a frame.
+    /// A frame could not be encoded.
     #[error(transparent)]
     Encode(#[from] frame::EncodeError),
-    /// The peer answered with a frame that does not belong here.
-    #[error("the peer sent a frame that does not belong here")]
+    /// The peer answered with a frame that is not expected here.
+    #[error("the peer sent a frame that is not expected here")]
     Unexpected,
 }
 
@@ -91,16 +91,16 @@ impl Exchange {
         received
     }
 
-    /// A peer that keeps to no rule in one conversation is not to be trusted with any other.
+    /// A peer that breaks the rules in one conversation is not trusted in any other.
     fn give_up(&self, error: &ExchangeError) {
         self.counters.count_bad_peer();
         warn!(peer = %self.connection.remote_address(), %error, "link closed");
         self.connection.close(CLOSE_BAD_FRAME, b"");
     }
 
-    /// Says that this side has no more to say. What was sent before still arrives.
+    /// Tells the peer that this side has no more to send. What was sent before still arrives.
     pub fn finish(&mut self) {
-        // It fails only when the stream is already finished or reset, which is what is wanted.
+        // Fails only when the stream is already finished or reset, which is fine.
         let _ = self.send.finish();
     }
 

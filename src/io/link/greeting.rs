@@ -1,4 +1,4 @@
-//! The first words of a link: both sides say who they are, and two live nodes of one name are found out.
+//! The greeting of a link: both sides tell their names, and two live nodes with one name are detected.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::wire::frame::{Frame, Hello, Refusal};
 /// keep-alives of the peer and a round trip. A live peer is heard within it.
 const LIFE_SIGN: Duration = Duration::from_millis(2 * KEEP_ALIVE.as_millis() as u64 + 250);
 
-/// How a greeting went.
+/// The result of a greeting.
 #[derive(Debug)]
 pub(super) enum Greeting {
     /// A link to this node can begin.
@@ -25,7 +25,7 @@ pub(super) enum Greeting {
     Refused(Refusal),
 }
 
-/// The dialling side: says who it is and hears the same.
+/// The dialling side: sends its HELLO and waits for the other.
 pub(super) async fn ask(
     shared: &Shared,
     connection: &Connection,
@@ -46,7 +46,7 @@ pub(super) async fn ask(
         .unwrap_or(Ok(Greeting::Refused(Refusal::BadHello)))
 }
 
-/// The dialled side: hears who it is, decides, and answers.
+/// The dialled side: reads the HELLO, decides, and answers.
 pub(super) async fn answer(
     shared: &Shared,
     connection: &Connection,
@@ -65,7 +65,7 @@ pub(super) async fn answer(
         exchange.send(&reply).await?;
         exchange.finish();
         if matches!(greeting, Greeting::Refused(_)) {
-            exchange.hung_up().await; // closing at once could overtake the answer
+            exchange.hung_up().await; // To close at once could overtake the answer.
         }
         Ok(greeting)
     };
@@ -74,7 +74,7 @@ pub(super) async fn answer(
         .unwrap_or(Ok(Greeting::Refused(Refusal::BadHello)))
 }
 
-/// Decides whether a node that presents itself is welcome.
+/// Decides whether a link with the node is accepted.
 async fn settle(shared: &Shared, connection: &Connection, hello: Hello) -> Greeting {
     if certified_name(connection).as_ref() != Some(&hello.name) {
         return Greeting::Refused(Refusal::BadHello);
@@ -103,7 +103,7 @@ async fn settle(shared: &Shared, connection: &Connection, hello: Hello) -> Greet
     Greeting::Welcome(hello)
 }
 
-/// Two nodes of our name have met directly: the younger one gives way.
+/// Two nodes with this node's name have met directly: the younger one gives way.
 fn report_own_name(shared: &Shared, other: &Hello) {
     if shared.hello.generation > other.generation {
         shared.report_conflict(other.mesh_address);

@@ -1,7 +1,7 @@
 //! The authenticated QUIC connections between nodes.
 //!
-//! Any live connection to a node will do, whoever dialled it: two nodes that dial each other at once simply
-//! have two, and the oldest is used. Nothing here ever waits for a peer on behalf of another: each
+//! Any live connection to a node will do, whichever side dialled it: two nodes that dial each other at once
+//! have two, and use the oldest. Nothing here ever waits for a peer on behalf of another: each
 //! connection has its own bounded queue, and what does not fit is dropped and counted.
 
 mod exchange;
@@ -56,7 +56,7 @@ const MAX_INCOMING: usize = 128;
 const INBOX: usize = 512;
 /// Why a peer closed a link: its name is taken.
 const CLOSE_NAME_IN_USE: VarInt = VarInt::from_u32(1);
-/// Why a peer closed a link: what it sent was no frame of ours.
+/// Why a peer closed a link: it got an invalid frame.
 const CLOSE_BAD_FRAME: VarInt = VarInt::from_u32(2);
 /// Why a peer closed a link: nothing came over it for [`IDLE`] and a keep-alive more.
 const CLOSE_SILENT: VarInt = VarInt::from_u32(3);
@@ -66,7 +66,7 @@ const CLOSE_DONE: VarInt = VarInt::from_u32(0);
 /// What is needed to open links.
 #[derive(Debug)]
 pub struct LinkConfig {
-    /// Who this node is. A port of 0 in its mesh address is replaced by the bound one.
+    /// The identity of this node. A port of 0 in its mesh address is replaced by the bound one.
     pub hello: Hello,
     /// The UDP address to bind.
     pub listen: SocketAddr,
@@ -81,7 +81,7 @@ pub struct LinkConfig {
 /// Why links could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
-    /// The address is taken or not ours.
+    /// The address is in use, or not one of this machine.
     #[error("cannot listen on UDP {0}")]
     Bind(SocketAddr, #[source] std::io::Error),
     /// No certificate could be made.
@@ -92,10 +92,10 @@ pub enum LinkError {
     Crypto(#[from] quinn::crypto::rustls::NoInitialCipherSuite),
 }
 
-/// Another live node has our name.
+/// Another live node has this node's name.
 #[derive(Clone, Debug)]
 pub struct NameConflict {
-    /// Where it is.
+    /// The address of that node.
     pub holder: SocketAddr,
 }
 
@@ -108,11 +108,11 @@ pub struct Inbox {
     pub messages: mpsc::Receiver<(NodeName, Frame)>,
     /// Conversations that a peer has begun, with its first frame.
     pub exchanges: mpsc::Receiver<(NodeName, Frame, Exchange)>,
-    /// Somebody else has our name.
+    /// Reports that another node has this node's name.
     pub conflicts: mpsc::Receiver<NameConflict>,
 }
 
-/// Where what arrives is put.
+/// The queues for what arrives.
 #[derive(Debug)]
 struct Outlets {
     gossip: mpsc::Sender<(SocketAddr, Frame)>,
@@ -138,7 +138,7 @@ impl Counters {
 /// Totals since the start, for the log and the metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkTotals {
-    /// Datagrams that were no QUIC for us.
+    /// Datagrams that were not QUIC for this node.
     pub stray_datagrams: u64,
     /// Handshakes that did not complete: mostly peers with another secret.
     pub refused_handshakes: u64,
@@ -165,7 +165,7 @@ struct Shared {
 
 impl Shared {
     fn publish_peers(&self) {
-        // Looked up while nobody else can publish: what was seen before would overwrite what came meanwhile.
+        // Read while no other task can publish: an older view would overwrite a newer one.
         self.peers.send_if_modified(|known| {
             let peers = self.registry.lock().peers();
             let changed = *known != peers;
@@ -233,7 +233,7 @@ impl Links {
         Ok((Self(shared), inbox))
     }
 
-    /// Who this node says it is, with the port that was really bound.
+    /// The identity of this node, with the port that was really bound.
     pub fn hello(&self) -> &Hello {
         &self.0.hello
     }
@@ -248,7 +248,7 @@ impl Links {
         tasks::spawn_dial(&self.0, address);
     }
 
-    /// How it stands with an address that was dialled.
+    /// The state of an address that was dialled.
     pub fn dial_state(&self, address: SocketAddr) -> DialState {
         self.0.registry.lock().dial_state(address)
     }
@@ -271,7 +271,7 @@ impl Links {
         }
     }
 
-    /// Sends a frame to whoever is at an address; if there is no link yet, it is dropped and one is dialled.
+    /// Sends a frame to the node at an address; if there is no link yet, it is dropped and one is dialled.
     pub fn send_to_address(&self, to: SocketAddr, frame: &Frame) {
         let Some(bytes) = encoded(frame) else { return };
         let sent = self.0.registry.lock().send_to_address(to, bytes);
@@ -320,7 +320,7 @@ impl Shared {
     }
 }
 
-/// A frame as bytes; one that is too long is our own mistake, so it is logged and not sent.
+/// A frame as bytes; one that is too long is a bug here, so it is logged and not sent.
 fn encoded(frame: &Frame) -> Option<Bytes> {
     frame::encode(frame)
         .inspect_err(|error| warn!(%error, "frame not sent"))

@@ -12,20 +12,20 @@ use crate::logic::backoff::Backoff;
 use crate::model::node::NodeName;
 use crate::wire::frame::Hello;
 
-/// How long an address is left alone that this node cannot reach whoever is there: only its settings can change that.
+/// How long an address is left alone that this node cannot reach at all: only its settings can change that.
 const HOPELESS_WAIT: Duration = Duration::from_secs(60);
 
 /// Addresses that are remembered as dialled: far more than the nodes of any mesh.
 const MAX_DIALS: usize = 4_096;
 
-/// What became of a message.
+/// What happened to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
-    /// It waits for the wire.
+    /// The message waits to be sent.
     Queued,
     /// The peer takes too long: dropped.
     Full,
-    /// Nobody to send it to: dropped.
+    /// No link to send it over: dropped.
     NoLink,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Link {
     pub(super) queue: mpsc::Sender<Bytes>,
 }
 
-/// How the dialling of one address goes.
+/// The state of dialling one address.
 #[derive(Debug)]
 struct Dial {
     under_way: bool,
@@ -142,7 +142,7 @@ impl Registry {
             .map_or(Sent::NoLink, |link| queue(link, bytes))
     }
 
-    /// Sends to every node once; the nodes whose queue was full.
+    /// Sends to every node once; returns the nodes whose queue was full.
     pub(super) fn send_to_all(&self, bytes: &Bytes) -> Vec<NodeName> {
         let mut served = BTreeSet::new();
         let mut full = Vec::new();
@@ -178,7 +178,7 @@ impl Registry {
         true
     }
 
-    /// How it stands with an address.
+    /// The state of an address.
     pub(super) fn dial_state(&self, address: SocketAddr) -> DialState {
         if self.links.values().any(|link| link.is_at(address)) {
             return DialState::Linked;
@@ -190,14 +190,14 @@ impl Registry {
         trouble.map_or(DialState::Unknown, DialState::Failed)
     }
 
-    /// Takes note of why a dial that is still under way has not succeeded yet.
+    /// Notes why a dial that is still under way has not succeeded yet.
     pub(super) fn note_trouble(&mut self, address: SocketAddr, trouble: DialTrouble) {
         if let Some(dial) = self.dials.get_mut(&address) {
             dial.trouble = Some(trouble);
         }
     }
 
-    /// Takes note of how a dial ended. `luck` is random, 0 to 1, and spreads the next tries.
+    /// Notes how a dial ended. `luck` is random, 0 to 1, and spreads the next tries.
     pub(super) fn end_dial(
         &mut self,
         address: SocketAddr,
@@ -232,20 +232,20 @@ impl Registry {
 pub(super) enum DialEnd {
     /// There is a link now.
     Linked,
-    /// The address is our own.
+    /// The address is this node's own.
     Ourselves,
-    /// Nobody, or nobody who wants us.
+    /// No node answered, or the link was refused.
     Failed(DialTrouble),
 }
 
-/// How it stands with an address.
+/// The state of an address that was dialled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DialState {
     /// There is a link.
     Linked,
-    /// There is none yet, and nothing is known to be wrong.
+    /// There is no link yet, and nothing is known to be wrong.
     Unknown,
-    /// There is none, for this reason.
+    /// There is no link, for this reason.
     Failed(DialTrouble),
 }
 

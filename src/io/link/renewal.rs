@@ -1,4 +1,4 @@
-//! A secret that is read again: from then on links begin by it, and those that do not stand up to it end.
+//! A secret that is read again: new links use it, and links that were made with a removed key end.
 
 use quinn::{ClientConfig, Connection};
 use rustls::pki_types::CertificateDer;
@@ -7,8 +7,9 @@ use super::{CLOSE_DONE, LinkError, Links, Shared, client_config, server_config};
 use crate::io::tls::{Identity, Secret};
 
 impl Links {
-    /// From now on this is the cluster's secret. Links to peers who do not hold it are closed; how many. Those who do
-    /// hold it, and have only not shown it yet, have a new link within a second.
+    /// Sets the cluster's secret. Links to peers that do not hold it are closed; returns how many. Peers that do hold
+    /// it, and
+    /// have only not shown it yet, have a new link within a second.
     pub fn renew(&self, secret: &Secret) -> Result<usize, LinkError> {
         let shared = &self.0;
         let identity = Identity::issue(secret, &shared.hello.name)?;
@@ -23,7 +24,7 @@ impl Links {
 }
 
 impl Shared {
-    /// What a link is dialled with.
+    /// The configuration for dialling a link.
     pub(super) fn client(&self) -> ClientConfig {
         self.client.lock().clone()
     }

@@ -23,8 +23,8 @@ use crate::io::clock;
 use crate::io::tls::MESH_SERVER_NAME;
 use crate::wire::frame::{DecodeError, Frame, Hello, Refusal};
 
-/// Messages that may wait for one peer: several gossip rounds. A peer that is so far behind misses nothing
-/// that gossip does not repeat.
+/// Messages that may wait for one peer: several gossip rounds. A peer that is so far behind loses only
+/// what gossip repeats.
 const QUEUE: usize = 256;
 /// How long a peer may take to receive one message before its link is given up.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,11 +35,11 @@ const FIRST_SIGN: Duration = Duration::from_secs(1);
 const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often strays and refusals are logged at most.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
-/// How soon the first of them are: somebody who has given a node the wrong secret looks at both logs now.
+/// How soon the first of them are logged: an operator who has given a node the wrong secret looks at both logs now.
 const FIRST_REPORT: Duration = Duration::from_secs(5);
 
 impl Shared {
-    /// Says that another live node has our name; the node decides what to do about it.
+    /// Reports that another live node has this node's name; the node decides what to do about it.
     pub(super) fn report_conflict(&self, holder: SocketAddr) {
         // One conflict is as good as several.
         let _ = self.outlets.conflicts.try_send(NameConflict { holder });
@@ -68,14 +68,14 @@ pub(super) fn spawn_acceptor(shared: Arc<Shared>) {
     });
 }
 
-/// Asks whoever wants a link to prove that it is where it says: it costs the dialler one round trip, and us nothing that
-/// is kept.
+/// Asks the dialling side to prove its address: it costs that side one round trip, and this side stores nothing
+/// for it.
 ///
-/// Without that, a handshake answers more than three bytes for each one of an address that somebody else may have
-/// written there, and sends them again and again: a certificate is long.
+/// Without that, a handshake would answer more than three bytes for each byte to an address that may be forged,
+/// and repeat them: a certificate is long.
 fn prove_address(incoming: Incoming) {
     if let Err(not_retried) = incoming.retry() {
-        // Its proof is there and does not hold, so nothing that we could say would help it.
+        // The proof is there and invalid, so no answer would help.
         not_retried.into_incoming().ignore();
     }
 }
@@ -118,7 +118,7 @@ fn close_code(refusal: &Refusal) -> quinn::VarInt {
     }
 }
 
-/// Dials an address unless there is no need to.
+/// Dials an address unless that is not needed.
 pub(super) fn spawn_dial(shared: &Arc<Shared>, address: SocketAddr) {
     let now = Instant::now().into_std();
     if shared.cancel.is_cancelled() || !shared.registry.lock().begin_dial(address, now) {
@@ -171,7 +171,7 @@ async fn dial(shared: &Arc<Shared>, address: SocketAddr) -> DialEnd {
         Err(ExchangeError::Lost(error)) => DialEnd::Failed(DialTrouble::of(&error)),
         Err(error) => {
             debug!(%error, "no greeting");
-            // With TLS 1.3 the peer's verdict on our certificate comes after our side of the handshake.
+            // With TLS 1.3 the peer's verdict on this node's certificate comes after the handshake here.
             match connection.close_reason() {
                 Some(reason) => DialEnd::Failed(DialTrouble::of(&reason)),
                 None => DialEnd::Failed(DialTrouble::BadGreeting),
@@ -191,8 +191,8 @@ fn refused(shared: &Shared, refusal: Refusal) -> DialEnd {
     })
 }
 
-/// Waits for a handshake. Why there is no link is noted before it is given up, so that it can be said soon; it is for
-/// others to say it, once, for dials are tried again for ever.
+/// Waits for a handshake. Why there is no link is noted before it is given up, so that it can be reported soon; others
+/// report it, once, because dials are repeated for ever.
 async fn connected(
     shared: &Shared,
     address: SocketAddr,
@@ -203,7 +203,7 @@ async fn connected(
         Ok(ended) => Ok(ended),
         Err(_) => {
             let before = shared.registry.lock().dial_state(address);
-            // A machine that has once kept silent is not asked again: what would be sent it would count as a stray.
+            // A machine that has kept silent once is not asked again: the probe would count there as a stray.
             let may_refuse = before != DialState::Failed(DialTrouble::Silent);
             if may_refuse && is_refused(address).await {
                 return Err(DialTrouble::Refused);
@@ -261,8 +261,8 @@ fn begin(shared: &Arc<Shared>, connection: Connection, hello: Hello, dialled: Op
 
 /// Closes a link over which nothing has come for [`IDLE`] and a keep-alive more.
 ///
-/// QUIC waits for three probe timeouts if that is longer. A handshake on a bad moment makes them seconds, and then a
-/// dead peer would be believed to live by this witness long after all others know better.
+/// QUIC waits for three probe timeouts if that is longer. A handshake at a bad moment makes them seconds, and then a
+/// dead peer would count as alive for this witness long after all others know better.
 async fn mind_silence(connection: Connection) {
     let heard = || connection.stats().udp_rx.datagrams;
     let mut last = (heard(), Instant::now());
@@ -276,7 +276,7 @@ async fn mind_silence(connection: Connection) {
                 let was_asleep = now.duration_since(looked_at) > 2 * KEEP_ALIVE;
                 looked_at = now;
                 let datagrams = heard();
-                // Who was asleep himself has not listened, so that silence proves nothing yet.
+                // This node was asleep and has not listened, so the silence proves nothing yet.
                 if datagrams != last.0 || was_asleep {
                     last = (datagrams, now);
                 } else if now.duration_since(last.1) >= IDLE + KEEP_ALIVE {
@@ -327,14 +327,14 @@ async fn drain_queue(connection: Connection, mut queue: mpsc::Receiver<Bytes>) {
 
 async fn send(connection: &Connection, bytes: Bytes) {
     let Ok(mut stream) = connection.open_uni().await else {
-        return; // the link is gone, and with it whoever waits for this
+        return; // The link is gone, and so is all that waits for this.
     };
     if stream.write_chunk(bytes).await.is_ok() {
         let _ = stream.finish();
     }
 }
 
-/// Takes what the peer sends until the link ends; says why it ended.
+/// Takes what the peer sends until the link ends; returns why it ended.
 async fn receive(shared: &Arc<Shared>, connection: &Connection, hello: &Hello) -> ConnectionError {
     loop {
         tokio::select! {
@@ -366,7 +366,7 @@ fn take_message(
         match timeout(FIRST_FRAME_TIMEOUT, exchange::receive(&mut stream)).await {
             Ok(Ok(Some(frame))) => shared.deliver(&hello, frame),
             Ok(Err(ExchangeError::Decode(error))) => shared.give_up(&connection, &hello, &error),
-            _ => {} // lost with its link, or too slow to matter
+            _ => {} // Lost with its link, or too slow to matter.
         }
     });
 }
@@ -380,7 +380,7 @@ fn take_exchange(
     let (shared, connection, hello) = (shared.clone(), connection.clone(), hello.clone());
     shared.tasks.clone().spawn(async move {
         let mut exchange = Exchange::new(streams, &connection, &shared.counters);
-        // Otherwise it was lost with its link, too slow to matter, or no frame.
+        // Otherwise it was lost with its link, too slow to matter, or invalid.
         if let Ok(Ok(Some(frame))) = timeout(FIRST_FRAME_TIMEOUT, exchange.receive()).await {
             let arrival = (hello.name.clone(), frame, exchange);
             if shared.outlets.exchanges.try_send(arrival).is_err() {
@@ -408,15 +408,15 @@ impl Shared {
         }
     }
 
-    /// A peer that sends what is no frame is not to be trusted with anything else.
+    /// A peer that sends an invalid frame is not trusted any more.
     fn give_up(&self, connection: &Connection, hello: &Hello, error: &DecodeError) {
         self.counters.count_bad_peer();
-        warn!(node = %hello.name, %error, "the peer sent no frame of ours, link closed");
+        warn!(node = %hello.name, %error, "the peer sent an invalid frame, link closed");
         connection.close(CLOSE_BAD_FRAME, b"");
     }
 }
 
-/// Says soon what was turned away, if anything was, and then at most once a minute.
+/// Logs soon what was turned away, if anything was, and then at most once a minute.
 pub(super) fn spawn_reporter(shared: Arc<Shared>) {
     let tasks = shared.tasks.clone();
     tasks.spawn(async move {

@@ -96,7 +96,7 @@ async fn another_secret_gets_no_link_and_is_counted() {
 async fn strays_are_counted_and_get_no_answer() {
     let (a, _inbox) = start("a", 1, '1');
     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    // What a stock chitchat begins with, and noise that looks like a short QUIC header.
+    // The first bytes of a plain chitchat, and noise that looks like a short QUIC header.
     for stray in [&b"\x53\xb0\x00\x00hello"[..], &[0x55; 200]] {
         socket.send_to(stray, a.hello().mesh_address).await.unwrap();
     }
@@ -174,7 +174,7 @@ async fn a_peer_that_reads_nothing_loses_its_link_and_is_counted() {
     assert!(timeout(PATIENCE, gone).await.expect("the link is closed"));
 }
 
-/// The first datagram of somebody who wants a link.
+/// The first datagram of a node that wants a link.
 fn first_datagram(secret: &Secret, to: SocketAddr) -> Vec<u8> {
     let identity = Identity::issue(secret, &"stranger".parse().unwrap()).unwrap();
     let crypto = Arc::new(QuicClientConfig::try_from(identity.client).unwrap());
@@ -188,7 +188,7 @@ fn first_datagram(secret: &Secret, to: SocketAddr) -> Vec<u8> {
     datagram
 }
 
-/// What comes back to a datagram of an address that proves nothing, until no more is to be expected.
+/// The bytes that are sent to an address that proves nothing, until no more is to be expected.
 async fn answered(datagram: &[u8], to: SocketAddr) -> usize {
     /// Longer than the first repetition of a handshake that is not answered takes.
     const SILENCE: Duration = Duration::from_millis(1_500);

@@ -8,7 +8,7 @@ use quinn::ConnectionError;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-/// What keeps a link from coming about, in the words of somebody who must do something about it.
+/// Why a link cannot be made, in words for an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DialTrouble {
     /// The machine says that nothing listens there.
@@ -20,13 +20,13 @@ pub enum DialTrouble {
     /// The handshake failed.
     #[error("it does not have the same secret: compare `cluster` of the lines `starting`")]
     OtherSecret,
-    /// It is another release, or no antiphon.
+    /// The other side is another release, or not antiphon.
     #[error("it does not speak this version's protocol: run the same release on both")]
     OtherProtocol,
     /// The greeting broke off.
     #[error("it breaks off the greeting")]
     BadGreeting,
-    /// It is already linked with another life of this node's name.
+    /// The other side is already linked with another node of this node's name.
     #[error("a node with this one's name is in the mesh already: give this one another --name")]
     NameTaken,
     /// The target is this node.
@@ -47,7 +47,7 @@ pub enum DialTrouble {
 }
 
 impl DialTrouble {
-    /// Whether another try can end otherwise without a change at this node.
+    /// Whether another try can succeed without a change at this node.
     pub fn may_pass(self) -> bool {
         !matches!(
             self,
@@ -55,7 +55,7 @@ impl DialTrouble {
         )
     }
 
-    /// What keeps a socket that is bound `here` from reaching `there`, whoever is there; `None`: nothing.
+    /// Why a socket that is bound `here` cannot reach `there`, whichever node is there; `None`: it can.
     pub(super) fn between(here: SocketAddr, there: SocketAddr) -> Option<Self> {
         let everywhere = here.ip().is_unspecified();
         match (here.ip(), there.ip().to_canonical()) {
@@ -71,7 +71,7 @@ impl DialTrouble {
         }
     }
 
-    /// What the end of a connection says that never became a link.
+    /// The meaning of the end of a connection that never became a link.
     pub(super) fn of(error: &ConnectionError) -> Self {
         /// TLS's alert "no application protocol" (RFC 7301), as QUIC carries it.
         const NO_COMMON_PROTOCOL: u64 = 0x178;
@@ -90,11 +90,11 @@ impl DialTrouble {
     }
 }
 
-/// How long the word that nothing listens may take to come back: a round trip of a bad line.
+/// How long the answer that nothing listens may take: a round trip of a bad line.
 const REFUSAL_LIMIT: Duration = Duration::from_millis(250);
 
 /// Whether a machine that has not answered says that nothing listens at this port. QUIC's socket, which has many
-/// peers, is not told; one that is connected to a single one is.
+/// peers, does not get that answer; one that is connected to a single peer does.
 pub(super) async fn is_refused(address: SocketAddr) -> bool {
     let ask = async {
         let any: IpAddr = match address.ip() {

@@ -1,4 +1,4 @@
-//! One listener on its pacer's thread: what it has got, and what it gets next.
+//! One listener on its pacer's thread: what it was sent, and what follows.
 
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 use std::net::TcpStream;
@@ -14,10 +14,10 @@ use crate::io::feed::Feed;
 use crate::media::icy::{Interleaver, Woven};
 use crate::media::ring::Read;
 
-/// A listener between two visits. Holds no audio: only where it is.
+/// A listener between two visits. Holds no audio, only its offset.
 pub(super) struct Member {
     socket: TcpStream,
-    /// What is left of the head.
+    /// The rest of the head.
     head: Bytes,
     feed: Feed,
     position: u64,
@@ -26,39 +26,39 @@ pub(super) struct Member {
     leave: Box<dyn Leaving>,
     sent_bytes: u64,
     checked_at: Instant,
-    /// It has closed its sending half, and says nothing more.
+    /// Whether it has closed its sending half, and sends nothing more.
     half_closed: bool,
 }
 
-/// What came of a visit.
+/// The result of a visit.
 pub(super) enum Visit {
-    /// It stays, and took so many bytes.
+    /// The listener stays, and took so many bytes.
     Stay(usize),
-    /// Nothing more can be done for it.
+    /// The listener has to leave.
     Leave(Left),
 }
 
-/// The most audio that one visit hands over: what its send buffer takes. Who is far behind catches up
+/// The most audio that one visit writes: what its send buffer takes. A listener that is far behind catches up
 /// over some rounds, and delays the others by no more than a copy of this.
 const VISIT_BYTES: usize = 64 << 10;
 
-/// The send buffer asked for. The kernel allows twice as much for its own book-keeping, so a listener who
+/// The send buffer asked for. The kernel allows twice as much for its own book-keeping, so a listener that
 /// does not read costs at most 128 KiB; 10,000 of them 1.3 GB, where Linux would let them have 40 GB.
 /// Half a second, the longest time between two visits, of 1 Mbit/s fits in.
 pub(super) const SEND_BUFFER_BYTES: usize = 64 << 10;
 
-/// How often a listener who cannot be written to is asked whether it is still there.
-/// An audience that resets its connections is counted out within a second; asking costs a system call.
+/// How often the connection of a listener that cannot be written to is checked.
+/// An audience that resets its connections is noticed within a second; a check costs a system call.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// How a listener that has closed its sending half is probed while there is nothing to write to it.
 ///
-/// Whether it has closed the other half too is told by the answer to a write, and by nothing else before its system has
-/// forgotten the connection, which takes a minute on Linux. Then the first of these probes is answered with a reset.
+/// Only the answer to a write tells whether it has closed the other half too, until its system has forgotten the
+/// connection, which takes a minute on Linux. After that the first of these probes is answered with a reset.
 const PROBE_AFTER: Duration = Duration::from_secs(30);
-/// How often the probe is repeated, three times in all, if nothing is answered.
+/// How often the probe is repeated, three times in all, if there is no answer.
 const PROBE_EVERY: Duration = Duration::from_secs(10);
-/// How many of them may go unanswered.
+/// How many probes may go unanswered.
 const PROBES: u32 = 3;
 
 impl Member {
@@ -80,13 +80,13 @@ impl Member {
     /// Makes the socket ready for visits. Fails if it is closed already.
     pub(super) fn prepare(&self) -> io::Result<()> {
         self.socket.set_nonblocking(true)?;
-        // Everything new goes out in one write, so there is nothing for Nagle's algorithm to gather:
+        // All new bytes are sent in one write, so Nagle's algorithm would gather nothing:
         // it would only hold back the end of each write for a round trip.
         self.socket.set_nodelay(true)?;
         SockRef::from(&self.socket).set_send_buffer_size(SEND_BUFFER_BYTES)
     }
 
-    /// Hands the kernel everything new, as far as it takes it.
+    /// Writes all new bytes, as far as the kernel takes them.
     pub(super) fn visit(&mut self, now: Instant) -> Visit {
         let replaced = self.replaced.as_ref();
         if replaced.is_some_and(|replaced| replaced.load(Ordering::Relaxed)) {
@@ -123,13 +123,13 @@ impl Member {
         }
     }
 
-    /// Says goodbye and closes.
+    /// Reports that the listener leaves, and closes.
     pub(super) fn leave(self, why: Left) {
         drop(self.socket);
         self.leave.left(why, self.sent_bytes);
     }
 
-    /// Goes on with the stream that took the mount, from its first join point, once it has one.
+    /// Continues with the stream that took the mount, from its first join point, once it has one.
     fn move_to(&mut self, next: Feed) -> Vec<Bytes> {
         let Some(splice_point) = next.splice_point() else {
             return Vec::new();
@@ -160,10 +160,10 @@ impl Member {
         Ok(written)
     }
 
-    /// Looks whether the connection is gone, while there is nothing to write to find it out.
+    /// Checks whether the connection is gone, while there is nothing to write that would show it.
     ///
-    /// What a listener says after its request is of no interest. That it will say nothing more is no goodbye: some
-    /// programs and proxies close their sending half behind the request, and read on.
+    /// What a listener sends after its request is ignored. That it will send nothing more is no sign of leaving: some
+    /// programs and proxies close their sending half after the request, and read on.
     fn check(&mut self) -> Visit {
         if !matches!(self.socket.take_error(), Ok(None)) {
             return Visit::Leave(Left::Gone);
@@ -188,7 +188,7 @@ impl Member {
             .with_retries(PROBES);
         match SockRef::from(&self.socket).set_tcp_keepalive(&probes) {
             Ok(()) => Visit::Stay(0),
-            Err(_) => Visit::Leave(Left::Gone), // a connection without options is none any more
+            Err(_) => Visit::Leave(Left::Gone), // A connection without options is gone.
         }
     }
 }

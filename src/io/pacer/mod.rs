@@ -1,8 +1,8 @@
 //! The few threads that write to all listeners.
 //!
-//! A task per listener would cost a wake-up per piece of audio. Here a thread goes round its listeners
-//! and hands the kernel everything new in one write each, the more rarely the more listeners there are.
-//! It waits for no socket: a full one is tried again on the next round.
+//! A task per listener would cost a wake-up per piece of audio. Here a thread visits its listeners in turn
+//! and writes all new bytes in one write each, the more rarely the more listeners there are.
+//! The thread waits for no socket: a full one is tried again on the next round.
 
 mod member;
 mod queue;
@@ -41,28 +41,28 @@ impl Default for PacerConfig {
     }
 }
 
-/// Someone who has asked for a stream and is about to get it.
+/// A client that has asked for a stream and is about to get it.
 pub struct Listener {
-    /// Its connection, out of tokio's hands. The pacer makes it non-blocking.
+    /// The connection, taken out of tokio's runtime. The pacer makes it non-blocking.
     pub socket: TcpStream,
     /// The head of the answer, sent first.
     pub head: Bytes,
-    /// What it listens to.
+    /// The stream.
     pub feed: Feed,
-    /// Its first byte, a join point of the feed.
+    /// The offset of the first byte, a join point of the feed.
     pub from: u64,
-    /// Set if it was promised titles in its stream.
+    /// Set if the client asked for titles in its stream.
     pub icy: Option<Interleaver>,
-    /// Its player may ask again and listen by that request: this is then set, and the listener leaves.
+    /// Set when its player has asked again and listens by that request: then the listener leaves.
     pub replaced: Option<Arc<AtomicBool>>,
-    /// Told when it has left.
+    /// Called when it has left.
     pub leave: Box<dyn Leaving>,
 }
 
-/// Who wants to know that a listener has left. A closure will do.
+/// A receiver of the news that a listener has left. A closure will do.
 pub trait Leaving: Send {
-    /// Called once, on a pacer's thread: it must be quick, and must not panic.
-    /// `sent_bytes` is everything that was handed to the kernel, head and titles too.
+    /// Called once, on a pacer's thread: must be quick, and must not panic.
+    /// `sent_bytes` is all that was given to the kernel, head and titles too.
     fn left(self: Box<Self>, why: Left, sent_bytes: u64);
 }
 
@@ -75,13 +75,13 @@ impl<F: FnOnce(Left, u64) + Send> Leaving for F {
 /// Why a listener has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
-    /// It closed its connection in both directions, or the network did.
+    /// The listener closed its connection in both directions, or the network did.
     Gone,
-    /// It took its bytes so slowly that they fell off the ring.
+    /// The listener took its bytes so slowly that they fell off the ring.
     TooSlow,
     /// The stream ended and no other took its place.
     StreamEnded,
-    /// Its player has asked again, and listens by that request.
+    /// The player has asked again, and listens by that request.
     Replaced,
     /// The pacer was stopped.
     Stopped,
@@ -109,7 +109,7 @@ struct Shared {
     running: watch::Sender<usize>,
 }
 
-/// What a thread and the handles share. Each thread counts for itself, so that no two write to one place.
+/// The state that a thread and the handles share. Each thread counts for itself, so that no two write to one place.
 struct PacerThread {
     queue: Queue,
     listeners: AtomicUsize,
@@ -145,7 +145,7 @@ impl Pacer {
     }
 
     /// Takes a listener over; it gets its head and burst at once.
-    /// It comes back if the pacer is stopping, or has too many newcomers waiting.
+    /// Returned if the pacer is stopping, or has too many new listeners waiting.
     #[expect(
         clippy::result_large_err,
         reason = "it is the caller's own value that comes back"
@@ -164,7 +164,7 @@ impl Pacer {
         })
     }
 
-    /// Refuses newcomers from now on, and closes the listeners one by one, evenly over this time,
+    /// Refuses new listeners from now on, and closes the others one by one, evenly over this time,
     /// so that they do not all reconnect elsewhere at once. Then the threads end.
     pub fn drain(&self, over: Duration) {
         for thread in &self.shared.threads {
@@ -184,7 +184,7 @@ impl Pacer {
         stopped.expect("the sender lives in self");
     }
 
-    /// What has been done so far. Costs a few loads.
+    /// The counts so far. Costs a few loads.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for thread in &self.shared.threads {

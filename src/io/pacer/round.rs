@@ -18,7 +18,7 @@ pub(super) struct Round {
     shared: Arc<PacerThread>,
     running: watch::Sender<usize>,
     members: Vec<Member>,
-    /// Who is next.
+    /// The next one to visit.
     cursor: usize,
     draining: Option<Drain>,
     /// How much of the time between two ends of a drain this thread is before the others, so that they do not end

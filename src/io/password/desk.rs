@@ -1,4 +1,4 @@
-//! Where logins wait for their turn to be hashed: joins the queue to tasks and time.
+//! The desk at which logins wait for their turn to be hashed: joins the queue to tasks and time.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,9 +1,10 @@
 //! Password hashes, and a bound on how many are computed at once.
 //!
-//! One hash takes 19 MiB and tens of milliseconds, by intention: that is what makes guessing dear.
-//! Whoever can make us compute them without a bound can therefore take the node off the air. Two buffers of 19 MiB are
+//! One hash takes 19 MiB and tens of milliseconds, by intention: that makes guessing expensive.
+//! A stranger that could order hashes without a bound could therefore take the node off the air. Two buffers of 19 MiB
+//! are
 //! kept for ever once they were needed; a foreign hash that wants more has up to 64 MiB while it is computed, two at
-//! once. So passwords take at most 38 MiB, and 166 MiB for a moment when two of the dearest foreign hashes meet.
+//! once. So passwords take at most 38 MiB, and 166 MiB for a moment when two of the largest foreign hashes meet.
 
 mod desk;
 mod memory;
@@ -28,17 +29,17 @@ use memory::Memory;
 use recent::{Known, Recent, Ticket};
 pub use secret::Secret;
 
-/// The longest password; a longer one is wrong. It keeps hashing its bytes from being work.
+/// The longest password; a longer one is wrong. So its bytes never cost much to hash.
 pub const MAX_PASSWORD_BYTES: usize = 1024;
 /// Memory of one hash, KiB: 19 MiB, with two passes and one lane what OWASP asks of Argon2id.
 const MEMORY_KIB: u32 = 19 * 1024;
 /// Passes over that memory.
 const PASSES: u32 = 2;
-/// The most memory, KiB, that a hash from elsewhere may make us use: 64 MiB.
+/// The most memory, KiB, that a hash from elsewhere may use: 64 MiB.
 const MAX_MEMORY_KIB: u32 = 64 * 1024;
-/// The most passes that a hash from elsewhere may make us take.
+/// The most passes that a hash from elsewhere may use.
 const MAX_PASSES: u32 = 8;
-/// The most lanes that a hash from elsewhere may make us compute.
+/// The most lanes that a hash from elsewhere may use.
 const MAX_LANES: u32 = 4;
 
 /// Makes and checks password hashes on a few blocking threads. Cheap to clone.
@@ -49,38 +50,38 @@ pub struct Passwords {
 
 struct Shared {
     tasks: TaskTracker,
-    /// Behind these addresses may stand anybody.
+    /// The addresses of proxies, which many clients share.
     trusted_proxies: Vec<Network>,
     desk: Desk,
     recent: Mutex<Recent>,
     memory: Memory,
 }
 
-/// What came of a password.
+/// The result of checking a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is the one.
+    /// The password is right.
     Right,
-    /// It is not.
+    /// The password is wrong.
     Wrong,
-    /// Too many wait already: nothing was checked, ask again later.
+    /// Too many logins wait already: nothing was checked, ask again later.
     Busy,
-    /// The hash is none of ours, or asks for more work than we do: nobody can log in with it.
+    /// The hash is of another kind, or asks for too much work: no login with it is possible.
     BadHash,
 }
 
 /// Why there is no hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HashError {
-    /// Too many wait already.
+    /// Too many logins wait already.
     #[error("too many passwords are being checked; try again in a few seconds")]
     Busy,
     /// The password is empty or too long.
-    #[error("a password is 1 to {MAX_PASSWORD_BYTES} bytes")]
+    #[error("a password must have 1 to {MAX_PASSWORD_BYTES} bytes")]
     Length,
 }
 
-/// Somebody who has logged in and stays. Their password is known while this is held, and a day longer.
+/// A login that stays. Its password is known while this is held, and a day longer.
 pub struct Stay {
     shared: Arc<Shared>,
     ticket: Ticket,
@@ -123,10 +124,10 @@ impl Passwords {
             hash
         };
         let done = self.shared.tasks.spawn_blocking(work).await;
-        done.map_err(|_| HashError::Busy) // only a runtime that shuts down gives no answer
+        done.map_err(|_| HashError::Busy) // Only a runtime that shuts down gives no answer.
     }
 
-    /// Whether a password that came `from` this address belongs to a hash. Takes no time when it did within a day.
+    /// Checks a password that came `from` this address against a hash. Takes no time if it was right within a day.
     pub async fn verify(&self, password: &Secret, hash: &str, from: IpAddr) -> Verdict {
         if !is_of_fair_length(password) {
             return Verdict::Wrong;
@@ -139,7 +140,7 @@ impl Passwords {
         let Some(turn) = self.shared.desk.turn(origin, hash).await else {
             return Verdict::Busy;
         };
-        // Many sources with one password come at once; the first of them has worked for all.
+        // Many sources with one password come at once; the first of them has done the work for all.
         if let Some(verdict) = self.recall(&ticket) {
             return verdict;
         }
@@ -158,10 +159,10 @@ impl Passwords {
             verdict
         };
         let done = self.shared.tasks.spawn_blocking(work).await;
-        done.unwrap_or(Verdict::Busy) // as above
+        done.unwrap_or(Verdict::Busy) // As above.
     }
 
-    /// Keeps a right password known for as long as whoever logged in with it stays.
+    /// Keeps a right password known for as long as the login stays.
     pub fn stay(&self, password: &Secret, hash: &str) -> Stay {
         let mut recent = self.shared.recent.lock();
         let ticket = recent.ticket(password, hash);
@@ -179,7 +180,7 @@ impl Passwords {
         }
     }
 
-    /// Whether many may log in from an address who have nothing to do with each other.
+    /// Whether many clients that have nothing to do with each other may log in from an address.
     fn is_shared(&self, address: IpAddr) -> bool {
         let mut proxies = self.shared.trusted_proxies.iter();
         address.is_loopback() || proxies.any(|network| network.contains(address))
@@ -202,7 +203,7 @@ fn is_of_fair_length(password: &Secret) -> bool {
     (1..=MAX_PASSWORD_BYTES).contains(&password.reveal().len())
 }
 
-/// The Argon2id hash of a new password, computed on this very thread.
+/// The Argon2id hash of a new password, computed on this thread.
 fn hash_blocking(password: &Secret, memory: &Memory) -> String {
     let params = Params::new(MEMORY_KIB, PASSES, 1, None).expect("the parameters are in range");
     let shown = ParamsString::try_from(&params).expect("the parameters have a text");
@@ -222,7 +223,7 @@ fn hash_blocking(password: &Secret, memory: &Memory) -> String {
     hash.to_string()
 }
 
-/// Checks a password on this very thread. The comparison takes the same time for all wrong ones.
+/// Checks a password on this thread. The comparison takes the same time for all wrong ones.
 fn verify_blocking(password: &Secret, hash: &str, memory: &Memory) -> Verdict {
     let Some(hash) = PasswordHash::new(hash).ok().filter(is_bearable) else {
         return Verdict::BadHash;
@@ -262,7 +263,7 @@ fn compute(
     })
 }
 
-/// Whether a hash is of our kind, complete, and not more work than we are ready to do.
+/// Whether a hash is of the right kind, complete, and not too much work.
 fn is_bearable(hash: &PasswordHash<'_>) -> bool {
     let bearable = |params: Params| {
         params.m_cost() <= MAX_MEMORY_KIB
@@ -292,7 +293,7 @@ mod tests {
         Passwords::new(TaskTracker::new(), &[])
     }
 
-    /// A hash that nothing belongs to, made with little work.
+    /// A hash that no password belongs to, made with little work.
     fn cheap_hash(parameters: &str) -> String {
         format!(
             "$argon2id$v=19${parameters}$c2FsdHNhbHQ$MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE"
@@ -329,7 +330,7 @@ mod tests {
         let desk = &passwords.shared.desk;
         let _first = desk.turn(Origin::Operator, "").await.unwrap();
         let _second = desk.turn(Origin::Operator, "").await.unwrap();
-        // All turns are taken now: whoever needed one would wait for ever.
+        // All turns are taken now: a login that needed one would wait for ever.
         let verdict = passwords.verify(&password, &hash, GUESSER).await;
         assert_eq!(verdict, Verdict::Right);
         let verdict = passwords.verify(&wrong, &hash, STUDIO).await;

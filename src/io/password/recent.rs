@@ -1,7 +1,7 @@
 //! The passwords that were checked within the last day, as keyed hashes.
 //!
-//! A login that is known costs no slow hash, so it waits for nobody: neither when everyone's sources reconnect at once
-//! nor while somebody guesses. What is kept is worth nothing outside this process, whose random key it is made with.
+//! A login that is known costs no slow hash, so it does not wait: neither when all sources reconnect at once
+//! nor while somebody guesses. The tickets are worth nothing outside this process, whose random key makes them.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ pub(super) enum Known {
 #[derive(Clone, Copy, Debug)]
 struct Use {
     last: Instant,
-    /// How many who logged in with it are still here.
+    /// How many logins with it are still here.
     held: u32,
 }
 
@@ -68,7 +68,7 @@ impl Recent {
         Ticket(mac.finalize().into_bytes().into())
     }
 
-    /// What was found out about the password of this ticket; a right one is remembered for another day.
+    /// What is known about the password of this ticket; a right one is remembered for another day.
     pub(super) fn recall(&mut self, ticket: &Ticket, now: Instant) -> Known {
         match self.right.get_mut(ticket).filter(|it| it.is_fresh(now)) {
             Some(used) => {
@@ -80,12 +80,12 @@ impl Recent {
         }
     }
 
-    /// Remembers that the password of this ticket is right. A full memory forgets its oldest that nobody holds.
+    /// Remembers that the password of this ticket is right. A full memory forgets its oldest that no login holds.
     pub(super) fn remember_right(&mut self, ticket: Ticket, now: Instant) {
         remember(&mut self.right, ticket, now);
     }
 
-    /// Remembers that it is wrong: an encoder that is set up wrong tries for days.
+    /// Remembers that it is wrong: a misconfigured encoder tries for days.
     pub(super) fn remember_wrong(&mut self, ticket: Ticket, now: Instant) {
         remember(&mut self.wrong, ticket, now);
     }
@@ -98,7 +98,7 @@ impl Recent {
         }
     }
 
-    /// One who held a right password has gone.
+    /// A login with a right password has gone.
     pub(super) fn release(&mut self, ticket: &Ticket, now: Instant) {
         if let Some(used) = self.right.get_mut(ticket) {
             used.held = used.held.saturating_sub(1);

@@ -28,7 +28,7 @@ struct Refused {
     printed: String,
 }
 
-/// Where a node may try to begin: a folder, and a program that a user without rights can run.
+/// A place in which a node may try to start: a folder, and a program that a user without rights can run.
 struct Place {
     folder: TempDir,
     program: PathBuf,
@@ -156,7 +156,7 @@ fn a_secret_that_cannot_be_read_is_named_with_the_reason() {
         (&missing, "there is no file"),
         (&closed, "Permission denied"),
         (&folder, "is a folder"),
-        (&noise, "line 1 is no key"),
+        (&noise, "line 1 is not a key"),
         (&empty, "there is no key in it"),
     ] {
         let refused = place.run(&[
@@ -324,7 +324,7 @@ fn no_message_stands_twice_in_one_line() {
     for (arguments, message) in [
         (
             ["--secret-file", text(&noise), "--data-dir", text(&data)],
-            "line 1 is no key",
+            "line 1 is not a key",
         ),
         (["--data-dir", text(&file), "--rank", "1"], "it is a file"),
         (["--config", "/no/such/file", "--rank", "1"], "No such file"),

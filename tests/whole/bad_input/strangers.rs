@@ -1,4 +1,4 @@
-//! Who speaks to the mesh's port without being a member, or as a member that speaks nonsense.
+//! Strangers that speak to the mesh's port without being a member, or as a member that sends nonsense.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -229,7 +229,7 @@ async fn a_member_that_sends_corrupted_frames_is_dropped_and_nothing_else_happen
     assert_eq!([standing(first), standing(second)], before);
     let log = second.log();
     assert!(
-        log.contains("the peer sent no frame of ours, link closed"),
+        log.contains("the peer sent an invalid frame, link closed"),
         "{log}"
     );
     assert!(!log.contains("panicked"), "{log}");
