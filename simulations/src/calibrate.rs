@@ -14,8 +14,8 @@ use crate::world::World;
 /// How far the model's median may be from the measured one: the spread between runs of the real crate.
 pub const TOLERANCE: f64 = 0.15;
 
-/// Where the model is known not to keep to that: five nodes at 1 s with a tenth lost spread values a sixth more
-/// slowly than measured. Why is not known; without loss, and with more nodes, it keeps to it.
+/// The conditions in which the model is known to differ more: five nodes at 1 s with a tenth lost spread values a sixth
+/// more slowly than measured. The reason is unknown; without loss, and with more nodes, it stays within the tolerance.
 const SLOWER: Conditions = at(5, 1_000, 0.1);
 /// How far it may be there, so that it does not grow unnoticed.
 const SLOWER_TOLERANCE: f64 = 0.20;

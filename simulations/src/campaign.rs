@@ -13,9 +13,9 @@ use crate::scenario::Scenario;
 /// One world to be run.
 #[derive(Clone, Copy, Debug)]
 pub struct Job {
-    /// Its scenario.
+    /// The scenario.
     pub scenario: &'static Scenario,
-    /// Its seed.
+    /// The seed.
     pub seed: u64,
 }
 

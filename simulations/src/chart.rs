@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 pub struct Series {
     /// What the legend says.
     pub name: &'static str,
-    /// Its points, from left to right; what is no number is left out.
+    /// The points, from left to right; what is no number is left out.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -20,7 +20,7 @@ pub struct Chart {
     pub across: &'static str,
     /// What its vertical axis measures.
     pub up: &'static str,
-    /// Its lines, of which there are colours for [`COLOURS`].
+    /// The lines, of which there are colours for [`COLOURS`].
     pub series: Vec<Series>,
 }
 
@@ -46,7 +46,7 @@ const STYLE: &str = "\
   @media (prefers-color-scheme: dark) { text { fill: #ddd } }
 </style>";
 
-/// Where values lie in the picture.
+/// The place of values in the picture.
 struct Frame {
     least: f64,
     most: f64,

@@ -30,29 +30,29 @@ const REFUSED_MS: std::ops::RangeInclusive<u64> = 700..=2_000;
 pub struct EncoderId {
     /// Which encoder.
     pub encoder: usize,
-    /// Its how manieth connection.
+    /// The number of the connection.
     pub connection: u32,
 }
 
 /// What an encoder does to a node.
 #[derive(Clone, Debug)]
 pub enum Spoken {
-    /// It connects, with the right password, and wants this mount.
+    /// The encoder connects, with the right password, and wants this mount.
     Connects(MountName),
-    /// It sends.
+    /// The encoder sends.
     Bytes(Vec<u8>),
-    /// It closes its connection, or that has broken.
+    /// The encoder closes its connection, or that has broken.
     Leaves,
 }
 
-/// Where an encoder stands.
+/// The state of an encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It connects to some node then.
+    /// The encoder connects to some node then.
     Away(Duration),
-    /// It is connected to this life of this node and has no answer yet.
+    /// The encoder is connected to this life of this node and has no answer yet.
     Asking(usize, u32),
-    /// It sends to this life of this node, since then.
+    /// The encoder sends to this life of this node, since then.
     Sending(usize, u32, Duration),
 }
 
@@ -63,7 +63,7 @@ pub struct Encoder {
     /// The mount that it wants.
     pub mount: MountName,
     connection: u32,
-    /// Where it stands.
+    /// The state of the encoder.
     pub standing: Standing,
     /// How many bytes of this connection its node has taken.
     taken: u64,
@@ -83,7 +83,7 @@ impl Encoder {
         }
     }
 
-    /// Its present connection.
+    /// The present connection.
     pub fn id(&self) -> EncoderId {
         EncoderId {
             encoder: self.number,
@@ -112,20 +112,20 @@ impl Encoder {
         self.standing = Standing::Asking(node, life);
     }
 
-    /// Its node has answered: it sends from now on. A second answer changes nothing.
+    /// The node has answered: the encoder sends from now on. A second answer changes nothing.
     pub fn accepted(&mut self, now: Duration) {
         if let Standing::Asking(node, life) = self.standing {
             self.standing = Standing::Sending(node, life, now);
         }
     }
 
-    /// Its connection is gone: it comes back after a moment.
+    /// The connection is gone: the encoder comes back after a moment.
     pub fn lost(&mut self, now: Duration, rng: &mut SmallRng) {
         let wait_ms = rng.random_range(RETURN_MS);
         self.standing = Standing::Away(now + Duration::from_millis(wait_ms));
     }
 
-    /// It was refused: it tries again a little later.
+    /// The encoder was refused: it tries again a little later.
     pub fn refused(&mut self, now: Duration, rng: &mut SmallRng) {
         let wait_ms = rng.random_range(REFUSED_MS);
         self.standing = Standing::Away(now + Duration::from_millis(wait_ms));

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-/// Whom a fault hits; decided when it happens.
+/// The target of a fault; decided when it happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
-    /// Who holds the seat then.
+    /// The node that holds the seat then.
     Master,
     /// Any running node that does not hold it.
     NotMaster,
@@ -67,7 +67,7 @@ pub enum Fault {
     Duplicates(f64),
     /// A planned leave.
     Resign(Who),
-    /// Who had resigned stands again, and who drained is back in service.
+    /// A node that had resigned stands again, and one that drained is back in service.
     Unresign,
     /// A node is taken out of service.
     Drain(Who),

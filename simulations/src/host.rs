@@ -24,11 +24,11 @@ const BACKUPS: usize = 12;
 /// Whether a machine's process runs.
 #[derive(Debug)]
 pub enum State {
-    /// There is none.
+    /// No process runs.
     Down,
-    /// It does.
+    /// The process runs.
     Running(Box<Process>),
-    /// It is stopped, since then; these events wait for it.
+    /// The process is stopped, since then; these events wait for it.
     Paused(Box<Process>, Duration, Vec<Happening>),
 }
 
@@ -37,7 +37,7 @@ pub enum State {
 pub struct Process {
     /// What it decides.
     pub node: Node,
-    /// Its gossip.
+    /// The gossip of the node.
     pub gossip: Gossip,
     /// The view of its peers that it was last told.
     pub told: Vec<Option<NodeState>>,
@@ -108,15 +108,15 @@ impl Disk {
 /// One machine.
 #[derive(Debug)]
 pub struct Host {
-    /// Its node's name.
+    /// The name of the node.
     pub name: NodeName,
-    /// Its node's rank.
+    /// The rank of the node.
     pub rank: Rank,
     /// How often its node has started; messages to an earlier life are lost.
     pub life: u32,
-    /// Its disk.
+    /// The disk of the machine.
     pub disk: Disk,
-    /// Its clocks.
+    /// The clocks of the machine.
     pub clock: Clock,
     /// Whether its operator asked it to step down.
     pub has_resigned: bool,
@@ -135,7 +135,7 @@ pub struct Host {
 /// What a machine needs to know of its world to start a node.
 #[derive(Clone, Copy, Debug)]
 pub struct Surroundings {
-    /// Its number, and how many there are.
+    /// The number of the machine.
     pub number: usize,
     /// How many machines there are.
     pub of: usize,
@@ -211,7 +211,7 @@ impl Host {
         }));
     }
 
-    /// Its process, if it runs.
+    /// The process, if it runs.
     pub fn process(&mut self) -> Option<&mut Process> {
         match &mut self.state {
             State::Running(process) => Some(process),
@@ -219,7 +219,7 @@ impl Host {
         }
     }
 
-    /// Its process, to look at.
+    /// The process, to look at.
     pub fn running(&self) -> Option<&Process> {
         match &self.state {
             State::Running(process) => Some(process),

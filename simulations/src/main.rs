@@ -14,7 +14,7 @@ use simulations::{calibrate, pages, run, scale};
 
 /// How many failed seeds of a scenario are shown.
 const SHOWN: usize = 5;
-/// Where the scale's files go.
+/// The folder for the files of the scale.
 const FILES: &str = "target/simulations";
 
 /// Runs whole antiphon clusters in virtual time, from seeds.

@@ -24,20 +24,20 @@ enum Word {
     Frame(Frame),
     /// There is no more to say.
     End,
-    /// It is cut short.
+    /// The conversation is cut short.
     Abort,
 }
 
 /// What one side hears next.
 #[derive(Clone, Debug)]
 pub enum Arrival {
-    /// Its first frame; the other side has begun.
+    /// The first frame; the other side has begun.
     Began(Frame),
     /// A frame.
     Frame(Frame),
     /// The other side has said all.
     Finished,
-    /// It was cut short, or the link has died.
+    /// The conversation was cut short, or the link has died.
     Lost,
 }
 

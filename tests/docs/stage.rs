@@ -1,4 +1,5 @@
-//! Where the commands of the pages are run: a mesh on this machine that stands for the hosts of the examples.
+//! The stage on which the commands of the pages are run: a mesh on this machine that stands for the hosts of the
+//! examples.
 
 use std::fs;
 use std::io::{Read, Write};

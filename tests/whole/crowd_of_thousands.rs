@@ -34,7 +34,7 @@ const MANY: usize = 2_000;
 const MOST: usize = 2_897;
 /// How many times each crowd comes when it is measured.
 const ROUNDS: usize = 5;
-/// What every listener has heard before he counts as served: a second.
+/// The bytes that a listener must have heard to count as served: a second.
 const HEARD_BYTES: usize = 38 * FRAME_BYTES;
 
 /// By how much the fullest node may stand above the level of all, in points of its capacity.
@@ -120,7 +120,7 @@ fn sample(node: &TestNode) -> Sample {
     }
 }
 
-/// There is room for everybody: each is served, where he asks or where he is sent, and nobody is sent twice.
+/// There is room for all: each is served, where it asks or where it is sent, and none is redirected twice.
 fn check_manners(stories: &[Story]) {
     let bad = stories.iter();
     let bad: Vec<&Story> = bad
@@ -149,7 +149,7 @@ fn check_limits(counts: &[usize], samples: &[Sample]) {
     }
 }
 
-/// Waits until every node knows of all how many listeners they have, and that nobody is on his way.
+/// Waits until every node knows how many listeners all nodes have, and that none is on its way.
 fn wait_known(mesh: &TestMesh, counts: &[usize]) {
     let look = || {
         for node in &mesh.nodes {

@@ -13,7 +13,7 @@ const OTHER: &str = "/other.mp3";
 const PASSWORD: &str = "hackme-not";
 /// What some shells and containers allow.
 const OPEN_FILES: u32 = 256;
-/// Who comes: more than there are descriptors.
+/// The number of clients: more than there are descriptors.
 const COMING: usize = 300;
 /// After so long a node answers probes again that was filled by connections that say nothing.
 const ANSWERS_AGAIN: Duration = Duration::from_secs(8);

@@ -34,7 +34,7 @@ fn ip(index: usize) -> Ipv4Addr {
 struct Zone {
     mesh: TestMesh,
     port: u16,
-    /// Where the first two nodes serve DNS.
+    /// The addresses at which the first two nodes serve DNS.
     servers: [SocketAddr; 2],
 }
 

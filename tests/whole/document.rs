@@ -100,7 +100,7 @@ fn all_nodes_are_stopped_and_have_everything_when_they_start_again() {
         }
         Ok::<_, String>(())
     };
-    // Not yet everywhere when they stop: who has not heard of it learns it in his next life.
+    // Not yet everywhere when they stop: a node that has not heard of it learns it in its next life.
     for node in &mut mesh.nodes {
         assert!(node.stop().success());
     }

@@ -1,4 +1,4 @@
-//! What an operator does to a running mesh: drains, hands the seat over, forgets; by the command line, as he does.
+//! What an operator does to a running mesh by the command line: drains, hands the seat over, forgets.
 
 use std::process::Output;
 use std::time::Duration;

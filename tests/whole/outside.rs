@@ -76,7 +76,7 @@ fn answer(node: &TestNode, target: &str) -> Head {
     asked.unwrap().1
 }
 
-/// Where so many listeners are sent who ask all nodes in turn; `503` is a place too.
+/// The places to which so many listeners are sent that ask all nodes in turn; `503` is a place too.
 fn places(mesh: &TestMesh, listeners: usize) -> BTreeMap<String, usize> {
     let mut places = BTreeMap::new();
     for (_, node) in (0..listeners).zip(mesh.nodes.iter().cycle()) {

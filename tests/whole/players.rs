@@ -33,11 +33,11 @@ const STEADY: Duration = Duration::from_secs(2);
 
 /// A player that writes what it hears into a file.
 struct Kind {
-    /// Its program.
+    /// The program.
     program: &'static str,
-    /// What its `User-Agent` begins with.
+    /// The beginning of its `User-Agent`.
     agent: &'static str,
-    /// Its arguments; `URL` and `FILE` stand for themselves.
+    /// The arguments; `URL` and `FILE` stand for the address and the file.
     arguments: &'static str,
     /// How many bytes it writes for a second of the stream.
     bytes_per_s: u64,

@@ -19,7 +19,7 @@ use crate::support::tool::have;
 
 const RADIO: &str = "/radio.mp3";
 const PASSWORD: &str = "hackme-not";
-/// Where Debian puts what nginx loads.
+/// The stream module of nginx in Debian.
 const STREAM_MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
 /// A running nginx. Dropping it kills it.

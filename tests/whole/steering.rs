@@ -148,7 +148,7 @@ fn maintenance_and_weight_keep_listeners_away_and_outlive_a_restart() {
 }
 
 #[test]
-fn who_cannot_follow_is_served_where_he_asks() {
+fn a_player_that_cannot_follow_is_served_where_it_asks() {
     let mesh = TestMesh::start_with(2, |_, setup| setup);
     mesh.create_mount(RADIO, PASSWORD);
     let _source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
@@ -328,7 +328,7 @@ fn who_asks_twice_is_expected_once() {
     let url = first.head.location().to_owned();
     let _players = [Player::tune_in(&url), Player::tune_in(&url)];
     wait_listeners_at_n2(&mesh, 2);
-    eventually(PATIENCE, "he has arrived", || {
+    eventually(PATIENCE, "it has arrived", || {
         so(pending(&mesh) == 0, "not yet")
     });
     let other = answer_with(&mesh.nodes[0], RADIO, "User-Agent: other\r\n");
@@ -364,7 +364,7 @@ fn a_forged_tag_is_served_and_counts_for_nobody() {
     wait_listeners_at_n2(&mesh, players.len() as u32);
     let sent = answer(&mesh.nodes[0], RADIO);
     assert_eq!(sent.status, 302);
-    assert_eq!(pending(&mesh), 1, "three who came uncalled are not him");
+    assert_eq!(pending(&mesh), 1, "uncalled ones do not count");
 }
 
 #[test]
@@ -406,7 +406,7 @@ fn who_came_by_https_is_sent_to_https_or_served_at_once() {
         r#"{"maintenance":"on"}"#,
     );
     let mut status = 0;
-    eventually(PATIENCE, "n3 serves him itself", || {
+    eventually(PATIENCE, "n3 serves it itself", || {
         let mut connection = mesh.nodes[2].connect();
         connection
             .send(format!("GET {RADIO} HTTP/1.0\r\n{https}\r\n"))
@@ -480,7 +480,7 @@ fn the_limit_of_a_mount_has_no_back_door() {
         r#"{"max_listeners":1}"#,
     );
     let _player = Player::tune_in(&format!("{}{RADIO}", mesh.nodes[0].url()));
-    eventually(PATIENCE, "both nodes know him", || {
+    eventually(PATIENCE, "both nodes know it", || {
         for node in &mesh.nodes {
             let status = node.status();
             so(status.mounts[0].listeners == 1, node.name().to_owned())?;

@@ -23,10 +23,10 @@ const PASSWORD: &str = "hackme-not";
 /// The nodes, and the places of each.
 const NODES: usize = 4;
 const PLACES: u32 = 250;
-/// Who asks and never follows: so many addresses, each so often.
+/// Clients that ask and never follow: so many addresses, each so often.
 const STRANGERS: usize = 80;
 const PAUSE: Duration = Duration::from_millis(45);
-/// Who asks and follows.
+/// Clients that ask and follow.
 const LISTENERS: usize = 100;
 
 /// The strangers at work. Dropping it ends them.

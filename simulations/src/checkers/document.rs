@@ -29,7 +29,7 @@ struct Write {
     node: usize,
     at: Duration,
     what: Written,
-    /// It must be everywhere in the end.
+    /// Whether the change must be everywhere in the end.
     is_safe: bool,
 }
 

@@ -27,21 +27,21 @@ const FROZEN_ROUNDS: u32 = 3;
 /// What a checker sees of a node.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// Its name.
+    /// The name of the node.
     pub name: NodeName,
-    /// It is up and not stopped.
+    /// Whether the node is up and not stopped.
     pub runs: bool,
-    /// It must keep the rules.
+    /// Whether the node must keep the rules.
     pub is_judged: bool,
-    /// Those it can reach, over others too, have the same number.
+    /// The nodes that can reach each other, over others too, have the same number.
     pub component: usize,
     /// The claim that it makes.
     pub own: Option<Claim>,
     /// The claim that it follows.
     pub holder: Option<Claim>,
-    /// It may claim: it has not resigned and its disk works.
+    /// Whether the node may claim: it has not resigned and its disk works.
     pub eligible: bool,
-    /// It started so lately that it may still look for its peers.
+    /// Whether the node started so recently that it may still look for its peers.
     pub is_young: bool,
     /// The last order that it obeyed.
     pub obeyed: Option<Fence>,
@@ -325,7 +325,7 @@ impl ElectionRules {
     }
 }
 
-/// Whom a node follows: by name, as a holder may renumber its claim without anything being the matter.
+/// The node that a node follows: by name, as a holder may renumber its claim without any harm.
 fn followed(view: &View) -> Option<NodeName> {
     view.holder.as_ref().map(|claim| claim.node.clone())
 }

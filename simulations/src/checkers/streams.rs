@@ -36,9 +36,9 @@ pub(crate) struct Station {
     pub(crate) runs: bool,
     pub(crate) is_judged: bool,
     pub(crate) is_slow: bool,
-    /// It takes no sources.
+    /// Whether the node takes no sources.
     pub(crate) is_draining: bool,
-    /// Whom it pulls from.
+    /// The node that each stream is pulled from.
     pub(crate) upstreams: Vec<Option<usize>>,
     /// What it holds, and its next byte.
     pub(crate) positions: Vec<Option<(StreamId, u64)>>,
@@ -60,7 +60,7 @@ pub(crate) struct Channel<'a> {
     pub(crate) senders: Vec<EncoderId>,
 }
 
-/// Who can hear whom.
+/// Which nodes hear each other.
 #[derive(Clone, Copy)]
 pub(crate) struct Reach<'a> {
     pub(crate) components: &'a [usize],
@@ -100,7 +100,7 @@ pub struct StreamRules {
     bounds: Bounds,
     linger: Duration,
     now: Duration,
-    /// Whose bytes a stream has, and from which number of the connection on.
+    /// The encoder whose bytes a stream has, and from which number of the connection on.
     truth: BTreeMap<StreamId, (EncoderId, u64)>,
     /// How far each stream has come at any node.
     furthest: BTreeMap<StreamId, u64>,

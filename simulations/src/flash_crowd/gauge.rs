@@ -46,7 +46,7 @@ pub(crate) struct Held {
     pub(crate) bps: u64,
 }
 
-/// Who is where.
+/// The listeners of all nodes.
 pub(crate) struct Gauge {
     capacities: Vec<Held>,
     bitrates: Vec<u64>,
@@ -111,7 +111,7 @@ impl Gauge {
         }
     }
 
-    /// Those who were there before do not count as the crowd.
+    /// The listeners that were there before do not count as the crowd.
     pub(crate) fn begin(&mut self) {
         self.outcome = Outcome::default();
         self.come = 0;
@@ -159,7 +159,7 @@ impl Gauge {
         self.promise(node, mount);
     }
 
-    /// He has come, or never will.
+    /// The listener has come, or never will.
     pub(crate) fn keep_promise(&mut self, node: usize, mount: usize) {
         self.promised[node] = self.promised[node].minus(self.one(mount));
     }

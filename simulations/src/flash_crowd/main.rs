@@ -30,7 +30,7 @@ struct Args {
     /// Only the usual policy
     #[arg(long)]
     default_only: bool,
-    /// Where the CSV and the SVG are written
+    /// Folder for the CSV and the SVG
     #[arg(long, default_value = "target/simulations")]
     out: PathBuf,
     /// A Markdown file in which the table is renewed, between its two markers

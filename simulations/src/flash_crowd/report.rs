@@ -67,7 +67,7 @@ fn letter(title: &str) -> &str {
     &title[..1]
 }
 
-/// Those rows that belong to the first way, the usual policy.
+/// The rows of the first way, the usual policy.
 fn usual(rows: &[Row]) -> impl Iterator<Item = &Row> {
     let way = rows.first().map(|row| &row.way);
     rows.iter().filter(move |row| Some(&row.way) == way)

@@ -75,7 +75,7 @@ const CLOSE: Goal = Goal {
     unevenness_at_end: 1.05,
 };
 
-/// Where nodes come, go or were full before, evenness takes time.
+/// For scenarios in which nodes come, go or were full before: there evenness takes time.
 const CLOSE_PEAK: Goal = Goal {
     unevenness: None,
     unevenness_at_end: 1.10,

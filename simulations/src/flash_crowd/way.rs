@@ -69,7 +69,7 @@ impl Steersman {
         }
     }
 
-    /// Where a listener is sent.
+    /// The node that a listener is sent to.
     pub(crate) fn choose(&mut self, table: &Table<'_>, request: &Request<'_>) -> Choice {
         let facts = Facts::default();
         let open = || {

@@ -20,12 +20,12 @@ struct End {
     backoff: Backoff,
 }
 
-/// Where a node stands with dialling another.
+/// The state of a node's dialling of another.
 #[derive(Clone, Copy, Debug)]
 enum Dial {
-    /// It may begin at this time.
+    /// The dial may begin at this time.
     NotBefore(Duration),
-    /// It is under way until then.
+    /// The dial is under way until then.
     Until(Duration),
 }
 

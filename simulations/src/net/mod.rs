@@ -27,9 +27,9 @@ pub enum Carrier {
 /// What became of a packet on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It is lost.
+    /// The packet is lost.
     Lost,
-    /// It arrives after this time.
+    /// The packet arrives after this time.
     Arrives(Duration),
 }
 

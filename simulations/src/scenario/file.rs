@@ -177,7 +177,7 @@ pub(super) enum Kind {
     Unplug,
 }
 
-/// Whom it hits: a role, or the number of a node.
+/// The target of a fault: a role, or the number of a node.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Target {

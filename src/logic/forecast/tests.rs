@@ -91,7 +91,7 @@ fn listeners(forecast: &mut Forecast, node: &str, now: Instant) -> u32 {
 }
 
 #[test]
-fn who_is_on_the_way_counts_whoever_sent_him() {
+fn a_listener_on_the_way_counts_whichever_node_sent_it() {
     let now = Instant::now();
     let mut forecast = mesh(now);
     forecast.note_sent(&name("b"), MP3_BPS, now);

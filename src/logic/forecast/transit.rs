@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn who_arrives_before_his_redirector_told_is_ahead_for_a_while() {
+    fn an_arrival_before_its_redirector_told_is_ahead_for_a_while() {
         let (mut transit, now) = (Transit::default(), Instant::now());
         transit.hear_sent(tally(3), History::Followed, now);
         transit.hear_arrived(5, History::Followed, now + SECOND);

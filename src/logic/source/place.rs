@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn one_who_has_just_come_gives_way_as_soon_as_he_can_be_seen() {
+    fn a_new_source_gives_way_as_soon_as_it_can_be_seen() {
         let alive = on_air(NodeState::Alive);
         let decide = |granted, takeover| decide(StreamId(2), Some(&alive), granted, takeover);
         let seen = decide(Some(StreamId(1)), Takeover::Takeover);

@@ -291,7 +291,7 @@ fn a_network_that_says_more_than_it_tells_is_malformed() {
 }
 
 #[test]
-fn who_leaves_his_client_out_of_it_is_answered_for_himself() {
+fn a_resolver_that_hides_its_client_is_answered_for_itself() {
     let mut asked = with_edns(message("radio.example.", RecordType::A), 1_232);
     let nobody = ClientSubnet::new([0, 0, 0, 0].into(), 0, 0);
     let edns = asked.edns.as_mut().unwrap();

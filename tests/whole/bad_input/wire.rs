@@ -104,7 +104,7 @@ pub(super) fn source(node: &TestNode, (mount, password): (&str, &str), content_t
     wire
 }
 
-/// A connection with a listener whom this very node serves, and who has read the head of his answer.
+/// A connection with a listener that this node serves itself, and that has read the head of its answer.
 pub(super) fn listener(node: &TestNode, mount: &str) -> Wire {
     let mut wire = Wire::to(node);
     let name = node.name();

@@ -42,7 +42,7 @@ pub(super) struct Stage {
     mesh: TestMesh,
 }
 
-/// Whom a blow hits, and what was before it.
+/// The victims of a blow, and the state before it.
 struct Before {
     victims: Vec<usize>,
     addresses: Vec<String>,
@@ -128,7 +128,7 @@ impl Stage {
         seen.expect("a node answers")
     }
 
-    /// Everybody is where he belongs, and hears both encoders.
+    /// Waits until each listener is at its node and hears both encoders.
     fn settle(&mut self) {
         self.mesh.wait_agreed();
         eventually(PATIENCE, "the encoder is on air", || {

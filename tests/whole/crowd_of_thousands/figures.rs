@@ -39,7 +39,7 @@ pub(super) struct Figures {
 impl Figures {
     /// Compares what was foreseen with what became true.
     ///
-    /// A node's prediction is its share in use once everybody has arrived who is on his way. It is compared with
+    /// A node's prediction is its share in use once all listeners on their way have arrived. It is compared with
     /// those who had been told by that moment, by whatever node, to listen there: they do arrive, and the share
     /// that they fill is the truth. Those told elsewhere a moment ago, of whom the foreseeing node cannot have heard
     /// yet, are in the truth all the same: gossip's delay is part of the error.

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::tool::have;
 
-/// Where Debian's packages put the library, below a folder for each kind of machine.
+/// The folder of Debian's libraries, with a folder below it for each kind of machine.
 const LIBRARIES: &str = "/usr/lib";
 const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
 

@@ -62,7 +62,7 @@ struct Ear {
 
 #[derive(Debug)]
 struct Listener {
-    /// Where it listens unless that node is down.
+    /// The node at which it listens unless that node is down.
     home: String,
     ear: Mutex<Ear>,
     recall: Notify,

@@ -1,6 +1,7 @@
 //! An encoder as radios have it: it sends in real time, and when its node leaves it, it goes to the next one.
 //!
-//! It numbers its frames through all its connections, and notes when it has sent each of them. What was not sent
+//! The encoder numbers its frames through all its connections, and notes when it has sent each of them. What was not
+//! sent
 //! because there was no connection is not skipped: it is sent later. So whatever a listener misses was lost by a
 //! node.
 
@@ -20,14 +21,14 @@ const RETRY: Duration = Duration::from_millis(250);
 /// How long it waits after each refusal, so that a whole round of nodes does not cost them their password check.
 const NEXT: Duration = Duration::from_millis(20);
 
-/// Where to send, and as what.
+/// The target of an encoder.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     /// The nodes that may be tried, `HOST:PORT`, in this order and round again.
     pub(crate) addresses: Vec<String>,
     /// The mount.
     pub(crate) mount: String,
-    /// Its password.
+    /// The password of the mount.
     pub(crate) password: String,
     /// The number of the first frame: a rival of another encoder begins far above it.
     pub(crate) first: u64,

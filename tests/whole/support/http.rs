@@ -36,7 +36,7 @@ impl Head {
         found.next().map(|(_, value)| value.trim())
     }
 
-    /// Where a redirect leads.
+    /// The address that a redirect leads to.
     pub(crate) fn location(&self) -> &str {
         assert_eq!(self.status, 302, "{self:?}");
         self.header("location").expect("a redirect leads somewhere")
@@ -46,7 +46,7 @@ impl Head {
 /// A whole answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
-    /// Its head.
+    /// The head of the answer.
     pub(crate) head: Head,
     /// What came behind the head until the connection ended, or as much as its length says.
     pub(crate) body: Vec<u8>,

@@ -13,7 +13,7 @@ use super::http::{basic, get};
 use super::patience::{PATIENCE, eventually, so};
 use super::port::free_port;
 
-/// Where distributions put the pages of Icecast.
+/// The folder in which distributions put the pages of Icecast.
 const PAGES: &str = "/usr/share/icecast2";
 /// The password of its sources.
 pub(crate) const PASSWORD: &str = "source-pw";
@@ -116,7 +116,7 @@ impl Icecast {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Where it is reached; a path can be appended.
+    /// The URL of the server; a path can be appended.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address())
     }

@@ -11,7 +11,7 @@ use super::patience::{PATIENCE, eventually, so};
 /// Nodes that share a secret; the first was there before the others, who joined it.
 #[derive(Debug)]
 pub(crate) struct TestMesh {
-    /// They, in the order in which they were started: n1, n2 and so on.
+    /// The nodes in the order in which they were started: n1, n2 and so on.
     pub(crate) nodes: Vec<TestNode>,
     secret: String,
 }

@@ -23,7 +23,7 @@ static BUILT: AtomicU32 = AtomicU32::new(0);
 pub(crate) struct Site {
     /// The namespace.
     pub(crate) namespace: String,
-    /// Its address.
+    /// The address of the machine.
     pub(crate) ip: Ipv4Addr,
 }
 

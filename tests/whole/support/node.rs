@@ -166,7 +166,7 @@ pub(crate) struct TestNode {
     arguments: Vec<String>,
     home: TempDir,
     child: Option<Child>,
-    /// Where in the log the present life begins.
+    /// The offset in the log at which the present life begins.
     life_begins: usize,
 }
 
@@ -258,7 +258,7 @@ impl TestNode {
         ready
     }
 
-    /// Its name.
+    /// The name of the node.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -268,7 +268,7 @@ impl TestNode {
         format!("{}:{}", self.ip, self.port)
     }
 
-    /// Where it is reached; a path can be appended.
+    /// The URL of the node; a path can be appended.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address())
     }
@@ -283,7 +283,7 @@ impl TestNode {
         fs::write(self.home.path().join(CLOCK), offset).unwrap();
     }
 
-    /// Its data directory.
+    /// The data directory of the node.
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.home.path().join("data")
     }
@@ -312,7 +312,7 @@ impl TestNode {
         token.trim().to_owned()
     }
 
-    /// Its process id.
+    /// The process id of the node.
     pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().expect("the node runs").id()
     }

@@ -31,7 +31,7 @@ struct Heard {
 /// A listener that reads in the background until it is dropped or the node ends it.
 #[derive(Debug)]
 pub(crate) struct Player {
-    /// Where it was served in the end.
+    /// The address at which it was served in the end.
     pub(crate) url: String,
     heard: Arc<Mutex<Heard>>,
     thread: Option<JoinHandle<()>>,

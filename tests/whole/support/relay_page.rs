@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 /// How it treats who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Manner {
-    /// It answers every request with this body.
+    /// Answers every request with this body.
     Answering(String),
-    /// It takes the connection and says nothing.
+    /// Takes the connection and says nothing.
     Silent,
 }
 
@@ -62,7 +62,7 @@ impl RelayPage {
         page
     }
 
-    /// Where it is reached.
+    /// The URL of the page.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }

@@ -1,4 +1,4 @@
-//! Thousands of listeners who come within seconds, each from an address of his own and by any door.
+//! Thousands of listeners that come within seconds, each from an address of its own and by any node.
 //!
 //! Unlike a [`Crowd`](super::crowd::Crowd) they check no bytes and never come back: where they were sent, when, and
 //! how they were received is their whole story.
@@ -17,10 +17,10 @@ use tokio::time::{sleep, sleep_until, timeout};
 use super::crowd::read_head;
 use super::http::{Head, split};
 
-/// How long he waits for what he was promised: longer than any player, so that a slow machine is no refusal.
+/// How long a listener waits for its answer: longer than any player, so that a slow machine is no refusal.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How often he takes what has come: seldom enough that thousands cost little, often enough that nobody thinks
-/// him asleep.
+/// How often a listener reads what has come: seldom enough that thousands cost little, often enough that no node
+/// takes it for asleep.
 const SIP: Duration = Duration::from_secs(1);
 /// How much is taken at once.
 const SIP_BYTES: usize = 32 << 10;
@@ -30,26 +30,26 @@ const OTHER_FILES: u64 = 200;
 /// What became of one listener.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Story {
-    /// The door that he was told to listen at, and when he was told so: by a redirect, or by the stream itself.
+    /// The node that the listener was told to listen at, and when: by a redirect, or by the stream itself.
     pub(crate) told: Option<(usize, Instant)>,
-    /// How many times he was sent on.
+    /// How many times the listener was redirected.
     pub(crate) redirects: u32,
     /// How it came out; nothing while it is open.
     pub(crate) end: Option<End>,
-    /// What he has heard.
+    /// The bytes that the listener has heard.
     pub(crate) bytes: usize,
 }
 
 /// How a listener was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// He listens.
+    /// The listener gets the stream.
     Served,
-    /// He was given the stream, and it was taken from him.
+    /// The listener got the stream, and was then disconnected.
     Dropped,
-    /// He got another answer than the stream or a redirect: its status line.
+    /// The listener got another answer than the stream or a redirect: its status line.
     Refused(String),
-    /// He got none, or none that he understands.
+    /// The listener got no answer, or an invalid one.
     Failed(String),
 }
 
@@ -110,7 +110,7 @@ impl Drop for Rush {
     }
 }
 
-/// An address of the loopback that is his alone: a node takes a few hundred from one.
+/// An address of the loopback for one listener only: a node takes a few hundred from one.
 fn address(index: usize) -> Ipv4Addr {
     let low = u32::try_from(index).expect("thousands") + 1;
     Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 77, 0, 0)) + low)
@@ -159,7 +159,7 @@ impl Comer {
         self.story().end = Some(end);
     }
 
-    /// Asks, and asks again where he is sent, as often as he is; the stream, or the status line that he got instead.
+    /// Asks, and asks again where it is redirected; returns the stream, or the status line of a refusal.
     async fn tune_in(&self) -> io::Result<Result<TcpStream, String>> {
         let mut door = rand::random_range(0..self.doors.len());
         let mut target = self.target.clone();

@@ -15,7 +15,7 @@ pub(crate) struct Vitals {
 }
 
 impl Vitals {
-    /// Those of a process that runs.
+    /// The vitals of a running process.
     pub(crate) fn of(pid: u32) -> Self {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let number = |key: &str| {

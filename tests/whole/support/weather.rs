@@ -31,7 +31,7 @@ pub(crate) struct Conditions {
 /// The line. Dropping it cuts it.
 #[derive(Debug)]
 pub(crate) struct Line {
-    /// Where the node is reached through it.
+    /// The address at which the node is reached through it.
     pub(crate) address: SocketAddr,
     runtime: Option<Runtime>,
 }
@@ -90,7 +90,7 @@ async fn carry(front: Arc<UdpSocket>, node: SocketAddr, weather: Arc<Weather>) {
     let mut answers = JoinSet::new();
     let mut buffer = vec![0; DATAGRAM];
     loop {
-        // An error tells that somebody was not there when he was sent something: he may come yet.
+        // An error tells that a receiver was not there when a packet was sent to it: it may come yet.
         let Ok((length, peer)) = front.recv_from(&mut buffer).await else {
             continue;
         };

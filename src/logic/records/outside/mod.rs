@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_is_sent_to_their_name_of_the_mount_with_his_query() {
+    fn a_listener_is_sent_to_the_servers_name_with_its_own_query() {
         let server = list(&document(&[("r1", &LEAST)]))
             .servers
             .remove(&node("r1"))
