@@ -13,6 +13,8 @@ use words::{followers, mentions, without_comments_and_strings, without_tests};
 // In a folder of their own, because each file right in `tests` is a test.
 #[path = "layers/circles.rs"]
 mod circles;
+#[path = "layers/language.rs"]
+mod language;
 #[path = "layers/planted.rs"]
 mod planted;
 #[path = "layers/words.rs"]

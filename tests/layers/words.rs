@@ -44,7 +44,7 @@ fn is_name(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// Where a word stands that is not a part of a longer one.
+/// The offsets at which a word begins that is not a part of a longer one.
 fn places_of(code: &str, word: &str) -> Vec<usize> {
     let whole = |at: &usize| {
         let before = code[..*at].chars().next_back();
