@@ -3,4 +3,5 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod ended;
+pub mod settle;
 pub mod view;

@@ -253,7 +253,7 @@ impl Node {
             crowd: takes.map(|listeners| Crowd::new(own, listeners, clock)),
             gate: Gate::new(birth.epoch),
             mesh: Mesh::new(name.clone(), birth.epoch, moment.now),
-            replica: Replica::new(name, birth.document),
+            replica: Replica::new(name, birth.document, moment.now),
             radio: Radio::new(birth.audience, moment.now),
             talks: Talks {
                 opener: birth.number,

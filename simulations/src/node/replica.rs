@@ -3,27 +3,21 @@
 //! A push may be lost; then two digests in gossip differ, and the two nodes exchange what they have.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use antiphon::logic::document::Document;
-use antiphon::logic::document::differing::{Differing, Own};
 use antiphon::logic::document::saved::Saved;
 use antiphon::logic::records::mounts;
 use antiphon::model::mount::{MountName, MountSpec};
 use antiphon::model::node::NodeName;
 use antiphon::model::record::key::RecordKey;
-use antiphon::model::record::summary::Summary;
 use antiphon::model::record::{Record, Register, Value};
-use antiphon::wire::frame::{Frame, MAX_BODY_BYTES};
+use antiphon::proto::settle::{Answering, Input, LOOK_INTERVAL, Output, Settling};
+use antiphon::wire::frame::Frame;
 use antiphon::wire::gossip;
 
 use super::mesh::Mesh;
 use super::{Deed, Heard, LinkMessage, Moment, TalkId, Talks};
-
-/// How often the digests are compared; as in production.
-const LOOK_INTERVAL: Duration = Duration::from_millis(250);
-/// How long settling with one peer may take; as in production.
-const SETTLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What an operator does to the document.
 #[derive(Clone, Debug)]
@@ -56,32 +50,23 @@ impl Written {
     }
 }
 
-/// A settling that this node has begun.
-#[derive(Debug)]
-struct Settling {
-    talk: TalkId,
-    peer: NodeName,
-    began: Instant,
-    /// What is still to be compared.
-    summaries: std::vec::IntoIter<Summary>,
-}
-
 /// The document's part in a node.
 #[derive(Debug)]
 pub struct Replica {
     document: Document,
     mounts: BTreeMap<MountName, MountSpec>,
-    differing: Differing,
-    settling: Option<Settling>,
-    /// Settlings that peers have begun.
-    answering: Vec<TalkId>,
+    settling: Settling,
+    /// The conversation in which this node settles with a peer.
+    asking: Option<TalkId>,
+    /// Those that peers have begun.
+    answering: BTreeMap<TalkId, Answering>,
     look_at: Option<Instant>,
     /// Whether gossip and disk have yet to be told of the document.
     is_untold: bool,
 }
 
 impl Replica {
-    pub(super) fn new(me: NodeName, saved: Option<Saved>) -> Self {
+    pub(super) fn new(me: NodeName, saved: Option<Saved>, now: Instant) -> Self {
         let document = match saved {
             Some(saved) => Document::restore(me, saved).0,
             None => Document::new(me),
@@ -90,9 +75,9 @@ impl Replica {
         Self {
             document,
             mounts,
-            differing: Differing::default(),
-            settling: None,
-            answering: Vec::new(),
+            settling: Settling::new(None, now),
+            asking: None,
+            answering: BTreeMap::new(),
             look_at: None,
             is_untold: true,
         }
@@ -109,8 +94,7 @@ impl Replica {
 
     /// Whether a conversation is about the document.
     pub(super) fn is_in(&self, talk: TalkId) -> bool {
-        let settling = self.settling.as_ref().map(|settling| settling.talk);
-        settling == Some(talk) || self.answering.contains(&talk)
+        self.asking == Some(talk) || self.answering.contains_key(&talk)
     }
 
     /// Makes an operator's change, and tells everybody.
@@ -172,104 +156,65 @@ impl Replica {
         if self.is_untold {
             self.announce(moment, out);
         }
-        let too_long = |settling: &mut Settling| now - settling.began > SETTLE_TIMEOUT;
-        if let Some(stuck) = self.settling.take_if(too_long) {
-            self.differing.note_failure(&stuck.peer, now);
-            out.push(Deed::Abort(stuck.talk));
+        let late = self.answering.extract_if(.., |_, it| it.is_late(now));
+        out.extend(late.map(|(talk, _)| Deed::Abort(talk)));
+        let mut outputs = Vec::new();
+        self.settling
+            .look(&self.document, mesh.view(), now, &mut outputs);
+        for output in outputs {
+            match (output, self.asking) {
+                (Output::Open(peer, first), _) => {
+                    let talk = talks.next();
+                    self.asking = Some(talk);
+                    out.push(Deed::Open(talk, peer, first));
+                }
+                (output, Some(talk)) => self.carry_out(talk, output, moment, out),
+                (_, None) => {}
+            }
         }
-        if self.settling.is_some() {
-            return; // one after the other, and nobody looks meanwhile
-        }
-        let Some(peer) = self.next_to_settle(mesh, now) else {
-            return;
-        };
-        let mut summaries = self.document.summaries().into_iter();
-        let first = summaries.next();
-        let first = first.expect("even an empty document has one summary");
-        let talk = talks.next();
-        self.settling = Some(Settling {
-            talk,
-            peer: peer.clone(),
-            began: now,
-            summaries,
-        });
-        out.push(Deed::Open(talk, peer, Frame::Summary(first)));
-    }
-
-    fn next_to_settle(&mut self, mesh: &Mesh, now: Instant) -> Option<NodeName> {
-        let (view, ours) = (mesh.view(), self.document.digest().to_string());
-        let peers = view.nodes.iter();
-        let peers = peers.filter(|(name, node)| **name != view.me && node.is_up());
-        let theirs = peers.filter_map(|(name, node)| Some((name.clone(), node.document.clone()?)));
-        let theirs = theirs.filter(|(_, digest)| *digest != ours).collect();
-        let own = match self.document.is_empty() {
-            true => Own::Empty,
-            false => Own::Filled,
-        };
-        self.differing.next((&ours, own), theirs, now)
     }
 
     /// Goes on with a settling.
     pub(super) fn talk(&mut self, talk: TalkId, heard: Heard, moment: Moment, out: &mut Vec<Deed>) {
-        let asked = self.settling.as_ref().is_some_and(|it| it.talk == talk);
-        match heard {
+        let input = match heard {
             Heard::Began(_, frame) => {
-                self.answering.push(talk);
-                self.answer(talk, frame, moment, out);
+                self.answering.insert(talk, Answering::new(moment.now));
+                Input::Said(frame)
             }
-            Heard::Frame(frame) if asked => self.go_on(talk, frame, moment, out),
-            Heard::Frame(frame) => self.answer(talk, frame, moment, out),
-            Heard::Finished | Heard::Lost => {
-                out.push(Deed::Finish(talk));
-                if let Some(failed) = self.settling.take_if(|settling| settling.talk == talk) {
-                    self.differing.note_failure(&failed.peer, moment.now);
-                }
-                self.answering.retain(|other| *other != talk);
-            }
+            Heard::Frame(frame) => Input::Said(frame),
+            Heard::Finished => Input::Finished,
+            Heard::Lost => Input::Lost,
+        };
+        let mut outputs = Vec::new();
+        match self.answering.get_mut(&talk) {
+            Some(answering) => answering.hear(input, &self.document, &mut outputs),
+            None => self
+                .settling
+                .hear(input, &self.document, moment.now, &mut outputs),
+        }
+        for output in outputs {
+            self.carry_out(talk, output, moment, out);
         }
     }
 
-    /// The side that has begun.
-    fn go_on(&mut self, talk: TalkId, frame: Frame, moment: Moment, out: &mut Vec<Deed>) {
-        match frame {
-            Frame::Records(records) => self.take(records, moment, out),
-            Frame::Ask(keys) => {
-                self.give(talk, &keys, out);
-                out.push(Deed::Say(talk, Frame::Done));
-                let settling = self.settling.as_mut();
-                match settling.and_then(|settling| settling.summaries.next()) {
-                    Some(summary) => out.push(Deed::Say(talk, Frame::Summary(summary))),
-                    None => {
-                        out.push(Deed::Finish(talk));
-                        let ours = self.document.digest().to_string();
-                        if let Some(settled) = self.settling.take() {
-                            self.differing.note_settled(&settled.peer, ours, moment.now);
-                        }
-                    }
-                }
+    fn carry_out(&mut self, talk: TalkId, output: Output, moment: Moment, out: &mut Vec<Deed>) {
+        match output {
+            Output::Say(frame) => out.push(Deed::Say(talk, frame)),
+            Output::Take(records) => self.take(records, moment, out),
+            Output::Finish => out.push(Deed::Finish(talk)),
+            Output::Over => self.forget(talk),
+            Output::HangUp => {
+                out.push(Deed::Abort(talk));
+                self.forget(talk);
             }
-            _ => out.push(Deed::Abort(talk)),
+            // A look says the one by itself, and no document of a world is set aside.
+            Output::Open(..) | Output::GoBackTo(_) => {}
         }
     }
 
-    /// The side that was asked.
-    fn answer(&mut self, talk: TalkId, frame: Frame, moment: Moment, out: &mut Vec<Deed>) {
-        match frame {
-            Frame::Summary(summary) => {
-                let difference = self.document.difference(&summary);
-                self.give(talk, &difference.send, out);
-                out.push(Deed::Say(talk, Frame::Ask(difference.ask)));
-            }
-            Frame::Records(records) => self.take(records, moment, out),
-            Frame::Done => {}
-            _ => out.push(Deed::Abort(talk)),
-        }
-    }
-
-    fn give(&self, talk: TalkId, keys: &[RecordKey], out: &mut Vec<Deed>) {
-        let bundles = self.document.bundles(keys, MAX_BODY_BYTES - 64);
-        let say = |bundle| Deed::Say(talk, Frame::Records(bundle));
-        out.extend(bundles.into_iter().map(say));
+    fn forget(&mut self, talk: TalkId) {
+        self.answering.remove(&talk);
+        self.asking.take_if(|asking| *asking == talk);
     }
 }
 

@@ -9,11 +9,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::commit::Unsaved;
-use super::settle::ALONE_AFTER;
 use super::{Documents, Inner};
 use crate::io::clock;
 use crate::logic::members::clocks::{Clocks, Verdict};
 use crate::model::node::NodeName;
+use crate::proto::settle::ALONE_AFTER;
 use crate::service::identity::Company;
 use crate::wire::gossip;
 

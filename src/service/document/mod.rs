@@ -14,8 +14,9 @@ pub use self::outside::OutsideError;
 pub use self::saver::DOCUMENT_FILE;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -82,7 +83,6 @@ pub enum MountError {
 #[derive(Debug)]
 struct Inner {
     document: Mutex<Document>,
-    set_aside: Mutex<Option<Document>>,
     mounts: watch::Sender<Arc<Mounts>>,
     outside: watch::Sender<Arc<Servers>>,
     steering: watch::Sender<Arc<Steering>>,
@@ -108,7 +108,6 @@ impl Documents {
         let (edits, waiting) = mpsc::channel(commit::QUEUE);
         let inner = Arc::new(Inner {
             document: Mutex::new(config.document),
-            set_aside: Mutex::new(config.set_aside),
             mounts: watch::Sender::default(),
             outside: watch::Sender::default(),
             steering: watch::Sender::default(),
@@ -125,7 +124,7 @@ impl Documents {
         documents.0.changed.notify_one();
         let saving = saver::run(documents.0.clone(), waiting, cancel.clone());
         tasks.spawn(saving.instrument(info_span!("document")));
-        let settling = settle::run(documents.0.clone(), cancel.clone());
+        let settling = settle::run(documents.0.clone(), config.set_aside, cancel.clone());
         tasks.spawn(settling.instrument(info_span!("document")));
         let comparing = clocks::run(documents.0.clone(), config.company, cancel.clone());
         tasks.spawn(comparing.instrument(info_span!("document")));
@@ -306,8 +305,7 @@ impl Documents {
 
 impl Inner {
     fn lock(&self) -> MutexGuard<'_, Document> {
-        // Every change of the document is one call that leaves it whole.
-        self.document.lock().unwrap_or_else(PoisonError::into_inner)
+        self.document.lock()
     }
 
     fn take(&self, from: &NodeName, records: BTreeMap<RecordKey, Record>) {
