@@ -10,7 +10,7 @@
 
 use antiphon::wire::http::body::BodyDecoder;
 use antiphon::wire::http::error::HeadError;
-use antiphon::wire::http::head::{AfterHead, BodyKind, Head, Method, Version};
+use antiphon::wire::http::head::{AfterHead, BodyKind, Head, HttpVersion, Method};
 use antiphon::wire::http::reader::{Parsed, parse};
 use antiphon::wire::http::reply::{ALLOW, Persistence, Reply, head_refused, source_accepted};
 use antiphon::wire::icecast::source_head::stream_head;
@@ -37,14 +37,14 @@ fn reply(request: &str) -> Reply {
 }
 
 /// Every encoder whose first request carries its password, as lines.
-const SOURCES: [(&str, &str, Method, Version); 9] = [
+const SOURCES: [(&str, &str, Method, HttpVersion); 9] = [
     (
         "ffmpeg",
         "PUT /ff.mp3 HTTP/1.1\r\nUser-Agent: Lavf/59.27.100\r\nAccept: */*\r\n\
          Expect: 100-continue\r\nConnection: close\r\nHost: h:8000\r\nContent-Type: audio/mpeg\r\n\
          Icy-MetaData: 1\r\nIce-Name: N\r\nIce-Public: 0\r\nAUTH\r\n\r\n",
         Method::Put,
-        Version::Http11,
+        HttpVersion::Http11,
     ),
     (
         "ffmpeg -legacy_icecast 1",
@@ -52,7 +52,7 @@ const SOURCES: [(&str, &str, Method, Version); 9] = [
          Connection: close\r\nHost: h:8000\r\nContent-Type: audio/mpeg\r\nIcy-MetaData: 1\r\n\
          Ice-Name: N\r\nAUTH\r\n\r\n",
         Method::Source,
-        Version::Http11,
+        HttpVersion::Http11,
     ),
     (
         "butt",
@@ -61,14 +61,14 @@ const SOURCES: [(&str, &str, Method, Version); 9] = [
          ice-audio-info: ice-bitrate=128;ice-channels=2;ice-samplerate=44100\r\n\
          Expect: 100-continue\r\n\r\n",
         Method::Put,
-        Version::Http11,
+        HttpVersion::Http11,
     ),
     (
         "butt of 2017",
         "PUT /b HTTP/1.1\r\nAUTH\r\nUser-Agent: butt 0.1.16\r\nContent-Type: audio/mpeg\r\n\
          ice-name: N\r\n\r\n",
         Method::Put,
-        Version::Http11,
+        HttpVersion::Http11,
     ),
     (
         "libshout, second request",
@@ -76,7 +76,7 @@ const SOURCES: [(&str, &str, Method, Version); 9] = [
          Content-Type: audio/mpeg\r\nExpect: 100-continue\r\nConnection: Keep-Alive\r\n\
          ice-public: 0\r\nice-name: N\r\nice-audio-info: bitrate=128\r\n\r\n",
         Method::Put,
-        Version::Http11,
+        HttpVersion::Http11,
     ),
     (
         "liquidsoap",
@@ -84,14 +84,14 @@ const SOURCES: [(&str, &str, Method, Version); 9] = [
          User-Agent: liquidsoap\r\nHost: h:8000\r\n\
          ice-audio-info: channels=2;samplerate=44100;bitrate=128\r\n\r\n",
         Method::Source,
-        Version::Http10,
+        HttpVersion::Http10,
     ),
     (
         "darkice",
         "SOURCE /d HTTP/1.0\nAUTH\nUser-Agent: DarkIce/1.3\nContent-Type: audio/mpeg\n\
          ice-bitrate: 128\nice-name: N\nice-public: 0\r\n\r\n",
         Method::Source,
-        Version::Http10,
+        HttpVersion::Http10,
     ),
     (
         "edcast",
@@ -99,13 +99,13 @@ const SOURCES: [(&str, &str, Method, Version); 9] = [
          ice-genre: G\nice-bitrate: 128\nice-private: 0\nice-public: 1\nice-description: D\n\
          ice-audio-info: ice-samplerate=44100;ice-bitrate=128;ice-channels=2\n\n",
         Method::Source,
-        Version::Ice10,
+        HttpVersion::Ice10,
     ),
     (
         "one that doubles the carriage return",
         "SOURCE /n HTTP/1.0\r\r\nAUTH\r\r\nContent-Type: audio/mpeg\r\r\nice-name: N\r\r\n\r\r\n",
         Method::Source,
-        Version::Http10,
+        HttpVersion::Http10,
     ),
 ];
 

@@ -70,7 +70,7 @@ impl Visitor<'_> {
         if name != MESSAGE {
             write!(self.writer, "{name}=")?;
         }
-        let mut line = Line {
+        let mut line = BoundedLine {
             writer: &mut self.writer,
             room,
             is_cut: false,
@@ -104,19 +104,19 @@ impl Visit for Visitor<'_> {
 }
 
 /// Passes on what fits, with control characters escaped; the first character that does not fit becomes `…`.
-struct Line<'a, 'w> {
+struct BoundedLine<'a, 'w> {
     writer: &'a mut Writer<'w>,
     room: usize,
     is_cut: bool,
 }
 
-impl Write for Line<'_, '_> {
+impl Write for BoundedLine<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for letter in text.chars() {
             if self.is_cut {
                 return Ok(());
             }
-            let escaped = acts(letter).then(|| letter.escape_unicode());
+            let escaped = is_unsafe(letter).then(|| letter.escape_unicode());
             let bytes = escaped
                 .as_ref()
                 .map_or(letter.len_utf8(), ExactSizeIterator::len);
@@ -136,7 +136,7 @@ impl Write for Line<'_, '_> {
 }
 
 /// Whether a character ends lines, moves the cursor or turns the direction of the text.
-fn acts(letter: char) -> bool {
+fn is_unsafe(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -212,7 +212,10 @@ mod tests {
         let evil = "a\r\nb\u{1b}[31mc\u{202e}d\u{2028}e\0\u{85}";
         let line = written(|| info!(agent = evil, title = %evil, error = %evil, "{evil}"));
         assert_eq!(line.lines().count(), 1, "{line:?}");
-        assert!(!line.trim_end_matches('\n').chars().any(acts), "{line:?}");
+        assert!(
+            !line.trim_end_matches('\n').chars().any(is_unsafe),
+            "{line:?}"
+        );
         assert!(
             line.contains("\\u{d}\\u{a}b\\u{1b}[31mc\\u{202e}d"),
             "{line:?}"

@@ -91,30 +91,30 @@ pub(super) fn complain(line: &str, level: Level) {
 struct Stderr;
 
 impl Stderr {
-    fn line(&self, level: Level) -> Line {
+    fn line(&self, level: Level) -> LogLine {
         let prefix = if *IS_JOURNAL { priority(level) } else { "" };
-        Line { prefix }
+        LogLine { prefix }
     }
 }
 
 impl MakeWriter<'_> for Stderr {
-    type Writer = Line;
+    type Writer = LogLine;
 
-    fn make_writer(&self) -> Line {
+    fn make_writer(&self) -> LogLine {
         self.line(Level::INFO)
     }
 
-    fn make_writer_for(&self, metadata: &Metadata<'_>) -> Line {
+    fn make_writer_for(&self, metadata: &Metadata<'_>) -> LogLine {
         self.line(*metadata.level())
     }
 }
 
 /// Writes one line, in one piece.
-struct Line {
+struct LogLine {
     prefix: &'static str,
 }
 
-impl Write for Line {
+impl Write for LogLine {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         let whole = [self.prefix.as_bytes(), text].concat();
         // tracing would report a failure on the same stderr, and end the task that logged the line.

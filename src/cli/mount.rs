@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::api::{Api, NodeArgs};
-use super::terminal::{self, Side, Table};
+use super::terminal::{self, Side, TextTable};
 use crate::logic::records::mounts::{MAX_LINGER_S, MountEdit};
 use crate::model::charset::Charset;
 use crate::model::mount::{MountName, MountSpec, Takeover};
@@ -237,7 +237,7 @@ fn list(mounts: &[MountSpec]) -> String {
     if mounts.is_empty() {
         return "no mounts yet; make one: antiphon mount create /radio.mp3\n".to_owned();
     }
-    let mut table = Table::new(&[
+    let mut table = TextTable::new(&[
         ("MOUNT", Side::Left),
         ("MAX LISTENERS", Side::Right),
         ("NAME", Side::Left),

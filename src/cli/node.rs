@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::api::{Api, NodeArgs};
 use super::status;
-use super::terminal::{self, Side, Table};
+use super::terminal::{self, Side, TextTable};
 use crate::logic::records::steering::TraitEdit;
 use crate::model::node::NodeName;
 use crate::model::status::{NodeStatus, Status};
@@ -100,7 +100,7 @@ pub(super) async fn node(args: NodeCommandArgs) -> anyhow::Result<()> {
         NodeCommand::Undrain { name } => {
             let path = one(name.as_ref(), "undrain");
             api()?.ask(Method::POST, &path, None).await?;
-            format!("{} is in service\n", called(&url, name.as_ref()))
+            format!("{} is in service\n", display_name(&url, name.as_ref()))
         }
         NodeCommand::StepDown => {
             match api()?
@@ -150,7 +150,7 @@ fn one(name: Option<&NodeName>, deed: &str) -> String {
 }
 
 /// The name of a node in a message.
-fn called(url: &PublicUrl, name: Option<&NodeName>) -> String {
+fn display_name(url: &PublicUrl, name: Option<&NodeName>) -> String {
     name.map_or_else(|| url.to_string(), NodeName::to_string)
 }
 
@@ -162,7 +162,7 @@ async fn drain(
     let path = one(name, "drain");
     let path = format!("{path}?deadline_s={}", deadline.as_secs());
     let Draining { deadline_s } = api.ask_for(Method::POST, &path, None).await?;
-    let (node, left) = (called(url, name), status::duration(deadline_s));
+    let (node, left) = (display_name(url, name), status::duration(deadline_s));
     let which = name.map_or_else(String::new, |name| format!(" {name}"));
     Ok(format!(
         "{node} drains: nobody new is sent there; who is still there in {left} is sent elsewhere then\n\
@@ -180,7 +180,7 @@ async fn list(api: &Api, json: bool) -> anyhow::Result<String> {
 }
 
 fn table(nodes: &[NodeStatus]) -> String {
-    let mut table = Table::new(&[
+    let mut table = TextTable::new(&[
         ("NODE", Side::Left),
         ("STATE", Side::Left),
         ("ROLE", Side::Left),

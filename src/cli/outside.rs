@@ -9,7 +9,7 @@ use hyper::Method;
 use serde_json::{Map, Value};
 
 use super::api::{Api, NodeArgs};
-use super::terminal::{self, Side, Table, printable};
+use super::terminal::{self, Side, TextTable, printable};
 use crate::logic::records::outside;
 use crate::logic::records::outside::{MAX_LOGIN_BYTES, OutsideEdit};
 use crate::model::geo::Country;
@@ -251,7 +251,7 @@ fn list(servers: &[OutsideDetail]) -> String {
     if servers.is_empty() {
         return "no outside servers; see antiphon outside add --help\n".to_owned();
     }
-    let mut table = Table::new(&[
+    let mut table = TextTable::new(&[
         ("SERVER", Side::Left),
         ("STATE", Side::Left),
         ("LISTENERS", Side::Right),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::api::{Api, NodeArgs};
-use super::terminal::{self, Side, Table};
+use super::terminal::{self, Side, TextTable};
 use crate::logic::forecast::Basis;
 use crate::logic::policy::Policy;
 use crate::logic::policy::explain::{Explanation, NodeExplanation};
@@ -158,7 +158,7 @@ fn explain(explained: &Explained) -> String {
     if explanation.basis == Basis::Reported {
         text += "with those on the way all are full, and they may never come: chosen by the reports alone\n";
     }
-    let mut table = Table::new(&[
+    let mut table = TextTable::new(&[
         ("NODE", Side::Left),
         ("LISTENERS", Side::Right),
         ("ON THE WAY", Side::Right),
@@ -194,7 +194,7 @@ fn why(node: &NodeExplanation) -> String {
     if let Some((verdict, reason)) = dropped {
         return format!("{}: {}", verdict.stage, word(&reason));
     }
-    let changed = |verdict: &&crate::logic::policy::explain::Verdict| {
+    let changed = |verdict: &&crate::logic::policy::explain::StageVerdict| {
         (verdict.score_before - verdict.score_after).abs() > f64::EPSILON
     };
     let scores = node.verdicts.iter().filter(changed);

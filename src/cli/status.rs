@@ -5,7 +5,7 @@ use clap::Args;
 use hyper::Method;
 
 use super::api::{Api, NodeArgs};
-use super::terminal::{self, Side, Table, printable, shortened};
+use super::terminal::{self, Side, TextTable, printable, shortened};
 use crate::model::node::NodeName;
 use crate::model::status::outside::OutsideStatus;
 use crate::model::status::{MountStatus, NodeState, NodeStatus, Status, UnreachedPeer};
@@ -97,7 +97,7 @@ fn headline(status: &Status) -> String {
 }
 
 fn nodes(nodes: &[NodeStatus]) -> String {
-    let mut table = Table::new(&[
+    let mut table = TextTable::new(&[
         ("NODE", Side::Left),
         ("STATE", Side::Left),
         ("ROLE", Side::Left),
@@ -135,7 +135,7 @@ fn mounts(mounts: &[MountStatus]) -> String {
     if mounts.is_empty() {
         return "no mounts yet; make one: antiphon mount create /radio.mp3\n".to_owned();
     }
-    let mut table = Table::new(&[
+    let mut table = TextTable::new(&[
         ("MOUNT", Side::Left),
         ("NAME", Side::Left),
         ("SOURCE AT", Side::Left),
@@ -163,7 +163,7 @@ fn mounts(mounts: &[MountStatus]) -> String {
 
 /// The table of Icecast servers without antiphon.
 fn outside(servers: &[OutsideStatus]) -> String {
-    let mut table = Table::new(&[
+    let mut table = TextTable::new(&[
         ("OUTSIDE", Side::Left),
         ("STATE", Side::Left),
         ("ASKED BY", Side::Left),

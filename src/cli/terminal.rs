@@ -57,12 +57,12 @@ pub(super) enum Side {
 
 /// Columns under a head, two spaces between them.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct TextTable {
     sides: Vec<Side>,
     rows: Vec<Vec<String>>,
 }
 
-impl Table {
+impl TextTable {
     /// A table without rows.
     pub(super) fn new(columns: &[(&str, Side)]) -> Self {
         let head = columns.iter().map(|(title, _)| (*title).to_owned());
@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn a_table_lines_up() {
-        let mut table = Table::new(&[("NAME", Side::Left), ("N", Side::Right), ("X", Side::Left)]);
+        let mut table =
+            TextTable::new(&[("NAME", Side::Left), ("N", Side::Right), ("X", Side::Left)]);
         table.row(["é".to_owned(), "1".to_owned(), String::new()]);
         table.row(["longer".to_owned(), "10".to_owned(), "x".to_owned()]);
         assert_eq!(table.render(), "NAME     N  X\né        1\nlonger  10  x\n");

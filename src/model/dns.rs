@@ -9,7 +9,7 @@ use super::domain::DomainName;
 
 /// A question of class IN.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
+pub struct DnsQuestion {
     /// The labels of the name, in lower case, the most specific one first. A byte that is not valid UTF-8 is
     /// replaced: no name of the zone has one, so no names are confused.
     pub labels: Vec<String>,

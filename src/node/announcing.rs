@@ -13,7 +13,7 @@ use crate::wire::frame::Hello;
 
 /// What is wrong with an address for listeners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doubt {
+enum AddressDoubt {
     /// Others cannot reach the address, for this reason.
     Unreachable(&'static str),
     /// The address is guessed, because none is set.
@@ -24,12 +24,12 @@ enum Doubt {
 pub(super) fn check(settings: &Settings, hello: &Hello, listen: SocketAddr) {
     let url = &hello.public_url;
     match doubt(settings, url, listen) {
-        Some(Doubt::Unreachable(why)) => warn!(
+        Some(AddressDoubt::Unreachable(why)) => warn!(
             %url, %why,
             "listeners in other networks cannot reach this node at the address to which they are sent: \
              set the right one with --public-url"
         ),
-        Some(Doubt::Guessed) => warn!(
+        Some(AddressDoubt::Guessed) => warn!(
             %url,
             "the address at which listeners reach this node is not set, and this one is guessed: \
              set the right one with --public-url"
@@ -38,12 +38,12 @@ pub(super) fn check(settings: &Settings, hello: &Hello, listen: SocketAddr) {
     }
 }
 
-fn doubt(settings: &Settings, url: &str, listen: SocketAddr) -> Option<Doubt> {
+fn doubt(settings: &Settings, url: &str, listen: SocketAddr) -> Option<AddressDoubt> {
     let guessed = settings.public_url.is_none();
     let host = host(url);
     let reach = match host.parse::<IpAddr>() {
         Ok(ip) => Reach::of(ip),
-        Err(_) if is_own_machines(host) => Reach::Machine,
+        Err(_) if is_localhost(host) => Reach::Machine,
         Err(_) => Reach::Everybody,
     };
     // A node that listens on the loopback only, and has no proxy in front, is being tried out on one machine.
@@ -52,8 +52,8 @@ fn doubt(settings: &Settings, url: &str, listen: SocketAddr) -> Option<Doubt> {
         return None;
     }
     match reach.trouble() {
-        Some(why) => Some(Doubt::Unreachable(why)),
-        None => guessed.then_some(Doubt::Guessed),
+        Some(why) => Some(AddressDoubt::Unreachable(why)),
+        None => guessed.then_some(AddressDoubt::Guessed),
     }
 }
 
@@ -67,7 +67,7 @@ fn host(url: &str) -> &str {
 }
 
 /// Whether a name always means the machine that asks (RFC 6761).
-fn is_own_machines(name: &str) -> bool {
+fn is_localhost(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
     use crate::settings::{Machine, RunArgs};
 
-    fn doubt_of(args: RunArgs, url: &str) -> Option<Doubt> {
+    fn doubt_of(args: RunArgs, url: &str) -> Option<AddressDoubt> {
         let machine = Machine::new(&[("HOME", "/h")], "h");
         let public_url = match args.public_url {
             Some(_) => url.parse().ok(),
@@ -117,13 +117,14 @@ mod tests {
                 "not the address",
             ),
         ] {
-            let Some(Doubt::Unreachable(why)) = doubt_of(listening(listen, said), url) else {
+            let Some(AddressDoubt::Unreachable(why)) = doubt_of(listening(listen, said), url)
+            else {
                 panic!("{url} is not doubted");
             };
             assert!(why.contains(word), "{url}: {why}");
         }
         let guessed = doubt_of(listening("0.0.0.0:8000", false), "http://203.0.113.5:8000");
-        assert_eq!(guessed, Some(Doubt::Guessed));
+        assert_eq!(guessed, Some(AddressDoubt::Guessed));
     }
 
     #[test]

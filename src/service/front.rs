@@ -18,7 +18,7 @@ use crate::wire::http::forwarded;
 use crate::wire::http::head::{Head, Method};
 use crate::wire::http::reply;
 use crate::wire::http::reply::{Persistence, Reply};
-use crate::wire::http::status::Status;
+use crate::wire::http::status::HttpStatus;
 use crate::wire::icecast::passthrough;
 use crate::wire::icecast::passthrough::Passthrough;
 use crate::wire::icecast::playlist::Playlist;
@@ -158,7 +158,7 @@ impl Front {
 async fn turn_away(visitor: &mut Visitor, error: NoHead, begun: &BytesMut) {
     match &error {
         NoHead::Refused(why) if why.status().is_some() => {
-            let status = why.status().map(Status::code);
+            let status = why.status().map(HttpStatus::code);
             info!(peer = %visitor.peer, status, "refused: {why}");
         }
         error => debug!(peer = %visitor.peer, %error, "no request"),
@@ -168,7 +168,7 @@ async fn turn_away(visitor: &mut Visitor, error: NoHead, begun: &BytesMut) {
         NoHead::Refused(error) => reply::head_refused(error, unix_s),
         NoHead::TooSlow if !begun.is_empty() => {
             let reply = Reply::without_head(unix_s);
-            Some(reply.message(Status::RequestTimeout, "the request took too long", &[]))
+            Some(reply.message(HttpStatus::RequestTimeout, "the request took too long", &[]))
         }
         NoHead::TooSlow | NoHead::Left => None,
     };

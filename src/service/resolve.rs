@@ -19,13 +19,13 @@ use super::load::{Among, Ask, Load};
 use crate::io::clock;
 use crate::io::disk::{DataDir, Loaded};
 use crate::io::dns::{Answering, DnsSockets};
-use crate::logic::dns::throttle::{Throttle, Verdict};
+use crate::logic::dns::throttle::{Throttle, ThrottleVerdict};
 use crate::logic::dns::zone::{Candidate, Choosing, Host, Moment, Zone};
 use crate::model::geo::Whereabouts;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::proto::view::{MeshNode, MeshView};
-use crate::wire::dns::{self, Carrier, Heard};
+use crate::wire::dns::{self, Carrier, Received};
 
 /// The file of the names of all nodes that ever were.
 const NAMES_FILE: &str = "node-names";
@@ -135,15 +135,17 @@ impl Resolver {
     fn answer(&self, message: &[u8], from: IpAddr, carrier: Carrier) -> Option<Vec<u8>> {
         let heard = dns::read(message);
         let verdict = match (carrier, &heard) {
-            (_, Heard::Nothing) => return None,
+            (_, Received::Nothing) => return None,
             (Carrier::Udp, _) => self.judge(from),
-            (Carrier::Tcp, _) => Verdict::Answer,
+            (Carrier::Tcp, _) => ThrottleVerdict::Answer,
         };
         match (heard, verdict) {
-            (Heard::Nothing, _) | (_, Verdict::Drop) | (Heard::Refusal(_), Verdict::Slip) => None,
-            (Heard::Refusal(refusal), Verdict::Answer) => Some(refusal),
-            (Heard::Query(query), Verdict::Slip) => Some(query.truncated()),
-            (Heard::Query(query), Verdict::Answer) => {
+            (Received::Nothing, _)
+            | (_, ThrottleVerdict::Drop)
+            | (Received::Refusal(_), ThrottleVerdict::Slip) => None,
+            (Received::Refusal(refusal), ThrottleVerdict::Answer) => Some(refusal),
+            (Received::Query(query), ThrottleVerdict::Slip) => Some(query.truncated()),
+            (Received::Query(query), ThrottleVerdict::Answer) => {
                 let client = query.subnet.map_or(from, |subnet| subnet.address);
                 let known = self.0.known().clone();
                 let moment = Moment {
@@ -168,7 +170,7 @@ impl Resolver {
         }
     }
 
-    fn judge(&self, from: IpAddr) -> Verdict {
+    fn judge(&self, from: IpAddr) -> ThrottleVerdict {
         let now = Instant::now().into_std();
         // A bucket is whole after each judgement, whoever panicked elsewhere.
         let throttle = self.0.throttle.lock();

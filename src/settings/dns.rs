@@ -36,7 +36,7 @@ pub struct DnsSettings {
     #[serde(default = "everywhere", deserialize_with = "one_or_many")]
     pub listen: Vec<SocketAddr>,
     /// The name servers of the zone; empty: the nodes that serve it.
-    #[serde(default, deserialize_with = "a_few")]
+    #[serde(default, deserialize_with = "bounded_list")]
     pub ns: Vec<DomainName>,
     /// The mailbox of the zone's operator.
     #[serde(default)]
@@ -48,12 +48,12 @@ pub struct DnsSettings {
     #[serde(default)]
     pub answers_per_s: AnswersPerS,
     /// The authorities that may issue certificates for the zone; empty: all.
-    #[serde(default, deserialize_with = "a_few")]
+    #[serde(default, deserialize_with = "bounded_list")]
     pub caa: Vec<Caa>,
 }
 
 /// Reads a list that has to fit into one answer.
-fn a_few<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+fn bounded_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
     let list = Vec::deserialize(deserializer)?;

@@ -8,7 +8,7 @@ use hyper::Method;
 use serde_json::Map;
 use tokio::time::{Instant, sleep};
 
-use super::place::Place;
+use super::place::DemoFolder;
 use super::process::{GRACE, Process};
 use crate::cli::api::{Api, NodeArgs};
 use crate::cli::mount::{make, source_url};
@@ -51,8 +51,8 @@ pub(super) struct DemoNode {
 }
 
 /// All processes of a demo.
-pub(super) struct Mesh<'a> {
-    place: &'a Place,
+pub(super) struct DemoMesh<'a> {
+    place: &'a DemoFolder,
     ports: &'a [u16],
     file: PathBuf,
     secret: PathBuf,
@@ -61,9 +61,13 @@ pub(super) struct Mesh<'a> {
     source: Option<(Process, usize)>,
 }
 
-impl<'a> Mesh<'a> {
+impl<'a> DemoMesh<'a> {
     /// A mesh in which nothing runs yet; the secret is made.
-    pub(super) fn new(place: &'a Place, ports: &'a [u16], file: PathBuf) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        place: &'a DemoFolder,
+        ports: &'a [u16],
+        file: PathBuf,
+    ) -> anyhow::Result<Self> {
         let secret = place.path().join("secret");
         secret::write_new(&secret, &secret::generate()?)?;
         Ok(Self {
@@ -77,7 +81,7 @@ impl<'a> Mesh<'a> {
     }
 
     /// The directory of the demo's files.
-    pub(super) fn place(&self) -> &Place {
+    pub(super) fn place(&self) -> &DemoFolder {
         self.place
     }
 
@@ -173,7 +177,7 @@ impl<'a> Mesh<'a> {
         let deadline = Instant::now() + SETTLE_LIMIT;
         let mut at = 0;
         loop {
-            if let Some(told) = self.bury()?.first() {
+            if let Some(told) = self.report_ended()?.first() {
                 bail!("{told} before the radio was on air");
             }
             let api = Api::public(self.nodes[at].url.clone());
@@ -234,18 +238,18 @@ impl<'a> Mesh<'a> {
     }
 
     /// Reports every process that has ended since the last call.
-    pub(super) fn bury(&mut self) -> anyhow::Result<Vec<String>> {
+    pub(super) fn report_ended(&mut self) -> anyhow::Result<Vec<String>> {
         let mut told = Vec::new();
         let source = self.source.as_mut().map(|(process, _)| process);
         let nodes = self.nodes.iter_mut().map(|node| &mut node.process);
         for process in nodes.chain(source) {
-            told.extend(process.bury()?);
+            told.extend(process.report_ended()?);
         }
         Ok(told)
     }
 
     /// How many nodes live.
-    pub(super) fn living(&self) -> usize {
+    pub(super) fn living_nodes(&self) -> usize {
         let nodes = self.nodes.iter();
         nodes.filter(|node| node.process.lives()).count()
     }
@@ -263,11 +267,11 @@ impl<'a> Mesh<'a> {
     }
 
     /// The last lines of all logs.
-    pub(super) fn last_words(&self) -> String {
+    pub(super) fn last_log_lines(&self) -> String {
         let nodes = self.nodes.iter().map(|node| &node.process);
         nodes
             .chain(self.source())
-            .map(Process::last_words)
+            .map(Process::last_log_lines)
             .collect()
     }
 

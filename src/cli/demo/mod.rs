@@ -19,8 +19,8 @@ use tokio::time::{Instant, interval, sleep_until};
 use super::signals::asked_to_stop;
 use super::{source, terminal};
 use crate::settings::whole_number;
-use mesh::{LIVE, Mesh, RADIO};
-use place::Place;
+use mesh::{DemoMesh, LIVE, RADIO};
+use place::DemoFolder;
 use process::Process;
 use words::Tour;
 
@@ -59,31 +59,31 @@ pub(super) async fn demo(args: DemoArgs) -> anyhow::Result<()> {
     if let Some(file) = &args.source {
         source::load(file)?;
     }
-    let place = Place::new()?;
+    let place = DemoFolder::new()?;
     let file = match args.source {
         Some(file) => file,
         None => sample(&place)?,
     };
-    let mut mesh = Mesh::new(&place, &ports, file)?;
+    let mut mesh = DemoMesh::new(&place, &ports, file)?;
     let outcome = tokio::select! {
         played = play(&mut mesh, args.seconds) => played,
         stopped = asked_to_stop() => stopped.context("cannot wait for signals"),
     };
     if outcome.is_err() {
-        terminal::print(&mesh.last_words())?;
+        terminal::print(&mesh.last_log_lines())?;
     }
     mesh.end().await;
     outcome
 }
 
 /// Writes the sample radio where the source can read it.
-fn sample(place: &Place) -> anyhow::Result<PathBuf> {
+fn sample(place: &DemoFolder) -> anyhow::Result<PathBuf> {
     let path = place.path().join("antiphon.mp3");
     fs::write(&path, SAMPLE).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
 }
 
-async fn play(mesh: &mut Mesh<'_>, seconds: u64) -> anyhow::Result<()> {
+async fn play(mesh: &mut DemoMesh<'_>, seconds: u64) -> anyhow::Result<()> {
     terminal::print("starting the nodes…\n")?;
     mesh.start_nodes().await?;
     let passwords = [mesh.create(RADIO).await?, mesh.create(LIVE).await?];
@@ -103,7 +103,11 @@ async fn play(mesh: &mut Mesh<'_>, seconds: u64) -> anyhow::Result<()> {
 }
 
 /// Reports every process that ends, and keeps the radio on air, until the time is over.
-async fn watch(mesh: &mut Mesh<'_>, password: &str, end: Option<Instant>) -> anyhow::Result<()> {
+async fn watch(
+    mesh: &mut DemoMesh<'_>,
+    password: &str,
+    end: Option<Instant>,
+) -> anyhow::Result<()> {
     let mut ticks = interval(WATCH_PERIOD);
     loop {
         let over = async {
@@ -116,10 +120,10 @@ async fn watch(mesh: &mut Mesh<'_>, password: &str, end: Option<Instant>) -> any
             () = over => return Ok(()),
             _ = ticks.tick() => {}
         }
-        for told in mesh.bury()? {
+        for told in mesh.report_ended()? {
             terminal::print(&format!("{told}\n"))?;
         }
-        if mesh.living() == 0 {
+        if mesh.living_nodes() == 0 {
             bail!("no node is left");
         }
         if mesh.has_lost_its_source() {

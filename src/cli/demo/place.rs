@@ -9,9 +9,9 @@ use anyhow::{Context, ensure};
 
 /// A directory for the demo, removed with all its content.
 #[derive(Debug)]
-pub(super) struct Place(PathBuf);
+pub(super) struct DemoFolder(PathBuf);
 
-impl Place {
+impl DemoFolder {
     /// Makes a new directory that no other user can read: it will hold a secret and passwords.
     pub(super) fn new() -> anyhow::Result<Self> {
         let tag = getrandom::u64().context("the system has no random numbers")?;
@@ -32,7 +32,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for DemoFolder {
     fn drop(&mut self) {
         // A file that cannot be removed now is left to the system's own cleaning.
         let _left = fs::remove_dir_all(&self.0);
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_place_is_private_and_gone_at_the_end() {
-        let place = Place::new().unwrap();
+        let place = DemoFolder::new().unwrap();
         let path = place.path().to_owned();
         fs::write(path.join("x"), "y").unwrap();
         assert_eq!(

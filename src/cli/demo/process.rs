@@ -98,7 +98,7 @@ impl Process {
     }
 
     /// Returns, once, that the process has ended and how.
-    pub(super) fn bury(&mut self) -> anyhow::Result<Option<String>> {
+    pub(super) fn report_ended(&mut self) -> anyhow::Result<Option<String>> {
         let Some(child) = &mut self.child else {
             return Ok(None);
         };
@@ -123,7 +123,7 @@ impl Process {
             if has_word(&String::from_utf8_lossy(&log), word) {
                 return Ok(());
             }
-            if let Some(told) = self.bury()? {
+            if let Some(told) = self.report_ended()? {
                 bail!("{told} while it started");
             }
             if Instant::now() > deadline {
@@ -134,7 +134,7 @@ impl Process {
     }
 
     /// The last lines of the log, if there are any.
-    pub(super) fn last_words(&self) -> String {
+    pub(super) fn last_log_lines(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = text.lines().collect();
@@ -209,7 +209,7 @@ mod tests {
         );
         child.wait_for("ready").await.unwrap();
         assert!(child.lives());
-        assert_eq!(child.bury().unwrap(), None);
+        assert_eq!(child.report_ended().unwrap(), None);
         child.ask_to_end();
         child.wait_or_kill(Instant::now() + GRACE).await;
         assert!(!child.lives());
@@ -221,8 +221,8 @@ mod tests {
         let mut child = shell("echo port already in use >&2; exit 3", dir.path());
         let error = child.wait_for("ready").await.unwrap_err().to_string();
         assert!(error.contains("ended with exit code 3"), "{error}");
-        assert_eq!(child.last_words(), "  child: port already in use\n");
-        assert_eq!(child.bury().unwrap(), None);
+        assert_eq!(child.last_log_lines(), "  child: port already in use\n");
+        assert_eq!(child.report_ended().unwrap(), None);
     }
 
     #[test]

@@ -1,16 +1,16 @@
 //! What a demo tells the user once the radio is on air.
 
 use super::mesh::{DemoNode, LIVE, RADIO};
-use super::place::Place;
+use super::place::DemoFolder;
 use crate::cli::mount::source_url;
-use crate::cli::terminal::{Side, Table};
+use crate::cli::terminal::{Side, TextTable};
 use crate::model::mount::{BadMountName, MountName};
 use crate::model::node::NodeName;
 
 /// The facts about a running demo.
 pub(super) struct Tour<'a> {
     /// The directory of its files.
-    pub(super) place: &'a Place,
+    pub(super) place: &'a DemoFolder,
     /// All nodes; at least one.
     pub(super) nodes: &'a [DemoNode],
     /// The master.
@@ -51,7 +51,7 @@ impl Tour<'_> {
     }
 
     fn table(&self) -> String {
-        let mut table = Table::new(&[
+        let mut table = TextTable::new(&[
             ("NODE", Side::Left),
             ("PID", Side::Right),
             ("STATUS PAGE", Side::Left),
@@ -108,7 +108,7 @@ mod tests {
         ];
         let master: NodeName = "demo-1".parse().unwrap();
         let passwords = ["abc".to_owned(), "def".to_owned()];
-        let place = Place::new().unwrap();
+        let place = DemoFolder::new().unwrap();
         let tour = Tour {
             place: &place,
             nodes: &nodes,

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-use crate::logic::login_queue::{LoginNumber, LoginQueue, Origin, Outcome};
+use crate::logic::login_queue::{LoginNumber, LoginOrigin, LoginQueue, TurnOutcome};
 
 /// The longest wait for a turn: an encoder gives up sooner, and only an address that guesses waits at all.
 const MAX_WAIT: Duration = Duration::from_secs(20);
@@ -29,13 +29,13 @@ struct State {
 pub(super) struct Turn {
     desk: Desk,
     number: LoginNumber,
-    outcome: Outcome,
+    outcome: TurnOutcome,
 }
 
 impl Turn {
     /// The password was wrong: its address has to pause.
     pub(super) fn note_wrong(&mut self) {
-        self.outcome = Outcome::Wrong;
+        self.outcome = TurnOutcome::Wrong;
     }
 }
 
@@ -51,7 +51,7 @@ impl Drop for Turn {
 
 impl Desk {
     /// Waits for a turn; `None` if there is no place to wait, or the wait becomes too long.
-    pub(super) async fn turn(&self, origin: Origin, account: &str) -> Option<Turn> {
+    pub(super) async fn turn(&self, origin: LoginOrigin, account: &str) -> Option<Turn> {
         let (turn, mut called) = self.enter(origin, account);
         let deadline = Instant::now() + MAX_WAIT;
         loop {
@@ -66,7 +66,7 @@ impl Desk {
         }
     }
 
-    fn enter(&self, origin: Origin, account: &str) -> (Turn, oneshot::Receiver<()>) {
+    fn enter(&self, origin: LoginOrigin, account: &str) -> (Turn, oneshot::Receiver<()>) {
         let (call, called) = oneshot::channel();
         let mut state = self.0.lock();
         let entry = state.queue.enter(origin, account, now());
@@ -77,7 +77,7 @@ impl Desk {
         let turn = Turn {
             desk: self.clone(),
             number: entry.number,
-            outcome: Outcome::Other,
+            outcome: TurnOutcome::Other,
         };
         (turn, called)
     }

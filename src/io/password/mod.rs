@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
 use tokio_util::task::TaskTracker;
 
-use crate::logic::login_queue::{Origin, PARALLEL};
+use crate::logic::login_queue::{LoginOrigin, PARALLEL};
 use crate::model::network::Network;
 
 use desk::{Desk, Turn, now};
@@ -113,7 +113,7 @@ impl Passwords {
         if !is_of_fair_length(password) {
             return Err(HashError::Length);
         }
-        let turn = self.shared.desk.turn(Origin::Operator, "").await;
+        let turn = self.shared.desk.turn(LoginOrigin::Operator, "").await;
         let turn = turn.ok_or(HashError::Busy)?;
         let (shared, password) = (self.shared.clone(), password.clone());
         let work = move || {
@@ -136,7 +136,7 @@ impl Passwords {
         if let Some(verdict) = self.recall(&ticket) {
             return verdict;
         }
-        let origin = Origin::of(from, self.is_shared(from));
+        let origin = LoginOrigin::of(from, self.is_shared(from));
         let Some(turn) = self.shared.desk.turn(origin, hash).await else {
             return Verdict::Busy;
         };
@@ -225,7 +225,7 @@ fn hash_blocking(password: &Secret, memory: &Memory) -> String {
 
 /// Checks a password on this thread. The comparison takes the same time for all wrong ones.
 fn verify_blocking(password: &Secret, hash: &str, memory: &Memory) -> Verdict {
-    let Some(hash) = PasswordHash::new(hash).ok().filter(is_bearable) else {
+    let Some(hash) = PasswordHash::new(hash).ok().filter(is_acceptable) else {
         return Verdict::BadHash;
     };
     let argon2 = hash
@@ -264,7 +264,7 @@ fn compute(
 }
 
 /// Whether a hash is of the right kind, complete, and not too much work.
-fn is_bearable(hash: &PasswordHash<'_>) -> bool {
+fn is_acceptable(hash: &PasswordHash<'_>) -> bool {
     let bearable = |params: Params| {
         params.m_cost() <= MAX_MEMORY_KIB
             && params.t_cost() <= MAX_PASSES
@@ -328,8 +328,8 @@ mod tests {
         let verdict = passwords.verify(&wrong, &hash, GUESSER).await;
         assert_eq!(verdict, Verdict::Wrong);
         let desk = &passwords.shared.desk;
-        let _first = desk.turn(Origin::Operator, "").await.unwrap();
-        let _second = desk.turn(Origin::Operator, "").await.unwrap();
+        let _first = desk.turn(LoginOrigin::Operator, "").await.unwrap();
+        let _second = desk.turn(LoginOrigin::Operator, "").await.unwrap();
         // All turns are taken now: a login that needed one would wait for ever.
         let verdict = passwords.verify(&password, &hash, GUESSER).await;
         assert_eq!(verdict, Verdict::Right);
@@ -371,8 +371,8 @@ mod tests {
     async fn who_leaves_makes_room() {
         let (passwords, hash) = (passwords(), cheap_hash("m=8,t=1,p=1"));
         let desk = &passwords.shared.desk;
-        let first = desk.turn(Origin::Operator, "").await.unwrap();
-        let second = desk.turn(Origin::Operator, "").await.unwrap();
+        let first = desk.turn(LoginOrigin::Operator, "").await.unwrap();
+        let second = desk.turn(LoginOrigin::Operator, "").await.unwrap();
         let guess = Secret::from("x");
         let waiting = passwords.verify(&guess, &hash, STUDIO);
         let gave_up = tokio::time::timeout(std::time::Duration::ZERO, waiting).await;

@@ -17,7 +17,7 @@ const SLIP: u32 = 2;
 
 /// What to do with a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ThrottleVerdict {
     /// Answer it.
     Answer,
     /// Tell the client to ask by TCP.
@@ -60,7 +60,7 @@ impl Throttle {
     }
 
     /// Judges a query from this address.
-    pub fn judge(&mut self, from: IpAddr, now: Instant) -> Verdict {
+    pub fn judge(&mut self, from: IpAddr, now: Instant) -> ThrottleVerdict {
         let at = self.hash.hash_one(network(from)) as usize % BUCKETS;
         // A clock of milliseconds in 32 bits wraps in 49 days; a bucket that was not used for so long is only
         // taken for less full than it is.
@@ -72,12 +72,12 @@ impl Throttle {
         bucket.filled_ms = now_ms;
         if bucket.tokens >= 1.0 {
             bucket.tokens -= 1.0;
-            return Verdict::Answer;
+            return ThrottleVerdict::Answer;
         }
         self.refused = self.refused.wrapping_add(1);
         match self.refused % SLIP {
-            0 => Verdict::Slip,
-            _ => Verdict::Drop,
+            0 => ThrottleVerdict::Slip,
+            _ => ThrottleVerdict::Drop,
         }
     }
 }
@@ -100,7 +100,7 @@ mod tests {
 
     fn answered(throttle: &mut Throttle, from: &str, queries: usize, now: Instant) -> usize {
         let verdicts = (0..queries).map(|_| throttle.judge(ip(from), now));
-        verdicts.filter(|it| *it == Verdict::Answer).count()
+        verdicts.filter(|it| *it == ThrottleVerdict::Answer).count()
     }
 
     #[test]
@@ -120,7 +120,10 @@ mod tests {
         let mut throttle = Throttle::new(10, RandomState::new(), now);
         for query in 0..1_000 {
             let now = now + Duration::from_millis(100 * query);
-            assert_eq!(throttle.judge(ip("2001:db8::1"), now), Verdict::Answer);
+            assert_eq!(
+                throttle.judge(ip("2001:db8::1"), now),
+                ThrottleVerdict::Answer
+            );
         }
     }
 
@@ -129,10 +132,10 @@ mod tests {
         let now = Instant::now();
         let mut throttle = Throttle::new(1, RandomState::new(), now);
         answered(&mut throttle, "192.0.2.1", 2, now);
-        let next: Vec<Verdict> = (0..4)
+        let next: Vec<ThrottleVerdict> = (0..4)
             .map(|_| throttle.judge(ip("192.0.2.1"), now))
             .collect();
-        let [drop, slip] = [Verdict::Drop, Verdict::Slip];
+        let [drop, slip] = [ThrottleVerdict::Drop, ThrottleVerdict::Slip];
         assert_eq!(next, [drop, slip, drop, slip]);
     }
 
@@ -144,7 +147,13 @@ mod tests {
         // One bucket of 16,384 is empty: of a hundred others at most a few can share it.
         let others = (0..100).map(|it| ip(&format!("198.51.{it}.1")));
         let mut judged = others.map(|from| throttle.judge(from, now));
-        assert!(judged.by_ref().filter(|it| *it == Verdict::Answer).count() >= 98);
+        assert!(
+            judged
+                .by_ref()
+                .filter(|it| *it == ThrottleVerdict::Answer)
+                .count()
+                >= 98
+        );
     }
 
     #[test]

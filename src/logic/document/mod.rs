@@ -63,11 +63,11 @@ struct Held {
 
 /// The result of applying records from elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub struct ApplyOutcome {
     /// The records that have changed.
     pub changed: Vec<RecordKey>,
     /// The records that were refused, the first [`MAX_REFUSALS`] of them.
-    pub refused: Vec<Refusal>,
+    pub refused: Vec<RejectedRecord>,
     /// How many more refusals there were.
     pub refused_beyond: usize,
 }
@@ -75,7 +75,7 @@ pub struct Outcome {
 /// A record, or a part of it, that was refused. Its other parts and the other records were applied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("record {key}: {why}")]
-pub struct Refusal {
+pub struct RejectedRecord {
     /// The record.
     pub key: RecordKey,
     /// The reason.
@@ -205,8 +205,12 @@ impl Document {
     }
 
     /// Applies records from a peer. Unknown fields are kept and passed on.
-    pub fn apply(&mut self, records: BTreeMap<RecordKey, Record>, now_unix_ms: u64) -> Outcome {
-        let mut outcome = Outcome::default();
+    pub fn apply(
+        &mut self,
+        records: BTreeMap<RecordKey, Record>,
+        now_unix_ms: u64,
+    ) -> ApplyOutcome {
+        let mut outcome = ApplyOutcome::default();
         for (key, record) in records {
             self.take_in(key, record, now_unix_ms, &mut outcome);
         }
@@ -214,8 +218,8 @@ impl Document {
     }
 
     /// Applies what was written on a copy of this document, whatever its stamps.
-    pub fn adopt(&mut self, records: BTreeMap<RecordKey, Record>) -> Outcome {
-        let mut outcome = Outcome::default();
+    pub fn adopt(&mut self, records: BTreeMap<RecordKey, Record>) -> ApplyOutcome {
+        let mut outcome = ApplyOutcome::default();
         for (key, record) in records {
             match self.put(&key, record) {
                 Ok(Effect::Changed) => outcome.changed.push(key),
@@ -226,7 +230,13 @@ impl Document {
         outcome
     }
 
-    fn take_in(&mut self, key: RecordKey, mut record: Record, now_ms: u64, outcome: &mut Outcome) {
+    fn take_in(
+        &mut self,
+        key: RecordKey,
+        mut record: Record,
+        now_ms: u64,
+        outcome: &mut ApplyOutcome,
+    ) {
         if let Err(flaw) = record.check() {
             return outcome.refuse(key, Why::Flawed(flaw));
         }
@@ -374,10 +384,10 @@ impl Document {
     }
 }
 
-impl Outcome {
+impl ApplyOutcome {
     fn refuse(&mut self, key: RecordKey, why: Why) {
         if self.refused.len() < MAX_REFUSALS {
-            self.refused.push(Refusal { key, why });
+            self.refused.push(RejectedRecord { key, why });
         } else {
             self.refused_beyond += 1;
         }

@@ -13,7 +13,7 @@ use crate::model::record::Record;
 use crate::model::record::key::RecordKey;
 
 use super::clock::Clock;
-use super::{Document, Held, Outcome, TOMBSTONE_LIFE};
+use super::{ApplyOutcome, Document, Held, TOMBSTONE_LIFE};
 
 /// How often the document is saved even when nothing has changed.
 ///
@@ -60,10 +60,10 @@ impl Document {
     ///
     /// Stamps are not compared with a clock: at boot the clock of a cheap machine is often years behind, and that
     /// must not take its mounts off the air.
-    pub fn restore(node: NodeName, saved: Saved) -> (Self, Outcome) {
+    pub fn restore(node: NodeName, saved: Saved) -> (Self, ApplyOutcome) {
         let clock = Clock::new(node, saved.clock_ms).leapt(saved.leaps_ms);
         let mut document = Self::with_clock(clock);
-        let mut outcome = Outcome::default();
+        let mut outcome = ApplyOutcome::default();
         for (key, record) in saved.records {
             let whole = record.check().map_err(Into::into);
             match whole.and_then(|()| document.put(&key, record)) {

@@ -219,7 +219,7 @@ fn the_future_waits_until_our_clock_gets_there() {
     let stamp = record.fields()["genre"].stamp.clone();
     let why = Why::Ahead { stamp, ahead_ms };
     let key = name.clone();
-    assert_eq!(outcome.refused, [Refusal { key, why }]);
+    assert_eq!(outcome.refused, [RejectedRecord { key, why }]);
     assert_eq!(b.get(&name).unwrap().value("genre"), None);
     assert_eq!(b.clock.last_ms(), NOON_MS, "our clock is not dragged along");
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::message::{Health, Message, Output};
-use super::standing::Standing;
+use super::standing::Candidacy;
 use super::{Election, Start};
 use crate::model::node::NodeName;
 use crate::model::seat::{Claim, Epoch, Rank};
@@ -210,7 +210,7 @@ impl Election {
 
     /// Whether this node could hold the seat: awake, willing, with a disk and with its quorum.
     pub(super) fn is_able(&self) -> bool {
-        let willing = self.standing == Standing::Willing;
+        let willing = self.standing == Candidacy::Willing;
         willing && !self.rounds.is_frozen() && self.ledger.is_writable() && self.has_quorum()
     }
 

@@ -90,7 +90,7 @@ impl Claims {
     }
 
     /// A node has just died: what it pushed before is no longer a sign of life.
-    pub(super) fn bury(&mut self, node: &NodeName) {
+    pub(super) fn note_death(&mut self, node: &NodeName) {
         if let Some(heard) = self.heard.get_mut(node)
             && let Some((claim, _)) = heard.pushed.take()
         {
@@ -208,7 +208,7 @@ mod tests {
         claims.pushed(&held, now);
         claims.gossiped(&held.node, Some(held.clone()));
         assert_eq!(claims.greatest(&dead, now), Some(&held));
-        claims.bury(&held.node);
+        claims.note_death(&held.node);
         assert_eq!(claims.greatest(&dead, now), None);
         assert_eq!(claims.greatest(&members(Health::Alive), now), Some(&held));
     }

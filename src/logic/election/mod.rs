@@ -27,7 +27,7 @@ use self::campaign::Campaign;
 use self::claims::Claims;
 use self::ledger::{Ledger, MAX_EPOCH};
 use self::rounds::{Beat, Rounds};
-use self::standing::Standing;
+use self::standing::Candidacy;
 use crate::model::node::NodeName;
 use crate::model::seat::{Claim, Epoch, Fence};
 
@@ -67,7 +67,7 @@ pub struct Election {
     /// Since when there has been a quorum without a break.
     quorate_since: Option<Instant>,
     campaign: Campaign,
-    standing: Standing,
+    standing: Candidacy,
     handled_at: Instant,
 }
 
@@ -89,7 +89,7 @@ impl Election {
             outvoted_since: None,
             quorate_since: quorum.is_met(1, 1).then_some(now),
             campaign: Campaign::Idle,
-            standing: Standing::Willing,
+            standing: Candidacy::Willing,
             handled_at: now,
         }
     }
@@ -110,7 +110,7 @@ impl Election {
             Input::PersistFailed(epoch) => self.ledger.failed(epoch, now),
             Input::Tick => {}
             Input::Resign => self.resign(out),
-            Input::Unresign => self.standing = Standing::Willing,
+            Input::Unresign => self.standing = Candidacy::Willing,
         }
         if !self.rounds.is_frozen()
             && let Some(members) = self.thawed.take()
@@ -180,7 +180,7 @@ impl Election {
             let was_there = self.members.get(name).is_some_and(Member::is_there);
             match (was_there, member.is_there(), &self.own) {
                 (false, true, Some(own)) => self.send(name, Message::Coordinator(own.clone()), out),
-                (true, false, _) => self.claims.bury(name),
+                (true, false, _) => self.claims.note_death(name),
                 _ => {}
             }
         }

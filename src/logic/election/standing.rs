@@ -7,7 +7,7 @@ use crate::model::node::NodeName;
 
 /// Whether this node wants the seat.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum Candidacy {
     /// The node stands in elections.
     Willing,
     /// The node leaves, still holds the seat, and looks for an heir among the nodes that have not refused.
@@ -19,7 +19,7 @@ pub(super) enum Standing {
     Resigned,
 }
 
-impl Standing {
+impl Candidacy {
     pub(super) fn seat_is_gone(&mut self) {
         if matches!(self, Self::HandingOver { .. }) {
             *self = Self::Resigned;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::Election;
 use super::campaign::Campaign;
 use super::message::{Health, Message, Output};
-use super::standing::Standing;
+use super::standing::Candidacy;
 use crate::model::node::NodeName;
 use crate::model::seat::Claim;
 
@@ -18,15 +18,15 @@ const HAND_OVER_INTERVALS: u32 = 8;
 
 impl Election {
     pub(super) fn resign(&mut self, out: &mut Vec<Output>) {
-        if self.standing != Standing::Willing {
+        if self.standing != Candidacy::Willing {
             return;
         }
         self.campaign = Campaign::Idle;
         if self.own.is_none() {
-            self.standing = Standing::Resigned;
+            self.standing = Candidacy::Resigned;
             return;
         }
-        self.standing = Standing::HandingOver {
+        self.standing = Candidacy::HandingOver {
             until: self.handled_at + self.config.gossip_interval * HAND_OVER_INTERVALS,
             refused: BTreeSet::new(),
         };
@@ -35,7 +35,7 @@ impl Election {
 
     /// Offers the seat to the best heir; drops it when no heir is left or time is over.
     pub(super) fn offer_again(&mut self, out: &mut Vec<Output>) {
-        let Standing::HandingOver { until, refused } = &self.standing else {
+        let Candidacy::HandingOver { until, refused } = &self.standing else {
             return;
         };
         let heirs = self
@@ -55,7 +55,7 @@ impl Election {
     }
 
     pub(super) fn offer_refused(&mut self, from: &NodeName, out: &mut Vec<Output>) {
-        if let Standing::HandingOver { refused, .. } = &mut self.standing
+        if let Candidacy::HandingOver { refused, .. } = &mut self.standing
             && self.members.contains_key(from)
             && refused.insert(from.clone())
         {

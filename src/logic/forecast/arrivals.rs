@@ -20,13 +20,13 @@ type Minted = (u32, u16);
 
 /// The tags that have counted.
 #[derive(Clone, Debug, Default)]
-pub struct Arrivals {
+pub struct ArrivalTags {
     seen: BTreeSet<(Minted, NodeName)>,
     /// Tags up to this second do not count: which of them were seen is forgotten.
     forgotten_s: u32,
 }
 
-impl Arrivals {
+impl ArrivalTags {
     /// Whether a genuine tag counts; it is remembered, so that it counts once.
     pub fn count(&mut self, from: &NodeName, minted: Minted, now_unix_s: u32) -> bool {
         let oldest_s = now_unix_s.saturating_sub(FRESH_S).max(self.forgotten_s + 1);
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_tag_counts_once_and_only_while_it_is_fresh() {
-        let (mut arrivals, a, b) = (Arrivals::default(), name("a"), name("b"));
+        let (mut arrivals, a, b) = (ArrivalTags::default(), name("a"), name("b"));
         assert!(arrivals.count(&a, (1_000, 1), 1_000));
         assert!(!arrivals.count(&a, (1_000, 1), 1_001), "a second time");
         assert!(
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn when_memory_is_full_what_was_forgotten_counts_no_more() {
-        let (mut arrivals, a) = (Arrivals::default(), name("a"));
+        let (mut arrivals, a) = (ArrivalTags::default(), name("a"));
         for number in 0..u16::MAX {
             assert!(arrivals.count(&a, (1_000, number), 1_000));
         }

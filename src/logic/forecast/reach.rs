@@ -24,7 +24,7 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// What is known of the addresses of all nodes.
 #[derive(Clone, Debug, Default)]
-pub struct Reach(BTreeMap<NodeName, Way>);
+pub struct Reachability(BTreeMap<NodeName, Way>);
 
 /// What is known of the address of one life of a node.
 #[derive(Clone, Debug)]
@@ -51,7 +51,7 @@ enum Gate {
     },
 }
 
-impl Reach {
+impl Reachability {
     /// Takes in the finding at a node's address, and how many listeners have ever arrived there.
     ///
     /// A new life of a node begins from nothing.
@@ -265,7 +265,7 @@ mod tests {
     }
 
     /// A redirector that sends every listener, as long as it may; one each tenth of a second.
-    fn sent(reach: &mut Reach, finding: &Finding, (begun, seconds): (Instant, u32)) -> u32 {
+    fn sent(reach: &mut Reachability, finding: &Finding, (begun, seconds): (Instant, u32)) -> u32 {
         let mut sent = 0;
         for tenth in 0..seconds * 10 {
             let now = begun + SECOND / 10 * tenth;
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn an_address_at_which_something_else_answers_gets_a_try_now_and_then() {
-        let (mut reach, now) = (Reach::default(), Instant::now());
+        let (mut reach, now) = (Reachability::default(), Instant::now());
         assert_eq!(sent(&mut reach, &failed(), (now, 5)), 0);
         // After 5, 15, 35, 75 and 135 seconds, and each minute from then on.
         assert_eq!(sent(&mut reach, &failed(), (now + 5 * SECOND, 131)), 5);
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_node_that_proves_its_address_is_chosen_however_many_do_not_follow() {
-        let (mut reach, now) = (Reach::default(), Instant::now());
+        let (mut reach, now) = (Reachability::default(), Instant::now());
         assert_eq!(sent(&mut reach, &Finding::Proven, (now, 60)), 600);
         assert!(
             reach.is_doubtful(&name("n3"), now + 60 * SECOND),
@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn before_a_node_was_asked_no_more_than_a_few_are_risked() {
-        let (mut reach, now) = (Reach::default(), Instant::now());
+        let (mut reach, now) = (Reachability::default(), Instant::now());
         assert_eq!(sent(&mut reach, &Finding::Untried, (now, 5)), ENOUGH);
         assert_eq!(
             sent(&mut reach, &Finding::Proven, (now + 5 * SECOND, 1)),
@@ -323,7 +323,7 @@ mod tests {
 
     #[test]
     fn those_who_arrive_know_better_than_a_peer_that_cannot_reach_it() {
-        let (mut reach, now) = (Reach::default(), Instant::now());
+        let (mut reach, now) = (Reachability::default(), Instant::now());
         let n3 = name("n3");
         reach.hear(&life(1), &Finding::Untried, 0, now);
         reach.note_sent(&n3, ip(1), now);
@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn one_stranger_shuts_no_node_that_cannot_be_asked() {
-        let (mut reach, now) = (Reach::default(), Instant::now());
+        let (mut reach, now) = (Reachability::default(), Instant::now());
         let n3 = name("n3");
         reach.hear(&life(1), &Finding::Unaskable, 0, now);
         (0..100).for_each(|_| reach.note_sent(&n3, ip(1), now));

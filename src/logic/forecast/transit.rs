@@ -162,7 +162,7 @@ impl Transit {
             History::Followed => self.sent.step(total, self.patience, now),
             History::Joined => {
                 self.sent = Trail::starting(total, now);
-                self.write_off();
+                self.clear_pending();
             }
         }
     }
@@ -174,7 +174,7 @@ impl Transit {
             History::Followed => self.arrived.step(total, self.patience, now),
             History::Joined => {
                 self.arrived = Trail::starting(total, now);
-                self.write_off();
+                self.clear_pending();
             }
         }
     }
@@ -221,7 +221,7 @@ impl Transit {
     }
 
     /// Declares that no listener is on the way, whatever the counters say.
-    fn write_off(&mut self) {
+    fn clear_pending(&mut self) {
         self.astray = difference(self.sent.latest().listeners, self.arrived.latest());
     }
 }

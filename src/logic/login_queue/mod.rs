@@ -38,7 +38,7 @@ const MAX_ORIGINS: usize = 4_096;
 
 /// The origin of a login, as far as the customers of a provider can be told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Origin {
+pub enum LoginOrigin {
     /// An operator that has logged in already and sets a password.
     Operator,
     /// One address of IPv4, or one /64 of IPv6.
@@ -47,7 +47,7 @@ pub enum Origin {
     Shared(IpAddr),
 }
 
-impl Origin {
+impl LoginOrigin {
     /// The origin of a login from this address.
     pub fn of(ip: IpAddr, is_shared: bool) -> Self {
         let network = customer(ip);
@@ -64,7 +64,7 @@ pub struct LoginNumber(u64);
 
 /// The result of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum TurnOutcome {
     /// The password was wrong.
     Wrong,
     /// The password was right, or nothing was found out.
@@ -73,7 +73,7 @@ pub enum Outcome {
 
 /// A login that has joined the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct QueueEntry {
     /// The number of the login.
     pub number: LoginNumber,
     /// The login that has lost its place to this one; itself, if there was no place for it.
@@ -86,7 +86,7 @@ pub struct LoginQueue {
     entered: u64,
     waiting: BTreeMap<LoginNumber, Waiting>,
     running: BTreeMap<LoginNumber, Running>,
-    guessers: BTreeMap<Origin, Guesser>,
+    guessers: BTreeMap<LoginOrigin, Guesser>,
     /// For each account that waits, the count of turns at its last one.
     last_turns: BTreeMap<String, u64>,
     turns: u64,
@@ -94,13 +94,13 @@ pub struct LoginQueue {
 
 #[derive(Debug)]
 struct Waiting {
-    origin: Origin,
+    origin: LoginOrigin,
     account: String,
 }
 
 #[derive(Debug)]
 struct Running {
-    origin: Origin,
+    origin: LoginOrigin,
     started: Instant,
 }
 
@@ -113,7 +113,7 @@ struct Guesser {
 
 impl LoginQueue {
     /// Lets a login wait for its turn. `account` is what it wants to log in to.
-    pub fn enter(&mut self, origin: Origin, account: &str, now: Instant) -> Entry {
+    pub fn enter(&mut self, origin: LoginOrigin, account: &str, now: Instant) -> QueueEntry {
         let forgiven =
             |it: &Guesser| now.saturating_duration_since(it.last_wrong) >= FORGIVEN_AFTER;
         if self.guessers.get(&origin).is_some_and(forgiven) {
@@ -123,11 +123,11 @@ impl LoginQueue {
         self.entered += 1;
         let account = account.to_owned();
         self.waiting.insert(number, Waiting { origin, account });
-        let displaced = self.surplus(origin);
+        let displaced = self.login_to_displace(origin);
         if let Some(displaced) = displaced {
             self.waiting.remove(&displaced);
         }
-        Entry { number, displaced }
+        QueueEntry { number, displaced }
     }
 
     /// Gives the next turn, if there is one and a login may take it now.
@@ -153,12 +153,12 @@ impl LoginQueue {
     }
 
     /// Takes a login out of the queue: its turn is over, or its client has left.
-    pub fn finish(&mut self, number: LoginNumber, outcome: Outcome, now: Instant) {
+    pub fn finish(&mut self, number: LoginNumber, outcome: TurnOutcome, now: Instant) {
         self.waiting.remove(&number);
         let Some(Running { origin, started }) = self.running.remove(&number) else {
             return;
         };
-        if outcome != Outcome::Wrong {
+        if outcome != TurnOutcome::Wrong {
             return;
         }
         if self.guessers.len() >= MAX_ORIGINS && !self.guessers.contains_key(&origin) {
@@ -177,7 +177,7 @@ impl LoginQueue {
         guesser.ready_at = started + pause(origin, guesser.wrong);
     }
 
-    fn wrong(&self, origin: Origin) -> u32 {
+    fn wrong(&self, origin: LoginOrigin) -> u32 {
         self.guessers.get(&origin).map_or(0, |it| it.wrong)
     }
 
@@ -215,14 +215,15 @@ impl LoginQueue {
         first.map(|(_, (_, _, _, number))| number)
     }
 
-    fn may_start(&self, origin: Origin, now: Instant) -> bool {
+    fn may_start(&self, origin: LoginOrigin, now: Instant) -> bool {
         let paused = self.guessers.get(&origin);
         let is_running = self.running.values().any(|it| it.origin == origin);
-        paused.is_none_or(|it| it.ready_at <= now) && (origin == Origin::Operator || !is_running)
+        paused.is_none_or(|it| it.ready_at <= now)
+            && (origin == LoginOrigin::Operator || !is_running)
     }
 
     /// The login that loses its place when there is one too many, now that `newcomer` has one more place.
-    fn surplus(&self, newcomer: Origin) -> Option<LoginNumber> {
+    fn login_to_displace(&self, newcomer: LoginOrigin) -> Option<LoginNumber> {
         let of_newcomer = self.waiting.values().filter(|it| it.origin == newcomer);
         let is_crowded = of_newcomer.count() > MAX_WAITING_PER_ORIGIN;
         if !is_crowded && self.waiting.len() <= MAX_WAITING {
@@ -262,10 +263,10 @@ impl LoginQueue {
 }
 
 /// How long after the start of its last turn an address with so many wrong passwords waits for the next.
-fn pause(origin: Origin, wrong: u32) -> Duration {
+fn pause(origin: LoginOrigin, wrong: u32) -> Duration {
     let longest = match origin {
-        Origin::Shared(_) => MAX_SHARED_PAUSE,
-        Origin::Network(_) | Origin::Operator => MAX_PAUSE,
+        LoginOrigin::Shared(_) => MAX_SHARED_PAUSE,
+        LoginOrigin::Network(_) | LoginOrigin::Operator => MAX_PAUSE,
     };
     // Eight doublings are more than the longest pause.
     let doublings = (wrong.saturating_sub(1) / GUESSES_PER_DOUBLING).min(8);

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn origin(text: &str) -> Origin {
-    Origin::of(text.parse().unwrap(), false)
+fn origin(text: &str) -> LoginOrigin {
+    LoginOrigin::of(text.parse().unwrap(), false)
 }
 
 /// How long a hash takes here.
@@ -40,8 +40,8 @@ impl Desk {
             let over = self.checked.extract_if(.., |(_, until)| *until <= now);
             for (number, _) in over.collect::<Vec<_>>() {
                 let outcome = match Some(number) == right {
-                    true => Outcome::Other,
-                    false => Outcome::Wrong,
+                    true => TurnOutcome::Other,
+                    false => TurnOutcome::Wrong,
                 };
                 self.queue.finish(number, outcome, now);
             }
@@ -189,7 +189,7 @@ fn a_studio_behind_one_address_logs_in_without_pauses() {
 
 #[test]
 fn a_shared_address_pauses_half_a_second_at_most() {
-    let proxy = Origin::of("127.0.0.1".parse().unwrap(), true);
+    let proxy = LoginOrigin::of("127.0.0.1".parse().unwrap(), true);
     assert_eq!(pause(proxy, 1), FIRST_PAUSE);
     assert_eq!(pause(proxy, u32::MAX), MAX_SHARED_PAUSE);
     assert_eq!(pause(origin("192.0.2.1"), u32::MAX), MAX_PAUSE);
@@ -202,7 +202,7 @@ fn an_address_is_forgiven_and_the_table_is_bounded() {
         let from = format!("2001:db8:{:x}:{:x}::1", address >> 16, address & 0xffff);
         let number = desk.enter(&from, "/a");
         assert_eq!(desk.queue.start_next(desk.now), Some(number));
-        desk.queue.finish(number, Outcome::Wrong, desk.now);
+        desk.queue.finish(number, TurnOutcome::Wrong, desk.now);
     }
     assert_eq!(desk.queue.guessers.len(), MAX_ORIGINS);
     desk.now += FORGIVEN_AFTER;

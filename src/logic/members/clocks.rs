@@ -17,7 +17,7 @@ const MAX_PEERS: usize = 512;
 
 /// What the peers' clocks say of this node's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ClockVerdict {
     /// No peer can be compared with.
     #[default]
     Alone,
@@ -69,7 +69,7 @@ impl Clocks {
 
     /// Forgets what was heard, because this node's own clock was set: each peer counts again when it next tells its
     /// time.
-    pub fn begin_again(&mut self) {
+    pub fn reset(&mut self) {
         for heard in self.0.values_mut() {
             heard.ahead_ms.clear();
         }
@@ -86,12 +86,12 @@ impl Clocks {
 
     /// Judges this node's clock by the median of its peers'. Of an even number, the middle one that is nearer to
     /// this node's counts: two peers that differ prove nothing against the one that agrees with this node.
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> ClockVerdict {
         let mut offsets: Vec<i64> = self.offsets().into_values().collect();
         offsets.sort_unstable();
         let peers = offsets.len();
         let Some(upper) = offsets.get(peers / 2) else {
-            return Verdict::Alone;
+            return ClockVerdict::Alone;
         };
         let lower = offsets[(peers - 1) / 2];
         let median = if lower.unsigned_abs() < upper.unsigned_abs() {
@@ -100,16 +100,16 @@ impl Clocks {
             *upper
         };
         if u128::from(median.unsigned_abs()) <= MAX_AHEAD.as_millis() {
-            return Verdict::Right;
+            return ClockVerdict::Right;
         }
-        Verdict::Wrong {
+        ClockVerdict::Wrong {
             ahead_ms: -median,
             peers,
         }
     }
 }
 
-impl Verdict {
+impl ClockVerdict {
     /// The time by which stamps of others are judged: that of the peers, where several of them agree that this node's
     /// is
     /// wrong. A single peer may be the one that is wrong, and then this node keeps its own.
@@ -166,15 +166,15 @@ mod tests {
 
     #[test]
     fn a_clock_is_judged_by_the_median_of_the_peers() {
-        let wrong = |ahead_ms, peers| Verdict::Wrong { ahead_ms, peers };
+        let wrong = |ahead_ms, peers| ClockVerdict::Wrong { ahead_ms, peers };
         for (offsets, verdict) in [
-            (&[][..], Verdict::Alone),
-            (&[-60_000], Verdict::Right),
+            (&[][..], ClockVerdict::Alone),
+            (&[-60_000], ClockVerdict::Right),
             (&[-60_001], wrong(60_001, 1)),
-            (&[0, HOUR], Verdict::Right),
-            (&[-HOUR, 0], Verdict::Right),
+            (&[0, HOUR], ClockVerdict::Right),
+            (&[-HOUR, 0], ClockVerdict::Right),
             (&[-HOUR, -HOUR], wrong(HOUR, 2)),
-            (&[HOUR, -1_000, 1_000], Verdict::Right),
+            (&[HOUR, -1_000, 1_000], ClockVerdict::Right),
             (&[HOUR, HOUR, 0], wrong(-HOUR, 3)),
             (&[-27 * 8_766 * HOUR; 3], wrong(27 * 8_766 * HOUR, 3)),
         ] {
@@ -194,8 +194,8 @@ mod tests {
             clocks.hear(&peer, NOW + said, NOW + now);
         }
         assert_eq!(clocks.offsets(), BTreeMap::from([(peer.clone(), -10)]));
-        clocks.begin_again();
-        assert_eq!(clocks.verdict(), Verdict::Alone);
+        clocks.reset();
+        assert_eq!(clocks.verdict(), ClockVerdict::Alone);
         clocks.hear(&peer, NOW + 93_000, NOW + 93_000);
         clocks.keep_only(|_| false);
         assert!(clocks.offsets().is_empty());
@@ -214,14 +214,14 @@ mod tests {
 
     #[test]
     fn only_a_certain_time_condemns_a_stamp() {
-        let wrong = |peers| Verdict::Wrong {
+        let wrong = |peers| ClockVerdict::Wrong {
             ahead_ms: HOUR,
             peers,
         };
-        assert_eq!(Verdict::Alone.certain(NOW), Some(NOW));
-        assert_eq!(Verdict::Right.certain(NOW), Some(NOW));
+        assert_eq!(ClockVerdict::Alone.certain(NOW), Some(NOW));
+        assert_eq!(ClockVerdict::Right.certain(NOW), Some(NOW));
         assert_eq!(wrong(1).certain(NOW), None);
         assert_eq!(wrong(2).certain(NOW), Some(NOW - 3_600_000));
-        assert_eq!(Verdict::Alone.certain(1_000), None, "it is not 1970");
+        assert_eq!(ClockVerdict::Alone.certain(1_000), None, "it is not 1970");
     }
 }

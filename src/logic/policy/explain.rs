@@ -48,7 +48,7 @@ pub struct NodeExplanation {
     pub prediction: Prediction,
     /// What each stage said of the node: first whether it may be chosen at all, then the policy's stages, until one
     /// drops it.
-    pub verdicts: Vec<Verdict>,
+    pub verdicts: Vec<StageVerdict>,
     /// The selector's weight for the node; 0 for those that were dropped.
     pub weight: f64,
     /// The share of such requests that the node gets as long as nothing changes.
@@ -80,7 +80,7 @@ pub struct Prediction {
 
 /// What one stage said of one node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Verdict {
+pub struct StageVerdict {
     /// The stage as it is written in the policy; `eligible` for the checks before every policy.
     pub stage: String,
     /// Why the stage dropped the node; `None` if the node stayed.
@@ -137,7 +137,7 @@ impl Chooser {
         NodeExplanation {
             node: outlook.node.clone(),
             prediction: Prediction::of(outlook, candidate.as_ref().ok()),
-            verdicts: vec![Verdict {
+            verdicts: vec![StageVerdict {
                 stage: ELIGIBLE.to_owned(),
                 dropped: candidate.err(),
                 score_before: 1.0,
@@ -176,7 +176,7 @@ impl NodeExplanation {
             return;
         }
         let score_before = self.verdicts.last().map_or(1.0, |it| it.score_after);
-        self.verdicts.push(Verdict {
+        self.verdicts.push(StageVerdict {
             stage: stage.to_string(),
             dropped: after.is_none().then(|| stage.reason()),
             score_before,

@@ -106,12 +106,12 @@ enum Part {
 
 /// The place of a token in the text.
 #[derive(Clone, Copy)]
-struct Place {
+struct TokenPlace {
     number: usize,
     column: usize,
 }
 
-impl Place {
+impl TokenPlace {
     fn is_wrong(self, fault: Fault) -> BadPolicy {
         let Self { number, column } = self;
         BadPolicy::Token {
@@ -130,7 +130,7 @@ impl FromStr for Policy {
             return Err(BadPolicy::TooLong(text.len()));
         }
         let mut stages = Vec::new();
-        let mut selector: Option<(Selector, Place)> = None;
+        let mut selector: Option<(Selector, TokenPlace)> = None;
         for (place, token) in tokens(text)? {
             let part = part(token).map_err(|fault| place.is_wrong(fault))?;
             match (part, selector) {
@@ -158,7 +158,7 @@ impl TryFrom<String> for Policy {
 }
 
 /// The tokens without the spaces around them. A comma within brackets belongs to the arguments.
-fn tokens(text: &str) -> Result<Vec<(Place, &str)>, BadPolicy> {
+fn tokens(text: &str) -> Result<Vec<(TokenPlace, &str)>, BadPolicy> {
     let mut inside = false;
     let pieces = text.split(|letter| {
         match letter {
@@ -174,7 +174,7 @@ fn tokens(text: &str) -> Result<Vec<(Place, &str)>, BadPolicy> {
             return Err(BadPolicy::TooMany);
         }
         let spaces = piece.len() - piece.trim_start().len();
-        let place = Place {
+        let place = TokenPlace {
             number: index + 1,
             column: begin + piece[..spaces].chars().count(),
         };

@@ -88,7 +88,7 @@ pub fn next_step(seeker: Seeker<'_>, own: Option<Own>, holdings: &[Holding], now
         _ if finished => Step::Wait,
         _ if sourced(own.stream) => Step::Continue(ask(id)),
         _ => {
-            let further = further_than(&own, holdings);
+            let further = holders_ahead_of(&own, holdings);
             let upstreams = ask(id).into_iter().filter(|node| further.contains(&node));
             let upstreams: Vec<NodeName> = upstreams.collect();
             match another {
@@ -102,7 +102,7 @@ pub fn next_step(seeker: Seeker<'_>, own: Option<Own>, holdings: &[Holding], now
 }
 
 /// The nodes that have bytes of a stream which its holder lacks.
-fn further_than<'a>(own: &Own, holdings: &'a [Holding]) -> Vec<&'a NodeName> {
+fn holders_ahead_of<'a>(own: &Own, holdings: &'a [Holding]) -> Vec<&'a NodeName> {
     let same = holdings.iter().filter(|it| it.stream == own.stream);
     same.filter(|it| it.next_offset > own.next_offset)
         .map(|it| &it.node)

@@ -84,7 +84,7 @@ pub fn look(begun: &[u8], told: &str) -> Look {
     if magic.iter().any(|(magic, _)| magic.starts_with(begun)) {
         return open; // Fewer bytes than the magic number has.
     }
-    let Some(audio) = behind_tags(begun) else {
+    let Some(audio) = after_tags(begun) else {
         return open;
     };
     if let Some(format) = frames_at(audio, 2) {
@@ -100,7 +100,7 @@ pub fn look(begun: &[u8], told: &str) -> Look {
 }
 
 /// What follows the ID3v2 tags at the beginning; `None` if the last of them does not end here.
-fn behind_tags(mut bytes: &[u8]) -> Option<&[u8]> {
+fn after_tags(mut bytes: &[u8]) -> Option<&[u8]> {
     while bytes.starts_with(b"ID3") {
         let [_, _, _, _, _, flags, size @ ..] = bytes.first_chunk::<10>()?;
         let body = size

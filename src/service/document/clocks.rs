@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 use super::commit::Unsaved;
 use super::{Documents, Inner};
 use crate::io::clock;
-use crate::logic::members::clocks::{Clocks, Verdict};
+use crate::logic::members::clocks::{ClockVerdict, Clocks};
 use crate::model::node::NodeName;
 use crate::proto::settle::ALONE_AFTER;
 use crate::service::identity::Company;
@@ -26,7 +26,7 @@ const SET_BY_MS: u64 = 2_000;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Compared {
     offsets: BTreeMap<NodeName, i64>,
-    verdict: Verdict,
+    verdict: ClockVerdict,
 }
 
 /// What the time was when the node started, by the wall and by what only goes on.
@@ -70,7 +70,7 @@ pub(super) async fn run(inner: Arc<Inner>, company: Company, cancel: Cancellatio
         if from.is_off(now_ms) {
             from = Start::now();
             warn!("the clock of this machine was set");
-            clocks.begin_again();
+            clocks.reset();
         }
         hear(&mut clocks, &inner, now_ms);
         inner.judge(&clocks);
@@ -106,7 +106,7 @@ impl Inner {
         };
         let before = self.compared.send_replace(now).verdict;
         let verdict = self.compared.borrow().verdict;
-        let is_wrong = |verdict| matches!(verdict, Verdict::Wrong { .. });
+        let is_wrong = |verdict| matches!(verdict, ClockVerdict::Wrong { .. });
         match (is_wrong(before), wrong_clock(verdict)) {
             (false, Some(why)) => error!("edits are refused: {why}"),
             (true, None) => {
@@ -119,7 +119,7 @@ impl Inner {
     /// Renews stamps from the future, if it is certain that they are.
     fn renew(&self, now_ms: u64, waits_for_peers: bool) {
         let verdict = self.compared.borrow().verdict;
-        if verdict == Verdict::Alone && waits_for_peers {
+        if verdict == ClockVerdict::Alone && waits_for_peers {
             return; // its own clock may be the one that is wrong
         }
         let Some(certain_ms) = verdict.certain(now_ms) else {
@@ -169,8 +169,8 @@ impl Documents {
 }
 
 /// What is wrong with this node's clock, in words.
-fn wrong_clock(verdict: Verdict) -> Option<String> {
-    let Verdict::Wrong { ahead_ms, peers } = verdict else {
+fn wrong_clock(verdict: ClockVerdict) -> Option<String> {
+    let ClockVerdict::Wrong { ahead_ms, peers } = verdict else {
         return None;
     };
     let seconds = ahead_ms.unsigned_abs() / 1_000;

@@ -28,7 +28,7 @@ use super::identity::Company;
 use crate::io::disk::DataDir;
 use crate::io::gossip::Gossip;
 use crate::io::link::{Exchange, Links};
-use crate::logic::document::{Document, EditError, Outcome};
+use crate::logic::document::{ApplyOutcome, Document, EditError};
 use crate::logic::members::forgotten;
 use crate::logic::records::mounts;
 use crate::logic::records::mounts::MountEdit;
@@ -354,7 +354,7 @@ fn admin_fields(hash: &str) -> BTreeMap<String, Value> {
 }
 
 /// Says what was not taken in.
-fn report(from: &NodeName, outcome: &Outcome) {
+fn report(from: &NodeName, outcome: &ApplyOutcome) {
     for refusal in &outcome.refused {
         warn!(%from, %refusal, "not taken in");
     }

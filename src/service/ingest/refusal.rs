@@ -10,7 +10,7 @@ use tracing::{debug, info};
 use crate::io::answer;
 use crate::model::mount::MountName;
 use crate::wire::http::reply::{Persistence, Reply};
-use crate::wire::http::status::Status;
+use crate::wire::http::status::HttpStatus;
 
 /// How long a refused source is still read, so that its system does not drop our answer unread.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -41,7 +41,7 @@ pub(super) async fn refuse(stream: &mut TcpStream, reply: &Reply, refusal: Refus
         Refusal::Unauthorized => reply.unauthorized(),
         Refusal::NoSuchMount(why) => {
             info!("refused: there is no such mount");
-            reply.message(Status::NotFound, &why, &[])
+            reply.message(HttpStatus::NotFound, &why, &[])
         }
         Refusal::InUse => {
             info!("refused: the mount has a source");

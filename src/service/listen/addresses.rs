@@ -20,7 +20,7 @@ use crate::service::load::{Among, Ask};
 use crate::wire::http::forwarded::Client;
 use crate::wire::http::reply::Reply;
 use crate::wire::icecast::passthrough::{Minted, Passage, Passthrough};
-use crate::wire::icecast::playlist::{Entry, Playlist};
+use crate::wire::icecast::playlist::{Playlist, PlaylistEntry};
 
 /// How many nodes a playlist names: a player tries them one after the other, and three are rarely all gone.
 const PLAYLIST_NODES: usize = 3;
@@ -203,7 +203,10 @@ impl Listening {
         let mut urls = self.direct_urls((spec, &ask), client);
         urls.retain(|url| *url != front);
         urls.push(front);
-        let entries: Vec<Entry<'_>> = urls.iter().map(|url| Entry { url, title }).collect();
+        let entries: Vec<PlaylistEntry<'_>> = urls
+            .iter()
+            .map(|url| PlaylistEntry { url, title })
+            .collect();
         reply.content(kind.content_type(), &kind.write(&entries))
     }
 

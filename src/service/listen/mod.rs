@@ -37,7 +37,7 @@ use crate::proto::view::MeshView;
 use crate::wire::http::forwarded::Client;
 use crate::wire::http::head::{Head, Method};
 use crate::wire::http::reply::{Persistence, Reply};
-use crate::wire::http::status::Status;
+use crate::wire::http::status::HttpStatus;
 use crate::wire::icecast::passthrough::{Passthrough, TagKey};
 
 /// How long gossip may take to tell of a source: two rounds, and the look of this node at what was said.
@@ -370,7 +370,11 @@ fn unavailable(reply: &Reply) -> Bytes {
 }
 
 fn no_source(reply: &Reply, mount: &MountName) -> Bytes {
-    reply.message(Status::NotFound, &format!("{mount} is not on air now"), &[])
+    reply.message(
+        HttpStatus::NotFound,
+        &format!("{mount} is not on air now"),
+        &[],
+    )
 }
 
 /// Sends an answer. The next request may come behind it, if it has gone and the client wants that.

@@ -25,8 +25,8 @@ use super::streams::Streams;
 use crate::io::clock;
 use crate::io::cpu::CpuMeter;
 use crate::io::gossip::{GOSSIP_INTERVAL, Gossip};
-use crate::logic::forecast::arrivals::Arrivals;
-use crate::logic::forecast::reach::Reach;
+use crate::logic::forecast::arrivals::ArrivalTags;
+use crate::logic::forecast::reach::Reachability;
 use crate::logic::forecast::reservations::Reservations;
 use crate::logic::forecast::{Bulletin, Forecast, Life};
 use crate::logic::policy::{Chooser, Facts, NodeFacts, Policy};
@@ -58,10 +58,10 @@ struct State {
     published: LoadReport,
     forecast: Forecast,
     /// The tags that have counted here.
-    arrivals: Arrivals,
+    arrivals: ArrivalTags,
     reservations: Reservations,
     /// Whether listeners get to the nodes that they are sent to.
-    reach: Reach,
+    reach: Reachability,
     /// What is wrong with the addresses of nodes, as the log was told last.
     troubles: BTreeMap<NodeName, String>,
     chooser: Chooser,
@@ -128,9 +128,9 @@ impl Load {
             report,
             published: report,
             chooser: Chooser::new(own.node.clone(), rand::random()),
-            arrivals: Arrivals::default(),
+            arrivals: ArrivalTags::default(),
             reservations: Reservations::default(),
-            reach: Reach::default(),
+            reach: Reachability::default(),
             troubles: BTreeMap::new(),
             steering: Arc::default(),
             policies: BTreeMap::new(),

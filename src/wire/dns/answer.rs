@@ -44,7 +44,7 @@ impl Query {
     }
 
     /// An answer with only a code.
-    pub(super) fn say_no(&self, code: ResponseCode) -> Vec<u8> {
+    pub(super) fn refuse_with(&self, code: ResponseCode) -> Vec<u8> {
         let mut message = self.reply(0);
         message.metadata.response_code = code;
         bytes(&message)

@@ -6,7 +6,7 @@
 mod answer;
 mod query;
 
-pub use query::{Carrier, Heard, Query, Subnet, read};
+pub use query::{Carrier, Query, Received, Subnet, read};
 
 /// The longest answer over UDP: what passes every network in one piece (the DNS flag day of 2020).
 pub const MAX_UDP_BYTES: usize = 1_232;

@@ -7,7 +7,7 @@ use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
 use hickory_proto::rr::{DNSClass, RecordType};
 
 use super::{MAX_UDP_BYTES, MOST_AMPLIFICATION, PLAIN_UDP_BYTES};
-use crate::model::dns::{Question, RecordKind};
+use crate::model::dns::{DnsQuestion, RecordKind};
 
 /// The length of the header, without which no answer is possible.
 const HEADER_BYTES: usize = 12;
@@ -16,7 +16,7 @@ const EDNS_VERSION: u8 = 0;
 
 /// The meaning of a message.
 #[derive(Clone, Debug)]
-pub enum Heard {
+pub enum Received {
     /// A question to look up.
     Query(Box<Query>),
     /// Not a question for this zone; these bytes refuse it.
@@ -47,7 +47,7 @@ pub struct Subnet {
 #[derive(Clone, Debug)]
 pub struct Query {
     /// The question.
-    pub question: Question,
+    pub question: DnsQuestion,
     /// The client's subnet, if the resolver tells it and does not ask to ignore it.
     pub subnet: Option<Subnet>,
     /// The question as it was written, letter by letter: a resolver uses its case to recognise the answer.
@@ -58,26 +58,26 @@ pub struct Query {
 }
 
 /// Reads a message. Never fails: an invalid query is an outcome too.
-pub fn read(bytes: &[u8]) -> Heard {
+pub fn read(bytes: &[u8]) -> Received {
     let Some((header, _)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
-        return Heard::Nothing;
+        return Received::Nothing;
     };
     let (is_answer, operation) = (header[2] & 0x80 != 0, header[2] >> 3 & 0x0f);
     let questions = u16::from_be_bytes([header[4], header[5]]);
     if is_answer {
-        return Heard::Nothing;
+        return Received::Nothing;
     }
     if operation != 0 {
-        return Heard::Refusal(refusal(header, ResponseCode::NotImp));
+        return Received::Refusal(refusal(header, ResponseCode::NotImp));
     }
     // Checked before the rest is read, because the reader makes room for as many as are announced.
     if questions != 1 {
-        return Heard::Refusal(refusal(header, ResponseCode::FormErr));
+        return Received::Refusal(refusal(header, ResponseCode::FormErr));
     }
     let message = Message::from_vec(bytes).ok();
     match message.and_then(|message| Query::new(message, bytes.len())) {
         Some(query) => query.judged(),
-        None => Heard::Refusal(refusal(header, ResponseCode::FormErr)),
+        None => Received::Refusal(refusal(header, ResponseCode::FormErr)),
     }
 }
 
@@ -96,7 +96,7 @@ impl Query {
         let asked = message.queries.pop()?;
         let labels = asked.name().iter();
         let labels = labels.map(|label| String::from_utf8_lossy(label).to_ascii_lowercase());
-        let question = Question {
+        let question = DnsQuestion {
             labels: labels.collect(),
             kind: kind(asked.query_type()),
         };
@@ -119,16 +119,16 @@ impl Query {
     }
 
     /// Refuses queries that are well-formed and not for this server.
-    fn judged(self) -> Heard {
+    fn judged(self) -> Received {
         let version = self.edns.as_ref().map_or(EDNS_VERSION, Edns::version);
         if version != EDNS_VERSION {
-            return Heard::Refusal(self.say_no(ResponseCode::BADVERS));
+            return Received::Refusal(self.refuse_with(ResponseCode::BADVERS));
         }
         let transfer = matches!(self.asked.query_type(), RecordType::AXFR | RecordType::IXFR);
         if self.asked.query_class() != DNSClass::IN || transfer {
-            return Heard::Refusal(self.say_no(ResponseCode::Refused));
+            return Received::Refusal(self.refuse_with(ResponseCode::Refused));
         }
-        Heard::Query(Box::new(self))
+        Received::Query(Box::new(self))
     }
 
     /// The longest answer.

@@ -6,7 +6,7 @@ use hickory_proto::rr::{DNSClass, Name, RecordType};
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::dns::{Finding, Question, Record, RecordData, RecordKind, Soa};
+use crate::model::dns::{DnsQuestion, Finding, Record, RecordData, RecordKind, Soa};
 use crate::model::domain::DomainName;
 
 /// What `dig +subnet=198.51.100.0/24 sTream.rAdio.example A` sends, with a cookie.
@@ -33,14 +33,14 @@ fn with_edns(mut message: Message, payload_bytes: u16) -> Message {
 
 fn query(bytes: &[u8]) -> Query {
     match read(bytes) {
-        Heard::Query(query) => *query,
+        Received::Query(query) => *query,
         other => panic!("{other:?}"),
     }
 }
 
 fn refused(bytes: &[u8]) -> Message {
     match read(bytes) {
-        Heard::Refusal(bytes) => Message::from_vec(&bytes).unwrap(),
+        Received::Refusal(bytes) => Message::from_vec(&bytes).unwrap(),
         other => panic!("{other:?}"),
     }
 }
@@ -79,7 +79,7 @@ fn soa() -> Record {
 #[test]
 fn a_resolver_s_query_is_read_with_its_client_s_network() {
     let query = query(DIG);
-    let question = Question {
+    let question = DnsQuestion {
         labels: ["stream", "radio", "example"].map(str::to_owned).into(),
         kind: RecordKind::A,
     };
@@ -217,7 +217,7 @@ fn nothing_is_said_to_answers_and_noise() {
     let mut answer = message("radio.example.", RecordType::A);
     answer.metadata.message_type = MessageType::Response;
     for bytes in [&b""[..], &DIG[..11], &answer.to_vec().unwrap()] {
-        assert!(matches!(read(bytes), Heard::Nothing));
+        assert!(matches!(read(bytes), Received::Nothing));
     }
 }
 
@@ -286,7 +286,7 @@ fn a_network_that_says_more_than_it_tells_is_malformed() {
     for (bits, good) in [(24, true), (22, true), (21, false), (17, false)] {
         let mut bytes = DIG.to_vec();
         bytes[prefix_at] = bits;
-        assert_eq!(matches!(read(&bytes), Heard::Query(_)), good, "/{bits}");
+        assert_eq!(matches!(read(&bytes), Received::Query(_)), good, "/{bits}");
     }
 }
 
@@ -307,13 +307,13 @@ fn a_resolver_that_hides_its_client_is_answered_for_itself() {
 /// Every answer to a query: none panics, none is longer than it may be, each can be read.
 fn check_all_answers(bytes: &[u8]) -> Result<(), TestCaseError> {
     let query = match read(bytes) {
-        Heard::Nothing => return Ok(()),
-        Heard::Refusal(refusal) => {
+        Received::Nothing => return Ok(()),
+        Received::Refusal(refusal) => {
             prop_assert!(refusal.len() <= bytes.len().max(12) + 11);
             prop_assert!(Message::from_vec(&refusal).is_ok());
             return Ok(());
         }
-        Heard::Query(query) => query,
+        Received::Query(query) => query,
     };
     let findings = [
         addresses(8),

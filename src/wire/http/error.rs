@@ -1,6 +1,6 @@
 //! Why bytes are refused as a request head.
 
-use super::status::Status;
+use super::status::HttpStatus;
 
 /// Why bytes are not a valid request head. Nothing was done with them, and the connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,19 +48,19 @@ pub enum HeadError {
 
 impl HeadError {
     /// The status to answer with; `None`: close without an answer, because the client does not speak HTTP.
-    pub fn status(self) -> Option<Status> {
+    pub fn status(self) -> Option<HttpStatus> {
         match self {
             Self::NotHttp => None,
-            Self::TooLarge | Self::TooManyHeaders => Some(Status::HeadTooLarge),
-            Self::UnsupportedVersion => Some(Status::VersionNotSupported),
-            Self::UnsupportedCoding => Some(Status::NotImplemented),
+            Self::TooLarge | Self::TooManyHeaders => Some(HttpStatus::HeadTooLarge),
+            Self::UnsupportedVersion => Some(HttpStatus::VersionNotSupported),
+            Self::UnsupportedCoding => Some(HttpStatus::NotImplemented),
             Self::ControlByte
             | Self::BadRequestLine
             | Self::BadTarget
             | Self::BadHeader
             | Self::TwoHosts
             | Self::BadContentLength
-            | Self::ConflictingLengths => Some(Status::BadRequest),
+            | Self::ConflictingLengths => Some(HttpStatus::BadRequest),
         }
     }
 }

@@ -68,7 +68,7 @@ impl Method {
 
 /// The protocol that the client says it speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Version {
+pub enum HttpVersion {
     /// `ICE/1.0`, the name that old encoders give to HTTP/1.0.
     Ice10,
     /// `HTTP/1.0`.
@@ -114,7 +114,7 @@ pub struct Head {
     pub(super) target: String,
     /// The offset of the path in the target; not 0 only in a target that is a whole URL.
     pub(super) path_start: usize,
-    pub(super) version: Version,
+    pub(super) version: HttpVersion,
     /// Names in lower case, in the order in which they came.
     pub(super) headers: Vec<(String, String)>,
     /// The places of headers whose bytes are not UTF-8, so that each letter stands for one byte.
@@ -157,7 +157,7 @@ impl Head {
     }
 
     /// The protocol of the request line.
-    pub fn version(&self) -> Version {
+    pub fn version(&self) -> HttpVersion {
         self.version
     }
 
@@ -243,7 +243,7 @@ impl Head {
             let mut words = connection.flat_map(|(_, value)| value.split(','));
             words.any(|word| word.trim().eq_ignore_ascii_case(wanted))
         };
-        let usual = self.version == Version::Http11;
+        let usual = self.version == HttpVersion::Http11;
         !says("close") && (usual || says("keep-alive"))
     }
 }

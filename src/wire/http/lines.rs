@@ -8,7 +8,7 @@ use std::fmt::Write;
 use percent_encoding::percent_decode_str;
 
 use super::error::HeadError;
-use super::head::{AfterHead, BodyKind, Head, Method, Version};
+use super::head::{AfterHead, BodyKind, Head, HttpVersion, Method};
 use super::header_lines::HeaderLines;
 
 /// The longest target, with its escapes: the longest that the library accepts that reads requests for pages.
@@ -54,7 +54,7 @@ fn without_returns(line: &[u8]) -> &[u8] {
     &line[..line.len() - returns]
 }
 
-fn parse_request_line(line: &[u8]) -> Result<(Method, String, Version), HeadError> {
+fn parse_request_line(line: &[u8]) -> Result<(Method, String, HttpVersion), HeadError> {
     // Several spaces count as one, as in Icecast.
     let mut words = line
         .split(|&byte| byte == b' ')
@@ -94,14 +94,14 @@ fn escaped_target(target: &[u8]) -> Result<String, HeadError> {
     }
 }
 
-fn parse_version(method: &Method, word: &[u8]) -> Result<Version, HeadError> {
+fn parse_version(method: &Method, word: &[u8]) -> Result<HttpVersion, HeadError> {
     match word {
-        b"HTTP/1.0" => Ok(Version::Http10),
-        b"ICE/1.0" => Ok(Version::Ice10),
+        b"HTTP/1.0" => Ok(HttpVersion::Http10),
+        b"ICE/1.0" => Ok(HttpVersion::Ice10),
         // A later 1.x promises that a reader of 1.1 understands it.
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Ok(Version::Http11),
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Ok(HttpVersion::Http11),
         // Icecast accepts it from a source, so there may be an encoder that sends it.
-        b"HTTP/2.0" if *method == Method::Source => Ok(Version::Http20),
+        b"HTTP/2.0" if *method == Method::Source => Ok(HttpVersion::Http20),
         [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
             Err(HeadError::UnsupportedVersion)
         }
@@ -197,11 +197,11 @@ mod tests {
     #[test]
     fn the_versions_that_icecast_takes_are_taken() {
         for (line, version) in [
-            ("SOURCE /a HTTP/1.0", Version::Http10),
-            ("SOURCE /a HTTP/1.1", Version::Http11),
-            ("SOURCE /a HTTP/2.0", Version::Http20),
-            ("SOURCE /a ICE/1.0", Version::Ice10),
-            ("source   /a   HTTP/1.0 ", Version::Http10),
+            ("SOURCE /a HTTP/1.0", HttpVersion::Http10),
+            ("SOURCE /a HTTP/1.1", HttpVersion::Http11),
+            ("SOURCE /a HTTP/2.0", HttpVersion::Http20),
+            ("SOURCE /a ICE/1.0", HttpVersion::Ice10),
+            ("source   /a   HTTP/1.0 ", HttpVersion::Http10),
         ] {
             let head = head(&format!("{line}\r\n\r\n")).unwrap();
             assert_eq!((head.version(), head.target()), (version, "/a"), "{line}");

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::date::http_date;
 use super::error::HeadError;
-use super::head::{BodyKind, Head, Method, Version};
-use super::status::Status;
+use super::head::{BodyKind, Head, HttpVersion, Method};
+use super::status::HttpStatus;
 use super::writer::HeadWriter;
 
 /// The first answer to an accepted source that does not wait for `100 Continue`.
@@ -77,8 +77,8 @@ impl Reply {
         let reusable = head.wants_keep_alive() && head.body_kind() == BodyKind::Length(0);
         Self {
             protocol: match head.version() {
-                Version::Http11 => "HTTP/1.1",
-                Version::Ice10 | Version::Http10 | Version::Http20 => "HTTP/1.0",
+                HttpVersion::Http11 => "HTTP/1.1",
+                HttpVersion::Ice10 | HttpVersion::Http10 | HttpVersion::Http20 => "HTTP/1.0",
             },
             persistence: match reusable {
                 true => Persistence::KeepAlive,
@@ -116,20 +116,20 @@ impl Reply {
     }
 
     /// Any bounded answer with a message as its body, and with headers of its own.
-    pub fn message(&self, status: Status, message: &str, headers: &[(&str, &str)]) -> Bytes {
+    pub fn message(&self, status: HttpStatus, message: &str, headers: &[(&str, &str)]) -> Bytes {
         self.bounded(status, status.reason(), message, headers)
     }
 
     /// 200 with a small body, such as a playlist.
     pub fn content(&self, content_type: &str, body: &str) -> Bytes {
-        let mut head = self.begin(Status::Ok, Status::Ok.reason());
+        let mut head = self.begin(HttpStatus::Ok, HttpStatus::Ok.reason());
         head.header("Content-Type", content_type);
         self.end(head, body)
     }
 
     /// 302 to an absolute URL on another node. Browsers of other sites may follow it.
     pub fn redirect(&self, location: &str) -> Bytes {
-        let mut head = self.begin(Status::Found, Status::Found.reason());
+        let mut head = self.begin(HttpStatus::Found, HttpStatus::Found.reason());
         head.header("Location", location);
         self.end(head, "")
     }
@@ -138,7 +138,7 @@ impl Reply {
     pub fn unauthorized(&self) -> Bytes {
         let headers = [("WWW-Authenticate", CHALLENGE), ("Allow", ALLOW)];
         self.message(
-            Status::Unauthorized,
+            HttpStatus::Unauthorized,
             "You need to authenticate\r\n",
             &headers,
         )
@@ -146,7 +146,7 @@ impl Reply {
 
     /// 403 with `why` as reason and as body: encoders look for known words in either place.
     pub fn forbidden(&self, why: &str) -> Bytes {
-        self.bounded(Status::Forbidden, why, why, &[])
+        self.bounded(HttpStatus::Forbidden, why, why, &[])
     }
 
     /// 403 to a source whose mount has one. butt and sdrtrunk try again when they read these words.
@@ -157,14 +157,14 @@ impl Reply {
     /// 404, in Icecast's words.
     pub fn not_found(&self) -> Bytes {
         let message = "The file you requested could not be found";
-        self.message(Status::NotFound, message, &[])
+        self.message(HttpStatus::NotFound, message, &[])
     }
 
     /// 405 for a known method that is not allowed here, 501 for an unknown one.
     pub fn wrong_method(&self, method: &Method) -> Bytes {
         let status = match method {
-            Method::Unknown(_) => Status::NotImplemented,
-            _ => Status::MethodNotAllowed,
+            Method::Unknown(_) => HttpStatus::NotImplemented,
+            _ => HttpStatus::MethodNotAllowed,
         };
         self.message(status, status.reason(), &[("Allow", ALLOW)])
     }
@@ -172,12 +172,12 @@ impl Reply {
     /// 503: everything is full, or this mount cannot be served now.
     pub fn unavailable(&self, why: &str, retry_after_s: u32) -> Bytes {
         let seconds = retry_after_s.to_string();
-        self.message(Status::Unavailable, why, &[("Retry-After", &seconds)])
+        self.message(HttpStatus::Unavailable, why, &[("Retry-After", &seconds)])
     }
 
     /// 204 to `OPTIONS` of a path: what a page of another site may do here.
     pub fn options(&self) -> Bytes {
-        let mut head = self.begin(Status::NoContent, Status::NoContent.reason());
+        let mut head = self.begin(HttpStatus::NoContent, HttpStatus::NoContent.reason());
         head.header("Allow", ALLOW);
         head.header("Access-Control-Allow-Methods", ALLOW);
         head.header("Access-Control-Allow-Headers", CORS_REQUEST_HEADERS);
@@ -188,12 +188,18 @@ impl Reply {
 
     /// 200 to `OPTIONS *`, by which libshout asks what it may do.
     pub fn capabilities(&self) -> Bytes {
-        let mut head = self.begin(Status::Ok, Status::Ok.reason());
+        let mut head = self.begin(HttpStatus::Ok, HttpStatus::Ok.reason());
         head.header("Allow", ALLOW);
         self.end(head, "")
     }
 
-    fn bounded(&self, status: Status, reason: &str, body: &str, more: &[(&str, &str)]) -> Bytes {
+    fn bounded(
+        &self,
+        status: HttpStatus,
+        reason: &str,
+        body: &str,
+        more: &[(&str, &str)],
+    ) -> Bytes {
         let mut head = self.begin(status, reason);
         for (name, value) in more {
             head.header(name, value);
@@ -202,7 +208,7 @@ impl Reply {
         self.end(head, body)
     }
 
-    fn begin(&self, status: Status, reason: &str) -> HeadWriter {
+    fn begin(&self, status: HttpStatus, reason: &str) -> HeadWriter {
         let mut head = HeadWriter::new(self.protocol, status, reason);
         head.header(
             "Connection",

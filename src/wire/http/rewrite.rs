@@ -4,14 +4,14 @@
 //! refuse
 //! what an encoder may send nor understand it in another way.
 
-use super::head::{BodyKind, Head, Version};
+use super::head::{BodyKind, Head, HttpVersion};
 
 impl Head {
     /// The head as a careful client would have sent it; the body follows unchanged.
     pub fn rewritten(&self) -> Vec<u8> {
         let version = match self.version() {
-            Version::Http11 => "HTTP/1.1",
-            Version::Ice10 | Version::Http10 | Version::Http20 => "HTTP/1.0",
+            HttpVersion::Http11 => "HTTP/1.1",
+            HttpVersion::Ice10 | HttpVersion::Http10 | HttpVersion::Http20 => "HTTP/1.0",
         };
         let query = self.query().map(|query| format!("?{query}"));
         let (path, query) = (self.path(), query.unwrap_or_default());

@@ -2,7 +2,7 @@
 
 /// A status of HTTP that a node can send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Status {
+pub enum HttpStatus {
     /// 200: the request succeeded.
     Ok,
     /// 204: the request succeeded, and there is no body.
@@ -31,7 +31,7 @@ pub enum Status {
     VersionNotSupported,
 }
 
-impl Status {
+impl HttpStatus {
     /// The three digits.
     pub fn code(self) -> u16 {
         match self {

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use bytes::Bytes;
 
-use super::status::Status;
+use super::status::HttpStatus;
 
 /// The product and the version that every answer names.
 const SERVER: &str = concat!("antiphon/", env!("CARGO_PKG_VERSION"));
@@ -20,7 +20,7 @@ impl HeadWriter {
     const USUAL_BYTES: usize = 1024;
 
     /// Begins with the status line; `reason` replaces the status's own words.
-    pub(in crate::wire) fn new(protocol: &str, status: Status, reason: &str) -> Self {
+    pub(in crate::wire) fn new(protocol: &str, status: HttpStatus, reason: &str) -> Self {
         let mut bytes = Vec::with_capacity(Self::USUAL_BYTES);
         bytes.extend_from_slice(protocol.as_bytes());
         write!(bytes, " {} ", status.code()).expect("a vector takes everything");
@@ -38,7 +38,7 @@ impl HeadWriter {
 
     /// Adds a header without a space after the colon, as Icecast writes those of a stream:
     /// old players were written for that.
-    pub(in crate::wire) fn tight_header(&mut self, name: &str, value: &str) {
+    pub(in crate::wire) fn header_without_space(&mut self, name: &str, value: &str) {
         self.line(name, ":", value);
     }
 
@@ -87,9 +87,9 @@ mod tests {
             name in "[\\x00-\\x1f\\x7f-\\x9fa: é]{0,20}",
             value in "(?s:.{0,20})",
         ) {
-            let mut head = HeadWriter::new("HTTP/1.0", Status::Ok, &reason);
+            let mut head = HeadWriter::new("HTTP/1.0", HttpStatus::Ok, &reason);
             head.header(&name, &value);
-            head.tight_header("icy-name", "a\r\n\r\nb");
+            head.header_without_space("icy-name", "a\r\n\r\nb");
             let bytes = head.finish(b"");
             let text = str::from_utf8(&bytes).unwrap();
             prop_assert_eq!(text.lines().count(), 5);

@@ -10,7 +10,7 @@ use crate::model::stream::StreamHead;
 use crate::wire::http::date::http_date;
 use crate::wire::http::media_type::served_as;
 use crate::wire::http::reply::{CORS_RESPONSE_HEADERS, NO_PAGE, Reply};
-use crate::wire::http::status::Status;
+use crate::wire::http::status::HttpStatus;
 use crate::wire::http::writer::HeadWriter;
 use crate::wire::web_address::is_web_address;
 
@@ -28,7 +28,7 @@ impl Reply {
         spec: Option<&MountSpec>,
         metaint_bytes: Option<usize>,
     ) -> Bytes {
-        let mut head = HeadWriter::new("HTTP/1.0", Status::Ok, Status::Ok.reason());
+        let mut head = HeadWriter::new("HTTP/1.0", HttpStatus::Ok, HttpStatus::Ok.reason());
         head.header("Connection", "close");
         head.header("Date", &http_date(self.unix_s));
         head.header("Content-Type", &served_as(&stream.content_type));
@@ -40,9 +40,9 @@ impl Reply {
         head.header("Pragma", "no-cache");
         head.header("Access-Control-Allow-Origin", "*");
         head.header("Access-Control-Expose-Headers", CORS_RESPONSE_HEADERS);
-        let told_by_spec = spec.map(told_by).unwrap_or_default();
+        let told_by_spec = spec.map(headers_of).unwrap_or_default();
         for (name, value) in &told_by_spec {
-            head.tight_header(&format!("icy-{name}"), value);
+            head.header_without_space(&format!("icy-{name}"), value);
         }
         for (name, value) in &stream.icy {
             let overridden = told_by_spec.iter().any(|(other, _)| other == name);
@@ -54,18 +54,18 @@ impl Reply {
                 _ if overridden => {}
                 // From a node of another version, perhaps.
                 "url" if !is_web_address(value) => {}
-                _ => head.tight_header(&format!("icy-{name}"), value),
+                _ => head.header_without_space(&format!("icy-{name}"), value),
             }
         }
         if let Some(bytes) = metaint_bytes {
-            head.tight_header("icy-metaint", &bytes.to_string());
+            head.header_without_space("icy-metaint", &bytes.to_string());
         }
         head.finish(b"")
     }
 }
 
 /// The settings of the mount as headers.
-fn told_by(spec: &MountSpec) -> Vec<(&'static str, &str)> {
+fn headers_of(spec: &MountSpec) -> Vec<(&'static str, &str)> {
     let all = [
         ("name", spec.name.as_str()),
         ("description", spec.description.as_str()),

@@ -54,14 +54,14 @@ pub struct Passthrough {
     /// The node that is said to have redirected.
     pub from: NodeName,
     /// The tag, unchecked.
-    pub tag: Option<Tag>,
+    pub tag: Option<ArrivalTag>,
     /// The mount.
     pub mount: MountName,
 }
 
 /// A tag of a valid form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tag {
+pub struct ArrivalTag {
     minted: Minted,
     proof: [u8; PROOF_BYTES],
 }
@@ -92,7 +92,7 @@ impl TagKey {
     }
 
     /// When a tag was made, if it is genuine for this passage.
-    pub fn check(&self, passage: Passage<'_>, tag: &Tag) -> Option<Minted> {
+    pub fn check(&self, passage: Passage<'_>, tag: &ArrivalTag) -> Option<Minted> {
         // A comparison in constant time, as the library does it.
         let proof = self.code(passage, tag.minted);
         let genuine = proof.verify_truncated_left(&tag.proof).is_ok();
@@ -134,7 +134,7 @@ impl Passthrough {
     pub fn of_path(path: &str) -> Option<Self> {
         let (mark, mount) = path.strip_prefix(PREFIX)?.split_once('/')?;
         let (from, tag) = match mark.split_once('.') {
-            Some((from, tag)) => (from, Tag::read(tag)),
+            Some((from, tag)) => (from, ArrivalTag::read(tag)),
             None => (mark, None),
         };
         Some(Self {
@@ -145,7 +145,7 @@ impl Passthrough {
     }
 }
 
-impl Tag {
+impl ArrivalTag {
     /// Reads a tag; `None` if its form is invalid: the listener is then served without.
     fn read(hex: &str) -> Option<Self> {
         let digits = hex.as_bytes();

@@ -15,7 +15,7 @@ pub enum Playlist {
 
 /// A stream in a playlist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry<'a> {
+pub struct PlaylistEntry<'a> {
     /// The absolute URL.
     pub url: &'a str,
     /// The title that players show; may be empty.
@@ -46,7 +46,7 @@ impl Playlist {
     }
 
     /// The text of the playlist. Nothing in an entry can begin a line or a tag of its own.
-    pub fn write(self, entries: &[Entry<'_>]) -> String {
+    pub fn write(self, entries: &[PlaylistEntry<'_>]) -> String {
         match self {
             Self::M3u => m3u(entries),
             Self::Pls => pls(entries),
@@ -57,7 +57,7 @@ impl Playlist {
 
 /// Writes a `.m3u`. Lines with `#` are comments to players that know addresses only. -1 is a stream, which has no
 /// length.
-fn m3u(entries: &[Entry<'_>]) -> String {
+fn m3u(entries: &[PlaylistEntry<'_>]) -> String {
     let mut text = String::from("#EXTM3U\r\n");
     for entry in entries {
         text += &format!("#EXTINF:-1,{}\r\n", line(entry.title));
@@ -66,7 +66,7 @@ fn m3u(entries: &[Entry<'_>]) -> String {
     text
 }
 
-fn pls(entries: &[Entry<'_>]) -> String {
+fn pls(entries: &[PlaylistEntry<'_>]) -> String {
     let mut text = format!("[playlist]\r\nNumberOfEntries={}\r\n", entries.len());
     for (number, entry) in (1..).zip(entries) {
         text += &format!("File{number}={}\r\n", url(entry.url));
@@ -78,7 +78,7 @@ fn pls(entries: &[Entry<'_>]) -> String {
     text + "Version=2\r\n"
 }
 
-fn xspf(entries: &[Entry<'_>]) -> String {
+fn xspf(entries: &[PlaylistEntry<'_>]) -> String {
     let mut text = String::from(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <playlist version=\"1\" xmlns=\"http://xspf.org/ns/0/\">\n  <trackList>\n",
@@ -125,7 +125,7 @@ mod tests {
 
     use super::*;
 
-    const ONE: Entry<'_> = Entry {
+    const ONE: PlaylistEntry<'_> = PlaylistEntry {
         url: "http://radio.example:8000/a.mp3?x=1&y=2",
         title: "Rock & <Roll>",
     };
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_pls_counts_its_entries() {
-        let untitled = Entry { title: "", ..ONE };
+        let untitled = PlaylistEntry { title: "", ..ONE };
         let text = Playlist::Pls.write(&[ONE, untitled]);
         assert!(text.starts_with("[playlist]\r\nNumberOfEntries=2\r\nFile1=http://radio"));
         assert!(text.contains("\r\nTitle1=Rock & <Roll>\r\nLength1=-1\r\nFile2=http"));
@@ -171,7 +171,7 @@ mod tests {
             address in "[\\x00-\\x20\\x7f-\\x9f\u{2028}a</>\"&]{0,20}",
             title in "[\\x00-\\x20\\x7f-\\x9f\u{2028}a</>\"&]{0,20}",
         ) {
-            let entry = Entry { url: &address, title: &title };
+            let entry = PlaylistEntry { url: &address, title: &title };
             let m3u = Playlist::M3u.write(&[entry]);
             prop_assert_eq!(m3u.matches(['\r', '\n']).count(), 6);
             let last = m3u.lines().last().unwrap_or_default();

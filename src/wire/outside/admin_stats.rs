@@ -1,15 +1,15 @@
 //! `/admin/stats`: one `<source mount="…">` for each mount, hidden ones too, with its limit.
 
-use super::{BadAnswer, Load, MAX_MOUNTS_READ, child, count, limit, parse};
+use super::{BadAnswer, MAX_MOUNTS_READ, ServerLoad, child, count, limit, parse};
 use crate::model::outside::Slots;
 
-pub(super) fn read(text: &str) -> Result<Load, BadAnswer> {
+pub(super) fn read(text: &str) -> Result<ServerLoad, BadAnswer> {
     let stats = parse(text)?;
     let root = stats.root_element();
     if !root.has_tag_name("icestats") {
         return Err(BadAnswer::OtherPage("icestats"));
     }
-    let mut load = Load::default();
+    let mut load = ServerLoad::default();
     let sources = root.children().filter(|node| node.has_tag_name("source"));
     for source in sources.take(MAX_MOUNTS_READ) {
         let slots = Slots {

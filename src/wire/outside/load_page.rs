@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::{BadAnswer, Load, MAX_MOUNTS_READ, count, limit, parse};
+use super::{BadAnswer, MAX_MOUNTS_READ, ServerLoad, count, limit, parse};
 use crate::model::mount::MountName;
 use crate::model::outside::Slots;
 
@@ -25,10 +25,10 @@ pub struct LoadPage {
     pub mounts: BTreeMap<MountName, Slots>,
 }
 
-pub(super) fn read(text: &str) -> Result<Load, BadAnswer> {
+pub(super) fn read(text: &str) -> Result<ServerLoad, BadAnswer> {
     let page = parse(text)?;
     let root = page.root_element();
-    let mut load = Load {
+    let mut load = ServerLoad {
         server: Slots {
             listeners: root.attribute("listeners").map_or(0, count),
             max_listeners: root.attribute("max_listeners").and_then(limit),
@@ -68,7 +68,7 @@ pub fn written(page: &LoadPage) -> String {
     put(format_args!("<load{}>\n", attributes(page.server)));
     for (name, slots) in &page.mounts {
         // Names of mounts have no characters that need escaping in XML.
-        let (said, free) = (attributes(*slots), lesser(slots.free(), free));
+        let (said, free) = (attributes(*slots), fewer_slots(slots.free(), free));
         put(format_args!(
             "  <mount name=\"{name}\"{said}>{free}</mount>\n"
         ));
@@ -86,8 +86,8 @@ fn attributes(slots: Slots) -> String {
     )
 }
 
-/// The lesser of two numbers of free slots; `None` is unlimited.
-fn lesser(one: Option<u32>, other: Option<u32>) -> u32 {
+/// The fewer_slots of two numbers of free slots; `None` is unlimited.
+fn fewer_slots(one: Option<u32>, other: Option<u32>) -> u32 {
     one.into_iter().chain(other).min().unwrap_or(BOUNDLESS)
 }
 
@@ -143,7 +143,10 @@ mod tests {
 
     #[test]
     fn a_server_without_mounts_is_no_mistake_and_another_page_is() {
-        assert_eq!(read("<load listeners=\"0\"/>").unwrap(), Load::default());
+        assert_eq!(
+            read("<load listeners=\"0\"/>").unwrap(),
+            ServerLoad::default()
+        );
         assert_eq!(read("<html/>"), Err(BadAnswer::OtherPage("mount")));
         assert!(matches!(read("not found"), Err(BadAnswer::Xml(_))));
     }

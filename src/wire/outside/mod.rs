@@ -19,7 +19,7 @@ pub use self::load_page::{LoadPage, written};
 pub const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 /// The most mounts of a server that are read; Icecast itself rarely has more than some hundred.
 const MAX_MOUNTS_READ: usize = 4_096;
-/// The most places that are believed of a server whose `max_listeners` the operator has not set: with 128 kbit/s each
+/// The most places that are capped of a server whose `max_listeners` the operator has not set: with 128 kbit/s each
 /// they fill a line of a gigabit. For a greater server the operator sets the limit.
 pub const MAX_BELIEVED: u32 = 7_500;
 /// The most parts of an XML answer: what fits into [`MAX_ANSWER_BYTES`] in any sensible shape, and a bound on memory.
@@ -41,7 +41,7 @@ pub enum BadAnswer {
 
 /// All that a server says about load, by its own names of its mounts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Load {
+struct ServerLoad {
     server: Slots,
     mounts: BTreeMap<String, Slots>,
 }
@@ -60,11 +60,11 @@ pub fn read(server: &OutsideServer, number: u64, body: &[u8]) -> Result<OutsideR
     let most = server.max_listeners;
     let on_air = |(ours, theirs)| {
         let slots = load.mounts.get(AsRef::<str>::as_ref(theirs))?;
-        Some((ours, believed(*slots, most)))
+        Some((ours, capped(*slots, most)))
     };
     let names = server.mounts.iter();
     let mounts = names.map(|(ours, theirs)| (ours.clone(), theirs.as_str()));
-    let all = believed(load.server, most);
+    let all = capped(load.server, most);
     Ok(OutsideReport {
         number,
         server: Slots {
@@ -78,7 +78,7 @@ pub fn read(server: &OutsideServer, number: u64, body: &[u8]) -> Result<OutsideR
 /// The part of a server's claim that is believed: no more room than its operator counts on. Without a bound, a wrong
 /// claim
 /// would attract all listeners.
-fn believed(claimed: Slots, most: Option<u32>) -> Slots {
+fn capped(claimed: Slots, most: Option<u32>) -> Slots {
     let most = most.unwrap_or(MAX_BELIEVED);
     Slots {
         max_listeners: claimed.max_listeners.map(|claim| claim.min(most)),
@@ -170,7 +170,7 @@ mod tests {
             )
         };
         let mut server = server(Via::LoadXsl);
-        for (set, claimed, believed) in [
+        for (set, claimed, capped) in [
             (Some(50), "9", Some(9)),
             (Some(50), "4294967295", Some(50)),
             (Some(50), "1e99", Some(50)),
@@ -181,9 +181,9 @@ mod tests {
         ] {
             server.max_listeners = set;
             let report = read(&server, 1, claim(claimed).as_bytes()).unwrap();
-            assert_eq!(report.server, slots(1, believed), "{set:?} {claimed}");
+            assert_eq!(report.server, slots(1, capped), "{set:?} {claimed}");
             let mount = report.mounts.values().next().copied();
-            assert_eq!(mount, Some(slots(1, believed)), "{set:?} {claimed}");
+            assert_eq!(mount, Some(slots(1, capped)), "{set:?} {claimed}");
         }
     }
 

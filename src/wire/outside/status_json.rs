@@ -6,24 +6,24 @@
 
 use serde_json::Value;
 
-use super::{BadAnswer, Load, MAX_MOUNTS_READ, count};
+use super::{BadAnswer, MAX_MOUNTS_READ, ServerLoad, count};
 use crate::model::outside::Slots;
 
-pub(super) fn read(text: &str) -> Result<Load, BadAnswer> {
+pub(super) fn read(text: &str) -> Result<ServerLoad, BadAnswer> {
     match serde_json::from_str::<Value>(text) {
         Ok(status) => sources(&status).ok_or(BadAnswer::Json),
-        Err(_) => salvage(text).ok_or(BadAnswer::Json),
+        Err(_) => find_in_broken_json(text).ok_or(BadAnswer::Json),
     }
 }
 
-fn sources(status: &Value) -> Option<Load> {
+fn sources(status: &Value) -> Option<ServerLoad> {
     let stats = status.get("icestats")?.as_object()?;
     let sources = match stats.get("source") {
         Some(Value::Array(sources)) => sources.as_slice(),
         Some(source @ Value::Object(_)) => std::slice::from_ref(source),
         _ => &[],
     };
-    let mut load = Load::default();
+    let mut load = ServerLoad::default();
     for source in sources.iter().take(MAX_MOUNTS_READ) {
         let listeners = source.get("listeners").map_or(0, listeners);
         let url = source.get("listenurl").and_then(Value::as_str);
@@ -48,13 +48,13 @@ fn mount(url: &str) -> Option<&str> {
 
 /// Finds each `listenurl`, and the last `listeners` before it: Icecast sorts by name, so that titles, which strangers
 /// write, come after both.
-fn salvage(text: &str) -> Option<Load> {
+fn find_in_broken_json(text: &str) -> Option<ServerLoad> {
     const LISTENURL: &str = "\"listenurl\":";
     const LISTENERS: &str = "\"listeners\":";
     if !text.trim_start().starts_with('{') || !text.contains("\"icestats\"") {
         return None;
     }
-    let mut load = Load::default();
+    let mut load = ServerLoad::default();
     let mut rest = text;
     for _ in 0..MAX_MOUNTS_READ {
         let Some((before, behind)) = rest.split_once(LISTENURL) else {
@@ -73,7 +73,7 @@ fn salvage(text: &str) -> Option<Load> {
     Some(load)
 }
 
-impl Load {
+impl ServerLoad {
     fn add(&mut self, mount: Option<&str>, listeners: u32) {
         self.server.listeners = self.server.listeners.saturating_add(listeners);
         if let Some(mount) = mount {
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!((load.mounts.len(), load.server.listeners), (2, 3));
         assert_eq!(
             read(r#"{"icestats":{"dummy":null}}"#).unwrap(),
-            Load::default()
+            ServerLoad::default()
         );
     }
 

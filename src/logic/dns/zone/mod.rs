@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::model::dns::{Caa, Finding, Question, Record, RecordData, RecordKind, Soa};
+use crate::model::dns::{Caa, DnsQuestion, Finding, Record, RecordData, RecordKind, Soa};
 use crate::model::domain::DomainName;
 use crate::model::node::NodeName;
 use crate::model::status::NodeState;
@@ -87,7 +87,7 @@ pub trait Choosing {
 
 /// What a name stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
+enum NameKind {
     /// A name outside the zone.
     Outside,
     /// A name in the zone that does not exist.
@@ -105,12 +105,12 @@ enum Place {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Family {
+enum AddressKind {
     V4,
     V6,
 }
 
-impl Family {
+impl AddressKind {
     fn has(self, ip: &IpAddr) -> bool {
         ip.is_ipv4() == (self == Self::V4)
     }
@@ -121,7 +121,7 @@ impl Host {
         self.state != NodeState::Dead
     }
 
-    fn of(&self, family: Family) -> impl Iterator<Item = IpAddr> {
+    fn of(&self, family: AddressKind) -> impl Iterator<Item = IpAddr> {
         self.addresses
             .iter()
             .copied()
@@ -133,7 +133,7 @@ impl Zone {
     /// The answer to a question.
     pub fn look_up(
         &self,
-        question: &Question,
+        question: &DnsQuestion,
         moment: &Moment<'_>,
         choosing: &mut impl Choosing,
     ) -> Finding {
@@ -141,25 +141,31 @@ impl Zone {
         // The labels of an existing name are those of a name that was checked.
         let owner = question.labels.join(".").parse::<DomainName>();
         let owner = match (&place, owner) {
-            (Place::Outside, _) => return Finding::Outside,
-            (Place::Nowhere, _) | (_, Err(_)) => {
+            (NameKind::Outside, _) => return Finding::Outside,
+            (NameKind::Nowhere, _) | (_, Err(_)) => {
                 return Finding::NoSuchName(self.soa(moment, NEGATIVE_TTL_S));
             }
             (_, Ok(owner)) => owner,
         };
         let mut glue = Vec::new();
         let answers = match (question.kind, &place) {
-            (RecordKind::A, _) => self.addresses((&owner, &place), Family::V4, moment, choosing),
-            (RecordKind::Aaaa, _) => self.addresses((&owner, &place), Family::V6, moment, choosing),
+            (RecordKind::A, _) => {
+                self.addresses((&owner, &place), AddressKind::V4, moment, choosing)
+            }
+            (RecordKind::Aaaa, _) => {
+                self.addresses((&owner, &place), AddressKind::V6, moment, choosing)
+            }
             (RecordKind::Any, _) => steady(&owner, [RecordData::NotEverything]),
-            (RecordKind::Soa, Place::Apex) => vec![self.soa(moment, STEADY_TTL_S)],
-            (RecordKind::Ns, Place::Apex) => {
+            (RecordKind::Soa, NameKind::Apex) => vec![self.soa(moment, STEADY_TTL_S)],
+            (RecordKind::Ns, NameKind::Apex) => {
                 let servers = self.servers(moment);
                 glue = self.glue(&servers, moment, choosing);
                 steady(&owner, servers.into_iter().map(RecordData::Ns))
             }
-            (RecordKind::Txt, Place::Apex) => steady(&owner, [RecordData::Txt(self.text.clone())]),
-            (RecordKind::Caa, Place::Apex) => {
+            (RecordKind::Txt, NameKind::Apex) => {
+                steady(&owner, [RecordData::Txt(self.text.clone())])
+            }
+            (RecordKind::Caa, NameKind::Apex) => {
                 steady(&owner, self.caa.iter().cloned().map(RecordData::Caa))
             }
             _ => Vec::new(),
@@ -170,31 +176,31 @@ impl Zone {
         }
     }
 
-    fn place(&self, labels: &[String], moment: &Moment<'_>) -> Place {
+    fn place(&self, labels: &[String], moment: &Moment<'_>) -> NameKind {
         let apex: Vec<&str> = self.apex.labels().collect();
         let special = match labels.len().checked_sub(apex.len()) {
             Some(special) if labels[special..] == apex => &labels[..special],
-            _ => return Place::Outside,
+            _ => return NameKind::Outside,
         };
         let node = match special {
-            [] => return Place::Apex,
-            [label] if label == STREAM => return Place::Stream,
+            [] => return NameKind::Apex,
+            [label] if label == STREAM => return NameKind::Stream,
             [label] => NodeName::try_from(label.as_str()).ok(),
             _ => None,
         };
         let known =
             |node: &NodeName| moment.hosts.contains_key(node) || moment.known_once.contains(node);
         if let Some(node) = node.filter(known) {
-            return Place::Node(node);
+            return NameKind::Node(node);
         }
-        let mut nearest = Place::Nowhere;
+        let mut nearest = NameKind::Nowhere;
         for server in &self.servers {
             let server: Vec<&str> = server.labels().collect();
             if labels == server {
-                return Place::Server;
+                return NameKind::Server;
             }
             if labels.len() < server.len() && server[server.len() - labels.len()..] == *labels {
-                nearest = Place::Between;
+                nearest = NameKind::Between;
             }
         }
         nearest
@@ -202,23 +208,23 @@ impl Zone {
 
     fn addresses(
         &self,
-        (owner, place): (&DomainName, &Place),
-        family: Family,
+        (owner, place): (&DomainName, &NameKind),
+        family: AddressKind,
         moment: &Moment<'_>,
         choosing: &mut impl Choosing,
     ) -> Vec<Record> {
         let ips = match place {
-            Place::Node(node) => match moment.hosts.get(node).filter(|host| host.is_up()) {
+            NameKind::Node(node) => match moment.hosts.get(node).filter(|host| host.is_up()) {
                 Some(host) => host.of(family).collect(),
                 None => self.newcomers(family, moment, choosing),
             },
-            Place::Server => {
+            NameKind::Server => {
                 let servers = moment.hosts.values();
                 let servers = servers.filter(|host| host.is_up() && host.serves_dns);
                 servers.flat_map(|host| host.of(family)).collect()
             }
-            Place::Apex | Place::Stream => self.newcomers(family, moment, choosing),
-            Place::Outside | Place::Nowhere | Place::Between => Vec::new(),
+            NameKind::Apex | NameKind::Stream => self.newcomers(family, moment, choosing),
+            NameKind::Outside | NameKind::Nowhere | NameKind::Between => Vec::new(),
         };
         address_records(owner, ips)
     }
@@ -227,7 +233,7 @@ impl Zone {
     /// listeners.
     fn newcomers(
         &self,
-        family: Family,
+        family: AddressKind,
         moment: &Moment<'_>,
         choosing: &mut impl Choosing,
     ) -> Vec<IpAddr> {
@@ -268,7 +274,7 @@ impl Zone {
         for server in servers.iter().filter(|it| it.is_in(&self.apex)) {
             let labels: Vec<String> = server.labels().map(str::to_owned).collect();
             let place = self.place(&labels, moment);
-            for family in [Family::V4, Family::V6] {
+            for family in [AddressKind::V4, AddressKind::V6] {
                 glue.extend(self.addresses((server, &place), family, moment, choosing));
             }
         }

@@ -86,7 +86,7 @@ impl World {
     }
 
     fn ask(&mut self, zone: &Zone, name: &str, kind: RecordKind) -> Finding {
-        let question = Question {
+        let question = DnsQuestion {
             labels: name.split('.').map(str::to_owned).collect(),
             kind,
         };

@@ -13,7 +13,7 @@ pub use self::scanner::{FrameScanner, FrameStart};
 
 /// The standard that a frame follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
+pub enum MpegVersion {
     /// MPEG-1: 32, 44.1 and 48 kHz.
     V1,
     /// MPEG-2: half the sample rates of MPEG-1.
@@ -37,7 +37,7 @@ pub enum Layer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
     /// The standard.
-    pub version: Version,
+    pub version: MpegVersion,
     /// The coding.
     pub layer: Layer,
     /// Bits per second of this frame.
@@ -78,9 +78,9 @@ impl FrameHeader {
             return None;
         }
         let (version, divisor) = match (kind >> 3) & 0b11 {
-            0b11 => (Version::V1, 1),
-            0b10 => (Version::V2, 2),
-            0b00 => (Version::V25, 4),
+            0b11 => (MpegVersion::V1, 1),
+            0b10 => (MpegVersion::V2, 2),
+            0b00 => (MpegVersion::V25, 4),
             _ => return None,
         };
         let layer = match (kind >> 1) & 0b11 {
@@ -90,9 +90,9 @@ impl FrameHeader {
             _ => return None,
         };
         let table = match (version, layer) {
-            (Version::V1, Layer::I) => &V1_LAYER_I,
-            (Version::V1, Layer::II) => &V1_LAYER_II,
-            (Version::V1, Layer::III) => &V1_LAYER_III,
+            (MpegVersion::V1, Layer::I) => &V1_LAYER_I,
+            (MpegVersion::V1, Layer::II) => &V1_LAYER_II,
+            (MpegVersion::V1, Layer::III) => &V1_LAYER_III,
             (_, Layer::I) => &V2_LAYER_I,
             _ => &V2_LAYER_II_III,
         };
@@ -112,7 +112,7 @@ impl FrameHeader {
     pub fn samples(&self) -> u32 {
         match (self.layer, self.version) {
             (Layer::I, _) => 384,
-            (Layer::III, Version::V2 | Version::V25) => 576,
+            (Layer::III, MpegVersion::V2 | MpegVersion::V25) => 576,
             _ => 1_152,
         }
     }
@@ -144,8 +144,8 @@ impl FrameHeader {
     /// encoders put one, "Xing" or "Info", before the first frame of a file.
     fn is_info(&self, frame: &[u8]) -> bool {
         let side_bytes = match (self.version, self.mono) {
-            (Version::V1, false) => 32,
-            (Version::V1, true) | (_, false) => 17,
+            (MpegVersion::V1, false) => 32,
+            (MpegVersion::V1, true) | (_, false) => 17,
             (_, true) => 9,
         };
         let at = |start: usize| frame.get(start..start + 4);
