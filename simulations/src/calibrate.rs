@@ -28,7 +28,7 @@ const WATCHED_INTERVALS: u32 = 40;
 const VALUES: usize = 5;
 /// How exactly observers are watched.
 const STEP: Duration = Duration::from_millis(10);
-/// A key that nobody uses otherwise.
+/// A key that is not used otherwise.
 const KEY: &str = "measured";
 
 /// Under which conditions something was measured.

@@ -45,9 +45,9 @@ pub enum Fault {
     Split(usize),
     /// This node is cut from all others, both ways.
     Isolate(Who),
-    /// Nobody hears this node any more; it hears the others.
+    /// No node hears this one any more; it hears the others.
     Mute(Who),
-    /// This node hears nobody any more; the others hear it.
+    /// This node hears no other any more; the others hear it.
     Deafen(Who),
     /// The master and one other node do not hear each other.
     Bridge,
@@ -81,7 +81,7 @@ pub enum Fault {
     FixClocks,
     /// This node does everything up to so much later.
     Slow(Who, Duration),
-    /// Nobody is slow any more.
+    /// No node is slow any more.
     Hasten,
     /// An encoder loses its connection, though its node lives.
     Unplug,

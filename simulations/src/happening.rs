@@ -41,7 +41,7 @@ pub enum Happening {
     Tick,
     /// An operator changes the document somewhere.
     Edit,
-    /// Somebody wants to listen.
+    /// A player wants to listen.
     Player,
     /// A player comes to a node, or leaves it.
     Visit(usize, GuestId, Visit),

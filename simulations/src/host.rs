@@ -124,7 +124,7 @@ pub struct Host {
     pub slow_by: Duration,
     /// Whether it runs a newer version, which says more than the others understand.
     pub is_newer: bool,
-    /// The mounts that somebody listens to at its node.
+    /// The mounts that have listeners at its node.
     pub audience: Vec<MountName>,
     /// How many listeners its node takes, if players come to its world.
     pub max_listeners: Option<u32>,
@@ -227,7 +227,7 @@ impl Host {
         }
     }
 
-    /// Keeps an event for when a stopped process goes on; gives it back if there is none.
+    /// Keeps an event until a stopped process continues; returns it if there is none.
     pub fn stash(&mut self, happening: Happening) -> Option<Happening> {
         match &mut self.state {
             State::Paused(_, _, stashed) => {

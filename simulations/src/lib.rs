@@ -1,6 +1,6 @@
 //! Whole clusters in virtual time, from a seed.
 //!
-//! What decides in a node is the code of production; what is around it (gossip, links, disks, time) is a
+//! The decisions of a node are made by production code; its surroundings (gossip, links, disks, time) are a
 //! model. A seed and a scenario give the same world on every machine.
 
 pub mod calibrate;

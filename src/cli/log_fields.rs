@@ -1,9 +1,8 @@
 //! How the fields of a log line are written: short, on one line, and without anything that looks like another line.
 //!
 //! Strangers choose paths, users, titles and headers of up to 60 kB. All fields that may be theirs share a few bytes,
-//! so that
-//! no line holds more of them than [`SPAN_BYTES`] and [`EVENT_BYTES`] together; the fields of [`OWN`] are written by
-//! antiphon.
+//! so that no line holds more of them than [`SPAN_BYTES`] and [`EVENT_BYTES`] together; the fields of [`OWN`] are
+//! written by antiphon.
 
 use std::fmt::{self, Debug, Write};
 
@@ -20,9 +19,8 @@ const EVENT_BYTES: usize = 160;
 const MESSAGE_BYTES: usize = 64;
 /// The most bytes for a value of antiphon's own: an error that quotes a path and another error.
 const OWN_BYTES: usize = 1_024;
-/// Fields that antiphon writes itself: addresses, names of nodes, reasons. A field that may hold a stranger's text
-/// must not
-/// have one of these names.
+/// Fields that antiphon writes itself: addresses, names of nodes, reasons. A field that may hold a stranger's text must
+/// not have one of these names.
 const OWN: [&str; 11] = [
     "address", "client", "cluster", "error", "from", "join", "name", "peer", "refusal", "url",
     "why",

@@ -1,8 +1,7 @@
 //! The command line: its commands and their exit codes.
 //!
 //! `mount`, `node`, `outside`, `password`, `policy` and `status` are clients of a node's HTTP API and need nothing
-//! else of it;
-//! only `run` is a node.
+//! else of it; only `run` is a node.
 
 mod api;
 mod demo;

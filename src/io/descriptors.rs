@@ -1,8 +1,7 @@
 //! How many files the process may have open, and what they are for: each connection is one of them.
 //!
 //! When the last one is in use, no source is accepted, no probe of a balancer answered, and no document saved. So
-//! listeners
-//! get only what all others leave.
+//! listeners get only what all others leave.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tracing::warn;

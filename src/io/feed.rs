@@ -189,8 +189,7 @@ impl Feed {
     }
 
     /// The offset at which the listeners of this feed left another stream, if they have heard that one before. When it
-    /// is on
-    /// air again, they continue there: they hear nothing twice.
+    /// is on air again, they continue there: they hear nothing twice.
     pub fn left_at(&self, stream_id: StreamId) -> Option<u64> {
         self.left().get(&stream_id).copied()
     }

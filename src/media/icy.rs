@@ -140,8 +140,7 @@ const UNCHANGED: Bytes = Bytes::from_static(&[0]);
 /// The block that holds a title.
 ///
 /// Players end the title at the first `';`, so one inside gets a space. It is one line, because players write titles
-/// into
-/// logs and file names. A title that is too long is cut between characters.
+/// into logs and file names. A title that is too long is cut between characters.
 pub fn block(title: &str) -> Bytes {
     let title = caption(title).replace(AFTER, "' ;");
     let room = MAX_TEXT_BYTES - BEFORE.len() - AFTER.len();

@@ -10,9 +10,8 @@ use super::geo::Country;
 use super::mount::MountName;
 use super::node::NodeName;
 
-/// The prefix of an outside server's name where the server stands in the table of nodes. Settings refuse it in the
-/// name of
-/// a node.
+/// The prefix of an outside server's name where the server stands in the table of nodes. Settings refuse it in the name
+/// of a node.
 pub const BACKEND_PREFIX: &str = "outside-";
 
 /// Whether this is the name of an outside server's row in the table rather than of a node.

@@ -13,8 +13,7 @@ const TAKEN_OVER: [&str; 2] = ["log", "secret_file"];
 
 impl Node {
     /// Reads everything again that can change in a running node. `read` returns the settings, and has already applied
-    /// the
-    /// new log filter.
+    /// the new log filter.
     pub(super) fn reload(&mut self, read: &impl Fn() -> anyhow::Result<Settings>) {
         let new = match read() {
             Ok(new) => new,

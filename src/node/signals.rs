@@ -21,8 +21,7 @@ pub(super) enum Wish {
 
 /// Each signal that would end a process which does not take it, and can come from outside; real-time signals follow in
 /// [`Signals::take`]. `SIGPIPE` is not in the list: Rust's own start ignores it. `SIGXCPU` neither: it says that a
-/// limit
-/// on CPU time is used up, and the kernel kills soon after.
+/// limit on CPU time is used up, and the kernel kills soon after.
 const TAKEN: [(Known, Wish); 13] = [
     (Known::TERM, Wish::Stop),
     (Known::INT, Wish::Stop),

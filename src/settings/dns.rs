@@ -18,12 +18,10 @@ const MAX_ANSWERS: usize = 8;
 /// The most addresses of one node: a few lines of both families.
 const MAX_ADDRESSES: usize = 8;
 /// The most name servers, and the most rules on certificates: as many as the root of DNS has name servers, and far
-/// below
-/// what one answer can carry.
+/// below what one answer can carry.
 const MAX_LISTED: usize = 13;
 /// The answers that a network gets by UDP, per second: a resolver of many thousands asks once in the ten seconds for
-/// which
-/// it may keep an answer, and a sender of forged queries gets only a few kilobytes per second.
+/// which it may keep an answer, and a sender of forged queries gets only a few kilobytes per second.
 const DEFAULT_ANSWERS_PER_S: u32 = 50;
 
 /// The checked settings of the zone.

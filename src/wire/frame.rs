@@ -76,8 +76,7 @@ pub enum Denial {
 }
 
 /// What an operator wants of another node than the one that was asked. Sent only to nodes whose card says that they
-/// take
-/// orders: an older one does not know this frame.
+/// take orders: an older one does not know this frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
     /// Leave service.

@@ -1,8 +1,7 @@
 //! `GET /livez?nonce=…`: a node proves its identity to a peer.
 //!
-//! Any server may answer at an address; but a code over the nonce, by a key that only the mesh has, can only be made
-//! by a
-//! node of the mesh, and names that node.
+//! Any server may answer at an address; but a code over the nonce, by a key that only the mesh has, can only be made by
+//! a node of the mesh, and names that node.
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;

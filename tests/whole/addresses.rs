@@ -1,4 +1,4 @@
-//! Nodes whose public address leads elsewhere, or that not everybody reaches: nobody is lost there for long.
+//! Nodes whose public address leads elsewhere, or is not reached by all: no listener is lost there for long.
 
 use std::net::TcpListener;
 use std::thread;
@@ -18,11 +18,11 @@ use crate::support::source::KnownSource;
 
 const RADIO: &str = "/radio.mp3";
 const PASSWORD: &str = "hackme-not";
-/// What a node says once of another one that listeners do not get to.
+/// The line of a node about another one that listeners do not get to.
 const WARNING: &str = "listeners do not get to a node";
 
-/// Listeners who come one after the other, each a moment after the last, by the first two nodes in turn. Those who
-/// were lost, and the connections of the others.
+/// Listeners that come one after the other, each a moment after the last, by the first two nodes in turn. Returns those
+/// that were lost, and the connections of the others.
 fn come(mesh: &TestMesh, listeners: usize) -> (Vec<String>, Vec<Connection>) {
     let (mut lost, mut served) = (Vec::new(), Vec::new());
     for index in 0..listeners {
@@ -43,7 +43,7 @@ fn come(mesh: &TestMesh, listeners: usize) -> (Vec<String>, Vec<Connection>) {
                 }
             }
         }
-        // They come over six seconds: longer than a listener who was sent is waited for.
+        // They come over six seconds: longer than a listener that was sent is waited for.
         thread::sleep(Duration::from_millis(150));
     }
     (lost, served)
@@ -53,7 +53,7 @@ fn count(node: &TestNode, words: &str) -> usize {
     node.log().matches(words).count()
 }
 
-/// Waits until every node knows, and shows wherever it shows anything, that nobody gets to n3.
+/// Waits until every node knows, and shows in each place, that no listener gets to n3.
 fn wait_told(mesh: &TestMesh) {
     for node in &mesh.nodes {
         let look = || {

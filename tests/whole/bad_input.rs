@@ -1,4 +1,4 @@
-//! Whatever a node is given that it should not be: it says what is wrong, and goes on or does not begin.
+//! Invalid input of all kinds: the node says what is wrong, and continues or does not start.
 
 mod api;
 mod crowds;

@@ -170,7 +170,7 @@ fn wait_known(mesh: &TestMesh, counts: &[usize]) {
     );
 }
 
-/// Waits until everybody has heard something, and nobody was dropped meanwhile.
+/// Waits until each listener has heard something, and none was dropped meanwhile.
 fn wait_heard(rush: &Rush) {
     let look = || {
         let stories = rush.stories();

@@ -1,4 +1,4 @@
-//! What an operator says on any node is known to every node, and kept.
+//! What an operator sets on any node is known to every node, and kept.
 
 use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

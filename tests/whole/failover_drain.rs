@@ -1,4 +1,4 @@
-//! A node is taken out of service, and nobody at another node hears it.
+//! A node is taken out of service, and no listener at another node hears it.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::support::tape::Flaws;
 
 const RADIO: &str = "/radio.mp3";
 const PASSWORD: &str = "hackme-not";
-/// How long those who are at a draining node may stay.
+/// How long the listeners of a draining node may stay.
 const DEADLINE: Duration = Duration::from_secs(4);
 /// How long after it the last of them is gone: they are ended over ten seconds.
 const LAST: Duration = Duration::from_secs(16);
@@ -64,8 +64,8 @@ fn stage() -> (TestMesh, Encoder, Crowd) {
     (mesh, encoder, crowd)
 }
 
-/// Nobody who was at another node has noticed anything, whoever was at this one has heard each byte in order; how
-/// many of them have been sent away.
+/// No listener at another node has noticed anything, and each at this one has heard all bytes in order; returns how
+/// many of them were disconnected.
 fn count_sent_away(crowd: &Crowd, homes: &[Option<String>], drained: &str) -> u32 {
     let mut sent_away = 0;
     for (home, notes) in homes.iter().zip(crowd.take_notes()) {

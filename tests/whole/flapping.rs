@@ -18,7 +18,7 @@ const BACK: Duration = Duration::from_secs(2);
 /// After its second silence it must be heard for so long.
 const PROBATION: Duration = Duration::from_secs(6);
 
-/// Whether the next listener who asks either of the first two nodes is sent to the third.
+/// Whether the next listener that asks either of the first two nodes is sent to the third.
 fn sent_to_third(mesh: &TestMesh) -> usize {
     let third = mesh.nodes[2].url();
     let asked = mesh.nodes[..2].iter().map(|node| {
@@ -28,7 +28,7 @@ fn sent_to_third(mesh: &TestMesh) -> usize {
     asked.sum()
 }
 
-/// How many of those who ask within a time are sent to the third node.
+/// How many of the listeners that ask within a time are sent to the third node.
 fn sent_within(mesh: &TestMesh, time: Duration) -> usize {
     let (begun, mut sent) = (Instant::now(), 0);
     while begun.elapsed() < time {

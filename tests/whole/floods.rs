@@ -1,4 +1,4 @@
-//! A source that sends as fast as the network goes is held up, whatever its format and wherever its bytes go.
+//! A source that sends as fast as the network goes is slowed down, whatever its format and whichever node it is at.
 
 use std::fs;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! A dead node that was forgotten stays forgotten, whoever else is started again, until it comes back itself.
+//! A dead node that was forgotten stays forgotten, whichever node is restarted, until it comes back itself.
 
 use antiphon::model::status::NodeState;
 

@@ -94,7 +94,7 @@ fn a_database_that_cannot_be_read_is_a_warning_and_no_more() {
     }
 }
 
-/// Listens for a moment as a proxy would for somebody else.
+/// Listens for a moment, as a proxy would for a client.
 fn listen_for(node: &TestNode, client: &str) {
     let mut connection = Connection::open(&node.address()).unwrap();
     let request = format!("GET {RADIO} HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: {client}\r\n\r\n");
@@ -102,7 +102,7 @@ fn listen_for(node: &TestNode, client: &str) {
     assert_eq!(connection.head().unwrap().status, 200);
 }
 
-/// The last line about a listener who has gone.
+/// The last line about a listener that has gone.
 fn last_gone(node: &TestNode) -> Result<String, &'static str> {
     let log = node.log();
     let mut gone = log.lines().filter(|line| line.contains("listener gone"));

@@ -1,4 +1,5 @@
-//! What programs read that know Icecast: names, types and numbers as there, and the names of stations everywhere.
+//! Pages for programs that know Icecast: names, types and numbers are the same, and stations have their names
+//! everywhere.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ use crate::support::tool::have;
 
 const RADIO: &str = "/radio.mp3";
 const PASSWORD: &str = "hackme-not";
-/// What says to a node that trusts its proxy that somebody speaks HTTPS.
+/// The headers by which a trusted proxy tells that its client speaks HTTPS.
 const HTTPS: &str = "X-Forwarded-Proto: https\r\nX-Forwarded-For: 192.0.2.7\r\n";
 
 fn stats_at(address: &str, target: &str, headers: &str) -> Value {

@@ -1,4 +1,4 @@
-//! Nodes find each other by any one peer, notice who has gone, and keep strangers and doubles out.
+//! Nodes find each other by any one peer, notice which of them has gone, and refuse strangers and doubles.
 
 use std::fs;
 use std::time::Duration;

@@ -20,7 +20,7 @@ fn antiphon_node(node: &TestNode, arguments: &[&str]) -> Output {
     node.command("node", arguments)
 }
 
-/// Why it did not.
+/// The reason of a failure.
 fn failed(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     String::from_utf8_lossy(&output.stderr).into_owned()

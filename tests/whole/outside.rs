@@ -33,7 +33,7 @@ fn outside(node: &TestNode, arguments: &[&str]) -> Output {
     node.command("outside", arguments)
 }
 
-/// Why it did not.
+/// The reason of a failure.
 fn failed(output: &Output) -> String {
     assert_ne!(output.status.code(), Some(0), "{output:?}");
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -314,7 +314,7 @@ fn who_is_disabled_or_removed_is_neither_chosen_nor_asked() {
 
     done(&outside(&mesh.nodes[1], &["disable", "r"]));
     let took = wait_left(&mesh, &there);
-    // Who asks for what nobody carries waits a moment for a source: most of this is the asking.
+    // A request for a mount that no server carries waits a moment for a source: most of this is the waiting.
     assert!(
         took < Duration::from_secs(4),
         "{took:?}: told, not found out"

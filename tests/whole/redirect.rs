@@ -10,7 +10,7 @@ use crate::support::source::KnownSource;
 const RADIO: &str = "/radio.mp3";
 const PASSWORD: &str = "hackme-not";
 
-/// Two nodes: the first, in front, carries the stream and serves nobody; so everybody who asks it is sent on.
+/// Two nodes: the first, in front, carries the stream and serves no listener; so all that ask it are redirected.
 fn front_and_back(more: &[&str]) -> TestMesh {
     let mesh = TestMesh::start_with(2, |index, setup| match index {
         0 => setup.with(&["--max-listeners", "0"]),

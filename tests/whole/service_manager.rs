@@ -142,7 +142,7 @@ fn a_secret_is_rotated_without_a_restart_and_without_a_gap() {
     let clusters: Vec<String> = mesh.nodes.iter().map(|it| it.status().cluster).collect();
     assert_eq!(clusters[0], clusters[1]);
 
-    // Who has only the old one is out, who has the new one is in.
+    // A peer with only the old key is refused, and one with the new key is accepted.
     let peer = mesh.nodes[0].address();
     let thief = Setup::named("thief").secret(old.trim()).join(&peer).start();
     wait_log(&thief, &["does not have the same secret"]);

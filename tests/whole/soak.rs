@@ -117,7 +117,7 @@ fn median(mut numbers: Vec<u64>) -> u64 {
     numbers[numbers.len() / 2]
 }
 
-/// The mesh, and everybody who uses it.
+/// The mesh, and all clients that use it.
 struct Life {
     // First, so that they leave before the nodes are killed.
     players: VecDeque<Player>,
@@ -207,7 +207,7 @@ impl Life {
         }
     }
 
-    /// Somebody guesses, and does not wait for the answers.
+    /// Guesses passwords, without waiting for the answers.
     fn guess(&self, round: u32) {
         let guess = format!("wrong-{round}");
         let address = self.node(round).address();

@@ -1,4 +1,4 @@
-//! What operators say about where listeners are sent is obeyed on all nodes, at once and after a restart.
+//! The settings of operators that say where listeners are sent: obeyed on all nodes, at once and after a restart.
 
 use std::fs;
 
@@ -58,7 +58,7 @@ fn set(node: &TestNode, target: &str, body: &str) {
     assert_eq!(answer.head.status, 200, "{}", answer.text());
 }
 
-/// Waits until listeners who ask each node hear the stream at one of these only.
+/// Waits until listeners that ask any node hear the stream at one of these only.
 fn wait_only_at(mesh: &TestMesh, names: &[&str]) {
     eventually(PATIENCE, "everybody is sent there", || {
         for node in &mesh.nodes {
@@ -336,7 +336,7 @@ fn who_asks_twice_is_expected_once() {
     assert_eq!(pending(&mesh), 1);
 }
 
-/// Waits until n1 has heard of so many listeners at n2. Who has arrived there is told in the same word.
+/// Waits until n1 has heard of so many listeners at n2. The same value tells which of them have arrived.
 fn wait_listeners_at_n2(mesh: &TestMesh, listeners: u32) {
     eventually(PATIENCE, "n1 hears of them", || {
         let seen = mesh.nodes[0]

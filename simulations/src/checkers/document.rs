@@ -1,5 +1,5 @@
-//! What the document promises: all have the same soon, nothing that was deleted comes back, nothing that was
-//! written gets lost, and nobody has what nobody wrote.
+//! What the document promises: all nodes soon have the same one, nothing that was deleted comes back, nothing that was
+//! written is lost, and nothing appears that was never written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

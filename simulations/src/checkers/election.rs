@@ -1,4 +1,4 @@
-//! What the election promises: one master whom all follow, and orders that no deposed one can give.
+//! What the election promises: one master that all follow, and orders that no deposed master can give.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,18 +10,18 @@ use antiphon::model::seat::{Claim, Epoch, Fence};
 use super::{Findings, Violations};
 use crate::faults::Fault;
 
-/// The bound of I1, in gossip intervals: 12 to detect, 1 to hold back, 3 to tell everybody.
+/// The bound of I1, in gossip intervals: 12 to detect, 1 to hold back, 3 to tell all nodes.
 const AGREEMENT_INTERVALS: u32 = 16;
 /// How long a start may take, and how old a node must be to be judged when it is among newcomers
 /// only: it looks for its peers for 20 intervals, then elects within 8.
 pub const START_INTERVALS: u32 = 28;
-/// After the agreement bound, how long until everybody must also have obeyed.
+/// After the agreement bound, how long until all nodes must also have obeyed.
 const OBEY_INTERVALS: u32 = 8;
 /// After how many gossip intervals a minority holds no claim, if there is a guard.
 const OUTVOTED_INTERVALS: u32 = 12;
 /// What a planned hand-over may take beyond a round trip.
 const HAND_OVER_SLACK: Duration = Duration::from_millis(100);
-/// How many rounds a node stands still after a pause.
+/// How many rounds a node stays passive after a pause.
 const FROZEN_ROUNDS: u32 = 3;
 
 /// What a checker sees of a node.
@@ -64,7 +64,7 @@ pub struct ElectionRules {
     is_headless: bool,
     is_outvoted: bool,
     dual_in_window: Duration,
-    /// Until when anything may have been hidden from anybody.
+    /// The time until which news may have been hidden from any node.
     fog_until: Duration,
     /// The faults whose effects may still last, with the time of two claims that they excuse.
     excuses: Vec<(Duration, Duration)>,
@@ -159,7 +159,7 @@ impl ElectionRules {
         self.deadline = self.now + self.interval * AGREEMENT_INTERVALS;
         self.agreed_since = None;
         self.dual_in_window = Duration::ZERO;
-        // Whatever joins two sides that disagree is a heal, be it a node that starts between them.
+        // A fault that joins two sides which disagree counts as a heal, also a node that starts between them.
         let joins = if is_whole { fault } else { Fault::Heal };
         let excused = joins.excused_dual(self.interval, self.max_delay);
         self.excuses.push((self.now, excused));
@@ -174,13 +174,13 @@ impl ElectionRules {
         self.agreed_since = None;
     }
 
-    /// A node has lost what its disk remembered: what it once promised it no longer knows.
+    /// A node has lost what its disk remembered, and no longer knows its promises.
     pub fn forgets(&mut self, node: &NodeName) {
         self.epochs.remove(node);
         self.published.retain(|(_, claimer)| claimer != node);
     }
 
-    /// Loss in bursts and cuts together may hide any node from any other: whatever follows is excused.
+    /// Bursts of loss and cuts together may hide any node from any other: all that follows is excused.
     pub fn fog(&mut self) {
         self.kept = None;
         self.fault_at = self.now;
@@ -241,7 +241,7 @@ impl ElectionRules {
         }
     }
 
-    /// Whether those who hear each other follow one of them, or rightly nobody.
+    /// Whether the nodes that hear each other follow one of them, or rightly none.
     fn agrees(&self, group: &[&View], all: &[View]) -> bool {
         let has_quorum = self.has_quorum(group);
         let first = followed(group[0]);
@@ -255,14 +255,14 @@ impl ElectionRules {
             Some(_) if !has_quorum => false,
             Some(master) => {
                 let claims = |view: &View| view.name == master && view.own.is_some();
-                // A core may follow somebody outside of it who works.
+                // A core may follow a working node outside of it.
                 let outside = self.is_focused && all.iter().any(|view| view.runs && claims(view));
                 outside || group.iter().any(|view| claims(view))
             }
         }
     }
 
-    /// In a settled world, whoever has a link to the master does what it says.
+    /// In a settled world, each node with a link to the master does what it says.
     fn obeyed(&mut self, views: &[View]) {
         let quiet_at = self.deadline + self.interval * OBEY_INTERVALS;
         if self.now < quiet_at || self.agreed_since.is_none_or(|since| since > self.deadline) {

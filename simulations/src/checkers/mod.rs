@@ -29,7 +29,7 @@ pub struct Findings {
     pub dual: Duration,
     /// How often another node became the agreed master.
     pub changes: u32,
-    /// For each listener, the longest silence that somebody whom its node reached could have filled.
+    /// For each listener, the longest silence that another node in reach of its node could have filled.
     pub stalls: Vec<Duration>,
     /// The most bytes of a dead source that a listener missed although some node had them.
     pub missed_bytes: u64,

@@ -1,5 +1,6 @@
-//! What streams promise: every byte in its place at every relay, listeners who hear on through everything that
-//! leaves them a node, and sources that nobody throws off without a reason.
+//! What streams promise: every byte in its place at every relay, listeners that keep hearing through all that leaves
+//! them
+//! a node, and sources that are never closed without a reason.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -113,7 +114,7 @@ pub struct StreamRules {
     has_faults: bool,
     stalls: BTreeMap<(usize, usize), Duration>,
     missed_bytes: u64,
-    /// How often a listener went on in the same stream behind bytes that nobody had any more.
+    /// How often a listener continued in the same stream after bytes that no node had any more.
     holes: u32,
     violations: Violations,
 }
@@ -263,7 +264,7 @@ impl StreamRules {
 
     fn dropped(&mut self, node: usize, mount: MountName, why: Option<EndReason>) {
         let ear = self.ears.remove(&(node, mount.clone()));
-        // Who has joined late has heard what was there, of a stream that was silent already.
+        // A listener that joined late has heard what was there, of a stream that was silent already.
         let took_at = self.took_at.get(&(node, mount.clone())).copied();
         let silent = ear.map_or(self.linger, |ear| {
             self.now - took_at.unwrap_or_default().min(ear.heard_at)
@@ -358,7 +359,7 @@ impl StreamRules {
         }
     }
 
-    /// How long a listener hears nothing although somebody in reach has more.
+    /// How long a listener hears nothing although a node in reach has more.
     fn look_for_silence(
         &mut self,
         node: usize,
@@ -393,7 +394,7 @@ impl StreamRules {
         }
     }
 
-    /// Looks at what all of it takes.
+    /// Checks how much memory all of it takes.
     pub(crate) fn look_at_size(&mut self, now: Duration, stations: &[Station], waiting: usize) {
         for (node, station) in stations.iter().enumerate() {
             let size = station.size;

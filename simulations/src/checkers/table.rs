@@ -1,5 +1,5 @@
-//! What the table promises: nobody is sent to a node that is known to be away, no node has more listeners than it
-//! takes, and when nobody moves any more, everybody foresees what is.
+//! What the table promises: no listener is sent to a node that is known to be away, no node has more listeners than it
+//! takes, and when no listener moves any more, every node's forecast is true.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,14 +10,15 @@ use antiphon::model::status::NodeState;
 
 use super::Violations;
 
-/// After how long without a move everybody must know what is: a reservation runs out in 5 s, a bulletin comes each
-/// second, and gossip takes another two when it loses much.
+/// How long without a move it takes until all forecasts must be true: a reservation runs out in 5 s, a bulletin comes
+/// each
+/// second, and gossip takes another two when much is lost.
 const KNOWN: Duration = Duration::from_secs(9);
 
 /// What a checker sees of a node's listeners.
 pub(crate) struct Ledger {
     pub(crate) name: NodeName,
-    /// The same for those who hear each other.
+    /// The nodes that hear each other have the same number.
     pub(crate) component: usize,
     pub(crate) listeners: u32,
     pub(crate) max_listeners: u32,
@@ -80,7 +81,7 @@ impl TableRules {
         }
     }
 
-    /// The end of the world: compares what everybody foresees with what is.
+    /// The end of the world: compares all forecasts with the truth.
     pub(crate) fn finish(mut self, ledgers: &[Ledger], now: Duration) -> TableFindings {
         let mut proven = 0;
         if now >= self.moved_at + KNOWN {

@@ -1,4 +1,4 @@
-//! What is measured: how full each node is, how full it had to be, and who was sent away.
+//! What is measured: how full each node is, how full it had to be, and how many listeners were turned away.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::scenario::{Scenario, Size};
 /// than its share is not uneven when it has five.
 const SETTLED: f64 = 0.2;
 
-/// Below this share of the whole mesh's capacity nobody may be sent away.
+/// Below this share of the whole mesh's capacity no listener may be turned away.
 const AMPLE: f64 = 0.95;
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Outcome {
     /// The greatest utilisation of any node.
@@ -23,15 +23,15 @@ pub(crate) struct Outcome {
     /// The greatest max / mean of utilisation once a fifth of the crowd was sent somewhere; those on their way count,
     /// because it is them whom a choice can place.
     pub(crate) unevenness: f64,
-    /// The same of those only who have begun to listen.
+    /// The same for only those that have begun to listen.
     pub(crate) seated_unevenness: f64,
     /// Max / mean of utilisation when the last one was sent somewhere.
     pub(crate) unevenness_at_end: f64,
-    /// Listeners who found no room though the mesh had some: refused, or sent to a node that was full.
+    /// Listeners that found no room though the mesh had some: refused, or sent to a node that was full.
     pub(crate) wronged: u32,
-    /// Listeners who were told that all is full.
+    /// Listeners that were told that all is full.
     pub(crate) refused: u32,
-    /// Listeners who came to a node that had no place for them.
+    /// Listeners that came to a node without a place for them.
     pub(crate) overfilled: u32,
     /// Redirects.
     pub(crate) redirected: u32,
@@ -191,7 +191,7 @@ impl Gauge {
         self.outcome.wronged += u32::from(self.level() < AMPLE);
     }
 
-    /// What came of it.
+    /// The result so far.
     pub(crate) fn outcome(&self) -> Outcome {
         self.outcome
     }

@@ -14,9 +14,9 @@ pub(crate) struct Scenario {
     pub(crate) before: Vec<u32>,
     /// Listeners that come within [`SURGE_S`].
     pub(crate) arrivals: u32,
-    /// Everybody asks this node first; otherwise a random one.
+    /// The node that all listeners ask first; `None`: a random one.
     pub(crate) entrance: Option<usize>,
-    /// Nodes that nobody has met before, and when they come, seconds.
+    /// Nodes that the others have not met before, and when they come, seconds.
     pub(crate) newcomers: Vec<(usize, f64)>,
     /// Nodes that die, and when, seconds.
     pub(crate) deaths: Vec<(usize, f64)>,
@@ -117,7 +117,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     scenarios
 }
 
-/// Ten thousand come in ten seconds and stay.
+/// Ten thousand listeners come in ten seconds and stay.
 fn classic() -> Vec<Scenario> {
     vec![
         Scenario {

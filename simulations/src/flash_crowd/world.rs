@@ -1,6 +1,6 @@
 //! One crowd in virtual time: every redirector is the product's own `Forecast` and `Chooser`, and gossip is late.
 //!
-//! No node refuses whom it gets: a peak of 400 % shows by how much it would have had to.
+//! No node refuses a listener: a peak of 400 % shows by how much it would have had to.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ const DETECTION_S: (f64, f64) = (1.0, 2.0);
 /// How long a player waits before it asks again when its node has died, seconds.
 const RETRY_S: (f64, f64) = (0.5, 2.5);
 
-/// After this nothing more is measured: whoever was on the way has come.
+/// After this nothing more is measured: all that were on the way have come.
 const END_S: f64 = SURGE_S + 3.0;
 
 enum Event {
@@ -323,7 +323,7 @@ impl World {
         self.at(next, Event::Publish { node });
     }
 
-    /// A node that nobody knew: it and the others learn of each other, and it publishes at once.
+    /// A node that was unknown: it and the others learn of each other, and it publishes at once.
     fn join(&mut self, node: usize, at: Duration) {
         let now = self.start + at;
         let old: Vec<usize> = self.alive().collect();
@@ -392,7 +392,7 @@ impl World {
         Duration::from_secs_f64(self.random.random_range(soonest_s..latest_s))
     }
 
-    /// Some leave soon, some stay long: nobody knows who.
+    /// Some listeners leave soon, some stay long: at random.
     fn stay(&mut self, mean_s: f64) -> Duration {
         let share: f64 = self.random.random_range(f64::MIN_POSITIVE..1.0);
         Duration::from_secs_f64(-mean_s * share.ln())

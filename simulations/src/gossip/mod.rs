@@ -1,4 +1,4 @@
-//! A seeded model of chitchat: who gossips with whom, what they tell, and when they take whom for dead.
+//! A seeded model of chitchat: which nodes gossip with each other, what they tell, and when one takes another for dead.
 //!
 //! The crate's own random source cannot be seeded and its digest grows with every node, so what is here
 //! follows its rules for peers, heartbeats, versions and φ. `calibrate` compares it with what was measured
@@ -69,7 +69,7 @@ pub struct Gossip {
     nodes: Vec<Option<Known>>,
 }
 
-/// What this node takes another one for.
+/// What this node believes of another one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Liveness {
     Live,
@@ -127,7 +127,7 @@ impl Gossip {
         self.nodes[node].as_ref()?.said(key)
     }
 
-    /// Says something, or takes it back. What was said before already is no news.
+    /// Sets a value, or removes it. To set the same value again is not news.
     pub fn set(&mut self, key: &str, value: Option<&str>) {
         self.own().set(key, value);
     }
@@ -228,7 +228,7 @@ impl Gossip {
             let Some(known) = self.known(about.node, about.generation, news) else {
                 continue;
             };
-            // An answer to an earlier life of ours: what it leaves out we do not know any more.
+            // An answer to an earlier life of this node: what it leaves out is no longer known here.
             if about.after > known.version {
                 continue;
             }

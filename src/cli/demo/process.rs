@@ -18,8 +18,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::cli::terminal::printable;
 
 /// How long children may take to end when they are asked to; after Ctrl-C nobody wants to wait longer. A node takes
-/// longer
-/// to end its listeners one by one, which is not needed at the end of a demo.
+/// longer to end its listeners one by one, which is not needed at the end of a demo.
 pub(super) const GRACE: Duration = Duration::from_secs(2);
 
 /// How long a child may take to be ready: a loaded machine with one core needs a few seconds.

@@ -200,8 +200,7 @@ impl Door {
     }
 
     /// A place for one more, unless its address or the node is full. Loopback has no bound of its own, nor has a
-    /// trusted
-    /// proxy: all clients may come through the machine's own proxy.
+    /// trusted proxy: all clients may come through the machine's own proxy.
     fn place(&self, address: IpAddr) -> Result<Place, NoPlace> {
         let mut counts = self.counts.lock();
         if counts.total >= self.bounds.total {

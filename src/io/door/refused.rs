@@ -97,8 +97,7 @@ impl TurnedAway {
 }
 
 /// Answers in one write, without waiting, and reads the request: if it were closed with that unread, the connection
-/// would
-/// be reset and the answer lost.
+/// would be reset and the answer lost.
 fn tell_and_close(stream: &TcpStream, answer: &[u8]) {
     let socket = SockRef::from(stream);
     if socket.send(answer).is_ok() {

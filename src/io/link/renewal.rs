@@ -8,8 +8,7 @@ use crate::io::tls::{Identity, Secret};
 
 impl Links {
     /// Sets the cluster's secret. Links to peers that do not hold it are closed; returns how many. Peers that do hold
-    /// it, and
-    /// have only not shown it yet, have a new link within a second.
+    /// it, and have only not shown it yet, have a new link within a second.
     pub fn renew(&self, secret: &Secret) -> Result<usize, LinkError> {
         let shared = &self.0;
         let identity = Identity::issue(secret, &shared.hello.name)?;

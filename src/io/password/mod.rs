@@ -1,10 +1,9 @@
 //! Password hashes, and a bound on how many are computed at once.
 //!
-//! One hash takes 19 MiB and tens of milliseconds, by intention: that makes guessing expensive.
-//! A stranger that could order hashes without a bound could therefore take the node off the air. Two buffers of 19 MiB
-//! are
-//! kept for ever once they were needed; a foreign hash that wants more has up to 64 MiB while it is computed, two at
-//! once. So passwords take at most 38 MiB, and 166 MiB for a moment when two of the largest foreign hashes meet.
+//! One hash takes 19 MiB and tens of milliseconds, by intention: that makes guessing expensive. A stranger that could
+//! order hashes without a bound could therefore take the node off the air. Two buffers of 19 MiB are kept for ever once
+//! they were needed; a foreign hash that wants more has up to 64 MiB while it is computed, two at once. So passwords
+//! take at most 38 MiB, and 166 MiB for a moment when two of the largest foreign hashes meet.
 
 mod desk;
 mod memory;

@@ -24,8 +24,7 @@ pub struct Clock {
     node: NodeName,
     last_ms: u64,
     /// The last stamp before each of the latest leaps by more than [`MAX_AHEAD`]: the latest right one before a clock
-    /// was
-    /// ahead, even if its write has been replaced since.
+    /// was ahead, even if its write has been replaced since.
     leaps_ms: VecDeque<u64>,
 }
 

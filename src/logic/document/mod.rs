@@ -176,8 +176,7 @@ impl Document {
     }
 
     /// Writes fields that no node has written yet, and returns the record for the peers. If another node has founded
-    /// the
-    /// same record, the older founding stays; every later edit wins over both.
+    /// the same record, the older founding stays; every later edit wins over both.
     pub fn found(
         &mut self,
         key: &RecordKey,

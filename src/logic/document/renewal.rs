@@ -13,8 +13,7 @@ use crate::model::stamp::Stamp;
 
 impl Document {
     /// Renews the stamps that are more than [`MAX_AHEAD`] after this time, which must be certain; returns how many
-    /// records
-    /// that were.
+    /// records that were.
     pub fn renew(&mut self, now_unix_ms: u64) -> usize {
         let latest_ms = now_unix_ms.saturating_add(MAX_AHEAD.as_millis() as u64);
         if self.ahead(now_unix_ms) <= MAX_AHEAD {

@@ -1,8 +1,7 @@
 //! How two nodes find out which records differ: a digest of the whole, then hashes of ranges.
 //!
-//! A summary says what its sender holds in a range of keys, and thereby also what it does not hold: therefore the
-//! range is
-//! part of it. The [`Summary`](crate::model::record::summary::Summary) itself is sent, so it belongs to the model.
+//! A summary says what its sender holds in a range of keys, and thereby also what it does not hold: therefore the range
+//! is part of it. The [`Summary`](crate::model::record::summary::Summary) itself is sent, so it belongs to the model.
 
 use std::fmt;
 

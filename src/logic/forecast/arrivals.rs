@@ -1,8 +1,7 @@
 //! Which of the listeners that were sent here count as arrived: each tag once, and only a fresh one.
 //!
 //! A player that lost its connection asks for the same address again, perhaps hours later. It is served and not
-//! counted,
-//! because no node waits for it.
+//! counted, because no node waits for it.
 
 use std::collections::BTreeSet;
 

@@ -90,8 +90,7 @@ impl Forecast {
     }
 
     /// Begins a look at all nodes. If the last one was long ago, this node was asleep, and what it missed is no doubt
-    /// about
-    /// others.
+    /// about others.
     pub fn look(&mut self, now: Instant) {
         if now.saturating_duration_since(self.looked_at) > self.stale_after {
             self.waking_until = now + WAKING;

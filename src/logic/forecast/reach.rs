@@ -1,9 +1,8 @@
 //! Whether listeners that are sent to a node get there, as one redirector knows it.
 //!
 //! A node with a wrong address loses all listeners that are sent to it, and looks emptier than all others. An address
-//! is
-//! proven when the node answers there to a peer, or when a listener that was sent there arrives. Redirects
-//! that are not followed prove nothing: a stranger can ask for one at no cost.
+//! is proven when the node answers there to a peer, or when a listener that was sent there arrives. Redirects that are
+//! not followed prove nothing: a stranger can ask for one at no cost.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

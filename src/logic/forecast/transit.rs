@@ -198,8 +198,7 @@ impl Transit {
         self.arrived.forget(self.patience, now);
         let sent = self.sent.latest();
         // A listener that had arrived a reservation ago was sent before that, and that is known by now: one that was
-        // not
-        // sent by now came uninvited. Compared with today's arrivals, gossip's delay would look the same.
+        // not sent by now came uninvited. Compared with today's arrivals, gossip's delay would look the same.
         self.astray = self
             .astray
             .min(difference(sent.listeners, self.arrived.base));

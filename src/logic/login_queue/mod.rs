@@ -3,8 +3,7 @@
 //! A hash is expensive by intention, so a client that could order hashes without a bound would keep all others out. An
 //! address has one hash at a time. After a wrong password it pauses, longer with each, whatever mounts it tries. All
 //! addresses that guessed wrong leave one turn free for the others. When too many wait, the address with the most
-//! places
-//! loses one.
+//! places loses one.
 
 #[cfg(test)]
 mod tests;
@@ -182,8 +181,7 @@ impl LoginQueue {
     }
 
     /// The next login: from the address with the fewest wrong passwords, for the account whose last turn is longest
-    /// ago,
-    /// and of those from the address with the fewest waiting logins, since guessers use many connections.
+    /// ago, and of those from the address with the fewest waiting logins, since guessers use many connections.
     fn next(&self, now: Instant) -> Option<LoginNumber> {
         if self.running.len() >= PARALLEL {
             return None;

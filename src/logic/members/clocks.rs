@@ -1,8 +1,7 @@
 //! How far the clocks of the peers are from this node's, and whether this node's clock is right.
 //!
 //! A peer gossips its time each second. What arrives is late by the time it took, never early, so the greatest of
-//! several
-//! differences is the nearest to the truth.
+//! several differences is the nearest to the truth.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -111,8 +110,7 @@ impl Clocks {
 
 impl ClockVerdict {
     /// The time by which stamps of others are judged: that of the peers, where several of them agree that this node's
-    /// is
-    /// wrong. A single peer may be the one that is wrong, and then this node keeps its own.
+    /// is wrong. A single peer may be the one that is wrong, and then this node keeps its own.
     pub fn corrected(self, now_unix_ms: u64) -> u64 {
         match self {
             Self::Wrong { ahead_ms, peers } if peers > 1 => {

@@ -1,8 +1,7 @@
 //! Nodes that an operator has removed from all lists, as records of the document.
 //!
 //! A record names the greatest life that is forgotten: a later one is shown again, dead or alive. The record expires
-//! when
-//! no node can remember such a life any more, see [`RecordKey::is_passing`].
+//! when no node can remember such a life any more, see [`RecordKey::is_passing`].
 
 use std::collections::BTreeMap;
 

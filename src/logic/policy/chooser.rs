@@ -1,9 +1,8 @@
 //! Which node a new listener goes to.
 //!
 //! The least used node is not the best choice: all redirectors would choose the same one until its next report. By
-//! default
-//! each redirector sends in proportions that fill all nodes to the same level, like water, so that the errors of many
-//! do not add up.
+//! default each redirector sends in proportions that fill all nodes to the same level, like water, so that the errors
+//! of many do not add up.
 
 use serde::{Deserialize, Serialize};
 

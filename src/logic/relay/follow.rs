@@ -1,8 +1,7 @@
 //! What a node does next that holds a mount's stream, or wants to.
 //!
-//! A node continues the stream that it has as long as another node has more of it. It takes up another stream only
-//! when its
-//! own has no source any more, or has lost against an older one. It never takes up two.
+//! A node continues the stream that it has as long as another node has more of it. It takes up another stream only when
+//! its own has no source any more, or has lost against an older one. It never takes up two.
 
 use std::time::{Duration, Instant};
 

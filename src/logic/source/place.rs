@@ -33,8 +33,7 @@ pub enum Decision {
 }
 
 /// A source that was heard so short a time ago is there: relays hear it five times in that time. Gossip takes at least
-/// as
-/// long to miss one whose node has been killed.
+/// as long to miss one whose node has been killed.
 pub const HEARD: Duration = Duration::from_millis(500);
 /// How long a grant holds although gossip does not show the stream yet: it shows it within a second.
 const GRANT: Duration = Duration::from_secs(5);

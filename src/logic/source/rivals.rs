@@ -1,8 +1,7 @@
 //! Two sources of one mount, accepted on the two sides of a partition, meet when it heals: one gives way.
 //!
 //! Both sides see the same two streams and the same [`Precedence`](crate::logic::relay::route::Precedence), so no node
-//! has to
-//! be asked. Only the one that has lost acts, and not at once: what gossip shows may be a source that has gone.
+//! has to be asked. Only the one that has lost acts, and not at once: what gossip shows may be a source that has gone.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

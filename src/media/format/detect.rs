@@ -1,8 +1,7 @@
 //! The format of a stream by its first bytes: sources often state a wrong one.
 //!
 //! `ffmpeg` without `-content_type` sends Ogg as `audio/mpeg`. A recognised format counts; what the source states
-//! counts
-//! where nothing is recognised, or where it names the same format in other words.
+//! counts where nothing is recognised, or where it names the same format in other words.
 
 use super::mpeg::FrameHeader;
 
@@ -68,8 +67,7 @@ impl Format {
 /// Looks at the beginning of a stream whose source states the media type `told`.
 ///
 /// A source may begin in the middle of a frame. Its first whole frames are only searched for where the source states
-/// audio
-/// in frames, or a format that is recognised at its very beginning: a film may contain MPEG frames too.
+/// audio in frames, or a format that is recognised at its very beginning: a film may contain MPEG frames too.
 pub fn look(begun: &[u8], told: &str) -> Look {
     let magic: [(&[u8], Format); 3] = [
         (b"OggS", Format::Ogg),

@@ -128,8 +128,7 @@ impl Ring {
     }
 
     /// How much more of the stream's time the ring has received than has passed since it began: more than zero for a
-    /// source
-    /// that sends faster than real time. Zero for formats that do not tell the time.
+    /// source that sends faster than real time. Zero for formats that do not tell the time.
     pub fn ahead(&self, now: Instant) -> Duration {
         if !self.scanner.knows_media_time() {
             return Duration::ZERO;
@@ -217,8 +216,7 @@ impl Ring {
     }
 
     /// The offset at which the listeners of another stream continue with this one: its first mark, and the end if it
-    /// ends
-    /// without one, because a piece of a frame after another stream is noise. `None` as long as that is not known.
+    /// ends without one, because a piece of a frame after another stream is noise. `None` as long as that is not known.
     pub fn splice_point(&self) -> Option<u64> {
         match self.marks.nearest(Duration::MAX) {
             Some(mark) => Some(mark.offset),

@@ -18,8 +18,7 @@ const EXPIRE_S: i32 = 86_400;
 
 impl Query {
     /// The answer. It depends on the first `scope_bits` of the client's subnet, if that was told: all clients that
-    /// share
-    /// them get the same answer, and with 0 all clients.
+    /// share them get the same answer, and with 0 all clients.
     pub fn answer(&self, finding: &Finding, carrier: Carrier, scope_bits: u8) -> Vec<u8> {
         let mut message = self.reply(scope_bits);
         let (code, answers, authority) = match finding {

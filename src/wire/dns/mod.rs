@@ -12,9 +12,8 @@ pub use query::{Carrier, Query, Received, Subnet, read};
 pub const MAX_UDP_BYTES: usize = 1_232;
 /// The longest answer over UDP to a client that does not announce a greater size (RFC 1035).
 const PLAIN_UDP_BYTES: usize = 512;
-/// How many times as long as its query an answer over UDP may be; a longer one is given by TCP, where an address
-/// cannot be
-/// forged. Eight IPv6 addresses, the most in an answer, take six to seven times the bytes.
+/// How many times as long as its query an answer over UDP may be; a longer one is given by TCP, where an address cannot
+/// be forged. Eight IPv6 addresses, the most in an answer, take six to seven times the bytes.
 pub const MOST_AMPLIFICATION: usize = 8;
 
 #[cfg(test)]

@@ -71,8 +71,7 @@ fn parse_request_line(line: &[u8]) -> Result<(Method, String, HttpVersion), Head
 }
 
 /// A target as a URL may be written. Encoders put a title into it unescaped, so characters that a URL must not have,
-/// and
-/// bytes over 127, become percent escapes; their meaning is the same.
+/// and bytes over 127, become percent escapes; their meaning is the same.
 fn escaped_target(target: &[u8]) -> Result<String, HeadError> {
     let mut text = String::with_capacity(target.len());
     let mut in_query = false;

@@ -333,8 +333,7 @@ mod tests {
     }
 
     /// The lengths that another reader might see: it takes any control byte for the end of a line, and ignores blanks
-    /// and
-    /// invalid characters in a name.
+    /// and invalid characters in a name.
     fn lengths_seen_elsewhere(head: &[u8]) -> Vec<String> {
         let lines = head.split(|byte| byte.is_ascii_control() && *byte != b'\t');
         let pairs = lines.filter_map(|line| {

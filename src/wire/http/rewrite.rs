@@ -1,8 +1,7 @@
 //! A head written anew, for a stricter reader.
 //!
 //! Requests for pages and the API are read by a library. It gets only what was understood here, so it can neither
-//! refuse
-//! what an encoder may send nor understand it in another way.
+//! refuse what an encoder may send nor understand it in another way.
 
 use super::head::{BodyKind, Head, HttpVersion};
 

@@ -49,8 +49,7 @@ struct ServerLoad {
 /// Reads the answer of a server to question `number`; of its mounts only those that it carries for the mesh.
 pub fn read(server: &OutsideServer, number: u64, body: &[u8]) -> Result<OutsideReport, BadAnswer> {
     // Titles may be in any encoding; the parts that matter are ASCII, and a title with an invalid letter must not take
-    // the
-    // server out of use.
+    // the server out of use.
     let text = String::from_utf8_lossy(body);
     let load = match server.via {
         Via::StatusJson => status_json::read(&text)?,
@@ -76,8 +75,7 @@ pub fn read(server: &OutsideServer, number: u64, body: &[u8]) -> Result<OutsideR
 }
 
 /// The part of a server's claim that is believed: no more room than its operator counts on. Without a bound, a wrong
-/// claim
-/// would attract all listeners.
+/// claim would attract all listeners.
 fn capped(claimed: Slots, most: Option<u32>) -> Slots {
     let most = most.unwrap_or(MAX_BELIEVED);
     Slots {

@@ -1,8 +1,7 @@
 //! `/status-json.xsl`: one source is an object, several are a list, and with none the key is missing.
 //!
 //! Icecast writes it with a stylesheet that does not know JSON: a text that looks like a number loses its quotes, and
-//! in
-//! old versions a title can make the whole invalid. Then the two values that matter are searched in the text.
+//! in old versions a title can make the whole invalid. Then the two values that matter are searched in the text.
 
 use serde_json::Value;
 

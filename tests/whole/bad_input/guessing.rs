@@ -1,4 +1,4 @@
-//! Strangers who guess passwords: they are slowed down, nobody else waits for them, and the node does not grow.
+//! Strangers that guess passwords: they are slowed down, no other login waits for them, and the node does not grow.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};

@@ -1,4 +1,4 @@
-//! A node that is told to join somebody who is not there, or who does not want it.
+//! A node that is told to join a peer that is missing or refuses it.
 
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
@@ -11,7 +11,7 @@ use crate::support::node::{Setup, TestNode, done, new_secret};
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::port::free_port;
 
-/// How soon an operator who has just started a node is told why it is alone.
+/// How soon an operator that has just started a node is told why it is alone.
 const TOLD_LIMIT: Duration = Duration::from_secs(3);
 /// How long a node is watched for lines that it repeats: a dozen tries.
 const REPEATS: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! Whoever asks and never reads loses its connection, and what the kernel keeps for it.
+//! A client that asks and never reads loses its connection, and the kernel's memory for it.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -21,7 +21,7 @@ const ASKED_BYTES: usize = 8 << 20;
 /// What the kernel may keep of one: the send buffer, and what was asked and not read.
 const MOST_KEPT_BYTES: u64 = 512 << 10;
 
-/// Somebody who asks the same again and again, and reads nothing.
+/// A client that asks the same again and again, and reads nothing.
 struct Deaf {
     stream: TcpStream,
     question: Vec<u8>,

@@ -15,7 +15,7 @@ use crate::support::http;
 use crate::support::node::Setup;
 use crate::support::patience::{PATIENCE, eventually};
 
-/// The user `nobody` of every Linux, who owns nothing. Root reads and writes whatever the rights say.
+/// The user `nobody` of every Linux, which owns nothing. Root may read and write whatever the permissions say.
 const NOBODY: u32 = 65_534;
 /// Somewhere to listen where it does not matter, because the node ends before.
 const ANY_PORT: &str = "127.0.0.1:0";
@@ -62,7 +62,7 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// Writes a file with these rights, which belongs to whom the node runs as.
+    /// Writes a file with these permissions, owned by the user that the node runs as.
     fn file(&self, name: &str, text: &str, mode: u32) -> PathBuf {
         let path = self.path(name);
         fs::write(&path, text).expect("a new file");

@@ -61,9 +61,9 @@ pub(crate) struct Harm {
     pub(crate) melody_dropped: u32,
     /// Listeners whose stream was ended.
     pub(crate) closed_elsewhere: u32,
-    /// What the listener who lost most has lost.
+    /// What the listener that lost most has lost.
     pub(crate) lost_bytes: u64,
-    /// What the listener who heard most twice has heard twice.
+    /// What the listener that heard most twice has heard twice.
     pub(crate) doubled_bytes: u64,
     /// Bytes of no frame, at all listeners.
     pub(crate) foreign_bytes: u64,

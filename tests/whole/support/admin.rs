@@ -1,4 +1,4 @@
-//! What a node tells only its admin, and who that is.
+//! What a node tells only its admin.
 
 use antiphon::logic::policy::explain::{Explanation, Prediction};
 
@@ -21,7 +21,7 @@ impl TestNode {
         eventually(PATIENCE, &what, look).0
     }
 
-    /// How it answers somebody who logs in as the admin.
+    /// How it answers a login as the admin.
     pub(crate) fn admin_status(&self, password: &str) -> u16 {
         let (address, login) = (self.address(), http::basic("admin", password));
         let request = format!(

@@ -143,7 +143,7 @@ impl Crowd {
         self.listeners.iter().map(take).collect()
     }
 
-    /// Sends those home who are elsewhere, and waits until they are there and have caught up.
+    /// Sends the listeners that are elsewhere home, and waits until they are there and have caught up.
     pub(crate) fn go_home(&self) {
         for listener in &self.listeners {
             let ear = listener.ear();
@@ -171,7 +171,7 @@ impl Crowd {
         self.listeners.iter().map(runs).collect()
     }
 
-    /// Waits until each of those who are at none of these nodes hears one of these frames; how long it took.
+    /// Waits until each listener that is at none of these nodes hears one of these frames; returns how long it took.
     pub(crate) fn wait_heard(&self, frames: Range<u64>, except: &[String]) -> Duration {
         let look = || {
             let behind = self.listeners.iter().filter(|it| {

@@ -1,8 +1,7 @@
 //! An encoder as radios have it: it sends in real time, and when its node leaves it, it goes to the next one.
 //!
 //! The encoder numbers its frames through all its connections, and notes when it has sent each of them. What was not
-//! sent
-//! because there was no connection is not skipped: it is sent later. So whatever a listener misses was lost by a
+//! sent because there was no connection is not skipped: it is sent later. So whatever a listener misses was lost by a
 //! node.
 
 use std::io;

@@ -1,8 +1,7 @@
 //! The zone of the mesh: its names, and their addresses at a moment.
 //!
 //! No name is without an address as long as any node lives: when no node has room, all living nodes are named, and the
-//! name
-//! of a node that has died leads to nodes that take new listeners, because players keep using a name.
+//! name of a node that has died leads to nodes that take new listeners, because players keep using a name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

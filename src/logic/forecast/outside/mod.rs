@@ -1,10 +1,8 @@
 //! Outside servers as rows of the table: they report what they carry, and nothing of who sent it.
 //!
 //! A node's bulletin lists the arrived listeners; here the poller lists, in the server's stead, those that it knew to
-//! have
-//! been sent when it asked. So listeners sent since then are on the way, and a row fills between two questions too.
-//! Room is
-//! per mount: the lesser of what the server's limit and the mount's limit leave.
+//! have been sent when it asked. So listeners sent since then are on the way, and a row fills between two questions
+//! too. Room is per mount: the lesser of what the server's limit and the mount's limit leave.
 
 #[cfg(test)]
 mod tests;
@@ -25,8 +23,7 @@ use crate::model::outside::{OutsideReport, OutsideServer, Slots};
 use crate::model::status::NodeState;
 
 /// How long a report counts. Between two reports at most a question each 5 s, 3 s for the slowest answer and a second
-/// of
-/// gossip pass; a server that is silent for longer is not chosen.
+/// of gossip pass; a server that is silent for longer is not chosen.
 pub const FRESH: Duration = Duration::from_secs(10);
 
 /// How long listeners that were sent are on the way, unless a report accounts for them: as long as the oldest report
@@ -34,8 +31,7 @@ pub const FRESH: Duration = Duration::from_secs(10);
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long a player takes to follow a redirect. A listener that was sent within this time before a question is not
-/// taken
-/// to be in its answer: to count one twice for a moment is better than to send one too many.
+/// taken to be in its answer: to count one twice for a moment is better than to send one too many.
 const FOLLOWING: Duration = Duration::from_secs(1);
 
 /// The room of a server whose limit is unknown, beyond the listeners that are there. It is the whole limit in the

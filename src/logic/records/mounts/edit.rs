@@ -112,8 +112,7 @@ pub enum BadSetting {
 
 impl MountEdit {
     /// The settings of a mount, as an operator knows them, in the order of [`MountSpec`]. Of the password that an
-    /// operator
-    /// sets, only the hash is known here.
+    /// operator sets, only the hash is known here.
     ///
     /// [`MountSpec`]: crate::model::mount::MountSpec
     pub const KEYS: [&str; 15] = [
