@@ -18,11 +18,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use sha2::{Digest as _, Sha256};
 
 use crate::model::status::{NodeState, NodeStatus, Status};
-use text::{Escaped, count, duration, plural};
+use text::{Foreign, count, duration, plural};
 
 /// The `Content-Security-Policy` of every part: our own style and frame, and no script but the one that has this hash:
 /// none that could be loaded, because a source could be what is loaded.
@@ -119,8 +120,8 @@ impl<'a> Seen<'a> {
 /// The body of one part.
 pub fn page(part: Part, seen: Seen<'_>) -> String {
     match part {
-        Part::Page => outer(seen),
-        Part::Mesh | Part::StillMesh => mesh(part, seen),
+        Part::Page => outer(seen).into_string(),
+        Part::Mesh | Part::StillMesh => mesh(part, seen).into_string(),
         Part::Style => STYLE.to_owned(),
     }
 }
@@ -141,86 +142,101 @@ fn own_authority(status: &Status) -> &str {
     }
 }
 
-fn head(title: &str, more: &str) -> String {
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n{more}\
-         <title>{title}</title>\n\
-         <link rel=\"stylesheet\" href=\"/?part=style\">\n</head>\n",
-        title = Escaped(title),
-    )
+fn head(title: &str, more: &Markup) -> Markup {
+    html! {
+        head {
+            meta charset="utf-8";
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            meta name="color-scheme" content="light dark";
+            (more)
+            title { (title) }
+            link rel="stylesheet" href="/?part=style";
+        }
+    }
 }
 
 /// The logo as the icon of the tab, in the page itself: a path of its own could be a mount.
-fn icon() -> String {
-    /// What may not stand as it is in a `data:` address within a quoted attribute.
+fn icon() -> Markup {
+    /// What may not stand as it is in a `data:` address.
     const UNSAFE: &AsciiSet = &CONTROLS.add(b'"').add(b'#').add(b'%').add(b'<').add(b'>');
     let logo = utf8_percent_encode(LOGO.trim_end(), UNSAFE);
-    format!("<link rel=\"icon\" href=\"data:image/svg+xml,{logo}\">\n")
+    html! { link rel="icon" href={ "data:image/svg+xml," (logo) }; }
 }
 
-fn outer(seen: Seen<'_>) -> String {
+fn outer(seen: Seen<'_>) -> Markup {
     let status = seen.status;
-    let head = head(&format!("antiphon · {}", status.node), &icon());
-    format!(
-        "{head}<body class=\"outer\">\n\
-         <header class=\"brand\">{logo}<h1>antiphon</h1>\
-         <p>seen from <strong>{node}</strong>, mesh <code>{cluster}</code></p>{others}</header>\n\
-         <main>\n{players}\
-         <iframe id=\"mesh\" src=\"/?part=mesh\" title=\"Nodes and mounts, renewed every {REFRESH_S} seconds\">\
-         </iframe>\n</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n",
-        logo = LOGO.trim_end(),
-        node = status.node,
-        cluster = Escaped(&status.cluster),
-        others = other_views(seen),
-        players = players::section(status),
-    )
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            (head(&format!("antiphon · {}", status.node), &icon()))
+            body class="outer" {
+                header class="brand" {
+                    (PreEscaped(LOGO.trim_end()))
+                    h1 { "antiphon" }
+                    p { "seen from " strong { (status.node) } ", mesh " code { (Foreign(&status.cluster)) } }
+                    (other_views(seen))
+                }
+                main {
+                    (players::section(status))
+                    iframe id="mesh" src="/?part=mesh"
+                        title={ "Nodes and mounts, renewed every " (REFRESH_S) " seconds" } {}
+                }
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    }
 }
 
 /// Links to the other nodes' pages. They stand outside of the frame, so that they are still there
 /// when this node no longer answers the frame.
-fn other_views(seen: Seen<'_>) -> String {
+fn other_views(seen: Seen<'_>) -> Markup {
     let status = seen.status;
     let living = |node: &&NodeStatus| node.name != status.node && node.state != NodeState::Dead;
-    let links: Vec<String> = status
+    let links = status
         .nodes
         .iter()
         .filter(living)
-        .filter_map(|node| Some((seen.link(node)?, &node.name)))
-        .map(|(url, name)| format!("<a href=\"{}/\">{name}</a>", Escaped(url)))
-        .collect();
-    if links.is_empty() {
-        return String::new();
+        .filter_map(|node| Some((seen.link(node)?, &node.name)));
+    let links: Vec<_> = links.collect();
+    html! {
+        @if !links.is_empty() {
+            nav aria-label="The same mesh seen from another node" {
+                "see it from"
+                @for (url, name) in links { " " a href={ (Foreign(url)) "/" } { (name) } }
+            }
+        }
     }
-    format!(
-        "<nav aria-label=\"The same mesh seen from another node\">see it from {}</nav>",
-        links.join(" ")
-    )
 }
 
-fn mesh(part: Part, seen: Seen<'_>) -> String {
+fn mesh(part: Part, seen: Seen<'_>) -> Markup {
     let status = seen.status;
-    let reload = format!("<meta http-equiv=\"refresh\" content=\"{REFRESH_S}\">\n");
-    // What is clicked here opens beside the page: to leave it would end what plays.
-    let opens_beside = "<base target=\"_blank\">\n";
-    let head = match part {
-        Part::Mesh => head("The mesh", &format!("{opens_beside}{reload}")),
-        _ => head("The mesh", opens_beside),
+    let more = html! {
+        // What is clicked here opens beside the page: to leave it would end what plays.
+        base target="_blank";
+        @if part == Part::Mesh { meta http-equiv="refresh" content=(REFRESH_S); }
     };
-    format!(
-        "{head}<body class=\"mesh\">\n<h1 class=\"unseen\">The mesh</h1>\n{summary}{notice}\
-         {nodes}{mounts}{outside}{foot}</body>\n</html>\n",
-        summary = summary(status),
-        notice = notice(status),
-        nodes = nodes::section(seen),
-        mounts = mounts::section(status),
-        outside = outside::section(seen),
-        foot = foot(part, seen),
-    )
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            (head("The mesh", &more))
+            body class="mesh" {
+                h1 class="unseen" { "The mesh" }
+                (summary(status))
+                @if status.master.is_none() {
+                    p class="notice" role="status" {
+                        strong { "No master: electing one." } " What is on air goes on meanwhile."
+                    }
+                }
+                (nodes::section(seen))
+                (mounts::section(status))
+                (outside::section(seen))
+                (foot(part, seen))
+            }
+        }
+    }
 }
 
-fn summary(status: &Status) -> String {
+fn summary(status: &Status) -> Markup {
     let living = status.nodes.iter().filter(|n| n.state != NodeState::Dead);
     let (mut alive, mut listeners, mut room) = (0_u64, 0_u64, 0_u64);
     for node in living {
@@ -232,19 +248,18 @@ fn summary(status: &Status) -> String {
     }
     let on_air = status.mounts.iter().filter(|m| m.source.is_some()).count();
     let master = status.master.as_ref().map_or("none", |name| name.as_str());
-    format!(
-        "<dl class=\"summary\">\
-         <div><dt>Master</dt><dd>{master}<small>epoch {epoch}</small></dd></div>\
-         <div><dt>Nodes</dt><dd>{alive}<small>of {nodes} known</small></dd></div>\
-         <div><dt>On air</dt><dd>{on_air}<small>of {mounts}</small></dd></div>\
-         <div><dt>Listeners</dt><dd>{listeners}<small>of {room}</small></dd></div>\
-         </dl>\n",
-        epoch = status.epoch.0,
-        nodes = status.nodes.len(),
-        mounts = plural(status.mounts.len(), "mount"),
-        listeners = count(listeners),
-        room = count(room),
-    )
+    html! {
+        dl class="summary" {
+            (figure("Master", master, &format!("epoch {}", status.epoch.0)))
+            (figure("Nodes", &alive.to_string(), &format!("of {} known", status.nodes.len())))
+            (figure("On air", &on_air.to_string(), &format!("of {}", plural(status.mounts.len(), "mount"))))
+            (figure("Listeners", &count(listeners), &format!("of {}", count(room))))
+        }
+    }
+}
+
+fn figure(term: &str, value: &str, beside: &str) -> Markup {
+    html! { div { dt { (term) } dd { (value) small { (beside) } } } }
 }
 
 /// Whether anybody new is sent to a node: only then its places are places of the mesh.
@@ -256,32 +271,28 @@ fn takes_listeners(node: &NodeStatus) -> bool {
     is_up && !node.traits.maintenance && node.traits.weight_percent > 0
 }
 
-fn notice(status: &Status) -> &'static str {
-    match status.master {
-        Some(_) => "",
-        None => {
-            "<p class=\"notice\" role=\"status\"><strong>No master: electing one.</strong> \
-             What is on air goes on meanwhile.</p>\n"
-        }
-    }
-}
-
-fn foot(part: Part, Seen { status, now, .. }: Seen<'_>) -> String {
-    let day_s = now
+fn foot(part: Part, seen: Seen<'_>) -> Markup {
+    let day_s = seen
+        .now
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs() % 86_400);
     let (hour, minute, second) = (day_s / 3_600, day_s / 60 % 60, day_s % 60);
-    let motion = match part {
-        Part::Mesh => format!(
-            "renewed every {REFRESH_S} s: <a href=\"/?part=still\" target=\"_self\">hold still</a>"
-        ),
-        _ => "held still: <a href=\"/?part=mesh\" target=\"_self\">renew again</a>".to_owned(),
-    };
-    format!(
-        "<footer><p>As {node} saw it at <time>{hour:02}:{minute:02}:{second:02}</time> UTC, {motion}</p>\
-         <p>antiphon {version}, up {uptime} · <a href=\"/status.json\">status.json</a></p></footer>\n",
-        node = status.node,
-        version = Escaped(&status.version),
-        uptime = duration(status.uptime_s),
-    )
+    let status = seen.status;
+    html! {
+        footer {
+            p {
+                "As " (status.node) " saw it at "
+                time { (format!("{hour:02}:{minute:02}:{second:02}")) } " UTC, "
+                @if part == Part::Mesh {
+                    "renewed every " (REFRESH_S) " s: " a href="/?part=still" target="_self" { "hold still" }
+                } @else {
+                    "held still: " a href="/?part=mesh" target="_self" { "renew again" }
+                }
+            }
+            p {
+                "antiphon " (Foreign(&status.version)) ", up " (duration(status.uptime_s)) " · "
+                a href="/status.json" { "status.json" }
+            }
+        }
+    }
 }

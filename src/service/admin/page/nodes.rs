@@ -1,10 +1,12 @@
 //! The table of nodes, with a bar for each thing that a node can run out of.
 
+use maud::{Markup, html};
+
 use crate::model::status::{NodeState, NodeStatus, Status};
 use crate::model::traits::{NodeTraits, Tag};
 
 use super::Seen;
-use super::text::{Escaped, bandwidth, count, percent};
+use super::text::{Foreign, bandwidth, count, percent};
 
 /// The percentage from which a bar is drawn as busy.
 ///
@@ -24,37 +26,45 @@ struct Dimension<'a> {
 }
 
 /// The section of the nodes.
-pub(super) fn section(seen: Seen<'_>) -> String {
-    let status = seen.status;
-    let rows: String = status.nodes.iter().map(|node| row(seen, node)).collect();
-    let body = if rows.is_empty() {
-        "<tr><td colspan=\"3\">This node is just waking up.</td></tr>\n".to_owned()
-    } else {
-        rows
-    };
-    format!(
-        "<section aria-labelledby=\"nodes\">\n<h2 id=\"nodes\">Nodes</h2>\n<table class=\"nodes\">\n\
-         <caption>The pale end of a bar is listeners who are on their way.</caption>\n\
-         <thead><tr><th scope=\"col\">Node</th><th scope=\"col\">Listeners</th>\
-         <th scope=\"col\">Bandwidth</th></tr></thead>\n\
-         <tbody>\n{body}</tbody>\n</table>\n{hint}</section>\n",
-        hint = hint(status),
-    )
-}
-
-fn hint(status: &Status) -> String {
-    if status.nodes.len() > 1 {
-        return String::new();
+pub(super) fn section(seen: Seen<'_>) -> Markup {
+    let nodes = &seen.status.nodes;
+    html! {
+        section aria-labelledby="nodes" {
+            h2 id="nodes" { "Nodes" }
+            table class="nodes" {
+                caption { "The pale end of a bar is listeners who are on their way." }
+                thead {
+                    tr {
+                        th scope="col" { "Node" }
+                        th scope="col" { "Listeners" }
+                        th scope="col" { "Bandwidth" }
+                    }
+                }
+                tbody {
+                    @if nodes.is_empty() {
+                        tr { td colspan="3" { "This node is just waking up." } }
+                    }
+                    @for node in nodes { (row(seen, node)) }
+                }
+            }
+            @if nodes.len() <= 1 { (hint(seen.status)) }
+        }
     }
-    format!(
-        "<p class=\"hint\">This node is alone, and a complete server. To make it survive, copy its \
-         secret to a second machine and start there:<code class=\"line\">antiphon run \
-         --secret-file secret --join {}</code></p>\n",
-        Escaped(super::own_authority(status)),
-    )
 }
 
-fn row(seen: Seen<'_>, node: &NodeStatus) -> String {
+fn hint(status: &Status) -> Markup {
+    html! {
+        p class="hint" {
+            "This node is alone, and a complete server. To make it survive, copy its secret to a second \
+             machine and start there:"
+            code class="line" {
+                "antiphon run --secret-file secret --join " (Foreign(super::own_authority(status)))
+            }
+        }
+    }
+}
+
+fn row(seen: Seen<'_>, node: &NodeStatus) -> Markup {
     let (state, class) = match node.state {
         NodeState::Alive => ("alive", "alive"),
         NodeState::Suspect => ("not heard well", "suspect"),
@@ -62,44 +72,43 @@ fn row(seen: Seen<'_>, node: &NodeStatus) -> String {
         NodeState::Dead => ("gone", "dead"),
         NodeState::Draining => ("draining, takes nobody new", "draining"),
     };
-    let badge = if node.master {
-        "<span class=\"badge\">master</span>"
-    } else {
-        ""
-    };
-    let [listeners, bandwidth] = match node.state {
-        NodeState::Dead => ["<span class=\"none\">unknown</span>"; 2].map(str::to_owned),
-        _ => dimensions(node).map(|dimension| bar(&dimension, node)),
-    };
-    format!(
-        "<tr class=\"{class}\"><th scope=\"row\">{link}{badge}<span class=\"state\">{state}</span>\
-         <small>version {version}, rank {rank}{dns}</small>{said}{trouble}</th>\
-         <td>{listeners}</td><td>{bandwidth}</td></tr>\n",
-        link = link(seen, node),
-        version = Escaped(&node.version),
-        rank = node.rank,
-        dns = if node.dns { ", serves DNS" } else { "" },
-        said = said(&node.traits),
-        trouble = trouble(node),
-    )
+    let is_dead = node.state == NodeState::Dead;
+    html! {
+        tr class=(class) {
+            th scope="row" {
+                (link(seen, node))
+                @if node.master { span class="badge" { "master" } }
+                span class="state" { (state) }
+                small {
+                    "version " (Foreign(&node.version)) ", rank " (node.rank)
+                    @if node.dns { ", serves DNS" }
+                }
+                (said(&node.traits))
+                @if !is_dead { (trouble(node)) }
+            }
+            @for dimension in dimensions(node) {
+                td {
+                    @if is_dead { span class="none" { "unknown" } } @else { (bar(&dimension, node)) }
+                }
+            }
+        }
+    }
 }
 
 /// What somebody has to mend at a node.
-fn trouble(node: &NodeStatus) -> String {
-    if node.state == NodeState::Dead {
-        return String::new();
+fn trouble(node: &NodeStatus) -> Markup {
+    html! {
+        @if let Some(why) = &node.disk { small { (Foreign(why)) ", edits are refused" } }
+        @if let Some(why) = &node.address_trouble {
+            small {
+                strong { "Listeners do not get to " (Foreign(&node.url)) ":" } " " (Foreign(why))
+            }
+        }
     }
-    let disk = node.disk.as_ref();
-    let disk = disk.map(|why| format!("<small>{}, edits are refused</small>", Escaped(why)));
-    let address = node.address_trouble.as_ref().map(|why| {
-        let (url, why) = (Escaped(&node.url), Escaped(why));
-        format!("<small><strong>Listeners do not get to {url}:</strong> {why}</small>")
-    });
-    disk.into_iter().chain(address).collect()
 }
 
 /// What operators say of a node, as far as it is not the usual.
-fn said(traits: &NodeTraits) -> String {
+fn said(traits: &NodeTraits) -> Markup {
     let mut said = Vec::new();
     if traits.maintenance {
         said.push("in maintenance, takes nobody new".to_owned());
@@ -111,16 +120,15 @@ fn said(traits: &NodeTraits) -> String {
         let words: Vec<&str> = traits.tags.iter().map(Tag::as_str).collect();
         said.push(format!("tags {}", words.join(", ")));
     }
-    match said.is_empty() {
-        true => String::new(),
-        false => format!("<small>{}</small>", said.join(", ")),
-    }
+    html! { @if !said.is_empty() { small { (said.join(", ")) } } }
 }
 
-fn link(seen: Seen<'_>, node: &NodeStatus) -> String {
-    match seen.link(node).map(Escaped) {
-        Some(url) => format!("<a href=\"{url}/\" title=\"{url}\">{}</a>", node.name),
-        None => node.name.to_string(),
+fn link(seen: Seen<'_>, node: &NodeStatus) -> Markup {
+    html! {
+        @match seen.link(node).map(Foreign) {
+            Some(url) => a href={ (url) "/" } title=(url) { (node.name) },
+            None => (node.name),
+        }
     }
 }
 
@@ -156,7 +164,7 @@ fn dimensions(node: &NodeStatus) -> [Dimension<'static>; 2] {
     ]
 }
 
-fn bar(dimension: &Dimension<'_>, node: &NodeStatus) -> String {
+fn bar(dimension: &Dimension<'_>, node: &NodeStatus) -> Markup {
     let used = percent(dimension.share);
     let coming = dimension.predicted.map_or(used, percent).max(used);
     let level = match coming {
@@ -164,23 +172,23 @@ fn bar(dimension: &Dimension<'_>, node: &NodeStatus) -> String {
         BUSY_PERCENT..100 => "busy",
         _ => "full",
     };
-    let soon = if coming > used {
-        format!(", soon {coming} %")
-    } else {
-        String::new()
+    let soon = match coming > used {
+        true => format!(", soon {coming} %"),
+        false => String::new(),
     };
+    let (shown, coming_shown) = (used.min(100), coming.min(100));
     let Dimension { noun, figure, .. } = dimension;
-    format!(
-        "<div class=\"bar {level}\" role=\"meter\" aria-label=\"{noun} of {name}\" aria-valuemin=\"0\" \
-         aria-valuemax=\"100\" aria-valuenow=\"{shown}\" aria-valuetext=\"{figure}, {used} %{soon}\">\
-         <svg viewBox=\"0 0 100 8\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
-         <rect class=\"coming\" width=\"{coming_shown}\" height=\"8\"/>\
-         <rect class=\"used\" width=\"{shown}\" height=\"8\"/></svg></div>\
-         <p class=\"figure\">{figure}<small>{used} %{soon}</small></p>",
-        name = node.name,
-        shown = used.min(100),
-        coming_shown = coming.min(100),
-    )
+    html! {
+        div class={ "bar " (level) } role="meter" aria-label={ (noun) " of " (node.name) }
+            aria-valuemin="0" aria-valuemax="100" aria-valuenow=(shown)
+            aria-valuetext={ (figure) ", " (used) " %" (soon) } {
+            svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true" {
+                rect class="coming" width=(coming_shown) height="8" {}
+                rect class="used" width=(shown) height="8" {}
+            }
+        }
+        p class="figure" { (figure) small { (used) " %" (soon) } }
+    }
 }
 
 #[cfg(test)]
@@ -190,11 +198,11 @@ mod tests {
     #[test]
     fn what_operators_say_is_shown_unless_it_is_the_usual() {
         let mut traits = NodeTraits::default();
-        assert_eq!(said(&traits), "");
+        assert_eq!(said(&traits).into_string(), "");
         traits.maintenance = true;
         traits.weight_percent = 50;
         traits.tags = ["big", "fast"].map(|tag| tag.parse().unwrap()).into();
         let shown = "<small>in maintenance, takes nobody new, weight 50 %, tags big, fast</small>";
-        assert_eq!(said(&traits), shown);
+        assert_eq!(said(&traits).into_string(), shown);
     }
 }

@@ -1,79 +1,94 @@
 //! The table of outside servers, where there are any.
 
+use maud::{Markup, html};
+
 use crate::model::outside::Slots;
 use crate::model::status::outside::{OutsideState, OutsideStatus};
 
 use super::Seen;
-use super::text::{Escaped, count, is_web_url};
+use super::text::{Foreign, count, is_web_url};
 
 /// The section of the outside servers; nothing where there are none.
-pub(super) fn section(seen: Seen<'_>) -> String {
-    let status = seen.status;
-    if status.outside.is_empty() {
-        return String::new();
+pub(super) fn section(seen: Seen<'_>) -> Markup {
+    let servers = &seen.status.outside;
+    html! {
+        @if !servers.is_empty() {
+            section aria-labelledby="outside" {
+                h2 id="outside" { "Outside servers" }
+                table class="outside" {
+                    caption {
+                        "Servers without antiphon that carry these mounts too; one node asks each of them."
+                    }
+                    thead {
+                        tr {
+                            th scope="col" { "Server" }
+                            th scope="col" { "Mounts" }
+                            th scope="col" { "Listeners" }
+                        }
+                    }
+                    tbody { @for server in servers { (row(server, seen.https)) } }
+                }
+            }
+        }
     }
-    let rows: String = status
-        .outside
-        .iter()
-        .map(|server| row(server, seen.https))
-        .collect();
-    format!(
-        "<section aria-labelledby=\"outside\">\n<h2 id=\"outside\">Outside servers</h2>\n\
-         <table class=\"outside\">\n\
-         <caption>Servers without antiphon that carry these mounts too; one node asks each of them.</caption>\n\
-         <thead><tr><th scope=\"col\">Server</th><th scope=\"col\">Mounts</th>\
-         <th scope=\"col\">Listeners</th></tr></thead>\n\
-         <tbody>\n{rows}</tbody>\n</table>\n</section>\n"
-    )
 }
 
-fn row(server: &OutsideStatus, https: bool) -> String {
+fn row(server: &OutsideStatus, https: bool) -> Markup {
     let class = match server.state {
         OutsideState::Ready => "alive",
         OutsideState::Unknown => "suspect",
         OutsideState::Failing => "dead",
         OutsideState::Disabled => "draining",
     };
-    let asked_by = match &server.asked_by {
-        Some(node) => format!("<small>asked by {node}</small>"),
-        None => String::new(),
-    };
-    let coming = match server.pending {
-        0 => String::new(),
-        pending => format!("<small>{} on their way</small>", count(pending)),
-    };
-    let listeners = match server.state {
-        OutsideState::Ready => format!("{}{coming}", slots(server.server)),
-        _ => "<span class=\"none\">unknown</span>".to_owned(),
-    };
-    format!(
-        "<tr class=\"{class}\"><th scope=\"row\">{link}<span class=\"state\">{state}</span>{asked_by}</th>\
-         <td>{mounts}</td><td class=\"number\">{listeners}</td></tr>\n",
-        link = link(server, https),
-        state = server.state.word(),
-        mounts = mounts(server),
-    )
-}
-
-fn link(server: &OutsideStatus, https: bool) -> String {
-    match is_web_url(&server.url, https) {
-        true => format!("<a href=\"{}\">{}</a>", Escaped(&server.url), server.name),
-        false => server.name.to_string(),
+    html! {
+        tr class=(class) {
+            th scope="row" {
+                (link(server, https))
+                span class="state" { (server.state.word()) }
+                @if let Some(node) = &server.asked_by { small { "asked by " (node) } }
+            }
+            td { (mounts(server)) }
+            td class="number" { (listeners(server)) }
+        }
     }
 }
 
-fn mounts(server: &OutsideStatus) -> String {
-    let line = |(ours, mount): (&_, &crate::model::status::outside::OutsideMount)| {
-        let on_air = match mount.on_air {
-            Some(there) => format!("{} listeners", slots(there)),
-            None => "not on air".to_owned(),
-        };
-        format!(
-            "<div>{ours}<small>there {}, {on_air}</small></div>",
-            mount.path
-        )
-    };
-    server.mounts.iter().map(line).collect()
+fn listeners(server: &OutsideStatus) -> Markup {
+    html! {
+        @if server.state == OutsideState::Ready {
+            (slots(server.server))
+            @if server.pending > 0 { small { (count(server.pending)) " on their way" } }
+        } @else {
+            span class="none" { "unknown" }
+        }
+    }
+}
+
+fn link(server: &OutsideStatus, https: bool) -> Markup {
+    html! {
+        @if is_web_url(&server.url, https) {
+            a href=(Foreign(&server.url)) { (server.name) }
+        } @else {
+            (server.name)
+        }
+    }
+}
+
+fn mounts(server: &OutsideStatus) -> Markup {
+    html! {
+        @for (ours, mount) in &server.mounts {
+            div {
+                (ours)
+                small {
+                    "there " (mount.path) ", "
+                    @match mount.on_air {
+                        Some(there) => { (slots(there)) " listeners" }
+                        None => "not on air",
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn slots(slots: Slots) -> String {
@@ -119,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_row_says_what_is_carried_under_which_name() {
-        let row = row(&server(OutsideState::Ready), false);
+        let row = row(&server(OutsideState::Ready), false).into_string();
         for part in [
             "<a href=\"http://relay.example:8000\">relay</a>",
             "asked by north",
@@ -134,7 +149,7 @@ mod tests {
     fn of_a_silent_server_nothing_is_known() {
         let mut silent = server(OutsideState::Failing);
         silent.url = "javascript:x".into();
-        let row = row(&silent, false);
+        let row = row(&silent, false).into_string();
         assert!(
             row.contains("not answering") && row.contains("unknown"),
             "{row}"

@@ -1,27 +1,22 @@
-//! Values as text in HTML; whatever a stranger may have written passes [`Escaped`].
+//! Values as text. Whatever a stranger may have written passes [`Foreign`]; the markup in all text is made harmless by
+//! `maud`.
 
 use std::fmt::{self, Write};
 
 use crate::model::caption::is_unseen;
 
-/// Text that came from outside, made harmless in an element and in a quoted attribute.
+/// Text that came from outside, without letters that nobody sees.
 ///
 /// A control character becomes U+FFFD: it has no meaning in HTML, and some are parse errors.
-pub(super) struct Escaped<'a>(pub(super) &'a str);
+pub(super) struct Foreign<'a>(pub(super) &'a str);
 
-impl fmt::Display for Escaped<'_> {
+impl fmt::Display for Foreign<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars() {
-            match c {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                unseen if is_unseen(unseen) => {}
-                control if control.is_control() => f.write_char('\u{fffd}')?,
-                harmless => f.write_char(harmless)?,
-            }
+        for letter in self.0.chars().filter(|letter| !is_unseen(*letter)) {
+            f.write_char(match letter.is_control() {
+                true => char::REPLACEMENT_CHARACTER,
+                false => letter,
+            })?;
         }
         Ok(())
     }
@@ -92,12 +87,12 @@ mod tests {
 
     #[test]
     fn markup_from_outside_is_only_text() {
-        let hostile = "</td><script>alert('x')</script>&\"\u{0}\u{1b}";
+        let hostile = "</td><script>alert('x')</script>&\"\u{202e}\u{0}\u{1b}";
         assert_eq!(
-            Escaped(hostile).to_string(),
-            "&lt;/td&gt;&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&quot;\u{fffd}\u{fffd}"
+            maud::html! { (Foreign(hostile)) }.into_string(),
+            "&lt;/td&gt;&lt;script&gt;alert('x')&lt;/script&gt;&amp;&quot;\u{fffd}\u{fffd}"
         );
-        assert_eq!(Escaped("Ŕadio – 日本").to_string(), "Ŕadio – 日本");
+        assert_eq!(Foreign("Ŕadio – 日本").to_string(), "Ŕadio – 日本");
     }
 
     #[test]
