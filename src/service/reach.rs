@@ -31,6 +31,7 @@ use crate::wire::livez::{Answered, MAX_ANSWER_BYTES, Nonce, ProofKeys};
 const LIMITS: Limits = Limits {
     time: Duration::from_secs(3),
     answer_bytes: MAX_ANSWER_BYTES,
+    redirects: 0,
 };
 /// How often a node is asked that proves its address: a port that is closed later is noticed within this time.
 const CALM_INTERVAL: Duration = Duration::from_secs(15);

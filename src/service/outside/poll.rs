@@ -30,6 +30,7 @@ const JITTER: f64 = 0.1;
 const LIMITS: Limits = Limits {
     time: Duration::from_secs(3),
     answer_bytes: outside::MAX_ANSWER_BYTES,
+    redirects: 3,
 };
 /// The longest text of a failure in gossip.
 const MAX_FAILURE_BYTES: usize = 300;

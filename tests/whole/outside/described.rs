@@ -26,9 +26,12 @@ fn what_is_wrong_with_a_description_is_said_and_the_login_never_is() {
     assert!(why.contains("outside server r already exists"), "{why}");
     let why = failed(&outside(node, &["set", "nobody", "weight=1"]));
     assert!(why.contains("there is no outside server nobody"), "{why}");
-    let tls = ["set", "r", "public_url=https://a", "poll_url="];
-    let why = failed(&outside(node, &tls));
-    assert!(why.contains("poll_url: must begin with http://"), "{why}");
+    let why = failed(&outside(node, &["set", "r", "poll_url=ftp://a"]));
+    assert!(why.contains("poll_url: must be http://HOST"), "{why}");
+    done(&outside(
+        node,
+        &["set", "r", "poll_url=https://127.0.0.1:9"],
+    ));
 
     let patched = node.api(
         "PATCH",

@@ -7,7 +7,7 @@ const MAX_URL_BYTES: usize = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadAddress {
     /// The text is not a web address, or lacks a valid host or port.
-    #[error("must be http://HOST[:PORT], such as http://relay.example:8000")]
+    #[error("must be http://HOST[:PORT] or https://HOST[:PORT], such as http://relay.example:8000")]
     Shape,
     /// The address has a name and password in it.
     #[error("must not have a name or password: use the login")]
@@ -18,28 +18,11 @@ pub enum BadAddress {
     /// The address is longer than any real one.
     #[error("too long: at most {MAX_URL_BYTES} bytes")]
     Long,
-    /// The address would have to be asked over TLS.
-    #[error(
-        "must begin with http://: servers are asked over plain HTTP, best inside a private network"
-    )]
-    Tls,
 }
 
-/// The address for listeners: `http` or `https`, scheme and host in lower case, without a slash at the end.
+/// The address for listeners, or the one for asking: `http` or `https`, scheme and host in lower case, without a
+/// slash at the end.
 pub fn public_url(text: &str) -> Result<String, BadAddress> {
-    normal(text).map(|(_, url)| url)
-}
-
-/// The address for asking: the same, and plain `http` only.
-pub(super) fn poll_url(text: &str) -> Result<String, BadAddress> {
-    match normal(text)? {
-        ("http", url) => Ok(url),
-        _ => Err(BadAddress::Tls),
-    }
-}
-
-/// The scheme, and the whole address in its normal form.
-fn normal(text: &str) -> Result<(&'static str, String), BadAddress> {
     if text.len() > MAX_URL_BYTES {
         return Err(BadAddress::Long);
     }
@@ -64,7 +47,7 @@ fn normal(text: &str) -> Result<(&'static str, String), BadAddress> {
         return Err(BadAddress::Shape);
     }
     let (authority, path) = (authority.to_ascii_lowercase(), path.trim_end_matches('/'));
-    Ok((scheme, format!("{scheme}://{authority}{path}")))
+    Ok(format!("{scheme}://{authority}{path}"))
 }
 
 /// `HOST`, `HOST:PORT`, `[IPv6]` or `[IPv6]:PORT`.
@@ -106,11 +89,6 @@ mod tests {
         ] {
             assert_eq!(public_url(given).as_deref(), Ok(kept));
         }
-        assert_eq!(
-            poll_url("http://10.0.0.1:8000").unwrap(),
-            "http://10.0.0.1:8000"
-        );
-        assert_eq!(poll_url("https://a"), Err(BadAddress::Tls));
     }
 
     #[test]

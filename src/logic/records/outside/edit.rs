@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::address::{BadAddress, poll_url, public_url};
+use super::address::{BadAddress, public_url};
 use super::mapping::{BadMapping, mounts, written};
 use crate::model::geo::{BadCountry, Country};
 use crate::model::mount::MountName;
@@ -102,7 +102,7 @@ impl OutsideEdit {
         Ok(match key {
             "public_url" => Self::PublicUrl(public_url(value).map_err(BadSetting::PublicUrl)?),
             "poll_url" => {
-                let url = is_given.then(|| poll_url(value)).transpose();
+                let url = is_given.then(|| public_url(value)).transpose();
                 Self::PollUrl(url.map_err(BadSetting::PollUrl)?)
             }
             "via" => Self::Via(value.parse()?),
@@ -197,7 +197,7 @@ mod tests {
         for (field, value) in [
             ("public_url", ""),
             ("public_url", "relay"),
-            ("poll_url", "https://a"),
+            ("poll_url", "ftp://a"),
             ("via", "telnet"),
             ("login", "nocolon"),
             ("login", ":x"),

@@ -101,8 +101,7 @@ pub fn server(name: NodeName, record: &Record) -> Result<OutsideServer, BadRecor
     };
     let poll_url = match setting("poll_url")? {
         Some(OutsideEdit::PollUrl(Some(url))) => url,
-        // A public https address cannot be asked: then the record is skipped for this reason.
-        _ => address::poll_url(&public_url).map_err(BadSetting::PollUrl)?,
+        _ => public_url.clone(),
     };
     let via = match text(record, "via")? {
         None => Via::default(),
@@ -277,7 +276,7 @@ mod tests {
             ("r1", &LEAST),
             ("half", &[("weight", "5")]),
             ("mountless", &[("public_url", "http://a")]),
-            ("tls", &[("public_url", "https://a"), ("mounts", "/a")]),
+            ("odd", &[("public_url", "ftp://a"), ("mounts", "/a")]),
             ("Bad_Name", &LEAST),
         ]);
         let listing = list(&documents);
@@ -287,7 +286,7 @@ mod tests {
             BadRecord::Key,
             BadRecord::Missing("public_url"),
             BadRecord::Missing("mounts"),
-            BadRecord::Setting(BadSetting::PollUrl(BadAddress::Tls)),
+            BadRecord::Setting(BadSetting::PublicUrl(BadAddress::Shape)),
         ];
         assert_eq!(why, expected);
     }
@@ -299,11 +298,8 @@ mod tests {
         let edit = |key, value| fields([OutsideEdit::of(key, value).unwrap()]);
         let heavy = check(&name, record, &edit("weight", "7")).unwrap();
         assert_eq!((heavy.weight_percent, heavy.mounts.len()), (7, 1));
-        let tls = check(&name, record, &edit("public_url", "https://r"));
-        assert_eq!(
-            tls,
-            Err(BadRecord::Setting(BadSetting::PollUrl(BadAddress::Tls)))
-        );
+        let tls = check(&name, record, &edit("public_url", "https://r")).unwrap();
+        assert_eq!(tls.poll_url, "https://r");
         let half = check(&name, None, &edit("weight", "7"));
         assert_eq!(half, Err(BadRecord::Missing("public_url")));
     }
