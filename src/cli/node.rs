@@ -95,7 +95,7 @@ pub(super) async fn node(args: NodeCommandArgs) -> anyhow::Result<()> {
         // This is public, so no token or password leaves the machine for it.
         NodeCommand::List { json } => list(&Api::public(url), json).await?,
         NodeCommand::Drain { name, deadline } => {
-            drain(&api()?, (&url, name.as_ref()), deadline).await?
+            drain(&api()?, &url, name.as_ref(), deadline).await?
         }
         NodeCommand::Undrain { name } => {
             let path = one(name.as_ref(), "undrain");
@@ -156,7 +156,8 @@ fn display_name(url: &PublicUrl, name: Option<&NodeName>) -> String {
 
 async fn drain(
     api: &Api,
-    (url, name): (&PublicUrl, Option<&NodeName>),
+    url: &PublicUrl,
+    name: Option<&NodeName>,
     deadline: Duration,
 ) -> anyhow::Result<String> {
     let path = one(name, "drain");

@@ -19,7 +19,9 @@ const RESERVE_MOST: usize = 256;
 const DNS_SHARE: f64 = 0.05;
 /// The most for DNS: enough for the whole world when the answers fit into datagrams.
 const DNS_MOST: usize = 256;
-/// The limit where the system tells none.
+/// The fewest connections with which a node is of any use: a source, a page, a health check and some listeners.
+const LEAST_CONNECTIONS: usize = 8;
+/// Assumed where the system does not say.
 const ASSUMED: u64 = 1_024;
 
 /// The limit of open files that is in force.
@@ -45,6 +47,18 @@ impl Descriptors {
     pub fn connections(self) -> usize {
         let own = ((self.0 as f64 * OWN_SHARE) as u64).max(OWN_LEAST);
         usize::try_from(self.0.saturating_sub(own)).unwrap_or(usize::MAX)
+    }
+
+    /// Whether a node can work with so few at all; if not, what to do.
+    pub fn check(self) -> Result<(), String> {
+        if self.connections() >= LEAST_CONNECTIONS {
+            return Ok(());
+        }
+        let least = OWN_LEAST + LEAST_CONNECTIONS as u64;
+        Err(format!(
+            "this process may open {} files, and a node needs {least}: raise LimitNOFILE of the service, or `ulimit -n`",
+            self.0
+        ))
     }
 
     /// The connections that are kept for others than listeners.
@@ -92,6 +106,7 @@ mod tests {
             assert_eq!(descriptors.connections(), connections, "{limit}");
             assert_eq!(descriptors.listeners(u32::MAX), listeners, "{limit}");
             assert_eq!(descriptors.listeners(7), listeners.min(7), "{limit}");
+            assert_eq!(descriptors.check().is_ok(), connections >= 16, "{limit}");
             let own = limit as usize - connections;
             assert!(descriptors.of_dns() <= own / 2, "{limit}");
         }

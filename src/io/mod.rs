@@ -14,6 +14,7 @@ pub mod http;
 pub mod link;
 pub mod pacer;
 pub mod password;
+pub mod tasks;
 pub mod tls;
 pub mod udp;
 pub mod uplink;

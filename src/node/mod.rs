@@ -12,14 +12,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, Error, anyhow, bail};
 use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use self::kept::{Kept, open_disk};
-use self::services::Core;
+use self::services::{Core, Credentials};
 use self::signals::{Signals, Wish};
 use crate::io::clock;
 use crate::io::descriptors::Descriptors;
@@ -28,6 +26,7 @@ use crate::io::dns::DnsSockets;
 use crate::io::door::Door;
 use crate::io::gossip::Gossip;
 use crate::io::link::{Inbox, LinkConfig, Links, NameConflict};
+use crate::io::tasks::Tasks;
 use crate::io::tls::Secret;
 use crate::proto::ended::Ended;
 use crate::service::cluster::seeking::Unreached;
@@ -89,10 +88,9 @@ struct Node {
     drain: Drain,
     conflicts: mpsc::Receiver<NameConflict>,
     /// Ends connections and sources.
-    front_cancel: CancellationToken,
+    visitors: Tasks,
     /// Ends all tasks.
-    cancel: CancellationToken,
-    tasks: TaskTracker,
+    tasks: Tasks,
 }
 
 impl Node {
@@ -110,6 +108,7 @@ impl Node {
         )?;
         let token = identity::token(&kept.data_dir)?;
         let descriptors = Descriptors::raise();
+        descriptors.check().map_err(Error::msg)?;
         let capacity = Capacity {
             max_listeners: descriptors.listeners(settings.max_listeners),
             max_bandwidth_bps: settings.max_bandwidth_bps,
@@ -129,7 +128,7 @@ impl Node {
         let url = hello.public_url.clone();
         let own_ip = own_ip(&hello);
 
-        let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
+        let tasks = Tasks::default();
         let fingerprint = secret.fingerprint();
         let tag_key = TagKey::new(secret.derive("antiphon passthrough tags"));
         let proof_keys = ProofKeys::new(secret.derive_each("antiphon proof of an address"));
@@ -138,7 +137,6 @@ impl Node {
             listen: bound,
             secret: secret.clone(),
             tasks: tasks.clone(),
-            cancel: cancel.clone(),
         })?;
         info!(name = %settings.name, url, cluster = fingerprint, "starting");
         announcing::check(&settings, links.hello(), bound);
@@ -157,7 +155,7 @@ impl Node {
         let card = card(&settings, links.hello(), &geo);
         let said = (gossip::NODE.to_owned(), gossip::write(&card));
         let gossip = Arc::new(Gossip::start(links.clone(), gossip, vec![said]).await?);
-        let keeping_up = geo.clone().run((card, gossip.clone()), cancel.clone());
+        let keeping_up = geo.clone().run(card, gossip.clone(), tasks.clone());
         tasks.spawn(keeping_up);
         let core = Core {
             settings: &settings,
@@ -165,7 +163,6 @@ impl Node {
             links: &links,
             gossip: &gossip,
             tasks: &tasks,
-            cancel: &cancel,
             ended: Ended::default(),
             geo: &geo,
             tag_key,
@@ -174,20 +171,24 @@ impl Node {
             is_newcomer,
         };
         let data_dir = kept.data_dir.clone();
-        let (cluster, documents) = core.start_cluster(kept);
+        let mesh = core.start_mesh(kept);
         let shown = watch::Sender::new(fingerprint.clone());
-        let parts = core.start_services(&cluster, &documents, (token, shown.subscribe()))?;
+        let credentials = Credentials {
+            token,
+            fingerprint: shown.subscribe(),
+        };
+        let parts = core.start_services(&mesh, credentials)?;
         if let (Some(zone), Some(sockets)) = (&settings.dns, dns) {
             let zone = resolver::zone(zone, &fingerprint);
-            core.start_resolver((&cluster, parts.load), (zone, sockets, data_dir.clone()));
+            core.start_resolver(&mesh.cluster, parts.load, zone, sockets, data_dir.clone());
         }
         let arrivals = Arrivals {
             messages,
             exchanges,
         };
-        tasks.spawn(parts.switchboard.run(arrivals, cancel.clone()));
-        let front_cancel = parts.front_cancel;
-        tasks.spawn(parts.front.run(door, tasks.clone(), front_cancel.clone()));
+        tasks.spawn(parts.switchboard.run(arrivals));
+        let visitors = parts.visitors;
+        tasks.spawn(parts.front.run(door, visitors.clone()));
         Ok(Self {
             settings,
             secret,
@@ -195,12 +196,11 @@ impl Node {
             data_dir,
             links,
             gossip,
-            documents,
+            documents: mesh.documents,
             geo,
             drain: parts.drain,
             conflicts,
-            front_cancel,
-            cancel,
+            visitors,
             tasks,
         })
     }
@@ -248,18 +248,17 @@ impl Node {
     /// Ends in this order: the service with seat, sources and listeners; the document; the goodbye; the links.
     async fn leave(&self) {
         self.drain.finish(FAREWELL).await;
-        self.front_cancel.cancel();
+        self.visitors.end();
         self.documents.save().await;
         self.links.send_to_all(&Frame::Goodbye);
         tokio::time::sleep(GOODBYE).await; // Links close with all that is still queued.
         self.gossip.stop();
-        self.cancel.cancel();
-        self.tasks.close();
-        if tokio::time::timeout(STOP_TIMEOUT, self.tasks.wait())
+        self.tasks.end();
+        if tokio::time::timeout(STOP_TIMEOUT, self.tasks.all_ended())
             .await
             .is_err()
         {
-            warn!(left = self.tasks.len(), "some tasks have not ended");
+            warn!(left = self.tasks.count(), "some tasks have not ended");
         }
         self.links.close().await;
     }

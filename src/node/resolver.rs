@@ -16,8 +16,11 @@ impl Core<'_> {
     /// Answers for the zone, as soon as the node knows itself.
     pub(super) fn start_resolver(
         &self,
-        (cluster, load): (&Cluster, Load),
-        (zone, sockets, data_dir): (Zone, DnsSockets, Arc<DataDir>),
+        cluster: &Cluster,
+        load: Load,
+        zone: Zone,
+        sockets: DnsSockets,
+        data_dir: Arc<DataDir>,
     ) {
         let Some(dns) = &self.settings.dns else {
             return;
@@ -30,7 +33,7 @@ impl Core<'_> {
             answers_per_s: dns.answers_per_s.get(),
             data_dir,
         });
-        let running = resolver.run(sockets, self.tasks.clone(), self.cancel.clone());
+        let running = resolver.run(sockets, self.tasks.clone());
         self.tasks.spawn(running);
     }
 

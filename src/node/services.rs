@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::kept::Kept;
 use crate::io::gossip::Gossip;
 use crate::io::link::Links;
 use crate::io::password::{Passwords, Secret};
+use crate::io::tasks::Tasks;
 use crate::logic::election::Start;
 use crate::logic::forecast::Life;
 use crate::proto::ended::Ended;
@@ -28,12 +27,13 @@ use crate::service::identity::Company;
 use crate::service::ingest::{Ingest, IngestConfig};
 use crate::service::listen::{ListenConfig, Listening};
 use crate::service::load::{Capacity, Load};
+use crate::service::mesh::Mesh;
 use crate::service::outside::{Outside, OutsideConfig};
 use crate::service::pacers::PacerHandle;
 use crate::service::reach::{ReachConfig, Reaching};
 use crate::service::relay::Relays;
 use crate::service::sources::Sources;
-use crate::service::status::Statuses;
+use crate::service::status::{StatusConfig, Statuses};
 use crate::service::streams::Streams;
 use crate::service::switchboard::Switchboard;
 use crate::service::titles::Titles;
@@ -48,8 +48,7 @@ pub(super) struct Core<'a> {
     pub(super) capacity: Capacity,
     pub(super) links: &'a Links,
     pub(super) gossip: &'a Arc<Gossip>,
-    pub(super) tasks: &'a TaskTracker,
-    pub(super) cancel: &'a CancellationToken,
+    pub(super) tasks: &'a Tasks,
     pub(super) ended: Ended,
     pub(super) geo: &'a Geo,
     pub(super) tag_key: TagKey,
@@ -59,11 +58,20 @@ pub(super) struct Core<'a> {
     pub(super) is_newcomer: bool,
 }
 
+/// How this node proves and shows who it is.
+pub(super) struct Credentials {
+    /// What the command line of this machine proves its right with.
+    pub(super) token: String,
+    /// The cluster's fingerprint, which changes with its secret.
+    pub(super) fingerprint: watch::Receiver<String>,
+}
+
 /// The services that the node itself still needs.
 pub(super) struct Parts {
     pub(super) switchboard: Switchboard,
     pub(super) front: Front,
-    pub(super) front_cancel: CancellationToken,
+    /// The tasks of visitors, which end before all others.
+    pub(super) visitors: Tasks,
     pub(super) drain: Drain,
     pub(super) load: Load,
 }
@@ -80,7 +88,7 @@ struct Carriers {
 }
 
 impl Core<'_> {
-    pub(super) fn start_cluster(&self, kept: Kept) -> (Cluster, Documents) {
+    pub(super) fn start_mesh(&self, kept: Kept) -> Mesh {
         let cluster = Cluster::start(
             ClusterConfig {
                 links: self.links.clone(),
@@ -94,8 +102,8 @@ impl Core<'_> {
                     Company::Alone => Start::Founding,
                 },
             },
-            self.tasks,
-            self.cancel.clone(),
+            self.tasks.tracker(),
+            self.tasks.token().clone(),
         );
         let documents = Documents::start(
             DocumentConfig {
@@ -107,8 +115,8 @@ impl Core<'_> {
                 data_dir: kept.data_dir.clone(),
                 company: kept.company,
             },
-            self.tasks,
-            self.cancel,
+            self.tasks.tracker(),
+            self.tasks.token(),
         );
         let joiner = Joiner {
             links: self.links.clone(),
@@ -119,32 +127,36 @@ impl Core<'_> {
             remembered: kept.remembered,
             data_dir: kept.data_dir,
         };
-        self.tasks.spawn(joiner.run(self.cancel.clone()));
-        (cluster, documents)
+        self.tasks.spawn(joiner.run(self.tasks.token().clone()));
+        Mesh {
+            links: self.links.clone(),
+            gossip: self.gossip.clone(),
+            cluster,
+            documents,
+            tasks: self.tasks.clone(),
+        }
     }
 
     pub(super) fn start_services(
         &self,
-        cluster: &Cluster,
-        documents: &Documents,
-        (token, fingerprint): (String, watch::Receiver<String>),
+        mesh: &Mesh,
+        credentials: Credentials,
     ) -> anyhow::Result<Parts> {
-        let carriers = self.start_carriers(cluster, documents)?;
+        let Mesh {
+            cluster, documents, ..
+        } = mesh;
+        let carriers = self.start_carriers(mesh)?;
         let passwords = Passwords::new(self.tasks.clone(), &self.settings.trusted_proxies);
-        self.start_founding(cluster, documents, &passwords);
-        self.start_outside((cluster, documents), &carriers.load);
+        self.start_founding(mesh, &passwords);
+        self.start_outside(mesh, &carriers.load);
         self.start_reaching(cluster, &carriers.load);
-        let front_cancel = self.cancel.child_token();
+        let visitors = self.tasks.group();
         let titles = Titles::new(
             self.links.clone(),
             cluster.clone(),
             carriers.streams.clone(),
         );
-        let ingest = self.start_ingest(
-            (cluster, documents),
-            &carriers,
-            (passwords.clone(), front_cancel.clone()),
-        );
+        let ingest = self.start_ingest(mesh, &carriers, passwords.clone(), &visitors);
         let listening = Listening::new(ListenConfig {
             documents: documents.clone(),
             cluster: cluster.clone(),
@@ -159,16 +171,19 @@ impl Core<'_> {
             cluster: cluster.clone(),
             links: self.links.clone(),
             drain: carriers.drain.clone(),
-            statuses: Statuses::new(
-                (cluster.clone(), documents.clone()),
-                (carriers.load.clone(), carriers.streams.clone()),
-                (self.geo.clone(), self.unreached.clone()),
-                fingerprint,
-            ),
+            statuses: Statuses::new(StatusConfig {
+                cluster: cluster.clone(),
+                documents: documents.clone(),
+                load: carriers.load.clone(),
+                streams: carriers.streams.clone(),
+                geo: self.geo.clone(),
+                unreached: self.unreached.clone(),
+                fingerprint: credentials.fingerprint,
+            }),
             listening: listening.clone(),
             titles: titles.clone(),
             passwords,
-            token: Secret::from(token),
+            token: Secret::from(credentials.token),
             contact: self.contact(),
             proof_keys: self.proof_keys.clone(),
         });
@@ -189,7 +204,7 @@ impl Core<'_> {
                 admin,
                 trusted_proxies: self.settings.trusted_proxies.clone().into(),
             },
-            front_cancel,
+            visitors,
             drain: carriers.drain,
             load: carriers.load,
         })
@@ -208,31 +223,35 @@ impl Core<'_> {
     /// Starts the service for sources; `front_cancel` ends it.
     fn start_ingest(
         &self,
-        (cluster, documents): (&Cluster, &Documents),
+        mesh: &Mesh,
         carriers: &Carriers,
-        (passwords, front_cancel): (Passwords, CancellationToken),
+        passwords: Passwords,
+        visitors: &Tasks,
     ) -> Ingest {
         let ingest = Ingest::new(IngestConfig {
-            documents: documents.clone(),
+            documents: mesh.documents.clone(),
             authority: carriers.authority.clone(),
-            cluster: cluster.clone(),
+            cluster: mesh.cluster.clone(),
             streams: carriers.streams.clone(),
             relays: carriers.relays.clone(),
             sources: carriers.sources.clone(),
             drain: carriers.drain.clone(),
             passwords,
-            cancel: front_cancel,
+            cancel: visitors.token().clone(),
         });
-        let settling = ingest.clone().settle_rivals(self.cancel.clone());
+        let settling = ingest.clone().settle_rivals(self.tasks.token().clone());
         self.tasks.spawn(settling);
         ingest
     }
 
     /// Starts the services that carry streams: from sources, between nodes, to listeners.
-    fn start_carriers(&self, cluster: &Cluster, documents: &Documents) -> anyhow::Result<Carriers> {
+    fn start_carriers(&self, mesh: &Mesh) -> anyhow::Result<Carriers> {
+        let Mesh {
+            cluster, documents, ..
+        } = mesh;
         let (streams, sources) = (Streams::default(), Sources::default());
         let pacer = Arc::new(PacerHandle::start().context("cannot start the pacer")?);
-        let load = self.start_load((cluster, documents), (&streams, &sources));
+        let load = self.start_load(mesh, &streams, &sources);
         let authority = Authority::new(
             (self.links.clone(), cluster.clone()),
             (documents.clone(), sources.clone()),
@@ -241,17 +260,14 @@ impl Core<'_> {
         let relays = Relays::new(
             (self.links.clone(), cluster.clone()),
             (documents.clone(), streams.clone(), self.ended.clone()),
-            self.tasks.clone(),
-            self.cancel.clone(),
+            self.tasks.tracker().clone(),
+            self.tasks.token().clone(),
         );
         self.tasks.spawn(relays.clone().keep_all_while_master());
         let drain = Drain::new(DrainConfig {
-            cluster: cluster.clone(),
-            gossip: self.gossip.clone(),
+            mesh: mesh.clone(),
             sources: sources.clone(),
             pacer: pacer.clone(),
-            tasks: self.tasks.clone(),
-            cancel: self.cancel.clone(),
         });
         Ok(Carriers {
             streams,
@@ -264,15 +280,12 @@ impl Core<'_> {
         })
     }
 
-    fn start_outside(&self, (cluster, documents): (&Cluster, &Documents), load: &Load) {
+    fn start_outside(&self, mesh: &Mesh, load: &Load) {
         let outside = Outside::new(OutsideConfig {
-            documents: documents.clone(),
-            cluster: cluster.clone(),
+            mesh: mesh.clone(),
             load: load.clone(),
-            gossip: self.gossip.clone(),
-            tasks: self.tasks.clone(),
         });
-        self.tasks.spawn(outside.run(self.cancel.clone()));
+        self.tasks.spawn(outside.run());
     }
 
     /// Starts the service that asks other nodes at their addresses.
@@ -283,36 +296,34 @@ impl Core<'_> {
             load: load.clone(),
             proof_keys: self.proof_keys.clone(),
         });
-        self.tasks.spawn(reaching.run(self.cancel.clone()));
+        self.tasks.spawn(reaching.run(self.tasks.token().clone()));
     }
 
-    fn start_founding(&self, cluster: &Cluster, documents: &Documents, passwords: &Passwords) {
+    fn start_founding(&self, mesh: &Mesh, passwords: &Passwords) {
         let founder = Founder {
-            cluster: cluster.clone(),
-            documents: documents.clone(),
+            cluster: mesh.cluster.clone(),
+            documents: mesh.documents.clone(),
             passwords: passwords.clone(),
             is_newcomer: self.is_newcomer,
             unreached: self.unreached.clone(),
         };
-        let (founding, cancel) = (founder.run(), self.cancel.clone());
-        self.tasks
-            .spawn(async move { cancel.run_until_cancelled(founding).await });
+        self.tasks.spawn_until_end(founder.run());
     }
 
-    fn start_load(
-        &self,
-        (cluster, documents): (&Cluster, &Documents),
-        (streams, sources): (&Streams, &Sources),
-    ) -> Load {
+    fn start_load(&self, mesh: &Mesh, streams: &Streams, sources: &Sources) -> Load {
         let hello = self.links.hello();
         let life = Life {
             node: hello.name.clone(),
             generation: hello.generation,
         };
         let load = Load::new(life, self.capacity);
-        let world = (cluster.clone(), documents.clone(), self.gossip.clone());
+        let world = (
+            mesh.cluster.clone(),
+            mesh.documents.clone(),
+            mesh.gossip.clone(),
+        );
         let held = (streams.clone(), sources.clone());
-        let running = load.clone().run(world, held, self.cancel.clone());
+        let running = load.clone().run(world, held, self.tasks.token().clone());
         self.tasks.spawn(running);
         load
     }

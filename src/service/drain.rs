@@ -8,14 +8,13 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
-use super::cluster::{Cluster, Event};
+use super::cluster::Event;
+use super::mesh::Mesh;
 use super::pacers::PacerHandle;
 use super::sources::Sources;
-use crate::io::gossip::Gossip;
+use crate::io::tasks::Tasks;
 use crate::wire::frame::Order;
 use crate::wire::gossip;
 
@@ -39,25 +38,19 @@ pub enum Phase {
 /// What draining acts on.
 #[derive(Debug)]
 pub struct DrainConfig {
-    /// To hand the seat over.
-    pub cluster: Cluster,
-    /// To tell everybody.
-    pub gossip: Arc<Gossip>,
+    /// To hand the seat over, and to tell everybody.
+    pub mesh: Mesh,
     /// Whom to end at the deadline.
     pub sources: Sources,
     /// Whom to end after it.
     pub pacer: Arc<PacerHandle>,
-    /// Counts the task that waits for the deadline.
-    pub tasks: TaskTracker,
-    /// Ends it with the node.
-    pub cancel: CancellationToken,
 }
 
 struct Inner {
     config: DrainConfig,
     phase: watch::Sender<Phase>,
-    /// Cancels the wait for the deadline.
-    waiting: Mutex<CancellationToken>,
+    /// The wait for the deadline, which can be ended.
+    waiting: Mutex<Tasks>,
 }
 
 /// A cheap, cloneable way to drain.
@@ -106,15 +99,13 @@ impl Drain {
     /// Takes nobody new, gives up its seats, and after `deadline` ends those who are still here.
     pub async fn begin(&self, deadline: Duration) {
         let mut waiting = self.0.waiting.lock().await;
-        waiting.cancel();
-        *waiting = self.0.config.cancel.child_token();
+        waiting.end();
+        *waiting = self.0.config.mesh.tasks.group();
         info!(?deadline, "draining");
         self.leave_service().await;
-        let (inner, cancel) = (self.0.clone(), waiting.clone());
-        self.0.config.tasks.spawn(async move {
-            let waited = cancel
-                .run_until_cancelled(tokio::time::sleep(deadline))
-                .await;
+        let (inner, waiting) = (self.0.clone(), waiting.clone());
+        self.0.config.mesh.tasks.spawn(async move {
+            let waited = waiting.until_end(tokio::time::sleep(deadline)).await;
             if waited.is_some() {
                 inner.end_all(SPREAD).await;
                 info!("drained");
@@ -130,19 +121,30 @@ impl Drain {
 
     async fn leave_service(&self) {
         self.0.phase.send_replace(Phase::Draining);
-        let said = self.0.config.gossip.set(gossip::DRAINING, "true").await;
+        let said = self
+            .0
+            .config
+            .mesh
+            .gossip
+            .set(gossip::DRAINING, "true")
+            .await;
         said.expect("one word is far shorter than a gossiped value may be");
-        self.0.config.cluster.order(Event::ResignOthers).await;
-        self.0.config.cluster.resign().await;
+        self.0.config.mesh.cluster.order(Event::ResignOthers).await;
+        self.0.config.mesh.cluster.resign().await;
     }
 
     /// Takes everybody again.
     pub async fn undo(&self) {
-        self.0.waiting.lock().await.cancel();
+        self.0.waiting.lock().await.end();
         self.0.phase.send_replace(Phase::Serving);
-        self.0.config.gossip.delete(gossip::DRAINING).await;
-        self.0.config.cluster.order(Event::Unresign).await;
-        self.0.config.cluster.order(Event::UnresignOthers).await;
+        self.0.config.mesh.gossip.delete(gossip::DRAINING).await;
+        self.0.config.mesh.cluster.order(Event::Unresign).await;
+        self.0
+            .config
+            .mesh
+            .cluster
+            .order(Event::UnresignOthers)
+            .await;
         info!("serving again");
     }
 }

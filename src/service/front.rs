@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{debug, info};
 
 use super::admin::Admin;
 use super::ingest::{Ingest, farewell};
 use super::listen::{After, Entrance, Listening};
 use crate::io::door::{self, Arrival, Door, NoHead, Rewound, Visitor};
+use crate::io::tasks::Tasks;
 use crate::io::{answer, clock};
 use crate::model::mount::MountName;
 use crate::model::network::Network;
@@ -59,16 +58,16 @@ pub struct Front {
 
 impl Front {
     /// Lets visitors in until the node stops.
-    pub async fn run(self, mut door: Door, tasks: TaskTracker, cancel: CancellationToken) {
+    pub async fn run(self, mut door: Door, tasks: Tasks) {
         loop {
             let arrival = tokio::select! {
-                () = cancel.cancelled() => return,
+                () = tasks.asked_to_end() => return,
                 arrival = door.accept() => arrival,
             };
             match arrival {
                 Arrival::Visitor(visitor) => {
-                    let (front, cancel) = (self.clone(), cancel.clone());
-                    tasks.spawn(async move { front.receive(visitor, &cancel).await });
+                    let (front, tasks_of_visitor) = (self.clone(), tasks.clone());
+                    tasks.spawn(async move { front.receive(visitor, &tasks_of_visitor).await });
                 }
                 Arrival::Refused(mut refused) => {
                     tasks.spawn(async move {
@@ -81,7 +80,7 @@ impl Front {
     }
 
     /// Takes one visitor's requests until he leaves or is handed on.
-    async fn receive(&self, mut visitor: Visitor, cancel: &CancellationToken) {
+    async fn receive(&self, mut visitor: Visitor, tasks: &Tasks) {
         // Answers are small and awaited; a stream's bytes are gathered before they are sent.
         if let Err(error) = visitor.stream.set_nodelay(true) {
             debug!(%error, "gone at once");
@@ -92,7 +91,7 @@ impl Front {
         loop {
             // Whoever has asked for nothing yet does not hold up the end of the node.
             let reading = door::read_head(&mut visitor, &mut buffer);
-            let read = match cancel.run_until_cancelled(reading).await {
+            let read = match tasks.until_end(reading).await {
                 Some(Ok(read)) => read,
                 Some(Err(error)) => return turn_away(&mut visitor, error, &buffer).await,
                 None => return,
@@ -155,11 +154,18 @@ impl Front {
     }
 }
 
+/// The first byte of a TLS connection.
+const TLS_RECORD: u8 = 0x16;
+
 async fn turn_away(visitor: &mut Visitor, error: NoHead, begun: &BytesMut) {
     match &error {
-        NoHead::Refused(why) if why.status().is_some() => {
+        NoHead::Refused(why) => {
             let status = why.status().map(HttpStatus::code);
-            info!(peer = %visitor.peer, status, "refused: {why}");
+            let hint = match begun.first() {
+                Some(&TLS_RECORD) => ": it begins like HTTPS, and this port speaks HTTP",
+                _ => "",
+            };
+            info!(peer = %visitor.peer, status, "refused: {why}{hint}");
         }
         error => debug!(peer = %visitor.peer, %error, "no request"),
     }

@@ -11,11 +11,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::io::geo::{GeoDatabase, Imprint};
 use crate::io::gossip::Gossip;
+use crate::io::tasks::Tasks;
 use crate::model::geo::Whereabouts;
 use crate::model::status::GeoStatus;
 use crate::wire::gossip::{self, NodeCard};
@@ -109,7 +109,7 @@ impl Geo {
 
     /// Keeps up with the file, and tells the mesh when this node's place has become another by it. Runs until the node
     /// stops; ends at once if there is to be no database.
-    pub async fn run(self, (mut card, gossip): (NodeCard, Arc<Gossip>), cancel: CancellationToken) {
+    pub async fn run(self, mut card: NodeCard, gossip: Arc<Gossip>, tasks: Tasks) {
         if self.0.config.file.is_none() {
             return;
         }
@@ -117,7 +117,7 @@ impl Geo {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = cancel.cancelled() => return,
+                () = tasks.asked_to_end() => return,
                 _ = looks.tick() => {}
                 () = self.0.wanted.notified() => self.state_to_change().seen = None,
             }

@@ -13,6 +13,7 @@ pub mod ingest;
 pub mod listen;
 pub mod load;
 pub mod logins;
+pub mod mesh;
 pub mod outside;
 pub mod pacers;
 pub mod publisher;

@@ -24,7 +24,7 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(gossip: Arc<Gossip>, (streams, sources): (Streams, Sources)) -> Self {
+    pub(super) fn new(gossip: Arc<Gossip>, streams: Streams, sources: Sources) -> Self {
         Self {
             gossip,
             streams,

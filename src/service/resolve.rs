@@ -10,8 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::cluster::Cluster;
@@ -19,6 +17,7 @@ use super::load::{Among, Ask, Load};
 use crate::io::clock;
 use crate::io::disk::{DataDir, Loaded};
 use crate::io::dns::{Answering, DnsSockets};
+use crate::io::tasks::Tasks;
 use crate::logic::dns::throttle::{Throttle, ThrottleVerdict};
 use crate::logic::dns::zone::{Candidate, Choosing, Host, Moment, Zone};
 use crate::model::geo::Whereabouts;
@@ -107,7 +106,7 @@ impl Resolver {
     }
 
     /// Follows the mesh, and answers on the sockets from the moment when it knows this node. Runs until the node stops.
-    pub async fn run(self, sockets: DnsSockets, tasks: TaskTracker, cancel: CancellationToken) {
+    pub async fn run(self, sockets: DnsSockets, tasks: Tasks) {
         let mut view = self.0.config.cluster.watch();
         let mut sockets = Some(sockets);
         loop {
@@ -117,9 +116,9 @@ impl Resolver {
                 self.remember().await;
             }
             if let Some(sockets) = sockets.take_if(|_| is_here) {
-                sockets.serve(&self.answering(), &tasks, &cancel);
+                sockets.serve(&self.answering(), &tasks);
             }
-            match cancel.run_until_cancelled(view.changed()).await {
+            match tasks.until_end(view.changed()).await {
                 Some(Ok(())) => {}
                 Some(Err(_)) | None => return,
             }

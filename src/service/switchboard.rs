@@ -1,8 +1,6 @@
 //! Hands what arrives over the links to the service that it is for.
 
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use super::authority::Authority;
@@ -13,6 +11,7 @@ use super::relay;
 use super::streams::{Held, Streams};
 use super::titles::Titles;
 use crate::io::link::Exchange;
+use crate::io::tasks::Tasks;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::wire::frame::{Frame, NO_BYTE};
@@ -43,27 +42,23 @@ pub struct Switchboard {
     /// Whether relays have to move on.
     pub drain: Drain,
     /// Counts the conversations.
-    pub tasks: TaskTracker,
+    pub tasks: Tasks,
 }
 
 impl Switchboard {
     /// Hands on until the node stops.
-    pub async fn run(
-        self,
-        Arrivals {
+    pub async fn run(self, arrivals: Arrivals) {
+        let Arrivals {
             mut messages,
             mut exchanges,
-        }: Arrivals,
-        cancel: CancellationToken,
-    ) {
+        } = arrivals;
         loop {
             tokio::select! {
-                () = cancel.cancelled() => return,
+                () = self.tasks.asked_to_end() => return,
                 Some((from, frame)) = messages.recv() => self.message(from, frame),
                 Some((from, first, exchange)) = exchanges.recv() => {
                     let talk = self.clone().exchange(from, first, exchange);
-                    let cancel = cancel.clone();
-                    self.tasks.spawn(async move { cancel.run_until_cancelled(talk).await });
+                    self.tasks.spawn_until_end(talk);
                 }
                 else => return,
             }

@@ -12,11 +12,10 @@ use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use self::datagrams::Datagrams;
 use self::streams::Streams;
+use crate::io::tasks::Tasks;
 use crate::wire::dns::Carrier;
 
 /// Connections that the kernel keeps while the node is busy.
@@ -89,17 +88,13 @@ impl DnsSockets {
     }
 
     /// Answers on all sockets until the node stops.
-    pub fn serve(self, answering: &Answering, tasks: &TaskTracker, cancel: &CancellationToken) {
+    pub fn serve(self, answering: &Answering, tasks: &Tasks) {
         for datagrams in self.datagrams {
-            let (answering, cancel) = (answering.clone(), cancel.clone());
-            let serving = async move {
-                let serving = datagrams.serve(answering);
-                cancel.run_until_cancelled(serving).await
-            };
-            tasks.spawn(serving);
+            let answering = answering.clone();
+            tasks.spawn_until_end(async move { datagrams.serve(answering).await });
         }
         for streams in self.streams {
-            let serving = streams.serve(answering.clone(), tasks.clone(), cancel.clone());
+            let serving = streams.serve(answering.clone(), tasks.clone());
             tasks.spawn(serving);
         }
     }

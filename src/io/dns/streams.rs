@@ -10,12 +10,11 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::Answering;
 use super::datagrams::MAX_QUERY_BYTES;
+use crate::io::tasks::Tasks;
 use crate::wire::dns::Carrier;
 
 /// How long a question may take to come and an answer to go. Resolvers ask at once, or one after the other.
@@ -69,14 +68,9 @@ impl Streams {
     }
 
     /// Takes connections until the node stops. Those over a bound are closed at once.
-    pub(super) async fn serve(
-        self,
-        answering: Answering,
-        tasks: TaskTracker,
-        cancel: CancellationToken,
-    ) {
+    pub(super) async fn serve(self, answering: Answering, tasks: Tasks) {
         loop {
-            let accepted = match cancel.run_until_cancelled(self.listener.accept()).await {
+            let accepted = match tasks.until_end(self.listener.accept()).await {
                 Some(accepted) => accepted,
                 None => return,
             };
@@ -87,11 +81,10 @@ impl Streams {
                         debug!(%from, "too many connections for DNS, closed");
                         continue;
                     };
-                    let (answering, cancel) = (answering.clone(), cancel.clone());
-                    tasks.spawn(async move {
-                        let conversation = timeout(LIFETIME, converse(stream, from, &answering));
-                        cancel.run_until_cancelled(conversation).await;
-                        drop(place);
+                    let answering = answering.clone();
+                    tasks.spawn_until_end(async move {
+                        let _place = place;
+                        timeout(LIFETIME, converse(stream, from, &answering)).await
                     });
                 }
                 Err(error) => {

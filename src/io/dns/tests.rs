@@ -25,13 +25,22 @@ fn echo() -> Answering {
     })
 }
 
+/// Ends what serves, when it is dropped.
+struct Guard(Tasks);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 /// Serves on an address; where, and what ends it when it is dropped.
-fn serve(address: &str) -> (SocketAddr, tokio_util::sync::DropGuard) {
+fn serve(address: &str) -> (SocketAddr, Guard) {
     let sockets = DnsSockets::bind(&[address.parse().unwrap()], CONNECTIONS).unwrap();
     let address = sockets.datagrams[0].local_address().unwrap();
-    let cancel = CancellationToken::new();
-    sockets.serve(&echo(), &TaskTracker::new(), &cancel);
-    (address, cancel.drop_guard())
+    let tasks = Tasks::default();
+    sockets.serve(&echo(), &tasks);
+    (address, Guard(tasks))
 }
 
 async fn ask_by_udp(from: &str, server: SocketAddr, message: &[u8]) -> Vec<u8> {
@@ -59,9 +68,8 @@ async fn one_socket_for_all_addresses_takes_both_families() {
         return; // a machine without IPv6
     };
     let port = sockets.datagrams[0].local_address().unwrap().port();
-    let cancel = CancellationToken::new();
-    let _guard = cancel.clone().drop_guard();
-    sockets.serve(&echo(), &TaskTracker::new(), &cancel);
+    let guard = Guard(Tasks::default());
+    sockets.serve(&echo(), &guard.0);
     for (from, ip) in [("127.0.0.1:0", "127.0.0.2"), ("[::1]:0", "::1")] {
         let server = SocketAddr::new(ip.parse().unwrap(), port);
         assert_eq!(ask_by_udp(from, server, b"a").await, b"ua", "{ip}");

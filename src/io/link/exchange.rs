@@ -57,10 +57,11 @@ pub struct Exchange {
 
 impl Exchange {
     pub(super) fn new(
-        (send, receive): (SendStream, RecvStream),
+        streams: (SendStream, RecvStream),
         connection: &Connection,
         counters: &Arc<Counters>,
     ) -> Self {
+        let (send, receive) = streams;
         Self {
             send,
             receive,

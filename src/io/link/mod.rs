@@ -27,14 +27,13 @@ use quinn::{ClientConfig, Endpoint, EndpointConfig, ServerConfig, TransportConfi
 use quinn_proto::HashedConnectionIdGenerator;
 use ring::hmac;
 use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 pub use self::exchange::{Exchange, ExchangeError};
 pub use self::registry::DialState;
 use self::registry::{Registry, Sent};
 pub use self::trouble::DialTrouble;
+use super::tasks::Tasks;
 use super::tls::{Identity, IdentityError, Secret};
 use super::udp::{CountingSocket, StrayCount};
 use crate::model::node::NodeName;
@@ -72,10 +71,8 @@ pub struct LinkConfig {
     pub listen: SocketAddr,
     /// The cluster's secret.
     pub secret: Secret,
-    /// Counts the tasks.
-    pub tasks: TaskTracker,
-    /// Ends them.
-    pub cancel: CancellationToken,
+    /// The tasks of the node.
+    pub tasks: Tasks,
 }
 
 /// Why links could not be opened.
@@ -159,8 +156,7 @@ struct Shared {
     outlets: Outlets,
     counters: Arc<Counters>,
     strays: StrayCount,
-    tasks: TaskTracker,
-    cancel: CancellationToken,
+    tasks: Tasks,
 }
 
 impl Shared {
@@ -220,7 +216,6 @@ impl Links {
             counters: Arc::default(),
             strays,
             tasks: config.tasks,
-            cancel: config.cancel,
         });
         tasks::spawn_acceptor(shared.clone());
         tasks::spawn_reporter(shared.clone());

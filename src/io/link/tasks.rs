@@ -52,7 +52,7 @@ pub(super) fn spawn_acceptor(shared: Arc<Shared>) {
     tasks.spawn(async move {
         loop {
             let incoming = tokio::select! {
-                () = shared.cancel.cancelled() => return,
+                () = shared.tasks.asked_to_end() => return,
                 incoming = shared.endpoint.accept() => incoming,
             };
             let Some(incoming) = incoming else { return };
@@ -121,7 +121,7 @@ fn close_code(refusal: &Refusal) -> quinn::VarInt {
 /// Dials an address unless that is not needed.
 pub(super) fn spawn_dial(shared: &Arc<Shared>, address: SocketAddr) {
     let now = Instant::now().into_std();
-    if shared.cancel.is_cancelled() || !shared.registry.lock().begin_dial(address, now) {
+    if shared.tasks.are_ending() || !shared.registry.lock().begin_dial(address, now) {
         return;
     }
     let shared = shared.clone();
@@ -339,7 +339,7 @@ async fn receive(shared: &Arc<Shared>, connection: &Connection, hello: &Hello) -
     loop {
         tokio::select! {
             biased;
-            () = shared.cancel.cancelled() => connection.close(CLOSE_DONE, b"leaving"),
+            () = shared.tasks.asked_to_end() => connection.close(CLOSE_DONE, b"leaving"),
             stream = connection.accept_uni() => match stream {
                 Ok(stream) => take_message(shared, connection, hello, stream),
                 Err(error) => return error,
@@ -425,7 +425,7 @@ pub(super) fn spawn_reporter(shared: Arc<Shared>) {
         let mut quiet_until = Instant::now();
         loop {
             tokio::select! {
-                () = shared.cancel.cancelled() => return,
+                () = shared.tasks.asked_to_end() => return,
                 _ = looks.tick() => {}
             }
             let totals = shared.totals();

@@ -24,8 +24,7 @@ fn start(name: &str, generation: u64, digit: char) -> (Links, Inbox) {
         hello,
         listen: "127.0.0.1:0".parse().unwrap(),
         secret: Secret::parse(&digit.to_string().repeat(64)).unwrap(),
-        tasks: TaskTracker::new(),
-        cancel: CancellationToken::new(),
+        tasks: Tasks::default(),
     };
     Links::start(config).unwrap()
 }

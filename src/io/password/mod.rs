@@ -18,8 +18,8 @@ use argon2::password_hash::{Output, ParamsString, PasswordHash, Salt, SaltString
 use argon2::{Algorithm, Argon2, Params, Version};
 use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
-use tokio_util::task::TaskTracker;
 
+use crate::io::tasks::Tasks;
 use crate::logic::login_queue::{LoginOrigin, PARALLEL};
 use crate::model::network::Network;
 
@@ -48,7 +48,7 @@ pub struct Passwords {
 }
 
 struct Shared {
-    tasks: TaskTracker,
+    tasks: Tasks,
     /// The addresses of proxies, which many clients share.
     trusted_proxies: Vec<Network>,
     desk: Desk,
@@ -94,7 +94,7 @@ impl Drop for Stay {
 
 impl Passwords {
     /// Computes in `tasks`, so that the node knows what is still running when it stops.
-    pub fn new(tasks: TaskTracker, trusted_proxies: &[Network]) -> Self {
+    pub fn new(tasks: Tasks, trusted_proxies: &[Network]) -> Self {
         let shared = Shared {
             tasks,
             trusted_proxies: trusted_proxies.to_vec(),
@@ -209,7 +209,7 @@ fn hash_blocking(password: &Secret, memory: &Memory) -> String {
     let salt: [u8; 16] = secret::random();
     let mut out = [0; Params::DEFAULT_OUTPUT_LEN];
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    compute(&argon2, (password, &salt), (&mut out, memory))
+    compute(&argon2, password, &salt, &mut out, memory)
         .expect("length and parameters are in range");
     let salt = SaltString::encode_b64(&salt).expect("16 bytes make a salt");
     let hash = PasswordHash {
@@ -241,7 +241,7 @@ fn verify_blocking(password: &Secret, hash: &str, memory: &Memory) -> Verdict {
     };
     let mut out = [0; Output::MAX_LENGTH];
     let out = &mut out[..expected.len()];
-    if compute(&argon2, (password, salt), (&mut *out, memory)).is_err() {
+    if compute(&argon2, password, salt, out, memory).is_err() {
         return Verdict::BadHash;
     }
     match bool::from(out.ct_eq(expected.as_bytes())) {
@@ -253,8 +253,10 @@ fn verify_blocking(password: &Secret, hash: &str, memory: &Memory) -> Verdict {
 /// Hashes a password with a salt into `out`, in memory that is lent.
 fn compute(
     argon2: &Argon2<'_>,
-    (password, salt): (&Secret, &[u8]),
-    (out, memory): (&mut [u8], &Memory),
+    password: &Secret,
+    salt: &[u8],
+    out: &mut [u8],
+    memory: &Memory,
 ) -> Result<(), argon2::Error> {
     let password = password.reveal().as_bytes();
     memory.lend(argon2.params().block_count(), |blocks| {
@@ -289,7 +291,7 @@ mod tests {
     const GUESSER: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
 
     fn passwords() -> Passwords {
-        Passwords::new(TaskTracker::new(), &[])
+        Passwords::new(Tasks::default(), &[])
     }
 
     /// A hash that no password belongs to, made with little work.

@@ -78,7 +78,8 @@ type PackedSent = (NodeName, Generation, u64, u64);
 type PackedArrived = (NodeName, Generation, u64);
 
 impl From<PackedSent> for Sent {
-    fn from((to, generation, listeners, bps): PackedSent) -> Self {
+    fn from(packed: PackedSent) -> Self {
+        let (to, generation, listeners, bps) = packed;
         let total = Tally { listeners, bps };
         Self {
             to,
@@ -96,7 +97,8 @@ impl From<Sent> for PackedSent {
 }
 
 impl From<PackedArrived> for Arrived {
-    fn from((from, generation, listeners): PackedArrived) -> Self {
+    fn from(packed: PackedArrived) -> Self {
+        let (from, generation, listeners) = packed;
         Self {
             from,
             generation,

@@ -152,8 +152,10 @@ impl Forecast {
         node.report = Some(bulletin.report);
         let history = std::mem::replace(&mut node.history, History::Followed);
         let cut = bulletin.cut;
-        self.hear_arrived(&from.node, (&bulletin.arrived, cut), history, now);
-        self.hear_sent(&from.node, (&bulletin.sent, cut), history, now);
+        let known = &bulletin.arrived;
+        self.hear_arrived(&from.node, Listed { known, cut }, history, now);
+        let known = &bulletin.sent;
+        self.hear_sent(&from.node, Listed { known, cut }, history, now);
     }
 
     /// Counts a listener that was just redirected to a node, or kept, at the bitrate of its mount.
@@ -267,12 +269,12 @@ impl Forecast {
     fn hear_arrived(
         &mut self,
         at: &NodeName,
-        (counters, cut): (&[Arrived], bool),
+        counters: Listed<'_, Arrived>,
         history: History,
         now: Instant,
     ) {
-        let full = cut || counters.len() >= MAX_COUNTERS;
-        for arrived in counters.iter().take(MAX_COUNTERS) {
+        let full = counters.may_be_longer();
+        for arrived in counters.known.iter().take(MAX_COUNTERS) {
             if self.generation(&arrived.from) == Some(arrived.generation) {
                 self.update(&arrived.from, at, now, |transit| {
                     let history = history.of_counter(full, transit.arrived().1);
@@ -291,12 +293,12 @@ impl Forecast {
     fn hear_sent(
         &mut self,
         by: &NodeName,
-        (counters, cut): (&[Sent], bool),
+        counters: Listed<'_, Sent>,
         history: History,
         now: Instant,
     ) {
-        let full = cut || counters.len() >= MAX_COUNTERS;
-        for sent in counters.iter().take(MAX_COUNTERS) {
+        let full = counters.may_be_longer();
+        for sent in counters.known.iter().take(MAX_COUNTERS) {
             if self.generation(&sent.to) == Some(sent.generation) {
                 self.update(by, &sent.to, now, |transit| {
                     let history = history.of_counter(full, transit.sent().1);
@@ -472,4 +474,19 @@ fn moved_last<T>(mut counters: Vec<(Instant, T)>) -> Vec<T> {
     counters.sort_by_key(|(moved_at, _)| Reverse(*moved_at));
     counters.truncate(MAX_COUNTERS);
     counters.into_iter().map(|(_, counter)| counter).collect()
+}
+
+/// Counters of a bulletin, which may be more than fit into it.
+#[derive(Clone, Copy)]
+struct Listed<'a, T> {
+    known: &'a [T],
+    /// Whether the node says that it has left some out.
+    cut: bool,
+}
+
+impl<T> Listed<'_, T> {
+    /// Whether who is not in it may have been left out.
+    fn may_be_longer(&self) -> bool {
+        self.cut || self.known.len() >= MAX_COUNTERS
+    }
 }

@@ -264,7 +264,7 @@ mod tests {
     }
 
     /// A redirector that sends every listener, as long as it may; one each tenth of a second.
-    fn sent(reach: &mut Reachability, finding: &Finding, (begun, seconds): (Instant, u32)) -> u32 {
+    fn sent(reach: &mut Reachability, finding: &Finding, begun: Instant, seconds: u32) -> u32 {
         let mut sent = 0;
         for tenth in 0..seconds * 10 {
             let now = begun + SECOND / 10 * tenth;
@@ -280,9 +280,9 @@ mod tests {
     #[test]
     fn an_address_at_which_something_else_answers_gets_a_try_now_and_then() {
         let (mut reach, now) = (Reachability::default(), Instant::now());
-        assert_eq!(sent(&mut reach, &failed(), (now, 5)), 0);
+        assert_eq!(sent(&mut reach, &failed(), now, 5), 0);
         // After 5, 15, 35, 75 and 135 seconds, and each minute from then on.
-        assert_eq!(sent(&mut reach, &failed(), (now + 5 * SECOND, 131)), 5);
+        assert_eq!(sent(&mut reach, &failed(), now + 5 * SECOND, 131), 5);
         let trouble = &reach.troubles()[&name("n3")];
         assert!(
             trouble.starts_with("cannot reach it; of the last 5"),
@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn a_node_that_proves_its_address_is_chosen_however_many_do_not_follow() {
         let (mut reach, now) = (Reachability::default(), Instant::now());
-        assert_eq!(sent(&mut reach, &Finding::Proven, (now, 60)), 600);
+        assert_eq!(sent(&mut reach, &Finding::Proven, now, 60), 600);
         assert!(
             reach.is_doubtful(&name("n3"), now + 60 * SECOND),
             "ask again"
@@ -311,11 +311,8 @@ mod tests {
     #[test]
     fn before_a_node_was_asked_no_more_than_a_few_are_risked() {
         let (mut reach, now) = (Reachability::default(), Instant::now());
-        assert_eq!(sent(&mut reach, &Finding::Untried, (now, 5)), ENOUGH);
-        assert_eq!(
-            sent(&mut reach, &Finding::Proven, (now + 5 * SECOND, 1)),
-            10
-        );
+        assert_eq!(sent(&mut reach, &Finding::Untried, now, 5), ENOUGH);
+        assert_eq!(sent(&mut reach, &Finding::Proven, now + 5 * SECOND, 1), 10);
         reach.hear(&life(2), &Finding::Untried, 0, now + 6 * SECOND);
         assert!(reach.is_open(&name("n3"), now + 6 * SECOND), "another life");
     }

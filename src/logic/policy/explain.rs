@@ -112,7 +112,7 @@ impl Chooser {
             field.pass(stage, scene, request);
             for_each_node(&mut nodes, &field, |node, after| node.judge(stage, after));
         }
-        let choice = self.conclude(&mut nodes, (policy, scene, request), &field);
+        let choice = self.conclude(&mut nodes, policy, scene, request, &field);
         Explanation {
             policy: policy.clone(),
             mount: request.mount.clone(),
@@ -153,7 +153,9 @@ impl Chooser {
     fn conclude(
         &self,
         nodes: &mut [NodeExplanation],
-        (policy, scene, request): (&Policy, Scene<'_>, &Request<'_>),
+        policy: &Policy,
+        scene: Scene<'_>,
+        request: &Request<'_>,
         field: &Field<'_>,
     ) -> Choice {
         if field.candidates.is_empty() {

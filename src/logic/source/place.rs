@@ -226,7 +226,8 @@ mod tests {
     fn ask(
         places: &mut Places,
         stream_id: u128,
-        (on_air, is_up): (Vec<Incumbent>, bool),
+        on_air: Vec<Incumbent>,
+        is_up: bool,
         at: Instant,
     ) -> Decision {
         let (mount, ingest) = ("/a".parse().unwrap(), "b".parse().unwrap());
@@ -245,18 +246,18 @@ mod tests {
     #[test]
     fn a_grant_holds_until_gossip_must_have_shown_the_stream_or_its_node_has_died() {
         let (mut places, now) = (Places::default(), Instant::now());
-        assert_eq!(ask(&mut places, 1, (vec![], true), now), Decision::Grant);
-        assert_eq!(ask(&mut places, 2, (vec![], true), now), Decision::Refuse);
+        assert_eq!(ask(&mut places, 1, vec![], true, now), Decision::Grant);
+        assert_eq!(ask(&mut places, 2, vec![], true, now), Decision::Refuse);
         let later = now + GRANT;
-        assert_eq!(ask(&mut places, 3, (vec![], true), later), Decision::Grant);
-        assert_eq!(ask(&mut places, 4, (vec![], false), later), Decision::Grant);
+        assert_eq!(ask(&mut places, 3, vec![], true, later), Decision::Grant);
+        assert_eq!(ask(&mut places, 4, vec![], false, later), Decision::Grant);
     }
 
     #[test]
     fn a_source_that_has_left_holds_no_place_though_gossip_still_shows_it() {
         let (mut places, now) = (Places::default(), Instant::now());
         let mount = "/a".parse().unwrap();
-        assert_eq!(ask(&mut places, 1, (vec![], true), now), Decision::Grant);
+        assert_eq!(ask(&mut places, 1, vec![], true, now), Decision::Grant);
         places.release(&mount, StreamId(1), now);
         let left = on_air(NodeState::Alive);
         let here = Incumbent {
@@ -264,10 +265,7 @@ mod tests {
             ..left.clone()
         };
         let both = vec![left.clone(), here];
-        assert_eq!(ask(&mut places, 2, (both, true), now), Decision::Refuse);
-        assert_eq!(
-            ask(&mut places, 2, (vec![left], true), now),
-            Decision::Grant
-        );
+        assert_eq!(ask(&mut places, 2, both, true, now), Decision::Refuse);
+        assert_eq!(ask(&mut places, 2, vec![left], true, now), Decision::Grant);
     }
 }

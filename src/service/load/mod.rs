@@ -204,7 +204,7 @@ impl Load {
         let mut said = (documents.watch_steering(), documents.watch_mounts());
         self.obey(&documents);
         let mut meter = CpuMeter::default();
-        let mut publisher = Publisher::new(gossip, held_here);
+        let mut publisher = Publisher::new(gossip, held_here.0, held_here.1);
         let mut seconds = interval(PUBLISH_INTERVAL);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

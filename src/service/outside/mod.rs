@@ -9,14 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info_span};
 
-use super::cluster::Cluster;
-use super::document::Documents;
 use super::load::Load;
-use crate::io::gossip::Gossip;
+use super::mesh::Mesh;
+use crate::io::tasks::Tasks;
 use crate::logic::records::outside::Servers;
 use crate::model::node::NodeName;
 use crate::model::outside::OutsideServer;
@@ -26,16 +23,10 @@ use crate::wire::gossip;
 /// What sending listeners outside needs.
 #[derive(Clone, Debug)]
 pub struct OutsideConfig {
-    /// The servers.
-    pub documents: Documents,
-    /// Who asks which.
-    pub cluster: Cluster,
+    /// The servers, who asks which, and to tell what was found.
+    pub mesh: Mesh,
     /// The table.
     pub load: Load,
-    /// To tell what was found.
-    pub gossip: Arc<Gossip>,
-    /// Counts the pollers.
-    pub tasks: TaskTracker,
 }
 
 /// Asks those outside servers whose seats this node holds. Cheap to clone.
@@ -45,7 +36,7 @@ pub struct Outside(Arc<OutsideConfig>);
 /// A poller at work.
 struct Polling {
     server: OutsideServer,
-    stop: CancellationToken,
+    tasks: Tasks,
     task: JoinHandle<()>,
 }
 
@@ -57,9 +48,9 @@ impl Outside {
 
     /// Follows the document and the seats, and asks the servers whose seats this node holds. Runs until the node
     /// stops.
-    pub async fn run(self, cancel: CancellationToken) {
-        let mut servers = self.0.documents.watch_outside();
-        let mut view = self.0.cluster.watch();
+    pub async fn run(self) {
+        let mut servers = self.0.mesh.documents.watch_outside();
+        let mut view = self.0.mesh.cluster.watch();
         let mut polling = BTreeMap::new();
         servers.mark_changed();
         loop {
@@ -67,9 +58,9 @@ impl Outside {
                 self.announce(&servers.borrow_and_update());
             }
             let wanted = self.own_servers(&view.borrow_and_update().clone().seats);
-            self.poll_only(&wanted, &mut polling, &cancel).await;
+            self.poll_only(&wanted, &mut polling).await;
             tokio::select! {
-                () = cancel.cancelled() => return,
+                () = self.0.mesh.tasks.asked_to_end() => return,
                 changed = servers.changed() => {
                     if changed.is_err() {
                         return;
@@ -84,13 +75,19 @@ impl Outside {
     fn announce(&self, servers: &Arc<Servers>) {
         let enabled = servers.values().filter(|server| server.enabled);
         let seats = enabled.map(|server| Seat::Outside(server.name.clone()));
-        self.0.cluster.set_seats(seats.collect::<BTreeSet<_>>());
+        self.0
+            .mesh
+            .cluster
+            .set_seats(seats.collect::<BTreeSet<_>>());
         self.0.load.set_outside(servers);
     }
 
     /// The servers that this node is to ask.
     fn own_servers(&self, seats: &BTreeMap<Seat, Claim>) -> Servers {
-        let (me, servers) = (self.0.cluster.view().me.clone(), self.0.documents.outside());
+        let (me, servers) = (
+            self.0.mesh.cluster.view().me.clone(),
+            self.0.mesh.documents.outside(),
+        );
         let own = servers.iter().filter(|(name, server)| {
             let holder = seats.get(&Seat::Outside((*name).clone()));
             server.enabled && holder.is_some_and(|claim| claim.node == me)
@@ -100,12 +97,7 @@ impl Outside {
     }
 
     /// Ends the pollers of all but these servers, as they are described now, and begins those that are missing.
-    async fn poll_only(
-        &self,
-        wanted: &Servers,
-        polling: &mut BTreeMap<NodeName, Polling>,
-        cancel: &CancellationToken,
-    ) {
+    async fn poll_only(&self, wanted: &Servers, polling: &mut BTreeMap<NodeName, Polling>) {
         let outdated = |(name, it): &(&NodeName, &Polling)| wanted.get(*name) != Some(&it.server);
         let outdated: Vec<NodeName> = polling
             .iter()
@@ -116,24 +108,24 @@ impl Outside {
             let Some(poller) = polling.remove(&name) else {
                 continue;
             };
-            poller.stop.cancel();
+            poller.tasks.end();
             // It ends at once; only then can it say nothing more. A panic in it has ended it too.
             let _ended = poller.task.await;
             if !wanted.contains_key(&name) {
-                self.0.gossip.delete(&gossip::outside_key(&name)).await;
+                self.0.mesh.gossip.delete(&gossip::outside_key(&name)).await;
             }
         }
         for (name, server) in wanted {
             if polling.contains_key(name) {
                 continue;
             }
-            let stop = cancel.child_token();
-            let asking = poll::run(self.clone(), server.clone(), stop.clone());
+            let tasks = self.0.mesh.tasks.group();
+            let asking = poll::run(self.clone(), server.clone(), tasks.clone());
             let asking = asking.instrument(info_span!("outside", server = %name));
             let poller = Polling {
                 server: server.clone(),
-                stop,
-                task: self.0.tasks.spawn(asking),
+                task: tasks.spawn(asking),
+                tasks,
             };
             polling.insert(name.clone(), poller);
         }

@@ -8,13 +8,13 @@ use bytes::Bytes;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::{Method, StatusCode, Uri};
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::Outside;
 use crate::io::clock;
 use crate::io::gossip::MAX_VALUE_BYTES;
 use crate::io::http::{HttpError, Limits, Question, request_within, with_causes};
+use crate::io::tasks::Tasks;
 use crate::logic::forecast::OutsideBulletin;
 use crate::model::outside::{OutsideReport, OutsideServer};
 use crate::wire::gossip;
@@ -61,8 +61,8 @@ enum Condition {
 }
 
 /// Asks until it is stopped.
-pub(super) async fn run(outside: Outside, server: OutsideServer, stop: CancellationToken) {
-    stop.run_until_cancelled(ask_on(outside, server)).await;
+pub(super) async fn run(outside: Outside, server: OutsideServer, tasks: Tasks) {
+    tasks.until_end(ask_on(outside, server)).await;
 }
 
 async fn ask_on(outside: Outside, server: OutsideServer) {
@@ -155,7 +155,7 @@ async fn publish(outside: &Outside, server: &OutsideServer, mut bulletin: Outsid
         text = gossip::write(&bulletin);
     }
     let key = gossip::outside_key(&server.name);
-    if let Err(error) = outside.0.gossip.set(&key, &text).await {
+    if let Err(error) = outside.0.mesh.gossip.set(&key, &text).await {
         warn!(%error, "an outside server's load is not gossiped");
     }
 }

@@ -23,36 +23,38 @@ use crate::model::stream::nominal_kbps;
 use crate::model::traits::NodeTraits;
 use crate::proto::view::{MeshNode, MeshView};
 
+/// What the status is put together from.
+#[derive(Clone, Debug)]
+pub struct StatusConfig {
+    /// Members and master.
+    pub cluster: Cluster,
+    /// Mounts, steering, clocks.
+    pub documents: Documents,
+    /// How full the nodes are.
+    pub load: Load,
+    /// What this node holds.
+    pub streams: Streams,
+    /// Where it is.
+    pub geo: Geo,
+    /// Whom it was told to join and has not reached.
+    pub unreached: Unreached,
+    /// The cluster's fingerprint.
+    pub fingerprint: watch::Receiver<String>,
+}
+
 /// Puts the status together. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Statuses {
-    cluster: Cluster,
-    documents: Documents,
-    load: Load,
-    streams: Streams,
-    geo: Geo,
-    unreached: Unreached,
-    fingerprint: watch::Receiver<String>,
+    config: StatusConfig,
     started: Instant,
     started_unix_s: u64,
 }
 
 impl Statuses {
-    /// The status comes from these; `fingerprint` is the cluster's.
-    pub fn new(
-        (cluster, documents): (Cluster, Documents),
-        (load, streams): (Load, Streams),
-        (geo, unreached): (Geo, Unreached),
-        fingerprint: watch::Receiver<String>,
-    ) -> Self {
+    /// The status comes from these.
+    pub fn new(config: StatusConfig) -> Self {
         Self {
-            cluster,
-            documents,
-            load,
-            streams,
-            geo,
-            unreached,
-            fingerprint,
+            config,
             started: Instant::now(),
             started_unix_s: clock::unix_ms() / 1_000,
         }
@@ -60,13 +62,16 @@ impl Statuses {
 
     /// The mesh now.
     pub fn status(&self) -> Status {
-        let mut view = (*self.cluster.view()).clone();
+        let mut view = (*self.config.cluster.view()).clone();
         self.freshen(&mut view);
-        let predicted: BTreeMap<NodeName, f64> = self.load.predicted().into_iter().collect();
+        let predicted: BTreeMap<NodeName, f64> = self.config.load.predicted().into_iter().collect();
         let troubles = self.address_troubles(&view);
         let master = view.master.as_ref().map(|claim| claim.node.clone());
-        let clocks = self.documents.clock_offsets();
-        let (mounts, steering) = (self.documents.mounts(), self.documents.steering());
+        let clocks = self.config.documents.clock_offsets();
+        let (mounts, steering) = (
+            self.config.documents.mounts(),
+            self.config.documents.steering(),
+        );
         let node = |(name, node): (&NodeName, &MeshNode)| {
             let is_master = master.as_ref() == Some(name);
             NodeStatus {
@@ -76,12 +81,12 @@ impl Statuses {
                     false => clocks.get(name).copied(),
                 },
                 address_trouble: troubles.get(name).cloned(),
-                ..node_status((name, node), is_master, predicted.get(name).copied())
+                ..node_status(name, node, is_master, predicted.get(name).copied())
             }
         };
         Status {
             node: view.me.clone(),
-            cluster: self.fingerprint.borrow().clone(),
+            cluster: self.config.fingerprint.borrow().clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: self.started.elapsed().as_secs(),
             started_unix_s: self.started_unix_s,
@@ -91,20 +96,20 @@ impl Statuses {
                 .map(|spec| mount_status(&view, spec))
                 .collect(),
             outside: self.outside(),
-            unreached: self.unreached.all(),
+            unreached: self.config.unreached.all(),
             epoch: view
                 .master
                 .as_ref()
                 .map_or(view.max_epoch, |claim| claim.epoch),
             master,
-            geo: self.geo.status(),
-            clock: self.documents.clock_trouble(),
+            geo: self.config.geo.status(),
+            clock: self.config.documents.clock_trouble(),
         }
     }
 
     /// What is wrong with the addresses of nodes: nobody gets there, or several nodes have the same.
     fn address_troubles(&self, view: &MeshView) -> BTreeMap<NodeName, String> {
-        let mut troubles = self.load.troubles();
+        let mut troubles = self.config.load.troubles();
         for nodes in view.shared_addresses().into_values() {
             for name in &nodes {
                 let others = nodes.iter().filter(|it| *it != name).map(NodeName::as_str);
@@ -122,10 +127,10 @@ impl Statuses {
 
     /// What this node knows of itself needs no gossip.
     fn freshen(&self, view: &mut MeshView) {
-        let own = self.streams.all();
-        let report = self.load.report();
+        let own = self.config.streams.all();
+        let report = self.config.load.report();
         if let Some(node) = view.nodes.get_mut(&view.me) {
-            node.disk = self.documents.disk_trouble();
+            node.disk = self.config.documents.disk_trouble();
             let told = own
                 .iter()
                 .map(|(mount, held)| (mount.clone(), held.about()));
@@ -141,7 +146,8 @@ impl Statuses {
 }
 
 fn node_status(
-    (name, node): (&NodeName, &MeshNode),
+    name: &NodeName,
+    node: &MeshNode,
     master: bool,
     predicted: Option<f64>,
 ) -> NodeStatus {

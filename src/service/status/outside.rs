@@ -18,8 +18,8 @@ impl Statuses {
 
     /// Every outside server, for operators.
     pub fn outside_details(&self) -> Vec<OutsideDetail> {
-        let (servers, view) = (self.documents.outside(), self.cluster.view());
-        let mut outlooks: BTreeMap<NodeName, OutsideOutlook> = self.load.outside();
+        let (servers, view) = (self.config.documents.outside(), self.config.cluster.view());
+        let mut outlooks: BTreeMap<NodeName, OutsideOutlook> = self.config.load.outside();
         let detail = |server: &OutsideServer| {
             let outlook = outlooks.remove(&server.backend());
             let seat = Seat::Outside(server.name.clone());

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use antiphon::io::gossip::Gossip;
 use antiphon::io::link::{Exchange, Inbox, LinkConfig, Links};
+use antiphon::io::tasks::Tasks;
 use antiphon::io::tls::Secret;
 use antiphon::model::mount::MountName;
 use antiphon::model::node::{Generation, NodeName};
@@ -14,8 +15,6 @@ use antiphon::wire::gossip::{self, NodeCard, Origin, StreamCard};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::strangers::secret_of;
 use super::wire::{listener, source};
@@ -56,8 +55,7 @@ impl Rogue {
             hello,
             listen: anywhere,
             secret: Secret::parse(&secret_of(node)).expect("the mesh's secret"),
-            tasks: TaskTracker::new(),
-            cancel: CancellationToken::new(),
+            tasks: Tasks::default(),
         };
         let (links, inbox) = Links::start(config).expect("a free port");
         let Inbox {

@@ -148,11 +148,9 @@ impl Zone {
         };
         let mut glue = Vec::new();
         let answers = match (question.kind, &place) {
-            (RecordKind::A, _) => {
-                self.addresses((&owner, &place), AddressKind::V4, moment, choosing)
-            }
+            (RecordKind::A, _) => self.addresses(&owner, &place, AddressKind::V4, moment, choosing),
             (RecordKind::Aaaa, _) => {
-                self.addresses((&owner, &place), AddressKind::V6, moment, choosing)
+                self.addresses(&owner, &place, AddressKind::V6, moment, choosing)
             }
             (RecordKind::Any, _) => steady(&owner, [RecordData::NotEverything]),
             (RecordKind::Soa, NameKind::Apex) => vec![self.soa(moment, STEADY_TTL_S)],
@@ -207,7 +205,8 @@ impl Zone {
 
     fn addresses(
         &self,
-        (owner, place): (&DomainName, &NameKind),
+        owner: &DomainName,
+        place: &NameKind,
         family: AddressKind,
         moment: &Moment<'_>,
         choosing: &mut impl Choosing,
@@ -274,7 +273,7 @@ impl Zone {
             let labels: Vec<String> = server.labels().map(str::to_owned).collect();
             let place = self.place(&labels, moment);
             for family in [AddressKind::V4, AddressKind::V6] {
-                glue.extend(self.addresses((server, &place), family, moment, choosing));
+                glue.extend(self.addresses(server, &place, family, moment, choosing));
             }
         }
         glue

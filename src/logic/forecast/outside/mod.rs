@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::bulletin::{Arrived, Life};
 use super::table::{Outlook, Standing, Table};
 use super::transit::{History, Transit};
-use super::{Forecast, Node, moved_last};
+use super::{Forecast, Listed, Node, moved_last};
 use crate::model::load::LoadReport;
 use crate::model::mount::MountName;
 use crate::model::node::{Generation, NodeName};
@@ -134,7 +134,10 @@ impl Forecast {
         row.heard_at = now;
         // Only an answer accounts for listeners: after a failure they are as much on their way as before.
         if bulletin.failure.is_none() {
-            let arrived = (&bulletin.arrived[..], false);
+            let arrived = Listed {
+                known: &bulletin.arrived,
+                cut: false,
+            };
             self.hear_arrived(backend, arrived, History::Followed, now);
         }
     }
@@ -158,7 +161,7 @@ impl Forecast {
         self.sweep_if_due(now);
         let outlook = |(name, node): (_, &Node)| match &node.abroad {
             None => Some(self.outlook(name, node, now)),
-            Some(abroad) => node.outlook_abroad((name, abroad), mount, now),
+            Some(abroad) => node.outlook_abroad(name, abroad, mount, now),
         };
         let outlooks = self.nodes.iter();
         self.tabulate(outlooks.filter_map(outlook).collect())
@@ -218,7 +221,8 @@ impl Node {
     /// The forecast for listeners of a mount that the server carries.
     fn outlook_abroad<'a>(
         &self,
-        (name, abroad): (&'a NodeName, &Abroad),
+        name: &'a NodeName,
+        abroad: &Abroad,
         mount: &MountName,
         now: Instant,
     ) -> Option<Outlook<'a>> {
@@ -231,13 +235,13 @@ impl Node {
             Some(_) => self.standing_abroad(abroad, now),
             None => Standing::Closed,
         };
-        let slots = (report.server, on_air.copied().unwrap_or_default());
+        let (server, mount) = (report.server, on_air.copied().unwrap_or_default());
         let pending = u32::try_from(self.pending.listeners).unwrap_or(u32::MAX);
         Some(Outlook {
             node: name,
             standing,
-            predicted: load_abroad(slots, pending),
-            reported: load_abroad(slots, 0),
+            predicted: load_abroad(server, mount, pending),
+            reported: load_abroad(server, mount, 0),
             pending: self.pending,
             ahead: self.ahead,
             warmth: self.warmth(now),
@@ -247,7 +251,7 @@ impl Node {
 
 /// The load of the server or the mount, whichever has less room, once all listeners have arrived. Listeners on the way
 /// are counted by server, so each of them may have come for this mount.
-fn load_abroad((server, mount): (Slots, Slots), pending: u32) -> LoadReport {
+fn load_abroad(server: Slots, mount: Slots, pending: u32) -> LoadReport {
     let all = Slots {
         listeners: server.listeners.max(mount.listeners),
         ..server
