@@ -1,6 +1,41 @@
 //! The clocks and the dice of the machine.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+
+/// The clock of whoever has to look at one when nobody hands it the time, such as what is dropped.
+#[derive(Clone, Debug, Default)]
+pub enum Clock {
+    /// The machine's; see [`now`].
+    #[default]
+    Machine,
+    /// A simulation's: stands still until it is set.
+    Set(Arc<Mutex<Instant>>),
+}
+
+impl Clock {
+    /// A clock that stands at this time.
+    pub fn standing_at(now: Instant) -> Self {
+        Self::Set(Arc::new(Mutex::new(now)))
+    }
+
+    /// Sets one that stands still; the machine's goes by itself.
+    pub fn set(&self, now: Instant) {
+        if let Self::Set(hands) = self {
+            *hands.lock() = now;
+        }
+    }
+
+    /// What it shows.
+    pub fn now(&self) -> Instant {
+        match self {
+            Self::Machine => now(),
+            Self::Set(hands) => *hands.lock(),
+        }
+    }
+}
 
 /// Milliseconds since 1970 by the machine's clock; 0 if it stands before that.
 pub fn unix_ms() -> u64 {

@@ -4,9 +4,10 @@
 //! never while anything is written or awaited, so a slow reader costs the writer nothing.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::media::ring::{Append, Read, Ring, Title, TitleSet};
@@ -42,6 +43,7 @@ pub struct Feed {
 struct Shared {
     stream_id: StreamId,
     head: Arc<StreamHead>,
+    /// Whole also after a panic of another holder: at worst a join point or a title is missing.
     ring: Mutex<Ring>,
     news: watch::Sender<News>,
     began: Instant,
@@ -103,12 +105,12 @@ impl Feed {
 
     /// Appends the bytes that begin at `offset`; see [`Ring::append`].
     pub fn append(&self, offset: u64, bytes: &[u8], now: Instant) -> Append {
-        let mut ring = self.ring();
+        let mut ring = self.shared.ring.lock();
         let append = ring.append(offset, bytes, now);
         let next = ring.next();
         drop(ring);
         if matches!(append, Append::Appended | Append::Trimmed) {
-            self.fed().at = now;
+            self.shared.fed.lock().at = now;
             self.tell(|news| news.next = news.next.max(next));
         }
         append
@@ -116,7 +118,7 @@ impl Feed {
 
     /// Sets the title on air from the byte at `offset` on, which may still be to come.
     pub fn set_title(&self, offset: u64, text: &str) -> TitleSet {
-        let set = self.ring().set_title(offset, text);
+        let set = self.shared.ring.lock().set_title(offset, text);
         if set == TitleSet::Changed {
             self.tell(|news| news.title_changes += 1);
         }
@@ -125,7 +127,7 @@ impl Feed {
 
     /// Notes a sign of life of the node of the source: it counts only if no later one is known.
     pub fn note_beat(&self, beat_ms: u64, now: Instant) {
-        let mut fed = self.fed();
+        let mut fed = self.shared.fed.lock();
         if beat_ms > fed.beat_ms {
             *fed = Fed { at: now, beat_ms };
         }
@@ -133,12 +135,12 @@ impl Feed {
 
     /// The latest sign of life of the node of the source, by its own clock; 0 if none has been needed so far.
     pub fn beat_ms(&self) -> u64 {
-        self.fed().beat_ms
+        self.shared.fed.lock().beat_ms
     }
 
     /// When the source, or the node that it is connected to, was heard last.
     pub fn last_fed(&self) -> Instant {
-        self.fed().at
+        self.shared.fed.lock().at
     }
 
     /// Tells other nodes that no byte will follow; listeners wait for the mount's next stream.
@@ -159,7 +161,7 @@ impl Feed {
     /// A mount that waits for its source to come back finishes its stream, and ends it only when it has waited
     /// long enough. A relay that continues with other bytes ends what it held, which may live on elsewhere.
     pub fn end(&self, reason: EndReason) {
-        let mut ring = self.ring();
+        let mut ring = self.shared.ring.lock();
         ring.end(reason);
         let ended = ring.ended();
         drop(ring);
@@ -183,7 +185,7 @@ impl Feed {
         // First set where listeners continue: one that finds the end before that would be disconnected.
         self.shared.successor.get_or_init(|| next.clone());
         self.end(EndReason::Replaced);
-        let mut left = self.left().clone();
+        let mut left = self.shared.left.lock().clone();
         left.insert(self.stream_id(), self.next());
         next.take_over(left);
     }
@@ -191,23 +193,15 @@ impl Feed {
     /// The offset at which the listeners of this feed left another stream, if they have heard that one before. When it
     /// is on air again, they continue there: they hear nothing twice.
     pub fn left_at(&self, stream_id: StreamId) -> Option<u64> {
-        self.left().get(&stream_id).copied()
+        self.shared.left.lock().get(&stream_id).copied()
     }
 
     fn take_over(&self, left: BTreeMap<StreamId, u64>) {
-        let mut all = self.left();
+        let mut all = self.shared.left.lock();
         all.extend(left);
         while all.len() > MAX_LEFT {
             all.pop_first();
         }
-    }
-
-    fn left(&self) -> MutexGuard<'_, BTreeMap<StreamId, u64>> {
-        // Each change is one call that leaves the map whole.
-        self.shared
-            .left
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The stream that follows after this one's end.
@@ -217,63 +211,63 @@ impl Feed {
 
     /// At most `max_bytes` from `from` on; see [`Ring::read`].
     pub fn read(&self, from: u64, max_bytes: usize) -> Read {
-        self.ring().read(from, max_bytes)
+        self.shared.ring.lock().read(from, max_bytes)
     }
 
     /// The offset at which a new listener begins; see [`Ring::join_point`].
     pub fn join_point(&self, burst: Duration) -> u64 {
-        self.ring().join_point(burst)
+        self.shared.ring.lock().join_point(burst)
     }
 
     /// How far the stream's time is ahead of the clock; see [`Ring::ahead`].
     pub fn ahead(&self, now: Instant) -> Duration {
-        self.ring().ahead(now)
+        self.shared.ring.lock().ahead(now)
     }
 
     /// How much audio time was received, if that is known; see [`Ring::media_time`].
     pub fn media_time(&self) -> Option<Duration> {
-        self.ring().media_time()
+        self.shared.ring.lock().media_time()
     }
 
     /// The offset at which the listeners of another stream continue with this one; see [`Ring::splice_point`].
     pub fn splice_point(&self) -> Option<u64> {
-        self.ring().splice_point()
+        self.shared.ring.lock().splice_point()
     }
 
     /// The offset of the next byte to come.
     pub fn next(&self) -> u64 {
-        self.ring().next()
+        self.shared.ring.lock().next()
     }
 
     /// The offset of the oldest byte held.
     pub fn oldest(&self) -> u64 {
-        self.ring().oldest()
+        self.shared.ring.lock().oldest()
     }
 
     /// The bitrate in bits per second, measured; see [`Ring::bitrate_bps`].
     pub fn bitrate_bps(&self) -> u64 {
-        self.ring().bitrate_bps()
+        self.shared.ring.lock().bitrate_bps()
     }
 
     /// The title on air at this byte; `None` if none is known.
     pub fn title_at(&self, offset: u64) -> Option<Arc<str>> {
-        self.ring().title_at(offset)
+        self.shared.ring.lock().title_at(offset)
     }
 
     /// The title on air now, at the live edge.
     pub fn title(&self) -> Option<Arc<str>> {
-        let ring = self.ring();
+        let ring = self.shared.ring.lock();
         ring.title_at(ring.next())
     }
 
     /// The titles that begin at `from` or later and before `to`, in order.
     pub fn title_changes_between(&self, from: u64, to: u64) -> Vec<Title> {
-        self.ring().title_changes_between(from, to)
+        self.shared.ring.lock().title_changes_between(from, to)
     }
 
     /// Why the stream ended, if it has.
     pub fn ended(&self) -> Option<EndReason> {
-        self.ring().ended()
+        self.shared.ring.lock().ended()
     }
 
     /// The latest news, and a way to wait for more.
@@ -287,23 +281,6 @@ impl Feed {
         let beyond = news
             .wait_for(|news| news.next > offset || news.finished.is_some() || news.ended.is_some());
         *beyond.await.expect("the sender lives in self")
-    }
-
-    fn ring(&self) -> MutexGuard<'_, Ring> {
-        // A panic of another holder leaves bytes that are still numbered rightly; at worst a join point
-        // or a title is missing. That is no reason to stop serving.
-        self.shared
-            .ring
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn fed(&self) -> MutexGuard<'_, Fed> {
-        // It is replaced as a whole.
-        self.shared
-            .fed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, change: impl FnOnce(&mut News)) {

@@ -1,12 +1,14 @@
 //! The streams that this node holds, by mount: filled by a source here, or pulled from another node.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
+use crate::io::clock::Clock;
 use crate::io::feed::Feed;
 use crate::model::mount::MountName;
 use crate::wire::gossip::{Origin, StreamAbout, StreamCard, short_title};
@@ -19,6 +21,7 @@ pub const MAX_STREAMS: usize = 1_024;
 struct Readers {
     listeners: AtomicU32,
     links: AtomicU32,
+    clock: Clock,
     idle_since: Mutex<Instant>,
     /// Those of the same stream on all other nodes, as heard last.
     listeners_elsewhere: AtomicU32,
@@ -57,16 +60,17 @@ impl Drop for Reading {
         self.readers
             .count(self.reader)
             .fetch_sub(1, Ordering::Relaxed);
-        *self.readers.idle_since() = Instant::now();
+        self.readers.touch();
     }
 }
 
 impl Readers {
-    fn new() -> Arc<Self> {
+    fn new(clock: &Clock) -> Arc<Self> {
         Arc::new(Self {
             listeners: AtomicU32::new(0),
             links: AtomicU32::new(0),
-            idle_since: Mutex::new(Instant::now()),
+            idle_since: Mutex::new(clock.now()),
+            clock: clock.clone(),
             listeners_elsewhere: AtomicU32::new(0),
             peak: AtomicU32::new(0),
         })
@@ -79,11 +83,8 @@ impl Readers {
         }
     }
 
-    fn idle_since(&self) -> MutexGuard<'_, Instant> {
-        // An instant is whole at any time.
-        self.idle_since
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn touch(&self) {
+        *self.idle_since.lock() = self.clock.now();
     }
 
     /// Counts those who listen now, here and elsewhere, into the peak.
@@ -132,12 +133,12 @@ impl Held {
     pub fn idle_since(&self) -> Option<Instant> {
         let links = self.readers.links.load(Ordering::Relaxed);
         let idle = links == 0 && self.listeners() == 0;
-        idle.then(|| *self.readers.idle_since())
+        idle.then(|| *self.readers.idle_since.lock())
     }
 
     /// Counts as wanted now, though nobody reads it yet.
     pub fn touch(&self) {
-        *self.readers.idle_since() = Instant::now();
+        self.readers.touch();
     }
 
     /// What is gossiped of it.
@@ -187,33 +188,38 @@ pub enum NotHeld {
 type Map = BTreeMap<MountName, Held>;
 
 /// A cheap, cloneable way to all of them.
-#[derive(Clone, Debug)]
-pub struct Streams(Arc<watch::Sender<Map>>);
-
-impl Default for Streams {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::default()))
-    }
+#[derive(Clone, Debug, Default)]
+pub struct Streams {
+    map: Arc<watch::Sender<Map>>,
+    clock: Clock,
 }
 
 impl Streams {
+    /// No stream yet; since when one is idle is told by this clock.
+    pub fn with_clock(clock: Clock) -> Self {
+        Self {
+            map: Arc::default(),
+            clock,
+        }
+    }
+
     /// The stream of a mount, if this node holds one.
     pub fn get(&self, mount: &MountName) -> Option<Held> {
-        self.0.borrow().get(mount).cloned()
+        self.map.borrow().get(mount).cloned()
     }
 
     /// All of them.
     pub fn all(&self) -> Vec<(MountName, Held)> {
-        self.0
+        self.map
             .borrow()
             .iter()
             .map(|(mount, held)| (mount.clone(), held.clone()))
             .collect()
     }
 
-    /// They as they come and go.
+    /// All of them as they come and go.
     pub fn watch(&self) -> watch::Receiver<Map> {
-        self.0.subscribe()
+        self.map.subscribe()
     }
 
     /// Begins to hold a stream, in the place of one that is pulled, or whose source has gone: that one is returned,
@@ -225,8 +231,8 @@ impl Streams {
         origin: Origin,
     ) -> Result<Option<Held>, NotHeld> {
         let mut result = Err(NotHeld::Full);
-        self.0.send_if_modified(|map| {
-            result = insert(map, mount, (feed, origin));
+        self.map.send_if_modified(|map| {
+            result = insert(map, mount, feed, origin, &self.clock);
             result.is_ok()
         });
         result
@@ -234,7 +240,7 @@ impl Streams {
 
     /// Notes that a relayed stream now comes from another node.
     pub fn set_origin(&self, mount: &MountName, feed: &Feed, origin: Origin) {
-        self.0.send_if_modified(|map| match map.get_mut(mount) {
+        self.map.send_if_modified(|map| match map.get_mut(mount) {
             Some(held) if held.feed.is_same(feed) && held.origin != origin => {
                 held.origin = origin;
                 true
@@ -245,7 +251,7 @@ impl Streams {
 
     /// Stops holding this very stream; another one of the same mount stays.
     pub fn release(&self, mount: &MountName, feed: &Feed) {
-        self.0.send_if_modified(|map| {
+        self.map.send_if_modified(|map| {
             let same = map.get(mount).is_some_and(|held| held.feed.is_same(feed));
             same && map.remove(mount).is_some()
         });
@@ -255,7 +261,9 @@ impl Streams {
 fn insert(
     map: &mut Map,
     mount: &MountName,
-    (feed, origin): (Feed, Origin),
+    feed: Feed,
+    origin: Origin,
+    clock: &Clock,
 ) -> Result<Option<Held>, NotHeld> {
     let before = map.get(mount);
     match before {
@@ -263,7 +271,7 @@ fn insert(
         None if map.len() >= MAX_STREAMS => return Err(NotHeld::Full),
         _ => {}
     }
-    let readers = before.map_or_else(Readers::new, |other| other.readers.clone());
+    let readers = before.map_or_else(|| Readers::new(clock), |other| other.readers.clone());
     // Whoever listened to the stream before listens to this one; its peak begins with them.
     readers.peak.store(0, Ordering::Relaxed);
     readers.note_peak();
@@ -273,4 +281,50 @@ fn insert(
         readers,
     };
     Ok(map.insert(mount.clone(), held))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::media::ring::samples::ring;
+
+    #[test]
+    fn a_stream_is_idle_from_when_its_last_reader_left() {
+        let start = Instant::now();
+        let clock = Clock::standing_at(start);
+        let (streams, mount) = (
+            Streams::with_clock(clock.clone()),
+            MountName::try_from("/a.mp3").unwrap(),
+        );
+        let hold = |origin| streams.hold(&mount, Feed::new(ring("audio/mpeg")), origin);
+        hold(Origin::Relay(None)).unwrap();
+        let held = streams.get(&mount).unwrap();
+        assert_eq!(held.idle_since(), Some(start), "nobody has come yet");
+        let readings = [Reader::Listener, Reader::Link].map(|reader| held.read_by(reader));
+        assert_eq!(held.idle_since(), None);
+        let later = start + Duration::from_secs(9);
+        clock.set(later);
+        drop(readings);
+        hold(Origin::Source).unwrap();
+        let next = streams.get(&mount).unwrap();
+        assert_eq!(next.idle_since(), Some(later), "it takes over the readers");
+    }
+
+    #[test]
+    fn the_place_of_a_source_is_not_taken() {
+        let (streams, mount) = (Streams::default(), MountName::try_from("/a.mp3").unwrap());
+        let [source, relayed] = [(); 2].map(|()| Feed::new(ring("audio/mpeg")));
+        streams
+            .hold(&mount, source.clone(), Origin::Source)
+            .unwrap();
+        let refused = streams.hold(&mount, relayed.clone(), Origin::Relay(None));
+        assert_eq!(refused.err(), Some(NotHeld::Busy));
+        streams.release(&mount, &relayed);
+        assert!(streams.get(&mount).unwrap().feed.is_same(&source));
+        streams.set_origin(&mount, &source, Origin::Relay(None));
+        let old = streams.hold(&mount, relayed, Origin::Relay(None)).unwrap();
+        assert!(old.unwrap().feed.is_same(&source));
+    }
 }

@@ -448,6 +448,7 @@ impl Node {
         moment: Moment,
         out: &'a mut Vec<Deed>,
     ) -> (&'a mut Radio, Desk<'a>) {
+        self.radio.set_clock(moment.now);
         let desk = Desk {
             mesh: &mut self.mesh,
             replica: &self.replica,

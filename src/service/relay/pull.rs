@@ -373,7 +373,7 @@ impl Pull<'_> {
         held.is_none_or(|held| {
             let idle = held
                 .idle_since()
-                .is_some_and(|since| since.elapsed() > LINGER);
+                .is_some_and(|since| clock::now().saturating_duration_since(since) > LINGER);
             idle || !held.feed.is_same(feed)
         })
     }

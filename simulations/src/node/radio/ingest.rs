@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use antiphon::io::feed::Feed;
 use antiphon::logic::election::Admission;
 use antiphon::logic::source::place::{Asker, Decision, HEARD, Incumbent, Mesh};
 use antiphon::logic::source::rivals::CONFIRM;
@@ -17,8 +18,7 @@ use antiphon::wire::gossip::Origin;
 use rand::Rng;
 
 use super::super::{Deed, Desk, Heard, LinkMessage, TalkId};
-use super::feeds::FeedId;
-use super::{Radio, RadioNews};
+use super::{Radio, RadioNews, show_taken};
 use crate::encoder::{EncoderId, Spoken};
 
 /// How long the master may take to answer; as in production.
@@ -37,7 +37,7 @@ enum Turn {
     },
     OnAir {
         stream_id: StreamId,
-        feed: FeedId,
+        feed: Feed,
         heard_at: Instant,
     },
     /// It waits, and may ask from then on.
@@ -56,13 +56,6 @@ pub(super) struct Source {
 impl Source {
     pub(super) fn is_on_air(&self) -> bool {
         matches!(self.turn, Turn::OnAir { .. })
-    }
-
-    pub(super) fn feed(&self) -> Option<FeedId> {
-        match self.turn {
-            Turn::OnAir { feed, .. } => Some(feed),
-            _ => None,
-        }
     }
 
     fn stream(&self) -> Option<StreamId> {
@@ -105,9 +98,9 @@ impl Radio {
         };
         if let Turn::OnAir { feed, heard_at, .. } = &mut source.turn {
             *heard_at = desk.moment.now;
-            let (to, next) = ((&source.mount, *feed), self.feeds.position(*feed).1);
-            self.feeds
-                .append(to, (next, bytes), desk.moment.now, desk.out);
+            let next = feed.next();
+            feed.append(next, bytes, desk.moment.now);
+            show_taken(&source.mount, feed, next, desk.out);
         }
     }
 
@@ -157,12 +150,12 @@ impl Radio {
     fn hears_another(&self, mount: &MountName, desk: &Desk<'_>) -> bool {
         let spec = desk.replica.mount(mount);
         let refuses = spec.is_none_or(|spec| spec.takeover == Takeover::Refuse);
-        let held = self.feeds.held(mount);
+        let held = self.streams.get(mount);
         let relayed = held.filter(|held| held.origin != Origin::Source && refuses);
         relayed.is_some_and(|held| {
-            let feed = self.feeds.feed(held.feed);
-            let heard = desk.moment.now.saturating_duration_since(feed.fed_at);
-            feed.finished.is_none() && heard < HEARD
+            let fed_at = held.feed.last_fed();
+            let heard = desk.moment.now.saturating_duration_since(fed_at);
+            held.feed.finished().is_none() && heard < HEARD
         })
     }
 
@@ -351,18 +344,18 @@ impl Radio {
             accept_epoch,
         };
         let (mount, now) = (source.mount.clone(), desk.moment.now);
-        let feed = self.feeds.add(Ring::new(stream_id, head, 0, now));
-        match self.feeds.hold(&mount, feed, Origin::Source) {
+        let feed = Feed::new(Ring::new(stream_id, head, 0, now));
+        match self.streams.hold(&mount, feed.clone(), Origin::Source) {
             Ok(before) => {
                 source.turn = Turn::OnAir {
                     stream_id,
-                    feed,
+                    feed: feed.clone(),
                     heard_at: now,
                 };
                 let news = RadioNews::OnAir(encoder, mount, stream_id);
                 desk.out.push(Deed::Radio(news));
                 if let Some(before) = before {
-                    self.feeds.go_on_with(before, feed);
+                    before.feed.go_on_with(&feed);
                 }
             }
             Err(_) => {
@@ -382,12 +375,13 @@ impl Radio {
             Turn::OnAir {
                 feed, stream_id, ..
             } => {
-                self.feeds.finish(feed, reason);
+                feed.finish(reason);
                 if reason == EndReason::MountDeleted {
-                    self.feeds.release(&mount, feed);
-                    self.feeds.end(feed, reason);
+                    self.streams.release(&mount, &feed);
+                    feed.end(reason);
                 } else {
-                    self.feeds.set_origin(&mount, feed, Origin::Relay(None));
+                    let origin = Origin::Relay(None);
+                    self.streams.set_origin(&mount, &feed, origin);
                     self.pull(&mount, Some(feed), desk);
                 }
                 self.give_up(&mount, stream_id, desk);

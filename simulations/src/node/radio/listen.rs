@@ -5,11 +5,12 @@
 
 use std::time::{Duration, Instant};
 
+use antiphon::io::feed::Feed;
 use antiphon::media::ring::Read;
 use antiphon::model::mount::MountName;
+use antiphon::service::streams::{Reader, Reading};
 
 use super::super::{Deed, Desk};
-use super::feeds::FeedId;
 use super::{Hearing, Radio, RadioNews};
 
 /// How much of the past a listener gets at its beginning; as in production.
@@ -29,7 +30,9 @@ pub(super) enum Listener {
 /// What a listener gets next.
 #[derive(Debug)]
 pub(super) struct Place {
-    pub(super) feed: FeedId,
+    feed: Feed,
+    /// Counts it among the readers.
+    _reading: Reading,
     next: u64,
     /// How its next bytes follow on those before.
     hearing: Hearing,
@@ -39,13 +42,6 @@ impl Listener {
     /// Somebody who is about to come.
     pub(super) fn new(now: Instant) -> Self {
         Self::Away(now)
-    }
-
-    pub(super) fn feed(&self) -> Option<FeedId> {
-        match self {
-            Self::Away(_) => None,
-            Self::At(place) => Some(place.feed),
-        }
     }
 }
 
@@ -60,7 +56,7 @@ impl Radio {
                 }
                 Listener::Away(_) => {}
                 Listener::At(place) => {
-                    if let Some(left) = self.visit(mount, place, desk) {
+                    if let Some(left) = visit(mount, place, desk) {
                         desk.out.push(Deed::Radio(left));
                         *listener = Listener::Away(desk.moment.now + RETRY);
                     }
@@ -72,58 +68,48 @@ impl Radio {
 
     /// A player asks for a mount. Its stream is here, or begins to be fetched and the player waits.
     fn arrive(&mut self, mount: &MountName, desk: &mut Desk<'_>) -> Listener {
-        let held = self.feeds.held(mount).map(|held| held.feed);
-        let on_air = held.filter(|feed| self.feeds.feed(*feed).finished.is_none());
-        let Some(feed) = on_air else {
+        let held = self.streams.get(mount);
+        let Some(held) = held.filter(|held| held.feed.finished().is_none()) else {
             if desk.replica.mount(mount).is_some() {
                 self.pull(mount, None, desk);
             }
             return Listener::Away(desk.moment.now);
         };
         Listener::At(Place {
-            feed,
-            next: self.feeds.feed(feed).ring.join_point(BURST),
+            next: held.feed.join_point(BURST),
+            _reading: held.read_by(Reader::Listener),
+            feed: held.feed,
             hearing: Hearing::Joined,
         })
     }
+}
 
-    /// Hands over everything new; why the listener has to leave, if it has.
-    fn visit(
-        &self,
-        mount: &MountName,
-        place: &mut Place,
-        desk: &mut Desk<'_>,
-    ) -> Option<RadioNews> {
-        loop {
-            let feed = self.feeds.feed(place.feed);
-            match feed.ring.read(place.next, usize::MAX) {
-                Read::Bytes(pieces) => {
-                    let bytes = pieces.concat();
-                    let offset = place.next;
-                    place.next += bytes.len() as u64;
-                    desk.out.push(Deed::Radio(RadioNews::Heard {
-                        mount: mount.clone(),
-                        stream: feed.ring.stream_id(),
-                        offset,
-                        bytes,
-                        hearing: std::mem::replace(&mut place.hearing, Hearing::Next),
-                    }));
-                }
-                Read::Wait => return None,
-                Read::Overrun { .. } => return Some(RadioNews::FellOff(mount.clone())),
-                Read::Ended => {
-                    let Some(next) = feed.successor else {
-                        return Some(RadioNews::Dropped(mount.clone(), feed.ring.ended()));
-                    };
-                    let splice_point = self.feeds.feed(next).ring.splice_point()?;
-                    *place = Place {
-                        feed: next,
-                        next: splice_point,
-                        hearing: match place.hearing {
-                            Hearing::Joined => Hearing::Joined,
-                            Hearing::Next | Hearing::Spliced => Hearing::Spliced,
-                        },
-                    };
+/// Hands over everything new; why the listener has to leave, if it has.
+fn visit(mount: &MountName, place: &mut Place, desk: &mut Desk<'_>) -> Option<RadioNews> {
+    loop {
+        match place.feed.read(place.next, usize::MAX) {
+            Read::Bytes(pieces) => {
+                let bytes = pieces.concat();
+                let offset = place.next;
+                place.next += bytes.len() as u64;
+                desk.out.push(Deed::Radio(RadioNews::Heard {
+                    mount: mount.clone(),
+                    stream: place.feed.stream_id(),
+                    offset,
+                    bytes,
+                    hearing: std::mem::replace(&mut place.hearing, Hearing::Next),
+                }));
+            }
+            Read::Wait => return None,
+            Read::Overrun { .. } => return Some(RadioNews::FellOff(mount.clone())),
+            Read::Ended => {
+                let Some(next) = place.feed.successor().cloned() else {
+                    return Some(RadioNews::Dropped(mount.clone(), place.feed.ended()));
+                };
+                place.next = next.splice_point()?;
+                place.feed = next;
+                if place.hearing == Hearing::Next {
+                    place.hearing = Hearing::Spliced;
                 }
             }
         }

@@ -3,7 +3,6 @@
 //! It does what production's services do around the pure code, one beat at a time: a beat is shorter than
 //! every wait in there.
 
-mod feeds;
 mod ingest;
 mod listen;
 mod pull;
@@ -12,15 +11,18 @@ mod serve;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use antiphon::io::clock::Clock;
+use antiphon::io::feed::Feed;
 use antiphon::logic::source::place::Places;
 use antiphon::logic::source::rivals::Rivals;
+use antiphon::media::ring::Read;
 use antiphon::model::mount::MountName;
 use antiphon::model::node::NodeName;
 use antiphon::model::stream::{EndReason, StreamId};
+use antiphon::service::streams::{Held, Streams};
 use antiphon::wire::frame::Frame;
 use antiphon::wire::gossip::{Origin, StreamCard};
 
-use self::feeds::{FeedId, Feeds};
 use self::ingest::Source;
 use self::listen::Listener;
 use self::pull::Pull;
@@ -90,7 +92,9 @@ pub enum RadioNews {
 /// The streams' part in a node.
 #[derive(Debug)]
 pub struct Radio {
-    feeds: Feeds,
+    streams: Streams,
+    /// What the streams look at; set at the beginning of each event.
+    clock: Clock,
     pulls: BTreeMap<MountName, Pull>,
     serves: BTreeMap<TalkId, Serve>,
     sources: BTreeMap<EncoderId, Source>,
@@ -98,13 +102,17 @@ pub struct Radio {
     rivals: Rivals,
     audience: BTreeMap<MountName, Listener>,
     say_at: Option<Instant>,
+    /// What was held, and from where, when gossip was told.
+    said: Vec<(MountName, StreamId, Origin)>,
 }
 
 impl Radio {
     /// A node that nobody streams to yet, with one listener for each of these mounts.
     pub(super) fn new(audience: Vec<MountName>, now: Instant) -> Self {
+        let clock = Clock::standing_at(now);
         Self {
-            feeds: Feeds::default(),
+            streams: Streams::with_clock(clock.clone()),
+            clock,
             pulls: BTreeMap::new(),
             serves: BTreeMap::new(),
             sources: BTreeMap::new(),
@@ -115,20 +123,21 @@ impl Radio {
                 .map(|mount| (mount, Listener::new(now)))
                 .collect(),
             say_at: None,
+            said: Vec::new(),
         }
     }
 
     /// From whom a mount is filled now, and with which stream.
     pub fn upstream(&self, mount: &MountName) -> Option<(&NodeName, StreamId)> {
         let pull = self.pulls.get(mount)?;
-        let (stream, _) = self.feeds.position(pull.feed?);
+        let stream = pull.feed.as_ref()?.stream_id();
         Some((pull.upstream()?, stream))
     }
 
     /// The stream that is held for a mount, and its next byte.
     pub fn position(&self, mount: &MountName) -> Option<(StreamId, u64)> {
-        let held = self.feeds.held(mount)?;
-        Some(self.feeds.position(held.feed))
+        let feed = self.streams.get(mount)?.feed;
+        Some((feed.stream_id(), feed.next()))
     }
 
     /// The encoder that is on air here on a mount.
@@ -141,29 +150,22 @@ impl Radio {
     /// How many bytes all rings hold, and how many conversations, pulls, sources and rings there are.
     pub fn size(&self) -> (u64, usize) {
         let things = self.serves.len() + self.pulls.len() + self.sources.len();
-        let things = things + self.feeds.count();
-        (self.feeds.held_bytes(), things)
+        let held = self.streams.all();
+        let bytes = held.iter().map(|(_, it)| it.feed.next() - it.feed.oldest());
+        (bytes.sum(), things + held.len())
     }
 
     /// Goes on with everything; `listened` are the mounts that players who are no part of it hear here.
     pub(super) fn beat(&mut self, listened: &BTreeSet<MountName>, desk: &mut Desk<'_>) {
-        self.count_readers(listened, desk.moment.now);
+        for mount in listened {
+            self.streams.get(mount).inspect(Held::touch);
+        }
         self.settle_rivals(desk);
         self.ingest_all(desk);
         self.keep_all_while_master(desk);
         self.pull_all(desk);
         self.serve_all(desk);
         self.listen_all(desk);
-        let listeners = self.audience.values().filter_map(Listener::feed);
-        let pulled = self.pulls.values().filter_map(|pull| pull.feed);
-        let served = self.serves.values().map(|serve| serve.feed);
-        let sourced = self.sources.values().filter_map(Source::feed);
-        let named: Vec<FeedId> = listeners
-            .chain(pulled)
-            .chain(served)
-            .chain(sourced)
-            .collect();
-        self.feeds.forget_unnamed(named.into_iter());
     }
 
     /// Begins to fetch a mount for a player, unless it is here.
@@ -173,24 +175,9 @@ impl Radio {
         }
     }
 
-    fn count_readers(&mut self, listened: &BTreeSet<MountName>, now: Instant) {
-        let mounts: Vec<MountName> = self
-            .feeds
-            .all_held()
-            .map(|(mount, _)| mount.clone())
-            .collect();
-        for mount in mounts {
-            let listens = |listener: &Listener| listener.feed().is_some();
-            let is_read = listened.contains(&mount)
-                || self.audience.get(&mount).is_some_and(listens)
-                || self.serves.values().any(|serve| serve.mount == mount);
-            let held = self.feeds.held_mut(&mount).expect("it is held");
-            if is_read {
-                held.idle_since = None;
-            } else {
-                held.idle_since.get_or_insert(now);
-            }
-        }
+    /// What its parts look at who are not handed the time.
+    pub(super) fn set_clock(&self, now: Instant) {
+        self.clock.set(now);
     }
 
     /// The master holds every stream, so that relays find it at the root.
@@ -204,8 +191,8 @@ impl Radio {
         let others = others.filter(|(name, node)| **name != view.me && node.is_up());
         let cards = others.flat_map(|(_, node)| node.streams.iter());
         for (mount, _) in cards.filter(|(_, card)| card.origin == Origin::Source) {
-            match self.feeds.held_mut(mount) {
-                Some(held) => held.idle_since = held.idle_since.map(|_| desk.moment.now),
+            match self.streams.get(mount) {
+                Some(held) => held.touch(),
                 None => missing.push(mount.clone()),
             }
         }
@@ -221,17 +208,18 @@ impl Radio {
     ) -> Option<BTreeMap<MountName, StreamCard>> {
         let now = desk.moment.now;
         let is_time = self.say_at.is_none_or(|at| now >= at);
-        if !is_time && !self.feeds.has_news {
+        let held = self.streams.all();
+        let key = |(mount, held): &(MountName, Held)| {
+            (mount.clone(), held.feed.stream_id(), held.origin.clone())
+        };
+        let held_now: Vec<_> = held.iter().map(key).collect();
+        if !is_time && held_now == self.said {
             return None;
         }
         self.say_at = Some(now + PUBLISH_INTERVAL);
-        self.feeds.has_news = false;
-        let held = self.feeds.all_held();
-        let cards = held.map(|(mount, held)| {
-            let card = self.feeds.card(held.feed, held.origin.clone());
-            (mount.clone(), card)
-        });
-        Some(cards.collect())
+        self.said = held_now;
+        let cards = held.into_iter();
+        Some(cards.map(|(mount, held)| (mount, held.card())).collect())
     }
 
     /// A message of another node.
@@ -278,5 +266,17 @@ impl Radio {
         } else {
             self.place_hears(talk, heard, desk);
         }
+    }
+}
+
+/// Shows the checkers what a ring has taken in since its next byte was this one.
+fn show_taken(mount: &MountName, feed: &Feed, before: u64, out: &mut Vec<Deed>) {
+    if let Read::Bytes(pieces) = feed.read(before, usize::MAX) {
+        out.push(Deed::Radio(RadioNews::Took {
+            mount: mount.clone(),
+            stream: feed.stream_id(),
+            offset: before,
+            bytes: pieces.concat(),
+        }));
     }
 }

@@ -6,12 +6,12 @@ use antiphon::logic::relay::follow::HEARTBEAT;
 use antiphon::media::ring::Read;
 use antiphon::model::mount::MountName;
 use antiphon::model::stream::StreamId;
+use antiphon::service::streams::{Held, Reader, Reading};
 use antiphon::wire::frame::{Denial, Frame};
 use antiphon::wire::gossip::Origin;
 
 use super::super::{Deed, Desk, TalkId};
 use super::Radio;
-use super::feeds::FeedId;
 
 /// How far behind the live edge a relay begins; as in production.
 const RELAY_BURST: Duration = Duration::from_secs(8);
@@ -23,7 +23,9 @@ const MAX_DATA_BYTES: usize = 1_000;
 #[derive(Debug)]
 pub(super) struct Serve {
     pub(super) mount: MountName,
-    pub(super) feed: FeedId,
+    held: Held,
+    /// Counts it among the readers.
+    _reading: Reading,
     next: u64,
     /// When something was last said, or could have been.
     said_at: Instant,
@@ -39,7 +41,7 @@ impl Radio {
         (mount, resume): (MountName, Option<(StreamId, u64)>),
         desk: &mut Desk<'_>,
     ) {
-        let (feed, next) = match self.find(&mount, resume) {
+        let (held, next) = match self.find(&mount, resume) {
             Ok(found) => found,
             Err(denial) => {
                 let denied = Deed::Say(talk, Frame::Denied(denial));
@@ -47,16 +49,16 @@ impl Radio {
                 return;
             }
         };
-        let ring = &self.feeds.feed(feed).ring;
         let opened = Frame::Opened {
-            stream_id: ring.stream_id(),
-            head: (**ring.head()).clone(),
+            stream_id: held.feed.stream_id(),
+            head: (**held.feed.head()).clone(),
             offset: next,
         };
         desk.out.push(Deed::Say(talk, opened));
         let serve = Serve {
             mount,
-            feed,
+            _reading: held.read_by(Reader::Link),
+            held,
             next,
             said_at: desk.moment.now,
             told_ms: 0,
@@ -69,19 +71,19 @@ impl Radio {
         &self,
         mount: &MountName,
         resume: Option<(StreamId, u64)>,
-    ) -> Result<(FeedId, u64), Denial> {
-        let feed = self.feeds.held(mount).ok_or(Denial::NotHere)?.feed;
-        let ring = &self.feeds.feed(feed).ring;
+    ) -> Result<(Held, u64), Denial> {
+        let held = self.streams.get(mount).ok_or(Denial::NotHere)?;
         let Some((stream_id, from)) = resume else {
-            return Ok((feed, ring.join_point(RELAY_BURST)));
+            let from = held.feed.join_point(RELAY_BURST);
+            return Ok((held, from));
         };
-        if ring.stream_id() != stream_id || from > ring.next() {
+        if held.feed.stream_id() != stream_id || from > held.feed.next() {
             return Err(Denial::NotHere);
         }
-        if from < ring.oldest() {
+        if from < held.feed.oldest() {
             return Err(Denial::Overrun);
         }
-        Ok((feed, from))
+        Ok((held, from))
     }
 
     /// Sends what is new to everybody who is fed from here.
@@ -99,14 +101,14 @@ impl Radio {
 
     /// Whether it goes on.
     fn serve(&self, talk: TalkId, serve: &mut Serve, desk: &mut Desk<'_>) -> bool {
-        let held = self.feeds.held(&serve.mount);
+        let held = self.streams.get(&serve.mount);
         let source_here = held.is_some_and(|held| held.origin == Origin::Source);
         if desk.mesh.is_draining() && !source_here {
             return false; // relays move on
         }
-        let feed = self.feeds.feed(serve.feed);
+        let feed = &serve.held.feed;
         loop {
-            match feed.ring.read(serve.next, MAX_DATA_BYTES) {
+            match feed.read(serve.next, MAX_DATA_BYTES) {
                 Read::Bytes(chunks) => {
                     for bytes in chunks {
                         let offset = serve.next;
@@ -116,11 +118,11 @@ impl Radio {
                     }
                     serve.said_at = desk.moment.now;
                 }
-                Read::Wait if feed.finished.is_none() => break,
+                Read::Wait if feed.finished().is_none() => break,
                 Read::Wait | Read::Ended => {
                     // Only what the source did is its stream's end; otherwise somebody else may have more.
                     let offset = serve.next;
-                    let end = feed.finished.map(|reason| Frame::End { offset, reason });
+                    let end = feed.finished().map(|reason| Frame::End { offset, reason });
                     desk.out.extend(end.map(|end| Deed::Say(talk, end)));
                     return false;
                 }
@@ -140,13 +142,13 @@ impl Radio {
 
     /// The latest beat of the node of the source; it is now if this is the one.
     fn beat_ms(&self, serve: &Serve, now: Instant) -> u64 {
-        let held = self.feeds.held(&serve.mount);
+        let held = self.streams.get(&serve.mount);
+        let feed = &serve.held.feed;
         let source =
-            held.is_some_and(|held| held.origin == Origin::Source && held.feed == serve.feed);
-        let feed = self.feeds.feed(serve.feed);
+            held.is_some_and(|held| held.origin == Origin::Source && held.feed.is_same(feed));
         if !source {
-            return feed.beat_ms;
+            return feed.beat_ms();
         }
-        now.duration_since(feed.ring.began()).as_millis() as u64
+        now.duration_since(feed.began()).as_millis() as u64
     }
 }

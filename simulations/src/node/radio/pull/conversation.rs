@@ -2,17 +2,18 @@
 
 use std::time::Instant;
 
+use antiphon::io::feed::Feed;
 use antiphon::logic::relay::follow::{ANSWER_TIMEOUT, STALL};
 use antiphon::media::ring::{Append, Ring};
 use antiphon::model::node::NodeName;
 use antiphon::model::stream::{EndReason, StreamHead, StreamId};
 use antiphon::proto::view::precedence;
+use antiphon::service::streams::card_of;
 use antiphon::wire::frame::{Denial, Frame};
 use antiphon::wire::gossip::Origin;
 
 use super::super::super::{Deed, TalkId};
-use super::super::RadioNews;
-use super::super::feeds::FeedId;
+use super::super::{RadioNews, show_taken};
 use super::{Wanted, Work};
 
 /// What one upstream led to.
@@ -29,12 +30,12 @@ pub(super) enum Outcome {
 }
 
 /// How far it has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Stage {
     /// The answer is awaited to the question for this byte, or for any.
     Asked(Option<(StreamId, u64)>),
     /// Its bytes fill this feed.
-    Taking(FeedId),
+    Taking(Feed),
 }
 
 /// The conversation with one upstream.
@@ -82,8 +83,8 @@ impl Work<'_, '_> {
         let now = self.now();
         let conversation = self.round()?.conversation.as_mut()?;
         conversation.heard_at = now;
-        match (conversation.stage, frame) {
-            (Stage::Taking(feed), frame) => self.take(feed, frame),
+        match (conversation.stage.clone(), frame) {
+            (Stage::Taking(feed), frame) => self.take(&feed, frame),
             (
                 Stage::Asked(_),
                 Frame::Opened {
@@ -105,8 +106,8 @@ impl Work<'_, '_> {
         if matches!(wanted, Wanted::Other(other) if other != stream_id) {
             return self.end_conversation(Outcome::Failed); // somebody else has what is wanted
         }
-        let left_at = |feed| self.feeds.left_at(feed, stream_id);
-        let left_at = self.pull.feed.and_then(left_at);
+        let feed = self.pull.feed.as_ref();
+        let left_at = feed.and_then(|feed| feed.left_at(stream_id));
         if left_at.is_some_and(|left_at| offset < left_at) {
             return self.end_conversation(Outcome::Failed); // it would be heard a second time
         }
@@ -126,41 +127,39 @@ impl Work<'_, '_> {
         &mut self,
         upstream: &NodeName,
         (stream_id, head, offset): (StreamId, StreamHead, u64),
-    ) -> Option<FeedId> {
+    ) -> Option<Feed> {
         let origin = Origin::Relay(Some(upstream.clone()));
-        let follows = |feed: &FeedId| {
-            let (held, next) = self.feeds.position(*feed);
-            held == stream_id && offset <= next
-        };
-        if let Some(feed) = self.pull.feed.filter(follows) {
-            self.feeds.set_origin(self.mount, feed, origin);
-            return Some(feed);
+        let follows = |feed: &&Feed| feed.stream_id() == stream_id && offset <= feed.next();
+        if let Some(feed) = self.pull.feed.as_ref().filter(follows) {
+            self.streams.set_origin(self.mount, feed, origin);
+            return Some(feed.clone());
         }
         let ring = Ring::new(stream_id, head, offset, self.now());
-        let feed = self.feeds.add(ring);
-        let held = self.feeds.hold(self.mount, feed, origin).ok()?;
-        let pulled = self.pull.feed.replace(feed);
-        for old in pulled.into_iter().chain(held) {
-            self.feeds.go_on_with(old, feed);
+        let feed = Feed::new(ring);
+        let held = self.streams.hold(self.mount, feed.clone(), origin).ok()?;
+        let pulled = self.pull.feed.replace(feed.clone());
+        for old in pulled.into_iter().chain(held.map(|held| held.feed)) {
+            old.go_on_with(&feed);
         }
         Some(feed)
     }
 
-    fn take(&mut self, feed: FeedId, frame: Frame) -> Option<EndReason> {
+    fn take(&mut self, feed: &Feed, frame: Frame) -> Option<EndReason> {
         match frame {
             Frame::Data { offset, bytes } => {
-                let (to, now) = ((self.mount, feed), self.now());
-                let append = self.feeds.append(to, (offset, &bytes), now, self.desk.out);
+                let before = feed.next();
+                let append = feed.append(offset, &bytes, self.now());
+                show_taken(self.mount, feed, before, self.desk.out);
                 if matches!(append, Append::Gap { .. }) {
                     return self.end_conversation(Outcome::Failed);
                 }
             }
-            Frame::Alive { beat_ms } => self.feeds.note_beat(feed, beat_ms, self.now()),
-            Frame::Title { .. } => {}
-            Frame::End { offset, reason } if offset == self.feeds.position(feed).1 => {
-                let stream = self.feeds.position(feed).0;
+            Frame::Alive { beat_ms } => feed.note_beat(beat_ms, self.now()),
+            Frame::Title { offset, text } => drop(feed.set_title(offset, &text)),
+            Frame::End { offset, reason } if offset == feed.next() => {
+                let stream = feed.stream_id();
                 self.desk.mesh.note_ended(stream, self.desk.moment.now);
-                self.feeds.finish(feed, reason);
+                feed.finish(reason);
                 return self.end_conversation(Outcome::Finished);
             }
             _ => return self.end_conversation(Outcome::Failed),
@@ -175,9 +174,9 @@ impl Work<'_, '_> {
     }
 
     /// Another stream of the mount has precedence: two sources have met after a partition.
-    fn has_lost(&self, feed: FeedId) -> bool {
+    fn has_lost(&self, feed: &Feed) -> bool {
         let source = self.desk.mesh.view().source(self.mount);
-        let own = self.feeds.precedence(feed);
+        let own = precedence(&card_of(feed, Origin::Relay(None)));
         source.is_some_and(|(_, card)| precedence(card) < own)
     }
 
@@ -210,7 +209,8 @@ impl Work<'_, '_> {
         let deeds = [Deed::Abort(over.talk), Deed::Radio(left)];
         self.desk.out.extend(deeds);
         if let Stage::Taking(feed) = over.stage {
-            self.feeds.set_origin(self.mount, feed, Origin::Relay(None));
+            self.streams
+                .set_origin(self.mount, &feed, Origin::Relay(None));
         }
         self.go_on_after(outcome, over.upstream)
     }

@@ -6,6 +6,7 @@ mod round;
 
 use std::time::Instant;
 
+use antiphon::io::feed::Feed;
 use antiphon::logic::backoff::Backoff;
 use antiphon::logic::relay::follow::{FIRST_WAIT, LONGEST_WAIT};
 use antiphon::logic::relay::route::Failures;
@@ -13,12 +14,12 @@ use antiphon::model::mount::MountName;
 use antiphon::model::node::NodeName;
 use antiphon::model::stream::{EndReason, StreamId};
 use antiphon::service::relay::LINGER;
+use antiphon::service::streams::Streams;
 
 use self::conversation::{Conversation, Stage};
 use self::round::Round;
 use super::super::{Deed, Desk, Heard, TalkId};
 use super::Radio;
-use super::feeds::{FeedId, Feeds};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ enum Phase {
 /// What fills one mount.
 #[derive(Debug)]
 pub(super) struct Pull {
-    pub(super) feed: Option<FeedId>,
+    pub(super) feed: Option<Feed>,
     failures: Failures,
     began: Instant,
     backoff: Backoff,
@@ -51,7 +52,7 @@ pub(super) struct Pull {
 }
 
 impl Pull {
-    pub(super) fn new(finished: Option<FeedId>, now: Instant) -> Self {
+    pub(super) fn new(finished: Option<Feed>, now: Instant) -> Self {
         Self {
             feed: finished,
             failures: Failures::default(),
@@ -79,8 +80,9 @@ impl Pull {
         taking.map(|it| &it.upstream)
     }
 
-    fn position(&self, feeds: &Feeds) -> Option<(StreamId, u64)> {
-        self.feed.map(|feed| feeds.position(feed))
+    fn position(&self) -> Option<(StreamId, u64)> {
+        let feed = self.feed.as_ref();
+        feed.map(|feed| (feed.stream_id(), feed.next()))
     }
 }
 
@@ -88,19 +90,14 @@ impl Pull {
 struct Work<'a, 'b> {
     mount: &'a MountName,
     pull: &'a mut Pull,
-    feeds: &'a mut Feeds,
+    streams: &'a Streams,
     desk: &'a mut Desk<'b>,
 }
 
 impl Radio {
     /// Begins to fill a mount unless that is under way. A stream that has just finished here is nobody's yet: a
     /// pull under way is of one before it, and ends.
-    pub(super) fn pull(
-        &mut self,
-        mount: &MountName,
-        finished: Option<FeedId>,
-        desk: &mut Desk<'_>,
-    ) {
+    pub(super) fn pull(&mut self, mount: &MountName, finished: Option<Feed>, desk: &mut Desk<'_>) {
         if finished.is_none() && self.pulls.contains_key(mount) {
             return;
         }
@@ -109,7 +106,7 @@ impl Radio {
             let conversation = old.conversation();
             desk.out.extend(conversation.map(|it| Deed::Abort(it.talk)));
             if let Some(feed) = old.feed {
-                self.feeds.end(feed, EndReason::Replaced);
+                feed.end(EndReason::Replaced);
             }
         }
     }
@@ -139,18 +136,18 @@ impl Radio {
         let Some(pull) = self.pulls.get_mut(mount) else {
             return;
         };
-        let feeds = &mut self.feeds;
+        let streams = &self.streams;
         let ended = act(&mut Work {
             mount,
             pull,
-            feeds,
+            streams,
             desk,
         });
         let Some(reason) = ended else { return };
         let pull = self.pulls.remove(mount).expect("it has just been there");
         if let Some(feed) = pull.feed {
-            self.feeds.release(mount, feed);
-            self.feeds.end(feed, reason);
+            self.streams.release(mount, &feed);
+            feed.end(reason);
         }
     }
 }
@@ -161,7 +158,7 @@ impl Work<'_, '_> {
     }
 
     fn position(&self) -> Option<(StreamId, u64)> {
-        self.pull.position(self.feeds)
+        self.pull.position()
     }
 
     /// Looks whether it has waited long enough.
@@ -177,12 +174,12 @@ impl Work<'_, '_> {
     }
 
     /// Nobody has wanted it for a while, or something else has taken its place.
-    fn is_unwanted(&self, feed: FeedId) -> bool {
-        let held = self.feeds.held(self.mount);
+    fn is_unwanted(&self, feed: &Feed) -> bool {
+        let held = self.streams.get(self.mount);
         held.is_none_or(|held| {
-            let idle = held.idle_since;
+            let idle = held.idle_since();
             let idle = idle.is_some_and(|since| self.now().duration_since(since) > LINGER);
-            idle || held.feed != feed
+            idle || !held.feed.is_same(feed)
         })
     }
 }

@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use antiphon::io::feed::Feed;
 use antiphon::logic::relay::follow;
 use antiphon::logic::relay::follow::{FIND_TIMEOUT, Own, OwnState, Step};
 use antiphon::logic::relay::route::{Holding, Role, Seeker};
 use antiphon::model::node::NodeName;
 use antiphon::model::stream::{EndReason, StreamId};
 use antiphon::proto::view::precedence;
+use antiphon::service::streams::card_of;
 use antiphon::wire::gossip::Origin;
 
 use super::conversation::{Conversation, Outcome};
@@ -65,10 +67,10 @@ impl Work<'_, '_> {
             })
         });
         let holdings: Vec<Holding> = holdings.collect();
-        let own = self.pull.feed.map(|feed| Own {
-            stream: self.feeds.precedence(feed),
-            next_offset: self.feeds.feed(feed).ring.next(),
-            state: match self.feeds.feed(feed).finished {
+        let own = self.pull.feed.as_ref().map(|feed| Own {
+            stream: precedence(&card_of(feed, Origin::Relay(None))),
+            next_offset: feed.next(),
+            state: match feed.finished() {
                 Some(_) => OwnState::Finished,
                 None => OwnState::Open,
             },
@@ -110,8 +112,8 @@ impl Work<'_, '_> {
             // What follows on a stream that is heard is heard from its first byte, if that is still there; one
             // that was heard before goes on where it was left.
             Wanted::Other(stream) => {
-                let left_at = |feed| self.feeds.left_at(feed, stream).unwrap_or(0);
-                self.pull.feed.map(|feed| (stream, left_at(feed)))
+                let left_at = |feed: &Feed| feed.left_at(stream).unwrap_or(0);
+                self.pull.feed.as_ref().map(|feed| (stream, left_at(feed)))
             }
             Wanted::OnAir => None,
         };
@@ -173,7 +175,7 @@ impl Work<'_, '_> {
         let Some(spec) = self.desk.replica.mount(self.mount) else {
             return Some(EndReason::MountDeleted);
         };
-        let Some(feed) = self.pull.feed else {
+        let Some(feed) = &self.pull.feed else {
             let too_long = self.now().duration_since(self.pull.began) > FIND_TIMEOUT;
             return too_long.then_some(EndReason::Lost);
         };
@@ -181,8 +183,7 @@ impl Work<'_, '_> {
             return Some(EndReason::Replaced);
         }
         let linger = Duration::from_secs(spec.linger_s.into());
-        let feed = self.feeds.feed(feed);
-        let silent = self.now().saturating_duration_since(feed.fed_at);
-        (silent > linger).then(|| feed.finished.unwrap_or(EndReason::Lost))
+        let silent = self.now().saturating_duration_since(feed.last_fed());
+        (silent > linger).then(|| feed.finished().unwrap_or(EndReason::Lost))
     }
 }
