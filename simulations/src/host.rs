@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use antiphon::logic::document::saved::Saved;
-use antiphon::logic::election::{ElectionConfig, Quorum, Start};
+use antiphon::logic::election::{Quorum, Start};
 use antiphon::model::mount::MountName;
 use antiphon::model::node::NodeName;
 use antiphon::model::seat::{Epoch, Rank};
 use antiphon::model::status::NodeState;
+use antiphon::proto::seats::SeatsConfig;
 
 use crate::checkers::election::START_INTERVALS;
 use crate::clock::Clock;
@@ -178,7 +179,7 @@ impl Host {
         let first_of_all = start.number == 0 && self.life == 0;
         self.life += 1;
         self.has_resigned = false;
-        let election = ElectionConfig {
+        let seats = SeatsConfig {
             node: self.name.clone(),
             rank: self.rank,
             gossip_interval: start.interval,
@@ -188,12 +189,12 @@ impl Host {
             } else {
                 Start::Joining
             },
+            max_epoch: self.disk.memory.epoch,
         };
         let birth = Birth {
-            election,
+            seats,
             number: start.number,
             life: self.life,
-            epoch: self.disk.memory.epoch,
             document: self.disk.memory.document.clone(),
             audience: self.audience.clone(),
             max_listeners: self.max_listeners,

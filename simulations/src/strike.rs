@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::mem;
 use std::time::Duration;
 
+use antiphon::model::seat::Seat;
 use rand::Rng;
 use rand::seq::{IndexedRandom, IteratorRandom, SliceRandom};
 
@@ -109,7 +110,13 @@ impl World {
 
     /// The number of the master, or of the greatest of those who claim to be it.
     pub(crate) fn master(&self) -> Option<usize> {
-        let claim = |host: &Host| host.running()?.node.election().own_claim().cloned();
+        let claim = |host: &Host| {
+            host.running()?
+                .node
+                .seats()
+                .own_claim(&Seat::Master)
+                .cloned()
+        };
         let claims = self.hosts.iter().filter_map(claim);
         claims.max().map(|claim| self.number(&claim.node))
     }

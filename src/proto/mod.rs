@@ -3,5 +3,6 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod ended;
+pub mod seats;
 pub mod settle;
 pub mod view;

@@ -15,6 +15,7 @@ use super::mesh::Mesh;
 use super::pacers::PacerHandle;
 use super::sources::Sources;
 use crate::io::tasks::Tasks;
+use crate::proto::seats::Scope;
 use crate::wire::frame::Order;
 use crate::wire::gossip;
 
@@ -129,8 +130,7 @@ impl Drain {
             .set(gossip::DRAINING, "true")
             .await;
         said.expect("one word is far shorter than a gossiped value may be");
-        self.0.config.mesh.cluster.order(Event::ResignOthers).await;
-        self.0.config.mesh.cluster.resign().await;
+        self.0.config.mesh.cluster.resign(Scope::All).await;
     }
 
     /// Takes everybody again.
@@ -138,12 +138,11 @@ impl Drain {
         self.0.waiting.lock().await.end();
         self.0.phase.send_replace(Phase::Serving);
         self.0.config.mesh.gossip.delete(gossip::DRAINING).await;
-        self.0.config.mesh.cluster.order(Event::Unresign).await;
         self.0
             .config
             .mesh
             .cluster
-            .order(Event::UnresignOthers)
+            .order(Event::Unresign(Scope::All))
             .await;
         info!("serving again");
     }

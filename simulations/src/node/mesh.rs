@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use antiphon::model::mount::MountName;
 use antiphon::model::node::{Generation, NodeName};
-use antiphon::model::seat::{Claim, Epoch, Rank};
+use antiphon::model::seat::{Epoch, Rank, Seat};
 use antiphon::model::status::NodeState;
 use antiphon::model::stream::StreamId;
 use antiphon::proto::ended::Ended;
+use antiphon::proto::seats::Seats;
 use antiphon::proto::view::{MeshNode, MeshView};
 use antiphon::wire::gossip::{self, Origin, StreamCard};
 
@@ -77,8 +78,10 @@ impl Mesh {
     /// Takes the verdict of the two witnesses.
     pub(super) fn look(&mut self, members: &BTreeMap<NodeName, (Rank, NodeState)>) {
         self.version += 1;
-        for (name, (_, state)) in members {
-            self.node(name).state = *state;
+        for (name, (rank, state)) in members {
+            let node = self.node(name);
+            node.state = *state;
+            node.card.rank = *rank;
         }
     }
 
@@ -101,19 +104,26 @@ impl Mesh {
         }
     }
 
-    pub(super) fn follow(&mut self, master: Option<Claim>, max_epoch: Epoch) {
-        self.version += u64::from(self.view.master != master);
-        self.view.master = master;
-        self.view.max_epoch = max_epoch;
+    /// Takes note of who holds which seat.
+    pub(super) fn follow(&mut self, seats: &Seats) {
+        let master = seats.holder(&Seat::Master);
+        if self.view.master.as_ref() != master {
+            self.version += 1;
+            self.view.master = master.cloned();
+        }
+        self.view.max_epoch = seats.max_epoch();
     }
 
     pub(super) fn new_life(&mut self, name: &NodeName) {
         self.version += 1;
-        let (state, born) = (self.node(name).state, self.born);
-        *self.node(name) = MeshNode {
+        let born = self.born;
+        let node = self.node(name);
+        let (state, rank) = (node.state, node.card.rank);
+        *node = MeshNode {
             state,
             ..MeshNode::unheard(Generation(0), born)
         };
+        node.card.rank = rank;
     }
 
     /// Takes what a node says; what this version does not know, or cannot read, is skipped.
@@ -161,10 +171,12 @@ impl Mesh {
         }
     }
 
+    /// A node. Until the witnesses are asked, in the next moment, nobody takes it for alive.
     fn node(&mut self, name: &NodeName) -> &mut MeshNode {
         let (nodes, born) = (&mut self.view.nodes, self.born);
-        nodes
-            .entry(name.clone())
-            .or_insert_with(|| MeshNode::unheard(Generation(0), born))
+        nodes.entry(name.clone()).or_insert_with(|| MeshNode {
+            state: NodeState::Dead,
+            ..MeshNode::unheard(Generation(0), born)
+        })
     }
 }

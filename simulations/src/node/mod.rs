@@ -13,13 +13,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use antiphon::logic::document::saved::Saved;
-use antiphon::logic::election::{
-    Admission, Election, ElectionConfig, Gate, Health, Input, Member, Message, Output,
-};
+use antiphon::logic::election::{Admission, Gate};
 use antiphon::model::mount::MountName;
 use antiphon::model::node::NodeName;
 use antiphon::model::seat::{Claim, Epoch, Fence, Rank, Seat};
 use antiphon::model::status::NodeState;
+use antiphon::proto::seats::{Input, Output, Scope, Seats, SeatsConfig};
 use antiphon::wire::frame::Frame;
 use antiphon::wire::gossip;
 use rand::rngs::SmallRng;
@@ -35,11 +34,9 @@ use crate::encoder::{EncoderId, Spoken};
 /// What travels over a link and needs no answer.
 #[derive(Clone, Debug)]
 pub enum LinkMessage {
-    /// Between two elections.
-    Election(Message),
     /// What a master orders, here without content.
     Order(Fence),
-    /// Anything else, as on a real link.
+    /// As on a real link.
     Frame(Frame),
 }
 
@@ -142,10 +139,10 @@ pub enum Deed {
     Greet(NodeName),
     /// Gossip this value under a key, or take it back.
     Gossip(String, Option<String>),
-    /// It makes this claim, or none any more.
-    Claims(Option<Claim>),
-    /// It obeys somebody else now.
-    Changed(Option<Claim>),
+    /// It makes this claim to a seat, or none any more.
+    Claims(Seat, Option<Claim>),
+    /// It follows somebody else now as a seat's holder.
+    Changed(Seat, Option<Claim>),
     /// It has done what an order said.
     Applied(Fence),
     /// An operator's change was made.
@@ -168,14 +165,12 @@ pub struct Moment {
 /// What a node is told once, at its start.
 #[derive(Clone, Debug)]
 pub struct Birth {
-    /// Its election's settings.
-    pub election: ElectionConfig,
+    /// Its part in elections, with the epoch on its disk.
+    pub seats: SeatsConfig,
     /// Its number, and which life this is.
     pub number: usize,
     /// Which life this is.
     pub life: u32,
-    /// The epoch on its disk.
-    pub epoch: Epoch,
     /// The document on its disk.
     pub document: Option<Saved>,
     /// The mounts that somebody listens to here.
@@ -202,7 +197,7 @@ pub struct Size {
 /// The logic of one life of one node.
 #[derive(Debug)]
 pub struct Node {
-    election: Election,
+    seats: Seats,
     gate: Gate,
     mesh: Mesh,
     replica: Replica,
@@ -245,14 +240,14 @@ struct Desk<'a> {
 impl Node {
     /// A node that starts with what its disk remembers.
     pub fn new(birth: Birth, moment: Moment) -> Self {
-        let name = birth.election.node.clone();
-        let clock = (birth.election.gossip_interval, moment.now);
+        let (name, epoch) = (birth.seats.node.clone(), birth.seats.max_epoch);
+        let clock = (birth.seats.gossip_interval, moment.now);
         let own = crowd::life(&name, birth.life);
         let takes = birth.max_listeners;
         Self {
             crowd: takes.map(|listeners| Crowd::new(own, listeners, clock)),
-            gate: Gate::new(birth.epoch),
-            mesh: Mesh::new(name.clone(), birth.epoch, moment.now),
+            gate: Gate::new(epoch),
+            mesh: Mesh::new(name.clone(), epoch, moment.now),
             replica: Replica::new(name, birth.document, moment.now),
             radio: Radio::new(birth.audience, moment.now),
             talks: Talks {
@@ -261,13 +256,13 @@ impl Node {
                 number: 0,
             },
             rng: SmallRng::seed_from_u64(birth.dice),
-            election: Election::new(birth.election, birth.epoch, moment.now),
+            seats: Seats::new(birth.seats, moment.now),
         }
     }
 
-    /// Its election, for the checkers.
-    pub fn election(&self) -> &Election {
-        &self.election
+    /// Its seats, for the checkers.
+    pub fn seats(&self) -> &Seats {
+        &self.seats
     }
 
     /// Its streams, for the checkers.
@@ -308,17 +303,18 @@ impl Node {
             Event::Members(members) => {
                 self.mesh.look(&members);
                 self.follow_load(moment);
-                let members = members.into_iter().map(|(name, (rank, state))| {
-                    let health = health(state);
-                    (name, Member { rank, health })
-                });
-                self.elect(Input::Members(members.collect()), moment, &mut out);
+                self.look(moment, &mut out);
             }
             Event::NewLife(from) => {
                 self.mesh.new_life(&from);
-                self.elect(Input::Heard { from, claim: None }, moment, &mut out);
+                self.look(moment, &mut out);
             }
-            Event::Said(from, key, value) => self.said(from, (&key, value), moment, &mut out),
+            Event::Said(from, key, value) => {
+                self.mesh.said(&from, &key, value.as_deref());
+                if gossip::claim_seat(&key).is_some() {
+                    self.look(moment, &mut out);
+                }
+            }
             Event::Link(from, message) => self.message(from, message, moment, &mut out),
             Event::Talk(talk, heard) => self.talk(talk, heard, moment, &mut out),
             Event::Encoder(encoder, spoken) => {
@@ -333,63 +329,61 @@ impl Node {
             Event::Beat => self.beat(moment, &mut out),
             Event::Edit(edit) => self.replica.edit(edit, moment, &mut out),
             Event::Round => self.order(&mut out),
-            Event::Written(epoch) => self.elect(Input::Persisted(epoch), moment, &mut out),
-            Event::NotWritten(epoch) => self.elect(Input::PersistFailed(epoch), moment, &mut out),
+            Event::Written(epoch) => {
+                let seat = Seat::Master;
+                self.elect(Input::Persisted { seat, epoch }, moment, &mut out);
+            }
+            Event::NotWritten(epoch) => {
+                let seat = Seat::Master;
+                self.elect(Input::PersistFailed { seat, epoch }, moment, &mut out);
+            }
             Event::Wake => self.elect(Input::Tick, moment, &mut out),
-            Event::Resign => self.elect(Input::Resign, moment, &mut out),
-            Event::Unresign => self.elect(Input::Unresign, moment, &mut out),
+            Event::Resign => self.elect(Input::Resign(Scope::Master), moment, &mut out),
+            Event::Unresign => self.elect(Input::Unresign(Scope::Master), moment, &mut out),
             Event::Drain => {
                 self.mesh.set_state(NodeState::Draining);
                 out.push(Deed::Gossip(gossip::DRAINING.into(), Some("true".into())));
-                self.elect(Input::Resign, moment, &mut out);
+                self.elect(Input::Resign(Scope::All), moment, &mut out);
             }
             Event::Undrain => {
                 self.mesh.set_state(NodeState::Alive);
                 out.push(Deed::Gossip(gossip::DRAINING.into(), None));
-                self.elect(Input::Unresign, moment, &mut out);
+                self.elect(Input::Unresign(Scope::All), moment, &mut out);
             }
         }
         out
     }
 
-    fn elect(&mut self, input: Input, moment: Moment, out: &mut Vec<Deed>) {
+    /// Lets the seats take an input, and passes on what they say.
+    fn elect(&mut self, input: Input<'_>, moment: Moment, out: &mut Vec<Deed>) {
         let mut outputs = Vec::new();
-        self.election.handle(input, moment.now, &mut outputs);
-        for output in outputs {
-            match output {
-                Output::Send { to, message } => {
-                    out.push(Deed::Send(to, LinkMessage::Election(message)));
-                }
-                Output::Broadcast(message) => {
-                    out.push(Deed::Broadcast(LinkMessage::Election(message)));
-                }
-                Output::Persist(epoch) => out.push(Deed::Write(epoch)),
-                Output::Publish(claim) => {
-                    let text = claim.as_ref().map(gossip::write);
-                    out.push(Deed::Gossip(gossip::claim_key(&Seat::Master), text));
-                    out.push(Deed::Claims(claim));
-                }
-                Output::Changed(claim) => out.push(Deed::Changed(claim)),
-            }
-        }
-        let (holder, max_epoch) = (self.election.holder().cloned(), self.election.max_epoch());
-        self.mesh.follow(holder, max_epoch);
+        self.seats.handle(input, moment.now, &mut outputs);
+        self.pass_on(outputs, out);
     }
 
-    /// Gossip's news; a key that this version does not know is left alone.
-    fn said(
-        &mut self,
-        from: NodeName,
-        (key, value): (&str, Option<Arc<str>>),
-        moment: Moment,
-        out: &mut Vec<Deed>,
-    ) {
-        if key == gossip::claim_key(&Seat::Master) {
-            let claim = value.as_deref().and_then(gossip::read);
-            self.elect(Input::Heard { from, claim }, moment, out);
-        } else {
-            self.mesh.said(&from, key, value.as_deref());
+    /// Shows the seats the mesh as it is seen now.
+    fn look(&mut self, moment: Moment, out: &mut Vec<Deed>) {
+        let (mut outputs, nodes) = (Vec::new(), &self.mesh.view().nodes);
+        self.seats
+            .handle(Input::Nodes(nodes), moment.now, &mut outputs);
+        self.pass_on(outputs, out);
+    }
+
+    fn pass_on(&mut self, outputs: Vec<Output>, out: &mut Vec<Deed>) {
+        for output in outputs {
+            match output {
+                Output::Send(to, frame) => out.push(Deed::Send(to, LinkMessage::Frame(frame))),
+                Output::Broadcast(frame) => out.push(Deed::Broadcast(LinkMessage::Frame(frame))),
+                Output::Persist { epoch, .. } => out.push(Deed::Write(epoch)),
+                Output::Publish { seat, claim } => {
+                    let text = claim.as_ref().map(gossip::write);
+                    out.push(Deed::Gossip(gossip::claim_key(&seat), text));
+                    out.push(Deed::Claims(seat, claim));
+                }
+                Output::Changed { seat, holder } => out.push(Deed::Changed(seat, holder)),
+            }
         }
+        self.mesh.follow(&self.seats);
     }
 
     fn message(
@@ -400,10 +394,15 @@ impl Node {
         out: &mut Vec<Deed>,
     ) {
         match message {
-            LinkMessage::Election(message) => {
-                self.elect(Input::Message { from, message }, moment, out);
-            }
             LinkMessage::Order(fence) => self.obey(fence, out),
+            LinkMessage::Frame(Frame::Seat { seat, message }) => {
+                let heard = Input::Message {
+                    from,
+                    seat,
+                    message,
+                };
+                self.elect(heard, moment, out);
+            }
             LinkMessage::Frame(Frame::Records(records)) => {
                 self.replica.take(records, moment, out);
             }
@@ -470,21 +469,12 @@ impl Node {
 
     /// A master gives an order in each round, to itself too.
     fn order(&mut self, out: &mut Vec<Deed>) {
-        let Some(claim) = self.election.own_claim() else {
+        let Some(claim) = self.seats.own_claim(&Seat::Master) else {
             return;
         };
         let fence = claim.fence();
         self.obey(fence.clone(), out);
         out.push(Deed::Broadcast(LinkMessage::Order(fence)));
-    }
-}
-
-/// What a verdict means for an election; as in production.
-fn health(state: NodeState) -> Health {
-    match state {
-        NodeState::Alive | NodeState::Draining => Health::Alive,
-        NodeState::Suspect | NodeState::Unlinked => Health::Doubtful,
-        NodeState::Dead => Health::Dead,
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use antiphon::logic::document::saved::Saved;
 use antiphon::model::node::NodeName;
-use antiphon::model::seat::{Claim, Epoch};
+use antiphon::model::seat::{Claim, Epoch, Seat};
 use rand::Rng;
 
 use super::{Judging, World};
@@ -27,7 +27,7 @@ impl World {
             return;
         };
         let deeds = process.node.step(event, moment);
-        let epoch = process.node.election().max_epoch();
+        let epoch = process.node.seats().max_epoch();
         if self.judging == Judging::Always {
             self.checkers.epoch(&self.hosts[node].name, epoch);
         }
@@ -70,11 +70,15 @@ impl World {
             Deed::Save(document) => self.save(node, document),
             Deed::Greet(to) => self.greet(node, &to),
             Deed::Gossip(key, value) => self.publish(node, &key, value),
-            Deed::Claims(claim) => self.claims(node, claim),
-            Deed::Changed(claim) => {
+            Deed::Claims(Seat::Master, claim) => self.claims(node, claim),
+            Deed::Changed(Seat::Master, claim) => {
                 self.log
                     .tell(self.now, format_args!("{node} follows {claim:?}"));
                 self.look();
+            }
+            Deed::Claims(seat, claim) | Deed::Changed(seat, claim) => {
+                self.log
+                    .tell(self.now, format_args!("{node} {seat} {claim:?}"));
             }
             Deed::Applied(fence) => {
                 let host = &self.hosts[node];
@@ -181,7 +185,7 @@ impl World {
         let Some(process) = self.hosts[node].process() else {
             return;
         };
-        let wanted = clock.when(process.node.election().wake_at()).max(now);
+        let wanted = clock.when(process.node.seats().wake_at()).max(now);
         // A few nanoseconds more or less are the rounding of clocks that drift, and no other wish.
         let is_new = process
             .wake_at

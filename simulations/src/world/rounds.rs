@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use antiphon::logic::members::health;
 use antiphon::logic::members::health::{Sign, Witnesses, Word};
+use antiphon::model::seat::Seat;
 use antiphon::model::status::NodeState;
 use antiphon::wire::gossip;
 
@@ -166,8 +167,9 @@ impl World {
 
     /// The node that another one follows as its master.
     pub fn followed(&self, observer: usize) -> Option<usize> {
-        let election = self.hosts[observer].running()?.node.election();
-        election.holder().map(|claim| self.number(&claim.node))
+        let seats = self.hosts[observer].running()?.node.seats();
+        let holder = seats.holder(&Seat::Master)?;
+        Some(self.number(&holder.node))
     }
 
     /// What a node knows of what another one says under a key.

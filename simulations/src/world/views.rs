@@ -1,5 +1,7 @@
 //! What the checkers see of a world.
 
+use antiphon::model::seat::Seat;
+
 use super::{Judging, World};
 use crate::checkers::document::Copy;
 use crate::checkers::election::View;
@@ -26,7 +28,7 @@ impl World {
         let components = self.net.components(&runs);
         let view = |(number, host): (usize, &Host)| {
             let node = host.running().map(|process| &process.node);
-            let election = node.map(|node| node.election());
+            let seats = node.map(|node| node.seats());
             let others = self.hosts.iter().enumerate();
             let linked = others.filter(|(other, _)| self.net.is_up(number, *other, self.now));
             View {
@@ -34,8 +36,8 @@ impl World {
                 runs: runs[number],
                 is_judged: self.is_judged(number),
                 component: components[number],
-                own: election.and_then(|election| election.own_claim().cloned()),
-                holder: election.and_then(|election| election.holder().cloned()),
+                own: seats.and_then(|seats| seats.own_claim(&Seat::Master).cloned()),
+                holder: seats.and_then(|seats| seats.holder(&Seat::Master).cloned()),
                 eligible: !host.has_resigned && !host.disk.is_broken,
                 is_young: host.is_young(self.now, self.plan.interval),
                 obeyed: node.and_then(|node| node.obeyed().cloned()),

@@ -12,6 +12,7 @@ use super::reply::{self, Body};
 use super::{Admin, orders};
 use crate::logic::records::steering::{BadTrait, TraitEdit};
 use crate::model::node::{BadNodeName, NodeName};
+use crate::proto::seats::Scope;
 use crate::proto::view::MeshNode;
 use crate::service::cluster::Event;
 use crate::service::document::ChangeError;
@@ -158,8 +159,8 @@ async fn step_down(admin: &Admin) -> Response<Body> {
         let why = "there is no other node to take the seat";
         return reply::error(StatusCode::CONFLICT, why);
     }
-    cluster.resign().await;
-    cluster.order(Event::Unresign).await;
+    cluster.resign(Scope::Master).await;
+    cluster.order(Event::Unresign(Scope::Master)).await;
     let mut view = cluster.watch();
     let seated = view.wait_for(|view| view.master.is_some());
     // No answer in time is an answer too: there is no master.

@@ -1,152 +1,115 @@
-//! Feeds the elections, the master's and those of other seats, and does what the master's decides.
+//! Does what the machine of the seats decides: sends over links, gossips claims, and keeps epochs on disk.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 use tracing::{error, info};
 
 use super::ClusterConfig;
-use super::seats::{Seats, publish};
+use crate::io::clock;
 use crate::io::disk::DataDir;
 use crate::io::gossip::{GOSSIP_INTERVAL, Gossip};
 use crate::io::link::Links;
-use crate::logic::election::{Election, ElectionConfig, Health, Input, Member, Output, Quorum};
-use crate::model::node::NodeName;
-use crate::model::seat::{Claim, Epoch, Message, Seat};
-use crate::model::status::NodeState;
-use crate::proto::view::MeshNode;
+use crate::logic::election::Quorum;
+use crate::model::seat::{Claim, Epoch, Seat};
+use crate::proto::seats::{Input, Output, Seats, SeatsConfig};
 use crate::service::identity;
-use crate::wire::frame::Frame;
+use crate::wire::gossip;
 
-/// The master's election, and the hands that it works with.
+/// The seats, and the hands that they work with.
 pub(super) struct Driver {
-    election: Election,
+    seats: Seats,
     links: Links,
     gossip: Arc<Gossip>,
     data_dir: Arc<DataDir>,
-    seats: Seats,
-    members: BTreeMap<NodeName, Member>,
-    heard: BTreeMap<NodeName, Option<Claim>>,
 }
 
 impl Driver {
-    pub(super) fn new(config: ClusterConfig) -> Self {
-        let election = ElectionConfig {
+    pub(super) fn new(config: &ClusterConfig) -> Self {
+        let seats = SeatsConfig {
             node: config.links.hello().name.clone(),
             rank: config.rank,
             gossip_interval: GOSSIP_INTERVAL,
             quorum: Quorum::Off,
             start: config.start,
+            max_epoch: config.max_epoch,
         };
         Self {
-            election: Election::new(election, config.max_epoch, Instant::now().into_std()),
-            seats: Seats::new(config.links.clone(), config.gossip.clone(), config.start),
-            links: config.links,
-            gossip: config.gossip,
-            data_dir: config.data_dir,
-            members: BTreeMap::new(),
-            heard: BTreeMap::new(),
+            seats: Seats::new(seats, clock::now()),
+            links: config.links.clone(),
+            gossip: config.gossip.clone(),
+            data_dir: config.data_dir.clone(),
         }
+    }
+
+    /// What is decided.
+    pub(super) fn seats(&self) -> &Seats {
+        &self.seats
     }
 
     pub(super) fn wake_at(&self) -> Instant {
-        Instant::from_std(self.election.wake_at())
+        Instant::from_std(self.seats.wake_at())
     }
 
-    pub(super) fn holder(&self) -> Option<Claim> {
-        self.election.holder().cloned()
-    }
-
-    pub(super) fn max_epoch(&self) -> Epoch {
-        self.election.max_epoch()
-    }
-
-    /// The seats beside the master's.
-    pub(super) fn seats(&mut self) -> &mut Seats {
-        &mut self.seats
-    }
-
-    /// Tells the elections who is there and what they claim, if that has changed.
-    pub(super) async fn observe(&mut self, nodes: &BTreeMap<NodeName, MeshNode>) {
-        let me = self.links.hello().name.clone();
-        let peers = || nodes.iter().filter(|(name, _)| **name != me);
-        let members: BTreeMap<_, _> = peers()
-            .map(|(name, node)| (name.clone(), member(node)))
-            .collect();
-        if members != self.members {
-            self.members.clone_from(&members);
-            self.handle(Input::Members(members.clone())).await;
-        }
-        self.heard.retain(|name, _| nodes.contains_key(name));
-        for (name, node) in peers() {
-            if self.heard.get(name) != Some(&node.claim) {
-                self.heard.insert(name.clone(), node.claim.clone());
-                let heard = Input::Heard {
-                    from: name.clone(),
-                    claim: node.claim.clone(),
-                };
-                self.handle(heard).await;
-            }
-        }
-        self.seats.observe(&members, nodes).await;
-    }
-
-    /// Lets the election decide on an input, and does what it says, in its order.
-    pub(super) async fn handle(&mut self, input: Input) {
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
-            let mut outputs = Vec::new();
-            self.election
-                .handle(input, Instant::now().into_std(), &mut outputs);
-            for output in outputs {
-                inputs.extend(self.perform(output).await);
+    /// Lets the machine decide on an input, and does what it says, in its order.
+    pub(super) async fn handle(&mut self, input: Input<'_>) {
+        let mut outputs = Vec::new();
+        self.seats.handle(input, clock::now(), &mut outputs);
+        let mut outputs = VecDeque::from(outputs);
+        while let Some(output) = outputs.pop_front() {
+            if let Some(answer) = self.perform(output).await {
+                let mut more = Vec::new();
+                self.seats.handle(answer, clock::now(), &mut more);
+                outputs.extend(more);
             }
         }
     }
 
-    async fn perform(&self, output: Output) -> Option<Input> {
+    async fn perform(&self, output: Output) -> Option<Input<'static>> {
         match output {
-            Output::Send { to, message } => self.links.send(&to, &frame(message)),
-            Output::Broadcast(message) => self.links.send_to_all(&frame(message)),
-            Output::Persist(epoch) => return Some(self.persist(epoch).await),
-            Output::Publish(claim) => publish(&self.gossip, &Seat::Master, claim).await,
-            Output::Changed(Some(claim)) => {
-                info!(master = %claim.node, epoch = claim.epoch.0, "the mesh has a master");
-            }
-            Output::Changed(None) => info!("the mesh has no master"),
+            Output::Send(to, frame) => self.links.send(&to, &frame),
+            Output::Broadcast(frame) => self.links.send_to_all(&frame),
+            Output::Persist { seat, epoch } => return Some(self.persist(seat, epoch).await),
+            Output::Publish { seat, claim } => self.publish(&seat, claim).await,
+            Output::Changed { seat, holder } => log(&seat, holder),
         }
         None
     }
 
-    async fn persist(&self, epoch: Epoch) -> Input {
-        match identity::save_epoch(self.data_dir.clone(), self.links.hello().generation, epoch)
-            .await
-        {
-            Ok(()) => Input::Persisted(epoch),
+    async fn persist(&self, seat: Seat, epoch: Epoch) -> Input<'static> {
+        let life = self.links.hello().generation;
+        match identity::save_epoch(self.data_dir.clone(), life, epoch).await {
+            Ok(()) => Input::Persisted { seat, epoch },
             Err(error) => {
                 error!(%error, epoch = epoch.0, "cannot save the epoch, so this node claims no seat");
-                Input::PersistFailed(epoch)
+                Input::PersistFailed { seat, epoch }
             }
+        }
+    }
+
+    /// Gossips a claim to a seat, or takes it back.
+    async fn publish(&self, seat: &Seat, claim: Option<Claim>) {
+        let key = gossip::claim_key(seat);
+        match claim {
+            Some(claim) => {
+                let said = self.gossip.set(&key, &gossip::write(&claim)).await;
+                said.expect("a claim is far shorter than a gossiped value may be");
+            }
+            None => self.gossip.delete(&key).await,
         }
     }
 }
 
-fn frame(message: Message) -> Frame {
-    Frame::Seat {
-        seat: Seat::Master,
-        message,
-    }
-}
-
-fn member(node: &MeshNode) -> Member {
-    Member {
-        rank: node.card.rank,
-        health: match node.state {
-            NodeState::Alive | NodeState::Draining => Health::Alive,
-            // Nothing can be asked of a node without a link.
-            NodeState::Suspect | NodeState::Unlinked => Health::Doubtful,
-            NodeState::Dead => Health::Dead,
-        },
+fn log(seat: &Seat, holder: Option<Claim>) {
+    match (seat, holder) {
+        (Seat::Master, Some(claim)) => {
+            info!(master = %claim.node, epoch = claim.epoch.0, "the mesh has a master");
+        }
+        (Seat::Master, None) => info!("the mesh has no master"),
+        (seat, Some(claim)) => {
+            info!(%seat, holder = %claim.node, epoch = claim.epoch.0, "a seat is held");
+        }
+        (seat, None) => info!(%seat, "nobody holds a seat"),
     }
 }

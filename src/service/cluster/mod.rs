@@ -1,11 +1,10 @@
 //! Who is in the mesh and who holds the master's seat, and all other seats.
 //!
-//! One task owns both: it turns gossip and links into a [`MeshView`], feeds the election with it, and does
-//! what the election decides. Everybody else reads the view.
+//! One task owns both: it turns gossip and links into a [`MeshView`], feeds the machine of the seats with it, and does
+//! what that decides. Everybody else reads the view.
 
 mod driver;
 pub mod joining;
-mod seats;
 pub mod seeking;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +21,7 @@ use self::driver::Driver;
 use crate::io::disk::DataDir;
 use crate::io::gossip::{GOSSIP_INTERVAL, Gossip, GossipedNode};
 use crate::io::link::Links;
-use crate::logic::election::{Input, Start};
+use crate::logic::election::Start;
 use crate::logic::members::forgotten::Forgotten;
 use crate::logic::members::health;
 use crate::logic::members::health::{Sign, Witnesses, Word};
@@ -30,6 +29,7 @@ use crate::model::node::{Generation, NodeName};
 use crate::model::seat::{Epoch, Message, Rank, Seat};
 use crate::model::status::NodeState;
 use crate::proto::ended::Ended;
+use crate::proto::seats::{Disk, Input, Scope};
 use crate::proto::view::{MeshNode, MeshView, Speaker};
 use crate::wire::gossip;
 
@@ -49,14 +49,10 @@ pub enum Event {
     Seat(NodeName, Seat, Message),
     /// A node leaves on purpose.
     Goodbye(NodeName),
-    /// Give up the master's seat and do not take it again.
-    Resign,
-    /// Give up all other seats and do not take them again.
-    ResignOthers,
-    /// Stand in the master's election again.
-    Unresign,
-    /// Stand in all others again.
-    UnresignOthers,
+    /// Give seats up and do not take them again.
+    Resign(Scope),
+    /// Stand in elections again.
+    Unresign(Scope),
     /// A dead node is not to be shown any more: a peer of a version without records of it says so.
     Forget(NodeName),
 }
@@ -101,7 +97,12 @@ impl Cluster {
         let (publish, view) = watch::channel(Arc::new(nothing));
         let (seats, wanted) = watch::channel(BTreeSet::new());
         let (forgotten, recorded) = watch::channel(Forgotten::new());
-        let task = Task::new(config, (inbox, wanted, recorded), publish);
+        let told = Told {
+            inbox,
+            wanted,
+            recorded,
+        };
+        let task = Task::new(config, told, publish);
         tasks.spawn(task.run(cancel).instrument(info_span!("cluster")));
         Self {
             events,
@@ -148,9 +149,9 @@ impl Cluster {
         });
     }
 
-    /// Hands the master's seat over, if this node holds it, and waits a moment for the successor's claim.
-    pub async fn resign(&self) {
-        self.order(Event::Resign).await;
+    /// Gives seats up. The master's is handed over, if this node holds it, and its successor's claim is waited for.
+    pub async fn resign(&self, scope: Scope) {
+        self.order(Event::Resign(scope)).await;
         let mut view = self.view.clone();
         let others = view
             .borrow()
@@ -177,13 +178,13 @@ struct LastHeard {
     at: Instant,
 }
 
-/// Whether this node is to stand for the master's seat.
-#[derive(Clone, Copy, Debug, Default)]
-struct Standing {
-    /// An operator, or its own end, keeps it from standing.
-    asked_out: bool,
-    /// What the election was told.
-    is_out: bool,
+/// What comes from other tasks.
+struct Told {
+    inbox: mpsc::Receiver<Event>,
+    /// The seats beside the master's.
+    wanted: watch::Receiver<BTreeSet<Seat>>,
+    /// The nodes that the document says to show no more.
+    recorded: watch::Receiver<Forgotten>,
 }
 
 /// Owns the membership, and drives the election.
@@ -193,9 +194,7 @@ struct Task {
     ended: Ended,
     data_dir: Arc<DataDir>,
     driver: Driver,
-    standing: Standing,
-    inbox: mpsc::Receiver<Event>,
-    wanted: watch::Receiver<BTreeSet<Seat>>,
+    told: Told,
     publish: watch::Sender<Arc<MeshView>>,
     heard: BTreeMap<NodeName, LastHeard>,
     /// What each says, as it was read.
@@ -205,42 +204,29 @@ struct Task {
     goodbyes: BTreeMap<NodeName, Generation>,
     /// What peers of a version without records of it have said.
     forgotten: Forgotten,
-    /// What the document says.
-    recorded: watch::Receiver<Forgotten>,
 }
 
 impl Task {
-    fn new(
-        config: ClusterConfig,
-        (inbox, wanted, recorded): (
-            mpsc::Receiver<Event>,
-            watch::Receiver<BTreeSet<Seat>>,
-            watch::Receiver<Forgotten>,
-        ),
-        publish: watch::Sender<Arc<MeshView>>,
-    ) -> Self {
+    fn new(config: ClusterConfig, told: Told, publish: watch::Sender<Arc<MeshView>>) -> Self {
         Self {
-            links: config.links.clone(),
-            gossip: config.gossip.clone(),
-            ended: config.ended.clone(),
-            data_dir: config.data_dir.clone(),
-            driver: Driver::new(config),
-            standing: Standing::default(),
-            inbox,
-            wanted,
+            driver: Driver::new(&config),
+            links: config.links,
+            gossip: config.gossip,
+            ended: config.ended,
+            data_dir: config.data_dir,
+            told,
             publish,
             heard: BTreeMap::new(),
             speakers: BTreeMap::new(),
             unlinked: BTreeMap::new(),
             goodbyes: BTreeMap::new(),
             forgotten: Forgotten::new(),
-            recorded,
         }
     }
 
     fn is_forgotten(&self, name: &NodeName, generation: Generation) -> bool {
         let said = self.forgotten.get(name).copied();
-        said.max(self.recorded.borrow().get(name).copied()) >= Some(generation)
+        said.max(self.told.recorded.borrow().get(name).copied()) >= Some(generation)
     }
 
     async fn run(mut self, cancel: CancellationToken) {
@@ -251,7 +237,7 @@ impl Task {
             tokio::select! {
                 () = cancel.cancelled() => return,
                 () = tokio::time::sleep_until(wake_at) => self.driver.handle(Input::Tick).await,
-                event = self.inbox.recv() => match event {
+                event = self.told.inbox.recv() => match event {
                     Some(event) => self.take(event).await,
                     None => return,
                 },
@@ -268,42 +254,24 @@ impl Task {
 
     async fn take(&mut self, event: Event) {
         match event {
-            Event::Seat(from, Seat::Master, message) => {
-                self.driver.handle(Input::Message { from, message }).await;
-            }
             Event::Seat(from, seat, message) => {
-                self.driver.seats().hear(&seat, from, message).await;
+                let heard = Input::Message {
+                    from,
+                    seat,
+                    message,
+                };
+                self.driver.handle(heard).await;
             }
             Event::Goodbye(from) => {
-                let known = self
-                    .publish
-                    .borrow()
-                    .nodes
-                    .get(&from)
-                    .map(|node| node.generation);
-                if let Some(generation) = known {
+                if let Some(generation) = self.shown_life(&from) {
                     info!(node = %from, "a node has left");
                     self.goodbyes.insert(from, generation);
                 }
             }
-            Event::Resign => {
-                self.standing.asked_out = true;
-                self.stand().await;
-            }
-            Event::ResignOthers => self.driver.seats().resign().await,
-            Event::Unresign => {
-                self.standing.asked_out = false;
-                self.stand().await;
-            }
-            Event::UnresignOthers => self.driver.seats().unresign().await,
+            Event::Resign(scope) => self.driver.handle(Input::Resign(scope)).await,
+            Event::Unresign(scope) => self.driver.handle(Input::Unresign(scope)).await,
             Event::Forget(name) => {
-                let known = self
-                    .publish
-                    .borrow()
-                    .nodes
-                    .get(&name)
-                    .map(|node| node.generation);
-                if let Some(generation) = known {
+                if let Some(generation) = self.shown_life(&name) {
                     info!(node = %name, "a node is forgotten");
                     self.forgotten.insert(name, generation);
                 }
@@ -311,30 +279,14 @@ impl Task {
         }
     }
 
-    /// Tells the election whether this node stands for the seat: not without a disk, on which each epoch has to be
-    /// before anybody hears of it. A seat that it holds it keeps until there is somebody to take it.
-    async fn stand(&mut self) {
-        let is_out = self.standing.asked_out
-            || self.data_dir.trouble().is_some() && {
-                let view = self.publish.borrow();
-                let heirs = view.nodes.iter();
-                let mut heirs = heirs.filter(|(name, node)| **name != view.me && node.is_up());
-                !view.is_master() || heirs.any(|(_, node)| node.disk.is_none())
-            };
-        if is_out == self.standing.is_out {
-            return;
-        }
-        self.standing.is_out = is_out;
-        let input = match is_out {
-            true => Input::Resign,
-            false => Input::Unresign,
-        };
-        self.driver.handle(input).await;
+    /// The life in which a node is in the view.
+    fn shown_life(&self, name: &NodeName) -> Option<Generation> {
+        let view = self.publish.borrow();
+        view.nodes.get(name).map(|node| node.generation)
     }
 
-    /// Renews the view, tells the election of what changed in it, and publishes it.
+    /// Renews the view, tells the seats what changed in it, and publishes it.
     async fn look(&mut self) {
-        self.stand().await;
         let gossiped = self.gossip.nodes().await;
         self.forget(&gossiped);
         let mut nodes = BTreeMap::new();
@@ -348,20 +300,29 @@ impl Task {
             }
         }
         self.log_changes(&nodes);
-        if self.wanted.has_changed().unwrap_or(false) {
-            let wanted = self.wanted.borrow_and_update().clone();
-            self.driver.seats().set(&wanted).await;
-        }
-        self.driver.observe(&nodes).await;
-        let me = self.links.hello().name.clone();
+        self.tell_seats(&nodes).await;
+        let seats = self.driver.seats();
         let view = MeshView {
-            me,
+            me: self.links.hello().name.clone(),
             nodes,
-            master: self.driver.holder(),
-            seats: self.driver.seats().holders(),
-            max_epoch: self.driver.max_epoch(),
+            master: seats.holder(&Seat::Master).cloned(),
+            seats: seats.others_held(),
+            max_epoch: seats.max_epoch(),
         };
         self.publish.send_replace(Arc::new(view));
+    }
+
+    async fn tell_seats(&mut self, nodes: &BTreeMap<NodeName, MeshNode>) {
+        let disk = match self.data_dir.trouble() {
+            None => Disk::Works,
+            Some(_) => Disk::Fails,
+        };
+        self.driver.handle(Input::Disk(disk)).await;
+        if self.told.wanted.has_changed().unwrap_or(false) {
+            let wanted = self.told.wanted.borrow_and_update().clone();
+            self.driver.handle(Input::Wanted(&wanted)).await;
+        }
+        self.driver.handle(Input::Nodes(nodes)).await;
     }
 
     fn see(&mut self, name: &NodeName, node: &GossipedNode) -> Option<MeshNode> {
