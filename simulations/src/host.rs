@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use antiphon::logic::document::saved::Saved;
-use antiphon::logic::election::{Quorum, Start};
+use antiphon::logic::election::Start;
 use antiphon::model::mount::MountName;
 use antiphon::model::node::NodeName;
+use antiphon::model::quorum::Quorum;
 use antiphon::model::seat::{Epoch, Rank};
 use antiphon::model::status::NodeState;
 use antiphon::proto::seats::SeatsConfig;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use antiphon::logic::election::Quorum;
 use antiphon::model::mount::Takeover;
+use antiphon::model::quorum::Quorum;
 
 use crate::faults::Fault;
 

@@ -11,6 +11,7 @@ pub mod mount;
 pub mod network;
 pub mod node;
 pub mod outside;
+pub mod quorum;
 pub mod reach;
 pub mod record;
 pub mod seat;

@@ -95,6 +95,7 @@ impl Core<'_> {
                 gossip: self.gossip.clone(),
                 data_dir: kept.data_dir.clone(),
                 rank: self.settings.rank,
+                quorum: self.settings.quorum,
                 max_epoch: kept.life.max_epoch,
                 ended: self.ended.clone(),
                 start: match kept.company {

@@ -25,6 +25,7 @@ use crate::model::geo::{Country, Position, Whereabouts};
 use crate::model::network::Network;
 use crate::model::node::NodeName;
 use crate::model::outside::{BACKEND_PREFIX, is_backend};
+use crate::model::quorum::Quorum;
 use crate::model::seat::Rank;
 
 pub use dns::{Answers, AnswersPerS, BadDnsValue, DnsSettings, Mailbox};
@@ -80,6 +81,8 @@ pub struct Settings {
     pub max_bandwidth_bps: u64,
     /// The weight in the election of the master; the greater wins.
     pub rank: Rank,
+    /// How many nodes must be there for one of them to be the master.
+    pub quorum: Quorum,
     /// The MaxMind-format database that tells the places of addresses; `None`: no place is looked up.
     pub geo_database: Option<PathBuf>,
     /// The place of this node; what is not set is looked up by its address.
@@ -145,6 +148,9 @@ pub struct RunArgs {
     /// Weight in the election of the master, the greater wins [default: 100]
     #[arg(long, value_name = "N", value_parser = values::rank)]
     pub rank: Option<u64>,
+    /// How many nodes must be there for one of them to be the master. In the file only
+    #[arg(skip)]
+    pub quorum: Option<Quorum>,
     /// File that tells where addresses are, in MaxMind's format (.mmdb)
     #[arg(long, value_name = "FILE")]
     pub geo_database: Option<PathBuf>,
@@ -257,6 +263,7 @@ impl Settings {
             max_listeners: args.max_listeners.unwrap_or(DEFAULT_MAX_LISTENERS),
             max_bandwidth_bps: args.max_bandwidth.unwrap_or(DEFAULT_MAX_BANDWIDTH).bps(),
             rank: args.rank.map_or(DEFAULT_RANK, Rank),
+            quorum: args.quorum.unwrap_or_default(),
             geo_database: args.geo_database,
             place: Whereabouts {
                 country: args.country,
@@ -278,7 +285,7 @@ fn rust_log(machine: &Machine) -> LogFilter {
 
 impl RunArgs {
     /// The keys that a settings file may have, as they are written there.
-    pub const KEYS: [&str; 21] = [
+    pub const KEYS: [&str; 22] = [
         "name",
         "data_dir",
         "listen",
@@ -293,6 +300,7 @@ impl RunArgs {
         "max_listeners",
         "max_bandwidth",
         "rank",
+        "quorum",
         "geo_database",
         "country",
         "position",
@@ -302,7 +310,7 @@ impl RunArgs {
         "log",
     ];
     /// The keys that are neither flags nor variables.
-    const IN_FILE_ONLY: [&str; 3] = ["mesh_address", "addresses", "dns"];
+    const IN_FILE_ONLY: [&str; 4] = ["mesh_address", "addresses", "dns", "quorum"];
 
     /// This layer, with missing values taken from a lower one. Lists replace each other and are not joined.
     fn or(self, lower: Self) -> Self {
@@ -322,6 +330,7 @@ impl RunArgs {
             max_listeners: self.max_listeners.or(lower.max_listeners),
             max_bandwidth: self.max_bandwidth.or(lower.max_bandwidth),
             rank: self.rank.or(lower.rank),
+            quorum: self.quorum.or(lower.quorum),
             geo_database: self.geo_database.or(lower.geo_database),
             country: self.country.or(lower.country),
             position: self.position.or(lower.position),

@@ -69,7 +69,7 @@ fn every_key_of_the_file_is_read() {
         "name = 'n1'\ndata_dir = '/d'\nlisten = '[::]:9'\npublic_url = 'HTTP://Radio.Example:9'\n\
          public_https_url = 'https://radio.example'\n\
          mesh_address = '192.0.2.7:9'\n\
-         join = ['p:1']\nfound = true\nsecret_file = '/s'\nmax_listeners = 7\nmax_bandwidth = 8000\nrank = 9\n\
+         join = ['p:1']\nfound = true\nsecret_file = '/s'\nmax_listeners = 7\nmax_bandwidth = 8000\nrank = 9\nquorum = 3\n\
          geo_database = '/g'\ncountry = 'DE'\nposition = '-33.9,151.2'\n\
          trusted_proxies = ['10.0.0.0/8', '::1/128']\nlog = 'debug'\n\
          admin = 'me@radio.example'\nlocation = 'Graz'\n\
@@ -91,6 +91,7 @@ fn every_key_of_the_file_is_read() {
         max_listeners: 7,
         max_bandwidth_bps: 8_000,
         rank: Rank(9),
+        quorum: Quorum::AtLeast(3),
         geo_database: Some("/g".into()),
         place: Whereabouts {
             country: "de".parse().ok(),

@@ -31,6 +31,7 @@ pub(super) fn read(machine: &Machine) -> Result<RunArgs, SettingsError> {
         max_listeners: read_by(machine, "ANTIPHON_MAX_LISTENERS", values::listeners)?,
         max_bandwidth: parsed(machine, "ANTIPHON_MAX_BANDWIDTH")?,
         rank: read_by(machine, "ANTIPHON_RANK", values::rank)?,
+        quorum: None,
         geo_database: machine.path("ANTIPHON_GEO_DATABASE"),
         country: parsed(machine, "ANTIPHON_COUNTRY")?,
         position: parsed(machine, "ANTIPHON_POSITION")?,

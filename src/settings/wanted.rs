@@ -26,8 +26,8 @@ enum Wanted {
     List(&'static str),
     /// A text, or a list of texts.
     TextOrList(&'static str),
-    /// A number, or a text with a unit; checked where it is read.
-    Rate,
+    /// A number or a text; checked where it is read.
+    NumberOrText,
     /// A table of its own.
     Table(&'static str),
 }
@@ -38,7 +38,7 @@ fn wanted(key: &str) -> Wanted {
         "max_listeners" => Wanted::Number("1000", u32::MAX.into()),
         // The greatest integer that TOML knows.
         "rank" => Wanted::Number("100", i64::MAX.cast_unsigned()),
-        "max_bandwidth" => Wanted::Rate,
+        "max_bandwidth" | "quorum" => Wanted::NumberOrText,
         "found" => Wanted::Flag,
         "join" => Wanted::List(r#"["b.example:8000"]"#),
         "trusted_proxies" => Wanted::List(r#"["127.0.0.1", "10.0.0.0/8"]"#),
@@ -87,7 +87,7 @@ fn complain(key: &str, wanted: Wanted, value: &DeValue<'_>) -> Option<String> {
         list.is_some_and(|list| list.iter().all(|one| one.get_ref().is_str()))
     };
     let (right, words) = match wanted {
-        Wanted::Rate => return None,
+        Wanted::NumberOrText => return None,
         Wanted::Text(example) => (
             value.is_str(),
             format!("a text in quotes, such as {example:?}"),

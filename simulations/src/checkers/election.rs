@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use antiphon::logic::election::Quorum;
 use antiphon::model::node::NodeName;
+use antiphon::model::quorum::Quorum;
 use antiphon::model::seat::{Claim, Epoch, Fence};
 
 use super::{Findings, Violations};

@@ -68,7 +68,7 @@ pub(super) fn plan(file: &File, rng: &mut SmallRng) -> Plan {
         nodes,
         newer: file.newer.as_ref().map_or(0, |newer| *newer.get_ref()),
         interval: INTERVAL,
-        quorum: file.quorum.into(),
+        quorum: file.quorum,
         loss: loss.copied().unwrap_or_default(),
         drift: file.drift_percent / 100.0,
         streams: file.streams.map(|streams| StreamPlan {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use antiphon::logic::election::Quorum;
 use antiphon::model::mount::Takeover;
+use antiphon::model::quorum::Quorum;
 use anyhow::bail;
 use serde::Deserialize;
 use toml::Spanned;
@@ -47,7 +47,7 @@ pub(super) struct File {
     /// One of these, by the dice.
     pub(super) loss: Option<Spanned<Vec<f64>>>,
     #[serde(default)]
-    pub(super) quorum: Guard,
+    pub(super) quorum: Quorum,
     #[serde(default)]
     pub(super) drift_percent: f64,
     #[serde(default)]
@@ -61,38 +61,6 @@ pub(super) struct File {
     #[serde(default, rename = "step")]
     pub(super) steps: Vec<Spanned<Step>>,
     pub(super) chaos: Option<Chaos>,
-}
-
-/// The guard of every election: a word, or how many nodes.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(untagged)]
-pub(super) enum Guard {
-    Word(GuardWord),
-    AtLeast(usize),
-}
-
-/// A guard that needs no number.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum GuardWord {
-    Off,
-    Majority,
-}
-
-impl Default for Guard {
-    fn default() -> Self {
-        Self::Word(GuardWord::Off)
-    }
-}
-
-impl From<Guard> for Quorum {
-    fn from(guard: Guard) -> Self {
-        match guard {
-            Guard::Word(GuardWord::Off) => Self::Off,
-            Guard::Word(GuardWord::Majority) => Self::Majority,
-            Guard::AtLeast(nodes) => Self::AtLeast(nodes),
-        }
-    }
 }
 
 /// What is streamed.

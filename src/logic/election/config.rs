@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::model::node::NodeName;
+use crate::model::quorum::Quorum;
 use crate::model::seat::Rank;
 
 /// The settings of one node's election for one seat.
@@ -20,29 +21,6 @@ pub struct ElectionConfig {
     pub start: Start,
 }
 
-/// How many nodes a node must see, itself included, to hold a seat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Quorum {
-    /// Any number: each side of a partition keeps playing.
-    Off,
-    /// More than half of the nodes that it knows. Nodes that gossip has forgotten no longer count,
-    /// so an operator that expects longer partitions sets a number.
-    Majority,
-    /// At least so many.
-    AtLeast(usize),
-}
-
-impl Quorum {
-    /// Whether `present` nodes out of `known` are enough; both counts include this node.
-    pub(super) fn is_met(self, present: usize, known: usize) -> bool {
-        match self {
-            Self::Off => true,
-            Self::Majority => present * 2 > known,
-            Self::AtLeast(nodes) => present >= nodes,
-        }
-    }
-}
-
 /// What a node believes that sees no peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
@@ -51,18 +29,4 @@ pub enum Start {
     /// This node was told of peers: as long as it has not seen one, it waits longer before it believes that
     /// there is none, because a claim made before the first handshake would depose a working master.
     Joining,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_majority_is_more_than_half() {
-        assert!(Quorum::Majority.is_met(1, 1));
-        assert!(Quorum::Majority.is_met(3, 5));
-        assert!(!Quorum::Majority.is_met(2, 4));
-        assert!(!Quorum::AtLeast(3).is_met(2, 2));
-        assert!(Quorum::Off.is_met(1, 9));
-    }
 }

@@ -31,7 +31,7 @@ use self::standing::Candidacy;
 use crate::model::node::NodeName;
 use crate::model::seat::{Claim, Epoch, Fence};
 
-pub use self::config::{ElectionConfig, Quorum, Start};
+pub use self::config::{ElectionConfig, Start};
 pub use self::gate::{Admission, Gate};
 pub use self::message::{Health, Input, Member, Message, Output};
 pub use self::rendezvous::rendezvous;

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use super::Output;
-use crate::logic::election::{Election, Input, Member, Output as Decision, Quorum, rendezvous};
+use crate::logic::election::{Election, Input, Member, Output as Decision, rendezvous};
 use crate::model::node::NodeName;
+use crate::model::quorum::Quorum;
 use crate::model::seat::{Claim, Message, Seat};
 use crate::proto::view::MeshNode;
 use crate::wire::frame::Frame;

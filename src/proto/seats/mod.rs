@@ -12,8 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use self::contest::{Contest, Ranks, Rules};
-use crate::logic::election::{self, ElectionConfig, Health, Member, Quorum, Start};
+use crate::logic::election::{self, ElectionConfig, Health, Member, Start};
 use crate::model::node::NodeName;
+use crate::model::quorum::Quorum;
 use crate::model::seat::{Claim, Epoch, Message, Rank, Seat};
 use crate::model::status::NodeState;
 use crate::proto::view::MeshNode;

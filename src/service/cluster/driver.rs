@@ -11,7 +11,6 @@ use crate::io::clock;
 use crate::io::disk::DataDir;
 use crate::io::gossip::{GOSSIP_INTERVAL, Gossip};
 use crate::io::link::Links;
-use crate::logic::election::Quorum;
 use crate::model::seat::{Claim, Epoch, Seat};
 use crate::proto::seats::{Input, Output, Seats, SeatsConfig};
 use crate::service::identity;
@@ -31,7 +30,7 @@ impl Driver {
             node: config.links.hello().name.clone(),
             rank: config.rank,
             gossip_interval: GOSSIP_INTERVAL,
-            quorum: Quorum::Off,
+            quorum: config.quorum,
             start: config.start,
             max_epoch: config.max_epoch,
         };

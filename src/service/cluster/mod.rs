@@ -26,6 +26,7 @@ use crate::logic::members::forgotten::Forgotten;
 use crate::logic::members::health;
 use crate::logic::members::health::{Sign, Witnesses, Word};
 use crate::model::node::{Generation, NodeName};
+use crate::model::quorum::Quorum;
 use crate::model::seat::{Epoch, Message, Rank, Seat};
 use crate::model::status::NodeState;
 use crate::proto::ended::Ended;
@@ -68,6 +69,8 @@ pub struct ClusterConfig {
     pub data_dir: Arc<DataDir>,
     /// This node's rank in the election.
     pub rank: Rank,
+    /// How many nodes must be there for one of them to be the master.
+    pub quorum: Quorum,
     /// What the disk says of the highest epoch.
     pub max_epoch: Epoch,
     /// Whether there are peers to be found.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::model::quorum::Quorum;
 use crate::model::seat::Rank;
 
 mod pauses;
