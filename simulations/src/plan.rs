@@ -1,9 +1,12 @@
 //! A story with all its details: what a scenario and a seed make together, and what a world lives through.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use antiphon::model::mount::Takeover;
+use antiphon::model::node::NodeName;
 use antiphon::model::quorum::Quorum;
+use antiphon::model::seat::Seat;
 
 use crate::faults::Fault;
 
@@ -21,6 +24,8 @@ pub struct Plan {
     pub interval: Duration,
     /// The guard of every node.
     pub quorum: Quorum,
+    /// How many outside servers there are, each a seat.
+    pub outside: usize,
     /// The share of lost messages at the start.
     pub loss: f64,
     /// How much too fast or too slow a clock may run, as a share.
@@ -103,6 +108,14 @@ impl Default for Bounds {
 }
 
 impl Plan {
+    /// The seats beside the master's.
+    pub fn seats(&self) -> BTreeSet<Seat> {
+        let server = |number| NodeName::try_from(format!("o{number}"));
+        let servers = (0..self.outside).map(server);
+        let seats = servers.map(|name| Seat::Outside(name.expect("a letter and digits")));
+        seats.collect()
+    }
+
     /// A quiet world of this many nodes, for measurements: no faults, and nothing but election and gossip.
     pub fn quiet(nodes: usize, interval: Duration, end: Duration) -> Self {
         Self {
@@ -110,6 +123,7 @@ impl Plan {
             newer: 0,
             interval,
             quorum: Quorum::Off,
+            outside: 0,
             loss: 0.0,
             drift: 0.0,
             streams: None,

@@ -5,6 +5,7 @@
 
 pub mod document;
 pub mod election;
+pub mod seats;
 pub mod streams;
 pub mod table;
 
@@ -15,6 +16,7 @@ use antiphon::model::seat::{Claim, Epoch, Fence};
 
 use self::document::DocumentRules;
 use self::election::{ElectionRules, View};
+use self::seats::SeatRules;
 use self::streams::StreamRules;
 use self::table::{Ledger, TableRules};
 use crate::faults::Fault;
@@ -60,6 +62,8 @@ impl Violations {
 #[derive(Debug)]
 pub struct Checkers {
     election: ElectionRules,
+    /// Judges who holds the other seats.
+    pub(crate) seats: SeatRules,
     /// Judges what is heard.
     pub(crate) streams: StreamRules,
     /// Judges what is configured.
@@ -75,6 +79,7 @@ impl Checkers {
         let linger_s = plan.streams.map_or(0, |streams| streams.linger_s);
         Self {
             election: ElectionRules::new(plan.interval, max_delay, size),
+            seats: SeatRules::new(plan.seats(), plan.interval),
             streams: StreamRules::new(plan.bounds, Duration::from_secs(linger_s.into())),
             document: DocumentRules::new(plan.bounds.document),
             table: TableRules::default(),
@@ -89,6 +94,7 @@ impl Checkers {
     /// Something is about to happen to this world.
     pub(crate) fn fault(&mut self, now: Duration, fault: Fault, views: &[View]) {
         self.election.fault(fault, views);
+        self.seats.fault(now);
         self.streams.fault(now);
         self.document.fault(now, fault);
         self.table.moved(now);
@@ -102,8 +108,9 @@ impl Checkers {
     }
 
     /// Bursts of loss and cuts together hide nodes from each other.
-    pub(crate) fn fog(&mut self) {
+    pub(crate) fn fog(&mut self, now: Duration) {
         self.election.fog();
+        self.seats.fault(now);
     }
 
     /// Looks at all nodes after an event.
@@ -134,6 +141,7 @@ impl Checkers {
     /// The end of the world.
     pub(crate) fn finish(self, (views, ledgers): (&[View], &[Ledger]), now: Duration) -> Findings {
         let mut findings = self.election.finish(views);
+        findings.violations.extend(self.seats.finish());
         let streams = self.streams.finish();
         findings.stalls = streams.stalls;
         findings.missed_bytes = streams.missed_bytes;

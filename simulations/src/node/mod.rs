@@ -7,18 +7,19 @@ pub mod crowd;
 mod mesh;
 pub mod radio;
 mod replica;
+mod voting;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use antiphon::logic::document::saved::Saved;
-use antiphon::logic::election::{Admission, Gate};
+use antiphon::logic::election::Gate;
 use antiphon::model::mount::MountName;
 use antiphon::model::node::NodeName;
 use antiphon::model::seat::{Claim, Epoch, Fence, Rank, Seat};
 use antiphon::model::status::NodeState;
-use antiphon::proto::seats::{Input, Output, Scope, Seats, SeatsConfig};
+use antiphon::proto::seats::{Input, Scope, Seats, SeatsConfig};
 use antiphon::wire::frame::Frame;
 use antiphon::wire::gossip;
 use rand::rngs::SmallRng;
@@ -84,6 +85,10 @@ pub enum Event {
     Said(NodeName, Arc<str>, Option<Arc<str>>),
     /// A node has begun a new life.
     NewLife(NodeName),
+    /// From now on these are the seats beside the master's.
+    Seats(BTreeSet<Seat>),
+    /// The node looks at the mesh, in which nothing has changed.
+    Look,
     /// A message over a link.
     Link(NodeName, LinkMessage),
     /// Something in a conversation.
@@ -139,9 +144,9 @@ pub enum Deed {
     Greet(NodeName),
     /// Gossip this value under a key, or take it back.
     Gossip(String, Option<String>),
-    /// It makes this claim to a seat, or none any more.
+    /// Make this claim to a seat, or none any more.
     Claims(Seat, Option<Claim>),
-    /// It follows somebody else now as a seat's holder.
+    /// Follow somebody else from now on as a seat's holder.
     Changed(Seat, Option<Claim>),
     /// It has done what an order said.
     Applied(Fence),
@@ -165,7 +170,7 @@ pub struct Moment {
 /// What a node is told once, at its start.
 #[derive(Clone, Debug)]
 pub struct Birth {
-    /// Its part in elections, with the epoch on its disk.
+    /// The part that it takes in elections, with the epoch on its disk.
     pub seats: SeatsConfig,
     /// Its number, and which life this is.
     pub number: usize,
@@ -260,7 +265,7 @@ impl Node {
         }
     }
 
-    /// Its seats, for the checkers.
+    /// The seats, for the checkers.
     pub fn seats(&self) -> &Seats {
         &self.seats
     }
@@ -291,6 +296,11 @@ impl Node {
         }
     }
 
+    /// Whether it is out of service, for the checkers.
+    pub fn is_draining(&self) -> bool {
+        self.mesh.is_draining()
+    }
+
     /// The last fence that it has obeyed.
     pub fn obeyed(&self) -> Option<&Fence> {
         self.gate.highest()
@@ -309,6 +319,8 @@ impl Node {
                 self.mesh.new_life(&from);
                 self.look(moment, &mut out);
             }
+            Event::Seats(seats) => self.elect(Input::Wanted(&seats), moment, &mut out),
+            Event::Look => self.look(moment, &mut out),
             Event::Said(from, key, value) => {
                 self.mesh.said(&from, &key, value.as_deref());
                 if gossip::claim_seat(&key).is_some() {
@@ -329,14 +341,8 @@ impl Node {
             Event::Beat => self.beat(moment, &mut out),
             Event::Edit(edit) => self.replica.edit(edit, moment, &mut out),
             Event::Round => self.order(&mut out),
-            Event::Written(epoch) => {
-                let seat = Seat::Master;
-                self.elect(Input::Persisted { seat, epoch }, moment, &mut out);
-            }
-            Event::NotWritten(epoch) => {
-                let seat = Seat::Master;
-                self.elect(Input::PersistFailed { seat, epoch }, moment, &mut out);
-            }
+            Event::Written(epoch) => self.written(epoch, moment, &mut out),
+            Event::NotWritten(epoch) => self.not_written(epoch, moment, &mut out),
             Event::Wake => self.elect(Input::Tick, moment, &mut out),
             Event::Resign => self.elect(Input::Resign(Scope::Master), moment, &mut out),
             Event::Unresign => self.elect(Input::Unresign(Scope::Master), moment, &mut out),
@@ -352,38 +358,6 @@ impl Node {
             }
         }
         out
-    }
-
-    /// Lets the seats take an input, and passes on what they say.
-    fn elect(&mut self, input: Input<'_>, moment: Moment, out: &mut Vec<Deed>) {
-        let mut outputs = Vec::new();
-        self.seats.handle(input, moment.now, &mut outputs);
-        self.pass_on(outputs, out);
-    }
-
-    /// Shows the seats the mesh as it is seen now.
-    fn look(&mut self, moment: Moment, out: &mut Vec<Deed>) {
-        let (mut outputs, nodes) = (Vec::new(), &self.mesh.view().nodes);
-        self.seats
-            .handle(Input::Nodes(nodes), moment.now, &mut outputs);
-        self.pass_on(outputs, out);
-    }
-
-    fn pass_on(&mut self, outputs: Vec<Output>, out: &mut Vec<Deed>) {
-        for output in outputs {
-            match output {
-                Output::Send(to, frame) => out.push(Deed::Send(to, LinkMessage::Frame(frame))),
-                Output::Broadcast(frame) => out.push(Deed::Broadcast(LinkMessage::Frame(frame))),
-                Output::Persist { epoch, .. } => out.push(Deed::Write(epoch)),
-                Output::Publish { seat, claim } => {
-                    let text = claim.as_ref().map(gossip::write);
-                    out.push(Deed::Gossip(gossip::claim_key(&seat), text));
-                    out.push(Deed::Claims(seat, claim));
-                }
-                Output::Changed { seat, holder } => out.push(Deed::Changed(seat, holder)),
-            }
-        }
-        self.mesh.follow(&self.seats);
     }
 
     fn message(
@@ -458,23 +432,6 @@ impl Node {
             out,
         };
         (&mut self.radio, desk)
-    }
-
-    fn obey(&mut self, fence: Fence, out: &mut Vec<Deed>) {
-        match self.gate.admit(&fence) {
-            Admission::Apply => out.push(Deed::Applied(fence)),
-            Admission::Refuse => {}
-        }
-    }
-
-    /// A master gives an order in each round, to itself too.
-    fn order(&mut self, out: &mut Vec<Deed>) {
-        let Some(claim) = self.seats.own_claim(&Seat::Master) else {
-            return;
-        };
-        let fence = claim.fence();
-        self.obey(fence.clone(), out);
-        out.push(Deed::Broadcast(LinkMessage::Order(fence)));
     }
 }
 

@@ -69,6 +69,7 @@ pub(super) fn plan(file: &File, rng: &mut SmallRng) -> Plan {
         newer: file.newer.as_ref().map_or(0, |newer| *newer.get_ref()),
         interval: INTERVAL,
         quorum: file.quorum,
+        outside: file.outside,
         loss: loss.copied().unwrap_or_default(),
         drift: file.drift_percent / 100.0,
         streams: file.streams.map(|streams| StreamPlan {

@@ -48,6 +48,9 @@ pub(super) struct File {
     pub(super) loss: Option<Spanned<Vec<f64>>>,
     #[serde(default)]
     pub(super) quorum: Quorum,
+    /// How many outside servers there are, each a seat; judged where all is well in the end.
+    #[serde(default)]
+    pub(super) outside: usize,
     #[serde(default)]
     pub(super) drift_percent: f64,
     #[serde(default)]

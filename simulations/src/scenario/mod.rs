@@ -100,6 +100,7 @@ files![
     "master-returns",
     "one-way-deaf",
     "one-way-mute",
+    "outside-seats",
     "partition",
     "pause",
     "placed",

@@ -62,6 +62,7 @@ impl World {
         if self.judging == Judging::Always {
             self.look_at_streams();
             self.look_at_documents();
+            self.look_at_seats();
             if self.plan.players.is_some() {
                 let ledgers = self.ledgers();
                 self.checkers.table.look(&ledgers, self.now);

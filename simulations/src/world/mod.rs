@@ -142,7 +142,8 @@ impl World {
 
     /// Whether nodes do more than to gossip and to elect.
     fn has_tasks(&self) -> bool {
-        self.plan.streams.is_some() || self.plan.edits_per_minute > 0.0
+        let plan = &self.plan;
+        plan.streams.is_some() || plan.edits_per_minute > 0.0 || plan.outside > 0
     }
 
     fn seat_listeners(&mut self, mount: &MountName, share: f64) {

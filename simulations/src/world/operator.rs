@@ -30,6 +30,9 @@ impl World {
         if self.hosts[node].is_newer {
             self.say(node, NEWER, "blue");
         }
+        if self.plan.outside > 0 {
+            self.step(node, Event::Seats(self.plan.seats()));
+        }
         let is_first = node == 0 && self.hosts[node].life == 1;
         if let Some(streams) = self.plan.streams.filter(|_| is_first) {
             for mount in self.mounts.clone() {

@@ -81,6 +81,9 @@ impl World {
             return;
         };
         if view == process.told {
+            if self.plan.outside > 0 {
+                self.step(node, Event::Look);
+            }
             return;
         }
         if self.judging == Judging::Always {

@@ -5,6 +5,7 @@ use antiphon::model::seat::Seat;
 use super::{Judging, World};
 use crate::checkers::document::Copy;
 use crate::checkers::election::View;
+use crate::checkers::seats::Sitter;
 use crate::checkers::streams::{Channel, Reach, Station};
 use crate::checkers::table::Ledger;
 use crate::encoder::{Encoder, Standing};
@@ -15,7 +16,7 @@ impl World {
     pub(crate) fn look(&mut self) {
         if self.judging == Judging::Always {
             if self.core.is_none() && self.net.is_foggy() {
-                self.checkers.fog();
+                self.checkers.fog(self.now);
             }
             let views = self.views();
             self.checkers.look(&views);
@@ -134,6 +135,33 @@ impl World {
             keys: host.running().map_or(0, |it| it.gossip.most_keys()),
             size: running.map(|node| node.size()).unwrap_or_default(),
         }
+    }
+
+    /// Lets the checkers look at who holds the other seats. Of a core they promise nothing: what is outside of it,
+    /// and broken, may hold one of them.
+    pub(super) fn look_at_seats(&mut self) {
+        if self.plan.outside == 0 || self.core.is_some() {
+            return;
+        }
+        let components = self.net.components(&self.runs());
+        let sitter = |(number, host): (usize, &Host)| {
+            let node = &host.running()?.node;
+            let held = node.seats().others_held();
+            let follows = held.into_iter().map(|(seat, claim)| (seat, claim.node));
+            let seats = self.plan.seats().into_iter();
+            Some(Sitter {
+                name: host.name.clone(),
+                component: components[number],
+                is_eligible: !node.is_draining() && !host.is_young(self.now, self.plan.interval),
+                follows: follows.collect(),
+                holds: seats
+                    .filter(|seat| node.seats().own_claim(seat).is_some())
+                    .collect(),
+            })
+        };
+        let hosts = self.hosts.iter().enumerate();
+        let sitters: Vec<Sitter> = hosts.filter_map(sitter).collect();
+        self.checkers.seats.look(self.now, &sitters);
     }
 
     /// Lets the checkers compare the documents.
