@@ -5,4 +5,5 @@
 pub mod ended;
 pub mod seats;
 pub mod settle;
+pub mod table;
 pub mod view;

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::cluster::Cluster;
-use super::load::{Among, Ask, Load};
+use super::load::Load;
 use crate::io::clock;
 use crate::io::disk::{DataDir, Loaded};
 use crate::io::dns::{Answering, DnsSockets};
@@ -23,6 +23,7 @@ use crate::logic::dns::zone::{Candidate, Choosing, Host, Moment, Zone};
 use crate::model::geo::Whereabouts;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
+use crate::proto::table::{Among, Ask};
 use crate::proto::view::{MeshNode, MeshView};
 use crate::wire::dns::{self, Carrier, Received};
 

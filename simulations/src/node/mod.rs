@@ -246,11 +246,11 @@ impl Node {
     /// A node that starts with what its disk remembers.
     pub fn new(birth: Birth, moment: Moment) -> Self {
         let (name, epoch) = (birth.seats.node.clone(), birth.seats.max_epoch);
-        let clock = (birth.seats.gossip_interval, moment.now);
+        let gossip_interval = birth.seats.gossip_interval;
         let own = crowd::life(&name, birth.life);
         let takes = birth.max_listeners;
         Self {
-            crowd: takes.map(|listeners| Crowd::new(own, listeners, clock)),
+            crowd: takes.map(|listeners| Crowd::new(own, listeners, gossip_interval, moment.now)),
             gate: Gate::new(epoch),
             mesh: Mesh::new(name.clone(), epoch, moment.now),
             replica: Replica::new(name, birth.document, moment.now),
@@ -412,7 +412,7 @@ impl Node {
 
     fn follow_load(&mut self, moment: Moment) {
         if let Some(crowd) = &mut self.crowd {
-            crowd.follow(self.mesh.view(), moment.now);
+            crowd.apply_view(self.mesh.view(), moment.now);
         }
     }
 

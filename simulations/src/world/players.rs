@@ -64,11 +64,11 @@ impl World {
                     self.schedule(until, Happening::Visit(node, id, Visit::Leaves));
                 }
             }
-            Reception::SentOn(to, state) => {
+            Reception::SentOn(to, state, tag) => {
                 self.checkers.table.sent((node, &to), state, self.now);
                 let wait = Duration::from_millis(self.rng.random_range(REDIRECT_MS));
                 let (from, number) = (self.hosts[node].name.clone(), self.number(&to));
-                let visit = Visit::Comes(self.wish(id), from);
+                let visit = Visit::Comes(self.wish(id), from, tag);
                 self.schedule(self.now + wait, Happening::Visit(number, id, visit));
             }
             Reception::TurnedAway => {}

@@ -3,20 +3,18 @@
 //! The one of a redirect is used once, now, and says who has sent whom. All others are plain: they may be kept.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use serde::Serialize;
 
 use super::{Asking, Listening, NOT_IN_HIS_COUNTRY, is_full};
-use crate::io::clock;
 use crate::logic::policy::Choice;
 use crate::logic::policy::explain::Explanation;
 use crate::model::geo::Whereabouts;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
+use crate::proto::table::{Among, Ask};
 use crate::proto::view::MeshNode;
-use crate::service::load::{Among, Ask};
 use crate::wire::http::forwarded::Client;
 use crate::wire::http::reply::Reply;
 use crate::wire::icecast::passthrough::{Minted, Passage, Passthrough};
@@ -39,13 +37,6 @@ pub struct Candidate {
     pub place: Whereabouts,
 }
 
-/// Whether a listener is counted as on his way. Only then does his arrival count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Expected {
-    Yes,
-    No,
-}
-
 /// Why a listener is sent where he is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explained {
@@ -61,7 +52,7 @@ impl Listening {
     /// gone.
     pub(super) fn location(
         &self,
-        (to, expected): (&NodeName, Expected),
+        (to, reserved): (&NodeName, Option<Minted>),
         asking: Asking<'_>,
     ) -> Option<String> {
         let config = &self.0.config;
@@ -70,31 +61,27 @@ impl Listening {
             return Some(outside);
         }
         let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-        let address = self.address_at((to, expected), (asking.mount, asking.client))?;
+        let address = self.address_at((to, reserved), (asking.mount, asking.client))?;
         Some(address + &query)
     }
 
     /// The passthrough address of a mount at a node of ours.
     fn address_at(
         &self,
-        (to, expected): (&NodeName, Expected),
+        (to, reserved): (&NodeName, Option<Minted>),
         (mount, client): (&MountName, Client),
     ) -> Option<String> {
         let config = &self.0.config;
         let view = config.cluster.view();
         let base = base(view.nodes.get(to)?, client)?;
-        if expected == Expected::No {
+        let Some(minted) = reserved else {
             let path = Passthrough::untagged_path(&view.me, mount);
             return Some(format!("{base}{path}"));
-        }
+        };
         let passage = Passage {
             from: &view.me,
             to,
             mount,
-        };
-        let minted = Minted {
-            unix_s: (clock::unix_ms() / 1_000) as u32, // wraps in 2106, as tags do
-            number: self.0.tags.fetch_add(1, Ordering::Relaxed),
         };
         let path = config.tag_key.path(passage, minted);
         Some(format!("{base}{path}"))

@@ -8,7 +8,6 @@ mod occupancy;
 mod probes;
 mod visit;
 
-use std::sync::atomic::AtomicU16;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -17,7 +16,6 @@ use tokio::time::timeout;
 use tracing::field::display;
 use tracing::{Instrument as _, debug, info, info_span};
 
-use self::addresses::Expected;
 pub use self::addresses::{Candidate, Explained, MAX_CANDIDATES};
 use self::occupancy::Occupancy;
 use self::probes::Probes;
@@ -25,7 +23,7 @@ use self::visit::Visit;
 use super::cluster::Cluster;
 use super::document::Documents;
 use super::geo::Geo;
-use super::load::{Among, Ask, Chosen, Load};
+use super::load::Load;
 use super::pacers::PacerHandle;
 use super::relay::Relays;
 use crate::io::door::Visitor;
@@ -33,6 +31,7 @@ use crate::io::{answer, clock};
 use crate::logic::policy::Choice;
 use crate::model::mount::{MountName, MountSpec, MountSteering};
 use crate::model::network::Family;
+use crate::proto::table::{Among, Ask, Chosen};
 use crate::proto::view::MeshView;
 use crate::wire::http::forwarded::Client;
 use crate::wire::http::head::{Head, Method};
@@ -120,8 +119,6 @@ pub enum After {
 #[derive(Debug)]
 struct Inner {
     config: ListenConfig,
-    /// The number of the last tag.
-    tags: AtomicU16,
     /// What those were answered who first look, so that they are answered the same.
     probes: Probes<Verdict>,
     /// The places of those who look here, as long as they have them.
@@ -137,7 +134,6 @@ impl Listening {
     pub fn new(config: ListenConfig) -> Self {
         Self(Arc::new(Inner {
             config,
-            tags: AtomicU16::default(),
             probes: Probes::default(),
             places: Probes::default(),
         }))
@@ -233,7 +229,7 @@ impl Listening {
         }
         if asking.looks_only() {
             let best = config.load.rank(&ask, 1).pop();
-            let location = best.and_then(|to| self.location((&to, Expected::No), asking));
+            let location = best.and_then(|to| self.location((&to, None), asking));
             return location.map_or(Verdict::NobodyHasRoom, Verdict::Redirect);
         }
         if is_full(&config.cluster.view(), spec) {
@@ -266,13 +262,8 @@ impl Listening {
         match choice {
             Choice::Here => Verdict::Serve,
             Choice::Redirect(to) => {
-                let expected = if reserved {
-                    Expected::Yes
-                } else {
-                    Expected::No
-                };
                 // It may have left in this very moment.
-                let location = self.location((&to, expected), asking);
+                let location = self.location((&to, reserved), asking);
                 location.map_or(Verdict::NobodyHasRoom, Verdict::Redirect)
             }
             Choice::Full => overflow(spec, asking.client, Verdict::NobodyHasRoom),

@@ -12,12 +12,12 @@ use crate::io::door::{Place, Visitor};
 use crate::io::pacer::{Left, Listener};
 use crate::media::icy::{Interleaver, METAINT};
 use crate::model::mount::MountName;
-use crate::model::node::NodeName;
+use crate::proto::table::Sender;
 use crate::service::load::Admission;
 use crate::service::streams::{Held, Reader};
 use crate::wire::http::head::Head;
 use crate::wire::http::reply::Reply;
-use crate::wire::icecast::passthrough::{Minted, Passage};
+use crate::wire::icecast::passthrough::Passage;
 
 /// What a new listener gets at once, by the stream's time: it fills any player's buffer, and covers a failover.
 const BURST: Duration = Duration::from_secs(5);
@@ -160,7 +160,7 @@ impl Listening {
     }
 
     /// Who has sent him, and when, if his tag proves it.
-    pub(super) fn sender<'a>(&self, entrance: &'a Entrance) -> Option<(&'a NodeName, Minted)> {
+    pub(super) fn sender<'a>(&self, entrance: &'a Entrance) -> Option<Sender<'a>> {
         let Entrance::Passthrough(passthrough) = entrance else {
             return None;
         };
@@ -171,7 +171,10 @@ impl Listening {
             mount: &passthrough.mount,
         };
         let minted = config.tag_key.check(passage, passthrough.tag.as_ref()?)?;
-        Some((&passthrough.from, minted))
+        Some(Sender {
+            from: &passthrough.from,
+            minted,
+        })
     }
 }
 

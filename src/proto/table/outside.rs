@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
-use tokio::time::Instant;
-
-use super::{Load, State};
+use super::LoadTable;
 use crate::logic::forecast::{Arrived, Life, OutsideOutlook};
 use crate::logic::policy::NodeFacts;
 use crate::logic::records::outside;
@@ -14,55 +13,40 @@ use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::outside::BACKEND_PREFIX;
 use crate::model::seat::Seat;
+use crate::proto::view::MeshView;
 
-impl Load {
+impl LoadTable {
+    /// The outside servers.
+    pub fn servers(&self) -> &Arc<Servers> {
+        &self.servers
+    }
+
     /// Whether an outside server is to carry a mount, reachable or not.
     pub fn is_outside(&self, mount: &MountName) -> bool {
-        let servers = self.0.lock().servers.clone();
-        let mut enabled = servers.values().filter(|server| server.enabled);
+        let mut enabled = self.servers.values().filter(|server| server.enabled);
         enabled.any(|server| server.mounts.contains_key(mount))
     }
 
-    /// The address of a mount at an outside server, if this is the row of one.
-    pub fn outside_location(
-        &self,
-        backend: &NodeName,
-        mount: &MountName,
-        query: Option<&str>,
-    ) -> Option<String> {
-        let name = backend.as_str().strip_prefix(BACKEND_PREFIX)?;
-        let servers = self.0.lock().servers.clone();
-        let server = servers.get(&NodeName::try_from(name).ok()?)?;
-        outside::location(server, mount, query)
-    }
-
     /// From now on these are the outside servers.
-    pub fn set_outside(&self, servers: &Arc<Servers>) {
-        let now = Instant::now().into_std();
-        let mut state = self.0.lock();
-        state.forecast.set_outside(servers.values(), now);
-        state.servers.clone_from(servers);
-        state.hear_outside(now);
-        state.gather_facts();
+    pub fn set_outside(&mut self, servers: &Arc<Servers>, view: &MeshView, now: Instant) {
+        self.forecast.set_outside(servers.values(), now);
+        self.servers.clone_from(servers);
+        self.hear_outside(view, now);
+        self.gather_facts(view, now);
     }
 
     /// Whom this node knows to have been sent to a row of the table, and to be there by now.
-    pub fn sent_outside(&self, backend: &NodeName) -> Vec<Arrived> {
-        let now = Instant::now().into_std();
-        self.0.lock().forecast.sent_outside(backend, now)
+    pub fn sent_outside(&mut self, backend: &NodeName, now: Instant) -> Vec<Arrived> {
+        self.forecast.sent_outside(backend, now)
     }
 
     /// What is foreseen for each outside server, by the name of its row.
-    pub fn outside(&self) -> BTreeMap<NodeName, OutsideOutlook> {
-        let now = Instant::now().into_std();
-        self.0.lock().forecast.outside(now)
+    pub fn outside(&mut self, now: Instant) -> BTreeMap<NodeName, OutsideOutlook> {
+        self.forecast.outside(now)
     }
-}
 
-impl State {
     /// Hears what pollers say: of several the holder of the seat, else the one with the latest question.
-    pub(super) fn hear_outside(&mut self, now: std::time::Instant) {
-        let view = self.view.clone();
+    pub(super) fn hear_outside(&mut self, view: &MeshView, now: Instant) {
         let mut said: BTreeMap<&NodeName, (bool, u64, &NodeName)> = BTreeMap::new();
         for (poller, node) in view.nodes.iter().filter(|(_, node)| node.is_up()) {
             for (server, bulletin) in &node.outside {
@@ -80,15 +64,15 @@ impl State {
                 generation: node.generation,
             };
             if let Ok(backend) = NodeName::try_from(format!("{BACKEND_PREFIX}{server}")) {
-                self.forecast
-                    .hear_outside(&backend, (&life, &node.outside[server]), now);
+                let word = (&life, &node.outside[server]);
+                self.forecast.hear_outside(&backend, word, now);
             }
         }
     }
 
     /// Adds what is said of outside servers to what is said of nodes.
-    pub(super) fn gather_outside_facts(&mut self) {
-        let mut outlooks = self.forecast.outside(Instant::now().into_std());
+    pub(super) fn gather_outside_facts(&mut self, now: Instant) {
+        let mut outlooks = self.forecast.outside(now);
         for server in self.servers.values() {
             let backend = server.backend();
             let outlook = outlooks.remove(&backend);
@@ -106,4 +90,16 @@ impl State {
             self.facts.nodes.insert(backend, facts);
         }
     }
+}
+
+/// The address of a mount at an outside server, if this is the row of one.
+pub fn outside_location(
+    servers: &Servers,
+    backend: &NodeName,
+    mount: &MountName,
+    query: Option<&str>,
+) -> Option<String> {
+    let name = backend.as_str().strip_prefix(BACKEND_PREFIX)?;
+    let server = servers.get(&NodeName::try_from(name).ok()?)?;
+    outside::location(server, mount, query)
 }
