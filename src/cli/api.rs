@@ -7,8 +7,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use clap::Args;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -17,7 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::terminal;
-use crate::io::http::{Answer, Question, request};
+use crate::io::http::{Answer, Question, basic, request};
 use crate::settings::{Machine, PublicUrl, RunArgs, Settings};
 
 /// The longest token or password file that is read; a longer one is surely another file.
@@ -70,9 +68,9 @@ impl Api {
         let authorization = match (args.data_dir, args.password_file) {
             (Some(_), Some(_)) => bail!("give --data-dir or --password-file, not both"),
             (Some(dir), None) => Some(bearer(&read_credential(&dir.join("token"))?)?),
-            (None, Some(file)) => Some(basic(&read_credential(&file)?)?),
+            (None, Some(file)) => Some(admin(&read_credential(&file)?)),
             (None, None) => match machine.text(PASSWORD_VARIABLE) {
-                Some(password) => Some(basic(&password)?),
+                Some(password) => Some(admin(&password)),
                 None => usual_token(machine).map(|it| bearer(&it)).transpose()?,
             },
         };
@@ -195,19 +193,13 @@ pub(super) fn read_credential(path: &Path) -> anyhow::Result<String> {
     Ok(line.to_owned())
 }
 
+/// The login of the cluster's admin.
+fn admin(password: &str) -> HeaderValue {
+    basic(&format!("admin:{password}"))
+}
+
 fn bearer(token: &str) -> anyhow::Result<HeaderValue> {
-    secret_header(&format!("Bearer {token}"))
-}
-
-fn basic(password: &str) -> anyhow::Result<HeaderValue> {
-    secret_header(&format!(
-        "Basic {}",
-        STANDARD.encode(format!("admin:{password}"))
-    ))
-}
-
-fn secret_header(text: &str) -> anyhow::Result<HeaderValue> {
-    let value = HeaderValue::from_str(text);
+    let value = HeaderValue::from_str(&format!("Bearer {token}"));
     let mut value = value.context("a token has no control characters in it")?;
     value.set_sensitive(true);
     Ok(value)
@@ -215,6 +207,9 @@ fn secret_header(text: &str) -> anyhow::Result<HeaderValue> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     fn args(data_dir: Option<&Path>, password_file: Option<&Path>) -> NodeArgs {

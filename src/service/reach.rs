@@ -131,12 +131,20 @@ impl Asked {
     }
 }
 
+/// What came back from the address of a node.
+#[derive(Debug)]
+struct Found {
+    name: NodeName,
+    generation: Generation,
+    finding: Finding,
+}
+
 /// Asks nodes at their addresses.
 #[derive(Debug)]
 pub struct Reaching {
     config: ReachConfig,
     asked: BTreeMap<NodeName, Asked>,
-    questions: JoinSet<(NodeName, Generation, Finding)>,
+    questions: JoinSet<Found>,
     /// What others had found at this node's own address when its log was told last.
     own: Option<(NodeName, ReachCard)>,
     shared: BTreeMap<String, BTreeSet<NodeName>>,
@@ -220,12 +228,13 @@ impl Reaching {
         }
     }
 
-    async fn take(&mut self, (name, generation, finding): (NodeName, Generation, Finding)) {
+    async fn take(&mut self, found: Found) {
+        let name = found.name;
         let asked = self.asked.get_mut(&name);
-        let Some(asked) = asked.filter(|it| it.generation == generation) else {
+        let Some(asked) = asked.filter(|it| it.generation == found.generation) else {
             return; // it is no longer ours, or lives again
         };
-        if let Some(card) = asked.take(finding) {
+        if let Some(card) = asked.take(found.finding) {
             let text = gossip::write(&card);
             if let Err(error) = self
                 .config
@@ -286,13 +295,17 @@ impl Reaching {
 }
 
 /// Asks a node once at its address.
-async fn ask(name: NodeName, asked: Asked, keys: ProofKeys) -> (NodeName, Generation, Finding) {
+async fn ask(name: NodeName, asked: Asked, keys: ProofKeys) -> Found {
     let finding = find(&name, &asked.url, &keys).await;
     let finding = finding.unwrap_or_else(|why| {
         let end = why.floor_char_boundary(MAX_REASON_BYTES);
         Finding::Failed(why[..end].to_owned())
     });
-    (name, asked.generation, finding)
+    Found {
+        name,
+        generation: asked.generation,
+        finding,
+    }
 }
 
 /// Whether the node answers there; what else happened, in words.

@@ -11,6 +11,8 @@ mod trust;
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
@@ -104,6 +106,14 @@ pub enum HttpError {
     /// The answer is longer than was to be read.
     #[error("{0} answered with more than {1} bytes")]
     TooLarge(String, usize),
+}
+
+/// The `Authorization` of `USER:PASSWORD`, which is not shown in logs.
+pub fn basic(login: &str) -> HeaderValue {
+    let text = format!("Basic {}", STANDARD.encode(login));
+    let mut value = HeaderValue::from_str(&text).expect("base64 has no control characters");
+    value.set_sensitive(true);
+    value
 }
 
 /// An error with its causes, in one line.

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::{Method, StatusCode, Uri};
@@ -13,7 +11,7 @@ use tracing::{info, warn};
 use super::Outside;
 use crate::io::clock;
 use crate::io::gossip::MAX_VALUE_BYTES;
-use crate::io::http::{HttpError, Limits, Question, request_within, with_causes};
+use crate::io::http::{HttpError, Limits, Question, basic, request_within, with_causes};
 use crate::io::tasks::Tasks;
 use crate::logic::forecast::OutsideBulletin;
 use crate::model::outside::{OutsideReport, OutsideServer};
@@ -112,10 +110,7 @@ fn question(server: &OutsideServer) -> Result<Question, Failure> {
     let agent = concat!("antiphon/", env!("CARGO_PKG_VERSION"));
     headers.insert(USER_AGENT, HeaderValue::from_static(agent));
     if let Some(login) = &server.login {
-        let basic = format!("Basic {}", STANDARD.encode(login.reveal()));
-        let mut basic = HeaderValue::from_str(&basic).expect("base64 has no control characters");
-        basic.set_sensitive(true);
-        headers.insert(AUTHORIZATION, basic);
+        headers.insert(AUTHORIZATION, basic(login.reveal()));
     }
     Ok(Question {
         method: Method::GET,
