@@ -440,7 +440,7 @@ relay   ready       3/90      50  de       n1        /radio.mp3=/stream (not on 
             ("weight", "FIELD=VALUE"),
             ("login=a:b", "--login-file"),
             ("via=ftp", "`status-json`"),
-            ("wieght=1", "there are weight"),
+            ("wieght=1", "known are weight"),
         ] {
             let error = assignment(bad).unwrap_err().to_string();
             assert!(error.contains(hint), "{error}");

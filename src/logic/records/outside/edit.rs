@@ -230,6 +230,6 @@ mod tests {
     #[test]
     fn an_unknown_setting_is_answered_with_the_nearest_one_first() {
         let error = OutsideEdit::of("public-url", "x").unwrap_err().to_string();
-        assert!(error.contains("there are public_url, "), "{error}");
+        assert!(error.contains("known are public_url, "), "{error}");
     }
 }

@@ -276,7 +276,6 @@ mod tests {
             ("r1", &LEAST),
             ("half", &[("weight", "5")]),
             ("mountless", &[("public_url", "http://a")]),
-            ("odd", &[("public_url", "ftp://a"), ("mounts", "/a")]),
             ("Bad_Name", &LEAST),
         ]);
         let listing = list(&documents);
@@ -286,7 +285,6 @@ mod tests {
             BadRecord::Key,
             BadRecord::Missing("public_url"),
             BadRecord::Missing("mounts"),
-            BadRecord::Setting(BadSetting::PublicUrl(BadAddress::Shape)),
         ];
         assert_eq!(why, expected);
     }
