@@ -222,7 +222,7 @@ mod tests {
             assert_eq!(refused, Err(BadNetwork::Text(bad.to_owned())), "{bad}");
         }
         let said = "10.0.0.1/8".parse::<Network>().unwrap_err().to_string();
-        assert!(said.contains("10.0.0.0/8: write that"), "{said}");
+        assert!(said.contains("write the network 10.0.0.0/8"), "{said}");
     }
 
     proptest! {

@@ -324,9 +324,9 @@ mod tests {
         let listeners = error("max_listener");
         let expected = r#"unknown setting "max_listener"; known are max_listeners, "#;
         assert!(listeners.starts_with(expected), "{listeners}");
-        assert!(error("nme").contains("there are name, "));
+        assert!(error("nme").contains("known are name, "));
         let passwords = error("pasword");
-        assert!(passwords.contains("there are password, "), "{passwords}");
+        assert!(passwords.contains("known are password, "), "{passwords}");
         assert!(!passwords.contains("password_hash") && !passwords.contains("hunter2"));
     }
 
