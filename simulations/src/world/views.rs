@@ -132,7 +132,10 @@ impl World {
                 .map(|mount| radio?.position(mount))
                 .collect(),
             on_air: channels.map(|mount| radio?.on_air(mount)).collect(),
-            keys: host.running().map_or(0, |it| it.gossip.most_keys()),
+            // A claim to each seat beside the master's comes on top of what every node may say.
+            keys: host.running().map_or(0, |it| {
+                it.gossip.most_keys().saturating_sub(self.plan.outside)
+            }),
             size: running.map(|node| node.size()).unwrap_or_default(),
         }
     }
