@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod ended;
+pub mod listener;
 pub mod seats;
 pub mod settle;
 pub mod table;

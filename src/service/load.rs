@@ -1,7 +1,6 @@
 //! What this node reports of its load, and the table that redirects by everybody's: drives [`LoadTable`].
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -24,9 +23,10 @@ use crate::logic::records::outside::Servers;
 use crate::model::load::LoadReport;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
+use crate::proto::listener::{self, Grounds, Question, Reserve, Verdict};
 use crate::proto::table::outside_location;
 pub use crate::proto::table::{ASSUMED_BITRATE_BPS, Capacity};
-use crate::proto::table::{Ask, Chosen, LoadTable, PUBLISH_INTERVAL, ReachNews, Sender};
+use crate::proto::table::{Ask, LoadTable, PUBLISH_INTERVAL, ReachNews, Sender};
 use crate::proto::view::MeshView;
 
 struct State {
@@ -94,10 +94,14 @@ impl Load {
         })
     }
 
-    /// Chooses a node for a listener from this address, see [`LoadTable::choose`].
-    pub fn choose(&self, ask: &Ask<'_>, from: IpAddr) -> Chosen {
-        let mut state = self.0.lock();
-        state.table.choose(ask, from, clock::now(), unix_s())
+    /// What a listener is answered, see [`listener::answer`].
+    pub fn answer(
+        &self,
+        question: &Question<'_>,
+        grounds: &Grounds<'_>,
+        reserve: Reserve,
+    ) -> Verdict {
+        listener::answer(question, grounds, &mut self.0.lock().table, reserve)
     }
 
     /// The nodes for a listener, the best first. Nobody is counted as sent.
@@ -139,11 +143,6 @@ impl Load {
     /// Whether those whom we have sent to a node stay out.
     pub fn is_doubtful(&self, name: &NodeName) -> bool {
         self.0.lock().table.is_doubtful(name, clock::now())
-    }
-
-    /// Whether an outside server is to carry a mount, reachable or not.
-    pub fn is_outside(&self, mount: &MountName) -> bool {
-        self.0.lock().table.is_outside(mount)
     }
 
     /// The address of a mount at an outside server, if this is the row of one.

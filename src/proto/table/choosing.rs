@@ -84,6 +84,15 @@ impl LoadTable {
         Chosen { choice, reserved }
     }
 
+    /// Where the next such listener would go. Nothing is changed by it.
+    pub fn foresee(&mut self, ask: &Ask<'_>, now: Instant) -> Choice {
+        let choose =
+            |chooser: &mut Chooser, policy: &Policy, scene: Scene<'_>, it: &Request<'_>| {
+                chooser.clone().choose(policy, scene, it)
+            };
+        self.look(ask, now, choose, |choice| *choice != Choice::Full)
+    }
+
     fn mint(&mut self, unix_s: u32) -> Minted {
         let number = self.tags;
         self.tags = self.tags.wrapping_add(1);

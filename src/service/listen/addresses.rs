@@ -7,13 +7,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::{Asking, Listening, NOT_IN_HIS_COUNTRY, is_full};
-use crate::logic::policy::Choice;
+use super::{Asking, Listening, NOT_IN_COUNTRY};
 use crate::logic::policy::explain::Explanation;
 use crate::model::geo::Whereabouts;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
-use crate::proto::table::{Among, Ask};
+use crate::proto::listener::{self, Destination, Question, Reserve, Verdict};
+use crate::proto::table::Ask;
 use crate::proto::view::MeshNode;
 use crate::wire::http::forwarded::Client;
 use crate::wire::http::reply::Reply;
@@ -37,7 +37,7 @@ pub struct Candidate {
     pub place: Whereabouts,
 }
 
-/// Why a listener is sent where he is.
+/// Why a listener is sent where it is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explained {
     /// What the next such listener would be answered, in words.
@@ -48,32 +48,34 @@ pub struct Explained {
 }
 
 impl Listening {
-    /// The address at the chosen node or server for a listener who goes there now, with his query. `None`: it has just
-    /// gone.
-    pub(super) fn location(
-        &self,
-        (to, reserved): (&NodeName, Option<Minted>),
-        asking: Asking<'_>,
-    ) -> Option<String> {
-        let config = &self.0.config;
+    /// The address to which a verdict sends whoever asks, with its query. `None`: it is sent nowhere, or the chosen node
+    /// has just gone.
+    pub(super) fn location(&self, verdict: &Verdict, asking: Asking<'_>) -> Option<String> {
+        let (to, reserved) = match verdict {
+            Verdict::Redirect(Destination::Row(to, reserved)) => (to, *reserved),
+            Verdict::Redirect(Destination::Overflow(url)) => return Some(url.clone()),
+            _ => return None,
+        };
         let query = asking.head.query();
-        if let Some(outside) = config.load.outside_location(to, asking.mount, query) {
+        let load = &self.0.config.load;
+        if let Some(outside) = load.outside_location(to, asking.mount, query) {
             return Some(outside);
         }
         let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-        let address = self.address_at((to, reserved), (asking.mount, asking.client))?;
+        let address = self.address_at(to, reserved, asking)?;
         Some(address + &query)
     }
 
     /// The passthrough address of a mount at a node of ours.
     fn address_at(
         &self,
-        (to, reserved): (&NodeName, Option<Minted>),
-        (mount, client): (&MountName, Client),
+        to: &NodeName,
+        reserved: Option<Minted>,
+        asking: Asking<'_>,
     ) -> Option<String> {
-        let config = &self.0.config;
+        let (config, mount) = (&self.0.config, asking.mount);
         let view = config.cluster.view();
-        let base = base(view.nodes.get(to)?, client)?;
+        let base = base(view.nodes.get(to)?, asking.client)?;
         let Some(minted) = reserved else {
             let path = Passthrough::untagged_path(&view.me, mount);
             return Some(format!("{base}{path}"));
@@ -87,20 +89,28 @@ impl Listening {
         Some(format!("{base}{path}"))
     }
 
-    /// The nodes for such a listener, the best first; none where he may not listen, and while nothing is on air. None
-    /// of them is told to expect him.
+    /// Does something with a listener's question to the table, if such a listener would not be refused for what it is:
+    /// the verdict otherwise. Nobody is told to expect it.
+    fn with_ask<T>(
+        &self,
+        question: &Question<'_>,
+        list: impl FnOnce(&MountSpec, &Ask<'_>) -> T,
+    ) -> Result<T, Verdict> {
+        let load = &self.0.config.load;
+        self.with_grounds(question.mount, |grounds| {
+            let verdict = load.answer(question, grounds, Reserve::No);
+            match (grounds.mounts.get(question.mount), verdict) {
+                (None, verdict) | (Some(_), verdict @ Verdict::NotInCountry) => Err(verdict),
+                (Some(spec), _) => Ok(list(spec, &listener::ask(question, spec, grounds))),
+            }
+        })
+    }
+
+    /// The nodes for such a listener, the best first; none where it may not listen, and while nothing is on air.
     pub fn candidates(&self, mount: &MountName, client: Client, most: usize) -> Vec<Candidate> {
-        let config = &self.0.config;
-        let mounts = config.documents.mounts();
-        let Some(spec) = mounts.get(mount) else {
-            return Vec::new();
-        };
-        let ask = self.ask(spec, client);
-        if !spec.steering.countries.admits(ask.place.country) {
-            return Vec::new();
-        }
-        let ranked = config.load.rank(&ask, most.min(MAX_CANDIDATES));
-        let candidates = ranked.into_iter();
+        let (load, most) = (&self.0.config.load, most.min(MAX_CANDIDATES));
+        let ranked = self.with_ask(&self.question(mount, client), |_, ask| load.rank(ask, most));
+        let candidates = ranked.unwrap_or_default().into_iter();
         candidates
             .filter_map(|node| self.candidate(node, (mount, client)))
             .collect()
@@ -121,48 +131,20 @@ impl Listening {
 
     /// Why the next listener from there would be sent where; `None` if there is no such mount.
     pub fn explain(&self, mount: &MountName, from: Option<IpAddr>) -> Option<Explained> {
-        let config = &self.0.config;
-        let mounts = config.documents.mounts();
-        let spec = mounts.get(mount)?;
         let client = Client {
             ip: from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             https: false,
         };
-        let ask = self.ask(spec, client);
-        let explanation = config.load.explain(&ask);
-        let answer = self.answer((spec, &ask), &explanation.choice);
-        Some(Explained {
-            answer,
-            explanation,
+        let (question, load) = (self.question(mount, client), &self.0.config.load);
+        self.with_grounds(mount, |grounds| {
+            let spec = grounds.mounts.get(mount)?;
+            let ask = listener::ask(&question, spec, grounds);
+            let verdict = load.answer(&question, grounds, Reserve::No);
+            Some(Explained {
+                answer: verdict.in_words(),
+                explanation: load.explain(&ask),
+            })
         })
-    }
-
-    /// What a listener with such a question is answered, in words.
-    fn answer(&self, (spec, ask): (&MountSpec, &Ask<'_>), choice: &Choice) -> String {
-        let config = &self.0.config;
-        let steering = &spec.steering;
-        let overflow = match steering.overflow_url.as_str() {
-            "" => None,
-            url => Some(format!("sent to {url}, because there is no room here")),
-        };
-        if !steering.countries.admits(ask.place.country) {
-            return "403, not to be heard in that country".to_owned();
-        }
-        if ask.among == Among::Outside && !config.load.is_outside(&spec.path) {
-            return "404, not on air".to_owned();
-        }
-        if is_full(&config.cluster.view(), spec) {
-            let full = || "403, the mount has all the listeners that it may have".to_owned();
-            return overflow.unwrap_or_else(full);
-        }
-        if ask.among == Among::All && !steering.redirect {
-            return "served at this node, because the mount is not redirected".to_owned();
-        }
-        match choice {
-            Choice::Here => "served at this node".to_owned(),
-            Choice::Redirect(to) => format!("sent to {to}"),
-            Choice::Full => overflow.unwrap_or_else(|| "503, there is no room".to_owned()),
-        }
     }
 
     /// A playlist of plain addresses, which players and directories may keep for ever: the mount at the best nodes,
@@ -173,23 +155,22 @@ impl Listening {
         (client, host): (Client, Option<&str>),
         reply: &Reply,
     ) -> Bytes {
-        let mounts = self.0.config.documents.mounts();
-        let Some(spec) = mounts.get(mount) else {
-            return reply.not_found();
-        };
-        let ask = self.ask(spec, client);
-        if !spec.steering.countries.admits(ask.place.country) {
-            return reply.forbidden(NOT_IN_HIS_COUNTRY);
-        }
         let front = format!("{}{mount}", self.front(client, host));
-        let view = self.0.config.cluster.view();
-        let title = match view.station_name(spec) {
-            "" => mount.as_str(),
-            name => name,
+        let entries = self.with_ask(&self.question(mount, client), |spec, ask| {
+            let title = match self.0.config.cluster.view().station_name(spec) {
+                "" => mount.as_str().to_owned(),
+                name => name.to_owned(),
+            };
+            (title, self.direct_urls(spec, ask, client))
+        });
+        let (title, mut urls) = match entries {
+            Ok(entries) => entries,
+            Err(Verdict::NotInCountry) => return reply.forbidden(NOT_IN_COUNTRY),
+            Err(_) => return reply.not_found(),
         };
-        let mut urls = self.direct_urls((spec, &ask), client);
         urls.retain(|url| *url != front);
         urls.push(front);
+        let title = title.as_str();
         let entries: Vec<PlaylistEntry<'_>> = urls
             .iter()
             .map(|url| PlaylistEntry { url, title })
@@ -199,7 +180,7 @@ impl Listening {
 
     /// The addresses at the best nodes; none where the mount's own address serves as well, because there is one node
     /// only, or because its listeners are served where they ask.
-    fn direct_urls(&self, (spec, ask): (&MountSpec, &Ask<'_>), client: Client) -> Vec<String> {
+    fn direct_urls(&self, spec: &MountSpec, ask: &Ask<'_>, client: Client) -> Vec<String> {
         let config = &self.0.config;
         let ranked = config.load.rank(ask, PLAYLIST_NODES);
         let me = config.cluster.view().me.clone();

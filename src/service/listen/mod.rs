@@ -28,11 +28,8 @@ use super::pacers::PacerHandle;
 use super::relay::Relays;
 use crate::io::door::Visitor;
 use crate::io::{answer, clock};
-use crate::logic::policy::Choice;
-use crate::model::mount::{MountName, MountSpec, MountSteering};
-use crate::model::network::Family;
-use crate::proto::table::{Among, Ask, Chosen};
-use crate::proto::view::MeshView;
+use crate::model::mount::MountName;
+use crate::proto::listener::{Arrival, Grounds, Question, Reserve, Verdict};
 use crate::wire::http::forwarded::Client;
 use crate::wire::http::head::{Head, Method};
 use crate::wire::http::reply::{Persistence, Reply};
@@ -46,8 +43,8 @@ const RETRY_AFTER_MIN_S: u32 = 5;
 /// The wait is spread over so many seconds more, so that those who were refused do not all come back at once.
 const RETRY_AFTER_SPREAD_S: f64 = 10.0;
 
-/// What a listener reads who may not hear a mount where he is.
-const NOT_IN_HIS_COUNTRY: &str = "not available in your country";
+/// What a listener reads that may not hear a mount where it is.
+const NOT_IN_COUNTRY: &str = "not available in your country";
 
 /// What serving a listener needs.
 #[derive(Debug)]
@@ -91,20 +88,6 @@ impl Asking<'_> {
     fn looks_only(&self) -> bool {
         *self.head.method() == Method::Head
     }
-}
-
-/// What to do with a request for a mount.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Verdict {
-    /// He listens here.
-    Serve,
-    /// He is sent to this address.
-    Redirect(String),
-    NoSuchMount,
-    NoSource,
-    NotInHisCountry,
-    MountFull,
-    NobodyHasRoom,
 }
 
 /// What becomes of the connection after an answer.
@@ -154,7 +137,7 @@ impl Listening {
             client: visitor.client,
         };
         let verdict = self.decide(asking);
-        if let Verdict::Redirect(location) = verdict {
+        if let Some(location) = self.location(&verdict, asking) {
             // In a rush nearly all are sent on, and nothing else happens to them: that is worth no span.
             return redirect(visitor, &reply, &location).await;
         }
@@ -169,11 +152,11 @@ impl Listening {
                 verdict => verdict,
             };
             match verdict {
-                Verdict::Serve if asking.looks_only() => {
+                Verdict::Serve(_) if asking.looks_only() => {
                     self.show_head(visitor, mount.clone(), reply.and_close())
                         .await
                 }
-                Verdict::Serve => {
+                Verdict::Serve(_) => {
                     let visit = Visit {
                         visitor,
                         head,
@@ -182,8 +165,10 @@ impl Listening {
                     };
                     self.begin(visit, reply.and_close()).await
                 }
-                Verdict::Redirect(location) => redirect(visitor, &reply, &location).await,
-                verdict => turn_away(visitor, &reply, (&mount, verdict)).await,
+                verdict => match self.location(&verdict, asking) {
+                    Some(location) => redirect(visitor, &reply, &location).await,
+                    None => turn_away(visitor, &reply, (&mount, verdict)).await,
+                },
             }
         };
         serving.instrument(span).await
@@ -192,99 +177,66 @@ impl Listening {
     /// What to do with a request. Whoever has just looked, as Safari does, is answered the same.
     fn decide(&self, asking: Asking<'_>) -> Verdict {
         if asking.looks_only() || *asking.entrance != Entrance::Front {
-            return self.judge(asking);
+            return self.answer(asking);
         }
         let before = self.0.probes.take(&asking);
-        let verdict = before.unwrap_or_else(|| self.judge(asking));
-        if probes::is_probe(asking.head) && matches!(verdict, Verdict::Serve | Verdict::Redirect(_))
-        {
+        let verdict = before.unwrap_or_else(|| self.answer(asking));
+        let is_good = matches!(verdict, Verdict::Serve(_) | Verdict::Redirect(_));
+        if is_good && probes::is_probe(asking.head) {
             self.0.probes.note(&asking, verdict.clone());
         }
         verdict
     }
 
-    fn judge(&self, asking: Asking<'_>) -> Verdict {
-        let (config, mount) = (&self.0.config, asking.mount);
-        let mounts = config.documents.mounts();
-        let Some(spec) = mounts.get(mount) else {
-            return Verdict::NoSuchMount;
-        };
-        let ask = self.ask(spec, asking.client);
-        if !spec.steering.countries.admits(ask.place.country) {
-            return Verdict::NotInHisCountry;
-        }
-        if let Entrance::Passthrough(_) = asking.entrance {
-            // Whoever was sent has been let in where he asked first. Others come by an address that they have kept.
-            let known = self.sender(asking.entrance).is_some() || self.0.places.waits_for(&asking);
-            return match !known && is_full(&config.cluster.view(), spec) {
-                true => Verdict::MountFull,
-                false => Verdict::Serve,
-            };
-        }
-        if ask.among == Among::Outside && !config.load.is_outside(mount) {
-            return Verdict::NoSource;
-        }
-        if ask.among == Among::All && asking.looks_only() {
-            return Verdict::Serve;
-        }
-        if asking.looks_only() {
-            let best = config.load.rank(&ask, 1).pop();
-            let location = best.and_then(|to| self.location((&to, None), asking));
-            return location.map_or(Verdict::NobodyHasRoom, Verdict::Redirect);
-        }
-        if is_full(&config.cluster.view(), spec) {
-            return overflow(spec, asking.client, Verdict::MountFull);
-        }
-        if ask.among == Among::All && self.stays(asking, &spec.steering) {
-            return Verdict::Serve;
-        }
-        self.steer(asking, (spec, &ask))
-    }
-
-    /// What the table is asked for such a listener.
-    fn ask<'a>(&self, spec: &'a MountSpec, client: Client) -> Ask<'a> {
-        let config = &self.0.config;
-        let view = config.cluster.view();
-        let is_ours = view.holders(&spec.path).next().is_some() || config.relays.holds(&spec.path);
-        Ask {
-            mount: &spec.path,
-            place: config.geo.whereabouts(client.ip),
-            among: if is_ours { Among::All } else { Among::Outside },
-            https: client.https,
-            family: Some(Family::of(client.ip)),
-            full_at: full_at(&spec.steering),
-        }
-    }
-
-    /// Chooses where a listener goes.
-    fn steer(&self, asking: Asking<'_>, (spec, ask): (&MountSpec, &Ask<'_>)) -> Verdict {
-        let Chosen { choice, reserved } = self.0.config.load.choose(ask, asking.client.ip);
-        match choice {
-            Choice::Here => Verdict::Serve,
-            Choice::Redirect(to) => {
-                // It may have left in this very moment.
-                let location = self.location((&to, reserved), asking);
-                location.map_or(Verdict::NobodyHasRoom, Verdict::Redirect)
+    fn answer(&self, asking: Asking<'_>) -> Verdict {
+        let arrival = match asking.entrance {
+            Entrance::Front => Arrival::Front,
+            Entrance::Passthrough(_)
+                if self.sender(asking.entrance).is_some() || self.0.places.waits_for(&asking) =>
+            {
+                Arrival::Sent
             }
-            Choice::Full => overflow(spec, asking.client, Verdict::NobodyHasRoom),
+            Entrance::Passthrough(_) => Arrival::Kept,
+        };
+        let question = Question {
+            arrival,
+            looks_only: asking.looks_only(),
+            agent: asking.head.header("user-agent").unwrap_or_default(),
+            query: asking.head.query().unwrap_or_default(),
+            ..self.question(asking.mount, asking.client)
+        };
+        let load = &self.0.config.load;
+        self.with_grounds(asking.mount, |grounds| {
+            load.answer(&question, grounds, Reserve::Yes)
+        })
+    }
+
+    /// The question of somebody who would ask for a mount by its own address, of whom no more is known.
+    fn question<'a>(&self, mount: &'a MountName, client: Client) -> Question<'a> {
+        Question {
+            mount,
+            client,
+            place: self.0.config.geo.whereabouts(client.ip),
+            arrival: Arrival::Front,
+            looks_only: false,
+            agent: "",
+            query: "",
         }
     }
 
-    /// Whether somebody is served by the very node that he asks, because he, the mount's operator, or the mesh's, says
-    /// so.
-    fn stays(&self, asking: Asking<'_>, steering: &MountSteering) -> bool {
-        let query = asking.head.query().unwrap_or_default();
-        if !steering.redirect || query.split('&').any(|pair| pair == "redirect=no") {
-            return true;
-        }
-        let agent = asking.head.header("user-agent").unwrap_or_default();
-        let said = self.0.config.documents.steering();
-        if said.proxy_agents.is_empty() {
-            return false;
-        }
-        let agent = agent.to_ascii_lowercase();
-        let mut known = said.proxy_agents.iter();
-        known.any(|known| agent.contains(&known.to_ascii_lowercase()))
+    /// Does something with all that an answer about a mount depends on.
+    fn with_grounds<T>(&self, mount: &MountName, decide: impl FnOnce(&Grounds<'_>) -> T) -> T {
+        let config = &self.0.config;
+        let (mounts, steering) = (config.documents.mounts(), config.documents.steering());
+        let view = config.cluster.view();
+        decide(&Grounds {
+            mounts: &mounts,
+            steering: &steering,
+            view: &view,
+            is_held_here: config.relays.holds(mount),
+            now: clock::now(),
+            now_unix_s: (clock::unix_ms() / 1_000) as u32, // wraps in 2106, as tags do
+        })
     }
 
     /// Waits a moment for a source that has just connected somewhere: gossip tells of it two rounds later.
@@ -292,23 +244,6 @@ impl Listening {
         let mut view = self.0.config.cluster.watch();
         let on_air = view.wait_for(|view| view.holders(mount).next().is_some());
         timeout(GOSSIP_DELAY, on_air).await.is_ok()
-    }
-}
-
-/// How full the chosen node may be: to the brim, unless listeners overflow before.
-fn full_at(steering: &MountSteering) -> f64 {
-    if steering.overflow_url.is_empty() {
-        return f64::INFINITY; // the choosing itself knows when a node is full
-    }
-    f64::from(steering.overflow_percent) / 100.0
-}
-
-/// Where those go for whom there is no room. Who speaks HTTPS is not sent to where it isn't spoken.
-fn overflow(spec: &MountSpec, client: Client, else_verdict: Verdict) -> Verdict {
-    let url = &spec.steering.overflow_url;
-    match !url.is_empty() && (!client.https || url.starts_with("https://")) {
-        true => Verdict::Redirect(url.clone()),
-        false => else_verdict,
     }
 }
 
@@ -328,14 +263,14 @@ async fn turn_away(
 ) -> After {
     let answer = match verdict {
         Verdict::MountFull => reply.forbidden("max listeners reached"),
-        Verdict::NotInHisCountry => {
-            info!("refused: not to be heard in his country");
-            reply.forbidden(NOT_IN_HIS_COUNTRY)
+        Verdict::NotInCountry => {
+            info!("refused: not to be heard in that country");
+            reply.forbidden(NOT_IN_COUNTRY)
         }
         Verdict::NoSource => no_source(reply, mount),
         Verdict::NoSuchMount => reply.not_found(),
-        // Verdicts to serve and to redirect are carried out elsewhere.
-        Verdict::NobodyHasRoom | Verdict::Serve | Verdict::Redirect(_) => {
+        // To serve is carried out elsewhere, and so is to redirect, unless the chosen node has just left.
+        Verdict::NobodyHasRoom | Verdict::Serve(_) | Verdict::Redirect(_) => {
             info!("refused: nobody has room");
             // What a full node has least of is connections.
             let reply = reply.and_close();
@@ -343,13 +278,6 @@ async fn turn_away(
         }
     };
     send(visitor, &answer, reply).await
-}
-
-/// Whether the mount has as many listeners in the whole mesh as its operator allows.
-fn is_full(view: &MeshView, spec: &MountSpec) -> bool {
-    let cards = view.holders(&spec.path).map(|(_, card)| card);
-    let listeners = cards.fold(0_u32, |sum, card| sum.saturating_add(card.listeners));
-    spec.max_listeners.is_some_and(|most| listeners >= most)
 }
 
 fn unavailable(reply: &Reply) -> Bytes {

@@ -1,0 +1,263 @@
+//! Questions of all kinds, and that nobody is counted who only wants to know.
+
+use std::time::Duration;
+
+use super::*;
+use crate::logic::forecast::{Bulletin, Life};
+use crate::model::charset::Charset;
+use crate::model::load::LoadReport;
+use crate::model::node::Generation;
+use crate::model::seat::Epoch;
+use crate::model::status::NodeState;
+use crate::model::stream::StreamId;
+use crate::proto::table::Capacity;
+use crate::proto::view::MeshNode;
+use crate::wire::gossip::{Origin, StreamCard};
+
+fn name(text: &str) -> NodeName {
+    NodeName::try_from(text).unwrap()
+}
+
+/// A node of a mesh of two, which takes so many listeners itself.
+struct Scene {
+    mounts: BTreeMap<MountName, MountSpec>,
+    steering: Steering,
+    view: MeshView,
+    table: LoadTable,
+    is_held_here: bool,
+    now: Instant,
+}
+
+impl Scene {
+    fn new(own_room: u32, other_room: u32) -> Self {
+        let (now, path): (Instant, MountName) = (Instant::now(), "/a.mp3".parse().unwrap());
+        let own = Life {
+            node: name("east"),
+            generation: Generation(1),
+        };
+        let capacity = Capacity {
+            max_listeners: own_room,
+            max_bandwidth_bps: 1 << 40,
+        };
+        let mut west = MeshNode {
+            state: NodeState::Alive,
+            bulletin: Some(Bulletin {
+                report: LoadReport {
+                    max_listeners: other_room,
+                    max_bandwidth_bps: 1 << 40,
+                    ..LoadReport::default()
+                },
+                ..Bulletin::default()
+            }),
+            ..MeshNode::unheard(Generation(1), now)
+        };
+        west.streams.insert(path.clone(), card(7));
+        let mut scene = Self {
+            mounts: BTreeMap::from([(path.clone(), spec(path))]),
+            steering: Steering::default(),
+            view: MeshView::empty(name("east")),
+            table: LoadTable::new(own, capacity, Duration::from_millis(250), 1, now),
+            is_held_here: false,
+            now,
+        };
+        scene.view.nodes.insert(name("west"), west);
+        scene.table.apply_view(&scene.view, now);
+        scene
+    }
+
+    fn spec(&mut self) -> &mut MountSpec {
+        self.mounts.values_mut().next().unwrap()
+    }
+
+    fn answer(&mut self, change: impl FnOnce(&mut Question<'_>), reserve: Reserve) -> Verdict {
+        let mount = "/a.mp3".parse().unwrap();
+        let mut question = Question {
+            mount: &mount,
+            client: Client {
+                ip: [192, 0, 2, 1].into(),
+                https: false,
+            },
+            place: Whereabouts::default(),
+            arrival: Arrival::Front,
+            looks_only: false,
+            agent: "VLC/3.0",
+            query: "",
+        };
+        change(&mut question);
+        let grounds = Grounds {
+            mounts: &self.mounts,
+            steering: &self.steering,
+            view: &self.view,
+            is_held_here: self.is_held_here,
+            now: self.now,
+            now_unix_s: 1_000,
+        };
+        answer(&question, &grounds, &mut self.table, reserve)
+    }
+
+    fn ask(&mut self) -> Verdict {
+        self.answer(|_| {}, Reserve::Yes)
+    }
+}
+
+fn spec(path: MountName) -> MountSpec {
+    MountSpec {
+        path,
+        password_hash: String::new(),
+        name: String::new(),
+        description: String::new(),
+        genre: String::new(),
+        url: String::new(),
+        max_listeners: None,
+        linger_s: MountSpec::DEFAULT_LINGER_S,
+        takeover: crate::model::mount::Takeover::Refuse,
+        standby: false,
+        charset: Charset::default(),
+        steering: MountSteering::default(),
+    }
+}
+
+fn card(listeners: u32) -> StreamCard {
+    StreamCard {
+        stream_id: StreamId(1),
+        origin: Origin::Source,
+        content_type: "audio/mpeg".to_owned(),
+        bitrate_bps: 128_000,
+        offset: 0,
+        started_unix_ms: 0,
+        accept_epoch: Epoch(1),
+        listeners,
+        title: String::new(),
+        listener_peak: 0,
+    }
+}
+
+fn is_sent_west(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Redirect(Destination::Row(to, _)) if *to == name("west"))
+}
+
+#[test]
+fn who_only_wants_to_know_hears_what_the_next_listener_gets() {
+    let mut scene = Scene::new(2, 2);
+    for number in 0..4 {
+        let foreseen = scene.answer(|_| {}, Reserve::No);
+        assert_eq!(
+            foreseen,
+            scene.answer(|_| {}, Reserve::No),
+            "{number}: twice"
+        );
+        let answered = scene.ask();
+        match (&foreseen, &answered) {
+            (
+                Verdict::Redirect(Destination::Row(one, None)),
+                Verdict::Redirect(Destination::Row(other, Some(_))),
+            ) => assert_eq!(one, other, "{number}"),
+            _ => assert_eq!(foreseen, answered, "{number}"),
+        }
+        if answered == Verdict::Serve(Because::Chosen) {
+            let mount = "/a.mp3".parse().unwrap();
+            scene.table.admit(&mount, None, scene.now, 1_000).unwrap();
+        }
+    }
+}
+
+#[test]
+fn whoever_was_sent_here_is_never_sent_on() {
+    let mut scene = Scene::new(0, 9);
+    assert!(is_sent_west(&scene.ask()));
+    let sent_here = Verdict::Serve(Because::SentHere);
+    for arrival in [Arrival::Sent, Arrival::Kept] {
+        let verdict = scene.answer(|it| it.arrival = arrival, Reserve::Yes);
+        assert_eq!(verdict, sent_here);
+    }
+    scene.spec().max_listeners = Some(7);
+    let verdict = scene.answer(|it| it.arrival = Arrival::Sent, Reserve::Yes);
+    assert_eq!(verdict, sent_here, "it was let in where it asked first");
+    let verdict = scene.answer(|it| it.arrival = Arrival::Kept, Reserve::Yes);
+    assert_eq!(verdict, Verdict::MountFull);
+    assert_eq!(scene.ask(), Verdict::MountFull);
+}
+
+#[test]
+fn a_mount_that_is_not_there_or_not_on_air_is_said_to_be_so() {
+    let mut scene = Scene::new(9, 9);
+    let spec = scene.spec().clone();
+    scene.mounts.clear();
+    assert_eq!(scene.ask(), Verdict::NoSuchMount);
+    scene.mounts.insert(spec.path.clone(), spec);
+    scene.view.nodes.clear();
+    assert_eq!(scene.ask(), Verdict::NoSource);
+    let looks = scene.answer(|it| it.looks_only = true, Reserve::Yes);
+    assert_eq!(looks, Verdict::NoSource);
+    scene.is_held_here = true;
+    assert!(!matches!(scene.ask(), Verdict::NoSource), "gossip is late");
+}
+
+#[test]
+fn a_mount_is_refused_where_it_may_not_be_heard() {
+    let mut scene = Scene::new(9, 9);
+    scene.spec().steering.countries = "de,fr".parse().unwrap();
+    let from = |country: &str| Whereabouts {
+        country: country.parse().ok(),
+        position: None,
+    };
+    for reserve in [Reserve::Yes, Reserve::No] {
+        let verdict = scene.answer(|it| it.place = from("us"), reserve);
+        assert_eq!(verdict, Verdict::NotInCountry);
+    }
+    let sent = |it: &mut Question<'_>| {
+        (it.place, it.arrival) = (from("us"), Arrival::Sent);
+    };
+    assert_eq!(scene.answer(sent, Reserve::Yes), Verdict::NotInCountry);
+    let verdict = scene.answer(|it| it.place = from("de"), Reserve::Yes);
+    assert_ne!(verdict, Verdict::NotInCountry);
+}
+
+#[test]
+fn players_that_cannot_follow_are_served_where_they_ask() {
+    let mut scene = Scene::new(0, 9);
+    scene.steering.proxy_agents = vec!["sonos".to_owned()];
+    let stays = Verdict::Serve(Because::NotRedirected);
+    assert_eq!(
+        scene.answer(|it| it.agent = "Linux UPnP Sonos/1", Reserve::Yes),
+        stays
+    );
+    assert_eq!(
+        scene.answer(|it| it.query = "a=b&redirect=no", Reserve::Yes),
+        stays
+    );
+    assert!(is_sent_west(
+        &scene.answer(|it| it.query = "redirect=nothing", Reserve::Yes)
+    ));
+    assert!(is_sent_west(&scene.ask()));
+    scene.spec().steering.redirect = false;
+    assert_eq!(scene.ask(), stays);
+}
+
+#[test]
+fn without_room_listeners_go_where_the_operator_wants_them() {
+    let mut scene = Scene::new(0, 0);
+    assert_eq!(scene.ask(), Verdict::NobodyHasRoom);
+    scene.spec().steering.overflow_url = "http://cdn.example/a".to_owned();
+    let overflow = Destination::Overflow("http://cdn.example/a".to_owned());
+    let overflow = Verdict::Redirect(overflow);
+    assert_eq!(scene.ask(), overflow);
+    assert_eq!(
+        overflow.in_words(),
+        "sent to http://cdn.example/a, because there is no room here"
+    );
+    let https = scene.answer(|it| it.client.https = true, Reserve::Yes);
+    assert_eq!(https, Verdict::NobodyHasRoom, "it would lead to plain HTTP");
+    scene.spec().max_listeners = Some(1);
+    assert_eq!(scene.ask(), overflow, "the mount is full");
+}
+
+#[test]
+fn whoever_only_looks_is_told_by_any_node_and_counted_by_none() {
+    let mut scene = Scene::new(0, 9);
+    let before = scene.answer(|_| {}, Reserve::No);
+    let verdict = scene.answer(|it| it.looks_only = true, Reserve::Yes);
+    assert_eq!(verdict, Verdict::Serve(Because::LooksOnly));
+    assert!(scene.table.bulletin().sent.is_empty());
+    assert_eq!(scene.answer(|_| {}, Reserve::No), before);
+}
