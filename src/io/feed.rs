@@ -185,15 +185,15 @@ impl Feed {
         // First set where listeners continue: one that finds the end before that would be disconnected.
         self.shared.successor.get_or_init(|| next.clone());
         self.end(EndReason::Replaced);
-        let mut left = self.shared.left.lock().clone();
+        let mut left = self.left();
         left.insert(self.stream_id(), self.next());
         next.take_over(left);
     }
 
-    /// The offset at which the listeners of this feed left another stream, if they have heard that one before. When it
-    /// is on air again, they continue there: they hear nothing twice.
-    pub fn left_at(&self, stream_id: StreamId) -> Option<u64> {
-        self.shared.left.lock().get(&stream_id).copied()
+    /// The offset at which the listeners of this feed left each stream that they have heard before. When one is on
+    /// air again, they continue there: they hear nothing twice.
+    pub fn left(&self) -> BTreeMap<StreamId, u64> {
+        self.shared.left.lock().clone()
     }
 
     fn take_over(&self, left: BTreeMap<StreamId, u64>) {
@@ -367,9 +367,9 @@ mod tests {
         first.go_on_with(&second);
         second.append(0, b"d", Instant::now());
         second.go_on_with(&third);
-        assert_eq!(third.left_at(StreamId(1)), Some(3));
-        assert_eq!(third.left_at(StreamId(2)), Some(1));
-        assert_eq!(second.left_at(StreamId(3)), None);
+        let all = BTreeMap::from([(StreamId(1), 3), (StreamId(2), 1)]);
+        assert_eq!(third.left(), all);
+        assert_eq!(second.left(), BTreeMap::from([(StreamId(1), 3)]));
     }
 
     #[test]

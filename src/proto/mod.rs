@@ -4,6 +4,7 @@
 
 pub mod ended;
 pub mod listener;
+pub mod pull;
 pub mod seats;
 pub mod settle;
 pub mod table;

@@ -12,7 +12,7 @@ const RADIO: &str = "/radio.mp3";
 const PASSWORD: &str = "hackme-not";
 
 /// How long a node keeps a stream that nobody there wants.
-const LINGER: Duration = antiphon::service::relay::LINGER;
+const LINGER: Duration = antiphon::proto::pull::LINGER;
 
 #[test]
 fn a_relay_begins_with_the_first_listener_and_lingers_after_the_last() {

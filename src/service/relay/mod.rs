@@ -4,6 +4,7 @@
 //! `(stream id, offset)` names one byte for ever, it may go on with any other holder, and nothing is lost
 //! or doubled. The election is never waited for.
 
+pub mod filling;
 mod pull;
 mod serve;
 
@@ -27,8 +28,6 @@ use crate::model::mount::MountName;
 use crate::proto::ended::Ended;
 use crate::wire::gossip::Origin;
 
-/// How long a stream is kept though nobody here wants it: a listener who changes his mind finds it still running.
-pub const LINGER: Duration = Duration::from_secs(30);
 /// How long a listener waits for the first bytes of a stream that has to be fetched.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 

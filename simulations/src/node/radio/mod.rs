@@ -130,7 +130,7 @@ impl Radio {
     /// From whom a mount is filled now, and with which stream.
     pub fn upstream(&self, mount: &MountName) -> Option<(&NodeName, StreamId)> {
         let pull = self.pulls.get(mount)?;
-        let stream = pull.feed.as_ref()?.stream_id();
+        let stream = pull.feed()?.stream_id();
         Some((pull.upstream()?, stream))
     }
 
