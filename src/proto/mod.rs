@@ -6,6 +6,7 @@ pub mod ended;
 pub mod listener;
 pub mod pull;
 pub mod seats;
+pub mod serve;
 pub mod settle;
 pub mod table;
 pub mod view;

@@ -117,7 +117,7 @@ impl Switchboard {
             }
             Frame::Subscribe { mount, resume } => {
                 let moved = self.must_move(&mount);
-                let serving = relay::serve(&self.streams, &from, (mount.clone(), resume), exchange);
+                let serving = relay::serve(&self.streams, &from, mount.clone(), resume, exchange);
                 tokio::select! {
                     () = serving => {}
                     // Cut short, the relay goes on with another holder from its next byte.

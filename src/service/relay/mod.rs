@@ -7,6 +7,7 @@
 pub mod filling;
 mod pull;
 mod serve;
+pub mod serving;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

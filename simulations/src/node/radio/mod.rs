@@ -19,6 +19,7 @@ use antiphon::media::ring::Read;
 use antiphon::model::mount::MountName;
 use antiphon::model::node::NodeName;
 use antiphon::model::stream::{EndReason, StreamId};
+use antiphon::service::relay::serving::Serving;
 use antiphon::service::streams::{Held, Streams};
 use antiphon::wire::frame::Frame;
 use antiphon::wire::gossip::{Origin, StreamCard};
@@ -26,7 +27,6 @@ use antiphon::wire::gossip::{Origin, StreamCard};
 use self::ingest::Source;
 use self::listen::Listener;
 use self::pull::Pull;
-use self::serve::Serve;
 use super::{Deed, Desk, Heard, TalkId};
 use crate::encoder::EncoderId;
 
@@ -96,7 +96,7 @@ pub struct Radio {
     /// What the streams look at; set at the beginning of each event.
     clock: Clock,
     pulls: BTreeMap<MountName, Pull>,
-    serves: BTreeMap<TalkId, Serve>,
+    serves: BTreeMap<TalkId, Serving>,
     sources: BTreeMap<EncoderId, Source>,
     places: Places,
     rivals: Rivals,
@@ -241,7 +241,7 @@ impl Radio {
     pub(super) fn talk(&mut self, talk: TalkId, heard: Heard, desk: &mut Desk<'_>) {
         match heard {
             Heard::Began(_, Frame::Subscribe { mount, resume }) => {
-                self.begin_to_serve(talk, (mount, resume), desk);
+                self.begin_to_serve(talk, &mount, resume, desk);
             }
             Heard::Began(from, Frame::Publish { mount, stream_id }) => {
                 self.answer_publish((talk, &from), (mount, stream_id), desk);

@@ -1,0 +1,139 @@
+//! A stream on its way to another node: all of it that does not wait.
+
+use std::time::Instant;
+
+use crate::io::feed::Feed;
+use crate::media::ring::Read;
+use crate::model::mount::MountName;
+use crate::model::stream::StreamId;
+use crate::proto::pull::Opened;
+use crate::proto::serve::{Found, Glance, Output, RELAY_BURST, Serve, Window};
+use crate::service::streams::{Held, Reader, Reading, Streams};
+use crate::wire::frame::{Denial, Frame};
+use crate::wire::gossip::Origin;
+
+/// Reads the ring for a relay as [`Serve`] says; counts it among the readers.
+#[derive(Debug)]
+pub struct Serving {
+    streams: Streams,
+    mount: MountName,
+    feed: Feed,
+    serve: Serve,
+    _reading: Reading,
+}
+
+/// What to do once the frames are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// Look again.
+    Again,
+    /// Look again when there are news of the stream, at the latest at this time.
+    Wait(Instant),
+    /// Say that there is nothing more to say.
+    Finish,
+}
+
+impl Serving {
+    /// Answers a SUBSCRIBE; appends the first frames.
+    pub fn begin(
+        streams: &Streams,
+        mount: &MountName,
+        resume: Option<(StreamId, u64)>,
+        out: &mut Vec<Frame>,
+    ) -> Result<Self, Denial> {
+        let held = streams.get(mount).ok_or(Denial::NotHere)?;
+        let feed = &held.feed;
+        let window = Window {
+            stream_id: feed.stream_id(),
+            oldest: feed.oldest(),
+            next: feed.next(),
+            join_point: feed.join_point(RELAY_BURST),
+        };
+        let opened = Opened {
+            stream_id: feed.stream_id(),
+            head: (**feed.head()).clone(),
+            offset: window.first_byte(resume)?,
+        };
+        let (title, mut outputs) = (feed.title_at(opened.offset), Vec::new());
+        let serve = Serve::begin(opened, title, &mut outputs);
+        let frames = outputs.into_iter().filter_map(|output| match output {
+            Output::Say(frame) => Some(frame),
+            _ => None,
+        });
+        out.extend(frames);
+        Ok(Self {
+            streams: streams.clone(),
+            mount: mount.clone(),
+            serve,
+            _reading: held.read_by(Reader::Link),
+            feed: held.feed,
+        })
+    }
+
+    /// The mount that is served.
+    pub fn mount(&self) -> &MountName {
+        &self.mount
+    }
+
+    /// Its ring.
+    pub fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// The next byte to send.
+    pub fn next(&self) -> u64 {
+        self.serve.next()
+    }
+
+    /// Looks what is new; appends the frames to send, with about so many bytes of the stream.
+    pub fn step(&mut self, max_bytes: usize, now: Instant, out: &mut Vec<Frame>) -> Then {
+        // The titles first: one that comes in between is told with the next look, not after its byte.
+        let titles = self.feed.title_changes_between(self.serve.from(), u64::MAX);
+        // Also before the bytes: of a stream that has finished by now, all are there to be read.
+        let finished = self.feed.finished();
+        let (found, pieces) = match self.feed.read(self.serve.next(), max_bytes) {
+            Read::Bytes(pieces) => {
+                let bytes = pieces.iter().map(|piece| piece.len() as u64).sum();
+                (Found::Bytes(bytes), pieces)
+            }
+            Read::Wait if finished.is_none() => (Found::Nothing, Vec::new()),
+            Read::Wait => (Found::Ended(finished), Vec::new()),
+            Read::Ended => (Found::Ended(self.feed.finished()), Vec::new()),
+            Read::Overrun { .. } => (Found::Overrun, Vec::new()),
+        };
+        let glance = Glance {
+            titles,
+            found,
+            beat_ms: self.beat_ms(now),
+        };
+        let (mut outputs, mut pieces) = (Vec::new(), pieces.into_iter());
+        self.serve.handle(glance, now, &mut outputs);
+        let mut then = Then::Again;
+        for output in outputs {
+            match output {
+                Output::Say(frame) => out.push(frame),
+                Output::Send(mut offset) => out.extend(pieces.by_ref().map(|bytes| {
+                    let begin = offset;
+                    offset += bytes.len() as u64;
+                    Frame::Data {
+                        offset: begin,
+                        bytes,
+                    }
+                })),
+                Output::Wait(until) => then = Then::Wait(until),
+                Output::Finish => then = Then::Finish,
+            }
+        }
+        then
+    }
+
+    /// The latest beat of the node of the source; it is now if this is the one.
+    fn beat_ms(&self, now: Instant) -> u64 {
+        let is_source = |held: Held| held.origin == Origin::Source && held.feed.is_same(&self.feed);
+        if !self.streams.get(&self.mount).is_some_and(is_source) {
+            return self.feed.beat_ms();
+        }
+        let age = now.saturating_duration_since(self.feed.began());
+        age.as_millis().try_into().unwrap_or(u64::MAX)
+    }
+}
