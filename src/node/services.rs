@@ -14,7 +14,7 @@ use crate::logic::election::Start;
 use crate::logic::forecast::Life;
 use crate::proto::ended::Ended;
 use crate::service::admin::{Admin, AdminConfig, Contact};
-use crate::service::authority::Authority;
+use crate::service::authority::{Authority, AuthorityConfig};
 use crate::service::cluster::joining::Joiner;
 use crate::service::cluster::seeking::Unreached;
 use crate::service::cluster::{Cluster, ClusterConfig};
@@ -253,11 +253,14 @@ impl Core<'_> {
         let (streams, sources) = (Streams::default(), Sources::default());
         let pacer = Arc::new(PacerHandle::start().context("cannot start the pacer")?);
         let load = self.start_load(mesh, &streams, &sources);
-        let authority = Authority::new(
-            (self.links.clone(), cluster.clone()),
-            (documents.clone(), sources.clone()),
-            (self.ended.clone(), cluster.view().max_epoch),
-        );
+        let authority = AuthorityConfig {
+            links: self.links.clone(),
+            cluster: cluster.clone(),
+            documents: documents.clone(),
+            sources: sources.clone(),
+            ended: self.ended.clone(),
+        };
+        let authority = Authority::new(authority, cluster.view().max_epoch);
         let relays = Relays::new(
             (self.links.clone(), cluster.clone()),
             (documents.clone(), streams.clone(), self.ended.clone()),

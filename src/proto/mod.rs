@@ -2,11 +2,13 @@
 //! arguments. The services drive them, and the simulations drive the very same.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
+pub mod authority;
 pub mod ended;
 pub mod listener;
 pub mod pull;
 pub mod seats;
 pub mod serve;
 pub mod settle;
+pub mod source;
 pub mod table;
 pub mod view;

@@ -1,12 +1,10 @@
-//! Who may source a mount. The master decides; without one, each node decides by what gossip says.
-//!
-//! Two nodes that decide at once on the two sides of a partition may both say yes. That is settled when they
-//! meet: of two streams of one mount the one that began first goes on.
+//! Who may source a mount: asked of the master, and answered as the master. What is decided is
+//! [`proto::authority`](crate::proto::authority); this carries it out over the links.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use tokio::time::{Instant, timeout};
+use parking_lot::Mutex;
+use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
 
 use super::cluster::Cluster;
@@ -14,153 +12,151 @@ use super::document::Documents;
 use super::sources::Sources;
 use crate::io::clock;
 use crate::io::link::{Exchange, ExchangeError, Links};
-use crate::logic::election::{Admission, Gate};
-use crate::logic::source::place::{Asker, Decision, Incumbent, Mesh, Places};
+use crate::logic::election::Admission;
+use crate::logic::source::place::Asker;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::seat::{Epoch, Fence};
 use crate::model::stream::StreamId;
+use crate::proto::authority::{self, Case, GivesWay, Input, Output, Question};
 use crate::proto::ended::Ended;
-use crate::proto::view::{MeshNode, MeshView, precedence};
-use crate::wire::frame::{Denial, Frame, NO_BYTE};
-use crate::wire::gossip::{Origin, StreamCard};
+use crate::proto::source::{presence_answer, presence_question, shows_presence};
+use crate::wire::frame::{Denial, Frame};
 
-/// How long the master may take to answer; a source does not wait longer for its place.
-const ASK_TIMEOUT: Duration = Duration::from_millis(1_000);
-
-/// How long a node may take to say whether a source is still there: the time in which it finds out, and a round trip.
-const PRESENCE_TIMEOUT: Duration = Duration::from_millis(1_300);
-
-/// What the master says.
-enum Answer {
-    Granted(Epoch),
-    Denied(Denial),
-    NotMaster,
-}
-
-/// What gossip does not say yet.
-#[derive(Debug)]
-struct Memory {
-    places: Places,
-    gate: Gate,
+/// What deciding about places needs.
+#[derive(Clone, Debug)]
+pub struct AuthorityConfig {
+    /// The ways to the other nodes.
+    pub links: Links,
+    /// Who is the master, and what is on air.
+    pub cluster: Cluster,
+    /// What becomes of a second source.
+    pub documents: Documents,
+    /// Who is on air here.
+    pub sources: Sources,
+    /// The streams that are over.
+    pub ended: Ended,
 }
 
 /// A cheap, cloneable way to the decision.
 #[derive(Clone, Debug)]
 pub struct Authority {
-    links: Links,
-    cluster: Cluster,
-    documents: Documents,
-    sources: Sources,
-    ended: Ended,
-    memory: Arc<Mutex<Memory>>,
+    config: AuthorityConfig,
+    memory: Arc<Mutex<authority::Authority>>,
 }
 
 impl Authority {
     /// Decides with the help of these; `max_epoch` is the highest that an earlier life of the node has seen.
-    pub fn new(
-        (links, cluster): (Links, Cluster),
-        (documents, sources): (Documents, Sources),
-        (ended, max_epoch): (Ended, Epoch),
-    ) -> Self {
+    pub fn new(config: AuthorityConfig, max_epoch: Epoch) -> Self {
+        let memory = authority::Authority::new(max_epoch);
         Self {
-            links,
-            cluster,
-            documents,
-            sources,
-            ended,
-            memory: Arc::new(Mutex::new(Memory {
-                places: Places::default(),
-                gate: Gate::new(max_epoch),
-            })),
+            config,
+            memory: Arc::new(Mutex::new(memory)),
         }
     }
 
     /// Asks for a place for a source that is connected here; the epoch under which it is given.
     pub async fn request(&self, mount: &MountName, stream_id: StreamId) -> Result<Epoch, Denial> {
-        let view = self.cluster.view();
-        let master = view.master.as_ref().map(|claim| claim.node.clone());
-        if let Some(master) = master.filter(|master| *master != view.me) {
-            match timeout(ASK_TIMEOUT, self.ask(&master, mount, stream_id)).await {
-                Ok(Ok(Answer::Granted(epoch))) => return Ok(epoch),
-                Ok(Ok(Answer::Denied(denial))) => return Err(denial),
-                Ok(Ok(Answer::NotMaster)) => {}
-                Ok(Err(error)) => {
-                    warn!(%mount, %master, %error, "the master does not answer, deciding here")
-                }
-                Err(_) => {
-                    warn!(%mount, %master, "the master does not answer in time, deciding here")
+        let mut question = Question::new(mount.clone(), stream_id);
+        let mut input = Input::Begin;
+        loop {
+            let mut next = Input::Tick;
+            for output in self.hand(&mut question, mount, input) {
+                match output {
+                    Output::Ask {
+                        master,
+                        question,
+                        until,
+                    } => next = self.ask(&master, &question, until.into()).await,
+                    Output::Deposed(fence) => {
+                        info!(%mount, ?fence, "the word of a deposed master does not count");
+                    }
+                    Output::GiveWay(gives_way) => self.tell(mount, gives_way).await,
+                    Output::Verdict(verdict) => return verdict,
                 }
             }
+            input = next;
         }
-        self.give(mount, (stream_id, &view.me)).await
     }
 
-    async fn ask(
-        &self,
-        master: &NodeName,
-        mount: &MountName,
-        stream_id: StreamId,
-    ) -> Result<Answer, ExchangeError> {
-        let question = Frame::Publish {
-            mount: mount.clone(),
-            stream_id,
+    fn hand(&self, question: &mut Question, mount: &MountName, input: Input) -> Vec<Output> {
+        let mut out = Vec::new();
+        let view = self.config.cluster.view();
+        let takeover = self.config.documents.mount(mount).map(|spec| spec.takeover);
+        let case = Case {
+            view: &view,
+            takeover,
+            now: clock::now(),
         };
-        let mut exchange = self.links.open(master, &question).await?;
-        exchange.finish();
-        match exchange.receive().await? {
-            Some(Frame::Granted(fence)) => match self.memory().gate.admit(&fence) {
-                Admission::Apply => Ok(Answer::Granted(fence.epoch)),
-                Admission::Refuse => {
-                    info!(%mount, ?fence, "the word of a deposed master does not count");
-                    Ok(Answer::NotMaster)
-                }
-            },
-            Some(Frame::Denied(Denial::NotMaster)) => Ok(Answer::NotMaster),
-            Some(Frame::Denied(denial)) => Ok(Answer::Denied(denial)),
-            _ => Err(ExchangeError::Unexpected),
+        question.handle(input, &mut self.memory.lock(), case, &mut out);
+        out
+    }
+
+    /// Puts a question to the master.
+    async fn ask(&self, master: &NodeName, question: &Frame, until: Instant) -> Input {
+        match timeout_at(until, self.put(master, question)).await {
+            Ok(Ok(Some(answer))) => return Input::Answer(answer),
+            Ok(Ok(None)) => {
+                let error = ExchangeError::Unexpected;
+                warn!(%master, %error, "the master does not answer, deciding here");
+            }
+            Ok(Err(error)) => warn!(%master, %error, "the master does not answer, deciding here"),
+            Err(_) => warn!(%master, "the master does not answer in time, deciding here"),
         }
+        Input::Lost
+    }
+
+    /// Asks a node something, and waits for its answer.
+    async fn put(&self, node: &NodeName, question: &Frame) -> Result<Option<Frame>, ExchangeError> {
+        let mut exchange = self.config.links.open(node, question).await?;
+        exchange.finish();
+        exchange.receive().await
     }
 
     /// Answers a node that asks for a place for its source.
-    pub async fn answer(
-        &self,
-        from: &NodeName,
-        (mount, stream_id): (MountName, StreamId),
-        mut exchange: Exchange,
-    ) {
-        let claim = self.cluster.view().master.clone();
-        let me = &self.links.hello().name;
-        let reply = match claim.filter(|claim| claim.node == *me) {
-            Some(claim) => match self.give(&mount, (stream_id, from)).await {
-                Ok(_) => Frame::Granted(claim.fence()),
-                Err(denial) => Frame::Denied(denial),
-            },
-            None => Frame::Denied(Denial::NotMaster),
+    pub async fn answer(&self, asker: Asker<'_>, exchange: Exchange) {
+        let (mount, from) = (asker.mount, asker.ingest);
+        let ruling = {
+            let view = self.config.cluster.view();
+            let takeover = self.config.documents.mount(mount).map(|spec| spec.takeover);
+            let case = Case {
+                view: &view,
+                takeover,
+                now: clock::now(),
+            };
+            self.memory.lock().answer(asker, case)
         };
-        match &reply {
+        if let Some(gives_way) = ruling.gives_way {
+            self.tell(mount, gives_way).await;
+        }
+        match &ruling.reply {
             Frame::Denied(why) => info!(%mount, ingest = %from, ?why, "source denied"),
             _ => info!(%mount, ingest = %from, "source granted"),
         }
-        if let Err(error) = exchange.send(&reply).await {
-            debug!(%from, %error, "the answer did not arrive");
-        }
-        exchange.finish();
+        say(exchange, &ruling.reply).await;
     }
 
-    /// Whether the source of a stream is still connected to another node. A node that says nothing has none.
-    pub async fn is_there(&self, node: &NodeName, mount: &MountName, stream_id: StreamId) -> bool {
-        let question = Frame::Subscribe {
-            mount: mount.clone(),
-            resume: Some((stream_id, NO_BYTE)),
-        };
-        let asking = async {
-            let mut exchange = self.links.open(node, &question).await?;
-            exchange.finish();
-            exchange.receive().await
-        };
-        match timeout(PRESENCE_TIMEOUT, asking).await {
-            Ok(Ok(answer)) => answer == Some(Frame::Done),
+    /// Tells a source that another has its place.
+    async fn tell(&self, mount: &MountName, gives_way: GivesWay) {
+        match gives_way {
+            GivesWay::Here(old) => self.config.sources.give_way(mount, old).await,
+            GivesWay::There(node, order) => {
+                self.config.links.send(&node, &order);
+            }
+        }
+    }
+
+    /// Whether the source of a stream is still connected to another node, as far as that is known by `until`.
+    pub async fn is_there(
+        &self,
+        node: &NodeName,
+        mount: &MountName,
+        stream_id: StreamId,
+        until: Instant,
+    ) -> bool {
+        let question = presence_question(mount, stream_id);
+        match timeout_at(until, self.put(node, &question)).await {
+            Ok(Ok(answer)) => shows_presence(answer.as_ref()),
             Ok(Err(error)) => {
                 debug!(%mount, %node, %error, "the node of the other source cannot be asked");
                 false
@@ -173,114 +169,42 @@ impl Authority {
     }
 
     /// Tells another node whether a source is still connected here.
-    pub async fn tell_presence(
-        &self,
-        (mount, stream_id): (MountName, StreamId),
-        mut exchange: Exchange,
-    ) {
-        let answer = match self.sources.is_there(&mount, stream_id).await {
-            true => Frame::Done,
-            false => Frame::Denied(Denial::NotHere),
-        };
-        if let Err(error) = exchange.send(&answer).await {
-            debug!(%mount, %error, "the answer did not arrive");
-        }
-        exchange.finish();
+    pub async fn tell_presence(&self, mount: &MountName, stream_id: StreamId, exchange: Exchange) {
+        let is_there = self.config.sources.is_there(mount, stream_id).await;
+        say(exchange, &presence_answer(is_there)).await;
     }
 
     /// Obeys an order that a source here gives way, unless its master was deposed.
-    pub async fn obey(&self, (mount, stream_id): (MountName, StreamId), fence: &Fence) {
-        match self.memory().gate.admit(fence) {
-            Admission::Apply => {}
+    pub async fn obey(&self, mount: &MountName, stream_id: StreamId, fence: &Fence) {
+        let admission = self.memory.lock().admit(fence);
+        match admission {
+            Admission::Apply => self.config.sources.give_way(mount, stream_id).await,
             Admission::Refuse => {
-                return info!(%mount, ?fence, "the order of a deposed master is not obeyed");
+                info!(%mount, ?fence, "the order of a deposed master is not obeyed");
             }
         }
-        self.sources.give_way(&mount, stream_id).await;
-    }
-
-    /// Gives the place, if it is to be had; whoever must give way is told.
-    async fn give(
-        &self,
-        mount: &MountName,
-        source: (StreamId, &NodeName),
-    ) -> Result<Epoch, Denial> {
-        let view = self.cluster.view();
-        let epoch = view
-            .master
-            .as_ref()
-            .map_or(view.max_epoch, |claim| claim.epoch);
-        match self.decide(&view, mount, source)? {
-            Decision::Grant => Ok(epoch),
-            Decision::Refuse => Err(Denial::MountInUse),
-            Decision::Replace(node, old) if node == view.me => {
-                self.sources.give_way(mount, old).await;
-                Ok(epoch)
-            }
-            Decision::Replace(node, old) => {
-                let Some(claim) = view.master.as_ref().filter(|_| view.is_master()) else {
-                    return Err(Denial::MountInUse); // without a claim nobody obeys us
-                };
-                let order = Frame::GiveWay {
-                    mount: mount.clone(),
-                    stream_id: old,
-                    fence: claim.fence(),
-                };
-                self.links.send(&node, &order);
-                Ok(epoch)
-            }
-        }
-    }
-
-    /// Decides, and remembers what was given.
-    fn decide(
-        &self,
-        view: &MeshView,
-        mount: &MountName,
-        (stream_id, ingest): (StreamId, &NodeName),
-    ) -> Result<Decision, Denial> {
-        let spec = self.documents.mount(mount).ok_or(Denial::NoSuchMount)?;
-        let sources = view.holders(mount);
-        let sources = sources.filter(|(_, card)| card.origin == Origin::Source);
-        let mut sources: Vec<_> = sources.collect();
-        sources.sort_by_key(|(_, card)| precedence(card));
-        let incumbent = |(node, card): (&NodeName, &StreamCard)| Incumbent {
-            node: node.clone(),
-            state: view.nodes[node].state,
-            stream_id: card.stream_id,
-        };
-        let asker = Asker {
-            mount,
-            stream_id,
-            ingest,
-        };
-        let mesh = Mesh {
-            on_air: sources.into_iter().map(incumbent).collect(),
-            is_up: &|node| view.nodes.get(node).is_none_or(MeshNode::is_up),
-        };
-        let mut memory = self.memory();
-        Ok(memory
-            .places
-            .decide(asker, mesh, spec.takeover, Instant::now().into_std()))
     }
 
     /// Takes note that a source has gone: its place is free again, whatever gossip still says of it.
     pub fn release(&self, mount: &MountName, stream_id: StreamId) {
-        self.ended.note(stream_id, clock::now());
-        let now = Instant::now().into_std();
-        self.memory().places.release(mount, stream_id, now);
+        let now = clock::now();
+        self.config.ended.note(stream_id, now);
+        self.memory.lock().release(mount, stream_id, now);
     }
 
     /// A source that was connected here has gone: says so to everybody.
     pub fn give_up(&self, mount: &MountName, stream_id: StreamId) {
         self.release(mount, stream_id);
         let mount = mount.clone();
-        self.links
-            .send_to_all(&Frame::Unpublish { mount, stream_id });
+        let gone = Frame::Unpublish { mount, stream_id };
+        self.config.links.send_to_all(&gone);
     }
+}
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        // Each change is one call that leaves the maps whole.
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+/// The last word of a conversation.
+async fn say(mut exchange: Exchange, answer: &Frame) {
+    if let Err(error) = exchange.send(answer).await {
+        debug!(%error, "the answer did not arrive");
     }
+    exchange.finish();
 }

@@ -1,9 +1,10 @@
 //! The sources that are connected to this node, and how they are told to give way.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -18,16 +19,16 @@ const GIVE_WAY: Duration = Duration::from_secs(1);
 /// How long a source's task may take to find out whether the source is still there: see `Body::is_there`.
 const PRESENCE: Duration = Duration::from_secs(1);
 /// How many may wait for that at once. It is the same answer for all of them: who comes too late is told that it is.
-const QUESTIONS: usize = 8;
+const DOUBTS: usize = 8;
 
 /// Somebody wants to know whether a source is still there. It is, when this is answered; when it is dropped it is not.
-pub(super) type Question = oneshot::Sender<()>;
+pub(super) type Doubt = oneshot::Sender<()>;
 
 /// One source on air.
 #[derive(Debug)]
 struct OnAir {
     stream_id: StreamId,
-    questions: mpsc::Sender<Question>,
+    doubts: mpsc::Sender<Doubt>,
     give_way: CancellationToken,
     over: watch::Receiver<()>,
 }
@@ -50,13 +51,13 @@ pub(super) struct Entry {
     stream_id: StreamId,
     pub(super) give_way: CancellationToken,
     /// Who wants to know whether the source is still there.
-    pub(super) questions: mpsc::Receiver<Question>,
+    pub(super) doubts: mpsc::Receiver<Doubt>,
     _alive: watch::Sender<()>,
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let mut table = self.sources.lock();
+        let mut table = self.sources.0.lock();
         let same = table
             .on_air
             .get(&self.mount)
@@ -76,7 +77,7 @@ pub(super) struct Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        let mut table = self.sources.lock();
+        let mut table = self.sources.0.lock();
         if let Some(waiting) = table.standby.get_mut(&self.mount) {
             *waiting -= 1;
             if *waiting == 0 {
@@ -87,34 +88,29 @@ impl Drop for Waiting {
 }
 
 impl Sources {
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        // Each change is one call that leaves the maps whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(super) fn enter(&self, mount: &MountName, stream_id: StreamId) -> Entry {
         let give_way = CancellationToken::new();
         let (alive, over) = watch::channel(());
-        let (asked, questions) = mpsc::channel(QUESTIONS);
+        let (asked, doubts) = mpsc::channel(DOUBTS);
         let on_air = OnAir {
             stream_id,
-            questions: asked,
+            doubts: asked,
             give_way: give_way.clone(),
             over,
         };
-        self.lock().on_air.insert(mount.clone(), on_air);
+        self.0.lock().on_air.insert(mount.clone(), on_air);
         Entry {
             sources: self.clone(),
             mount: mount.clone(),
             stream_id,
             give_way,
-            questions,
+            doubts,
             _alive: alive,
         }
     }
 
     pub(super) fn wait(&self, mount: &MountName) -> Waiting {
-        *self.lock().standby.entry(mount.clone()).or_default() += 1;
+        *self.0.lock().standby.entry(mount.clone()).or_default() += 1;
         Waiting {
             sources: self.clone(),
             mount: mount.clone(),
@@ -123,7 +119,7 @@ impl Sources {
 
     /// The mounts that a source here is on air on.
     pub fn on_air(&self) -> Vec<(MountName, StreamId)> {
-        let table = self.lock();
+        let table = self.0.lock();
         table
             .on_air
             .iter()
@@ -133,17 +129,17 @@ impl Sources {
 
     /// The mounts that a source here waits for.
     pub fn standby(&self) -> Vec<MountName> {
-        self.lock().standby.keys().cloned().collect()
+        self.0.lock().standby.keys().cloned().collect()
     }
 
     /// Whether the source of a stream is connected here, and has not hung up unnoticed.
     pub async fn is_there(&self, mount: &MountName, stream_id: StreamId) -> bool {
-        let (question, answer) = oneshot::channel();
+        let (doubt, answer) = oneshot::channel();
         let asked = {
-            let table = self.lock();
+            let table = self.0.lock();
             let on_air = table.on_air.get(mount);
             let on_air = on_air.filter(|it| it.stream_id == stream_id);
-            on_air.map(|it| it.questions.try_send(question))
+            on_air.map(|it| it.doubts.try_send(doubt))
         };
         match asked {
             Some(Ok(())) => timeout(PRESENCE, answer).await.is_ok_and(|it| it.is_ok()),
@@ -154,7 +150,7 @@ impl Sources {
 
     /// Tells the source of a mount to give it up, if there is one here, and waits until it has.
     pub(super) async fn clear(&self, mount: &MountName) {
-        let there = self.lock().on_air.get(mount).map(|it| it.stream_id);
+        let there = self.0.lock().on_air.get(mount).map(|it| it.stream_id);
         if let Some(stream_id) = there {
             self.give_way(mount, stream_id).await;
         }
@@ -163,7 +159,7 @@ impl Sources {
     /// Tells a source to give its mount up, and waits until it has. Another stream of the mount is left alone.
     pub async fn give_way(&self, mount: &MountName, stream_id: StreamId) {
         let mut over = {
-            let table = self.lock();
+            let table = self.0.lock();
             let Some(it) = table
                 .on_air
                 .get(mount)

@@ -12,6 +12,7 @@ use super::streams::{Held, Streams};
 use super::titles::Titles;
 use crate::io::link::Exchange;
 use crate::io::tasks::Tasks;
+use crate::logic::source::place::Asker;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::wire::frame::{Frame, NO_BYTE};
@@ -78,7 +79,7 @@ impl Switchboard {
                 fence,
             } => {
                 let authority = self.authority.clone();
-                let obeying = async move { authority.obey((mount, stream_id), &fence).await };
+                let obeying = async move { authority.obey(&mount, stream_id, &fence).await };
                 self.tasks.spawn(obeying);
             }
             frame => warn!(%from, kind = frame.kind(), "a message that does not belong here"),
@@ -103,16 +104,19 @@ impl Switchboard {
     async fn exchange(self, from: NodeName, first: Frame, mut exchange: Exchange) {
         match first {
             Frame::Publish { mount, stream_id } => {
-                self.authority
-                    .answer(&from, (mount, stream_id), exchange)
-                    .await;
+                let asker = Asker {
+                    mount: &mount,
+                    stream_id,
+                    ingest: &from,
+                };
+                self.authority.answer(asker, exchange).await;
             }
             Frame::Subscribe {
                 mount,
                 resume: Some((stream_id, NO_BYTE)),
             } => {
                 self.authority
-                    .tell_presence((mount, stream_id), exchange)
+                    .tell_presence(&mount, stream_id, exchange)
                     .await;
             }
             Frame::Subscribe { mount, resume } => {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, info};
 
 use crate::io::feed::Feed;
-use crate::io::{answer, uplink};
+use crate::io::{answer, clock, uplink};
 use crate::logic::pace::{Allowance, Heard, Pulse};
 use crate::media::format::detect;
 use crate::media::format::detect::{Format, Look};
@@ -69,6 +69,8 @@ pub(super) struct Body {
     /// The media type that the source states.
     stated: String,
     look: Look,
+    /// By when what has come must do to tell what it is.
+    recognised_by: Option<Instant>,
     allowance: Allowance,
     pulse: Pulse,
     held_up: Option<Instant>,
@@ -80,7 +82,7 @@ pub(super) struct Body {
 
 impl Body {
     pub(super) fn new(head: &Head, begun: BytesMut) -> Self {
-        let now = Instant::now().into_std();
+        let now = clock::now();
         Self {
             answer: Some(reply::source_accepted(head)),
             decoder: BodyDecoder::after(head),
@@ -90,6 +92,7 @@ impl Body {
             audio_bytes: 0,
             stated: source_head::content_type(head),
             look: Look::More,
+            recognised_by: None,
             allowance: Allowance::new(source_head::stated_bps(head), now),
             pulse: Pulse::new(now),
             held_up: None,
@@ -107,11 +110,11 @@ impl Body {
     }
 
     /// Waits for audio, and at the beginning for as much of it as tells what it is. [`Self::copy`] goes on with it.
+    /// May be dropped at any time, as that.
     ///
     /// The source gets its answer here, unless it has sent enough without one: then it gets it when everything is
     /// ready for its bytes.
     pub(super) async fn open(&mut self, stream: &mut TcpStream) -> Result<(), EndReason> {
-        let mut recognised_by = None;
         loop {
             let decoded = self.decoder.decode(&mut self.input, &mut self.audio);
             let is_over = self.closed || !matches!(decoded, Ok(BodyState::More));
@@ -130,9 +133,10 @@ impl Body {
                 .map_err(|_| EndReason::SourceLeft)?;
             let silent_at = Instant::from_std(self.pulse.deadline());
             if !self.audio.is_empty() {
-                recognised_by.get_or_insert_with(|| Instant::now() + RECOGNITION);
+                self.recognised_by
+                    .get_or_insert_with(|| Instant::now() + RECOGNITION);
             }
-            let until = recognised_by.map_or(silent_at, |by: Instant| by.min(silent_at));
+            let until = self.recognised_by.map_or(silent_at, |by| by.min(silent_at));
             if !self.read(stream, until).await && !self.audio.is_empty() {
                 self.look = Look::Unknown;
             } else if Instant::now() >= silent_at {
@@ -250,7 +254,7 @@ impl Body {
     /// Pours out what audio there is in the input. A reason if the source is to leave the air.
     fn digest(&mut self, sink: Sink<'_>) -> Option<EndReason> {
         let decoded = self.decoder.decode(&mut self.input, &mut self.audio);
-        let now = Instant::now().into_std();
+        let now = clock::now();
         self.recognise();
         self.pour(sink, now);
         match decoded {
@@ -292,7 +296,7 @@ impl Body {
     /// is held up no more: its successor would be.
     async fn hold_up(&mut self, stream: &TcpStream, sink: Sink<'_>) {
         while !self.hung_up && !self.closed {
-            let now = Instant::now().into_std();
+            let now = clock::now();
             let ahead = match sink {
                 Sink::Ring(feed) => feed.ahead(now).saturating_sub(MOST_AHEAD),
                 Sink::Nothing => Duration::ZERO,
@@ -304,7 +308,7 @@ impl Body {
             sleep(wait.min(BRAKE)).await;
             self.hung_up = uplink::has_hung_up(stream);
             self.held_up = Some(Instant::now());
-            self.pulse.excuse(Instant::now().into_std());
+            self.pulse.excuse(clock::now());
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Watches for sources elsewhere that have precedence over one here, and lets that one give way.
 
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::io::clock;
 use crate::logic::source::rivals::Rivals;
-use crate::model::mount::MountName;
+use crate::proto::source::beaten;
 use crate::service::cluster::Cluster;
 use crate::service::sources::Sources;
 
@@ -19,12 +19,7 @@ pub(super) async fn run(cluster: &Cluster, sources: &Sources, cancel: Cancellati
             changed = view.changed() => if changed.is_err() { return },
         }
         let view = view.borrow_and_update().clone();
-        let first_elsewhere = |mount: &MountName| {
-            let first = view.source(mount).filter(|(node, _)| **node != view.me);
-            first.map(|(_, card)| card.stream_id)
-        };
-        let now = Instant::now().into_std();
-        for (mount, stream_id) in rivals.look(sources.on_air(), first_elsewhere, now) {
+        for (mount, stream_id) in beaten(&mut rivals, sources.on_air(), &view, clock::now()) {
             warn!(%mount, %stream_id, "another source of this mount has precedence; this one gives way");
             sources.give_way(&mount, stream_id).await;
         }

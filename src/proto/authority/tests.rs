@@ -1,0 +1,308 @@
+//! Questions and verdicts in usual and unusual orders.
+
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::model::node::Generation;
+use crate::model::seat::{Claim, Rank};
+use crate::model::status::NodeState;
+
+const IN_TIME: Duration = Duration::from_millis(300);
+
+fn name(node: &str) -> NodeName {
+    NodeName::try_from(node).unwrap()
+}
+
+fn mount() -> MountName {
+    MountName::try_from("/a").unwrap()
+}
+
+fn claim(node: &str, epoch: u64) -> Claim {
+    Claim {
+        node: name(node),
+        rank: Rank(0),
+        epoch: Epoch(epoch),
+    }
+}
+
+/// The mesh as `me` sees it, with this master and these sources on the mount.
+struct World {
+    view: MeshView,
+    takeover: Option<Takeover>,
+    now: Instant,
+}
+
+impl World {
+    fn new(me: &str, master: Option<Claim>) -> Self {
+        let now = Instant::now();
+        let mut view = MeshView::empty(name(me));
+        for node in ["a", "b", "c"] {
+            let unheard = MeshNode::unheard(Generation(1), now);
+            let state = NodeState::Alive;
+            view.nodes.insert(name(node), MeshNode { state, ..unheard });
+        }
+        view.max_epoch = Epoch(7);
+        view.master = master;
+        Self {
+            view,
+            takeover: Some(Takeover::Refuse),
+            now,
+        }
+    }
+
+    fn put_on_air(&mut self, node: &str, stream_id: u128) {
+        let card = StreamCard {
+            stream_id: StreamId(stream_id),
+            origin: Origin::Source,
+            content_type: String::new(),
+            bitrate_bps: 0,
+            offset: 0,
+            started_unix_ms: 0,
+            accept_epoch: Epoch(1),
+            listeners: 0,
+            title: String::new(),
+            listener_peak: 0,
+        };
+        let node = self.view.nodes.get_mut(&name(node)).unwrap();
+        node.streams.insert(mount(), card);
+    }
+
+    fn case(&self) -> Case<'_> {
+        Case {
+            view: &self.view,
+            takeover: self.takeover,
+            now: self.now,
+        }
+    }
+
+    fn later(&mut self, by: Duration) -> &mut Self {
+        self.now += by;
+        self
+    }
+
+    /// What the master says to a source of this node.
+    fn rule(&self, authority: &mut Authority, ingest: &str, stream_id: u128) -> Ruling {
+        let (mount, ingest) = (mount(), name(ingest));
+        let asker = Asker {
+            mount: &mount,
+            stream_id: StreamId(stream_id),
+            ingest: &ingest,
+        };
+        authority.answer(asker, self.case())
+    }
+
+    fn hand(
+        &self,
+        question: &mut Question,
+        authority: &mut Authority,
+        input: Input,
+    ) -> Vec<Output> {
+        let mut out = Vec::new();
+        question.handle(input, authority, self.case(), &mut out);
+        out
+    }
+}
+
+fn question() -> Question {
+    Question::new(mount(), StreamId(2))
+}
+
+fn granted(node: &str, epoch: u64) -> Input {
+    Input::Answer(Frame::Granted(claim(node, epoch).fence()))
+}
+
+fn denied(why: Denial) -> Input {
+    Input::Answer(Frame::Denied(why))
+}
+
+fn given(epoch: u64) -> Output {
+    Output::Verdict(Ok(Epoch(epoch)))
+}
+
+/// A question that was put to the master `b` of epoch 8.
+fn asked(world: &World, authority: &mut Authority) -> Question {
+    let mut question = question();
+    let out = world.hand(&mut question, authority, Input::Begin);
+    let publish = Frame::Publish {
+        mount: mount(),
+        stream_id: StreamId(2),
+    };
+    let asks = Output::Ask {
+        master: name("b"),
+        question: publish,
+        until: world.now + ASK_TIMEOUT,
+    };
+    assert_eq!(out, [asks]);
+    question
+}
+
+#[test]
+fn the_master_is_asked_and_its_first_verdict_counts() {
+    let mut world = World::new("a", Some(claim("b", 8)));
+    let mut authority = Authority::new(Epoch(7));
+    let mut question = asked(&world, &mut authority);
+    world.later(IN_TIME);
+    let first = world.hand(&mut question, &mut authority, granted("b", 8));
+    assert_eq!(first, [given(8)]);
+    let inputs = [
+        denied(Denial::MountInUse),
+        granted("b", 8),
+        Input::Lost,
+        Input::Tick,
+        Input::Begin,
+    ];
+    for late in inputs {
+        assert_eq!(world.hand(&mut question, &mut authority, late), []);
+    }
+}
+
+#[test]
+fn a_denial_of_the_master_is_a_verdict() {
+    let world = World::new("a", Some(claim("b", 8)));
+    for why in [Denial::MountInUse, Denial::NoSuchMount] {
+        let mut authority = Authority::new(Epoch(7));
+        let mut question = asked(&world, &mut authority);
+        let out = world.hand(&mut question, &mut authority, denied(why));
+        assert_eq!(out, [Output::Verdict(Err(why))]);
+    }
+}
+
+#[test]
+fn a_master_that_cannot_say_leaves_it_to_the_node() {
+    let world = World::new("a", Some(claim("b", 8)));
+    let inputs = [
+        Input::Lost,
+        denied(Denial::NotMaster),
+        Input::Answer(Frame::Done),
+    ];
+    for input in inputs {
+        let mut authority = Authority::new(Epoch(7));
+        let mut question = asked(&world, &mut authority);
+        let out = world.hand(&mut question, &mut authority, input.clone());
+        assert_eq!(out, [given(8)], "{input:?}");
+    }
+}
+
+#[test]
+fn a_master_that_is_late_is_not_waited_for() {
+    let mut world = World::new("a", Some(claim("b", 8)));
+    let mut authority = Authority::new(Epoch(7));
+    let mut question = asked(&world, &mut authority);
+    world.later(ASK_TIMEOUT / 2);
+    assert_eq!(world.hand(&mut question, &mut authority, Input::Tick), []);
+    world.later(ASK_TIMEOUT / 2);
+    let late = world.hand(&mut question, &mut authority, denied(Denial::MountInUse));
+    assert_eq!(late, [given(8)], "decided here, where the mount is free");
+}
+
+#[test]
+fn the_word_of_a_deposed_master_does_not_count() {
+    let mut world = World::new("a", Some(claim("b", 8)));
+    let mut authority = Authority::new(Epoch(7));
+    let mut question = asked(&world, &mut authority);
+    authority.admit(&claim("c", 9).fence());
+    world.view.master = Some(claim("c", 9));
+    let out = world.hand(&mut question, &mut authority, granted("b", 8));
+    let deposed = Output::Deposed(claim("b", 8).fence());
+    assert_eq!(out, [deposed, given(9)]);
+    assert_eq!(authority.highest(), Some(&claim("c", 9).fence()));
+}
+
+#[test]
+fn a_node_that_becomes_master_while_it_asks_decides_itself() {
+    let mut world = World::new("a", Some(claim("b", 8)));
+    world.takeover = Some(Takeover::Takeover);
+    world.put_on_air("c", 1);
+    let mut authority = Authority::new(Epoch(7));
+    let mut question = asked(&world, &mut authority);
+    world.view.master = Some(claim("a", 9));
+    let out = world.hand(&mut question, &mut authority, denied(Denial::NotMaster));
+    let order = Frame::GiveWay {
+        mount: mount(),
+        stream_id: StreamId(1),
+        fence: claim("a", 9).fence(),
+    };
+    let gives_way = GivesWay::There(name("c"), order);
+    assert_eq!(out, [Output::GiveWay(gives_way), given(9)]);
+}
+
+#[test]
+fn without_a_master_a_node_moves_only_its_own_source() {
+    let mut world = World::new("a", None);
+    world.takeover = Some(Takeover::Takeover);
+    world.put_on_air("c", 1);
+    let mut authority = Authority::new(Epoch(7));
+    let out = world.hand(&mut question(), &mut authority, Input::Begin);
+    assert_eq!(
+        out,
+        [Output::Verdict(Err(Denial::MountInUse))],
+        "nobody would obey"
+    );
+    let mut world = World::new("a", None);
+    world.takeover = Some(Takeover::Takeover);
+    world.put_on_air("a", 1);
+    let mut authority = Authority::new(Epoch(7));
+    let out = world.hand(&mut question(), &mut authority, Input::Begin);
+    let here = Output::GiveWay(GivesWay::Here(StreamId(1)));
+    assert_eq!(out, [here, given(7)]);
+}
+
+#[test]
+fn a_mount_that_is_gone_has_no_place() {
+    let mut world = World::new("a", None);
+    world.takeover = None;
+    let mut authority = Authority::new(Epoch(7));
+    let out = world.hand(&mut question(), &mut authority, Input::Begin);
+    assert_eq!(out, [Output::Verdict(Err(Denial::NoSuchMount))]);
+}
+
+#[test]
+fn only_the_master_answers_and_gives_a_place_once() {
+    let mut authority = Authority::new(Epoch(7));
+    for master in [None, Some(claim("b", 8))] {
+        let ruling = World::new("a", master).rule(&mut authority, "c", 1);
+        assert_eq!(ruling.reply, Frame::Denied(Denial::NotMaster));
+    }
+    let mut world = World::new("a", Some(claim("a", 8)));
+    let yes = Frame::Granted(claim("a", 8).fence());
+    assert_eq!(world.rule(&mut authority, "c", 1).reply, yes);
+    let no = Frame::Denied(Denial::MountInUse);
+    assert_eq!(world.rule(&mut authority, "b", 2).reply, no);
+    assert_eq!(world.rule(&mut authority, "c", 1).reply, yes, "asked again");
+    authority.release(&mount(), StreamId(1), world.now);
+    world.put_on_air("c", 1); // gossip is late
+    assert_eq!(world.rule(&mut authority, "b", 2).reply, yes);
+}
+
+#[test]
+fn a_new_master_knows_what_gossip_shows_and_who_asks_again() {
+    let mut world = World::new("a", Some(claim("a", 9)));
+    let mut authority = Authority::new(Epoch(8));
+    let yes = Frame::Granted(claim("a", 9).fence());
+    assert_eq!(world.rule(&mut authority, "c", 1).reply, yes, "renewed");
+    let no = Frame::Denied(Denial::MountInUse);
+    assert_eq!(world.rule(&mut authority, "b", 2).reply, no);
+    let mut authority = Authority::new(Epoch(8));
+    world.put_on_air("c", 1);
+    assert_eq!(world.rule(&mut authority, "b", 2).reply, no, "seen");
+}
+
+#[test]
+fn a_master_tells_the_other_source_before_it_answers() {
+    let mut world = World::new("a", Some(claim("a", 8)));
+    world.takeover = Some(Takeover::Takeover);
+    world.put_on_air("b", 1);
+    let mut authority = Authority::new(Epoch(7));
+    let ruling = world.rule(&mut authority, "c", 2);
+    assert_eq!(ruling.reply, Frame::Granted(claim("a", 8).fence()));
+    let order = Frame::GiveWay {
+        mount: mount(),
+        stream_id: StreamId(1),
+        fence: claim("a", 8).fence(),
+    };
+    assert_eq!(ruling.gives_way, Some(GivesWay::There(name("b"), order)));
+    world.put_on_air("b", 3);
+    let ruling = world.rule(&mut authority, "c", 4);
+    assert_eq!(ruling.reply, Frame::Denied(Denial::MountInUse));
+    assert_eq!(ruling.gives_way, None, "the second has just been given it");
+}

@@ -1,0 +1,26 @@
+//! How nodes ask each other whether a source is still connected: a subscription to a byte that no stream has.
+
+use crate::model::mount::MountName;
+use crate::model::stream::StreamId;
+use crate::wire::frame::{Denial, Frame, NO_BYTE};
+
+/// The question to the node of a source.
+pub fn presence_question(mount: &MountName, stream_id: StreamId) -> Frame {
+    Frame::Subscribe {
+        mount: mount.clone(),
+        resume: Some((stream_id, NO_BYTE)),
+    }
+}
+
+/// The answer to it.
+pub fn presence_answer(is_there: bool) -> Frame {
+    match is_there {
+        true => Frame::Done,
+        false => Frame::Denied(Denial::NotHere),
+    }
+}
+
+/// Whether an answer says that the source is there. A node that says nothing, or anything else, has none.
+pub fn shows_presence(answer: Option<&Frame>) -> bool {
+    answer == Some(&Frame::Done)
+}

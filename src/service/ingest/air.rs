@@ -1,0 +1,143 @@
+//! A source that is on air here: its ring, and what ends its time.
+
+use tokio::net::TcpStream;
+use tracing::{info, warn};
+
+use super::body::{Body, Sink};
+use super::{IngestConfig, Login};
+use crate::io::clock;
+use crate::io::feed::Feed;
+use crate::media::format::detect::Format;
+use crate::media::ring::Ring;
+use crate::model::mount::MountName;
+use crate::model::seat::Epoch;
+use crate::model::stream::{EndReason, StreamHead, StreamId};
+use crate::proto::source::Input;
+use crate::service::sources::{Doubt, Entry};
+use crate::service::streams::NotHeld;
+use crate::wire::gossip::Origin;
+use crate::wire::http::media_type;
+use crate::wire::icecast::source_head;
+
+/// A source that is on air.
+#[derive(Debug)]
+pub(super) struct Air {
+    feed: Feed,
+    entry: Entry,
+    /// Those who were told nothing, because the source was not found: its end answers them.
+    doubted: Vec<Doubt>,
+}
+
+impl Air {
+    /// Lets a source be heard whose first audio was recognised as `format`; its place is this one.
+    pub(super) async fn begin(
+        ingest: &IngestConfig,
+        login: &Login<'_>,
+        format: Option<Format>,
+        stream_id: StreamId,
+        epoch: Epoch,
+    ) -> Result<Self, NotHeld> {
+        let mount = &login.spec.path;
+        // The master's order to whoever has the place here may come later than its word to us.
+        ingest.sources.clear(mount).await;
+        let (began_ms, charset) = (clock::unix_ms(), login.spec.charset);
+        let mut head = source_head::stream_head(login.head, charset, began_ms, epoch);
+        correct(&mut head, format);
+        let feed = Feed::new(Ring::new(stream_id, head, 0, clock::now()));
+        restore_title(ingest, mount, &feed);
+        let held = ingest.streams.hold(mount, feed.clone(), Origin::Source);
+        if let Some(before) = held? {
+            before.feed.go_on_with(&feed);
+        }
+        let entry = ingest.sources.enter(mount, stream_id);
+        let head = feed.head();
+        info!(%stream_id, agent = head.user_agent, content_type = head.content_type, "source on air");
+        let served_as = media_type::served_as(&head.content_type);
+        if !head
+            .content_type
+            .starts_with(served_as.split(';').next().unwrap_or_default())
+        {
+            warn!(
+                said = head.content_type,
+                served_as, "the source's Content-Type is no stream's"
+            );
+        }
+        Ok(Self {
+            feed,
+            entry,
+            doubted: Vec::new(),
+        })
+    }
+
+    /// Where its bytes go.
+    pub(super) fn sink(&self) -> Sink<'_> {
+        Sink::Ring(&self.feed)
+    }
+
+    /// Carries the source's bytes until something happens. Whoever doubts that it is there is told what is found.
+    pub(super) async fn carry(
+        &mut self,
+        ingest: &IngestConfig,
+        mount: &MountName,
+        stream: &mut TcpStream,
+        body: &mut Body,
+    ) -> Input {
+        let mut mounts = ingest.documents.watch_mounts();
+        loop {
+            let doubt = tokio::select! {
+                () = ingest.cancel.cancelled() => return Input::Stops,
+                () = self.entry.give_way.cancelled() => return Input::GiveWay,
+                _ = mounts.wait_for(|mounts| !mounts.contains_key(mount)) => return Input::Tick,
+                reason = body.copy(stream, Sink::Ring(&self.feed)) => return Input::Ended(reason),
+                Some(doubt) = self.entry.doubts.recv() => doubt,
+            };
+            if body.is_there(stream).await {
+                let _left = doubt.send(()); // whoever asked may have left meanwhile
+            } else {
+                self.doubted.push(doubt);
+            }
+        }
+    }
+
+    /// The end of its stream: other nodes are told at once; listeners here wait for the mount's next one.
+    pub(super) fn leave(self, ingest: &IngestConfig, mount: &MountName, reason: EndReason) {
+        let feed = &self.feed;
+        info!(?reason, bytes = feed.next(), "source off air");
+        feed.finish(reason);
+        if reason == EndReason::MountDeleted {
+            ingest.streams.release(mount, feed);
+            feed.end(reason);
+        } else {
+            ingest.relays.linger(mount, feed.clone());
+        }
+    }
+}
+
+/// A source that comes back goes on under the title that was on air, until it says another.
+fn restore_title(ingest: &IngestConfig, mount: &MountName, feed: &Feed) {
+    let here = ingest.streams.get(mount);
+    let here = here.and_then(|held| held.feed.title());
+    let view = ingest.cluster.view();
+    let elsewhere = || {
+        let mut cards = view.holders(mount).map(|(_, card)| card.title.as_str());
+        cards.find(|title| !title.is_empty())
+    };
+    if let Some(title) = here.as_deref().or_else(elsewhere) {
+        feed.set_title(0, title);
+    }
+}
+
+/// What the first bytes are counts, not what the source says of them: its listeners' players go by it.
+fn correct(head: &mut StreamHead, recognised: Option<Format>) {
+    let Some(format) = recognised else {
+        return;
+    };
+    if Format::of_media_type(&head.content_type) != Some(format) {
+        let (stated, found) = (&head.content_type, format.media_type());
+        warn!(
+            stated,
+            found, "the source sends something else than it says; listeners are told what it is"
+        );
+        head.content_type = found.to_owned();
+    }
+}

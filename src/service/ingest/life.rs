@@ -1,0 +1,280 @@
+//! A source from its login to its end: waits for what happens to it, and does what
+//! [`proto::source`](crate::proto::source) says.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::time::Instant;
+
+use bytes::BytesMut;
+use tokio::net::TcpStream;
+use tracing::{info, warn};
+
+use super::air::Air;
+use super::body::{Body, Sink};
+use super::refusal::Refusal;
+use super::{IngestConfig, Login};
+use crate::io::clock;
+use crate::model::mount::MountName;
+use crate::model::stream::{EndReason, StreamId};
+use crate::proto::source::{Around, Here, Input, Other, Output, Refused, Source, Stage};
+use crate::proto::view::MeshView;
+use crate::service::drain::Phase;
+use crate::service::sources::Waiting;
+use crate::wire::gossip::Origin;
+
+/// Finds out what the source's life depends on.
+type Errand = Pin<Box<dyn Future<Output = Input> + Send>>;
+
+/// A source whose password is right.
+pub(super) struct Life<'a> {
+    ingest: &'a IngestConfig,
+    login: Login<'a>,
+    source: Source,
+    /// What it has to do next.
+    due: VecDeque<Output>,
+    /// What it waits to be told, if anything.
+    errand: Option<Errand>,
+    air: Option<Air>,
+    waiting: Option<Waiting>,
+}
+
+impl<'a> Life<'a> {
+    /// Begins a source's life; comes back when it is to have its answer.
+    pub(super) async fn begin(ingest: &'a IngestConfig, login: Login<'a>) -> Result<Self, Refusal> {
+        let (view, mut out) = (ingest.cluster.view(), Vec::new());
+        let around = around(ingest, &login.spec.path, &view);
+        let mut life = Self {
+            source: Source::begin(&login.spec, around, &mut out),
+            ingest,
+            login,
+            due: out.into(),
+            errand: None,
+            air: None,
+            waiting: None,
+        };
+        loop {
+            while let Some(output) = life.due.pop_front() {
+                match output {
+                    Output::Refuse(refused) => return Err(life.refusal(refused)),
+                    Output::Open | Output::StandBy => {
+                        life.due.push_front(output);
+                        return Ok(life);
+                    }
+                    output => life.do_at_once(output),
+                }
+            }
+            let input = life.asking().await;
+            life.hand(input);
+        }
+    }
+
+    /// Takes the source through its turns: on air, on standby, on air again, until it leaves or has to. `begun` is
+    /// what it has already sent behind its head.
+    pub(super) async fn run(mut self, stream: &mut TcpStream, begun: BytesMut) {
+        let mut body = Body::new(self.login.head, begun);
+        loop {
+            while let Some(output) = self.due.pop_front() {
+                self.carry_out(output, stream, &mut body).await;
+            }
+            let input = match self.source.stage() {
+                Stage::Asking => self.asking().await,
+                Stage::Opening => self.opening(stream, &mut body).await,
+                Stage::OnAir(_) => self.on_air(stream, &mut body).await,
+                Stage::Standby => self.standby(stream, &mut body).await,
+                Stage::Over => return,
+            };
+            self.hand(input);
+        }
+    }
+
+    fn refusal(&self, refused: Refused) -> Refusal {
+        match refused {
+            Refused::NoSuchMount => Refusal::no_mount(&self.login.spec.path),
+            Refused::InUse => Refusal::InUse,
+            Refused::Stopping => Refusal::Stopping,
+        }
+    }
+
+    /// Waits for an answer about the place. What the source sends meanwhile stays in its socket.
+    async fn asking(&mut self) -> Input {
+        let wake_at = self.source.wake_at();
+        tokio::select! {
+            () = self.ingest.cancel.cancelled() => Input::Stops,
+            input = result(&mut self.errand) => input,
+            () = sleep_until(wake_at) => Input::Tick,
+        }
+    }
+
+    /// Waits for the first audio.
+    async fn opening(&mut self, stream: &mut TcpStream, body: &mut Body) -> Input {
+        let wake_at = self.source.wake_at();
+        tokio::select! {
+            input = unwanted(self.ingest, &self.login.spec.path) => input,
+            input = result(&mut self.errand) => input,
+            () = sleep_until(wake_at) => Input::Tick,
+            opened = body.open(stream) => match opened {
+                Ok(()) => Input::Audio,
+                Err(reason) => Input::Ended(reason),
+            },
+        }
+    }
+
+    /// Carries what is heard.
+    async fn on_air(&mut self, stream: &mut TcpStream, body: &mut Body) -> Input {
+        let mount = &self.login.spec.path;
+        match &mut self.air {
+            Some(air) => air.carry(self.ingest, mount, stream, body).await,
+            None => Input::Ended(EndReason::SourceLeft),
+        }
+    }
+
+    /// Reads what nobody hears into nothing, until the mount is free or the source leaves.
+    async fn standby(&mut self, stream: &mut TcpStream, body: &mut Body) -> Input {
+        let (mount, wake_at) = (&self.login.spec.path, self.source.wake_at());
+        let mut view = self.ingest.cluster.watch();
+        let turn = async {
+            sleep_until(wake_at).await;
+            let free = view.wait_for(|view| view.source(mount).is_none());
+            if free.await.is_err() {
+                std::future::pending::<()>().await; // the node stops
+            }
+        };
+        tokio::select! {
+            input = unwanted(self.ingest, mount) => input,
+            input = result(&mut self.errand) => input,
+            () = turn => Input::Tick,
+            reason = body.copy(stream, Sink::Nothing) => Input::Ended(reason),
+        }
+    }
+
+    /// Tells the source's machine what has happened.
+    fn hand(&mut self, input: Input) {
+        let (view, mut out) = (self.ingest.cluster.view(), Vec::new());
+        let around = around(self.ingest, &self.login.spec.path, &view);
+        let before = self.source.stage();
+        self.source.handle(input, around, &mut out);
+        match (before, out.last()) {
+            (Stage::Opening, Some(Output::Close(reason))) => {
+                info!(?reason, "the source leaves without having sent any audio");
+            }
+            (Stage::Asking, Some(Output::Close(reason))) => {
+                info!(
+                    ?reason,
+                    "refused: the mount went to another source meanwhile"
+                );
+            }
+            _ => {}
+        }
+        self.due.extend(out);
+    }
+
+    async fn carry_out(&mut self, output: Output, stream: &mut TcpStream, body: &mut Body) {
+        match output {
+            Output::GoOnAir(stream_id, epoch) => {
+                self.errand = None;
+                let begun = Air::begin(self.ingest, &self.login, body.format(), stream_id, epoch);
+                match begun.await {
+                    Ok(air) => self.air = Some(air),
+                    Err(error) => {
+                        warn!(%error, "the source cannot go on air");
+                        self.hand(Input::Ended(EndReason::SourceLeft));
+                    }
+                }
+            }
+            Output::Part => {
+                if let Some(air) = &self.air {
+                    body.part(stream, air.sink()).await;
+                }
+            }
+            output => self.do_at_once(output),
+        }
+    }
+
+    /// What takes no time.
+    fn do_at_once(&mut self, output: Output) {
+        let mount = &self.login.spec.path;
+        match output {
+            Output::Request(stream_id) => self.errand = Some(self.request(stream_id)),
+            Output::Look(other, until) => self.errand = Some(self.look(other, until)),
+            Output::Open => self.waiting = None,
+            Output::StandBy => {
+                info!("source on standby");
+                self.waiting = Some(self.ingest.sources.wait(mount));
+            }
+            Output::LeaveAir(reason) => {
+                if let Some(air) = self.air.take() {
+                    air.leave(self.ingest, mount, reason);
+                }
+            }
+            Output::GiveUp(stream_id) => self.ingest.authority.give_up(mount, stream_id),
+            // The first two are done elsewhere; the others are the end, which drops everything.
+            Output::GoOnAir(..) | Output::Part | Output::Refuse(_) | Output::Close(_) => {}
+        }
+    }
+
+    fn request(&self, stream_id: StreamId) -> Errand {
+        let (authority, mount) = (self.ingest.authority.clone(), self.login.spec.path.clone());
+        Box::pin(
+            async move { Input::Verdict(stream_id, authority.request(&mount, stream_id).await) },
+        )
+    }
+
+    fn look(&self, other: Other, until: Instant) -> Errand {
+        let (authority, sources) = (self.ingest.authority.clone(), self.ingest.sources.clone());
+        let mount = self.login.spec.path.clone();
+        Box::pin(async move {
+            Input::Found(match other {
+                Other::Here(stream_id) => sources.is_there(&mount, stream_id).await,
+                Other::At(node, stream_id) => {
+                    let until = until.into();
+                    authority.is_there(&node, &mount, stream_id, until).await
+                }
+            })
+        })
+    }
+}
+
+/// What is around a source of this mount now.
+fn around<'a>(ingest: &IngestConfig, mount: &MountName, view: &'a MeshView) -> Around<'a> {
+    let here = ingest.streams.get(mount).map(|held| Here {
+        stream_id: held.feed.stream_id(),
+        is_source: held.origin == Origin::Source,
+        fed_at: held.feed.last_fed(),
+        is_finished: held.feed.finished().is_some(),
+    });
+    Around {
+        view,
+        here,
+        has_mount: ingest.documents.mount(mount).is_some(),
+        is_draining: ingest.drain.phase() == Phase::Draining,
+        fresh: StreamId(rand::random()),
+        now: clock::now(),
+    }
+}
+
+/// What an errand finds out. Without one nothing, ever.
+async fn result(errand: &mut Option<Errand>) -> Input {
+    let Some(running) = errand else {
+        return std::future::pending().await;
+    };
+    let input = running.await;
+    *errand = None;
+    input
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until nobody who is not on air may be here any more.
+async fn unwanted(ingest: &IngestConfig, mount: &MountName) -> Input {
+    let (mut mounts, mut phase) = (ingest.documents.watch_mounts(), ingest.drain.watch());
+    tokio::select! {
+        () = ingest.cancel.cancelled() => Input::Stops,
+        _ = phase.wait_for(|phase| *phase == Phase::Draining) => Input::Tick,
+        _ = mounts.wait_for(|mounts| !mounts.contains_key(mount)) => Input::Tick,
+    }
+}
