@@ -253,8 +253,11 @@ impl Body {
 
     /// Pours out what audio there is in the input. A reason if the source is to leave the air.
     fn digest(&mut self, sink: Sink<'_>) -> Option<EndReason> {
+        let received = self.input.len();
         let decoded = self.decoder.decode(&mut self.input, &mut self.audio);
         let now = clock::now();
+        // The framing counts too: a chunk of one byte costs more than the byte.
+        self.allowance.take(received - self.input.len(), now);
         self.recognise();
         self.pour(sink, now);
         match decoded {
@@ -270,7 +273,6 @@ impl Body {
 
     fn pour(&mut self, sink: Sink<'_>, now: std::time::Instant) {
         self.audio_bytes += self.audio.len() as u64;
-        self.allowance.take(self.audio.len(), now);
         let mut heard = Heard::Bytes(self.audio_bytes);
         if let Sink::Ring(feed) = sink {
             if !self.audio.is_empty() {

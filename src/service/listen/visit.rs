@@ -22,8 +22,9 @@ use crate::wire::icecast::passthrough::Passage;
 /// What a new listener gets at once, by the stream's time: it fills any player's buffer, and covers a failover.
 const BURST: Duration = Duration::from_secs(5);
 
-/// How long a HEAD waits for the first word of a stream that another node holds: several round trips of a slow line.
-const HEAD_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a HEAD waits for the first word of a stream that another node holds: a round trip of a slow line. Longer it
+/// only waits for a source that has just left.
+const HEAD_PATIENCE: Duration = Duration::from_millis(300);
 
 /// A request that is served here.
 pub(super) struct Visit<'a> {
