@@ -99,11 +99,6 @@ impl Encoder {
         }
     }
 
-    /// How many bytes of its present connection a node has taken.
-    pub fn taken(&self) -> u64 {
-        self.taken
-    }
-
     /// Begins a new connection.
     pub fn connect(&mut self, (node, life): (usize, u32), now: Duration) {
         self.connection += 1;

@@ -184,7 +184,8 @@ impl StreamRules {
                 format!("a listener of {mount} at {node} fell off the ring")
             }),
             RadioNews::Closed(encoder, why) => self.closed(node, encoder, why),
-            RadioNews::OnAir(..) | RadioNews::OnStandby(_) | RadioNews::Refused(_) => {}
+            RadioNews::Accepted(_) | RadioNews::OnAir { .. } => {}
+            RadioNews::OnStandby(_) | RadioNews::Refused(_) => {}
             RadioNews::Relaying(..) | RadioNews::Left(..) => {}
         }
     }

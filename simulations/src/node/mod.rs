@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use antiphon::logic::document::saved::Saved;
-use antiphon::logic::election::Gate;
 use antiphon::model::mount::MountName;
 use antiphon::model::node::NodeName;
 use antiphon::model::seat::{Claim, Epoch, Fence, Rank, Seat};
 use antiphon::model::status::NodeState;
+use antiphon::proto::authority::Authority;
 use antiphon::proto::seats::{Input, Scope, Seats, SeatsConfig};
 use antiphon::wire::frame::Frame;
 use antiphon::wire::gossip;
@@ -203,7 +203,7 @@ pub struct Size {
 #[derive(Debug)]
 pub struct Node {
     seats: Seats,
-    gate: Gate,
+    authority: Authority,
     mesh: Mesh,
     replica: Replica,
     radio: Radio,
@@ -235,7 +235,7 @@ impl Talks {
 struct Desk<'a> {
     mesh: &'a mut Mesh,
     replica: &'a Replica,
-    gate: &'a mut Gate,
+    authority: &'a mut Authority,
     talks: &'a mut Talks,
     rng: &'a mut SmallRng,
     moment: Moment,
@@ -251,7 +251,7 @@ impl Node {
         let takes = birth.max_listeners;
         Self {
             crowd: takes.map(|listeners| Crowd::new(own, listeners, gossip_interval, moment.now)),
-            gate: Gate::new(epoch),
+            authority: Authority::new(epoch),
             mesh: Mesh::new(name.clone(), epoch, moment.now),
             replica: Replica::new(name, birth.document, moment.now),
             radio: Radio::new(birth.audience, moment.now),
@@ -303,7 +303,7 @@ impl Node {
 
     /// The last fence that it has obeyed.
     pub fn obeyed(&self) -> Option<&Fence> {
-        self.gate.highest()
+        self.authority.highest()
     }
 
     /// Takes in one event.
@@ -425,7 +425,7 @@ impl Node {
         let desk = Desk {
             mesh: &mut self.mesh,
             replica: &self.replica,
-            gate: &mut self.gate,
+            authority: &mut self.authority,
             talks: &mut self.talks,
             rng: &mut self.rng,
             moment,

@@ -53,7 +53,7 @@ impl Node {
     }
 
     pub(super) fn obey(&mut self, fence: Fence, out: &mut Vec<Deed>) {
-        match self.gate.admit(&fence) {
+        match self.authority.admit(&fence) {
             Admission::Apply => out.push(Deed::Applied(fence)),
             Admission::Refuse => {}
         }

@@ -200,18 +200,22 @@ impl World {
     fn radio_news(&mut self, node: usize, news: RadioNews) {
         let now = self.now;
         match &news {
-            RadioNews::OnAir(id, mount, stream) => {
+            RadioNews::OnAir {
+                encoder: id,
+                mount,
+                stream,
+                begins_at,
+            } => {
                 self.log
                     .tell(now, format_args!("{node} on air {mount} {id:?} {stream:?}"));
-                let encoder = &mut self.encoders[id.encoder];
-                let begins_at = encoder.taken();
-                if encoder.id() == *id {
-                    encoder.accepted(now);
-                }
-                self.checkers.streams.on_air(*stream, (*id, begins_at));
+                self.checkers.streams.on_air(*stream, (*id, *begins_at));
             }
-            RadioNews::OnStandby(id) => {
-                self.log.tell(now, format_args!("{node} on standby {id:?}"));
+            RadioNews::Accepted(id) | RadioNews::OnStandby(id) => {
+                let what = match news {
+                    RadioNews::Accepted(_) => "accepts",
+                    _ => "on standby",
+                };
+                self.log.tell(now, format_args!("{node} {what} {id:?}"));
                 let encoder = &mut self.encoders[id.encoder];
                 if encoder.id() == *id {
                     encoder.accepted(now);

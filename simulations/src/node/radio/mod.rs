@@ -5,6 +5,7 @@
 
 mod ingest;
 mod listen;
+mod places;
 mod pull;
 mod serve;
 
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use antiphon::io::clock::Clock;
 use antiphon::io::feed::Feed;
-use antiphon::logic::source::place::Places;
+use antiphon::logic::source::place::Asker;
 use antiphon::logic::source::rivals::Rivals;
 use antiphon::media::ring::Read;
 use antiphon::model::mount::MountName;
@@ -21,10 +22,10 @@ use antiphon::model::node::NodeName;
 use antiphon::model::stream::{EndReason, StreamId};
 use antiphon::service::relay::serving::Serving;
 use antiphon::service::streams::{Held, Streams};
-use antiphon::wire::frame::Frame;
+use antiphon::wire::frame::{Frame, NO_BYTE};
 use antiphon::wire::gossip::{Origin, StreamCard};
 
-use self::ingest::Source;
+use self::ingest::Connection;
 use self::listen::Listener;
 use self::pull::Pull;
 use super::{Deed, Desk, Heard, TalkId};
@@ -79,8 +80,19 @@ pub enum RadioNews {
     Relaying(MountName, NodeName, StreamId, u64),
     /// A mount is not filled from that node any more, or not yet.
     Left(MountName, NodeName),
+    /// An encoder is to send.
+    Accepted(EncoderId),
     /// An encoder is on air.
-    OnAir(EncoderId, MountName, StreamId),
+    OnAir {
+        /// Its connection.
+        encoder: EncoderId,
+        /// On this mount.
+        mount: MountName,
+        /// As this stream.
+        stream: StreamId,
+        /// The number in the connection of the stream's first byte.
+        begins_at: u64,
+    },
     /// An encoder waits for its turn.
     OnStandby(EncoderId),
     /// An encoder is not wanted.
@@ -97,8 +109,7 @@ pub struct Radio {
     clock: Clock,
     pulls: BTreeMap<MountName, Pull>,
     serves: BTreeMap<TalkId, Serving>,
-    sources: BTreeMap<EncoderId, Source>,
-    places: Places,
+    sources: BTreeMap<EncoderId, Connection>,
     rivals: Rivals,
     audience: BTreeMap<MountName, Listener>,
     say_at: Option<Instant>,
@@ -116,7 +127,6 @@ impl Radio {
             pulls: BTreeMap::new(),
             serves: BTreeMap::new(),
             sources: BTreeMap::new(),
-            places: Places::default(),
             rivals: Rivals::default(),
             audience: audience
                 .into_iter()
@@ -232,7 +242,7 @@ impl Radio {
                 mount,
                 stream_id,
                 fence,
-            } => self.obey((mount, stream_id), &fence, desk),
+            } => self.obey(&mount, stream_id, &fence, desk),
             _ => {}
         }
     }
@@ -240,11 +250,23 @@ impl Radio {
     /// A conversation goes on, or begins.
     pub(super) fn talk(&mut self, talk: TalkId, heard: Heard, desk: &mut Desk<'_>) {
         match heard {
+            Heard::Began(
+                _,
+                Frame::Subscribe {
+                    mount,
+                    resume: Some((stream_id, NO_BYTE)),
+                },
+            ) => self.tell_presence(talk, &mount, stream_id, desk),
             Heard::Began(_, Frame::Subscribe { mount, resume }) => {
                 self.begin_to_serve(talk, &mount, resume, desk);
             }
             Heard::Began(from, Frame::Publish { mount, stream_id }) => {
-                self.answer_publish((talk, &from), (mount, stream_id), desk);
+                let asker = Asker {
+                    mount: &mount,
+                    stream_id,
+                    ingest: &from,
+                };
+                self.answer_publish(talk, asker, desk);
             }
             Heard::Began(..) => desk.out.push(Deed::Abort(talk)),
             heard => self.go_on(talk, heard, desk),
