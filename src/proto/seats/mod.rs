@@ -1,7 +1,7 @@
 //! The contests of all seats in one machine: the master's, which is always there, and others that come and go.
 //!
 //! [`Seats::handle`] takes one [`Input`] and the time, and appends to an outbox what must be done. Contests differ only in
-//! their [`Rules`]: by whom nodes are ranked, how many of them must be there, and whether an epoch is on disk before
+//! their `Rules`: by whom nodes are ranked, how many of them must be there, and whether an epoch is on disk before
 //! anybody hears of it.
 
 mod contest;
