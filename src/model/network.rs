@@ -52,10 +52,16 @@ impl Network {
 /// The customer of a provider that has an address, as far as customers can be told apart: an address of IPv4, or the
 /// first address of a /64 of IPv6, which is the smallest network that a line gets.
 pub fn customer(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        address @ IpAddr::V6(_) => first_of(address, 64),
-        address @ IpAddr::V4(_) => address,
-    }
+    shared_by(address.to_canonical(), 32, 64)
+}
+
+/// The first address of the network around an address, which has so many bits in IPv4 and so many in IPv6.
+pub fn shared_by(address: IpAddr, v4_bits: u8, v6_bits: u8) -> IpAddr {
+    let prefix_bits = match address {
+        IpAddr::V4(_) => v4_bits,
+        IpAddr::V6(_) => v6_bits,
+    };
+    first_of(address, prefix_bits)
 }
 
 /// The first address that begins with the same bits as this one.

@@ -7,6 +7,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use crate::model::network::shared_by;
+
 /// How many buckets there are: 128 KiB, and a thousand busy resolvers seldom share one.
 const BUCKETS: usize = 16_384;
 /// The time for which a network may use its whole rate at once: resolvers ask in bursts.
@@ -84,10 +86,7 @@ impl Throttle {
 
 /// The addresses that count as one network: what one customer usually gets, a /24 of IPv4 and a /56 of IPv6.
 fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => IpAddr::V4((ip.to_bits() & (!0 << 8)).into()),
-        IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() & (!0 << 72)).into()),
-    }
+    shared_by(ip.to_canonical(), 24, 56)
 }
 
 #[cfg(test)]

@@ -5,10 +5,11 @@
 //! still sent to where there is room, and counts when it arrives.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::RESERVATION;
+use crate::model::network::shared_by;
 
 /// The most places that one address reserves: a village behind one address, all at once.
 const MAX_PER_ADDRESS: u32 = 64;
@@ -101,16 +102,7 @@ impl Scope {
             Self::Address => (32, 64),
             Self::Network => (24, 48),
         };
-        match address {
-            IpAddr::V4(address) => {
-                let kept = u32::MAX << (u32::BITS - v4_bits);
-                Ipv4Addr::from_bits(address.to_bits() & kept).into()
-            }
-            IpAddr::V6(address) => {
-                let kept = u128::MAX << (u128::BITS - v6_bits);
-                Ipv6Addr::from_bits(address.to_bits() & kept).into()
-            }
-        }
+        shared_by(address, v4_bits, v6_bits)
     }
 }
 
