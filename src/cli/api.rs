@@ -161,10 +161,10 @@ impl Api {
 /// What a node says of its refusal.
 fn said(answer: &Answer) -> String {
     #[derive(Deserialize)]
-    struct Refusal {
+    struct RefusalBody {
         error: String,
     }
-    let text = match serde_json::from_slice::<Refusal>(&answer.body) {
+    let text = match serde_json::from_slice::<RefusalBody>(&answer.body) {
         Ok(refusal) => refusal.error,
         Err(_) => answer.status.to_string(),
     };

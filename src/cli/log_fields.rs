@@ -34,7 +34,7 @@ pub(super) struct BoundedFields;
 
 impl<'w> FormatFields<'w> for BoundedFields {
     fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> fmt::Result {
-        let mut visitor = Visitor {
+        let mut visitor = FieldVisitor {
             writer,
             room: SPAN_BYTES,
             is_first: true,
@@ -45,7 +45,7 @@ impl<'w> FormatFields<'w> for BoundedFields {
     }
 }
 
-struct Visitor<'w> {
+struct FieldVisitor<'w> {
     writer: Writer<'w>,
     /// How many bytes are left for texts that may be a stranger's.
     room: usize,
@@ -53,7 +53,7 @@ struct Visitor<'w> {
     result: fmt::Result,
 }
 
-impl Visitor<'_> {
+impl FieldVisitor<'_> {
     fn write(&mut self, name: &str, value: fmt::Arguments<'_>) -> fmt::Result {
         if !self.is_first {
             self.writer.write_char(' ')?;
@@ -83,7 +83,7 @@ impl Visitor<'_> {
     }
 }
 
-impl Visit for Visitor<'_> {
+impl Visit for FieldVisitor<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == MESSAGE {
             self.record_debug(field, &format_args!("{value}"));

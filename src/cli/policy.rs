@@ -73,7 +73,7 @@ enum PolicyCommand {
 
 /// The answer to `explain`.
 #[derive(Deserialize, Serialize)]
-struct Explained {
+struct ExplainReply {
     answer: String,
     #[serde(flatten)]
     explanation: Explanation,
@@ -106,7 +106,7 @@ pub(super) async fn policy(args: PolicyArgs) -> anyhow::Result<()> {
             describe(&api.ask_for(Method::PATCH, POLICY, Some(&body)).await?)
         }
         PolicyCommand::Explain { mount, from, json } => {
-            let explained: Explained = api
+            let explained: ExplainReply = api
                 .ask_for(Method::GET, &question(&mount, from), None)
                 .await?;
             match json {
@@ -146,7 +146,7 @@ fn describe(said: &Said) -> String {
     text
 }
 
-fn explain(explained: &Explained) -> String {
+fn explain(explained: &ExplainReply) -> String {
     let explanation = &explained.explanation;
     let mut text = format!(
         "{} by {}: the next listener is answered: {}\n",

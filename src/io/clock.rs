@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 /// The clock of whoever has to look at one when nobody hands it the time, such as what is dropped.
 #[derive(Clone, Debug, Default)]
-pub enum Clock {
+pub enum RuntimeClock {
     /// The machine's; see [`now`].
     #[default]
     Machine,
@@ -15,7 +15,7 @@ pub enum Clock {
     Set(Arc<Mutex<Instant>>),
 }
 
-impl Clock {
+impl RuntimeClock {
     /// A clock that stands at this time.
     pub fn standing_at(now: Instant) -> Self {
         Self::Set(Arc::new(Mutex::new(now)))

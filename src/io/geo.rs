@@ -127,9 +127,9 @@ impl GeoDatabase {
     }
 }
 
-type Found<'a> = maxminddb::LookupResult<'a, Vec<u8>>;
+type GeoLookup<'a> = maxminddb::LookupResult<'a, Vec<u8>>;
 
-fn read(found: &Found<'_>) -> Whereabouts {
+fn read(found: &GeoLookup<'_>) -> Whereabouts {
     let country = |key| -> Option<Country> {
         let code: &str = value(found, &path![key, "iso_code"])?;
         code.parse().ok()
@@ -143,7 +143,7 @@ fn read(found: &Found<'_>) -> Whereabouts {
 }
 
 /// One value of a record; `None` if the record is damaged, or of another kind.
-fn value<'a, T: Deserialize<'a>>(found: &Found<'a>, path: &[PathElement<'_>]) -> Option<T> {
+fn value<'a, T: Deserialize<'a>>(found: &GeoLookup<'a>, path: &[PathElement<'_>]) -> Option<T> {
     let read = found.decode_path(path);
     let read = read.inspect_err(|error| debug!(%error, "not read"));
     read.ok().flatten()

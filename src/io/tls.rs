@@ -119,7 +119,7 @@ fn derive(key: &[u8; 32], purpose: &str) -> [u8; 32] {
 
 /// Why a node's certificate could not be made.
 #[derive(Debug, thiserror::Error)]
-pub enum IdentityError {
+pub enum CertificateError {
     /// The certificate library refused.
     #[error("cannot issue this node's certificate")]
     Issue(#[from] rcgen::Error),
@@ -143,7 +143,7 @@ pub struct Identity {
 
 impl Identity {
     /// Issues this node a certificate, and trusts only peers with one from a key of the same keyring.
-    pub fn issue(secret: &Secret, name: &NodeName) -> Result<Self, IdentityError> {
+    pub fn issue(secret: &Secret, name: &NodeName) -> Result<Self, CertificateError> {
         let mut roots = RootCertStore::empty();
         for key in &secret.0 {
             let (params, authority) = authority(key)?;

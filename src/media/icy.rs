@@ -34,17 +34,17 @@ pub struct Interleaver {
 
 /// What to write next, in order.
 #[derive(Clone, Debug, Default)]
-pub struct Woven(Vec<Piece>);
+pub struct Woven(Vec<IcyPiece>);
 
 #[derive(Clone, Debug)]
-enum Piece {
+enum IcyPiece {
     Audio(Bytes),
     /// A new block and the title in it.
     Block(Bytes, Arc<str>),
     Rest(Bytes),
 }
 
-impl Piece {
+impl IcyPiece {
     fn bytes(&self) -> &Bytes {
         match self {
             Self::Audio(bytes) | Self::Block(bytes, _) | Self::Rest(bytes) => bytes,
@@ -55,7 +55,7 @@ impl Piece {
 impl Woven {
     /// The pieces in the order in which they are sent.
     pub fn pieces(&self) -> impl Iterator<Item = &Bytes> {
-        self.0.iter().map(Piece::bytes)
+        self.0.iter().map(IcyPiece::bytes)
     }
 }
 
@@ -85,7 +85,7 @@ impl Interleaver {
     ) -> Woven {
         let mut pieces = Vec::with_capacity(audio.len() + 2);
         if !self.unsent.is_empty() {
-            pieces.push(Piece::Rest(self.unsent.clone()));
+            pieces.push(IcyPiece::Rest(self.unsent.clone()));
         }
         let (mut due_in_bytes, mut at) = (self.due_in_bytes, offset);
         let mut told = self.told.clone();
@@ -95,13 +95,13 @@ impl Interleaver {
                     let title = title_at(at).unwrap_or_else(|| "".into());
                     let is_news = told.replace(Arc::clone(&title)).as_ref() != Some(&title);
                     let bytes = if is_news { block(&title) } else { UNCHANGED };
-                    pieces.push(Piece::Block(bytes, title));
+                    pieces.push(IcyPiece::Block(bytes, title));
                     due_in_bytes = self.interval_bytes;
                 }
                 let part = chunk.split_to(chunk.len().min(due_in_bytes));
                 due_in_bytes -= part.len();
                 at += part.len() as u64;
-                pieces.push(Piece::Audio(part));
+                pieces.push(IcyPiece::Audio(part));
             }
         }
         Woven(pieces)
@@ -118,12 +118,12 @@ impl Interleaver {
             }
             written -= part;
             match piece {
-                Piece::Audio(_) => {
+                IcyPiece::Audio(_) => {
                     audio_bytes += part;
                     self.due_in_bytes -= part;
                 }
-                Piece::Rest(bytes) => self.unsent = bytes.slice(part..),
-                Piece::Block(bytes, title) => {
+                IcyPiece::Rest(bytes) => self.unsent = bytes.slice(part..),
+                IcyPiece::Block(bytes, title) => {
                     self.unsent = bytes.slice(part..);
                     self.told = Some(Arc::clone(title));
                     self.due_in_bytes = self.interval_bytes;

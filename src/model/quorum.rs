@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 /// How many nodes a node must see, itself included, to hold a seat.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "Written")]
+#[serde(from = "QuorumForm")]
 pub enum Quorum {
     /// Any number: each side of a partition keeps playing.
     #[default]
@@ -22,24 +22,24 @@ pub enum Quorum {
     untagged,
     expecting = "a quorum is \"off\", \"majority\" or a number of nodes, such as 2"
 )]
-enum Written {
-    Word(Word),
+enum QuorumForm {
+    Word(QuorumWord),
     Nodes(usize),
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Word {
+enum QuorumWord {
     Off,
     Majority,
 }
 
-impl From<Written> for Quorum {
-    fn from(written: Written) -> Self {
+impl From<QuorumForm> for Quorum {
+    fn from(written: QuorumForm) -> Self {
         match written {
-            Written::Word(Word::Off) => Self::Off,
-            Written::Word(Word::Majority) => Self::Majority,
-            Written::Nodes(nodes) => Self::AtLeast(nodes),
+            QuorumForm::Word(QuorumWord::Off) => Self::Off,
+            QuorumForm::Word(QuorumWord::Majority) => Self::Majority,
+            QuorumForm::Nodes(nodes) => Self::AtLeast(nodes),
         }
     }
 }

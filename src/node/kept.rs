@@ -18,9 +18,9 @@ use crate::service::identity::{self, Company};
 use crate::settings::Settings;
 
 /// What the node has read from its disk.
-pub(super) struct Kept {
+pub(super) struct KeptState {
     pub(super) data_dir: Arc<DataDir>,
-    pub(super) life: identity::Life,
+    pub(super) life: identity::ThisLife,
     pub(super) remembered: BTreeSet<SocketAddr>,
     pub(super) document: Document,
     pub(super) set_aside: Option<Document>,
@@ -28,7 +28,7 @@ pub(super) struct Kept {
 }
 
 /// Opens the data directory, and reads what earlier lives of the node have left there.
-pub(super) fn open_disk(settings: &Settings) -> anyhow::Result<Kept> {
+pub(super) fn open_disk(settings: &Settings) -> anyhow::Result<KeptState> {
     let data_dir = Arc::new(DataDir::open(&settings.data_dir)?);
     let life = identity::begin_life(&data_dir)?;
     let remembered = joining::remembered(&data_dir);
@@ -38,7 +38,7 @@ pub(super) fn open_disk(settings: &Settings) -> anyhow::Result<Kept> {
         Company::Peers
     };
     let (document, set_aside) = load_document(&data_dir, &settings.name, company)?;
-    Ok(Kept {
+    Ok(KeptState {
         data_dir,
         life,
         remembered,

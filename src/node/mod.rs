@@ -16,8 +16,8 @@ use anyhow::{Context, Error, anyhow, bail};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
-use self::kept::{Kept, open_disk};
-use self::services::{Core, Credentials};
+use self::kept::{KeptState, open_disk};
+use self::services::{Core, NodeCredentials};
 use self::signals::{Signals, Wish};
 use crate::io::clock;
 use crate::io::descriptors::Descriptors;
@@ -173,7 +173,7 @@ impl Node {
         let data_dir = kept.data_dir.clone();
         let mesh = core.start_mesh(kept);
         let shown = watch::Sender::new(fingerprint.clone());
-        let credentials = Credentials {
+        let credentials = NodeCredentials {
             token,
             fingerprint: shown.subscribe(),
         };
@@ -265,7 +265,7 @@ impl Node {
 }
 
 /// The HELLO that this node sends.
-fn hello(settings: &Settings, kept: &Kept, bound: SocketAddr) -> anyhow::Result<Hello> {
+fn hello(settings: &Settings, kept: &KeptState, bound: SocketAddr) -> anyhow::Result<Hello> {
     let public_host = settings.public_url.as_ref().map(|url| url.to_string());
     let ip = if bound.ip().is_unspecified() {
         outward_ip(&settings.join)

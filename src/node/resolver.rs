@@ -9,7 +9,7 @@ use crate::io::dns::DnsSockets;
 use crate::logic::dns::zone::Zone;
 use crate::service::cluster::Cluster;
 use crate::service::load::Load;
-use crate::service::resolve::{Places, ResolveConfig, Resolver};
+use crate::service::resolve::{ClientLocator, ResolveConfig, Resolver};
 use crate::settings::{DnsSettings, Settings};
 
 impl Core<'_> {
@@ -38,7 +38,7 @@ impl Core<'_> {
     }
 
     /// Looks places up, if there is a database.
-    fn places(&self) -> Places {
+    fn places(&self) -> ClientLocator {
         let geo = self.geo.clone();
         match self.settings.geo_database {
             Some(_) => Arc::new(move |ip| Some(geo.whereabouts(ip))),

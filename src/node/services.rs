@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use tokio::sync::watch;
 
-use super::kept::Kept;
+use super::kept::KeptState;
 use crate::io::gossip::Gossip;
 use crate::io::link::Links;
 use crate::io::password::{Passwords, Secret};
@@ -14,7 +14,7 @@ use crate::logic::election::Start;
 use crate::logic::forecast::Life;
 use crate::proto::ended::Ended;
 use crate::service::admin::{Admin, AdminConfig, Contact};
-use crate::service::authority::{Authority, AuthorityConfig};
+use crate::service::authority::{AuthorityConfig, MountAuthority};
 use crate::service::cluster::joining::Joiner;
 use crate::service::cluster::seeking::Unreached;
 use crate::service::cluster::{Cluster, ClusterConfig};
@@ -59,7 +59,7 @@ pub(super) struct Core<'a> {
 }
 
 /// How this node proves and shows who it is.
-pub(super) struct Credentials {
+pub(super) struct NodeCredentials {
     /// What the command line of this machine proves its right with.
     pub(super) token: String,
     /// The cluster's fingerprint, which changes with its secret.
@@ -82,13 +82,13 @@ struct Carriers {
     sources: Sources,
     pacer: Arc<PacerHandle>,
     load: Load,
-    authority: Authority,
+    authority: MountAuthority,
     relays: Relays,
     drain: Drain,
 }
 
 impl Core<'_> {
-    pub(super) fn start_mesh(&self, kept: Kept) -> Mesh {
+    pub(super) fn start_mesh(&self, kept: KeptState) -> Mesh {
         let cluster = Cluster::start(
             ClusterConfig {
                 links: self.links.clone(),
@@ -141,7 +141,7 @@ impl Core<'_> {
     pub(super) fn start_services(
         &self,
         mesh: &Mesh,
-        credentials: Credentials,
+        credentials: NodeCredentials,
     ) -> anyhow::Result<Parts> {
         let Mesh {
             cluster, documents, ..
@@ -260,7 +260,7 @@ impl Core<'_> {
             sources: sources.clone(),
             ended: self.ended.clone(),
         };
-        let authority = Authority::new(authority, cluster.view().max_epoch);
+        let authority = MountAuthority::new(authority, cluster.view().max_epoch);
         let relays = Relays::new(
             (self.links.clone(), cluster.clone()),
             (documents.clone(), streams.clone(), self.ended.clone()),

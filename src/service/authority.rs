@@ -40,12 +40,12 @@ pub struct AuthorityConfig {
 
 /// A cheap, cloneable way to the decision.
 #[derive(Clone, Debug)]
-pub struct Authority {
+pub struct MountAuthority {
     config: AuthorityConfig,
     memory: Arc<Mutex<authority::Authority>>,
 }
 
-impl Authority {
+impl MountAuthority {
     /// Decides with the help of these; `max_epoch` is the highest that an earlier life of the node has seen.
     pub fn new(config: AuthorityConfig, max_epoch: Epoch) -> Self {
         let memory = authority::Authority::new(max_epoch);

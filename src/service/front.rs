@@ -8,7 +8,7 @@ use tracing::{debug, info};
 use super::admin::Admin;
 use super::ingest::{Ingest, farewell};
 use super::listen::{After, Entrance, Listening};
-use crate::io::door::{self, Arrival, Door, NoHead, Rewound, Visitor};
+use crate::io::door::{self, Accepted, Door, NoHead, Rewound, Visitor};
 use crate::io::tasks::Tasks;
 use crate::io::{answer, clock};
 use crate::model::mount::MountName;
@@ -65,11 +65,11 @@ impl Front {
                 arrival = door.accept() => arrival,
             };
             match arrival {
-                Arrival::Visitor(visitor) => {
+                Accepted::Visitor(visitor) => {
                     let (front, tasks_of_visitor) = (self.clone(), tasks.clone());
                     tasks.spawn(async move { front.receive(visitor, &tasks_of_visitor).await });
                 }
-                Arrival::Refused(mut refused) => {
+                Accepted::Refused(mut refused) => {
                     tasks.spawn(async move {
                         farewell(&mut refused.stream, &refused.answer).await;
                         drop(refused); // whole: it counts until here

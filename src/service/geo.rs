@@ -35,7 +35,7 @@ pub struct GeoConfig {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct GeoState {
     database: Option<GeoDatabase>,
     /// Why the file as it is now could not be used.
     trouble: Option<String>,
@@ -46,7 +46,7 @@ struct State {
 #[derive(Debug)]
 struct Inner {
     config: GeoConfig,
-    state: RwLock<State>,
+    state: RwLock<GeoState>,
     /// Somebody wants the file read again.
     wanted: Notify,
 }
@@ -67,13 +67,13 @@ impl Geo {
         geo
     }
 
-    fn state(&self) -> RwLockReadGuard<'_, State> {
+    fn state(&self) -> RwLockReadGuard<'_, GeoState> {
         // Each change is an assignment of values that are whole.
         let state = self.0.state.read();
         state.unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn state_to_change(&self) -> RwLockWriteGuard<'_, State> {
+    fn state_to_change(&self) -> RwLockWriteGuard<'_, GeoState> {
         let state = self.0.state.write();
         state.unwrap_or_else(PoisonError::into_inner)
     }

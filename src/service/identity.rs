@@ -33,7 +33,7 @@ struct Remembered {
 
 /// This life of the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Life {
+pub struct ThisLife {
     /// Greater than that of any life before.
     pub generation: Generation,
     /// The highest epoch that any life has seen.
@@ -126,7 +126,7 @@ fn is_token(text: &str) -> bool {
 }
 
 /// Begins a new life: with a generation above all before, written down before anybody hears of it.
-pub fn begin_life(data_dir: &DataDir) -> Result<Life, IdentityError> {
+pub fn begin_life(data_dir: &DataDir) -> Result<ThisLife, IdentityError> {
     let before = remembered(data_dir)?;
     let generation = Generation(clock::unix_ms().max(before.generation.0 + 1));
     let max_epoch = before.max_epoch;
@@ -142,7 +142,7 @@ pub fn begin_life(data_dir: &DataDir) -> Result<Life, IdentityError> {
         }
         Err(error) => return Err(error.into()),
     }
-    Ok(Life {
+    Ok(ThisLife {
         generation,
         max_epoch,
     })

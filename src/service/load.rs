@@ -51,12 +51,12 @@ impl std::fmt::Debug for Load {
 
 /// A listener's share of this node's capacity, given back when it is dropped.
 #[derive(Debug)]
-pub struct Admission {
+pub struct CapacityShare {
     load: Load,
     cost_bps: u64,
 }
 
-impl Drop for Admission {
+impl Drop for CapacityShare {
     fn drop(&mut self) {
         let mut state = self.load.0.lock();
         state.table.leave(self.cost_bps);
@@ -83,12 +83,12 @@ impl Load {
 
     /// Room on this node for a listener of a mount; `None` if it is full. A listener that was `sent` here has arrived
     /// by this, whether there is room or not.
-    pub fn admit(&self, mount: &MountName, sent: Option<Sender<'_>>) -> Option<Admission> {
+    pub fn admit(&self, mount: &MountName, sent: Option<Sender<'_>>) -> Option<CapacityShare> {
         let mut state = self.0.lock();
         let cost_bps = state.table.admit(mount, sent, clock::now(), unix_s())?;
         self.0.notify_if_load_jumped(&state);
         drop(state);
-        Some(Admission {
+        Some(CapacityShare {
             load: self.clone(),
             cost_bps,
         })

@@ -61,7 +61,7 @@ pub struct ReachConfig {
 
 /// Somebody who is asked again and again.
 #[derive(Clone, Debug)]
-struct Asked {
+struct ProbedPeer {
     generation: Generation,
     url: String,
     asked_at: Option<Instant>,
@@ -73,7 +73,7 @@ struct Asked {
     told: Option<ReachCard>,
 }
 
-impl Asked {
+impl ProbedPeer {
     fn new(node: &MeshNode) -> Self {
         Self {
             generation: node.generation,
@@ -133,7 +133,7 @@ impl Asked {
 
 /// What came back from the address of a node.
 #[derive(Debug)]
-struct Found {
+struct ProbeResult {
     name: NodeName,
     generation: Generation,
     finding: Finding,
@@ -143,8 +143,8 @@ struct Found {
 #[derive(Debug)]
 pub struct Reaching {
     config: ReachConfig,
-    asked: BTreeMap<NodeName, Asked>,
-    questions: JoinSet<Found>,
+    asked: BTreeMap<NodeName, ProbedPeer>,
+    questions: JoinSet<ProbeResult>,
     /// What others had found at this node's own address when its log was told last.
     own: Option<(NodeName, ReachCard)>,
     shared: BTreeMap<String, BTreeSet<NodeName>>,
@@ -201,7 +201,7 @@ impl Reaching {
             **name != view.me && node.card.proves && asker == Some(&view.me)
         };
         let ours: BTreeMap<&NodeName, &MeshNode> = living().filter(is_ours).collect();
-        let is_left = |(name, asked): &(&NodeName, &Asked)| {
+        let is_left = |(name, asked): &(&NodeName, &ProbedPeer)| {
             ours.get(*name).is_none_or(|node| !asked.is_of(node))
         };
         let left = self.asked.iter().filter(is_left);
@@ -216,7 +216,7 @@ impl Reaching {
             let asked = self
                 .asked
                 .entry(name.clone())
-                .or_insert_with(|| Asked::new(node));
+                .or_insert_with(|| ProbedPeer::new(node));
             let due = asked.is_due(self.config.load.is_doubtful(name));
             if due && self.questions.len() < MAX_QUESTIONS {
                 asked.is_under_way = true;
@@ -228,7 +228,7 @@ impl Reaching {
         }
     }
 
-    async fn take(&mut self, found: Found) {
+    async fn take(&mut self, found: ProbeResult) {
         let name = found.name;
         let asked = self.asked.get_mut(&name);
         let Some(asked) = asked.filter(|it| it.generation == found.generation) else {
@@ -295,13 +295,13 @@ impl Reaching {
 }
 
 /// Asks a node once at its address.
-async fn ask(name: NodeName, asked: Asked, keys: ProofKeys) -> Found {
+async fn ask(name: NodeName, asked: ProbedPeer, keys: ProofKeys) -> ProbeResult {
     let finding = find(&name, &asked.url, &keys).await;
     let finding = finding.unwrap_or_else(|why| {
         let end = why.floor_char_boundary(MAX_REASON_BYTES);
         Finding::Failed(why[..end].to_owned())
     });
-    Found {
+    ProbeResult {
         name,
         generation: asked.generation,
         finding,

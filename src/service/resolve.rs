@@ -16,10 +16,10 @@ use super::cluster::Cluster;
 use super::load::Load;
 use crate::io::clock;
 use crate::io::disk::{DataDir, Loaded};
-use crate::io::dns::{Answering, DnsSockets};
+use crate::io::dns::{DnsSockets, Responder};
 use crate::io::tasks::Tasks;
 use crate::logic::dns::throttle::{Throttle, ThrottleVerdict};
-use crate::logic::dns::zone::{Candidate, Choosing, Host, Moment, Zone};
+use crate::logic::dns::zone::{Choosing, Host, Moment, ServingNode, Zone};
 use crate::model::geo::Whereabouts;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
@@ -39,7 +39,7 @@ const SERIAL_STEP_S: u64 = 10;
 const ANY_MOUNT: &str = "/any";
 
 /// Where a client is; `None` if there is nothing to look that up in, so that the answer is the same for all the world.
-pub type Places = Arc<dyn Fn(IpAddr) -> Option<Whereabouts> + Send + Sync>;
+pub type ClientLocator = Arc<dyn Fn(IpAddr) -> Option<Whereabouts> + Send + Sync>;
 
 /// What the resolver needs.
 pub struct ResolveConfig {
@@ -50,7 +50,7 @@ pub struct ResolveConfig {
     /// Who has room.
     pub load: Load,
     /// Where clients are.
-    pub places: Places,
+    pub places: ClientLocator,
     /// How many answers a client's network gets by UDP per second.
     pub answers_per_s: u32,
     /// Where the names of nodes are remembered.
@@ -67,14 +67,14 @@ impl std::fmt::Debug for ResolveConfig {
 
 /// What is known of the nodes at the moment.
 #[derive(Debug, Default)]
-struct Known {
+struct KnownNodes {
     hosts: BTreeMap<NodeName, Host>,
     once: BTreeSet<NodeName>,
 }
 
 struct Inner {
     config: ResolveConfig,
-    known: Mutex<Arc<Known>>,
+    known: Mutex<Arc<KnownNodes>>,
     throttle: Mutex<Throttle>,
     serial: AtomicU32,
     any_mount: MountName,
@@ -99,7 +99,7 @@ impl Resolver {
         let hosts = BTreeMap::new();
         Self(Arc::new(Inner {
             config,
-            known: Mutex::new(Arc::new(Known { hosts, once })),
+            known: Mutex::new(Arc::new(KnownNodes { hosts, once })),
             throttle: Mutex::new(throttle),
             serial: AtomicU32::new(0),
             any_mount: MountName::try_from(ANY_MOUNT).expect("a valid path"),
@@ -126,7 +126,7 @@ impl Resolver {
         }
     }
 
-    fn answering(&self) -> Answering {
+    fn answering(&self) -> Responder {
         let resolver = self.clone();
         Arc::new(move |message, from, carrier| resolver.answer(message, from, carrier))
     }
@@ -204,7 +204,7 @@ impl Resolver {
         }
         let news = !fresh.is_empty();
         once.extend(fresh);
-        *known = Arc::new(Known { hosts, once });
+        *known = Arc::new(KnownNodes { hosts, once });
         news
     }
 
@@ -219,7 +219,7 @@ impl Resolver {
     }
 
     /// The nodes that take newcomers from there, the best first, each with the listeners that it has room for.
-    fn best_nodes(&self, from: Option<Whereabouts>) -> Vec<Candidate> {
+    fn best_nodes(&self, from: Option<Whereabouts>) -> Vec<ServingNode> {
         let ask = Ask {
             mount: &self.0.any_mount,
             place: from.unwrap_or_default(),
@@ -229,12 +229,14 @@ impl Resolver {
             full_at: 1.0,
         };
         let rooms = self.0.config.load.rooms(&ask).into_iter();
-        rooms.map(|(node, room)| Candidate { node, room }).collect()
+        rooms
+            .map(|(node, room)| ServingNode { node, room })
+            .collect()
     }
 }
 
 impl Inner {
-    fn known(&self) -> MutexGuard<'_, Arc<Known>> {
+    fn known(&self) -> MutexGuard<'_, Arc<KnownNodes>> {
         // What is in it is replaced as a whole.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -281,7 +283,7 @@ struct ByLoad<'a> {
 }
 
 impl Choosing for ByLoad<'_> {
-    fn candidates(&mut self) -> Vec<Candidate> {
+    fn candidates(&mut self) -> Vec<ServingNode> {
         let place = (self.resolver.0.config.places)(self.client);
         if place.is_some() {
             self.looked = Looked::AtThePlace;

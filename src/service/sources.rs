@@ -16,32 +16,32 @@ use crate::model::stream::StreamId;
 /// How long a source may take to give way: its task only has to notice.
 const GIVE_WAY: Duration = Duration::from_secs(1);
 
-/// How long a source's task may take to find out whether the source is still there: see `Body::is_there`.
+/// How long a source's task may take to find out whether the source is still there: see `SourceBody::is_there`.
 const PRESENCE: Duration = Duration::from_secs(1);
 /// How many may wait for that at once. It is the same answer for all of them: who comes too late is told that it is.
 const DOUBTS: usize = 8;
 
 /// Somebody wants to know whether a source is still there. It is, when this is answered; when it is dropped it is not.
-pub(super) type Doubt = oneshot::Sender<()>;
+pub(super) type PresenceCheck = oneshot::Sender<()>;
 
 /// One source on air.
 #[derive(Debug)]
 struct OnAir {
     stream_id: StreamId,
-    doubts: mpsc::Sender<Doubt>,
+    doubts: mpsc::Sender<PresenceCheck>,
     give_way: CancellationToken,
     over: watch::Receiver<()>,
 }
 
 #[derive(Debug, Default)]
-struct Table {
+struct SourceTable {
     on_air: BTreeMap<MountName, OnAir>,
     standby: BTreeMap<MountName, usize>,
 }
 
 /// A cheap, cloneable way to the sources here.
 #[derive(Clone, Debug, Default)]
-pub struct Sources(Arc<Mutex<Table>>);
+pub struct Sources(Arc<Mutex<SourceTable>>);
 
 /// Keeps a source in the table for as long as it is on air.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub(super) struct Entry {
     stream_id: StreamId,
     pub(super) give_way: CancellationToken,
     /// Who wants to know whether the source is still there.
-    pub(super) doubts: mpsc::Receiver<Doubt>,
+    pub(super) doubts: mpsc::Receiver<PresenceCheck>,
     _alive: watch::Sender<()>,
 }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::io::clock::Clock;
+use crate::io::clock::RuntimeClock;
 use crate::io::feed::Feed;
 use crate::model::mount::MountName;
 use crate::wire::gossip::{Origin, StreamAbout, StreamCard, short_title};
@@ -21,7 +21,7 @@ pub const MAX_STREAMS: usize = 1_024;
 struct Readers {
     listeners: AtomicU32,
     links: AtomicU32,
-    clock: Clock,
+    clock: RuntimeClock,
     idle_since: Mutex<Instant>,
     /// Those of the same stream on all other nodes, as heard last.
     listeners_elsewhere: AtomicU32,
@@ -65,7 +65,7 @@ impl Drop for Reading {
 }
 
 impl Readers {
-    fn new(clock: &Clock) -> Arc<Self> {
+    fn new(clock: &RuntimeClock) -> Arc<Self> {
         Arc::new(Self {
             listeners: AtomicU32::new(0),
             links: AtomicU32::new(0),
@@ -191,12 +191,12 @@ type Map = BTreeMap<MountName, Held>;
 #[derive(Clone, Debug, Default)]
 pub struct Streams {
     map: Arc<watch::Sender<Map>>,
-    clock: Clock,
+    clock: RuntimeClock,
 }
 
 impl Streams {
     /// No stream yet; since when one is idle is told by this clock.
-    pub fn with_clock(clock: Clock) -> Self {
+    pub fn with_clock(clock: RuntimeClock) -> Self {
         Self {
             map: Arc::default(),
             clock,
@@ -263,7 +263,7 @@ fn insert(
     mount: &MountName,
     feed: Feed,
     origin: Origin,
-    clock: &Clock,
+    clock: &RuntimeClock,
 ) -> Result<Option<Held>, NotHeld> {
     let before = map.get(mount);
     match before {
@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn a_stream_is_idle_from_when_its_last_reader_left() {
         let start = Instant::now();
-        let clock = Clock::standing_at(start);
+        let clock = RuntimeClock::standing_at(start);
         let (streams, mount) = (
             Streams::with_clock(clock.clone()),
             MountName::try_from("/a.mp3").unwrap(),

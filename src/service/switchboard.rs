@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
-use super::authority::Authority;
+use super::authority::MountAuthority;
 use super::cluster::{Cluster, Event};
 use super::document::Documents;
 use super::drain::{Drain, Phase};
@@ -35,7 +35,7 @@ pub struct Switchboard {
     /// Records and summaries.
     pub documents: Documents,
     /// Questions for a place for a source.
-    pub authority: Authority,
+    pub authority: MountAuthority,
     /// Subscriptions.
     pub streams: Streams,
     /// Titles for sources here.

@@ -27,19 +27,19 @@ pub(super) fn read(path: &Path) -> Result<RunArgs, SettingsError> {
 }
 
 /// What is wrong, and at which byte of the text.
-struct Complaint {
+struct FileComplaint {
     at: usize,
     why: String,
 }
 
-impl Complaint {
+impl FileComplaint {
     fn new(span: Option<Range<usize>>, why: String) -> Self {
         let at = span.map_or(0, |span| span.start);
         Self { at, why }
     }
 }
 
-impl From<toml::de::Error> for Complaint {
+impl From<toml::de::Error> for FileComplaint {
     fn from(error: toml::de::Error) -> Self {
         // The parser's message has several lines when it names what it expected.
         let mut why = error.message().lines().collect::<Vec<_>>().join(": ");
@@ -51,7 +51,7 @@ impl From<toml::de::Error> for Complaint {
     }
 }
 
-fn parse(text: &str) -> Result<RunArgs, Complaint> {
+fn parse(text: &str) -> Result<RunArgs, FileComplaint> {
     let table = DeTable::parse(text)?;
     let table = table.get_ref();
     check(table, &RunArgs::KEYS, wanted::complaint)?;
@@ -67,16 +67,16 @@ fn check(
     table: &DeTable<'_>,
     known: &[&str],
     complaint: impl Fn(&str, &DeValue<'_>) -> Option<String>,
-) -> Result<(), Complaint> {
+) -> Result<(), FileComplaint> {
     let unknown = table.keys();
     let unknown = unknown.filter(|key| !known.contains(&key.get_ref().as_ref()));
     if let Some(key) = unknown.min_by_key(|key| key.span().start) {
         let why = unknown_key(key.get_ref(), known);
-        return Err(Complaint::new(Some(key.span()), why));
+        return Err(FileComplaint::new(Some(key.span()), why));
     }
     let wrong = table.iter().filter_map(|(key, value)| {
         let why = complaint(key.get_ref(), value.get_ref())?;
-        Some(Complaint::new(Some(value.span()), why))
+        Some(FileComplaint::new(Some(value.span()), why))
     });
     wrong
         .min_by_key(|complaint| complaint.at)

@@ -48,7 +48,7 @@ pub struct Hello {
 
 /// Why a link is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Refusal {
+pub enum LinkRefusal {
     /// A node of that name is already alive.
     NameInUse {
         /// The address of that node.
@@ -95,7 +95,7 @@ pub enum Frame {
     /// The first frame of a link.
     Hello(Hello),
     /// The answer to a HELLO that is refused; the link is closed after it.
-    Refused(Refusal),
+    Refused(LinkRefusal),
     /// The sender leaves on purpose: it must not be suspected or waited for.
     Goodbye,
     /// An operator wants this dead node to be shown no more. The document says so too; this is for nodes of a version
@@ -350,7 +350,7 @@ mod tests {
         };
         let frames = [
             Frame::Hello(hello),
-            Frame::Refused(Refusal::BadHello),
+            Frame::Refused(LinkRefusal::BadHello),
             Frame::Goodbye,
             Frame::Gossip(Bytes::from_static(b"x")),
             Frame::Seat {

@@ -29,7 +29,7 @@ const NO_POSITION: u64 = u64::MAX;
 /// The pieces of an Ogg file, one for each page; `None` without a codec whose clock we know.
 pub(super) fn walk(file: &[u8]) -> Option<Vec<Piece>> {
     let mut pieces = Vec::new();
-    let mut clock: Option<Clock> = None;
+    let mut clock: Option<SampleClock> = None;
     let mut at = 0;
     while let Some(page) = next_page(file, &mut at) {
         let bytes = &file[page.clone()];
@@ -37,7 +37,7 @@ pub(super) fn walk(file: &[u8]) -> Option<Vec<Piece>> {
             && let Some(hz) = sample_rate(bytes)
         {
             // In a chain of streams each has its own clock.
-            clock = Some(Clock::new(serial(bytes), hz));
+            clock = Some(SampleClock::new(serial(bytes), hz));
         }
         let played = clock.as_mut().map(|clock| clock.advance(bytes));
         pieces.push(Piece {
@@ -58,13 +58,13 @@ pub(super) fn renumber(page: &mut [u8], round: u32) {
 }
 
 /// The clock of one stream: its pages say how many samples have been heard when they end.
-struct Clock {
+struct SampleClock {
     serial: u32,
     hz: u32,
     samples: u64,
 }
 
-impl Clock {
+impl SampleClock {
     fn new(serial: u32, hz: u32) -> Self {
         Self {
             serial,

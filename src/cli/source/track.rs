@@ -14,11 +14,11 @@ pub(in crate::cli) struct Track {
     file: Vec<u8>,
     pieces: Vec<Piece>,
     duration: Duration,
-    format: Format,
+    format: FileFormat,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
+enum FileFormat {
     /// Each frame stands for itself.
     Mpeg,
     /// Nothing can be decoded without the pages at the beginning.
@@ -44,12 +44,12 @@ impl Track {
     pub(in crate::cli) fn parse(file: Vec<u8>) -> Result<Self, BadTrack> {
         let (format, pieces) = if file.starts_with(b"OggS") {
             (
-                Format::Ogg,
+                FileFormat::Ogg,
                 ogg_walk::walk(&file).ok_or(BadTrack::UnknownCodec)?,
             )
         } else {
             (
-                Format::Mpeg,
+                FileFormat::Mpeg,
                 mpeg_walk::walk(&file).ok_or(BadTrack::UnknownFormat)?,
             )
         };
@@ -68,8 +68,8 @@ impl Track {
     /// What to call it in `Content-Type`.
     pub(in crate::cli) fn content_type(&self) -> &'static str {
         match self.format {
-            Format::Mpeg => "audio/mpeg",
-            Format::Ogg => "audio/ogg",
+            FileFormat::Mpeg => "audio/mpeg",
+            FileFormat::Ogg => "audio/ogg",
         }
     }
 
@@ -85,7 +85,7 @@ impl Track {
 
     /// Whether a decoder that joins in the middle hears nothing.
     pub(super) fn needs_its_beginning(&self) -> bool {
-        self.format == Format::Ogg
+        self.format == FileFormat::Ogg
     }
 
     /// Appends a piece as it is sent in the given round, and gives how long it plays.
@@ -93,7 +93,7 @@ impl Track {
         let piece = &self.pieces[index];
         let start = out.len();
         out.extend_from_slice(&self.file[piece.bytes.clone()]);
-        if self.format == Format::Ogg {
+        if self.format == FileFormat::Ogg {
             ogg_walk::renumber(&mut out[start..], round);
         }
         piece.duration

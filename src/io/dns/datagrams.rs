@@ -9,7 +9,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tracing::debug;
 
-use super::Answering;
+use super::Responder;
 use crate::wire::dns::Carrier;
 
 /// How many datagrams are read at once.
@@ -44,7 +44,7 @@ impl Datagrams {
     }
 
     /// Answers for ever.
-    pub(super) async fn serve(self, answering: Answering) {
+    pub(super) async fn serve(self, answering: Responder) {
         let mut space = vec![0; BATCH * BUFFER_BYTES];
         loop {
             let mut buffers = space.chunks_mut(BUFFER_BYTES).map(IoSliceMut::new);
@@ -72,7 +72,7 @@ impl Datagrams {
         }
     }
 
-    fn answer(&self, message: &[u8], meta: &RecvMeta, answering: &Answering) {
+    fn answer(&self, message: &[u8], meta: &RecvMeta, answering: &Responder) {
         let from = meta.addr.ip().to_canonical();
         if message.len() > MAX_QUERY_BYTES {
             return;

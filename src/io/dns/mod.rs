@@ -14,7 +14,7 @@ use std::sync::Arc;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use self::datagrams::Datagrams;
-use self::streams::Streams;
+use self::streams::TcpStreams;
 use crate::io::tasks::Tasks;
 use crate::wire::dns::Carrier;
 
@@ -22,13 +22,13 @@ use crate::wire::dns::Carrier;
 const BACKLOG: i32 = 128;
 
 /// The function that answers: from a message, its sender and its carrier to the bytes of an answer, or to none.
-pub type Answering = Arc<dyn Fn(&[u8], IpAddr, Carrier) -> Option<Vec<u8>> + Send + Sync>;
+pub type Responder = Arc<dyn Fn(&[u8], IpAddr, Carrier) -> Option<Vec<u8>> + Send + Sync>;
 
 /// Bound sockets that are not read yet.
 #[derive(Debug)]
 pub struct DnsSockets {
     datagrams: Vec<Datagrams>,
-    streams: Vec<Streams>,
+    streams: Vec<TcpStreams>,
 }
 
 /// Why a socket could not be bound. The ones bound before are closed again.
@@ -80,7 +80,8 @@ impl DnsSockets {
             let address = datagrams.local_address().map_err(failed("UDP"))?;
             let socket = bound_socket(address, Type::STREAM).map_err(failed("TCP"))?;
             let share = connections / addresses.len();
-            let streams = Streams::new(TcpListener::from(socket), share).map_err(failed("TCP"))?;
+            let streams =
+                TcpStreams::new(TcpListener::from(socket), share).map_err(failed("TCP"))?;
             bound.datagrams.push(datagrams);
             bound.streams.push(streams);
         }
@@ -88,7 +89,7 @@ impl DnsSockets {
     }
 
     /// Answers on all sockets until the node stops.
-    pub fn serve(self, answering: &Answering, tasks: &Tasks) {
+    pub fn serve(self, answering: &Responder, tasks: &Tasks) {
         for datagrams in self.datagrams {
             let answering = answering.clone();
             tasks.spawn_until_end(async move { datagrams.serve(answering).await });

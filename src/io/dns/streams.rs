@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use super::Answering;
+use super::Responder;
 use super::datagrams::MAX_QUERY_BYTES;
 use crate::io::tasks::Tasks;
 use crate::wire::dns::Carrier;
@@ -31,7 +31,7 @@ type Counts = Arc<Mutex<BTreeMap<IpAddr, usize>>>;
 
 /// A listening TCP socket.
 #[derive(Debug)]
-pub(super) struct Streams {
+pub(super) struct TcpStreams {
     listener: TcpListener,
     most: usize,
     counts: Counts,
@@ -39,12 +39,12 @@ pub(super) struct Streams {
 
 /// A place among the connections, free again when it is dropped.
 #[derive(Debug)]
-struct Place {
+struct ConnectionPlace {
     counts: Counts,
     address: IpAddr,
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         let mut counts = self.counts.lock();
         if let Some(here) = counts.get_mut(&self.address) {
@@ -56,7 +56,7 @@ impl Drop for Place {
     }
 }
 
-impl Streams {
+impl TcpStreams {
     /// Takes a listening socket, for so many connections at once.
     pub(super) fn new(listener: StdListener, most: usize) -> io::Result<Self> {
         let listener = TcpListener::from_std(listener)?;
@@ -68,7 +68,7 @@ impl Streams {
     }
 
     /// Takes connections until the node stops. Those over a bound are closed at once.
-    pub(super) async fn serve(self, answering: Answering, tasks: Tasks) {
+    pub(super) async fn serve(self, answering: Responder, tasks: Tasks) {
         loop {
             let accepted = match tasks.until_end(self.listener.accept()).await {
                 Some(accepted) => accepted,
@@ -95,7 +95,7 @@ impl Streams {
         }
     }
 
-    fn place(&self, address: IpAddr) -> Option<Place> {
+    fn place(&self, address: IpAddr) -> Option<ConnectionPlace> {
         let mut counts = self.counts.lock();
         let total: usize = counts.values().sum();
         let here = counts.get(&address).copied().unwrap_or_default();
@@ -103,7 +103,7 @@ impl Streams {
             return None;
         }
         counts.insert(address, here + 1);
-        Some(Place {
+        Some(ConnectionPlace {
             counts: self.counts.clone(),
             address,
         })
@@ -111,7 +111,7 @@ impl Streams {
 }
 
 /// Answers one question after the other, until the client leaves, is slow or sends an invalid message.
-async fn converse(mut stream: TcpStream, from: IpAddr, answering: &Answering) {
+async fn converse(mut stream: TcpStream, from: IpAddr, answering: &Responder) {
     loop {
         let Ok(Ok(message)) = timeout(IDLE, read(&mut stream)).await else {
             return;

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const CONNECTIONS: usize = 64;
 
 /// Says the message again behind the letter of its carrier; nothing to an empty one.
-fn echo() -> Answering {
+fn echo() -> Responder {
     Arc::new(|message, _, carrier| {
         let letter = match carrier {
             Carrier::Udp => b'u',

@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 
-pub use self::refused::Refused;
+pub use self::refused::RefusedVisitor;
 use self::refused::{NoPlace, TurnedAway};
 use super::answer::{Patience, SEND_BUFFER_BYTES};
 use super::descriptors::Descriptors;
@@ -73,11 +73,11 @@ struct Bounds {
 
 /// A connection that has arrived.
 #[derive(Debug)]
-pub enum Arrival {
+pub enum Accepted {
     /// Accepted.
     Visitor(Visitor),
     /// Refused, and to be told so.
-    Refused(Refused),
+    Refused(RefusedVisitor),
 }
 
 /// A client that was let in. Its place is free again when this is dropped.
@@ -90,7 +90,7 @@ pub struct Visitor {
     /// The client: with a trusted proxy between, not the peer. Known once a head has been read.
     pub client: Client,
     /// The client's place; goes with the socket.
-    pub place: Place,
+    pub place: DoorPlace,
 }
 
 impl Visitor {
@@ -102,13 +102,13 @@ impl Visitor {
 
 /// A place within the bounds of the door.
 #[derive(Debug)]
-pub struct Place {
+pub struct DoorPlace {
     counts: Arc<Mutex<Counts>>,
     crowded: usize,
     customer: IpAddr,
 }
 
-impl Place {
+impl DoorPlace {
     /// How long the next head may take.
     pub fn head_timeout(&self) -> Duration {
         match self.counts.lock().total > self.crowded {
@@ -118,7 +118,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for DoorPlace {
     fn drop(&mut self) {
         let mut counts = self.counts.lock();
         counts.total -= 1;
@@ -169,7 +169,7 @@ impl Door {
     }
 
     /// Accepts the next connection. One over a bound is told so, and no other waits for it.
-    pub async fn accept(&mut self) -> Arrival {
+    pub async fn accept(&mut self) -> Accepted {
         loop {
             let (stream, peer) = match self.listener.accept().await {
                 Ok(accepted) => accepted,
@@ -182,7 +182,7 @@ impl Door {
             let ip = peer.ip().to_canonical();
             match self.place(ip) {
                 Ok(place) => {
-                    return Arrival::Visitor(Visitor {
+                    return Accepted::Visitor(Visitor {
                         stream,
                         peer,
                         client: Client { ip, https: false },
@@ -192,7 +192,7 @@ impl Door {
                 Err(why) => {
                     self.turned_away.report(peer, why, self.bounds.total);
                     if let Some(refused) = self.turned_away.refuse(stream, why) {
-                        return Arrival::Refused(refused);
+                        return Accepted::Refused(refused);
                     }
                 }
             }
@@ -201,7 +201,7 @@ impl Door {
 
     /// A place for one more, unless its address or the node is full. Loopback has no bound of its own, nor has a
     /// trusted proxy: all clients may come through the machine's own proxy.
-    fn place(&self, address: IpAddr) -> Result<Place, NoPlace> {
+    fn place(&self, address: IpAddr) -> Result<DoorPlace, NoPlace> {
         let mut counts = self.counts.lock();
         if counts.total >= self.bounds.total {
             return Err(NoPlace::Full);
@@ -217,7 +217,7 @@ impl Door {
         }
         counts.by_customer.insert(customer, here + 1);
         counts.total += 1;
-        Ok(Place {
+        Ok(DoorPlace {
             counts: self.counts.clone(),
             crowded: self.bounds.crowded,
             customer,
@@ -340,8 +340,8 @@ mod tests {
 
     async fn next(door: &mut Door) -> Visitor {
         match door.accept().await {
-            Arrival::Visitor(visitor) => visitor,
-            Arrival::Refused(refused) => panic!("{refused:?}"),
+            Accepted::Visitor(visitor) => visitor,
+            Accepted::Refused(refused) => panic!("{refused:?}"),
         }
     }
 
@@ -365,8 +365,8 @@ mod tests {
         for _ in 0..refused::MAX_REFUSALS {
             let client = client(&door).await;
             match door.accept().await {
-                Arrival::Refused(it) => refused.push((client, it)),
-                Arrival::Visitor(visitor) => panic!("{visitor:?}"),
+                Accepted::Refused(it) => refused.push((client, it)),
+                Accepted::Visitor(visitor) => panic!("{visitor:?}"),
             }
         }
         assert!(refused[0].1.answer.starts_with(b"HTTP/1.0 503 "));

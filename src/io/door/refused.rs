@@ -27,7 +27,7 @@ const ASKED_BYTES: usize = 4 * 1_024;
 
 /// A connection for which there is no room.
 #[derive(Debug)]
-pub struct Refused {
+pub struct RefusedVisitor {
     /// The connection.
     pub stream: TcpStream,
     /// The answer.
@@ -81,14 +81,14 @@ impl TurnedAway {
     }
 
     /// A connection to be told so. If many are being told already, it is told here and now.
-    pub(super) fn refuse(&self, stream: TcpStream, why: NoPlace) -> Option<Refused> {
+    pub(super) fn refuse(&self, stream: TcpStream, why: NoPlace) -> Option<RefusedVisitor> {
         let reply = Reply::without_head(clock::unix_ms() / 1_000);
         let answer = reply.unavailable(&format!("{why}\n"), RETRY_AFTER_S);
         if Arc::strong_count(&self.refusals) > MAX_REFUSALS {
             tell_and_close(&stream, &answer);
             return None;
         }
-        Some(Refused {
+        Some(RefusedVisitor {
             stream,
             answer,
             _counted: self.refusals.clone(),

@@ -53,7 +53,7 @@ impl Meter {
 /// Why no connection was opened.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub(super) struct Unreached(pub(super) BoxError);
+pub(super) struct DialError(pub(super) BoxError);
 
 /// Opens one connection, by the names and addresses of a URL.
 #[derive(Clone, Debug)]
@@ -76,12 +76,12 @@ impl Dialler {
 
 impl Service<Uri> for Dialler {
     type Response = TokioIo<Metered>;
-    type Error = Unreached;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Unreached>> + Send>>;
+    type Error = DialError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, DialError>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Unreached>> {
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), DialError>> {
         let ready = self.connector.poll_ready(context);
-        ready.map_err(|error| Unreached(error.into()))
+        ready.map_err(|error| DialError(error.into()))
     }
 
     fn call(&mut self, url: Uri) -> Self::Future {
@@ -89,7 +89,7 @@ impl Service<Uri> for Dialler {
         let meter = self.meter.clone();
         Box::pin(async move {
             let opened = connecting.await;
-            let stream = opened.map_err(|error| Unreached(error.into()))?;
+            let stream = opened.map_err(|error| DialError(error.into()))?;
             let stream = stream.into_inner();
             Ok(TokioIo::new(Metered { stream, meter }))
         })

@@ -21,7 +21,7 @@ use hyper::http::uri::Scheme;
 use hyper::{Method, Request, StatusCode, Uri};
 use tokio::time::timeout;
 
-use dialler::{Dialler, Meter, Unreached};
+use dialler::{DialError, Dialler, Meter};
 use trust::Trust;
 
 /// How long one exchange may take, from the look-up of the name to the last byte.
@@ -196,7 +196,7 @@ async fn exchange(
     let peer = peer(&question.url)?;
     let meter = Meter::new(answer_bytes.saturating_add(MAX_BESIDES_BYTES));
     let dialled = trust.connect(Dialler::new(&meter), &question.url).await;
-    let stream = dialled.map_err(|error| match error.downcast::<Unreached>() {
+    let stream = dialled.map_err(|error| match error.downcast::<DialError>() {
         Ok(unreached) => HttpError::Unreachable(peer.clone(), unreached.0),
         Err(_) if meter.is_used_up() => HttpError::TooLarge(peer.clone(), answer_bytes),
         Err(other) => HttpError::Untrusted(peer.clone(), other),

@@ -10,7 +10,7 @@ use super::exchange::Exchange;
 use super::{CLOSE_NAME_IN_USE, ExchangeError, GREETING_TIMEOUT, KEEP_ALIVE, Shared};
 use crate::io::tls;
 use crate::model::node::NodeName;
-use crate::wire::frame::{Frame, Hello, Refusal};
+use crate::wire::frame::{Frame, Hello, LinkRefusal};
 
 /// How long a link must be silent before another life of its node is believed to have replaced it: two
 /// keep-alives of the peer and a round trip. A live peer is heard within it.
@@ -22,7 +22,7 @@ pub(super) enum Greeting {
     /// A link to this node can begin.
     Welcome(Hello),
     /// One side does not want the link.
-    Refused(Refusal),
+    Refused(LinkRefusal),
 }
 
 /// The dialling side: sends its HELLO and waits for the other.
@@ -43,7 +43,7 @@ pub(super) async fn ask(
     };
     timeout(GREETING_TIMEOUT, talk)
         .await
-        .unwrap_or(Ok(Greeting::Refused(Refusal::BadHello)))
+        .unwrap_or(Ok(Greeting::Refused(LinkRefusal::BadHello)))
 }
 
 /// The dialled side: reads the HELLO, decides, and answers.
@@ -71,21 +71,21 @@ pub(super) async fn answer(
     };
     timeout(GREETING_TIMEOUT, talk)
         .await
-        .unwrap_or(Ok(Greeting::Refused(Refusal::BadHello)))
+        .unwrap_or(Ok(Greeting::Refused(LinkRefusal::BadHello)))
 }
 
 /// Decides whether a link with the node is accepted.
 async fn settle(shared: &Shared, connection: &Connection, hello: Hello) -> Greeting {
     if certified_name(connection).as_ref() != Some(&hello.name) {
-        return Greeting::Refused(Refusal::BadHello);
+        return Greeting::Refused(LinkRefusal::BadHello);
     }
     let ours = &shared.hello;
     if hello.name == ours.name {
         return Greeting::Refused(if hello.generation == ours.generation {
-            Refusal::Yourself
+            LinkRefusal::Yourself
         } else {
             report_own_name(shared, &hello);
-            Refusal::NameInUse {
+            LinkRefusal::NameInUse {
                 holder: ours.mesh_address,
             }
         });
@@ -95,7 +95,7 @@ async fn settle(shared: &Shared, connection: &Connection, hello: Hello) -> Greet
         if other.generation > hello.generation {
             link.close(CLOSE_NAME_IN_USE, hello.mesh_address.to_string().as_bytes());
         } else if is_alive(&link).await {
-            return Greeting::Refused(Refusal::NameInUse {
+            return Greeting::Refused(LinkRefusal::NameInUse {
                 holder: other.mesh_address,
             });
         }

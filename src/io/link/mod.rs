@@ -31,10 +31,10 @@ use tracing::warn;
 
 pub use self::exchange::{Exchange, ExchangeError};
 pub use self::registry::DialState;
-use self::registry::{Registry, Sent};
+use self::registry::{Delivery, Registry};
 pub use self::trouble::DialTrouble;
 use super::tasks::Tasks;
-use super::tls::{Identity, IdentityError, Secret};
+use super::tls::{CertificateError, Identity, Secret};
 use super::udp::{CountingSocket, StrayCount};
 use crate::model::node::NodeName;
 use crate::wire::frame::{self, Frame, Hello};
@@ -83,7 +83,7 @@ pub enum LinkError {
     Bind(SocketAddr, #[source] std::io::Error),
     /// No certificate could be made.
     #[error(transparent)]
-    Identity(#[from] IdentityError),
+    Identity(#[from] CertificateError),
     /// TLS lacks what QUIC needs.
     #[error("TLS is not fit for QUIC")]
     Crypto(#[from] quinn::crypto::rustls::NoInitialCipherSuite),
@@ -252,7 +252,7 @@ impl Links {
     pub fn send(&self, to: &NodeName, frame: &Frame) {
         let Some(bytes) = encoded(frame) else { return };
         let sent = self.0.registry.lock().send(to, bytes);
-        if sent == Sent::Full {
+        if sent == Delivery::Full {
             self.0.count_dropped("message", to);
         }
     }
@@ -271,9 +271,9 @@ impl Links {
         let Some(bytes) = encoded(frame) else { return };
         let sent = self.0.registry.lock().send_to_address(to, bytes);
         match sent {
-            Sent::Queued => {}
-            Sent::NoLink => self.dial(to),
-            Sent::Full => {
+            Delivery::Queued => {}
+            Delivery::NoLink => self.dial(to),
+            Delivery::Full => {
                 self.0.counters.dropped.fetch_add(1, Ordering::Relaxed);
             }
         }

@@ -20,7 +20,7 @@ const MAX_DIALS: usize = 4_096;
 
 /// What happened to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sent {
+pub(super) enum Delivery {
     /// The message waits to be sent.
     Queued,
     /// The peer takes too long: dropped.
@@ -136,10 +136,10 @@ impl Registry {
             .map(|link| link.connection.clone())
     }
 
-    pub(super) fn send(&self, to: &NodeName, bytes: Bytes) -> Sent {
+    pub(super) fn send(&self, to: &NodeName, bytes: Bytes) -> Delivery {
         self.to_node(to)
             .next()
-            .map_or(Sent::NoLink, |link| queue(link, bytes))
+            .map_or(Delivery::NoLink, |link| queue(link, bytes))
     }
 
     /// Sends to every node once; returns the nodes whose queue was full.
@@ -148,16 +148,16 @@ impl Registry {
         let mut full = Vec::new();
         for link in self.links.values() {
             let first = served.insert(&link.hello.name);
-            if first && queue(link, bytes.clone()) == Sent::Full {
+            if first && queue(link, bytes.clone()) == Delivery::Full {
                 full.push(link.hello.name.clone());
             }
         }
         full
     }
 
-    pub(super) fn send_to_address(&self, to: SocketAddr, bytes: Bytes) -> Sent {
+    pub(super) fn send_to_address(&self, to: SocketAddr, bytes: Bytes) -> Delivery {
         let link = self.links.values().find(|link| link.is_at(to));
-        link.map_or(Sent::NoLink, |link| queue(link, bytes))
+        link.map_or(Delivery::NoLink, |link| queue(link, bytes))
     }
 
     /// Whether an address is to be dialled now; if so, it counts as being dialled.
@@ -255,10 +255,10 @@ impl Link {
     }
 }
 
-fn queue(link: &Link, bytes: Bytes) -> Sent {
+fn queue(link: &Link, bytes: Bytes) -> Delivery {
     match link.queue.try_send(bytes) {
-        Ok(()) => Sent::Queued,
-        Err(mpsc::error::TrySendError::Full(_)) => Sent::Full,
-        Err(mpsc::error::TrySendError::Closed(_)) => Sent::NoLink,
+        Ok(()) => Delivery::Queued,
+        Err(mpsc::error::TrySendError::Full(_)) => Delivery::Full,
+        Err(mpsc::error::TrySendError::Closed(_)) => Delivery::NoLink,
     }
 }

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::io::clock;
 use crate::io::tls::MESH_SERVER_NAME;
-use crate::wire::frame::{DecodeError, Frame, Hello, Refusal};
+use crate::wire::frame::{DecodeError, Frame, Hello, LinkRefusal};
 
 /// Messages that may wait for one peer: several gossip rounds. A peer that is so far behind loses only
 /// what gossip repeats.
@@ -110,11 +110,11 @@ async fn accept(shared: Arc<Shared>, incoming: Incoming) {
     }
 }
 
-fn close_code(refusal: &Refusal) -> quinn::VarInt {
+fn close_code(refusal: &LinkRefusal) -> quinn::VarInt {
     match refusal {
-        Refusal::NameInUse { .. } => CLOSE_NAME_IN_USE,
-        Refusal::Yourself => CLOSE_DONE,
-        Refusal::BadHello => CLOSE_BAD_FRAME,
+        LinkRefusal::NameInUse { .. } => CLOSE_NAME_IN_USE,
+        LinkRefusal::Yourself => CLOSE_DONE,
+        LinkRefusal::BadHello => CLOSE_BAD_FRAME,
     }
 }
 
@@ -180,14 +180,14 @@ async fn dial(shared: &Arc<Shared>, address: SocketAddr) -> DialEnd {
     }
 }
 
-fn refused(shared: &Shared, refusal: Refusal) -> DialEnd {
+fn refused(shared: &Shared, refusal: LinkRefusal) -> DialEnd {
     DialEnd::Failed(match refusal {
-        Refusal::Yourself => return DialEnd::Ourselves,
-        Refusal::NameInUse { holder } => {
+        LinkRefusal::Yourself => return DialEnd::Ourselves,
+        LinkRefusal::NameInUse { holder } => {
             shared.report_conflict(holder);
             DialTrouble::NameTaken
         }
-        Refusal::BadHello => DialTrouble::BadGreeting,
+        LinkRefusal::BadHello => DialTrouble::BadGreeting,
     })
 }
 

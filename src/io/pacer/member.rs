@@ -31,7 +31,7 @@ pub(super) struct Member {
 }
 
 /// The result of a visit.
-pub(super) enum Visit {
+pub(super) enum VisitResult {
     /// The listener stays, and took so many bytes.
     Stay(usize),
     /// The listener has to leave.
@@ -87,18 +87,18 @@ impl Member {
     }
 
     /// Writes all new bytes, as far as the kernel takes them.
-    pub(super) fn visit(&mut self, now: Instant) -> Visit {
+    pub(super) fn visit(&mut self, now: Instant) -> VisitResult {
         let replaced = self.replaced.as_ref();
         if replaced.is_some_and(|replaced| replaced.load(Ordering::Relaxed)) {
-            return Visit::Leave(Left::Replaced);
+            return VisitResult::Leave(Left::Replaced);
         }
         let audio = match self.feed.read(self.position, VISIT_BYTES) {
             Read::Bytes(audio) => audio,
             Read::Wait => Vec::new(),
-            Read::Overrun { .. } => return Visit::Leave(Left::TooSlow),
+            Read::Overrun { .. } => return VisitResult::Leave(Left::TooSlow),
             Read::Ended => match self.feed.successor().cloned() {
                 Some(next) => self.move_to(next),
-                None if self.head.is_empty() => return Visit::Leave(Left::StreamEnded),
+                None if self.head.is_empty() => return VisitResult::Leave(Left::StreamEnded),
                 None => Vec::new(),
             },
         };
@@ -117,9 +117,9 @@ impl Member {
             }
             Ok(written) => {
                 self.sent_bytes += written as u64;
-                Visit::Stay(written)
+                VisitResult::Stay(written)
             }
-            Err(left) => Visit::Leave(left),
+            Err(left) => VisitResult::Leave(left),
         }
     }
 
@@ -164,31 +164,31 @@ impl Member {
     ///
     /// What a listener sends after its request is ignored. That it will send nothing more is no sign of leaving: some
     /// programs and proxies close their sending half after the request, and read on.
-    fn check(&mut self) -> Visit {
+    fn check(&mut self) -> VisitResult {
         if !matches!(self.socket.take_error(), Ok(None)) {
-            return Visit::Leave(Left::Gone);
+            return VisitResult::Leave(Left::Gone);
         }
         if self.half_closed {
-            return Visit::Stay(0);
+            return VisitResult::Stay(0);
         }
         let mut ignored = [0; 512];
         match self.socket.read(&mut ignored) {
             Ok(0) => self.note_half_close(),
-            Ok(_) => Visit::Stay(0),
-            Err(error) if is_transient(error.kind()) => Visit::Stay(0),
-            Err(_) => Visit::Leave(Left::Gone),
+            Ok(_) => VisitResult::Stay(0),
+            Err(error) if is_transient(error.kind()) => VisitResult::Stay(0),
+            Err(_) => VisitResult::Leave(Left::Gone),
         }
     }
 
-    fn note_half_close(&mut self) -> Visit {
+    fn note_half_close(&mut self) -> VisitResult {
         self.half_closed = true;
         let probes = TcpKeepalive::new()
             .with_time(PROBE_AFTER)
             .with_interval(PROBE_EVERY)
             .with_retries(PROBES);
         match SockRef::from(&self.socket).set_tcp_keepalive(&probes) {
-            Ok(()) => Visit::Stay(0),
-            Err(_) => Visit::Leave(Left::Gone), // A connection without options is gone.
+            Ok(()) => VisitResult::Stay(0),
+            Err(_) => VisitResult::Leave(Left::Gone), // A connection without options is gone.
         }
     }
 }

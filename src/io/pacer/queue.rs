@@ -12,19 +12,19 @@ use super::Listener;
 /// The door of one thread.
 #[derive(Default)]
 pub(super) struct Queue {
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     wake: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct QueueState {
     newcomers: VecDeque<Listener>,
-    order: Order,
+    order: PacerOrder,
 }
 
 /// What the thread is to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum PacerOrder {
     #[default]
     Serve,
     /// Close all listeners over this time, then end.
@@ -46,7 +46,7 @@ impl Queue {
     )]
     pub(super) fn push(&self, listener: Listener) -> Result<(), Listener> {
         let mut state = self.state.lock();
-        if state.order != Order::Serve || state.newcomers.len() == QUEUE {
+        if state.order != PacerOrder::Serve || state.newcomers.len() == QUEUE {
             return Err(listener);
         }
         state.newcomers.push_back(listener);
@@ -57,12 +57,16 @@ impl Queue {
 
     /// From now on nobody is taken. Ordered again, the last time given counts.
     pub(super) fn drain(&self, over: Duration) {
-        self.state.lock().order = Order::Drain(over);
+        self.state.lock().order = PacerOrder::Drain(over);
         self.wake.notify_one();
     }
 
     /// Waits for newcomers or another order than the one that is `known`, at most until `until`.
-    pub(super) fn take(&self, until: Option<Instant>, known: Order) -> (Vec<Listener>, Order) {
+    pub(super) fn take(
+        &self,
+        until: Option<Instant>,
+        known: PacerOrder,
+    ) -> (Vec<Listener>, PacerOrder) {
         let mut state = self.state.lock();
         while state.newcomers.is_empty() && state.order == known {
             let Some(until) = until else {
@@ -81,7 +85,7 @@ impl Queue {
     /// Closes for good and hands out who is still waiting.
     pub(super) fn close(&self) -> VecDeque<Listener> {
         let mut state = self.state.lock();
-        state.order = Order::Drain(Duration::ZERO);
+        state.order = PacerOrder::Drain(Duration::ZERO);
         std::mem::take(&mut state.newcomers)
     }
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::member::{Member, Visit};
-use super::queue::Order;
+use super::member::{Member, VisitResult};
+use super::queue::PacerOrder;
 use super::{Left, Listener, PacerThread};
 
 /// The thread's own state.
@@ -20,7 +20,7 @@ pub(super) struct Round {
     members: Vec<Member>,
     /// The next one to visit.
     cursor: usize,
-    draining: Option<Drain>,
+    draining: Option<SpreadEnd>,
     /// How much of the time between two ends of a drain this thread is before the others, so that they do not end
     /// their listeners in pairs.
     before_others: f64,
@@ -28,7 +28,7 @@ pub(super) struct Round {
 
 /// An end that is spread over time.
 #[derive(Clone, Copy)]
-struct Drain {
+struct SpreadEnd {
     began: Instant,
     over: Duration,
     listeners: usize,
@@ -58,7 +58,7 @@ fn share_of_slot(listeners: usize) -> usize {
     listeners.div_ceil(slots)
 }
 
-impl Drain {
+impl SpreadEnd {
     /// How many listeners may still be there.
     fn keeps(&self, now: Instant) -> usize {
         let elapsed = now.saturating_duration_since(self.began);
@@ -90,14 +90,14 @@ impl Round {
 
     /// Serves until it is ordered to stop and everybody has left.
     pub(super) fn run(mut self) {
-        let (mut next_slot, mut order) = (Instant::now(), Order::Serve);
+        let (mut next_slot, mut order) = (Instant::now(), PacerOrder::Serve);
         loop {
             let until = self.wakes_at(next_slot);
             let newcomers;
             (newcomers, order) = self.shared.queue.take(until, order);
             let now = Instant::now();
             self.admit(newcomers, now);
-            if let Order::Drain(over) = order {
+            if let PacerOrder::Drain(over) = order {
                 self.drain(over, now);
                 if self.members.is_empty() {
                     return;
@@ -144,12 +144,12 @@ impl Round {
     /// Visits one member. Returns how far it is from here to the next: none if the last one took its place.
     fn visit(&mut self, place: usize, now: Instant) -> usize {
         match self.members[place].visit(now) {
-            Visit::Stay(written) => {
+            VisitResult::Stay(written) => {
                 let sent_bytes = &self.shared.sent_bytes;
                 sent_bytes.fetch_add(written as u64, Ordering::Relaxed);
                 1
             }
-            Visit::Leave(why) => {
+            VisitResult::Leave(why) => {
                 if why == Left::TooSlow {
                     self.shared.too_slow.fetch_add(1, Ordering::Relaxed);
                 }
@@ -163,7 +163,7 @@ impl Round {
 
     fn drain(&mut self, over: Duration, now: Instant) {
         let listeners = self.members.len();
-        let drain = self.draining.get_or_insert(Drain {
+        let drain = self.draining.get_or_insert(SpreadEnd {
             began: now,
             over,
             listeners,
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_drain_is_even() {
         let began = Instant::now();
-        let drain = Drain {
+        let drain = SpreadEnd {
             began,
             over: Duration::from_secs(10),
             listeners: 100,
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn threads_end_their_listeners_in_turn() {
         let began = Instant::now();
-        let of_thread = |before_others| Drain {
+        let of_thread = |before_others| SpreadEnd {
             began,
             over: Duration::from_secs(4),
             listeners: 2,

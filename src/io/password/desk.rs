@@ -16,30 +16,30 @@ const MAX_WAIT: Duration = Duration::from_secs(20);
 
 /// Gives turns to those who wait. Cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Desk(Arc<Mutex<State>>);
+pub(super) struct Desk(Arc<Mutex<DeskState>>);
 
 #[derive(Default)]
-struct State {
+struct DeskState {
     queue: LoginQueue,
     /// How each login that waits is told that it is its turn.
     calls: HashMap<LoginNumber, oneshot::Sender<()>>,
 }
 
 /// Held while a login waits and while its hash is computed; dropped with the work, not with whoever asked for it.
-pub(super) struct Turn {
+pub(super) struct LoginTurn {
     desk: Desk,
     number: LoginNumber,
     outcome: TurnOutcome,
 }
 
-impl Turn {
+impl LoginTurn {
     /// The password was wrong: its address has to pause.
     pub(super) fn note_wrong(&mut self) {
         self.outcome = TurnOutcome::Wrong;
     }
 }
 
-impl Drop for Turn {
+impl Drop for LoginTurn {
     fn drop(&mut self) {
         let mut state = self.desk.0.lock();
         state.calls.remove(&self.number);
@@ -51,7 +51,7 @@ impl Drop for Turn {
 
 impl Desk {
     /// Waits for a turn; `None` if there is no place to wait, or the wait becomes too long.
-    pub(super) async fn turn(&self, origin: LoginOrigin, account: &str) -> Option<Turn> {
+    pub(super) async fn turn(&self, origin: LoginOrigin, account: &str) -> Option<LoginTurn> {
         let (turn, mut called) = self.enter(origin, account);
         let deadline = Instant::now() + MAX_WAIT;
         loop {
@@ -66,7 +66,7 @@ impl Desk {
         }
     }
 
-    fn enter(&self, origin: LoginOrigin, account: &str) -> (Turn, oneshot::Receiver<()>) {
+    fn enter(&self, origin: LoginOrigin, account: &str) -> (LoginTurn, oneshot::Receiver<()>) {
         let (call, called) = oneshot::channel();
         let mut state = self.0.lock();
         let entry = state.queue.enter(origin, account, now());
@@ -74,7 +74,7 @@ impl Desk {
         if let Some(displaced) = entry.displaced {
             state.calls.remove(&displaced);
         }
-        let turn = Turn {
+        let turn = LoginTurn {
             desk: self.clone(),
             number: entry.number,
             outcome: TurnOutcome::Other,

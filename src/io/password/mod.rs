@@ -23,7 +23,7 @@ use crate::io::tasks::Tasks;
 use crate::logic::login_queue::{LoginOrigin, PARALLEL};
 use crate::model::network::Network;
 
-use desk::{Desk, Turn, now};
+use desk::{Desk, LoginTurn, now};
 use memory::Memory;
 use recent::{Known, Recent, Ticket};
 pub use secret::Secret;
@@ -58,7 +58,7 @@ struct Shared {
 
 /// The result of checking a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PasswordVerdict {
     /// The password is right.
     Right,
     /// The password is wrong.
@@ -116,7 +116,7 @@ impl Passwords {
         let turn = turn.ok_or(HashError::Busy)?;
         let (shared, password) = (self.shared.clone(), password.clone());
         let work = move || {
-            let _turn: Turn = turn;
+            let _turn: LoginTurn = turn;
             let hash = hash_blocking(&password, &shared.memory);
             let ticket = shared.recent.lock().ticket(&password, &hash);
             shared.recent.lock().remember_right(ticket, now());
@@ -127,9 +127,9 @@ impl Passwords {
     }
 
     /// Checks a password that came `from` this address against a hash. Takes no time if it was right within a day.
-    pub async fn verify(&self, password: &Secret, hash: &str, from: IpAddr) -> Verdict {
+    pub async fn verify(&self, password: &Secret, hash: &str, from: IpAddr) -> PasswordVerdict {
         if !is_of_fair_length(password) {
-            return Verdict::Wrong;
+            return PasswordVerdict::Wrong;
         }
         let ticket = self.shared.recent.lock().ticket(password, hash);
         if let Some(verdict) = self.recall(&ticket) {
@@ -137,7 +137,7 @@ impl Passwords {
         }
         let origin = LoginOrigin::of(from, self.is_shared(from));
         let Some(turn) = self.shared.desk.turn(origin, hash).await else {
-            return Verdict::Busy;
+            return PasswordVerdict::Busy;
         };
         // Many sources with one password come at once; the first of them has done the work for all.
         if let Some(verdict) = self.recall(&ticket) {
@@ -145,20 +145,20 @@ impl Passwords {
         }
         let (shared, password, hash) = (self.shared.clone(), password.clone(), hash.to_owned());
         let work = move || {
-            let mut turn: Turn = turn;
+            let mut turn: LoginTurn = turn;
             let verdict = verify_blocking(&password, &hash, &shared.memory);
             match verdict {
-                Verdict::Right => shared.recent.lock().remember_right(ticket, now()),
-                Verdict::Wrong => {
+                PasswordVerdict::Right => shared.recent.lock().remember_right(ticket, now()),
+                PasswordVerdict::Wrong => {
                     shared.recent.lock().remember_wrong(ticket, now());
                     turn.note_wrong();
                 }
-                Verdict::Busy | Verdict::BadHash => {}
+                PasswordVerdict::Busy | PasswordVerdict::BadHash => {}
             }
             verdict
         };
         let done = self.shared.tasks.spawn_blocking(work).await;
-        done.unwrap_or(Verdict::Busy) // As above.
+        done.unwrap_or(PasswordVerdict::Busy) // As above.
     }
 
     /// Keeps a right password known for as long as the login stays.
@@ -171,10 +171,10 @@ impl Passwords {
         Stay { shared, ticket }
     }
 
-    fn recall(&self, ticket: &Ticket) -> Option<Verdict> {
+    fn recall(&self, ticket: &Ticket) -> Option<PasswordVerdict> {
         match self.shared.recent.lock().recall(ticket, now()) {
-            Known::Right => Some(Verdict::Right),
-            Known::Wrong => Some(Verdict::Wrong),
+            Known::Right => Some(PasswordVerdict::Right),
+            Known::Wrong => Some(PasswordVerdict::Wrong),
             Known::Nothing => None,
         }
     }
@@ -223,9 +223,9 @@ fn hash_blocking(password: &Secret, memory: &Memory) -> String {
 }
 
 /// Checks a password on this thread. The comparison takes the same time for all wrong ones.
-fn verify_blocking(password: &Secret, hash: &str, memory: &Memory) -> Verdict {
+fn verify_blocking(password: &Secret, hash: &str, memory: &Memory) -> PasswordVerdict {
     let Some(hash) = PasswordHash::new(hash).ok().filter(is_acceptable) else {
-        return Verdict::BadHash;
+        return PasswordVerdict::BadHash;
     };
     let argon2 = hash
         .version
@@ -233,20 +233,20 @@ fn verify_blocking(password: &Secret, hash: &str, memory: &Memory) -> Verdict {
     let argon2 = argon2.ok().zip(Params::try_from(&hash).ok());
     let argon2 = argon2.map(|(version, params)| Argon2::new(Algorithm::Argon2id, version, params));
     let (Some(argon2), Some(salt), Some(expected)) = (argon2, hash.salt, hash.hash) else {
-        return Verdict::BadHash;
+        return PasswordVerdict::BadHash;
     };
     let mut salt_bytes = [0; Salt::MAX_LENGTH];
     let Ok(salt) = salt.decode_b64(&mut salt_bytes) else {
-        return Verdict::BadHash;
+        return PasswordVerdict::BadHash;
     };
     let mut out = [0; Output::MAX_LENGTH];
     let out = &mut out[..expected.len()];
     if compute(&argon2, password, salt, out, memory).is_err() {
-        return Verdict::BadHash;
+        return PasswordVerdict::BadHash;
     }
     match bool::from(out.ct_eq(expected.as_bytes())) {
-        true => Verdict::Right,
-        false => Verdict::Wrong,
+        true => PasswordVerdict::Right,
+        false => PasswordVerdict::Wrong,
     }
 }
 
@@ -315,10 +315,10 @@ mod tests {
         assert!(stock(&Argon2::default(), b"hunter2", &ours).is_ok());
         let restarted = self::passwords();
         let verdict = restarted.verify(&password, &hash, STUDIO).await;
-        assert_eq!(verdict, Verdict::Right);
+        assert_eq!(verdict, PasswordVerdict::Right);
         let wrong = Secret::from("hunter3");
         let verdict = restarted.verify(&wrong, &hash, STUDIO).await;
-        assert_eq!(verdict, Verdict::Wrong);
+        assert_eq!(verdict, PasswordVerdict::Wrong);
     }
 
     #[tokio::test]
@@ -327,15 +327,15 @@ mod tests {
         let hash = passwords.hash(&password).await.unwrap();
         let wrong = Secret::from("hunter3");
         let verdict = passwords.verify(&wrong, &hash, GUESSER).await;
-        assert_eq!(verdict, Verdict::Wrong);
+        assert_eq!(verdict, PasswordVerdict::Wrong);
         let desk = &passwords.shared.desk;
         let _first = desk.turn(LoginOrigin::Operator, "").await.unwrap();
         let _second = desk.turn(LoginOrigin::Operator, "").await.unwrap();
         // All turns are taken now: a login that needed one would wait for ever.
         let verdict = passwords.verify(&password, &hash, GUESSER).await;
-        assert_eq!(verdict, Verdict::Right);
+        assert_eq!(verdict, PasswordVerdict::Right);
         let verdict = passwords.verify(&wrong, &hash, STUDIO).await;
-        assert_eq!(verdict, Verdict::Wrong, "not hashed twice either");
+        assert_eq!(verdict, PasswordVerdict::Wrong, "not hashed twice either");
     }
 
     #[tokio::test]
@@ -344,7 +344,7 @@ mod tests {
         passwords.hash(&password).await.unwrap();
         let changed = cheap_hash("m=8,t=1,p=1");
         let verdict = passwords.verify(&password, &changed, STUDIO).await;
-        assert_eq!(verdict, Verdict::Wrong);
+        assert_eq!(verdict, PasswordVerdict::Wrong);
     }
 
     #[tokio::test(start_paused = true)]
@@ -358,12 +358,18 @@ mod tests {
         }
         let mut verdicts = vec![guesses.join_next().await.unwrap().unwrap()];
         let verdict = passwords.verify(&Secret::from("x"), &hash, STUDIO).await;
-        assert_eq!(verdict, Verdict::Wrong, "it was checked");
+        assert_eq!(verdict, PasswordVerdict::Wrong, "it was checked");
         while let Some(verdict) = guesses.join_next().await {
             verdicts.push(verdict.unwrap());
         }
-        let busy = verdicts.iter().filter(|it| **it == Verdict::Busy).count();
-        let wrong = verdicts.iter().filter(|it| **it == Verdict::Wrong).count();
+        let busy = verdicts
+            .iter()
+            .filter(|it| **it == PasswordVerdict::Busy)
+            .count();
+        let wrong = verdicts
+            .iter()
+            .filter(|it| **it == PasswordVerdict::Wrong)
+            .count();
         assert_eq!(busy + wrong, verdicts.len());
         assert!((1..=100).contains(&wrong), "{wrong} were hashed");
     }
@@ -380,7 +386,7 @@ mod tests {
         assert!(gave_up.is_err());
         drop((first, second));
         let verdict = passwords.verify(&guess, &hash, STUDIO).await;
-        assert_eq!(verdict, Verdict::Wrong);
+        assert_eq!(verdict, PasswordVerdict::Wrong);
     }
 
     #[tokio::test]
@@ -394,10 +400,10 @@ mod tests {
             let salt = SaltString::from_b64("c2FsdHNhbHQ").unwrap();
             let hash = argon2.hash_password(b"hunter2", &salt).unwrap().to_string();
             let verdict = passwords.verify(&password, &hash, STUDIO).await;
-            assert_eq!(verdict, Verdict::Right, "{hash}");
+            assert_eq!(verdict, PasswordVerdict::Right, "{hash}");
             let wrong = Secret::from("hunter3");
             let verdict = passwords.verify(&wrong, &hash, STUDIO).await;
-            assert_eq!(verdict, Verdict::Wrong, "{hash}");
+            assert_eq!(verdict, PasswordVerdict::Wrong, "{hash}");
         }
     }
 
@@ -416,7 +422,7 @@ mod tests {
             &cheap_hash("m=64,t=1,p=8"),
         ] {
             let verdict = passwords.verify(&Secret::from("x"), hash, STUDIO).await;
-            assert_eq!(verdict, Verdict::BadHash, "{hash}");
+            assert_eq!(verdict, PasswordVerdict::BadHash, "{hash}");
         }
     }
 
@@ -427,7 +433,7 @@ mod tests {
             let password = Secret::from(text);
             assert_eq!(passwords.hash(&password).await, Err(HashError::Length));
             let verdict = passwords.verify(&password, &hash, STUDIO).await;
-            assert_eq!(verdict, Verdict::Wrong);
+            assert_eq!(verdict, PasswordVerdict::Wrong);
         }
     }
 }

@@ -17,7 +17,7 @@ const REST: Duration = Duration::from_secs(30);
 
 /// A peer whose digest differs from this node's.
 #[derive(Clone, Debug)]
-struct Other {
+struct OtherPeer {
     digest: String,
     since: Instant,
     /// Our digest when the two were settled last, and when that was.
@@ -26,7 +26,7 @@ struct Other {
 
 /// The peers whose digests are not ours.
 #[derive(Clone, Debug, Default)]
-pub struct Differing(BTreeMap<NodeName, Other>);
+pub struct Differing(BTreeMap<NodeName, OtherPeer>);
 
 /// Whether our document has anything in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Differing {
         self.0
             .retain(|name, it| theirs.get(name) == Some(&it.digest));
         for (name, digest) in theirs {
-            self.0.entry(name).or_insert(Other {
+            self.0.entry(name).or_insert(OtherPeer {
                 digest,
                 since: now,
                 settled: None,
@@ -58,7 +58,7 @@ impl Differing {
             Own::Empty => Duration::ZERO,
             Own::Filled => PATIENCE,
         };
-        let rests = |it: &Other| {
+        let rests = |it: &OtherPeer| {
             let same = it.settled.as_ref().filter(|(digest, _)| digest == ours);
             same.is_some_and(|(_, at)| now.saturating_duration_since(*at) < REST)
         };

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::message::{Health, Message, Output};
+use super::message::{ElectionOutput, Health, Message};
 use super::standing::Candidacy;
 use super::{Election, Start};
 use crate::model::node::NodeName;
@@ -50,7 +50,7 @@ pub(super) enum Campaign {
 
 impl Election {
     /// Takes the next step of the campaign if it is due.
-    pub(super) fn advance(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn advance(&mut self, out: &mut Vec<ElectionOutput>) {
         let now = self.handled_at;
         let is_vacant = self.holder.is_none();
         match &mut self.campaign {
@@ -90,7 +90,7 @@ impl Election {
         }
     }
 
-    fn challenge(&mut self, out: &mut Vec<Output>) {
+    fn challenge(&mut self, out: &mut Vec<ElectionOutput>) {
         let own = (self.config.rank, &self.config.node);
         let greater = self.members.iter().filter(|(name, peer)| {
             // A dead node is not waited for: this is the purpose of the second witness.
@@ -112,7 +112,7 @@ impl Election {
     }
 
     /// Answers a challenger.
-    pub(super) fn object(&mut self, from: &NodeName, rank: Rank, out: &mut Vec<Output>) {
+    pub(super) fn object(&mut self, from: &NodeName, rank: Rank, out: &mut Vec<ElectionOutput>) {
         if let Some(own) = &self.own {
             self.send(from, Message::Coordinator(own.clone()), out);
             return;
@@ -141,7 +141,7 @@ impl Election {
     }
 
     /// A node that was asked to object, or to take over, cannot.
-    pub(super) fn passed(&mut self, from: &NodeName, out: &mut Vec<Output>) {
+    pub(super) fn passed(&mut self, from: &NodeName, out: &mut Vec<ElectionOutput>) {
         if let Campaign::Challenging { asked, .. } = &mut self.campaign {
             asked.remove(from);
         }
@@ -154,7 +154,7 @@ impl Election {
         self.campaign = Campaign::Claiming { epoch, replaces };
     }
 
-    fn claim(&mut self, epoch: Epoch, out: &mut Vec<Output>) {
+    fn claim(&mut self, epoch: Epoch, out: &mut Vec<ElectionOutput>) {
         let claim = Claim {
             epoch,
             rank: self.config.rank,
@@ -164,8 +164,8 @@ impl Election {
         self.outvoted_since = None;
         self.top = self.top.take().max(Some(claim.fence()));
         self.own = Some(claim.clone());
-        out.push(Output::Publish(Some(claim.clone())));
-        out.push(Output::Broadcast(Message::Coordinator(claim)));
+        out.push(ElectionOutput::Publish(Some(claim.clone())));
+        out.push(ElectionOutput::Broadcast(Message::Coordinator(claim)));
         self.settle(out);
     }
 
@@ -182,7 +182,7 @@ impl Election {
 
     /// A peer refuses the orders of this holder. Without a disk it cannot renumber its claim, so it
     /// leaves the seat to a node that is obeyed.
-    pub(super) fn refused(&mut self, seen: Epoch, out: &mut Vec<Output>) {
+    pub(super) fn refused(&mut self, seen: Epoch, out: &mut Vec<ElectionOutput>) {
         self.renumber(seen);
         let is_behind = self.own.as_ref().is_some_and(|own| own.epoch <= seen);
         if is_behind && seen <= self.ledger.seen() && !self.ledger.is_writable() {
@@ -192,7 +192,7 @@ impl Election {
 
     /// Makes sure that the holder's fence is the greatest there is: claims win by rank within one
     /// epoch and fences by name, and a holder of a greater epoch may have come and gone elsewhere.
-    pub(super) fn compare_fences(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn compare_fences(&mut self, out: &mut Vec<ElectionOutput>) {
         let Some(holder) = &self.holder else {
             return;
         };

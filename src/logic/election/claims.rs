@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::message::{Health, Member};
+use super::message::{ElectionPeer, Health};
 use super::{MAX_MEMBERS, Members};
 use crate::model::node::NodeName;
 use crate::model::seat::{Claim, Epoch};
@@ -101,7 +101,7 @@ impl Claims {
     /// The greatest claim of a node that is there, or that has pushed it since it was last seen to die.
     pub(super) fn greatest(&self, members: &Members, now: Instant) -> Option<&Claim> {
         let counting = self.heard.iter().flat_map(|(node, heard)| {
-            let there = members.get(node).is_some_and(Member::is_there);
+            let there = members.get(node).is_some_and(ElectionPeer::is_there);
             let push = heard.pushed.as_ref().filter(|(_, until)| now < *until);
             let gossiped = heard.gossiped.as_ref();
             [
@@ -134,7 +134,7 @@ impl Claims {
     }
 }
 
-impl Member {
+impl ElectionPeer {
     pub(super) fn is_there(&self) -> bool {
         self.health != Health::Dead
     }
@@ -157,7 +157,7 @@ mod tests {
 
     fn members(health: Health) -> Members {
         let rank = Rank(0);
-        BTreeMap::from([(claim(0, "a").node, Member { rank, health })])
+        BTreeMap::from([(claim(0, "a").node, ElectionPeer { rank, health })])
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::message::Output;
+use super::message::ElectionOutput;
 use crate::model::seat::Epoch;
 
 /// The greatest epoch that is believed. An election each microsecond would take nine years to get
@@ -74,14 +74,14 @@ impl Ledger {
     }
 
     /// Asks for a write if one is due and none is open.
-    pub(super) fn write(&mut self, now: Instant, out: &mut Vec<Output>) {
+    pub(super) fn write(&mut self, now: Instant, out: &mut Vec<ElectionOutput>) {
         let waiting = self.writing.is_some() || self.retry_at.is_some_and(|at| now < at);
         if waiting || self.seen <= self.durable {
             return;
         }
         self.retry_at = None;
         self.writing = Some((self.seen, now + self.interval * WRITE_INTERVALS));
-        out.push(Output::Persist(self.seen));
+        out.push(ElectionOutput::Persist(self.seen));
     }
 
     pub(super) fn persisted(&mut self, epoch: Epoch) {
@@ -135,7 +135,13 @@ mod tests {
         }
         ledger.persisted(Epoch(3));
         ledger.write(now, &mut out);
-        assert_eq!(out, [Output::Persist(Epoch(3)), Output::Persist(Epoch(5))]);
+        assert_eq!(
+            out,
+            [
+                ElectionOutput::Persist(Epoch(3)),
+                ElectionOutput::Persist(Epoch(5))
+            ]
+        );
         assert_eq!((ledger.durable(), ledger.seen()), (Epoch(3), Epoch(5)));
     }
 
@@ -147,7 +153,7 @@ mod tests {
         for _ in 0..9 {
             let mut out = Vec::new();
             ledger.write(now, &mut out);
-            assert_eq!(out, [Output::Persist(Epoch(1))]);
+            assert_eq!(out, [ElectionOutput::Persist(Epoch(1))]);
             ledger.failed(Epoch(1), now);
             assert!(!ledger.is_writable());
             let until = ledger.retry_at.unwrap();

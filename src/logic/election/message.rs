@@ -1,6 +1,6 @@
 //! The inputs and outputs of an election.
 //!
-//! A driver needs to know nothing else: it feeds [`Input`]s, does the [`Output`]s in order, and
+//! A driver needs to know nothing else: it feeds [`ElectionInput`]s, does the [`ElectionOutput`]s in order, and
 //! carries [`Message`]s between nodes over links, which may lose, repeat and reorder them.
 
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ pub enum Health {
 
 /// A peer as this node sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Member {
+pub struct ElectionPeer {
     /// The weight in this seat's election.
     pub rank: Rank,
     /// Whether the peer is there.
@@ -32,9 +32,9 @@ pub struct Member {
 
 /// What happens to an election.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
+pub enum ElectionInput {
     /// The peers, never this node. Sent whole, at least whenever it has changed.
-    Members(BTreeMap<NodeName, Member>),
+    Members(BTreeMap<NodeName, ElectionPeer>),
     /// What gossip says that a node holds. Sent at least whenever it has changed, and with `None`
     /// when a newer generation of that node holds nothing.
     Heard {
@@ -64,7 +64,7 @@ pub enum Input {
 
 /// What the driver has to do, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
+pub enum ElectionOutput {
     /// Send a message over the link to this peer; if there is no link, forget it.
     Send {
         /// The receiver.
@@ -74,7 +74,7 @@ pub enum Output {
     },
     /// Send a message over every link that is up.
     Broadcast(Message),
-    /// Write this epoch to disk and answer [`Input::Persisted`] or [`Input::PersistFailed`].
+    /// Write this epoch to disk and answer [`ElectionInput::Persisted`] or [`ElectionInput::PersistFailed`].
     /// At most one such request is open at a time.
     Persist(Epoch),
     /// Gossip this as what the node holds, until the next one.

@@ -1,7 +1,7 @@
 //! The sticky bully election of one seat, as a state machine that does no I/O.
 //!
 //! A claim holds its seat as long as it lives; only an empty seat is contested, and then the greatest
-//! `(rank, name)` gets it. [`Election::handle`] takes one [`Input`] and the time, and appends to an
+//! `(rank, name)` gets it. [`Election::handle`] takes one [`ElectionInput`] and the time, and appends to an
 //! outbox what must be done; the driver does it, and calls again at [`Election::wake_at`].
 //!
 //! Two holders at once are possible and no error, one on each side of a partition and even with
@@ -33,7 +33,7 @@ use crate::model::seat::{Claim, Epoch, Fence};
 
 pub use self::config::{ElectionConfig, Start};
 pub use self::gate::{Admission, Gate};
-pub use self::message::{Health, Input, Member, Message, Output};
+pub use self::message::{ElectionInput, ElectionOutput, ElectionPeer, Health, Message};
 pub use self::rendezvous::rendezvous;
 
 /// The most peers that an election looks at: the largest mesh for which gossip was measured.
@@ -44,7 +44,7 @@ pub const MAX_MEMBERS: usize = 1024;
 /// forgiven. Detection takes up to 8 and a round adds one, so a minority holds nothing after 12.
 const OUTVOTED_INTERVALS: u32 = 2;
 
-type Members = BTreeMap<NodeName, Member>;
+type Members = BTreeMap<NodeName, ElectionPeer>;
 
 /// One node's part in the election of one seat.
 #[derive(Clone, Debug)]
@@ -95,7 +95,7 @@ impl Election {
     }
 
     /// Takes in one event. Never blocks, never fails: a failure is an input like any other.
-    pub fn handle(&mut self, input: Input, now: Instant, out: &mut Vec<Output>) {
+    pub fn handle(&mut self, input: ElectionInput, now: Instant, out: &mut Vec<ElectionOutput>) {
         self.handled_at = now;
         let beat = self.rounds.beat(now);
         if beat == Beat::Woke {
@@ -103,14 +103,14 @@ impl Election {
         }
         self.ledger.expire(now);
         match input {
-            Input::Members(members) => self.look(members, out),
-            Input::Heard { from, claim } => self.gossiped(&from, claim, out),
-            Input::Message { from, message } => self.hear(&from, message, out),
-            Input::Persisted(epoch) => self.ledger.persisted(epoch),
-            Input::PersistFailed(epoch) => self.ledger.failed(epoch, now),
-            Input::Tick => {}
-            Input::Resign => self.resign(out),
-            Input::Unresign => self.standing = Candidacy::Willing,
+            ElectionInput::Members(members) => self.look(members, out),
+            ElectionInput::Heard { from, claim } => self.gossiped(&from, claim, out),
+            ElectionInput::Message { from, message } => self.hear(&from, message, out),
+            ElectionInput::Persisted(epoch) => self.ledger.persisted(epoch),
+            ElectionInput::PersistFailed(epoch) => self.ledger.failed(epoch, now),
+            ElectionInput::Tick => {}
+            ElectionInput::Resign => self.resign(out),
+            ElectionInput::Unresign => self.standing = Candidacy::Willing,
         }
         if !self.rounds.is_frozen()
             && let Some(members) = self.thawed.take()
@@ -140,7 +140,7 @@ impl Election {
         self.ledger.durable()
     }
 
-    /// When to call with [`Input::Tick`], at the latest: at least once in each gossip interval. A call
+    /// When to call with [`ElectionInput::Tick`], at the latest: at least once in each gossip interval. A call
     /// that comes more than two intervals late makes the node believe that it was asleep.
     pub fn wake_at(&self) -> Instant {
         let round = self.rounds.next_at();
@@ -157,7 +157,7 @@ impl Election {
     }
 
     /// Takes a new view of the peers, or keeps it for later while the node is frozen.
-    fn look(&mut self, mut members: Members, out: &mut Vec<Output>) {
+    fn look(&mut self, mut members: Members, out: &mut Vec<ElectionOutput>) {
         members.remove(&self.config.node);
         while members.len() > MAX_MEMBERS {
             members.pop_last();
@@ -175,9 +175,9 @@ impl Election {
         self.thawed = Some(members);
     }
 
-    fn adopt(&mut self, members: Members, out: &mut Vec<Output>) {
+    fn adopt(&mut self, members: Members, out: &mut Vec<ElectionOutput>) {
         for (name, member) in &members {
-            let was_there = self.members.get(name).is_some_and(Member::is_there);
+            let was_there = self.members.get(name).is_some_and(ElectionPeer::is_there);
             match (was_there, member.is_there(), &self.own) {
                 (false, true, Some(own)) => self.send(name, Message::Coordinator(own.clone()), out),
                 (true, false, _) => self.claims.note_death(name),
@@ -194,7 +194,7 @@ impl Election {
         self.quorate_since = since.filter(|_| self.has_quorum());
     }
 
-    fn gossiped(&mut self, from: &NodeName, claim: Option<Claim>, out: &mut Vec<Output>) {
+    fn gossiped(&mut self, from: &NodeName, claim: Option<Claim>, out: &mut Vec<ElectionOutput>) {
         let Some(claim) = claim else {
             self.claims.gossiped(from, None);
             return;
@@ -204,14 +204,14 @@ impl Election {
         }
     }
 
-    fn pushed(&mut self, from: &NodeName, claim: &Claim, out: &mut Vec<Output>) {
+    fn pushed(&mut self, from: &NodeName, claim: &Claim, out: &mut Vec<ElectionOutput>) {
         if self.note(from, claim, out) {
             self.claims.pushed(claim, self.handled_at);
         }
     }
 
     /// Learns from a claim what is true even when it no longer counts; returns whether to believe it.
-    fn note(&mut self, from: &NodeName, claim: &Claim, out: &mut Vec<Output>) -> bool {
+    fn note(&mut self, from: &NodeName, claim: &Claim, out: &mut Vec<ElectionOutput>) -> bool {
         if claim.node != *from || claim.epoch > MAX_EPOCH {
             return false;
         }
@@ -227,7 +227,7 @@ impl Election {
         true
     }
 
-    fn hear(&mut self, from: &NodeName, message: Message, out: &mut Vec<Output>) {
+    fn hear(&mut self, from: &NodeName, message: Message, out: &mut Vec<ElectionOutput>) {
         if *from == self.config.node {
             return;
         }
@@ -256,7 +256,7 @@ impl Election {
     }
 
     /// Concludes which node holds the seat now, and whether that is still this node.
-    fn settle(&mut self, out: &mut Vec<Output>) {
+    fn settle(&mut self, out: &mut Vec<ElectionOutput>) {
         let heard = self.claims.greatest(&self.members, self.handled_at);
         let heard = heard.cloned();
         if self.own.is_some() && heard > self.own {
@@ -269,12 +269,12 @@ impl Election {
         }
         if holder != self.holder {
             self.holder.clone_from(&holder);
-            out.push(Output::Changed(holder));
+            out.push(ElectionOutput::Changed(holder));
         }
     }
 
     /// The work of each round.
-    fn round(&mut self, out: &mut Vec<Output>) {
+    fn round(&mut self, out: &mut Vec<ElectionOutput>) {
         self.claims.prune(&self.members, self.handled_at);
         self.count_votes(out);
         self.offer_again(out);
@@ -283,7 +283,7 @@ impl Election {
     }
 
     /// Drops the claim of a holder that has missed its quorum for too long.
-    fn count_votes(&mut self, out: &mut Vec<Output>) {
+    fn count_votes(&mut self, out: &mut Vec<ElectionOutput>) {
         if self.has_quorum() {
             self.outvoted_since = None;
             return;
@@ -302,17 +302,17 @@ impl Election {
     }
 
     /// Drops this node's claim, if there is one.
-    fn drop_own(&mut self, out: &mut Vec<Output>) {
+    fn drop_own(&mut self, out: &mut Vec<ElectionOutput>) {
         let Some(claim) = self.own.take() else {
             return;
         };
-        out.push(Output::Publish(None));
-        out.push(Output::Broadcast(Message::Vacated(claim)));
+        out.push(ElectionOutput::Publish(None));
+        out.push(ElectionOutput::Broadcast(Message::Vacated(claim)));
         self.standing.seat_is_gone();
     }
 
-    fn send(&self, to: &NodeName, message: Message, out: &mut Vec<Output>) {
+    fn send(&self, to: &NodeName, message: Message, out: &mut Vec<ElectionOutput>) {
         let to = to.clone();
-        out.push(Output::Send { to, message });
+        out.push(ElectionOutput::Send { to, message });
     }
 }

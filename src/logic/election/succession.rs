@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::Election;
 use super::campaign::Campaign;
-use super::message::{Health, Message, Output};
+use super::message::{ElectionOutput, Health, Message};
 use super::standing::Candidacy;
 use crate::model::node::NodeName;
 use crate::model::seat::Claim;
@@ -17,7 +17,7 @@ use crate::model::seat::Claim;
 const HAND_OVER_INTERVALS: u32 = 8;
 
 impl Election {
-    pub(super) fn resign(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn resign(&mut self, out: &mut Vec<ElectionOutput>) {
         if self.standing != Candidacy::Willing {
             return;
         }
@@ -34,7 +34,7 @@ impl Election {
     }
 
     /// Offers the seat to the best heir; drops it when no heir is left or time is over.
-    pub(super) fn offer_again(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn offer_again(&mut self, out: &mut Vec<ElectionOutput>) {
         let Candidacy::HandingOver { until, refused } = &self.standing else {
             return;
         };
@@ -54,7 +54,7 @@ impl Election {
         }
     }
 
-    pub(super) fn offer_refused(&mut self, from: &NodeName, out: &mut Vec<Output>) {
+    pub(super) fn offer_refused(&mut self, from: &NodeName, out: &mut Vec<ElectionOutput>) {
         if let Candidacy::HandingOver { refused, .. } = &mut self.standing
             && self.members.contains_key(from)
             && refused.insert(from.clone())
@@ -65,7 +65,12 @@ impl Election {
 
     /// Takes the seat from a holder that asks for it. The node need not have been here for long:
     /// the holder knows it as alive, and no other node can rightly hold the seat.
-    pub(super) fn take_over(&mut self, from: &NodeName, claim: &Claim, out: &mut Vec<Output>) {
+    pub(super) fn take_over(
+        &mut self,
+        from: &NodeName,
+        claim: &Claim,
+        out: &mut Vec<ElectionOutput>,
+    ) {
         self.pushed(from, claim, out);
         let outdated = self.claims.is_vacated(claim)
             || self.own.as_ref() >= Some(claim)

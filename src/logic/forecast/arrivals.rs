@@ -15,19 +15,19 @@ const FRESH_S: u32 = 120;
 const MAX_TAGS: usize = 65_536;
 
 /// When a tag was made, and its number, by its redirector.
-type Minted = (u32, u16);
+type TagStamp = (u32, u16);
 
 /// The tags that have counted.
 #[derive(Clone, Debug, Default)]
 pub struct ArrivalTags {
-    seen: BTreeSet<(Minted, NodeName)>,
+    seen: BTreeSet<(TagStamp, NodeName)>,
     /// Tags up to this second do not count: which of them were seen is forgotten.
     forgotten_s: u32,
 }
 
 impl ArrivalTags {
     /// Whether a genuine tag counts; it is remembered, so that it counts once.
-    pub fn count(&mut self, from: &NodeName, minted: Minted, now_unix_s: u32) -> bool {
+    pub fn count(&mut self, from: &NodeName, minted: TagStamp, now_unix_s: u32) -> bool {
         let oldest_s = now_unix_s.saturating_sub(FRESH_S).max(self.forgotten_s + 1);
         let fresh = (oldest_s..=now_unix_s.saturating_add(FRESH_S)).contains(&minted.0);
         while self.seen.first().is_some_and(|it| it.0.0 < oldest_s) {

@@ -33,13 +33,13 @@ enum Scope {
 /// What was reserved recently, by address and by network.
 #[derive(Clone, Debug, Default)]
 pub struct Reservations {
-    windows: BTreeMap<(Scope, IpAddr), Window>,
+    windows: BTreeMap<(Scope, IpAddr), ReservedSince>,
     tidied_at: Option<Instant>,
 }
 
 /// The places that were reserved since some moment.
 #[derive(Clone, Copy, Debug)]
-struct Window {
+struct ReservedSince {
     since: Instant,
     places: u32,
 }
@@ -60,7 +60,7 @@ impl Reservations {
         if self.windows.len() >= MAX_COUNTED && !self.windows.contains_key(&key) {
             return false;
         }
-        let fresh = Window {
+        let fresh = ReservedSince {
             since: now,
             places: 0,
         };
@@ -81,7 +81,7 @@ impl Reservations {
     }
 }
 
-impl Window {
+impl ReservedSince {
     /// Places are counted as long as they stay reserved.
     fn is_over(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.since) >= RESERVATION

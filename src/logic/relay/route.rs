@@ -103,15 +103,16 @@ pub fn upstreams(
         .filter(|it| it.stream.stream_id == stream)
         .map(|it| (&it.node, it))
         .collect();
-    let usable = |it: &&&Holding| it.is_live() && source_of(&holders, it, seeker.own) != Origin::Us;
-    let mut order: Vec<(Rank<'_>, &NodeName)> = holders
+    let usable =
+        |it: &&&Holding| it.is_live() && source_of(&holders, it, seeker.own) != BytesOrigin::Us;
+    let mut order: Vec<(CandidateRank<'_>, &NodeName)> = holders
         .values()
         .filter(usable)
         .map(|it| (rank(seeker, &holders, it), &it.node))
         .collect();
     order.extend(master_without(seeker, &holders));
     order.sort();
-    let upstream = |(_, node): (Rank<'_>, &NodeName)| Upstream {
+    let upstream = |(_, node): (CandidateRank<'_>, &NodeName)| Upstream {
         node: node.clone(),
         not_before: seeker.failures.rest(node, now),
     };
@@ -122,7 +123,7 @@ pub fn upstreams(
 }
 
 /// The place of a candidate among the others; the lower is asked first.
-type Rank<'a> = (Class, Reverse<u64>, &'a NodeName);
+type CandidateRank<'a> = (Class, Reverse<u64>, &'a NodeName);
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
@@ -137,14 +138,14 @@ fn rank<'a>(
     seeker: Seeker<'_>,
     holders: &BTreeMap<&NodeName, &Holding>,
     holding: &'a Holding,
-) -> Rank<'a> {
+) -> CandidateRank<'a> {
     let class = match &holding.role {
         _ if matches!(holding.state, NodeState::Suspect | NodeState::Unlinked) => Class::Suspect,
         _ if seeker.master == Some(&holding.node) => Class::Master,
         Role::Ingest => Class::Ingest,
         Role::Relay(_) => match source_of(holders, holding, seeker.own) {
-            Origin::Elsewhere => Class::FedRelay,
-            Origin::Nowhere | Origin::Us => Class::UnfedRelay,
+            BytesOrigin::Elsewhere => Class::FedRelay,
+            BytesOrigin::Nowhere | BytesOrigin::Us => Class::UnfedRelay,
         },
     };
     (class, Reverse(holding.next_offset), &holding.node)
@@ -154,7 +155,7 @@ fn rank<'a>(
 fn master_without<'a>(
     seeker: Seeker<'a>,
     holders: &BTreeMap<&NodeName, &Holding>,
-) -> Option<(Rank<'a>, &'a NodeName)> {
+) -> Option<(CandidateRank<'a>, &'a NodeName)> {
     let master = seeker
         .master
         .filter(|it| *it != seeker.own && !holders.contains_key(it))?;
@@ -166,7 +167,7 @@ fn master_without<'a>(
 
 /// The origin of a holder's bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Origin {
+enum BytesOrigin {
     /// From an ingest node, or from a node of which no more is known.
     Elsewhere,
     /// From this node.
@@ -176,28 +177,32 @@ enum Origin {
 }
 
 /// Follows the upstreams of a holder.
-fn source_of(holders: &BTreeMap<&NodeName, &Holding>, holding: &Holding, own: &NodeName) -> Origin {
+fn source_of(
+    holders: &BTreeMap<&NodeName, &Holding>,
+    holding: &Holding,
+    own: &NodeName,
+) -> BytesOrigin {
     let mut at = holding;
     // A chain without a circle has at most as many links as there are holders.
     for _ in 0..=holders.len() {
         if at.node == *own {
-            return Origin::Us;
+            return BytesOrigin::Us;
         }
         let upstream = match &at.role {
-            Role::Ingest => return Origin::Elsewhere,
-            Role::Relay(None) => return Origin::Nowhere,
+            Role::Ingest => return BytesOrigin::Elsewhere,
+            Role::Relay(None) => return BytesOrigin::Nowhere,
             Role::Relay(Some(upstream)) => upstream,
         };
         if upstream == own {
-            return Origin::Us;
+            return BytesOrigin::Us;
         }
         match holders.get(upstream) {
             Some(next) if next.is_live() => at = next,
-            Some(_) => return Origin::Nowhere,
-            None => return Origin::Elsewhere,
+            Some(_) => return BytesOrigin::Nowhere,
+            None => return BytesOrigin::Elsewhere,
         }
     }
-    Origin::Nowhere
+    BytesOrigin::Nowhere
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ pub struct Asker<'a> {
 }
 
 /// What gossip and links say.
-pub struct Mesh<'a> {
+pub struct MeshReports<'a> {
     /// The sources that are on air on the mount, the one with precedence first.
     pub on_air: Vec<Incumbent>,
     /// Whether a node is believed to live; an unknown one is.
@@ -81,7 +81,7 @@ impl Places {
     pub fn decide(
         &mut self,
         asker: Asker<'_>,
-        mesh: Mesh<'_>,
+        mesh: MeshReports<'_>,
         takeover: Takeover,
         now: Instant,
     ) -> Decision {
@@ -236,7 +236,7 @@ mod tests {
             stream_id: StreamId(stream_id),
             ingest: &ingest,
         };
-        let mesh = Mesh {
+        let mesh = MeshReports {
             on_air,
             is_up: &|_| is_up,
         };

@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use self::blocks::Blocks;
 use self::marks::Marks;
-use self::titles::Titles;
+use self::titles::RingTitles;
 pub use self::titles::{MAX_TITLE_BYTES, Title, TitleSet};
 use super::format::scanner::Scanner;
 use crate::model::stream::{EndReason, StreamHead, StreamId};
@@ -90,7 +90,7 @@ pub struct Ring {
     blocks: Blocks,
     scanner: Scanner,
     marks: Marks,
-    titles: Titles,
+    titles: RingTitles,
     ended: Option<EndReason>,
 }
 
@@ -111,7 +111,7 @@ impl Ring {
             blocks: Blocks::new(start),
             scanner: Scanner::for_content_type(&head.content_type, start),
             marks: Marks::default(),
-            titles: Titles::default(),
+            titles: RingTitles::default(),
             ended: None,
             head,
         }

@@ -32,9 +32,9 @@ const MAX_TITLES: usize = 64;
 
 /// The titles of the bytes that a ring holds, by offset.
 #[derive(Debug, Default)]
-pub(super) struct Titles(VecDeque<Title>);
+pub(super) struct RingTitles(VecDeque<Title>);
 
-impl Titles {
+impl RingTitles {
     /// Sets a title; all that show one get it from here. It may come before its bytes do; a second title for the same
     /// byte replaces the first.
     pub(super) fn set(&mut self, offset: u64, text: &str) -> TitleSet {
@@ -82,13 +82,13 @@ impl Titles {
 mod tests {
     use super::*;
 
-    fn at(titles: &Titles, offset: u64) -> String {
+    fn at(titles: &RingTitles, offset: u64) -> String {
         titles.at(offset).as_deref().unwrap_or("none").to_owned()
     }
 
     #[test]
     fn a_title_holds_from_its_byte_to_the_next_ones() {
-        let mut titles = Titles::default();
+        let mut titles = RingTitles::default();
         assert_eq!(titles.set(100, "one"), TitleSet::Changed);
         assert_eq!(titles.set(200, "two"), TitleSet::Changed);
         assert_eq!(titles.set(250, "two"), TitleSet::Same);
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn the_last_title_for_a_byte_counts_and_empty_is_one() {
-        let mut titles = Titles::default();
+        let mut titles = RingTitles::default();
         assert_eq!(titles.set(0, ""), TitleSet::Same);
         titles.set(5, "a");
         titles.set(5, "b");
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn what_is_in_force_outlives_its_byte() {
-        let mut titles = Titles::default();
+        let mut titles = RingTitles::default();
         titles.set(10, "a");
         titles.set(20, "b");
         titles.forget_before(15);
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn titles_are_bounded_in_number_and_length() {
-        let mut titles = Titles::default();
+        let mut titles = RingTitles::default();
         for offset in 0..1_000 {
             titles.set(offset, &"é".repeat(3_000 + offset as usize % 2));
             titles.set(offset, &offset.to_string());

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use crate::logic::election::{Admission, Gate};
-use crate::logic::source::place::{Asker, Decision, Incumbent, Mesh, Places};
+use crate::logic::source::place::{Asker, Decision, Incumbent, MeshReports, Places};
 use crate::model::mount::{MountName, Takeover};
 use crate::model::node::NodeName;
 use crate::model::seat::{Epoch, Fence};
@@ -110,7 +110,7 @@ impl Authority {
     fn give(&mut self, asker: Asker<'_>, case: Case<'_>) -> Result<Place, Denial> {
         let (view, mount) = (case.view, asker.mount);
         let takeover = case.takeover.ok_or(Denial::NoSuchMount)?;
-        let mesh = Mesh {
+        let mesh = MeshReports {
             on_air: incumbents(view, mount),
             is_up: &|node| view.nodes.get(node).is_none_or(MeshNode::is_up),
         };

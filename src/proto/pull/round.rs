@@ -27,7 +27,7 @@ enum Outcome {
 
 /// One round.
 #[derive(Debug)]
-struct Round {
+struct PullRound {
     /// How far the pull had come when it began.
     before: Option<(StreamId, u64)>,
     wanted: Wanted,
@@ -41,7 +41,7 @@ struct Round {
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub(super) ask: Ask,
-    round: Round,
+    round: PullRound,
     stage: Stage,
     /// When the question was asked, or the upstream was heard last.
     heard_at: Instant,
@@ -72,7 +72,7 @@ impl Pull {
     pub(super) fn begin_round(&mut self, seen: Seen<'_>, out: &mut Vec<Output>) {
         self.has_news = false;
         let (wanted, left) = self.next_step(seen);
-        let round = Round {
+        let round = PullRound {
             before: self.position(),
             wanted,
             left: left.into(),
@@ -111,7 +111,7 @@ impl Pull {
     }
 
     /// Asks the next upstream of the round, or ends the round.
-    fn ask_next(&mut self, mut round: Round, seen: Seen<'_>, out: &mut Vec<Output>) {
+    fn ask_next(&mut self, mut round: PullRound, seen: Seen<'_>, out: &mut Vec<Output>) {
         while let Some(upstream) = round.left.pop_front() {
             // Whoever fell behind with us cannot help, and would be waited for.
             if round.overrun_at.is_none() || self.is_further(&upstream, seen) {
@@ -137,7 +137,7 @@ impl Pull {
 
     fn ask_for_wanted(
         &mut self,
-        round: Round,
+        round: PullRound,
         upstream: NodeName,
         seen: Seen<'_>,
         out: &mut Vec<Output>,
@@ -168,7 +168,7 @@ impl Pull {
         self.last_id
     }
 
-    fn ask(&mut self, round: Round, ask: Ask, now: Instant, out: &mut Vec<Output>) {
+    fn ask(&mut self, round: PullRound, ask: Ask, now: Instant, out: &mut Vec<Output>) {
         out.push(Output::Ask(ask.clone()));
         let attempt = Attempt {
             ask,
@@ -329,7 +329,7 @@ impl Pull {
         self.ask_next(round, seen, out);
     }
 
-    fn end_round(&mut self, round: Round, seen: Seen<'_>, out: &mut Vec<Output>) {
+    fn end_round(&mut self, round: PullRound, seen: Seen<'_>, out: &mut Vec<Output>) {
         if self.position() != round.before {
             self.backoff.succeed();
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use super::Output;
-use crate::logic::election::{Election, Input, Member, Output as Decision, rendezvous};
+use crate::logic::election::{Election, ElectionInput, ElectionOutput, ElectionPeer, rendezvous};
 use crate::model::node::NodeName;
 use crate::model::quorum::Quorum;
 use crate::model::seat::{Claim, Message, Seat};
@@ -81,15 +81,15 @@ impl Contest {
     }
 
     /// Lets the election decide on an input, and says what is to be done.
-    pub(super) fn tell(&mut self, input: Input, now: Instant, out: &mut Vec<Output>) {
+    pub(super) fn tell(&mut self, input: ElectionInput, now: Instant, out: &mut Vec<Output>) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let mut decisions = Vec::new();
             self.election.handle(input, now, &mut decisions);
             for decision in decisions {
                 match decision {
-                    Decision::Persist(epoch) if !self.rules.keeps_epoch => {
-                        inputs.push_back(Input::Persisted(epoch));
+                    ElectionOutput::Persist(epoch) if !self.rules.keeps_epoch => {
+                        inputs.push_back(ElectionInput::Persisted(epoch));
                     }
                     decision => out.push(self.output(decision)),
                 }
@@ -97,21 +97,21 @@ impl Contest {
         }
     }
 
-    fn output(&self, decision: Decision) -> Output {
+    fn output(&self, decision: ElectionOutput) -> Output {
         let seat = self.seat.clone();
         match decision {
-            Decision::Send { to, message } => Output::Send(to, Frame::Seat { seat, message }),
-            Decision::Broadcast(message) => Output::Broadcast(Frame::Seat { seat, message }),
-            Decision::Persist(epoch) => Output::Persist { seat, epoch },
-            Decision::Publish(claim) => Output::Publish { seat, claim },
-            Decision::Changed(holder) => Output::Changed { seat, holder },
+            ElectionOutput::Send { to, message } => Output::Send(to, Frame::Seat { seat, message }),
+            ElectionOutput::Broadcast(message) => Output::Broadcast(Frame::Seat { seat, message }),
+            ElectionOutput::Persist(epoch) => Output::Persist { seat, epoch },
+            ElectionOutput::Publish(claim) => Output::Publish { seat, claim },
+            ElectionOutput::Changed(holder) => Output::Changed { seat, holder },
         }
     }
 
     /// Tells the election who is there.
     pub(super) fn meet(
         &mut self,
-        peers: &BTreeMap<NodeName, Member>,
+        peers: &BTreeMap<NodeName, ElectionPeer>,
         now: Instant,
         out: &mut Vec<Output>,
     ) {
@@ -120,16 +120,16 @@ impl Contest {
                 Ranks::Given => peer.rank,
                 Ranks::Rendezvous => rendezvous(&self.seat, name),
             };
-            (name.clone(), Member { rank, ..*peer })
+            (name.clone(), ElectionPeer { rank, ..*peer })
         });
         let members = ranked.collect();
-        self.tell(Input::Members(members), now, out);
+        self.tell(ElectionInput::Members(members), now, out);
     }
 
     /// Tells the election what has changed in the claims of those who are there, and that time goes on.
     pub(super) fn look(
         &mut self,
-        peers: &BTreeMap<NodeName, Member>,
+        peers: &BTreeMap<NodeName, ElectionPeer>,
         nodes: &BTreeMap<NodeName, MeshNode>,
         now: Instant,
         out: &mut Vec<Output>,
@@ -144,13 +144,13 @@ impl Contest {
                 Some(claim) => _ = self.heard.insert(name.clone(), claim.clone()),
                 None => _ = self.heard.remove(name),
             }
-            let heard = Input::Heard {
+            let heard = ElectionInput::Heard {
                 from: name.clone(),
                 claim: claim.cloned(),
             };
             self.tell(heard, now, out);
         }
-        self.tell(Input::Tick, now, out);
+        self.tell(ElectionInput::Tick, now, out);
     }
 
     /// Tells the election whether this node stands for the seat, if that has changed: not when it is asked out, and not
@@ -162,8 +162,8 @@ impl Contest {
         }
         self.is_out = is_out;
         let input = match is_out {
-            true => Input::Resign,
-            false => Input::Unresign,
+            true => ElectionInput::Resign,
+            false => ElectionInput::Unresign,
         };
         self.tell(input, now, out);
     }
@@ -172,8 +172,8 @@ impl Contest {
     pub(super) fn abolish(self, out: &mut Vec<Output>) {
         if let Some(claim) = self.election.own_claim().cloned() {
             let message = Message::Vacated(claim);
-            out.push(self.output(Decision::Publish(None)));
-            out.push(self.output(Decision::Broadcast(message)));
+            out.push(self.output(ElectionOutput::Publish(None)));
+            out.push(self.output(ElectionOutput::Broadcast(message)));
         }
     }
 }

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use self::contest::{Contest, Ranks, Rules};
-use crate::logic::election::{self, ElectionConfig, Health, Member, Start};
+use crate::logic::election::{self, ElectionConfig, ElectionPeer, Health, Start};
 use crate::model::node::NodeName;
 use crate::model::quorum::Quorum;
 use crate::model::seat::{Claim, Epoch, Message, Rank, Seat};
@@ -135,7 +135,7 @@ pub struct Seats {
     config: SeatsConfig,
     contests: BTreeMap<Seat, Contest>,
     /// The peers as they were seen last, by their ranks in the master's election.
-    peers: BTreeMap<NodeName, Member>,
+    peers: BTreeMap<NodeName, ElectionPeer>,
     /// Whether a peer lives whose disk works.
     has_heir: bool,
     disk: Disk,
@@ -167,7 +167,7 @@ impl Seats {
         match input {
             Input::Tick => {
                 for contest in self.contests.values_mut() {
-                    contest.tell(election::Input::Tick, now, out);
+                    contest.tell(election::ElectionInput::Tick, now, out);
                 }
             }
             Input::Nodes(nodes) => self.look(nodes, now, out),
@@ -175,12 +175,22 @@ impl Seats {
                 from,
                 seat,
                 message,
-            } => self.tell(&seat, election::Input::Message { from, message }, now, out),
+            } => self.tell(
+                &seat,
+                election::ElectionInput::Message { from, message },
+                now,
+                out,
+            ),
             Input::Persisted { seat, epoch } => {
-                self.tell(&seat, election::Input::Persisted(epoch), now, out);
+                self.tell(&seat, election::ElectionInput::Persisted(epoch), now, out);
             }
             Input::PersistFailed { seat, epoch } => {
-                self.tell(&seat, election::Input::PersistFailed(epoch), now, out);
+                self.tell(
+                    &seat,
+                    election::ElectionInput::PersistFailed(epoch),
+                    now,
+                    out,
+                );
             }
             Input::Disk(disk) => {
                 self.disk = disk;
@@ -235,7 +245,13 @@ impl Seats {
         self.contests[&Seat::Master].election()
     }
 
-    fn tell(&mut self, seat: &Seat, input: election::Input, now: Instant, out: &mut Vec<Output>) {
+    fn tell(
+        &mut self,
+        seat: &Seat,
+        input: election::ElectionInput,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
         if let Some(contest) = self.contests.get_mut(seat) {
             contest.tell(input, now, out);
         }
@@ -325,8 +341,8 @@ fn is_master(seat: &Seat) -> bool {
     *seat == Seat::Master
 }
 
-fn member(node: &MeshNode) -> Member {
-    Member {
+fn member(node: &MeshNode) -> ElectionPeer {
+    ElectionPeer {
         rank: node.card.rank,
         health: match node.state {
             NodeState::Alive | NodeState::Draining => Health::Alive,

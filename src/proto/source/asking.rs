@@ -27,21 +27,21 @@ pub(super) struct Asking {
     pub(super) has_sent: bool,
     /// Until when its answer is held back.
     until: Instant,
-    step: Step,
+    step: AskStep,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Step {
+enum AskStep {
     /// The place is asked for.
     Asks,
     /// The other source is looked for until then, before the place is asked for or after it was refused.
-    Looks(Order, Instant),
+    Looks(AskOrder, Instant),
     /// It was not found; then it goes on.
-    Pauses(Order, Instant),
+    Pauses(AskOrder, Instant),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Order {
+enum AskOrder {
     First,
     AfterRefusal,
 }
@@ -72,19 +72,19 @@ impl Asking {
             stream_id,
             has_sent: false,
             until: now + HOLD_BACK,
-            step: Step::Pauses(Order::First, now),
+            step: AskStep::Pauses(AskOrder::First, now),
         }
     }
 
     /// The stream for which a place may be given at any moment.
     pub(super) fn asked(&self) -> Option<StreamId> {
-        matches!(self.step, Step::Asks).then_some(self.stream_id)
+        matches!(self.step, AskStep::Asks).then_some(self.stream_id)
     }
 
     pub(super) fn wake_at(&self) -> Option<Instant> {
         match self.step {
-            Step::Asks => None,
-            Step::Looks(_, at) | Step::Pauses(_, at) => Some(at),
+            AskStep::Asks => None,
+            AskStep::Looks(_, at) | AskStep::Pauses(_, at) => Some(at),
         }
     }
 
@@ -96,16 +96,16 @@ impl Asking {
         out: &mut Vec<Output>,
     ) -> End {
         match (self.step, asked) {
-            (Step::Pauses(order, at), Asked::Begin | Asked::Tick) if around.now >= at => {
+            (AskStep::Pauses(order, at), Asked::Begin | Asked::Tick) if around.now >= at => {
                 self.go_on(order, around, out)
             }
-            (Step::Asks, Asked::Verdict(verdict)) => self.judged(verdict, around, out),
-            (Step::Looks(order, _), Asked::Found(true)) => match order {
-                Order::First => self.request(around, out),
-                Order::AfterRefusal => Some(Err(Denial::MountInUse)),
+            (AskStep::Asks, Asked::Verdict(verdict)) => self.judged(verdict, around, out),
+            (AskStep::Looks(order, _), Asked::Found(true)) => match order {
+                AskOrder::First => self.request(around, out),
+                AskOrder::AfterRefusal => Some(Err(Denial::MountInUse)),
             },
-            (Step::Looks(order, _), Asked::Found(false)) => self.pause(order, around.now),
-            (Step::Looks(order, until), Asked::Tick) if around.now >= until => {
+            (AskStep::Looks(order, _), Asked::Found(false)) => self.pause(order, around.now),
+            (AskStep::Looks(order, until), Asked::Tick) if around.now >= until => {
                 self.pause(order, around.now)
             }
             _ => None,
@@ -114,11 +114,11 @@ impl Asking {
 
     /// Where the newcomer takes over, the other source is looked for first: a dead node could not be told to give
     /// way, and its source would have precedence until the death is known.
-    fn go_on(&mut self, order: Order, around: Around<'_>, out: &mut Vec<Output>) -> End {
+    fn go_on(&mut self, order: AskOrder, around: Around<'_>, out: &mut Vec<Output>) -> End {
         let view = around.view;
         let on_air = view.source(&self.mount);
         let is_elsewhere = on_air.is_some_and(|(node, _)| *node != view.me);
-        let looks_first = order == Order::First && self.takeover == Takeover::Takeover;
+        let looks_first = order == AskOrder::First && self.takeover == Takeover::Takeover;
         if looks_first && is_elsewhere && around.now < self.until {
             return self.look(order, around, out);
         }
@@ -131,7 +131,7 @@ impl Asking {
         if hears_another(self.takeover, around) {
             return self.judged(Err(Denial::MountInUse), around, out);
         }
-        self.step = Step::Asks;
+        self.step = AskStep::Asks;
         out.push(Output::Request(self.stream_id));
         None
     }
@@ -144,7 +144,7 @@ impl Asking {
     ) -> End {
         match verdict {
             Err(Denial::MountInUse) if around.now < self.until => {
-                self.look(Order::AfterRefusal, around, out)
+                self.look(AskOrder::AfterRefusal, around, out)
             }
             decided => Some(decided),
         }
@@ -152,7 +152,7 @@ impl Asking {
 
     /// Has the source looked for that is on air. If none is seen, it has been given the place a moment ago, or has
     /// just left it.
-    fn look(&mut self, order: Order, around: Around<'_>, out: &mut Vec<Output>) -> End {
+    fn look(&mut self, order: AskOrder, around: Around<'_>, out: &mut Vec<Output>) -> End {
         let here = around.here.filter(|here| here.is_source);
         let here = here.map(|here| Other::Here(here.stream_id));
         let elsewhere = || {
@@ -163,13 +163,13 @@ impl Asking {
             return self.pause(order, around.now);
         };
         let until = around.now + PRESENCE_TIMEOUT;
-        self.step = Step::Looks(order, until);
+        self.step = AskStep::Looks(order, until);
         out.push(Output::Look(other, until));
         None
     }
 
-    fn pause(&mut self, order: Order, now: Instant) -> End {
-        self.step = Step::Pauses(order, now + AGAIN);
+    fn pause(&mut self, order: AskOrder, now: Instant) -> End {
+        self.step = AskStep::Pauses(order, now + AGAIN);
         None
     }
 }

@@ -162,7 +162,7 @@ impl LoadTable {
     fn with_scene<T>(
         &mut self,
         ask: &Ask<'_>,
-        look: Look,
+        look: ChoosingPass,
         now: Instant,
         find: impl Fn(&mut Chooser, &Policy, Scene<'_>, &Request<'_>) -> T,
     ) -> T {
@@ -211,26 +211,26 @@ enum Doubt {
 
 /// One way of looking at the nodes.
 #[derive(Clone, Copy, Debug)]
-struct Look {
+struct ChoosingPass {
     doubt: Doubt,
     basis: Basis,
 }
 
 /// The ways of looking, in the order in which they are tried.
-const LOOKS: [Look; 4] = [
-    Look {
+const LOOKS: [ChoosingPass; 4] = [
+    ChoosingPass {
         doubt: Doubt::Heeded,
         basis: Basis::Predicted,
     },
-    Look {
+    ChoosingPass {
         doubt: Doubt::Heeded,
         basis: Basis::Reported,
     },
-    Look {
+    ChoosingPass {
         doubt: Doubt::Ignored,
         basis: Basis::Predicted,
     },
-    Look {
+    ChoosingPass {
         doubt: Doubt::Ignored,
         basis: Basis::Reported,
     },

@@ -7,7 +7,7 @@ use tracing::debug;
 
 use super::Admin;
 use super::body::{self, BadBody};
-use super::reply::{self, Body};
+use super::reply::{self, FullBody};
 use crate::io::password::{HashError, Secret};
 use crate::logic::records::mounts::MountEdit;
 use crate::model::mount::{MountName, MountSpec};
@@ -48,7 +48,7 @@ impl Refusal {
 }
 
 /// Answers a request below [`MOUNTS`] of somebody who has the right.
-pub(super) async fn mounts(admin: &Admin, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn mounts(admin: &Admin, request: Request<Incoming>) -> Response<FullBody> {
     let answer = match request.uri().path().strip_prefix(MOUNTS) {
         Some("" | "/") => all(admin, request).await,
         Some(path) => match MountName::from_request_path(path) {
@@ -60,7 +60,7 @@ pub(super) async fn mounts(admin: &Admin, request: Request<Incoming>) -> Respons
     answer.unwrap_or_else(|refusal| reply::error(refusal.status(), refusal))
 }
 
-async fn all(admin: &Admin, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+async fn all(admin: &Admin, request: Request<Incoming>) -> Result<Response<FullBody>, Refusal> {
     match *request.method() {
         Method::GET | Method::HEAD => {
             let mounts = admin.0.documents.mounts();
@@ -76,7 +76,7 @@ async fn one(
     admin: &Admin,
     mount: &MountName,
     request: Request<Incoming>,
-) -> Result<Response<Body>, Refusal> {
+) -> Result<Response<FullBody>, Refusal> {
     let documents = &admin.0.documents;
     match *request.method() {
         Method::GET | Method::HEAD => {}
@@ -96,7 +96,10 @@ async fn one(
     Ok(reply::json(StatusCode::OK, &spec))
 }
 
-async fn create(admin: &Admin, mut fields: Map<String, Value>) -> Result<Response<Body>, Refusal> {
+async fn create(
+    admin: &Admin,
+    mut fields: Map<String, Value>,
+) -> Result<Response<FullBody>, Refusal> {
     let path = fields
         .remove("path")
         .ok_or_else(|| Refusal::bad("`path` is missing"))?;
@@ -159,7 +162,7 @@ async fn password_edit(admin: &Admin, password: &Secret) -> Result<MountEdit, Re
     Ok(MountEdit::PasswordHash(hash))
 }
 
-pub(super) fn wrong_method(allowed: &'static str) -> Response<Body> {
+pub(super) fn wrong_method(allowed: &'static str) -> Response<FullBody> {
     let mut answer = reply::error(StatusCode::METHOD_NOT_ALLOWED, format!("use {allowed}"));
     let allowed = hyper::header::HeaderValue::from_static(allowed);
     answer.headers_mut().insert("Allow", allowed);

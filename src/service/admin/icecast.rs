@@ -6,7 +6,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use tracing::info;
 
 use super::form::{self, Form};
-use super::reply::{self, Body};
+use super::reply::{self, FullBody};
 use super::{Admin, Right, refusal, right_by};
 use crate::model::caption::caption;
 use crate::model::charset::Charset;
@@ -27,7 +27,7 @@ pub(super) async fn metadata(
     admin: &Admin,
     request: Request<Incoming>,
     caller: Caller,
-) -> Response<Body> {
+) -> Response<FullBody> {
     let query = request.uri().query().unwrap_or_default().to_owned();
     let right = admin.right(&request, caller).await;
     let basic = request
@@ -108,11 +108,11 @@ async fn source_right(
     right_by(checked.await)
 }
 
-fn missing() -> Response<Body> {
+fn missing() -> Response<FullBody> {
     message(StatusCode::BAD_REQUEST, "Missing parameter", 0)
 }
 
-fn message(status: StatusCode, text: &str, code: u8) -> Response<Body> {
+fn message(status: StatusCode, text: &str, code: u8) -> Response<FullBody> {
     let body = format!(
         "<?xml version=\"1.0\"?>\n<iceresponse><message>{text}</message><return>{code}</return></iceresponse>\n"
     );

@@ -7,7 +7,7 @@ use hyper::{Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
-use super::reply::{self, Body};
+use super::reply::{self, FullBody};
 use crate::model::status::{MountStatus, NodeStatus, SourceStatus, Status};
 use crate::wire::http::date;
 use crate::wire::http::forwarded::Client;
@@ -54,7 +54,7 @@ pub(super) fn status_json(
     (status, contact): (&Status, &Contact),
     query: &str,
     (client, host): (Client, Option<&str>),
-) -> Response<Body> {
+) -> Response<FullBody> {
     let base = base(status, client, host);
     let wanted = wanted_mount(query);
     let on_air = status.mounts.iter().filter_map(|mount| {

@@ -4,7 +4,7 @@
 
 use hyper::{Response, StatusCode};
 
-use super::reply::{self, Body};
+use super::reply::{self, FullBody};
 use crate::model::outside::Slots;
 use crate::model::status::{NodeStatus, Status};
 use crate::service::document::Mounts;
@@ -12,7 +12,7 @@ use crate::service::load::ASSUMED_BITRATE_BPS;
 use crate::wire::outside::{LoadPage, written};
 
 /// Answers `/load.xsl`.
-pub(super) fn load_page(status: &Status, specs: &Mounts) -> Response<Body> {
+pub(super) fn load_page(status: &Status, specs: &Mounts) -> Response<FullBody> {
     reply::xml(StatusCode::OK, written(&page(status, specs)))
 }
 

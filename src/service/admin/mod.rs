@@ -33,7 +33,7 @@ use tracing::{debug, info, warn};
 
 pub use self::icecast_status::Contact;
 use self::page::{Part, Seen};
-use self::reply::{Body, Complaint, text};
+use self::reply::{Complaint, FullBody, text};
 use super::cluster::Cluster;
 use super::document::Documents;
 use super::drain::{Drain, Phase};
@@ -43,7 +43,7 @@ use super::status::Statuses;
 use super::titles::Titles;
 use crate::io::door::{HEAD_TIMEOUT, Rewound};
 use crate::io::link::Links;
-use crate::io::password::{Passwords, Secret, Verdict};
+use crate::io::password::{PasswordVerdict, Passwords, Secret};
 use crate::wire::http::credentials;
 use crate::wire::http::credentials::Credentials;
 use crate::wire::http::forwarded::Client;
@@ -121,7 +121,7 @@ impl Admin {
     }
 
     /// Answers, and tells the log what was wrong with a request.
-    async fn log(&self, request: Request<Incoming>, who: (Caller, Client)) -> Response<Body> {
+    async fn log(&self, request: Request<Incoming>, who: (Caller, Client)) -> Response<FullBody> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let answer = self.answer(request, who).await;
         if let Some(Complaint(why)) = answer.extensions().get() {
@@ -135,7 +135,7 @@ impl Admin {
         &self,
         request: Request<Incoming>,
         (caller, client): (Caller, Client),
-    ) -> Response<Body> {
+    ) -> Response<FullBody> {
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
         let reading = method == Method::GET || method == Method::HEAD;
@@ -180,7 +180,7 @@ impl Admin {
         proof.unwrap_or_else(|| "ok\n".to_owned())
     }
 
-    async fn manage(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn manage(&self, request: Request<Incoming>) -> Response<FullBody> {
         let path = request.uri().path();
         let below = |prefix: &str| {
             let rest = path.strip_prefix(prefix);
@@ -203,7 +203,7 @@ impl Admin {
         }
     }
 
-    fn page<T>(&self, request: &Request<T>, client: Client) -> Response<Body> {
+    fn page<T>(&self, request: &Request<T>, client: Client) -> Response<FullBody> {
         let part = Part::from_query(request.uri().query().unwrap_or_default());
         let seen = Seen {
             status: &self.0.statuses.status(),
@@ -257,12 +257,12 @@ impl Admin {
 }
 
 /// What the check of a password gives the right to.
-fn right_by(verdict: Verdict) -> Right {
+fn right_by(verdict: PasswordVerdict) -> Right {
     match verdict {
-        Verdict::Right => Right::Granted,
-        Verdict::Busy => Right::Busy,
-        Verdict::Wrong => Right::Denied("wrong password"),
-        Verdict::BadHash => {
+        PasswordVerdict::Right => Right::Granted,
+        PasswordVerdict::Busy => Right::Busy,
+        PasswordVerdict::Wrong => Right::Denied("wrong password"),
+        PasswordVerdict::BadHash => {
             warn!("a password is unusable: set another one");
             Right::Denied("the password here is unusable")
         }
@@ -278,7 +278,11 @@ fn user<T>(request: &Request<T>) -> String {
 }
 
 /// What somebody is answered who has not got the right, which is noted in the log.
-fn refusal(right: Right, user: &str, (mount, caller): (&str, Caller)) -> Option<Response<Body>> {
+fn refusal(
+    right: Right,
+    user: &str,
+    (mount, caller): (&str, Caller),
+) -> Option<Response<FullBody>> {
     match right {
         Right::Granted => None,
         Right::Anonymous => Some(reply::unauthorized()),
@@ -294,7 +298,7 @@ fn refusal(right: Right, user: &str, (mount, caller): (&str, Caller)) -> Option<
 }
 
 /// A node that takes no edits still serves whoever comes, so no balancer is to take it away: it says so in words.
-fn ready(trouble: Option<String>) -> Response<Body> {
+fn ready(trouble: Option<String>) -> Response<FullBody> {
     match trouble {
         None => text(StatusCode::OK, "ok\n"),
         Some(why) => text(

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::body::{self, BadBody};
-use super::reply::{self, Body};
+use super::reply::{self, FullBody};
 use super::{Admin, orders};
 use crate::logic::records::steering::{BadTrait, TraitEdit};
 use crate::model::node::{BadNodeName, NodeName};
@@ -30,7 +30,7 @@ const DEADLINE_S: u64 = 60;
 const SUCCESSION: Duration = Duration::from_secs(3);
 
 /// Answers a request of somebody who has the right.
-pub(super) async fn nodes(admin: &Admin, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn nodes(admin: &Admin, request: Request<Incoming>) -> Response<FullBody> {
     let (uri, method) = (request.uri().clone(), request.method().clone());
     let query = uri.query().unwrap_or_default();
     match uri.path() {
@@ -97,7 +97,7 @@ async fn set(
     admin: &Admin,
     name: &str,
     request: Request<Incoming>,
-) -> Result<Response<Body>, Refusal> {
+) -> Result<Response<FullBody>, Refusal> {
     let name = NodeName::try_from(name)?;
     let documents = &admin.0.documents;
     let is_known = admin.0.cluster.view().nodes.contains_key(&name)
@@ -117,14 +117,14 @@ async fn set(
     ))
 }
 
-async fn undrain(admin: &Admin, name: &str) -> Response<Body> {
+async fn undrain(admin: &Admin, name: &str) -> Response<FullBody> {
     match orders::give(admin, name, Order::Undrain).await {
         Ok(()) => reply::no_content(),
         Err(error) => reply::error(error.status(), error),
     }
 }
 
-async fn drain(admin: &Admin, name: &str, query: &str) -> Response<Body> {
+async fn drain(admin: &Admin, name: &str, query: &str) -> Response<FullBody> {
     let given = query
         .split('&')
         .find_map(|pair| pair.strip_prefix("deadline_s="));
@@ -143,7 +143,7 @@ async fn drain(admin: &Admin, name: &str, query: &str) -> Response<Body> {
     }
 }
 
-async fn step_down(admin: &Admin) -> Response<Body> {
+async fn step_down(admin: &Admin) -> Response<FullBody> {
     let cluster = &admin.0.cluster;
     if !cluster.view().is_master() {
         let master = cluster.view().master.clone();
@@ -171,7 +171,7 @@ async fn step_down(admin: &Admin) -> Response<Body> {
     reply::json(StatusCode::OK, &json!({ "master": master }))
 }
 
-async fn forget(admin: &Admin, name: &str) -> Response<Body> {
+async fn forget(admin: &Admin, name: &str) -> Response<FullBody> {
     let Ok(name) = NodeName::try_from(name) else {
         return reply::error(StatusCode::BAD_REQUEST, "that is no node's name");
     };

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::Admin;
 use super::api::wrong_method;
 use super::body::{self, BadBody};
-use super::reply::{self, Body};
+use super::reply::{self, FullBody};
 use crate::logic::records::outside;
 use crate::logic::records::outside::{BadRecord, BadServerName, BadSetting, OutsideEdit};
 use crate::model::node::NodeName;
@@ -48,7 +48,7 @@ impl Refusal {
 }
 
 /// Answers a request below [`OUTSIDE`] of somebody who has the right.
-pub(super) async fn outside(admin: &Admin, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn outside(admin: &Admin, request: Request<Incoming>) -> Response<FullBody> {
     let path = request.uri().path().to_owned();
     let name = path.strip_prefix(OUTSIDE).unwrap_or_default();
     let answer = match name.trim_start_matches('/') {
@@ -58,7 +58,7 @@ pub(super) async fn outside(admin: &Admin, request: Request<Incoming>) -> Respon
     answer.unwrap_or_else(|refusal| reply::error(refusal.status(), refusal))
 }
 
-async fn all(admin: &Admin, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+async fn all(admin: &Admin, request: Request<Incoming>) -> Result<Response<FullBody>, Refusal> {
     match *request.method() {
         Method::GET | Method::HEAD => {
             let servers = admin.0.statuses.outside_details();
@@ -80,7 +80,7 @@ async fn one(
     admin: &Admin,
     name: &str,
     request: Request<Incoming>,
-) -> Result<Response<Body>, Refusal> {
+) -> Result<Response<FullBody>, Refusal> {
     let name = outside::name(name)?;
     let documents = &admin.0.documents;
     match *request.method() {
@@ -98,7 +98,11 @@ async fn one(
     shown(admin, &name, StatusCode::OK)
 }
 
-fn shown(admin: &Admin, name: &NodeName, status: StatusCode) -> Result<Response<Body>, Refusal> {
+fn shown(
+    admin: &Admin,
+    name: &NodeName,
+    status: StatusCode,
+) -> Result<Response<FullBody>, Refusal> {
     let mut servers = admin.0.statuses.outside_details().into_iter();
     let found = servers.find(|detail| detail.server.name == *name);
     let found = found.ok_or_else(|| OutsideError::NotThere(name.clone()))?;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Admin;
 use super::api::wrong_method;
 use super::body::{self, BadBody};
-use super::reply::{self, Body};
+use super::reply::{self, FullBody};
 use crate::io::password::{HashError, Secret};
 use crate::service::document::ChangeError;
 
@@ -43,7 +43,7 @@ impl Refusal {
 }
 
 /// Answers a request of somebody who has the right.
-pub(super) async fn admin(admin: &Admin, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn admin(admin: &Admin, request: Request<Incoming>) -> Response<FullBody> {
     if request.method() != Method::PATCH {
         return wrong_method("PATCH");
     }

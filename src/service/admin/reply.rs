@@ -9,9 +9,13 @@ use serde_json::json;
 use crate::service::document::{ChangeError, Unsaved};
 
 /// The body of an answer.
-pub(super) type Body = Full<Bytes>;
+pub(super) type FullBody = Full<Bytes>;
 
-fn of(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
+fn of(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<FullBody> {
     Response::builder()
         .status(status)
         .header("Content-Type", content_type)
@@ -25,24 +29,24 @@ fn of(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) ->
 }
 
 /// Plain text.
-pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
+pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<FullBody> {
     of(status, "text/plain; charset=utf-8", body)
 }
 
 /// JSON, indented, because people read it too.
-pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response<Body> {
+pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response<FullBody> {
     let mut body = serde_json::to_vec_pretty(value).expect("our answers have text keys");
     body.push(b'\n');
     of(status, "application/json; charset=utf-8", body)
 }
 
 /// XML.
-pub(super) fn xml(status: StatusCode, body: String) -> Response<Body> {
+pub(super) fn xml(status: StatusCode, body: String) -> Response<FullBody> {
     of(status, "text/xml; charset=utf-8", body)
 }
 
 /// `{"error": "…"}`.
-pub(super) fn error(status: StatusCode, why: impl std::fmt::Display) -> Response<Body> {
+pub(super) fn error(status: StatusCode, why: impl std::fmt::Display) -> Response<FullBody> {
     let why = why.to_string();
     let reply = json(status, &json!({ "error": why }));
     complaining(reply, why)
@@ -54,7 +58,7 @@ pub(super) struct Complaint(pub(super) String);
 
 /// Lets the log know why a request is refused. Who asks for what is not there has not been refused, and a login is told
 /// of where it is checked.
-pub(super) fn complaining(mut reply: Response<Body>, why: String) -> Response<Body> {
+pub(super) fn complaining(mut reply: Response<FullBody>, why: String) -> Response<FullBody> {
     let quiet = [
         StatusCode::UNAUTHORIZED,
         StatusCode::NOT_FOUND,
@@ -83,12 +87,12 @@ pub(super) fn unchanged(why: &ChangeError) -> StatusCode {
 }
 
 /// Done, and nothing to say.
-pub(super) fn no_content() -> Response<Body> {
+pub(super) fn no_content() -> Response<FullBody> {
     of(StatusCode::NO_CONTENT, "text/plain; charset=utf-8", "")
 }
 
 /// Who are you?
-pub(super) fn unauthorized() -> Response<Body> {
+pub(super) fn unauthorized() -> Response<FullBody> {
     let why = "this needs the token of this node or the admin password of the cluster";
     let mut reply = error(StatusCode::UNAUTHORIZED, why);
     let challenge = hyper::header::HeaderValue::from_static("Basic realm=\"antiphon\"");
@@ -97,7 +101,7 @@ pub(super) fn unauthorized() -> Response<Body> {
 }
 
 /// Too many want their password checked.
-pub(super) fn busy() -> Response<Body> {
+pub(super) fn busy() -> Response<FullBody> {
     error(
         StatusCode::SERVICE_UNAVAILABLE,
         "too many logins at once, try again in a moment",

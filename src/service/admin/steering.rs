@@ -11,7 +11,7 @@ use serde_json::json;
 use super::Admin;
 use super::api::wrong_method;
 use super::body::{self, BadBody};
-use super::reply::{self, Body};
+use super::reply::{self, FullBody};
 use crate::logic::records::steering::{BadMeshSetting, MeshEdit};
 use crate::model::mount::{BadMountName, MountName};
 use crate::service::document::ChangeError;
@@ -50,7 +50,7 @@ enum Refusal {
 }
 
 impl Refusal {
-    fn answer(self) -> Response<Body> {
+    fn answer(self) -> Response<FullBody> {
         let status = match &self {
             Self::NoMount(_) => StatusCode::NOT_FOUND,
             Self::Body(bad) => bad.status(),
@@ -62,7 +62,7 @@ impl Refusal {
 }
 
 /// Shows the policy, or sets it on all nodes. One that cannot be read is refused, and the old one stays.
-pub(super) async fn policy(admin: &Admin, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn policy(admin: &Admin, request: Request<Incoming>) -> Response<FullBody> {
     let set = match *request.method() {
         Method::GET | Method::HEAD => Ok(()),
         Method::PATCH => set(admin, request).await,
@@ -89,12 +89,12 @@ async fn set(admin: &Admin, request: Request<Incoming>) -> Result<(), Refusal> {
 }
 
 /// Explains where the next listener of a mount would be sent, and why.
-pub(super) fn explain<T>(admin: &Admin, request: &Request<T>) -> Response<Body> {
+pub(super) fn explain<T>(admin: &Admin, request: &Request<T>) -> Response<FullBody> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return wrong_method("GET");
     }
     let asked = || {
-        let query = Query(request.uri().query().unwrap_or_default());
+        let query = QueryText(request.uri().query().unwrap_or_default());
         let (mount, from) = (query.mount()?, query.from()?);
         let explanation = admin.0.listening.explain(&mount, from);
         explanation.ok_or(Refusal::NoMount(mount))
@@ -106,9 +106,13 @@ pub(super) fn explain<T>(admin: &Admin, request: &Request<T>) -> Response<Body> 
 }
 
 /// Tells anybody, web pages of other sites too, where a mount is best heard, the best first.
-pub(super) fn candidates<T>(admin: &Admin, request: &Request<T>, client: Client) -> Response<Body> {
+pub(super) fn candidates<T>(
+    admin: &Admin,
+    request: &Request<T>,
+    client: Client,
+) -> Response<FullBody> {
     let asked = || {
-        let query = Query(request.uri().query().unwrap_or_default());
+        let query = QueryText(request.uri().query().unwrap_or_default());
         let (mount, most) = (query.mount()?, query.most()?);
         if admin.0.documents.mount(&mount).is_none() {
             return Err(Refusal::NoMount(mount));
@@ -131,9 +135,9 @@ pub(super) fn candidates<T>(admin: &Admin, request: &Request<T>, client: Client)
 }
 
 /// What stands behind the question mark.
-struct Query<'a>(&'a str);
+struct QueryText<'a>(&'a str);
 
-impl Query<'_> {
+impl QueryText<'_> {
     fn value(&self, key: &str) -> Option<String> {
         let mut pairs = self.0.split('&').filter_map(|pair| pair.split_once('='));
         let (_, value) = pairs.find(|(name, _)| *name == key)?;
@@ -168,19 +172,19 @@ mod tests {
 
     #[test]
     fn a_question_is_read_or_what_is_wrong_with_it_is_said() {
-        let query = Query("mount=%2Fradio.mp3&from=2001:db8::1&most=3");
+        let query = QueryText("mount=%2Fradio.mp3&from=2001:db8::1&most=3");
         assert_eq!(query.mount().unwrap().as_str(), "/radio.mp3");
         assert_eq!(query.from().unwrap(), Some("2001:db8::1".parse().unwrap()));
         assert_eq!(query.most().unwrap(), 3);
-        assert_eq!(Query("").most().unwrap(), USUAL_CANDIDATES);
-        assert_eq!(Query("").from().unwrap(), None);
+        assert_eq!(QueryText("").most().unwrap(), USUAL_CANDIDATES);
+        assert_eq!(QueryText("").from().unwrap(), None);
         for (bad, hint) in [
-            (Query("").mount().err(), "?mount=/radio.mp3"),
-            (Query("mount=radio").mount().err(), "must begin with /"),
+            (QueryText("").mount().err(), "?mount=/radio.mp3"),
+            (QueryText("mount=radio").mount().err(), "must begin with /"),
         ] {
             assert!(bad.unwrap().to_string().contains(hint));
         }
-        assert!(Query("from=home").from().is_err());
-        assert!(Query("most=0").most().is_err() && Query("most=x").most().is_err());
+        assert!(QueryText("from=home").from().is_err());
+        assert!(QueryText("most=0").most().is_err() && QueryText("most=x").most().is_err());
     }
 }

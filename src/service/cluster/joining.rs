@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::Cluster;
-use super::seeking::{DIAL_INTERVAL, Target, Unreached};
+use super::seeking::{DIAL_INTERVAL, JoinTarget, Unreached};
 use crate::io::disk::{DataDir, Loaded};
 use crate::io::gossip::Gossip;
 use crate::io::link::{DialState, DialTrouble, Links};
@@ -63,7 +63,7 @@ impl Joiner {
         self.unreached.expect(self.targets.len());
         let mut seeking = JoinSet::new(); // ended with this
         for peer in &self.targets {
-            let target = Target {
+            let target = JoinTarget {
                 links: self.links.clone(),
                 unreached: self.unreached.clone(),
                 peer: peer.clone(),

@@ -84,14 +84,14 @@ impl Unreached {
 
 /// A peer that this node was told to join.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(super) struct JoinTarget {
     pub(super) links: Links,
     pub(super) unreached: Unreached,
     /// `HOST:PORT`, resolved again at every try.
     pub(super) peer: String,
 }
 
-impl Target {
+impl JoinTarget {
     /// Keeps a link to it, for ever.
     pub(super) async fn seek(self) {
         let mut rounds = interval(DIAL_INTERVAL);

@@ -30,12 +30,12 @@ pub(super) struct Compared {
 }
 
 /// What the time was when the node started, by the wall and by what only goes on.
-struct Start {
+struct StartTimes {
     wall_ms: u64,
     at: Instant,
 }
 
-impl Start {
+impl StartTimes {
     fn now() -> Self {
         Self {
             wall_ms: clock::unix_ms(),
@@ -52,7 +52,7 @@ impl Start {
 
 pub(super) async fn run(inner: Arc<Inner>, company: Company, cancel: CancellationToken) {
     let started = Instant::now();
-    let mut from = Start::now();
+    let mut from = StartTimes::now();
     let mut beats = interval(BEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut view = inner.cluster.watch();
@@ -68,7 +68,7 @@ pub(super) async fn run(inner: Arc<Inner>, company: Company, cancel: Cancellatio
         };
         let now_ms = clock::unix_ms();
         if from.is_off(now_ms) {
-            from = Start::now();
+            from = StartTimes::now();
             warn!("the clock of this machine was set");
             clocks.reset();
         }

@@ -66,7 +66,7 @@ pub enum ChangeError {
 
 /// Who wants an edit kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum EditOrigin {
     /// Somebody who asked this node: a peer may keep it instead.
     Here,
     /// A peer whose own disk fails: it counts on this disk.
@@ -84,7 +84,7 @@ pub(super) struct Staged {
     /// What it wrote.
     pub(super) records: Records,
     /// Who wants it kept.
-    pub(super) origin: Origin,
+    pub(super) origin: EditOrigin,
     /// Answers who waits.
     pub(super) answer: Box<dyn FnOnce(Result<(), Unsaved>) + Send>,
 }
@@ -93,14 +93,14 @@ impl Inner {
     /// Makes a change in its turn, and returns once it is kept. `change` returns what it wrote.
     pub(super) async fn commit<T, E>(
         &self,
-        origin: Origin,
+        origin: EditOrigin,
         change: impl FnOnce(&mut Document, u64) -> Result<(Records, T), E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Unsaved> + Send + 'static,
     {
-        if origin == Origin::Here {
+        if origin == EditOrigin::Here {
             self.check_clock()?;
         }
         let (answer, answered) = oneshot::channel();
@@ -141,7 +141,7 @@ impl Inner {
     where
         E: From<Unsaved> + From<EditError> + Send + 'static,
     {
-        self.commit(Origin::Here, move |document, now_unix_ms| {
+        self.commit(EditOrigin::Here, move |document, now_unix_ms| {
             allowed(document)?;
             let record = document.edit(&key, fields, now_unix_ms)?;
             Ok((BTreeMap::from([(key, record)]), ()))
@@ -155,7 +155,7 @@ impl Inner {
         key: RecordKey,
         fields: BTreeMap<String, crate::model::record::Value>,
     ) -> Result<(), ChangeError> {
-        self.commit(Origin::Here, move |document, now_unix_ms| {
+        self.commit(EditOrigin::Here, move |document, now_unix_ms| {
             let record = document.found(&key, fields, now_unix_ms)?;
             Ok((BTreeMap::from([(key, record)]), ()))
         })
@@ -164,7 +164,7 @@ impl Inner {
 
     /// Deletes a record.
     pub(super) async fn delete(&self, key: RecordKey) -> Result<(), ChangeError> {
-        self.commit(Origin::Here, move |document, now_unix_ms| {
+        self.commit(EditOrigin::Here, move |document, now_unix_ms| {
             let record = document.delete(&key, now_unix_ms)?;
             Ok((BTreeMap::from([(key, record)]), ()))
         })
@@ -209,7 +209,7 @@ impl Documents {
             }
             Ok((changed, ()))
         };
-        self.0.commit(Origin::Peer, take).await
+        self.0.commit(EditOrigin::Peer, take).await
     }
 }
 

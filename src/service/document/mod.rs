@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info, info_span, warn};
 
-use self::commit::{Edit, Origin};
+use self::commit::{Edit, EditOrigin};
 use super::cluster::Cluster;
 use super::identity::Company;
 use crate::io::disk::DataDir;
@@ -222,7 +222,7 @@ impl Documents {
         let (key, wanted) = (forgotten::key(name), name.clone());
         let forgotten = self
             .0
-            .commit(Origin::Here, move |document, now_unix_ms| {
+            .commit(EditOrigin::Here, move |document, now_unix_ms| {
                 let known = forgotten::generation(document, &wanted);
                 let up_to = seen.unwrap_or(Generation(now_unix_ms));
                 if known >= Some(up_to) {
@@ -297,7 +297,7 @@ impl Documents {
     /// Saves the document now, after all edits that wait; the last thing before the node stops.
     pub async fn save(&self) {
         let nothing = |_: &mut Document, _| Ok::<_, Unsaved>((BTreeMap::new(), ()));
-        if let Err(error) = self.0.commit(Origin::Node, nothing).await {
+        if let Err(error) = self.0.commit(EditOrigin::Node, nothing).await {
             warn!(%error, "the document is not saved at the end");
         }
     }

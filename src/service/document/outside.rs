@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::commit::Origin;
+use super::commit::EditOrigin;
 use super::{ChangeError, Documents, Inner, Unsaved};
 use crate::logic::document::{Document, EditError};
 use crate::logic::records::outside::{
@@ -52,7 +52,7 @@ impl Documents {
         name: &NodeName,
         edits: Vec<OutsideEdit>,
     ) -> Result<OutsideServer, OutsideError> {
-        let server = self.0.edit_outside(name, edits, Wanted::New).await?;
+        let server = self.0.edit_outside(name, edits, Existence::New).await?;
         info!(outside = %name, url = server.public_url, "outside server added");
         Ok(server)
     }
@@ -63,7 +63,7 @@ impl Documents {
         name: &NodeName,
         edits: Vec<OutsideEdit>,
     ) -> Result<OutsideServer, OutsideError> {
-        let server = self.0.edit_outside(name, edits, Wanted::Known).await?;
+        let server = self.0.edit_outside(name, edits, Existence::Known).await?;
         info!(outside = %name, enabled = server.enabled, "outside server changed");
         Ok(server)
     }
@@ -83,12 +83,12 @@ impl Documents {
 
 /// Whether there is to be such a server before the edit.
 #[derive(Clone, Copy)]
-enum Wanted {
+enum Existence {
     New,
     Known,
 }
 
-impl Wanted {
+impl Existence {
     fn check(self, document: &Document, name: &NodeName) -> Result<(), OutsideError> {
         let servers = list(document).servers;
         match (self, servers.contains_key(name)) {
@@ -105,10 +105,10 @@ impl Inner {
         &self,
         name: &NodeName,
         edits: Vec<OutsideEdit>,
-        wanted: Wanted,
+        wanted: Existence,
     ) -> Result<OutsideServer, OutsideError> {
         let (name, fields) = (name.clone(), fields(edits));
-        self.commit(Origin::Here, move |document, now_unix_ms| {
+        self.commit(EditOrigin::Here, move |document, now_unix_ms| {
             wanted.check(document, &name)?;
             let key = key(&name);
             let server = check(&name, document.get(&key), &fields)?;

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::Inner;
-use super::commit::{Edit, Origin, QUEUE, Records, Staged, Unsaved};
+use super::commit::{Edit, EditOrigin, QUEUE, Records, Staged, Unsaved};
 use crate::io::clock;
 use crate::io::link::{ExchangeError, Links};
 use crate::logic::document::saved::{SAVE_AT_LEAST, Saved};
@@ -145,7 +145,7 @@ async fn keep(inner: &Arc<Inner>, batch: Vec<Edit>) -> Saving {
         settle(inner, staged, &Ok(()));
         return Saving::Done;
     }
-    let here = staged.iter().filter(|it| it.origin == Origin::Here);
+    let here = staged.iter().filter(|it| it.origin == EditOrigin::Here);
     let wanted: Vec<Records> = here.map(|it| it.records.clone()).collect();
     let asking = ask_peers(inner, wanted);
     match quick {
@@ -176,8 +176,9 @@ async fn keep(inner: &Arc<Inner>, batch: Vec<Edit>) -> Saving {
 fn judge(inner: &Inner, staged: Vec<Staged>, kept: Kept) {
     let trouble = inner.data_dir.trouble();
     let why = trouble.unwrap_or_else(|| "the disk does not answer".to_owned());
-    let (here, for_peers): (Vec<Staged>, Vec<Staged>) =
-        staged.into_iter().partition(|it| it.origin == Origin::Here);
+    let (here, for_peers): (Vec<Staged>, Vec<Staged>) = staged
+        .into_iter()
+        .partition(|it| it.origin == EditOrigin::Here);
     let refused = Err(Unsaved::Disk(why.clone()));
     settle(inner, for_peers, &refused);
     match kept {
@@ -195,7 +196,7 @@ fn settle(inner: &Inner, staged: Vec<Staged>, kept: &Result<(), Unsaved>) {
             for refusal in &outcome.refused {
                 warn!(%refusal, "an edit was saved and finds no room any more");
             }
-            if it.origin == Origin::Here && !it.records.is_empty() {
+            if it.origin == EditOrigin::Here && !it.records.is_empty() {
                 inner.links.send_to_all(&Frame::Records(it.records.clone()));
             }
         }

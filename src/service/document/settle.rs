@@ -16,7 +16,7 @@ use crate::wire::frame::Frame;
 
 /// Whether a conversation goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
+enum Progress {
     Receive,
     Over,
 }
@@ -64,7 +64,7 @@ async fn ask_all(
     loop {
         let (input, mut out) = (heard(exchange.receive().await?), Vec::new());
         settling.hear(input, &inner.lock(), clock::now(), &mut out);
-        if carry_out(inner, peer, out, &mut exchange).await? == Next::Over {
+        if carry_out(inner, peer, out, &mut exchange).await? == Progress::Over {
             return Ok(());
         }
     }
@@ -91,7 +91,7 @@ async fn answer_all(
     loop {
         let mut out = Vec::new();
         answering.hear(input, &inner.lock(), &mut out);
-        if carry_out(inner, from, out, exchange).await? == Next::Over {
+        if carry_out(inner, from, out, exchange).await? == Progress::Over {
             return Ok(());
         }
         input = heard(exchange.receive().await?);
@@ -107,19 +107,19 @@ async fn carry_out(
     peer: &NodeName,
     out: Vec<Output>,
     exchange: &mut Exchange,
-) -> Result<Next, ExchangeError> {
+) -> Result<Progress, ExchangeError> {
     for output in out {
         match output {
             Output::Say(frame) => exchange.send(&frame).await?,
             Output::Take(records) => inner.take(peer, records),
             Output::Finish => exchange.finish(),
-            Output::Over => return Ok(Next::Over),
+            Output::Over => return Ok(Progress::Over),
             Output::HangUp => return Err(ExchangeError::Unexpected),
             // Said by a look only.
             Output::Open(..) | Output::GoBackTo(_) => {}
         }
     }
-    Ok(Next::Receive)
+    Ok(Progress::Receive)
 }
 
 impl Inner {

@@ -3,8 +3,8 @@
 use tokio::net::TcpStream;
 use tracing::{info, warn};
 
-use super::body::{Body, Sink};
-use super::{IngestConfig, Login};
+use super::body::{Sink, SourceBody};
+use super::{IngestConfig, SourceLogin};
 use crate::io::clock;
 use crate::io::feed::Feed;
 use crate::media::format::detect::Format;
@@ -13,7 +13,7 @@ use crate::model::mount::MountName;
 use crate::model::seat::Epoch;
 use crate::model::stream::{EndReason, StreamHead, StreamId};
 use crate::proto::source::Input;
-use crate::service::sources::{Doubt, Entry};
+use crate::service::sources::{Entry, PresenceCheck};
 use crate::service::streams::NotHeld;
 use crate::wire::gossip::Origin;
 use crate::wire::http::media_type;
@@ -25,14 +25,14 @@ pub(super) struct Air {
     feed: Feed,
     entry: Entry,
     /// Those who were told nothing, because the source was not found: its end answers them.
-    doubted: Vec<Doubt>,
+    doubted: Vec<PresenceCheck>,
 }
 
 impl Air {
     /// Lets a source be heard whose first audio was recognised as `format`; its place is this one.
     pub(super) async fn begin(
         ingest: &IngestConfig,
-        login: &Login<'_>,
+        login: &SourceLogin<'_>,
         format: Option<Format>,
         stream_id: StreamId,
         epoch: Epoch,
@@ -80,7 +80,7 @@ impl Air {
         ingest: &IngestConfig,
         mount: &MountName,
         stream: &mut TcpStream,
-        body: &mut Body,
+        body: &mut SourceBody,
     ) -> Input {
         let mut mounts = ingest.documents.watch_mounts();
         loop {

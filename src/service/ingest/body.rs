@@ -57,7 +57,7 @@ pub(super) enum Sink<'a> {
 
 /// The body of a source's request.
 #[derive(Debug)]
-pub(super) struct Body {
+pub(super) struct SourceBody {
     /// The answer to the request, as long as it is owed.
     answer: Option<Bytes>,
     decoder: BodyDecoder,
@@ -80,7 +80,7 @@ pub(super) struct Body {
     closed: bool,
 }
 
-impl Body {
+impl SourceBody {
     pub(super) fn new(head: &Head, begun: BytesMut) -> Self {
         let now = clock::now();
         Self {

@@ -10,9 +10,9 @@ use tokio::net::TcpStream;
 use tracing::{info, warn};
 
 use super::air::Air;
-use super::body::{Body, Sink};
+use super::body::{Sink, SourceBody};
 use super::refusal::Refusal;
-use super::{IngestConfig, Login};
+use super::{IngestConfig, SourceLogin};
 use crate::io::clock;
 use crate::model::mount::MountName;
 use crate::model::stream::{EndReason, StreamId};
@@ -26,9 +26,9 @@ use crate::wire::gossip::Origin;
 type Errand = Pin<Box<dyn Future<Output = Input> + Send>>;
 
 /// A source whose password is right.
-pub(super) struct Life<'a> {
+pub(super) struct LoggedInSource<'a> {
     ingest: &'a IngestConfig,
-    login: Login<'a>,
+    login: SourceLogin<'a>,
     source: Source,
     /// What it has to do next.
     due: VecDeque<Output>,
@@ -38,9 +38,12 @@ pub(super) struct Life<'a> {
     waiting: Option<Waiting>,
 }
 
-impl<'a> Life<'a> {
+impl<'a> LoggedInSource<'a> {
     /// Begins a source's life; comes back when it is to have its answer.
-    pub(super) async fn begin(ingest: &'a IngestConfig, login: Login<'a>) -> Result<Self, Refusal> {
+    pub(super) async fn begin(
+        ingest: &'a IngestConfig,
+        login: SourceLogin<'a>,
+    ) -> Result<Self, Refusal> {
         let (view, mut out) = (ingest.cluster.view(), Vec::new());
         let around = around(ingest, &login.spec.path, &view);
         let mut life = Self {
@@ -71,7 +74,7 @@ impl<'a> Life<'a> {
     /// Takes the source through its turns: on air, on standby, on air again, until it leaves or has to. `begun` is
     /// what it has already sent behind its head.
     pub(super) async fn run(mut self, stream: &mut TcpStream, begun: BytesMut) {
-        let mut body = Body::new(self.login.head, begun);
+        let mut body = SourceBody::new(self.login.head, begun);
         loop {
             while let Some(output) = self.due.pop_front() {
                 self.carry_out(output, stream, &mut body).await;
@@ -106,7 +109,7 @@ impl<'a> Life<'a> {
     }
 
     /// Waits for the first audio.
-    async fn opening(&mut self, stream: &mut TcpStream, body: &mut Body) -> Input {
+    async fn opening(&mut self, stream: &mut TcpStream, body: &mut SourceBody) -> Input {
         let wake_at = self.source.wake_at();
         tokio::select! {
             input = unwanted(self.ingest, &self.login.spec.path) => input,
@@ -120,7 +123,7 @@ impl<'a> Life<'a> {
     }
 
     /// Carries what is heard.
-    async fn on_air(&mut self, stream: &mut TcpStream, body: &mut Body) -> Input {
+    async fn on_air(&mut self, stream: &mut TcpStream, body: &mut SourceBody) -> Input {
         let mount = &self.login.spec.path;
         match &mut self.air {
             Some(air) => air.carry(self.ingest, mount, stream, body).await,
@@ -129,7 +132,7 @@ impl<'a> Life<'a> {
     }
 
     /// Reads what nobody hears into nothing, until the mount is free or the source leaves.
-    async fn standby(&mut self, stream: &mut TcpStream, body: &mut Body) -> Input {
+    async fn standby(&mut self, stream: &mut TcpStream, body: &mut SourceBody) -> Input {
         let (mount, wake_at) = (&self.login.spec.path, self.source.wake_at());
         let mut view = self.ingest.cluster.watch();
         let turn = async {
@@ -168,7 +171,7 @@ impl<'a> Life<'a> {
         self.due.extend(out);
     }
 
-    async fn carry_out(&mut self, output: Output, stream: &mut TcpStream, body: &mut Body) {
+    async fn carry_out(&mut self, output: Output, stream: &mut TcpStream, body: &mut SourceBody) {
         match output {
             Output::GoOnAir(stream_id, epoch) => {
                 self.errand = None;

@@ -17,10 +17,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::field::display;
 use tracing::{Instrument as _, debug, info_span, warn};
 
-use self::life::Life;
+use self::life::LoggedInSource;
 pub use self::refusal::farewell;
 use self::refusal::{Refusal, refuse};
-use super::authority::Authority;
+use super::authority::MountAuthority;
 use super::cluster::Cluster;
 use super::document::Documents;
 use super::drain::{Drain, Phase};
@@ -30,7 +30,7 @@ use super::sources::Sources;
 use super::streams::Streams;
 use crate::io::clock;
 use crate::io::door::Visitor;
-use crate::io::password::{Passwords, Secret, Stay, Verdict};
+use crate::io::password::{PasswordVerdict, Passwords, Secret, Stay};
 use crate::io::uplink;
 use crate::model::mount::{MountName, MountSpec};
 use crate::wire::http::head::Head;
@@ -45,7 +45,7 @@ pub struct IngestConfig {
     /// Who may send to which mount.
     pub documents: Documents,
     /// Whose turn it is.
-    pub authority: Authority,
+    pub authority: MountAuthority,
     /// Who else sends, and what was on air before.
     pub cluster: Cluster,
     /// Where streams are held.
@@ -67,7 +67,7 @@ pub struct IngestConfig {
 pub struct Ingest(Arc<IngestConfig>);
 
 /// A source's login whose password is right.
-struct Login<'a> {
+struct SourceLogin<'a> {
     spec: MountSpec,
     head: &'a Head,
     /// Its password stays known, so that it can come back while others guess.
@@ -98,7 +98,7 @@ impl Ingest {
             }
             let admitted = async {
                 let login = self.admit(&head, Caller::of(&visitor)).await?;
-                Life::begin(&self.0, login).await
+                LoggedInSource::begin(&self.0, login).await
             };
             match admitted.await {
                 Ok(life) => {
@@ -116,7 +116,7 @@ impl Ingest {
     }
 
     /// Checks who it is and what it wants.
-    async fn admit<'a>(&self, head: &'a Head, caller: Caller) -> Result<Login<'a>, Refusal> {
+    async fn admit<'a>(&self, head: &'a Head, caller: Caller) -> Result<SourceLogin<'a>, Refusal> {
         if self.0.cancel.is_cancelled() || self.is_draining() {
             return Err(Refusal::Stopping);
         }
@@ -139,7 +139,7 @@ impl Ingest {
         let password = Secret::from(credentials.password);
         self.check_password(&password, &spec, caller).await?;
         let stay = self.0.passwords.stay(&password, &spec.password_hash);
-        Ok(Login {
+        Ok(SourceLogin {
             spec,
             head,
             _stay: stay,
@@ -155,13 +155,13 @@ impl Ingest {
         let (hash, mount) = (&spec.password_hash, spec.path.as_str());
         let checked = self.0.passwords.verify(password, hash, caller.client);
         let why = match checked.await {
-            Verdict::Right => return Ok(()),
-            Verdict::Busy => {
+            PasswordVerdict::Right => return Ok(()),
+            PasswordVerdict::Busy => {
                 caller.note_put_off(SOURCE_USER, mount);
                 return Err(Refusal::TooManyLogins);
             }
-            Verdict::Wrong => "wrong password",
-            Verdict::BadHash => {
+            PasswordVerdict::Wrong => "wrong password",
+            PasswordVerdict::BadHash => {
                 warn!("the mount's password is unusable: set another one");
                 "the mount's password is unusable"
             }

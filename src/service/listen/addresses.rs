@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::{Asking, Listening, NOT_IN_COUNTRY};
+use super::{Listening, MountRequest, NOT_IN_COUNTRY};
 use crate::logic::policy::explain::Explanation;
 use crate::model::geo::Whereabouts;
 use crate::model::mount::{MountName, MountSpec};
@@ -27,7 +27,7 @@ pub const MAX_CANDIDATES: usize = 20;
 
 /// Where a listener may go, for programs that choose themselves.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Candidate {
+pub struct Alternative {
     /// The node, or the row of an outside server.
     pub node: NodeName,
     /// The address of the stream there.
@@ -50,7 +50,7 @@ pub struct Explained {
 impl Listening {
     /// The address to which a verdict sends whoever asks, with its query. `None`: it is sent nowhere, or the chosen node
     /// has just gone.
-    pub(super) fn location(&self, verdict: &Verdict, asking: Asking<'_>) -> Option<String> {
+    pub(super) fn location(&self, verdict: &Verdict, asking: MountRequest<'_>) -> Option<String> {
         let (to, reserved) = match verdict {
             Verdict::Redirect(Destination::Row(to, reserved)) => (to, *reserved),
             Verdict::Redirect(Destination::Overflow(url)) => return Some(url.clone()),
@@ -71,7 +71,7 @@ impl Listening {
         &self,
         to: &NodeName,
         reserved: Option<Minted>,
-        asking: Asking<'_>,
+        asking: MountRequest<'_>,
     ) -> Option<String> {
         let (config, mount) = (&self.0.config, asking.mount);
         let view = config.cluster.view();
@@ -107,7 +107,7 @@ impl Listening {
     }
 
     /// The nodes for such a listener, the best first; none where it may not listen, and while nothing is on air.
-    pub fn candidates(&self, mount: &MountName, client: Client, most: usize) -> Vec<Candidate> {
+    pub fn candidates(&self, mount: &MountName, client: Client, most: usize) -> Vec<Alternative> {
         let (load, most) = (&self.0.config.load, most.min(MAX_CANDIDATES));
         let ranked = self.with_ask(&self.question(mount, client), |_, ask| load.rank(ask, most));
         let candidates = ranked.unwrap_or_default().into_iter();
@@ -120,13 +120,13 @@ impl Listening {
         &self,
         node: NodeName,
         (mount, client): (&MountName, Client),
-    ) -> Option<Candidate> {
+    ) -> Option<Alternative> {
         let config = &self.0.config;
         let url = self.kept_address(&node, (mount, client))?;
         let view = config.cluster.view();
         let place = view.nodes.get(&node).map(|known| known.card.place);
         let place = place.unwrap_or_default();
-        Some(Candidate { node, url, place })
+        Some(Alternative { node, url, place })
     }
 
     /// Why the next listener from there would be sent where; `None` if there is no such mount.

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tracing::field::display;
 use tracing::{Instrument as _, debug, info, info_span};
 
-pub use self::addresses::{Candidate, Explained, MAX_CANDIDATES};
+pub use self::addresses::{Alternative, Explained, MAX_CANDIDATES};
 use self::occupancy::Occupancy;
 use self::probes::Probes;
 use self::visit::Visit;
@@ -76,14 +76,14 @@ pub enum Entrance {
 
 /// A request for a mount.
 #[derive(Clone, Copy, Debug)]
-struct Asking<'a> {
+struct MountRequest<'a> {
     mount: &'a MountName,
     entrance: &'a Entrance,
     head: &'a Head,
     client: Client,
 }
 
-impl Asking<'_> {
+impl MountRequest<'_> {
     /// Whether it asks with HEAD, and nobody listens.
     fn looks_only(&self) -> bool {
         *self.head.method() == Method::Head
@@ -130,7 +130,7 @@ impl Listening {
         (mount, entrance): (MountName, Entrance),
     ) -> After {
         let reply = Reply::to(head, clock::unix_ms() / 1_000);
-        let asking = Asking {
+        let asking = MountRequest {
             mount: &mount,
             entrance: &entrance,
             head,
@@ -175,7 +175,7 @@ impl Listening {
     }
 
     /// What to do with a request. Whoever has just looked, as Safari does, is answered the same.
-    fn decide(&self, asking: Asking<'_>) -> Verdict {
+    fn decide(&self, asking: MountRequest<'_>) -> Verdict {
         if asking.looks_only() || *asking.entrance != Entrance::Front {
             return self.answer(asking);
         }
@@ -188,7 +188,7 @@ impl Listening {
         verdict
     }
 
-    fn answer(&self, asking: Asking<'_>) -> Verdict {
+    fn answer(&self, asking: MountRequest<'_>) -> Verdict {
         let arrival = match asking.entrance {
             Entrance::Front => Arrival::Front,
             Entrance::Passthrough(_)

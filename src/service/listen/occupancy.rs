@@ -3,18 +3,18 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::service::load::Admission;
+use crate::service::load::CapacityShare;
 use crate::service::streams::Reading;
 
 /// What a listener takes of the node and of its mount. Given back when it is dropped, unless another has it by then.
 #[derive(Debug)]
 pub(super) struct Occupancy {
-    held: Mutex<Option<(Admission, Reading)>>,
+    held: Mutex<Option<(CapacityShare, Reading)>>,
     replaced: Arc<AtomicBool>,
 }
 
 impl Occupancy {
-    pub(super) fn new(admission: Admission, reading: Reading) -> Arc<Self> {
+    pub(super) fn new(admission: CapacityShare, reading: Reading) -> Arc<Self> {
         Arc::new(Self {
             held: Mutex::new(Some((admission, reading))),
             replaced: Arc::default(),
@@ -27,7 +27,7 @@ impl Occupancy {
     }
 
     /// The place, for the next request of the same player; none if it was handed over before.
-    pub(super) fn hand_over(&self) -> Option<Admission> {
+    pub(super) fn hand_over(&self) -> Option<CapacityShare> {
         // It is taken as a whole.
         let held = self
             .held

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Asking;
+use super::MountRequest;
 use crate::model::mount::MountName;
 use crate::wire::http::head::Head;
 
@@ -28,7 +28,7 @@ struct Person {
 }
 
 impl Person {
-    fn of(asking: &Asking<'_>) -> Self {
+    fn of(asking: &MountRequest<'_>) -> Self {
         let agent = asking.head.header("user-agent").unwrap_or_default();
         Self {
             ip: asking.client.ip,
@@ -58,7 +58,7 @@ impl<T> Default for Probes<T> {
 
 impl<T> Probes<T> {
     /// Remembers what a probe was given.
-    pub(super) fn note(&self, asking: &Asking<'_>, answer: T) {
+    pub(super) fn note(&self, asking: &MountRequest<'_>, answer: T) {
         self.note_person(Person::of(asking), answer);
     }
 
@@ -71,7 +71,7 @@ impl<T> Probes<T> {
     }
 
     /// What this person's probe was given a moment ago, if there was one. It is given once.
-    pub(super) fn take(&self, asking: &Asking<'_>) -> Option<T> {
+    pub(super) fn take(&self, asking: &MountRequest<'_>) -> Option<T> {
         self.take_person(|| Person::of(asking))
     }
 
@@ -82,7 +82,7 @@ impl<T> Probes<T> {
     }
 
     /// Whether this person's probe was given something a moment ago.
-    pub(super) fn waits_for(&self, asking: &Asking<'_>) -> bool {
+    pub(super) fn waits_for(&self, asking: &MountRequest<'_>) -> bool {
         Self::place(&mut self.waiting(), || Person::of(asking)).is_some()
     }
 

@@ -7,13 +7,13 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use super::occupancy::Occupancy;
-use super::{After, Asking, Entrance, Listening, no_source, probes, send, unavailable};
-use crate::io::door::{Place, Visitor};
+use super::{After, Entrance, Listening, MountRequest, no_source, probes, send, unavailable};
+use crate::io::door::{DoorPlace, Visitor};
 use crate::io::pacer::{Left, Listener};
 use crate::media::icy::{Interleaver, METAINT};
 use crate::model::mount::MountName;
 use crate::proto::table::Sender;
-use crate::service::load::Admission;
+use crate::service::load::CapacityShare;
 use crate::service::streams::{Held, Reader};
 use crate::wire::http::head::Head;
 use crate::wire::http::reply::Reply;
@@ -38,7 +38,7 @@ pub(super) struct Visit<'a> {
 struct Guest {
     agent: String,
     since: Instant,
-    place: Place,
+    place: DoorPlace,
     occupancy: Arc<Occupancy>,
     span: tracing::Span,
 }
@@ -95,7 +95,7 @@ impl Listening {
             mount,
             entrance,
         } = visit;
-        let asking = Asking {
+        let asking = MountRequest {
             mount: &mount,
             entrance: &entrance,
             head,
@@ -147,7 +147,7 @@ impl Listening {
     }
 
     /// A place for a listener, perhaps the one that its player got when it only looked, a moment ago.
-    fn admit(&self, asking: &Asking<'_>) -> Option<Admission> {
+    fn admit(&self, asking: &MountRequest<'_>) -> Option<CapacityShare> {
         let (load, sender) = (&self.0.config.load, self.sender(asking.entrance));
         let looked = self.0.places.take(asking);
         let looked = looked.as_ref().and_then(Weak::upgrade);

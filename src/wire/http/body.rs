@@ -21,12 +21,12 @@ pub enum BodyState {
 /// Removes the framing from the body of one request.
 #[derive(Debug)]
 pub struct BodyDecoder {
-    state: State,
+    state: BodyPart,
 }
 
 /// The part of the body that the next byte belongs to.
 #[derive(Clone, Copy, Debug)]
-enum State {
+enum BodyPart {
     /// A stray line end may come, then the audio until the connection closes.
     StrayLineEnd,
     /// Audio until the connection closes.
@@ -45,10 +45,10 @@ impl BodyDecoder {
     /// A decoder for a body that begins with the next byte.
     pub fn new(kind: BodyKind) -> Self {
         let state = match kind {
-            BodyKind::UntilClose => State::UntilClose,
-            BodyKind::Length(0) => State::End,
-            BodyKind::Length(bytes) => State::Length(bytes),
-            BodyKind::Chunked => State::Framing(Framing::START),
+            BodyKind::UntilClose => BodyPart::UntilClose,
+            BodyKind::Length(0) => BodyPart::End,
+            BodyKind::Length(bytes) => BodyPart::Length(bytes),
+            BodyKind::Chunked => BodyPart::Framing(Framing::START),
         };
         Self { state }
     }
@@ -59,7 +59,7 @@ impl BodyDecoder {
     pub fn after(head: &Head) -> Self {
         match (head.body_kind(), head.after()) {
             (BodyKind::UntilClose, AfterHead::PerhapsStrayCrlf) => Self {
-                state: State::StrayLineEnd,
+                state: BodyPart::StrayLineEnd,
             },
             (kind, _) => Self::new(kind),
         }
@@ -76,39 +76,39 @@ impl BodyDecoder {
     ) -> Result<BodyState, BodyError> {
         while let Some(&first) = input.first() {
             self.state = match self.state {
-                State::StrayLineEnd if input[..] == b"\r"[..] => break,
-                State::StrayLineEnd => {
+                BodyPart::StrayLineEnd if input[..] == b"\r"[..] => break,
+                BodyPart::StrayLineEnd => {
                     if input.starts_with(b"\r\n") {
                         input.advance(2);
                     }
-                    State::UntilClose
+                    BodyPart::UntilClose
                 }
-                State::UntilClose => {
+                BodyPart::UntilClose => {
                     take(u64::MAX, input, out);
-                    State::UntilClose
+                    BodyPart::UntilClose
                 }
-                State::Length(left) => match take(left, input, out) {
-                    0 => State::End,
-                    left => State::Length(left),
+                BodyPart::Length(left) => match take(left, input, out) {
+                    0 => BodyPart::End,
+                    left => BodyPart::Length(left),
                 },
-                State::Chunk(left) => match take(left, input, out) {
-                    0 => State::Framing(Framing::ChunkEnd),
-                    left => State::Chunk(left),
+                BodyPart::Chunk(left) => match take(left, input, out) {
+                    0 => BodyPart::Framing(Framing::ChunkEnd),
+                    left => BodyPart::Chunk(left),
                 },
-                State::Framing(framing) => {
+                BodyPart::Framing(framing) => {
                     let next = framing.step(first)?;
                     input.advance(1);
                     match next {
-                        Next::Framing(framing) => State::Framing(framing),
-                        Next::Chunk(bytes) => State::Chunk(bytes),
-                        Next::End => State::End,
+                        Next::Framing(framing) => BodyPart::Framing(framing),
+                        Next::Chunk(bytes) => BodyPart::Chunk(bytes),
+                        Next::End => BodyPart::End,
                     }
                 }
-                State::End => break,
+                BodyPart::End => break,
             };
         }
         Ok(match self.state {
-            State::End => BodyState::End,
+            BodyPart::End => BodyState::End,
             _ => BodyState::More,
         })
     }

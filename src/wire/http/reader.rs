@@ -42,7 +42,7 @@ pub enum Parsed {
 /// Remembers how far a growing buffer has been searched for the end of a head.
 #[derive(Debug, Default)]
 pub struct HeadReader {
-    phase: Phase,
+    phase: HeadPart,
     /// Bytes of the buffer that were looked at.
     scanned: usize,
     /// The offset of the request line.
@@ -59,7 +59,7 @@ pub struct HeadReader {
 
 /// The part of the head that the next byte belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Phase {
+enum HeadPart {
     /// Empty lines before the request line.
     #[default]
     Opening,
@@ -71,7 +71,7 @@ enum Phase {
 
 /// The effect of one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+enum ByteEffect {
     More,
     Ended(AfterHead),
 }
@@ -92,7 +92,7 @@ impl HeadReader {
                 return Err(HeadError::TooLarge);
             }
             // Counted only when it is accepted, so that a byte that was refused is refused again.
-            if let Step::Ended(after) = self.step(byte)? {
+            if let ByteEffect::Ended(after) = self.step(byte)? {
                 let len = self.scanned + 1;
                 let head = lines::parse(&buffer[self.start..len], after)?;
                 *self = Self::new();
@@ -103,32 +103,32 @@ impl HeadReader {
         Ok(Parsed::Incomplete)
     }
 
-    fn step(&mut self, byte: u8) -> Result<Step, HeadError> {
+    fn step(&mut self, byte: u8) -> Result<ByteEffect, HeadError> {
         match self.phase {
-            Phase::Opening if matches!(byte, b'\r' | b'\n') => {
+            HeadPart::Opening if matches!(byte, b'\r' | b'\n') => {
                 if self.start == MAX_LEADING_BYTES {
                     return Err(HeadError::NotHttp);
                 }
                 self.start += 1;
-                Ok(Step::More)
+                Ok(ByteEffect::More)
             }
-            Phase::Opening | Phase::Method => self.step_method(byte),
-            Phase::Lines => self.step_line(byte),
+            HeadPart::Opening | HeadPart::Method => self.step_method(byte),
+            HeadPart::Lines => self.step_line(byte),
         }
     }
 
-    fn step_method(&mut self, byte: u8) -> Result<Step, HeadError> {
+    fn step_method(&mut self, byte: u8) -> Result<ByteEffect, HeadError> {
         self.phase = match byte {
             _ if self.line_bytes == MAX_METHOD_BYTES => return Err(HeadError::NotHttp),
-            b' ' if self.line_bytes > 0 => Phase::Lines,
-            _ if text::is_token(byte) => Phase::Method,
+            b' ' if self.line_bytes > 0 => HeadPart::Lines,
+            _ if text::is_token(byte) => HeadPart::Method,
             _ => return Err(HeadError::NotHttp),
         };
         self.line_bytes += 1;
-        Ok(Step::More)
+        Ok(ByteEffect::More)
     }
 
-    fn step_line(&mut self, byte: u8) -> Result<Step, HeadError> {
+    fn step_line(&mut self, byte: u8) -> Result<ByteEffect, HeadError> {
         let strict = self.lines == 0 || self.line_bytes == self.carriage_returns;
         match byte {
             b'\n' => return self.end_line(),
@@ -146,13 +146,13 @@ impl HeadReader {
             _ => {}
         }
         self.line_bytes += 1;
-        Ok(Step::More)
+        Ok(ByteEffect::More)
     }
 
-    fn end_line(&mut self) -> Result<Step, HeadError> {
+    fn end_line(&mut self) -> Result<ByteEffect, HeadError> {
         if self.line_bytes == self.carriage_returns {
             let stray = self.after_bare_line_feed && self.carriage_returns == 1;
-            return Ok(Step::Ended(match stray {
+            return Ok(ByteEffect::Ended(match stray {
                 true => AfterHead::PerhapsStrayCrlf,
                 false => AfterHead::Body,
             }));
@@ -164,7 +164,7 @@ impl HeadReader {
         self.after_bare_line_feed = self.carriage_returns == 0;
         self.line_bytes = 0;
         self.carriage_returns = 0;
-        Ok(Step::More)
+        Ok(ByteEffect::More)
     }
 }
 

@@ -12,7 +12,7 @@ mod serve;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use antiphon::io::clock::Clock;
+use antiphon::io::clock::RuntimeClock;
 use antiphon::io::feed::Feed;
 use antiphon::logic::source::place::Asker;
 use antiphon::logic::source::rivals::Rivals;
@@ -106,7 +106,7 @@ pub enum RadioNews {
 pub struct Radio {
     streams: Streams,
     /// What the streams look at; set at the beginning of each event.
-    clock: Clock,
+    clock: RuntimeClock,
     pulls: BTreeMap<MountName, Pull>,
     serves: BTreeMap<TalkId, Serving>,
     sources: BTreeMap<EncoderId, Connection>,
@@ -120,7 +120,7 @@ pub struct Radio {
 impl Radio {
     /// A node that nobody streams to yet, with one listener for each of these mounts.
     pub(super) fn new(audience: Vec<MountName>, now: Instant) -> Self {
-        let clock = Clock::standing_at(now);
+        let clock = RuntimeClock::standing_at(now);
         Self {
             streams: Streams::with_clock(clock.clone()),
             clock,

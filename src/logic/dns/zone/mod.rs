@@ -58,7 +58,7 @@ pub struct Host {
 
 /// A node that takes new listeners.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Candidate {
+pub struct ServingNode {
     /// The name of the node.
     pub node: NodeName,
     /// How much room the node has, in any unit.
@@ -79,7 +79,7 @@ pub struct Moment<'a> {
 /// How a node is chosen where there are several.
 pub trait Choosing {
     /// The nodes that take new listeners, the best first.
-    fn candidates(&mut self) -> Vec<Candidate>;
+    fn candidates(&mut self) -> Vec<ServingNode>;
     /// A random number from 0 to 1.
     fn dice(&mut self) -> f64;
 }

@@ -4,13 +4,13 @@ use super::*;
 
 /// Nodes with their room as candidates, and dice that fall in turn.
 struct Fixed {
-    candidates: Vec<Candidate>,
+    candidates: Vec<ServingNode>,
     dice: Vec<f64>,
     thrown: usize,
 }
 
 impl Choosing for Fixed {
-    fn candidates(&mut self) -> Vec<Candidate> {
+    fn candidates(&mut self) -> Vec<ServingNode> {
         self.candidates.clone()
     }
 
@@ -64,7 +64,7 @@ impl World {
             let name = node(&format!("n{number}"));
             (name, host(number, NodeState::Alive))
         });
-        let candidates = numbers.map(|number| Candidate {
+        let candidates = numbers.map(|number| ServingNode {
             node: node(&format!("n{number}")),
             room: 1.0,
         });
@@ -81,7 +81,7 @@ impl World {
 
     fn set(&mut self, name: &str, state: NodeState) {
         self.hosts.get_mut(&node(name)).unwrap().state = state;
-        let left = |it: &Candidate| it.node != node(name);
+        let left = |it: &ServingNode| it.node != node(name);
         self.choosing.candidates.retain(left);
     }
 

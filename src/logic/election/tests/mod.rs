@@ -15,7 +15,7 @@ const INTERVAL: Duration = Duration::from_millis(250);
 struct Bench {
     election: Election,
     now: Instant,
-    out: Vec<Output>,
+    out: Vec<ElectionOutput>,
 }
 
 fn name(text: &str) -> NodeName {
@@ -30,31 +30,31 @@ fn claim(epoch: u64, node: &str) -> Claim {
     }
 }
 
-fn members(list: &[(&str, Health)]) -> Input {
+fn members(list: &[(&str, Health)]) -> ElectionInput {
     let rank = Rank(1);
     let member = |(node, health): &(&str, Health)| {
         (
             name(node),
-            Member {
+            ElectionPeer {
                 rank,
                 health: *health,
             },
         )
     };
-    Input::Members(list.iter().map(member).collect())
+    ElectionInput::Members(list.iter().map(member).collect())
 }
 
-fn from(node: &str, message: Message) -> Input {
+fn from(node: &str, message: Message) -> ElectionInput {
     let from = name(node);
-    Input::Message { from, message }
+    ElectionInput::Message { from, message }
 }
 
-fn to(node: &str, message: Message) -> Output {
+fn to(node: &str, message: Message) -> ElectionOutput {
     let to = name(node);
-    Output::Send { to, message }
+    ElectionOutput::Send { to, message }
 }
 
-fn push(node: &str, epoch: u64) -> Input {
+fn push(node: &str, epoch: u64) -> ElectionInput {
     from(node, Message::Coordinator(claim(epoch, node)))
 }
 
@@ -92,27 +92,27 @@ impl Bench {
     fn holding(peers: &[(&str, Health)]) -> Self {
         let mut bench = Self::new();
         bench.run(6);
-        bench.feed(Input::Persisted(Epoch(5)));
+        bench.feed(ElectionInput::Persisted(Epoch(5)));
         assert_eq!(bench.election.own_claim(), Some(&claim(5, "m")));
         bench.feed(members(peers));
         bench.out.clear();
         bench
     }
 
-    fn feed(&mut self, input: Input) -> Vec<Output> {
+    fn feed(&mut self, input: ElectionInput) -> Vec<ElectionOutput> {
         let start = self.out.len();
         self.election.handle(input, self.now, &mut self.out);
         self.out[start..].to_vec()
     }
 
     /// Runs through rounds, waking exactly when it asked to be woken; returns its outputs.
-    fn run(&mut self, rounds: u32) -> Vec<Output> {
+    fn run(&mut self, rounds: u32) -> Vec<ElectionOutput> {
         let start = self.out.len();
         let end = self.now + INTERVAL * rounds;
         while self.election.wake_at() <= end {
             assert!(self.election.wake_at() > self.now, "it would spin");
             self.now = self.election.wake_at();
-            self.feed(Input::Tick);
+            self.feed(ElectionInput::Tick);
         }
         self.now = end;
         self.out[start..].to_vec()
@@ -123,16 +123,16 @@ impl Bench {
 fn a_node_alone_claims_after_five_intervals_and_publishes_only_what_is_on_disk() {
     let mut bench = Bench::new();
     assert_eq!(bench.run(4), []);
-    assert_eq!(bench.run(2), [Output::Persist(Epoch(5))]);
+    assert_eq!(bench.run(2), [ElectionOutput::Persist(Epoch(5))]);
     assert_eq!(bench.election.max_epoch(), Epoch(4));
-    let said = bench.feed(Input::Persisted(Epoch(5)));
+    let said = bench.feed(ElectionInput::Persisted(Epoch(5)));
     let held = claim(5, "m");
     assert_eq!(
         said,
         [
-            Output::Publish(Some(held.clone())),
-            Output::Broadcast(Message::Coordinator(held.clone())),
-            Output::Changed(Some(held)),
+            ElectionOutput::Publish(Some(held.clone())),
+            ElectionOutput::Broadcast(Message::Coordinator(held.clone())),
+            ElectionOutput::Changed(Some(held)),
         ]
     );
     assert_eq!(bench.election.max_epoch(), Epoch(5));
@@ -142,7 +142,7 @@ fn a_node_alone_claims_after_five_intervals_and_publishes_only_what_is_on_disk()
 fn a_node_that_was_told_of_peers_waits_longer_for_the_first() {
     let mut bench = Bench::with(Quorum::Off, Start::Joining);
     assert_eq!(bench.run(19), []);
-    assert_eq!(bench.run(2), [Output::Persist(Epoch(5))]);
+    assert_eq!(bench.run(2), [ElectionOutput::Persist(Epoch(5))]);
 }
 
 #[test]
@@ -150,11 +150,11 @@ fn a_returning_greater_node_does_not_disturb_the_holder() {
     let mut bench = Bench::new();
     bench.feed(members(&[("a", Alive)]));
     bench.feed(push("a", 9));
-    bench.feed(Input::Heard {
+    bench.feed(ElectionInput::Heard {
         from: name("a"),
         claim: Some(claim(9, "a")),
     });
-    bench.feed(Input::Persisted(Epoch(9)));
+    bench.feed(ElectionInput::Persisted(Epoch(9)));
     bench.out.clear();
     assert_eq!(bench.run(100), []);
     assert_eq!(bench.election.holder(), Some(&claim(9, "a")));
@@ -165,18 +165,18 @@ fn the_greatest_that_is_left_claims_one_interval_after_the_holder_died() {
     let mut bench = Bench::new();
     bench.feed(members(&[("a", Alive), ("z", Alive)]));
     let held = Some(claim(9, "z"));
-    bench.feed(Input::Heard {
+    bench.feed(ElectionInput::Heard {
         from: name("z"),
         claim: held,
     });
     bench.run(8);
-    bench.feed(Input::Persisted(Epoch(9)));
+    bench.feed(ElectionInput::Persisted(Epoch(9)));
     bench.out.clear();
     bench.feed(members(&[("a", Alive), ("z", Doubtful)]));
     assert_eq!(bench.run(8), [], "one witness is not enough");
     bench.feed(members(&[("a", Alive), ("z", Dead)]));
-    assert_eq!(bench.out, [Output::Changed(None)]);
-    assert_eq!(bench.run(1), [Output::Persist(Epoch(10))]);
+    assert_eq!(bench.out, [ElectionOutput::Changed(None)]);
+    assert_eq!(bench.run(1), [ElectionOutput::Persist(Epoch(10))]);
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_lesser_node_asks_the_greater_ones_and_claims_when_they_are_silent() {
     ]));
     let said = bench.run(5);
     assert_eq!(said, [to("y", ask(4)), to("z", ask(4))]);
-    assert_eq!(bench.run(1), [Output::Persist(Epoch(5))]);
+    assert_eq!(bench.run(1), [ElectionOutput::Persist(Epoch(5))]);
 }
 
 #[test]
@@ -201,11 +201,11 @@ fn who_cannot_object_says_so_and_is_not_waited_for() {
     let epoch = Epoch(7);
     assert_eq!(
         bench.feed(from("y", Message::Pass { epoch })),
-        [Output::Persist(Epoch(7))]
+        [ElectionOutput::Persist(Epoch(7))]
     );
-    bench.feed(Input::Persisted(Epoch(7)));
+    bench.feed(ElectionInput::Persisted(Epoch(7)));
     let said = bench.feed(members(&[("y", Alive), ("z", Dead)]));
-    assert_eq!(said, [Output::Persist(Epoch(8))]);
+    assert_eq!(said, [ElectionOutput::Persist(Epoch(8))]);
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn an_objection_that_nobody_asked_for_changes_nothing() {
     bench.feed(members(&[("z", Alive)]));
     bench.run(5);
     bench.feed(from("y", Message::Ok { epoch: Epoch(4) }));
-    assert_eq!(bench.run(1), [Output::Persist(Epoch(5))]);
+    assert_eq!(bench.run(1), [ElectionOutput::Persist(Epoch(5))]);
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn a_greater_node_objects_and_starts_its_own_election() {
     );
     bench.run(5);
     bench.feed(members(&[("a", Alive), ("z", Dead)]));
-    bench.feed(Input::Persisted(Epoch(5)));
+    bench.feed(ElectionInput::Persisted(Epoch(5)));
     let mut bench = Bench::new();
     bench.feed(members(&[("a", Alive), ("z", Alive)]));
     bench.feed(push("z", 4));
@@ -254,7 +254,10 @@ fn a_greater_node_objects_and_starts_its_own_election() {
     let said = bench.feed(from("a", ask(3)));
     assert_eq!(
         said,
-        [to("a", Message::Ok { epoch }), Output::Persist(Epoch(5))]
+        [
+            to("a", Message::Ok { epoch }),
+            ElectionOutput::Persist(Epoch(5))
+        ]
     );
     assert_eq!(
         bench.feed(from("z", ask(3))),
@@ -276,10 +279,10 @@ fn a_beaten_holder_drops_its_claim_at_once() {
     assert_eq!(
         said,
         [
-            Output::Publish(None),
-            Output::Broadcast(Message::Vacated(claim(5, "m"))),
-            Output::Changed(Some(claim(6, "a"))),
-            Output::Persist(Epoch(6)),
+            ElectionOutput::Publish(None),
+            ElectionOutput::Broadcast(Message::Vacated(claim(5, "m"))),
+            ElectionOutput::Changed(Some(claim(6, "a"))),
+            ElectionOutput::Persist(Epoch(6)),
         ]
     );
 }
@@ -308,10 +311,10 @@ fn a_claim_in_another_name_is_not_believed() {
 fn a_claim_that_appears_while_the_disk_writes_is_respected() {
     let mut bench = Bench::new();
     bench.feed(members(&[("a", Alive)]));
-    assert_eq!(bench.run(5), [Output::Persist(Epoch(5))]);
+    assert_eq!(bench.run(5), [ElectionOutput::Persist(Epoch(5))]);
     bench.feed(push("a", 5));
     bench.out.clear();
-    assert_eq!(bench.feed(Input::Persisted(Epoch(5))), []);
+    assert_eq!(bench.feed(ElectionInput::Persisted(Epoch(5))), []);
     assert_eq!(bench.election.own_claim(), None);
 }
 
@@ -321,28 +324,28 @@ fn a_node_without_a_disk_leaves_the_seat_to_others_and_tries_again() {
     bench.feed(members(&[("a", Alive)]));
     bench.run(5);
     bench.out.clear();
-    assert_eq!(bench.feed(Input::PersistFailed(Epoch(5))), []);
+    assert_eq!(bench.feed(ElectionInput::PersistFailed(Epoch(5))), []);
     let said = bench.feed(from("a", ask(2)));
     assert_eq!(said, [to("a", Message::Pass { epoch: Epoch(5) })]);
-    assert_eq!(bench.run(2), [Output::Persist(Epoch(5))]);
+    assert_eq!(bench.run(2), [ElectionOutput::Persist(Epoch(5))]);
     assert_eq!(
-        bench.feed(Input::Persisted(Epoch(5))),
-        [Output::Persist(Epoch(6))]
+        bench.feed(ElectionInput::Persisted(Epoch(5))),
+        [ElectionOutput::Persist(Epoch(6))]
     );
-    bench.feed(Input::Persisted(Epoch(6)));
+    bench.feed(ElectionInput::Persisted(Epoch(6)));
     assert_eq!(bench.election.own_claim(), Some(&claim(6, "m")));
 }
 
 #[test]
 fn a_heard_epoch_is_persisted_too() {
     let mut bench = Bench::new();
-    let dead = Input::Heard {
+    let dead = ElectionInput::Heard {
         from: name("a"),
         claim: Some(claim(40, "a")),
     };
-    assert_eq!(bench.feed(dead), [Output::Persist(Epoch(40))]);
+    assert_eq!(bench.feed(dead), [ElectionOutput::Persist(Epoch(40))]);
     assert_eq!(bench.election.max_epoch(), Epoch(4));
-    bench.feed(Input::Persisted(Epoch(40)));
+    bench.feed(ElectionInput::Persisted(Epoch(40)));
     assert_eq!(bench.election.max_epoch(), Epoch(40));
 }
 
@@ -350,7 +353,7 @@ fn a_heard_epoch_is_persisted_too() {
 fn the_heir_takes_over_before_the_holder_lets_go() {
     let mut bench = Bench::holding(&[("a", Alive), ("b", Alive), ("z", Doubtful)]);
     let offer = Message::HandOver(claim(5, "m"));
-    assert_eq!(bench.feed(Input::Resign), [to("b", offer.clone())]);
+    assert_eq!(bench.feed(ElectionInput::Resign), [to("b", offer.clone())]);
     assert_eq!(
         bench.run(1),
         [to("b", offer.clone())],
@@ -360,24 +363,28 @@ fn the_heir_takes_over_before_the_holder_lets_go() {
     assert_eq!(bench.feed(refusal.clone()), [to("a", offer.clone())]);
     assert_eq!(bench.feed(refusal), [], "said twice");
     bench.feed(push("a", 6));
-    bench.feed(Input::Persisted(Epoch(6)));
+    bench.feed(ElectionInput::Persisted(Epoch(6)));
     assert_eq!(bench.election.own_claim(), None);
     bench.out.clear();
     bench.feed(members(&[("a", Dead), ("b", Dead), ("z", Dead)]));
     bench.out.clear();
     assert_eq!(bench.run(50), [], "it has resigned");
-    bench.feed(Input::Unresign);
-    assert_eq!(bench.out, [Output::Persist(Epoch(7))]);
+    bench.feed(ElectionInput::Unresign);
+    assert_eq!(bench.out, [ElectionOutput::Persist(Epoch(7))]);
 }
 
 #[test]
 fn without_an_heir_the_claim_is_dropped_after_a_bound() {
     let mut bench = Bench::holding(&[("a", Alive)]);
-    bench.feed(Input::Resign);
+    bench.feed(ElectionInput::Resign);
     let said = bench.run(8);
-    assert!(said.contains(&Output::Publish(None)));
+    assert!(said.contains(&ElectionOutput::Publish(None)));
     let mut alone = Bench::holding(&[("a", Dead)]);
-    assert!(alone.feed(Input::Resign).contains(&Output::Publish(None)));
+    assert!(
+        alone
+            .feed(ElectionInput::Resign)
+            .contains(&ElectionOutput::Publish(None))
+    );
 }
 
 #[test]
@@ -386,12 +393,12 @@ fn an_heir_needs_no_uptime_and_ignores_old_offers() {
     bench.feed(members(&[("a", Alive)]));
     let offer = from("a", Message::HandOver(claim(8, "a")));
     bench.feed(offer.clone());
-    bench.feed(Input::Persisted(Epoch(9)));
+    bench.feed(ElectionInput::Persisted(Epoch(9)));
     assert_eq!(bench.election.own_claim(), Some(&claim(9, "m")));
     bench.feed(from("a", Message::Vacated(claim(8, "a"))));
     bench.feed(push("a", 10));
     bench.feed(from("a", Message::Vacated(claim(10, "a"))));
-    bench.feed(Input::Persisted(Epoch(10)));
+    bench.feed(ElectionInput::Persisted(Epoch(10)));
     bench.out.clear();
     assert_eq!(bench.feed(offer), []);
 }
@@ -404,12 +411,12 @@ fn a_minority_does_not_claim_and_drops_what_it_holds() {
     bench.feed(members(&[("a", Alive), ("b", Dead)]));
     assert_eq!(bench.run(4), [], "a may tell it of a master");
     bench.run(2);
-    bench.feed(Input::Persisted(Epoch(5)));
+    bench.feed(ElectionInput::Persisted(Epoch(5)));
     assert_eq!(bench.election.own_claim(), Some(&claim(5, "m")));
     bench.feed(members(&[("a", Dead), ("b", Dead)]));
     bench.out.clear();
     assert_eq!(bench.run(2), []);
-    assert!(bench.run(1).contains(&Output::Publish(None)));
+    assert!(bench.run(1).contains(&ElectionOutput::Publish(None)));
 }
 
 #[test]
@@ -420,15 +427,15 @@ fn a_holder_below_a_seen_epoch_is_told_and_renumbers() {
     bench.feed(members(&[("a", Alive), ("b", Alive)]));
     bench.feed(from("b", Message::Vacated(claim(7, "b"))));
     bench.feed(push("a", 5));
-    bench.feed(Input::Persisted(Epoch(7)));
+    bench.feed(ElectionInput::Persisted(Epoch(7)));
     bench.out.clear();
     assert_eq!(bench.run(1), [to("a", Message::Seen(Epoch(7)))]);
 
     let mut holder = Bench::holding(&[("a", Alive)]);
     let seen = from("a", Message::Seen(Epoch(7)));
-    assert_eq!(holder.feed(seen), [Output::Persist(Epoch(8))]);
+    assert_eq!(holder.feed(seen), [ElectionOutput::Persist(Epoch(8))]);
     assert_eq!(holder.election.own_claim(), Some(&claim(5, "m")));
-    holder.feed(Input::Persisted(Epoch(8)));
+    holder.feed(ElectionInput::Persisted(Epoch(8)));
     assert_eq!(holder.election.own_claim(), Some(&claim(8, "m")));
 }
 
@@ -437,9 +444,9 @@ fn a_holder_that_cannot_renumber_leaves_the_seat() {
     let mut bench = Bench::holding(&[("a", Alive)]);
     let seen = from("a", Message::Seen(Epoch(7)));
     bench.feed(seen.clone());
-    bench.feed(Input::PersistFailed(Epoch(8)));
+    bench.feed(ElectionInput::PersistFailed(Epoch(8)));
     assert_eq!(bench.election.own_claim(), Some(&claim(5, "m")));
-    assert!(bench.feed(seen).contains(&Output::Publish(None)));
+    assert!(bench.feed(seen).contains(&ElectionOutput::Publish(None)));
 }
 
 #[test]
@@ -451,5 +458,5 @@ fn a_holder_that_won_by_rank_within_one_epoch_renumbers_because_fences_go_by_nam
     };
     bench.feed(from("z", Message::Coordinator(lesser)));
     bench.out.clear();
-    assert_eq!(bench.run(1), [Output::Persist(Epoch(6))]);
+    assert_eq!(bench.run(1), [ElectionOutput::Persist(Epoch(6))]);
 }

@@ -10,14 +10,14 @@ fn after_a_pause_nothing_is_claimed_for_three_rounds() {
     bench.now += Duration::from_secs(15);
     bench.out.clear();
     assert_eq!(
-        bench.feed(Input::Persisted(Epoch(5))),
+        bench.feed(ElectionInput::Persisted(Epoch(5))),
         [],
         "the write was asked before"
     );
     let said = bench.feed(from("a", ask(2)));
     assert_eq!(said, [to("a", Message::Pass { epoch: Epoch(5) })]);
     assert_eq!(bench.run(2), []);
-    assert_eq!(bench.run(1), [Output::Persist(Epoch(6))]);
+    assert_eq!(bench.run(1), [ElectionOutput::Persist(Epoch(6))]);
 }
 
 #[test]
@@ -25,7 +25,7 @@ fn after_a_pause_nobody_is_buried_for_three_rounds_and_the_own_claim_is_kept() {
     let mut bench = Bench::new();
     bench.feed(members(&[("z", Alive)]));
     let held = Some(claim(9, "z"));
-    bench.feed(Input::Heard {
+    bench.feed(ElectionInput::Heard {
         from: name("z"),
         claim: held.clone(),
     });
@@ -38,7 +38,7 @@ fn after_a_pause_nobody_is_buried_for_three_rounds_and_the_own_claim_is_kept() {
 
     let mut bench = Bench::holding(&[("z", Alive)]);
     bench.now += Duration::from_secs(15);
-    bench.feed(Input::Tick);
+    bench.feed(ElectionInput::Tick);
     assert_eq!(bench.run(4), []);
     assert_eq!(bench.election.own_claim(), Some(&claim(5, "m")));
 }
@@ -47,7 +47,7 @@ fn after_a_pause_nobody_is_buried_for_three_rounds_and_the_own_claim_is_kept() {
 fn what_is_seen_first_after_a_pause_is_newer_than_what_was_kept_for_later() {
     let mut bench = Bench::new();
     bench.feed(members(&[("z", Alive)]));
-    bench.feed(Input::Heard {
+    bench.feed(ElectionInput::Heard {
         from: name("z"),
         claim: Some(claim(9, "z")),
     });
@@ -55,7 +55,7 @@ fn what_is_seen_first_after_a_pause_is_newer_than_what_was_kept_for_later() {
     bench.feed(members(&[("z", Dead)]));
     for _ in 0..2 {
         bench.now += INTERVAL;
-        bench.feed(Input::Tick);
+        bench.feed(ElectionInput::Tick);
     }
     bench.now += INTERVAL;
     bench.feed(members(&[("z", Doubtful)]));

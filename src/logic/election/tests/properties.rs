@@ -32,23 +32,23 @@ fn any_message() -> impl Strategy<Value = Message> {
     ]
 }
 
-fn any_input() -> impl Strategy<Value = Input> {
+fn any_input() -> impl Strategy<Value = ElectionInput> {
     let health = prop_oneof![Just(Alive), Just(Doubtful), Just(Dead)];
     let member = (0..3_u64, health).prop_map(|(rank, health)| {
         let rank = Rank(rank);
-        Member { rank, health }
+        ElectionPeer { rank, health }
     });
     prop_oneof![
-        8 => Just(Input::Tick),
-        3 => proptest::collection::btree_map(any_node(), member, 0..5).prop_map(Input::Members),
+        8 => Just(ElectionInput::Tick),
+        3 => proptest::collection::btree_map(any_node(), member, 0..5).prop_map(ElectionInput::Members),
         3 => (any_node(), proptest::option::of(any_claim()))
-            .prop_map(|(from, claim)| Input::Heard { from, claim }),
+            .prop_map(|(from, claim)| ElectionInput::Heard { from, claim }),
         4 => (any_node(), any_message())
-            .prop_map(|(from, message)| Input::Message { from, message }),
-        6 => Just(Input::Persisted(Epoch(0))), // Replaced by the epoch that was asked for.
-        1 => any_epoch().prop_map(Input::PersistFailed),
-        1 => Just(Input::Resign),
-        1 => Just(Input::Unresign),
+            .prop_map(|(from, message)| ElectionInput::Message { from, message }),
+        6 => Just(ElectionInput::Persisted(Epoch(0))), // Replaced by the epoch that was asked for.
+        1 => any_epoch().prop_map(ElectionInput::PersistFailed),
+        1 => Just(ElectionInput::Resign),
+        1 => Just(ElectionInput::Unresign),
     ]
 }
 
@@ -61,7 +61,7 @@ proptest! {
         let (mut on_disk, mut asked, mut published) = (Epoch(4), Epoch(4), None);
         for (mut input, wait_ms) in script {
             bench.now += Duration::from_millis(wait_ms);
-            if let Input::Persisted(epoch) = &mut input {
+            if let ElectionInput::Persisted(epoch) = &mut input {
                 *epoch = asked;
                 on_disk = on_disk.max(asked);
             }
@@ -71,11 +71,11 @@ proptest! {
             prop_assert!(bench.election.max_epoch() <= on_disk);
             for output in said {
                 match output {
-                    Output::Persist(epoch) => {
+                    ElectionOutput::Persist(epoch) => {
                         prop_assert!(epoch > on_disk && epoch >= asked);
                         asked = epoch;
                     }
-                    Output::Publish(Some(claim)) => {
+                    ElectionOutput::Publish(Some(claim)) => {
                         prop_assert!(claim.epoch <= on_disk, "published before it was on disk");
                         prop_assert!(Some(claim.epoch) > published, "an epoch twice");
                         published = Some(claim.epoch);
@@ -92,11 +92,11 @@ proptest! {
 #[test]
 fn a_crowd_of_members_is_bounded() {
     let mut bench = Bench::new();
-    let member = Member {
+    let member = ElectionPeer {
         rank: Rank(0),
         health: Alive,
     };
     let crowd = (0..MAX_MEMBERS + 9).map(|number| (name(&format!("n{number}")), member));
-    bench.feed(Input::Members(crowd.collect()));
+    bench.feed(ElectionInput::Members(crowd.collect()));
     assert_eq!(bench.election.members.len(), MAX_MEMBERS);
 }

@@ -40,7 +40,7 @@ pub struct FrameScanner {
 }
 
 /// What is found at the first byte that is not judged yet.
-enum Verdict {
+enum FrameVerdict {
     Audio(FrameHeader),
     Info(FrameHeader),
     Tag(u64),
@@ -97,8 +97,8 @@ impl FrameScanner {
         let mut judged = 0;
         while judged < self.held.len() {
             let span = match self.verdict(&self.held[judged..]) {
-                Verdict::Open => break,
-                Verdict::Audio(header) => {
+                FrameVerdict::Open => break,
+                FrameVerdict::Audio(header) => {
                     found(FrameStart {
                         offset: self.held_offset + judged as u64,
                         media_time: self.media_time,
@@ -106,9 +106,9 @@ impl FrameScanner {
                     self.media_time += header.duration();
                     self.believe(header)
                 }
-                Verdict::Info(header) => self.believe(header),
-                Verdict::Tag(tag_bytes) => tag_bytes,
-                Verdict::Junk(junk_bytes) => {
+                FrameVerdict::Info(header) => self.believe(header),
+                FrameVerdict::Tag(tag_bytes) => tag_bytes,
+                FrameVerdict::Junk(junk_bytes) => {
                     self.last = None;
                     self.junk_bytes += junk_bytes as u64;
                     junk_bytes as u64
@@ -128,9 +128,9 @@ impl FrameScanner {
         header.frame_bytes() as u64
     }
 
-    fn verdict(&self, bytes: &[u8]) -> Verdict {
+    fn verdict(&self, bytes: &[u8]) -> FrameVerdict {
         let Some(header_bytes) = bytes.first_chunk() else {
-            return Verdict::Open;
+            return FrameVerdict::Open;
         };
         let header = FrameHeader::parse(*header_bytes);
         match (header, &self.last) {
@@ -139,7 +139,7 @@ impl FrameScanner {
                 if certain {
                     frame(header, bytes)
                 } else {
-                    Verdict::Open
+                    FrameVerdict::Open
                 }
             }
             (Some(header), _) => match bytes.get(header.frame_bytes()..) {
@@ -147,7 +147,7 @@ impl FrameScanner {
                     Some(next) if next.is_kin_of(&header) => frame(header, bytes),
                     _ => junk(bytes),
                 },
-                _ => Verdict::Open,
+                _ => FrameVerdict::Open,
             },
             (None, _) if bytes.starts_with(b"ID3") => tag(bytes),
             (None, _) => junk(bytes),
@@ -155,31 +155,31 @@ impl FrameScanner {
     }
 }
 
-fn frame(header: FrameHeader, bytes: &[u8]) -> Verdict {
+fn frame(header: FrameHeader, bytes: &[u8]) -> FrameVerdict {
     if header.is_info(&bytes[..bytes.len().min(header.frame_bytes())]) {
-        Verdict::Info(header)
+        FrameVerdict::Info(header)
     } else {
-        Verdict::Audio(header)
+        FrameVerdict::Audio(header)
     }
 }
 
 /// All bytes up to the next one at which a frame or a tag could begin.
-fn junk(bytes: &[u8]) -> Verdict {
+fn junk(bytes: &[u8]) -> FrameVerdict {
     let next = bytes.iter().skip(1).position(|b| matches!(b, 0xFF | b'I'));
-    Verdict::Junk(next.map_or(bytes.len(), |after_first| after_first + 1))
+    FrameVerdict::Junk(next.map_or(bytes.len(), |after_first| after_first + 1))
 }
 
 /// An ID3v2 tag: "ID3", version, flags, and its length in four times seven bits.
-fn tag(bytes: &[u8]) -> Verdict {
+fn tag(bytes: &[u8]) -> FrameVerdict {
     let Some([_, _, _, major, minor, flags, size @ ..]) = bytes.first_chunk::<10>() else {
-        return Verdict::Open;
+        return FrameVerdict::Open;
     };
     let valid = *major < 0xFF && *minor < 0xFF && size.iter().all(|byte| byte & 0x80 == 0);
     let body_bytes = size.iter().fold(0, |sum, byte| sum << 7 | u64::from(*byte));
     let footer_bytes = if flags & 0x10 != 0 { 10 } else { 0 };
     let tag_bytes = 10 + body_bytes + footer_bytes;
     if valid && tag_bytes <= MAX_TAG_BYTES {
-        Verdict::Tag(tag_bytes)
+        FrameVerdict::Tag(tag_bytes)
     } else {
         junk(bytes)
     }
