@@ -15,6 +15,8 @@ use words::{followers, mentions, without_comments_and_strings, without_tests};
 mod circles;
 #[path = "layers/language.rs"]
 mod language;
+#[path = "layers/names.rs"]
+mod names;
 #[path = "layers/planted.rs"]
 mod planted;
 #[path = "layers/words.rs"]

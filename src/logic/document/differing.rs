@@ -41,7 +41,8 @@ impl Differing {
     /// The peer to settle with now, given this node's digest and those of the peers that differ.
     pub fn next(
         &mut self,
-        (ours, own): (&str, Own),
+        ours: &str,
+        own: Own,
         theirs: BTreeMap<NodeName, String>,
         now: Instant,
     ) -> Option<NodeName> {
@@ -105,20 +106,17 @@ mod tests {
     fn a_digest_is_settled_when_it_has_differed_for_a_while() {
         let (mut differing, now) = (Differing::default(), Instant::now());
         let peers = || theirs(&[("a", "1")]);
-        assert_eq!(differing.next(("0", Own::Filled), peers(), now), None);
+        assert_eq!(differing.next("0", Own::Filled, peers(), now), None);
         let later = now + PATIENCE;
         assert_eq!(
-            differing.next(("0", Own::Filled), theirs(&[("a", "2")]), later),
+            differing.next("0", Own::Filled, theirs(&[("a", "2")]), later),
             None,
             "it has just become another one"
         );
-        let next = differing.next(("0", Own::Filled), theirs(&[("a", "2")]), later + PATIENCE);
+        let next = differing.next("0", Own::Filled, theirs(&[("a", "2")]), later + PATIENCE);
         assert_eq!(next, Some(name("a")));
         let mut newborn = Differing::default();
-        assert_eq!(
-            newborn.next(("", Own::Empty), peers(), now),
-            Some(name("a"))
-        );
+        assert_eq!(newborn.next("", Own::Empty, peers(), now), Some(name("a")));
     }
 
     #[test]
@@ -127,7 +125,7 @@ mod tests {
         let peers = || theirs(&[("a", "1")]);
         let mut next = |ours, peers, s| {
             let now = now + Duration::from_secs(s);
-            let next = differing.next((ours, Own::Filled), peers, now);
+            let next = differing.next(ours, Own::Filled, peers, now);
             if let Some(peer) = &next {
                 differing.note_settled(peer, ours.to_owned(), now);
             }
@@ -148,7 +146,7 @@ mod tests {
         let peers = || theirs(&[("a", "1"), ("b", "2")]);
         let mut next = |ms| {
             let now = now + Duration::from_millis(ms);
-            let next = differing.next(("0", Own::Filled), peers(), now);
+            let next = differing.next("0", Own::Filled, peers(), now);
             next.inspect(|peer| differing.note_failure(peer, now))
         };
         assert_eq!(next(0), None);

@@ -128,7 +128,7 @@ impl Settling {
         let peers = peers.filter(|(name, node)| **name != view.me && node.is_up());
         let theirs = peers.filter_map(|(name, node)| Some((name.clone(), node.document.clone()?)));
         let theirs = theirs.filter(|(_, digest)| *digest != ours).collect();
-        self.differing.next((&ours, own), theirs, now)
+        self.differing.next(&ours, own, theirs, now)
     }
 
     /// Takes in what becomes of the conversation that [`look`](Self::look) has begun. What comes when nobody is asked
