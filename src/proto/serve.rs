@@ -1,6 +1,6 @@
-//! What is sent on a link that serves a stream, and in which order: its head, titles, bytes, signs of life, its end.
+//! What a node sends when it serves a stream to another node, and in which order: head, titles, bytes, heartbeats, end.
 //!
-//! No byte goes through [`Serve`]: it names those to send next, and the driver takes them from the ring.
+//! No byte goes through [`Serve`]: it says which bytes to send next, and the driver reads them from the ring.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,8 +11,8 @@ use crate::model::stream::{EndReason, StreamId};
 use crate::proto::pull::Opened;
 use crate::wire::frame::{Denial, Frame};
 
-/// A relay begins so far behind the live edge that its first listener gets a full burst: the burst of 5 s, and
-/// what is on its way.
+/// How far behind the live edge a relay begins, so that its first listener gets a full burst: 5 s, and what is in
+/// transit.
 pub const RELAY_BURST: Duration = Duration::from_secs(8);
 
 /// The bytes of a stream that a node holds.
@@ -20,16 +20,16 @@ pub const RELAY_BURST: Duration = Duration::from_secs(8);
 pub struct Window {
     /// Which stream.
     pub stream_id: StreamId,
-    /// The oldest byte that is held.
+    /// The oldest byte.
     pub oldest: u64,
     /// The next byte to come.
     pub next: u64,
-    /// Where one begins that asks for whatever is on air.
+    /// Where a relay begins that asks for what is on air.
     pub join_point: u64,
 }
 
 impl Window {
-    /// The first byte to send to a node that asks for this stream and byte, or for whatever is on air.
+    /// The first byte to send to a node that asks for this stream and byte, or for what is on air.
     pub fn first_byte(self, resume: Option<(StreamId, u64)>) -> Result<u64, Denial> {
         match resume {
             None => Ok(self.join_point),
@@ -42,80 +42,79 @@ impl Window {
     }
 }
 
-/// What the ring shows at one moment.
+/// The ring at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Glance {
-    /// The titles from the first byte on that was asked for, in order.
+pub struct RingView {
+    /// The titles from [`Serve::from`] on, in order.
     pub titles: Vec<Title>,
-    /// What there is at [`Serve::next`].
-    pub found: Found,
-    /// The latest sign of life of the node of the source, by its own clock.
+    /// What can be read at [`Serve::next`].
+    pub available: Available,
+    /// The latest heartbeat of the source's node, by that node's clock.
     pub beat_ms: u64,
 }
 
-/// What there is at the next byte to send.
+/// What can be read at the next byte to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// So many bytes, at least one.
+pub enum Available {
+    /// This many bytes, at least one.
     Bytes(u64),
     /// Nothing yet.
     Nothing,
-    /// Nothing, and nothing will follow. A reason only if the source has ended the stream: when this node alone has,
-    /// because its listeners continue with other bytes, another node may have more.
+    /// Nothing, and nothing will follow. There is a reason only if the source has ended the stream. Otherwise this
+    /// node alone has ended it, and another node may have more.
     Ended(Option<EndReason>),
-    /// The bytes are gone. The relay asks again, a node that still has them.
+    /// The bytes are gone. The relay asks another node.
     Overrun,
 }
 
-/// What to do.
+/// What the driver has to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     /// Send a frame that carries no bytes of the stream.
-    Say(Frame),
-    /// Send the bytes that were found, which begin at this one.
-    Send(u64),
-    /// Look again when there are news of the stream, at the latest at this time.
+    SendFrame(Frame),
+    /// Send the available bytes, which begin at this one.
+    SendBytes(u64),
+    /// Read the ring again when it changes, at the latest at this time.
     Wait(Instant),
-    /// All is said.
+    /// Finish: nothing more will be sent.
     Finish,
 }
 
-/// A stream on its way to another node.
+/// One stream that is served to another node.
 ///
-/// Titles are not told by offset alone: a title is usually set for the next byte to come, of which the relay may
-/// already have been told another, and a title that this node itself is told by a third comes for bytes that may have
-/// been sent.
+/// Whether a title was sent is not decided by its offset alone: a title is usually set for the next byte, for which the
+/// relay may have got another one already; and a title from an upstream may arrive after its bytes were sent.
 #[derive(Debug)]
 pub struct Serve {
     from: u64,
     next: u64,
-    told: Vec<Title>,
-    /// Since when nothing was found, or the time of the last heartbeat after that.
+    sent_titles: Vec<Title>,
+    /// Since when there is nothing to send, or the time of the last heartbeat after that.
     quiet_since: Option<Instant>,
-    /// The sign of life that was told last.
-    told_ms: u64,
+    /// The last heartbeat that was sent.
+    sent_beat_ms: u64,
 }
 
 impl Serve {
-    /// Begins at a byte, under the title that holds there.
+    /// Begins at a byte, with the title that is valid there.
     pub fn begin(opened: Opened, title: Option<Arc<str>>, out: &mut Vec<Output>) -> Self {
         let offset = opened.offset;
-        let told: Vec<Title> = title
+        let sent_titles: Vec<Title> = title
             .map(|text| Title { offset, text })
             .into_iter()
             .collect();
-        out.push(Output::Say(Frame::Opened {
+        out.push(Output::SendFrame(Frame::Opened {
             stream_id: opened.stream_id,
             head: opened.head,
             offset,
         }));
-        out.extend(told.iter().map(say_title));
+        out.extend(sent_titles.iter().map(title_frame));
         Self {
             from: offset,
             next: offset,
-            told,
+            sent_titles,
             quiet_since: None,
-            told_ms: 0,
+            sent_beat_ms: 0,
         }
     }
 
@@ -129,43 +128,44 @@ impl Serve {
         self.next
     }
 
-    /// Takes in what the ring shows now.
-    pub fn handle(&mut self, glance: Glance, now: Instant, out: &mut Vec<Output>) {
-        // Before the bytes, so that what is on air changes at the same byte on the other node.
-        self.tell_titles(glance.titles, out);
-        match glance.found {
-            Found::Bytes(bytes) => {
-                out.push(Output::Send(self.next));
+    /// Handles a new look at the ring.
+    pub fn handle(&mut self, ring: RingView, now: Instant, out: &mut Vec<Output>) {
+        // Before the bytes, so that the title changes at the same byte on the other node.
+        self.send_titles(ring.titles, out);
+        match ring.available {
+            Available::Bytes(bytes) => {
+                out.push(Output::SendBytes(self.next));
                 self.next += bytes;
                 self.quiet_since = None;
             }
-            Found::Nothing => self.wait(glance.beat_ms, now, out),
-            Found::Ended(reason) => {
+            Available::Nothing => self.wait(ring.beat_ms, now, out),
+            Available::Ended(reason) => {
                 let offset = self.next;
-                let end = reason.map(|reason| Output::Say(Frame::End { offset, reason }));
+                let end = reason.map(|reason| Output::SendFrame(Frame::End { offset, reason }));
                 out.extend(end.into_iter().chain([Output::Finish]));
             }
-            Found::Overrun => out.push(Output::Finish),
+            Available::Overrun => out.push(Output::Finish),
         }
     }
 
-    /// Tells the titles that the relay does not know yet, in order.
-    fn tell_titles(&mut self, titles: Vec<Title>, out: &mut Vec<Output>) {
-        let news = titles.iter().filter(|title| !self.told.contains(title));
-        out.extend(news.map(say_title));
-        self.told = titles;
+    /// Sends the titles that the relay does not have yet, in order.
+    fn send_titles(&mut self, titles: Vec<Title>, out: &mut Vec<Output>) {
+        let news = titles
+            .iter()
+            .filter(|title| !self.sent_titles.contains(title));
+        out.extend(news.map(title_frame));
+        self.sent_titles = titles;
     }
 
-    /// Waits for news. When there are none it hands on that the stream lives, if it is known to have lived later
-    /// than at the beat that the other node was told last: two relays that each believed the other because the
-    /// other believed them would wait for ever.
+    /// Waits for a change. Meanwhile it passes heartbeats on, but only a later one than the last that was sent:
+    /// otherwise two relays that serve each other would keep a dead stream alive for ever.
     fn wait(&mut self, beat_ms: u64, now: Instant, out: &mut Vec<Output>) {
         let since = *self.quiet_since.get_or_insert(now);
         if now.saturating_duration_since(since) >= HEARTBEAT {
             self.quiet_since = Some(now);
-            if beat_ms > self.told_ms {
-                self.told_ms = beat_ms;
-                out.push(Output::Say(Frame::Alive { beat_ms }));
+            if beat_ms > self.sent_beat_ms {
+                self.sent_beat_ms = beat_ms;
+                out.push(Output::SendFrame(Frame::Alive { beat_ms }));
             }
         }
         let since = self.quiet_since.unwrap_or(now);
@@ -173,8 +173,8 @@ impl Serve {
     }
 }
 
-fn say_title(title: &Title) -> Output {
-    Output::Say(Frame::Title {
+fn title_frame(title: &Title) -> Output {
+    Output::SendFrame(Frame::Title {
         offset: title.offset,
         text: title.text.to_string(),
     })
@@ -196,7 +196,7 @@ mod tests {
     }
 
     fn said(offset: u64, text: &str) -> Output {
-        say_title(&title(offset, text))
+        title_frame(&title(offset, text))
     }
 
     fn begun(from: u64, title: Option<&str>) -> (Serve, Vec<Output>) {
@@ -217,28 +217,33 @@ mod tests {
         (serve, out)
     }
 
-    fn look(serve: &mut Serve, titles: &[Title], found: Found, now: Instant) -> Vec<Output> {
-        beating(serve, titles, (found, 0), now)
+    fn look(
+        serve: &mut Serve,
+        titles: &[Title],
+        available: Available,
+        now: Instant,
+    ) -> Vec<Output> {
+        beating(serve, titles, (available, 0), now)
     }
 
     fn beating(
         serve: &mut Serve,
         titles: &[Title],
-        seen: (Found, u64),
+        seen: (Available, u64),
         now: Instant,
     ) -> Vec<Output> {
-        let glance = Glance {
+        let ring = RingView {
             titles: titles.to_vec(),
-            found: seen.0,
+            available: seen.0,
             beat_ms: seen.1,
         };
         let mut out = Vec::new();
-        serve.handle(glance, now, &mut out);
+        serve.handle(ring, now, &mut out);
         out
     }
 
     #[test]
-    fn a_byte_that_is_not_held_is_denied_with_the_reason() {
+    fn a_byte_that_is_not_held_is_denied_with_a_reason() {
         let window = Window {
             stream_id: STREAM,
             oldest: 100,
@@ -260,26 +265,26 @@ mod tests {
         let (mut serve, out) = begun(100, Some("a"));
         assert!(matches!(
             out[0],
-            Output::Say(Frame::Opened { offset: 100, .. })
+            Output::SendFrame(Frame::Opened { offset: 100, .. })
         ));
         assert_eq!(out[1..], [said(100, "a")]);
         let titles = [title(100, "a"), title(150, "b")];
-        let out = look(&mut serve, &titles, Found::Bytes(100), now);
-        assert_eq!(out, [said(150, "b"), Output::Send(100)]);
-        let out = look(&mut serve, &titles, Found::Bytes(7), now);
-        assert_eq!(out, [Output::Send(200)]);
+        let out = look(&mut serve, &titles, Available::Bytes(100), now);
+        assert_eq!(out, [said(150, "b"), Output::SendBytes(100)]);
+        let out = look(&mut serve, &titles, Available::Bytes(7), now);
+        assert_eq!(out, [Output::SendBytes(200)]);
         assert_eq!(serve.next(), 207);
     }
 
     #[test]
-    fn a_relay_is_told_each_title_once_even_those_for_bytes_it_has() {
+    fn each_title_is_sent_once_even_a_late_one() {
         let now = Instant::now();
         let (mut serve, _) = begun(0, None);
-        look(&mut serve, &[], Found::Bytes(100), now);
+        look(&mut serve, &[], Available::Bytes(100), now);
         let mut titles = vec![title(100, "at the live edge")];
         let wait = Output::Wait(now + HEARTBEAT);
         let mut tell = |titles: &[Title]| {
-            let mut out = look(&mut serve, titles, Found::Nothing, now);
+            let mut out = look(&mut serve, titles, Available::Nothing, now);
             assert_eq!(out.pop(), Some(wait.clone()));
             out
         };
@@ -292,14 +297,14 @@ mod tests {
     }
 
     #[test]
-    fn only_a_later_sign_of_life_is_handed_on() {
+    fn only_a_later_heartbeat_is_passed_on() {
         let mut now = Instant::now();
         let (mut serve, _) = begun(0, None);
         let mut quiet = |beat_ms| {
-            let out = beating(&mut serve, &[], (Found::Nothing, beat_ms), now);
+            let out = beating(&mut serve, &[], (Available::Nothing, beat_ms), now);
             now += HEARTBEAT;
             out.into_iter()
-                .any(|it| matches!(it, Output::Say(Frame::Alive { .. })))
+                .any(|it| matches!(it, Output::SendFrame(Frame::Alive { .. })))
         };
         assert!(!quiet(100), "it has only begun to be quiet");
         assert!(quiet(100));
@@ -308,26 +313,26 @@ mod tests {
     }
 
     #[test]
-    fn bytes_put_the_heartbeat_off() {
+    fn bytes_delay_the_heartbeat() {
         let now = Instant::now();
         let (mut serve, _) = begun(0, None);
-        look(&mut serve, &[], Found::Nothing, now);
-        look(&mut serve, &[], Found::Bytes(1), now + HEARTBEAT);
-        let out = beating(&mut serve, &[], (Found::Nothing, 9), now + HEARTBEAT);
+        look(&mut serve, &[], Available::Nothing, now);
+        look(&mut serve, &[], Available::Bytes(1), now + HEARTBEAT);
+        let out = beating(&mut serve, &[], (Available::Nothing, 9), now + HEARTBEAT);
         assert_eq!(out, [Output::Wait(now + 2 * HEARTBEAT)]);
     }
 
     #[test]
-    fn an_end_is_said_only_if_the_source_has_gone() {
+    fn an_end_is_sent_only_if_the_source_has_gone() {
         let now = Instant::now();
         let (mut serve, _) = begun(10, None);
         let reason = EndReason::SourceLeft;
-        let out = look(&mut serve, &[], Found::Ended(Some(reason)), now);
+        let out = look(&mut serve, &[], Available::Ended(Some(reason)), now);
         let end = Frame::End { offset: 10, reason };
-        assert_eq!(out, [Output::Say(end), Output::Finish]);
-        for found in [Found::Ended(None), Found::Overrun] {
+        assert_eq!(out, [Output::SendFrame(end), Output::Finish]);
+        for available in [Available::Ended(None), Available::Overrun] {
             assert_eq!(
-                look(&mut begun(10, None).0, &[], found, now),
+                look(&mut begun(10, None).0, &[], available, now),
                 [Output::Finish]
             );
         }

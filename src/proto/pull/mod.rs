@@ -1,8 +1,8 @@
 //! One pull: which node is asked for which bytes of a mount's stream, and when the pull is over.
 //!
-//! A pull outlives its stream: when the source has gone, listeners are kept for as long as the mount lingers, and the
-//! next stream of the mount takes the old one's place without their noticing. No byte goes through [`Pull`]: the
-//! driver appends what it is told to, says what became of it, and calls again at [`Pull::wake_at`].
+//! A pull outlives its stream: when the source has gone, listeners are kept for as long as the mount lingers, and then
+//! continue with the mount's next stream. No byte goes through [`Pull`]: the driver appends the bytes, reports the
+//! result, and calls again at [`Pull::wake_at`].
 
 mod round;
 #[cfg(test)]
@@ -21,38 +21,38 @@ use crate::model::stream::{EndReason, StreamHead, StreamId};
 use crate::proto::view::MeshView;
 use crate::wire::frame::Denial;
 
-/// How long a stream is kept though nobody here wants it: a listener who comes back at once finds it still running.
+/// How long a stream without listeners is kept: a listener that comes back soon finds it still running.
 pub const LINGER: Duration = Duration::from_secs(30);
 
-/// Names a question within one pull, so that a late answer is not taken for that to another question.
+/// Numbers the requests of one pull, so that a late answer is not taken for the answer to a later request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AskId(u64);
+pub struct RequestId(u64);
 
-/// What happens to a pull.
+/// An event for a pull.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// Time has passed.
     Tick,
-    /// The mesh is not as it was: somebody may hold now what nobody held before.
+    /// The view of the mesh has changed: another node may hold the stream now.
     ViewChanged,
-    /// The node that was asked this has answered, or sent more.
-    Heard(AskId, Answer),
+    /// The upstream of this request has answered, or sent a frame.
+    Heard(RequestId, UpstreamEvent),
 }
 
-/// What became of a question, and of the frames that follow on its answer.
+/// The result of a request, or of a frame that follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum UpstreamEvent {
     /// A stream begins.
     Opened(Opened),
-    /// What was asked for is not to be had there.
+    /// The upstream does not have what was asked for.
     Denied(Denial),
-    /// A frame of the stream is taken: bytes that may be known already, a title, a sign of life.
-    Took,
-    /// Bytes are missing before those that came; nothing was taken.
+    /// A frame of the stream was stored: bytes, a title or a heartbeat.
+    Stored,
+    /// Bytes are missing before those that came; nothing was stored.
     Gap,
-    /// The source has gone, and our ring has its last byte.
+    /// The source has gone, and the ring has its last byte.
     Ended,
-    /// Nothing more comes, or what comes makes no sense, or there is no ring to take it.
+    /// The link is lost, a frame is invalid, or there is no room for a ring.
     Lost,
 }
 
@@ -61,85 +61,85 @@ pub enum Answer {
 pub struct Opened {
     /// Which stream.
     pub stream_id: StreamId,
-    /// What its source says of it.
+    /// The stream's head, from its source.
     pub head: StreamHead,
-    /// From which byte on.
+    /// The first byte.
     pub offset: u64,
 }
 
-/// What an upstream is asked for.
+/// The part of a mount's streams that an upstream is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// What follows on what is held; whatever is on air, if nothing is.
+pub enum PullTarget {
+    /// What follows on the ring that is held; what is on air, if there is none.
     Next,
-    /// This stream, in the place of the one that is held.
+    /// This stream, which replaces the one that is held.
     Other(StreamId),
-    /// Whatever is on air, though bytes before it are missing.
+    /// What is on air, although bytes before it are missing.
     OnAir,
 }
 
-/// A question to another node.
+/// A request to another node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
-    /// Which question this is.
-    pub id: AskId,
+pub struct Request {
+    /// The number of this request.
+    pub id: RequestId,
     /// The node.
     pub upstream: NodeName,
-    /// The stream and its first byte; `None`: whatever is on air, from a join point.
+    /// The stream and its first byte; `None`: what is on air, from a join point.
     pub resume: Option<(StreamId, u64)>,
-    /// What is wanted of it.
-    pub wanted: Wanted,
+    /// What it is asked for.
+    pub target: PullTarget,
 }
 
-/// Why an upstream is left that has not said that it is over.
+/// Why an upstream is left although it has not ended the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Silence {
-    /// The question was not answered in time.
-    Unanswered,
-    /// The stream was silent for too long.
+pub enum UpstreamTimeout {
+    /// The request was not answered in time.
+    NoAnswer,
+    /// The stream stalled.
     Stalled,
 }
 
-/// What to do. Of two upstreams one is left before the other is asked.
+/// What the driver has to do. One upstream is left before the next is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Ask a node.
-    Ask(Ask),
-    /// Take what this node sends into the ring that is held.
+    /// Send a request.
+    Request(Request),
+    /// Append what this node sends to the ring that is held.
     Continue(NodeName, Opened),
-    /// Take it into a new ring, in which the listeners of the one that is held go on.
+    /// Append it to a new ring, to which the listeners of the old one move.
     Open(NodeName, Opened),
-    /// Hear the node that was asked no more.
-    HangUp(Option<Silence>),
+    /// Close the exchange with the upstream.
+    HangUp(Option<UpstreamTimeout>),
     /// The pull is over, and the stream that is held ends with it.
     Over(EndReason),
 }
 
-/// The ring that is held, as far as a pull has to know it.
+/// The ring that the pull fills, as far as decisions need it.
 #[derive(Clone, Debug)]
-pub struct Ours {
+pub struct HeldRing {
     /// Which stream it holds.
     pub stream: Precedence,
     /// The number of its next byte.
     pub next_offset: u64,
-    /// Why no byte will follow, if none will.
+    /// Why no byte will follow, if the stream is over.
     pub finished: Option<EndReason>,
     /// When its source, or the node that the source is connected to, was heard last.
     pub last_fed: Instant,
-    /// Whether it is what its mount is filled with.
-    pub is_held: bool,
-    /// Since when nobody here wants it.
+    /// Whether it is its mount's current ring.
+    pub is_current: bool,
+    /// Since when it has no reader.
     pub idle_since: Option<Instant>,
-    /// Where its listeners left the streams before it.
+    /// The byte at which its listeners left each stream before it.
     pub left: BTreeMap<StreamId, u64>,
 }
 
-/// What a pull decides by, beside the ring that is held.
+/// What a pull's decisions depend on, besides the ring.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
-    /// Who holds what.
+pub struct PullContext<'a> {
+    /// The mesh, and which node holds which stream.
     pub mesh: &'a MeshView,
-    /// How long the mount keeps its listeners without a source; `None`: there is no such mount any more.
+    /// How long the mount keeps its listeners without a source; `None`: the mount was deleted.
     pub linger: Option<Duration>,
     /// A random number from 0 to 1.
     pub luck: f64,
@@ -147,135 +147,135 @@ pub struct Seen<'a> {
     pub now: Instant,
 }
 
-/// What a pull does at the moment.
+/// The state of a pull.
 #[derive(Debug)]
-enum Phase {
-    /// Everybody who may have it was asked: again at this time, or when the mesh has changed.
-    Resting(Instant),
-    /// Somebody is asked, or gives.
+enum PullState {
+    /// Every possible upstream was asked: the next round begins at this time, or when the mesh changes.
+    Waiting(Instant),
+    /// An upstream is asked, or sends.
     Asking(Box<Attempt>),
-    /// Nothing any more.
+    /// The end.
     Over,
 }
 
-/// What fills the ring of one mount.
+/// The machine that keeps the ring of one mount filled.
 #[derive(Debug)]
 pub struct Pull {
     mount: MountName,
     began: Instant,
     failures: Failures,
     backoff: Backoff,
-    last_id: AskId,
+    last_id: RequestId,
     /// Whether the mesh has changed since the last round began.
     has_news: bool,
-    /// The ring that is held, as it was seen last.
-    ours: Option<Ours>,
-    phase: Phase,
+    /// The ring, as of the last event.
+    held: Option<HeldRing>,
+    state: PullState,
 }
 
 impl Pull {
-    /// A pull that begins with its first input.
+    /// A pull that begins with its first event.
     pub fn new(mount: MountName, now: Instant) -> Self {
         Self {
             mount,
             began: now,
             failures: Failures::default(),
             backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
-            last_id: AskId::default(),
+            last_id: RequestId::default(),
             has_news: false,
-            ours: None,
-            phase: Phase::Resting(now),
+            held: None,
+            state: PullState::Waiting(now),
         }
     }
 
-    /// When it wants its next tick, if nothing happens before; `None` once it is over.
+    /// When it wants its next tick, if there is no event before; `None` once it is over.
     pub fn wake_at(&self) -> Option<Instant> {
-        match &self.phase {
-            Phase::Resting(until) => Some(*until),
-            Phase::Asking(attempt) => Some(attempt.deadline()),
-            Phase::Over => None,
+        match &self.state {
+            PullState::Waiting(until) => Some(*until),
+            PullState::Asking(attempt) => Some(attempt.deadline()),
+            PullState::Over => None,
         }
     }
 
-    /// The question to which answers are heard.
-    pub fn asked(&self) -> Option<&Ask> {
-        match &self.phase {
-            Phase::Asking(attempt) => Some(&attempt.ask),
+    /// The request that is open.
+    pub fn asked(&self) -> Option<&Request> {
+        match &self.state {
+            PullState::Asking(attempt) => Some(&attempt.ask),
             _ => None,
         }
     }
 
-    /// The node that gives the stream now.
+    /// The node that sends the stream now.
     pub fn upstream(&self) -> Option<&NodeName> {
-        match &self.phase {
-            Phase::Asking(attempt) if attempt.is_open() => Some(&attempt.ask.upstream),
+        match &self.state {
+            PullState::Asking(attempt) if attempt.is_open() => Some(&attempt.ask.upstream),
             _ => None,
         }
     }
 
-    /// Takes in one event. An answer to an earlier question changes nothing.
+    /// Handles one event. An answer to an earlier request changes nothing.
     pub fn handle(
         &mut self,
         input: Input,
-        ours: Option<Ours>,
-        seen: Seen<'_>,
+        held: Option<HeldRing>,
+        context: PullContext<'_>,
         out: &mut Vec<Output>,
     ) {
-        self.ours = ours;
-        match (input, &self.phase) {
-            (Input::ViewChanged, Phase::Resting(_)) => self.begin_round(seen, out),
+        self.held = held;
+        match (input, &self.state) {
+            (Input::ViewChanged, PullState::Waiting(_)) => self.begin_round(context, out),
             (Input::ViewChanged, _) => self.has_news = true,
-            (Input::Tick, Phase::Resting(until)) if seen.now >= *until => {
-                self.begin_round(seen, out);
+            (Input::Tick, PullState::Waiting(until)) if context.now >= *until => {
+                self.begin_round(context, out);
             }
-            (Input::Tick, Phase::Asking(attempt)) if seen.now >= attempt.deadline() => {
-                self.lose_patience(seen, out);
+            (Input::Tick, PullState::Asking(attempt)) if context.now >= attempt.deadline() => {
+                self.handle_timeout(context, out);
             }
-            (Input::Heard(id, answer), Phase::Asking(attempt)) if id == attempt.ask.id => {
-                self.hear(answer, seen, out);
+            (Input::Heard(id, answer), PullState::Asking(attempt)) if id == attempt.ask.id => {
+                self.handle_event(answer, context, out);
             }
             (Input::Tick | Input::Heard(..), _) => {}
         }
     }
 
-    /// How far it has come: which stream, and which byte of it.
+    /// The stream and its next byte.
     fn position(&self) -> Option<(StreamId, u64)> {
-        let ours = self.ours.as_ref();
-        ours.map(|ours| (ours.stream.stream_id, ours.next_offset))
+        let held = self.held.as_ref();
+        held.map(|held| (held.stream.stream_id, held.next_offset))
     }
 
-    fn rest(&mut self, seen: Seen<'_>) {
-        let rest = self.backoff.fail(seen.luck);
-        self.phase = Phase::Resting(seen.now + rest);
+    fn wait_for_next_round(&mut self, context: PullContext<'_>) {
+        let wait = self.backoff.fail(context.luck);
+        self.state = PullState::Waiting(context.now + wait);
     }
 
     fn end(&mut self, reason: EndReason, out: &mut Vec<Output>) {
-        self.phase = Phase::Over;
+        self.state = PullState::Over;
         out.push(Output::Over(reason));
     }
 
-    /// Whether to stop, and why.
-    fn given_up(&self, seen: Seen<'_>) -> Option<EndReason> {
-        let Some(linger) = seen.linger else {
+    /// Why the pull is over, if it is.
+    fn end_reason(&self, context: PullContext<'_>) -> Option<EndReason> {
+        let Some(linger) = context.linger else {
             return Some(EndReason::MountDeleted);
         };
-        let Some(ours) = &self.ours else {
-            let looked_for = seen.now.saturating_duration_since(self.began);
+        let Some(held) = &self.held else {
+            let looked_for = context.now.saturating_duration_since(self.began);
             return (looked_for > round::FIND_TIMEOUT).then_some(EndReason::Lost);
         };
-        if ours.is_unwanted(seen.now) {
+        if held.is_unwanted(context.now) {
             return Some(EndReason::Replaced);
         }
-        let silent = seen.now.saturating_duration_since(ours.last_fed);
-        (silent > linger).then(|| ours.finished.unwrap_or(EndReason::Lost))
+        let silent = context.now.saturating_duration_since(held.last_fed);
+        (silent > linger).then(|| held.finished.unwrap_or(EndReason::Lost))
     }
 }
 
-impl Ours {
-    /// Nobody has wanted it for a while, or something else has taken its place.
+impl HeldRing {
+    /// Whether it has had no reader for a while, or is not its mount's ring any more.
     fn is_unwanted(&self, now: Instant) -> bool {
         let idle = self.idle_since;
         let is_idle = idle.is_some_and(|since| now.saturating_duration_since(since) > LINGER);
-        is_idle || !self.is_held
+        is_idle || !self.is_current
     }
 }

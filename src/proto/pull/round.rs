@@ -1,9 +1,12 @@
-//! One round of a pull: whoever may have what is wanted is asked in turn, until one of them has given some of it.
+//! One round of a pull: the possible upstreams are asked in turn, until one of them has sent something.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::{Answer, Ask, AskId, Opened, Output, Phase, Pull, Seen, Silence, Wanted};
+use super::{
+    Opened, Output, Pull, PullContext, PullState, PullTarget, Request, RequestId, UpstreamEvent,
+    UpstreamTimeout,
+};
 pub(super) use crate::logic::relay::follow::FIND_TIMEOUT;
 use crate::logic::relay::follow::{self, ANSWER_TIMEOUT, Own, OwnState, STALL, Step};
 use crate::logic::relay::route::{Holding, Role, Seeker};
@@ -14,120 +17,120 @@ use crate::proto::view::precedence;
 use crate::wire::frame::Denial;
 use crate::wire::gossip::{Origin, StreamCard};
 
-/// What one upstream led to.
+/// The result with one upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
-    /// The stream is over: its source has gone, or another one has precedence.
+    /// The stream is over: its source has gone, or another stream has precedence.
     Finished,
-    /// This upstream gives nothing, or nothing more: the next one may.
+    /// This upstream sends nothing, or nothing more: the next one may.
     Failed,
-    /// This upstream has the stream, and no longer the byte that follows on ours.
+    /// This upstream has the stream, but no longer the byte that is needed next.
     Overrun,
 }
 
 /// One round.
 #[derive(Debug)]
 struct PullRound {
-    /// How far the pull had come when it began.
+    /// The pull's position when the round began.
     before: Option<(StreamId, u64)>,
-    wanted: Wanted,
-    /// Whom to ask next, the best first.
+    target: PullTarget,
+    /// The upstreams to ask next, the best first.
     left: VecDeque<NodeName>,
-    /// The first that had what was wanted, and no longer the byte.
+    /// The first upstream that had the stream, but no longer the byte.
     overrun_at: Option<NodeName>,
 }
 
-/// What one upstream is asked, as part of a round.
+/// The request to one upstream, as part of a round.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    pub(super) ask: Ask,
+    pub(super) ask: Request,
     round: PullRound,
-    stage: Stage,
-    /// When the question was asked, or the upstream was heard last.
+    state: AttemptState,
+    /// When the request was sent, or the upstream last sent a frame.
     heard_at: Instant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum AttemptState {
     Asked,
     Open,
 }
 
 impl Attempt {
     pub(super) fn is_open(&self) -> bool {
-        self.stage == Stage::Open
+        self.state == AttemptState::Open
     }
 
     /// When the upstream will have been silent for too long.
     pub(super) fn deadline(&self) -> Instant {
         self.heard_at
-            + match self.stage {
-                Stage::Asked => ANSWER_TIMEOUT,
-                Stage::Open => STALL,
+            + match self.state {
+                AttemptState::Asked => ANSWER_TIMEOUT,
+                AttemptState::Open => STALL,
             }
     }
 }
 
 impl Pull {
-    pub(super) fn begin_round(&mut self, seen: Seen<'_>, out: &mut Vec<Output>) {
+    pub(super) fn begin_round(&mut self, context: PullContext<'_>, out: &mut Vec<Output>) {
         self.has_news = false;
-        let (wanted, left) = self.next_step(seen);
+        let (target, left) = self.next_step(context);
         let round = PullRound {
             before: self.position(),
-            wanted,
+            target,
             left: left.into(),
             overrun_at: None,
         };
-        self.ask_next(round, seen, out);
+        self.ask_next(round, context, out);
     }
 
-    /// Which stream to ask for, and whom, best first.
-    fn next_step(&self, seen: Seen<'_>) -> (Wanted, Vec<NodeName>) {
-        let others = seen.mesh.nodes.iter();
-        let others = others.filter(|(name, _)| **name != seen.mesh.me);
+    /// What to ask for, and the upstreams, best first.
+    fn next_step(&self, context: PullContext<'_>) -> (PullTarget, Vec<NodeName>) {
+        let others = context.mesh.nodes.iter();
+        let others = others.filter(|(name, _)| **name != context.mesh.me);
         let holdings = others.filter_map(|(name, node)| {
             let card = node.streams.get(&self.mount)?;
             Some(holding(name, node.state, card))
         });
         let holdings: Vec<Holding> = holdings.collect();
-        let own = self.ours.as_ref().map(|ours| Own {
-            stream: ours.stream,
-            next_offset: ours.next_offset,
-            state: match ours.finished {
+        let own = self.held.as_ref().map(|held| Own {
+            stream: held.stream,
+            next_offset: held.next_offset,
+            state: match held.finished {
                 Some(_) => OwnState::Finished,
                 None => OwnState::Open,
             },
         });
         let seeker = Seeker {
-            own: &seen.mesh.me,
-            master: seen.mesh.master.as_ref().map(|claim| &claim.node),
+            own: &context.mesh.me,
+            master: context.mesh.master.as_ref().map(|claim| &claim.node),
             failures: &self.failures,
         };
-        match follow::next_step(seeker, own, &holdings, seen.now) {
-            Step::Continue(upstreams) => (Wanted::Next, upstreams),
-            Step::TakeUp(stream, upstreams) => (Wanted::Other(stream), upstreams),
-            Step::Wait => (Wanted::Next, Vec::new()),
+        match follow::next_step(seeker, own, &holdings, context.now) {
+            Step::Continue(upstreams) => (PullTarget::Next, upstreams),
+            Step::TakeUp(stream, upstreams) => (PullTarget::Other(stream), upstreams),
+            Step::Wait => (PullTarget::Next, Vec::new()),
         }
     }
 
     /// Asks the next upstream of the round, or ends the round.
-    fn ask_next(&mut self, mut round: PullRound, seen: Seen<'_>, out: &mut Vec<Output>) {
+    fn ask_next(&mut self, mut round: PullRound, context: PullContext<'_>, out: &mut Vec<Output>) {
         while let Some(upstream) = round.left.pop_front() {
-            // Whoever fell behind with us cannot help, and would be waited for.
-            if round.overrun_at.is_none() || self.is_further(&upstream, seen) {
-                return self.ask_for_wanted(round, upstream, seen, out);
+            // After an overrun only a node with later bytes can help.
+            if round.overrun_at.is_none() || self.is_ahead(&upstream, context) {
+                return self.ask_for_target(round, upstream, context, out);
             }
         }
         let Some(upstream) = round.overrun_at.take() else {
-            return self.end_round(round, seen, out);
+            return self.end_round(round, context, out);
         };
-        round.wanted = Wanted::OnAir;
-        self.ask_for_wanted(round, upstream, seen, out);
+        round.target = PullTarget::OnAir;
+        self.ask_for_target(round, upstream, context, out);
     }
 
-    /// Whether a node gossips that it has bytes of our stream which we lack.
-    fn is_further(&self, node: &NodeName, seen: Seen<'_>) -> bool {
-        let node = seen.mesh.nodes.get(node);
+    /// Whether a node's gossip shows bytes of this stream beyond this node's.
+    fn is_ahead(&self, node: &NodeName, context: PullContext<'_>) -> bool {
+        let node = context.mesh.nodes.get(node);
         let card = node.and_then(|it| it.streams.get(&self.mount));
         let further = |(stream_id, next)| {
             card.is_some_and(|card| card.stream_id == stream_id && card.offset > next)
@@ -135,120 +138,130 @@ impl Pull {
         self.position().is_some_and(further)
     }
 
-    fn ask_for_wanted(
+    fn ask_for_target(
         &mut self,
         round: PullRound,
         upstream: NodeName,
-        seen: Seen<'_>,
+        context: PullContext<'_>,
         out: &mut Vec<Output>,
     ) {
-        let ours = self.ours.as_ref();
-        let resume = match round.wanted {
-            Wanted::Next => self.position(),
-            // What follows on a stream that is heard is heard from its first byte, if that is still there; one
-            // that was heard before goes on where it was left.
-            Wanted::Other(stream) => ours.map(|ours| {
-                let left_at = ours.left.get(&stream).copied();
+        let held = self.held.as_ref();
+        let resume = match round.target {
+            PullTarget::Next => self.position(),
+            // The next stream is played from its first byte, if that is still there; a stream that was left before
+            // continues where it was left.
+            PullTarget::Other(stream) => held.map(|held| {
+                let left_at = held.left.get(&stream).copied();
                 (stream, left_at.unwrap_or(0))
             }),
-            Wanted::OnAir => None,
+            PullTarget::OnAir => None,
         };
-        let wanted = round.wanted;
-        let ask = Ask {
+        let target = round.target;
+        let ask = Request {
             id: self.next_id(),
             upstream,
             resume,
-            wanted,
+            target,
         };
-        self.ask(round, ask, seen.now, out);
+        self.ask(round, ask, context.now, out);
     }
 
-    fn next_id(&mut self) -> AskId {
+    fn next_id(&mut self) -> RequestId {
         self.last_id.0 += 1;
         self.last_id
     }
 
-    fn ask(&mut self, round: PullRound, ask: Ask, now: Instant, out: &mut Vec<Output>) {
-        out.push(Output::Ask(ask.clone()));
+    fn ask(&mut self, round: PullRound, ask: Request, now: Instant, out: &mut Vec<Output>) {
+        out.push(Output::Request(ask.clone()));
         let attempt = Attempt {
             ask,
             round,
-            stage: Stage::Asked,
+            state: AttemptState::Asked,
             heard_at: now,
         };
-        self.phase = Phase::Asking(Box::new(attempt));
+        self.state = PullState::Asking(Box::new(attempt));
     }
 
-    /// Leaves an upstream that was silent for too long.
-    pub(super) fn lose_patience(&mut self, seen: Seen<'_>, out: &mut Vec<Output>) {
+    /// Leaves an upstream that did not answer in time, or stalled.
+    pub(super) fn handle_timeout(&mut self, context: PullContext<'_>, out: &mut Vec<Output>) {
         let Some(attempt) = self.take_attempt() else {
             return;
         };
-        match attempt.stage {
-            Stage::Asked => {
-                out.push(Output::HangUp(Some(Silence::Unanswered)));
-                self.not_to_be_had(attempt, Outcome::Failed, seen, out);
+        match attempt.state {
+            AttemptState::Asked => {
+                out.push(Output::HangUp(Some(UpstreamTimeout::NoAnswer)));
+                self.handle_refusal(attempt, Outcome::Failed, context, out);
             }
-            Stage::Open => {
-                out.push(Output::HangUp(Some(Silence::Stalled)));
-                self.go_on_after(attempt, Outcome::Failed, seen, out);
+            AttemptState::Open => {
+                out.push(Output::HangUp(Some(UpstreamTimeout::Stalled)));
+                self.continue_after(attempt, Outcome::Failed, context, out);
             }
         }
     }
 
-    /// Takes what the upstream has said.
-    pub(super) fn hear(&mut self, answer: Answer, seen: Seen<'_>, out: &mut Vec<Output>) {
+    /// Handles what the upstream has sent.
+    pub(super) fn handle_event(
+        &mut self,
+        answer: UpstreamEvent,
+        context: PullContext<'_>,
+        out: &mut Vec<Output>,
+    ) {
         let Some(mut attempt) = self.take_attempt() else {
             return;
         };
-        attempt.heard_at = seen.now;
-        match (attempt.stage, answer) {
-            (Stage::Asked, Answer::Opened(opened)) => self.opened(attempt, opened, seen, out),
-            (Stage::Asked, answer) => {
-                out.push(Output::HangUp(None));
-                let outcome = match answer {
-                    Answer::Denied(Denial::Overrun) => Outcome::Overrun,
-                    _ => Outcome::Failed,
-                };
-                self.not_to_be_had(attempt, outcome, seen, out);
+        attempt.heard_at = context.now;
+        match (attempt.state, answer) {
+            (AttemptState::Asked, UpstreamEvent::Opened(opened)) => {
+                self.handle_opened(attempt, opened, context, out)
             }
-            (Stage::Open, Answer::Took) => self.took(attempt, seen, out),
-            (Stage::Open, answer) => {
+            (AttemptState::Asked, answer) => {
                 out.push(Output::HangUp(None));
                 let outcome = match answer {
-                    Answer::Ended => Outcome::Finished,
+                    UpstreamEvent::Denied(Denial::Overrun) => Outcome::Overrun,
                     _ => Outcome::Failed,
                 };
-                self.go_on_after(attempt, outcome, seen, out);
+                self.handle_refusal(attempt, outcome, context, out);
+            }
+            (AttemptState::Open, UpstreamEvent::Stored) => {
+                self.handle_stored(attempt, context, out)
+            }
+            (AttemptState::Open, answer) => {
+                out.push(Output::HangUp(None));
+                let outcome = match answer {
+                    UpstreamEvent::Ended => Outcome::Finished,
+                    _ => Outcome::Failed,
+                };
+                self.continue_after(attempt, outcome, context, out);
             }
         }
     }
 
     fn take_attempt(&mut self) -> Option<Attempt> {
-        match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Asking(attempt) => Some(*attempt),
+        match std::mem::replace(&mut self.state, PullState::Over) {
+            PullState::Asking(attempt) => Some(*attempt),
             other => {
-                self.phase = other;
+                self.state = other;
                 None
             }
         }
     }
 
-    fn opened(
+    fn handle_opened(
         &mut self,
         mut attempt: Attempt,
         opened: Opened,
-        seen: Seen<'_>,
+        context: PullContext<'_>,
         out: &mut Vec<Output>,
     ) {
-        let ours = self.ours.as_ref();
-        let left_at = ours.and_then(|ours| ours.left.get(&opened.stream_id));
-        // It has another one, that is over perhaps; somebody else has what is wanted.
-        let is_another = matches!(attempt.ask.wanted, Wanted::Other(it) if it != opened.stream_id);
-        let is_heard_already = left_at.is_some_and(|left_at| opened.offset < *left_at);
-        if is_another || is_heard_already {
+        let held = self.held.as_ref();
+        let left_at = held.and_then(|held| held.left.get(&opened.stream_id));
+        // This node has another stream, which may be over; another upstream has the wanted one.
+        let is_another =
+            matches!(attempt.ask.target, PullTarget::Other(it) if it != opened.stream_id);
+        let is_played_already = left_at.is_some_and(|left_at| opened.offset < *left_at);
+        if is_another || is_played_already {
             out.push(Output::HangUp(None));
-            return self.go_on_after(attempt, Outcome::Failed, seen, out);
+            return self.continue_after(attempt, Outcome::Failed, context, out);
         }
         let follows = self.position().is_some_and(|(stream_id, next)| {
             (stream_id == opened.stream_id) && (opened.offset <= next)
@@ -258,57 +271,61 @@ impl Pull {
             true => Output::Continue(upstream, opened),
             false => Output::Open(upstream, opened),
         });
-        attempt.stage = Stage::Open;
-        self.phase = Phase::Asking(Box::new(attempt));
+        attempt.state = AttemptState::Open;
+        self.state = PullState::Asking(Box::new(attempt));
     }
 
-    /// The upstream has not what it was asked for; from wherever it can give it may do as well.
-    fn not_to_be_had(
+    /// The upstream does not have the byte that was asked for: where a later one will do, asks for what it has.
+    fn handle_refusal(
         &mut self,
         attempt: Attempt,
         outcome: Outcome,
-        seen: Seen<'_>,
+        context: PullContext<'_>,
         out: &mut Vec<Output>,
     ) {
-        let is_next = attempt.ask.wanted == Wanted::Next;
+        let is_next = attempt.ask.target == PullTarget::Next;
         let may_be_later = |(_, from)| !is_next || from == 0;
         if attempt.ask.resume.is_some_and(may_be_later) {
-            let ask = Ask {
+            let ask = Request {
                 id: self.next_id(),
                 resume: None,
                 ..attempt.ask
             };
-            return self.ask(attempt.round, ask, seen.now, out);
+            return self.ask(attempt.round, ask, context.now, out);
         }
-        self.go_on_after(attempt, outcome, seen, out);
+        self.continue_after(attempt, outcome, context, out);
     }
 
-    /// Bytes, a title or a sign of life have come: whether more are wanted.
-    fn took(&mut self, attempt: Attempt, seen: Seen<'_>, out: &mut Vec<Output>) {
-        if self.ours.as_ref().is_none_or(|it| it.is_unwanted(seen.now)) {
+    /// A frame was stored: goes on, unless the stream is not wanted any more.
+    fn handle_stored(&mut self, attempt: Attempt, context: PullContext<'_>, out: &mut Vec<Output>) {
+        if self
+            .held
+            .as_ref()
+            .is_none_or(|it| it.is_unwanted(context.now))
+        {
             out.push(Output::HangUp(None));
             return self.end(EndReason::Replaced, out);
         }
-        if self.has_lost(seen) {
+        if self.lost_precedence(context) {
             out.push(Output::HangUp(None));
-            return self.go_on_after(attempt, Outcome::Finished, seen, out);
+            return self.continue_after(attempt, Outcome::Finished, context, out);
         }
-        self.phase = Phase::Asking(Box::new(attempt));
+        self.state = PullState::Asking(Box::new(attempt));
     }
 
-    /// Another stream of the mount has precedence: two sources have met after a partition.
-    fn has_lost(&self, seen: Seen<'_>) -> bool {
-        let source = seen.mesh.source(&self.mount).map(|(_, card)| card);
-        let ours = self.ours.as_ref().map(|ours| ours.stream);
-        source.is_some_and(|card| ours.is_some_and(|ours| precedence(card) < ours))
+    /// Whether another stream of the mount has precedence: two sources have met after a partition.
+    fn lost_precedence(&self, context: PullContext<'_>) -> bool {
+        let source = context.mesh.source(&self.mount).map(|(_, card)| card);
+        let held = self.held.as_ref().map(|held| held.stream);
+        source.is_some_and(|card| held.is_some_and(|held| precedence(card) < held))
     }
 
-    /// One upstream was asked; what that led to decides whether another one is.
-    fn go_on_after(
+    /// Decides by the result with one upstream whether the next one is asked.
+    fn continue_after(
         &mut self,
         attempt: Attempt,
         outcome: Outcome,
-        seen: Seen<'_>,
+        context: PullContext<'_>,
         out: &mut Vec<Output>,
     ) {
         let (mut round, upstream) = (attempt.round, attempt.ask.upstream);
@@ -317,28 +334,28 @@ impl Pull {
             self.failures.note_success(&upstream);
         }
         match outcome {
-            Outcome::Finished => return self.end_round(round, seen, out),
-            // Also one that has served well for hours: it has just stopped, the others go first.
-            Outcome::Failed => self.failures.note_failure(&upstream, seen.now),
+            Outcome::Finished => return self.end_round(round, context, out),
+            // Also one that has served well for hours: it has just stopped, so the others are asked first.
+            Outcome::Failed => self.failures.note_failure(&upstream, context.now),
             Outcome::Overrun => _ = round.overrun_at.get_or_insert(upstream),
         }
-        // Who holds it may have changed meanwhile; and what is on air was the last resort.
-        if has_moved || round.wanted == Wanted::OnAir {
-            return self.end_round(round, seen, out);
+        // The holders may have changed meanwhile; and what is on air was the last resort.
+        if has_moved || round.target == PullTarget::OnAir {
+            return self.end_round(round, context, out);
         }
-        self.ask_next(round, seen, out);
+        self.ask_next(round, context, out);
     }
 
-    fn end_round(&mut self, round: PullRound, seen: Seen<'_>, out: &mut Vec<Output>) {
+    fn end_round(&mut self, round: PullRound, context: PullContext<'_>, out: &mut Vec<Output>) {
         if self.position() != round.before {
             self.backoff.succeed();
         }
-        if let Some(reason) = self.given_up(seen) {
+        if let Some(reason) = self.end_reason(context) {
             return self.end(reason, out);
         }
-        self.rest(seen);
+        self.wait_for_next_round(context);
         if self.has_news {
-            self.begin_round(seen, out);
+            self.begin_round(context, out);
         }
     }
 }

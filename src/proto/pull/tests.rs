@@ -1,4 +1,4 @@
-//! A pull by its inputs, in usual and unusual orders.
+//! A pull with its events in usual and unusual orders.
 
 use super::*;
 use crate::logic::relay::follow::{ANSWER_TIMEOUT, FIND_TIMEOUT, STALL};
@@ -11,10 +11,10 @@ use crate::wire::gossip::{Origin, StreamCard};
 const A: StreamId = StreamId(1);
 const B: StreamId = StreamId(2);
 
-/// A pull, what it sees, and a driver that keeps the ring.
+/// A pull, its context, and the ring that a driver would keep.
 struct Bench {
     pull: Pull,
-    ours: Option<Ours>,
+    held: Option<HeldRing>,
     mesh: MeshView,
     linger: Option<Duration>,
     now: Instant,
@@ -47,7 +47,7 @@ fn precedence(stream_id: StreamId) -> Precedence {
     crate::proto::view::precedence(&card(stream_id, Origin::Source, 0))
 }
 
-fn opened(stream_id: StreamId, offset: u64) -> Answer {
+fn opened(stream_id: StreamId, offset: u64) -> UpstreamEvent {
     let head = StreamHead {
         content_type: "audio/mpeg".into(),
         icy: Vec::new(),
@@ -55,7 +55,7 @@ fn opened(stream_id: StreamId, offset: u64) -> Answer {
         started_unix_ms: 0,
         accept_epoch: Epoch(1),
     };
-    Answer::Opened(Opened {
+    UpstreamEvent::Opened(Opened {
         stream_id,
         head,
         offset,
@@ -67,15 +67,15 @@ impl Bench {
         let now = Instant::now();
         Self {
             pull: Pull::new(mount(), now),
-            ours: None,
+            held: None,
             mesh: MeshView::empty(name("me")),
             linger: Some(Duration::from_secs(60)),
             now,
         }
     }
 
-    /// A node says what it holds.
-    fn says(&mut self, node: &str, stream_id: StreamId, origin: Origin, offset: u64) {
+    /// A node gossips a stream.
+    fn gossip(&mut self, node: &str, stream_id: StreamId, origin: Origin, offset: u64) {
         let mut speaker = MeshNode::unheard(Generation(1), self.now);
         speaker.state = NodeState::Alive;
         speaker
@@ -86,30 +86,31 @@ impl Bench {
 
     /// This node holds a stream.
     fn hold(&mut self, stream_id: StreamId, next_offset: u64) {
-        self.ours = Some(Ours {
+        self.held = Some(HeldRing {
             stream: precedence(stream_id),
             next_offset,
             finished: None,
             last_fed: self.now,
-            is_held: true,
+            is_current: true,
             idle_since: None,
             left: BTreeMap::new(),
         });
     }
 
-    fn ours(&mut self) -> &mut Ours {
-        self.ours.as_mut().unwrap()
+    fn held(&mut self) -> &mut HeldRing {
+        self.held.as_mut().unwrap()
     }
 
     fn handle(&mut self, input: Input) -> Vec<Output> {
-        let seen = Seen {
+        let context = PullContext {
             mesh: &self.mesh,
             linger: self.linger,
             luck: 1.0,
             now: self.now,
         };
         let mut out = Vec::new();
-        self.pull.handle(input, self.ours.clone(), seen, &mut out);
+        self.pull
+            .handle(input, self.held.clone(), context, &mut out);
         out
     }
 
@@ -118,16 +119,16 @@ impl Bench {
         self.handle(Input::Tick)
     }
 
-    fn hear(&mut self, answer: Answer) -> Vec<Output> {
-        let id = self.pull.asked().expect("somebody is asked").id;
+    fn hear(&mut self, answer: UpstreamEvent) -> Vec<Output> {
+        let id = self.pull.asked().expect("a request is open").id;
         self.handle(Input::Heard(id, answer))
     }
 }
 
-/// Whom the outputs ask, and for what.
+/// The upstreams that the outputs ask, and what they are asked for.
 fn asked(out: &[Output]) -> Vec<(&str, Option<(StreamId, u64)>)> {
     let asks = out.iter().filter_map(|output| match output {
-        Output::Ask(ask) => Some((ask.upstream.as_str(), ask.resume)),
+        Output::Request(ask) => Some((ask.upstream.as_str(), ask.resume)),
         _ => None,
     });
     asks.collect()
@@ -136,7 +137,7 @@ fn asked(out: &[Output]) -> Vec<(&str, Option<(StreamId, u64)>)> {
 #[test]
 fn a_pull_without_a_stream_takes_what_is_on_air() {
     let mut bench = Bench::new();
-    bench.says("a", A, Origin::Source, 100);
+    bench.gossip("a", A, Origin::Source, 100);
     let out = bench.handle(Input::Tick);
     assert_eq!(asked(&out), [("a", None)]);
     let out = bench.hear(opened(A, 40));
@@ -145,53 +146,58 @@ fn a_pull_without_a_stream_takes_what_is_on_air() {
 }
 
 #[test]
-fn a_pull_goes_on_from_its_next_byte_when_its_upstream_stalls() {
+fn a_pull_continues_at_its_next_byte_after_a_stall() {
     let mut bench = Bench::new();
-    bench.says("a", A, Origin::Source, 100);
-    bench.says("b", A, Origin::Relay(Some(name("a"))), 100);
+    bench.gossip("a", A, Origin::Source, 100);
+    bench.gossip("b", A, Origin::Relay(Some(name("a"))), 100);
     bench.hold(A, 70);
     assert_eq!(asked(&bench.handle(Input::Tick)), [("a", Some((A, 70)))]);
     let out = bench.hear(opened(A, 70));
     assert!(matches!(&out[..], [Output::Continue(..)]));
-    bench.ours().next_offset = 90;
-    assert_eq!(bench.hear(Answer::Took), []);
+    bench.held().next_offset = 90;
+    assert_eq!(bench.hear(UpstreamEvent::Stored), []);
     assert_eq!(bench.pass(STALL - Duration::from_millis(1)), []);
     let out = bench.pass(Duration::from_millis(1));
-    assert_eq!(out, [Output::HangUp(Some(Silence::Stalled))]);
+    assert_eq!(out, [Output::HangUp(Some(UpstreamTimeout::Stalled))]);
     let rest = bench.pull.wake_at().unwrap() - bench.now;
     assert_eq!(asked(&bench.pass(rest)), [("b", Some((A, 90)))]);
 }
 
 #[test]
-fn a_late_answer_to_an_earlier_question_is_not_heard() {
+fn a_late_answer_to_an_earlier_request_is_ignored() {
     let mut bench = Bench::new();
-    bench.says("a", A, Origin::Source, 100);
-    bench.says("b", A, Origin::Relay(Some(name("a"))), 100);
+    bench.gossip("a", A, Origin::Source, 100);
+    bench.gossip("b", A, Origin::Relay(Some(name("a"))), 100);
     bench.hold(A, 70);
     bench.handle(Input::Tick);
     let first = bench.pull.asked().unwrap().id;
     let out = bench.pass(ANSWER_TIMEOUT);
-    assert_eq!(out[0], Output::HangUp(Some(Silence::Unanswered)));
+    assert_eq!(out[0], Output::HangUp(Some(UpstreamTimeout::NoAnswer)));
     assert_eq!(asked(&out), [("b", Some((A, 70)))]);
-    for late in [opened(A, 70), Answer::Took, Answer::Ended, Answer::Lost] {
+    for late in [
+        opened(A, 70),
+        UpstreamEvent::Stored,
+        UpstreamEvent::Ended,
+        UpstreamEvent::Lost,
+    ] {
         assert_eq!(bench.handle(Input::Heard(first, late)), []);
     }
     assert_eq!(bench.pull.upstream(), None, "b has not answered yet");
     bench.hear(opened(A, 70));
-    assert_eq!(bench.handle(Input::Heard(first, Answer::Gap)), []);
+    assert_eq!(bench.handle(Input::Heard(first, UpstreamEvent::Gap)), []);
     assert_eq!(bench.pull.upstream(), Some(&name("b")));
 }
 
 #[test]
-fn an_end_that_is_told_twice_is_taken_once() {
+fn an_end_that_is_reported_twice_counts_once() {
     let mut bench = Bench::new();
-    bench.says("a", A, Origin::Source, 100);
+    bench.gossip("a", A, Origin::Source, 100);
     bench.hold(A, 100);
     bench.handle(Input::Tick);
     let id = bench.pull.asked().unwrap().id;
     bench.hear(opened(A, 100));
-    bench.ours().finished = Some(EndReason::SourceLeft);
-    let ended = Input::Heard(id, Answer::Ended);
+    bench.held().finished = Some(EndReason::SourceLeft);
+    let ended = Input::Heard(id, UpstreamEvent::Ended);
     assert_eq!(bench.handle(ended.clone()), [Output::HangUp(None)]);
     assert_eq!(bench.handle(ended), []);
     let over = bench.pass(bench.linger.unwrap() + Duration::from_millis(1));
@@ -201,71 +207,71 @@ fn an_end_that_is_told_twice_is_taken_once() {
 }
 
 #[test]
-fn the_next_stream_is_asked_for_from_its_first_byte_then_from_anywhere() {
+fn the_next_stream_is_asked_for_from_its_first_byte() {
     let mut bench = Bench::new();
     bench.hold(A, 100);
-    bench.ours().finished = Some(EndReason::SourceLeft);
+    bench.held().finished = Some(EndReason::SourceLeft);
     assert_eq!(bench.handle(Input::Tick), []);
-    bench.says("b", B, Origin::Source, 9_000);
+    bench.gossip("b", B, Origin::Source, 9_000);
     let out = bench.handle(Input::ViewChanged);
     assert_eq!(asked(&out), [("b", Some((B, 0)))]);
-    let out = bench.hear(Answer::Denied(Denial::Overrun));
+    let out = bench.hear(UpstreamEvent::Denied(Denial::Overrun));
     assert_eq!(asked(&out), [("b", None)]);
     let out = bench.hear(opened(B, 5_000));
     assert!(matches!(&out[..], [Output::Open(_, it)] if it.offset == 5_000));
 }
 
 #[test]
-fn a_stream_that_was_left_is_never_heard_a_second_time() {
+fn no_byte_is_played_twice() {
     let mut bench = Bench::new();
     bench.hold(B, 100);
-    bench.ours().left = BTreeMap::from([(A, 70)]);
-    bench.says("a", A, Origin::Source, 200);
+    bench.held().left = BTreeMap::from([(A, 70)]);
+    bench.gossip("a", A, Origin::Source, 200);
     let out = bench.handle(Input::Tick);
     assert_eq!(asked(&out), [("a", Some((A, 70)))], "it has precedence");
-    bench.hear(Answer::Denied(Denial::NotHere));
+    bench.hear(UpstreamEvent::Denied(Denial::NotHere));
     assert_eq!(bench.hear(opened(A, 69))[0], Output::HangUp(None));
     assert_eq!(bench.pull.upstream(), None);
 }
 
 #[test]
-fn another_stream_than_the_wanted_one_is_left_alone() {
+fn a_stream_that_was_not_asked_for_is_refused() {
     let mut bench = Bench::new();
     bench.hold(A, 100);
-    bench.ours().finished = Some(EndReason::SourceLeft);
-    bench.says("b", B, Origin::Source, 10);
+    bench.held().finished = Some(EndReason::SourceLeft);
+    bench.gossip("b", B, Origin::Source, 10);
     bench.handle(Input::Tick);
     let out = bench.hear(opened(StreamId(3), 0));
     assert_eq!(out, [Output::HangUp(None)]);
 }
 
 #[test]
-fn what_nobody_holds_any_more_is_skipped_only_when_all_were_asked() {
+fn lost_bytes_are_skipped_only_when_all_were_asked() {
     let mut bench = Bench::new();
-    bench.says("a", A, Origin::Source, 9_000);
-    bench.says("b", A, Origin::Relay(Some(name("a"))), 9_000);
-    bench.says("c", A, Origin::Relay(Some(name("a"))), 100);
+    bench.gossip("a", A, Origin::Source, 9_000);
+    bench.gossip("b", A, Origin::Relay(Some(name("a"))), 9_000);
+    bench.gossip("c", A, Origin::Relay(Some(name("a"))), 100);
     bench.hold(A, 100);
-    let overrun = || Answer::Denied(Denial::Overrun);
+    let overrun = || UpstreamEvent::Denied(Denial::Overrun);
     assert_eq!(asked(&bench.handle(Input::Tick)), [("a", Some((A, 100)))]);
     assert_eq!(asked(&bench.hear(overrun())), [("b", Some((A, 100)))]);
     let out = bench.hear(overrun());
-    assert_eq!(asked(&out), [("a", None)], "c has no more than we");
-    assert_eq!(bench.pull.asked().unwrap().wanted, Wanted::OnAir);
+    assert_eq!(asked(&out), [("a", None)], "c has no later bytes");
+    assert_eq!(bench.pull.asked().unwrap().target, PullTarget::OnAir);
     let out = bench.hear(opened(A, 4_000));
-    assert!(matches!(&out[..], [Output::Open(..)]), "not into our ring");
+    assert!(matches!(&out[..], [Output::Open(..)]), "a new ring");
 }
 
 #[test]
-fn a_gap_at_the_first_byte_is_asked_for_again() {
+fn a_gap_is_asked_for_again() {
     let mut bench = Bench::new();
-    bench.says("a", A, Origin::Source, 100);
+    bench.gossip("a", A, Origin::Source, 100);
     bench.hold(A, 70);
     bench.handle(Input::Tick);
     bench.hear(opened(A, 70));
-    assert_eq!(bench.hear(Answer::Gap), [Output::HangUp(None)]);
+    assert_eq!(bench.hear(UpstreamEvent::Gap), [Output::HangUp(None)]);
     let rest = FIRST_WAIT;
-    // The only one that holds it is in peace for longer than the pull rests.
+    // The only holder has just failed, and is left alone for longer than one wait.
     assert_eq!(bench.pass(rest), []);
     let mut out = Vec::new();
     while out.is_empty() {
@@ -276,73 +282,81 @@ fn a_gap_at_the_first_byte_is_asked_for_again() {
 }
 
 #[test]
-fn a_view_that_changes_in_mid_ask_begins_the_next_round_at_once() {
+fn a_view_that_changes_during_a_request_begins_the_next_round() {
     let mut bench = Bench::new();
-    bench.says("a", A, Origin::Source, 100);
+    bench.gossip("a", A, Origin::Source, 100);
     bench.handle(Input::Tick);
-    bench.says("b", A, Origin::Relay(Some(name("a"))), 100);
-    assert_eq!(bench.handle(Input::ViewChanged), [], "a is asked still");
-    let out = bench.hear(Answer::Denied(Denial::NotHere));
-    assert_eq!(asked(&out), [("b", None)], "without any rest");
-    let out = bench.hear(Answer::Lost);
-    assert_eq!(out, [Output::HangUp(None)], "the news are old");
+    bench.gossip("b", A, Origin::Relay(Some(name("a"))), 100);
+    assert_eq!(
+        bench.handle(Input::ViewChanged),
+        [],
+        "the request to a is still open"
+    );
+    let out = bench.hear(UpstreamEvent::Denied(Denial::NotHere));
+    assert_eq!(asked(&out), [("b", None)], "without a wait");
+    let out = bench.hear(UpstreamEvent::Lost);
+    assert_eq!(
+        out,
+        [Output::HangUp(None)],
+        "the view has not changed since"
+    );
 }
 
 #[test]
-fn a_ring_that_cannot_be_opened_is_a_failure_of_that_upstream() {
+fn a_ring_that_cannot_be_opened_fails_that_upstream() {
     let mut bench = Bench::new();
-    bench.says("a", A, Origin::Source, 100);
-    bench.says("b", A, Origin::Relay(Some(name("a"))), 100);
+    bench.gossip("a", A, Origin::Source, 100);
+    bench.gossip("b", A, Origin::Relay(Some(name("a"))), 100);
     bench.handle(Input::Tick);
     bench.hear(opened(A, 0));
-    let out = bench.hear(Answer::Lost);
+    let out = bench.hear(UpstreamEvent::Lost);
     assert_eq!(asked(&out), [("b", None)]);
 }
 
 #[test]
-fn of_two_sources_that_meet_the_younger_is_left() {
+fn of_two_sources_that_meet_the_later_is_left() {
     let mut bench = Bench::new();
-    bench.says("b", B, Origin::Source, 100);
+    bench.gossip("b", B, Origin::Source, 100);
     bench.hold(B, 50);
     bench.handle(Input::Tick);
     bench.hear(opened(B, 50));
-    assert_eq!(bench.hear(Answer::Took), []);
-    bench.says("a", A, Origin::Source, 100);
+    assert_eq!(bench.hear(UpstreamEvent::Stored), []);
+    bench.gossip("a", A, Origin::Source, 100);
     assert_eq!(bench.handle(Input::ViewChanged), [], "not before a frame");
-    let out = bench.hear(Answer::Took);
+    let out = bench.hear(UpstreamEvent::Stored);
     assert_eq!(out[0], Output::HangUp(None));
     assert_eq!(asked(&out), [("a", Some((A, 0)))]);
 }
 
 #[test]
-fn what_nobody_wants_any_more_ends() {
+fn a_stream_without_readers_ends() {
     let mut bench = Bench::new();
-    bench.says("a", A, Origin::Source, 100);
+    bench.gossip("a", A, Origin::Source, 100);
     bench.hold(A, 50);
-    bench.ours().idle_since = Some(bench.now);
+    bench.held().idle_since = Some(bench.now);
     bench.handle(Input::Tick);
     bench.hear(opened(A, 50));
     bench.now += LINGER;
-    assert_eq!(bench.hear(Answer::Took), []);
+    assert_eq!(bench.hear(UpstreamEvent::Stored), []);
     bench.now += Duration::from_millis(1);
     let over = [Output::HangUp(None), Output::Over(EndReason::Replaced)];
-    assert_eq!(bench.hear(Answer::Took), over);
+    assert_eq!(bench.hear(UpstreamEvent::Stored), over);
 }
 
 #[test]
-fn a_ring_whose_place_was_taken_is_filled_no_more() {
+fn a_ring_that_was_replaced_is_not_filled_any_more() {
     let mut bench = Bench::new();
-    bench.says("a", A, Origin::Source, 100);
+    bench.gossip("a", A, Origin::Source, 100);
     bench.hold(A, 50);
     bench.handle(Input::Tick);
     bench.hear(opened(A, 50));
-    bench.ours().is_held = false;
+    bench.held().is_current = false;
     let over = [Output::HangUp(None), Output::Over(EndReason::Replaced)];
-    assert_eq!(bench.hear(Answer::Took), over);
+    assert_eq!(bench.hear(UpstreamEvent::Stored), over);
 }
 
 #[test]
-fn a_stream_that_nobody_has_is_lost_after_a_while() {
+fn a_stream_without_holders_is_lost_after_a_while() {
     let mut bench = Bench::new();
     assert_eq!(bench.handle(Input::Tick), []);
     assert_eq!(bench.handle(Input::Tick), [], "it is not time yet");
@@ -353,13 +367,13 @@ fn a_stream_that_nobody_has_is_lost_after_a_while() {
 #[test]
 fn the_pull_of_a_deleted_mount_ends_when_its_upstream_does() {
     let mut bench = Bench::new();
-    bench.says("a", A, Origin::Source, 100);
+    bench.gossip("a", A, Origin::Source, 100);
     bench.hold(A, 50);
     bench.handle(Input::Tick);
     bench.hear(opened(A, 50));
     bench.linger = None;
-    assert_eq!(bench.hear(Answer::Took), []);
-    let out = bench.hear(Answer::Lost);
+    assert_eq!(bench.hear(UpstreamEvent::Stored), []);
+    let out = bench.hear(UpstreamEvent::Lost);
     let over = [Output::HangUp(None), Output::Over(EndReason::MountDeleted)];
     assert_eq!(out, over);
 }

@@ -1,31 +1,31 @@
-//! A source asks for its mount. One that finds it taken is not refused before the other source was looked for.
+//! A source asks for its mount. If the mount is in use, the other source's presence is checked before the refusal.
 
 use std::time::{Duration, Instant};
 
-use super::{Around, Other, Output};
+use super::{OtherSource, Output, SourceContext};
 use crate::logic::source::place::HEARD;
 use crate::model::mount::{MountName, Takeover};
 use crate::model::seat::Epoch;
 use crate::model::stream::StreamId;
 use crate::wire::frame::Denial;
 
-/// How long the answer is held back while the other source is not found. A node that was killed is known to be dead
-/// within 1.3 s; encoders wait for 4 s and more, and many take a refusal for final.
+/// How long the answer is held back while the other source does not answer. A node that was killed is known to be dead
+/// within 1.3 s; encoders wait for 4 s and more, and many give up after one refusal.
 const HOLD_BACK: Duration = Duration::from_secs(2);
-/// How long to wait then before asking again.
-const AGAIN: Duration = Duration::from_millis(50);
-/// How long a node may take to say whether a source is still there: the time in which it finds out, and a round trip.
+/// How long to wait before asking again.
+const RETRY_DELAY: Duration = Duration::from_millis(50);
+/// How long a node may take to say whether a source is still connected: the time of its own check, and a round trip.
 const PRESENCE_TIMEOUT: Duration = Duration::from_millis(1_300);
 
-/// The asking of one source for one stream.
+/// The request of one source for one stream.
 #[derive(Clone, Debug)]
 pub(super) struct Asking {
     mount: MountName,
     takeover: Takeover,
     pub(super) stream_id: StreamId,
-    /// Whether it has had its answer, and sent audio.
+    /// Whether the source was accepted before, and has sent audio.
     pub(super) has_sent: bool,
-    /// Until when its answer is held back.
+    /// Until when the answer is held back.
     until: Instant,
     step: AskStep,
 }
@@ -33,33 +33,34 @@ pub(super) struct Asking {
 #[derive(Clone, Copy, Debug)]
 enum AskStep {
     /// The place is asked for.
-    Asks,
-    /// The other source is looked for until then, before the place is asked for or after it was refused.
-    Looks(AskOrder, Instant),
-    /// It was not found; then it goes on.
-    Pauses(AskOrder, Instant),
+    Requested,
+    /// The other source's presence is checked until then.
+    Checking(AskOrder, Instant),
+    /// The other source did not answer: the next try is then.
+    Paused(AskOrder, Instant),
 }
 
+/// Whether the other source is checked before the place is asked for, or after it was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AskOrder {
     First,
     AfterRefusal,
 }
 
-/// What happens to it.
+/// An event of the request.
 #[derive(Clone, Debug)]
 pub(super) enum Asked {
     Begin,
     Verdict(Result<Epoch, Denial>),
-    Found(bool),
+    Presence(bool),
     Tick,
 }
 
-/// What came of the asking; `None`: it goes on.
+/// The result of the request; `None`: it is not over yet.
 type End = Option<Result<Epoch, Denial>>;
 
 impl Asking {
-    /// For a source that has sent nothing yet.
+    /// The request of a source that has sent nothing yet.
     pub(super) fn new(
         mount: MountName,
         takeover: Takeover,
@@ -72,113 +73,119 @@ impl Asking {
             stream_id,
             has_sent: false,
             until: now + HOLD_BACK,
-            step: AskStep::Pauses(AskOrder::First, now),
+            step: AskStep::Paused(AskOrder::First, now),
         }
     }
 
     /// The stream for which a place may be given at any moment.
     pub(super) fn asked(&self) -> Option<StreamId> {
-        matches!(self.step, AskStep::Asks).then_some(self.stream_id)
+        matches!(self.step, AskStep::Requested).then_some(self.stream_id)
     }
 
     pub(super) fn wake_at(&self) -> Option<Instant> {
         match self.step {
-            AskStep::Asks => None,
-            AskStep::Looks(_, at) | AskStep::Pauses(_, at) => Some(at),
+            AskStep::Requested => None,
+            AskStep::Checking(_, at) | AskStep::Paused(_, at) => Some(at),
         }
     }
 
-    /// Takes in what happens.
+    /// Handles one event.
     pub(super) fn handle(
         &mut self,
         asked: Asked,
-        around: Around<'_>,
+        context: SourceContext<'_>,
         out: &mut Vec<Output>,
     ) -> End {
         match (self.step, asked) {
-            (AskStep::Pauses(order, at), Asked::Begin | Asked::Tick) if around.now >= at => {
-                self.go_on(order, around, out)
+            (AskStep::Paused(order, at), Asked::Begin | Asked::Tick) if context.now >= at => {
+                self.proceed(order, context, out)
             }
-            (AskStep::Asks, Asked::Verdict(verdict)) => self.judged(verdict, around, out),
-            (AskStep::Looks(order, _), Asked::Found(true)) => match order {
-                AskOrder::First => self.request(around, out),
+            (AskStep::Requested, Asked::Verdict(verdict)) => {
+                self.take_verdict(verdict, context, out)
+            }
+            (AskStep::Checking(order, _), Asked::Presence(true)) => match order {
+                AskOrder::First => self.request(context, out),
                 AskOrder::AfterRefusal => Some(Err(Denial::MountInUse)),
             },
-            (AskStep::Looks(order, _), Asked::Found(false)) => self.pause(order, around.now),
-            (AskStep::Looks(order, until), Asked::Tick) if around.now >= until => {
-                self.pause(order, around.now)
+            (AskStep::Checking(order, _), Asked::Presence(false)) => self.pause(order, context.now),
+            (AskStep::Checking(order, until), Asked::Tick) if context.now >= until => {
+                self.pause(order, context.now)
             }
             _ => None,
         }
     }
 
-    /// Where the newcomer takes over, the other source is looked for first: a dead node could not be told to give
-    /// way, and its source would have precedence until the death is known.
-    fn go_on(&mut self, order: AskOrder, around: Around<'_>, out: &mut Vec<Output>) -> End {
-        let view = around.view;
+    /// Asks for the place, or checks the other source first where this one may take over: a dead node cannot be told
+    /// to give way, and its source would have precedence until the death is known.
+    fn proceed(
+        &mut self,
+        order: AskOrder,
+        context: SourceContext<'_>,
+        out: &mut Vec<Output>,
+    ) -> End {
+        let view = context.view;
         let on_air = view.source(&self.mount);
         let is_elsewhere = on_air.is_some_and(|(node, _)| *node != view.me);
-        let looks_first = order == AskOrder::First && self.takeover == Takeover::Takeover;
-        if looks_first && is_elsewhere && around.now < self.until {
-            return self.look(order, around, out);
+        let checks_first = order == AskOrder::First && self.takeover == Takeover::Takeover;
+        if checks_first && is_elsewhere && context.now < self.until {
+            return self.check(order, context, out);
         }
-        self.request(around, out)
+        self.request(context, out)
     }
 
-    /// Asks for the mount, unless this very node hears another source of it: after a partition that can be known
-    /// before gossip says so, and before the master can be asked.
-    fn request(&mut self, around: Around<'_>, out: &mut Vec<Output>) -> End {
-        if hears_another(self.takeover, around) {
-            return self.judged(Err(Denial::MountInUse), around, out);
+    /// Asks for the mount, unless this node receives another source of it: after a partition a relay can begin before
+    /// gossip shows the source, and before the master can be reached.
+    fn request(&mut self, context: SourceContext<'_>, out: &mut Vec<Output>) -> End {
+        if receives_another_source(self.takeover, context) {
+            return self.take_verdict(Err(Denial::MountInUse), context, out);
         }
-        self.step = AskStep::Asks;
+        self.step = AskStep::Requested;
         out.push(Output::Request(self.stream_id));
         None
     }
 
-    fn judged(
+    fn take_verdict(
         &mut self,
         verdict: Result<Epoch, Denial>,
-        around: Around<'_>,
+        context: SourceContext<'_>,
         out: &mut Vec<Output>,
     ) -> End {
         match verdict {
-            Err(Denial::MountInUse) if around.now < self.until => {
-                self.look(AskOrder::AfterRefusal, around, out)
+            Err(Denial::MountInUse) if context.now < self.until => {
+                self.check(AskOrder::AfterRefusal, context, out)
             }
             decided => Some(decided),
         }
     }
 
-    /// Has the source looked for that is on air. If none is seen, it has been given the place a moment ago, or has
-    /// just left it.
-    fn look(&mut self, order: AskOrder, around: Around<'_>, out: &mut Vec<Output>) -> End {
-        let here = around.here.filter(|here| here.is_source);
-        let here = here.map(|here| Other::Here(here.stream_id));
+    /// Has the presence of the source on air checked. If none is known, it has just got the place, or just left it.
+    fn check(&mut self, order: AskOrder, context: SourceContext<'_>, out: &mut Vec<Output>) -> End {
+        let local = context.local.filter(|local| local.is_source);
+        let local = local.map(|local| OtherSource::Local(local.stream_id));
         let elsewhere = || {
-            let (node, card) = around.view.source(&self.mount)?;
-            (*node != around.view.me).then(|| Other::At(node.clone(), card.stream_id))
+            let (node, card) = context.view.source(&self.mount)?;
+            (*node != context.view.me).then(|| OtherSource::Remote(node.clone(), card.stream_id))
         };
-        let Some(other) = here.or_else(elsewhere) else {
-            return self.pause(order, around.now);
+        let Some(other) = local.or_else(elsewhere) else {
+            return self.pause(order, context.now);
         };
-        let until = around.now + PRESENCE_TIMEOUT;
-        self.step = AskStep::Looks(order, until);
-        out.push(Output::Look(other, until));
+        let until = context.now + PRESENCE_TIMEOUT;
+        self.step = AskStep::Checking(order, until);
+        out.push(Output::CheckPresence(other, until));
         None
     }
 
     fn pause(&mut self, order: AskOrder, now: Instant) -> End {
-        self.step = AskStep::Pauses(order, now + AGAIN);
+        self.step = AskStep::Paused(order, now + RETRY_DELAY);
         None
     }
 }
 
-/// Whether this node hears a source of the mount that is connected elsewhere, and that keeps its place.
-pub(super) fn hears_another(takeover: Takeover, around: Around<'_>) -> bool {
-    let heard = around.here.filter(|here| {
-        let silent_for = around.now.saturating_duration_since(here.fed_at);
-        !here.is_source && !here.is_finished && silent_for < HEARD
+/// Whether this node receives a source of the mount that is connected elsewhere, and that may not be replaced.
+pub(super) fn receives_another_source(takeover: Takeover, context: SourceContext<'_>) -> bool {
+    let received = context.local.filter(|local| {
+        let silent_for = context.now.saturating_duration_since(local.fed_at);
+        !local.is_source && !local.is_finished && silent_for < HEARD
     });
-    takeover == Takeover::Refuse && heard.is_some()
+    takeover == Takeover::Refuse && received.is_some()
 }

@@ -1,8 +1,8 @@
-//! The life of one source at its node, from its login to its end: its place is asked for, its first audio awaited, it
-//! is on air, it waits for another turn.
+//! The life of one source at its node, from its login to its end: it asks for its place on the mount, waits for its
+//! first audio, is on air, and may wait on standby.
 //!
-//! The bytes do not come through here: the driver reads them, tells of the first and of the end, and puts them where
-//! the source's [`Stage`] says. A question for a place has a machine of its own, [`Question`](super::authority::Question).
+//! No byte goes through this machine: the driver reads them, reports the first and the end, and puts them where the
+//! source's [`Stage`] says. The request for a place is a machine of its own, [`Question`](super::authority::Question).
 
 mod asking;
 mod presence;
@@ -19,130 +19,129 @@ use crate::model::seat::Epoch;
 use crate::model::stream::{EndReason, StreamId};
 use crate::wire::frame::Denial;
 
-/// How often a source that has sent nothing yet says that its place is still wanted: twice before it would be given to
-/// another.
+/// How often a source that has sent nothing yet renews its place: twice before the place expires.
 const RENEW: Duration = Duration::from_secs(2);
 
-/// What this node holds for a source's mount.
+/// The stream that this node holds for a source's mount.
 #[derive(Clone, Copy, Debug)]
-pub struct Here {
+pub struct LocalStream {
     /// The stream.
     pub stream_id: StreamId,
     /// Whether its source is connected to this node.
     pub is_source: bool,
-    /// When its source, or the node of it, was heard last.
+    /// When its source, or the node that the source is connected to, was heard last.
     pub fed_at: Instant,
-    /// Whether no byte will follow.
+    /// Whether no more bytes will follow.
     pub is_finished: bool,
 }
 
-/// What is around a source: the mesh, and its node.
+/// The state of the mesh and of this node that a source's decisions depend on.
 #[derive(Clone, Copy, Debug)]
-pub struct Around<'a> {
+pub struct SourceContext<'a> {
     /// The mesh.
     pub view: &'a MeshView,
     /// What this node holds for the mount.
-    pub here: Option<Here>,
-    /// Whether the mount is still there.
+    pub local: Option<LocalStream>,
+    /// Whether the mount still exists.
     pub has_mount: bool,
-    /// Whether nobody is to begin here, and nobody who has to leave the air may wait.
+    /// Whether this node drains: no source begins here, and none waits on standby.
     pub is_draining: bool,
-    /// A random id: the stream's, if one begins now.
-    pub fresh: StreamId,
+    /// A random id for the stream, if one begins now.
+    pub new_stream_id: StreamId,
     /// The time.
     pub now: Instant,
 }
 
-/// Another source of the mount, which may have hung up unnoticed.
+/// Another source of the mount, whose connection may be dead.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Other {
-    /// It is on air here.
-    Here(StreamId),
-    /// It is on air at this node.
-    At(NodeName, StreamId),
+pub enum OtherSource {
+    /// On air at this node.
+    Local(StreamId),
+    /// On air at another node.
+    Remote(NodeName, StreamId),
 }
 
-/// Why a source that has had no answer yet is not taken.
+/// Why a source that has had no answer yet is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// There is no such mount any more.
+pub enum RefusalReason {
+    /// The mount does not exist any more.
     NoSuchMount,
-    /// The mount has a source.
+    /// The mount has another source.
     InUse,
-    /// The node takes nobody.
+    /// The node accepts no sources.
     Stopping,
 }
 
-/// What happens to a source.
+/// An event in the life of a source.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// The verdict on the place that was asked for for this stream.
+    /// The answer to the request for a place for this stream.
     Verdict(StreamId, Result<Epoch, Denial>),
-    /// Whether the other source is there.
-    Found(bool),
-    /// Its first audio has come.
+    /// Whether the other source is still connected.
+    Presence(bool),
+    /// The first audio has arrived.
     Audio,
-    /// No more audio comes, or it cannot be kept.
+    /// No more audio will arrive, or it cannot be stored.
     Ended(EndReason),
-    /// Another source has its place: by order of a master, or by its precedence.
+    /// Another source gets the mount: by order of a master, or by precedence.
     GiveWay,
-    /// Its node stops.
-    Stops,
-    /// Time has gone by, or something around it has changed.
+    /// The node stops.
+    NodeStops,
+    /// Time has passed, or the context has changed.
     Tick,
 }
 
-/// What is to be done with a source.
+/// What the driver has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Ask for its place for this stream, and tell the verdict.
+    /// Ask for a place for this stream, and report the verdict.
     Request(StreamId),
-    /// Look whether the other source is there, and tell; after that time nobody waits for it.
-    Look(Other, Instant),
-    /// Answer it, if it has had no answer yet, and wait for its audio.
-    Open,
-    /// Let it be heard as this stream, and let every other source here give way.
+    /// Check whether the other source is still connected, and report it; until this time the answer is waited for.
+    CheckPresence(OtherSource, Instant),
+    /// Answer 200 if the source has had no answer yet, and wait for its audio.
+    Accept,
+    /// Put it on air as this stream, and have every other source of the mount at this node give way.
     GoOnAir(StreamId, Epoch),
-    /// Read what it sends, and keep nothing of it.
+    /// Read what it sends, and drop it.
     StandBy,
-    /// Tell it that nobody listens any more, and take what it had sent before.
-    Part,
-    /// Its stream is over.
+    /// Stop receiving from it, and store what it had sent before.
+    FinishReading,
+    /// End its stream.
     LeaveAir(EndReason),
-    /// Tell everybody that the place of this stream is free.
-    GiveUp(StreamId),
-    /// Tell it that it is not taken.
-    Refuse(Refused),
+    /// Tell all nodes that the place of this stream is free.
+    Release(StreamId),
+    /// Refuse it.
+    Refuse(RefusalReason),
     /// Close its connection.
     Close(EndReason),
 }
 
-/// What a source does now, which says where its bytes go.
+/// The stage of a source's life, which decides where its bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Its place is asked for: what it sends stays where it is.
+    /// Its place is asked for: what it sends stays in its socket.
     Asking,
-    /// Its first audio is waited for.
+    /// Its first audio is awaited.
     Opening,
-    /// It is heard, as this stream.
+    /// On air, as this stream.
     OnAir(StreamId),
-    /// It waits for its turn, and is not heard.
+    /// Waiting for a free mount, and not heard.
     Standby,
-    /// It was refused, or its connection is closed.
+    /// Refused, or its connection is closed.
     Over,
 }
 
-/// One source with the right password.
+/// One source that has logged in.
 #[derive(Clone, Debug)]
 pub struct Source {
     mount: MountName,
     takeover: Takeover,
     may_wait: bool,
-    turn: Turn,
+    state: State,
 }
 
 #[derive(Clone, Debug)]
-enum Turn {
+enum State {
     Asking(Asking),
     Opening(Opening),
     OnAir(StreamId),
@@ -150,133 +149,135 @@ enum Turn {
     Over,
 }
 
-/// A source of which nothing is heard yet.
+/// A source that has sent no audio yet.
 #[derive(Clone, Copy, Debug)]
 struct Opening {
     stream_id: StreamId,
-    /// Its place, if it has been given one already.
+    /// Its place, if it has one already.
     place: Option<Place>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Place {
     epoch: Epoch,
-    /// When to say that it is still wanted; `None`: that was said, and the verdict is awaited.
+    /// When to renew it; `None`: that was asked for, and the verdict is awaited.
     renew_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Standby {
-    /// It may ask from then on, once the mount has no source.
-    From(Instant),
-    /// It has asked, for this stream.
+    /// May ask from then on, once the mount has no source.
+    NotBefore(Instant),
+    /// Has asked, for this stream.
     Asked(StreamId),
 }
 
 impl Source {
-    /// A source that has logged in. One that may take another's place asks with its first audio: until then the
-    /// other is heard.
-    pub fn begin(spec: &MountSpec, around: Around<'_>, out: &mut Vec<Output>) -> Self {
+    /// A source that has logged in. One that may take over asks for its place with its first audio: until then the
+    /// other source stays on air.
+    pub fn begin(spec: &MountSpec, context: SourceContext<'_>, out: &mut Vec<Output>) -> Self {
         let mut source = Self {
             mount: spec.path.clone(),
             takeover: spec.takeover,
             may_wait: spec.standby,
-            turn: Turn::Over,
+            state: State::Over,
         };
         match source.takeover {
-            Takeover::Takeover => source.wait_for_audio(around.fresh, None, around, out),
-            Takeover::Refuse => source.ask(around.fresh, around, out),
+            Takeover::Takeover => source.wait_for_audio(context.new_stream_id, None, context, out),
+            Takeover::Refuse => source.ask(context.new_stream_id, context, out),
         }
         source
     }
 
-    /// What it does now.
+    /// The stage of its life.
     pub fn stage(&self) -> Stage {
-        match self.turn {
-            Turn::Asking(_) => Stage::Asking,
-            Turn::Opening(_) => Stage::Opening,
-            Turn::OnAir(stream_id) => Stage::OnAir(stream_id),
-            Turn::Standby(_) => Stage::Standby,
-            Turn::Over => Stage::Over,
+        match self.state {
+            State::Asking(_) => Stage::Asking,
+            State::Opening(_) => Stage::Opening,
+            State::OnAir(stream_id) => Stage::OnAir(stream_id),
+            State::Standby(_) => Stage::Standby,
+            State::Over => Stage::Over,
         }
     }
 
-    /// When time alone changes something. On standby it does so only once the mount has no source, too.
+    /// When it wants its next tick. On standby a tick before the mount is free changes nothing.
     pub fn wake_at(&self) -> Option<Instant> {
-        match &self.turn {
-            Turn::Asking(asking) => asking.wake_at(),
-            Turn::Opening(opening) => opening.place?.renew_at,
-            Turn::Standby(Standby::From(at)) => Some(*at),
-            Turn::Standby(Standby::Asked(_)) | Turn::OnAir(_) | Turn::Over => None,
+        match &self.state {
+            State::Asking(asking) => asking.wake_at(),
+            State::Opening(opening) => opening.place?.renew_at,
+            State::Standby(Standby::NotBefore(at)) => Some(*at),
+            State::Standby(Standby::Asked(_)) | State::OnAir(_) | State::Over => None,
         }
     }
 
-    /// Takes in what happens.
-    pub fn handle(&mut self, input: Input, around: Around<'_>, out: &mut Vec<Output>) {
+    /// Handles one event.
+    pub fn handle(&mut self, input: Input, context: SourceContext<'_>, out: &mut Vec<Output>) {
         match input {
-            Input::Verdict(stream_id, verdict) => self.judged(stream_id, verdict, around, out),
-            Input::Found(is_there) => self.advance(Asked::Found(is_there), around, out),
-            Input::Audio => self.hear(around, out),
+            Input::Verdict(stream_id, verdict) => {
+                self.take_verdict(stream_id, verdict, context, out)
+            }
+            Input::Presence(is_there) => self.advance(Asked::Presence(is_there), context, out),
+            Input::Audio => self.take_audio(context, out),
             Input::Ended(reason) => self.end(reason, out),
-            Input::GiveWay => self.give_way(around, out),
-            Input::Stops => self.stop(out),
-            Input::Tick => self.tick(around, out),
+            Input::GiveWay => self.give_way(context, out),
+            Input::NodeStops => self.stop(out),
+            Input::Tick => self.tick(context, out),
         }
     }
 
-    /// Asks for the mount with patience: before it is refused, the other source is looked for.
-    fn ask(&mut self, stream_id: StreamId, around: Around<'_>, out: &mut Vec<Output>) {
+    /// Asks for the mount. Before the source is refused, the other one's presence is checked.
+    fn ask(&mut self, stream_id: StreamId, context: SourceContext<'_>, out: &mut Vec<Output>) {
         let (mount, takeover) = (self.mount.clone(), self.takeover);
-        let mut asking = Asking::new(mount, takeover, stream_id, around.now);
-        asking.has_sent = matches!(self.turn, Turn::Opening(_));
-        self.turn = Turn::Asking(asking);
-        self.advance(Asked::Begin, around, out);
+        let mut asking = Asking::new(mount, takeover, stream_id, context.now);
+        asking.has_sent = matches!(self.state, State::Opening(_));
+        self.state = State::Asking(asking);
+        self.advance(Asked::Begin, context, out);
     }
 
-    /// Lets the asking go on, and does what follows from its end.
-    fn advance(&mut self, asked: Asked, around: Around<'_>, out: &mut Vec<Output>) {
-        let Turn::Asking(asking) = &mut self.turn else {
+    /// Gives an event to the request, and acts on its result.
+    fn advance(&mut self, asked: Asked, context: SourceContext<'_>, out: &mut Vec<Output>) {
+        let State::Asking(asking) = &mut self.state else {
             return;
         };
         let (stream_id, has_sent) = (asking.stream_id, asking.has_sent);
-        match asking.handle(asked, around, out) {
+        match asking.handle(asked, context, out) {
             None => {}
             Some(Ok(epoch)) if has_sent => self.go_on_air(stream_id, epoch, out),
-            Some(Ok(epoch)) => self.wait_for_audio(stream_id, Some(epoch), around, out),
+            Some(Ok(epoch)) => self.wait_for_audio(stream_id, Some(epoch), context, out),
             Some(Err(Denial::NoSuchMount)) if !has_sent => {
-                self.refuse(Refused::NoSuchMount, out);
+                self.refuse(RefusalReason::NoSuchMount, out);
             }
-            Some(Err(_)) if self.may_wait => self.stand_by(around, out),
+            Some(Err(_)) if self.may_wait => self.stand_by(context, out),
             Some(Err(_)) if has_sent => self.close(EndReason::Replaced, out),
-            Some(Err(_)) => self.refuse(Refused::InUse, out),
+            Some(Err(_)) => self.refuse(RefusalReason::InUse, out),
         }
     }
 
-    fn judged(
+    fn take_verdict(
         &mut self,
         stream_id: StreamId,
         verdict: Result<Epoch, Denial>,
-        around: Around<'_>,
+        context: SourceContext<'_>,
         out: &mut Vec<Output>,
     ) {
-        match &mut self.turn {
-            Turn::Asking(asking) if asking.stream_id == stream_id => {
-                self.advance(Asked::Verdict(verdict), around, out);
+        match &mut self.state {
+            State::Asking(asking) if asking.stream_id == stream_id => {
+                self.advance(Asked::Verdict(verdict), context, out);
             }
-            Turn::Opening(opening) if opening.stream_id == stream_id => {
+            State::Opening(opening) if opening.stream_id == stream_id => {
                 let Some(place) = opening.place.as_mut() else {
                     return;
                 };
                 match (place.renew_at, verdict) {
-                    (Some(_), _) => {} // nothing was asked
-                    (None, Ok(_)) => place.renew_at = Some(around.now + RENEW),
+                    (Some(_), _) => {} // no renewal was asked for
+                    (None, Ok(_)) => place.renew_at = Some(context.now + RENEW),
                     (None, Err(_)) => self.end(EndReason::Replaced, out),
                 }
             }
-            Turn::Standby(Standby::Asked(asked)) if *asked == stream_id => match verdict {
-                Ok(epoch) => self.wait_for_audio(stream_id, Some(epoch), around, out),
-                // Somebody else was quicker; gossip will say so.
-                Err(_) => self.turn = Turn::Standby(Standby::From(around.now + CONFIRM)),
+            State::Standby(Standby::Asked(asked)) if *asked == stream_id => match verdict {
+                Ok(epoch) => self.wait_for_audio(stream_id, Some(epoch), context, out),
+                // Another source was quicker; gossip will show it.
+                Err(_) => self.state = State::Standby(Standby::NotBefore(context.now + CONFIRM)),
             },
             _ => {}
         }
@@ -286,158 +287,162 @@ impl Source {
         &mut self,
         stream_id: StreamId,
         epoch: Option<Epoch>,
-        around: Around<'_>,
+        context: SourceContext<'_>,
         out: &mut Vec<Output>,
     ) {
         let place = epoch.map(|epoch| Place {
             epoch,
-            renew_at: Some(around.now + RENEW),
+            renew_at: Some(context.now + RENEW),
         });
-        let has_waited = matches!(self.turn, Turn::Standby(_));
-        self.turn = Turn::Opening(Opening { stream_id, place });
-        let refused = match around {
-            Around {
+        let was_on_standby = matches!(self.state, State::Standby(_));
+        self.state = State::Opening(Opening { stream_id, place });
+        let refused = match context {
+            SourceContext {
                 has_mount: false, ..
-            } => Some(Refused::NoSuchMount),
-            Around {
+            } => Some(RefusalReason::NoSuchMount),
+            SourceContext {
                 is_draining: true, ..
-            } => Some(Refused::Stopping),
+            } => Some(RefusalReason::Stopping),
             _ => None,
         };
-        if let Some(refused) = refused.filter(|_| !has_waited) {
-            out.extend(place.map(|_| Output::GiveUp(stream_id)));
+        if let Some(refused) = refused.filter(|_| !was_on_standby) {
+            out.extend(place.map(|_| Output::Release(stream_id)));
             return self.refuse(refused, out);
         }
-        out.push(Output::Open);
-        self.leave_if_unwanted(around, out);
+        out.push(Output::Accept);
+        self.end_if_unwanted(context, out);
     }
 
-    /// The first audio: a source that has its place is on air from then on, and only then does another give way to it.
-    fn hear(&mut self, around: Around<'_>, out: &mut Vec<Output>) {
-        let Turn::Opening(opening) = self.turn else {
+    /// The first audio has arrived: a source that has its place goes on air, and only now does another give way to it.
+    fn take_audio(&mut self, context: SourceContext<'_>, out: &mut Vec<Output>) {
+        let State::Opening(opening) = self.state else {
             return;
         };
         match opening.place {
             Some(place) => self.go_on_air(opening.stream_id, place.epoch, out),
-            None => self.ask(opening.stream_id, around, out),
+            None => self.ask(opening.stream_id, context, out),
         }
     }
 
     fn go_on_air(&mut self, stream_id: StreamId, epoch: Epoch, out: &mut Vec<Output>) {
-        self.turn = Turn::OnAir(stream_id);
+        self.state = State::OnAir(stream_id);
         out.push(Output::GoOnAir(stream_id, epoch));
     }
 
-    fn stand_by(&mut self, around: Around<'_>, out: &mut Vec<Output>) {
-        self.turn = Turn::Standby(Standby::From(around.now));
+    fn stand_by(&mut self, context: SourceContext<'_>, out: &mut Vec<Output>) {
+        self.state = State::Standby(Standby::NotBefore(context.now));
         out.push(Output::StandBy);
-        self.tick(around, out);
+        self.tick(context, out);
     }
 
-    fn give_way(&mut self, around: Around<'_>, out: &mut Vec<Output>) {
-        let Turn::OnAir(stream_id) = self.turn else {
-            return; // it is not heard: with its place it was given nothing to take away
+    fn give_way(&mut self, context: SourceContext<'_>, out: &mut Vec<Output>) {
+        let State::OnAir(stream_id) = self.state else {
+            return; // only a source on air can give way
         };
-        if !self.may_wait || around.is_draining {
-            return self.send_away(EndReason::Replaced, out);
+        if !self.may_wait || context.is_draining {
+            return self.finish_and_end(EndReason::Replaced, out);
         }
         out.push(Output::LeaveAir(EndReason::Replaced));
-        out.push(Output::GiveUp(stream_id));
-        self.stand_by(around, out);
+        out.push(Output::Release(stream_id));
+        self.stand_by(context, out);
     }
 
     fn stop(&mut self, out: &mut Vec<Output>) {
-        match &self.turn {
-            Turn::OnAir(_) => self.send_away(EndReason::NodeStops, out),
-            Turn::Asking(asking) if !asking.has_sent => {
-                out.extend(asking.asked().map(Output::GiveUp));
-                self.refuse(Refused::Stopping, out);
+        match &self.state {
+            State::OnAir(_) => self.finish_and_end(EndReason::NodeStops, out),
+            State::Asking(asking) if !asking.has_sent => {
+                out.extend(asking.asked().map(Output::Release));
+                self.refuse(RefusalReason::Stopping, out);
             }
             _ => self.end(EndReason::NodeStops, out),
         }
     }
 
-    /// The end of a source that is still there.
-    fn send_away(&mut self, reason: EndReason, out: &mut Vec<Output>) {
-        out.push(Output::Part);
+    /// Ends a source that is still connected: what it has sent is stored first.
+    fn finish_and_end(&mut self, reason: EndReason, out: &mut Vec<Output>) {
+        out.push(Output::FinishReading);
         self.end(reason, out);
     }
 
-    /// The end, whatever it was doing. The place that it has, or may yet be given, is free.
+    /// Ends the life at any stage. The place that it has, or may be given later, is free.
     fn end(&mut self, reason: EndReason, out: &mut Vec<Output>) {
-        let place = match &self.turn {
-            Turn::Asking(asking) => asking.asked(),
-            Turn::Opening(opening) => opening.place.map(|_| opening.stream_id),
-            Turn::OnAir(stream_id) => {
+        let place = match &self.state {
+            State::Asking(asking) => asking.asked(),
+            State::Opening(opening) => opening.place.map(|_| opening.stream_id),
+            State::OnAir(stream_id) => {
                 out.push(Output::LeaveAir(reason));
                 Some(*stream_id)
             }
-            Turn::Standby(Standby::Asked(stream_id)) => Some(*stream_id),
-            Turn::Standby(Standby::From(_)) => None,
-            Turn::Over => return,
+            State::Standby(Standby::Asked(stream_id)) => Some(*stream_id),
+            State::Standby(Standby::NotBefore(_)) => None,
+            State::Over => return,
         };
-        out.extend(place.map(Output::GiveUp));
+        out.extend(place.map(Output::Release));
         self.close(reason, out);
     }
 
     fn close(&mut self, reason: EndReason, out: &mut Vec<Output>) {
-        self.turn = Turn::Over;
+        self.state = State::Over;
         out.push(Output::Close(reason));
     }
 
-    fn refuse(&mut self, refused: Refused, out: &mut Vec<Output>) {
-        self.turn = Turn::Over;
+    fn refuse(&mut self, refused: RefusalReason, out: &mut Vec<Output>) {
+        self.state = State::Over;
         out.push(Output::Refuse(refused));
     }
 
-    fn tick(&mut self, around: Around<'_>, out: &mut Vec<Output>) {
-        self.leave_if_unwanted(around, out);
-        match &mut self.turn {
-            Turn::Asking(_) => self.advance(Asked::Tick, around, out),
-            Turn::Opening(opening) => {
+    fn tick(&mut self, context: SourceContext<'_>, out: &mut Vec<Output>) {
+        self.end_if_unwanted(context, out);
+        match &mut self.state {
+            State::Asking(_) => self.advance(Asked::Tick, context, out),
+            State::Opening(opening) => {
                 let stream_id = opening.stream_id;
                 let Some(place) = opening.place.as_mut() else {
                     return;
                 };
-                if place.renew_at.is_some_and(|at| around.now >= at) {
+                if place.renew_at.is_some_and(|at| context.now >= at) {
                     place.renew_at = None;
                     out.push(Output::Request(stream_id));
                 }
             }
-            Turn::Standby(Standby::From(at)) if around.now >= *at => self.take_turn(around, out),
-            Turn::Standby(_) | Turn::OnAir(_) | Turn::Over => {}
+            State::Standby(Standby::NotBefore(at)) if context.now >= *at => {
+                self.ask_if_free(context, out)
+            }
+            State::Standby(_) | State::OnAir(_) | State::Over => {}
         }
     }
 
-    /// A mount that is gone has no sources; and a source that is not on air can go and wait at another node at once,
-    /// when its own drains.
-    fn leave_if_unwanted(&mut self, around: Around<'_>, out: &mut Vec<Output>) {
-        let is_silent = matches!(self.turn, Turn::Opening(_) | Turn::Standby(_));
-        if !around.has_mount && (is_silent || matches!(self.turn, Turn::OnAir(_))) {
+    /// Ends a source whose mount was deleted; and one that is not on air when the node drains, because it can wait at
+    /// another node.
+    fn end_if_unwanted(&mut self, context: SourceContext<'_>, out: &mut Vec<Output>) {
+        let is_silent = matches!(self.state, State::Opening(_) | State::Standby(_));
+        if !context.has_mount && (is_silent || matches!(self.state, State::OnAir(_))) {
             self.end(EndReason::MountDeleted, out);
-        } else if around.is_draining && is_silent {
+        } else if context.is_draining && is_silent {
             self.end(EndReason::NodeStops, out);
         }
     }
 
-    /// Asks for the mount, if it has no source.
-    fn take_turn(&mut self, around: Around<'_>, out: &mut Vec<Output>) {
-        if around.view.source(&self.mount).is_some() {
+    /// Asks for the mount if it has no source.
+    fn ask_if_free(&mut self, context: SourceContext<'_>, out: &mut Vec<Output>) {
+        if context.view.source(&self.mount).is_some() {
             return;
         }
-        self.turn = Turn::Standby(match asking::hears_another(self.takeover, around) {
-            true => Standby::From(around.now + CONFIRM),
-            false => {
-                out.push(Output::Request(around.fresh));
-                Standby::Asked(around.fresh)
-            }
-        });
+        self.state = State::Standby(
+            match asking::receives_another_source(self.takeover, context) {
+                true => Standby::NotBefore(context.now + CONFIRM),
+                false => {
+                    out.push(Output::Request(context.new_stream_id));
+                    Standby::Asked(context.new_stream_id)
+                }
+            },
+        );
     }
 }
 
-/// The sources here that give way now to one elsewhere which has precedence, as it happens after a partition;
-/// `on_air` are all that are on air here. To be called at every change of the mesh.
-pub fn beaten(
+/// The sources at this node that have to give way to another node's source with precedence, as after a partition;
+/// `on_air` are all sources on air here. To be called at every change of the mesh.
+pub fn superseded(
     rivals: &mut Rivals,
     on_air: Vec<(MountName, StreamId)>,
     view: &MeshView,

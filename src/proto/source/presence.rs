@@ -12,7 +12,7 @@ pub fn presence_question(mount: &MountName, stream_id: StreamId) -> Frame {
     }
 }
 
-/// The answer to it.
+/// The answer to a [`presence_question`].
 pub fn presence_answer(is_there: bool) -> Frame {
     match is_there {
         true => Frame::Done,
@@ -20,7 +20,7 @@ pub fn presence_answer(is_there: bool) -> Frame {
     }
 }
 
-/// Whether an answer says that the source is there. A node that says nothing, or anything else, has none.
+/// Whether an answer says that the source is connected. No answer, or any other, says that it is not.
 pub fn shows_presence(answer: Option<&Frame>) -> bool {
     answer == Some(&Frame::Done)
 }

@@ -1,4 +1,4 @@
-//! Lives of sources in usual and unusual orders.
+//! A source with its events in usual and unusual orders.
 
 use super::*;
 use crate::model::node::Generation;
@@ -34,11 +34,11 @@ fn spec(takeover: Takeover, standby: bool) -> MountSpec {
     }
 }
 
-/// A source at the node `a`, and what is around it.
+/// A source at the node `a`, and its context.
 struct World {
     source: Source,
     view: MeshView,
-    here: Option<Here>,
+    local: Option<LocalStream>,
     has_mount: bool,
     is_draining: bool,
     minted: u128,
@@ -62,10 +62,10 @@ impl World {
                 mount: mount(),
                 takeover,
                 may_wait: standby,
-                turn: Turn::Over,
+                state: State::Over,
             },
             view: MeshView::empty(name("a")),
-            here: None,
+            local: None,
             has_mount: true,
             is_draining: false,
             minted: 10,
@@ -73,11 +73,11 @@ impl World {
         };
         prepare(&mut world);
         let mut out = Vec::new();
-        world.source = Source::begin(&spec, world.around(), &mut out);
+        world.source = Source::begin(&spec, world.context(), &mut out);
         (world, out)
     }
 
-    /// One that has its place and is on air as stream 10.
+    /// A source that has its place and is on air as stream 10.
     fn on_air(standby: bool) -> Self {
         let (mut world, _) = Self::begin(Takeover::Refuse, standby);
         world.hand(Input::Verdict(StreamId(10), Ok(Epoch(1))));
@@ -88,21 +88,21 @@ impl World {
         world
     }
 
-    /// One that waits because the source of `b` has the place.
+    /// A source that waits because the source of `b` has the place.
     fn waiting() -> Self {
         let (mut world, _) = Self::begin_with(Takeover::Refuse, true, |world| world.elsewhere(5));
         world.hand(Input::Verdict(StreamId(10), IN_USE));
-        assert_eq!(world.hand(Input::Found(true)), [Output::StandBy]);
+        assert_eq!(world.hand(Input::Presence(true)), [Output::StandBy]);
         world
     }
 
-    fn around(&self) -> Around<'_> {
-        Around {
+    fn context(&self) -> SourceContext<'_> {
+        SourceContext {
             view: &self.view,
-            here: self.here,
+            local: self.local,
             has_mount: self.has_mount,
             is_draining: self.is_draining,
-            fresh: StreamId(self.minted),
+            new_stream_id: StreamId(self.minted),
             now: self.now,
         }
     }
@@ -110,7 +110,7 @@ impl World {
     fn hand(&mut self, input: Input) -> Vec<Output> {
         self.minted += 1;
         let (mut source, mut out) = (self.source.clone(), Vec::new());
-        source.handle(input, self.around(), &mut out);
+        source.handle(input, self.context(), &mut out);
         self.source = source;
         out
     }
@@ -120,7 +120,7 @@ impl World {
         self.hand(Input::Tick)
     }
 
-    /// Time goes by until something was to be done.
+    /// Time passes until the next tick is due.
     fn wake(&mut self) -> Vec<Output> {
         self.now = self.source.wake_at().expect("it waits for a time");
         self.hand(Input::Tick)
@@ -147,8 +147,8 @@ impl World {
     }
 
     fn look(&self, stream_id: u128) -> Output {
-        let other = Other::At(name("b"), StreamId(stream_id));
-        Output::Look(other, self.now + Duration::from_millis(1_300))
+        let other = OtherSource::Remote(name("b"), StreamId(stream_id));
+        Output::CheckPresence(other, self.now + Duration::from_millis(1_300))
     }
 }
 
@@ -156,17 +156,17 @@ impl World {
 fn a_source_with_a_free_mount_is_on_air_with_its_first_audio() {
     let (mut world, out) = World::begin(Takeover::Refuse, false);
     assert_eq!(out, [Output::Request(StreamId(10))]);
-    assert_eq!(world.hand(Input::Audio), [], "nobody has asked for it yet");
-    assert_eq!(world.hand(Input::Found(true)), [], "nobody was looked for");
+    assert_eq!(world.hand(Input::Audio), [], "it is not accepted yet");
+    assert_eq!(world.hand(Input::Presence(true)), [], "nothing was checked");
     let out = world.hand(Input::Verdict(StreamId(10), Ok(Epoch(3))));
-    assert_eq!(out, [Output::Open]);
+    assert_eq!(out, [Output::Accept]);
     let out = world.hand(Input::Audio);
     assert_eq!(out, [Output::GoOnAir(StreamId(10), Epoch(3))]);
     assert_eq!(world.source.stage(), Stage::OnAir(StreamId(10)));
     for input in [
         Input::Audio,
         Input::Tick,
-        Input::Found(false),
+        Input::Presence(false),
         Input::Verdict(StreamId(10), IN_USE),
     ] {
         assert_eq!(world.hand(input.clone()), [], "{input:?}");
@@ -177,14 +177,14 @@ fn a_source_with_a_free_mount_is_on_air_with_its_first_audio() {
         out,
         [
             Output::LeaveAir(left),
-            Output::GiveUp(StreamId(10)),
+            Output::Release(StreamId(10)),
             Output::Close(left)
         ]
     );
     for input in [
         Input::Ended(left),
         Input::GiveWay,
-        Input::Stops,
+        Input::NodeStops,
         Input::Tick,
     ] {
         assert_eq!(world.hand(input.clone()), [], "{input:?}");
@@ -192,17 +192,17 @@ fn a_source_with_a_free_mount_is_on_air_with_its_first_audio() {
 }
 
 #[test]
-fn a_source_is_refused_once_the_other_was_found() {
+fn a_source_is_refused_once_the_other_answers() {
     let (mut world, _) = World::begin_with(Takeover::Refuse, false, |world| world.elsewhere(5));
     let out = world.hand(Input::Verdict(StreamId(10), IN_USE));
     assert_eq!(out, [world.look(5)]);
-    let out = world.hand(Input::Found(true));
-    assert_eq!(out, [Output::Refuse(Refused::InUse)]);
-    assert_eq!(world.hand(Input::Found(true)), [], "two answers");
+    let out = world.hand(Input::Presence(true));
+    assert_eq!(out, [Output::Refuse(RefusalReason::InUse)]);
+    assert_eq!(world.hand(Input::Presence(true)), [], "two answers");
 }
 
 #[test]
-fn the_answer_is_held_back_while_the_other_is_not_found() {
+fn the_answer_is_held_back_while_the_other_source_is_silent() {
     let (mut world, _) = World::begin_with(Takeover::Refuse, false, |world| world.elsewhere(5));
     let (began, mut asked) = (world.now, 1);
     let refused = loop {
@@ -210,30 +210,30 @@ fn the_answer_is_held_back_while_the_other_is_not_found() {
         if out != [world.look(5)] {
             break out;
         }
-        assert_eq!(world.hand(Input::Found(false)), []);
+        assert_eq!(world.hand(Input::Presence(false)), []);
         assert_eq!(world.tick_after(SOON), [], "not at once");
         assert_eq!(world.wake(), [Output::Request(StreamId(10))]);
         asked += 1;
     };
-    assert_eq!(refused, [Output::Refuse(Refused::InUse)]);
+    assert_eq!(refused, [Output::Refuse(RefusalReason::InUse)]);
     assert!(world.now - began >= Duration::from_secs(2), "{asked}");
 }
 
 #[test]
-fn a_silent_node_is_not_waited_for_and_its_late_answer_is_nothing() {
+fn a_silent_node_is_not_awaited_and_its_late_answer_ignored() {
     let (mut world, _) = World::begin_with(Takeover::Refuse, false, |world| world.elsewhere(5));
     world.hand(Input::Verdict(StreamId(10), IN_USE));
     assert_eq!(world.wake(), [], "it says nothing");
-    assert_eq!(world.hand(Input::Found(true)), [], "too late");
+    assert_eq!(world.hand(Input::Presence(true)), [], "too late");
     assert_eq!(world.wake(), [Output::Request(StreamId(10))]);
     let out = world.hand(Input::Verdict(StreamId(10), Ok(Epoch(4))));
-    assert_eq!(out, [Output::Open], "the node is dead now");
+    assert_eq!(out, [Output::Accept], "the node is dead now");
 }
 
 #[test]
-fn a_source_that_this_node_hears_keeps_its_place() {
+fn a_source_that_this_node_receives_keeps_its_place() {
     let heard = |world: &mut World| {
-        world.here = Some(Here {
+        world.local = Some(LocalStream {
             stream_id: StreamId(5),
             is_source: false,
             fed_at: world.now,
@@ -241,35 +241,35 @@ fn a_source_that_this_node_hears_keeps_its_place() {
         });
     };
     let (mut world, out) = World::begin_with(Takeover::Refuse, false, heard);
-    assert_eq!(out, [], "nobody is asked");
-    world.here = None;
+    assert_eq!(out, [], "no place is asked for");
+    world.local = None;
     assert_eq!(world.wake(), [Output::Request(StreamId(10))]);
     let (_, out) = World::begin_with(Takeover::Takeover, false, heard);
-    assert_eq!(out, [Output::Open]);
+    assert_eq!(out, [Output::Accept]);
 }
 
 #[test]
-fn who_takes_over_asks_with_its_audio_and_looks_first() {
+fn a_takeover_asks_with_the_first_audio_and_checks_first() {
     let (mut world, out) = World::begin_with(Takeover::Takeover, false, |it| it.elsewhere(5));
-    assert_eq!(out, [Output::Open]);
+    assert_eq!(out, [Output::Accept]);
     assert_eq!(world.source.wake_at(), None, "it has no place to renew");
     let out = world.hand(Input::Audio);
     assert_eq!(out, [world.look(5)]);
-    assert_eq!(world.hand(Input::Found(false)), []);
+    assert_eq!(world.hand(Input::Presence(false)), []);
     let out = world.wake();
     assert_eq!(
         out,
         [world.look(5)],
         "its node may be known to be dead soon"
     );
-    let out = world.hand(Input::Found(true));
+    let out = world.hand(Input::Presence(true));
     assert_eq!(out, [Output::Request(StreamId(10))]);
     let out = world.hand(Input::Verdict(StreamId(10), Ok(Epoch(3))));
     assert_eq!(out, [Output::GoOnAir(StreamId(10), Epoch(3))]);
 }
 
 #[test]
-fn one_whose_takeover_is_denied_waits_or_is_closed() {
+fn a_source_whose_takeover_is_denied_waits_or_is_closed() {
     for (standby, last) in [
         (true, Output::StandBy),
         (false, Output::Close(EndReason::Replaced)),
@@ -279,7 +279,7 @@ fn one_whose_takeover_is_denied_waits_or_is_closed() {
         assert_eq!(out, [Output::Request(StreamId(10))]);
         world.elsewhere(5);
         world.hand(Input::Verdict(StreamId(10), IN_USE));
-        assert_eq!(world.hand(Input::Found(true)), [last]);
+        assert_eq!(world.hand(Input::Presence(true)), [last]);
     }
 }
 
@@ -291,7 +291,7 @@ fn a_silent_source_renews_its_place_and_loses_it_once() {
         assert_eq!(world.wake(), [Output::Request(StreamId(10))]);
         assert_eq!(world.tick_after(SOON), [], "once");
         let other = Input::Verdict(StreamId(9), IN_USE);
-        assert_eq!(world.hand(other), [], "another life's verdict");
+        assert_eq!(world.hand(other), [], "the verdict for another stream");
         let renewed = Input::Verdict(StreamId(10), Ok(Epoch(epoch)));
         assert_eq!(world.hand(renewed), []);
         let second = Input::Verdict(StreamId(10), IN_USE);
@@ -300,30 +300,30 @@ fn a_silent_source_renews_its_place_and_loses_it_once() {
     world.wake();
     let out = world.hand(Input::Verdict(StreamId(10), IN_USE));
     let lost = Output::Close(EndReason::Replaced);
-    assert_eq!(out, [Output::GiveUp(StreamId(10)), lost]);
+    assert_eq!(out, [Output::Release(StreamId(10)), lost]);
 }
 
 #[test]
-fn one_that_renews_its_place_may_begin_meanwhile() {
+fn a_source_may_begin_while_it_renews_its_place() {
     let (mut world, _) = World::begin(Takeover::Refuse, false);
     world.hand(Input::Verdict(StreamId(10), Ok(Epoch(3))));
     world.wake();
     let out = world.hand(Input::Audio);
     assert_eq!(out, [Output::GoOnAir(StreamId(10), Epoch(3))]);
     let late = world.hand(Input::Verdict(StreamId(10), IN_USE));
-    assert_eq!(late, [], "whoever beats it says so");
+    assert_eq!(late, [], "an order to give way would follow");
 }
 
 #[test]
-fn a_source_that_gives_way_waits_only_where_it_may() {
+fn a_source_that_gives_way_waits_only_if_allowed() {
     let replaced = EndReason::Replaced;
     let mut world = World::on_air(true);
     world.elsewhere(5);
-    let (off, free) = (Output::LeaveAir(replaced), Output::GiveUp(StreamId(10)));
+    let (off, free) = (Output::LeaveAir(replaced), Output::Release(StreamId(10)));
     let out = world.hand(Input::GiveWay);
     assert_eq!(out, [off.clone(), free.clone(), Output::StandBy]);
     assert_eq!(world.hand(Input::GiveWay), [], "it has");
-    let away = [Output::Part, off, free, Output::Close(replaced)];
+    let away = [Output::FinishReading, off, free, Output::Close(replaced)];
     let mut world = World::on_air(false);
     assert_eq!(world.hand(Input::GiveWay), away);
     let mut world = World::on_air(true);
@@ -333,50 +333,54 @@ fn a_source_that_gives_way_waits_only_where_it_may() {
 }
 
 #[test]
-fn one_that_waits_begins_anew_when_the_mount_is_free() {
+fn a_waiting_source_begins_when_the_mount_is_free() {
     let mut world = World::waiting();
     assert_eq!(world.hand(Input::GiveWay), []);
     assert_eq!(world.hand(Input::Audio), []);
     assert_eq!(world.tick_after(SOON), [], "the other is still there");
     world.view.nodes.clear();
     let out = world.tick_after(SOON);
-    let fresh = StreamId(world.minted);
-    assert_eq!(out, [Output::Request(fresh)]);
+    let new_stream_id = StreamId(world.minted);
+    assert_eq!(out, [Output::Request(new_stream_id)]);
     assert_eq!(world.tick_after(SOON), [], "it has asked");
     let out = world.hand(Input::Verdict(StreamId(10), Ok(Epoch(2))));
-    assert_eq!(out, [], "for its first life");
-    assert_eq!(world.hand(Input::Verdict(fresh, IN_USE)), []);
-    assert_eq!(world.hand(Input::Verdict(fresh, Ok(Epoch(2)))), [], "two");
-    assert_eq!(world.tick_after(SOON), [], "somebody was quicker");
+    assert_eq!(out, [], "for its first stream");
+    assert_eq!(world.hand(Input::Verdict(new_stream_id, IN_USE)), []);
+    assert_eq!(
+        world.hand(Input::Verdict(new_stream_id, Ok(Epoch(2)))),
+        [],
+        "two"
+    );
+    assert_eq!(world.tick_after(SOON), [], "another source was quicker");
     let out = world.wake();
-    let fresh = StreamId(world.minted);
-    assert_eq!(out, [Output::Request(fresh)]);
-    let out = world.hand(Input::Verdict(fresh, Ok(Epoch(5))));
-    assert_eq!(out, [Output::Open]);
+    let new_stream_id = StreamId(world.minted);
+    assert_eq!(out, [Output::Request(new_stream_id)]);
+    let out = world.hand(Input::Verdict(new_stream_id, Ok(Epoch(5))));
+    assert_eq!(out, [Output::Accept]);
     let out = world.hand(Input::Audio);
-    assert_eq!(out, [Output::GoOnAir(fresh, Epoch(5))]);
+    assert_eq!(out, [Output::GoOnAir(new_stream_id, Epoch(5))]);
 }
 
 #[test]
-fn whoever_leaves_while_it_waits_leaves_no_place_behind() {
+fn a_source_that_leaves_while_waiting_releases_its_place() {
     let left = EndReason::SourceLeft;
     let mut world = World::waiting();
     assert_eq!(world.hand(Input::Ended(left)), [Output::Close(left)]);
     let mut world = World::waiting();
     world.view.nodes.clear();
     world.tick_after(SOON);
-    let asked = Output::GiveUp(StreamId(world.minted));
+    let asked = Output::Release(StreamId(world.minted));
     let out = world.hand(Input::Ended(left));
     assert_eq!(out, [asked, Output::Close(left)]);
     let (mut world, _) = World::begin(Takeover::Refuse, false);
     let out = world.hand(Input::Ended(left));
-    assert_eq!(out, [Output::GiveUp(StreamId(10)), Output::Close(left)]);
+    assert_eq!(out, [Output::Release(StreamId(10)), Output::Close(left)]);
     let late = world.hand(Input::Verdict(StreamId(10), Ok(Epoch(1))));
     assert_eq!(late, []);
 }
 
 #[test]
-fn a_draining_node_keeps_nobody_that_is_not_heard() {
+fn a_draining_node_keeps_only_sources_on_air() {
     let stops = || Output::Close(EndReason::NodeStops);
     let mut world = World::waiting();
     world.is_draining = true;
@@ -385,12 +389,12 @@ fn a_draining_node_keeps_nobody_that_is_not_heard() {
     world.hand(Input::Verdict(StreamId(10), Ok(Epoch(1))));
     world.is_draining = true;
     let out = world.hand(Input::Tick);
-    assert_eq!(out, [Output::GiveUp(StreamId(10)), stops()]);
+    assert_eq!(out, [Output::Release(StreamId(10)), stops()]);
     let (mut world, _) = World::begin(Takeover::Refuse, false);
     world.is_draining = true;
     let out = world.hand(Input::Verdict(StreamId(10), Ok(Epoch(1))));
-    let refused = Output::Refuse(Refused::Stopping);
-    assert_eq!(out, [Output::GiveUp(StreamId(10)), refused]);
+    let refused = Output::Refuse(RefusalReason::Stopping);
+    assert_eq!(out, [Output::Release(StreamId(10)), refused]);
 }
 
 #[test]
@@ -398,7 +402,7 @@ fn a_deleted_mount_ends_every_life_on_it() {
     let deleted = EndReason::MountDeleted;
     let mut world = World::on_air(true);
     world.has_mount = false;
-    let free = Output::GiveUp(StreamId(10));
+    let free = Output::Release(StreamId(10));
     let off = Output::LeaveAir(deleted);
     let out = world.hand(Input::Tick);
     assert_eq!(out, [off, free, Output::Close(deleted)]);
@@ -407,35 +411,43 @@ fn a_deleted_mount_ends_every_life_on_it() {
     assert_eq!(world.hand(Input::Tick), [Output::Close(deleted)]);
     let (mut world, _) = World::begin(Takeover::Refuse, true);
     let out = world.hand(Input::Verdict(StreamId(10), Err(Denial::NoSuchMount)));
-    assert_eq!(out, [Output::Refuse(Refused::NoSuchMount)]);
+    assert_eq!(out, [Output::Refuse(RefusalReason::NoSuchMount)]);
 }
 
 #[test]
-fn a_node_that_stops_parts_with_everybody() {
+fn a_node_that_stops_ends_every_source() {
     let stops = EndReason::NodeStops;
     let mut world = World::on_air(true);
-    let free = Output::GiveUp(StreamId(10));
+    let free = Output::Release(StreamId(10));
     let off = Output::LeaveAir(stops);
-    let out = world.hand(Input::Stops);
-    assert_eq!(out, [Output::Part, off, free.clone(), Output::Close(stops)]);
+    let out = world.hand(Input::NodeStops);
+    assert_eq!(
+        out,
+        [
+            Output::FinishReading,
+            off,
+            free.clone(),
+            Output::Close(stops)
+        ]
+    );
     let (mut world, _) = World::begin(Takeover::Refuse, true);
-    let refused = Output::Refuse(Refused::Stopping);
-    assert_eq!(world.hand(Input::Stops), [free, refused]);
+    let refused = Output::Refuse(RefusalReason::Stopping);
+    assert_eq!(world.hand(Input::NodeStops), [free, refused]);
     let mut world = World::waiting();
-    assert_eq!(world.hand(Input::Stops), [Output::Close(stops)]);
+    assert_eq!(world.hand(Input::NodeStops), [Output::Close(stops)]);
 }
 
 #[test]
-fn of_two_that_meet_after_a_partition_only_the_beaten_gives_way() {
+fn after_a_partition_only_the_later_source_gives_way() {
     let (mut world, _) = World::begin_with(Takeover::Refuse, false, |world| world.elsewhere(5));
     let on_air = vec![(mount(), StreamId(10))];
     let mut rivals = Rivals::default();
-    let early = beaten(&mut rivals, on_air.clone(), &world.view, world.now);
+    let early = superseded(&mut rivals, on_air.clone(), &world.view, world.now);
     assert_eq!(early, []);
     world.now += CONFIRM;
-    let lost = beaten(&mut rivals, on_air.clone(), &world.view, world.now);
+    let lost = superseded(&mut rivals, on_air.clone(), &world.view, world.now);
     assert_eq!(lost, on_air);
     world.view.me = name("b");
-    let won = beaten(&mut rivals, on_air, &world.view, world.now);
+    let won = superseded(&mut rivals, on_air, &world.view, world.now);
     assert_eq!(won, []);
 }

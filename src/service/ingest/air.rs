@@ -85,7 +85,7 @@ impl Air {
         let mut mounts = ingest.documents.watch_mounts();
         loop {
             let doubt = tokio::select! {
-                () = ingest.cancel.cancelled() => return Input::Stops,
+                () = ingest.cancel.cancelled() => return Input::NodeStops,
                 () = self.entry.give_way.cancelled() => return Input::GiveWay,
                 _ = mounts.wait_for(|mounts| !mounts.contains_key(mount)) => return Input::Tick,
                 reason = body.copy(stream, Sink::Ring(&self.feed)) => return Input::Ended(reason),

@@ -16,7 +16,9 @@ use super::{IngestConfig, SourceLogin};
 use crate::io::clock;
 use crate::model::mount::MountName;
 use crate::model::stream::{EndReason, StreamId};
-use crate::proto::source::{Around, Here, Input, Other, Output, Refused, Source, Stage};
+use crate::proto::source::{
+    Input, LocalStream, OtherSource, Output, RefusalReason, Source, SourceContext, Stage,
+};
 use crate::proto::view::MeshView;
 use crate::service::drain::Phase;
 use crate::service::sources::Waiting;
@@ -45,9 +47,9 @@ impl<'a> LoggedInSource<'a> {
         login: SourceLogin<'a>,
     ) -> Result<Self, Refusal> {
         let (view, mut out) = (ingest.cluster.view(), Vec::new());
-        let around = around(ingest, &login.spec.path, &view);
+        let context = context(ingest, &login.spec.path, &view);
         let mut life = Self {
-            source: Source::begin(&login.spec, around, &mut out),
+            source: Source::begin(&login.spec, context, &mut out),
             ingest,
             login,
             due: out.into(),
@@ -59,7 +61,7 @@ impl<'a> LoggedInSource<'a> {
             while let Some(output) = life.due.pop_front() {
                 match output {
                     Output::Refuse(refused) => return Err(life.refusal(refused)),
-                    Output::Open | Output::StandBy => {
+                    Output::Accept | Output::StandBy => {
                         life.due.push_front(output);
                         return Ok(life);
                     }
@@ -90,11 +92,11 @@ impl<'a> LoggedInSource<'a> {
         }
     }
 
-    fn refusal(&self, refused: Refused) -> Refusal {
+    fn refusal(&self, refused: RefusalReason) -> Refusal {
         match refused {
-            Refused::NoSuchMount => Refusal::no_mount(&self.login.spec.path),
-            Refused::InUse => Refusal::InUse,
-            Refused::Stopping => Refusal::Stopping,
+            RefusalReason::NoSuchMount => Refusal::no_mount(&self.login.spec.path),
+            RefusalReason::InUse => Refusal::InUse,
+            RefusalReason::Stopping => Refusal::Stopping,
         }
     }
 
@@ -102,7 +104,7 @@ impl<'a> LoggedInSource<'a> {
     async fn asking(&mut self) -> Input {
         let wake_at = self.source.wake_at();
         tokio::select! {
-            () = self.ingest.cancel.cancelled() => Input::Stops,
+            () = self.ingest.cancel.cancelled() => Input::NodeStops,
             input = result(&mut self.errand) => input,
             () = sleep_until(wake_at) => Input::Tick,
         }
@@ -153,9 +155,9 @@ impl<'a> LoggedInSource<'a> {
     /// Tells the source's machine what has happened.
     fn hand(&mut self, input: Input) {
         let (view, mut out) = (self.ingest.cluster.view(), Vec::new());
-        let around = around(self.ingest, &self.login.spec.path, &view);
+        let context = context(self.ingest, &self.login.spec.path, &view);
         let before = self.source.stage();
-        self.source.handle(input, around, &mut out);
+        self.source.handle(input, context, &mut out);
         match (before, out.last()) {
             (Stage::Opening, Some(Output::Close(reason))) => {
                 info!(?reason, "the source leaves without having sent any audio");
@@ -184,7 +186,7 @@ impl<'a> LoggedInSource<'a> {
                     }
                 }
             }
-            Output::Part => {
+            Output::FinishReading => {
                 if let Some(air) = &self.air {
                     body.part(stream, air.sink()).await;
                 }
@@ -198,8 +200,8 @@ impl<'a> LoggedInSource<'a> {
         let mount = &self.login.spec.path;
         match output {
             Output::Request(stream_id) => self.errand = Some(self.request(stream_id)),
-            Output::Look(other, until) => self.errand = Some(self.look(other, until)),
-            Output::Open => self.waiting = None,
+            Output::CheckPresence(other, until) => self.errand = Some(self.look(other, until)),
+            Output::Accept => self.waiting = None,
             Output::StandBy => {
                 info!("source on standby");
                 self.waiting = Some(self.ingest.sources.wait(mount));
@@ -209,9 +211,9 @@ impl<'a> LoggedInSource<'a> {
                     air.leave(self.ingest, mount, reason);
                 }
             }
-            Output::GiveUp(stream_id) => self.ingest.authority.give_up(mount, stream_id),
+            Output::Release(stream_id) => self.ingest.authority.give_up(mount, stream_id),
             // The first two are done elsewhere; the others are the end, which drops everything.
-            Output::GoOnAir(..) | Output::Part | Output::Refuse(_) | Output::Close(_) => {}
+            Output::GoOnAir(..) | Output::FinishReading | Output::Refuse(_) | Output::Close(_) => {}
         }
     }
 
@@ -222,13 +224,13 @@ impl<'a> LoggedInSource<'a> {
         )
     }
 
-    fn look(&self, other: Other, until: Instant) -> Errand {
+    fn look(&self, other: OtherSource, until: Instant) -> Errand {
         let (authority, sources) = (self.ingest.authority.clone(), self.ingest.sources.clone());
         let mount = self.login.spec.path.clone();
         Box::pin(async move {
-            Input::Found(match other {
-                Other::Here(stream_id) => sources.is_there(&mount, stream_id).await,
-                Other::At(node, stream_id) => {
+            Input::Presence(match other {
+                OtherSource::Local(stream_id) => sources.is_there(&mount, stream_id).await,
+                OtherSource::Remote(node, stream_id) => {
                     let until = until.into();
                     authority.is_there(&node, &mount, stream_id, until).await
                 }
@@ -238,19 +240,19 @@ impl<'a> LoggedInSource<'a> {
 }
 
 /// What is around a source of this mount now.
-fn around<'a>(ingest: &IngestConfig, mount: &MountName, view: &'a MeshView) -> Around<'a> {
-    let here = ingest.streams.get(mount).map(|held| Here {
+fn context<'a>(ingest: &IngestConfig, mount: &MountName, view: &'a MeshView) -> SourceContext<'a> {
+    let local = ingest.streams.get(mount).map(|held| LocalStream {
         stream_id: held.feed.stream_id(),
         is_source: held.origin == Origin::Source,
         fed_at: held.feed.last_fed(),
         is_finished: held.feed.finished().is_some(),
     });
-    Around {
+    SourceContext {
         view,
-        here,
+        local,
         has_mount: ingest.documents.mount(mount).is_some(),
         is_draining: ingest.drain.phase() == Phase::Draining,
-        fresh: StreamId(rand::random()),
+        new_stream_id: StreamId(rand::random()),
         now: clock::now(),
     }
 }
@@ -276,7 +278,7 @@ async fn sleep_until(at: Option<Instant>) {
 async fn unwanted(ingest: &IngestConfig, mount: &MountName) -> Input {
     let (mut mounts, mut phase) = (ingest.documents.watch_mounts(), ingest.drain.watch());
     tokio::select! {
-        () = ingest.cancel.cancelled() => Input::Stops,
+        () = ingest.cancel.cancelled() => Input::NodeStops,
         _ = phase.wait_for(|phase| *phase == Phase::Draining) => Input::Tick,
         _ = mounts.wait_for(|mounts| !mounts.contains_key(mount)) => Input::Tick,
     }

@@ -5,7 +5,7 @@ use tracing::warn;
 
 use crate::io::clock;
 use crate::logic::source::rivals::Rivals;
-use crate::proto::source::beaten;
+use crate::proto::source::superseded;
 use crate::service::cluster::Cluster;
 use crate::service::sources::Sources;
 
@@ -19,7 +19,7 @@ pub(super) async fn run(cluster: &Cluster, sources: &Sources, cancel: Cancellati
             changed = view.changed() => if changed.is_err() { return },
         }
         let view = view.borrow_and_update().clone();
-        for (mount, stream_id) in beaten(&mut rivals, sources.on_air(), &view, clock::now()) {
+        for (mount, stream_id) in superseded(&mut rivals, sources.on_air(), &view, clock::now()) {
             warn!(%mount, %stream_id, "another source of this mount has precedence; this one gives way");
             sources.give_way(&mount, stream_id).await;
         }

@@ -10,7 +10,7 @@ use crate::media::ring::{Append, Ring};
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::stream::EndReason;
-use crate::proto::pull::{Answer, Input, Opened, Ours, Output, Pull, Seen};
+use crate::proto::pull::{HeldRing, Input, Opened, Output, Pull, PullContext, UpstreamEvent};
 use crate::service::streams::{NotHeld, Streams};
 use crate::wire::frame::Frame;
 use crate::wire::gossip::Origin;
@@ -49,7 +49,7 @@ impl Filling {
     }
 
     /// Takes in one event. What concerns the ring is done when this returns.
-    pub fn handle(&mut self, input: Input, seen: Seen<'_>, out: &mut Vec<Output>) {
+    pub fn handle(&mut self, input: Input, seen: PullContext<'_>, out: &mut Vec<Output>) {
         let mut input = Some(input);
         while let Some(next) = input.take() {
             let ours = self.feed.as_ref().map(|feed| self.look(feed));
@@ -59,7 +59,7 @@ impl Filling {
                 if let Err(error) = self.act(output, seen.now) {
                     debug!(%error, "not relayed");
                     let asked = self.pull.asked();
-                    input = asked.map(|ask| Input::Heard(ask.id, Answer::Lost));
+                    input = asked.map(|ask| Input::Heard(ask.id, UpstreamEvent::Lost));
                 }
             }
         }
@@ -71,17 +71,17 @@ impl Filling {
             Output::Open(upstream, opened) => self.open(upstream, opened, now)?,
             Output::HangUp(_) => self.leave(),
             Output::Over(reason) => self.end(*reason),
-            Output::Ask(_) => {}
+            Output::Request(_) => {}
         }
         Ok(())
     }
 
     /// What the pull has to know of the ring.
-    fn look(&self, feed: &Feed) -> Ours {
+    fn look(&self, feed: &Feed) -> HeldRing {
         let head = feed.head();
         let held = self.streams.get(&self.mount);
         let held = held.filter(|held| held.feed.is_same(feed));
-        Ours {
+        HeldRing {
             stream: Precedence {
                 accept_epoch: head.accept_epoch,
                 started_unix_ms: head.started_unix_ms,
@@ -90,14 +90,14 @@ impl Filling {
             next_offset: feed.next(),
             finished: feed.finished(),
             last_fed: feed.last_fed(),
-            is_held: held.is_some(),
+            is_current: held.is_some(),
             idle_since: held.and_then(|held| held.idle_since()),
             left: feed.left(),
         }
     }
 
     /// Takes a frame of the node that was asked, and says what has become of it.
-    pub fn take(&mut self, frame: Frame, now: Instant) -> Answer {
+    pub fn take(&mut self, frame: Frame, now: Instant) -> UpstreamEvent {
         let feed = self.feed.as_ref().filter(|_| self.is_open);
         match (frame, feed) {
             (
@@ -107,17 +107,17 @@ impl Filling {
                     offset,
                 },
                 None,
-            ) => Answer::Opened(Opened {
+            ) => UpstreamEvent::Opened(Opened {
                 stream_id,
                 head,
                 offset,
             }),
             (Frame::Denied(denial), None) => {
                 debug!(?denial, "not to be had there");
-                Answer::Denied(denial)
+                UpstreamEvent::Denied(denial)
             }
             (frame, Some(feed)) => fill(feed, frame, now),
-            (_, None) => Answer::Lost,
+            (_, None) => UpstreamEvent::Lost,
         }
     }
 
@@ -171,12 +171,12 @@ impl Filling {
 }
 
 /// Takes a frame of the stream that fills a ring.
-fn fill(feed: &Feed, frame: Frame, now: Instant) -> Answer {
+fn fill(feed: &Feed, frame: Frame, now: Instant) -> UpstreamEvent {
     match frame {
         Frame::Data { offset, bytes } => {
             if let Append::Gap { next } = feed.append(offset, &bytes, now) {
                 debug!(offset, next, "a hole: asked for again");
-                return Answer::Gap;
+                return UpstreamEvent::Gap;
             }
         }
         Frame::Alive { beat_ms } => feed.note_beat(beat_ms, now),
@@ -184,9 +184,9 @@ fn fill(feed: &Feed, frame: Frame, now: Instant) -> Answer {
         Frame::End { offset, reason } if offset == feed.next() => {
             info!(?reason, offset, "the source has gone");
             feed.finish(reason);
-            return Answer::Ended;
+            return UpstreamEvent::Ended;
         }
-        _ => return Answer::Lost,
+        _ => return UpstreamEvent::Lost,
     }
-    Answer::Took
+    UpstreamEvent::Stored
 }

@@ -14,7 +14,9 @@ use crate::io::feed::Feed;
 use crate::io::link::{Exchange, ExchangeError, Links};
 use crate::model::mount::MountName;
 use crate::model::stream::EndReason;
-use crate::proto::pull::{Answer, Ask, Input, Output, Seen, Silence, Wanted};
+use crate::proto::pull::{
+    Input, Output, PullContext, PullTarget, Request, UpstreamEvent, UpstreamTimeout,
+};
 use crate::proto::view::MeshView;
 use crate::wire::frame::Frame;
 
@@ -43,7 +45,7 @@ struct Driver<'a> {
 
 /// The conversation with an upstream.
 struct Talk {
-    ask: Ask,
+    ask: Request,
     /// Once the link has opened it.
     exchange: Option<Exchange>,
 }
@@ -68,7 +70,7 @@ impl Driver<'_> {
 
     fn handle(&mut self, input: Input, mesh: &MeshView) {
         let spec = self.inner.documents.mount(self.mount);
-        let seen = Seen {
+        let seen = PullContext {
             mesh,
             linger: spec.map(|spec| Duration::from_secs(spec.linger_s.into())),
             luck: clock::luck(),
@@ -78,15 +80,15 @@ impl Driver<'_> {
         self.filling.handle(input, seen, &mut out);
         for output in out {
             match output {
-                Output::Ask(ask) => self.ask(ask),
+                Output::Request(ask) => self.ask(ask),
                 Output::HangUp(silence) => self.hang_up(silence),
                 Output::Continue(..) | Output::Open(..) | Output::Over(_) => {}
             }
         }
     }
 
-    fn ask(&mut self, ask: Ask) {
-        if ask.wanted == Wanted::OnAir {
+    fn ask(&mut self, ask: Request) {
+        if ask.target == PullTarget::OnAir {
             let upstream = &ask.upstream;
             info!(%upstream, "what follows is held by nobody any more, going on with what is on air");
         }
@@ -94,11 +96,11 @@ impl Driver<'_> {
         self.talk = Some(Talk { ask, exchange });
     }
 
-    fn hang_up(&mut self, silence: Option<Silence>) {
+    fn hang_up(&mut self, silence: Option<UpstreamTimeout>) {
         let next = self.filling.feed().map(Feed::next);
         match silence {
-            Some(Silence::Stalled) => info!(next, "upstream stalls"),
-            Some(Silence::Unanswered) => debug!("no answer in time"),
+            Some(UpstreamTimeout::Stalled) => info!(next, "upstream stalls"),
+            Some(UpstreamTimeout::NoAnswer) => debug!("no answer in time"),
             None => {}
         }
         self.talk = None;
@@ -122,16 +124,16 @@ impl Driver<'_> {
         Some(Input::Heard(id, self.answer(heard)))
     }
 
-    fn answer(&mut self, heard: Result<Option<Frame>, ExchangeError>) -> Answer {
+    fn answer(&mut self, heard: Result<Option<Frame>, ExchangeError>) -> UpstreamEvent {
         let answer = match heard {
             Ok(Some(frame)) => self.filling.take(frame, clock::now()),
-            Ok(None) => Answer::Lost,
+            Ok(None) => UpstreamEvent::Lost,
             Err(error) => {
                 debug!(%error, "upstream lost");
-                Answer::Lost
+                UpstreamEvent::Lost
             }
         };
-        if answer == Answer::Ended
+        if answer == UpstreamEvent::Ended
             && let Some(feed) = self.filling.feed()
         {
             self.inner.ended.note(feed.stream_id(), clock::now());

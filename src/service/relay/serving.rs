@@ -7,7 +7,7 @@ use crate::media::ring::Read;
 use crate::model::mount::MountName;
 use crate::model::stream::StreamId;
 use crate::proto::pull::Opened;
-use crate::proto::serve::{Found, Glance, Output, RELAY_BURST, Serve, Window};
+use crate::proto::serve::{Available, Output, RELAY_BURST, RingView, Serve, Window};
 use crate::service::streams::{Held, Reader, Reading, Streams};
 use crate::wire::frame::{Denial, Frame};
 use crate::wire::gossip::Origin;
@@ -57,7 +57,7 @@ impl Serving {
         let (title, mut outputs) = (feed.title_at(opened.offset), Vec::new());
         let serve = Serve::begin(opened, title, &mut outputs);
         let frames = outputs.into_iter().filter_map(|output| match output {
-            Output::Say(frame) => Some(frame),
+            Output::SendFrame(frame) => Some(frame),
             _ => None,
         });
         out.extend(frames);
@@ -91,19 +91,19 @@ impl Serving {
         let titles = self.feed.title_changes_between(self.serve.from(), u64::MAX);
         // Also before the bytes: of a stream that has finished by now, all are there to be read.
         let finished = self.feed.finished();
-        let (found, pieces) = match self.feed.read(self.serve.next(), max_bytes) {
+        let (available, pieces) = match self.feed.read(self.serve.next(), max_bytes) {
             Read::Bytes(pieces) => {
                 let bytes = pieces.iter().map(|piece| piece.len() as u64).sum();
-                (Found::Bytes(bytes), pieces)
+                (Available::Bytes(bytes), pieces)
             }
-            Read::Wait if finished.is_none() => (Found::Nothing, Vec::new()),
-            Read::Wait => (Found::Ended(finished), Vec::new()),
-            Read::Ended => (Found::Ended(self.feed.finished()), Vec::new()),
-            Read::Overrun { .. } => (Found::Overrun, Vec::new()),
+            Read::Wait if finished.is_none() => (Available::Nothing, Vec::new()),
+            Read::Wait => (Available::Ended(finished), Vec::new()),
+            Read::Ended => (Available::Ended(self.feed.finished()), Vec::new()),
+            Read::Overrun { .. } => (Available::Overrun, Vec::new()),
         };
-        let glance = Glance {
+        let glance = RingView {
             titles,
-            found,
+            available,
             beat_ms: self.beat_ms(now),
         };
         let (mut outputs, mut pieces) = (Vec::new(), pieces.into_iter());
@@ -111,8 +111,8 @@ impl Serving {
         let mut then = Then::Again;
         for output in outputs {
             match output {
-                Output::Say(frame) => out.push(frame),
-                Output::Send(mut offset) => out.extend(pieces.by_ref().map(|bytes| {
+                Output::SendFrame(frame) => out.push(frame),
+                Output::SendBytes(mut offset) => out.extend(pieces.by_ref().map(|bytes| {
                     let begin = offset;
                     offset += bytes.len() as u64;
                     Frame::Data {

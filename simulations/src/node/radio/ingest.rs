@@ -8,7 +8,9 @@ use antiphon::model::mount::MountName;
 use antiphon::model::seat::Epoch;
 use antiphon::model::stream::{EndReason, StreamHead, StreamId};
 use antiphon::proto::authority;
-use antiphon::proto::source::{Around, Here, Input, Output, Source, Stage, beaten};
+use antiphon::proto::source::{
+    Input, LocalStream, Output, Source, SourceContext, Stage, superseded,
+};
 use antiphon::service::streams::Streams;
 use antiphon::wire::frame::Frame;
 use antiphon::wire::gossip::Origin;
@@ -85,11 +87,11 @@ impl Radio {
         let Some(spec) = spec.filter(|_| !desk.mesh.is_draining()) else {
             return desk.out.push(Deed::Radio(RadioNews::Refused(encoder)));
         };
-        let fresh = StreamId(desk.rng.random());
+        let new_stream_id = StreamId(desk.rng.random());
         let mut out = Vec::new();
-        let around = around(&self.streams, &mount, fresh, desk);
+        let context = context(&self.streams, &mount, new_stream_id, desk);
         let connection = Connection {
-            source: Source::begin(&spec, around, &mut out),
+            source: Source::begin(&spec, context, &mut out),
             mount,
             errand: None,
             feed: None,
@@ -137,13 +139,13 @@ impl Radio {
 
     /// Tells a source's machine what has happened, and does what it says.
     pub(super) fn tell(&mut self, encoder: EncoderId, input: Input, desk: &mut Desk<'_>) {
-        let fresh = StreamId(desk.rng.random());
+        let new_stream_id = StreamId(desk.rng.random());
         let Some(connection) = self.sources.get_mut(&encoder) else {
             return;
         };
-        let around = around(&self.streams, &connection.mount, fresh, desk);
+        let context = context(&self.streams, &connection.mount, new_stream_id, desk);
         let mut out = Vec::new();
-        connection.source.handle(input, around, &mut out);
+        connection.source.handle(input, context, &mut out);
         self.carry_out_all(encoder, out, desk);
     }
 
@@ -159,8 +161,8 @@ impl Radio {
         };
         match output {
             Output::Request(stream_id) => self.request(encoder, stream_id, desk),
-            Output::Look(other, _) => self.look(encoder, other, desk),
-            Output::Open => {
+            Output::CheckPresence(other, _) => self.look(encoder, other, desk),
+            Output::Accept => {
                 connection.heard_at = desk.moment.now;
                 desk.out.push(Deed::Radio(RadioNews::Accepted(encoder)));
             }
@@ -169,9 +171,9 @@ impl Radio {
                 connection.early.clear();
                 desk.out.push(Deed::Radio(RadioNews::OnStandby(encoder)));
             }
-            Output::Part => {}
+            Output::FinishReading => {}
             Output::LeaveAir(reason) => self.leave_air(encoder, reason, desk),
-            Output::GiveUp(stream_id) => {
+            Output::Release(stream_id) => {
                 let mount = connection.mount.clone();
                 self.give_up(&mount, stream_id, desk);
             }
@@ -243,7 +245,7 @@ impl Radio {
         }
     }
 
-    /// Other nodes are told of the end at once; listeners here wait for the mount's next stream.
+    /// OtherSource nodes are told of the end at once; listeners here wait for the mount's next stream.
     fn leave_air(&mut self, encoder: EncoderId, reason: EndReason, desk: &mut Desk<'_>) {
         let connection = self.sources.get_mut(&encoder);
         let left = connection.and_then(|it| Some((it.mount.clone(), it.feed.take()?)));
@@ -281,31 +283,31 @@ impl Radio {
         let on_air = self.sources.values();
         let on_air = on_air.filter_map(|it| Some((it.mount.clone(), it.stream()?)));
         let (on_air, now) = (on_air.collect(), desk.moment.now);
-        for (mount, stream_id) in beaten(&mut self.rivals, on_air, desk.mesh.view(), now) {
+        for (mount, stream_id) in superseded(&mut self.rivals, on_air, desk.mesh.view(), now) {
             self.give_way(&mount, stream_id, desk);
         }
     }
 }
 
 /// What is around a source of this mount now.
-fn around<'a>(
+fn context<'a>(
     streams: &Streams,
     mount: &MountName,
-    fresh: StreamId,
+    new_stream_id: StreamId,
     desk: &'a Desk<'_>,
-) -> Around<'a> {
-    let here = streams.get(mount).map(|held| Here {
+) -> SourceContext<'a> {
+    let local = streams.get(mount).map(|held| LocalStream {
         stream_id: held.feed.stream_id(),
         is_source: held.origin == Origin::Source,
         fed_at: held.feed.last_fed(),
         is_finished: held.feed.finished().is_some(),
     });
-    Around {
+    SourceContext {
         view: desk.mesh.view(),
-        here,
+        local,
         has_mount: desk.replica.mount(mount).is_some(),
         is_draining: desk.mesh.is_draining(),
-        fresh,
+        new_stream_id,
         now: desk.moment.now,
     }
 }

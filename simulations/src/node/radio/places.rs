@@ -8,7 +8,7 @@ use antiphon::model::mount::MountName;
 use antiphon::model::seat::Fence;
 use antiphon::model::stream::StreamId;
 use antiphon::proto::authority::{Case, GivesWay, Input, Output, Question};
-use antiphon::proto::source::{self, Other};
+use antiphon::proto::source::{self, OtherSource};
 use antiphon::proto::source::{presence_answer, presence_question, shows_presence};
 use antiphon::wire::frame::Frame;
 
@@ -96,14 +96,14 @@ impl Radio {
     }
 
     /// Has another source looked for.
-    pub(super) fn look(&mut self, encoder: EncoderId, other: Other, desk: &mut Desk<'_>) {
+    pub(super) fn look(&mut self, encoder: EncoderId, other: OtherSource, desk: &mut Desk<'_>) {
         let mount = self.sources[&encoder].mount.clone();
         match other {
-            Other::Here(stream_id) => {
-                let found = source::Input::Found(self.is_there(&mount, stream_id));
+            OtherSource::Local(stream_id) => {
+                let found = source::Input::Presence(self.is_there(&mount, stream_id));
                 self.tell(encoder, found, desk);
             }
-            Other::At(node, stream_id) => {
+            OtherSource::Remote(node, stream_id) => {
                 let question = presence_question(&mount, stream_id);
                 if let Some(talk) = self.begin_errand(encoder, Errand::Presence, desk) {
                     let asks = [Deed::Open(talk, node, question), Deed::Finish(talk)];
@@ -130,7 +130,7 @@ impl Radio {
         if about_presence {
             self.end_errand(encoder, desk);
             let is_there = shows_presence(answer.as_ref());
-            self.tell(encoder, source::Input::Found(is_there), desk);
+            self.tell(encoder, source::Input::Presence(is_there), desk);
         } else {
             let input = answer.map_or(Input::Lost, Input::Answer);
             self.ask_on(encoder, input, desk);

@@ -6,7 +6,7 @@ use antiphon::io::feed::Feed;
 use antiphon::model::mount::MountName;
 use antiphon::model::node::NodeName;
 use antiphon::model::stream::EndReason;
-use antiphon::proto::pull::{Answer, Ask, Input, Output, Seen};
+use antiphon::proto::pull::{Input, Output, PullContext, Request, UpstreamEvent};
 use antiphon::service::relay::filling::Filling;
 use antiphon::wire::frame::Frame;
 
@@ -19,7 +19,7 @@ pub(super) struct Pull {
     mount: MountName,
     filling: Filling,
     /// The conversation with whom was asked last.
-    talk: Option<(TalkId, Ask)>,
+    talk: Option<(TalkId, Request)>,
     /// The view that it was told of last.
     seen: u64,
 }
@@ -58,18 +58,18 @@ impl Pull {
         };
         let answer = match heard {
             Heard::Frame(frame) => self.take(frame, desk),
-            Heard::Began(..) | Heard::Finished | Heard::Lost => Answer::Lost,
+            Heard::Began(..) | Heard::Finished | Heard::Lost => UpstreamEvent::Lost,
         };
         self.handle(Input::Heard(id, answer), desk);
     }
 
     /// Takes a frame, and shows the checkers the bytes that were new.
-    fn take(&mut self, frame: Frame, desk: &mut Desk<'_>) -> Answer {
+    fn take(&mut self, frame: Frame, desk: &mut Desk<'_>) -> UpstreamEvent {
         let before = self.feed().map(Feed::next);
         let answer = self.filling.take(frame, desk.moment.now);
         if let (Some(feed), Some(before)) = (self.feed(), before) {
             show_taken(&self.mount, feed, before, desk.out);
-            if answer == Answer::Ended {
+            if answer == UpstreamEvent::Ended {
                 desk.mesh.note_ended(feed.stream_id(), desk.moment.now);
             }
         }
@@ -79,7 +79,7 @@ impl Pull {
     fn handle(&mut self, input: Input, desk: &mut Desk<'_>) {
         let spec = desk.replica.mount(&self.mount);
         let luck = desk.luck();
-        let seen = Seen {
+        let seen = PullContext {
             mesh: desk.mesh.view(),
             linger: spec.map(|spec| Duration::from_secs(spec.linger_s.into())),
             luck,
@@ -89,7 +89,7 @@ impl Pull {
         self.filling.handle(input, seen, &mut out);
         for output in out {
             match output {
-                Output::Ask(ask) => self.ask(ask, desk),
+                Output::Request(ask) => self.ask(ask, desk),
                 Output::Continue(upstream, opened) | Output::Open(upstream, opened) => {
                     let (stream_id, from) = (opened.stream_id, opened.offset);
                     let mount = self.mount.clone();
@@ -102,7 +102,7 @@ impl Pull {
         }
     }
 
-    fn ask(&mut self, ask: Ask, desk: &mut Desk<'_>) {
+    fn ask(&mut self, ask: Request, desk: &mut Desk<'_>) {
         let talk = desk.talks.next();
         let (mount, resume) = (self.mount.clone(), ask.resume);
         let question = Frame::Subscribe { mount, resume };
