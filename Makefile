@@ -39,11 +39,7 @@ simulate: ## Run 10,000 simulated clusters, measure meshes up to 1,000 nodes: ma
 	$(CARGO) run --release --locked --package simulations -- $(or $(ARGS),--page docs/failover.md)
 	$(if $(ARGS),,$(CARGO) run --release --locked --package simulations -- scale --page docs/failover.md)
 
-flash-rolling: ## Run meshes of an older build and this one, and upgrade one node by node: make rolling OLDER=COMMIT
-	tests/older-build.sh $(OLDER) $(TARGET)/older
-	ANTIPHON_OLDER=$(abspath $(TARGET))/older/debug/antiphon $(CARGO) test --locked --test whole -- --ignored --nocapture --test-threads 1 rolling:: $(ARGS)
-
-crowd: ## Compare the ways to choose a node in simulated flash crowds: make flash-crowd ARGS="--update docs/policy-figures.md"
+flash-crowd: ## Compare the ways to choose a node in simulated flash crowds: make flash-crowd ARGS="--update docs/policy-figures.md"
 	$(CARGO) run --release --locked --package simulations --bin flash-crowd -- $(ARGS)
 
 chaos: ## Kill, freeze and part real nodes under 200 listeners, for half an hour: make chaos ROUNDS=5
