@@ -64,8 +64,8 @@ impl LoadTable {
                 generation: node.generation,
             };
             if let Ok(backend) = NodeName::try_from(format!("{BACKEND_PREFIX}{server}")) {
-                let word = (&life, &node.outside[server]);
-                self.forecast.hear_outside(&backend, word, now);
+                let bulletin = &node.outside[server];
+                self.forecast.hear_outside(&backend, &life, bulletin, now);
             }
         }
     }

@@ -116,7 +116,8 @@ impl Forecast {
     pub fn hear_outside(
         &mut self,
         backend: &NodeName,
-        (poller, bulletin): (&Life, &OutsideBulletin),
+        poller: &Life,
+        bulletin: &OutsideBulletin,
         now: Instant,
     ) {
         let Some(row) = self.nodes.get_mut(backend) else {

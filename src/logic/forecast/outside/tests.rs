@@ -59,7 +59,7 @@ fn forecast(now: Instant) -> Forecast {
 }
 
 fn hear(forecast: &mut Forecast, bulletin: &OutsideBulletin, now: Instant) {
-    forecast.hear_outside(&name("outside-r"), (&life("peer"), bulletin), now);
+    forecast.hear_outside(&name("outside-r"), &life("peer"), bulletin, now);
 }
 
 /// Standing, listeners and room for the mount.
