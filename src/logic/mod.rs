@@ -6,6 +6,7 @@ pub mod dns;
 pub mod document;
 pub mod election;
 pub mod forecast;
+pub mod jobs;
 pub mod login_queue;
 pub mod members;
 pub mod pace;

@@ -28,7 +28,7 @@ use crate::service::ingest::{Ingest, IngestConfig};
 use crate::service::listen::{ListenConfig, Listening};
 use crate::service::load::{Capacity, Load};
 use crate::service::mesh::Mesh;
-use crate::service::outside::{Outside, OutsideConfig};
+use crate::service::outside::Outside;
 use crate::service::pacers::PacerHandle;
 use crate::service::reach::{ReachConfig, Reaching};
 use crate::service::relay::Relays;
@@ -103,8 +103,7 @@ impl Core<'_> {
                     Company::Alone => Start::Founding,
                 },
             },
-            self.tasks.tracker(),
-            self.tasks.token().clone(),
+            self.tasks,
         );
         let documents = Documents::start(
             DocumentConfig {
@@ -127,8 +126,9 @@ impl Core<'_> {
             unreached: self.unreached.clone(),
             remembered: kept.remembered,
             data_dir: kept.data_dir,
+            tasks: self.tasks.clone(),
         };
-        self.tasks.spawn(joiner.run(self.tasks.token().clone()));
+        self.tasks.spawn(joiner.run());
         Mesh {
             links: self.links.clone(),
             gossip: self.gossip.clone(),
@@ -285,10 +285,7 @@ impl Core<'_> {
     }
 
     fn start_outside(&self, mesh: &Mesh, load: &Load) {
-        let outside = Outside::new(OutsideConfig {
-            mesh: mesh.clone(),
-            load: load.clone(),
-        });
+        let outside = Outside::new(mesh.clone(), load.clone());
         self.tasks.spawn(outside.run());
     }
 

@@ -10,6 +10,7 @@ pub mod front;
 pub mod geo;
 pub mod identity;
 pub mod ingest;
+pub mod jobs;
 pub mod listen;
 pub mod load;
 pub mod logins;

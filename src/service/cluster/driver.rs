@@ -16,7 +16,7 @@ use crate::proto::seats::{Input, Output, Seats, SeatsConfig};
 use crate::service::identity;
 use crate::wire::gossip;
 
-/// The seats, and the hands that they work with.
+/// The machine of the seats, and what it acts on.
 pub(super) struct Driver {
     seats: Seats,
     links: Links,
@@ -42,7 +42,7 @@ impl Driver {
         }
     }
 
-    /// What is decided.
+    /// The machine, to be looked at.
     pub(super) fn seats(&self) -> &Seats {
         &self.seats
     }

@@ -1,13 +1,12 @@
-//! Finds peers: dials whom it was told of, whom it remembers and whom it hears of, and greets who answers.
+//! Finds peers: dials the named, the remembered and the gossiped ones, and greets those that answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::Cluster;
@@ -15,6 +14,7 @@ use super::seeking::{DIAL_INTERVAL, JoinTarget, Unreached};
 use crate::io::disk::{DataDir, Loaded};
 use crate::io::gossip::Gossip;
 use crate::io::link::{DialState, DialTrouble, Links};
+use crate::io::tasks::Tasks;
 use crate::model::node::NodeName;
 
 /// The file of remembered peers.
@@ -41,6 +41,8 @@ pub struct Joiner {
     pub remembered: BTreeSet<SocketAddr>,
     /// Where peers are remembered.
     pub data_dir: Arc<DataDir>,
+    /// The tasks of the node.
+    pub tasks: Tasks,
 }
 
 /// The peers of an earlier life, from disk; none if there is no such file or it says nothing useful.
@@ -59,7 +61,7 @@ pub fn remembered(data_dir: &DataDir) -> BTreeSet<SocketAddr> {
 
 impl Joiner {
     /// Keeps every link up until the node stops.
-    pub async fn run(mut self, cancel: CancellationToken) {
+    pub async fn run(mut self) {
         self.unreached.expect(self.targets.len());
         let mut seeking = JoinSet::new(); // ended with this
         for peer in &self.targets {
@@ -79,7 +81,7 @@ impl Joiner {
         tokio::pin!(lonely);
         loop {
             tokio::select! {
-                () = cancel.cancelled() => return,
+                () = self.tasks.asked_to_end() => return,
                 _ = rounds.tick() => self.dial_missing(&mut troubles),
                 () = &mut lonely, if !lonely.is_elapsed() => self.say_lonely(),
                 changed = linked.changed() => if changed.is_err() { return },
@@ -99,8 +101,7 @@ impl Joiner {
         }
     }
 
-    /// A node that was told of nobody and remembers others says when it finds none of them; of those whom it was told
-    /// of it says each by itself.
+    /// Warns when no peer is named and none of the remembered ones answers. Of named peers each is reported by itself.
     fn say_lonely(&self) {
         let remembered = self.remembered.len();
         if self.targets.is_empty() && remembered > 0 && self.links.peers().borrow().is_empty() {
@@ -111,8 +112,8 @@ impl Joiner {
         }
     }
 
-    /// Dials whoever has no link: known nodes, and remembered ones while there is nobody else. Those whom the node was
-    /// told of are dialled by themselves.
+    /// Dials the nodes without a link: known ones, and remembered ones while no peer is linked. Named peers are dialled
+    /// by tasks of their own.
     fn dial_missing(&self, troubles: &mut BTreeMap<NodeName, DialTrouble>) {
         let view = self.cluster.view();
         let known = view
@@ -126,7 +127,7 @@ impl Joiner {
                 troubles.remove(name);
                 continue;
             };
-            // Silence is a death that is being noticed, or will pass.
+            // A silent node is dead, which is being noticed, or will answer again.
             let told = matches!(trouble, DialTrouble::Silent | DialTrouble::Refused);
             if !told && troubles.insert(name.clone(), trouble) != Some(trouble) {
                 warn!(node = %name, %address, why = %trouble, "no direct link");
@@ -140,7 +141,7 @@ impl Joiner {
         }
     }
 
-    /// Adds to the remembered peers; the oldest knowledge gives way only when there is too much of it.
+    /// Adds to the remembered peers. All earlier ones are dropped when there would be more than [`MAX_REMEMBERED`].
     async fn remember(&mut self, peers: &BTreeSet<SocketAddr>) {
         if self.remembered.len() + peers.len() > MAX_REMEMBERED {
             self.remembered.clear();
@@ -148,7 +149,8 @@ impl Joiner {
         self.remembered.extend(peers);
         let bytes = serde_json::to_vec(&self.remembered).expect("addresses have a text");
         let data_dir = self.data_dir.clone();
-        let saved = spawn_blocking(move || data_dir.save(PEERS_FILE, &bytes)).await;
+        let saving = move || data_dir.save(PEERS_FILE, &bytes);
+        let saved = self.tasks.spawn_blocking(saving).await;
         match saved.expect("saving a file does not panic") {
             Ok(()) => debug!(peers = self.remembered.len(), "peers remembered"),
             Err(error) => warn!(%error, "cannot remember the peers"),

@@ -1,7 +1,7 @@
 //! Who is in the mesh and who holds the master's seat, and all other seats.
 //!
 //! One task owns both: it turns gossip and links into a [`MeshView`], feeds the machine of the seats with it, and does
-//! what that decides. Everybody else reads the view.
+//! what the machine decides. All other services read the view.
 
 mod driver;
 pub mod joining;
@@ -13,14 +13,13 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug, info, info_span, warn};
 
 use self::driver::Driver;
 use crate::io::disk::DataDir;
 use crate::io::gossip::{GOSSIP_INTERVAL, Gossip, GossipedNode};
 use crate::io::link::Links;
+use crate::io::tasks::Tasks;
 use crate::logic::election::Start;
 use crate::logic::members::forgotten::Forgotten;
 use crate::logic::members::health;
@@ -34,7 +33,7 @@ use crate::proto::seats::{Disk, Input, Scope};
 use crate::proto::view::{MeshNode, MeshView, Speaker};
 use crate::wire::gossip;
 
-/// How often the view is renewed even if nobody says anything new: half of what a verdict is made of.
+/// How often the view is renewed without any news: half the interval of gossip, by which a node's health is judged.
 const LOOK_INTERVAL: Duration = Duration::from_millis(GOSSIP_INTERVAL.as_millis() as u64 / 2);
 /// A change may be the first of many that arrive together; the view is renewed no more often than this.
 const SETTLE: Duration = Duration::from_millis(10);
@@ -43,7 +42,7 @@ const QUEUE: usize = 256;
 /// How long a leaving master waits for its successor's claim. A link's round trip and a sync of a disk fit well.
 const HAND_OVER: Duration = Duration::from_millis(800);
 
-/// What other tasks tell the cluster.
+/// What other tasks tell the cluster's task.
 #[derive(Debug)]
 pub enum Event {
     /// A message of a seat's election came over a link.
@@ -54,7 +53,7 @@ pub enum Event {
     Resign(Scope),
     /// Stand in elections again.
     Unresign(Scope),
-    /// A dead node is not to be shown any more: a peer of a version without records of it says so.
+    /// A dead node is not to be shown any more, as a peer says whose version keeps no records of forgotten nodes.
     Forget(NodeName),
 }
 
@@ -71,26 +70,29 @@ pub struct ClusterConfig {
     pub rank: Rank,
     /// How many nodes must be there for one of them to be the master.
     pub quorum: Quorum,
-    /// What the disk says of the highest epoch.
+    /// The highest epoch that is on the disk.
     pub max_epoch: Epoch,
     /// Whether there are peers to be found.
     pub start: Start,
-    /// The streams that are over, whatever gossip still says.
+    /// The streams that are over, although gossip may not say so yet.
     pub ended: Ended,
 }
+
+/// The seats beside the master's, by the kind of job that they are for.
+type SeatsByKind = BTreeMap<&'static str, BTreeSet<Seat>>;
 
 /// A cheap, cloneable way to the task that owns membership and election.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     events: mpsc::Sender<Event>,
-    seats: Arc<watch::Sender<BTreeSet<Seat>>>,
+    seats: Arc<watch::Sender<SeatsByKind>>,
     forgotten: Arc<watch::Sender<Forgotten>>,
     view: watch::Receiver<Arc<MeshView>>,
 }
 
 impl Cluster {
     /// Starts the task.
-    pub fn start(config: ClusterConfig, tasks: &TaskTracker, cancel: CancellationToken) -> Self {
+    pub fn start(config: ClusterConfig, tasks: &Tasks) -> Self {
         let (events, inbox) = mpsc::channel(QUEUE);
         let me = config.links.hello().name.clone();
         let nothing = MeshView {
@@ -98,15 +100,15 @@ impl Cluster {
             ..MeshView::empty(me)
         };
         let (publish, view) = watch::channel(Arc::new(nothing));
-        let (seats, wanted) = watch::channel(BTreeSet::new());
+        let (seats, wanted) = watch::channel(SeatsByKind::new());
         let (forgotten, recorded) = watch::channel(Forgotten::new());
-        let told = Told {
+        let inputs = Inputs {
             inbox,
             wanted,
             recorded,
         };
-        let task = Task::new(config, told, publish);
-        tasks.spawn(task.run(cancel).instrument(info_span!("cluster")));
+        let task = Task::new(config, inputs, publish);
+        tasks.spawn(task.run(tasks.clone()).instrument(info_span!("cluster")));
         Self {
             events,
             seats: Arc::new(seats),
@@ -125,22 +127,25 @@ impl Cluster {
         self.view.clone()
     }
 
-    /// Passes a peer's word on. When the queue is full it is dropped: peers repeat what matters.
+    /// Passes on what a peer says. Dropped when the queue is full: peers repeat what matters.
     pub fn tell(&self, event: Event) {
         if self.events.try_send(event).is_err() {
             warn!("the cluster's queue is full, event dropped");
         }
     }
 
-    /// Passes on what an operator or this node itself has decided, which nobody repeats: waits while the queue is full.
+    /// Passes on what an operator or this node itself has decided. Waits while the queue is full: it is not repeated.
     pub async fn order(&self, event: Event) {
-        // It is closed only when the node has stopped, and then there is nothing to be ordered.
+        // The queue is closed only when the node has stopped.
         let _stopped = self.events.send(event).await;
     }
 
-    /// From now on these are the seats beside the master's; each of them is to be held by one node.
-    pub fn set_seats(&self, seats: BTreeSet<Seat>) {
-        self.seats.send_replace(seats);
+    /// From now on these are the seats of this kind of job; each of them is to be held by one node. The seats of other
+    /// kinds stay.
+    pub fn set_seats(&self, kind: &'static str, seats: BTreeSet<Seat>) {
+        self.seats.send_modify(|by_kind| {
+            by_kind.insert(kind, seats);
+        });
     }
 
     /// From now on these nodes are not shown while they are dead, up to these lives of theirs.
@@ -173,7 +178,12 @@ impl Cluster {
     }
 }
 
-/// When a node was last heard, and by which heartbeat.
+/// The seats of all kinds together.
+fn all_seats(by_kind: &SeatsByKind) -> BTreeSet<Seat> {
+    by_kind.values().flatten().cloned().collect()
+}
+
+/// The last sign of a node, and when it came.
 #[derive(Clone, Copy, Debug)]
 struct LastHeard {
     generation: Generation,
@@ -182,11 +192,11 @@ struct LastHeard {
 }
 
 /// What comes from other tasks.
-struct Told {
+struct Inputs {
     inbox: mpsc::Receiver<Event>,
     /// The seats beside the master's.
-    wanted: watch::Receiver<BTreeSet<Seat>>,
-    /// The nodes that the document says to show no more.
+    wanted: watch::Receiver<SeatsByKind>,
+    /// The nodes that, by the document, are not to be shown any more.
     recorded: watch::Receiver<Forgotten>,
 }
 
@@ -197,27 +207,27 @@ struct Task {
     ended: Ended,
     data_dir: Arc<DataDir>,
     driver: Driver,
-    told: Told,
+    inputs: Inputs,
     publish: watch::Sender<Arc<MeshView>>,
     heard: BTreeMap<NodeName, LastHeard>,
-    /// What each says, as it was read.
+    /// What each node gossips, as it was read.
     speakers: BTreeMap<NodeName, Speaker>,
-    /// Since when there has been no link to whom.
+    /// The nodes without a link, each with the time since when.
     unlinked: BTreeMap<NodeName, Instant>,
     goodbyes: BTreeMap<NodeName, Generation>,
-    /// What peers of a version without records of it have said.
+    /// The nodes to show no more, as said by peers whose version keeps no records of them.
     forgotten: Forgotten,
 }
 
 impl Task {
-    fn new(config: ClusterConfig, told: Told, publish: watch::Sender<Arc<MeshView>>) -> Self {
+    fn new(config: ClusterConfig, inputs: Inputs, publish: watch::Sender<Arc<MeshView>>) -> Self {
         Self {
             driver: Driver::new(&config),
             links: config.links,
             gossip: config.gossip,
             ended: config.ended,
             data_dir: config.data_dir,
-            told,
+            inputs,
             publish,
             heard: BTreeMap::new(),
             speakers: BTreeMap::new(),
@@ -229,18 +239,18 @@ impl Task {
 
     fn is_forgotten(&self, name: &NodeName, generation: Generation) -> bool {
         let said = self.forgotten.get(name).copied();
-        said.max(self.told.recorded.borrow().get(name).copied()) >= Some(generation)
+        said.max(self.inputs.recorded.borrow().get(name).copied()) >= Some(generation)
     }
 
-    async fn run(mut self, cancel: CancellationToken) {
+    async fn run(mut self, tasks: Tasks) {
         let mut look_at = Instant::now();
         let mut linked = self.links.peers();
         loop {
             let wake_at = self.driver.wake_at();
             tokio::select! {
-                () = cancel.cancelled() => return,
+                () = tasks.asked_to_end() => return,
                 () = tokio::time::sleep_until(wake_at) => self.driver.handle(Input::Tick).await,
-                event = self.told.inbox.recv() => match event {
+                event = self.inputs.inbox.recv() => match event {
                     Some(event) => self.take(event).await,
                     None => return,
                 },
@@ -321,8 +331,8 @@ impl Task {
             Some(_) => Disk::Fails,
         };
         self.driver.handle(Input::Disk(disk)).await;
-        if self.told.wanted.has_changed().unwrap_or(false) {
-            let wanted = self.told.wanted.borrow_and_update().clone();
+        if self.inputs.wanted.has_changed().unwrap_or(false) {
+            let wanted = all_seats(&self.inputs.wanted.borrow_and_update());
             self.driver.handle(Input::Wanted(&wanted)).await;
         }
         self.driver.handle(Input::Nodes(nodes)).await;
@@ -378,7 +388,7 @@ impl Task {
         self.read(name, node, state, heard_at)
     }
 
-    /// The node by what it says, if it has presented itself.
+    /// The node as it describes itself, if it has done so.
     fn read(
         &mut self,
         name: &NodeName,
@@ -399,7 +409,7 @@ impl Task {
         })
     }
 
-    /// What gossip has forgotten is forgotten here too, so nothing grows for ever.
+    /// Drops what is kept of nodes that gossip has dropped, so that nothing grows for ever.
     fn forget(&mut self, gossiped: &BTreeMap<NodeName, GossipedNode>) {
         self.heard.retain(|name, _| gossiped.contains_key(name));
         self.speakers.retain(|name, _| gossiped.contains_key(name));
@@ -415,7 +425,7 @@ impl Task {
             match (was, node.state) {
                 (was, is) if was == Some(is) => {}
                 _ if *name == before.me => {} // it knows that it is here
-                // A newcomer is heard of before there is a link to it: that is no news about its health.
+                // A newcomer is heard of before there is a link to it, which says nothing about its health.
                 (None, NodeState::Dead | NodeState::Suspect)
                 | (Some(NodeState::Dead), NodeState::Suspect) => {
                     debug!(node = %name, "a node is heard of")
@@ -433,6 +443,28 @@ impl Task {
                     info!(node = %name, url = node.card.url, "a node is alive")
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod samples {
+    use super::*;
+
+    impl Cluster {
+        /// A cluster without a task: its view is set by the test.
+        pub(crate) fn scripted(view: watch::Receiver<Arc<MeshView>>) -> Self {
+            Self {
+                events: mpsc::channel(QUEUE).0,
+                seats: Arc::default(),
+                forgotten: Arc::default(),
+                view,
+            }
+        }
+
+        /// The seats that are declared, of all kinds.
+        pub(crate) fn declared_seats(&self) -> BTreeSet<Seat> {
+            all_seats(&self.seats.borrow())
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The peers that this node was told to join: each is looked up and dialled until there is a link, and why there is none
-//! is said once for each reason, and shown for as long as it is so.
+//! The peers that this node was told to join: each is looked up and dialled until there is a link. Why there is none is
+//! logged once for each reason, and shown in the status until there is one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -18,12 +18,12 @@ use crate::model::status::UnreachedPeer;
 
 /// How often missing links are dialled; the links themselves wait longer with each failure.
 pub(super) const DIAL_INTERVAL: Duration = Duration::from_millis(500);
-/// How long a name may take to resolve before that is said. It goes on all the same: a second question would only wait
-/// behind the first.
+/// How long a name may take to resolve before that is logged. The look-up goes on: a second one would only wait behind
+/// the first.
 const RESOLVE_PATIENCE: Duration = Duration::from_secs(2);
 /// The wait after a name that does not resolve; names are made known to DNS by people, not within a second.
 const FIRST_RESOLVE_WAIT: Duration = Duration::from_secs(1);
-/// The longest such wait: who has just mended DNS looks at the log for as long.
+/// The longest such wait: an operator who has just mended DNS looks at the log for as long.
 const LONGEST_RESOLVE_WAIT: Duration = Duration::from_secs(30);
 /// Addresses of one name that are dialled: a few lines of both families.
 const MAX_ADDRESSES: usize = 8;
@@ -37,7 +37,7 @@ pub struct Unreached(Arc<Mutex<Named>>);
 struct Named {
     /// How many there are.
     targets: usize,
-    /// Those that are this node itself.
+    /// The ones that are this node itself.
     ourselves: BTreeSet<String>,
     /// Why the others are not reached.
     unreached: BTreeMap<String, String>,
@@ -49,7 +49,7 @@ impl Unreached {
         self.0.lock().targets = targets;
     }
 
-    /// Whether peers were named, and each of them is this node itself: nobody else is to be waited for.
+    /// Whether peers were named, and each of them is this node itself: there is no other to wait for.
     pub fn are_all_ourselves(&self) -> bool {
         let named = self.0.lock();
         named.targets > 0 && named.ourselves.len() == named.targets
@@ -65,7 +65,7 @@ impl Unreached {
         peers.collect()
     }
 
-    /// Notes how it stands with a peer; whether that is news.
+    /// Notes why a peer is not reached, or that it is; whether that is news.
     fn note(&self, peer: &str, why: Option<&str>) -> bool {
         let mut named = self.0.lock();
         let before = match why {
@@ -105,7 +105,7 @@ impl JoinTarget {
                     self.dial(&addresses);
                 }
                 Err(why) => {
-                    self.tell(Some(&why));
+                    self.report(Some(&why));
                     sleep(unresolved.fail(clock::luck())).await;
                 }
             }
@@ -119,7 +119,7 @@ impl JoinTarget {
         let found = match timeout(RESOLVE_PATIENCE, &mut lookup).await {
             Ok(found) => found,
             Err(_) => {
-                self.tell(Some("its name does not resolve: DNS does not answer"));
+                self.report(Some("its name does not resolve: DNS does not answer"));
                 lookup.await
             }
         };
@@ -137,14 +137,14 @@ impl JoinTarget {
         for address in addresses {
             self.links.dial(*address);
             match self.links.dial_state(*address) {
-                DialState::Linked => return self.tell(None),
+                DialState::Linked => return self.report(None),
                 DialState::Unknown => return, // it is being dialled
                 DialState::Failed(trouble) => troubles.push(trouble),
             }
         }
-        // Of a name with addresses of both families, the one that can be reached says more.
-        let told = troubles.iter().find(|it| it.may_pass());
-        match told.or(troubles.first()) {
+        // Of a name with addresses of both families, the one that can be reached tells more.
+        let telling = troubles.iter().find(|it| it.may_pass());
+        match telling.or(troubles.first()) {
             // The list of all nodes is often the same on all of them.
             Some(DialTrouble::Ourselves) => {
                 if self.unreached.note_ourselves(&self.peer) {
@@ -153,15 +153,15 @@ impl JoinTarget {
                         "every peer that was named is this node itself: it waits for nobody; name another node to join a mesh"
                     );
                 }
-                self.tell(None);
+                self.report(None);
             }
-            None => self.tell(None),
-            Some(trouble) => self.tell(Some(&trouble.to_string())),
+            None => self.report(None),
+            Some(trouble) => self.report(Some(&trouble.to_string())),
         }
     }
 
-    /// Says what is new.
-    fn tell(&self, why: Option<&str>) {
+    /// Logs what is new.
+    fn report(&self, why: Option<&str>) {
         if !self.unreached.note(&self.peer, why) {
             return;
         }

@@ -12,7 +12,6 @@ use super::Outside;
 use crate::io::clock;
 use crate::io::gossip::MAX_VALUE_BYTES;
 use crate::io::http::{HttpError, Limits, Question, basic, request_within, with_causes};
-use crate::io::tasks::Tasks;
 use crate::logic::forecast::OutsideBulletin;
 use crate::model::outside::{OutsideReport, OutsideServer};
 use crate::wire::gossip;
@@ -21,10 +20,10 @@ use crate::wire::outside::BadAnswer;
 
 /// The longest time from one question to the next.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// By what part of it a question may come sooner, so that the questions of a whole mesh drift apart.
+/// The part of the interval by which a question may come sooner, so that the questions of all nodes drift apart.
 const JITTER: f64 = 0.1;
 /// How long an answer may take. With the interval and a second of gossip a dead server is known as such within
-/// nine seconds, and never are two questions to a server under way.
+/// nine seconds, and two questions to a server are never under way at once.
 const LIMITS: Limits = Limits {
     time: Duration::from_secs(3),
     answer_bytes: outside::MAX_ANSWER_BYTES,
@@ -50,7 +49,7 @@ enum Failure {
     Answer(#[from] BadAnswer),
 }
 
-/// How the last question went; a change is worth a line in the log.
+/// How the last question went. A change is logged.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Condition {
     Unknown,
@@ -58,20 +57,16 @@ enum Condition {
     Failing,
 }
 
-/// Asks until it is stopped.
-pub(super) async fn run(outside: Outside, server: OutsideServer, tasks: Tasks) {
-    tasks.until_end(ask_on(outside, server)).await;
-}
-
-async fn ask_on(outside: Outside, server: OutsideServer) {
+/// Asks for ever.
+pub(super) async fn run(outside: &Outside, server: &OutsideServer) {
     let mut condition = Condition::Unknown;
     let mut number = 0;
     loop {
         let next_at = Instant::now() + INTERVAL.mul_f64(1.0 - JITTER * clock::luck());
-        // Before the question: whoever is sent while it is under way may not be in the answer.
-        let arrived = outside.0.load.sent_outside(&server.backend());
+        // Before the question: a listener that is sent while it is under way may not be in the answer.
+        let arrived = outside.load.sent_outside(&server.backend());
         number = clock::unix_ms().max(number + 1);
-        let found = ask(&server, number).await;
+        let found = ask(server, number).await;
         condition = tell_operator(condition, found.as_ref());
         let bulletin = match found {
             Ok(report) => OutsideBulletin {
@@ -88,7 +83,7 @@ async fn ask_on(outside: Outside, server: OutsideServer) {
                 arrived,
             },
         };
-        publish(&outside, &server, bulletin).await;
+        publish(outside, server, bulletin).await;
         sleep_until(next_at).await;
     }
 }
@@ -150,7 +145,7 @@ async fn publish(outside: &Outside, server: &OutsideServer, mut bulletin: Outsid
         text = gossip::write(&bulletin);
     }
     let key = gossip::outside_key(&server.name);
-    if let Err(error) = outside.0.mesh.gossip.set(&key, &text).await {
+    if let Err(error) = outside.mesh.gossip.set(&key, &text).await {
         warn!(%error, "an outside server's load is not gossiped");
     }
 }
