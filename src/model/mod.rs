@@ -6,6 +6,7 @@ pub mod dns;
 pub mod domain;
 pub mod finding;
 pub mod geo;
+pub mod listener;
 pub mod load;
 pub mod mount;
 pub mod network;

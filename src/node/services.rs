@@ -8,12 +8,14 @@ use tokio::sync::watch;
 use super::kept::KeptState;
 use crate::io::gossip::Gossip;
 use crate::io::link::Links;
+use crate::io::pacer::{Pacer, PacerConfig};
 use crate::io::password::{Passwords, Secret};
 use crate::io::tasks::Tasks;
 use crate::logic::election::Start;
 use crate::logic::forecast::Life;
 use crate::proto::ended::Ended;
 use crate::service::admin::{Admin, AdminConfig, Contact};
+use crate::service::audience::Audience;
 use crate::service::authority::{AuthorityConfig, MountAuthority};
 use crate::service::cluster::joining::Joiner;
 use crate::service::cluster::seeking::Unreached;
@@ -29,7 +31,6 @@ use crate::service::listen::{ListenConfig, Listening};
 use crate::service::load::{Capacity, Load};
 use crate::service::mesh::Mesh;
 use crate::service::outside::Outside;
-use crate::service::pacers::PacerHandle;
 use crate::service::reach::{ReachConfig, Reaching};
 use crate::service::relay::Relays;
 use crate::service::sources::Sources;
@@ -80,7 +81,7 @@ pub(super) struct Parts {
 struct Carriers {
     streams: Streams,
     sources: Sources,
-    pacer: Arc<PacerHandle>,
+    audience: Audience,
     load: Load,
     authority: MountAuthority,
     relays: Relays,
@@ -163,7 +164,8 @@ impl Core<'_> {
             cluster: cluster.clone(),
             load: carriers.load.clone(),
             relays: carriers.relays,
-            pacer: carriers.pacer,
+            pacer: Pacer::start(PacerConfig::default()).context("cannot start the pacer")?,
+            audience: carriers.audience,
             geo: self.geo.clone(),
             tag_key: self.tag_key.clone(),
         });
@@ -251,7 +253,7 @@ impl Core<'_> {
             cluster, documents, ..
         } = mesh;
         let (streams, sources) = (Streams::default(), Sources::default());
-        let pacer = Arc::new(PacerHandle::start().context("cannot start the pacer")?);
+        let audience = Audience::default();
         let load = self.start_load(mesh, &streams, &sources);
         let authority = AuthorityConfig {
             links: self.links.clone(),
@@ -271,12 +273,12 @@ impl Core<'_> {
         let drain = Drain::new(DrainConfig {
             mesh: mesh.clone(),
             sources: sources.clone(),
-            pacer: pacer.clone(),
+            audience: audience.clone(),
         });
         Ok(Carriers {
             streams,
             sources,
-            pacer,
+            audience,
             load,
             authority,
             relays,

@@ -1,4 +1,4 @@
-//! Takes this node out of service without anybody noticing, and puts it back.
+//! Takes this node out of service without a break in any stream, and puts it back.
 //!
 //! In order: others stop choosing it, it gives up its seats, newcomers among the sources are refused, relays
 //! that read from it move on; at the deadline its own sources and listeners are ended, the listeners one by one.
@@ -8,43 +8,43 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
-use tracing::{error, info};
+use tracing::info;
 
+use super::audience::Audience;
 use super::cluster::Event;
 use super::mesh::Mesh;
-use super::pacers::PacerHandle;
 use super::sources::Sources;
 use crate::io::tasks::Tasks;
 use crate::proto::seats::Scope;
 use crate::wire::frame::Order;
 use crate::wire::gossip;
 
-/// The time over which listeners are ended once their deadline has come: each comes back to another node, and
-/// these must not all be asked at once.
+/// The time over which listeners are ended once their deadline has come: each connects to another node then, and
+/// these nodes must not all be asked at once.
 pub const SPREAD: Duration = Duration::from_secs(10);
 
-/// The longest that those who are here may stay: a day, after which nobody remembers what was wanted.
+/// The longest deadline: a day. A longer one would be forgotten by the operator before it comes.
 pub const MAX_DEADLINE_S: u64 = 24 * 60 * 60;
 
-/// Whether this node takes anybody.
+/// Whether this node takes newcomers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
-    /// Everybody is welcome.
+    /// Listeners and sources are taken.
     #[default]
     Serving,
-    /// Nobody new; those who are here stay for a while.
+    /// Newcomers are refused; the others stay for a while.
     Draining,
 }
 
 /// What draining acts on.
 #[derive(Debug)]
 pub struct DrainConfig {
-    /// To hand the seat over, and to tell everybody.
+    /// The way to hand the seat over, and to tell the other nodes.
     pub mesh: Mesh,
-    /// Whom to end at the deadline.
+    /// The sources, which are ended at the deadline.
     pub sources: Sources,
-    /// Whom to end after it.
-    pub pacer: Arc<PacerHandle>,
+    /// The listeners, which are ended after the sources.
+    pub audience: Audience,
 }
 
 struct Inner {
@@ -76,7 +76,7 @@ impl Drain {
         }))
     }
 
-    /// Whether this node takes anybody now.
+    /// Whether this node takes newcomers now.
     pub fn phase(&self) -> Phase {
         *self.0.phase.borrow()
     }
@@ -86,7 +86,7 @@ impl Drain {
         self.0.phase.subscribe()
     }
 
-    /// Does what an operator wants.
+    /// Carries out an order of an operator.
     pub async fn obey(&self, order: Order) {
         match order {
             Order::Drain { deadline_s } => {
@@ -97,7 +97,7 @@ impl Drain {
         }
     }
 
-    /// Takes nobody new, gives up its seats, and after `deadline` ends those who are still here.
+    /// Refuses newcomers, gives up the seats, and after `deadline` ends the sources and listeners that are still here.
     pub async fn begin(&self, deadline: Duration) {
         let mut waiting = self.0.waiting.lock().await;
         waiting.end();
@@ -114,7 +114,7 @@ impl Drain {
         });
     }
 
-    /// The same with everybody ended now, the listeners spread over `spread`; the last thing of a node's life.
+    /// The same without a deadline, the listeners spread over `spread`; the last thing of a node's life.
     pub async fn finish(&self, spread: Duration) {
         self.leave_service().await;
         self.0.end_all(spread).await;
@@ -133,7 +133,7 @@ impl Drain {
         self.0.config.mesh.cluster.resign(Scope::All).await;
     }
 
-    /// Takes everybody again.
+    /// Takes newcomers again.
     pub async fn undo(&self) {
         self.0.waiting.lock().await.end();
         self.0.phase.send_replace(Phase::Serving);
@@ -157,8 +157,6 @@ impl Inner {
             leaving.spawn(async move { sources.give_way(&mount, stream_id).await });
         }
         leaving.join_all().await;
-        if let Err(error) = self.config.pacer.evict(spread).await {
-            error!(%error, "cannot start another pacer");
-        }
+        self.config.audience.evict(spread).await;
     }
 }

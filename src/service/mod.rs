@@ -1,6 +1,7 @@
 //! Tasks that own state: each joins a decision to the world and is reached by a handle.
 
 pub mod admin;
+pub mod audience;
 pub mod authority;
 pub mod cluster;
 pub mod document;
@@ -16,7 +17,6 @@ pub mod load;
 pub mod logins;
 pub mod mesh;
 pub mod outside;
-pub mod pacers;
 pub mod publisher;
 pub mod reach;
 pub mod relay;

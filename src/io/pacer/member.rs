@@ -3,13 +3,12 @@
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes};
 use socket2::{SockRef, TcpKeepalive};
 
-use super::{Leaving, Left, Listener};
+use super::{Control, Leaving, Left, Listener};
 use crate::io::feed::Feed;
 use crate::media::icy::{Interleaver, Woven};
 use crate::media::ring::Read;
@@ -22,11 +21,10 @@ pub(super) struct Member {
     feed: Feed,
     position: u64,
     icy: Option<Interleaver>,
-    replaced: Option<Arc<AtomicBool>>,
+    control: Arc<Control>,
     leave: Box<dyn Leaving>,
-    sent_bytes: u64,
     checked_at: Instant,
-    /// Whether it has closed its sending half, and sends nothing more.
+    /// Whether the listener has closed its sending half, and sends nothing more.
     half_closed: bool,
 }
 
@@ -69,9 +67,8 @@ impl Member {
             feed: listener.feed,
             position: listener.from,
             icy: listener.icy,
-            replaced: listener.replaced,
+            control: listener.control,
             leave: listener.leave,
-            sent_bytes: 0,
             checked_at: now,
             half_closed: false,
         }
@@ -88,9 +85,8 @@ impl Member {
 
     /// Writes all new bytes, as far as the kernel takes them.
     pub(super) fn visit(&mut self, now: Instant) -> VisitResult {
-        let replaced = self.replaced.as_ref();
-        if replaced.is_some_and(|replaced| replaced.load(Ordering::Relaxed)) {
-            return VisitResult::Leave(Left::Replaced);
+        if let Some(why) = self.control.ended() {
+            return VisitResult::Leave(why);
         }
         let audio = match self.feed.read(self.position, VISIT_BYTES) {
             Read::Bytes(audio) => audio,
@@ -115,8 +111,9 @@ impl Member {
                 self.checked_at = now;
                 self.check()
             }
+            Ok(0) => VisitResult::Stay(0),
             Ok(written) => {
-                self.sent_bytes += written as u64;
+                self.control.count_sent(written as u64);
                 VisitResult::Stay(written)
             }
             Err(left) => VisitResult::Leave(left),
@@ -126,7 +123,7 @@ impl Member {
     /// Reports that the listener leaves, and closes.
     pub(super) fn leave(self, why: Left) {
         drop(self.socket);
-        self.leave.left(why, self.sent_bytes);
+        self.leave.left(why, self.control.sent_bytes());
     }
 
     /// Continues with the stream that took the mount, from its first join point, once it has one.

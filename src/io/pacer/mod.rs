@@ -4,6 +4,7 @@
 //! and writes all new bytes in one write each, the more rarely the more listeners there are.
 //! The thread waits for no socket: a full one is tried again on the next round.
 
+mod control;
 mod member;
 mod queue;
 mod round;
@@ -11,13 +12,12 @@ mod round;
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::watch;
 
+pub use self::control::Control;
 use self::queue::Queue;
 use self::round::Round;
 use super::feed::Feed;
@@ -53,9 +53,9 @@ pub struct Listener {
     pub from: u64,
     /// Set if the client asked for titles in its stream.
     pub icy: Option<Interleaver>,
-    /// Set when its player has asked again and listens by that request: then the listener leaves.
-    pub replaced: Option<Arc<AtomicBool>>,
-    /// Called when it has left.
+    /// Counts what the listener is sent, and can order it to leave.
+    pub control: Arc<Control>,
+    /// Called when the listener has left.
     pub leave: Box<dyn Leaving>,
 }
 
@@ -83,14 +83,16 @@ pub enum Left {
     StreamEnded,
     /// The player has asked again, and listens by that request.
     Replaced,
-    /// The pacer was stopped.
+    /// An operator has ended it.
+    Killed,
+    /// The node was drained or stopped.
     Stopped,
 }
 
 /// What the pacer has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Listeners it has now, those in its queue included.
+    /// Listeners now, those in the queues included.
     pub listeners: usize,
     /// Bytes handed to the kernel since the start.
     pub sent_bytes: u64,
@@ -104,9 +106,14 @@ pub struct Pacer {
     shared: Arc<Shared>,
 }
 
+impl std::fmt::Debug for Pacer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pacer").finish_non_exhaustive()
+    }
+}
+
 struct Shared {
     threads: Vec<Arc<PacerThread>>,
-    running: watch::Sender<usize>,
 }
 
 /// The state that a thread and the handles share. Each thread counts for itself, so that no two write to one place.
@@ -122,18 +129,15 @@ impl Pacer {
     pub fn start(config: PacerConfig) -> io::Result<Self> {
         let mut shared = Shared {
             threads: Vec::new(),
-            running: watch::Sender::new(0),
         };
-        let threads = config.threads.max(1);
-        for number in 0..threads {
+        for number in 0..config.threads.max(1) {
             let mine = Arc::new(PacerThread {
                 queue: Queue::default(),
                 listeners: AtomicUsize::new(0),
                 sent_bytes: AtomicU64::new(0),
                 too_slow: AtomicU64::new(0),
             });
-            let before_others = number as f64 / threads as f64;
-            let round = Round::new(Arc::clone(&mine), shared.running.clone(), before_others);
+            let round = Round::new(Arc::clone(&mine));
             thread::Builder::new()
                 .name(format!("pacer-{number}"))
                 .spawn(move || round.run())?;
@@ -144,7 +148,7 @@ impl Pacer {
         })
     }
 
-    /// Takes a listener over; it gets its head and burst at once.
+    /// Takes a listener over; its head and burst are sent at once.
     /// Returned if the pacer is stopping, or has too many new listeners waiting.
     #[expect(
         clippy::result_large_err,
@@ -164,26 +168,6 @@ impl Pacer {
         })
     }
 
-    /// Refuses new listeners from now on, and closes the others one by one, evenly over this time,
-    /// so that they do not all reconnect elsewhere at once. Then the threads end.
-    pub fn drain(&self, over: Duration) {
-        for thread in &self.shared.threads {
-            thread.queue.drain(over);
-        }
-    }
-
-    /// Closes all listeners now and ends the threads.
-    pub fn close_all(&self) {
-        self.drain(Duration::ZERO);
-    }
-
-    /// Waits until the threads have ended: after [`Self::drain`] or [`Self::close_all`].
-    pub async fn stopped(&self) {
-        let mut running = self.shared.running.subscribe();
-        let stopped = running.wait_for(|threads| *threads == 0).await;
-        stopped.expect("the sender lives in self");
-    }
-
     /// The counts so far. Costs a few loads.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
@@ -199,7 +183,7 @@ impl Pacer {
 impl Drop for Shared {
     fn drop(&mut self) {
         for thread in &self.threads {
-            thread.queue.drain(Duration::ZERO);
+            thread.queue.stop();
         }
     }
 }

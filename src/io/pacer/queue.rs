@@ -1,15 +1,15 @@
 //! How listeners and the order to stop reach a pacer's thread, which is woken at once.
 //!
-//! Once closed it takes nobody: a listener is either refused or hears why it left, never lost in between.
+//! Once closed it takes no listener: each is either refused or told why it left, never lost in between.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
 use super::Listener;
 
-/// The door of one thread.
+/// The way to one thread.
 #[derive(Default)]
 pub(super) struct Queue {
     state: Mutex<QueueState>,
@@ -19,16 +19,7 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct QueueState {
     newcomers: VecDeque<Listener>,
-    order: PacerOrder,
-}
-
-/// What the thread is to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum PacerOrder {
-    #[default]
-    Serve,
-    /// Close all listeners over this time, then end.
-    Drain(Duration),
+    is_closed: bool,
 }
 
 /// Newcomers that wait for one thread. It takes them as they come, so a full queue means that they come
@@ -46,7 +37,7 @@ impl Queue {
     )]
     pub(super) fn push(&self, listener: Listener) -> Result<(), Listener> {
         let mut state = self.state.lock();
-        if state.order != PacerOrder::Serve || state.newcomers.len() == QUEUE {
+        if state.is_closed || state.newcomers.len() == QUEUE {
             return Err(listener);
         }
         state.newcomers.push_back(listener);
@@ -55,20 +46,16 @@ impl Queue {
         Ok(())
     }
 
-    /// From now on nobody is taken. Ordered again, the last time given counts.
-    pub(super) fn drain(&self, over: Duration) {
-        self.state.lock().order = PacerOrder::Drain(over);
+    /// Takes no more listeners, and orders the thread to stop.
+    pub(super) fn stop(&self) {
+        self.state.lock().is_closed = true;
         self.wake.notify_one();
     }
 
-    /// Waits for newcomers or another order than the one that is `known`, at most until `until`.
-    pub(super) fn take(
-        &self,
-        until: Option<Instant>,
-        known: PacerOrder,
-    ) -> (Vec<Listener>, PacerOrder) {
+    /// Waits for newcomers, at most until `until`; `None` is the order to stop.
+    pub(super) fn take(&self, until: Option<Instant>) -> Option<Vec<Listener>> {
         let mut state = self.state.lock();
-        while state.newcomers.is_empty() && state.order == known {
+        while state.newcomers.is_empty() && !state.is_closed {
             let Some(until) = until else {
                 self.wake.wait(&mut state);
                 continue;
@@ -78,14 +65,17 @@ impl Queue {
             }
             self.wake.wait_until(&mut state, until);
         }
+        if state.is_closed {
+            return None;
+        }
         let count = state.newcomers.len().min(AT_ONCE);
-        (state.newcomers.drain(..count).collect(), state.order)
+        Some(state.newcomers.drain(..count).collect())
     }
 
-    /// Closes for good and hands out who is still waiting.
+    /// Closes for good and hands out the listeners that still wait.
     pub(super) fn close(&self) -> VecDeque<Listener> {
         let mut state = self.state.lock();
-        state.order = PacerOrder::Drain(Duration::ZERO);
+        state.is_closed = true;
         std::mem::take(&mut state.newcomers)
     }
 }

@@ -1,4 +1,4 @@
-//! A pacer's thread: when it visits whom.
+//! A pacer's thread: when it visits which listener.
 //!
 //! Time is cut into slots. In each the thread visits an equal share of its listeners, so that their
 //! writes are spread over the period instead of leaving in one burst that fills the line.
@@ -7,32 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
-
 use super::member::{Member, VisitResult};
-use super::queue::PacerOrder;
 use super::{Left, Listener, PacerThread};
 
 /// The thread's own state.
 pub(super) struct Round {
     shared: Arc<PacerThread>,
-    running: watch::Sender<usize>,
     members: Vec<Member>,
     /// The next one to visit.
     cursor: usize,
-    draining: Option<SpreadEnd>,
-    /// How much of the time between two ends of a drain this thread is before the others, so that they do not end
-    /// their listeners in pairs.
-    before_others: f64,
-}
-
-/// An end that is spread over time.
-#[derive(Clone, Copy)]
-struct SpreadEnd {
-    began: Instant,
-    over: Duration,
-    listeners: usize,
-    before_others: f64,
 }
 
 /// How often the thread wakes while it has listeners, and the shortest period: about one MP3 frame,
@@ -42,8 +25,8 @@ pub(super) const SLOT: Duration = Duration::from_millis(25);
 /// Up to so many listeners are visited in each slot; with more of them the period grows instead.
 ///
 /// A write costs 5 to 8 µs whether it carries 400 bytes or 4,000, so that this bounds what haste may cost:
-/// 2,000 writes a second, some 1.5 % of a core. Nobody hears the difference: a burst of seconds is
-/// ahead of everybody. Measured with 1,000 listeners of 128 kbit/s on two threads: 250 in a slot
+/// 2,000 writes a second, some 1.5 % of a core. No listener hears the difference: a burst of seconds is
+/// ahead of every player. Measured with 1,000 listeners of 128 kbit/s on two threads: 250 in a slot
 /// cost 8 CPU-seconds per GB, twice what Icecast takes.
 const SLOT_LISTENERS: usize = 50;
 
@@ -58,51 +41,21 @@ fn share_of_slot(listeners: usize) -> usize {
     listeners.div_ceil(slots)
 }
 
-impl SpreadEnd {
-    /// How many listeners may still be there.
-    fn keeps(&self, now: Instant) -> usize {
-        let elapsed = now.saturating_duration_since(self.began);
-        let left = self.over.saturating_sub(elapsed);
-        if left.is_zero() {
-            return 0;
-        }
-        let evenly = self.listeners as f64 * left.div_duration_f64(self.over);
-        (evenly - self.before_others).ceil().max(0.0) as usize
-    }
-}
-
 impl Round {
-    pub(super) fn new(
-        shared: Arc<PacerThread>,
-        running: watch::Sender<usize>,
-        before_others: f64,
-    ) -> Self {
-        running.send_modify(|threads| *threads += 1);
+    pub(super) fn new(shared: Arc<PacerThread>) -> Self {
         Self {
             shared,
-            running,
             members: Vec::new(),
             cursor: 0,
-            draining: None,
-            before_others,
         }
     }
 
-    /// Serves until it is ordered to stop and everybody has left.
+    /// Serves until it is ordered to stop. The listeners that are still there are told when it is dropped.
     pub(super) fn run(mut self) {
-        let (mut next_slot, mut order) = (Instant::now(), PacerOrder::Serve);
-        loop {
-            let until = self.wakes_at(next_slot);
-            let newcomers;
-            (newcomers, order) = self.shared.queue.take(until, order);
+        let mut next_slot = Instant::now();
+        while let Some(newcomers) = self.shared.queue.take(self.wakes_at(next_slot)) {
             let now = Instant::now();
             self.admit(newcomers, now);
-            if let PacerOrder::Drain(over) = order {
-                self.drain(over, now);
-                if self.members.is_empty() {
-                    return;
-                }
-            }
             if now >= next_slot {
                 self.slot(now);
                 // After an idle time or an overlong slot it goes on from now: nothing is made up for.
@@ -111,7 +64,7 @@ impl Round {
         }
     }
 
-    /// Without listeners it sleeps until somebody comes.
+    /// Without listeners it sleeps until one comes.
     fn wakes_at(&self, next_slot: Instant) -> Option<Instant> {
         (!self.members.is_empty()).then_some(next_slot)
     }
@@ -141,7 +94,7 @@ impl Round {
         }
     }
 
-    /// Visits one member. Returns how far it is from here to the next: none if the last one took its place.
+    /// Visits one member. Returns how far it is from here to the next: none if the last member took its place.
     fn visit(&mut self, place: usize, now: Instant) -> usize {
         match self.members[place].visit(now) {
             VisitResult::Stay(written) => {
@@ -161,45 +114,23 @@ impl Round {
         }
     }
 
-    fn drain(&mut self, over: Duration, now: Instant) {
-        let listeners = self.members.len();
-        let drain = self.draining.get_or_insert(SpreadEnd {
-            began: now,
-            over,
-            listeners,
-            before_others: self.before_others,
-        });
-        drain.over = over;
-        let keeps = drain.keeps(now);
-        while self.members.len() > keeps {
-            self.stop_last();
-        }
-    }
-
-    fn stop_last(&mut self) {
-        if let Some(member) = self.members.pop() {
-            self.count_out();
-            member.leave(Left::Stopped);
-        }
-    }
-
     fn count_out(&self) {
         self.shared.listeners.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Drop for Round {
-    /// Nobody is left behind, even after a panic: who is still here or in the queue hears that it ends.
+    /// No listener is left behind, even after a panic: those that are still here or in the queue are told of the end.
     fn drop(&mut self) {
-        while !self.members.is_empty() {
-            self.stop_last();
+        for member in std::mem::take(&mut self.members) {
+            self.count_out();
+            member.leave(Left::Stopped);
         }
         for listener in self.shared.queue.close() {
             self.count_out();
             drop(listener.socket);
             listener.leave.left(Left::Stopped, 0);
         }
-        self.running.send_modify(|threads| *threads -= 1);
     }
 }
 
@@ -220,38 +151,5 @@ mod tests {
         ] {
             assert_eq!(share_of_slot(listeners), share, "{listeners}");
         }
-    }
-
-    #[test]
-    fn a_drain_is_even() {
-        let began = Instant::now();
-        let drain = SpreadEnd {
-            began,
-            over: Duration::from_secs(10),
-            listeners: 100,
-            before_others: 0.0,
-        };
-        let keeps = |s| drain.keeps(began + Duration::from_secs(s));
-        assert_eq!([0, 1, 5, 9, 10, 11].map(keeps), [100, 90, 50, 10, 0, 0]);
-    }
-
-    #[test]
-    fn threads_end_their_listeners_in_turn() {
-        let began = Instant::now();
-        let of_thread = |before_others| SpreadEnd {
-            began,
-            over: Duration::from_secs(4),
-            listeners: 2,
-            before_others,
-        };
-        let keeps = |ms| {
-            let now = began + Duration::from_millis(ms);
-            [0.0, 0.5].map(|thread| of_thread(thread).keeps(now))
-        };
-        assert_eq!(keeps(0), [2, 2]);
-        assert_eq!(keeps(1_500), [2, 1]);
-        assert_eq!(keeps(2_500), [1, 1]);
-        assert_eq!(keeps(3_500), [1, 0]);
-        assert_eq!(keeps(4_000), [0, 0]);
     }
 }

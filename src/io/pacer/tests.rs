@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::sync::mpsc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
@@ -53,7 +53,7 @@ impl House {
             feed: feed.clone(),
             from: feed.join_point(Duration::from_secs(5)),
             icy: None,
-            replaced: None,
+            control: Arc::default(),
             leave: Box::new(move |why, sent_bytes| tell.send((why, sent_bytes)).unwrap()),
         };
         (player.into(), listener)
@@ -275,46 +275,16 @@ fn listeners_go_on_with_the_stream_that_takes_the_mount() {
     assert_eq!(house.next_left().0, Left::StreamEnded);
 }
 
-#[tokio::test]
-async fn a_drain_closes_everybody_over_its_time_and_takes_nobody() {
+#[test]
+fn a_dropped_pacer_closes_all_its_listeners() {
     let (house, feed) = (House::open(), opaque_feed());
     let mut players: Vec<TcpStream> = (0..20).map(|_| house.join(&feed)).collect();
+    drop(house.pacer);
     for player in &mut players {
-        take(player, HEAD.len());
+        let told = house.told.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(told.0, Left::Stopped);
+        take_rest(player);
     }
-    let (over, began) = (Duration::from_millis(300), Instant::now());
-    house.pacer.drain(over);
-    let (_player, listener) = house.connect(&feed);
-    assert!(house.pacer.add(listener).is_err());
-    let mut left_after = Vec::new();
-    for _ in 0..20 {
-        assert_eq!(house.next_left().0, Left::Stopped);
-        left_after.push(began.elapsed());
-    }
-    house.pacer.stopped().await;
-    assert!(left_after[19] >= over, "{left_after:?}");
-    assert!(left_after[10] - left_after[0] >= over / 4, "{left_after:?}");
-    assert!(
-        players
-            .iter_mut()
-            .all(|player| take_rest(player).is_empty())
-    );
-    assert_eq!(house.pacer.counts().listeners, 0);
-}
-
-#[tokio::test]
-async fn close_all_is_at_once_and_a_dropped_pacer_closes_too() {
-    let (house, feed) = (House::open(), opaque_feed());
-    let mut player = house.join(&feed);
-    house.pacer.close_all();
-    house.pacer.stopped().await;
-    assert_eq!(house.next_left().0, Left::Stopped);
-    take_rest(&mut player);
-
-    let other = House::open();
-    let _player = other.join(&feed);
-    drop(other.pacer);
-    assert_eq!(other.told.recv_timeout(PATIENCE).unwrap().0, Left::Stopped);
 }
 
 #[test]
@@ -329,7 +299,7 @@ fn a_full_queue_gives_the_listener_back() {
         feed: feed.clone(),
         from: 0,
         icy: None,
-        replaced: None,
+        control: Arc::default(),
         leave: Box::new(|_, _| ()),
     });
     let refused = copies.take(1_100).find_map(|copy| queue.push(copy).err());
@@ -339,17 +309,23 @@ fn a_full_queue_gives_the_listener_back() {
 }
 
 #[test]
-fn a_replaced_listener_leaves_with_the_next_visit() {
+fn a_listener_leaves_with_the_next_visit_when_it_is_told_to() {
     let (house, feed) = (House::open(), opaque_feed());
-    let (mut player, listener) = house.connect(&feed);
-    let replaced = Arc::new(AtomicBool::new(false));
-    let listener = Listener {
-        replaced: Some(replaced.clone()),
-        ..listener
-    };
-    assert!(house.pacer.add(listener).is_ok());
-    take(&mut player, HEAD.len());
-    replaced.store(true, Ordering::Relaxed);
-    assert_eq!(house.next_left().0, Left::Replaced);
-    assert_eq!(take_rest(&mut player), b"");
+    let [mut told, mut other] = [(); 2].map(|()| {
+        let (player, listener) = house.connect(&feed);
+        let control = listener.control.clone();
+        assert!(house.pacer.add(listener).is_ok());
+        (player, control)
+    });
+    append(&feed, b"audio");
+    for (player, _) in [&mut told, &mut other] {
+        take(player, HEAD.len() + 5);
+    }
+    told.1.end(Left::Killed);
+    let sent_bytes = HEAD.len() as u64 + 5;
+    assert_eq!(house.next_left(), (Left::Killed, sent_bytes));
+    assert_eq!(take_rest(&mut told.0), b"");
+    append(&feed, b"more");
+    assert_eq!(take(&mut other.0, 4), b"more");
+    assert_eq!(other.1.sent_bytes(), sent_bytes + 4);
 }

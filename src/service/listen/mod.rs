@@ -4,7 +4,6 @@
 //! otherwise be sent in circles.
 
 mod addresses;
-mod occupancy;
 mod probes;
 mod visit;
 
@@ -17,16 +16,16 @@ use tracing::field::display;
 use tracing::{Instrument as _, debug, info, info_span};
 
 pub use self::addresses::{Alternative, Explained, MAX_CANDIDATES};
-use self::occupancy::Occupancy;
 use self::probes::Probes;
 use self::visit::Visit;
+use super::audience::{Attendee, Audience};
 use super::cluster::Cluster;
 use super::document::Documents;
 use super::geo::Geo;
 use super::load::Load;
-use super::pacers::PacerHandle;
 use super::relay::Relays;
 use crate::io::door::Visitor;
+use crate::io::pacer::Pacer;
 use crate::io::{answer, clock};
 use crate::model::mount::MountName;
 use crate::proto::listener::{Arrival, Grounds, Question, Reserve, Verdict};
@@ -58,7 +57,9 @@ pub struct ListenConfig {
     /// Fetches streams.
     pub relays: Relays,
     /// Writes to the listeners.
-    pub pacer: Arc<PacerHandle>,
+    pub pacer: Pacer,
+    /// Knows the listeners of this node.
+    pub audience: Audience,
     /// Where listeners are.
     pub geo: Geo,
     /// Marks those who are sent on.
@@ -105,7 +106,7 @@ struct Inner {
     /// What those were answered who first look, so that they are answered the same.
     probes: Probes<Verdict>,
     /// The places of those who look here, as long as they have them.
-    places: Probes<Weak<Occupancy>>,
+    places: Probes<Weak<Attendee>>,
 }
 
 /// A cheap, cloneable way to serve listeners.

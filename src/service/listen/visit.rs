@@ -1,18 +1,18 @@
-//! Serving somebody here: his head, his place among the listeners, and what is noted when he leaves.
+//! Serving a listener here: its head, its entry in the register, and what is noted when it leaves.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
-use super::occupancy::Occupancy;
 use super::{After, Entrance, Listening, MountRequest, no_source, probes, send, unavailable};
 use crate::io::door::{DoorPlace, Visitor};
 use crate::io::pacer::{Left, Listener};
 use crate::media::icy::{Interleaver, METAINT};
 use crate::model::mount::MountName;
 use crate::proto::table::Sender;
+use crate::service::audience::{Attendance, Newcomer};
 use crate::service::load::CapacityShare;
 use crate::service::streams::{Held, Reader};
 use crate::wire::http::head::Head;
@@ -36,30 +36,27 @@ pub(super) struct Visit<'a> {
 
 /// What a listener holds while it listens.
 struct Guest {
-    agent: String,
-    since: Instant,
+    attendance: Attendance,
     place: DoorPlace,
-    occupancy: Arc<Occupancy>,
     span: tracing::Span,
 }
 
 impl Guest {
     fn leave(self, why: Left, sent_bytes: u64) {
         let Self {
-            agent,
-            since,
+            attendance,
             place,
-            occupancy,
             span,
         } = self;
-        drop((place, occupancy));
-        let seconds = since.elapsed().as_secs();
+        let attendee = attendance.attendee().clone();
+        drop((place, attendance));
+        let (seconds, agent) = (attendee.listens_for().as_secs(), attendee.agent());
         span.in_scope(|| info!(?why, seconds, sent_bytes, agent, "listener gone"));
     }
 }
 
 impl Listening {
-    /// Answers a HEAD: as a listener would be answered, but nobody listens.
+    /// Answers a HEAD: as a listener would be answered, but without its stream.
     pub(super) async fn show_head(
         &self,
         visitor: Visitor,
@@ -76,7 +73,7 @@ impl Listening {
         send(visitor, &answer, &reply).await
     }
 
-    /// The stream of a mount that has a source now. Nobody waits here for one that may come back.
+    /// The stream of a mount that has a source now. A source that may come back is not waited for.
     async fn on_air(&self, mount: &MountName) -> Option<Held> {
         let config = &self.0.config;
         let here = config.relays.on_air(mount);
@@ -87,7 +84,7 @@ impl Listening {
         fetched.ok()?.ok()
     }
 
-    /// Serves somebody here: fetches the stream if need be, and hands the connection to the pacer.
+    /// Serves a listener here: fetches the stream if need be, and hands the connection to the pacer.
     pub(super) async fn begin(&self, visit: Visit<'_>, reply: Reply) -> After {
         let Visit {
             visitor,
@@ -101,7 +98,7 @@ impl Listening {
             head,
             client: visitor.client,
         };
-        let Some(admission) = self.admit(&asking) else {
+        let Some(share) = self.admit(&asking) else {
             info!("refused: this node is full");
             return send(visitor, &unavailable(&reply), &reply).await;
         };
@@ -112,11 +109,18 @@ impl Listening {
         let spec = self.0.config.documents.mount(&mount);
         let stream_head = reply.stream(held.feed.head(), spec.as_ref(), icy.then_some(METAINT));
         debug!("listener connected");
-        let occupancy = Occupancy::new(admission, held.read_by(Reader::Listener));
-        let replaced = probes::is_probe(head).then(|| occupancy.replaced());
-        if replaced.is_some() {
-            self.0.places.note(&asking, Arc::downgrade(&occupancy));
+        let attendance = self.0.config.audience.enter(Newcomer {
+            mount: mount.clone(),
+            ip: visitor.client.ip,
+            agent: head.header("user-agent").unwrap_or_default().to_owned(),
+            share,
+            reading: held.read_by(Reader::Listener),
+        });
+        let attendee = attendance.attendee();
+        if probes::is_probe(head) {
+            self.0.places.note(&asking, Arc::downgrade(attendee));
         }
+        let control = attendee.control().clone();
         let socket = match visitor.stream.into_std() {
             Ok(socket) => socket,
             Err(error) => {
@@ -125,10 +129,8 @@ impl Listening {
             }
         };
         let guest = Guest {
-            agent: head.header("user-agent").unwrap_or_default().to_owned(),
-            since: Instant::now(),
+            attendance,
             place: visitor.place,
-            occupancy,
             span: tracing::Span::current(),
         };
         let listener = Listener {
@@ -137,30 +139,30 @@ impl Listening {
             feed: held.feed.clone(),
             from: held.feed.join_point(BURST),
             icy: icy.then(Interleaver::default),
-            replaced,
+            control,
             leave: Box::new(move |why, sent_bytes| guest.leave(why, sent_bytes)),
         };
-        if self.0.config.pacer.current().add(listener).is_err() {
+        if self.0.config.pacer.add(listener).is_err() {
             warn!("the pacer takes no more listeners now");
         }
         After::Over
     }
 
-    /// A place for a listener, perhaps the one that its player got when it only looked, a moment ago.
+    /// Room for a listener, perhaps what its player got for its probe, a moment ago.
     fn admit(&self, asking: &MountRequest<'_>) -> Option<CapacityShare> {
         let (load, sender) = (&self.0.config.load, self.sender(asking.entrance));
-        let looked = self.0.places.take(asking);
-        let looked = looked.as_ref().and_then(Weak::upgrade);
-        match looked.and_then(|occupancy| occupancy.hand_over()) {
-            Some(admission) => {
+        let probe = self.0.places.take(asking);
+        let probe = probe.as_ref().and_then(Weak::upgrade);
+        match probe.and_then(|attendee| attendee.hand_over()) {
+            Some(share) => {
                 load.note_arrived(sender);
-                Some(admission)
+                Some(share)
             }
             None => load.admit(asking.mount, sender),
         }
     }
 
-    /// Who has sent him, and when, if his tag proves it.
+    /// The node that has sent the listener, and when, if the tag of its address proves it.
     pub(super) fn sender<'a>(&self, entrance: &'a Entrance) -> Option<Sender<'a>> {
         let Entrance::Passthrough(passthrough) = entrance else {
             return None;

@@ -1,0 +1,204 @@
+//! The register of the listeners of this node.
+//!
+//! A listener is entered when the pacer is about to get it, and struck out when it has left. The map is locked then and
+//! for lists, never while bytes are sent: what a listener was sent is counted in its own [`Control`].
+
+mod eviction;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::load::CapacityShare;
+use super::streams::Reading;
+use crate::io::clock;
+use crate::io::pacer::{Control, Left};
+use crate::model::caption::caption;
+use crate::model::listener::ListenerFacts;
+use crate::model::mount::MountName;
+
+/// The longest name of a player that is kept, in bytes. Browsers, which have the longest, need up to 200; a client may
+/// send 64 KiB, and each listener's is in memory and in lists.
+pub const MAX_AGENT_BYTES: usize = 256;
+
+/// A cheap, cloneable way to the register.
+///
+/// Bounded by the node's `max_listeners`: each entry has a share of its capacity, and one that has handed that over
+/// leaves with its next visit.
+#[derive(Clone, Debug, Default)]
+pub struct Audience(Arc<Mutex<Register>>);
+
+#[derive(Debug, Default)]
+struct Register {
+    /// The number of the last listener. Numbers begin anew with each life of the node, and stay short to type.
+    last_number: u64,
+    attendees: BTreeMap<u64, Arc<Attendee>>,
+}
+
+/// Some of the listeners of this node.
+#[derive(Debug, Default)]
+pub struct Roll {
+    /// The facts about each, with its number, the oldest first.
+    pub listeners: Vec<(u64, ListenerFacts)>,
+    /// The number of all, listed or not.
+    pub total: usize,
+}
+
+/// A client that is about to listen.
+#[derive(Debug)]
+pub struct Newcomer {
+    /// The mount.
+    pub mount: MountName,
+    /// The address of the client, which a trusted proxy may have told.
+    pub ip: IpAddr,
+    /// The name of its player, as the client sent it.
+    pub agent: String,
+    /// Counts the listener into the load of the node.
+    pub share: CapacityShare,
+    /// Counts the listener into the number of its mount.
+    pub reading: Reading,
+}
+
+/// One listener of this node.
+#[derive(Debug)]
+pub struct Attendee {
+    number: u64,
+    mount: MountName,
+    ip: IpAddr,
+    agent: String,
+    since: Instant,
+    control: Arc<Control>,
+    counted: Mutex<Option<Counted>>,
+}
+
+/// Counts a listener into the numbers of the node and of its mount until it is dropped.
+#[derive(Debug)]
+struct Counted {
+    share: CapacityShare,
+    _reading: Reading,
+}
+
+/// Keeps a listener in the register until it is dropped.
+#[derive(Debug)]
+pub struct Attendance {
+    audience: Audience,
+    attendee: Arc<Attendee>,
+}
+
+impl Audience {
+    /// Enters a listener, under a number that no other has.
+    pub fn enter(&self, newcomer: Newcomer) -> Attendance {
+        let mut agent = caption(&newcomer.agent);
+        agent.truncate(agent.floor_char_boundary(MAX_AGENT_BYTES));
+        let counted = Counted {
+            share: newcomer.share,
+            _reading: newcomer.reading,
+        };
+        let mut register = self.0.lock();
+        register.last_number += 1;
+        let attendee = Arc::new(Attendee {
+            number: register.last_number,
+            mount: newcomer.mount,
+            ip: newcomer.ip,
+            agent,
+            since: clock::now(),
+            control: Arc::default(),
+            counted: Mutex::new(Some(counted)),
+        });
+        let entry = attendee.clone();
+        register.attendees.insert(attendee.number, entry);
+        drop(register);
+        Attendance {
+            audience: self.clone(),
+            attendee,
+        }
+    }
+
+    /// The listeners of a mount, or all, and at most so many. One that has been ended is no longer listed.
+    pub fn roll(&self, mount: Option<&MountName>, most: usize) -> Roll {
+        let register = self.0.lock();
+        let attendees = register.attendees.values();
+        let asked = attendees.filter(|it| {
+            it.control.ended().is_none() && mount.is_none_or(|mount| it.mount == *mount)
+        });
+        let mut asked: Vec<Arc<Attendee>> = asked.cloned().collect();
+        drop(register);
+        let total = asked.len();
+        asked.truncate(most);
+        let listeners = asked.iter().map(|it| (it.number, it.facts())).collect();
+        Roll { listeners, total }
+    }
+
+    /// Ends the listener of this number; whether there is one.
+    pub fn kill(&self, number: u64) -> bool {
+        let attendee = self.0.lock().attendees.get(&number).cloned();
+        match attendee {
+            Some(attendee) if attendee.control.ended().is_none() => {
+                attendee.control.end(Left::Killed);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Attendee {
+    /// The name of the player: one line without control characters, perhaps cut.
+    pub fn agent(&self) -> &str {
+        &self.agent
+    }
+
+    /// The time since the entry.
+    pub fn listens_for(&self) -> Duration {
+        clock::now().saturating_duration_since(self.since)
+    }
+
+    fn facts(&self) -> ListenerFacts {
+        ListenerFacts {
+            mount: self.mount.clone(),
+            ip: self.ip,
+            user_agent: self.agent.clone(),
+            connected_s: self.listens_for().as_secs(),
+            sent_bytes: self.control.sent_bytes(),
+        }
+    }
+
+    /// The counter and the switch that the pacer looks at.
+    pub fn control(&self) -> &Arc<Control> {
+        &self.control
+    }
+
+    /// Gives the listener's share of the node to the next request of the same player, and ends the listener. `None` if
+    /// it was given before.
+    pub fn hand_over(&self) -> Option<CapacityShare> {
+        let counted = self.counted.lock().take()?;
+        self.control.end(Left::Replaced);
+        Some(counted.share)
+    }
+}
+
+impl Attendance {
+    /// The listener.
+    pub fn attendee(&self) -> &Arc<Attendee> {
+        &self.attendee
+    }
+}
+
+impl Drop for Attendance {
+    fn drop(&mut self) {
+        self.audience
+            .0
+            .lock()
+            .attendees
+            .remove(&self.attendee.number);
+        // Counted out now, though a list may still hold the attendee.
+        let counted = self.attendee.counted.lock().take();
+        drop(counted);
+    }
+}
+
+#[cfg(test)]
+mod tests;
