@@ -5,6 +5,7 @@
 
 mod api;
 mod demo;
+mod fields;
 mod log_fields;
 mod logging;
 mod mount;
@@ -238,7 +239,7 @@ mod tests {
             "antiphon secret generate",
             "antiphon secret generate --out f",
             "antiphon source f.mp3 http://source:pw@h:8000/radio.mp3",
-            "antiphon mount create /r.mp3 --password p --name n --description d --genre g --url u --max-listeners 5",
+            "antiphon mount create /r.mp3 --password p --name n --description d --genre g --url http://h --max-listeners 5",
             "antiphon mount list --node http://h:1",
             "antiphon mount list --json",
             "antiphon mount show /r.mp3 --json",
@@ -249,6 +250,7 @@ mod tests {
             "antiphon mount show /r.mp3 --data-dir d",
             "antiphon mount set /r.mp3 name=n max_listeners=5 --password-file f",
             "antiphon mount create /r.mp3 --linger-s 0 --takeover takeover --standby",
+            "antiphon mount create /r.mp3 --standby=false --redirect=false --policy water --countries de,at",
             "antiphon mount set /r.mp3 linger_s=30 takeover=refuse standby=true",
             "antiphon mount delete /r.mp3",
             "antiphon password set",
@@ -308,6 +310,8 @@ mod tests {
             "antiphon mount set /r.mp3 takeover=yes",
             "antiphon mount set /r.mp3 standby=maybe",
             "antiphon mount create /r.mp3 --takeover yes",
+            "antiphon mount create /r.mp3 --url ftp://x",
+            "antiphon mount create /r.mp3 --standby=maybe",
             "antiphon mount list --node https://h",
             "antiphon mount list --data-dir d --password-file f",
             "antiphon password",
@@ -326,6 +330,8 @@ mod tests {
             "antiphon outside add r1 --public-url http://h:1",
             "antiphon outside add Bad_Name --public-url http://h:1 --mount /a",
             "antiphon outside add r1 --public-url http://h:1 --mount /a --via ftp",
+            "antiphon outside add r1 --public-url h:1 --mount /a",
+            "antiphon outside add r1 --public-url http://h:1 --mount a",
             "antiphon outside set r1",
             "antiphon outside set r1 login=a:b",
             "antiphon node set node-3 weight=heavy",

@@ -12,9 +12,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::api::{Api, NodeArgs};
+use super::fields::{self, Assignment};
 use super::status;
 use super::terminal::{self, Side, TextTable};
-use crate::logic::records::steering::TraitEdit;
+use crate::logic::records::steering::NODE_KIND;
 use crate::model::node::NodeName;
 use crate::model::status::{NodeStatus, Status};
 use crate::model::traits::{NodeTraits, Tag};
@@ -52,13 +53,13 @@ enum NodeCommand {
     /// Let the master that is asked hand its seat to another node, without leaving the mesh
     StepDown,
     /// Set how a node is chosen, on all nodes at once; it is kept while the node is away
-    #[command(after_help = SET_HELP)]
+    #[command(after_help = fields::help(&NODE_KIND))]
     Set {
         /// Name of the node, such as node-3
         name: NodeName,
         /// New value of a field, such as weight=50
-        #[arg(required = true, value_name = "FIELD=VALUE", value_parser = assignment)]
-        changes: Vec<(String, String)>,
+        #[arg(required = true, value_name = "FIELD=VALUE", value_parser = |text: &str| fields::assignment(&NODE_KIND, text))]
+        changes: Vec<Assignment>,
     },
     /// Remove a dead node from all lists; it may come back
     Forget {
@@ -66,14 +67,6 @@ enum NodeCommand {
         name: NodeName,
     },
 }
-
-const SET_HELP: &str = "\
-weight       its share of what its size would give it, per cent: 100 is usual,
-             50 fills it half as far as the others, 0 keeps listeners away
-tags         words for policies such as tag(fast), with commas:
-             tags=fast,berlin; empty takes them away
-maintenance  `on`: nobody new is sent there; those who are there stay, and
-             sources may still come";
 
 /// The answer to a drain.
 #[derive(Deserialize)]
@@ -114,10 +107,8 @@ pub(super) async fn node(args: NodeCommandArgs) -> anyhow::Result<()> {
             }
         }
         NodeCommand::Set { name, changes } => {
-            let fields = changes.into_iter();
-            let fields = fields.map(|(field, value)| (field, Value::from(value)));
             let path = format!("/api/v1/nodes/{name}");
-            let body = Value::Object(fields.collect());
+            let body = Value::Object(fields::object(changes));
             let said: NodeTraits = api()?.ask_for(Method::PATCH, &path, Some(&body)).await?;
             format!("{name}: {}\n", described(&said))
         }
@@ -213,22 +204,13 @@ fn tags(traits: &NodeTraits) -> String {
     words.join(",")
 }
 
+/// The settings of a node in one line, as `node set` takes them.
 fn described(traits: &NodeTraits) -> String {
-    let maintenance = if traits.maintenance { "on" } else { "off" };
-    format!(
-        "weight={} tags={} maintenance={maintenance}",
-        traits.weight_percent,
-        tags(traits)
-    )
-}
-
-/// Reads `field=value`, and checks it as the node will.
-fn assignment(text: &str) -> anyhow::Result<(String, String)> {
-    let Some((field, value)) = text.split_once('=') else {
-        bail!("write FIELD=VALUE, such as weight=50");
-    };
-    TraitEdit::of(field, value)?;
-    Ok((field.to_owned(), value.to_owned()))
+    let settings = fields::shown(&NODE_KIND, traits, |_| None).into_iter();
+    let words: Vec<String> = settings
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    words.join(" ")
 }
 
 /// Reads a time such as `90s`, `2m` or `1h`.
@@ -275,17 +257,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_a_node_is_checked_before_it_is_sent() {
-        let read = assignment("tags=fast,big").unwrap();
-        assert_eq!(read, ("tags".to_owned(), "fast,big".to_owned()));
-        for (bad, hint) in [
-            ("weight", "FIELD=VALUE"),
-            ("weight=heavy", "from 0"),
-            ("wieght=1", "did you mean \"weight\""),
-        ] {
-            let error = assignment(bad).unwrap_err().to_string();
-            assert!(error.contains(hint), "{error}");
-        }
+    fn the_settings_of_a_node_are_shown_as_they_are_given() {
+        let mut traits = NodeTraits {
+            weight_percent: 50,
+            ..NodeTraits::default()
+        };
+        traits.tags = ["fast", "big"].map(|tag| tag.parse().unwrap()).into();
+        let shown = described(&traits);
+        assert_eq!(shown, "weight=50 tags=big,fast maintenance=off");
     }
 
     #[test]

@@ -1,44 +1,23 @@
 //! `antiphon outside`: sets up Icecast servers that do not run antiphon, so that listeners are sent there too.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use clap::{Args, Subcommand};
+use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 use hyper::Method;
 use serde_json::{Map, Value};
 
-use super::api::{Api, NodeArgs};
+use super::api::{Api, NodeArgs, read_credential};
+use super::fields::{self, Assignment};
 use super::terminal::{self, Side, TextTable, printable};
 use crate::logic::records::outside;
-use crate::logic::records::outside::{MAX_LOGIN_BYTES, OutsideEdit};
-use crate::model::geo::Country;
+use crate::logic::records::outside::OUTSIDE_KIND;
 use crate::model::node::NodeName;
-use crate::model::outside::{Slots, Via};
+use crate::model::outside::Slots;
 use crate::model::status::outside::{OutsideDetail, OutsideState};
-use crate::model::traits::NodeTraits;
-use crate::settings::{Machine, whole_number};
+use crate::settings::Machine;
 
 const OUTSIDE: &str = "/api/v1/outside";
-
-/// What the settings of a server do, shown below the help of `add` and `set`.
-const SETTINGS_HELP: &str = "\
-public_url     address for listeners; the server's own name of the mount is
-               added to it
-poll_url       address at which nodes ask for its load, if it is another one
-via            how nodes ask: `status-json` (every Icecast from 2.4 on; tells
-               no limits), `load-xsl` (a page to be put into its web root;
-               tells free slots) or `admin-stats` (needs a login; tells the
-               limits of mounts)
-mounts         mounts that it carries: /ours=/theirs, or /same; several with
-               commas
-max_listeners  the most listeners to count on, where the server names no limit
-               itself: <clients> of its settings
-weight         share of listeners compared with its size, per cent; 0 keeps
-               listeners away
-country        two letters, for policies such as geo(country)
-login          in `set` only empty, which removes it; give a new one with
-               --login-file";
 
 #[derive(Debug, Args)]
 pub(super) struct OutsideArgs {
@@ -51,7 +30,6 @@ pub(super) struct OutsideArgs {
 #[derive(Debug, Subcommand)]
 enum OutsideCommand {
     /// Send listeners to another Icecast server too, as long as it has room
-    #[command(after_help = SETTINGS_HELP)]
     Add(AddArgs),
     /// Show all outside servers and their state
     List {
@@ -59,9 +37,9 @@ enum OutsideCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Change a server: public_url, poll_url, via, mounts, max_listeners, weight, country, login
+    /// Change the settings of a server
     #[command(
-        after_help = SETTINGS_HELP,
+        after_help = fields::help(&OUTSIDE_KIND),
         override_usage = "antiphon outside set [OPTIONS] <NAME> <FIELD=VALUE... | --login-file <FILE>>"
     )]
     Set {
@@ -70,7 +48,7 @@ enum OutsideCommand {
         name: NodeName,
         /// New value of a field, such as weight=50
         #[arg(required_unless_present = "login_file", value_name = "FIELD=VALUE", value_parser = assignment)]
-        changes: Vec<(String, String)>,
+        changes: Vec<Assignment>,
         /// File with USER:PASSWORD for the question
         #[arg(long, value_name = "FILE")]
         login_file: Option<PathBuf>,
@@ -100,30 +78,39 @@ struct AddArgs {
     /// Name of the server in the mesh, such as relay-1
     #[arg(value_parser = outside::name)]
     name: NodeName,
-    /// Address for listeners, such as http://relay.example:8000
-    #[arg(long, value_name = "URL")]
-    public_url: String,
-    /// Address at which the server is asked for its load [default: the public URL]
-    #[arg(long, value_name = "URL")]
-    poll_url: Option<String>,
-    /// How the server is asked: status-json, load-xsl or admin-stats [default: status-json]
-    #[arg(long, value_name = "HOW")]
-    via: Option<Via>,
     /// A mount that the server carries, and its name there; may be given several times
-    #[arg(long = "mount", required = true, value_name = "/OURS=/THEIRS")]
+    #[arg(long = "mount", required = true, value_name = "/OURS=/THEIRS", value_parser = mounts_setting)]
     mounts: Vec<String>,
-    /// Share of listeners compared with the server's size, per cent [default: 100]
-    #[arg(long, value_name = "PERCENT", value_parser = whole_number::<u32>(0..=NodeTraits::MAX_WEIGHT_PERCENT.into(), 50))]
-    weight: Option<u32>,
-    /// Country of the server: two letters
-    #[arg(long, value_name = "CC")]
-    country: Option<Country>,
-    /// The most listeners to count on, where the server names no limit itself
-    #[arg(long, value_name = "N", value_parser = whole_number::<u32>(0..=u32::MAX.into(), 500))]
-    max_listeners: Option<u32>,
+    #[command(flatten)]
+    settings: NewServer,
     /// File with USER:PASSWORD for the question
     #[arg(long, value_name = "FILE")]
     login_file: Option<PathBuf>,
+}
+
+/// The settings of a new server that have no flag of their own in [`AddArgs`].
+#[derive(Debug)]
+struct NewServer(Vec<Assignment>);
+
+impl Args for NewServer {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command.args(fields::flags(&OUTSIDE_KIND, &["mounts", "login"]))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for NewServer {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self(fields::given(&OUTSIDE_KIND, matches)))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 /// Runs one command on outside servers.
@@ -132,7 +119,7 @@ pub(super) async fn outside(args: OutsideArgs) -> anyhow::Result<()> {
     let text = match args.command {
         OutsideCommand::Add(args) => {
             let name = args.name.clone();
-            let mut body = fields(added(args)?)?;
+            let mut body = added(args)?;
             body.insert("name".to_owned(), name.as_str().into());
             let body = Value::Object(body);
             let added: OutsideDetail = api.ask_for(Method::POST, OUTSIDE, Some(&body)).await?;
@@ -152,21 +139,15 @@ pub(super) async fn outside(args: OutsideArgs) -> anyhow::Result<()> {
             mut changes,
             login_file,
         } => {
-            let login = login_file.as_deref().map(read_login).transpose()?;
-            changes.extend(login.map(|login| ("login".to_owned(), login)));
+            changes.extend(login_file.as_deref().map(read_login).transpose()?);
             describe(&set(&api, &name, changes).await?)
         }
         OutsideCommand::Disable { name } => {
-            set(
-                &api,
-                &name,
-                vec![("enabled".to_owned(), "false".to_owned())],
-            )
-            .await?;
+            set(&api, &name, [enabled(false)]).await?;
             format!("{name} is disabled\n")
         }
         OutsideCommand::Enable { name } => {
-            set(&api, &name, vec![("enabled".to_owned(), "true".to_owned())]).await?;
+            set(&api, &name, [enabled(true)]).await?;
             format!("{name} is enabled\n")
         }
         OutsideCommand::Remove { name } => {
@@ -182,69 +163,55 @@ fn below(name: &NodeName) -> String {
     format!("{OUTSIDE}/{name}")
 }
 
+fn enabled(flag: bool) -> Assignment {
+    Assignment {
+        key: "enabled",
+        value: flag.into(),
+    }
+}
+
 async fn set(
     api: &Api,
     name: &NodeName,
-    changes: Vec<(String, String)>,
+    changes: impl IntoIterator<Item = Assignment>,
 ) -> anyhow::Result<OutsideDetail> {
-    let body = Value::Object(fields(changes)?);
+    let body = Value::Object(fields::object(changes));
     api.ask_for(Method::PATCH, &below(name), Some(&body)).await
 }
 
 /// The settings of a new server, by their names.
-fn added(args: AddArgs) -> anyhow::Result<Vec<(String, String)>> {
-    let login = args.login_file.as_deref().map(read_login).transpose()?;
-    let given = [
-        ("public_url", Some(args.public_url)),
-        ("poll_url", args.poll_url),
-        ("via", args.via.map(|via| via.word().to_owned())),
-        ("mounts", Some(args.mounts.join(","))),
-        ("weight", args.weight.map(|weight| weight.to_string())),
-        ("country", args.country.map(String::from)),
-        (
-            "max_listeners",
-            args.max_listeners.map(|most| most.to_string()),
-        ),
-        ("login", login),
-    ];
-    let given = given.into_iter();
-    Ok(given
-        .filter_map(|(field, value)| Some((field.to_owned(), value?)))
-        .collect())
+fn added(args: AddArgs) -> anyhow::Result<Map<String, Value>> {
+    let mut settings = args.settings.0;
+    settings.push(setting("mounts", &args.mounts.join(","))?);
+    settings.extend(args.login_file.as_deref().map(read_login).transpose()?);
+    Ok(fields::object(settings))
 }
 
-/// A body with these settings, each checked as the node will.
-fn fields(settings: Vec<(String, String)>) -> anyhow::Result<Map<String, Value>> {
-    let checked = settings.into_iter().map(|(field, value)| {
-        OutsideEdit::of(&field, &value)?;
-        Ok((field, value.into()))
-    });
-    checked.collect()
+/// One setting, checked as the node will check it.
+fn setting(key: &str, text: &str) -> anyhow::Result<Assignment> {
+    fields::assignment(&OUTSIDE_KIND, &format!("{key}={text}"))
 }
 
-/// The first line of a file, which is a user and a password.
-fn read_login(path: &Path) -> anyhow::Result<String> {
-    let text = fs::read_to_string(path);
-    let text = text.with_context(|| format!("cannot read {}", path.display()))?;
-    // Some editors put a byte order mark before a text.
-    let line = text.trim_start_matches('\u{feff}').lines().next();
-    let line = line.unwrap_or_default().trim_end();
-    if line.is_empty() || line.len() > MAX_LOGIN_BYTES {
-        bail!("{} has no USER:PASSWORD in its first line", path.display());
-    }
-    Ok(line.to_owned())
+/// One mount of a server, checked.
+fn mounts_setting(text: &str) -> anyhow::Result<String> {
+    let field = OUTSIDE_KIND.field("mounts")?;
+    fields::value(field, text).map(|_| text.to_owned())
 }
 
-/// Reads `field=value`, and checks it as the node will.
-fn assignment(text: &str) -> anyhow::Result<(String, String)> {
-    let Some((field, value)) = text.split_once('=') else {
-        bail!("write FIELD=VALUE, such as weight=50");
-    };
-    if field == "login" && !value.is_empty() {
+/// The login in the first line of a file.
+fn read_login(path: &Path) -> anyhow::Result<Assignment> {
+    let line = read_credential(path);
+    let login = line.and_then(|line| setting("login", &line));
+    login.with_context(|| format!("{} has no USER:PASSWORD in its first line", path.display()))
+}
+
+/// Reads `FIELD=VALUE`.
+fn assignment(text: &str) -> anyhow::Result<Assignment> {
+    let is_login = text.strip_prefix("login=");
+    if is_login.is_some_and(|login| !login.is_empty()) {
         bail!("a password on a command line can be seen by everybody: use --login-file");
     }
-    OutsideEdit::of(field, value)?;
-    Ok((field.to_owned(), value.to_owned()))
+    fields::assignment(&OUTSIDE_KIND, text)
 }
 
 fn list(servers: &[OutsideDetail]) -> String {
@@ -317,37 +284,9 @@ fn mounts(detail: &OutsideDetail) -> String {
 }
 
 fn describe(detail: &OutsideDetail) -> String {
-    let server = &detail.server;
-    let limit = server.max_listeners.map(|most| most.to_string());
-    let pairs = server.mounts.iter();
-    let pairs: Vec<String> = pairs
-        .map(|(ours, theirs)| format!("{ours}={theirs}"))
-        .collect();
-    let lines = [
-        ("public_url", server.public_url.clone()),
-        ("poll_url", server.poll_url.clone()),
-        ("via", server.via.word().to_owned()),
-        (
-            "login",
-            if detail.has_login { "yes" } else { "no" }.to_owned(),
-        ),
-        ("weight", server.weight_percent.to_string()),
-        (
-            "country",
-            server.country.map_or_else(String::new, String::from),
-        ),
-        ("enabled", server.enabled.to_string()),
-        (
-            "max_listeners",
-            limit.unwrap_or_else(|| "what it says".to_owned()),
-        ),
-        ("mounts", pairs.join(" ")),
-    ];
-    let shown = lines.map(|(field, value)| {
-        let line = format!("{field:<13}  {}", printable(&value));
-        format!("{}\n", line.trim_end())
-    });
-    shown.concat()
+    let login = if detail.has_login { "yes" } else { "no" };
+    let settings = fields::shown(&OUTSIDE_KIND, &detail.server, |_| Some(login.to_owned()));
+    fields::lines(settings)
 }
 
 #[cfg(test)]
@@ -356,7 +295,7 @@ mod tests {
 
     use super::*;
     use crate::model::mount::MountName;
-    use crate::model::outside::OutsideServer;
+    use crate::model::outside::{OutsideServer, Via};
     use crate::model::status::outside::{OutsideMount, OutsideStatus};
 
     fn detail(state: OutsideState) -> OutsideDetail {
@@ -434,16 +373,9 @@ relay   ready       3/90      50  de       n1        /radio.mp3=/stream (not on 
     #[test]
     fn changes_are_checked_before_they_are_sent() {
         let read = assignment("mounts=/a=/b").unwrap();
-        assert_eq!(read, ("mounts".to_owned(), "/a=/b".to_owned()));
+        assert_eq!((read.key, read.value), ("mounts", "/a=/b".into()));
         assert!(assignment("login=").is_ok());
-        for (bad, hint) in [
-            ("weight", "FIELD=VALUE"),
-            ("login=a:b", "--login-file"),
-            ("via=ftp", "`status-json`"),
-            ("wieght=1", "known are weight"),
-        ] {
-            let error = assignment(bad).unwrap_err().to_string();
-            assert!(error.contains(hint), "{error}");
-        }
+        let error = assignment("login=a:b").unwrap_err().to_string();
+        assert!(error.contains("--login-file"), "{error}");
     }
 }

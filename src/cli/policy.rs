@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::api::{Api, NodeArgs};
+use super::fields;
 use super::terminal::{self, Side, TextTable};
 use crate::logic::forecast::Basis;
 use crate::logic::policy::Policy;
 use crate::logic::policy::explain::{Explanation, NodeExplanation};
+use crate::logic::records::steering::{MESH_KIND, MeshSettings};
 use crate::model::mount::MountName;
 use crate::settings::Machine;
 
@@ -79,13 +81,6 @@ struct ExplainReply {
     explanation: Explanation,
 }
 
-/// The settings of the whole mesh.
-#[derive(Deserialize)]
-struct Said {
-    policy: Policy,
-    proxy_agents: Vec<String>,
-}
-
 /// Runs one command on the policy.
 pub(super) async fn policy(args: PolicyArgs) -> anyhow::Result<()> {
     let api = Api::new(args.node, &Machine::here())?;
@@ -137,13 +132,8 @@ fn question(mount: &MountName, from: Option<IpAddr>) -> String {
     format!("/api/v1/explain?mount={mount}{from}")
 }
 
-fn describe(said: &Said) -> String {
-    let mut text = format!("policy        {}\n", said.policy);
-    for (index, agent) in said.proxy_agents.iter().enumerate() {
-        let field = if index == 0 { "proxy_agents" } else { "" };
-        text += &format!("{field:<12}  {}\n", terminal::printable(agent));
-    }
-    text
+fn describe(settings: &MeshSettings) -> String {
+    fields::lines(fields::shown(&MESH_KIND, settings, |_| None))
 }
 
 fn explain(explained: &ExplainReply) -> String {

@@ -203,6 +203,24 @@ impl MountSpec {
     /// keeps its socket open for so long, and an encoder needs that time to notice and reconnect.
     pub const DEFAULT_LINGER_S: u32 = 10;
 
+    /// A mount of which nothing is set yet; no password is valid for it.
+    pub fn new(path: MountName) -> Self {
+        Self {
+            path,
+            password_hash: String::new(),
+            name: String::new(),
+            description: String::new(),
+            genre: String::new(),
+            url: String::new(),
+            max_listeners: None,
+            linger_s: Self::DEFAULT_LINGER_S,
+            takeover: Takeover::default(),
+            standby: false,
+            charset: Charset::default(),
+            steering: MountSteering::default(),
+        }
+    }
+
     fn default_linger_s() -> u32 {
         Self::DEFAULT_LINGER_S
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::geo::Country;
 use super::mount::MountName;
 use super::node::NodeName;
+use super::traits::NodeTraits;
 
 /// The prefix of an outside server's name where the server stands in the table of nodes. Settings refuse it in the name
 /// of a node.
@@ -121,6 +122,22 @@ pub struct OutsideServer {
 impl OutsideServer {
     /// The longest name: together with [`BACKEND_PREFIX`] as long as a node's.
     pub const MAX_NAME_BYTES: usize = NodeName::MAX_BYTES - BACKEND_PREFIX.len();
+
+    /// A server of this name of which nothing is set yet; it has no address and no mounts.
+    pub fn new(name: NodeName) -> Self {
+        Self {
+            name,
+            public_url: String::new(),
+            poll_url: String::new(),
+            via: Via::default(),
+            login: None,
+            weight_percent: NodeTraits::DEFAULT_WEIGHT_PERCENT,
+            country: None,
+            enabled: true,
+            max_listeners: None,
+            mounts: BTreeMap::new(),
+        }
+    }
 
     /// The name under which the server stands in the table of nodes and in gossip's counters.
     pub fn backend(&self) -> NodeName {

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use antiphon::io::disk::DataDir;
 use antiphon::logic::document::{Document, TOMBSTONE_LIFE};
+use antiphon::logic::records::admin;
 use antiphon::logic::records::mounts;
 use antiphon::model::mount::MountName;
 use antiphon::model::node::NodeName;
@@ -216,7 +217,7 @@ fn document_of_deletions(deleted: &[(&str, u64)], now_ms: u64) -> Vec<u8> {
     let mut document = Document::new(NodeName::try_from("n1").unwrap());
     for (path, at_ms) in deleted {
         let key = mounts::key(&MountName::try_from(*path).unwrap());
-        let fields = mounts::admin_fields("$argon2id$x").unwrap();
+        let fields = admin::changes("$argon2id$x").into_fields();
         document.edit(&key, fields, at_ms - 1).unwrap();
         document.delete(&key, *at_ms).unwrap();
     }

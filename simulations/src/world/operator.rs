@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use antiphon::logic::records::mounts;
-use antiphon::logic::records::mounts::MountEdit;
+use antiphon::logic::records::mounts::MOUNT_KIND;
 use antiphon::model::mount::MountName;
 use antiphon::model::record::Value;
 use antiphon::model::record::key::RecordKey;
@@ -36,12 +36,13 @@ impl World {
         let is_first = node == 0 && self.hosts[node].life == 1;
         if let Some(streams) = self.plan.streams.filter(|_| is_first) {
             for mount in self.mounts.clone() {
-                let fields = mounts::fields([
-                    MountEdit::PasswordHash(NO_PASSWORD.into()),
-                    MountEdit::Linger(streams.linger_s),
-                    MountEdit::Takeover(streams.takeover),
-                    MountEdit::Standby(streams.standby),
+                let changes = MOUNT_KIND.changes([
+                    ("password", NO_PASSWORD),
+                    ("linger_s", &streams.linger_s.to_string()),
+                    ("takeover", streams.takeover.word()),
+                    ("standby", &streams.standby.to_string()),
                 ]);
+                let fields = changes.expect("a plan has valid settings").into_fields();
                 let edit = Edit::Set(mounts::key(&mount), fields);
                 self.step(node, Event::Edit(edit));
             }

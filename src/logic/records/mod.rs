@@ -1,6 +1,14 @@
-//! The kinds of records in the document: mounts, outside servers, and settings of nodes and of the mesh.
+//! The kinds of records in the document: mounts, outside servers, settings of nodes and of the mesh, and the
+//! administrator's password.
+//!
+//! Each kind is a table of its fields ([`kind::Kind`]). The document, the API, the command line and the tables of the
+//! pages read these tables, so that a setting is said once.
 
-pub mod fields;
+pub mod admin;
+pub mod field;
+pub mod kind;
+pub mod mistake;
 pub mod mounts;
 pub mod outside;
 pub mod steering;
+mod texts;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::logic::policy::Choice;
-use crate::logic::records::steering::Steering;
+use crate::logic::records::steering::{MeshSettings, Steering};
 use crate::model::geo::Whereabouts;
 use crate::model::mount::{MountName, MountSpec, MountSteering};
 use crate::model::network::Family;
@@ -143,7 +143,7 @@ pub fn answer(
     if is_full(grounds.view, spec) {
         return overflow(spec, question.client, Verdict::MountFull);
     }
-    if ask.among == Among::All && stays(question, &spec.steering, grounds.steering) {
+    if ask.among == Among::All && stays(question, &spec.steering, &grounds.steering.mesh) {
         return Verdict::Serve(Because::NotRedirected);
     }
     let Chosen { choice, reserved } = match reserve {
@@ -186,7 +186,7 @@ fn look(ask: &Ask<'_>, table: &mut LoadTable, now: Instant) -> Verdict {
 }
 
 /// Whether somebody is served by the very node that it asks, because it, the mount's operator, or the mesh's, says so.
-fn stays(question: &Question<'_>, mount: &MountSteering, mesh: &Steering) -> bool {
+fn stays(question: &Question<'_>, mount: &MountSteering, mesh: &MeshSettings) -> bool {
     let mut pairs = question.query.split('&');
     if !mount.redirect || pairs.any(|pair| pair == "redirect=no") {
         return true;

@@ -216,7 +216,7 @@ fn a_mount_is_refused_where_it_may_not_be_heard() {
 #[test]
 fn players_that_cannot_follow_are_served_where_they_ask() {
     let mut scene = Scene::new(0, 9);
-    scene.steering.proxy_agents = vec!["sonos".to_owned()];
+    scene.steering.mesh.proxy_agents = vec!["sonos".to_owned()];
     let stays = Verdict::Serve(Because::NotRedirected);
     assert_eq!(
         scene.answer(|it| it.agent = "Linux UPnP Sonos/1", Reserve::Yes),

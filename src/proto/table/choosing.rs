@@ -195,7 +195,7 @@ impl LoadTable {
             facts: &self.facts,
         };
         let policy = self.policies.get(ask.mount);
-        let policy = policy.unwrap_or(&self.steering.policy);
+        let policy = policy.unwrap_or(&self.steering.mesh.policy);
         find(&mut self.chooser, policy, scene, &request)
     }
 }

@@ -20,7 +20,7 @@ pub(super) enum BadBody {
     TooLong,
     #[error("the body is no JSON object: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("`{0}` is a text, a number, true or false")]
+    #[error("`{0}` must be a text, a number, true or false")]
     Kind(String),
 }
 

@@ -16,6 +16,7 @@ mod outside;
 pub mod page;
 mod password;
 mod reply;
+mod settings;
 mod steering;
 
 use std::convert::Infallible;

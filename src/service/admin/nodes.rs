@@ -9,8 +9,9 @@ use tokio::time::timeout;
 
 use super::body::{self, BadBody};
 use super::reply::{self, FullBody};
+use super::settings::{self, BadSettings};
 use super::{Admin, orders};
-use crate::logic::records::steering::{BadTrait, TraitEdit};
+use crate::logic::records::steering::NODE_KIND;
 use crate::model::node::{BadNodeName, NodeName};
 use crate::proto::seats::Scope;
 use crate::proto::view::MeshNode;
@@ -76,7 +77,7 @@ enum Refusal {
     #[error(transparent)]
     Body(#[from] BadBody),
     #[error(transparent)]
-    Trait(#[from] BadTrait),
+    Settings(#[from] BadSettings),
     #[error(transparent)]
     Change(#[from] ChangeError),
 }
@@ -84,9 +85,10 @@ enum Refusal {
 impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Name(_) | Self::Trait(_) => StatusCode::BAD_REQUEST,
+            Self::Name(_) => StatusCode::BAD_REQUEST,
             Self::NoNode(_) => StatusCode::NOT_FOUND,
             Self::Body(bad) => bad.status(),
+            Self::Settings(bad) => bad.status(),
             Self::Change(why) => reply::unchanged(why),
         }
     }
@@ -105,12 +107,9 @@ async fn set(
     if !is_known {
         return Err(Refusal::NoNode(name));
     }
-    let mut edits = Vec::new();
-    for (key, value) in body::object(request).await? {
-        let value = body::typed(&key, value)?;
-        edits.push(TraitEdit::of(&key, &value)?);
-    }
-    documents.set_node(&name, edits).await?;
+    let fields = body::object(request).await?;
+    let changes = settings::changes(admin, &NODE_KIND, fields).await?;
+    documents.set_node(&name, changes).await?;
     Ok(reply::json(
         StatusCode::OK,
         &documents.steering().traits(&name),

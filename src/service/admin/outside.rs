@@ -2,14 +2,15 @@
 
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
-use serde_json::{Map, Value};
 
 use super::Admin;
 use super::api::wrong_method;
 use super::body::{self, BadBody};
 use super::reply::{self, FullBody};
+use super::settings::{self, BadSettings};
+use crate::logic::records::kind::BadRecord;
 use crate::logic::records::outside;
-use crate::logic::records::outside::{BadRecord, BadServerName, BadSetting, OutsideEdit};
+use crate::logic::records::outside::{BadServerName, OUTSIDE_KIND};
 use crate::model::node::NodeName;
 use crate::service::document::OutsideError;
 
@@ -26,7 +27,7 @@ enum Refusal {
     #[error(transparent)]
     Body(#[from] BadBody),
     #[error(transparent)]
-    Setting(#[from] BadSetting),
+    Settings(#[from] BadSettings),
     #[error(transparent)]
     Server(#[from] OutsideError),
 }
@@ -34,12 +35,13 @@ enum Refusal {
 impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Name(_) | Self::Nameless | Self::Setting(_) => StatusCode::BAD_REQUEST,
+            Self::Name(_) | Self::Nameless => StatusCode::BAD_REQUEST,
             Self::Body(bad) => bad.status(),
+            Self::Settings(bad) => bad.status(),
             Self::Server(OutsideError::Exists(_)) => StatusCode::CONFLICT,
             Self::Server(OutsideError::NotThere(_)) => StatusCode::NOT_FOUND,
             Self::Server(OutsideError::Unsaved(why)) => reply::unsaved(why),
-            Self::Server(OutsideError::Bad(BadRecord::TooMany) | OutsideError::Edit(_)) => {
+            Self::Server(OutsideError::Bad(BadRecord::TooMany(_)) | OutsideError::Edit(_)) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             Self::Server(OutsideError::Bad(_)) => StatusCode::BAD_REQUEST,
@@ -47,7 +49,7 @@ impl Refusal {
     }
 }
 
-/// Answers a request below [`OUTSIDE`] of somebody who has the right.
+/// Answers a request below [`OUTSIDE`] of a client that has the right.
 pub(super) async fn outside(admin: &Admin, request: Request<Incoming>) -> Response<FullBody> {
     let path = request.uri().path().to_owned();
     let name = path.strip_prefix(OUTSIDE).unwrap_or_default();
@@ -68,8 +70,8 @@ async fn all(admin: &Admin, request: Request<Incoming>) -> Result<Response<FullB
             let mut fields = body::object(request).await?;
             let name = fields.remove("name").ok_or(Refusal::Nameless)?;
             let name = outside::name(&body::typed("name", name)?)?;
-            let documents = &admin.0.documents;
-            documents.add_outside(&name, edits(fields)?).await?;
+            let changes = settings::changes(admin, &OUTSIDE_KIND, fields).await?;
+            admin.0.documents.add_outside(&name, changes).await?;
             shown(admin, &name, StatusCode::CREATED)
         }
         _ => Ok(wrong_method("GET, POST")),
@@ -86,8 +88,9 @@ async fn one(
     match *request.method() {
         Method::GET | Method::HEAD => {}
         Method::PATCH => {
-            let edits = edits(body::object(request).await?)?;
-            documents.set_outside(&name, edits).await?;
+            let fields = body::object(request).await?;
+            let changes = settings::changes(admin, &OUTSIDE_KIND, fields).await?;
+            documents.set_outside(&name, changes).await?;
         }
         Method::DELETE => {
             documents.remove_outside(&name).await?;
@@ -107,13 +110,4 @@ fn shown(
     let found = servers.find(|detail| detail.server.name == *name);
     let found = found.ok_or_else(|| OutsideError::NotThere(name.clone()))?;
     Ok(reply::json(status, &found))
-}
-
-fn edits(fields: Map<String, Value>) -> Result<Vec<OutsideEdit>, Refusal> {
-    let mut edits = Vec::new();
-    for (key, value) in fields {
-        let text = body::typed(&key, value)?;
-        edits.push(OutsideEdit::of(&key, &text)?);
-    }
-    Ok(edits)
 }

@@ -2,13 +2,15 @@
 
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Admin;
 use super::api::wrong_method;
 use super::body::{self, BadBody};
 use super::reply::{self, FullBody};
-use crate::io::password::{HashError, Secret};
+use super::settings::{self, BadSettings};
+use crate::io::password::Secret;
+use crate::logic::records::admin::ADMIN_KIND;
 use crate::service::document::ChangeError;
 
 /// Where the admin password is changed.
@@ -19,12 +21,8 @@ pub(super) const ADMIN: &str = "/api/v1/admin";
 enum Refusal {
     #[error(transparent)]
     Body(#[from] BadBody),
-    #[error("`password` is a text")]
-    Kind,
-    #[error("there is no setting {0:?}; there is password")]
-    Unknown(String),
     #[error(transparent)]
-    Hash(#[from] HashError),
+    Settings(#[from] BadSettings),
     #[error(transparent)]
     Change(#[from] ChangeError),
 }
@@ -33,16 +31,13 @@ impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
             Self::Body(bad) => bad.status(),
-            Self::Kind | Self::Unknown(_) | Self::Hash(HashError::Length) => {
-                StatusCode::BAD_REQUEST
-            }
-            Self::Hash(HashError::Busy) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Settings(bad) => bad.status(),
             Self::Change(why) => reply::unchanged(why),
         }
     }
 }
 
-/// Answers a request of somebody who has the right.
+/// Answers a request of a client that has the right.
 pub(super) async fn admin(admin: &Admin, request: Request<Incoming>) -> Response<FullBody> {
     if request.method() != Method::PATCH {
         return wrong_method("PATCH");
@@ -56,18 +51,11 @@ pub(super) async fn admin(admin: &Admin, request: Request<Incoming>) -> Response
     }
 }
 
-/// Sets the password that is given, or a new one; gives the one that is valid now.
+/// Sets the password that is given, or a new one; returns the one that is valid now.
 async fn change(admin: &Admin, request: Request<Incoming>) -> Result<Secret, Refusal> {
     let mut fields = body::object(request).await?;
-    let password = match fields.remove("password") {
-        None => Secret::generate(),
-        Some(Value::String(password)) => Secret::from(password),
-        Some(_) => return Err(Refusal::Kind),
-    };
-    if let Some(unknown) = fields.keys().next() {
-        return Err(Refusal::Unknown(unknown.chars().take(64).collect()));
-    }
-    let hash = admin.0.passwords.hash(&password).await?;
-    admin.0.documents.set_admin_password_hash(&hash).await?;
+    let password = settings::password(&mut fields)?;
+    let changes = settings::changes(admin, &ADMIN_KIND, fields).await?;
+    admin.0.documents.set_admin(changes).await?;
     Ok(password)
 }

@@ -12,7 +12,8 @@ use super::Admin;
 use super::api::wrong_method;
 use super::body::{self, BadBody};
 use super::reply::{self, FullBody};
-use crate::logic::records::steering::{BadMeshSetting, MeshEdit};
+use super::settings::{self, BadSettings};
+use crate::logic::records::steering::MESH_KIND;
 use crate::model::mount::{BadMountName, MountName};
 use crate::service::document::ChangeError;
 use crate::wire::http::forwarded::Client;
@@ -44,7 +45,7 @@ enum Refusal {
     #[error(transparent)]
     Body(#[from] BadBody),
     #[error(transparent)]
-    Setting(#[from] BadMeshSetting),
+    Settings(#[from] BadSettings),
     #[error(transparent)]
     Change(#[from] ChangeError),
 }
@@ -54,6 +55,7 @@ impl Refusal {
         let status = match &self {
             Self::NoMount(_) => StatusCode::NOT_FOUND,
             Self::Body(bad) => bad.status(),
+            Self::Settings(bad) => bad.status(),
             Self::Change(why) => reply::unchanged(why),
             _ => StatusCode::BAD_REQUEST,
         };
@@ -72,20 +74,13 @@ pub(super) async fn policy(admin: &Admin, request: Request<Incoming>) -> Respons
         return refusal.answer();
     }
     let steering = admin.0.documents.steering();
-    let shown = json!({
-        "policy": steering.policy,
-        "proxy_agents": steering.proxy_agents,
-    });
-    reply::json(StatusCode::OK, &shown)
+    reply::json(StatusCode::OK, &steering.mesh)
 }
 
 async fn set(admin: &Admin, request: Request<Incoming>) -> Result<(), Refusal> {
-    let mut edits = Vec::new();
-    for (key, value) in body::object(request).await? {
-        let value = body::typed(&key, value)?;
-        edits.push(MeshEdit::of(&key, &value)?);
-    }
-    Ok(admin.0.documents.set_mesh(edits).await?)
+    let fields = body::object(request).await?;
+    let changes = settings::changes(admin, &MESH_KIND, fields).await?;
+    Ok(admin.0.documents.set_mesh(changes).await?)
 }
 
 /// Explains where the next listener of a mount would be sent, and why.

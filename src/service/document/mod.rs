@@ -30,15 +30,18 @@ use crate::io::gossip::Gossip;
 use crate::io::link::{Exchange, Links};
 use crate::logic::document::{ApplyOutcome, Document, EditError};
 use crate::logic::members::forgotten;
+use crate::logic::records::admin;
+use crate::logic::records::admin::AdminLogin;
+use crate::logic::records::kind::Changes;
 use crate::logic::records::mounts;
-use crate::logic::records::mounts::MountEdit;
 use crate::logic::records::outside::Servers;
 use crate::logic::records::steering;
-use crate::logic::records::steering::{MeshEdit, Steering, TraitEdit};
+use crate::logic::records::steering::{MeshSettings, Steering};
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::{Generation, NodeName};
+use crate::model::record::Record;
 use crate::model::record::key::RecordKey;
-use crate::model::record::{Record, Value};
+use crate::model::traits::NodeTraits;
 use crate::wire::frame::Frame;
 
 /// The mounts by path.
@@ -150,14 +153,15 @@ impl Documents {
     pub async fn create_mount(
         &self,
         path: &MountName,
-        edits: Vec<MountEdit>,
+        changes: Changes<MountSpec>,
     ) -> Result<(), MountError> {
         let (key, wanted) = (mounts::key(path), path.clone());
         let allowed = move |document: &Document| match find_mount(document, &wanted) {
             Some(_) => Err(MountError::Exists(wanted)),
             None => Ok(()),
         };
-        self.0.edit(key, mounts::fields(edits), allowed).await?;
+        let fields = changes.into_fields();
+        self.0.edit(key, fields, allowed).await?;
         info!(mount = %path, "mount created");
         Ok(())
     }
@@ -166,14 +170,15 @@ impl Documents {
     pub async fn set_mount(
         &self,
         path: &MountName,
-        edits: Vec<MountEdit>,
+        changes: Changes<MountSpec>,
     ) -> Result<(), MountError> {
         let (key, wanted) = (mounts::key(path), path.clone());
         let allowed = move |document: &Document| match find_mount(document, &wanted) {
             Some(_) => Ok(()),
             None => Err(MountError::NotThere(wanted)),
         };
-        self.0.edit(key, mounts::fields(edits), allowed).await?;
+        let fields = changes.into_fields();
+        self.0.edit(key, fields, allowed).await?;
         info!(mount = %path, "mount changed");
         Ok(())
     }
@@ -204,9 +209,9 @@ impl Documents {
     pub async fn set_node(
         &self,
         name: &NodeName,
-        edits: Vec<TraitEdit>,
+        changes: Changes<NodeTraits>,
     ) -> Result<(), ChangeError> {
-        let (key, fields) = (steering::node_key(name), steering::fields(edits));
+        let (key, fields) = (steering::node_key(name), changes.into_fields());
         self.0.edit(key, fields, anything::<ChangeError>).await?;
         info!(node = %name, traits = ?self.steering().traits(name), "node set");
         Ok(())
@@ -237,25 +242,25 @@ impl Documents {
     }
 
     /// Says something of the whole mesh, here and everywhere.
-    pub async fn set_mesh(&self, edits: Vec<MeshEdit>) -> Result<(), ChangeError> {
-        let (key, fields) = (steering::mesh_key(), steering::fields(edits));
+    pub async fn set_mesh(&self, changes: Changes<MeshSettings>) -> Result<(), ChangeError> {
+        let (key, fields) = (steering::mesh_key(), changes.into_fields());
         self.0.edit(key, fields, anything::<ChangeError>).await?;
-        info!(policy = %self.steering().policy, "policy set");
+        info!(policy = %self.steering().mesh.policy, "policy set");
         Ok(())
     }
 
     /// The hash of the cluster's admin password, if it has one yet.
     pub fn admin_password_hash(&self) -> Option<String> {
-        let found = mounts::admin_password_hash(&self.0.lock());
+        let found = admin::password_hash(&self.0.lock());
         found.unwrap_or_else(|error| {
             warn!(%error, "the admin record is unusable");
             None
         })
     }
 
-    /// Sets the hash of the cluster's admin password, here and everywhere.
-    pub async fn set_admin_password_hash(&self, hash: &str) -> Result<(), ChangeError> {
-        let (key, fields) = (mounts::admin_key(), admin_fields(hash));
+    /// Changes the cluster's admin password, here and everywhere.
+    pub async fn set_admin(&self, changes: Changes<AdminLogin>) -> Result<(), ChangeError> {
+        let (key, fields) = (admin::key(), changes.into_fields());
         self.0.edit(key, fields, anything::<ChangeError>).await?;
         info!("admin password changed");
         Ok(())
@@ -263,7 +268,7 @@ impl Documents {
 
     /// Gives the cluster its first admin password. One that another node has made before stays.
     pub async fn found_admin_password_hash(&self, hash: &str) -> Result<(), ChangeError> {
-        let (key, fields) = (mounts::admin_key(), admin_fields(hash));
+        let (key, fields) = (admin::key(), admin::changes(hash).into_fields());
         self.0.found(key, fields).await
     }
 
@@ -311,10 +316,10 @@ impl Inner {
     fn take(&self, from: &NodeName, records: BTreeMap<RecordKey, Record>) {
         let now_ms = self.now_ms();
         let mut document = self.lock();
-        let before = mounts::admin_password_hash(&document);
+        let before = admin::password_hash(&document);
         let outcome = document.apply(records, now_ms);
-        let after = mounts::admin_password_hash(&document);
-        let writer = mounts::admin_password_writer(&document);
+        let after = admin::password_hash(&document);
+        let writer = admin::password_writer(&document);
         drop(document);
         if let (Ok(Some(before)), Ok(Some(after)), Some(node)) = (before, after, writer)
             && before != after
@@ -347,10 +352,6 @@ impl Inner {
         self.announce_outside(outside);
         self.cluster.set_forgotten(forgotten);
     }
-}
-
-fn admin_fields(hash: &str) -> BTreeMap<String, Value> {
-    mounts::admin_fields(hash).expect("a hash of our own fits into a field")
 }
 
 /// Says what was not taken in.

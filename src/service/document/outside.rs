@@ -9,9 +9,8 @@ use tracing::{info, warn};
 use super::commit::EditOrigin;
 use super::{ChangeError, Documents, Inner, Unsaved};
 use crate::logic::document::{Document, EditError};
-use crate::logic::records::outside::{
-    BadRecord, Listing, MAX_SERVERS, OutsideEdit, Servers, check, fields, key, list,
-};
+use crate::logic::records::kind::{BadRecord, Changes};
+use crate::logic::records::outside::{Listing, MAX_SERVERS, Servers, check, key, list};
 use crate::model::node::NodeName;
 use crate::model::outside::OutsideServer;
 
@@ -50,9 +49,9 @@ impl Documents {
     pub async fn add_outside(
         &self,
         name: &NodeName,
-        edits: Vec<OutsideEdit>,
+        changes: Changes<OutsideServer>,
     ) -> Result<OutsideServer, OutsideError> {
-        let server = self.0.edit_outside(name, edits, Existence::New).await?;
+        let server = self.0.edit_outside(name, changes, Existence::New).await?;
         info!(outside = %name, url = server.public_url, "outside server added");
         Ok(server)
     }
@@ -61,9 +60,9 @@ impl Documents {
     pub async fn set_outside(
         &self,
         name: &NodeName,
-        edits: Vec<OutsideEdit>,
+        changes: Changes<OutsideServer>,
     ) -> Result<OutsideServer, OutsideError> {
-        let server = self.0.edit_outside(name, edits, Existence::Known).await?;
+        let server = self.0.edit_outside(name, changes, Existence::Known).await?;
         info!(outside = %name, enabled = server.enabled, "outside server changed");
         Ok(server)
     }
@@ -93,7 +92,9 @@ impl Existence {
         let servers = list(document).servers;
         match (self, servers.contains_key(name)) {
             (Self::New, true) => Err(OutsideError::Exists(name.clone())),
-            (Self::New, false) if servers.len() >= MAX_SERVERS => Err(BadRecord::TooMany.into()),
+            (Self::New, false) if servers.len() >= MAX_SERVERS => {
+                Err(BadRecord::TooMany(MAX_SERVERS).into())
+            }
             (Self::Known, false) => Err(OutsideError::NotThere(name.clone())),
             _ => Ok(()),
         }
@@ -104,10 +105,10 @@ impl Inner {
     async fn edit_outside(
         &self,
         name: &NodeName,
-        edits: Vec<OutsideEdit>,
+        changes: Changes<OutsideServer>,
         wanted: Existence,
     ) -> Result<OutsideServer, OutsideError> {
-        let (name, fields) = (name.clone(), fields(edits));
+        let (name, fields) = (name.clone(), changes.into_fields());
         self.commit(EditOrigin::Here, move |document, now_unix_ms| {
             wanted.check(document, &name)?;
             let key = key(&name);

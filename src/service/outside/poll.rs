@@ -156,16 +156,15 @@ mod tests {
 
     use super::*;
     use crate::logic::forecast::Arrived;
-    use crate::logic::records::outside::OutsideEdit;
+    use crate::logic::records::outside::OUTSIDE_KIND;
     use crate::model::mount::MountName;
     use crate::model::node::{Generation, NodeName};
     use crate::model::outside::{Slots, Via};
 
     fn server(edits: &[(&str, &str)]) -> OutsideServer {
         let usual = [("public_url", "http://relay:8000"), ("mounts", "/a=/b")];
-        let edits = usual.iter().chain(edits);
-        let edits = edits.map(|(key, value)| OutsideEdit::of(key, value).unwrap());
-        let fields = crate::logic::records::outside::fields(edits);
+        let changes = OUTSIDE_KIND.changes(usual.iter().chain(edits).copied());
+        let fields = changes.unwrap().into_fields();
         let name = NodeName::try_from("r").unwrap();
         crate::logic::records::outside::check(&name, None, &fields).unwrap()
     }

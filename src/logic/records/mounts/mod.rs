@@ -1,41 +1,25 @@
-//! Mount specs as records of the replicated document, and the administrator's record beside them.
+//! Mount specs as records of the replicated document.
 //!
 //! A record may be half a mount, when it was deleted on one node and edited on another at the same
 //! time: then it has no password, so it is listed as skipped and no source can use it.
 
-mod edit;
+mod fields;
 
 use std::collections::BTreeMap;
 
-pub use self::edit::{BadSetting, MAX_LINGER_S, MAX_TEXT_BYTES, MountEdit};
-use self::edit::{PASSWORD_HASH, check_hash};
-use super::fields::{WrongKind, flag, number, text};
+use super::kind::{BadRecord, Kind};
 use crate::logic::document::Document;
-use crate::model::caption::caption;
-use crate::model::geo::CountryRule;
-use crate::model::mount::{MountName, MountSpec, MountSteering, Takeover};
-use crate::model::node::NodeName;
+use crate::model::mount::{MountName, MountSpec};
+use crate::model::record::Record;
 use crate::model::record::key::RecordKey;
-use crate::model::record::{Record, Value};
 
-/// The prefix of the keys of mounts; the path without its leading slash follows.
-const KEY_PREFIX: &str = "mount/";
-/// Why a record of the document is not used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadRecord {
-    /// The key names no mount.
-    #[error("its key is not a mount")]
-    Key,
-    /// The record lacks a field that it needs.
-    #[error("{0}: missing")]
-    Missing(&'static str),
-    /// A field holds another kind of value.
-    #[error(transparent)]
-    Kind(#[from] WrongKind),
-    /// A field breaks a rule.
-    #[error(transparent)]
-    Setting(#[from] BadSetting),
-}
+/// The mounts. In a key, the path stands without its leading slash.
+pub static MOUNT_KIND: Kind<MountSpec> = Kind {
+    noun: "a mount",
+    prefix: "mount/",
+    fields: fields::FIELDS,
+    unset: || MountSpec::new(MountName::try_from("/unset").expect("a plain path")),
+};
 
 /// All mounts of a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,211 +32,107 @@ pub struct Listing {
 
 /// The key of a mount's record.
 pub fn key(path: &MountName) -> RecordKey {
-    let path = path.as_str().trim_start_matches('/');
-    RecordKey::try_from(format!("{KEY_PREFIX}{path}")).expect("a mount fits a key")
-}
-
-/// The mount that a key names; `None` if it is not the key of a mount.
-pub fn path(key: &RecordKey) -> Option<MountName> {
-    let path = key.as_str().strip_prefix(KEY_PREFIX)?;
-    MountName::try_from(format!("/{path}")).ok()
-}
-
-/// All settings of a spec as edits; the first that breaks a rule is the error.
-pub fn edits(spec: &MountSpec) -> Result<Vec<MountEdit>, BadSetting> {
-    let edits = vec![
-        MountEdit::PasswordHash(spec.password_hash.clone()),
-        MountEdit::Name(spec.name.clone()),
-        MountEdit::Description(spec.description.clone()),
-        MountEdit::Genre(spec.genre.clone()),
-        MountEdit::Url(spec.url.clone()),
-        MountEdit::MaxListeners(spec.max_listeners),
-        MountEdit::Linger(spec.linger_s),
-        MountEdit::Takeover(spec.takeover),
-        MountEdit::Standby(spec.standby),
-        MountEdit::Charset(spec.charset),
-        MountEdit::Policy(spec.steering.policy.clone()),
-        MountEdit::Redirect(spec.steering.redirect),
-        MountEdit::OverflowUrl(spec.steering.overflow_url.clone()),
-        MountEdit::OverflowPercent(spec.steering.overflow_percent),
-        MountEdit::Countries(spec.steering.countries.clone()),
-    ];
-    edits.iter().try_for_each(MountEdit::check)?;
-    Ok(edits)
-}
-
-/// The fields of some edits, for [`Document::edit`].
-pub fn fields(edits: impl IntoIterator<Item = MountEdit>) -> BTreeMap<String, Value> {
-    edits.into_iter().map(MountEdit::into_field).collect()
+    MOUNT_KIND.key(path.as_str().trim_start_matches('/'))
 }
 
 /// The spec that a record describes. Unknown fields are no reason to refuse it.
 pub fn spec(path: MountName, record: &Record) -> Result<MountSpec, BadRecord> {
-    let max_listeners = number(record, "max_listeners")?
-        .map(u32::try_from)
-        .transpose()
-        .map_err(|_| BadSetting::MaxListeners)?;
-    let linger_s =
-        number(record, "linger_s")?.map_or(Ok(MountSpec::DEFAULT_LINGER_S), u32::try_from);
-    let spec = MountSpec {
-        path,
-        password_hash: password_hash(record)?,
-        name: shown(record, "name")?,
-        description: shown(record, "description")?,
-        genre: shown(record, "genre")?,
-        url: text(record, "url")?.unwrap_or_default(),
-        max_listeners,
-        linger_s: linger_s.map_err(|_| BadSetting::Linger)?,
-        takeover: match text(record, "takeover")? {
-            None => Takeover::default(),
-            Some(word) => word.parse().map_err(BadSetting::Takeover)?,
-        },
-        standby: flag(record, "standby")?.unwrap_or_default(),
-        // A name that this node does not know must not take the mount off the air.
-        charset: text(record, "charset")?
-            .and_then(|name| name.parse().ok())
-            .unwrap_or_default(),
-        steering: steering(record)?,
-    };
-    edits(&spec)?;
-    Ok(spec)
-}
-
-/// A text for listeners; another version may have written it with invisible characters.
-fn shown(record: &Record, field: &'static str) -> Result<String, WrongKind> {
-    let text = text(record, field)?.unwrap_or_default();
-    match text.contains(char::is_control) {
-        true => Ok(text), // Refused with an error of its own.
-        false => Ok(caption(&text)),
-    }
-}
-
-fn steering(record: &Record) -> Result<MountSteering, BadRecord> {
-    let usual = MountSteering::default();
-    let percent =
-        number(record, "overflow_percent")?.map_or(Ok(usual.overflow_percent), u32::try_from);
-    Ok(MountSteering {
-        policy: text(record, "policy")?.unwrap_or_default(),
-        redirect: flag(record, "redirect")?.unwrap_or(usual.redirect),
-        overflow_url: text(record, "overflow_url")?.unwrap_or_default(),
-        overflow_percent: percent.map_err(|_| BadSetting::OverflowPercent)?,
-        countries: match text(record, "countries")? {
-            None => CountryRule::default(),
-            Some(rule) => rule.parse().map_err(BadSetting::Countries)?,
-        },
-    })
+    let mut spec = MountSpec::new(path);
+    MOUNT_KIND.load(&mut spec, record).map(|()| spec)
 }
 
 /// The live mounts of a document, and the records that should be mounts and are not.
 pub fn list(document: &Document) -> Listing {
     let mut listing = Listing::default();
-    for (key, record) in document.live() {
-        if !key.as_str().starts_with(KEY_PREFIX) {
-            continue;
-        }
-        let mount = path(key).ok_or(BadRecord::Key);
-        match mount.and_then(|path| spec(path, record)) {
+    for found in MOUNT_KIND.records(document) {
+        let path = MountName::try_from(format!("/{}", found.name));
+        let read = match path {
+            Ok(path) => spec(path, found.record),
+            Err(_) => Err(BadRecord::Key(MOUNT_KIND.noun)),
+        };
+        match read {
             Ok(spec) => drop(listing.mounts.insert(spec.path.clone(), spec)),
-            Err(why) => listing.skipped.push((key.clone(), why)),
+            Err(why) => listing.skipped.push((found.key.clone(), why)),
         }
     }
     listing
 }
 
-/// The key of the administrator's record.
-pub fn admin_key() -> RecordKey {
-    RecordKey::try_from("admin").expect("a short word is a key")
-}
-
-/// The fields of the administrator's record.
-pub fn admin_fields(password_hash: &str) -> Result<BTreeMap<String, Value>, BadSetting> {
-    let edit = MountEdit::of(PASSWORD_HASH, password_hash)?;
-    Ok(BTreeMap::from([edit.into_field()]))
-}
-
-/// The Argon2id hash of the administrator's password; `None` while none is set.
-pub fn admin_password_hash(document: &Document) -> Result<Option<String>, BadRecord> {
-    document.get(&admin_key()).map(password_hash).transpose()
-}
-
-/// The node that wrote the administrator's password.
-pub fn admin_password_writer(document: &Document) -> Option<NodeName> {
-    let register = document.get(&admin_key())?.fields().get(PASSWORD_HASH)?;
-    Some(register.stamp.node.clone())
-}
-
-fn password_hash(record: &Record) -> Result<String, BadRecord> {
-    let hash = text(record, PASSWORD_HASH)?.ok_or(BadRecord::Missing(PASSWORD_HASH))?;
-    check_hash(&hash)?;
-    Ok(hash)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logic::records::kind::BadSetting;
+    use crate::model::node::NodeName;
+    use crate::model::record::Value;
 
     const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA";
+    const RADIO: [(&str, &str); 9] = [
+        ("password", HASH),
+        ("name", "Radio é"),
+        ("genre", "jazz"),
+        ("url", "https://radio.example/"),
+        ("max_listeners", "7"),
+        ("charset", "koi8-r"),
+        ("redirect", "false"),
+        ("overflow_url", "https://cdn.example/radio"),
+        ("countries", "!us"),
+    ];
 
     fn mount(path: &str) -> MountName {
         MountName::try_from(path).unwrap()
     }
 
     fn radio() -> MountSpec {
-        MountSpec {
-            path: mount("/radio.mp3"),
+        let mut spec = MountSpec {
             password_hash: HASH.to_owned(),
             name: "Radio é".to_owned(),
-            description: String::new(),
             genre: "jazz".to_owned(),
             url: "https://radio.example/".to_owned(),
             max_listeners: Some(7),
-            linger_s: MountSpec::DEFAULT_LINGER_S,
-            takeover: crate::model::mount::Takeover::Refuse,
-            standby: false,
             charset: "koi8-r".parse().unwrap(),
-            steering: MountSteering {
-                redirect: false,
-                overflow_url: "https://cdn.example/radio".to_owned(),
-                overflow_percent: 90,
-                countries: "!us".parse().unwrap(),
-                ..MountSteering::default()
-            },
-        }
+            ..MountSpec::new(mount("/radio.mp3"))
+        };
+        spec.steering.redirect = false;
+        spec.steering.overflow_url = "https://cdn.example/radio".to_owned();
+        spec.steering.countries = "!us".parse().unwrap();
+        spec
     }
 
     fn document() -> Document {
         Document::new(NodeName::try_from("a").unwrap())
     }
 
+    fn fields(settings: &[(&str, &str)]) -> BTreeMap<String, Value> {
+        let changes = MOUNT_KIND.changes(settings.iter().copied());
+        changes.unwrap().into_fields()
+    }
+
     #[test]
     fn a_spec_survives_its_record() {
         let (mut document, spec) = (document(), radio());
-        let written = fields(edits(&spec).unwrap());
-        document.edit(&key(&spec.path), written, 1).unwrap();
+        document.edit(&key(&spec.path), fields(&RADIO), 1).unwrap();
         let listing = list(&document);
         assert_eq!(listing.skipped, []);
         assert_eq!(listing.mounts[&spec.path], spec);
         assert_eq!(key(&mount("/a/b")).as_str(), "mount/a/b");
-        assert_eq!(path(&key(&spec.path)), Some(spec.path));
     }
 
     #[test]
     fn the_longest_mount_has_a_key() {
         let segment = format!("/{}", "x".repeat(MountName::MAX_SEGMENT_BYTES));
         let longest = mount(&segment.repeat(MountName::MAX_SEGMENTS));
-        assert_eq!(path(&key(&longest)), Some(longest));
+        let (mut document, key) = (document(), key(&longest));
+        document.edit(&key, fields(&RADIO), 1).unwrap();
+        assert!(list(&document).mounts.contains_key(&longest));
     }
 
     #[test]
     fn an_edit_changes_one_field_and_an_empty_limit_clears_it() {
         let (mut document, spec) = (document(), radio());
         let key = key(&spec.path);
-        document
-            .edit(&key, fields(edits(&spec).unwrap()), 1)
-            .unwrap();
-        let edits = [("name", "New=Name"), ("max_listeners", "")];
-        let edits = edits.map(|(key, value)| MountEdit::of(key, value).unwrap());
-        document.edit(&key, fields(edits), 2).unwrap();
+        document.edit(&key, fields(&RADIO), 1).unwrap();
+        let changes = fields(&[("name", "New=Name"), ("max_listeners", "")]);
+        document.edit(&key, changes, 2).unwrap();
         let expected = MountSpec {
             name: "New=Name".to_owned(),
             max_listeners: None,
@@ -263,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_bad_value_is_refused_with_the_name_of_its_field() {
-        let long = "x".repeat(MAX_TEXT_BYTES + 1);
+        let long = "x".repeat(super::super::texts::MAX_TEXT_BYTES + 1);
         for (field, value) in [
             ("name", "a\nb"),
             ("description", "a\u{85}b"),
@@ -291,11 +171,15 @@ mod tests {
             ("overflow_percent", "101"),
             ("countries", "germany"),
             ("countries", "de,!us"),
-            ("password_hash", "hunter2"),
-            ("password_hash", "$argon2i$x"),
+            ("password", "hunter2"),
+            ("password", "$argon2i$x"),
         ] {
-            let error = MountEdit::of(field, value).unwrap_err().to_string();
+            let error = MOUNT_KIND
+                .changes([(field, value)])
+                .unwrap_err()
+                .to_string();
             assert!(error.starts_with(&format!("{field}: ")), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
         }
         for (field, value) in [
             ("url", ""),
@@ -314,101 +198,43 @@ mod tests {
             ("overflow_percent", "95"),
             ("countries", "de,at"),
         ] {
-            assert!(MountEdit::of(field, value).is_ok(), "{field}={value}");
+            assert!(
+                MOUNT_KIND.changes([(field, value)]).is_ok(),
+                "{field}={value}"
+            );
         }
     }
 
     #[test]
-    fn an_unknown_setting_is_answered_with_the_nearest_one_first() {
-        let error = |key| MountEdit::of(key, "hunter2").unwrap_err().to_string();
-        let listeners = error("max_listener");
-        let expected = r#"unknown setting "max_listener"; known are max_listeners, "#;
-        assert!(listeners.starts_with(expected), "{listeners}");
-        assert!(error("nme").contains("known are name, "));
-        let passwords = error("pasword");
-        assert!(passwords.contains("known are password, "), "{passwords}");
-        assert!(!passwords.contains("password_hash") && !passwords.contains("hunter2"));
-    }
-
-    #[test]
     fn a_bad_record_is_skipped_and_told_and_the_others_are_listed() {
-        let (mut document, spec) = (document(), radio());
-        let good = fields(edits(&spec).unwrap());
+        let mut document = document();
         let mut put = |key: &str, name: &str, value: Value| {
             let key = RecordKey::try_from(key).unwrap();
-            let mut fields = good.clone();
+            let mut fields = fields(&RADIO);
             fields.insert(name.to_owned(), value);
             document.edit(&key, fields, 1).unwrap();
         };
+        let text = |text: &str| Value::Text(text.to_owned());
         put("mount/radio.mp3", "unknown-yet", Value::Flag(true));
-        put(
-            "mount/newer.mp3",
-            "policy",
-            Value::Text("unknown_yet,water".to_owned()),
-        );
-        put(
-            "mount/charset.mp3",
-            "charset",
-            Value::Text("unknown-yet".to_owned()),
-        );
+        put("mount/newer.mp3", "policy", text("unknown_yet,water"));
+        put("mount/charset.mp3", "charset", text("unknown-yet"));
         put("mount/../x", "name", Value::Nothing);
-        put("mount/half", PASSWORD_HASH, Value::Nothing);
+        put("mount/half", "password_hash", Value::Nothing);
         put("mount/kind", "name", Value::Number(1));
         put("mount/limit", "max_listeners", Value::Number(-1));
-        put("mount/rule", "url", Value::Text("gopher://x".to_owned()));
+        put("mount/rule", "url", text("gopher://x"));
         put("other", "name", Value::Number(1));
         let listing = list(&document);
-        let (newer, charset) = (mount("/newer.mp3"), mount("/charset.mp3"));
-        assert_eq!(
-            listing.mounts.keys().collect::<Vec<_>>(),
-            [&charset, &newer, &spec.path]
-        );
-        let why: Vec<_> = listing.skipped.into_iter().map(|(_, why)| why).collect();
-        let expected = [
-            BadRecord::Key,
-            BadRecord::Missing(PASSWORD_HASH),
-            BadRecord::Kind(WrongKind("name")),
-            BadRecord::Setting(BadSetting::MaxListeners),
-            BadRecord::Setting(BadSetting::Url),
-        ];
+        let listed = ["/charset.mp3", "/newer.mp3", "/radio.mp3"].map(mount);
+        assert_eq!(listing.mounts.into_keys().collect::<Vec<_>>(), listed);
+        let why = listing.skipped.into_iter().map(|(_, why)| match why {
+            BadRecord::Setting(BadSetting::Value { field, .. }) => field,
+            BadRecord::Missing(field) => field,
+            BadRecord::Key(noun) => noun,
+            other => panic!("{other}"),
+        });
+        let why: Vec<_> = why.collect();
+        let expected = ["a mount", "password_hash", "name", "max_listeners", "url"];
         assert_eq!(why, expected);
-    }
-
-    #[test]
-    fn of_two_founded_admin_passwords_the_older_stays_and_a_set_one_wins() {
-        const TODAY_MS: u64 = 1_750_000_000_000;
-        let document = |name: &str| Document::new(NodeName::try_from(name).unwrap());
-        let (mut mesh, mut newcomer) = (document("a"), document("z"));
-        let hash = |letter: &str| format!("{HASH}{letter}");
-        let fields = |letter| admin_fields(&hash(letter)).unwrap();
-        let older = mesh.found(&admin_key(), fields("old"), TODAY_MS).unwrap();
-        let younger = newcomer.found(&admin_key(), fields("new"), TODAY_MS + 60_000);
-        let share = |to: &mut Document, record: Record| {
-            let records = BTreeMap::from([(admin_key(), record)]);
-            to.apply(records, TODAY_MS + 120_000);
-            admin_password_hash(to).unwrap()
-        };
-        assert_eq!(share(&mut mesh, younger.unwrap()), Some(hash("old")));
-        assert_eq!(share(&mut newcomer, older), Some(hash("old")));
-        assert_eq!(
-            admin_password_writer(&newcomer),
-            NodeName::try_from("a").ok()
-        );
-        let set = newcomer
-            .edit(&admin_key(), fields("set"), TODAY_MS)
-            .unwrap();
-        assert_eq!(share(&mut mesh, set), Some(hash("set")));
-    }
-
-    #[test]
-    fn the_administrator_has_a_record_of_its_own() {
-        let mut document = document();
-        assert_eq!(admin_password_hash(&document), Ok(None));
-        let written = admin_fields(HASH).unwrap();
-        document.edit(&admin_key(), written, 1).unwrap();
-        let hash = admin_password_hash(&document);
-        assert_eq!(hash, Ok(Some(HASH.to_owned())));
-        assert_eq!(admin_fields("plain"), Err(BadSetting::PasswordHash));
-        assert_eq!(list(&document), Listing::default());
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::model::mount::{BadMountName, MountName};
 
 /// The most mounts of one server: with the numbers of each, a report of them fits into one gossiped value.
-pub const MAX_MOUNTS: usize = 32;
+const MAX_MOUNTS: usize = 32;
 /// The most bytes of all names of a server together, for the same reason.
 pub(super) const MAX_MAPPING_BYTES: usize = 1_600;
 

@@ -4,27 +4,31 @@
 //! listed as skipped, and no listener is sent there.
 
 mod address;
-mod edit;
+mod fields;
 mod mapping;
 
 use std::collections::BTreeMap;
 
 pub use self::address::{BadAddress, public_url};
-pub use self::edit::{BadSetting, MAX_LOGIN_BYTES, OutsideEdit};
-pub use self::mapping::{BadMapping, MAX_MOUNTS};
-use super::fields::{WrongKind, flag, number, text};
+pub use self::mapping::BadMapping;
+use super::kind::{BadRecord, Kind};
 use crate::logic::document::Document;
 use crate::model::geo::Whereabouts;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
-use crate::model::outside::{OutsideServer, Via};
+use crate::model::outside::OutsideServer;
 use crate::model::record::key::RecordKey;
 use crate::model::record::{Record, Value};
 use crate::model::stamp::Stamp;
 use crate::model::traits::NodeTraits;
 
-/// The prefix of the keys of servers; the name follows.
-const KEY_PREFIX: &str = "outside/";
+/// The outside servers.
+pub static OUTSIDE_KIND: Kind<OutsideServer> = Kind {
+    noun: "an outside server",
+    prefix: "outside/",
+    fields: fields::FIELDS,
+    unset: || OutsideServer::new(NodeName::try_from("unset").expect("a plain name")),
+};
 
 /// The most servers that are asked and chosen: more than any radio has, and each of them is a seat with an election
 /// on every node, which costs 20 µs in each round of a mesh of 30. Further ones, in the order of names, are skipped.
@@ -32,26 +36,6 @@ pub const MAX_SERVERS: usize = 256;
 
 /// The servers by name.
 pub type Servers = BTreeMap<NodeName, OutsideServer>;
-
-/// Why a record of the document is not used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadRecord {
-    /// The key names no server.
-    #[error("its key is not the name of a server")]
-    Key,
-    /// The record lacks a field that it needs.
-    #[error("{0}: missing")]
-    Missing(&'static str),
-    /// A field holds another kind of value.
-    #[error(transparent)]
-    Kind(#[from] WrongKind),
-    /// A field breaks a rule.
-    #[error(transparent)]
-    Setting(#[from] BadSetting),
-    /// The document has more than [`MAX_SERVERS`].
-    #[error("there are {MAX_SERVERS} outside servers already")]
-    TooMany,
-}
 
 /// Why a text is not the name of an outside server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,57 +63,17 @@ pub fn name(text: &str) -> Result<NodeName, BadServerName> {
 
 /// The key of a server's record.
 pub fn key(name: &NodeName) -> RecordKey {
-    RecordKey::try_from(format!("{KEY_PREFIX}{name}")).expect("a short name fits a key")
-}
-
-/// The fields of some edits, for [`Document::edit`].
-pub fn fields(edits: impl IntoIterator<Item = OutsideEdit>) -> BTreeMap<String, Value> {
-    edits.into_iter().map(OutsideEdit::into_field).collect()
+    OUTSIDE_KIND.key(name.as_str())
 }
 
 /// The server that a record describes. Unknown fields are no reason to refuse it.
-pub fn server(name: NodeName, record: &Record) -> Result<OutsideServer, BadRecord> {
-    let setting = |field: &'static str| -> Result<Option<OutsideEdit>, BadRecord> {
-        let text = text(record, field)?;
-        Ok(text.map(|text| OutsideEdit::of(field, &text)).transpose()?)
-    };
-    let Some(OutsideEdit::PublicUrl(public_url)) = setting("public_url")? else {
-        return Err(BadRecord::Missing("public_url"));
-    };
-    let Some(OutsideEdit::Mounts(mounts)) = setting("mounts")? else {
-        return Err(BadRecord::Missing("mounts"));
-    };
-    let poll_url = match setting("poll_url")? {
-        Some(OutsideEdit::PollUrl(Some(url))) => url,
-        _ => public_url.clone(),
-    };
-    let via = match text(record, "via")? {
-        None => Via::default(),
-        Some(word) => word.parse().map_err(BadSetting::Via)?,
-    };
-    let login = text(record, "login")?;
-    let country = text(record, "country")?;
-    Ok(OutsideServer {
-        name,
-        public_url,
-        poll_url,
-        via,
-        login: login.map(|text| edit::login(&text)).transpose()?,
-        weight_percent: match number(record, "weight")? {
-            None => NodeTraits::DEFAULT_WEIGHT_PERCENT,
-            percent => edit::weight(percent)?,
-        },
-        country: country
-            .map(|text| text.parse())
-            .transpose()
-            .map_err(BadSetting::Country)?,
-        enabled: flag(record, "enabled")?.unwrap_or(true),
-        max_listeners: match number(record, "max_listeners")? {
-            None => None,
-            number => Some(edit::max_listeners(number)?),
-        },
-        mounts,
-    })
+fn server(name: NodeName, record: &Record) -> Result<OutsideServer, BadRecord> {
+    let mut server = OutsideServer::new(name);
+    OUTSIDE_KIND.load(&mut server, record)?;
+    if server.poll_url.is_empty() {
+        server.poll_url = server.public_url.clone();
+    }
+    Ok(server)
 }
 
 /// Whether a record is valid after an edit: the first reason against it is the error.
@@ -152,18 +96,15 @@ pub fn check(
 /// The live servers of a document, and the records that should be servers and are not.
 pub fn list(document: &Document) -> Listing {
     let mut listing = Listing::default();
-    for (key, record) in document.live() {
-        let Some(rest) = key.as_str().strip_prefix(KEY_PREFIX) else {
-            continue;
-        };
-        let read = match name(rest) {
-            Ok(_) if listing.servers.len() >= MAX_SERVERS => Err(BadRecord::TooMany),
-            Ok(name) => server(name, record),
-            Err(_) => Err(BadRecord::Key),
+    for found in OUTSIDE_KIND.records(document) {
+        let read = match name(found.name) {
+            Ok(_) if listing.servers.len() >= MAX_SERVERS => Err(BadRecord::TooMany(MAX_SERVERS)),
+            Ok(name) => server(name, found.record),
+            Err(_) => Err(BadRecord::Key(OUTSIDE_KIND.noun)),
         };
         match read {
             Ok(server) => drop(listing.servers.insert(server.name.clone(), server)),
-            Err(why) => listing.skipped.push((key.clone(), why)),
+            Err(why) => listing.skipped.push((found.key.clone(), why)),
         }
     }
     listing
@@ -198,6 +139,7 @@ pub fn whereabouts(server: &OutsideServer) -> Whereabouts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::outside::Via;
 
     fn node(name: &str) -> NodeName {
         NodeName::try_from(name).unwrap()
@@ -207,14 +149,16 @@ mod tests {
         MountName::try_from(path).unwrap()
     }
 
+    fn fields(settings: &[(&str, &str)]) -> BTreeMap<String, Value> {
+        let changes = OUTSIDE_KIND.changes(settings.iter().copied());
+        changes.unwrap().into_fields()
+    }
+
     fn document(records: &[(&str, &[(&str, &str)])]) -> Document {
         let mut document = Document::new(node("a"));
-        for (name, edits) in records {
-            let edits = edits
-                .iter()
-                .map(|(key, value)| OutsideEdit::of(key, value).unwrap());
+        for (name, settings) in records {
             let key = RecordKey::try_from(format!("outside/{name}")).unwrap();
-            document.edit(&key, fields(edits), 1).unwrap();
+            document.edit(&key, fields(settings), 1).unwrap();
         }
         document
     }
@@ -253,7 +197,7 @@ mod tests {
             ("max_listeners", "90"),
             ("mounts", "/a=/b,/c"),
         ];
-        assert_eq!(all.map(|(key, _)| key), OutsideEdit::KEYS);
+        assert_eq!(all.map(|(key, _)| key), *OUTSIDE_KIND.keys());
         let server = list(&document(&[("r1", &all)]))
             .servers
             .remove(&node("r1"))
@@ -282,7 +226,7 @@ mod tests {
         assert_eq!(listing.servers.keys().collect::<Vec<_>>(), [&node("r1")]);
         let why: Vec<_> = listing.skipped.into_iter().map(|(_, why)| why).collect();
         let expected = [
-            BadRecord::Key,
+            BadRecord::Key("an outside server"),
             BadRecord::Missing("public_url"),
             BadRecord::Missing("mounts"),
         ];
@@ -293,7 +237,7 @@ mod tests {
     fn an_edit_is_judged_by_what_it_makes() {
         let documents = document(&[("r1", &LEAST)]);
         let (name, record) = (node("r1"), documents.get(&key(&node("r1"))));
-        let edit = |key, value| fields([OutsideEdit::of(key, value).unwrap()]);
+        let edit = |key, value| fields(&[(key, value)]);
         let heavy = check(&name, record, &edit("weight", "7")).unwrap();
         assert_eq!((heavy.weight_percent, heavy.mounts.len()), (7, 1));
         let tls = check(&name, record, &edit("public_url", "https://r")).unwrap();
@@ -308,7 +252,7 @@ mod tests {
         let records: Vec<_> = names.iter().map(|name| (&**name, &LEAST[..])).collect();
         let listing = list(&document(&records));
         assert_eq!(listing.servers.len(), MAX_SERVERS);
-        assert_eq!(listing.skipped[0].1, BadRecord::TooMany);
+        assert_eq!(listing.skipped[0].1, BadRecord::TooMany(MAX_SERVERS));
     }
 
     #[test]

@@ -7,63 +7,43 @@ mod node;
 
 use std::collections::BTreeMap;
 
-pub use self::mesh::{BadMeshSetting, MAX_AGENTS, MeshEdit, mesh_key};
-pub use self::node::{BadTrait, TraitEdit, node_key};
-use super::fields::WrongKind;
+pub use self::mesh::{MESH_KIND, MeshSettings};
+pub use self::node::NODE_KIND;
+use super::kind::BadRecord;
 use crate::logic::document::Document;
-use crate::logic::policy::Policy;
 use crate::model::node::NodeName;
-use crate::model::record::Value;
 use crate::model::record::key::RecordKey;
 use crate::model::traits::NodeTraits;
-
-/// Why a record is not used: the defaults are used in its place.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadSteering {
-    /// The key names no node.
-    #[error("its key names no node")]
-    Key,
-    /// A field holds another kind of value.
-    #[error(transparent)]
-    Kind(#[from] WrongKind),
-    /// A setting of a node breaks a rule.
-    #[error(transparent)]
-    Trait(#[from] BadTrait),
-    /// A setting of the mesh breaks a rule.
-    #[error(transparent)]
-    Mesh(#[from] BadMeshSetting),
-}
 
 /// The settings of the mesh and of all nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Steering {
-    /// The policy by which a node is chosen, unless the mount has its own.
-    pub policy: Policy,
-    /// Players whose `User-Agent` holds one of these, in any case, are never redirected.
-    pub proxy_agents: Vec<String>,
+    /// The settings of the whole mesh.
+    pub mesh: MeshSettings,
     /// The nodes that have settings.
     pub nodes: BTreeMap<NodeName, NodeTraits>,
 }
 
 impl Steering {
-    /// The settings in a document, and the records that are not used.
-    pub fn of(document: &Document) -> (Self, Vec<(RecordKey, BadSteering)>) {
+    /// The settings in a document, and the records that are not used, or not all of them.
+    pub fn of(document: &Document) -> (Self, Vec<(RecordKey, BadRecord)>) {
         let (mut steering, mut skipped) = (Self::default(), Vec::new());
-        for (key, record) in document.live() {
-            let read = if *key == mesh_key() {
-                mesh::read(record, &mut steering)
-            } else if let Some(name) = node::name(key) {
-                name.and_then(|name| {
-                    let traits = node::read(record)?;
-                    steering.nodes.insert(name, traits);
-                    Ok(())
-                })
-            } else {
-                continue;
+        for found in NODE_KIND.records(document) {
+            let name = NodeName::try_from(found.name);
+            let read = match name {
+                Ok(name) => NODE_KIND.spec(found.record).map(|traits| (name, traits)),
+                Err(_) => Err(BadRecord::Key(NODE_KIND.noun)),
             };
-            if let Err(why) = read {
-                skipped.push((key.clone(), why));
+            match read {
+                Ok((name, traits)) => drop(steering.nodes.insert(name, traits)),
+                Err(why) => skipped.push((found.key.clone(), why)),
             }
+        }
+        let key = mesh_key();
+        if let Some(record) = document.get(&key) {
+            // A word of a newer version costs only its own setting.
+            let loaded = MESH_KIND.load(&mut steering.mesh, record);
+            skipped.extend(loaded.err().map(|why| (key, why)));
         }
         (steering, skipped)
     }
@@ -74,25 +54,20 @@ impl Steering {
     }
 }
 
-/// The fields of some edits, for [`Document::edit`].
-pub fn fields<E: Into<(String, Value)>>(
-    edits: impl IntoIterator<Item = E>,
-) -> BTreeMap<String, Value> {
-    edits.into_iter().map(Into::into).collect()
+/// The key of a node's record.
+pub fn node_key(name: &NodeName) -> RecordKey {
+    NODE_KIND.key(name.as_str())
 }
 
-/// Reads a word for on or off.
-fn switch(word: &str) -> Option<bool> {
-    match word {
-        "on" | "true" | "yes" => Some(true),
-        "off" | "false" | "no" => Some(false),
-        _ => None,
-    }
+/// The key of the record on the whole mesh.
+pub fn mesh_key() -> RecordKey {
+    MESH_KIND.key("")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::record::Value;
 
     fn name(text: &str) -> NodeName {
         NodeName::try_from(text).unwrap()
@@ -101,15 +76,20 @@ mod tests {
     #[test]
     fn what_is_said_comes_back_and_nonsense_is_skipped() {
         let mut document = Document::new(name("a"));
-        let edits = ["weight=50", "tags=fast, big", "maintenance=on"].map(|edit| {
-            let (key, value) = edit.split_once('=').unwrap();
-            TraitEdit::of(key, value).unwrap()
-        });
-        document
-            .edit(&node_key(&name("b")), fields(edits), 1)
+        let settings = [
+            ("weight", "50"),
+            ("tags", "fast, big"),
+            ("maintenance", "on"),
+        ];
+        let fields = NODE_KIND.changes(settings).unwrap().into_fields();
+        document.edit(&node_key(&name("b")), fields, 1).unwrap();
+        let agents = MESH_KIND
+            .changes([("proxy_agents", "ESP32\nSonos")])
             .unwrap();
-        let agents = MeshEdit::of("proxy_agents", "ESP32\nSonos").unwrap();
-        document.edit(&mesh_key(), fields([agents]), 1).unwrap();
+        let mut fields = agents.into_fields();
+        let newer = Value::Text("unknown_yet,water".to_owned());
+        fields.insert("policy".to_owned(), newer);
+        document.edit(&mesh_key(), fields, 1).unwrap();
         let nonsense = BTreeMap::from([("weight".to_owned(), Value::Number(-1))]);
         document
             .edit(&node_key(&name("c")), nonsense.clone(), 1)
@@ -117,12 +97,15 @@ mod tests {
         let key = RecordKey::try_from("node/No Node").unwrap();
         document.edit(&key, nonsense, 1).unwrap();
         let (steering, skipped) = Steering::of(&document);
-        assert_eq!(steering.proxy_agents, ["ESP32", "Sonos"]);
+        assert_eq!(steering.mesh.proxy_agents, ["ESP32", "Sonos"]);
+        assert_eq!(steering.mesh.policy, MeshSettings::default().policy);
         let traits = steering.traits(&name("b"));
         assert_eq!((traits.weight_percent, traits.maintenance), (50, true));
         assert_eq!(traits.tags.len(), 2);
         assert_eq!(steering.traits(&name("c")), NodeTraits::default());
-        let why: Vec<_> = skipped.into_iter().map(|(_, why)| why).collect();
-        assert_eq!(why, [BadSteering::Key, BadTrait::Weight.into()]);
+        let why: Vec<_> = skipped.iter().map(|(_, why)| why.to_string()).collect();
+        assert_eq!(why[0], "its key is not the name of a node");
+        assert!(why[1].starts_with("weight: "), "{why:?}");
+        assert!(why[2].starts_with("policy: "), "{why:?}");
     }
 }

@@ -1,0 +1,281 @@
+//! The settings of records on the command line: flags of a new record, `FIELD=VALUE` for a change, help, and output.
+//!
+//! All are made from the table of the record's kind, so that a value is checked here as a node will check it: a mistake
+//! is a usage error, and nothing is sent.
+
+use anyhow::{anyhow, bail};
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{Arg, ArgAction, ArgMatches};
+use serde_json::{Map, Value};
+
+use super::terminal::printable;
+use crate::logic::records::field::{Field, Form};
+use crate::logic::records::kind::Kind;
+use crate::model::record;
+
+/// The width of the narrowest terminal in use, less one column that some terminals need.
+const COLUMNS: usize = 79;
+/// The column at which the help of a setting begins.
+const HELP_COLUMN: usize = 15;
+
+/// One setting with its new value, as the API takes it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Assignment {
+    /// The name of the setting.
+    pub(super) key: &'static str,
+    /// The value.
+    pub(super) value: Value,
+}
+
+/// What each setting of a kind does, for the end of a help.
+pub(super) fn help<S>(kind: &Kind<S>) -> String {
+    let paragraphs = kind.fields.iter().map(|field| {
+        let mut lines = wrapped(field.help, COLUMNS - HELP_COLUMN).into_iter();
+        let first = match field.key.len() < HELP_COLUMN {
+            true => format!(
+                "{:<HELP_COLUMN$}{}",
+                field.key,
+                lines.next().unwrap_or_default()
+            ),
+            false => field.key.to_owned(),
+        };
+        let others = lines.map(|line| format!("{:HELP_COLUMN$}{line}", ""));
+        let lines: Vec<String> = [first].into_iter().chain(others).collect();
+        lines.join("\n")
+    });
+    paragraphs.collect::<Vec<_>>().join("\n")
+}
+
+/// The text in lines of at most so many letters.
+fn wrapped(text: &str, most: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= most => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// The flags of a command that makes a record: one for each setting, except for those for which the command has flags
+/// of its `own`.
+pub(super) fn flags<S>(kind: &'static Kind<S>, own: &[&str]) -> Vec<Arg> {
+    let fields = kind.fields.iter();
+    let fields = fields.filter(|field| !own.contains(&field.key));
+    fields.map(|field| flag(kind, field)).collect()
+}
+
+fn flag<S>(kind: &Kind<S>, field: &'static Field<S>) -> Arg {
+    let help = match field.show(&(kind.unset)()) {
+        Some(unset) if !unset.is_empty() => format!("{} [default: {unset}]", field.help),
+        _ => field.help.to_owned(),
+    };
+    let is_password = matches!(field.form, Form::Password { .. });
+    let arg = Arg::new(field.key)
+        .long(field.key.replace('_', "-"))
+        .help(help)
+        // A password that is not given is generated.
+        .required(field.required && !is_password)
+        .action(ArgAction::Set)
+        .value_name(word(field));
+    match &field.form {
+        Form::Choice { words, .. } => {
+            let words = PossibleValuesParser::new(words.iter().copied());
+            arg.value_parser(words.map(Value::from))
+                .hide_possible_values(true)
+        }
+        Form::Flag { words, .. } => {
+            let [yes, _] = words.words();
+            let arg = arg.num_args(0..=1).require_equals(true);
+            arg.default_missing_value(yes)
+                .value_parser(|text: &str| value(field, text))
+        }
+        _ => arg.value_parser(|text: &str| value(field, text)),
+    }
+}
+
+/// The word for a value in a usage line.
+fn word<S>(field: &Field<S>) -> String {
+    match &field.form {
+        Form::Text { word, .. } => (*word).to_owned(),
+        Form::Choice { words, .. } => words.join("|"),
+        Form::Flag { words, .. } => words.words().join("|"),
+        Form::Number { .. } | Form::Limit { .. } => "N".to_owned(),
+        Form::Password { .. } | Form::Secret { .. } => field.key.to_uppercase(),
+    }
+}
+
+/// The settings that the flags of a command give.
+pub(super) fn given<S>(kind: &Kind<S>, matches: &ArgMatches) -> Vec<Assignment> {
+    let assignments = kind.fields.iter().filter_map(|field| {
+        // A flag of the command's own has another type, or there is none of this name.
+        let value = matches.try_get_one::<Value>(field.key).ok().flatten()?;
+        Some(Assignment {
+            key: field.key,
+            value: value.clone(),
+        })
+    });
+    assignments.collect()
+}
+
+/// Reads `FIELD=VALUE`.
+pub(super) fn assignment<S>(kind: &Kind<S>, text: &str) -> anyhow::Result<Assignment> {
+    let Some((key, text)) = text.split_once('=') else {
+        let example = kind.fields.iter().find_map(example);
+        bail!("write FIELD=VALUE, such as {}", example.unwrap_or_default());
+    };
+    let field = kind.field(key)?;
+    let value = value(field, text).map_err(|why| anyhow!("{key}: {why}"))?;
+    Ok(Assignment {
+        key: field.key,
+        value,
+    })
+}
+
+fn example<S>(field: &Field<S>) -> Option<String> {
+    match field.form {
+        Form::Number { example, .. } => Some(format!("{}={example}", field.key)),
+        _ => None,
+    }
+}
+
+/// Reads the value of a setting with the type that the API wants.
+pub(super) fn value<S>(field: &Field<S>, text: &str) -> anyhow::Result<Value> {
+    // The node hashes a password, and knows how long one may be.
+    if matches!(field.form, Form::Password { .. }) {
+        return Ok(text.into());
+    }
+    let read = field
+        .read(text)
+        .map_err(|why| anyhow!("{}", why.as_str()))?;
+    Ok(match read {
+        record::Value::Nothing => Value::Null,
+        record::Value::Flag(flag) => flag.into(),
+        record::Value::Number(number) => number.into(),
+        record::Value::Text(text) => text.into(),
+    })
+}
+
+/// The JSON object that gives these settings their values.
+pub(super) fn object(assignments: impl IntoIterator<Item = Assignment>) -> Map<String, Value> {
+    let pairs = assignments.into_iter();
+    let pairs = pairs.map(|assignment| (assignment.key.to_owned(), assignment.value));
+    pairs.collect()
+}
+
+/// Lines with a name and a value each, the values below each other.
+pub(super) fn lines(pairs: impl IntoIterator<Item = (&'static str, String)>) -> String {
+    let pairs: Vec<_> = pairs.into_iter().collect();
+    let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let shown = pairs.iter().flat_map(|(name, value)| {
+        // A value of several lines goes on below its first one.
+        let names = [*name].into_iter().chain(std::iter::repeat(""));
+        let values = value.split('\n');
+        names.zip(values).map(|(name, value)| {
+            let line = format!("{name:<width$}  {}", printable(value));
+            format!("{}\n", line.trim_end())
+        })
+    });
+    shown.collect()
+}
+
+/// The settings of a spec, by name. `secret` says what is shown for one that is never told; nothing for `None`.
+pub(super) fn shown<S>(
+    kind: &Kind<S>,
+    spec: &S,
+    secret: impl Fn(&Field<S>) -> Option<String>,
+) -> Vec<(&'static str, String)> {
+    let fields = kind.fields.iter();
+    let pairs = fields.filter_map(|field| {
+        let value = field.show(spec).or_else(|| secret(field))?;
+        Some((field.key, value))
+    });
+    pairs.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logic::records::mounts::MOUNT_KIND;
+    use crate::logic::records::outside::OUTSIDE_KIND;
+    use crate::logic::records::steering::{MESH_KIND, MeshSettings, NODE_KIND};
+
+    #[test]
+    fn changes_are_read_with_their_types() {
+        let read = |text: &str| {
+            let change = assignment(&MOUNT_KIND, text).unwrap();
+            (change.key, change.value)
+        };
+        assert_eq!(read("name=a=b c"), ("name", "a=b c".into()));
+        assert_eq!(read("genre="), ("genre", "".into()));
+        assert_eq!(read("max_listeners=5"), ("max_listeners", 5.into()));
+        assert_eq!(read("linger_s=600"), ("linger_s", 600.into()));
+        assert_eq!(read("takeover=takeover"), ("takeover", "takeover".into()));
+        assert_eq!(read("standby=true"), ("standby", true.into()));
+        assert_eq!(read("password=p w"), ("password", "p w".into()));
+        for none in ["", "none", "unlimited"] {
+            let text = format!("max_listeners={none}");
+            assert_eq!(read(&text), ("max_listeners", Value::Null));
+        }
+        let login = assignment(&OUTSIDE_KIND, "login=").unwrap();
+        assert_eq!(login.value, Value::Null);
+        let maintenance = assignment(&NODE_KIND, "maintenance=on").unwrap();
+        assert_eq!(maintenance.value, true);
+    }
+
+    #[test]
+    fn changes_are_checked_before_they_are_sent() {
+        for (bad, hint) in [
+            ("name", "write FIELD=VALUE, such as linger_s=30"),
+            (
+                "gener=x",
+                "a mount has no \"gener\"; did you mean \"genre\"?",
+            ),
+            ("colour=x", "it has password"),
+            ("max_listeners=-1", "max_listeners: must be a number"),
+            ("linger_s=601", "from 0 to 600"),
+            ("linger_s=10s", "from 0 to 600"),
+            ("takeover=yes", "`refuse` or `takeover`"),
+            ("standby=1", "`true` or `false`"),
+            ("charset=klingon", "windows-1251"),
+            ("redirect=no", "`true` or `false`"),
+            ("overflow_percent=200", "from 1 to 100"),
+            ("countries=de,!us", "mixed rule"),
+            ("url=radio.example", "http://"),
+        ] {
+            let error = assignment(&MOUNT_KIND, bad).unwrap_err().to_string();
+            assert!(error.contains(hint), "{error}");
+        }
+        let error = assignment(&OUTSIDE_KIND, "via=ftp").unwrap_err();
+        assert!(error.to_string().contains("`status-json`"), "{error}");
+    }
+
+    #[test]
+    fn a_help_has_a_column_for_names_and_one_for_texts() {
+        let text = help(&NODE_KIND);
+        let expected = "\
+weight         its share of what its size would give it, per cent: 0 to 1000;
+               100 is usual, 50 fills it half as far as the others, 0 keeps
+               listeners away
+";
+        assert!(text.starts_with(expected), "{text}");
+        assert!(help(&MOUNT_KIND).contains("\noverflow_percent\n               how full"));
+    }
+
+    #[test]
+    fn a_value_of_several_lines_goes_on_below() {
+        let settings = MeshSettings {
+            proxy_agents: vec!["ESP32".to_owned(), "So\x1bnos".to_owned()],
+            ..MeshSettings::default()
+        };
+        let text = lines(shown(&MESH_KIND, &settings, |_| None));
+        let policy = settings.policy.to_string();
+        let expected =
+            format!("policy        {policy}\nproxy_agents  ESP32\n              So nos\n");
+        assert_eq!(text, expected);
+    }
+}

@@ -1,0 +1,308 @@
+//! One setting of a record: its name, what it does, and how its value is read, kept and shown.
+
+use super::mistake::Mistake;
+use super::texts::check_hash;
+use crate::model::record::Value;
+
+/// The field that keeps the Argon2id hash of a password.
+pub(super) const PASSWORD_HASH: &str = "password_hash";
+
+/// A setting of the records whose specs are `S`.
+#[derive(Debug)]
+pub struct Field<S: 'static> {
+    /// The name of the setting, for operators and in the record.
+    pub key: &'static str,
+    /// What the setting does, without a capital letter at the beginning or a full stop at the end. Code stands between
+    /// backticks.
+    pub help: &'static str,
+    /// Whether a record without this field is not used.
+    pub required: bool,
+    /// The values that the setting takes.
+    pub form: Form<S>,
+}
+
+/// What the values of a field are, and where they stand in a spec.
+///
+/// A value is checked twice: as strictly as an operator is told, and again when it is taken from a record, which a node
+/// of another version may have written. `put` decides there what must not cost the whole record.
+#[derive(Debug)]
+pub enum Form<S: 'static> {
+    /// A text.
+    Text {
+        /// The word for a value in usage lines, such as `URL`.
+        word: &'static str,
+        /// Whether an empty text clears the field. If not, it is read like any other.
+        clears: bool,
+        /// Checks what an operator writes, and says how it is kept.
+        read: fn(&str) -> Result<String, Mistake>,
+        /// Puts what is kept into the spec.
+        put: fn(&mut S, &str) -> Result<(), Mistake>,
+        /// The text as an operator would write it.
+        show: fn(&S) -> String,
+    },
+    /// One of a few words.
+    Choice {
+        /// The words.
+        words: &'static [&'static str],
+        /// Puts one of the words into the spec.
+        put: fn(&mut S, &str) -> Result<(), Mistake>,
+        /// The word that holds.
+        show: fn(&S) -> &'static str,
+    },
+    /// A whole number.
+    Number {
+        /// The least and the most that is allowed.
+        bounds: [u32; 2],
+        /// A number that an operator may want.
+        example: u32,
+        /// Puts the number into the spec.
+        put: fn(&mut S, u32),
+        /// The number that holds.
+        get: fn(&S) -> u32,
+    },
+    /// A whole number from 1, or no limit.
+    Limit {
+        /// A number that an operator may want.
+        example: u32,
+        /// The word for no limit.
+        none: &'static str,
+        /// Puts the limit into the spec.
+        put: fn(&mut S, Option<u32>),
+        /// The limit that holds.
+        get: fn(&S) -> Option<u32>,
+    },
+    /// Yes or no.
+    Flag {
+        /// The words for yes and no.
+        words: FlagWords,
+        /// Puts the answer into the spec.
+        put: fn(&mut S, bool),
+        /// The answer that holds.
+        get: fn(&S) -> bool,
+    },
+    /// A password. The record keeps its hash only, under the name `password_hash`.
+    Password {
+        /// Puts the hash into the spec.
+        put: fn(&mut S, String),
+    },
+    /// A text that must be kept as it is and is never shown. An empty one clears the field.
+    Secret {
+        /// Checks what an operator writes.
+        check: fn(&str) -> Result<(), Mistake>,
+        /// Puts the text into the spec.
+        put: fn(&mut S, String),
+    },
+}
+
+/// The words for yes and no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlagWords {
+    /// `true` and `false`.
+    TrueFalse,
+    /// `on` and `off`; `true`, `yes`, `false` and `no` are understood too.
+    OnOff,
+}
+
+impl<S> Field<S> {
+    /// The name of the field in the record.
+    pub fn stored(&self) -> &'static str {
+        match self.form {
+            Form::Password { .. } => PASSWORD_HASH,
+            _ => self.key,
+        }
+    }
+
+    /// Whether the value is never shown.
+    pub fn is_secret(&self) -> bool {
+        matches!(self.form, Form::Password { .. } | Form::Secret { .. })
+    }
+
+    /// The value as an operator would write it; `None` if it is never shown.
+    pub fn show(&self, spec: &S) -> Option<String> {
+        Some(match &self.form {
+            Form::Text { show, .. } => show(spec),
+            Form::Choice { show, .. } => show(spec).to_owned(),
+            Form::Number { get, .. } => get(spec).to_string(),
+            Form::Limit { get, none, .. } => {
+                get(spec).map_or_else(|| (*none).to_owned(), |most| most.to_string())
+            }
+            Form::Flag { words, get, .. } => words.word(get(spec)).to_owned(),
+            Form::Password { .. } | Form::Secret { .. } => return None,
+        })
+    }
+
+    /// Reads the value that an operator writes, as the record keeps it. Of a password, this is the hash.
+    pub fn read(&self, text: &str) -> Result<Value, Mistake> {
+        Ok(match &self.form {
+            Form::Text { clears: true, .. } | Form::Secret { .. } if text.is_empty() => {
+                Value::Nothing
+            }
+            Form::Text { read, .. } => Value::Text(read(text)?),
+            Form::Choice { words, .. } => Value::Text(chosen(text, words)?.to_owned()),
+            Form::Number {
+                bounds, example, ..
+            } => Value::Number(within(digits(text), *bounds, *example)?.into()),
+            Form::Limit { none, .. } if ["", "none", none].contains(&text) => Value::Nothing,
+            Form::Limit { example, none, .. } => {
+                Value::Number(limit(digits(text), *example, none)?.into())
+            }
+            Form::Flag { words, .. } => Value::Flag(words.read(text)?),
+            Form::Password { .. } => {
+                check_hash(text)?;
+                Value::Text(text.to_owned())
+            }
+            Form::Secret { check, .. } => {
+                check(text)?;
+                Value::Text(text.to_owned())
+            }
+        })
+    }
+
+    /// Puts a value from a record into a spec.
+    pub(super) fn load(&self, spec: &mut S, value: &Value) -> Result<(), Mistake> {
+        match (&self.form, value) {
+            (Form::Text { put, .. }, Value::Text(text)) => put(spec, text),
+            (Form::Choice { words, put, .. }, Value::Text(text)) => put(spec, chosen(text, words)?),
+            (
+                Form::Number {
+                    bounds,
+                    example,
+                    put,
+                    ..
+                },
+                Value::Number(number),
+            ) => {
+                let number = u32::try_from(*number).ok();
+                put(spec, within(number, *bounds, *example)?);
+                Ok(())
+            }
+            (
+                Form::Limit {
+                    example, none, put, ..
+                },
+                Value::Number(number),
+            ) => {
+                let number = u32::try_from(*number).ok();
+                put(spec, Some(limit(number, *example, none)?));
+                Ok(())
+            }
+            (Form::Flag { put, .. }, Value::Flag(flag)) => {
+                put(spec, *flag);
+                Ok(())
+            }
+            (Form::Password { put }, Value::Text(hash)) => {
+                check_hash(hash)?;
+                put(spec, hash.clone());
+                Ok(())
+            }
+            (Form::Secret { check, put }, Value::Text(text)) => {
+                check(text)?;
+                put(spec, text.clone());
+                Ok(())
+            }
+            // The program that wrote it is much newer, or broken.
+            _ => Err(Mistake::new("another kind of value is expected")),
+        }
+    }
+}
+
+impl FlagWords {
+    /// The words for yes and for no that are shown.
+    pub fn words(self) -> [&'static str; 2] {
+        match self {
+            Self::TrueFalse => ["true", "false"],
+            Self::OnOff => ["on", "off"],
+        }
+    }
+
+    fn word(self, flag: bool) -> &'static str {
+        let [yes, no] = self.words();
+        if flag { yes } else { no }
+    }
+
+    fn read(self, text: &str) -> Result<bool, Mistake> {
+        match (self, text) {
+            (Self::TrueFalse, "true") | (Self::OnOff, "on" | "true" | "yes") => Ok(true),
+            (Self::TrueFalse, "false") | (Self::OnOff, "off" | "false" | "no") => Ok(false),
+            _ => {
+                let [yes, no] = self.words();
+                Err(Mistake::new(format!("must be `{yes}` or `{no}`")))
+            }
+        }
+    }
+}
+
+/// The word that is meant, as it stands in the table.
+fn chosen(text: &str, words: &[&'static str]) -> Result<&'static str, Mistake> {
+    let known = words.iter().find(|known| **known == text);
+    known.copied().ok_or_else(|| {
+        let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+        let (last, others) = words.split_last().expect("a choice has words");
+        Mistake::new(format!("must be {} or {last}", others.join(", ")))
+    })
+}
+
+/// A number without sign or blank, which `u32` alone would accept.
+fn digits(text: &str) -> Option<u32> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| text.parse().ok()).flatten()
+}
+
+/// A number between two bounds, which count as within.
+fn within(number: Option<u32>, bounds: [u32; 2], example: u32) -> Result<u32, Mistake> {
+    let [least, most] = bounds;
+    let number = number.filter(|number| (least..=most).contains(number));
+    number.ok_or_else(|| {
+        Mistake::new(format!(
+            "must be a number, such as {example}, from {least} to {most}"
+        ))
+    })
+}
+
+/// A number that is at least 1; `none` says what it means to have no limit.
+fn limit(number: Option<u32>, example: u32, none: &str) -> Result<u32, Mistake> {
+    number.filter(|number| *number > 0).ok_or_else(|| {
+        Mistake::new(format!(
+            "must be a number, such as {example}, from 1, or empty: {none}"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_has_digits_only_and_bounds() {
+        for (text, number) in [("1", Some(1)), ("007", Some(7)), ("9", Some(9))] {
+            assert_eq!(within(digits(text), [1, 9], 5).ok(), number, "{text}");
+        }
+        for bad in ["", "0", "10", "+5", "-1", " 5", "5 ", "1.5", "99999999999"] {
+            let why = within(digits(bad), [1, 9], 5).unwrap_err();
+            assert_eq!(why.as_str(), "must be a number, such as 5, from 1 to 9");
+        }
+        assert_eq!(limit(Some(1), 5, "all"), Ok(1));
+        let why = limit(Some(0), 5, "all").unwrap_err();
+        assert!(why.as_str().ends_with("from 1, or empty: all"), "{why:?}");
+    }
+
+    #[test]
+    fn a_choice_is_told_with_all_its_words() {
+        assert_eq!(chosen("b", &["a", "b"]), Ok("b"));
+        let why = chosen("B", &["a", "b", "c"]).unwrap_err();
+        assert_eq!(why.as_str(), "must be `a`, `b` or `c`");
+    }
+
+    #[test]
+    fn a_flag_knows_its_own_words() {
+        for (words, text, flag) in [
+            (FlagWords::TrueFalse, "true", Some(true)),
+            (FlagWords::TrueFalse, "on", None),
+            (FlagWords::OnOff, "on", Some(true)),
+            (FlagWords::OnOff, "no", Some(false)),
+            (FlagWords::OnOff, "", None),
+        ] {
+            assert_eq!(words.read(text).ok(), flag, "{words:?} {text}");
+        }
+    }
+}

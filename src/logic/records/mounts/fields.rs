@@ -1,0 +1,230 @@
+//! The settings of a mount, each said once.
+
+use crate::logic::policy::Policy;
+use crate::logic::records::field::{Field, FlagWords, Form};
+use crate::logic::records::mistake::Mistake;
+use crate::logic::records::outside::public_url;
+use crate::logic::records::texts::{check_line, kept_caption, read_as, read_caption, read_page};
+use crate::model::charset::Charset;
+use crate::model::geo::CountryRule;
+use crate::model::mount::MountSpec;
+
+/// The longest time that listeners are kept in silence, seconds: no player waits longer than some minutes.
+const MAX_LINGER_S: u32 = 600;
+
+/// In the order in which they are shown.
+pub(super) const FIELDS: &[Field<MountSpec>] = &[
+    Field {
+        key: "password",
+        help: "password of the source; only its hash is kept",
+        required: true,
+        form: Form::Password {
+            put: |mount, hash| mount.password_hash = hash,
+        },
+    },
+    Field {
+        key: "name",
+        help: "the station's name; empty: what the source says",
+        required: false,
+        form: Form::Text {
+            word: "TEXT",
+            clears: false,
+            read: read_caption,
+            put: |mount, text| {
+                mount.name = kept_caption(text)?;
+                Ok(())
+            },
+            show: |mount| mount.name.clone(),
+        },
+    },
+    Field {
+        key: "description",
+        help: "description of the station; empty: what the source says",
+        required: false,
+        form: Form::Text {
+            word: "TEXT",
+            clears: false,
+            read: read_caption,
+            put: |mount, text| {
+                mount.description = kept_caption(text)?;
+                Ok(())
+            },
+            show: |mount| mount.description.clone(),
+        },
+    },
+    Field {
+        key: "genre",
+        help: "genre of the station; empty: what the source says",
+        required: false,
+        form: Form::Text {
+            word: "TEXT",
+            clears: false,
+            read: read_caption,
+            put: |mount, text| {
+                mount.genre = kept_caption(text)?;
+                Ok(())
+            },
+            show: |mount| mount.genre.clone(),
+        },
+    },
+    Field {
+        key: "url",
+        help: "web page of the station; empty: what the source says",
+        required: false,
+        form: Form::Text {
+            word: "URL",
+            clears: false,
+            read: read_page,
+            put: |mount, url| {
+                mount.url = read_page(url)?;
+                Ok(())
+            },
+            show: |mount| mount.url.clone(),
+        },
+    },
+    Field {
+        key: "max_listeners",
+        help: "the most listeners in the whole mesh: a number, or `unlimited` for as many as the nodes take",
+        required: false,
+        form: Form::Limit {
+            example: 500,
+            none: "unlimited",
+            put: |mount, most| mount.max_listeners = most,
+            get: |mount| mount.max_listeners,
+        },
+    },
+    Field {
+        key: "linger_s",
+        help: "how long listeners are kept, in silence, when the source has gone: 0 to 600 seconds. The usual 10 give an \
+               encoder the time to come back on any node",
+        required: false,
+        form: Form::Number {
+            bounds: [0, MAX_LINGER_S],
+            example: 30,
+            put: |mount, seconds| mount.linger_s = seconds,
+            get: |mount| mount.linger_s,
+        },
+    },
+    Field {
+        key: "takeover",
+        help: "what happens to a second source with the right password: `refuse` tells it that the mount is in use; \
+               `takeover` puts it in the place of the first one, and listeners continue with it",
+        required: false,
+        form: Form::Choice {
+            words: &["refuse", "takeover"],
+            put: |mount, word| {
+                mount.takeover = word.parse()?;
+                Ok(())
+            },
+            show: |mount| mount.takeover.word(),
+        },
+    },
+    Field {
+        key: "standby",
+        help: "`true` keeps a source that finds the mount taken connected, and puts it on air when the other one \
+               leaves; `false` refuses it",
+        required: false,
+        form: Form::Flag {
+            words: FlagWords::TrueFalse,
+            put: |mount, flag| mount.standby = flag,
+            get: |mount| mount.standby,
+        },
+    },
+    Field {
+        key: "charset",
+        help: "the charset of titles and names that are not UTF-8, such as windows-1251 or shift_jis, if their source \
+               names none",
+        required: false,
+        form: Form::Text {
+            word: "NAME",
+            clears: true,
+            read: read_as::<Charset>,
+            // A name that this node does not know must not take the mount off the air.
+            put: |mount, name| {
+                mount.charset = name.parse().unwrap_or_default();
+                Ok(())
+            },
+            show: |mount| mount.charset.to_string(),
+        },
+    },
+    Field {
+        key: "policy",
+        help: "how a node is chosen for a listener, such as tag(big),water; empty: as for all mounts, see \
+               `antiphon policy`",
+        required: false,
+        form: Form::Text {
+            word: "POLICY",
+            clears: false,
+            read: |text| match text {
+                "" => Ok(String::new()),
+                text => read_as::<Policy>(text),
+            },
+            // A word that only newer nodes know must not take the mount off the air: it is read where it is used.
+            put: |mount, text| {
+                check_line(text)?;
+                mount.steering.policy = text.to_owned();
+                Ok(())
+            },
+            show: |mount| mount.steering.policy.clone(),
+        },
+    },
+    Field {
+        key: "redirect",
+        help: "`false` serves listeners on the node that they ask; `true` redirects them to the node that is chosen",
+        required: false,
+        form: Form::Flag {
+            words: FlagWords::TrueFalse,
+            put: |mount, flag| mount.steering.redirect = flag,
+            get: |mount| mount.steering.redirect,
+        },
+    },
+    Field {
+        key: "overflow_url",
+        help: "the address for listeners, such as a CDN, when the mesh is too full for them; empty: none",
+        required: false,
+        form: Form::Text {
+            word: "URL",
+            clears: false,
+            read: read_overflow,
+            put: |mount, url| {
+                mount.steering.overflow_url = read_overflow(url)?;
+                Ok(())
+            },
+            show: |mount| mount.steering.overflow_url.clone(),
+        },
+    },
+    Field {
+        key: "overflow_percent",
+        help: "how full the node that would be chosen must be for that, per cent: 1 to 100",
+        required: false,
+        form: Form::Number {
+            bounds: [1, 100],
+            example: 90,
+            put: |mount, percent| mount.steering.overflow_percent = percent,
+            get: |mount| mount.steering.overflow_percent,
+        },
+    },
+    Field {
+        key: "countries",
+        help: "the countries in which the mount may be heard: de,at for only these, !us,!cn for all but these; empty: \
+               everywhere",
+        required: false,
+        form: Form::Text {
+            word: "LIST",
+            clears: false,
+            read: read_as::<CountryRule>,
+            put: |mount, rule| {
+                mount.steering.countries = rule.parse()?;
+                Ok(())
+            },
+            show: |mount| mount.steering.countries.to_string(),
+        },
+    },
+];
+
+fn read_overflow(url: &str) -> Result<String, Mistake> {
+    match url {
+        "" => Ok(String::new()),
+        url => Ok(public_url(url)?),
+    }
+}
