@@ -1,8 +1,8 @@
-//! Streams that are over, before gossip says so.
+//! Streams that are over while gossip still shows them.
 //!
-//! A source's end is told at once over every link, and at the end of the stream itself; the gossip of its node
-//! still shows the source for two rounds. To believe that would take up a stream that is over, or keep its mount
-//! from the encoder that comes back.
+//! A source's end is reported at once over every link, and at the end of the stream itself; the gossip of its node
+//! still shows the source for two rounds. A node that believed that would relay a stream that is over, or refuse the
+//! encoder that reconnects.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,15 +14,15 @@ use crate::model::stream::StreamId;
 
 /// How long an ended stream is remembered: far longer than gossip can be late.
 const REMEMBERED: Duration = Duration::from_secs(60);
-/// Ended streams that are remembered at once; far more than sources end in that time.
+/// The most ended streams that are remembered; far more than sources end in that time.
 const MAX_REMEMBERED: usize = 4_096;
 
-/// A cheap, cloneable memory of them.
+/// A cheap, cloneable memory of ended streams.
 #[derive(Clone, Debug, Default)]
 pub struct Ended(Arc<Mutex<BTreeMap<StreamId, Instant>>>);
 
 impl Ended {
-    /// Takes note of a stream's end.
+    /// Notes a stream's end.
     pub fn note(&self, stream_id: StreamId, now: Instant) {
         let mut ended = self.0.lock();
         ended.retain(|_, at| now.saturating_duration_since(*at) < REMEMBERED);
@@ -36,7 +36,7 @@ impl Ended {
         self.0.lock().contains_key(&stream_id)
     }
 
-    /// How many are remembered.
+    /// How many ended streams are remembered.
     pub fn count(&self) -> usize {
         self.0.lock().len()
     }
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_ends_takes_no_more_room() {
+    fn a_flood_of_ends_takes_bounded_memory() {
         let (ended, now) = (Ended::default(), Instant::now());
         for stream in 0..2 * MAX_REMEMBERED as u128 {
             ended.note(StreamId(stream), now);

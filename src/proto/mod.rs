@@ -1,5 +1,5 @@
-//! The conversations between nodes as machines that do no I/O: inputs in, outputs out; time, chance and the view are
-//! arguments. The services drive them, and the simulations drive the very same.
+//! The conversations between nodes as machines that do no I/O: events in, outputs out; time, chance and the view are
+//! arguments. The services and the simulations drive the same machines.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod authority;

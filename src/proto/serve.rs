@@ -24,7 +24,7 @@ pub struct Window {
     pub oldest: u64,
     /// The next byte to come.
     pub next: u64,
-    /// Where a relay begins that asks for what is on air.
+    /// The byte at which a relay begins that asks for what is on air.
     pub join_point: u64,
 }
 

@@ -1,4 +1,4 @@
-//! The mesh as this node sees it at one moment: what everybody says, and who of them is believed to live.
+//! The mesh as this node sees it at one moment: what each node gossips, and which nodes are believed to be alive.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,48 +17,48 @@ use crate::model::status::NodeState;
 use crate::model::stream::StreamId;
 use crate::wire::gossip::{self, NodeCard, Origin, ReachCard, StreamAbout, StreamCard};
 
-/// Values of one node that are looked at. A node has a handful, and one per stream and per peer.
+/// The most values of one node that are read. A node has a handful, and one per stream and per peer.
 const MAX_VALUES: usize = 4_096;
 
 /// One node, in its latest life.
 #[derive(Clone, Debug)]
 pub struct MeshNode {
-    /// Which life.
+    /// The number of this life.
     pub generation: Generation,
-    /// Where its links are dialled.
+    /// The address for links.
     pub mesh_address: SocketAddr,
-    /// How it is doing.
+    /// The state: by gossip, and by the links of this node.
     pub state: NodeState,
-    /// When it was last heard of, directly or through others.
+    /// When it was last heard, directly or through other nodes.
     pub heard_at: Instant,
-    /// What it says of itself.
+    /// The card: version, addresses and the like.
     pub card: NodeCard,
-    /// Its load, and whom it has sent where.
+    /// The load, and the listeners that it has sent to other nodes.
     pub bulletin: Option<Bulletin>,
-    /// Its claim to the master's seat.
+    /// The claim to the master's seat.
     pub claim: Option<Claim>,
-    /// Its claims to other seats.
+    /// The claims to other seats.
     pub claims: BTreeMap<Seat, Claim>,
-    /// What it has found at outside servers.
+    /// The reports of outside servers.
     pub outside: BTreeMap<NodeName, OutsideBulletin>,
     /// The digest of its document.
     pub document: Option<String>,
-    /// The time that it told last, unix milliseconds by its own clock.
+    /// The last time that it gossiped, unix milliseconds by its own clock.
     pub clock_unix_ms: Option<u64>,
     /// Why it cannot write to its disk, while it cannot.
     pub disk: Option<String>,
     /// The streams that it holds.
     pub streams: BTreeMap<MountName, StreamCard>,
-    /// What the sources of some of them say.
+    /// What the sources of streams say of them.
     pub about: BTreeMap<MountName, StreamAbout>,
-    /// The mounts that a source there waits for.
+    /// The mounts for which a source waits on standby there.
     pub standby: BTreeSet<MountName>,
-    /// What it has found at other nodes' addresses.
+    /// The findings at other nodes' addresses.
     pub reach: BTreeMap<NodeName, ReachCard>,
 }
 
 impl MeshNode {
-    /// A node that has said nothing yet, and of whose link nothing is known.
+    /// A node that has gossiped nothing yet, and whose link is unknown.
     pub fn unheard(generation: Generation, heard_at: Instant) -> Self {
         Self {
             generation,
@@ -91,15 +91,11 @@ impl MeshNode {
         }
     }
 
-    /// Takes what the node says under one key now; `None`: nothing any more. What this version does not know, or
-    /// cannot read, is skipped.
+    /// Applies the value that the node gossips under one key; `None`: the key is gone. Unknown keys are skipped. A value
+    /// that cannot be read counts as gone, except for the card: the last one stays.
     pub fn hear(&mut self, key: &str, value: Option<&str>) {
         match key {
-            gossip::NODE => {
-                if let Some(card) = value.and_then(gossip::read) {
-                    self.card = card;
-                }
-            }
+            gossip::NODE => _ = self.hear_card(value),
             gossip::LOAD => self.bulletin = value.and_then(gossip::read),
             gossip::DOCUMENT => self.document = value.map(str::to_owned),
             gossip::CLOCK => self.clock_unix_ms = value.and_then(gossip::read),
@@ -108,7 +104,17 @@ impl MeshNode {
         }
     }
 
-    /// The keys of which there is one for each stream, seat, server or node.
+    /// Applies the card, if it can be read, and says whether it can.
+    fn hear_card(&mut self, value: Option<&str>) -> bool {
+        let card = value.and_then(gossip::read);
+        let is_read = card.is_some();
+        if let Some(card) = card {
+            self.card = card;
+        }
+        is_read
+    }
+
+    /// The keys with one value for each stream, seat, server or node.
     fn hear_of_one(&mut self, key: &str, value: Option<&str>) {
         if let Some(mount) = gossip::stream_mount(key) {
             put(&mut self.streams, mount, value);
@@ -131,7 +137,7 @@ impl MeshNode {
         }
     }
 
-    /// Takes the source from the streams that are over though the node still says otherwise.
+    /// Marks the streams that are over as streams without a source, although the node still gossips one.
     pub fn forget_ended(&mut self, is_over: impl Fn(StreamId) -> bool) {
         let cards = self
             .streams
@@ -142,13 +148,13 @@ impl MeshNode {
         }
     }
 
-    /// Whether it is believed to live, if perhaps with doubts.
+    /// Whether it is believed to be alive, perhaps with a doubt.
     pub fn is_up(&self) -> bool {
         self.state != NodeState::Dead
     }
 }
 
-/// Puts what is said of one thing where it belongs, or takes it away.
+/// Inserts the value of a key, or removes it.
 fn put<K: Ord, V: DeserializeOwned>(known: &mut BTreeMap<K, V>, key: K, value: Option<&str>) {
     match value.and_then(gossip::read) {
         Some(value) => _ = known.insert(key, value),
@@ -156,14 +162,14 @@ fn put<K: Ord, V: DeserializeOwned>(known: &mut BTreeMap<K, V>, key: K, value: O
     }
 }
 
-/// Every node that is known, and who holds the master's seat.
+/// All known nodes, and the holders of the seats.
 #[derive(Clone, Debug)]
 pub struct MeshView {
     /// This node.
     pub me: NodeName,
-    /// All of them, this one too.
+    /// All nodes, this one included.
     pub nodes: BTreeMap<NodeName, MeshNode>,
-    /// The claim of the master.
+    /// The master's claim.
     pub master: Option<Claim>,
     /// The claims to all other seats that are held.
     pub seats: BTreeMap<Seat, Claim>,
@@ -172,7 +178,7 @@ pub struct MeshView {
 }
 
 impl MeshView {
-    /// A mesh of which nothing is known yet.
+    /// A mesh without any known node.
     pub fn empty(me: NodeName) -> Self {
         Self {
             me,
@@ -183,7 +189,7 @@ impl MeshView {
         }
     }
 
-    /// The nodes that hold a mount's stream and live.
+    /// The live nodes that hold a mount's stream.
     pub fn holders<'a>(
         &'a self,
         mount: &'a MountName,
@@ -192,8 +198,8 @@ impl MeshView {
         up.filter_map(move |(name, node)| Some((name, node.streams.get(mount)?)))
     }
 
-    /// The node to which a mount's source is connected, and its stream: of several the one that goes on,
-    /// the lowest by [`Precedence`].
+    /// The node to which a mount's source is connected, and its stream; of several the one that stays, the lowest by
+    /// [`Precedence`].
     pub fn source<'a>(&'a self, mount: &'a MountName) -> Option<(&'a NodeName, &'a StreamCard)> {
         let sources = self
             .holders(mount)
@@ -201,7 +207,7 @@ impl MeshView {
         sources.min_by_key(|(_, card)| precedence(card))
     }
 
-    /// What the source of a mount says of its stream: told by its node, or by whoever knows while it is gone.
+    /// What a mount's source says of its stream: as its node gossips it, or as a relay does while the source is gone.
     pub fn about(&self, mount: &MountName) -> Option<&StreamAbout> {
         let told_by = |name: &NodeName| self.nodes.get(name)?.about.get(mount);
         let (source, mut holders) = (self.source(mount), self.holders(mount));
@@ -209,7 +215,7 @@ impl MeshView {
         told.or_else(|| holders.find_map(|(name, _)| told_by(name)))
     }
 
-    /// The name of a mount's station: its own, else what its source says; empty if neither has one.
+    /// The station's name of a mount: as configured, else as the source says; empty if there is none.
     pub fn station_name<'a>(&'a self, spec: &'a MountSpec) -> &'a str {
         let said = || Some(self.about(&spec.path)?.name.as_str());
         match spec.name.as_str() {
@@ -218,8 +224,8 @@ impl MeshView {
         }
     }
 
-    /// What is found at the address of each node that was asked for in its present life. One proof is enough,
-    /// whoever has failed to get it.
+    /// The finding at the address of each node that was probed in its present life. One proof is enough, even if other
+    /// nodes have failed to get one.
     pub fn findings(&self) -> BTreeMap<&NodeName, &Finding> {
         let mut findings: BTreeMap<&NodeName, &Finding> = BTreeMap::new();
         let askers = self.nodes.values().filter(|node| node.is_up());
@@ -233,7 +239,7 @@ impl MeshView {
         findings
     }
 
-    /// Living nodes that give the same address to listeners, by that address.
+    /// The live nodes that give the same address to listeners, by that address.
     pub fn shared_addresses(&self) -> BTreeMap<String, BTreeSet<NodeName>> {
         let up = self.nodes.iter().filter(|(_, node)| node.is_up());
         reach::shared_addresses(up.map(|(name, node)| (name, node.card.url.as_str())))
@@ -247,7 +253,7 @@ impl MeshView {
     }
 }
 
-/// What decides between two streams of one mount.
+/// The precedence of a stream among the streams of its mount.
 pub fn precedence(card: &StreamCard) -> Precedence {
     Precedence {
         accept_epoch: card.accept_epoch,
@@ -256,22 +262,22 @@ pub fn precedence(card: &StreamCard) -> Precedence {
     }
 }
 
-/// A node by what it says, read key by key: nothing is read twice.
+/// A node as it is read from gossip, key by key: each value is parsed once.
 #[derive(Clone, Debug)]
-pub struct Speaker {
-    /// What it says, as it was read last.
-    said: BTreeMap<String, String>,
-    /// Whether its card was read.
-    is_presented: bool,
+pub struct NodeReader {
+    /// The values that were read last.
+    values: BTreeMap<String, String>,
+    /// Whether it gossips a card that can be read.
+    has_card: bool,
     node: MeshNode,
 }
 
-impl Speaker {
-    /// A node in a new life, which has said nothing yet.
+impl NodeReader {
+    /// A node in a new life that has gossiped nothing yet.
     pub fn new(generation: Generation, mesh_address: SocketAddr, now: Instant) -> Self {
         Self {
-            said: BTreeMap::new(),
-            is_presented: false,
+            values: BTreeMap::new(),
+            has_card: false,
             node: MeshNode {
                 mesh_address,
                 ..MeshNode::unheard(generation, now)
@@ -279,32 +285,38 @@ impl Speaker {
         }
     }
 
-    /// Whether it is in this life, at this address.
+    /// Whether it is this life, at this address.
     pub fn is_life(&self, generation: Generation, mesh_address: SocketAddr) -> bool {
         (self.node.generation, self.node.mesh_address) == (generation, mesh_address)
     }
 
-    /// Takes everything that it says now, and reads what is new in it.
+    /// Applies all values that it gossips now, and parses those that are new.
     pub fn hear(&mut self, values: &BTreeMap<String, String>) {
-        let gone = self.said.extract_if(.., |key, _| !values.contains_key(key));
-        for (key, _) in gone {
-            self.node.hear(&key, None);
-            self.is_presented &= key != gossip::NODE;
+        let gone = self
+            .values
+            .extract_if(.., |key, _| !values.contains_key(key));
+        let gone: Vec<String> = gone.map(|(key, _)| key).collect();
+        for key in gone {
+            self.apply(&key, None);
         }
         for (key, value) in values.iter().take(MAX_VALUES) {
-            if self.said.get(key) != Some(value) {
-                self.node.hear(key, Some(value));
-                if key == gossip::NODE {
-                    self.is_presented = gossip::read::<NodeCard>(value).is_some();
-                }
-                self.said.insert(key.clone(), value.clone());
+            if self.values.get(key) != Some(value) {
+                self.apply(key, Some(value));
+                self.values.insert(key.clone(), value.clone());
             }
         }
     }
 
-    /// The node by what it says. `None` until its card is there, without which it has neither address nor rank.
+    fn apply(&mut self, key: &str, value: Option<&str>) {
+        match key {
+            gossip::NODE => self.has_card = self.node.hear_card(value),
+            _ => self.node.hear(key, value),
+        }
+    }
+
+    /// The node. `None` without a card: it has neither address nor rank.
     pub fn node(&self) -> Option<&MeshNode> {
-        self.is_presented.then_some(&self.node)
+        self.has_card.then_some(&self.node)
     }
 }
 
@@ -312,9 +324,9 @@ impl Speaker {
 mod tests {
     use super::*;
 
-    fn speaker() -> Speaker {
+    fn node() -> NodeReader {
         let address = "127.0.0.1:1".parse().unwrap();
-        Speaker::new(Generation(1), address, Instant::now())
+        NodeReader::new(Generation(1), address, Instant::now())
     }
 
     fn values(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -330,24 +342,24 @@ mod tests {
     }
 
     #[test]
-    fn what_a_node_says_is_read_and_what_it_garbles_is_skipped() {
-        let mut speaker = speaker();
+    fn values_are_read_and_garbled_ones_are_skipped() {
+        let mut node = node();
         let mut said = values(&[("stream/a", "no card"), ("load", "{}"), ("document", "00")]);
-        speaker.hear(&said);
-        assert!(speaker.node().is_none(), "no card yet");
+        node.hear(&said);
+        assert!(node.node().is_none(), "no card yet");
         said.insert(gossip::NODE.into(), "no card".into());
-        speaker.hear(&said);
-        assert!(speaker.node().is_none(), "none that can be read");
+        node.hear(&said);
+        assert!(node.node().is_none(), "none that can be read");
         said.insert(gossip::NODE.into(), card());
-        speaker.hear(&said);
-        let seen = speaker.node().unwrap();
+        node.hear(&said);
+        let seen = node.node().unwrap();
         assert!(seen.streams.is_empty() && seen.bulletin.is_none());
         assert_eq!(seen.document.as_deref(), Some("00"));
     }
 
     #[test]
-    fn what_a_node_says_no_longer_is_forgotten() {
-        let mut speaker = speaker();
+    fn values_that_are_gone_are_forgotten() {
+        let mut node = node();
         let card = card();
         let said = values(&[
             ("node", &card),
@@ -356,29 +368,29 @@ mod tests {
             ("clock", "5"),
             ("standby/a.mp3", ""),
         ]);
-        speaker.hear(&said);
-        let seen = speaker.node().unwrap();
+        node.hear(&said);
+        let seen = node.node().unwrap();
         assert_eq!(seen.clock_unix_ms, Some(5));
         assert_eq!(seen.standby.len(), 1, "{:?}", seen.standby);
-        speaker.hear(&values(&[
+        node.hear(&values(&[
             ("node", &card),
             ("clock", "a clock that is garbled"),
         ]));
-        let seen = speaker.node().unwrap();
+        let seen = node.node().unwrap();
         assert!(seen.document.is_none() && seen.disk.is_none() && seen.clock_unix_ms.is_none());
         assert!(seen.standby.is_empty());
-        speaker.hear(&BTreeMap::new());
-        assert!(speaker.node().is_none());
+        node.hear(&BTreeMap::new());
+        assert!(node.node().is_none());
     }
 
     #[test]
-    fn a_value_that_stays_is_not_read_again() {
-        let mut speaker = speaker();
+    fn an_unchanged_value_is_not_parsed_again() {
+        let mut node = node();
         let said = values(&[("node", &card()), ("document", "00")]);
-        speaker.hear(&said);
-        speaker.node.document = Some("as it was left".into());
-        speaker.hear(&said);
-        let document = speaker.node().unwrap().document.as_deref();
+        node.hear(&said);
+        node.node.document = Some("as it was left".into());
+        node.hear(&said);
+        let document = node.node().unwrap().document.as_deref();
         assert_eq!(document, Some("as it was left"));
     }
 }

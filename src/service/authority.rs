@@ -1,5 +1,5 @@
-//! Who may source a mount: asked of the master, and answered as the master. What is decided is
-//! [`proto::authority`](crate::proto::authority); this carries it out over the links.
+//! The place of a mount's source: asked of the master, and answered as the master. It drives
+//! [`proto::authority`](crate::proto::authority) over the links.
 
 use std::sync::Arc;
 
@@ -18,44 +18,44 @@ use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::seat::{Epoch, Fence};
 use crate::model::stream::StreamId;
-use crate::proto::authority::{self, Case, GivesWay, Input, Output, Question};
+use crate::proto::authority::{self, Displaced, Input, Output, PlaceContext, Question};
 use crate::proto::ended::Ended;
 use crate::proto::source::{presence_answer, presence_question, shows_presence};
 use crate::wire::frame::{Denial, Frame};
 
-/// What deciding about places needs.
+/// The services that decisions about places need.
 #[derive(Clone, Debug)]
 pub struct AuthorityConfig {
-    /// The ways to the other nodes.
+    /// The links to the other nodes.
     pub links: Links,
-    /// Who is the master, and what is on air.
+    /// The master, and what is on air.
     pub cluster: Cluster,
-    /// What becomes of a second source.
+    /// The mounts, with their rules for a second source.
     pub documents: Documents,
-    /// Who is on air here.
+    /// The sources on air at this node.
     pub sources: Sources,
     /// The streams that are over.
     pub ended: Ended,
 }
 
-/// A cheap, cloneable way to the decision.
+/// A cheap, cloneable handle.
 #[derive(Clone, Debug)]
 pub struct MountAuthority {
     config: AuthorityConfig,
-    memory: Arc<Mutex<authority::Authority>>,
+    authority: Arc<Mutex<authority::Authority>>,
 }
 
 impl MountAuthority {
-    /// Decides with the help of these; `max_epoch` is the highest that an earlier life of the node has seen.
+    /// A node that has granted nothing yet; `max_epoch` is the highest that an earlier life of it has seen.
     pub fn new(config: AuthorityConfig, max_epoch: Epoch) -> Self {
-        let memory = authority::Authority::new(max_epoch);
+        let authority = authority::Authority::new(max_epoch);
         Self {
             config,
-            memory: Arc::new(Mutex::new(memory)),
+            authority: Arc::new(Mutex::new(authority)),
         }
     }
 
-    /// Asks for a place for a source that is connected here; the epoch under which it is given.
+    /// Asks for a place for a source of this node; returns the epoch under which it is granted.
     pub async fn request(&self, mount: &MountName, stream_id: StreamId) -> Result<Epoch, Denial> {
         let mut question = Question::new(mount.clone(), stream_id);
         let mut input = Input::Begin;
@@ -71,7 +71,7 @@ impl MountAuthority {
                     Output::Deposed(fence) => {
                         info!(%mount, ?fence, "the word of a deposed master does not count");
                     }
-                    Output::GiveWay(gives_way) => self.tell(mount, gives_way).await,
+                    Output::GiveWay(displaced) => self.displace(mount, displaced).await,
                     Output::Verdict(verdict) => return verdict,
                 }
             }
@@ -83,18 +83,18 @@ impl MountAuthority {
         let mut out = Vec::new();
         let view = self.config.cluster.view();
         let takeover = self.config.documents.mount(mount).map(|spec| spec.takeover);
-        let case = Case {
+        let context = PlaceContext {
             view: &view,
             takeover,
             now: clock::now(),
         };
-        question.handle(input, &mut self.memory.lock(), case, &mut out);
+        question.handle(input, &mut self.authority.lock(), context, &mut out);
         out
     }
 
-    /// Puts a question to the master.
+    /// Asks the master.
     async fn ask(&self, master: &NodeName, question: &Frame, until: Instant) -> Input {
-        match timeout_at(until, self.put(master, question)).await {
+        match timeout_at(until, self.exchange(master, question)).await {
             Ok(Ok(Some(answer))) => return Input::Answer(answer),
             Ok(Ok(None)) => {
                 let error = ExchangeError::Unexpected;
@@ -106,8 +106,12 @@ impl MountAuthority {
         Input::Lost
     }
 
-    /// Asks a node something, and waits for its answer.
-    async fn put(&self, node: &NodeName, question: &Frame) -> Result<Option<Frame>, ExchangeError> {
+    /// Sends a question to a node, and waits for its answer.
+    async fn exchange(
+        &self,
+        node: &NodeName,
+        question: &Frame,
+    ) -> Result<Option<Frame>, ExchangeError> {
         let mut exchange = self.config.links.open(node, question).await?;
         exchange.finish();
         exchange.receive().await
@@ -116,37 +120,37 @@ impl MountAuthority {
     /// Answers a node that asks for a place for its source.
     pub async fn answer(&self, asker: Asker<'_>, exchange: Exchange) {
         let (mount, from) = (asker.mount, asker.ingest);
-        let ruling = {
+        let answer = {
             let view = self.config.cluster.view();
             let takeover = self.config.documents.mount(mount).map(|spec| spec.takeover);
-            let case = Case {
+            let context = PlaceContext {
                 view: &view,
                 takeover,
                 now: clock::now(),
             };
-            self.memory.lock().answer(asker, case)
+            self.authority.lock().answer(asker, context)
         };
-        if let Some(gives_way) = ruling.gives_way {
-            self.tell(mount, gives_way).await;
+        if let Some(displaced) = answer.displaced {
+            self.displace(mount, displaced).await;
         }
-        match &ruling.reply {
+        match &answer.reply {
             Frame::Denied(why) => info!(%mount, ingest = %from, ?why, "source denied"),
             _ => info!(%mount, ingest = %from, "source granted"),
         }
-        say(exchange, &ruling.reply).await;
+        reply(exchange, &answer.reply).await;
     }
 
-    /// Tells a source that another has its place.
-    async fn tell(&self, mount: &MountName, gives_way: GivesWay) {
-        match gives_way {
-            GivesWay::Here(old) => self.config.sources.give_way(mount, old).await,
-            GivesWay::There(node, order) => {
+    /// Has a source give way because another got its place.
+    async fn displace(&self, mount: &MountName, displaced: Displaced) {
+        match displaced {
+            Displaced::Local(old) => self.config.sources.give_way(mount, old).await,
+            Displaced::Remote(node, order) => {
                 self.config.links.send(&node, &order);
             }
         }
     }
 
-    /// Whether the source of a stream is still connected to another node, as far as that is known by `until`.
+    /// Whether another node says by `until` that the source of a stream is still connected to it.
     pub async fn is_there(
         &self,
         node: &NodeName,
@@ -155,7 +159,7 @@ impl MountAuthority {
         until: Instant,
     ) -> bool {
         let question = presence_question(mount, stream_id);
-        match timeout_at(until, self.put(node, &question)).await {
+        match timeout_at(until, self.exchange(node, &question)).await {
             Ok(Ok(answer)) => shows_presence(answer.as_ref()),
             Ok(Err(error)) => {
                 debug!(%mount, %node, %error, "the node of the other source cannot be asked");
@@ -168,15 +172,15 @@ impl MountAuthority {
         }
     }
 
-    /// Tells another node whether a source is still connected here.
+    /// Answers another node whether a source is still connected to this one.
     pub async fn tell_presence(&self, mount: &MountName, stream_id: StreamId, exchange: Exchange) {
         let is_there = self.config.sources.is_there(mount, stream_id).await;
-        say(exchange, &presence_answer(is_there)).await;
+        reply(exchange, &presence_answer(is_there)).await;
     }
 
-    /// Obeys an order that a source here gives way, unless its master was deposed.
+    /// Obeys an order that a source of this node gives way, unless its master was deposed.
     pub async fn obey(&self, mount: &MountName, stream_id: StreamId, fence: &Fence) {
-        let admission = self.memory.lock().admit(fence);
+        let admission = self.authority.lock().admit(fence);
         match admission {
             Admission::Apply => self.config.sources.give_way(mount, stream_id).await,
             Admission::Refuse => {
@@ -185,14 +189,14 @@ impl MountAuthority {
         }
     }
 
-    /// Takes note that a source has gone: its place is free again, whatever gossip still says of it.
+    /// Notes that a source has gone: its place is free, even if gossip still shows the source.
     pub fn release(&self, mount: &MountName, stream_id: StreamId) {
         let now = clock::now();
         self.config.ended.note(stream_id, now);
-        self.memory.lock().release(mount, stream_id, now);
+        self.authority.lock().release(mount, stream_id, now);
     }
 
-    /// A source that was connected here has gone: says so to everybody.
+    /// Releases the place of a source of this node, and tells all nodes.
     pub fn give_up(&self, mount: &MountName, stream_id: StreamId) {
         self.release(mount, stream_id);
         let mount = mount.clone();
@@ -201,8 +205,8 @@ impl MountAuthority {
     }
 }
 
-/// The last word of a conversation.
-async fn say(mut exchange: Exchange, answer: &Frame) {
+/// Sends an answer and ends the exchange.
+async fn reply(mut exchange: Exchange, answer: &Frame) {
     if let Err(error) = exchange.send(answer).await {
         debug!(%error, "the answer did not arrive");
     }

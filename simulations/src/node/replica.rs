@@ -160,7 +160,7 @@ impl Replica {
         out.extend(late.map(|(talk, _)| Deed::Abort(talk)));
         let mut outputs = Vec::new();
         self.settling
-            .look(&self.document, mesh.view(), now, &mut outputs);
+            .compare(&self.document, mesh.view(), now, &mut outputs);
         for output in outputs {
             match (output, self.asking) {
                 (Output::Open(peer, first), _) => {
@@ -179,18 +179,18 @@ impl Replica {
         let input = match heard {
             Heard::Began(_, frame) => {
                 self.answering.insert(talk, Answering::new(moment.now));
-                Input::Said(frame)
+                Input::Received(frame)
             }
-            Heard::Frame(frame) => Input::Said(frame),
+            Heard::Frame(frame) => Input::Received(frame),
             Heard::Finished => Input::Finished,
             Heard::Lost => Input::Lost,
         };
         let mut outputs = Vec::new();
         match self.answering.get_mut(&talk) {
-            Some(answering) => answering.hear(input, &self.document, &mut outputs),
+            Some(answering) => answering.handle(input, &self.document, &mut outputs),
             None => self
                 .settling
-                .hear(input, &self.document, moment.now, &mut outputs),
+                .handle(input, &self.document, moment.now, &mut outputs),
         }
         for output in outputs {
             self.carry_out(talk, output, moment, out);
@@ -199,8 +199,8 @@ impl Replica {
 
     fn carry_out(&mut self, talk: TalkId, output: Output, moment: Moment, out: &mut Vec<Deed>) {
         match output {
-            Output::Say(frame) => out.push(Deed::Say(talk, frame)),
-            Output::Take(records) => self.take(records, moment, out),
+            Output::Send(frame) => out.push(Deed::Say(talk, frame)),
+            Output::Apply(records) => self.take(records, moment, out),
             Output::Finish => out.push(Deed::Finish(talk)),
             Output::Over => self.forget(talk),
             Output::HangUp => {
@@ -208,7 +208,7 @@ impl Replica {
                 self.forget(talk);
             }
             // A look says the one by itself, and no document of a world is set aside.
-            Output::Open(..) | Output::GoBackTo(_) => {}
+            Output::Open(..) | Output::Restore(_) => {}
         }
     }
 

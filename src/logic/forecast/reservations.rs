@@ -21,9 +21,9 @@ const MAX_COUNTED: usize = 32_768;
 /// How often addresses that may be forgotten are looked for, once there is no room for more.
 const TIDYING: Duration = Duration::from_millis(250);
 
-/// The scopes in which places are counted.
+/// The clients whose reservations are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Scope {
+enum ReservedBy {
     /// One address of IPv4; for IPv6 what a household gets, a /64.
     Address,
     /// The network around it: /24 of IPv4, /48 of IPv6.
@@ -33,7 +33,7 @@ enum Scope {
 /// What was reserved recently, by address and by network.
 #[derive(Clone, Debug, Default)]
 pub struct Reservations {
-    windows: BTreeMap<(Scope, IpAddr), ReservedSince>,
+    windows: BTreeMap<(ReservedBy, IpAddr), ReservedSince>,
     tidied_at: Option<Instant>,
 }
 
@@ -52,10 +52,11 @@ impl Reservations {
             return true;
         }
         self.tidy(now);
-        self.count(Scope::Address, address, now) && self.count(Scope::Network, address, now)
+        self.count(ReservedBy::Address, address, now)
+            && self.count(ReservedBy::Network, address, now)
     }
 
-    fn count(&mut self, scope: Scope, address: IpAddr, now: Instant) -> bool {
+    fn count(&mut self, scope: ReservedBy, address: IpAddr, now: Instant) -> bool {
         let key = (scope, scope.of(address));
         if self.windows.len() >= MAX_COUNTED && !self.windows.contains_key(&key) {
             return false;
@@ -88,7 +89,7 @@ impl ReservedSince {
     }
 }
 
-impl Scope {
+impl ReservedBy {
     fn most(self) -> u32 {
         match self {
             Self::Address => MAX_PER_ADDRESS,

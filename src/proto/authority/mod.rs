@@ -1,7 +1,6 @@
-//! Who may source a mount. The master decides; without one, each node decides by what gossip says.
+//! The place of a mount's source. The master grants it; without a master, each node decides by what gossip shows.
 //!
-//! Two nodes that decide at once on the two sides of a partition may both say yes. That is settled when they
-//! meet: of two streams of one mount the one that began first goes on.
+//! Two nodes on two sides of a partition may both grant it. When the sides meet, the stream that began first stays.
 
 use std::time::{Duration, Instant};
 
@@ -15,46 +14,46 @@ use crate::proto::view::{MeshNode, MeshView, precedence};
 use crate::wire::frame::{Denial, Frame};
 use crate::wire::gossip::{Origin, StreamCard};
 
-/// How long the master may take to answer; a source does not wait longer for its place.
+/// How long the master may take to answer: a source waits no longer for its place.
 const ASK_TIMEOUT: Duration = Duration::from_millis(1_000);
 
-/// What is known of a mount and of the mesh when a place is decided.
+/// The state of the mesh and of the mount on which a decision depends.
 #[derive(Clone, Copy, Debug)]
-pub struct Case<'a> {
+pub struct PlaceContext<'a> {
     /// The mesh.
     pub view: &'a MeshView,
-    /// What becomes of a second source on the mount; `None`: there is no such mount.
+    /// The mount's rule for a second source; `None`: there is no such mount.
     pub takeover: Option<Takeover>,
     /// The time.
     pub now: Instant,
 }
 
-/// A source that has to give way because another was given its place.
+/// A source that has to give way because another got its place.
 #[derive(Clone, Debug, PartialEq)]
-pub enum GivesWay {
-    /// The source of this stream, which is connected to this node.
-    Here(StreamId),
-    /// A source of that node, which is sent this order.
-    There(NodeName, Frame),
+pub enum Displaced {
+    /// The source of this stream, connected to this node.
+    Local(StreamId),
+    /// A source of that node, to which this order is sent.
+    Remote(NodeName, Frame),
 }
 
-/// A place that is given away.
+/// A place that was granted.
 #[derive(Clone, Debug, PartialEq)]
 struct Place {
     epoch: Epoch,
-    gives_way: Option<GivesWay>,
+    displaced: Option<Displaced>,
 }
 
-/// What this node does with another node's question for a place.
+/// This node's answer to another node's request for a place.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ruling {
-    /// Told to give way before the answer goes out.
-    pub gives_way: Option<GivesWay>,
+pub struct PlaceAnswer {
+    /// The source that is told to give way before the answer is sent.
+    pub displaced: Option<Displaced>,
     /// The answer.
     pub reply: Frame,
 }
 
-/// What one node knows of places that gossip does not say yet, and whose orders it obeys.
+/// The places that this node has granted and gossip does not show yet, and the fence of the orders that it obeys.
 #[derive(Clone, Debug)]
 pub struct Authority {
     places: Places,
@@ -62,7 +61,7 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// A node that has given nothing yet; `max_epoch` is the highest that an earlier life of it has seen.
+    /// A node that has granted nothing yet; `max_epoch` is the highest that an earlier life of it has seen.
     pub fn new(max_epoch: Epoch) -> Self {
         Self {
             places: Places::default(),
@@ -70,72 +69,72 @@ impl Authority {
         }
     }
 
-    /// Judges an order by its fence: the word of a deposed master is refused.
+    /// Judges an order by its fence: an order of a deposed master is refused.
     pub fn admit(&mut self, fence: &Fence) -> Admission {
         self.gate.admit(fence)
     }
 
-    /// The greatest fence that was let in.
+    /// The greatest fence that was admitted.
     pub fn highest(&self) -> Option<&Fence> {
         self.gate.highest()
     }
 
-    /// Answers a node that asks for a place for its source. Only the master gives any.
-    pub fn answer(&mut self, asker: Asker<'_>, case: Case<'_>) -> Ruling {
-        let claim = case.view.master.as_ref();
-        let Some(claim) = claim.filter(|_| case.view.is_master()) else {
-            return Ruling {
-                gives_way: None,
+    /// Answers a node that asks for a place for its source. Only the master grants one.
+    pub fn answer(&mut self, asker: Asker<'_>, context: PlaceContext<'_>) -> PlaceAnswer {
+        let claim = context.view.master.as_ref();
+        let Some(claim) = claim.filter(|_| context.view.is_master()) else {
+            return PlaceAnswer {
+                displaced: None,
                 reply: Frame::Denied(Denial::NotMaster),
             };
         };
-        match self.give(asker, case) {
-            Ok(place) => Ruling {
-                gives_way: place.gives_way,
+        match self.grant(asker, context) {
+            Ok(place) => PlaceAnswer {
+                displaced: place.displaced,
                 reply: Frame::Granted(claim.fence()),
             },
-            Err(denial) => Ruling {
-                gives_way: None,
+            Err(denial) => PlaceAnswer {
+                displaced: None,
                 reply: Frame::Denied(denial),
             },
         }
     }
 
-    /// Takes note that a source has gone: its place is free again, whatever gossip still says of it.
+    /// Notes that a source has gone: its place is free, even if gossip still shows the source.
     pub fn release(&mut self, mount: &MountName, stream_id: StreamId, now: Instant) {
         self.places.release(mount, stream_id, now);
     }
 
-    /// Gives the place, if it is to be had, and remembers that.
-    fn give(&mut self, asker: Asker<'_>, case: Case<'_>) -> Result<Place, Denial> {
-        let (view, mount) = (case.view, asker.mount);
-        let takeover = case.takeover.ok_or(Denial::NoSuchMount)?;
+    /// Grants the place if it is free, and remembers it.
+    fn grant(&mut self, asker: Asker<'_>, context: PlaceContext<'_>) -> Result<Place, Denial> {
+        let (view, mount) = (context.view, asker.mount);
+        let takeover = context.takeover.ok_or(Denial::NoSuchMount)?;
         let mesh = MeshReports {
             on_air: incumbents(view, mount),
             is_up: &|node| view.nodes.get(node).is_none_or(MeshNode::is_up),
         };
-        let gives_way = match self.places.decide(asker, mesh, takeover, case.now) {
+        let displaced = match self.places.decide(asker, mesh, takeover, context.now) {
             Decision::Grant => None,
             Decision::Refuse => return Err(Denial::MountInUse),
-            Decision::Replace(node, old) if node == view.me => Some(GivesWay::Here(old)),
+            Decision::Replace(node, old) if node == view.me => Some(Displaced::Local(old)),
             Decision::Replace(node, old) => {
                 let claim = view.master.as_ref().filter(|_| view.is_master());
-                let claim = claim.ok_or(Denial::MountInUse)?; // without a claim nobody obeys us
+                let claim = claim.ok_or(Denial::MountInUse)?; // only a master's order is obeyed
                 let order = Frame::GiveWay {
                     mount: mount.clone(),
                     stream_id: old,
                     fence: claim.fence(),
                 };
-                Some(GivesWay::There(node, order))
+                Some(Displaced::Remote(node, order))
             }
         };
         let master = view.master.as_ref();
         let epoch = master.map_or(view.max_epoch, |claim| claim.epoch);
-        Ok(Place { epoch, gives_way })
+        Ok(Place { epoch, displaced })
     }
 }
 
-/// The sources that are on air on a mount as gossip shows them, the one with precedence first.
+/// The sources on air on a mount as gossip shows them, by precedence.
 fn incumbents(view: &MeshView, mount: &MountName) -> Vec<Incumbent> {
     let sources = view.holders(mount);
     let sources = sources.filter(|(_, card)| card.origin == Origin::Source);
@@ -149,100 +148,107 @@ fn incumbents(view: &MeshView, mount: &MountName) -> Vec<Incumbent> {
     sources.into_iter().map(incumbent).collect()
 }
 
-/// What happens to a question.
+/// An event of a question.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// It begins.
+    /// The beginning.
     Begin,
-    /// The node that was asked says this.
+    /// The answer of the node that was asked.
     Answer(Frame),
-    /// It cannot be asked, or says nothing.
+    /// The node cannot be reached, or has not answered.
     Lost,
-    /// Time has gone by.
+    /// Time has passed.
     Tick,
 }
 
-/// What is to be done for a question.
+/// What the driver has to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Ask the master; what it says after that time does not count.
+    /// Ask the master; an answer after `until` does not count.
     Ask {
         /// The master.
         master: NodeName,
         /// The question.
         question: Frame,
-        /// Until when.
+        /// The deadline.
         until: Instant,
     },
-    /// The master that has given the place was deposed: its word does not count.
+    /// The master that granted the place was deposed: its answer does not count.
     Deposed(Fence),
-    /// Let another source give way.
-    GiveWay(GivesWay),
-    /// The end: the epoch under which the place is given, or why it is not.
+    /// Have another source give way.
+    GiveWay(Displaced),
+    /// The end: the epoch under which the place is granted, or why it is denied.
     Verdict(Result<Epoch, Denial>),
 }
 
-/// One question for a place for a source that is connected here: asked of the master, and decided here if there is
-/// none, or it does not answer in time.
+/// One request for a place for a source of this node. The master is asked; this node decides if there is no master, or
+/// if it does not answer in time.
 #[derive(Clone, Debug)]
 pub struct Question {
     mount: MountName,
     stream_id: StreamId,
-    course: Course,
+    state: QuestionState,
 }
 
-/// How far a question is.
+/// The state of a question.
 #[derive(Clone, Copy, Debug)]
-enum Course {
+enum QuestionState {
     New,
-    /// The master was asked, and may answer until then.
+    /// The master was asked, and has until then to answer.
     Asked(Instant),
     Over,
 }
 
 impl Question {
-    /// A question that has not begun.
+    /// A question that has not been asked yet.
     pub fn new(mount: MountName, stream_id: StreamId) -> Self {
         Self {
             mount,
             stream_id,
-            course: Course::New,
+            state: QuestionState::New,
         }
     }
 
-    /// The life of the source for which it is asked.
+    /// The stream for which the place is asked.
     pub fn stream_id(&self) -> StreamId {
         self.stream_id
     }
 
-    /// Takes in what happens. There is one verdict; whatever comes after it changes nothing.
+    /// Handles one event. There is one verdict; later events change nothing.
     pub fn handle(
         &mut self,
         input: Input,
         authority: &mut Authority,
-        case: Case<'_>,
+        context: PlaceContext<'_>,
         out: &mut Vec<Output>,
     ) {
-        match (self.course, input) {
-            (Course::New, Input::Begin) => self.begin(authority, case, out),
-            (Course::Asked(until), Input::Answer(_) | Input::Lost | Input::Tick)
-                if case.now >= until =>
+        match (self.state, input) {
+            (QuestionState::New, Input::Begin) => self.begin(authority, context, out),
+            (QuestionState::Asked(until), Input::Answer(_) | Input::Lost | Input::Tick)
+                if context.now >= until =>
             {
-                self.decide_here(authority, case, out);
+                self.decide_locally(authority, context, out);
             }
-            (Course::Asked(_), Input::Answer(frame)) => self.hear(frame, authority, case, out),
-            (Course::Asked(_), Input::Lost) => self.decide_here(authority, case, out),
+            (QuestionState::Asked(_), Input::Answer(frame)) => {
+                self.take_answer(frame, authority, context, out)
+            }
+            (QuestionState::Asked(_), Input::Lost) => self.decide_locally(authority, context, out),
             _ => {}
         }
     }
 
-    fn begin(&mut self, authority: &mut Authority, case: Case<'_>, out: &mut Vec<Output>) {
-        let master = case.view.master.as_ref().map(|claim| &claim.node);
-        let Some(master) = master.filter(|_| !case.view.is_master()) else {
-            return self.decide_here(authority, case, out);
+    fn begin(
+        &mut self,
+        authority: &mut Authority,
+        context: PlaceContext<'_>,
+        out: &mut Vec<Output>,
+    ) {
+        let master = context.view.master.as_ref().map(|claim| &claim.node);
+        let Some(master) = master.filter(|_| !context.view.is_master()) else {
+            return self.decide_locally(authority, context, out);
         };
-        let until = case.now + ASK_TIMEOUT;
-        self.course = Course::Asked(until);
+        let until = context.now + ASK_TIMEOUT;
+        self.state = QuestionState::Asked(until);
         out.push(Output::Ask {
             master: master.clone(),
             question: Frame::Publish {
@@ -253,11 +259,11 @@ impl Question {
         });
     }
 
-    fn hear(
+    fn take_answer(
         &mut self,
         frame: Frame,
         authority: &mut Authority,
-        case: Case<'_>,
+        context: PlaceContext<'_>,
         out: &mut Vec<Output>,
     ) {
         match frame {
@@ -265,30 +271,35 @@ impl Question {
                 Admission::Apply => self.end(Ok(fence.epoch), out),
                 Admission::Refuse => {
                     out.push(Output::Deposed(fence));
-                    self.decide_here(authority, case, out);
+                    self.decide_locally(authority, context, out);
                 }
             },
-            Frame::Denied(Denial::NotMaster) => self.decide_here(authority, case, out),
+            Frame::Denied(Denial::NotMaster) => self.decide_locally(authority, context, out),
             Frame::Denied(denial) => self.end(Err(denial), out),
-            _ => self.decide_here(authority, case, out),
+            _ => self.decide_locally(authority, context, out),
         }
     }
 
-    fn decide_here(&mut self, authority: &mut Authority, case: Case<'_>, out: &mut Vec<Output>) {
+    fn decide_locally(
+        &mut self,
+        authority: &mut Authority,
+        context: PlaceContext<'_>,
+        out: &mut Vec<Output>,
+    ) {
         let asker = Asker {
             mount: &self.mount,
             stream_id: self.stream_id,
-            ingest: &case.view.me,
+            ingest: &context.view.me,
         };
-        let verdict = authority.give(asker, case).map(|place| {
-            out.extend(place.gives_way.map(Output::GiveWay));
+        let verdict = authority.grant(asker, context).map(|place| {
+            out.extend(place.displaced.map(Output::GiveWay));
             place.epoch
         });
         self.end(verdict, out);
     }
 
     fn end(&mut self, verdict: Result<Epoch, Denial>, out: &mut Vec<Output>) {
-        self.course = Course::Over;
+        self.state = QuestionState::Over;
         out.push(Output::Verdict(verdict));
     }
 }

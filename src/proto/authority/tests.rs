@@ -67,8 +67,8 @@ impl World {
         node.streams.insert(mount(), card);
     }
 
-    fn case(&self) -> Case<'_> {
-        Case {
+    fn context(&self) -> PlaceContext<'_> {
+        PlaceContext {
             view: &self.view,
             takeover: self.takeover,
             now: self.now,
@@ -80,15 +80,15 @@ impl World {
         self
     }
 
-    /// What the master says to a source of this node.
-    fn rule(&self, authority: &mut Authority, ingest: &str, stream_id: u128) -> Ruling {
+    /// The master's answer to a source of the node `ingest`.
+    fn rule(&self, authority: &mut Authority, ingest: &str, stream_id: u128) -> PlaceAnswer {
         let (mount, ingest) = (mount(), name(ingest));
         let asker = Asker {
             mount: &mount,
             stream_id: StreamId(stream_id),
             ingest: &ingest,
         };
-        authority.answer(asker, self.case())
+        authority.answer(asker, self.context())
     }
 
     fn hand(
@@ -98,7 +98,7 @@ impl World {
         input: Input,
     ) -> Vec<Output> {
         let mut out = Vec::new();
-        question.handle(input, authority, self.case(), &mut out);
+        question.handle(input, authority, self.context(), &mut out);
         out
     }
 }
@@ -168,7 +168,7 @@ fn a_denial_of_the_master_is_a_verdict() {
 }
 
 #[test]
-fn a_master_that_cannot_say_leaves_it_to_the_node() {
+fn without_a_useful_answer_the_node_decides() {
     let world = World::new("a", Some(claim("b", 8)));
     let inputs = [
         Input::Lost,
@@ -184,7 +184,7 @@ fn a_master_that_cannot_say_leaves_it_to_the_node() {
 }
 
 #[test]
-fn a_master_that_is_late_is_not_waited_for() {
+fn a_late_master_is_not_awaited() {
     let mut world = World::new("a", Some(claim("b", 8)));
     let mut authority = Authority::new(Epoch(7));
     let mut question = asked(&world, &mut authority);
@@ -196,7 +196,7 @@ fn a_master_that_is_late_is_not_waited_for() {
 }
 
 #[test]
-fn the_word_of_a_deposed_master_does_not_count() {
+fn the_answer_of_a_deposed_master_does_not_count() {
     let mut world = World::new("a", Some(claim("b", 8)));
     let mut authority = Authority::new(Epoch(7));
     let mut question = asked(&world, &mut authority);
@@ -222,12 +222,12 @@ fn a_node_that_becomes_master_while_it_asks_decides_itself() {
         stream_id: StreamId(1),
         fence: claim("a", 9).fence(),
     };
-    let gives_way = GivesWay::There(name("c"), order);
-    assert_eq!(out, [Output::GiveWay(gives_way), given(9)]);
+    let displaced = Displaced::Remote(name("c"), order);
+    assert_eq!(out, [Output::GiveWay(displaced), given(9)]);
 }
 
 #[test]
-fn without_a_master_a_node_moves_only_its_own_source() {
+fn without_a_master_a_node_displaces_only_its_own_source() {
     let mut world = World::new("a", None);
     world.takeover = Some(Takeover::Takeover);
     world.put_on_air("c", 1);
@@ -236,19 +236,19 @@ fn without_a_master_a_node_moves_only_its_own_source() {
     assert_eq!(
         out,
         [Output::Verdict(Err(Denial::MountInUse))],
-        "nobody would obey"
+        "the order would not be obeyed"
     );
     let mut world = World::new("a", None);
     world.takeover = Some(Takeover::Takeover);
     world.put_on_air("a", 1);
     let mut authority = Authority::new(Epoch(7));
     let out = world.hand(&mut question(), &mut authority, Input::Begin);
-    let here = Output::GiveWay(GivesWay::Here(StreamId(1)));
+    let here = Output::GiveWay(Displaced::Local(StreamId(1)));
     assert_eq!(out, [here, given(7)]);
 }
 
 #[test]
-fn a_mount_that_is_gone_has_no_place() {
+fn a_deleted_mount_has_no_place() {
     let mut world = World::new("a", None);
     world.takeover = None;
     let mut authority = Authority::new(Epoch(7));
@@ -257,11 +257,11 @@ fn a_mount_that_is_gone_has_no_place() {
 }
 
 #[test]
-fn only_the_master_answers_and_gives_a_place_once() {
+fn only_the_master_grants_a_place_and_only_once() {
     let mut authority = Authority::new(Epoch(7));
     for master in [None, Some(claim("b", 8))] {
-        let ruling = World::new("a", master).rule(&mut authority, "c", 1);
-        assert_eq!(ruling.reply, Frame::Denied(Denial::NotMaster));
+        let answer = World::new("a", master).rule(&mut authority, "c", 1);
+        assert_eq!(answer.reply, Frame::Denied(Denial::NotMaster));
     }
     let mut world = World::new("a", Some(claim("a", 8)));
     let yes = Frame::Granted(claim("a", 8).fence());
@@ -275,7 +275,7 @@ fn only_the_master_answers_and_gives_a_place_once() {
 }
 
 #[test]
-fn a_new_master_knows_what_gossip_shows_and_who_asks_again() {
+fn a_new_master_learns_places_from_gossip_and_renewals() {
     let mut world = World::new("a", Some(claim("a", 9)));
     let mut authority = Authority::new(Epoch(8));
     let yes = Frame::Granted(claim("a", 9).fence());
@@ -288,21 +288,21 @@ fn a_new_master_knows_what_gossip_shows_and_who_asks_again() {
 }
 
 #[test]
-fn a_master_tells_the_other_source_before_it_answers() {
+fn a_master_displaces_the_other_source_before_it_answers() {
     let mut world = World::new("a", Some(claim("a", 8)));
     world.takeover = Some(Takeover::Takeover);
     world.put_on_air("b", 1);
     let mut authority = Authority::new(Epoch(7));
-    let ruling = world.rule(&mut authority, "c", 2);
-    assert_eq!(ruling.reply, Frame::Granted(claim("a", 8).fence()));
+    let answer = world.rule(&mut authority, "c", 2);
+    assert_eq!(answer.reply, Frame::Granted(claim("a", 8).fence()));
     let order = Frame::GiveWay {
         mount: mount(),
         stream_id: StreamId(1),
         fence: claim("a", 8).fence(),
     };
-    assert_eq!(ruling.gives_way, Some(GivesWay::There(name("b"), order)));
+    assert_eq!(answer.displaced, Some(Displaced::Remote(name("b"), order)));
     world.put_on_air("b", 3);
-    let ruling = world.rule(&mut authority, "c", 4);
-    assert_eq!(ruling.reply, Frame::Denied(Denial::MountInUse));
-    assert_eq!(ruling.gives_way, None, "the second has just been given it");
+    let answer = world.rule(&mut authority, "c", 4);
+    assert_eq!(answer.reply, Frame::Denied(Denial::MountInUse));
+    assert_eq!(answer.displaced, None, "the second has just got it");
 }

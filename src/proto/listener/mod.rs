@@ -1,7 +1,6 @@
-//! What a listener that asks for a mount is answered: one question, one verdict, whoever wants to know it.
+//! The answer to a listener that asks for a mount: one question, one verdict, for listeners and for `explain`.
 //!
-//! A listener that was sent here is served here or refused, never sent on: a player that comes back to such an address
-//! would otherwise be sent in circles.
+//! A listener that was sent here is served here or refused, and never redirected again: it could be sent in circles.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -17,76 +16,76 @@ use crate::proto::view::MeshView;
 use crate::wire::http::forwarded::Client;
 use crate::wire::icecast::passthrough::Minted;
 
-/// Somebody's request for a mount.
+/// A request for a mount.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
-    /// What is asked for.
+    /// The mount.
     pub mount: &'a MountName,
-    /// Who asks.
+    /// The client.
     pub client: Client,
-    /// Where that is.
+    /// The client's place on earth.
     pub place: Whereabouts,
-    /// By which address it asks.
+    /// The kind of address that it asks by.
     pub arrival: Arrival,
-    /// Whether it asks with HEAD, and nobody listens.
+    /// Whether the method is HEAD: nothing will be streamed.
     pub looks_only: bool,
-    /// What the player calls itself; empty if it does not say.
+    /// The player's User-Agent, or empty.
     pub agent: &'a str,
-    /// The query of its address; empty if there is none.
+    /// The query of its address, or empty.
     pub query: &'a str,
 }
 
-/// By which address a listener asks.
+/// The kind of address that a listener asks by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
-    /// By the mount's own: any node may serve it.
+    /// The mount's own address: any node may serve it.
     Front,
-    /// By the one that a node has sent it to a moment ago.
+    /// An address that a node has redirected it to a moment ago.
     Sent,
-    /// By one that somebody was sent to, and that it has kept.
+    /// An address of an earlier redirect, which the player has kept.
     Kept,
 }
 
-/// What an answer depends on besides the table.
+/// The state of the mesh that a verdict depends on, besides the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Grounds<'a> {
     /// All mounts.
     pub mounts: &'a BTreeMap<MountName, MountSpec>,
-    /// What operators say of the mesh.
+    /// The operators' settings of the mesh.
     pub steering: &'a Steering,
     /// The mesh.
     pub view: &'a MeshView,
-    /// Whether this node holds the mount's stream itself, whatever the view says yet.
+    /// Whether this node holds the mount's stream, even if the view does not show it yet.
     pub is_held_here: bool,
-    /// Now.
+    /// The time.
     pub now: Instant,
-    /// Now by the clock on the wall, as tags hold it.
+    /// The time of day, as tags contain it.
     pub now_unix_s: u32,
 }
 
-/// Whether the listener goes where it is told to now, so that a place there counts as taken.
+/// Whether a place is reserved for the listener at the node that is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reserve {
-    /// It does.
+    /// Reserve it: the listener will follow the redirect.
     Yes,
-    /// Somebody only wants to know.
+    /// Only explain, and change nothing.
     No,
 }
 
-/// What to do with a request for a mount.
+/// The answer to a request for a mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is served here.
+    /// Serve it here.
     Serve(Because),
-    /// It is sent to this place.
+    /// Redirect it.
     Redirect(Destination),
     /// There is no such mount.
     NoSuchMount,
-    /// Nobody has the stream.
+    /// The mount has no stream.
     NoSource,
-    /// The mount may not be heard where it is.
+    /// The mount is not available in the listener's country.
     NotInCountry,
-    /// The mount has all the listeners that it may have.
+    /// The mount has as many listeners as it may have.
     MountFull,
     /// No node has room.
     NobodyHasRoom,
@@ -97,24 +96,24 @@ pub enum Verdict {
 pub enum Because {
     /// This node was chosen.
     Chosen,
-    /// The mount is not redirected, or this player is not.
+    /// The mount or the player is not redirected.
     NotRedirected,
-    /// It was sent here.
+    /// Another node has sent it here.
     SentHere,
-    /// It only looks, and any node can tell.
+    /// The method is HEAD, which any node can answer.
     LooksOnly,
 }
 
-/// Where a listener is sent.
+/// The target of a redirect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
-    /// To a node or the row of an outside server; with a tag if it is expected there.
+    /// A node or an outside server, with a tag if a place is reserved there.
     Row(NodeName, Option<Minted>),
-    /// To where the mount's operator wants those for whom there is no room.
+    /// The mount's overflow address.
     Overflow(String),
 }
 
-/// Answers a question. With [`Reserve::No`] nothing is changed: the answer is the one that the next such listener gets.
+/// Answers a question. With [`Reserve::No`] nothing is changed: the verdict is the one for the next such listener.
 pub fn answer(
     question: &Question<'_>,
     grounds: &Grounds<'_>,
@@ -129,7 +128,7 @@ pub fn answer(
     }
     match question.arrival {
         Arrival::Front => {}
-        // Whoever was sent has been let in where it asked first. Others come by an address that they have kept.
+        // A listener that was redirected was admitted where it asked first. A kept address was not.
         Arrival::Kept if is_full(grounds.view, spec) => return Verdict::MountFull,
         Arrival::Sent | Arrival::Kept => return Verdict::Serve(Because::SentHere),
     }
@@ -138,12 +137,14 @@ pub fn answer(
         return Verdict::NoSource;
     }
     if question.looks_only {
-        return look(&ask, table, grounds.now);
+        return answer_head(&ask, table, grounds.now);
     }
     if is_full(grounds.view, spec) {
         return overflow(spec, question.client, Verdict::MountFull);
     }
-    if ask.among == Among::All && stays(question, &spec.steering, &grounds.steering.mesh) {
+    if ask.among == Among::All
+        && is_not_redirected(question, &spec.steering, &grounds.steering.mesh)
+    {
         return Verdict::Serve(Because::NotRedirected);
     }
     let Chosen { choice, reserved } = match reserve {
@@ -160,7 +161,7 @@ pub fn answer(
     }
 }
 
-/// What the table is asked for such a listener.
+/// The listener as the table sees it.
 pub fn ask<'a>(question: &Question<'_>, spec: &'a MountSpec, grounds: &Grounds<'_>) -> Ask<'a> {
     let mut holders = grounds.view.holders(&spec.path);
     let is_ours = grounds.is_held_here || holders.next().is_some();
@@ -174,8 +175,8 @@ pub fn ask<'a>(question: &Question<'_>, spec: &'a MountSpec, grounds: &Grounds<'
     }
 }
 
-/// Answers whoever only looks: a node of ours can tell what an outside server would.
-fn look(ask: &Ask<'_>, table: &mut LoadTable, now: Instant) -> Verdict {
+/// Answers HEAD: any node can answer unless only outside servers have the stream.
+fn answer_head(ask: &Ask<'_>, table: &mut LoadTable, now: Instant) -> Verdict {
     if ask.among == Among::All {
         return Verdict::Serve(Because::LooksOnly);
     }
@@ -185,8 +186,8 @@ fn look(ask: &Ask<'_>, table: &mut LoadTable, now: Instant) -> Verdict {
     }
 }
 
-/// Whether somebody is served by the very node that it asks, because it, the mount's operator, or the mesh's, says so.
-fn stays(question: &Question<'_>, mount: &MountSteering, mesh: &MeshSettings) -> bool {
+/// Whether a listener is served by the node that it asks: by its query, by the mount's settings, or by its player.
+fn is_not_redirected(question: &Question<'_>, mount: &MountSteering, mesh: &MeshSettings) -> bool {
     let mut pairs = question.query.split('&');
     if !mount.redirect || pairs.any(|pair| pair == "redirect=no") {
         return true;
@@ -199,7 +200,7 @@ fn stays(question: &Question<'_>, mount: &MountSteering, mesh: &MeshSettings) ->
     known.any(|known| agent.contains(&known.to_ascii_lowercase()))
 }
 
-/// Whether the mount has as many listeners in the whole mesh as its operator allows.
+/// Whether the mount has as many listeners in the whole mesh as it may have.
 fn is_full(view: &MeshView, spec: &MountSpec) -> bool {
     let Some(most) = spec.max_listeners else {
         return false;
@@ -208,15 +209,15 @@ fn is_full(view: &MeshView, spec: &MountSpec) -> bool {
     cards.fold(0_u32, |sum, card| sum.saturating_add(card.listeners)) >= most
 }
 
-/// How full the chosen node may be: to the brim, unless listeners overflow before.
+/// The utilization from which on a node is too full: none, unless the mount has an overflow address.
 fn full_at(steering: &MountSteering) -> f64 {
     if steering.overflow_url.is_empty() {
-        return f64::INFINITY; // the choosing itself knows when a node is full
+        return f64::INFINITY; // the chooser knows when a node is full
     }
     f64::from(steering.overflow_percent) / 100.0
 }
 
-/// Where those go for whom there is no room. Who speaks HTTPS is not sent to where it isn't spoken.
+/// The verdict when there is no room: the overflow address, if there is one. A client of HTTPS is not sent to plain HTTP.
 fn overflow(spec: &MountSpec, client: Client, else_verdict: Verdict) -> Verdict {
     let url = &spec.steering.overflow_url;
     match !url.is_empty() && (!client.https || url.starts_with("https://")) {

@@ -1,4 +1,4 @@
-//! Questions of all kinds, and that nobody is counted who only wants to know.
+//! Questions of all kinds, and that `Reserve::No` changes nothing.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn name(text: &str) -> NodeName {
     NodeName::try_from(text).unwrap()
 }
 
-/// A node of a mesh of two, which takes so many listeners itself.
+/// A node in a mesh of two nodes.
 struct Scene {
     mounts: BTreeMap<MountName, MountSpec>,
     steering: Steering,
@@ -137,7 +137,7 @@ fn is_sent_west(verdict: &Verdict) -> bool {
 }
 
 #[test]
-fn who_only_wants_to_know_hears_what_the_next_listener_gets() {
+fn without_a_reservation_the_verdict_is_the_next_listeners() {
     let mut scene = Scene::new(2, 2);
     for number in 0..4 {
         let foreseen = scene.answer(|_| {}, Reserve::No);
@@ -162,7 +162,7 @@ fn who_only_wants_to_know_hears_what_the_next_listener_gets() {
 }
 
 #[test]
-fn whoever_was_sent_here_is_never_sent_on() {
+fn a_listener_that_was_sent_here_is_never_redirected() {
     let mut scene = Scene::new(0, 9);
     assert!(is_sent_west(&scene.ask()));
     let sent_here = Verdict::Serve(Because::SentHere);
@@ -172,14 +172,14 @@ fn whoever_was_sent_here_is_never_sent_on() {
     }
     scene.spec().max_listeners = Some(7);
     let verdict = scene.answer(|it| it.arrival = Arrival::Sent, Reserve::Yes);
-    assert_eq!(verdict, sent_here, "it was let in where it asked first");
+    assert_eq!(verdict, sent_here, "it was admitted where it asked first");
     let verdict = scene.answer(|it| it.arrival = Arrival::Kept, Reserve::Yes);
     assert_eq!(verdict, Verdict::MountFull);
     assert_eq!(scene.ask(), Verdict::MountFull);
 }
 
 #[test]
-fn a_mount_that_is_not_there_or_not_on_air_is_said_to_be_so() {
+fn an_unknown_or_silent_mount_is_not_found() {
     let mut scene = Scene::new(9, 9);
     let spec = scene.spec().clone();
     scene.mounts.clear();
@@ -194,7 +194,7 @@ fn a_mount_that_is_not_there_or_not_on_air_is_said_to_be_so() {
 }
 
 #[test]
-fn a_mount_is_refused_where_it_may_not_be_heard() {
+fn a_mount_is_refused_outside_its_countries() {
     let mut scene = Scene::new(9, 9);
     scene.spec().steering.countries = "de,fr".parse().unwrap();
     let from = |country: &str| Whereabouts {
@@ -214,7 +214,7 @@ fn a_mount_is_refused_where_it_may_not_be_heard() {
 }
 
 #[test]
-fn players_that_cannot_follow_are_served_where_they_ask() {
+fn players_that_cannot_follow_redirects_are_served_directly() {
     let mut scene = Scene::new(0, 9);
     scene.steering.mesh.proxy_agents = vec!["sonos".to_owned()];
     let stays = Verdict::Serve(Because::NotRedirected);
@@ -235,7 +235,7 @@ fn players_that_cannot_follow_are_served_where_they_ask() {
 }
 
 #[test]
-fn without_room_listeners_go_where_the_operator_wants_them() {
+fn without_room_listeners_go_to_the_overflow_address() {
     let mut scene = Scene::new(0, 0);
     assert_eq!(scene.ask(), Verdict::NobodyHasRoom);
     scene.spec().steering.overflow_url = "http://cdn.example/a".to_owned();
@@ -253,7 +253,7 @@ fn without_room_listeners_go_where_the_operator_wants_them() {
 }
 
 #[test]
-fn whoever_only_looks_is_told_by_any_node_and_counted_by_none() {
+fn any_node_answers_head_and_none_counts_it() {
     let mut scene = Scene::new(0, 9);
     let before = scene.answer(|_| {}, Reserve::No);
     let verdict = scene.answer(|it| it.looks_only = true, Reserve::Yes);

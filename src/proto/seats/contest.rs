@@ -1,4 +1,4 @@
-//! One seat's contest: its election, the rules of it, and what it has been told.
+//! The contest for one seat: its election, its rules, and the peers' claims that the election knows.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
@@ -11,29 +11,29 @@ use crate::model::seat::{Claim, Message, Seat};
 use crate::proto::view::MeshNode;
 use crate::wire::frame::Frame;
 
-/// By whom nodes are ranked in a contest.
+/// How nodes are ranked in a contest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ranks {
-    /// By their operators.
+    /// By the rank that their operators have set.
     Given,
-    /// By a hash of seat and node, so that seats spread and everybody computes the same.
+    /// By a hash of seat and node, so that the seats spread and every node computes the same.
     Rendezvous,
 }
 
-/// What sets one contest apart from another.
+/// The differences between contests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rules {
-    /// Whether an epoch is on disk before anybody hears of it.
+    /// Whether an epoch is written to disk before it is published.
     pub(super) keeps_epoch: bool,
     pub(super) ranks: Ranks,
     pub(super) quorum: Quorum,
 }
 
 impl Rules {
-    /// The rules of a seat's contest, of which the master's has a guard.
+    /// The rules of a seat's contest. Only the master's has a quorum and keeps its epochs on disk.
     ///
-    /// The epochs of other seats are not kept. They fence nothing that outlives a claim: two holders at once ask the
-    /// same server twice, and no more; and a node that has forgotten them learns them again from the first who objects.
+    /// For other seats two holders at once do little harm: they ask the same server twice. A node that has forgotten
+    /// an epoch learns it again from the first peer that objects.
     pub(super) fn of(seat: &Seat, quorum: Quorum) -> Self {
         match seat {
             Seat::Master => Self {
@@ -50,29 +50,29 @@ impl Rules {
     }
 }
 
-/// One seat's contest.
+/// The contest for one seat.
 #[derive(Clone, Debug)]
 pub(super) struct Contest {
     seat: Seat,
     rules: Rules,
     election: Election,
-    /// What each peer claimed when the mesh was looked at last.
+    /// The peers' claims of the last look.
     heard: BTreeMap<NodeName, Claim>,
-    /// An operator, or the node's own end, keeps it from standing.
-    pub(super) is_asked_out: bool,
-    /// What the election was told.
-    is_out: bool,
+    /// Whether an operator, or the end of the node, keeps it from standing.
+    pub(super) is_withdrawn: bool,
+    /// Whether the election was told to resign.
+    has_resigned: bool,
 }
 
 impl Contest {
-    pub(super) fn new(seat: Seat, rules: Rules, election: Election, is_asked_out: bool) -> Self {
+    pub(super) fn new(seat: Seat, rules: Rules, election: Election, is_withdrawn: bool) -> Self {
         Self {
             seat,
             rules,
             election,
             heard: BTreeMap::new(),
-            is_asked_out,
-            is_out: false,
+            is_withdrawn,
+            has_resigned: false,
         }
     }
 
@@ -80,8 +80,13 @@ impl Contest {
         &self.election
     }
 
-    /// Lets the election decide on an input, and says what is to be done.
-    pub(super) fn tell(&mut self, input: ElectionInput, now: Instant, out: &mut Vec<Output>) {
+    /// Gives an event to the election, and appends what has to be done.
+    pub(super) fn handle_election(
+        &mut self,
+        input: ElectionInput,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let mut decisions = Vec::new();
@@ -108,8 +113,8 @@ impl Contest {
         }
     }
 
-    /// Tells the election who is there.
-    pub(super) fn meet(
+    /// Tells the election the peers, by their ranks in this contest.
+    pub(super) fn set_peers(
         &mut self,
         peers: &BTreeMap<NodeName, ElectionPeer>,
         now: Instant,
@@ -123,11 +128,11 @@ impl Contest {
             (name.clone(), ElectionPeer { rank, ..*peer })
         });
         let members = ranked.collect();
-        self.tell(ElectionInput::Members(members), now, out);
+        self.handle_election(ElectionInput::Members(members), now, out);
     }
 
-    /// Tells the election what has changed in the claims of those who are there, and that time goes on.
-    pub(super) fn look(
+    /// Tells the election the claims that have changed, and the time.
+    pub(super) fn apply_view(
         &mut self,
         peers: &BTreeMap<NodeName, ElectionPeer>,
         nodes: &BTreeMap<NodeName, MeshNode>,
@@ -148,28 +153,28 @@ impl Contest {
                 from: name.clone(),
                 claim: claim.cloned(),
             };
-            self.tell(heard, now, out);
+            self.handle_election(heard, now, out);
         }
-        self.tell(ElectionInput::Tick, now, out);
+        self.handle_election(ElectionInput::Tick, now, out);
     }
 
-    /// Tells the election whether this node stands for the seat, if that has changed: not when it is asked out, and not
-    /// without a disk where the epochs have to be on it.
-    pub(super) fn stand(&mut self, has_disk: bool, now: Instant, out: &mut Vec<Output>) {
-        let is_out = self.is_asked_out || (self.rules.keeps_epoch && !has_disk);
-        if is_out == self.is_out {
+    /// Tells the election to resign or to stand again, if that has changed. A node does not stand while it is withdrawn,
+    /// nor without a working disk where epochs are kept.
+    pub(super) fn update_candidacy(&mut self, has_disk: bool, now: Instant, out: &mut Vec<Output>) {
+        let has_resigned = self.is_withdrawn || (self.rules.keeps_epoch && !has_disk);
+        if has_resigned == self.has_resigned {
             return;
         }
-        self.is_out = is_out;
-        let input = match is_out {
+        self.has_resigned = has_resigned;
+        let input = match has_resigned {
             true => ElectionInput::Resign,
             false => ElectionInput::Unresign,
         };
-        self.tell(input, now, out);
+        self.handle_election(input, now, out);
     }
 
-    /// Nobody is to hold this seat any more; if this node does, it says so.
-    pub(super) fn abolish(self, out: &mut Vec<Output>) {
+    /// Ends the contest: the seat is not wanted any more. A claim of this node is withdrawn.
+    pub(super) fn vacate(self, out: &mut Vec<Output>) {
         if let Some(claim) = self.election.own_claim().cloned() {
             let message = Message::Vacated(claim);
             out.push(self.output(ElectionOutput::Publish(None)));
@@ -178,7 +183,7 @@ impl Contest {
     }
 }
 
-/// What a node claims of a seat.
+/// A node's claim to a seat.
 fn claimed<'a>(node: &'a MeshNode, seat: &Seat) -> Option<&'a Claim> {
     match seat {
         Seat::Master => node.claim.as_ref(),

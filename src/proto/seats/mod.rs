@@ -1,8 +1,8 @@
-//! The contests of all seats in one machine: the master's, which is always there, and others that come and go.
+//! The elections of all seats in one machine: the master's seat, which always exists, and others that come and go.
 //!
-//! [`Seats::handle`] takes one [`Input`] and the time, and appends to an outbox what must be done. Contests differ only in
-//! their `Rules`: by whom nodes are ranked, how many of them must be there, and whether an epoch is on disk before
-//! anybody hears of it.
+//! [`Seats::handle`] takes one [`Input`] and the time, and appends to an outbox what must be done. The contests differ
+//! only in their `Rules`: how nodes are ranked, how many must be present, and whether an epoch is written to disk before
+//! it is published.
 
 mod contest;
 #[cfg(test)]
@@ -20,10 +20,10 @@ use crate::model::status::NodeState;
 use crate::proto::view::MeshNode;
 use crate::wire::frame::Frame;
 
-/// The most seats beside the master's: each costs a step of its election whenever the mesh is looked at.
+/// The most seats besides the master's: each costs a step of its election at every look at the mesh.
 pub const MAX_SEATS: usize = 256;
 
-/// What a node is told once, at its start.
+/// What the elections need to know at the node's start.
 #[derive(Clone, Debug)]
 pub struct SeatsConfig {
     /// The name of this node.
@@ -32,24 +32,24 @@ pub struct SeatsConfig {
     pub rank: Rank,
     /// The interval of gossip, the unit of every waiting time.
     pub gossip_interval: Duration,
-    /// How many nodes must be there for a claim to the master's seat.
+    /// How many nodes must be present for a claim to the master's seat.
     pub quorum: Quorum,
-    /// Whether there are peers to be found.
+    /// Whether there are peers to find.
     pub start: Start,
-    /// The greatest epoch of the master's seat that the disk remembers.
+    /// The greatest epoch of the master's seat that is on disk.
     pub max_epoch: Epoch,
 }
 
-/// Which seats an order is about.
+/// The seats to which an order applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// The master's only.
     Master,
-    /// The master's and all others, those too that are wanted later.
+    /// All seats, also those that are wanted later.
     All,
 }
 
-/// Whether this node's disk takes writes.
+/// Whether this node can write to its disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disk {
     /// The last write succeeded.
@@ -58,20 +58,20 @@ pub enum Disk {
     Fails,
 }
 
-/// What happens to the seats.
+/// An event for the seats.
 #[derive(Clone, Debug)]
 pub enum Input<'a> {
     /// The time that [`Seats::wake_at`] asked for has come.
     Tick,
-    /// The mesh as it is seen now, this node included. Given at least whenever it has changed.
+    /// The mesh as it is now, this node included. To be given at least whenever it has changed.
     Nodes(&'a BTreeMap<NodeName, MeshNode>),
     /// A message of a seat's election came over the link from this peer.
     Message {
         /// The peer at the other end of the link.
         from: NodeName,
-        /// The seat whose election it is about.
+        /// The seat.
         seat: Seat,
-        /// What the peer says.
+        /// The message.
         message: Message,
     },
     /// An epoch of a seat, and every lower one, survives a crash of this node.
@@ -88,11 +88,11 @@ pub enum Input<'a> {
         /// The epoch that was asked for.
         epoch: Epoch,
     },
-    /// How the disk is doing.
+    /// Whether the last write to disk succeeded.
     Disk(Disk),
-    /// From now on these are the seats beside the master's; the first [`MAX_SEATS`] of them.
+    /// The seats besides the master's from now on; only the first [`MAX_SEATS`] count.
     Wanted(&'a BTreeSet<Seat>),
-    /// Give these seats up and do not take them again.
+    /// Resign these seats, and do not stand for them any more.
     Resign(Scope),
     /// Stand in these elections again.
     Unresign(Scope),
@@ -101,7 +101,7 @@ pub enum Input<'a> {
 /// What the driver has to do, in this order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Send this over the link to this peer; if there is no link, forget it.
+    /// Send this over the link to this peer; without a link, drop it.
     Send(NodeName, Frame),
     /// Send this over every link that is up.
     Broadcast(Frame),
@@ -113,7 +113,7 @@ pub enum Output {
         /// What to write.
         epoch: Epoch,
     },
-    /// Gossip this as what the node holds of this seat, until the next one; `None`: withdraw it.
+    /// Gossip this claim to the seat; `None`: withdraw it.
     Publish {
         /// Which seat.
         seat: Seat,
@@ -124,7 +124,7 @@ pub enum Output {
     Changed {
         /// Which seat.
         seat: Seat,
-        /// The claim of its holder; `None`: nobody holds it.
+        /// The claim of its holder, if it has one.
         holder: Option<Claim>,
     },
 }
@@ -134,58 +134,58 @@ pub enum Output {
 pub struct Seats {
     config: SeatsConfig,
     contests: BTreeMap<Seat, Contest>,
-    /// The peers as they were seen last, by their ranks in the master's election.
+    /// The peers of the last look, with their ranks in the master's election.
     peers: BTreeMap<NodeName, ElectionPeer>,
-    /// Whether a peer lives whose disk works.
-    has_heir: bool,
+    /// Whether there is a live peer whose disk works.
+    has_successor: bool,
     disk: Disk,
-    /// Whether seats that are wanted later are not to be taken either.
-    is_asked_out: bool,
+    /// Whether this node does not stand for seats that are wanted later.
+    is_withdrawn: bool,
 }
 
 impl Seats {
-    /// A node that starts: nobody holds any seat, and only the master's is wanted.
+    /// A node that starts: no seat has a holder, and only the master's is wanted.
     pub fn new(config: SeatsConfig, now: Instant) -> Self {
         let mut seats = Self {
             contests: BTreeMap::new(),
             peers: BTreeMap::new(),
-            has_heir: false,
+            has_successor: false,
             disk: Disk::Works,
-            is_asked_out: false,
+            is_withdrawn: false,
             config,
         };
-        let master = seats.found(&Seat::Master, now);
+        let master = seats.new_contest(&Seat::Master, now);
         seats.contests.insert(Seat::Master, master);
         seats
     }
 
-    /// Takes in one event. Never blocks, never fails: bad news is an input like any other.
+    /// Handles one event. Never blocks, never fails: bad news is an event like any other.
     ///
-    /// Of a seat that this node does not know there is nothing to say: who asks waits for no answer, and its claim is
-    /// heard from gossip once the seat is known here too.
+    /// Messages about a seat that this node does not know are ignored: no peer waits for an answer, and its claim
+    /// arrives by gossip once the seat is known here too.
     pub fn handle(&mut self, input: Input<'_>, now: Instant, out: &mut Vec<Output>) {
         match input {
             Input::Tick => {
                 for contest in self.contests.values_mut() {
-                    contest.tell(election::ElectionInput::Tick, now, out);
+                    contest.handle_election(election::ElectionInput::Tick, now, out);
                 }
             }
-            Input::Nodes(nodes) => self.look(nodes, now, out),
+            Input::Nodes(nodes) => self.apply_view(nodes, now, out),
             Input::Message {
                 from,
                 seat,
                 message,
-            } => self.tell(
+            } => self.handle_election(
                 &seat,
                 election::ElectionInput::Message { from, message },
                 now,
                 out,
             ),
             Input::Persisted { seat, epoch } => {
-                self.tell(&seat, election::ElectionInput::Persisted(epoch), now, out);
+                self.handle_election(&seat, election::ElectionInput::Persisted(epoch), now, out);
             }
             Input::PersistFailed { seat, epoch } => {
-                self.tell(
+                self.handle_election(
                     &seat,
                     election::ElectionInput::PersistFailed(epoch),
                     now,
@@ -194,24 +194,24 @@ impl Seats {
             }
             Input::Disk(disk) => {
                 self.disk = disk;
-                self.stand(now, out);
+                self.update_candidacies(now, out);
             }
-            Input::Wanted(wanted) => self.want(wanted, now, out),
+            Input::Wanted(wanted) => self.set_wanted(wanted, now, out),
             Input::Resign(scope) => {
-                self.order(scope, true);
-                self.stand(now, out);
+                self.set_withdrawn(scope, true);
+                self.update_candidacies(now, out);
             }
             Input::Unresign(scope) => {
-                self.order(scope, false);
-                self.stand(now, out);
+                self.set_withdrawn(scope, false);
+                self.update_candidacies(now, out);
             }
         }
     }
 
     /// When to call with [`Input::Tick`], at the latest.
     ///
-    /// The master's contest sets the pace. What others wait for is looked at with it and whenever the mesh is, so that
-    /// hundreds of them do not wake the node hundreds of times.
+    /// The master's election sets the pace. The others tick with it and with every look at the mesh, so that hundreds
+    /// of them do not wake the node hundreds of times.
     pub fn wake_at(&self) -> Instant {
         self.master().wake_at()
     }
@@ -236,7 +236,7 @@ impl Seats {
         held.collect()
     }
 
-    /// The greatest epoch of the master's seat that this node knows and will still know after a crash.
+    /// The greatest epoch of the master's seat that this node knows and that is on its disk.
     pub fn max_epoch(&self) -> Epoch {
         self.master().max_epoch()
     }
@@ -245,7 +245,7 @@ impl Seats {
         self.contests[&Seat::Master].election()
     }
 
-    fn tell(
+    fn handle_election(
         &mut self,
         seat: &Seat,
         input: election::ElectionInput,
@@ -253,49 +253,54 @@ impl Seats {
         out: &mut Vec<Output>,
     ) {
         if let Some(contest) = self.contests.get_mut(seat) {
-            contest.tell(input, now, out);
+            contest.handle_election(input, now, out);
         }
     }
 
-    /// Tells each election who is there and what they claim, if that has changed, and lets its time go on.
-    fn look(&mut self, nodes: &BTreeMap<NodeName, MeshNode>, now: Instant, out: &mut Vec<Output>) {
+    /// Tells each election the peers and their claims if they have changed, and the time.
+    fn apply_view(
+        &mut self,
+        nodes: &BTreeMap<NodeName, MeshNode>,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
         let me = &self.config.node;
         let peers = || nodes.iter().filter(|(name, _)| *name != me);
-        self.has_heir = peers().any(|(_, node)| node.is_up() && node.disk.is_none());
-        let is_news = !peers()
+        self.has_successor = peers().any(|(_, node)| node.is_up() && node.disk.is_none());
+        let has_changed = !peers()
             .map(|(name, node)| (name, member(node)))
-            .eq(self.peers.iter().map(|(name, seen)| (name, *seen)));
-        if is_news {
+            .eq(self.peers.iter().map(|(name, peer)| (name, *peer)));
+        if has_changed {
             let seen = peers().map(|(name, node)| (name.clone(), member(node)));
             self.peers = seen.collect();
         }
-        self.stand(now, out);
+        self.update_candidacies(now, out);
         for contest in self.contests.values_mut() {
-            if is_news {
-                contest.meet(&self.peers, now, out);
+            if has_changed {
+                contest.set_peers(&self.peers, now, out);
             }
-            contest.look(&self.peers, nodes, now, out);
+            contest.apply_view(&self.peers, nodes, now, out);
         }
     }
 
-    fn want(&mut self, wanted: &BTreeSet<Seat>, now: Instant, out: &mut Vec<Output>) {
+    fn set_wanted(&mut self, wanted: &BTreeSet<Seat>, now: Instant, out: &mut Vec<Output>) {
         let wanted = wanted.iter().filter(|seat| !is_master(seat));
         let wanted: BTreeSet<&Seat> = wanted.take(MAX_SEATS).collect();
         let gone = |seat: &Seat, _: &mut Contest| !is_master(seat) && !wanted.contains(seat);
         for (_, contest) in self.contests.extract_if(.., gone) {
-            contest.abolish(out);
+            contest.vacate(out);
         }
         for seat in wanted {
             if !self.contests.contains_key(seat) {
-                let mut contest = self.found(seat, now);
-                contest.stand(true, now, out);
-                contest.meet(&self.peers, now, out);
+                let mut contest = self.new_contest(seat, now);
+                contest.update_candidacy(true, now, out);
+                contest.set_peers(&self.peers, now, out);
                 self.contests.insert(seat.clone(), contest);
             }
         }
     }
 
-    fn found(&self, seat: &Seat, now: Instant) -> Contest {
+    fn new_contest(&self, seat: &Seat, now: Instant) -> Contest {
         let rules = Rules::of(seat, self.config.quorum);
         let node = self.config.node.clone();
         let config = ElectionConfig {
@@ -313,26 +318,26 @@ impl Seats {
             false => Epoch::default(),
         };
         let election = election::Election::new(config, max_epoch, now);
-        Contest::new(seat.clone(), rules, election, self.is_asked_out)
+        Contest::new(seat.clone(), rules, election, self.is_withdrawn)
     }
 
-    fn order(&mut self, scope: Scope, is_asked_out: bool) {
+    fn set_withdrawn(&mut self, scope: Scope, is_withdrawn: bool) {
         if scope == Scope::All {
-            self.is_asked_out = is_asked_out;
+            self.is_withdrawn = is_withdrawn;
         }
         for (seat, contest) in &mut self.contests {
             if scope == Scope::All || is_master(seat) {
-                contest.is_asked_out = is_asked_out;
+                contest.is_withdrawn = is_withdrawn;
             }
         }
     }
 
-    /// Lets each contest stand down, or stand again, if what it depends on has changed.
-    fn stand(&mut self, now: Instant, out: &mut Vec<Output>) {
+    /// Has each contest resign or stand again if the disk, the peers or an order say so.
+    fn update_candidacies(&mut self, now: Instant, out: &mut Vec<Output>) {
         for contest in self.contests.values_mut() {
             let can_write = self.disk == Disk::Works;
-            let must_stay = contest.election().own_claim().is_some() && !self.has_heir;
-            contest.stand(can_write || must_stay, now, out);
+            let must_stay = contest.election().own_claim().is_some() && !self.has_successor;
+            contest.update_candidacy(can_write || must_stay, now, out);
         }
     }
 }
@@ -346,7 +351,7 @@ fn member(node: &MeshNode) -> ElectionPeer {
         rank: node.card.rank,
         health: match node.state {
             NodeState::Alive | NodeState::Draining => Health::Alive,
-            // Nothing can be asked of a node without a link.
+            // A node without a link cannot be asked.
             NodeState::Suspect | NodeState::Unlinked => Health::Doubtful,
             NodeState::Dead => Health::Dead,
         },

@@ -1,11 +1,11 @@
-//! Every input of the seats in usual and unusual orders, on one node with a scripted mesh around it.
+//! Every event of the seats in usual and unusual orders, on one node with a scripted mesh.
 
 use super::*;
 use crate::model::node::Generation;
 
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// The seats of a node, its clock, the mesh around it and what it has said since it was last asked.
+/// The seats of a node, its clock, the mesh and the outputs since they were last taken.
 struct Bench {
     seats: Seats,
     now: Instant,
@@ -56,7 +56,7 @@ impl Bench {
         bench
     }
 
-    /// The same, once it has taken the seats that are wanted.
+    /// The same node, holding the seats that are wanted.
     fn seated(others: &[Seat]) -> Self {
         let mut bench = Self::new();
         bench.want(others);
@@ -106,7 +106,7 @@ impl Bench {
         self.give(Input::Persisted { seat, epoch });
     }
 
-    /// So many gossip intervals go by, with a look at the mesh in each.
+    /// This many gossip intervals pass, with a look at the mesh in each.
     fn wait(&mut self, intervals: u32) {
         for _ in 0..intervals {
             self.now += INTERVAL;
@@ -114,12 +114,12 @@ impl Bench {
         }
     }
 
-    /// What it has said.
+    /// Takes the outputs.
     fn said(&mut self) -> Vec<Output> {
         std::mem::take(&mut self.out)
     }
 
-    /// The claims that it has published or withdrawn.
+    /// Takes the claims that were published or withdrawn.
     fn published(&mut self) -> Vec<(Seat, Option<Claim>)> {
         let published = self.said().into_iter().filter_map(|output| match output {
             Output::Publish { seat, claim } => Some((seat, claim)),
@@ -128,15 +128,15 @@ impl Bench {
         published.collect()
     }
 
-    /// To whom it has offered a seat.
-    fn heirs(&mut self, of: &Seat) -> Vec<NodeName> {
-        let heirs = self.said().into_iter().filter_map(|output| match output {
+    /// Takes the peers to which a seat was offered.
+    fn successors(&mut self, of: &Seat) -> Vec<NodeName> {
+        let successors = self.said().into_iter().filter_map(|output| match output {
             Output::Send(to, Frame::Seat { seat, message }) if seat == *of => {
                 matches!(message, Message::HandOver(_)).then_some(to)
             }
             _ => None,
         });
-        heirs.collect()
+        successors.collect()
     }
 }
 
@@ -149,7 +149,7 @@ fn a_masters_claim_is_published_once_its_epoch_is_on_disk() {
         epoch: Epoch(4),
     };
     assert_eq!(bench.said(), [persist]);
-    bench.persist(Epoch(9)); // nobody asked for it
+    bench.persist(Epoch(9)); // it was not asked for
     bench.wait(1);
     assert_eq!((bench.said(), bench.seats.max_epoch()), (vec![], Epoch(3)));
     bench.persist(Epoch(4));
@@ -192,7 +192,7 @@ fn an_epoch_that_cannot_be_written_is_not_claimed() {
 }
 
 #[test]
-fn what_is_said_of_an_unknown_seat_is_nothing() {
+fn messages_about_an_unknown_seat_are_ignored() {
     let (mut bench, seat) = (Bench::seated(&[]), outside("relay"));
     bench.put("a", NodeState::Alive);
     bench.look();
@@ -214,7 +214,7 @@ fn what_is_said_of_an_unknown_seat_is_nothing() {
 }
 
 #[test]
-fn a_seat_that_is_not_wanted_any_more_is_vacated() {
+fn a_seat_that_is_no_longer_wanted_is_vacated() {
     let seat = outside("relay");
     let mut bench = Bench::seated(std::slice::from_ref(&seat));
     let own = bench.seats.own_claim(&seat).unwrap().clone();
@@ -232,7 +232,7 @@ fn a_seat_that_is_not_wanted_any_more_is_vacated() {
 }
 
 #[test]
-fn the_masters_seat_is_always_there_and_others_are_bounded() {
+fn the_masters_seat_always_exists_and_others_are_bounded() {
     let mut bench = Bench::new();
     let mut many: Vec<Seat> = (0..2 * MAX_SEATS)
         .map(|number| outside(&format!("relay-{number}")))
@@ -248,7 +248,7 @@ fn the_masters_seat_is_always_there_and_others_are_bounded() {
 }
 
 #[test]
-fn a_seat_that_is_wanted_late_is_found_held() {
+fn a_seat_that_is_wanted_late_may_have_a_holder() {
     let (mut bench, seat) = (Bench::new(), outside("relay"));
     bench.put("a", NodeState::Alive);
     let theirs = claim(5, election::rendezvous(&seat, &name("a")), "a");
@@ -262,7 +262,7 @@ fn a_seat_that_is_wanted_late_is_found_held() {
 }
 
 #[test]
-fn a_mesh_that_stays_the_same_is_no_news() {
+fn an_unchanged_mesh_causes_no_output() {
     let mut bench = Bench::seated(&[outside("relay")]);
     bench.put("a", NodeState::Alive);
     bench.look();
@@ -318,14 +318,14 @@ fn a_peer_speaks_only_for_itself() {
 }
 
 #[test]
-fn one_resigns_the_masters_seat_and_keeps_the_others() {
+fn a_node_can_resign_the_masters_seat_alone() {
     let seat = outside("relay");
     let mut bench = Bench::seated(std::slice::from_ref(&seat));
     bench.give(Input::Resign(Scope::Master));
     assert_eq!(
         bench.published(),
         [(Seat::Master, None)],
-        "nobody is there to take it"
+        "there is no successor"
     );
     bench.give(Input::Resign(Scope::Master));
     bench.wait(10);
@@ -341,7 +341,7 @@ fn one_resigns_the_masters_seat_and_keeps_the_others() {
 }
 
 #[test]
-fn whoever_resigns_all_seats_takes_no_later_one_either() {
+fn a_node_that_resigns_all_takes_no_later_seat() {
     let [early, late] = ["early", "late"].map(outside);
     let mut bench = Bench::seated(std::slice::from_ref(&early));
     bench.give(Input::Resign(Scope::All));
@@ -367,7 +367,7 @@ fn whoever_resigns_all_seats_takes_no_later_one_either() {
 }
 
 #[test]
-fn a_failing_disk_costs_the_masters_seat_if_there_is_an_heir() {
+fn a_failing_disk_hands_the_masters_seat_to_a_successor() {
     let seat = outside("relay");
     let mut bench = Bench::seated(std::slice::from_ref(&seat));
     bench.give(Input::Disk(Disk::Fails));
@@ -375,10 +375,14 @@ fn a_failing_disk_costs_the_masters_seat_if_there_is_an_heir() {
     bench.put("d", NodeState::Dead);
     bench.node("a").disk = Some("full".into());
     bench.wait(2);
-    assert_eq!(bench.heirs(&Seat::Master), [], "no better disk is there");
+    assert_eq!(
+        bench.successors(&Seat::Master),
+        [],
+        "no better disk is there"
+    );
     bench.node("a").disk = None;
     bench.look();
-    assert_eq!(bench.heirs(&Seat::Master), [name("a")]);
+    assert_eq!(bench.successors(&Seat::Master), [name("a")]);
     let theirs = claim(5, Rank(1), "a");
     bench.hear("a", &Seat::Master, Message::Coordinator(theirs.clone()));
     assert_eq!(bench.published(), [(Seat::Master, None)]);
@@ -396,7 +400,7 @@ fn a_failing_disk_costs_the_masters_seat_if_there_is_an_heir() {
 }
 
 #[test]
-fn a_disk_that_works_again_puts_nobody_back_who_was_asked_out() {
+fn a_working_disk_does_not_undo_a_resignation() {
     let mut bench = Bench::new();
     for disk in [Disk::Fails, Disk::Works, Disk::Works] {
         bench.give(Input::Resign(Scope::Master));

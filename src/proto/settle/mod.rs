@@ -1,7 +1,7 @@
-//! How two nodes settle a difference of their documents: whom to ask next, what to ask and to answer, in which pieces.
+//! How two nodes bring their documents into agreement: which peer is next, what to ask and answer, in which pieces.
 //!
-//! The node that asks tells what it holds by hash, a range of keys at a time. The other one sends what differs and asks
-//! for what it lacks itself. Both sides hold the same once all ranges are through, unless somebody has edited meanwhile.
+//! The node that asks sends the hashes of its records, a range of keys at a time. The other node sends what differs and
+//! asks for what it lacks. Both hold the same after the last range, unless there was an edit meanwhile.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,50 +17,50 @@ use crate::wire::frame::{Frame, MAX_BODY_BYTES};
 
 /// How often the digests are compared.
 pub const LOOK_INTERVAL: Duration = Duration::from_millis(250);
-/// How long settling with one peer may take, so that a stuck one does not keep the others waiting.
+/// How long settling with one peer may take, so that a stuck peer does not delay the others.
 pub const SETTLE_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a node that was told of peers waits for one of them before it believes its own old document.
+/// How long a node with peers waits for one of them before it uses its own old document.
 pub const ALONE_AFTER: Duration = Duration::from_secs(30);
-/// A bundle of records leaves this much of a frame to its framing.
+/// The most bytes of records in one frame; the rest is for its framing.
 const BUNDLE_BYTES: usize = MAX_BODY_BYTES - 64;
 
-/// What is heard of a settling.
+/// An event of a settling.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// The next frame of the peer.
-    Said(Frame),
-    /// The peer has said all.
+    Received(Frame),
+    /// The peer has sent its last frame.
     Finished,
     /// The conversation was cut short, took too long, or never began.
     Lost,
 }
 
-/// What is to be done, in this order.
+/// What the driver has to do, in this order.
 #[derive(Clone, Debug)]
 pub enum Output {
-    /// Begin a conversation with this node by a frame.
+    /// Open a conversation with this node by this frame.
     Open(NodeName, Frame),
-    /// Say the next thing in it.
-    Say(Frame),
-    /// Take in what the peer has told.
-    Take(BTreeMap<RecordKey, Record>),
-    /// Tell the peer that there is no more to say.
+    /// Send the next frame.
+    Send(Frame),
+    /// Apply the peer's records to the document.
+    Apply(BTreeMap<RecordKey, Record>),
+    /// Tell the peer that no more frames will follow.
     Finish,
-    /// The conversation has come to its good end.
+    /// The conversation is complete.
     Over,
-    /// Cut it short: the peer does not keep to the rules, or is too slow.
+    /// Abort it: the peer breaks the protocol, or is too slow.
     HangUp,
-    /// Nobody has a document for this node: take in its own old one, which is better than none.
-    GoBackTo(Box<Document>),
+    /// No peer has a document for this node: use its own old one.
+    Restore(Box<Document>),
 }
 
-/// The side that asks: one peer after the other.
+/// The side that asks, one peer after the other.
 #[derive(Debug)]
 pub struct Settling {
     began: Instant,
     differing: Differing,
     asked: Option<Asked>,
-    /// A document that is too old to be merged, as long as no peer has given this node another.
+    /// This node's own document, which is too old to be merged, until a peer has sent another.
     set_aside: Option<Document>,
 }
 
@@ -69,14 +69,14 @@ pub struct Settling {
 struct Asked {
     peer: NodeName,
     since: Instant,
-    /// What is still to be compared.
+    /// The ranges that are still to be compared.
     summaries: std::vec::IntoIter<Summary>,
-    /// The digest of our document when everything had been said.
-    said_all: Option<String>,
+    /// The digest of our document when the last frame was sent.
+    final_digest: Option<String>,
 }
 
 impl Settling {
-    /// Nobody has been asked yet.
+    /// A node that has asked no peer yet.
     pub fn new(set_aside: Option<Document>, now: Instant) -> Self {
         Self {
             began: now,
@@ -86,8 +86,14 @@ impl Settling {
         }
     }
 
-    /// Compares the digests; to be called each [`LOOK_INTERVAL`]. While a peer is being asked nobody else is.
-    pub fn look(&mut self, ours: &Document, view: &MeshView, now: Instant, out: &mut Vec<Output>) {
+    /// Compares the digests; to be called each [`LOOK_INTERVAL`]. One peer is asked at a time.
+    pub fn compare(
+        &mut self,
+        ours: &Document,
+        view: &MeshView,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
         let is_late = |it: &Asked| now.saturating_duration_since(it.since) > SETTLE_TIMEOUT;
         if self.asked.as_ref().is_some_and(is_late) {
             out.push(Output::HangUp);
@@ -100,7 +106,7 @@ impl Settling {
             && let Some(old) = self.set_aside.take()
             && ours.is_empty()
         {
-            return out.push(Output::GoBackTo(Box::new(old)));
+            return out.push(Output::Restore(Box::new(old)));
         }
         let Some(peer) = self.next(ours, view, now) else {
             return;
@@ -112,7 +118,7 @@ impl Settling {
             peer: peer.clone(),
             since: now,
             summaries,
-            said_all: None,
+            final_digest: None,
         });
         out.push(Output::Open(peer, Frame::Summary(first)));
     }
@@ -131,26 +137,26 @@ impl Settling {
         self.differing.next(&ours, own, theirs, now)
     }
 
-    /// Takes in what becomes of the conversation that [`look`](Self::look) has begun. What comes when nobody is asked
-    /// is late, and nothing follows from it.
-    pub fn hear(&mut self, input: Input, ours: &Document, now: Instant, out: &mut Vec<Output>) {
+    /// Handles an event of the conversation that [`compare`](Self::compare) has opened. An event without a conversation
+    /// is late and ignored.
+    pub fn handle(&mut self, input: Input, ours: &Document, now: Instant, out: &mut Vec<Output>) {
         let Some(asked) = &mut self.asked else {
             return;
         };
-        match (input, &asked.said_all) {
-            (Input::Said(Frame::Records(records)), None) => out.push(Output::Take(records)),
-            (Input::Said(Frame::Ask(keys)), None) => {
-                give(ours, &keys, out);
-                out.push(Output::Say(Frame::Done));
+        match (input, &asked.final_digest) {
+            (Input::Received(Frame::Records(records)), None) => out.push(Output::Apply(records)),
+            (Input::Received(Frame::Ask(keys)), None) => {
+                send_records(ours, &keys, out);
+                out.push(Output::Send(Frame::Done));
                 match asked.summaries.next() {
-                    Some(summary) => out.push(Output::Say(Frame::Summary(summary))),
+                    Some(summary) => out.push(Output::Send(Frame::Summary(summary))),
                     None => {
                         out.push(Output::Finish);
-                        asked.said_all = Some(ours.digest().to_string());
+                        asked.final_digest = Some(ours.digest().to_string());
                     }
                 }
             }
-            // The peer has heard that there is no more, and so all that was said before.
+            // The peer has received the last frame, and so all frames before it.
             (Input::Finished, Some(digest)) => {
                 self.differing
                     .note_settled(&asked.peer, digest.clone(), now);
@@ -172,28 +178,28 @@ impl Settling {
     }
 }
 
-/// The side that was asked, in one conversation. Over with [`Output::Over`] or [`Output::HangUp`].
+/// The side that answers, in one conversation. It ends with [`Output::Over`] or [`Output::HangUp`].
 #[derive(Debug)]
 pub struct Answering {
     since: Instant,
-    awaits: Awaits,
+    next: NextFrame,
 }
 
-/// What the asking side says next.
+/// The next frame that the asking side may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Awaits {
-    /// What it holds in the next range; or nothing more.
+enum NextFrame {
+    /// The summary of the next range, or the end.
     Summary,
-    /// What it was asked for, until it says that this is all.
+    /// The records that it was asked for, until Done.
     Records,
 }
 
 impl Answering {
-    /// A peer is about to say its first frame.
+    /// A conversation that a peer has opened.
     pub fn new(now: Instant) -> Self {
         Self {
             since: now,
-            awaits: Awaits::Summary,
+            next: NextFrame::Summary,
         }
     }
 
@@ -202,29 +208,29 @@ impl Answering {
         now.saturating_duration_since(self.since) > SETTLE_TIMEOUT
     }
 
-    /// Takes in what the peer says.
-    pub fn hear(&mut self, input: Input, ours: &Document, out: &mut Vec<Output>) {
-        match (self.awaits, input) {
-            (Awaits::Summary, Input::Said(Frame::Summary(summary))) => {
+    /// Handles an event of the conversation.
+    pub fn handle(&mut self, input: Input, ours: &Document, out: &mut Vec<Output>) {
+        match (self.next, input) {
+            (NextFrame::Summary, Input::Received(Frame::Summary(summary))) => {
                 let difference = ours.difference(&summary);
-                give(ours, &difference.send, out);
-                out.push(Output::Say(Frame::Ask(difference.ask)));
-                self.awaits = Awaits::Records;
+                send_records(ours, &difference.send, out);
+                out.push(Output::Send(Frame::Ask(difference.ask)));
+                self.next = NextFrame::Records;
             }
-            (Awaits::Summary, Input::Finished) => out.extend([Output::Finish, Output::Over]),
-            (Awaits::Records, Input::Said(Frame::Records(records))) => {
-                out.push(Output::Take(records));
+            (NextFrame::Summary, Input::Finished) => out.extend([Output::Finish, Output::Over]),
+            (NextFrame::Records, Input::Received(Frame::Records(records))) => {
+                out.push(Output::Apply(records));
             }
-            (Awaits::Records, Input::Said(Frame::Done)) => self.awaits = Awaits::Summary,
+            (NextFrame::Records, Input::Received(Frame::Done)) => self.next = NextFrame::Summary,
             _ => out.push(Output::HangUp),
         }
     }
 }
 
-/// Says the records of these keys, as many in a frame as it takes.
-fn give(ours: &Document, keys: &[RecordKey], out: &mut Vec<Output>) {
+/// Sends the records of these keys, as many in a frame as fit.
+fn send_records(ours: &Document, keys: &[RecordKey], out: &mut Vec<Output>) {
     let bundles = ours.bundles(keys, BUNDLE_BYTES).into_iter();
-    out.extend(bundles.map(|bundle| Output::Say(Frame::Records(bundle))));
+    out.extend(bundles.map(|bundle| Output::Send(Frame::Records(bundle))));
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Two sides that settle, in usual and unusual orders.
+//! Both sides of a settling, with frames in usual and unusual orders.
 
 use super::*;
 use crate::model::node::Generation;
@@ -36,7 +36,7 @@ fn view(me: &str, peers: &[(&str, &str)], now: Instant) -> MeshView {
     view
 }
 
-/// Looks until somebody is asked: at once with an empty document, else after a while.
+/// Compares until a peer is asked: at once with an empty document, else after a while.
 fn open(
     settling: &mut Settling,
     ours: &Document,
@@ -46,7 +46,7 @@ fn open(
     let mut out = Vec::new();
     for later_ms in [0, 1_000] {
         let now = now + Duration::from_millis(later_ms);
-        settling.look(ours, view, now, &mut out);
+        settling.compare(ours, view, now, &mut out);
     }
     match &out[..] {
         [Output::Open(peer, frame)] => (peer.clone(), frame.clone()),
@@ -54,7 +54,7 @@ fn open(
     }
 }
 
-/// Carries a whole conversation over, and returns how many frames of records there were.
+/// Carries out a whole conversation, and returns how many frames of records there were.
 fn converse(
     settling: &mut Settling,
     ours: &mut Document,
@@ -63,22 +63,19 @@ fn converse(
 ) -> usize {
     let now = Instant::now();
     let (mut answering, mut bundles) = (Answering::new(now), 0);
-    let (mut to_them, mut to_us) = (vec![Input::Said(first)], Vec::new());
+    let (mut to_them, mut to_us) = (vec![Input::Received(first)], Vec::new());
     let mut ends = 0;
     while ends < 2 {
-        assert!(
-            !to_them.is_empty() || !to_us.is_empty(),
-            "nobody says anything"
-        );
+        assert!(!to_them.is_empty() || !to_us.is_empty(), "no frame is sent");
         let mut out = Vec::new();
         for input in to_them.drain(..) {
-            answering.hear(input, theirs, &mut out);
+            answering.handle(input, theirs, &mut out);
         }
         carry_out(out, theirs, &mut to_us, &mut ends);
         let mut out = Vec::new();
         for input in to_us.drain(..) {
-            bundles += usize::from(matches!(input, Input::Said(Frame::Records(_))));
-            settling.hear(input, ours, now, &mut out);
+            bundles += usize::from(matches!(input, Input::Received(Frame::Records(_))));
+            settling.handle(input, ours, now, &mut out);
         }
         carry_out(out, ours, &mut to_them, &mut ends);
     }
@@ -88,8 +85,8 @@ fn converse(
 fn carry_out(out: Vec<Output>, document: &mut Document, said: &mut Vec<Input>, ends: &mut usize) {
     for output in out {
         match output {
-            Output::Say(frame) => said.push(Input::Said(frame)),
-            Output::Take(records) => assert!(document.apply(records, 1_000).refused.is_empty()),
+            Output::Send(frame) => said.push(Input::Received(frame)),
+            Output::Apply(records) => assert!(document.apply(records, 1_000).refused.is_empty()),
             Output::Finish => said.push(Input::Finished),
             Output::Over => *ends += 1,
             other => panic!("{other:?}"),
@@ -98,7 +95,7 @@ fn carry_out(out: Vec<Output>, document: &mut Document, said: &mut Vec<Input>, e
 }
 
 #[test]
-fn both_hold_the_same_when_all_ranges_are_through() {
+fn both_hold_the_same_after_the_last_range() {
     let now = Instant::now();
     let (mut ours, mut theirs) = (document("a", 2 * SUMMARY_RECORDS + 1), document("b", 3));
     let mut settling = Settling::new(None, now);
@@ -123,9 +120,9 @@ fn a_document_larger_than_a_frame_goes_in_pieces() {
     let mut settling = Settling::new(None, now);
     let view = view("a", &[("b", "another")], now);
     let mut out = Vec::new();
-    settling.look(&ours, &view, now, &mut out);
+    settling.compare(&ours, &view, now, &mut out);
     let Some(Output::Open(_, first)) = out.pop() else {
-        panic!("an empty document waits for nothing");
+        panic!("an empty document does not wait");
     };
     let bundles = converse(&mut settling, &mut ours, &mut theirs, first);
     assert_eq!(ours.digest(), theirs.digest());
@@ -133,13 +130,13 @@ fn a_document_larger_than_a_frame_goes_in_pieces() {
 }
 
 #[test]
-fn a_peer_that_breaks_the_rules_is_hung_up_on_and_another_asked() {
+fn a_peer_that_breaks_the_protocol_is_left_for_another() {
     let now = Instant::now();
     let ours = document("a", 1);
     let view = view("a", &[("b", "1"), ("c", "2")], now);
     let wrong = [
-        Input::Said(Frame::Done),
-        Input::Said(Frame::Summary(ours.summaries().remove(0))),
+        Input::Received(Frame::Done),
+        Input::Received(Frame::Summary(ours.summaries().remove(0))),
         Input::Finished,
         Input::Lost,
     ];
@@ -147,10 +144,10 @@ fn a_peer_that_breaks_the_rules_is_hung_up_on_and_another_asked() {
         let mut settling = Settling::new(None, now);
         let (first, _) = open(&mut settling, &ours, &view, now);
         let (later, mut out) = (now + Duration::from_millis(1_100), Vec::new());
-        settling.hear(input.clone(), &ours, later, &mut out);
+        settling.handle(input.clone(), &ours, later, &mut out);
         assert!(matches!(out[..], [Output::HangUp]), "{input:?}: {out:?}");
         out.clear();
-        settling.look(&ours, &view, later, &mut out);
+        settling.compare(&ours, &view, later, &mut out);
         let [Output::Open(next, _)] = &out[..] else {
             panic!("{input:?}: {out:?}");
         };
@@ -159,31 +156,31 @@ fn a_peer_that_breaks_the_rules_is_hung_up_on_and_another_asked() {
 }
 
 #[test]
-fn a_stuck_peer_is_given_up_and_its_late_answer_ignored() {
+fn a_stuck_peer_is_left_and_its_late_answer_ignored() {
     let now = Instant::now();
     let ours = document("a", 1);
     let view = view("a", &[("b", "1")], now);
     let mut settling = Settling::new(None, now);
     open(&mut settling, &ours, &view, now);
     let mut out = Vec::new();
-    settling.look(&ours, &view, now + SETTLE_TIMEOUT, &mut out);
+    settling.compare(&ours, &view, now + SETTLE_TIMEOUT, &mut out);
     assert!(out.is_empty(), "it is being asked: {out:?}");
     let late = now + SETTLE_TIMEOUT + Duration::from_secs(2);
-    settling.look(&ours, &view, late, &mut out);
+    settling.compare(&ours, &view, late, &mut out);
     assert!(matches!(out[..], [Output::HangUp]), "{out:?}");
     out.clear();
     for input in [
-        Input::Said(Frame::Ask(Vec::new())),
+        Input::Received(Frame::Ask(Vec::new())),
         Input::Finished,
         Input::Lost,
     ] {
-        settling.hear(input, &ours, late, &mut out);
+        settling.handle(input, &ours, late, &mut out);
     }
     assert!(out.is_empty(), "{out:?}");
 }
 
 #[test]
-fn what_the_peer_has_not_confirmed_is_not_settled() {
+fn a_settling_counts_only_once_the_peer_has_confirmed() {
     let now = Instant::now();
     let ours = document("a", 1);
     let view = view("a", &[("b", "1")], now);
@@ -191,14 +188,19 @@ fn what_the_peer_has_not_confirmed_is_not_settled() {
     open(&mut settling, &ours, &view, now);
     let mut out = Vec::new();
     let later = now + Duration::from_secs(1);
-    settling.hear(Input::Said(Frame::Ask(Vec::new())), &ours, later, &mut out);
+    settling.handle(
+        Input::Received(Frame::Ask(Vec::new())),
+        &ours,
+        later,
+        &mut out,
+    );
     assert!(
-        matches!(out[..], [Output::Say(Frame::Done), Output::Finish]),
+        matches!(out[..], [Output::Send(Frame::Done), Output::Finish]),
         "{out:?}"
     );
-    settling.hear(Input::Lost, &ours, later, &mut out);
+    settling.handle(Input::Lost, &ours, later, &mut out);
     out.clear();
-    settling.look(&ours, &view, later + Duration::from_secs(1), &mut out);
+    settling.compare(&ours, &view, later + Duration::from_secs(1), &mut out);
     assert!(
         matches!(out[..], [Output::Open(..)]),
         "it is asked again: {out:?}"
@@ -206,20 +208,20 @@ fn what_the_peer_has_not_confirmed_is_not_settled() {
 }
 
 #[test]
-fn an_old_document_is_taken_up_only_when_nobody_has_another() {
+fn an_old_document_is_used_only_without_peers() {
     let now = Instant::now();
-    let (empty, nobody) = (Document::new(name("a")), view("a", &[], now));
+    let (empty, alone_in_mesh) = (Document::new(name("a")), view("a", &[], now));
     let alone = now + ALONE_AFTER + Duration::from_millis(1);
     let look = |settling: &mut Settling, ours: &Document, now| {
         let mut out = Vec::new();
-        settling.look(ours, &nobody, now, &mut out);
+        settling.compare(ours, &alone_in_mesh, now, &mut out);
         out
     };
     let mut settling = Settling::new(Some(document("a", 1)), now);
     assert!(look(&mut settling, &empty, now + ALONE_AFTER).is_empty());
     assert!(matches!(
         look(&mut settling, &empty, alone)[..],
-        [Output::GoBackTo(_)]
+        [Output::Restore(_)]
     ));
     assert!(look(&mut settling, &empty, alone).is_empty(), "only once");
     let mut edited = Settling::new(Some(document("a", 1)), now);
@@ -227,28 +229,28 @@ fn an_old_document_is_taken_up_only_when_nobody_has_another() {
     let mut settled = Settling::new(Some(document("a", 1)), now);
     let with_peer = view("a", &[("b", "1")], now);
     let mut out = Vec::new();
-    settled.look(&empty, &with_peer, now, &mut out);
+    settled.compare(&empty, &with_peer, now, &mut out);
     let Some(Output::Open(_, first)) = out.pop() else {
-        panic!("an empty document waits for nothing");
+        panic!("an empty document does not wait");
     };
     let mut ours = empty.clone();
     converse(&mut settled, &mut ours, &mut document("b", 0), first);
     assert!(
         look(&mut settled, &empty, alone).is_empty(),
-        "a peer's is in force"
+        "a peer's document is in use"
     );
 }
 
 #[test]
-fn whoever_answers_hangs_up_on_what_is_out_of_turn() {
+fn the_answering_side_aborts_on_frames_out_of_order() {
     let ours = document("b", 1);
-    let summary = || Input::Said(Frame::Summary(ours.summaries().remove(0)));
-    let done = || Input::Said(Frame::Done);
-    let records = || Input::Said(Frame::Records(BTreeMap::new()));
+    let summary = || Input::Received(Frame::Summary(ours.summaries().remove(0)));
+    let done = || Input::Received(Frame::Done);
+    let records = || Input::Received(Frame::Records(BTreeMap::new()));
     let turns = [
         vec![done()],
         vec![records()],
-        vec![Input::Said(Frame::Ask(Vec::new()))],
+        vec![Input::Received(Frame::Ask(Vec::new()))],
         vec![Input::Lost],
         vec![summary(), summary()],
         vec![summary(), records(), Input::Finished],
@@ -258,7 +260,7 @@ fn whoever_answers_hangs_up_on_what_is_out_of_turn() {
         let (mut answering, mut out) = (Answering::new(Instant::now()), Vec::new());
         for input in turns.clone() {
             out.clear();
-            answering.hear(input, &ours, &mut out);
+            answering.handle(input, &ours, &mut out);
         }
         assert!(matches!(out[..], [Output::HangUp]), "{turns:?}: {out:?}");
     }

@@ -119,9 +119,9 @@ pub enum Output {
 /// The stage of a source's life, which decides where its bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Its place is asked for: what it sends stays in its socket.
+    /// Asking for a place: what the source sends stays in its socket.
     Asking,
-    /// Its first audio is awaited.
+    /// Waiting for the first audio.
     Opening,
     /// On air, as this stream.
     OnAir(StreamId),
@@ -153,7 +153,7 @@ enum State {
 #[derive(Clone, Copy, Debug)]
 struct Opening {
     stream_id: StreamId,
-    /// Its place, if it has one already.
+    /// The place, if the source has one already.
     place: Option<Place>,
 }
 

@@ -1,7 +1,7 @@
 //! The choice of a node for one listener.
 //!
-//! It is made by the prediction, and once more by the reports alone when that leaves nobody: those on the way may be
-//! strangers who never come. Nodes of which there is a doubt are left for the last.
+//! It is made by the predicted load, and again by the reported load alone if no node has room: listeners on their way may
+//! never arrive. Nodes in doubt are the last resort.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -18,51 +18,50 @@ use crate::model::node::NodeName;
 use crate::model::outside::is_backend;
 use crate::wire::icecast::passthrough::Minted;
 
-/// What the table is asked for one listener.
+/// A listener, as far as the choice of its node depends on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
-    /// What it wants to hear.
+    /// The mount that it asks for.
     pub mount: &'a MountName,
-    /// Where it is.
+    /// The listener's place on earth.
     pub place: Whereabouts,
-    /// Who may serve it.
+    /// The nodes and servers that may serve it.
     pub among: Among,
-    /// Whether it speaks HTTPS, and is therefore sent only to who does; it reaches this node in any case.
+    /// Whether it speaks HTTPS, and is sent only to nodes that do; this node is always one of them.
     pub https: bool,
-    /// The family of its address. A node whose own address is one of the other family is left for the last.
+    /// The family of its address. A node whose address is of the other family is the last resort.
     pub family: Option<Family>,
-    /// From where on a node is too full for it; 1 is full, which holds anyway.
+    /// The utilization from which on a node is too full for it; a node at 1 is full in any case.
     pub full_at: f64,
 }
 
-/// Where a listener goes.
+/// The node that was chosen for a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chosen {
-    /// Where.
+    /// The choice.
     pub choice: Choice,
-    /// The tag by which it counts when it arrives; `None` if no place counts as taken by it until then.
+    /// The tag by which its arrival counts; `None` if no place is reserved for it.
     pub reserved: Option<Minted>,
 }
 
-/// Who may serve a listener.
+/// The nodes and servers that may serve a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Among {
-    /// Our nodes and the outside servers that carry the mount.
+    /// Nodes, and the outside servers that carry the mount.
     All,
-    /// Outside servers alone: no node of ours can get the stream.
+    /// Outside servers only: no node can get the stream.
     Outside,
 }
 
 impl LoadTable {
-    /// Chooses a node for a listener, and counts the listener as sent there, unless its address or network has sent
-    /// too many already.
+    /// Chooses a node for a listener and reserves a place there, unless its address or network has asked too often.
     pub fn choose(&mut self, ask: &Ask<'_>, from: IpAddr, now: Instant, now_unix_s: u32) -> Chosen {
         let choose =
             |chooser: &mut Chooser, policy: &Policy, scene: Scene<'_>, it: &Request<'_>| {
                 (chooser.choose(policy, scene, it), it.cost_bps)
             };
         let has_room = |(choice, _): &(Choice, u64)| *choice != Choice::Full;
-        let (choice, cost_bps) = self.look(ask, now, choose, has_room);
+        let (choice, cost_bps) = self.try_passes(ask, now, choose, has_room);
         let to = match &choice {
             Choice::Here => &self.me,
             Choice::Redirect(to) => to,
@@ -84,13 +83,13 @@ impl LoadTable {
         Chosen { choice, reserved }
     }
 
-    /// Where the next such listener would go. Nothing is changed by it.
+    /// The choice for the next such listener, without any effect.
     pub fn foresee(&mut self, ask: &Ask<'_>, now: Instant) -> Choice {
         let choose =
             |chooser: &mut Chooser, policy: &Policy, scene: Scene<'_>, it: &Request<'_>| {
                 chooser.clone().choose(policy, scene, it)
             };
-        self.look(ask, now, choose, |choice| *choice != Choice::Full)
+        self.try_passes(ask, now, choose, |choice| *choice != Choice::Full)
     }
 
     fn mint(&mut self, unix_s: u32) -> Minted {
@@ -99,16 +98,16 @@ impl LoadTable {
         Minted { unix_s, number }
     }
 
-    /// The nodes for a listener, the best first. Nobody is counted as sent.
+    /// The nodes for a listener, the best first. No place is reserved.
     pub fn rank(&mut self, ask: &Ask<'_>, most: usize, now: Instant) -> Vec<NodeName> {
         let rank = |chooser: &mut Chooser, policy: &Policy, scene: Scene<'_>, it: &Request<'_>| {
             chooser.rank(policy, scene, it, most)
         };
-        self.look(ask, now, rank, |it| !it.is_empty())
+        self.try_passes(ask, now, rank, |it| !it.is_empty())
     }
 
-    /// The nodes of ours for a listener, the best first, each with the listeners that it has room for. Nobody is counted
-    /// as sent.
+    /// The nodes for a listener without outside servers, the best first, each with the number of its free places. No place
+    /// is reserved.
     pub fn rooms(&mut self, ask: &Ask<'_>, now: Instant) -> Vec<(NodeName, f64)> {
         let rooms = |chooser: &mut Chooser, policy: &Policy, scene: Scene<'_>, it: &Request<'_>| {
             let outlooks = &scene.table.outlooks;
@@ -123,28 +122,28 @@ impl LoadTable {
             let ours = ranked.into_iter().filter(|name| !is_backend(name));
             ours.filter_map(room).collect::<Vec<_>>()
         };
-        self.look(ask, now, rooms, |it| !it.is_empty())
+        self.try_passes(ask, now, rooms, |it| !it.is_empty())
     }
 
-    /// Why the next such listener would be sent where.
+    /// The reasons for the choice for the next such listener.
     pub fn explain(&mut self, ask: &Ask<'_>, now: Instant) -> Explanation {
         let explain = |chooser: &mut Chooser,
                        policy: &Policy,
                        scene: Scene<'_>,
                        it: &Request<'_>| chooser.explain(policy, scene, it);
         let has_room = |it: &Explanation| it.choice != Choice::Full;
-        self.look(ask, now, explain, has_room)
+        self.try_passes(ask, now, explain, has_room)
     }
 
-    /// What is found by the first way of looking that finds something good; else what was found first.
-    fn look<T>(
+    /// The result of the first pass with a good result; else the result of the first pass.
+    fn try_passes<T>(
         &mut self,
         ask: &Ask<'_>,
         now: Instant,
         find: impl Fn(&mut Chooser, &Policy, Scene<'_>, &Request<'_>) -> T,
         is_good: impl Fn(&T) -> bool,
     ) -> T {
-        let [first, rest @ ..] = LOOKS;
+        let [first, rest @ ..] = PASSES;
         let found = self.with_scene(ask, first, now, &find);
         if is_good(&found) {
             return found;
@@ -158,7 +157,7 @@ impl LoadTable {
         found
     }
 
-    /// Lets the chooser do something with all that a listener's choice is made from.
+    /// Gives the chooser everything that a choice depends on, in one pass.
     fn with_scene<T>(
         &mut self,
         ask: &Ask<'_>,
@@ -184,12 +183,12 @@ impl LoadTable {
         if look.doubt == Doubt::Ignored {
             table = table.as_last_resort();
         }
-        let ways = Ways {
+        let addresses = Addresses {
             me: &self.me,
             https: &self.https,
             families: &self.families,
         };
-        leave_fitting(&mut table, ask, look.doubt, ways);
+        retain_suitable(&mut table, ask, look.doubt, addresses);
         let scene = Scene {
             table: &table,
             facts: &self.facts,
@@ -200,24 +199,24 @@ impl LoadTable {
     }
 }
 
-/// How nodes are looked at that may be chosen with a doubt.
+/// The treatment of nodes in doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doubt {
-    /// They are left out.
+    /// Left out.
     Heeded,
-    /// They are the last resort.
+    /// Included, as the last resort.
     Ignored,
 }
 
-/// One way of looking at the nodes.
+/// One pass over the nodes.
 #[derive(Clone, Copy, Debug)]
 struct ChoosingPass {
     doubt: Doubt,
     basis: Basis,
 }
 
-/// The ways of looking, in the order in which they are tried.
-const LOOKS: [ChoosingPass; 4] = [
+/// The passes, in the order in which they are tried.
+const PASSES: [ChoosingPass; 4] = [
     ChoosingPass {
         doubt: Doubt::Heeded,
         basis: Basis::Predicted,
@@ -236,31 +235,31 @@ const LOOKS: [ChoosingPass; 4] = [
     },
 ];
 
-/// How nodes and outside servers are reached.
+/// The addresses of nodes and outside servers.
 #[derive(Clone, Copy)]
-struct Ways<'a> {
-    /// This node is reached by whoever asks it.
+struct Addresses<'a> {
+    /// This node, which the listener has reached.
     me: &'a NodeName,
     https: &'a BTreeSet<NodeName>,
     families: &'a BTreeMap<NodeName, [Option<Family>; 2]>,
 }
 
-/// Leaves those in the table that such a listener can be sent to.
-fn leave_fitting(table: &mut Table<'_>, ask: &Ask<'_>, doubt: Doubt, ways: Ways<'_>) {
-    let is_near = |node: &NodeName| {
-        let its = ways
+/// Removes the rows to which the listener cannot be sent.
+fn retain_suitable(table: &mut Table<'_>, ask: &Ask<'_>, doubt: Doubt, addresses: Addresses<'_>) {
+    let is_same_family = |node: &NodeName| {
+        let its = addresses
             .families
             .get(node)
             .and_then(|it| it[usize::from(ask.https)]);
-        its.is_none() || its == ask.family || node == ways.me
+        its.is_none() || its == ask.family || node == addresses.me
     };
     let families_matter =
-        doubt == Doubt::Heeded && ask.family.is_some() && !ways.families.is_empty();
+        doubt == Doubt::Heeded && ask.family.is_some() && !addresses.families.is_empty();
     let fits = |it: &Outlook<'_>| {
         (ask.among == Among::All || is_backend(it.node))
-            && (!ask.https || ways.https.contains(it.node))
+            && (!ask.https || addresses.https.contains(it.node))
             && it.predicted_utilization() < ask.full_at
-            && (!families_matter || is_near(it.node))
+            && (!families_matter || is_same_family(it.node))
     };
     if ask.among == Among::Outside || ask.https || ask.full_at.is_finite() || families_matter {
         table.outlooks.retain(fits);

@@ -1,4 +1,4 @@
-//! What is known of the nodes besides their load. Put together when it changes, not for each listener.
+//! The facts about nodes besides their load. They are gathered when they change, not for each listener.
 
 use std::net::Ipv4Addr;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use crate::model::network::Family;
 use crate::proto::view::MeshView;
 
 impl LoadTable {
-    /// What a listener of a mount costs, bits per second.
+    /// The cost of a listener of a mount, bits per second.
     pub(super) fn cost_bps(&self, mount: &MountName) -> u64 {
         let known = self.costs_bps.get(mount).copied();
         known.filter(|bps| *bps > 0).unwrap_or(ASSUMED_BITRATE_BPS)
@@ -30,12 +30,12 @@ impl LoadTable {
             ..Facts::default()
         };
         self.gather_streams(view);
-        self.gather_ways(view);
+        self.gather_addresses(view);
         self.gather_outside_facts(now);
         self.cap_listeners();
     }
 
-    /// Who holds which mount, and what a listener of it costs.
+    /// The holders of each mount, and the cost of a listener of it.
     fn gather_streams(&mut self, view: &MeshView) {
         self.costs_bps.clear();
         for (name, node) in view.nodes.iter().filter(|(_, node)| node.is_up()) {
@@ -48,8 +48,8 @@ impl LoadTable {
         }
     }
 
-    /// Who speaks HTTPS, and by which family of addresses those are reached whose address is an IP address.
-    fn gather_ways(&mut self, view: &MeshView) {
+    /// The nodes and servers that speak HTTPS, and the address families of those whose URL has an IP address.
+    fn gather_addresses(&mut self, view: &MeshView) {
         let speaks = |url: &str| url.starts_with("https://");
         let nodes = view.nodes.iter();
         let nodes = nodes.filter(|(name, node)| node.card.https_url.is_some() || **name == self.me);
@@ -71,7 +71,7 @@ impl LoadTable {
         self.families = literal.filter(|(_, it)| *it != [None, None]).collect();
     }
 
-    /// Announces no more places than listeners of the cheapest mount on air can have.
+    /// Announces no more places than there is bandwidth for listeners of the cheapest mount on air.
     fn cap_listeners(&mut self) {
         let costs_bps = self.costs_bps.values().copied();
         let least_bps = costs_bps.filter(|bps| *bps > 0).min();
@@ -84,7 +84,7 @@ impl LoadTable {
     }
 }
 
-/// The family of the address in a URL; `None` if there is a name, which may have both.
+/// The address family of a URL; `None` for a name, which may have both.
 fn family_of(url: &str) -> Option<Family> {
     let authority = url.split_once("://")?.1.split('/').next()?;
     if authority.starts_with('[') {

@@ -1,5 +1,5 @@
-//! The table that redirects listeners, as one node keeps it: everybody's load as it will be, who may be sent where, and
-//! the places that are taken here. Whoever drives it locks it, publishes its bulletins, and gives it view, time and dice.
+//! The table by which a node redirects listeners: the predicted load of each node, the nodes that listeners can reach,
+//! and the places that are taken here. The driver locks it, publishes its bulletins, and gives it view, time and chance.
 
 mod choosing;
 mod facts;
@@ -30,31 +30,31 @@ pub use choosing::{Among, Ask, Chosen};
 pub use outside::outside_location;
 pub use reach::ReachNews;
 
-/// A node that was not heard for so many rounds of gossip is not chosen.
+/// A node that was silent for this many rounds of gossip is not chosen.
 const STALE_ROUNDS: u32 = 5;
 /// How often the load is published.
 pub const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
-/// A jump of this part of the capacity is published at once.
+/// A jump of this share of the capacity is published at once.
 ///
-/// What is not published yet is what others foresee wrongly. When two thirds of a mesh fill within 5 s, a jump comes
-/// each 80 ms, well within a round of gossip. With 5 % it came each 0.4 s, and one prediction in twenty was off by
-/// almost 4 points; with 1 %, by 2.
+/// The other nodes' predictions are wrong by what is not published yet. When two thirds of a mesh fill within 5 s, there
+/// is a jump each 80 ms, well within a round of gossip. With 5 % there was one each 0.4 s, and one prediction in twenty
+/// was off by almost 4 points; with 1 %, by 2.
 const JUMP: f64 = 0.01;
 /// What a listener costs until the bitrate of its mount is known, bits per second: the usual one.
 pub const ASSUMED_BITRATE_BPS: u64 = 128_000;
 
-/// What a node can take.
+/// The capacity of a node.
 #[derive(Clone, Copy, Debug)]
 pub struct Capacity {
     /// The most listeners.
     pub max_listeners: u32,
-    /// The most that may be sent to them, bits per second.
+    /// The most bandwidth to them, bits per second.
     pub max_bandwidth_bps: u64,
 }
 
 impl Capacity {
-    /// The most listeners that there is bandwidth for, if each of them costs so much at least: to announce more would
-    /// promise places that nobody can take.
+    /// The most listeners for whom there is bandwidth, if each of them costs at least this much: more places could not
+    /// be filled.
     fn listeners_of(self, least_bps: u64) -> u32 {
         let affordable = self.max_bandwidth_bps / least_bps.max(1);
         let affordable = u32::try_from(affordable).unwrap_or(u32::MAX);
@@ -62,7 +62,7 @@ impl Capacity {
     }
 }
 
-/// A listener's coming from another node, as its tag proves it.
+/// The node that has sent a listener here, proven by the listener's tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sender<'a> {
     /// The node that sent it.
@@ -71,9 +71,9 @@ pub struct Sender<'a> {
     pub minted: Minted,
 }
 
-/// What a node was heard to say of its load last.
+/// The last bulletin of a node.
 #[derive(Clone, Debug, PartialEq)]
-struct Said {
+struct LastBulletin {
     generation: Generation,
     bulletin: Option<Bulletin>,
 }
@@ -86,33 +86,32 @@ pub struct LoadTable {
     report: LoadReport,
     published: LoadReport,
     forecast: Forecast,
-    /// What everybody said last: to hear that again would hide a node's silence.
-    said: BTreeMap<NodeName, Said>,
-    /// The tags that have counted here, and the number of the last one that was made here.
+    /// The last bulletin of each node: to apply one again would hide that its node is silent.
+    heard: BTreeMap<NodeName, LastBulletin>,
+    /// The tags that have counted here, and the number of the next one that is made here.
     arrivals: ArrivalTags,
     tags: u16,
     reservations: Reservations,
-    /// Whether listeners get to the nodes that they are sent to.
+    /// Whether listeners reach the nodes that they are sent to.
     reach: Reachability,
-    /// What is wrong with the addresses of nodes, as it was told last.
+    /// The troubles with nodes' addresses that were reported last.
     troubles: BTreeMap<NodeName, String>,
     chooser: Chooser,
     steering: Arc<Steering>,
-    /// The policies of mounts that have their own.
+    /// The policies of mounts that have one of their own.
     policies: BTreeMap<MountName, Policy>,
     facts: Facts,
     /// What a listener of each mount costs, bits per second.
     costs_bps: BTreeMap<MountName, u64>,
-    /// The family of addresses by which a node or outside server is reached, where its address is an IP address: by
-    /// HTTP, and by HTTPS.
+    /// The address families of the nodes and outside servers whose URL has an IP address: by HTTP, and by HTTPS.
     families: BTreeMap<NodeName, [Option<Family>; 2]>,
-    /// The nodes and outside servers that speak HTTPS. This node counts as one: who has reached it by HTTPS can.
+    /// The nodes and outside servers that speak HTTPS. This node is one: a listener that asks it by HTTPS has reached it.
     https: BTreeSet<NodeName>,
     servers: Arc<Servers>,
 }
 
 impl LoadTable {
-    /// The table of an idle node of this capacity, which has heard nothing yet.
+    /// The table of an idle node of this capacity, without any news of other nodes.
     pub fn new(
         own: Life,
         capacity: Capacity,
@@ -137,7 +136,7 @@ impl LoadTable {
             chooser: Chooser::new(me.clone(), dice),
             me,
             forecast,
-            said: BTreeMap::new(),
+            heard: BTreeMap::new(),
             arrivals: ArrivalTags::default(),
             tags: 0,
             reservations: Reservations::default(),
@@ -158,26 +157,25 @@ impl LoadTable {
         self.report
     }
 
-    /// The load of each node once everybody who is on the way has arrived.
+    /// The load of each node once all listeners on their way have arrived.
     pub fn forecast(&mut self) -> &mut Forecast {
         &mut self.forecast
     }
 
-    /// What is to be published now.
+    /// The bulletin to publish now.
     pub fn bulletin(&mut self) -> Bulletin {
         self.published = self.report;
         self.forecast.bulletin()
     }
 
-    /// Whether this node's load has changed so much since it was published that others are to know at once.
+    /// Whether the load has changed so much since the last bulletin that the next one is due at once.
     pub fn has_jumped(&self) -> bool {
         let jump = self.report.utilization() - self.published.utilization();
         jump.abs() > JUMP
     }
 
-    /// Room on this node for a listener of a mount, and what it costs, bits per second; `None` if the node is full. A
-    /// listener that was `sent` here has arrived by this, whether there is room or not: both must be told in one
-    /// bulletin.
+    /// Takes a place for a listener of a mount, and returns its cost in bits per second; `None` if the node is full. A
+    /// listener that was `sent` here counts as arrived in either case, in the same bulletin.
     pub fn admit(
         &mut self,
         mount: &MountName,
@@ -198,7 +196,7 @@ impl LoadTable {
         Some(cost_bps)
     }
 
-    /// Counts a listener that was sent here, if its tag is fresh and has not counted yet.
+    /// Counts a listener that was sent here as arrived, if its tag is fresh and has not counted yet.
     pub fn note_arrived(&mut self, sent: Option<Sender<'_>>, now: Instant, now_unix_s: u32) {
         let Some(Sender { from, minted }) = sent else {
             return;
@@ -209,20 +207,20 @@ impl LoadTable {
         }
     }
 
-    /// A listener that was admitted at this cost has left.
+    /// Frees the place of a listener that was admitted at this cost.
     pub fn leave(&mut self, cost_bps: u64) {
         self.report.listeners = self.report.listeners.saturating_sub(1);
         self.report.egress_bps = self.report.egress_bps.saturating_sub(cost_bps);
         self.report_own();
     }
 
-    /// The share of the processors in use, per mille, as far as it is known.
+    /// Notes the share of the processors in use, per mille, if it is known.
     pub fn note_cpu(&mut self, permille: Option<u16>) {
         self.report.cpu_permille = permille;
         self.report_own();
     }
 
-    /// Takes over what operators say of nodes, of the mesh and of mounts.
+    /// Applies the operators' settings of nodes, of the mesh and of mounts.
     pub fn apply_steering(
         &mut self,
         steering: Arc<Steering>,
@@ -232,7 +230,7 @@ impl LoadTable {
     ) {
         let own = mounts.iter().filter_map(|(path, spec)| {
             let text = &spec.steering.policy;
-            // The document lets in only what can be read, but an older node may hold what a newer one wrote.
+            // The document is checked when it is edited, but an older node may get what a newer one wrote.
             let policy = (!text.is_empty()).then(|| text.parse().ok()).flatten()?;
             Some((path.clone(), policy))
         });
@@ -241,46 +239,47 @@ impl LoadTable {
         self.gather_facts(view, now);
     }
 
-    /// Takes in what the mesh says of itself, and returns what operators are to be told of the ways to nodes.
+    /// Applies the view of the mesh; returns news about nodes' addresses for operators.
     pub fn apply_view(&mut self, view: &MeshView, now: Instant) -> Vec<ReachNews> {
         self.forecast.look(now);
         for (life, node) in lives(view) {
             self.forecast.witness(&life, node.state, node.heard_at);
-            self.hear_load(&life, node.bulletin.as_ref(), now);
+            self.apply_bulletin(&life, node.bulletin.as_ref(), now);
         }
-        self.hear_reach(view, now);
+        self.apply_findings(view, now);
         self.hear_outside(view, now);
         self.gather_facts(view, now);
-        self.forget_left(view, now);
+        self.forget_departed(view, now);
         self.reach_news(view)
     }
 
-    /// Takes in a node's bulletin, unless it was heard before.
-    fn hear_load(&mut self, life: &Life, bulletin: Option<&Bulletin>, now: Instant) {
-        let said = self.said.get(&life.node);
-        let is_known =
-            |said: &Said| said.generation == life.generation && said.bulletin.as_ref() == bulletin;
-        if said.is_some_and(is_known) {
+    /// Applies a node's bulletin, unless it is the last one again.
+    fn apply_bulletin(&mut self, life: &Life, bulletin: Option<&Bulletin>, now: Instant) {
+        let last = self.heard.get(&life.node);
+        let is_known = |last: &LastBulletin| {
+            last.generation == life.generation && last.bulletin.as_ref() == bulletin
+        };
+        if last.is_some_and(is_known) {
             return;
         }
-        let said = Said {
+        let last = LastBulletin {
             generation: life.generation,
             bulletin: bulletin.cloned(),
         };
-        self.said.insert(life.node.clone(), said);
+        self.heard.insert(life.node.clone(), last);
         if let Some(bulletin) = bulletin.filter(|_| life.node != self.me) {
             self.forecast.hear(life, bulletin, now);
         }
     }
 
-    /// Forgets the nodes that are no longer in the view.
-    fn forget_left(&mut self, view: &MeshView, now: Instant) {
+    /// Forgets the nodes that are not in the view any more.
+    fn forget_departed(&mut self, view: &MeshView, now: Instant) {
         let gone = self
-            .said
+            .heard
             .extract_if(.., |name, _| !view.nodes.contains_key(name));
-        for (left, _) in gone {
-            self.forecast.forget(&left, now);
-            self.reach.forget(&left);
+        for (departed, _) in gone {
+            self.forecast.forget(&departed, now);
+            self.reach.forget(&departed);
         }
     }
 
@@ -289,7 +288,7 @@ impl LoadTable {
     }
 }
 
-/// The nodes of a view of which it is known in which life they are.
+/// The nodes of a view whose life is known.
 fn lives(view: &MeshView) -> impl Iterator<Item = (Life, &MeshNode)> {
     let known = view.nodes.iter();
     let known = known.filter(|(_, node)| node.generation != Generation::default());

@@ -1,4 +1,4 @@
-//! The outside servers' part of the table.
+//! The rows of outside servers in the table.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,13 +21,13 @@ impl LoadTable {
         &self.servers
     }
 
-    /// Whether an outside server is to carry a mount, reachable or not.
+    /// Whether an outside server is configured to carry a mount, reachable or not.
     pub fn is_outside(&self, mount: &MountName) -> bool {
         let mut enabled = self.servers.values().filter(|server| server.enabled);
         enabled.any(|server| server.mounts.contains_key(mount))
     }
 
-    /// From now on these are the outside servers.
+    /// Replaces the outside servers.
     pub fn set_outside(&mut self, servers: &Arc<Servers>, view: &MeshView, now: Instant) {
         self.forecast.set_outside(servers.values(), now);
         self.servers.clone_from(servers);
@@ -35,17 +35,17 @@ impl LoadTable {
         self.gather_facts(view, now);
     }
 
-    /// Whom this node knows to have been sent to a row of the table, and to be there by now.
+    /// The listeners that were sent to a row of the table, as far as this node knows, and have arrived by now.
     pub fn sent_outside(&mut self, backend: &NodeName, now: Instant) -> Vec<Arrived> {
         self.forecast.sent_outside(backend, now)
     }
 
-    /// What is foreseen for each outside server, by the name of its row.
+    /// The predicted load of each outside server, by the name of its row.
     pub fn outside(&mut self, now: Instant) -> BTreeMap<NodeName, OutsideOutlook> {
         self.forecast.outside(now)
     }
 
-    /// Hears what pollers say: of several the holder of the seat, else the one with the latest question.
+    /// Applies the pollers' reports. Of several pollers the seat's holder counts, else the one with the latest poll.
     pub(super) fn hear_outside(&mut self, view: &MeshView, now: Instant) {
         let mut said: BTreeMap<&NodeName, (bool, u64, &NodeName)> = BTreeMap::new();
         for (poller, node) in view.nodes.iter().filter(|(_, node)| node.is_up()) {
@@ -70,7 +70,7 @@ impl LoadTable {
         }
     }
 
-    /// Adds what is said of outside servers to what is said of nodes.
+    /// Adds the facts about outside servers.
     pub(super) fn gather_outside_facts(&mut self, now: Instant) {
         let mut outlooks = self.forecast.outside(now);
         for server in self.servers.values() {
@@ -92,7 +92,7 @@ impl LoadTable {
     }
 }
 
-/// The address of a mount at an outside server, if this is the row of one.
+/// The address of a mount at an outside server, if the row is one's.
 pub fn outside_location(
     servers: &Servers,
     backend: &NodeName,

@@ -1,4 +1,4 @@
-//! Whether listeners get to where they are sent: told to the table, to operators, and to whoever asks nodes again.
+//! Whether listeners reach the nodes that they are sent to: for the table, for operators, and for the next probe.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -8,24 +8,24 @@ use crate::model::finding::Finding;
 use crate::model::node::NodeName;
 use crate::proto::view::MeshView;
 
-/// What operators are told once.
+/// News about a node's address, for operators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReachNews {
-    /// Listeners do not get to a node: nobody is sent there but one now and then.
+    /// Listeners do not reach a node: only a trial listener is sent there now and then.
     Lost {
         /// The node.
         node: NodeName,
         /// The address that it gives to listeners.
         url: String,
-        /// What was found there.
+        /// The reason.
         why: String,
     },
-    /// They get there again, or it is no longer asked for.
+    /// Listeners reach it again, or the address is not probed any more.
     Restored(NodeName),
 }
 
 impl LoadTable {
-    /// What is wrong with the addresses of nodes, this one's too.
+    /// The troubles with the addresses of nodes, this one included.
     pub fn troubles(&self, view: &MeshView) -> BTreeMap<NodeName, String> {
         let mut troubles = self.reach.troubles();
         if let Some(Finding::Failed(found)) = view.findings().get(&self.me) {
@@ -34,13 +34,13 @@ impl LoadTable {
         troubles
     }
 
-    /// Whether those whom we have sent to a node stay out.
+    /// Whether listeners that were sent to a node do not arrive.
     pub fn is_doubtful(&self, name: &NodeName, now: Instant) -> bool {
         self.reach.is_doubtful(name, now)
     }
 
-    /// Takes in what is found at the addresses of all others, and who has arrived there.
-    pub(super) fn hear_reach(&mut self, view: &MeshView, now: Instant) {
+    /// Applies the findings at the other nodes' addresses, and the arrivals there.
+    pub(super) fn apply_findings(&mut self, view: &MeshView, now: Instant) {
         let findings = view.findings();
         for (life, node) in lives(view).filter(|(life, _)| life.node != self.me) {
             let found = findings.get(&life.node);
@@ -53,7 +53,7 @@ impl LoadTable {
         }
     }
 
-    /// Each address that begins or ceases to be in trouble, once.
+    /// The addresses whose trouble has begun or ended, once each.
     pub(super) fn reach_news(&mut self, view: &MeshView) -> Vec<ReachNews> {
         let troubles = self.reach.troubles();
         let new = troubles

@@ -1,4 +1,4 @@
-//! The table of one node, with listeners, views and tags in usual and unusual orders.
+//! The table of one node with listeners, views and tags in usual and unusual orders.
 
 use std::net::IpAddr;
 
@@ -92,7 +92,7 @@ fn foreseen(table: &mut LoadTable, now: Instant) -> u32 {
 }
 
 #[test]
-fn a_silent_node_is_stale_however_often_its_last_word_is_seen() {
+fn a_silent_node_becomes_stale_despite_its_last_bulletin() {
     let now = Instant::now();
     let (mut table, view) = (table(9, now), view_of(vec![("west", peer(now))]));
     table.apply_view(&view, now);
@@ -118,7 +118,7 @@ fn on_air_at(bitrate_bps: u64) -> StreamCard {
 }
 
 #[test]
-fn no_more_places_are_announced_than_the_bandwidth_fills() {
+fn no_more_places_are_announced_than_bandwidth_allows() {
     let now = Instant::now();
     let mut table = table(1_000, now);
     assert_eq!(table.report().max_listeners, 781, "at 128 kbit/s");
@@ -151,7 +151,7 @@ fn a_place_is_taken_and_given_back() {
 #[test]
 fn a_redirect_reserves_a_place_until_the_listener_has_arrived() {
     let now = Instant::now();
-    let mut table = table(0, now); // it takes nobody itself
+    let mut table = table(0, now); // no room here
     let mut west = peer(now);
     table.apply_view(&view_of(vec![("west", west.clone())]), now);
     let mount = mount();
@@ -179,7 +179,7 @@ fn a_redirect_reserves_a_place_until_the_listener_has_arrived() {
 }
 
 #[test]
-fn an_address_that_asks_too_often_is_sent_on_and_reserves_nothing() {
+fn an_address_that_asks_too_often_reserves_nothing() {
     let now = Instant::now();
     let mut table = table(0, now);
     table.apply_view(&view_of(vec![("west", peer(now))]), now);
@@ -194,7 +194,7 @@ fn an_address_that_asks_too_often_is_sent_on_and_reserves_nothing() {
 }
 
 #[test]
-fn a_tag_counts_once_whether_there_is_room_or_not() {
+fn a_tag_counts_once_with_or_without_room() {
     let now = Instant::now();
     let mut table = table(1, now);
     table.apply_view(&view_of(vec![("west", peer(now))]), now);
@@ -225,7 +225,7 @@ fn a_tag_counts_once_whether_there_is_room_or_not() {
 }
 
 #[test]
-fn a_node_that_leaves_is_forgotten_and_one_without_a_life_ignored() {
+fn departed_nodes_and_nodes_without_a_life_do_not_count() {
     let now = Instant::now();
     let mut table = table(9, now);
     let mut unborn = peer(now);
@@ -241,7 +241,7 @@ fn a_node_that_leaves_is_forgotten_and_one_without_a_life_ignored() {
 }
 
 #[test]
-fn an_address_at_which_nobody_answers_is_told_of_once() {
+fn an_address_without_an_answer_is_reported_once() {
     use crate::model::finding::Finding;
     use crate::wire::gossip::ReachCard;
 

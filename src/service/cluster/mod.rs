@@ -30,7 +30,7 @@ use crate::model::seat::{Epoch, Message, Rank, Seat};
 use crate::model::status::NodeState;
 use crate::proto::ended::Ended;
 use crate::proto::seats::{Disk, Input, Scope};
-use crate::proto::view::{MeshNode, MeshView, Speaker};
+use crate::proto::view::{MeshNode, MeshView, NodeReader};
 use crate::wire::gossip;
 
 /// How often the view is renewed without any news: half the interval of gossip, by which a node's health is judged.
@@ -211,7 +211,7 @@ struct Task {
     publish: watch::Sender<Arc<MeshView>>,
     heard: BTreeMap<NodeName, LastHeard>,
     /// What each node gossips, as it was read.
-    speakers: BTreeMap<NodeName, Speaker>,
+    readers: BTreeMap<NodeName, NodeReader>,
     /// The nodes without a link, each with the time since when.
     unlinked: BTreeMap<NodeName, Instant>,
     goodbyes: BTreeMap<NodeName, Generation>,
@@ -230,7 +230,7 @@ impl Task {
             inputs,
             publish,
             heard: BTreeMap::new(),
-            speakers: BTreeMap::new(),
+            readers: BTreeMap::new(),
             unlinked: BTreeMap::new(),
             goodbyes: BTreeMap::new(),
             forgotten: Forgotten::new(),
@@ -396,23 +396,23 @@ impl Task {
         state: NodeState,
         heard_at: Instant,
     ) -> Option<MeshNode> {
-        let new = || Speaker::new(node.generation, node.mesh_address, heard_at.into_std());
-        let speaker = self.speakers.entry(name.clone()).or_insert_with(new);
-        if !speaker.is_life(node.generation, node.mesh_address) {
-            *speaker = new();
+        let new = || NodeReader::new(node.generation, node.mesh_address, heard_at.into_std());
+        let reader = self.readers.entry(name.clone()).or_insert_with(new);
+        if !reader.is_life(node.generation, node.mesh_address) {
+            *reader = new();
         }
-        speaker.hear(&node.values);
+        reader.hear(&node.values);
         Some(MeshNode {
             state,
             heard_at: heard_at.into_std(),
-            ..speaker.node()?.clone()
+            ..reader.node()?.clone()
         })
     }
 
     /// Drops what is kept of nodes that gossip has dropped, so that nothing grows for ever.
     fn forget(&mut self, gossiped: &BTreeMap<NodeName, GossipedNode>) {
         self.heard.retain(|name, _| gossiped.contains_key(name));
-        self.speakers.retain(|name, _| gossiped.contains_key(name));
+        self.readers.retain(|name, _| gossiped.contains_key(name));
         self.unlinked.retain(|name, _| gossiped.contains_key(name));
         self.goodbyes.retain(|name, _| gossiped.contains_key(name));
         self.forgotten.retain(|name, _| gossiped.contains_key(name));

@@ -30,11 +30,11 @@ pub(super) async fn run(inner: Arc<Inner>, set_aside: Option<Document>, cancel: 
             _ = looks.tick() => {}
         }
         let (view, mut out) = (inner.cluster.view(), Vec::new());
-        settling.look(&inner.lock(), &view, clock::now(), &mut out);
+        settling.compare(&inner.lock(), &view, clock::now(), &mut out);
         for output in out {
             match output {
                 Output::Open(peer, first) => ask(&inner, &mut settling, &peer, &first).await,
-                Output::GoBackTo(old) => inner.go_back_to(&old),
+                Output::Restore(old) => inner.go_back_to(&old),
                 // All else is said in a conversation, which is over by now.
                 _ => {}
             }
@@ -51,7 +51,7 @@ async fn ask(inner: &Inner, settling: &mut Settling, peer: &NodeName, first: &Fr
         Err(_) => warn!(with = %peer, "settling takes too long"),
     }
     let mut nothing_more = Vec::new();
-    settling.hear(Input::Lost, &inner.lock(), clock::now(), &mut nothing_more);
+    settling.handle(Input::Lost, &inner.lock(), clock::now(), &mut nothing_more);
 }
 
 async fn ask_all(
@@ -63,7 +63,7 @@ async fn ask_all(
     let mut exchange = inner.links.open(peer, first).await?;
     loop {
         let (input, mut out) = (heard(exchange.receive().await?), Vec::new());
-        settling.hear(input, &inner.lock(), clock::now(), &mut out);
+        settling.handle(input, &inner.lock(), clock::now(), &mut out);
         if carry_out(inner, peer, out, &mut exchange).await? == Progress::Over {
             return Ok(());
         }
@@ -87,10 +87,10 @@ async fn answer_all(
     exchange: &mut Exchange,
 ) -> Result<(), ExchangeError> {
     let mut answering = Answering::new(clock::now());
-    let mut input = Input::Said(first);
+    let mut input = Input::Received(first);
     loop {
         let mut out = Vec::new();
-        answering.hear(input, &inner.lock(), &mut out);
+        answering.handle(input, &inner.lock(), &mut out);
         if carry_out(inner, from, out, exchange).await? == Progress::Over {
             return Ok(());
         }
@@ -99,7 +99,7 @@ async fn answer_all(
 }
 
 fn heard(frame: Option<Frame>) -> Input {
-    frame.map_or(Input::Finished, Input::Said)
+    frame.map_or(Input::Finished, Input::Received)
 }
 
 async fn carry_out(
@@ -110,13 +110,13 @@ async fn carry_out(
 ) -> Result<Progress, ExchangeError> {
     for output in out {
         match output {
-            Output::Say(frame) => exchange.send(&frame).await?,
-            Output::Take(records) => inner.take(peer, records),
+            Output::Send(frame) => exchange.send(&frame).await?,
+            Output::Apply(records) => inner.take(peer, records),
             Output::Finish => exchange.finish(),
             Output::Over => return Ok(Progress::Over),
             Output::HangUp => return Err(ExchangeError::Unexpected),
             // Said by a look only.
-            Output::Open(..) | Output::GoBackTo(_) => {}
+            Output::Open(..) | Output::Restore(_) => {}
         }
     }
     Ok(Progress::Receive)

@@ -7,7 +7,7 @@ use antiphon::logic::source::place::Asker;
 use antiphon::model::mount::MountName;
 use antiphon::model::seat::Fence;
 use antiphon::model::stream::StreamId;
-use antiphon::proto::authority::{Case, GivesWay, Input, Output, Question};
+use antiphon::proto::authority::{Displaced, Input, Output, PlaceContext, Question};
 use antiphon::proto::source::{self, OtherSource};
 use antiphon::proto::source::{presence_answer, presence_question, shows_presence};
 use antiphon::wire::frame::Frame;
@@ -73,8 +73,8 @@ impl Radio {
             _ => None,
         };
         let (talk, stream_id, mut out) = (*talk, question.stream_id(), Vec::new());
-        let case = case(&mount, desk.replica, desk.mesh, desk.moment.now);
-        question.handle(input, desk.authority, case, &mut out);
+        let context = context(&mount, desk.replica, desk.mesh, desk.moment.now);
+        question.handle(input, desk.authority, context, &mut out);
         let applied = fence.filter(|fence| desk.authority.highest() == Some(fence));
         desk.out.extend(applied.map(Deed::Applied));
         for output in out {
@@ -86,7 +86,7 @@ impl Radio {
                     desk.out.extend(asks);
                 }
                 Output::Deposed(_) => {}
-                Output::GiveWay(gives_way) => self.order(&mount, gives_way, desk),
+                Output::GiveWay(displaced) => self.order(&mount, displaced, desk),
                 Output::Verdict(verdict) => {
                     self.end_errand(encoder, desk);
                     self.tell(encoder, source::Input::Verdict(stream_id, verdict), desk);
@@ -139,12 +139,12 @@ impl Radio {
 
     /// Answers a node that asks for a place for its source.
     pub(super) fn answer_publish(&mut self, talk: TalkId, asker: Asker<'_>, desk: &mut Desk<'_>) {
-        let case = case(asker.mount, desk.replica, desk.mesh, desk.moment.now);
-        let ruling = desk.authority.answer(asker, case);
-        if let Some(gives_way) = ruling.gives_way {
-            self.order(asker.mount, gives_way, desk);
+        let context = context(asker.mount, desk.replica, desk.mesh, desk.moment.now);
+        let answer = desk.authority.answer(asker, context);
+        if let Some(displaced) = answer.displaced {
+            self.order(asker.mount, displaced, desk);
         }
-        let answer = [Deed::Say(talk, ruling.reply), Deed::Finish(talk)];
+        let answer = [Deed::Say(talk, answer.reply), Deed::Finish(talk)];
         desk.out.extend(answer);
     }
 
@@ -167,10 +167,10 @@ impl Radio {
     }
 
     /// Tells a source that another has its place.
-    fn order(&mut self, mount: &MountName, gives_way: GivesWay, desk: &mut Desk<'_>) {
-        match gives_way {
-            GivesWay::Here(old) => self.give_way(mount, old, desk),
-            GivesWay::There(node, order) => {
+    fn order(&mut self, mount: &MountName, displaced: Displaced, desk: &mut Desk<'_>) {
+        match displaced {
+            Displaced::Local(old) => self.give_way(mount, old, desk),
+            Displaced::Remote(node, order) => {
                 desk.out.push(Deed::Send(node, LinkMessage::Frame(order)));
             }
         }
@@ -198,8 +198,13 @@ impl Radio {
 }
 
 /// What is known when a place is decided.
-fn case<'a>(mount: &MountName, replica: &Replica, mesh: &'a Mesh, now: Instant) -> Case<'a> {
-    Case {
+fn context<'a>(
+    mount: &MountName,
+    replica: &Replica,
+    mesh: &'a Mesh,
+    now: Instant,
+) -> PlaceContext<'a> {
+    PlaceContext {
         view: mesh.view(),
         takeover: replica.mount(mount).map(|spec| spec.takeover),
         now,
