@@ -29,6 +29,7 @@ use crate::service::identity::Company;
 use crate::service::ingest::{Ingest, IngestConfig};
 use crate::service::listen::{ListenConfig, Listening};
 use crate::service::load::{Capacity, Load};
+use crate::service::logins::Logins;
 use crate::service::mesh::Mesh;
 use crate::service::outside::Outside;
 use crate::service::reach::{ReachConfig, Reaching};
@@ -149,6 +150,8 @@ impl Core<'_> {
         } = mesh;
         let carriers = self.start_carriers(mesh)?;
         let passwords = Passwords::new(self.tasks.clone(), &self.settings.trusted_proxies);
+        let token = Secret::from(credentials.token);
+        let logins = Logins::new(documents.clone(), passwords.clone(), token);
         self.start_founding(mesh, &passwords);
         self.start_outside(mesh, &carriers.load);
         self.start_reaching(cluster, &carriers.load);
@@ -158,7 +161,7 @@ impl Core<'_> {
             cluster.clone(),
             carriers.streams.clone(),
         );
-        let ingest = self.start_ingest(mesh, &carriers, passwords.clone(), &visitors);
+        let ingest = self.start_ingest(mesh, &carriers, logins.clone(), &visitors);
         let listening = Listening::new(ListenConfig {
             documents: documents.clone(),
             cluster: cluster.clone(),
@@ -186,7 +189,7 @@ impl Core<'_> {
             listening: listening.clone(),
             titles: titles.clone(),
             passwords,
-            token: Secret::from(credentials.token),
+            logins,
             contact: self.contact(),
             proof_keys: self.proof_keys.clone(),
         });
@@ -228,7 +231,7 @@ impl Core<'_> {
         &self,
         mesh: &Mesh,
         carriers: &Carriers,
-        passwords: Passwords,
+        logins: Logins,
         visitors: &Tasks,
     ) -> Ingest {
         let ingest = Ingest::new(IngestConfig {
@@ -239,7 +242,7 @@ impl Core<'_> {
             relays: carriers.relays.clone(),
             sources: carriers.sources.clone(),
             drain: carriers.drain.clone(),
-            passwords,
+            logins,
             cancel: visitors.token().clone(),
         });
         let settling = ingest.clone().settle_rivals(self.tasks.token().clone());

@@ -1,14 +1,15 @@
-//! Where a visitor of the door goes, by the first bytes that he sends.
+//! Routes each request of a visitor of the door, by its head.
 
 use std::sync::Arc;
 
 use bytes::BytesMut;
 use tracing::{debug, info};
 
-use super::admin::Admin;
+use super::admin;
+use super::admin::{Admin, Served};
 use super::ingest::{Ingest, farewell};
 use super::listen::{After, Entrance, Listening};
-use crate::io::door::{self, Accepted, Door, NoHead, Rewound, Visitor};
+use crate::io::door::{self, Accepted, Door, NoHead, Visitor};
 use crate::io::tasks::Tasks;
 use crate::io::{answer, clock};
 use crate::model::mount::MountName;
@@ -22,6 +23,10 @@ use crate::wire::icecast::passthrough;
 use crate::wire::icecast::passthrough::Passthrough;
 use crate::wire::icecast::playlist::Playlist;
 
+/// How many requests to pages, API and playlists one connection may carry: an hour and more of a page that reloads
+/// every five seconds. A client that has more to ask connects again, so no client keeps its place for ever.
+const MAX_REQUESTS: u32 = 1_000;
+
 /// What a request is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Route {
@@ -31,28 +36,28 @@ enum Route {
     Listen(MountName, Entrance),
     /// A playlist of a mount.
     Playlist(Playlist, MountName),
-    /// What is possible here?
+    /// The methods of a mount.
     Options,
-    /// What is possible on this server?
+    /// The methods of this server.
     Capabilities,
     /// Pages and API.
     Admin,
-    /// Nothing that there could ever be.
+    /// A path that can never be anything.
     NotFound,
-    /// Not in this way.
+    /// A method that the path, or the node, does not have.
     WrongMethod,
 }
 
-/// Everybody who takes visitors. Cheap to clone.
+/// What takes visitors. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Front {
     /// Takes sources.
     pub ingest: Ingest,
     /// Serves listeners.
     pub listening: Listening,
-    /// Shows pages.
+    /// Answers for pages and the API.
     pub admin: Admin,
-    /// Who is believed when he says whom he asks for.
+    /// The proxies that are believed when they name their client.
     pub trusted_proxies: Arc<[Network]>,
 }
 
@@ -79,7 +84,8 @@ impl Front {
         }
     }
 
-    /// Takes one visitor's requests until he leaves or is handed on.
+    /// Takes one visitor's requests until it leaves or is handed on. The wait for each is bounded by the time that a
+    /// head may take, so a connection on which no other request comes is closed.
     async fn receive(&self, mut visitor: Visitor, tasks: &Tasks) {
         // Answers are small and awaited; a stream's bytes are gathered before they are sent.
         if let Err(error) = visitor.stream.set_nodelay(true) {
@@ -88,8 +94,10 @@ impl Front {
         }
         let mut buffer = BytesMut::new();
         let mut told_of_oddities = false;
+        let mut requests = 0;
         loop {
-            // Whoever has asked for nothing yet does not hold up the end of the node.
+            requests += 1;
+            // A client that asks for nothing does not hold up the end of the node.
             let reading = door::read_head(&mut visitor, &mut buffer);
             let read = match tasks.until_end(reading).await {
                 Some(Ok(read)) => read,
@@ -105,14 +113,18 @@ impl Front {
                 let (peer, path) = (visitor.peer, head.path());
                 info!(%peer, path, "lines of the request's head passed over: {skipped}");
             }
+            let may_keep = requests < MAX_REQUESTS && !tasks.are_ending();
             let reply = Reply::to(&head, clock::unix_ms() / 1_000);
+            let reply = if may_keep { reply } else { reply.and_close() };
             let answer = match route(&head) {
                 Route::Admin => {
-                    let mut read_before = BytesMut::from(&head.rewritten()[..]);
-                    read_before.extend_from_slice(&buffer[len..]);
-                    let peer = visitor.peer;
-                    let connection = Rewound::new(read_before, visitor.stream);
-                    return self.admin.serve(connection, peer, visitor.client).await;
+                    let behind = buffer.split_off(len);
+                    match self.admin.serve(visitor, &head, behind, may_keep).await {
+                        Served::KeepAlive(same, behind) => (visitor, buffer) = (same, behind),
+                        Served::Close(mut same) => return farewell(&mut same.stream, b"").await,
+                        Served::Broken => return,
+                    }
+                    continue;
                 }
                 Route::Source => {
                     let begun = buffer.split_off(len);
@@ -183,17 +195,18 @@ async fn turn_away(visitor: &mut Visitor, error: NoHead, begun: &BytesMut) {
     }
 }
 
-/// Where a request goes.
+/// The destination of a request.
 fn route(head: &Head) -> Route {
     let path = head.path();
-    let ours = path == "/" || path.starts_with("/api/") || path.starts_with("/admin/");
+    let is_ours = admin::is_ours(path);
     match head.method() {
-        Method::Options if path == "*" => Route::Capabilities,
-        Method::Options => Route::Options,
+        Method::Unknown(_) => Route::WrongMethod,
         Method::Source => Route::Source,
-        Method::Put if !ours => Route::Source,
+        Method::Put if !is_ours => Route::Source,
+        Method::Options if path == "*" => Route::Capabilities,
+        _ if is_ours => Route::Admin,
+        Method::Options => Route::Options,
         Method::Get | Method::Head => route_read(path),
-        Method::Put | Method::Post | Method::Patch | Method::Delete if ours => Route::Admin,
         _ => Route::WrongMethod,
     }
 }
@@ -236,6 +249,14 @@ mod tests {
         assert_eq!(routed("POST /api/v1/mounts"), Route::Admin);
         assert_eq!(routed("PUT /api/v1/mounts"), Route::Admin);
         assert_eq!(routed("GET /admin/metadata?mount=/a"), Route::Admin);
+        for method in ["PUT", "POST", "DELETE", "PATCH", "OPTIONS"] {
+            for path in ["/", "/status.json", "/livez", "/api/none"] {
+                assert_eq!(routed(&format!("{method} {path}")), Route::Admin);
+            }
+        }
+        assert_eq!(routed("GET /none.json"), Route::Admin);
+        assert_eq!(routed("SOURCE /status.json"), Route::Source);
+        assert_eq!(routed("BREW /status.json"), Route::WrongMethod);
         assert_eq!(routed("PUT /a.mp3"), Route::Source);
         assert_eq!(routed("SOURCE /a.mp3"), Route::Source);
         let front = Route::Listen(mount("/a.mp3"), Entrance::Front);

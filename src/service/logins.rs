@@ -1,16 +1,28 @@
-//! Who tries to log in, and the one line of the log that says that somebody may not.
+//! The one place that says which right a request has, and the one line of the log that says that it has none.
 //!
-//! Every entrance says it in the same form, because fail2ban reads it: what a stranger chose stands behind the
+//! Every entrance says it in the same form, because fail2ban reads it: what the client chose stands behind the
 //! addresses, and in no span before them.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use tracing::info;
+use subtle::ConstantTimeEq;
+use tracing::{info, warn};
 
+use super::document::Documents;
 use crate::io::door::Visitor;
+use crate::io::password::{PasswordVerdict, Passwords, Secret, Stay};
+use crate::model::mount::{MountName, MountSpec};
+use crate::wire::http::credentials;
+use crate::wire::http::credentials::Credentials;
 use crate::wire::http::forwarded::Client;
 
-/// Where a request comes from.
+/// The user that the cluster's admin password belongs to.
+const ADMIN_USER: &str = "admin";
+/// The only user that sources log in with.
+const SOURCE_USER: &str = "source";
+
+/// The origin of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller {
     /// The other end of the connection.
@@ -20,7 +32,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Whoever sent the last head of this visitor.
+    /// The sender of the last head of this visitor.
     pub fn of(visitor: &Visitor) -> Self {
         Self::new(visitor.peer, visitor.client)
     }
@@ -38,8 +50,222 @@ impl Caller {
     }
 
     /// Says that a login was not looked at, because too many wait for that: no reason to ban anybody.
-    pub fn note_put_off(&self, user: &str, mount: &str) {
+    fn note_put_off(&self, user: &str, mount: &str) {
         let Self { address, client } = self;
         info!(parent: None, %client, %address, user, mount, "login put off: too many wait");
+    }
+}
+
+/// A login as a request carries it, and its origin.
+#[derive(Clone, Copy, Debug)]
+pub struct Login<'a> {
+    /// The value of the header `Authorization`, if there is one; empty if it is no text.
+    pub authorization: Option<&'a str>,
+    /// The origin of the request.
+    pub caller: Caller,
+}
+
+/// A right that a request may need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right<'a> {
+    /// To manage the mesh: the token of this node, or the cluster's admin password.
+    Manage,
+    /// To say what is on air at a mount: the password of its source, or a login that may manage the mesh.
+    Describe(&'a MountName),
+}
+
+/// The owner of a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Account<'a> {
+    Admin,
+    Source(&'a MountName),
+}
+
+impl<'a> Right<'a> {
+    /// The account whose password gives a user this right, or why there is none.
+    fn account(&self, user: &str) -> Result<Account<'a>, &'static str> {
+        match (user, self) {
+            (ADMIN_USER, _) => Ok(Account::Admin),
+            (SOURCE_USER, Self::Describe(mount)) => Ok(Account::Source(mount)),
+            _ => Err("unknown user"),
+        }
+    }
+
+    /// The mount as the log names it; empty where the right is one to the whole mesh.
+    fn mount(&self) -> &str {
+        match self {
+            Self::Manage => "",
+            Self::Describe(mount) => mount.as_str(),
+        }
+    }
+}
+
+/// Why a request has not got a right. What the log has to say of it has been said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoRight {
+    /// The request carries no login.
+    Anonymous,
+    /// The login is not accepted.
+    Denied,
+    /// Too many passwords wait to be checked: this one was not.
+    Busy,
+}
+
+#[derive(Debug)]
+struct Inner {
+    documents: Documents,
+    passwords: Passwords,
+    token: Secret,
+}
+
+/// A cheap, cloneable way to check logins of all kinds.
+#[derive(Clone, Debug)]
+pub struct Logins(Arc<Inner>);
+
+impl Logins {
+    /// Checks logins against the document's passwords and the token of this node.
+    pub fn new(documents: Documents, passwords: Passwords, token: Secret) -> Self {
+        Self(Arc::new(Inner {
+            documents,
+            passwords,
+            token,
+        }))
+    }
+
+    /// Whether a login has a right.
+    pub async fn check(&self, login: Login<'_>, right: Right<'_>) -> Result<(), NoRight> {
+        let authorization = login.authorization.ok_or(NoRight::Anonymous)?;
+        let mut attempt = Attempt {
+            caller: login.caller,
+            user: "",
+            mount: right.mount(),
+        };
+        if let Some(token) = credentials::bearer(authorization) {
+            let is_right = self.is_token(token);
+            return is_right
+                .then_some(())
+                .ok_or_else(|| attempt.denied("wrong token"));
+        }
+        let Some(credentials) = credentials::basic(authorization) else {
+            return Err(attempt.denied("no user and password in the login"));
+        };
+        attempt.user = &credentials.user;
+        let account = right.account(attempt.user);
+        let hash = account.and_then(|account| self.hash(account));
+        let hash = hash.map_err(|why| attempt.denied(why))?;
+        let password = Secret::from(credentials.password.as_str());
+        self.verify(&password, &hash, attempt).await
+    }
+
+    /// Whether the credentials are those of a mount's source. Its password stays known for as long as the answer is
+    /// kept, so that the source can come back while others guess.
+    pub async fn source(
+        &self,
+        credentials: Credentials,
+        mount: &MountSpec,
+        caller: Caller,
+    ) -> Result<Stay, NoRight> {
+        let attempt = Attempt {
+            caller,
+            user: &credentials.user,
+            mount: mount.path.as_str(),
+        };
+        if attempt.user != SOURCE_USER {
+            return Err(attempt.denied("sources log in as the user `source`"));
+        }
+        let password = Secret::from(credentials.password.as_str());
+        self.verify(&password, &mount.password_hash, attempt)
+            .await?;
+        Ok(self.0.passwords.stay(&password, &mount.password_hash))
+    }
+
+    async fn verify(
+        &self,
+        password: &Secret,
+        hash: &str,
+        attempt: Attempt<'_>,
+    ) -> Result<(), NoRight> {
+        let verdict = self
+            .0
+            .passwords
+            .verify(password, hash, attempt.caller.client);
+        match verdict.await {
+            PasswordVerdict::Right => Ok(()),
+            PasswordVerdict::Wrong => Err(attempt.denied("wrong password")),
+            PasswordVerdict::Busy => {
+                attempt.caller.note_put_off(attempt.user, attempt.mount);
+                Err(NoRight::Busy)
+            }
+            PasswordVerdict::BadHash => {
+                let (user, mount) = (attempt.user, attempt.mount);
+                warn!(
+                    user,
+                    mount, "the stored password is unusable: set another one"
+                );
+                Err(attempt.denied("the stored password is unusable"))
+            }
+        }
+    }
+
+    fn hash(&self, account: Account<'_>) -> Result<String, &'static str> {
+        let documents = &self.0.documents;
+        match account {
+            Account::Admin => {
+                let hash = documents.admin_password_hash();
+                hash.ok_or("there is no admin password yet")
+            }
+            Account::Source(mount) => {
+                let spec = documents.mount(mount).ok_or("there is no such mount")?;
+                Ok(spec.password_hash)
+            }
+        }
+    }
+
+    fn is_token(&self, token: &str) -> bool {
+        let ours = self.0.token.reveal().as_bytes();
+        bool::from(ours.ct_eq(token.as_bytes()))
+    }
+}
+
+/// A login that is being checked, as the log names it.
+#[derive(Clone, Copy, Debug)]
+struct Attempt<'a> {
+    caller: Caller,
+    /// Empty where the login names none.
+    user: &'a str,
+    /// Empty where the login is for the whole mesh.
+    mount: &'a str,
+}
+
+impl Attempt<'_> {
+    /// Notes why the login is refused.
+    fn denied(&self, why: &str) -> NoRight {
+        self.caller.note_refused(self.user, self.mount, why);
+        NoRight::Denied
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_asked_for_the_password_of_its_account() {
+        let mount = MountName::try_from("/radio.mp3").unwrap();
+        let describe = Right::Describe(&mount);
+        assert_eq!(Right::Manage.account("admin"), Ok(Account::Admin));
+        assert_eq!(describe.account("admin"), Ok(Account::Admin));
+        assert_eq!(describe.account("source"), Ok(Account::Source(&mount)));
+        assert_eq!(Right::Manage.account("source"), Err("unknown user"));
+        for stranger in ["", "Admin", "relay"] {
+            assert_eq!(describe.account(stranger), Err("unknown user"));
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_mount_that_the_right_is_for() {
+        let mount = MountName::try_from("/radio.mp3").unwrap();
+        assert_eq!(Right::Describe(&mount).mount(), "/radio.mp3");
+        assert_eq!(Right::Manage.mount(), "");
     }
 }

@@ -3,25 +3,25 @@
 //! Connections are accepted, counted and bounded here, and their first bytes are read; what they want is
 //! decided elsewhere. A connection over a bound is refused with an answer, and no other waits for it.
 
+mod one_request;
 mod refused;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use parking_lot::Mutex;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 
+pub use self::one_request::{OneRequest, Unread};
 pub use self::refused::RefusedVisitor;
 use self::refused::{NoPlace, TurnedAway};
-use super::answer::{Patience, SEND_BUFFER_BYTES};
+use super::answer::SEND_BUFFER_BYTES;
 use super::descriptors::Descriptors;
 use crate::model::network::{Network, customer};
 use crate::wire::http::error::HeadError;
@@ -268,61 +268,6 @@ pub async fn read_head(visitor: &mut Visitor, buffer: &mut BytesMut) -> Result<R
             Ok(Ok(_)) => {}
             Err(_) => return Err(NoHead::TooSlow),
         }
-    }
-}
-
-/// A connection whose first bytes have been read and are to be read again. The one answer that is written on it must be
-/// read in time.
-#[derive(Debug)]
-pub struct Rewound {
-    read_before: BytesMut,
-    stream: TcpStream,
-    patience: Patience,
-}
-
-impl Rewound {
-    /// Puts bytes back before the rest of a connection.
-    pub fn new(read_before: BytesMut, stream: TcpStream) -> Self {
-        Self {
-            read_before,
-            stream,
-            patience: Patience::default(),
-        }
-    }
-}
-
-impl AsyncRead for Rewound {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.read_before.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buffer);
-        }
-        let bytes = self.read_before.len().min(buffer.remaining());
-        buffer.put_slice(&self.read_before[..bytes]);
-        self.read_before.advance(bytes);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Rewound {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        this.patience.poll_write(&mut this.stream, cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

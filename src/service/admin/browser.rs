@@ -1,8 +1,8 @@
 //! Whether a browser may have been made to send a request by a page that it shows.
 //!
-//! A browser adds a password that it remembers by itself, and whoever is logged in would drain a node by opening the
-//! wrong page. A token it never adds, and programs that are no browsers are told their password each time: neither of
-//! them is asked for more.
+//! A browser adds a password that it remembers to every request by itself, so an admin who is logged in would drain a
+//! node by opening the wrong page. A browser never adds a token, and other programs are told their password each time:
+//! neither of them is asked for more.
 
 use hyper::{Method, Request};
 
@@ -12,9 +12,9 @@ use crate::wire::http::credentials;
 /// set it; a script can, on its own site, and no other site is ever allowed to.
 pub(super) const MARK: &str = "X-Antiphon-Request";
 
-/// Why a request is not carried out for a browser that remembers a password.
+/// Why a request of a browser that remembers a password is not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Tricked {
+pub(super) enum CrossSite {
     #[error("a page of another site may not do this")]
     OtherSite,
     #[error(
@@ -24,20 +24,21 @@ pub(super) enum Tricked {
     NoMark,
 }
 
-/// From where a browser says that a request comes.
+/// The site that a request comes from, as the browser says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Site {
-    /// From a page of this very node.
+    /// A page of this very node.
     Same,
-    /// Somebody typed the address, or has it as a bookmark.
+    /// None: the address was typed, or is a bookmark.
     Typed,
+    /// A page of another site.
     Other,
-    /// It does not say: over plain HTTP browsers need not.
-    Unsaid,
+    /// Unknown: over plain HTTP browsers need not say it.
+    Unknown,
 }
 
-/// Refuses what a page may have made a browser send.
-pub(super) fn check<T>(request: &Request<T>) -> Result<(), Tricked> {
+/// Refuses a request that a page may have made a browser send.
+pub(super) fn check<T>(request: &Request<T>) -> Result<(), CrossSite> {
     let login = header(request, "authorization").and_then(credentials::basic);
     if login.is_none() || !is_browser(request) {
         return Ok(());
@@ -46,26 +47,26 @@ pub(super) fn check<T>(request: &Request<T>) -> Result<(), Tricked> {
     let sets_title = !request.uri().path().starts_with("/api/");
     let marked = request.headers().contains_key(MARK);
     match site(request) {
-        Site::Other => Err(Tricked::OtherSite),
+        Site::Other => Err(CrossSite::OtherSite),
         _ if marked => Ok(()),
         // Encoders set titles with GET, so there a GET changes something.
         Site::Same | Site::Typed if reads => Ok(()),
-        Site::Unsaid if reads && !sets_title => Ok(()),
-        Site::Same | Site::Typed | Site::Unsaid => Err(Tricked::NoMark),
+        Site::Unknown if reads && !sets_title => Ok(()),
+        Site::Same | Site::Typed | Site::Unknown => Err(CrossSite::NoMark),
     }
 }
 
-/// Whether a browser sent it. Programs call themselves Mozilla too, for the sake of old servers, and some speak of
-/// languages; no program does both, or sends what only browsers have.
+/// Whether a browser sent a request. Programs call themselves Mozilla too, for the sake of old servers, and some name
+/// languages; no program does both, or sends the headers that only browsers have.
 fn is_browser<T>(request: &Request<T>) -> bool {
     let headers = request.headers();
-    let only_theirs = headers.keys().any(|name| {
+    let of_browsers = headers.keys().any(|name| {
         let name = name.as_str();
         name.starts_with("sec-")
             || matches!(name, "origin" | "cookie" | "upgrade-insecure-requests")
     });
     let agent = header(request, "user-agent").unwrap_or_default();
-    only_theirs || headers.contains_key("accept-language") && agent.contains("Mozilla/5")
+    of_browsers || headers.contains_key("accept-language") && agent.contains("Mozilla/5")
 }
 
 fn site<T>(request: &Request<T>) -> Site {
@@ -87,7 +88,7 @@ fn site<T>(request: &Request<T>) -> Site {
     match (told, from("origin")) {
         (Some(Site::Other), _) | (_, Some(Site::Other)) => Site::Other,
         (Some(told), _) | (None, Some(told)) => told,
-        (None, None) => from("referer").unwrap_or(Site::Unsaid),
+        (None, None) => from("referer").unwrap_or(Site::Unknown),
     }
 }
 
@@ -110,7 +111,7 @@ mod tests {
         ("accept-language", "en"),
     ];
 
-    fn asked(line: &str, headers: &[(&str, &str)]) -> Result<(), Tricked> {
+    fn asked(line: &str, headers: &[(&str, &str)]) -> Result<(), CrossSite> {
         let (method, target) = line.split_once(' ').unwrap();
         let request = Request::builder().method(method).uri(target);
         let request = request.header("host", "a:8000");
@@ -145,15 +146,15 @@ mod tests {
             for line in [DRAIN, READ, TITLE] {
                 for more in [(MARK, "1"), ("x", "y")] {
                     let refused = asked(line, &[BASIC, sign, more]);
-                    assert_eq!(refused, Err(Tricked::OtherSite), "{line} {sign:?}");
+                    assert_eq!(refused, Err(CrossSite::OtherSite), "{line} {sign:?}");
                 }
             }
         }
         let both = [BASIC, ("sec-fetch-site", "none"), ("origin", "null")];
-        assert_eq!(asked(DRAIN, &both), Err(Tricked::OtherSite));
+        assert_eq!(asked(DRAIN, &both), Err(CrossSite::OtherSite));
         let [agent, language] = CHROME;
         let linked = [BASIC, agent, language, ("referer", "http://evil.example/")];
-        assert_eq!(asked(TITLE, &linked), Err(Tricked::OtherSite));
+        assert_eq!(asked(TITLE, &linked), Err(CrossSite::OtherSite));
     }
 
     #[test]
@@ -168,7 +169,7 @@ mod tests {
             ("x", "y"),
         ] {
             let signs = [BASIC, agent, language, sign];
-            assert_eq!(asked(DRAIN, &signs), Err(Tricked::NoMark), "{sign:?}");
+            assert_eq!(asked(DRAIN, &signs), Err(CrossSite::NoMark), "{sign:?}");
             let marked = [BASIC, agent, language, sign, (MARK, "1")];
             assert_eq!(asked(DRAIN, &marked), Ok(()), "{sign:?}");
             assert_eq!(asked(READ, &signs), Ok(()), "{sign:?}");
@@ -182,6 +183,6 @@ mod tests {
         assert_eq!(signs(("sec-fetch-site", "none")), Ok(()));
         assert_eq!(signs(("sec-fetch-site", "same-origin")), Ok(()));
         assert_eq!(signs(("referer", "http://a:8000/")), Ok(()));
-        assert_eq!(signs(("x", "y")), Err(Tricked::NoMark));
+        assert_eq!(signs(("x", "y")), Err(CrossSite::NoMark));
     }
 }

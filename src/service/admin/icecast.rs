@@ -1,51 +1,39 @@
 //! The address of Icecast at which encoders set titles.
 
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Response, StatusCode};
 use tracing::info;
 
+use super::Admin;
+use super::call::{Body, Call};
 use super::form::{self, Form};
-use super::reply::{self, FullBody};
-use super::{Admin, Right, refusal, right_by};
+use super::refusal;
+use super::reply;
 use crate::model::caption::caption;
 use crate::model::charset::Charset;
 use crate::model::mount::MountName;
-use crate::service::logins::Caller;
+use crate::service::logins::{Login, Right};
 use crate::service::titles::NotSet;
-use crate::wire::http::credentials;
 
 /// The longest form that is read: the longest title, escaped.
 const MAX_FORM_BYTES: usize = 32 * 1024;
-/// As much of a word of a stranger as a line of the log holds: the longest name of a charset has 19 letters.
+/// How much of a client's word a line of the log holds: the longest name of a charset has 19 letters.
 const MAX_LOGGED_BYTES: usize = 64;
-/// The user that sources log in with.
-const SOURCE_USER: &str = "source";
 
 /// Sets the title of a mount: `/admin/metadata?mode=updinfo&mount=…&song=…`, as a query or as a form.
-pub(super) async fn metadata(
-    admin: &Admin,
-    request: Request<Incoming>,
-    caller: Caller,
-) -> Response<FullBody> {
-    let query = request.uri().query().unwrap_or_default().to_owned();
-    let right = admin.right(&request, caller).await;
-    let basic = request
-        .headers()
-        .get("authorization")
-        .and_then(|value| value.to_str().ok());
-    let credentials = basic.and_then(credentials::basic);
-    let declared = form::declared_charset(request.headers());
-    let form = match *request.method() {
-        Method::GET => query.into_bytes(),
-        Method::POST => match Limited::new(request.into_body(), MAX_FORM_BYTES)
-            .collect()
-            .await
-        {
-            Ok(body) => [query.as_bytes(), b"&", &body.to_bytes()].concat(),
-            Err(_) => return reply::error(StatusCode::BAD_REQUEST, "the form broke off"),
-        },
-        _ => return reply::error(StatusCode::METHOD_NOT_ALLOWED, "use GET or POST"),
+pub(super) async fn metadata(admin: &Admin, call: Call) -> Response<Body> {
+    let query = call.query().as_bytes().to_vec();
+    let authorization = call.header("authorization").map(str::to_owned);
+    let declared = form::declared_charset(call.request.headers());
+    let form = match *call.request.method() {
+        Method::POST => {
+            let body = Limited::new(call.request.into_body(), MAX_FORM_BYTES);
+            match body.collect().await {
+                Ok(body) => [&query[..], b"&", &body.to_bytes()].concat(),
+                Err(_) => return reply::error(StatusCode::BAD_REQUEST, "the form broke off"),
+            }
+        }
+        _ => query,
     };
     let fields = Form::parse(&form);
     let Some(mount) = fields
@@ -54,15 +42,13 @@ pub(super) async fn metadata(
     else {
         return missing();
     };
-    let user = credentials.as_ref().map_or("", |it| it.user.as_str());
-    let right = match (right, &credentials) {
-        (Right::Denied(_), Some(it)) if it.user == SOURCE_USER => {
-            source_right(admin, &mount, (&it.password, caller)).await
-        }
-        (right, _) => right,
+    let login = Login {
+        authorization: authorization.as_deref(),
+        caller: call.caller,
     };
-    if let Some(refusal) = refusal(right, user, (mount.as_str(), caller)) {
-        return refusal;
+    let right = Right::Describe(&mount);
+    if let Err(why) = admin.0.logins.check(login, right).await {
+        return refusal(why);
     }
     if fields.text("mode").as_deref() != Some("updinfo") {
         return missing();
@@ -79,8 +65,8 @@ pub(super) async fn metadata(
     }
 }
 
-/// The charset that an encoder says its title is in. One that nobody knows is as good as none, as with Icecast: many
-/// encoders give up when a title is refused.
+/// The charset that an encoder says its title is in. An unknown one counts as none, as with Icecast: many encoders give
+/// up when a title is refused.
 fn spoken_charset(fields: &Form, declared: Option<String>, mount: &MountName) -> Option<Charset> {
     let name = fields.text("charset").filter(|name| !name.is_empty());
     let name = name.or(declared)?;
@@ -93,26 +79,11 @@ fn spoken_charset(fields: &Form, declared: Option<String>, mount: &MountName) ->
     known.ok()
 }
 
-/// Whether somebody may set a mount's title as its source.
-async fn source_right(
-    admin: &Admin,
-    mount: &MountName,
-    (password, caller): (&str, Caller),
-) -> Right {
-    let Some(spec) = admin.0.documents.mount(mount) else {
-        return Right::Denied("there is no such mount");
-    };
-    let passwords = &admin.0.passwords;
-    let password = password.into();
-    let checked = passwords.verify(&password, &spec.password_hash, caller.client);
-    right_by(checked.await)
-}
-
-fn missing() -> Response<FullBody> {
+fn missing() -> Response<Body> {
     message(StatusCode::BAD_REQUEST, "Missing parameter", 0)
 }
 
-fn message(status: StatusCode, text: &str, code: u8) -> Response<FullBody> {
+fn message(status: StatusCode, text: &str, code: u8) -> Response<Body> {
     let body = format!(
         "<?xml version=\"1.0\"?>\n<iceresponse><message>{text}</message><return>{code}</return></iceresponse>\n"
     );

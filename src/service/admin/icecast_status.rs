@@ -7,7 +7,9 @@ use hyper::{Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
-use super::reply::{self, FullBody};
+use super::Admin;
+use super::call::{Body, Call};
+use super::reply;
 use crate::model::status::{MountStatus, NodeStatus, SourceStatus, Status};
 use crate::wire::http::date;
 use crate::wire::http::forwarded::Client;
@@ -35,7 +37,7 @@ const SOUND: [&str; 8] = [
 pub struct Contact {
     /// How its operator is reached.
     pub admin: String,
-    /// Where it stands, in words.
+    /// The place where it stands, in words.
     pub location: String,
 }
 
@@ -49,26 +51,30 @@ impl Default for Contact {
     }
 }
 
-/// Answers `/status-json.xsl?mount=…` to a client that has named `host`.
-pub(super) fn status_json(
-    (status, contact): (&Status, &Contact),
-    query: &str,
-    (client, host): (Client, Option<&str>),
-) -> Response<FullBody> {
-    let base = base(status, client, host);
+/// Answers `/status-json.xsl?mount=…`.
+pub(super) fn status_json(admin: &Admin, call: &Call) -> Response<Body> {
+    let status = admin.0.statuses.status();
+    let host = call.header("host").filter(|host| !host.is_empty());
+    let base = base(&status, call.client, host);
+    let stats = stats(&status, &admin.0.contact, &base, call.query());
+    reply::json(StatusCode::OK, &json!({ "icestats": stats }))
+}
+
+/// All that is told of the server and of its streams, or of the one that the query asks for.
+fn stats(status: &Status, contact: &Contact, base: &str, query: &str) -> Map<String, Value> {
     let wanted = wanted_mount(query);
     let on_air = status.mounts.iter().filter_map(|mount| {
         let source = mount.source.as_ref()?;
         let asked = wanted
             .as_deref()
             .is_none_or(|path| path == mount.path.as_str());
-        asked.then(|| source_json(mount, source, &base))
+        asked.then(|| source_json(mount, source, base))
     });
     let mut sources: Vec<Value> = on_air.collect();
     let mut stats = Map::new();
     let mut say = |key: &str, value: Value| drop(stats.insert(key.to_owned(), value));
     say("admin", json!(contact.admin));
-    say("host", json!(host_of(&base)));
+    say("host", json!(host_of(base)));
     say("location", json!(contact.location));
     say("server_id", json!(format!("antiphon {}", status.version)));
     say(
@@ -84,7 +90,7 @@ pub(super) fn status_json(
         1 => say("source", sources.remove(0)),
         _ => say("source", Value::Array(sources)),
     }
-    reply::json(StatusCode::OK, &json!({ "icestats": stats }))
+    stats
 }
 
 /// The mount that is asked for alone; `None`: all of them.
@@ -94,7 +100,7 @@ fn wanted_mount(query: &str) -> Option<String> {
     Some(percent_decode_str(path).decode_utf8_lossy().into_owned())
 }
 
-/// Where the asking node is reached, in the way in which it was asked.
+/// The address of the answering node, for HTTPS or not, as the client asked.
 fn base(status: &Status, client: Client, host: Option<&str>) -> String {
     let own = status.nodes.iter().find(|node| node.name == status.node);
     let plain = || own.map(|node| node.url.clone()).unwrap_or_default();

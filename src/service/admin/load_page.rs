@@ -4,7 +4,9 @@
 
 use hyper::{Response, StatusCode};
 
-use super::reply::{self, FullBody};
+use super::Admin;
+use super::call::{Body, Call};
+use super::reply;
 use crate::model::outside::Slots;
 use crate::model::status::{NodeStatus, Status};
 use crate::service::document::Mounts;
@@ -12,8 +14,9 @@ use crate::service::load::ASSUMED_BITRATE_BPS;
 use crate::wire::outside::{LoadPage, written};
 
 /// Answers `/load.xsl`.
-pub(super) fn load_page(status: &Status, specs: &Mounts) -> Response<FullBody> {
-    reply::xml(StatusCode::OK, written(&page(status, specs)))
+pub(super) fn load_page(admin: &Admin, _call: &Call) -> Response<Body> {
+    let page = page(&admin.0.statuses.status(), &admin.0.documents.mounts());
+    reply::xml(StatusCode::OK, written(&page))
 }
 
 fn page(status: &Status, specs: &Mounts) -> LoadPage {

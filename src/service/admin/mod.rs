@@ -1,69 +1,69 @@
-//! The pages and the API of a node, behind hyper.
+//! The pages and the API of a node: a table of routes, each request answered behind hyper.
 //!
-//! One request per connection: a browser that kept the connection could ask for a stream on it, and a stream
+//! hyper gets one request at a time and never the connection: the next request may be for a stream, and a stream
 //! never goes through hyper.
 
 mod api;
 mod body;
 mod browser;
+mod call;
 mod form;
 mod icecast;
 mod icecast_status;
 mod load_page;
 mod nodes;
+mod open;
 mod orders;
 mod outside;
 pub mod page;
 mod password;
 mod reply;
+mod routes;
 mod settings;
 mod steering;
+mod table;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use hyper::body::Incoming;
+use bytes::BytesMut;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use subtle::ConstantTimeEq;
-use tracing::{debug, info, warn};
+use tokio::time::timeout;
+use tracing::{debug, info};
 
+use self::call::{Body, Call};
 pub use self::icecast_status::Contact;
-use self::page::{Part, Seen};
-use self::reply::{Complaint, FullBody, text};
+use self::reply::Complaint;
+use self::routes::{Access, Handler, Lookup, Route};
 use super::cluster::Cluster;
 use super::document::Documents;
 use super::drain::{Drain, Phase};
 use super::listen::Listening;
-use super::logins::Caller;
+use super::logins::{Caller, Logins, NoRight, Right};
 use super::status::Statuses;
 use super::titles::Titles;
-use crate::io::door::{HEAD_TIMEOUT, Rewound};
+use crate::io::door::{HEAD_TIMEOUT, OneRequest, Unread, Visitor};
 use crate::io::link::Links;
-use crate::io::password::{PasswordVerdict, Passwords, Secret};
-use crate::wire::http::credentials;
-use crate::wire::http::credentials::Credentials;
+use crate::io::password::Passwords;
 use crate::wire::http::forwarded::Client;
+use crate::wire::http::head::Head;
 use crate::wire::http::reader::MAX_HEADERS;
-use crate::wire::livez::{self, Nonce, ProofKeys};
-
-/// How long a request may take in all: bodies are small, and a client that stalls is not waited for.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// The user that the cluster's admin password belongs to.
-const ADMIN_USER: &str = "admin";
+use crate::wire::livez::ProofKeys;
 
 /// What the pages and the API need.
 #[derive(Debug)]
 pub struct AdminConfig {
     /// The mounts and the admin's password.
     pub documents: Documents,
-    /// Who is there, and who holds the seat.
+    /// The members, and the holder of the seat.
     pub cluster: Cluster,
-    /// To tell everybody.
+    /// To tell all nodes.
     pub links: Links,
     /// Takes this node out of service.
     pub drain: Drain,
@@ -73,11 +73,11 @@ pub struct AdminConfig {
     pub statuses: Statuses,
     /// What is on air.
     pub titles: Titles,
-    /// Checks passwords.
+    /// Hashes new passwords.
     pub passwords: Passwords,
-    /// The token of this node.
-    pub token: Secret,
-    /// Whom to ask about this node, and where it stands.
+    /// Checks logins.
+    pub logins: Logins,
+    /// How the operator of this node is reached, and where it stands.
     pub contact: Contact,
     /// Proves to peers that this is the node that they mean.
     pub proof_keys: ProofKeys,
@@ -87,15 +87,34 @@ pub struct AdminConfig {
 #[derive(Clone, Debug)]
 pub struct Admin(Arc<AdminConfig>);
 
-/// Whether a request may change something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Right {
-    Granted,
-    /// Without any login.
-    Anonymous,
-    /// With a login that is not accepted, and why.
-    Denied(&'static str),
-    Busy,
+/// What becomes of a connection after an answer.
+#[derive(Debug)]
+pub enum Served {
+    /// The next request may come; these bytes of it have been read already.
+    KeepAlive(Visitor, BytesMut),
+    /// The answer says that the connection closes now.
+    Close(Visitor),
+    /// The answer did not arrive.
+    Broken,
+}
+
+/// One request and its answer.
+#[derive(Debug)]
+struct Exchange<'a> {
+    admin: &'a Admin,
+    caller: Caller,
+    client: Client,
+    unread: Unread,
+    /// Whether another request may follow, as far as client and node wish.
+    may_keep: bool,
+    /// Whether the answer lets another request follow.
+    is_kept: AtomicBool,
+}
+
+/// Whether a path is answered here whatever the method, and is never that of a source or a listener.
+pub fn is_ours(path: &str) -> bool {
+    let below = ["/admin/", "/api/"];
+    below.iter().any(|prefix| path.starts_with(prefix)) || routes::has_path(table::ROUTES, path)
 }
 
 impl Admin {
@@ -104,237 +123,152 @@ impl Admin {
         Self(Arc::new(config))
     }
 
-    /// Answers the one request of a connection.
-    pub async fn serve(&self, connection: Rewound, peer: SocketAddr, client: Client) {
-        let caller = Caller::new(peer, client);
-        let service = service_fn(|request| async move {
-            Ok::<_, Infallible>(self.log(request, (caller, client)).await)
-        });
-        let serving = protocol().serve_connection(TokioIo::new(connection), service);
-        match tokio::time::timeout(REQUEST_TIMEOUT, serving).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) if error.is_parse() => {
-                info!(client = %client.ip, "refused: {error}");
+    /// Answers one request. `behind` is what was read behind its head; `may_keep` is whether the connection may be kept.
+    pub async fn serve(
+        &self,
+        visitor: Visitor,
+        head: &Head,
+        mut behind: BytesMut,
+        may_keep: bool,
+    ) -> Served {
+        let caller = Caller::of(&visitor);
+        let Visitor {
+            stream,
+            peer,
+            client,
+            place,
+        } = visitor;
+        let request = OneRequest::new(head, &mut behind, stream);
+        let exchange = Exchange {
+            admin: self,
+            caller,
+            client,
+            unread: request.unread(),
+            may_keep: may_keep && head.wants_keep_alive(),
+            is_kept: AtomicBool::new(false),
+        };
+        let service =
+            service_fn(async |request| Ok::<_, Infallible>(exchange.respond(request).await));
+        let mut serving = protocol().serve_connection(TokioIo::new(request), service);
+        match (&mut serving).await {
+            Ok(()) => {}
+            Err(error) if error.is_parse() => info!(client = %client.ip, "refused: {error}"),
+            Err(error) => {
+                debug!(%error, "request broken off");
+                return Served::Broken;
             }
-            Ok(Err(error)) => debug!(%error, "request broken off"),
-            Err(_) => debug!("request took too long"),
+        }
+        let visitor = Visitor {
+            stream: serving.into_parts().io.into_inner().into_stream(),
+            peer,
+            client,
+            place,
+        };
+        match exchange.is_kept.into_inner() {
+            true => Served::KeepAlive(visitor, behind),
+            false => Served::Close(visitor),
         }
     }
 
-    /// Answers, and tells the log what was wrong with a request.
-    async fn log(&self, request: Request<Incoming>, who: (Caller, Client)) -> Response<FullBody> {
+    /// Answers a call by its row of the table.
+    async fn answer(&self, call: Call, unread: &Unread) -> Response<Body> {
+        let route = match routes::find(table::ROUTES, call.request.method(), call.path()) {
+            Lookup::Found(route) => route,
+            Lookup::Options(allowed) => return reply::options(&allowed),
+            Lookup::WrongMethod(allowed) => return reply::wrong_method(&allowed),
+            Lookup::NoSuchPath => return reply::nothing_here(),
+        };
+        match timeout(route.limit, self.carry_out(route, call)).await {
+            Ok(answer) => answer,
+            Err(_) if unread.is_nothing() => reply::late(),
+            Err(_) => reply::too_slow(),
+        }
+    }
+
+    /// Checks the right that a row asks for, and calls its handler.
+    async fn carry_out(&self, route: Route, mut call: Call) -> Response<Body> {
+        if route.access != Access::Anybody
+            && let Err(why) = browser::check(&call.request)
+        {
+            return reply::error(StatusCode::FORBIDDEN, why);
+        }
+        if route.access == Access::Manage
+            && let Err(why) = self.0.logins.check(call.login(), Right::Manage).await
+        {
+            return refusal(why);
+        }
+        if *call.request.method() == Method::HEAD {
+            *call.request.method_mut() = Method::GET;
+        }
+        match route.handler {
+            Handler::Now(answer) => answer(self, &call),
+            Handler::Later(answer) => answer(self, call).await,
+        }
+    }
+}
+
+impl Exchange<'_> {
+    /// Answers, says whether another request may follow, and tells the log what was wrong with this one.
+    async fn respond(&self, request: Request<Incoming>) -> Response<Body> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let answer = self.answer(request, who).await;
+        let call = Call {
+            request,
+            caller: self.caller,
+            client: self.client,
+        };
+        let mut answer = self.admin.answer(call, &self.unread).await;
         if let Some(Complaint(why)) = answer.extensions().get() {
-            let (status, client) = (answer.status().as_u16(), who.0.client);
+            let (status, client) = (answer.status().as_u16(), self.caller.client);
             info!(%client, %method, path, status, "refused: {why}");
+        }
+        let is_kept = self.may_keep
+            && self.unread.is_nothing()
+            && self.admin.0.drain.phase() == Phase::Serving
+            // To a client of HTTP/1.0 the end of the connection is the only end of such an answer.
+            && answer.body().size_hint().exact().is_some();
+        self.is_kept.store(is_kept, Ordering::Relaxed);
+        if !is_kept {
+            let close = HeaderValue::from_static("close");
+            answer.headers_mut().insert(CONNECTION, close);
         }
         answer
     }
-
-    async fn answer(
-        &self,
-        request: Request<Incoming>,
-        (caller, client): (Caller, Client),
-    ) -> Response<FullBody> {
-        let method = request.method().clone();
-        let path = request.uri().path().to_owned();
-        let reading = method == Method::GET || method == Method::HEAD;
-        match path.as_str() {
-            "/" if reading => self.page(&request, client),
-            "/status.json" if reading => reply::json(StatusCode::OK, &self.0.statuses.status()),
-            "/status-json.xsl" if reading => icecast_status::status_json(
-                (&self.0.statuses.status(), &self.0.contact),
-                request.uri().query().unwrap_or_default(),
-                (client, host(&request)),
-            ),
-            "/load.xsl" if reading => {
-                load_page::load_page(&self.0.statuses.status(), &self.0.documents.mounts())
-            }
-            livez::PATH | "/healthz" if reading => text(StatusCode::OK, self.alive(&request)),
-            "/readyz" if reading => match self.0.drain.phase() {
-                Phase::Serving => ready(self.0.documents.trouble()),
-                Phase::Draining => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
-            },
-            steering::CANDIDATES if reading => steering::candidates(self, &request, client),
-            _ if let Err(tricked) = browser::check(&request) => {
-                reply::error(StatusCode::FORBIDDEN, tricked)
-            }
-            "/admin/metadata" => icecast::metadata(self, request, caller).await,
-            _ if path.starts_with("/api/v1/") => {
-                let right = self.right(&request, caller).await;
-                match refusal(right, &user(&request), ("", caller)) {
-                    None => self.manage(request).await,
-                    Some(refusal) => refusal,
-                }
-            }
-            "/" | "/status.json" => text(StatusCode::METHOD_NOT_ALLOWED, "read it with GET\n"),
-            _ => reply::error(StatusCode::NOT_FOUND, "there is nothing here"),
-        }
-    }
-
-    /// That this node lives; to a peer that wants it proved, with the proof.
-    fn alive<T>(&self, request: &Request<T>) -> String {
-        let query = request.uri().query().unwrap_or_default();
-        let me = &self.0.links.hello().name;
-        let proof = Nonce::of_query(query).map(|nonce| self.0.proof_keys.answer(me, nonce));
-        proof.unwrap_or_else(|| "ok\n".to_owned())
-    }
-
-    async fn manage(&self, request: Request<Incoming>) -> Response<FullBody> {
-        let path = request.uri().path();
-        let below = |prefix: &str| {
-            let rest = path.strip_prefix(prefix);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        if below(api::MOUNTS) {
-            api::mounts(self, request).await
-        } else if below(nodes::NODE) || below(nodes::NODES) {
-            nodes::nodes(self, request).await
-        } else if path == password::ADMIN {
-            password::admin(self, request).await
-        } else if path == steering::POLICY {
-            steering::policy(self, request).await
-        } else if path == steering::EXPLAIN {
-            steering::explain(self, &request)
-        } else if below(outside::OUTSIDE) {
-            outside::outside(self, request).await
-        } else {
-            reply::error(StatusCode::NOT_FOUND, "there is nothing here")
-        }
-    }
-
-    fn page<T>(&self, request: &Request<T>, client: Client) -> Response<FullBody> {
-        let part = Part::from_query(request.uri().query().unwrap_or_default());
-        let seen = Seen {
-            status: &self.0.statuses.status(),
-            now: SystemTime::now(),
-            https: client.https,
-        };
-        let body = page::page(part, seen);
-        Response::builder()
-            .header("Content-Type", part.content_type())
-            .header("Cache-Control", part.cache_control())
-            .header(
-                "Content-Security-Policy",
-                page::CONTENT_SECURITY_POLICY.as_str(),
-            )
-            .header("X-Content-Type-Options", "nosniff")
-            .body(body.into())
-            .expect("these headers are constants")
-    }
-
-    /// Whether somebody may manage the mesh: by this node's token, or the cluster's admin password.
-    async fn right<T>(&self, request: &Request<T>, caller: Caller) -> Right {
-        let Some(header) = request.headers().get("authorization") else {
-            return Right::Anonymous;
-        };
-        let header = header.to_str().unwrap_or_default();
-        if let Some(token) = credentials::bearer(header) {
-            let ours = self.0.token.reveal().as_bytes();
-            let same = bool::from(ours.ct_eq(token.as_bytes()));
-            return match same {
-                true => Right::Granted,
-                false => Right::Denied("wrong token"),
-            };
-        }
-        match credentials::basic(header) {
-            Some(credentials) => self.admin_right(credentials, caller).await,
-            None => Right::Denied("no user and password in the login"),
-        }
-    }
-
-    async fn admin_right(&self, credentials: Credentials, caller: Caller) -> Right {
-        if credentials.user != ADMIN_USER {
-            return Right::Denied("unknown user");
-        }
-        let Some(hash) = self.0.documents.admin_password_hash() else {
-            return Right::Denied("there is no admin password yet");
-        };
-        let password = credentials.password.into();
-        let checked = self.0.passwords.verify(&password, &hash, caller.client);
-        right_by(checked.await)
-    }
 }
 
-/// What the check of a password gives the right to.
-fn right_by(verdict: PasswordVerdict) -> Right {
-    match verdict {
-        PasswordVerdict::Right => Right::Granted,
-        PasswordVerdict::Busy => Right::Busy,
-        PasswordVerdict::Wrong => Right::Denied("wrong password"),
-        PasswordVerdict::BadHash => {
-            warn!("a password is unusable: set another one");
-            Right::Denied("the password here is unusable")
-        }
+/// The answer to a request that has not got the right that it needs.
+fn refusal(why: NoRight) -> Response<Body> {
+    match why {
+        NoRight::Anonymous | NoRight::Denied => reply::unauthorized(),
+        NoRight::Busy => reply::busy(),
     }
-}
-
-/// The user that a request logs in as; empty if there is none.
-fn user<T>(request: &Request<T>) -> String {
-    let header = request.headers().get("authorization");
-    let header = header.and_then(|value| value.to_str().ok());
-    let credentials = header.and_then(credentials::basic);
-    credentials.map(|it| it.user).unwrap_or_default()
-}
-
-/// What somebody is answered who has not got the right, which is noted in the log.
-fn refusal(
-    right: Right,
-    user: &str,
-    (mount, caller): (&str, Caller),
-) -> Option<Response<FullBody>> {
-    match right {
-        Right::Granted => None,
-        Right::Anonymous => Some(reply::unauthorized()),
-        Right::Denied(why) => {
-            caller.note_refused(user, mount, why);
-            Some(reply::unauthorized())
-        }
-        Right::Busy => {
-            caller.note_put_off(user, mount);
-            Some(reply::busy())
-        }
-    }
-}
-
-/// A node that takes no edits still serves whoever comes, so no balancer is to take it away: it says so in words.
-fn ready(trouble: Option<String>) -> Response<FullBody> {
-    match trouble {
-        None => text(StatusCode::OK, "ok\n"),
-        Some(why) => text(
-            StatusCode::OK,
-            format!("ok, but edits are refused: {why}\n"),
-        ),
-    }
-}
-
-/// The host that a request names.
-fn host<T>(request: &Request<T>) -> Option<&str> {
-    request.headers().get("host")?.to_str().ok()
 }
 
 /// How one request is read and answered.
 ///
 /// A client that has closed is answered all the same: butt sends a title and closes without reading,
-/// and hyper, left to itself, drops the request when it sees that.
+/// and hyper, left to itself, drops the request when it sees that. What hyper takes for the end of the connection is
+/// the end of the request: it never reads a second one.
 fn protocol() -> http1::Builder {
     let mut protocol = http1::Builder::new();
     protocol
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_headers(MAX_HEADERS)
-        .keep_alive(false)
         .half_close(true);
     protocol
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::io::AsyncWriteExt;
     use tokio::sync::{mpsc, oneshot};
 
+    use super::reply::text;
     use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
 
     #[tokio::test(start_paused = true)]
     async fn a_request_is_carried_out_though_its_client_has_gone() {
@@ -359,7 +293,7 @@ mod tests {
             // The server sees that first, and only then can the request go on.
             tokio::task::yield_now().await;
             gone.send(()).unwrap();
-            let ending = tokio::time::timeout(REQUEST_TIMEOUT, beginning.recv()).await;
+            let ending = tokio::time::timeout(PATIENCE, beginning.recv()).await;
             assert_eq!(ending, Ok(Some("done")));
         };
         let (_served, ()) = tokio::join!(serving, leaving);

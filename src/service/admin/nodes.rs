@@ -20,8 +20,6 @@ use crate::service::document::ChangeError;
 use crate::service::drain::MAX_DEADLINE_S;
 use crate::wire::frame::{Frame, Order};
 
-/// What is done to the answering node.
-pub(super) const NODE: &str = "/api/v1/node";
 /// All nodes.
 pub(super) const NODES: &str = "/api/v1/nodes";
 /// How long those who are here may stay, unless the operator says otherwise.

@@ -13,9 +13,6 @@ use crate::io::password::Secret;
 use crate::logic::records::admin::ADMIN_KIND;
 use crate::service::document::ChangeError;
 
-/// Where the admin password is changed.
-pub(super) const ADMIN: &str = "/api/v1/admin";
-
 /// Why the password is not changed; the old one stays.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {

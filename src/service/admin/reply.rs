@@ -1,52 +1,52 @@
 //! The answers of pages and API.
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
+use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 use serde_json::json;
 
+use super::call::Body;
+use super::routes::Allowed;
 use crate::service::document::{ChangeError, Unsaved};
+use crate::wire::http::reply::{CORS_MAX_AGE_S, CORS_REQUEST_HEADERS};
 
-/// The body of an answer.
-pub(super) type FullBody = Full<Bytes>;
+/// The body of an answer, by the name that handlers of records give it.
+pub(super) type FullBody = Body;
 
-fn of(
-    status: StatusCode,
-    content_type: &'static str,
-    body: impl Into<Bytes>,
-) -> Response<FullBody> {
+fn of(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
     Response::builder()
         .status(status)
         .header("Content-Type", content_type)
         .header("Cache-Control", "no-store")
         .header("Access-Control-Allow-Origin", "*")
         .header("X-Content-Type-Options", "nosniff")
-        // What strangers wrote stands in some of these, and no page is among them.
+        // Some of these hold text of strangers, and none is a page.
         .header("Content-Security-Policy", "sandbox")
-        .body(Full::new(body.into()))
+        .body(Full::new(body.into()).boxed_unsync())
         .expect("these headers are constants")
 }
 
 /// Plain text.
-pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<FullBody> {
+pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
     of(status, "text/plain; charset=utf-8", body)
 }
 
 /// JSON, indented, because people read it too.
-pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response<FullBody> {
+pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response<Body> {
     let mut body = serde_json::to_vec_pretty(value).expect("our answers have text keys");
     body.push(b'\n');
     of(status, "application/json; charset=utf-8", body)
 }
 
 /// XML.
-pub(super) fn xml(status: StatusCode, body: String) -> Response<FullBody> {
+pub(super) fn xml(status: StatusCode, body: String) -> Response<Body> {
     of(status, "text/xml; charset=utf-8", body)
 }
 
 /// `{"error": "…"}`.
-pub(super) fn error(status: StatusCode, why: impl std::fmt::Display) -> Response<FullBody> {
+pub(super) fn error(status: StatusCode, why: impl std::fmt::Display) -> Response<Body> {
     let why = why.to_string();
     let reply = json(status, &json!({ "error": why }));
     complaining(reply, why)
@@ -56,9 +56,9 @@ pub(super) fn error(status: StatusCode, why: impl std::fmt::Display) -> Response
 #[derive(Clone, Debug)]
 pub(super) struct Complaint(pub(super) String);
 
-/// Lets the log know why a request is refused. Who asks for what is not there has not been refused, and a login is told
-/// of where it is checked.
-pub(super) fn complaining(mut reply: Response<FullBody>, why: String) -> Response<FullBody> {
+/// Lets the log know why a request is refused. A request for what is not there has not been refused, and of a login the
+/// log is told where it is checked.
+pub(super) fn complaining(mut reply: Response<Body>, why: String) -> Response<Body> {
     let quiet = [
         StatusCode::UNAUTHORIZED,
         StatusCode::NOT_FOUND,
@@ -86,24 +86,75 @@ pub(super) fn unchanged(why: &ChangeError) -> StatusCode {
     }
 }
 
-/// Done, and nothing to say.
-pub(super) fn no_content() -> Response<FullBody> {
+/// 204: done, and there is nothing to say.
+pub(super) fn no_content() -> Response<Body> {
     of(StatusCode::NO_CONTENT, "text/plain; charset=utf-8", "")
 }
 
-/// Who are you?
-pub(super) fn unauthorized() -> Response<FullBody> {
+/// 401: the request has to log in.
+pub(super) fn unauthorized() -> Response<Body> {
     let why = "this needs the token of this node or the admin password of the cluster";
     let mut reply = error(StatusCode::UNAUTHORIZED, why);
-    let challenge = hyper::header::HeaderValue::from_static("Basic realm=\"antiphon\"");
+    let challenge = HeaderValue::from_static("Basic realm=\"antiphon\"");
     reply.headers_mut().insert("WWW-Authenticate", challenge);
     reply
 }
 
-/// Too many want their password checked.
-pub(super) fn busy() -> Response<FullBody> {
+/// 503: too many passwords wait to be checked.
+pub(super) fn busy() -> Response<Body> {
     error(
         StatusCode::SERVICE_UNAVAILABLE,
         "too many logins at once, try again in a moment",
     )
+}
+
+/// 404, with where to look.
+pub(super) fn nothing_here() -> Response<Body> {
+    let why = "there is nothing at this address: the page of this node is /, its API is below /api/v1/, and \
+               docs/protocol.md lists all addresses";
+    error(StatusCode::NOT_FOUND, why)
+}
+
+/// 405: the path has only these methods.
+pub(super) fn wrong_method(allowed: &Allowed) -> Response<Body> {
+    let all = allowed.all();
+    let mut reply = error(StatusCode::METHOD_NOT_ALLOWED, format!("use {all}"));
+    reply.headers_mut().insert(ALLOW, value(&all));
+    reply
+}
+
+/// 204 to `OPTIONS`: the methods of a path, and what a page of another site may send there.
+pub(super) fn options(allowed: &Allowed) -> Response<Body> {
+    let mut reply = no_content();
+    let headers = reply.headers_mut();
+    headers.insert(ALLOW, value(&allowed.all()));
+    for (name, text) in [
+        (
+            "Access-Control-Allow-Methods",
+            allowed.cross_site().as_str(),
+        ),
+        ("Access-Control-Allow-Headers", CORS_REQUEST_HEADERS),
+        ("Access-Control-Max-Age", CORS_MAX_AGE_S),
+    ] {
+        headers.insert(name, value(text));
+    }
+    reply
+}
+
+/// 408: the request did not arrive in time.
+pub(super) fn too_slow() -> Response<Body> {
+    error(
+        StatusCode::REQUEST_TIMEOUT,
+        "the request took too long to arrive",
+    )
+}
+
+/// 503: the node did not answer in time.
+pub(super) fn late() -> Response<Body> {
+    let why = "this took too long, and may have been done all the same: look before you try again";
+    error(StatusCode::SERVICE_UNAVAILABLE, why)
+}
+
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("names of methods and headers are plain text")
 }

@@ -18,12 +18,6 @@ use crate::model::mount::{BadMountName, MountName};
 use crate::service::document::ChangeError;
 use crate::wire::http::forwarded::Client;
 
-/// Where the policy of the mesh is.
-pub(super) const POLICY: &str = "/api/v1/policy";
-/// Where a decision is explained.
-pub(super) const EXPLAIN: &str = "/api/v1/explain";
-/// Where anybody is told where to listen.
-pub(super) const CANDIDATES: &str = "/api/v1/candidates";
 /// How many candidates are told unless more are asked for.
 const USUAL_CANDIDATES: usize = 5;
 /// How long a program should wait before it asks again, seconds: loads have changed by then.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use tokio_util::sync::CancellationToken;
 use tracing::field::display;
-use tracing::{Instrument as _, debug, info_span, warn};
+use tracing::{Instrument as _, debug, info_span};
 
 use self::life::LoggedInSource;
 pub use self::refusal::farewell;
@@ -24,20 +24,17 @@ use super::authority::MountAuthority;
 use super::cluster::Cluster;
 use super::document::Documents;
 use super::drain::{Drain, Phase};
-use super::logins::Caller;
+use super::logins::{Caller, Logins};
 use super::relay::Relays;
 use super::sources::Sources;
 use super::streams::Streams;
 use crate::io::clock;
 use crate::io::door::Visitor;
-use crate::io::password::{PasswordVerdict, Passwords, Secret, Stay};
+use crate::io::password::Stay;
 use crate::io::uplink;
 use crate::model::mount::{MountName, MountSpec};
 use crate::wire::http::head::Head;
 use crate::wire::http::reply::Reply;
-
-/// The only user that sources log in with.
-const SOURCE_USER: &str = "source";
 
 /// What taking a source needs.
 #[derive(Debug)]
@@ -57,7 +54,7 @@ pub struct IngestConfig {
     /// Whether this node takes newcomers.
     pub drain: Drain,
     /// Checks their passwords.
-    pub passwords: Passwords,
+    pub logins: Logins,
     /// Refuses newcomers and ends all sources.
     pub cancel: CancellationToken,
 }
@@ -131,43 +128,12 @@ impl Ingest {
             .map_err(|error| Refusal::NoSuchMount(error.to_string()))?;
         let spec = self.0.documents.mount(&mount);
         let spec = spec.ok_or_else(|| Refusal::no_mount(&mount))?;
-        let user = credentials.user;
-        if user != SOURCE_USER {
-            caller.note_refused(&user, mount.as_str(), "sources log in as the user `source`");
-            return Err(Refusal::Unauthorized);
-        }
-        let password = Secret::from(credentials.password);
-        self.check_password(&password, &spec, caller).await?;
-        let stay = self.0.passwords.stay(&password, &spec.password_hash);
+        let stay = self.0.logins.source(credentials, &spec, caller).await?;
         Ok(SourceLogin {
             spec,
             head,
             _stay: stay,
         })
-    }
-
-    async fn check_password(
-        &self,
-        password: &Secret,
-        spec: &MountSpec,
-        caller: Caller,
-    ) -> Result<(), Refusal> {
-        let (hash, mount) = (&spec.password_hash, spec.path.as_str());
-        let checked = self.0.passwords.verify(password, hash, caller.client);
-        let why = match checked.await {
-            PasswordVerdict::Right => return Ok(()),
-            PasswordVerdict::Busy => {
-                caller.note_put_off(SOURCE_USER, mount);
-                return Err(Refusal::TooManyLogins);
-            }
-            PasswordVerdict::Wrong => "wrong password",
-            PasswordVerdict::BadHash => {
-                warn!("the mount's password is unusable: set another one");
-                "the mount's password is unusable"
-            }
-        };
-        caller.note_refused(SOURCE_USER, mount, why);
-        Err(Refusal::Unauthorized)
     }
 
     /// Whether nobody is to begin here.

@@ -9,6 +9,7 @@ use tracing::{debug, info};
 
 use crate::io::answer;
 use crate::model::mount::MountName;
+use crate::service::logins::NoRight;
 use crate::wire::http::reply::{Persistence, Reply};
 use crate::wire::http::status::HttpStatus;
 
@@ -25,6 +26,15 @@ pub(super) enum Refusal {
     InUse,
     TooManyLogins,
     Stopping,
+}
+
+impl From<NoRight> for Refusal {
+    fn from(why: NoRight) -> Self {
+        match why {
+            NoRight::Anonymous | NoRight::Denied => Self::Unauthorized,
+            NoRight::Busy => Self::TooManyLogins,
+        }
+    }
 }
 
 impl Refusal {

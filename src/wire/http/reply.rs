@@ -26,10 +26,10 @@ pub const ALLOW: &str = "GET, HEAD, PUT, SOURCE, POST, OPTIONS";
 const CHALLENGE: &str = "Basic realm=\"antiphon\"";
 
 /// What a page of another site may send to a stream.
-const CORS_REQUEST_HEADERS: &str = "Origin, Accept, Authorization, Icy-MetaData, Range";
+pub const CORS_REQUEST_HEADERS: &str = "Origin, Accept, Authorization, Icy-MetaData, Range";
 
-/// How long a browser may remember that, seconds: a day, the longest time that any browser accepts.
-const CORS_MAX_AGE_S: &str = "86400";
+/// How long a browser may remember what a page of another site may send, seconds: a day, the longest time that any browser accepts.
+pub const CORS_MAX_AGE_S: &str = "86400";
 
 /// What a page of another site may read of the head of a stream.
 pub(in crate::wire) const CORS_RESPONSE_HEADERS: &str =

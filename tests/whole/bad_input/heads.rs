@@ -187,9 +187,7 @@ fn a_method_that_nobody_knows_is_501_and_a_wrong_one_405() {
     ] {
         let answer = ask(&node, &format!("{line} HTTP/1.1\r\nHost: h"));
         assert_eq!(answer.head.status, status, "{line}: {answer:?}");
-        if !line.ends_with('/') {
-            assert!(answer.head.header("Allow").is_some(), "{answer:?}");
-        }
+        assert!(answer.head.header("Allow").is_some(), "{answer:?}");
     }
 }
 
@@ -211,17 +209,7 @@ fn pipelined_requests_are_answered_in_order() {
     assert_eq!(wire.answer().head.status, 405);
     let status = wire.answer();
     assert_eq!(status.head.status, 200);
-    assert_eq!(
-        status.head.header("Connection"),
-        Some("close"),
-        "{:?}",
-        status.head
-    );
-    assert_eq!(
-        wire.hear_end(),
-        b"",
-        "a page is the last answer of its connection"
-    );
+    assert_eq!(wire.answer().head.status, 404);
 }
 
 #[test]

@@ -100,10 +100,12 @@ impl Connection {
         Ok(Head { status, lines })
     }
 
-    /// Reads the rest of an answer with this head: as long as it says, or until the connection ends.
+    /// Reads the rest of an answer with this head: as long as it says, or until the connection ends. After a 204 there is
+    /// none.
     pub(crate) fn body(&mut self, head: &Head) -> io::Result<Vec<u8>> {
         let mut body = Vec::new();
         match head.header("content-length").and_then(|it| it.parse().ok()) {
+            _ if head.status == 204 => {}
             Some(length) => {
                 body.resize(length, 0);
                 self.0.read_exact(&mut body)?;

@@ -1,0 +1,51 @@
+//! A request to the pages or the API, the client that sent it, and the body of its answer.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::Request;
+use hyper::body::Incoming;
+
+use crate::service::logins::{Caller, Login};
+use crate::wire::http::forwarded::Client;
+
+/// The body of an answer; may be streamed.
+pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// What a handler answers.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// The request. HEAD has become GET: hyper leaves the body of the answer out.
+    pub(super) request: Request<Incoming>,
+    /// The origin of the request, for the log and for logins.
+    pub(super) caller: Caller,
+    /// The client, as seen through trusted proxies.
+    pub(super) client: Client,
+}
+
+impl Call {
+    /// The path, still percent-encoded.
+    pub(super) fn path(&self) -> &str {
+        self.request.uri().path()
+    }
+
+    /// The text after the `?`, still percent-encoded; empty if there is none.
+    pub(super) fn query(&self) -> &str {
+        self.request.uri().query().unwrap_or_default()
+    }
+
+    /// The value of a header; one that is no text is empty.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let value = self.request.headers().get(name)?;
+        Some(value.to_str().unwrap_or_default())
+    }
+
+    /// The login that the request carries.
+    pub(super) fn login(&self) -> Login<'_> {
+        Login {
+            authorization: self.header("authorization"),
+            caller: self.caller,
+        }
+    }
+}

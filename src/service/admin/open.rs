@@ -1,0 +1,62 @@
+//! The pages of a node that need no login: its status page, the mesh as JSON, and whether it lives and is ready.
+
+use std::time::SystemTime;
+
+use http_body_util::{BodyExt, Full};
+use hyper::{Response, StatusCode};
+
+use super::Admin;
+use super::call::{Body, Call};
+use super::page;
+use super::page::{Part, Seen};
+use super::reply::{self, text};
+use crate::service::drain::Phase;
+use crate::wire::livez::Nonce;
+
+/// Answers `/`, in the part that the query names.
+pub(super) fn page(admin: &Admin, call: &Call) -> Response<Body> {
+    let part = Part::from_query(call.query());
+    let seen = Seen {
+        status: &admin.0.statuses.status(),
+        now: SystemTime::now(),
+        https: call.client.https,
+    };
+    let body = Full::from(page::page(part, seen));
+    Response::builder()
+        .header("Content-Type", part.content_type())
+        .header("Cache-Control", part.cache_control())
+        .header(
+            "Content-Security-Policy",
+            page::CONTENT_SECURITY_POLICY.as_str(),
+        )
+        .header("X-Content-Type-Options", "nosniff")
+        .body(body.boxed_unsync())
+        .expect("these headers are constants")
+}
+
+/// Answers `/status.json`.
+pub(super) fn status(admin: &Admin, _call: &Call) -> Response<Body> {
+    reply::json(StatusCode::OK, &admin.0.statuses.status())
+}
+
+/// Answers `/livez`: this node lives, and to a peer that wants it proved, with the proof.
+pub(super) fn alive(admin: &Admin, call: &Call) -> Response<Body> {
+    let me = &admin.0.links.hello().name;
+    let proof = Nonce::of_query(call.query()).map(|nonce| admin.0.proof_keys.answer(me, nonce));
+    text(StatusCode::OK, proof.unwrap_or_else(|| "ok\n".to_owned()))
+}
+
+/// Answers `/readyz`. A node that takes no edits still serves listeners, so no balancer is to take it away: the answer
+/// says so in words.
+pub(super) fn ready(admin: &Admin, _call: &Call) -> Response<Body> {
+    if admin.0.drain.phase() == Phase::Draining {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+    }
+    match admin.0.documents.trouble() {
+        None => text(StatusCode::OK, "ok\n"),
+        Some(why) => text(
+            StatusCode::OK,
+            format!("ok, but edits are refused: {why}\n"),
+        ),
+    }
+}

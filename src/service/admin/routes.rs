@@ -1,0 +1,263 @@
+//! The shape of the table of routes, and how a request finds its row.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use hyper::{Method, Response};
+
+use super::Admin;
+use super::call::{Body, Call};
+
+/// How long a request may take until its answer begins, unless its row says otherwise.
+///
+/// A login may wait 20 s for its turn, and an edit 10 s for a disk.
+const USUAL_LIMIT: Duration = Duration::from_secs(30);
+
+/// One row: what is answered to a method at a path, for whom, by which handler, and within which time.
+#[derive(Clone, Copy)]
+pub(super) struct Route {
+    /// GET answers HEAD too.
+    pub(super) method: &'static str,
+    pub(super) pattern: &'static str,
+    pub(super) access: Access,
+    pub(super) handler: Handler,
+    /// The time within which the answer has to begin, checks of passwords included. How long a body may then be
+    /// streamed is its handler's affair.
+    pub(super) limit: Duration,
+}
+
+/// The right that a request needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// None.
+    Anybody,
+    /// The right to manage the mesh; checked before the handler is called.
+    Manage,
+    /// A right that depends on the mount; checked by the handler, which knows the mount once it has read the request.
+    OfMount,
+}
+
+/// What answers a request.
+#[derive(Clone, Copy)]
+pub(super) enum Handler {
+    /// Answers at once.
+    Now(fn(&Admin, &Call) -> Response<Body>),
+    /// Waits for something first.
+    Later(for<'a> fn(&'a Admin, Call) -> Answering<'a>),
+}
+
+/// An answer that is being made.
+pub(super) type Answering<'a> = Pin<Box<dyn Future<Output = Response<Body>> + Send + 'a>>;
+
+/// What the table says of a request.
+pub(super) enum Lookup {
+    /// This row answers it.
+    Found(Route),
+    /// The path has these methods, and the request only asks for them.
+    Options(Allowed),
+    /// The path has these methods, and that of the request is none of them.
+    WrongMethod(Allowed),
+    /// The table has no such path.
+    NoSuchPath,
+}
+
+/// The methods that a path has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Allowed(Vec<&'static str>);
+
+impl Allowed {
+    /// All of them, as `Allow` lists them.
+    pub(super) fn all(&self) -> String {
+        self.0.join(", ")
+    }
+
+    /// The methods that a page of another site may use, if its request has a token: those that a form can use without
+    /// asking. No other site is ever allowed to use the rest.
+    pub(super) fn cross_site(&self) -> String {
+        let simple = |method: &&str| matches!(*method, "GET" | "HEAD" | "POST");
+        let those: Vec<&str> = self.0.iter().copied().filter(simple).collect();
+        those.join(", ")
+    }
+}
+
+impl Route {
+    /// A row for GET, and so for HEAD.
+    pub(super) const fn get(pattern: &'static str, access: Access, handler: Handler) -> Self {
+        Self::of("GET", pattern, access, handler)
+    }
+
+    /// A row for POST.
+    pub(super) const fn post(pattern: &'static str, access: Access, handler: Handler) -> Self {
+        Self::of("POST", pattern, access, handler)
+    }
+
+    /// A row for PATCH.
+    pub(super) const fn patch(pattern: &'static str, access: Access, handler: Handler) -> Self {
+        Self::of("PATCH", pattern, access, handler)
+    }
+
+    /// A row for DELETE.
+    pub(super) const fn delete(pattern: &'static str, access: Access, handler: Handler) -> Self {
+        Self::of("DELETE", pattern, access, handler)
+    }
+
+    const fn of(
+        method: &'static str,
+        pattern: &'static str,
+        access: Access,
+        handler: Handler,
+    ) -> Self {
+        Self {
+            method,
+            pattern,
+            access,
+            handler,
+            limit: USUAL_LIMIT,
+        }
+    }
+
+    /// The same row with a time limit of its own.
+    pub(super) const fn within(self, limit: Duration) -> Self {
+        Self { limit, ..self }
+    }
+
+    fn answers(&self, method: &Method) -> bool {
+        self.method == method.as_str() || self.method == "GET" && *method == Method::HEAD
+    }
+}
+
+/// The row for a request among `routes`, or why there is none.
+pub(super) fn find(routes: &[Route], method: &Method, path: &str) -> Lookup {
+    let here = || routes.iter().filter(|route| fits(route.pattern, path));
+    if let Some(route) = here().find(|route| route.answers(method)) {
+        return Lookup::Found(*route);
+    }
+    let mut methods = Vec::new();
+    for route in here() {
+        methods.push(route.method);
+        if route.method == "GET" {
+            methods.push("HEAD");
+        }
+    }
+    if methods.is_empty() {
+        return Lookup::NoSuchPath;
+    }
+    methods.push("OPTIONS");
+    match *method {
+        Method::OPTIONS => Lookup::Options(Allowed(methods)),
+        _ => Lookup::WrongMethod(Allowed(methods)),
+    }
+}
+
+/// Whether any row is for this path.
+pub(super) fn has_path(routes: &[Route], path: &str) -> bool {
+    routes.iter().any(|route| fits(route.pattern, path))
+}
+
+/// Whether a path, still percent-encoded, is one of a pattern's: `{…}` stands for one part that is not empty, and at
+/// the end `{…*}` for one or several. A slash at the end of a path of the API makes no difference.
+fn fits(pattern: &str, path: &str) -> bool {
+    let path = match path.strip_suffix('/') {
+        Some(bare) if path.starts_with("/api/") => bare,
+        _ => path,
+    };
+    let mut parts = path.split('/');
+    for wanted in pattern.split('/') {
+        let Some(part) = parts.next() else {
+            return false;
+        };
+        let is_placeholder = wanted.starts_with('{');
+        if is_placeholder && part.is_empty() || !is_placeholder && part != wanted {
+            return false;
+        }
+        if wanted.ends_with("*}") {
+            return true;
+        }
+    }
+    parts.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::StatusCode;
+
+    use super::*;
+    use crate::service::admin::reply;
+
+    const DONE: Handler = Handler::Now(|_, _| reply::text(StatusCode::OK, ""));
+    const ROUTES: [Route; 5] = [
+        Route::get("/", Access::Anybody, DONE),
+        Route::get("/api/things", Access::Manage, DONE),
+        Route::post("/api/things", Access::Manage, DONE).within(Duration::from_secs(1)),
+        Route::delete("/api/things/{path*}", Access::Manage, DONE),
+        Route::post("/api/nodes/{name}/drain", Access::Manage, DONE),
+    ];
+
+    fn found(line: &str) -> String {
+        let (method, path) = line.split_once(' ').unwrap();
+        match find(&ROUTES, &method.parse().unwrap(), path) {
+            Lookup::Found(route) => format!("{} {}", route.method, route.pattern),
+            Lookup::Options(methods) => format!("these: {}", methods.all()),
+            Lookup::WrongMethod(methods) => format!("only: {}", methods.all()),
+            Lookup::NoSuchPath => "nothing".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_request_finds_its_row() {
+        assert_eq!(found("GET /"), "GET /");
+        assert_eq!(found("HEAD /"), "GET /");
+        assert_eq!(found("POST /api/things"), "POST /api/things");
+        assert_eq!(found("GET /api/things/"), "GET /api/things");
+        assert_eq!(found("DELETE /api/things/a"), "DELETE /api/things/{path*}");
+        assert_eq!(
+            found("DELETE /api/things/a/b%2Fc"),
+            "DELETE /api/things/{path*}"
+        );
+        assert_eq!(
+            found("POST /api/nodes/n1/drain"),
+            "POST /api/nodes/{name}/drain"
+        );
+    }
+
+    #[test]
+    fn a_path_without_a_row_is_unknown_for_every_method() {
+        for path in [
+            "/api",
+            "/api/",
+            "/api/thing",
+            "/api/nodes//drain",
+            "/api/nodes/n1/drain/x",
+            "/api/nodes/n1",
+            "//",
+            "",
+        ] {
+            for method in ["GET", "HEAD", "POST", "OPTIONS", "BREW"] {
+                assert_eq!(found(&format!("{method} {path}")), "nothing", "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_method_is_told_the_right_ones() {
+        assert_eq!(found("POST /"), "only: GET, HEAD, OPTIONS");
+        assert_eq!(found("PUT /api/things"), "only: GET, HEAD, POST, OPTIONS");
+        assert_eq!(found("HEAD /api/nodes/n/drain"), "only: POST, OPTIONS");
+        assert_eq!(found("OPTIONS /api/things/a"), "these: DELETE, OPTIONS");
+    }
+
+    #[test]
+    fn no_other_site_is_allowed_what_a_form_cannot_send() {
+        let allowed = Allowed(vec!["GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"]);
+        assert_eq!(allowed.cross_site(), "GET, HEAD, POST");
+        assert_eq!(Allowed(vec!["PATCH", "OPTIONS"]).cross_site(), "");
+    }
+
+    #[test]
+    fn a_row_has_the_usual_limit_or_its_own() {
+        let limits = ROUTES.map(|route| route.limit);
+        assert_eq!(limits[1], USUAL_LIMIT);
+        assert_eq!(limits[2], Duration::from_secs(1));
+    }
+}
