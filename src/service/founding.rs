@@ -18,15 +18,15 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// What founding needs.
 #[derive(Debug)]
 pub struct Founder {
-    /// Who is there.
+    /// The members.
     pub cluster: Cluster,
-    /// Where the password is kept.
+    /// Keeps the password.
     pub documents: Documents,
-    /// Hashes it.
+    /// Hashes the password.
     pub passwords: Passwords,
     /// Whether this node was told of peers, and not that it founds the mesh all the same.
     pub is_newcomer: bool,
-    /// The peers that it was told of.
+    /// The peers that this node was told of.
     pub unreached: Unreached,
 }
 
@@ -85,7 +85,7 @@ impl Founder {
         if self.documents.admin_password_hash().is_some() {
             return;
         }
-        // Shown before it is stored: one that nobody could read would lock the admin out.
+        // Shown before it is stored: a password that was never read would lock the admin out.
         let shown = writeln!(
             io::stdout().lock(),
             "admin password, shown this once: {}",

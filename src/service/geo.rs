@@ -1,13 +1,14 @@
-//! Where listeners and this node are: the database in force, which keeps up with its file.
+//! The places of listeners and of this node: the database in use, which is read again when its file changes.
 //!
-//! A database that cannot be used stops nobody: the node starts without one, or goes on with the one that it has, and
-//! says so once in its log and as long as it is so in its status.
+//! A database that cannot be used does not stop the node: it starts without one, or keeps the one that it has. It says so
+//! once in its log, and for as long as that lasts in its status.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
@@ -20,15 +21,15 @@ use crate::model::geo::Whereabouts;
 use crate::model::status::GeoStatus;
 use crate::wire::gossip::{self, NodeCard};
 
-/// How often the file is looked at. It changes once a week; but who has just replaced it waits for this.
+/// How often the file is looked at. It changes once a week, but an operator who has just replaced it waits for this.
 const LOOK_PERIOD: Duration = Duration::from_secs(30);
 
-/// What is known without a database, and where one is.
+/// What is known without a database, and the path of one.
 #[derive(Clone, Debug)]
 pub struct GeoConfig {
-    /// The database's file; without one nobody's place is looked up.
+    /// The database's file; without one no place is looked up.
     pub file: Option<PathBuf>,
-    /// Where the operator says that this node is.
+    /// The place of this node by its settings.
     pub own_place: Whereabouts,
     /// The address of this node by which its place is looked up.
     pub own_ip: IpAddr,
@@ -47,11 +48,11 @@ struct GeoState {
 struct Inner {
     config: GeoConfig,
     state: RwLock<GeoState>,
-    /// Somebody wants the file read again.
+    /// An operator wants the file read again.
     wanted: Notify,
 }
 
-/// A cheap, cloneable way to ask where somebody is.
+/// A cheap, cloneable way to look up places.
 #[derive(Clone, Debug)]
 pub struct Geo(Arc<Inner>);
 
@@ -67,25 +68,14 @@ impl Geo {
         geo
     }
 
-    fn state(&self) -> RwLockReadGuard<'_, GeoState> {
-        // Each change is an assignment of values that are whole.
-        let state = self.0.state.read();
-        state.unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn state_to_change(&self) -> RwLockWriteGuard<'_, GeoState> {
-        let state = self.0.state.write();
-        state.unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Where an address is, as far as anybody knows. Takes a microsecond or two, and never waits for a disk.
+    /// The place of an address, as far as it is known. Takes a microsecond or two, and never waits for a disk.
     pub fn whereabouts(&self, ip: IpAddr) -> Whereabouts {
-        let state = self.state();
+        let state = self.0.state.read();
         let database = state.database.as_ref();
         database.map_or_else(Whereabouts::default, |it| it.whereabouts(ip))
     }
 
-    /// Where this node is: as its operator says, and for the rest as the database says of its address.
+    /// The place of this node: what its settings say, and for the rest what the database says of its address.
     pub fn own_place(&self) -> Whereabouts {
         let config = &self.0.config;
         completed(config.own_place, self.whereabouts(config.own_ip))
@@ -94,7 +84,7 @@ impl Geo {
     /// What the status says of the database; nothing if there is to be none.
     pub fn status(&self) -> Option<GeoStatus> {
         self.0.config.file.as_ref()?;
-        let state = self.state();
+        let state = self.0.state.read();
         Some(GeoStatus {
             database: state.database.as_ref().map(|it| it.kind().to_owned()),
             built_unix_s: state.database.as_ref().map(GeoDatabase::built_unix_s),
@@ -107,7 +97,7 @@ impl Geo {
         self.0.wanted.notify_one();
     }
 
-    /// Keeps up with the file, and tells the mesh when this node's place has become another by it. Runs until the node
+    /// Reads the file again when it changes, and tells the mesh when this node has another place by it. Runs until the node
     /// stops; ends at once if there is to be no database.
     pub async fn run(self, mut card: NodeCard, gossip: Arc<Gossip>, tasks: Tasks) {
         if self.0.config.file.is_none() {
@@ -119,7 +109,7 @@ impl Geo {
             tokio::select! {
                 () = tasks.asked_to_end() => return,
                 _ = looks.tick() => {}
-                () = self.0.wanted.notified() => self.state_to_change().seen = None,
+                () = self.0.wanted.notified() => self.0.state.write().seen = None,
             }
             self.look().await;
             let place = self.own_place();
@@ -127,7 +117,7 @@ impl Geo {
                 card.place = place;
                 let told = gossip.set(gossip::NODE, &gossip::write(&card)).await;
                 if let Err(error) = told {
-                    warn!(%error, "the mesh is not told where this node is");
+                    warn!(%error, "the mesh is not told the place of this node");
                 }
             }
         }
@@ -138,7 +128,7 @@ impl Geo {
         let Some(file) = self.0.config.file.clone() else {
             return;
         };
-        let seen = self.state().seen;
+        let seen = self.0.state.read().seen;
         let read = move || {
             // First the imprint: what is written after it is another change, and is looked at again.
             let imprint = Imprint::of(&file);
@@ -158,7 +148,7 @@ impl Geo {
     fn take(&self, imprint: Option<Imprint>, opened: Result<GeoDatabase, String>) {
         let file = self.0.config.file.as_deref().unwrap_or("".as_ref());
         let file = file.display();
-        let mut state = self.state_to_change();
+        let mut state = self.0.state.write();
         state.seen = Some(imprint);
         match opened {
             Ok(database) => {
@@ -166,14 +156,14 @@ impl Geo {
                 info!(%file, kind, built_unix_s, "geo database read");
                 state.trouble = None;
                 let before = state.database.replace(database);
-                // Many megabytes are given back without anybody waiting for it.
+                // Many megabytes are freed after the lock, so that no look-up waits for it.
                 drop(state);
                 drop(before);
             }
             Err(why) => {
                 match &state.database {
                     Some(_) => warn!(%file, why, "geo database not read, the one before is kept"),
-                    None => warn!(%file, why, "geo database not read, nobody's place is known"),
+                    None => warn!(%file, why, "geo database not read, no place is known"),
                 }
                 state.trouble = Some(why);
             }
@@ -181,9 +171,9 @@ impl Geo {
     }
 }
 
-/// A place as its operator says it, with what he does not say taken from what was found.
+/// A place as the settings say it; what they leave out is taken from what was found.
 ///
-/// The position that was found is not taken if it lies in another country than he says: it is wrong then.
+/// A position that was found in another country than the one in the settings is wrong, and is not taken.
 fn completed(said: Whereabouts, found: Whereabouts) -> Whereabouts {
     let agreed = said.country.is_none() || found.country.is_none() || said.country == found.country;
     Whereabouts {
@@ -270,9 +260,9 @@ mod tests {
         let file = folder.path().join("geo.mmdb");
         replace(&file, &berlin());
         let geo = start(&file).await;
-        geo.state_to_change().trouble = Some("not looked at again".to_owned());
+        geo.0.state.write().trouble = Some("not looked at again".to_owned());
         geo.look().await;
-        assert!(geo.state().trouble.is_some());
+        assert!(geo.0.state.read().trouble.is_some());
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! What makes a node itself, kept in its data directory: its secret, its token, its lives and epochs.
+//! The identity of a node, kept in its data directory: its secret, its token, its lives and epochs.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,34 +40,34 @@ pub struct ThisLife {
     pub max_epoch: Epoch,
 }
 
-/// Why the node cannot be itself.
+/// Why the node cannot take on its identity.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// The secret's file cannot be read.
     #[error(transparent)]
     Unreadable(#[from] SecretError),
-    /// It holds no secret.
-    #[error("{0} is no cluster secret: {1}")]
+    /// The file holds no valid secret.
+    #[error("{0} is not a cluster secret: {1}")]
     Bad(PathBuf, #[source] BadSecret),
-    /// A node that joins must have the secret of those whom it joins.
+    /// A node that joins a mesh must have the secret of that mesh.
     #[error(
         "to join a mesh this node needs its secret: copy the file `secret` from the data directory of a node there to {0}, or name it with --secret-file"
     )]
     Missing(PathBuf),
-    /// Something could not be written.
+    /// A file could not be written.
     #[error(transparent)]
     Save(#[from] SaveError),
-    /// Something could not be read.
+    /// A file could not be read.
     #[error(transparent)]
     Load(#[from] LoadError),
 }
 
-/// Whether a node is on its own at first.
+/// Whether a node has peers when it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Company {
-    /// It was told of peers, or remembers some.
+    /// The node was told of peers, or remembers some.
     Peers,
-    /// It is the first.
+    /// The node is the first of its mesh.
     Alone,
 }
 
@@ -93,8 +93,8 @@ pub fn secret(
     Secret::parse(text.reveal()).map_err(|error| IdentityError::Bad(path, error))
 }
 
-/// The token of this node, made at its first start, and again when it is damaged: whoever guesses what is left of a
-/// token would manage the mesh.
+/// The token of this node, made at its first start, and again when it is damaged: what is left of a token could be
+/// guessed, and a token manages the mesh.
 pub fn token(data_dir: &DataDir) -> Result<String, IdentityError> {
     let path = data_dir.path_of(TOKEN_FILE);
     match private::read_own_secret(&path) {
@@ -104,7 +104,7 @@ pub fn token(data_dir: &DataDir) -> Result<String, IdentityError> {
             warn!(path = %path.display(), "the token was damaged: a new one is made");
         }
         Err(SecretError::Exposed { .. }) => {
-            warn!(path = %path.display(), "everybody on this machine could read the token: a new one is made");
+            warn!(path = %path.display(), "every user of this machine could read the token: a new one is made");
         }
         Err(SecretError::Missing(_)) => {}
         Err(error) => return Err(error.into()),
@@ -125,7 +125,7 @@ fn is_token(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Begins a new life: with a generation above all before, written down before anybody hears of it.
+/// Begins a new life: with a generation above all before, written down before any peer hears of it.
 pub fn begin_life(data_dir: &DataDir) -> Result<ThisLife, IdentityError> {
     let before = remembered(data_dir)?;
     let generation = Generation(clock::unix_ms().max(before.generation.0 + 1));
@@ -170,7 +170,7 @@ fn remembered(data_dir: &DataDir) -> Result<Remembered, IdentityError> {
     Ok(remembered)
 }
 
-/// Writes down the highest epoch, before anybody hears of it.
+/// Writes down the highest epoch, before any peer hears of it.
 pub async fn save_epoch(
     data_dir: Arc<DataDir>,
     generation: Generation,

@@ -1,7 +1,7 @@
 //! Asks other nodes at the addresses that they announce to listeners, and tells the mesh what came back.
 //!
-//! The master asks everybody, and is itself asked by the first of the others; so each node is asked by one. What is
-//! found is gossiped, and the asked node reads it too: whoever is not reached learns so from its own log.
+//! The master asks all others, and the first of them asks the master; so each node is asked by one. What is found is
+//! gossiped, and the asked node reads it too: a node that is not reached says so in its own log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -35,13 +35,13 @@ const LIMITS: Limits = Limits {
 };
 /// How often a node is asked that proves its address: a port that is closed later is noticed within this time.
 const CALM_INTERVAL: Duration = Duration::from_secs(15);
-/// How often a node is asked that does not.
+/// How often a node is asked that does not prove its address.
 const TROUBLED_INTERVAL: Duration = Duration::from_secs(5);
 /// How soon a node is asked again that has proved its address before, and now has not: one answer may be lost.
 const DOUBT_INTERVAL: Duration = Duration::from_secs(2);
-/// By what part of it a question may come sooner, so that those to a whole mesh drift apart.
+/// The part of its interval by which a question may come sooner, so that those to a whole mesh drift apart.
 const JITTER: f64 = 0.2;
-/// The most questions under way: whoever is silent holds one for three seconds.
+/// The most questions under way: a silent node holds one for three seconds.
 const MAX_QUESTIONS: usize = 16;
 /// The longest reason in gossip.
 const MAX_REASON_BYTES: usize = 200;
@@ -49,17 +49,17 @@ const MAX_REASON_BYTES: usize = 200;
 /// What asking needs.
 #[derive(Debug)]
 pub struct ReachConfig {
-    /// Who is there.
+    /// The members.
     pub cluster: Cluster,
-    /// To tell what was found.
+    /// Carries what was found.
     pub gossip: Arc<Gossip>,
-    /// Where those who were sent stay out.
+    /// Knows the nodes at which listeners that were sent do not arrive.
     pub load: Load,
     /// Checks the answers.
     pub proof_keys: ProofKeys,
 }
 
-/// Somebody who is asked again and again.
+/// A node that is asked again and again.
 #[derive(Clone, Debug)]
 struct ProbedPeer {
     generation: Generation,
@@ -90,7 +90,8 @@ impl ProbedPeer {
         self.generation == node.generation && self.url == node.card.url
     }
 
-    /// Whether it is to be asked now. Those who stay out are a reason to ask sooner, and no more often than after any doubt.
+    /// Whether the node is to be asked now. Listeners that do not arrive are a reason to ask sooner, and no more often
+    /// than after any doubt.
     fn is_due(&self, is_doubtful: bool) -> bool {
         let waited = self
             .asked_at
@@ -98,7 +99,7 @@ impl ProbedPeer {
         !self.is_under_way && (self.next_at <= Instant::now() || (is_doubtful && waited))
     }
 
-    /// Takes in an answer; what to tell the mesh, if that is news.
+    /// Takes in an answer. Returns what to tell the mesh, if that is news.
     fn take(&mut self, finding: Finding) -> Option<ReachCard> {
         self.is_under_way = false;
         let proven = finding == Finding::Proven;
@@ -145,7 +146,7 @@ pub struct Reaching {
     config: ReachConfig,
     asked: BTreeMap<NodeName, ProbedPeer>,
     questions: JoinSet<ProbeResult>,
-    /// What others had found at this node's own address when its log was told last.
+    /// What others had found at this node's own address when it last said so in its log.
     own: Option<(NodeName, ReachCard)>,
     shared: BTreeMap<String, BTreeSet<NodeName>>,
 }
@@ -162,7 +163,7 @@ impl Reaching {
         }
     }
 
-    /// Asks whoever is this node's to ask. Runs until the node stops.
+    /// Asks the nodes that are this node's to ask. Runs until the node stops.
     pub async fn run(mut self, cancel: CancellationToken) {
         let mut view = self.config.cluster.watch();
         loop {
@@ -176,7 +177,7 @@ impl Reaching {
                     let seen = view.borrow_and_update().clone();
                     self.tell_of_own_address(&seen);
                     self.tell_of_shared_addresses(&seen);
-                    self.follow(&seen).await;
+                    self.apply_view(&seen).await;
                 }
                 Some(answered) = self.questions.join_next() => {
                     if let Ok(answered) = answered {
@@ -187,8 +188,8 @@ impl Reaching {
         }
     }
 
-    /// Begins with those that are this node's to ask, leaves those that are not any more, and asks who is due.
-    async fn follow(&mut self, view: &MeshView) {
+    /// Begins with nodes that have become this node's to ask, leaves those that no longer are, and asks those that are due.
+    async fn apply_view(&mut self, view: &MeshView) {
         let master = view.master.as_ref().map(|claim| &claim.node);
         let living = || {
             view.nodes
@@ -247,7 +248,7 @@ impl Reaching {
         }
     }
 
-    /// Says in this node's own log what came back from its address, whenever that is another thing.
+    /// Says in this node's own log what came back from its address, whenever that has changed.
     fn tell_of_own_address(&mut self, view: &MeshView) {
         let askers = view.nodes.iter().filter(|(_, node)| node.is_up());
         let mut found = askers.filter_map(|(by, node)| Some((by, node.reach.get(&view.me)?)));
@@ -264,7 +265,7 @@ impl Reaching {
         match &card.finding {
             Finding::Failed(why) => warn!(
                 %by, url, why,
-                "another node asked for this one at its public address and did not find it: listeners who are sent here \
+                "another node asked for this one at its public address and did not find it: listeners that are sent here \
                  are lost; check --public-url, and what forwards that address to this node"
             ),
             Finding::Proven => {
@@ -308,7 +309,7 @@ async fn ask(name: NodeName, asked: ProbedPeer, keys: ProofKeys) -> ProbeResult 
     }
 }
 
-/// Whether the node answers there; what else happened, in words.
+/// Whether the node answers there, or in words what happened instead.
 async fn find(name: &NodeName, url: &str, keys: &ProofKeys) -> Result<Finding, String> {
     let nonce = Nonce::new(rand::random());
     let url: Uri = format!("{url}{}", nonce.target())

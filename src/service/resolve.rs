@@ -1,15 +1,16 @@
-//! The zone of the mesh, answered for by this node from what it knows itself.
+//! Answers for the zone of the mesh, from what this node itself knows.
 //!
-//! Nodes do not agree on answers, and need not: each knows the same mesh within a second, and an address is kept for ten.
+//! Nodes do not agree on answers, and need not: each knows the same mesh within a second, and resolvers keep an address
+//! for ten.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::RandomState;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use tokio::task::spawn_blocking;
-use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::cluster::Cluster;
@@ -29,31 +30,32 @@ use crate::wire::dns::{self, Carrier, Received};
 
 /// The file of the names of all nodes that ever were.
 const NAMES_FILE: &str = "node-names";
-/// Names that are remembered; a mesh that had more nodes in its life may forget the older ones.
+/// How many names are remembered; a mesh that had more nodes in its life may forget the older ones.
 const MAX_NAMES: usize = 1_024;
-/// The serial rises once in so many seconds, as soon as any resolver may ask again: nodes whose clocks are right then
-/// mostly agree on it.
+/// How often the serial rises, seconds: as soon as any resolver may ask again. Nodes whose clocks are right then mostly
+/// agree on it.
 const SERIAL_STEP_S: u64 = 10;
 
-/// Who asks for a name does not say yet what he will listen to: he is ranked as for a mount that nobody has.
+/// The mount for which nodes are ranked: a client that asks for a name has not said yet which one it wants, so this is
+/// one that no node has.
 const ANY_MOUNT: &str = "/any";
 
-/// Where a client is; `None` if there is nothing to look that up in, so that the answer is the same for all the world.
+/// Looks up the place of a client; `None` without a database, when the answer is the same for all the world.
 pub type ClientLocator = Arc<dyn Fn(IpAddr) -> Option<Whereabouts> + Send + Sync>;
 
 /// What the resolver needs.
 pub struct ResolveConfig {
-    /// What is fixed of the zone.
+    /// The fixed parts of the zone.
     pub zone: Zone,
     /// The mesh.
     pub cluster: Cluster,
-    /// Who has room.
+    /// The nodes that have room.
     pub load: Load,
-    /// Where clients are.
+    /// The places of clients.
     pub places: ClientLocator,
     /// How many answers a client's network gets by UDP per second.
     pub answers_per_s: u32,
-    /// Where the names of nodes are remembered.
+    /// Keeps the names of nodes.
     pub data_dir: Arc<DataDir>,
 }
 
@@ -65,7 +67,7 @@ impl std::fmt::Debug for ResolveConfig {
     }
 }
 
-/// What is known of the nodes at the moment.
+/// What this node knows of the nodes at the moment.
 #[derive(Debug, Default)]
 struct KnownNodes {
     hosts: BTreeMap<NodeName, Host>,
@@ -91,10 +93,9 @@ impl std::fmt::Debug for Resolver {
 }
 
 impl Resolver {
-    /// Answers for a zone once it runs.
+    /// A resolver, which answers once it runs.
     pub fn new(config: ResolveConfig) -> Self {
-        let now = Instant::now().into_std();
-        let throttle = Throttle::new(config.answers_per_s, RandomState::new(), now);
+        let throttle = Throttle::new(config.answers_per_s, RandomState::new(), clock::now());
         let once = remembered(&config.data_dir);
         let hosts = BTreeMap::new();
         Self(Arc::new(Inner {
@@ -106,14 +107,14 @@ impl Resolver {
         }))
     }
 
-    /// Follows the mesh, and answers on the sockets from the moment when it knows this node. Runs until the node stops.
+    /// Keeps up with the mesh, and answers on the sockets as soon as the view has this node. Runs until the node stops.
     pub async fn run(self, sockets: DnsSockets, tasks: Tasks) {
         let mut view = self.0.config.cluster.watch();
         let mut sockets = Some(sockets);
         loop {
             let seen = view.borrow_and_update().clone();
             let is_here = seen.nodes.contains_key(&seen.me);
-            if self.follow(&seen) {
+            if self.apply_view(&seen) {
                 self.remember().await;
             }
             if let Some(sockets) = sockets.take_if(|_| is_here) {
@@ -147,7 +148,7 @@ impl Resolver {
             (Received::Query(query), ThrottleVerdict::Slip) => Some(query.truncated()),
             (Received::Query(query), ThrottleVerdict::Answer) => {
                 let client = query.subnet.map_or(from, |subnet| subnet.address);
-                let known = self.0.known().clone();
+                let known = self.0.known.lock().clone();
                 let moment = Moment {
                     hosts: &known.hosts,
                     known_once: &known.once,
@@ -171,12 +172,7 @@ impl Resolver {
     }
 
     fn judge(&self, from: IpAddr) -> ThrottleVerdict {
-        let now = Instant::now().into_std();
-        // A bucket is whole after each judgement, whoever panicked elsewhere.
-        let throttle = self.0.throttle.lock();
-        throttle
-            .unwrap_or_else(PoisonError::into_inner)
-            .judge(from, now)
+        self.0.throttle.lock().judge(from, clock::now())
     }
 
     /// Seconds since 1970 in steps, and never less than before.
@@ -189,13 +185,13 @@ impl Resolver {
             .max(stepped)
     }
 
-    /// Takes over what has changed; whether there is a name that was never heard of.
-    fn follow(&self, view: &MeshView) -> bool {
+    /// Takes over what has changed. Returns whether a name is new.
+    fn apply_view(&self, view: &MeshView) -> bool {
         let hosts = view.nodes.iter();
         let hosts: BTreeMap<NodeName, Host> = hosts
             .map(|(name, node)| (name.clone(), host(node)))
             .collect();
-        let mut known = self.0.known();
+        let mut known = self.0.known.lock();
         let fresh = hosts.keys().filter(|name| !known.once.contains(*name));
         let fresh: BTreeSet<NodeName> = fresh.take(MAX_NAMES).cloned().collect();
         let mut once = known.once.clone();
@@ -209,7 +205,7 @@ impl Resolver {
     }
 
     async fn remember(&self) {
-        let known = self.0.known().clone();
+        let known = self.0.known.lock().clone();
         let bytes = serde_json::to_vec(&known.once).expect("names have a text");
         let data_dir = self.0.config.data_dir.clone();
         let saved = spawn_blocking(move || data_dir.save(NAMES_FILE, &bytes)).await;
@@ -218,7 +214,7 @@ impl Resolver {
         }
     }
 
-    /// The nodes that take newcomers from there, the best first, each with the listeners that it has room for.
+    /// The nodes that take newcomers from this place, the best first, each with the listeners that it has room for.
     fn best_nodes(&self, from: Option<Whereabouts>) -> Vec<ServingNode> {
         let ask = Ask {
             mount: &self.0.any_mount,
@@ -232,13 +228,6 @@ impl Resolver {
         rooms
             .map(|(node, room)| ServingNode { node, room })
             .collect()
-    }
-}
-
-impl Inner {
-    fn known(&self) -> MutexGuard<'_, Arc<KnownNodes>> {
-        // What is in it is replaced as a whole.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::model::node::NodeName;
 use crate::wire::frame::{Frame, NO_BYTE};
 use crate::wire::gossip::Origin;
 
-/// What has come over the links and waits.
+/// What has come over the links and waits to be handed on.
 #[derive(Debug)]
 pub struct Arrivals {
     /// Single frames.
@@ -27,20 +27,20 @@ pub struct Arrivals {
     pub exchanges: mpsc::Receiver<(NodeName, Frame, Exchange)>,
 }
 
-/// Who takes what.
+/// The services that take what arrives.
 #[derive(Clone, Debug)]
 pub struct Switchboard {
-    /// Words of the election, and goodbyes.
+    /// Takes messages of the elections, and goodbyes.
     pub cluster: Cluster,
-    /// Records and summaries.
+    /// Takes records and summaries.
     pub documents: Documents,
-    /// Questions for a place for a source.
+    /// Answers requests for a place for a source.
     pub authority: MountAuthority,
-    /// Subscriptions.
+    /// Holds what is subscribed to.
     pub streams: Streams,
-    /// Titles for sources here.
+    /// Takes titles for sources here.
     pub titles: Titles,
-    /// Whether relays have to move on.
+    /// Says when relays have to move on.
     pub drain: Drain,
     /// Counts the conversations.
     pub tasks: Tasks,
@@ -86,8 +86,8 @@ impl Switchboard {
         }
     }
 
-    /// Ends when relays of this mount have to go elsewhere: this node drains, and it is itself a relay. A stream whose
-    /// source was here is told to its end.
+    /// Returns when relays of this mount have to go elsewhere: this node drains, and it is itself a relay. A stream whose
+    /// source was here is sent to its end.
     async fn must_move(&self, mount: &MountName) {
         let mut phase = self.drain.watch();
         let draining = phase

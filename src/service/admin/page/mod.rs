@@ -1,7 +1,7 @@
 //! The status page: the whole mesh as HTML. It works without a script; with its own small one players say why they
 //! are silent.
 //!
-//! It is two documents. The outer one holds the players and never reloads, so that nothing that
+//! The page is two documents. The outer one holds the players and never reloads, so that nothing that
 //! plays is interrupted; a frame in it holds the tables and reloads itself. All of them live on the
 //! path `/`, told apart by the query, because every other path could be a mount.
 
@@ -262,7 +262,7 @@ fn figure(term: &str, value: &str, beside: &str) -> Markup {
     html! { div { dt { (term) } dd { (value) small { (beside) } } } }
 }
 
-/// Whether anybody new is sent to a node: only then its places are places of the mesh.
+/// Whether new listeners are sent to a node: only then its places are places of the mesh.
 fn takes_listeners(node: &NodeStatus) -> bool {
     let is_up = matches!(
         node.state,

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 
 use crate::model::caption::is_unseen;
 
-/// Text that came from outside, without letters that nobody sees.
+/// Text that came from outside, without invisible letters.
 ///
 /// A control character becomes U+FFFD: it has no meaning in HTML, and some are parse errors.
 pub(super) struct Foreign<'a>(pub(super) &'a str);
