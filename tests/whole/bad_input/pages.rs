@@ -4,6 +4,7 @@ use super::wire::{Wire, ask, basic, source};
 use super::{MOUNT, PASSWORD, is_on_air, node_with_mount, wait_log, wait_status};
 use crate::support::mesh::TestMesh;
 use crate::support::node::TestNode;
+use crate::support::patience::{PATIENCE, eventually, so};
 
 /// What keeps a browser from reading an answer as a page.
 const NO_PAGE: [(&str, &str); 2] = [
@@ -101,13 +102,20 @@ fn answers_that_hold_words_of_strangers_are_no_pages_either() {
     );
 }
 
-/// The password that a node prints at its first start.
+/// The password that a node prints at its first start, once it is valid: it is stored after it was shown.
 fn admin_password(node: &TestNode) -> String {
     const BEFORE: &str = "admin password, shown this once: ";
     wait_log(node, "the admin password", |log| log.contains(BEFORE));
     let log = node.log();
     let (_, shown) = log.split_once(BEFORE).expect("it was waited for");
-    shown.lines().next().expect("a line").to_owned()
+    let password = shown.lines().next().expect("a line").to_owned();
+    let login = basic("admin", &password);
+    let head = format!("GET /api/v1/mounts HTTP/1.1\r\nHost: h\r\n{login}");
+    eventually(PATIENCE, "the admin password is valid", || {
+        let status = ask(node, &head).head.status;
+        so(status == 200, status)
+    });
+    password
 }
 
 #[test]
