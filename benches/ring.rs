@@ -6,6 +6,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use antiphon::io::channel::Channel;
 use antiphon::io::feed::Feed;
 use antiphon::media::icy::Interleaver;
 use antiphon::media::ring::{Read, Ring};
@@ -17,6 +18,8 @@ use criterion::{Criterion, Throughput};
 const PIECE_BYTES: usize = 1_400;
 /// Half a second of 128 kbit/s: what a listener gets per visit when there are many.
 const VISIT_BYTES: usize = 8_000;
+/// The time that these bytes take.
+const VISIT_TIME: Duration = Duration::from_millis(500);
 
 fn ring(content_type: &str) -> Ring {
     let head = StreamHead {
@@ -84,6 +87,10 @@ fn read(c: &mut Criterion) {
     let feed = Feed::new(ring);
     group.bench_function("feed", |b| {
         b.iter(|| feed.read(black_box(from), VISIT_BYTES));
+    });
+    let mut reader = Channel::new(feed.clone()).join(VISIT_TIME);
+    group.bench_function("channel", |b| {
+        b.iter(|| reader.read(black_box(VISIT_BYTES)));
     });
     let icy = Interleaver::default();
     group.bench_function("feed with titles", |b| {

@@ -3,8 +3,7 @@
 //! A [`Feed`] is a cheap handle. Its lock is held for the few hundred nanoseconds of one ring operation,
 //! never while anything is written or awaited, so a slow reader costs the writer nothing.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -13,16 +12,16 @@ use tokio::sync::watch;
 use crate::media::ring::{Append, Read, Ring, Title, TitleSet};
 use crate::model::stream::{EndReason, StreamHead, StreamId};
 
-/// What has happened to a stream so far: what asynchronous readers wait for.
+/// What has happened to a stream so far; asynchronous readers wait for it to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct News {
     /// The offset of the next byte to come.
     pub next: u64,
     /// How often the title has changed.
     pub title_changes: u64,
-    /// Why no byte will follow, if none will. Listeners may still wait for the next stream of the mount.
+    /// The reason why no byte will follow, if so. Listeners may still wait for the next stream of the mount.
     pub finished: Option<EndReason>,
-    /// Why the stream ended for its listeners too, if it has.
+    /// The reason why the stream ended for its readers too, if it has.
     pub ended: Option<EndReason>,
 }
 
@@ -43,18 +42,12 @@ pub struct Feed {
 struct Shared {
     stream_id: StreamId,
     head: Arc<StreamHead>,
-    /// Whole also after a panic of another holder: at worst a join point or a title is missing.
+    /// Valid also after a panic of another holder: at worst a join point or a title is missing.
     ring: Mutex<Ring>,
     news: watch::Sender<News>,
     began: Instant,
     fed: Mutex<Fed>,
-    successor: OnceLock<Feed>,
-    /// The streams that this one has replaced, and the next byte of each when it was left.
-    left: Mutex<BTreeMap<StreamId, u64>>,
 }
-
-/// How many streams that were left are remembered: each is one change of a source in the 30 s of a ring.
-const MAX_LEFT: usize = 16;
 
 impl Feed {
     /// Shares a ring.
@@ -75,8 +68,6 @@ impl Feed {
             }),
             ring: Mutex::new(ring),
             news: watch::Sender::new(news),
-            successor: OnceLock::new(),
-            left: Mutex::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -88,7 +79,7 @@ impl Feed {
         self.shared.stream_id
     }
 
-    /// What the source said when it connected.
+    /// The head that the source sent when it connected.
     pub fn head(&self) -> &Arc<StreamHead> {
         &self.shared.head
     }
@@ -144,69 +135,29 @@ impl Feed {
     }
 
     /// Tells other nodes that no byte will follow; listeners wait for the mount's next stream.
-    /// The first reason stays.
+    /// If it is called again, the first reason stays.
     pub fn finish(&self, reason: EndReason) {
         self.tell(|news| {
             news.finished.get_or_insert(reason);
         });
     }
 
-    /// Why no byte will follow, if none will.
+    /// The reason why no byte will follow; `None` while bytes may follow.
     pub fn finished(&self) -> Option<EndReason> {
         self.shared.news.borrow().finished
     }
 
-    /// Ends the stream: readers get what is there, then leave. The first reason stays.
+    /// Ends the stream: readers get the bytes that are there, then leave. If it is called again, the first reason stays.
     ///
     /// A mount that waits for its source to come back finishes its stream, and ends it only when it has waited
-    /// long enough. A relay that continues with other bytes ends what it held, which may live on elsewhere.
+    /// long enough. A stream that another one replaces here is ended too: links then get no more of it from this node,
+    /// though it may live on elsewhere. Listeners have been switched to the other one by their channel.
     pub fn end(&self, reason: EndReason) {
         let mut ring = self.shared.ring.lock();
         ring.end(reason);
         let ended = ring.ended();
         drop(ring);
         self.tell(|news| news.ended = ended);
-    }
-
-    /// Lets listeners continue with the mount's next stream, or ends here if that is of another format.
-    pub fn go_on_with(&self, next: &Feed) {
-        if self.head().content_type == next.head().content_type {
-            self.end_into(next.clone());
-        } else {
-            self.end(EndReason::Replaced);
-        }
-    }
-
-    /// Ends the stream because `next` follows on its mount: listeners get what is there, then all
-    /// that `next` has from its first join point on. The first successor stays.
-    ///
-    /// Both must have the same media type, and `next` must not lead back here.
-    pub fn end_into(&self, next: Feed) {
-        // First set where listeners continue: one that finds the end before that would be disconnected.
-        self.shared.successor.get_or_init(|| next.clone());
-        self.end(EndReason::Replaced);
-        let mut left = self.left();
-        left.insert(self.stream_id(), self.next());
-        next.take_over(left);
-    }
-
-    /// The offset at which the listeners of this feed left each stream that they have heard before. When one is on
-    /// air again, they continue there: they hear nothing twice.
-    pub fn left(&self) -> BTreeMap<StreamId, u64> {
-        self.shared.left.lock().clone()
-    }
-
-    fn take_over(&self, left: BTreeMap<StreamId, u64>) {
-        let mut all = self.shared.left.lock();
-        all.extend(left);
-        while all.len() > MAX_LEFT {
-            all.pop_first();
-        }
-    }
-
-    /// The stream that follows after this one's end.
-    pub fn successor(&self) -> Option<&Feed> {
-        self.shared.successor.get()
     }
 
     /// At most `max_bytes` from `from` on; see [`Ring::read`].
@@ -232,6 +183,11 @@ impl Feed {
     /// The offset at which the listeners of another stream continue with this one; see [`Ring::splice_point`].
     pub fn splice_point(&self) -> Option<u64> {
         self.shared.ring.lock().splice_point()
+    }
+
+    /// The offset at which listeners continue that have heard another stream since; see [`Ring::resume_point`].
+    pub fn resume_point(&self, heard_to: u64, burst: Duration) -> Option<u64> {
+        self.shared.ring.lock().resume_point(heard_to, burst)
     }
 
     /// The offset of the next byte to come.
@@ -265,7 +221,7 @@ impl Feed {
         self.shared.ring.lock().title_changes_between(from, to)
     }
 
-    /// Why the stream ended, if it has.
+    /// The reason why the stream ended, if it has.
     pub fn ended(&self) -> Option<EndReason> {
         self.shared.ring.lock().ended()
     }
@@ -320,11 +276,11 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_is_left_for_another_has_not_finished() {
-        let (left, next) = (feed(), feed());
-        left.go_on_with(&next);
-        assert_eq!(left.ended(), Some(EndReason::Replaced));
-        assert_eq!(left.finished(), None);
+    fn a_stream_that_is_replaced_has_not_finished() {
+        let feed = feed();
+        feed.end(EndReason::Replaced);
+        assert_eq!(feed.ended(), Some(EndReason::Replaced));
+        assert_eq!(feed.finished(), None);
     }
 
     #[tokio::test]
@@ -345,31 +301,6 @@ mod tests {
         let news = feed.subscribe();
         assert_eq!(feed.append(5, b"x", now), Append::Gap { next: 0 });
         assert!(!news.has_changed().unwrap());
-    }
-
-    #[test]
-    fn the_first_successor_stays() {
-        let (old, new, other) = (feed(), feed(), feed());
-        old.end_into(new.clone());
-        old.end_into(other);
-        assert!(old.successor().is_some_and(|next| next.is_same(&new)));
-        assert_eq!(old.ended(), Some(EndReason::Replaced));
-    }
-
-    #[test]
-    fn a_feed_knows_where_the_streams_before_it_were_left() {
-        let stream = |id: u128| {
-            let head = Arc::clone(ring("audio/mpeg").head());
-            Feed::new(Ring::new(StreamId(id), head, 0, Instant::now()))
-        };
-        let [first, second, third] = [1, 2, 3].map(stream);
-        first.append(0, b"abc", Instant::now());
-        first.go_on_with(&second);
-        second.append(0, b"d", Instant::now());
-        second.go_on_with(&third);
-        let all = BTreeMap::from([(StreamId(1), 3), (StreamId(2), 1)]);
-        assert_eq!(third.left(), all);
-        assert_eq!(second.left(), BTreeMap::from([(StreamId(1), 3)]));
     }
 
     #[test]

@@ -8,9 +8,11 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::io::channel::Channel;
 use crate::io::clock::RuntimeClock;
 use crate::io::feed::Feed;
 use crate::model::mount::MountName;
+use crate::model::stream::EndReason;
 use crate::wire::gossip::{Origin, StreamAbout, StreamCard, short_title};
 
 /// The most streams of one node: each may hold 8 MiB.
@@ -36,6 +38,8 @@ pub struct Held {
     pub feed: Feed,
     /// Where they come from.
     pub origin: Origin,
+    /// The listeners of its mount here.
+    pub channel: Channel,
     readers: Arc<Readers>,
 }
 
@@ -222,8 +226,8 @@ impl Streams {
         self.map.subscribe()
     }
 
-    /// Begins to hold a stream, in the place of one that is pulled, or whose source has gone: that one is returned,
-    /// and its readers count as the new one's from now on.
+    /// Begins to hold a stream, in the place of one that is pulled, or whose source has gone. That one ends and is
+    /// returned; its listeners go on with the new one, and count as its listeners.
     pub fn hold(
         &self,
         mount: &MountName,
@@ -235,6 +239,9 @@ impl Streams {
             result = insert(map, mount, feed, origin, &self.clock);
             result.is_ok()
         });
+        if let Ok(Some(before)) = &result {
+            before.feed.end(EndReason::Replaced);
+        }
         result
     }
 
@@ -272,12 +279,18 @@ fn insert(
         _ => {}
     }
     let readers = before.map_or_else(|| Readers::new(clock), |other| other.readers.clone());
+    let channel = match before {
+        Some(other) => other.channel.clone(),
+        None => Channel::new(feed.clone()),
+    };
+    channel.switch_to(&feed);
     // Whoever listened to the stream before listens to this one; its peak begins with them.
     readers.peak.store(0, Ordering::Relaxed);
     readers.note_peak();
     let held = Held {
         feed,
         origin,
+        channel,
         readers,
     };
     Ok(map.insert(mount.clone(), held))

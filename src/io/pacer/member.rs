@@ -9,17 +9,16 @@ use bytes::{Buf as _, Bytes};
 use socket2::{SockRef, TcpKeepalive};
 
 use super::{Control, Leaving, Left, Listener};
-use crate::io::feed::Feed;
+use crate::io::channel::ChannelReader;
 use crate::media::icy::{Interleaver, Woven};
 use crate::media::ring::Read;
 
-/// A listener between two visits. Holds no audio, only its offset.
+/// A listener between two visits. Holds no audio, only its reader.
 pub(super) struct Member {
     socket: TcpStream,
     /// The rest of the head.
     head: Bytes,
-    feed: Feed,
-    position: u64,
+    reader: ChannelReader,
     icy: Option<Interleaver>,
     control: Arc<Control>,
     leave: Box<dyn Leaving>,
@@ -64,8 +63,7 @@ impl Member {
         Self {
             socket: listener.socket,
             head: listener.head,
-            feed: listener.feed,
-            position: listener.from,
+            reader: listener.reader,
             icy: listener.icy,
             control: listener.control,
             leave: listener.leave,
@@ -88,21 +86,18 @@ impl Member {
         if let Some(why) = self.control.ended() {
             return VisitResult::Leave(why);
         }
-        let audio = match self.feed.read(self.position, VISIT_BYTES) {
+        let audio = match self.reader.read(VISIT_BYTES) {
             Read::Bytes(audio) => audio,
             Read::Wait => Vec::new(),
             Read::Overrun { .. } => return VisitResult::Leave(Left::TooSlow),
-            Read::Ended => match self.feed.successor().cloned() {
-                Some(next) => self.move_to(next),
-                None if self.head.is_empty() => return VisitResult::Leave(Left::StreamEnded),
-                None => Vec::new(),
-            },
+            Read::Ended if self.head.is_empty() => return VisitResult::Leave(Left::StreamEnded),
+            Read::Ended => Vec::new(),
         };
         let written = match &self.icy {
             None => self.write(&audio),
             Some(icy) => {
-                let feed = &self.feed;
-                let woven = icy.weave(self.position, audio, |offset| feed.title_at(offset));
+                let (feed, position) = (self.reader.feed(), self.reader.position());
+                let woven = icy.weave(position, audio, |offset| feed.title_at(offset));
                 self.write_woven(&woven)
             }
         };
@@ -126,24 +121,11 @@ impl Member {
         self.leave.left(why, self.control.sent_bytes());
     }
 
-    /// Continues with the stream that took the mount, from its first join point, once it has one.
-    fn move_to(&mut self, next: Feed) -> Vec<Bytes> {
-        let Some(splice_point) = next.splice_point() else {
-            return Vec::new();
-        };
-        self.position = splice_point;
-        self.feed = next;
-        match self.feed.read(self.position, VISIT_BYTES) {
-            Read::Bytes(audio) => audio,
-            Read::Wait | Read::Overrun { .. } | Read::Ended => Vec::new(),
-        }
-    }
-
     fn write(&mut self, audio: &[Bytes]) -> Result<usize, Left> {
         let written = send(&self.socket, &self.head, audio.iter())?;
         let head_bytes = self.head.len().min(written);
         self.head.advance(head_bytes);
-        self.position += (written - head_bytes) as u64;
+        self.reader.advance((written - head_bytes) as u64);
         Ok(written)
     }
 
@@ -152,7 +134,8 @@ impl Member {
         let head_bytes = self.head.len().min(written);
         self.head.advance(head_bytes);
         if let Some(icy) = &mut self.icy {
-            self.position += icy.advance(woven, written - head_bytes) as u64;
+            let audio_bytes = icy.advance(woven, written - head_bytes);
+            self.reader.advance(audio_bytes as u64);
         }
         Ok(written)
     }

@@ -20,7 +20,7 @@ use bytes::Bytes;
 pub use self::control::Control;
 use self::queue::Queue;
 use self::round::Round;
-use super::feed::Feed;
+use super::channel::ChannelReader;
 use crate::media::icy::Interleaver;
 
 /// How many threads write.
@@ -47,10 +47,8 @@ pub struct Listener {
     pub socket: TcpStream,
     /// The head of the answer, sent first.
     pub head: Bytes,
-    /// The stream.
-    pub feed: Feed,
-    /// The offset of the first byte, a join point of the feed.
-    pub from: u64,
+    /// The bytes that it hears.
+    pub reader: ChannelReader,
     /// Set if the client asked for titles in its stream.
     pub icy: Option<Interleaver>,
     /// Counts what the listener is sent, and can order it to leave.

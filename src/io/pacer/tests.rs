@@ -9,11 +9,13 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 
 use super::*;
+use crate::io::channel::Channel;
+use crate::io::feed::Feed;
 use crate::media::format::mpeg;
 use crate::media::icy::{METAINT, player};
 use crate::media::ring::samples::ring;
-use crate::media::ring::{Read, RingLimits};
-use crate::model::stream::EndReason;
+use crate::media::ring::{Read, Ring, RingLimits};
+use crate::model::stream::{EndReason, StreamId};
 
 const HEAD: &[u8] = b"HTTP/1.0 200 OK\r\n\r\n";
 
@@ -41,6 +43,10 @@ impl House {
 
     /// Connects a player with a small receive buffer, and the listener that is its other end.
     fn connect(&self, feed: &Feed) -> (TcpStream, Listener) {
+        self.connect_to(&Channel::new(feed.clone()))
+    }
+
+    fn connect_to(&self, channel: &Channel) -> (TcpStream, Listener) {
         let player = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         player.set_recv_buffer_size(16 << 10).unwrap();
         let address: SocketAddr = self.door.local_addr().unwrap();
@@ -50,8 +56,7 @@ impl House {
         let listener = Listener {
             socket: self.door.accept().unwrap().0,
             head: Bytes::from_static(HEAD),
-            feed: feed.clone(),
-            from: feed.join_point(Duration::from_secs(5)),
+            reader: channel.join(Duration::from_secs(5)),
             icy: None,
             control: Arc::default(),
             leave: Box::new(move |why, sent_bytes| tell.send((why, sent_bytes)).unwrap()),
@@ -208,7 +213,8 @@ fn the_end_of_the_stream_closes_after_its_last_byte() {
     assert_eq!(house.next_left(), (Left::StreamEnded, bytes.len() as u64));
     // Whoever comes too late still gets an answer.
     let mut late = house.connect(&feed);
-    late.1.from = feed.next();
+    let reader = &mut late.1.reader;
+    reader.advance(feed.next() - reader.position());
     assert!(house.pacer.add(late.1).is_ok());
     assert_eq!(take_rest(&mut late.0), HEAD);
 }
@@ -262,12 +268,15 @@ fn a_listener_that_asked_for_titles_gets_them_and_exact_audio() {
 fn listeners_go_on_with_the_stream_that_takes_the_mount() {
     let (house, old) = (House::open(), Feed::new(ring("audio/mpeg")));
     append(&old, &mpeg::samples::frames(50));
-    let mut player = house.join(&old);
+    let channel = Channel::new(old.clone());
+    let (mut player, listener) = house.connect_to(&channel);
+    assert!(house.pacer.add(listener).is_ok());
     take(&mut player, HEAD.len() + 50 * 417);
-    let new = Feed::new(ring("audio/mpeg"));
+    let head = Arc::clone(old.head());
+    let new = Feed::new(Ring::new(StreamId(2), head, 0, Instant::now()));
     append(&new, b"no frame");
     append(&new, &mpeg::samples::frames(20));
-    old.end_into(new.clone());
+    channel.switch_to(&new);
     assert!(take(&mut player, 20 * 417) == mpeg::samples::frames(20));
     append(&new, &mpeg::samples::frames(3));
     new.end(EndReason::SourceLeft);
@@ -296,8 +305,7 @@ fn a_full_queue_gives_the_listener_back() {
     let copies = std::iter::repeat_with(|| Listener {
         socket: socket.try_clone().unwrap(),
         head: Bytes::new(),
-        feed: feed.clone(),
-        from: 0,
+        reader: Channel::new(feed.clone()).join(Duration::ZERO),
         icy: None,
         control: Arc::default(),
         leave: Box::new(|_, _| ()),

@@ -32,10 +32,15 @@ impl Marks {
         self.0.back().map(|mark| mark.media_time)
     }
 
+    /// The first mark at or after `offset`.
+    pub(super) fn first_from(&self, offset: u64) -> Option<Mark> {
+        let first = self.0.partition_point(|mark| mark.offset < offset);
+        self.0.get(first).copied()
+    }
+
     /// How much time there is from the first mark at or after `offset` to the last one.
     pub(super) fn time_since(&self, offset: u64) -> Duration {
-        let first = self.0.partition_point(|mark| mark.offset < offset);
-        match (self.0.get(first), self.0.back()) {
+        match (self.first_from(offset), self.0.back()) {
             (Some(first), Some(last)) => last.media_time - first.media_time,
             _ => Duration::ZERO,
         }

@@ -225,6 +225,21 @@ impl Ring {
         }
     }
 
+    /// The offset at which listeners continue that have heard this stream up to `heard_to`, and another one since: the
+    /// first mark from there on. If those bytes are gone it is the join point, `burst` behind the live edge.
+    /// `None` as long as that is not known.
+    pub fn resume_point(&self, heard_to: u64, burst: Duration) -> Option<u64> {
+        let (oldest, knows_marks) = (self.oldest(), self.scanner.knows_media_time());
+        if heard_to < oldest && oldest > self.start {
+            return Some(self.join_point(burst));
+        }
+        match self.marks.first_from(heard_to) {
+            Some(mark) if knows_marks => Some(mark.offset),
+            None if knows_marks => self.ended.map(|_| self.next()),
+            _ => Some(heard_to.max(oldest)),
+        }
+    }
+
     /// The bitrate in bits per second, tags included: measured over the window from frames or, if the
     /// format is unknown, from arrival. Until it can be measured, what the source claims, otherwise 0.
     pub fn bitrate_bps(&self) -> u64 {

@@ -158,6 +158,44 @@ fn another_stream_is_gone_on_with_at_its_first_whole_frame() {
 }
 
 #[test]
+fn a_stream_that_was_left_is_resumed_at_the_next_whole_frame() {
+    let (burst, now) = (Duration::from_secs(5), Instant::now());
+    let mut left = ring("audio/mpeg");
+    left.append(0, &mpeg::samples::frames(4), now);
+    assert_eq!(left.resume_point(2 * FRAME, burst), Some(2 * FRAME));
+    assert_eq!(left.resume_point(2 * FRAME + 1, burst), Some(3 * FRAME));
+    let heard_to = left.next();
+    assert_eq!(left.resume_point(heard_to, burst), None, "no frame yet");
+    left.end(EndReason::SourceLeft);
+    assert_eq!(left.resume_point(heard_to, burst), Some(heard_to));
+
+    let mut opaque = ring("application/ogg");
+    opaque.append(0, b"abc", now);
+    assert_eq!(opaque.resume_point(2, burst), Some(2));
+}
+
+#[test]
+fn a_stream_whose_next_byte_is_gone_is_resumed_near_the_live_edge() {
+    let (mut long, mut now) = (ring("audio/mpeg"), Instant::now());
+    let burst = Duration::from_secs(5);
+    for piece in mpeg::samples::frames(4_000).chunks(FRAME as usize * 10) {
+        now += Duration::from_millis(261);
+        long.append(long.next(), piece, now);
+    }
+    assert!(long.oldest() > FRAME);
+    assert_eq!(
+        long.resume_point(FRAME, burst),
+        Some(long.join_point(burst))
+    );
+
+    // A ring that began later lost nothing: all of it is heard.
+    let head = Arc::clone(long.head());
+    let mut begun_later = Ring::new(StreamId(1), head, 40 * FRAME, now);
+    begun_later.append(40 * FRAME, &mpeg::samples::frames(400), now);
+    assert_eq!(begun_later.resume_point(FRAME, burst), Some(40 * FRAME));
+}
+
+#[test]
 fn without_marks_and_beginning_one_joins_live() {
     let limits = RingLimits {
         max_bytes: 16 << 10,

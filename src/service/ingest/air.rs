@@ -45,10 +45,7 @@ impl Air {
         correct(&mut head, format);
         let feed = Feed::new(Ring::new(stream_id, head, 0, clock::now()));
         restore_title(ingest, mount, &feed);
-        let held = ingest.streams.hold(mount, feed.clone(), Origin::Source);
-        if let Some(before) = held? {
-            before.feed.go_on_with(&feed);
-        }
+        ingest.streams.hold(mount, feed.clone(), Origin::Source)?;
         let entry = ingest.sources.enter(mount, stream_id);
         let head = feed.head();
         info!(%stream_id, agent = head.user_agent, content_type = head.content_type, "source on air");

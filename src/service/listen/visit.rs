@@ -11,6 +11,7 @@ use crate::io::door::{DoorPlace, Visitor};
 use crate::io::pacer::{Left, Listener};
 use crate::media::icy::{Interleaver, METAINT};
 use crate::model::mount::MountName;
+use crate::model::stream::StreamHead;
 use crate::proto::table::Sender;
 use crate::service::audience::{Attendance, Newcomer};
 use crate::service::load::CapacityShare;
@@ -105,9 +106,11 @@ impl Listening {
         let Ok(held) = self.0.config.relays.fetch(&mount).await else {
             return send(visitor, &no_source(&reply, &mount), &reply).await;
         };
-        let icy = head.wants_icy() && has_icy(&held);
+        let reader = held.channel.join(BURST);
+        let joined = reader.feed().head();
+        let icy = head.wants_icy() && has_icy(joined);
         let spec = self.0.config.documents.mount(&mount);
-        let stream_head = reply.stream(held.feed.head(), spec.as_ref(), icy.then_some(METAINT));
+        let stream_head = reply.stream(joined, spec.as_ref(), icy.then_some(METAINT));
         debug!("listener connected");
         let attendance = self.0.config.audience.enter(Newcomer {
             mount: mount.clone(),
@@ -136,8 +139,7 @@ impl Listening {
         let listener = Listener {
             socket,
             head: stream_head,
-            feed: held.feed.clone(),
-            from: held.feed.join_point(BURST),
+            reader,
             icy: icy.then(Interleaver::default),
             control,
             leave: Box::new(move |why, sent_bytes| guest.leave(why, sent_bytes)),
@@ -182,8 +184,7 @@ impl Listening {
 }
 
 /// Titles are woven only into formats that have no place of their own for them.
-fn has_icy(held: &Held) -> bool {
-    let content_type = &held.feed.head().content_type;
+fn has_icy(head: &StreamHead) -> bool {
     let own = ["ogg", "webm", "matroska"];
-    !own.iter().any(|format| content_type.contains(format))
+    !own.iter().any(|format| head.content_type.contains(format))
 }

@@ -80,6 +80,7 @@ impl Filling {
     fn look(&self, feed: &Feed) -> HeldRing {
         let head = feed.head();
         let held = self.streams.get(&self.mount);
+        let left = held.as_ref().map(|held| held.channel.left());
         let held = held.filter(|held| held.feed.is_same(feed));
         HeldRing {
             stream: Precedence {
@@ -92,7 +93,7 @@ impl Filling {
             last_fed: feed.last_fed(),
             is_current: held.is_some(),
             idle_since: held.and_then(|held| held.idle_since()),
-            left: feed.left(),
+            left: left.unwrap_or_default(),
         }
     }
 
@@ -132,19 +133,17 @@ impl Filling {
         }
     }
 
-    /// A new ring, into which the listeners of the old one go on.
+    /// Fills a new ring, which the listeners of the old one hear from now on.
     fn open(&mut self, upstream: &NodeName, opened: &Opened, now: Instant) -> Result<(), NotHeld> {
         let (stream_id, from) = (opened.stream_id, opened.offset);
         let feed = Feed::new(Ring::new(stream_id, opened.head.clone(), from, now));
         let origin = Origin::Relay(Some(upstream.clone()));
         let held = self.streams.hold(&self.mount, feed.clone(), origin)?;
-        let pulled = self.feed.replace(feed.clone());
-        // What was held is what was pulled, or a source's stream that has ended here meanwhile: whoever
-        // listens to either goes on, and to be told so twice is no harm.
-        for old in pulled.into_iter().chain(held.map(|held| held.feed)) {
-            info!(old = %old.stream_id(), new = %stream_id, "the mount goes on with another stream");
-            old.go_on_with(&feed);
+        if let Some(old) = held {
+            let old = old.feed.stream_id();
+            info!(%old, new = %stream_id, "the mount goes on with another stream");
         }
+        self.feed = Some(feed);
         info!(%upstream, %stream_id, from, "relaying");
         self.is_open = true;
         Ok(())

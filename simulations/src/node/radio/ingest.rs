@@ -217,11 +217,9 @@ impl Radio {
         };
         let mount = &connection.mount;
         let feed = Feed::new(Ring::new(stream_id, head, 0, desk.moment.now));
-        let Ok(before) = self.streams.hold(mount, feed.clone(), Origin::Source) else {
+        let held = self.streams.hold(mount, feed.clone(), Origin::Source);
+        if held.is_err() {
             return self.tell(encoder, Input::Ended(EndReason::SourceLeft), desk);
-        };
-        if let Some(before) = before {
-            before.feed.go_on_with(&feed);
         }
         desk.out.push(Deed::Radio(RadioNews::OnAir {
             encoder,

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use antiphon::io::feed::Feed;
+use antiphon::io::channel::ChannelReader;
 use antiphon::media::ring::Read;
 use antiphon::model::mount::MountName;
 use antiphon::service::streams::{Reader, Reading};
@@ -30,10 +30,9 @@ pub(super) enum Listener {
 /// What a listener gets next.
 #[derive(Debug)]
 pub(super) struct Place {
-    feed: Feed,
+    reader: ChannelReader,
     /// Counts it among the readers.
     _reading: Reading,
-    next: u64,
     /// How its next bytes follow on those before.
     hearing: Hearing,
 }
@@ -76,9 +75,8 @@ impl Radio {
             return Listener::Away(desk.moment.now);
         };
         Listener::At(Place {
-            next: held.feed.join_point(BURST),
+            reader: held.channel.join(BURST),
             _reading: held.read_by(Reader::Listener),
-            feed: held.feed,
             hearing: Hearing::Joined,
         })
     }
@@ -87,31 +85,28 @@ impl Radio {
 /// Hands over everything new; why the listener has to leave, if it has.
 fn visit(mount: &MountName, place: &mut Place, desk: &mut Desk<'_>) -> Option<RadioNews> {
     loop {
-        match place.feed.read(place.next, usize::MAX) {
+        let before = place.reader.feed().clone();
+        let read = place.reader.read(usize::MAX);
+        let feed = place.reader.feed();
+        if place.hearing == Hearing::Next && !feed.is_same(&before) {
+            place.hearing = Hearing::Spliced;
+        }
+        match read {
             Read::Bytes(pieces) => {
                 let bytes = pieces.concat();
-                let offset = place.next;
-                place.next += bytes.len() as u64;
+                let length = bytes.len() as u64;
                 desk.out.push(Deed::Radio(RadioNews::Heard {
                     mount: mount.clone(),
-                    stream: place.feed.stream_id(),
-                    offset,
+                    stream: feed.stream_id(),
+                    offset: place.reader.position(),
                     bytes,
                     hearing: std::mem::replace(&mut place.hearing, Hearing::Next),
                 }));
+                place.reader.advance(length);
             }
             Read::Wait => return None,
             Read::Overrun { .. } => return Some(RadioNews::FellOff(mount.clone())),
-            Read::Ended => {
-                let Some(next) = place.feed.successor().cloned() else {
-                    return Some(RadioNews::Dropped(mount.clone(), place.feed.ended()));
-                };
-                place.next = next.splice_point()?;
-                place.feed = next;
-                if place.hearing == Hearing::Next {
-                    place.hearing = Hearing::Spliced;
-                }
-            }
+            Read::Ended => return Some(RadioNews::Dropped(mount.clone(), feed.ended())),
         }
     }
 }

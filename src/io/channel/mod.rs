@@ -1,0 +1,249 @@
+//! What a mount's listeners hear: one feed now, perhaps another one in a moment, and then the first one again.
+//!
+//! A [`Channel`] keeps a log of legs. A leg is one feed for as long as it is heard: a switch cuts the open leg at the
+//! next byte of its feed, and opens another leg. Each listener has a [`ChannelReader`], which reads a leg up to its cut
+//! before it goes on. A slow listener is therefore behind, but misses nothing.
+//!
+//! Legs point forward only. A leg and its feed are forgotten when the last reader has left them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::feed::Feed;
+use crate::media::ring::Read;
+use crate::model::stream::StreamId;
+
+/// A handle to what the listeners of one mount hear; clones share it.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    shared: Arc<ChannelShared>,
+}
+
+#[derive(Debug)]
+struct ChannelShared {
+    /// The number of the open leg. Readers look at it on each visit, and take the lock only when it is not theirs.
+    latest: AtomicU64,
+    log: Mutex<LegLog>,
+}
+
+/// The new end of the log; older legs are held by their readers.
+#[derive(Debug)]
+struct LegLog {
+    open: Arc<Leg>,
+    /// The streams that were left, the last one at the end.
+    left: VecDeque<LeftStream>,
+}
+
+/// A stream that was left for another one, and the first byte of it that was not heard.
+#[derive(Clone, Copy, Debug)]
+struct LeftStream {
+    stream_id: StreamId,
+    heard_to: u64,
+}
+
+/// One feed, for as long as it is heard.
+#[derive(Debug)]
+struct Leg {
+    number: u64,
+    feed: Feed,
+    /// How far the stream was heard before, if it was.
+    heard_to: Option<u64>,
+    end: OnceLock<LegEnd>,
+}
+
+/// The end of a leg: its cut, and the leg that follows.
+#[derive(Debug)]
+struct LegEnd {
+    cut: u64,
+    /// None if the next feed is of another format, which the listeners of this one cannot play.
+    next: Option<Arc<Leg>>,
+}
+
+/// How many legs a listener may be behind, and how many streams that were left are remembered.
+///
+/// Each leg is one change of what is heard. A listener that is 16 changes behind has stopped reading; it
+/// would keep 16 rings in memory, 128 MiB at most.
+const MAX_LEGS: usize = 16;
+
+impl Channel {
+    /// A channel on which this feed is heard.
+    pub fn new(feed: Feed) -> Self {
+        let log = LegLog {
+            open: Arc::new(Leg {
+                number: 0,
+                feed,
+                heard_to: None,
+                end: OnceLock::new(),
+            }),
+            left: VecDeque::new(),
+        };
+        Self {
+            shared: Arc::new(ChannelShared {
+                latest: AtomicU64::new(0),
+                log: Mutex::new(log),
+            }),
+        }
+    }
+
+    /// Lets listeners hear this feed from now on. Those that are behind first get what they lack of the one before.
+    ///
+    /// They go on at the start of a frame: the first one of a stream that is new to the channel, otherwise the first one
+    /// that was not heard. If the feed is of another format, the listeners of the one before are ended at the cut.
+    pub fn switch_to(&self, feed: &Feed) {
+        let mut log = self.shared.log.lock();
+        let left = Arc::clone(&log.open);
+        if left.feed.is_same(feed) {
+            return;
+        }
+        let number = left.number + 1;
+        // Before the cut is made: a reader that has read bytes behind the cut finds this number, and looks again.
+        self.shared.latest.store(number, Ordering::Release);
+        let cut = left.feed.next();
+        let is_same_format = left.feed.head().content_type == feed.head().content_type;
+        if is_same_format {
+            log.note_left(left.feed.stream_id(), cut);
+        } else {
+            log.left.clear(); // nobody who has heard those streams is still here
+        }
+        let next = Arc::new(Leg {
+            number,
+            feed: feed.clone(),
+            heard_to: log.heard_to(feed.stream_id()),
+            end: OnceLock::new(),
+        });
+        let end = LegEnd {
+            cut,
+            next: is_same_format.then(|| Arc::clone(&next)),
+        };
+        let was_open = left.end.set(end).is_ok();
+        debug_assert!(was_open, "a leg is cut once, under the lock");
+        log.open = next;
+    }
+
+    /// How far each stream was heard that listeners have left for another one. When such a stream is on air again,
+    /// they go on there: they hear nothing twice.
+    pub fn left(&self) -> BTreeMap<StreamId, u64> {
+        let log = self.shared.log.lock();
+        let left = log.left.iter();
+        left.map(|left| (left.stream_id, left.heard_to)).collect()
+    }
+
+    /// The reader of a new listener: begins about `burst` behind the live edge of what is heard now.
+    pub fn join(&self, burst: Duration) -> ChannelReader {
+        let log = self.shared.log.lock();
+        ChannelReader {
+            channel: self.clone(),
+            position: log.open.feed.join_point(burst),
+            leg: Arc::clone(&log.open),
+            burst,
+        }
+    }
+}
+
+impl LegLog {
+    fn note_left(&mut self, stream_id: StreamId, heard_to: u64) {
+        self.left.retain(|left| left.stream_id != stream_id);
+        if self.left.len() == MAX_LEGS {
+            self.left.pop_front();
+        }
+        self.left.push_back(LeftStream {
+            stream_id,
+            heard_to,
+        });
+    }
+
+    fn heard_to(&self, stream_id: StreamId) -> Option<u64> {
+        let mut left = self.left.iter();
+        let left = left.find(|left| left.stream_id == stream_id)?;
+        Some(left.heard_to)
+    }
+}
+
+impl Leg {
+    /// The offset at which readers of the leg before this one go on; `None` as long as that is not known.
+    fn first_byte(&self, burst: Duration) -> Option<u64> {
+        match self.heard_to {
+            None => self.feed.splice_point(),
+            Some(heard_to) => self.feed.resume_point(heard_to, burst),
+        }
+    }
+}
+
+/// One listener's way through a channel: which leg it reads, and which byte it gets next. Holds no audio.
+#[derive(Debug)]
+pub struct ChannelReader {
+    channel: Channel,
+    leg: Arc<Leg>,
+    position: u64,
+    /// How far behind the live edge the listener joined.
+    burst: Duration,
+}
+
+impl ChannelReader {
+    /// The feed that is read now.
+    pub fn feed(&self) -> &Feed {
+        &self.leg.feed
+    }
+
+    /// The offset in that feed of the next byte.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Notes that the listener has taken so many bytes of what was read last.
+    pub fn advance(&mut self, bytes: u64) {
+        self.position += bytes;
+    }
+
+    /// At most `max_bytes` of what the listener hears next. All of them are of one feed, which is
+    /// [`Self::feed`] from now on; they begin at [`Self::position`].
+    ///
+    /// `Ended` means that nothing follows for this listener; `Overrun`, that it was too slow.
+    pub fn read(&mut self, max_bytes: usize) -> Read {
+        loop {
+            let read = self.leg.feed.read(self.position, max_bytes);
+            // Looked at after the read: if the leg was cut meanwhile, the bytes may be from behind the cut.
+            let latest = self.channel.shared.latest.load(Ordering::Acquire);
+            let behind = latest - self.leg.number;
+            if behind == 0 {
+                return read;
+            }
+            if behind > MAX_LEGS as u64 {
+                let oldest = self.leg.feed.oldest();
+                return Read::Overrun { oldest };
+            }
+            if let Some(read) = self.read_cut_leg(max_bytes) {
+                return read;
+            }
+        }
+    }
+
+    /// Reads a leg that is not the latest, up to its cut. `None`: the reader is on another leg now.
+    fn read_cut_leg(&mut self, max_bytes: usize) -> Option<Read> {
+        drop(self.channel.shared.log.lock()); // a switch that is under way is done then
+        let end = self.leg.end.get();
+        let end = end.expect("a leg that is not the latest was cut under the lock");
+        if self.position < end.cut {
+            let left = usize::try_from(end.cut - self.position).unwrap_or(usize::MAX);
+            return Some(self.leg.feed.read(self.position, max_bytes.min(left)));
+        }
+        let Some(next) = end.next.as_ref().map(Arc::clone) else {
+            return Some(Read::Ended);
+        };
+        self.position = match next.first_byte(self.burst) {
+            Some(first_byte) => first_byte,
+            // The leg was left before a frame of it was found: there is nothing of it to hear.
+            None if next.end.get().is_some() => next.feed.next(),
+            None => return Some(Read::Wait),
+        };
+        self.leg = next;
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;
