@@ -9,7 +9,7 @@ OLDER ?= 3f0904d
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build check test simulate flash-crowd chaos soak rolling crowd bench bench-redirect doc
+.PHONY: help demo build check test simulate flash-crowd chaos soak rolling crowd bench bench-redirect settings doc
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench: ## Measure what has to be fast
 bench-redirect: ## Count redirects per second against nginx, which has to be installed, as wrk has
 	$(CARGO) build --release --locked
 	benches/redirect-nginx.sh $(TARGET)/release/antiphon
+
+settings: ## Write the tables of settings into the pages again, from the tables in src/logic/records
+	ANTIPHON_WRITE_SETTINGS=1 $(CARGO) test --locked --test docs -- settings::
 
 doc: ## Build the documentation of the code, target/doc/antiphon/index.html
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps

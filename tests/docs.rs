@@ -10,6 +10,8 @@
 
 #[path = "docs/blocks.rs"]
 mod blocks;
+#[path = "docs/settings.rs"]
+mod settings;
 #[path = "docs/stage.rs"]
 mod stage;
 

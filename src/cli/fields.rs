@@ -70,11 +70,15 @@ pub(super) fn flags<S>(kind: &'static Kind<S>, own: &[&str]) -> Vec<Arg> {
 }
 
 fn flag<S>(kind: &Kind<S>, field: &'static Field<S>) -> Arg {
-    let help = match field.show(&(kind.unset)()) {
-        Some(unset) if !unset.is_empty() => format!("{} [default: {unset}]", field.help),
-        _ => field.help.to_owned(),
-    };
     let is_password = matches!(field.form, Form::Password { .. });
+    let unset = match field.show(&(kind.unset)()) {
+        _ if is_password => "a generated one".to_owned(),
+        unset => unset.unwrap_or_default(),
+    };
+    let help = match unset.as_str() {
+        "" => capitalised(field.help),
+        unset => format!("{} [default: {unset}]", capitalised(field.help)),
+    };
     let arg = Arg::new(field.key)
         .long(field.key.replace('_', "-"))
         .help(help)
@@ -96,6 +100,13 @@ fn flag<S>(kind: &Kind<S>, field: &'static Field<S>) -> Arg {
         }
         _ => arg.value_parser(|text: &str| value(field, text)),
     }
+}
+
+/// The text with a capital letter at its beginning, as all helps of flags have one.
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(letters).collect()
 }
 
 /// The word for a value in a usage line.

@@ -132,7 +132,7 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
     },
     Field {
         key: "charset",
-        help: "the charset of titles and names that are not UTF-8, such as windows-1251 or shift_jis, if their source \
+        help: "the charset of titles and names that are not UTF-8, such as `windows-1251` or `shift_jis`, if their source \
                names none",
         required: false,
         form: Form::Text {
@@ -149,7 +149,7 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
     },
     Field {
         key: "policy",
-        help: "how a node is chosen for a listener, such as tag(big),water; empty: as for all mounts, see \
+        help: "how a node is chosen for a listener, such as `tag(big),water`; empty: as for all mounts, see \
                `antiphon policy`",
         required: false,
         form: Form::Text {
@@ -206,7 +206,7 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
     },
     Field {
         key: "countries",
-        help: "the countries in which the mount may be heard: de,at for only these, !us,!cn for all but these; empty: \
+        help: "the countries in which the mount may be heard: `de,at` for only these, `!us,!cn` for all but these; empty: \
                everywhere",
         required: false,
         form: Form::Text {

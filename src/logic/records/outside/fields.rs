@@ -15,7 +15,7 @@ const MAX_LOGIN_BYTES: usize = 512;
 pub(super) const FIELDS: &[Field<OutsideServer>] = &[
     Field {
         key: "public_url",
-        help: "address for listeners, such as http://relay.example:8000; the server's own name of the mount and the \
+        help: "address for listeners, such as `http://relay.example:8000`; the server's own name of the mount and the \
                listener's query are added to it",
         required: true,
         form: Form::Text {
@@ -31,7 +31,7 @@ pub(super) const FIELDS: &[Field<OutsideServer>] = &[
     },
     Field {
         key: "poll_url",
-        help: "address at which nodes ask for its load, often an internal one; empty: `public_url`. With https:// its \
+        help: "address at which nodes ask for its load, often an internal one; empty: `public_url`. With `https://` its \
                certificate must be one that the machine trusts",
         required: false,
         form: Form::Text {
@@ -61,7 +61,7 @@ pub(super) const FIELDS: &[Field<OutsideServer>] = &[
     },
     Field {
         key: "login",
-        help: "USER:PASSWORD for the question. On a command line only empty, which removes it; give a new one with \
+        help: "`USER:PASSWORD` for the question. On a command line only empty, which removes it; give a new one with \
                `--login-file`",
         required: false,
         form: Form::Secret {
@@ -82,7 +82,7 @@ pub(super) const FIELDS: &[Field<OutsideServer>] = &[
     },
     Field {
         key: "country",
-        help: "two letters, for policies such as geo(country); empty: unknown, which is neutral",
+        help: "two letters, for policies such as `geo(country)`; empty: unknown, which is neutral",
         required: false,
         form: Form::Text {
             word: "CC",
@@ -107,7 +107,7 @@ pub(super) const FIELDS: &[Field<OutsideServer>] = &[
     },
     Field {
         key: "max_listeners",
-        help: "the most listeners to count on, where the server names no limit itself: <clients> of its settings. If \
+        help: "the most listeners to count on, where the server names no limit itself: `<clients>` of its settings. If \
                the server says less, that counts",
         required: false,
         form: Form::Limit {
@@ -119,7 +119,7 @@ pub(super) const FIELDS: &[Field<OutsideServer>] = &[
     },
     Field {
         key: "mounts",
-        help: "mounts that it carries: /ours=/theirs, or /same if both names are equal; several with commas, at most 32",
+        help: "mounts that it carries: `/ours=/theirs`, or `/same` if both names are equal; several with commas, at most 32",
         required: true,
         form: Form::Text {
             word: "/OURS=/THEIRS",

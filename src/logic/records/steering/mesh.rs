@@ -33,7 +33,7 @@ pub static MESH_KIND: Kind<MeshSettings> = Kind {
 const FIELDS: &[Field<MeshSettings>] = &[
     Field {
         key: "policy",
-        help: "how a node is chosen for a listener, such as geo(country),weight,water; empty: the usual one",
+        help: "how a node is chosen for a listener, such as `geo(country),weight,water`; empty: the usual one",
         required: false,
         form: Form::Text {
             word: "POLICY",
@@ -48,7 +48,7 @@ const FIELDS: &[Field<MeshSettings>] = &[
     },
     Field {
         key: "proxy_agents",
-        help: "players that cannot follow a redirect, by a part of their User-Agent, one on each line: at most 32 of 2 \
+        help: "players that cannot follow a redirect, by a part of their `User-Agent`, one on each line: at most 32 of 2 \
                to 64 bytes; empty: none",
         required: false,
         form: Form::Text {

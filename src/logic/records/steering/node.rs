@@ -31,7 +31,7 @@ const FIELDS: &[Field<NodeTraits>] = &[
     },
     Field {
         key: "tags",
-        help: "words for policies such as tag(fast), with commas: tags=fast,berlin; at most 16; empty takes them away",
+        help: "words for policies such as `tag(fast)`, with commas: `fast,berlin`; at most 16; empty takes them away",
         required: false,
         form: Form::Text {
             word: "LIST",
