@@ -266,12 +266,7 @@ impl Core<'_> {
             ended: self.ended.clone(),
         };
         let authority = MountAuthority::new(authority, cluster.view().max_epoch);
-        let relays = Relays::new(
-            (self.links.clone(), cluster.clone()),
-            (documents.clone(), streams.clone(), self.ended.clone()),
-            self.tasks.tracker().clone(),
-            self.tasks.token().clone(),
-        );
+        let relays = Relays::new(mesh.clone(), streams.clone(), self.ended.clone());
         self.tasks.spawn(relays.clone().keep_all_while_master());
         let drain = Drain::new(DrainConfig {
             mesh: mesh.clone(),

@@ -18,35 +18,35 @@ use crate::wire::gossip::{Origin, StreamAbout, StreamCard, short_title};
 /// The most streams of one node: each may hold 8 MiB.
 pub const MAX_STREAMS: usize = 1_024;
 
-/// Who reads a stream here: listeners, and links to other nodes.
+/// The readers of a stream here: listeners, and links to other nodes.
 #[derive(Debug)]
 struct Readers {
     listeners: AtomicU32,
     links: AtomicU32,
     clock: RuntimeClock,
     idle_since: Mutex<Instant>,
-    /// Those of the same stream on all other nodes, as heard last.
+    /// The listeners of the same stream on all other nodes, as heard last.
     listeners_elsewhere: AtomicU32,
-    /// The most of both at once.
+    /// The most listeners at once, here and elsewhere.
     peak: AtomicU32,
 }
 
-/// A stream, and where it comes from.
+/// A stream, its origin, and what its mount's listeners hear.
 #[derive(Clone, Debug)]
 pub struct Held {
-    /// Its bytes.
+    /// The bytes of the stream.
     pub feed: Feed,
-    /// Where they come from.
+    /// The origin of the bytes.
     pub origin: Origin,
-    /// The listeners of its mount here.
+    /// The channel of the mount: listeners join it.
     pub channel: Channel,
     readers: Arc<Readers>,
 }
 
-/// What a reader is.
+/// The kind of a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reader {
-    /// Somebody's player.
+    /// A player.
     Listener,
     /// Another node.
     Link,
@@ -91,7 +91,7 @@ impl Readers {
         *self.idle_since.lock() = self.clock.now();
     }
 
-    /// Counts those who listen now, here and elsewhere, into the peak.
+    /// Raises the peak to the number of listeners now, here and elsewhere.
     fn note_peak(&self) {
         let elsewhere = self.listeners_elsewhere.load(Ordering::Relaxed);
         let here = self.listeners.load(Ordering::Relaxed);
@@ -111,41 +111,41 @@ impl Held {
         }
     }
 
-    /// Listeners of it on this node.
+    /// The number of listeners on this node.
     pub fn listeners(&self) -> u32 {
         self.readers.listeners.load(Ordering::Relaxed)
     }
 
-    /// Takes note of how many listen to it on all other nodes.
+    /// Notes the number of listeners on all other nodes.
     pub fn note_listeners_elsewhere(&self, elsewhere: u32) {
         let known = &self.readers.listeners_elsewhere;
         known.store(elsewhere, Ordering::Relaxed);
         self.readers.note_peak();
     }
 
-    /// Whether this node speaks for the stream, because its source is connected here or has just gone.
+    /// Whether this node gossips for the stream, because its source is connected here or has just gone.
     pub fn speaks_for_it(&self) -> bool {
         !matches!(self.origin, Origin::Relay(Some(_)))
     }
 
-    /// What its source says of it.
+    /// The description that its source gives.
     pub fn about(&self) -> StreamAbout {
         StreamAbout::of(self.feed.head())
     }
 
-    /// Since when nobody here wants it; `None` while somebody does.
+    /// Since when the stream has had no reader here; `None` while it has one.
     pub fn idle_since(&self) -> Option<Instant> {
         let links = self.readers.links.load(Ordering::Relaxed);
         let idle = links == 0 && self.listeners() == 0;
         idle.then(|| *self.readers.idle_since.lock())
     }
 
-    /// Counts as wanted now, though nobody reads it yet.
+    /// Keeps the stream although it has no reader yet: its idle time begins again.
     pub fn touch(&self) {
         self.readers.touch();
     }
 
-    /// What is gossiped of it.
+    /// The card that is gossiped of the stream.
     pub fn card(&self) -> StreamCard {
         StreamCard {
             listeners: self.listeners(),
@@ -158,7 +158,7 @@ impl Held {
     }
 }
 
-/// What a feed says of its stream, to be gossiped; nobody listens to it.
+/// The card of a feed without listeners, to be gossiped.
 pub fn card_of(feed: &Feed, origin: Origin) -> StreamCard {
     let head = feed.head();
     StreamCard {
@@ -178,20 +178,22 @@ pub fn card_of(feed: &Feed, origin: Origin) -> StreamCard {
     }
 }
 
-/// Why a stream is not taken in.
+/// The reason why a stream is not held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotHeld {
     /// The mount has a source here.
-    #[error("the mount has a source on this node")]
+    #[error("the mount has another source on this node")]
     Busy,
     /// [`MAX_STREAMS`] are held.
-    #[error("this node holds {MAX_STREAMS} streams already")]
+    #[error(
+        "this node holds {MAX_STREAMS} streams already: delete mounts, or connect the source to another node"
+    )]
     Full,
 }
 
 type Map = BTreeMap<MountName, Held>;
 
-/// A cheap, cloneable way to all of them.
+/// A cheap, cloneable handle to all streams that this node holds.
 #[derive(Clone, Debug, Default)]
 pub struct Streams {
     map: Arc<watch::Sender<Map>>,
@@ -199,7 +201,7 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// No stream yet; since when one is idle is told by this clock.
+    /// A node without streams; idle time is measured by this clock.
     pub fn with_clock(clock: RuntimeClock) -> Self {
         Self {
             map: Arc::default(),
@@ -212,7 +214,7 @@ impl Streams {
         self.map.borrow().get(mount).cloned()
     }
 
-    /// All of them.
+    /// All streams and their mounts.
     pub fn all(&self) -> Vec<(MountName, Held)> {
         self.map
             .borrow()
@@ -221,7 +223,7 @@ impl Streams {
             .collect()
     }
 
-    /// All of them as they come and go.
+    /// All streams, and a way to wait until one comes or goes.
     pub fn watch(&self) -> watch::Receiver<Map> {
         self.map.subscribe()
     }
@@ -284,7 +286,7 @@ fn insert(
         None => Channel::new(feed.clone()),
     };
     channel.switch_to(&feed);
-    // Whoever listened to the stream before listens to this one; its peak begins with them.
+    // The listeners of the stream before are this one's; its peak begins with them.
     readers.peak.store(0, Ordering::Relaxed);
     readers.note_peak();
     let held = Held {
@@ -302,6 +304,8 @@ mod tests {
 
     use super::*;
     use crate::media::ring::samples::ring;
+    use crate::media::ring::{Read, Ring};
+    use crate::model::stream::StreamId;
 
     #[test]
     fn a_stream_is_idle_from_when_its_last_reader_left() {
@@ -314,7 +318,7 @@ mod tests {
         let hold = |origin| streams.hold(&mount, Feed::new(ring("audio/mpeg")), origin);
         hold(Origin::Relay(None)).unwrap();
         let held = streams.get(&mount).unwrap();
-        assert_eq!(held.idle_since(), Some(start), "nobody has come yet");
+        assert_eq!(held.idle_since(), Some(start), "no reader yet");
         let readings = [Reader::Listener, Reader::Link].map(|reader| held.read_by(reader));
         assert_eq!(held.idle_since(), None);
         let later = start + Duration::from_secs(9);
@@ -339,5 +343,35 @@ mod tests {
         streams.set_origin(&mount, &source, Origin::Relay(None));
         let old = streams.hold(&mount, relayed, Origin::Relay(None)).unwrap();
         assert!(old.unwrap().feed.is_same(&source));
+    }
+
+    #[test]
+    fn listeners_hear_the_stream_that_is_held_next() {
+        let (streams, mount) = (Streams::default(), MountName::try_from("/a.mp3").unwrap());
+        let [first, second] = [1, 2].map(|stream_id| {
+            let head = ring("application/ogg").head().clone();
+            Feed::new(Ring::new(StreamId(stream_id), head, 0, Instant::now()))
+        });
+        let hold = |feed: &Feed| streams.hold(&mount, feed.clone(), Origin::Relay(None));
+        first.append(0, b"abc", Instant::now());
+        assert!(hold(&first).is_ok());
+        let joined = streams.get(&mount).unwrap();
+        let mut reader = joined.channel.join(Duration::ZERO);
+        reader.advance(first.next() - reader.position());
+        second.append(0, b"def", Instant::now());
+        assert!(hold(&second).is_ok());
+        assert_eq!(first.ended(), Some(EndReason::Replaced), "links are told");
+        assert_eq!(reader.read(8), Read::Bytes(vec!["def".into()]));
+        let late = joined.channel.join(Duration::ZERO);
+        assert!(
+            late.feed().is_same(&second),
+            "an old handle joins what is heard now"
+        );
+
+        streams.release(&mount, &second);
+        assert!(hold(&first).is_ok());
+        reader.advance(3);
+        second.end(EndReason::SourceLeft);
+        assert_eq!(reader.read(8), Read::Ended, "the mount began anew");
     }
 }

@@ -147,7 +147,7 @@ impl Listening {
         let serving = async {
             let verdict = match verdict {
                 // Whoever only looks is told what is now.
-                Verdict::NoSource if !asking.looks_only() && self.comes_on_air(&mount).await => {
+                Verdict::NoSource if !asking.looks_only() && self.wait_for_source(&mount).await => {
                     self.decide(asking)
                 }
                 verdict => verdict,
@@ -241,7 +241,7 @@ impl Listening {
     }
 
     /// Waits a moment for a source that has just connected somewhere: gossip tells of it two rounds later.
-    async fn comes_on_air(&self, mount: &MountName) -> bool {
+    async fn wait_for_source(&self, mount: &MountName) -> bool {
         let mut view = self.0.config.cluster.watch();
         let on_air = view.wait_for(|view| view.holders(mount).next().is_some());
         timeout(GOSSIP_DELAY, on_air).await.is_ok()

@@ -1,4 +1,4 @@
-//! A pull and the ring that it fills: all of it that does not wait.
+//! A pull and the ring that it fills: the part of it that does not wait.
 
 use std::time::Instant;
 
@@ -15,14 +15,14 @@ use crate::service::streams::{NotHeld, Streams};
 use crate::wire::frame::Frame;
 use crate::wire::gossip::Origin;
 
-/// Does to the streams of this node what a pull says; asking others is left to whoever drives it.
+/// Changes the streams of this node as a pull says. Its driver does the rest: it asks other nodes.
 #[derive(Debug)]
 pub struct Filling {
     mount: MountName,
     streams: Streams,
     pull: Pull,
     feed: Option<Feed>,
-    /// Whether an upstream has begun to send what is taken into the ring.
+    /// Whether an upstream has begun to send bytes for the ring.
     is_open: bool,
 }
 
@@ -38,7 +38,7 @@ impl Filling {
         }
     }
 
-    /// What is decided.
+    /// The machine that decides.
     pub fn pull(&self) -> &Pull {
         &self.pull
     }
@@ -48,18 +48,18 @@ impl Filling {
         self.feed.as_ref()
     }
 
-    /// Takes in one event. What concerns the ring is done when this returns.
-    pub fn handle(&mut self, input: Input, seen: PullContext<'_>, out: &mut Vec<Output>) {
+    /// Takes in one event. The ring is changed when this returns; the driver does the outputs that concern other nodes.
+    pub fn handle(&mut self, input: Input, context: PullContext<'_>, out: &mut Vec<Output>) {
         let mut input = Some(input);
         while let Some(next) = input.take() {
-            let ours = self.feed.as_ref().map(|feed| self.look(feed));
+            let held = self.feed.as_ref().map(|feed| self.look(feed));
             let begin = out.len();
-            self.pull.handle(next, ours, seen, out);
+            self.pull.handle(next, held, context, out);
             for output in &out[begin..] {
-                if let Err(error) = self.act(output, seen.now) {
+                if let Err(error) = self.act(output, context.now) {
                     debug!(%error, "not relayed");
                     let asked = self.pull.asked();
-                    input = asked.map(|ask| Input::Heard(ask.id, UpstreamEvent::Lost));
+                    input = asked.map(|request| Input::Heard(request.id, UpstreamEvent::Lost));
                 }
             }
         }
@@ -67,7 +67,7 @@ impl Filling {
 
     fn act(&mut self, output: &Output, now: Instant) -> Result<(), NotHeld> {
         match output {
-            Output::Continue(upstream, opened) => self.go_on(upstream, opened),
+            Output::Continue(upstream, opened) => self.resume(upstream, opened),
             Output::Open(upstream, opened) => self.open(upstream, opened, now)?,
             Output::HangUp(_) => self.leave(),
             Output::Over(reason) => self.end(*reason),
@@ -76,7 +76,7 @@ impl Filling {
         Ok(())
     }
 
-    /// What the pull has to know of the ring.
+    /// The ring, as far as the pull has to know it.
     fn look(&self, feed: &Feed) -> HeldRing {
         let head = feed.head();
         let held = self.streams.get(&self.mount);
@@ -97,7 +97,7 @@ impl Filling {
         }
     }
 
-    /// Takes a frame of the node that was asked, and says what has become of it.
+    /// Takes a frame of the node that was asked, and says what it means for the pull.
     pub fn take(&mut self, frame: Frame, now: Instant) -> UpstreamEvent {
         let feed = self.feed.as_ref().filter(|_| self.is_open);
         match (frame, feed) {
@@ -114,7 +114,7 @@ impl Filling {
                 offset,
             }),
             (Frame::Denied(denial), None) => {
-                debug!(?denial, "not to be had there");
+                debug!(?denial, "the node does not send the stream");
                 UpstreamEvent::Denied(denial)
             }
             (frame, Some(feed)) => fill(feed, frame, now),
@@ -122,8 +122,8 @@ impl Filling {
         }
     }
 
-    /// The ring that is held is filled by this node now.
-    fn go_on(&mut self, upstream: &NodeName, opened: &Opened) {
+    /// Lets this upstream fill the ring that is held.
+    fn resume(&mut self, upstream: &NodeName, opened: &Opened) {
         let (stream_id, from) = (opened.stream_id, opened.offset);
         info!(%upstream, %stream_id, from, "relaying");
         self.is_open = true;
@@ -133,7 +133,7 @@ impl Filling {
         }
     }
 
-    /// Fills a new ring, which the listeners of the old one hear from now on.
+    /// Fills a new ring, which the mount's listeners hear from now on.
     fn open(&mut self, upstream: &NodeName, opened: &Opened, now: Instant) -> Result<(), NotHeld> {
         let (stream_id, from) = (opened.stream_id, opened.offset);
         let feed = Feed::new(Ring::new(stream_id, opened.head.clone(), from, now));
@@ -149,7 +149,7 @@ impl Filling {
         Ok(())
     }
 
-    /// Nobody fills the ring now.
+    /// Notes that no node fills the ring now.
     fn leave(&mut self) {
         if let Some(feed) = self.feed.as_ref().filter(|_| self.is_open) {
             let origin = Origin::Relay(None);
@@ -158,7 +158,7 @@ impl Filling {
         self.is_open = false;
     }
 
-    /// Ends the stream, if there is one: its mount is held no more.
+    /// Ends the stream, if there is one, and the mount is no longer held here.
     pub fn end(&mut self, reason: EndReason) {
         self.is_open = false;
         if let Some(feed) = self.feed.take() {
@@ -174,7 +174,7 @@ fn fill(feed: &Feed, frame: Frame, now: Instant) -> UpstreamEvent {
     match frame {
         Frame::Data { offset, bytes } => {
             if let Append::Gap { next } = feed.append(offset, &bytes, now) {
-                debug!(offset, next, "a hole: asked for again");
+                debug!(offset, next, "bytes are missing: asked for again");
                 return UpstreamEvent::Gap;
             }
         }
@@ -188,4 +188,135 @@ fn fill(feed: &Feed, frame: Frame, now: Instant) -> UpstreamEvent {
         _ => return UpstreamEvent::Lost,
     }
     UpstreamEvent::Stored
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::io::channel::ChannelReader;
+    use crate::media::format::mpeg::samples::{frame, frames};
+    use crate::media::ring::Read;
+    use crate::media::ring::samples::ring;
+    use crate::model::stream::StreamId;
+
+    /// A mount that is being filled, and what its first upstream and another one open.
+    struct Bench {
+        filling: Filling,
+        streams: Streams,
+        now: Instant,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let (streams, now) = (Streams::default(), Instant::now());
+            let mount = MountName::try_from("/a.mp3").unwrap();
+            Self {
+                filling: Filling::new(mount, streams.clone(), None, now),
+                streams,
+                now,
+            }
+        }
+
+        fn open(&mut self, stream_id: u128, content_type: &str, offset: u64) -> Feed {
+            let opened = Opened {
+                stream_id: StreamId(stream_id),
+                head: (**ring(content_type).head()).clone(),
+                offset,
+            };
+            let upstream = NodeName::try_from("b").unwrap();
+            self.filling.open(&upstream, &opened, self.now).unwrap();
+            self.filling.feed().unwrap().clone()
+        }
+
+        fn append(&self, bytes: &[u8]) {
+            let feed = self.filling.feed().unwrap();
+            feed.append(feed.next(), bytes, self.now);
+        }
+
+        fn join(&self) -> ChannelReader {
+            let held = self.streams.get(&self.filling.mount).unwrap();
+            held.channel.join(Duration::from_secs(5))
+        }
+
+        fn left(&self) -> BTreeMap<StreamId, u64> {
+            self.filling.look(self.filling.feed().unwrap()).left
+        }
+    }
+
+    fn take_all(reader: &mut ChannelReader) -> Vec<u8> {
+        let mut taken = Vec::new();
+        while let Read::Bytes(pieces) = reader.read(usize::MAX) {
+            let bytes = pieces.concat();
+            reader.advance(bytes.len() as u64);
+            taken.extend(bytes);
+        }
+        taken
+    }
+
+    #[test]
+    fn listeners_return_to_a_stream_that_was_left() {
+        let mut bench = Bench::new();
+        let first = bench.open(1, "audio/mpeg", 0);
+        bench.append(&frames(4));
+        let mut reader = bench.join();
+        first.finish(EndReason::SourceLeft);
+        assert_eq!(take_all(&mut reader), frames(4));
+        assert_eq!(reader.read(1), Read::Wait, "the mount lingers");
+
+        let second = bench.open(2, "audio/mpeg", 0);
+        bench.append(&frames(3));
+        assert_eq!(first.ended(), Some(EndReason::Replaced));
+        let left_at = first.next();
+        assert_eq!(bench.left(), BTreeMap::from([(StreamId(1), left_at)]));
+        assert_eq!(take_all(&mut reader), frames(3));
+
+        // Another node still has the first stream: it is asked for what was not heard.
+        bench.open(1, "audio/mpeg", left_at);
+        bench.append(&frames(2));
+        assert_eq!(second.ended(), Some(EndReason::Replaced));
+        assert_eq!(take_all(&mut reader), frames(2));
+        bench.filling.end(EndReason::SourceLeft);
+        assert_eq!(reader.read(1), Read::Ended);
+    }
+
+    #[test]
+    fn a_stream_of_another_format_ends_listeners() {
+        let mut bench = Bench::new();
+        let first = bench.open(1, "audio/mpeg", 0);
+        bench.append(&frame(0));
+        let mut reader = bench.join();
+        bench.open(2, "application/ogg", 0);
+        bench.append(b"OggS");
+        assert_eq!(take_all(&mut reader), frame(0));
+        assert_eq!(reader.read(1), Read::Ended);
+        assert_eq!(first.ended(), Some(EndReason::Replaced));
+        assert_eq!(take_all(&mut bench.join()), b"OggS");
+    }
+
+    #[test]
+    fn a_source_here_is_not_replaced_by_a_pull() {
+        let mut bench = Bench::new();
+        bench.open(1, "audio/mpeg", 0);
+        bench.append(&frames(2));
+        let mut reader = bench.join();
+        let head = ring("audio/mpeg").head().clone();
+        let source = Feed::new(Ring::new(StreamId(2), head, 0, bench.now));
+        let mount = bench.filling.mount.clone();
+        let held = bench.streams.hold(&mount, source.clone(), Origin::Source);
+        assert!(held.is_ok());
+        let opened = Opened {
+            stream_id: StreamId(3),
+            head: (**source.head()).clone(),
+            offset: 0,
+        };
+        let upstream = NodeName::try_from("b").unwrap();
+        let refused = bench.filling.open(&upstream, &opened, bench.now);
+        assert_eq!(refused, Err(NotHeld::Busy));
+        bench.filling.end(EndReason::Replaced);
+        source.append(0, &frames(3), bench.now);
+        assert_eq!(take_all(&mut reader), [frames(2), frames(3)].concat());
+    }
 }

@@ -1,7 +1,7 @@
 //! Rings that other nodes fill.
 //!
 //! A relay pulls: it asks a node that holds the stream for everything from its own next byte on. Because
-//! `(stream id, offset)` names one byte for ever, it may go on with any other holder, and nothing is lost
+//! `(stream id, offset)` names one byte for ever, it may continue from any other holder, and nothing is lost
 //! or doubled. The election is never waited for.
 
 pub mod filling;
@@ -10,21 +10,18 @@ mod serve;
 pub mod serving;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info_span};
 
 pub use self::serve::serve;
-use super::cluster::Cluster;
-use super::document::Documents;
+use super::mesh::Mesh;
 use super::streams::{Held, Streams};
 use crate::io::feed::Feed;
-use crate::io::link::Links;
 use crate::model::mount::MountName;
 use crate::proto::ended::Ended;
 use crate::wire::gossip::Origin;
@@ -32,50 +29,45 @@ use crate::wire::gossip::Origin;
 /// How long a listener waits for the first bytes of a stream that has to be fetched.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// No node gives us the stream.
+/// No other node sends the stream to this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no node has this stream for us")]
+#[error("no node sends this stream: check that its source is connected")]
 pub struct NoStream;
 
 #[derive(Debug)]
 struct Inner {
-    links: Links,
-    cluster: Cluster,
-    documents: Documents,
+    mesh: Mesh,
     streams: Streams,
     ended: Ended,
-    tasks: TaskTracker,
-    cancel: CancellationToken,
     pulls: Mutex<Pulls>,
 }
 
-/// The pulls under way. One that has lost its place to another may still be ending.
+/// The pulls under way, one for each mount. A pull that was replaced by another may still be ending.
 #[derive(Debug, Default)]
 struct Pulls {
-    by_mount: BTreeMap<MountName, (u64, watch::Receiver<()>)>,
+    by_mount: BTreeMap<MountName, PullHandle>,
     next_id: u64,
 }
 
-/// A cheap, cloneable way to the relays.
+/// A pull under way.
+#[derive(Debug)]
+struct PullHandle {
+    id: u64,
+    /// Closed when the pull has ended.
+    ended: watch::Receiver<()>,
+}
+
+/// A cheap, cloneable handle to the relays.
 #[derive(Clone, Debug)]
 pub struct Relays(Arc<Inner>);
 
 impl Relays {
-    /// Pulls with the help of these.
-    pub fn new(
-        (links, cluster): (Links, Cluster),
-        (documents, streams, ended): (Documents, Streams, Ended),
-        tasks: TaskTracker,
-        cancel: CancellationToken,
-    ) -> Self {
+    /// Relays that fill `streams`. Streams that are over are noted in `ended`.
+    pub fn new(mesh: Mesh, streams: Streams, ended: Ended) -> Self {
         Self(Arc::new(Inner {
-            links,
-            cluster,
-            documents,
+            mesh,
             streams,
             ended,
-            tasks,
-            cancel,
             pulls: Mutex::default(),
         }))
     }
@@ -85,7 +77,7 @@ impl Relays {
         self.0.streams.get(mount).is_some()
     }
 
-    /// The stream of a mount whose source is connected now, as far as this node holds it.
+    /// The stream of a mount, if this node holds it and its source is connected somewhere.
     pub fn on_air(&self, mount: &MountName) -> Option<Held> {
         let held = self.0.streams.get(mount);
         held.filter(|held| held.feed.finished().is_none())
@@ -95,18 +87,18 @@ impl Relays {
     pub async fn fetch(&self, mount: &MountName) -> Result<Held, NoStream> {
         let on_air = |held: &Held| held.feed.finished().is_none();
         let mut streams = self.0.streams.watch();
-        // Twice, because the pull that is found under way may be about to end, its stream being over.
+        // Twice, because a pull that is under way already may be about to end with its stream.
         for _ in 0..2 {
             if let Some(held) = self.0.streams.get(mount).filter(on_air) {
                 return Ok(held);
             }
-            let mut pulling = self.want(mount);
+            let mut pull_ended = self.pull(mount, None);
             let begun = async {
                 tokio::select! {
                     map = streams.wait_for(|map| map.get(mount).is_some_and(on_air)) => {
                         map.ok().and_then(|map| map.get(mount).cloned())
                     }
-                    _ = pulling.changed() => self.0.streams.get(mount).filter(on_air),
+                    _ = pull_ended.changed() => self.0.streams.get(mount).filter(on_air),
                 }
             };
             if let Ok(Some(held)) = timeout(FETCH_TIMEOUT, begun).await {
@@ -116,13 +108,8 @@ impl Relays {
         Err(NoStream)
     }
 
-    /// Begins to pull a mount's stream unless that is under way; the receiver ends with the pull.
-    fn want(&self, mount: &MountName) -> watch::Receiver<()> {
-        self.pull(mount, None)
-    }
-
-    /// Keeps the listeners of a stream whose source was connected here and has gone, until the source is back on
-    /// some node, or the mount has lingered long enough.
+    /// Keeps the listeners of a stream whose source was connected here and has gone, until the source is back at
+    /// any node, or the mount has lingered long enough.
     pub fn linger(&self, mount: &MountName, finished: Feed) {
         self.0
             .streams
@@ -130,41 +117,39 @@ impl Relays {
         drop(self.pull(mount, Some(finished)));
     }
 
+    /// Begins to pull a mount's stream unless that is under way, beginning with what has `finished` here if it has.
+    /// The receiver is closed when the pull has ended.
     fn pull(&self, mount: &MountName, finished: Option<Feed>) -> watch::Receiver<()> {
-        let mut pulls = self.0.pulls();
-        // A stream that has just finished here is nobody's yet: a pull under way is of one before it, and ends.
-        if let Some((_, pulling)) = pulls.by_mount.get(mount).filter(|_| finished.is_none()) {
-            return pulling.clone();
+        let mut pulls = self.0.pulls.lock();
+        // A pull that is under way when a stream has just finished here is of an earlier stream, and ends.
+        if let Some(pull) = pulls.by_mount.get(mount).filter(|_| finished.is_none()) {
+            return pull.ended.clone();
         }
-        let (alive, pulling) = watch::channel(());
+        let (alive, ended) = watch::channel(());
         let id = pulls.next_id;
         pulls.next_id += 1;
-        pulls.by_mount.insert(mount.clone(), (id, pulling.clone()));
+        let handle = PullHandle {
+            id,
+            ended: ended.clone(),
+        };
+        pulls.by_mount.insert(mount.clone(), handle);
         let (inner, mount) = (self.0.clone(), mount.clone());
-        let span = info_span!(parent: None, "relay", %mount); // it outlives the listener who made it begin
+        let span = info_span!(parent: None, "relay", %mount); // outlives the listener that caused it
         let pull = async move {
             pull::run(&inner, &mount, finished).await;
-            let mut pulls = inner.pulls();
-            if pulls
-                .by_mount
-                .get(&mount)
-                .is_some_and(|(latest, _)| *latest == id)
-            {
-                pulls.by_mount.remove(&mount);
-            }
-            drop(pulls);
+            inner.pulls.lock().remove(&mount, id);
             drop(alive);
         };
-        self.0.tasks.spawn(pull.instrument(span));
-        pulling
+        self.0.mesh.tasks.spawn(pull.instrument(span));
+        ended
     }
 
     /// The master holds every stream, so that relays find it at the root. Runs until the node stops.
     pub async fn keep_all_while_master(self) {
-        let mut view = self.0.cluster.watch();
+        let mut view = self.0.mesh.cluster.watch();
         loop {
             tokio::select! {
-                () = self.0.cancel.cancelled() => return,
+                () = self.0.mesh.tasks.asked_to_end() => return,
                 changed = view.changed() => if changed.is_err() { return },
             }
             let view = view.borrow_and_update().clone();
@@ -179,16 +164,18 @@ impl Relays {
             for (mount, _) in sourced.filter(|(_, card)| card.origin == Origin::Source) {
                 match self.0.streams.get(mount) {
                     Some(held) => held.touch(),
-                    None => drop(self.want(mount)),
+                    None => drop(self.pull(mount, None)),
                 }
             }
         }
     }
 }
 
-impl Inner {
-    fn pulls(&self) -> MutexGuard<'_, Pulls> {
-        // Each change is one call that leaves the map whole.
-        self.pulls.lock().unwrap_or_else(PoisonError::into_inner)
+impl Pulls {
+    /// Forgets a pull that has ended, unless another one has taken its place.
+    fn remove(&mut self, mount: &MountName, id: u64) {
+        if self.by_mount.get(mount).is_some_and(|pull| pull.id == id) {
+            self.by_mount.remove(mount);
+        }
     }
 }

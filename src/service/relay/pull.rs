@@ -1,4 +1,4 @@
-//! Drives one pull: asks over the links, and hands what comes to the ring.
+//! Drives one pull: asks other nodes over the links, and hands their frames to the ring.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::proto::pull::{
 use crate::proto::view::MeshView;
 use crate::wire::frame::Frame;
 
-/// Pulls until the stream ends, is lost, or nobody wants it any more. Begins with a stream that has finished,
+/// Pulls until the stream ends, is lost, or has had no reader for a while. Begins with a stream that has finished,
 /// if its source was connected here.
 pub(super) async fn run(inner: &Inner, mount: &MountName, finished: Option<Feed>) {
     let streams = inner.streams.clone();
@@ -28,10 +28,10 @@ pub(super) async fn run(inner: &Inner, mount: &MountName, finished: Option<Feed>
         inner,
         mount,
         filling: Filling::new(mount.clone(), streams, finished, clock::now()),
-        talk: None,
+        conversation: None,
     };
-    let stopped = inner.cancel.run_until_cancelled(driver.run()).await;
-    if stopped.is_none() {
+    let finished = inner.mesh.tasks.until_end(driver.run()).await;
+    if finished.is_none() {
         driver.filling.end(EndReason::NodeStops);
     }
 }
@@ -40,24 +40,24 @@ struct Driver<'a> {
     inner: &'a Inner,
     mount: &'a MountName,
     filling: Filling,
-    talk: Option<Talk>,
+    conversation: Option<Conversation>,
 }
 
 /// The conversation with an upstream.
-struct Talk {
-    ask: Request,
-    /// Once the link has opened it.
+struct Conversation {
+    request: Request,
+    /// Set once the link has opened it.
     exchange: Option<Exchange>,
 }
 
 impl Driver<'_> {
     async fn run(&mut self) {
-        let mut view = self.inner.cluster.watch();
+        let mut view = self.inner.mesh.cluster.watch();
         let mut input = Input::Tick;
         loop {
-            let is_news = view.has_changed().is_ok_and(|changed| changed);
+            let has_changed = view.has_changed().is_ok_and(|changed| changed);
             let mesh = view.borrow_and_update().clone();
-            if is_news {
+            if has_changed {
                 self.handle(Input::ViewChanged, &mesh);
             }
             self.handle(input, &mesh);
@@ -69,63 +69,66 @@ impl Driver<'_> {
     }
 
     fn handle(&mut self, input: Input, mesh: &MeshView) {
-        let spec = self.inner.documents.mount(self.mount);
-        let seen = PullContext {
+        let spec = self.inner.mesh.documents.mount(self.mount);
+        let context = PullContext {
             mesh,
             linger: spec.map(|spec| Duration::from_secs(spec.linger_s.into())),
             luck: clock::luck(),
             now: clock::now(),
         };
         let mut out = Vec::new();
-        self.filling.handle(input, seen, &mut out);
+        self.filling.handle(input, context, &mut out);
         for output in out {
             match output {
-                Output::Request(ask) => self.ask(ask),
-                Output::HangUp(silence) => self.hang_up(silence),
+                Output::Request(request) => self.begin(request),
+                Output::HangUp(timeout) => self.hang_up(timeout),
                 Output::Continue(..) | Output::Open(..) | Output::Over(_) => {}
             }
         }
     }
 
-    fn ask(&mut self, ask: Request) {
-        if ask.target == PullTarget::OnAir {
-            let upstream = &ask.upstream;
-            info!(%upstream, "what follows is held by nobody any more, going on with what is on air");
+    fn begin(&mut self, request: Request) {
+        if request.target == PullTarget::OnAir {
+            let upstream = &request.upstream;
+            info!(%upstream, "no node holds the next bytes any more, continuing with the ones on air");
         }
-        let exchange = None;
-        self.talk = Some(Talk { ask, exchange });
+        self.conversation = Some(Conversation {
+            request,
+            exchange: None,
+        });
     }
 
-    fn hang_up(&mut self, silence: Option<UpstreamTimeout>) {
+    fn hang_up(&mut self, timeout: Option<UpstreamTimeout>) {
         let next = self.filling.feed().map(Feed::next);
-        match silence {
+        match timeout {
             Some(UpstreamTimeout::Stalled) => info!(next, "upstream stalls"),
             Some(UpstreamTimeout::NoAnswer) => debug!("no answer in time"),
             None => {}
         }
-        self.talk = None;
+        self.conversation = None;
     }
 
-    /// Waits for what happens next; `None`: the pull is over.
+    /// Waits for the next input; `None`: the pull is over.
     async fn next(&mut self, view: &mut watch::Receiver<Arc<MeshView>>) -> Option<Input> {
         let wake_at = self.filling.pull().wake_at()?.into();
-        let Some(talk) = &mut self.talk else {
+        let Some(conversation) = &mut self.conversation else {
             tokio::select! {
                 () = tokio::time::sleep_until(wake_at) => return Some(Input::Tick),
-                // Somebody may have it now who had not before.
+                // A node may hold the stream now that did not before.
                 Ok(()) = view.changed() => return Some(Input::ViewChanged),
             }
         };
-        let heard = talk.hear(self.mount, &self.inner.links);
-        let Ok(heard) = timeout_at(wake_at, heard).await else {
+        let received = conversation.receive(self.mount, &self.inner.mesh.links);
+        let Ok(received) = timeout_at(wake_at, received).await else {
             return Some(Input::Tick);
         };
-        let id = talk.ask.id;
-        Some(Input::Heard(id, self.answer(heard)))
+        let id = conversation.request.id;
+        Some(Input::Heard(id, self.take(received)))
     }
 
-    fn answer(&mut self, heard: Result<Option<Frame>, ExchangeError>) -> UpstreamEvent {
-        let answer = match heard {
+    /// Hands what was received to the ring, and notes a stream that is over.
+    fn take(&mut self, received: Result<Option<Frame>, ExchangeError>) -> UpstreamEvent {
+        let event = match received {
             Ok(Some(frame)) => self.filling.take(frame, clock::now()),
             Ok(None) => UpstreamEvent::Lost,
             Err(error) => {
@@ -133,18 +136,18 @@ impl Driver<'_> {
                 UpstreamEvent::Lost
             }
         };
-        if answer == UpstreamEvent::Ended
+        if event == UpstreamEvent::Ended
             && let Some(feed) = self.filling.feed()
         {
             self.inner.ended.note(feed.stream_id(), clock::now());
         }
-        answer
+        event
     }
 }
 
-impl Talk {
-    /// The next frame. Not to be cancelled but to hang up: it may be in the middle of one.
-    async fn hear(
+impl Conversation {
+    /// The next frame. Cancel it only to hang up: a frame may have been received in part.
+    async fn receive(
         &mut self,
         mount: &MountName,
         links: &Links,
@@ -152,9 +155,9 @@ impl Talk {
         let exchange = match &mut self.exchange {
             Some(exchange) => exchange,
             None => {
-                let (mount, resume) = (mount.clone(), self.ask.resume);
+                let (mount, resume) = (mount.clone(), self.request.resume);
                 let question = Frame::Subscribe { mount, resume };
-                let mut exchange = links.open(&self.ask.upstream, &question).await?;
+                let mut exchange = links.open(&self.request.upstream, &question).await?;
                 exchange.finish();
                 self.exchange.insert(exchange)
             }

@@ -3,7 +3,7 @@
 use tokio::time::timeout_at;
 use tracing::debug;
 
-use super::serving::{Serving, Then};
+use super::serving::{NextStep, Serving};
 use crate::io::clock;
 use crate::io::link::{Exchange, ExchangeError};
 use crate::model::mount::MountName;
@@ -40,20 +40,20 @@ async fn send(
     mut frames: Vec<Frame>,
     exchange: &mut Exchange,
 ) -> Result<(), ExchangeError> {
-    let mut then = Then::Again;
+    let mut next_step = NextStep::LookAgain;
     loop {
         for frame in frames.drain(..) {
             exchange.send(&frame).await?;
         }
-        match then {
-            Then::Again => {}
-            Then::Wait(until) => {
+        match next_step {
+            NextStep::LookAgain => {}
+            NextStep::Wait(until) => {
                 let news = serving.feed().wait_beyond(serving.next());
-                // No news are a reason to look again too: the relay is told that the stream lives.
+                // Without news it looks again too, to tell the relay that the stream is alive.
                 drop(timeout_at(until.into(), news).await);
             }
-            Then::Finish => return Ok(()),
+            NextStep::Finish => return Ok(()),
         }
-        then = serving.step(MAX_DATA_BYTES, clock::now(), &mut frames);
+        next_step = serving.step(MAX_DATA_BYTES, clock::now(), &mut frames);
     }
 }

@@ -1,4 +1,4 @@
-//! A stream on its way to another node: all of it that does not wait.
+//! Sends a stream to another node: the part of it that does not wait.
 
 use std::time::Instant;
 
@@ -24,12 +24,12 @@ pub struct Serving {
 
 /// What to do once the frames are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
-    /// Look again.
-    Again,
-    /// Look again when there are news of the stream, at the latest at this time.
+pub enum NextStep {
+    /// Look at the ring again.
+    LookAgain,
+    /// Look again when there is news of the stream, at the latest at this time.
     Wait(Instant),
-    /// Say that there is nothing more to say.
+    /// Close the conversation.
     Finish,
 }
 
@@ -75,7 +75,7 @@ impl Serving {
         &self.mount
     }
 
-    /// Its ring.
+    /// The ring that is read.
     pub fn feed(&self) -> &Feed {
         &self.feed
     }
@@ -85,11 +85,11 @@ impl Serving {
         self.serve.next()
     }
 
-    /// Looks what is new; appends the frames to send, with about so many bytes of the stream.
-    pub fn step(&mut self, max_bytes: usize, now: Instant, out: &mut Vec<Frame>) -> Then {
-        // The titles first: one that comes in between is told with the next look, not after its byte.
+    /// Looks at the ring; appends the frames to send, with at most `max_bytes` of the stream.
+    pub fn step(&mut self, max_bytes: usize, now: Instant, out: &mut Vec<Frame>) -> NextStep {
+        // The titles first: a title that is set in between is sent with the next look, not after its byte.
         let titles = self.feed.title_changes_between(self.serve.from(), u64::MAX);
-        // Also before the bytes: of a stream that has finished by now, all are there to be read.
+        // Also before the bytes: a stream that has finished by now has all its bytes in the ring.
         let finished = self.feed.finished();
         let (available, pieces) = match self.feed.read(self.serve.next(), max_bytes) {
             Read::Bytes(pieces) => {
@@ -101,14 +101,14 @@ impl Serving {
             Read::Ended => (Available::Ended(self.feed.finished()), Vec::new()),
             Read::Overrun { .. } => (Available::Overrun, Vec::new()),
         };
-        let glance = RingView {
+        let ring = RingView {
             titles,
             available,
             beat_ms: self.beat_ms(now),
         };
         let (mut outputs, mut pieces) = (Vec::new(), pieces.into_iter());
-        self.serve.handle(glance, now, &mut outputs);
-        let mut then = Then::Again;
+        self.serve.handle(ring, now, &mut outputs);
+        let mut next_step = NextStep::LookAgain;
         for output in outputs {
             match output {
                 Output::SendFrame(frame) => out.push(frame),
@@ -120,14 +120,14 @@ impl Serving {
                         bytes,
                     }
                 })),
-                Output::Wait(until) => then = Then::Wait(until),
-                Output::Finish => then = Then::Finish,
+                Output::Wait(until) => next_step = NextStep::Wait(until),
+                Output::Finish => next_step = NextStep::Finish,
             }
         }
-        then
+        next_step
     }
 
-    /// The latest beat of the node of the source; it is now if this is the one.
+    /// The latest beat of the node that the source is connected to; now if that is this node.
     fn beat_ms(&self, now: Instant) -> u64 {
         let is_source = |held: Held| held.origin == Origin::Source && held.feed.is_same(&self.feed);
         if !self.streams.get(&self.mount).is_some_and(is_source) {

@@ -2,7 +2,7 @@
 
 use antiphon::model::mount::MountName;
 use antiphon::model::stream::StreamId;
-use antiphon::service::relay::serving::{Serving, Then};
+use antiphon::service::relay::serving::{NextStep, Serving};
 use antiphon::service::streams::Held;
 use antiphon::wire::frame::Frame;
 use antiphon::wire::gossip::Origin;
@@ -59,14 +59,14 @@ impl Radio {
 
 /// Whether it continues.
 fn serve(talk: TalkId, serving: &mut Serving, desk: &mut Desk<'_>) -> bool {
-    let (mut frames, mut then) = (Vec::new(), Then::Again);
-    while then == Then::Again {
-        then = serving.step(MAX_DATA_BYTES, desk.moment.now, &mut frames);
+    let (mut frames, mut next_step) = (Vec::new(), NextStep::LookAgain);
+    while next_step == NextStep::LookAgain {
+        next_step = serving.step(MAX_DATA_BYTES, desk.moment.now, &mut frames);
     }
     let says = frames.into_iter().map(|frame| Deed::Say(talk, frame));
     desk.out.extend(says);
-    if then == Then::Finish {
+    if next_step == NextStep::Finish {
         desk.out.push(Deed::Finish(talk));
     }
-    then != Then::Finish
+    next_step != NextStep::Finish
 }
