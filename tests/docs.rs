@@ -50,10 +50,14 @@ const OTHERS: [(&str, &str); 10] = [
 ];
 
 /// Beginnings of `antiphon` commands that are read, not run, and why.
-const ONLY_READ: [(&str, &str); 2] = [
+const ONLY_READ: [(&str, &str); 3] = [
     (
         "node forget",
         "it needs a dead node; tests/whole/membership.rs has one",
+    ),
+    (
+        "listeners kill",
+        "it needs the id of a listener; tests/whole/audience.rs has some",
     ),
     (
         "demo",

@@ -15,11 +15,14 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::terminal;
-use crate::io::http::{Answer, Question, basic, request};
+use crate::io::http::{Answer, Limits, Question, basic, request_within};
 use crate::settings::{Machine, PublicUrl, RunArgs, Settings};
 
 /// The longest token or password file that is read; a longer one is surely another file.
 const MAX_CREDENTIAL_BYTES: usize = 4_096;
+
+/// The longest answer that is read: a list of 20,000 listeners, the most that a node tells, each with the longest names.
+const MAX_ANSWER_BYTES: usize = 32 << 20;
 
 /// The longest error text of a node that is shown, in characters.
 const MAX_ERROR_LETTERS: usize = 500;
@@ -109,7 +112,11 @@ impl Api {
             headers,
             body: body.map_or_else(Bytes::new, |body| body.to_string().into()),
         };
-        let answer = request(question).await?;
+        let limits = Limits {
+            answer_bytes: MAX_ANSWER_BYTES,
+            ..Limits::default()
+        };
+        let answer = request_within(question, limits).await?;
         if answer.status.is_success() {
             return Ok(answer.body);
         }

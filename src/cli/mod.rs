@@ -1,11 +1,12 @@
 //! The command line: its commands and their exit codes.
 //!
-//! `mount`, `node`, `outside`, `password`, `policy` and `status` are clients of a node's HTTP API and need nothing
+//! `listeners`, `mount`, `node`, `outside`, `password`, `policy` and `status` are clients of a node's HTTP API and need nothing
 //! else of it; only `run` is a node.
 
 mod api;
 mod demo;
 mod fields;
+mod listeners;
 mod log_fields;
 mod logging;
 mod mount;
@@ -75,6 +76,8 @@ enum Command {
     Mount(mount::MountArgs),
     /// Show the nodes, take one out of service and back, move the master's seat
     Node(node::NodeCommandArgs),
+    /// Show the listeners of all nodes, and end some of them
+    Listeners(listeners::ListenersArgs),
     /// Show, change and explain how listeners are spread over the nodes
     Policy(policy::PolicyArgs),
     /// Change the admin password of the cluster
@@ -136,6 +139,7 @@ impl Command {
             Self::Source(args) => run::wait_for(source::source(args)),
             Self::Mount(args) => run::wait_for(mount::mount(args)),
             Self::Node(args) => run::wait_for(node::node(args)),
+            Self::Listeners(args) => run::wait_for(listeners::listeners(args)),
             Self::Policy(args) => run::wait_for(policy::policy(args)),
             Self::Password(args) => run::wait_for(password::password(args)),
             Self::Outside(args) => run::wait_for(outside::outside(args)),
@@ -267,6 +271,10 @@ mod tests {
             "antiphon node step-down",
             "antiphon node forget node-3",
             "antiphon node set node-3 weight=50 tags=fast,berlin maintenance=on",
+            "antiphon listeners",
+            "antiphon listeners /r.mp3 --json --node http://h:1",
+            "antiphon listeners --data-dir d kill 42@n1 7@n2",
+            "antiphon listeners kill 42@n1 --node http://h:1",
             "antiphon policy show",
             "antiphon policy set geo(country),weight,water --node http://h:1",
             "antiphon policy set --proxy-agents ESP32 --proxy-agents Sonos",
@@ -316,6 +324,9 @@ mod tests {
             "antiphon mount list --data-dir d --password-file f",
             "antiphon password",
             "antiphon password set a --new-password-file f",
+            "antiphon listeners radio",
+            "antiphon listeners kill",
+            "antiphon listeners kill 42",
             "antiphon policy",
             "antiphon policy set",
             "antiphon policy set watr",

@@ -21,6 +21,9 @@ pub struct ListenerId {
     pub number: u64,
 }
 
+/// The most letters of a text that are repeated when it is no id: the longest id has 84.
+const SHOWN_LETTERS: usize = 84;
+
 /// The text is no listener's id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -40,7 +43,7 @@ impl FromStr for ListenerId {
             let node = NodeName::try_from(node).ok()?;
             Some(Self { node, number })
         };
-        read().ok_or_else(|| BadListenerId(text.to_owned()))
+        read().ok_or_else(|| BadListenerId(text.chars().take(SHOWN_LETTERS).collect()))
     }
 }
 

@@ -332,6 +332,7 @@ fn card(settings: &Settings, hello: &Hello, geo: &Geo) -> NodeCard {
         serves_dns: settings.dns.is_some(),
         takes_orders: true,
         proves: true,
+        lists_listeners: true,
     }
 }
 

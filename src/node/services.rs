@@ -15,7 +15,7 @@ use crate::logic::election::Start;
 use crate::logic::forecast::Life;
 use crate::proto::ended::Ended;
 use crate::service::admin::{Admin, AdminConfig, Contact};
-use crate::service::audience::Audience;
+use crate::service::audience::{Audience, MeshAudience};
 use crate::service::authority::{AuthorityConfig, MountAuthority};
 use crate::service::cluster::joining::Joiner;
 use crate::service::cluster::seeking::Unreached;
@@ -162,6 +162,7 @@ impl Core<'_> {
             carriers.streams.clone(),
         );
         let ingest = self.start_ingest(mesh, &carriers, logins.clone(), &visitors);
+        let audience = MeshAudience::new(carriers.audience.clone(), mesh.clone());
         let listening = Listening::new(ListenConfig {
             documents: documents.clone(),
             cluster: cluster.clone(),
@@ -176,6 +177,7 @@ impl Core<'_> {
             documents: documents.clone(),
             cluster: cluster.clone(),
             links: self.links.clone(),
+            audience: audience.clone(),
             drain: carriers.drain.clone(),
             statuses: Statuses::new(StatusConfig {
                 cluster: cluster.clone(),
@@ -199,6 +201,7 @@ impl Core<'_> {
             authority: carriers.authority,
             streams: carriers.streams,
             titles,
+            audience,
             drain: carriers.drain.clone(),
             tasks: self.tasks.clone(),
         };

@@ -76,6 +76,7 @@ impl MeshNode {
                 serves_dns: false,
                 takes_orders: true,
                 proves: false,
+                lists_listeners: false,
             },
             bulletin: None,
             claim: None,

@@ -3,6 +3,7 @@
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
+use super::audience::MeshAudience;
 use super::authority::MountAuthority;
 use super::cluster::{Cluster, Event};
 use super::document::Documents;
@@ -40,6 +41,8 @@ pub struct Switchboard {
     pub streams: Streams,
     /// Takes titles for sources here.
     pub titles: Titles,
+    /// Answers questions about the listeners here.
+    pub audience: MeshAudience,
     /// Says when relays have to move on.
     pub drain: Drain,
     /// Counts the conversations.
@@ -145,6 +148,7 @@ impl Switchboard {
                 }
                 exchange.finish();
             }
+            Frame::Audience(question) => self.audience.answer(&from, question, exchange).await,
             frame => warn!(%from, kind = frame.kind(), "a conversation that does not belong here"),
         }
     }

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::audience::{AudienceQuestion, ListenerPage};
 use crate::model::mount::MountName;
 use crate::model::node::{Generation, NodeName};
 use crate::model::record::Record;
@@ -89,7 +90,7 @@ pub enum Order {
 }
 
 /// One message of a link. Unidirectional streams carry one frame each; a conversation
-/// (PUBLISH, SUBSCRIBE, SUMMARY, DESCRIBE, ORDER) is a bidirectional stream that begins with it.
+/// (PUBLISH, SUBSCRIBE, SUMMARY, DESCRIBE, ORDER, AUDIENCE) is a bidirectional stream that begins with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Frame {
     /// The first frame of a link.
@@ -200,6 +201,10 @@ pub enum Frame {
     },
     /// An order of an operator to the receiver. Answered by DONE when it is being carried out.
     Order(Order),
+    /// A question about the listeners of the receiver. Answered by LISTENERS, or by DONE or DENIED.
+    Audience(AudienceQuestion),
+    /// Some of the sender's listeners.
+    Listeners(ListenerPage),
 }
 
 impl Frame {
@@ -229,6 +234,8 @@ impl Frame {
             Self::Done => "DONE",
             Self::Alive { .. } => "ALIVE",
             Self::Order(_) => "ORDER",
+            Self::Audience(_) => "AUDIENCE",
+            Self::Listeners(_) => "LISTENERS",
         }
     }
 }
@@ -404,6 +411,8 @@ mod tests {
             Frame::Done,
             Frame::Alive { beat_ms: u64::MAX },
             Frame::Order(Order::Drain { deadline_s: 60 }),
+            Frame::Audience(AudienceQuestion::Kill(42)),
+            Frame::Listeners(ListenerPage::default()),
         ];
         for frame in frames {
             assert_eq!(read(&encode(&frame).unwrap()).unwrap(), frame);

@@ -82,6 +82,9 @@ pub struct NodeCard {
     /// Whether the node proves its identity to a peer that asks at its address.
     #[serde(default)]
     pub proves: bool,
+    /// Whether the node lists and ends its listeners for other nodes.
+    #[serde(default)]
+    pub lists_listeners: bool,
 }
 
 /// What a node has found at the address that another one announces.

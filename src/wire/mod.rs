@@ -1,6 +1,7 @@
 //! Bytes to values and back: pure, and never trusting the bytes.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
+pub mod audience;
 pub mod dns;
 pub mod frame;
 pub mod gossip;

@@ -8,6 +8,7 @@
 )]
 
 mod addresses;
+mod audience;
 mod bad_input;
 mod capacity;
 mod chaos;

@@ -10,6 +10,7 @@ mod call;
 mod form;
 mod icecast;
 mod icecast_status;
+mod listeners;
 mod load_page;
 mod nodes;
 mod open;
@@ -41,6 +42,7 @@ use self::call::{Body, Call};
 pub use self::icecast_status::Contact;
 use self::reply::Complaint;
 use self::routes::{Access, Handler, Lookup, Route};
+use super::audience::MeshAudience;
 use super::cluster::Cluster;
 use super::document::Documents;
 use super::drain::{Drain, Phase};
@@ -65,6 +67,8 @@ pub struct AdminConfig {
     pub cluster: Cluster,
     /// To tell all nodes.
     pub links: Links,
+    /// The listeners of all nodes.
+    pub audience: MeshAudience,
     /// Takes this node out of service.
     pub drain: Drain,
     /// Where listeners are sent.

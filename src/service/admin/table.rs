@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::routes::Access::{Anybody, Manage, OfMount};
 use super::routes::Handler::{Later, Now};
 use super::routes::Route;
-use super::{api, icecast, icecast_status, load_page, nodes, open, outside, password, steering};
+use super::{
+    api, icecast, icecast_status, listeners, load_page, nodes, open, outside, password, steering,
+};
 use crate::wire::livez;
 
 /// The limit where a password is set: its login and its hash may each wait 20 s for their turn, and the edit 10 s for a
@@ -34,6 +36,8 @@ pub(super) static ROUTES: &[Route] = &[
     Route::patch("/api/v1/admin", Manage, later!(password::admin)).within(PASSWORD_LIMIT),
     Route::get("/api/v1/candidates", Anybody, Now(|admin, call| steering::candidates(admin, &call.request, call.client))),
     Route::get("/api/v1/explain", Manage, Now(|admin, call| steering::explain(admin, &call.request))),
+    Route::get("/api/v1/listeners", Manage, later!(listeners::list)),
+    Route::delete("/api/v1/listeners/{id}", Manage, later!(listeners::kill)),
     Route::get("/api/v1/mounts", Manage, later!(api::mounts)),
     Route::post("/api/v1/mounts", Manage, later!(api::mounts)).within(PASSWORD_LIMIT),
     Route::get("/api/v1/mounts/{path*}", Manage, later!(api::mounts)),

@@ -3,6 +3,7 @@
 //! A listener is entered when the pacer is about to get it, and struck out when it has left. The map is locked then and
 //! for lists, never while bytes are sent: what a listener was sent is counted in its own [`Control`].
 
+mod everywhere;
 mod eviction;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+pub use self::everywhere::{MeshAudience, NotKilled};
 use super::load::CapacityShare;
 use super::streams::Reading;
 use crate::io::clock;
@@ -19,6 +21,7 @@ use crate::io::pacer::{Control, Left};
 use crate::model::caption::caption;
 use crate::model::listener::ListenerFacts;
 use crate::model::mount::MountName;
+use crate::wire::audience::ListenerPage;
 
 /// The longest name of a player that is kept, in bytes. Browsers, which have the longest, need up to 200; a client may
 /// send 64 KiB, and each listener's is in memory and in lists.
@@ -36,15 +39,6 @@ struct Register {
     /// The number of the last listener. Numbers begin anew with each life of the node, and stay short to type.
     last_number: u64,
     attendees: BTreeMap<u64, Arc<Attendee>>,
-}
-
-/// Some of the listeners of this node.
-#[derive(Debug, Default)]
-pub struct Roll {
-    /// The facts about each, with its number, the oldest first.
-    pub listeners: Vec<(u64, ListenerFacts)>,
-    /// The number of all, listed or not.
-    pub total: usize,
 }
 
 /// A client that is about to listen.
@@ -118,7 +112,7 @@ impl Audience {
     }
 
     /// The listeners of a mount, or all, and at most so many. One that has been ended is no longer listed.
-    pub fn roll(&self, mount: Option<&MountName>, most: usize) -> Roll {
+    fn list(&self, mount: Option<&MountName>, most: usize) -> ListenerPage {
         let register = self.0.lock();
         let attendees = register.attendees.values();
         let asked = attendees.filter(|it| {
@@ -126,14 +120,14 @@ impl Audience {
         });
         let mut asked: Vec<Arc<Attendee>> = asked.cloned().collect();
         drop(register);
-        let total = asked.len();
+        let total = asked.len() as u64;
         asked.truncate(most);
         let listeners = asked.iter().map(|it| (it.number, it.facts())).collect();
-        Roll { listeners, total }
+        ListenerPage { listeners, total }
     }
 
     /// Ends the listener of this number; whether there is one.
-    pub fn kill(&self, number: u64) -> bool {
+    fn kill(&self, number: u64) -> bool {
         let attendee = self.0.lock().attendees.get(&number).cloned();
         match attendee {
             Some(attendee) if attendee.control.ended().is_none() => {

@@ -114,21 +114,21 @@ fn the_name_of_a_player_is_one_line_and_bounded() {
 }
 
 #[test]
-fn a_roll_lists_who_listens_and_says_how_many_there_are() {
+fn a_list_says_how_many_there_are_beyond_it() {
     let stage = Stage::open();
     let _attending: Vec<Attendance> = (0..5).map(|_| stage.enter()).collect();
-    let roll = stage.audience.roll(None, 3);
-    let numbers: Vec<u64> = roll.listeners.iter().map(|(number, _)| *number).collect();
-    assert_eq!((numbers, roll.total), (vec![1, 2, 3], 5));
-    let facts = &roll.listeners[0].1;
+    let list = stage.audience.list(None, 3);
+    let numbers: Vec<u64> = list.listeners.iter().map(|(number, _)| *number).collect();
+    assert_eq!((numbers, list.total), (vec![1, 2, 3], 5));
+    let facts = &list.listeners[0].1;
     assert_eq!((facts.mount.as_str(), facts.sent_bytes), (RADIO, 0));
     assert_eq!(
         (facts.user_agent.as_str(), facts.connected_s),
         ("Player/1.0", 0)
     );
     let [radio, other] = [RADIO, "/other.mp3"].map(|mount| mount.parse().unwrap());
-    assert_eq!(stage.audience.roll(Some(&radio), 9).total, 5);
-    assert_eq!(stage.audience.roll(Some(&other), 9).total, 0);
+    assert_eq!(stage.audience.list(Some(&radio), 9).total, 5);
+    assert_eq!(stage.audience.list(Some(&other), 9).total, 0);
 }
 
 #[test]
@@ -140,6 +140,6 @@ fn a_killed_listener_is_gone_from_the_list_at_once() {
     assert!(!stage.audience.kill(3), "there is no such listener");
     let control = attending[1].attendee().control();
     assert_eq!(control.ended(), Some(Left::Killed));
-    assert_eq!(stage.audience.roll(None, 9).total, 1);
+    assert_eq!(stage.audience.list(None, 9).total, 1);
     assert_eq!(stage.counts(), [2, 2], "it counts until it has left");
 }

@@ -72,6 +72,7 @@ impl Rogue {
             serves_dns: false,
             takes_orders: true,
             proves: false,
+            lists_listeners: false,
         });
         let values = vec![(gossip::NODE.to_owned(), card)];
         let started = Gossip::start(links.clone(), gossip, values).await;

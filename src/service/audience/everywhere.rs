@@ -1,0 +1,336 @@
+//! The listeners of the whole mesh, for operators: each node lists and ends its own, asked over its link.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::{debug, info};
+
+use super::Audience;
+use crate::io::link::{Exchange, ExchangeError};
+use crate::model::listener::{ListedListener, ListenerId, ListenerList, SilentNode};
+use crate::model::mount::MountName;
+use crate::model::node::NodeName;
+use crate::model::status::NodeState;
+use crate::proto::view::MeshNode;
+use crate::service::mesh::Mesh;
+use crate::wire::audience::{AudienceQuestion, ListenerPage};
+use crate::wire::frame::{Denial, Frame};
+
+/// How long another node may take to answer: several round trips, and less than an operator waits. All are asked at once.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+/// The most listeners of one node in a list: a screen shows fifty, and a program reads that many in a second.
+const MAX_OF_NODE: usize = 10_000;
+/// The most listeners of all nodes together in a list: 6 MB of JSON, which the answering node holds in memory.
+const MAX_IN_ALL: usize = 20_000;
+
+/// A cheap, cloneable way to the listeners of all nodes.
+#[derive(Clone, Debug)]
+pub struct MeshAudience {
+    audience: Audience,
+    mesh: Mesh,
+}
+
+/// Why a node said nothing about its listeners.
+#[derive(Debug, thiserror::Error)]
+enum Silence {
+    #[error("it runs a version that does not list its listeners: upgrade it")]
+    TooOld,
+    #[error("no answer within {ANSWER_LIMIT:?}")]
+    TooSlow,
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+}
+
+/// Why a listener was not ended, as far as is known.
+#[derive(Debug, thiserror::Error)]
+pub enum NotKilled {
+    /// The node has no such listener.
+    #[error("there is no listener {0}: it has left, or the id is wrong")]
+    NoListener(ListenerId),
+    /// No node of that name is known.
+    #[error("there is no listener {id}, because there is no node {}; there are {known}", id.node)]
+    NoNode {
+        /// The id as it was given.
+        id: ListenerId,
+        /// The names of all nodes.
+        known: String,
+    },
+    /// The node serves no listeners any more.
+    #[error("{0} is dead, and its listeners have left")]
+    Dead(NodeName),
+    /// The node would not understand.
+    #[error("{0} runs a version that does not end listeners: upgrade it")]
+    TooOld(NodeName),
+    /// The question did not arrive, or its answer did not.
+    #[error(
+        "{node} did not confirm that it has ended the listener ({why}): look whether it is still there"
+    )]
+    Unconfirmed {
+        /// The node.
+        node: NodeName,
+        /// The reason.
+        why: String,
+    },
+}
+
+impl MeshAudience {
+    /// The listeners here are in this register, the others in those of the nodes of this mesh.
+    pub fn new(audience: Audience, mesh: Mesh) -> Self {
+        Self { audience, mesh }
+    }
+
+    /// Lists the listeners of a mount, or all, and says which nodes did not answer.
+    pub async fn list(&self, mount: Option<&MountName>) -> ListenerList {
+        let view = self.mesh.cluster.view();
+        let others = view.nodes.iter().filter(|(name, _)| **name != view.me);
+        let others: Vec<(&NodeName, &MeshNode)> = others
+            .filter(|(_, node)| node.state != NodeState::Dead)
+            .collect();
+        let most = (MAX_IN_ALL / (1 + others.len())).min(MAX_OF_NODE);
+        let mut asking = JoinSet::new();
+        for (name, node) in others {
+            let (this, name, mount) = (self.clone(), name.clone(), mount.cloned());
+            let understands = node.card.lists_listeners;
+            asking.spawn(async move {
+                let told = match understands {
+                    true => this.ask_for_list(&name, mount, most).await,
+                    false => Err(Silence::TooOld),
+                };
+                (name, told)
+            });
+        }
+        let mut list = ListenerList::default();
+        add(&mut list, &view.me, self.audience.list(mount, most));
+        for (node, told) in asking.join_all().await {
+            match told {
+                Ok(page) => add(&mut list, &node, page),
+                Err(silence) => {
+                    let why = silence.to_string();
+                    list.silent.push(SilentNode { node, why });
+                }
+            }
+        }
+        list.listeners.sort_by(|one, other| one.id.cmp(&other.id));
+        list.silent.sort_by(|one, other| one.node.cmp(&other.node));
+        list
+    }
+
+    async fn ask_for_list(
+        &self,
+        node: &NodeName,
+        mount: Option<MountName>,
+        most: usize,
+    ) -> Result<ListenerPage, Silence> {
+        let question = AudienceQuestion::List {
+            mount,
+            most: most as u32,
+        };
+        let asking = async {
+            let mut exchange = self.open(node, question).await?;
+            let mut whole: Option<ListenerPage> = None;
+            while let Some(frame) = exchange.receive().await? {
+                let Frame::Listeners(page) = frame else {
+                    return Err(ExchangeError::Unexpected);
+                };
+                whole.get_or_insert_default().append(page, most);
+            }
+            whole.ok_or(ExchangeError::Unexpected)
+        };
+        match timeout(ANSWER_LIMIT, asking).await {
+            Ok(told) => Ok(told?),
+            Err(_) => Err(Silence::TooSlow),
+        }
+    }
+
+    async fn open(
+        &self,
+        node: &NodeName,
+        question: AudienceQuestion,
+    ) -> Result<Exchange, ExchangeError> {
+        let question = Frame::Audience(question);
+        let mut exchange = self.mesh.links.open(node, &question).await?;
+        exchange.finish();
+        Ok(exchange)
+    }
+
+    /// Ends a listener, wherever it is.
+    pub async fn kill(&self, id: &ListenerId) -> Result<(), NotKilled> {
+        let view = self.mesh.cluster.view();
+        if id.node == view.me {
+            return match self.kill_here(id.number) {
+                true => Ok(()),
+                false => Err(NotKilled::NoListener(id.clone())),
+            };
+        }
+        let Some(node) = view.nodes.get(&id.node) else {
+            let known: Vec<&str> = view.nodes.keys().map(NodeName::as_str).collect();
+            return Err(NotKilled::NoNode {
+                id: id.clone(),
+                known: known.join(", "),
+            });
+        };
+        if node.state == NodeState::Dead {
+            return Err(NotKilled::Dead(id.node.clone()));
+        }
+        if !node.card.lists_listeners {
+            return Err(NotKilled::TooOld(id.node.clone()));
+        }
+        let asking = async {
+            let question = AudienceQuestion::Kill(id.number);
+            self.open(&id.node, question).await?.receive().await
+        };
+        let why = match timeout(ANSWER_LIMIT, asking).await {
+            Ok(Ok(Some(Frame::Done))) => return Ok(()),
+            Ok(Ok(Some(Frame::Denied(Denial::NotHere)))) => {
+                return Err(NotKilled::NoListener(id.clone()));
+            }
+            Ok(Ok(_)) => ExchangeError::Unexpected.to_string(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => Silence::TooSlow.to_string(),
+        };
+        let node = id.node.clone();
+        Err(NotKilled::Unconfirmed { node, why })
+    }
+
+    fn kill_here(&self, number: u64) -> bool {
+        let killed = self.audience.kill(number);
+        if killed {
+            info!(number, "an operator has ended a listener");
+        }
+        killed
+    }
+
+    /// Answers another node.
+    pub async fn answer(
+        &self,
+        from: &NodeName,
+        question: AudienceQuestion,
+        mut exchange: Exchange,
+    ) {
+        let answer = match question {
+            AudienceQuestion::List { mount, most } => {
+                let most = MAX_OF_NODE.min(most as usize);
+                let pages = self.audience.list(mount.as_ref(), most).split();
+                pages.into_iter().map(Frame::Listeners).collect()
+            }
+            AudienceQuestion::Kill(number) => match self.kill_here(number) {
+                true => vec![Frame::Done],
+                false => vec![Frame::Denied(Denial::NotHere)],
+            },
+        };
+        for frame in answer {
+            if let Err(error) = exchange.send(&frame).await {
+                debug!(%from, %error, "the answer did not arrive");
+                return;
+            }
+        }
+        exchange.finish();
+    }
+}
+
+/// Adds what a node has told to the list.
+fn add(list: &mut ListenerList, node: &NodeName, page: ListenerPage) {
+    let listed = page.listeners.len() as u64;
+    list.left_out = list
+        .left_out
+        .saturating_add(page.total.saturating_sub(listed));
+    let rows = page.listeners.into_iter();
+    list.listeners.extend(rows.map(|(number, facts)| {
+        let node = node.clone();
+        let id = ListenerId {
+            node: node.clone(),
+            number,
+        };
+        ListedListener { id, node, facts }
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::clock;
+    use crate::io::pacer::Left;
+    use crate::model::node::Generation;
+    use crate::service::audience::tests::{RADIO, Stage};
+    use crate::service::mesh::samples::SampleMesh;
+
+    /// The node `a` with the listeners of a stage. It knows nodes that cannot be asked, each for another reason.
+    async fn among_unreachable_nodes(stage: &Stage) -> (SampleMesh, MeshAudience) {
+        let sample = SampleMesh::start().await;
+        sample.view.send_modify(|view| {
+            let mut seen = (**view).clone();
+            for (name, state, lists_listeners) in [
+                ("gone", NodeState::Dead, true),
+                ("old", NodeState::Alive, false),
+                ("cut", NodeState::Unlinked, true),
+            ] {
+                let mut node = MeshNode::unheard(Generation(1), clock::now());
+                node.state = state;
+                node.card.lists_listeners = lists_listeners;
+                seen.nodes.insert(name.parse().unwrap(), node);
+            }
+            *view = seen.into();
+        });
+        let audience = MeshAudience::new(stage.audience.clone(), sample.mesh.clone());
+        (sample, audience)
+    }
+
+    #[tokio::test]
+    async fn nodes_that_do_not_tell_are_named_beside_the_list() {
+        let stage = Stage::open();
+        let _attending = [stage.enter(), stage.enter()];
+        let (_sample, audience) = among_unreachable_nodes(&stage).await;
+        let list = audience.list(None).await;
+        let ids: Vec<String> = list.listeners.iter().map(|it| it.id.to_string()).collect();
+        assert_eq!((ids.join(" "), list.left_out), ("1@a 2@a".to_owned(), 0));
+        let silent: Vec<(&str, &str)> = list
+            .silent
+            .iter()
+            .map(|it| (it.node.as_str(), it.why.as_str()))
+            .collect();
+        let too_old = Silence::TooOld.to_string();
+        let expected = [("cut", "no link to that node"), ("old", too_old.as_str())];
+        assert_eq!(silent, expected, "a dead node has no listeners");
+        let [radio, other] = [RADIO, "/other.mp3"].map(|mount| mount.parse().unwrap());
+        assert_eq!(audience.list(Some(&radio)).await.listeners.len(), 2);
+        assert_eq!(audience.list(Some(&other)).await.listeners.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_listener_is_ended_once_and_each_refusal_says_why() {
+        let stage = Stage::open();
+        let attendance = stage.enter();
+        let (_sample, audience) = among_unreachable_nodes(&stage).await;
+        let kill = async |id: &str| audience.kill(&id.parse().unwrap()).await;
+        kill("1@a").await.unwrap();
+        let control = attendance.attendee().control();
+        assert_eq!(control.ended(), Some(Left::Killed));
+        for (id, why) in [
+            ("1@a", "there is no listener 1@a"),
+            ("2@a", "there is no listener 2@a"),
+            ("1@b", "there is no node b; there are cut, gone, old"),
+            ("1@gone", "gone is dead"),
+            ("1@old", "upgrade it"),
+            (
+                "1@cut",
+                "did not confirm that it has ended the listener (no link",
+            ),
+        ] {
+            let refusal = kill(id).await.unwrap_err().to_string();
+            assert!(refusal.contains(why), "{id}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn a_list_says_how_many_it_leaves_out() {
+        let mut list = ListenerList::default();
+        for (node, total) in [("n1", 7), ("n2", 0), ("n3", u64::MAX)] {
+            let listeners = Vec::new();
+            let page = ListenerPage { listeners, total };
+            add(&mut list, &node.parse().unwrap(), page);
+            assert!(list.left_out >= total);
+        }
+        assert_eq!(list.left_out, u64::MAX);
+    }
+}
