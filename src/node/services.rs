@@ -156,16 +156,11 @@ impl Core<'_> {
         self.start_outside(mesh, &carriers.load);
         self.start_reaching(cluster, &carriers.load);
         let visitors = self.tasks.group();
-        let titles = Titles::new(
-            self.links.clone(),
-            cluster.clone(),
-            carriers.streams.clone(),
-        );
+        let titles = Titles::new(mesh.clone(), carriers.streams.clone());
         let ingest = self.start_ingest(mesh, &carriers, logins.clone(), &visitors);
         let audience = MeshAudience::new(carriers.audience.clone(), mesh.clone());
         let listening = Listening::new(ListenConfig {
-            documents: documents.clone(),
-            cluster: cluster.clone(),
+            mesh: mesh.clone(),
             load: carriers.load.clone(),
             relays: carriers.relays,
             pacer: Pacer::start(PacerConfig::default()).context("cannot start the pacer")?,
@@ -180,8 +175,7 @@ impl Core<'_> {
             audience: audience.clone(),
             drain: carriers.drain.clone(),
             statuses: Statuses::new(StatusConfig {
-                cluster: cluster.clone(),
-                documents: documents.clone(),
+                mesh: mesh.clone(),
                 load: carriers.load.clone(),
                 streams: carriers.streams.clone(),
                 geo: self.geo.clone(),
@@ -321,13 +315,9 @@ impl Core<'_> {
             generation: hello.generation,
         };
         let load = Load::new(life, self.capacity);
-        let world = (
-            mesh.cluster.clone(),
-            mesh.documents.clone(),
-            mesh.gossip.clone(),
-        );
-        let held = (streams.clone(), sources.clone());
-        let running = load.clone().run(world, held, self.tasks.token().clone());
+        let running = load
+            .clone()
+            .run(mesh.clone(), streams.clone(), sources.clone());
         self.tasks.spawn(running);
         load
     }

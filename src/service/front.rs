@@ -8,7 +8,7 @@ use tracing::{debug, info};
 use super::admin;
 use super::admin::{Admin, Served};
 use super::ingest::{Ingest, farewell};
-use super::listen::{After, Entrance, Listening};
+use super::listen::{After, Entrance, Listening, PlaylistRequest};
 use crate::io::door::{self, Accepted, Door, NoHead, Visitor};
 use crate::io::tasks::Tasks;
 use crate::io::{answer, clock};
@@ -136,19 +136,20 @@ impl Front {
                 }
                 Route::Listen(mount, entrance) => {
                     drop(buffer.split_to(len));
-                    match self
-                        .listening
-                        .serve(visitor, &head, (mount, entrance))
-                        .await
-                    {
+                    match self.listening.serve(visitor, &head, mount, entrance).await {
                         After::Next(same) => visitor = same,
                         After::Over => return,
                     }
                     continue;
                 }
                 Route::Playlist(kind, mount) => {
-                    let asks = (visitor.client, head.host());
-                    self.listening.playlist((kind, &mount), asks, &reply)
+                    let asked = PlaylistRequest {
+                        kind,
+                        mount: &mount,
+                        client: visitor.client,
+                        host: head.host(),
+                    };
+                    self.listening.playlist(asked, &reply)
                 }
                 Route::Options => reply.options(),
                 Route::Capabilities => reply.capabilities(),

@@ -1,4 +1,4 @@
-//! What this node reports of its load, and the table that redirects by everybody's: drives [`LoadTable`].
+//! The load that this node reports, and the table that redirects by that of all nodes: drives [`LoadTable`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,17 +6,16 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::cluster::Cluster;
 use super::document::Documents;
+use super::mesh::Mesh;
 use super::publisher::Publisher;
 use super::sources::Sources;
 use super::streams::Streams;
 use crate::io::clock;
 use crate::io::cpu::CpuMeter;
-use crate::io::gossip::{GOSSIP_INTERVAL, Gossip};
+use crate::io::gossip::GOSSIP_INTERVAL;
 use crate::logic::forecast::{Arrived, Life, OutsideOutlook};
 use crate::logic::policy::explain::Explanation;
 use crate::logic::records::outside::Servers;
@@ -39,7 +38,7 @@ struct Inner {
     jumped: Notify,
 }
 
-/// A cheap, cloneable way to the load and the table.
+/// A cheap, cloneable handle to the load and the table.
 #[derive(Clone)]
 pub struct Load(Arc<Inner>);
 
@@ -75,7 +74,7 @@ impl Load {
         }))
     }
 
-    /// Counts a listener that was sent here by another node, and listens by a place that it has already.
+    /// Counts a listener that was sent here by another node, and listens by a share that it has already.
     pub fn note_arrived(&self, sent: Option<Sender<'_>>) {
         let mut state = self.0.lock();
         state.table.note_arrived(sent, clock::now(), unix_s());
@@ -94,7 +93,7 @@ impl Load {
         })
     }
 
-    /// What a listener is answered, see [`listener::answer`].
+    /// Answers a listener, see [`listener::answer`].
     pub fn answer(
         &self,
         question: &Question<'_>,
@@ -104,7 +103,7 @@ impl Load {
         listener::answer(question, grounds, &mut self.0.lock().table, reserve)
     }
 
-    /// The nodes for a listener, the best first. Nobody is counted as sent.
+    /// The nodes for a listener, the best first. The listener is not counted as sent.
     pub fn rank(&self, ask: &Ask<'_>, most: usize) -> Vec<NodeName> {
         self.0.lock().table.rank(ask, most, clock::now())
     }
@@ -114,7 +113,7 @@ impl Load {
         self.0.lock().table.rooms(ask, clock::now())
     }
 
-    /// Why the next such listener would be sent where.
+    /// Where the next such listener would be sent, and why.
     pub fn explain(&self, ask: &Ask<'_>) -> Explanation {
         self.0.lock().table.explain(ask, clock::now())
     }
@@ -124,7 +123,7 @@ impl Load {
         self.0.lock().table.report()
     }
 
-    /// The load of each node once everybody who is on the way has arrived.
+    /// The load of each node once all listeners on their way have arrived.
     pub fn predicted(&self) -> Vec<(NodeName, f64)> {
         let mut state = self.0.lock();
         let table = state.table.forecast().table(clock::now());
@@ -134,13 +133,13 @@ impl Load {
             .collect()
     }
 
-    /// What is wrong with the addresses of nodes, this one's too.
+    /// The problems with the addresses of nodes, this one's too.
     pub fn troubles(&self) -> BTreeMap<NodeName, String> {
         let state = self.0.lock();
         state.table.troubles(&state.view)
     }
 
-    /// Whether those whom we have sent to a node stay out.
+    /// Whether the listeners that this node has sent to another do not arrive there.
     pub fn is_doubtful(&self, name: &NodeName) -> bool {
         self.0.lock().table.is_doubtful(name, clock::now())
     }
@@ -156,40 +155,36 @@ impl Load {
         outside_location(&servers, backend, mount, query)
     }
 
-    /// From now on these are the outside servers.
+    /// Replaces the outside servers by these.
     pub fn set_outside(&self, servers: &Arc<Servers>) {
         let State { table, view } = &mut *self.0.lock();
         table.set_outside(servers, view, clock::now());
     }
 
-    /// Whom this node knows to have been sent to a row of the table, and to be there by now.
+    /// The listeners that, as far as this node knows, have been sent to a row of the table, and are there by now.
     pub fn sent_outside(&self, backend: &NodeName) -> Vec<Arrived> {
         self.0.lock().table.sent_outside(backend, clock::now())
     }
 
-    /// What is foreseen for each outside server, by the name of its row.
+    /// The outlook of each outside server, by the name of its row.
     pub fn outside(&self) -> BTreeMap<NodeName, OutsideOutlook> {
         self.0.lock().table.outside(clock::now())
     }
 
-    /// Follows the mesh, and publishes this node's load and streams. Runs until the node stops.
-    pub async fn run(
-        self,
-        (cluster, documents, gossip): (Cluster, Documents, Arc<Gossip>),
-        held_here: (Streams, Sources),
-        cancel: CancellationToken,
-    ) {
-        let mut view = cluster.watch();
-        let mut held = held_here.0.watch();
-        let mut said = (documents.watch_steering(), documents.watch_mounts());
-        self.apply_steering(&documents);
+    /// Applies each view of the mesh, and publishes this node's load and streams. Runs until the node stops.
+    pub async fn run(self, mesh: Mesh, streams: Streams, sources: Sources) {
+        let documents = &mesh.documents;
+        let mut view = mesh.cluster.watch();
+        let mut held = streams.watch();
+        let (mut steering, mut mounts) = (documents.watch_steering(), documents.watch_mounts());
+        self.apply_steering(documents);
         let mut meter = CpuMeter::default();
-        let mut publisher = Publisher::new(gossip, held_here.0, held_here.1);
+        let mut publisher = Publisher::new(mesh.gossip.clone(), streams, sources);
         let mut seconds = interval(PUBLISH_INTERVAL);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = cancel.cancelled() => return,
+                () = mesh.tasks.asked_to_end() => return,
                 changed = view.changed() => {
                     if changed.is_err() {
                         return;
@@ -199,12 +194,12 @@ impl Load {
                     self.apply_view(view);
                     continue;
                 }
-                Ok(()) = said.0.changed() => {
-                    self.apply_steering(&documents);
+                Ok(()) = steering.changed() => {
+                    self.apply_steering(documents);
                     continue;
                 }
-                Ok(()) = said.1.changed() => {
-                    self.apply_steering(&documents);
+                Ok(()) = mounts.changed() => {
+                    self.apply_steering(documents);
                     continue;
                 }
                 _ = seconds.tick() => self.0.lock().table.note_cpu(meter.sample()),
@@ -236,7 +231,7 @@ impl Load {
             table.apply_view(view, clock::now())
         };
         for it in news {
-            tell(it);
+            log(it);
         }
     }
 }
@@ -253,7 +248,7 @@ impl Inner {
     }
 }
 
-fn tell(news: ReachNews) {
+fn log(news: ReachNews) {
     match news {
         ReachNews::Lost { node, url, why } => warn!(
             %node, url, why,

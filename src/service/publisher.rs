@@ -13,7 +13,7 @@ use crate::model::stream::StreamId;
 use crate::proto::view::MeshView;
 use crate::wire::gossip::{self, Origin};
 
-/// Says what has changed, and takes back what is no more.
+/// Publishes what has changed, and deletes what is no longer true.
 pub(super) struct Publisher {
     gossip: Arc<Gossip>,
     streams: Streams,
@@ -34,7 +34,7 @@ impl Publisher {
         }
     }
 
-    /// Whether other sources are connected here than when this was asked last.
+    /// Whether the sources connected here have changed since this was asked last.
     pub(super) fn has_other_sources(&mut self) -> bool {
         let held = self.streams.all().into_iter();
         let sourced = held.filter(|(_, held)| held.origin == Origin::Source);
@@ -43,7 +43,7 @@ impl Publisher {
         before != self.sourced
     }
 
-    /// Looks how many listen to the streams of the sources here, on all nodes.
+    /// Notes how many listeners the streams of the sources here have on all nodes.
     pub(super) fn note_listeners(&self, view: &MeshView) {
         let held = self.streams.all().into_iter();
         for (mount, held) in held.filter(|(_, held)| held.origin == Origin::Source) {
@@ -53,7 +53,7 @@ impl Publisher {
         }
     }
 
-    /// Gossips with everybody who lives.
+    /// Gossips with all nodes that are up.
     pub(super) fn tell_at_once(&self, view: &MeshView) {
         let up = view.nodes.iter().filter(|(_, node)| node.is_up());
         for (_, node) in up.filter(|(name, _)| **name != view.me) {

@@ -5,9 +5,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tracing::info;
 
-use super::cluster::Cluster;
+use super::mesh::Mesh;
 use super::streams::Streams;
-use crate::io::link::Links;
 use crate::model::mount::MountName;
 use crate::wire::frame::{Denial, Frame};
 use crate::wire::gossip::Origin;
@@ -18,7 +17,7 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 /// The title was not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotSet {
-    /// Nobody sends to that mount.
+    /// The mount has no source.
     #[error("Source does not exist")]
     NoSource,
     /// The node of the source does not answer.
@@ -26,22 +25,17 @@ pub enum NotSet {
     NoAnswer,
 }
 
-/// A cheap, cloneable way to set titles.
+/// A cheap, cloneable handle to the titles of all mounts.
 #[derive(Clone, Debug)]
 pub struct Titles {
-    links: Links,
-    cluster: Cluster,
+    mesh: Mesh,
     streams: Streams,
 }
 
 impl Titles {
-    /// Sets titles with the help of these.
-    pub fn new(links: Links, cluster: Cluster, streams: Streams) -> Self {
-        Self {
-            links,
-            cluster,
-            streams,
-        }
+    /// Sets titles in these streams, and in those of other nodes.
+    pub fn new(mesh: Mesh, streams: Streams) -> Self {
+        Self { mesh, streams }
     }
 
     /// Sets the title of a mount, wherever its source is connected.
@@ -49,14 +43,14 @@ impl Titles {
         if self.set_here(mount, title) == Frame::Done {
             return Ok(());
         }
-        let view = self.cluster.view();
+        let view = self.mesh.cluster.view();
         let (ingest, _) = view.source(mount).ok_or(NotSet::NoSource)?;
         let question = Frame::Describe {
             mount: mount.clone(),
             title: title.to_owned(),
         };
         let asking = async {
-            let mut exchange = self.links.open(ingest, &question).await?;
+            let mut exchange = self.mesh.links.open(ingest, &question).await?;
             exchange.finish();
             exchange.receive().await
         };

@@ -8,11 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::words::{Word, words};
 
 /// The files and folders that still take tuples as parameters. To be removed from here one by one.
-const NOT_YET: [&str; 5] = [
+const NOT_YET: [&str; 3] = [
     "src/logic/forecast/outside/mod.rs",
     "src/service/admin/",
-    "src/service/listen/",
-    "src/service/load.rs",
     "src/service/relay/mod.rs",
 ];
 

@@ -1,6 +1,7 @@
 //! The addresses that listeners are given: in redirects, in playlists, and to programs that choose themselves.
 //!
-//! The one of a redirect is used once, now, and says who has sent whom. All others are plain: they may be kept.
+//! That of a redirect is used once, now, and says which node has sent the listener. All others are plain: they may be
+//! kept.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -22,33 +23,46 @@ use crate::wire::icecast::playlist::{Playlist, PlaylistEntry};
 
 /// How many nodes a playlist names: a player tries them one after the other, and three are rarely all gone.
 const PLAYLIST_NODES: usize = 3;
-/// The most candidates that are told at once.
+/// The most candidates in one answer.
 pub const MAX_CANDIDATES: usize = 20;
 
-/// Where a listener may go, for programs that choose themselves.
+/// A place to which a listener may go, for programs that choose themselves.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Alternative {
     /// The node, or the row of an outside server.
     pub node: NodeName,
     /// The address of the stream there.
     pub url: String,
-    /// Where that is, as far as is known.
+    /// The country and position, as far as they are known.
     #[serde(flatten)]
     pub place: Whereabouts,
 }
 
-/// Why a listener is sent where it is.
+/// The reasons for which a listener is sent where it is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explained {
-    /// What the next such listener would be answered, in words.
+    /// The answer that the next such listener would get, in words.
     pub answer: String,
-    /// What the policy makes of the nodes.
+    /// The opinion of the policy about each node.
     #[serde(flatten)]
     pub explanation: Explanation,
 }
 
+/// A question for a playlist.
+#[derive(Clone, Copy, Debug)]
+pub struct PlaylistRequest<'a> {
+    /// The format.
+    pub kind: Playlist,
+    /// The mount.
+    pub mount: &'a MountName,
+    /// The client that asks.
+    pub client: Client,
+    /// The host that it has asked, if it says so.
+    pub host: Option<&'a str>,
+}
+
 impl Listening {
-    /// The address to which a verdict sends whoever asks, with its query. `None`: it is sent nowhere, or the chosen node
+    /// The address to which a verdict sends the listener, with its query. `None`: it is sent nowhere, or the chosen node
     /// has just gone.
     pub(super) fn location(&self, verdict: &Verdict, asking: MountRequest<'_>) -> Option<String> {
         let (to, reserved) = match verdict {
@@ -74,7 +88,7 @@ impl Listening {
         asking: MountRequest<'_>,
     ) -> Option<String> {
         let (config, mount) = (&self.0.config, asking.mount);
-        let view = config.cluster.view();
+        let view = config.mesh.cluster.view();
         let base = base(view.nodes.get(to)?, asking.client)?;
         let Some(minted) = reserved else {
             let path = Passthrough::untagged_path(&view.me, mount);
@@ -89,8 +103,8 @@ impl Listening {
         Some(format!("{base}{path}"))
     }
 
-    /// Does something with a listener's question to the table, if such a listener would not be refused for what it is:
-    /// the verdict otherwise. Nobody is told to expect it.
+    /// Calls `list` with a listener's question to the table, if such a listener would not be refused for what it is; the
+    /// verdict otherwise. No node is told to expect the listener.
     fn with_ask<T>(
         &self,
         question: &Question<'_>,
@@ -112,24 +126,20 @@ impl Listening {
         let ranked = self.with_ask(&self.question(mount, client), |_, ask| load.rank(ask, most));
         let candidates = ranked.unwrap_or_default().into_iter();
         candidates
-            .filter_map(|node| self.candidate(node, (mount, client)))
+            .filter_map(|node| self.candidate(node, mount, client))
             .collect()
     }
 
-    fn candidate(
-        &self,
-        node: NodeName,
-        (mount, client): (&MountName, Client),
-    ) -> Option<Alternative> {
+    fn candidate(&self, node: NodeName, mount: &MountName, client: Client) -> Option<Alternative> {
         let config = &self.0.config;
-        let url = self.kept_address(&node, (mount, client))?;
-        let view = config.cluster.view();
+        let url = self.kept_address(&node, mount, client)?;
+        let view = config.mesh.cluster.view();
         let place = view.nodes.get(&node).map(|known| known.card.place);
         let place = place.unwrap_or_default();
         Some(Alternative { node, url, place })
     }
 
-    /// Why the next listener from there would be sent where; `None` if there is no such mount.
+    /// Where the next listener from there would be sent, and why; `None` if there is no such mount.
     pub fn explain(&self, mount: &MountName, from: Option<IpAddr>) -> Option<Explained> {
         let client = Client {
             ip: from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
@@ -149,15 +159,16 @@ impl Listening {
 
     /// A playlist of plain addresses, which players and directories may keep for ever: the mount at the best nodes,
     /// the best first, and last on this node. The node that is asked may still redirect.
-    pub fn playlist(
-        &self,
-        (kind, mount): (Playlist, &MountName),
-        (client, host): (Client, Option<&str>),
-        reply: &Reply,
-    ) -> Bytes {
+    pub fn playlist(&self, asked: PlaylistRequest<'_>, reply: &Reply) -> Bytes {
+        let PlaylistRequest {
+            kind,
+            mount,
+            client,
+            host,
+        } = asked;
         let front = format!("{}{mount}", self.front(client, host));
         let entries = self.with_ask(&self.question(mount, client), |spec, ask| {
-            let title = match self.0.config.cluster.view().station_name(spec) {
+            let title = match self.0.config.mesh.cluster.view().station_name(spec) {
                 "" => mount.as_str().to_owned(),
                 name => name.to_owned(),
             };
@@ -183,36 +194,32 @@ impl Listening {
     fn direct_urls(&self, spec: &MountSpec, ask: &Ask<'_>, client: Client) -> Vec<String> {
         let config = &self.0.config;
         let ranked = config.load.rank(ask, PLAYLIST_NODES);
-        let me = config.cluster.view().me.clone();
+        let me = config.mesh.cluster.view().me.clone();
         if !spec.steering.redirect || ranked.iter().all(|node| *node == me) {
             return Vec::new();
         }
         let ranked = ranked.iter();
         ranked
-            .filter_map(|node| self.kept_address(node, (&spec.path, client)))
+            .filter_map(|node| self.kept_address(node, &spec.path, client))
             .collect()
     }
 
-    /// The address of a mount at a node or an outside server, for whoever keeps addresses: it names nobody who has
-    /// sent anybody, and a node that is asked by it steers as always.
-    fn kept_address(
-        &self,
-        node: &NodeName,
-        (mount, client): (&MountName, Client),
-    ) -> Option<String> {
+    /// The address of a mount at a node or an outside server, for programs that keep addresses: it does not name the node
+    /// that has sent the listener, and a node that is asked by it steers as always.
+    fn kept_address(&self, node: &NodeName, mount: &MountName, client: Client) -> Option<String> {
         let config = &self.0.config;
         let outside = config.load.outside_location(node, mount, None);
         outside.or_else(|| {
-            let view = config.cluster.view();
+            let view = config.mesh.cluster.view();
             let base = base(view.nodes.get(node)?, client)?;
             Some(format!("{base}{mount}"))
         })
     }
 
-    /// Where whoever asks has reached this node.
+    /// The address by which the client has reached this node.
     fn front(&self, client: Client, host: Option<&str>) -> String {
         let scheme = if client.https { "https" } else { "http" };
-        let view = self.0.config.cluster.view();
+        let view = self.0.config.mesh.cluster.view();
         let own_url = || view.nodes.get(&view.me).map(|node| node.card.url.clone());
         host.map(|host| format!("{scheme}://{host}"))
             .or_else(own_url)
@@ -220,7 +227,7 @@ impl Listening {
     }
 }
 
-/// Where a node is reached by such a client.
+/// The address at which such a client reaches a node.
 fn base(node: &MeshNode, client: Client) -> Option<&str> {
     match client.https {
         true => node.card.https_url.as_deref(),

@@ -1,7 +1,7 @@
-//! Listeners: each is served here, sent to where there is most room for him, or told why not.
+//! Listeners: each is served here, sent to where there is most room for it, or told why not.
 //!
-//! Who was sent here is served here or refused, never sent on: a player that comes back to such an address would
-//! otherwise be sent in circles.
+//! A listener that was sent here is served here or refused, never sent on: a player that comes back to such an address
+//! would otherwise be sent in circles.
 
 mod addresses;
 mod probes;
@@ -15,14 +15,13 @@ use tokio::time::timeout;
 use tracing::field::display;
 use tracing::{Instrument as _, debug, info, info_span};
 
-pub use self::addresses::{Alternative, Explained, MAX_CANDIDATES};
+pub use self::addresses::{Alternative, Explained, MAX_CANDIDATES, PlaylistRequest};
 use self::probes::Probes;
 use self::visit::Visit;
 use super::audience::{Attendee, Audience};
-use super::cluster::Cluster;
-use super::document::Documents;
 use super::geo::Geo;
 use super::load::Load;
+use super::mesh::Mesh;
 use super::relay::Relays;
 use crate::io::door::Visitor;
 use crate::io::pacer::Pacer;
@@ -39,19 +38,17 @@ use crate::wire::icecast::passthrough::{Passthrough, TagKey};
 const GOSSIP_DELAY: Duration = Duration::from_millis(700);
 /// The shortest wait that a full mesh asks for, seconds.
 const RETRY_AFTER_MIN_S: u32 = 5;
-/// The wait is spread over so many seconds more, so that those who were refused do not all come back at once.
+/// The wait is spread over so many seconds more, so that the refused do not all come back at once.
 const RETRY_AFTER_SPREAD_S: f64 = 10.0;
 
-/// What a listener reads that may not hear a mount where it is.
+/// The answer to a listener that may not hear a mount in its country.
 const NOT_IN_COUNTRY: &str = "not available in your country";
 
-/// What serving a listener needs.
+/// The services that serving a listener needs.
 #[derive(Debug)]
 pub struct ListenConfig {
-    /// The mounts.
-    pub documents: Documents,
-    /// Who holds what.
-    pub cluster: Cluster,
+    /// The mounts, and the nodes that hold their streams.
+    pub mesh: Mesh,
     /// The table.
     pub load: Load,
     /// Fetches streams.
@@ -60,18 +57,18 @@ pub struct ListenConfig {
     pub pacer: Pacer,
     /// Knows the listeners of this node.
     pub audience: Audience,
-    /// Where listeners are.
+    /// Looks up where listeners are.
     pub geo: Geo,
-    /// Marks those who are sent on.
+    /// Marks the addresses of listeners that are sent on.
     pub tag_key: TagKey,
 }
 
-/// How somebody came to ask here.
+/// How a listener came to ask here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entrance {
-    /// By the mount's own address: any node may serve him.
+    /// By the mount's own address: any node may serve it.
     Front,
-    /// By the address that somebody was sent to: he is never sent on.
+    /// By the address that it was sent to: it is never sent on.
     Passthrough(Passthrough),
 }
 
@@ -85,7 +82,7 @@ struct MountRequest<'a> {
 }
 
 impl MountRequest<'_> {
-    /// Whether it asks with HEAD, and nobody listens.
+    /// Whether the request is a HEAD, which begins no stream.
     fn looks_only(&self) -> bool {
         *self.head.method() == Method::Head
     }
@@ -103,9 +100,9 @@ pub enum After {
 #[derive(Debug)]
 struct Inner {
     config: ListenConfig,
-    /// What those were answered who first look, so that they are answered the same.
+    /// The answers to probes: the player's next request is answered the same.
     probes: Probes<Verdict>,
-    /// The places of those who look here, as long as they have them.
+    /// The listeners that are probes: the player's next request takes over their place.
     places: Probes<Weak<Attendee>>,
 }
 
@@ -114,7 +111,7 @@ struct Inner {
 pub struct Listening(Arc<Inner>);
 
 impl Listening {
-    /// Serves with the help of these.
+    /// Serves listeners by these services.
     pub fn new(config: ListenConfig) -> Self {
         Self(Arc::new(Inner {
             config,
@@ -128,7 +125,8 @@ impl Listening {
         &self,
         visitor: Visitor,
         head: &Head,
-        (mount, entrance): (MountName, Entrance),
+        mount: MountName,
+        entrance: Entrance,
     ) -> After {
         let reply = Reply::to(head, clock::unix_ms() / 1_000);
         let asking = MountRequest {
@@ -146,7 +144,7 @@ impl Listening {
         let span = info_span!("listener", peer = %visitor.peer, client, %mount);
         let serving = async {
             let verdict = match verdict {
-                // Whoever only looks is told what is now.
+                // A HEAD is told what is now.
                 Verdict::NoSource if !asking.looks_only() && self.wait_for_source(&mount).await => {
                     self.decide(asking)
                 }
@@ -168,14 +166,14 @@ impl Listening {
                 }
                 verdict => match self.location(&verdict, asking) {
                     Some(location) => redirect(visitor, &reply, &location).await,
-                    None => turn_away(visitor, &reply, (&mount, verdict)).await,
+                    None => turn_away(visitor, &reply, &mount, verdict).await,
                 },
             }
         };
         serving.instrument(span).await
     }
 
-    /// What to do with a request. Whoever has just looked, as Safari does, is answered the same.
+    /// Decides about a request. A player that has just probed, as Safari does, is answered the same.
     fn decide(&self, asking: MountRequest<'_>) -> Verdict {
         if asking.looks_only() || *asking.entrance != Entrance::Front {
             return self.answer(asking);
@@ -212,7 +210,7 @@ impl Listening {
         })
     }
 
-    /// The question of somebody who would ask for a mount by its own address, of whom no more is known.
+    /// The question of a listener that asks for a mount by its own address, and of which no more is known.
     fn question<'a>(&self, mount: &'a MountName, client: Client) -> Question<'a> {
         Question {
             mount,
@@ -225,11 +223,12 @@ impl Listening {
         }
     }
 
-    /// Does something with all that an answer about a mount depends on.
+    /// Calls `decide` with all that an answer about a mount depends on.
     fn with_grounds<T>(&self, mount: &MountName, decide: impl FnOnce(&Grounds<'_>) -> T) -> T {
         let config = &self.0.config;
-        let (mounts, steering) = (config.documents.mounts(), config.documents.steering());
-        let view = config.cluster.view();
+        let documents = &config.mesh.documents;
+        let (mounts, steering) = (documents.mounts(), documents.steering());
+        let view = config.mesh.cluster.view();
         decide(&Grounds {
             mounts: &mounts,
             steering: &steering,
@@ -242,26 +241,22 @@ impl Listening {
 
     /// Waits a moment for a source that has just connected somewhere: gossip tells of it two rounds later.
     async fn wait_for_source(&self, mount: &MountName) -> bool {
-        let mut view = self.0.config.cluster.watch();
+        let mut view = self.0.config.mesh.cluster.watch();
         let on_air = view.wait_for(|view| view.holders(mount).next().is_some());
         timeout(GOSSIP_DELAY, on_air).await.is_ok()
     }
 }
 
 async fn redirect(visitor: Visitor, reply: &Reply, location: &str) -> After {
-    // Without the query, which may hold what is nobody's business.
+    // Without the query, which may hold a secret.
     let to = location.split('?').next();
     debug!(peer = %visitor.peer, to, "redirected");
     let answer = reply.redirect(location);
     send(visitor, &answer, reply).await
 }
 
-/// Answers whoever is neither served here nor sent on.
-async fn turn_away(
-    visitor: Visitor,
-    reply: &Reply,
-    (mount, verdict): (&MountName, Verdict),
-) -> After {
+/// Answers a listener that is neither served here nor sent on.
+async fn turn_away(visitor: Visitor, reply: &Reply, mount: &MountName, verdict: Verdict) -> After {
     let answer = match verdict {
         Verdict::MountFull => reply.forbidden("max listeners reached"),
         Verdict::NotInCountry => {

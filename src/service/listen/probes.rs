@@ -1,33 +1,33 @@
 //! Players that ask twice for one listener: Safari first asks for two bytes, to see what answers.
 //!
-//! It is counted and sent on by the first request. The second is given the same answer, and where that is served, the
-//! place of the first. VLC asks twice too, but the second time where it was sent, and a tag counts only once.
+//! Such a player is counted and sent on by the first request. The second is given the same answer, and where that is
+//! served, the place of the first. VLC asks twice too, but the second time where it was sent, and a tag counts only once.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::time::Instant;
+use parking_lot::Mutex;
 
 use super::MountRequest;
+use crate::io::clock;
 use crate::model::mount::MountName;
 use crate::wire::http::head::Head;
 
-/// How long the second request is waited for.
+/// The time within which the second request comes.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The most that are waited for at the same time. Beyond, the oldest is counted twice.
+/// The most probes that are remembered at the same time. Beyond, the player of the oldest is counted twice.
 const MAX_WAITING: usize = 1_024;
 
-/// Somebody in front of a player, as far as he can be told from others.
+/// A player, as far as it can be told from others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Person {
+struct Prober {
     ip: IpAddr,
     agent: String,
     mount: MountName,
 }
 
-impl Person {
+impl Prober {
     fn of(asking: &MountRequest<'_>) -> Self {
         let agent = asking.head.header("user-agent").unwrap_or_default();
         Self {
@@ -46,9 +46,17 @@ pub(super) fn is_probe(head: &Head) -> bool {
     unit.trim().eq_ignore_ascii_case("bytes") && matches!(range.trim(), "0-0" | "0-1")
 }
 
-/// What probes were given, the oldest first.
+/// The answers to probes, the oldest first.
 #[derive(Debug)]
-pub(super) struct Probes<T>(Mutex<VecDeque<(Instant, Person, T)>>);
+pub(super) struct Probes<T>(Mutex<VecDeque<Probe<T>>>);
+
+/// One probe that has been answered.
+#[derive(Debug)]
+struct Probe<T> {
+    at: Instant,
+    prober: Prober,
+    answer: T,
+}
 
 impl<T> Default for Probes<T> {
     fn default() -> Self {
@@ -57,56 +65,49 @@ impl<T> Default for Probes<T> {
 }
 
 impl<T> Probes<T> {
-    /// Remembers what a probe was given.
+    /// Remembers the answer to a probe.
     pub(super) fn note(&self, asking: &MountRequest<'_>, answer: T) {
-        self.note_person(Person::of(asking), answer);
+        self.note_prober(Prober::of(asking), answer);
     }
 
-    fn note_person(&self, person: Person, answer: T) {
-        let mut waiting = self.waiting();
+    fn note_prober(&self, prober: Prober, answer: T) {
+        let mut waiting = self.0.lock();
         if waiting.len() >= MAX_WAITING {
             waiting.pop_front();
         }
-        waiting.push_back((Instant::now(), person, answer));
+        let at = clock::now();
+        waiting.push_back(Probe { at, prober, answer });
     }
 
-    /// What this person's probe was given a moment ago, if there was one. It is given once.
+    /// The answer that this player's probe was given a moment ago, if there was one. It is given once.
     pub(super) fn take(&self, asking: &MountRequest<'_>) -> Option<T> {
-        self.take_person(|| Person::of(asking))
+        self.take_prober(|| Prober::of(asking))
     }
 
-    fn take_person(&self, person: impl FnOnce() -> Person) -> Option<T> {
-        let mut waiting = self.waiting();
-        let place = Self::place(&mut waiting, person)?;
-        waiting.remove(place).map(|(_, _, answer)| answer)
+    fn take_prober(&self, prober: impl FnOnce() -> Prober) -> Option<T> {
+        let mut waiting = self.0.lock();
+        let place = find(&mut waiting, prober)?;
+        waiting.remove(place).map(|probe| probe.answer)
     }
 
-    /// Whether this person's probe was given something a moment ago.
+    /// Whether this player's probe was answered a moment ago.
     pub(super) fn waits_for(&self, asking: &MountRequest<'_>) -> bool {
-        Self::place(&mut self.waiting(), || Person::of(asking)).is_some()
+        find(&mut self.0.lock(), || Prober::of(asking)).is_some()
     }
+}
 
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<(Instant, Person, T)>> {
-        // Each change is one call that leaves the queue whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+/// Forgets old probes, and looks for that of a player.
+fn find<T>(waiting: &mut VecDeque<Probe<T>>, prober: impl FnOnce() -> Prober) -> Option<usize> {
+    let now = clock::now();
+    let is_old = |probe: &Probe<T>| now.saturating_duration_since(probe.at) > PATIENCE;
+    while waiting.front().is_some_and(is_old) {
+        waiting.pop_front();
     }
-
-    fn place(
-        waiting: &mut VecDeque<(Instant, Person, T)>,
-        person: impl FnOnce() -> Person,
-    ) -> Option<usize> {
-        while waiting
-            .front()
-            .is_some_and(|(at, _, _)| at.elapsed() > PATIENCE)
-        {
-            waiting.pop_front();
-        }
-        if waiting.is_empty() {
-            return None; // as it nearly always is
-        }
-        let person = person();
-        waiting.iter().position(|(_, it, _)| *it == person)
+    if waiting.is_empty() {
+        return None; // as it nearly always is
     }
+    let prober = prober();
+    waiting.iter().position(|probe| probe.prober == prober)
 }
 
 #[cfg(test)]
@@ -114,8 +115,8 @@ mod tests {
     use super::*;
     use crate::wire::http::reader::{Parsed, parse};
 
-    fn person(agent: &str) -> Person {
-        Person {
+    fn player(agent: &str) -> Prober {
+        Prober {
             ip: [192, 0, 2, 1].into(),
             agent: agent.to_owned(),
             mount: "/a.mp3".parse().unwrap(),
@@ -123,15 +124,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_probe_answers_for_the_next_request_of_the_same_person_and_for_no_later_one() {
+    async fn a_probe_answers_for_the_next_request_of_its_player_alone() {
         let probes = Probes::default();
-        probes.note_person(person("Safari"), 1);
-        assert_eq!(probes.take_person(|| person("VLC")), None);
-        assert_eq!(probes.take_person(|| person("Safari")), Some(1));
-        assert_eq!(probes.take_person(|| person("Safari")), None);
-        probes.note_person(person("Safari"), 2);
+        probes.note_prober(player("Safari"), 1);
+        assert_eq!(probes.take_prober(|| player("VLC")), None);
+        assert_eq!(probes.take_prober(|| player("Safari")), Some(1));
+        assert_eq!(probes.take_prober(|| player("Safari")), None);
+        probes.note_prober(player("Safari"), 2);
         tokio::time::advance(PATIENCE + Duration::from_secs(1)).await;
-        assert_eq!(probes.take_person(|| person("Safari")), None);
+        assert_eq!(probes.take_prober(|| player("Safari")), None);
     }
 
     #[test]
@@ -162,9 +163,9 @@ mod tests {
     async fn a_flood_of_probes_takes_no_more_memory() {
         let probes = Probes::default();
         for number in 0..=MAX_WAITING {
-            probes.note_person(person(&number.to_string()), number);
+            probes.note_prober(player(&number.to_string()), number);
         }
-        assert_eq!(probes.take_person(|| person("0")), None);
-        assert_eq!(probes.take_person(|| person("1")), Some(1));
+        assert_eq!(probes.take_prober(|| player("0")), None);
+        assert_eq!(probes.take_prober(|| player("1")), Some(1));
     }
 }

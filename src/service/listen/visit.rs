@@ -66,7 +66,7 @@ impl Listening {
     ) -> After {
         let answer = match self.on_air(&mount).await {
             Some(held) => {
-                let spec = self.0.config.documents.mount(&mount);
+                let spec = self.0.config.mesh.documents.mount(&mount);
                 reply.stream(held.feed.head(), spec.as_ref(), None)
             }
             None => no_source(&reply, &mount),
@@ -78,7 +78,7 @@ impl Listening {
     async fn on_air(&self, mount: &MountName) -> Option<Held> {
         let config = &self.0.config;
         let here = config.relays.on_air(mount);
-        if here.is_some() || config.cluster.view().source(mount).is_none() {
+        if here.is_some() || config.mesh.cluster.view().source(mount).is_none() {
             return here;
         }
         let fetched = timeout(HEAD_PATIENCE, config.relays.fetch(mount)).await;
@@ -109,7 +109,7 @@ impl Listening {
         let reader = held.channel.join(BURST);
         let joined = reader.feed().head();
         let icy = head.wants_icy() && has_icy(joined);
-        let spec = self.0.config.documents.mount(&mount);
+        let spec = self.0.config.mesh.documents.mount(&mount);
         let stream_head = reply.stream(joined, spec.as_ref(), icy.then_some(METAINT));
         debug!("listener connected");
         let attendance = self.0.config.audience.enter(Newcomer {
@@ -172,7 +172,7 @@ impl Listening {
         let config = &self.0.config;
         let passage = Passage {
             from: &passthrough.from,
-            to: &config.cluster.view().me,
+            to: &config.mesh.cluster.view().me,
             mount: &passthrough.mount,
         };
         let minted = config.tag_key.check(passage, passthrough.tag.as_ref()?)?;

@@ -3,15 +3,14 @@
 mod outside;
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
 
-use super::cluster::Cluster;
 use super::cluster::seeking::Unreached;
-use super::document::Documents;
 use super::geo::Geo;
 use super::load::Load;
+use super::mesh::Mesh;
 use super::streams::Streams;
 use crate::io::clock;
 use crate::model::caption::caption;
@@ -26,17 +25,15 @@ use crate::proto::view::{MeshNode, MeshView};
 /// What the status is put together from.
 #[derive(Clone, Debug)]
 pub struct StatusConfig {
-    /// Members and master.
-    pub cluster: Cluster,
-    /// Mounts, steering, clocks.
-    pub documents: Documents,
-    /// How full the nodes are.
+    /// Members and master, mounts, steering, clocks.
+    pub mesh: Mesh,
+    /// The load of the nodes.
     pub load: Load,
-    /// What this node holds.
+    /// The streams that this node holds.
     pub streams: Streams,
-    /// Where it is.
+    /// The database of places in use.
     pub geo: Geo,
-    /// Whom it was told to join and has not reached.
+    /// The peers that this node was told to join and has not reached.
     pub unreached: Unreached,
     /// The cluster's fingerprint.
     pub fingerprint: watch::Receiver<String>,
@@ -51,26 +48,26 @@ pub struct Statuses {
 }
 
 impl Statuses {
-    /// The status comes from these.
+    /// Puts the status together from these.
     pub fn new(config: StatusConfig) -> Self {
         Self {
             config,
-            started: Instant::now(),
+            started: clock::now(),
             started_unix_s: clock::unix_ms() / 1_000,
         }
     }
 
     /// The mesh now.
     pub fn status(&self) -> Status {
-        let mut view = (*self.config.cluster.view()).clone();
+        let mut view = (*self.config.mesh.cluster.view()).clone();
         self.freshen(&mut view);
         let predicted: BTreeMap<NodeName, f64> = self.config.load.predicted().into_iter().collect();
         let troubles = self.address_troubles(&view);
         let master = view.master.as_ref().map(|claim| claim.node.clone());
-        let clocks = self.config.documents.clock_offsets();
+        let clocks = self.config.mesh.documents.clock_offsets();
         let (mounts, steering) = (
-            self.config.documents.mounts(),
-            self.config.documents.steering(),
+            self.config.mesh.documents.mounts(),
+            self.config.mesh.documents.steering(),
         );
         let node = |(name, node): (&NodeName, &MeshNode)| {
             let is_master = master.as_ref() == Some(name);
@@ -88,7 +85,9 @@ impl Statuses {
             node: view.me.clone(),
             cluster: self.config.fingerprint.borrow().clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            uptime_s: self.started.elapsed().as_secs(),
+            uptime_s: clock::now()
+                .saturating_duration_since(self.started)
+                .as_secs(),
             started_unix_s: self.started_unix_s,
             nodes: view.nodes.iter().map(node).collect(),
             mounts: mounts
@@ -103,11 +102,11 @@ impl Statuses {
                 .map_or(view.max_epoch, |claim| claim.epoch),
             master,
             geo: self.config.geo.status(),
-            clock: self.config.documents.clock_trouble(),
+            clock: self.config.mesh.documents.clock_trouble(),
         }
     }
 
-    /// What is wrong with the addresses of nodes: nobody gets there, or several nodes have the same.
+    /// The problems with the addresses of nodes: listeners do not get there, or several nodes have the same.
     fn address_troubles(&self, view: &MeshView) -> BTreeMap<NodeName, String> {
         let mut troubles = self.config.load.troubles();
         for nodes in view.shared_addresses().into_values() {
@@ -125,12 +124,12 @@ impl Statuses {
         troubles
     }
 
-    /// What this node knows of itself needs no gossip.
+    /// Replaces what gossip says of this node by what it knows itself.
     fn freshen(&self, view: &mut MeshView) {
         let own = self.config.streams.all();
         let report = self.config.load.report();
         if let Some(node) = view.nodes.get_mut(&view.me) {
-            node.disk = self.config.documents.disk_trouble();
+            node.disk = self.config.mesh.documents.disk_trouble();
             let told = own
                 .iter()
                 .map(|(mount, held)| (mount.clone(), held.about()));
@@ -205,7 +204,7 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
         url: own_or(&spec.url, about.url),
         audio_info: about.audio_info,
         bitrate_kbps: nominal_kbps(about.bitrate_kbps, bitrate_bps),
-        // Who has just come is counted in the peak a moment later.
+        // A listener that has just come is counted in the peak a moment later.
         listener_peak: peak.max(listeners),
         content_type: card
             .map(|card| card.content_type.clone())
@@ -225,7 +224,7 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
     }
 }
 
-/// What the operator says of a mount, or else its source.
+/// The text of the operator about a mount, or else that of its source.
 fn own_or(own: &str, said: String) -> String {
     match own {
         "" => said,

@@ -18,7 +18,10 @@ impl Statuses {
 
     /// Every outside server, for operators.
     pub fn outside_details(&self) -> Vec<OutsideDetail> {
-        let (servers, view) = (self.config.documents.outside(), self.config.cluster.view());
+        let (servers, view) = (
+            self.config.mesh.documents.outside(),
+            self.config.mesh.cluster.view(),
+        );
         let mut outlooks: BTreeMap<NodeName, OutsideOutlook> = self.config.load.outside();
         let detail = |server: &OutsideServer| {
             let outlook = outlooks.remove(&server.backend());
