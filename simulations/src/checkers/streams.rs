@@ -52,7 +52,7 @@ pub(crate) struct Station {
 }
 
 /// One mount of a world.
-pub(crate) struct Channel<'a> {
+pub(crate) struct WatchedMount<'a> {
     pub(crate) number: usize,
     pub(crate) mount: &'a MountName,
     /// Whether an encoder wants it that is not held up by a stopped node.
@@ -290,22 +290,22 @@ impl StreamRules {
     pub(crate) fn look(
         &mut self,
         now: Duration,
-        channel: &Channel<'_>,
+        watched: &WatchedMount<'_>,
         stations: &[Station],
         reach: Reach<'_>,
     ) {
         self.now = now;
-        self.look_for_loops(channel, stations);
-        self.look_for_rivals(channel, stations, reach);
+        self.look_for_loops(watched, stations);
+        self.look_for_rivals(watched, stations, reach);
         for node in 0..stations.len() {
-            self.look_for_silence(node, channel, (stations, reach));
+            self.look_for_silence(node, watched, (stations, reach));
         }
     }
 
-    fn look_for_loops(&mut self, channel: &Channel<'_>, stations: &[Station]) {
+    fn look_for_loops(&mut self, watched: &WatchedMount<'_>, stations: &[Station]) {
         let upstream = |node: usize| {
             let station = &stations[node];
-            station.upstreams[channel.number].filter(|_| station.runs && !station.is_slow)
+            station.upstreams[watched.number].filter(|_| station.runs && !station.is_slow)
         };
         let is_in_loop = |first: usize| {
             let mut at = upstream(first);
@@ -320,7 +320,7 @@ impl StreamRules {
         };
         let found = (0..stations.len()).find(|node| is_in_loop(*node));
         let (now, bound) = (self.now, self.bounds.loops);
-        let course = self.courses.entry(channel.number).or_default();
+        let course = self.courses.entry(watched.number).or_default();
         let Some(node) = found else {
             course.loop_since = None;
             return;
@@ -328,24 +328,29 @@ impl StreamRules {
         let since = *course.loop_since.get_or_insert(now);
         if now - since > bound {
             self.violations.note("S4", now, || {
-                format!("{node} feeds itself on {} for {bound:?}", channel.mount)
+                format!("{node} feeds itself on {} for {bound:?}", watched.mount)
             });
         }
     }
 
-    fn look_for_rivals(&mut self, channel: &Channel<'_>, stations: &[Station], reach: Reach<'_>) {
+    fn look_for_rivals(
+        &mut self,
+        watched: &WatchedMount<'_>,
+        stations: &[Station],
+        reach: Reach<'_>,
+    ) {
         let sources = || {
             let nodes = stations.iter().enumerate();
-            let on_air = nodes.filter(|(_, station)| station.on_air[channel.number].is_some());
+            let on_air = nodes.filter(|(_, station)| station.on_air[watched.number].is_some());
             on_air
                 .filter(|(_, station)| station.is_judged)
                 .map(|(node, _)| reach.components[node])
         };
         let is_rival = sources().any(|one| sources().filter(|other| *other == one).count() > 1);
         let takes = |it: &Station| it.runs && it.is_judged && !it.is_draining && !it.is_slow;
-        let is_off_air = sources().count() == 0 && channel.is_free && stations.iter().any(takes);
-        let (now, bounds, mount) = (self.now, self.bounds, channel.mount);
-        let course = self.courses.entry(channel.number).or_default();
+        let is_off_air = sources().count() == 0 && watched.is_free && stations.iter().any(takes);
+        let (now, bounds, mount) = (self.now, self.bounds, watched.mount);
+        let course = self.courses.entry(watched.number).or_default();
         let lasts = |since: &mut Option<Duration>, is_so: bool| {
             *since = since.or(Some(now)).filter(|_| is_so);
             since.map_or(Duration::ZERO, |since| now - since)
@@ -364,13 +369,13 @@ impl StreamRules {
     fn look_for_silence(
         &mut self,
         node: usize,
-        channel: &Channel<'_>,
+        watched: &WatchedMount<'_>,
         (stations, reach): (&[Station], Reach<'_>),
     ) {
-        let place = (node, channel.number);
-        let ear = self.ears.get(&(node, channel.mount.clone()));
+        let place = (node, watched.number);
+        let ear = self.ears.get(&(node, watched.mount.clone()));
         let ear = ear.filter(|ear| ear.life == stations[node].life);
-        let server = server_of(node, channel, (stations, reach));
+        let server = server_of(node, watched, (stations, reach));
         let (Some(ear), Some(server)) = (ear, server) else {
             self.served_since.remove(&place);
             return;
@@ -389,7 +394,7 @@ impl StreamRules {
             self.violations.note("S3", now, || {
                 format!(
                     "a listener of {} at {node} hears nothing for {silent:?}",
-                    channel.mount
+                    watched.mount
                 )
             });
         }
@@ -429,23 +434,23 @@ impl StreamRules {
 /// The encoder that a node could have the stream of, from its ingest node or over one more node that has it.
 fn server_of(
     node: usize,
-    channel: &Channel<'_>,
+    watched: &WatchedMount<'_>,
     (stations, reach): (&[Station], Reach<'_>),
 ) -> Option<EncoderId> {
     let fit = |other: usize| {
         let station = &stations[other];
         station.runs && station.is_judged && !station.is_slow
     };
-    let on_air = |other: &usize| fit(*other) && stations[*other].on_air[channel.number].is_some();
+    let on_air = |other: &usize| fit(*other) && stations[*other].on_air[watched.number].is_some();
     let mut ingests = (0..stations.len()).filter(on_air);
     let (ingest, second) = (ingests.next()?, ingests.next());
-    let encoder = stations[ingest].on_air[channel.number]?;
-    if second.is_some() || !fit(node) || !channel.senders.contains(&encoder) {
+    let encoder = stations[ingest].on_air[watched.number]?;
+    if second.is_some() || !fit(node) || !watched.senders.contains(&encoder) {
         return None;
     }
-    let stream = stations[ingest].positions[channel.number].map(|(stream, _)| stream);
+    let stream = stations[ingest].positions[watched.number].map(|(stream, _)| stream);
     let has_it = |other: usize| {
-        let held = stations[other].positions[channel.number];
+        let held = stations[other].positions[watched.number];
         fit(other) && held.map(|(stream, _)| stream) == stream
     };
     let hear = |a: usize, b: usize| a == b || (reach.is_open)(a, b);

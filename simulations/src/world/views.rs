@@ -6,7 +6,7 @@ use super::{Judging, World};
 use crate::checkers::document::Copy;
 use crate::checkers::election::View;
 use crate::checkers::seats::Sitter;
-use crate::checkers::streams::{Channel, Reach, Station};
+use crate::checkers::streams::{Reach, Station, WatchedMount};
 use crate::checkers::table::Ledger;
 use crate::encoder::{Encoder, Standing};
 use crate::host::Host;
@@ -89,7 +89,7 @@ impl World {
             let mut nodes = wanted.clone().map(Encoder::node);
             let is_stopped = |node: usize| self.hosts[node].running().is_none();
             let senders = wanted.filter(sends);
-            let channel = Channel {
+            let watched = WatchedMount {
                 number,
                 mount,
                 is_free: nodes.any(|node| !node.is_some_and(is_stopped)),
@@ -101,7 +101,7 @@ impl World {
             };
             self.checkers
                 .streams
-                .look(self.now, &channel, &stations, reach);
+                .look(self.now, &watched, &stations, reach);
         }
         let waiting = self.talks.waiting();
         self.checkers
@@ -113,25 +113,22 @@ impl World {
         let host = &self.hosts[node];
         let running = host.running().map(|process| &process.node);
         let radio = running.map(|node| node.radio());
-        let channels = self.mounts.iter();
+        let mounts = self.mounts.iter();
         Station {
             life: host.life,
             runs: radio.is_some(),
             is_judged: self.is_judged(node),
             is_slow: !host.slow_by.is_zero(),
             is_draining: host.has_resigned,
-            upstreams: channels
+            upstreams: mounts
                 .clone()
                 .map(|mount| {
                     let (name, _) = radio?.upstream(mount)?;
                     Some(self.number(name))
                 })
                 .collect(),
-            positions: channels
-                .clone()
-                .map(|mount| radio?.position(mount))
-                .collect(),
-            on_air: channels.map(|mount| radio?.on_air(mount)).collect(),
+            positions: mounts.clone().map(|mount| radio?.position(mount)).collect(),
+            on_air: mounts.map(|mount| radio?.on_air(mount)).collect(),
             // A claim to each seat beside the master's comes on top of what every node may say.
             keys: host.running().map_or(0, |it| {
                 it.gossip.most_keys().saturating_sub(self.plan.outside)
