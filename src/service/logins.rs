@@ -101,13 +101,16 @@ impl<'a> Right<'a> {
 }
 
 /// Why a request has not got a right. What the log has to say of it has been said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoRight {
     /// The request carries no login.
+    #[error("this needs the token of this node or the admin password of the cluster")]
     Anonymous,
     /// The login is not accepted.
+    #[error("this needs the token of this node or the admin password of the cluster")]
     Denied,
     /// Too many passwords wait to be checked: this one was not.
+    #[error("too many logins at once, try again in a moment")]
     Busy,
 }
 

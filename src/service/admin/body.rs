@@ -4,8 +4,8 @@ use std::error::Error;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::Request;
 use hyper::body::{Body as HttpBody, Incoming};
-use hyper::{Request, StatusCode};
 use serde_json::{Map, Value};
 
 /// The longest body of a request: every text of a mount at its longest, several times.
@@ -22,15 +22,6 @@ pub(super) enum BadBody {
     Json(#[from] serde_json::Error),
     #[error("`{0}` must be a text, a number, true or false")]
     Kind(String),
-}
-
-impl BadBody {
-    pub(super) fn status(&self) -> StatusCode {
-        match self {
-            Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BrokenOff | Self::Json(_) | Self::Kind(_) => StatusCode::BAD_REQUEST,
-        }
-    }
 }
 
 /// The JSON object that is the body of a request.
@@ -74,7 +65,6 @@ mod tests {
         assert_eq!(longest.unwrap().len(), MAX_BODY_BYTES);
         let bad = whole(Full::<Bytes>::from(vec![b'x'; MAX_BODY_BYTES + 1])).await;
         let bad = bad.unwrap_err();
-        assert_eq!(bad.status(), StatusCode::PAYLOAD_TOO_LARGE);
         assert_eq!(bad.to_string(), "the body is longer than 65536 bytes");
     }
 }

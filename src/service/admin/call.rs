@@ -1,25 +1,25 @@
-//! A request to the pages or the API, the client that sent it, and the body of its answer.
+//! A request to the pages or the API, the client that sent it, and what becomes of it.
 
-use std::convert::Infallible;
-
-use bytes::Bytes;
-use http_body_util::combinators::UnsyncBoxBody;
-use hyper::Request;
 use hyper::body::Incoming;
+use hyper::{Request, Response};
 
+use super::declined::Declined;
+use super::reply::Body;
 use crate::service::logins::{Caller, Login};
 use crate::wire::http::forwarded::Client;
 
-/// The body of an answer; may be streamed.
-pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
+/// What a handler answers; an error is logged, and answered as JSON.
+pub(super) type Answer = Result<Response<Body>, Declined>;
 
-/// What a handler answers.
+/// A request, as its handler gets it.
 #[derive(Debug)]
 pub(super) struct Call {
     /// The request. HEAD has become GET: hyper leaves the body of the answer out.
     pub(super) request: Request<Incoming>,
     /// The origin of the request, for the log and for logins.
     pub(super) caller: Caller,
+    /// The part of the path that stands for the row's placeholder, still percent-encoded; empty if it has none.
+    pub(super) named: String,
     /// The client, as seen through trusted proxies.
     pub(super) client: Client,
 }

@@ -5,10 +5,11 @@ use hyper::{Method, Response, StatusCode};
 use tracing::info;
 
 use super::Admin;
-use super::call::{Body, Call};
+use super::call::{Answer, Call};
+use super::declined::Declined;
 use super::form::{self, Form};
-use super::refusal;
 use super::reply;
+use super::reply::Body;
 use crate::model::caption::caption;
 use crate::model::charset::Charset;
 use crate::model::mount::MountName;
@@ -21,7 +22,7 @@ const MAX_FORM_BYTES: usize = 32 * 1024;
 const MAX_LOGGED_BYTES: usize = 64;
 
 /// Sets the title of a mount: `/admin/metadata?mode=updinfo&mount=…&song=…`, as a query or as a form.
-pub(super) async fn metadata(admin: &Admin, call: Call) -> Response<Body> {
+pub(super) async fn metadata(admin: &Admin, call: Call) -> Answer {
     let query = call.query().as_bytes().to_vec();
     let authorization = call.header("authorization").map(str::to_owned);
     let declared = form::declared_charset(call.request.headers());
@@ -30,7 +31,7 @@ pub(super) async fn metadata(admin: &Admin, call: Call) -> Response<Body> {
             let body = Limited::new(call.request.into_body(), MAX_FORM_BYTES);
             match body.collect().await {
                 Ok(body) => [&query[..], b"&", &body.to_bytes()].concat(),
-                Err(_) => return reply::error(StatusCode::BAD_REQUEST, "the form broke off"),
+                Err(_) => return Err(Declined::bad("the form broke off or is too long")),
             }
         }
         _ => query,
@@ -40,29 +41,28 @@ pub(super) async fn metadata(admin: &Admin, call: Call) -> Response<Body> {
         .text("mount")
         .and_then(|path| MountName::try_from(path.as_str()).ok())
     else {
-        return missing();
+        return Ok(missing());
     };
     let login = Login {
         authorization: authorization.as_deref(),
         caller: call.caller,
     };
     let right = Right::Describe(&mount);
-    if let Err(why) = admin.0.logins.check(login, right).await {
-        return refusal(why);
-    }
+    admin.0.logins.check(login, right).await?;
     if fields.text("mode").as_deref() != Some("updinfo") {
-        return missing();
+        return Ok(missing());
     }
     let spoken = spoken_charset(&fields, declared, &mount);
     let of_mount = admin.0.documents.mount(&mount).map(|spec| spec.charset);
     let Some(title) = fields.title(spoken, of_mount.unwrap_or_default()) else {
-        return missing();
+        return Ok(missing());
     };
-    match admin.0.titles.set(&mount, &title).await {
+    let answer = match admin.0.titles.set(&mount, &title).await {
         Ok(()) => message(StatusCode::OK, "Metadata update successful", 1),
         Err(error @ NotSet::NoSource) => message(StatusCode::BAD_REQUEST, &error.to_string(), 0),
         Err(error) => message(StatusCode::BAD_GATEWAY, &error.to_string(), 0),
-    }
+    };
+    Ok(answer)
 }
 
 /// The charset that an encoder says its title is in. An unknown one counts as none, as with Icecast: many encoders give

@@ -3,12 +3,12 @@
 //! Names and types are Icecast's: one source is an object, several are a list, and none is no key at all; numbers
 //! are numbers. Other than there a title of digits stays a text, because it is one.
 
-use hyper::{Response, StatusCode};
+use hyper::StatusCode;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use super::Admin;
-use super::call::{Body, Call};
+use super::call::{Answer, Call};
 use super::reply;
 use crate::model::status::{MountStatus, NodeStatus, SourceStatus, Status};
 use crate::wire::http::date;
@@ -52,12 +52,13 @@ impl Default for Contact {
 }
 
 /// Answers `/status-json.xsl?mount=…`.
-pub(super) fn status_json(admin: &Admin, call: &Call) -> Response<Body> {
+pub(super) fn status_json(admin: &Admin, call: &Call) -> Answer {
     let status = admin.0.statuses.status();
     let host = call.header("host").filter(|host| !host.is_empty());
     let base = base(&status, call.client, host);
     let stats = stats(&status, &admin.0.contact, &base, call.query());
-    reply::json(StatusCode::OK, &json!({ "icestats": stats }))
+    let shown = json!({ "icestats": stats });
+    Ok(reply::json(StatusCode::OK, &shown))
 }
 
 /// All that is told of the server and of its streams, or of the one that the query asks for.

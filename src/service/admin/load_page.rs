@@ -2,10 +2,10 @@
 //!
 //! Outside servers do not count: two networks that named each other would otherwise count each other's room as theirs.
 
-use hyper::{Response, StatusCode};
+use hyper::StatusCode;
 
 use super::Admin;
-use super::call::{Body, Call};
+use super::call::{Answer, Call};
 use super::reply;
 use crate::model::outside::Slots;
 use crate::model::status::{NodeStatus, Status};
@@ -14,9 +14,9 @@ use crate::service::load::ASSUMED_BITRATE_BPS;
 use crate::wire::outside::{LoadPage, written};
 
 /// Answers `/load.xsl`.
-pub(super) fn load_page(admin: &Admin, _call: &Call) -> Response<Body> {
+pub(super) fn load_page(admin: &Admin, _call: &Call) -> Answer {
     let page = page(&admin.0.statuses.status(), &admin.0.documents.mounts());
-    reply::xml(StatusCode::OK, written(&page))
+    Ok(reply::xml(StatusCode::OK, written(&page)))
 }
 
 fn page(status: &Status, specs: &Mounts) -> LoadPage {

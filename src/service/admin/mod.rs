@@ -3,15 +3,17 @@
 //! hyper gets one request at a time and never the connection: the next request may be for a stream, and a stream
 //! never goes through hyper.
 
-mod api;
+mod allowed;
 mod body;
 mod browser;
 mod call;
+mod declined;
 mod form;
 mod icecast;
 mod icecast_status;
 mod listeners;
 mod load_page;
+mod mounts;
 mod nodes;
 mod open;
 mod orders;
@@ -33,21 +35,22 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::timeout;
 use tracing::{debug, info};
 
-use self::call::{Body, Call};
+use self::call::{Answer, Call};
+use self::declined::Declined;
 pub use self::icecast_status::Contact;
-use self::reply::Complaint;
+use self::reply::{Body, Complaint};
 use self::routes::{Access, Handler, Lookup, Route};
 use super::audience::MeshAudience;
 use super::cluster::Cluster;
 use super::document::Documents;
 use super::drain::{Drain, Phase};
 use super::listen::Listening;
-use super::logins::{Caller, Logins, NoRight, Right};
+use super::logins::{Caller, Logins, Right};
 use super::status::Statuses;
 use super::titles::Titles;
 use crate::io::door::{HEAD_TIMEOUT, OneRequest, Unread, Visitor};
@@ -176,30 +179,27 @@ impl Admin {
 
     /// Answers a call by its row of the table.
     async fn answer(&self, call: Call, unread: &Unread) -> Response<Body> {
-        let route = match routes::find(table::ROUTES, call.request.method(), call.path()) {
-            Lookup::Found(route) => route,
+        let (route, named) = match routes::find(table::ROUTES, call.request.method(), call.path()) {
+            Lookup::Found(route, named) => (route, named.to_owned()),
             Lookup::Options(allowed) => return reply::options(&allowed),
             Lookup::WrongMethod(allowed) => return reply::wrong_method(&allowed),
             Lookup::NoSuchPath => return reply::nothing_here(),
         };
+        let call = Call { named, ..call };
         match timeout(route.limit, self.carry_out(route, call)).await {
-            Ok(answer) => answer,
+            Ok(answer) => answer.unwrap_or_else(Declined::answer),
             Err(_) if unread.is_nothing() => reply::late(),
             Err(_) => reply::too_slow(),
         }
     }
 
     /// Checks the right that a row asks for, and calls its handler.
-    async fn carry_out(&self, route: Route, mut call: Call) -> Response<Body> {
-        if route.access != Access::Anybody
-            && let Err(why) = browser::check(&call.request)
-        {
-            return reply::error(StatusCode::FORBIDDEN, why);
+    async fn carry_out(&self, route: Route, mut call: Call) -> Answer {
+        if route.access != Access::Anybody {
+            browser::check(&call.request)?;
         }
-        if route.access == Access::Manage
-            && let Err(why) = self.0.logins.check(call.login(), Right::Manage).await
-        {
-            return refusal(why);
+        if route.access == Access::Manage {
+            self.0.logins.check(call.login(), Right::Manage).await?;
         }
         if *call.request.method() == Method::HEAD {
             *call.request.method_mut() = Method::GET;
@@ -218,6 +218,7 @@ impl Exchange<'_> {
         let call = Call {
             request,
             caller: self.caller,
+            named: String::new(),
             client: self.client,
         };
         let mut answer = self.admin.answer(call, &self.unread).await;
@@ -236,14 +237,6 @@ impl Exchange<'_> {
             answer.headers_mut().insert(CONNECTION, close);
         }
         answer
-    }
-}
-
-/// The answer to a request that has not got the right that it needs.
-fn refusal(why: NoRight) -> Response<Body> {
-    match why {
-        NoRight::Anonymous | NoRight::Denied => reply::unauthorized(),
-        NoRight::Busy => reply::busy(),
     }
 }
 
@@ -266,6 +259,7 @@ fn protocol() -> http1::Builder {
 mod tests {
     use std::time::Duration;
 
+    use hyper::StatusCode;
     use tokio::io::AsyncWriteExt;
     use tokio::sync::{mpsc, oneshot};
 

@@ -6,7 +6,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Response, StatusCode};
 
 use super::Admin;
-use super::call::{Body, Call};
+use super::call::{Answer, Call};
 use super::page;
 use super::page::{Part, Seen};
 use super::reply::{self, text};
@@ -14,7 +14,7 @@ use crate::service::drain::Phase;
 use crate::wire::livez::Nonce;
 
 /// Answers `/`, in the part that the query names.
-pub(super) fn page(admin: &Admin, call: &Call) -> Response<Body> {
+pub(super) fn page(admin: &Admin, call: &Call) -> Answer {
     let part = Part::from_query(call.query());
     let seen = Seen {
         status: &admin.0.statuses.status(),
@@ -22,7 +22,7 @@ pub(super) fn page(admin: &Admin, call: &Call) -> Response<Body> {
         https: call.client.https,
     };
     let body = Full::from(page::page(part, seen));
-    Response::builder()
+    let answer = Response::builder()
         .header("Content-Type", part.content_type())
         .header("Cache-Control", part.cache_control())
         .header(
@@ -31,32 +31,32 @@ pub(super) fn page(admin: &Admin, call: &Call) -> Response<Body> {
         )
         .header("X-Content-Type-Options", "nosniff")
         .body(body.boxed_unsync())
-        .expect("these headers are constants")
+        .expect("these headers are constants");
+    Ok(answer)
 }
 
 /// Answers `/status.json`.
-pub(super) fn status(admin: &Admin, _call: &Call) -> Response<Body> {
-    reply::json(StatusCode::OK, &admin.0.statuses.status())
+pub(super) fn status(admin: &Admin, _call: &Call) -> Answer {
+    Ok(reply::json(StatusCode::OK, &admin.0.statuses.status()))
 }
 
 /// Answers `/livez`: this node lives, and to a peer that wants it proved, with the proof.
-pub(super) fn alive(admin: &Admin, call: &Call) -> Response<Body> {
+pub(super) fn alive(admin: &Admin, call: &Call) -> Answer {
     let me = &admin.0.links.hello().name;
     let proof = Nonce::of_query(call.query()).map(|nonce| admin.0.proof_keys.answer(me, nonce));
-    text(StatusCode::OK, proof.unwrap_or_else(|| "ok\n".to_owned()))
+    let told = proof.unwrap_or_else(|| "ok\n".to_owned());
+    Ok(text(StatusCode::OK, told))
 }
 
 /// Answers `/readyz`. A node that takes no edits still serves listeners, so no balancer is to take it away: the answer
 /// says so in words.
-pub(super) fn ready(admin: &Admin, _call: &Call) -> Response<Body> {
+pub(super) fn ready(admin: &Admin, _call: &Call) -> Answer {
     if admin.0.drain.phase() == Phase::Draining {
-        return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+        return Ok(text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"));
     }
-    match admin.0.documents.trouble() {
-        None => text(StatusCode::OK, "ok\n"),
-        Some(why) => text(
-            StatusCode::OK,
-            format!("ok, but edits are refused: {why}\n"),
-        ),
-    }
+    let told = match admin.0.documents.trouble() {
+        None => "ok\n".to_owned(),
+        Some(why) => format!("ok, but edits are refused: {why}\n"),
+    };
+    Ok(text(StatusCode::OK, told))
 }

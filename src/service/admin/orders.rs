@@ -1,8 +1,7 @@
-//! Orders of operators to any node: carried out here, or handed on over the link.
+//! Orders of operators to any node: carried out here, or sent to it over the link.
 
 use std::time::Duration;
 
-use hyper::StatusCode;
 use tokio::time::timeout;
 
 use super::Admin;
@@ -17,28 +16,28 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// Why an order was not carried out, as far as is known.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OrderError {
-    /// That can be no node.
+    /// The name is invalid.
     #[error(transparent)]
     Name(#[from] BadNodeName),
-    /// Nobody knows it.
+    /// No node has this name.
     #[error("there is no node {name}; there are {known}")]
     NoNode {
-        /// As it was named.
+        /// The name.
         name: NodeName,
-        /// The names of all.
+        /// The names of all nodes.
         known: String,
     },
-    /// It does nothing any more.
-    #[error("{0} is dead, and serves nobody: there is nothing to be done")]
+    /// The node is dead.
+    #[error("{0} is dead, and serves no listener: there is nothing to be done")]
     Dead(NodeName),
-    /// It would not understand.
+    /// The node would not understand the order.
     #[error(
         "{name} runs a version that takes no orders from other nodes: ask it itself, by --node {url}"
     )]
     TooOld {
-        /// Which one.
+        /// The name of the node.
         name: NodeName,
-        /// Where it is asked.
+        /// The address at which it is asked.
         url: String,
     },
     /// The order did not arrive, or its answer did not.
@@ -46,25 +45,13 @@ pub(super) enum OrderError {
         "{name} did not confirm the order ({why}): look at its state, or ask it itself by --node {url}"
     )]
     Unconfirmed {
-        /// Which one.
+        /// The name of the node.
         name: NodeName,
-        /// Where it is asked.
+        /// The address at which it is asked.
         url: String,
         /// What went wrong.
         why: String,
     },
-}
-
-impl OrderError {
-    /// The status of the answer that says it.
-    pub(super) fn status(&self) -> StatusCode {
-        match self {
-            Self::Name(_) => StatusCode::BAD_REQUEST,
-            Self::NoNode { .. } => StatusCode::NOT_FOUND,
-            Self::Dead(_) | Self::TooOld { .. } => StatusCode::CONFLICT,
-            Self::Unconfirmed { .. } => StatusCode::BAD_GATEWAY,
-        }
-    }
 }
 
 /// Has an order carried out by the node of this name.

@@ -1,19 +1,20 @@
 //! The answers of pages and API.
 
+use std::convert::Infallible;
+
 use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 use serde_json::json;
 
-use super::call::Body;
-use super::routes::Allowed;
-use crate::service::document::{ChangeError, Unsaved};
+use super::allowed::Allowed;
 use crate::wire::http::reply::{CORS_MAX_AGE_S, CORS_REQUEST_HEADERS};
 
-/// The body of an answer, by the name that handlers of records give it.
-pub(super) type FullBody = Body;
+/// The body of an answer; may be streamed.
+pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 fn of(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
     Response::builder()
@@ -70,42 +71,9 @@ pub(super) fn complaining(mut reply: Response<Body>, why: String) -> Response<Bo
     reply
 }
 
-/// The status of an edit that is not known to be kept.
-pub(super) fn unsaved(why: &Unsaved) -> StatusCode {
-    match why {
-        Unsaved::Disk(_) | Unsaved::Doubtful(_) => StatusCode::INSUFFICIENT_STORAGE,
-        Unsaved::Late | Unsaved::Clock(_) | Unsaved::Stopping => StatusCode::SERVICE_UNAVAILABLE,
-    }
-}
-
-/// The status of an edit that was not made.
-pub(super) fn unchanged(why: &ChangeError) -> StatusCode {
-    match why {
-        ChangeError::Edit(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        ChangeError::Unsaved(why) => unsaved(why),
-    }
-}
-
 /// 204: done, and there is nothing to say.
 pub(super) fn no_content() -> Response<Body> {
     of(StatusCode::NO_CONTENT, "text/plain; charset=utf-8", "")
-}
-
-/// 401: the request has to log in.
-pub(super) fn unauthorized() -> Response<Body> {
-    let why = "this needs the token of this node or the admin password of the cluster";
-    let mut reply = error(StatusCode::UNAUTHORIZED, why);
-    let challenge = HeaderValue::from_static("Basic realm=\"antiphon\"");
-    reply.headers_mut().insert("WWW-Authenticate", challenge);
-    reply
-}
-
-/// 503: too many passwords wait to be checked.
-pub(super) fn busy() -> Response<Body> {
-    error(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "too many logins at once, try again in a moment",
-    )
 }
 
 /// 404, with where to look.

@@ -4,10 +4,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use hyper::{Method, Response};
+use hyper::Method;
 
 use super::Admin;
-use super::call::{Body, Call};
+use super::allowed::Allowed;
+use super::call::{Answer, Call};
 
 /// How long a request may take until its answer begins, unless its row says otherwise.
 ///
@@ -42,43 +43,24 @@ pub(super) enum Access {
 #[derive(Clone, Copy)]
 pub(super) enum Handler {
     /// Answers at once.
-    Now(fn(&Admin, &Call) -> Response<Body>),
+    Now(fn(&Admin, &Call) -> Answer),
     /// Waits for something first.
     Later(for<'a> fn(&'a Admin, Call) -> Answering<'a>),
 }
 
 /// An answer that is being made.
-pub(super) type Answering<'a> = Pin<Box<dyn Future<Output = Response<Body>> + Send + 'a>>;
+pub(super) type Answering<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 
 /// What the table says of a request.
-pub(super) enum Lookup {
-    /// This row answers it.
-    Found(Route),
+pub(super) enum Lookup<'a> {
+    /// This row answers it. With the part of the path that stands for its placeholder; empty if it has none.
+    Found(Route, &'a str),
     /// The path has these methods, and the request only asks for them.
     Options(Allowed),
     /// The path has these methods, and that of the request is none of them.
     WrongMethod(Allowed),
     /// The table has no such path.
     NoSuchPath,
-}
-
-/// The methods that a path has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Allowed(Vec<&'static str>);
-
-impl Allowed {
-    /// All of them, as `Allow` lists them.
-    pub(super) fn all(&self) -> String {
-        self.0.join(", ")
-    }
-
-    /// The methods that a page of another site may use, if its request has a token: those that a form can use without
-    /// asking. No other site is ever allowed to use the rest.
-    pub(super) fn cross_site(&self) -> String {
-        let simple = |method: &&str| matches!(*method, "GET" | "HEAD" | "POST");
-        let those: Vec<&str> = self.0.iter().copied().filter(simple).collect();
-        those.join(", ")
-    }
 }
 
 impl Route {
@@ -128,13 +110,17 @@ impl Route {
 }
 
 /// The row for a request among `routes`, or why there is none.
-pub(super) fn find(routes: &[Route], method: &Method, path: &str) -> Lookup {
-    let here = || routes.iter().filter(|route| fits(route.pattern, path));
-    if let Some(route) = here().find(|route| route.answers(method)) {
-        return Lookup::Found(*route);
+pub(super) fn find<'a>(routes: &[Route], method: &Method, path: &'a str) -> Lookup<'a> {
+    let here = || {
+        routes
+            .iter()
+            .filter_map(|route| Some((route, matched(route.pattern, path)?)))
+    };
+    if let Some((route, named)) = here().find(|(route, _)| route.answers(method)) {
+        return Lookup::Found(*route, named);
     }
     let mut methods = Vec::new();
-    for route in here() {
+    for (route, _) in here() {
         methods.push(route.method);
         if route.method == "GET" {
             methods.push("HEAD");
@@ -145,37 +131,34 @@ pub(super) fn find(routes: &[Route], method: &Method, path: &str) -> Lookup {
     }
     methods.push("OPTIONS");
     match *method {
-        Method::OPTIONS => Lookup::Options(Allowed(methods)),
-        _ => Lookup::WrongMethod(Allowed(methods)),
+        Method::OPTIONS => Lookup::Options(Allowed::new(methods)),
+        _ => Lookup::WrongMethod(Allowed::new(methods)),
     }
 }
 
 /// Whether any row is for this path.
 pub(super) fn has_path(routes: &[Route], path: &str) -> bool {
-    routes.iter().any(|route| fits(route.pattern, path))
+    routes
+        .iter()
+        .any(|route| matched(route.pattern, path).is_some())
 }
 
-/// Whether a path, still percent-encoded, is one of a pattern's: `{…}` stands for one part that is not empty, and at
-/// the end `{…*}` for one or several. A slash at the end of a path of the API makes no difference.
-fn fits(pattern: &str, path: &str) -> bool {
+/// The part of a path, still percent-encoded, for which the placeholder of a pattern stands; empty if it has none, and
+/// `None` if the path is not one of the pattern's. `{…}` stands for one part that is not empty, `{…*}` for that and all
+/// that follows. A slash at the end of a path of the API makes no difference.
+fn matched<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
     let path = match path.strip_suffix('/') {
         Some(bare) if path.starts_with("/api/") => bare,
         _ => path,
     };
-    let mut parts = path.split('/');
-    for wanted in pattern.split('/') {
-        let Some(part) = parts.next() else {
-            return false;
-        };
-        let is_placeholder = wanted.starts_with('{');
-        if is_placeholder && part.is_empty() || !is_placeholder && part != wanted {
-            return false;
-        }
-        if wanted.ends_with("*}") {
-            return true;
-        }
-    }
-    parts.next().is_none()
+    let Some((before, placeholder)) = pattern.split_once('{') else {
+        return (path == pattern).then_some("");
+    };
+    let rest = path.strip_prefix(before)?;
+    let (name, after) = placeholder.split_once('}')?;
+    let named = rest.strip_suffix(after)?;
+    let fits = !named.starts_with('/') && (name.ends_with('*') || !named.contains('/'));
+    (fits && !named.is_empty()).then_some(named)
 }
 
 #[cfg(test)]
@@ -185,7 +168,7 @@ mod tests {
     use super::*;
     use crate::service::admin::reply;
 
-    const DONE: Handler = Handler::Now(|_, _| reply::text(StatusCode::OK, ""));
+    const DONE: Handler = Handler::Now(|_, _| Ok(reply::text(StatusCode::OK, "")));
     const ROUTES: [Route; 5] = [
         Route::get("/", Access::Anybody, DONE),
         Route::get("/api/things", Access::Manage, DONE),
@@ -197,7 +180,10 @@ mod tests {
     fn found(line: &str) -> String {
         let (method, path) = line.split_once(' ').unwrap();
         match find(&ROUTES, &method.parse().unwrap(), path) {
-            Lookup::Found(route) => format!("{} {}", route.method, route.pattern),
+            Lookup::Found(route, "") => format!("{} {}", route.method, route.pattern),
+            Lookup::Found(route, named) => {
+                format!("{} {}: {named}", route.method, route.pattern)
+            }
             Lookup::Options(methods) => format!("these: {}", methods.all()),
             Lookup::WrongMethod(methods) => format!("only: {}", methods.all()),
             Lookup::NoSuchPath => "nothing".to_owned(),
@@ -210,14 +196,17 @@ mod tests {
         assert_eq!(found("HEAD /"), "GET /");
         assert_eq!(found("POST /api/things"), "POST /api/things");
         assert_eq!(found("GET /api/things/"), "GET /api/things");
-        assert_eq!(found("DELETE /api/things/a"), "DELETE /api/things/{path*}");
+        assert_eq!(
+            found("DELETE /api/things/a"),
+            "DELETE /api/things/{path*}: a"
+        );
         assert_eq!(
             found("DELETE /api/things/a/b%2Fc"),
-            "DELETE /api/things/{path*}"
+            "DELETE /api/things/{path*}: a/b%2Fc"
         );
         assert_eq!(
             found("POST /api/nodes/n1/drain"),
-            "POST /api/nodes/{name}/drain"
+            "POST /api/nodes/{name}/drain: n1"
         );
     }
 
@@ -227,6 +216,9 @@ mod tests {
             "/api",
             "/api/",
             "/api/thing",
+            "/api/things//a",
+            "/api/nodes/drain",
+            "/api/nodes/a/b/drain",
             "/api/nodes//drain",
             "/api/nodes/n1/drain/x",
             "/api/nodes/n1",
@@ -245,13 +237,6 @@ mod tests {
         assert_eq!(found("PUT /api/things"), "only: GET, HEAD, POST, OPTIONS");
         assert_eq!(found("HEAD /api/nodes/n/drain"), "only: POST, OPTIONS");
         assert_eq!(found("OPTIONS /api/things/a"), "these: DELETE, OPTIONS");
-    }
-
-    #[test]
-    fn no_other_site_is_allowed_what_a_form_cannot_send() {
-        let allowed = Allowed(vec!["GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"]);
-        assert_eq!(allowed.cross_site(), "GET, HEAD, POST");
-        assert_eq!(Allowed(vec!["PATCH", "OPTIONS"]).cross_site(), "");
     }
 
     #[test]

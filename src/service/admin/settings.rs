@@ -1,6 +1,5 @@
 //! The settings of a record, as a request names them in the JSON object that is its body.
 
-use hyper::StatusCode;
 use serde_json::{Map, Value};
 use tracing::debug;
 
@@ -21,18 +20,6 @@ pub(super) enum BadSettings {
     Setting(#[from] BadSetting),
     #[error(transparent)]
     Hash(#[from] HashError),
-}
-
-impl BadSettings {
-    pub(super) fn status(&self) -> StatusCode {
-        match self {
-            Self::Body(bad) => bad.status(),
-            Self::NoText(_) | Self::Setting(_) | Self::Hash(HashError::Length) => {
-                StatusCode::BAD_REQUEST
-            }
-            Self::Hash(HashError::Busy) => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
 }
 
 /// Reads each field as a setting of a record of this kind. A password is hashed.

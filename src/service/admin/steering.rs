@@ -2,128 +2,88 @@
 
 use std::net::IpAddr;
 
-use hyper::body::Incoming;
-use hyper::header::HeaderValue;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::StatusCode;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
 use super::Admin;
-use super::api::wrong_method;
-use super::body::{self, BadBody};
-use super::reply::{self, FullBody};
-use super::settings::{self, BadSettings};
+use super::body;
+use super::call::{Answer, Call};
+use super::declined::{Declined, Declining};
+use super::reply;
+use super::settings;
 use crate::logic::records::steering::MESH_KIND;
 use crate::model::mount::{BadMountName, MountName};
-use crate::service::document::ChangeError;
-use crate::wire::http::forwarded::Client;
 
 /// How many candidates are told unless more are asked for.
 const USUAL_CANDIDATES: usize = 5;
 /// How long a program should wait before it asks again, seconds: loads have changed by then.
 const CANDIDATES_TTL_S: u32 = 10;
 
-/// Why a request is not carried out.
+/// Why a question is not answered.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
+enum BadQuery {
     #[error("say which mount: ?mount=/radio.mp3")]
     WhichMount,
     #[error("mount: {0}")]
     Mount(#[from] BadMountName),
-    #[error("there is no mount {0}")]
-    NoMount(MountName),
     #[error("from: {0:?} is no IP address")]
     From(String),
     #[error("most: a number from 1 to {}", crate::service::listen::MAX_CANDIDATES)]
     Most,
-    #[error(transparent)]
-    Body(#[from] BadBody),
-    #[error(transparent)]
-    Settings(#[from] BadSettings),
-    #[error(transparent)]
-    Change(#[from] ChangeError),
 }
 
-impl Refusal {
-    fn answer(self) -> Response<FullBody> {
-        let status = match &self {
-            Self::NoMount(_) => StatusCode::NOT_FOUND,
-            Self::Body(bad) => bad.status(),
-            Self::Settings(bad) => bad.status(),
-            Self::Change(why) => reply::unchanged(why),
-            _ => StatusCode::BAD_REQUEST,
-        };
-        reply::error(status, self)
+impl Declining for BadQuery {
+    fn status(&self) -> StatusCode {
+        StatusCode::BAD_REQUEST
     }
 }
 
-/// Shows the policy, or sets it on all nodes. One that cannot be read is refused, and the old one stays.
-pub(super) async fn policy(admin: &Admin, request: Request<Incoming>) -> Response<FullBody> {
-    let set = match *request.method() {
-        Method::GET | Method::HEAD => Ok(()),
-        Method::PATCH => set(admin, request).await,
-        _ => return wrong_method("GET, PATCH"),
-    };
-    if let Err(refusal) = set {
-        return refusal.answer();
-    }
+/// Shows the policy.
+pub(super) fn show_policy(admin: &Admin, _call: &Call) -> Answer {
     let steering = admin.0.documents.steering();
-    reply::json(StatusCode::OK, &steering.mesh)
+    Ok(reply::json(StatusCode::OK, &steering.mesh))
 }
 
-async fn set(admin: &Admin, request: Request<Incoming>) -> Result<(), Refusal> {
-    let fields = body::object(request).await?;
+/// Sets the policy on all nodes, and shows it. An invalid one is refused, and the old one stays.
+pub(super) async fn set_policy(admin: &Admin, call: Call) -> Answer {
+    let fields = body::object(call.request).await?;
     let changes = settings::changes(admin, &MESH_KIND, fields).await?;
-    Ok(admin.0.documents.set_mesh(changes).await?)
+    admin.0.documents.set_mesh(changes).await?;
+    let steering = admin.0.documents.steering();
+    Ok(reply::json(StatusCode::OK, &steering.mesh))
 }
 
 /// Explains where the next listener of a mount would be sent, and why.
-pub(super) fn explain<T>(admin: &Admin, request: &Request<T>) -> Response<FullBody> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return wrong_method("GET");
-    }
-    let asked = || {
-        let query = QueryText(request.uri().query().unwrap_or_default());
-        let (mount, from) = (query.mount()?, query.from()?);
-        let explanation = admin.0.listening.explain(&mount, from);
-        explanation.ok_or(Refusal::NoMount(mount))
-    };
-    match asked() {
-        Ok(explanation) => reply::json(StatusCode::OK, &explanation),
-        Err(refusal) => refusal.answer(),
-    }
+pub(super) fn explain(admin: &Admin, call: &Call) -> Answer {
+    let query = QueryText(call.query());
+    let (mount, from) = (query.mount()?, query.from()?);
+    let explanation = admin.0.listening.explain(&mount, from);
+    let explanation = explanation.ok_or_else(|| no_mount(&mount))?;
+    Ok(reply::json(StatusCode::OK, &explanation))
 }
 
-/// Tells anybody, web pages of other sites too, where a mount is best heard, the best first.
-pub(super) fn candidates<T>(
-    admin: &Admin,
-    request: &Request<T>,
-    client: Client,
-) -> Response<FullBody> {
-    let asked = || {
-        let query = QueryText(request.uri().query().unwrap_or_default());
-        let (mount, most) = (query.mount()?, query.most()?);
-        if admin.0.documents.mount(&mount).is_none() {
-            return Err(Refusal::NoMount(mount));
-        }
-        let candidates = admin.0.listening.candidates(&mount, client, most);
-        Ok(json!({
-            "mount": mount,
-            "ttl_s": CANDIDATES_TTL_S,
-            "candidates": candidates,
-        }))
-    };
-    let mut answer = match asked() {
-        Ok(told) => reply::json(StatusCode::OK, &told),
-        Err(refusal) => refusal.answer(),
-    };
-    let anybody = HeaderValue::from_static("*");
-    let headers = answer.headers_mut();
-    headers.insert("Access-Control-Allow-Origin", anybody);
-    answer
+/// Tells any client, web pages of other sites too, where a mount is best heard, the best first.
+pub(super) fn candidates(admin: &Admin, call: &Call) -> Answer {
+    let query = QueryText(call.query());
+    let (mount, most) = (query.mount()?, query.most()?);
+    if admin.0.documents.mount(&mount).is_none() {
+        return Err(no_mount(&mount));
+    }
+    let candidates = admin.0.listening.candidates(&mount, call.client, most);
+    let shown = json!({
+        "mount": mount,
+        "ttl_s": CANDIDATES_TTL_S,
+        "candidates": candidates,
+    });
+    Ok(reply::json(StatusCode::OK, &shown))
 }
 
-/// What stands behind the question mark.
+fn no_mount(mount: &MountName) -> Declined {
+    Declined::not_found(format!("there is no mount {mount}"))
+}
+
+/// The text after the question mark.
 struct QueryText<'a>(&'a str);
 
 impl QueryText<'_> {
@@ -133,25 +93,25 @@ impl QueryText<'_> {
         Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
     }
 
-    fn mount(&self) -> Result<MountName, Refusal> {
-        let path = self.value("mount").ok_or(Refusal::WhichMount)?;
+    fn mount(&self) -> Result<MountName, BadQuery> {
+        let path = self.value("mount").ok_or(BadQuery::WhichMount)?;
         Ok(MountName::try_from(path)?)
     }
 
-    fn from(&self) -> Result<Option<IpAddr>, Refusal> {
+    fn from(&self) -> Result<Option<IpAddr>, BadQuery> {
         let text = self.value("from");
         let read = text.map(|text| text.parse().map_err(|_| text));
         read.transpose()
-            .map_err(|text| Refusal::From(text.chars().take(64).collect()))
+            .map_err(|text| BadQuery::From(text.chars().take(64).collect()))
     }
 
-    fn most(&self) -> Result<usize, Refusal> {
+    fn most(&self) -> Result<usize, BadQuery> {
         let Some(text) = self.value("most") else {
             return Ok(USUAL_CANDIDATES);
         };
-        let number = text.parse().map_err(|_| Refusal::Most)?;
+        let number = text.parse().map_err(|_| BadQuery::Most)?;
         let fits = (1..=crate::service::listen::MAX_CANDIDATES).contains(&number);
-        fits.then_some(number).ok_or(Refusal::Most)
+        fits.then_some(number).ok_or(BadQuery::Most)
     }
 }
 

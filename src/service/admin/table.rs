@@ -6,7 +6,7 @@ use super::routes::Access::{Anybody, Manage, OfMount};
 use super::routes::Handler::{Later, Now};
 use super::routes::Route;
 use super::{
-    api, icecast, icecast_status, listeners, load_page, nodes, open, outside, password, steering,
+    icecast, icecast_status, listeners, load_page, mounts, nodes, open, outside, password, steering,
 };
 use crate::wire::livez;
 
@@ -14,10 +14,10 @@ use crate::wire::livez;
 /// disk.
 const PASSWORD_LIMIT: Duration = Duration::from_secs(60);
 
-/// A handler that waits and needs no more than the request.
+/// A handler that waits for something.
 macro_rules! later {
     ($handler:path) => {
-        Later(|admin, call| Box::pin($handler(admin, call.request)))
+        Later(|admin, call| Box::pin($handler(admin, call)))
     };
 }
 
@@ -31,33 +31,33 @@ pub(super) static ROUTES: &[Route] = &[
     Route::get(livez::PATH, Anybody, Now(open::alive)),
     Route::get("/healthz", Anybody, Now(open::alive)),
     Route::get("/readyz", Anybody, Now(open::ready)),
-    Route::get("/admin/metadata", OfMount, Later(|admin, call| Box::pin(icecast::metadata(admin, call)))),
-    Route::post("/admin/metadata", OfMount, Later(|admin, call| Box::pin(icecast::metadata(admin, call)))),
-    Route::patch("/api/v1/admin", Manage, later!(password::admin)).within(PASSWORD_LIMIT),
-    Route::get("/api/v1/candidates", Anybody, Now(|admin, call| steering::candidates(admin, &call.request, call.client))),
-    Route::get("/api/v1/explain", Manage, Now(|admin, call| steering::explain(admin, &call.request))),
+    Route::get("/admin/metadata", OfMount, later!(icecast::metadata)),
+    Route::post("/admin/metadata", OfMount, later!(icecast::metadata)),
+    Route::patch("/api/v1/admin", Manage, later!(password::set)).within(PASSWORD_LIMIT),
+    Route::get("/api/v1/candidates", Anybody, Now(steering::candidates)),
+    Route::get("/api/v1/explain", Manage, Now(steering::explain)),
     Route::get("/api/v1/listeners", Manage, later!(listeners::list)),
     Route::delete("/api/v1/listeners/{id}", Manage, later!(listeners::kill)),
-    Route::get("/api/v1/mounts", Manage, later!(api::mounts)),
-    Route::post("/api/v1/mounts", Manage, later!(api::mounts)).within(PASSWORD_LIMIT),
-    Route::get("/api/v1/mounts/{path*}", Manage, later!(api::mounts)),
-    Route::patch("/api/v1/mounts/{path*}", Manage, later!(api::mounts)).within(PASSWORD_LIMIT),
-    Route::delete("/api/v1/mounts/{path*}", Manage, later!(api::mounts)),
-    Route::post("/api/v1/node/drain", Manage, later!(nodes::nodes)),
-    Route::post("/api/v1/node/step-down", Manage, later!(nodes::nodes)),
-    Route::post("/api/v1/node/undrain", Manage, later!(nodes::nodes)),
-    Route::get("/api/v1/nodes", Manage, later!(nodes::nodes)),
-    Route::patch("/api/v1/nodes/{name}", Manage, later!(nodes::nodes)),
-    Route::delete("/api/v1/nodes/{name}", Manage, later!(nodes::nodes)),
-    Route::post("/api/v1/nodes/{name}/drain", Manage, later!(nodes::nodes)),
-    Route::post("/api/v1/nodes/{name}/undrain", Manage, later!(nodes::nodes)),
-    Route::get("/api/v1/outside", Manage, later!(outside::outside)),
-    Route::post("/api/v1/outside", Manage, later!(outside::outside)),
-    Route::get("/api/v1/outside/{name}", Manage, later!(outside::outside)),
-    Route::patch("/api/v1/outside/{name}", Manage, later!(outside::outside)),
-    Route::delete("/api/v1/outside/{name}", Manage, later!(outside::outside)),
-    Route::get("/api/v1/policy", Manage, later!(steering::policy)),
-    Route::patch("/api/v1/policy", Manage, later!(steering::policy)),
+    Route::get("/api/v1/mounts", Manage, Now(mounts::list)),
+    Route::post("/api/v1/mounts", Manage, later!(mounts::create)).within(PASSWORD_LIMIT),
+    Route::get("/api/v1/mounts/{path*}", Manage, Now(mounts::show)),
+    Route::patch("/api/v1/mounts/{path*}", Manage, later!(mounts::edit)).within(PASSWORD_LIMIT),
+    Route::delete("/api/v1/mounts/{path*}", Manage, later!(mounts::delete)),
+    Route::post("/api/v1/node/drain", Manage, later!(nodes::drain_this)),
+    Route::post("/api/v1/node/step-down", Manage, later!(nodes::step_down)),
+    Route::post("/api/v1/node/undrain", Manage, later!(nodes::undrain_this)),
+    Route::get("/api/v1/nodes", Manage, Now(nodes::list)),
+    Route::patch("/api/v1/nodes/{name}", Manage, later!(nodes::edit)),
+    Route::delete("/api/v1/nodes/{name}", Manage, later!(nodes::forget)),
+    Route::post("/api/v1/nodes/{name}/drain", Manage, later!(nodes::drain)),
+    Route::post("/api/v1/nodes/{name}/undrain", Manage, later!(nodes::undrain)),
+    Route::get("/api/v1/outside", Manage, Now(outside::list)),
+    Route::post("/api/v1/outside", Manage, later!(outside::add)),
+    Route::get("/api/v1/outside/{name}", Manage, Now(outside::show)),
+    Route::patch("/api/v1/outside/{name}", Manage, later!(outside::edit)),
+    Route::delete("/api/v1/outside/{name}", Manage, later!(outside::remove)),
+    Route::get("/api/v1/policy", Manage, Now(steering::show_policy)),
+    Route::patch("/api/v1/policy", Manage, later!(steering::set_policy)),
 ];
 
 #[cfg(test)]

@@ -1,0 +1,221 @@
+//! Why a request is not carried out, and the status that says so. Each error that a handler may meet has its own here.
+
+use std::fmt::Display;
+
+use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
+use hyper::{Response, StatusCode};
+
+use super::body::BadBody;
+use super::browser::CrossSite;
+use super::orders::OrderError;
+use super::reply;
+use super::reply::Body;
+use super::settings::BadSettings;
+use crate::io::password::HashError;
+use crate::logic::records::kind::BadRecord;
+use crate::logic::records::outside::BadServerName;
+use crate::model::listener::BadListenerId;
+use crate::model::node::BadNodeName;
+use crate::service::audience::NotKilled;
+use crate::service::document::{ChangeError, MountError, OutsideError, Unsaved};
+use crate::service::logins::NoRight;
+
+/// A request that is not carried out.
+#[derive(Debug)]
+pub(super) struct Declined {
+    status: StatusCode,
+    why: String,
+}
+
+impl Declined {
+    /// Answers with this status and this reason.
+    pub(super) fn new(status: StatusCode, why: impl Display) -> Self {
+        let why = why.to_string();
+        Self { status, why }
+    }
+
+    /// 400, for this reason.
+    pub(super) fn bad(why: impl Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, why)
+    }
+
+    /// 404, for this reason.
+    pub(super) fn not_found(why: impl Display) -> Self {
+        Self::new(StatusCode::NOT_FOUND, why)
+    }
+
+    /// 409, for this reason.
+    pub(super) fn conflict(why: impl Display) -> Self {
+        Self::new(StatusCode::CONFLICT, why)
+    }
+
+    /// The answer, which the log is told of. A request that may not do this is asked for a login.
+    pub(super) fn answer(self) -> Response<Body> {
+        let mut answer = reply::error(self.status, self.why);
+        if self.status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Basic realm=\"antiphon\"");
+            answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        answer
+    }
+}
+
+/// An error that declines a request.
+pub(super) trait Declining: Display {
+    /// The status of the answer.
+    fn status(&self) -> StatusCode;
+}
+
+impl<E: Declining> From<E> for Declined {
+    fn from(error: E) -> Self {
+        Self::new(error.status(), error)
+    }
+}
+
+impl Declining for BadBody {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BrokenOff | Self::Json(_) | Self::Kind(_) => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+impl Declining for BadSettings {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Body(bad) => bad.status(),
+            Self::NoText(_) | Self::Setting(_) | Self::Hash(HashError::Length) => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::Hash(HashError::Busy) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+impl Declining for CrossSite {
+    fn status(&self) -> StatusCode {
+        StatusCode::FORBIDDEN
+    }
+}
+
+impl Declining for NoRight {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Anonymous | Self::Denied => StatusCode::UNAUTHORIZED,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+impl Declining for BadNodeName {
+    fn status(&self) -> StatusCode {
+        StatusCode::BAD_REQUEST
+    }
+}
+
+impl Declining for BadServerName {
+    fn status(&self) -> StatusCode {
+        StatusCode::BAD_REQUEST
+    }
+}
+
+impl Declining for Unsaved {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Disk(_) | Self::Doubtful(_) => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Late | Self::Clock(_) | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+impl Declining for ChangeError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Edit(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Unsaved(why) => why.status(),
+        }
+    }
+}
+
+impl Declining for MountError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Exists(_) => StatusCode::CONFLICT,
+            Self::NotThere(_) => StatusCode::NOT_FOUND,
+            Self::Edit(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Unsaved(why) => why.status(),
+        }
+    }
+}
+
+impl Declining for OutsideError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Exists(_) => StatusCode::CONFLICT,
+            Self::NotThere(_) => StatusCode::NOT_FOUND,
+            Self::Bad(BadRecord::TooMany(_)) | Self::Edit(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Bad(_) => StatusCode::BAD_REQUEST,
+            Self::Unsaved(why) => why.status(),
+        }
+    }
+}
+
+impl Declining for BadListenerId {
+    fn status(&self) -> StatusCode {
+        StatusCode::BAD_REQUEST
+    }
+}
+
+impl Declining for NotKilled {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NoListener(_) | Self::NoNode { .. } => StatusCode::NOT_FOUND,
+            Self::Dead(_) | Self::TooOld(_) => StatusCode::CONFLICT,
+            Self::Unconfirmed { .. } => StatusCode::BAD_GATEWAY,
+        }
+    }
+}
+
+impl Declining for OrderError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Name(_) => StatusCode::BAD_REQUEST,
+            Self::NoNode { .. } => StatusCode::NOT_FOUND,
+            Self::Dead(_) | Self::TooOld { .. } => StatusCode::CONFLICT,
+            Self::Unconfirmed { .. } => StatusCode::BAD_GATEWAY,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::mount::MountName;
+
+    fn status(error: impl Into<Declined>) -> u16 {
+        error.into().answer().status().as_u16()
+    }
+
+    #[test]
+    fn only_a_request_without_the_right_is_asked_to_log_in() {
+        let asks = |error: Declined| error.answer().headers().contains_key(WWW_AUTHENTICATE);
+        assert!(asks(NoRight::Anonymous.into()) && asks(NoRight::Denied.into()));
+        assert!(!asks(NoRight::Busy.into()) && !asks(Declined::bad("x")));
+    }
+
+    #[test]
+    fn an_error_has_the_status_of_its_cause() {
+        assert_eq!(status(BadBody::TooLong), 413);
+        assert_eq!(status(BadSettings::from(BadBody::TooLong)), 413);
+        assert_eq!(status(BadSettings::from(HashError::Busy)), 503);
+        assert_eq!(status(BadSettings::from(HashError::Length)), 400);
+        assert_eq!(status(ChangeError::from(Unsaved::Late)), 503);
+        assert_eq!(status(MountError::from(Unsaved::Stopping)), 503);
+        let mount = || MountName::try_from("/radio.mp3").unwrap();
+        assert_eq!(status(MountError::Exists(mount())), 409);
+        assert_eq!(status(MountError::NotThere(mount())), 404);
+        let name = crate::model::node::NodeName::try_from("").unwrap_err();
+        assert_eq!(status(OrderError::Name(name)), 400);
+    }
+}

@@ -1,0 +1,72 @@
+//! The API of mounts.
+
+use hyper::StatusCode;
+use serde_json::json;
+
+use super::Admin;
+use super::body;
+use super::call::{Answer, Call};
+use super::declined::Declined;
+use super::reply;
+use super::settings;
+use crate::logic::records::mounts::MOUNT_KIND;
+use crate::model::mount::{BadMountName, MountName, MountSpec};
+use crate::service::document::MountError;
+
+/// Lists all mounts.
+pub(super) fn list(admin: &Admin, _call: &Call) -> Answer {
+    let mounts = admin.0.documents.mounts();
+    let specs: Vec<&MountSpec> = mounts.values().collect();
+    Ok(reply::json(StatusCode::OK, &specs))
+}
+
+/// Creates a mount. Its password is shown this once.
+pub(super) async fn create(admin: &Admin, call: Call) -> Answer {
+    let mut fields = body::object(call.request).await?;
+    let missing = || Declined::bad("`path` is missing");
+    let path = fields.remove("path").ok_or_else(missing)?;
+    let mount = MountName::try_from(body::typed("path", path)?).map_err(bad_path)?;
+    if admin.0.documents.mount(&mount).is_some() {
+        return Err(MountError::Exists(mount).into());
+    }
+    let password = settings::password(&mut fields)?;
+    let changes = settings::changes(admin, &MOUNT_KIND, fields).await?;
+    admin.0.documents.create_mount(&mount, changes).await?;
+    let mut shown = json!(spec(admin, &mount)?);
+    shown["password"] = json!(password.reveal());
+    Ok(reply::json(StatusCode::CREATED, &shown))
+}
+
+/// Shows one mount.
+pub(super) fn show(admin: &Admin, call: &Call) -> Answer {
+    Ok(reply::json(StatusCode::OK, &spec(admin, &mount(call)?)?))
+}
+
+/// Changes settings of a mount, and shows it.
+pub(super) async fn edit(admin: &Admin, call: Call) -> Answer {
+    let mount = mount(&call)?;
+    let fields = body::object(call.request).await?;
+    let changes = settings::changes(admin, &MOUNT_KIND, fields).await?;
+    admin.0.documents.set_mount(&mount, changes).await?;
+    Ok(reply::json(StatusCode::OK, &spec(admin, &mount)?))
+}
+
+/// Deletes a mount.
+pub(super) async fn delete(admin: &Admin, call: Call) -> Answer {
+    admin.0.documents.delete_mount(&mount(&call)?).await?;
+    Ok(reply::no_content())
+}
+
+/// The mount that the path of a request names.
+fn mount(call: &Call) -> Result<MountName, Declined> {
+    MountName::from_request_path(&format!("/{}", call.named)).map_err(bad_path)
+}
+
+fn bad_path(error: BadMountName) -> Declined {
+    Declined::bad(format!("path: {error}"))
+}
+
+fn spec(admin: &Admin, mount: &MountName) -> Result<MountSpec, MountError> {
+    let spec = admin.0.documents.mount(mount);
+    spec.ok_or_else(|| MountError::NotThere(mount.clone()))
+}
