@@ -145,16 +145,14 @@ impl Core<'_> {
         mesh: &Mesh,
         credentials: NodeCredentials,
     ) -> anyhow::Result<Parts> {
-        let Mesh {
-            cluster, documents, ..
-        } = mesh;
+        let documents = &mesh.documents;
         let carriers = self.start_carriers(mesh)?;
         let passwords = Passwords::new(self.tasks.clone(), &self.settings.trusted_proxies);
         let token = Secret::from(credentials.token);
         let logins = Logins::new(documents.clone(), passwords.clone(), token);
         self.start_founding(mesh, &passwords);
         self.start_outside(mesh, &carriers.load);
-        self.start_reaching(cluster, &carriers.load);
+        self.start_reaching(mesh, &carriers.load);
         let visitors = self.tasks.group();
         let titles = Titles::new(mesh.clone(), carriers.streams.clone());
         let ingest = self.start_ingest(mesh, &carriers, logins.clone(), &visitors);
@@ -169,9 +167,7 @@ impl Core<'_> {
             tag_key: self.tag_key.clone(),
         });
         let admin = Admin::new(AdminConfig {
-            documents: documents.clone(),
-            cluster: cluster.clone(),
-            links: self.links.clone(),
+            mesh: mesh.clone(),
             audience: audience.clone(),
             drain: carriers.drain.clone(),
             statuses: Statuses::new(StatusConfig {
@@ -190,14 +186,12 @@ impl Core<'_> {
             proof_keys: self.proof_keys.clone(),
         });
         let switchboard = Switchboard {
-            cluster: cluster.clone(),
-            documents: documents.clone(),
+            mesh: mesh.clone(),
             authority: carriers.authority,
             streams: carriers.streams,
             titles,
             audience,
             drain: carriers.drain.clone(),
-            tasks: self.tasks.clone(),
         };
         Ok(Parts {
             switchboard,
@@ -287,20 +281,18 @@ impl Core<'_> {
     }
 
     /// Starts the service that asks other nodes at their addresses.
-    fn start_reaching(&self, cluster: &Cluster, load: &Load) {
+    fn start_reaching(&self, mesh: &Mesh, load: &Load) {
         let reaching = Reaching::new(ReachConfig {
-            cluster: cluster.clone(),
-            gossip: self.gossip.clone(),
+            mesh: mesh.clone(),
             load: load.clone(),
             proof_keys: self.proof_keys.clone(),
         });
-        self.tasks.spawn(reaching.run(self.tasks.token().clone()));
+        self.tasks.spawn(reaching.run());
     }
 
     fn start_founding(&self, mesh: &Mesh, passwords: &Passwords) {
         let founder = Founder {
-            cluster: mesh.cluster.clone(),
-            documents: mesh.documents.clone(),
+            mesh: mesh.clone(),
             passwords: passwords.clone(),
             is_newcomer: self.is_newcomer,
             unreached: self.unreached.clone(),

@@ -6,9 +6,8 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{error, info};
 
-use super::cluster::Cluster;
 use super::cluster::seeking::Unreached;
-use super::document::Documents;
+use super::mesh::Mesh;
 use crate::io::password::{Passwords, Secret};
 use crate::logic::members::founding::{PATIENCE, Situation, Step, next_step};
 
@@ -18,10 +17,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// What founding needs.
 #[derive(Debug)]
 pub struct Founder {
-    /// The members.
-    pub cluster: Cluster,
-    /// Keeps the password.
-    pub documents: Documents,
+    /// The members, and the configuration, which keeps the password.
+    pub mesh: Mesh,
     /// Hashes the password.
     pub passwords: Passwords,
     /// Whether this node was told of peers, and not that it founds the mesh all the same.
@@ -61,14 +58,14 @@ impl Founder {
     }
 
     fn situation(&self) -> Situation {
-        let view = self.cluster.view();
-        let digest = self.documents.digest();
+        let view = self.mesh.cluster.view();
+        let digest = self.mesh.documents.digest();
         let others = || view.nodes.iter().filter(|(name, _)| **name != view.me);
         let up = || others().filter(|(_, node)| node.is_up());
         Situation {
             is_newcomer: self.is_newcomer && !self.unreached.are_all_ourselves(),
             is_master: view.is_master(),
-            has_password: self.documents.admin_password_hash().is_some(),
+            has_password: self.mesh.documents.admin_password_hash().is_some(),
             peers_up: up().count(),
             peers_gone: others().count() - up().count(),
             is_settled: up().all(|(_, node)| node.document.as_deref() == Some(&*digest)),
@@ -82,7 +79,7 @@ impl Founder {
             Err(error) => return error!(%error, "the admin password could not be made"),
         };
         // A peer may have brought one meanwhile.
-        if self.documents.admin_password_hash().is_some() {
+        if self.mesh.documents.admin_password_hash().is_some() {
             return;
         }
         // Shown before it is stored: a password that was never read would lock the admin out.
@@ -94,7 +91,7 @@ impl Founder {
         if let Err(error) = shown {
             return error!(%error, "the admin password could not be shown, so there is none yet");
         }
-        if let Err(error) = self.documents.found_admin_password_hash(&hash).await {
+        if let Err(error) = self.mesh.documents.found_admin_password_hash(&hash).await {
             error!(%error, "the admin password could not be stored, so it is not valid");
         }
     }

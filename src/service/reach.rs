@@ -4,7 +4,6 @@
 //! gossiped, and the asked node reads it too: a node that is not reached says so in its own log.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,13 +11,11 @@ use hyper::header::HeaderMap;
 use hyper::{Method, StatusCode, Uri};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info, info_span, warn};
 
-use super::cluster::Cluster;
 use super::load::Load;
+use super::mesh::Mesh;
 use crate::io::clock;
-use crate::io::gossip::Gossip;
 use crate::io::http::{Limits, Question, request_within, with_causes};
 use crate::logic::forecast::reach;
 use crate::model::finding::Finding;
@@ -49,10 +46,8 @@ const MAX_REASON_BYTES: usize = 200;
 /// What asking needs.
 #[derive(Debug)]
 pub struct ReachConfig {
-    /// The members.
-    pub cluster: Cluster,
-    /// Carries what was found.
-    pub gossip: Arc<Gossip>,
+    /// The members, and the gossip, which carries what was found.
+    pub mesh: Mesh,
     /// Knows the nodes at which listeners that were sent do not arrive.
     pub load: Load,
     /// Checks the answers.
@@ -164,11 +159,12 @@ impl Reaching {
     }
 
     /// Asks the nodes that are this node's to ask. Runs until the node stops.
-    pub async fn run(mut self, cancel: CancellationToken) {
-        let mut view = self.config.cluster.watch();
+    pub async fn run(mut self) {
+        let tasks = self.config.mesh.tasks.clone();
+        let mut view = self.config.mesh.cluster.watch();
         loop {
             tokio::select! {
-                () = cancel.cancelled() => return,
+                () = tasks.asked_to_end() => return,
                 // The view is renewed several times a second, whether there is news or not.
                 changed = view.changed() => {
                     if changed.is_err() {
@@ -210,7 +206,11 @@ impl Reaching {
         for name in left {
             let told = self.asked.remove(&name).and_then(|asked| asked.told);
             if told.is_some() {
-                self.config.gossip.delete(&gossip::reach_key(&name)).await;
+                self.config
+                    .mesh
+                    .gossip
+                    .delete(&gossip::reach_key(&name))
+                    .await;
             }
         }
         for (name, node) in ours {
@@ -239,6 +239,7 @@ impl Reaching {
             let text = gossip::write(&card);
             if let Err(error) = self
                 .config
+                .mesh
                 .gossip
                 .set(&gossip::reach_key(&name), &text)
                 .await

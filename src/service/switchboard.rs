@@ -5,14 +5,13 @@ use tracing::{debug, info, warn};
 
 use super::audience::MeshAudience;
 use super::authority::MountAuthority;
-use super::cluster::{Cluster, Event};
-use super::document::Documents;
+use super::cluster::Event;
 use super::drain::{Drain, Phase};
+use super::mesh::Mesh;
 use super::relay;
 use super::streams::{Held, Streams};
 use super::titles::Titles;
 use crate::io::link::Exchange;
-use crate::io::tasks::Tasks;
 use crate::logic::source::place::Asker;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
@@ -31,10 +30,8 @@ pub struct Arrivals {
 /// The services that take what arrives.
 #[derive(Clone, Debug)]
 pub struct Switchboard {
-    /// Takes messages of the elections, and goodbyes.
-    pub cluster: Cluster,
-    /// Takes records and summaries.
-    pub documents: Documents,
+    /// Takes messages of the elections, goodbyes, records and summaries; counts the conversations.
+    pub mesh: Mesh,
     /// Answers requests for a place for a source.
     pub authority: MountAuthority,
     /// Holds what is subscribed to.
@@ -45,8 +42,6 @@ pub struct Switchboard {
     pub audience: MeshAudience,
     /// Says when relays have to move on.
     pub drain: Drain,
-    /// Counts the conversations.
-    pub tasks: Tasks,
 }
 
 impl Switchboard {
@@ -58,11 +53,11 @@ impl Switchboard {
         } = arrivals;
         loop {
             tokio::select! {
-                () = self.tasks.asked_to_end() => return,
+                () = self.mesh.tasks.asked_to_end() => return,
                 Some((from, frame)) = messages.recv() => self.message(from, frame),
                 Some((from, first, exchange)) = exchanges.recv() => {
                     let talk = self.clone().exchange(from, first, exchange);
-                    self.tasks.spawn_until_end(talk);
+                    self.mesh.tasks.spawn_until_end(talk);
                 }
                 else => return,
             }
@@ -71,10 +66,12 @@ impl Switchboard {
 
     fn message(&self, from: NodeName, frame: Frame) {
         match frame {
-            Frame::Seat { seat, message } => self.cluster.tell(Event::Seat(from, seat, message)),
-            Frame::Goodbye => self.cluster.tell(Event::Goodbye(from)),
-            Frame::Forget(name) => self.cluster.tell(Event::Forget(name)),
-            Frame::Records(records) => self.documents.take(&from, records),
+            Frame::Seat { seat, message } => {
+                self.mesh.cluster.tell(Event::Seat(from, seat, message))
+            }
+            Frame::Goodbye => self.mesh.cluster.tell(Event::Goodbye(from)),
+            Frame::Forget(name) => self.mesh.cluster.tell(Event::Forget(name)),
+            Frame::Records(records) => self.mesh.documents.take(&from, records),
             Frame::Unpublish { mount, stream_id } => self.authority.release(&mount, stream_id),
             Frame::GiveWay {
                 mount,
@@ -83,7 +80,7 @@ impl Switchboard {
             } => {
                 let authority = self.authority.clone();
                 let obeying = async move { authority.obey(&mount, stream_id, &fence).await };
-                self.tasks.spawn(obeying);
+                self.mesh.tasks.spawn(obeying);
             }
             frame => warn!(%from, kind = frame.kind(), "a message that does not belong here"),
         }
@@ -131,8 +128,8 @@ impl Switchboard {
                     () = moved => debug!(%mount, to = %from, "draining: the relay moves on"),
                 }
             }
-            Frame::Records(records) => self.documents.keep_for(&from, records, exchange).await,
-            Frame::Summary(_) => self.documents.answer(&from, first, exchange).await,
+            Frame::Records(records) => self.mesh.documents.keep_for(&from, records, exchange).await,
+            Frame::Summary(_) => self.mesh.documents.answer(&from, first, exchange).await,
             Frame::Describe { mount, title } => {
                 let reply = self.titles.set_here(&mount, &title);
                 if let Err(error) = exchange.send(&reply).await {

@@ -4,7 +4,7 @@ use crate::support::http::{Answer, ask};
 use crate::support::node::{Setup, TestNode};
 
 /// Paths, and the methods that each has.
-const ROUTES: [(&str, &str); 21] = [
+const ROUTES: [(&str, &str); 23] = [
     ("/", "GET, HEAD, OPTIONS"),
     ("/status.json", "GET, HEAD, OPTIONS"),
     ("/status-json.xsl", "GET, HEAD, OPTIONS"),
@@ -16,6 +16,8 @@ const ROUTES: [(&str, &str); 21] = [
     ("/api/v1/admin", "PATCH, OPTIONS"),
     ("/api/v1/candidates", "GET, HEAD, OPTIONS"),
     ("/api/v1/explain", "GET, HEAD, OPTIONS"),
+    ("/api/v1/listeners", "GET, HEAD, OPTIONS"),
+    ("/api/v1/listeners/n1:1", "DELETE, OPTIONS"),
     ("/api/v1/mounts", "GET, HEAD, POST, OPTIONS"),
     (
         "/api/v1/mounts/radio.mp3",

@@ -53,7 +53,12 @@ pub(super) async fn metadata(admin: &Admin, call: Call) -> Answer {
         return Ok(missing());
     }
     let spoken = spoken_charset(&fields, declared, &mount);
-    let of_mount = admin.0.documents.mount(&mount).map(|spec| spec.charset);
+    let of_mount = admin
+        .0
+        .mesh
+        .documents
+        .mount(&mount)
+        .map(|spec| spec.charset);
     let Some(title) = fields.title(spoken, of_mount.unwrap_or_default()) else {
         return Ok(missing());
     };

@@ -16,7 +16,7 @@ pub(super) async fn list(admin: &Admin, call: Call) -> Answer {
     let mount = mount.map(MountName::try_from).transpose();
     let mount = mount.map_err(|error| Declined::bad(format!("mount: {error}")))?;
     if let Some(mount) = &mount
-        && admin.0.documents.mount(mount).is_none()
+        && admin.0.mesh.documents.mount(mount).is_none()
     {
         return Err(Declined::not_found(format!("there is no mount {mount}")));
     }

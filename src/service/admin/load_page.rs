@@ -15,7 +15,7 @@ use crate::wire::outside::{LoadPage, written};
 
 /// Answers `/load.xsl`.
 pub(super) fn load_page(admin: &Admin, _call: &Call) -> Answer {
-    let page = page(&admin.0.statuses.status(), &admin.0.documents.mounts());
+    let page = page(&admin.0.statuses.status(), &admin.0.mesh.documents.mounts());
     Ok(reply::xml(StatusCode::OK, written(&page)))
 }
 

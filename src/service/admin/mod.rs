@@ -46,15 +46,13 @@ pub use self::icecast_status::Contact;
 use self::reply::{Body, Complaint};
 use self::routes::{Access, Handler, Lookup, Route};
 use super::audience::MeshAudience;
-use super::cluster::Cluster;
-use super::document::Documents;
 use super::drain::{Drain, Phase};
 use super::listen::Listening;
 use super::logins::{Caller, Logins, Right};
+use super::mesh::Mesh;
 use super::status::Statuses;
 use super::titles::Titles;
 use crate::io::door::{HEAD_TIMEOUT, OneRequest, Unread, Visitor};
-use crate::io::link::Links;
 use crate::io::password::Passwords;
 use crate::wire::http::forwarded::Client;
 use crate::wire::http::head::Head;
@@ -64,12 +62,8 @@ use crate::wire::livez::ProofKeys;
 /// What the pages and the API need.
 #[derive(Debug)]
 pub struct AdminConfig {
-    /// The mounts and the admin's password.
-    pub documents: Documents,
-    /// The members, and the holder of the seat.
-    pub cluster: Cluster,
-    /// To tell all nodes.
-    pub links: Links,
+    /// The configuration, the members and the links to them.
+    pub mesh: Mesh,
     /// The listeners of all nodes.
     pub audience: MeshAudience,
     /// Takes this node out of service.

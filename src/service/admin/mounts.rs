@@ -15,7 +15,7 @@ use crate::service::document::MountError;
 
 /// Lists all mounts.
 pub(super) fn list(admin: &Admin, _call: &Call) -> Answer {
-    let mounts = admin.0.documents.mounts();
+    let mounts = admin.0.mesh.documents.mounts();
     let specs: Vec<&MountSpec> = mounts.values().collect();
     Ok(reply::json(StatusCode::OK, &specs))
 }
@@ -26,12 +26,12 @@ pub(super) async fn create(admin: &Admin, call: Call) -> Answer {
     let missing = || Declined::bad("`path` is missing");
     let path = fields.remove("path").ok_or_else(missing)?;
     let mount = MountName::try_from(body::typed("path", path)?).map_err(bad_path)?;
-    if admin.0.documents.mount(&mount).is_some() {
+    if admin.0.mesh.documents.mount(&mount).is_some() {
         return Err(MountError::Exists(mount).into());
     }
     let password = settings::password(&mut fields)?;
     let changes = settings::changes(admin, &MOUNT_KIND, fields).await?;
-    admin.0.documents.create_mount(&mount, changes).await?;
+    admin.0.mesh.documents.create_mount(&mount, changes).await?;
     let mut shown = json!(spec(admin, &mount)?);
     shown["password"] = json!(password.reveal());
     Ok(reply::json(StatusCode::CREATED, &shown))
@@ -47,13 +47,13 @@ pub(super) async fn edit(admin: &Admin, call: Call) -> Answer {
     let mount = mount(&call)?;
     let fields = body::object(call.request).await?;
     let changes = settings::changes(admin, &MOUNT_KIND, fields).await?;
-    admin.0.documents.set_mount(&mount, changes).await?;
+    admin.0.mesh.documents.set_mount(&mount, changes).await?;
     Ok(reply::json(StatusCode::OK, &spec(admin, &mount)?))
 }
 
 /// Deletes a mount.
 pub(super) async fn delete(admin: &Admin, call: Call) -> Answer {
-    admin.0.documents.delete_mount(&mount(&call)?).await?;
+    admin.0.mesh.documents.delete_mount(&mount(&call)?).await?;
     Ok(reply::no_content())
 }
 
@@ -67,6 +67,6 @@ fn bad_path(error: BadMountName) -> Declined {
 }
 
 fn spec(admin: &Admin, mount: &MountName) -> Result<MountSpec, MountError> {
-    let spec = admin.0.documents.mount(mount);
+    let spec = admin.0.mesh.documents.mount(mount);
     spec.ok_or_else(|| MountError::NotThere(mount.clone()))
 }

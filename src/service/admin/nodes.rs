@@ -37,8 +37,8 @@ pub(super) fn list(admin: &Admin, _call: &Call) -> Answer {
 /// Changes settings of a node, on all nodes. They outlive the node's absence, and its own restart.
 pub(super) async fn edit(admin: &Admin, call: Call) -> Answer {
     let name = NodeName::try_from(call.named.as_str())?;
-    let documents = &admin.0.documents;
-    let is_known = admin.0.cluster.view().nodes.contains_key(&name)
+    let documents = &admin.0.mesh.documents;
+    let is_known = admin.0.mesh.cluster.view().nodes.contains_key(&name)
         || documents.steering().nodes.contains_key(&name);
     if !is_known {
         return Err(Declined::not_found(format!("there is no node {name}")));
@@ -52,7 +52,7 @@ pub(super) async fn edit(admin: &Admin, call: Call) -> Answer {
 
 /// Puts the answering node back into service.
 pub(super) async fn undrain_this(admin: &Admin, _call: Call) -> Answer {
-    order_undrain(admin, admin.0.cluster.view().me.as_str()).await
+    order_undrain(admin, admin.0.mesh.cluster.view().me.as_str()).await
 }
 
 /// Puts the named node back into service.
@@ -67,7 +67,7 @@ async fn order_undrain(admin: &Admin, name: &str) -> Answer {
 
 /// Takes the answering node out of service.
 pub(super) async fn drain_this(admin: &Admin, call: Call) -> Answer {
-    order_drain(admin, admin.0.cluster.view().me.as_str(), call.query()).await
+    order_drain(admin, admin.0.mesh.cluster.view().me.as_str(), call.query()).await
 }
 
 /// Takes the named node out of service.
@@ -95,7 +95,7 @@ async fn order_drain(admin: &Admin, name: &str, query: &str) -> Answer {
 
 /// Relieves the answering node of the master's seat, and says which node holds it then.
 pub(super) async fn step_down(admin: &Admin, _call: Call) -> Answer {
-    let cluster = &admin.0.cluster;
+    let cluster = &admin.0.mesh.cluster;
     if !cluster.view().is_master() {
         let master = cluster.view().master.clone();
         let why = match master {
@@ -126,7 +126,7 @@ pub(super) async fn step_down(admin: &Admin, _call: Call) -> Answer {
 /// Forgets a dead node, on all nodes.
 pub(super) async fn forget(admin: &Admin, call: Call) -> Answer {
     let name = NodeName::try_from(call.named.as_str())?;
-    let view = admin.0.cluster.view();
+    let view = admin.0.mesh.cluster.view();
     let seen = view.nodes.get(&name);
     if seen.is_some_and(MeshNode::is_up) {
         let why = format!("{name} is not dead: stop it first, or it comes back by itself");
@@ -134,7 +134,7 @@ pub(super) async fn forget(admin: &Admin, call: Call) -> Answer {
     }
     // One that this node does not know may still be shown by others, and may have been forgotten before.
     let seen = seen.map(|node| node.generation);
-    admin.0.documents.forget(&name, seen).await?;
-    admin.0.links.send_to_all(&Frame::Forget(name)); // for nodes that know no records of it
+    admin.0.mesh.documents.forget(&name, seen).await?;
+    admin.0.mesh.links.send_to_all(&Frame::Forget(name)); // for nodes that know no records of it
     Ok(reply::no_content())
 }

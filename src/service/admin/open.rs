@@ -42,7 +42,7 @@ pub(super) fn status(admin: &Admin, _call: &Call) -> Answer {
 
 /// Answers `/livez`: this node lives, and to a peer that wants it proved, with the proof.
 pub(super) fn alive(admin: &Admin, call: &Call) -> Answer {
-    let me = &admin.0.links.hello().name;
+    let me = &admin.0.mesh.links.hello().name;
     let proof = Nonce::of_query(call.query()).map(|nonce| admin.0.proof_keys.answer(me, nonce));
     let told = proof.unwrap_or_else(|| "ok\n".to_owned());
     Ok(text(StatusCode::OK, told))
@@ -54,7 +54,7 @@ pub(super) fn ready(admin: &Admin, _call: &Call) -> Answer {
     if admin.0.drain.phase() == Phase::Draining {
         return Ok(text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"));
     }
-    let told = match admin.0.documents.trouble() {
+    let told = match admin.0.mesh.documents.trouble() {
         None => "ok\n".to_owned(),
         Some(why) => format!("ok, but edits are refused: {why}\n"),
     };

@@ -57,7 +57,7 @@ pub(super) enum OrderError {
 /// Has an order carried out by the node of this name.
 pub(super) async fn give(admin: &Admin, name: &str, order: Order) -> Result<(), OrderError> {
     let name = NodeName::try_from(name)?;
-    let view = admin.0.cluster.view();
+    let view = admin.0.mesh.cluster.view();
     if name == view.me {
         admin.0.drain.obey(order).await;
         return Ok(());
@@ -84,7 +84,7 @@ pub(super) async fn give(admin: &Admin, name: &str, order: Order) -> Result<(), 
 }
 
 async fn hand_on(admin: &Admin, name: &NodeName, order: Order) -> Result<(), ExchangeError> {
-    let mut exchange = admin.0.links.open(name, &Frame::Order(order)).await?;
+    let mut exchange = admin.0.mesh.links.open(name, &Frame::Order(order)).await?;
     exchange.finish();
     match exchange.receive().await? {
         Some(Frame::Done) => Ok(()),

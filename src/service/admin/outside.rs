@@ -26,7 +26,7 @@ pub(super) async fn add(admin: &Admin, call: Call) -> Answer {
     let name = fields.remove("name").ok_or_else(missing)?;
     let name = outside::name(&body::typed("name", name)?)?;
     let changes = settings::changes(admin, &OUTSIDE_KIND, fields).await?;
-    admin.0.documents.add_outside(&name, changes).await?;
+    admin.0.mesh.documents.add_outside(&name, changes).await?;
     shown(admin, &name, StatusCode::CREATED)
 }
 
@@ -40,14 +40,14 @@ pub(super) async fn edit(admin: &Admin, call: Call) -> Answer {
     let name = outside::name(&call.named)?;
     let fields = body::object(call.request).await?;
     let changes = settings::changes(admin, &OUTSIDE_KIND, fields).await?;
-    admin.0.documents.set_outside(&name, changes).await?;
+    admin.0.mesh.documents.set_outside(&name, changes).await?;
     shown(admin, &name, StatusCode::OK)
 }
 
 /// Removes a server.
 pub(super) async fn remove(admin: &Admin, call: Call) -> Answer {
     let name = outside::name(&call.named)?;
-    admin.0.documents.remove_outside(&name).await?;
+    admin.0.mesh.documents.remove_outside(&name).await?;
     Ok(reply::no_content())
 }
 

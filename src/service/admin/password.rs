@@ -15,7 +15,7 @@ pub(super) async fn set(admin: &Admin, call: Call) -> Answer {
     let mut fields = body::object(call.request).await?;
     let password = settings::password(&mut fields)?;
     let changes = settings::changes(admin, &ADMIN_KIND, fields).await?;
-    admin.0.documents.set_admin(changes).await?;
+    admin.0.mesh.documents.set_admin(changes).await?;
     let shown = json!({ "password": password.reveal() });
     Ok(reply::json(StatusCode::OK, &shown))
 }

@@ -41,7 +41,7 @@ impl Declining for BadQuery {
 
 /// Shows the policy.
 pub(super) fn show_policy(admin: &Admin, _call: &Call) -> Answer {
-    let steering = admin.0.documents.steering();
+    let steering = admin.0.mesh.documents.steering();
     Ok(reply::json(StatusCode::OK, &steering.mesh))
 }
 
@@ -49,8 +49,8 @@ pub(super) fn show_policy(admin: &Admin, _call: &Call) -> Answer {
 pub(super) async fn set_policy(admin: &Admin, call: Call) -> Answer {
     let fields = body::object(call.request).await?;
     let changes = settings::changes(admin, &MESH_KIND, fields).await?;
-    admin.0.documents.set_mesh(changes).await?;
-    let steering = admin.0.documents.steering();
+    admin.0.mesh.documents.set_mesh(changes).await?;
+    let steering = admin.0.mesh.documents.steering();
     Ok(reply::json(StatusCode::OK, &steering.mesh))
 }
 
@@ -67,7 +67,7 @@ pub(super) fn explain(admin: &Admin, call: &Call) -> Answer {
 pub(super) fn candidates(admin: &Admin, call: &Call) -> Answer {
     let query = QueryText(call.query());
     let (mount, most) = (query.mount()?, query.most()?);
-    if admin.0.documents.mount(&mount).is_none() {
+    if admin.0.mesh.documents.mount(&mount).is_none() {
         return Err(no_mount(&mount));
     }
     let candidates = admin.0.listening.candidates(&mount, call.client, most);

@@ -120,6 +120,8 @@ fn who_asks_and_never_reads_is_closed_after_ten_seconds() {
         "OPTIONS /radio.mp3",
         "PUT /radio.mp3",
         "DELETE /radio.mp3",
+        "GET /status.json",
+        "POST /api/v1/mounts",
     ];
     let begun = Instant::now();
     let mut deaf: Vec<(&str, Deaf)> = kinds
