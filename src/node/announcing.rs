@@ -1,4 +1,4 @@
-//! Whether the addresses that a node announces can be used by others.
+//! Checks whether others can use the addresses that a node announces.
 //!
 //! Listeners are sent to the address that a node announces. One with a wrong address loses its share of them, and
 //! no other node notices.

@@ -1,4 +1,4 @@
-//! What a node reads from its disk at the start.
+//! Reads what earlier lives of a node have left on its disk.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

@@ -297,8 +297,8 @@ fn cannot_listen(listen: SocketAddr, error: &io::Error) -> anyhow::Error {
 /// The address of this machine that peers see: the one that the system would use towards them. No packet is sent.
 fn outward_ip(join: &[String]) -> IpAddr {
     /// An address for documentation (RFC 5737): behind the default route, if there is one.
-    const ANYBODY: &str = "192.0.2.1:9";
-    let targets = join.iter().map(String::as_str).chain([ANYBODY]);
+    const FAR_ADDRESS: &str = "192.0.2.1:9";
+    let targets = join.iter().map(String::as_str).chain([FAR_ADDRESS]);
     let towards = |target: &str| {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
         socket.connect(target).ok()?;

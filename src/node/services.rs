@@ -60,9 +60,9 @@ pub(super) struct Core<'a> {
     pub(super) is_newcomer: bool,
 }
 
-/// How this node proves and shows who it is.
+/// How this node proves and shows its identity.
 pub(super) struct NodeCredentials {
-    /// What the command line of this machine proves its right with.
+    /// The token by which the command line of this machine proves its right.
     pub(super) token: String,
     /// The cluster's fingerprint, which changes with its secret.
     pub(super) fingerprint: watch::Receiver<String>,
@@ -217,7 +217,7 @@ impl Core<'_> {
         }
     }
 
-    /// Starts the service for sources; `front_cancel` ends it.
+    /// Starts the service for sources; it ends with the tasks of visitors.
     fn start_ingest(
         &self,
         mesh: &Mesh,

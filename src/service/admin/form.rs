@@ -1,4 +1,4 @@
-//! Forms in which encoders say what is on air, in whatever charset.
+//! Forms in which encoders say what is on air, in any charset.
 
 use hyper::HeaderMap;
 use percent_encoding::percent_decode;
@@ -30,10 +30,11 @@ impl Form {
         Some(Charset::default().read(self.bytes(key)?))
     }
 
-    /// What is on air: artist and title before the song, because those who send all three have a stale song.
-    /// Fields that are there but empty say that nothing is; without any of them nothing is said.
+    /// What is on air: artist and title before the song, because encoders that send all three have a stale song.
+    /// Fields that are empty say that nothing is on air; without any of them nothing is said.
     ///
-    /// The text is in the charset that was `spoken` of; else it is UTF-8 if it can be, and else that `of_mount`.
+    /// The text is in the charset that was named (`spoken`). Otherwise it is UTF-8 if it is valid, and in the charset
+    /// `of_mount` if not.
     pub(super) fn title(&self, spoken: Option<Charset>, of_mount: Charset) -> Option<String> {
         let text = |key| {
             let bytes = self.bytes(key)?;

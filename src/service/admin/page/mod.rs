@@ -47,7 +47,7 @@ pub const REFRESH_S: u32 = 5;
 /// The style sheet, for light and dark and for narrow and wide.
 const STYLE: &str = include_str!("page.css");
 
-/// What makes players say why they are silent. The page works without it.
+/// The script that makes players say why they are silent. The page works without it.
 const SCRIPT: &str = include_str!("page.js");
 
 /// Two choirs that answer each other; also the icon of the browser's tab.
@@ -60,14 +60,14 @@ pub enum Part {
     Page,
     /// The tables, which reload themselves every [`REFRESH_S`] seconds.
     Mesh,
-    /// The tables as they are now, for readers whom a reload would disturb.
+    /// The tables as they are now, for readers that a reload would disturb.
     StillMesh,
     /// The style sheet.
     Style,
 }
 
 impl Part {
-    /// Reads the query of `/?part=…`; whatever is unknown is the page itself.
+    /// Reads the query of `/?part=…`; an unknown part is the page itself.
     pub fn from_query(query: &str) -> Self {
         let wanted = query.split('&').find_map(|pair| pair.strip_prefix("part="));
         match wanted {
@@ -95,12 +95,12 @@ impl Part {
     }
 }
 
-/// What a page shows, and to whom.
+/// What a page shows, and how it was asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
     /// The mesh.
     pub status: &'a Status,
-    /// When that was so.
+    /// The time at which it was so.
     pub now: SystemTime,
     /// Whether the page was asked for by HTTPS: then it links to nothing else.
     pub https: bool,

@@ -15,7 +15,7 @@ const BUSY_PERCENT: u32 = 80;
 
 /// One thing that a node can run out of.
 struct Dimension<'a> {
-    /// What it is called.
+    /// Its name on the page.
     noun: &'a str,
     /// How much is used of how much, as text.
     figure: String,
@@ -107,7 +107,7 @@ fn trouble(node: &NodeStatus) -> Markup {
     }
 }
 
-/// What operators say of a node, as far as it is not the usual.
+/// The settings of a node that are not the usual ones.
 fn said(traits: &NodeTraits) -> Markup {
     let mut said = Vec::new();
     if traits.maintenance {

@@ -1,4 +1,4 @@
-//! Values as text. Whatever a stranger may have written passes [`Foreign`]; the markup in all text is made harmless by
+//! Values as text. A text that a stranger may have written passes [`Foreign`]; the markup in all text is made harmless by
 //! `maud`.
 
 use std::fmt::{self, Write};
@@ -72,8 +72,8 @@ pub(super) fn duration(seconds: u64) -> String {
     }
 }
 
-/// A share in percent, rounded. A peer's report may hold any number: what is none counts as full,
-/// and more than 999 is said as 999.
+/// A share in percent, rounded. A peer's report may hold any number: one that is invalid counts as full,
+/// and more than 999 is shown as 999.
 pub(super) fn percent(share: f64) -> u32 {
     if share.is_nan() {
         return 100;
