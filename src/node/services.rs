@@ -117,8 +117,7 @@ impl Core<'_> {
                 data_dir: kept.data_dir.clone(),
                 company: kept.company,
             },
-            self.tasks.tracker(),
-            self.tasks.token(),
+            self.tasks,
         );
         let joiner = Joiner {
             links: self.links.clone(),

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::logic::forecast::reach;
 use crate::logic::forecast::{Bulletin, OutsideBulletin};
+use crate::logic::members::forgotten::Forgotten;
 use crate::logic::relay::route::Precedence;
 use crate::model::finding::Finding;
 use crate::model::mount::{MountName, MountSpec};
@@ -147,6 +148,11 @@ impl MeshNode {
         for card in cards.filter(|card| is_over(card.stream_id)) {
             card.origin = Origin::Relay(None);
         }
+    }
+
+    /// Whether it is left out of the view: it is dead, and an operator has forgotten this life of it.
+    pub fn is_hidden(&self, name: &NodeName, forgotten: &Forgotten) -> bool {
+        !self.is_up() && forgotten.get(name) >= Some(&self.generation)
     }
 
     /// Whether it is believed to be alive, perhaps with a doubt.
@@ -340,6 +346,21 @@ mod tests {
     fn card() -> String {
         let unheard = MeshNode::unheard(Generation(1), Instant::now());
         gossip::write(&unheard.card)
+    }
+
+    #[test]
+    fn a_forgotten_node_is_hidden_until_it_is_up_or_lives_again() {
+        let name = NodeName::try_from("gone").unwrap();
+        let forgotten = Forgotten::from([(name.clone(), Generation(2))]);
+        let node = |generation, state| MeshNode {
+            state,
+            ..MeshNode::unheard(Generation(generation), Instant::now())
+        };
+        assert!(node(1, NodeState::Dead).is_hidden(&name, &forgotten));
+        assert!(node(2, NodeState::Dead).is_hidden(&name, &forgotten));
+        assert!(!node(2, NodeState::Suspect).is_hidden(&name, &forgotten));
+        assert!(!node(3, NodeState::Dead).is_hidden(&name, &forgotten));
+        assert!(!node(1, NodeState::Dead).is_hidden(&name, &Forgotten::new()));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What nearly every service needs of the mesh.
+//! The parts of the mesh that nearly every service needs.
 
 use std::sync::Arc;
 
@@ -11,15 +11,15 @@ use crate::io::tasks::Tasks;
 /// A cheap, cloneable handle to the parts of the mesh at this node.
 #[derive(Clone, Debug)]
 pub struct Mesh {
-    /// To speak with one peer.
+    /// The links, to talk to one peer.
     pub links: Links,
-    /// To say something to all.
+    /// The gossip, to publish to all peers.
     pub gossip: Arc<Gossip>,
     /// Members, master, seats.
     pub cluster: Cluster,
     /// The replicated configuration.
     pub documents: Documents,
-    /// Where tasks are started that end with the node.
+    /// The tasks that end with the node.
     pub tasks: Tasks,
 }
 
@@ -39,7 +39,7 @@ pub(super) mod samples {
     use crate::service::identity::Company;
     use crate::wire::frame::Hello;
 
-    /// The parts of a node `a` without peers, on loopback. The test says what the node sees.
+    /// The parts of a node `a` without peers, on loopback. The test sets its view.
     pub(crate) struct SampleMesh {
         pub(crate) mesh: Mesh,
         pub(crate) view: watch::Sender<Arc<MeshView>>,
@@ -82,7 +82,7 @@ pub(super) mod samples {
                 data_dir: Arc::new(DataDir::open(dir.path()).unwrap()),
                 company: Company::Alone,
             };
-            let documents = Documents::start(config, tasks.tracker(), tasks.token());
+            let documents = Documents::start(config, &tasks);
             let mesh = Mesh {
                 links,
                 gossip,

@@ -71,7 +71,7 @@ impl Switchboard {
             }
             Frame::Goodbye => self.mesh.cluster.tell(Event::Goodbye(from)),
             Frame::Forget(name) => self.mesh.cluster.tell(Event::Forget(name)),
-            Frame::Records(records) => self.mesh.documents.take(&from, records),
+            Frame::Records(records) => self.mesh.documents.apply(&from, records),
             Frame::Unpublish { mount, stream_id } => self.authority.release(&mount, stream_id),
             Frame::GiveWay {
                 mount,
@@ -128,7 +128,7 @@ impl Switchboard {
                     () = moved => debug!(%mount, to = %from, "draining: the relay moves on"),
                 }
             }
-            Frame::Records(records) => self.mesh.documents.keep_for(&from, records, exchange).await,
+            Frame::Records(records) => self.mesh.documents.save_for(&from, records, exchange).await,
             Frame::Summary(_) => self.mesh.documents.answer(&from, first, exchange).await,
             Frame::Describe { mount, title } => {
                 let reply = self.titles.set_here(&mount, &title);

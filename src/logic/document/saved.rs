@@ -21,6 +21,9 @@ use super::{ApplyOutcome, Document, Held, TOMBSTONE_LIFE};
 /// a day is short compared with the life of a tombstone and costs a disk nothing.
 pub const SAVE_AT_LEAST: Duration = Duration::from_hours(24);
 
+/// How long to wait after a failed save: a full disk is not emptied sooner, and no edit waits for long once it is.
+pub const SAVE_AGAIN: Duration = Duration::from_secs(5);
+
 /// What is written to disk. Serde's own layout, so any of its formats will do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Saved {

@@ -36,6 +36,19 @@ pub fn generation(document: &Document, node: &NodeName) -> Option<Generation> {
     }
 }
 
+/// The fields to write so that a node is forgotten up to the life that was `seen`, or in all lives up to now if none
+/// was; `None` if the document has that already.
+pub fn edit(
+    document: &Document,
+    node: &NodeName,
+    seen: Option<Generation>,
+    now_unix_ms: u64,
+) -> Option<BTreeMap<String, Value>> {
+    let up_to = seen.unwrap_or(Generation(now_unix_ms));
+    let is_new = generation(document, node) < Some(up_to);
+    is_new.then(|| fields(up_to))
+}
+
 /// All forgotten nodes. Invalid records are left out.
 pub fn list(document: &Document) -> Forgotten {
     let names = document.live().filter_map(|(key, _)| {
@@ -64,6 +77,12 @@ mod tests {
             document.edit(&key(&gone), fields, 1_000).unwrap();
         }
         assert_eq!(list(&document), Forgotten::from([(gone, Generation(9))]));
+        assert_eq!(edit(&document, &name("gone"), Some(Generation(9)), 5), None);
+        assert_eq!(
+            edit(&document, &name("gone"), None, 1_000),
+            Some(fields(Generation(1_000))),
+            "a node that is not known here"
+        );
         let strange = RecordKey::try_from("forgotten/No Name").unwrap();
         let fields = fields(Generation(1));
         document.edit(&strange, fields, 1_000).unwrap();

@@ -237,9 +237,9 @@ impl Task {
         }
     }
 
-    fn is_forgotten(&self, name: &NodeName, generation: Generation) -> bool {
-        let said = self.forgotten.get(name).copied();
-        said.max(self.inputs.recorded.borrow().get(name).copied()) >= Some(generation)
+    fn is_hidden(&self, name: &NodeName, node: &MeshNode) -> bool {
+        node.is_hidden(name, &self.forgotten)
+            || node.is_hidden(name, &self.inputs.recorded.borrow())
     }
 
     async fn run(mut self, tasks: Tasks) {
@@ -308,7 +308,7 @@ impl Task {
                 continue;
             };
             seen.forget_ended(|stream| self.ended.contains(stream));
-            if seen.is_up() || !self.is_forgotten(&name, seen.generation) {
+            if !self.is_hidden(&name, &seen) {
                 nodes.insert(name, seen);
             }
         }

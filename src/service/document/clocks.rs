@@ -1,65 +1,66 @@
-//! Compares this node's clock with those of its peers, and renews stamps from the future once the time is certain.
+//! Compares this node's clock with its peers' clocks, and renews stamps from the future once the time is certain.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::time::{Instant, MissedTickBehavior, interval};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
 use super::commit::Unsaved;
 use super::{Documents, Inner};
 use crate::io::clock;
+use crate::io::tasks::Tasks;
 use crate::logic::members::clocks::{ClockVerdict, Clocks};
 use crate::model::node::NodeName;
 use crate::proto::settle::ALONE_AFTER;
 use crate::service::identity::Company;
 use crate::wire::gossip;
 
-/// How often a node says what time it is.
+/// How often a node gossips its time.
 const BEAT: Duration = Duration::from_secs(1);
-/// By how much the clock must move against the time that passes to have been set.
+/// A clock that moves by more than this against the time that has passed was set by hand or by NTP.
 const SET_BY_MS: u64 = 2_000;
 
-/// What is known of the clocks.
+/// This node's clock compared with its peers'.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Compared {
+pub(super) struct ComparedClocks {
     offsets: BTreeMap<NodeName, i64>,
     verdict: ClockVerdict,
 }
 
-/// What the time was when the node started, by the wall and by what only goes on.
-struct StartTimes {
+/// A moment by the time of day and by the monotonic clock.
+struct ClockReading {
     wall_ms: u64,
     at: Instant,
 }
 
-impl StartTimes {
+impl ClockReading {
     fn now() -> Self {
         Self {
             wall_ms: clock::unix_ms(),
-            at: Instant::now(),
+            at: clock::now(),
         }
     }
 
-    /// Whether somebody has set the clock since.
-    fn is_off(&self, now_ms: u64) -> bool {
-        let passed_ms = self.at.elapsed().as_millis() as u64;
+    /// Whether the clock was set since.
+    fn was_set_since(&self, now_ms: u64) -> bool {
+        let passed = clock::now().saturating_duration_since(self.at);
+        let passed_ms = passed.as_millis() as u64;
         now_ms.abs_diff(self.wall_ms.saturating_add(passed_ms)) > SET_BY_MS
     }
 }
 
-pub(super) async fn run(inner: Arc<Inner>, company: Company, cancel: CancellationToken) {
-    let started = Instant::now();
-    let mut from = StartTimes::now();
+pub(super) async fn run(inner: Arc<Inner>, company: Company, tasks: Tasks) {
+    let started = clock::now();
+    let mut last = ClockReading::now();
     let mut beats = interval(BEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut view = inner.cluster.watch();
     let mut clocks = Clocks::default();
     loop {
         let is_beat = tokio::select! {
-            () = cancel.cancelled() => return,
+            () = tasks.asked_to_end() => return,
             _ = beats.tick() => true,
             changed = view.changed() => match changed {
                 Ok(()) => false,
@@ -67,23 +68,24 @@ pub(super) async fn run(inner: Arc<Inner>, company: Company, cancel: Cancellatio
             },
         };
         let now_ms = clock::unix_ms();
-        if from.is_off(now_ms) {
-            from = StartTimes::now();
+        if last.was_set_since(now_ms) {
+            last = ClockReading::now();
             warn!("the clock of this machine was set");
             clocks.reset();
         }
-        hear(&mut clocks, &inner, now_ms);
+        compare(&mut clocks, &inner, now_ms);
         inner.judge(&clocks);
         if is_beat {
             let said = inner.gossip.set(gossip::CLOCK, &now_ms.to_string()).await;
             said.expect("a number is far shorter than a gossiped value may be");
-            let waits = company == Company::Peers && started.elapsed() < ALONE_AFTER;
+            let waits = company == Company::Peers
+                && clock::now().saturating_duration_since(started) < ALONE_AFTER;
             inner.renew(now_ms, waits);
         }
     }
 }
 
-fn hear(clocks: &mut Clocks, inner: &Inner, now_ms: u64) {
+fn compare(clocks: &mut Clocks, inner: &Inner, now_ms: u64) {
     let view = inner.cluster.view();
     let is_there = |name: &NodeName| {
         let node = view.nodes.get(name);
@@ -98,14 +100,14 @@ fn hear(clocks: &mut Clocks, inner: &Inner, now_ms: u64) {
 }
 
 impl Inner {
-    /// Takes over what the clocks say now, and logs what that means.
+    /// Publishes the comparison, and logs a change of the verdict.
     fn judge(&self, clocks: &Clocks) {
-        let now = Compared {
+        let now = ComparedClocks {
             offsets: clocks.offsets(),
             verdict: clocks.verdict(),
         };
-        let before = self.compared.send_replace(now).verdict;
-        let verdict = self.compared.borrow().verdict;
+        let before = self.clocks.send_replace(now).verdict;
+        let verdict = self.clocks.borrow().verdict;
         let is_wrong = |verdict| matches!(verdict, ClockVerdict::Wrong { .. });
         match (is_wrong(before), wrong_clock(verdict)) {
             (false, Some(why)) => error!("edits are refused: {why}"),
@@ -116,11 +118,11 @@ impl Inner {
         }
     }
 
-    /// Renews stamps from the future, if it is certain that they are.
+    /// Renews stamps from the future, if the time is certain.
     fn renew(&self, now_ms: u64, waits_for_peers: bool) {
-        let verdict = self.compared.borrow().verdict;
+        let verdict = self.clocks.borrow().verdict;
         if verdict == ClockVerdict::Alone && waits_for_peers {
-            return; // its own clock may be the one that is wrong
+            return; // this node's own clock may be wrong
         }
         let Some(certain_ms) = verdict.certain(now_ms) else {
             return;
@@ -131,25 +133,25 @@ impl Inner {
                 records,
                 "stamped in the future, while a clock was ahead: stamped anew"
             );
-            self.announce();
+            self.publish();
             self.changed.notify_one();
         }
     }
 
-    /// The time by which stamps are judged.
+    /// The corrected time, by which stamps are judged.
     pub(super) fn now_ms(&self) -> u64 {
-        self.compared.borrow().verdict.corrected(clock::unix_ms())
+        self.clocks.borrow().verdict.corrected(clock::unix_ms())
     }
 
-    /// Whether old things may be dropped by the time of now.
-    pub(super) fn knows_the_time(&self) -> bool {
-        let verdict = self.compared.borrow().verdict;
+    /// Whether the time is certain, so that expired records may be dropped.
+    pub(super) fn is_time_certain(&self) -> bool {
+        let verdict = self.clocks.borrow().verdict;
         verdict.certain(clock::unix_ms()).is_some()
     }
 
-    /// Refuses an edit whose stamp no peer would take, or that would lose against older ones.
+    /// Refuses edits while this node's clock is wrong: peers would refuse their stamps, or older edits would win.
     pub(super) fn check_clock(&self) -> Result<(), Unsaved> {
-        match wrong_clock(self.compared.borrow().verdict) {
+        match wrong_clock(self.clocks.borrow().verdict) {
             None => Ok(()),
             Some(why) => Err(Unsaved::Clock(why)),
         }
@@ -159,16 +161,16 @@ impl Inner {
 impl Documents {
     /// How far each peer's clock is ahead of this node's, milliseconds.
     pub fn clock_offsets(&self) -> BTreeMap<NodeName, i64> {
-        self.0.compared.borrow().offsets.clone()
+        self.0.clocks.borrow().offsets.clone()
     }
 
-    /// What is wrong with this node's clock, if anything.
+    /// The trouble with this node's clock, if there is any.
     pub fn clock_trouble(&self) -> Option<String> {
-        wrong_clock(self.0.compared.borrow().verdict)
+        wrong_clock(self.0.clocks.borrow().verdict)
     }
 }
 
-/// What is wrong with this node's clock, in words.
+/// The trouble with this node's clock, in words.
 fn wrong_clock(verdict: ClockVerdict) -> Option<String> {
     let ClockVerdict::Wrong { ahead_ms, peers } = verdict else {
         return None;

@@ -1,7 +1,7 @@
-//! Edits on their way to the disk: each is answered once it is kept, here or by a peer.
+//! Edits on their way to the disk: each is answered once it is saved, by this node or by a peer.
 //!
-//! An edit is made on a copy of the document, the copy is saved, and only then do this node and its peers hear
-//! of it: an edit that is refused leaves no trace. All edits that wait at one moment share one save.
+//! An edit is made on a copy of the document, the copy is saved, and only then is the edit applied and pushed to the
+//! peers: an edit that is refused leaves no trace. All edits that wait at one moment share one save.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use super::{Documents, Inner};
 use crate::io::link::{Exchange, ExchangeError};
 use crate::logic::document::{Document, EditError};
 use crate::model::node::NodeName;
-use crate::model::record::Record;
 use crate::model::record::key::RecordKey;
+use crate::model::record::{Record, Value};
 use crate::wire::frame::{Denial, Frame};
 
-/// Edits that may wait for the disk: more than people and scripts make during one save. Others wait in line.
+/// The most edits that wait for the disk: more than people and scripts make during one save. Others wait for a place.
 pub(super) const QUEUE: usize = 256;
 /// How long an edit waits for an answer: a healthy disk needs milliseconds, and a client waits for 30 s in all.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -26,15 +26,15 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Records by key.
 pub(super) type Records = BTreeMap<RecordKey, Record>;
 
-/// Why an edit is not known to be kept.
+/// Why an edit is not known to be saved.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsaved {
-    /// This node cannot write and no other was there to do it. Nothing was changed.
+    /// This node cannot write, and no other node has saved it. Nothing was changed.
     #[error(
         "nothing was changed: {0} on this node, and no other node has saved it; make room, or ask another node"
     )]
     Disk(String),
-    /// This node cannot write, and a peer that was asked to has not answered in time.
+    /// This node cannot write, and a peer that was asked has not answered in time.
     #[error(
         "{0} on this node, and no other node has confirmed in time that it saved this: it may still take effect, so look before you try again"
     )]
@@ -45,7 +45,7 @@ pub enum Unsaved {
         ANSWER_WITHIN.as_secs()
     )]
     Late,
-    /// The clock of this node is wrong, so its stamps are.
+    /// The clock of this node is wrong, and so are its stamps.
     #[error("nothing was changed: {0}, or ask another node")]
     Clock(String),
     /// The node stops.
@@ -56,41 +56,41 @@ pub enum Unsaved {
 /// Why an edit was not made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
-    /// The document does not take it.
+    /// The document refuses it.
     #[error(transparent)]
     Edit(#[from] EditError),
-    /// It could not be kept.
+    /// The edit was not saved.
     #[error(transparent)]
     Unsaved(#[from] Unsaved),
 }
 
-/// Who wants an edit kept.
+/// The origin of an edit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EditOrigin {
-    /// Somebody who asked this node: a peer may keep it instead.
-    Here,
-    /// A peer whose own disk fails: it counts on this disk.
+    /// A client of this node: a peer may save it instead.
+    Client,
+    /// A peer whose disk fails: it relies on this disk.
     Peer,
-    /// The node itself, which saves what it has.
+    /// This node, which saves the document as it is.
     Node,
 }
 
-/// An edit that waits for its turn: makes the change on a copy of the document, and answers by itself if that is
-/// refused or nobody waits any more.
+/// An edit that waits for its turn: it changes a copy of the document. If that is refused, it answers itself; if its
+/// client does not wait any more, it does nothing.
 pub(super) type Edit = Box<dyn FnOnce(&mut Document, u64) -> Option<Staged> + Send>;
 
 /// An edit that was made on a copy of the document.
 pub(super) struct Staged {
-    /// What it wrote.
+    /// The records that were written.
     pub(super) records: Records,
-    /// Who wants it kept.
+    /// The origin.
     pub(super) origin: EditOrigin,
-    /// Answers who waits.
+    /// Sends the answer to the client that waits.
     pub(super) answer: Box<dyn FnOnce(Result<(), Unsaved>) + Send>,
 }
 
 impl Inner {
-    /// Makes a change in its turn, and returns once it is kept. `change` returns what it wrote.
+    /// Makes a change in its turn, and returns once it is saved. `change` returns the records that it wrote.
     pub(super) async fn commit<T, E>(
         &self,
         origin: EditOrigin,
@@ -100,13 +100,13 @@ impl Inner {
         T: Send + 'static,
         E: From<Unsaved> + Send + 'static,
     {
-        if origin == EditOrigin::Here {
+        if origin == EditOrigin::Client {
             self.check_clock()?;
         }
         let (answer, answered) = oneshot::channel();
         let edit: Edit = Box::new(move |document, now_unix_ms| {
             if answer.is_closed() {
-                return None; // it was told that it is late, so it has still time to be no edit at all
+                return None; // its client was told that it is late, so it is not made any more
             }
             match change(document, now_unix_ms) {
                 Ok((records, value)) => Some(Staged {
@@ -131,17 +131,17 @@ impl Inner {
         kept.unwrap_or_else(|_| Err(Unsaved::Late.into()))
     }
 
-    /// Writes fields of a record, if `allowed` says so of the document as it is in this edit's turn.
+    /// Writes fields of a record, if `allowed` agrees when it is the edit's turn.
     pub(super) async fn edit<E>(
         &self,
         key: RecordKey,
-        fields: BTreeMap<String, crate::model::record::Value>,
+        fields: BTreeMap<String, Value>,
         allowed: impl FnOnce(&Document) -> Result<(), E> + Send + 'static,
     ) -> Result<(), E>
     where
         E: From<Unsaved> + From<EditError> + Send + 'static,
     {
-        self.commit(EditOrigin::Here, move |document, now_unix_ms| {
+        self.commit(EditOrigin::Client, move |document, now_unix_ms| {
             allowed(document)?;
             let record = document.edit(&key, fields, now_unix_ms)?;
             Ok((BTreeMap::from([(key, record)]), ()))
@@ -149,13 +149,13 @@ impl Inner {
         .await
     }
 
-    /// Writes fields of a record that nobody has written yet.
+    /// Writes fields of a record that does not exist yet.
     pub(super) async fn found(
         &self,
         key: RecordKey,
-        fields: BTreeMap<String, crate::model::record::Value>,
+        fields: BTreeMap<String, Value>,
     ) -> Result<(), ChangeError> {
-        self.commit(EditOrigin::Here, move |document, now_unix_ms| {
+        self.commit(EditOrigin::Client, move |document, now_unix_ms| {
             let record = document.found(&key, fields, now_unix_ms)?;
             Ok((BTreeMap::from([(key, record)]), ()))
         })
@@ -164,7 +164,7 @@ impl Inner {
 
     /// Deletes a record.
     pub(super) async fn delete(&self, key: RecordKey) -> Result<(), ChangeError> {
-        self.commit(EditOrigin::Here, move |document, now_unix_ms| {
+        self.commit(EditOrigin::Client, move |document, now_unix_ms| {
             let record = document.delete(&key, now_unix_ms)?;
             Ok((BTreeMap::from([(key, record)]), ()))
         })
@@ -173,13 +173,13 @@ impl Inner {
 }
 
 impl Documents {
-    /// Keeps records for a peer whose own disk fails, and says so once they are on this one.
-    pub async fn keep_for(&self, from: &NodeName, first: Records, mut exchange: Exchange) {
-        let kept = self.keep_all(first, &mut exchange).await;
+    /// Saves records for a peer whose disk fails, and confirms it.
+    pub async fn save_for(&self, from: &NodeName, first: Records, mut exchange: Exchange) {
+        let kept = self.save_all(first, &mut exchange).await;
         let reply = match kept {
             Ok(()) => Frame::Done,
             Err(error) => {
-                debug!(%from, %error, "not kept for a peer");
+                debug!(%from, %error, "not saved for a peer");
                 Frame::Denied(Denial::NotHere)
             }
         };
@@ -189,7 +189,11 @@ impl Documents {
         exchange.finish();
     }
 
-    async fn keep_all(&self, first: Records, exchange: &mut Exchange) -> Result<(), KeepError> {
+    async fn save_all(
+        &self,
+        first: Records,
+        exchange: &mut Exchange,
+    ) -> Result<(), SaveForPeerError> {
         let mut bundles = vec![first];
         while let Some(frame) = exchange.receive().await? {
             match frame {
@@ -202,7 +206,7 @@ impl Documents {
             for records in bundles {
                 let outcome = document.apply(records, now_unix_ms);
                 if let Some(refusal) = outcome.refused.into_iter().next() {
-                    return Err(KeepError::Refused(refusal.to_string()));
+                    return Err(SaveForPeerError::Refused(refusal.to_string()));
                 }
                 let written = document.bundles(&outcome.changed, usize::MAX);
                 changed.extend(written.into_iter().flatten());
@@ -213,9 +217,9 @@ impl Documents {
     }
 }
 
-/// Why records are not kept for a peer.
+/// Why records are not saved for a peer.
 #[derive(Debug, thiserror::Error)]
-enum KeepError {
+enum SaveForPeerError {
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
     #[error("{0}")]

@@ -1,7 +1,7 @@
-//! The replicated document on this node: changed here, learned from peers, kept on disk.
+//! The replicated document on this node: edited here, updated by peers, saved to disk.
 //!
-//! An edit is made once it is on a disk, of this node or of a peer, and then pushed to every peer; gossip carries
-//! only the digest, and whoever sees another digest for a while settles the difference over the link.
+//! An edit takes effect once it is on a disk, of this node or of a peer, and is then pushed to every peer. Gossip
+//! carries only the digest: a node that sees another digest for a while settles the difference over the link.
 
 mod clocks;
 mod commit;
@@ -18,8 +18,6 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, mpsc, watch};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info, info_span, warn};
 
 use self::commit::{Edit, EditOrigin};
@@ -28,6 +26,7 @@ use super::identity::Company;
 use crate::io::disk::DataDir;
 use crate::io::gossip::Gossip;
 use crate::io::link::{Exchange, Links};
+use crate::io::tasks::Tasks;
 use crate::logic::document::{ApplyOutcome, Document, EditError};
 use crate::logic::members::forgotten;
 use crate::logic::records::admin;
@@ -47,38 +46,38 @@ use crate::wire::frame::Frame;
 /// The mounts by path.
 pub type Mounts = BTreeMap<MountName, MountSpec>;
 
-/// What the document's service needs.
+/// The parts that the document's service is built from.
 #[derive(Debug)]
 pub struct DocumentConfig {
-    /// The document as the disk has it.
+    /// The document as it was found on disk.
     pub document: Document,
-    /// One that is too old to be merged, in case nobody has a newer one.
+    /// A document that is too old to be merged, in case no peer has a newer one.
     pub set_aside: Option<Document>,
-    /// To push changes.
+    /// The links, to push changes.
     pub links: Links,
-    /// To publish the digest.
+    /// The gossip, to publish the digest.
     pub gossip: Arc<Gossip>,
-    /// To see the peers' digests.
+    /// The cluster, to see the peers' digests.
     pub cluster: Cluster,
-    /// To keep it.
+    /// The directory in which it is saved.
     pub data_dir: Arc<DataDir>,
-    /// Whether there are peers to be found, who know the time.
+    /// Whether there are peers to find, which know the time.
     pub company: Company,
 }
 
 /// Why a mount was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum MountError {
-    /// There is one of that path.
+    /// A mount of that path exists.
     #[error("mount {0} already exists")]
     Exists(MountName),
-    /// There is none of that path.
+    /// No mount has that path.
     #[error("there is no mount {0}")]
     NotThere(MountName),
-    /// The document does not take it.
+    /// The document refuses it.
     #[error(transparent)]
     Edit(#[from] EditError),
-    /// It could not be kept.
+    /// The edit was not saved.
     #[error(transparent)]
     Unsaved(#[from] Unsaved),
 }
@@ -89,11 +88,11 @@ struct Inner {
     mounts: watch::Sender<Arc<Mounts>>,
     outside: watch::Sender<Arc<Servers>>,
     steering: watch::Sender<Arc<Steering>>,
-    /// Peers have told something that is not on disk yet.
+    /// Peers have sent records that are not on disk yet.
     changed: Notify,
-    /// What the peers' clocks say.
-    compared: watch::Sender<clocks::Compared>,
-    /// To the one task that edits and saves.
+    /// This node's clock compared with its peers'.
+    clocks: watch::Sender<clocks::ComparedClocks>,
+    /// The queue of the one task that edits and saves.
     edits: mpsc::Sender<Edit>,
     links: Links,
     gossip: Arc<Gossip>,
@@ -101,13 +100,13 @@ struct Inner {
     data_dir: Arc<DataDir>,
 }
 
-/// A cheap, cloneable way to the document.
+/// A cheap, cloneable handle to the document.
 #[derive(Clone, Debug)]
 pub struct Documents(Arc<Inner>);
 
 impl Documents {
-    /// Starts to keep, publish and settle the document.
-    pub fn start(config: DocumentConfig, tasks: &TaskTracker, cancel: &CancellationToken) -> Self {
+    /// Starts to save, publish and settle the document.
+    pub fn start(config: DocumentConfig, tasks: &Tasks) -> Self {
         let (edits, waiting) = mpsc::channel(commit::QUEUE);
         let inner = Arc::new(Inner {
             document: Mutex::new(config.document),
@@ -115,7 +114,7 @@ impl Documents {
             outside: watch::Sender::default(),
             steering: watch::Sender::default(),
             changed: Notify::new(),
-            compared: watch::Sender::default(),
+            clocks: watch::Sender::default(),
             edits,
             links: config.links,
             gossip: config.gossip,
@@ -123,13 +122,13 @@ impl Documents {
             data_dir: config.data_dir,
         });
         let documents = Self(inner);
-        documents.0.announce();
+        documents.0.publish();
         documents.0.changed.notify_one();
-        let saving = saver::run(documents.0.clone(), waiting, cancel.clone());
+        let saving = saver::run(documents.0.clone(), waiting, tasks.clone());
         tasks.spawn(saving.instrument(info_span!("document")));
-        let settling = settle::run(documents.0.clone(), config.set_aside, cancel.clone());
+        let settling = settle::run(documents.0.clone(), config.set_aside, tasks.clone());
         tasks.spawn(settling.instrument(info_span!("document")));
-        let comparing = clocks::run(documents.0.clone(), config.company, cancel.clone());
+        let comparing = clocks::run(documents.0.clone(), config.company, tasks.clone());
         tasks.spawn(comparing.instrument(info_span!("document")));
         documents
     }
@@ -149,7 +148,7 @@ impl Documents {
         self.0.mounts.borrow().get(path).cloned()
     }
 
-    /// Makes a mount, here and everywhere. As all edits: returns once it is kept.
+    /// Creates a mount on all nodes. As every edit, it returns once the edit is saved.
     pub async fn create_mount(
         &self,
         path: &MountName,
@@ -166,7 +165,7 @@ impl Documents {
         Ok(())
     }
 
-    /// Changes a mount, here and everywhere.
+    /// Changes a mount on all nodes.
     pub async fn set_mount(
         &self,
         path: &MountName,
@@ -183,7 +182,7 @@ impl Documents {
         Ok(())
     }
 
-    /// Deletes a mount, here and everywhere; its source and its listeners go with it.
+    /// Deletes a mount on all nodes; its source and its listeners are disconnected.
     pub async fn delete_mount(&self, path: &MountName) -> Result<(), MountError> {
         let deleted = self.0.delete(mounts::key(path)).await;
         deleted.map_err(|error| match error {
@@ -195,17 +194,17 @@ impl Documents {
         Ok(())
     }
 
-    /// What operators say about where listeners are sent, as it is now.
+    /// The operators' settings of nodes and of the mesh, as they are now.
     pub fn steering(&self) -> Arc<Steering> {
         self.0.steering.borrow().clone()
     }
 
-    /// The same as it changes.
+    /// The operators' settings as they change.
     pub fn watch_steering(&self) -> watch::Receiver<Arc<Steering>> {
         self.0.steering.subscribe()
     }
 
-    /// Says something of a node, here and everywhere; it need not be there now.
+    /// Changes the settings of a node on all nodes; the node itself may be away.
     pub async fn set_node(
         &self,
         name: &NodeName,
@@ -217,31 +216,28 @@ impl Documents {
         Ok(())
     }
 
-    /// Forgets a dead node, here and everywhere, until it returns in a later life than `seen`; one that is not known
-    /// here is forgotten in all lives up to now.
+    /// Forgets a dead node on all nodes, until it returns in a later life than `seen`. A node that is not known here is
+    /// forgotten in all its lives up to now.
     pub async fn forget(
         &self,
         name: &NodeName,
         seen: Option<Generation>,
     ) -> Result<(), ChangeError> {
         let (key, wanted) = (forgotten::key(name), name.clone());
-        let forgotten = self
-            .0
-            .commit(EditOrigin::Here, move |document, now_unix_ms| {
-                let known = forgotten::generation(document, &wanted);
-                let up_to = seen.unwrap_or(Generation(now_unix_ms));
-                if known >= Some(up_to) {
-                    return Ok((BTreeMap::new(), up_to));
-                }
-                let record = document.edit(&key, forgotten::fields(up_to), now_unix_ms)?;
-                Ok::<_, ChangeError>((BTreeMap::from([(key, record)]), up_to))
+        self.0
+            .commit(EditOrigin::Client, move |document, now_unix_ms| {
+                let Some(fields) = forgotten::edit(document, &wanted, seen, now_unix_ms) else {
+                    return Ok((BTreeMap::new(), ()));
+                };
+                let record = document.edit(&key, fields, now_unix_ms)?;
+                Ok::<_, ChangeError>((BTreeMap::from([(key, record)]), ()))
             })
             .await?;
-        info!(node = %name, up_to = forgotten.0, "node forgotten");
+        info!(node = %name, "node forgotten");
         Ok(())
     }
 
-    /// Says something of the whole mesh, here and everywhere.
+    /// Changes the settings of the mesh on all nodes.
     pub async fn set_mesh(&self, changes: Changes<MeshSettings>) -> Result<(), ChangeError> {
         let (key, fields) = (steering::mesh_key(), changes.into_fields());
         self.0.edit(key, fields, anything::<ChangeError>).await?;
@@ -258,7 +254,7 @@ impl Documents {
         })
     }
 
-    /// Changes the cluster's admin password, here and everywhere.
+    /// Changes the cluster's admin password on all nodes.
     pub async fn set_admin(&self, changes: Changes<AdminLogin>) -> Result<(), ChangeError> {
         let (key, fields) = (admin::key(), changes.into_fields());
         self.0.edit(key, fields, anything::<ChangeError>).await?;
@@ -266,40 +262,40 @@ impl Documents {
         Ok(())
     }
 
-    /// Gives the cluster its first admin password. One that another node has made before stays.
+    /// Sets the cluster's first admin password. One that another node has set before stays.
     pub async fn found_admin_password_hash(&self, hash: &str) -> Result<(), ChangeError> {
         let (key, fields) = (admin::key(), admin::changes(hash).into_fields());
         self.0.found(key, fields).await
     }
 
-    /// The digest of all that is in the document, as it is gossiped.
+    /// The digest of the document, as it is gossiped.
     pub fn digest(&self) -> String {
         self.0.lock().digest().to_string()
     }
 
-    /// Takes in records that a peer has pushed.
-    pub fn take(&self, from: &NodeName, records: BTreeMap<RecordKey, Record>) {
-        self.0.take(from, records);
+    /// Applies records that a peer has pushed.
+    pub fn apply(&self, from: &NodeName, records: BTreeMap<RecordKey, Record>) {
+        self.0.apply(from, records);
     }
 
-    /// Answers a peer that settles its difference with us.
+    /// Answers a peer that settles a difference with this node.
     pub async fn answer(&self, from: &NodeName, first: Frame, exchange: Exchange) {
         settle::answer(&self.0, from, first, exchange).await;
     }
 
-    /// Why this node cannot write to its disk, if it cannot.
+    /// The reason why this node cannot write to its disk, if it cannot.
     pub fn disk_trouble(&self) -> Option<String> {
         self.0.data_dir.trouble()
     }
 
-    /// Why edits are refused here, if they are.
+    /// The reason why edits are refused at this node, if they are.
     pub fn trouble(&self) -> Option<String> {
         let disk = self.disk_trouble();
         disk.map(|why| format!("{why}, and only what another node saves is taken"))
             .or_else(|| self.clock_trouble())
     }
 
-    /// Saves the document now, after all edits that wait; the last thing before the node stops.
+    /// Saves the document now, after all waiting edits; the last step before the node stops.
     pub async fn save(&self) {
         let nothing = |_: &mut Document, _| Ok::<_, Unsaved>((BTreeMap::new(), ()));
         if let Err(error) = self.0.commit(EditOrigin::Node, nothing).await {
@@ -313,7 +309,7 @@ impl Inner {
         self.document.lock()
     }
 
-    fn take(&self, from: &NodeName, records: BTreeMap<RecordKey, Record>) {
+    fn apply(&self, from: &NodeName, records: BTreeMap<RecordKey, Record>) {
         let now_ms = self.now_ms();
         let mut document = self.lock();
         let before = admin::password_hash(&document);
@@ -328,13 +324,13 @@ impl Inner {
         }
         report(from, &outcome);
         if !outcome.changed.is_empty() {
-            self.announce();
+            self.publish();
             self.changed.notify_one();
         }
     }
 
-    /// Renews what follows from the document: mounts, outside servers and steering.
-    fn announce(&self) {
+    /// Publishes the parts of the document that other services watch: mounts, outside servers, settings, forgotten nodes.
+    fn publish(&self) {
         let document = self.lock();
         let listing = mounts::list(&document);
         let (steering, unusable) = Steering::of(&document);
@@ -349,28 +345,28 @@ impl Inner {
         }
         self.mounts.send_replace(Arc::new(listing.mounts));
         self.steering.send_replace(Arc::new(steering));
-        self.announce_outside(outside);
+        self.publish_outside(outside);
         self.cluster.set_forgotten(forgotten);
     }
 }
 
-/// Says what was not taken in.
+/// Logs the records that were refused.
 fn report(from: &NodeName, outcome: &ApplyOutcome) {
     for refusal in &outcome.refused {
-        warn!(%from, %refusal, "not taken in");
+        warn!(%from, %refusal, "record refused");
     }
     if outcome.refused_beyond > 0 {
-        warn!(%from, more = outcome.refused_beyond, "not taken in either");
+        warn!(%from, more = outcome.refused_beyond, "more records refused");
     }
 }
 
-/// The usable mount of that path.
+/// The valid mount of that path.
 fn find_mount(document: &Document, path: &MountName) -> Option<MountSpec> {
     let record = document.get(&mounts::key(path))?;
     mounts::spec(path.clone(), record).ok()
 }
 
-/// For an edit that is right whatever the document holds.
+/// Allows an edit whatever the document holds.
 fn anything<E>(_: &Document) -> Result<(), E> {
     Ok(())
 }

@@ -17,19 +17,19 @@ use crate::model::outside::OutsideServer;
 /// Why an outside server was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OutsideError {
-    /// There is one of that name.
+    /// A server of that name exists.
     #[error("outside server {0} already exists")]
     Exists(NodeName),
-    /// There is none of that name.
+    /// No server has that name.
     #[error("there is no outside server {0}")]
     NotThere(NodeName),
-    /// It would be none afterwards.
+    /// The edit would leave an invalid record.
     #[error(transparent)]
     Bad(#[from] BadRecord),
-    /// The document does not take it.
+    /// The document refuses it.
     #[error(transparent)]
     Edit(#[from] EditError),
-    /// It could not be kept.
+    /// The edit was not saved.
     #[error(transparent)]
     Unsaved(#[from] Unsaved),
 }
@@ -45,7 +45,7 @@ impl Documents {
         self.0.outside.subscribe()
     }
 
-    /// Adds an outside server, here and everywhere.
+    /// Adds an outside server on all nodes.
     pub async fn add_outside(
         &self,
         name: &NodeName,
@@ -56,7 +56,7 @@ impl Documents {
         Ok(server)
     }
 
-    /// Changes an outside server, here and everywhere.
+    /// Changes an outside server on all nodes.
     pub async fn set_outside(
         &self,
         name: &NodeName,
@@ -67,7 +67,7 @@ impl Documents {
         Ok(server)
     }
 
-    /// Removes an outside server, here and everywhere. Listeners who are there stay there.
+    /// Removes an outside server on all nodes. Its listeners stay there.
     pub async fn remove_outside(&self, name: &NodeName) -> Result<(), OutsideError> {
         let deleted = self.0.delete(key(name)).await;
         deleted.map_err(|error| match error {
@@ -80,7 +80,7 @@ impl Documents {
     }
 }
 
-/// Whether there is to be such a server before the edit.
+/// Whether the server must exist before the edit.
 #[derive(Clone, Copy)]
 enum Existence {
     New,
@@ -109,7 +109,7 @@ impl Inner {
         wanted: Existence,
     ) -> Result<OutsideServer, OutsideError> {
         let (name, fields) = (name.clone(), changes.into_fields());
-        self.commit(EditOrigin::Here, move |document, now_unix_ms| {
+        self.commit(EditOrigin::Client, move |document, now_unix_ms| {
             wanted.check(document, &name)?;
             let key = key(&name);
             let server = check(&name, document.get(&key), &fields)?;
@@ -119,17 +119,17 @@ impl Inner {
         .await
     }
 
-    /// Tells who follows the servers, if there is anything new about them.
-    pub(super) fn announce_outside(&self, listing: Listing) {
+    /// Publishes the servers if they have changed.
+    pub(super) fn publish_outside(&self, listing: Listing) {
         for (key, error) in &listing.skipped {
             warn!(%key, %error, "unusable outside server skipped");
         }
         self.outside.send_if_modified(|servers| {
-            let is_news = **servers != listing.servers;
-            if is_news {
+            let has_changed = **servers != listing.servers;
+            if has_changed {
                 *servers = Arc::new(listing.servers);
             }
-            is_news
+            has_changed
         });
     }
 }

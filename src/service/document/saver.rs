@@ -1,4 +1,4 @@
-//! Keeps the document on disk and its digest in gossip: each edit before it is answered, each change from peers soon.
+//! Saves the document to disk and gossips its digest: an edit before it is answered, a change from peers soon after.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -6,89 +6,82 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tracing::{debug, error, info, warn};
 
 use super::Inner;
 use super::commit::{Edit, EditOrigin, QUEUE, Records, Staged, Unsaved};
 use crate::io::clock;
 use crate::io::link::{ExchangeError, Links};
-use crate::logic::document::saved::{SAVE_AT_LEAST, Saved};
+use crate::io::tasks::Tasks;
+use crate::logic::document::saved::{SAVE_AGAIN, SAVE_AT_LEAST, Saved};
 use crate::model::node::NodeName;
 use crate::wire::frame::Frame;
 use crate::wire::gossip;
 
 /// The file's name in the data directory.
 pub const DOCUMENT_FILE: &str = "document";
-/// How long to wait after a failed save: a full disk is not emptied sooner, and nobody waits for long once it is.
-const RETRY: Duration = Duration::from_secs(5);
-/// How long a save may take before peers are asked to keep what it has: a healthy disk needs a tenth of it.
+/// How long a save may take before peers are asked to save the edits: a healthy disk needs a tenth of it.
 const SLOW_DISK: Duration = Duration::from_secs(1);
-/// How long peers have to say that they have saved something: a round trip and a save of theirs that is slow.
+/// How long a peer has to confirm that it has saved an edit: a round trip and a slow save.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(3);
-/// How many peers are asked to keep what this disk does not: one is enough, and one or two may be dying.
+/// How many peers are asked to save an edit: one is enough, and one or two may be dying.
 const ASKED_PEERS: usize = 3;
 
-/// How often old deletions are looked for: while some nodes have forgotten one and others have not, their
-/// digests differ.
+/// How often expired records are dropped: while only some nodes have dropped one, digests differ.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What became of a save.
+/// The result of a save.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Saving {
     Done,
     Failed,
 }
 
-/// What peers said when they were asked to keep records.
+/// Whether a peer has saved records for this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kept {
-    /// One of them has saved them.
+enum SavedByPeer {
+    /// One has confirmed it.
     Yes,
-    /// None of them has them.
+    /// All have refused, or were not reached.
     No,
-    /// One may have them: it was asked, and has not answered.
+    /// One may have: it was asked, and has not answered.
     Perhaps,
 }
 
-pub(super) async fn run(
-    inner: Arc<Inner>,
-    mut edits: mpsc::Receiver<Edit>,
-    cancel: CancellationToken,
-) {
+pub(super) async fn run(inner: Arc<Inner>, mut edits: mpsc::Receiver<Edit>, tasks: Tasks) {
     let mut trouble = inner.data_dir.watch_trouble();
-    let mut save_at = Instant::now()
+    let mut save_at = clock::now()
         + match inner.data_dir.trouble() {
             None => SAVE_AT_LEAST,
-            Some(_) => RETRY,
+            Some(_) => SAVE_AGAIN,
         };
     let mut prunes = interval(PRUNE_INTERVAL);
     prunes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let first = tokio::select! {
-            () = cancel.cancelled() => return,
+            () = tasks.asked_to_end() => return,
             Some(edit) = edits.recv() => Some(edit),
             () = inner.changed.notified() => None,
-            () = sleep_until(save_at) => None,
+            () = sleep_until(save_at.into()) => None,
             Ok(()) = trouble.changed() => {
-                tell_trouble(&inner).await;
-                save_at = save_at.min(Instant::now() + RETRY);
+                gossip_trouble(&inner).await;
+                save_at = save_at.min(clock::now() + SAVE_AGAIN);
                 continue;
             }
             _ = prunes.tick() => {
-                let forgotten = match inner.knows_the_time() {
+                let expired = match inner.is_time_certain() {
                     true => inner.lock().prune(inner.now_ms()),
                     false => 0,
                 };
-                if forgotten == 0 {
+                if expired == 0 {
                     continue;
                 }
-                info!(forgotten, "old deletions forgotten");
+                info!(expired, "old deletions forgotten");
                 None
             }
         };
-        tell_digest(&inner).await;
+        gossip_digest(&inner).await;
         let mut batch: Vec<Edit> = first.into_iter().collect();
         while batch.len() < QUEUE
             && let Ok(edit) = edits.try_recv()
@@ -100,25 +93,25 @@ pub(super) async fn run(
                 let saved = inner.lock().saved(clock::unix_ms());
                 write(&inner, saved).await
             }
-            false => keep(&inner, batch).await,
+            false => save_edits(&inner, batch).await,
         };
-        tell_digest(&inner).await;
-        save_at = Instant::now()
+        gossip_digest(&inner).await;
+        save_at = clock::now()
             + match saved {
                 Saving::Done => SAVE_AT_LEAST,
-                Saving::Failed => RETRY,
+                Saving::Failed => SAVE_AGAIN,
             };
     }
 }
 
-async fn tell_digest(inner: &Inner) {
+async fn gossip_digest(inner: &Inner) {
     let digest = inner.lock().digest().to_string();
     let said = inner.gossip.set(gossip::DOCUMENT, &digest).await;
     said.expect("a digest is far shorter than a gossiped value may be");
 }
 
-/// Says to everybody whether this node can write.
-async fn tell_trouble(inner: &Inner) {
+/// Gossips whether this node can write to its disk.
+async fn gossip_trouble(inner: &Inner) {
     match inner.data_dir.trouble() {
         Some(why) => {
             let why = gossip::short_title(&why);
@@ -129,9 +122,9 @@ async fn tell_trouble(inner: &Inner) {
     }
 }
 
-/// Makes edits on a copy of the document, saves it, and answers: once it is on this disk, or once a peer has said
-/// that what was written is on its own.
-async fn keep(inner: &Arc<Inner>, batch: Vec<Edit>) -> Saving {
+/// Makes edits on a copy of the document, saves it, and answers once it is on this disk, or once a peer has confirmed
+/// that the edits are on its disk.
+async fn save_edits(inner: &Arc<Inner>, batch: Vec<Edit>) -> Saving {
     let now = clock::unix_ms();
     let mut copy = inner.lock().clone();
     let edits = batch.into_iter();
@@ -142,29 +135,29 @@ async fn keep(inner: &Arc<Inner>, batch: Vec<Edit>) -> Saving {
         () = sleep(SLOW_DISK) => None,
     };
     if quick == Some(Saving::Done) {
-        settle(inner, staged, &Ok(()));
+        complete(inner, staged, &Ok(()));
         return Saving::Done;
     }
-    let here = staged.iter().filter(|it| it.origin == EditOrigin::Here);
-    let wanted: Vec<Records> = here.map(|it| it.records.clone()).collect();
+    let own = staged.iter().filter(|it| it.origin == EditOrigin::Client);
+    let wanted: Vec<Records> = own.map(|it| it.records.clone()).collect();
     let asking = ask_peers(inner, wanted);
     match quick {
         Some(_) => {
             let kept = asking.await;
-            judge(inner, staged, kept);
+            answer_unsaved(inner, staged, kept);
             Saving::Failed
         }
         None => {
             tokio::select! {
                 saved = &mut writing => {
                     match saved {
-                        Saving::Done => settle(inner, staged, &Ok(())),
-                        Saving::Failed => judge(inner, staged, Kept::Perhaps),
+                        Saving::Done => complete(inner, staged, &Ok(())),
+                        Saving::Failed => answer_unsaved(inner, staged, SavedByPeer::Perhaps),
                     }
                     saved
                 }
-                Kept::Yes = asking => {
-                    judge(inner, staged, Kept::Yes);
+                SavedByPeer::Yes = asking => {
+                    answer_unsaved(inner, staged, SavedByPeer::Yes);
                     writing.await
                 }
             }
@@ -172,50 +165,50 @@ async fn keep(inner: &Arc<Inner>, batch: Vec<Edit>) -> Saving {
     }
 }
 
-/// What becomes of edits that are not on this disk.
-fn judge(inner: &Inner, staged: Vec<Staged>, kept: Kept) {
+/// Answers edits that are not on this disk.
+fn answer_unsaved(inner: &Inner, staged: Vec<Staged>, kept: SavedByPeer) {
     let trouble = inner.data_dir.trouble();
     let why = trouble.unwrap_or_else(|| "the disk does not answer".to_owned());
-    let (here, for_peers): (Vec<Staged>, Vec<Staged>) = staged
+    let (own, for_peers): (Vec<Staged>, Vec<Staged>) = staged
         .into_iter()
-        .partition(|it| it.origin == EditOrigin::Here);
+        .partition(|it| it.origin == EditOrigin::Client);
     let refused = Err(Unsaved::Disk(why.clone()));
-    settle(inner, for_peers, &refused);
+    complete(inner, for_peers, &refused);
     match kept {
-        Kept::Yes => settle(inner, here, &Ok(())),
-        Kept::No => settle(inner, here, &refused),
-        Kept::Perhaps => settle(inner, here, &Err(Unsaved::Doubtful(why))),
+        SavedByPeer::Yes => complete(inner, own, &Ok(())),
+        SavedByPeer::No => complete(inner, own, &refused),
+        SavedByPeer::Perhaps => complete(inner, own, &Err(Unsaved::Doubtful(why))),
     }
 }
 
-/// Makes what is kept known here and to the peers, and answers those who wait.
-fn settle(inner: &Inner, staged: Vec<Staged>, kept: &Result<(), Unsaved>) {
+/// Applies saved edits and pushes them to the peers, and answers the clients that wait.
+fn complete(inner: &Inner, staged: Vec<Staged>, kept: &Result<(), Unsaved>) {
     if kept.is_ok() {
         for it in &staged {
             let outcome = inner.lock().adopt(it.records.clone());
             for refusal in &outcome.refused {
-                warn!(%refusal, "an edit was saved and finds no room any more");
+                warn!(%refusal, "an edit was saved but there is no room for it any more");
             }
-            if it.origin == EditOrigin::Here && !it.records.is_empty() {
+            if it.origin == EditOrigin::Client && !it.records.is_empty() {
                 inner.links.send_to_all(&Frame::Records(it.records.clone()));
             }
         }
-        inner.announce();
+        inner.publish();
     }
     for it in staged {
         (it.answer)(kept.clone());
     }
 }
 
-/// Asks some peers to save records, and returns as soon as one has.
-async fn ask_peers(inner: &Inner, wanted: Vec<Records>) -> Kept {
+/// Asks some peers to save records, and returns as soon as one has confirmed it.
+async fn ask_peers(inner: &Inner, wanted: Vec<Records>) -> SavedByPeer {
     let wanted: Vec<Frame> = wanted
         .into_iter()
         .filter(|records| !records.is_empty())
         .map(Frame::Records)
         .collect();
     if wanted.is_empty() {
-        return Kept::Yes;
+        return SavedByPeer::Yes;
     }
     let wanted = Arc::new(wanted);
     let view = inner.cluster.view();
@@ -230,25 +223,29 @@ async fn ask_peers(inner: &Inner, wanted: Vec<Records>) -> Kept {
             debug!(peer = %name, ?kept, "asked to keep an edit");
             match kept {
                 Ok(Ok(kept)) => kept,
-                Ok(Err(ExchangeError::NoLink)) => Kept::No,
-                Ok(Err(_)) | Err(_) => Kept::Perhaps,
+                Ok(Err(ExchangeError::NoLink)) => SavedByPeer::No,
+                Ok(Err(_)) | Err(_) => SavedByPeer::Perhaps,
             }
         });
     }
-    let mut outcome = Kept::No;
+    let mut outcome = SavedByPeer::No;
     while let Some(kept) = asked.join_next().await {
         match kept {
-            Ok(Kept::Yes) => return Kept::Yes,
-            Ok(Kept::No) => {}
-            Ok(Kept::Perhaps) | Err(_) => outcome = Kept::Perhaps,
+            Ok(SavedByPeer::Yes) => return SavedByPeer::Yes,
+            Ok(SavedByPeer::No) => {}
+            Ok(SavedByPeer::Perhaps) | Err(_) => outcome = SavedByPeer::Perhaps,
         }
     }
     outcome
 }
 
-async fn ask_peer(links: &Links, peer: &NodeName, wanted: &[Frame]) -> Result<Kept, ExchangeError> {
+async fn ask_peer(
+    links: &Links,
+    peer: &NodeName,
+    wanted: &[Frame],
+) -> Result<SavedByPeer, ExchangeError> {
     let [first, more @ ..] = wanted else {
-        return Ok(Kept::Yes);
+        return Ok(SavedByPeer::Yes);
     };
     let mut exchange = links.open(peer, first).await?;
     for frame in more {
@@ -256,8 +253,8 @@ async fn ask_peer(links: &Links, peer: &NodeName, wanted: &[Frame]) -> Result<Ke
     }
     exchange.finish();
     match exchange.receive().await? {
-        Some(Frame::Done) => Ok(Kept::Yes),
-        Some(Frame::Denied(_)) => Ok(Kept::No),
+        Some(Frame::Done) => Ok(SavedByPeer::Yes),
+        Some(Frame::Denied(_)) => Ok(SavedByPeer::No),
         _ => Err(ExchangeError::Unexpected),
     }
 }
@@ -281,7 +278,7 @@ async fn write(inner: &Arc<Inner>, saved: Saved) -> Saving {
                 false => {
                     error!(%error, "the document is not saved; the node goes on and tries again");
                 }
-                // It was said, and is tried every few seconds; a log of it would fill the next disk.
+                // Logged once: it is tried every few seconds, and the log may be on the same disk.
                 true => debug!(%error, "the document is still not saved"),
             }
             Saving::Failed

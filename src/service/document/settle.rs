@@ -1,14 +1,14 @@
-//! Drives the settling of differences with peers, see [`crate::proto::settle`].
+//! Settles differences with peers over the links: drives [`crate::proto::settle`].
 
 use std::sync::Arc;
 
 use tokio::time::{interval, timeout};
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::Inner;
 use crate::io::clock;
 use crate::io::link::{Exchange, ExchangeError};
+use crate::io::tasks::Tasks;
 use crate::logic::document::Document;
 use crate::model::node::NodeName;
 use crate::proto::settle::{Answering, Input, LOOK_INTERVAL, Output, SETTLE_TIMEOUT, Settling};
@@ -21,12 +21,12 @@ enum Progress {
     Over,
 }
 
-pub(super) async fn run(inner: Arc<Inner>, set_aside: Option<Document>, cancel: CancellationToken) {
+pub(super) async fn run(inner: Arc<Inner>, set_aside: Option<Document>, tasks: Tasks) {
     let mut settling = Settling::new(set_aside, clock::now());
     let mut looks = interval(LOOK_INTERVAL);
     loop {
         tokio::select! {
-            () = cancel.cancelled() => return,
+            () = tasks.asked_to_end() => return,
             _ = looks.tick() => {}
         }
         let (view, mut out) = (inner.cluster.view(), Vec::new());
@@ -34,15 +34,15 @@ pub(super) async fn run(inner: Arc<Inner>, set_aside: Option<Document>, cancel: 
         for output in out {
             match output {
                 Output::Open(peer, first) => ask(&inner, &mut settling, &peer, &first).await,
-                Output::Restore(old) => inner.go_back_to(&old),
-                // All else is said in a conversation, which is over by now.
+                Output::Restore(old) => inner.restore(&old),
+                // All other outputs belong to a conversation, which is over by now.
                 _ => {}
             }
         }
     }
 }
 
-/// Our side of it, when we begin.
+/// Asks a peer.
 async fn ask(inner: &Inner, settling: &mut Settling, peer: &NodeName, first: &Frame) {
     let asked = timeout(SETTLE_TIMEOUT, ask_all(inner, settling, peer, first)).await;
     match asked {
@@ -50,8 +50,8 @@ async fn ask(inner: &Inner, settling: &mut Settling, peer: &NodeName, first: &Fr
         Ok(Err(error)) => debug!(with = %peer, %error, "not settled yet"),
         Err(_) => warn!(with = %peer, "settling takes too long"),
     }
-    let mut nothing_more = Vec::new();
-    settling.handle(Input::Lost, &inner.lock(), clock::now(), &mut nothing_more);
+    let mut ignored = Vec::new();
+    settling.handle(Input::Lost, &inner.lock(), clock::now(), &mut ignored);
 }
 
 async fn ask_all(
@@ -62,7 +62,7 @@ async fn ask_all(
 ) -> Result<(), ExchangeError> {
     let mut exchange = inner.links.open(peer, first).await?;
     loop {
-        let (input, mut out) = (heard(exchange.receive().await?), Vec::new());
+        let (input, mut out) = (received(exchange.receive().await?), Vec::new());
         settling.handle(input, &inner.lock(), clock::now(), &mut out);
         if carry_out(inner, peer, out, &mut exchange).await? == Progress::Over {
             return Ok(());
@@ -70,12 +70,12 @@ async fn ask_all(
     }
 }
 
-/// Our side of it, when the peer begins.
+/// Answers a peer that asks.
 pub(super) async fn answer(inner: &Inner, from: &NodeName, first: Frame, mut exchange: Exchange) {
     let answering = answer_all(inner, from, first, &mut exchange);
     match timeout(SETTLE_TIMEOUT, answering).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!(with = %from, %error, "settling broke off"),
+        Ok(Err(error)) => debug!(with = %from, %error, "settling was cut short"),
         Err(_) => warn!(with = %from, "settling takes too long"),
     }
 }
@@ -94,11 +94,11 @@ async fn answer_all(
         if carry_out(inner, from, out, exchange).await? == Progress::Over {
             return Ok(());
         }
-        input = heard(exchange.receive().await?);
+        input = received(exchange.receive().await?);
     }
 }
 
-fn heard(frame: Option<Frame>) -> Input {
+fn received(frame: Option<Frame>) -> Input {
     frame.map_or(Input::Finished, Input::Received)
 }
 
@@ -111,11 +111,11 @@ async fn carry_out(
     for output in out {
         match output {
             Output::Send(frame) => exchange.send(&frame).await?,
-            Output::Apply(records) => inner.take(peer, records),
+            Output::Apply(records) => inner.apply(peer, records),
             Output::Finish => exchange.finish(),
             Output::Over => return Ok(Progress::Over),
             Output::HangUp => return Err(ExchangeError::Unexpected),
-            // Said by a look only.
+            // Outputs of a comparison only.
             Output::Open(..) | Output::Restore(_) => {}
         }
     }
@@ -123,10 +123,10 @@ async fn carry_out(
 }
 
 impl Inner {
-    /// Nobody has a document for us: the old one is better than none.
-    fn go_back_to(&self, old: &Document) {
+    /// No peer has a document for this node: applies its own old one.
+    fn restore(&self, old: &Document) {
         warn!("no peer has a document; going on with the old one of this node");
         let records = old.saved(clock::unix_ms()).records;
-        self.take(&self.links.hello().name.clone(), records);
+        self.apply(&self.links.hello().name.clone(), records);
     }
 }
