@@ -75,6 +75,10 @@ pub enum Fault {
     BreakDisk(Who),
     /// All disks work again.
     FixDisks,
+    /// A node finds out whether its disk works.
+    NoticeDisk(Who),
+    /// At one node an operator forgets all nodes that are dead there.
+    Forget,
     /// This node's wall clock jumps by so many milliseconds.
     Jump(Who, i64),
     /// All wall clocks are set right.
@@ -101,6 +105,8 @@ impl Fault {
                 | Self::Unresign
                 | Self::BreakDisk(_)
                 | Self::FixDisks
+                | Self::NoticeDisk(Who::NotMaster)
+                | Self::Forget
                 | Self::Jump(..)
                 | Self::FixClocks
                 | Self::Hasten
@@ -116,7 +122,9 @@ impl Fault {
     /// interval): news of one must reach the other's holder.
     pub fn excused_dual(self, g: Duration, max_delay: Duration) -> Duration {
         match self {
-            Self::Heal | Self::Resume | Self::Resign(_) | Self::Split(_) => g * 4 + max_delay * 2,
+            Self::Heal | Self::Resume | Self::Resign(_) | Self::Split(_) | Self::NoticeDisk(_) => {
+                g * 4 + max_delay * 2
+            }
             Self::Mute(_) | Self::Deafen(_) | Self::Pause(_) | Self::Crash(_) => {
                 g * 4 + max_delay * 2
             }

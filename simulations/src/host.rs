@@ -10,7 +10,7 @@ use antiphon::model::node::NodeName;
 use antiphon::model::quorum::Quorum;
 use antiphon::model::seat::{Epoch, Rank};
 use antiphon::model::status::NodeState;
-use antiphon::proto::seats::SeatsConfig;
+use antiphon::proto::seats::{self, SeatsConfig};
 
 use crate::checkers::election::START_INTERVALS;
 use crate::clock::Clock;
@@ -49,6 +49,8 @@ pub struct Process {
     pub resumed_at: Option<Duration>,
     /// The write that its disk is busy with.
     pub writing: Option<Epoch>,
+    /// Whether its disk works, as far as it knows.
+    pub disk: seats::Disk,
     /// The document that its disk is busy with.
     pub saving: Option<Box<Saved>>,
     /// When it started.
@@ -208,6 +210,7 @@ impl Host {
             wake_at: None,
             resumed_at: None,
             writing: None,
+            disk: seats::Disk::Works,
             saving: None,
             started_at: now,
         }));
@@ -241,6 +244,12 @@ impl Host {
             }
             _ => Some(happening),
         }
+    }
+
+    /// Whether its disk works, and its node knows that.
+    pub fn has_disk(&self) -> bool {
+        let fails = |process: &Process| process.disk == seats::Disk::Fails;
+        !self.disk.is_broken && !self.running().is_some_and(fails)
     }
 
     /// Whether it may still be looking for its peers.

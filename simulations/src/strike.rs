@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::mem;
 use std::time::Duration;
 
+use antiphon::model::node::NodeName;
 use antiphon::model::seat::Seat;
 use rand::Rng;
 use rand::seq::{IndexedRandom, IteratorRandom, SliceRandom};
@@ -39,6 +40,7 @@ impl World {
             Fault::BreakDisk(who) => {
                 self.each(who, |world, node| world.hosts[node].disk.is_broken = true);
             }
+            Fault::Forget => self.forget_dead(),
             Fault::FixDisks => self.each_host(|host| host.disk.is_broken = false),
             Fault::Jump(who, by_ms) => {
                 self.each(who, |world, node| world.hosts[node].clock.jump(by_ms));
@@ -206,6 +208,24 @@ impl World {
                 self.hosts[node].has_resigned = false;
                 self.step(node, Event::Undrain);
             }
+        }
+    }
+
+    /// At some node, an operator forgets all nodes that are dead there.
+    fn forget_dead(&mut self) {
+        let Some(node) = self.find(Who::Anyone) else {
+            return;
+        };
+        let view = self.hosts[node]
+            .running()
+            .map(|process| process.node.view());
+        let dead = view.into_iter().flat_map(|view| &view.nodes);
+        let dead = dead.filter(|(_, seen)| !seen.is_up());
+        let dead: Vec<NodeName> = dead.map(|(name, _)| name.clone()).collect();
+        for name in dead {
+            self.log
+                .tell(self.now, format_args!("   {node} forgets {name}"));
+            self.step(node, Event::Forget(name));
         }
     }
 

@@ -5,6 +5,7 @@
 
 pub mod document;
 pub mod election;
+pub mod members;
 pub mod seats;
 pub mod streams;
 pub mod table;
@@ -16,6 +17,7 @@ use antiphon::model::seat::{Claim, Epoch, Fence};
 
 use self::document::DocumentRules;
 use self::election::{ElectionRules, View};
+use self::members::MemberRules;
 use self::seats::SeatRules;
 use self::streams::StreamRules;
 use self::table::{Ledger, TableRules};
@@ -64,6 +66,8 @@ pub struct Checkers {
     election: ElectionRules,
     /// Judges who holds the other seats.
     pub(crate) seats: SeatRules,
+    /// Judges which nodes are shown.
+    pub(crate) members: MemberRules,
     /// Judges what is heard.
     pub(crate) streams: StreamRules,
     /// Judges what is configured.
@@ -80,6 +84,7 @@ impl Checkers {
         Self {
             election: ElectionRules::new(plan.interval, max_delay, size),
             seats: SeatRules::new(plan.seats(), plan.interval),
+            members: MemberRules::new(plan.interval, plan.bounds.document),
             streams: StreamRules::new(plan.bounds, Duration::from_secs(linger_s.into())),
             document: DocumentRules::new(plan.bounds.document),
             table: TableRules::default(),
@@ -95,6 +100,7 @@ impl Checkers {
     pub(crate) fn fault(&mut self, now: Duration, fault: Fault, views: &[View]) {
         self.election.fault(fault, views);
         self.seats.fault(now);
+        self.members.fault(now);
         self.streams.fault(now);
         self.document.fault(now, fault);
         self.table.moved(now);
@@ -142,6 +148,7 @@ impl Checkers {
     pub(crate) fn finish(self, (views, ledgers): (&[View], &[Ledger]), now: Duration) -> Findings {
         let mut findings = self.election.finish(views);
         findings.violations.extend(self.seats.finish());
+        findings.violations.extend(self.members.finish());
         let streams = self.streams.finish();
         findings.stalls = streams.stalls;
         findings.missed_bytes = streams.missed_bytes;

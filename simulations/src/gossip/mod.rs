@@ -54,8 +54,8 @@ pub enum Gossiped {
 /// What gossip has just brought.
 #[derive(Clone, Debug)]
 pub enum News {
-    /// A node has begun a new life: nothing that it said before counts.
-    NewLife(usize),
+    /// A node has begun this new life: nothing that it said before counts.
+    NewLife(usize, u32),
     /// A node has said something.
     Said(usize, Said),
 }
@@ -248,7 +248,7 @@ impl Gossip {
         let slot = &mut self.nodes[node];
         let is_newer = slot.as_ref().is_none_or(|old| generation > old.generation);
         if is_newer && slot.replace(Known::new(generation)).is_some() {
-            news.push(News::NewLife(node));
+            news.push(News::NewLife(node, generation));
         }
         slot.as_mut().filter(|known| known.generation == generation)
     }

@@ -6,15 +6,17 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use antiphon::logic::forecast::Life;
-use antiphon::logic::policy::Choice;
+use antiphon::logic::records::steering::Steering;
 use antiphon::model::geo::Whereabouts;
 use antiphon::model::load::LoadReport;
 use antiphon::model::mount::MountName;
 use antiphon::model::node::{Generation, NodeName};
 use antiphon::model::status::NodeState;
-use antiphon::proto::table::{Among, Ask, Capacity, Chosen, LoadTable, PUBLISH_INTERVAL, Sender};
+use antiphon::proto::listener::{self, Arrival, Destination, Grounds, Question, Reserve, Verdict};
+use antiphon::proto::table::{Capacity, LoadTable, PUBLISH_INTERVAL, Sender};
 use antiphon::proto::view::MeshView;
 use antiphon::wire::gossip;
+use antiphon::wire::http::forwarded::Client;
 use antiphon::wire::icecast::passthrough::Minted;
 
 use super::{Deed, Moment, Node};
@@ -71,6 +73,8 @@ struct Guest {
 #[derive(Debug)]
 pub struct Crowd {
     table: LoadTable,
+    /// The settings of a world's mesh: its operators have made none.
+    steering: Steering,
     publish_at: Instant,
     guests: BTreeMap<GuestId, Guest>,
 }
@@ -90,6 +94,7 @@ impl Crowd {
         let dice = own.generation.0;
         Self {
             table: LoadTable::new(own, capacity, gossip_interval, dice, now),
+            steering: Steering::default(),
             publish_at: now,
             guests: BTreeMap::new(),
         }
@@ -120,20 +125,6 @@ impl Crowd {
     /// Takes in what the mesh says of itself. Operators of a world are told nothing of it.
     pub(super) fn apply_view(&mut self, view: &MeshView, now: Instant) {
         self.table.apply_view(view, now);
-    }
-
-    /// A player asks: where it is served, by the table.
-    fn choose(&mut self, id: GuestId, mount: &MountName, moment: Moment) -> Chosen {
-        let ask = Ask {
-            mount,
-            place: Whereabouts::default(),
-            among: Among::All,
-            https: false,
-            family: None,
-            full_at: f64::INFINITY,
-        };
-        self.table
-            .choose(&ask, id.address(), moment.now, unix_s(moment))
     }
 
     /// Gives a player a place, if there is one.
@@ -202,27 +193,46 @@ impl Node {
         let Some(crowd) = &mut self.crowd else {
             return;
         };
-        let (reception, mount) = match visit {
+        let (mount, arrival, sent) = match visit {
             Visit::Leaves => return crowd.leave(id),
-            Visit::Comes(mount, from, tag) => {
-                let from = &from;
-                let sent = tag.map(|minted| Sender { from, minted });
-                (crowd.admit(id, mount.clone(), sent, moment), mount)
+            Visit::Asks(mount) => (mount, Arrival::Front, None),
+            Visit::Comes(mount, from, Some(tag)) => (mount, Arrival::Sent, Some((from, tag))),
+            Visit::Comes(mount, _, None) => (mount, Arrival::Kept, None),
+        };
+        let question = Question {
+            mount: &mount,
+            client: Client {
+                ip: id.address(),
+                https: false,
+            },
+            place: Whereabouts::default(),
+            arrival,
+            looks_only: false,
+            agent: "",
+            query: "",
+        };
+        let grounds = Grounds {
+            mounts: self.replica.mounts(),
+            steering: &crowd.steering,
+            view,
+            is_held_here: self.radio.position(&mount).is_some(),
+            now: moment.now,
+            now_unix_s: unix_s(moment),
+        };
+        let verdict = listener::answer(&question, &grounds, &mut crowd.table, Reserve::Yes);
+        let reception = match verdict {
+            Verdict::Serve(_) => {
+                let sender = sent.as_ref().map(|(from, minted)| Sender {
+                    from,
+                    minted: *minted,
+                });
+                crowd.admit(id, mount.clone(), sender, moment)
             }
-            Visit::Asks(mount) => {
-                let is_held = self.radio.position(&mount).is_some();
-                let is_known = is_held || view.holders(&mount).next().is_some();
-                let chosen = is_known.then(|| crowd.choose(id, &mount, moment));
-                let reception = match chosen.map(|it| (it.choice, it.reserved)) {
-                    Some((Choice::Here, _)) => crowd.admit(id, mount.clone(), None, moment),
-                    Some((Choice::Redirect(to), tag)) => {
-                        let state = view.nodes.get(&to).map(|node| node.state);
-                        Reception::SentOn(to, state.unwrap_or(NodeState::Dead), tag)
-                    }
-                    Some((Choice::Full, _)) | None => Reception::TurnedAway,
-                };
-                (reception, mount)
+            Verdict::Redirect(Destination::Row(to, tag)) => {
+                let state = view.nodes.get(&to).map(|node| node.state);
+                Reception::SentOn(to, state.unwrap_or(NodeState::Dead), tag)
             }
+            _ => Reception::TurnedAway,
         };
         let is_seated = reception == Reception::Seated;
         out.push(Deed::Received(id, reception));

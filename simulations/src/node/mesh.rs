@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
+use antiphon::logic::members::forgotten::Forgotten;
 use antiphon::model::mount::MountName;
 use antiphon::model::node::{Generation, NodeName};
-use antiphon::model::seat::{Epoch, Rank, Seat};
+use antiphon::model::seat::{Epoch, Seat};
 use antiphon::model::status::NodeState;
 use antiphon::model::stream::StreamId;
 use antiphon::proto::ended::Ended;
@@ -13,12 +14,14 @@ use antiphon::proto::seats::Seats;
 use antiphon::proto::view::{MeshNode, MeshView};
 use antiphon::wire::gossip::{self, Origin, StreamCard};
 
-use super::{Deed, Heartbeat};
+use super::{Deed, Heartbeat, Member};
 
 /// What a node knows of the mesh.
 #[derive(Debug)]
 pub(super) struct Mesh {
     view: MeshView,
+    /// The nodes that are left out of the view, because an operator has forgotten them.
+    hidden: BTreeMap<NodeName, MeshNode>,
     /// Rises with each change of the view.
     version: u64,
     /// When this node's life began; what stands for a time that nothing in here depends on.
@@ -40,6 +43,7 @@ impl Mesh {
         Self {
             born: now,
             version: 0,
+            hidden: BTreeMap::new(),
             view: MeshView {
                 max_epoch,
                 nodes: BTreeMap::from([(me.clone(), own)]),
@@ -76,13 +80,36 @@ impl Mesh {
     }
 
     /// Takes the verdict of the two witnesses.
-    pub(super) fn look(&mut self, members: &BTreeMap<NodeName, (Rank, NodeState)>) {
+    pub(super) fn look(&mut self, members: &BTreeMap<NodeName, Member>) {
         self.version += 1;
-        for (name, (rank, state)) in members {
+        for (name, member) in members {
             let node = self.node(name);
-            node.state = *state;
-            node.card.rank = *rank;
+            node.state = member.state;
+            node.card.rank = member.rank;
+            node.generation = Generation(member.life.into());
         }
+    }
+
+    /// Leaves forgotten nodes out of the view, and shows those that are back; says whether that has changed anything.
+    pub(super) fn apply_forgotten(&mut self, forgotten: &Forgotten) -> bool {
+        if forgotten.is_empty() && self.hidden.is_empty() {
+            return false;
+        }
+        let is_hidden = |name: &NodeName, node: &MeshNode| node.is_hidden(name, forgotten);
+        let back = self
+            .hidden
+            .extract_if(.., |name, node| !is_hidden(name, node));
+        let back: Vec<(NodeName, MeshNode)> = back.collect();
+        let gone = self
+            .view
+            .nodes
+            .extract_if(.., |name, node| is_hidden(name, node));
+        let gone: Vec<(NodeName, MeshNode)> = gone.collect();
+        let has_changed = !back.is_empty() || !gone.is_empty();
+        self.view.nodes.extend(back);
+        self.hidden.extend(gone);
+        self.version += u64::from(has_changed);
+        has_changed
     }
 
     /// Takes note of when each node was heard last, and in which of its lives.
@@ -99,7 +126,7 @@ impl Mesh {
     pub(super) fn note_ended(&mut self, stream: StreamId, now: Instant) {
         self.version += 1;
         self.ended.note(stream, now);
-        for node in self.view.nodes.values_mut() {
+        for node in self.view.nodes.values_mut().chain(self.hidden.values_mut()) {
             node.forget_ended(|it| it == stream);
         }
     }
@@ -114,14 +141,14 @@ impl Mesh {
         self.view.max_epoch = seats.max_epoch();
     }
 
-    pub(super) fn new_life(&mut self, name: &NodeName) {
+    pub(super) fn new_life(&mut self, name: &NodeName, life: u32) {
         self.version += 1;
         let born = self.born;
         let node = self.node(name);
         let (state, rank) = (node.state, node.card.rank);
         *node = MeshNode {
             state,
-            ..MeshNode::unheard(Generation(0), born)
+            ..MeshNode::unheard(Generation(life.into()), born)
         };
         node.card.rank = rank;
     }
@@ -174,6 +201,9 @@ impl Mesh {
     /// A node. Until the witnesses are asked, in the next moment, nobody takes it for alive.
     fn node(&mut self, name: &NodeName) -> &mut MeshNode {
         let (nodes, born) = (&mut self.view.nodes, self.born);
+        if let Some(node) = self.hidden.get_mut(name) {
+            return node;
+        }
         nodes.entry(name.clone()).or_insert_with(|| MeshNode {
             state: NodeState::Dead,
             ..MeshNode::unheard(Generation(0), born)

@@ -19,7 +19,8 @@ use antiphon::model::node::NodeName;
 use antiphon::model::seat::{Claim, Epoch, Fence, Rank, Seat};
 use antiphon::model::status::NodeState;
 use antiphon::proto::authority::Authority;
-use antiphon::proto::seats::{Input, Scope, Seats, SeatsConfig};
+use antiphon::proto::seats::{Disk, Input, Scope, Seats, SeatsConfig};
+use antiphon::proto::view::{MeshNode, MeshView};
 use antiphon::wire::frame::Frame;
 use antiphon::wire::gossip;
 use rand::rngs::SmallRng;
@@ -65,6 +66,17 @@ pub enum Heard {
     Lost,
 }
 
+/// A peer as gossip and links see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Member {
+    /// Its rank.
+    pub rank: Rank,
+    /// Which of its lives.
+    pub life: u32,
+    /// By the two witnesses.
+    pub state: NodeState,
+}
+
 /// The last that gossip has heard of a node.
 #[derive(Clone, Debug)]
 pub struct Heartbeat {
@@ -80,11 +92,11 @@ pub struct Heartbeat {
 #[derive(Clone, Debug)]
 pub enum Event {
     /// The peers as gossip and links see them, with their ranks.
-    Members(BTreeMap<NodeName, (Rank, NodeState)>),
+    Members(BTreeMap<NodeName, Member>),
     /// Gossip brought a node's value; `None` if it has taken it back.
     Said(NodeName, Arc<str>, Option<Arc<str>>),
     /// A node has begun a new life.
-    NewLife(NodeName),
+    NewLife(NodeName, u32),
     /// From now on these are the seats beside the master's.
     Seats(BTreeSet<Seat>),
     /// The node looks at the mesh, in which nothing has changed.
@@ -107,6 +119,10 @@ pub enum Event {
     Written(Epoch),
     /// The disk has not.
     NotWritten(Epoch),
+    /// Whether the disk works, when that has changed.
+    Disk(Disk),
+    /// An operator forgets a node, unless it is up as far as is known here.
+    Forget(NodeName),
     /// The time that it asked for has come.
     Wake,
     /// One gossip interval has gone by.
@@ -265,6 +281,11 @@ impl Node {
         }
     }
 
+    /// The mesh as it sees it, for the checkers.
+    pub fn view(&self) -> &MeshView {
+        self.mesh.view()
+    }
+
     /// The seats, for the checkers.
     pub fn seats(&self) -> &Seats {
         &self.seats
@@ -315,15 +336,15 @@ impl Node {
                 self.follow_load(moment);
                 self.look(moment, &mut out);
             }
-            Event::NewLife(from) => {
-                self.mesh.new_life(&from);
+            Event::NewLife(from, life) => {
+                self.mesh.new_life(&from, life);
                 self.look(moment, &mut out);
             }
             Event::Seats(seats) => self.elect(Input::Wanted(&seats), moment, &mut out),
             Event::Look => self.look(moment, &mut out),
             Event::Said(from, key, value) => {
                 self.mesh.said(&from, &key, value.as_deref());
-                if gossip::claim_seat(&key).is_some() {
+                if gossip::claim_seat(&key).is_some() || *key == *gossip::DISK {
                     self.look(moment, &mut out);
                 }
             }
@@ -343,6 +364,12 @@ impl Node {
             Event::Round => self.order(&mut out),
             Event::Written(epoch) => self.written(epoch, moment, &mut out),
             Event::NotWritten(epoch) => self.not_written(epoch, moment, &mut out),
+            Event::Disk(disk) => {
+                let why = (disk == Disk::Fails).then(|| "full".to_owned());
+                out.push(Deed::Gossip(gossip::DISK.into(), why));
+                self.elect(Input::Disk(disk), moment, &mut out);
+            }
+            Event::Forget(node) => self.forget(&node, moment, &mut out),
             Event::Wake => self.elect(Input::Tick, moment, &mut out),
             Event::Resign => self.elect(Input::Resign(Scope::Master), moment, &mut out),
             Event::Unresign => self.elect(Input::Unresign(Scope::Master), moment, &mut out),
@@ -358,6 +385,15 @@ impl Node {
             }
         }
         out
+    }
+
+    /// Forgets a node as production's API does.
+    fn forget(&mut self, node: &NodeName, moment: Moment, out: &mut Vec<Deed>) {
+        let seen = self.mesh.view().nodes.get(node);
+        if !seen.is_some_and(MeshNode::is_up) {
+            let seen = seen.map(|node| node.generation);
+            self.replica.forget(node, seen, moment, out);
+        }
     }
 
     fn message(
@@ -399,6 +435,9 @@ impl Node {
 
     fn beat(&mut self, moment: Moment, out: &mut Vec<Deed>) {
         self.replica.beat(&self.mesh, &mut self.talks, moment, out);
+        if self.mesh.apply_forgotten(self.replica.forgotten()) {
+            self.look(moment, out);
+        }
         let listened = self.crowd.as_ref().map(Crowd::mounts).unwrap_or_default();
         let (radio, mut desk) = self.at_desk(moment, out);
         radio.beat(&listened, &mut desk);

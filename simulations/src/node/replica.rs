@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use antiphon::logic::document::Document;
 use antiphon::logic::document::saved::Saved;
+use antiphon::logic::members::forgotten::{self, Forgotten};
 use antiphon::logic::records::mounts;
 use antiphon::model::mount::{MountName, MountSpec};
-use antiphon::model::node::NodeName;
+use antiphon::model::node::{Generation, NodeName};
 use antiphon::model::record::key::RecordKey;
 use antiphon::model::record::{Record, Register, Value};
 use antiphon::proto::settle::{Answering, Input, LOOK_INTERVAL, Output, Settling};
@@ -55,6 +56,7 @@ impl Written {
 pub struct Replica {
     document: Document,
     mounts: BTreeMap<MountName, MountSpec>,
+    forgotten: Forgotten,
     settling: Settling,
     /// The conversation in which this node settles with a peer.
     asking: Option<TalkId>,
@@ -73,6 +75,7 @@ impl Replica {
         };
         let mounts = mounts::list(&document).mounts;
         Self {
+            forgotten: forgotten::list(&document),
             document,
             mounts,
             settling: Settling::new(None, now),
@@ -86,6 +89,30 @@ impl Replica {
     /// The document.
     pub fn document(&self) -> &Document {
         &self.document
+    }
+
+    /// The nodes that operators have forgotten.
+    pub fn forgotten(&self) -> &Forgotten {
+        &self.forgotten
+    }
+
+    /// Forgets a node up to the life that was seen.
+    pub(super) fn forget(
+        &mut self,
+        node: &NodeName,
+        seen: Option<Generation>,
+        moment: Moment,
+        out: &mut Vec<Deed>,
+    ) {
+        if let Some(fields) = forgotten::edit(&self.document, node, seen, moment.wall_ms) {
+            let edit = Edit::Set(forgotten::key(node), fields);
+            self.edit(edit, moment, out);
+        }
+    }
+
+    /// All mounts.
+    pub(super) fn mounts(&self) -> &BTreeMap<MountName, MountSpec> {
+        &self.mounts
     }
 
     pub(super) fn mount(&self, path: &MountName) -> Option<&MountSpec> {
@@ -135,6 +162,7 @@ impl Replica {
     fn announce(&mut self, moment: Moment, out: &mut Vec<Deed>) {
         self.is_untold = false;
         self.mounts = mounts::list(&self.document).mounts;
+        self.forgotten = forgotten::list(&self.document);
         let digest = self.document.digest().to_string();
         out.push(Deed::Gossip(gossip::DOCUMENT.into(), Some(digest)));
         out.push(Deed::Save(Box::new(self.document.saved(moment.wall_ms))));
@@ -202,17 +230,17 @@ impl Replica {
             Output::Send(frame) => out.push(Deed::Say(talk, frame)),
             Output::Apply(records) => self.take(records, moment, out),
             Output::Finish => out.push(Deed::Finish(talk)),
-            Output::Over => self.forget(talk),
+            Output::Over => self.drop_talk(talk),
             Output::HangUp => {
                 out.push(Deed::Abort(talk));
-                self.forget(talk);
+                self.drop_talk(talk);
             }
             // A look says the one by itself, and no document of a world is set aside.
             Output::Open(..) | Output::Restore(_) => {}
         }
     }
 
-    fn forget(&mut self, talk: TalkId) {
+    fn drop_talk(&mut self, talk: TalkId) {
         self.answering.remove(&talk);
         self.asking.take_if(|asking| *asking == talk);
     }

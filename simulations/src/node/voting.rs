@@ -17,6 +17,7 @@ impl Node {
 
     /// Shows the seats the mesh as it is seen now.
     pub(super) fn look(&mut self, moment: Moment, out: &mut Vec<Deed>) {
+        self.mesh.apply_forgotten(self.replica.forgotten());
         let (mut outputs, nodes) = (Vec::new(), &self.mesh.view().nodes);
         self.seats
             .handle(Input::Nodes(nodes), moment.now, &mut outputs);

@@ -167,6 +167,7 @@ fn plain(kind: Kind, who: Who) -> Fault {
         Kind::Drain => Fault::Drain(who),
         Kind::BreakDisk => Fault::BreakDisk(who),
         Kind::FixDisks => Fault::FixDisks,
+        Kind::Forget => Fault::Forget,
         Kind::FixClocks => Fault::FixClocks,
         Kind::Hasten => Fault::Hasten,
         Kind::Unplug => Fault::Unplug,

@@ -141,6 +141,7 @@ pub(super) enum Kind {
     Drain,
     BreakDisk,
     FixDisks,
+    Forget,
     Jump,
     FixClocks,
     Slow,

@@ -88,6 +88,7 @@ files![
     "encoder-moves",
     "everything",
     "flapping",
+    "forget",
     "guarded-partition",
     "hand-over",
     "kill-ingest",

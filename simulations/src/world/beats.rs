@@ -63,6 +63,7 @@ impl World {
             self.look_at_streams();
             self.look_at_documents();
             self.look_at_seats();
+            self.look_at_members();
             if self.plan.players.is_some() {
                 let ledgers = self.ledgers();
                 self.checkers.table.look(&ledgers, self.now);

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use antiphon::logic::document::saved::Saved;
+use antiphon::logic::document::saved::{SAVE_AGAIN, Saved};
 use antiphon::model::node::NodeName;
 use antiphon::model::seat::{Claim, Epoch, Seat};
+use antiphon::proto::seats::Disk;
 use rand::Rng;
 
 use super::{Judging, World};
+use crate::faults::{Fault, Who};
 use crate::gossip::Gossiped;
 use crate::happening::{Happening, Packet};
 use crate::node::radio::RadioNews;
@@ -15,9 +17,6 @@ use crate::node::{Deed, Event, Heard};
 
 /// How long a write to disk takes: an SSD's fsync to a busy hard disk's.
 const WRITE_MS: std::ops::RangeInclusive<u64> = 1..=30;
-
-/// How long after a failed save the document is saved again; as in production.
-const SAVE_AGAIN: Duration = Duration::from_secs(10);
 
 impl World {
     /// Lets a node's logic take in one event, and does what it says.
@@ -160,11 +159,45 @@ impl World {
             process.writing = None;
         }
         if broken {
+            self.notice_disk(node, Disk::Fails);
             self.step(node, Event::NotWritten(epoch));
         } else {
             host.disk.write_epoch(epoch);
+            self.notice_disk(node, Disk::Works);
             self.step(node, Event::Written(epoch));
         }
+    }
+
+    /// A node has found out whether its disk works. One that fails is tried again, by a save of the document.
+    pub(super) fn notice_disk(&mut self, node: usize, disk: Disk) {
+        let wall_ms = self.hosts[node].moment(self.now).wall_ms;
+        let Some(process) = self.hosts[node].process() else {
+            return;
+        };
+        if std::mem::replace(&mut process.disk, disk) == disk {
+            return;
+        }
+        let is_idle = process.saving.is_none();
+        if disk == Disk::Fails && is_idle {
+            let document = process.node.replica().document().saved(wall_ms);
+            process.saving = Some(Box::new(document));
+            self.schedule(self.now + SAVE_AGAIN, Happening::Saved(node));
+        }
+        if self.core.is_none() && self.judging == Judging::Always {
+            let is_master = self.master() == Some(node);
+            let who = match (disk, is_master) {
+                (Disk::Fails, false) => Who::NotMaster,
+                _ => Who::Node(node),
+            };
+            let views = self.views();
+            self.checkers
+                .fault(self.now, Fault::NoticeDisk(who), &views);
+        }
+        self.log.tell(
+            self.now,
+            format_args!("{node} notices that its disk {disk:?}"),
+        );
+        self.step(node, Event::Disk(disk));
     }
 
     pub(super) fn saved(&mut self, node: usize) {
@@ -175,8 +208,10 @@ impl World {
         };
         if is_broken {
             self.schedule(self.now + SAVE_AGAIN, Happening::Saved(node));
+            self.notice_disk(node, Disk::Fails);
         } else if let Some(document) = process.saving.take() {
             host.disk.write_document(*document);
+            self.notice_disk(node, Disk::Works);
         }
     }
 

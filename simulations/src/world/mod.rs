@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use antiphon::model::mount::MountName;
 use antiphon::model::seat::Rank;
+use antiphon::proto::seats::Disk;
 use rand::rngs::SmallRng;
 use rand::seq::{SliceRandom, index};
 use rand::{Rng, SeedableRng};
@@ -279,6 +280,9 @@ impl World {
             self.schedule(self.now, Happening::Beat(node));
         }
         self.schedule_wake(node);
+        if self.hosts[node].disk.is_broken {
+            self.notice_disk(node, Disk::Fails);
+        }
         self.open_for_business(node);
     }
 

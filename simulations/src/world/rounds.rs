@@ -13,7 +13,7 @@ use crate::gossip::{Gossiped, News, message_bytes};
 use crate::happening::{Happening, Packet};
 use crate::host::Host;
 use crate::net::Carrier;
-use crate::node::{Event, Heartbeat};
+use crate::node::{Event, Heartbeat, Member};
 
 /// How often in each interval a node looks at its peers. Production looks twice, and at every change of a link.
 const LOOKS: u32 = 4;
@@ -91,9 +91,13 @@ impl World {
                 .tell(self.now, format_args!("{node} sees {view:?}"));
         }
         let known = view.iter().zip(&self.hosts);
-        let members = known.filter_map(|(state, host)| {
-            let rank = host.rank;
-            state.map(|state| (host.name.clone(), (rank, state)))
+        let members = known.enumerate().filter_map(|(number, (state, host))| {
+            let member = Member {
+                rank: host.rank,
+                life: process.gossip.life(number)?,
+                state: (*state)?,
+            };
+            Some((host.name.clone(), member))
         });
         let members = members.collect();
         if let Some(process) = self.hosts[node].process() {
@@ -135,7 +139,7 @@ impl World {
         }
         for item in news {
             let event = match item {
-                News::NewLife(about) => Event::NewLife(self.hosts[about].name.clone()),
+                News::NewLife(about, life) => Event::NewLife(self.hosts[about].name.clone(), life),
                 News::Said(about, (key, value)) => {
                     Event::Said(self.hosts[about].name.clone(), key, value)
                 }

@@ -1,14 +1,18 @@
 //! What the checkers see of a world.
 
+use antiphon::model::node::NodeName;
 use antiphon::model::seat::Seat;
+use antiphon::proto::view::MeshNode;
 
 use super::{Judging, World};
 use crate::checkers::document::Copy;
 use crate::checkers::election::View;
+use crate::checkers::members::{Observer, ShownNode};
 use crate::checkers::seats::Sitter;
 use crate::checkers::streams::{Reach, Station, WatchedMount};
 use crate::checkers::table::Ledger;
 use crate::encoder::{Encoder, Standing};
+use crate::faults::Fault;
 use crate::host::Host;
 use crate::node::radio::RadioNews;
 
@@ -39,7 +43,7 @@ impl World {
                 component: components[number],
                 own: seats.and_then(|seats| seats.own_claim(&Seat::Master).cloned()),
                 holder: seats.and_then(|seats| seats.holder(&Seat::Master).cloned()),
-                eligible: !host.has_resigned && !host.disk.is_broken,
+                eligible: !host.has_resigned && host.has_disk(),
                 is_young: host.is_young(self.now, self.plan.interval),
                 obeyed: node.and_then(|node| node.obeyed().cloned()),
                 links: linked.map(|(_, other)| other.name.clone()).collect(),
@@ -162,6 +166,34 @@ impl World {
         let hosts = self.hosts.iter().enumerate();
         let sitters: Vec<Sitter> = hosts.filter_map(sitter).collect();
         self.checkers.seats.look(self.now, &sitters);
+    }
+
+    /// Lets the checkers look at which nodes are shown, in a world whose operators forget some.
+    pub(super) fn look_at_members(&mut self) {
+        let forgets = |(_, fault): &(_, Fault)| *fault == Fault::Forget;
+        if !self.plan.steps.iter().any(forgets) {
+            return;
+        }
+        let components = self.net.components(&self.runs());
+        let shown = |(name, node): (&NodeName, &MeshNode)| {
+            let shown = ShownNode {
+                life: node.generation,
+                is_up: node.is_up(),
+            };
+            (name.clone(), shown)
+        };
+        let observer = |(number, host): (usize, &Host)| {
+            let node = &host.running()?.node;
+            Some(Observer {
+                name: host.name.clone(),
+                component: components[number],
+                shown: node.view().nodes.iter().map(shown).collect(),
+                forgotten: node.replica().forgotten().clone(),
+            })
+        };
+        let hosts = self.hosts.iter().enumerate();
+        let observers: Vec<Observer> = hosts.filter_map(observer).collect();
+        self.checkers.members.look(self.now, &observers);
     }
 
     /// Lets the checkers compare the documents.
