@@ -5,7 +5,7 @@ use antiphon::model::seat::Epoch;
 use crate::faults::Fault;
 use crate::gossip::Gossiped;
 use crate::node::LinkMessage;
-use crate::node::crowd::{GuestId, Visit};
+use crate::node::crowd::{PlayerId, Visit};
 
 /// What travels between two machines.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ pub enum Happening {
     /// A player wants to listen.
     Player,
     /// A player comes to a node, or leaves it.
-    Visit(usize, GuestId, Visit),
+    Visit(usize, PlayerId, Visit),
 }
 
 impl Happening {

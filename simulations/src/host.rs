@@ -16,7 +16,7 @@ use crate::checkers::election::START_INTERVALS;
 use crate::clock::Clock;
 use crate::gossip::Gossip;
 use crate::happening::Happening;
-use crate::node::{Birth, Moment, Node};
+use crate::node::{Moment, Node, NodeConfig};
 
 /// How many packets a stopped process finds waiting, as in its sockets' buffers; later ones are lost.
 const MAX_STASHED: usize = 64;
@@ -194,7 +194,7 @@ impl Host {
             },
             max_epoch: self.disk.memory.epoch,
         };
-        let birth = Birth {
+        let config = NodeConfig {
             seats,
             number: start.number,
             life: self.life,
@@ -204,7 +204,7 @@ impl Host {
             dice: start.dice,
         };
         self.state = State::Running(Box::new(Process {
-            node: Node::new(birth, self.moment(now)),
+            node: Node::new(config, self.moment(now)),
             gossip: Gossip::new(start.number, self.life, start.of, start.interval),
             told: vec![None; start.of],
             wake_at: None,

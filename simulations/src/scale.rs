@@ -100,7 +100,7 @@ impl Measured {
         world.strike(Fault::Crash(Who::Node(master)));
         let (died_at, limit) = (world.now, self.interval * WATCHED_INTERVALS);
         let all: Vec<usize> = (0..self.nodes).filter(|node| *node != master).collect();
-        let (mut hearing, mut hoping, mut agreed_s) = (all.clone(), all.clone(), None);
+        let (mut continuity, mut hoping, mut agreed_s) = (all.clone(), all.clone(), None);
         while world.now < died_at + limit {
             world.run_until(world.now + STEP);
             let after_s = (world.now - died_at).as_secs_f64();
@@ -110,7 +110,7 @@ impl Measured {
                     open.retain(|node| !is_so(*node));
                     times_s.extend(std::iter::repeat_n(after_s, before - open.len()));
                 };
-            note(&mut hearing, &mut self.detected_s, &|node| {
+            note(&mut continuity, &mut self.detected_s, &|node| {
                 world.is_live(node, master) == Some(false)
             });
             note(&mut hoping, &mut self.buried_s, &|node| {
@@ -119,7 +119,7 @@ impl Measured {
             if agreed_s.is_none() && agree(world, &all, master) {
                 agreed_s = Some(after_s);
             }
-            if agreed_s.is_some() && hearing.is_empty() && hoping.is_empty() {
+            if agreed_s.is_some() && continuity.is_empty() && hoping.is_empty() {
                 break;
             }
         }

@@ -1,7 +1,7 @@
 //! What must hold in every world, at every moment.
 //!
 //! A checker sees all nodes at once, which no node can; it judges only what nodes promise. Every
-//! rule is checked where it can break: after each deed, and over the time between two events.
+//! rule is checked where it can break: after each action, and over the time between two events.
 
 pub mod document;
 pub mod election;

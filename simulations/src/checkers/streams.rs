@@ -11,7 +11,7 @@ use antiphon::model::stream::{EndReason, StreamId};
 use super::Violations;
 use crate::encoder::{EncoderId, FRAME_BYTES, byte};
 use crate::node::Size;
-use crate::node::radio::{Hearing, RadioNews};
+use crate::node::radio::{Continuity, RadioNews};
 use crate::plan::Bounds;
 
 /// What all rings of a node may hold for one mount: 30 s of the little streams, in the rings of a stream, of
@@ -156,7 +156,7 @@ impl StreamRules {
     pub(crate) fn hear(&mut self, (node, life): (usize, u32), news: RadioNews, now: Duration) {
         self.now = now;
         match news {
-            RadioNews::Took {
+            RadioNews::Stored {
                 mount,
                 stream,
                 offset,
@@ -168,19 +168,19 @@ impl StreamRules {
                 let furthest = self.furthest.entry(stream).or_default();
                 *furthest = end.max(*furthest);
             }
-            RadioNews::Heard {
+            RadioNews::Played {
                 mount,
                 stream,
                 offset,
                 bytes,
-                hearing,
+                continuity,
             } => {
                 self.check_bytes(node, (stream, offset), &bytes);
                 let length = bytes.len() as u64;
-                self.follow((node, life, mount), (stream, offset, length), hearing);
+                self.follow((node, life, mount), (stream, offset, length), continuity);
             }
             RadioNews::Dropped(mount, why) => self.dropped(node, mount, why),
-            RadioNews::FellOff(mount) => self.violations.note("S5", now, || {
+            RadioNews::Overrun(mount) => self.violations.note("S5", now, || {
                 format!("a listener of {mount} at {node} fell off the ring")
             }),
             RadioNews::Closed(encoder, why) => self.closed(node, encoder, why),
@@ -208,7 +208,7 @@ impl StreamRules {
         &mut self,
         (node, life, mount): (usize, u32, MountName),
         (stream, offset, length): (StreamId, u64, u64),
-        hearing: Hearing,
+        continuity: Continuity,
     ) {
         let fresh = Ear {
             life,
@@ -226,17 +226,17 @@ impl StreamRules {
             next: offset,
             ..fresh
         });
-        let right = match hearing {
-            Hearing::Joined => true,
-            Hearing::Next => ear.stream == stream && ear.next == offset,
+        let right = match continuity {
+            Continuity::Joined => true,
+            Continuity::Next => ear.stream == stream && ear.next == offset,
             // Another stream came and went before the listener had a byte of it, or nobody had the next byte any
             // more and it goes on with what there is.
-            Hearing::Spliced if ear.stream == stream => {
+            Continuity::Spliced if ear.stream == stream => {
                 self.holes += u32::from(ear.next < offset);
                 ear.next == offset
                     || (joins && ear.next < offset && self.holes <= self.bounds.holes)
             }
-            Hearing::Spliced => {
+            Continuity::Spliced => {
                 // One that comes back goes on behind what was heard of it.
                 let is_heard = ear
                     .earlier
@@ -251,10 +251,10 @@ impl StreamRules {
                 format!("a listener at {node} gets {offset} of {stream} after {before:?}")
             });
         }
-        match hearing {
-            Hearing::Joined => ear.earlier.clear(),
-            Hearing::Next => {}
-            Hearing::Spliced => {
+        match continuity {
+            Continuity::Joined => ear.earlier.clear(),
+            Continuity::Next => {}
+            Continuity::Spliced => {
                 let furthest = self.furthest.get(&ear.stream).copied().unwrap_or_default();
                 self.missed_bytes = self.missed_bytes.max(furthest.saturating_sub(ear.next));
                 ear.earlier.insert(ear.stream, ear.next);

@@ -1,4 +1,4 @@
-//! The listeners that players bring to a node: who is served here, and who is sent where. Drives production's
+//! The listeners of a node: each player is served here or redirected. Drives production's [`listener`] and
 //! [`LoadTable`].
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,18 +19,18 @@ use antiphon::wire::gossip;
 use antiphon::wire::http::forwarded::Client;
 use antiphon::wire::icecast::passthrough::Minted;
 
-use super::{Deed, Moment, Node};
+use super::{Action, Moment, Node};
 
 /// How long a player waits for a stream that does not come; as in production.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
-/// More than any number of listeners in a world sends: only their number is scarce.
+/// More bandwidth than all listeners of a world need: only their number is limited.
 const MAX_BANDWIDTH_BPS: u64 = 1 << 40;
 
 /// A player of a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct GuestId(pub u64);
+pub struct PlayerId(pub u64);
 
-impl GuestId {
+impl PlayerId {
     /// The address of a player: one of sixteen networks, so that some of them ask too often in a rush.
     fn address(self) -> IpAddr {
         let [.., network, host] = self.0.to_be_bytes();
@@ -38,49 +38,49 @@ impl GuestId {
     }
 }
 
-/// What a player does at a node.
+/// A player's request to a node.
 #[derive(Clone, Debug)]
 pub enum Visit {
-    /// It asks for a mount by its own address.
-    Asks(MountName),
-    /// It comes for a mount because this node has sent it, with the tag that it got there if it is expected here.
-    Comes(MountName, NodeName, Option<Minted>),
-    /// It has heard enough.
-    Leaves,
+    /// A request by the mount's own address.
+    Ask(MountName),
+    /// A request by the address to which this node has redirected it, with its tag if a place is reserved here.
+    Follow(MountName, NodeName, Option<Minted>),
+    /// The end of listening.
+    Leave,
 }
 
-/// What becomes of a player.
+/// The answer to a player.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reception {
-    /// It listens here.
-    Seated,
-    /// It is sent to this node, which is in this state as far as is known here, with a tag if it is expected there.
-    SentOn(NodeName, NodeState, Option<Minted>),
-    /// It gets nothing, or nothing more.
-    TurnedAway,
+pub enum VisitResult {
+    /// The player listens here.
+    Served,
+    /// A redirect to this node, whose state is known here as this one; with a tag if a place is reserved there.
+    Redirected(NodeName, NodeState, Option<Minted>),
+    /// The player gets no stream, or is dropped.
+    Refused,
 }
 
 /// A player that listens here.
 #[derive(Debug)]
-struct Guest {
+struct Listener {
     mount: MountName,
     cost_bps: u64,
     /// Since when there is nothing to listen to.
     waits_since: Option<Instant>,
 }
 
-/// The listeners' part in a node.
+/// The listeners of a node.
 #[derive(Debug)]
 pub struct Crowd {
     table: LoadTable,
-    /// The settings of a world's mesh: its operators have made none.
+    /// The operators' settings of the mesh: none in any world.
     steering: Steering,
     publish_at: Instant,
-    guests: BTreeMap<GuestId, Guest>,
+    listeners: BTreeMap<PlayerId, Listener>,
 }
 
 impl Crowd {
-    /// An idle node that takes so many listeners.
+    /// An idle node with room for this many listeners.
     pub(super) fn new(
         own: Life,
         max_listeners: u32,
@@ -96,16 +96,16 @@ impl Crowd {
             table: LoadTable::new(own, capacity, gossip_interval, dice, now),
             steering: Steering::default(),
             publish_at: now,
-            guests: BTreeMap::new(),
+            listeners: BTreeMap::new(),
         }
     }
 
-    /// What it reports.
+    /// The report of this node's load.
     pub fn report(&self) -> LoadReport {
         self.table.report()
     }
 
-    /// How many listeners it foresees at each node that it would send some to.
+    /// The predicted number of listeners at each node that can be chosen.
     pub fn foreseen(&self, now: Instant) -> BTreeMap<NodeName, u32> {
         let mut table = self.table.clone();
         let outlooks = table.forecast().table(now).outlooks.into_iter();
@@ -114,90 +114,98 @@ impl Crowd {
             .collect()
     }
 
-    /// The mounts that somebody here listens to.
+    /// The mounts that have listeners here.
     pub(super) fn mounts(&self) -> BTreeSet<MountName> {
-        self.guests
+        self.listeners
             .values()
-            .map(|guest| guest.mount.clone())
+            .map(|listener| listener.mount.clone())
             .collect()
     }
 
-    /// Takes in what the mesh says of itself. Operators of a world are told nothing of it.
+    /// Applies the view; its news for operators are dropped.
     pub(super) fn apply_view(&mut self, view: &MeshView, now: Instant) {
         self.table.apply_view(view, now);
     }
 
-    /// Gives a player a place, if there is one.
+    /// Takes a place for a player, if there is one.
     fn admit(
         &mut self,
-        id: GuestId,
+        id: PlayerId,
         mount: MountName,
         sent: Option<Sender<'_>>,
         moment: Moment,
-    ) -> Reception {
+    ) -> VisitResult {
         let admitted = self.table.admit(&mount, sent, moment.now, unix_s(moment));
         let Some(cost_bps) = admitted else {
-            return Reception::TurnedAway;
+            return VisitResult::Refused;
         };
-        let guest = Guest {
+        let listener = Listener {
             mount,
             cost_bps,
             waits_since: None,
         };
-        self.guests.insert(id, guest);
-        Reception::Seated
+        self.listeners.insert(id, listener);
+        VisitResult::Served
     }
 
-    /// A player leaves.
-    fn leave(&mut self, id: GuestId) {
-        if let Some(guest) = self.guests.remove(&id) {
-            self.table.leave(guest.cost_bps);
+    /// Frees the place of a player that leaves.
+    fn leave(&mut self, id: PlayerId) {
+        if let Some(listener) = self.listeners.remove(&id) {
+            self.table.leave(listener.cost_bps);
         }
     }
 
-    /// Publishes the load when it is time, and sends those away whose stream does not come; `on_air` are the
-    /// mounts that are held here.
+    /// Publishes the load when it is time, and drops listeners whose stream does not come; `on_air` says which mounts
+    /// are held here.
     pub(super) fn beat(
         &mut self,
         on_air: impl Fn(&MountName) -> bool,
         now: Instant,
-        out: &mut Vec<Deed>,
+        out: &mut Vec<Action>,
     ) {
-        for guest in self.guests.values_mut() {
-            match on_air(&guest.mount) {
-                true => guest.waits_since = None,
-                false => _ = guest.waits_since.get_or_insert(now),
+        for listener in self.listeners.values_mut() {
+            match on_air(&listener.mount) {
+                true => listener.waits_since = None,
+                false => _ = listener.waits_since.get_or_insert(now),
             }
         }
-        let gives_up = |guest: &Guest| {
-            let since = guest.waits_since;
+        let gives_up = |listener: &Listener| {
+            let since = listener.waits_since;
             since.is_some_and(|since| now.duration_since(since) > FETCH_TIMEOUT)
         };
-        let gone = self.guests.extract_if(.., |_, guest| gives_up(guest));
-        for (id, guest) in gone {
-            self.table.leave(guest.cost_bps);
-            out.push(Deed::Received(id, Reception::TurnedAway));
+        let gone = self
+            .listeners
+            .extract_if(.., |_, listener| gives_up(listener));
+        for (id, listener) in gone {
+            self.table.leave(listener.cost_bps);
+            out.push(Action::Received(id, VisitResult::Refused));
         }
         if now >= self.publish_at || self.table.has_jumped() {
             self.publish_at = now + PUBLISH_INTERVAL;
             let text = gossip::write(&self.table.bulletin());
-            out.push(Deed::Gossip(gossip::LOAD.into(), Some(text)));
+            out.push(Action::Gossip(gossip::LOAD.into(), Some(text)));
         }
     }
 }
 
 impl Node {
-    /// A player comes, or leaves.
-    pub(super) fn guest(&mut self, id: GuestId, visit: Visit, moment: Moment, out: &mut Vec<Deed>) {
+    /// Handles a player's request.
+    pub(super) fn player(
+        &mut self,
+        id: PlayerId,
+        visit: Visit,
+        moment: Moment,
+        out: &mut Vec<Action>,
+    ) {
         let view = self.mesh.view();
         let Some(crowd) = &mut self.crowd else {
             return;
         };
         let (mount, arrival, sent) = match visit {
-            Visit::Leaves => return crowd.leave(id),
-            Visit::Asks(mount) => (mount, Arrival::Front, None),
-            Visit::Comes(mount, from, Some(tag)) => (mount, Arrival::Sent, Some((from, tag))),
-            Visit::Comes(mount, _, None) => (mount, Arrival::Kept, None),
+            Visit::Leave => return crowd.leave(id),
+            Visit::Ask(mount) => (mount, Arrival::Front, None),
+            Visit::Follow(mount, from, Some(tag)) => (mount, Arrival::Sent, Some((from, tag))),
+            Visit::Follow(mount, _, None) => (mount, Arrival::Kept, None),
         };
         let question = Question {
             mount: &mount,
@@ -220,7 +228,7 @@ impl Node {
             now_unix_s: unix_s(moment),
         };
         let verdict = listener::answer(&question, &grounds, &mut crowd.table, Reserve::Yes);
-        let reception = match verdict {
+        let result = match verdict {
             Verdict::Serve(_) => {
                 let sender = sent.as_ref().map(|(from, minted)| Sender {
                     from,
@@ -230,25 +238,25 @@ impl Node {
             }
             Verdict::Redirect(Destination::Row(to, tag)) => {
                 let state = view.nodes.get(&to).map(|node| node.state);
-                Reception::SentOn(to, state.unwrap_or(NodeState::Dead), tag)
+                VisitResult::Redirected(to, state.unwrap_or(NodeState::Dead), tag)
             }
-            _ => Reception::TurnedAway,
+            _ => VisitResult::Refused,
         };
-        let is_seated = reception == Reception::Seated;
-        out.push(Deed::Received(id, reception));
-        if is_seated {
-            let (radio, mut desk) = self.at_desk(moment, out);
-            radio.want(&mount, &mut desk);
+        let is_served = result == VisitResult::Served;
+        out.push(Action::Received(id, result));
+        if is_served {
+            let (radio, mut env) = self.radio_and_env(moment, out);
+            radio.fetch(&mount, &mut env);
         }
     }
 }
 
-/// A node's clock on the wall, as tags tell the time.
+/// The time of day of a node, as tags contain it.
 fn unix_s(moment: Moment) -> u32 {
     (moment.wall_ms / 1_000) as u32
 }
 
-/// One life of a node, as the table names it.
+/// The life of a node as the table names it.
 pub(super) fn life(node: &NodeName, life: u32) -> Life {
     Life {
         node: node.clone(),

@@ -14,23 +14,23 @@ use antiphon::proto::seats::Seats;
 use antiphon::proto::view::{MeshNode, MeshView};
 use antiphon::wire::gossip::{self, Origin, StreamCard};
 
-use super::{Deed, Heartbeat, Member};
+use super::{Action, Heartbeat, Member};
 
-/// What a node knows of the mesh.
+/// The view of one node, and what it is made from.
 #[derive(Debug)]
 pub(super) struct Mesh {
     view: MeshView,
-    /// The nodes that are left out of the view, because an operator has forgotten them.
+    /// The forgotten nodes, which are left out of the view.
     hidden: BTreeMap<NodeName, MeshNode>,
     /// Rises with each change of the view.
     version: u64,
-    /// When this node's life began; what stands for a time that nothing in here depends on.
+    /// When this node's life began; stands for times that nothing depends on.
     born: Instant,
-    /// The streams that are over, whatever gossip still says, and when that was learnt.
+    /// The streams that are over while gossip still shows them.
     ended: Ended,
-    /// What this node gossips of its streams.
+    /// The stream cards that this node gossips.
     said: BTreeMap<MountName, String>,
-    /// The streams whose sources were here when that was looked at last.
+    /// The streams with a source at this node, as of the last look.
     sourced: BTreeSet<StreamId>,
 }
 
@@ -59,12 +59,12 @@ impl Mesh {
         &self.view
     }
 
-    /// Another number whenever something about the mesh may have changed.
+    /// A number that changes whenever the view may have changed.
     pub(super) fn version(&self) -> u64 {
         self.version
     }
 
-    /// How many streams that are over it remembers.
+    /// How many ended streams are remembered.
     pub(super) fn ended(&self) -> usize {
         self.ended.count()
     }
@@ -79,8 +79,8 @@ impl Mesh {
         self.node(&me).state = state;
     }
 
-    /// Takes the verdict of the two witnesses.
-    pub(super) fn look(&mut self, members: &BTreeMap<NodeName, Member>) {
+    /// Applies the verdicts of gossip and links.
+    pub(super) fn apply_members(&mut self, members: &BTreeMap<NodeName, Member>) {
         self.version += 1;
         for (name, member) in members {
             let node = self.node(name);
@@ -90,7 +90,7 @@ impl Mesh {
         }
     }
 
-    /// Leaves forgotten nodes out of the view, and shows those that are back; says whether that has changed anything.
+    /// Leaves forgotten nodes out of the view, and shows those that are back; returns whether the view has changed.
     pub(super) fn apply_forgotten(&mut self, forgotten: &Forgotten) -> bool {
         if forgotten.is_empty() && self.hidden.is_empty() {
             return false;
@@ -112,7 +112,7 @@ impl Mesh {
         has_changed
     }
 
-    /// Takes note of when each node was heard last, and in which of its lives.
+    /// Notes when each node was heard last, and in which life.
     pub(super) fn heartbeats(&mut self, heard: Vec<Heartbeat>, now: Instant) {
         for heartbeat in heard {
             let born = self.born;
@@ -122,7 +122,7 @@ impl Mesh {
         }
     }
 
-    /// Takes note of a stream's end, whatever gossip still says.
+    /// Notes a stream's end, even if gossip still shows its source.
     pub(super) fn note_ended(&mut self, stream: StreamId, now: Instant) {
         self.version += 1;
         self.ended.note(stream, now);
@@ -131,8 +131,8 @@ impl Mesh {
         }
     }
 
-    /// Takes note of who holds which seat.
-    pub(super) fn follow(&mut self, seats: &Seats) {
+    /// Notes the holders of the seats.
+    pub(super) fn apply_seats(&mut self, seats: &Seats) {
         let master = seats.holder(&Seat::Master);
         if self.view.master.as_ref() != master {
             self.version += 1;
@@ -153,8 +153,8 @@ impl Mesh {
         node.card.rank = rank;
     }
 
-    /// Takes what a node says; what this version does not know, or cannot read, is skipped.
-    pub(super) fn said(&mut self, name: &NodeName, key: &str, value: Option<&str>) {
+    /// Applies a value that a node gossips; an unknown or invalid one is skipped.
+    pub(super) fn apply_value(&mut self, name: &NodeName, key: &str, value: Option<&str>) {
         self.version += 1;
         let ended = self.ended.clone();
         let node = self.node(name);
@@ -163,29 +163,32 @@ impl Mesh {
     }
 
     /// Gossips the streams that this node holds now; `None`: it is not time.
-    pub(super) fn say_cards(
+    pub(super) fn publish_cards(
         &mut self,
         cards: Option<BTreeMap<MountName, StreamCard>>,
-        out: &mut Vec<Deed>,
+        out: &mut Vec<Action>,
     ) {
         let Some(cards) = cards else { return };
         let gone = self.said.keys().filter(|mount| !cards.contains_key(*mount));
-        out.extend(gone.map(|mount| Deed::Gossip(gossip::stream_key(mount), None)));
+        out.extend(gone.map(|mount| Action::Gossip(gossip::stream_key(mount), None)));
         self.said.retain(|mount, _| cards.contains_key(mount));
         for (mount, card) in &cards {
             let text = gossip::write(card);
             if self.said.get(mount) != Some(&text) {
-                out.push(Deed::Gossip(gossip::stream_key(mount), Some(text.clone())));
+                out.push(Action::Gossip(
+                    gossip::stream_key(mount),
+                    Some(text.clone()),
+                ));
                 self.said.insert(mount.clone(), text);
             }
         }
         let me = self.view.me.clone();
         self.node(&me).streams = cards;
-        self.greet_about_sources(out);
+        self.greet_if_sources_changed(out);
     }
 
-    /// Relays wait for the streams of other sources than before: everybody is told now, not in the next round.
-    fn greet_about_sources(&mut self, out: &mut Vec<Deed>) {
+    /// Gossips at once when the sources here have changed, because relays wait for their streams.
+    fn greet_if_sources_changed(&mut self, out: &mut Vec<Action>) {
         let own = &self.view.nodes[&self.view.me];
         let sourced = own.streams.values();
         let sourced = sourced.filter(|card| card.origin == Origin::Source);
@@ -194,11 +197,11 @@ impl Mesh {
             self.sourced = sourced;
             let others = self.view.nodes.iter();
             let others = others.filter(|(name, node)| **name != self.view.me && node.is_up());
-            out.extend(others.map(|(name, _)| Deed::Greet(name.clone())));
+            out.extend(others.map(|(name, _)| Action::Greet(name.clone())));
         }
     }
 
-    /// A node. Until the witnesses are asked, in the next moment, nobody takes it for alive.
+    /// A node. A new one counts as dead until the next verdict.
     fn node(&mut self, name: &NodeName) -> &mut MeshNode {
         let (nodes, born) = (&mut self.view.nodes, self.born);
         if let Some(node) = self.hidden.get_mut(name) {

@@ -1,4 +1,4 @@
-//! The seam between a world and what runs in its nodes: events in, deeds out.
+//! The border between a world and its nodes: events in, actions out.
 //!
 //! A world knows nothing of elections, documents or streams. Each of them is a part of [`Node`], with its
 //! values in gossip, its messages on links and its conversations; what they decide is production's code.
@@ -26,106 +26,106 @@ use antiphon::wire::gossip;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use self::crowd::{Crowd, GuestId, Reception, Visit};
+use self::crowd::{Crowd, PlayerId, Visit, VisitResult};
 use self::mesh::Mesh;
 use self::radio::{Radio, RadioNews};
 use self::replica::Replica;
 pub use self::replica::{Edit, Written};
 use crate::encoder::{EncoderId, Spoken};
 
-/// What travels over a link and needs no answer.
+/// A message on a link that needs no answer.
 #[derive(Clone, Debug)]
 pub enum LinkMessage {
-    /// What a master orders, here without content.
+    /// An order of a master, without content.
     Order(Fence),
-    /// As on a real link.
+    /// A frame as on a real link.
     Frame(Frame),
 }
 
-/// Names a conversation: who began it, in which of its lives, and its how manieth it was.
+/// Names a conversation: the node that began it, that node's life, and a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TalkId {
     /// The number of the node that began it.
     pub opener: usize,
-    /// Which life of it.
+    /// The life of that node.
     pub life: u32,
-    /// Rises with each.
+    /// Rises with each conversation.
     pub number: u64,
 }
 
-/// What a node hears of a conversation.
+/// An event of a conversation.
 #[derive(Clone, Debug)]
-pub enum Heard {
+pub enum TalkEvent {
     /// A peer has begun it, with this frame.
     Began(NodeName, Frame),
     /// The next frame.
     Frame(Frame),
-    /// The peer has said all.
+    /// The peer has sent its last frame.
     Finished,
-    /// It was cut short.
+    /// The conversation was cut short.
     Lost,
 }
 
 /// A peer as gossip and links see it.
 #[derive(Clone, Copy, Debug)]
 pub struct Member {
-    /// Its rank.
+    /// The rank of the node.
     pub rank: Rank,
-    /// Which of its lives.
+    /// The life of the node.
     pub life: u32,
-    /// By the two witnesses.
+    /// The state by gossip and links.
     pub state: NodeState,
 }
 
-/// The last that gossip has heard of a node.
+/// The latest heartbeat of a node in gossip.
 #[derive(Clone, Debug)]
 pub struct Heartbeat {
-    /// Which node.
+    /// The node.
     pub node: NodeName,
-    /// Which of its lives.
+    /// The life of the node.
     pub life: u32,
-    /// How long ago.
+    /// The time since then.
     pub silent_for: Duration,
 }
 
-/// What happens to a node.
+/// An event for a node.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// The peers as gossip and links see them, with their ranks.
     Members(BTreeMap<NodeName, Member>),
-    /// Gossip brought a node's value; `None` if it has taken it back.
+    /// Gossip brought a node's value; `None` if it was withdrawn.
     Said(NodeName, Arc<str>, Option<Arc<str>>),
     /// A node has begun a new life.
     NewLife(NodeName, u32),
-    /// From now on these are the seats beside the master's.
+    /// The seats besides the master's from now on.
     Seats(BTreeSet<Seat>),
-    /// The node looks at the mesh, in which nothing has changed.
+    /// A look at the mesh, in which nothing has changed.
     Look,
     /// A message over a link.
     Link(NodeName, LinkMessage),
-    /// Something in a conversation.
-    Talk(TalkId, Heard),
-    /// An encoder that is connected here.
+    /// An event of a conversation.
+    Talk(TalkId, TalkEvent),
+    /// An encoder at this node connects, sends or leaves.
     Encoder(EncoderId, Spoken),
-    /// A player that comes here, or leaves.
-    Guest(GuestId, Visit),
+    /// A player's request.
+    Player(PlayerId, Visit),
     /// When each node was heard last.
     Heartbeats(Vec<Heartbeat>),
-    /// The streams have their turn.
+    /// The next beat of the streams.
     Beat,
     /// An operator changes the document here.
     Edit(Edit),
     /// The disk has written this epoch.
     Written(Epoch),
-    /// The disk has not.
+    /// The disk has failed to write this epoch.
     NotWritten(Epoch),
     /// Whether the disk works, when that has changed.
     Disk(Disk),
-    /// An operator forgets a node, unless it is up as far as is known here.
+    /// An operator forgets a node.
     Forget(NodeName),
-    /// The time that it asked for has come.
+    /// The time for which the elections asked.
     Wake,
-    /// One gossip interval has gone by.
+    /// A gossip interval has passed.
     Round,
     /// The operator asks it to step down.
     Resign,
@@ -137,20 +137,20 @@ pub enum Event {
     Undrain,
 }
 
-/// What a node does.
+/// An action of a node.
 #[derive(Clone, Debug)]
-pub enum Deed {
+pub enum Action {
     /// Send over the link to this node.
     Send(NodeName, LinkMessage),
     /// Send over all links.
     Broadcast(LinkMessage),
     /// Begin a conversation by a frame.
     Open(TalkId, NodeName, Frame),
-    /// Say the next thing in one.
+    /// Send the next frame of a conversation.
     Say(TalkId, Frame),
-    /// Say that there is no more to say.
+    /// Say that no more frames will follow.
     Finish(TalkId),
-    /// Cut one short.
+    /// Abort a conversation.
     Abort(TalkId),
     /// Write this epoch to disk.
     Write(Epoch),
@@ -158,51 +158,51 @@ pub enum Deed {
     Save(Box<Saved>),
     /// Gossip with this node at once.
     Greet(NodeName),
-    /// Gossip this value under a key, or take it back.
+    /// Gossip this value under a key, or withdraw it.
     Gossip(String, Option<String>),
-    /// Make this claim to a seat, or none any more.
+    /// Publish this claim to a seat, or withdraw it.
     Claims(Seat, Option<Claim>),
-    /// Follow somebody else from now on as a seat's holder.
+    /// Follow another holder of a seat.
     Changed(Seat, Option<Claim>),
-    /// It has done what an order said.
+    /// An order was carried out.
     Applied(Fence),
     /// An operator's change was made.
     Edited(Written),
-    /// What becomes of a player.
-    Received(GuestId, Reception),
-    /// Something happened to its streams.
+    /// The answer to a player.
+    Received(PlayerId, VisitResult),
+    /// News of the streams, for the checkers.
     Radio(RadioNews),
 }
 
-/// What a node's own clocks show.
+/// The time by a node's own clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
-    /// The one that only goes forward.
+    /// The monotonic clock.
     pub now: Instant,
-    /// The one on the wall, unix milliseconds.
+    /// The time of day, unix milliseconds.
     pub wall_ms: u64,
 }
 
-/// What a node is told once, at its start.
+/// The settings and the saved state of a node that starts.
 #[derive(Clone, Debug)]
-pub struct Birth {
-    /// The part that it takes in elections, with the epoch on its disk.
+pub struct NodeConfig {
+    /// The configuration of its elections, with the epoch on its disk.
     pub seats: SeatsConfig,
-    /// Its number, and which life this is.
+    /// The number of the node.
     pub number: usize,
-    /// Which life this is.
+    /// The number of this life.
     pub life: u32,
     /// The document on its disk.
     pub document: Option<Saved>,
-    /// The mounts that somebody listens to here.
+    /// The mounts that have a listener here.
     pub audience: Vec<MountName>,
-    /// How many listeners it takes; `None` in a world to which no players come.
+    /// The most listeners; `None` in a world without players.
     pub max_listeners: Option<u32>,
-    /// Its own dice.
+    /// The seed of its random numbers.
     pub dice: u64,
 }
 
-/// How much a node remembers.
+/// The size of a node's state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
     /// Bytes in all rings.
@@ -228,7 +228,7 @@ pub struct Node {
     rng: SmallRng,
 }
 
-/// Mints conversations and random numbers for the parts of a node.
+/// Numbers the conversations that a node begins.
 #[derive(Debug)]
 struct Talks {
     opener: usize,
@@ -247,41 +247,41 @@ impl Talks {
     }
 }
 
-/// What a part of a node decides with.
-struct Desk<'a> {
+/// The rest of the node, as its streams see it.
+struct Env<'a> {
     mesh: &'a mut Mesh,
     replica: &'a Replica,
     authority: &'a mut Authority,
     talks: &'a mut Talks,
     rng: &'a mut SmallRng,
     moment: Moment,
-    out: &'a mut Vec<Deed>,
+    out: &'a mut Vec<Action>,
 }
 
 impl Node {
-    /// A node that starts with what its disk remembers.
-    pub fn new(birth: Birth, moment: Moment) -> Self {
-        let (name, epoch) = (birth.seats.node.clone(), birth.seats.max_epoch);
-        let gossip_interval = birth.seats.gossip_interval;
-        let own = crowd::life(&name, birth.life);
-        let takes = birth.max_listeners;
+    /// A node that starts with the state on its disk.
+    pub fn new(config: NodeConfig, moment: Moment) -> Self {
+        let (name, epoch) = (config.seats.node.clone(), config.seats.max_epoch);
+        let gossip_interval = config.seats.gossip_interval;
+        let own = crowd::life(&name, config.life);
+        let takes = config.max_listeners;
         Self {
             crowd: takes.map(|listeners| Crowd::new(own, listeners, gossip_interval, moment.now)),
             authority: Authority::new(epoch),
             mesh: Mesh::new(name.clone(), epoch, moment.now),
-            replica: Replica::new(name, birth.document, moment.now),
-            radio: Radio::new(birth.audience, moment.now),
+            replica: Replica::new(name, config.document, moment.now),
+            radio: Radio::new(config.audience, moment.now),
             talks: Talks {
-                opener: birth.number,
-                life: birth.life,
+                opener: config.number,
+                life: config.life,
                 number: 0,
             },
-            rng: SmallRng::seed_from_u64(birth.dice),
-            seats: Seats::new(birth.seats, moment.now),
+            rng: SmallRng::seed_from_u64(config.dice),
+            seats: Seats::new(config.seats, moment.now),
         }
     }
 
-    /// The mesh as it sees it, for the checkers.
+    /// The view of the mesh, for the checkers.
     pub fn view(&self) -> &MeshView {
         self.mesh.view()
     }
@@ -291,22 +291,22 @@ impl Node {
         &self.seats
     }
 
-    /// Its streams, for the checkers.
+    /// The streams, for the checkers.
     pub fn radio(&self) -> &Radio {
         &self.radio
     }
 
-    /// Its document, for the checkers.
+    /// The document, for the checkers.
     pub fn replica(&self) -> &Replica {
         &self.replica
     }
 
-    /// Its listeners, for the checkers.
+    /// The listeners, for the checkers.
     pub fn crowd(&self) -> Option<&Crowd> {
         self.crowd.as_ref()
     }
 
-    /// How much it remembers, for the checkers.
+    /// The size of its state, for the checkers.
     pub fn size(&self) -> Size {
         let (ring_bytes, things) = self.radio.size();
         Size {
@@ -322,42 +322,42 @@ impl Node {
         self.mesh.is_draining()
     }
 
-    /// The last fence that it has obeyed.
+    /// The fence of the last order that it has obeyed.
     pub fn obeyed(&self) -> Option<&Fence> {
         self.authority.highest()
     }
 
-    /// Takes in one event.
-    pub fn step(&mut self, event: Event, moment: Moment) -> Vec<Deed> {
+    /// Handles one event.
+    pub fn step(&mut self, event: Event, moment: Moment) -> Vec<Action> {
         let mut out = Vec::new();
         match event {
             Event::Members(members) => {
-                self.mesh.look(&members);
-                self.follow_load(moment);
-                self.look(moment, &mut out);
+                self.mesh.apply_members(&members);
+                self.update_table(moment);
+                self.show_mesh(moment, &mut out);
             }
             Event::NewLife(from, life) => {
                 self.mesh.new_life(&from, life);
-                self.look(moment, &mut out);
+                self.show_mesh(moment, &mut out);
             }
-            Event::Seats(seats) => self.elect(Input::Wanted(&seats), moment, &mut out),
-            Event::Look => self.look(moment, &mut out),
+            Event::Seats(seats) => self.handle_seats(Input::Wanted(&seats), moment, &mut out),
+            Event::Look => self.show_mesh(moment, &mut out),
             Event::Said(from, key, value) => {
-                self.mesh.said(&from, &key, value.as_deref());
+                self.mesh.apply_value(&from, &key, value.as_deref());
                 if gossip::claim_seat(&key).is_some() || *key == *gossip::DISK {
-                    self.look(moment, &mut out);
+                    self.show_mesh(moment, &mut out);
                 }
             }
             Event::Link(from, message) => self.message(from, message, moment, &mut out),
             Event::Talk(talk, heard) => self.talk(talk, heard, moment, &mut out),
             Event::Encoder(encoder, spoken) => {
-                let (radio, mut desk) = self.at_desk(moment, &mut out);
-                radio.encoder(encoder, spoken, &mut desk);
+                let (radio, mut env) = self.radio_and_env(moment, &mut out);
+                radio.encoder(encoder, spoken, &mut env);
             }
-            Event::Guest(id, visit) => self.guest(id, visit, moment, &mut out),
+            Event::Player(id, visit) => self.player(id, visit, moment, &mut out),
             Event::Heartbeats(heard) => {
                 self.mesh.heartbeats(heard, moment.now);
-                self.follow_load(moment);
+                self.update_table(moment);
             }
             Event::Beat => self.beat(moment, &mut out),
             Event::Edit(edit) => self.replica.edit(edit, moment, &mut out),
@@ -366,29 +366,29 @@ impl Node {
             Event::NotWritten(epoch) => self.not_written(epoch, moment, &mut out),
             Event::Disk(disk) => {
                 let why = (disk == Disk::Fails).then(|| "full".to_owned());
-                out.push(Deed::Gossip(gossip::DISK.into(), why));
-                self.elect(Input::Disk(disk), moment, &mut out);
+                out.push(Action::Gossip(gossip::DISK.into(), why));
+                self.handle_seats(Input::Disk(disk), moment, &mut out);
             }
             Event::Forget(node) => self.forget(&node, moment, &mut out),
-            Event::Wake => self.elect(Input::Tick, moment, &mut out),
-            Event::Resign => self.elect(Input::Resign(Scope::Master), moment, &mut out),
-            Event::Unresign => self.elect(Input::Unresign(Scope::Master), moment, &mut out),
+            Event::Wake => self.handle_seats(Input::Tick, moment, &mut out),
+            Event::Resign => self.handle_seats(Input::Resign(Scope::Master), moment, &mut out),
+            Event::Unresign => self.handle_seats(Input::Unresign(Scope::Master), moment, &mut out),
             Event::Drain => {
                 self.mesh.set_state(NodeState::Draining);
-                out.push(Deed::Gossip(gossip::DRAINING.into(), Some("true".into())));
-                self.elect(Input::Resign(Scope::All), moment, &mut out);
+                out.push(Action::Gossip(gossip::DRAINING.into(), Some("true".into())));
+                self.handle_seats(Input::Resign(Scope::All), moment, &mut out);
             }
             Event::Undrain => {
                 self.mesh.set_state(NodeState::Alive);
-                out.push(Deed::Gossip(gossip::DRAINING.into(), None));
-                self.elect(Input::Unresign(Scope::All), moment, &mut out);
+                out.push(Action::Gossip(gossip::DRAINING.into(), None));
+                self.handle_seats(Input::Unresign(Scope::All), moment, &mut out);
             }
         }
         out
     }
 
-    /// Forgets a node as production's API does.
-    fn forget(&mut self, node: &NodeName, moment: Moment, out: &mut Vec<Deed>) {
+    /// Forgets a node as production's API does: not one that is up.
+    fn forget(&mut self, node: &NodeName, moment: Moment, out: &mut Vec<Action>) {
         let seen = self.mesh.view().nodes.get(node);
         if !seen.is_some_and(MeshNode::is_up) {
             let seen = seen.map(|node| node.generation);
@@ -401,7 +401,7 @@ impl Node {
         from: NodeName,
         message: LinkMessage,
         moment: Moment,
-        out: &mut Vec<Deed>,
+        out: &mut Vec<Action>,
     ) {
         match message {
             LinkMessage::Order(fence) => self.obey(fence, out),
@@ -411,57 +411,57 @@ impl Node {
                     seat,
                     message,
                 };
-                self.elect(heard, moment, out);
+                self.handle_seats(heard, moment, out);
             }
             LinkMessage::Frame(Frame::Records(records)) => {
-                self.replica.take(records, moment, out);
+                self.replica.apply(records, moment, out);
             }
             LinkMessage::Frame(frame) => {
-                let (radio, mut desk) = self.at_desk(moment, out);
-                radio.message(frame, &mut desk);
+                let (radio, mut env) = self.radio_and_env(moment, out);
+                radio.message(frame, &mut env);
             }
         }
     }
 
-    fn talk(&mut self, talk: TalkId, heard: Heard, moment: Moment, out: &mut Vec<Deed>) {
-        let about_records = matches!(&heard, Heard::Began(_, Frame::Summary(_)));
+    fn talk(&mut self, talk: TalkId, heard: TalkEvent, moment: Moment, out: &mut Vec<Action>) {
+        let about_records = matches!(&heard, TalkEvent::Began(_, Frame::Summary(_)));
         if about_records || self.replica.is_in(talk) {
             self.replica.talk(talk, heard, moment, out);
         } else {
-            let (radio, mut desk) = self.at_desk(moment, out);
-            radio.talk(talk, heard, &mut desk);
+            let (radio, mut env) = self.radio_and_env(moment, out);
+            radio.talk(talk, heard, &mut env);
         }
     }
 
-    fn beat(&mut self, moment: Moment, out: &mut Vec<Deed>) {
+    fn beat(&mut self, moment: Moment, out: &mut Vec<Action>) {
         self.replica.beat(&self.mesh, &mut self.talks, moment, out);
         if self.mesh.apply_forgotten(self.replica.forgotten()) {
-            self.look(moment, out);
+            self.show_mesh(moment, out);
         }
         let listened = self.crowd.as_ref().map(Crowd::mounts).unwrap_or_default();
-        let (radio, mut desk) = self.at_desk(moment, out);
-        radio.beat(&listened, &mut desk);
-        let cards = radio.cards_to_say(&mut desk);
-        self.mesh.say_cards(cards, out);
+        let (radio, mut env) = self.radio_and_env(moment, out);
+        radio.beat(&listened, &mut env);
+        let cards = radio.cards_to_publish(&mut env);
+        self.mesh.publish_cards(cards, out);
         if let Some(crowd) = &mut self.crowd {
             let is_held = |mount: &MountName| self.radio.position(mount).is_some();
             crowd.beat(is_held, moment.now, out);
         }
     }
 
-    fn follow_load(&mut self, moment: Moment) {
+    fn update_table(&mut self, moment: Moment) {
         if let Some(crowd) = &mut self.crowd {
             crowd.apply_view(self.mesh.view(), moment.now);
         }
     }
 
-    fn at_desk<'a>(
+    fn radio_and_env<'a>(
         &'a mut self,
         moment: Moment,
-        out: &'a mut Vec<Deed>,
-    ) -> (&'a mut Radio, Desk<'a>) {
+        out: &'a mut Vec<Action>,
+    ) -> (&'a mut Radio, Env<'a>) {
         self.radio.set_clock(moment.now);
-        let desk = Desk {
+        let env = Env {
             mesh: &mut self.mesh,
             replica: &self.replica,
             authority: &mut self.authority,
@@ -470,11 +470,11 @@ impl Node {
             moment,
             out,
         };
-        (&mut self.radio, desk)
+        (&mut self.radio, env)
     }
 }
 
-impl Desk<'_> {
+impl Env<'_> {
     /// A random number from 0 to 1.
     fn luck(&mut self) -> f64 {
         self.rng.random()

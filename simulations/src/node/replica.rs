@@ -18,9 +18,9 @@ use antiphon::wire::frame::Frame;
 use antiphon::wire::gossip;
 
 use super::mesh::Mesh;
-use super::{Deed, Heard, LinkMessage, Moment, TalkId, Talks};
+use super::{Action, LinkMessage, Moment, TalkEvent, TalkId, Talks};
 
-/// What an operator does to the document.
+/// An operator's edit of the document.
 #[derive(Clone, Debug)]
 pub enum Edit {
     /// Writes fields of a record.
@@ -29,10 +29,10 @@ pub enum Edit {
     Delete(RecordKey),
 }
 
-/// A change that was made: what it wrote, with its stamps.
+/// An edit that was made, with its stamps.
 #[derive(Clone, Debug)]
 pub struct Written {
-    /// Of which record.
+    /// The record.
     pub key: RecordKey,
     /// The fields that were written, or the tombstone.
     pub record: Record,
@@ -51,20 +51,20 @@ impl Written {
     }
 }
 
-/// The document's part in a node.
+/// The document of a node, and its conversations with peers.
 #[derive(Debug)]
 pub struct Replica {
     document: Document,
     mounts: BTreeMap<MountName, MountSpec>,
     forgotten: Forgotten,
     settling: Settling,
-    /// The conversation in which this node settles with a peer.
+    /// The conversation that this node has begun.
     asking: Option<TalkId>,
-    /// Those that peers have begun.
+    /// The conversations that peers have begun.
     answering: BTreeMap<TalkId, Answering>,
-    look_at: Option<Instant>,
-    /// Whether gossip and disk have yet to be told of the document.
-    is_untold: bool,
+    compare_at: Option<Instant>,
+    /// Whether the document is neither gossiped nor saved yet.
+    is_unpublished: bool,
 }
 
 impl Replica {
@@ -81,8 +81,8 @@ impl Replica {
             settling: Settling::new(None, now),
             asking: None,
             answering: BTreeMap::new(),
-            look_at: None,
-            is_untold: true,
+            compare_at: None,
+            is_unpublished: true,
         }
     }
 
@@ -102,7 +102,7 @@ impl Replica {
         node: &NodeName,
         seen: Option<Generation>,
         moment: Moment,
-        out: &mut Vec<Deed>,
+        out: &mut Vec<Action>,
     ) {
         if let Some(fields) = forgotten::edit(&self.document, node, seen, moment.wall_ms) {
             let edit = Edit::Set(forgotten::key(node), fields);
@@ -124,8 +124,8 @@ impl Replica {
         self.asking == Some(talk) || self.answering.contains_key(&talk)
     }
 
-    /// Makes an operator's change, and tells everybody.
-    pub(super) fn edit(&mut self, edit: Edit, moment: Moment, out: &mut Vec<Deed>) {
+    /// Makes an operator's edit, and pushes it to all peers.
+    pub(super) fn edit(&mut self, edit: Edit, moment: Moment, out: &mut Vec<Action>) {
         let (key, written) = match edit {
             Edit::Set(key, fields) => {
                 let names: Vec<String> = fields.keys().cloned().collect();
@@ -141,51 +141,51 @@ impl Replica {
         // A record that is not there cannot be deleted, and no other edit of a world is refused.
         let Ok((record, whole)) = written else { return };
         let push = Frame::Records(BTreeMap::from([(key.clone(), whole)]));
-        out.push(Deed::Edited(Written { key, record }));
-        out.push(Deed::Broadcast(LinkMessage::Frame(push)));
-        self.announce(moment, out);
+        out.push(Action::Edited(Written { key, record }));
+        out.push(Action::Broadcast(LinkMessage::Frame(push)));
+        self.publish(moment, out);
     }
 
-    /// Takes in what a peer has pushed or settles.
-    pub(super) fn take(
+    /// Applies records from a peer.
+    pub(super) fn apply(
         &mut self,
         records: BTreeMap<RecordKey, Record>,
         moment: Moment,
-        out: &mut Vec<Deed>,
+        out: &mut Vec<Action>,
     ) {
         let outcome = self.document.apply(records, moment.wall_ms);
         if !outcome.changed.is_empty() {
-            self.announce(moment, out);
+            self.publish(moment, out);
         }
     }
 
-    fn announce(&mut self, moment: Moment, out: &mut Vec<Deed>) {
-        self.is_untold = false;
+    fn publish(&mut self, moment: Moment, out: &mut Vec<Action>) {
+        self.is_unpublished = false;
         self.mounts = mounts::list(&self.document).mounts;
         self.forgotten = forgotten::list(&self.document);
         let digest = self.document.digest().to_string();
-        out.push(Deed::Gossip(gossip::DOCUMENT.into(), Some(digest)));
-        out.push(Deed::Save(Box::new(self.document.saved(moment.wall_ms))));
+        out.push(Action::Gossip(gossip::DOCUMENT.into(), Some(digest)));
+        out.push(Action::Save(Box::new(self.document.saved(moment.wall_ms))));
     }
 
-    /// Compares digests when it is time, and begins to settle with one peer at a time.
+    /// Compares digests when it is time, and settles with one peer at a time.
     pub(super) fn beat(
         &mut self,
         mesh: &Mesh,
         talks: &mut Talks,
         moment: Moment,
-        out: &mut Vec<Deed>,
+        out: &mut Vec<Action>,
     ) {
         let now = moment.now;
-        if self.look_at.is_some_and(|at| now < at) {
+        if self.compare_at.is_some_and(|at| now < at) {
             return;
         }
-        self.look_at = Some(now + LOOK_INTERVAL);
-        if self.is_untold {
-            self.announce(moment, out);
+        self.compare_at = Some(now + LOOK_INTERVAL);
+        if self.is_unpublished {
+            self.publish(moment, out);
         }
         let late = self.answering.extract_if(.., |_, it| it.is_late(now));
-        out.extend(late.map(|(talk, _)| Deed::Abort(talk)));
+        out.extend(late.map(|(talk, _)| Action::Abort(talk)));
         let mut outputs = Vec::new();
         self.settling
             .compare(&self.document, mesh.view(), now, &mut outputs);
@@ -194,7 +194,7 @@ impl Replica {
                 (Output::Open(peer, first), _) => {
                     let talk = talks.next();
                     self.asking = Some(talk);
-                    out.push(Deed::Open(talk, peer, first));
+                    out.push(Action::Open(talk, peer, first));
                 }
                 (output, Some(talk)) => self.carry_out(talk, output, moment, out),
                 (_, None) => {}
@@ -202,16 +202,22 @@ impl Replica {
         }
     }
 
-    /// Goes on with a settling.
-    pub(super) fn talk(&mut self, talk: TalkId, heard: Heard, moment: Moment, out: &mut Vec<Deed>) {
+    /// Handles an event of a conversation.
+    pub(super) fn talk(
+        &mut self,
+        talk: TalkId,
+        heard: TalkEvent,
+        moment: Moment,
+        out: &mut Vec<Action>,
+    ) {
         let input = match heard {
-            Heard::Began(_, frame) => {
+            TalkEvent::Began(_, frame) => {
                 self.answering.insert(talk, Answering::new(moment.now));
                 Input::Received(frame)
             }
-            Heard::Frame(frame) => Input::Received(frame),
-            Heard::Finished => Input::Finished,
-            Heard::Lost => Input::Lost,
+            TalkEvent::Frame(frame) => Input::Received(frame),
+            TalkEvent::Finished => Input::Finished,
+            TalkEvent::Lost => Input::Lost,
         };
         let mut outputs = Vec::new();
         match self.answering.get_mut(&talk) {
@@ -225,17 +231,17 @@ impl Replica {
         }
     }
 
-    fn carry_out(&mut self, talk: TalkId, output: Output, moment: Moment, out: &mut Vec<Deed>) {
+    fn carry_out(&mut self, talk: TalkId, output: Output, moment: Moment, out: &mut Vec<Action>) {
         match output {
-            Output::Send(frame) => out.push(Deed::Say(talk, frame)),
-            Output::Apply(records) => self.take(records, moment, out),
-            Output::Finish => out.push(Deed::Finish(talk)),
+            Output::Send(frame) => out.push(Action::Say(talk, frame)),
+            Output::Apply(records) => self.apply(records, moment, out),
+            Output::Finish => out.push(Action::Finish(talk)),
             Output::Over => self.drop_talk(talk),
             Output::HangUp => {
-                out.push(Deed::Abort(talk));
+                out.push(Action::Abort(talk));
                 self.drop_talk(talk);
             }
-            // A look says the one by itself, and no document of a world is set aside.
+            // A comparison handles the one itself, and no document of a world is set aside.
             Output::Open(..) | Output::Restore(_) => {}
         }
     }

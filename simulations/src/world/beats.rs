@@ -7,7 +7,7 @@ use super::{BEAT, Judging, TICK, World};
 use crate::encoder::{Spoken, Standing};
 use crate::happening::Happening;
 use crate::host::State;
-use crate::node::{Event, Heard};
+use crate::node::{Event, TalkEvent};
 use crate::talk::Arrival;
 
 impl World {
@@ -18,10 +18,12 @@ impl World {
         let lives: Vec<u32> = self.hosts.iter().map(|host| host.life).collect();
         for (talk, arrival) in self.talks.hear(node, &lives, (&self.net, self.now)) {
             let heard = match arrival {
-                Arrival::Began(frame) => Heard::Began(self.hosts[talk.opener].name.clone(), frame),
-                Arrival::Frame(frame) => Heard::Frame(frame),
-                Arrival::Finished => Heard::Finished,
-                Arrival::Lost => Heard::Lost,
+                Arrival::Began(frame) => {
+                    TalkEvent::Began(self.hosts[talk.opener].name.clone(), frame)
+                }
+                Arrival::Frame(frame) => TalkEvent::Frame(frame),
+                Arrival::Finished => TalkEvent::Finished,
+                Arrival::Lost => TalkEvent::Lost,
             };
             self.step(node, Event::Talk(talk, heard));
         }

@@ -3,8 +3,8 @@
 //! Nothing in here reads a clock: `base` is only the zero that the nodes' `Instant`s count from. Two runs of a
 //! seed do the same things at the same times, which [`World::finish`] proves by a hash.
 
+mod actions;
 mod beats;
-mod deeds;
 mod operator;
 mod players;
 mod rounds;
@@ -255,7 +255,7 @@ impl World {
             }
             Happening::Written(_, epoch) => self.written(node, epoch),
             Happening::Saved(_) => self.saved(node),
-            Happening::Visit(_, id, visit) => self.step(node, Event::Guest(id, visit)),
+            Happening::Visit(_, id, visit) => self.step(node, Event::Player(id, visit)),
             _ => {}
         }
     }

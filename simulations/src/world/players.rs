@@ -8,7 +8,7 @@ use rand::seq::IteratorRandom;
 
 use super::World;
 use crate::happening::Happening;
-use crate::node::crowd::{GuestId, Reception, Visit};
+use crate::node::crowd::{PlayerId, Visit, VisitResult};
 
 /// How long a player takes to follow a redirect, milliseconds: a resolver, a handshake, a request.
 const REDIRECT_MS: std::ops::RangeInclusive<u64> = 50..=350;
@@ -39,39 +39,39 @@ impl World {
         let running = hosts.filter(|(_, host)| host.running().is_some());
         if let Some((node, _)) = running.choose(&mut self.rng) {
             self.players += 1;
-            let id = GuestId(self.players);
-            let visit = Visit::Asks(self.wish(id));
+            let id = PlayerId(self.players);
+            let visit = Visit::Ask(self.wish(id));
             self.schedule(self.now, Happening::Visit(node, id, visit));
         }
     }
 
     /// The mount that a player wants, by its number: a world that has players has a mount.
-    fn wish(&self, id: GuestId) -> MountName {
+    fn wish(&self, id: PlayerId) -> MountName {
         self.mounts[id.0 as usize % self.mounts.len()].clone()
     }
 
     /// What a node does with a player.
-    pub(super) fn received(&mut self, node: usize, (id, reception): (GuestId, Reception)) {
+    pub(super) fn received(&mut self, node: usize, (id, reception): (PlayerId, VisitResult)) {
         self.checkers.table.moved(self.now);
         match reception {
-            Reception::Seated => {
+            VisitResult::Served => {
                 let Some(players) = self.plan.players else {
                     return;
                 };
                 let until = self.now + self.exponential(players.stay);
                 // Towards the end of the world nobody moves, so that everybody's table can be proven.
                 if until < players.until {
-                    self.schedule(until, Happening::Visit(node, id, Visit::Leaves));
+                    self.schedule(until, Happening::Visit(node, id, Visit::Leave));
                 }
             }
-            Reception::SentOn(to, state, tag) => {
+            VisitResult::Redirected(to, state, tag) => {
                 self.checkers.table.sent((node, &to), state, self.now);
                 let wait = Duration::from_millis(self.rng.random_range(REDIRECT_MS));
                 let (from, number) = (self.hosts[node].name.clone(), self.number(&to));
-                let visit = Visit::Comes(self.wish(id), from, tag);
+                let visit = Visit::Follow(self.wish(id), from, tag);
                 self.schedule(self.now + wait, Happening::Visit(number, id, visit));
             }
-            Reception::TurnedAway => {}
+            VisitResult::Refused => {}
         }
     }
 

@@ -1,4 +1,4 @@
-//! Encoders at this node: does with each what production's `proto::source` and `proto::authority` say.
+//! The encoders of a node: drives production's `proto::source` and `proto::authority` for each.
 
 use std::time::{Duration, Instant};
 
@@ -16,12 +16,12 @@ use antiphon::wire::frame::Frame;
 use antiphon::wire::gossip::Origin;
 use rand::Rng;
 
-use super::super::{Deed, Desk, LinkMessage, TalkId};
-use super::places::Errand;
-use super::{Radio, RadioNews, show_taken};
+use super::super::{Action, Env, LinkMessage, TalkId};
+use super::places::Inquiry;
+use super::{Radio, RadioNews, show_stored};
 use crate::encoder::{EncoderId, Spoken};
 
-/// A source that sends nothing for so long has stalled; as in production.
+/// A source that is silent for this long has stalled; as in production.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An encoder that is connected here.
@@ -29,14 +29,14 @@ const SOURCE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Connection {
     pub(super) mount: MountName,
     source: Source,
-    pub(super) errand: Option<(TalkId, Errand)>,
-    /// Its ring, while it is on air.
+    pub(super) inquiry: Option<(TalkId, Inquiry)>,
+    /// The ring, while the source is on air.
     feed: Option<Feed>,
     heard_at: Instant,
-    /// How much it has sent, and the last of it, which nobody has taken yet.
+    /// The number of bytes that it has sent, and the last of them, which are not in a ring yet.
     received: u64,
     early: Vec<u8>,
-    /// It has closed the connection.
+    /// Whether it has closed the connection.
     has_left: bool,
 }
 
@@ -45,7 +45,7 @@ impl Connection {
         self.feed.is_some()
     }
 
-    /// Its stream, while it is on air.
+    /// The stream, while the source is on air.
     pub(super) fn stream(&self) -> Option<StreamId> {
         match self.source.stage() {
             Stage::OnAir(stream_id) => Some(stream_id),
@@ -53,147 +53,147 @@ impl Connection {
         }
     }
 
-    fn append(&self, bytes: &[u8], desk: &mut Desk<'_>) {
+    fn append(&self, bytes: &[u8], env: &mut Env<'_>) {
         if let Some(feed) = &self.feed {
             let next = feed.next();
-            feed.append(next, bytes, desk.moment.now);
-            show_taken(&self.mount, feed, next, desk.out);
+            feed.append(next, bytes, env.moment.now);
+            show_stored(&self.mount, feed, next, env.out);
         }
     }
 }
 
 impl Radio {
-    /// An encoder connects, speaks or leaves.
+    /// An encoder connects, sends or leaves.
     pub(in super::super) fn encoder(
         &mut self,
         encoder: EncoderId,
         spoken: Spoken,
-        desk: &mut Desk<'_>,
+        env: &mut Env<'_>,
     ) {
         match spoken {
-            Spoken::Connects(mount) => self.connect(encoder, mount, desk),
-            Spoken::Bytes(bytes) => self.pour(encoder, &bytes, desk),
+            Spoken::Connects(mount) => self.connect(encoder, mount, env),
+            Spoken::Bytes(bytes) => self.receive(encoder, &bytes, env),
             Spoken::Leaves => {
                 if let Some(connection) = self.sources.get_mut(&encoder) {
                     connection.has_left = true;
-                    self.tell(encoder, Input::Ended(EndReason::SourceLeft), desk);
+                    self.handle_source(encoder, Input::Ended(EndReason::SourceLeft), env);
                 }
             }
         }
     }
 
-    fn connect(&mut self, encoder: EncoderId, mount: MountName, desk: &mut Desk<'_>) {
-        let spec = desk.replica.mount(&mount).cloned();
-        let Some(spec) = spec.filter(|_| !desk.mesh.is_draining()) else {
-            return desk.out.push(Deed::Radio(RadioNews::Refused(encoder)));
+    fn connect(&mut self, encoder: EncoderId, mount: MountName, env: &mut Env<'_>) {
+        let spec = env.replica.mount(&mount).cloned();
+        let Some(spec) = spec.filter(|_| !env.mesh.is_draining()) else {
+            return env.out.push(Action::Radio(RadioNews::Refused(encoder)));
         };
-        let new_stream_id = StreamId(desk.rng.random());
+        let new_stream_id = StreamId(env.rng.random());
         let mut out = Vec::new();
-        let context = context(&self.streams, &mount, new_stream_id, desk);
+        let context = context(&self.streams, &mount, new_stream_id, env);
         let connection = Connection {
             source: Source::begin(&spec, context, &mut out),
             mount,
-            errand: None,
+            inquiry: None,
             feed: None,
-            heard_at: desk.moment.now,
+            heard_at: env.moment.now,
             received: 0,
             early: Vec::new(),
             has_left: false,
         };
         self.sources.insert(encoder, connection);
-        self.carry_out_all(encoder, out, desk);
+        self.carry_out_all(encoder, out, env);
     }
 
-    /// What an encoder sends goes where its source's stage says.
-    fn pour(&mut self, encoder: EncoderId, bytes: &[u8], desk: &mut Desk<'_>) {
+    /// Puts the bytes where the source's stage says.
+    fn receive(&mut self, encoder: EncoderId, bytes: &[u8], env: &mut Env<'_>) {
         let Some(connection) = self.sources.get_mut(&encoder) else {
             return;
         };
-        connection.heard_at = desk.moment.now;
+        connection.heard_at = env.moment.now;
         connection.received += bytes.len() as u64;
         match connection.source.stage() {
-            Stage::OnAir(_) => connection.append(bytes, desk),
+            Stage::OnAir(_) => connection.append(bytes, env),
             Stage::Asking | Stage::Opening => {
                 connection.early.extend_from_slice(bytes);
-                self.tell(encoder, Input::Audio, desk);
+                self.handle_source(encoder, Input::Audio, env);
             }
             Stage::Standby | Stage::Over => {}
         }
     }
 
-    /// Lets every source whose time has come do the next thing.
-    pub(super) fn ingest_all(&mut self, desk: &mut Desk<'_>) {
+    /// Gives every source its tick.
+    pub(super) fn ingest_all(&mut self, env: &mut Env<'_>) {
         let encoders: Vec<EncoderId> = self.sources.keys().copied().collect();
         for encoder in encoders {
-            self.ask_on(encoder, authority::Input::Tick, desk);
-            self.tell(encoder, Input::Tick, desk);
+            self.handle_question(encoder, authority::Input::Tick, env);
+            self.handle_source(encoder, Input::Tick, env);
             let Some(connection) = self.sources.get(&encoder) else {
                 continue;
             };
-            let silent_for = desk.moment.now.duration_since(connection.heard_at);
+            let silent_for = env.moment.now.duration_since(connection.heard_at);
             if connection.source.stage() != Stage::Asking && silent_for >= SOURCE_TIMEOUT {
-                self.tell(encoder, Input::Ended(EndReason::SourceSilent), desk);
+                self.handle_source(encoder, Input::Ended(EndReason::SourceSilent), env);
             }
         }
     }
 
-    /// Tells a source's machine what has happened, and does what it says.
-    pub(super) fn tell(&mut self, encoder: EncoderId, input: Input, desk: &mut Desk<'_>) {
-        let new_stream_id = StreamId(desk.rng.random());
+    /// Gives a source's machine an event, and carries out its outputs.
+    pub(super) fn handle_source(&mut self, encoder: EncoderId, input: Input, env: &mut Env<'_>) {
+        let new_stream_id = StreamId(env.rng.random());
         let Some(connection) = self.sources.get_mut(&encoder) else {
             return;
         };
-        let context = context(&self.streams, &connection.mount, new_stream_id, desk);
+        let context = context(&self.streams, &connection.mount, new_stream_id, env);
         let mut out = Vec::new();
         connection.source.handle(input, context, &mut out);
-        self.carry_out_all(encoder, out, desk);
+        self.carry_out_all(encoder, out, env);
     }
 
-    fn carry_out_all(&mut self, encoder: EncoderId, outputs: Vec<Output>, desk: &mut Desk<'_>) {
+    fn carry_out_all(&mut self, encoder: EncoderId, outputs: Vec<Output>, env: &mut Env<'_>) {
         for output in outputs {
-            self.carry_out(encoder, output, desk);
+            self.carry_out(encoder, output, env);
         }
     }
 
-    fn carry_out(&mut self, encoder: EncoderId, output: Output, desk: &mut Desk<'_>) {
+    fn carry_out(&mut self, encoder: EncoderId, output: Output, env: &mut Env<'_>) {
         let Some(connection) = self.sources.get_mut(&encoder) else {
             return;
         };
         match output {
-            Output::Request(stream_id) => self.request(encoder, stream_id, desk),
-            Output::CheckPresence(other, _) => self.look(encoder, other, desk),
+            Output::Request(stream_id) => self.request(encoder, stream_id, env),
+            Output::CheckPresence(other, _) => self.check_presence(encoder, other, env),
             Output::Accept => {
-                connection.heard_at = desk.moment.now;
-                desk.out.push(Deed::Radio(RadioNews::Accepted(encoder)));
+                connection.heard_at = env.moment.now;
+                env.out.push(Action::Radio(RadioNews::Accepted(encoder)));
             }
-            Output::GoOnAir(stream_id, epoch) => self.go_on_air(encoder, stream_id, epoch, desk),
+            Output::GoOnAir(stream_id, epoch) => self.go_on_air(encoder, stream_id, epoch, env),
             Output::StandBy => {
                 connection.early.clear();
-                desk.out.push(Deed::Radio(RadioNews::OnStandby(encoder)));
+                env.out.push(Action::Radio(RadioNews::OnStandby(encoder)));
             }
             Output::FinishReading => {}
-            Output::LeaveAir(reason) => self.leave_air(encoder, reason, desk),
+            Output::LeaveAir(reason) => self.leave_air(encoder, reason, env),
             Output::Release(stream_id) => {
                 let mount = connection.mount.clone();
-                self.give_up(&mount, stream_id, desk);
+                self.unpublish(&mount, stream_id, env);
             }
-            Output::Refuse(_) => self.dismiss(encoder, RadioNews::Refused(encoder), desk),
+            Output::Refuse(_) => self.close(encoder, RadioNews::Refused(encoder), env),
             Output::Close(EndReason::NodeStops) => {
-                self.dismiss(encoder, RadioNews::Refused(encoder), desk);
+                self.close(encoder, RadioNews::Refused(encoder), env);
             }
-            Output::Close(why) => self.dismiss(encoder, RadioNews::Closed(encoder, why), desk),
+            Output::Close(why) => self.close(encoder, RadioNews::Closed(encoder, why), env),
         }
     }
 
-    /// The end of a connection. An encoder that has closed it itself needs no news.
-    fn dismiss(&mut self, encoder: EncoderId, news: RadioNews, desk: &mut Desk<'_>) {
+    /// Ends a connection. An encoder that has closed it itself gets no news.
+    fn close(&mut self, encoder: EncoderId, news: RadioNews, env: &mut Env<'_>) {
         let Some(gone) = self.sources.remove(&encoder) else {
             return;
         };
-        desk.out
-            .extend(gone.errand.map(|(talk, _)| Deed::Abort(talk)));
+        env.out
+            .extend(gone.inquiry.map(|(talk, _)| Action::Abort(talk)));
         if !gone.has_left {
-            desk.out.push(Deed::Radio(news));
+            env.out.push(Action::Radio(news));
         }
     }
 
@@ -202,9 +202,9 @@ impl Radio {
         encoder: EncoderId,
         stream_id: StreamId,
         accept_epoch: Epoch,
-        desk: &mut Desk<'_>,
+        env: &mut Env<'_>,
     ) {
-        self.clear(encoder, desk);
+        self.displace_others(encoder, env);
         let Some(connection) = self.sources.get_mut(&encoder) else {
             return;
         };
@@ -212,16 +212,16 @@ impl Radio {
             content_type: "audio/mpeg".into(),
             icy: Vec::new(),
             user_agent: String::new(),
-            started_unix_ms: desk.moment.wall_ms,
+            started_unix_ms: env.moment.wall_ms,
             accept_epoch,
         };
         let mount = &connection.mount;
-        let feed = Feed::new(Ring::new(stream_id, head, 0, desk.moment.now));
+        let feed = Feed::new(Ring::new(stream_id, head, 0, env.moment.now));
         let held = self.streams.hold(mount, feed.clone(), Origin::Source);
         if held.is_err() {
-            return self.tell(encoder, Input::Ended(EndReason::SourceLeft), desk);
+            return self.handle_source(encoder, Input::Ended(EndReason::SourceLeft), env);
         }
-        desk.out.push(Deed::Radio(RadioNews::OnAir {
+        env.out.push(Action::Radio(RadioNews::OnAir {
             encoder,
             mount: mount.clone(),
             stream: stream_id,
@@ -229,22 +229,22 @@ impl Radio {
         }));
         connection.feed = Some(feed);
         let early = std::mem::take(&mut connection.early);
-        connection.append(&early, desk);
+        connection.append(&early, env);
     }
 
-    /// A place that was given to a source here is no other's here: the order to give way may come later.
-    fn clear(&mut self, encoder: EncoderId, desk: &mut Desk<'_>) {
+    /// Has every other source of the mount at this node give way: the master's order may come later.
+    fn displace_others(&mut self, encoder: EncoderId, env: &mut Env<'_>) {
         let mount = self.sources[&encoder].mount.clone();
         let others = self.sources.iter();
         let others = others.filter(|(other, it)| **other != encoder && it.mount == mount);
         let others: Vec<StreamId> = others.filter_map(|(_, it)| it.stream()).collect();
         for stream in others {
-            self.give_way(&mount, stream, desk);
+            self.give_way(&mount, stream, env);
         }
     }
 
-    /// OtherSource nodes are told of the end at once; listeners here wait for the mount's next stream.
-    fn leave_air(&mut self, encoder: EncoderId, reason: EndReason, desk: &mut Desk<'_>) {
+    /// Ends a stream; its listeners wait for the mount's next stream.
+    fn leave_air(&mut self, encoder: EncoderId, reason: EndReason, env: &mut Env<'_>) {
         let connection = self.sources.get_mut(&encoder);
         let left = connection.and_then(|it| Some((it.mount.clone(), it.feed.take()?)));
         let Some((mount, feed)) = left else { return };
@@ -255,44 +255,44 @@ impl Radio {
         } else {
             let origin = Origin::Relay(None);
             self.streams.set_origin(&mount, &feed, origin);
-            self.pull(&mount, Some(feed), desk);
+            self.pull(&mount, Some(feed), env);
         }
     }
 
-    /// A source that was connected here has gone: says so to everybody.
-    fn give_up(&mut self, mount: &MountName, stream_id: StreamId, desk: &mut Desk<'_>) {
-        self.release(mount, stream_id, desk);
+    /// Tells all nodes that a source of this node has gone.
+    fn unpublish(&mut self, mount: &MountName, stream_id: StreamId, env: &mut Env<'_>) {
+        self.release(mount, stream_id, env);
         let mount = mount.clone();
         let gone = Frame::Unpublish { mount, stream_id };
-        desk.out.push(Deed::Broadcast(LinkMessage::Frame(gone)));
+        env.out.push(Action::Broadcast(LinkMessage::Frame(gone)));
     }
 
-    /// Tells a source to give its mount up. Another stream of the mount is left alone.
-    pub(super) fn give_way(&mut self, mount: &MountName, stream_id: StreamId, desk: &mut Desk<'_>) {
+    /// Has the source of this stream give way.
+    pub(super) fn give_way(&mut self, mount: &MountName, stream_id: StreamId, env: &mut Env<'_>) {
         let mut sources = self.sources.iter();
         let found = sources.find(|(_, it)| it.mount == *mount && it.stream() == Some(stream_id));
         if let Some((encoder, _)) = found {
-            self.tell(*encoder, Input::GiveWay, desk);
+            self.handle_source(*encoder, Input::GiveWay, env);
         }
     }
 
-    /// Of two sources that have met after a partition only one stays.
-    pub(super) fn settle_rivals(&mut self, desk: &mut Desk<'_>) {
+    /// Has the sources give way that have lost against another node's after a partition.
+    pub(super) fn settle_rivals(&mut self, env: &mut Env<'_>) {
         let on_air = self.sources.values();
         let on_air = on_air.filter_map(|it| Some((it.mount.clone(), it.stream()?)));
-        let (on_air, now) = (on_air.collect(), desk.moment.now);
-        for (mount, stream_id) in superseded(&mut self.rivals, on_air, desk.mesh.view(), now) {
-            self.give_way(&mount, stream_id, desk);
+        let (on_air, now) = (on_air.collect(), env.moment.now);
+        for (mount, stream_id) in superseded(&mut self.rivals, on_air, env.mesh.view(), now) {
+            self.give_way(&mount, stream_id, env);
         }
     }
 }
 
-/// What is around a source of this mount now.
+/// The context of a source of this mount.
 fn context<'a>(
     streams: &Streams,
     mount: &MountName,
     new_stream_id: StreamId,
-    desk: &'a Desk<'_>,
+    env: &'a Env<'_>,
 ) -> SourceContext<'a> {
     let local = streams.get(mount).map(|held| LocalStream {
         stream_id: held.feed.stream_id(),
@@ -301,11 +301,11 @@ fn context<'a>(
         is_finished: held.feed.finished().is_some(),
     });
     SourceContext {
-        view: desk.mesh.view(),
+        view: env.mesh.view(),
         local,
-        has_mount: desk.replica.mount(mount).is_some(),
-        is_draining: desk.mesh.is_draining(),
+        has_mount: env.replica.mount(mount).is_some(),
+        is_draining: env.mesh.is_draining(),
         new_stream_id,
-        now: desk.moment.now,
+        now: env.moment.now,
     }
 }

@@ -1,7 +1,7 @@
-//! A listener of one mount at one node: what production's pacer does for a player, one beat at a time.
+//! A listener of one mount at one node: does what production's pacer does for a player, one beat at a time.
 //!
-//! It stays through every change of the stream. When it is dropped nevertheless, it comes back after a moment,
-//! as players do, and the checkers ask why.
+//! The listener stays through every change of the stream. If it is dropped, it comes back after a moment, as players
+//! do, and the checkers judge why.
 
 use std::time::{Duration, Instant};
 
@@ -10,54 +10,54 @@ use antiphon::media::ring::Read;
 use antiphon::model::mount::MountName;
 use antiphon::service::streams::{Reader, Reading};
 
-use super::super::{Deed, Desk};
-use super::{Hearing, Radio, RadioNews};
+use super::super::{Action, Env};
+use super::{Continuity, Radio, RadioNews};
 
-/// How much of the past a listener gets at its beginning; as in production.
+/// How far behind the live edge a listener begins; as in production.
 const BURST: Duration = Duration::from_secs(5);
 /// After how long a player that was dropped comes back.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Where a listener is.
+/// The state of a listener.
 #[derive(Debug)]
 pub(super) enum Listener {
-    /// It is not there, and comes back then.
+    /// Not connected until then.
     Away(Instant),
-    /// It is served.
-    At(Place),
+    /// Served from this position.
+    At(Position),
 }
 
 /// What a listener gets next.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Position {
     reader: ChannelReader,
-    /// Counts it among the readers.
+    /// Counts the listener among the readers.
     _reading: Reading,
-    /// How its next bytes follow on those before.
-    hearing: Hearing,
+    /// How the next bytes follow on those before.
+    continuity: Continuity,
 }
 
 impl Listener {
-    /// Somebody who is about to come.
+    /// A listener that connects at this time.
     pub(super) fn new(now: Instant) -> Self {
         Self::Away(now)
     }
 }
 
 impl Radio {
-    /// Hands every listener what is new, and lets those who are away come back.
-    pub(super) fn listen_all(&mut self, desk: &mut Desk<'_>) {
+    /// Sends every listener the new bytes, and lets the others connect again.
+    pub(super) fn listen_all(&mut self, env: &mut Env<'_>) {
         let mut audience = std::mem::take(&mut self.audience);
         for (mount, listener) in &mut audience {
             match listener {
-                Listener::Away(until) if desk.moment.now >= *until => {
-                    *listener = self.arrive(mount, desk);
+                Listener::Away(until) if env.moment.now >= *until => {
+                    *listener = self.arrive(mount, env);
                 }
                 Listener::Away(_) => {}
-                Listener::At(place) => {
-                    if let Some(left) = visit(mount, place, desk) {
-                        desk.out.push(Deed::Radio(left));
-                        *listener = Listener::Away(desk.moment.now + RETRY);
+                Listener::At(position) => {
+                    if let Some(left) = visit(mount, position, env) {
+                        env.out.push(Action::Radio(left));
+                        *listener = Listener::Away(env.moment.now + RETRY);
                     }
                 }
             }
@@ -65,47 +65,47 @@ impl Radio {
         self.audience = audience;
     }
 
-    /// A player asks for a mount. Its stream is here, or begins to be fetched and the player waits.
-    fn arrive(&mut self, mount: &MountName, desk: &mut Desk<'_>) -> Listener {
+    /// A player connects. If the mount's stream is not here, it is fetched and the player waits.
+    fn arrive(&mut self, mount: &MountName, env: &mut Env<'_>) -> Listener {
         let held = self.streams.get(mount);
         let Some(held) = held.filter(|held| held.feed.finished().is_none()) else {
-            if desk.replica.mount(mount).is_some() {
-                self.pull(mount, None, desk);
+            if env.replica.mount(mount).is_some() {
+                self.pull(mount, None, env);
             }
-            return Listener::Away(desk.moment.now);
+            return Listener::Away(env.moment.now);
         };
-        Listener::At(Place {
+        Listener::At(Position {
             reader: held.channel.join(BURST),
             _reading: held.read_by(Reader::Listener),
-            hearing: Hearing::Joined,
+            continuity: Continuity::Joined,
         })
     }
 }
 
-/// Hands over everything new; why the listener has to leave, if it has.
-fn visit(mount: &MountName, place: &mut Place, desk: &mut Desk<'_>) -> Option<RadioNews> {
+/// Sends the new bytes; returns why the listener is dropped, if it is.
+fn visit(mount: &MountName, position: &mut Position, env: &mut Env<'_>) -> Option<RadioNews> {
     loop {
-        let before = place.reader.feed().clone();
-        let read = place.reader.read(usize::MAX);
-        let feed = place.reader.feed();
-        if place.hearing == Hearing::Next && !feed.is_same(&before) {
-            place.hearing = Hearing::Spliced;
+        let before = position.reader.feed().clone();
+        let read = position.reader.read(usize::MAX);
+        let feed = position.reader.feed();
+        if position.continuity == Continuity::Next && !feed.is_same(&before) {
+            position.continuity = Continuity::Spliced;
         }
         match read {
             Read::Bytes(pieces) => {
                 let bytes = pieces.concat();
                 let length = bytes.len() as u64;
-                desk.out.push(Deed::Radio(RadioNews::Heard {
+                env.out.push(Action::Radio(RadioNews::Played {
                     mount: mount.clone(),
                     stream: feed.stream_id(),
-                    offset: place.reader.position(),
+                    offset: position.reader.position(),
                     bytes,
-                    hearing: std::mem::replace(&mut place.hearing, Hearing::Next),
+                    continuity: std::mem::replace(&mut position.continuity, Continuity::Next),
                 }));
-                place.reader.advance(length);
+                position.reader.advance(length);
             }
             Read::Wait => return None,
-            Read::Overrun { .. } => return Some(RadioNews::FellOff(mount.clone())),
+            Read::Overrun { .. } => return Some(RadioNews::Overrun(mount.clone())),
             Read::Ended => return Some(RadioNews::Dropped(mount.clone(), feed.ended())),
         }
     }

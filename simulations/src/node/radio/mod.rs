@@ -1,7 +1,7 @@
-//! The streams' part in a node: rings that encoders or other nodes fill, and who reads them.
+//! The streams of a node: rings that encoders or other nodes fill, and their readers.
 //!
-//! It does what production's services do around the pure code, one beat at a time: a beat is shorter than
-//! every wait in there.
+//! This does what production's services do around the pure code, one beat at a time: a beat is shorter than every
+//! wait there.
 
 mod ingest;
 mod listen;
@@ -28,97 +28,97 @@ use antiphon::wire::gossip::{Origin, StreamCard};
 use self::ingest::Connection;
 use self::listen::Listener;
 use self::pull::Pull;
-use super::{Deed, Desk, Heard, TalkId};
+use super::{Action, Env, TalkEvent, TalkId};
 use crate::encoder::EncoderId;
 
-/// How often a node gossips its streams although nothing but their length has changed; as in production.
+/// How often a node gossips its streams if only their lengths have changed; as in production.
 const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How a listener's bytes follow on those before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hearing {
-    /// They are its first.
+pub enum Continuity {
+    /// The first bytes of the listener.
     Joined,
-    /// They are the next ones of the same stream.
+    /// The next bytes of the same stream.
     Next,
-    /// They are the first of another stream.
+    /// The first bytes of another stream.
     Spliced,
 }
 
-/// What the checkers are told of a node's streams.
+/// News of a node's streams, for the checkers.
 #[derive(Clone, Debug)]
 pub enum RadioNews {
-    /// New bytes are in a ring.
-    Took {
-        /// Of this mount.
+    /// New bytes were stored in a ring.
+    Stored {
+        /// The mount.
         mount: MountName,
-        /// Of this stream.
+        /// The stream.
         stream: StreamId,
-        /// The number of the first of them.
+        /// The offset of the first byte.
         offset: u64,
-        /// They.
+        /// The bytes.
         bytes: Vec<u8>,
     },
-    /// A listener has got bytes.
-    Heard {
-        /// Of this mount.
+    /// Bytes were sent to a listener.
+    Played {
+        /// The mount.
         mount: MountName,
-        /// Of this stream.
+        /// The stream.
         stream: StreamId,
-        /// The number of the first of them.
+        /// The offset of the first byte.
         offset: u64,
-        /// They.
+        /// The bytes.
         bytes: Vec<u8>,
-        /// How they follow.
-        hearing: Hearing,
+        /// How the bytes follow on those before.
+        continuity: Continuity,
     },
     /// A listener was dropped because its stream ended.
     Dropped(MountName, Option<EndReason>),
     /// A listener was dropped because its bytes were gone.
-    FellOff(MountName),
+    Overrun(MountName),
     /// A mount is filled from this node now, with this stream from this byte on.
     Relaying(MountName, NodeName, StreamId, u64),
     /// A mount is not filled from that node any more, or not yet.
     Left(MountName, NodeName),
-    /// An encoder is to send.
+    /// An encoder was accepted.
     Accepted(EncoderId),
     /// An encoder is on air.
     OnAir {
-        /// Its connection.
+        /// The connection.
         encoder: EncoderId,
-        /// On this mount.
+        /// The mount.
         mount: MountName,
-        /// As this stream.
+        /// The stream.
         stream: StreamId,
-        /// The number in the connection of the stream's first byte.
+        /// The offset of the stream's first byte in the connection.
         begins_at: u64,
     },
     /// An encoder waits for its turn.
     OnStandby(EncoderId),
-    /// An encoder is not wanted.
+    /// An encoder was refused.
     Refused(EncoderId),
     /// The node has closed an encoder's connection.
     Closed(EncoderId, EndReason),
 }
 
-/// The streams' part in a node.
+/// The streams of a node.
 #[derive(Debug)]
 pub struct Radio {
     streams: Streams,
-    /// What the streams look at; set at the beginning of each event.
+    /// The clock of the streams; set at the beginning of each event.
     clock: RuntimeClock,
     pulls: BTreeMap<MountName, Pull>,
     serves: BTreeMap<TalkId, Serving>,
     sources: BTreeMap<EncoderId, Connection>,
     rivals: Rivals,
     audience: BTreeMap<MountName, Listener>,
-    say_at: Option<Instant>,
-    /// What was held, and from where, when gossip was told.
-    said: Vec<(MountName, StreamId, Origin)>,
+    publish_at: Option<Instant>,
+    /// The streams and their origins that were gossiped last.
+    published: Vec<(MountName, StreamId, Origin)>,
 }
 
 impl Radio {
-    /// A node that nobody streams to yet, with one listener for each of these mounts.
+    /// A node without streams, with one listener for each of these mounts.
     pub(super) fn new(audience: Vec<MountName>, now: Instant) -> Self {
         let clock = RuntimeClock::standing_at(now);
         Self {
@@ -132,12 +132,12 @@ impl Radio {
                 .into_iter()
                 .map(|mount| (mount, Listener::new(now)))
                 .collect(),
-            say_at: None,
-            said: Vec::new(),
+            publish_at: None,
+            published: Vec::new(),
         }
     }
 
-    /// From whom a mount is filled now, and with which stream.
+    /// The upstream of a mount, and the stream.
     pub fn upstream(&self, mount: &MountName) -> Option<(&NodeName, StreamId)> {
         let pull = self.pulls.get(mount)?;
         let stream = pull.feed()?.stream_id();
@@ -150,14 +150,14 @@ impl Radio {
         Some((feed.stream_id(), feed.next()))
     }
 
-    /// The encoder that is on air here on a mount.
+    /// The encoder that is on air on a mount at this node.
     pub fn on_air(&self, mount: &MountName) -> Option<EncoderId> {
         let mut sources = self.sources.iter();
         let on_air = sources.find(|(_, source)| source.mount == *mount && source.is_on_air());
         on_air.map(|(encoder, _)| *encoder)
     }
 
-    /// How many bytes all rings hold, and how many conversations, pulls, sources and rings there are.
+    /// The bytes in all rings, and the number of conversations, pulls, sources and rings.
     pub fn size(&self) -> (u64, usize) {
         let things = self.serves.len() + self.pulls.len() + self.sources.len();
         let held = self.streams.all();
@@ -165,34 +165,34 @@ impl Radio {
         (bytes.sum(), things + held.len())
     }
 
-    /// Goes on with everything; `listened` are the mounts that players who are no part of it hear here.
-    pub(super) fn beat(&mut self, listened: &BTreeSet<MountName>, desk: &mut Desk<'_>) {
+    /// One beat of everything; `listened` are the mounts that players of the crowd listen to.
+    pub(super) fn beat(&mut self, listened: &BTreeSet<MountName>, env: &mut Env<'_>) {
         for mount in listened {
             self.streams.get(mount).inspect(Held::touch);
         }
-        self.settle_rivals(desk);
-        self.ingest_all(desk);
-        self.keep_all_while_master(desk);
-        self.pull_all(desk);
-        self.serve_all(desk);
-        self.listen_all(desk);
+        self.settle_rivals(env);
+        self.ingest_all(env);
+        self.keep_all_while_master(env);
+        self.pull_all(env);
+        self.serve_all(env);
+        self.listen_all(env);
     }
 
-    /// Begins to fetch a mount for a player, unless it is here.
-    pub(super) fn want(&mut self, mount: &MountName, desk: &mut Desk<'_>) {
-        if self.position(mount).is_none() && desk.replica.mount(mount).is_some() {
-            self.pull(mount, None, desk);
+    /// Fetches a mount for a player, unless it is here.
+    pub(super) fn fetch(&mut self, mount: &MountName, env: &mut Env<'_>) {
+        if self.position(mount).is_none() && env.replica.mount(mount).is_some() {
+            self.pull(mount, None, env);
         }
     }
 
-    /// What its parts look at who are not handed the time.
+    /// Sets the clock of the parts that do not get the time as an argument.
     pub(super) fn set_clock(&self, now: Instant) {
         self.clock.set(now);
     }
 
     /// The master holds every stream, so that relays find it at the root.
-    fn keep_all_while_master(&mut self, desk: &mut Desk<'_>) {
-        let view = desk.mesh.view();
+    fn keep_all_while_master(&mut self, env: &mut Env<'_>) {
+        let view = env.mesh.view();
         let mut missing = Vec::new();
         if !view.is_master() {
             return;
@@ -207,94 +207,94 @@ impl Radio {
             }
         }
         for mount in missing {
-            self.pull(&mount, None, desk);
+            self.pull(&mount, None, env);
         }
     }
 
-    /// What to gossip of the streams, when it is time.
-    pub(super) fn cards_to_say(
+    /// The stream cards to gossip, when it is time.
+    pub(super) fn cards_to_publish(
         &mut self,
-        desk: &mut Desk<'_>,
+        env: &mut Env<'_>,
     ) -> Option<BTreeMap<MountName, StreamCard>> {
-        let now = desk.moment.now;
-        let is_time = self.say_at.is_none_or(|at| now >= at);
+        let now = env.moment.now;
+        let is_time = self.publish_at.is_none_or(|at| now >= at);
         let held = self.streams.all();
         let key = |(mount, held): &(MountName, Held)| {
             (mount.clone(), held.feed.stream_id(), held.origin.clone())
         };
         let held_now: Vec<_> = held.iter().map(key).collect();
-        if !is_time && held_now == self.said {
+        if !is_time && held_now == self.published {
             return None;
         }
-        self.say_at = Some(now + PUBLISH_INTERVAL);
-        self.said = held_now;
+        self.publish_at = Some(now + PUBLISH_INTERVAL);
+        self.published = held_now;
         let cards = held.into_iter();
         Some(cards.map(|(mount, held)| (mount, held.card())).collect())
     }
 
-    /// A message of another node.
-    pub(super) fn message(&mut self, frame: Frame, desk: &mut Desk<'_>) {
+    /// Handles a message of another node.
+    pub(super) fn message(&mut self, frame: Frame, env: &mut Env<'_>) {
         match frame {
             Frame::Unpublish { mount, stream_id } => {
-                self.release(&mount, stream_id, desk);
+                self.release(&mount, stream_id, env);
             }
             Frame::GiveWay {
                 mount,
                 stream_id,
                 fence,
-            } => self.obey(&mount, stream_id, &fence, desk),
+            } => self.obey(&mount, stream_id, &fence, env),
             _ => {}
         }
     }
 
-    /// A conversation goes on, or begins.
-    pub(super) fn talk(&mut self, talk: TalkId, heard: Heard, desk: &mut Desk<'_>) {
+    /// Handles an event of a conversation.
+    pub(super) fn talk(&mut self, talk: TalkId, heard: TalkEvent, env: &mut Env<'_>) {
         match heard {
-            Heard::Began(
+            TalkEvent::Began(
                 _,
                 Frame::Subscribe {
                     mount,
                     resume: Some((stream_id, NO_BYTE)),
                 },
-            ) => self.tell_presence(talk, &mount, stream_id, desk),
-            Heard::Began(_, Frame::Subscribe { mount, resume }) => {
-                self.begin_to_serve(talk, &mount, resume, desk);
+            ) => self.tell_presence(talk, &mount, stream_id, env),
+            TalkEvent::Began(_, Frame::Subscribe { mount, resume }) => {
+                self.begin_to_serve(talk, &mount, resume, env);
             }
-            Heard::Began(from, Frame::Publish { mount, stream_id }) => {
+            TalkEvent::Began(from, Frame::Publish { mount, stream_id }) => {
                 let asker = Asker {
                     mount: &mount,
                     stream_id,
                     ingest: &from,
                 };
-                self.answer_publish(talk, asker, desk);
+                self.answer_publish(talk, asker, env);
             }
-            Heard::Began(..) => desk.out.push(Deed::Abort(talk)),
-            heard => self.go_on(talk, heard, desk),
+            TalkEvent::Began(..) => env.out.push(Action::Abort(talk)),
+            heard => self.continue_talk(talk, heard, env),
         }
     }
 
-    fn go_on(&mut self, talk: TalkId, heard: Heard, desk: &mut Desk<'_>) {
+    fn continue_talk(&mut self, talk: TalkId, heard: TalkEvent, env: &mut Env<'_>) {
         let pulls = self.pulls.iter();
         let mut pulling = pulls
             .filter(|(_, pull)| pull.is_in(talk))
             .map(|(mount, _)| mount);
         if let Some(mount) = pulling.next().cloned() {
-            self.pull_hears(&mount, heard, desk);
+            self.handle_pull(&mount, heard, env);
         } else if self.serves.contains_key(&talk) {
-            // A relay says nothing more after its question; that it has said all is no end.
-            if matches!(heard, Heard::Lost) {
+            // A relay sends only its request, so the end of its frames is not the end of the conversation.
+            if matches!(heard, TalkEvent::Lost) {
                 self.serves.remove(&talk);
             }
         } else {
-            self.place_hears(talk, heard, desk);
+            self.handle_answer(talk, heard, env);
         }
     }
 }
 
-/// Shows the checkers what a ring has taken in since its next byte was this one.
-fn show_taken(mount: &MountName, feed: &Feed, before: u64, out: &mut Vec<Deed>) {
+/// Shows the checkers the bytes of a ring from this one on.
+fn show_stored(mount: &MountName, feed: &Feed, before: u64, out: &mut Vec<Action>) {
     if let Read::Bytes(pieces) = feed.read(before, usize::MAX) {
-        out.push(Deed::Radio(RadioNews::Took {
+        out.push(Action::Radio(RadioNews::Stored {
             mount: mount.clone(),
             stream: feed.stream_id(),
             offset: before,

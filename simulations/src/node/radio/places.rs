@@ -1,4 +1,4 @@
-//! Places on mounts, asked for and given: does what production's `proto::authority` says.
+//! Places on mounts: drives production's `proto::authority`, which asks for them and grants them.
 
 use std::time::Instant;
 
@@ -14,58 +14,58 @@ use antiphon::wire::frame::Frame;
 
 use super::super::mesh::Mesh;
 use super::super::replica::Replica;
-use super::super::{Deed, Desk, Heard, LinkMessage, TalkId};
+use super::super::{Action, Env, LinkMessage, TalkEvent, TalkId};
 use super::Radio;
 use crate::encoder::EncoderId;
 
-/// What a source waits to be told by another node.
+/// The answer of another node that a source waits for.
 #[derive(Debug)]
-pub(super) enum Errand {
-    /// Whether it may have its place.
+pub(super) enum Inquiry {
+    /// Whether the source gets its place.
     Place(Question),
-    /// Whether the other source is there.
+    /// Whether the other source is still connected.
     Presence,
 }
 
 impl Radio {
-    /// Asks for a place: the master, or ourselves if there is none.
-    pub(super) fn request(&mut self, encoder: EncoderId, stream_id: StreamId, desk: &mut Desk<'_>) {
+    /// Asks for a place: the master, or this node if there is none.
+    pub(super) fn request(&mut self, encoder: EncoderId, stream_id: StreamId, env: &mut Env<'_>) {
         let mount = self.sources[&encoder].mount.clone();
         let question = Question::new(mount, stream_id);
-        self.begin_errand(encoder, Errand::Place(question), desk);
-        self.ask_on(encoder, Input::Begin, desk);
+        self.begin_inquiry(encoder, Inquiry::Place(question), env);
+        self.handle_question(encoder, Input::Begin, env);
     }
 
-    fn begin_errand(
+    fn begin_inquiry(
         &mut self,
         encoder: EncoderId,
-        errand: Errand,
-        desk: &mut Desk<'_>,
+        inquiry: Inquiry,
+        env: &mut Env<'_>,
     ) -> Option<TalkId> {
-        let talk = desk.talks.next();
+        let talk = env.talks.next();
         let before = self
             .sources
             .get_mut(&encoder)?
-            .errand
-            .replace((talk, errand));
-        desk.out.extend(before.map(|(talk, _)| Deed::Abort(talk)));
+            .inquiry
+            .replace((talk, inquiry));
+        env.out.extend(before.map(|(talk, _)| Action::Abort(talk)));
         Some(talk)
     }
 
-    fn end_errand(&mut self, encoder: EncoderId, desk: &mut Desk<'_>) {
+    fn end_inquiry(&mut self, encoder: EncoderId, env: &mut Env<'_>) {
         let connection = self.sources.get_mut(&encoder);
-        let over = connection.and_then(|connection| connection.errand.take());
-        desk.out.extend(over.map(|(talk, _)| Deed::Abort(talk)));
+        let over = connection.and_then(|connection| connection.inquiry.take());
+        env.out.extend(over.map(|(talk, _)| Action::Abort(talk)));
     }
 
-    /// Lets a source's question for a place go on, if it has one.
-    pub(super) fn ask_on(&mut self, encoder: EncoderId, input: Input, desk: &mut Desk<'_>) {
+    /// Gives an event to a source's request for a place, if it has one.
+    pub(super) fn handle_question(&mut self, encoder: EncoderId, input: Input, env: &mut Env<'_>) {
         let connection = self.sources.get_mut(&encoder);
-        let Some((mount, errand)) = connection.map(|it| (it.mount.clone(), it.errand.as_mut()))
+        let Some((mount, inquiry)) = connection.map(|it| (it.mount.clone(), it.inquiry.as_mut()))
         else {
             return;
         };
-        let Some((talk, Errand::Place(question))) = errand else {
+        let Some((talk, Inquiry::Place(question))) = inquiry else {
             return;
         };
         let fence = match &input {
@@ -73,92 +73,97 @@ impl Radio {
             _ => None,
         };
         let (talk, stream_id, mut out) = (*talk, question.stream_id(), Vec::new());
-        let context = context(&mount, desk.replica, desk.mesh, desk.moment.now);
-        question.handle(input, desk.authority, context, &mut out);
-        let applied = fence.filter(|fence| desk.authority.highest() == Some(fence));
-        desk.out.extend(applied.map(Deed::Applied));
+        let context = context(&mount, env.replica, env.mesh, env.moment.now);
+        question.handle(input, env.authority, context, &mut out);
+        let applied = fence.filter(|fence| env.authority.highest() == Some(fence));
+        env.out.extend(applied.map(Action::Applied));
         for output in out {
             match output {
                 Output::Ask {
                     master, question, ..
                 } => {
-                    let asks = [Deed::Open(talk, master, question), Deed::Finish(talk)];
-                    desk.out.extend(asks);
+                    let asks = [Action::Open(talk, master, question), Action::Finish(talk)];
+                    env.out.extend(asks);
                 }
                 Output::Deposed(_) => {}
-                Output::GiveWay(displaced) => self.order(&mount, displaced, desk),
+                Output::GiveWay(displaced) => self.order(&mount, displaced, env),
                 Output::Verdict(verdict) => {
-                    self.end_errand(encoder, desk);
-                    self.tell(encoder, source::Input::Verdict(stream_id, verdict), desk);
+                    self.end_inquiry(encoder, env);
+                    self.handle_source(encoder, source::Input::Verdict(stream_id, verdict), env);
                 }
             }
         }
     }
 
-    /// Has another source looked for.
-    pub(super) fn look(&mut self, encoder: EncoderId, other: OtherSource, desk: &mut Desk<'_>) {
+    /// Checks whether another source is still connected.
+    pub(super) fn check_presence(
+        &mut self,
+        encoder: EncoderId,
+        other: OtherSource,
+        env: &mut Env<'_>,
+    ) {
         let mount = self.sources[&encoder].mount.clone();
         match other {
             OtherSource::Local(stream_id) => {
                 let found = source::Input::Presence(self.is_there(&mount, stream_id));
-                self.tell(encoder, found, desk);
+                self.handle_source(encoder, found, env);
             }
             OtherSource::Remote(node, stream_id) => {
                 let question = presence_question(&mount, stream_id);
-                if let Some(talk) = self.begin_errand(encoder, Errand::Presence, desk) {
-                    let asks = [Deed::Open(talk, node, question), Deed::Finish(talk)];
-                    desk.out.extend(asks);
+                if let Some(talk) = self.begin_inquiry(encoder, Inquiry::Presence, env) {
+                    let asks = [Action::Open(talk, node, question), Action::Finish(talk)];
+                    env.out.extend(asks);
                 }
             }
         }
     }
 
-    /// Another node's answer to what a source here waits for.
-    pub(super) fn place_hears(&mut self, talk: TalkId, heard: Heard, desk: &mut Desk<'_>) {
+    /// Handles another node's answer for a source of this node.
+    pub(super) fn handle_answer(&mut self, talk: TalkId, heard: TalkEvent, env: &mut Env<'_>) {
         let mut sources = self.sources.iter();
         let found = sources.find_map(|(encoder, connection)| {
-            let (asked, errand) = connection.errand.as_ref()?;
-            (*asked == talk).then_some((*encoder, matches!(errand, Errand::Presence)))
+            let (asked, inquiry) = connection.inquiry.as_ref()?;
+            (*asked == talk).then_some((*encoder, matches!(inquiry, Inquiry::Presence)))
         });
         let Some((encoder, about_presence)) = found else {
             return;
         };
         let answer = match heard {
-            Heard::Frame(frame) => Some(frame),
-            Heard::Finished | Heard::Lost | Heard::Began(..) => None,
+            TalkEvent::Frame(frame) => Some(frame),
+            TalkEvent::Finished | TalkEvent::Lost | TalkEvent::Began(..) => None,
         };
         if about_presence {
-            self.end_errand(encoder, desk);
+            self.end_inquiry(encoder, env);
             let is_there = shows_presence(answer.as_ref());
-            self.tell(encoder, source::Input::Presence(is_there), desk);
+            self.handle_source(encoder, source::Input::Presence(is_there), env);
         } else {
             let input = answer.map_or(Input::Lost, Input::Answer);
-            self.ask_on(encoder, input, desk);
+            self.handle_question(encoder, input, env);
         }
     }
 
     /// Answers a node that asks for a place for its source.
-    pub(super) fn answer_publish(&mut self, talk: TalkId, asker: Asker<'_>, desk: &mut Desk<'_>) {
-        let context = context(asker.mount, desk.replica, desk.mesh, desk.moment.now);
-        let answer = desk.authority.answer(asker, context);
+    pub(super) fn answer_publish(&mut self, talk: TalkId, asker: Asker<'_>, env: &mut Env<'_>) {
+        let context = context(asker.mount, env.replica, env.mesh, env.moment.now);
+        let answer = env.authority.answer(asker, context);
         if let Some(displaced) = answer.displaced {
-            self.order(asker.mount, displaced, desk);
+            self.order(asker.mount, displaced, env);
         }
-        let answer = [Deed::Say(talk, answer.reply), Deed::Finish(talk)];
-        desk.out.extend(answer);
+        let answer = [Action::Say(talk, answer.reply), Action::Finish(talk)];
+        env.out.extend(answer);
     }
 
-    /// Tells another node whether a source is still connected here.
+    /// Answers another node whether a source is still connected to this one.
     pub(super) fn tell_presence(
         &mut self,
         talk: TalkId,
         mount: &MountName,
         stream_id: StreamId,
-        desk: &mut Desk<'_>,
+        env: &mut Env<'_>,
     ) {
         let answer = presence_answer(self.is_there(mount, stream_id));
-        desk.out
-            .extend([Deed::Say(talk, answer), Deed::Finish(talk)]);
+        env.out
+            .extend([Action::Say(talk, answer), Action::Finish(talk)]);
     }
 
     fn is_there(&self, mount: &MountName, stream_id: StreamId) -> bool {
@@ -166,38 +171,38 @@ impl Radio {
         sources.any(|it| it.mount == *mount && it.stream() == Some(stream_id))
     }
 
-    /// Tells a source that another has its place.
-    fn order(&mut self, mount: &MountName, displaced: Displaced, desk: &mut Desk<'_>) {
+    /// Has a source give way because another got its place.
+    fn order(&mut self, mount: &MountName, displaced: Displaced, env: &mut Env<'_>) {
         match displaced {
-            Displaced::Local(old) => self.give_way(mount, old, desk),
+            Displaced::Local(old) => self.give_way(mount, old, env),
             Displaced::Remote(node, order) => {
-                desk.out.push(Deed::Send(node, LinkMessage::Frame(order)));
+                env.out.push(Action::Send(node, LinkMessage::Frame(order)));
             }
         }
     }
 
-    /// Obeys an order that a source here gives way, unless its master was deposed.
+    /// Obeys an order that a source of this node gives way, unless its master was deposed.
     pub(super) fn obey(
         &mut self,
         mount: &MountName,
         stream_id: StreamId,
         fence: &Fence,
-        desk: &mut Desk<'_>,
+        env: &mut Env<'_>,
     ) {
-        if desk.authority.admit(fence) == Admission::Apply {
-            desk.out.push(Deed::Applied(fence.clone()));
-            self.give_way(mount, stream_id, desk);
+        if env.authority.admit(fence) == Admission::Apply {
+            env.out.push(Action::Applied(fence.clone()));
+            self.give_way(mount, stream_id, env);
         }
     }
 
-    /// Takes note that a source has gone.
-    pub(super) fn release(&mut self, mount: &MountName, stream_id: StreamId, desk: &mut Desk<'_>) {
-        desk.mesh.note_ended(stream_id, desk.moment.now);
-        desk.authority.release(mount, stream_id, desk.moment.now);
+    /// Notes that a source has gone.
+    pub(super) fn release(&mut self, mount: &MountName, stream_id: StreamId, env: &mut Env<'_>) {
+        env.mesh.note_ended(stream_id, env.moment.now);
+        env.authority.release(mount, stream_id, env.moment.now);
     }
 }
 
-/// What is known when a place is decided.
+/// The context of a decision about a place.
 fn context<'a>(
     mount: &MountName,
     replica: &Replica,

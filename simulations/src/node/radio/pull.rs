@@ -1,4 +1,4 @@
-//! Keeping a mount's ring filled from other nodes: drives production's pull, one beat at a time.
+//! The relays of a node: drives production's pull for each, one beat at a time.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use antiphon::proto::pull::{Input, Output, PullContext, Request, UpstreamEvent};
 use antiphon::service::relay::filling::Filling;
 use antiphon::wire::frame::Frame;
 
-use super::super::{Deed, Desk, Heard, TalkId};
-use super::{Radio, RadioNews, show_taken};
+use super::super::{Action, Env, TalkEvent, TalkId};
+use super::{Radio, RadioNews, show_stored};
 
-/// What fills one mount.
+/// The pull of one mount.
 #[derive(Debug)]
 pub(super) struct Pull {
     mount: MountName,
     filling: Filling,
-    /// The conversation with whom was asked last.
+    /// The conversation with the upstream.
     talk: Option<(TalkId, Request)>,
-    /// The view that it was told of last.
+    /// The version of the view that it knows.
     seen: u64,
 }
 
@@ -29,7 +29,7 @@ impl Pull {
         self.talk.as_ref().is_some_and(|(it, _)| *it == talk)
     }
 
-    /// Whom it takes bytes from.
+    /// The node that sends the stream.
     pub(super) fn upstream(&self) -> Option<&NodeName> {
         self.filling.pull().upstream()
     }
@@ -38,95 +38,95 @@ impl Pull {
         self.filling.pull().wake_at().is_none()
     }
 
-    /// What it fills.
+    /// The ring that it fills.
     pub(super) fn feed(&self) -> Option<&Feed> {
         self.filling.feed()
     }
 
-    /// Looks whether the mesh has changed, or it has waited long enough.
-    fn beat(&mut self, desk: &mut Desk<'_>) {
-        let version = desk.mesh.version();
+    /// Gives the machine its tick, and the view if that has changed.
+    fn beat(&mut self, env: &mut Env<'_>) {
+        let version = env.mesh.version();
         if std::mem::replace(&mut self.seen, version) != version {
-            self.handle(Input::ViewChanged, desk);
+            self.handle(Input::ViewChanged, env);
         }
-        self.handle(Input::Tick, desk);
+        self.handle(Input::Tick, env);
     }
 
-    fn hear(&mut self, heard: Heard, desk: &mut Desk<'_>) {
+    fn hear(&mut self, heard: TalkEvent, env: &mut Env<'_>) {
         let Some(id) = self.talk.as_ref().map(|(_, ask)| ask.id) else {
             return;
         };
         let answer = match heard {
-            Heard::Frame(frame) => self.take(frame, desk),
-            Heard::Began(..) | Heard::Finished | Heard::Lost => UpstreamEvent::Lost,
+            TalkEvent::Frame(frame) => self.take(frame, env),
+            TalkEvent::Began(..) | TalkEvent::Finished | TalkEvent::Lost => UpstreamEvent::Lost,
         };
-        self.handle(Input::Heard(id, answer), desk);
+        self.handle(Input::Heard(id, answer), env);
     }
 
-    /// Takes a frame, and shows the checkers the bytes that were new.
-    fn take(&mut self, frame: Frame, desk: &mut Desk<'_>) -> UpstreamEvent {
+    /// Stores a frame, and shows the checkers the new bytes.
+    fn take(&mut self, frame: Frame, env: &mut Env<'_>) -> UpstreamEvent {
         let before = self.feed().map(Feed::next);
-        let answer = self.filling.take(frame, desk.moment.now);
+        let answer = self.filling.take(frame, env.moment.now);
         if let (Some(feed), Some(before)) = (self.feed(), before) {
-            show_taken(&self.mount, feed, before, desk.out);
+            show_stored(&self.mount, feed, before, env.out);
             if answer == UpstreamEvent::Ended {
-                desk.mesh.note_ended(feed.stream_id(), desk.moment.now);
+                env.mesh.note_ended(feed.stream_id(), env.moment.now);
             }
         }
         answer
     }
 
-    fn handle(&mut self, input: Input, desk: &mut Desk<'_>) {
-        let spec = desk.replica.mount(&self.mount);
-        let luck = desk.luck();
+    fn handle(&mut self, input: Input, env: &mut Env<'_>) {
+        let spec = env.replica.mount(&self.mount);
+        let luck = env.luck();
         let seen = PullContext {
-            mesh: desk.mesh.view(),
+            mesh: env.mesh.view(),
             linger: spec.map(|spec| Duration::from_secs(spec.linger_s.into())),
             luck,
-            now: desk.moment.now,
+            now: env.moment.now,
         };
         let mut out = Vec::new();
         self.filling.handle(input, seen, &mut out);
         for output in out {
             match output {
-                Output::Request(ask) => self.ask(ask, desk),
+                Output::Request(ask) => self.ask(ask, env),
                 Output::Continue(upstream, opened) | Output::Open(upstream, opened) => {
                     let (stream_id, from) = (opened.stream_id, opened.offset);
                     let mount = self.mount.clone();
                     let news = RadioNews::Relaying(mount, upstream, stream_id, from);
-                    desk.out.push(Deed::Radio(news));
+                    env.out.push(Action::Radio(news));
                 }
-                Output::HangUp(_) => self.hang_up(desk),
+                Output::HangUp(_) => self.hang_up(env),
                 Output::Over(_) => {}
             }
         }
     }
 
-    fn ask(&mut self, ask: Request, desk: &mut Desk<'_>) {
-        let talk = desk.talks.next();
+    fn ask(&mut self, ask: Request, env: &mut Env<'_>) {
+        let talk = env.talks.next();
         let (mount, resume) = (self.mount.clone(), ask.resume);
         let question = Frame::Subscribe { mount, resume };
-        let open = Deed::Open(talk, ask.upstream.clone(), question);
-        desk.out.extend([open, Deed::Finish(talk)]);
+        let open = Action::Open(talk, ask.upstream.clone(), question);
+        env.out.extend([open, Action::Finish(talk)]);
         self.talk = Some((talk, ask));
     }
 
-    fn hang_up(&mut self, desk: &mut Desk<'_>) {
+    fn hang_up(&mut self, env: &mut Env<'_>) {
         if let Some((talk, ask)) = self.talk.take() {
             let left = RadioNews::Left(self.mount.clone(), ask.upstream);
-            desk.out.extend([Deed::Abort(talk), Deed::Radio(left)]);
+            env.out.extend([Action::Abort(talk), Action::Radio(left)]);
         }
     }
 }
 
 impl Radio {
-    /// Begins to fill a mount unless that is under way. A stream that has just finished here is nobody's yet: a
-    /// pull under way is of one before it, and ends.
-    pub(super) fn pull(&mut self, mount: &MountName, finished: Option<Feed>, desk: &mut Desk<'_>) {
+    /// Begins to fill a mount, unless a pull is under way. A stream that has just finished here replaces the pull of an
+    /// earlier one.
+    pub(super) fn pull(&mut self, mount: &MountName, finished: Option<Feed>, env: &mut Env<'_>) {
         if finished.is_none() && self.pulls.contains_key(mount) {
             return;
         }
-        let (streams, now) = (self.streams.clone(), desk.moment.now);
+        let (streams, now) = (self.streams.clone(), env.moment.now);
         let pull = Pull {
             mount: mount.clone(),
             filling: Filling::new(mount.clone(), streams, finished, now),
@@ -134,23 +134,23 @@ impl Radio {
             seen: 0,
         };
         if let Some(mut old) = self.pulls.insert(mount.clone(), pull) {
-            old.hang_up(desk);
+            old.hang_up(env);
             old.filling.end(EndReason::Replaced);
         }
     }
 
-    /// Lets every pull go on.
-    pub(super) fn pull_all(&mut self, desk: &mut Desk<'_>) {
+    /// One beat of every pull.
+    pub(super) fn pull_all(&mut self, env: &mut Env<'_>) {
         for pull in self.pulls.values_mut() {
-            pull.beat(desk);
+            pull.beat(env);
         }
         self.pulls.retain(|_, pull| !pull.is_over());
     }
 
-    /// Gives a pull what its upstream says.
-    pub(super) fn pull_hears(&mut self, mount: &MountName, heard: Heard, desk: &mut Desk<'_>) {
+    /// Gives a pull an event of its conversation.
+    pub(super) fn handle_pull(&mut self, mount: &MountName, heard: TalkEvent, env: &mut Env<'_>) {
         if let Some(pull) = self.pulls.get_mut(mount) {
-            pull.hear(heard, desk);
+            pull.hear(heard, env);
             if pull.is_over() {
                 self.pulls.remove(mount);
             }

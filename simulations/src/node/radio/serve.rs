@@ -1,4 +1,4 @@
-//! Feeding other nodes: drives production's service of a stream, one beat at a time.
+//! The streams that are served to other nodes: drives production's `serve`, one beat at a time.
 
 use antiphon::model::mount::MountName;
 use antiphon::model::stream::StreamId;
@@ -7,10 +7,10 @@ use antiphon::service::streams::Held;
 use antiphon::wire::frame::Frame;
 use antiphon::wire::gossip::Origin;
 
-use super::super::{Deed, Desk, TalkId};
+use super::super::{Action, Env, TalkId};
 use super::Radio;
 
-/// How much one frame carries: a second of the stream, as production's frames do of an ordinary one.
+/// The bytes in one frame: a second of the stream, as in production's frames of an ordinary stream.
 const MAX_DATA_BYTES: usize = 1_000;
 
 impl Radio {
@@ -20,31 +20,31 @@ impl Radio {
         talk: TalkId,
         mount: &MountName,
         resume: Option<(StreamId, u64)>,
-        desk: &mut Desk<'_>,
+        env: &mut Env<'_>,
     ) {
         let mut frames = Vec::new();
         match Serving::begin(&self.streams, mount, resume, &mut frames) {
             Ok(serving) => {
-                let says = frames.into_iter().map(|frame| Deed::Say(talk, frame));
-                desk.out.extend(says);
+                let says = frames.into_iter().map(|frame| Action::Say(talk, frame));
+                env.out.extend(says);
                 self.serves.insert(talk, serving);
             }
             Err(denial) => {
-                let denied = Deed::Say(talk, Frame::Denied(denial));
-                desk.out.extend([denied, Deed::Finish(talk)]);
+                let denied = Action::Say(talk, Frame::Denied(denial));
+                env.out.extend([denied, Action::Finish(talk)]);
             }
         }
     }
 
-    /// Sends what is new to everybody who is fed from here.
-    pub(super) fn serve_all(&mut self, desk: &mut Desk<'_>) {
+    /// Sends the new bytes to every relay.
+    pub(super) fn serve_all(&mut self, env: &mut Env<'_>) {
         let mut serves = std::mem::take(&mut self.serves);
         serves.retain(|talk, serving| {
-            if desk.mesh.is_draining() && self.must_move(serving.mount()) {
-                desk.out.push(Deed::Finish(*talk));
+            if env.mesh.is_draining() && self.must_move(serving.mount()) {
+                env.out.push(Action::Finish(*talk));
                 return false;
             }
-            serve(*talk, serving, desk)
+            serve(*talk, serving, env)
         });
         self.serves = serves;
     }
@@ -57,16 +57,16 @@ impl Radio {
     }
 }
 
-/// Whether it continues.
-fn serve(talk: TalkId, serving: &mut Serving, desk: &mut Desk<'_>) -> bool {
+/// Sends the new bytes to one relay; returns whether the conversation continues.
+fn serve(talk: TalkId, serving: &mut Serving, env: &mut Env<'_>) -> bool {
     let (mut frames, mut next_step) = (Vec::new(), NextStep::LookAgain);
     while next_step == NextStep::LookAgain {
-        next_step = serving.step(MAX_DATA_BYTES, desk.moment.now, &mut frames);
+        next_step = serving.step(MAX_DATA_BYTES, env.moment.now, &mut frames);
     }
-    let says = frames.into_iter().map(|frame| Deed::Say(talk, frame));
-    desk.out.extend(says);
+    let says = frames.into_iter().map(|frame| Action::Say(talk, frame));
+    env.out.extend(says);
     if next_step == NextStep::Finish {
-        desk.out.push(Deed::Finish(talk));
+        env.out.push(Action::Finish(talk));
     }
     next_step != NextStep::Finish
 }

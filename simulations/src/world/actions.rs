@@ -13,7 +13,7 @@ use crate::faults::{Fault, Who};
 use crate::gossip::Gossiped;
 use crate::happening::{Happening, Packet};
 use crate::node::radio::RadioNews;
-use crate::node::{Deed, Event, Heard};
+use crate::node::{Action, Event, TalkEvent};
 
 /// How long a write to disk takes: an SSD's fsync to a busy hard disk's.
 const WRITE_MS: std::ops::RangeInclusive<u64> = 1..=30;
@@ -25,65 +25,65 @@ impl World {
         let Some(process) = self.hosts[node].process() else {
             return;
         };
-        let deeds = process.node.step(event, moment);
+        let actions = process.node.step(event, moment);
         let epoch = process.node.seats().max_epoch();
         if self.judging == Judging::Always {
             self.checkers.epoch(&self.hosts[node].name, epoch);
         }
-        for deed in deeds {
-            self.perform(node, deed);
+        for action in actions {
+            self.perform(node, action);
         }
         self.schedule_wake(node);
     }
 
-    fn perform(&mut self, node: usize, deed: Deed) {
-        match deed {
-            Deed::Send(to, message) => {
+    fn perform(&mut self, node: usize, action: Action) {
+        match action {
+            Action::Send(to, message) => {
                 let to = self.number(&to);
                 self.send((node, to), Packet::Link(message));
             }
-            Deed::Broadcast(message) => {
+            Action::Broadcast(message) => {
                 for to in 0..self.hosts.len() {
                     self.send((node, to), Packet::Link(message.clone()));
                 }
             }
-            Deed::Open(talk, to, first) => {
+            Action::Open(talk, to, first) => {
                 let to = self.number(&to);
                 if self.net.is_up(node, to, self.now) {
                     let life = self.hosts[to].life;
                     self.talks.open(talk, (to, life), first);
                 } else {
-                    self.step(node, Event::Talk(talk, Heard::Lost));
+                    self.step(node, Event::Talk(talk, TalkEvent::Lost));
                 }
             }
-            Deed::Say(talk, frame) => self.talks.say(talk, node, frame),
-            Deed::Finish(talk) => self.talks.finish(talk, node),
-            Deed::Abort(talk) => self.talks.abort(talk, node),
-            Deed::Write(epoch) => {
+            Action::Say(talk, frame) => self.talks.say(talk, node, frame),
+            Action::Finish(talk) => self.talks.finish(talk, node),
+            Action::Abort(talk) => self.talks.abort(talk, node),
+            Action::Write(epoch) => {
                 if let Some(process) = self.hosts[node].process() {
                     process.writing = Some(epoch);
                 }
                 let at = self.now + self.write_time();
                 self.schedule(at, Happening::Written(node, epoch));
             }
-            Deed::Save(document) => self.save(node, document),
-            Deed::Greet(to) => self.greet(node, &to),
-            Deed::Gossip(key, value) => self.publish(node, &key, value),
-            Deed::Claims(Seat::Master, claim) => self.claims(node, claim),
-            Deed::Changed(Seat::Master, claim) => {
+            Action::Save(document) => self.save(node, document),
+            Action::Greet(to) => self.greet(node, &to),
+            Action::Gossip(key, value) => self.publish(node, &key, value),
+            Action::Claims(Seat::Master, claim) => self.claims(node, claim),
+            Action::Changed(Seat::Master, claim) => {
                 self.log
                     .tell(self.now, format_args!("{node} follows {claim:?}"));
                 self.look();
             }
-            Deed::Claims(seat, claim) | Deed::Changed(seat, claim) => {
+            Action::Claims(seat, claim) | Action::Changed(seat, claim) => {
                 self.log
                     .tell(self.now, format_args!("{node} {seat} {claim:?}"));
             }
-            Deed::Applied(fence) => {
+            Action::Applied(fence) => {
                 let host = &self.hosts[node];
                 self.checkers.applies((&host.name, host.life), &fence);
             }
-            Deed::Edited(written) => {
+            Action::Edited(written) => {
                 self.log
                     .tell(self.now, format_args!("{node} writes {}", written.key));
                 let life = self.hosts[node].life;
@@ -91,8 +91,8 @@ impl World {
                     .document
                     .edited((node, life), self.now, written);
             }
-            Deed::Received(id, reception) => self.received(node, (id, reception)),
-            Deed::Radio(news) => self.radio_news(node, news),
+            Action::Received(id, reception) => self.received(node, (id, reception)),
+            Action::Radio(news) => self.radio_news(node, news),
         }
     }
 
@@ -266,12 +266,12 @@ impl World {
                 }
             }
             RadioNews::Dropped(..)
-            | RadioNews::FellOff(_)
+            | RadioNews::Overrun(_)
             | RadioNews::Relaying(..)
             | RadioNews::Left(..) => {
                 self.log.tell(now, format_args!("{node} {news:?}"));
             }
-            RadioNews::Took { .. } | RadioNews::Heard { .. } => {}
+            RadioNews::Stored { .. } | RadioNews::Played { .. } => {}
         }
         self.judge_news(node, news);
     }
