@@ -1,4 +1,4 @@
-//! The sources that are connected to this node, and how they are told to give way.
+//! The sources that are connected to this node: those on air and those on standby, and how a source gives way.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,22 +13,23 @@ use tracing::warn;
 use crate::model::mount::MountName;
 use crate::model::stream::StreamId;
 
-/// How long a source may take to give way: its task only has to notice.
+/// How long a source may take to give way: its task only has to see the order.
 const GIVE_WAY: Duration = Duration::from_secs(1);
 
-/// How long a source's task may take to find out whether the source is still there: see `SourceBody::is_there`.
+/// How long a source's task may take to find out whether its connection is alive: see `SourceBody::is_there`.
 const PRESENCE: Duration = Duration::from_secs(1);
-/// How many may wait for that at once. It is the same answer for all of them: who comes too late is told that it is.
-const DOUBTS: usize = 8;
+/// How many checks may wait for one source. They all get the same answer; when there are more, the source counts as
+/// connected.
+const MAX_CHECKS: usize = 8;
 
-/// Somebody wants to know whether a source is still there. It is, when this is answered; when it is dropped it is not.
+/// A check of whether a source is still connected: it is if this is answered, and is not if this is dropped.
 pub(super) type PresenceCheck = oneshot::Sender<()>;
 
 /// One source on air.
 #[derive(Debug)]
 struct OnAir {
     stream_id: StreamId,
-    doubts: mpsc::Sender<PresenceCheck>,
+    checks: mpsc::Sender<PresenceCheck>,
     give_way: CancellationToken,
     over: watch::Receiver<()>,
 }
@@ -39,7 +40,7 @@ struct SourceTable {
     standby: BTreeMap<MountName, usize>,
 }
 
-/// A cheap, cloneable way to the sources here.
+/// A cheap, cloneable handle to the sources of this node.
 #[derive(Clone, Debug, Default)]
 pub struct Sources(Arc<Mutex<SourceTable>>);
 
@@ -50,8 +51,8 @@ pub(super) struct Entry {
     mount: MountName,
     stream_id: StreamId,
     pub(super) give_way: CancellationToken,
-    /// Who wants to know whether the source is still there.
-    pub(super) doubts: mpsc::Receiver<PresenceCheck>,
+    /// The checks of whether the source is still connected.
+    pub(super) checks: mpsc::Receiver<PresenceCheck>,
     _alive: watch::Sender<()>,
 }
 
@@ -68,14 +69,14 @@ impl Drop for Entry {
     }
 }
 
-/// Counts a source that waits for its turn.
+/// Counts a source on standby for as long as it waits.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct StandbyEntry {
     sources: Sources,
     mount: MountName,
 }
 
-impl Drop for Waiting {
+impl Drop for StandbyEntry {
     fn drop(&mut self) {
         let mut table = self.sources.0.lock();
         if let Some(waiting) = table.standby.get_mut(&self.mount) {
@@ -91,10 +92,10 @@ impl Sources {
     pub(super) fn enter(&self, mount: &MountName, stream_id: StreamId) -> Entry {
         let give_way = CancellationToken::new();
         let (alive, over) = watch::channel(());
-        let (asked, doubts) = mpsc::channel(DOUBTS);
+        let (asked, checks) = mpsc::channel(MAX_CHECKS);
         let on_air = OnAir {
             stream_id,
-            doubts: asked,
+            checks: asked,
             give_way: give_way.clone(),
             over,
         };
@@ -104,20 +105,20 @@ impl Sources {
             mount: mount.clone(),
             stream_id,
             give_way,
-            doubts,
+            checks,
             _alive: alive,
         }
     }
 
-    pub(super) fn wait(&self, mount: &MountName) -> Waiting {
+    pub(super) fn wait(&self, mount: &MountName) -> StandbyEntry {
         *self.0.lock().standby.entry(mount.clone()).or_default() += 1;
-        Waiting {
+        StandbyEntry {
             sources: self.clone(),
             mount: mount.clone(),
         }
     }
 
-    /// The mounts that a source here is on air on.
+    /// The mounts with a source on air at this node, and their streams.
     pub fn on_air(&self) -> Vec<(MountName, StreamId)> {
         let table = self.0.lock();
         table
@@ -127,19 +128,19 @@ impl Sources {
             .collect()
     }
 
-    /// The mounts that a source here waits for.
+    /// The mounts for which a source waits on standby at this node.
     pub fn standby(&self) -> Vec<MountName> {
         self.0.lock().standby.keys().cloned().collect()
     }
 
-    /// Whether the source of a stream is connected here, and has not hung up unnoticed.
+    /// Whether the source of a stream is connected to this node, and its connection is alive.
     pub async fn is_there(&self, mount: &MountName, stream_id: StreamId) -> bool {
-        let (doubt, answer) = oneshot::channel();
+        let (check, answer) = oneshot::channel();
         let asked = {
             let table = self.0.lock();
             let on_air = table.on_air.get(mount);
             let on_air = on_air.filter(|it| it.stream_id == stream_id);
-            on_air.map(|it| it.doubts.try_send(doubt))
+            on_air.map(|it| it.checks.try_send(check))
         };
         match asked {
             Some(Ok(())) => timeout(PRESENCE, answer).await.is_ok_and(|it| it.is_ok()),
@@ -148,15 +149,15 @@ impl Sources {
         }
     }
 
-    /// Tells the source of a mount to give it up, if there is one here, and waits until it has.
-    pub(super) async fn clear(&self, mount: &MountName) {
+    /// Has the source of a mount give way, if there is one at this node, and waits until it has.
+    pub(super) async fn displace(&self, mount: &MountName) {
         let there = self.0.lock().on_air.get(mount).map(|it| it.stream_id);
         if let Some(stream_id) = there {
             self.give_way(mount, stream_id).await;
         }
     }
 
-    /// Tells a source to give its mount up, and waits until it has. Another stream of the mount is left alone.
+    /// Has the source of this stream give way, and waits until it has. A source of another stream stays.
     pub async fn give_way(&self, mount: &MountName, stream_id: StreamId) {
         let mut over = {
             let table = self.0.lock();
@@ -170,9 +171,9 @@ impl Sources {
             it.give_way.cancel();
             it.over.clone()
         };
-        // The sender says nothing, it only goes away.
+        // The sender sends nothing: the end of the channel is the signal.
         if timeout(GIVE_WAY, over.changed()).await.is_err() {
-            warn!(%mount, "a source does not give way");
+            warn!(%mount, "a source does not give way in time");
         }
     }
 }

@@ -39,7 +39,7 @@ impl Air {
     ) -> Result<Self, NotHeld> {
         let mount = &login.spec.path;
         // The master's order to whoever has the place here may come later than its word to us.
-        ingest.sources.clear(mount).await;
+        ingest.sources.displace(mount).await;
         let (began_ms, charset) = (clock::unix_ms(), login.spec.charset);
         let mut head = source_head::stream_head(login.head, charset, began_ms, epoch);
         correct(&mut head, format);
@@ -86,7 +86,7 @@ impl Air {
                 () = self.entry.give_way.cancelled() => return Input::GiveWay,
                 _ = mounts.wait_for(|mounts| !mounts.contains_key(mount)) => return Input::Tick,
                 reason = body.copy(stream, Sink::Ring(&self.feed)) => return Input::Ended(reason),
-                Some(doubt) = self.entry.doubts.recv() => doubt,
+                Some(check) = self.entry.checks.recv() => check,
             };
             if body.is_there(stream).await {
                 let _left = doubt.send(()); // whoever asked may have left meanwhile

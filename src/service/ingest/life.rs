@@ -21,7 +21,7 @@ use crate::proto::source::{
 };
 use crate::proto::view::MeshView;
 use crate::service::drain::Phase;
-use crate::service::sources::Waiting;
+use crate::service::sources::StandbyEntry;
 use crate::wire::gossip::Origin;
 
 /// Finds out what the source's life depends on.
@@ -37,7 +37,7 @@ pub(super) struct LoggedInSource<'a> {
     /// What it waits to be told, if anything.
     errand: Option<Errand>,
     air: Option<Air>,
-    waiting: Option<Waiting>,
+    waiting: Option<StandbyEntry>,
 }
 
 impl<'a> LoggedInSource<'a> {
