@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -168,6 +169,11 @@ impl Feed {
     /// The offset at which a new listener begins; see [`Ring::join_point`].
     pub fn join_point(&self, burst: Duration) -> u64 {
         self.shared.ring.lock().join_point(burst)
+    }
+
+    /// What a listener has to be sent before the byte at `offset`; see [`Ring::prologue_at`].
+    pub fn prologue_at(&self, offset: u64) -> Bytes {
+        self.shared.ring.lock().prologue_at(offset)
     }
 
     /// How far the stream's time is ahead of the clock; see [`Ring::ahead`].

@@ -30,6 +30,7 @@ mod founding;
 mod geo;
 mod icecast_pages;
 mod kept_connections;
+mod late;
 mod loss;
 mod membership;
 mod mesh;

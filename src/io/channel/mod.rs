@@ -11,9 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::feed::Feed;
+use crate::media::format::detect::splices;
 use crate::media::ring::Read;
 use crate::model::stream::StreamId;
 
@@ -103,7 +105,7 @@ impl Channel {
         // Before the cut is made: a reader that has read bytes behind the cut finds this number, and looks again.
         self.shared.latest.store(number, Ordering::Release);
         let cut = left.feed.next();
-        let is_same_format = left.feed.head().content_type == feed.head().content_type;
+        let is_same_format = splices(&left.feed.head().content_type, &feed.head().content_type);
         if is_same_format {
             log.note_left(left.feed.stream_id(), cut);
         } else {
@@ -135,9 +137,11 @@ impl Channel {
     /// The reader of a new listener: begins about `burst` behind the live edge of what is heard now.
     pub fn join(&self, burst: Duration) -> ChannelReader {
         let log = self.shared.log.lock();
+        let position = log.open.feed.join_point(burst);
         ChannelReader {
             channel: self.clone(),
-            position: log.open.feed.join_point(burst),
+            prologue: log.open.feed.prologue_at(position),
+            position,
             leg: Arc::clone(&log.open),
             burst,
         }
@@ -179,6 +183,8 @@ pub struct ChannelReader {
     channel: Channel,
     leg: Arc<Leg>,
     position: u64,
+    /// What the listener has to be sent before that byte.
+    prologue: Bytes,
     /// How far behind the live edge the listener joined.
     burst: Duration,
 }
@@ -197,6 +203,12 @@ impl ChannelReader {
     /// Notes that the listener has taken so many bytes of what was read last.
     pub fn advance(&mut self, bytes: u64) {
         self.position += bytes;
+    }
+
+    /// What the listener has to be sent before the bytes that were read last; given once for each feed, empty if its
+    /// format needs nothing.
+    pub fn take_prologue(&mut self) -> Bytes {
+        std::mem::take(&mut self.prologue)
     }
 
     /// At most `max_bytes` of what the listener hears next. All of them are of one feed, which is
@@ -240,6 +252,7 @@ impl ChannelReader {
             None if next.end.get().is_some() => next.feed.next(),
             None => return Some(Read::Wait),
         };
+        self.prologue = next.feed.prologue_at(self.position);
         self.leg = next;
         None
     }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::media::format::mpeg::samples::{frame, frames};
+use crate::media::format::ogg::page::samples::{opus, opus_heads};
 use crate::media::ring::Ring;
 use crate::media::ring::samples::ring;
 use crate::model::stream::{EndReason, StreamHead};
@@ -316,4 +317,34 @@ fn switches_under_a_reader_lose_and_double_nothing() {
         }
     });
     assert!(heard.iter().all(|heard| *heard > 0), "{heard:?}");
+}
+
+#[test]
+fn a_late_listener_of_ogg_is_given_each_feeds_header_pages_once() {
+    let (a, b) = (feed(1, "audio/ogg"), feed(2, "audio/ogg"));
+    let channel = Channel::new(a.clone());
+    append(&a, &opus(1, &(1..=20).collect::<Vec<u64>>()));
+    let mut reader = channel.join(BURST);
+    assert!(reader.position() > 0);
+    assert_eq!(reader.take_prologue(), opus_heads(1));
+    assert_eq!(reader.take_prologue(), "");
+    take_all(&mut reader);
+
+    append(&b, &opus(2, &[1, 2, 3]));
+    channel.switch_to(&b);
+    assert_eq!(take_all(&mut reader), opus(2, &[1, 2, 3]));
+    assert_eq!(
+        reader.take_prologue(),
+        "",
+        "it hears that one from its beginning"
+    );
+
+    append(&a, &opus(1, &[21, 22])[opus_heads(1).len()..]);
+    channel.switch_to(&a);
+    assert!(take_all(&mut reader).starts_with(b"OggS"));
+    assert_eq!(
+        reader.take_prologue(),
+        opus_heads(1),
+        "its decoder has another's by now"
+    );
 }

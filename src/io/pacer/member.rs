@@ -16,7 +16,7 @@ use crate::media::ring::Read;
 /// A listener between two visits. Holds no audio, only its reader.
 pub(super) struct Member {
     socket: TcpStream,
-    /// The rest of the head.
+    /// The rest of what comes before the audio: the head, and what a decoder needs first.
     head: Bytes,
     reader: ChannelReader,
     icy: Option<Interleaver>,
@@ -86,7 +86,9 @@ impl Member {
         if let Some(why) = self.control.ended() {
             return VisitResult::Leave(why);
         }
-        let audio = match self.reader.read(VISIT_BYTES) {
+        let read = self.reader.read(VISIT_BYTES);
+        self.head = joined(std::mem::take(&mut self.head), self.reader.take_prologue());
+        let audio = match read {
             Read::Bytes(audio) => audio,
             Read::Wait => Vec::new(),
             Read::Overrun { .. } => return VisitResult::Leave(Left::TooSlow),
@@ -170,6 +172,15 @@ impl Member {
             Ok(()) => VisitResult::Stay(0),
             Err(_) => VisitResult::Leave(Left::Gone), // A connection without options is gone.
         }
+    }
+}
+
+/// A head and the prologue behind it; copied only if there are both.
+fn joined(head: Bytes, prologue: Bytes) -> Bytes {
+    match (head.is_empty(), prologue.is_empty()) {
+        (_, true) => head,
+        (true, false) => prologue,
+        (false, false) => [head, prologue].concat().into(),
     }
 }
 

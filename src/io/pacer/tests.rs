@@ -337,3 +337,20 @@ fn a_listener_leaves_with_the_next_visit_when_it_is_told_to() {
     assert_eq!(take(&mut other.0, 4), b"more");
     assert_eq!(other.1.sent_bytes(), sent_bytes + 4);
 }
+
+#[test]
+fn header_pages_come_before_the_burst_and_count_as_sent() {
+    use crate::media::format::ogg::page::samples::{opus, opus_heads};
+    let (house, feed) = (House::open(), Feed::new(ring("audio/ogg")));
+    append(&feed, &opus(1, &(1..=20).collect::<Vec<u64>>()));
+    let mut player = house.join(&feed);
+    assert_eq!(take(&mut player, HEAD.len()), HEAD);
+    let heads = opus_heads(1);
+    assert_eq!(take(&mut player, heads.len()), heads);
+    let from = feed.join_point(Duration::from_secs(5));
+    let burst = held_from(&feed, from);
+    assert!(take(&mut player, burst.len()) == burst);
+    feed.end(EndReason::SourceLeft);
+    let sent = HEAD.len() + heads.len() + burst.len();
+    assert_eq!(house.next_left(), (Left::StreamEnded, sent as u64));
+}

@@ -46,6 +46,11 @@ impl Format {
         }
     }
 
+    /// Whether titles stand in the stream itself; into all others they are woven.
+    pub fn has_own_titles(self) -> bool {
+        matches!(self, Self::Ogg | Self::Ebml)
+    }
+
     /// The format of a media type, whatever its parameters and case; `None`: one that is not recognised by bytes.
     pub fn of_media_type(media_type: &str) -> Option<Self> {
         let name = media_type.split(';').next().unwrap_or_default().trim();
@@ -62,6 +67,12 @@ impl Format {
             _ => None,
         }
     }
+}
+
+/// Whether the listeners of a stream of one media type can go on with a stream of another: they have been told the
+/// first one's, and their decoders may have been chosen by its parameters.
+pub fn splices(told: &str, next: &str) -> bool {
+    told == next
 }
 
 /// Looks at the beginning of a stream whose source states the media type `told`.
@@ -223,6 +234,27 @@ mod tests {
         assert_eq!(look(b"\xA5\xA5\xA5\xA5", "video/nsv"), Look::Unknown);
         let cover = [b"ID3\x04\0\0\0\x7F\0\0".to_vec(), vec![0; LOOK_BYTES]].concat();
         assert_eq!(look(&cover, "audio/mpeg"), Look::Unknown);
+    }
+
+    #[test]
+    fn titles_are_woven_where_the_format_has_none() {
+        for (told, is_woven) in [
+            ("audio/mpeg", true),
+            ("audio/aac", true),
+            ("audio/flac", true),
+            ("video/nsv", true),
+            ("audio/ogg; codecs=opus", false),
+            ("audio/opus", false),
+            ("video/webm", false),
+            ("audio/x-matroska", false),
+        ] {
+            let format = Format::of_media_type(told);
+            assert_eq!(
+                !format.is_some_and(Format::has_own_titles),
+                is_woven,
+                "{told}"
+            );
+        }
     }
 
     #[test]

@@ -1,30 +1,30 @@
-//! The places where a stream of any format may be joined.
+//! The places where a stream of any format may be joined, and what has to be sent first there.
 //!
-//! [`Scanner`] is the place to add formats: each turns bytes into [`Mark`]s. An unknown format is
+//! [`Scanner`] is the place to add formats: each turns bytes into [`Mark`]s and [`Prologue`]s. An unknown format is
 //! [`Scanner::Opaque`]: it is joined where a piece of it arrived, and its time is the time of arrival.
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::detect::Format;
+use super::joining::{MAX_PROLOGUE_BYTES, Mark, Prologue, Scanned, StreamStart};
 use super::mpeg::FrameScanner;
+use super::ogg::OggScanner;
+use super::opaque::Pieces;
 
-/// A place where a listener may begin, and the time of the audio there.
-///
-/// Times are counted from where the scanner began, so two nodes that began at different offsets give
-/// the same byte different times: only differences mean something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// The first byte to send.
-    pub offset: u64,
-    /// How much audio is before it.
-    pub media_time: Duration,
-}
-
-/// Finds the marks of a stream that arrives in pieces.
+/// Finds the marks and prologues of a stream that arrives in pieces.
 #[derive(Clone, Debug)]
 pub enum Scanner {
     /// MPEG audio: every frame is a mark. The marks do not depend on how the bytes are cut.
-    Mpeg(FrameScanner),
+    Mpeg {
+        /// The frames.
+        frames: FrameScanner,
+        /// How much audio was before the first of them.
+        since: Duration,
+    },
+    /// Ogg: every page that begins a packet is a mark. The marks do not depend on how the bytes are cut.
+    Ogg(Box<OggScanner>),
     /// Any other format: pieces are marks.
     Opaque(Pieces),
 }
@@ -35,30 +35,70 @@ pub enum Scanner {
 /// more than twenty of the longest frames: no real stream is so long without one.
 const UNFRAMED_BYTES: u64 = 64 << 10;
 
+/// After so many bytes without a page, the stream is no longer taken for Ogg: twice the longest page, because a relay
+/// may begin in the middle of one.
+const UNPAGED_BYTES: u64 = 128 << 10;
+
 impl Scanner {
     /// The scanner for a media type (parameters and case do not matter) whose first byte is at `start`.
     pub fn for_content_type(content_type: &str, start: u64) -> Self {
-        if Format::of_media_type(content_type) == Some(Format::Mpeg) {
-            Self::Mpeg(FrameScanner::new(start))
-        } else {
-            Self::Opaque(Pieces::new(start))
+        Self::in_the_middle(
+            content_type,
+            &StreamStart {
+                offset: start,
+                media_time: Duration::ZERO,
+                prologue: Bytes::new(),
+            },
+        )
+        .unwrap_or_else(|| Self::Opaque(Pieces::new(start, Duration::ZERO)))
+    }
+
+    /// The scanner for the rest of a stream that is known to begin so; `None` if its prologue is not one.
+    pub fn in_the_middle(content_type: &str, start: &StreamStart) -> Option<Self> {
+        if start.prologue.len() > MAX_PROLOGUE_BYTES {
+            return None;
+        }
+        match Format::of_media_type(content_type) {
+            Some(Format::Mpeg) => Some(Self::Mpeg {
+                frames: FrameScanner::new(start.offset),
+                since: start.media_time,
+            }),
+            Some(Format::Ogg) => {
+                let scanner = OggScanner::in_the_middle(start)?;
+                Some(Self::Ogg(Box::new(scanner)))
+            }
+            _ => Some(Self::Opaque(Pieces::new(start.offset, start.media_time))),
         }
     }
 
-    /// Takes the next bytes, which arrived so long after the start, and calls `found` for their marks.
-    pub fn feed(&mut self, bytes: &[u8], arrived: Duration, mut found: impl FnMut(Mark)) {
+    /// Takes the next bytes, which arrived so long after the start, and calls `found` for what is in them.
+    pub fn feed(&mut self, bytes: &[u8], arrived: Duration, mut found: impl FnMut(Scanned)) {
         match self {
-            Self::Opaque(pieces) => pieces.feed(bytes, arrived, found),
-            Self::Mpeg(frames) => {
+            Self::Opaque(pieces) => {
+                if let Some(mark) = pieces.take(bytes, arrived) {
+                    found(Scanned::Mark(mark));
+                }
+            }
+            Self::Mpeg { frames, since } => {
                 frames.feed(bytes, |start| {
-                    found(Mark {
+                    found(Scanned::Mark(Mark {
                         offset: start.offset,
-                        media_time: start.media_time,
-                    });
+                        media_time: *since + start.media_time,
+                    }));
                 });
                 let never_framed = frames.media_time().is_zero();
                 if never_framed && frames.junk_bytes() > UNFRAMED_BYTES {
-                    *self = Self::Opaque(Pieces::new(frames.next()));
+                    *self = Self::Opaque(Pieces::new(frames.next(), *since));
+                }
+            }
+            Self::Ogg(ogg) => {
+                ogg.feed(bytes, arrived, &mut found);
+                if ogg.junk_bytes() > UNPAGED_BYTES {
+                    found(Scanned::Prologue(Prologue {
+                        offset: ogg.next(),
+                        bytes: Bytes::new(),
+                    }));
+                    *self = Self::Opaque(ogg.clone().into_pieces());
                 }
             }
         }
@@ -66,39 +106,16 @@ impl Scanner {
 
     /// Whether marks tell the time of the audio itself, and not that of its arrival.
     pub fn knows_media_time(&self) -> bool {
-        matches!(self, Self::Mpeg(_))
-    }
-}
-
-/// The scanner of unknown formats.
-#[derive(Clone, Debug)]
-pub struct Pieces {
-    next: u64,
-    last_mark: Option<Duration>,
-}
-
-/// The least time between two marks of pieces: finer than any listener's burst needs, and it bounds the
-/// marks of 30 s to 1,500 even when a source sends byte by byte.
-const PIECE_SPACING: Duration = Duration::from_millis(20);
-
-impl Pieces {
-    fn new(start: u64) -> Self {
-        Self {
-            next: start,
-            last_mark: None,
-        }
+        self.media_time().is_some()
     }
 
-    fn feed(&mut self, bytes: &[u8], arrived: Duration, mut found: impl FnMut(Mark)) {
-        let due = |last: Duration| arrived >= last + PIECE_SPACING;
-        if !bytes.is_empty() && self.last_mark.is_none_or(due) {
-            self.last_mark = Some(arrived);
-            found(Mark {
-                offset: self.next,
-                media_time: arrived,
-            });
+    /// The time of the audio that has been recognised so far; `None` if marks tell that of its arrival.
+    pub fn media_time(&self) -> Option<Duration> {
+        match self {
+            Self::Mpeg { frames, since } => Some(*since + frames.media_time()),
+            Self::Ogg(ogg) => ogg.media_time(),
+            Self::Opaque(_) => None,
         }
-        self.next += bytes.len() as u64;
     }
 }
 
@@ -109,8 +126,10 @@ mod tests {
 
     fn feed(scanner: &mut Scanner, bytes: &[u8], arrived_ms: u64) -> Vec<(u64, u64)> {
         let mut marks = Vec::new();
-        scanner.feed(bytes, Duration::from_millis(arrived_ms), |mark| {
-            marks.push((mark.offset, mark.media_time.as_millis() as u64));
+        scanner.feed(bytes, Duration::from_millis(arrived_ms), |scanned| {
+            if let Scanned::Mark(mark) = scanned {
+                marks.push((mark.offset, mark.media_time.as_millis() as u64));
+            }
         });
         marks
     }

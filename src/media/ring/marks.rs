@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::media::format::scanner::Mark;
+use crate::media::format::joining::Mark;
 
 /// The marks of the bytes that a ring holds, in order of both offset and time.
 #[derive(Debug, Default)]

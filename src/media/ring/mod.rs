@@ -7,6 +7,7 @@
 
 mod blocks;
 mod marks;
+mod prologues;
 mod titles;
 
 use std::sync::Arc;
@@ -16,8 +17,10 @@ use bytes::Bytes;
 
 use self::blocks::Blocks;
 use self::marks::Marks;
+use self::prologues::RingPrologues;
 use self::titles::RingTitles;
 pub use self::titles::{MAX_TITLE_BYTES, Title, TitleSet};
+use super::format::joining::{Prologue, Scanned, StreamStart};
 use super::format::scanner::Scanner;
 use crate::model::stream::{EndReason, StreamHead, StreamId};
 
@@ -86,10 +89,13 @@ pub struct Ring {
     head: Arc<StreamHead>,
     limits: RingLimits,
     start: u64,
+    /// How much audio was before the first byte.
+    since: Duration,
     began: Instant,
     blocks: Blocks,
     scanner: Scanner,
     marks: Marks,
+    prologues: RingPrologues,
     titles: RingTitles,
     ended: Option<EndReason>,
 }
@@ -107,10 +113,12 @@ impl Ring {
             stream_id,
             limits: RingLimits::default(),
             start,
+            since: Duration::ZERO,
             began: now,
             blocks: Blocks::new(start),
             scanner: Scanner::for_content_type(&head.content_type, start),
             marks: Marks::default(),
+            prologues: RingPrologues::default(),
             titles: RingTitles::default(),
             ended: None,
             head,
@@ -134,13 +142,15 @@ impl Ring {
             return Duration::ZERO;
         }
         let taken = self.marks.last_time().unwrap_or_default();
-        taken.saturating_sub(now.saturating_duration_since(self.began))
+        let passed = now.saturating_duration_since(self.began);
+        taken.saturating_sub(self.since + passed)
     }
 
     /// How much audio time was received, once any of it has been recognised.
     pub fn media_time(&self) -> Option<Duration> {
-        let last = self.marks.last_time();
-        last.filter(|_| self.scanner.knows_media_time())
+        let last = self.marks.last_time()?;
+        let is_known = self.scanner.knows_media_time();
+        is_known.then(|| last.saturating_sub(self.since))
     }
 
     /// When this node began to hold the stream.
@@ -177,8 +187,11 @@ impl Ring {
             return Append::Ended;
         }
         let arrived = now.saturating_duration_since(self.began);
-        let marks = &mut self.marks;
-        self.scanner.feed(fresh, arrived, |mark| marks.push(mark));
+        let (marks, prologues) = (&mut self.marks, &mut self.prologues);
+        self.scanner.feed(fresh, arrived, |scanned| match scanned {
+            Scanned::Mark(mark) => marks.push(mark),
+            Scanned::Prologue(prologue) => prologues.push(prologue),
+        });
         self.blocks.push(fresh, arrived);
         self.forget(arrived);
         if known == 0 {
@@ -215,6 +228,40 @@ impl Ring {
         }
     }
 
+    /// What a listener has to be sent before the byte at `offset`, a join point; empty if it needs nothing.
+    pub fn prologue_at(&self, offset: u64) -> Bytes {
+        self.prologues.at(offset)
+    }
+
+    /// How the stream stands at `offset`, for another node that begins to hold it there; `None` if that is not known.
+    pub fn start_at(&self, offset: u64) -> Option<StreamStart> {
+        let now = self.scanner.media_time()?;
+        Some(StreamStart {
+            offset,
+            media_time: self
+                .marks
+                .first_from(offset)
+                .map_or(now, |mark| mark.media_time),
+            prologue: self.prologues.at(offset),
+        })
+    }
+
+    /// Takes in how the stream stands at the first byte to come, if this ring has none yet. What makes no sense is
+    /// ignored: the ring then begins as if nothing were known.
+    pub fn start(&mut self, start: &StreamStart) {
+        let is_new = self.next() == self.start && start.offset == self.start;
+        let scanner = Scanner::in_the_middle(&self.head.content_type, start);
+        let Some(scanner) = scanner.filter(|_| is_new) else {
+            return;
+        };
+        self.scanner = scanner;
+        self.since = start.media_time;
+        self.prologues.push(Prologue {
+            offset: start.offset,
+            bytes: start.prologue.clone(),
+        });
+    }
+
     /// The offset at which the listeners of another stream continue with this one: its first mark, and the end if it
     /// ends without one, because a piece of a frame after another stream is noise. `None` as long as that is not known.
     pub fn splice_point(&self) -> Option<u64> {
@@ -246,7 +293,7 @@ impl Ring {
         let (since, at_least) = if self.scanner.knows_media_time() {
             (Duration::ZERO, Duration::ZERO)
         } else {
-            (ARRIVAL_SETTLES, ARRIVAL_SPAN)
+            (self.since + ARRIVAL_SETTLES, ARRIVAL_SPAN)
         };
         let measured = self.marks.bitrate_bps(since, at_least);
         measured.unwrap_or_else(|| claimed_bps(&self.head))
@@ -290,8 +337,10 @@ impl Ring {
             }
             self.blocks.drop_oldest();
         }
-        self.marks.forget_before(self.blocks.oldest());
-        self.titles.forget_before(self.blocks.oldest());
+        let oldest = self.blocks.oldest();
+        self.titles.forget_before(oldest);
+        let first_known = self.prologues.forget_before(oldest);
+        self.marks.forget_before(oldest.max(first_known));
     }
 }
 

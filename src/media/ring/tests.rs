@@ -313,3 +313,45 @@ fn a_source_that_sends_faster_than_it_sounds_is_ahead() {
         "the clock has caught up"
     );
 }
+
+#[test]
+fn who_joins_ogg_late_is_given_the_header_pages_of_its_link() {
+    use crate::media::format::ogg::page::samples::{opus, opus_heads};
+    let (mut ring, now) = (ring("audio/ogg"), Instant::now());
+    let seconds: Vec<u64> = (1..=20).collect();
+    let first = opus(1, &seconds);
+    ring.append(0, &first, now);
+    assert_eq!(ring.splice_point(), Some(0));
+    assert_eq!(ring.prologue_at(0), "", "its bytes bring them");
+    let join = ring.join_point(Duration::from_secs(5));
+    let page = (first.len() - opus_heads(1).len()) / 20;
+    assert_eq!(
+        join as usize,
+        first.len() - page * 7,
+        "the last page is not certain yet"
+    );
+    assert_eq!(ring.prologue_at(join), opus_heads(1));
+
+    ring.append(
+        ring.next(),
+        &opus(2, &(1..=40).collect::<Vec<u64>>()),
+        settled(now),
+    );
+    let oldest = ring.oldest();
+    assert!(oldest > first.len() as u64);
+    assert_eq!(ring.prologue_at(oldest), opus_heads(2));
+    assert_eq!(ring.prologues.at(join), "", "forgotten with its bytes");
+}
+
+#[test]
+fn tracks_that_are_too_many_for_their_prologues_cannot_be_joined() {
+    use crate::media::format::ogg::page::samples::opus;
+    let mut ring = ring("audio/ogg");
+    for serial in 0..30 {
+        ring.append(ring.next(), &opus(serial, &[1]), Instant::now());
+    }
+    let join = ring.join_point(Duration::MAX);
+    let link = opus(0, &[1]).len() as u64;
+    assert!(join > 20 * link, "{join}");
+    assert!(!ring.prologue_at(join).is_empty() || join.is_multiple_of(link));
+}

@@ -9,6 +9,7 @@ use tracing::{debug, info, warn};
 use super::{After, Entrance, Listening, MountRequest, no_source, probes, send, unavailable};
 use crate::io::door::{DoorPlace, Visitor};
 use crate::io::pacer::{Left, Listener};
+use crate::media::format::detect::Format;
 use crate::media::icy::{Interleaver, METAINT};
 use crate::model::mount::MountName;
 use crate::model::stream::StreamHead;
@@ -185,6 +186,6 @@ impl Listening {
 
 /// Titles are woven only into formats that have no place of their own for them.
 fn has_icy(head: &StreamHead) -> bool {
-    let own = ["ogg", "webm", "matroska"];
-    !own.iter().any(|format| head.content_type.contains(format))
+    let format = Format::of_media_type(&head.content_type);
+    !format.is_some_and(Format::has_own_titles)
 }

@@ -14,6 +14,8 @@ pub struct FrameStart {
     pub offset: u64,
     /// How much audio was before it, counted from where this scanner began.
     pub media_time: Duration,
+    /// The header, which tells how long the frame is and plays.
+    pub header: FrameHeader,
 }
 
 /// The most bytes that are kept: the longest frame and the header after it.
@@ -102,6 +104,7 @@ impl FrameScanner {
                     found(FrameStart {
                         offset: self.held_offset + judged as u64,
                         media_time: self.media_time,
+                        header,
                     });
                     self.media_time += header.duration();
                     self.believe(header)
@@ -209,11 +212,10 @@ mod tests {
     fn a_frame_is_believed_when_the_next_one_follows() {
         let found = scan([&samples::frames(3)[..417 * 2 + 40]]);
         let frame_nanos = 26_122_449;
-        let expected = [0, 1, 2].map(|n| FrameStart {
-            offset: n * 417,
-            media_time: Duration::from_nanos(n * frame_nanos),
-        });
-        assert_eq!(found, expected);
+        let expected = [0, 1, 2].map(|n| (n * 417, Duration::from_nanos(n * frame_nanos)));
+        let places = found.iter().map(|start| (start.offset, start.media_time));
+        assert_eq!(places.collect::<Vec<_>>(), expected);
+        assert_eq!(found[2].header.frame_bytes(), 417);
         assert_eq!(offsets(&samples::frames(1)), [0u64; 0]);
         // A false header, whose frame ends nowhere.
         let mut lone = vec![0xFF, 0xFB, 0x90, 0x64, 1, 2, 3];

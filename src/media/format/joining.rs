@@ -1,0 +1,50 @@
+//! What a scanner finds: the places where a stream may be joined, and what a late listener needs first.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// A place where a listener may begin, and the time of the audio there.
+///
+/// Times are counted from the beginning of the stream, or from where the scanner began if it was not told how much
+/// audio was before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The first byte to send.
+    pub offset: u64,
+    /// How much audio is before it.
+    pub media_time: Duration,
+}
+
+/// What a scanner has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scanned {
+    /// The stream may be joined here.
+    Mark(Mark),
+    /// From here on a late listener needs this first.
+    Prologue(Prologue),
+}
+
+/// The longest prologue. Headers have some 5 kB, and with a cover picture in the comments some 100 kB more. A frame of a
+/// link, 256 KiB, has to hold one.
+pub const MAX_PROLOGUE_BYTES: usize = 240 << 10;
+
+/// A prologue and the first byte for which it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prologue {
+    /// The first byte that cannot be decoded without it; it holds until the next prologue's.
+    pub offset: u64,
+    /// What a decoder has to be given first; empty if it needs nothing.
+    pub bytes: Bytes,
+}
+
+/// How a stream stands at a byte in its middle, for a node that begins to hold it there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamStart {
+    /// The byte.
+    pub offset: u64,
+    /// How much audio of the stream is before the first join point from there on.
+    pub media_time: Duration,
+    /// The prologue that holds there; empty if there is none.
+    pub prologue: Bytes,
+}

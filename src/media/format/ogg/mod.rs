@@ -1,0 +1,90 @@
+//! Ogg: pages of one or more streams that play together, one link of a chain after another.
+//!
+//! A decoder needs the header pages at the beginning of a link: they are the prologue of all that follows in it. The
+//! time is that of the first stream in the link whose codec is known. Where no header pages are known, or they are
+//! broken or too long, the stream is opaque until the next link begins.
+
+mod chain;
+mod codec;
+mod link;
+pub mod page;
+mod pages;
+
+use std::time::Duration;
+
+pub use self::chain::Chain;
+pub use self::pages::{FoundPage, Keep, PageScanner};
+use super::joining::{Scanned, StreamStart};
+use super::opaque::Pieces;
+
+/// Finds where an Ogg stream may be joined, and its prologues.
+#[derive(Clone, Debug)]
+pub struct OggScanner {
+    pages: PageScanner,
+    chain: Chain,
+    /// The marks where no header pages are known.
+    pieces: Pieces,
+}
+
+impl OggScanner {
+    /// A scanner whose first byte will be the one at `start`.
+    pub fn new(start: u64) -> Self {
+        Self::in_chain(start, Chain::new())
+    }
+
+    /// A scanner that begins in the middle of a stream; `None` if its prologue is not one.
+    pub(super) fn in_the_middle(start: &StreamStart) -> Option<Self> {
+        let chain = match start.prologue.is_empty() {
+            true => Chain::since(start.media_time),
+            false => Chain::behind(&start.prologue, start.media_time)?,
+        };
+        Some(Self::in_chain(start.offset, chain))
+    }
+
+    fn in_chain(start: u64, chain: Chain) -> Self {
+        Self {
+            pages: PageScanner::new(start, Keep::First),
+            pieces: Pieces::new(start, chain.media_time()),
+            chain,
+        }
+    }
+
+    /// Takes the next bytes, which arrived so long after the start, and calls `found` for what is certain by now.
+    pub fn feed(&mut self, bytes: &[u8], arrived: Duration, mut found: impl FnMut(Scanned)) {
+        let (was_known, earliest) = (self.chain.is_known(), self.pieces.time());
+        let (chain, mut has_begun) = (&mut self.chain, false);
+        self.pages.feed(bytes, |page| {
+            has_begun |= page.head.is_first;
+            chain.take(&page, earliest, &mut found)
+        });
+        if was_known || has_begun || self.pages.may_begin() {
+            self.pieces.pass(bytes, arrived, self.chain.media_time());
+        } else if let Some(mark) = self.pieces.take(bytes, arrived) {
+            found(Scanned::Mark(mark));
+        }
+    }
+
+    /// The time at the end of the last page, if that is known.
+    pub fn media_time(&self) -> Option<Duration> {
+        let time = self.chain.media_time();
+        self.chain.is_known().then_some(time)
+    }
+
+    /// The marks of a stream that is no longer taken for Ogg.
+    pub(super) fn into_pieces(self) -> Pieces {
+        self.pieces
+    }
+
+    /// The offset of the next byte to be fed.
+    pub fn next(&self) -> u64 {
+        self.pages.next()
+    }
+
+    /// Bytes since the last page, or since the start, that belong to none.
+    pub fn junk_bytes(&self) -> u64 {
+        self.pages.junk_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! The layout of an Ogg page: its head, its checksum, and the serial number of its stream.
+
+use std::ops::Range;
+
+/// The bytes of a head before its table of segments.
+const FIXED_BYTES: usize = 27;
+
+/// The positions of the fields in a page.
+const VERSION: usize = 4;
+const FLAGS: usize = 5;
+const POSITION: Range<usize> = 6..14;
+const SERIAL: Range<usize> = 14..18;
+const CHECKSUM: Range<usize> = 22..26;
+const SEGMENTS: usize = 26;
+
+/// The bytes that each page begins with.
+pub(super) const CAPTURE: &[u8] = b"OggS";
+
+/// Set if a page begins with the rest of a packet.
+const FLAG_CONTINUES: u8 = 1;
+/// Set on the first page of a stream.
+const FLAG_FIRST: u8 = 2;
+/// All flags that there are.
+const FLAGS_KNOWN: u8 = 7;
+
+/// The length of a segment that does not end its packet.
+const FULL_SEGMENT: u8 = 255;
+
+/// The head of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageHead {
+    /// The number of the stream that the page belongs to.
+    pub serial: u32,
+    /// The stream's clock at the end of the last packet that ends here; `None` if no packet does.
+    pub position: Option<u64>,
+    /// Whether the page begins with the rest of a packet.
+    pub continues: bool,
+    /// Whether this is the first page of its stream.
+    pub is_first: bool,
+    /// How many packets end on the page.
+    pub packets_ended: u32,
+    /// The length of the head with its table.
+    pub head_bytes: usize,
+    /// The length of the page, head and body.
+    pub page_bytes: usize,
+}
+
+/// The result of reading a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HeadRead {
+    /// The head is complete.
+    Is(PageHead),
+    /// So many bytes are needed before more can be said.
+    Needs(usize),
+    /// These bytes are no head.
+    Not,
+}
+
+impl PageHead {
+    /// Reads the head at the beginning of these bytes.
+    pub(super) fn read(bytes: &[u8]) -> HeadRead {
+        let captured = bytes.len().min(CAPTURE.len());
+        if bytes[..captured] != CAPTURE[..captured] {
+            return HeadRead::Not;
+        }
+        let Some(fixed) = bytes.first_chunk::<FIXED_BYTES>() else {
+            return HeadRead::Needs(FIXED_BYTES);
+        };
+        if fixed[VERSION] != 0 || fixed[FLAGS] & !FLAGS_KNOWN != 0 {
+            return HeadRead::Not;
+        }
+        let head_bytes = FIXED_BYTES + usize::from(fixed[SEGMENTS]);
+        let Some(table) = bytes.get(FIXED_BYTES..head_bytes) else {
+            return HeadRead::Needs(head_bytes);
+        };
+        let body_bytes: usize = table.iter().copied().map(usize::from).sum();
+        let ends = table.iter().filter(|length| **length != FULL_SEGMENT);
+        let position = u64::from_le_bytes(field(fixed, POSITION));
+        HeadRead::Is(Self {
+            serial: u32::from_le_bytes(field(fixed, SERIAL)),
+            // No clock gets so far as to be negative: -1 says that there is no position.
+            position: i64::try_from(position).is_ok().then_some(position),
+            continues: fixed[FLAGS] & FLAG_CONTINUES != 0,
+            is_first: fixed[FLAGS] & FLAG_FIRST != 0,
+            packets_ended: ends.count() as u32,
+            head_bytes,
+            page_bytes: head_bytes + body_bytes,
+        })
+    }
+}
+
+/// A field of a head, as an array.
+fn field<const N: usize>(head: &[u8; FIXED_BYTES], range: Range<usize>) -> [u8; N] {
+    let mut field = [0; N];
+    field.copy_from_slice(&head[range]);
+    field
+}
+
+/// Whether a page arrived as it was made.
+pub fn is_whole(page: &[u8]) -> bool {
+    let mut blank = page.to_vec();
+    let Some(field) = blank.get_mut(CHECKSUM) else {
+        return false;
+    };
+    field.fill(0);
+    page[CHECKSUM] == checksum(&blank).to_le_bytes()
+}
+
+/// Adds to the serial number of a page, and corrects its checksum. What is no page stays as it is.
+pub fn renumber(page: &mut [u8], by: u32) {
+    let Some(head) = page.first_chunk::<FIXED_BYTES>() else {
+        return;
+    };
+    let serial = u32::from_le_bytes(field(head, SERIAL)).wrapping_add(by);
+    page[SERIAL].copy_from_slice(&serial.to_le_bytes());
+    page[CHECKSUM].fill(0);
+    let sum = checksum(page);
+    page[CHECKSUM].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// The CRC of Ogg: polynomial 04c11db7, no reflection, nothing added before or after.
+fn checksum(page: &[u8]) -> u32 {
+    page.iter().fold(0, |sum, &byte| {
+        let index = (sum >> 24) as u8 ^ byte;
+        (sum << 8) ^ CHECKSUMS[usize::from(index)]
+    })
+}
+
+/// The checksum of each single byte.
+static CHECKSUMS: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut sum = (byte as u32) << 24;
+        let mut bit = 0;
+        while bit < 8 {
+            let carry = sum >> 31;
+            sum = (sum << 1) ^ (carry * 0x04c1_1db7);
+            bit += 1;
+        }
+        table[byte] = sum;
+        byte += 1;
+    }
+    table
+};
+
+/// Generated pages and streams for the tests of all code that carries Ogg.
+#[cfg(test)]
+pub(crate) mod samples {
+    use super::*;
+
+    /// A page on which no packet ends has this position.
+    pub(crate) const NO_POSITION: u64 = u64::MAX;
+
+    /// A page with one packet, or a part of one if its length is a multiple of 255.
+    pub(crate) fn page(serial: u32, flags: u8, position: u64, body: &[u8]) -> Vec<u8> {
+        let mut page = b"OggS\0".to_vec();
+        page.push(flags);
+        page.extend(position.to_le_bytes());
+        page.extend(serial.to_le_bytes());
+        page.extend([0; 8]);
+        let mut table = vec![FULL_SEGMENT; body.len() / 255];
+        if body.is_empty() || !body.len().is_multiple_of(255) {
+            table.push((body.len() % 255) as u8);
+        }
+        page.push(u8::try_from(table.len()).unwrap());
+        page.extend(table);
+        page.extend(body);
+        let sum = checksum(&page);
+        page[CHECKSUM].copy_from_slice(&sum.to_le_bytes());
+        page
+    }
+
+    /// The header pages of an Opus stream.
+    pub(crate) fn opus_heads(serial: u32) -> Vec<u8> {
+        let first = page(serial, FLAG_FIRST, 0, b"OpusHead\x01\x02");
+        [first, page(serial, 0, 0, b"OpusTags")].concat()
+    }
+
+    /// An Opus stream with a page of sound that ends at each of the given seconds.
+    pub(crate) fn opus(serial: u32, ends_s: &[u64]) -> Vec<u8> {
+        let sound = |end_s: &u64| page(serial, 0, end_s * 48_000, &[*end_s as u8; 300]);
+        let sounds = ends_s.iter().flat_map(sound);
+        opus_heads(serial).into_iter().chain(sounds).collect()
+    }
+
+    /// The first page of a Vorbis stream.
+    pub(crate) fn vorbis_first(serial: u32, rate_hz: u32) -> Vec<u8> {
+        let rate = rate_hz.to_le_bytes();
+        let body = [b"\x01vorbis\0\0\0\0\x02".as_slice(), &rate].concat();
+        page(serial, FLAG_FIRST, 0, &body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first page of a file that ffmpeg made: `ffmpeg -f lavfi -i sine -t 1 -c:a libopus x.ogg`.
+    const MADE: &[u8] = b"\x4f\x67\x67\x53\x00\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\
+        \x28\xb5\x72\x01\x13\x4f\x70\x75\x73\x48\x65\x61\x64\x01\x01\x38\x01\x80\xbb\x00\x00\x00\x00\x00";
+
+    #[test]
+    fn the_head_and_checksum_are_those_of_ogg() {
+        assert!(is_whole(MADE));
+        let HeadRead::Is(head) = PageHead::read(MADE) else {
+            panic!("a head");
+        };
+        assert_eq!(head.page_bytes, MADE.len());
+        assert_eq!((head.serial, head.position), (0, Some(0)));
+        assert_eq!((head.is_first, head.continues), (true, false));
+        assert_eq!(head.packets_ended, 1);
+    }
+
+    #[test]
+    fn a_head_is_known_when_its_table_is_there() {
+        assert_eq!(PageHead::read(b""), HeadRead::Needs(27));
+        assert_eq!(PageHead::read(&MADE[..26]), HeadRead::Needs(27));
+        assert_eq!(PageHead::read(&MADE[..27]), HeadRead::Needs(28));
+        assert_eq!(PageHead::read(b"Ogh"), HeadRead::Not);
+        let mut newer = MADE.to_vec();
+        newer[VERSION] = 1;
+        assert_eq!(PageHead::read(&newer), HeadRead::Not);
+    }
+
+    #[test]
+    fn a_renumbered_page_is_whole_and_can_be_numbered_back() {
+        let page = samples::page(u32::MAX, 0, 7, b"sound");
+        let mut renumbered = page.clone();
+        renumber(&mut renumbered, 2);
+        assert!(is_whole(&renumbered));
+        let HeadRead::Is(head) = PageHead::read(&renumbered) else {
+            panic!("a head");
+        };
+        assert_eq!(head.serial, 1);
+        renumber(&mut renumbered, u32::MAX - 1);
+        assert_eq!(renumbered, page);
+        renumber(&mut [0; 20], 1);
+        assert!(!is_whole(&[0; 20]));
+        renumbered[40 - 10] ^= 1;
+        assert!(!is_whole(&renumbered));
+    }
+}

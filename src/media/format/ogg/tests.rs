@@ -1,0 +1,225 @@
+//! The promises of the scanner of Ogg, with generated streams.
+
+use proptest::prelude::*;
+
+use super::page::samples::{NO_POSITION, opus, opus_heads, page, vorbis_first};
+use super::*;
+use crate::media::format::joining::{MAX_PROLOGUE_BYTES, Mark, Prologue};
+
+/// The marks and prologues of a stream in these pieces: offsets with milliseconds, offsets with bytes.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Findings {
+    marks: Vec<(u64, u64)>,
+    prologues: Vec<(u64, Vec<u8>)>,
+}
+
+impl Findings {
+    fn add(&mut self, scanned: Scanned) {
+        match scanned {
+            Scanned::Mark(Mark { offset, media_time }) => {
+                self.marks.push((offset, media_time.as_millis() as u64));
+            }
+            Scanned::Prologue(Prologue { offset, bytes }) => {
+                self.prologues.push((offset, bytes.to_vec()));
+            }
+        }
+    }
+}
+
+/// Feeds pieces, a second apart.
+fn feed<'a>(scanner: &mut OggScanner, pieces: impl IntoIterator<Item = &'a [u8]>) -> Findings {
+    let (mut found, mut arrived) = (Findings::default(), Duration::ZERO);
+    for piece in pieces {
+        scanner.feed(piece, arrived, |scanned| found.add(scanned));
+        arrived += Duration::from_secs(1);
+    }
+    found
+}
+
+fn scan(stream: &[u8]) -> Findings {
+    feed(&mut OggScanner::new(0), [stream])
+}
+
+#[test]
+fn sound_is_marked_by_its_own_clock_behind_the_header_pages() {
+    let heads = opus_heads(7);
+    let found = scan(&opus(7, &[1, 3, 4, 5]));
+    let (first, sound) = (heads.len() as u64, 300 + 29);
+    assert_eq!(
+        found.marks,
+        [
+            (0, 0),
+            (first, 0),
+            (first + sound, 1_000),
+            (first + 2 * sound, 3_000)
+        ]
+    );
+    assert_eq!(found.prologues, [(0, Vec::new()), (first, heads)]);
+}
+
+#[test]
+fn each_link_of_a_chain_has_its_own_prologue_and_goes_on_in_time() {
+    let links = [opus(1, &[1, 2]), opus(2, &[1, 2]), opus(3, &[])];
+    let begins = links[0].len() as u64;
+    let found = scan(&links.concat());
+    let second = begins + opus_heads(2).len() as u64;
+    let of_second: Vec<_> = found.marks.iter().filter(|mark| mark.0 >= begins).collect();
+    assert_eq!(
+        of_second[..3],
+        [&(begins, 2_000), &(second, 2_000), &(second + 329, 3_000)]
+    );
+    assert_eq!(
+        found.prologues[2..4],
+        [(begins, Vec::new()), (second, opus_heads(2))]
+    );
+}
+
+#[test]
+fn pages_that_continue_a_packet_and_those_of_other_streams_are_not_marked() {
+    let vorbis = [
+        vorbis_first(1, 44_100),
+        page(9, 2, 0, b"fishead\0"),
+        page(1, 0, NO_POSITION, &[1; 510]),
+        page(1, 1, 0, &[1; 40]),
+        page(1, 0, 0, b"\x05vorbis"),
+        page(9, 4, 0, b""),
+    ];
+    let heads = vorbis.concat();
+    let sound = [
+        page(1, 0, NO_POSITION, &[2; 255]),
+        page(1, 1, 22_050, &[2; 9]),
+        page(9, 0, 22_050, b"words"),
+        page(1, 0, 44_100, &[2; 9]),
+        page(1, 4, 44_100, b""),
+    ];
+    let begin = heads.len() as u64;
+    let last = begin + sound[..3].concat().len() as u64;
+    let found = scan(&[&heads[..], &sound.concat()].concat());
+    assert_eq!(found.marks, [(0, 0), (begin, 0), (last, 500)]);
+    assert_eq!(found.prologues[1], (begin, heads));
+}
+
+#[test]
+fn broken_headers_leave_the_stream_opaque_until_the_next_link() {
+    let picture = page(1, 1, NO_POSITION, &[1; 59_925]);
+    let long = [vorbis_first(1, 8_000), picture.repeat(5)].concat();
+    assert!(long.len() > MAX_PROLOGUE_BYTES);
+    let unknown = [page(1, 2, 0, b"BBCD"), page(1, 0, 960, &[0; 9])].concat();
+    let stray = [&opus_heads(1)[..38], &page(2, 0, 0, b"whose?")[..]].concat();
+    for broken in [long, unknown, stray] {
+        let mut scanner = OggScanner::new(0);
+        let sound = page(1, 0, 9_600, &[0; 99]);
+        let begun = feed(&mut scanner, [&broken[..], &sound, &sound, &sound]);
+        assert!(!scanner.chain.is_known());
+        assert_eq!(begun.prologues, [(0, Vec::new())]);
+        let pieces = &begun.marks[1..];
+        assert!(!pieces.is_empty(), "joined where pieces arrived");
+        let good = opus(5, &[1, 2, 3]);
+        let found = feed(&mut scanner, [&good[..]]);
+        assert_eq!(found.prologues.len(), 2);
+        let last = pieces[pieces.len() - 1].1;
+        assert!(
+            found.marks[0].1 >= last,
+            "no mark is earlier than one before it"
+        );
+    }
+}
+
+#[test]
+fn a_stream_that_is_joined_in_the_middle_goes_on_with_its_prologue() {
+    let (heads, stream) = (opus_heads(7), opus(7, &[1, 2, 3, 4, 5]));
+    let whole = scan(&stream);
+    let (offset, ms) = whole.marks[3];
+    let start = StreamStart {
+        offset,
+        media_time: Duration::from_millis(ms),
+        prologue: heads.into(),
+    };
+    let mut late = OggScanner::in_the_middle(&start).unwrap();
+    let found = feed(&mut late, [&stream[offset as usize..]]);
+    // The length of the first page is not known: its clock is that of its end.
+    assert_eq!(found.marks[0], (offset, ms));
+    let offsets = |marks: &[(u64, u64)]| marks.iter().map(|mark| mark.0).collect::<Vec<_>>();
+    assert_eq!(offsets(&found.marks), offsets(&whole.marks[3..]));
+    assert_eq!(found.prologues, []);
+    let nonsense = StreamStart {
+        prologue: b"OggS".as_slice().into(),
+        ..start
+    };
+    assert!(OggScanner::in_the_middle(&nonsense).is_none());
+}
+
+#[test]
+fn without_a_prologue_it_is_joined_by_pieces_until_a_link_begins() {
+    let stream = [opus(7, &[1, 2, 3, 4]), opus(8, &[1, 2, 3])].concat();
+    let from = opus_heads(7).len() + 100;
+    let mut late = OggScanner::new(from as u64);
+    let found = feed(&mut late, stream[from..].chunks(200));
+    assert_eq!(
+        found.marks[..2],
+        [(from as u64, 0), (from as u64 + 200, 1_000)]
+    );
+    assert_eq!(found.prologues.last().unwrap().1, opus_heads(8));
+    assert!(late.media_time().is_some());
+}
+
+fn link() -> impl Strategy<Value = Vec<u8>> {
+    let sound = prop::collection::vec((1u64..6_000, 1usize..700, any::<bool>()), 0..8);
+    (any::<u32>(), sound).prop_map(|(serial, pages)| {
+        let (mut stream, mut position) = (opus_heads(serial), 0);
+        for (step, length, is_whole) in pages {
+            position += step;
+            let position = if is_whole { position } else { NO_POSITION };
+            stream.extend(page(serial, 0, position, &vec![7; length]));
+        }
+        stream
+    })
+}
+
+proptest! {
+    #[test]
+    fn cut_anywhere_gives_the_same_marks_and_each_is_a_page(
+        links in prop::collection::vec(link(), 1..4),
+        cuts in prop::collection::vec(1usize..900, 1..40),
+    ) {
+        let stream = links.concat();
+        let mut pieces = Vec::new();
+        let (mut rest, mut cut) = (&stream[..], cuts.iter().cycle());
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(rest.len().min(*cut.next().unwrap()));
+            pieces.push(piece);
+            rest = after;
+        }
+        let whole = scan(&stream);
+        prop_assert_eq!(&feed(&mut OggScanner::new(0), pieces), &whole);
+        prop_assert_eq!(&feed(&mut OggScanner::new(0), stream.chunks(1)), &whole);
+        let ordered = whole.marks.is_sorted();
+        prop_assert!(ordered);
+        for (offset, _) in &whole.marks {
+            prop_assert!(stream[*offset as usize..].starts_with(b"OggS"));
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(
+        parts in prop::collection::vec((0u8..4, prop::collection::vec(any::<u8>(), 0..300), any::<[u8; 4]>()), 0..20),
+        length in 1usize..500,
+    ) {
+        let part = |part: &(u8, Vec<u8>, [u8; 4])| {
+            let (kind, body, seed) = part;
+            match kind {
+                0 => body.clone(),
+                1 => [b"OggS\0", &seed[..], body].concat(),
+                2 => page(u32::from(seed[0] % 3), seed[1] % 8, u64::from_le_bytes([seed[2] % 3 / 2 * 255; 8]), body),
+                _ => opus(u32::from(seed[0] % 3), &[1, u64::from(seed[1])]),
+            }
+        };
+        let stream: Vec<u8> = parts.iter().flat_map(part).collect();
+        let mut scanner = OggScanner::new(0);
+        let found = feed(&mut scanner, stream.chunks(length));
+        let ordered = found.marks.is_sorted();
+        prop_assert!(ordered, "{:?}", found.marks);
+        let start = StreamStart { offset: 0, media_time: Duration::ZERO, prologue: stream.into() };
+        OggScanner::in_the_middle(&start);
+    }
+}
