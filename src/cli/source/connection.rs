@@ -34,7 +34,7 @@ const MAX_TEXT_BYTES: usize = 500;
 /// Why a source is not on air.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
-    /// Nobody took the connection.
+    /// The connection was not accepted.
     #[error("cannot reach {0}")]
     Unreachable(String, #[source] io::Error),
     /// The connection was taken and then nothing came of it.

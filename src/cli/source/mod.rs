@@ -4,9 +4,6 @@
 //! a refusal ends it, because asking again with the same password changes nothing.
 
 mod connection;
-mod mpeg_walk;
-mod ogg_walk;
-mod piece;
 mod playback;
 mod target;
 mod track;
@@ -44,13 +41,13 @@ const GHOST: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Args)]
 pub(super) struct SourceArgs {
-    /// An MP3 or Ogg (Vorbis, Opus) file
+    /// An MP3 or Ogg (Vorbis, Opus, FLAC, Speex) file
     file: PathBuf,
-    /// Where to send it: http://source:PASSWORD@HOST:PORT/MOUNT
+    /// The mount to send it to: http://source:PASSWORD@HOST:PORT/MOUNT
     url: Target,
 }
 
-/// Sends the file until somebody stops it, or a node refuses it.
+/// Sends the file until it is stopped, or a node refuses it.
 pub(super) async fn source(args: SourceArgs) -> anyhow::Result<()> {
     let track = load(&args.file)?;
     let stem = args.file.file_stem().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Where a source sends to: `http://USER:PASSWORD@HOST[:PORT]/MOUNT`.
+//! The mount that a source sends to: `http://USER:PASSWORD@HOST[:PORT]/MOUNT`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,10 +24,10 @@ pub(super) struct Target {
 /// Why a text is no target.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadTarget {
-    /// It has another form.
+    /// The text has another form.
     #[error("write http://source:PASSWORD@HOST:PORT/MOUNT")]
     Form,
-    /// Nobody may feed a mount without its password.
+    /// A mount is fed only with its password.
     #[error("the password is missing: write http://source:PASSWORD@HOST:PORT/MOUNT")]
     NoPassword,
     /// What stands behind the host is no mount.
@@ -63,7 +63,7 @@ impl FromStr for Target {
             let decoded = percent_decode_str(text).decode_utf8();
             decoded.map(String::from).map_err(|_| BadTarget::Form)
         };
-        // Icecast's own name for whoever feeds a mount.
+        // Icecast's own name for the user that feeds a mount.
         let user = if user.is_empty() { "source" } else { user };
         let (user, password) = (decoded(user)?, decoded(password)?);
         if password.is_empty() {
