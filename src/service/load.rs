@@ -113,7 +113,7 @@ impl Load {
         self.0.lock().table.rooms(ask, clock::now())
     }
 
-    /// Where the next such listener would be sent, and why.
+    /// The choice for the next such listener, and the reasons.
     pub fn explain(&self, ask: &Ask<'_>) -> Explanation {
         self.0.lock().table.explain(ask, clock::now())
     }

@@ -80,7 +80,7 @@ pub enum PullTarget {
 
 /// A request to another node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct StreamRequest {
     /// The number of this request.
     pub id: RequestId,
     /// The node.
@@ -104,7 +104,7 @@ pub enum UpstreamTimeout {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Send a request.
-    Request(Request),
+    Request(StreamRequest),
     /// Append what this node sends to the ring that is held.
     Continue(NodeName, Opened),
     /// Append it to a new ring, to which the listeners of the old one move.
@@ -198,7 +198,7 @@ impl Pull {
     }
 
     /// The request that is open.
-    pub fn asked(&self) -> Option<&Request> {
+    pub fn asked(&self) -> Option<&StreamRequest> {
         match &self.state {
             PullState::Asking(attempt) => Some(&attempt.ask),
             _ => None,

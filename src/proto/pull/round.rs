@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::{
-    Opened, Output, Pull, PullContext, PullState, PullTarget, Request, RequestId, UpstreamEvent,
-    UpstreamTimeout,
+    Opened, Output, Pull, PullContext, PullState, PullTarget, RequestId, StreamRequest,
+    UpstreamEvent, UpstreamTimeout,
 };
 pub(super) use crate::logic::relay::follow::FIND_TIMEOUT;
 use crate::logic::relay::follow::{self, ANSWER_TIMEOUT, Own, OwnState, STALL, Step};
@@ -43,7 +43,7 @@ struct PullRound {
 /// The request to one upstream, as part of a round.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    pub(super) ask: Request,
+    pub(super) ask: StreamRequest,
     round: PullRound,
     state: AttemptState,
     /// When the request was sent, or the upstream last sent a frame.
@@ -157,7 +157,7 @@ impl Pull {
             PullTarget::OnAir => None,
         };
         let target = round.target;
-        let ask = Request {
+        let ask = StreamRequest {
             id: self.next_id(),
             upstream,
             resume,
@@ -171,7 +171,7 @@ impl Pull {
         self.last_id
     }
 
-    fn ask(&mut self, round: PullRound, ask: Request, now: Instant, out: &mut Vec<Output>) {
+    fn ask(&mut self, round: PullRound, ask: StreamRequest, now: Instant, out: &mut Vec<Output>) {
         out.push(Output::Request(ask.clone()));
         let attempt = Attempt {
             ask,
@@ -286,7 +286,7 @@ impl Pull {
         let is_next = attempt.ask.target == PullTarget::Next;
         let may_be_later = |(_, from)| !is_next || from == 0;
         if attempt.ask.resume.is_some_and(may_be_later) {
-            let ask = Request {
+            let ask = StreamRequest {
                 id: self.next_id(),
                 resume: None,
                 ..attempt.ask

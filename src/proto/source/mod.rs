@@ -137,11 +137,11 @@ pub struct Source {
     mount: MountName,
     takeover: Takeover,
     may_wait: bool,
-    state: State,
+    state: SourceState,
 }
 
 #[derive(Clone, Debug)]
-enum State {
+enum SourceState {
     Asking(Asking),
     Opening(Opening),
     OnAir(StreamId),
@@ -180,7 +180,7 @@ impl Source {
             mount: spec.path.clone(),
             takeover: spec.takeover,
             may_wait: spec.standby,
-            state: State::Over,
+            state: SourceState::Over,
         };
         match source.takeover {
             Takeover::Takeover => source.wait_for_audio(context.new_stream_id, None, context, out),
@@ -192,21 +192,23 @@ impl Source {
     /// The stage of its life.
     pub fn stage(&self) -> Stage {
         match self.state {
-            State::Asking(_) => Stage::Asking,
-            State::Opening(_) => Stage::Opening,
-            State::OnAir(stream_id) => Stage::OnAir(stream_id),
-            State::Standby(_) => Stage::Standby,
-            State::Over => Stage::Over,
+            SourceState::Asking(_) => Stage::Asking,
+            SourceState::Opening(_) => Stage::Opening,
+            SourceState::OnAir(stream_id) => Stage::OnAir(stream_id),
+            SourceState::Standby(_) => Stage::Standby,
+            SourceState::Over => Stage::Over,
         }
     }
 
     /// When it wants its next tick. On standby a tick before the mount is free changes nothing.
     pub fn wake_at(&self) -> Option<Instant> {
         match &self.state {
-            State::Asking(asking) => asking.wake_at(),
-            State::Opening(opening) => opening.place?.renew_at,
-            State::Standby(Standby::NotBefore(at)) => Some(*at),
-            State::Standby(Standby::Asked(_)) | State::OnAir(_) | State::Over => None,
+            SourceState::Asking(asking) => asking.wake_at(),
+            SourceState::Opening(opening) => opening.place?.renew_at,
+            SourceState::Standby(Standby::NotBefore(at)) => Some(*at),
+            SourceState::Standby(Standby::Asked(_)) | SourceState::OnAir(_) | SourceState::Over => {
+                None
+            }
         }
     }
 
@@ -229,14 +231,14 @@ impl Source {
     fn ask(&mut self, stream_id: StreamId, context: SourceContext<'_>, out: &mut Vec<Output>) {
         let (mount, takeover) = (self.mount.clone(), self.takeover);
         let mut asking = Asking::new(mount, takeover, stream_id, context.now);
-        asking.has_sent = matches!(self.state, State::Opening(_));
-        self.state = State::Asking(asking);
+        asking.has_sent = matches!(self.state, SourceState::Opening(_));
+        self.state = SourceState::Asking(asking);
         self.advance(Asked::Begin, context, out);
     }
 
     /// Gives an event to the request, and acts on its result.
     fn advance(&mut self, asked: Asked, context: SourceContext<'_>, out: &mut Vec<Output>) {
-        let State::Asking(asking) = &mut self.state else {
+        let SourceState::Asking(asking) = &mut self.state else {
             return;
         };
         let (stream_id, has_sent) = (asking.stream_id, asking.has_sent);
@@ -261,10 +263,10 @@ impl Source {
         out: &mut Vec<Output>,
     ) {
         match &mut self.state {
-            State::Asking(asking) if asking.stream_id == stream_id => {
+            SourceState::Asking(asking) if asking.stream_id == stream_id => {
                 self.advance(Asked::Verdict(verdict), context, out);
             }
-            State::Opening(opening) if opening.stream_id == stream_id => {
+            SourceState::Opening(opening) if opening.stream_id == stream_id => {
                 let Some(place) = opening.place.as_mut() else {
                     return;
                 };
@@ -274,10 +276,12 @@ impl Source {
                     (None, Err(_)) => self.end(EndReason::Replaced, out),
                 }
             }
-            State::Standby(Standby::Asked(asked)) if *asked == stream_id => match verdict {
+            SourceState::Standby(Standby::Asked(asked)) if *asked == stream_id => match verdict {
                 Ok(epoch) => self.wait_for_audio(stream_id, Some(epoch), context, out),
                 // Another source was quicker; gossip will show it.
-                Err(_) => self.state = State::Standby(Standby::NotBefore(context.now + CONFIRM)),
+                Err(_) => {
+                    self.state = SourceState::Standby(Standby::NotBefore(context.now + CONFIRM))
+                }
             },
             _ => {}
         }
@@ -294,8 +298,8 @@ impl Source {
             epoch,
             renew_at: Some(context.now + RENEW),
         });
-        let was_on_standby = matches!(self.state, State::Standby(_));
-        self.state = State::Opening(Opening { stream_id, place });
+        let was_on_standby = matches!(self.state, SourceState::Standby(_));
+        self.state = SourceState::Opening(Opening { stream_id, place });
         let refused = match context {
             SourceContext {
                 has_mount: false, ..
@@ -315,7 +319,7 @@ impl Source {
 
     /// The first audio has arrived: a source that has its place goes on air, and only now does another give way to it.
     fn take_audio(&mut self, context: SourceContext<'_>, out: &mut Vec<Output>) {
-        let State::Opening(opening) = self.state else {
+        let SourceState::Opening(opening) = self.state else {
             return;
         };
         match opening.place {
@@ -325,18 +329,18 @@ impl Source {
     }
 
     fn go_on_air(&mut self, stream_id: StreamId, epoch: Epoch, out: &mut Vec<Output>) {
-        self.state = State::OnAir(stream_id);
+        self.state = SourceState::OnAir(stream_id);
         out.push(Output::GoOnAir(stream_id, epoch));
     }
 
     fn stand_by(&mut self, context: SourceContext<'_>, out: &mut Vec<Output>) {
-        self.state = State::Standby(Standby::NotBefore(context.now));
+        self.state = SourceState::Standby(Standby::NotBefore(context.now));
         out.push(Output::StandBy);
         self.tick(context, out);
     }
 
     fn give_way(&mut self, context: SourceContext<'_>, out: &mut Vec<Output>) {
-        let State::OnAir(stream_id) = self.state else {
+        let SourceState::OnAir(stream_id) = self.state else {
             return; // only a source on air can give way
         };
         if !self.may_wait || context.is_draining {
@@ -349,8 +353,8 @@ impl Source {
 
     fn stop(&mut self, out: &mut Vec<Output>) {
         match &self.state {
-            State::OnAir(_) => self.finish_and_end(EndReason::NodeStops, out),
-            State::Asking(asking) if !asking.has_sent => {
+            SourceState::OnAir(_) => self.finish_and_end(EndReason::NodeStops, out),
+            SourceState::Asking(asking) if !asking.has_sent => {
                 out.extend(asking.asked().map(Output::Release));
                 self.refuse(RefusalReason::Stopping, out);
             }
@@ -367,35 +371,35 @@ impl Source {
     /// Ends the life at any stage. The place that it has, or may be given later, is free.
     fn end(&mut self, reason: EndReason, out: &mut Vec<Output>) {
         let place = match &self.state {
-            State::Asking(asking) => asking.asked(),
-            State::Opening(opening) => opening.place.map(|_| opening.stream_id),
-            State::OnAir(stream_id) => {
+            SourceState::Asking(asking) => asking.asked(),
+            SourceState::Opening(opening) => opening.place.map(|_| opening.stream_id),
+            SourceState::OnAir(stream_id) => {
                 out.push(Output::LeaveAir(reason));
                 Some(*stream_id)
             }
-            State::Standby(Standby::Asked(stream_id)) => Some(*stream_id),
-            State::Standby(Standby::NotBefore(_)) => None,
-            State::Over => return,
+            SourceState::Standby(Standby::Asked(stream_id)) => Some(*stream_id),
+            SourceState::Standby(Standby::NotBefore(_)) => None,
+            SourceState::Over => return,
         };
         out.extend(place.map(Output::Release));
         self.close(reason, out);
     }
 
     fn close(&mut self, reason: EndReason, out: &mut Vec<Output>) {
-        self.state = State::Over;
+        self.state = SourceState::Over;
         out.push(Output::Close(reason));
     }
 
     fn refuse(&mut self, refused: RefusalReason, out: &mut Vec<Output>) {
-        self.state = State::Over;
+        self.state = SourceState::Over;
         out.push(Output::Refuse(refused));
     }
 
     fn tick(&mut self, context: SourceContext<'_>, out: &mut Vec<Output>) {
         self.end_if_unwanted(context, out);
         match &mut self.state {
-            State::Asking(_) => self.advance(Asked::Tick, context, out),
-            State::Opening(opening) => {
+            SourceState::Asking(_) => self.advance(Asked::Tick, context, out),
+            SourceState::Opening(opening) => {
                 let stream_id = opening.stream_id;
                 let Some(place) = opening.place.as_mut() else {
                     return;
@@ -405,18 +409,21 @@ impl Source {
                     out.push(Output::Request(stream_id));
                 }
             }
-            State::Standby(Standby::NotBefore(at)) if context.now >= *at => {
+            SourceState::Standby(Standby::NotBefore(at)) if context.now >= *at => {
                 self.ask_if_free(context, out)
             }
-            State::Standby(_) | State::OnAir(_) | State::Over => {}
+            SourceState::Standby(_) | SourceState::OnAir(_) | SourceState::Over => {}
         }
     }
 
     /// Ends a source whose mount was deleted; and one that is not on air when the node drains, because it can wait at
     /// another node.
     fn end_if_unwanted(&mut self, context: SourceContext<'_>, out: &mut Vec<Output>) {
-        let is_silent = matches!(self.state, State::Opening(_) | State::Standby(_));
-        if !context.has_mount && (is_silent || matches!(self.state, State::OnAir(_))) {
+        let is_silent = matches!(
+            self.state,
+            SourceState::Opening(_) | SourceState::Standby(_)
+        );
+        if !context.has_mount && (is_silent || matches!(self.state, SourceState::OnAir(_))) {
             self.end(EndReason::MountDeleted, out);
         } else if context.is_draining && is_silent {
             self.end(EndReason::NodeStops, out);
@@ -428,7 +435,7 @@ impl Source {
         if context.view.source(&self.mount).is_some() {
             return;
         }
-        self.state = State::Standby(
+        self.state = SourceState::Standby(
             match asking::receives_another_source(self.takeover, context) {
                 true => Standby::NotBefore(context.now + CONFIRM),
                 false => {

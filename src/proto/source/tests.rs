@@ -62,7 +62,7 @@ impl World {
                 mount: mount(),
                 takeover,
                 may_wait: standby,
-                state: State::Over,
+                state: SourceState::Over,
             },
             view: MeshView::empty(name("a")),
             local: None,

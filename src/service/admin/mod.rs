@@ -68,7 +68,7 @@ pub struct AdminConfig {
     pub audience: MeshAudience,
     /// Takes this node out of service.
     pub drain: Drain,
-    /// Where listeners are sent.
+    /// The nodes to which listeners are sent.
     pub listening: Listening,
     /// The mesh.
     pub statuses: Statuses,

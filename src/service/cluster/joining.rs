@@ -35,11 +35,11 @@ pub struct Joiner {
     pub cluster: Cluster,
     /// `HOST:PORT` of peers.
     pub targets: Vec<String>,
-    /// Those of them that are not reached.
+    /// The targets that are not reached.
     pub unreached: Unreached,
     /// Peers of an earlier life.
     pub remembered: BTreeSet<SocketAddr>,
-    /// Where peers are remembered.
+    /// The directory in which peers are remembered.
     pub data_dir: Arc<DataDir>,
     /// The tasks of the node.
     pub tasks: Tasks,

@@ -1,4 +1,4 @@
-//! Who is in the mesh and who holds the master's seat, and all other seats.
+//! The members of the mesh, and the holders of the master's seat and of all other seats.
 //!
 //! One task owns both: it turns gossip and links into a [`MeshView`], feeds the machine of the seats with it, and does
 //! what the machine decides. All other services read the view.
@@ -64,7 +64,7 @@ pub struct ClusterConfig {
     pub links: Links,
     /// The gossip.
     pub gossip: Arc<Gossip>,
-    /// Where the highest epoch is kept.
+    /// The directory in which the highest epoch is kept.
     pub data_dir: Arc<DataDir>,
     /// This node's rank in the election.
     pub rank: Rank,

@@ -24,7 +24,7 @@ use crate::wire::icecast::source_head;
 pub(super) struct Air {
     feed: Feed,
     entry: Entry,
-    /// Those who were told nothing, because the source was not found: its end answers them.
+    /// The checks that found no live connection: they are answered by the end of the source.
     doubted: Vec<PresenceCheck>,
 }
 
@@ -66,7 +66,7 @@ impl Air {
         })
     }
 
-    /// Where its bytes go.
+    /// The sink of its bytes.
     pub(super) fn sink(&self) -> Sink<'_> {
         Sink::Ring(&self.feed)
     }

@@ -46,7 +46,7 @@ const BYTE_ANSWERED: Duration = Duration::from_millis(300);
 /// How often is looked whether it has.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Where the bytes go.
+/// The sink of the bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Sink<'a> {
     /// On air.

@@ -39,17 +39,17 @@ use crate::wire::http::reply::Reply;
 /// What taking a source needs.
 #[derive(Debug)]
 pub struct IngestConfig {
-    /// Who may send to which mount.
+    /// The mounts, with their passwords.
     pub documents: Documents,
-    /// Whose turn it is.
+    /// The places of sources on mounts.
     pub authority: MountAuthority,
-    /// Who else sends, and what was on air before.
+    /// The mesh, with the sources at other nodes.
     pub cluster: Cluster,
-    /// Where streams are held.
+    /// The streams that are held here.
     pub streams: Streams,
     /// Keeps listeners while a source is away.
     pub relays: Relays,
-    /// Who is on air here.
+    /// The sources of this node.
     pub sources: Sources,
     /// Whether this node takes newcomers.
     pub drain: Drain,
@@ -67,7 +67,7 @@ pub struct Ingest(Arc<IngestConfig>);
 struct SourceLogin<'a> {
     spec: MountSpec,
     head: &'a Head,
-    /// Its password stays known, so that it can come back while others guess.
+    /// Keeps its password known, so that it can come back while others guess.
     _stay: Stay,
 }
 

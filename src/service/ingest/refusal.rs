@@ -76,8 +76,8 @@ pub(super) async fn refuse(stream: &mut TcpStream, reply: &Reply, refusal: Refus
     }
 }
 
-/// Answers somebody who may still be sending, and reads a little on: to close with his bytes unread would make
-/// the system reset the connection, and the answer would be lost on the way.
+/// Answers a client that may still be sending, and reads a little on: if its bytes were unread at the close, the system
+/// would reset the connection, and the answer would be lost.
 pub async fn farewell(stream: &mut TcpStream, answer: &[u8]) {
     if answer::send(stream, answer).await.is_err() || stream.shutdown().await.is_err() {
         return;

@@ -139,7 +139,7 @@ impl Listening {
         Some(Alternative { node, url, place })
     }
 
-    /// Where the next listener from there would be sent, and why; `None` if there is no such mount.
+    /// The answer to the next listener from an address, and the reasons; `None` if there is no such mount.
     pub fn explain(&self, mount: &MountName, from: Option<IpAddr>) -> Option<Explained> {
         let client = Client {
             ip: from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),

@@ -93,7 +93,7 @@ impl MountRequest<'_> {
 pub enum After {
     /// The next request may come on it.
     Next(Visitor),
-    /// It is used up.
+    /// No request can follow.
     Over,
 }
 

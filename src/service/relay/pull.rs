@@ -15,7 +15,7 @@ use crate::io::link::{Exchange, ExchangeError, Links};
 use crate::model::mount::MountName;
 use crate::model::stream::EndReason;
 use crate::proto::pull::{
-    Input, Output, PullContext, PullTarget, Request, UpstreamEvent, UpstreamTimeout,
+    Input, Output, PullContext, PullTarget, StreamRequest, UpstreamEvent, UpstreamTimeout,
 };
 use crate::proto::view::MeshView;
 use crate::wire::frame::Frame;
@@ -45,7 +45,7 @@ struct Driver<'a> {
 
 /// The conversation with an upstream.
 struct Conversation {
-    request: Request,
+    request: StreamRequest,
     /// Set once the link has opened it.
     exchange: Option<Exchange>,
 }
@@ -87,7 +87,7 @@ impl Driver<'_> {
         }
     }
 
-    fn begin(&mut self, request: Request) {
+    fn begin(&mut self, request: StreamRequest) {
         if request.target == PullTarget::OnAir {
             let upstream = &request.upstream;
             info!(%upstream, "no node holds the next bytes any more, continuing with the ones on air");

@@ -6,7 +6,7 @@ use antiphon::io::feed::Feed;
 use antiphon::model::mount::MountName;
 use antiphon::model::node::NodeName;
 use antiphon::model::stream::EndReason;
-use antiphon::proto::pull::{Input, Output, PullContext, Request, UpstreamEvent};
+use antiphon::proto::pull::{Input, Output, PullContext, StreamRequest, UpstreamEvent};
 use antiphon::service::relay::filling::Filling;
 use antiphon::wire::frame::Frame;
 
@@ -19,7 +19,7 @@ pub(super) struct Pull {
     mount: MountName,
     filling: Filling,
     /// The conversation with the upstream.
-    talk: Option<(TalkId, Request)>,
+    talk: Option<(TalkId, StreamRequest)>,
     /// The version of the view that it knows.
     seen: u64,
 }
@@ -102,7 +102,7 @@ impl Pull {
         }
     }
 
-    fn ask(&mut self, ask: Request, env: &mut Env<'_>) {
+    fn ask(&mut self, ask: StreamRequest, env: &mut Env<'_>) {
         let talk = env.talks.next();
         let (mount, resume) = (self.mount.clone(), ask.resume);
         let question = Frame::Subscribe { mount, resume };

@@ -15,7 +15,7 @@ const BUSY_PERCENT: u32 = 80;
 
 /// One thing that a node can run out of.
 struct Dimension<'a> {
-    /// Its name on the page.
+    /// The name on the page.
     noun: &'a str,
     /// How much is used of how much, as text.
     figure: String,
