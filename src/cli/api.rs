@@ -1,7 +1,7 @@
 //! Talks to the HTTP API of a node.
 //!
-//! Whoever can read the node's own token file is allowed to manage the mesh from this machine; from
-//! anywhere else the cluster's admin password does it.
+//! A user who can read the node's own token file may manage the mesh from this machine; from anywhere else, the
+//! cluster's admin password gives the right.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,10 +29,10 @@ const MAX_ERROR_LETTERS: usize = 500;
 
 const PASSWORD_VARIABLE: &str = "ANTIPHON_PASSWORD";
 
-/// These come after a command's own flags in its help.
+/// The place of these flags in a help: after the command's own.
 const LAST: usize = 900;
 
-/// Which node to ask, and by what right.
+/// The node to ask, and the right to do so.
 #[derive(Clone, Debug, Args)]
 pub(super) struct NodeArgs {
     /// Any node of the mesh
@@ -58,14 +58,14 @@ pub(super) struct NodeArgs {
     pub(super) password_file: Option<PathBuf>,
 }
 
-/// A node's API, as one caller may use it.
+/// A node's API, with the right of one caller.
 pub(super) struct Api {
     node: PublicUrl,
     authorization: Option<HeaderValue>,
 }
 
 impl Api {
-    /// Finds out by what right to ask: `--data-dir`, `--password-file`, the variable, or the token of
+    /// Finds the right to ask: `--data-dir`, `--password-file`, the variable, or the token of
     /// this machine's own node, if it can be read.
     pub(super) fn new(args: NodeArgs, machine: &Machine) -> anyhow::Result<Self> {
         let authorization = match (args.data_dir, args.password_file) {
@@ -83,7 +83,7 @@ impl Api {
         })
     }
 
-    /// A node asked for what it tells everybody.
+    /// A node that is asked for what needs no right.
     pub(super) fn public(node: PublicUrl) -> Self {
         Self {
             node,
@@ -91,7 +91,7 @@ impl Api {
         }
     }
 
-    /// Asks, and gives the body of a successful answer.
+    /// Asks, and returns the body of a successful answer.
     pub(super) async fn ask(
         &self,
         method: Method,
@@ -140,7 +140,7 @@ impl Api {
         })
     }
 
-    /// Asks, and gives the JSON of the answer as a text that people can read too.
+    /// Asks, and returns the JSON of the answer as indented text.
     pub(super) async fn ask_for_json(&self, path: &str) -> anyhow::Result<String> {
         let answer: Value = self.ask_for(Method::GET, path, None).await?;
         let text = serde_json::to_string_pretty(&answer);
@@ -148,7 +148,7 @@ impl Api {
     }
 
     fn refusal(&self, answer: &Answer) -> String {
-        let said = said(answer);
+        let reason = reason(answer);
         match (answer.status, &self.authorization) {
             (StatusCode::UNAUTHORIZED, None) => format!(
                 "{} wants to know who asks: give --data-dir of a node on this machine, \
@@ -156,17 +156,17 @@ impl Api {
                 self.node
             ),
             (StatusCode::UNAUTHORIZED, Some(_)) => format!(
-                "{} does not accept the token or password ({said}): give --data-dir of this very node, \
+                "{} does not accept the token or password ({reason}): give --data-dir of this very node, \
                  or the right admin password by --password-file or {PASSWORD_VARIABLE}",
                 self.node
             ),
-            _ => format!("{}: {said}", self.node),
+            _ => format!("{}: {reason}", self.node),
         }
     }
 }
 
-/// What a node says of its refusal.
-fn said(answer: &Answer) -> String {
+/// The reason that a node gives for its refusal.
+fn reason(answer: &Answer) -> String {
     #[derive(Deserialize)]
     struct RefusalBody {
         error: String,

@@ -3,8 +3,10 @@
 //! All are made from the table of the record's kind, so that a value is checked here as a node will check it: a mistake
 //! is a usage error, and nothing is sent.
 
+use std::ffi::OsStr;
+
 use anyhow::{anyhow, bail};
-use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches};
 use serde_json::{Map, Value};
 
@@ -133,18 +135,62 @@ pub(super) fn given<S>(kind: &Kind<S>, matches: &ArgMatches) -> Vec<Assignment> 
     assignments.collect()
 }
 
+/// Reads `FIELD=VALUE`, and lists what a shell can complete.
+#[derive(Debug)]
+pub(super) struct AssignmentParser<S: 'static>(pub(super) &'static Kind<S>);
+
+impl<S> Clone for AssignmentParser<S> {
+    fn clone(&self) -> Self {
+        Self(self.0)
+    }
+}
+
+impl<S> TypedValueParser for AssignmentParser<S> {
+    type Value = Assignment;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<Assignment, clap::Error> {
+        let kind = self.0;
+        let read = move |text: &str| assignment(kind, text);
+        read.parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let words = self.0.fields.iter().flat_map(|field| {
+            let values = match &field.form {
+                Form::Choice { words, .. } => words.to_vec(),
+                Form::Flag { words, .. } => words.words().to_vec(),
+                _ => vec![""],
+            };
+            let word = |value| PossibleValue::new(format!("{}={value}", field.key));
+            values.into_iter().map(word)
+        });
+        Some(Box::new(words))
+    }
+}
+
 /// Reads `FIELD=VALUE`.
-pub(super) fn assignment<S>(kind: &Kind<S>, text: &str) -> anyhow::Result<Assignment> {
+fn assignment<S>(kind: &Kind<S>, text: &str) -> anyhow::Result<Assignment> {
     let Some((key, text)) = text.split_once('=') else {
         let example = kind.fields.iter().find_map(example);
         bail!("write FIELD=VALUE, such as {}", example.unwrap_or_default());
     };
     let field = kind.field(key)?;
+    if matches!(field.form, Form::Secret { .. }) && !text.is_empty() {
+        bail!("every user of the machine can see a password on a command line: use --{key}-file");
+    }
+    setting(field, text)
+}
+
+/// A setting with the value that this text gives it; the error names the setting.
+pub(super) fn setting<S>(field: &Field<S>, text: &str) -> anyhow::Result<Assignment> {
+    let key = field.key;
     let value = value(field, text).map_err(|why| anyhow!("{key}: {why}"))?;
-    Ok(Assignment {
-        key: field.key,
-        value,
-    })
+    Ok(Assignment { key, value })
 }
 
 fn example<S>(field: &Field<S>) -> Option<String> {
@@ -155,7 +201,7 @@ fn example<S>(field: &Field<S>) -> Option<String> {
 }
 
 /// Reads the value of a setting with the type that the API wants.
-pub(super) fn value<S>(field: &Field<S>, text: &str) -> anyhow::Result<Value> {
+fn value<S>(field: &Field<S>, text: &str) -> anyhow::Result<Value> {
     // The node hashes a password, and knows how long one may be.
     if matches!(field.form, Form::Password { .. }) {
         return Ok(text.into());
@@ -194,7 +240,7 @@ pub(super) fn lines(pairs: impl IntoIterator<Item = (&'static str, String)>) -> 
     shown.collect()
 }
 
-/// The settings of a spec, by name. `secret` says what is shown for one that is never told; nothing for `None`.
+/// The settings of a spec, by name. `secret` gives the text for a setting that is never shown; `None` leaves it out.
 pub(super) fn shown<S>(
     kind: &Kind<S>,
     spec: &S,
@@ -261,6 +307,8 @@ mod tests {
             let error = assignment(&MOUNT_KIND, bad).unwrap_err().to_string();
             assert!(error.contains(hint), "{error}");
         }
+        let error = assignment(&OUTSIDE_KIND, "login=a:b").unwrap_err();
+        assert!(error.to_string().contains("--login-file"), "{error}");
         let error = assignment(&OUTSIDE_KIND, "via=ftp").unwrap_err();
         assert!(error.to_string().contains("`status-json`"), "{error}");
     }

@@ -4,6 +4,7 @@
 //! else of it; only `run` is a node.
 
 mod api;
+mod completion;
 mod demo;
 mod fields;
 mod listeners;
@@ -86,6 +87,8 @@ enum Command {
     Outside(outside::OutsideArgs),
     /// Show the nodes and mounts of a mesh
     Status(status::StatusArgs),
+    /// Print the script by which a shell completes commands, flags and settings
+    Completion(completion::CompletionArgs),
 }
 
 /// The grammar of all commands, for tests that check a command without running it.
@@ -144,6 +147,7 @@ impl Command {
             Self::Password(args) => run::wait_for(password::password(args)),
             Self::Outside(args) => run::wait_for(outside::outside(args)),
             Self::Status(args) => run::wait_for(status::status(args)),
+            Self::Completion(args) => completion::completion(&args),
         }
     }
 }
@@ -287,6 +291,7 @@ mod tests {
             "antiphon outside disable r1",
             "antiphon outside enable r1 --node http://h:1",
             "antiphon outside remove r1",
+            "antiphon completion bash",
             "antiphon status",
             "antiphon status --json --node http://h:1",
         ] {
@@ -336,6 +341,7 @@ mod tests {
             "antiphon node drain --deadline 90",
             "antiphon node forget",
             "antiphon node forget Bad_Name",
+            "antiphon completion cmd",
             "antiphon node set node-3",
             "antiphon outside add r1 --mount /a",
             "antiphon outside add r1 --public-url http://h:1",

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::api::{Api, NodeArgs};
-use super::fields::{self, Assignment};
+use super::fields::{self, Assignment, AssignmentParser};
 use super::terminal::{self, Side, TextTable};
 use crate::logic::records::mounts::MOUNT_KIND;
 use crate::model::mount::{MountName, MountSpec};
@@ -47,7 +47,7 @@ enum MountCommand {
         /// Path of the mount, such as /radio.mp3
         path: MountName,
         /// New value of a field, such as name="My Radio"
-        #[arg(required = true, value_name = "FIELD=VALUE", value_parser = |text: &str| fields::assignment(&MOUNT_KIND, text))]
+        #[arg(required = true, value_name = "FIELD=VALUE", value_parser = AssignmentParser(&MOUNT_KIND), hide_possible_values = true)]
         changes: Vec<Assignment>,
     },
     /// Delete a mount; its source and its listeners are disconnected

@@ -1,7 +1,7 @@
 //! `antiphon node`: takes a node out of service and back, moves the master's seat, sets up nodes, forgets dead ones.
 //!
-//! `drain` and `undrain` are for the node that is named, or else for the node that is asked; `step-down` always is for
-//! that.
+//! `drain` and `undrain` are for the node that is named, or else for the node that is asked; `step-down` is always for
+//! the node that is asked.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::api::{Api, NodeArgs};
-use super::fields::{self, Assignment};
+use super::fields::{self, Assignment, AssignmentParser};
 use super::status;
 use super::terminal::{self, Side, TextTable};
 use crate::logic::records::steering::NODE_KIND;
@@ -58,7 +58,7 @@ enum NodeCommand {
         /// Name of the node, such as node-3
         name: NodeName,
         /// New value of a field, such as weight=50
-        #[arg(required = true, value_name = "FIELD=VALUE", value_parser = |text: &str| fields::assignment(&NODE_KIND, text))]
+        #[arg(required = true, value_name = "FIELD=VALUE", value_parser = AssignmentParser(&NODE_KIND), hide_possible_values = true)]
         changes: Vec<Assignment>,
     },
     /// Remove a dead node from all lists; it may come back
@@ -109,8 +109,8 @@ pub(super) async fn node(args: NodeCommandArgs) -> anyhow::Result<()> {
         NodeCommand::Set { name, changes } => {
             let path = format!("/api/v1/nodes/{name}");
             let body = Value::Object(fields::object(changes));
-            let said: NodeTraits = api()?.ask_for(Method::PATCH, &path, Some(&body)).await?;
-            format!("{name}: {}\n", described(&said))
+            let set: NodeTraits = api()?.ask_for(Method::PATCH, &path, Some(&body)).await?;
+            format!("{name}: {}\n", described(&set))
         }
         NodeCommand::Forget { name } => {
             let path = format!("/api/v1/nodes/{name}");
@@ -133,10 +133,10 @@ pub(super) async fn node(args: NodeCommandArgs) -> anyhow::Result<()> {
 }
 
 /// The path in the API for an action on a node: the named one, or else the one that is asked.
-fn one(name: Option<&NodeName>, deed: &str) -> String {
+fn one(name: Option<&NodeName>, action: &str) -> String {
     match name {
-        Some(name) => format!("/api/v1/nodes/{name}/{deed}"),
-        None => format!("/api/v1/node/{deed}"),
+        Some(name) => format!("/api/v1/nodes/{name}/{action}"),
+        None => format!("/api/v1/node/{action}"),
     }
 }
 
@@ -157,7 +157,7 @@ async fn drain(
     let (node, left) = (display_name(url, name), status::duration(deadline_s));
     let which = name.map_or_else(String::new, |name| format!(" {name}"));
     Ok(format!(
-        "{node} drains: nobody new is sent there; who is still there in {left} is sent elsewhere then\n\
+        "{node} drains: no new listener is sent there; those that are still there in {left} are sent elsewhere\n\
          back into service: antiphon node undrain{which} --node {url}\n"
     ))
 }

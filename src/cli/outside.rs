@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 use hyper::Method;
 use serde_json::{Map, Value};
 
 use super::api::{Api, NodeArgs, read_credential};
-use super::fields::{self, Assignment};
+use super::fields::{self, Assignment, AssignmentParser};
 use super::terminal::{self, Side, TextTable, printable};
 use crate::logic::records::outside;
 use crate::logic::records::outside::OUTSIDE_KIND;
@@ -47,7 +47,7 @@ enum OutsideCommand {
         #[arg(value_parser = outside::name)]
         name: NodeName,
         /// New value of a field, such as weight=50
-        #[arg(required_unless_present = "login_file", value_name = "FIELD=VALUE", value_parser = assignment)]
+        #[arg(required_unless_present = "login_file", value_name = "FIELD=VALUE", value_parser = AssignmentParser(&OUTSIDE_KIND), hide_possible_values = true)]
         changes: Vec<Assignment>,
         /// File with USER:PASSWORD for the question
         #[arg(long, value_name = "FILE")]
@@ -189,13 +189,12 @@ fn added(args: AddArgs) -> anyhow::Result<Map<String, Value>> {
 
 /// One setting, checked as the node will check it.
 fn setting(key: &str, text: &str) -> anyhow::Result<Assignment> {
-    fields::assignment(&OUTSIDE_KIND, &format!("{key}={text}"))
+    fields::setting(OUTSIDE_KIND.field(key)?, text)
 }
 
 /// One mount of a server, checked.
 fn mounts_setting(text: &str) -> anyhow::Result<String> {
-    let field = OUTSIDE_KIND.field("mounts")?;
-    fields::value(field, text).map(|_| text.to_owned())
+    setting("mounts", text).map(|_| text.to_owned())
 }
 
 /// The login in the first line of a file.
@@ -203,15 +202,6 @@ fn read_login(path: &Path) -> anyhow::Result<Assignment> {
     let line = read_credential(path);
     let login = line.and_then(|line| setting("login", &line));
     login.with_context(|| format!("{} has no USER:PASSWORD in its first line", path.display()))
-}
-
-/// Reads `FIELD=VALUE`.
-fn assignment(text: &str) -> anyhow::Result<Assignment> {
-    let is_login = text.strip_prefix("login=");
-    if is_login.is_some_and(|login| !login.is_empty()) {
-        bail!("a password on a command line can be seen by everybody: use --login-file");
-    }
-    fields::assignment(&OUTSIDE_KIND, text)
 }
 
 fn list(servers: &[OutsideDetail]) -> String {
@@ -274,12 +264,12 @@ fn of(slots: Slots) -> String {
 /// The mounts that the server carries, and which of them are not on air.
 fn mounts(detail: &OutsideDetail) -> String {
     let is_ready = detail.status.state == OutsideState::Ready;
-    let one = |(ours, mount): (&_, &crate::model::status::outside::OutsideMount)| match mount.on_air
-    {
+    let mounts = detail.status.mounts.iter();
+    let all = mounts.map(|(ours, mount)| match mount.on_air {
         None if is_ready => format!("{ours}={} (not on air)", mount.path),
         _ => format!("{ours}={}", mount.path),
-    };
-    let all: Vec<String> = detail.status.mounts.iter().map(one).collect();
+    });
+    let all: Vec<String> = all.collect();
     all.join(" ")
 }
 
@@ -301,16 +291,13 @@ mod tests {
     fn detail(state: OutsideState) -> OutsideDetail {
         let mount = |path: &str| MountName::try_from(path).unwrap();
         let server = OutsideServer {
-            name: "relay".parse().unwrap(),
             public_url: "http://relay.example:8000".into(),
             poll_url: "http://10.0.0.1:8000".into(),
             via: Via::LoadXsl,
-            login: None,
             weight_percent: 50,
             country: "de".parse().ok(),
-            enabled: true,
-            max_listeners: None,
             mounts: BTreeMap::from([(mount("/radio.mp3"), mount("/stream"))]),
+            ..OutsideServer::new("relay".parse().unwrap())
         };
         let status = OutsideStatus {
             name: server.name.clone(),
@@ -368,14 +355,5 @@ relay   ready       3/90      50  de       n1        /radio.mp3=/stream (not on 
             text.ends_with("mounts         /radio.mp3=/stream\n"),
             "{text}"
         );
-    }
-
-    #[test]
-    fn changes_are_checked_before_they_are_sent() {
-        let read = assignment("mounts=/a=/b").unwrap();
-        assert_eq!((read.key, read.value), ("mounts", "/a=/b".into()));
-        assert!(assignment("login=").is_ok());
-        let error = assignment("login=a:b").unwrap_err().to_string();
-        assert!(error.contains("--login-file"), "{error}");
     }
 }

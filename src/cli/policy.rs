@@ -143,10 +143,10 @@ fn explain(explained: &ExplainReply) -> String {
         explanation.mount, explanation.policy, explained.answer
     );
     if explanation.blind {
-        text += "this node hears nobody's load: it draws by size, whatever the policy\n";
+        text += "this node hears no other node's load: it draws by size, whatever the policy\n";
     }
     if explanation.basis == Basis::Reported {
-        text += "with those on the way all are full, and they may never come: chosen by the reports alone\n";
+        text += "with the listeners on the way all nodes are full, and some may never come: chosen by the reports alone\n";
     }
     let mut table = TextTable::new(&[
         ("NODE", Side::Left),
