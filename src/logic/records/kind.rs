@@ -337,7 +337,7 @@ mod tests {
         assert_eq!(format!("{login:?}"), r#"{"login"}"#);
     }
 
-    /// Whether all is said in the same manner: a help, a menu and a table show these texts side by side.
+    /// Checks that all fields are described in the same manner: a help and a table show these texts side by side.
     fn check<S>(kind: &Kind<S>) {
         let mut keys = kind.keys();
         keys.sort_unstable();

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::*;
 use crate::logic::forecast::{Bulletin, Life};
-use crate::model::charset::Charset;
 use crate::model::load::LoadReport;
 use crate::model::node::Generation;
 use crate::model::seat::Epoch;
@@ -53,7 +52,7 @@ impl Scene {
         };
         west.streams.insert(path.clone(), card(7));
         let mut scene = Self {
-            mounts: BTreeMap::from([(path.clone(), spec(path))]),
+            mounts: BTreeMap::from([(path.clone(), MountSpec::new(path))]),
             steering: Steering::default(),
             view: MeshView::empty(name("east")),
             table: LoadTable::new(own, capacity, Duration::from_millis(250), 1, now),
@@ -97,23 +96,6 @@ impl Scene {
 
     fn ask(&mut self) -> Verdict {
         self.answer(|_| {}, Reserve::Yes)
-    }
-}
-
-fn spec(path: MountName) -> MountSpec {
-    MountSpec {
-        path,
-        password_hash: String::new(),
-        name: String::new(),
-        description: String::new(),
-        genre: String::new(),
-        url: String::new(),
-        max_listeners: None,
-        linger_s: MountSpec::DEFAULT_LINGER_S,
-        takeover: crate::model::mount::Takeover::Refuse,
-        standby: false,
-        charset: Charset::default(),
-        steering: MountSteering::default(),
     }
 }
 

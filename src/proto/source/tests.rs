@@ -19,18 +19,10 @@ fn mount() -> MountName {
 
 fn spec(takeover: Takeover, standby: bool) -> MountSpec {
     MountSpec {
-        path: mount(),
-        password_hash: String::new(),
-        name: String::new(),
-        description: String::new(),
-        genre: String::new(),
-        url: String::new(),
-        max_listeners: None,
         linger_s: 0,
         takeover,
         standby,
-        charset: Default::default(),
-        steering: Default::default(),
+        ..MountSpec::new(mount())
     }
 }
 

@@ -1,4 +1,5 @@
-//! The API of nodes: any one drained, put back or described, this one relieved of its seat, a dead one forgotten.
+//! The API of nodes: takes one out of service and back, changes its settings, moves the master's seat, forgets a dead
+//! node.
 
 use std::time::Duration;
 
@@ -105,8 +106,8 @@ pub(super) async fn step_down(admin: &Admin, _call: Call) -> Answer {
         return Err(Declined::conflict(why));
     }
     let view = cluster.view();
-    let successor = |(name, node): (&NodeName, &MeshNode)| *name != view.me && node.is_up();
-    if !view.nodes.iter().any(successor) {
+    let mut others = view.nodes.iter().filter(|entry| *entry.0 != view.me);
+    if !others.any(|(_, node)| node.is_up()) {
         let why = "there is no other node to take the seat";
         return Err(Declined::conflict(why));
     }

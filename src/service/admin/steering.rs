@@ -1,4 +1,5 @@
-//! The API of where listeners are sent: the policy, why, and the candidates for programs that choose themselves.
+//! The API of where listeners are sent: the policy, the explanation of a decision, and the candidates for programs that
+//! choose a node themselves.
 
 use std::net::IpAddr;
 
@@ -15,7 +16,7 @@ use super::settings;
 use crate::logic::records::steering::MESH_KIND;
 use crate::model::mount::{BadMountName, MountName};
 
-/// How many candidates are told unless more are asked for.
+/// How many candidates are listed, unless the client asks for another number.
 const USUAL_CANDIDATES: usize = 5;
 /// How long a program should wait before it asks again, seconds: loads have changed by then.
 const CANDIDATES_TTL_S: u32 = 10;
@@ -120,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_question_is_read_or_what_is_wrong_with_it_is_said() {
+    fn a_query_is_read_or_its_mistake_is_named() {
         let query = QueryText("mount=%2Fradio.mp3&from=2001:db8::1&most=3");
         assert_eq!(query.mount().unwrap().as_str(), "/radio.mp3");
         assert_eq!(query.from().unwrap(), Some("2001:db8::1".parse().unwrap()));

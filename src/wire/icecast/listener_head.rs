@@ -103,18 +103,9 @@ mod tests {
 
     fn spec(name: &str, url: &str) -> MountSpec {
         MountSpec {
-            path: "/a".parse().unwrap(),
-            password_hash: String::new(),
             name: name.to_owned(),
-            description: String::new(),
-            genre: String::new(),
             url: url.to_owned(),
-            max_listeners: None,
-            linger_s: MountSpec::DEFAULT_LINGER_S,
-            takeover: crate::model::mount::Takeover::Refuse,
-            standby: false,
-            charset: crate::model::charset::Charset::default(),
-            steering: crate::model::mount::MountSteering::default(),
+            ..MountSpec::new("/a".parse().unwrap())
         }
     }
 

@@ -131,19 +131,15 @@ mod tests {
     fn server(via: Via) -> OutsideServer {
         let mount = |path: &str| MountName::try_from(path).unwrap();
         OutsideServer {
-            name: NodeName::try_from("r").unwrap(),
             public_url: "http://r".into(),
             poll_url: "http://r".into(),
             via,
-            login: None,
-            weight_percent: 100,
-            country: None,
-            enabled: true,
             max_listeners: Some(50),
             mounts: BTreeMap::from([
                 (mount("/radio.mp3"), mount("/stream")),
                 (mount("/jazz.ogg"), mount("/jazz.ogg")),
             ]),
+            ..OutsideServer::new(NodeName::try_from("r").unwrap())
         }
     }
 

@@ -19,16 +19,11 @@ fn life(text: &str) -> Life {
 
 fn server(max_listeners: Option<u32>) -> OutsideServer {
     OutsideServer {
-        name: name("r"),
         public_url: "http://r".into(),
         poll_url: "http://r".into(),
-        via: crate::model::outside::Via::StatusJson,
-        login: None,
-        weight_percent: 100,
-        country: None,
-        enabled: true,
         max_listeners,
         mounts: BTreeMap::from([(mount("/a"), mount("/x")), (mount("/b"), mount("/b"))]),
+        ..OutsideServer::new(name("r"))
     }
 }
 

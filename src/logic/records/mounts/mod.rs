@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_record_is_skipped_and_told_and_the_others_are_listed() {
+    fn a_bad_record_is_skipped_and_the_others_are_listed() {
         let mut document = document();
         let mut put = |key: &str, name: &str, value: Value| {
             let key = RecordKey::try_from(key).unwrap();

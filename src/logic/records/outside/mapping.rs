@@ -57,8 +57,11 @@ pub(super) fn mounts(text: &str) -> Result<BTreeMap<MountName, MountName>, BadMa
 
 /// The mapping as text, one pair in each line.
 pub(super) fn written(mounts: &BTreeMap<MountName, MountName>) -> String {
-    let pair = |(ours, theirs): (&MountName, &MountName)| format!("{ours}={theirs}");
-    mounts.iter().map(pair).collect::<Vec<_>>().join("\n")
+    let pairs = mounts.iter();
+    let lines: Vec<String> = pairs
+        .map(|(ours, theirs)| format!("{ours}={theirs}"))
+        .collect();
+    lines.join("\n")
 }
 
 fn name(text: &str) -> Result<MountName, BadMapping> {

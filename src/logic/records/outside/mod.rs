@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_record_is_skipped_and_told_and_the_others_are_listed() {
+    fn half_a_record_is_skipped_and_the_others_are_listed() {
         let documents = document(&[
             ("r1", &LEAST),
             ("half", &[("weight", "5")]),
