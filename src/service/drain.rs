@@ -36,7 +36,7 @@ pub enum Phase {
     Draining,
 }
 
-/// What draining acts on.
+/// The services that draining acts on.
 #[derive(Debug)]
 pub struct DrainConfig {
     /// The way to hand the seat over, and to tell the other nodes.

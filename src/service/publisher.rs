@@ -19,7 +19,7 @@ pub(super) struct Publisher {
     streams: Streams,
     sources: Sources,
     said: BTreeSet<String>,
-    /// The streams whose sources were here when that was looked at last.
+    /// The streams whose sources were here at the last look.
     sourced: BTreeSet<StreamId>,
 }
 

@@ -29,8 +29,8 @@ pub(super) struct Member {
 
 /// The result of a visit.
 pub(super) enum VisitResult {
-    /// The listener stays, and took so many bytes.
-    Stay(usize),
+    /// The listener stays.
+    Stay,
     /// The listener has to leave.
     Leave(Left),
 }
@@ -108,10 +108,10 @@ impl Member {
                 self.checked_at = now;
                 self.check()
             }
-            Ok(0) => VisitResult::Stay(0),
+            Ok(0) => VisitResult::Stay,
             Ok(written) => {
                 self.control.count_sent(written as u64);
-                VisitResult::Stay(written)
+                VisitResult::Stay
             }
             Err(left) => VisitResult::Leave(left),
         }
@@ -144,20 +144,20 @@ impl Member {
 
     /// Checks whether the connection is gone, while there is nothing to write that would show it.
     ///
-    /// What a listener sends after its request is ignored. That it will send nothing more is no sign of leaving: some
+    /// What a listener sends after its request is ignored. The end of that is no sign of leaving: some
     /// programs and proxies close their sending half after the request, and read on.
     fn check(&mut self) -> VisitResult {
         if !matches!(self.socket.take_error(), Ok(None)) {
             return VisitResult::Leave(Left::Gone);
         }
         if self.half_closed {
-            return VisitResult::Stay(0);
+            return VisitResult::Stay;
         }
         let mut ignored = [0; 512];
         match self.socket.read(&mut ignored) {
             Ok(0) => self.note_half_close(),
-            Ok(_) => VisitResult::Stay(0),
-            Err(error) if is_transient(error.kind()) => VisitResult::Stay(0),
+            Ok(_) => VisitResult::Stay,
+            Err(error) if is_transient(error.kind()) => VisitResult::Stay,
             Err(_) => VisitResult::Leave(Left::Gone),
         }
     }
@@ -169,7 +169,7 @@ impl Member {
             .with_interval(PROBE_EVERY)
             .with_retries(PROBES);
         match SockRef::from(&self.socket).set_tcp_keepalive(&probes) {
-            Ok(()) => VisitResult::Stay(0),
+            Ok(()) => VisitResult::Stay,
             Err(_) => VisitResult::Leave(Left::Gone), // A connection without options is gone.
         }
     }

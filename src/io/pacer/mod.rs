@@ -12,7 +12,7 @@ mod round;
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use bytes::Bytes;
@@ -87,17 +87,6 @@ pub enum Left {
     Stopped,
 }
 
-/// What the pacer has done so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Listeners now, those in the queues included.
-    pub listeners: usize,
-    /// Bytes handed to the kernel since the start.
-    pub sent_bytes: u64,
-    /// Listeners dropped since the start because they were too slow.
-    pub too_slow: u64,
-}
-
 /// A handle to the threads; clones share them. When the last one is dropped, all listeners are closed.
 #[derive(Clone)]
 pub struct Pacer {
@@ -114,12 +103,11 @@ struct Shared {
     threads: Vec<Arc<PacerThread>>,
 }
 
-/// The state that a thread and the handles share. Each thread counts for itself, so that no two write to one place.
+/// The state that a thread and the handles share.
 struct PacerThread {
     queue: Queue,
+    /// The listeners of the thread, those in its queue included.
     listeners: AtomicUsize,
-    sent_bytes: AtomicU64,
-    too_slow: AtomicU64,
 }
 
 impl Pacer {
@@ -132,8 +120,6 @@ impl Pacer {
             let mine = Arc::new(PacerThread {
                 queue: Queue::default(),
                 listeners: AtomicUsize::new(0),
-                sent_bytes: AtomicU64::new(0),
-                too_slow: AtomicU64::new(0),
             });
             let round = Round::new(Arc::clone(&mine));
             thread::Builder::new()
@@ -164,17 +150,6 @@ impl Pacer {
         thread.queue.push(listener).inspect_err(|_| {
             thread.listeners.fetch_sub(1, Ordering::Relaxed);
         })
-    }
-
-    /// The counts so far. Costs a few loads.
-    pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        for thread in &self.shared.threads {
-            counts.listeners += thread.listeners();
-            counts.sent_bytes += thread.sent_bytes.load(Ordering::Relaxed);
-            counts.too_slow += thread.too_slow.load(Ordering::Relaxed);
-        }
-        counts
     }
 }
 

@@ -97,15 +97,8 @@ impl Round {
     /// Visits one member. Returns how far it is from here to the next: none if the last member took its place.
     fn visit(&mut self, place: usize, now: Instant) -> usize {
         match self.members[place].visit(now) {
-            VisitResult::Stay(written) => {
-                let sent_bytes = &self.shared.sent_bytes;
-                sent_bytes.fetch_add(written as u64, Ordering::Relaxed);
-                1
-            }
+            VisitResult::Stay => 1,
             VisitResult::Leave(why) => {
-                if why == Left::TooSlow {
-                    self.shared.too_slow.fetch_add(1, Ordering::Relaxed);
-                }
                 let member = self.members.swap_remove(place);
                 self.count_out();
                 member.leave(why);

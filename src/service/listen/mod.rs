@@ -88,7 +88,7 @@ impl MountRequest<'_> {
     }
 }
 
-/// What becomes of the connection after an answer.
+/// The use of the connection after an answer.
 #[derive(Debug)]
 pub enum After {
     /// The next request may come on it.

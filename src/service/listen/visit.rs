@@ -21,7 +21,7 @@ use crate::wire::http::head::Head;
 use crate::wire::http::reply::Reply;
 use crate::wire::icecast::passthrough::Passage;
 
-/// What a new listener gets at once, by the stream's time: it fills any player's buffer, and covers a failover.
+/// The part of the stream that a new listener gets at once: it fills any player's buffer, and covers a failover.
 const BURST: Duration = Duration::from_secs(5);
 
 /// How long a HEAD waits for the first word of a stream that another node holds: a round trip of a slow line. Longer it
@@ -36,7 +36,7 @@ pub(super) struct Visit<'a> {
     pub(super) entrance: Entrance,
 }
 
-/// What a listener holds while it listens.
+/// All that a listener holds while it listens.
 struct Guest {
     attendance: Attendance,
     place: DoorPlace,

@@ -22,7 +22,7 @@ use crate::model::stream::nominal_kbps;
 use crate::model::traits::NodeTraits;
 use crate::proto::view::{MeshNode, MeshView};
 
-/// What the status is put together from.
+/// The services that the status is put together from.
 #[derive(Clone, Debug)]
 pub struct StatusConfig {
     /// Members and master, mounts, steering, clocks.

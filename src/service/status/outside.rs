@@ -1,4 +1,4 @@
-//! What is shown of outside servers.
+//! The part of the status about outside servers.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::model::seat::Seat;
 use crate::model::status::outside::{OutsideDetail, OutsideMount, OutsideState, OutsideStatus};
 
 impl Statuses {
-    /// Every outside server, for everybody.
+    /// Every outside server, as the public status shows it.
     pub fn outside(&self) -> Vec<OutsideStatus> {
         let details = self.outside_details().into_iter();
         details.map(|detail| detail.status).collect()
@@ -57,7 +57,7 @@ fn status(
         Some(_) => OutsideState::Failing,
     };
     let pending = outlook.as_ref().map_or(0, |outlook| outlook.pending);
-    // What it said last is true of nobody any more once it is silent.
+    // The last report of a server is no longer true once it is silent.
     let report = outlook
         .filter(|_| state == OutsideState::Ready)
         .map(|outlook| outlook.bulletin.report);
