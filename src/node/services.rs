@@ -198,6 +198,7 @@ impl Core<'_> {
                 ingest,
                 listening,
                 admin,
+                drain: carriers.drain.clone(),
                 trusted_proxies: self.settings.trusted_proxies.clone().into(),
             },
             visitors,

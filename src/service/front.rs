@@ -7,6 +7,7 @@ use tracing::{debug, info};
 
 use super::admin;
 use super::admin::{Admin, Served};
+use super::drain::{Drain, Phase};
 use super::ingest::{Ingest, farewell};
 use super::listen::{After, Entrance, Listening, PlaylistRequest};
 use crate::io::door::{self, Accepted, Door, NoHead, Visitor};
@@ -25,7 +26,7 @@ use crate::wire::icecast::playlist::Playlist;
 
 /// How many requests to pages, API and playlists one connection may carry: an hour and more of a page that reloads
 /// every five seconds. A client that has more to ask connects again, so no client keeps its place for ever.
-const MAX_REQUESTS: u32 = 1_000;
+const MAX_REQUESTS: u64 = 1_000;
 
 /// What a request is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +58,8 @@ pub struct Front {
     pub listening: Listening,
     /// Answers for pages and the API.
     pub admin: Admin,
+    /// Says whether this node takes newcomers.
+    pub drain: Drain,
     /// The proxies that are believed when they name their client.
     pub trusted_proxies: Arc<[Network]>,
 }
@@ -94,9 +97,7 @@ impl Front {
         }
         let mut buffer = BytesMut::new();
         let mut told_of_oddities = false;
-        let mut requests = 0;
-        loop {
-            requests += 1;
+        for number in 1_u64.. {
             // A client that asks for nothing does not hold up the end of the node.
             let reading = door::read_head(&mut visitor, &mut buffer);
             let read = match tasks.until_end(reading).await {
@@ -104,7 +105,7 @@ impl Front {
                 Some(Err(error)) => return turn_away(&mut visitor, error, &buffer).await,
                 None => return,
             };
-            let (head, len) = (read.head, read.len);
+            let head = read.head;
             let peer_ip = visitor.peer.ip();
             visitor.client = forwarded::client(peer_ip, &self.trusted_proxies, head.headers());
             if let Some(skipped) = head.skipped()
@@ -113,57 +114,69 @@ impl Front {
                 let (peer, path) = (visitor.peer, head.path());
                 info!(%peer, path, "lines of the request's head passed over: {skipped}");
             }
-            let may_keep = requests < MAX_REQUESTS && !tasks.are_ending();
-            let reply = Reply::to(&head, clock::unix_ms() / 1_000);
-            let reply = if may_keep { reply } else { reply.and_close() };
-            let answer = match route(&head) {
-                Route::Admin => {
-                    let behind = buffer.split_off(len);
-                    match self.admin.serve(visitor, &head, behind, may_keep).await {
-                        Served::KeepAlive(same, behind) => (visitor, buffer) = (same, behind),
-                        Served::Close(mut same) => return farewell(&mut same.stream, b"").await,
-                        Served::Broken => return,
-                    }
-                    continue;
-                }
-                Route::Source => {
-                    let begun = buffer.split_off(len);
-                    match self.ingest.serve(visitor, head, begun).await {
-                        Some((same, behind)) => (visitor, buffer) = (same, behind),
-                        None => return,
-                    }
-                    continue;
-                }
-                Route::Listen(mount, entrance) => {
-                    drop(buffer.split_to(len));
-                    match self.listening.serve(visitor, &head, mount, entrance).await {
-                        After::Next(same) => visitor = same,
-                        After::Over => return,
-                    }
-                    continue;
-                }
-                Route::Playlist(kind, mount) => {
-                    let asked = PlaylistRequest {
-                        kind,
-                        mount: &mount,
-                        client: visitor.client,
-                        host: head.host(),
-                    };
-                    self.listening.playlist(asked, &reply)
-                }
-                Route::Options => reply.options(),
-                Route::Capabilities => reply.capabilities(),
-                Route::NotFound => reply.not_found(),
-                Route::WrongMethod => reply.wrong_method(head.method()),
-            };
-            drop(buffer.split_to(len));
-            if reply.persistence() == Persistence::Close {
-                return farewell(&mut visitor.stream, &answer).await;
-            }
-            if answer::send(&mut visitor.stream, &answer).await.is_err() {
-                return;
+            let behind = buffer.split_off(read.len);
+            let may_keep = number < MAX_REQUESTS && self.stays() && !tasks.are_ending();
+            match self.answer(visitor, head, behind, may_keep).await {
+                Some((same, behind)) => (visitor, buffer) = (same, behind),
+                None => return,
             }
         }
+    }
+
+    /// Whether this node is there for the next request, too.
+    fn stays(&self) -> bool {
+        self.drain.phase() == Phase::Serving
+    }
+
+    /// Answers one request; `behind` is what was read behind its head. Returns the connection, and what was read of the
+    /// next request, if another one may come.
+    async fn answer(
+        &self,
+        mut visitor: Visitor,
+        head: Head,
+        behind: BytesMut,
+        may_keep: bool,
+    ) -> Option<(Visitor, BytesMut)> {
+        let reply = Reply::to(&head, clock::unix_ms() / 1_000);
+        let reply = if may_keep { reply } else { reply.and_close() };
+        let answer = match route(&head) {
+            Route::Admin => {
+                return match self.admin.serve(visitor, &head, behind, may_keep).await {
+                    Served::KeepAlive(same, behind) => Some((same, behind)),
+                    Served::Close(mut same) => {
+                        farewell(&mut same.stream, b"").await;
+                        None
+                    }
+                    Served::Broken => None,
+                };
+            }
+            Route::Source => return self.ingest.serve(visitor, head, behind).await,
+            Route::Listen(mount, entrance) => {
+                return match self.listening.serve(visitor, &head, mount, entrance).await {
+                    After::Next(same) => Some((same, behind)),
+                    After::Over => None,
+                };
+            }
+            Route::Playlist(kind, mount) => {
+                let asked = PlaylistRequest {
+                    kind,
+                    mount: &mount,
+                    client: visitor.client,
+                    host: head.host(),
+                };
+                self.listening.playlist(asked, &reply)
+            }
+            Route::Options => reply.options(),
+            Route::Capabilities => reply.capabilities(),
+            Route::NotFound => reply.not_found(),
+            Route::WrongMethod => reply.wrong_method(head.method()),
+        };
+        if reply.persistence() == Persistence::Close {
+            farewell(&mut visitor.stream, &answer).await;
+            return None;
+        }
+        let sent = answer::send(&mut visitor.stream, &answer).await;
+        sent.is_ok().then_some((visitor, behind))
     }
 }
 

@@ -46,7 +46,7 @@ pub use self::icecast_status::Contact;
 use self::reply::{Body, Complaint};
 use self::routes::{Access, Handler, Lookup, Route};
 use super::audience::MeshAudience;
-use super::drain::{Drain, Phase};
+use super::drain::Drain;
 use super::listen::Listening;
 use super::logins::{Caller, Logins, Right};
 use super::mesh::Mesh;
@@ -222,7 +222,6 @@ impl Exchange<'_> {
         }
         let is_kept = self.may_keep
             && self.unread.is_nothing()
-            && self.admin.0.drain.phase() == Phase::Serving
             // To a client of HTTP/1.0 the end of the connection is the only end of such an answer.
             && answer.body().size_hint().exact().is_some();
         self.is_kept.store(is_kept, Ordering::Relaxed);
