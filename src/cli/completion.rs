@@ -33,10 +33,37 @@ fn script(shell: Shell) -> anyhow::Result<String> {
     let mut script = Vec::new();
     generate(shell, &mut super::grammar(), PROGRAM, &mut script);
     let mut script = String::from_utf8(script).context("the script is not UTF-8")?;
-    if shell == Shell::Bash {
-        script += BASH_SETTINGS;
+    match shell {
+        Shell::Bash => script += BASH_SETTINGS,
+        Shell::Fish => script += &fish_settings(),
+        _ => {}
     }
     Ok(script)
+}
+
+/// Lines for the settings in fish: its script from clap has flags and commands only.
+fn fish_settings() -> String {
+    let grammar = super::grammar();
+    let mut lines = String::new();
+    for command in grammar.get_subcommands() {
+        let Some(set) = command.find_subcommand("set") else {
+            continue;
+        };
+        let parsers = set.get_positionals().map(clap::Arg::get_value_parser);
+        let words = parsers.filter_map(|parser| parser.possible_values());
+        let words: Vec<String> = words
+            .flatten()
+            .map(|word| word.get_name().to_owned())
+            .collect();
+        if !words.is_empty() {
+            let (name, words) = (command.get_name(), words.join(" "));
+            lines += &format!(
+                "complete -c {PROGRAM} -n '__fish_seen_subcommand_from {name}; \
+                 and __fish_seen_subcommand_from set' -f -a '{words}'\n"
+            );
+        }
+    }
+    lines
 }
 
 #[cfg(test)]
