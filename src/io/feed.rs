@@ -10,6 +10,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::media::format::joining::StreamStart;
 use crate::media::ring::{Append, Read, Ring, Title, TitleSet};
 use crate::model::stream::{EndReason, StreamHead, StreamId};
 
@@ -174,6 +175,16 @@ impl Feed {
     /// What a listener has to be sent before the byte at `offset`; see [`Ring::prologue_at`].
     pub fn prologue_at(&self, offset: u64) -> Bytes {
         self.shared.ring.lock().prologue_at(offset)
+    }
+
+    /// How the stream stands at `offset`; see [`Ring::start_at`].
+    pub fn start_at(&self, offset: u64) -> Option<StreamStart> {
+        self.shared.ring.lock().start_at(offset)
+    }
+
+    /// Takes in how the stream stands at the first byte to come; see [`Ring::start`].
+    pub fn start(&self, start: &StreamStart) {
+        self.shared.ring.lock().start(start);
     }
 
     /// How far the stream's time is ahead of the clock; see [`Ring::ahead`].

@@ -331,6 +331,7 @@ fn card(settings: &Settings, hello: &Hello, geo: &Geo) -> NodeCard {
         addresses: resolver::addresses(settings, own_ip(hello)),
         serves_dns: settings.dns.is_some(),
         takes_orders: true,
+        reads_prologues: true,
         proves: true,
         lists_listeners: true,
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::logic::relay::follow::HEARTBEAT;
+use crate::media::format::joining::StreamStart;
 use crate::media::ring::Title;
 use crate::model::stream::{EndReason, StreamId};
 use crate::proto::pull::Opened;
@@ -40,6 +41,17 @@ impl Window {
             Some((_, from)) => Ok(from),
         }
     }
+}
+
+/// What holds at the first byte that is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstByte {
+    /// The title.
+    pub title: Option<Arc<str>>,
+    /// How the stream stands there, if that is known.
+    pub start: Option<StreamStart>,
+    /// Whether the other node reads PROLOGUE.
+    pub reads_prologues: bool,
 }
 
 /// The ring at one moment.
@@ -96,9 +108,14 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// Begins at a byte, with the title that is valid there.
-    pub fn begin(opened: Opened, title: Option<Arc<str>>, out: &mut Vec<Output>) -> Self {
+    /// Begins at a byte, as the ring says of it.
+    pub fn begin(opened: Opened, first: FirstByte, out: &mut Vec<Output>) -> Self {
         let offset = opened.offset;
+        let FirstByte {
+            title,
+            start,
+            reads_prologues,
+        } = first;
         let sent_titles: Vec<Title> = title
             .map(|text| Title { offset, text })
             .into_iter()
@@ -108,6 +125,9 @@ impl Serve {
             head: opened.head,
             offset,
         }));
+        // From the beginning on, the bytes themselves tell all. An older node would close the link.
+        let start = start.filter(|_| reads_prologues && offset > 0);
+        out.extend(start.map(prologue_frame));
         out.extend(sent_titles.iter().map(title_frame));
         Self {
             from: offset,
@@ -180,6 +200,14 @@ fn title_frame(title: &Title) -> Output {
     })
 }
 
+fn prologue_frame(start: StreamStart) -> Output {
+    Output::SendFrame(Frame::Prologue {
+        offset: start.offset,
+        media_time_us: u64::try_from(start.media_time.as_micros()).unwrap_or(u64::MAX),
+        bytes: start.prologue,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,6 +228,15 @@ mod tests {
     }
 
     fn begun(from: u64, title: Option<&str>) -> (Serve, Vec<Output>) {
+        let first = FirstByte {
+            title: title.map(Arc::from),
+            start: None,
+            reads_prologues: true,
+        };
+        begun_with(from, first)
+    }
+
+    fn begun_with(from: u64, first: FirstByte) -> (Serve, Vec<Output>) {
         let head = StreamHead {
             content_type: "audio/mpeg".into(),
             icy: Vec::new(),
@@ -213,7 +250,7 @@ mod tests {
             offset: from,
         };
         let mut out = Vec::new();
-        let serve = Serve::begin(opened, title.map(Arc::from), &mut out);
+        let serve = Serve::begin(opened, first, &mut out);
         (serve, out)
     }
 
@@ -274,6 +311,30 @@ mod tests {
         let out = look(&mut serve, &titles, Available::Bytes(7), now);
         assert_eq!(out, [Output::SendBytes(200)]);
         assert_eq!(serve.next(), 207);
+    }
+
+    #[test]
+    fn a_prologue_is_sent_to_nodes_that_read_it_and_need_it() {
+        let sent = |from, reads_prologues| {
+            let first = FirstByte {
+                title: Some("a".into()),
+                start: Some(StreamStart {
+                    offset: from,
+                    media_time: Duration::from_millis(1_500),
+                    prologue: b"heads".as_slice().into(),
+                }),
+                reads_prologues,
+            };
+            begun_with(from, first).1
+        };
+        let prologue = Output::SendFrame(Frame::Prologue {
+            offset: 100,
+            media_time_us: 1_500_000,
+            bytes: b"heads".as_slice().into(),
+        });
+        assert_eq!(sent(100, true)[1..], [prologue, said(100, "a")]);
+        assert_eq!(sent(100, false)[1..], [said(100, "a")]);
+        assert_eq!(sent(0, true)[1..], [said(0, "a")]);
     }
 
     #[test]

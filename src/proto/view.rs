@@ -76,6 +76,7 @@ impl MeshNode {
                 addresses: Vec::new(),
                 serves_dns: false,
                 takes_orders: true,
+                reads_prologues: false,
                 proves: false,
                 lists_listeners: false,
             },

@@ -9,6 +9,7 @@ use super::cluster::Event;
 use super::drain::{Drain, Phase};
 use super::mesh::Mesh;
 use super::relay;
+use super::relay::serving::Subscription;
 use super::streams::{Held, Streams};
 use super::titles::Titles;
 use crate::io::link::Exchange;
@@ -121,7 +122,14 @@ impl Switchboard {
             }
             Frame::Subscribe { mount, resume } => {
                 let moved = self.must_move(&mount);
-                let serving = relay::serve(&self.streams, &from, mount.clone(), resume, exchange);
+                let view = self.mesh.cluster.view();
+                let other = view.nodes.get(&from);
+                let subscription = Subscription {
+                    mount: mount.clone(),
+                    resume,
+                    reads_prologues: other.is_some_and(|node| node.card.reads_prologues),
+                };
+                let serving = relay::serve(&self.streams, &from, subscription, exchange);
                 tokio::select! {
                     () = serving => {}
                     // Cut short, the relay goes on with another holder from its next byte.

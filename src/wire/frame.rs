@@ -205,6 +205,16 @@ pub enum Frame {
     Audience(AudienceQuestion),
     /// Some of the sender's listeners.
     Listeners(ListenerPage),
+    /// How the stream stands at the first byte that will be sent, in its middle. Only to nodes whose card says that they
+    /// read it.
+    Prologue {
+        /// The first byte.
+        offset: u64,
+        /// How much of the stream's time is before the first join point from there on, in microseconds.
+        media_time_us: u64,
+        /// What a decoder needs before the bytes there; empty if it needs nothing.
+        bytes: Bytes,
+    },
 }
 
 impl Frame {
@@ -234,6 +244,7 @@ impl Frame {
             Self::Done => "DONE",
             Self::Alive { .. } => "ALIVE",
             Self::Order(_) => "ORDER",
+            Self::Prologue { .. } => "PROLOGUE",
             Self::Audience(_) => "AUDIENCE",
             Self::Listeners(_) => "LISTENERS",
         }
@@ -411,6 +422,11 @@ mod tests {
             Frame::Done,
             Frame::Alive { beat_ms: u64::MAX },
             Frame::Order(Order::Drain { deadline_s: 60 }),
+            Frame::Prologue {
+                offset: u64::MAX,
+                media_time_us: u64::MAX,
+                bytes: vec![0; 240 << 10].into(),
+            },
             Frame::Audience(AudienceQuestion::Kill(42)),
             Frame::Listeners(ListenerPage::default()),
         ];

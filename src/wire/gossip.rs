@@ -79,6 +79,9 @@ pub struct NodeCard {
     /// Whether the node takes orders of operators over its links.
     #[serde(default)]
     pub takes_orders: bool,
+    /// Whether the node reads PROLOGUE, the frame that says how a stream stands in its middle.
+    #[serde(default)]
+    pub reads_prologues: bool,
     /// Whether the node proves its identity to a peer that asks at its address.
     #[serde(default)]
     pub proves: bool,

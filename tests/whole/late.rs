@@ -1,5 +1,5 @@
 //! A listener that comes late to a stream in Ogg gets the header pages first, and decodes what it gets from its first
-//! byte.
+//! byte; on the node of the source and on others.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -64,11 +64,11 @@ fn hear(url: &str, time: Duration) -> Vec<i16> {
 }
 
 #[test]
-fn ogg_joined_late_decodes() {
+fn ogg_joined_late_decodes_on_every_node() {
     if !have("ffmpeg") {
         return;
     }
-    let mesh = TestMesh::start(1);
+    let mesh = TestMesh::start(2);
     let codecs = [
         ("vorbis", "libvorbis"),
         ("opus", "libopus"),

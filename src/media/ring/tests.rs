@@ -332,11 +332,11 @@ fn who_joins_ogg_late_is_given_the_header_pages_of_its_link() {
     );
     assert_eq!(ring.prologue_at(join), opus_heads(1));
 
-    ring.append(
-        ring.next(),
-        &opus(2, &(1..=40).collect::<Vec<u64>>()),
-        settled(now),
-    );
+    let second = opus(2, &(1..=100).collect::<Vec<u64>>());
+    for piece in second.chunks(1_000) {
+        ring.append(ring.next(), piece, now);
+    }
+    ring.append(ring.next(), &second[..9], settled(now));
     let oldest = ring.oldest();
     assert!(oldest > first.len() as u64);
     assert_eq!(ring.prologue_at(oldest), opus_heads(2));
@@ -354,4 +354,48 @@ fn tracks_that_are_too_many_for_their_prologues_cannot_be_joined() {
     let link = opus(0, &[1]).len() as u64;
     assert!(join > 20 * link, "{join}");
     assert!(!ring.prologue_at(join).is_empty() || join.is_multiple_of(link));
+}
+
+#[test]
+fn a_ring_that_begins_in_the_middle_tells_the_streams_time_and_passes_it_on() {
+    use crate::media::format::ogg::page::samples::{opus, opus_heads};
+    let seconds: Vec<u64> = (1..=20).collect();
+    let cases = [
+        ("audio/mpeg", mpeg::samples::frames(900)),
+        ("audio/ogg", opus(1, &seconds)),
+    ];
+    for (content_type, stream) in cases {
+        let (mut origin, now) = (ring(content_type), Instant::now());
+        origin.append(0, &stream, now);
+        let from = origin.join_point(Duration::from_secs(8));
+        let start = origin.start_at(from).unwrap();
+        assert!(start.media_time > Duration::from_secs(8), "{start:?}");
+        let head = Arc::clone(origin.head());
+        let mut relay = Ring::new(StreamId(1), head, from, now);
+        relay.start(&start);
+        relay.append(from, &stream[from as usize..], now);
+        assert_eq!(relay.start_at(from), Some(start.clone()));
+        assert_eq!(relay.splice_point(), Some(from));
+        let burst = Duration::from_secs(3);
+        let join = relay.join_point(burst);
+        assert_eq!(relay.prologue_at(join), origin.prologue_at(join));
+        let received = relay.media_time().unwrap();
+        assert!(received < Duration::from_secs(9), "{received:?}");
+        relay.start(&StreamStart {
+            media_time: Duration::ZERO,
+            ..start.clone()
+        });
+        assert_eq!(
+            relay.start_at(from),
+            Some(start),
+            "said once, at the beginning"
+        );
+    }
+    let mut nonsense = ring("audio/ogg");
+    nonsense.start(&StreamStart {
+        offset: 0,
+        media_time: Duration::ZERO,
+        prologue: opus_heads(1)[..60].to_vec().into(),
+    });
+    assert_eq!(nonsense.prologue_at(0), "");
 }

@@ -1,11 +1,12 @@
 //! A pull and the ring that it fills: the part of it that does not wait.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::{debug, info};
 
 use crate::io::feed::Feed;
 use crate::logic::relay::route::Precedence;
+use crate::media::format::joining::StreamStart;
 use crate::media::ring::{Append, Ring};
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
@@ -178,6 +179,15 @@ fn fill(feed: &Feed, frame: Frame, now: Instant) -> UpstreamEvent {
                 return UpstreamEvent::Gap;
             }
         }
+        Frame::Prologue {
+            offset,
+            media_time_us,
+            bytes,
+        } => feed.start(&StreamStart {
+            offset,
+            media_time: Duration::from_micros(media_time_us),
+            prologue: bytes,
+        }),
         Frame::Alive { beat_ms } => feed.note_beat(beat_ms, now),
         Frame::Title { offset, text } => _ = feed.set_title(offset, &text),
         Frame::End { offset, reason } if offset == feed.next() => {

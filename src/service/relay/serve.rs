@@ -3,12 +3,10 @@
 use tokio::time::timeout_at;
 use tracing::debug;
 
-use super::serving::{NextStep, Serving};
+use super::serving::{NextStep, Serving, Subscription};
 use crate::io::clock;
 use crate::io::link::{Exchange, ExchangeError};
-use crate::model::mount::MountName;
 use crate::model::node::NodeName;
-use crate::model::stream::StreamId;
 use crate::service::streams::Streams;
 use crate::wire::frame::{Frame, MAX_DATA_BYTES};
 
@@ -16,12 +14,11 @@ use crate::wire::frame::{Frame, MAX_DATA_BYTES};
 pub async fn serve(
     streams: &Streams,
     to: &NodeName,
-    mount: MountName,
-    resume: Option<(StreamId, u64)>,
+    subscription: Subscription,
     mut exchange: Exchange,
 ) {
-    let mut first = Vec::new();
-    let served = match Serving::begin(streams, &mount, resume, &mut first) {
+    let (mount, mut first) = (subscription.mount.clone(), Vec::new());
+    let served = match Serving::begin(streams, subscription, &mut first) {
         Ok(serving) => {
             debug!(%to, %mount, from = serving.next(), "serving a relay");
             send(serving, first, &mut exchange).await

@@ -7,10 +7,21 @@ use crate::media::ring::Read;
 use crate::model::mount::MountName;
 use crate::model::stream::StreamId;
 use crate::proto::pull::Opened;
-use crate::proto::serve::{Available, Output, RELAY_BURST, RingView, Serve, Window};
+use crate::proto::serve::{Available, FirstByte, Output, RELAY_BURST, RingView, Serve, Window};
 use crate::service::streams::{Held, Reader, Reading, Streams};
 use crate::wire::frame::{Denial, Frame};
 use crate::wire::gossip::Origin;
+
+/// What another node asks for.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    /// The mount.
+    pub mount: MountName,
+    /// This stream from this byte on; `None`: the one that is on air.
+    pub resume: Option<(StreamId, u64)>,
+    /// Whether the node reads PROLOGUE.
+    pub reads_prologues: bool,
+}
 
 /// Reads the ring for a relay as [`Serve`] says; counts it among the readers.
 #[derive(Debug)]
@@ -37,11 +48,15 @@ impl Serving {
     /// Answers a SUBSCRIBE; appends the first frames.
     pub fn begin(
         streams: &Streams,
-        mount: &MountName,
-        resume: Option<(StreamId, u64)>,
+        subscription: Subscription,
         out: &mut Vec<Frame>,
     ) -> Result<Self, Denial> {
-        let held = streams.get(mount).ok_or(Denial::NotHere)?;
+        let Subscription {
+            mount,
+            resume,
+            reads_prologues,
+        } = subscription;
+        let held = streams.get(&mount).ok_or(Denial::NotHere)?;
         let feed = &held.feed;
         let window = Window {
             stream_id: feed.stream_id(),
@@ -54,8 +69,13 @@ impl Serving {
             head: (**feed.head()).clone(),
             offset: window.first_byte(resume)?,
         };
-        let (title, mut outputs) = (feed.title_at(opened.offset), Vec::new());
-        let serve = Serve::begin(opened, title, &mut outputs);
+        let first = FirstByte {
+            title: feed.title_at(opened.offset),
+            start: feed.start_at(opened.offset),
+            reads_prologues,
+        };
+        let mut outputs = Vec::new();
+        let serve = Serve::begin(opened, first, &mut outputs);
         let frames = outputs.into_iter().filter_map(|output| match output {
             Output::SendFrame(frame) => Some(frame),
             _ => None,
@@ -63,7 +83,7 @@ impl Serving {
         out.extend(frames);
         Ok(Self {
             streams: streams.clone(),
-            mount: mount.clone(),
+            mount,
             serve,
             _reading: held.read_by(Reader::Link),
             feed: held.feed,

@@ -71,6 +71,7 @@ impl Rogue {
             addresses: Vec::new(),
             serves_dns: false,
             takes_orders: true,
+            reads_prologues: false,
             proves: false,
             lists_listeners: false,
         });

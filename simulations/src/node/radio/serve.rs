@@ -2,7 +2,7 @@
 
 use antiphon::model::mount::MountName;
 use antiphon::model::stream::StreamId;
-use antiphon::service::relay::serving::{NextStep, Serving};
+use antiphon::service::relay::serving::{NextStep, Serving, Subscription};
 use antiphon::service::streams::Held;
 use antiphon::wire::frame::Frame;
 use antiphon::wire::gossip::Origin;
@@ -23,7 +23,12 @@ impl Radio {
         env: &mut Env<'_>,
     ) {
         let mut frames = Vec::new();
-        match Serving::begin(&self.streams, mount, resume, &mut frames) {
+        let subscription = Subscription {
+            mount: mount.clone(),
+            resume,
+            reads_prologues: true,
+        };
+        match Serving::begin(&self.streams, subscription, &mut frames) {
             Ok(serving) => {
                 let says = frames.into_iter().map(|frame| Action::Say(talk, frame));
                 env.out.extend(says);

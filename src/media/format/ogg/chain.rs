@@ -52,10 +52,13 @@ impl Chain {
         });
         pages.finish().map(take);
         match chain.stage {
-            OggStage::Headers(link) if link.is_complete() => Some(Self {
-                stage: OggStage::Sound(link),
-                media_time,
-            }),
+            OggStage::Headers(mut link) if link.is_complete() => {
+                link.skip_ahead();
+                Some(Self {
+                    stage: OggStage::Sound(link),
+                    media_time,
+                })
+            }
             _ => None,
         }
     }

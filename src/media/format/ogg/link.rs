@@ -115,6 +115,13 @@ impl OggLink {
         self.clock.as_ref().is_some_and(is_clock) && !head.continues
     }
 
+    /// Goes on in the middle of the link: the length of the page that comes next is not known, and counts as no time.
+    pub(super) fn skip_ahead(&mut self) {
+        if let Some(clock) = &mut self.clock {
+            clock.samples = None;
+        }
+    }
+
     /// How long a page plays.
     pub(super) fn advance(&mut self, head: &PageHead) -> Duration {
         let clock = self.clock.as_mut();
@@ -138,7 +145,8 @@ impl OggLink {
 struct SampleClock {
     serial: u32,
     rate_hz: u32,
-    samples: u64,
+    /// The last position; `None` in the middle of a stream, where the one before is not known.
+    samples: Option<u64>,
 }
 
 impl SampleClock {
@@ -146,7 +154,7 @@ impl SampleClock {
         Self {
             serial,
             rate_hz,
-            samples: 0,
+            samples: Some(0),
         }
     }
 
@@ -155,8 +163,8 @@ impl SampleClock {
         let Some(position) = head.position.filter(|_| head.serial == self.serial) else {
             return Duration::ZERO;
         };
-        let samples = position.saturating_sub(self.samples);
-        self.samples = position;
+        let before = self.samples.replace(position).unwrap_or(position);
+        let samples = position.saturating_sub(before);
         let nanos = u128::from(samples) * 1_000_000_000 / u128::from(self.rate_hz);
         let played = u64::try_from(nanos).map_or(Duration::MAX, Duration::from_nanos);
         if played > MAX_PAGE {

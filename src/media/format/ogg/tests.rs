@@ -137,7 +137,7 @@ fn a_stream_that_is_joined_in_the_middle_goes_on_with_its_prologue() {
     };
     let mut late = OggScanner::in_the_middle(&start).unwrap();
     let found = feed(&mut late, [&stream[offset as usize..]]);
-    // The length of the first page is not known: its clock is that of its end.
+    // The length of the first page is not known, and counts as no time.
     assert_eq!(found.marks[0], (offset, ms));
     let offsets = |marks: &[(u64, u64)]| marks.iter().map(|mark| mark.0).collect::<Vec<_>>();
     assert_eq!(offsets(&found.marks), offsets(&whole.marks[3..]));
