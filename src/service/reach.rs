@@ -266,7 +266,7 @@ impl Reaching {
         match &card.finding {
             Finding::Failed(why) => warn!(
                 %by, url, why,
-                "another node asked for this one at its public address and did not find it: listeners that are sent here \
+                "another node asked for this one at its public address and did not find it: listeners who are sent here \
                  are lost; check --public-url, and what forwards that address to this node"
             ),
             Finding::Proven => {
