@@ -226,18 +226,16 @@ impl Core<'_> {
         visitors: &Tasks,
     ) -> Ingest {
         let ingest = Ingest::new(IngestConfig {
-            documents: mesh.documents.clone(),
+            mesh: mesh.clone(),
             authority: carriers.authority.clone(),
-            cluster: mesh.cluster.clone(),
             streams: carriers.streams.clone(),
             relays: carriers.relays.clone(),
             sources: carriers.sources.clone(),
             drain: carriers.drain.clone(),
             logins,
-            cancel: visitors.token().clone(),
+            visitors: visitors.clone(),
         });
-        let settling = ingest.clone().settle_rivals(self.tasks.token().clone());
-        self.tasks.spawn(settling);
+        self.tasks.spawn(ingest.clone().settle_rivals());
         ingest
     }
 

@@ -16,7 +16,7 @@ use crate::model::stream::StreamId;
 /// How long a source may take to give way: its task only has to see the order.
 const GIVE_WAY: Duration = Duration::from_secs(1);
 
-/// How long a source's task may take to find out whether its connection is alive: see `SourceBody::is_there`.
+/// How long a source's task may take to find out whether its connection is alive: see `Filler::is_behind_backlog`.
 const PRESENCE: Duration = Duration::from_secs(1);
 /// How many checks may wait for one source. They all get the same answer; when there are more, the source counts as
 /// connected.

@@ -1,10 +1,10 @@
 //! A source that is on air here: its ring, and what ends its time.
 
-use tokio::net::TcpStream;
 use tracing::{info, warn};
 
-use super::body::{Sink, SourceBody};
-use super::{IngestConfig, SourceLogin};
+use super::IngestConfig;
+use super::filler::{Filler, Offer};
+use super::intake::{Intake, Sink};
 use crate::io::clock;
 use crate::io::feed::Feed;
 use crate::media::format::detect::Format;
@@ -17,31 +17,33 @@ use crate::service::sources::{Entry, PresenceCheck};
 use crate::service::streams::NotHeld;
 use crate::wire::gossip::Origin;
 use crate::wire::http::media_type;
-use crate::wire::icecast::source_head;
 
 /// A source that is on air.
 #[derive(Debug)]
 pub(super) struct Air {
     feed: Feed,
     entry: Entry,
-    /// The checks that found no live connection: they are answered by the end of the source.
-    doubted: Vec<PresenceCheck>,
+    /// The checks that were not answered, because the source was not found: its end answers them.
+    unanswered: Vec<PresenceCheck>,
 }
 
 impl Air {
     /// Lets a source be heard whose first audio was recognised as `format`; its place is this one.
     pub(super) async fn begin(
         ingest: &IngestConfig,
-        login: &SourceLogin<'_>,
+        offer: &Offer,
         format: Option<Format>,
         stream_id: StreamId,
         epoch: Epoch,
     ) -> Result<Self, NotHeld> {
-        let mount = &login.spec.path;
-        // The master's order to whoever has the place here may come later than its word to us.
+        let mount = &offer.spec.path;
+        // The master's order to the source that has the place here may come later than its verdict on this one.
         ingest.sources.displace(mount).await;
-        let (began_ms, charset) = (clock::unix_ms(), login.spec.charset);
-        let mut head = source_head::stream_head(login.head, charset, began_ms, epoch);
+        let mut head = StreamHead {
+            started_unix_ms: clock::unix_ms(),
+            accept_epoch: epoch,
+            ..offer.head.clone()
+        };
         correct(&mut head, format);
         let feed = Feed::new(Ring::new(stream_id, head, 0, clock::now()));
         restore_title(ingest, mount, &feed);
@@ -62,7 +64,7 @@ impl Air {
         Ok(Self {
             feed,
             entry,
-            doubted: Vec::new(),
+            unanswered: Vec::new(),
         })
     }
 
@@ -71,27 +73,26 @@ impl Air {
         Sink::Ring(&self.feed)
     }
 
-    /// Carries the source's bytes until something happens. Whoever doubts that it is there is told what is found.
-    pub(super) async fn carry(
+    /// Carries the source's bytes until something happens. A check of its presence is answered meanwhile.
+    pub(super) async fn carry<F: Filler>(
         &mut self,
         ingest: &IngestConfig,
         mount: &MountName,
-        stream: &mut TcpStream,
-        body: &mut SourceBody,
+        intake: &mut Intake<F>,
     ) -> Input {
-        let mut mounts = ingest.documents.watch_mounts();
+        let mut mounts = ingest.mesh.documents.watch_mounts();
         loop {
-            let doubt = tokio::select! {
-                () = ingest.cancel.cancelled() => return Input::NodeStops,
+            let check = tokio::select! {
+                () = ingest.visitors.asked_to_end() => return Input::NodeStops,
                 () = self.entry.give_way.cancelled() => return Input::GiveWay,
                 _ = mounts.wait_for(|mounts| !mounts.contains_key(mount)) => return Input::Tick,
-                reason = body.copy(stream, Sink::Ring(&self.feed)) => return Input::Ended(reason),
+                reason = intake.copy(Sink::Ring(&self.feed)) => return Input::Ended(reason),
                 Some(check) = self.entry.checks.recv() => check,
             };
-            if body.is_there(stream).await {
-                let _left = doubt.send(()); // whoever asked may have left meanwhile
+            if intake.is_there().await {
+                let _left = check.send(()); // the asker may have left meanwhile
             } else {
-                self.doubted.push(doubt);
+                self.unanswered.push(check);
             }
         }
     }
@@ -114,7 +115,7 @@ impl Air {
 fn restore_title(ingest: &IngestConfig, mount: &MountName, feed: &Feed) {
     let here = ingest.streams.get(mount);
     let here = here.and_then(|held| held.feed.title());
-    let view = ingest.cluster.view();
+    let view = ingest.mesh.cluster.view();
     let elsewhere = || {
         let mut cards = view.holders(mount).map(|(_, card)| card.title.as_str());
         cards.find(|title| !title.is_empty())
@@ -124,7 +125,7 @@ fn restore_title(ingest: &IngestConfig, mount: &MountName, feed: &Feed) {
     }
 }
 
-/// What the first bytes are counts, not what the source says of them: its listeners' players go by it.
+/// The media type is that of the first bytes, not what the source says of them: its listeners' players go by it.
 fn correct(head: &mut StreamHead, recognised: Option<Format>) {
     let Some(format) = recognised else {
         return;

@@ -1,62 +1,72 @@
 //! Sources: who may send, and their bytes into a ring.
 //!
+//! Here is the door's business: the login, and what a refused source is told. A source that is taken is a [`Filler`],
+//! and [`Broadcast`] is its way on air.
+//!
 //! The node that a source is connected to is the only writer of its stream: it mints the stream's id and
 //! numbers its bytes, from 0, as they come out of the request's framing. A source that has to give way may be
 //! kept as a standby; when it gets its turn it begins a stream of its own.
 
 mod air;
-mod body;
-mod life;
+mod broadcast;
+mod filler;
+mod http_source;
+mod intake;
 mod refusal;
 mod rivals;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use tokio_util::sync::CancellationToken;
 use tracing::field::display;
 use tracing::{Instrument as _, debug, info_span};
 
-use self::life::LoggedInSource;
+use self::broadcast::Broadcast;
+#[cfg(doc)]
+use self::filler::Filler;
+use self::filler::Offer;
+use self::http_source::HttpSource;
 pub use self::refusal::farewell;
 use self::refusal::{Refusal, refuse};
 use super::authority::MountAuthority;
-use super::cluster::Cluster;
-use super::document::Documents;
 use super::drain::{Drain, Phase};
 use super::logins::{Caller, Logins};
+use super::mesh::Mesh;
 use super::relay::Relays;
 use super::sources::Sources;
 use super::streams::Streams;
 use crate::io::clock;
 use crate::io::door::Visitor;
 use crate::io::password::Stay;
+use crate::io::tasks::Tasks;
 use crate::io::uplink;
-use crate::model::mount::{MountName, MountSpec};
+use crate::model::mount::MountName;
+use crate::model::seat::Epoch;
 use crate::wire::http::head::Head;
 use crate::wire::http::reply::Reply;
+use crate::wire::icecast::source_head;
 
 /// What taking a source needs.
 #[derive(Debug)]
 pub struct IngestConfig {
-    /// The mounts, with their passwords.
-    pub documents: Documents,
-    /// The places of sources on mounts.
+    /// The mounts, and the sources of other nodes.
+    pub mesh: Mesh,
+    /// Says whose turn it is on a mount.
     pub authority: MountAuthority,
-    /// The mesh, with the sources at other nodes.
-    pub cluster: Cluster,
     /// The streams that are held here.
     pub streams: Streams,
     /// Keeps listeners while a source is away.
     pub relays: Relays,
-    /// The sources of this node.
+    /// The sources that are here.
     pub sources: Sources,
     /// Whether this node takes newcomers.
     pub drain: Drain,
-    /// Checks their passwords.
+    /// Checks the passwords of sources.
     pub logins: Logins,
-    /// Refuses newcomers and ends all sources.
-    pub cancel: CancellationToken,
+    /// The tasks of visitors: when they end, newcomers are refused and all sources end.
+    pub visitors: Tasks,
 }
 
 /// A cheap, cloneable way to take sources.
@@ -64,11 +74,10 @@ pub struct IngestConfig {
 pub struct Ingest(Arc<IngestConfig>);
 
 /// A source's login whose password is right.
-struct SourceLogin<'a> {
-    spec: MountSpec,
-    head: &'a Head,
+struct SourceLogin {
+    offer: Offer,
     /// Keeps its password known, so that it can come back while others guess.
-    _stay: Stay,
+    stay: Stay,
 }
 
 impl Ingest {
@@ -79,8 +88,8 @@ impl Ingest {
 
     /// Takes a source from its head to its end. `begun` is what it has already sent behind its head.
     ///
-    /// A refused one that keeps its connection comes back with it, for its next request: libshout asks
-    /// without a password first.
+    /// A refused source that keeps its connection is returned with it, for its next request: libshout asks without a
+    /// password first.
     pub async fn serve(
         &self,
         mut visitor: Visitor,
@@ -95,11 +104,15 @@ impl Ingest {
             }
             let admitted = async {
                 let login = self.admit(&head, Caller::of(&visitor)).await?;
-                LoggedInSource::begin(&self.0, login).await
+                let mount = login.offer.spec.path.clone();
+                let broadcast = Broadcast::begin(&self.0, login.offer).await;
+                let broadcast = broadcast.map_err(|refused| Refusal::of(refused, &mount))?;
+                Ok((broadcast, login.stay))
             };
             match admitted.await {
-                Ok(life) => {
-                    life.run(&mut visitor.stream, begun).await;
+                Ok((broadcast, _stay)) => {
+                    let source = HttpSource::new(&mut visitor.stream, &head, begun);
+                    broadcast.run(source).await;
                     None
                 }
                 Err(refusal) => {
@@ -112,9 +125,9 @@ impl Ingest {
         serving.instrument(span).await
     }
 
-    /// Checks who it is and what it wants.
-    async fn admit<'a>(&self, head: &'a Head, caller: Caller) -> Result<SourceLogin<'a>, Refusal> {
-        if self.0.cancel.is_cancelled() || self.is_draining() {
+    /// Checks the login, the mount and whether this node takes sources.
+    async fn admit(&self, head: &Head, caller: Caller) -> Result<SourceLogin, Refusal> {
+        if self.0.visitors.are_ending() || self.is_draining() {
             return Err(Refusal::Stopping);
         }
         let Some(credentials) = head.basic_credentials() else {
@@ -126,23 +139,24 @@ impl Ingest {
         };
         let mount = MountName::from_request_path(head.path())
             .map_err(|error| Refusal::NoSuchMount(error.to_string()))?;
-        let spec = self.0.documents.mount(&mount);
+        let spec = self.0.mesh.documents.mount(&mount);
         let spec = spec.ok_or_else(|| Refusal::no_mount(&mount))?;
         let stay = self.0.logins.source(credentials, &spec, caller).await?;
-        Ok(SourceLogin {
+        let offer = Offer {
+            head: source_head::stream_head(head, spec.charset, 0, Epoch::default()),
+            stated_bps: source_head::stated_bps(head),
             spec,
-            head,
-            _stay: stay,
-        })
+        };
+        Ok(SourceLogin { offer, stay })
     }
 
-    /// Whether nobody is to begin here.
+    /// Whether no source is to begin here.
     fn is_draining(&self) -> bool {
         self.0.drain.phase() == Phase::Draining
     }
 
-    /// Sees to it that of two sources that meet after a partition only one stays. Runs until the node stops.
-    pub async fn settle_rivals(self, cancel: CancellationToken) {
-        rivals::run(&self.0.cluster, &self.0.sources, cancel).await;
+    /// Lets only one of two sources stay that meet after a partition. Runs until the node stops.
+    pub async fn settle_rivals(self) {
+        rivals::run(&self.0.mesh, &self.0.sources).await;
     }
 }

@@ -9,6 +9,7 @@ use tracing::{debug, info};
 
 use crate::io::answer;
 use crate::model::mount::MountName;
+use crate::proto::source::RefusalReason;
 use crate::service::logins::NoRight;
 use crate::wire::http::reply::{Persistence, Reply};
 use crate::wire::http::status::HttpStatus;
@@ -38,6 +39,15 @@ impl From<NoRight> for Refusal {
 }
 
 impl Refusal {
+    /// What a source is told that may not begin.
+    pub(super) fn of(refused: RefusalReason, mount: &MountName) -> Self {
+        match refused {
+            RefusalReason::NoSuchMount => Self::no_mount(mount),
+            RefusalReason::InUse => Self::InUse,
+            RefusalReason::Stopping => Self::Stopping,
+        }
+    }
+
     pub(super) fn no_mount(mount: &MountName) -> Self {
         let hint =
             format!("There is no mount {mount}: make it with `antiphon mount create {mount}`");
@@ -45,7 +55,7 @@ impl Refusal {
     }
 }
 
-/// Tells a source why it is not taken. Whether its next request may come on the same connection.
+/// Tells a source why it is not taken. Returns whether its next request may come on the same connection.
 pub(super) async fn refuse(stream: &mut TcpStream, reply: &Reply, refusal: Refusal) -> bool {
     let answer = match refusal {
         Refusal::Unauthorized => reply.unauthorized(),
@@ -76,8 +86,8 @@ pub(super) async fn refuse(stream: &mut TcpStream, reply: &Reply, refusal: Refus
     }
 }
 
-/// Answers a client that may still be sending, and reads a little on: if its bytes were unread at the close, the system
-/// would reset the connection, and the answer would be lost.
+/// Answers a client that may still be sending, and reads on for a moment: closed with unread bytes, the connection would
+/// be reset by the system, and the answer be lost on the way.
 pub async fn farewell(stream: &mut TcpStream, answer: &[u8]) {
     if answer::send(stream, answer).await.is_err() || stream.shutdown().await.is_err() {
         return;

@@ -1,21 +1,20 @@
 //! Watches for sources elsewhere that have precedence over one here, and lets that one give way.
 
-use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::io::clock;
 use crate::logic::source::rivals::Rivals;
 use crate::proto::source::superseded;
-use crate::service::cluster::Cluster;
+use crate::service::mesh::Mesh;
 use crate::service::sources::Sources;
 
 /// Watches until the node stops.
-pub(super) async fn run(cluster: &Cluster, sources: &Sources, cancel: CancellationToken) {
-    let mut view = cluster.watch();
+pub(super) async fn run(mesh: &Mesh, sources: &Sources) {
+    let mut view = mesh.cluster.watch();
     let mut rivals = Rivals::default();
     loop {
         tokio::select! {
-            () = cancel.cancelled() => return,
+            () = mesh.tasks.asked_to_end() => return,
             changed = view.changed() => if changed.is_err() { return },
         }
         let view = view.borrow_and_update().clone();

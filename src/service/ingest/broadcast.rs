@@ -1,18 +1,16 @@
-//! A source from its login to its end: waits for what happens to it, and does what
+//! The way on air: a filler from its offer to its end. Waits for what happens to it, and does what
 //! [`proto::source`](crate::proto::source) says.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::time::Instant;
 
-use bytes::BytesMut;
-use tokio::net::TcpStream;
 use tracing::{info, warn};
 
+use super::IngestConfig;
 use super::air::Air;
-use super::body::{Sink, SourceBody};
-use super::refusal::Refusal;
-use super::{IngestConfig, SourceLogin};
+use super::filler::{Filler, Offer};
+use super::intake::{Intake, Sink};
 use crate::io::clock;
 use crate::model::mount::MountName;
 use crate::model::stream::{EndReason, StreamId};
@@ -27,10 +25,10 @@ use crate::wire::gossip::Origin;
 /// Finds out what the source's life depends on.
 type Errand = Pin<Box<dyn Future<Output = Input> + Send>>;
 
-/// A source whose password is right.
-pub(super) struct LoggedInSource<'a> {
+/// The time of one source at a mount: on air, on standby, on air again.
+pub(super) struct Broadcast<'a> {
     ingest: &'a IngestConfig,
-    login: SourceLogin<'a>,
+    offer: Offer,
     source: Source,
     /// What it has to do next.
     due: VecDeque<Output>,
@@ -40,84 +38,76 @@ pub(super) struct LoggedInSource<'a> {
     waiting: Option<StandbyEntry>,
 }
 
-impl<'a> LoggedInSource<'a> {
-    /// Begins a source's life; comes back when it is to have its answer.
+impl<'a> Broadcast<'a> {
+    /// Asks for the mount, where a source needs its place before its first audio. Returns once the source is taken, or
+    /// why it is not.
     pub(super) async fn begin(
         ingest: &'a IngestConfig,
-        login: SourceLogin<'a>,
-    ) -> Result<Self, Refusal> {
-        let (view, mut out) = (ingest.cluster.view(), Vec::new());
-        let context = context(ingest, &login.spec.path, &view);
-        let mut life = Self {
-            source: Source::begin(&login.spec, context, &mut out),
+        offer: Offer,
+    ) -> Result<Self, RefusalReason> {
+        let (view, mut out) = (ingest.mesh.cluster.view(), Vec::new());
+        let context = context(ingest, &offer.spec.path, &view);
+        let mut broadcast = Self {
+            source: Source::begin(&offer.spec, context, &mut out),
             ingest,
-            login,
+            offer,
             due: out.into(),
             errand: None,
             air: None,
             waiting: None,
         };
         loop {
-            while let Some(output) = life.due.pop_front() {
+            while let Some(output) = broadcast.due.pop_front() {
                 match output {
-                    Output::Refuse(refused) => return Err(life.refusal(refused)),
+                    Output::Refuse(refused) => return Err(refused),
                     Output::Accept | Output::StandBy => {
-                        life.due.push_front(output);
-                        return Ok(life);
+                        broadcast.due.push_front(output);
+                        return Ok(broadcast);
                     }
-                    output => life.do_at_once(output),
+                    output => broadcast.do_at_once(output),
                 }
             }
-            let input = life.asking().await;
-            life.hand(input);
+            let input = broadcast.asking().await;
+            broadcast.hand(input);
         }
     }
 
-    /// Takes the source through its turns: on air, on standby, on air again, until it leaves or has to. `begun` is
-    /// what it has already sent behind its head.
-    pub(super) async fn run(mut self, stream: &mut TcpStream, begun: BytesMut) {
-        let mut body = SourceBody::new(self.login.head, begun);
+    /// Takes the filler through its turns: on air, on standby, on air again, until it ends or has to leave.
+    pub(super) async fn run(mut self, filler: impl Filler) {
+        let mut intake = Intake::new(filler, &self.offer);
         loop {
             while let Some(output) = self.due.pop_front() {
-                self.carry_out(output, stream, &mut body).await;
+                self.carry_out(output, &mut intake).await;
             }
             let input = match self.source.stage() {
                 Stage::Asking => self.asking().await,
-                Stage::Opening => self.opening(stream, &mut body).await,
-                Stage::OnAir(_) => self.on_air(stream, &mut body).await,
-                Stage::Standby => self.standby(stream, &mut body).await,
+                Stage::Opening => self.opening(&mut intake).await,
+                Stage::OnAir(_) => self.on_air(&mut intake).await,
+                Stage::Standby => self.standby(&mut intake).await,
                 Stage::Over => return,
             };
             self.hand(input);
         }
     }
 
-    fn refusal(&self, refused: RefusalReason) -> Refusal {
-        match refused {
-            RefusalReason::NoSuchMount => Refusal::no_mount(&self.login.spec.path),
-            RefusalReason::InUse => Refusal::InUse,
-            RefusalReason::Stopping => Refusal::Stopping,
-        }
-    }
-
-    /// Waits for an answer about the place. What the source sends meanwhile stays in its socket.
+    /// Waits for an answer about the place. What the source sends meanwhile is not read.
     async fn asking(&mut self) -> Input {
         let wake_at = self.source.wake_at();
         tokio::select! {
-            () = self.ingest.cancel.cancelled() => Input::NodeStops,
+            () = self.ingest.visitors.asked_to_end() => Input::NodeStops,
             input = result(&mut self.errand) => input,
             () = sleep_until(wake_at) => Input::Tick,
         }
     }
 
     /// Waits for the first audio.
-    async fn opening(&mut self, stream: &mut TcpStream, body: &mut SourceBody) -> Input {
+    async fn opening(&mut self, intake: &mut Intake<impl Filler>) -> Input {
         let wake_at = self.source.wake_at();
         tokio::select! {
-            input = unwanted(self.ingest, &self.login.spec.path) => input,
+            input = unwanted(self.ingest, &self.offer.spec.path) => input,
             input = result(&mut self.errand) => input,
             () = sleep_until(wake_at) => Input::Tick,
-            opened = body.open(stream) => match opened {
+            opened = intake.open() => match opened {
                 Ok(()) => Input::Audio,
                 Err(reason) => Input::Ended(reason),
             },
@@ -125,18 +115,18 @@ impl<'a> LoggedInSource<'a> {
     }
 
     /// Carries what is heard.
-    async fn on_air(&mut self, stream: &mut TcpStream, body: &mut SourceBody) -> Input {
-        let mount = &self.login.spec.path;
+    async fn on_air(&mut self, intake: &mut Intake<impl Filler>) -> Input {
+        let mount = &self.offer.spec.path;
         match &mut self.air {
-            Some(air) => air.carry(self.ingest, mount, stream, body).await,
+            Some(air) => air.carry(self.ingest, mount, intake).await,
             None => Input::Ended(EndReason::SourceLeft),
         }
     }
 
-    /// Reads what nobody hears into nothing, until the mount is free or the source leaves.
-    async fn standby(&mut self, stream: &mut TcpStream, body: &mut SourceBody) -> Input {
-        let (mount, wake_at) = (&self.login.spec.path, self.source.wake_at());
-        let mut view = self.ingest.cluster.watch();
+    /// Reads on, and lets no listener hear it, until the mount is free or the source leaves.
+    async fn standby(&mut self, intake: &mut Intake<impl Filler>) -> Input {
+        let (mount, wake_at) = (&self.offer.spec.path, self.source.wake_at());
+        let mut view = self.ingest.mesh.cluster.watch();
         let turn = async {
             sleep_until(wake_at).await;
             let free = view.wait_for(|view| view.source(mount).is_none());
@@ -148,14 +138,14 @@ impl<'a> LoggedInSource<'a> {
             input = unwanted(self.ingest, mount) => input,
             input = result(&mut self.errand) => input,
             () = turn => Input::Tick,
-            reason = body.copy(stream, Sink::Nothing) => Input::Ended(reason),
+            reason = intake.copy(Sink::Nothing) => Input::Ended(reason),
         }
     }
 
     /// Tells the source's machine what has happened.
     fn hand(&mut self, input: Input) {
-        let (view, mut out) = (self.ingest.cluster.view(), Vec::new());
-        let context = context(self.ingest, &self.login.spec.path, &view);
+        let (view, mut out) = (self.ingest.mesh.cluster.view(), Vec::new());
+        let context = context(self.ingest, &self.offer.spec.path, &view);
         let before = self.source.stage();
         self.source.handle(input, context, &mut out);
         match (before, out.last()) {
@@ -173,11 +163,11 @@ impl<'a> LoggedInSource<'a> {
         self.due.extend(out);
     }
 
-    async fn carry_out(&mut self, output: Output, stream: &mut TcpStream, body: &mut SourceBody) {
+    async fn carry_out(&mut self, output: Output, intake: &mut Intake<impl Filler>) {
         match output {
             Output::GoOnAir(stream_id, epoch) => {
                 self.errand = None;
-                let begun = Air::begin(self.ingest, &self.login, body.format(), stream_id, epoch);
+                let begun = Air::begin(self.ingest, &self.offer, intake.format(), stream_id, epoch);
                 match begun.await {
                     Ok(air) => self.air = Some(air),
                     Err(error) => {
@@ -188,7 +178,7 @@ impl<'a> LoggedInSource<'a> {
             }
             Output::FinishReading => {
                 if let Some(air) = &self.air {
-                    body.part(stream, air.sink()).await;
+                    intake.part(air.sink()).await;
                 }
             }
             output => self.do_at_once(output),
@@ -197,7 +187,7 @@ impl<'a> LoggedInSource<'a> {
 
     /// What takes no time.
     fn do_at_once(&mut self, output: Output) {
-        let mount = &self.login.spec.path;
+        let mount = &self.offer.spec.path;
         match output {
             Output::Request(stream_id) => self.errand = Some(self.request(stream_id)),
             Output::CheckPresence(other, until) => self.errand = Some(self.look(other, until)),
@@ -212,13 +202,13 @@ impl<'a> LoggedInSource<'a> {
                 }
             }
             Output::Release(stream_id) => self.ingest.authority.give_up(mount, stream_id),
-            // The first two are done elsewhere; the others are the end, which drops everything.
+            // The first two are done by `carry_out`; the others are the end, which drops everything.
             Output::GoOnAir(..) | Output::FinishReading | Output::Refuse(_) | Output::Close(_) => {}
         }
     }
 
     fn request(&self, stream_id: StreamId) -> Errand {
-        let (authority, mount) = (self.ingest.authority.clone(), self.login.spec.path.clone());
+        let (authority, mount) = (self.ingest.authority.clone(), self.offer.spec.path.clone());
         Box::pin(
             async move { Input::Verdict(stream_id, authority.request(&mount, stream_id).await) },
         )
@@ -226,7 +216,7 @@ impl<'a> LoggedInSource<'a> {
 
     fn look(&self, other: OtherSource, until: Instant) -> Errand {
         let (authority, sources) = (self.ingest.authority.clone(), self.ingest.sources.clone());
-        let mount = self.login.spec.path.clone();
+        let mount = self.offer.spec.path.clone();
         Box::pin(async move {
             Input::Presence(match other {
                 OtherSource::Local(stream_id) => sources.is_there(&mount, stream_id).await,
@@ -250,7 +240,7 @@ fn context<'a>(ingest: &IngestConfig, mount: &MountName, view: &'a MeshView) -> 
     SourceContext {
         view,
         local,
-        has_mount: ingest.documents.mount(mount).is_some(),
+        has_mount: ingest.mesh.documents.mount(mount).is_some(),
         is_draining: ingest.drain.phase() == Phase::Draining,
         new_stream_id: StreamId(rand::random()),
         now: clock::now(),
@@ -274,11 +264,11 @@ async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-/// Waits until nobody who is not on air may be here any more.
+/// Waits until no source that is not on air may be here any more.
 async fn unwanted(ingest: &IngestConfig, mount: &MountName) -> Input {
-    let (mut mounts, mut phase) = (ingest.documents.watch_mounts(), ingest.drain.watch());
+    let (mut mounts, mut phase) = (ingest.mesh.documents.watch_mounts(), ingest.drain.watch());
     tokio::select! {
-        () = ingest.cancel.cancelled() => Input::NodeStops,
+        () = ingest.visitors.asked_to_end() => Input::NodeStops,
         _ = phase.wait_for(|phase| *phase == Phase::Draining) => Input::Tick,
         _ = mounts.wait_for(|mounts| !mounts.contains_key(mount)) => Input::Tick,
     }

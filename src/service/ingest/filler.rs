@@ -1,0 +1,40 @@
+//! The writer of a ring: a reader of audio, and what else the way on air needs of it.
+
+use std::io;
+
+use tokio::io::AsyncRead;
+
+use crate::model::mount::MountSpec;
+use crate::model::stream::StreamHead;
+
+/// A stream that is offered to a mount.
+#[derive(Debug)]
+pub(super) struct Offer {
+    /// The mount.
+    pub(super) spec: MountSpec,
+    /// What is said of the stream. When it begins, and under which epoch, is known only once it is on air.
+    pub(super) head: StreamHead,
+    /// The stated bitrate, bits per second; 0 if none is stated.
+    pub(super) stated_bps: u64,
+}
+
+/// A reader of a stream's audio.
+///
+/// The reader ends where the stream does. A broken connection is such an end; an error of the reader means that what
+/// was sent makes no sense.
+pub(super) trait Filler: AsyncRead + Send + Unpin {
+    /// Tells the sender that it is taken, unless it has been told so. May be dropped and called again.
+    fn accept(&mut self) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// How many bytes the sender has sent so far for what was read, the framing included.
+    fn taken_bytes(&self) -> u64;
+
+    /// Whether the sender is known to have left. What it had sent may still be to be read, but is not worth waiting for.
+    fn has_left(&mut self) -> bool;
+
+    /// Finds out whether the sender is there behind bytes that were left in its connection for some time.
+    fn is_behind_backlog(&mut self) -> impl Future<Output = bool> + Send;
+
+    /// Tells the sender that its bytes are not wanted any more. What it had sent before can still be read.
+    fn dismiss(&mut self) -> impl Future<Output = io::Result<()>> + Send;
+}

@@ -1,0 +1,327 @@
+//! An encoder's connection as a reader of its audio: the answer to its request, and what remains of the body when the
+//! framing is removed.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tracing::debug;
+
+use super::filler::Filler;
+use super::intake::READ_BYTES;
+use crate::io::answer::{self, Patience};
+use crate::io::uplink;
+use crate::wire::http::body::{BodyDecoder, BodyState};
+use crate::wire::http::chunk::BodyError;
+use crate::wire::http::head::Head;
+use crate::wire::http::reply;
+
+/// The most that is read ahead of its time, to find the end of a connection behind it: what Linux by default lets a
+/// sender leave in its system.
+const READ_AHEAD_BYTES: usize = 4 << 20;
+/// How long that may take. Together with [`BYTE_ANSWERED`] less than a node waits that asks for the source.
+const READ_AHEAD: Duration = Duration::from_millis(500);
+/// How long the system of the source may take to answer a byte.
+const BYTE_ANSWERED: Duration = Duration::from_millis(300);
+/// The time between two looks whether it has.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
+/// The connection of a source whose request is to be answered.
+#[derive(Debug)]
+pub(super) struct HttpSource<'a> {
+    stream: &'a mut TcpStream,
+    /// What is still to be sent of the answer.
+    answer: Bytes,
+    patience: Patience,
+    decoder: BodyDecoder,
+    /// What has come and is not decoded yet.
+    input: BytesMut,
+    /// What follows on the input and was read ahead of its time.
+    ahead: BytesMut,
+    /// What is decoded and was not read from here yet.
+    audio: BytesMut,
+    taken_bytes: u64,
+    /// How the body ended, once it has.
+    ended: Option<Result<(), BodyError>>,
+    /// Whether the source has closed or broken the connection.
+    has_hung_up: bool,
+    /// Whether there is nothing more to receive.
+    is_closed: bool,
+}
+
+impl<'a> HttpSource<'a> {
+    /// A source that has sent this head, and behind it the bytes that are `begun`.
+    pub(super) fn new(stream: &'a mut TcpStream, head: &Head, begun: BytesMut) -> Self {
+        Self {
+            stream,
+            answer: reply::source_accepted(head),
+            patience: Patience::default(),
+            decoder: BodyDecoder::after(head),
+            input: begun,
+            ahead: BytesMut::new(),
+            audio: BytesMut::new(),
+            taken_bytes: 0,
+            ended: None,
+            has_hung_up: false,
+            is_closed: false,
+        }
+    }
+
+    /// Decodes what has come.
+    fn decode(&mut self) {
+        let received = self.input.len();
+        let decoded = self.decoder.decode(&mut self.input, &mut self.audio);
+        self.taken_bytes += (received - self.input.len()) as u64;
+        match decoded {
+            Ok(BodyState::More) => {}
+            Ok(BodyState::End) => self.ended = Some(Ok(())),
+            Err(error) => self.ended = Some(Err(error)),
+        }
+    }
+
+    /// Takes the next piece of what was read ahead, if there is any.
+    fn refill(&mut self) -> bool {
+        if self.ahead.is_empty() {
+            self.ahead = BytesMut::new(); // it may have been large
+            return false;
+        }
+        let piece = self.ahead.split_to(READ_BYTES.min(self.ahead.len()));
+        self.input.extend_from_slice(&piece);
+        true
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.answer.is_empty() {
+            let sent = self.patience.poll_write(self.stream, cx, &self.answer);
+            match ready!(sent) {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(sent_bytes) => self.answer.advance(sent_bytes),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Receives more from the connection, once the source has its answer.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let received = match ready!(self.poll_answer(cx)) {
+            Ok(()) => {
+                self.input.reserve(READ_BYTES);
+                ready!(pin!(self.stream.read_buf(&mut self.input)).poll(cx))
+            }
+            Err(error) => Err(error),
+        };
+        match received {
+            Ok(1..) => {}
+            Ok(0) => self.is_closed = true,
+            Err(error) => {
+                debug!(%error, "connection broken");
+                self.is_closed = true;
+            }
+        }
+        Poll::Ready(())
+    }
+
+    async fn read_ahead(&mut self) {
+        let until = Instant::now() + READ_AHEAD;
+        while self.ahead.len() < READ_AHEAD_BYTES {
+            self.ahead.reserve(READ_BYTES);
+            match timeout_at(until, self.stream.read_buf(&mut self.ahead)).await {
+                Ok(Ok(1..)) => {}
+                Ok(Ok(0) | Err(_)) => {
+                    self.is_closed = true;
+                    return;
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
+    async fn breaks_at_a_byte(&mut self) -> bool {
+        let breaks = async {
+            let sent = answer::send(self.stream, b"\n").await.is_ok();
+            while sent && !uplink::has_hung_up(self.stream) {
+                sleep(LOOK_INTERVAL).await;
+            }
+        };
+        timeout(BYTE_ANSWERED, breaks).await.is_ok()
+    }
+}
+
+impl AsyncRead for HttpSource<'_> {
+    /// Answers the source before it waits for more than what came with the head.
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        to: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let source = self.get_mut();
+        loop {
+            if source.ended.is_none() {
+                source.decode();
+            }
+            if !source.audio.is_empty() {
+                let piece_bytes = source.audio.len().min(to.remaining());
+                to.put_slice(&source.audio.split_to(piece_bytes));
+                return Poll::Ready(Ok(()));
+            }
+            if source.ended.is_none() && source.refill() {
+                continue;
+            }
+            match source.ended {
+                Some(Ok(())) => return Poll::Ready(Ok(())),
+                Some(Err(error)) => {
+                    let error = io::Error::new(io::ErrorKind::InvalidData, error);
+                    return Poll::Ready(Err(error));
+                }
+                None if source.is_closed => return Poll::Ready(Ok(())),
+                None => ready!(source.poll_receive(cx)),
+            }
+        }
+    }
+}
+
+impl Filler for HttpSource<'_> {
+    async fn accept(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_answer(cx)).await
+    }
+
+    fn taken_bytes(&self) -> u64 {
+        self.taken_bytes
+    }
+
+    fn has_left(&mut self) -> bool {
+        self.has_hung_up |= uplink::has_hung_up(self.stream);
+        self.has_hung_up || self.is_closed || self.ended.is_some()
+    }
+
+    /// The end of a connection is behind all that was sent before it, and what is sent too fast piles up in both
+    /// systems. So that is read ahead, as far as it can reasonably go. If no end comes, the source's system is sent a
+    /// byte of the answer's body: if no program there can take it, the system breaks the connection.
+    async fn is_behind_backlog(&mut self) -> bool {
+        self.read_ahead().await;
+        self.has_hung_up = self.is_closed || self.breaks_at_a_byte().await;
+        !self.has_hung_up
+    }
+
+    async fn dismiss(&mut self) -> io::Result<()> {
+        self.stream.shutdown().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::wire::http::reader::{Parsed, parse};
+
+    /// Far longer than anything here takes; a test that waits so long has failed.
+    const PATIENCE: Duration = Duration::from_secs(10);
+    const PLAIN: &str = "PUT /a HTTP/1.1\r\nContent-Length: 8\r\n\r\n";
+    const CHUNKED: &str =
+        "PUT /a HTTP/1.1\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const ENDLESS: &str = "SOURCE /a HTTP/1.0\r\n\r\n";
+
+    fn head(text: &str) -> Head {
+        match parse(text.as_bytes()).unwrap() {
+            Parsed::Complete { head, .. } => head,
+            Parsed::Incomplete => panic!("the head is not complete"),
+        }
+    }
+
+    /// Both ends of a connection: the encoder's, and the node's.
+    async fn connection() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let encoder = TcpStream::connect(listener.local_addr().unwrap());
+        let (encoder, accepted) = tokio::join!(encoder, listener.accept());
+        (encoder.unwrap(), accepted.unwrap().0)
+    }
+
+    async fn all_of(source: &mut HttpSource<'_>) -> io::Result<Vec<u8>> {
+        let mut audio = Vec::new();
+        let reading = timeout(PATIENCE, source.read_to_end(&mut audio));
+        reading.await.expect("it ends").map(|_| audio)
+    }
+
+    #[tokio::test]
+    async fn the_framing_is_removed_and_counted() {
+        let (mut encoder, mut stream) = connection().await;
+        let body = b"4\r\nabcd\r\n1\r\ne\r\n0\r\n\r\nno audio";
+        let begun = BytesMut::from(&body[..7]);
+        let mut source = HttpSource::new(&mut stream, &head(CHUNKED), begun);
+        encoder.write_all(&body[7..]).await.unwrap();
+        assert!(!source.has_left());
+        assert_eq!(all_of(&mut source).await.unwrap(), b"abcde");
+        assert_eq!(source.taken_bytes(), body.len() as u64 - 8);
+        assert!(source.has_left(), "nothing more will come");
+    }
+
+    #[tokio::test]
+    async fn a_source_is_answered_before_more_is_awaited() {
+        let (mut encoder, mut stream) = connection().await;
+        let begun = BytesMut::from("abcd");
+        let mut source = HttpSource::new(&mut stream, &head(PLAIN), begun);
+        let mut audio = [0; 8];
+        source.read_exact(&mut audio[..4]).await.unwrap();
+        assert!(encoder.try_read(&mut [0; 64]).is_err(), "not yet");
+        let asks = async {
+            let mut answer = [0; 64];
+            let bytes = encoder.read(&mut answer).await.unwrap();
+            encoder.write_all(b"efgh").await.unwrap();
+            String::from_utf8(answer[..bytes].to_vec()).unwrap()
+        };
+        let (answer, read) = tokio::join!(asks, source.read_exact(&mut audio[4..]));
+        read.unwrap();
+        assert_eq!(answer, "HTTP/1.0 200 OK\r\n\r\n");
+        assert_eq!(&audio, b"abcdefgh");
+        source.accept().await.unwrap();
+        assert_eq!(source.read(&mut audio).await.unwrap(), 0);
+        assert!(encoder.try_read(&mut [0; 64]).is_err(), "answered once");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_makes_no_sense_is_an_error_each_time() {
+        let (_encoder, mut stream) = connection().await;
+        let begun = BytesMut::from("3\r\nabc\r\nx");
+        let mut source = HttpSource::new(&mut stream, &head(CHUNKED), begun);
+        let mut audio = [0; 8];
+        assert_eq!(source.read(&mut audio).await.unwrap(), 3);
+        for _ in 0..2 {
+            let error = source.read(&mut audio).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hang_up_behind_a_backlog_is_found_and_no_byte_is_lost() {
+        let (mut encoder, mut stream) = connection().await;
+        let mut source = HttpSource::new(&mut stream, &head(ENDLESS), BytesMut::new());
+        let sent: Vec<u8> = (0..100_000u32).map(|number| number as u8).collect();
+        encoder.write_all(&sent[..50_000]).await.unwrap();
+        assert!(source.is_behind_backlog().await);
+        assert!(!source.has_left());
+        encoder.write_all(&sent[50_000..]).await.unwrap();
+        encoder.shutdown().await.unwrap();
+        assert!(!source.is_behind_backlog().await);
+        assert!(source.has_left());
+        assert_eq!(all_of(&mut source).await.unwrap(), sent);
+    }
+
+    #[tokio::test]
+    async fn a_dismissed_source_is_still_read() {
+        let (mut encoder, mut stream) = connection().await;
+        let mut source = HttpSource::new(&mut stream, &head(ENDLESS), BytesMut::new());
+        source.accept().await.unwrap();
+        encoder.write_all(b"the rest").await.unwrap();
+        source.dismiss().await.unwrap();
+        encoder.shutdown().await.unwrap();
+        assert_eq!(all_of(&mut source).await.unwrap(), b"the rest");
+    }
+}
