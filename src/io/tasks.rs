@@ -72,16 +72,6 @@ impl Tasks {
         self.tracker.wait().await;
     }
 
-    /// What counts the tasks.
-    pub fn tracker(&self) -> &TaskTracker {
-        &self.tracker
-    }
-
-    /// What tells them to end.
-    pub fn token(&self) -> &CancellationToken {
-        &self.cancel
-    }
-
     /// How many tasks there are, those of other groups too.
     pub fn count(&self) -> usize {
         self.tracker.len()
