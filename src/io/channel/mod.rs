@@ -140,7 +140,8 @@ impl Channel {
         let position = log.open.feed.join_point(burst);
         ChannelReader {
             channel: self.clone(),
-            prologue: log.open.feed.prologue_at(position),
+            is_entering: true,
+            prologue: Bytes::new(),
             position,
             leg: Arc::clone(&log.open),
             burst,
@@ -183,6 +184,8 @@ pub struct ChannelReader {
     channel: Channel,
     leg: Arc<Leg>,
     position: u64,
+    /// Whether no byte of the leg was read yet.
+    is_entering: bool,
     /// What the listener has to be sent before that byte.
     prologue: Bytes,
     /// How far behind the live edge the listener joined.
@@ -216,6 +219,16 @@ impl ChannelReader {
     ///
     /// `Ended` means that nothing follows for this listener; `Overrun`, that it was too slow.
     pub fn read(&mut self, max_bytes: usize) -> Read {
+        let read = self.read_next(max_bytes);
+        // Not sooner: a relay is told the prologue only before its first bytes, and may be joined before that.
+        if self.is_entering && matches!(read, Read::Bytes(_)) {
+            self.is_entering = false;
+            self.prologue = self.leg.feed.prologue_at(self.position);
+        }
+        read
+    }
+
+    fn read_next(&mut self, max_bytes: usize) -> Read {
         loop {
             let read = self.leg.feed.read(self.position, max_bytes);
             // Looked at after the read: if the leg was cut meanwhile, the bytes may be from behind the cut.
@@ -252,7 +265,7 @@ impl ChannelReader {
             None if next.end.get().is_some() => next.feed.next(),
             None => return Some(Read::Wait),
         };
-        self.prologue = next.feed.prologue_at(self.position);
+        self.is_entering = true;
         self.leg = next;
         None
     }

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::*;
+use crate::media::format::joining::StreamStart;
 use crate::media::format::mpeg::samples::{frame, frames};
 use crate::media::format::ogg::page::samples::{opus, opus_heads};
 use crate::media::ring::Ring;
@@ -326,6 +327,7 @@ fn a_late_listener_of_ogg_is_given_each_feeds_header_pages_once() {
     append(&a, &opus(1, &(1..=20).collect::<Vec<u64>>()));
     let mut reader = channel.join(BURST);
     assert!(reader.position() > 0);
+    assert!(matches!(reader.read(1), Read::Bytes(_)));
     assert_eq!(reader.take_prologue(), opus_heads(1));
     assert_eq!(reader.take_prologue(), "");
     take_all(&mut reader);
@@ -347,4 +349,23 @@ fn a_late_listener_of_ogg_is_given_each_feeds_header_pages_once() {
         opus_heads(1),
         "its decoder has another's by now"
     );
+}
+
+#[test]
+fn header_pages_that_come_after_the_listener_and_before_the_bytes_are_given() {
+    let stream = opus(1, &[1, 2, 3]);
+    let from = opus_heads(1).len() as u64;
+    let head = StreamHead::clone(ring("audio/ogg").head());
+    let relay = Feed::new(Ring::new(StreamId(1), head, from, Instant::now()));
+    let mut reader = Channel::new(relay.clone()).join(BURST);
+    assert_eq!(reader.read(1), Read::Wait);
+    assert_eq!(reader.take_prologue(), "");
+    relay.start(&StreamStart {
+        offset: from,
+        media_time: Duration::ZERO,
+        prologue: opus_heads(1).into(),
+    });
+    append(&relay, &stream[from as usize..]);
+    assert!(matches!(reader.read(1), Read::Bytes(_)));
+    assert_eq!(reader.take_prologue(), opus_heads(1));
 }
