@@ -1,7 +1,7 @@
 //! Sources: who may send, and their bytes into a ring.
 //!
-//! Here is the door's business: the login, and what a refused source is told. A source that is taken is a [`Filler`],
-//! and [`Broadcast`] is its way on air.
+//! Here is the door's business: the login, and what a refused source is told. A source that is taken is a `Filler`,
+//! and `Broadcast` is its way on air.
 //!
 //! The node that a source is connected to is the only writer of its stream: it mints the stream's id and
 //! numbers its bytes, from 0, as they come out of the request's framing. A source that has to give way may be
