@@ -1,4 +1,4 @@
-//! Which jobs of one kind this node does now: each is begun when its seat is won, begun again when it fails or is
+//! The jobs of one kind that this node does now: each is begun when its seat is won, begun again when it fails or is
 //! described anew, and ended when the seat is lost.
 //!
 //! Two tasks of one seat never run at once. A seat that is lost and won again while its task still ends is begun only
@@ -18,16 +18,16 @@ pub const FIRST_RESTART_WAIT: Duration = Duration::from_secs(1);
 /// A job that has run for this long before its end counts as one that works: its next wait is the first one again.
 pub const LONGEST_RESTART_WAIT: Duration = Duration::from_secs(30);
 
-/// What exactly one node does.
+/// A job that exactly one node does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job<S> {
     /// The seat; the node that holds it does the job.
     pub seat: Seat,
-    /// What the job has to know.
+    /// The data of the job.
     pub spec: S,
 }
 
-/// What happens to the jobs.
+/// An event for the jobs.
 #[derive(Clone, Debug)]
 pub enum JobEvent<S> {
     /// From now on these jobs are to be done here, and no others.
@@ -43,7 +43,7 @@ pub enum JobEvent<S> {
     Tick,
 }
 
-/// What is to be done about the jobs.
+/// A task of the driver of the jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobOrder<S> {
     /// Begin a task that does this job.
@@ -62,7 +62,7 @@ pub struct Roster<S>(BTreeMap<Seat, JobState<S>>);
 
 #[derive(Clone, Debug)]
 struct JobState<S> {
-    /// What the job is now; `None` when it is not this node's any more.
+    /// The job's data now; `None` when it is not this node's any more.
     wanted: Option<S>,
     stage: JobStage<S>,
     backoff: Backoff,
@@ -78,7 +78,7 @@ enum JobStage<S> {
     Ends(S),
     /// The job has ended by itself.
     Rests { spec: S, until: Instant },
-    /// What the job has told others is taken back.
+    /// The job's words to others are taken back.
     Withdraws,
 }
 

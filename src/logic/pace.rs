@@ -22,7 +22,7 @@ const MOST_RATE: u64 = 8_000_000;
 #[derive(Clone, Copy, Debug)]
 pub struct Allowance {
     bytes_per_s: u64,
-    /// What has been sent beyond what the time that has passed allows.
+    /// The bytes sent beyond those that the time that has passed allows.
     owed_bytes: f64,
     at: Instant,
 }

@@ -32,7 +32,7 @@ pub struct Interleaver {
     told: Option<Arc<str>>,
 }
 
-/// What to write next, in order.
+/// The parts to write next, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Woven(Vec<IcyPiece>);
 

@@ -30,7 +30,7 @@ pub enum RecordKind {
     Soa,
     /// Text.
     Txt,
-    /// Which authorities may issue certificates.
+    /// The authorities that may issue certificates.
     Caa,
     /// Any type; the answer is always short (RFC 8482).
     Any,
@@ -80,7 +80,7 @@ pub enum RecordData {
     Soa(Soa),
     /// Text of at most 255 bytes.
     Txt(String),
-    /// Which authorities may issue certificates.
+    /// The authorities that may issue certificates.
     Caa(Caa),
     /// The answer to a question of type ANY: this record and nothing else (RFC 8482).
     NotEverything,
@@ -112,9 +112,9 @@ pub struct Caa {
 /// The kind of a rule on certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CaaTag {
-    /// Which authorities may issue any certificate.
+    /// The authorities that may issue any certificate.
     Issue,
-    /// Which authorities may issue a wildcard certificate.
+    /// The authorities that may issue a wildcard certificate.
     IssueWild,
     /// The address to report attempts by other authorities to.
     Iodef,

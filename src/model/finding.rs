@@ -1,4 +1,4 @@
-//! What a node found when it asked another node at the address that the other announces.
+//! The finding of a node that asked another node at the address that the other announces.
 
 use serde::{Deserialize, Serialize};
 

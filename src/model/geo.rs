@@ -220,7 +220,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// What is known of a place. Unknown fields have no effect on the choice of a node.
+/// A place as far as it is known. Unknown fields have no effect on the choice of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Whereabouts {
     /// The country.

@@ -9,7 +9,7 @@ pub struct LoadReport {
     pub listeners: u32,
     /// The most listeners that the node takes.
     pub max_listeners: u32,
-    /// What the node sends to its listeners, bits per second: the sum of their mounts' bitrates.
+    /// The bandwidth to the node's listeners, bits per second: the sum of their mounts' bitrates.
     pub egress_bps: u64,
     /// The most that the node may send, bits per second.
     pub max_bandwidth_bps: u64,

@@ -151,7 +151,7 @@ pub struct MountSpec {
     /// How long listeners are kept in silence, so that a source that has gone can come back: seconds.
     #[serde(default = "MountSpec::default_linger_s")]
     pub linger_s: u32,
-    /// What happens when a second source connects.
+    /// The rule for a second source that connects.
     #[serde(default)]
     pub takeover: Takeover,
     /// Whether a source that finds the mount taken, or loses it after a partition, is kept for later.
@@ -160,7 +160,7 @@ pub struct MountSpec {
     /// The charset of titles and names that are not UTF-8, if their source names none.
     #[serde(default)]
     pub charset: Charset,
-    /// Which listeners may listen, and where they are sent.
+    /// The listeners that may listen, and where they are sent.
     #[serde(flatten)]
     pub steering: MountSteering,
 }
@@ -226,7 +226,7 @@ impl MountSpec {
     }
 }
 
-/// What happens to a source with the right password on a mount that has a source.
+/// The rule for a source with the right password on a mount that has a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Takeover {

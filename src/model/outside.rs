@@ -146,7 +146,7 @@ impl OutsideServer {
     }
 }
 
-/// What a poller found at an outside server; gossiped, so that every node can redirect by it.
+/// The findings of a poller at an outside server; gossiped, so that every node can redirect by it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutsideReport {
     /// The number of the question, so that a repeated answer counts as news: rises with each question of a poller.

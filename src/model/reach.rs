@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Which machines can reach an address.
+/// The machines that can reach an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// All machines that have a route to it.
@@ -20,7 +20,7 @@ pub enum Reach {
 }
 
 impl Reach {
-    /// Which machines can reach this address.
+    /// The machines that can reach this address.
     pub fn of(ip: IpAddr) -> Self {
         match ip.to_canonical() {
             ip if ip.is_unspecified() || ip.is_multicast() => Self::Nobody,

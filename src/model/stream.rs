@@ -52,7 +52,7 @@ impl<'de> Deserialize<'de> for StreamId {
     }
 }
 
-/// What a source says of its stream when it connects; the same for every byte of it.
+/// The words of a source on its stream when it connects; the same for every byte of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamHead {
     /// The media type, such as `audio/mpeg`, lower-case, with its parameters.

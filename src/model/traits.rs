@@ -1,4 +1,4 @@
-//! What an operator sets for a node: its weight, its tags, and whether it is in maintenance.
+//! The settings of an operator for a node: its weight, its tags, and whether it is in maintenance.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -66,7 +66,7 @@ impl fmt::Debug for Tag {
     }
 }
 
-/// What an operator sets for a node; the same on every node, and kept while the node is away.
+/// The settings of an operator for a node; the same on every node, and kept while the node is away.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NodeTraits {

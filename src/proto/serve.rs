@@ -1,4 +1,4 @@
-//! What a node sends when it serves a stream to another node, and in which order: head, titles, bytes, heartbeats, end.
+//! The frames of a stream that a node serves to another node, in their order: head, titles, bytes, heartbeats, end.
 //!
 //! No byte goes through [`Serve`]: it says which bytes to send next, and the driver reads them from the ring.
 
@@ -19,7 +19,7 @@ pub const RELAY_BURST: Duration = Duration::from_secs(8);
 /// The bytes of a stream that a node holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Which stream.
+    /// The number of the stream.
     pub stream_id: StreamId,
     /// The oldest byte.
     pub oldest: u64,
@@ -43,7 +43,7 @@ impl Window {
     }
 }
 
-/// What holds at the first byte that is sent.
+/// The state of the stream at the first byte that is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstByte {
     /// The title.
@@ -59,16 +59,16 @@ pub struct FirstByte {
 pub struct RingView {
     /// The titles from [`Serve::from`] on, in order.
     pub titles: Vec<Title>,
-    /// What can be read at [`Serve::next`].
+    /// The bytes that can be read at [`Serve::next`].
     pub available: Available,
     /// The latest heartbeat of the source's node, by that node's clock.
     pub beat_ms: u64,
 }
 
-/// What can be read at the next byte to send.
+/// The bytes that can be read from the next one to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Available {
-    /// This many bytes, at least one.
+    /// A number of bytes, at least one.
     Bytes(u64),
     /// Nothing yet.
     Nothing,
@@ -79,7 +79,7 @@ pub enum Available {
     Overrun,
 }
 
-/// What the driver has to do.
+/// A task of the driver.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     /// Send a frame that carries no bytes of the stream.

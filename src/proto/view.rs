@@ -50,7 +50,7 @@ pub struct MeshNode {
     pub disk: Option<String>,
     /// The streams that it holds.
     pub streams: BTreeMap<MountName, StreamCard>,
-    /// What the sources of streams say of them.
+    /// The words of the sources on their streams.
     pub about: BTreeMap<MountName, StreamAbout>,
     /// The mounts for which a source waits on standby there.
     pub standby: BTreeSet<MountName>,
@@ -173,7 +173,7 @@ fn put<K: Ord, V: DeserializeOwned>(known: &mut BTreeMap<K, V>, key: K, value: O
 /// All known nodes, and the holders of the seats.
 #[derive(Clone, Debug)]
 pub struct MeshView {
-    /// This node.
+    /// The name of this node.
     pub me: NodeName,
     /// All nodes, this one included.
     pub nodes: BTreeMap<NodeName, MeshNode>,
@@ -215,7 +215,8 @@ impl MeshView {
         sources.min_by_key(|(_, card)| precedence(card))
     }
 
-    /// What a mount's source says of its stream: as its node gossips it, or as a relay does while the source is gone.
+    /// The words of a mount's source on its stream: as its node gossips it, or as a relay does while the source is
+    /// gone.
     pub fn about(&self, mount: &MountName) -> Option<&StreamAbout> {
         let told_by = |name: &NodeName| self.nodes.get(name)?.about.get(mount);
         let (source, mut holders) = (self.source(mount), self.holders(mount));

@@ -1,4 +1,4 @@
-//! What differs between the settings that a node runs by and those that are read again.
+//! The differences between the settings that a node runs by and those that are read again.
 
 use super::Settings;
 

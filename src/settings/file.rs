@@ -26,7 +26,7 @@ pub(super) fn read(path: &Path) -> Result<RunArgs, SettingsError> {
     })
 }
 
-/// What is wrong, and at which byte of the text.
+/// An error, and the byte of the text at which it stands.
 struct FileComplaint {
     at: usize,
     why: String,

@@ -1,4 +1,4 @@
-//! What is logged: a level for antiphon, and others for parts of it or of its libraries.
+//! The filter of the log: a level for antiphon, and others for parts of it or of its libraries.
 //!
 //! An unknown level must not be taken for the name of a part: it would switch all other parts off.
 
@@ -18,7 +18,7 @@ const LIBRARIES: &str = "error";
 /// The most parts that may be named: few enough to be checked for each line.
 const MAX_PARTS: usize = 32;
 
-/// Which lines are logged, such as `info` or `info,quinn=debug`.
+/// The lines that are logged, such as `info` or `info,quinn=debug`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFilter {
     level: &'static str,

@@ -1,4 +1,4 @@
-//! What the machine tells where no setting does: its variables, its name, and the user of the node.
+//! The machine's own values where no setting gives one: its variables, its name, and the user of the node.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -40,8 +40,8 @@ pub use values::{
 /// One port for sources, listeners, admin and mesh; the usual port of Icecast.
 const DEFAULT_PORT: u16 = 8000;
 
-/// What a small machine can serve, 128 Mbit/s at the usual 128 kbit/s, and just below the 1,024 files that a
-/// process may have open by default.
+/// The listeners that a small machine can serve, 128 Mbit/s at the usual 128 kbit/s, and just below the 1,024 files
+/// that a process may have open by default.
 const DEFAULT_MAX_LISTENERS: u32 = 1_000;
 
 /// The line of a common rented server; a slower line must be set, or the listeners will stutter.
@@ -93,7 +93,7 @@ pub struct Settings {
     pub admin: Option<Line>,
     /// The place of the node in words, for `/status-json.xsl`; `None`: not set.
     pub location: Option<Line>,
-    /// What the node logs.
+    /// The filter of the node's log.
     pub log: LogFilter,
 }
 
@@ -169,7 +169,7 @@ pub struct RunArgs {
     /// Place of this node, in words, such as Graz; told to everybody by /status-json.xsl
     #[arg(long, value_name = "TEXT")]
     pub location: Option<Line>,
-    /// What to log: error, warn, info, debug or trace [default: info]
+    /// The level of the log: error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log: Option<LogFilter>,
 }
@@ -189,7 +189,7 @@ pub enum SettingsError {
         line: usize,
         /// The column of the mistake in characters, from 1.
         column: usize,
-        /// What is wrong and what would be right.
+        /// The error, and what would be right.
         why: String,
     },
     /// An environment variable holds an invalid value.
@@ -199,7 +199,7 @@ pub enum SettingsError {
         name: &'static str,
         /// The value of the variable.
         value: String,
-        /// What is wrong and what would be right.
+        /// The error, and what would be right.
         why: String,
     },
     /// The name, given or the machine's own, begins with the prefix of outside servers.
@@ -233,7 +233,7 @@ impl Settings {
         Ok(said.unwrap_or_else(|| rust_log(machine)))
     }
 
-    /// What is wrong with variables that look like settings and are not read.
+    /// Complaints about variables that look like settings and are not read.
     pub fn complaints(machine: &Machine) -> Vec<String> {
         variables::complaints(machine)
     }
@@ -312,7 +312,7 @@ impl RunArgs {
     /// The keys that are neither flags nor variables.
     const IN_FILE_ONLY: [&str; 4] = ["mesh_address", "addresses", "dns", "quorum"];
 
-    /// This layer, with missing values taken from a lower one. Lists replace each other and are not joined.
+    /// The layer, with missing values taken from a lower one. Lists replace each other and are not joined.
     fn or(self, lower: Self) -> Self {
         Self {
             config: self.config.or(lower.config),

@@ -47,7 +47,7 @@ pub(super) fn log(machine: &Machine) -> Result<Option<LogFilter>, SettingsError>
     parsed(machine, "ANTIPHON_LOG")
 }
 
-/// What is wrong with variables that look like settings and are not read.
+/// Complaints about variables that look like settings and are not read.
 pub(super) fn complaints(machine: &Machine) -> Vec<String> {
     let unknown = machine.names().filter_map(|name| {
         let upper = name.to_ascii_uppercase();

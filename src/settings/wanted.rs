@@ -1,4 +1,4 @@
-//! Which kind of value each key of the settings file wants, so that the error for a wrong one shows a right one.
+//! The kind of value that each key of the settings file wants, so that the error for a wrong one shows a right one.
 
 use toml::de::DeValue;
 
@@ -71,7 +71,7 @@ fn wanted_of_dns(key: &str) -> Wanted {
     }
 }
 
-/// What is wrong with the kind of a value in the file; its content is checked later.
+/// A complaint about the kind of a value in the file; its content is checked later.
 pub(super) fn complaint(key: &str, value: &DeValue<'_>) -> Option<String> {
     complain(key, wanted(key), value)
 }

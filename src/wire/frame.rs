@@ -76,7 +76,7 @@ pub enum Denial {
     Overrun,
 }
 
-/// What an operator wants of another node than the one that was asked. Sent only to nodes whose card says that they
+/// An operator's order to another node than the one that was asked. Sent only to nodes whose card says that they
 /// take orders: an older one does not know this frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
@@ -115,7 +115,7 @@ pub enum Frame {
     },
     /// Records of the document: pushed after a change, or sent to settle a difference.
     Records(BTreeMap<RecordKey, Record>),
-    /// What the sender holds of the document in a range of keys. Answered by RECORDS and ASK; then come
+    /// The records that the sender holds in a range of keys. Answered by RECORDS and ASK; then come
     /// RECORDS and DONE, and perhaps the next SUMMARY.
     Summary(Summary),
     /// The sender asks for these records.
@@ -151,14 +151,14 @@ pub enum Frame {
     Subscribe {
         /// The mount.
         mount: MountName,
-        /// This stream and no other, with the first byte wanted; `None`: the one on air, from a join point.
+        /// The only stream that will do, with the first byte wanted; `None`: the one on air, from a join point.
         resume: Option<(StreamId, u64)>,
     },
     /// The stream that the sender is about to send.
     Opened {
         /// The stream.
         stream_id: StreamId,
-        /// What the source said when it connected.
+        /// The words of the source when it connected.
         head: StreamHead,
         /// The number of the first byte that will be sent.
         offset: u64,
@@ -177,7 +177,7 @@ pub enum Frame {
         /// The title, as listeners see it.
         text: String,
     },
-    /// There is no byte after this number.
+    /// The end of the stream: no byte has this number or a greater one.
     End {
         /// The number that the next byte would have had.
         offset: u64,
@@ -203,7 +203,7 @@ pub enum Frame {
     Order(Order),
     /// A question about the listeners of the receiver. Answered by LISTENERS, or by DONE or DENIED.
     Audience(AudienceQuestion),
-    /// Some of the sender's listeners.
+    /// A part of the sender's listeners.
     Listeners(ListenerPage),
     /// How the stream stands at the first byte that will be sent, in its middle. Only to nodes whose card says that they
     /// read it.
@@ -212,7 +212,7 @@ pub enum Frame {
         offset: u64,
         /// How much of the stream's time is before the first join point from there on, in microseconds.
         media_time_us: u64,
-        /// What a decoder needs before the bytes there; empty if it needs nothing.
+        /// The bytes that a decoder needs before those there; empty if it needs nothing.
         bytes: Bytes,
     },
 }

@@ -53,7 +53,7 @@ const MAX_DESCRIPTION_BYTES: usize = 512;
 /// The longest name, genre, address or other text of a source in gossip: what fits a line of a table.
 const MAX_WORD_BYTES: usize = 256;
 
-/// What a node says of itself, seldom changed.
+/// A node's card: its words on itself, seldom changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeCard {
     /// The URL at which listeners and sources reach the node.
@@ -90,7 +90,7 @@ pub struct NodeCard {
     pub lists_listeners: bool,
 }
 
-/// What a node has found at the address that another one announces.
+/// The finding of a node at the address that another one announces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReachCard {
     /// The life that was asked for.
@@ -111,7 +111,7 @@ pub enum Origin {
     Relay(Option<NodeName>),
 }
 
-/// What a node says of a stream that it holds.
+/// A stream that a node holds, as it tells others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamCard {
     /// The id of the stream.
@@ -137,7 +137,7 @@ pub struct StreamCard {
     pub listener_peak: u32,
 }
 
-/// What the source of a stream says of it, for the nodes that do not hold it. It changes with the stream only, so it
+/// The words of a source on its stream, for the nodes that do not hold it. It changes with the stream only, so it
 /// is not in the card, which is published each second.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

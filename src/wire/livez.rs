@@ -22,7 +22,7 @@ const MAX_QUOTED_LETTERS: usize = 40;
 pub struct Nonce(u128);
 
 impl Nonce {
-    /// This number, which should be random.
+    /// Makes a nonce of a number, which should be random.
     pub fn new(number: u128) -> Self {
         Self(number)
     }
@@ -51,7 +51,7 @@ impl std::fmt::Debug for ProofKeys {
     }
 }
 
-/// What an answer proves.
+/// The proof in an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answered {
     /// The answer is from this node of the mesh.

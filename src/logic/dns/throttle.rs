@@ -17,7 +17,7 @@ const BURST_S: f64 = 2.0;
 /// flood is not cut off (two, as in BIND and NSD).
 const SLIP: u32 = 2;
 
-/// What to do with a query.
+/// The fate of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ThrottleVerdict {
     /// Answer it.

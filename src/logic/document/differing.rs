@@ -1,4 +1,4 @@
-//! Which peer's document is settled next.
+//! The choice of the peer whose document is settled next.
 //!
 //! Two documents may rightly differ for a long time: a record from a clock that is far ahead is not accepted until its
 //! time has come. To settle it again and again would only fill the log.
@@ -31,9 +31,9 @@ pub struct Differing(BTreeMap<NodeName, OtherPeer>);
 /// Whether our document has anything in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Own {
-    /// This node waits for a first document: that of any peer will do, at once.
+    /// Our document is empty: that of any peer will do, at once.
     Empty,
-    /// There is no hurry.
+    /// Our document has records, so there is no hurry.
     Filled,
 }
 

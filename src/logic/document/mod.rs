@@ -108,7 +108,7 @@ pub enum EditError {
     /// No field is given.
     #[error("no field is given")]
     NoFields,
-    /// There is no such record, or it is deleted.
+    /// The record does not exist, or is deleted.
     #[error("there is no record {0}")]
     NotThere(RecordKey),
     /// The record would break a bound.
@@ -340,7 +340,7 @@ impl Document {
         summaries
     }
 
-    /// What to do so that the sender of `theirs` and this node hold the same in its range.
+    /// The steps after which the sender of `theirs` and this node hold the same in its range.
     pub fn difference(&self, theirs: &Summary) -> Difference {
         let mut difference = Difference::default();
         for (key, held) in &self.records {

@@ -24,7 +24,7 @@ pub const SAVE_AT_LEAST: Duration = Duration::from_hours(24);
 /// How long to wait after a failed save: a full disk is not emptied sooner, and no edit waits for long once it is.
 pub const SAVE_AGAIN: Duration = Duration::from_secs(5);
 
-/// What is written to disk. Serde's own layout, so any of its formats will do.
+/// The document as it is written to disk. Serde's own layout, so any of its formats will do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Saved {
     /// When the document was saved, unix milliseconds.
@@ -48,7 +48,7 @@ impl Saved {
 }
 
 impl Document {
-    /// What to write to disk.
+    /// The document as it is to be written to disk.
     pub fn saved(&self, now_unix_ms: u64) -> Saved {
         let record = |(key, held): (&RecordKey, &Held)| (key.clone(), held.record.clone());
         Saved {

@@ -25,7 +25,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// What the receiver of a [`Summary`](crate::model::record::summary::Summary) has to do so that both sides hold the
+/// The task of the receiver of a [`Summary`](crate::model::record::summary::Summary), so that both sides hold the
 /// same.
 ///
 /// A record that both have and that differs is in both lists: each may have the newer half of it.

@@ -16,7 +16,7 @@ use crate::model::seat::{Claim, Epoch};
 /// even a hundred nodes within four, with a tenth of its messages lost; twice that.
 const PUSH_INTERVALS: u32 = 8;
 
-/// What one node is known to hold.
+/// The claim that one node is known to hold.
 #[derive(Clone, Debug, Default)]
 struct Heard {
     gossiped: Option<Claim>,

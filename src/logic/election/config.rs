@@ -9,7 +9,7 @@ use crate::model::seat::Rank;
 /// The settings of one node's election for one seat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ElectionConfig {
-    /// This node.
+    /// The name of this node.
     pub node: NodeName,
     /// The weight in this seat's election.
     pub rank: Rank,
@@ -21,12 +21,12 @@ pub struct ElectionConfig {
     pub start: Start,
 }
 
-/// What a node believes that sees no peer.
+/// The belief of a node that sees no peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// This node is the first: it claims as soon as it may.
+    /// The node is the first: it claims as soon as it may.
     Founding,
-    /// This node was told of peers: as long as it has not seen one, it waits longer before it believes that
+    /// The node was told of peers: as long as it has not seen one, it waits longer before it believes that
     /// there is none, because a claim made before the first handshake would depose a working master.
     Joining,
 }

@@ -12,7 +12,7 @@ pub struct Gate {
     highest: Option<Fence>,
 }
 
-/// What to do with an order.
+/// The fate of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// Apply it.

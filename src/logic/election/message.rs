@@ -10,7 +10,7 @@ use crate::model::seat::{Claim, Epoch, Rank};
 
 pub use crate::model::seat::Message;
 
-/// What the two witnesses, gossip and the link, say of a peer.
+/// The health of a peer by the two witnesses, gossip and the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Health {
     /// Both hear the peer.
@@ -30,12 +30,12 @@ pub struct ElectionPeer {
     pub health: Health,
 }
 
-/// What happens to an election.
+/// An event for an election.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ElectionInput {
     /// The peers, never this node. Sent whole, at least whenever it has changed.
     Members(BTreeMap<NodeName, ElectionPeer>),
-    /// What gossip says that a node holds. Sent at least whenever it has changed, and with `None`
+    /// A node's claim as gossip tells it. Sent at least whenever it has changed, and with `None`
     /// when a newer generation of that node holds nothing.
     Heard {
         /// The node that holds it.
@@ -50,9 +50,9 @@ pub enum ElectionInput {
         /// The message.
         message: Message,
     },
-    /// This epoch, and every lower one, survives a crash of this node.
+    /// The epoch, and every lower one, survives a crash of this node.
     Persisted(Epoch),
-    /// This epoch could not be written.
+    /// The epoch could not be written.
     PersistFailed(Epoch),
     /// The time that [`super::Election::wake_at`] asked for has come.
     Tick,
@@ -62,7 +62,7 @@ pub enum ElectionInput {
     Unresign,
 }
 
-/// What the driver has to do, in this order.
+/// A task of the driver; several are done in the order given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ElectionOutput {
     /// Send a message over the link to this peer; if there is no link, forget it.

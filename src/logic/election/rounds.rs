@@ -23,7 +23,7 @@ pub(super) struct Rounds {
     frozen: u32,
 }
 
-/// What the clock says at an input.
+/// The verdict of the clock at an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Beat {
     /// The same round as before.

@@ -1,4 +1,4 @@
-//! Which of the listeners that were sent here count as arrived: each tag once, and only a fresh one.
+//! The listeners sent here that count as arrived: each tag once, and only a fresh one.
 //!
 //! A player that lost its connection asks for the same address again, perhaps hours later. It is served and not
 //! counted, because no node waits for it.

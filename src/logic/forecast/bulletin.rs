@@ -1,4 +1,4 @@
-//! What a node publishes for the forecasts of all nodes.
+//! The bulletin that a node publishes for the forecasts of all nodes.
 //!
 //! A counter that is missing in a bulletin has not changed, or others have changed later: it is not zero.
 
@@ -117,7 +117,7 @@ impl From<Arrived> for PackedArrived {
 mod tests {
     use super::*;
 
-    /// What gossip takes as one value.
+    /// The most that gossip takes as one value.
     const MAX_VALUE_BYTES: usize = 4_096;
 
     #[test]

@@ -1,4 +1,4 @@
-//! What each node's load will be once all listeners on their way have arrived.
+//! A forecast of each node's load once all listeners on their way have arrived.
 //!
 //! Every redirector says how many listeners it ever sent to each node, and every node how many of them came.
 //! Both numbers only rise, so a bulletin that is lost, late or doubled does no harm; but both begin at zero when one
@@ -195,7 +195,8 @@ impl Forecast {
         }
     }
 
-    /// What this node has to publish: its report, and the counters that changed last, at most [`MAX_COUNTERS`] of each.
+    /// The bulletin to publish: this node's report, and the counters that changed last, at most [`MAX_COUNTERS`] of
+    /// each.
     pub fn bulletin(&self) -> Bulletin {
         let own = &self.nodes[&self.own];
         let sent = self.nodes.iter().filter_map(|(to, node)| {
@@ -411,7 +412,7 @@ impl Forecast {
     }
 }
 
-/// What is known of one node, or outside server.
+/// All that is known of one node, or outside server.
 #[derive(Clone, Debug)]
 struct Node {
     generation: Generation,
@@ -428,7 +429,7 @@ struct Node {
     pending: Tally,
     /// Listeners in the node's report that their redirector has not told yet: the sum over `inbound`.
     ahead: u64,
-    /// What else is known, if this is an outside server.
+    /// Further facts, if this is an outside server.
     abroad: Option<Abroad>,
 }
 

@@ -21,11 +21,11 @@ const PATIENCE: Duration = RESERVATION;
 /// The longest time between two tries of an address that is shut.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// What is known of the addresses of all nodes.
+/// The addresses of all nodes, and how far each can be trusted.
 #[derive(Clone, Debug, Default)]
 pub struct Reachability(BTreeMap<NodeName, Way>);
 
-/// What is known of the address of one life of a node.
+/// The address of one life of a node, and how far it can be trusted.
 #[derive(Clone, Debug)]
 struct Way {
     life: Life,

@@ -30,7 +30,7 @@ enum ReservedBy {
     Network,
 }
 
-/// What was reserved recently, by address and by network.
+/// Recent reservations, by address and by network.
 #[derive(Clone, Debug, Default)]
 pub struct Reservations {
     windows: BTreeMap<(ReservedBy, IpAddr), ReservedSince>,

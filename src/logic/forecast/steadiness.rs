@@ -13,7 +13,7 @@ const MAX_PROBATION: Duration = Duration::from_secs(60);
 /// How long a node must have been free of doubt until its doubts are forgotten.
 const CALM: Duration = Duration::from_secs(300);
 
-/// What one observer remembers of a node's doubts.
+/// One observer's memory of a node's doubts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Steadiness {
     /// Since when the node is heard without a doubt.

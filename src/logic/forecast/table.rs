@@ -15,7 +15,7 @@ pub struct Table<'a> {
     pub outlooks: Vec<Outlook<'a>>,
     /// The listeners that will come to the whole mesh before the effect of a choice made now is known; at least 1.
     pub expected_listeners: f64,
-    /// What the loads in the table are based on.
+    /// The basis of the loads in the table.
     pub basis: Basis,
 }
 

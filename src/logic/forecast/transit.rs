@@ -84,7 +84,7 @@ impl History {
     }
 }
 
-/// What a redirector has sent to a node, what has arrived there, and what follows from that.
+/// The listeners that a redirector has sent to a node, those that arrived there, and what follows from that.
 #[derive(Clone, Debug)]
 pub(super) struct Transit {
     /// How long a listener that was sent is waited for.
@@ -100,7 +100,7 @@ pub(super) struct Transit {
     flow: Flow,
 }
 
-/// What a [`Transit`] adds to the prediction.
+/// The part of the prediction that comes from a [`Transit`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Flow {
     /// Listeners on their way.

@@ -1,4 +1,4 @@
-//! Which password is hashed next: a queue in which guessers do not keep others from logging in.
+//! The queue of the passwords to be hashed: one in which guessers do not keep others from logging in.
 //!
 //! A hash is expensive by intention, so a client that could order hashes without a bound would keep all others out. An
 //! address has one hash at a time. After a wrong password it pauses, longer with each, whatever mounts it tries. All

@@ -1,4 +1,4 @@
-//! What the queue of logins promises to clients that do not guess.
+//! The promises of the queue of logins to clients that do not guess.
 
 use super::*;
 

@@ -14,7 +14,7 @@ const SAMPLES: usize = 8;
 /// The peers that are compared with: enough for a median in a mesh of any size.
 const MAX_PEERS: usize = 512;
 
-/// What the peers' clocks say of this node's.
+/// The verdict of the peers' clocks on this node's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClockVerdict {
     /// No peer can be compared with.
@@ -31,7 +31,7 @@ pub enum ClockVerdict {
     },
 }
 
-/// What has been heard of one peer's clock.
+/// The stamps heard of one peer's clock.
 #[derive(Clone, Debug, Default)]
 struct Heard {
     said_unix_ms: u64,

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// How long newcomers that hear each other wait for a node that knows the password of an older mesh.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a node knows when it decides whether to make the password.
+/// The situation of a node that decides whether to make the password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Situation {
     /// Whether the node was told of peers or remembers some, and was not told to found the mesh all the same.
@@ -25,7 +25,7 @@ pub struct Situation {
     pub is_settled: bool,
 }
 
-/// What to do about the password.
+/// A node's next step towards the password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Nothing any more: there is a password.
@@ -42,7 +42,7 @@ pub enum Step {
     AwaitAgreement,
 }
 
-/// What to do in this situation.
+/// The next step in this situation.
 pub fn next_step(situation: &Situation) -> Step {
     let it = situation;
     if it.has_password {

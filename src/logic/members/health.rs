@@ -15,10 +15,10 @@ const SILENT_ROUNDS: u32 = 3;
 /// broke by chance is back within a second; a link that stays away means that the node cannot be reached from here.
 const UNLINKED_AFTER: Duration = Duration::from_secs(3);
 
-/// What is known of a node.
+/// The signs of life of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Witnesses {
-    /// What the failure detector of gossip says.
+    /// The sign of the failure detector of gossip.
     pub gossip: Sign,
     /// For how long gossip has had no new heartbeat of the node.
     pub silent_for: Duration,
@@ -26,11 +26,11 @@ pub struct Witnesses {
     pub link: Sign,
     /// For how long there has been no link to the node.
     pub unlinked_for: Duration,
-    /// What the node says of itself.
+    /// The node's word on itself.
     pub word: Word,
 }
 
-/// What a witness says.
+/// The statement of a witness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
     /// The witness hears the node.
@@ -39,7 +39,7 @@ pub enum Sign {
     Silent,
 }
 
-/// What a node says of itself.
+/// A node's statement about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Word {
     /// The node serves.

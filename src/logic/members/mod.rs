@@ -1,4 +1,4 @@
-//! What a node knows of the other members: which are alive, whose clock is wrong, which are forgotten, which one
+//! A node's knowledge of the other members: which are alive, whose clock is wrong, which are forgotten, which one
 //! founds.
 
 pub mod clocks;

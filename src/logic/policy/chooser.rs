@@ -1,4 +1,4 @@
-//! Which node a new listener goes to.
+//! The choice of the node that a new listener goes to.
 //!
 //! The least used node is not the best choice: all redirectors would choose the same one until its next report. By
 //! default each redirector sends in proportions that fill all nodes to the same level, like water, so that the errors

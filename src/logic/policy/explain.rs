@@ -46,8 +46,8 @@ pub struct NodeExplanation {
     pub node: NodeName,
     /// The predicted load of the node.
     pub prediction: Prediction,
-    /// What each stage said of the node: first whether it may be chosen at all, then the policy's stages, until one
-    /// drops it.
+    /// The verdict of each stage on the node: first whether it may be chosen at all, then the policy's stages, until
+    /// one drops it.
     pub verdicts: Vec<StageVerdict>,
     /// The selector's weight for the node; 0 for those that were dropped.
     pub weight: f64,
@@ -78,7 +78,7 @@ pub struct Prediction {
     pub bandwidth_utilization: f64,
 }
 
-/// What one stage said of one node.
+/// The verdict of one stage on one node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageVerdict {
     /// The stage as it is written in the policy; `eligible` for the checks before every policy.

@@ -1,4 +1,4 @@
-//! What a choice depends on besides the table: settings of the nodes, and the request.
+//! The facts that a choice depends on besides the table: settings of the nodes, and the request.
 //!
 //! Facts change when the mesh or its document does, so they are collected then and only read for each listener.
 

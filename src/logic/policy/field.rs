@@ -54,7 +54,7 @@ pub enum Reason {
     Maintenance,
     /// The weight of the node is 0.
     Weightless,
-    /// This outside server does not have the mount.
+    /// The outside server does not have the mount.
     MountAbsent,
     /// All places for listeners are taken.
     NoListenerPlace,

@@ -34,7 +34,7 @@ pub struct Policy {
     selector: Selector,
 }
 
-/// What happens to the nodes before one is selected.
+/// A step that filters or weighs the nodes before one is selected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Keeps nodes that serve streams at all.
@@ -61,7 +61,7 @@ pub enum Stage {
     Weight,
 }
 
-/// What makes a node near a listener.
+/// The measure by which a node is near a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nearness {
     /// The node is in the same country.

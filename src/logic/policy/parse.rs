@@ -53,15 +53,15 @@ pub enum BadPolicy {
         number: usize,
         /// The letter of the text at which the token begins, from 1.
         column: usize,
-        /// What is wrong with the token.
+        /// The fault of the token.
         fault: Fault,
     },
 }
 
-/// What is wrong with a token.
+/// The fault of a token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// There is nothing between two commas, or nothing at all.
+    /// Nothing stands between two commas, or in the whole policy.
     #[error("a token is missing; the usual policy is `weight,water`")]
     Missing,
     /// No token has this name.
@@ -83,7 +83,7 @@ pub enum Fault {
     /// A bracket is opened and not closed, or something follows it.
     #[error("{0:?} has brackets that do not match")]
     Brackets(String),
-    /// There is a selector already.
+    /// A selector was named before.
     #[error("a policy has one selector, and `{0}` is one already")]
     SecondSelector(Selector),
     /// Something follows the selector.

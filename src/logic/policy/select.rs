@@ -30,7 +30,7 @@ pub(super) enum Taking {
     TwoDice,
 }
 
-/// What a selector needs to know.
+/// The facts that a selector needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pour {
     /// The bitrate of the mount, bits per second.

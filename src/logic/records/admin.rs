@@ -6,7 +6,7 @@ use crate::logic::document::Document;
 use crate::model::node::NodeName;
 use crate::model::record::key::RecordKey;
 
-/// What the administrator logs in with.
+/// The login of the administrator.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AdminLogin {
     /// The Argon2id hash (PHC string) of the password.

@@ -12,8 +12,8 @@ pub(super) const PASSWORD_HASH: &str = "password_hash";
 pub struct Field<S: 'static> {
     /// The name of the setting, for operators and in the record.
     pub key: &'static str,
-    /// What the setting does, without a capital letter at the beginning or a full stop at the end. Code stands between
-    /// backticks.
+    /// The effect of the setting, without a capital letter at the beginning or a full stop at the end. Code stands
+    /// between backticks.
     pub help: &'static str,
     /// Whether a record without this field is not used.
     pub required: bool,
@@ -21,7 +21,7 @@ pub struct Field<S: 'static> {
     pub form: Form<S>,
 }
 
-/// What the values of a field are, and where they stand in a spec.
+/// The kind of a field's values, and their place in a spec.
 ///
 /// A value is checked twice: as strictly as an operator is told, and again when it is taken from a record, which a node
 /// of another version may have written. `put` decides there what must not cost the whole record.

@@ -17,7 +17,7 @@ const MAX_SHOWN_LETTERS: usize = 64;
 /// The records of one kind, whose specs are `S`.
 #[derive(Debug)]
 pub struct Kind<S: 'static> {
-    /// What a record describes, with its article, for messages.
+    /// The thing that a record describes, with its article, for messages.
     pub noun: &'static str,
     /// The beginning of the keys, followed by a name; the whole key where there is only one record.
     pub prefix: &'static str,
@@ -36,10 +36,10 @@ pub struct Changes<S> {
 /// Why a setting is not changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadSetting {
-    /// There is no such setting.
+    /// The record has no such setting.
     #[error("{noun} has no {key:?}; {hint}")]
     Unknown {
-        /// What the setting was meant for.
+        /// The thing that the setting was meant for.
         noun: &'static str,
         /// The beginning of the name that was given.
         key: String,
@@ -76,7 +76,7 @@ pub enum BadRecord {
 /// A live record of a document.
 #[derive(Clone, Copy, Debug)]
 pub struct Named<'a> {
-    /// What follows the prefix in the key.
+    /// The part of the key after the prefix.
     pub name: &'a str,
     /// The key.
     pub key: &'a RecordKey,

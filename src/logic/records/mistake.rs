@@ -1,6 +1,6 @@
-//! What is wrong with the value of a setting.
+//! The error of the value of a setting.
 
-/// What is wrong with a value, in words for an operator.
+/// The error of a value, in words for an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake(String);
 

@@ -1,4 +1,4 @@
-//! What a node does next that holds a mount's stream, or wants to.
+//! The next step of a node that holds a mount's stream, or wants to.
 //!
 //! A node continues the stream that it has as long as another node has more of it. It takes up another stream only when
 //! its own has no source any more, or has lost against an older one. It never takes up two.
@@ -46,7 +46,7 @@ pub enum OwnState {
     Finished,
 }
 
-/// What to do next.
+/// The next thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Ask these nodes, best first, to continue the stream that is held.

@@ -1,4 +1,4 @@
-//! Which node a relay asks for a stream.
+//! The choice of the node that a relay asks for a stream.
 //!
 //! Gossip is late, so no node is left out because it seems to be behind: every holder of the stream is a candidate,
 //! and gossip only decides the order. A node that is fed by this one must not be asked.

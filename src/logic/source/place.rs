@@ -61,7 +61,7 @@ pub struct Asker<'a> {
     pub ingest: &'a NodeName,
 }
 
-/// What gossip and links say.
+/// The news that gossip and links bring.
 pub struct MeshReports<'a> {
     /// The sources that are on air on the mount, the one with precedence first.
     pub on_air: Vec<Incumbent>,

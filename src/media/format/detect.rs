@@ -108,7 +108,7 @@ pub fn look(begun: &[u8], told: &str) -> Look {
     found.map_or(open, Look::Is)
 }
 
-/// What follows the ID3v2 tags at the beginning; `None` if the last of them does not end here.
+/// The bytes after the ID3v2 tags at the beginning; `None` if the last of them does not end here.
 fn after_tags(mut bytes: &[u8]) -> Option<&[u8]> {
     while bytes.starts_with(b"ID3") {
         let [_, _, _, _, _, flags, size @ ..] = bytes.first_chunk::<10>()?;

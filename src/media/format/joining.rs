@@ -1,4 +1,4 @@
-//! What a scanner finds: the places where a stream may be joined, and what a late listener needs first.
+//! The findings of a scanner: the places where a stream may be joined, and what a late listener needs first.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub struct Mark {
     pub media_time: Duration,
 }
 
-/// What a scanner has found.
+/// A finding of a scanner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scanned {
     /// The stream may be joined here.
@@ -34,7 +34,7 @@ pub const MAX_PROLOGUE_BYTES: usize = 240 << 10;
 pub struct Prologue {
     /// The first byte that cannot be decoded without it; it holds until the next prologue's.
     pub offset: u64,
-    /// What a decoder has to be given first; empty if it needs nothing.
+    /// The bytes that a decoder has to be given first; empty if it needs nothing.
     pub bytes: Bytes,
 }
 

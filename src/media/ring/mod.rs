@@ -71,7 +71,7 @@ pub enum Append {
 pub enum Read {
     /// The bytes from there on, at least one.
     Bytes(Vec<Bytes>),
-    /// There are no newer bytes yet.
+    /// No newer bytes have come yet.
     Wait,
     /// The bytes there are gone; the reader continues from here, or leaves.
     Overrun {
@@ -158,7 +158,7 @@ impl Ring {
         self.began
     }
 
-    /// What the source said when it connected.
+    /// The words of the source when it connected.
     pub fn head(&self) -> &Arc<StreamHead> {
         &self.head
     }
@@ -228,7 +228,7 @@ impl Ring {
         }
     }
 
-    /// What a listener has to be sent before the byte at `offset`, a join point; empty if it needs nothing.
+    /// The bytes that a listener has to be sent before the byte at `offset`, a join point; empty if it needs nothing.
     pub fn prologue_at(&self, offset: u64) -> Bytes {
         self.prologues.at(offset)
     }
@@ -351,7 +351,7 @@ const ARRIVAL_SETTLES: Duration = Duration::from_secs(2);
 /// The shortest time over which arrival is measured: a piece may hold a second of a slow stream.
 const ARRIVAL_SPAN: Duration = Duration::from_secs(2);
 
-/// What the source claims, kbit/s in `icy-br`. No audio has more than 100 Mbit/s: more is a mistake.
+/// The bitrate that the source claims, kbit/s in `icy-br`. No audio has more than 100 Mbit/s: more is a mistake.
 fn claimed_bps(head: &StreamHead) -> u64 {
     u64::from(head.declared_kbps()) * 1_000
 }

@@ -41,7 +41,7 @@ pub enum Value {
 pub struct Register {
     /// When and by which node it was written; first, so that it decides.
     pub stamp: Stamp,
-    /// What was written.
+    /// The value that was written.
     pub value: Value,
 }
 

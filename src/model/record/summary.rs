@@ -1,4 +1,4 @@
-//! What a node holds of the document in a range of keys, as hashes: two nodes compare these.
+//! The records that a node holds in a range of keys, as hashes: two nodes compare these.
 
 use std::collections::BTreeMap;
 

@@ -39,7 +39,7 @@ pub struct Status {
     /// How the answering node finds out where listeners are; `None` without a database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub geo: Option<GeoStatus>,
-    /// What is wrong with the answering node's clock; while it is set, edits are refused.
+    /// The fault of the answering node's clock; while it is set, edits are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<String>,
     /// Every outside server, by name.
@@ -113,7 +113,7 @@ pub struct NodeStatus {
     pub listeners: u32,
     /// The most listeners that the node takes.
     pub max_listeners: u32,
-    /// What the node sends to listeners, bits per second.
+    /// The bandwidth to the node's listeners, bits per second.
     pub bandwidth_bps: u64,
     /// The most that the node may send, bits per second.
     pub max_bandwidth_bps: u64,
@@ -126,7 +126,7 @@ pub struct NodeStatus {
     /// Whether the node answers for the zone of the mesh.
     #[serde(default)]
     pub dns: bool,
-    /// What operators set for the node.
+    /// The settings of operators for the node.
     #[serde(flatten)]
     pub traits: NodeTraits,
     /// The place of the node, as far as it knows.
@@ -138,7 +138,7 @@ pub struct NodeStatus {
     /// How far the node's clock is ahead of the answering node's, milliseconds; `None` if unknown.
     #[serde(default)]
     pub clock_offset_ms: Option<i64>,
-    /// What is wrong with the node's address, so that listeners do not get there, in words for an operator.
+    /// The fault of the node's address, because of which listeners do not get there, in words for an operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address_trouble: Option<String>,
 }
@@ -167,7 +167,7 @@ pub struct MountStatus {
     /// The bitrate to show, kbit/s: what the source declares, if what is measured agrees with it.
     #[serde(default)]
     pub bitrate_kbps: u32,
-    /// What the source says of samplerate, channels and the like.
+    /// The words of the source on samplerate, channels and the like.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub audio_info: String,
     /// The source, if one is connected.

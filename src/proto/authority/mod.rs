@@ -44,7 +44,7 @@ struct Place {
     displaced: Option<Displaced>,
 }
 
-/// This node's answer to another node's request for a place.
+/// The answer of this node to another node's request for a place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlaceAnswer {
     /// The source that is told to give way before the answer is sent.
@@ -161,7 +161,7 @@ pub enum Input {
     Tick,
 }
 
-/// What the driver has to do.
+/// A task of the driver.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     /// Ask the master; an answer after `until` does not count.

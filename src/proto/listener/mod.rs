@@ -79,7 +79,7 @@ pub enum Verdict {
     Serve(Because),
     /// Redirect it.
     Redirect(Destination),
-    /// There is no such mount.
+    /// The mount does not exist.
     NoSuchMount,
     /// The mount has no stream.
     NoSource,
@@ -94,7 +94,7 @@ pub enum Verdict {
 /// Why a request is served here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Because {
-    /// This node was chosen.
+    /// The node that answers was chosen.
     Chosen,
     /// The mount or the player is not redirected.
     NotRedirected,

@@ -56,10 +56,10 @@ pub enum UpstreamEvent {
     Lost,
 }
 
-/// What an upstream begins to send.
+/// The stream that an upstream begins to send, and its first byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// Which stream.
+    /// The number of the stream.
     pub stream_id: StreamId,
     /// The stream's head, from its source.
     pub head: StreamHead,
@@ -70,11 +70,11 @@ pub struct Opened {
 /// The part of a mount's streams that an upstream is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PullTarget {
-    /// What follows on the ring that is held; what is on air, if there is none.
+    /// The bytes after those in the ring; the stream on air, if no ring is held.
     Next,
-    /// This stream, which replaces the one that is held.
+    /// Another stream, which replaces the one that is held.
     Other(StreamId),
-    /// What is on air, although bytes before it are missing.
+    /// The stream on air, although bytes before it are missing.
     OnAir,
 }
 
@@ -87,7 +87,7 @@ pub struct StreamRequest {
     pub upstream: NodeName,
     /// The stream and its first byte; `None`: what is on air, from a join point.
     pub resume: Option<(StreamId, u64)>,
-    /// What it is asked for.
+    /// The bytes that it is asked for.
     pub target: PullTarget,
 }
 
@@ -100,7 +100,7 @@ pub enum UpstreamTimeout {
     Stalled,
 }
 
-/// What the driver has to do. One upstream is left before the next is asked.
+/// A task of the driver. One upstream is left before the next is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Send a request.
@@ -118,7 +118,7 @@ pub enum Output {
 /// The ring that the pull fills, as far as decisions need it.
 #[derive(Clone, Debug)]
 pub struct HeldRing {
-    /// Which stream it holds.
+    /// The stream that it holds.
     pub stream: Precedence,
     /// The number of its next byte.
     pub next_offset: u64,
@@ -134,7 +134,7 @@ pub struct HeldRing {
     pub left: BTreeMap<StreamId, u64>,
 }
 
-/// What a pull's decisions depend on, besides the ring.
+/// The facts that a pull's decisions depend on, besides the ring.
 #[derive(Clone, Copy, Debug)]
 pub struct PullContext<'a> {
     /// The mesh, and which node holds which stream.

@@ -22,9 +22,9 @@ use crate::wire::gossip::{Origin, StreamCard};
 enum Outcome {
     /// The stream is over: its source has gone, or another stream has precedence.
     Finished,
-    /// This upstream sends nothing, or nothing more: the next one may.
+    /// The upstream sends nothing, or nothing more: the next one may.
     Failed,
-    /// This upstream has the stream, but no longer the byte that is needed next.
+    /// The upstream has the stream, but no longer the byte that is needed next.
     Overrun,
 }
 
@@ -84,7 +84,7 @@ impl Pull {
         self.ask_next(round, context, out);
     }
 
-    /// What to ask for, and the upstreams, best first.
+    /// The bytes to ask for, and the upstreams, best first.
     fn next_step(&self, context: PullContext<'_>) -> (PullTarget, Vec<NodeName>) {
         let others = context.mesh.nodes.iter();
         let others = others.filter(|(name, _)| **name != context.mesh.me);

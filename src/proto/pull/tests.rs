@@ -84,7 +84,7 @@ impl Bench {
         self.mesh.nodes.insert(name(node), speaker);
     }
 
-    /// This node holds a stream.
+    /// The node holds a stream from now on.
     fn hold(&mut self, stream_id: StreamId, next_offset: u64) {
         self.held = Some(HeldRing {
             stream: precedence(stream_id),

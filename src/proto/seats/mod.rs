@@ -23,7 +23,7 @@ use crate::wire::frame::Frame;
 /// The most seats besides the master's: each costs a step of its election at every look at the mesh.
 pub const MAX_SEATS: usize = 256;
 
-/// What the elections need to know at the node's start.
+/// The facts that the elections need at the node's start.
 #[derive(Clone, Debug)]
 pub struct SeatsConfig {
     /// The name of this node.
@@ -98,7 +98,7 @@ pub enum Input<'a> {
     Unresign(Scope),
 }
 
-/// What the driver has to do, in this order.
+/// A task of the driver; several are done in the order given.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     /// Send this over the link to this peer; without a link, drop it.
@@ -110,19 +110,19 @@ pub enum Output {
     Persist {
         /// The seat of the epoch.
         seat: Seat,
-        /// What to write.
+        /// The epoch to write.
         epoch: Epoch,
     },
     /// Gossip this claim to the seat; `None`: withdraw it.
     Publish {
-        /// Which seat.
+        /// The seat of the epoch.
         seat: Seat,
         /// The claim to it.
         claim: Option<Claim>,
     },
     /// From now on this is the claim to this seat that this node obeys.
     Changed {
-        /// Which seat.
+        /// The seat of the claim.
         seat: Seat,
         /// The claim of its holder, if it has one.
         holder: Option<Claim>,

@@ -106,7 +106,7 @@ impl Bench {
         self.give(Input::Persisted { seat, epoch });
     }
 
-    /// This many gossip intervals pass, with a look at the mesh in each.
+    /// Lets this many gossip intervals pass, with a look at the mesh in each.
     fn wait(&mut self, intervals: u32) {
         for _ in 0..intervals {
             self.now += INTERVAL;

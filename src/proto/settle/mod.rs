@@ -35,7 +35,7 @@ pub enum Input {
     Lost,
 }
 
-/// What the driver has to do, in this order.
+/// A task of the driver; several are done in the order given.
 #[derive(Clone, Debug)]
 pub enum Output {
     /// Open a conversation with this node by this frame.
@@ -60,7 +60,7 @@ pub struct Settling {
     began: Instant,
     differing: Differing,
     asked: Option<Asked>,
-    /// This node's own document, which is too old to be merged, until a peer has sent another.
+    /// The document of this node, which is too old to be merged, until a peer has sent another.
     set_aside: Option<Document>,
 }
 

@@ -40,7 +40,7 @@ pub struct LocalStream {
 pub struct SourceContext<'a> {
     /// The mesh.
     pub view: &'a MeshView,
-    /// What this node holds for the mount.
+    /// The stream that this node holds for the mount.
     pub local: Option<LocalStream>,
     /// Whether the mount still exists.
     pub has_mount: bool,
@@ -91,7 +91,7 @@ pub enum Input {
     Tick,
 }
 
-/// What the driver has to do.
+/// A task of the driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Ask for a place for this stream, and report the verdict.

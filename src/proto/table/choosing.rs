@@ -238,7 +238,7 @@ const PASSES: [ChoosingPass; 4] = [
 /// The addresses of nodes and outside servers.
 #[derive(Clone, Copy)]
 struct Addresses<'a> {
-    /// This node, which the listener has reached.
+    /// The node that chooses, which the listener has reached.
     me: &'a NodeName,
     https: &'a BTreeSet<NodeName>,
     families: &'a BTreeMap<NodeName, [Option<Family>; 2]>,

@@ -40,7 +40,7 @@ pub const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 /// is a jump each 80 ms, well within a round of gossip. With 5 % there was one each 0.4 s, and one prediction in twenty
 /// was off by almost 4 points; with 1 %, by 2.
 const JUMP: f64 = 0.01;
-/// What a listener costs until the bitrate of its mount is known, bits per second: the usual one.
+/// The cost of a listener until the bitrate of its mount is known, bits per second: the usual one.
 pub const ASSUMED_BITRATE_BPS: u64 = 128_000;
 
 /// The capacity of a node.
@@ -101,7 +101,7 @@ pub struct LoadTable {
     /// The policies of mounts that have one of their own.
     policies: BTreeMap<MountName, Policy>,
     facts: Facts,
-    /// What a listener of each mount costs, bits per second.
+    /// The cost of a listener of each mount, bits per second.
     costs_bps: BTreeMap<MountName, u64>,
     /// The address families of the nodes and outside servers whose URL has an IP address: by HTTP, and by HTTPS.
     families: BTreeMap<NodeName, [Option<Family>; 2]>,
@@ -152,7 +152,7 @@ impl LoadTable {
         }
     }
 
-    /// This node's load now.
+    /// The load of this node now.
     pub fn report(&self) -> LoadReport {
         self.report
     }

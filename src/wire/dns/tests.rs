@@ -9,7 +9,7 @@ use super::*;
 use crate::model::dns::{DnsQuestion, Finding, Record, RecordData, RecordKind, Soa};
 use crate::model::domain::DomainName;
 
-/// What `dig +subnet=198.51.100.0/24 sTream.rAdio.example A` sends, with a cookie.
+/// The query of `dig +subnet=198.51.100.0/24 sTream.rAdio.example A`, with a cookie.
 const DIG: &[u8] = b"\x12\x34\x01\x20\0\x01\0\0\0\0\0\x01\x06sTream\x05rAdio\x07example\0\0\x01\0\x01\
     \0\0\x29\x04\xd0\0\0\0\0\0\x17\0\x08\0\x07\0\x01\x18\0\xc6\x33\x64\0\x0a\0\x08\x01\x02\x03\x04\x05\x06\x07\x08";
 

@@ -54,7 +54,7 @@ pub(super) enum Framing {
     Trailer(usize, TrailerPart),
 }
 
-/// What has been read of the line with a chunk's size.
+/// The part of the line with a chunk's size that has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SizeLine {
     size: u64,
@@ -62,7 +62,7 @@ pub(super) struct SizeLine {
     part: SizePart,
 }
 
-/// Which part of the size line the next byte belongs to.
+/// The part of the size line that the next byte belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SizePart {
     FirstDigit,
@@ -72,7 +72,7 @@ enum SizePart {
     LineFeed,
 }
 
-/// Which part of a trailer's line the next byte belongs to.
+/// The part of a trailer's line that the next byte belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TrailerPart {
     LineStart,

@@ -37,11 +37,11 @@ pub(super) struct HeaderLines {
 pub struct Skipped {
     /// The number of lines.
     pub lines: usize,
-    /// What is wrong with the first of them.
+    /// The oddity of the first of them.
     pub first: Oddity,
 }
 
-/// What is wrong with a line of a head.
+/// A fault of a line of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Oddity {
     /// The line continues the one before, which HTTP no longer allows. Left out.

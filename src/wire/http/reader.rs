@@ -25,7 +25,7 @@ const MAX_LEADING_BYTES: usize = 4;
 /// `, and Icecast accepts it.
 const MAX_CARRIAGE_RETURNS: usize = 2;
 
-/// What is known of a head so far.
+/// A head as far as it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parsed {
     /// The head is not complete yet; read more bytes.

@@ -25,13 +25,13 @@ pub const ALLOW: &str = "GET, HEAD, PUT, SOURCE, POST, OPTIONS";
 /// Asks for a password in the way that every encoder knows.
 const CHALLENGE: &str = "Basic realm=\"antiphon\"";
 
-/// What a page of another site may send to a stream.
+/// The headers that a page of another site may send to a stream.
 pub const CORS_REQUEST_HEADERS: &str = "Origin, Accept, Authorization, Icy-MetaData, Range";
 
 /// How long a browser may remember what a page of another site may send, seconds: a day, the longest time that any browser accepts.
 pub const CORS_MAX_AGE_S: &str = "86400";
 
-/// What a page of another site may read of the head of a stream.
+/// The headers of a stream that a page of another site may read.
 pub(in crate::wire) const CORS_RESPONSE_HEADERS: &str =
     "Icy-MetaInt, Icy-Name, Icy-Description, Icy-Genre, Icy-Url, Icy-Br, Icy-Pub, Ice-Audio-Info";
 
@@ -110,7 +110,7 @@ impl Reply {
         }
     }
 
-    /// What happens to the connection after an answer other than a stream.
+    /// The fate of the connection after an answer other than a stream.
     pub fn persistence(&self) -> Persistence {
         self.persistence
     }

@@ -1,4 +1,5 @@
-//! What Icecast adds to HTTP: the heads of its sources and listeners, playlists, and addresses with a redirector's tag.
+//! Icecast's additions to HTTP: the heads of its sources and listeners, playlists, and addresses with a redirector's
+//! tag.
 
 pub mod listener_head;
 pub mod passthrough;

@@ -1,4 +1,4 @@
-//! What a source's request says of its stream.
+//! The words of a source's request on its stream.
 //!
 //! Three generations of encoders name the same things differently: `ice-name`, `icy-name` and
 //! `x-audiocast-name` mean the same, and the first that has a value counts, in this order.

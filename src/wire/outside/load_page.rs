@@ -16,7 +16,7 @@ use super::{BadAnswer, MAX_MOUNTS_READ, ServerLoad, count, limit, parse};
 use crate::model::mount::MountName;
 use crate::model::outside::Slots;
 
-/// What this mesh tells other balancers.
+/// The load page: the free places that this mesh tells other balancers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadPage {
     /// All listeners, and the most that the mesh takes.

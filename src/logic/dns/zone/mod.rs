@@ -45,7 +45,7 @@ pub struct Zone {
     pub caa: Vec<Caa>,
 }
 
-/// What the zone needs to know of a node.
+/// A node as the zone knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
     /// The addresses of the node.
@@ -84,7 +84,7 @@ pub trait Choosing {
     fn dice(&mut self) -> f64;
 }
 
-/// What a name stands for.
+/// The meaning of a name in the zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum NameKind {
     /// A name outside the zone.

@@ -1,4 +1,4 @@
-//! What the zone answers in each situation.
+//! The answers of the zone in each situation.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What holds for an election in any history.
+//! Properties of an election that hold in any history.
 
 use proptest::prelude::*;
 

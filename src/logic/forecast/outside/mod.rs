@@ -38,7 +38,7 @@ const FOLLOWING: Duration = Duration::from_secs(1);
 /// usual configuration of Icecast.
 const UNTOLD_ROOM: u32 = 100;
 
-/// What a poller gossips of its outside server after each question.
+/// A poller's word on its outside server, gossiped after each question.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutsideBulletin {
     /// The report; without mounts if the server did not answer.
@@ -51,7 +51,7 @@ pub struct OutsideBulletin {
     pub arrived: Vec<Arrived>,
 }
 
-/// What is known of an outside server, beside what its row has in common with a node's.
+/// An outside server's facts beside those that its row has in common with a node's.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Abroad {
     /// Whether the server is asked at all.

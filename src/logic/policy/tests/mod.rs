@@ -1,4 +1,4 @@
-//! What policies do, and the promises that hold for every one of them.
+//! The work of policies, and the promises that hold for every one of them.
 
 mod properties;
 

@@ -1,4 +1,4 @@
-//! What holds for every policy and every table.
+//! Properties of every policy on every table.
 
 use proptest::prelude::*;
 

@@ -20,7 +20,7 @@ pub enum BadMapping {
     Name {
         /// The beginning of the name.
         name: String,
-        /// What is wrong with the name.
+        /// The error of the name.
         why: BadMountName,
     },
     /// One mount of the mesh is given two names.

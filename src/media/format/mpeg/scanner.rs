@@ -41,7 +41,7 @@ pub struct FrameScanner {
     junk_bytes: u64,
 }
 
-/// What is found at the first byte that is not judged yet.
+/// The finding at the first byte that is not judged yet.
 enum FrameVerdict {
     Audio(FrameHeader),
     Info(FrameHeader),

@@ -8,7 +8,7 @@ use super::link::{OggLink, PageKind};
 use super::pages::{FoundPage, Keep, PageScanner};
 use crate::media::format::joining::{Mark, Prologue, Scanned};
 
-/// What is known of a chain so far.
+/// A chain as far as it is known.
 #[derive(Clone, Debug, Default)]
 pub struct Chain {
     stage: OggStage,

@@ -1,6 +1,6 @@
 //! The codec of an Ogg stream by its first packet: its clock, and which of its packets are headers.
 
-/// Which packets at the beginning of a stream are headers.
+/// The packets at the beginning of a stream that are headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HeaderRule {
     /// So many more.
@@ -9,7 +9,7 @@ pub(super) enum HeaderRule {
     AtPositionZero,
 }
 
-/// What is known of a codec.
+/// A codec as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Codec {
     /// By how much the stream's clock goes on in a second; `None`: the clock is not known.

@@ -52,7 +52,7 @@ pub(super) enum HeadRead {
     Is(PageHead),
     /// So many bytes are needed before more can be said.
     Needs(usize),
-    /// These bytes are no head.
+    /// The bytes are no head.
     Not,
 }
 

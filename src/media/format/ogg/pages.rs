@@ -16,7 +16,7 @@ pub struct FoundPage<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Which bodies to keep.
+/// The bodies to keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
     /// The bodies of all pages that come now.
