@@ -104,7 +104,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_wait_is_longer_than_the_longest_or_shorter_than_half_the_first(
+        fn every_wait_is_within_the_bounds(
             failures in 0u32..100_000, random: f64
         ) {
             let mut backoff = Backoff { failures, ..Backoff::for_dialling() };

@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seat_won_again_waits_for_the_end_of_its_task() {
+    fn a_seat_won_again_waits_until_its_task_ended() {
         let mut bench = Bench::new();
         bench.own(&[job("a", 1)]);
         bench.own(&[]);

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn who_sends_as_it_should_never_waits() {
+    fn a_sender_within_its_pace_never_waits() {
         let began = Instant::now();
         let mut allowance = Allowance::new(128_000, began);
         allowance.take(BURST_BYTES as usize, began); // a burst at the beginning

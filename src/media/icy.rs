@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_block_tells_and_the_next_ones_say_as_before() {
+    fn the_title_is_in_the_first_block_only() {
         let mut icy = Interleaver::every(4);
         let woven = icy.weave(0, vec!["abcdefghi".into()], title("T"));
         let bytes: Vec<u8> = woven.pieces().flatten().copied().collect();

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_utf_8_is_read_so_unless_another_name_is_given() {
+    fn valid_utf_8_is_read_so_unless_named_otherwise() {
         let russian = charset("windows-1251");
         assert_eq!(russian.read(b"\xcf\xf0\xe8\xe2\xe5\xf2"), "Привет");
         assert_eq!(russian.read("Привет".as_bytes()), "Привет");

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_refused_with_what_would_be_one() {
+    fn a_bad_network_is_refused_with_a_good_example() {
         for bad in [
             "",
             "/8",

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_end_is_remembered_for_a_minute_and_forgotten_with_the_next() {
+    fn an_end_is_remembered_for_at_most_a_minute() {
         let (ended, now) = (Ended::default(), Instant::now());
         ended.note(StreamId(1), now);
         assert!(ended.contains(StreamId(1)) && !ended.contains(StreamId(2)));

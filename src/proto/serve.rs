@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_that_is_not_held_is_denied_with_a_reason() {
+    fn a_missing_byte_is_denied_with_a_reason() {
         let window = Window {
             stream_id: STREAM,
             oldest: 100,
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prologue_is_sent_to_nodes_that_read_it_and_need_it() {
+    fn only_nodes_that_read_and_need_prologues_get_them() {
         let sent = |from, reads_prologues| {
             let first = FirstByte {
                 title: Some("a".into()),

@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forgotten_node_is_hidden_until_it_is_up_or_lives_again() {
+    fn a_forgotten_node_is_hidden_until_it_lives_again() {
         let name = NodeName::try_from("gone").unwrap();
         let forgotten = Forgotten::from([(name.clone(), Generation(2))]);
         let node = |generation, state| MeshNode {

@@ -66,7 +66,7 @@ mod tests {
     use crate::settings::{Machine, RunArgs, Settings};
 
     #[test]
-    fn what_differs_is_named_by_its_key() {
+    fn a_difference_is_named_by_its_key() {
         let machine = Machine::new(&[("HOME", "/h")], "h");
         let load = |args| Settings::load(args, &machine).unwrap();
         let before = load(RunArgs::default());

@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_work_is_refused() {
+    fn an_unworkable_zone_is_refused() {
         let many = format!("zone = 'a'\nns = [{}]", "'a.b',".repeat(14));
         for (line, word) in [
             ("zone = 'a b'", "invalid domain name"),

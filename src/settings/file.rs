@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_refused_with_its_place_and_the_one_that_was_meant() {
+    fn an_unknown_key_is_refused_with_the_intended_one() {
         let said = refused("name = 'a'\n\n  lisen = '0.0.0.0:1'\n");
         assert_eq!(
             said,

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_is_no_level_is_refused_with_the_one_that_was_meant() {
+    fn an_unknown_level_is_refused_with_the_intended_one() {
         for (text, hint) in [
             ("warm", "did you mean \"warn\"?"),
             ("warning", "did you mean \"warn\"?"),

@@ -106,7 +106,7 @@ fn every_key_of_the_file_is_read() {
 }
 
 #[test]
-fn the_file_in_the_usual_place_is_read_when_it_is_there() {
+fn the_file_in_the_usual_place_is_read() {
     let dir = tempfile::tempdir().unwrap();
     let home = dir.path().to_str().unwrap();
     let variables = [("XDG_CONFIG_HOME", home), ("HOME", "/h")];
@@ -120,7 +120,7 @@ fn the_file_in_the_usual_place_is_read_when_it_is_there() {
 }
 
 #[test]
-fn what_is_logged_is_said_by_the_nearest_layer() {
+fn the_log_filter_comes_from_the_nearest_layer() {
     let (_file, flags) = flags_with_file("log = 'warn'");
     let home = ("HOME", "/h");
     let log = |flags: &RunArgs, variables: &[(&str, &str)]| {

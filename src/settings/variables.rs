@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_means_nothing_is_named_with_the_one_that_was_meant() {
+    fn an_unknown_variable_is_named_with_the_intended_one() {
         for (name, hint) in [
             ("ANTIPHON_LISTN", "did you mean ANTIPHON_LISTEN?"),
             (
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn known_variables_and_those_of_others_are_no_reason_to_complain() {
+    fn known_and_foreign_variables_raise_no_complaint() {
         let mut names: Vec<String> = RunArgs::KEYS
             .into_iter()
             .filter(|key| !RunArgs::IN_FILE_ONLY.contains(key))

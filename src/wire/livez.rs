@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_proves_its_name_to_whoever_has_one_of_the_keys() {
+    fn a_node_proves_its_name_to_holders_of_a_key() {
         let (old, new) = ([1; 32], [2; 32]);
         let nonce = Nonce::new(7);
         let answer = ProofKeys::new(vec![new, old]).answer(&name("n1"), nonce);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_proves_nothing_is_quoted_in_one_line() {
+    fn an_answer_that_proves_nothing_is_quoted_in_one_line() {
         let keys = ProofKeys::new(vec![[1; 32]]);
         let page = format!("<html>\n\u{1b}[31m{}", "x".repeat(1_000));
         let Answered::ByNobody(quoted) = keys.read(Nonce::new(1), &page) else {
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nonce_is_read_from_the_query_that_it_was_written_to() {
+    fn a_nonce_is_read_back_from_its_query() {
         let nonce = Nonce::new(u128::MAX / 3);
         let (path, query) = nonce
             .target()

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_earlier_of_two_foundings_is_greater_and_any_write_greater_still() {
+    fn an_earlier_founding_is_greater_and_any_write_greater_still() {
         const TODAY_MS: u64 = 1_750_000_000_000;
         let mut clock = clock();
         let (older, younger) = (

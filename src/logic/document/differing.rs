@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_is_settled_when_it_has_differed_for_a_while() {
+    fn a_digest_that_differs_for_a_while_is_settled() {
         let (mut differing, now) = (Differing::default(), Instant::now());
         let peers = || theirs(&[("a", "1")]);
         assert_eq!(differing.next("0", Own::Filled, peers(), now), None);
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_although_it_was_settled_rests_until_something_changes() {
+    fn a_difference_that_was_settled_rests_until_something_changes() {
         let (mut differing, now) = (Differing::default(), Instant::now());
         let peers = || theirs(&[("a", "1")]);
         let mut next = |ours, peers, s| {

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_of_a_clock_that_was_ahead_reach_the_peers_and_lose_against_later_ones() {
+    fn renewed_writes_reach_the_peers_and_lose_to_later_ones() {
         for ahead in [HOUR, YEARS_27] {
             let (mut poisoned, mut peer) = (document("a"), document("b"));
             write(&mut peer, "name", "old", NOW - HOUR);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deletion_of_a_clock_that_was_ahead_survives_a_restart_and_deletes() {
+    fn a_renewed_deletion_survives_a_restart_and_deletes() {
         let (mut poisoned, mut peer) = (document("a"), document("b"));
         write(&mut peer, "name", "old", NOW - HOUR);
         give(&peer, &mut poisoned, NOW - HOUR);
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_is_all_from_the_future_is_renewed_in_order() {
+    fn a_document_from_the_future_is_renewed_in_order() {
         let mut poisoned = document("a");
         for (place, letter) in ["x", "y", "z"].into_iter().enumerate() {
             write(&mut poisoned, letter, letter, NOW + YEARS_27 + place as u64);

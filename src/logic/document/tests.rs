@@ -158,7 +158,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_deleted_last_stays_deleted(history in prop::collection::vec(steps(), 0..60)) {
+    fn a_record_that_was_deleted_last_stays_deleted(history in prop::collection::vec(steps(), 0..60)) {
         let ([mut a, mut b, mut c], pushes) = play(history);
         let now_ms = NOON_MS + 20_000;
         settle(&mut a, &mut b, now_ms);
@@ -189,7 +189,7 @@ proptest! {
 }
 
 #[test]
-fn an_edit_wins_over_all_that_was_seen_even_when_the_clock_jumps_back() {
+fn an_edit_wins_even_when_the_clock_jumps_back() {
     let (mut a, mut b) = (document("a"), document("b"));
     let name = key("mount/1");
     let first = a.edit(&name, one("name", "first"), NOON_MS).unwrap();
@@ -244,7 +244,7 @@ fn refusals_are_counted_beyond_the_first() {
 }
 
 #[test]
-fn a_record_over_a_bound_is_refused_and_the_others_are_taken() {
+fn only_the_records_over_a_bound_are_refused() {
     let stamp = Stamp {
         time_ms: NOON_MS,
         node: node("b"),
@@ -339,7 +339,7 @@ fn fields_of_a_newer_version_are_kept_and_handed_on() {
 }
 
 #[test]
-fn tombstones_are_forgotten_after_their_life_and_are_not_brought_back() {
+fn expired_tombstones_are_forgotten_and_not_brought_back() {
     let (mut a, mut b) = (document("a"), document("b"));
     let (gone, kept) = (key("mount/1"), key("mount/2"));
     a.edit(&gone, one("name", "x"), NOON_MS).unwrap();
@@ -372,7 +372,7 @@ fn an_old_tombstone_still_deletes_what_we_hold() {
 }
 
 #[test]
-fn a_document_is_stale_when_it_lay_longer_than_tombstones_live() {
+fn a_document_older_than_tombstones_live_is_stale() {
     let saved = document("a").saved(NOON_MS);
     let life_ms = TOMBSTONE_LIFE.as_millis() as u64;
     assert!(!saved.is_stale(NOON_MS + life_ms));

@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn old_gossip_does_not_undo_a_push_and_confirmed_gossip_does() {
+    fn only_confirmed_gossip_undoes_a_push() {
         let (now, alive) = (Instant::now(), members(Health::Alive));
         let mut claims = Claims::new(INTERVAL);
         let held = claim(2, "a");
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_vacated_stays_vacated_when_it_is_repeated() {
+    fn a_vacated_claim_stays_vacated_when_it_is_repeated() {
         let (now, alive) = (Instant::now(), members(Health::Alive));
         let mut claims = Claims::new(INTERVAL);
         let held = claim(2, "a");

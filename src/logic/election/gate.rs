@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lower_fence_is_refused_and_an_equal_one_is_not() {
+    fn a_lower_fence_is_refused_and_an_equal_one_passes() {
         let mut gate = Gate::new(Epoch(3));
         assert_eq!(gate.admit(&fence(2, "z")), Admission::Refuse);
         assert_eq!(gate.admit(&fence(3, "b")), Admission::Apply);

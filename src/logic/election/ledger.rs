@@ -126,7 +126,7 @@ mod tests {
     const INTERVAL: Duration = Duration::from_millis(250);
 
     #[test]
-    fn one_write_is_open_at_a_time_and_the_next_one_is_for_the_latest() {
+    fn one_write_is_open_at_a_time_then_the_latest() {
         let (now, mut out) = (Instant::now(), Vec::new());
         let mut ledger = Ledger::new(Epoch(1), INTERVAL);
         for epoch in [3, 2, 5] {

@@ -78,7 +78,7 @@ mod tests {
     const INTERVAL: Duration = Duration::from_millis(250);
 
     #[test]
-    fn a_late_round_freezes_for_three_rounds_and_a_slow_one_does_not() {
+    fn only_a_late_round_freezes_the_node_for_three_rounds() {
         let start = Instant::now();
         let mut rounds = Rounds::new(INTERVAL, start);
         let slow = start + INTERVAL * 3;

@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_at_which_something_else_answers_gets_a_try_now_and_then() {
+    fn an_address_of_something_else_is_tried_now_and_then() {
         let (mut reach, now) = (Reachability::default(), Instant::now());
         assert_eq!(sent(&mut reach, &failed(), now, 5), 0);
         // After 5, 15, 35, 75 and 135 seconds, and each minute from then on.
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_proves_its_address_is_chosen_however_many_do_not_follow() {
+    fn a_proven_address_is_chosen_even_when_listeners_stay_away() {
         let (mut reach, now) = (Reachability::default(), Instant::now());
         assert_eq!(sent(&mut reach, &Finding::Proven, now, 60), 600);
         assert!(
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn before_a_node_was_asked_no_more_than_a_few_are_risked() {
+    fn few_listeners_are_risked_before_a_node_was_asked() {
         let (mut reach, now) = (Reachability::default(), Instant::now());
         assert_eq!(sent(&mut reach, &Finding::Untried, now, 5), ENOUGH);
         assert_eq!(sent(&mut reach, &Finding::Proven, now + 5 * SECOND, 1), 10);
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_arrive_know_better_than_a_peer_that_cannot_reach_it() {
+    fn arrivals_count_more_than_a_peer_that_cannot_reach_it() {
         let (mut reach, now) = (Reachability::default(), Instant::now());
         let n3 = name("n3");
         reach.hear(&life(1), &Finding::Untried, 0, now);

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_reserves_so_many_places_and_more_when_they_are_free_again() {
+    fn one_address_reserves_a_bounded_number_of_places() {
         let (mut reservations, now) = (Reservations::default(), Instant::now());
         let stranger = ip("192.0.2.7");
         let granted = (0..200).filter(|_| reservations.reserve(stranger, now));
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_reserves_as_much_as_a_few_addresses_whoever_asks_in_it() {
+    fn a_network_reserves_as_much_as_a_few_addresses() {
         for address in [
             |number: u32| ip(&format!("192.0.2.{}", number % 256)),
             |number: u32| ip(&format!("2001:db8:0:{number:x}::1")),

@@ -66,7 +66,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn a_node_that_was_never_in_doubt_is_steady_at_once() {
+    fn a_node_never_in_doubt_is_steady_at_once() {
         let (mut node, now) = (Steadiness::default(), Instant::now());
         assert_eq!(node.steady_at(), None, "not heard yet");
         node.doubt(now);
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn each_doubt_takes_twice_as_long_up_to_a_bound_and_calm_forgets_them() {
+    fn each_doubt_lasts_twice_as_long_until_calm_forgets_them() {
         let (mut node, mut now) = (Steadiness::default(), Instant::now());
         node.hear(now);
         for wanted_s in [3, 6, 12, 24, 48, 60, 60] {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_on_purpose_is_not_doubted() {
+    fn a_node_that_leaves_on_purpose_is_not_doubted() {
         let (mut node, now) = (Steadiness::default(), Instant::now());
         node.hear(now);
         node.excuse();

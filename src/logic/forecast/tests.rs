@@ -114,7 +114,7 @@ fn a_listener_on_the_way_counts_whichever_node_sent_it() {
 }
 
 #[test]
-fn who_is_kept_is_foreseen_once() {
+fn a_listener_that_is_kept_is_predicted_once() {
     let now = Instant::now();
     let mut forecast = mesh(now);
     forecast.note_sent(&name("a"), MP3_BPS, now);
@@ -178,7 +178,7 @@ fn a_restart_of_either_side_begins_at_zero() {
 }
 
 #[test]
-fn who_was_itself_asleep_doubts_nobody() {
+fn a_node_that_was_asleep_doubts_no_peer() {
     let now = Instant::now();
     let mut forecast = mesh(now);
     forecast.look(now);
@@ -190,7 +190,7 @@ fn who_was_itself_asleep_doubts_nobody() {
 }
 
 #[test]
-fn only_a_node_that_is_alive_and_heard_may_be_chosen() {
+fn only_a_live_node_that_is_heard_may_be_chosen() {
     let now = Instant::now();
     let mut forecast = mesh(now);
     let standing = |forecast: &mut Forecast, at| seen(forecast, "b", at).standing;
@@ -249,7 +249,7 @@ fn a_new_node_warms_up() {
 }
 
 #[test]
-fn a_node_that_left_is_forgotten_with_all_that_it_sent() {
+fn a_node_that_left_is_forgotten_with_its_listeners() {
     let now = Instant::now();
     let mut forecast = mesh(now);
     forecast.hear(&life("c", 1), &having_sent("b", 9), now);

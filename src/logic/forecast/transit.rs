@@ -305,7 +305,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn who_was_sent_is_on_the_way_until_it_arrives() {
+    fn a_listener_is_on_the_way_until_it_arrives() {
         let (mut transit, now) = (Transit::default(), Instant::now());
         transit.hear_sent(tally(3), History::Followed, now);
         assert_eq!(pending(&mut transit, now), 3);
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn who_never_arrives_is_not_counted_for_ever() {
+    fn a_listener_that_never_arrives_is_forgotten() {
         let (mut transit, now) = (Transit::default(), Instant::now());
         transit.hear_sent(tally(10), History::Followed, now);
         assert_eq!(pending(&mut transit, now + 4 * SECOND), 10);
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn who_arrives_after_we_gave_up_is_made_good_in_the_next_lull() {
+    fn a_late_arrival_is_made_good_in_the_next_lull() {
         let (mut transit, now) = (Transit::default(), Instant::now());
         transit.hear_sent(tally(10), History::Followed, now);
         transit.give_up(now + 5 * SECOND);
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn an_arrival_before_its_redirector_told_is_ahead_for_a_while() {
+    fn an_arrival_before_its_redirectors_report_is_briefly_ahead() {
         let (mut transit, now) = (Transit::default(), Instant::now());
         transit.hear_sent(tally(3), History::Followed, now);
         transit.hear_arrived(5, History::Followed, now + SECOND);
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_uninvited_does_not_hide_those_who_were_sent() {
+    fn uninvited_listeners_do_not_hide_those_that_were_sent() {
         let (mut transit, now) = (Transit::default(), Instant::now());
         transit.hear_arrived(50, History::Followed, now);
         assert_eq!(pending(&mut transit, now + 5 * SECOND), 0);
@@ -409,7 +409,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn those_on_the_way_are_never_more_than_were_sent_of_late(
+        fn no_more_are_on_the_way_than_were_sent_lately(
             events in proptest::collection::vec((0u64..2_000, 0u64..50, 0u64..60), 1..80)
         ) {
             let (mut transit, start) = (Transit::default(), Instant::now());

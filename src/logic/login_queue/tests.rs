@@ -62,7 +62,7 @@ impl Desk {
 }
 
 #[test]
-fn an_address_that_guesses_gets_five_hashes_a_second_then_fewer() {
+fn a_guessing_address_gets_five_hashes_a_second_then_fewer() {
     let mut desk = Desk::new();
     let begun = desk.now;
     for second in 0..60 {
@@ -127,7 +127,7 @@ fn guessers_who_fill_every_place_leave_one_for_others() {
 }
 
 #[test]
-fn no_waiting_login_loses_its_place_to_one_that_comes_later() {
+fn a_later_login_takes_no_waiting_logins_place() {
     let mut desk = Desk::new();
     let first = desk.enter("198.51.100.1", "/radio.mp3");
     for stranger in 0..2 * MAX_WAITING {
@@ -138,7 +138,7 @@ fn no_waiting_login_loses_its_place_to_one_that_comes_later() {
 }
 
 #[test]
-fn guessers_of_one_mount_leave_turns_to_other_mounts_of_their_house() {
+fn guessers_of_one_mount_leave_turns_to_other_mounts() {
     let mut desk = Desk::new();
     for _ in 0..MAX_WAITING_PER_ORIGIN {
         desk.enter("192.0.2.1", "/guessed.mp3");
@@ -212,7 +212,7 @@ fn an_address_is_forgiven_and_the_table_is_bounded() {
 }
 
 #[test]
-fn networks_are_one_address_of_ipv4_and_a_64_of_ipv6() {
+fn an_ipv4_address_or_an_ipv6_64_is_a_network() {
     assert_ne!(origin("192.0.2.1"), origin("192.0.2.2"));
     assert_eq!(origin("::ffff:192.0.2.1"), origin("192.0.2.1"));
     assert_eq!(origin("2001:db8::1"), origin("2001:db8::ffff:2"));

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_forgotten_passes_and_is_not_brought_back_by_a_peer() {
+    fn a_forgotten_node_is_not_brought_back_by_a_peer() {
         let mut document = Document::new(name("a"));
         let gone = name("gone");
         let record = document.edit(&key(&gone), fields(Generation(7)), 1_000);

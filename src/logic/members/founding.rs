@@ -82,7 +82,7 @@ mod tests {
     };
 
     #[test]
-    fn the_first_node_of_a_mesh_makes_the_password_at_once() {
+    fn the_first_node_makes_the_password_at_once() {
         assert_eq!(next_step(&ALONE), Step::Found);
         let not_master = Situation {
             is_master: false,
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_was_told_of_peers_makes_none_before_it_meets_one() {
+    fn a_node_told_of_peers_waits_to_meet_one() {
         assert_eq!(next_step(&NEWCOMER), Step::AwaitPeers);
         let lost = Situation {
             peers_gone: 3,
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn newcomers_that_found_only_each_other_make_one_in_the_end() {
+    fn newcomers_without_older_peers_make_one_in_the_end() {
         let together = Situation {
             peers_up: 2,
             ..NEWCOMER

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_heard_through_others_for_long_has_no_direct_link_and_is_not_in_doubt() {
+    fn a_node_heard_only_through_others_is_not_in_doubt() {
         let mut witnesses = Witnesses {
             gossip: Sign::Alive,
             silent_for: Duration::ZERO,
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn one_silent_witness_is_a_doubt_and_two_are_a_death() {
+    fn one_silent_witness_is_a_doubt_two_a_death() {
         assert_eq!(judged(Sign::Alive, 0, Sign::Alive), NodeState::Alive);
         assert_eq!(judged(Sign::Alive, 0, Sign::Silent), NodeState::Suspect);
         assert_eq!(judged(Sign::Silent, 2_000, Sign::Alive), NodeState::Suspect);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_link_and_a_gossip_that_falls_silent_are_enough() {
+    fn a_dead_link_and_silent_gossip_are_enough() {
         assert_eq!(judged(Sign::Alive, 749, Sign::Silent), NodeState::Suspect);
         assert_eq!(judged(Sign::Alive, 750, Sign::Silent), NodeState::Dead);
         assert_eq!(judged(Sign::Alive, 750, Sign::Alive), NodeState::Alive);

@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn by_reports_whoever_asks_is_served_where_it_asks_as_long_as_there_is_room() {
+    fn a_listener_is_served_where_it_asks_while_room_lasts() {
         let names = names(3);
         let mut table = table(&names, &[(Ready, report(100, 100)); 3]);
         table.outlooks[0].reported = report(90, 100);

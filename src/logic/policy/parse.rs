@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_token_is_named_with_its_place_and_the_nearest_one() {
+    fn an_unknown_token_is_named_with_the_nearest_one() {
         assert_eq!(
             error("weight, listener_score,water"),
             "token 2 (column 9): \"listener_score\" is unknown; did you mean `listeners_score`?"
@@ -401,7 +401,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_reads_as_the_same(tokens in proptest::collection::vec(token(), 1..6)) {
+        fn a_written_policy_reads_as_the_same(tokens in proptest::collection::vec(token(), 1..6)) {
             if let Ok(policy) = tokens.join(" , ").parse::<Policy>() {
                 let text = policy.to_string();
                 prop_assert_eq!(text.parse::<Policy>().unwrap().to_string(), text.clone());

@@ -62,7 +62,7 @@ mod tests {
     const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA";
 
     #[test]
-    fn of_two_founded_passwords_the_older_stays_and_a_set_one_wins() {
+    fn the_older_founded_password_stays_and_a_set_one_wins() {
         const TODAY_MS: u64 = 1_750_000_000_000;
         let document = |name: &str| Document::new(NodeName::try_from(name).unwrap());
         let (mut mesh, mut newcomer) = (document("a"), document("z"));

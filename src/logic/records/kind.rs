@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_record_lacks_stays_unset_unless_it_is_required() {
+    fn a_missing_field_stays_unset_unless_it_is_required() {
         let colour = ("colour", Value::Text("red".to_owned()));
         let cleared = ("lit", Value::Nothing);
         let newer = ("shade", Value::Text("oval".to_owned()));

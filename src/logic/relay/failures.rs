@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn each_failure_doubles_the_rest_until_a_success_or_a_long_peace() {
+    fn each_failure_doubles_the_rest_until_a_success() {
         let (mut failures, now, node) = (Failures::default(), Instant::now(), name(1));
         failures.note_failure(&node, now);
         assert_eq!(failures.rest(&node, now), Some(now + FIRST_REST));

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_without_a_stream_takes_up_the_one_on_air() {
+    fn a_node_without_a_stream_takes_the_current_one() {
         assert_eq!(step(None, &[]), Step::Wait);
         let on_air = [holding("a", 1, Role::Ingest)];
         assert_eq!(
@@ -170,14 +170,14 @@ mod tests {
     }
 
     #[test]
-    fn a_held_stream_is_gone_on_with_as_long_as_it_has_a_source() {
+    fn a_held_stream_is_followed_while_it_has_a_source() {
         let holdings = [holding("a", 1, Role::Ingest), holding("b", 2, Role::Ingest)];
         let step = step(own(1, 50, OwnState::Open), &holdings);
         assert_eq!(step, Step::Continue(vec![name("a")]));
     }
 
     #[test]
-    fn the_rest_of_a_dead_source_is_fetched_before_the_next_stream_is_taken_up() {
+    fn the_rest_of_a_dead_source_is_fetched_first() {
         let mut holdings = vec![holding("a", 1, relay()), holding("b", 2, Role::Ingest)];
         let open = |next| own(1, next, OwnState::Open);
         assert_eq!(step(open(50), &holdings), Step::Continue(vec![name("a")]));

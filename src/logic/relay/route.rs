@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_master_is_asked_first_then_the_ingest_node_then_relays() {
+    fn the_master_is_asked_first_then_ingest_then_relays() {
         let mut far = holding(4, pulls_from(2));
         far.next_offset = 200;
         let mut suspect = holding(5, Role::Ingest);
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_master_without_the_stream_is_asked_if_it_can_get_it() {
+    fn a_master_that_can_get_the_stream_is_asked() {
         let none = Failures::default();
         let holdings = [holding(1, Role::Ingest), holding(3, pulls_from(1))];
         assert_eq!(ask(0, Some(9), &none, &holdings), [9, 1, 3]);
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn who_failed_lately_is_asked_last_and_not_at_once() {
+    fn a_node_that_failed_lately_is_asked_last_and_later() {
         let (mut failures, now) = (Failures::default(), Instant::now() + LONGEST_REST);
         let holdings = [1, 2, 3].map(|index| holding(index, Role::Relay(None)));
         failures.note_failure(&name(1), now);
@@ -386,7 +386,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nobody_asks_itself_or_whom_it_feeds_and_somebody_is_asked_if_anybody_holds(
+        fn no_relay_asks_itself_or_a_node_it_feeds(
             holdings in proptest::collection::vec(any_holding(), 0..10),
             master in proptest::option::of(0usize..9),
             failed in proptest::collection::vec(0usize..8, 0..8),

@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_free_place_is_granted_and_a_taken_one_is_not() {
+    fn only_a_free_place_is_granted() {
         let new = StreamId(2);
         let alive = on_air(NodeState::Alive);
         assert_eq!(decide(new, None, None, Takeover::Refuse), Decision::Grant);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_source_gives_way_as_soon_as_it_can_be_seen() {
+    fn a_new_source_gives_way_once_it_is_seen() {
         let alive = on_air(NodeState::Alive);
         let decide = |granted, takeover| decide(StreamId(2), Some(&alive), granted, takeover);
         let seen = decide(Some(StreamId(1)), Takeover::Takeover);
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_holds_until_gossip_must_have_shown_the_stream_or_its_node_has_died() {
+    fn grants_hold_until_gossip_is_due_or_the_node_dies() {
         let (mut places, now) = (Places::default(), Instant::now());
         assert_eq!(ask(&mut places, 1, vec![], true, now), Decision::Grant);
         assert_eq!(ask(&mut places, 2, vec![], true, now), Decision::Refuse);
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_that_has_left_holds_no_place_though_gossip_still_shows_it() {
+    fn a_source_that_left_holds_no_place_despite_late_gossip() {
         let (mut places, now) = (Places::default(), Instant::now());
         let mount = "/a".parse().unwrap();
         assert_eq!(ask(&mut places, 1, vec![], true, now), Decision::Grant);

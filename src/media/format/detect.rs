@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_begins_in_the_middle_of_a_frame_is_known_by_its_next_frames() {
+    fn a_stream_begun_within_a_frame_is_known_by_later_frames() {
         for (stream, format) in [(samples::frames(6), Format::Mpeg), (adts(6), Format::Adts)] {
             assert_eq!(look(&stream[100..], "audio/mpeg"), Look::Is(format));
             assert_eq!(look(&stream[100..], "video/nsv"), Look::Unknown);
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_yet_may_be_and_then_is_not() {
+    fn an_unknown_format_is_possible_first_and_then_not() {
         for begun in [&b""[..], b"O", b"Ogg", b"ID3", &samples::frame(0)[..100]] {
             assert_eq!(look(begun, "audio/mpeg"), Look::More, "{begun:x?}");
         }

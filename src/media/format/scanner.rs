@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_called_mpeg_and_is_not_can_be_joined_all_the_same() {
+    fn a_stream_falsely_called_mpeg_can_still_be_joined() {
         let mut scanner = Scanner::for_content_type("audio/mpeg", 0);
         let noise = vec![0xA5; 70_000];
         assert_eq!(feed(&mut scanner, &noise, 5), []);

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_huge_piece_is_cut_so_that_it_can_be_dropped_in_parts() {
+    fn a_huge_piece_is_cut_and_dropped_in_parts() {
         let mut blocks = Blocks::new(7);
         blocks.push(&vec![1; 100_000], Duration::ZERO);
         blocks.drop_oldest();

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_nothing_holds_nothing() {
+    fn an_empty_prologue_holds_no_memory() {
         let mut prologues = RingPrologues::default();
         prologues.push(prologue(0, b""));
         prologues.push(prologue(9, b""));

@@ -46,7 +46,7 @@ fn only_the_next_bytes_go_in() {
 }
 
 #[test]
-fn a_reader_waits_at_the_edge_and_leaves_at_the_end() {
+fn a_reader_waits_at_the_edge_until_the_end() {
     let (mut ring, now) = (ring("application/ogg"), Instant::now());
     assert_eq!(ring.read(0, 9), Read::Wait);
     ring.append(0, b"abc", now);
@@ -135,7 +135,7 @@ fn a_young_stream_is_joined_at_its_first_frame() {
 }
 
 #[test]
-fn another_stream_is_gone_on_with_at_its_first_whole_frame() {
+fn another_stream_is_joined_at_its_first_whole_frame() {
     let head = Arc::clone(ring("audio/mpeg").head());
     let now = Instant::now();
     let mut resumed = Ring::new(StreamId(1), head, 100, now);
@@ -158,7 +158,7 @@ fn another_stream_is_gone_on_with_at_its_first_whole_frame() {
 }
 
 #[test]
-fn a_stream_that_was_left_is_resumed_at_the_next_whole_frame() {
+fn a_stream_is_resumed_at_the_next_whole_frame() {
     let (burst, now) = (Duration::from_secs(5), Instant::now());
     let mut left = ring("audio/mpeg");
     left.append(0, &mpeg::samples::frames(4), now);
@@ -175,7 +175,7 @@ fn a_stream_that_was_left_is_resumed_at_the_next_whole_frame() {
 }
 
 #[test]
-fn a_stream_whose_next_byte_is_gone_is_resumed_near_the_live_edge() {
+fn a_stream_without_its_next_byte_resumes_near_the_edge() {
     let (mut long, mut now) = (ring("audio/mpeg"), Instant::now());
     let burst = Duration::from_secs(5);
     for piece in mpeg::samples::frames(4_000).chunks(FRAME as usize * 10) {
@@ -315,7 +315,7 @@ fn a_source_that_sends_faster_than_it_sounds_is_ahead() {
 }
 
 #[test]
-fn who_joins_ogg_late_is_given_the_header_pages_of_its_link() {
+fn a_late_ogg_listener_is_given_its_links_header_pages() {
     use crate::media::format::ogg::page::samples::{opus, opus_heads};
     let (mut ring, now) = (ring("audio/ogg"), Instant::now());
     let seconds: Vec<u64> = (1..=20).collect();
@@ -344,7 +344,7 @@ fn who_joins_ogg_late_is_given_the_header_pages_of_its_link() {
 }
 
 #[test]
-fn tracks_that_are_too_many_for_their_prologues_cannot_be_joined() {
+fn too_many_tracks_for_their_prologues_cannot_be_joined() {
     use crate::media::format::ogg::page::samples::opus;
     let mut ring = ring("audio/ogg");
     for serial in 0..30 {
@@ -357,7 +357,7 @@ fn tracks_that_are_too_many_for_their_prologues_cannot_be_joined() {
 }
 
 #[test]
-fn a_ring_that_begins_in_the_middle_tells_the_streams_time_and_passes_it_on() {
+fn a_ring_from_the_middle_passes_on_the_streams_time() {
     use crate::media::format::ogg::page::samples::{opus, opus_heads};
     let seconds: Vec<u64> = (1..=20).collect();
     let cases = [

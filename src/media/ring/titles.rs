@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_title_for_a_byte_counts_and_empty_is_one() {
+    fn the_last_title_counts_even_if_empty() {
         let mut titles = RingTitles::default();
         assert_eq!(titles.set(0, ""), TitleSet::Same);
         titles.set(5, "a");
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_force_outlives_its_byte() {
+    fn the_current_title_outlives_its_byte() {
         let mut titles = RingTitles::default();
         titles.set(10, "a");
         titles.set(20, "b");

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delete_hides_what_is_not_newer_and_a_later_write_brings_the_record_back() {
+    fn a_write_later_than_a_deletion_restores_the_record() {
         let mut record = text("name", "one", 1);
         record.merge(text("genre", "jazz", 2));
         record.merge(Record::tombstone(at(2)));

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_operators_see_survives_json_without_the_login() {
+    fn the_view_of_operators_survives_json_without_the_login() {
         let mount = |path: &str| MountName::try_from(path).unwrap();
         let name = NodeName::try_from("r").unwrap();
         let mut detail = OutsideDetail {

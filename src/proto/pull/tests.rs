@@ -282,7 +282,7 @@ fn a_gap_is_asked_for_again() {
 }
 
 #[test]
-fn a_view_that_changes_during_a_request_begins_the_next_round() {
+fn a_view_changed_during_a_request_begins_another_round() {
     let mut bench = Bench::new();
     bench.gossip("a", A, Origin::Source, 100);
     bench.handle(Input::Tick);
@@ -365,7 +365,7 @@ fn a_stream_without_holders_is_lost_after_a_while() {
 }
 
 #[test]
-fn the_pull_of_a_deleted_mount_ends_when_its_upstream_does() {
+fn a_deleted_mounts_pull_ends_with_its_upstream() {
     let mut bench = Bench::new();
     bench.gossip("a", A, Origin::Source, 100);
     bench.hold(A, 50);

@@ -141,7 +141,7 @@ impl Bench {
 }
 
 #[test]
-fn a_masters_claim_is_published_once_its_epoch_is_on_disk() {
+fn a_masters_claim_is_published_after_its_epoch_is_written() {
     let mut bench = Bench::new();
     bench.wait(10);
     let persist = Output::Persist {

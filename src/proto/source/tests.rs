@@ -145,7 +145,7 @@ impl World {
 }
 
 #[test]
-fn a_source_with_a_free_mount_is_on_air_with_its_first_audio() {
+fn a_free_mounts_source_is_live_with_its_first_audio() {
     let (mut world, out) = World::begin(Takeover::Refuse, false);
     assert_eq!(out, [Output::Request(StreamId(10))]);
     assert_eq!(world.hand(Input::Audio), [], "it is not accepted yet");
@@ -194,7 +194,7 @@ fn a_source_is_refused_once_the_other_answers() {
 }
 
 #[test]
-fn the_answer_is_held_back_while_the_other_source_is_silent() {
+fn the_answer_waits_while_the_other_source_is_silent() {
     let (mut world, _) = World::begin_with(Takeover::Refuse, false, |world| world.elsewhere(5));
     let (began, mut asked) = (world.now, 1);
     let refused = loop {
@@ -212,7 +212,7 @@ fn the_answer_is_held_back_while_the_other_source_is_silent() {
 }
 
 #[test]
-fn a_silent_node_is_not_awaited_and_its_late_answer_ignored() {
+fn a_silent_nodes_late_answer_is_ignored() {
     let (mut world, _) = World::begin_with(Takeover::Refuse, false, |world| world.elsewhere(5));
     world.hand(Input::Verdict(StreamId(10), IN_USE));
     assert_eq!(world.wake(), [], "it says nothing");

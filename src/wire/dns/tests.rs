@@ -77,7 +77,7 @@ fn soa() -> Record {
 }
 
 #[test]
-fn a_resolver_s_query_is_read_with_its_client_s_network() {
+fn a_resolvers_query_is_read_with_its_clients_network() {
     let query = query(DIG);
     let question = DnsQuestion {
         labels: ["stream", "radio", "example"].map(str::to_owned).into(),
@@ -153,7 +153,7 @@ fn each_finding_has_its_code() {
 }
 
 #[test]
-fn what_does_not_fit_into_a_datagram_is_to_be_asked_by_tcp() {
+fn an_answer_too_long_for_a_datagram_asks_for_tcp() {
     let name = "stream.radio.example.";
     let plain = message(name, RecordType::AAAA).to_vec().unwrap();
     let texts = Finding::Records {
@@ -222,7 +222,7 @@ fn nothing_is_said_to_answers_and_noise() {
 }
 
 #[test]
-fn what_is_no_question_of_ours_is_refused_with_a_reason() {
+fn a_foreign_question_is_refused_with_a_reason() {
     let asked = message("radio.example.", RecordType::A);
     let with = |change: &dyn Fn(&mut Message)| {
         let mut changed = asked.clone();

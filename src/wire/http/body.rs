@@ -293,7 +293,7 @@ mod tests {
         }
 
         #[test]
-        fn what_was_chunked_comes_back(
+        fn a_chunked_body_comes_back(
             chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..40), 0..8),
             sizes in prop::collection::vec(1_usize..20, 1..6),
         ) {

@@ -140,7 +140,7 @@ mod tests {
         }
 
         #[test]
-        fn what_was_encoded_comes_back(user in "[^:\\pC]*", password in "\\PC*") {
+        fn encoded_credentials_come_back(user in "[^:\\pC]*", password in "\\PC*") {
             let header = format!("Basic {}", TOLERANT.encode(format!("{user}:{password}")));
             prop_assert_eq!(pair(&header), Some((user, password)));
         }

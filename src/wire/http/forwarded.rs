@@ -206,7 +206,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_that_is_written_left_of_the_client_changes_who_it_is(
+        fn entries_left_of_the_client_do_not_change_it(
             made_up in "[ -~]{0,40}", real: u32, proxies in prop::collection::vec(0u32..0x00ff_ffff, 0..4),
         ) {
             let real = IpAddr::V4(real.into());

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_description_of_any_kind_leaves_a_head_with_what_can_be_read_of_it() {
+    fn any_description_leaves_a_readable_head() {
         let lines: &[&[u8]] = &[
             b"ice-name: \xd0\xf3\xf1",
             b"ice-description: The first line",
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_smuggle_is_refused_in_every_disguise() {
+    fn smuggled_headers_are_refused_in_every_disguise() {
         for name in [
             "Content-Length",
             "TRANSFER-encoding",

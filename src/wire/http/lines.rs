@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_url_may_hold_is_kept_as_escapes() {
+    fn forbidden_url_bytes_are_kept_as_escapes() {
         let raw = b"GET /admin/metadata?song=\xe9t\xc3\xa9 HTTP/1.0\r\n\r\n";
         let head = parse(raw, AfterHead::Body).unwrap();
         assert_eq!(head.query(), Some("song=%E9t%C3%A9"));
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn the_length_of_a_body_is_given_once_or_not_at_all() {
+    fn a_bodys_length_is_given_at_most_once() {
         assert_eq!(kind(""), Ok(BodyKind::UntilClose));
         assert_eq!(kind("Content-Length: 0\r\n"), Ok(BodyKind::Length(0)));
         let chunked = "Transfer-Encoding: Chunked\r\n";

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_browser_could_read_as_a_page_does_not() {
+    fn a_type_that_browsers_read_as_pages_does_not_play() {
         for said in [
             "text/html",
             "TEXT/HTML; charset=utf-8",

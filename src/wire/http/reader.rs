@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_http_is_known_without_waiting() {
+    fn foreign_protocols_are_known_without_waiting() {
         for noise in [
             &b"\x16\x03\x01"[..],
             b"\0",
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_headers_and_sixteen_kilobytes_are_welcome_and_the_limits_are_exact() {
+    fn a_head_is_accepted_up_to_the_exact_limits() {
         let with = |headers: usize, value: usize| {
             let line = format!("X: {}\r\n", "v".repeat(value));
             format!("GET /a HTTP/1.1\r\n{}\r\n", line.repeat(headers)).into_bytes()
@@ -387,7 +387,7 @@ mod tests {
         }
 
         #[test]
-        fn what_was_refused_stays_refused(bytes in almost_head(), more: Vec<u8>) {
+        fn a_refused_head_stays_refused(bytes in almost_head(), more: Vec<u8>) {
             let mut reader = HeadReader::new();
             if let Err(error) = reader.read(&bytes) {
                 let longer = [bytes, more].concat();

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_distance_of_titles_is_said_once_and_only_to_those_who_get_titles() {
+    fn only_clients_that_get_titles_are_told_their_distance() {
         let request = "GET /a HTTP/1.0\r\nIcy-MetaData: 1\r\n\r\n";
         let with = answer(request, None, Some(16_000));
         assert!(with.ends_with("\r\nicy-metaint:16000\r\n\r\n"));

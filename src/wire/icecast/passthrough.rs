@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_without_a_good_tag_is_an_address_all_the_same() {
+    fn an_address_without_a_good_tag_still_works() {
         let untagged = Passthrough::untagged_path(&name("n1"), &mount("/a.mp3"));
         assert_eq!(untagged, "/_stream/n1/a.mp3");
         for path in [

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_utf_8_are_read_in_the_charset_of_the_mount() {
+    fn other_bytes_are_read_in_the_mounts_charset() {
         let raw =
             b"SOURCE /a HTTP/1.0\r\nice-name: \xcf\xf0\xe8\r\nice-genre: \xd0\x9f\xd1\x80\r\n\r\n";
         let Ok(Parsed::Complete { head, .. }) = parse(raw) else {

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_of_the_old_kind_says_free_slots_and_nothing_else() {
+    fn the_old_page_tells_only_free_slots() {
         let text = "<?xml version=\"1.0\"?>\n<icecast><mount name=\"/fm4-hq.ogg\">32</mount>\
                     <mount name=\"/x\">NaN</mount><mount name=\"/y\">-4</mount></icecast>";
         let load = read(text).unwrap();
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_page_is_understood_by_us_and_by_those_who_read_digits() {
+    fn our_page_is_read_by_us_and_by_digit_readers() {
         let mount = |path: &str| MountName::try_from(path).unwrap();
         let page = LoadPage {
             server: slots(5, Some(100)),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_without_mounts_is_no_mistake_and_another_page_is() {
+    fn a_server_without_mounts_is_read_and_foreign_pages_refused() {
         assert_eq!(
             read("<load listeners=\"0\"/>").unwrap(),
             ServerLoad::default()

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_limits_the_smaller_one_holds_and_no_claim_is_without_end() {
+    fn the_smaller_of_two_limits_holds_and_claims_are_bounded() {
         let claim = |most: &str| {
             format!(
                 "<load listeners=\"1\" max_listeners=\"{most}\"><mount name=\"/stream\" listeners=\"1\" \

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_source_is_an_object_several_are_a_list_and_none_is_nothing() {
+    fn one_source_several_and_none_are_all_read() {
         let one = r#"{"icestats":{"source":{"listeners":3,"listenurl":"http://h:8000/a/b.mp3"},"dummy":null}}"#;
         let load = read(one).unwrap();
         assert_eq!(load.mounts["/a/b.mp3"], slots(3, None));
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_old_icecast_breaks_is_read_all_the_same() {
+    fn broken_json_of_an_old_icecast_is_read() {
         let broken = r#"{"icestats":{"source":[
             {"genre":-,"listener_peak":9,"listeners":3,"listenurl":"http:\/\/h:8000\/a","title":"The "Best" of"},
             {"listeners":4,"listenurl":"http://h:8000/b","title":"x","listeners":99},
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_status_is_none() {
+    fn a_foreign_page_is_no_status() {
         for other in [
             "",
             "[]",

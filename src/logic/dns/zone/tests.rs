@@ -132,7 +132,7 @@ fn the_zone_and_its_stream_lead_to_the_best_nodes() {
 }
 
 #[test]
-fn who_takes_nobody_is_not_named() {
+fn nodes_that_take_no_listeners_are_not_named() {
     let mut world = World::new();
     world.set("n1", NodeState::Draining);
     assert_eq!(world.numbers(APEX, RecordKind::A), [2, 3]);
@@ -149,7 +149,7 @@ fn when_nobody_has_room_all_who_live_are_named() {
 }
 
 #[test]
-fn a_node_s_name_leads_to_it_as_long_as_it_lives() {
+fn a_nodes_name_leads_to_it_while_it_lives() {
     let mut world = World::new();
     for state in [NodeState::Alive, NodeState::Suspect, NodeState::Draining] {
         world.set("n3", state);
@@ -161,7 +161,7 @@ fn a_node_s_name_leads_to_it_as_long_as_it_lives() {
 }
 
 #[test]
-fn a_node_without_an_address_of_the_family_has_none_of_another_node() {
+fn a_node_is_never_given_the_address_of_another() {
     let mut world = World::new();
     world.hosts.get_mut(&node("n1")).unwrap().addresses.pop();
     let found = world.ask(&zone(), "n1.radio.example", RecordKind::Aaaa);
@@ -170,7 +170,7 @@ fn a_node_without_an_address_of_the_family_has_none_of_another_node() {
 }
 
 #[test]
-fn names_that_are_not_there_are_told_from_names_without_such_a_record() {
+fn unknown_names_are_told_from_names_without_such_a_record() {
     let mut world = World::new();
     for name in ["www", "a.n1", "n4", "a.stream", "*", "n1\u{fffd}", ""] {
         let name = format!("{name}.radio.example");
@@ -210,7 +210,7 @@ fn the_nodes_that_serve_it_are_the_name_servers() {
 }
 
 #[test]
-fn named_servers_in_the_zone_have_the_addresses_of_those_who_serve() {
+fn name_servers_have_the_addresses_of_the_nodes_that_serve() {
     let mut world = World::new();
     let zone = Zone {
         servers: ["a.ns.radio.example", "ns.other.example"]
@@ -245,7 +245,7 @@ fn named_servers_in_the_zone_have_the_addresses_of_those_who_serve() {
 }
 
 #[test]
-fn who_asks_for_everything_gets_one_record() {
+fn a_query_for_everything_gets_one_record() {
     let mut world = World::new();
     for name in [APEX, "n1.radio.example"] {
         let Finding::Records { answers, glue } = world.ask(&zone(), name, RecordKind::Any) else {
@@ -269,7 +269,7 @@ fn an_address_is_given_once_and_never_more_than_eight() {
 }
 
 #[test]
-fn who_has_more_room_is_more_often_the_first() {
+fn a_node_with_more_room_is_first_more_often() {
     let mut state = 1_u64;
     let mut random = || {
         // Numerical Recipes' linear generator: any will do.

@@ -120,7 +120,7 @@ impl Bench {
 }
 
 #[test]
-fn a_node_alone_claims_after_five_intervals_and_publishes_only_what_is_on_disk() {
+fn a_lone_node_publishes_only_a_claim_on_disk() {
     let mut bench = Bench::new();
     assert_eq!(bench.run(4), []);
     assert_eq!(bench.run(2), [ElectionOutput::Persist(Epoch(5))]);
@@ -139,7 +139,7 @@ fn a_node_alone_claims_after_five_intervals_and_publishes_only_what_is_on_disk()
 }
 
 #[test]
-fn a_node_that_was_told_of_peers_waits_longer_for_the_first() {
+fn a_node_told_of_peers_waits_longer_for_the_first() {
     let mut bench = Bench::with(Quorum::Off, Start::Joining);
     assert_eq!(bench.run(19), []);
     assert_eq!(bench.run(2), [ElectionOutput::Persist(Epoch(5))]);
@@ -161,7 +161,7 @@ fn a_returning_greater_node_does_not_disturb_the_holder() {
 }
 
 #[test]
-fn the_greatest_that_is_left_claims_one_interval_after_the_holder_died() {
+fn the_greatest_survivor_claims_one_interval_after_the_holder_died() {
     let mut bench = Bench::new();
     bench.feed(members(&[("a", Alive), ("z", Alive)]));
     let held = Some(claim(9, "z"));
@@ -180,7 +180,7 @@ fn the_greatest_that_is_left_claims_one_interval_after_the_holder_died() {
 }
 
 #[test]
-fn a_lesser_node_asks_the_greater_ones_and_claims_when_they_are_silent() {
+fn a_lesser_node_claims_when_the_greater_ones_are_silent() {
     let mut bench = Bench::new();
     bench.feed(members(&[
         ("a", Alive),
@@ -194,7 +194,7 @@ fn a_lesser_node_asks_the_greater_ones_and_claims_when_they_are_silent() {
 }
 
 #[test]
-fn who_cannot_object_says_so_and_is_not_waited_for() {
+fn a_node_that_cannot_object_is_not_waited_for() {
     let mut bench = Bench::new();
     bench.feed(members(&[("y", Alive), ("z", Alive)]));
     bench.run(5);
@@ -288,7 +288,7 @@ fn a_beaten_holder_drops_its_claim_at_once() {
 }
 
 #[test]
-fn a_lower_claim_is_answered_with_the_own_one_and_so_is_a_newcomer() {
+fn lower_claims_and_newcomers_are_answered_with_the_holders_claim() {
     let mut bench = Bench::holding(&[("a", Alive), ("b", Dead)]);
     let mine = Message::Coordinator(claim(5, "m"));
     assert_eq!(bench.feed(push("a", 3)), [to("a", mine.clone())]);
@@ -319,7 +319,7 @@ fn a_claim_that_appears_while_the_disk_writes_is_respected() {
 }
 
 #[test]
-fn a_node_without_a_disk_leaves_the_seat_to_others_and_tries_again() {
+fn a_node_without_a_disk_leaves_the_seat_to_others() {
     let mut bench = Bench::new();
     bench.feed(members(&[("a", Alive)]));
     bench.run(5);
@@ -450,7 +450,7 @@ fn a_holder_that_cannot_renumber_leaves_the_seat() {
 }
 
 #[test]
-fn a_holder_that_won_by_rank_within_one_epoch_renumbers_because_fences_go_by_name() {
+fn a_holder_that_won_by_rank_takes_a_new_epoch() {
     let mut bench = Bench::holding(&[("z", Alive)]);
     let lesser = Claim {
         rank: Rank(0),

@@ -21,7 +21,7 @@ fn after_a_pause_nothing_is_claimed_for_three_rounds() {
 }
 
 #[test]
-fn after_a_pause_nobody_is_buried_for_three_rounds_and_the_own_claim_is_kept() {
+fn a_pause_buries_no_peer_and_keeps_the_own_claim() {
     let mut bench = Bench::new();
     bench.feed(members(&[("z", Alive)]));
     let held = Some(claim(9, "z"));
@@ -44,7 +44,7 @@ fn after_a_pause_nobody_is_buried_for_three_rounds_and_the_own_claim_is_kept() {
 }
 
 #[test]
-fn what_is_seen_first_after_a_pause_is_newer_than_what_was_kept_for_later() {
+fn news_after_a_pause_beats_news_kept_before_it() {
     let mut bench = Bench::new();
     bench.feed(members(&[("z", Alive)]));
     bench.feed(ElectionInput::Heard {

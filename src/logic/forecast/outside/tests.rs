@@ -69,7 +69,7 @@ fn seen(forecast: &mut Forecast, path: &str, now: Instant) -> Option<(Standing, 
 }
 
 #[test]
-fn a_server_is_a_row_for_the_mounts_that_it_has_on_air() {
+fn a_server_is_a_row_for_its_mounts_on_air() {
     let now = Instant::now();
     let mut forecast = forecast(now);
     let closed = |seen: Option<(Standing, u32, u32)>| seen.unwrap().0 == Standing::Closed;
@@ -146,7 +146,7 @@ fn silence_and_failure_close_a_row() {
 }
 
 #[test]
-fn an_operator_closes_a_row_at_once_and_it_is_open_again_when_it_has_been_asked() {
+fn a_closed_row_opens_only_after_the_next_question() {
     let now = Instant::now();
     let mut forecast = forecast(now);
     hear(
@@ -184,7 +184,7 @@ fn an_operator_closes_a_row_at_once_and_it_is_open_again_when_it_has_been_asked(
 }
 
 #[test]
-fn those_sent_since_the_question_are_on_the_way_until_an_answer_accounts_for_them() {
+fn listeners_are_on_the_way_until_an_answer_counts_them() {
     let (mut now, backend) = (Instant::now(), name("outside-r"));
     let mut forecast = forecast(now);
     hear(

@@ -218,7 +218,7 @@ fn tags_and_names_pin_a_mount() {
 }
 
 #[test]
-fn a_nearly_full_near_node_loses_to_an_empty_far_one() {
+fn a_nearly_full_near_node_loses_to_a_far_one() {
     let mesh = Mesh::of([("a", 80, 100), ("b", 0, 100)]).places([("a", "de"), ("b", "us")]);
     let mesh = mesh.from("de");
     near(&mesh.spread("geo(country),random"), &[1_000, 0]);
@@ -264,7 +264,7 @@ fn the_nearest_that_is_not_full_says_what_is_near() {
 }
 
 #[test]
-fn who_holds_the_mount_is_preferred() {
+fn a_node_that_holds_the_mount_is_preferred() {
     let mut mesh = Mesh::of([("a", 0, 100), ("b", 50, 100)]);
     near(&mesh.spread("holds_mount,random"), &[500, 500]);
     let holders = BTreeSet::from([name("b")]);
@@ -298,7 +298,7 @@ fn two_choices_take_the_emptier_of_two_drawn_by_size() {
 }
 
 #[test]
-fn an_outside_server_has_the_room_of_its_mount_and_only_its_mounts() {
+fn an_outside_server_has_the_room_of_its_mounts_only() {
     let mesh = Mesh::of([("a", 90, 100), ("outside-x", 0, 1_000)]);
     let slots = |max| Slots {
         listeners: 7,
@@ -354,7 +354,7 @@ fn candidates_are_ranked_as_the_selector_likes_them() {
 }
 
 #[test]
-fn an_explanation_tells_each_stage_and_the_parts_of_the_prediction() {
+fn an_explanation_tells_each_stage_and_the_predictions_parts() {
     let mut mesh = Mesh::of([("a", 50, 100), ("b", 10, 100), ("c", 100, 100)]);
     mesh.loads[1].2 = 4;
     let explained = mesh.explain("not_tag(a),listeners_score,weighted");

@@ -100,7 +100,7 @@ impl Mesh {
 
 proptest! {
     #[test]
-    fn a_choice_is_eligible_and_explained_and_full_means_that_nobody_is_left(
+    fn a_choice_is_eligible_and_full_means_none_is_left(
         meshes in proptest::collection::vec(any_mesh(), 1..4), policy in any_policy(), seed: u64
     ) {
         let own = name("n0");

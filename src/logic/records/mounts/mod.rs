@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edit_changes_one_field_and_an_empty_limit_clears_it() {
+    fn an_edit_changes_one_field_and_nothing_clears_it() {
         let (mut document, spec) = (document(), radio());
         let key = key(&spec.path);
         document.edit(&key, fields(&RADIO), 1).unwrap();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_refused_with_the_name_of_its_field() {
+    fn a_bad_value_is_refused_with_its_fields_name() {
         let long = "x".repeat(super::super::texts::MAX_TEXT_BYTES + 1);
         for (field, value) in [
             ("name", "a\nb"),

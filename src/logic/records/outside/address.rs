@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_kept_in_lower_case_without_a_slash_at_its_end() {
+    fn an_address_is_kept_lowercase_without_a_final_slash() {
         for (given, kept) in [
             ("http://Relay.Example:8000", "http://relay.example:8000"),
             ("HTTPS://a/", "https://a"),
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_with_the_reason() {
+    fn a_bad_address_is_refused_with_the_reason() {
         for (bad, why) in [
             ("", BadAddress::Shape),
             ("relay.example:8000", BadAddress::Shape),

@@ -157,7 +157,7 @@ mod tests {
     use crate::model::record::Value;
 
     #[test]
-    fn a_bad_value_is_refused_with_the_name_of_its_field() {
+    fn a_bad_value_is_refused_with_its_fields_name() {
         let long = format!("u:{}", "x".repeat(MAX_LOGIN_BYTES));
         for (field, value) in [
             ("public_url", ""),
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_absent_is_cleared_by_nothing() {
+    fn an_optional_field_is_cleared_by_an_empty_value() {
         for field in ["poll_url", "login", "country", "max_listeners"] {
             let changes = OUTSIDE_KIND.changes([(field, "")]).unwrap();
             assert_eq!(changes.into_fields()[field], Value::Nothing, "{field}");

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_mapping_says_why() {
+    fn a_bad_mapping_is_refused_with_the_reason() {
         assert_eq!(mounts(" ,"), Err(BadMapping::Nothing));
         let bad = mounts("/a=/b,/c=stream").unwrap_err().to_string();
         assert!(

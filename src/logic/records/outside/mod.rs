@@ -166,7 +166,7 @@ mod tests {
     const LEAST: [(&str, &str); 2] = [("public_url", "http://r:8000"), ("mounts", "/a=/b")];
 
     #[test]
-    fn a_server_needs_an_address_and_a_mount_and_the_rest_is_usual() {
+    fn a_server_needs_only_an_address_and_a_mount() {
         let listing = list(&document(&[("r1", &LEAST)]));
         assert_eq!(listing.skipped, []);
         let expected = OutsideServer {
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_is_sent_to_the_servers_name_with_its_own_query() {
+    fn a_listener_keeps_its_query_on_the_servers_name() {
         let server = list(&document(&[("r1", &LEAST)]))
             .servers
             .remove(&node("r1"))

@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn players_are_named_by_a_part_of_what_they_call_themselves() {
+    fn players_are_matched_by_a_part_of_their_name() {
         let agents = read("proxy_agents", " ESP32 \n\nSonos/");
         assert_eq!(agents, Value::Text("ESP32\nSonos/".to_owned()));
         let many = vec!["xx"; MAX_AGENTS + 1].join("\n");
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_is_read_or_refused_and_an_empty_one_is_the_usual_one() {
+    fn an_empty_policy_is_the_usual_one_and_nonsense_refused() {
         let usual = Policy::default().to_string();
         assert_eq!(read("policy", " "), Value::Text(usual));
         let error = MESH_KIND.changes([("policy", "weight,watr")]).unwrap_err();

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_comes_back_and_nonsense_is_skipped() {
+    fn settings_come_back_as_written_and_nonsense_is_skipped() {
         let mut document = Document::new(name("a"));
         let settings = [
             ("weight", "50"),

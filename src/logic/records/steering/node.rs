@@ -80,7 +80,7 @@ mod tests {
     use crate::model::record::Value;
 
     #[test]
-    fn what_makes_no_sense_is_refused_with_what_would() {
+    fn a_senseless_value_is_refused_with_a_good_example() {
         let many: Vec<String> = (0..17).map(|index| format!("t{index}")).collect();
         for (key, value, hint) in [
             (

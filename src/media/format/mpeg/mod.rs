@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn no_header_announces_more_than_the_longest_or_less_than_itself() {
+    fn no_header_announces_a_length_out_of_bounds() {
         let all = (0..=u16::MAX).map(|middle| {
             let [kind, rates] = middle.to_be_bytes();
             [0xFF, kind, rates, 0]
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_reserved_is_no_header() {
+    fn a_reserved_value_is_no_header() {
         for bad in [
             [0xFE, 0xFB, 0x90, 0x64], // no sync
             [0xFF, 0xDB, 0x90, 0x64], // no sync

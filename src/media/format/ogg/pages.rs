@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_between_pages_costs_the_page_before_it_unless_that_was_kept() {
+    fn garbage_between_pages_costs_the_page_before_unless_kept() {
         let [first, second, third] = [10, 20, 30].map(|position| page(1, 0, position, b"sound"));
         let junk = b"OggS is no head, OOgg neither".to_vec();
         let stream = [junk, first, second, vec![9; 50], third.clone(), third].concat();

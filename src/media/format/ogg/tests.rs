@@ -41,7 +41,7 @@ fn scan(stream: &[u8]) -> Findings {
 }
 
 #[test]
-fn sound_is_marked_by_its_own_clock_behind_the_header_pages() {
+fn sound_is_marked_by_its_clock_behind_the_headers() {
     let heads = opus_heads(7);
     let found = scan(&opus(7, &[1, 3, 4, 5]));
     let (first, sound) = (heads.len() as u64, 300 + 29);
@@ -58,7 +58,7 @@ fn sound_is_marked_by_its_own_clock_behind_the_header_pages() {
 }
 
 #[test]
-fn each_link_of_a_chain_has_its_own_prologue_and_goes_on_in_time() {
+fn each_link_has_its_prologue_and_continues_the_time() {
     let links = [opus(1, &[1, 2]), opus(2, &[1, 2]), opus(3, &[])];
     let begins = links[0].len() as u64;
     let found = scan(&links.concat());
@@ -75,7 +75,7 @@ fn each_link_of_a_chain_has_its_own_prologue_and_goes_on_in_time() {
 }
 
 #[test]
-fn pages_that_continue_a_packet_and_those_of_other_streams_are_not_marked() {
+fn continued_packets_and_other_streams_are_not_marked() {
     let vorbis = [
         vorbis_first(1, 44_100),
         page(9, 2, 0, b"fishead\0"),
@@ -126,7 +126,7 @@ fn broken_headers_leave_the_stream_opaque_until_the_next_link() {
 }
 
 #[test]
-fn a_stream_that_is_joined_in_the_middle_goes_on_with_its_prologue() {
+fn a_stream_joined_in_the_middle_uses_its_prologue() {
     let (heads, stream) = (opus_heads(7), opus(7, &[1, 2, 3, 4, 5]));
     let whole = scan(&stream);
     let (offset, ms) = whole.marks[3];
@@ -150,7 +150,7 @@ fn a_stream_that_is_joined_in_the_middle_goes_on_with_its_prologue() {
 }
 
 #[test]
-fn without_a_prologue_it_is_joined_by_pieces_until_a_link_begins() {
+fn without_a_prologue_pieces_are_joined_until_a_link() {
     let stream = [opus(7, &[1, 2, 3, 4]), opus(8, &[1, 2, 3])].concat();
     let from = opus_heads(7).len() + 100;
     let mut late = OggScanner::new(from as u64);
@@ -178,7 +178,7 @@ fn link() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn cut_anywhere_gives_the_same_marks_and_each_is_a_page(
+    fn any_cut_gives_the_same_marks_at_pages(
         links in prop::collection::vec(link(), 1..4),
         cuts in prop::collection::vec(1usize..900, 1..40),
     ) {
