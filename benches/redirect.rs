@@ -34,7 +34,7 @@ fn life(index: usize) -> Life {
     }
 }
 
-/// What a node of a mesh in the middle of a surge publishes: unequal sizes and loads, and 32 counters.
+/// The bulletin of a node of a mesh in the middle of a surge: unequal sizes and loads, and 32 counters.
 fn bulletin(index: usize, nodes: usize) -> Bulletin {
     let max_listeners = 100_000 + 1_000 * (index as u32 % 90);
     let listeners = 500 * (index as u32 % 70);
@@ -64,7 +64,7 @@ fn bulletin(index: usize, nodes: usize) -> Bulletin {
     }
 }
 
-/// What is said of each node: weights, tags and places that differ, and the mount on every third one.
+/// The facts of each node: weights, tags and places that differ, and the mount on every third one.
 fn facts(nodes: usize, mount: &MountName) -> Facts {
     let names = (0..nodes).map(|index| life(index).node);
     let said = names.enumerate().map(|(index, node)| {

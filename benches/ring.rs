@@ -1,4 +1,4 @@
-//! What a ring costs per piece of audio, beside the least that any ring could cost.
+//! The cost of a ring per piece of audio, beside the least that any ring could cost.
 //!
 //! The floors run in the same process: copying the bytes for a push, cloning the handle of a block for a
 //! read. A ring that stays within a few of its floors is not worth making cleverer.

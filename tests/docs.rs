@@ -23,7 +23,7 @@ use clap::error::ErrorKind;
 use blocks::{commands, spans, take_apart, words};
 use stage::{Stage, have};
 
-/// What a block may be. One without a mark could hide a command.
+/// The kinds that a block may be. One without a mark could hide a command.
 const KINDS: [&str; 6] = ["sh", "text", "toml", "ini", "xml", "nginx"];
 
 /// Programs of examples that are not run, and why.
@@ -65,7 +65,7 @@ const ONLY_READ: [(&str, &str); 3] = [
     ),
 ];
 
-/// What stands between backticks and begins like a command, and what it is.
+/// The text between backticks that begins like a command and is none, and what it is.
 const NO_COMMANDS: [(&str, &str); 2] = [
     (
         "antiphon 1 CHECKSUM",

@@ -41,7 +41,7 @@ const LAYERS: &[&[&str]] = &[
 /// The layers that decide, and never touch the world.
 const PURE: [&str; 4] = ["logic", "media", "wire", "proto"];
 
-/// What would give a pure module a task, a socket, a clock, chance or a disk.
+/// The words that would give a pure module a task, a socket, a clock, chance or a disk.
 const IMPURE: [&str; 16] = [
     "tokio",
     "tokio_util",
@@ -61,7 +61,7 @@ const IMPURE: [&str; 16] = [
     "std::io::stdin",
 ];
 
-/// What would make a simulation's seed mean nothing: the order of a hash differs in each run.
+/// The types that would make a simulation's seed mean nothing: the order of a hash differs in each run.
 const UNORDERED: [&str; 2] = ["HashMap", "HashSet"];
 
 /// A word, and the only places below `src` that may say it: a file without its ending, or a folder.
@@ -88,7 +88,7 @@ const UNTRACKED: [&str; 2] = ["tokio::spawn", "task::spawn"];
 /// A thing that lives in a drawer has not been understood.
 const DRAWERS: [&str; 6] = ["utils", "util", "helpers", "helper", "common", "misc"];
 
-/// What a reader still keeps in mind; the house asks for 150 to 400.
+/// The most lines that a reader still keeps in mind; the house asks for 150 to 400.
 const MOST_LINES: usize = 500;
 
 /// Every rule that the file at `path`, relative to the manifest's folder, breaks.

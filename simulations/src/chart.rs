@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 /// One line of a chart.
 #[derive(Clone, Debug)]
 pub struct Series {
-    /// What the legend says.
+    /// The text of the legend.
     pub name: &'static str,
     /// The points, from left to right; what is no number is left out.
     pub points: Vec<(f64, f64)>,
@@ -14,11 +14,11 @@ pub struct Series {
 /// A chart.
 #[derive(Clone, Debug)]
 pub struct Chart {
-    /// What stands above it.
+    /// The title above the picture.
     pub title: &'static str,
-    /// What its horizontal axis counts.
+    /// The label of the horizontal axis.
     pub across: &'static str,
-    /// What its vertical axis measures.
+    /// The label of the vertical axis.
     pub up: &'static str,
     /// The lines, of which there are colours for [`COLOURS`].
     pub series: Vec<Series>,

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-/// What every wall clock shows when a world begins, unix milliseconds; any number far from 0 would do.
+/// The time on every wall clock when a world begins, unix milliseconds; any number far from 0 would do.
 const BEGINNING_UNIX_MS: u64 = 1_700_000_000_000;
 
 /// The clocks of one machine.
@@ -38,7 +38,7 @@ impl Clock {
         self.ahead_ms = 0;
     }
 
-    /// What its monotonic clock shows at a time of the world.
+    /// The monotonic clock at a time of the world.
     pub fn at(&self, now: Duration) -> Instant {
         self.base + now.mul_f64(self.rate)
     }
@@ -55,7 +55,7 @@ impl Clock {
         own.div_f64(self.rate)
     }
 
-    /// What its wall clock shows, unix milliseconds.
+    /// The wall clock at a time of the world, unix milliseconds.
     pub fn wall_ms(&self, now: Duration) -> u64 {
         let own_ms = now.mul_f64(self.rate).as_millis() as u64;
         (BEGINNING_UNIX_MS + own_ms).saturating_add_signed(self.ahead_ms)

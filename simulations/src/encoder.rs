@@ -28,13 +28,13 @@ const REFUSED_MS: std::ops::RangeInclusive<u64> = 700..=2_000;
 /// One connection of one encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EncoderId {
-    /// Which encoder.
+    /// The number of the encoder.
     pub encoder: usize,
     /// The number of the connection.
     pub connection: u32,
 }
 
-/// What an encoder does to a node.
+/// An encoder's actions towards a node.
 #[derive(Clone, Debug)]
 pub enum Spoken {
     /// The encoder connects, with the right password, and wants this mount.
@@ -132,7 +132,7 @@ impl Encoder {
         is_connected && now - self.taken_at > PATIENCE
     }
 
-    /// What has come for its node since the last time: whole frames, as they sound.
+    /// Takes the sound for its node since the last time: whole frames, as they sound.
     pub fn take(&mut self, now: Duration) -> Vec<u8> {
         let Standing::Sending(_, _, since) = self.standing else {
             return Vec::new();

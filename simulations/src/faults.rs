@@ -1,4 +1,4 @@
-//! What can go wrong in a world, and what each of it excuses.
+//! The faults that can strike a world, and the failures that each of them excuses.
 
 use std::time::Duration;
 
@@ -15,18 +15,18 @@ pub enum Who {
     Relay,
     /// Any running node.
     Anyone,
-    /// This one.
+    /// The node of this number.
     Node(usize),
 }
 
-/// What a machine finds on its disk when it starts again.
+/// The state of a machine's disk when it starts again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskFate {
-    /// What it wrote.
+    /// The files that it wrote.
     Same,
     /// Nothing.
     Lost,
-    /// What it wrote some time ago: a backup.
+    /// The files that it wrote some time ago: a backup.
     Stale,
 }
 
@@ -41,17 +41,17 @@ pub enum Fault {
     Pause(Who),
     /// SIGCONT for all that are stopped.
     Resume,
-    /// This many random nodes are cut from the others, both ways.
+    /// So many random nodes are cut from the others, both ways.
     Split(usize),
-    /// This node is cut from all others, both ways.
+    /// The node is cut from all others, both ways.
     Isolate(Who),
     /// No node hears this one any more; it hears the others.
     Mute(Who),
-    /// This node hears no other any more; the others hear it.
+    /// The node hears no other any more; the others hear it.
     Deafen(Who),
     /// The master and one other node do not hear each other.
     Bridge,
-    /// This node's cable is pulled and plugged in again, each after such a time, until all cuts end.
+    /// The node's cable is pulled and plugged in again, each after such a time, until all cuts end.
     Flap(Who, Duration),
     /// The next pull or plug of that node's cable.
     Flip(usize, Duration),
@@ -71,7 +71,7 @@ pub enum Fault {
     Unresign,
     /// A node is taken out of service.
     Drain(Who),
-    /// This node's disk refuses writes from now on.
+    /// The node's disk refuses writes from now on.
     BreakDisk(Who),
     /// All disks work again.
     FixDisks,
@@ -79,11 +79,11 @@ pub enum Fault {
     NoticeDisk(Who),
     /// At one node an operator forgets all nodes that are dead there.
     Forget,
-    /// This node's wall clock jumps by so many milliseconds.
+    /// The node's wall clock jumps by so many milliseconds.
     Jump(Who, i64),
     /// All wall clocks are set right.
     FixClocks,
-    /// This node does everything up to so much later.
+    /// The node does everything up to so much later.
     Slow(Who, Duration),
     /// No node is slow any more.
     Hasten,

@@ -1,4 +1,4 @@
-//! What can happen in a simulated world.
+//! The happenings of a simulated world.
 
 use antiphon::model::seat::Epoch;
 
@@ -7,7 +7,7 @@ use crate::gossip::Gossiped;
 use crate::node::LinkMessage;
 use crate::node::crowd::{PlayerId, Visit};
 
-/// What travels between two machines.
+/// A message between two machines.
 #[derive(Clone, Debug)]
 pub enum Packet {
     /// Gossip's own.
@@ -16,7 +16,7 @@ pub enum Packet {
     Link(LinkMessage),
 }
 
-/// What can happen at some time.
+/// A happening at some time.
 #[derive(Debug)]
 pub enum Happening {
     /// A node's gossip interval is over.

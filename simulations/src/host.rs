@@ -37,7 +37,7 @@ pub enum State {
 /// One life of a node.
 #[derive(Debug)]
 pub struct Process {
-    /// What it decides.
+    /// The decisions of the process.
     pub node: Node,
     /// The gossip of the node.
     pub gossip: Gossip,
@@ -57,7 +57,7 @@ pub struct Process {
     pub started_at: Duration,
 }
 
-/// What a machine remembers when it is switched off.
+/// The memory that a machine keeps when it is switched off.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     /// The greatest epoch.
@@ -69,7 +69,7 @@ pub struct Memory {
 /// A machine's disk.
 #[derive(Debug, Default)]
 pub struct Disk {
-    /// What is on it.
+    /// The contents of the disk.
     pub memory: Memory,
     backups: VecDeque<Memory>,
     /// Whether it refuses writes.
@@ -101,7 +101,7 @@ impl Disk {
         self.memory = Memory::default();
     }
 
-    /// What was on it some time ago is on it again.
+    /// Brings back the contents of some time ago.
     pub fn go_back(&mut self) {
         if let Some(backup) = self.backups.front() {
             self.memory = backup.clone();
@@ -132,11 +132,11 @@ pub struct Host {
     pub audience: Vec<MountName>,
     /// How many listeners its node takes, if players come to its world.
     pub max_listeners: Option<u32>,
-    /// What runs on it.
+    /// The state of the process on it.
     pub state: State,
 }
 
-/// What a machine needs to know of its world to start a node.
+/// The parts of its world that a machine needs to start a node.
 #[derive(Clone, Copy, Debug)]
 pub struct Surroundings {
     /// The number of the machine.
@@ -169,7 +169,7 @@ impl Host {
         }
     }
 
-    /// What its clocks show.
+    /// The time on its clocks.
     pub fn moment(&self, now: Duration) -> Moment {
         Moment {
             now: self.clock.at(now),

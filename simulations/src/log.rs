@@ -1,4 +1,4 @@
-//! What happened in a world: a hash for comparison, and lines for people.
+//! The log of a world: a hash for comparison, and lines for people.
 
 use std::fmt;
 use std::time::Duration;

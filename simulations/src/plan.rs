@@ -30,15 +30,15 @@ pub struct Plan {
     pub loss: f64,
     /// How much too fast or too slow a clock may run, as a share.
     pub drift: f64,
-    /// What is streamed, if anything is.
+    /// The streams of the world, if there are any.
     pub streams: Option<StreamPlan>,
     /// The players that come to listen, if any do.
     pub players: Option<PlayerPlan>,
     /// How often an operator changes the document, on average per minute.
     pub edits_per_minute: f64,
-    /// What the checkers let pass.
+    /// The bounds of the checkers.
     pub bounds: Bounds,
-    /// What happens when.
+    /// The faults, each with its time.
     pub steps: Vec<(Duration, Fault)>,
     /// When it ends.
     pub end: Duration,
@@ -59,7 +59,7 @@ pub struct PlayerPlan {
     pub until: Duration,
 }
 
-/// What is streamed in a world.
+/// The streams of a world.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StreamPlan {
     /// How many mounts.
@@ -68,7 +68,7 @@ pub struct StreamPlan {
     pub encoders: usize,
     /// The share of nodes with a listener, of each mount for itself; one at least.
     pub listeners: f64,
-    /// What becomes of a second source.
+    /// The treatment of a second source.
     pub takeover: Takeover,
     /// Whether a second source may wait.
     pub standby: bool,
@@ -76,7 +76,7 @@ pub struct StreamPlan {
     pub linger_s: u32,
 }
 
-/// What the checkers let pass.
+/// The bounds of the checkers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bounds {
     /// How long a listener may hear nothing although somebody whom its node reaches has more.
@@ -94,7 +94,7 @@ pub struct Bounds {
 }
 
 impl Default for Bounds {
-    /// What is promised on usual lines; scenarios with worse ones say so.
+    /// The bounds on usual lines; scenarios with worse ones say so.
     fn default() -> Self {
         Self {
             stall: Duration::from_millis(2_500),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::checkers::Findings;
 use crate::scenario::Scenario;
 
-/// What the seeds of one scenario have shown.
+/// The findings of the seeds of one scenario.
 #[derive(Debug, Default)]
 pub struct Summary {
     seeds: u64,

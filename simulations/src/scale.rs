@@ -39,7 +39,7 @@ const STEP: Duration = Duration::from_millis(10);
 /// How many values are written in each world.
 const VALUES: usize = 3;
 
-/// What was measured at one size; times in seconds.
+/// The measurements at one size; times in seconds.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
     /// How many nodes.
@@ -154,7 +154,7 @@ pub struct Row {
     pub values: [f64; 12],
 }
 
-/// What a row's numbers are.
+/// The names of a row's numbers.
 pub const COLUMNS: [&str; 12] = [
     "gossip_drops_median_s",
     "gossip_drops_p99_s",
@@ -242,7 +242,7 @@ struct Plot {
     file: &'static str,
     title: &'static str,
     unit: &'static str,
-    /// What the legend says of each, and its place in [`COLUMNS`].
+    /// The legend's text for each line, and its place in [`COLUMNS`].
     lines: &'static [(&'static str, usize)],
 }
 

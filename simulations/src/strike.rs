@@ -62,7 +62,7 @@ impl World {
         self.look();
     }
 
-    /// What happens between nodes.
+    /// Strikes the network between nodes.
     fn disturb(&mut self, fault: Fault) {
         match fault {
             Fault::Split(nodes) => self.split(nodes),

@@ -14,21 +14,21 @@ use crate::node::TalkId;
 
 /// How long QUIC waits for an acknowledgement before it sends again, in greatest one-way delays.
 const RESEND_DELAYS: u32 = 3;
-/// What a line between two nodes carries, bytes per second: sixteen times the little streams of a world, so
+/// The capacity of a line between two nodes, bytes per second: sixteen times the little streams of a world, so
 /// that a replay is faster than real time and takes time all the same.
 const LINE_BYTES_PER_S: u64 = 16_000;
 
-/// What is said in a conversation.
+/// A message in a conversation.
 #[derive(Clone, Debug)]
 enum Word {
     Frame(Frame),
-    /// There is no more to say.
+    /// The end of the conversation.
     End,
     /// The conversation is cut short.
     Abort,
 }
 
-/// What one side hears next.
+/// The next message for one side.
 #[derive(Clone, Debug)]
 pub enum Arrival {
     /// The first frame; the other side has begun.
@@ -44,7 +44,7 @@ pub enum Arrival {
 /// One direction.
 #[derive(Debug, Default)]
 struct Pipe {
-    /// What is on its way, with the time of its arrival, once that is known.
+    /// The messages on their way, with the time of their arrival, once that is known.
     words: VecDeque<(Option<Duration>, Word)>,
     last_arrival: Duration,
     /// Nothing is sent before: something was lost.
@@ -168,7 +168,7 @@ impl Talks {
         }
     }
 
-    /// What a node hears now, and the end of conversations whose link has died; `lives` are those of all nodes.
+    /// The arrivals at a node now, and the end of conversations whose link has died; `lives` are those of all nodes.
     pub fn hear(
         &mut self,
         node: usize,

@@ -29,7 +29,7 @@ pub(super) struct Assignment {
     pub(super) value: Value,
 }
 
-/// What each setting of a kind does, for the end of a help.
+/// The effect of each setting of a kind, for the end of a help.
 pub(super) fn help<S>(kind: &Kind<S>) -> String {
     let paragraphs = kind.fields.iter().map(|field| {
         let mut lines = wrapped(field.help, COLUMNS - HELP_COLUMN).into_iter();

@@ -152,7 +152,7 @@ impl Command {
     }
 }
 
-/// What went wrong and why, from the outermost to the innermost reason; a reason that was already named is not
+/// The reasons of an error, from the outermost to the innermost; a reason that was already named is not
 /// repeated.
 fn reasons(error: &anyhow::Error) -> String {
     let mut told = String::new();

@@ -55,7 +55,7 @@ fn announce(hello: &Hello, steps: &NextSteps) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a user who has just started a node by hand wants to know.
+/// The next steps for a user who has just started a node by hand.
 #[derive(Debug)]
 struct NextSteps {
     /// The flags by which `antiphon mount` on this machine finds this node and its token.
@@ -91,7 +91,7 @@ impl NextSteps {
         }
     }
 
-    /// What a node does that was told to join others: it does not wait for them.
+    /// The message of a node that was told to join others: it does not wait for them.
     fn alone(&self) -> String {
         match &self.join[..] {
             [] => String::new(),

@@ -28,7 +28,7 @@ impl RuntimeClock {
         }
     }
 
-    /// What it shows.
+    /// The time on the clock.
     pub fn now(&self) -> Instant {
         match self {
             Self::Machine => now(),

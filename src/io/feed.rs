@@ -14,7 +14,7 @@ use crate::media::format::joining::StreamStart;
 use crate::media::ring::{Append, Read, Ring, Title, TitleSet};
 use crate::model::stream::{EndReason, StreamHead, StreamId};
 
-/// What has happened to a stream so far; asynchronous readers wait for it to change.
+/// The state of a stream so far; asynchronous readers wait for it to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct News {
     /// The offset of the next byte to come.
@@ -172,7 +172,7 @@ impl Feed {
         self.shared.ring.lock().join_point(burst)
     }
 
-    /// What a listener has to be sent before the byte at `offset`; see [`Ring::prologue_at`].
+    /// The bytes that a listener has to be sent before the byte at `offset`; see [`Ring::prologue_at`].
     pub fn prologue_at(&self, offset: u64) -> Bytes {
         self.shared.ring.lock().prologue_at(offset)
     }

@@ -45,7 +45,7 @@ pub enum GeoError {
     OtherKind(String),
 }
 
-/// What distinguishes a file from the one that had its name before.
+/// The marks that distinguish a file from the one that had its name before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Imprint {
     /// The time of the last change, of its permissions too: a file that could not be read before is worth another try.

@@ -72,7 +72,7 @@ pub struct GossipedNode {
     pub values: BTreeMap<String, String>,
 }
 
-/// This node's part in the gossip.
+/// The gossip of this node.
 pub struct Gossip {
     handle: ChitchatHandle,
     changed: std::sync::Arc<Notify>,

@@ -11,7 +11,7 @@ use crate::model::reach::Reach;
 use crate::settings::Settings;
 use crate::wire::frame::Hello;
 
-/// What is wrong with an address for listeners.
+/// The reason to doubt an address for listeners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AddressDoubt {
     /// Others cannot reach the address, for this reason.

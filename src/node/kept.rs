@@ -17,7 +17,7 @@ use crate::service::document::DOCUMENT_FILE;
 use crate::service::identity::{self, Company};
 use crate::settings::Settings;
 
-/// What the node has read from its disk.
+/// The state that the node has read from its disk.
 pub(super) struct KeptState {
     pub(super) data_dir: Arc<DataDir>,
     pub(super) life: identity::ThisLife,

@@ -43,7 +43,7 @@ use crate::settings::{Line, Settings};
 use crate::wire::icecast::passthrough::TagKey;
 use crate::wire::livez::ProofKeys;
 
-/// What the services are built from.
+/// The parts that the services are built from.
 pub(super) struct Core<'a> {
     pub(super) settings: &'a Settings,
     /// The capacity that the settings and the system allow.
@@ -207,7 +207,7 @@ impl Core<'_> {
         })
     }
 
-    /// What the node says of itself to programs that know Icecast.
+    /// The node's description of itself to programs that know Icecast.
     fn contact(&self) -> Contact {
         let unsaid = Contact::default();
         let said = |line: &Option<Line>| line.clone().map(|line| line.0);

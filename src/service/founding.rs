@@ -14,7 +14,7 @@ use crate::logic::members::founding::{PATIENCE, Situation, Step, next_step};
 /// How often the mesh is looked at until there is a password: a person who starts the first node waits for it.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What founding needs.
+/// The parts that founding needs.
 #[derive(Debug)]
 pub struct Founder {
     /// The members, and the configuration, which keeps the password.

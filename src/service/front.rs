@@ -28,7 +28,7 @@ use crate::wire::icecast::playlist::Playlist;
 /// every five seconds. A client that has more to ask connects again, so no client keeps its place for ever.
 const MAX_REQUESTS: u64 = 1_000;
 
-/// What a request is for.
+/// The purpose of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Route {
     /// A source for a mount.
@@ -49,7 +49,7 @@ enum Route {
     WrongMethod,
 }
 
-/// What takes visitors. Cheap to clone.
+/// The front, which takes visitors. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Front {
     /// Takes sources.

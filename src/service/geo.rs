@@ -24,7 +24,7 @@ use crate::wire::gossip::{self, NodeCard};
 /// How often the file is looked at. It changes once a week, but an operator who has just replaced it waits for this.
 const LOOK_PERIOD: Duration = Duration::from_secs(30);
 
-/// What is known without a database, and the path of one.
+/// The places known without a database, and the path of one.
 #[derive(Clone, Debug)]
 pub struct GeoConfig {
     /// The database's file; without one no place is looked up.
@@ -81,7 +81,7 @@ impl Geo {
         completed(config.own_place, self.whereabouts(config.own_ip))
     }
 
-    /// What the status says of the database; nothing if there is to be none.
+    /// The database in the status; nothing if there is to be none.
     pub fn status(&self) -> Option<GeoStatus> {
         self.0.config.file.as_ref()?;
         let state = self.0.state.read();

@@ -24,14 +24,14 @@ const NODE_FILE: &str = "node";
 /// How far to skip ahead when the file was damaged: more lives and elections than can have been lost with it.
 const SKIP: u64 = 1_000;
 
-/// What is remembered from life to life.
+/// The facts that are remembered from life to life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Remembered {
     generation: Generation,
     max_epoch: Epoch,
 }
 
-/// This life of the node.
+/// The present life of the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ThisLife {
     /// Greater than that of any life before.

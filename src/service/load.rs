@@ -118,7 +118,7 @@ impl Load {
         self.0.lock().table.explain(ask, clock::now())
     }
 
-    /// This node's load now.
+    /// The load of this node now.
     pub fn report(&self) -> LoadReport {
         self.0.lock().table.report()
     }

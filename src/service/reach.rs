@@ -43,7 +43,7 @@ const MAX_QUESTIONS: usize = 16;
 /// The longest reason in gossip.
 const MAX_REASON_BYTES: usize = 200;
 
-/// What asking needs.
+/// The parts that asking needs.
 #[derive(Debug)]
 pub struct ReachConfig {
     /// The members, and the gossip, which carries what was found.
@@ -64,7 +64,7 @@ struct ProbedPeer {
     is_under_way: bool,
     /// Answers without a proof in a row.
     failures: u32,
-    /// What was told to the mesh.
+    /// The card that was told to the mesh.
     told: Option<ReachCard>,
 }
 
@@ -127,7 +127,7 @@ impl ProbedPeer {
     }
 }
 
-/// What came back from the address of a node.
+/// The reply from the address of a node.
 #[derive(Debug)]
 struct ProbeResult {
     name: NodeName,
@@ -141,7 +141,7 @@ pub struct Reaching {
     config: ReachConfig,
     asked: BTreeMap<NodeName, ProbedPeer>,
     questions: JoinSet<ProbeResult>,
-    /// What others had found at this node's own address when it last said so in its log.
+    /// The findings of others about this node's own address when it last said so in its log.
     own: Option<(NodeName, ReachCard)>,
     shared: BTreeMap<String, BTreeSet<NodeName>>,
 }

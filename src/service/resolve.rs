@@ -43,7 +43,7 @@ const ANY_MOUNT: &str = "/any";
 /// Looks up the place of a client; `None` without a database, when the answer is the same for all the world.
 pub type ClientLocator = Arc<dyn Fn(IpAddr) -> Option<Whereabouts> + Send + Sync>;
 
-/// What the resolver needs.
+/// The parts that the resolver needs.
 pub struct ResolveConfig {
     /// The fixed parts of the zone.
     pub zone: Zone,
@@ -67,7 +67,7 @@ impl std::fmt::Debug for ResolveConfig {
     }
 }
 
-/// What this node knows of the nodes at the moment.
+/// The nodes as this node knows them at the moment.
 #[derive(Debug, Default)]
 struct KnownNodes {
     hosts: BTreeMap<NodeName, Host>,
@@ -257,7 +257,7 @@ fn remembered(data_dir: &DataDir) -> BTreeSet<NodeName> {
     names.into_iter().take(MAX_NAMES).collect()
 }
 
-/// What an answer depends on besides its question.
+/// The facts that an answer depends on besides its question.
 #[derive(Clone, Copy)]
 enum Looked {
     AtNothing,

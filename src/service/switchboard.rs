@@ -19,7 +19,7 @@ use crate::model::node::NodeName;
 use crate::wire::frame::{Frame, NO_BYTE};
 use crate::wire::gossip::Origin;
 
-/// What has come over the links and waits to be handed on.
+/// The messages that have come over the links and wait to be handed on.
 #[derive(Debug)]
 pub struct Arrivals {
     /// Single frames.

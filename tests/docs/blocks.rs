@@ -5,7 +5,7 @@ use std::iter;
 /// A block between two fences.
 #[derive(Debug)]
 pub(crate) struct Block {
-    /// What stands behind the first fence, such as `sh`.
+    /// The word behind the first fence, such as `sh`.
     pub(crate) kind: String,
     /// The line of the first fence, from 1.
     pub(crate) line: usize,
@@ -43,7 +43,7 @@ pub(crate) fn take_apart(page: &str) -> (Vec<Block>, String) {
     (blocks, rest)
 }
 
-/// What stands between backticks in a text.
+/// The texts between backticks.
 pub(crate) fn spans(text: &str) -> impl Iterator<Item = &str> {
     text.lines()
         .flat_map(|line| line.split('`').skip(1).step_by(2))

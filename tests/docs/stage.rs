@@ -20,7 +20,7 @@ const HOSTS: [(&str, &str); 3] = [
     ("b.example:8000", "b"),
     ("c.example:8000", "c"),
 ];
-/// What all sources log in with.
+/// The password of all sources.
 const PASSWORD: &str = "hackme-not";
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -81,7 +81,7 @@ impl Drop for Program {
     }
 }
 
-/// What a command that failed with this exit code complains of.
+/// The complaint of a command that failed with this exit code.
 fn complaint(output: &Output, code: i32) -> String {
     assert_eq!(output.status.code(), Some(code), "{output:?}");
     String::from_utf8_lossy(&output.stderr).into_owned()

@@ -14,11 +14,11 @@ use crate::support::tool::have;
 
 const RADIO: &str = "/radio.mp3";
 const PASSWORD: &str = "hackme-not";
-/// What a second takes as it is sent, bytes: 128 kbit/s.
+/// The size of a second as it is sent, bytes: 128 kbit/s.
 const STREAM_BYTES: usize = 16_000;
 /// How much a listener is to hear: the five seconds that it gets at once, and three more.
 const HEARD_BYTES: usize = 8 * STREAM_BYTES;
-/// What is "at once" on a busy machine.
+/// The time that is "at once" on a busy machine.
 const AT_ONCE: Duration = Duration::from_millis(1_500);
 
 fn on_air() -> (TestNode, KnownSource) {

@@ -120,7 +120,7 @@ fn sample(node: &TestNode) -> Sample {
     }
 }
 
-/// There is room for all: each is served, where it asks or where it is sent, and none is redirected twice.
+/// Checks that each is served, where it asks or where it is sent, and none is redirected twice: all have room.
 fn check_manners(stories: &[Story]) {
     let bad = stories.iter();
     let bad: Vec<&Story> = bad

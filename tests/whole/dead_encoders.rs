@@ -16,7 +16,7 @@ use crate::support::tool::have;
 const RADIO: &str = "/radio.mp3";
 const PASSWORD: &str = "hackme-not";
 
-/// What an encoder that comes back may have to wait: the answer is held back so long at most, and a little.
+/// The longest wait of an encoder that comes back: the answer is held back so long at most, and a little.
 const AT_ONCE: Duration = Duration::from_secs(2);
 /// The same when its node has died with it: 2 s, and the last question of a master that has died too.
 const NODE_DIED: Duration = Duration::from_millis(3_200);

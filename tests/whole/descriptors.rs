@@ -11,7 +11,7 @@ use crate::support::source::KnownSource;
 const RADIO: &str = "/radio.mp3";
 const OTHER: &str = "/other.mp3";
 const PASSWORD: &str = "hackme-not";
-/// What some shells and containers allow.
+/// The limit of some shells and containers.
 const OPEN_FILES: u32 = 256;
 /// The number of clients: more than there are descriptors.
 const COMING: usize = 300;

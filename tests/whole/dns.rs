@@ -22,7 +22,7 @@ use crate::support::tool::have;
 const RADIO: &str = "/radio.mp3";
 const PASSWORD: &str = "hackme-not";
 
-/// What changes in the mesh is to be answered within so long: an address may be kept for longer than that.
+/// The time within which a change in the mesh is answered: an address may be kept for longer than that.
 const SOON: Duration = Duration::from_secs(6);
 
 fn ip(index: usize) -> Ipv4Addr {

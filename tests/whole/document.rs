@@ -1,4 +1,4 @@
-//! What an operator sets on any node is known to every node, and kept.
+//! The settings that an operator makes on any node are known to every node, and kept.
 
 use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -16,7 +16,7 @@ const ELECTION_LIMIT: Duration = Duration::from_secs(5);
 /// How long the place of a node that has died may keep its source from another one: the mount's listeners have
 /// five seconds in hand.
 const RETURN_LIMIT: Duration = Duration::from_secs(5);
-/// What a listener is sent at once covers five seconds: a longer silence would be heard.
+/// The longest silence that is not heard: a listener is sent five seconds at once.
 const SILENCE_LIMIT: Duration = Duration::from_secs(5);
 
 #[test]

@@ -15,7 +15,7 @@ const PASSWORD: &str = "hackme-not";
 
 /// How long each source floods.
 const TIME: Duration = Duration::from_secs(3);
-/// What is taken beyond any rate: a burst of 1 MiB, and what the systems of both sides hold.
+/// The bytes that are taken beyond any rate: a burst of 1 MiB, and what the systems of both sides hold.
 const AT_ONCE_BYTES: f64 = 6e6;
 /// The most per second that any of them may have: 2 MiB.
 const RATE: f64 = 2.1e6;

@@ -1,4 +1,4 @@
-//! What a mesh has one of: its admin password, made by its first node and by no other.
+//! The founding of a mesh: its one admin password, made by its first node and by no other.
 
 use crate::support::mesh::TestMesh;
 use crate::support::node::{Setup, TestNode, done, new_secret};

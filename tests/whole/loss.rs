@@ -23,7 +23,7 @@ use crate::support::tape::Flaws;
 use crate::support::times::Times;
 use crate::support::weather::{Conditions, Line};
 
-/// What is sent at once: a frame of 320 kbit/s.
+/// The size of what is sent at once: a frame of 320 kbit/s.
 const PIECE_BYTES: usize = Bitrate::Loud.frame_bytes();
 const RADIO: &str = "/radio.mp3";
 const PASSWORD: &str = "hackme-not";

@@ -19,7 +19,7 @@ const PASSWORD: &str = "hackme-not";
 /// A graceful leave is seen within a second; other tests keep the two cores of this machine busy meanwhile.
 const LEAVE_LIMIT: Duration = Duration::from_secs(3);
 
-/// What a node has written down of its lives.
+/// The lives that a node has written down.
 fn written(node: &TestNode) -> serde_json::Value {
     let text = fs::read_to_string(node.data_dir().join("node")).unwrap();
     let (_checksum, json) = text.split_once('\n').unwrap();

@@ -8,7 +8,7 @@ use crate::support::tool::have;
 
 /// The mount of all these tests.
 const RADIO: &str = "/radio.mp3";
-/// What its sources log in with.
+/// The password of its sources.
 const PASSWORD: &str = "hackme-not";
 
 #[test]

@@ -1,4 +1,4 @@
-//! What an operator does to a running mesh by the command line: drains, hands the seat over, forgets.
+//! The operator's commands to a running mesh: drains, hands the seat over, forgets.
 
 use std::process::Output;
 use std::time::Duration;

@@ -88,7 +88,7 @@ impl Stage {
             .collect()
     }
 
-    /// What those on the encoder's side have noticed, as the harm of a blow.
+    /// The harm that those on the encoder's side have noticed, as that of a blow.
     fn harm_on_one_side(&self) -> Harm {
         let own = self.addresses(&ONE);
         let mut harm = Harm {
@@ -161,7 +161,7 @@ fn wait(time: Duration) {
     });
 }
 
-/// Which encoder each run of frames is of: `false` the first, `true` its rival.
+/// The encoder of each run of frames: `false` the first, `true` its rival.
 fn sides(runs: &[Received]) -> Vec<bool> {
     let mut sides: Vec<bool> = runs.iter().map(|run| run.next > RIVAL).collect();
     sides.dedup();

@@ -24,9 +24,9 @@ const RADIO: &str = "/radio.mp3";
 const PASSWORD: &str = "hackme-not";
 /// How much each player is to hear: more than the five seconds that it gets at once.
 const HEARD_S: u64 = 9;
-/// What a second of sound takes, bytes: two channels of 44,100 samples of two bytes.
+/// The size of a second of sound, bytes: two channels of 44,100 samples of two bytes.
 const SOUND_BYTES: u64 = 44_100 * 2 * 2;
-/// What a second takes as it is sent, bytes: 128 kbit/s.
+/// The size of a second as it is sent, bytes: 128 kbit/s.
 const STREAM_BYTES: u64 = 16_000;
 /// How long the number of listeners must stay the same: all players have connected as often as they do by then.
 const STEADY: Duration = Duration::from_secs(2);

@@ -13,7 +13,7 @@ use crate::support::source::KnownSource;
 
 const RADIO: &str = "/radio.mp3";
 const PASSWORD: &str = "hackme-not";
-/// Which of three nodes run the older build in a mixed mesh; the order of names decides who is the first master.
+/// The nodes of three that run the older build in a mixed mesh; the order of names decides who is the first master.
 const MIXES: [[bool; 3]; 3] = [
     [true, true, false],
     [false, false, true],

@@ -1,4 +1,4 @@
-//! What a service manager does with a node: signals, reloads, and a log for its journal.
+//! The dealings of a service manager with a node: signals, reloads, and a log for its journal.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;

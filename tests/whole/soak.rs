@@ -69,7 +69,7 @@ fn soak() {
     assert!(grown.is_empty(), "{grown:#?}");
 }
 
-/// What each node held, and when.
+/// The use of each node at a moment.
 #[derive(Debug)]
 struct Look {
     at: Duration,
@@ -83,7 +83,7 @@ impl std::fmt::Display for Look {
     }
 }
 
-/// What has grown after the warm-up, and by how much.
+/// The growth after the warm-up, of whatever has grown.
 fn judge(looks: &[Look], warm_up: Duration) -> Vec<String> {
     let warm = looks.iter().position(|look| look.at >= warm_up);
     let warm = &looks[warm.expect("it went on after its warm-up")..];

@@ -295,7 +295,7 @@ fn urls(m3u: &str) -> Vec<&str> {
     m3u.lines().filter(|line| !line.starts_with('#')).collect()
 }
 
-/// What n1 counts as on the way to n2, by its own explanation.
+/// The listeners that n1 counts as on the way to n2, by its own explanation.
 fn pending(mesh: &TestMesh) -> u64 {
     let target = "/api/v1/explain?mount=/radio.mp3";
     let explained = mesh.nodes[0].api("GET", target, "").unwrap();

@@ -67,7 +67,7 @@ fn the_list_for_encoders_has_the_title_and_the_stream() {
     );
 }
 
-/// What a title becomes that is told with this query, on a mesh of one node.
+/// The title that this query sets, on a mesh of one node.
 fn told(mesh: &TestMesh, query: &str) -> String {
     let credentials = basic("source", PASSWORD);
     let address = mesh.nodes[0].address();

@@ -1,4 +1,4 @@
-//! Whoever asks and never follows a redirect takes no listener's place.
+//! A client that asks and never follows a redirect takes no listener's place.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,5 +1,5 @@
-//! What the document promises: all nodes soon have the same one, nothing that was deleted comes back, nothing that was
-//! written is lost, and nothing appears that was never written.
+//! The promises of the document: all nodes soon have the same one, nothing that was deleted comes back, nothing that
+//! was written is lost, and nothing appears that was never written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -33,7 +33,7 @@ struct Write {
     is_safe: bool,
 }
 
-/// What was last seen of a node's document.
+/// The state of a node's document when it was last looked at.
 #[derive(Debug)]
 struct Seen {
     life: u32,
@@ -42,7 +42,7 @@ struct Seen {
     tombstones: BTreeMap<RecordKey, Stamp>,
 }
 
-/// What one run has shown of the document.
+/// The findings of one run about the document.
 #[derive(Debug)]
 pub(crate) struct DocumentFindings {
     pub(crate) differed: Duration,

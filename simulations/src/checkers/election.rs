@@ -1,4 +1,4 @@
-//! What the election promises: one master that all follow, and orders that no deposed master can give.
+//! The promises of the election: one master that all follow, and orders that no deposed master can give.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,12 +19,12 @@ pub const START_INTERVALS: u32 = 28;
 const OBEY_INTERVALS: u32 = 8;
 /// After how many gossip intervals a minority holds no claim, if there is a guard.
 const OUTVOTED_INTERVALS: u32 = 12;
-/// What a planned hand-over may take beyond a round trip.
+/// The time that a planned hand-over may take beyond a round trip.
 const HAND_OVER_SLACK: Duration = Duration::from_millis(100);
 /// How many rounds a node stays passive after a pause.
 const FROZEN_ROUNDS: u32 = 3;
 
-/// What a checker sees of a node.
+/// A checker's view of a node.
 #[derive(Clone, Debug)]
 pub struct View {
     /// The name of the node.

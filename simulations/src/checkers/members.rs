@@ -22,7 +22,7 @@ pub struct ShownNode {
     pub is_up: bool,
 }
 
-/// What the rules see of a running node.
+/// The rules' view of a running node.
 #[derive(Clone, Debug)]
 pub struct Observer {
     /// The node's name.

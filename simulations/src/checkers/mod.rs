@@ -1,4 +1,4 @@
-//! What must hold in every world, at every moment.
+//! The rules that must hold in every world, at every moment.
 //!
 //! A checker sees all nodes at once, which no node can; it judges only what nodes promise. Every
 //! rule is checked where it can break: after each action, and over the time between two events.
@@ -24,7 +24,7 @@ use self::table::{Ledger, TableRules};
 use crate::faults::Fault;
 use crate::plan::Plan;
 
-/// What one run has shown.
+/// The findings of one run.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
     /// From the last fault until all agreed for good.

@@ -1,4 +1,4 @@
-//! What is promised of the seats beside the master's: each has one holder, whom all follow.
+//! The promises of the seats beside the master's: each has one holder, whom all follow.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::election::START_INTERVALS;
 /// because nothing wakes a node for what these wait for but its rounds and looks.
 const AGREEMENT_INTERVALS: u32 = 20;
 
-/// What the rules see of a node.
+/// The rules' view of a node.
 #[derive(Clone, Debug)]
 pub struct Sitter {
     /// The node's name.
@@ -77,7 +77,7 @@ impl SeatRules {
     }
 }
 
-/// What is wrong with a seat among those who hear each other.
+/// The fault of a seat among those who hear each other, if it has one.
 fn wrong(group: &[&Sitter], seat: &Seat) -> Option<String> {
     let followed: BTreeSet<Option<&NodeName>> =
         group.iter().map(|it| it.follows.get(seat)).collect();

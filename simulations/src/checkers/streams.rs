@@ -1,6 +1,5 @@
-//! What streams promise: every byte in its place at every relay, listeners that keep hearing through all that leaves
-//! them
-//! a node, and sources that are never closed without a reason.
+//! The promises of streams: every byte in its place at every relay, listeners that keep hearing through all that leaves
+//! them a node, and sources that are never closed without a reason.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use crate::node::Size;
 use crate::node::radio::{Continuity, RadioNews};
 use crate::plan::Bounds;
 
-/// What all rings of a node may hold for one mount: 30 s of the little streams, in the rings of a stream, of
+/// The most that all rings of a node may hold for one mount: 30 s of the little streams, in the rings of a stream, of
 /// the one before it and of the one after it.
 const MAX_RING_BYTES: u64 = 3 * (40 << 10);
 /// Conversations, pulls, sources and rings that a node may have: some for each peer and mount.
@@ -31,7 +30,7 @@ const MAX_WAITING: usize = 20_000;
 /// A listener is dropped when its source was away so much less than it lingers, by the beats in between.
 const LINGER_SLACK: Duration = Duration::from_millis(500);
 
-/// What a checker sees of one node's streams; the vectors are by the number of the mount.
+/// A checker's view of one node's streams; the vectors are by the number of the mount.
 pub(crate) struct Station {
     pub(crate) life: u32,
     pub(crate) runs: bool,
@@ -41,9 +40,9 @@ pub(crate) struct Station {
     pub(crate) is_draining: bool,
     /// The node that each stream is pulled from.
     pub(crate) upstreams: Vec<Option<usize>>,
-    /// What it holds, and its next byte.
+    /// The stream that it holds, and its next byte.
     pub(crate) positions: Vec<Option<(StreamId, u64)>>,
-    /// Which encoder is on air there.
+    /// The encoder that is on air there.
     pub(crate) on_air: Vec<Option<EncoderId>>,
     /// How much it remembers.
     pub(crate) size: Size,
@@ -61,14 +60,14 @@ pub(crate) struct WatchedMount<'a> {
     pub(crate) senders: Vec<EncoderId>,
 }
 
-/// Which nodes hear each other.
+/// The nodes that hear each other.
 #[derive(Clone, Copy)]
 pub(crate) struct Reach<'a> {
     pub(crate) components: &'a [usize],
     pub(crate) is_open: &'a dyn Fn(usize, usize) -> bool,
 }
 
-/// What one listener has heard.
+/// The bytes that one listener has heard.
 #[derive(Debug)]
 struct Ear {
     life: u32,
@@ -79,7 +78,7 @@ struct Ear {
     heard_at: Duration,
 }
 
-/// What a mount has been up to.
+/// The history of a mount.
 #[derive(Debug, Default)]
 struct Course {
     loop_since: Option<Duration>,
@@ -87,7 +86,7 @@ struct Course {
     off_air_since: Option<Duration>,
 }
 
-/// What one run has shown of the streams.
+/// The findings of one run about the streams.
 #[derive(Debug)]
 pub(crate) struct StreamFindings {
     pub(crate) stalls: Vec<Duration>,

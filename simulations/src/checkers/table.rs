@@ -1,5 +1,5 @@
-//! What the table promises: no listener is sent to a node that is known to be away, no node has more listeners than it
-//! takes, and when no listener moves any more, every node's forecast is true.
+//! The promises of the table: no listener is sent to a node that is known to be away, no node has more listeners than
+//! it takes, and when no listener moves any more, every node's forecast is true.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::Violations;
 /// second, and gossip takes another two when much is lost.
 const KNOWN: Duration = Duration::from_secs(9);
 
-/// What a checker sees of a node's listeners.
+/// A checker's view of a node's listeners.
 pub(crate) struct Ledger {
     pub(crate) name: NodeName,
     /// The nodes that hear each other have the same number.
@@ -26,7 +26,7 @@ pub(crate) struct Ledger {
     pub(crate) foreseen: BTreeMap<NodeName, u32>,
 }
 
-/// What one run has shown of the table.
+/// The findings of one run about the table.
 #[derive(Debug)]
 pub(crate) struct TableFindings {
     /// How many players were sent to another node.

@@ -1,4 +1,4 @@
-//! What is measured: how full each node is, how full it had to be, and how many listeners were turned away.
+//! The measurements: how full each node is, how full it had to be, and how many listeners were turned away.
 
 use std::time::Duration;
 
@@ -117,7 +117,7 @@ impl Gauge {
         self.come = 0;
     }
 
-    /// What a node holds.
+    /// The load of a node.
     pub(crate) fn load(&self, node: usize) -> Held {
         self.held[node]
     }

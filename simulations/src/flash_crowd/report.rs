@@ -15,15 +15,15 @@ const END: &str = "<!-- flash-crowd: end -->";
 
 /// The runs of one way in one scenario.
 pub(crate) struct Row {
-    /// What the scenario is called.
+    /// The name of the scenario.
     pub(crate) scenario: &'static str,
-    /// What the way is called.
+    /// The name of the way.
     pub(crate) way: String,
-    /// What came of them.
+    /// The results of the runs.
     pub(crate) summary: Summary,
 }
 
-/// What came of several runs, figure by figure.
+/// The results of several runs, figure by figure.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Summary {
     /// On average; counts are of the worst run.
@@ -179,7 +179,7 @@ pub(crate) fn update(path: &Path, table: &str) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// What was promised for the usual policy and is not so.
+/// The promises for the usual policy that were not kept.
 pub(crate) fn missed(rows: &[Row], scenarios: &[Scenario]) -> Vec<String> {
     let mut missed = Vec::new();
     for (row, scenario) in usual(rows).zip(scenarios) {

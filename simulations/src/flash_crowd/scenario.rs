@@ -32,11 +32,11 @@ pub(crate) struct Scenario {
     pub(crate) stay_s: Option<f64>,
     /// The bitrates of the mounts, and how many of a hundred listeners want each.
     pub(crate) mounts: Vec<(u64, u32)>,
-    /// What is promised for the usual policy.
+    /// The promise for the usual policy.
     pub(crate) goal: Goal,
 }
 
-/// What a node can take.
+/// The limits of a node.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Size {
     /// Listeners.
@@ -45,7 +45,7 @@ pub(crate) struct Size {
     pub(crate) bps: u64,
 }
 
-/// What is promised.
+/// The promise for a scenario.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Goal {
     /// How far the fullest node may rise.
@@ -174,7 +174,7 @@ fn classic() -> Vec<Scenario> {
     ]
 }
 
-/// What real crowds add to that.
+/// The additions that make a crowd lifelike.
 fn lifelike() -> Vec<Scenario> {
     vec![
         Scenario {
@@ -230,7 +230,7 @@ fn lifelike() -> Vec<Scenario> {
 
 /// Four nodes that run out of bandwidth first and one that runs out of places, 12,500 listeners of the mixture in all.
 fn bandwidth_first() -> Vec<Size> {
-    /// What a listener costs on average: 60 at 64 and 40 at 320 kbit/s.
+    /// The mean bitrate of a listener: 60 at 64 and 40 at 320 kbit/s.
     const MIXED_BPS: u64 = 166_400;
     let narrow = |listeners: u32| Size {
         listeners: listeners * 3,

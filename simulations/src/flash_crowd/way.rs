@@ -25,7 +25,7 @@ pub(crate) struct Steersman {
     way: Way,
     chooser: Chooser,
     turn: usize,
-    /// What each node is owed, in the order of the table; for turns by size.
+    /// The turns that each node is owed, in the order of the table; for turns by size.
     owed: Vec<f64>,
 }
 
@@ -46,7 +46,7 @@ impl Way {
         ways
     }
 
-    /// What it is called in the table.
+    /// The name in the table.
     pub(crate) fn title(&self) -> String {
         match self {
             Self::Policy(policy) => format!("`{policy}`"),

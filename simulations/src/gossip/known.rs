@@ -1,4 +1,4 @@
-//! What one node knows of another: what it says, and when it was heard.
+//! A node's knowledge of another one: what that one says, and when it was heard.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

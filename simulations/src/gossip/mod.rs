@@ -23,13 +23,13 @@ const GOSSIP_COUNT: usize = 3;
 /// The φ above which a node counts as dead.
 const PHI_THRESHOLD: f64 = 8.0;
 
-/// What a node says it knows of each node: generation, heartbeat, greatest version.
+/// A node's knowledge of each node: generation, heartbeat, greatest version.
 pub type Digest = Arc<[Option<(u32, u64, u64)>]>;
 
 /// A key with its value, `None` once it was taken back.
 pub type Said = (Arc<str>, Option<Arc<str>>);
 
-/// What the other one does not know yet of one node.
+/// The values of one node that the other side does not know yet.
 #[derive(Clone, Debug)]
 pub struct NodeDelta {
     node: usize,
@@ -43,15 +43,15 @@ pub struct NodeDelta {
 /// One of the three messages of an exchange.
 #[derive(Clone, Debug)]
 pub enum Gossiped {
-    /// "This is what I know."
+    /// The first message: the digest of the sender.
     Syn(Digest),
-    /// "This is what I know, and this you don't."
+    /// The answer: the digest of the second node, and the values that the first one lacks.
     SynAck(Digest, Arc<[NodeDelta]>),
-    /// "This you don't know either."
+    /// The last message: the values that the second node lacks.
     Ack(Arc<[NodeDelta]>),
 }
 
-/// What gossip has just brought.
+/// The changes that gossip has just brought.
 #[derive(Clone, Debug)]
 pub enum News {
     /// A node has begun this new life: nothing that it said before counts.
@@ -69,7 +69,7 @@ pub struct Gossip {
     nodes: Vec<Option<Known>>,
 }
 
-/// What this node believes of another one.
+/// The belief of this node about another one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Liveness {
     Live,
@@ -104,7 +104,7 @@ impl Gossip {
         self.nodes[node].as_ref().map(|known| known.is_live)
     }
 
-    /// Which life of a node is known here.
+    /// The life of a node that is known here.
     pub fn life(&self, node: usize) -> Option<u32> {
         self.nodes[node].as_ref().map(|known| known.generation)
     }
@@ -122,7 +122,7 @@ impl Gossip {
         nodes.map(Known::keys).max().unwrap_or_default()
     }
 
-    /// What a node says under a key, as far as it is known here.
+    /// The value of a node under a key, as far as it is known here.
     pub fn said(&self, node: usize, key: &str) -> Option<&str> {
         self.nodes[node].as_ref()?.said(key)
     }
@@ -171,7 +171,7 @@ impl Gossip {
         }
     }
 
-    /// What this node knows.
+    /// The digest of all that this node knows.
     pub fn digest(&self) -> Digest {
         let summary = |known: &Known| (known.generation, known.heartbeat, known.version);
         self.nodes
@@ -240,7 +240,7 @@ impl Gossip {
         }
     }
 
-    /// What is known of another node's generation; a newer one replaces all that was known.
+    /// The values known of another node's generation; a newer one replaces all that was known.
     fn known(&mut self, node: usize, generation: u32, news: &mut Vec<News>) -> Option<&mut Known> {
         if node == self.me {
             return None;

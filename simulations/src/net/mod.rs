@@ -1,4 +1,4 @@
-//! What lies between the nodes: cuts, loss, delay, and the links' own liveness.
+//! The network between the nodes: cuts, loss, delay, and the links' own liveness.
 //!
 //! A link needs both directions: its idle timer runs out when nothing comes back, so a cut of one
 //! direction ends it on both sides, and with it the gossip that travels over it.
@@ -15,7 +15,7 @@ use rand::rngs::SmallRng;
 use self::links::Links;
 pub use self::weather::{Spells, Weather};
 
-/// What gossip travels over.
+/// The transport of the gossip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carrier {
     /// Links, as in a real mesh: nothing arrives where the link is down.
@@ -24,7 +24,7 @@ pub enum Carrier {
     Datagrams,
 }
 
-/// What became of a packet on its way.
+/// The fate of a packet on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// The packet is lost.
@@ -37,7 +37,7 @@ pub enum Fate {
 #[derive(Debug)]
 pub struct Net {
     nodes: usize,
-    /// What gossip travels over.
+    /// The transport of the gossip.
     pub carrier: Carrier,
     /// Loss, delay and repetition.
     pub weather: Weather,
@@ -131,7 +131,7 @@ impl Net {
         self.links.forget(node);
     }
 
-    /// What becomes of one packet.
+    /// Decides the fate of one packet.
     pub fn way(&mut self, (from, to): (usize, usize), now: Duration, rng: &mut SmallRng) -> Fate {
         if self.is_cut(from, to) || self.weather.takes((from, to), now, rng) {
             return Fate::Lost;

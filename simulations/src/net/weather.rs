@@ -1,4 +1,4 @@
-//! What happens to packets that nobody cuts: loss, one by one or in bursts, delay, repetition.
+//! The weather for packets that nobody cuts: loss, one by one or in bursts, delay, repetition.
 //!
 //! Bursts follow Gilbert and Elliott: each direction between two nodes is good or bad for a random time, and
 //! while it is bad it loses nearly everything.
@@ -12,7 +12,7 @@ use rand::rngs::SmallRng;
 /// How often a keep-alive is sent within one interval, counting QUIC's probes after a loss.
 const KEEP_ALIVE_TRIES: i32 = 3;
 
-/// What a bad spell loses: enough to stall a stream, not always enough to end a link.
+/// The loss of a bad spell: enough to stall a stream, not always enough to end a link.
 const BAD_LOSS: f64 = 0.8;
 
 /// How long good and bad spells last on average.
@@ -24,7 +24,7 @@ pub struct Spells {
     pub bad: Duration,
 }
 
-/// Which spell a direction is in, and until when.
+/// The spell that a direction is in, and its end.
 #[derive(Clone, Copy, Debug)]
 struct Spell {
     is_bad: bool,

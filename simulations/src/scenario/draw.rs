@@ -14,7 +14,7 @@ use crate::plan::{self, INTERVAL, Plan, PlayerPlan, StreamPlan};
 
 /// When the first fault comes: after the longest start that the checkers allow.
 const SETTLED_S: f64 = 9.0;
-/// What a world gets after its last fault: the 4 s of the agreement bound, and 3 s to keep it.
+/// The quiet time of a world after its last fault: the 4 s of the agreement bound, and 3 s to keep it.
 const QUIET_S: f64 = 7.0;
 /// One in so many gaps of a chaos is a long one.
 const LONG_ONE_IN: u32 = 5;

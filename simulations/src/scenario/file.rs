@@ -14,7 +14,7 @@ use crate::faults::Who;
 /// How long nobody may move in the end so that all tables can be proven, and the second before, seconds.
 const PLAYERS_QUIET_S: f64 = 14.0;
 
-/// What is asked of a scenario's worlds.
+/// The purpose of a scenario's worlds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
@@ -66,7 +66,7 @@ pub(super) struct File {
     pub(super) chaos: Option<Chaos>,
 }
 
-/// What is streamed.
+/// The streams of a scenario.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Streams {
@@ -103,7 +103,7 @@ pub(super) struct Players {
     pub(super) room: [u32; 2],
 }
 
-/// What the checkers let pass, where it is not the usual.
+/// The bounds of the checkers, where they are not the usual ones.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Bounds {
@@ -115,7 +115,7 @@ pub(super) struct Bounds {
     pub(super) document_ms: Option<u64>,
 }
 
-/// What can be asked to happen.
+/// The kinds of faults that a scenario can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Kind {
@@ -208,7 +208,7 @@ pub(super) struct Chaos {
     pub(super) steps: [usize; 2],
     /// The most seconds between two of them, and, for one in five, the most seconds of a long wait.
     pub(super) gaps_s: [f64; 2],
-    /// What happens, and how often in proportion.
+    /// The faults, and how often each happens in proportion.
     pub(super) faults: BTreeMap<Kind, u32>,
 }
 

@@ -16,13 +16,13 @@ use crate::plan::Plan;
 /// A named story.
 #[derive(Debug)]
 pub struct Scenario {
-    /// What it is called on the command line: the name of its file.
+    /// The name on the command line: that of its file.
     pub name: String,
-    /// What it tells, in a sentence.
+    /// The scenario in a sentence.
     pub summary: String,
     /// How many of a thousand seeds it gets.
     pub share: u64,
-    /// What is asked of its worlds.
+    /// The purpose of its worlds.
     pub mode: Mode,
     file: File,
 }

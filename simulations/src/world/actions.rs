@@ -1,4 +1,4 @@
-//! What nodes do, done to the world.
+//! The actions of nodes, carried out in the world.
 
 use std::time::Duration;
 

@@ -58,7 +58,7 @@ pub struct World {
     pub(crate) encoders: Vec<Encoder>,
     /// Connections whose end their nodes have yet to notice.
     orphans: Vec<(usize, EncoderId)>,
-    /// What will happen, in order; for a node, also in which of its lives.
+    /// The coming happenings, in order; for a node, also in which of its lives.
     agenda: BTreeMap<(Duration, u64), (u32, Happening)>,
     serial: u64,
     pub(crate) plan: Plan,
@@ -72,7 +72,7 @@ pub struct World {
     pub(crate) judging: Judging,
     pub(crate) checkers: Checkers,
     pub(crate) log: Log,
-    /// What each node has sent as gossip, bytes.
+    /// The gossip that each node has sent, bytes.
     gossip_bytes: Vec<u64>,
 }
 
@@ -184,7 +184,7 @@ impl World {
         self.advance(end);
     }
 
-    /// What the checkers say, and a hash of all that has happened.
+    /// The findings of the checkers, and a hash of all that has happened.
     pub fn finish(mut self) -> (Findings, u64) {
         self.look();
         self.look_at_streams();

@@ -50,7 +50,7 @@ impl World {
         self.mounts[id.0 as usize % self.mounts.len()].clone()
     }
 
-    /// What a node does with a player.
+    /// Applies a node's reception of a player.
     pub(super) fn received(&mut self, node: usize, (id, reception): (PlayerId, VisitResult)) {
         self.checkers.table.moved(self.now);
         match reception {

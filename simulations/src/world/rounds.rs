@@ -167,7 +167,7 @@ impl World {
         self.hosts[observer].running()?.gossip.is_live(node)
     }
 
-    /// What a node takes another one for, by both witnesses; `None` if it does not know it.
+    /// A node's verdict on another one, by both witnesses; `None` if it does not know it.
     pub fn verdict(&self, observer: usize, node: usize) -> Option<NodeState> {
         self.hosts[observer].running()?.told[node]
     }
@@ -179,7 +179,7 @@ impl World {
         Some(self.number(&holder.node))
     }
 
-    /// What a node knows of what another one says under a key.
+    /// A node's knowledge of the value that another one has under a key.
     pub fn said(&self, observer: usize, node: usize, key: &str) -> Option<&str> {
         self.hosts[observer].running()?.gossip.said(node, key)
     }

@@ -1,4 +1,4 @@
-//! What the checkers see of a world.
+//! The checkers' views of a world.
 
 use antiphon::model::node::NodeName;
 use antiphon::model::seat::Seat;

@@ -1,4 +1,4 @@
-//! What a demo tells the user once the radio is on air.
+//! The messages of a demo to its user once the radio is on air.
 
 use super::mesh::{DemoNode, LIVE, RADIO};
 use super::place::DemoFolder;

@@ -40,7 +40,7 @@ pub(super) enum ConnectError {
     /// The connection was taken and then nothing came of it.
     #[error("{0} does not answer")]
     Silent(String),
-    /// What came was no answer to a source.
+    /// The reply was no answer to a source.
     #[error("{0} gave no proper answer")]
     Nonsense(String),
     /// The node does not want this source.

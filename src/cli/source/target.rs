@@ -15,7 +15,7 @@ use crate::model::mount::{BadMountName, MountName};
 pub(super) struct Target {
     host: String,
     port: u16,
-    /// Which mount.
+    /// The mount.
     pub(super) mount: MountName,
     user: String,
     password: String,
@@ -30,7 +30,7 @@ pub(super) enum BadTarget {
     /// A mount is fed only with its password.
     #[error("the password is missing: write http://source:PASSWORD@HOST:PORT/MOUNT")]
     NoPassword,
-    /// What stands behind the host is no mount.
+    /// The text behind the host is no mount.
     #[error(transparent)]
     Mount(#[from] BadMountName),
 }

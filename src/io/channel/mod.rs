@@ -1,4 +1,4 @@
-//! What a mount's listeners hear: one feed now, perhaps another one in a moment, and then the first one again.
+//! The channel of a mount: one feed now, perhaps another one in a moment, and then the first one again.
 //!
 //! A [`Channel`] keeps a log of legs. A leg is one feed for as long as it is heard: a switch cuts the open leg at the
 //! next byte of its feed, and opens another leg. Each listener has a [`ChannelReader`], which reads a leg up to its cut
@@ -186,7 +186,7 @@ pub struct ChannelReader {
     position: u64,
     /// Whether no byte of the leg was read yet.
     is_entering: bool,
-    /// What the listener has to be sent before that byte.
+    /// The bytes that the listener has to be sent before that byte.
     prologue: Bytes,
     /// How far behind the live edge the listener joined.
     burst: Duration,
@@ -208,7 +208,7 @@ impl ChannelReader {
         self.position += bytes;
     }
 
-    /// What the listener has to be sent before the bytes that were read last; given once for each feed, empty if its
+    /// Takes the bytes that must come before those that were read last; given once for each feed, empty if its
     /// format needs nothing.
     pub fn take_prologue(&mut self) -> Bytes {
         std::mem::take(&mut self.prologue)

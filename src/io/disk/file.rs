@@ -13,14 +13,14 @@ use sha2::{Digest, Sha256};
 
 /// The format of the files of a data directory: of this frame and of what is in it.
 const FORMAT: u32 = 1;
-/// What a file begins with.
+/// The first word of every file.
 const MAGIC: &str = "antiphon";
 /// The longest first line: the magic, 10 digits, 64 hexadecimal digits, two spaces and the line's end.
 const MAX_LINE_BYTES: usize = 96;
 /// The largest file that is read: eight times the largest document, whose text form is longer.
 const MAX_FILE_BYTES: u64 = 128 * 1024 * 1024;
 
-/// What was found under a name.
+/// The result of loading a file.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Loaded {
     /// Nothing was ever saved.
@@ -32,17 +32,17 @@ pub enum Loaded {
     Previous {
         /// The bytes.
         bytes: Vec<u8>,
-        /// What is wrong with the newer file.
+        /// The damage of the newer file.
         why: Damage,
     },
     /// Neither file is usable; damaged ones are kept as `<name>.damaged`. Worth a warning.
     Lost {
-        /// What is wrong with the newer file.
+        /// The damage of the newer file.
         why: Damage,
     },
 }
 
-/// What is wrong with a file.
+/// The damage of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
     /// The file is missing although an older one is there: a save was cut short.
@@ -87,7 +87,7 @@ pub struct SaveError {
     pub source: io::Error,
 }
 
-/// What one file holds.
+/// The contents of one file.
 enum Content {
     Absent,
     Good(Vec<u8>),
@@ -101,7 +101,7 @@ pub(super) fn save(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), SaveError
     replace(&dir.join(name), &[line.as_bytes(), bytes], Before::Keep)
 }
 
-/// What happens to the file that is replaced.
+/// The treatment of the file that is replaced.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Before {
     /// The old file is kept as `<name>.previous`.

@@ -1,4 +1,4 @@
-//! What a node keeps on disk, saved so that a crash loses nothing.
+//! The files that a node keeps on disk, saved so that a crash loses nothing.
 //!
 //! All calls block, and a save waits for the disk twice: in a task, use a blocking thread.
 //!
@@ -170,7 +170,7 @@ fn is_disk_trouble(error: &io::Error) -> bool {
     ) || Errno::from_io_error(error) == Some(Errno::IO)
 }
 
-/// What is wrong with the disk, without the paths of this machine, because it is shown to everybody.
+/// The fault of the disk, without the paths of this machine, because it is shown to everybody.
 fn words(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::StorageFull => "the disk is full".to_owned(),

@@ -21,7 +21,7 @@ pub(super) const OTHERS: u32 = 0o007;
 /// Why a secret is not read.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// There is no such file.
+    /// No file has that name.
     #[error("there is no file {0}")]
     Missing(PathBuf),
     /// The path is a folder; most likely the one in which the file is.

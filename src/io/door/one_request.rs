@@ -19,7 +19,7 @@ use crate::wire::http::head::{BodyKind, Head};
 /// One request of a connection. Its answer must be read in time.
 #[derive(Debug)]
 pub struct OneRequest {
-    /// What has been read of it already: the head, and the beginning of the body.
+    /// The bytes of it that were read already: the head, and the beginning of the body.
     read_before: BytesMut,
     /// The rest of the body.
     rest: Take<TcpStream>,

@@ -33,8 +33,8 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest answer that is read: the status of a mesh with all the mounts that a document may hold.
 pub const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
-/// What may come besides the body: the head, the heads of `100 Continue` before it, the marks of chunks, trailers, and
-/// what TLS adds. A head alone is given up by hyper at some 400 kB; nobody's is a tenth as long.
+/// The most that may come besides the body: the head, the heads of `100 Continue` before it, the marks of chunks,
+/// trailers, and what TLS adds. A head alone is given up by hyper at some 400 kB; nobody's is a tenth as long.
 const MAX_BESIDES_BYTES: usize = 64 * 1024;
 
 /// How long a question may take, and how much may be answered.
@@ -58,7 +58,7 @@ impl Default for Limits {
     }
 }
 
-/// What is asked.
+/// A request to a server.
 #[derive(Clone, Debug)]
 pub struct Question {
     /// The method.
@@ -71,7 +71,7 @@ pub struct Question {
     pub body: Bytes,
 }
 
-/// What was answered, with whatever status.
+/// The answer of a server, with whatever status.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The status.
@@ -82,7 +82,7 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// What an error of a library becomes.
+/// The form that an error of a library takes.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why there is no answer. The request may have been carried out all the same, unless nobody was reached.
@@ -100,7 +100,7 @@ pub enum HttpError {
     /// The connection was taken, perhaps, and no whole answer came in time.
     #[error("{0} did not answer within {1:?}")]
     TimedOut(String, Duration),
-    /// What came is no HTTP, or broke off.
+    /// The reply was no HTTP, or broke off.
     #[error("{0} gave no proper answer")]
     Protocol(String, #[source] hyper::Error),
     /// The answer is longer than was to be read.

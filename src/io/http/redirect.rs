@@ -1,4 +1,4 @@
-//! Which redirects are followed: those of the host that was asked, to itself.
+//! The redirects that are followed: those of the host that was asked, to itself.
 //!
 //! A server that could send a node anywhere could have it ask whatever else is in its network.
 

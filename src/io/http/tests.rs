@@ -1,4 +1,4 @@
-//! What is sent and read, and that nobody can answer without end.
+//! The requests and answers of the client, and that nobody can answer without end.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;

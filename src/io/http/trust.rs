@@ -1,4 +1,4 @@
-//! Which servers of HTTPS are trusted: those with a certificate of an authority that this machine trusts.
+//! The servers of HTTPS that are trusted: those with a certificate of an authority that this machine trusts.
 //!
 //! `SSL_CERT_FILE` and `SSL_CERT_DIR` name other authorities, as with most programs.
 
@@ -21,7 +21,7 @@ use super::dialler::{Dialler, Metered};
 /// The trust of this machine; its authorities are read when the first server of HTTPS is asked, and kept.
 pub(super) static SYSTEM: Trust = Trust(OnceCell::const_new());
 
-/// What a server of HTTPS has to prove.
+/// The proof that a server of HTTPS has to give.
 pub(super) struct Trust(OnceCell<Arc<ClientConfig>>);
 
 impl Trust {

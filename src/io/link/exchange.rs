@@ -20,7 +20,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 /// Why a conversation ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum ExchangeError {
-    /// There is no link to that node.
+    /// No link leads to that node.
     #[error("no link to that node")]
     NoLink,
     /// The link broke.

@@ -62,7 +62,7 @@ const CLOSE_SILENT: VarInt = VarInt::from_u32(3);
 /// Why a peer closed a link: it leaves, or the link is not needed.
 const CLOSE_DONE: VarInt = VarInt::from_u32(0);
 
-/// What is needed to open links.
+/// The parts that links need to be opened.
 #[derive(Debug)]
 pub struct LinkConfig {
     /// The identity of this node. A port of 0 in its mesh address is replaced by the bound one.
@@ -96,7 +96,7 @@ pub struct NameConflict {
     pub holder: SocketAddr,
 }
 
-/// What arrives from peers, each for the service that takes it.
+/// The messages from peers, each for the service that takes it.
 #[derive(Debug)]
 pub struct Inbox {
     /// Chitchat messages, with the address to answer to.
@@ -118,7 +118,7 @@ struct Outlets {
     conflicts: mpsc::Sender<NameConflict>,
 }
 
-/// What the links have seen go wrong since the start.
+/// The faults that the links have seen since the start.
 #[derive(Debug, Default)]
 struct Counters {
     refused_handshakes: AtomicU64,
@@ -149,7 +149,7 @@ pub struct LinkTotals {
 struct Shared {
     hello: Hello,
     endpoint: Endpoint,
-    /// What links are dialled with; another one when the secret is read again.
+    /// The settings that links are dialled with; another one when the secret is read again.
     client: Mutex<ClientConfig>,
     registry: Mutex<Registry>,
     peers: watch::Sender<BTreeMap<NodeName, Hello>>,
@@ -289,7 +289,7 @@ impl Links {
         Ok(exchange)
     }
 
-    /// What has gone wrong since the start.
+    /// The faults since the start.
     pub fn totals(&self) -> LinkTotals {
         self.0.totals()
     }

@@ -1,4 +1,4 @@
-//! Which links are there, and which addresses are being dialled.
+//! The links that exist, and the addresses that are being dialled.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ const HOPELESS_WAIT: Duration = Duration::from_secs(60);
 /// Addresses that are remembered as dialled: far more than the nodes of any mesh.
 const MAX_DIALS: usize = 4_096;
 
-/// What happened to a message.
+/// The fate of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Delivery {
     /// The message waits to be sent.
@@ -230,7 +230,7 @@ impl Registry {
 /// How a dial ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DialEnd {
-    /// There is a link now.
+    /// A link exists now.
     Linked,
     /// The address is this node's own.
     Ourselves,
@@ -241,11 +241,11 @@ pub(super) enum DialEnd {
 /// The state of an address that was dialled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DialState {
-    /// There is a link.
+    /// A link exists.
     Linked,
-    /// There is no link yet, and nothing is known to be wrong.
+    /// No link exists yet, and nothing is known to be wrong.
     Unknown,
-    /// There is no link, for this reason.
+    /// No link exists, for this reason.
     Failed(DialTrouble),
 }
 

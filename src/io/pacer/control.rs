@@ -1,4 +1,4 @@
-//! What a listener's pacer shares with the rest of the node: the bytes sent so far, and the order to leave.
+//! The control of a listener, shared by its pacer and the rest of the node: the bytes sent, and the order to leave.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -21,7 +21,7 @@ const MAX_TICKETS: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Ticket([u8; 32]);
 
-/// What is known of a password.
+/// The knowledge of a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
     Right,
@@ -68,7 +68,7 @@ impl Recent {
         Ticket(mac.finalize().into_bytes().into())
     }
 
-    /// What is known about the password of this ticket; a right one is remembered for another day.
+    /// The knowledge of the password of this ticket; a right one is remembered for another day.
     pub(super) fn recall(&mut self, ticket: &Ticket, now: Instant) -> Known {
         match self.right.get_mut(ticket).filter(|it| it.is_fresh(now)) {
             Some(used) => {

@@ -5,7 +5,7 @@
 pub(super) struct Allowed(Vec<&'static str>);
 
 impl Allowed {
-    /// These, by their names.
+    /// The given methods, by their names.
     pub(super) fn new(methods: Vec<&'static str>) -> Self {
         Self(methods)
     }

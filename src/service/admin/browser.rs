@@ -105,7 +105,7 @@ mod tests {
     const DRAIN: &str = "POST /api/v1/node/drain";
     const READ: &str = "GET /api/v1/mounts";
     const TITLE: &str = "GET /admin/metadata?song=x";
-    /// What every browser says, over plain HTTP too.
+    /// The headers that every browser sends, over plain HTTP too.
     const CHROME: [(&str, &str); 2] = [
         ("user-agent", "Mozilla/5.0 (X11; Linux x86_64) Chrome/130"),
         ("accept-language", "en"),

@@ -8,7 +8,7 @@ use super::reply::Body;
 use crate::service::logins::{Caller, Login};
 use crate::wire::http::forwarded::Client;
 
-/// What a handler answers; an error is logged, and answered as JSON.
+/// The answer of a handler; an error is logged, and answered as JSON.
 pub(super) type Answer = Result<Response<Body>, Declined>;
 
 /// A request, as its handler gets it.

@@ -30,7 +30,7 @@ impl Form {
         Some(Charset::default().read(self.bytes(key)?))
     }
 
-    /// What is on air: artist and title before the song, because encoders that send all three have a stale song.
+    /// The title on air: artist and title before the song, because encoders that send all three have a stale song.
     /// Fields that are empty say that nothing is on air; without any of them nothing is said.
     ///
     /// The text is in the charset that was named (`spoken`). Otherwise it is UTF-8 if it is valid, and in the charset

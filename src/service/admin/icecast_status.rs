@@ -14,13 +14,13 @@ use crate::model::status::{MountStatus, NodeStatus, SourceStatus, Status};
 use crate::wire::http::date;
 use crate::wire::http::forwarded::Client;
 
-/// What Icecast calls a stream whose source gives it no name.
+/// Icecast's name for a stream whose source gives it none.
 const UNNAMED: &str = "Unspecified name";
-/// What it says of one that is not described.
+/// Icecast's description of a stream whose source gives it none.
 const UNDESCRIBED: &str = "Unspecified description";
 /// The genre of one that names none.
 const NO_GENRE: &str = "various";
-/// What a source may say of its sound beside the bitrate, in `audio_info`; other words could hide a field of ours.
+/// The facts of its sound that a source may give beside the bitrate, in `audio_info`; others could hide our fields.
 const SOUND: [&str; 8] = [
     "bitrate",
     "channels",
@@ -32,7 +32,7 @@ const SOUND: [&str; 8] = [
     "samplerate",
 ];
 
-/// What this node says of itself beside the streams.
+/// The node's description of itself beside the streams.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contact {
     /// How its operator is reached.
@@ -42,7 +42,7 @@ pub struct Contact {
 }
 
 impl Default for Contact {
-    /// What Icecast says if nothing is set.
+    /// Icecast's values if nothing is set.
     fn default() -> Self {
         Self {
             admin: "icemaster@localhost".to_owned(),

@@ -59,7 +59,7 @@ use crate::wire::http::head::Head;
 use crate::wire::http::reader::MAX_HEADERS;
 use crate::wire::livez::ProofKeys;
 
-/// What the pages and the API need.
+/// The parts that the pages and the API need.
 #[derive(Debug)]
 pub struct AdminConfig {
     /// The configuration, the members and the links to them.
@@ -72,7 +72,7 @@ pub struct AdminConfig {
     pub listening: Listening,
     /// The mesh.
     pub statuses: Statuses,
-    /// What is on air.
+    /// The titles on air.
     pub titles: Titles,
     /// Hashes new passwords.
     pub passwords: Passwords,
@@ -88,7 +88,7 @@ pub struct AdminConfig {
 #[derive(Clone, Debug)]
 pub struct Admin(Arc<AdminConfig>);
 
-/// What becomes of a connection after an answer.
+/// The fate of a connection after an answer.
 #[derive(Debug)]
 pub enum Served {
     /// The next request may come; these bytes of it have been read already.

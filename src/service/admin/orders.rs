@@ -49,7 +49,7 @@ pub(super) enum OrderError {
         name: NodeName,
         /// The address at which it is asked.
         url: String,
-        /// What went wrong.
+        /// The fault.
         why: String,
     },
 }

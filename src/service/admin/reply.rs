@@ -53,7 +53,7 @@ pub(super) fn error(status: StatusCode, why: impl std::fmt::Display) -> Response
     complaining(reply, why)
 }
 
-/// What is wrong with a request, for the log; goes with its answer.
+/// The fault of a request, for the log; goes with its answer.
 #[derive(Clone, Debug)]
 pub(super) struct Complaint(pub(super) String);
 

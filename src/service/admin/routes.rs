@@ -39,7 +39,7 @@ pub(super) enum Access {
     OfMount,
 }
 
-/// What answers a request.
+/// The handler of a request.
 #[derive(Clone, Copy)]
 pub(super) enum Handler {
     /// Answers at once.
@@ -51,9 +51,9 @@ pub(super) enum Handler {
 /// An answer that is being made.
 pub(super) type Answering<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 
-/// What the table says of a request.
+/// The result of looking a request up in the table.
 pub(super) enum Lookup<'a> {
-    /// This row answers it. With the part of the path that stands for its placeholder; empty if it has none.
+    /// A row answers the request. With the part of the path that stands for its placeholder; empty if it has none.
     Found(Route, &'a str),
     /// The path has these methods, and the request only asks for them.
     Options(Allowed),

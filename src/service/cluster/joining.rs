@@ -24,7 +24,7 @@ const LONELY_PATIENCE: Duration = Duration::from_secs(3);
 /// Remembered peers: enough to find a mesh of any size again.
 const MAX_REMEMBERED: usize = 256;
 
-/// What finding peers needs.
+/// The parts that finding peers needs.
 #[derive(Debug)]
 pub struct Joiner {
     /// The links to dial with.

@@ -33,7 +33,7 @@ const QUEUE: usize = 256;
 /// How long a leaving master waits for its successor's claim. A link's round trip and a sync of a disk fit well.
 const HAND_OVER: Duration = Duration::from_millis(800);
 
-/// What other tasks tell the cluster's task.
+/// A message of another task to the cluster's task.
 #[derive(Debug)]
 pub enum Event {
     /// A message of a seat's election came over a link.
@@ -48,7 +48,7 @@ pub enum Event {
     Forget(NodeName),
 }
 
-/// What the cluster's task needs.
+/// The parts that the cluster's task needs.
 #[derive(Debug)]
 pub struct ClusterConfig {
     /// The links.
@@ -57,7 +57,7 @@ pub struct ClusterConfig {
     pub gossip: Arc<Gossip>,
     /// The directory in which the highest epoch is kept.
     pub data_dir: Arc<DataDir>,
-    /// This node's rank in the election.
+    /// The rank of this node in the election.
     pub rank: Rank,
     /// How many nodes must be there for one of them to be the master.
     pub quorum: Quorum,

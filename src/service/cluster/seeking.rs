@@ -32,7 +32,7 @@ const MAX_ADDRESSES: usize = 8;
 #[derive(Clone, Debug, Default)]
 pub struct Unreached(Arc<Mutex<Named>>);
 
-/// What is known of the peers that were named.
+/// The knowledge of the peers that were named.
 #[derive(Debug, Default)]
 struct Named {
     /// How many there are.

@@ -39,7 +39,7 @@ struct LastHeard {
     at: Instant,
 }
 
-/// What comes from other tasks.
+/// The inputs from other tasks.
 pub(super) struct Inputs {
     pub(super) inbox: mpsc::Receiver<Event>,
     /// The seats beside the master's.
@@ -58,7 +58,7 @@ pub(super) struct Task {
     inputs: Inputs,
     publish: watch::Sender<Arc<MeshView>>,
     heard: BTreeMap<NodeName, LastHeard>,
-    /// What each node gossips, as it was read.
+    /// The readers of each node's gossip.
     readers: BTreeMap<NodeName, NodeReader>,
     /// The nodes without a link, each with the time since when.
     unlinked: BTreeMap<NodeName, Instant>,

@@ -22,7 +22,7 @@ const BEAT: Duration = Duration::from_secs(1);
 /// A clock that moves by more than this against the time that has passed was set by hand or by NTP.
 const SET_BY_MS: u64 = 2_000;
 
-/// This node's clock compared with its peers'.
+/// The clock of this node compared with its peers'.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ComparedClocks {
     offsets: BTreeMap<NodeName, i64>,

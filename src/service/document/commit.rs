@@ -29,12 +29,12 @@ pub(super) type Records = BTreeMap<RecordKey, Record>;
 /// Why an edit is not known to be saved.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsaved {
-    /// This node cannot write, and no other node has saved it. Nothing was changed.
+    /// The node cannot write, and no other node has saved the change. Nothing was changed.
     #[error(
         "nothing was changed: {0} on this node, and no other node has saved it; make room, or ask another node"
     )]
     Disk(String),
-    /// This node cannot write, and a peer that was asked has not answered in time.
+    /// The node cannot write, and a peer that was asked has not answered in time.
     #[error(
         "{0} on this node, and no other node has confirmed in time that it saved this: it may still take effect, so look before you try again"
     )]
@@ -71,7 +71,7 @@ pub(super) enum EditOrigin {
     Client,
     /// A peer whose disk fails: it relies on this disk.
     Peer,
-    /// This node, which saves the document as it is.
+    /// The node itself, which saves the document as it is.
     Node,
 }
 

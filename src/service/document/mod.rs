@@ -90,7 +90,7 @@ struct Inner {
     steering: watch::Sender<Arc<Steering>>,
     /// Peers have sent records that are not on disk yet.
     changed: Notify,
-    /// This node's clock compared with its peers'.
+    /// The clock of this node compared with its peers'.
     clocks: watch::Sender<clocks::ComparedClocks>,
     /// The queue of the one task that edits and saves.
     edits: mpsc::Sender<Edit>,

@@ -30,9 +30,9 @@ pub(super) struct Broadcast<'a> {
     ingest: &'a IngestConfig,
     offer: Offer,
     source: Source,
-    /// What it has to do next.
+    /// The outputs that are to be done next.
     due: VecDeque<Output>,
-    /// What it waits to be told, if anything.
+    /// The lookup that it waits for, if any.
     errand: Option<Errand>,
     air: Option<Air>,
     waiting: Option<StandbyEntry>,
@@ -185,7 +185,7 @@ impl<'a> Broadcast<'a> {
         }
     }
 
-    /// What takes no time.
+    /// Does the outputs that take no time.
     fn do_at_once(&mut self, output: Output) {
         let mount = &self.offer.spec.path;
         match output {
@@ -229,7 +229,7 @@ impl<'a> Broadcast<'a> {
     }
 }
 
-/// What is around a source of this mount now.
+/// The surroundings of a source of this mount now.
 fn context<'a>(ingest: &IngestConfig, mount: &MountName, view: &'a MeshView) -> SourceContext<'a> {
     let local = ingest.streams.get(mount).map(|held| LocalStream {
         stream_id: held.feed.stream_id(),
@@ -247,7 +247,7 @@ fn context<'a>(ingest: &IngestConfig, mount: &MountName, view: &'a MeshView) -> 
     }
 }
 
-/// What an errand finds out. Without one nothing, ever.
+/// The result of a lookup. Without a lookup it never comes.
 async fn result(errand: &mut Option<Errand>) -> Input {
     let Some(running) = errand else {
         return std::future::pending().await;

@@ -12,7 +12,7 @@ use crate::model::stream::StreamHead;
 pub(super) struct Offer {
     /// The mount.
     pub(super) spec: MountSpec,
-    /// What is said of the stream. When it begins, and under which epoch, is known only once it is on air.
+    /// The head of the stream. When it begins, and under which epoch, is known only once it is on air.
     pub(super) head: StreamHead,
     /// The stated bitrate, bits per second; 0 if none is stated.
     pub(super) stated_bps: u64,

@@ -36,15 +36,15 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct HttpSource<'a> {
     stream: &'a mut TcpStream,
-    /// What is still to be sent of the answer.
+    /// The part of the answer that is still to be sent.
     answer: Bytes,
     patience: Patience,
     decoder: BodyDecoder,
-    /// What has come and is not decoded yet.
+    /// The bytes that have come and are not decoded yet.
     input: BytesMut,
-    /// What follows on the input and was read ahead of its time.
+    /// The bytes that follow on the input and were read ahead of their time.
     ahead: BytesMut,
-    /// What is decoded and was not read from here yet.
+    /// The audio that is decoded and was not read from here yet.
     audio: BytesMut,
     taken_bytes: u64,
     /// How the body ended, once it has.

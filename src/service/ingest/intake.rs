@@ -46,7 +46,7 @@ pub(super) enum Sink<'a> {
 #[derive(Debug)]
 pub(super) struct Intake<F> {
     filler: F,
-    /// What was read and has not been put anywhere yet.
+    /// The audio that was read and has not been put anywhere yet.
     audio: BytesMut,
     audio_bytes: u64,
     /// How many of [`Filler::taken_bytes`] count against the allowance already.
@@ -63,7 +63,7 @@ pub(super) struct Intake<F> {
     has_left: bool,
 }
 
-/// What came of reading on.
+/// The result of reading on.
 enum Got {
     Bytes,
     End,
@@ -90,7 +90,7 @@ impl<F: Filler> Intake<F> {
         }
     }
 
-    /// What the first audio was recognised as.
+    /// The format that the first audio was recognised as.
     pub(super) fn format(&self) -> Option<Format> {
         match self.look {
             Look::Is(format) => Some(format),

@@ -48,7 +48,7 @@ use crate::wire::http::head::Head;
 use crate::wire::http::reply::Reply;
 use crate::wire::icecast::source_head;
 
-/// What taking a source needs.
+/// The parts that taking a source needs.
 #[derive(Debug)]
 pub struct IngestConfig {
     /// The mounts, and the sources of other nodes.

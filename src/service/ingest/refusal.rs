@@ -1,4 +1,4 @@
-//! What a source is told that is not taken.
+//! The answer to a source that is not taken.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ impl From<NoRight> for Refusal {
 }
 
 impl Refusal {
-    /// What a source is told that may not begin.
+    /// The answer to a source that may not begin.
     pub(super) fn of(refused: RefusalReason, mount: &MountName) -> Self {
         match refused {
             RefusalReason::NoSuchMount => Self::no_mount(mount),

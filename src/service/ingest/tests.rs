@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// How much a filler's sender can have sent that was not read.
 const PIPE_BYTES: usize = 1 << 20;
 
-/// What a filler is told, and what it answers.
+/// The messages to a filler, and its answers.
 #[derive(Default)]
 struct Notes {
     accepted: AtomicU32,

@@ -1,4 +1,4 @@
-//! What exactly one node of the mesh does: each job has a seat of its own, and runs at the node that holds the seat.
+//! The jobs of exactly one node of the mesh: each has a seat of its own, and runs at the node that holds the seat.
 //!
 //! A service that has such work says what it is with a [`JobKind`], and declares the jobs. For each kind one task
 //! follows the seats and does what [`Roster`] decides. The seats of one kind do not touch those of another.
@@ -25,7 +25,7 @@ use crate::proto::view::MeshView;
 
 /// A kind of jobs, and how one of them is done.
 pub trait JobKind: Clone + Send + Sync + 'static {
-    /// What a job has to know. When this changes, the job is ended and begun again.
+    /// The description of a job. When this changes, the job is ended and begun again.
     type Spec: Clone + PartialEq + Send + Sync + 'static;
 
     /// The name of the kind, which no other kind has.
@@ -95,7 +95,7 @@ struct Foreman<K: JobKind> {
     view: watch::Receiver<Arc<MeshView>>,
     jobs: watch::Receiver<Declared<K::Spec>>,
     roster: Roster<K::Spec>,
-    /// What ends the job of a seat.
+    /// The tasks of each seat's job, which end it.
     groups: BTreeMap<Seat, Tasks>,
     /// One wait for each task that runs: at most one for each seat.
     running: JoinSet<JobEnd>,

@@ -16,7 +16,7 @@ use crate::service::mesh::samples::SampleMesh;
 /// Far longer than anything here takes; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// What a job tells the test.
+/// The message of a job to the test.
 #[derive(Debug, PartialEq, Eq)]
 enum Told {
     Begun(u8),

@@ -12,12 +12,12 @@ use crate::service::streams::{Held, Reader, Reading, Streams};
 use crate::wire::frame::{Denial, Frame};
 use crate::wire::gossip::Origin;
 
-/// What another node asks for.
+/// The request of another node for a stream.
 #[derive(Clone, Debug)]
 pub struct Subscription {
     /// The mount.
     pub mount: MountName,
-    /// This stream from this byte on; `None`: the one that is on air.
+    /// The stream and the byte to go on from; `None`: the one that is on air.
     pub resume: Option<(StreamId, u64)>,
     /// Whether the node reads PROLOGUE.
     pub reads_prologues: bool,
@@ -33,7 +33,7 @@ pub struct Serving {
     _reading: Reading,
 }
 
-/// What to do once the frames are sent.
+/// The step that follows once the frames are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextStep {
     /// Look at the ring again.

@@ -14,7 +14,7 @@ const SENT_BYTES: usize = 48 << 20;
 /// By how much the node may grow meanwhile. Its ring takes 8 MiB, and as much again may be on its way through
 /// it; 8 MiB are left for 50 listeners. Had each a queue of its own as long as the ring, they would be 400 MiB.
 const MOST_GROWTH_BYTES: usize = 24 << 20;
-/// What one sleeper may get: what its and the node's socket hold, and never the whole ring.
+/// The most that one sleeper may get: what its and the node's socket hold, and never the whole ring.
 const MOST_HEARD_BYTES: usize = 8 << 20;
 
 pub(super) fn resident_bytes(node: &TestNode) -> usize {

@@ -23,7 +23,7 @@ const ANSWERED: Duration = Duration::from_secs(1);
 const COUNTED: Duration = Duration::from_secs(3);
 /// How many passwords are checked before the node's memory is looked at.
 const CHECKS: usize = 1_000;
-/// What the node may have then.
+/// The memory that the node may have then.
 const MOST_RESIDENT_BYTES: usize = 64 << 20;
 
 /// Sends one request from this address of the loopback; the status of the answer.

@@ -10,7 +10,7 @@ use super::node;
 use super::wire::{Wire, ask, basic};
 use crate::support::node::TestNode;
 
-/// What a head may take, and by how much a busy machine may miss it.
+/// The time that a head may take, and by how much a busy machine may miss it.
 const HEAD_TIMEOUT: std::ops::RangeInclusive<f64> = 9.0..=11.0;
 
 fn status_is_served(node: &TestNode) {

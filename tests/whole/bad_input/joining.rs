@@ -76,7 +76,7 @@ fn a_node_told_to_join_nobody_serves_alone_and_joins_when_somebody_comes() {
     }
 }
 
-/// What a single node does for its radio.
+/// Checks that a single node serves its radio.
 fn serves_alone(node: &TestNode) {
     node.create_mount(MOUNT, PASSWORD);
     let mut encoder = source(node, (MOUNT, PASSWORD), "application/octet-stream");

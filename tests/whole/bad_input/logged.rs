@@ -1,4 +1,4 @@
-//! What strangers make a node write into its log: one line for each refused login, and never much of their own words.
+//! The log lines that strangers cause: one for each refused login, and never much of their own words.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};

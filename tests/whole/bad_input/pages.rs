@@ -6,7 +6,7 @@ use crate::support::mesh::TestMesh;
 use crate::support::node::TestNode;
 use crate::support::patience::{PATIENCE, eventually, so};
 
-/// What keeps a browser from reading an answer as a page.
+/// The headers that keep a browser from reading an answer as a page.
 const NO_PAGE: [(&str, &str); 2] = [
     ("X-Content-Type-Options", "nosniff"),
     ("Content-Security-Policy", "sandbox"),

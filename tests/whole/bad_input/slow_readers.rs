@@ -18,7 +18,7 @@ use crate::support::source::KnownSource;
 const EACH: usize = 10;
 /// How much each asks, as far as it is taken: more answers than any buffer of the system holds.
 const ASKED_BYTES: usize = 8 << 20;
-/// What the kernel may keep of one: the send buffer, and what was asked and not read.
+/// The most that the kernel may keep of one: the send buffer, and what was asked and not read.
 const MOST_KEPT_BYTES: u64 = 512 << 10;
 
 /// A client that asks the same again and again, and reads nothing.
@@ -66,7 +66,7 @@ impl Deaf {
     }
 }
 
-/// What the kernel keeps for the connections of a node's door, bytes: to be sent, and to be read.
+/// The bytes that the kernel keeps for the connections of a node's door: to be sent, and to be read.
 fn kept_bytes(node: &TestNode) -> u64 {
     let port = node
         .address()

@@ -26,7 +26,7 @@ use crate::support::patience::PATIENCE;
 /// How long a stranger waits for a reply that must not come.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// What must stay as it is, whatever strangers do: who is alive and who is master since when.
+/// The state that strangers must not change, whatever they do: who is alive and who is master since when.
 fn standing(node: &TestNode) -> String {
     let status = node.status();
     let nodes = status.nodes.iter().map(|node| (&node.name, node.state));

@@ -52,7 +52,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What a blow has done. Listeners of the nodes that it hit do not count.
+/// The harm that a blow has done. Listeners of the nodes that it hit do not count.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Harm {
     /// How often the known source was disconnected.
@@ -61,9 +61,9 @@ pub(crate) struct Harm {
     pub(crate) melody_dropped: u32,
     /// Listeners whose stream was ended.
     pub(crate) closed_elsewhere: u32,
-    /// What the listener that lost most has lost.
+    /// The loss of the listener that lost most.
     pub(crate) lost_bytes: u64,
-    /// What the listener that heard most twice has heard twice.
+    /// The bytes heard twice by the listener that heard most twice.
     pub(crate) doubled_bytes: u64,
     /// Bytes of no frame, at all listeners.
     pub(crate) foreign_bytes: u64,

@@ -10,7 +10,7 @@ use super::blow::{Harm, Kind};
 use super::ms;
 use crate::support::times::Times;
 
-/// What the documentation's table stands between.
+/// The marks around the documentation's table.
 const BEGIN: &str = "<!-- chaos: begin -->\n";
 const END: &str = "<!-- chaos: end -->";
 /// How much longer than in calm times a byte may take where nothing at all should be noticed: a slot of the
@@ -25,7 +25,7 @@ const LATEST: Duration = Duration::from_secs(2);
 /// By how much all times may be longer when other tests run at the same time.
 const BUSY: u32 = 4;
 
-/// What is promised for one kind of blow.
+/// The promise for one kind of blow.
 struct Promise {
     source_drops: u32,
     lost_bytes: u64,
@@ -86,7 +86,7 @@ fn promise(kind: Kind, harms: &[Harm]) -> Promise {
     }
 }
 
-/// What all blows have done.
+/// The harm that all blows have done.
 pub(super) struct Report {
     listeners: usize,
     harms: BTreeMap<Kind, Vec<Harm>>,

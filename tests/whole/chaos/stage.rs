@@ -26,7 +26,7 @@ const PASSWORD: &str = "hackme-not";
 const NODES: usize = 5;
 /// How long the stage is watched before a blow, to know the delay of calm days.
 const CALM: Duration = Duration::from_secs(1);
-/// What is heard so long after a blow, or after its end, is past it.
+/// The time after a blow, or after its end, from which what is heard is past it.
 const AFTERMATH: Duration = Duration::from_secs(3);
 /// How long a frozen node is frozen: far beyond every timeout of its peers.
 const FROST: Duration = Duration::from_secs(15);

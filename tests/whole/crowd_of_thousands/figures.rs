@@ -1,4 +1,4 @@
-//! What was measured when a crowd came: how full the nodes became, and how well that was foreseen.
+//! The figures of a crowd: how full the nodes became, and how well that was foreseen.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,11 +12,11 @@ use crate::support::rush::Story;
 
 /// The page that has the table.
 const PAGE: &str = "docs/policy-figures.md";
-/// What it stands between.
+/// The marks around the table.
 const BEGIN: &str = "<!-- crowd: begin -->\n";
 const END: &str = "<!-- crowd: end -->";
 
-/// What a node foresaw at a moment.
+/// The forecast of a node at a moment.
 pub(super) struct Sample {
     /// When it said so.
     pub(super) at: Instant,
@@ -92,7 +92,7 @@ impl Figures {
         nodes.map(|(count, limit)| share(*count, *limit))
     }
 
-    /// What this share of all predictions were not further off than.
+    /// The error that this share of all predictions did not exceed.
     fn error(&self, share: f64) -> f64 {
         let last = self.errors.len().checked_sub(1);
         last.map_or(f64::NAN, |last| {
@@ -153,7 +153,7 @@ impl Table {
         self.0.insert(listeners, (times, figures));
     }
 
-    /// What was promised and not kept, given how far the fullest node may stand above the level, and how far off 95
+    /// The promises that were not kept, given how far the fullest node may stand above the level, and how far off 95
     /// of 100 predictions may be.
     pub(super) fn broken(&self, level_points: f64, prediction_points: f64) -> Vec<String> {
         let check = |(_, figures): &(usize, Figures)| {

@@ -1,4 +1,4 @@
-//! What an operator says of an outside server is checked, and what must not be shown is not.
+//! The description of an outside server is checked, and what must not be shown is not.
 
 use antiphon::model::status::outside::OutsideDetail;
 

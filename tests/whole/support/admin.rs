@@ -1,4 +1,4 @@
-//! What a node tells only its admin.
+//! The pages that a node shows only its admin.
 
 use antiphon::logic::policy::explain::{Explanation, Prediction};
 
@@ -30,7 +30,7 @@ impl TestNode {
         http::ask(&address, &request).unwrap().head.status
     }
 
-    /// What it foresees for each that may serve listeners of a mount, in the order of names.
+    /// The forecast for each node that may serve listeners of a mount, in the order of names.
     pub(crate) fn predictions(&self, mount: &str) -> Vec<Prediction> {
         let target = format!("/api/v1/explain?mount={mount}");
         let answer = self.api("GET", &target, "").unwrap();

@@ -22,17 +22,17 @@ use super::tape::{Flaws, Tape};
 const ANSWER_LIMIT: Duration = Duration::from_secs(8);
 /// How long a player waits before it tries another node.
 const RETRY: Duration = Duration::from_millis(100);
-/// What a listener that is that close behind its encoder has caught up: its burst is over.
+/// The distance behind its encoder at which a listener has caught up: its burst is over.
 const CAUGHT_UP: Duration = Duration::from_millis(300);
 /// More redirects than this are a loop; a mesh needs one.
 const MAX_REDIRECTS: u32 = 5;
 
-/// What a listener has noticed since it was asked last.
+/// The changes that a listener has noticed since it was asked last.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Notes {
     /// Streams that were ended before the listener wanted.
     pub(crate) closed: u32,
-    /// What was wrong with the bytes.
+    /// The flaws of the bytes.
     pub(crate) flaws: Flaws,
     /// How long the first byte of each piece that came was on its way from the encoder.
     pub(crate) delays: Vec<Duration>,
@@ -116,7 +116,7 @@ impl Crowd {
         self.listeners.len()
     }
 
-    /// Which node each listener is at, `HOST:PORT`.
+    /// The node that each listener is at, `HOST:PORT`.
     pub(crate) fn places(&self) -> Vec<Option<String>> {
         let place = |it: &Arc<Listener>| it.ear().at.clone();
         self.listeners.iter().map(place).collect()
@@ -131,7 +131,7 @@ impl Crowd {
         census
     }
 
-    /// What each listener has noticed since this was asked last.
+    /// Takes what each listener has noticed since the last call.
     pub(crate) fn take_notes(&self) -> Vec<Notes> {
         let take = |it: &Arc<Listener>| {
             let mut ear = it.ear();
@@ -289,7 +289,7 @@ struct Tuned {
     stream: TcpStream,
     /// The node that serves it.
     address: String,
-    /// What has come behind the head.
+    /// The bytes behind the head.
     rest: Vec<u8>,
 }
 

@@ -48,7 +48,7 @@ impl Head {
 pub(crate) struct Answer {
     /// The head of the answer.
     pub(crate) head: Head,
-    /// What came behind the head until the connection ended, or as much as its length says.
+    /// The bytes behind the head until the connection ended, or as many as its length says.
     pub(crate) body: Vec<u8>,
 }
 
@@ -115,7 +115,7 @@ impl Connection {
         Ok(body)
     }
 
-    /// What comes next, at most so much; empty at the end.
+    /// The bytes that come next, at most so many; empty at the end.
     pub(crate) fn some(&mut self, most: usize) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; most];
         let read = self.0.read(&mut bytes)?;

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-/// What stands between the tree and the data.
+/// The bytes between the tree and the data.
 const SEPARATOR: [u8; 16] = [0; 16];
-/// What stands before the description of the file, at its end.
+/// The bytes before the description of the file, at its end.
 const MARKER: &[u8] = b"\xab\xcd\xefMaxMind.com";
 /// The bits of a record; a node of the tree is two of them.
 const RECORD_BITS: u16 = 32;
@@ -75,7 +75,7 @@ fn control(kind: u8, len: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// What such databases say of a network: its country, and where it is in degrees north and east.
+/// The record of a network in such databases: its country, and where it is in degrees north and east.
 pub(crate) fn place(country: &str, (latitude, longitude): (f64, f64)) -> Value {
     let location = vec![
         ("latitude", Value::Degrees(latitude)),

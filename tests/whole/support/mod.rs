@@ -1,4 +1,4 @@
-//! What the tests stand on: nodes, meshes, sources, players, and patience.
+//! The support of the tests: nodes, meshes, sources, players, and patience.
 
 mod admin;
 pub(crate) mod clock;

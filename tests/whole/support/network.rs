@@ -134,7 +134,7 @@ impl Network {
         self.rule("add", from, to);
     }
 
-    /// What one site sends to the other arrives again.
+    /// Lets arrive again what one site sends to the other.
     pub(crate) fn heal(&self, from: usize, to: usize) {
         self.rule("del", from, to);
     }

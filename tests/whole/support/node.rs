@@ -28,7 +28,7 @@ const CLOCK: &str = "clock";
 /// How many times a node gets another port when somebody else was faster.
 const PORT_TRIES: u32 = 3;
 
-/// What a node is to be. Not running yet.
+/// The setup of a node. Not running yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     name: String,
@@ -298,7 +298,7 @@ impl TestNode {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// What it has printed since it was started last.
+    /// The log since the last start.
     pub(crate) fn log_of_this_life(&self) -> String {
         self.log()
             .get(self.life_begins..)
@@ -393,7 +393,7 @@ impl TestNode {
         self.try_status().unwrap()
     }
 
-    /// What it thinks of the node of that name.
+    /// The node's opinion of the node of that name.
     pub(crate) fn opinion_of(&self, name: &str) -> Option<NodeStatus> {
         let mut nodes = self.status().nodes.into_iter();
         nodes.find(|node| node.name.as_str() == name)
@@ -481,7 +481,7 @@ impl Drop for TestNode {
     }
 }
 
-/// What a command printed, having done what it was told.
+/// The output of a command that did what it was told.
 pub(crate) fn done(output: &Output) -> String {
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{complaint}");

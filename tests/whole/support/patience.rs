@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// two cores of a small machine to the nodes.
 const LOOK_PERIOD: Duration = Duration::from_millis(20);
 
-/// What anything that has no bound of its own may take on a machine that is busy with other tests.
+/// The time that anything that has no bound of its own may take on a machine that is busy with other tests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until `look` finds what it looks for, and returns it with the time that took.

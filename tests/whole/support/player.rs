@@ -16,7 +16,7 @@ const READ_BYTES: usize = 16 * 1024;
 /// More redirects than this are a loop; a mesh needs one.
 const MAX_REDIRECTS: u32 = 5;
 
-/// What a player shares with the thread that reads for it.
+/// The state that a player shares with the thread that reads for it.
 #[derive(Debug, Default)]
 struct Heard {
     bytes: Vec<u8>,
@@ -153,7 +153,7 @@ pub(crate) fn ask_for_stream(url: &str) -> io::Result<(Connection, Head)> {
     Ok((connection, head))
 }
 
-/// What curl receives from a URL within so many seconds, following redirects.
+/// The bytes that curl receives from a URL within so many seconds, following redirects.
 pub(crate) fn curl(url: &str, seconds: u32) -> Vec<u8> {
     let mut command = Command::new("curl");
     command.args(["-sS", "-L", "--max-time", &seconds.to_string(), url]);

@@ -27,7 +27,7 @@ const SIP_BYTES: usize = 32 << 10;
 /// Of the descriptors of the process, those for everything but listeners.
 const OTHER_FILES: u64 = 200;
 
-/// What became of one listener.
+/// The fate of one listener.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Story {
     /// The node that the listener was told to listen at, and when: by a redirect, or by the stream itself.
@@ -89,7 +89,7 @@ impl Rush {
         }
     }
 
-    /// What has become of each so far.
+    /// The stories of all listeners so far.
     pub(crate) fn stories(&self) -> Vec<Story> {
         let story = |it: &Arc<Mutex<Story>>| it.lock().unwrap().clone();
         self.stories.iter().map(story).collect()

@@ -10,7 +10,7 @@ pub(crate) const FRAME_BYTES: usize = 417;
 pub(crate) const FRAME_US: u64 = 26_122;
 /// The side information of a stereo frame: all zero says that there is no sound to decode.
 const SIDE_BYTES: usize = 32;
-/// What the number of a frame takes, in decimal digits.
+/// The length of a frame's number, in decimal digits.
 const DIGITS: usize = 10;
 
 /// How loud a stream is, as the net feels it.
@@ -50,7 +50,7 @@ impl Bitrate {
         frame
     }
 
-    /// That of the frame that these bytes begin with, if they begin with one.
+    /// The bitrate of the frame that these bytes begin with, if they begin with one.
     pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
         let index = *bytes.get(2)?;
         let all = [Self::Usual, Self::Loud].into_iter();
@@ -63,7 +63,7 @@ pub(crate) fn frame(number: u64) -> Vec<u8> {
     Bitrate::Usual.frame(number)
 }
 
-/// What somebody received: whole frames, but perhaps for the last, each one the successor of that before it.
+/// The frames that somebody received: whole, but perhaps for the last, each one the successor of that before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Received {
     /// The number of the first frame.

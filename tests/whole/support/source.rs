@@ -114,7 +114,7 @@ impl Ffmpeg {
         }
     }
 
-    /// What it complains of, and its end if it has ended.
+    /// The complaint of the source, and its end if it has ended.
     pub(crate) fn ended(&mut self) -> Option<String> {
         let ended = self.child.try_wait().unwrap()?;
         let log = fs::read_to_string(self.folder.path().join("log")).unwrap();

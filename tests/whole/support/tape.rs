@@ -13,7 +13,7 @@ pub(crate) struct Flaws {
     pub(crate) foreign_bytes: u64,
 }
 
-/// What one listener hears, as runs of frames that follow each other.
+/// The sound of one listener, as runs of frames that follow each other.
 #[derive(Debug, Default)]
 pub(crate) struct Tape {
     pending: Vec<u8>,
@@ -23,11 +23,11 @@ pub(crate) struct Tape {
     frame_bytes: usize,
 }
 
-/// What some bytes begin with.
+/// The thing that some bytes begin with.
 enum Next {
     Frame(Bitrate, u64),
     Foreign,
-    /// That is not to be seen yet.
+    /// More bytes are needed to tell.
     More,
 }
 
@@ -90,7 +90,7 @@ impl Tape {
         &self.runs
     }
 
-    /// What was wrong so far.
+    /// The flaws so far.
     pub(crate) fn flaws(&self) -> Flaws {
         let mut flaws = Flaws {
             foreign_bytes: self.foreign_bytes,

@@ -1,9 +1,9 @@
-//! What a process holds: memory, descriptors and threads, as the kernel counts them.
+//! The vitals of a process: memory, descriptors and threads, as the kernel counts them.
 
 use std::fmt;
 use std::fs;
 
-/// What a process held at one moment.
+/// The vitals of a process at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Vitals {
     /// Resident memory, KiB.

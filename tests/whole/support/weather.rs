@@ -36,7 +36,7 @@ pub(crate) struct Line {
     runtime: Option<Runtime>,
 }
 
-/// What all datagrams of a line share.
+/// The state that all datagrams of a line share.
 struct Weather {
     delay: Duration,
     loss: f64,

@@ -27,7 +27,7 @@ pub(super) enum Listener {
     At(Position),
 }
 
-/// What a listener gets next.
+/// The next byte of a listener.
 #[derive(Debug)]
 pub(super) struct Position {
     reader: ChannelReader,

@@ -53,7 +53,7 @@ const SCRIPT: &str = include_str!("page.js");
 /// Two choirs that answer each other; also the icon of the browser's tab.
 const LOGO: &str = include_str!("logo.svg");
 
-/// Which document a browser asks for, all of them on the path `/`.
+/// The document that a browser asks for; all of them are on the path `/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// The outer page with the players.
@@ -86,7 +86,7 @@ impl Part {
         }
     }
 
-    /// What a browser may keep: of the mesh nothing, of the style five minutes, so that an upgrade shows.
+    /// The time that a browser may keep a part: of the mesh nothing, of the style five minutes, to show an upgrade.
     pub fn cache_control(self) -> &'static str {
         match self {
             Self::Style => "public, max-age=300",
@@ -95,7 +95,7 @@ impl Part {
     }
 }
 
-/// What a page shows, and how it was asked for.
+/// The contents of a page, and how it was asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
     /// The mesh.
@@ -157,7 +157,7 @@ fn head(title: &str, more: &Markup) -> Markup {
 
 /// The logo as the icon of the tab, in the page itself: a path of its own could be a mount.
 fn icon() -> Markup {
-    /// What may not stand as it is in a `data:` address.
+    /// The characters that may not stand as they are in a `data:` address.
     const UNSAFE: &AsciiSet = &CONTROLS.add(b'"').add(b'#').add(b'%').add(b'<').add(b'>');
     let logo = utf8_percent_encode(LOGO.trim_end(), UNSAFE);
     html! { link rel="icon" href={ "data:image/svg+xml," (logo) }; }

@@ -65,7 +65,7 @@ fn station(mount: &MountStatus) -> Markup {
     }
 }
 
-/// What is on air. `bdi` keeps a title of either writing direction from turning its surroundings.
+/// The title on air. `bdi` keeps a title of either writing direction from turning its surroundings.
 fn title(title: &str) -> Markup {
     html! {
         @if !title.is_empty() {

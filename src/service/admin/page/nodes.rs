@@ -95,7 +95,7 @@ fn row(seen: Seen<'_>, node: &NodeStatus) -> Markup {
     }
 }
 
-/// What an operator has to mend at a node.
+/// The trouble at a node that an operator has to mend.
 fn trouble(node: &NodeStatus) -> Markup {
     html! {
         @if let Some(why) = &node.disk { small { (Foreign(why)) ", edits are refused" } }

@@ -43,7 +43,7 @@ fn player(mount: &MountStatus) -> Markup {
     }
 }
 
-/// What to type when nothing is on air: a mount has to be there before a source may come.
+/// The commands to type when nothing is on air: a mount has to be there before a source may come.
 fn silence(status: &Status) -> Markup {
     let first = status.mounts.first();
     let path = first.map_or("/radio.mp3", |mount| mount.path.as_str());

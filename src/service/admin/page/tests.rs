@@ -1,4 +1,4 @@
-//! What the parts of the page show, and what they never do.
+//! The contents of the parts of the page, and what they never do.
 
 use std::time::Duration;
 
