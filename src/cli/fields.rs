@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 use serde_json::{Map, Value};
 
 use super::terminal::printable;
-use crate::logic::records::field::{Field, Form};
+use crate::logic::records::field::{Field, FieldKind};
 use crate::logic::records::kind::Kind;
 use crate::model::record;
 
@@ -72,7 +72,7 @@ pub(super) fn flags<S>(kind: &'static Kind<S>, own: &[&str]) -> Vec<Arg> {
 }
 
 fn flag<S>(kind: &Kind<S>, field: &'static Field<S>) -> Arg {
-    let is_password = matches!(field.form, Form::Password { .. });
+    let is_password = matches!(field.kind, FieldKind::Password { .. });
     let unset = match field.show(&(kind.unset)()) {
         _ if is_password => "a generated one".to_owned(),
         unset => unset.unwrap_or_default(),
@@ -88,13 +88,13 @@ fn flag<S>(kind: &Kind<S>, field: &'static Field<S>) -> Arg {
         .required(field.required && !is_password)
         .action(ArgAction::Set)
         .value_name(word(field));
-    match &field.form {
-        Form::Choice { words, .. } => {
+    match &field.kind {
+        FieldKind::Choice { words, .. } => {
             let words = PossibleValuesParser::new(words.iter().copied());
             arg.value_parser(words.map(Value::from))
                 .hide_possible_values(true)
         }
-        Form::Flag { words, .. } => {
+        FieldKind::Flag { words, .. } => {
             let [yes, _] = words.words();
             let arg = arg.num_args(0..=1).require_equals(true);
             arg.default_missing_value(yes)
@@ -113,12 +113,12 @@ fn capitalised(text: &str) -> String {
 
 /// The word for a value in a usage line.
 fn word<S>(field: &Field<S>) -> String {
-    match &field.form {
-        Form::Text { word, .. } => (*word).to_owned(),
-        Form::Choice { words, .. } => words.join("|"),
-        Form::Flag { words, .. } => words.words().join("|"),
-        Form::Number { .. } | Form::Limit { .. } => "N".to_owned(),
-        Form::Password { .. } | Form::Secret { .. } => field.key.to_uppercase(),
+    match &field.kind {
+        FieldKind::Text { word, .. } => (*word).to_owned(),
+        FieldKind::Choice { words, .. } => words.join("|"),
+        FieldKind::Flag { words, .. } => words.words().join("|"),
+        FieldKind::Number { .. } | FieldKind::Limit { .. } => "N".to_owned(),
+        FieldKind::Password { .. } | FieldKind::Secret { .. } => field.key.to_uppercase(),
     }
 }
 
@@ -161,9 +161,9 @@ impl<S> TypedValueParser for AssignmentParser<S> {
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
         let words = self.0.fields.iter().flat_map(|field| {
-            let values = match &field.form {
-                Form::Choice { words, .. } => words.to_vec(),
-                Form::Flag { words, .. } => words.words().to_vec(),
+            let values = match &field.kind {
+                FieldKind::Choice { words, .. } => words.to_vec(),
+                FieldKind::Flag { words, .. } => words.words().to_vec(),
                 _ => vec![""],
             };
             let word = |value| PossibleValue::new(format!("{}={value}", field.key));
@@ -180,7 +180,7 @@ fn assignment<S>(kind: &Kind<S>, text: &str) -> anyhow::Result<Assignment> {
         bail!("write FIELD=VALUE, such as {}", example.unwrap_or_default());
     };
     let field = kind.field(key)?;
-    if matches!(field.form, Form::Secret { .. }) && !text.is_empty() {
+    if matches!(field.kind, FieldKind::Secret { .. }) && !text.is_empty() {
         bail!("every user of the machine can see a password on a command line: use --{key}-file");
     }
     setting(field, text)
@@ -194,8 +194,8 @@ pub(super) fn setting<S>(field: &Field<S>, text: &str) -> anyhow::Result<Assignm
 }
 
 fn example<S>(field: &Field<S>) -> Option<String> {
-    match field.form {
-        Form::Number { example, .. } => Some(format!("{}={example}", field.key)),
+    match field.kind {
+        FieldKind::Number { example, .. } => Some(format!("{}={example}", field.key)),
         _ => None,
     }
 }
@@ -203,7 +203,7 @@ fn example<S>(field: &Field<S>) -> Option<String> {
 /// Reads the value of a setting with the type that the API wants.
 fn value<S>(field: &Field<S>, text: &str) -> anyhow::Result<Value> {
     // The node hashes a password, and knows how long one may be.
-    if matches!(field.form, Form::Password { .. }) {
+    if matches!(field.kind, FieldKind::Password { .. }) {
         return Ok(text.into());
     }
     let read = field

@@ -59,7 +59,7 @@ impl Allowance {
     }
 }
 
-/// A source that sends less than [`Heard`] requires in so long is silent: the same time as in Icecast.
+/// A source that sends less than [`ReceivedAudio`] requires in so long is silent: the same time as in Icecast.
 pub const SILENCE: Duration = Duration::from_secs(10);
 /// The least audio time that a source must send in [`SILENCE`]: a tenth of what it should.
 const LEAST_TIME: Duration = Duration::from_secs(1);
@@ -69,7 +69,7 @@ const LEAST_BYTES: u64 = 250;
 
 /// How much was received of a source since it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum ReceivedAudio {
     /// So much audio time.
     Time(Duration),
     /// So many bytes: the format does not tell the time.
@@ -79,7 +79,7 @@ pub enum Heard {
 /// Watches whether a source sends enough.
 #[derive(Clone, Copy, Debug)]
 pub struct Pulse {
-    heard: Heard,
+    heard: ReceivedAudio,
     since: Instant,
 }
 
@@ -87,18 +87,20 @@ impl Pulse {
     /// Begins to watch a source that has sent nothing yet.
     pub fn new(now: Instant) -> Self {
         Self {
-            heard: Heard::Bytes(0),
+            heard: ReceivedAudio::Bytes(0),
             since: now,
         }
     }
 
     /// Notes how much was received by now.
-    pub fn note(&mut self, heard: Heard, now: Instant) {
+    pub fn note(&mut self, heard: ReceivedAudio, now: Instant) {
         let enough = match (self.heard, heard) {
-            (Heard::Time(before), Heard::Time(now)) => {
+            (ReceivedAudio::Time(before), ReceivedAudio::Time(now)) => {
                 now < before || now - before >= LEAST_TIME // Less than before: another stream has begun.
             }
-            (Heard::Bytes(before), Heard::Bytes(now)) => now.saturating_sub(before) >= LEAST_BYTES,
+            (ReceivedAudio::Bytes(before), ReceivedAudio::Bytes(now)) => {
+                now.saturating_sub(before) >= LEAST_BYTES
+            }
             // The measure has changed, which it does once in a stream.
             _ => true,
         };
@@ -173,11 +175,11 @@ mod tests {
         let began = Instant::now();
         let after = |s: u64| began + Duration::from_secs(s);
         let mut pulse = Pulse::new(began);
-        pulse.note(Heard::Bytes(1), after(9));
+        pulse.note(ReceivedAudio::Bytes(1), after(9));
         assert_eq!(pulse.deadline(), after(10));
-        pulse.note(Heard::Bytes(250), after(9));
+        pulse.note(ReceivedAudio::Bytes(250), after(9));
         assert_eq!(pulse.deadline(), after(19));
-        pulse.note(Heard::Bytes(300), after(18));
+        pulse.note(ReceivedAudio::Bytes(300), after(18));
         assert_eq!(pulse.deadline(), after(19));
     }
 
@@ -185,7 +187,7 @@ mod tests {
     fn where_the_time_is_known_it_counts() {
         let began = Instant::now();
         let after = |s: u64| began + Duration::from_secs(s);
-        let time = |ms: u64| Heard::Time(Duration::from_millis(ms));
+        let time = |ms: u64| ReceivedAudio::Time(Duration::from_millis(ms));
         let mut pulse = Pulse::new(began);
         pulse.note(time(26), after(1));
         for frame in 2..10 {

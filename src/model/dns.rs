@@ -40,25 +40,25 @@ pub enum RecordKind {
 
 /// The answer of the zone to a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finding {
+pub enum ZoneAnswer {
     /// Records.
     Records {
         /// The records that were asked for.
-        answers: Vec<Record>,
+        answers: Vec<DnsRecord>,
         /// The addresses of names in the answers; may be left out where there is no room.
-        glue: Vec<Record>,
+        glue: Vec<DnsRecord>,
     },
     /// The name exists and has no record of this type; the SOA record says how long clients may remember that.
-    NoData(Record),
+    NoData(DnsRecord),
     /// The name does not exist; the SOA record says how long clients may remember that.
-    NoSuchName(Record),
+    NoSuchName(DnsRecord),
     /// The name is not in the zone of the mesh.
     Outside,
 }
 
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
+pub struct DnsRecord {
     /// The name that the record belongs to.
     pub owner: DomainName,
     /// How long clients may keep the record, seconds.

@@ -72,22 +72,22 @@ impl FromStr for Via {
 
 /// `user:password` for an outside server. Shows itself as `***`.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Login(String);
+pub struct ServerLogin(String);
 
-impl Login {
+impl ServerLogin {
     /// The text itself, to be sent to this server only.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 }
 
-impl From<String> for Login {
+impl From<String> for ServerLogin {
     fn from(text: String) -> Self {
         Self(text)
     }
 }
 
-impl fmt::Debug for Login {
+impl fmt::Debug for ServerLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
@@ -106,7 +106,7 @@ pub struct OutsideServer {
     pub via: Via,
     /// `user:password` for the question, if needed. Never shown.
     #[serde(skip)]
-    pub login: Option<Login>,
+    pub login: Option<ServerLogin>,
     /// The share of listeners compared with the server's size, per cent; 0: never chosen.
     pub weight_percent: u32,
     /// The country of the server.
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_login_never_shows_itself() {
-        let login = Login::from("admin:hackme".to_owned());
+        let login = ServerLogin::from("admin:hackme".to_owned());
         assert_eq!(format!("{login:?}"), "***");
         assert_eq!(login.reveal(), "admin:hackme");
     }

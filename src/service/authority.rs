@@ -18,7 +18,7 @@ use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::seat::{Epoch, Fence};
 use crate::model::stream::StreamId;
-use crate::proto::authority::{self, Displaced, Input, Output, PlaceContext, Question};
+use crate::proto::authority::{self, Displaced, Input, Output, PlaceContext, PlaceQuestion};
 use crate::proto::ended::Ended;
 use crate::proto::source::{presence_answer, presence_question, shows_presence};
 use crate::wire::frame::{Denial, Frame};
@@ -57,11 +57,11 @@ impl MountAuthority {
 
     /// Asks for a place for a source of this node; returns the epoch under which it is granted.
     pub async fn request(&self, mount: &MountName, stream_id: StreamId) -> Result<Epoch, Denial> {
-        let mut question = Question::new(mount.clone(), stream_id);
+        let mut question = PlaceQuestion::new(mount.clone(), stream_id);
         let mut input = Input::Begin;
         loop {
             let mut next = Input::Tick;
-            for output in self.hand(&mut question, mount, input) {
+            for output in self.handle(&mut question, mount, input) {
                 match output {
                     Output::Ask {
                         master,
@@ -79,7 +79,7 @@ impl MountAuthority {
         }
     }
 
-    fn hand(&self, question: &mut Question, mount: &MountName, input: Input) -> Vec<Output> {
+    fn handle(&self, question: &mut PlaceQuestion, mount: &MountName, input: Input) -> Vec<Output> {
         let mut out = Vec::new();
         let view = self.config.cluster.view();
         let takeover = self.config.documents.mount(mount).map(|spec| spec.takeover);

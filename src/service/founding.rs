@@ -9,7 +9,7 @@ use tracing::{error, info};
 use super::cluster::seeking::Unreached;
 use super::mesh::Mesh;
 use crate::io::password::{Passwords, Secret};
-use crate::logic::members::founding::{PATIENCE, Situation, Step, next_step};
+use crate::logic::members::founding::{FoundingStep, PATIENCE, Situation, next_step};
 
 /// How often the mesh is looked at until there is a password: a person who starts the first node waits for it.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -36,23 +36,25 @@ impl Founder {
         loop {
             looks.tick().await;
             let step = next_step(&self.situation());
-            if step != Step::FoundIfSteady {
+            if step != FoundingStep::FoundIfSteady {
                 steady_since = Instant::now();
             }
             match step {
-                Step::Done => return,
-                Step::Found => return self.found().await,
-                Step::FoundIfSteady if steady_since.elapsed() >= PATIENCE => {
+                FoundingStep::Done => return,
+                FoundingStep::Found => return self.found().await,
+                FoundingStep::FoundIfSteady if steady_since.elapsed() >= PATIENCE => {
                     return self.found().await;
                 }
-                Step::AwaitPeers if !is_waiting => {
+                FoundingStep::AwaitPeers if !is_waiting => {
                     is_waiting = true;
                     info!(
                         "no admin password is made before a peer is met, which may know one; --found makes it now"
                     );
                 }
-                Step::AwaitPeers | Step::FoundIfSteady | Step::AwaitSeat | Step::AwaitAgreement => {
-                }
+                FoundingStep::AwaitPeers
+                | FoundingStep::FoundIfSteady
+                | FoundingStep::AwaitSeat
+                | FoundingStep::AwaitAgreement => {}
             }
         }
     }

@@ -22,7 +22,7 @@ use crate::logic::records::outside::Servers;
 use crate::model::load::LoadReport;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
-use crate::proto::listener::{self, Grounds, Question, Reserve, Verdict};
+use crate::proto::listener::{self, Grounds, ListenerQuestion, Reserve, Verdict};
 use crate::proto::table::outside_location;
 pub use crate::proto::table::{ASSUMED_BITRATE_BPS, Capacity};
 use crate::proto::table::{Ask, LoadTable, PUBLISH_INTERVAL, ReachNews, Sender};
@@ -96,7 +96,7 @@ impl Load {
     /// Answers a listener, see [`listener::answer`].
     pub fn answer(
         &self,
-        question: &Question<'_>,
+        question: &ListenerQuestion<'_>,
         grounds: &Grounds<'_>,
         reserve: Reserve,
     ) -> Verdict {

@@ -331,6 +331,6 @@ async fn find(name: &NodeName, url: &str, keys: &ProofKeys) -> Result<Finding, S
     match keys.read(nonce, &String::from_utf8_lossy(&answer.body)) {
         Answered::By(it) if it == *name => Ok(Finding::Proven),
         Answered::By(other) => Err(format!("the node {other} answers there")),
-        Answered::ByNobody(begin) => Err(format!("something else answers there: {begin:?}")),
+        Answered::Unproven(begin) => Err(format!("something else answers there: {begin:?}")),
     }
 }

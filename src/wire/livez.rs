@@ -57,7 +57,7 @@ pub enum Answered {
     /// The answer is from this node of the mesh.
     By(NodeName),
     /// Nothing is proved; this is the beginning of the answer.
-    ByNobody(String),
+    Unproven(String),
 }
 
 impl ProofKeys {
@@ -91,7 +91,7 @@ impl ProofKeys {
             None => {
                 let plain = |it: char| if it.is_control() { ' ' } else { it };
                 let begin = answer.chars().take(MAX_QUOTED_LETTERS).map(plain);
-                Answered::ByNobody(begin.collect::<String>().trim().to_owned())
+                Answered::Unproven(begin.collect::<String>().trim().to_owned())
             }
         }
     }
@@ -138,14 +138,14 @@ mod tests {
         let keys = ProofKeys::new(vec![new]);
         assert_ne!(keys.read(Nonce::new(8), &answer), by_n1, "an old answer");
         let renamed = answer.replace("n1", "n2");
-        assert!(matches!(keys.read(nonce, &renamed), Answered::ByNobody(_)));
+        assert!(matches!(keys.read(nonce, &renamed), Answered::Unproven(_)));
     }
 
     #[test]
     fn an_answer_that_proves_nothing_is_quoted_in_one_line() {
         let keys = ProofKeys::new(vec![[1; 32]]);
         let page = format!("<html>\n\u{1b}[31m{}", "x".repeat(1_000));
-        let Answered::ByNobody(quoted) = keys.read(Nonce::new(1), &page) else {
+        let Answered::Unproven(quoted) = keys.read(Nonce::new(1), &page) else {
             panic!("a page proves nothing");
         };
         assert!(
@@ -154,7 +154,7 @@ mod tests {
         );
         assert_eq!(
             keys.read(Nonce::new(1), "ok\n"),
-            Answered::ByNobody("ok".to_owned())
+            Answered::Unproven("ok".to_owned())
         );
     }
 
@@ -183,8 +183,8 @@ mod tests {
         #[test]
         fn no_answer_makes_it_panic(answer: String, hex in "ok\nn1 [0-9a-fé]{0,80}") {
             let keys = ProofKeys::new(vec![[1; 32]]);
-            prop_assert!(matches!(keys.read(Nonce::new(1), &answer), Answered::ByNobody(_)));
-            prop_assert!(matches!(keys.read(Nonce::new(1), &hex), Answered::ByNobody(_)));
+            prop_assert!(matches!(keys.read(Nonce::new(1), &answer), Answered::Unproven(_)));
+            prop_assert!(matches!(keys.read(Nonce::new(1), &hex), Answered::Unproven(_)));
         }
     }
 }

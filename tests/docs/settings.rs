@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use antiphon::logic::records::field::{Field, Form};
+use antiphon::logic::records::field::{Field, FieldKind};
 use antiphon::logic::records::kind::Kind;
 use antiphon::logic::records::mounts::MOUNT_KIND;
 use antiphon::logic::records::outside::OUTSIDE_KIND;
@@ -38,11 +38,11 @@ fn table<S>(kind: &Kind<S>) -> String {
     for field in kind.fields {
         let unset = field.show(&(kind.unset)());
         let unset = match unset.filter(|text| !text.is_empty()) {
-            _ if field.required && matches!(field.form, Form::Password { .. }) => {
+            _ if field.required && matches!(field.kind, FieldKind::Password { .. }) => {
                 "generated, and shown once".to_owned()
             }
             _ if field.required => "required".to_owned(),
-            Some(text) if matches!(field.form, Form::Limit { .. }) => text,
+            Some(text) if matches!(field.kind, FieldKind::Limit { .. }) => text,
             Some(text) => format!("`{text}`"),
             None => "–".to_owned(),
         };
@@ -54,15 +54,17 @@ fn table<S>(kind: &Kind<S>) -> String {
 
 /// The values that a setting takes, with their type in JSON.
 fn takes<S>(field: &Field<S>) -> String {
-    match &field.form {
-        Form::Text { .. } | Form::Password { .. } | Form::Secret { .. } => "text".to_owned(),
-        Form::Choice { words, .. } => {
+    match &field.kind {
+        FieldKind::Text { .. } | FieldKind::Password { .. } | FieldKind::Secret { .. } => {
+            "text".to_owned()
+        }
+        FieldKind::Choice { words, .. } => {
             let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
             words.join(", ")
         }
-        Form::Number { bounds, .. } => format!("number, {} to {}", bounds[0], bounds[1]),
-        Form::Limit { .. } => "number from 1, or empty (JSON: `null`)".to_owned(),
-        Form::Flag { words, .. } => {
+        FieldKind::Number { bounds, .. } => format!("number, {} to {}", bounds[0], bounds[1]),
+        FieldKind::Limit { .. } => "number from 1, or empty (JSON: `null`)".to_owned(),
+        FieldKind::Flag { words, .. } => {
             let [yes, no] = words.words();
             match yes {
                 "true" => "`true`, `false`".to_owned(),

@@ -12,7 +12,9 @@ use antiphon::model::load::LoadReport;
 use antiphon::model::mount::MountName;
 use antiphon::model::node::{Generation, NodeName};
 use antiphon::model::status::NodeState;
-use antiphon::proto::listener::{self, Arrival, Destination, Grounds, Question, Reserve, Verdict};
+use antiphon::proto::listener::{
+    self, Arrival, Destination, Grounds, ListenerQuestion, Reserve, Verdict,
+};
 use antiphon::proto::table::{Capacity, LoadTable, PUBLISH_INTERVAL, Sender};
 use antiphon::proto::view::MeshView;
 use antiphon::wire::gossip;
@@ -207,7 +209,7 @@ impl Node {
             Visit::Follow(mount, from, Some(tag)) => (mount, Arrival::Sent, Some((from, tag))),
             Visit::Follow(mount, _, None) => (mount, Arrival::Kept, None),
         };
-        let question = Question {
+        let question = ListenerQuestion {
             mount: &mount,
             client: Client {
                 ip: id.address(),
@@ -215,7 +217,7 @@ impl Node {
             },
             place: Whereabouts::default(),
             arrival,
-            looks_only: false,
+            is_head: false,
             agent: "",
             query: "",
         };

@@ -13,7 +13,7 @@ use antiphon::model::mount::{MountName, MountSpec};
 use antiphon::model::node::{Generation, NodeName};
 use antiphon::model::record::key::RecordKey;
 use antiphon::model::record::{Record, Register, Value};
-use antiphon::proto::settle::{Answering, Input, LOOK_INTERVAL, Output, Settling};
+use antiphon::proto::settle::{AnsweringSide, Input, LOOK_INTERVAL, Output, Settling};
 use antiphon::wire::frame::Frame;
 use antiphon::wire::gossip;
 
@@ -61,7 +61,7 @@ pub struct Replica {
     /// The conversation that this node has begun.
     asking: Option<TalkId>,
     /// The conversations that peers have begun.
-    answering: BTreeMap<TalkId, Answering>,
+    answering: BTreeMap<TalkId, AnsweringSide>,
     compare_at: Option<Instant>,
     /// Whether the document is neither gossiped nor saved yet.
     is_unpublished: bool,
@@ -212,7 +212,7 @@ impl Replica {
     ) {
         let input = match heard {
             TalkEvent::Began(_, frame) => {
-                self.answering.insert(talk, Answering::new(moment.now));
+                self.answering.insert(talk, AnsweringSide::new(moment.now));
                 Input::Received(frame)
             }
             TalkEvent::Frame(frame) => Input::Received(frame),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use antiphon::logic::members::health;
-use antiphon::logic::members::health::{Sign, Witnesses, Word};
+use antiphon::logic::members::health::{SelfReport, Sign, Witnesses};
 use antiphon::model::seat::Seat;
 use antiphon::model::status::NodeState;
 use antiphon::wire::gossip;
@@ -66,9 +66,9 @@ impl World {
                 link: sign(self.net.is_up(node, other, self.now)),
                 // What is no doubt to listeners is one to all that is tried here.
                 unlinked_for: Duration::ZERO,
-                word: match process.gossip.said(other, gossip::DRAINING) {
-                    Some(_) => Word::Draining,
-                    None => Word::Serving,
+                report: match process.gossip.said(other, gossip::DRAINING) {
+                    Some(_) => SelfReport::Draining,
+                    None => SelfReport::Serving,
                 },
             };
             Some(health::verdict(witnesses, self.plan.interval))

@@ -30,7 +30,7 @@ pub struct Differing(BTreeMap<NodeName, OtherPeer>);
 
 /// Whether our document has anything in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Own {
+pub enum OwnDocument {
     /// Our document is empty: that of any peer will do, at once.
     Empty,
     /// Our document has records, so there is no hurry.
@@ -42,7 +42,7 @@ impl Differing {
     pub fn next(
         &mut self,
         ours: &str,
-        own: Own,
+        own: OwnDocument,
         theirs: BTreeMap<NodeName, String>,
         now: Instant,
     ) -> Option<NodeName> {
@@ -56,8 +56,8 @@ impl Differing {
             });
         }
         let wait = match own {
-            Own::Empty => Duration::ZERO,
-            Own::Filled => PATIENCE,
+            OwnDocument::Empty => Duration::ZERO,
+            OwnDocument::Filled => PATIENCE,
         };
         let rests = |it: &OtherPeer| {
             let same = it.settled.as_ref().filter(|(digest, _)| digest == ours);
@@ -106,17 +106,25 @@ mod tests {
     fn a_digest_that_differs_for_a_while_is_settled() {
         let (mut differing, now) = (Differing::default(), Instant::now());
         let peers = || theirs(&[("a", "1")]);
-        assert_eq!(differing.next("0", Own::Filled, peers(), now), None);
+        assert_eq!(differing.next("0", OwnDocument::Filled, peers(), now), None);
         let later = now + PATIENCE;
         assert_eq!(
-            differing.next("0", Own::Filled, theirs(&[("a", "2")]), later),
+            differing.next("0", OwnDocument::Filled, theirs(&[("a", "2")]), later),
             None,
             "it has just become another one"
         );
-        let next = differing.next("0", Own::Filled, theirs(&[("a", "2")]), later + PATIENCE);
+        let next = differing.next(
+            "0",
+            OwnDocument::Filled,
+            theirs(&[("a", "2")]),
+            later + PATIENCE,
+        );
         assert_eq!(next, Some(name("a")));
         let mut newborn = Differing::default();
-        assert_eq!(newborn.next("", Own::Empty, peers(), now), Some(name("a")));
+        assert_eq!(
+            newborn.next("", OwnDocument::Empty, peers(), now),
+            Some(name("a"))
+        );
     }
 
     #[test]
@@ -125,7 +133,7 @@ mod tests {
         let peers = || theirs(&[("a", "1")]);
         let mut next = |ours, peers, s| {
             let now = now + Duration::from_secs(s);
-            let next = differing.next(ours, Own::Filled, peers, now);
+            let next = differing.next(ours, OwnDocument::Filled, peers, now);
             if let Some(peer) = &next {
                 differing.note_settled(peer, ours.to_owned(), now);
             }
@@ -146,7 +154,7 @@ mod tests {
         let peers = || theirs(&[("a", "1"), ("b", "2")]);
         let mut next = |ms| {
             let now = now + Duration::from_millis(ms);
-            let next = differing.next("0", Own::Filled, peers(), now);
+            let next = differing.next("0", OwnDocument::Filled, peers(), now);
             next.inspect(|peer| differing.note_failure(peer, now))
         };
         assert_eq!(next(0), None);

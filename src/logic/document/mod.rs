@@ -48,14 +48,14 @@ pub const MAX_REFUSALS: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Document {
     clock: Clock,
-    records: BTreeMap<RecordKey, Held>,
+    records: BTreeMap<RecordKey, HeldRecord>,
     bytes: usize,
     digest: OnceLock<Digest>,
 }
 
 /// A record with what was computed when it last changed.
 #[derive(Clone, Debug)]
-struct Held {
+struct HeldRecord {
     record: Record,
     hash: RecordHash,
     bytes: usize,
@@ -277,7 +277,7 @@ impl Document {
         for stamp in &stamps {
             self.clock.observe(stamp);
         }
-        let held = Held {
+        let held = HeldRecord {
             record: merged,
             hash: RecordHash::of(&canonical),
             bytes,

@@ -13,7 +13,7 @@ use crate::model::record::Record;
 use crate::model::record::key::RecordKey;
 
 use super::clock::Clock;
-use super::{ApplyOutcome, Document, Held, TOMBSTONE_LIFE};
+use super::{ApplyOutcome, Document, HeldRecord, TOMBSTONE_LIFE};
 
 /// How often the document is saved even when nothing has changed.
 ///
@@ -50,7 +50,7 @@ impl Saved {
 impl Document {
     /// The document as it is to be written to disk.
     pub fn saved(&self, now_unix_ms: u64) -> Saved {
-        let record = |(key, held): (&RecordKey, &Held)| (key.clone(), held.record.clone());
+        let record = |(key, held): (&RecordKey, &HeldRecord)| (key.clone(), held.record.clone());
         Saved {
             saved_unix_ms: now_unix_ms,
             clock_ms: self.clock.last_ms(),

@@ -18,7 +18,7 @@ const PUSH_INTERVALS: u32 = 8;
 
 /// The claim that one node is known to hold.
 #[derive(Clone, Debug, Default)]
-struct Heard {
+struct PeerClaim {
     gossiped: Option<Claim>,
     /// A claim that came directly, and until when it counts.
     pushed: Option<(Claim, Instant)>,
@@ -30,7 +30,7 @@ struct Heard {
 #[derive(Clone, Debug)]
 pub(super) struct Claims {
     push_life: Duration,
-    heard: BTreeMap<NodeName, Heard>,
+    heard: BTreeMap<NodeName, PeerClaim>,
 }
 
 impl Claims {
@@ -125,7 +125,7 @@ impl Claims {
         });
     }
 
-    fn entry(&mut self, node: &NodeName) -> Option<&mut Heard> {
+    fn entry(&mut self, node: &NodeName) -> Option<&mut PeerClaim> {
         let full = self.heard.len() >= MAX_MEMBERS;
         if full && !self.heard.contains_key(node) {
             return None;

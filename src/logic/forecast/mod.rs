@@ -62,7 +62,7 @@ pub struct Forecast {
     /// When all nodes were last looked at, and until when no node is doubted.
     looked_at: Instant,
     waking_until: Instant,
-    nodes: BTreeMap<NodeName, Node>,
+    nodes: BTreeMap<NodeName, KnownNode>,
     /// Listeners that came to the whole mesh recently, kept or redirected: the sum over all transits.
     recent_listeners: u64,
     swept_at: Instant,
@@ -71,7 +71,7 @@ pub struct Forecast {
 impl Forecast {
     /// An empty table. A peer is stale when it was not heard for `stale_after`: five gossip intervals.
     pub fn new(own: Life, stale_after: Duration, now: Instant) -> Self {
-        let mut node = Node::new(own.generation, History::Followed, now);
+        let mut node = KnownNode::new(own.generation, History::Followed, now);
         node.state = NodeState::Alive;
         Self {
             own: own.node.clone(),
@@ -244,7 +244,7 @@ impl Forecast {
         }
     }
 
-    fn outlook<'a>(&self, name: &'a NodeName, node: &Node, now: Instant) -> Outlook<'a> {
+    fn outlook<'a>(&self, name: &'a NodeName, node: &KnownNode, now: Instant) -> Outlook<'a> {
         let late = now.saturating_duration_since(node.heard_at) > self.stale_after;
         let is_own = *name == self.own;
         let is_steady = node.steadiness.steady_at().is_some_and(|at| now >= at);
@@ -314,7 +314,7 @@ impl Forecast {
         }
     }
 
-    fn own_mut(&mut self) -> &mut Node {
+    fn own_mut(&mut self) -> &mut KnownNode {
         let own = self.nodes.get_mut(&self.own);
         own.expect("our own node is put in by `new` and never forgotten")
     }
@@ -324,7 +324,7 @@ impl Forecast {
     }
 
     /// The node, if this is its present life or a newer one, which then begins from nothing.
-    fn admit(&mut self, life: &Life, now: Instant) -> Option<&mut Node> {
+    fn admit(&mut self, life: &Life, now: Instant) -> Option<&mut KnownNode> {
         if is_backend(&life.node) {
             return None; // The row of an outside server, which publishes nothing itself.
         }
@@ -340,9 +340,9 @@ impl Forecast {
             steadiness.doubt(now); // The last life has ended without a word, unless that was excused.
         }
         self.forget_sender(&life.node);
-        let node = Node {
+        let node = KnownNode {
             steadiness: steadiness.unwrap_or_default(),
-            ..Node::new(life.generation, history, now)
+            ..KnownNode::new(life.generation, history, now)
         };
         self.nodes.insert(life.node.clone(), node);
         self.sweep(now);
@@ -414,7 +414,7 @@ impl Forecast {
 
 /// All that is known of one node, or outside server.
 #[derive(Clone, Debug)]
-struct Node {
+struct KnownNode {
     generation: Generation,
     state: NodeState,
     met_at: Instant,
@@ -433,7 +433,7 @@ struct Node {
     abroad: Option<Abroad>,
 }
 
-impl Node {
+impl KnownNode {
     fn new(generation: Generation, history: History, now: Instant) -> Self {
         Self {
             generation,

@@ -36,12 +36,12 @@ struct Way {
     first_sent_at: Option<Instant>,
     sent: u32,
     networks: BTreeSet<IpAddr>,
-    gate: Gate,
+    gate: AddressState,
 }
 
 /// Whether listeners are sent there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Gate {
+enum AddressState {
     Open,
     /// No listener is, except one now and then: the next from this moment on, after so many that did not arrive.
     Shut {
@@ -87,7 +87,10 @@ impl Reachability {
 
     /// Why listeners are only sent there for a try now and then, by name.
     pub fn troubles(&self) -> BTreeMap<NodeName, String> {
-        let shut = self.0.iter().filter(|(_, way)| way.gate != Gate::Open);
+        let shut = self
+            .0
+            .iter()
+            .filter(|(_, way)| way.gate != AddressState::Open);
         shut.map(|(name, way)| (name.clone(), way.trouble()))
             .collect()
     }
@@ -107,7 +110,7 @@ impl Way {
             first_sent_at: None,
             sent: 0,
             networks: BTreeSet::new(),
-            gate: Gate::Open,
+            gate: AddressState::Open,
         }
     }
 
@@ -115,7 +118,7 @@ impl Way {
         if total > self.arrived {
             (self.sent, self.first_sent_at) = (0, None);
             self.networks.clear();
-            self.gate = Gate::Open;
+            self.gate = AddressState::Open;
         }
         self.arrived = total;
     }
@@ -127,7 +130,7 @@ impl Way {
         }
         let before = std::mem::replace(&mut self.finding, finding.clone());
         match finding {
-            Finding::Proven => self.gate = Gate::Open,
+            Finding::Proven => self.gate = AddressState::Open,
             // Listeners that have arrived prove more than a peer, whose own line to the node may be the broken one.
             Finding::Failed(_) if before == Finding::Untried && self.arrived == 0 => self.shut(now),
             // A line between the node and the asker may be cut; that the listeners do not arrive says more.
@@ -142,8 +145,8 @@ impl Way {
         if self.networks.len() < ENOUGH as usize {
             self.networks.insert(network(from));
         }
-        if let Gate::Shut { tries, .. } = self.gate {
-            self.gate = Gate::Shut {
+        if let AddressState::Shut { tries, .. } = self.gate {
+            self.gate = AddressState::Shut {
                 next_at: now + wait(tries + 1),
                 tries: tries + 1,
             };
@@ -151,7 +154,7 @@ impl Way {
     }
 
     fn shut(&mut self, now: Instant) {
-        self.gate = Gate::Shut {
+        self.gate = AddressState::Shut {
             next_at: now + wait(0),
             tries: 0,
         };
@@ -165,7 +168,7 @@ impl Way {
             Finding::Unaskable => self.networks.len() >= ENOUGH as usize,
             Finding::Untried | Finding::Failed(_) => true,
         };
-        if self.gate == Gate::Open && enough && self.is_deserted(now) {
+        if self.gate == AddressState::Open && enough && self.is_deserted(now) {
             self.shut(now);
         }
     }
@@ -178,9 +181,9 @@ impl Way {
 
     fn is_open(&self, now: Instant) -> bool {
         match self.gate {
-            Gate::Shut { next_at, .. } => now >= next_at,
+            AddressState::Shut { next_at, .. } => now >= next_at,
             // Until its address has been asked, only as many are risked as are needed to tell whether one arrives.
-            Gate::Open => self.finding != Finding::Untried || self.sent < ENOUGH,
+            AddressState::Open => self.finding != Finding::Untried || self.sent < ENOUGH,
         }
     }
 

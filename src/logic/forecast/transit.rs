@@ -93,10 +93,10 @@ pub(super) struct Transit {
     arrived: Trail<u64>,
     /// Sent and never arrived, less arrived and never sent: players that gave up, and players that came back by
     /// an old address. Wide, because a difference of two counters needs one bit more than they do.
-    astray: i128,
+    missing: i128,
     /// Whether the lists in which these counters came had no room for all. Then the two are of different times, and
     /// arrivals that exceed what was sent mean nothing.
-    squeezed: bool,
+    truncated: bool,
     flow: Flow,
 }
 
@@ -124,8 +124,8 @@ impl Transit {
             patience,
             sent: Trail::default(),
             arrived: Trail::default(),
-            astray: 0,
-            squeezed: false,
+            missing: 0,
+            truncated: false,
             flow: Flow::default(),
         }
     }
@@ -152,7 +152,7 @@ impl Transit {
 
     /// Notes whether the list from which the next counter comes had room for all.
     pub(super) fn note_list(&mut self, full: bool) {
-        self.squeezed = full;
+        self.truncated = full;
     }
 
     /// Takes in the redirector's counter.
@@ -185,12 +185,12 @@ impl Transit {
     pub(super) fn give_up(&mut self, now: Instant) {
         self.sent.forget(self.patience, now);
         let overdue = difference(self.sent.base.listeners, self.arrived.latest());
-        self.astray = self.astray.max(overdue);
+        self.missing = self.missing.max(overdue);
     }
 
     /// Brings the flow up to date.
     ///
-    /// `pending = clamp(sent - arrived - astray, 0, sent in the last RESERVATION)`, each at the average cost of
+    /// `pending = clamp(sent - arrived - missing, 0, sent in the last RESERVATION)`, each at the average cost of
     /// those sent in that time. The cost comes from the redirector's counters alone: were `arrived` counted in
     /// bits too, each disagreement of two nodes about a mount's bitrate would stay in the difference for ever.
     pub(super) fn settle(&mut self, now: Instant) {
@@ -199,14 +199,14 @@ impl Transit {
         let sent = self.sent.latest();
         // A listener that had arrived a reservation ago was sent before that, and that is known by now: one that was
         // not sent by now came uninvited. Compared with today's arrivals, gossip's delay would look the same.
-        self.astray = self
-            .astray
+        self.missing = self
+            .missing
             .min(difference(sent.listeners, self.arrived.base));
         let recent = sent.minus(self.sent.base);
-        let out = difference(sent.listeners, self.arrived.latest()) - self.astray;
+        let out = difference(sent.listeners, self.arrived.latest()) - self.missing;
         let listeners = u64::try_from(out.max(0)).unwrap_or(u64::MAX);
         let listeners = listeners.min(recent.listeners);
-        let ahead = if self.squeezed { 0 } else { (-out).max(0) };
+        let ahead = if self.truncated { 0 } else { (-out).max(0) };
         let ahead = u64::try_from(ahead).unwrap_or(u64::MAX);
         let cost_bps = recent.bps.checked_div(recent.listeners).unwrap_or(0);
         self.flow = Flow {
@@ -221,7 +221,7 @@ impl Transit {
 
     /// Declares that no listener is on the way, whatever the counters say.
     fn clear_pending(&mut self) {
-        self.astray = difference(self.sent.latest().listeners, self.arrived.latest());
+        self.missing = difference(self.sent.latest().listeners, self.arrived.latest());
     }
 }
 

@@ -84,7 +84,7 @@ pub struct QueueEntry {
 pub struct LoginQueue {
     entered: u64,
     waiting: BTreeMap<LoginNumber, Waiting>,
-    running: BTreeMap<LoginNumber, Running>,
+    running: BTreeMap<LoginNumber, RunningHash>,
     guessers: BTreeMap<LoginOrigin, Guesser>,
     /// For each account that waits, the count of turns at its last one.
     last_turns: BTreeMap<String, u64>,
@@ -98,7 +98,7 @@ struct Waiting {
 }
 
 #[derive(Debug)]
-struct Running {
+struct RunningHash {
     origin: LoginOrigin,
     started: Instant,
 }
@@ -140,7 +140,7 @@ impl LoginQueue {
             guesser.ready_at = now + pause(origin, guesser.wrong);
         }
         let started = now;
-        self.running.insert(number, Running { origin, started });
+        self.running.insert(number, RunningHash { origin, started });
         Some(number)
     }
 
@@ -154,7 +154,7 @@ impl LoginQueue {
     /// Takes a login out of the queue: its turn is over, or its client has left.
     pub fn finish(&mut self, number: LoginNumber, outcome: TurnOutcome, now: Instant) {
         self.waiting.remove(&number);
-        let Some(Running { origin, started }) = self.running.remove(&number) else {
+        let Some(RunningHash { origin, started }) = self.running.remove(&number) else {
             return;
         };
         if outcome != TurnOutcome::Wrong {

@@ -19,7 +19,7 @@ const MAX_PEERS: usize = 512;
 pub enum ClockVerdict {
     /// No peer can be compared with.
     #[default]
-    Alone,
+    NoPeers,
     /// The clock is within [`MAX_AHEAD`] of the median.
     Right,
     /// The clock is not.
@@ -33,14 +33,14 @@ pub enum ClockVerdict {
 
 /// The stamps heard of one peer's clock.
 #[derive(Clone, Debug, Default)]
-struct Heard {
+struct PeerClock {
     said_unix_ms: u64,
     ahead_ms: VecDeque<i64>,
 }
 
 /// The clocks of the peers, against this node's.
 #[derive(Clone, Debug, Default)]
-pub struct Clocks(BTreeMap<NodeName, Heard>);
+pub struct Clocks(BTreeMap<NodeName, PeerClock>);
 
 impl Clocks {
     /// Notes the time that a peer tells, if it is new. `now_unix_ms` is this node's.
@@ -76,7 +76,7 @@ impl Clocks {
 
     /// How far each peer's clock is ahead of this node's, milliseconds.
     pub fn offsets(&self) -> BTreeMap<NodeName, i64> {
-        let offset = |(peer, heard): (&NodeName, &Heard)| {
+        let offset = |(peer, heard): (&NodeName, &PeerClock)| {
             let nearest = heard.ahead_ms.iter().max()?;
             Some((peer.clone(), *nearest))
         };
@@ -90,7 +90,7 @@ impl Clocks {
         offsets.sort_unstable();
         let peers = offsets.len();
         let Some(upper) = offsets.get(peers / 2) else {
-            return ClockVerdict::Alone;
+            return ClockVerdict::NoPeers;
         };
         let lower = offsets[(peers - 1) / 2];
         let median = if lower.unsigned_abs() < upper.unsigned_abs() {
@@ -166,7 +166,7 @@ mod tests {
     fn a_clock_is_judged_by_the_median_of_the_peers() {
         let wrong = |ahead_ms, peers| ClockVerdict::Wrong { ahead_ms, peers };
         for (offsets, verdict) in [
-            (&[][..], ClockVerdict::Alone),
+            (&[][..], ClockVerdict::NoPeers),
             (&[-60_000], ClockVerdict::Right),
             (&[-60_001], wrong(60_001, 1)),
             (&[0, HOUR], ClockVerdict::Right),
@@ -193,7 +193,7 @@ mod tests {
         }
         assert_eq!(clocks.offsets(), BTreeMap::from([(peer.clone(), -10)]));
         clocks.reset();
-        assert_eq!(clocks.verdict(), ClockVerdict::Alone);
+        assert_eq!(clocks.verdict(), ClockVerdict::NoPeers);
         clocks.hear(&peer, NOW + 93_000, NOW + 93_000);
         clocks.keep_only(|_| false);
         assert!(clocks.offsets().is_empty());
@@ -216,10 +216,10 @@ mod tests {
             ahead_ms: HOUR,
             peers,
         };
-        assert_eq!(ClockVerdict::Alone.certain(NOW), Some(NOW));
+        assert_eq!(ClockVerdict::NoPeers.certain(NOW), Some(NOW));
         assert_eq!(ClockVerdict::Right.certain(NOW), Some(NOW));
         assert_eq!(wrong(1).certain(NOW), None);
         assert_eq!(wrong(2).certain(NOW), Some(NOW - 3_600_000));
-        assert_eq!(ClockVerdict::Alone.certain(1_000), None, "it is not 1970");
+        assert_eq!(ClockVerdict::NoPeers.certain(1_000), None, "it is not 1970");
     }
 }

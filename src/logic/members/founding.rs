@@ -27,7 +27,7 @@ pub struct Situation {
 
 /// A node's next step towards the password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum FoundingStep {
     /// Nothing any more: there is a password.
     Done,
     /// Make it.
@@ -43,24 +43,24 @@ pub enum Step {
 }
 
 /// The next step in this situation.
-pub fn next_step(situation: &Situation) -> Step {
+pub fn next_step(situation: &Situation) -> FoundingStep {
     let it = situation;
     if it.has_password {
-        return Step::Done;
+        return FoundingStep::Done;
     }
     if !it.is_master {
-        return Step::AwaitSeat;
+        return FoundingStep::AwaitSeat;
     }
     if it.is_newcomer && it.peers_up == 0 {
-        return Step::AwaitPeers;
+        return FoundingStep::AwaitPeers;
     }
     if it.is_newcomer && it.peers_gone > 0 {
-        return Step::AwaitAgreement;
+        return FoundingStep::AwaitAgreement;
     }
     match (it.peers_up, it.is_settled) {
-        (0, _) => Step::Found,
-        (_, true) => Step::FoundIfSteady,
-        (_, false) => Step::AwaitAgreement,
+        (0, _) => FoundingStep::Found,
+        (_, true) => FoundingStep::FoundIfSteady,
+        (_, false) => FoundingStep::AwaitAgreement,
     }
 }
 
@@ -83,27 +83,27 @@ mod tests {
 
     #[test]
     fn the_first_node_makes_the_password_at_once() {
-        assert_eq!(next_step(&ALONE), Step::Found);
+        assert_eq!(next_step(&ALONE), FoundingStep::Found);
         let not_master = Situation {
             is_master: false,
             ..ALONE
         };
-        assert_eq!(next_step(&not_master), Step::AwaitSeat);
+        assert_eq!(next_step(&not_master), FoundingStep::AwaitSeat);
         let done = Situation {
             has_password: true,
             ..ALONE
         };
-        assert_eq!(next_step(&done), Step::Done);
+        assert_eq!(next_step(&done), FoundingStep::Done);
     }
 
     #[test]
     fn a_node_told_of_peers_waits_to_meet_one() {
-        assert_eq!(next_step(&NEWCOMER), Step::AwaitPeers);
+        assert_eq!(next_step(&NEWCOMER), FoundingStep::AwaitPeers);
         let lost = Situation {
             peers_gone: 3,
             ..NEWCOMER
         };
-        assert_eq!(next_step(&lost), Step::AwaitPeers);
+        assert_eq!(next_step(&lost), FoundingStep::AwaitPeers);
     }
 
     #[test]
@@ -113,13 +113,13 @@ mod tests {
             peers_gone: 3,
             ..NEWCOMER
         };
-        assert_eq!(next_step(&minority), Step::AwaitAgreement);
+        assert_eq!(next_step(&minority), FoundingStep::AwaitAgreement);
         let unsettled = Situation {
             peers_up: 4,
             is_settled: false,
             ..NEWCOMER
         };
-        assert_eq!(next_step(&unsettled), Step::AwaitAgreement);
+        assert_eq!(next_step(&unsettled), FoundingStep::AwaitAgreement);
     }
 
     #[test]
@@ -128,6 +128,6 @@ mod tests {
             peers_up: 2,
             ..NEWCOMER
         };
-        assert_eq!(next_step(&together), Step::FoundIfSteady);
+        assert_eq!(next_step(&together), FoundingStep::FoundIfSteady);
     }
 }

@@ -26,8 +26,8 @@ pub struct Witnesses {
     pub link: Sign,
     /// For how long there has been no link to the node.
     pub unlinked_for: Duration,
-    /// The node's word on itself.
-    pub word: Word,
+    /// The node's report on itself.
+    pub report: SelfReport,
 }
 
 /// The statement of a witness.
@@ -41,13 +41,13 @@ pub enum Sign {
 
 /// A node's statement about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Word {
+pub enum SelfReport {
     /// The node serves.
     Serving,
     /// The node takes no new listeners and sources.
     Draining,
     /// The node has left.
-    Goodbye,
+    Left,
 }
 
 /// The verdict: one witness that hears nothing is a doubt, two are a death.
@@ -57,19 +57,19 @@ pub fn verdict(witnesses: Witnesses, gossip_interval: Duration) -> NodeState {
         silent_for,
         link,
         unlinked_for,
-        word,
+        report,
     } = witnesses;
     let falling_silent = silent_for >= gossip_interval * SILENT_ROUNDS;
-    match (word, link, gossip) {
-        (Word::Goodbye, _, _) | (_, Sign::Silent, Sign::Silent) => NodeState::Dead,
+    match (report, link, gossip) {
+        (SelfReport::Left, _, _) | (_, Sign::Silent, Sign::Silent) => NodeState::Dead,
         (_, Sign::Silent, Sign::Alive) if falling_silent => NodeState::Dead,
-        (word, Sign::Silent, Sign::Alive) if unlinked_for >= UNLINKED_AFTER => match word {
-            Word::Draining => NodeState::Draining,
+        (report, Sign::Silent, Sign::Alive) if unlinked_for >= UNLINKED_AFTER => match report {
+            SelfReport::Draining => NodeState::Draining,
             _ => NodeState::Unlinked,
         },
         (_, Sign::Silent, Sign::Alive) | (_, Sign::Alive, Sign::Silent) => NodeState::Suspect,
-        (Word::Draining, Sign::Alive, Sign::Alive) => NodeState::Draining,
-        (Word::Serving, Sign::Alive, Sign::Alive) => NodeState::Alive,
+        (SelfReport::Draining, Sign::Alive, Sign::Alive) => NodeState::Draining,
+        (SelfReport::Serving, Sign::Alive, Sign::Alive) => NodeState::Alive,
     }
 }
 
@@ -85,7 +85,7 @@ mod tests {
             silent_for: Duration::from_millis(silent_ms),
             link,
             unlinked_for: Duration::ZERO,
-            word: Word::Serving,
+            report: SelfReport::Serving,
         };
         verdict(witnesses, INTERVAL)
     }
@@ -97,10 +97,10 @@ mod tests {
             silent_for: Duration::ZERO,
             link: Sign::Silent,
             unlinked_for: UNLINKED_AFTER,
-            word: Word::Serving,
+            report: SelfReport::Serving,
         };
         assert_eq!(verdict(witnesses, INTERVAL), NodeState::Unlinked);
-        witnesses.word = Word::Draining;
+        witnesses.report = SelfReport::Draining;
         assert_eq!(verdict(witnesses, INTERVAL), NodeState::Draining);
         witnesses.silent_for = INTERVAL * SILENT_ROUNDS;
         assert_eq!(verdict(witnesses, INTERVAL), NodeState::Dead);
@@ -122,16 +122,16 @@ mod tests {
     }
 
     #[test]
-    fn a_node_s_own_word_counts_while_it_is_heard() {
+    fn a_nodes_own_report_counts_while_it_is_heard() {
         let mut witnesses = Witnesses {
             gossip: Sign::Alive,
             silent_for: Duration::ZERO,
             link: Sign::Alive,
             unlinked_for: Duration::ZERO,
-            word: Word::Draining,
+            report: SelfReport::Draining,
         };
         assert_eq!(verdict(witnesses, INTERVAL), NodeState::Draining);
-        witnesses.word = Word::Goodbye;
+        witnesses.report = SelfReport::Left;
         assert_eq!(verdict(witnesses, INTERVAL), NodeState::Dead);
     }
 }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::dice::Dice;
 use super::facts::{Request, Scene};
-use super::field::{Candidate, Field};
 use super::select::{self, Pour, Taking, Weights};
+use super::shortlist::{Candidate, Shortlist};
 use super::turns::Turns;
 use super::{Policy, Selector};
 use crate::logic::forecast::Basis;
@@ -52,13 +52,13 @@ impl Chooser {
     ///
     /// Tell the forecast of the choice afterwards, unless it is [`Choice::Full`].
     pub fn choose(&mut self, policy: &Policy, scene: Scene<'_>, request: &Request<'_>) -> Choice {
-        let field = self.field(policy, scene, request);
-        if field.candidates.is_empty() {
+        let shortlist = self.shortlist(policy, scene, request);
+        if shortlist.candidates.is_empty() {
             return Choice::Full;
         }
         self.turns.tidy(&scene.table.outlooks);
-        let weights = self.weigh(policy.selector(), scene, request, &field);
-        self.take(scene.table.basis, &field, &weights)
+        let weights = self.weigh(policy.selector(), scene, request, &shortlist);
+        self.take(scene.table.basis, &shortlist, &weights)
     }
 
     /// The nodes for this listener in the order that the policy prefers, at most `most`. Nothing is
@@ -70,23 +70,28 @@ impl Chooser {
         request: &Request<'_>,
         most: usize,
     ) -> Vec<NodeName> {
-        let field = self.field(policy, scene, request);
-        if field.candidates.is_empty() {
+        let shortlist = self.shortlist(policy, scene, request);
+        if shortlist.candidates.is_empty() {
             return Vec::new();
         }
-        let weights = self.weigh(policy.selector(), scene, request, &field);
-        let order = select::order(policy.selector(), &field, &weights).into_iter();
-        let names = order.map(|index| field.candidates[index].outlook.node.clone());
+        let weights = self.weigh(policy.selector(), scene, request, &shortlist);
+        let order = select::order(policy.selector(), &shortlist, &weights).into_iter();
+        let names = order.map(|index| shortlist.candidates[index].outlook.node.clone());
         names.take(most).collect()
     }
 
     /// The nodes that the policy leaves.
-    fn field<'a>(&self, policy: &Policy, scene: Scene<'a>, request: &Request<'_>) -> Field<'a> {
-        let mut field = Field::gather(scene, self.turns.own(), request);
+    fn shortlist<'a>(
+        &self,
+        policy: &Policy,
+        scene: Scene<'a>,
+        request: &Request<'_>,
+    ) -> Shortlist<'a> {
+        let mut shortlist = Shortlist::gather(scene, self.turns.own(), request);
         for stage in policy.stages() {
-            field.pass(stage, scene, request);
+            shortlist.pass(stage, scene, request);
         }
-        field
+        shortlist
     }
 
     pub(super) fn weigh(
@@ -94,20 +99,25 @@ impl Chooser {
         selector: Selector,
         scene: Scene<'_>,
         request: &Request<'_>,
-        field: &Field<'_>,
+        shortlist: &Shortlist<'_>,
     ) -> Weights {
         let pour = Pour {
             cost_bps: request.cost_bps,
             listeners: scene.table.expected_listeners,
             guess: self.level,
         };
-        select::weigh(selector, field, pour)
+        select::weigh(selector, shortlist, pour)
     }
 
-    /// Takes one node of a field that is not empty.
-    pub(super) fn take(&mut self, basis: Basis, field: &Field<'_>, weights: &Weights) -> Choice {
+    /// Takes one node of a shortlist that is not empty.
+    pub(super) fn take(
+        &mut self,
+        basis: Basis,
+        shortlist: &Shortlist<'_>,
+        weights: &Weights,
+    ) -> Choice {
         self.level = weights.level.unwrap_or(self.level);
-        let candidates = &field.candidates;
+        let candidates = &shortlist.candidates;
         let is_here = |it: &Candidate<'_>| it.outlook.node == self.turns.own();
         if basis == Basis::Reported && candidates.iter().any(is_here) {
             // The others' reports are a second old, and all redirectors would fill the same room; this node's own is
@@ -118,7 +128,7 @@ impl Chooser {
             Taking::Turns => {
                 let names = candidates.iter().map(|it| it.outlook.node);
                 let drawn = self.turns.draw(names, &weights.shares);
-                drawn.expect("the shares of a field are never all zero")
+                drawn.expect("the shares of a shortlist are never all zero")
             }
             Taking::Dice => self.dice.draw(&weights.shares),
             Taking::TwoDice => {

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::chooser::{Choice, Chooser};
 use super::facts::{NodeFacts, Request, Scene};
-pub use super::field::Reason;
-use super::field::{Candidate, Field};
 use super::select::Weights;
+pub use super::shortlist::Reason;
+use super::shortlist::{Candidate, Shortlist};
 use super::{Policy, Stage};
 use crate::logic::forecast::{Basis, Outlook, Standing, Tally};
 use crate::model::geo::Whereabouts;
@@ -97,7 +97,7 @@ const ELIGIBLE: &str = "eligible";
 impl Chooser {
     /// Explains what the next such choice would be. Changes nothing.
     pub fn explain(&self, policy: &Policy, scene: Scene<'_>, request: &Request<'_>) -> Explanation {
-        let mut field = Field::gather(scene, self.turns.own(), request);
+        let mut shortlist = Shortlist::gather(scene, self.turns.own(), request);
         let mut nodes: Vec<NodeExplanation> = scene
             .rows()
             .map(|(outlook, facts)| self.begin(outlook, facts, request))
@@ -107,19 +107,21 @@ impl Chooser {
                 node.verdicts[0].dropped = Some(Reason::Stale);
             }
         };
-        for_each_node(&mut nodes, &field, verdict);
+        for_each_node(&mut nodes, &shortlist, verdict);
         for stage in policy.stages() {
-            field.pass(stage, scene, request);
-            for_each_node(&mut nodes, &field, |node, after| node.judge(stage, after));
+            shortlist.pass(stage, scene, request);
+            for_each_node(&mut nodes, &shortlist, |node, after| {
+                node.judge(stage, after)
+            });
         }
-        let choice = self.conclude(&mut nodes, policy, scene, request, &field);
+        let choice = self.conclude(&mut nodes, policy, scene, request, &shortlist);
         Explanation {
             policy: policy.clone(),
             mount: request.mount.clone(),
             cost_bps: request.cost_bps,
             from: request.place,
             expected_listeners: scene.table.expected_listeners,
-            blind: field.blind,
+            blind: shortlist.blind,
             basis: scene.table.basis,
             nodes,
             choice,
@@ -156,14 +158,14 @@ impl Chooser {
         policy: &Policy,
         scene: Scene<'_>,
         request: &Request<'_>,
-        field: &Field<'_>,
+        shortlist: &Shortlist<'_>,
     ) -> Choice {
-        if field.candidates.is_empty() {
+        if shortlist.candidates.is_empty() {
             return Choice::Full;
         }
-        let weights = self.weigh(policy.selector(), scene, request, field);
-        show_weights(nodes, field, &weights);
-        self.clone().take(scene.table.basis, field, &weights)
+        let weights = self.weigh(policy.selector(), scene, request, shortlist);
+        show_weights(nodes, shortlist, &weights);
+        self.clone().take(scene.table.basis, shortlist, &weights)
     }
 }
 
@@ -172,7 +174,7 @@ impl NodeExplanation {
         self.verdicts.iter().all(|it| it.dropped.is_none())
     }
 
-    /// Notes the result of a stage: the score, or `None` when the node is no longer in the field.
+    /// Notes the result of a stage: the score, or `None` when the node is no longer in the shortlist.
     fn judge(&mut self, stage: &Stage, after: Option<f64>) {
         if !self.is_left() {
             return;
@@ -212,23 +214,23 @@ impl Prediction {
     }
 }
 
-/// Visits each node with its score in the field, `None` if it is not there. Both are in the order of names.
+/// Visits each node with its score in the shortlist, `None` if it is not there. Both are in the order of names.
 fn for_each_node(
     nodes: &mut [NodeExplanation],
-    field: &Field<'_>,
+    shortlist: &Shortlist<'_>,
     mut show: impl FnMut(&mut NodeExplanation, Option<f64>),
 ) {
-    let mut candidates = field.candidates.iter().peekable();
+    let mut candidates = shortlist.candidates.iter().peekable();
     for node in nodes {
         let here = candidates.next_if(|it| *it.outlook.node == node.node);
         show(node, here.map(|it| it.score));
     }
 }
 
-fn show_weights(nodes: &mut [NodeExplanation], field: &Field<'_>, weights: &Weights) {
-    let probabilities = weights.probabilities(field);
+fn show_weights(nodes: &mut [NodeExplanation], shortlist: &Shortlist<'_>, weights: &Weights) {
+    let probabilities = weights.probabilities(shortlist);
     let mut next = 0;
-    for_each_node(nodes, field, |node, score| {
+    for_each_node(nodes, shortlist, |node, score| {
         if score.is_some() {
             node.weight = weights.shares[next];
             node.probability = probabilities[next];

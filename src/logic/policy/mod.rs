@@ -9,9 +9,9 @@ mod chooser;
 mod dice;
 pub mod explain;
 mod facts;
-mod field;
 mod parse;
 mod select;
+mod shortlist;
 #[cfg(test)]
 mod tests;
 mod turns;

@@ -99,7 +99,7 @@ fn did_you_mean(nearest: Option<&str>) -> String {
 }
 
 /// The meaning of a token.
-enum Part {
+enum ParsedToken {
     Stage(Stage),
     Selector(Selector),
 }
@@ -134,12 +134,12 @@ impl FromStr for Policy {
         for (place, token) in tokens(text)? {
             let part = part(token).map_err(|fault| place.is_wrong(fault))?;
             match (part, selector) {
-                (Part::Stage(stage), None) => stages.push(stage),
-                (Part::Selector(it), None) => selector = Some((it, place)),
-                (Part::Selector(_), Some((first, _))) => {
+                (ParsedToken::Stage(stage), None) => stages.push(stage),
+                (ParsedToken::Selector(it), None) => selector = Some((it, place)),
+                (ParsedToken::Selector(_), Some((first, _))) => {
                     return Err(place.is_wrong(Fault::SecondSelector(first)));
                 }
-                (Part::Stage(_), Some((first, its_place))) => {
+                (ParsedToken::Stage(_), Some((first, its_place))) => {
                     return Err(its_place.is_wrong(Fault::SelectorNotLast(first)));
                 }
             }
@@ -184,7 +184,7 @@ fn tokens(text: &str) -> Result<Vec<(TokenPlace, &str)>, BadPolicy> {
     Ok(tokens)
 }
 
-fn part(token: &str) -> Result<Part, Fault> {
+fn part(token: &str) -> Result<ParsedToken, Fault> {
     if token.is_empty() {
         return Err(Fault::Missing);
     }
@@ -211,7 +211,7 @@ fn part(token: &str) -> Result<Part, Fault> {
 }
 
 /// The stage or selector of this name; `None` if it does not take these arguments.
-fn read(name: &str, arguments: Option<&[&str]>) -> Option<Part> {
+fn read(name: &str, arguments: Option<&[&str]>) -> Option<ParsedToken> {
     let stage = match (name, arguments) {
         ("icecast_active", None) => Stage::IcecastActive,
         ("listeners_available", None) => Stage::ListenersAvailable,
@@ -228,11 +228,11 @@ fn read(name: &str, arguments: Option<&[&str]>) -> Option<Part> {
         ("geo", Some([by, percent])) => Stage::Geo(nearness(by)?, spill(percent)?),
         (_, None) => {
             let selector = Selector::ALL.into_iter().find(|it| it.as_str() == name)?;
-            return Some(Part::Selector(selector));
+            return Some(ParsedToken::Selector(selector));
         }
         _ => return None,
     };
-    Some(Part::Stage(stage))
+    Some(ParsedToken::Stage(stage))
 }
 
 fn usage(name: &str) -> &'static str {

@@ -6,9 +6,9 @@ use std::cmp::Ordering;
 
 use super::Selector;
 use super::basin::{Basin, level};
-use super::field::{Candidate, Field};
+use super::shortlist::{Candidate, Shortlist};
 
-/// The weights that a selector gives to a field.
+/// The weights that a selector gives to a shortlist.
 #[derive(Clone, Debug)]
 pub(super) struct Weights {
     /// The share of each candidate, in any unit; at least one is above 0.
@@ -43,14 +43,14 @@ pub(super) struct Pour {
 
 impl Weights {
     /// How likely each candidate is in the long run, as long as nothing changes.
-    pub(super) fn probabilities(&self, field: &Field<'_>) -> Vec<f64> {
+    pub(super) fn probabilities(&self, shortlist: &Shortlist<'_>) -> Vec<f64> {
         let total: f64 = self.shares.iter().sum();
         let single: Vec<f64> = self.shares.iter().map(|share| share / total).collect();
         if self.taking != Taking::TwoDice {
             return single;
         }
         // Drawn as one of two, a node is taken unless the other one is emptier; of equals the first one is.
-        let fullness: Vec<f64> = field.candidates.iter().map(fullness).collect();
+        let fullness: Vec<f64> = shortlist.candidates.iter().map(fullness).collect();
         let taken = |one: usize| {
             let against = |other: usize| match fullness[one].total_cmp(&fullness[other]) {
                 Ordering::Less => 2.0,
@@ -67,14 +67,14 @@ impl Weights {
     }
 }
 
-/// Weighs a field that is not empty.
-pub(super) fn weigh(selector: Selector, field: &Field<'_>, pour: Pour) -> Weights {
-    let candidates = &field.candidates;
+/// Weighs a shortlist that is not empty.
+pub(super) fn weigh(selector: Selector, shortlist: &Shortlist<'_>, pour: Pour) -> Weights {
+    let candidates = &shortlist.candidates;
     let by_size = |it: &Candidate<'_>| Basin::of(&it.load, pour.cost_bps, 1.0).capacity();
     let each = |share: &dyn Fn(&Candidate<'_>) -> f64| candidates.iter().map(share).collect();
     let mut reached = None;
     let (shares, taking): (Vec<f64>, _) = match selector {
-        _ if field.blind => (each(&|it| by_size(it) * it.warm_score()), Taking::Turns),
+        _ if shortlist.blind => (each(&|it| by_size(it) * it.warm_score()), Taking::Turns),
         Selector::Water => {
             let (shares, level) = water(candidates, pour);
             reached = Some(level);
@@ -138,15 +138,19 @@ pub(super) fn fullness(candidate: &Candidate<'_>) -> f64 {
 }
 
 /// The candidates in the order that the selector prefers, the best one first.
-pub(super) fn order(selector: Selector, field: &Field<'_>, weights: &Weights) -> Vec<usize> {
-    let candidates = &field.candidates;
+pub(super) fn order(
+    selector: Selector,
+    shortlist: &Shortlist<'_>,
+    weights: &Weights,
+) -> Vec<usize> {
+    let candidates = &shortlist.candidates;
     let mut order: Vec<usize> = (0..candidates.len()).collect();
     order.sort_by(|left, right| {
         let (a, b) = (&candidates[*left], &candidates[*right]);
         let by_share = || weights.shares[*right].total_cmp(&weights.shares[*left]);
         let by_use = || fullness(a).total_cmp(&fullness(b));
         match selector {
-            _ if field.blind => by_share(),
+            _ if shortlist.blind => by_share(),
             Selector::Best => by_merit(a, b),
             Selector::TwoChoices => by_use().then_with(by_share),
             Selector::Random | Selector::Weighted | Selector::Water => by_share().then_with(by_use),

@@ -1,6 +1,6 @@
 //! The administrator's password, as the one record of its kind in the document.
 
-use super::field::{Field, Form, PASSWORD_HASH};
+use super::field::{Field, FieldKind, PASSWORD_HASH};
 use super::kind::{BadRecord, Changes, Kind};
 use crate::logic::document::Document;
 use crate::model::node::NodeName;
@@ -21,7 +21,7 @@ pub static ADMIN_KIND: Kind<AdminLogin> = Kind {
         key: "password",
         help: "password of the user `admin`; only its hash is kept",
         required: true,
-        form: Form::Password {
+        kind: FieldKind::Password {
             put: |admin, hash| admin.password_hash = hash,
         },
     }],

@@ -18,7 +18,7 @@ pub struct Field<S: 'static> {
     /// Whether a record without this field is not used.
     pub required: bool,
     /// The values that the setting takes.
-    pub form: Form<S>,
+    pub kind: FieldKind<S>,
 }
 
 /// The kind of a field's values, and their place in a spec.
@@ -26,7 +26,7 @@ pub struct Field<S: 'static> {
 /// A value is checked twice: as strictly as an operator is told, and again when it is taken from a record, which a node
 /// of another version may have written. `put` decides there what must not cost the whole record.
 #[derive(Debug)]
-pub enum Form<S: 'static> {
+pub enum FieldKind<S: 'static> {
     /// A text.
     Text {
         /// The word for a value in usage lines, such as `URL`.
@@ -106,52 +106,55 @@ pub enum FlagWords {
 impl<S> Field<S> {
     /// The name of the field in the record.
     pub fn stored(&self) -> &'static str {
-        match self.form {
-            Form::Password { .. } => PASSWORD_HASH,
+        match self.kind {
+            FieldKind::Password { .. } => PASSWORD_HASH,
             _ => self.key,
         }
     }
 
     /// Whether the value is never shown.
     pub fn is_secret(&self) -> bool {
-        matches!(self.form, Form::Password { .. } | Form::Secret { .. })
+        matches!(
+            self.kind,
+            FieldKind::Password { .. } | FieldKind::Secret { .. }
+        )
     }
 
     /// The value as an operator would write it; `None` if it is never shown.
     pub fn show(&self, spec: &S) -> Option<String> {
-        Some(match &self.form {
-            Form::Text { show, .. } => show(spec),
-            Form::Choice { show, .. } => show(spec).to_owned(),
-            Form::Number { get, .. } => get(spec).to_string(),
-            Form::Limit { get, none, .. } => {
+        Some(match &self.kind {
+            FieldKind::Text { show, .. } => show(spec),
+            FieldKind::Choice { show, .. } => show(spec).to_owned(),
+            FieldKind::Number { get, .. } => get(spec).to_string(),
+            FieldKind::Limit { get, none, .. } => {
                 get(spec).map_or_else(|| (*none).to_owned(), |most| most.to_string())
             }
-            Form::Flag { words, get, .. } => words.word(get(spec)).to_owned(),
-            Form::Password { .. } | Form::Secret { .. } => return None,
+            FieldKind::Flag { words, get, .. } => words.word(get(spec)).to_owned(),
+            FieldKind::Password { .. } | FieldKind::Secret { .. } => return None,
         })
     }
 
     /// Reads the value that an operator writes, as the record keeps it. Of a password, this is the hash.
     pub fn read(&self, text: &str) -> Result<Value, Mistake> {
-        Ok(match &self.form {
-            Form::Text { clears: true, .. } | Form::Secret { .. } if text.is_empty() => {
+        Ok(match &self.kind {
+            FieldKind::Text { clears: true, .. } | FieldKind::Secret { .. } if text.is_empty() => {
                 Value::Nothing
             }
-            Form::Text { read, .. } => Value::Text(read(text)?),
-            Form::Choice { words, .. } => Value::Text(chosen(text, words)?.to_owned()),
-            Form::Number {
+            FieldKind::Text { read, .. } => Value::Text(read(text)?),
+            FieldKind::Choice { words, .. } => Value::Text(chosen(text, words)?.to_owned()),
+            FieldKind::Number {
                 bounds, example, ..
             } => Value::Number(within(digits(text), *bounds, *example)?.into()),
-            Form::Limit { none, .. } if ["", "none", none].contains(&text) => Value::Nothing,
-            Form::Limit { example, none, .. } => {
+            FieldKind::Limit { none, .. } if ["", "none", none].contains(&text) => Value::Nothing,
+            FieldKind::Limit { example, none, .. } => {
                 Value::Number(limit(digits(text), *example, none)?.into())
             }
-            Form::Flag { words, .. } => Value::Flag(words.read(text)?),
-            Form::Password { .. } => {
+            FieldKind::Flag { words, .. } => Value::Flag(words.read(text)?),
+            FieldKind::Password { .. } => {
                 check_hash(text)?;
                 Value::Text(text.to_owned())
             }
-            Form::Secret { check, .. } => {
+            FieldKind::Secret { check, .. } => {
                 check(text)?;
                 Value::Text(text.to_owned())
             }
@@ -160,11 +163,13 @@ impl<S> Field<S> {
 
     /// Puts a value from a record into a spec.
     pub(super) fn load(&self, spec: &mut S, value: &Value) -> Result<(), Mistake> {
-        match (&self.form, value) {
-            (Form::Text { put, .. }, Value::Text(text)) => put(spec, text),
-            (Form::Choice { words, put, .. }, Value::Text(text)) => put(spec, chosen(text, words)?),
+        match (&self.kind, value) {
+            (FieldKind::Text { put, .. }, Value::Text(text)) => put(spec, text),
+            (FieldKind::Choice { words, put, .. }, Value::Text(text)) => {
+                put(spec, chosen(text, words)?)
+            }
             (
-                Form::Number {
+                FieldKind::Number {
                     bounds,
                     example,
                     put,
@@ -177,7 +182,7 @@ impl<S> Field<S> {
                 Ok(())
             }
             (
-                Form::Limit {
+                FieldKind::Limit {
                     example, none, put, ..
                 },
                 Value::Number(number),
@@ -186,16 +191,16 @@ impl<S> Field<S> {
                 put(spec, Some(limit(number, *example, none)?));
                 Ok(())
             }
-            (Form::Flag { put, .. }, Value::Flag(flag)) => {
+            (FieldKind::Flag { put, .. }, Value::Flag(flag)) => {
                 put(spec, *flag);
                 Ok(())
             }
-            (Form::Password { put }, Value::Text(hash)) => {
+            (FieldKind::Password { put }, Value::Text(hash)) => {
                 check_hash(hash)?;
                 put(spec, hash.clone());
                 Ok(())
             }
-            (Form::Secret { check, put }, Value::Text(text)) => {
+            (FieldKind::Secret { check, put }, Value::Text(text)) => {
                 check(text)?;
                 put(spec, text.clone());
                 Ok(())

@@ -75,7 +75,7 @@ pub enum BadRecord {
 
 /// A live record of a document.
 #[derive(Clone, Copy, Debug)]
-pub struct Named<'a> {
+pub struct NamedRecord<'a> {
     /// The part of the key after the prefix.
     pub name: &'a str,
     /// The key.
@@ -91,10 +91,10 @@ impl<S> Kind<S> {
     }
 
     /// The live records of this kind.
-    pub fn records<'a>(&'a self, document: &'a Document) -> impl Iterator<Item = Named<'a>> {
+    pub fn records<'a>(&'a self, document: &'a Document) -> impl Iterator<Item = NamedRecord<'a>> {
         document.live().filter_map(|(key, record)| {
             let name = key.as_str().strip_prefix(self.prefix)?;
-            Some(Named { name, key, record })
+            Some(NamedRecord { name, key, record })
         })
     }
 
@@ -192,7 +192,7 @@ impl<S> fmt::Debug for Changes<S> {
 mod tests {
     use super::*;
     use crate::logic::records::admin::ADMIN_KIND;
-    use crate::logic::records::field::{FlagWords, Form};
+    use crate::logic::records::field::{FieldKind, FlagWords};
     use crate::logic::records::mounts::MOUNT_KIND;
     use crate::logic::records::outside::OUTSIDE_KIND;
     use crate::logic::records::steering::{MESH_KIND, NODE_KIND};
@@ -214,7 +214,7 @@ mod tests {
                 key: "colour",
                 help: "the colour",
                 required: true,
-                form: Form::Choice {
+                kind: FieldKind::Choice {
                     words: &["red", "green"],
                     put: |lamp, word| {
                         lamp.colour = word.to_owned();
@@ -227,7 +227,7 @@ mod tests {
                 key: "brightness",
                 help: "the brightness",
                 required: false,
-                form: Form::Number {
+                kind: FieldKind::Number {
                     bounds: [0, 9],
                     example: 5,
                     put: |lamp, number| lamp.brightness = number,
@@ -238,7 +238,7 @@ mod tests {
                 key: "lit",
                 help: "whether it is lit",
                 required: false,
-                form: Form::Flag {
+                kind: FieldKind::Flag {
                     words: FlagWords::OnOff,
                     put: |lamp, flag| lamp.lit = flag,
                     get: |lamp| lamp.lit,

@@ -28,7 +28,7 @@ const _: () = assert!(HEARTBEAT.as_millis() * 3 < STALL.as_millis());
 
 /// The stream that the node holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Own {
+pub struct OwnStream {
     /// The stream.
     pub stream: Precedence,
     /// The number of the next byte.
@@ -48,7 +48,7 @@ pub enum OwnState {
 
 /// The next thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum FollowStep {
     /// Ask these nodes, best first, to continue the stream that is held.
     Continue(Vec<NodeName>),
     /// Ask these nodes, best first, for this stream, which takes the place of the one that is held.
@@ -58,7 +58,12 @@ pub enum Step {
 }
 
 /// Decides what to do next, by what all nodes hold.
-pub fn next_step(seeker: Seeker<'_>, own: Option<Own>, holdings: &[Holding], now: Instant) -> Step {
+pub fn next_step(
+    seeker: Seeker<'_>,
+    own: Option<OwnStream>,
+    holdings: &[Holding],
+    now: Instant,
+) -> FollowStep {
     let ask = |stream: StreamId| {
         let upstreams = route::upstreams(seeker, stream, holdings, now).into_iter();
         let now = upstreams.filter(|upstream| upstream.not_before.is_none());
@@ -66,8 +71,8 @@ pub fn next_step(seeker: Seeker<'_>, own: Option<Own>, holdings: &[Holding], now
     };
     let present = present_stream(holdings);
     let Some(own) = own else {
-        return present.map_or(Step::Wait, |it| {
-            Step::TakeUp(it.stream_id, ask(it.stream_id))
+        return present.map_or(FollowStep::Wait, |it| {
+            FollowStep::TakeUp(it.stream_id, ask(it.stream_id))
         });
     };
     let id = own.stream.stream_id;
@@ -82,26 +87,26 @@ pub fn next_step(seeker: Seeker<'_>, own: Option<Own>, holdings: &[Holding], now
     match another {
         // The rule of precedence: the lower stream stays, and on both sides of a healed partition it is the same one.
         Some(other) if finished || other < own.stream => {
-            Step::TakeUp(other.stream_id, ask(other.stream_id))
+            FollowStep::TakeUp(other.stream_id, ask(other.stream_id))
         }
-        _ if finished => Step::Wait,
-        _ if sourced(own.stream) => Step::Continue(ask(id)),
+        _ if finished => FollowStep::Wait,
+        _ if sourced(own.stream) => FollowStep::Continue(ask(id)),
         _ => {
             let further = holders_ahead_of(&own, holdings);
             let upstreams = ask(id).into_iter().filter(|node| further.contains(&node));
             let upstreams: Vec<NodeName> = upstreams.collect();
             match another {
                 Some(other) if upstreams.is_empty() => {
-                    Step::TakeUp(other.stream_id, ask(other.stream_id))
+                    FollowStep::TakeUp(other.stream_id, ask(other.stream_id))
                 }
-                _ => Step::Continue(upstreams),
+                _ => FollowStep::Continue(upstreams),
             }
         }
     }
 }
 
 /// The nodes that have bytes of a stream which its holder lacks.
-fn holders_ahead_of<'a>(own: &Own, holdings: &'a [Holding]) -> Vec<&'a NodeName> {
+fn holders_ahead_of<'a>(own: &OwnStream, holdings: &'a [Holding]) -> Vec<&'a NodeName> {
     let same = holdings.iter().filter(|it| it.stream == own.stream);
     same.filter(|it| it.next_offset > own.next_offset)
         .map(|it| &it.node)
@@ -137,15 +142,15 @@ mod tests {
         }
     }
 
-    fn own(started: u64, next_offset: u64, state: OwnState) -> Option<Own> {
-        Some(Own {
+    fn own(started: u64, next_offset: u64, state: OwnState) -> Option<OwnStream> {
+        Some(OwnStream {
             stream: stream(started),
             next_offset,
             state,
         })
     }
 
-    fn step(own: Option<Own>, holdings: &[Holding]) -> Step {
+    fn step(own: Option<OwnStream>, holdings: &[Holding]) -> FollowStep {
         let (me, failures) = (name("me"), Failures::default());
         let seeker = Seeker {
             own: &me,
@@ -161,11 +166,11 @@ mod tests {
 
     #[test]
     fn a_node_without_a_stream_takes_the_current_one() {
-        assert_eq!(step(None, &[]), Step::Wait);
+        assert_eq!(step(None, &[]), FollowStep::Wait);
         let on_air = [holding("a", 1, Role::Ingest)];
         assert_eq!(
             step(None, &on_air),
-            Step::TakeUp(StreamId(1), vec![name("a")])
+            FollowStep::TakeUp(StreamId(1), vec![name("a")])
         );
     }
 
@@ -173,20 +178,23 @@ mod tests {
     fn a_held_stream_is_followed_while_it_has_a_source() {
         let holdings = [holding("a", 1, Role::Ingest), holding("b", 2, Role::Ingest)];
         let step = step(own(1, 50, OwnState::Open), &holdings);
-        assert_eq!(step, Step::Continue(vec![name("a")]));
+        assert_eq!(step, FollowStep::Continue(vec![name("a")]));
     }
 
     #[test]
     fn the_rest_of_a_dead_source_is_fetched_first() {
         let mut holdings = vec![holding("a", 1, relay()), holding("b", 2, Role::Ingest)];
         let open = |next| own(1, next, OwnState::Open);
-        assert_eq!(step(open(50), &holdings), Step::Continue(vec![name("a")]));
-        let next = Step::TakeUp(StreamId(2), vec![name("b")]);
+        assert_eq!(
+            step(open(50), &holdings),
+            FollowStep::Continue(vec![name("a")])
+        );
+        let next = FollowStep::TakeUp(StreamId(2), vec![name("b")]);
         assert_eq!(step(open(100), &holdings), next);
         holdings.pop();
         assert_eq!(
             step(open(100), &holdings),
-            Step::Continue(vec![]),
+            FollowStep::Continue(vec![]),
             "nobody has more"
         );
     }
@@ -194,11 +202,14 @@ mod tests {
     #[test]
     fn after_its_end_only_another_source_counts() {
         let finished = own(1, 100, OwnState::Finished);
-        assert_eq!(step(finished, &[holding("a", 1, relay())]), Step::Wait);
+        assert_eq!(
+            step(finished, &[holding("a", 1, relay())]),
+            FollowStep::Wait
+        );
         let back = [holding("a", 1, relay()), holding("b", 2, Role::Ingest)];
         assert_eq!(
             step(finished, &back),
-            Step::TakeUp(StreamId(2), vec![name("b")])
+            FollowStep::TakeUp(StreamId(2), vec![name("b")])
         );
     }
 
@@ -206,8 +217,8 @@ mod tests {
     fn after_a_partition_the_older_stream_goes_on_everywhere() {
         let both = [holding("a", 1, Role::Ingest), holding("b", 2, Role::Ingest)];
         let loser = step(own(2, 100, OwnState::Open), &both);
-        assert_eq!(loser, Step::TakeUp(StreamId(1), vec![name("a")]));
+        assert_eq!(loser, FollowStep::TakeUp(StreamId(1), vec![name("a")]));
         let winner = step(own(1, 100, OwnState::Open), &both);
-        assert_eq!(winner, Step::Continue(vec![name("a")]));
+        assert_eq!(winner, FollowStep::Continue(vec![name("a")]));
     }
 }

@@ -39,7 +39,7 @@ pub enum Displaced {
 
 /// A place that was granted.
 #[derive(Clone, Debug, PartialEq)]
-struct Place {
+struct GrantedPlace {
     epoch: Epoch,
     displaced: Option<Displaced>,
 }
@@ -106,7 +106,11 @@ impl Authority {
     }
 
     /// Grants the place if it is free, and remembers it.
-    fn grant(&mut self, asker: Asker<'_>, context: PlaceContext<'_>) -> Result<Place, Denial> {
+    fn grant(
+        &mut self,
+        asker: Asker<'_>,
+        context: PlaceContext<'_>,
+    ) -> Result<GrantedPlace, Denial> {
         let (view, mount) = (context.view, asker.mount);
         let takeover = context.takeover.ok_or(Denial::NoSuchMount)?;
         let mesh = MeshReports {
@@ -130,7 +134,7 @@ impl Authority {
         };
         let master = view.master.as_ref();
         let epoch = master.map_or(view.max_epoch, |claim| claim.epoch);
-        Ok(Place { epoch, displaced })
+        Ok(GrantedPlace { epoch, displaced })
     }
 }
 
@@ -184,7 +188,7 @@ pub enum Output {
 /// One request for a place for a source of this node. The master is asked; this node decides if there is no master, or
 /// if it does not answer in time.
 #[derive(Clone, Debug)]
-pub struct Question {
+pub struct PlaceQuestion {
     mount: MountName,
     stream_id: StreamId,
     state: QuestionState,
@@ -199,7 +203,7 @@ enum QuestionState {
     Over,
 }
 
-impl Question {
+impl PlaceQuestion {
     /// A question that has not been asked yet.
     pub fn new(mount: MountName, stream_id: StreamId) -> Self {
         Self {

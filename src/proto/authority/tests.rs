@@ -91,9 +91,9 @@ impl World {
         authority.answer(asker, self.context())
     }
 
-    fn hand(
+    fn handle(
         &self,
-        question: &mut Question,
+        question: &mut PlaceQuestion,
         authority: &mut Authority,
         input: Input,
     ) -> Vec<Output> {
@@ -103,8 +103,8 @@ impl World {
     }
 }
 
-fn question() -> Question {
-    Question::new(mount(), StreamId(2))
+fn question() -> PlaceQuestion {
+    PlaceQuestion::new(mount(), StreamId(2))
 }
 
 fn granted(node: &str, epoch: u64) -> Input {
@@ -120,9 +120,9 @@ fn given(epoch: u64) -> Output {
 }
 
 /// A question that was put to the master `b` of epoch 8.
-fn asked(world: &World, authority: &mut Authority) -> Question {
+fn asked(world: &World, authority: &mut Authority) -> PlaceQuestion {
     let mut question = question();
-    let out = world.hand(&mut question, authority, Input::Begin);
+    let out = world.handle(&mut question, authority, Input::Begin);
     let publish = Frame::Publish {
         mount: mount(),
         stream_id: StreamId(2),
@@ -142,7 +142,7 @@ fn the_master_is_asked_and_its_first_verdict_counts() {
     let mut authority = Authority::new(Epoch(7));
     let mut question = asked(&world, &mut authority);
     world.later(IN_TIME);
-    let first = world.hand(&mut question, &mut authority, granted("b", 8));
+    let first = world.handle(&mut question, &mut authority, granted("b", 8));
     assert_eq!(first, [given(8)]);
     let inputs = [
         denied(Denial::MountInUse),
@@ -152,7 +152,7 @@ fn the_master_is_asked_and_its_first_verdict_counts() {
         Input::Begin,
     ];
     for late in inputs {
-        assert_eq!(world.hand(&mut question, &mut authority, late), []);
+        assert_eq!(world.handle(&mut question, &mut authority, late), []);
     }
 }
 
@@ -162,7 +162,7 @@ fn a_denial_of_the_master_is_a_verdict() {
     for why in [Denial::MountInUse, Denial::NoSuchMount] {
         let mut authority = Authority::new(Epoch(7));
         let mut question = asked(&world, &mut authority);
-        let out = world.hand(&mut question, &mut authority, denied(why));
+        let out = world.handle(&mut question, &mut authority, denied(why));
         assert_eq!(out, [Output::Verdict(Err(why))]);
     }
 }
@@ -178,7 +178,7 @@ fn without_a_useful_answer_the_node_decides() {
     for input in inputs {
         let mut authority = Authority::new(Epoch(7));
         let mut question = asked(&world, &mut authority);
-        let out = world.hand(&mut question, &mut authority, input.clone());
+        let out = world.handle(&mut question, &mut authority, input.clone());
         assert_eq!(out, [given(8)], "{input:?}");
     }
 }
@@ -189,9 +189,9 @@ fn a_late_master_is_not_awaited() {
     let mut authority = Authority::new(Epoch(7));
     let mut question = asked(&world, &mut authority);
     world.later(ASK_TIMEOUT / 2);
-    assert_eq!(world.hand(&mut question, &mut authority, Input::Tick), []);
+    assert_eq!(world.handle(&mut question, &mut authority, Input::Tick), []);
     world.later(ASK_TIMEOUT / 2);
-    let late = world.hand(&mut question, &mut authority, denied(Denial::MountInUse));
+    let late = world.handle(&mut question, &mut authority, denied(Denial::MountInUse));
     assert_eq!(late, [given(8)], "decided here, where the mount is free");
 }
 
@@ -202,7 +202,7 @@ fn the_answer_of_a_deposed_master_does_not_count() {
     let mut question = asked(&world, &mut authority);
     authority.admit(&claim("c", 9).fence());
     world.view.master = Some(claim("c", 9));
-    let out = world.hand(&mut question, &mut authority, granted("b", 8));
+    let out = world.handle(&mut question, &mut authority, granted("b", 8));
     let deposed = Output::Deposed(claim("b", 8).fence());
     assert_eq!(out, [deposed, given(9)]);
     assert_eq!(authority.highest(), Some(&claim("c", 9).fence()));
@@ -216,7 +216,7 @@ fn a_node_that_becomes_master_while_it_asks_decides_itself() {
     let mut authority = Authority::new(Epoch(7));
     let mut question = asked(&world, &mut authority);
     world.view.master = Some(claim("a", 9));
-    let out = world.hand(&mut question, &mut authority, denied(Denial::NotMaster));
+    let out = world.handle(&mut question, &mut authority, denied(Denial::NotMaster));
     let order = Frame::GiveWay {
         mount: mount(),
         stream_id: StreamId(1),
@@ -232,7 +232,7 @@ fn without_a_master_a_node_displaces_only_its_own_source() {
     world.takeover = Some(Takeover::Takeover);
     world.put_on_air("c", 1);
     let mut authority = Authority::new(Epoch(7));
-    let out = world.hand(&mut question(), &mut authority, Input::Begin);
+    let out = world.handle(&mut question(), &mut authority, Input::Begin);
     assert_eq!(
         out,
         [Output::Verdict(Err(Denial::MountInUse))],
@@ -242,7 +242,7 @@ fn without_a_master_a_node_displaces_only_its_own_source() {
     world.takeover = Some(Takeover::Takeover);
     world.put_on_air("a", 1);
     let mut authority = Authority::new(Epoch(7));
-    let out = world.hand(&mut question(), &mut authority, Input::Begin);
+    let out = world.handle(&mut question(), &mut authority, Input::Begin);
     let here = Output::GiveWay(Displaced::Local(StreamId(1)));
     assert_eq!(out, [here, given(7)]);
 }
@@ -252,7 +252,7 @@ fn a_deleted_mount_has_no_place() {
     let mut world = World::new("a", None);
     world.takeover = None;
     let mut authority = Authority::new(Epoch(7));
-    let out = world.hand(&mut question(), &mut authority, Input::Begin);
+    let out = world.handle(&mut question(), &mut authority, Input::Begin);
     assert_eq!(out, [Output::Verdict(Err(Denial::NoSuchMount))]);
 }
 

@@ -18,7 +18,7 @@ use crate::wire::icecast::passthrough::Minted;
 
 /// A request for a mount.
 #[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
+pub struct ListenerQuestion<'a> {
     /// The mount.
     pub mount: &'a MountName,
     /// The client.
@@ -28,7 +28,7 @@ pub struct Question<'a> {
     /// The kind of address that it asks by.
     pub arrival: Arrival,
     /// Whether the method is HEAD: nothing will be streamed.
-    pub looks_only: bool,
+    pub is_head: bool,
     /// The player's User-Agent, or empty.
     pub agent: &'a str,
     /// The query of its address, or empty.
@@ -88,7 +88,7 @@ pub enum Verdict {
     /// The mount has as many listeners as it may have.
     MountFull,
     /// No node has room.
-    NobodyHasRoom,
+    NoRoom,
 }
 
 /// Why a request is served here.
@@ -115,7 +115,7 @@ pub enum Destination {
 
 /// Answers a question. With [`Reserve::No`] nothing is changed: the verdict is the one for the next such listener.
 pub fn answer(
-    question: &Question<'_>,
+    question: &ListenerQuestion<'_>,
     grounds: &Grounds<'_>,
     table: &mut LoadTable,
     reserve: Reserve,
@@ -136,7 +136,7 @@ pub fn answer(
     if ask.among == Among::Outside && !table.is_outside(question.mount) {
         return Verdict::NoSource;
     }
-    if question.looks_only {
+    if question.is_head {
         return answer_head(&ask, table, grounds.now);
     }
     if is_full(grounds.view, spec) {
@@ -157,12 +157,16 @@ pub fn answer(
     match choice {
         Choice::Here => Verdict::Serve(Because::Chosen),
         Choice::Redirect(to) => Verdict::Redirect(Destination::Row(to, reserved)),
-        Choice::Full => overflow(spec, question.client, Verdict::NobodyHasRoom),
+        Choice::Full => overflow(spec, question.client, Verdict::NoRoom),
     }
 }
 
 /// The listener as the table sees it.
-pub fn ask<'a>(question: &Question<'_>, spec: &'a MountSpec, grounds: &Grounds<'_>) -> Ask<'a> {
+pub fn ask<'a>(
+    question: &ListenerQuestion<'_>,
+    spec: &'a MountSpec,
+    grounds: &Grounds<'_>,
+) -> Ask<'a> {
     let mut holders = grounds.view.holders(&spec.path);
     let is_ours = grounds.is_held_here || holders.next().is_some();
     Ask {
@@ -182,12 +186,16 @@ fn answer_head(ask: &Ask<'_>, table: &mut LoadTable, now: Instant) -> Verdict {
     }
     match table.rank(ask, 1, now).pop() {
         Some(best) => Verdict::Redirect(Destination::Row(best, None)),
-        None => Verdict::NobodyHasRoom,
+        None => Verdict::NoRoom,
     }
 }
 
 /// Whether a listener is served by the node that it asks: by its query, by the mount's settings, or by its player.
-fn is_not_redirected(question: &Question<'_>, mount: &MountSteering, mesh: &MeshSettings) -> bool {
+fn is_not_redirected(
+    question: &ListenerQuestion<'_>,
+    mount: &MountSteering,
+    mesh: &MeshSettings,
+) -> bool {
     let mut pairs = question.query.split('&');
     if !mount.redirect || pairs.any(|pair| pair == "redirect=no") {
         return true;
@@ -242,7 +250,7 @@ impl Verdict {
             Self::NoSource => "404, not on air".to_owned(),
             Self::NotInCountry => "403, not to be heard in that country".to_owned(),
             Self::MountFull => "403, the mount has all the listeners that it may have".to_owned(),
-            Self::NobodyHasRoom => "503, there is no room".to_owned(),
+            Self::NoRoom => "503, there is no room".to_owned(),
         }
     }
 }

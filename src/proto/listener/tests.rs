@@ -68,9 +68,13 @@ impl Scene {
         self.mounts.values_mut().next().unwrap()
     }
 
-    fn answer(&mut self, change: impl FnOnce(&mut Question<'_>), reserve: Reserve) -> Verdict {
+    fn answer(
+        &mut self,
+        change: impl FnOnce(&mut ListenerQuestion<'_>),
+        reserve: Reserve,
+    ) -> Verdict {
         let mount = "/a.mp3".parse().unwrap();
-        let mut question = Question {
+        let mut question = ListenerQuestion {
             mount: &mount,
             client: Client {
                 ip: [192, 0, 2, 1].into(),
@@ -78,7 +82,7 @@ impl Scene {
             },
             place: Whereabouts::default(),
             arrival: Arrival::Front,
-            looks_only: false,
+            is_head: false,
             agent: "VLC/3.0",
             query: "",
         };
@@ -169,7 +173,7 @@ fn an_unknown_or_silent_mount_is_not_found() {
     scene.mounts.insert(spec.path.clone(), spec);
     scene.view.nodes.clear();
     assert_eq!(scene.ask(), Verdict::NoSource);
-    let looks = scene.answer(|it| it.looks_only = true, Reserve::Yes);
+    let looks = scene.answer(|it| it.is_head = true, Reserve::Yes);
     assert_eq!(looks, Verdict::NoSource);
     scene.is_held_here = true;
     assert!(!matches!(scene.ask(), Verdict::NoSource), "gossip is late");
@@ -187,7 +191,7 @@ fn a_mount_is_refused_outside_its_countries() {
         let verdict = scene.answer(|it| it.place = from("us"), reserve);
         assert_eq!(verdict, Verdict::NotInCountry);
     }
-    let sent = |it: &mut Question<'_>| {
+    let sent = |it: &mut ListenerQuestion<'_>| {
         (it.place, it.arrival) = (from("us"), Arrival::Sent);
     };
     assert_eq!(scene.answer(sent, Reserve::Yes), Verdict::NotInCountry);
@@ -219,7 +223,7 @@ fn players_that_cannot_follow_redirects_are_served_directly() {
 #[test]
 fn without_room_listeners_go_to_the_overflow_address() {
     let mut scene = Scene::new(0, 0);
-    assert_eq!(scene.ask(), Verdict::NobodyHasRoom);
+    assert_eq!(scene.ask(), Verdict::NoRoom);
     scene.spec().steering.overflow_url = "http://cdn.example/a".to_owned();
     let overflow = Destination::Overflow("http://cdn.example/a".to_owned());
     let overflow = Verdict::Redirect(overflow);
@@ -229,7 +233,7 @@ fn without_room_listeners_go_to_the_overflow_address() {
         "sent to http://cdn.example/a, because there is no room here"
     );
     let https = scene.answer(|it| it.client.https = true, Reserve::Yes);
-    assert_eq!(https, Verdict::NobodyHasRoom, "it would lead to plain HTTP");
+    assert_eq!(https, Verdict::NoRoom, "it would lead to plain HTTP");
     scene.spec().max_listeners = Some(1);
     assert_eq!(scene.ask(), overflow, "the mount is full");
 }
@@ -238,7 +242,7 @@ fn without_room_listeners_go_to_the_overflow_address() {
 fn any_node_answers_head_and_none_counts_it() {
     let mut scene = Scene::new(0, 9);
     let before = scene.answer(|_| {}, Reserve::No);
-    let verdict = scene.answer(|it| it.looks_only = true, Reserve::Yes);
+    let verdict = scene.answer(|it| it.is_head = true, Reserve::Yes);
     assert_eq!(verdict, Verdict::Serve(Because::LooksOnly));
     assert!(scene.table.bulletin().sent.is_empty());
     assert_eq!(scene.answer(|_| {}, Reserve::No), before);

@@ -11,7 +11,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use self::round::Attempt;
+use self::round::UpstreamAttempt;
 use crate::logic::backoff::Backoff;
 use crate::logic::relay::follow::{FIRST_WAIT, LONGEST_WAIT};
 use crate::logic::relay::route::{Failures, Precedence};
@@ -142,7 +142,7 @@ pub struct PullContext<'a> {
     /// How long the mount keeps its listeners without a source; `None`: the mount was deleted.
     pub linger: Option<Duration>,
     /// A random number from 0 to 1.
-    pub luck: f64,
+    pub chance: f64,
     /// The time.
     pub now: Instant,
 }
@@ -153,7 +153,7 @@ enum PullState {
     /// Every possible upstream was asked: the next round begins at this time, or when the mesh changes.
     Waiting(Instant),
     /// An upstream is asked, or sends.
-    Asking(Box<Attempt>),
+    Asking(Box<UpstreamAttempt>),
     /// The end.
     Over,
 }
@@ -245,7 +245,7 @@ impl Pull {
     }
 
     fn wait_for_next_round(&mut self, context: PullContext<'_>) {
-        let wait = self.backoff.fail(context.luck);
+        let wait = self.backoff.fail(context.chance);
         self.state = PullState::Waiting(context.now + wait);
     }
 

@@ -8,7 +8,7 @@ use super::{
     UpstreamEvent, UpstreamTimeout,
 };
 pub(super) use crate::logic::relay::follow::FIND_TIMEOUT;
-use crate::logic::relay::follow::{self, ANSWER_TIMEOUT, Own, OwnState, STALL, Step};
+use crate::logic::relay::follow::{self, ANSWER_TIMEOUT, FollowStep, OwnState, OwnStream, STALL};
 use crate::logic::relay::route::{Holding, Role, Seeker};
 use crate::model::node::NodeName;
 use crate::model::status::NodeState;
@@ -19,7 +19,7 @@ use crate::wire::gossip::{Origin, StreamCard};
 
 /// The result with one upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+enum AttemptOutcome {
     /// The stream is over: its source has gone, or another stream has precedence.
     Finished,
     /// The upstream sends nothing, or nothing more: the next one may.
@@ -42,7 +42,7 @@ struct PullRound {
 
 /// The request to one upstream, as part of a round.
 #[derive(Debug)]
-pub(super) struct Attempt {
+pub(super) struct UpstreamAttempt {
     pub(super) ask: StreamRequest,
     round: PullRound,
     state: AttemptState,
@@ -56,7 +56,7 @@ enum AttemptState {
     Open,
 }
 
-impl Attempt {
+impl UpstreamAttempt {
     pub(super) fn is_open(&self) -> bool {
         self.state == AttemptState::Open
     }
@@ -93,7 +93,7 @@ impl Pull {
             Some(holding(name, node.state, card))
         });
         let holdings: Vec<Holding> = holdings.collect();
-        let own = self.held.as_ref().map(|held| Own {
+        let own = self.held.as_ref().map(|held| OwnStream {
             stream: held.stream,
             next_offset: held.next_offset,
             state: match held.finished {
@@ -107,9 +107,9 @@ impl Pull {
             failures: &self.failures,
         };
         match follow::next_step(seeker, own, &holdings, context.now) {
-            Step::Continue(upstreams) => (PullTarget::Next, upstreams),
-            Step::TakeUp(stream, upstreams) => (PullTarget::Other(stream), upstreams),
-            Step::Wait => (PullTarget::Next, Vec::new()),
+            FollowStep::Continue(upstreams) => (PullTarget::Next, upstreams),
+            FollowStep::TakeUp(stream, upstreams) => (PullTarget::Other(stream), upstreams),
+            FollowStep::Wait => (PullTarget::Next, Vec::new()),
         }
     }
 
@@ -173,7 +173,7 @@ impl Pull {
 
     fn ask(&mut self, round: PullRound, ask: StreamRequest, now: Instant, out: &mut Vec<Output>) {
         out.push(Output::Request(ask.clone()));
-        let attempt = Attempt {
+        let attempt = UpstreamAttempt {
             ask,
             round,
             state: AttemptState::Asked,
@@ -190,11 +190,11 @@ impl Pull {
         match attempt.state {
             AttemptState::Asked => {
                 out.push(Output::HangUp(Some(UpstreamTimeout::NoAnswer)));
-                self.handle_refusal(attempt, Outcome::Failed, context, out);
+                self.handle_refusal(attempt, AttemptOutcome::Failed, context, out);
             }
             AttemptState::Open => {
                 out.push(Output::HangUp(Some(UpstreamTimeout::Stalled)));
-                self.continue_after(attempt, Outcome::Failed, context, out);
+                self.continue_after(attempt, AttemptOutcome::Failed, context, out);
             }
         }
     }
@@ -217,8 +217,8 @@ impl Pull {
             (AttemptState::Asked, answer) => {
                 out.push(Output::HangUp(None));
                 let outcome = match answer {
-                    UpstreamEvent::Denied(Denial::Overrun) => Outcome::Overrun,
-                    _ => Outcome::Failed,
+                    UpstreamEvent::Denied(Denial::Overrun) => AttemptOutcome::Overrun,
+                    _ => AttemptOutcome::Failed,
                 };
                 self.handle_refusal(attempt, outcome, context, out);
             }
@@ -228,15 +228,15 @@ impl Pull {
             (AttemptState::Open, answer) => {
                 out.push(Output::HangUp(None));
                 let outcome = match answer {
-                    UpstreamEvent::Ended => Outcome::Finished,
-                    _ => Outcome::Failed,
+                    UpstreamEvent::Ended => AttemptOutcome::Finished,
+                    _ => AttemptOutcome::Failed,
                 };
                 self.continue_after(attempt, outcome, context, out);
             }
         }
     }
 
-    fn take_attempt(&mut self) -> Option<Attempt> {
+    fn take_attempt(&mut self) -> Option<UpstreamAttempt> {
         match std::mem::replace(&mut self.state, PullState::Over) {
             PullState::Asking(attempt) => Some(*attempt),
             other => {
@@ -248,7 +248,7 @@ impl Pull {
 
     fn handle_opened(
         &mut self,
-        mut attempt: Attempt,
+        mut attempt: UpstreamAttempt,
         opened: Opened,
         context: PullContext<'_>,
         out: &mut Vec<Output>,
@@ -261,7 +261,7 @@ impl Pull {
         let is_played_already = left_at.is_some_and(|left_at| opened.offset < *left_at);
         if is_another || is_played_already {
             out.push(Output::HangUp(None));
-            return self.continue_after(attempt, Outcome::Failed, context, out);
+            return self.continue_after(attempt, AttemptOutcome::Failed, context, out);
         }
         let follows = self.position().is_some_and(|(stream_id, next)| {
             (stream_id == opened.stream_id) && (opened.offset <= next)
@@ -278,8 +278,8 @@ impl Pull {
     /// The upstream does not have the byte that was asked for: where a later one will do, asks for what it has.
     fn handle_refusal(
         &mut self,
-        attempt: Attempt,
-        outcome: Outcome,
+        attempt: UpstreamAttempt,
+        outcome: AttemptOutcome,
         context: PullContext<'_>,
         out: &mut Vec<Output>,
     ) {
@@ -297,7 +297,12 @@ impl Pull {
     }
 
     /// A frame was stored: goes on, unless the stream is not wanted any more.
-    fn handle_stored(&mut self, attempt: Attempt, context: PullContext<'_>, out: &mut Vec<Output>) {
+    fn handle_stored(
+        &mut self,
+        attempt: UpstreamAttempt,
+        context: PullContext<'_>,
+        out: &mut Vec<Output>,
+    ) {
         if self
             .held
             .as_ref()
@@ -308,7 +313,7 @@ impl Pull {
         }
         if self.lost_precedence(context) {
             out.push(Output::HangUp(None));
-            return self.continue_after(attempt, Outcome::Finished, context, out);
+            return self.continue_after(attempt, AttemptOutcome::Finished, context, out);
         }
         self.state = PullState::Asking(Box::new(attempt));
     }
@@ -323,8 +328,8 @@ impl Pull {
     /// Decides by the result with one upstream whether the next one is asked.
     fn continue_after(
         &mut self,
-        attempt: Attempt,
-        outcome: Outcome,
+        attempt: UpstreamAttempt,
+        outcome: AttemptOutcome,
         context: PullContext<'_>,
         out: &mut Vec<Output>,
     ) {
@@ -334,10 +339,10 @@ impl Pull {
             self.failures.note_success(&upstream);
         }
         match outcome {
-            Outcome::Finished => return self.end_round(round, context, out),
+            AttemptOutcome::Finished => return self.end_round(round, context, out),
             // Also one that has served well for hours: it has just stopped, so the others are asked first.
-            Outcome::Failed => self.failures.note_failure(&upstream, context.now),
-            Outcome::Overrun => _ = round.overrun_at.get_or_insert(upstream),
+            AttemptOutcome::Failed => self.failures.note_failure(&upstream, context.now),
+            AttemptOutcome::Overrun => _ = round.overrun_at.get_or_insert(upstream),
         }
         // The holders may have changed meanwhile; and what is on air was the last resort.
         if has_moved || round.target == PullTarget::OnAir {

@@ -105,7 +105,7 @@ impl Bench {
         let context = PullContext {
             mesh: &self.mesh,
             linger: self.linger,
-            luck: 1.0,
+            chance: 1.0,
             now: self.now,
         };
         let mut out = Vec::new();

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::logic::document::Document;
-use crate::logic::document::differing::{Differing, Own};
+use crate::logic::document::differing::{Differing, OwnDocument};
 use crate::model::node::NodeName;
 use crate::model::record::Record;
 use crate::model::record::key::RecordKey;
@@ -59,14 +59,14 @@ pub enum Output {
 pub struct Settling {
     began: Instant,
     differing: Differing,
-    asked: Option<Asked>,
+    asked: Option<AskedPeer>,
     /// The document of this node, which is too old to be merged, until a peer has sent another.
     set_aside: Option<Document>,
 }
 
 /// A peer that is being asked.
 #[derive(Debug)]
-struct Asked {
+struct AskedPeer {
     peer: NodeName,
     since: Instant,
     /// The ranges that are still to be compared.
@@ -94,7 +94,7 @@ impl Settling {
         now: Instant,
         out: &mut Vec<Output>,
     ) {
-        let is_late = |it: &Asked| now.saturating_duration_since(it.since) > SETTLE_TIMEOUT;
+        let is_late = |it: &AskedPeer| now.saturating_duration_since(it.since) > SETTLE_TIMEOUT;
         if self.asked.as_ref().is_some_and(is_late) {
             out.push(Output::HangUp);
             self.fail(now);
@@ -114,7 +114,7 @@ impl Settling {
         let mut summaries = ours.summaries().into_iter();
         let first = summaries.next();
         let first = first.expect("even an empty document has one summary");
-        self.asked = Some(Asked {
+        self.asked = Some(AskedPeer {
             peer: peer.clone(),
             since: now,
             summaries,
@@ -126,8 +126,8 @@ impl Settling {
     /// A live peer whose document has differed from ours for a while; at once if ours is still empty.
     fn next(&mut self, ours: &Document, view: &MeshView, now: Instant) -> Option<NodeName> {
         let own = match ours.is_empty() {
-            true => Own::Empty,
-            false => Own::Filled,
+            true => OwnDocument::Empty,
+            false => OwnDocument::Filled,
         };
         let ours = ours.digest().to_string();
         let peers = view.nodes.iter();
@@ -180,7 +180,7 @@ impl Settling {
 
 /// The side that answers, in one conversation. It ends with [`Output::Over`] or [`Output::HangUp`].
 #[derive(Debug)]
-pub struct Answering {
+pub struct AnsweringSide {
     since: Instant,
     next: NextFrame,
 }
@@ -194,7 +194,7 @@ enum NextFrame {
     Records,
 }
 
-impl Answering {
+impl AnsweringSide {
     /// A conversation that a peer has opened.
     pub fn new(now: Instant) -> Self {
         Self {

@@ -62,7 +62,7 @@ fn converse(
     first: Frame,
 ) -> usize {
     let now = Instant::now();
-    let (mut answering, mut bundles) = (Answering::new(now), 0);
+    let (mut answering, mut bundles) = (AnsweringSide::new(now), 0);
     let (mut to_them, mut to_us) = (vec![Input::Received(first)], Vec::new());
     let mut ends = 0;
     while ends < 2 {
@@ -257,7 +257,7 @@ fn the_answering_side_aborts_on_frames_out_of_order() {
         vec![summary(), done(), done()],
     ];
     for turns in turns {
-        let (mut answering, mut out) = (Answering::new(Instant::now()), Vec::new());
+        let (mut answering, mut out) = (AnsweringSide::new(Instant::now()), Vec::new());
         for input in turns.clone() {
             out.clear();
             answering.handle(input, &ours, &mut out);

@@ -49,7 +49,7 @@ enum AskOrder {
 
 /// An event of the request.
 #[derive(Clone, Debug)]
-pub(super) enum Asked {
+pub(super) enum AskingEvent {
     Begin,
     Verdict(Result<Epoch, Denial>),
     Presence(bool),
@@ -92,23 +92,27 @@ impl Asking {
     /// Handles one event.
     pub(super) fn handle(
         &mut self,
-        asked: Asked,
+        event: AskingEvent,
         context: SourceContext<'_>,
         out: &mut Vec<Output>,
     ) -> End {
-        match (self.step, asked) {
-            (AskStep::Paused(order, at), Asked::Begin | Asked::Tick) if context.now >= at => {
+        match (self.step, event) {
+            (AskStep::Paused(order, at), AskingEvent::Begin | AskingEvent::Tick)
+                if context.now >= at =>
+            {
                 self.proceed(order, context, out)
             }
-            (AskStep::Requested, Asked::Verdict(verdict)) => {
+            (AskStep::Requested, AskingEvent::Verdict(verdict)) => {
                 self.take_verdict(verdict, context, out)
             }
-            (AskStep::Checking(order, _), Asked::Presence(true)) => match order {
+            (AskStep::Checking(order, _), AskingEvent::Presence(true)) => match order {
                 AskOrder::First => self.request(context, out),
                 AskOrder::AfterRefusal => Some(Err(Denial::MountInUse)),
             },
-            (AskStep::Checking(order, _), Asked::Presence(false)) => self.pause(order, context.now),
-            (AskStep::Checking(order, until), Asked::Tick) if context.now >= until => {
+            (AskStep::Checking(order, _), AskingEvent::Presence(false)) => {
+                self.pause(order, context.now)
+            }
+            (AskStep::Checking(order, until), AskingEvent::Tick) if context.now >= until => {
                 self.pause(order, context.now)
             }
             _ => None,

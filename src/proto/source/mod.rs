@@ -2,14 +2,15 @@
 //! first audio, is on air, and may wait on standby.
 //!
 //! No byte goes through this machine: the driver reads them, reports the first and the end, and puts them where the
-//! source's [`Stage`] says. The request for a place is a machine of its own, [`Question`](super::authority::Question).
+//! source's [`SourceStage`] says. The request for a place is a machine of its own,
+//! [`PlaceQuestion`](super::authority::PlaceQuestion).
 
 mod asking;
 mod presence;
 
 use std::time::{Duration, Instant};
 
-use self::asking::{Asked, Asking};
+use self::asking::{Asking, AskingEvent};
 pub use self::presence::{presence_answer, presence_question, shows_presence};
 use super::view::MeshView;
 use crate::logic::source::rivals::{CONFIRM, Rivals};
@@ -118,7 +119,7 @@ pub enum Output {
 
 /// The stage of a source's life, which decides where its bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum SourceStage {
     /// Asking for a place: what the source sends stays in its socket.
     Asking,
     /// Waiting for the first audio.
@@ -154,11 +155,11 @@ enum SourceState {
 struct Opening {
     stream_id: StreamId,
     /// The place, if the source has one already.
-    place: Option<Place>,
+    place: Option<HeldPlace>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct HeldPlace {
     epoch: Epoch,
     /// When to renew it; `None`: that was asked for, and the verdict is awaited.
     renew_at: Option<Instant>,
@@ -190,13 +191,13 @@ impl Source {
     }
 
     /// The stage of its life.
-    pub fn stage(&self) -> Stage {
+    pub fn stage(&self) -> SourceStage {
         match self.state {
-            SourceState::Asking(_) => Stage::Asking,
-            SourceState::Opening(_) => Stage::Opening,
-            SourceState::OnAir(stream_id) => Stage::OnAir(stream_id),
-            SourceState::Standby(_) => Stage::Standby,
-            SourceState::Over => Stage::Over,
+            SourceState::Asking(_) => SourceStage::Asking,
+            SourceState::Opening(_) => SourceStage::Opening,
+            SourceState::OnAir(stream_id) => SourceStage::OnAir(stream_id),
+            SourceState::Standby(_) => SourceStage::Standby,
+            SourceState::Over => SourceStage::Over,
         }
     }
 
@@ -218,7 +219,9 @@ impl Source {
             Input::Verdict(stream_id, verdict) => {
                 self.take_verdict(stream_id, verdict, context, out)
             }
-            Input::Presence(is_there) => self.advance(Asked::Presence(is_there), context, out),
+            Input::Presence(is_there) => {
+                self.advance(AskingEvent::Presence(is_there), context, out)
+            }
             Input::Audio => self.take_audio(context, out),
             Input::Ended(reason) => self.end(reason, out),
             Input::GiveWay => self.give_way(context, out),
@@ -233,16 +236,16 @@ impl Source {
         let mut asking = Asking::new(mount, takeover, stream_id, context.now);
         asking.has_sent = matches!(self.state, SourceState::Opening(_));
         self.state = SourceState::Asking(asking);
-        self.advance(Asked::Begin, context, out);
+        self.advance(AskingEvent::Begin, context, out);
     }
 
     /// Gives an event to the request, and acts on its result.
-    fn advance(&mut self, asked: Asked, context: SourceContext<'_>, out: &mut Vec<Output>) {
+    fn advance(&mut self, event: AskingEvent, context: SourceContext<'_>, out: &mut Vec<Output>) {
         let SourceState::Asking(asking) = &mut self.state else {
             return;
         };
         let (stream_id, has_sent) = (asking.stream_id, asking.has_sent);
-        match asking.handle(asked, context, out) {
+        match asking.handle(event, context, out) {
             None => {}
             Some(Ok(epoch)) if has_sent => self.go_on_air(stream_id, epoch, out),
             Some(Ok(epoch)) => self.wait_for_audio(stream_id, Some(epoch), context, out),
@@ -264,7 +267,7 @@ impl Source {
     ) {
         match &mut self.state {
             SourceState::Asking(asking) if asking.stream_id == stream_id => {
-                self.advance(Asked::Verdict(verdict), context, out);
+                self.advance(AskingEvent::Verdict(verdict), context, out);
             }
             SourceState::Opening(opening) if opening.stream_id == stream_id => {
                 let Some(place) = opening.place.as_mut() else {
@@ -294,7 +297,7 @@ impl Source {
         context: SourceContext<'_>,
         out: &mut Vec<Output>,
     ) {
-        let place = epoch.map(|epoch| Place {
+        let place = epoch.map(|epoch| HeldPlace {
             epoch,
             renew_at: Some(context.now + RENEW),
         });
@@ -398,7 +401,7 @@ impl Source {
     fn tick(&mut self, context: SourceContext<'_>, out: &mut Vec<Output>) {
         self.end_if_unwanted(context, out);
         match &mut self.state {
-            SourceState::Asking(_) => self.advance(Asked::Tick, context, out),
+            SourceState::Asking(_) => self.advance(AskingEvent::Tick, context, out),
             SourceState::Opening(opening) => {
                 let stream_id = opening.stream_id;
                 let Some(place) = opening.place.as_mut() else {

@@ -72,9 +72,9 @@ impl World {
     /// A source that has its place and is on air as stream 10.
     fn on_air(standby: bool) -> Self {
         let (mut world, _) = Self::begin(Takeover::Refuse, standby);
-        world.hand(Input::Verdict(StreamId(10), Ok(Epoch(1))));
+        world.handle(Input::Verdict(StreamId(10), Ok(Epoch(1))));
         assert_eq!(
-            world.hand(Input::Audio),
+            world.handle(Input::Audio),
             [Output::GoOnAir(StreamId(10), Epoch(1))]
         );
         world
@@ -83,8 +83,8 @@ impl World {
     /// A source that waits because the source of `b` has the place.
     fn waiting() -> Self {
         let (mut world, _) = Self::begin_with(Takeover::Refuse, true, |world| world.elsewhere(5));
-        world.hand(Input::Verdict(StreamId(10), IN_USE));
-        assert_eq!(world.hand(Input::Presence(true)), [Output::StandBy]);
+        world.handle(Input::Verdict(StreamId(10), IN_USE));
+        assert_eq!(world.handle(Input::Presence(true)), [Output::StandBy]);
         world
     }
 
@@ -99,7 +99,7 @@ impl World {
         }
     }
 
-    fn hand(&mut self, input: Input) -> Vec<Output> {
+    fn handle(&mut self, input: Input) -> Vec<Output> {
         self.minted += 1;
         let (mut source, mut out) = (self.source.clone(), Vec::new());
         source.handle(input, self.context(), &mut out);
@@ -109,13 +109,13 @@ impl World {
 
     fn tick_after(&mut self, by: Duration) -> Vec<Output> {
         self.now += by;
-        self.hand(Input::Tick)
+        self.handle(Input::Tick)
     }
 
     /// Time passes until the next tick is due.
     fn wake(&mut self) -> Vec<Output> {
         self.now = self.source.wake_at().expect("it waits for a time");
-        self.hand(Input::Tick)
+        self.handle(Input::Tick)
     }
 
     /// A source at the node `b` is on air.
@@ -148,22 +148,26 @@ impl World {
 fn a_free_mounts_source_is_live_with_its_first_audio() {
     let (mut world, out) = World::begin(Takeover::Refuse, false);
     assert_eq!(out, [Output::Request(StreamId(10))]);
-    assert_eq!(world.hand(Input::Audio), [], "it is not accepted yet");
-    assert_eq!(world.hand(Input::Presence(true)), [], "nothing was checked");
-    let out = world.hand(Input::Verdict(StreamId(10), Ok(Epoch(3))));
+    assert_eq!(world.handle(Input::Audio), [], "it is not accepted yet");
+    assert_eq!(
+        world.handle(Input::Presence(true)),
+        [],
+        "nothing was checked"
+    );
+    let out = world.handle(Input::Verdict(StreamId(10), Ok(Epoch(3))));
     assert_eq!(out, [Output::Accept]);
-    let out = world.hand(Input::Audio);
+    let out = world.handle(Input::Audio);
     assert_eq!(out, [Output::GoOnAir(StreamId(10), Epoch(3))]);
-    assert_eq!(world.source.stage(), Stage::OnAir(StreamId(10)));
+    assert_eq!(world.source.stage(), SourceStage::OnAir(StreamId(10)));
     for input in [
         Input::Audio,
         Input::Tick,
         Input::Presence(false),
         Input::Verdict(StreamId(10), IN_USE),
     ] {
-        assert_eq!(world.hand(input.clone()), [], "{input:?}");
+        assert_eq!(world.handle(input.clone()), [], "{input:?}");
     }
-    let out = world.hand(Input::Ended(EndReason::SourceLeft));
+    let out = world.handle(Input::Ended(EndReason::SourceLeft));
     let left = EndReason::SourceLeft;
     assert_eq!(
         out,
@@ -179,18 +183,18 @@ fn a_free_mounts_source_is_live_with_its_first_audio() {
         Input::NodeStops,
         Input::Tick,
     ] {
-        assert_eq!(world.hand(input.clone()), [], "{input:?}");
+        assert_eq!(world.handle(input.clone()), [], "{input:?}");
     }
 }
 
 #[test]
 fn a_source_is_refused_once_the_other_answers() {
     let (mut world, _) = World::begin_with(Takeover::Refuse, false, |world| world.elsewhere(5));
-    let out = world.hand(Input::Verdict(StreamId(10), IN_USE));
+    let out = world.handle(Input::Verdict(StreamId(10), IN_USE));
     assert_eq!(out, [world.look(5)]);
-    let out = world.hand(Input::Presence(true));
+    let out = world.handle(Input::Presence(true));
     assert_eq!(out, [Output::Refuse(RefusalReason::InUse)]);
-    assert_eq!(world.hand(Input::Presence(true)), [], "two answers");
+    assert_eq!(world.handle(Input::Presence(true)), [], "two answers");
 }
 
 #[test]
@@ -198,11 +202,11 @@ fn the_answer_waits_while_the_other_source_is_silent() {
     let (mut world, _) = World::begin_with(Takeover::Refuse, false, |world| world.elsewhere(5));
     let (began, mut asked) = (world.now, 1);
     let refused = loop {
-        let out = world.hand(Input::Verdict(StreamId(10), IN_USE));
+        let out = world.handle(Input::Verdict(StreamId(10), IN_USE));
         if out != [world.look(5)] {
             break out;
         }
-        assert_eq!(world.hand(Input::Presence(false)), []);
+        assert_eq!(world.handle(Input::Presence(false)), []);
         assert_eq!(world.tick_after(SOON), [], "not at once");
         assert_eq!(world.wake(), [Output::Request(StreamId(10))]);
         asked += 1;
@@ -214,11 +218,11 @@ fn the_answer_waits_while_the_other_source_is_silent() {
 #[test]
 fn a_silent_nodes_late_answer_is_ignored() {
     let (mut world, _) = World::begin_with(Takeover::Refuse, false, |world| world.elsewhere(5));
-    world.hand(Input::Verdict(StreamId(10), IN_USE));
+    world.handle(Input::Verdict(StreamId(10), IN_USE));
     assert_eq!(world.wake(), [], "it says nothing");
-    assert_eq!(world.hand(Input::Presence(true)), [], "too late");
+    assert_eq!(world.handle(Input::Presence(true)), [], "too late");
     assert_eq!(world.wake(), [Output::Request(StreamId(10))]);
-    let out = world.hand(Input::Verdict(StreamId(10), Ok(Epoch(4))));
+    let out = world.handle(Input::Verdict(StreamId(10), Ok(Epoch(4))));
     assert_eq!(out, [Output::Accept], "the node is dead now");
 }
 
@@ -245,18 +249,18 @@ fn a_takeover_asks_with_the_first_audio_and_checks_first() {
     let (mut world, out) = World::begin_with(Takeover::Takeover, false, |it| it.elsewhere(5));
     assert_eq!(out, [Output::Accept]);
     assert_eq!(world.source.wake_at(), None, "it has no place to renew");
-    let out = world.hand(Input::Audio);
+    let out = world.handle(Input::Audio);
     assert_eq!(out, [world.look(5)]);
-    assert_eq!(world.hand(Input::Presence(false)), []);
+    assert_eq!(world.handle(Input::Presence(false)), []);
     let out = world.wake();
     assert_eq!(
         out,
         [world.look(5)],
         "its node may be known to be dead soon"
     );
-    let out = world.hand(Input::Presence(true));
+    let out = world.handle(Input::Presence(true));
     assert_eq!(out, [Output::Request(StreamId(10))]);
-    let out = world.hand(Input::Verdict(StreamId(10), Ok(Epoch(3))));
+    let out = world.handle(Input::Verdict(StreamId(10), Ok(Epoch(3))));
     assert_eq!(out, [Output::GoOnAir(StreamId(10), Epoch(3))]);
 }
 
@@ -267,30 +271,30 @@ fn a_source_whose_takeover_is_denied_waits_or_is_closed() {
         (false, Output::Close(EndReason::Replaced)),
     ] {
         let (mut world, _) = World::begin(Takeover::Takeover, standby);
-        let out = world.hand(Input::Audio);
+        let out = world.handle(Input::Audio);
         assert_eq!(out, [Output::Request(StreamId(10))]);
         world.elsewhere(5);
-        world.hand(Input::Verdict(StreamId(10), IN_USE));
-        assert_eq!(world.hand(Input::Presence(true)), [last]);
+        world.handle(Input::Verdict(StreamId(10), IN_USE));
+        assert_eq!(world.handle(Input::Presence(true)), [last]);
     }
 }
 
 #[test]
 fn a_silent_source_renews_its_place_and_loses_it_once() {
     let (mut world, _) = World::begin(Takeover::Refuse, true);
-    world.hand(Input::Verdict(StreamId(10), Ok(Epoch(3))));
+    world.handle(Input::Verdict(StreamId(10), Ok(Epoch(3))));
     for epoch in [3, 4] {
         assert_eq!(world.wake(), [Output::Request(StreamId(10))]);
         assert_eq!(world.tick_after(SOON), [], "once");
         let other = Input::Verdict(StreamId(9), IN_USE);
-        assert_eq!(world.hand(other), [], "the verdict for another stream");
+        assert_eq!(world.handle(other), [], "the verdict for another stream");
         let renewed = Input::Verdict(StreamId(10), Ok(Epoch(epoch)));
-        assert_eq!(world.hand(renewed), []);
+        assert_eq!(world.handle(renewed), []);
         let second = Input::Verdict(StreamId(10), IN_USE);
-        assert_eq!(world.hand(second), [], "nothing was asked");
+        assert_eq!(world.handle(second), [], "nothing was asked");
     }
     world.wake();
-    let out = world.hand(Input::Verdict(StreamId(10), IN_USE));
+    let out = world.handle(Input::Verdict(StreamId(10), IN_USE));
     let lost = Output::Close(EndReason::Replaced);
     assert_eq!(out, [Output::Release(StreamId(10)), lost]);
 }
@@ -298,11 +302,11 @@ fn a_silent_source_renews_its_place_and_loses_it_once() {
 #[test]
 fn a_source_may_begin_while_it_renews_its_place() {
     let (mut world, _) = World::begin(Takeover::Refuse, false);
-    world.hand(Input::Verdict(StreamId(10), Ok(Epoch(3))));
+    world.handle(Input::Verdict(StreamId(10), Ok(Epoch(3))));
     world.wake();
-    let out = world.hand(Input::Audio);
+    let out = world.handle(Input::Audio);
     assert_eq!(out, [Output::GoOnAir(StreamId(10), Epoch(3))]);
-    let late = world.hand(Input::Verdict(StreamId(10), IN_USE));
+    let late = world.handle(Input::Verdict(StreamId(10), IN_USE));
     assert_eq!(late, [], "an order to give way would follow");
 }
 
@@ -312,34 +316,34 @@ fn a_source_that_gives_way_waits_only_if_allowed() {
     let mut world = World::on_air(true);
     world.elsewhere(5);
     let (off, free) = (Output::LeaveAir(replaced), Output::Release(StreamId(10)));
-    let out = world.hand(Input::GiveWay);
+    let out = world.handle(Input::GiveWay);
     assert_eq!(out, [off.clone(), free.clone(), Output::StandBy]);
-    assert_eq!(world.hand(Input::GiveWay), [], "it has");
+    assert_eq!(world.handle(Input::GiveWay), [], "it has");
     let away = [Output::FinishReading, off, free, Output::Close(replaced)];
     let mut world = World::on_air(false);
-    assert_eq!(world.hand(Input::GiveWay), away);
+    assert_eq!(world.handle(Input::GiveWay), away);
     let mut world = World::on_air(true);
     world.is_draining = true;
-    assert_eq!(world.hand(Input::Tick), [], "it is heard to its end");
-    assert_eq!(world.hand(Input::GiveWay), away, "it can wait elsewhere");
+    assert_eq!(world.handle(Input::Tick), [], "it is heard to its end");
+    assert_eq!(world.handle(Input::GiveWay), away, "it can wait elsewhere");
 }
 
 #[test]
 fn a_waiting_source_begins_when_the_mount_is_free() {
     let mut world = World::waiting();
-    assert_eq!(world.hand(Input::GiveWay), []);
-    assert_eq!(world.hand(Input::Audio), []);
+    assert_eq!(world.handle(Input::GiveWay), []);
+    assert_eq!(world.handle(Input::Audio), []);
     assert_eq!(world.tick_after(SOON), [], "the other is still there");
     world.view.nodes.clear();
     let out = world.tick_after(SOON);
     let new_stream_id = StreamId(world.minted);
     assert_eq!(out, [Output::Request(new_stream_id)]);
     assert_eq!(world.tick_after(SOON), [], "it has asked");
-    let out = world.hand(Input::Verdict(StreamId(10), Ok(Epoch(2))));
+    let out = world.handle(Input::Verdict(StreamId(10), Ok(Epoch(2))));
     assert_eq!(out, [], "for its first stream");
-    assert_eq!(world.hand(Input::Verdict(new_stream_id, IN_USE)), []);
+    assert_eq!(world.handle(Input::Verdict(new_stream_id, IN_USE)), []);
     assert_eq!(
-        world.hand(Input::Verdict(new_stream_id, Ok(Epoch(2)))),
+        world.handle(Input::Verdict(new_stream_id, Ok(Epoch(2)))),
         [],
         "two"
     );
@@ -347,9 +351,9 @@ fn a_waiting_source_begins_when_the_mount_is_free() {
     let out = world.wake();
     let new_stream_id = StreamId(world.minted);
     assert_eq!(out, [Output::Request(new_stream_id)]);
-    let out = world.hand(Input::Verdict(new_stream_id, Ok(Epoch(5))));
+    let out = world.handle(Input::Verdict(new_stream_id, Ok(Epoch(5))));
     assert_eq!(out, [Output::Accept]);
-    let out = world.hand(Input::Audio);
+    let out = world.handle(Input::Audio);
     assert_eq!(out, [Output::GoOnAir(new_stream_id, Epoch(5))]);
 }
 
@@ -357,17 +361,17 @@ fn a_waiting_source_begins_when_the_mount_is_free() {
 fn a_source_that_leaves_while_waiting_releases_its_place() {
     let left = EndReason::SourceLeft;
     let mut world = World::waiting();
-    assert_eq!(world.hand(Input::Ended(left)), [Output::Close(left)]);
+    assert_eq!(world.handle(Input::Ended(left)), [Output::Close(left)]);
     let mut world = World::waiting();
     world.view.nodes.clear();
     world.tick_after(SOON);
     let asked = Output::Release(StreamId(world.minted));
-    let out = world.hand(Input::Ended(left));
+    let out = world.handle(Input::Ended(left));
     assert_eq!(out, [asked, Output::Close(left)]);
     let (mut world, _) = World::begin(Takeover::Refuse, false);
-    let out = world.hand(Input::Ended(left));
+    let out = world.handle(Input::Ended(left));
     assert_eq!(out, [Output::Release(StreamId(10)), Output::Close(left)]);
-    let late = world.hand(Input::Verdict(StreamId(10), Ok(Epoch(1))));
+    let late = world.handle(Input::Verdict(StreamId(10), Ok(Epoch(1))));
     assert_eq!(late, []);
 }
 
@@ -376,15 +380,15 @@ fn a_draining_node_keeps_only_sources_on_air() {
     let stops = || Output::Close(EndReason::NodeStops);
     let mut world = World::waiting();
     world.is_draining = true;
-    assert_eq!(world.hand(Input::Tick), [stops()]);
+    assert_eq!(world.handle(Input::Tick), [stops()]);
     let (mut world, _) = World::begin(Takeover::Refuse, false);
-    world.hand(Input::Verdict(StreamId(10), Ok(Epoch(1))));
+    world.handle(Input::Verdict(StreamId(10), Ok(Epoch(1))));
     world.is_draining = true;
-    let out = world.hand(Input::Tick);
+    let out = world.handle(Input::Tick);
     assert_eq!(out, [Output::Release(StreamId(10)), stops()]);
     let (mut world, _) = World::begin(Takeover::Refuse, false);
     world.is_draining = true;
-    let out = world.hand(Input::Verdict(StreamId(10), Ok(Epoch(1))));
+    let out = world.handle(Input::Verdict(StreamId(10), Ok(Epoch(1))));
     let refused = Output::Refuse(RefusalReason::Stopping);
     assert_eq!(out, [Output::Release(StreamId(10)), refused]);
 }
@@ -396,13 +400,13 @@ fn a_deleted_mount_ends_every_life_on_it() {
     world.has_mount = false;
     let free = Output::Release(StreamId(10));
     let off = Output::LeaveAir(deleted);
-    let out = world.hand(Input::Tick);
+    let out = world.handle(Input::Tick);
     assert_eq!(out, [off, free, Output::Close(deleted)]);
     let mut world = World::waiting();
     world.has_mount = false;
-    assert_eq!(world.hand(Input::Tick), [Output::Close(deleted)]);
+    assert_eq!(world.handle(Input::Tick), [Output::Close(deleted)]);
     let (mut world, _) = World::begin(Takeover::Refuse, true);
-    let out = world.hand(Input::Verdict(StreamId(10), Err(Denial::NoSuchMount)));
+    let out = world.handle(Input::Verdict(StreamId(10), Err(Denial::NoSuchMount)));
     assert_eq!(out, [Output::Refuse(RefusalReason::NoSuchMount)]);
 }
 
@@ -412,7 +416,7 @@ fn a_node_that_stops_ends_every_source() {
     let mut world = World::on_air(true);
     let free = Output::Release(StreamId(10));
     let off = Output::LeaveAir(stops);
-    let out = world.hand(Input::NodeStops);
+    let out = world.handle(Input::NodeStops);
     assert_eq!(
         out,
         [
@@ -424,9 +428,9 @@ fn a_node_that_stops_ends_every_source() {
     );
     let (mut world, _) = World::begin(Takeover::Refuse, true);
     let refused = Output::Refuse(RefusalReason::Stopping);
-    assert_eq!(world.hand(Input::NodeStops), [free, refused]);
+    assert_eq!(world.handle(Input::NodeStops), [free, refused]);
     let mut world = World::waiting();
-    assert_eq!(world.hand(Input::NodeStops), [Output::Close(stops)]);
+    assert_eq!(world.handle(Input::NodeStops), [Output::Close(stops)]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use tracing::debug;
 use super::Admin;
 use super::body::{self, BadBody};
 use crate::io::password::{HashError, Secret};
-use crate::logic::records::field::Form;
+use crate::logic::records::field::FieldKind;
 use crate::logic::records::kind::{BadSetting, Changes, Kind};
 
 /// Why the settings of a request are refused; nothing is changed.
@@ -31,9 +31,11 @@ pub(super) async fn changes<S>(
     let (mut changes, mut passwords) = (Changes::default(), Vec::new());
     for (key, value) in fields {
         let field = kind.field(&key)?;
-        match (&field.form, value) {
-            (Form::Password { .. }, Value::String(password)) => passwords.push((field, password)),
-            (Form::Password { .. }, _) => return Err(BadSettings::NoText(field.key)),
+        match (&field.kind, value) {
+            (FieldKind::Password { .. }, Value::String(password)) => {
+                passwords.push((field, password))
+            }
+            (FieldKind::Password { .. }, _) => return Err(BadSettings::NoText(field.key)),
             (_, value) => changes.set(field, &body::typed(field.key, value)?)?,
         }
     }

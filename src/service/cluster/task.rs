@@ -17,7 +17,7 @@ use crate::io::link::Links;
 use crate::io::tasks::Tasks;
 use crate::logic::members::forgotten::Forgotten;
 use crate::logic::members::health;
-use crate::logic::members::health::{Sign, Witnesses, Word};
+use crate::logic::members::health::{SelfReport, Sign, Witnesses};
 use crate::model::node::{Generation, NodeName};
 use crate::model::seat::Seat;
 use crate::model::status::NodeState;
@@ -230,10 +230,10 @@ impl Task {
                 .unlinked
                 .get(name)
                 .map_or(Duration::ZERO, Instant::elapsed),
-            word: match self.goodbyes.get(name) {
-                Some(generation) if *generation == node.generation => Word::Goodbye,
-                _ if node.values.contains_key(gossip::DRAINING) => Word::Draining,
-                _ => Word::Serving,
+            report: match self.goodbyes.get(name) {
+                Some(generation) if *generation == node.generation => SelfReport::Left,
+                _ if node.values.contains_key(gossip::DRAINING) => SelfReport::Draining,
+                _ => SelfReport::Serving,
             },
         };
         let state = health::verdict(witnesses, GOSSIP_INTERVAL);

@@ -121,7 +121,7 @@ impl Inner {
     /// Renews stamps from the future, if the time is certain.
     fn renew(&self, now_ms: u64, waits_for_peers: bool) {
         let verdict = self.clocks.borrow().verdict;
-        if verdict == ClockVerdict::Alone && waits_for_peers {
+        if verdict == ClockVerdict::NoPeers && waits_for_peers {
             return; // this node's own clock may be wrong
         }
         let Some(certain_ms) = verdict.certain(now_ms) else {

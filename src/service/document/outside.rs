@@ -10,7 +10,7 @@ use super::commit::EditOrigin;
 use super::{ChangeError, Documents, Inner, Unsaved};
 use crate::logic::document::{Document, EditError};
 use crate::logic::records::kind::{BadRecord, Changes};
-use crate::logic::records::outside::{Listing, MAX_SERVERS, Servers, check, key, list};
+use crate::logic::records::outside::{MAX_SERVERS, ServerListing, Servers, check, key, list};
 use crate::model::node::NodeName;
 use crate::model::outside::OutsideServer;
 
@@ -120,7 +120,7 @@ impl Inner {
     }
 
     /// Publishes the servers if they have changed.
-    pub(super) fn publish_outside(&self, listing: Listing) {
+    pub(super) fn publish_outside(&self, listing: ServerListing) {
         for (key, error) in &listing.skipped {
             warn!(%key, %error, "unusable outside server skipped");
         }

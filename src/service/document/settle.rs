@@ -11,7 +11,7 @@ use crate::io::link::{Exchange, ExchangeError};
 use crate::io::tasks::Tasks;
 use crate::logic::document::Document;
 use crate::model::node::NodeName;
-use crate::proto::settle::{Answering, Input, LOOK_INTERVAL, Output, SETTLE_TIMEOUT, Settling};
+use crate::proto::settle::{AnsweringSide, Input, LOOK_INTERVAL, Output, SETTLE_TIMEOUT, Settling};
 use crate::wire::frame::Frame;
 
 /// Whether a conversation goes on.
@@ -86,7 +86,7 @@ async fn answer_all(
     first: Frame,
     exchange: &mut Exchange,
 ) -> Result<(), ExchangeError> {
-    let mut answering = Answering::new(clock::now());
+    let mut answering = AnsweringSide::new(clock::now());
     let mut input = Input::Received(first);
     loop {
         let mut out = Vec::new();

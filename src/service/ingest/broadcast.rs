@@ -15,7 +15,7 @@ use crate::io::clock;
 use crate::model::mount::MountName;
 use crate::model::stream::{EndReason, StreamId};
 use crate::proto::source::{
-    Input, LocalStream, OtherSource, Output, RefusalReason, Source, SourceContext, Stage,
+    Input, LocalStream, OtherSource, Output, RefusalReason, Source, SourceContext, SourceStage,
 };
 use crate::proto::view::MeshView;
 use crate::service::drain::Phase;
@@ -80,11 +80,11 @@ impl<'a> Broadcast<'a> {
                 self.carry_out(output, &mut intake).await;
             }
             let input = match self.source.stage() {
-                Stage::Asking => self.asking().await,
-                Stage::Opening => self.opening(&mut intake).await,
-                Stage::OnAir(_) => self.on_air(&mut intake).await,
-                Stage::Standby => self.standby(&mut intake).await,
-                Stage::Over => return,
+                SourceStage::Asking => self.asking().await,
+                SourceStage::Opening => self.opening(&mut intake).await,
+                SourceStage::OnAir(_) => self.on_air(&mut intake).await,
+                SourceStage::Standby => self.standby(&mut intake).await,
+                SourceStage::Over => return,
             };
             self.hand(input);
         }
@@ -149,10 +149,10 @@ impl<'a> Broadcast<'a> {
         let before = self.source.stage();
         self.source.handle(input, context, &mut out);
         match (before, out.last()) {
-            (Stage::Opening, Some(Output::Close(reason))) => {
+            (SourceStage::Opening, Some(Output::Close(reason))) => {
                 info!(?reason, "the source leaves without having sent any audio");
             }
-            (Stage::Asking, Some(Output::Close(reason))) => {
+            (SourceStage::Asking, Some(Output::Close(reason))) => {
                 info!(
                     ?reason,
                     "refused: the mount went to another source meanwhile"

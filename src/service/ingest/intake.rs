@@ -11,7 +11,7 @@ use tracing::{debug, info};
 use super::filler::{Filler, Offer};
 use crate::io::clock;
 use crate::io::feed::Feed;
-use crate::logic::pace::{Allowance, Heard, Pulse};
+use crate::logic::pace::{Allowance, Pulse, ReceivedAudio};
 use crate::media::format::detect;
 use crate::media::format::detect::{Format, Look};
 use crate::media::ring::Append;
@@ -197,13 +197,13 @@ impl<F: Filler> Intake<F> {
 
     fn pour(&mut self, sink: Sink<'_>, now: std::time::Instant) {
         self.audio_bytes += self.audio.len() as u64;
-        let mut heard = Heard::Bytes(self.audio_bytes);
+        let mut heard = ReceivedAudio::Bytes(self.audio_bytes);
         if let Sink::Ring(feed) = sink {
             if !self.audio.is_empty() {
                 let appended = feed.append(feed.next(), &self.audio, now);
                 debug_assert_eq!(appended, Append::Appended, "a source's ring has one writer");
             }
-            heard = feed.media_time().map_or(heard, Heard::Time);
+            heard = feed.media_time().map_or(heard, ReceivedAudio::Time);
         }
         self.audio.clear();
         self.pulse.note(heard, now);

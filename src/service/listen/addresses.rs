@@ -13,7 +13,7 @@ use crate::logic::policy::explain::Explanation;
 use crate::model::geo::Whereabouts;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
-use crate::proto::listener::{self, Destination, Question, Reserve, Verdict};
+use crate::proto::listener::{self, Destination, ListenerQuestion, Reserve, Verdict};
 use crate::proto::table::Ask;
 use crate::proto::view::MeshNode;
 use crate::wire::http::forwarded::Client;
@@ -107,7 +107,7 @@ impl Listening {
     /// verdict otherwise. No node is told to expect the listener.
     fn with_ask<T>(
         &self,
-        question: &Question<'_>,
+        question: &ListenerQuestion<'_>,
         list: impl FnOnce(&MountSpec, &Ask<'_>) -> T,
     ) -> Result<T, Verdict> {
         let load = &self.0.config.load;

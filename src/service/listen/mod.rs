@@ -27,7 +27,7 @@ use crate::io::door::Visitor;
 use crate::io::pacer::Pacer;
 use crate::io::{answer, clock};
 use crate::model::mount::MountName;
-use crate::proto::listener::{Arrival, Grounds, Question, Reserve, Verdict};
+use crate::proto::listener::{Arrival, Grounds, ListenerQuestion, Reserve, Verdict};
 use crate::wire::http::forwarded::Client;
 use crate::wire::http::head::{Head, Method};
 use crate::wire::http::reply::{Persistence, Reply};
@@ -197,9 +197,9 @@ impl Listening {
             }
             Entrance::Passthrough(_) => Arrival::Kept,
         };
-        let question = Question {
+        let question = ListenerQuestion {
             arrival,
-            looks_only: asking.looks_only(),
+            is_head: asking.looks_only(),
             agent: asking.head.header("user-agent").unwrap_or_default(),
             query: asking.head.query().unwrap_or_default(),
             ..self.question(asking.mount, asking.client)
@@ -211,13 +211,13 @@ impl Listening {
     }
 
     /// The question of a listener that asks for a mount by its own address, and of which no more is known.
-    fn question<'a>(&self, mount: &'a MountName, client: Client) -> Question<'a> {
-        Question {
+    fn question<'a>(&self, mount: &'a MountName, client: Client) -> ListenerQuestion<'a> {
+        ListenerQuestion {
             mount,
             client,
             place: self.0.config.geo.whereabouts(client.ip),
             arrival: Arrival::Front,
-            looks_only: false,
+            is_head: false,
             agent: "",
             query: "",
         }
@@ -266,7 +266,7 @@ async fn turn_away(visitor: Visitor, reply: &Reply, mount: &MountName, verdict: 
         Verdict::NoSource => no_source(reply, mount),
         Verdict::NoSuchMount => reply.not_found(),
         // To serve is carried out elsewhere, and so is to redirect, unless the chosen node has just left.
-        Verdict::NobodyHasRoom | Verdict::Serve(_) | Verdict::Redirect(_) => {
+        Verdict::NoRoom | Verdict::Serve(_) | Verdict::Redirect(_) => {
             info!("refused: nobody has room");
             // What a full node has least of is connections.
             let reply = reply.and_close();

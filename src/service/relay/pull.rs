@@ -73,7 +73,7 @@ impl Driver<'_> {
         let context = PullContext {
             mesh,
             linger: spec.map(|spec| Duration::from_secs(spec.linger_s.into())),
-            luck: clock::luck(),
+            chance: clock::luck(),
             now: clock::now(),
         };
         let mut out = Vec::new();

@@ -7,7 +7,7 @@ use hickory_proto::rr::{Name, RData, Record as Written};
 
 use super::MAX_UDP_BYTES;
 use super::query::{Carrier, Query};
-use crate::model::dns::{CaaTag, Finding, Record, RecordData, Soa};
+use crate::model::dns::{CaaTag, DnsRecord, RecordData, Soa, ZoneAnswer};
 use crate::model::domain::DomainName;
 
 /// How long a secondary server would wait before it asks for news, asks again, and gives the zone up, seconds.
@@ -19,19 +19,19 @@ const EXPIRE_S: i32 = 86_400;
 impl Query {
     /// The answer. It depends on the first `scope_bits` of the client's subnet, if that was told: all clients that
     /// share them get the same answer, and with 0 all clients.
-    pub fn answer(&self, finding: &Finding, carrier: Carrier, scope_bits: u8) -> Vec<u8> {
+    pub fn answer(&self, finding: &ZoneAnswer, carrier: Carrier, scope_bits: u8) -> Vec<u8> {
         let mut message = self.reply(scope_bits);
         let (code, answers, authority) = match finding {
-            Finding::Records { answers, .. } => (ResponseCode::NoError, &answers[..], None),
-            Finding::NoData(soa) => (ResponseCode::NoError, &[][..], Some(soa)),
-            Finding::NoSuchName(soa) => (ResponseCode::NXDomain, &[][..], Some(soa)),
-            Finding::Outside => (ResponseCode::Refused, &[][..], None),
+            ZoneAnswer::Records { answers, .. } => (ResponseCode::NoError, &answers[..], None),
+            ZoneAnswer::NoData(soa) => (ResponseCode::NoError, &[][..], Some(soa)),
+            ZoneAnswer::NoSuchName(soa) => (ResponseCode::NXDomain, &[][..], Some(soa)),
+            ZoneAnswer::Outside => (ResponseCode::Refused, &[][..], None),
         };
         message.metadata.response_code = code;
-        message.metadata.authoritative = *finding != Finding::Outside;
+        message.metadata.authoritative = *finding != ZoneAnswer::Outside;
         message.answers = answers.iter().map(|it| self.write(it)).collect();
         message.authorities = authority.iter().map(|it| self.write(it)).collect();
-        if let Finding::Records { glue, .. } = finding {
+        if let ZoneAnswer::Records { glue, .. } = finding {
             message.additionals = glue.iter().map(|it| self.write(it)).collect();
         }
         self.fit(message, self.room_bytes(carrier))
@@ -93,7 +93,7 @@ impl Query {
         bytes(&message)
     }
 
-    fn write(&self, record: &Record) -> Written {
+    fn write(&self, record: &DnsRecord) -> Written {
         let data = match &record.data {
             RecordData::A(ip) => RData::A(A(*ip)),
             RecordData::Aaaa(ip) => RData::AAAA(AAAA(*ip)),

@@ -6,7 +6,7 @@ use hickory_proto::rr::{DNSClass, Name, RecordType};
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::dns::{DnsQuestion, Finding, Record, RecordData, RecordKind, Soa};
+use crate::model::dns::{DnsQuestion, DnsRecord, RecordData, RecordKind, Soa, ZoneAnswer};
 use crate::model::domain::DomainName;
 
 /// The query of `dig +subnet=198.51.100.0/24 sTream.rAdio.example A`, with a cookie.
@@ -45,16 +45,16 @@ fn refused(bytes: &[u8]) -> Message {
     }
 }
 
-fn address(owner: &str, last: u8) -> Record {
-    Record {
+fn address(owner: &str, last: u8) -> DnsRecord {
+    DnsRecord {
         owner: domain(owner),
         ttl_s: 10,
         data: RecordData::Aaaa([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(last)].into()),
     }
 }
 
-fn addresses(count: u8) -> Finding {
-    Finding::Records {
+fn addresses(count: u8) -> ZoneAnswer {
+    ZoneAnswer::Records {
         answers: (0..count)
             .map(|it| address("stream.radio.example", it))
             .collect(),
@@ -62,9 +62,9 @@ fn addresses(count: u8) -> Finding {
     }
 }
 
-fn soa() -> Record {
+fn soa() -> DnsRecord {
     let contact = domain("hostmaster.radio.example");
-    Record {
+    DnsRecord {
         owner: domain("radio.example"),
         ttl_s: 30,
         data: RecordData::Soa(Soa {
@@ -125,7 +125,7 @@ fn names_of_the_zone_are_pointers_into_the_question() {
     let asked = message("nO.Radio.exAmple.", RecordType::A)
         .to_vec()
         .unwrap();
-    let bytes = query(&asked).answer(&Finding::NoSuchName(soa()), Carrier::Udp, 0);
+    let bytes = query(&asked).answer(&ZoneAnswer::NoSuchName(soa()), Carrier::Udp, 0);
     let answer = Message::from_vec(&bytes).unwrap();
     assert_eq!(answer.response_code, ResponseCode::NXDomain);
     assert_eq!(answer.authorities[0].name.to_ascii(), "Radio.exAmple.");
@@ -138,9 +138,9 @@ fn names_of_the_zone_are_pointers_into_the_question() {
 fn each_finding_has_its_code() {
     let asked = message("radio.example.", RecordType::TXT).to_vec().unwrap();
     let codes = [
-        (Finding::NoData(soa()), ResponseCode::NoError, true),
-        (Finding::NoSuchName(soa()), ResponseCode::NXDomain, true),
-        (Finding::Outside, ResponseCode::Refused, false),
+        (ZoneAnswer::NoData(soa()), ResponseCode::NoError, true),
+        (ZoneAnswer::NoSuchName(soa()), ResponseCode::NXDomain, true),
+        (ZoneAnswer::Outside, ResponseCode::Refused, false),
     ];
     for (finding, code, authoritative) in codes {
         let bytes = query(&asked).answer(&finding, Carrier::Udp, 0);
@@ -156,9 +156,9 @@ fn each_finding_has_its_code() {
 fn an_answer_too_long_for_a_datagram_asks_for_tcp() {
     let name = "stream.radio.example.";
     let plain = message(name, RecordType::AAAA).to_vec().unwrap();
-    let texts = Finding::Records {
+    let texts = ZoneAnswer::Records {
         answers: vec![
-            Record {
+            DnsRecord {
                 data: RecordData::Txt("x".repeat(255)),
                 ..address("stream.radio.example", 1)
             };
@@ -184,7 +184,7 @@ fn an_answer_too_long_for_a_datagram_asks_for_tcp() {
 #[test]
 fn eight_addresses_fit_whatever_the_zone_is_called() {
     let asked = with_edns(message("a.b.", RecordType::AAAA), 1_232);
-    let finding = Finding::Records {
+    let finding = ZoneAnswer::Records {
         answers: (0..8).map(|it| address("a.b", it)).collect(),
         glue: Vec::new(),
     };
@@ -196,13 +196,13 @@ fn eight_addresses_fit_whatever_the_zone_is_called() {
 #[test]
 fn glue_is_left_out_before_an_answer_is_cut() {
     let asked = message("radio.example.", RecordType::NS).to_vec().unwrap();
-    let server = |number: u8| Record {
+    let server = |number: u8| DnsRecord {
         owner: domain("radio.example"),
         ttl_s: 300,
         data: RecordData::Ns(domain(&format!("n{number}.radio.example"))),
     };
     let glue = (0..8).map(|number| address(&format!("n{number}.radio.example"), number));
-    let finding = Finding::Records {
+    let finding = ZoneAnswer::Records {
         answers: (0..8).map(server).collect(),
         glue: glue.collect(),
     };
@@ -317,9 +317,9 @@ fn check_all_answers(bytes: &[u8]) -> Result<(), TestCaseError> {
     };
     let findings = [
         addresses(8),
-        Finding::NoData(soa()),
-        Finding::NoSuchName(soa()),
-        Finding::Outside,
+        ZoneAnswer::NoData(soa()),
+        ZoneAnswer::NoSuchName(soa()),
+        ZoneAnswer::Outside,
     ];
     for finding in findings {
         let answer = query.answer(&finding, Carrier::Udp, 24);

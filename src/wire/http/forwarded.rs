@@ -50,8 +50,8 @@ pub fn client<'a>(
     }
     client.ip = origin(&addresses, is_trusted).unwrap_or(peer);
     // The first of several is what the client spoke. A client that forges it only misleads itself.
-    let spoken = protocol.split(',').next().unwrap_or_default();
-    client.https = spoken.trim().eq_ignore_ascii_case("https");
+    let said = protocol.split(',').next().unwrap_or_default();
+    client.https = said.trim().eq_ignore_ascii_case("https");
     client
 }
 

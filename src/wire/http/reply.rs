@@ -28,7 +28,8 @@ const CHALLENGE: &str = "Basic realm=\"antiphon\"";
 /// The headers that a page of another site may send to a stream.
 pub const CORS_REQUEST_HEADERS: &str = "Origin, Accept, Authorization, Icy-MetaData, Range";
 
-/// How long a browser may remember what a page of another site may send, seconds: a day, the longest time that any browser accepts.
+/// How long a browser may remember what a page of another site may send, seconds: a day, the longest time that any
+/// browser accepts.
 pub const CORS_MAX_AGE_S: &str = "86400";
 
 /// The headers of a stream that a page of another site may read.
@@ -56,13 +57,13 @@ pub enum Persistence {
 pub struct Reply {
     protocol: &'static str,
     persistence: Persistence,
-    body: Body,
+    body: BodyPresence,
     pub(in crate::wire) unix_s: u64,
 }
 
 /// Whether the client wants to see the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Body {
+enum BodyPresence {
     Sent,
     /// The client asked with HEAD.
     Omitted,
@@ -85,8 +86,8 @@ impl Reply {
                 false => Persistence::Close,
             },
             body: match head.method() {
-                Method::Head => Body::Omitted,
-                _ => Body::Sent,
+                Method::Head => BodyPresence::Omitted,
+                _ => BodyPresence::Sent,
             },
             unix_s,
         }
@@ -97,7 +98,7 @@ impl Reply {
         Self {
             protocol: "HTTP/1.0",
             persistence: Persistence::Close,
-            body: Body::Sent,
+            body: BodyPresence::Sent,
             unix_s,
         }
     }
@@ -230,8 +231,8 @@ impl Reply {
     fn end(&self, mut head: HeadWriter, body: &str) -> Bytes {
         head.header("Content-Length", &body.len().to_string());
         match self.body {
-            Body::Sent => head.finish(body.as_bytes()),
-            Body::Omitted => head.finish(b""),
+            BodyPresence::Sent => head.finish(body.as_bytes()),
+            BodyPresence::Omitted => head.finish(b""),
         }
     }
 }

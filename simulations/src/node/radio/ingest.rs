@@ -9,7 +9,7 @@ use antiphon::model::seat::Epoch;
 use antiphon::model::stream::{EndReason, StreamHead, StreamId};
 use antiphon::proto::authority;
 use antiphon::proto::source::{
-    Input, LocalStream, Output, Source, SourceContext, Stage, superseded,
+    Input, LocalStream, Output, Source, SourceContext, SourceStage, superseded,
 };
 use antiphon::service::streams::Streams;
 use antiphon::wire::frame::Frame;
@@ -48,7 +48,7 @@ impl Connection {
     /// The stream, while the source is on air.
     pub(super) fn stream(&self) -> Option<StreamId> {
         match self.source.stage() {
-            Stage::OnAir(stream_id) => Some(stream_id),
+            SourceStage::OnAir(stream_id) => Some(stream_id),
             _ => None,
         }
     }
@@ -112,12 +112,12 @@ impl Radio {
         connection.heard_at = env.moment.now;
         connection.received += bytes.len() as u64;
         match connection.source.stage() {
-            Stage::OnAir(_) => connection.append(bytes, env),
-            Stage::Asking | Stage::Opening => {
+            SourceStage::OnAir(_) => connection.append(bytes, env),
+            SourceStage::Asking | SourceStage::Opening => {
                 connection.early.extend_from_slice(bytes);
                 self.handle_source(encoder, Input::Audio, env);
             }
-            Stage::Standby | Stage::Over => {}
+            SourceStage::Standby | SourceStage::Over => {}
         }
     }
 
@@ -131,7 +131,7 @@ impl Radio {
                 continue;
             };
             let silent_for = env.moment.now.duration_since(connection.heard_at);
-            if connection.source.stage() != Stage::Asking && silent_for >= SOURCE_TIMEOUT {
+            if connection.source.stage() != SourceStage::Asking && silent_for >= SOURCE_TIMEOUT {
                 self.handle_source(encoder, Input::Ended(EndReason::SourceSilent), env);
             }
         }

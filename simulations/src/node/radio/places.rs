@@ -7,7 +7,7 @@ use antiphon::logic::source::place::Asker;
 use antiphon::model::mount::MountName;
 use antiphon::model::seat::Fence;
 use antiphon::model::stream::StreamId;
-use antiphon::proto::authority::{Displaced, Input, Output, PlaceContext, Question};
+use antiphon::proto::authority::{Displaced, Input, Output, PlaceContext, PlaceQuestion};
 use antiphon::proto::source::{self, OtherSource};
 use antiphon::proto::source::{presence_answer, presence_question, shows_presence};
 use antiphon::wire::frame::Frame;
@@ -22,7 +22,7 @@ use crate::encoder::EncoderId;
 #[derive(Debug)]
 pub(super) enum Inquiry {
     /// Whether the source gets its place.
-    Place(Question),
+    Place(PlaceQuestion),
     /// Whether the other source is still connected.
     Presence,
 }
@@ -31,7 +31,7 @@ impl Radio {
     /// Asks for a place: the master, or this node if there is none.
     pub(super) fn request(&mut self, encoder: EncoderId, stream_id: StreamId, env: &mut Env<'_>) {
         let mount = self.sources[&encoder].mount.clone();
-        let question = Question::new(mount, stream_id);
+        let question = PlaceQuestion::new(mount, stream_id);
         self.begin_inquiry(encoder, Inquiry::Place(question), env);
         self.handle_question(encoder, Input::Begin, env);
     }

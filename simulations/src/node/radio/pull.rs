@@ -82,7 +82,7 @@ impl Pull {
         let seen = PullContext {
             mesh: env.mesh.view(),
             linger: spec.map(|spec| Duration::from_secs(spec.linger_s.into())),
-            luck,
+            chance: luck,
             now: env.moment.now,
         };
         let mut out = Vec::new();

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::model::dns::{Caa, DnsQuestion, Finding, Record, RecordData, RecordKind, Soa};
+use crate::model::dns::{Caa, DnsQuestion, DnsRecord, RecordData, RecordKind, Soa, ZoneAnswer};
 use crate::model::domain::DomainName;
 use crate::model::node::NodeName;
 use crate::model::status::NodeState;
@@ -135,14 +135,14 @@ impl Zone {
         question: &DnsQuestion,
         moment: &Moment<'_>,
         choosing: &mut impl Choosing,
-    ) -> Finding {
+    ) -> ZoneAnswer {
         let place = self.place(&question.labels, moment);
         // The labels of an existing name are those of a name that was checked.
         let owner = question.labels.join(".").parse::<DomainName>();
         let owner = match (&place, owner) {
-            (NameKind::Outside, _) => return Finding::Outside,
+            (NameKind::Outside, _) => return ZoneAnswer::Outside,
             (NameKind::Nowhere, _) | (_, Err(_)) => {
-                return Finding::NoSuchName(self.soa(moment, NEGATIVE_TTL_S));
+                return ZoneAnswer::NoSuchName(self.soa(moment, NEGATIVE_TTL_S));
             }
             (_, Ok(owner)) => owner,
         };
@@ -168,8 +168,8 @@ impl Zone {
             _ => Vec::new(),
         };
         match answers.is_empty() {
-            true => Finding::NoData(self.soa(moment, NEGATIVE_TTL_S)),
-            false => Finding::Records { answers, glue },
+            true => ZoneAnswer::NoData(self.soa(moment, NEGATIVE_TTL_S)),
+            false => ZoneAnswer::Records { answers, glue },
         }
     }
 
@@ -210,7 +210,7 @@ impl Zone {
         family: AddressKind,
         moment: &Moment<'_>,
         choosing: &mut impl Choosing,
-    ) -> Vec<Record> {
+    ) -> Vec<DnsRecord> {
         let ips = match place {
             NameKind::Node(node) => match moment.hosts.get(node).filter(|host| host.is_up()) {
                 Some(host) => host.of(family).collect(),
@@ -267,7 +267,7 @@ impl Zone {
         servers: &[DomainName],
         moment: &Moment<'_>,
         choosing: &mut impl Choosing,
-    ) -> Vec<Record> {
+    ) -> Vec<DnsRecord> {
         let mut glue = Vec::new();
         for server in servers.iter().filter(|it| it.is_in(&self.apex)) {
             let labels: Vec<String> = server.labels().map(str::to_owned).collect();
@@ -279,11 +279,11 @@ impl Zone {
         glue
     }
 
-    fn soa(&self, moment: &Moment<'_>, ttl_s: u32) -> Record {
+    fn soa(&self, moment: &Moment<'_>, ttl_s: u32) -> DnsRecord {
         let primary = self.servers(moment).into_iter().next();
         let hostmaster = || format!("{HOSTMASTER}.{}", self.apex).parse().ok();
         let contact = self.contact.clone().or_else(hostmaster);
-        Record {
+        DnsRecord {
             owner: self.apex.clone(),
             ttl_s,
             data: RecordData::Soa(Soa {
@@ -296,8 +296,8 @@ impl Zone {
     }
 }
 
-fn steady(owner: &DomainName, data: impl IntoIterator<Item = RecordData>) -> Vec<Record> {
-    let record = |data| Record {
+fn steady(owner: &DomainName, data: impl IntoIterator<Item = RecordData>) -> Vec<DnsRecord> {
+    let record = |data| DnsRecord {
         owner: owner.clone(),
         ttl_s: STEADY_TTL_S,
         data,
@@ -306,10 +306,10 @@ fn steady(owner: &DomainName, data: impl IntoIterator<Item = RecordData>) -> Vec
 }
 
 /// Each address once, in the given order.
-fn address_records(owner: &DomainName, ips: Vec<IpAddr>) -> Vec<Record> {
+fn address_records(owner: &DomainName, ips: Vec<IpAddr>) -> Vec<DnsRecord> {
     let mut seen = BTreeSet::new();
     let fresh = ips.into_iter().filter(|ip| seen.insert(*ip));
-    let record = |ip| Record {
+    let record = |ip| DnsRecord {
         owner: owner.clone(),
         ttl_s: ADDRESS_TTL_S,
         data: match ip {

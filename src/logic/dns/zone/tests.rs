@@ -85,7 +85,7 @@ impl World {
         self.choosing.candidates.retain(left);
     }
 
-    fn ask(&mut self, zone: &Zone, name: &str, kind: RecordKind) -> Finding {
+    fn ask(&mut self, zone: &Zone, name: &str, kind: RecordKind) -> ZoneAnswer {
         let question = DnsQuestion {
             labels: name.split('.').map(str::to_owned).collect(),
             kind,
@@ -100,10 +100,10 @@ impl World {
 
     /// The last bytes of the addresses.
     fn numbers(&mut self, name: &str, kind: RecordKind) -> Vec<u8> {
-        let Finding::Records { answers, .. } = self.ask(&zone(), name, kind) else {
+        let ZoneAnswer::Records { answers, .. } = self.ask(&zone(), name, kind) else {
             return Vec::new();
         };
-        let number = |record: &Record| match record.data {
+        let number = |record: &DnsRecord| match record.data {
             RecordData::A(ip) => ip.octets()[3],
             RecordData::Aaaa(ip) => ip.octets()[15],
             _ => panic!("no address: {record:?}"),
@@ -165,7 +165,7 @@ fn a_node_is_never_given_the_address_of_another() {
     let mut world = World::new();
     world.hosts.get_mut(&node("n1")).unwrap().addresses.pop();
     let found = world.ask(&zone(), "n1.radio.example", RecordKind::Aaaa);
-    assert!(matches!(found, Finding::NoData(_)), "{found:?}");
+    assert!(matches!(found, ZoneAnswer::NoData(_)), "{found:?}");
     assert_eq!(world.numbers(APEX, RecordKind::Aaaa), [2, 3]);
 }
 
@@ -175,7 +175,10 @@ fn unknown_names_are_told_from_names_without_such_a_record() {
     for name in ["www", "a.n1", "n4", "a.stream", "*", "n1\u{fffd}", ""] {
         let name = format!("{name}.radio.example");
         let found = world.ask(&zone(), &name, RecordKind::A);
-        assert!(matches!(found, Finding::NoSuchName(_)), "{name} {found:?}");
+        assert!(
+            matches!(found, ZoneAnswer::NoSuchName(_)),
+            "{name} {found:?}"
+        );
     }
     for (name, kind) in [
         (APEX, RecordKind::Other),
@@ -185,21 +188,21 @@ fn unknown_names_are_told_from_names_without_such_a_record() {
         ("n1.radio.example", RecordKind::Soa),
     ] {
         let found = world.ask(&zone(), name, kind);
-        let Finding::NoData(soa) = found else {
+        let ZoneAnswer::NoData(soa) = found else {
             panic!("{name} {kind:?} {found:?}")
         };
         assert_eq!((soa.owner, soa.ttl_s), (domain(APEX), NEGATIVE_TTL_S));
     }
     for name in ["example", "radio.test", "myradio.example", "a", ""] {
         let found = world.ask(&zone(), name, RecordKind::A);
-        assert_eq!(found, Finding::Outside, "{name}");
+        assert_eq!(found, ZoneAnswer::Outside, "{name}");
     }
 }
 
 #[test]
 fn the_nodes_that_serve_it_are_the_name_servers() {
     let mut world = World::new();
-    let Finding::Records { answers, glue } = world.ask(&zone(), APEX, RecordKind::Ns) else {
+    let ZoneAnswer::Records { answers, glue } = world.ask(&zone(), APEX, RecordKind::Ns) else {
         panic!("no servers")
     };
     let servers: Vec<_> = answers.into_iter().map(|it| it.data).collect();
@@ -220,19 +223,19 @@ fn name_servers_have_the_addresses_of_the_nodes_that_serve() {
         ..zone()
     };
     world.set("n1", NodeState::Dead);
-    let Finding::Records { answers, .. } = world.ask(&zone, "a.ns.radio.example", RecordKind::A)
+    let ZoneAnswer::Records { answers, .. } = world.ask(&zone, "a.ns.radio.example", RecordKind::A)
     else {
         panic!("no address")
     };
     assert_eq!(answers[0].data, RecordData::A([192, 0, 2, 2].into()));
     assert_eq!(answers.len(), 1);
     let between = world.ask(&zone, "ns.radio.example", RecordKind::A);
-    assert!(matches!(between, Finding::NoData(_)), "{between:?}");
-    let Finding::Records { glue, .. } = world.ask(&zone, APEX, RecordKind::Ns) else {
+    assert!(matches!(between, ZoneAnswer::NoData(_)), "{between:?}");
+    let ZoneAnswer::Records { glue, .. } = world.ask(&zone, APEX, RecordKind::Ns) else {
         panic!("no servers")
     };
     assert_eq!(glue.len(), 2, "only for the server in the zone");
-    let Finding::Records { answers, .. } = world.ask(&zone, APEX, RecordKind::Soa) else {
+    let ZoneAnswer::Records { answers, .. } = world.ask(&zone, APEX, RecordKind::Soa) else {
         panic!("no authority")
     };
     let soa = Soa {
@@ -248,7 +251,8 @@ fn name_servers_have_the_addresses_of_the_nodes_that_serve() {
 fn a_query_for_everything_gets_one_record() {
     let mut world = World::new();
     for name in [APEX, "n1.radio.example"] {
-        let Finding::Records { answers, glue } = world.ask(&zone(), name, RecordKind::Any) else {
+        let ZoneAnswer::Records { answers, glue } = world.ask(&zone(), name, RecordKind::Any)
+        else {
             panic!("nothing")
         };
         assert_eq!((answers.len(), glue.len()), (1, 0));

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::bulletin::{Arrived, Life};
 use super::table::{Outlook, Standing, Table};
 use super::transit::{History, Transit};
-use super::{Forecast, Listed, Node, moved_last};
+use super::{Forecast, KnownNode, Listed, moved_last};
 use crate::model::load::LoadReport;
 use crate::model::mount::MountName;
 use crate::model::node::{Generation, NodeName};
@@ -160,7 +160,7 @@ impl Forecast {
     /// The table for listeners of one mount: every node, and every outside server that carries the mount.
     pub fn table_of(&mut self, mount: &MountName, now: Instant) -> Table<'_> {
         self.sweep_if_due(now);
-        let outlook = |(name, node): (_, &Node)| match &node.abroad {
+        let outlook = |(name, node): (_, &KnownNode)| match &node.abroad {
             None => Some(self.outlook(name, node, now)),
             Some(abroad) => node.outlook_abroad(name, abroad, mount, now),
         };
@@ -173,7 +173,7 @@ impl Forecast {
         self.sweep_if_due(now);
         let rows = self.nodes.iter();
         let rows = rows.filter_map(|(name, node)| Some((name, node, node.abroad.as_ref()?)));
-        let outlook = |(name, node, abroad): (&NodeName, &Node, &Abroad)| {
+        let outlook = |(name, node, abroad): (&NodeName, &KnownNode, &Abroad)| {
             let outlook = OutsideOutlook {
                 asked_by: abroad
                     .question
@@ -193,14 +193,14 @@ impl Forecast {
 /// The row of a server of which nothing is known yet.
 ///
 /// The row has one life only: whatever restarts there, the listeners sent are counted by the redirectors.
-fn row(now: Instant) -> Node {
-    let mut row = Node::new(Generation(0), History::Followed, now);
+fn row(now: Instant) -> KnownNode {
+    let mut row = KnownNode::new(Generation(0), History::Followed, now);
     row.state = NodeState::Alive;
     row.abroad = Some(Abroad::default());
     row
 }
 
-impl Node {
+impl KnownNode {
     /// The transit of a redirector that has sent no listener here yet.
     pub(super) fn transit(&self) -> Transit {
         match self.abroad {

@@ -1,7 +1,7 @@
 //! The settings of a mount, each said once.
 
 use crate::logic::policy::Policy;
-use crate::logic::records::field::{Field, FlagWords, Form};
+use crate::logic::records::field::{Field, FieldKind, FlagWords};
 use crate::logic::records::mistake::Mistake;
 use crate::logic::records::outside::public_url;
 use crate::logic::records::texts::{check_line, kept_caption, read_as, read_caption, read_page};
@@ -18,7 +18,7 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         key: "password",
         help: "password of the source; only its hash is kept",
         required: true,
-        form: Form::Password {
+        kind: FieldKind::Password {
             put: |mount, hash| mount.password_hash = hash,
         },
     },
@@ -26,7 +26,7 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         key: "name",
         help: "the station's name; empty: what the source says",
         required: false,
-        form: Form::Text {
+        kind: FieldKind::Text {
             word: "TEXT",
             clears: false,
             read: read_caption,
@@ -41,7 +41,7 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         key: "description",
         help: "description of the station; empty: what the source says",
         required: false,
-        form: Form::Text {
+        kind: FieldKind::Text {
             word: "TEXT",
             clears: false,
             read: read_caption,
@@ -56,7 +56,7 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         key: "genre",
         help: "genre of the station; empty: what the source says",
         required: false,
-        form: Form::Text {
+        kind: FieldKind::Text {
             word: "TEXT",
             clears: false,
             read: read_caption,
@@ -71,7 +71,7 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         key: "url",
         help: "web page of the station; empty: what the source says",
         required: false,
-        form: Form::Text {
+        kind: FieldKind::Text {
             word: "URL",
             clears: false,
             read: read_page,
@@ -86,7 +86,7 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         key: "max_listeners",
         help: "the most listeners in the whole mesh: a number, or `unlimited` for as many as the nodes take",
         required: false,
-        form: Form::Limit {
+        kind: FieldKind::Limit {
             example: 500,
             none: "unlimited",
             put: |mount, most| mount.max_listeners = most,
@@ -98,7 +98,7 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         help: "how long listeners are kept, in silence, when the source has gone: 0 to 600 seconds. The usual 10 give an \
                encoder the time to come back on any node",
         required: false,
-        form: Form::Number {
+        kind: FieldKind::Number {
             bounds: [0, MAX_LINGER_S],
             example: 30,
             put: |mount, seconds| mount.linger_s = seconds,
@@ -110,7 +110,7 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         help: "what happens to a second source with the right password: `refuse` tells it that the mount is in use; \
                `takeover` puts it in the place of the first one, and listeners continue with it",
         required: false,
-        form: Form::Choice {
+        kind: FieldKind::Choice {
             words: &["refuse", "takeover"],
             put: |mount, word| {
                 mount.takeover = word.parse()?;
@@ -124,7 +124,7 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         help: "`true` keeps a source that finds the mount taken connected, and puts it on air when the other one \
                leaves; `false` refuses it",
         required: false,
-        form: Form::Flag {
+        kind: FieldKind::Flag {
             words: FlagWords::TrueFalse,
             put: |mount, flag| mount.standby = flag,
             get: |mount| mount.standby,
@@ -135,7 +135,7 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         help: "the charset of titles and names that are not UTF-8, such as `windows-1251` or `shift_jis`, if their source \
                names none",
         required: false,
-        form: Form::Text {
+        kind: FieldKind::Text {
             word: "NAME",
             clears: true,
             read: read_as::<Charset>,
@@ -152,7 +152,7 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         help: "how a node is chosen for a listener, such as `tag(big),water`; empty: as for all mounts, see \
                `antiphon policy`",
         required: false,
-        form: Form::Text {
+        kind: FieldKind::Text {
             word: "POLICY",
             clears: false,
             read: |text| match text {
@@ -172,7 +172,7 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         key: "redirect",
         help: "`false` serves listeners on the node that they ask; `true` redirects them to the node that is chosen",
         required: false,
-        form: Form::Flag {
+        kind: FieldKind::Flag {
             words: FlagWords::TrueFalse,
             put: |mount, flag| mount.steering.redirect = flag,
             get: |mount| mount.steering.redirect,
@@ -182,7 +182,7 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         key: "overflow_url",
         help: "the address for listeners, such as a CDN, when the mesh is too full for them; empty: none",
         required: false,
-        form: Form::Text {
+        kind: FieldKind::Text {
             word: "URL",
             clears: false,
             read: read_overflow,
@@ -197,7 +197,7 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         key: "overflow_percent",
         help: "how full the node that would be chosen must be for that, per cent: 1 to 100",
         required: false,
-        form: Form::Number {
+        kind: FieldKind::Number {
             bounds: [1, 100],
             example: 90,
             put: |mount, percent| mount.steering.overflow_percent = percent,
@@ -209,7 +209,7 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         help: "the countries in which the mount may be heard: `de,at` for only these, `!us,!cn` for all but these; empty: \
                everywhere",
         required: false,
-        form: Form::Text {
+        kind: FieldKind::Text {
             word: "LIST",
             clears: false,
             read: read_as::<CountryRule>,

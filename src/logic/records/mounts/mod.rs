@@ -23,7 +23,7 @@ pub static MOUNT_KIND: Kind<MountSpec> = Kind {
 
 /// All mounts of a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listing {
+pub struct MountListing {
     /// The mounts, by path.
     pub mounts: BTreeMap<MountName, MountSpec>,
     /// The records that should be mounts and are not, and the reason.
@@ -42,8 +42,8 @@ pub fn spec(path: MountName, record: &Record) -> Result<MountSpec, BadRecord> {
 }
 
 /// The live mounts of a document, and the records that should be mounts and are not.
-pub fn list(document: &Document) -> Listing {
-    let mut listing = Listing::default();
+pub fn list(document: &Document) -> MountListing {
+    let mut listing = MountListing::default();
     for found in MOUNT_KIND.records(document) {
         let path = MountName::try_from(format!("/{}", found.name));
         let read = match path {

@@ -2,7 +2,7 @@
 
 use super::address::public_url;
 use super::mapping::{mounts, written};
-use crate::logic::records::field::{Field, FlagWords, Form};
+use crate::logic::records::field::{Field, FieldKind, FlagWords};
 use crate::logic::records::mistake::Mistake;
 use crate::model::geo::Country;
 use crate::model::outside::OutsideServer;
@@ -18,7 +18,7 @@ pub(super) const FIELDS: &[Field<OutsideServer>] = &[
         help: "address for listeners, such as `http://relay.example:8000`; the server's own name of the mount and the \
                listener's query are added to it",
         required: true,
-        form: Form::Text {
+        kind: FieldKind::Text {
             word: "URL",
             clears: false,
             read: read_url,
@@ -34,7 +34,7 @@ pub(super) const FIELDS: &[Field<OutsideServer>] = &[
         help: "address at which nodes ask for its load, often an internal one; empty: `public_url`. With `https://` its \
                certificate must be one that the machine trusts",
         required: false,
-        form: Form::Text {
+        kind: FieldKind::Text {
             word: "URL",
             clears: true,
             read: read_url,
@@ -50,7 +50,7 @@ pub(super) const FIELDS: &[Field<OutsideServer>] = &[
         help: "how nodes ask: `status-json` (every Icecast from 2.4 on; tells no limits), `load-xsl` (a page to be put \
                into its web root; tells free slots) or `admin-stats` (needs a login; tells the limits of mounts)",
         required: false,
-        form: Form::Choice {
+        kind: FieldKind::Choice {
             words: &["status-json", "load-xsl", "admin-stats"],
             put: |server, word| {
                 server.via = word.parse()?;
@@ -64,7 +64,7 @@ pub(super) const FIELDS: &[Field<OutsideServer>] = &[
         help: "`USER:PASSWORD` for the question. On a command line only empty, which removes it; give a new one with \
                `--login-file`",
         required: false,
-        form: Form::Secret {
+        kind: FieldKind::Secret {
             check: check_login,
             put: |server, login| server.login = Some(login.into()),
         },
@@ -73,7 +73,7 @@ pub(super) const FIELDS: &[Field<OutsideServer>] = &[
         key: "weight",
         help: "share of listeners compared with its size, per cent: 0 to 1000; 0 keeps listeners away",
         required: false,
-        form: Form::Number {
+        kind: FieldKind::Number {
             bounds: [0, NodeTraits::MAX_WEIGHT_PERCENT],
             example: 50,
             put: |server, percent| server.weight_percent = percent,
@@ -84,7 +84,7 @@ pub(super) const FIELDS: &[Field<OutsideServer>] = &[
         key: "country",
         help: "two letters, for policies such as `geo(country)`; empty: unknown, which is neutral",
         required: false,
-        form: Form::Text {
+        kind: FieldKind::Text {
             word: "CC",
             clears: true,
             read: |text| Ok(text.parse::<Country>().map(String::from)?),
@@ -99,7 +99,7 @@ pub(super) const FIELDS: &[Field<OutsideServer>] = &[
         key: "enabled",
         help: "whether the server is asked and chosen, as by `antiphon outside enable` and `disable`",
         required: false,
-        form: Form::Flag {
+        kind: FieldKind::Flag {
             words: FlagWords::TrueFalse,
             put: |server, flag| server.enabled = flag,
             get: |server| server.enabled,
@@ -110,7 +110,7 @@ pub(super) const FIELDS: &[Field<OutsideServer>] = &[
         help: "the most listeners to count on, where the server names no limit itself: `<clients>` of its settings. If \
                the server says less, that counts",
         required: false,
-        form: Form::Limit {
+        kind: FieldKind::Limit {
             example: 500,
             none: "what it says",
             put: |server, most| server.max_listeners = most,
@@ -121,7 +121,7 @@ pub(super) const FIELDS: &[Field<OutsideServer>] = &[
         key: "mounts",
         help: "mounts that it carries: `/ours=/theirs`, or `/same` if both names are equal; several with commas, at most 32",
         required: true,
-        form: Form::Text {
+        kind: FieldKind::Text {
             word: "/OURS=/THEIRS",
             clears: false,
             read: |text| Ok(written(&mounts(text)?)),

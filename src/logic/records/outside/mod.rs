@@ -47,7 +47,7 @@ pub struct BadServerName(String);
 
 /// All outside servers of a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listing {
+pub struct ServerListing {
     /// The servers by name.
     pub servers: Servers,
     /// The records that should be servers and are not, and the reason.
@@ -94,8 +94,8 @@ pub fn check(
 }
 
 /// The live servers of a document, and the records that should be servers and are not.
-pub fn list(document: &Document) -> Listing {
-    let mut listing = Listing::default();
+pub fn list(document: &Document) -> ServerListing {
+    let mut listing = ServerListing::default();
     for found in OUTSIDE_KIND.records(document) {
         let read = match name(found.name) {
             Ok(_) if listing.servers.len() >= MAX_SERVERS => Err(BadRecord::TooMany(MAX_SERVERS)),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::logic::policy::Policy;
-use crate::logic::records::field::{Field, Form};
+use crate::logic::records::field::{Field, FieldKind};
 use crate::logic::records::kind::Kind;
 use crate::logic::records::mistake::Mistake;
 
@@ -35,7 +35,7 @@ const FIELDS: &[Field<MeshSettings>] = &[
         key: "policy",
         help: "how a node is chosen for a listener, such as `geo(country),weight,water`; empty: the usual one",
         required: false,
-        form: Form::Text {
+        kind: FieldKind::Text {
             word: "POLICY",
             clears: false,
             read: |text| Ok(Policy::of_setting(text)?.to_string()),
@@ -51,7 +51,7 @@ const FIELDS: &[Field<MeshSettings>] = &[
         help: "players that cannot follow a redirect, by a part of their `User-Agent`, one on each line: at most 32 of 2 \
                to 64 bytes; empty: none",
         required: false,
-        form: Form::Text {
+        kind: FieldKind::Text {
             word: "TEXT",
             clears: false,
             read: |text| Ok(agents(text)?.join("\n")),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::logic::records::field::{Field, FlagWords, Form};
+use crate::logic::records::field::{Field, FieldKind, FlagWords};
 use crate::logic::records::kind::Kind;
 use crate::logic::records::mistake::Mistake;
 use crate::model::traits::{NodeTraits, Tag};
@@ -22,7 +22,7 @@ const FIELDS: &[Field<NodeTraits>] = &[
         help: "its share of what its size would give it, per cent: 0 to 1000; 100 is usual, 50 fills it half as far as \
                the others, 0 keeps listeners away",
         required: false,
-        form: Form::Number {
+        kind: FieldKind::Number {
             bounds: [0, NodeTraits::MAX_WEIGHT_PERCENT],
             example: 50,
             put: |node, percent| node.weight_percent = percent,
@@ -33,7 +33,7 @@ const FIELDS: &[Field<NodeTraits>] = &[
         key: "tags",
         help: "words for policies such as `tag(fast)`, with commas: `fast,berlin`; at most 16; empty takes them away",
         required: false,
-        form: Form::Text {
+        kind: FieldKind::Text {
             word: "LIST",
             clears: false,
             read: |text| Ok(written(&tags(text)?)),
@@ -48,7 +48,7 @@ const FIELDS: &[Field<NodeTraits>] = &[
         key: "maintenance",
         help: "`on`: no new listener is sent there; listeners that are there stay, and sources may still come",
         required: false,
-        form: Form::Flag {
+        kind: FieldKind::Flag {
             words: FlagWords::OnOff,
             put: |node, flag| node.maintenance = flag,
             get: |node| node.maintenance,

@@ -32,7 +32,7 @@ pub(super) struct Candidate<'a> {
 
 /// The nodes that are left.
 #[derive(Clone, Debug)]
-pub(super) struct Field<'a> {
+pub(super) struct Shortlist<'a> {
     pub(super) candidates: Vec<Candidate<'a>>,
     /// Whether no node's load is known: then no score and no selector can mean anything.
     pub(super) blind: bool,
@@ -167,7 +167,7 @@ fn narrowed(outlook: &Outlook<'_>, slots: &Slots) -> LoadReport {
     }
 }
 
-impl<'a> Field<'a> {
+impl<'a> Shortlist<'a> {
     /// All nodes that may be chosen at all: with room, and not known to be in trouble.
     ///
     /// A node that was not heard recently is a last resort. But when no peer was heard, this node is the one
@@ -192,7 +192,7 @@ impl<'a> Field<'a> {
         Self { candidates, blind }
     }
 
-    /// Lets the field through a stage.
+    /// Lets the shortlist through a stage.
     pub(super) fn pass(&mut self, stage: &Stage, scene: Scene<'_>, request: &Request<'_>) {
         match stage {
             Stage::IcecastActive => self.keep(|it| it.outlook.standing != Standing::Closed),
