@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::backoff::Backoff;
 use crate::model::seat::Seat;
 
-/// The wait before a job that has failed once is begun again: short enough that nobody misses a job that fails by
+/// The wait before a job that has failed once is begun again: short enough that no listener misses a job that fails by
 /// chance, long enough that one that fails at once costs nothing.
 pub const FIRST_RESTART_WAIT: Duration = Duration::from_secs(1);
 /// The longest such wait: an operator who has removed the cause looks at the node for as long.

@@ -1,4 +1,4 @@
-//! Texts of strangers, cleaned so that they can be shown: one line, without invisible characters.
+//! Texts from outside the mesh, cleaned so that they can be shown: one line, without invisible characters.
 
 /// Cleans a text to one line. A line end, a tab or a NUL becomes a blank (a carriage return and its line feed become
 /// one blank); other control characters, and those of [`is_unseen`], are removed.

@@ -86,7 +86,7 @@ pub enum RecordData {
     NotEverything,
 }
 
-/// The start of the zone's authority. Nobody copies the zone, so only the serial and the last number are ever read.
+/// The start of the zone's authority. No server copies the zone, so only the serial and the last number are ever read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Soa {
     /// The first name server.

@@ -87,8 +87,8 @@ pub enum BadCountryRule {
 }
 
 impl CountryRule {
-    /// Whether a listener in this country may listen. An unknown country is admitted: a missing database silences no
-    /// listener.
+    /// Whether a listener in this country may listen. An unknown country is admitted: a missing database keeps no
+    /// listener out.
     pub fn admits(&self, country: Option<Country>) -> bool {
         match (self, country) {
             (Self::Everywhere, _) | (_, None) => true,

@@ -126,8 +126,8 @@ pub enum Message {
     Vacated(Claim),
     /// "I hold the seat under this claim and ask you to take it over now."
     HandOver(Claim),
-    /// "You hold the seat, and I have seen an epoch that is not lower than yours: renumber your
-    /// claim, because whoever has obeyed that epoch refuses your orders."
+    /// "You hold the seat, and I have seen an epoch that is not lower than yours: renumber your claim, because a node
+    /// that has obeyed that epoch refuses your orders."
     Seen(Epoch),
 }
 

@@ -8,7 +8,7 @@ use super::seat::Epoch;
 
 /// The name of one life of a source. Made by the ingest node from 128 random bits.
 ///
-/// `(stream id, offset)` names one byte for ever: two nodes that hold it hold the same byte.
+/// `(stream id, offset)` always names the same byte: two nodes that hold it hold the same byte.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(pub u128);
 

@@ -1,7 +1,7 @@
 //! Streams that are over while gossip still shows them.
 //!
 //! A source's end is reported at once over every link, and at the end of the stream itself; the gossip of its node
-//! still shows the source for two rounds. A node that believed that would relay a stream that is over, or refuse the
+//! still shows the source for two rounds. A node that trusted it would relay a stream that is over, or refuse the
 //! encoder that reconnects.
 
 use std::collections::BTreeMap;

@@ -178,7 +178,7 @@ impl Serve {
     }
 
     /// Waits for a change. Meanwhile it passes heartbeats on, but only a later one than the last that was sent:
-    /// otherwise two relays that serve each other would keep a dead stream alive for ever.
+    /// otherwise two relays that serve each other would keep a dead stream alive without end.
     fn wait(&mut self, beat_ms: u64, now: Instant, out: &mut Vec<Output>) {
         let since = *self.quiet_since.get_or_insert(now);
         if now.saturating_duration_since(since) >= HEARTBEAT {

@@ -11,7 +11,7 @@
 //! | `standby/PATH` | `true` | while a source there waits for its turn |
 //! | `outside/NAME` | an outside server's load | after each question, while it holds that server's seat |
 //! | `reach/NAME` | [`ReachCard`]: what came back from that node's public address | on change, while it is the one that asks |
-//! | `draining` | `true` | when it takes nobody new |
+//! | `draining` | `true` | when it takes no new listeners and sources |
 //! | `clock` | the time, unix milliseconds by its own clock | each second |
 //! | `disk` | why it cannot write to its disk | while it cannot |
 

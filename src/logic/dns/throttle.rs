@@ -1,4 +1,5 @@
-//! How many answers a network gets: a bucket of tokens for each, so that nobody can use a node to flood somebody else.
+//! How many answers a network gets: a bucket of tokens for each, so that no sender can use a node to flood another
+//! machine.
 //!
 //! Buckets are found by a keyed hash among a fixed number, so that any number of forged senders costs no more memory.
 //! Two networks may share one; a client that is limited by this asks by TCP, which is not limited.

@@ -39,7 +39,7 @@ pub const MAX_DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
 /// Clocks kept by NTP differ by less than a second; one that is a minute ahead is wrong. To believe it would
 /// let it overrule every other node until the other clocks get there.
 pub const MAX_AHEAD: Duration = Duration::from_secs(60);
-/// How long a tombstone is kept: longer than a machine stands unplugged in a cupboard.
+/// How long a tombstone is kept: longer than a machine is usually switched off.
 pub const TOMBSTONE_LIFE: Duration = Duration::from_hours(30 * 24);
 /// The most refusals that are listed; a peer with a wrong clock has one for each record.
 pub const MAX_REFUSALS: usize = 64;

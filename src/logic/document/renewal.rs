@@ -1,9 +1,9 @@
 //! Stamps from the future, made while a clock was wrong, are renewed. Otherwise no peer would ever accept them, and no
 //! later write would ever win against them.
 //!
-//! Nobody knows when such a write was really made. Its new stamp comes right after the latest right one that this
-//! node has seen: it wins over what this node knew, in the order of the old stamps, and loses against what peers have
-//! written since.
+//! The real time of such a write is not known. Its new stamp comes right after the latest right one that this node has
+//! seen: it wins over what this node knew, in the order of the old stamps, and loses against what peers have written
+//! since.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -169,8 +169,8 @@ impl Election {
         self.settle(out);
     }
 
-    /// Renumbers this node's claim if another node has seen an epoch that is not lower. Otherwise a node
-    /// that has obeyed that epoch would refuse this holder's orders for ever.
+    /// Renumbers this node's claim if another node has seen an epoch that is not lower. Otherwise a node that has
+    /// obeyed that epoch would always refuse this holder's orders.
     pub(super) fn renumber(&mut self, seen: Epoch) {
         self.ledger.note(seen);
         let believed = seen <= self.ledger.seen();

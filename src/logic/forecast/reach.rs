@@ -43,7 +43,8 @@ struct Way {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AddressState {
     Open,
-    /// No listener is, except one now and then: the next from this moment on, after so many that did not arrive.
+    /// No listener is, except one at a time as a trial: the next from this moment on, after so many trials that
+    /// failed.
     Shut {
         next_at: Instant,
         tries: u32,
@@ -85,7 +86,7 @@ impl Reachability {
         self.0.get(name).is_none_or(|way| way.is_open(now))
     }
 
-    /// Why listeners are only sent there for a try now and then, by name.
+    /// Why only trial listeners are sent there, by the node's name.
     pub fn troubles(&self) -> BTreeMap<NodeName, String> {
         let shut = self
             .0

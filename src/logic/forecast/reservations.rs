@@ -1,7 +1,7 @@
 //! How many listeners of one address, and of one network, are expected somewhere because of a redirect.
 //!
-//! A redirect costs a client nothing, and makes a place on some node count as taken for five seconds. So one address
-//! reserves the places of a village at most, and all addresses of a network those of a town; beyond that, a listener is
+//! A redirect costs a client nothing, and makes a place on some node count as taken for five seconds. So the places
+//! that one address reserves are bounded, and those of all addresses of a network too; beyond that, a listener is
 //! still sent to where there is room, and counts when it arrives.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::RESERVATION;
 use crate::model::network::shared_by;
 
-/// The most places that one address reserves: a village behind one address, all at once.
+/// The most places that one address reserves: all customers of a small provider behind one address, at once.
 const MAX_PER_ADDRESS: u32 = 64;
 /// The most places that one network reserves, whatever the addresses in it: as many as four full addresses. A
 /// network of this size is often given to a single machine.

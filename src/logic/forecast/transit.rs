@@ -1,7 +1,7 @@
 //! The listeners on their way from one redirector to one node.
 //!
-//! Single listeners are not known. What was sent and what arrived are two counters that only rise, heard late and
-//! from different nodes; the listeners on their way are the difference, less what will never be explained.
+//! Single listeners are not known. What was sent and what arrived are two counters that only rise, heard late and from
+//! different nodes; the listeners on their way are the difference, less those that are taken to have gone elsewhere.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -190,9 +190,9 @@ impl Transit {
 
     /// Brings the flow up to date.
     ///
-    /// `pending = clamp(sent - arrived - missing, 0, sent in the last RESERVATION)`, each at the average cost of
-    /// those sent in that time. The cost comes from the redirector's counters alone: were `arrived` counted in
-    /// bits too, each disagreement of two nodes about a mount's bitrate would stay in the difference for ever.
+    /// `pending = clamp(sent - arrived - missing, 0, sent in the last RESERVATION)`, each at the average cost of those
+    /// sent in that time. The cost comes from the redirector's counters alone: were `arrived` counted in bits too,
+    /// each disagreement of two nodes about a mount's bitrate would stay in the difference.
     pub(super) fn settle(&mut self, now: Instant) {
         self.sent.forget(self.patience, now);
         self.arrived.forget(self.patience, now);

@@ -196,7 +196,8 @@ impl LoginQueue {
                 continue;
             }
             let last_turn = self.last_turns.get(&it.account).copied().unwrap_or(0);
-            // Guessers wait for ever, so the newest login of a guessing address is the likeliest to be honest.
+            // Guessers always wait for their turn, so the newest login of a guessing address is the likeliest to be
+            // honest.
             let in_line = match wrong {
                 0 => number.0,
                 _ => u64::MAX - number.0,

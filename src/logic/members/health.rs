@@ -30,7 +30,7 @@ pub struct Witnesses {
     pub report: SelfReport,
 }
 
-/// The statement of a witness.
+/// A witness's verdict on a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
     /// The witness hears the node.

@@ -8,7 +8,7 @@ use crate::model::load::LoadReport;
 /// A node as a vessel: how many more listeners it takes until it is filled to a level of utilisation.
 ///
 /// In each of two dimensions that is `capacity * scale * level - load`, in listeners of the mount at hand. A vessel
-/// with a small scale is filled less at each level; none is filled over its brim.
+/// with a small scale is filled less at each level; none is filled beyond its capacity.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Basin {
     capacity: [f64; 2],

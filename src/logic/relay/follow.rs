@@ -12,7 +12,7 @@ use crate::model::stream::StreamId;
 /// How often an idle upstream shows that it is alive, so that a stall is told from a pause.
 pub const HEARTBEAT: Duration = Duration::from_millis(100);
 /// An upstream that is silent for so long has stalled: its heartbeat, 300 ms, and a little for a busy machine. A lost
-/// packet is repeated within it, and to ask another node in vain costs only a question.
+/// packet is repeated within it, and a needless request to another node costs little.
 pub const STALL: Duration = Duration::from_millis(450);
 /// How long the first answer of an upstream may take: two round trips of the worst line between two nodes.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_millis(600);

@@ -1,7 +1,7 @@
 //! The last bytes of a stream in memory: one writer, many readers.
 //!
-//! Bytes are numbered from the stream's beginning, in the same way on every node: `(stream id, offset)` names one
-//! byte for ever. A reader therefore asks by offset, and continues elsewhere with the same number.
+//! Bytes are numbered from the stream's beginning, in the same way on every node: `(stream id, offset)` always names
+//! the same byte. A reader therefore asks by offset, and continues elsewhere with the same number.
 //!
 //! The ring never waits for a reader: one that is too slow finds that its bytes are gone.
 

@@ -35,7 +35,7 @@ impl OutsideState {
     }
 }
 
-/// One outside server, for everybody.
+/// One outside server, as every client may see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutsideStatus {
     /// The name of the server.

@@ -11,7 +11,7 @@ use crate::proto::view::MeshView;
 /// News about a node's address, for operators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReachNews {
-    /// Listeners do not reach a node: only a trial listener is sent there now and then.
+    /// Listeners do not reach a node: only a trial listener is sent there from time to time.
     Lost {
         /// The node.
         node: NodeName,

@@ -1,7 +1,7 @@
 //! DNS messages: from the bytes of a query to a question, and from a finding to the bytes of an answer.
 //!
-//! Over UDP anybody can send a query with the address of somebody else, who then gets the answer. So an answer is never
-//! much longer than its query, see [`MOST_AMPLIFICATION`], and a message that is itself an answer gets none.
+//! Over UDP a sender can forge the address of another machine, which then gets the answer. So an answer is never much
+//! longer than its query, see [`MOST_AMPLIFICATION`], and a message that is itself an answer gets none.
 
 mod answer;
 mod query;

@@ -21,7 +21,7 @@ pub enum Received {
     Query(Box<Query>),
     /// Not a question for this zone; these bytes refuse it.
     Refusal(Vec<u8>),
-    /// Noise, or an answer: it must not be answered, or two servers would talk for ever.
+    /// Noise, or an answer: it must not be answered, or two servers would answer each other without end.
     Nothing,
 }
 

@@ -193,7 +193,7 @@ pub enum Frame {
     },
     /// The conversation has ended well.
     Done,
-    /// No new bytes, but the stream is alive: the node of its source was heard at this beat of its own clock.
+    /// No new bytes, but the stream is alive: the node of its source was heard at this time of its own clock.
     Alive {
         /// Milliseconds from the beginning of the stream, by the node of its source. Relays pass it on unchanged:
         /// only a rising number is a sign of life, so that a circle of relays falls silent.

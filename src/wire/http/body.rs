@@ -53,7 +53,7 @@ impl BodyDecoder {
         Self { state }
     }
 
-    /// A decoder for what follows the bytes of `head`, be it a stray line end first.
+    /// A decoder for the bytes after those of `head`, where a stray line end may come first.
     ///
     /// The one to use for a source: [`BodyDecoder::new`] would send the line end to listeners.
     pub fn after(head: &Head) -> Self {

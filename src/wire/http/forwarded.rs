@@ -1,8 +1,8 @@
 //! The client behind a proxy: `X-Forwarded-For` and `X-Forwarded-Proto`.
 //!
-//! Anybody can write these headers, so they count only on a connection from a proxy that the operator trusts.
-//! Each proxy appends the address of its client. Read from the right, the first address that is not a trusted
-//! proxy is therefore the last one that a trusted proxy has seen; all addresses left of it are unproven.
+//! Any client can write these headers, so they count only on a connection from a proxy that the operator trusts. Each
+//! proxy appends the address of its client. Read from the right, the first address that is not a trusted proxy is
+//! therefore the last one that a trusted proxy has seen; all addresses left of it are unproven.
 
 use std::net::{IpAddr, SocketAddr};
 

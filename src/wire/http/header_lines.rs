@@ -1,6 +1,6 @@
 //! The header lines of a request: which are headers, which are ignored, and which make the request invalid.
 //!
-//! Encoders put into a head whatever somebody typed: a description of several lines, and bytes of any kind. A radio
+//! Encoders put into a head all that a user has typed: a description of several lines, and bytes of any kind. A radio
 //! must not be kept off the air for that. But a line that one reader could take for the length of the body or for a
 //! login, and another for noise, is refused: two servers behind each other would see two different requests.
 

@@ -104,7 +104,7 @@ fn value_of(head: &Head, header: &str) -> Option<String> {
     clean(head.header(header)?)
 }
 
-/// The value of a header that somebody wrote in any language.
+/// The value of a header, which may be in any language.
 fn text_of(head: &Head, charset: Charset, header: &str) -> Option<String> {
     clean(&head.header_in(header, charset)?)
 }
