@@ -194,8 +194,8 @@ pub(super) fn addresses<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<IpAddr>, D::Error> {
     let addresses = Vec::<IpAddr>::deserialize(deserializer)?;
-    let nobody = |ip: &IpAddr| ip.is_unspecified() || ip.is_multicast();
-    if addresses.iter().any(nobody) || addresses.len() > MAX_ADDRESSES {
+    let is_no_machine = |ip: &IpAddr| ip.is_unspecified() || ip.is_multicast();
+    if addresses.iter().any(is_no_machine) || addresses.len() > MAX_ADDRESSES {
         return Err(serde::de::Error::custom(format!(
             "addresses are those at which the world reaches this node, such as 203.0.113.7 and 2001:db8::7, \
              at most {MAX_ADDRESSES}"

@@ -64,10 +64,10 @@ impl Election {
             Campaign::Challenging { until, asked } => {
                 let members = &self.members;
                 asked.retain(|name| members.get(name).is_some_and(|peer| peer.is_there()));
-                let nobody_objects = asked.is_empty() || now >= *until;
+                let is_unopposed = asked.is_empty() || now >= *until;
                 if !is_vacant || !self.is_able() {
                     self.campaign = Campaign::Idle;
-                } else if nobody_objects {
+                } else if is_unopposed {
                     self.begin_claim(None);
                 }
             }

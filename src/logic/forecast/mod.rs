@@ -26,7 +26,7 @@ use crate::model::outside::is_backend;
 use crate::model::status::NodeState;
 
 pub use bulletin::{Arrived, Bulletin, Life, MAX_COUNTERS, Sent};
-use outside::Abroad;
+use outside::OutsideFacts;
 pub use outside::{FRESH, OutsideBulletin, OutsideOutlook};
 pub use table::{Basis, Outlook, Standing, Table};
 use transit::{History, Transit};
@@ -177,7 +177,7 @@ impl Forecast {
     /// Counts a listener that has come here by a passthrough address made by `from`.
     pub fn note_arrived(&mut self, from: &NodeName, now: Instant) {
         let own = self.own.clone();
-        let is_node = self.nodes.get(from).is_some_and(|it| it.abroad.is_none());
+        let is_node = self.nodes.get(from).is_some_and(|it| it.outside.is_none());
         if *from == own || !is_node {
             return; // An address made by an unknown node, or by this one, which redirects no listener to itself.
         }
@@ -231,7 +231,7 @@ impl Forecast {
     /// The table of all nodes as of now.
     pub fn table(&mut self, now: Instant) -> Table<'_> {
         self.sweep_if_due(now);
-        let nodes = self.nodes.iter().filter(|(_, node)| node.abroad.is_none());
+        let nodes = self.nodes.iter().filter(|(_, node)| node.outside.is_none());
         let outlook = |(name, node)| self.outlook(name, node, now);
         self.tabulate(nodes.map(outlook).collect())
     }
@@ -430,7 +430,7 @@ struct KnownNode {
     /// Listeners in the node's report that their redirector has not told yet: the sum over `inbound`.
     ahead: u64,
     /// Further facts, if this is an outside server.
-    abroad: Option<Abroad>,
+    outside: Option<OutsideFacts>,
 }
 
 impl KnownNode {
@@ -446,7 +446,7 @@ impl KnownNode {
             inbound: BTreeMap::new(),
             pending: Tally::default(),
             ahead: 0,
-            abroad: None,
+            outside: None,
         }
     }
 

@@ -23,11 +23,11 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// The addresses of all nodes, and how far each can be trusted.
 #[derive(Clone, Debug, Default)]
-pub struct Reachability(BTreeMap<NodeName, Way>);
+pub struct Reachability(BTreeMap<NodeName, KnownAddress>);
 
 /// The address of one life of a node, and how far it can be trusted.
 #[derive(Clone, Debug)]
-struct Way {
+struct KnownAddress {
     life: Life,
     finding: Finding,
     /// Listeners that have ever arrived there, whichever node sent them.
@@ -36,7 +36,7 @@ struct Way {
     first_sent_at: Option<Instant>,
     sent: u32,
     networks: BTreeSet<IpAddr>,
-    gate: AddressState,
+    state: AddressState,
 }
 
 /// Whether listeners are sent there.
@@ -59,20 +59,20 @@ impl Reachability {
         if !self.0.contains_key(&life.node) && self.0.len() >= MAX_NODES {
             return;
         }
-        let new = || Way::new(life.clone(), arrived);
-        let way = self.0.entry(life.node.clone()).or_insert_with(new);
-        if way.life != *life {
-            *way = new();
+        let new = || KnownAddress::new(life.clone(), arrived);
+        let address = self.0.entry(life.node.clone()).or_insert_with(new);
+        if address.life != *life {
+            *address = new();
         }
-        way.arrive(arrived);
-        way.find(finding, now);
-        way.judge(now);
+        address.arrive(arrived);
+        address.find(finding, now);
+        address.judge(now);
     }
 
     /// Counts a listener that was just sent there.
     pub fn note_sent(&mut self, to: &NodeName, from: IpAddr, now: Instant) {
-        if let Some(way) = self.0.get_mut(to) {
-            way.send(from, now);
+        if let Some(address) = self.0.get_mut(to) {
+            address.send(from, now);
         }
     }
 
@@ -83,7 +83,7 @@ impl Reachability {
 
     /// Whether a listener may be sent there now.
     pub fn is_open(&self, name: &NodeName, now: Instant) -> bool {
-        self.0.get(name).is_none_or(|way| way.is_open(now))
+        self.0.get(name).is_none_or(|address| address.is_open(now))
     }
 
     /// Why only trial listeners are sent there, by the node's name.
@@ -91,18 +91,20 @@ impl Reachability {
         let shut = self
             .0
             .iter()
-            .filter(|(_, way)| way.gate != AddressState::Open);
-        shut.map(|(name, way)| (name.clone(), way.trouble()))
+            .filter(|(_, address)| address.state != AddressState::Open);
+        shut.map(|(name, address)| (name.clone(), address.trouble()))
             .collect()
     }
 
     /// Whether the listeners that were sent there do not arrive, so that its address should be asked again.
     pub fn is_doubtful(&self, name: &NodeName, now: Instant) -> bool {
-        self.0.get(name).is_some_and(|way| way.is_deserted(now))
+        self.0
+            .get(name)
+            .is_some_and(|address| address.is_deserted(now))
     }
 }
 
-impl Way {
+impl KnownAddress {
     fn new(life: Life, arrived: u64) -> Self {
         Self {
             life,
@@ -111,7 +113,7 @@ impl Way {
             first_sent_at: None,
             sent: 0,
             networks: BTreeSet::new(),
-            gate: AddressState::Open,
+            state: AddressState::Open,
         }
     }
 
@@ -119,7 +121,7 @@ impl Way {
         if total > self.arrived {
             (self.sent, self.first_sent_at) = (0, None);
             self.networks.clear();
-            self.gate = AddressState::Open;
+            self.state = AddressState::Open;
         }
         self.arrived = total;
     }
@@ -131,7 +133,7 @@ impl Way {
         }
         let before = std::mem::replace(&mut self.finding, finding.clone());
         match finding {
-            Finding::Proven => self.gate = AddressState::Open,
+            Finding::Proven => self.state = AddressState::Open,
             // Listeners that have arrived prove more than a peer, whose own line to the node may be the broken one.
             Finding::Failed(_) if before == Finding::Untried && self.arrived == 0 => self.shut(now),
             // A line between the node and the asker may be cut; that the listeners do not arrive says more.
@@ -146,8 +148,8 @@ impl Way {
         if self.networks.len() < ENOUGH as usize {
             self.networks.insert(network(from));
         }
-        if let AddressState::Shut { tries, .. } = self.gate {
-            self.gate = AddressState::Shut {
+        if let AddressState::Shut { tries, .. } = self.state {
+            self.state = AddressState::Shut {
                 next_at: now + wait(tries + 1),
                 tries: tries + 1,
             };
@@ -155,7 +157,7 @@ impl Way {
     }
 
     fn shut(&mut self, now: Instant) {
-        self.gate = AddressState::Shut {
+        self.state = AddressState::Shut {
             next_at: now + wait(0),
             tries: 0,
         };
@@ -169,7 +171,7 @@ impl Way {
             Finding::Unaskable => self.networks.len() >= ENOUGH as usize,
             Finding::Untried | Finding::Failed(_) => true,
         };
-        if self.gate == AddressState::Open && enough && self.is_deserted(now) {
+        if self.state == AddressState::Open && enough && self.is_deserted(now) {
             self.shut(now);
         }
     }
@@ -181,7 +183,7 @@ impl Way {
     }
 
     fn is_open(&self, now: Instant) -> bool {
-        match self.gate {
+        match self.state {
             AddressState::Shut { next_at, .. } => now >= next_at,
             // Until its address has been asked, only as many are risked as are needed to tell whether one arrives.
             AddressState::Open => self.finding != Finding::Untried || self.sent < ENOUGH,
@@ -191,11 +193,11 @@ impl Way {
     fn trouble(&self) -> String {
         let lost = match self.sent {
             0 => String::new(),
-            sent => format!("; of the last {sent} listeners sent there nobody arrived"),
+            sent => format!("; of the last {sent} listeners sent there none arrived"),
         };
         match &self.finding {
             Finding::Failed(found) => format!("{found}{lost}"),
-            _ => format!("nobody could ask it{lost}"),
+            _ => format!("no node could ask it{lost}"),
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dice::Dice;
 use super::facts::{Request, Scene};
-use super::select::{self, Pour, Taking, Weights};
+use super::select::{self, SelectorFacts, Taking, Weights};
 use super::shortlist::{Candidate, Shortlist};
 use super::turns::Turns;
 use super::{Policy, Selector};
@@ -101,12 +101,12 @@ impl Chooser {
         request: &Request<'_>,
         shortlist: &Shortlist<'_>,
     ) -> Weights {
-        let pour = Pour {
+        let facts = SelectorFacts {
             cost_bps: request.cost_bps,
             listeners: scene.table.expected_listeners,
             guess: self.level,
         };
-        select::weigh(selector, shortlist, pour)
+        select::weigh(selector, shortlist, facts)
     }
 
     /// Takes one node of a shortlist that is not empty.
@@ -399,7 +399,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nobody_is_overfilled_and_full_means_full(
+        fn no_node_is_overfilled_and_full_means_full(
             rounds in proptest::collection::vec(
                 (proptest::collection::vec(any_node(), 1..12), 0usize..12, 0u64..400), 1..20)
         ) {

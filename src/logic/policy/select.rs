@@ -32,7 +32,7 @@ pub(super) enum Taking {
 
 /// The facts that a selector needs.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pour {
+pub(super) struct SelectorFacts {
     /// The bitrate of the mount, bits per second.
     pub(super) cost_bps: u64,
     /// The listeners to come.
@@ -68,15 +68,19 @@ impl Weights {
 }
 
 /// Weighs a shortlist that is not empty.
-pub(super) fn weigh(selector: Selector, shortlist: &Shortlist<'_>, pour: Pour) -> Weights {
+pub(super) fn weigh(
+    selector: Selector,
+    shortlist: &Shortlist<'_>,
+    facts: SelectorFacts,
+) -> Weights {
     let candidates = &shortlist.candidates;
-    let by_size = |it: &Candidate<'_>| Basin::of(&it.load, pour.cost_bps, 1.0).capacity();
+    let by_size = |it: &Candidate<'_>| Basin::of(&it.load, facts.cost_bps, 1.0).capacity();
     let each = |share: &dyn Fn(&Candidate<'_>) -> f64| candidates.iter().map(share).collect();
     let mut reached = None;
     let (shares, taking): (Vec<f64>, _) = match selector {
         _ if shortlist.blind => (each(&|it| by_size(it) * it.warm_score()), Taking::Turns),
         Selector::Water => {
-            let (shares, level) = water(candidates, pour);
+            let (shares, level) = water(candidates, facts);
             reached = Some(level);
             (shares, Taking::Turns)
         }
@@ -106,14 +110,14 @@ pub(super) fn weigh(selector: Selector, shortlist: &Shortlist<'_>, pour: Pour) -
 }
 
 /// The shares that fill all nodes to the same level, and that level.
-fn water(candidates: &[Candidate<'_>], pour: Pour) -> (Vec<f64>, f64) {
+fn water(candidates: &[Candidate<'_>], facts: SelectorFacts) -> (Vec<f64>, f64) {
     let greatest = candidates.iter().map(|it| it.score).fold(0.0, f64::max);
     let greatest = if greatest > 0.0 { greatest } else { 1.0 };
     let basin = |it: &Candidate<'_>| {
-        Basin::of(&it.load, pour.cost_bps, it.warm_score() / greatest).without(it.outlook.ahead)
+        Basin::of(&it.load, facts.cost_bps, it.warm_score() / greatest).without(it.outlook.ahead)
     };
     let basins: Vec<Basin> = candidates.iter().map(basin).collect();
-    let level = level(&basins, pour.listeners, pour.guess);
+    let level = level(&basins, facts.listeners, facts.guess);
     let shares = basins.iter().map(|it| it.room(level)).collect();
     (shares, level)
 }

@@ -423,8 +423,8 @@ mod tests {
                 }
                 seen.contains(&name(0))
             };
-            let somebody = holdings.iter().filter(live).any(|it| !through_us(it));
-            prop_assert!(!somebody || !asked.is_empty());
+            let is_one_left = holdings.iter().filter(live).any(|it| !through_us(it));
+            prop_assert!(!is_one_left || !asked.is_empty());
         }
     }
 }

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_begun_within_a_frame_is_known_by_later_frames() {
+    fn a_stream_begun_within_a_frame_is_known_later() {
         for (stream, format) in [(samples::frames(6), Format::Mpeg), (adts(6), Format::Adts)] {
             assert_eq!(look(&stream[100..], "audio/mpeg"), Look::Is(format));
             assert_eq!(look(&stream[100..], "video/nsv"), Look::Unknown);

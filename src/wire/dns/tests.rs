@@ -293,15 +293,15 @@ fn a_network_that_says_more_than_it_tells_is_malformed() {
 #[test]
 fn a_resolver_that_hides_its_client_is_answered_for_itself() {
     let mut asked = with_edns(message("radio.example.", RecordType::A), 1_232);
-    let nobody = ClientSubnet::new([0, 0, 0, 0].into(), 0, 0);
+    let no_subnet = ClientSubnet::new([0, 0, 0, 0].into(), 0, 0);
     let edns = asked.edns.as_mut().unwrap();
-    edns.options_mut().insert(EdnsOption::Subnet(nobody));
+    edns.options_mut().insert(EdnsOption::Subnet(no_subnet));
     let query = query(&asked.to_vec().unwrap());
     assert_eq!(query.subnet, None);
     let answer = query.answer(&addresses(1), Carrier::Udp, 24);
     let answer = Message::from_vec(&answer).unwrap().edns.unwrap();
     let echo = answer.option(EdnsCode::Subnet);
-    assert_eq!(echo, Some(&EdnsOption::Subnet(nobody)));
+    assert_eq!(echo, Some(&EdnsOption::Subnet(no_subnet)));
 }
 
 /// Every answer to a query: none panics, none is longer than it may be, each can be read.

@@ -53,7 +53,7 @@ pub struct OutsideBulletin {
 
 /// An outside server's facts beside those that its row has in common with a node's.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Abroad {
+pub(super) struct OutsideFacts {
     /// Whether the server is asked at all.
     enabled: bool,
     /// Whether the operator lets listeners be sent there.
@@ -91,7 +91,7 @@ impl Forecast {
             .into_iter()
             .map(|server| (server.backend(), server))
             .collect();
-        let rows = self.nodes.iter().filter(|(_, node)| node.abroad.is_some());
+        let rows = self.nodes.iter().filter(|(_, node)| node.outside.is_some());
         let gone = rows.filter(|(name, _)| !servers.contains_key(*name));
         for name in gone.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
             self.forget(&name, now);
@@ -101,14 +101,14 @@ impl Forecast {
                 continue;
             }
             let row = self.nodes.entry(name).or_insert_with(|| row(now));
-            let abroad = row.abroad.get_or_insert_default();
+            let facts = row.outside.get_or_insert_default();
             if !server.enabled {
                 // When it is enabled again, an old report no longer counts.
-                *abroad = Abroad::default();
+                *facts = OutsideFacts::default();
             }
-            abroad.enabled = server.enabled;
-            abroad.open = server.enabled && server.weight_percent > 0;
-            abroad.carries = server.mounts.keys().cloned().collect();
+            facts.enabled = server.enabled;
+            facts.open = server.enabled && server.weight_percent > 0;
+            facts.carries = server.mounts.keys().cloned().collect();
         }
     }
 
@@ -123,15 +123,15 @@ impl Forecast {
         let Some(row) = self.nodes.get_mut(backend) else {
             return;
         };
-        let Some(abroad) = &mut row.abroad else {
+        let Some(facts) = &mut row.outside else {
             return;
         };
         let question = Some((poller.clone(), bulletin.report.number));
-        if !abroad.enabled || abroad.question == question {
+        if !facts.enabled || facts.question == question {
             return;
         }
-        abroad.question = question;
-        abroad.bulletin = bulletin.clone();
+        facts.question = question;
+        facts.bulletin = bulletin.clone();
         row.heard_at = now;
         // Only an answer accounts for listeners: after a failure they are as much on their way as before.
         if bulletin.failure.is_none() {
@@ -160,9 +160,9 @@ impl Forecast {
     /// The table for listeners of one mount: every node, and every outside server that carries the mount.
     pub fn table_of(&mut self, mount: &MountName, now: Instant) -> Table<'_> {
         self.sweep_if_due(now);
-        let outlook = |(name, node): (_, &KnownNode)| match &node.abroad {
+        let outlook = |(name, node): (_, &KnownNode)| match &node.outside {
             None => Some(self.outlook(name, node, now)),
-            Some(abroad) => node.outlook_abroad(name, abroad, mount, now),
+            Some(facts) => node.outlook_outside(name, facts, mount, now),
         };
         let outlooks = self.nodes.iter();
         self.tabulate(outlooks.filter_map(outlook).collect())
@@ -172,16 +172,16 @@ impl Forecast {
     pub fn outside(&mut self, now: Instant) -> BTreeMap<NodeName, OutsideOutlook> {
         self.sweep_if_due(now);
         let rows = self.nodes.iter();
-        let rows = rows.filter_map(|(name, node)| Some((name, node, node.abroad.as_ref()?)));
-        let outlook = |(name, node, abroad): (&NodeName, &KnownNode, &Abroad)| {
+        let rows = rows.filter_map(|(name, node)| Some((name, node, node.outside.as_ref()?)));
+        let outlook = |(name, node, facts): (&NodeName, &KnownNode, &OutsideFacts)| {
             let outlook = OutsideOutlook {
-                asked_by: abroad
+                asked_by: facts
                     .question
                     .as_ref()
                     .map(|(poller, _)| poller.node.clone()),
                 age: now.saturating_duration_since(node.heard_at),
-                bulletin: abroad.bulletin.clone(),
-                standing: node.standing_abroad(abroad, now),
+                bulletin: facts.bulletin.clone(),
+                standing: node.standing_outside(facts, now),
                 pending: node.pending.listeners,
             };
             (name.clone(), outlook)
@@ -196,44 +196,44 @@ impl Forecast {
 fn row(now: Instant) -> KnownNode {
     let mut row = KnownNode::new(Generation(0), History::Followed, now);
     row.state = NodeState::Alive;
-    row.abroad = Some(Abroad::default());
+    row.outside = Some(OutsideFacts::default());
     row
 }
 
 impl KnownNode {
     /// The transit of a redirector that has sent no listener here yet.
     pub(super) fn transit(&self) -> Transit {
-        match self.abroad {
+        match self.outside {
             Some(_) => Transit::lasting(PATIENCE),
             None => Transit::default(),
         }
     }
 
-    fn standing_abroad(&self, abroad: &Abroad, now: Instant) -> Standing {
+    fn standing_outside(&self, facts: &OutsideFacts, now: Instant) -> Standing {
         let is_fresh = now.saturating_duration_since(self.heard_at) < FRESH;
-        let is_there = abroad.question.is_some() && abroad.bulletin.failure.is_none();
+        let is_there = facts.question.is_some() && facts.bulletin.failure.is_none();
         // Never stale: a node of unknown load serves all the same, but an outside server of unknown load may be full.
-        match abroad.open && is_there && is_fresh {
+        match facts.open && is_there && is_fresh {
             true => Standing::Ready,
             false => Standing::Closed,
         }
     }
 
     /// The forecast for listeners of a mount that the server carries.
-    fn outlook_abroad<'a>(
+    fn outlook_outside<'a>(
         &self,
         name: &'a NodeName,
-        abroad: &Abroad,
+        facts: &OutsideFacts,
         mount: &MountName,
         now: Instant,
     ) -> Option<Outlook<'a>> {
-        if !abroad.carries.contains(mount) {
+        if !facts.carries.contains(mount) {
             return None;
         }
-        let report = &abroad.bulletin.report;
+        let report = &facts.bulletin.report;
         let on_air = report.mounts.get(mount);
         let standing = match on_air {
-            Some(_) => self.standing_abroad(abroad, now),
+            Some(_) => self.standing_outside(facts, now),
             None => Standing::Closed,
         };
         let (server, mount) = (report.server, on_air.copied().unwrap_or_default());
@@ -241,8 +241,8 @@ impl KnownNode {
         Some(Outlook {
             node: name,
             standing,
-            predicted: load_abroad(server, mount, pending),
-            reported: load_abroad(server, mount, 0),
+            predicted: load_outside(server, mount, pending),
+            reported: load_outside(server, mount, 0),
             pending: self.pending,
             ahead: self.ahead,
             warmth: self.warmth(now),
@@ -252,7 +252,7 @@ impl KnownNode {
 
 /// The load of the server or the mount, whichever has less room, once all listeners have arrived. Listeners on the way
 /// are counted by server, so each of them may have come for this mount.
-fn load_abroad(server: Slots, mount: Slots, pending: u32) -> LoadReport {
+fn load_outside(server: Slots, mount: Slots, pending: u32) -> LoadReport {
     let all = Slots {
         listeners: server.listeners.max(mount.listeners),
         ..server
