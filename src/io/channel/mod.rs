@@ -203,6 +203,11 @@ impl ChannelReader {
         self.position
     }
 
+    /// Whether no more bytes will come to that feed, so that its ring keeps what it has.
+    pub fn has_finished(&self) -> bool {
+        self.leg.feed.finished().is_some() || self.leg.feed.ended().is_some()
+    }
+
     /// Notes that the listener has taken so many bytes of what was read last.
     pub fn advance(&mut self, bytes: u64) {
         self.position += bytes;

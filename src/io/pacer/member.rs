@@ -10,19 +10,23 @@ use socket2::{SockRef, TcpKeepalive};
 
 use super::{Control, Leaving, Left, Listener};
 use crate::io::channel::ChannelReader;
-use crate::media::icy::{Interleaver, Woven};
+use crate::media::icy::Interleaver;
 use crate::media::ring::Read;
 
 /// A listener between two visits. Holds no audio, only its reader.
 pub(super) struct Member {
     socket: TcpStream,
-    /// The rest of what comes before the audio: the head, and what a decoder needs first.
+    /// The rest of the answer's head.
     head: Bytes,
+    /// The rest of what a decoder needs before the audio. Part of the stream: titles are woven into it, too.
+    prologue: Bytes,
     reader: ChannelReader,
     icy: Option<Interleaver>,
     control: Arc<Control>,
     leave: Box<dyn Leaving>,
     checked_at: Instant,
+    /// When the kernel first refused what the listener has to be sent; `None` once it has taken a byte.
+    stuck_since: Option<Instant>,
     /// Whether the listener has closed its sending half, and sends nothing more.
     half_closed: bool,
 }
@@ -48,6 +52,12 @@ pub(super) const SEND_BUFFER_BYTES: usize = 64 << 10;
 /// An audience that resets its connections is noticed within a second; a check costs a system call.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
+/// How long a listener may read nothing once its stream has finished.
+///
+/// While a stream grows, a listener that does not read falls off the ring, which holds some 30 s by default. A finished
+/// stream pushes nobody off, so this is the same patience by the clock. Also longer than a phone needs to change its network.
+const STUCK_LIMIT: Duration = Duration::from_secs(30);
+
 /// How a listener that has closed its sending half is probed while there is nothing to write to it.
 ///
 /// Only the answer to a write tells whether it has closed the other half too, until its system has forgotten the
@@ -63,11 +73,13 @@ impl Member {
         Self {
             socket: listener.socket,
             head: listener.head,
+            prologue: Bytes::new(),
             reader: listener.reader,
             icy: listener.icy,
             control: listener.control,
             leave: listener.leave,
             checked_at: now,
+            stuck_since: None,
             half_closed: false,
         }
     }
@@ -86,30 +98,23 @@ impl Member {
         if let Some(why) = self.control.ended() {
             return VisitResult::Leave(why);
         }
-        let read = self.reader.read(VISIT_BYTES);
-        self.head = joined(std::mem::take(&mut self.head), self.reader.take_prologue());
-        let audio = match read {
+        let audio = match self.reader.read(VISIT_BYTES) {
             Read::Bytes(audio) => audio,
             Read::Wait => Vec::new(),
             Read::Overrun { .. } => return VisitResult::Leave(Left::TooSlow),
             Read::Ended if self.head.is_empty() => return VisitResult::Leave(Left::StreamEnded),
             Read::Ended => Vec::new(),
         };
-        let written = match &self.icy {
-            None => self.write(&audio),
-            Some(icy) => {
-                let (feed, position) = (self.reader.feed(), self.reader.position());
-                let woven = icy.weave(position, audio, |offset| feed.title_at(offset));
-                self.write_woven(&woven)
-            }
-        };
-        match written {
-            Ok(0) if now.saturating_duration_since(self.checked_at) >= CHECK_EVERY => {
-                self.checked_at = now;
-                self.check()
-            }
-            Ok(0) => VisitResult::Stay,
+        let prologue = self.reader.take_prologue();
+        if !prologue.is_empty() {
+            // Nothing is left of the one before: the reader goes on to another feed behind audio that was taken.
+            self.prologue = prologue;
+        }
+        let has_more = !self.head.is_empty() || !audio.is_empty();
+        match self.write(audio) {
+            Ok(0) => self.note_refused(has_more, now),
             Ok(written) => {
+                self.stuck_since = None;
                 self.control.count_sent(written as u64);
                 VisitResult::Stay
             }
@@ -123,23 +128,49 @@ impl Member {
         self.leave.left(why, self.control.sent_bytes());
     }
 
-    fn write(&mut self, audio: &[Bytes]) -> Result<usize, Left> {
-        let written = send(&self.socket, &self.head, audio.iter())?;
-        let head_bytes = self.head.len().min(written);
-        self.head.advance(head_bytes);
-        self.reader.advance((written - head_bytes) as u64);
+    /// Writes the head, the prologue and the audio, as far as the kernel takes them.
+    fn write(&mut self, mut audio: Vec<Bytes>) -> Result<usize, Left> {
+        let prologue_bytes = self.prologue.len();
+        if prologue_bytes > 0 {
+            audio.insert(0, self.prologue.clone());
+        }
+        let Some(icy) = &mut self.icy else {
+            let written = send(&self.socket, &self.head, audio.iter())?;
+            let stream_bytes = written - advance(&mut self.head, written);
+            self.note_taken(stream_bytes);
+            return Ok(written);
+        };
+        let (feed, position) = (self.reader.feed(), self.reader.position());
+        // What is woven begins with the prologue, which has no offset of its own in the stream.
+        let offset_of = |place: u64| position + place.saturating_sub(prologue_bytes as u64);
+        let woven = icy.weave(0, audio, |place| feed.title_at(offset_of(place)));
+        let written = send(&self.socket, &self.head, woven.pieces())?;
+        let head_bytes = advance(&mut self.head, written);
+        let stream_bytes = icy.advance(&woven, written - head_bytes);
+        self.note_taken(stream_bytes);
         Ok(written)
     }
 
-    fn write_woven(&mut self, woven: &Woven) -> Result<usize, Left> {
-        let written = send(&self.socket, &self.head, woven.pieces())?;
-        let head_bytes = self.head.len().min(written);
-        self.head.advance(head_bytes);
-        if let Some(icy) = &mut self.icy {
-            let audio_bytes = icy.advance(woven, written - head_bytes);
-            self.reader.advance(audio_bytes as u64);
+    /// Notes that the kernel has taken so many bytes of prologue and audio.
+    fn note_taken(&mut self, stream_bytes: usize) {
+        let audio_bytes = stream_bytes - advance(&mut self.prologue, stream_bytes);
+        self.reader.advance(audio_bytes as u64);
+    }
+
+    /// Notes a visit by which nothing was taken. `has_more` is whether there was anything to take.
+    fn note_refused(&mut self, has_more: bool, now: Instant) -> VisitResult {
+        if has_more {
+            self.stuck_since.get_or_insert(now);
         }
-        Ok(written)
+        if now.saturating_duration_since(self.checked_at) < CHECK_EVERY {
+            return VisitResult::Stay;
+        }
+        self.checked_at = now;
+        let is_stuck = |since| now.saturating_duration_since(since) >= STUCK_LIMIT;
+        if self.stuck_since.is_some_and(is_stuck) && self.reader.has_finished() {
+            return VisitResult::Leave(Left::TooSlow);
+        }
+        self.check()
     }
 
     /// Checks whether the connection is gone, while there is nothing to write that would show it.
@@ -175,13 +206,11 @@ impl Member {
     }
 }
 
-/// A head and the prologue behind it; copied only if there are both.
-fn joined(head: Bytes, prologue: Bytes) -> Bytes {
-    match (head.is_empty(), prologue.is_empty()) {
-        (_, true) => head,
-        (true, false) => prologue,
-        (false, false) => [head, prologue].concat().into(),
-    }
+/// Takes at most so many bytes off the front. Returns how many there were.
+fn advance(bytes: &mut Bytes, at_most: usize) -> usize {
+    let taken = bytes.len().min(at_most);
+    bytes.advance(taken);
+    taken
 }
 
 /// Writes head and pieces in one system call. 0 if there is nothing to write or no room for it.
@@ -206,4 +235,111 @@ fn send<'a>(
 /// Whether the next round may well succeed.
 fn is_transient(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::io::channel::Channel;
+    use crate::io::feed::Feed;
+    use crate::media::ring::samples::ring;
+    use crate::model::stream::EndReason;
+
+    /// A listener with this head, on the loopback, and its player, which has read nothing yet.
+    fn member(feed: &Feed, head: Bytes, now: Instant) -> (Member, TcpStream) {
+        let door = TcpListener::bind("127.0.0.1:0").unwrap();
+        let player = TcpStream::connect(door.local_addr().unwrap()).unwrap();
+        let listener = Listener {
+            socket: door.accept().unwrap().0,
+            head,
+            reader: Channel::new(feed.clone()).join(Duration::ZERO),
+            icy: None,
+            control: Arc::default(),
+            leave: Box::new(|_: Left, _: u64| ()),
+        };
+        let member = Member::new(listener, now);
+        member.prepare().unwrap();
+        (member, player)
+    }
+
+    /// Visits at this time until the kernel takes no more.
+    fn fill(member: &mut Member, now: Instant) {
+        loop {
+            let before = member.control.sent_bytes();
+            assert!(stays(member, now));
+            if member.control.sent_bytes() == before {
+                return;
+            }
+        }
+    }
+
+    fn stays(member: &mut Member, now: Instant) -> bool {
+        match member.visit(now) {
+            VisitResult::Stay => true,
+            VisitResult::Leave(why) => {
+                assert_eq!(why, Left::TooSlow);
+                false
+            }
+        }
+    }
+
+    /// More than the kernel buffers between two ends of a loopback.
+    fn endless() -> Vec<u8> {
+        vec![7; 7 << 20]
+    }
+
+    #[test]
+    fn an_unread_listener_leaves_a_finished_stream_in_time() {
+        let (feed, now) = (Feed::new(ring("application/ogg")), Instant::now());
+        let (mut member, _player) = member(&feed, Bytes::new(), now);
+        feed.append(0, &endless(), now);
+        fill(&mut member, now);
+        let late = now + 2 * STUCK_LIMIT;
+        assert!(stays(&mut member, late), "the ring may still push it off");
+        feed.finish(EndReason::SourceLeft);
+        assert!(!stays(&mut member, late + CHECK_EVERY));
+    }
+
+    #[test]
+    fn a_listener_that_reads_again_gets_its_time_anew() {
+        let (feed, now) = (Feed::new(ring("application/ogg")), Instant::now());
+        let (mut member, mut player) = member(&feed, Bytes::new(), now);
+        feed.append(0, &endless(), now);
+        feed.end(EndReason::SourceLeft);
+        fill(&mut member, now);
+        let mut taken = vec![0; 4 << 20];
+        player.read_exact(&mut taken[..64 << 10]).unwrap();
+        let late = now + STUCK_LIMIT - Duration::from_millis(1);
+        assert!(stays(&mut member, late));
+        let sent_bytes = member.control.sent_bytes();
+        while member.control.sent_bytes() == sent_bytes {
+            let some = player.read(&mut taken).unwrap();
+            assert!(some > 0 && stays(&mut member, late));
+        }
+        fill(&mut member, late);
+        assert!(stays(&mut member, late + STUCK_LIMIT / 2));
+        assert!(!stays(&mut member, late + 2 * STUCK_LIMIT));
+    }
+
+    #[test]
+    fn a_head_that_nobody_reads_keeps_no_listener() {
+        let (feed, now) = (Feed::new(ring("application/ogg")), Instant::now());
+        feed.end(EndReason::SourceLeft);
+        let (mut member, _player) = member(&feed, endless().into(), now);
+        fill(&mut member, now);
+        assert!(stays(&mut member, now + STUCK_LIMIT / 2));
+        assert!(!stays(&mut member, now + STUCK_LIMIT));
+    }
+
+    #[test]
+    fn a_listener_that_waits_for_the_next_stream_stays() {
+        let (feed, now) = (Feed::new(ring("application/ogg")), Instant::now());
+        let (mut member, _player) = member(&feed, Bytes::new(), now);
+        feed.append(0, b"all of it", now);
+        feed.finish(EndReason::SourceLeft);
+        fill(&mut member, now);
+        assert!(stays(&mut member, now + 10 * STUCK_LIMIT));
+    }
 }

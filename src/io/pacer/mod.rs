@@ -75,7 +75,7 @@ impl<F: FnOnce(Left, u64) + Send> Leaving for F {
 pub enum Left {
     /// The listener closed its connection in both directions, or the network did.
     Gone,
-    /// The listener took its bytes so slowly that they fell off the ring.
+    /// The listener took its bytes so slowly that they fell off the ring, or took none of a finished stream's.
     TooSlow,
     /// The stream ended and no other took its place.
     StreamEnded,

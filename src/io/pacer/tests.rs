@@ -338,6 +338,11 @@ fn a_listener_leaves_with_the_next_visit_when_it_is_told_to() {
     assert_eq!(take_rest(&mut told.0), b"");
     append(&feed, b"more");
     assert_eq!(take(&mut other.0, 4), b"more");
+    // Its thread counts after the write, so the player may have the bytes before they are counted.
+    let begun = Instant::now();
+    while other.1.sent_bytes() < sent_bytes + 4 && begun.elapsed() < PATIENCE {
+        std::thread::yield_now();
+    }
     assert_eq!(other.1.sent_bytes(), sent_bytes + 4);
 }
 
@@ -356,4 +361,24 @@ fn header_pages_come_before_the_burst_and_count_as_sent() {
     feed.end(EndReason::SourceLeft);
     let sent = HEAD.len() + heads.len() + burst.len();
     assert_eq!(house.next_left(), (Left::StreamEnded, sent as u64));
+}
+
+#[test]
+fn titles_are_woven_into_header_pages_too() {
+    use crate::media::format::ogg::page::samples::{opus, opus_heads};
+    let (house, feed) = (House::open(), Feed::new(ring("audio/ogg")));
+    append(&feed, &opus(1, &(1..=200).collect::<Vec<u64>>()));
+    feed.set_title(0, "One");
+    let (mut player, mut listener) = house.connect(&feed);
+    let from = feed.join_point(Duration::from_secs(150));
+    listener.reader = Channel::new(feed.clone()).join(Duration::from_secs(150));
+    listener.icy = Some(Interleaver::default());
+    let burst = held_from(&feed, from);
+    assert!(from > 0 && burst.len() > METAINT);
+    assert!(house.pacer.add(listener).is_ok());
+    feed.end(EndReason::SourceLeft);
+    let bytes = take_rest(&mut player);
+    let (audio, titles) = player::separate(&bytes[HEAD.len()..], METAINT);
+    assert!(audio == [opus_heads(1), burst].concat());
+    assert_eq!(titles[0].as_deref(), Some("One"));
 }
