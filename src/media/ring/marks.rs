@@ -14,7 +14,13 @@ pub(super) struct Marks(VecDeque<Mark>);
 const MAX_MARKS: usize = 8_192;
 
 impl Marks {
+    /// Takes a mark. One that lies before the last is ignored: the look-ups count on the order.
     pub(super) fn push(&mut self, mark: Mark) {
+        let is_earlier =
+            |last: &Mark| mark.offset < last.offset || mark.media_time < last.media_time;
+        if self.0.back().is_some_and(is_earlier) {
+            return;
+        }
         if self.0.len() == MAX_MARKS {
             self.0.pop_front();
         }
@@ -41,7 +47,7 @@ impl Marks {
     /// How much time there is from the first mark at or after `offset` to the last one.
     pub(super) fn time_since(&self, offset: u64) -> Duration {
         match (self.first_from(offset), self.0.back()) {
-            (Some(first), Some(last)) => last.media_time - first.media_time,
+            (Some(first), Some(last)) => last.media_time.saturating_sub(first.media_time),
             _ => Duration::ZERO,
         }
     }
@@ -54,7 +60,8 @@ impl Marks {
         let older = after.checked_sub(1).and_then(|before| self.0.get(before));
         match (older, younger) {
             (Some(older), Some(younger)) => {
-                let is_older_nearer = target - older.media_time < younger.media_time - target;
+                let before = target.saturating_sub(older.media_time);
+                let is_older_nearer = before < younger.media_time.saturating_sub(target);
                 Some(if is_older_nearer { *older } else { younger })
             }
             (_, younger) => younger,
@@ -66,8 +73,8 @@ impl Marks {
     pub(super) fn bitrate_bps(&self, since: Duration, at_least: Duration) -> Option<u64> {
         let first = self.0.partition_point(|mark| mark.media_time < since);
         let (first, last) = (self.0.get(first)?, self.0.back()?);
-        let span = last.media_time - first.media_time;
-        let bits = (last.offset - first.offset) as f64 * 8.0;
+        let span = last.media_time.saturating_sub(first.media_time);
+        let bits = last.offset.saturating_sub(first.offset) as f64 * 8.0;
         (span > at_least).then(|| (bits / span.as_secs_f64()).round() as u64)
     }
 }
@@ -110,6 +117,22 @@ mod tests {
         assert_eq!(marks.bitrate_bps(none, none), Some(8_000));
         assert_eq!(marks.bitrate_bps(none, Duration::from_secs(5)), None);
         assert_eq!(marks.bitrate_bps(Duration::from_secs(5), none), None);
+    }
+
+    #[test]
+    fn a_mark_out_of_order_is_not_taken() {
+        let mut marks = marks([0, 10]);
+        for (offset, time_s) in [(20_000, 9), (9_999, 11)] {
+            marks.push(Mark {
+                offset,
+                media_time: Duration::from_secs(time_s),
+            });
+        }
+        assert_eq!(marks.last_time(), Some(Duration::from_secs(10)));
+        assert_eq!(marks.time_since(0), Duration::from_secs(10));
+        assert_eq!(marks.first_from(10_001), None);
+        let none = Duration::ZERO;
+        assert_eq!(marks.bitrate_bps(none, none), Some(8_000));
     }
 
     #[test]
