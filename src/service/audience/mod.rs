@@ -25,7 +25,13 @@ use crate::wire::audience::ListenerPage;
 
 /// The longest name of a player that is kept, in bytes. Browsers, which have the longest, need up to 200; a client may
 /// send 64 KiB, and each listener's is in memory and in lists.
-pub const MAX_AGENT_BYTES: usize = 256;
+const MAX_AGENT_BYTES: usize = 256;
+
+/// The name of a player as it is kept: one line, cut, and in no more memory than it needs.
+pub fn kept_agent(agent: &str) -> Box<str> {
+    let agent = caption(agent);
+    agent[..agent.floor_char_boundary(MAX_AGENT_BYTES)].into()
+}
 
 /// A cheap, cloneable way to the register.
 ///
@@ -62,7 +68,7 @@ pub struct Attendee {
     number: u64,
     mount: MountName,
     ip: IpAddr,
-    agent: String,
+    agent: Box<str>,
     since: Instant,
     control: Arc<Control>,
     counted: Mutex<Option<Counted>>,
@@ -85,8 +91,6 @@ pub struct Attendance {
 impl Audience {
     /// Enters a listener, under a number that no other has.
     pub fn enter(&self, newcomer: Newcomer) -> Attendance {
-        let mut agent = caption(&newcomer.agent);
-        agent.truncate(agent.floor_char_boundary(MAX_AGENT_BYTES));
         let counted = Counted {
             share: newcomer.share,
             _reading: newcomer.reading,
@@ -97,7 +101,7 @@ impl Audience {
             number: register.last_number,
             mount: newcomer.mount,
             ip: newcomer.ip,
-            agent,
+            agent: kept_agent(&newcomer.agent),
             since: clock::now(),
             control: Arc::default(),
             counted: Mutex::new(Some(counted)),
@@ -154,7 +158,7 @@ impl Attendee {
         ListenerFacts {
             mount: self.mount.clone(),
             ip: self.ip,
-            user_agent: self.agent.clone(),
+            user_agent: self.agent.to_string(),
             connected_s: self.listens_for().as_secs(),
             sent_bytes: self.control.sent_bytes(),
         }

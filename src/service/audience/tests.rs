@@ -143,3 +143,9 @@ fn a_killed_listener_is_gone_from_the_list_at_once() {
     assert_eq!(stage.audience.list(None, 9).total, 1);
     assert_eq!(stage.counts(), [2, 2], "it counts until it has left");
 }
+
+#[test]
+fn the_kept_name_of_a_player_takes_no_more_memory_than_it_needs() {
+    let kept: String = kept_agent(&"x".repeat(64 << 10)).into();
+    assert_eq!((kept.len(), kept.capacity()), (256, 256));
+}

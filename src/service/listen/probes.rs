@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::MountRequest;
 use crate::io::clock;
 use crate::model::mount::MountName;
+use crate::service::audience::kept_agent;
 use crate::wire::http::head::Head;
 
 /// The time within which the second request comes.
@@ -23,7 +24,8 @@ const MAX_WAITING: usize = 1_024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Prober {
     ip: IpAddr,
-    agent: String,
+    /// Cut, as in the register: what a client sends may be 64 KiB, and each probe's is kept for a moment.
+    agent: Box<str>,
     mount: MountName,
 }
 
@@ -32,7 +34,7 @@ impl Prober {
         let agent = asking.head.header("user-agent").unwrap_or_default();
         Self {
             ip: asking.client.ip,
-            agent: agent.to_owned(),
+            agent: kept_agent(agent),
             mount: asking.mount.clone(),
         }
     }
@@ -113,12 +115,14 @@ fn find<T>(waiting: &mut VecDeque<Probe<T>>, prober: impl FnOnce() -> Prober) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::listen::Entrance;
+    use crate::wire::http::forwarded::Client;
     use crate::wire::http::reader::{Parsed, parse};
 
     fn player(agent: &str) -> Prober {
         Prober {
             ip: [192, 0, 2, 1].into(),
-            agent: agent.to_owned(),
+            agent: agent.into(),
             mount: "/a.mp3".parse().unwrap(),
         }
     }
@@ -133,6 +137,26 @@ mod tests {
         probes.note_prober(player("Safari"), 2);
         tokio::time::advance(PATIENCE + Duration::from_secs(1)).await;
         assert_eq!(probes.take_prober(|| player("Safari")), None);
+    }
+
+    #[test]
+    fn the_name_of_a_player_is_kept_cut() {
+        let agent = "x".repeat(60_000);
+        let request = format!("GET /a.mp3 HTTP/1.1\r\nUser-Agent: {agent}\r\n\r\n");
+        let Ok(Parsed::Complete { head, .. }) = parse(request.as_bytes()) else {
+            panic!("a whole head");
+        };
+        let prober = Prober::of(&MountRequest {
+            mount: &"/a.mp3".parse().unwrap(),
+            entrance: &Entrance::Front,
+            head: &head,
+            client: Client {
+                ip: [192, 0, 2, 1].into(),
+                https: false,
+            },
+        });
+        assert_eq!(prober.agent, kept_agent(&agent));
+        assert_eq!(prober.agent.len(), 256);
     }
 
     #[test]
