@@ -43,7 +43,10 @@ fn give_up(stream: &TcpStream) -> io::Error {
     }
 }
 
-/// How long an answer that is written in pieces, by other code, has been waiting for its client.
+/// The wait for the client of one answer that is written in pieces, by other code.
+///
+/// One wait for the whole answer: its clock begins when the kernel takes no more for the first time, and no piece that
+/// is taken later sets it back. A client that reads, but too slowly, therefore loses its connection too.
 #[derive(Debug, Default)]
 pub struct Patience {
     /// Begins when the kernel takes no more for the first time.
