@@ -21,6 +21,7 @@ use crate::model::stream::StreamId;
 use crate::proto::authority::{self, Displaced, Input, Output, PlaceContext, PlaceQuestion};
 use crate::proto::ended::Ended;
 use crate::proto::source::{presence_answer, presence_question, shows_presence};
+use crate::proto::view::MeshView;
 use crate::wire::frame::{Denial, Frame};
 
 /// The services that decisions about places need.
@@ -80,16 +81,20 @@ impl MountAuthority {
     }
 
     fn handle(&self, question: &mut PlaceQuestion, mount: &MountName, input: Input) -> Vec<Output> {
-        let mut out = Vec::new();
-        let view = self.config.cluster.view();
-        let takeover = self.config.documents.mount(mount).map(|spec| spec.takeover);
-        let context = PlaceContext {
-            view: &view,
-            takeover,
-            now: clock::now(),
-        };
+        let (view, mut out) = (self.config.cluster.view(), Vec::new());
+        let context = self.place_context(mount, &view);
         question.handle(input, &mut self.authority.lock(), context, &mut out);
         out
+    }
+
+    /// What decides about a place on this mount now.
+    fn place_context<'a>(&self, mount: &MountName, view: &'a MeshView) -> PlaceContext<'a> {
+        let spec = self.config.documents.mount(mount);
+        PlaceContext {
+            view,
+            takeover: spec.map(|spec| spec.takeover),
+            now: clock::now(),
+        }
     }
 
     /// Asks the master.
@@ -122,12 +127,7 @@ impl MountAuthority {
         let (mount, from) = (asker.mount, asker.ingest);
         let answer = {
             let view = self.config.cluster.view();
-            let takeover = self.config.documents.mount(mount).map(|spec| spec.takeover);
-            let context = PlaceContext {
-                view: &view,
-                takeover,
-                now: clock::now(),
-            };
+            let context = self.place_context(mount, &view);
             self.authority.lock().answer(asker, context)
         };
         if let Some(displaced) = answer.displaced {
