@@ -1,8 +1,9 @@
 //! The jobs of one kind that this node does now: each is begun when its seat is won, begun again when it fails or is
 //! described anew, and ended when the seat is lost.
 //!
-//! Two tasks of one seat never run at once. A seat that is lost and won again while its task still ends is begun only
-//! after that end, and after what the task had said is taken back.
+//! Two tasks of one seat never run at once. A seat that is lost and won again while its task still ends is begun right
+//! after that end. What a job has told others is taken back when it has ended and is still not wanted here; a seat that is
+//! won again meanwhile waits for that. A restart and a new description take nothing back: the next task says it anew.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -9,10 +9,11 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 use tracing::{Instrument, Span, warn};
 
 use super::cluster::Cluster;
@@ -22,6 +23,10 @@ use crate::io::tasks::Tasks;
 use crate::logic::jobs::{Job, JobEvent, JobOrder, Roster};
 use crate::model::seat::Seat;
 use crate::proto::view::MeshView;
+
+/// How long a job may take to take back what it has told others. That is one message or an answer of a server; longer, its
+/// seat would be of no use to this node.
+pub const WITHDRAWAL_LIMIT: Duration = Duration::from_secs(10);
 
 /// A kind of jobs, and how one of them is done.
 pub trait JobKind: Clone + Send + Sync + 'static {
@@ -37,14 +42,17 @@ pub trait JobKind: Clone + Send + Sync + 'static {
     /// Does a job. Dropped, wherever it is, when the job is to end here; should not end by itself.
     fn work(&self, spec: Self::Spec) -> impl Future<Output = ()> + Send;
 
-    /// Takes back what a job has told others. Called when the job has ended here, before it may begin here again.
+    /// Takes back what a job has told others. Called when the job has ended here and is not to be done here any more. If it
+    /// is wanted here again meanwhile, it begins after that. Not called before a restart or a change of the spec, nor when
+    /// the node stops. Dropped after [`WITHDRAWAL_LIMIT`].
     fn withdraw(&self, spec: Self::Spec) -> impl Future<Output = ()> + Send;
 }
 
 /// The declared jobs of a kind, by seat.
 type Declared<S> = BTreeMap<Seat, S>;
 
-/// The jobs of one kind. While this is kept, and the node runs, those that are this node's are done.
+/// The jobs of one kind. While this is kept, and the node runs, those that are this node's are done. When it is dropped,
+/// they end, and their seats are free for other nodes.
 #[derive(Debug)]
 pub struct Jobs<K: JobKind> {
     kind: K,
@@ -78,6 +86,12 @@ impl<K: JobKind> Jobs<K> {
         let seats: BTreeSet<Seat> = jobs.keys().cloned().collect();
         self.declared.send_replace(jobs);
         self.cluster.set_seats(self.kind.name(), seats);
+    }
+}
+
+impl<K: JobKind> Drop for Jobs<K> {
+    fn drop(&mut self) {
+        self.cluster.set_seats(self.kind.name(), BTreeSet::new());
     }
 }
 
@@ -175,7 +189,15 @@ impl<K: JobKind> Foreman<K> {
     fn withdraw(&mut self, job: Job<K::Spec>) {
         let Job { seat, spec } = job;
         let (kind, span) = (self.kind.clone(), self.kind.span(&spec));
-        let withdrawing = async move { kind.withdraw(spec).await }.instrument(span);
+        let withdrawing = async move {
+            if timeout(WITHDRAWAL_LIMIT, kind.withdraw(spec))
+                .await
+                .is_err()
+            {
+                warn!(limit = ?WITHDRAWAL_LIMIT, "what a job has told others could not be taken back in time");
+            }
+        };
+        let withdrawing = withdrawing.instrument(span);
         let task = self.tasks.spawn_until_end(withdrawing);
         self.groups.remove(&seat);
         self.wait_for(seat, task);

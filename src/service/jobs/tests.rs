@@ -202,6 +202,41 @@ async fn a_seat_won_again_waits_for_what_is_taken_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_withdrawal_that_hangs_blocks_its_seat_for_a_while() {
+    let mut bench = Bench::start().await;
+    bench.kind.withdrawals.forget_permits(100);
+    bench.declare(&[("x", 1)]);
+    bench.hold(&[("x", "a")]);
+    assert_eq!(bench.told().await, Told::Begun(1));
+    bench.hold(&[]);
+    assert_eq!(bench.told().await, Told::Dropped(1));
+    let asked = clock::now();
+    bench.hold(&[("x", "a")]);
+    assert_eq!(bench.told().await, Told::Begun(1));
+    let blocked = clock::now() - asked;
+    assert!(
+        (WITHDRAWAL_LIMIT..2 * WITHDRAWAL_LIMIT).contains(&blocked),
+        "{blocked:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_jobs_end_and_leave_their_seats() {
+    let mut bench = Bench::start().await;
+    let (_kind, others, mut told) = start_kind("other", &bench.node);
+    hold(&bench.node, &[("x", "a"), ("y", "a")]);
+    bench.declare(&[("x", 1)]);
+    others.declare([(seat("y"), 2)].into());
+    assert_eq!(bench.told().await, Told::Begun(1));
+    assert_eq!(told.recv().await, Some(Told::Begun(2)));
+    drop(others);
+    assert_eq!(told.recv().await, Some(Told::Dropped(2)));
+    let declared = bench.node.mesh.cluster.declared_seats();
+    assert_eq!(declared, [seat("x")].into());
+    bench.is_quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_job_described_anew_is_begun_again_and_takes_nothing_back() {
     let mut bench = Bench::start().await;
     bench.hold(&[("x", "a")]);
