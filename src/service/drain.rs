@@ -6,7 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, watch};
+use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::info;
 
@@ -50,8 +51,11 @@ pub struct DrainConfig {
 struct Inner {
     config: DrainConfig,
     phase: watch::Sender<Phase>,
-    /// The wait for the deadline, which can be ended.
-    waiting: Mutex<Tasks>,
+    /// Held while an order is carried out, so that its steps are not mixed with those of another. That takes as long as the
+    /// hand-over of a seat at most.
+    turn: tokio::sync::Mutex<()>,
+    /// The wait for the deadline and the end of everybody after it; the next order ends both.
+    clearance: Mutex<Tasks>,
 }
 
 /// A cheap, cloneable way to drain.
@@ -72,7 +76,8 @@ impl Drain {
         Self(Arc::new(Inner {
             config,
             phase: watch::Sender::default(),
-            waiting: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+            clearance: Mutex::default(),
         }))
     }
 
@@ -99,18 +104,16 @@ impl Drain {
 
     /// Refuses newcomers, gives up the seats, and after `deadline` ends the sources and listeners that are still here.
     pub async fn begin(&self, deadline: Duration) {
-        let mut waiting = self.0.waiting.lock().await;
-        waiting.end();
-        *waiting = self.0.config.mesh.tasks.group();
+        let _turn = self.0.turn.lock().await;
+        let clearance = self.0.config.mesh.tasks.group();
+        std::mem::replace(&mut *self.0.clearance.lock(), clearance.clone()).end();
         info!(?deadline, "draining");
         self.leave_service().await;
-        let (inner, waiting) = (self.0.clone(), waiting.clone());
-        self.0.config.mesh.tasks.spawn(async move {
-            let waited = waiting.until_end(tokio::time::sleep(deadline)).await;
-            if waited.is_some() {
-                inner.end_all(SPREAD).await;
-                info!("drained");
-            }
+        let inner = self.0.clone();
+        clearance.spawn_until_end(async move {
+            tokio::time::sleep(deadline).await;
+            inner.end_all(SPREAD).await;
+            info!("drained");
         });
     }
 
@@ -133,9 +136,10 @@ impl Drain {
         self.0.config.mesh.cluster.resign(Scope::All).await;
     }
 
-    /// Takes newcomers again.
+    /// Takes newcomers again. Listeners that have not been ended yet stay.
     pub async fn undo(&self) {
-        self.0.waiting.lock().await.end();
+        let _turn = self.0.turn.lock().await;
+        self.0.clearance.lock().end();
         self.0.phase.send_replace(Phase::Serving);
         self.0.config.mesh.gossip.delete(gossip::DRAINING).await;
         self.0
@@ -158,5 +162,84 @@ impl Inner {
         }
         leaving.join_all().await;
         self.config.audience.evict(spread).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::service::audience::Attendance;
+    use crate::service::audience::tests::Stage;
+    use crate::service::mesh::samples::SampleMesh;
+
+    /// A node with a hundred listeners.
+    struct Bench {
+        _node: SampleMesh,
+        drain: Drain,
+        attending: Vec<Attendance>,
+    }
+
+    impl Bench {
+        async fn start() -> Self {
+            let (node, stage) = (SampleMesh::start().await, Stage::open());
+            let drain = Drain::new(DrainConfig {
+                mesh: node.mesh.clone(),
+                sources: Sources::default(),
+                audience: stage.audience.clone(),
+            });
+            Self {
+                _node: node,
+                drain,
+                attending: (0..100).map(|_| stage.enter()).collect(),
+            }
+        }
+
+        /// Lets those leave that were ended; how many stay.
+        fn listeners(&mut self) -> usize {
+            self.attending
+                .retain(|it| it.attendee().control().ended().is_none());
+            self.attending.len()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn undrain_stops_an_eviction_under_way() {
+        let mut bench = Bench::start().await;
+        bench.drain.begin(Duration::ZERO).await;
+        assert_eq!(bench.drain.phase(), Phase::Draining);
+        sleep(SPREAD / 2).await;
+        bench.drain.undo().await;
+        let staying = bench.listeners();
+        assert!((45..=55).contains(&staying), "{staying}");
+        sleep(2 * SPREAD).await;
+        assert_eq!(bench.listeners(), staying);
+        assert_eq!(bench.drain.phase(), Phase::Serving);
+        bench.drain.begin(Duration::ZERO).await;
+        sleep(2 * SPREAD).await;
+        assert_eq!(bench.listeners(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_deadline_counts() {
+        let mut bench = Bench::start().await;
+        bench.drain.begin(Duration::from_secs(60)).await;
+        bench.drain.begin(Duration::from_secs(600)).await;
+        sleep(Duration::from_secs(300)).await;
+        assert_eq!(bench.listeners(), 100);
+        bench.drain.begin(Duration::from_secs(1)).await;
+        sleep(Duration::from_secs(1) + 2 * SPREAD).await;
+        assert_eq!(bench.listeners(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn orders_given_at_once_are_carried_out_one_after_another() {
+        let mut bench = Bench::start().await;
+        let (draining, undone) = (bench.drain.clone(), bench.drain.clone());
+        tokio::join!(draining.begin(Duration::ZERO), undone.undo());
+        sleep(2 * SPREAD).await;
+        assert_eq!(bench.drain.phase(), Phase::Serving);
+        assert_eq!(bench.listeners(), 100);
     }
 }

@@ -199,4 +199,4 @@ impl Drop for Attendance {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

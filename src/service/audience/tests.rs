@@ -10,8 +10,8 @@ use crate::service::streams::{Reader, Streams};
 use crate::wire::gossip::Origin;
 
 /// A node with one mount on air.
-pub(super) struct Stage {
-    pub(super) audience: Audience,
+pub(in crate::service) struct Stage {
+    pub(in crate::service) audience: Audience,
     pub(super) load: Load,
     streams: Streams,
 }
@@ -19,7 +19,7 @@ pub(super) struct Stage {
 pub(super) const RADIO: &str = "/radio.mp3";
 
 impl Stage {
-    pub(super) fn open() -> Self {
+    pub(in crate::service) fn open() -> Self {
         let life = Life {
             node: "n1".parse().unwrap(),
             generation: Generation(1),
@@ -40,7 +40,7 @@ impl Stage {
     }
 
     /// A listener of the mount comes.
-    pub(super) fn enter(&self) -> Attendance {
+    pub(in crate::service) fn enter(&self) -> Attendance {
         self.enter_as("Player/1.0")
     }
 
