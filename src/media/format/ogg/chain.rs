@@ -53,6 +53,7 @@ impl Chain {
         pages.finish().map(take);
         match chain.stage {
             OggStage::Headers(mut link) if link.is_complete() => {
+                let _held_by_the_ring = link.take_heads();
                 link.skip_ahead();
                 Some(Self {
                     stage: OggStage::Sound(link),
