@@ -17,14 +17,13 @@ use antiphon::proto::listener::{
 };
 use antiphon::proto::table::{Capacity, LoadTable, PUBLISH_INTERVAL, Sender};
 use antiphon::proto::view::MeshView;
+use antiphon::service::relay::FETCH_TIMEOUT;
 use antiphon::wire::gossip;
 use antiphon::wire::http::forwarded::Client;
 use antiphon::wire::icecast::passthrough::Minted;
 
 use super::{Action, Moment, Node};
 
-/// How long a player waits for a stream that does not come; as in production.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// More bandwidth than all listeners of a world need: only their number is limited.
 const MAX_BANDWIDTH_BPS: u64 = 1 << 40;
 

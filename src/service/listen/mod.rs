@@ -17,6 +17,7 @@ use tracing::{Instrument as _, debug, info, info_span};
 
 pub use self::addresses::{Alternative, Explained, MAX_CANDIDATES, PlaylistRequest};
 use self::probes::Probes;
+pub use self::visit::BURST;
 use self::visit::Visit;
 use super::audience::{Attendee, Audience};
 use super::geo::Geo;

@@ -22,7 +22,7 @@ use crate::wire::http::reply::Reply;
 use crate::wire::icecast::passthrough::Passage;
 
 /// The part of the stream that a new listener gets at once: it fills any player's buffer, and covers a failover.
-const BURST: Duration = Duration::from_secs(5);
+pub const BURST: Duration = Duration::from_secs(5);
 
 /// How long a HEAD waits for the first word of a stream that another node holds: a round trip of a slow line. Longer it
 /// only waits for a source that has just left.

@@ -27,7 +27,7 @@ use crate::proto::ended::Ended;
 use crate::wire::gossip::Origin;
 
 /// How long a listener waits for the first bytes of a stream that has to be fetched.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+pub const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// No other node sends the stream to this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

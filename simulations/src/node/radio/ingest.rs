@@ -1,8 +1,9 @@
 //! The encoders of a node: drives production's `proto::source` and `proto::authority` for each.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use antiphon::io::feed::Feed;
+use antiphon::logic::pace::SILENCE;
 use antiphon::media::ring::Ring;
 use antiphon::model::mount::MountName;
 use antiphon::model::seat::Epoch;
@@ -20,9 +21,6 @@ use super::super::{Action, Env, LinkMessage, TalkId};
 use super::places::Inquiry;
 use super::{Radio, RadioNews, show_stored};
 use crate::encoder::{EncoderId, Spoken};
-
-/// A source that is silent for this long has stalled; as in production.
-const SOURCE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An encoder that is connected here.
 #[derive(Debug)]
@@ -131,7 +129,7 @@ impl Radio {
                 continue;
             };
             let silent_for = env.moment.now.duration_since(connection.heard_at);
-            if connection.source.stage() != SourceStage::Asking && silent_for >= SOURCE_TIMEOUT {
+            if connection.source.stage() != SourceStage::Asking && silent_for >= SILENCE {
                 self.handle_source(encoder, Input::Ended(EndReason::SourceSilent), env);
             }
         }

@@ -8,13 +8,12 @@ use std::time::{Duration, Instant};
 use antiphon::io::channel::ChannelReader;
 use antiphon::media::ring::Read;
 use antiphon::model::mount::MountName;
+use antiphon::service::listen::BURST;
 use antiphon::service::streams::{Reader, Reading};
 
 use super::super::{Action, Env};
 use super::{Continuity, Radio, RadioNews};
 
-/// How far behind the live edge a listener begins; as in production.
-const BURST: Duration = Duration::from_secs(5);
 /// After how long a player that was dropped comes back.
 const RETRY: Duration = Duration::from_secs(1);
 

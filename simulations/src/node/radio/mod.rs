@@ -10,7 +10,7 @@ mod pull;
 mod serve;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use antiphon::io::clock::RuntimeClock;
 use antiphon::io::feed::Feed;
@@ -20,6 +20,7 @@ use antiphon::media::ring::Read;
 use antiphon::model::mount::MountName;
 use antiphon::model::node::NodeName;
 use antiphon::model::stream::{EndReason, StreamId};
+use antiphon::proto::table::PUBLISH_INTERVAL;
 use antiphon::service::relay::serving::Serving;
 use antiphon::service::streams::{Held, Streams};
 use antiphon::wire::frame::{Frame, NO_BYTE};
@@ -30,9 +31,6 @@ use self::listen::Listener;
 use self::pull::Pull;
 use super::{Action, Env, TalkEvent, TalkId};
 use crate::encoder::EncoderId;
-
-/// How often a node gossips its streams if only their lengths have changed; as in production.
-const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How a listener's bytes follow on those before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,8 @@ use antiphon::wire::gossip::Origin;
 use super::super::{Action, Env, TalkId};
 use super::Radio;
 
-/// The bytes in one frame: a second of the stream, as in production's frames of an ordinary stream.
+/// The most of a stream in one frame: a second of it. Production's 16 KiB are a second of 128 kbit/s; encoders here send
+/// 1,000 bytes a second, so that all that a relay is behind would come in one frame, whole or not at all.
 const MAX_DATA_BYTES: usize = 1_000;
 
 impl Radio {
