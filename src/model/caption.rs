@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_turns_the_direction_or_hides() {
+    fn no_character_turns_the_direction_or_hides_text() {
         assert_eq!(
             caption("a\u{202e}b\u{2067}c\u{2069}\u{200f}d\u{61c}"),
             "abcd"

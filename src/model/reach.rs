@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_says_who_can_reach_it() {
+    fn an_address_tells_which_machines_reach_it() {
         for (ip, reach) in [
             ("203.0.113.5", Reach::Everybody),
             ("100.128.0.1", Reach::Everybody),

@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_same_in_each_version() {
+    fn a_rank_is_the_same_in_each_version() {
         let seat = Seat::Outside(name("relay"));
         assert_eq!(
             rendezvous(&seat, &name("n1")),

@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn one_stranger_shuts_no_node_that_cannot_be_asked() {
+    fn one_network_shuts_no_node_that_cannot_be_asked() {
         let (mut reach, now) = (Reachability::default(), Instant::now());
         let n3 = name("n3");
         reach.hear(&life(1), &Finding::Unaskable, 0, now);
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn the_master_asks_everybody_and_is_asked_by_another() {
+    fn the_master_asks_all_and_is_asked_by_another() {
         let [a, b, c] = ["a", "b", "c"].map(name);
         let asked_by = |target, master| asker(target, master, [&a, &b, &c].into_iter()).cloned();
         assert_eq!(asked_by(&a, Some(&b)), Some(b.clone()));

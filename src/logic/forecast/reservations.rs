@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_whoever_asks() {
+    fn memory_is_bounded() {
         let (mut reservations, now) = (Reservations::default(), Instant::now());
         // Each in a network of its own, which is counted too.
         let address = |number: u32| IpAddr::from((0x0a00_0000 + (number << 8)).to_be_bytes());

@@ -260,7 +260,7 @@ fn a_node_that_left_is_forgotten_with_its_listeners() {
 }
 
 #[test]
-fn strangers_and_counters_have_a_bound() {
+fn unknown_nodes_and_counters_have_a_bound() {
     let now = Instant::now();
     let mut forecast = mesh(now);
     for index in 0..MAX_NODES {

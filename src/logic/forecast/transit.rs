@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn those_on_the_way_cost_what_the_recent_ones_cost() {
+    fn listeners_on_the_way_cost_as_the_recent_ones() {
         let (mut transit, now) = (Transit::default(), Instant::now());
         let (listeners, bps) = (100, 100 * 64_000);
         transit.hear_sent(Tally { listeners, bps }, History::Followed, now);

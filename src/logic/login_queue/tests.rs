@@ -105,7 +105,7 @@ fn a_login_from_elsewhere_passes_all_guessers() {
 }
 
 #[test]
-fn guessers_who_fill_every_place_leave_one_for_others() {
+fn guessers_that_fill_every_place_leave_one_for_others() {
     let mut desk = Desk::new();
     for guess in 0..2 * MAX_WAITING {
         desk.enter(&format!("192.0.2.{}", guess % 4), "/radio.mp3");

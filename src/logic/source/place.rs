@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_that_come_at_once_the_first_gets_it() {
+    fn the_first_of_two_simultaneous_sources_gets_the_place() {
         let granted = Some(StreamId(1));
         assert_eq!(
             decide(StreamId(2), None, granted, Takeover::Takeover),

@@ -314,7 +314,7 @@ fn a_ring_that_cannot_be_opened_fails_that_upstream() {
 }
 
 #[test]
-fn of_two_sources_that_meet_the_later_is_left() {
+fn the_later_of_two_sources_that_meet_is_left() {
     let mut bench = Bench::new();
     bench.gossip("b", B, Origin::Source, 100);
     bench.hold(B, 50);

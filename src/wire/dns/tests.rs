@@ -213,7 +213,7 @@ fn glue_is_left_out_before_an_answer_is_cut() {
 }
 
 #[test]
-fn nothing_is_said_to_answers_and_noise() {
+fn answers_and_noise_get_no_answer() {
     let mut answer = message("radio.example.", RecordType::A);
     answer.metadata.message_type = MessageType::Response;
     for bytes in [&b""[..], &DIG[..11], &answer.to_vec().unwrap()] {

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_is_not_believed() {
+    fn an_untrusted_peer_is_not_believed() {
         let headers = [
             ("X-Forwarded-For", "198.51.100.1"),
             ("X-Forwarded-Proto", "https"),
@@ -196,7 +196,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_header_is_believed_from_a_stranger(peer: u32, value: String) {
+        fn no_header_is_believed_from_an_untrusted_peer(peer: u32, value: String) {
             let peer = IpAddr::V4(peer.into());
             let trusted: Network = "10.0.0.0/8".parse().unwrap();
             prop_assume!(!trusted.contains(peer));

@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_headers_the_last_one_counts() {
+    fn the_last_of_two_headers_counts() {
         let head = get("X-A: 1\r\nx-a: 2\r\n");
         assert_eq!(head.header("X-a"), Some("2"));
         assert_eq!(head.headers().count(), 2);
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn titles_are_for_those_who_ask_with_a_number() {
+    fn titles_are_for_clients_that_ask_with_a_number() {
         for (value, wants) in [
             ("1", true),
             ("1;x", true),

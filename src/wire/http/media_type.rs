@@ -150,7 +150,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_else_ever_goes_out(said in "[a-zA-Z/+;=\", \\x00-\\x1f\u{e9}]{0,24}", whole: String) {
+        fn no_other_type_is_served(said in "[a-zA-Z/+;=\", \\x00-\\x1f\u{e9}]{0,24}", whole: String) {
             for said in [said.as_str(), &format!("audio/{said}"), &format!("audio/ogg;{said}"), &whole] {
                 let served = served_as(said);
                 let begins = ["audio/", "video/", "application/o", "application/x-ogg"];

@@ -141,7 +141,7 @@ fn nodes_that_take_no_listeners_are_not_named() {
 }
 
 #[test]
-fn when_nobody_has_room_all_who_live_are_named() {
+fn when_no_node_has_room_all_live_ones_are_named() {
     let mut world = World::new();
     world.choosing.candidates.clear();
     world.set("n2", NodeState::Dead);

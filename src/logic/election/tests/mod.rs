@@ -220,7 +220,7 @@ fn an_objection_is_waited_for_and_then_tried_again() {
 }
 
 #[test]
-fn an_objection_that_nobody_asked_for_changes_nothing() {
+fn an_unasked_objection_changes_nothing() {
     let mut bench = Bench::new();
     bench.feed(members(&[("z", Alive)]));
     bench.run(5);

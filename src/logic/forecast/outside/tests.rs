@@ -231,7 +231,7 @@ fn listeners_are_on_the_way_until_an_answer_counts_them() {
 }
 
 #[test]
-fn those_whom_others_send_are_known_from_their_bulletins() {
+fn listeners_sent_by_others_are_known_from_their_bulletins() {
     let now = Instant::now();
     let mut forecast = forecast(now);
     forecast.hear(

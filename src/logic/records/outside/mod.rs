@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_most_of_servers() {
+    fn servers_have_a_bound() {
         let names: Vec<String> = (0..=MAX_SERVERS).map(|it| format!("r{it:03}")).collect();
         let records: Vec<_> = names.iter().map(|name| (&**name, &LEAST[..])).collect();
         let listing = list(&document(&records));
