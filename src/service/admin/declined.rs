@@ -17,7 +17,7 @@ use crate::logic::records::outside::BadServerName;
 use crate::model::listener::BadListenerId;
 use crate::model::node::BadNodeName;
 use crate::service::audience::NotKilled;
-use crate::service::document::{ChangeError, MountError, OutsideError, Unsaved};
+use crate::service::document::{ChangeError, Unsaved};
 use crate::service::logins::NoRight;
 
 /// A request that is not carried out.
@@ -132,26 +132,6 @@ impl Declining for Unsaved {
 impl Declining for ChangeError {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Edit(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Unsaved(why) => why.status(),
-        }
-    }
-}
-
-impl Declining for MountError {
-    fn status(&self) -> StatusCode {
-        match self {
-            Self::Exists(_) => StatusCode::CONFLICT,
-            Self::NotThere(_) => StatusCode::NOT_FOUND,
-            Self::Edit(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Unsaved(why) => why.status(),
-        }
-    }
-}
-
-impl Declining for OutsideError {
-    fn status(&self) -> StatusCode {
-        match self {
             Self::Exists(_) => StatusCode::CONFLICT,
             Self::NotThere(_) => StatusCode::NOT_FOUND,
             Self::Bad(BadRecord::TooMany(_)) | Self::Edit(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -192,6 +172,7 @@ impl Declining for OrderError {
 mod tests {
     use super::*;
     use crate::model::mount::MountName;
+    use crate::service::document::Subject;
 
     fn status(error: impl Into<Declined>) -> u16 {
         error.into().answer().status().as_u16()
@@ -211,10 +192,12 @@ mod tests {
         assert_eq!(status(BadSettings::from(HashError::Busy)), 503);
         assert_eq!(status(BadSettings::from(HashError::Length)), 400);
         assert_eq!(status(ChangeError::from(Unsaved::Late)), 503);
-        assert_eq!(status(MountError::from(Unsaved::Stopping)), 503);
-        let mount = || MountName::try_from("/radio.mp3").unwrap();
-        assert_eq!(status(MountError::Exists(mount())), 409);
-        assert_eq!(status(MountError::NotThere(mount())), 404);
+        assert_eq!(status(ChangeError::from(Unsaved::Stopping)), 503);
+        let mount = || Subject::Mount(MountName::try_from("/radio.mp3").unwrap());
+        assert_eq!(status(ChangeError::Exists(mount())), 409);
+        assert_eq!(status(ChangeError::NotThere(mount())), 404);
+        assert_eq!(status(ChangeError::Bad(BadRecord::Missing("mounts"))), 400);
+        assert_eq!(status(ChangeError::Bad(BadRecord::TooMany(256))), 422);
         let name = crate::model::node::NodeName::try_from("").unwrap_err();
         assert_eq!(status(OrderError::Name(name)), 400);
     }

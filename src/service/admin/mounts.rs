@@ -11,7 +11,7 @@ use super::reply;
 use super::settings;
 use crate::logic::records::mounts::MOUNT_KIND;
 use crate::model::mount::{BadMountName, MountName, MountSpec};
-use crate::service::document::MountError;
+use crate::service::document::{ChangeError, Subject};
 
 /// Lists all mounts.
 pub(super) fn list(admin: &Admin, _call: &Call) -> Answer {
@@ -27,7 +27,7 @@ pub(super) async fn create(admin: &Admin, call: Call) -> Answer {
     let path = fields.remove("path").ok_or_else(missing)?;
     let mount = MountName::try_from(body::typed("path", path)?).map_err(bad_path)?;
     if admin.0.mesh.documents.mount(&mount).is_some() {
-        return Err(MountError::Exists(mount).into());
+        return Err(ChangeError::Exists(Subject::Mount(mount)).into());
     }
     let password = settings::password(&mut fields)?;
     let changes = settings::changes(admin, &MOUNT_KIND, fields).await?;
@@ -66,7 +66,7 @@ fn bad_path(error: BadMountName) -> Declined {
     Declined::bad(format!("path: {error}"))
 }
 
-fn spec(admin: &Admin, mount: &MountName) -> Result<MountSpec, MountError> {
+fn spec(admin: &Admin, mount: &MountName) -> Result<MountSpec, ChangeError> {
     let spec = admin.0.mesh.documents.mount(mount);
-    spec.ok_or_else(|| MountError::NotThere(mount.clone()))
+    spec.ok_or_else(|| ChangeError::NotThere(Subject::Mount(mount.clone())))
 }

@@ -11,7 +11,7 @@ use super::settings;
 use crate::logic::records::outside;
 use crate::logic::records::outside::OUTSIDE_KIND;
 use crate::model::node::NodeName;
-use crate::service::document::OutsideError;
+use crate::service::document::{ChangeError, Subject};
 
 /// Lists all servers with their state.
 pub(super) fn list(admin: &Admin, _call: &Call) -> Answer {
@@ -54,6 +54,6 @@ pub(super) async fn remove(admin: &Admin, call: Call) -> Answer {
 fn shown(admin: &Admin, name: &NodeName, status: StatusCode) -> Answer {
     let mut servers = admin.0.statuses.outside_details().into_iter();
     let found = servers.find(|detail| detail.server.name == *name);
-    let found = found.ok_or_else(|| OutsideError::NotThere(name.clone()))?;
+    let found = found.ok_or_else(|| ChangeError::NotThere(Subject::Outside(name.clone())))?;
     Ok(reply::json(status, &found))
 }

@@ -12,10 +12,10 @@ use tracing::debug;
 
 use super::{Documents, Inner};
 use crate::io::link::{Exchange, ExchangeError};
-use crate::logic::document::{Document, EditError};
+use crate::logic::document::Document;
 use crate::model::node::NodeName;
+use crate::model::record::Record;
 use crate::model::record::key::RecordKey;
-use crate::model::record::{Record, Value};
 use crate::wire::frame::{Denial, Frame};
 
 /// The most edits that wait for the disk: more than people and scripts make during one save. Others wait for a place.
@@ -51,17 +51,6 @@ pub enum Unsaved {
     /// The node stops.
     #[error("nothing was changed: this node stops; ask another one")]
     Stopping,
-}
-
-/// Why an edit was not made.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ChangeError {
-    /// The document refuses it.
-    #[error(transparent)]
-    Edit(#[from] EditError),
-    /// The edit was not saved.
-    #[error(transparent)]
-    Unsaved(#[from] Unsaved),
 }
 
 /// The origin of an edit.
@@ -129,46 +118,6 @@ impl Inner {
         };
         let kept = timeout(ANSWER_WITHIN, kept).await;
         kept.unwrap_or_else(|_| Err(Unsaved::Late.into()))
-    }
-
-    /// Writes fields of a record, if `allowed` agrees when it is the edit's turn.
-    pub(super) async fn edit<E>(
-        &self,
-        key: RecordKey,
-        fields: BTreeMap<String, Value>,
-        allowed: impl FnOnce(&Document) -> Result<(), E> + Send + 'static,
-    ) -> Result<(), E>
-    where
-        E: From<Unsaved> + From<EditError> + Send + 'static,
-    {
-        self.commit(EditOrigin::Client, move |document, now_unix_ms| {
-            allowed(document)?;
-            let record = document.edit(&key, fields, now_unix_ms)?;
-            Ok((BTreeMap::from([(key, record)]), ()))
-        })
-        .await
-    }
-
-    /// Writes fields of a record that does not exist yet.
-    pub(super) async fn found(
-        &self,
-        key: RecordKey,
-        fields: BTreeMap<String, Value>,
-    ) -> Result<(), ChangeError> {
-        self.commit(EditOrigin::Client, move |document, now_unix_ms| {
-            let record = document.found(&key, fields, now_unix_ms)?;
-            Ok((BTreeMap::from([(key, record)]), ()))
-        })
-        .await
-    }
-
-    /// Deletes a record.
-    pub(super) async fn delete(&self, key: RecordKey) -> Result<(), ChangeError> {
-        self.commit(EditOrigin::Client, move |document, now_unix_ms| {
-            let record = document.delete(&key, now_unix_ms)?;
-            Ok((BTreeMap::from([(key, record)]), ()))
-        })
-        .await
     }
 }
 

@@ -5,12 +5,13 @@
 
 mod clocks;
 mod commit;
+mod edit;
 mod outside;
 mod saver;
 mod settle;
 
-pub use self::commit::{ChangeError, Unsaved};
-pub use self::outside::OutsideError;
+pub use self::commit::Unsaved;
+pub use self::edit::{ChangeError, Subject};
 pub use self::saver::DOCUMENT_FILE;
 
 use std::collections::BTreeMap;
@@ -21,13 +22,14 @@ use tokio::sync::{Notify, mpsc, watch};
 use tracing::{Instrument, info, info_span, warn};
 
 use self::commit::{Edit, EditOrigin};
+use self::edit::Existence;
 use super::cluster::Cluster;
 use super::identity::Company;
 use crate::io::disk::DataDir;
 use crate::io::gossip::Gossip;
 use crate::io::link::{Exchange, Links};
 use crate::io::tasks::Tasks;
-use crate::logic::document::{ApplyOutcome, Document, EditError};
+use crate::logic::document::{ApplyOutcome, Document};
 use crate::logic::members::forgotten;
 use crate::logic::records::admin;
 use crate::logic::records::admin::AdminLogin;
@@ -63,23 +65,6 @@ pub struct DocumentConfig {
     pub data_dir: Arc<DataDir>,
     /// Whether there are peers to find, which know the time.
     pub company: Company,
-}
-
-/// Why a mount was not changed.
-#[derive(Debug, thiserror::Error)]
-pub enum MountError {
-    /// A mount of that path exists.
-    #[error("mount {0} already exists")]
-    Exists(MountName),
-    /// No mount has that path.
-    #[error("there is no mount {0}")]
-    NotThere(MountName),
-    /// The document refuses it.
-    #[error(transparent)]
-    Edit(#[from] EditError),
-    /// The edit was not saved.
-    #[error(transparent)]
-    Unsaved(#[from] Unsaved),
 }
 
 #[derive(Debug)]
@@ -153,14 +138,10 @@ impl Documents {
         &self,
         path: &MountName,
         changes: Changes<MountSpec>,
-    ) -> Result<(), MountError> {
-        let (key, wanted) = (mounts::key(path), path.clone());
-        let allowed = move |document: &Document| match find_mount(document, &wanted) {
-            Some(_) => Err(MountError::Exists(wanted)),
-            None => Ok(()),
-        };
-        let fields = changes.into_fields();
-        self.0.edit(key, fields, allowed).await?;
+    ) -> Result<(), ChangeError> {
+        let mount = Subject::Mount(path.clone());
+        let (key, wanted) = (mount.key(), Existence::New(mount));
+        self.0.edit_record(key, wanted, changes).await?;
         info!(mount = %path, "mount created");
         Ok(())
     }
@@ -170,26 +151,17 @@ impl Documents {
         &self,
         path: &MountName,
         changes: Changes<MountSpec>,
-    ) -> Result<(), MountError> {
-        let (key, wanted) = (mounts::key(path), path.clone());
-        let allowed = move |document: &Document| match find_mount(document, &wanted) {
-            Some(_) => Ok(()),
-            None => Err(MountError::NotThere(wanted)),
-        };
-        let fields = changes.into_fields();
-        self.0.edit(key, fields, allowed).await?;
+    ) -> Result<(), ChangeError> {
+        let mount = Subject::Mount(path.clone());
+        let (key, wanted) = (mount.key(), Existence::Known(mount));
+        self.0.edit_record(key, wanted, changes).await?;
         info!(mount = %path, "mount changed");
         Ok(())
     }
 
     /// Deletes a mount on all nodes; its source and its listeners are disconnected.
-    pub async fn delete_mount(&self, path: &MountName) -> Result<(), MountError> {
-        let deleted = self.0.delete(mounts::key(path)).await;
-        deleted.map_err(|error| match error {
-            ChangeError::Edit(EditError::NotThere(_)) => MountError::NotThere(path.clone()),
-            ChangeError::Edit(error) => error.into(),
-            ChangeError::Unsaved(error) => error.into(),
-        })?;
+    pub async fn delete_mount(&self, path: &MountName) -> Result<(), ChangeError> {
+        self.0.delete_record(Subject::Mount(path.clone())).await?;
         info!(mount = %path, "mount deleted");
         Ok(())
     }
@@ -210,8 +182,8 @@ impl Documents {
         name: &NodeName,
         changes: Changes<NodeTraits>,
     ) -> Result<(), ChangeError> {
-        let (key, fields) = (steering::node_key(name), changes.into_fields());
-        self.0.edit(key, fields, anything::<ChangeError>).await?;
+        let key = steering::node_key(name);
+        self.0.edit_record(key, Existence::Any, changes).await?;
         info!(node = %name, traits = ?self.steering().traits(name), "node set");
         Ok(())
     }
@@ -239,8 +211,8 @@ impl Documents {
 
     /// Changes the settings of the mesh on all nodes.
     pub async fn set_mesh(&self, changes: Changes<MeshSettings>) -> Result<(), ChangeError> {
-        let (key, fields) = (steering::mesh_key(), changes.into_fields());
-        self.0.edit(key, fields, anything::<ChangeError>).await?;
+        let key = steering::mesh_key();
+        self.0.edit_record(key, Existence::Any, changes).await?;
         info!(policy = %self.steering().mesh.policy, "policy set");
         Ok(())
     }
@@ -256,8 +228,8 @@ impl Documents {
 
     /// Changes the cluster's admin password on all nodes.
     pub async fn set_admin(&self, changes: Changes<AdminLogin>) -> Result<(), ChangeError> {
-        let (key, fields) = (admin::key(), changes.into_fields());
-        self.0.edit(key, fields, anything::<ChangeError>).await?;
+        let key = admin::key();
+        self.0.edit_record(key, Existence::Any, changes).await?;
         info!("admin password changed");
         Ok(())
     }
@@ -358,15 +330,4 @@ fn report(from: &NodeName, outcome: &ApplyOutcome) {
     if outcome.refused_beyond > 0 {
         warn!(%from, more = outcome.refused_beyond, "more records refused");
     }
-}
-
-/// The valid mount of that path.
-fn find_mount(document: &Document, path: &MountName) -> Option<MountSpec> {
-    let record = document.get(&mounts::key(path))?;
-    mounts::spec(path.clone(), record).ok()
-}
-
-/// Allows an edit whatever the document holds.
-fn anything<E>(_: &Document) -> Result<(), E> {
-    Ok(())
 }

@@ -22,51 +22,24 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
             put: |mount, hash| mount.password_hash = hash,
         },
     },
-    Field {
-        key: "name",
-        help: "the station's name; empty: what the source says",
-        required: false,
-        kind: FieldKind::Text {
-            word: "TEXT",
-            clears: false,
-            read: read_caption,
-            put: |mount, text| {
-                mount.name = kept_caption(text)?;
-                Ok(())
-            },
-            show: |mount| mount.name.clone(),
-        },
-    },
-    Field {
-        key: "description",
-        help: "description of the station; empty: what the source says",
-        required: false,
-        kind: FieldKind::Text {
-            word: "TEXT",
-            clears: false,
-            read: read_caption,
-            put: |mount, text| {
-                mount.description = kept_caption(text)?;
-                Ok(())
-            },
-            show: |mount| mount.description.clone(),
-        },
-    },
-    Field {
-        key: "genre",
-        help: "genre of the station; empty: what the source says",
-        required: false,
-        kind: FieldKind::Text {
-            word: "TEXT",
-            clears: false,
-            read: read_caption,
-            put: |mount, text| {
-                mount.genre = kept_caption(text)?;
-                Ok(())
-            },
-            show: |mount| mount.genre.clone(),
-        },
-    },
+    caption(
+        "name",
+        "the station's name; empty: what the source says",
+        |mount, text| kept_caption(text).map(|text| mount.name = text),
+        |mount| mount.name.clone(),
+    ),
+    caption(
+        "description",
+        "description of the station; empty: what the source says",
+        |mount, text| kept_caption(text).map(|text| mount.description = text),
+        |mount| mount.description.clone(),
+    ),
+    caption(
+        "genre",
+        "genre of the station; empty: what the source says",
+        |mount, text| kept_caption(text).map(|text| mount.genre = text),
+        |mount| mount.genre.clone(),
+    ),
     Field {
         key: "url",
         help: "web page of the station; empty: what the source says",
@@ -221,6 +194,27 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         },
     },
 ];
+
+/// A text of the station, for players and directories.
+const fn caption(
+    key: &'static str,
+    help: &'static str,
+    put: fn(&mut MountSpec, &str) -> Result<(), Mistake>,
+    show: fn(&MountSpec) -> String,
+) -> Field<MountSpec> {
+    Field {
+        key,
+        help,
+        required: false,
+        kind: FieldKind::Text {
+            word: "TEXT",
+            clears: false,
+            read: read_caption,
+            put,
+            show,
+        },
+    }
+}
 
 fn read_overflow(url: &str) -> Result<String, Mistake> {
     match url {
