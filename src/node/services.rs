@@ -156,27 +156,12 @@ impl Core<'_> {
         let titles = Titles::new(mesh.clone(), carriers.streams.clone());
         let ingest = self.start_ingest(mesh, &carriers, logins.clone(), &visitors);
         let audience = MeshAudience::new(carriers.audience.clone(), mesh.clone());
-        let listening = Listening::new(ListenConfig {
-            mesh: mesh.clone(),
-            load: carriers.load.clone(),
-            relays: carriers.relays,
-            pacer: Pacer::start(PacerConfig::default()).context("cannot start the pacer")?,
-            audience: carriers.audience,
-            geo: self.geo.clone(),
-            tag_key: self.tag_key.clone(),
-        });
+        let listening = self.start_listening(mesh, &carriers)?;
         let admin = Admin::new(AdminConfig {
             mesh: mesh.clone(),
             audience: audience.clone(),
             drain: carriers.drain.clone(),
-            statuses: Statuses::new(StatusConfig {
-                mesh: mesh.clone(),
-                load: carriers.load.clone(),
-                streams: carriers.streams.clone(),
-                geo: self.geo.clone(),
-                unreached: self.unreached.clone(),
-                fingerprint: credentials.fingerprint,
-            }),
+            statuses: self.statuses(mesh, &carriers, credentials.fingerprint),
             listening: listening.clone(),
             titles: titles.clone(),
             passwords,
@@ -204,6 +189,37 @@ impl Core<'_> {
             visitors,
             drain: carriers.drain,
             load: carriers.load,
+        })
+    }
+
+    /// Starts the service for listeners, and the pacer that writes to them.
+    fn start_listening(&self, mesh: &Mesh, carriers: &Carriers) -> anyhow::Result<Listening> {
+        let pacer = Pacer::start(PacerConfig::default()).context("cannot start the pacer")?;
+        Ok(Listening::new(ListenConfig {
+            mesh: mesh.clone(),
+            load: carriers.load.clone(),
+            relays: carriers.relays.clone(),
+            pacer,
+            audience: carriers.audience.clone(),
+            geo: self.geo.clone(),
+            tag_key: self.tag_key.clone(),
+        }))
+    }
+
+    /// The status of the mesh, as this node shows it.
+    fn statuses(
+        &self,
+        mesh: &Mesh,
+        carriers: &Carriers,
+        fingerprint: watch::Receiver<String>,
+    ) -> Statuses {
+        Statuses::new(StatusConfig {
+            mesh: mesh.clone(),
+            load: carriers.load.clone(),
+            streams: carriers.streams.clone(),
+            geo: self.geo.clone(),
+            unreached: self.unreached.clone(),
+            fingerprint,
         })
     }
 
