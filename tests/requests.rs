@@ -9,6 +9,7 @@
 )]
 
 use antiphon::wire::http::body::BodyDecoder;
+use antiphon::wire::http::credentials::basic;
 use antiphon::wire::http::error::HeadError;
 use antiphon::wire::http::head::{AfterHead, BodyKind, Head, HttpVersion, Method};
 use antiphon::wire::http::reader::{Parsed, parse};
@@ -122,7 +123,7 @@ fn k1_to_k4_every_encoder_is_understood_and_its_audio_kept() {
         assert_eq!(rest, "\u{1}audio", "{client}");
         assert_eq!(head.body_kind(), BodyKind::UntilClose, "{client}");
         assert_eq!(head.after(), AfterHead::Body, "{client}");
-        let credentials = head.basic_credentials().unwrap();
+        let credentials = basic(head.header("authorization").unwrap()).unwrap();
         assert_eq!(credentials.user, "source", "{client}");
         assert_eq!(credentials.password, "hackme", "{client}");
         let stream = stream_head(

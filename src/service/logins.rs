@@ -65,6 +65,22 @@ pub struct Login<'a> {
     pub caller: Caller,
 }
 
+impl Login<'_> {
+    /// The user and the password. `mount` is where the login is for, as the log names it.
+    pub fn credentials(&self, mount: &str) -> Result<Credentials, NoRight> {
+        let authorization = self.authorization.ok_or(NoRight::Anonymous)?;
+        credentials::basic(authorization).ok_or_else(|| {
+            let (caller, user) = (self.caller, "");
+            let attempt = Attempt {
+                caller,
+                user,
+                mount,
+            };
+            attempt.denied("no user and password in the login")
+        })
+    }
+}
+
 /// A right that a request may need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Right<'a> {
@@ -137,21 +153,18 @@ impl Logins {
 
     /// Whether a login has a right.
     pub async fn check(&self, login: Login<'_>, right: Right<'_>) -> Result<(), NoRight> {
-        let authorization = login.authorization.ok_or(NoRight::Anonymous)?;
         let mut attempt = Attempt {
             caller: login.caller,
             user: "",
             mount: right.mount(),
         };
-        if let Some(token) = credentials::bearer(authorization) {
+        if let Some(token) = login.authorization.and_then(credentials::bearer) {
             let is_right = self.is_token(token);
             return is_right
                 .then_some(())
                 .ok_or_else(|| attempt.denied("wrong token"));
         }
-        let Some(credentials) = credentials::basic(authorization) else {
-            return Err(attempt.denied("no user and password in the login"));
-        };
+        let credentials = login.credentials(attempt.mount)?;
         attempt.user = &credentials.user;
         let account = right.account(attempt.user);
         let hash = account.and_then(|account| self.hash(account));

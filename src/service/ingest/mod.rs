@@ -32,7 +32,7 @@ pub use self::refusal::farewell;
 use self::refusal::{Refusal, refuse};
 use super::authority::MountAuthority;
 use super::drain::{Drain, Phase};
-use super::logins::{Caller, Logins};
+use super::logins::{Caller, Login, Logins};
 use super::mesh::Mesh;
 use super::relay::Relays;
 use super::sources::Sources;
@@ -130,13 +130,12 @@ impl Ingest {
         if self.0.visitors.are_ending() || self.is_draining() {
             return Err(Refusal::Stopping);
         }
-        let Some(credentials) = head.basic_credentials() else {
-            // libshout asks without any login first, to see what the server can do.
-            if head.header("authorization").is_some() {
-                caller.note_refused("", head.path(), "no user and password in the login");
-            }
-            return Err(Refusal::Unauthorized);
+        // libshout asks without any login first, to see what the server can do.
+        let login = Login {
+            authorization: head.header("authorization"),
+            caller,
         };
+        let credentials = login.credentials(head.path())?;
         let mount = MountName::from_request_path(head.path())
             .map_err(|error| Refusal::NoSuchMount(error.to_string()))?;
         let spec = self.0.mesh.documents.mount(&mount);

@@ -7,7 +7,6 @@
 
 use std::borrow::Cow;
 
-use super::credentials::{self, Credentials};
 use super::header_lines::Skipped;
 use crate::model::charset::Charset;
 
@@ -201,11 +200,6 @@ impl Head {
         };
         let safe = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~:[]".contains(&byte);
         (!named.is_empty() && named.bytes().all(safe)).then_some(named)
-    }
-
-    /// The user and the password of `Authorization: Basic`.
-    pub fn basic_credentials(&self) -> Option<Credentials> {
-        credentials::basic(self.header("authorization")?)
     }
 
     /// Whether the client waits for `100 Continue` before it sends its body.
