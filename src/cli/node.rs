@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::api::{Api, NodeArgs};
 use super::fields::{self, Assignment, AssignmentParser};
 use super::status;
-use super::terminal::{self, Side, TextTable};
+use super::terminal::{self, Side};
 use crate::logic::records::steering::NODE_KIND;
 use crate::model::node::NodeName;
 use crate::model::status::{NodeStatus, Status};
@@ -172,11 +172,7 @@ async fn list(api: &Api, json: bool) -> anyhow::Result<String> {
 }
 
 fn table(nodes: &[NodeStatus]) -> String {
-    let mut table = TextTable::new(&[
-        ("NODE", Side::Left),
-        ("STATE", Side::Left),
-        ("ROLE", Side::Left),
-        ("RANK", Side::Right),
+    let mut table = status::table_of_nodes(&[
         ("LISTENERS", Side::Right),
         ("WEIGHT", Side::Right),
         ("TAGS", Side::Left),
@@ -184,17 +180,14 @@ fn table(nodes: &[NodeStatus]) -> String {
         ("URL", Side::Left),
     ]);
     for node in nodes {
-        table.row([
-            node.name.to_string(),
-            status::condition(node),
-            status::role(node).to_owned(),
-            node.rank.to_string(),
+        let more = [
             format!("{}/{}", node.listeners, node.max_listeners),
             node.traits.weight_percent.to_string(),
             tags(&node.traits),
             node.version.clone(),
             node.url.clone(),
-        ]);
+        ];
+        table.row(status::about_node(node).into_iter().chain(more));
     }
     table.render()
 }

@@ -97,11 +97,7 @@ fn headline(status: &Status) -> String {
 }
 
 fn nodes(nodes: &[NodeStatus]) -> String {
-    let mut table = TextTable::new(&[
-        ("NODE", Side::Left),
-        ("STATE", Side::Left),
-        ("ROLE", Side::Left),
-        ("RANK", Side::Right),
+    let mut table = table_of_nodes(&[
         ("LISTENERS", Side::Right),
         ("SENDING", Side::Right),
         ("IN USE", Side::Right),
@@ -115,20 +111,38 @@ fn nodes(nodes: &[NodeStatus]) -> String {
             NodeState::Dead => "-".to_owned(),
             _ => text,
         };
-        table.row([
-            node.name.to_string(),
-            condition(node),
-            role(node).to_owned(),
-            node.rank.to_string(),
+        let more = [
             known(format!("{}/{}", node.listeners, node.max_listeners)),
             known(rate(node.bandwidth_bps)),
             known(percent(node.utilization)),
             known(percent(node.predicted_utilization)),
             known(node.clock_offset_ms.map_or_else(|| "-".to_owned(), offset)),
             node.url.clone(),
-        ]);
+        ];
+        table.row(about_node(node).into_iter().chain(more));
     }
     table.render()
+}
+
+/// A table of nodes, without rows: what every one begins with, and these columns.
+pub(super) fn table_of_nodes(more: &[(&str, Side)]) -> TextTable {
+    let first = [
+        ("NODE", Side::Left),
+        ("STATE", Side::Left),
+        ("ROLE", Side::Left),
+        ("RANK", Side::Right),
+    ];
+    TextTable::new(&[&first[..], more].concat())
+}
+
+/// The cells of a node with which its row begins.
+pub(super) fn about_node(node: &NodeStatus) -> [String; 4] {
+    [
+        node.name.to_string(),
+        condition(node),
+        role(node).to_owned(),
+        node.rank.to_string(),
+    ]
 }
 
 fn mounts(mounts: &[MountStatus]) -> String {

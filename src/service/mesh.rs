@@ -33,7 +33,7 @@ pub(super) mod samples {
     use crate::io::link::{Inbox, LinkConfig};
     use crate::io::tls::Secret;
     use crate::logic::document::Document;
-    use crate::model::node::{Generation, NodeName};
+    use crate::model::node::NodeName;
     use crate::proto::view::MeshView;
     use crate::service::document::DocumentConfig;
     use crate::service::identity::Company;
@@ -50,15 +50,8 @@ pub(super) mod samples {
     impl SampleMesh {
         pub(crate) async fn start() -> Self {
             let tasks = Tasks::default();
-            let hello = Hello {
-                name: NodeName::try_from("a").unwrap(),
-                generation: Generation(1),
-                mesh_address: "127.0.0.1:0".parse().unwrap(),
-                public_url: "http://127.0.0.1".into(),
-                version: "test".into(),
-            };
             let config = LinkConfig {
-                hello,
+                hello: Hello::sample("a"),
                 listen: "127.0.0.1:0".parse().unwrap(),
                 secret: Secret::parse(&"1".repeat(64)).unwrap(),
                 tasks: tasks.clone(),

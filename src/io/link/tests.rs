@@ -14,11 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 fn start(name: &str, generation: u64, digit: char) -> (Links, Inbox) {
     let hello = Hello {
-        name: NodeName::try_from(name).unwrap(),
         generation: Generation(generation),
-        mesh_address: "127.0.0.1:0".parse().unwrap(),
-        public_url: "http://127.0.0.1".into(),
-        version: "test".into(),
+        ..Hello::sample(name)
     };
     let config = LinkConfig {
         hello,

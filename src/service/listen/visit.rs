@@ -36,6 +36,12 @@ pub(super) struct Visit<'a> {
     pub(super) entrance: Entrance,
 }
 
+/// What a listener gets before it is entered in the register.
+struct Welcome {
+    share: CapacityShare,
+    held: Held,
+}
+
 /// All that a listener holds while it listens.
 struct Guest {
     attendance: Attendance,
@@ -107,17 +113,25 @@ impl Listening {
         let Ok(held) = self.0.config.relays.fetch(&mount).await else {
             return send(visitor, &no_source(&reply, &mount), &reply).await;
         };
+        self.take_in(visitor, asking, Welcome { share, held }, &reply);
+        After::Over
+    }
+
+    /// Enters a listener in the register, and hands its connection to the pacer.
+    fn take_in(&self, visitor: Visitor, asking: MountRequest<'_>, welcome: Welcome, reply: &Reply) {
+        let (mount, head) = (asking.mount, asking.head);
+        let held = welcome.held;
         let reader = held.channel.join(BURST);
         let joined = reader.feed().head();
         let icy = head.wants_icy() && has_icy(joined);
-        let spec = self.0.config.mesh.documents.mount(&mount);
+        let spec = self.0.config.mesh.documents.mount(mount);
         let stream_head = reply.stream(joined, spec.as_ref(), icy.then_some(METAINT));
         debug!("listener connected");
         let attendance = self.0.config.audience.enter(Newcomer {
             mount: mount.clone(),
             ip: visitor.client.ip,
             agent: head.header("user-agent").unwrap_or_default().to_owned(),
-            share,
+            share: welcome.share,
             reading: held.read_by(Reader::Listener),
         });
         let attendee = attendance.attendee();
@@ -129,7 +143,7 @@ impl Listening {
             Ok(socket) => socket,
             Err(error) => {
                 debug!(%error, "the connection is gone");
-                return After::Over;
+                return;
             }
         };
         let guest = Guest {
@@ -148,7 +162,6 @@ impl Listening {
         if self.0.config.pacer.add(listener).is_err() {
             warn!("the pacer takes no more listeners now");
         }
-        After::Over
     }
 
     /// Room for a listener, perhaps what its player got for its probe, a moment ago.

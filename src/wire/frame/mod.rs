@@ -319,3 +319,21 @@ pub fn decode(body: &[u8]) -> Result<Frame, DecodeError> {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+pub(crate) mod samples {
+    use super::*;
+
+    impl Hello {
+        /// What a node of this name says that is alone on loopback.
+        pub(crate) fn sample(name: &str) -> Self {
+            Self {
+                name: NodeName::try_from(name).unwrap(),
+                generation: Generation(1),
+                mesh_address: "127.0.0.1:0".parse().unwrap(),
+                public_url: "http://127.0.0.1".into(),
+                version: "test".into(),
+            }
+        }
+    }
+}

@@ -28,13 +28,7 @@ fn every_kind_survives_the_wire() {
         started_unix_ms: 1,
         accept_epoch: crate::model::seat::Epoch(0),
     };
-    let hello = Hello {
-        name: name.clone(),
-        generation: Generation(5),
-        mesh_address: "127.0.0.1:8000".parse().unwrap(),
-        public_url: "http://127.0.0.1:8000".into(),
-        version: "0.1.0".into(),
-    };
+    let hello = Hello::sample("a");
     let stream_id = StreamId(u128::MAX);
     let key = RecordKey::try_from("mount/radio.mp3").unwrap();
     let stamp = crate::model::stamp::Stamp {
