@@ -9,7 +9,7 @@ use super::admin;
 use super::admin::{Admin, Served};
 use super::drain::{Drain, Phase};
 use super::ingest::{Ingest, farewell};
-use super::listen::{After, Entrance, Listening, PlaylistRequest};
+use super::listen::{After, Entrance, ListenRequest, Listening, PlaylistRequest};
 use crate::io::door::{self, Accepted, Door, NoHead, Visitor};
 use crate::io::tasks::Tasks;
 use crate::io::{answer, clock};
@@ -30,7 +30,7 @@ const MAX_REQUESTS: u64 = 1_000;
 
 /// The purpose of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Route {
+enum Destination {
     /// A source for a mount.
     Source,
     /// A listener for a mount.
@@ -139,8 +139,8 @@ impl Front {
     ) -> Option<(Visitor, BytesMut)> {
         let reply = Reply::to(&head, clock::unix_ms() / 1_000);
         let reply = if may_keep { reply } else { reply.and_close() };
-        let answer = match route(&head) {
-            Route::Admin => {
+        let answer = match destination(&head) {
+            Destination::Admin => {
                 return match self.admin.serve(visitor, &head, behind, may_keep).await {
                     Served::KeepAlive(same, behind) => Some((same, behind)),
                     Served::Close(mut same) => {
@@ -150,14 +150,19 @@ impl Front {
                     Served::Broken => None,
                 };
             }
-            Route::Source => return self.ingest.serve(visitor, head, behind).await,
-            Route::Listen(mount, entrance) => {
-                return match self.listening.serve(visitor, &head, mount, entrance).await {
+            Destination::Source => return self.ingest.serve(visitor, head, behind, reply).await,
+            Destination::Listen(mount, entrance) => {
+                let request = ListenRequest {
+                    head: &head,
+                    mount,
+                    entrance,
+                };
+                return match self.listening.serve(visitor, request, reply).await {
                     After::Next(same) => Some((same, behind)),
                     After::Over => None,
                 };
             }
-            Route::Playlist(kind, mount) => {
+            Destination::Playlist(kind, mount) => {
                 let asked = PlaylistRequest {
                     kind,
                     mount: &mount,
@@ -166,10 +171,10 @@ impl Front {
                 };
                 self.listening.playlist(asked, &reply)
             }
-            Route::Options => reply.options(),
-            Route::Capabilities => reply.capabilities(),
-            Route::NotFound => reply.not_found(),
-            Route::WrongMethod => reply.wrong_method(head.method()),
+            Destination::Options => reply.options(),
+            Destination::Capabilities => reply.capabilities(),
+            Destination::NotFound => reply.not_found(),
+            Destination::WrongMethod => reply.wrong_method(head.method()),
         };
         if reply.persistence() == Persistence::Close {
             farewell(&mut visitor.stream, &answer).await;
@@ -210,33 +215,34 @@ async fn turn_away(visitor: &mut Visitor, error: NoHead, begun: &BytesMut) {
 }
 
 /// The destination of a request.
-fn route(head: &Head) -> Route {
+fn destination(head: &Head) -> Destination {
     let path = head.path();
     let is_ours = admin::is_ours(path);
     match head.method() {
-        Method::Unknown(_) => Route::WrongMethod,
-        Method::Source => Route::Source,
-        Method::Put if !is_ours => Route::Source,
-        Method::Options if path == "*" => Route::Capabilities,
-        _ if is_ours => Route::Admin,
-        Method::Options => Route::Options,
-        Method::Get | Method::Head => route_read(path),
-        _ => Route::WrongMethod,
+        Method::Source => Destination::Source,
+        Method::Put if !is_ours => Destination::Source,
+        Method::Options if path == "*" => Destination::Capabilities,
+        _ if is_ours => Destination::Admin,
+        Method::Options => Destination::Options,
+        Method::Get | Method::Head => destination_of_read(path),
+        _ => Destination::WrongMethod,
     }
 }
 
-fn route_read(path: &str) -> Route {
+fn destination_of_read(path: &str) -> Destination {
     if path.starts_with(passthrough::PREFIX) {
-        return Passthrough::of_path(path).map_or(Route::NotFound, |it| {
-            Route::Listen(it.mount.clone(), Entrance::Passthrough(it))
+        return Passthrough::of_path(path).map_or(Destination::NotFound, |it| {
+            Destination::Listen(it.mount.clone(), Entrance::Passthrough(it))
         });
     }
     if let Some((kind, mount)) = Playlist::of_path(path) {
-        return MountName::from_request_path(mount)
-            .map_or(Route::NotFound, |mount| Route::Playlist(kind, mount));
+        return MountName::from_request_path(mount).map_or(Destination::NotFound, |mount| {
+            Destination::Playlist(kind, mount)
+        });
     }
-    MountName::from_request_path(path)
-        .map_or(Route::Admin, |mount| Route::Listen(mount, Entrance::Front))
+    MountName::from_request_path(path).map_or(Destination::Admin, |mount| {
+        Destination::Listen(mount, Entrance::Front)
+    })
 }
 
 #[cfg(test)]
@@ -244,10 +250,10 @@ mod tests {
     use super::*;
     use crate::wire::http::reader::{Parsed, parse};
 
-    fn routed(line: &str) -> Route {
+    fn routed(line: &str) -> Destination {
         let request = format!("{line} HTTP/1.1\r\nHost: h\r\n\r\n");
         match parse(request.as_bytes()) {
-            Ok(Parsed::Complete { head, .. }) => route(&head),
+            Ok(Parsed::Complete { head, .. }) => destination(&head),
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -258,34 +264,36 @@ mod tests {
 
     #[test]
     fn a_request_goes_where_it_belongs() {
-        assert_eq!(routed("GET /"), Route::Admin);
-        assert_eq!(routed("GET /status.json"), Route::Admin);
-        assert_eq!(routed("POST /api/v1/mounts"), Route::Admin);
-        assert_eq!(routed("PUT /api/v1/mounts"), Route::Admin);
-        assert_eq!(routed("GET /admin/metadata?mount=/a"), Route::Admin);
+        assert_eq!(routed("GET /"), Destination::Admin);
+        assert_eq!(routed("GET /status.json"), Destination::Admin);
+        assert_eq!(routed("POST /api/v1/mounts"), Destination::Admin);
+        assert_eq!(routed("PUT /api/v1/mounts"), Destination::Admin);
+        assert_eq!(routed("GET /admin/metadata?mount=/a"), Destination::Admin);
         for method in ["PUT", "POST", "DELETE", "PATCH", "OPTIONS"] {
             for path in ["/", "/status.json", "/livez", "/api/none"] {
-                assert_eq!(routed(&format!("{method} {path}")), Route::Admin);
+                assert_eq!(routed(&format!("{method} {path}")), Destination::Admin);
             }
         }
-        assert_eq!(routed("GET /none.json"), Route::Admin);
-        assert_eq!(routed("SOURCE /status.json"), Route::Source);
-        assert_eq!(routed("BREW /status.json"), Route::WrongMethod);
-        assert_eq!(routed("PUT /a.mp3"), Route::Source);
-        assert_eq!(routed("SOURCE /a.mp3"), Route::Source);
-        let front = Route::Listen(mount("/a.mp3"), Entrance::Front);
+        assert_eq!(routed("GET /none.json"), Destination::Admin);
+        assert_eq!(routed("SOURCE /status.json"), Destination::Source);
+        for path in ["/status.json", "/api/v1/mounts", "/admin/none"] {
+            assert_eq!(routed(&format!("BREW {path}")), Destination::Admin);
+        }
+        assert_eq!(routed("PUT /a.mp3"), Destination::Source);
+        assert_eq!(routed("SOURCE /a.mp3"), Destination::Source);
+        let front = Destination::Listen(mount("/a.mp3"), Entrance::Front);
         assert_eq!(routed("GET /a.mp3?x=1"), front);
         assert_eq!(routed("HEAD /a.mp3"), front);
-        let m3u = Route::Playlist(Playlist::M3u, mount("/a.mp3"));
+        let m3u = Destination::Playlist(Playlist::M3u, mount("/a.mp3"));
         assert_eq!(routed("GET /a.mp3.m3u"), m3u);
         let passthrough = Passthrough::of_path("/_stream/n1/a/b.mp3").unwrap();
-        let passed = Route::Listen(mount("/a/b.mp3"), Entrance::Passthrough(passthrough));
+        let passed = Destination::Listen(mount("/a/b.mp3"), Entrance::Passthrough(passthrough));
         assert_eq!(routed("GET /_stream/n1/a/b.mp3"), passed);
-        assert_eq!(routed("GET /_stream/a.mp3"), Route::NotFound);
-        assert_eq!(routed("GET /_stream/N!/a.mp3"), Route::NotFound);
-        assert_eq!(routed("OPTIONS *"), Route::Capabilities);
-        assert_eq!(routed("OPTIONS /a.mp3"), Route::Options);
-        assert_eq!(routed("DELETE /a.mp3"), Route::WrongMethod);
-        assert_eq!(routed("BREW /a.mp3"), Route::WrongMethod);
+        assert_eq!(routed("GET /_stream/a.mp3"), Destination::NotFound);
+        assert_eq!(routed("GET /_stream/N!/a.mp3"), Destination::NotFound);
+        assert_eq!(routed("OPTIONS *"), Destination::Capabilities);
+        assert_eq!(routed("OPTIONS /a.mp3"), Destination::Options);
+        assert_eq!(routed("DELETE /a.mp3"), Destination::WrongMethod);
+        assert_eq!(routed("BREW /a.mp3"), Destination::WrongMethod);
     }
 }

@@ -255,6 +255,25 @@ fn a_connection_carries_no_more_than_a_thousand_requests() {
 }
 
 #[test]
+fn the_last_request_is_the_last_for_a_mount_too() {
+    let node = node();
+    for (line, status) in [
+        (format!("HEAD {RADIO}"), 404),
+        (format!("SOURCE {RADIO}"), 401),
+    ] {
+        let mut connection = node.connect();
+        for _ in 1..MAX_REQUESTS {
+            say(&mut connection, "HEAD /livez", "\r\n");
+            assert_eq!(connection.head().unwrap().status, 200);
+        }
+        say(&mut connection, &line, "Content-Length: 0\r\n\r\n");
+        let last = connection.head().unwrap();
+        assert_eq!(last.status, status, "{line}: {last:?}");
+        assert_eq!(last.header("connection"), Some("close"), "{line}: {last:?}");
+    }
+}
+
+#[test]
 fn the_wait_for_the_next_request_is_bounded() {
     let node = node();
     std::thread::scope(|scope| {
@@ -342,6 +361,10 @@ fn a_node_that_drains_or_stops_keeps_no_connection() {
     let last = ask(&mut idle, "GET /status.json");
     assert_eq!(last.head.status, 200);
     assert!(!is_kept(&last), "{:?}", last.head);
+    let mut late = node.connect();
+    say(&mut late, &format!("HEAD {RADIO}"), "\r\n");
+    let none = late.head().unwrap();
+    assert_eq!(none.header("connection"), Some("close"), "{none:?}");
     let undrained = node.api("POST", "/api/v1/node/undrain", "").unwrap();
     assert_eq!(undrained.head.status, 204);
     let mut idle = node.connect();

@@ -58,6 +58,7 @@ fn a_wrong_method_is_answered_with_those_of_the_path() {
         // One that no path has.
         let answer = send(&node, &format!("BREW {path}"), "");
         assert_eq!(answer.head.status, 501, "{path}: {answer:?}");
+        assert_eq!(answer.head.header("allow"), Some(allowed), "BREW {path}");
     }
 }
 

@@ -176,7 +176,9 @@ impl Admin {
         let (route, named) = match routes::find(table::ROUTES, call.request.method(), call.path()) {
             Lookup::Found(route, named) => (route, named.to_owned()),
             Lookup::Options(allowed) => return reply::options(&allowed),
-            Lookup::WrongMethod(allowed) => return reply::wrong_method(&allowed),
+            Lookup::WrongMethod(allowed) => {
+                return reply::wrong_method(call.request.method(), &allowed);
+            }
             Lookup::NoSuchPath => return reply::nothing_here(),
         };
         let call = Call { named, ..call };

@@ -6,11 +6,12 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::header::{ALLOW, HeaderValue};
-use hyper::{Response, StatusCode};
+use hyper::{Method, Response, StatusCode};
 use serde::Serialize;
 use serde_json::json;
 
 use super::allowed::Allowed;
+use crate::wire::http::head;
 use crate::wire::http::reply::{CORS_MAX_AGE_S, CORS_REQUEST_HEADERS};
 
 /// The body of an answer; may be streamed.
@@ -64,6 +65,7 @@ pub(super) fn complaining(mut reply: Response<Body>, why: String) -> Response<Bo
         StatusCode::UNAUTHORIZED,
         StatusCode::NOT_FOUND,
         StatusCode::METHOD_NOT_ALLOWED,
+        StatusCode::NOT_IMPLEMENTED,
     ];
     if reply.status().is_client_error() && !quiet.contains(&reply.status()) {
         reply.extensions_mut().insert(Complaint(why));
@@ -83,12 +85,24 @@ pub(super) fn nothing_here() -> Response<Body> {
     error(StatusCode::NOT_FOUND, why)
 }
 
-/// 405: the path has only these methods.
-pub(super) fn wrong_method(allowed: &Allowed) -> Response<Body> {
+/// 405: the path has only these methods. 501 if no path has the method.
+pub(super) fn wrong_method(method: &Method, allowed: &Allowed) -> Response<Body> {
+    let status = match is_known(method) {
+        true => StatusCode::METHOD_NOT_ALLOWED,
+        false => StatusCode::NOT_IMPLEMENTED,
+    };
     let all = allowed.all();
-    let mut reply = error(StatusCode::METHOD_NOT_ALLOWED, format!("use {all}"));
+    let mut reply = error(status, format!("use {all}"));
     reply.headers_mut().insert(ALLOW, value(&all));
     reply
+}
+
+/// Whether any path of this node, be it a page's or a mount's, may have a method.
+fn is_known(method: &Method) -> bool {
+    !matches!(
+        head::Method::from_token(method.as_str().as_bytes()),
+        head::Method::Unknown(_)
+    )
 }
 
 /// 204 to `OPTIONS`: the methods of a path, and what a page of another site may send there.

@@ -37,7 +37,6 @@ use super::mesh::Mesh;
 use super::relay::Relays;
 use super::sources::Sources;
 use super::streams::Streams;
-use crate::io::clock;
 use crate::io::door::Visitor;
 use crate::io::password::Stay;
 use crate::io::tasks::Tasks;
@@ -89,12 +88,13 @@ impl Ingest {
     /// Takes a source from its head to its end. `begun` is what it has already sent behind its head.
     ///
     /// A refused source that keeps its connection is returned with it, for its next request: libshout asks without a
-    /// password first.
+    /// password first. `reply` says whether it may.
     pub async fn serve(
         &self,
         mut visitor: Visitor,
         head: Head,
         begun: BytesMut,
+        reply: Reply,
     ) -> Option<(Visitor, BytesMut)> {
         let client = visitor.behind_proxy().map(display);
         let span = info_span!("source", peer = %visitor.peer, client, path = head.path());
@@ -116,7 +116,6 @@ impl Ingest {
                     None
                 }
                 Err(refusal) => {
-                    let reply = Reply::to(&head, clock::unix_ms() / 1_000);
                     let kept = refuse(&mut visitor.stream, &reply, refusal).await;
                     kept.then_some((visitor, begun))
                 }

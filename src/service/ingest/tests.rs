@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use super::filler::Filler;
 use super::*;
+use crate::io::clock;
 use crate::io::feed::Feed;
 use crate::io::password::{Passwords, Secret};
 use crate::logic::records::mounts::MOUNT_KIND;

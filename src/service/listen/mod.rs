@@ -73,7 +73,18 @@ pub enum Entrance {
     Passthrough(Passthrough),
 }
 
-/// A request for a mount.
+/// A GET or HEAD of a mount.
+#[derive(Debug)]
+pub struct ListenRequest<'a> {
+    /// The head of the request.
+    pub head: &'a Head,
+    /// The mount.
+    pub mount: MountName,
+    /// The address by which the mount is asked for.
+    pub entrance: Entrance,
+}
+
+/// A request for a mount, and its client.
 #[derive(Clone, Copy, Debug)]
 struct MountRequest<'a> {
     mount: &'a MountName,
@@ -121,15 +132,13 @@ impl Listening {
         }))
     }
 
-    /// Answers a GET or HEAD of a mount.
-    pub async fn serve(
-        &self,
-        visitor: Visitor,
-        head: &Head,
-        mount: MountName,
-        entrance: Entrance,
-    ) -> After {
-        let reply = Reply::to(head, clock::unix_ms() / 1_000);
+    /// Answers a GET or HEAD of a mount. `reply` says whether another request may follow an answer that is no stream.
+    pub async fn serve(&self, visitor: Visitor, request: ListenRequest<'_>, reply: Reply) -> After {
+        let ListenRequest {
+            head,
+            mount,
+            entrance,
+        } = request;
         let asking = MountRequest {
             mount: &mount,
             entrance: &entrance,

@@ -50,7 +50,7 @@ impl Method {
     }
 
     /// Reads a method; like Icecast, in any case.
-    pub(super) fn from_token(token: &[u8]) -> Self {
+    pub fn from_token(token: &[u8]) -> Self {
         match token.to_ascii_uppercase().as_slice() {
             b"GET" => Self::Get,
             b"HEAD" => Self::Head,
