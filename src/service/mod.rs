@@ -16,6 +16,7 @@ pub mod listen;
 pub mod load;
 pub mod logins;
 pub mod mesh;
+pub mod node_question;
 pub mod outside;
 pub mod publisher;
 pub mod reach;

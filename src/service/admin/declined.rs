@@ -19,6 +19,7 @@ use crate::model::node::BadNodeName;
 use crate::service::audience::NotKilled;
 use crate::service::document::{ChangeError, Unsaved};
 use crate::service::logins::NoRight;
+use crate::service::node_question::NoAnswer;
 
 /// A request that is not carried out.
 #[derive(Debug)]
@@ -150,9 +151,8 @@ impl Declining for BadListenerId {
 impl Declining for NotKilled {
     fn status(&self) -> StatusCode {
         match self {
-            Self::NoListener(_) | Self::NoNode { .. } => StatusCode::NOT_FOUND,
-            Self::Dead(_) | Self::TooOld(_) => StatusCode::CONFLICT,
-            Self::Unconfirmed { .. } => StatusCode::BAD_GATEWAY,
+            Self::NoListener(_) => StatusCode::NOT_FOUND,
+            Self::NoAnswer(why) => why.status(),
         }
     }
 }
@@ -161,6 +161,14 @@ impl Declining for OrderError {
     fn status(&self) -> StatusCode {
         match self {
             Self::Name(_) => StatusCode::BAD_REQUEST,
+            Self::NoAnswer(why) => why.status(),
+        }
+    }
+}
+
+impl Declining for NoAnswer {
+    fn status(&self) -> StatusCode {
+        match self {
             Self::NoNode { .. } => StatusCode::NOT_FOUND,
             Self::Dead(_) | Self::TooOld { .. } => StatusCode::CONFLICT,
             Self::Unconfirmed { .. } => StatusCode::BAD_GATEWAY,

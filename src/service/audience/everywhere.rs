@@ -1,5 +1,6 @@
 //! The listeners of the whole mesh, for operators: each node lists and ends its own, asked over its link.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -14,6 +15,7 @@ use crate::model::node::NodeName;
 use crate::model::status::NodeState;
 use crate::proto::view::MeshNode;
 use crate::service::mesh::Mesh;
+use crate::service::node_question::{NoAnswer, NodeQuestion, ask_node};
 use crate::wire::audience::{AudienceQuestion, ListenerPage};
 use crate::wire::frame::{Denial, Frame};
 
@@ -38,6 +40,8 @@ enum Silence {
     TooOld,
     #[error("no answer within {ANSWER_LIMIT:?}")]
     TooSlow,
+    #[error("the question failed at this node: look into its log")]
+    Failed,
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
 }
@@ -48,30 +52,9 @@ pub enum NotKilled {
     /// The node has no such listener.
     #[error("there is no listener {0}: it has left, or the id is wrong")]
     NoListener(ListenerId),
-    /// No node of that name is known.
-    #[error("there is no listener {id}, because there is no node {}; there are {known}", id.node)]
-    NoNode {
-        /// The id as it was given.
-        id: ListenerId,
-        /// The names of all nodes.
-        known: String,
-    },
-    /// The node serves no listeners any more.
-    #[error("{0} is dead, and its listeners have left")]
-    Dead(NodeName),
-    /// The node would not understand.
-    #[error("{0} runs a version that does not end listeners: upgrade it")]
-    TooOld(NodeName),
-    /// The question did not arrive, or its answer did not.
-    #[error(
-        "{node} did not confirm that it has ended the listener ({why}): look whether it is still there"
-    )]
-    Unconfirmed {
-        /// The node.
-        node: NodeName,
-        /// The reason.
-        why: String,
-    },
+    /// The listener's node has not confirmed that it has ended it.
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
 }
 
 impl MeshAudience {
@@ -89,8 +72,10 @@ impl MeshAudience {
             .collect();
         let most = (MAX_IN_ALL / (1 + others.len())).min(MAX_OF_NODE);
         let mut asking = JoinSet::new();
+        let mut asked = BTreeSet::new();
         for (name, node) in others {
             let (this, name, mount) = (self.clone(), name.clone(), mount.cloned());
+            asked.insert(name.clone());
             let understands = node.card.lists_listeners;
             asking.spawn(async move {
                 let told = match understands {
@@ -102,15 +87,7 @@ impl MeshAudience {
         }
         let mut list = ListenerList::default();
         add(&mut list, &view.me, self.audience.list(mount, most));
-        for (node, told) in asking.join_all().await {
-            match told {
-                Ok(page) => add(&mut list, &node, page),
-                Err(silence) => {
-                    let why = silence.to_string();
-                    list.silent.push(SilentNode { node, why });
-                }
-            }
-        }
+        gather(&mut list, asking, asked).await;
         list.listeners.sort_by(|one, other| one.id.cmp(&other.id));
         list.silent.sort_by(|one, other| one.node.cmp(&other.node));
         list
@@ -127,7 +104,9 @@ impl MeshAudience {
             most: most as u32,
         };
         let asking = async {
-            let mut exchange = self.open(node, question).await?;
+            let question = Frame::Audience(question);
+            let mut exchange = self.mesh.links.open(node, &question).await?;
+            exchange.finish();
             let mut whole: Option<ListenerPage> = None;
             while let Some(frame) = exchange.receive().await? {
                 let Frame::Listeners(page) = frame else {
@@ -143,62 +122,36 @@ impl MeshAudience {
         }
     }
 
-    async fn open(
-        &self,
-        node: &NodeName,
-        question: AudienceQuestion,
-    ) -> Result<Exchange, ExchangeError> {
-        let question = Frame::Audience(question);
-        let mut exchange = self.mesh.links.open(node, &question).await?;
-        exchange.finish();
-        Ok(exchange)
-    }
-
     /// Ends a listener, wherever it is.
     pub async fn kill(&self, id: &ListenerId) -> Result<(), NotKilled> {
         let view = self.mesh.cluster.view();
-        if id.node == view.me {
-            return match self.kill_here(id.number) {
-                true => Ok(()),
-                false => Err(NotKilled::NoListener(id.clone())),
+        let is_killed = if id.node == view.me {
+            self.kill_here(id.number, &view.me)
+        } else {
+            let question = NodeQuestion {
+                frame: Frame::Audience(AudienceQuestion::Kill(id.number)),
+                limit: ANSWER_LIMIT,
+                understands: |node| node.card.lists_listeners,
+                expects: |answer| matches!(answer, Frame::Done | Frame::Denied(Denial::NotHere)),
+                confirms: "that it has ended the listener",
             };
-        }
-        let Some(node) = view.nodes.get(&id.node) else {
-            let known: Vec<&str> = view.nodes.keys().map(NodeName::as_str).collect();
-            return Err(NotKilled::NoNode {
-                id: id.clone(),
-                known: known.join(", "),
-            });
+            let answer = ask_node(&self.mesh, &id.node, question).await?;
+            matches!(answer, Frame::Done)
         };
-        if node.state == NodeState::Dead {
-            return Err(NotKilled::Dead(id.node.clone()));
+        match is_killed {
+            true => Ok(()),
+            false => Err(NotKilled::NoListener(id.clone())),
         }
-        if !node.card.lists_listeners {
-            return Err(NotKilled::TooOld(id.node.clone()));
-        }
-        let asking = async {
-            let question = AudienceQuestion::Kill(id.number);
-            self.open(&id.node, question).await?.receive().await
-        };
-        let why = match timeout(ANSWER_LIMIT, asking).await {
-            Ok(Ok(Some(Frame::Done))) => return Ok(()),
-            Ok(Ok(Some(Frame::Denied(Denial::NotHere)))) => {
-                return Err(NotKilled::NoListener(id.clone()));
-            }
-            Ok(Ok(_)) => ExchangeError::Unexpected.to_string(),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => Silence::TooSlow.to_string(),
-        };
-        let node = id.node.clone();
-        Err(NotKilled::Unconfirmed { node, why })
     }
 
-    fn kill_here(&self, number: u64) -> bool {
+    /// Ends a listener of this node, as an operator has asked at a node; whether there was one.
+    fn kill_here(&self, number: u64, asked_at: &NodeName) -> bool {
         let killed = self.audience.kill(number);
-        if killed {
-            info!(number, "an operator has ended a listener");
+        if let Some(attendee) = &killed {
+            let (mount, client) = (&attendee.mount, attendee.ip);
+            info!(number, %mount, %client, %asked_at, "an operator has ended a listener");
         }
-        killed
+        killed.is_some()
     }
 
     /// Answers another node.
@@ -214,7 +167,7 @@ impl MeshAudience {
                 let pages = self.audience.list(mount.as_ref(), most).split();
                 pages.into_iter().map(Frame::Listeners).collect()
             }
-            AudienceQuestion::Kill(number) => match self.kill_here(number) {
+            AudienceQuestion::Kill(number) => match self.kill_here(number, from) {
                 true => vec![Frame::Done],
                 false => vec![Frame::Denied(Denial::NotHere)],
             },
@@ -227,6 +180,31 @@ impl MeshAudience {
         }
         exchange.finish();
     }
+}
+
+/// What a node has told of its listeners, or why it has not.
+type Told = (NodeName, Result<ListenerPage, Silence>);
+
+/// Adds what the nodes tell that are being asked. One that is not heard is named as silent, whatever the reason.
+async fn gather(list: &mut ListenerList, mut asking: JoinSet<Told>, mut asked: BTreeSet<NodeName>) {
+    while let Some(joined) = asking.join_next().await {
+        let Ok((node, told)) = joined else {
+            continue; // it has panicked, and its node is among those that are left
+        };
+        asked.remove(&node);
+        match told {
+            Ok(page) => add(list, &node, page),
+            Err(silence) => list.silent.push(silent(node, &silence)),
+        }
+    }
+    let unheard = asked.into_iter();
+    list.silent
+        .extend(unheard.map(|node| silent(node, &Silence::Failed)));
+}
+
+fn silent(node: NodeName, silence: &Silence) -> SilentNode {
+    let why = silence.to_string();
+    SilentNode { node, why }
 }
 
 /// Adds what a node has told to the list.
@@ -319,6 +297,41 @@ mod tests {
         ] {
             let refusal = kill(id).await.unwrap_err().to_string();
             assert!(refusal.contains(why), "{id}: {refusal}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_question_that_panics_makes_its_node_silent() {
+        let asked: BTreeSet<NodeName> = ["n1", "n2"].map(|name| name.parse().unwrap()).into();
+        let mut asking = JoinSet::new();
+        let broken = |node: &str| -> Told { panic!("{node}: as a bug would do") };
+        asking.spawn(async move { broken("n1") });
+        asking.spawn(async { ("n2".parse().unwrap(), Ok(ListenerPage::default())) });
+        let mut list = ListenerList::default();
+        gather(&mut list, asking, asked).await;
+        let silent: Vec<&str> = list.silent.iter().map(|it| it.node.as_str()).collect();
+        assert_eq!(silent, ["n1"]);
+    }
+
+    #[tokio::test]
+    async fn the_log_names_the_listener_that_was_ended() {
+        let stage = Stage::open();
+        let _attending = stage.enter();
+        let (_sample, audience) = among_unreachable_nodes(&stage).await;
+        let paper = tempfile::NamedTempFile::new().unwrap();
+        let lines = tracing_subscriber::fmt()
+            .with_writer(std::sync::Arc::new(paper.reopen().unwrap()))
+            .with_ansi(false);
+        let killing = || audience.kill_here(1, &"n2".parse().unwrap());
+        assert!(tracing::subscriber::with_default(lines.finish(), killing));
+        let written = std::fs::read_to_string(paper.path()).unwrap();
+        for field in [
+            "number=1",
+            "mount=/radio.mp3",
+            "client=192.0.2.1",
+            "asked_at=n2",
+        ] {
+            assert!(written.contains(field), "{field}: {written}");
         }
     }
 

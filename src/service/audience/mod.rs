@@ -130,16 +130,13 @@ impl Audience {
         ListenerPage { listeners, total }
     }
 
-    /// Ends the listener of this number; whether there is one.
-    fn kill(&self, number: u64) -> bool {
-        let attendee = self.0.lock().attendees.get(&number).cloned();
-        match attendee {
-            Some(attendee) if attendee.control.ended().is_none() => {
-                attendee.control.end(Left::Killed);
-                true
-            }
-            _ => false,
-        }
+    /// Ends the listener of this number, and returns it if there is one.
+    fn kill(&self, number: u64) -> Option<Arc<Attendee>> {
+        let attendee = self.0.lock().attendees.get(&number).cloned()?;
+        attendee.control.ended().is_none().then(|| {
+            attendee.control.end(Left::Killed);
+            attendee
+        })
     }
 }
 
