@@ -63,8 +63,10 @@ impl Declined {
 
 /// An error that declines a request.
 pub(super) trait Declining: Display {
-    /// The status of the answer.
-    fn status(&self) -> StatusCode;
+    /// The status of the answer: 400, unless the error is of another kind than a request that makes no sense.
+    fn status(&self) -> StatusCode {
+        StatusCode::BAD_REQUEST
+    }
 }
 
 impl<E: Declining> From<E> for Declined {
@@ -109,17 +111,9 @@ impl Declining for NoRight {
     }
 }
 
-impl Declining for BadNodeName {
-    fn status(&self) -> StatusCode {
-        StatusCode::BAD_REQUEST
-    }
-}
+impl Declining for BadNodeName {}
 
-impl Declining for BadServerName {
-    fn status(&self) -> StatusCode {
-        StatusCode::BAD_REQUEST
-    }
-}
+impl Declining for BadServerName {}
 
 impl Declining for Unsaved {
     fn status(&self) -> StatusCode {
@@ -142,11 +136,7 @@ impl Declining for ChangeError {
     }
 }
 
-impl Declining for BadListenerId {
-    fn status(&self) -> StatusCode {
-        StatusCode::BAD_REQUEST
-    }
-}
+impl Declining for BadListenerId {}
 
 impl Declining for NotKilled {
     fn status(&self) -> StatusCode {

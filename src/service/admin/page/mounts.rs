@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::model::node::NodeName;
 use crate::model::status::{MountStatus, Status};
 
-use super::text::{Foreign, bandwidth, count, duration};
+use super::text::{Foreign, bandwidth, columns, count, duration};
 
 /// The section of the mounts.
 pub(super) fn section(status: &Status) -> Markup {
@@ -20,13 +20,7 @@ pub(super) fn section(status: &Status) -> Markup {
             } @else {
                 table class="mounts" {
                     caption { "Listeners are those of the whole mesh." }
-                    thead {
-                        tr {
-                            th scope="col" { "Mount" }
-                            th scope="col" { "Source" }
-                            th scope="col" { "Listeners" }
-                        }
-                    }
+                    (columns(["Mount", "Source", "Listeners"]))
                     tbody { @for mount in &status.mounts { (row(mount)) } }
                 }
             }

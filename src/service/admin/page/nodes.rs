@@ -6,7 +6,7 @@ use crate::model::status::{NodeState, NodeStatus, Status};
 use crate::model::traits::{NodeTraits, Tag};
 
 use super::Seen;
-use super::text::{Foreign, bandwidth, count, percent};
+use super::text::{Foreign, bandwidth, columns, count, percent};
 
 /// The percentage from which a bar is drawn as busy.
 ///
@@ -33,13 +33,7 @@ pub(super) fn section(seen: Seen<'_>) -> Markup {
             h2 id="nodes" { "Nodes" }
             table class="nodes" {
                 caption { "The pale end of a bar is listeners who are on their way." }
-                thead {
-                    tr {
-                        th scope="col" { "Node" }
-                        th scope="col" { "Listeners" }
-                        th scope="col" { "Bandwidth" }
-                    }
-                }
+                (columns(["Node", "Listeners", "Bandwidth"]))
                 tbody {
                     @if nodes.is_empty() {
                         tr { td colspan="3" { "This node is just waking up." } }

@@ -6,7 +6,7 @@ use crate::model::outside::Slots;
 use crate::model::status::outside::{OutsideState, OutsideStatus};
 
 use super::Seen;
-use super::text::{Foreign, count, is_web_url};
+use super::text::{Foreign, columns, count, is_web_url};
 
 /// The section of the outside servers; nothing where there are none.
 pub(super) fn section(seen: Seen<'_>) -> Markup {
@@ -19,13 +19,7 @@ pub(super) fn section(seen: Seen<'_>) -> Markup {
                     caption {
                         "Servers without antiphon that carry these mounts too; one node asks each of them."
                     }
-                    thead {
-                        tr {
-                            th scope="col" { "Server" }
-                            th scope="col" { "Mounts" }
-                            th scope="col" { "Listeners" }
-                        }
-                    }
+                    (columns(["Server", "Mounts", "Listeners"]))
                     tbody { @for server in servers { (row(server, seen.https)) } }
                 }
             }

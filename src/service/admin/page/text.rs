@@ -3,6 +3,8 @@
 
 use std::fmt::{self, Write};
 
+use maud::{Markup, html};
+
 use crate::model::caption::is_unseen;
 
 /// Text that came from outside, without invisible letters.
@@ -39,6 +41,13 @@ pub(super) fn count(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// The head of a table.
+pub(super) fn columns(names: [&str; 3]) -> Markup {
+    html! {
+        thead { tr { @for name in names { th scope="col" { (name) } } } }
+    }
 }
 
 /// A count with its noun.
