@@ -85,6 +85,25 @@ fn an_unreachable_node_has_an_exit_code_of_its_own() {
 }
 
 #[test]
+fn what_makes_no_sense_is_refused_before_anything_is_sent() {
+    let home = tempfile::tempdir().unwrap();
+    let (node, long) = (nobody(), "x".repeat(2_000));
+    for (arguments, hint) in [
+        (&["listeners", "/a", "kill", "1@n1"][..], "ids only"),
+        (&["mount", "set", "/a", "name=a", "name=b"], "given twice"),
+        (&["mount", "set", "/a", "password="], "1 to 1024 bytes"),
+        (&["mount", "create", "/a", "--password", &long], "1024"),
+        (&["password", "set", ""], "1 to 1024 bytes"),
+        (&["node", "drain", "--deadline", "25h"], "at most 24h"),
+    ] {
+        let arguments = [arguments, &["--node", &node]].concat();
+        let output = antiphon(home.path(), &arguments);
+        assert_eq!(code(&output), 2, "{arguments:?} {}", said(&output));
+        assert!(said(&output).contains(hint), "{}", said(&output));
+    }
+}
+
+#[test]
 fn a_secret_is_written_once() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("secret");

@@ -260,7 +260,7 @@ fn k64_pages_of_other_sites_may_listen() {
 fn k92_to_k94_what_makes_no_sense_gets_a_bounded_answer() {
     let refused = |request: &str| {
         let error = parse(request.as_bytes()).unwrap_err();
-        head_refused(error, NOW_UNIX_S)
+        head_refused(error, request.as_bytes(), NOW_UNIX_S)
             .map(text)
             .unwrap_or_default()
     };
@@ -291,6 +291,11 @@ fn k92_to_k94_what_makes_no_sense_gets_a_bounded_answer() {
             "{answer}"
         );
         assert!(answer.contains("\r\nConnection: close\r\n"));
+    }
+    for path in ["//a", "/a/../b", "/a%00"] {
+        let answer = refused(&format!("HEAD {path} HTTP/1.1\r\n\r\n"));
+        assert!(answer.starts_with("HTTP/1.0 400 "), "{answer}");
+        assert!(answer.ends_with("\r\n\r\n"), "a body: {answer}");
     }
     assert_eq!(refused("\u{16}\u{3}\u{1}"), "");
     assert_eq!(parse(b"hackme\r\n"), Err(HeadError::NotHttp));

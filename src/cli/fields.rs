@@ -3,6 +3,7 @@
 //! All are made from the table of the record's kind, so that a value is checked here as a node will check it: a mistake
 //! is a usage error, and nothing is sent.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
 use anyhow::{anyhow, bail};
@@ -11,6 +12,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 use serde_json::{Map, Value};
 
 use super::terminal::printable;
+use crate::io::password::{HashError, check_length};
 use crate::logic::records::field::{Field, FieldKind};
 use crate::logic::records::kind::Kind;
 use crate::model::record;
@@ -202,9 +204,9 @@ fn example<S>(field: &Field<S>) -> Option<String> {
 
 /// Reads the value of a setting with the type that the API wants.
 fn value<S>(field: &Field<S>, text: &str) -> anyhow::Result<Value> {
-    // The node hashes a password, and knows how long one may be.
+    // The node hashes a password.
     if matches!(field.kind, FieldKind::Password { .. }) {
-        return Ok(text.into());
+        return Ok(password(text)?.into());
     }
     let read = field
         .read(text)
@@ -215,6 +217,21 @@ fn value<S>(field: &Field<S>, text: &str) -> anyhow::Result<Value> {
         record::Value::Number(number) => number.into(),
         record::Value::Text(text) => text.into(),
     })
+}
+
+/// A new password, if its length is allowed.
+pub(super) fn password(text: &str) -> Result<String, HashError> {
+    check_length(&text.into())?;
+    Ok(text.to_owned())
+}
+
+/// Checks that no setting is given twice: one of the two values would be lost.
+pub(super) fn check_once(assignments: &[Assignment]) -> Result<(), String> {
+    let mut keys = BTreeSet::new();
+    match assignments.iter().find(|it| !keys.insert(it.key)) {
+        Some(twice) => Err(format!("{} is given twice: give it once", twice.key)),
+        None => Ok(()),
+    }
 }
 
 /// The JSON object that gives these settings their values.

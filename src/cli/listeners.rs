@@ -41,14 +41,21 @@ enum ListenersCommand {
     },
 }
 
+impl ListenersArgs {
+    /// Finds a mistake that no argument alone shows.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match self.command.is_some() && (self.mount.is_some() || self.json) {
+            true => Err("kill takes ids only: antiphon listeners kill 42@n1".to_owned()),
+            false => Ok(()),
+        }
+    }
+}
+
 /// Lists or ends listeners.
 pub(super) async fn listeners(args: ListenersArgs) -> anyhow::Result<()> {
     let api = Api::new(args.node, &Machine::here())?;
     match args.command {
         None => list(&api, args.mount.as_ref(), args.json).await,
-        Some(_) if args.mount.is_some() || args.json => {
-            bail!("kill takes ids only: antiphon listeners kill 42@n1")
-        }
         Some(ListenersCommand::Kill { ids }) => kill(&api, &ids).await,
     }
 }

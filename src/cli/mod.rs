@@ -25,6 +25,7 @@ mod terminal;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::io::http::HttpError;
@@ -101,8 +102,26 @@ pub fn main() -> ExitCode {
     ExitCode::from(run_with(std::env::args_os()))
 }
 
+/// Reads the arguments, and checks what no argument alone shows: what makes no sense is refused before anything is done.
+fn parse(
+    arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> Result<CommandLine, clap::Error> {
+    let line = CommandLine::try_parse_from(arguments)?;
+    let checked = match &line.command {
+        Command::Mount(args) => args.check(),
+        Command::Node(args) => args.check(),
+        Command::Listeners(args) => args.check(),
+        Command::Outside(args) => args.check(),
+        _ => Ok(()),
+    };
+    match checked {
+        Ok(()) => Ok(line),
+        Err(why) => Err(CommandLine::command().error(ErrorKind::ArgumentConflict, why)),
+    }
+}
+
 fn run_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let line = match CommandLine::try_parse_from(arguments) {
+    let line = match parse(arguments) {
         Ok(line) => line,
         Err(error) => {
             // clap reports help and version as "errors" with code 0. If the text cannot be printed,
@@ -182,7 +201,7 @@ mod tests {
     use clap::CommandFactory;
 
     fn parse(line: &str) -> Result<CommandLine, clap::Error> {
-        CommandLine::try_parse_from(line.split_whitespace())
+        super::parse(line.split_whitespace())
     }
 
     #[test]
@@ -352,6 +371,16 @@ mod tests {
             "antiphon outside set r1",
             "antiphon outside set r1 login=a:b",
             "antiphon node set node-3 weight=heavy",
+            "antiphon node set node-3 weight=1 weight=2",
+            "antiphon node drain --deadline 25h",
+            "antiphon mount set /r.mp3 name=a genre=b name=c",
+            "antiphon mount set /r.mp3 password=",
+            "antiphon mount create /r.mp3 --password=",
+            "antiphon listeners /r.mp3 kill 1@n1",
+            "antiphon listeners --json kill 1@n1",
+            "antiphon outside add r1 --public-url http://h:1 --mount /a=/b --mount /a=/c",
+            "antiphon outside set r1 weight=1 weight=2",
+            "antiphon outside set r1 login= --login-file f",
         ] {
             let error = parse(line).err();
             assert!(error.is_some_and(|error| error.use_stderr()), "{line}");

@@ -98,6 +98,16 @@ struct Created {
     password: String,
 }
 
+impl MountArgs {
+    /// Finds a mistake that no argument alone shows.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match &self.command {
+            MountCommand::Set { changes, .. } => fields::check_once(changes),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Runs one command on mounts.
 pub(super) async fn mount(args: MountArgs) -> anyhow::Result<()> {
     let node = args.node.node.clone();

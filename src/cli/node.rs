@@ -19,6 +19,7 @@ use crate::logic::records::steering::NODE_KIND;
 use crate::model::node::NodeName;
 use crate::model::status::{NodeStatus, Status};
 use crate::model::traits::{NodeTraits, Tag};
+use crate::service::drain::MAX_DEADLINE_S;
 use crate::settings::{Machine, PublicUrl};
 
 #[derive(Debug, Args)]
@@ -41,8 +42,8 @@ enum NodeCommand {
     Drain {
         /// Name of the node, such as node-3 [default: the node that is asked]
         name: Option<NodeName>,
-        /// How long listeners and sources may stay, such as 90s, 2m or 1h
-        #[arg(long, value_name = "TIME", default_value = "60s", value_parser = time)]
+        /// How long listeners and sources may stay, such as 90s, 2m or 1h; at most 24h
+        #[arg(long, value_name = "TIME", default_value = "60s", value_parser = deadline)]
         deadline: Duration,
     },
     /// Take a drained node back into service
@@ -78,6 +79,16 @@ struct Draining {
 #[derive(Deserialize)]
 struct SteppedDown {
     master: Option<NodeName>,
+}
+
+impl NodeCommandArgs {
+    /// Finds a mistake that no argument alone shows.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match &self.command {
+            NodeCommand::Set { changes, .. } => fields::check_once(changes),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Runs one command on nodes.
@@ -204,6 +215,15 @@ fn described(traits: &NodeTraits) -> String {
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     words.join(" ")
+}
+
+/// Reads the deadline of a drain.
+fn deadline(text: &str) -> anyhow::Result<Duration> {
+    let deadline = time(text)?;
+    match deadline.as_secs() <= MAX_DEADLINE_S {
+        true => Ok(deadline),
+        false => bail!("the deadline may be at most 24h"),
+    }
 }
 
 /// Reads a time such as `90s`, `2m` or `1h`.

@@ -113,6 +113,30 @@ impl FromArgMatches for NewServer {
     }
 }
 
+impl OutsideArgs {
+    /// Finds a mistake that no argument alone shows.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match &self.command {
+            OutsideCommand::Add(args) => {
+                let mounts = setting("mounts", &args.mounts.join(","));
+                mounts.map(|_| ()).map_err(|why| why.to_string())
+            }
+            OutsideCommand::Set {
+                changes,
+                login_file,
+                ..
+            } => {
+                let has_login = changes.iter().any(|change| change.key == "login");
+                if has_login && login_file.is_some() {
+                    return Err("login is given twice: give it once".to_owned());
+                }
+                fields::check_once(changes)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Runs one command on outside servers.
 pub(super) async fn outside(args: OutsideArgs) -> anyhow::Result<()> {
     let api = Api::new(args.node, &Machine::here())?;

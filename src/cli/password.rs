@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::api::{Api, NodeArgs, read_credential};
-use super::terminal;
+use super::{fields, terminal};
 use crate::settings::Machine;
 
 const ADMIN: &str = "/api/v1/admin";
@@ -26,7 +26,7 @@ enum PasswordCommand {
     /// Change the admin password of the whole cluster; the old one is no longer valid
     Set {
         /// The new password; without it one is made and shown
-        #[arg(value_name = "PASSWORD")]
+        #[arg(value_name = "PASSWORD", value_parser = fields::password)]
         password: Option<String>,
         /// File with the new password in its first line, so that no list of processes shows it
         #[arg(long, value_name = "FILE", conflicts_with = "password")]

@@ -202,9 +202,9 @@ async fn turn_away(visitor: &mut Visitor, error: NoHead, begun: &BytesMut) {
     }
     let unix_s = clock::unix_ms() / 1_000;
     let answer = match error {
-        NoHead::Refused(error) => reply::head_refused(error, unix_s),
+        NoHead::Refused(error) => reply::head_refused(error, begun, unix_s),
         NoHead::TooSlow if !begun.is_empty() => {
-            let reply = Reply::without_head(unix_s);
+            let reply = Reply::without_head(begun, unix_s);
             Some(reply.message(HttpStatus::RequestTimeout, "the request took too long", &[]))
         }
         NoHead::TooSlow | NoHead::Left => None,

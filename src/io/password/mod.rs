@@ -109,9 +109,7 @@ impl Passwords {
 
     /// The Argon2id hash of a new password, as a PHC string with its own salt.
     pub async fn hash(&self, password: &Secret) -> Result<String, HashError> {
-        if !is_of_fair_length(password) {
-            return Err(HashError::Length);
-        }
+        check_length(password)?;
         let turn = self.shared.desk.turn(LoginOrigin::Operator, "").await;
         let turn = turn.ok_or(HashError::Busy)?;
         let (shared, password) = (self.shared.clone(), password.clone());
@@ -195,6 +193,14 @@ impl fmt::Debug for Passwords {
 impl fmt::Debug for Stay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Stay")
+    }
+}
+
+/// Checks the length of a new password.
+pub fn check_length(password: &Secret) -> Result<(), HashError> {
+    match is_of_fair_length(password) {
+        true => Ok(()),
+        false => Err(HashError::Length),
     }
 }
 

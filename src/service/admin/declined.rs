@@ -142,6 +142,7 @@ impl Declining for NotKilled {
     fn status(&self) -> StatusCode {
         match self {
             Self::NoListener(_) => StatusCode::NOT_FOUND,
+            Self::Dead(_) => StatusCode::CONFLICT,
             Self::NoAnswer(why) => why.status(),
         }
     }

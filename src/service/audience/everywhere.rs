@@ -36,6 +36,8 @@ pub struct MeshAudience {
 /// Why a node said nothing about its listeners.
 #[derive(Debug, thiserror::Error)]
 enum Silence {
+    #[error("it is dead or cut off; its listeners may still be there")]
+    Dead,
     #[error("it runs a version that does not list its listeners: upgrade it")]
     TooOld,
     #[error("no answer within {ANSWER_LIMIT:?}")]
@@ -52,9 +54,12 @@ pub enum NotKilled {
     /// The node has no such listener.
     #[error("there is no listener {0}: it has left, or the id is wrong")]
     NoListener(ListenerId),
+    /// The node cannot be asked, and may serve its listeners all the same.
+    #[error("{0} is dead or cut off; its listeners cannot be ended from here")]
+    Dead(NodeName),
     /// The listener's node has not confirmed that it has ended it.
     #[error(transparent)]
-    NoAnswer(#[from] NoAnswer),
+    NoAnswer(NoAnswer),
 }
 
 impl MeshAudience {
@@ -67,20 +72,22 @@ impl MeshAudience {
     pub async fn list(&self, mount: Option<&MountName>) -> ListenerList {
         let view = self.mesh.cluster.view();
         let others = view.nodes.iter().filter(|(name, _)| **name != view.me);
-        let others: Vec<(&NodeName, &MeshNode)> = others
-            .filter(|(_, node)| node.state != NodeState::Dead)
-            .collect();
+        let others: Vec<(&NodeName, &MeshNode)> = others.collect();
         let most = (MAX_IN_ALL / (1 + others.len())).min(MAX_OF_NODE);
         let mut asking = JoinSet::new();
         let mut asked = BTreeSet::new();
         for (name, node) in others {
             let (this, name, mount) = (self.clone(), name.clone(), mount.cloned());
             asked.insert(name.clone());
-            let understands = node.card.lists_listeners;
+            let silence = match node.state {
+                NodeState::Dead => Some(Silence::Dead),
+                _ if !node.card.lists_listeners => Some(Silence::TooOld),
+                _ => None,
+            };
             asking.spawn(async move {
-                let told = match understands {
-                    true => this.ask_for_list(&name, mount, most).await,
-                    false => Err(Silence::TooOld),
+                let told = match silence {
+                    None => this.ask_for_list(&name, mount, most).await,
+                    Some(silence) => Err(silence),
                 };
                 (name, told)
             });
@@ -135,8 +142,11 @@ impl MeshAudience {
                 expects: |answer| matches!(answer, Frame::Done | Frame::Denied(Denial::NotHere)),
                 confirms: "that it has ended the listener",
             };
-            let answer = ask_node(&self.mesh, &id.node, question).await?;
-            matches!(answer, Frame::Done)
+            match ask_node(&self.mesh, &id.node, question).await {
+                Ok(answer) => matches!(answer, Frame::Done),
+                Err(NoAnswer::Dead(node)) => return Err(NotKilled::Dead(node)),
+                Err(why) => return Err(NotKilled::NoAnswer(why)),
+            }
         };
         match is_killed {
             true => Ok(()),
@@ -267,9 +277,13 @@ mod tests {
             .iter()
             .map(|it| (it.node.as_str(), it.why.as_str()))
             .collect();
-        let too_old = Silence::TooOld.to_string();
-        let expected = [("cut", "no link to that node"), ("old", too_old.as_str())];
-        assert_eq!(silent, expected, "a dead node has no listeners");
+        let [dead, too_old] = [Silence::Dead, Silence::TooOld].map(|it| it.to_string());
+        let expected = [
+            ("cut", "no link to that node"),
+            ("gone", dead.as_str()),
+            ("old", too_old.as_str()),
+        ];
+        assert_eq!(silent, expected);
         let [radio, other] = [RADIO, "/other.mp3"].map(|mount| mount.parse().unwrap());
         assert_eq!(audience.list(Some(&radio)).await.listeners.len(), 2);
         assert_eq!(audience.list(Some(&other)).await.listeners.len(), 0);
@@ -288,7 +302,7 @@ mod tests {
             ("1@a", "there is no listener 1@a"),
             ("2@a", "there is no listener 2@a"),
             ("1@b", "there is no node b; there are cut, gone, old"),
-            ("1@gone", "gone is dead"),
+            ("1@gone", "gone is dead or cut off; its listeners cannot be"),
             ("1@old", "upgrade it"),
             (
                 "1@cut",

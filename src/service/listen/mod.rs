@@ -21,6 +21,7 @@ pub use self::visit::BURST;
 use self::visit::Visit;
 use super::audience::{Attendee, Audience};
 use super::geo::Geo;
+use super::ingest::farewell;
 use super::load::Load;
 use super::mesh::Mesh;
 use super::relay::Relays;
@@ -304,9 +305,12 @@ fn no_source(reply: &Reply, mount: &MountName) -> Bytes {
 
 /// Sends an answer. The next request may come behind it, if it has gone and the client wants that.
 async fn send(mut visitor: Visitor, answer: &[u8], reply: &Reply) -> After {
+    if reply.persistence() == Persistence::Close {
+        farewell(&mut visitor.stream, answer).await;
+        return After::Over;
+    }
     match answer::send(&mut visitor.stream, answer).await {
-        Ok(()) if reply.persistence() == Persistence::KeepAlive => After::Next(visitor),
-        Ok(()) => After::Over,
+        Ok(()) => After::Next(visitor),
         Err(error) => {
             debug!(%error, "the answer did not arrive");
             After::Over

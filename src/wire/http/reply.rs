@@ -93,12 +93,16 @@ impl Reply {
         }
     }
 
-    /// Answers a client whose head could not be read, at `unix_s` (unix seconds).
-    pub fn without_head(unix_s: u64) -> Self {
+    /// Answers a client whose head could not be read, at `unix_s` (unix seconds). `begun` is what has come of the head: to
+    /// a HEAD, no body is sent.
+    pub fn without_head(begun: &[u8], unix_s: u64) -> Self {
         Self {
             protocol: "HTTP/1.0",
             persistence: Persistence::Close,
-            body: BodyPresence::Sent,
+            body: match begun.trim_ascii_start().starts_with(b"HEAD ") {
+                true => BodyPresence::Omitted,
+                false => BodyPresence::Sent,
+            },
             unix_s,
         }
     }
@@ -245,9 +249,9 @@ pub fn source_accepted(head: &Head) -> Bytes {
     })
 }
 
-/// The answer to an invalid head; `None`: close without an answer.
-pub fn head_refused(error: HeadError, unix_s: u64) -> Option<Bytes> {
-    let reply = Reply::without_head(unix_s);
+/// The answer to an invalid head that begins with these bytes; `None`: close without an answer.
+pub fn head_refused(error: HeadError, begun: &[u8], unix_s: u64) -> Option<Bytes> {
+    let reply = Reply::without_head(begun, unix_s);
     let status = error.status()?;
     Some(reply.message(status, &error.to_string(), &[]))
 }

@@ -156,7 +156,7 @@ mod tests {
         evil.content_type = "text/html".to_owned();
         evil.icy
             .push(("url".to_owned(), "javascript:alert(1)".to_owned()));
-        let told = Reply::without_head(0).stream(&evil, None, None);
+        let told = Reply::without_head(b"", 0).stream(&evil, None, None);
         let told = String::from_utf8(told.to_vec()).unwrap();
         assert!(told.contains("\r\nContent-Type: application/octet-stream\r\n"));
         assert!(

@@ -37,6 +37,21 @@ fn a_head_of_a_megabyte_is_answered_431() {
     status_is_served(&node);
 }
 
+#[test]
+fn a_listener_that_sends_a_body_reads_its_answer_to_the_end() {
+    let node = node();
+    let mut wire = Wire::to(&node);
+    let length = 3 << 20;
+    wire.say(format!(
+        "GET /nope.mp3 HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n"
+    ));
+    // The node may hang up, but only once all has arrived.
+    wire.try_say(vec![b'x'; length]).unwrap();
+    let answer = wire.answer();
+    assert_eq!(answer.head.status, 404, "{answer:?}");
+    assert_eq!(wire.hear_end(), b"", "the connection ends with the answer");
+}
+
 /// How long a node keeps a connection to which `speak` is done, in seconds, and what it says at the end.
 fn kept_for(node: &TestNode, speak: impl FnOnce(&mut Wire)) -> (f64, String) {
     let began = Instant::now();
