@@ -13,7 +13,9 @@ use antiphon::wire::http::credentials::basic;
 use antiphon::wire::http::error::HeadError;
 use antiphon::wire::http::head::{AfterHead, BodyKind, Head, HttpVersion, Method};
 use antiphon::wire::http::reader::{Parsed, parse};
-use antiphon::wire::http::reply::{ALLOW, Persistence, Reply, head_refused, source_accepted};
+use antiphon::wire::http::reply::{
+    MOUNT_METHODS, Persistence, READ_METHODS, Reply, head_refused, source_accepted,
+};
 use antiphon::wire::icecast::source_head::stream_head;
 
 /// 20 November 2026, 08:14:35.
@@ -164,7 +166,7 @@ fn k7_libshout_learns_what_it_may_do_over_one_connection() {
     assert_eq!(challenged.persistence(), Persistence::KeepAlive);
     let answer = text(challenged.unauthorized());
     assert!(answer.contains("\r\nConnection: keep-alive\r\n"));
-    assert!(answer.contains(&format!("\r\nAllow: {ALLOW}\r\n")));
+    assert!(answer.contains(&format!("\r\nAllow: {MOUNT_METHODS}\r\n")));
     assert!(answer.contains("\r\nContent-Length: 26\r\n"));
     let probe = "OPTIONS * HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: TLS/1.0, HTTP/1.1\r\n\r\n";
     let probed = reply(probe);
@@ -241,7 +243,7 @@ fn k60_a_missing_mount_is_told_in_icecasts_words() {
 #[test]
 fn k64_pages_of_other_sites_may_listen() {
     let request = "OPTIONS /a HTTP/1.1\r\nOrigin: https://x\r\n\r\n";
-    let answer = text(reply(request).options());
+    let answer = text(reply(request).options(READ_METHODS));
     assert!(answer.starts_with("HTTP/1.1 204 No Content\r\n"));
     assert!(answer.contains("\r\nAccess-Control-Allow-Origin: *\r\n"));
     for (header, word) in [
@@ -323,13 +325,14 @@ fn a_refusal_says_what_else_to_do() {
     assert!(answer.contains("\r\nConnection: close\r\n"));
     let wrong = |request: &str| {
         let head = read(request).0;
-        text(Reply::to(&head, NOW_UNIX_S).wrong_method(head.method()))
+        text(Reply::to(&head, NOW_UNIX_S).wrong_method(head.method(), READ_METHODS))
     };
     let known = wrong("DELETE /a HTTP/1.1\r\n\r\n");
     assert!(known.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"));
-    assert!(known.contains(&format!("\r\nAllow: {ALLOW}\r\n")));
+    assert!(known.contains(&format!("\r\nAllow: {READ_METHODS}\r\n")));
     let unknown = wrong("STATS / HTTP/1.0\r\n\r\n");
     assert!(unknown.starts_with("HTTP/1.0 501 Not Implemented\r\n"));
+    assert!(!unknown.contains("\r\nAllow: "), "{unknown}");
     let playlist = text(reply("GET /a.m3u HTTP/1.0\r\n\r\n").content("audio/x-mpegurl", "x"));
     assert!(playlist.contains("\r\nContent-Type: audio/x-mpegurl\r\n"));
     assert!(playlist.ends_with("\r\nContent-Length: 1\r\n\r\nx"));

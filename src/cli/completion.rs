@@ -9,10 +9,31 @@ use super::terminal;
 /// The name that is completed.
 const PROGRAM: &str = "antiphon";
 
-/// Bash writes a blank behind a completed word. None belongs between `linger_s=` and its value.
+/// Bash takes `=` for the end of a word: the function of clap needs whole words, and bash only what follows the `=`. It
+/// also writes a blank behind a completed word. None belongs between `linger_s=` and its value.
 const BASH_SETTINGS: &str = r#"
 _antiphon_settings() {
-    _antiphon "$@"
+    local line=${COMP_LINE:0:COMP_POINT}
+    local word=${line##*[[:space:]]}
+    local name=${word%%=*}
+    if [[ $word != *=* || $COMP_WORDBREAKS != *=* ]]; then
+        _antiphon "$@"
+    else
+        local -a COMP_WORDS
+        read -ra COMP_WORDS <<< "$line"
+        local COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+        if [[ $word == -* ]]; then
+            COMP_WORDS[COMP_CWORD]=$name
+            COMP_CWORD=$((COMP_CWORD + 1))
+            COMP_WORDS[COMP_CWORD]=${word#*=}
+            _antiphon "$1" "${word#*=}" "$name"
+        else
+            _antiphon "$1" "$word" "${COMP_WORDS[COMP_CWORD - 1]}"
+            COMPREPLY=("${COMPREPLY[@]#"$name="}")
+            if [[ -z ${COMPREPLY[*]} ]]; then COMPREPLY=(); fi
+            compopt +o default +o bashdefault
+        fi
+    fi
     if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]]; then compopt -o nospace; fi
 }
 complete -F _antiphon_settings -o bashdefault -o default antiphon
@@ -68,9 +89,52 @@ fn fish_settings() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+    use std::process::Command;
+
     use clap::ValueEnum as _;
 
     use super::*;
+
+    /// The words that bash offers at the end of this line. `words` are those into which bash splits it.
+    fn offered(line: &str, words: &[&str]) -> Vec<String> {
+        let script = script(Shell::Bash).unwrap();
+        let driver = r#"
+COMP_LINE=$1; shift; COMP_POINT=${#COMP_LINE}; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+part=${COMP_WORDS[COMP_CWORD]}; if [[ $part == = ]]; then part=; fi
+_antiphon_settings antiphon "$part" "${COMP_WORDS[COMP_CWORD - 1]}"
+if [[ ${#COMPREPLY[@]} -gt 0 ]]; then printf '%s\n' "${COMPREPLY[@]}"; fi"#;
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        write!(file, "{script}{driver}").unwrap();
+        let mut bash = Command::new("bash");
+        bash.arg("--norc").arg(file.path()).arg(line).args(words);
+        let output = bash.output().unwrap();
+        let offered = String::from_utf8(output.stdout).unwrap();
+        offered.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn bash_completes_the_value_behind_an_equals_sign() {
+        let set = ["antiphon", "mount", "set", "/r.mp3"];
+        let create = ["antiphon", "mount", "create", "/x"];
+        let node = ["antiphon", "node", "set", "n1"];
+        for (begun, parts, expected) in [
+            (set, &["takeover", "=", "re"][..], &["refuse"][..]),
+            (set, &["takeover", "="], &["refuse", "takeover"]),
+            (set, &["takeo"], &["takeover=refuse", "takeover=takeover"]),
+            (set, &["linger"], &["linger_s="]),
+            (set, &["name", "=", "x"], &[]),
+            (set, &["linger_s", "="], &[]),
+            (node, &["maintenance", "=", "o"], &["on", "off"]),
+            (create, &["--standby", "=", "t"], &["true"]),
+            (create, &["--takeover", "=", "re"], &["refuse"]),
+            (create, &["--takeo"], &["--takeover"]),
+        ] {
+            let line = format!("{} {}", begun.join(" "), parts.concat());
+            let words = [&begun[..], parts].concat();
+            assert_eq!(offered(&line, &words), expected, "{line}");
+        }
+    }
 
     #[test]
     fn every_script_knows_commands_flags_and_settings() {

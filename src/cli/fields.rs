@@ -97,10 +97,12 @@ fn flag<S>(kind: &Kind<S>, field: &'static Field<S>) -> Arg {
                 .hide_possible_values(true)
         }
         FieldKind::Flag { words, .. } => {
-            let [yes, _] = words.words();
+            let [yes, no] = words.words();
+            let words = PossibleValuesParser::new([yes, no]);
             let arg = arg.num_args(0..=1).require_equals(true);
             arg.default_missing_value(yes)
-                .value_parser(|text: &str| value(field, text))
+                .value_parser(words.map(move |word| Value::from(word == yes)))
+                .hide_possible_values(true)
         }
         _ => arg.value_parser(|text: &str| value(field, text)),
     }

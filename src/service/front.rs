@@ -171,10 +171,10 @@ impl Front {
                 };
                 self.listening.playlist(asked, &reply)
             }
-            Destination::Options => reply.options(),
+            Destination::Options => reply.options(allowed(head.path())),
             Destination::Capabilities => reply.capabilities(),
             Destination::NotFound => reply.not_found(),
-            Destination::WrongMethod => reply.wrong_method(head.method()),
+            Destination::WrongMethod => reply.wrong_method(head.method(), allowed(head.path())),
         };
         if reply.persistence() == Persistence::Close {
             farewell(&mut visitor.stream, &answer).await;
@@ -211,6 +211,14 @@ async fn turn_away(visitor: &mut Visitor, error: NoHead, begun: &BytesMut) {
     };
     if let Some(answer) = answer {
         farewell(&mut visitor.stream, &answer).await;
+    }
+}
+
+/// The methods of a path that is not one of pages and API.
+fn allowed(path: &str) -> &'static str {
+    match path.starts_with(passthrough::PREFIX) || Playlist::of_path(path).is_some() {
+        true => reply::READ_METHODS,
+        false => reply::MOUNT_METHODS,
     }
 }
 
@@ -291,6 +299,13 @@ mod tests {
         assert_eq!(routed("GET /_stream/n1/a/b.mp3"), passed);
         assert_eq!(routed("GET /_stream/a.mp3"), Destination::NotFound);
         assert_eq!(routed("GET /_stream/N!/a.mp3"), Destination::NotFound);
+        for (path, methods) in [
+            ("/a.mp3", reply::MOUNT_METHODS),
+            ("/a.mp3.m3u", reply::READ_METHODS),
+            ("/_stream/n1/a.mp3", reply::READ_METHODS),
+        ] {
+            assert_eq!(allowed(path), methods, "{path}");
+        }
         assert_eq!(routed("OPTIONS *"), Destination::Capabilities);
         assert_eq!(routed("OPTIONS /a.mp3"), Destination::Options);
         assert_eq!(routed("DELETE /a.mp3"), Destination::WrongMethod);

@@ -166,6 +166,18 @@ impl<S> Changes<S> {
         Ok(())
     }
 
+    /// Lets a setting be as in a record that never had it. A required one has no such value.
+    pub fn clear(&mut self, field: &Field<S>) -> Result<(), BadSetting> {
+        if field.required {
+            let why = Mistake::new("cannot be cleared: give it a value");
+            let field = field.key;
+            return Err(BadSetting::Value { field, why });
+        }
+        self.fields
+            .insert(field.stored().to_owned(), Value::Nothing);
+        Ok(())
+    }
+
     /// The fields, as the document takes them.
     pub fn into_fields(self) -> BTreeMap<String, Value> {
         self.fields
@@ -335,6 +347,33 @@ mod tests {
     fn changes_never_show_their_values() {
         let login = OUTSIDE_KIND.changes([("login", "admin:hackme")]).unwrap();
         assert_eq!(format!("{login:?}"), r#"{"login"}"#);
+    }
+
+    /// Clears each field of a kind: its value is the default again, unless the kind needs it.
+    fn check_cleared<S>(kind: &Kind<S>) {
+        for field in kind.fields {
+            let mut changes = Changes::default();
+            let cleared = changes.clear(field);
+            assert_eq!(cleared.is_err(), field.required, "{}", field.key);
+            if cleared.is_ok() {
+                let kept = &changes.into_fields()[field.stored()];
+                assert_eq!(*kept, Value::Nothing, "{}", field.key);
+                let mut spec = (kind.unset)();
+                let fields = [(field.stored(), Value::Nothing)];
+                // Other fields that the kind needs are missing here.
+                let _missing = kind.load(&mut spec, &record(&fields));
+                assert_eq!(field.show(&spec), field.show(&(kind.unset)()));
+            }
+        }
+    }
+
+    #[test]
+    fn every_field_that_has_a_default_can_be_cleared() {
+        check_cleared(&MOUNT_KIND);
+        check_cleared(&OUTSIDE_KIND);
+        check_cleared(&NODE_KIND);
+        check_cleared(&MESH_KIND);
+        check_cleared(&ADMIN_KIND);
     }
 
     /// Checks that all fields are described in the same manner: a help and a table show these texts side by side.

@@ -1,15 +1,20 @@
 //! The bodies of requests to the API: JSON objects whose fields are settings.
 
 use std::error::Error;
+use std::fmt;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::Request;
 use hyper::body::{Body as HttpBody, Incoming};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 /// The longest body of a request: every text of a mount at its longest, several times.
 const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// The longest part of a field's name that is repeated.
+const MAX_SHOWN_LETTERS: usize = 64;
 
 /// Why a body is not read.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +25,8 @@ pub(super) enum BadBody {
     TooLong,
     #[error("the body is no JSON object: {0}")]
     Json(#[from] serde_json::Error),
+    #[error("`{0}` is given twice")]
+    Twice(String),
     #[error("`{0}` must be a text, a number, true or false")]
     Kind(String),
 }
@@ -27,7 +34,49 @@ pub(super) enum BadBody {
 /// The JSON object that is the body of a request.
 pub(super) async fn object(request: Request<Incoming>) -> Result<Map<String, Value>, BadBody> {
     let body = whole(request.into_body()).await?;
-    Ok(serde_json::from_slice(&body)?)
+    fields(&body)
+}
+
+/// The fields of a JSON object. One that is given twice is refused: one of its values would be lost.
+fn fields(body: &[u8]) -> Result<Map<String, Value>, BadBody> {
+    let Pairs(pairs) = serde_json::from_slice(body)?;
+    let mut fields = Map::new();
+    for (key, value) in pairs {
+        if fields.contains_key(&key) {
+            return Err(BadBody::Twice(
+                key.chars().take(MAX_SHOWN_LETTERS).collect(),
+            ));
+        }
+        fields.insert(key, value);
+    }
+    Ok(fields)
+}
+
+/// The fields of a JSON object as they stand there.
+struct Pairs(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(PairsVisitor)
+    }
+}
+
+struct PairsVisitor;
+
+impl<'de> Visitor<'de> for PairsVisitor {
+    type Value = Pairs;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(Pairs(pairs))
+    }
 }
 
 /// The value of a field as an operator would have typed it; cleared is empty.
@@ -58,6 +107,23 @@ mod tests {
     use http_body_util::Full;
 
     use super::*;
+
+    #[test]
+    fn a_field_that_is_given_twice_is_named() {
+        let read = fields(br#"{"name": "a", "genre": null}"#).unwrap();
+        assert_eq!((read.len(), &read["name"]), (2, &"a".into()));
+        for (bad, why) in [
+            (
+                r#"{"name": "a", "genre": "b", "name": "a"}"#,
+                "`name` is given twice",
+            ),
+            ("[]", "the body is no JSON object: "),
+            ("{} {}", "the body is no JSON object: "),
+        ] {
+            let error = fields(bad.as_bytes()).unwrap_err().to_string();
+            assert!(error.starts_with(why), "{error}");
+        }
+    }
 
     #[tokio::test]
     async fn a_body_over_the_bound_is_called_too_long() {

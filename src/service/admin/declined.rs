@@ -79,7 +79,9 @@ impl Declining for BadBody {
     fn status(&self) -> StatusCode {
         match self {
             Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BrokenOff | Self::Json(_) | Self::Kind(_) => StatusCode::BAD_REQUEST,
+            Self::BrokenOff | Self::Json(_) | Self::Twice(_) | Self::Kind(_) => {
+                StatusCode::BAD_REQUEST
+            }
         }
     }
 }

@@ -36,6 +36,7 @@ pub(super) async fn changes<S>(
                 passwords.push((field, password))
             }
             (FieldKind::Password { .. }, _) => return Err(BadSettings::NoText(field.key)),
+            (_, Value::Null) => changes.clear(field)?,
             (_, value) => changes.set(field, &body::typed(field.key, value)?)?,
         }
     }

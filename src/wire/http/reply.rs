@@ -22,6 +22,12 @@ const SOURCE_CONTINUED: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 OK\r
 /// The methods that the node knows. libshout looks for PUT here, and falls back to SOURCE.
 pub const ALLOW: &str = "GET, HEAD, PUT, SOURCE, POST, OPTIONS";
 
+/// The methods of a mount.
+pub const MOUNT_METHODS: &str = "GET, HEAD, PUT, SOURCE, OPTIONS";
+
+/// The methods of a path that is only read: a playlist, or the address to which a listener was sent.
+pub const READ_METHODS: &str = "GET, HEAD, OPTIONS";
+
 /// Asks for a password in the way that every encoder knows.
 const CHALLENGE: &str = "Basic realm=\"antiphon\"";
 
@@ -141,7 +147,7 @@ impl Reply {
 
     /// 401: libshout asks without a password first, reads `Allow`, and asks again.
     pub fn unauthorized(&self) -> Bytes {
-        let headers = [("WWW-Authenticate", CHALLENGE), ("Allow", ALLOW)];
+        let headers = [("WWW-Authenticate", CHALLENGE), ("Allow", MOUNT_METHODS)];
         self.message(
             HttpStatus::Unauthorized,
             "You need to authenticate\r\n",
@@ -165,13 +171,13 @@ impl Reply {
         self.message(HttpStatus::NotFound, message, &[])
     }
 
-    /// 405 for a known method that is not allowed here, 501 for an unknown one.
-    pub fn wrong_method(&self, method: &Method) -> Bytes {
-        let status = match method {
-            Method::Unknown(_) => HttpStatus::NotImplemented,
-            _ => HttpStatus::MethodNotAllowed,
+    /// 405 for a known method that is none of those of the path, which are `allowed`; 501 for an unknown one.
+    pub fn wrong_method(&self, method: &Method, allowed: &str) -> Bytes {
+        let (status, headers) = match method {
+            Method::Unknown(_) => (HttpStatus::NotImplemented, &[][..]),
+            _ => (HttpStatus::MethodNotAllowed, &[("Allow", allowed)][..]),
         };
-        self.message(status, status.reason(), &[("Allow", ALLOW)])
+        self.message(status, status.reason(), headers)
     }
 
     /// 503: everything is full, or this mount cannot be served now.
@@ -180,11 +186,11 @@ impl Reply {
         self.message(HttpStatus::Unavailable, why, &[("Retry-After", &seconds)])
     }
 
-    /// 204 to `OPTIONS` of a path: what a page of another site may do here.
-    pub fn options(&self) -> Bytes {
+    /// 204 to `OPTIONS` of a path that has these methods: what a page of another site may do here.
+    pub fn options(&self, allowed: &str) -> Bytes {
         let mut head = self.begin(HttpStatus::NoContent, HttpStatus::NoContent.reason());
-        head.header("Allow", ALLOW);
-        head.header("Access-Control-Allow-Methods", ALLOW);
+        head.header("Allow", allowed);
+        head.header("Access-Control-Allow-Methods", allowed);
         head.header("Access-Control-Allow-Headers", CORS_REQUEST_HEADERS);
         head.header("Access-Control-Expose-Headers", CORS_RESPONSE_HEADERS);
         head.header("Access-Control-Max-Age", CORS_MAX_AGE_S);
