@@ -1,5 +1,6 @@
 //! The writer of a ring: a reader of audio, and what else the way on air needs of it.
 
+use std::future::ready;
 use std::io;
 
 use tokio::io::AsyncRead;
@@ -22,19 +23,31 @@ pub(super) struct Offer {
 ///
 /// The reader ends where the stream does. A broken connection is such an end; an error of the reader means that what
 /// was sent makes no sense.
+///
+/// A reader without a sender that could be talked to needs none of the methods.
 pub(super) trait Filler: AsyncRead + Send + Unpin {
     /// Tells the sender that it is taken, unless it has been told so. May be dropped and called again.
-    fn accept(&mut self) -> impl Future<Output = io::Result<()>> + Send;
+    fn accept(&mut self) -> impl Future<Output = io::Result<()>> + Send {
+        ready(Ok(()))
+    }
 
-    /// How many bytes the sender has sent so far for what was read, the framing included.
-    fn taken_bytes(&self) -> u64;
+    /// How many bytes of framing the sender has sent so far around what was read.
+    fn framing_bytes(&self) -> u64 {
+        0
+    }
 
     /// Whether the sender is known to have left. What it had sent may still be to be read, but is not worth waiting for.
-    fn has_left(&mut self) -> bool;
+    fn has_left(&mut self) -> bool {
+        false
+    }
 
     /// Finds out whether the sender is there behind bytes that were left in its connection for some time.
-    fn is_behind_backlog(&mut self) -> impl Future<Output = bool> + Send;
+    fn is_behind_backlog(&mut self) -> impl Future<Output = bool> + Send {
+        ready(true)
+    }
 
     /// Tells the sender that its bytes are not wanted any more. What it had sent before can still be read.
-    fn dismiss(&mut self) -> impl Future<Output = io::Result<()>> + Send;
+    fn dismiss(&mut self) -> impl Future<Output = io::Result<()>> + Send {
+        ready(Ok(()))
+    }
 }

@@ -46,7 +46,7 @@ pub(super) struct HttpSource<'a> {
     ahead: BytesMut,
     /// The audio that is decoded and was not read from here yet.
     audio: BytesMut,
-    taken_bytes: u64,
+    framing_bytes: u64,
     /// How the body ended, once it has.
     ended: Option<Result<(), BodyError>>,
     /// Whether the source has closed or broken the connection.
@@ -66,7 +66,7 @@ impl<'a> HttpSource<'a> {
             input: begun,
             ahead: BytesMut::new(),
             audio: BytesMut::new(),
-            taken_bytes: 0,
+            framing_bytes: 0,
             ended: None,
             has_hung_up: false,
             is_closed: false,
@@ -75,9 +75,9 @@ impl<'a> HttpSource<'a> {
 
     /// Decodes what has come.
     fn decode(&mut self) {
-        let received = self.input.len();
+        let undecoded = self.input.len() + self.audio.len();
         let decoded = self.decoder.decode(&mut self.input, &mut self.audio);
-        self.taken_bytes += (received - self.input.len()) as u64;
+        self.framing_bytes += (undecoded - self.input.len() - self.audio.len()) as u64;
         match decoded {
             Ok(BodyState::More) => {}
             Ok(BodyState::End) => self.ended = Some(Ok(())),
@@ -192,8 +192,8 @@ impl Filler for HttpSource<'_> {
         poll_fn(|cx| self.poll_answer(cx)).await
     }
 
-    fn taken_bytes(&self) -> u64 {
-        self.taken_bytes
+    fn framing_bytes(&self) -> u64 {
+        self.framing_bytes
     }
 
     fn has_left(&mut self) -> bool {
@@ -259,7 +259,10 @@ mod tests {
         encoder.write_all(&body[7..]).await.unwrap();
         assert!(!source.has_left());
         assert_eq!(all_of(&mut source).await.unwrap(), b"abcde");
-        assert_eq!(source.taken_bytes(), body.len() as u64 - 8);
+        assert_eq!(
+            source.framing_bytes(),
+            (body.len() - "abcdeno audio".len()) as u64
+        );
         assert!(source.has_left(), "nothing more will come");
     }
 

@@ -49,7 +49,9 @@ pub(super) struct Intake<F> {
     /// The audio that was read and has not been put anywhere yet.
     audio: BytesMut,
     audio_bytes: u64,
-    /// How many of [`Filler::taken_bytes`] count against the allowance already.
+    /// How much was read.
+    read_bytes: u64,
+    /// How much of that, and of its framing, counts against the allowance already.
     counted_bytes: u64,
     /// The media type that is stated for the stream.
     stated: String,
@@ -79,6 +81,7 @@ impl<F: Filler> Intake<F> {
             filler,
             audio: BytesMut::new(),
             audio_bytes: 0,
+            read_bytes: 0,
             counted_bytes: 0,
             stated: offer.head.content_type.clone(),
             look: Look::More,
@@ -179,8 +182,11 @@ impl<F: Filler> Intake<F> {
     async fn read(&mut self, until: Instant) -> Got {
         self.audio.reserve(READ_BYTES);
         match timeout_at(until, self.filler.read_buf(&mut self.audio)).await {
-            Ok(Ok(1..)) => Got::Bytes,
             Ok(Ok(0)) => Got::End,
+            Ok(Ok(new_bytes)) => {
+                self.read_bytes += new_bytes as u64;
+                Got::Bytes
+            }
             Ok(Err(error)) => Got::Malformed(error),
             Err(_) => Got::Late,
         }
@@ -188,7 +194,7 @@ impl<F: Filler> Intake<F> {
 
     /// Counts what has come. The framing counts too: a chunk of one byte costs more than the byte.
     fn count(&mut self, now: std::time::Instant) {
-        let taken_bytes = self.filler.taken_bytes();
+        let taken_bytes = self.read_bytes + self.filler.framing_bytes();
         let new_bytes = taken_bytes - self.counted_bytes;
         self.counted_bytes = taken_bytes;
         let new_bytes = usize::try_from(new_bytes).unwrap_or(usize::MAX);

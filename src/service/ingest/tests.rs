@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
@@ -48,7 +48,6 @@ struct Notes {
 /// A filler in memory.
 struct Piped {
     audio: DuplexStream,
-    taken_bytes: u64,
     notes: Arc<Notes>,
 }
 
@@ -58,21 +57,17 @@ impl AsyncRead for Piped {
         cx: &mut Context<'_>,
         to: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = to.filled().len();
-        ready!(Pin::new(&mut self.audio).poll_read(cx, to))?;
-        self.taken_bytes += (to.filled().len() - before) as u64;
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.audio).poll_read(cx, to)
     }
 }
+
+/// A reader that says nothing of its sender.
+impl Filler for DuplexStream {}
 
 impl Filler for Piped {
     async fn accept(&mut self) -> io::Result<()> {
         self.notes.accepted.fetch_add(1, Ordering::Relaxed);
         Ok(())
-    }
-
-    fn taken_bytes(&self) -> u64 {
-        self.taken_bytes
     }
 
     fn has_left(&mut self) -> bool {
@@ -136,9 +131,18 @@ impl Bench {
         let notes = Arc::new(Notes::default());
         let piped = Piped {
             audio,
-            taken_bytes: 0,
             notes: notes.clone(),
         };
+        let time = self.spawn(piped);
+        Offered {
+            sender,
+            notes,
+            time,
+        }
+    }
+
+    /// Offers a filler of MP3, whatever it is.
+    fn spawn(&self, filler: impl Filler + 'static) -> JoinHandle<Result<(), RefusalReason>> {
         let offer = Offer {
             spec: self.node.mesh.documents.mount(&mount()).unwrap(),
             head: StreamHead {
@@ -151,16 +155,11 @@ impl Bench {
             stated_bps: 0,
         };
         let ingest = self.ingest.clone();
-        let time = self.node.mesh.tasks.spawn(async move {
+        self.node.mesh.tasks.spawn(async move {
             let broadcast = Broadcast::begin(&ingest, offer).await?;
-            broadcast.run(piped).await;
+            broadcast.run(filler).await;
             Ok(())
-        });
-        Offered {
-            sender,
-            notes,
-            time,
-        }
+        })
     }
 
     /// Offers a filler, lets it send so much, and waits until it is on air.
@@ -390,4 +389,18 @@ async fn a_node_that_stops_ends_its_fillers() {
     bench.ingest.visitors.end();
     assert_eq!(offered.over().await, Ok(()));
     assert_eq!(feed.finished(), Some(EndReason::NodeStops));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plain_reader_goes_on_air_and_ends() {
+    let bench = Bench::start(&[]).await;
+    let (mut sender, reader) = duplex(PIPE_BYTES);
+    let time = bench.spawn(reader);
+    sender.write_all(&frames(10)).await.unwrap();
+    let feed = bench.on_air(None).await;
+    bench.holds(&feed, &frames(10)).await;
+    drop(sender);
+    let over = timeout(PATIENCE, time).await;
+    over.expect("its time ends").unwrap().unwrap();
+    assert_eq!(feed.finished(), Some(EndReason::SourceLeft));
 }
