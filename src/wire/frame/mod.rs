@@ -19,7 +19,8 @@ use crate::model::seat::{Fence, Message, Seat};
 use crate::model::stream::{EndReason, StreamHead, StreamId};
 use crate::wire::audience::{AudienceQuestion, ListenerPage};
 
-/// The version of these frames. A change of any of them raises it, and [`crate::io::tls::ALPN`] with it.
+/// The version of these frames. A change of a known frame raises it, and [`crate::io::tls::ALPN`] with it; a new frame does
+/// not, and is sent only to nodes whose card says that they read it.
 pub const VERSION: u8 = 1;
 /// The longest body: sixteen times what a DATA frame carries, so that a page of records fits too.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -147,7 +148,8 @@ pub enum Frame {
     Granted(Fence),
     /// The request is denied.
     Denied(Denial),
-    /// The sender wants a mount's stream. Answered by OPENED or DENIED, then DATA and TITLE, then END.
+    /// The sender wants a mount's stream. Answered by DENIED, or by OPENED, perhaps PROLOGUE, then DATA, TITLE
+    /// and ALIVE, then END.
     Subscribe {
         /// The mount.
         mount: MountName,
