@@ -1,13 +1,17 @@
 //! A source that is on air here: its ring, and what ends its time.
 
+use std::time::Duration;
+
 use tracing::{info, warn};
 
 use super::IngestConfig;
 use super::filler::{Filler, Offer};
 use super::intake::{Intake, Sink};
+use super::lead::RingLead;
 use crate::io::clock;
 use crate::io::feed::Feed;
 use crate::media::format::detect::Format;
+use crate::media::format::joining::StreamStart;
 use crate::media::ring::Ring;
 use crate::model::mount::MountName;
 use crate::model::seat::Epoch;
@@ -17,6 +21,14 @@ use crate::service::sources::{Entry, PresenceCheck};
 use crate::service::streams::NotHeld;
 use crate::wire::gossip::Origin;
 use crate::wire::http::media_type;
+
+/// What is known of a source's stream when it goes on air.
+#[derive(Debug)]
+pub(super) struct Opening {
+    /// The format that its first audio was recognised as.
+    pub(super) format: Option<Format>,
+    pub(super) lead: RingLead,
+}
 
 /// A source that is on air.
 #[derive(Debug)]
@@ -28,11 +40,11 @@ pub(super) struct Air {
 }
 
 impl Air {
-    /// Lets a source be heard whose first audio was recognised as `format`; its place is this one.
+    /// Lets a source be heard; its place is this one.
     pub(super) async fn begin(
         ingest: &IngestConfig,
         offer: &Offer,
-        format: Option<Format>,
+        opening: Opening,
         stream_id: StreamId,
         epoch: Epoch,
     ) -> Result<Self, NotHeld> {
@@ -44,8 +56,8 @@ impl Air {
             accept_epoch: epoch,
             ..offer.head.clone()
         };
-        correct(&mut head, format);
-        let feed = Feed::new(Ring::new(stream_id, head, 0, clock::now()));
+        correct(&mut head, opening.format);
+        let feed = Feed::new(ring(stream_id, head, &opening.lead));
         restore_title(ingest, mount, &feed);
         ingest.streams.hold(mount, feed.clone(), Origin::Source)?;
         let entry = ingest.sources.enter(mount, stream_id);
@@ -109,6 +121,19 @@ impl Air {
             ingest.relays.linger(mount, feed.clone());
         }
     }
+}
+
+/// A ring that can be decoded from its first byte, also if the source has waited on standby.
+fn ring(stream_id: StreamId, head: StreamHead, lead: &RingLead) -> Ring {
+    let now = clock::now();
+    let mut ring = Ring::new(stream_id, head, 0, now);
+    ring.start(&StreamStart {
+        offset: 0,
+        media_time: Duration::ZERO,
+        prologue: lead.prologue.clone(),
+    });
+    ring.append(0, &lead.audio, now);
+    ring
 }
 
 /// A source that comes back goes on under the title that was on air, until it says another.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use tracing::{info, warn};
 
 use super::IngestConfig;
-use super::air::Air;
+use super::air::{Air, Opening};
 use super::filler::{Filler, Offer};
 use super::intake::{Intake, Sink};
 use crate::io::clock;
@@ -167,7 +167,11 @@ impl<'a> Broadcast<'a> {
         match output {
             Output::GoOnAir(stream_id, epoch) => {
                 self.errand = None;
-                let begun = Air::begin(self.ingest, &self.offer, intake.format(), stream_id, epoch);
+                let opening = Opening {
+                    format: intake.format(),
+                    lead: intake.lead(),
+                };
+                let begun = Air::begin(self.ingest, &self.offer, opening, stream_id, epoch);
                 match begun.await {
                     Ok(air) => self.air = Some(air),
                     Err(error) => {

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, info};
 
 use super::filler::{Filler, Offer};
+use super::lead::{LeadScanner, RingLead};
 use crate::io::clock;
 use crate::io::feed::Feed;
 use crate::logic::pace::{Allowance, Pulse, ReceivedAudio};
@@ -56,6 +57,8 @@ pub(super) struct Intake<F> {
     /// The media type that is stated for the stream.
     stated: String,
     look: Look,
+    /// Follows all that is put anywhere, if the format has prologues.
+    lead: Option<LeadScanner>,
     /// By when the format has to be recognised.
     recognised_by: Option<Instant>,
     allowance: Allowance,
@@ -85,6 +88,7 @@ impl<F: Filler> Intake<F> {
             counted_bytes: 0,
             stated: offer.head.content_type.clone(),
             look: Look::More,
+            lead: None,
             recognised_by: None,
             allowance: Allowance::new(offer.stated_bps, now),
             pulse: Pulse::new(now),
@@ -99,6 +103,12 @@ impl<F: Filler> Intake<F> {
             Look::Is(format) => Some(format),
             Look::More | Look::Unknown => None,
         }
+    }
+
+    /// The beginning of a ring that the source fills from now on.
+    pub(super) fn lead(&self) -> RingLead {
+        let lead = self.lead.as_ref();
+        lead.map(LeadScanner::lead).unwrap_or_default()
     }
 
     /// Waits for audio, and at the beginning for as much of it as tells what it is. [`Self::copy`] goes on with it.
@@ -202,6 +212,13 @@ impl<F: Filler> Intake<F> {
     }
 
     fn pour(&mut self, sink: Sink<'_>, now: std::time::Instant) {
+        if self.audio_bytes == 0 {
+            let stated = || Format::of_media_type(&self.stated);
+            self.lead = LeadScanner::new(self.format().or_else(stated), now);
+        }
+        if let Some(lead) = &mut self.lead {
+            lead.feed(&self.audio, now);
+        }
         self.audio_bytes += self.audio.len() as u64;
         let mut heard = ReceivedAudio::Bytes(self.audio_bytes);
         if let Sink::Ring(feed) = sink {

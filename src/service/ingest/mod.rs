@@ -5,13 +5,14 @@
 //!
 //! The node that a source is connected to is the only writer of its stream: it mints the stream's id and
 //! numbers its bytes, from 0, as they come out of the request's framing. A source that has to give way may be
-//! kept as a standby; when it gets its turn it begins a stream of its own.
+//! kept as a standby; when it gets its turn it begins a stream of its own, with the header pages that passed meanwhile.
 
 mod air;
 mod broadcast;
 mod filler;
 mod http_source;
 mod intake;
+mod lead;
 mod refusal;
 mod rivals;
 #[cfg(test)]

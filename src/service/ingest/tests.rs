@@ -17,6 +17,7 @@ use crate::io::feed::Feed;
 use crate::io::password::{Passwords, Secret};
 use crate::logic::records::mounts::MOUNT_KIND;
 use crate::media::format::mpeg::samples::frames;
+use crate::media::format::ogg::page::samples::{opus, opus_heads};
 use crate::media::ring::Read;
 use crate::model::node::Generation;
 use crate::model::status::NodeState;
@@ -337,6 +338,31 @@ async fn a_second_filler_is_refused_or_waits_for_its_turn() {
     second.sender.write_all(&frames(20)).await.unwrap();
     let new = bench.on_air(Some(old.stream_id())).await;
     bench.holds(&new, &frames(20)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn ogg_that_waited_on_standby_begins_with_its_header_pages() {
+    let bench = Bench::start(&[("standby", "true")]).await;
+    let (mut first, old) = bench.put_on_air(20).await;
+    let mut second = bench.offer();
+    let waited = opus(5, &[1, 2, 3, 4]);
+    second.sender.write_all(&waited).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(bench.ingest.sources.standby(), [mount()]);
+    first.sender.shutdown().await.unwrap();
+    assert_eq!(first.over().await, Ok(()));
+    while !bench.ingest.sources.standby().is_empty() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let more = opus(5, &[5, 6]).split_off(opus_heads(5).len());
+    second.sender.write_all(&more).await.unwrap();
+    let new = bench.on_air(Some(old.stream_id())).await;
+    // The last page that was certain, and the one that came last, are heard too.
+    let rest = opus(5, &[3, 4, 5, 6]).split_off(opus_heads(5).len());
+    bench.holds(&new, &rest).await;
+    assert_eq!(new.prologue_at(0), opus_heads(5));
+    assert_eq!(new.splice_point(), Some(0));
+    assert!(new.ahead(clock::now()) < Duration::from_secs(5));
 }
 
 #[tokio::test(start_paused = true)]

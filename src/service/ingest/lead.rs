@@ -1,0 +1,199 @@
+//! The end of what a source has sent, from the last place on where its stream may be joined.
+//!
+//! A source that waits on standby is heard by no listener, but the header pages of its stream pass meanwhile. All
+//! that it sends is therefore scanned, on air too, because a source may have to give way and wait.
+
+use std::time::Instant;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use tracing::warn;
+
+use crate::media::format::detect::Format;
+use crate::media::format::joining::{MAX_PROLOGUE_BYTES, Scanned};
+use crate::media::format::scanner::Scanner;
+
+/// The most bytes that are kept: all header pages of a link, and two pages of 64 KiB after them.
+const MAX_LEAD_BYTES: usize = MAX_PROLOGUE_BYTES + (128 << 10);
+
+/// The beginning of a ring: what the source has sent before it is on air.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct RingLead {
+    /// What a decoder needs before the first byte; empty if it needs nothing.
+    pub(super) prologue: Bytes,
+    /// The first bytes.
+    pub(super) audio: Bytes,
+}
+
+/// Follows a stream whose listeners need a prologue.
+#[derive(Debug)]
+pub(super) struct LeadScanner {
+    scanner: Scanner,
+    began: Instant,
+    /// The offset of the first byte that is kept.
+    from: u64,
+    /// The bytes from the last mark on.
+    kept: BytesMut,
+    /// The prologue that holds at the last mark.
+    prologue: Bytes,
+    /// The last prologue; it may hold only after that mark.
+    newest: Bytes,
+    /// Whether header pages have come.
+    has_headers: bool,
+    /// Whether a warning about them was logged.
+    has_warned: bool,
+}
+
+impl LeadScanner {
+    /// A scanner from the stream's first byte on; `None` if the format has no prologues.
+    pub(super) fn new(format: Option<Format>, now: Instant) -> Option<Self> {
+        let format = format.filter(|format| *format == Format::Ogg)?;
+        Some(Self {
+            scanner: Scanner::for_content_type(format.media_type(), 0),
+            began: now,
+            from: 0,
+            kept: BytesMut::new(),
+            prologue: Bytes::new(),
+            newest: Bytes::new(),
+            has_headers: false,
+            has_warned: false,
+        })
+    }
+
+    /// Takes the next bytes.
+    pub(super) fn feed(&mut self, bytes: &[u8], now: Instant) {
+        self.kept.extend_from_slice(bytes);
+        let mut from = self.from;
+        let arrived = now.saturating_duration_since(self.began);
+        self.scanner.feed(bytes, arrived, |scanned| match scanned {
+            Scanned::Prologue(prologue) => {
+                self.has_headers = true;
+                self.newest = prologue.bytes;
+            }
+            Scanned::Mark(mark) => {
+                from = mark.offset;
+                self.prologue = self.newest.clone();
+            }
+        });
+        let before = usize::try_from(from - self.from).unwrap_or(usize::MAX);
+        self.drop_before(before.min(self.kept.len()));
+        if self.kept.len() > MAX_LEAD_BYTES {
+            self.prologue = self.newest.clone();
+            self.drop_before(self.kept.len());
+        }
+        self.warn_once();
+    }
+
+    /// What a ring begins with whose next byte is the next one to be fed.
+    pub(super) fn lead(&self) -> RingLead {
+        RingLead {
+            prologue: self.prologue.clone(),
+            audio: Bytes::copy_from_slice(&self.kept),
+        }
+    }
+
+    fn drop_before(&mut self, bytes: usize) {
+        self.kept.advance(bytes);
+        self.from += bytes as u64;
+    }
+
+    fn warn_once(&mut self) {
+        if self.has_headers && !self.scanner.knows_media_time() && !self.has_warned {
+            self.has_warned = true;
+            warn!(
+                limit_kib = MAX_PROLOGUE_BYTES >> 10,
+                "the stream's header pages are too long or of no known codec: listeners that come late cannot decode it; \
+                 send shorter comments, without a picture"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::media::format::ogg::page::samples::{opus, opus_heads, page, vorbis_first};
+
+    fn fed(pieces: &[&[u8]]) -> LeadScanner {
+        let now = Instant::now();
+        let mut scanner = LeadScanner::new(Some(Format::Ogg), now).unwrap();
+        for piece in pieces {
+            scanner.feed(piece, now + Duration::from_secs(1));
+        }
+        scanner
+    }
+
+    fn lead(prologue: &[u8], audio: &[u8]) -> RingLead {
+        RingLead {
+            prologue: Bytes::copy_from_slice(prologue),
+            audio: Bytes::copy_from_slice(audio),
+        }
+    }
+
+    fn sound(serial: u32, end_s: u64) -> Vec<u8> {
+        page(serial, 0, end_s * 48_000, &[end_s as u8; 300])
+    }
+
+    #[test]
+    fn only_a_format_with_header_pages_is_followed() {
+        let now = Instant::now();
+        assert!(LeadScanner::new(Some(Format::Mpeg), now).is_none());
+        assert!(LeadScanner::new(None, now).is_none());
+    }
+
+    #[test]
+    fn a_lead_begins_at_the_last_page_that_is_known_to_be_one() {
+        let stream = opus(1, &[1, 2, 3]);
+        let kept = [sound(1, 2), sound(1, 3)].concat();
+        for piece_bytes in [1, 100, stream.len()] {
+            let pieces: Vec<&[u8]> = stream.chunks(piece_bytes).collect();
+            assert_eq!(fed(&pieces).lead(), lead(&opus_heads(1), &kept));
+        }
+        let cut = &stream[..stream.len() - 100];
+        let kept = &kept[..kept.len() - 100];
+        assert_eq!(fed(&[cut]).lead(), lead(&opus_heads(1), kept));
+    }
+
+    #[test]
+    fn a_lead_in_the_header_pages_begins_with_the_first_one() {
+        let link = opus_heads(2);
+        let before = opus(1, &[1, 2]);
+        assert_eq!(fed(&[&before, &link]).lead(), lead(b"", &link));
+        // The first page alone may still turn out to be none.
+        let first = &link[..link.len() / 2];
+        let kept = [&sound(1, 2), first].concat();
+        assert_eq!(fed(&[&before, first]).lead(), lead(&opus_heads(1), &kept));
+        assert_eq!(fed(&[b""]).lead(), RingLead::default());
+    }
+
+    #[test]
+    fn a_new_link_has_its_own_prologue() {
+        let stream = [opus(1, &[1, 2]), opus(2, &[1, 2])].concat();
+        let kept = [sound(2, 1), sound(2, 2)].concat();
+        assert_eq!(fed(&[&stream]).lead(), lead(&opus_heads(2), &kept));
+    }
+
+    #[test]
+    fn pages_that_cannot_be_joined_do_not_pile_up() {
+        let continued = page(1, 1, 96_000, &[7; 60_000]);
+        let mut scanner = fed(&[&opus(1, &[1, 2])]);
+        for _ in 0..20 {
+            scanner.feed(&continued, Instant::now());
+            assert!(scanner.kept.len() <= MAX_LEAD_BYTES);
+        }
+        assert_eq!(scanner.lead().prologue, opus_heads(1));
+    }
+
+    #[test]
+    fn headers_that_are_too_long_are_warned_of() {
+        assert!(!fed(&[&opus(1, &[1, 2, 3])]).has_warned);
+        let mut stream = vorbis_first(1, 44_100);
+        for _ in 0..5 {
+            stream.extend(page(1, 1, u64::MAX, &[7; 255 * 250]));
+        }
+        let scanner = fed(&[&stream, &sound(1, 1)]);
+        assert!(scanner.has_warned);
+        assert!(scanner.lead().prologue.is_empty());
+    }
+}
