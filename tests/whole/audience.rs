@@ -160,7 +160,7 @@ fn a_wrong_mount_or_id_is_told_so() {
         1,
         "2 of 2 listeners were not ended",
     );
-    fails(&[RADIO, "kill", "1@n1"], 1, "kill takes ids only");
+    fails(&[RADIO, "kill", "1@n1"], 2, "kill takes ids only");
     for (method, target, status) in [
         ("DELETE", "/api/v1/listeners/x", 400),
         ("DELETE", "/api/v1/listeners/7@n1", 404),

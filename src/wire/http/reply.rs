@@ -173,11 +173,11 @@ impl Reply {
 
     /// 405 for a known method that is none of those of the path, which are `allowed`; 501 for an unknown one.
     pub fn wrong_method(&self, method: &Method, allowed: &str) -> Bytes {
-        let (status, headers) = match method {
-            Method::Unknown(_) => (HttpStatus::NotImplemented, &[][..]),
-            _ => (HttpStatus::MethodNotAllowed, &[("Allow", allowed)][..]),
+        let status = match method {
+            Method::Unknown(_) => HttpStatus::NotImplemented,
+            _ => HttpStatus::MethodNotAllowed,
         };
-        self.message(status, status.reason(), headers)
+        self.message(status, status.reason(), &[("Allow", allowed)])
     }
 
     /// 503: everything is full, or this mount cannot be served now.
