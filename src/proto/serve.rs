@@ -125,8 +125,10 @@ impl Serve {
             head: opened.head,
             offset,
         }));
-        // From the beginning on, the bytes themselves tell all. An older node would close the link.
-        let start = start.filter(|_| reads_prologues && offset > 0);
+        // From the beginning on the bytes themselves tell all, unless the source has waited on standby. An older node
+        // would close the link.
+        let is_needed = |start: &StreamStart| offset > 0 || !start.prologue.is_empty();
+        let start = start.filter(|start| reads_prologues && is_needed(start));
         out.extend(start.map(prologue_frame));
         out.extend(sent_titles.iter().map(title_frame));
         Self {
@@ -315,26 +317,31 @@ mod tests {
 
     #[test]
     fn only_nodes_that_read_and_need_prologues_get_them() {
-        let sent = |from, reads_prologues| {
+        let sent = |from, heads: &'static [u8], reads_prologues| {
             let first = FirstByte {
                 title: Some("a".into()),
                 start: Some(StreamStart {
                     offset: from,
                     media_time: Duration::from_millis(1_500),
-                    prologue: b"heads".as_slice().into(),
+                    prologue: heads.into(),
                 }),
                 reads_prologues,
             };
             begun_with(from, first).1
         };
-        let prologue = Output::SendFrame(Frame::Prologue {
-            offset: 100,
-            media_time_us: 1_500_000,
-            bytes: b"heads".as_slice().into(),
-        });
-        assert_eq!(sent(100, true)[1..], [prologue, said(100, "a")]);
-        assert_eq!(sent(100, false)[1..], [said(100, "a")]);
-        assert_eq!(sent(0, true)[1..], [said(0, "a")]);
+        let prologue = |offset, heads: &'static [u8]| {
+            Output::SendFrame(Frame::Prologue {
+                offset,
+                media_time_us: 1_500_000,
+                bytes: heads.into(),
+            })
+        };
+        for (from, heads) in [(100, &b"heads"[..]), (100, b""), (0, b"heads")] {
+            let begun = sent(from, heads, true);
+            assert_eq!(begun[1..], [prologue(from, heads), said(from, "a")]);
+            assert_eq!(sent(from, heads, false)[1..], [said(from, "a")]);
+        }
+        assert_eq!(sent(0, b"", true)[1..], [said(0, "a")]);
     }
 
     #[test]

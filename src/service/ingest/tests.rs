@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use super::filler::Filler;
 use super::*;
+use crate::io::channel::Channel;
 use crate::io::clock;
 use crate::io::feed::Feed;
 use crate::io::password::{Passwords, Secret};
@@ -343,8 +344,11 @@ async fn a_second_filler_is_refused_or_waits_for_its_turn() {
 #[tokio::test(start_paused = true)]
 async fn ogg_that_waited_on_standby_begins_with_its_header_pages() {
     let bench = Bench::start(&[("standby", "true")]).await;
-    let (mut first, old) = bench.put_on_air(20).await;
-    let mut second = bench.offer();
+    let (mut first, mut second) = (bench.offer(), bench.offer());
+    first.sender.write_all(&opus(4, &[1, 2])).await.unwrap();
+    let old = bench.on_air(None).await;
+    let channel = Channel::new(old.clone());
+    let mut spliced = channel.join(Duration::ZERO);
     let waited = opus(5, &[1, 2, 3, 4]);
     second.sender.write_all(&waited).await.unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -362,6 +366,21 @@ async fn ogg_that_waited_on_standby_begins_with_its_header_pages() {
     bench.holds(&new, &rest).await;
     assert_eq!(new.prologue_at(0), opus_heads(5));
     assert_eq!(new.splice_point(), Some(0));
+    channel.switch_to(&new);
+    let Read::Bytes(heard) = spliced.read(usize::MAX) else {
+        panic!("there is a page of the first source");
+    };
+    spliced.advance(heard.concat().len() as u64);
+    let _of_the_first = spliced.take_prologue();
+    let mut late = Channel::new(new.clone()).join(Duration::ZERO);
+    for (reader, listener) in [(&mut spliced, "spliced"), (&mut late, "late")] {
+        let Read::Bytes(pieces) = reader.read(usize::MAX) else {
+            panic!("the {listener} listener gets bytes");
+        };
+        assert_eq!(reader.take_prologue(), opus_heads(5), "{listener}");
+        assert!(rest.ends_with(&pieces.concat()), "{listener}");
+        assert!(pieces.concat().starts_with(b"OggS"), "{listener}");
+    }
     assert!(new.ahead(clock::now()) < Duration::from_secs(5));
 }
 
