@@ -98,6 +98,6 @@ fn the_admin_password_is_changed_on_all_nodes() {
         wait_valid(node, made, &[&first, "correct horse"]);
     }
     let refused = mesh.nodes[0].command("password", &["set", ""]);
-    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
     wait_valid(&mesh.nodes[0], made, &[]);
 }
