@@ -260,6 +260,29 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Option<T> {
 }
 
 #[cfg(test)]
+pub(crate) mod samples {
+    use super::*;
+
+    impl StreamCard {
+        /// The card of an MP3 source that has sent nothing yet.
+        pub(crate) fn sample(stream_id: StreamId) -> Self {
+            Self {
+                stream_id,
+                origin: Origin::Source,
+                content_type: "audio/mpeg".to_owned(),
+                bitrate_bps: 0,
+                offset: 0,
+                started_unix_ms: 0,
+                accept_epoch: Epoch(1),
+                listeners: 0,
+                title: String::new(),
+                listener_peak: 0,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

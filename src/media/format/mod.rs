@@ -6,3 +6,18 @@ pub mod mpeg;
 pub mod ogg;
 pub mod opaque;
 pub mod scanner;
+
+#[cfg(test)]
+mod samples {
+    /// A stream in pieces of these lengths, from the first one again after the last.
+    pub(super) fn pieces<'a>(stream: &'a [u8], lengths: &[usize]) -> Vec<&'a [u8]> {
+        let mut pieces = Vec::new();
+        let (mut rest, mut lengths) = (stream, lengths.iter().cycle());
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(rest.len().min(*lengths.next().unwrap()));
+            pieces.push(piece);
+            rest = after;
+        }
+        pieces
+    }
+}

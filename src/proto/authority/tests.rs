@@ -51,18 +51,7 @@ impl World {
     }
 
     fn put_on_air(&mut self, node: &str, stream_id: u128) {
-        let card = StreamCard {
-            stream_id: StreamId(stream_id),
-            origin: Origin::Source,
-            content_type: String::new(),
-            bitrate_bps: 0,
-            offset: 0,
-            started_unix_ms: 0,
-            accept_epoch: Epoch(1),
-            listeners: 0,
-            title: String::new(),
-            listener_peak: 0,
-        };
+        let card = StreamCard::sample(StreamId(stream_id));
         let node = self.view.nodes.get_mut(&name(node)).unwrap();
         node.streams.insert(mount(), card);
     }

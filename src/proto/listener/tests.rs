@@ -6,12 +6,11 @@ use super::*;
 use crate::logic::forecast::{Bulletin, Life};
 use crate::model::load::LoadReport;
 use crate::model::node::Generation;
-use crate::model::seat::Epoch;
 use crate::model::status::NodeState;
 use crate::model::stream::StreamId;
 use crate::proto::table::Capacity;
 use crate::proto::view::MeshNode;
-use crate::wire::gossip::{Origin, StreamCard};
+use crate::wire::gossip::StreamCard;
 
 fn name(text: &str) -> NodeName {
     NodeName::try_from(text).unwrap()
@@ -105,16 +104,9 @@ impl Scene {
 
 fn card(listeners: u32) -> StreamCard {
     StreamCard {
-        stream_id: StreamId(1),
-        origin: Origin::Source,
-        content_type: "audio/mpeg".to_owned(),
         bitrate_bps: 128_000,
-        offset: 0,
-        started_unix_ms: 0,
-        accept_epoch: Epoch(1),
         listeners,
-        title: String::new(),
-        listener_peak: 0,
+        ..StreamCard::sample(StreamId(1))
     }
 }
 

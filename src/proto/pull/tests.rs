@@ -30,16 +30,10 @@ fn mount() -> MountName {
 
 fn card(stream_id: StreamId, origin: Origin, offset: u64) -> StreamCard {
     StreamCard {
-        stream_id,
         origin,
-        content_type: "audio/mpeg".into(),
-        bitrate_bps: 0,
         offset,
         started_unix_ms: stream_id.0 as u64,
-        accept_epoch: Epoch(1),
-        listeners: 0,
-        title: String::new(),
-        listener_peak: 0,
+        ..StreamCard::sample(stream_id)
     }
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::model::node::Generation;
 use crate::model::status::NodeState;
 use crate::proto::view::MeshNode;
-use crate::wire::gossip::{Origin, StreamCard};
+use crate::wire::gossip::StreamCard;
 
 const SOON: Duration = Duration::from_millis(10);
 const IN_USE: Result<Epoch, Denial> = Err(Denial::MountInUse);
@@ -123,16 +123,8 @@ impl World {
         let mut node = MeshNode::unheard(Generation(1), self.now);
         node.state = NodeState::Alive;
         let card = StreamCard {
-            stream_id: StreamId(stream_id),
-            origin: Origin::Source,
-            content_type: String::new(),
-            bitrate_bps: 0,
-            offset: 0,
-            started_unix_ms: 0,
             accept_epoch: Epoch(0),
-            listeners: 0,
-            title: String::new(),
-            listener_peak: 0,
+            ..StreamCard::sample(StreamId(stream_id))
         };
         node.streams.insert(mount(), card);
         self.view.nodes.insert(name("b"), node);

@@ -6,10 +6,9 @@ use super::*;
 use crate::logic::forecast::{Arrived, Standing};
 use crate::logic::policy::Choice;
 use crate::model::geo::Whereabouts;
-use crate::model::seat::Epoch;
 use crate::model::status::NodeState;
 use crate::model::stream::StreamId;
-use crate::wire::gossip::{Origin, StreamCard};
+use crate::wire::gossip::StreamCard;
 
 const GOSSIP: Duration = Duration::from_millis(250);
 const UNIX_S: u32 = 1_000_000;
@@ -104,16 +103,8 @@ fn a_silent_node_becomes_stale_despite_its_last_bulletin() {
 
 fn on_air_at(bitrate_bps: u64) -> StreamCard {
     StreamCard {
-        stream_id: StreamId(1),
-        origin: Origin::Source,
-        content_type: "audio/mpeg".to_owned(),
         bitrate_bps,
-        offset: 0,
-        started_unix_ms: 0,
-        accept_epoch: Epoch(1),
-        listeners: 0,
-        title: String::new(),
-        listener_peak: 0,
+        ..StreamCard::sample(StreamId(1))
     }
 }
 

@@ -194,6 +194,7 @@ mod tests {
 
     use super::super::samples;
     use super::*;
+    use crate::media::format::samples::pieces;
 
     fn scan<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<FrameStart> {
         let (mut scanner, mut found) = (FrameScanner::new(0), Vec::new());
@@ -274,13 +275,7 @@ mod tests {
             let stream: Vec<u8> = parts.iter().flat_map(|(audio, junk)| {
                 if *audio { samples::frames(junk.len() as u32 % 7) } else { junk.clone() }
             }).collect();
-            let mut pieces = Vec::new();
-            let (mut rest, mut cut) = (&stream[..], cuts.iter().cycle());
-            while !rest.is_empty() {
-                let (piece, after) = rest.split_at(rest.len().min(*cut.next().unwrap()));
-                pieces.push(piece);
-                rest = after;
-            }
+            let pieces = pieces(&stream, &cuts);
             prop_assert_eq!(scan(pieces), scan([&stream[..]]));
             prop_assert_eq!(scan(stream.chunks(1)), scan([&stream[..]]));
         }

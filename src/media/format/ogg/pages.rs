@@ -189,6 +189,7 @@ mod tests {
 
     use super::super::page::samples::{opus, page};
     use super::*;
+    use crate::media::format::samples::pieces;
 
     /// The offset and length of each page, also of the last one.
     fn scan<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<(u64, usize)> {
@@ -254,13 +255,7 @@ mod tests {
                 false => [b"OggS\0", &part.1[..]].concat(),
             };
             let stream: Vec<u8> = parts.iter().flat_map(part).collect();
-            let mut pieces = Vec::new();
-            let (mut rest, mut cut) = (&stream[..], cuts.iter().cycle());
-            while !rest.is_empty() {
-                let (piece, after) = rest.split_at(rest.len().min(*cut.next().unwrap()));
-                pieces.push(piece);
-                rest = after;
-            }
+            let pieces = pieces(&stream, &cuts);
             let whole = scan([&stream[..]]);
             prop_assert_eq!(scan(pieces), whole.clone());
             prop_assert_eq!(scan(stream.chunks(1)), whole.clone());

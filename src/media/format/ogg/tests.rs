@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::page::samples::{NO_POSITION, opus, opus_heads, page, vorbis_first};
 use super::*;
 use crate::media::format::joining::{MAX_PROLOGUE_BYTES, Mark, Prologue};
+use crate::media::format::samples::pieces;
 
 /// The marks and prologues of a stream in these pieces: offsets with milliseconds, offsets with bytes.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -183,13 +184,7 @@ proptest! {
         cuts in prop::collection::vec(1usize..900, 1..40),
     ) {
         let stream = links.concat();
-        let mut pieces = Vec::new();
-        let (mut rest, mut cut) = (&stream[..], cuts.iter().cycle());
-        while !rest.is_empty() {
-            let (piece, after) = rest.split_at(rest.len().min(*cut.next().unwrap()));
-            pieces.push(piece);
-            rest = after;
-        }
+        let pieces = pieces(&stream, &cuts);
         let whole = scan(&stream);
         prop_assert_eq!(&feed(&mut OggScanner::new(0), pieces), &whole);
         prop_assert_eq!(&feed(&mut OggScanner::new(0), stream.chunks(1)), &whole);
