@@ -93,7 +93,7 @@ impl Channel {
 
     /// Lets listeners hear this feed from now on. Those that are behind first get what they lack of the one before.
     ///
-    /// They go on at the start of a frame: the first one of a stream that is new to the channel, otherwise the first one
+    /// Listeners go on at the start of a frame: the first one of a stream that is new to the channel, otherwise the first one
     /// that was not heard. If the feed is of another format, the listeners of the one before are ended at the cut.
     pub fn switch_to(&self, feed: &Feed) {
         let mut log = self.shared.log.lock();

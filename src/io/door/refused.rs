@@ -15,7 +15,7 @@ use crate::io::clock;
 use crate::wire::http::reply::Reply;
 
 /// Connections over a bound that are answered completely, until the client has read it; each takes two seconds at most.
-/// They use descriptors that the node keeps for itself, so they are few. Others are told in one write, which the close
+/// Few, because they use descriptors that the node keeps for itself. Others are told in one write, which the close
 /// may overtake.
 pub(super) const MAX_REFUSALS: usize = 16;
 /// How often the log tells of connections that were turned away.

@@ -1,6 +1,6 @@
 //! The choice of a node for one listener.
 //!
-//! It is made by the predicted load, and again by the reported load alone if no node has room: listeners on their way may
+//! Made by the predicted load, and again by the reported load alone if no node has room: listeners on their way may
 //! never arrive. Nodes in doubt are the last resort.
 
 use std::collections::{BTreeMap, BTreeSet};

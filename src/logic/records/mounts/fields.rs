@@ -95,7 +95,7 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
     Field {
         key: "standby",
         help: "`true` keeps a source that finds the mount taken connected, and puts it on air when the other one \
-               leaves; `false` refuses it",
+               leaves; if several wait, any of them may be next; `false` refuses it",
         required: false,
         kind: FieldKind::Flag {
             words: FlagWords::TrueFalse,
