@@ -30,6 +30,8 @@ pub struct MeshNode {
     pub mesh_address: SocketAddr,
     /// The state: by gossip, and by the links of this node.
     pub state: NodeState,
+    /// Whether the node has said goodbye: it is dead, and serves nobody.
+    pub has_left: bool,
     /// When it was last heard, directly or through other nodes.
     pub heard_at: Instant,
     /// The card: version, addresses and the like.
@@ -58,6 +60,22 @@ pub struct MeshNode {
     pub reach: BTreeMap<NodeName, ReachCard>,
 }
 
+/// A card's flag for a frame that not every version reads.
+pub type FrameFlag = fn(&NodeCard) -> bool;
+
+/// Whether a node reads a frame that not every version reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameSupport {
+    /// The node reads it, by the card of the life to which there is a link.
+    Reads,
+    /// The node's version is too old, by its card.
+    TooOld,
+    /// The card of the life to which there is a link has not come yet.
+    NoCard,
+    /// There is no link to the node.
+    NoLink,
+}
+
 impl MeshNode {
     /// A node that has gossiped nothing yet, and whose link is unknown.
     pub fn unheard(generation: Generation, heard_at: Instant) -> Self {
@@ -65,6 +83,7 @@ impl MeshNode {
             generation,
             mesh_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             state: NodeState::Suspect,
+            has_left: false,
             heard_at,
             card: NodeCard {
                 url: String::new(),
@@ -194,6 +213,27 @@ impl MeshView {
             master: None,
             seats: BTreeMap::new(),
             max_epoch: Epoch::default(),
+        }
+    }
+
+    /// Whether a node reads a frame, by its card. The card is believed only in the life that is `linked`: a node may have
+    /// been started again as an older version, which closes the link at a frame that it cannot read.
+    pub fn frame_support(
+        &self,
+        name: &NodeName,
+        linked: Option<Generation>,
+        flag: FrameFlag,
+    ) -> FrameSupport {
+        let node = self.nodes.get(name);
+        let has_flag = node.is_some_and(|node| flag(&node.card));
+        match (linked, node.map(|node| node.generation)) {
+            (Some(life), Some(of_card)) if life == of_card => match has_flag {
+                true => FrameSupport::Reads,
+                false => FrameSupport::TooOld,
+            },
+            (Some(_), _) => FrameSupport::NoCard,
+            (None, Some(_)) if !has_flag => FrameSupport::TooOld,
+            (None, _) => FrameSupport::NoLink,
         }
     }
 
@@ -348,6 +388,34 @@ mod tests {
     fn card() -> String {
         let unheard = MeshNode::unheard(Generation(1), Instant::now());
         gossip::write(&unheard.card)
+    }
+
+    #[test]
+    fn a_flag_is_believed_only_in_the_life_that_is_linked() {
+        let names = ["new", "old", "cardless"];
+        let [new, old, cardless] = names.map(|name| NodeName::try_from(name).unwrap());
+        let mut view = MeshView::empty("a".parse().unwrap());
+        for (name, lists_listeners) in [(&new, true), (&old, false)] {
+            let mut node = MeshNode::unheard(Generation(2), Instant::now());
+            node.card.lists_listeners = lists_listeners;
+            view.nodes.insert(name.clone(), node);
+        }
+        for (name, linked, support) in [
+            (&new, Some(2), FrameSupport::Reads),
+            (&old, Some(2), FrameSupport::TooOld),
+            // The card is newer than the link, or older.
+            (&new, Some(1), FrameSupport::NoCard),
+            (&new, Some(3), FrameSupport::NoCard),
+            (&old, Some(3), FrameSupport::NoCard),
+            (&cardless, Some(2), FrameSupport::NoCard),
+            (&new, None, FrameSupport::NoLink),
+            (&old, None, FrameSupport::TooOld),
+            (&cardless, None, FrameSupport::NoLink),
+        ] {
+            let linked = linked.map(Generation);
+            let found = view.frame_support(name, linked, |card| card.lists_listeners);
+            assert_eq!(found, support, "{name}, linked in {linked:?}");
+        }
     }
 
     #[test]

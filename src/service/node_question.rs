@@ -7,9 +7,11 @@ use tokio::time::timeout;
 use super::mesh::Mesh;
 use crate::io::link::ExchangeError;
 use crate::model::node::NodeName;
-use crate::model::status::NodeState;
-use crate::proto::view::MeshNode;
+use crate::proto::view::{FrameFlag, FrameSupport, MeshNode};
 use crate::wire::frame::Frame;
+
+/// Why a node is not asked to which there is a link already, and no card of it yet.
+pub const JUST_STARTED: &str = "it has just been started: ask again in a second";
 
 /// A question to another node.
 #[derive(Debug)]
@@ -18,8 +20,8 @@ pub struct NodeQuestion {
     pub frame: Frame,
     /// How long the answer may take.
     pub limit: Duration,
-    /// Whether the node, by its card, can read the question. It is not sent otherwise.
-    pub understands: fn(&MeshNode) -> bool,
+    /// The card's flag of a node that reads the question. It is not sent to others.
+    pub flag: FrameFlag,
     /// Whether a frame is an answer.
     pub expects: fn(&Frame) -> bool,
     /// What an answer confirms, for the operator.
@@ -37,9 +39,22 @@ pub enum NoAnswer {
         /// The names of all nodes.
         known: String,
     },
-    /// The node is dead.
-    #[error("{0} is dead, and serves no listener: there is nothing to be done")]
-    Dead(NodeName),
+    /// The node has said goodbye.
+    #[error(
+        "{0} has left the mesh and serves nobody: there is nothing to be done until it is started again"
+    )]
+    Left(NodeName),
+    /// Nothing is heard of the node.
+    #[error(
+        "{name} is dead or cut off: there is no link to it, and it may still serve those that reach it; \
+         look at its machine, or ask it itself, by --node {url}"
+    )]
+    Dead {
+        /// The name of the node.
+        name: NodeName,
+        /// The address at which it is asked.
+        url: String,
+    },
     /// The node would not understand the question.
     #[error(
         "{name} runs an older version, which other nodes cannot ask for this: upgrade it, or ask it itself, by --node {url}"
@@ -80,16 +95,22 @@ pub async fn ask_node(
         return Err(NoAnswer::NoNode { name, known });
     };
     let url = node.card.url.clone();
-    if node.state == NodeState::Dead {
-        return Err(NoAnswer::Dead(name));
+    match node {
+        MeshNode { has_left: true, .. } => return Err(NoAnswer::Left(name)),
+        node if !node.is_up() => return Err(NoAnswer::Dead { name, url }),
+        _ => {}
     }
-    if !(question.understands)(node) {
-        return Err(NoAnswer::TooOld { name, url });
-    }
-    let why = match timeout(question.limit, exchange(mesh, &name, &question)).await {
-        Ok(Ok(answer)) => return Ok(answer),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {:?}", question.limit),
+    let why = match mesh.frame_support(&name, question.flag).await {
+        FrameSupport::TooOld => return Err(NoAnswer::TooOld { name, url }),
+        FrameSupport::NoLink => ExchangeError::NoLink.to_string(),
+        FrameSupport::NoCard => JUST_STARTED.to_owned(),
+        FrameSupport::Reads => {
+            match timeout(question.limit, exchange(mesh, &name, &question)).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("no answer within {:?}", question.limit),
+            }
+        }
     };
     let confirms = question.confirms;
     Err(NoAnswer::Unconfirmed {

@@ -16,6 +16,7 @@ use crate::io::link::Exchange;
 use crate::logic::source::place::Asker;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
+use crate::proto::view::FrameSupport;
 use crate::wire::frame::{Frame, NO_BYTE};
 use crate::wire::gossip::Origin;
 
@@ -122,12 +123,11 @@ impl Switchboard {
             }
             Frame::Subscribe { mount, resume } => {
                 let moved = self.must_move(&mount);
-                let view = self.mesh.cluster.view();
-                let other = view.nodes.get(&from);
+                let support = self.mesh.frame_support(&from, |card| card.reads_prologues);
                 let subscription = Subscription {
                     mount: mount.clone(),
                     resume,
-                    reads_prologues: other.is_some_and(|node| node.card.reads_prologues),
+                    reads_prologues: support.await == FrameSupport::Reads,
                 };
                 let serving = relay::serve(&self.streams, &from, subscription, exchange);
                 tokio::select! {

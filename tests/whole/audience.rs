@@ -4,6 +4,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use antiphon::model::listener::{ListedListener, ListenerList};
+use antiphon::model::status::NodeState;
 use rustix::process::Signal;
 
 use crate::support::http::{self, Connection};
@@ -217,6 +218,24 @@ fn a_node_that_does_not_answer_is_named_and_delays_the_list_little() {
         said.contains(&format!("the listeners of {name} are missing")),
         "{said}"
     );
+}
+
+#[test]
+fn a_node_that_has_left_is_not_missing_from_the_list() {
+    let (mut mesh, _source) = on_air(2);
+    let player = Player::tune_in(&at(&mesh.nodes[0]));
+    player.wait_for_more(1_000);
+    assert!(mesh.nodes[1].stop().success());
+    let (node, left) = (&mesh.nodes[0], mesh.nodes[1].name());
+    mesh.wait_state(&[0], left, &[NodeState::Dead]);
+    let output = node.command("listeners", &["--json"]);
+    let list: ListenerList = serde_json::from_str(&done(&output)).unwrap();
+    assert_eq!((list.listeners.len(), list.silent), (1, Vec::new()));
+    let why = complaint(&node.command("node", &["drain", left]), 1);
+    assert!(why.contains(&format!("{left} has left the mesh")), "{why}");
+    let id = format!("1@{left}");
+    let why = complaint(&node.command("listeners", &["kill", &id]), 1);
+    assert!(why.contains(&format!("there is no listener {id}")), "{why}");
 }
 
 #[test]

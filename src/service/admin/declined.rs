@@ -144,7 +144,6 @@ impl Declining for NotKilled {
     fn status(&self) -> StatusCode {
         match self {
             Self::NoListener(_) => StatusCode::NOT_FOUND,
-            Self::Dead(_) => StatusCode::CONFLICT,
             Self::NoAnswer(why) => why.status(),
         }
     }
@@ -163,7 +162,7 @@ impl Declining for NoAnswer {
     fn status(&self) -> StatusCode {
         match self {
             Self::NoNode { .. } => StatusCode::NOT_FOUND,
-            Self::Dead(_) | Self::TooOld { .. } => StatusCode::CONFLICT,
+            Self::Left(_) | Self::Dead { .. } | Self::TooOld { .. } => StatusCode::CONFLICT,
             Self::Unconfirmed { .. } => StatusCode::BAD_GATEWAY,
         }
     }

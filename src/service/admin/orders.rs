@@ -31,7 +31,7 @@ pub(super) async fn give(admin: &Admin, name: &str, order: Order) -> Result<(), 
     let question = NodeQuestion {
         frame: Frame::Order(order),
         limit: ANSWER_LIMIT,
-        understands: |node| node.card.takes_orders,
+        flag: |card| card.takes_orders,
         expects: |answer| matches!(answer, Frame::Done),
         confirms: "the order",
     };

@@ -12,10 +12,9 @@ use crate::io::link::{Exchange, ExchangeError};
 use crate::model::listener::{ListedListener, ListenerId, ListenerList, SilentNode};
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
-use crate::model::status::NodeState;
-use crate::proto::view::MeshNode;
+use crate::proto::view::{FrameSupport, MeshNode};
 use crate::service::mesh::Mesh;
-use crate::service::node_question::{NoAnswer, NodeQuestion, ask_node};
+use crate::service::node_question::{JUST_STARTED, NoAnswer, NodeQuestion, ask_node};
 use crate::wire::audience::{AudienceQuestion, ListenerPage};
 use crate::wire::frame::{Denial, Frame};
 
@@ -40,6 +39,8 @@ enum Silence {
     Dead,
     #[error("it runs a version that does not list its listeners: upgrade it")]
     TooOld,
+    #[error("{JUST_STARTED}")]
+    JustStarted,
     #[error("no answer within {ANSWER_LIMIT:?}")]
     TooSlow,
     #[error("the question failed at this node: look into its log")]
@@ -54,9 +55,6 @@ pub enum NotKilled {
     /// The node has no such listener.
     #[error("there is no listener {0}: it has left, or the id is wrong")]
     NoListener(ListenerId),
-    /// The node cannot be asked, and may serve its listeners all the same.
-    #[error("{0} is dead or cut off; its listeners cannot be ended from here")]
-    Dead(NodeName),
     /// The listener's node has not confirmed that it has ended it.
     #[error(transparent)]
     NoAnswer(NoAnswer),
@@ -68,10 +66,11 @@ impl MeshAudience {
         Self { audience, mesh }
     }
 
-    /// Lists the listeners of a mount, or all, and says which nodes did not answer.
+    /// Lists the listeners of a mount, or all, and says which nodes did not answer. A node that has left has none.
     pub async fn list(&self, mount: Option<&MountName>) -> ListenerList {
         let view = self.mesh.cluster.view();
-        let others = view.nodes.iter().filter(|(name, _)| **name != view.me);
+        let others = view.nodes.iter();
+        let others = others.filter(|(name, node)| **name != view.me && !node.has_left);
         let others: Vec<(&NodeName, &MeshNode)> = others.collect();
         let most = (MAX_IN_ALL / (1 + others.len())).min(MAX_OF_NODE);
         let mut asking = JoinSet::new();
@@ -79,15 +78,11 @@ impl MeshAudience {
         for (name, node) in others {
             let (this, name, mount) = (self.clone(), name.clone(), mount.cloned());
             asked.insert(name.clone());
-            let silence = match node.state {
-                NodeState::Dead => Some(Silence::Dead),
-                _ if !node.card.lists_listeners => Some(Silence::TooOld),
-                _ => None,
-            };
+            let is_up = node.is_up();
             asking.spawn(async move {
-                let told = match silence {
-                    None => this.ask_for_list(&name, mount, most).await,
-                    Some(silence) => Err(silence),
+                let told = match is_up {
+                    true => this.ask_for_list(&name, mount, most).await,
+                    false => Err(Silence::Dead),
                 };
                 (name, told)
             });
@@ -106,6 +101,13 @@ impl MeshAudience {
         mount: Option<MountName>,
         most: usize,
     ) -> Result<ListenerPage, Silence> {
+        let support = self.mesh.frame_support(node, |card| card.lists_listeners);
+        match support.await {
+            FrameSupport::Reads => {}
+            FrameSupport::TooOld => return Err(Silence::TooOld),
+            FrameSupport::NoCard => return Err(Silence::JustStarted),
+            FrameSupport::NoLink => return Err(ExchangeError::NoLink.into()),
+        }
         let question = AudienceQuestion::List {
             mount,
             most: most as u32,
@@ -138,13 +140,13 @@ impl MeshAudience {
             let question = NodeQuestion {
                 frame: Frame::Audience(AudienceQuestion::Kill(id.number)),
                 limit: ANSWER_LIMIT,
-                understands: |node| node.card.lists_listeners,
+                flag: |card| card.lists_listeners,
                 expects: |answer| matches!(answer, Frame::Done | Frame::Denied(Denial::NotHere)),
                 confirms: "that it has ended the listener",
             };
             match ask_node(&self.mesh, &id.node, question).await {
                 Ok(answer) => matches!(answer, Frame::Done),
-                Err(NoAnswer::Dead(node)) => return Err(NotKilled::Dead(node)),
+                Err(NoAnswer::Left(_)) => false,
                 Err(why) => return Err(NotKilled::NoAnswer(why)),
             }
         };
@@ -240,6 +242,7 @@ mod tests {
     use crate::io::clock;
     use crate::io::pacer::Left;
     use crate::model::node::Generation;
+    use crate::model::status::NodeState;
     use crate::service::audience::tests::{RADIO, Stage};
     use crate::service::mesh::samples::SampleMesh;
 
@@ -250,11 +253,13 @@ mod tests {
             let mut seen = (**view).clone();
             for (name, state, lists_listeners) in [
                 ("gone", NodeState::Dead, true),
+                ("left", NodeState::Dead, true),
                 ("old", NodeState::Alive, false),
                 ("cut", NodeState::Unlinked, true),
             ] {
                 let mut node = MeshNode::unheard(Generation(1), clock::now());
                 node.state = state;
+                node.has_left = name == "left";
                 node.card.lists_listeners = lists_listeners;
                 seen.nodes.insert(name.parse().unwrap(), node);
             }
@@ -301,8 +306,12 @@ mod tests {
         for (id, why) in [
             ("1@a", "there is no listener 1@a"),
             ("2@a", "there is no listener 2@a"),
-            ("1@b", "there is no node b; there are cut, gone, old"),
-            ("1@gone", "gone is dead or cut off; its listeners cannot be"),
+            ("1@b", "there is no node b; there are cut, gone, left, old"),
+            (
+                "1@gone",
+                "gone is dead or cut off: there is no link to it, and it may",
+            ),
+            ("1@left", "there is no listener 1@left: it has left"),
             ("1@old", "upgrade it"),
             (
                 "1@cut",

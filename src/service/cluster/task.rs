@@ -222,6 +222,11 @@ impl Task {
             self.unlinked.entry(name.clone()).or_insert(now);
         }
         let sign = |alive: bool| if alive { Sign::Alive } else { Sign::Silent };
+        let report = match self.goodbyes.get(name) {
+            Some(generation) if *generation == node.generation => SelfReport::Left,
+            _ if node.values.contains_key(gossip::DRAINING) => SelfReport::Draining,
+            _ => SelfReport::Serving,
+        };
         let witnesses = Witnesses {
             gossip: sign(node.alive),
             silent_for: heard_at.elapsed(),
@@ -230,14 +235,14 @@ impl Task {
                 .unlinked
                 .get(name)
                 .map_or(Duration::ZERO, Instant::elapsed),
-            report: match self.goodbyes.get(name) {
-                Some(generation) if *generation == node.generation => SelfReport::Left,
-                _ if node.values.contains_key(gossip::DRAINING) => SelfReport::Draining,
-                _ => SelfReport::Serving,
-            },
+            report,
         };
         let state = health::verdict(witnesses, GOSSIP_INTERVAL);
-        self.read(name, node, state, heard_at)
+        let seen = self.read(name, node, state, heard_at)?;
+        Some(MeshNode {
+            has_left: report == SelfReport::Left,
+            ..seen
+        })
     }
 
     /// The node as it describes itself, if it has done so.
@@ -282,7 +287,7 @@ impl Task {
                 | (Some(NodeState::Dead), NodeState::Suspect) => {
                     debug!(node = %name, "a node is heard of")
                 }
-                (_, NodeState::Dead) if self.goodbyes.get(name) == Some(&node.generation) => {}
+                (_, NodeState::Dead) if node.has_left => {}
                 (_, NodeState::Dead) => warn!(node = %name, "a node is dead"),
                 (_, NodeState::Suspect) => {
                     info!(node = %name, "a node is heard by only one of gossip and link")
