@@ -43,7 +43,7 @@ fn help_and_version_are_no_failure() {
 }
 
 #[test]
-fn a_mistyped_flag_is_a_usage_error_that_names_the_right_one() {
+fn a_mistyped_flag_is_an_error_with_a_hint() {
     let home = tempfile::tempdir().unwrap();
     let output = antiphon(home.path(), &["run", "--lisen", "127.0.0.1:0"]);
     assert_eq!(code(&output), 2);
@@ -151,7 +151,7 @@ fn antiphon_with(home: &Path, (name, value): (&str, &str), arguments: &[&str]) -
 }
 
 #[test]
-fn a_word_that_is_no_level_is_refused_wherever_it_is_said() {
+fn a_word_that_is_no_level_is_refused_everywhere() {
     let home = tempfile::tempdir().unwrap();
     for command in [&["run"][..], &["status"], &["mount", "list"]] {
         let output = antiphon_with(home.path(), ("ANTIPHON_LOG", "warm"), command);
@@ -166,7 +166,7 @@ fn a_word_that_is_no_level_is_refused_wherever_it_is_said() {
 }
 
 #[test]
-fn a_variable_that_means_nothing_is_a_warning_with_a_hint() {
+fn an_unknown_variable_is_a_warning_with_a_hint() {
     let home = tempfile::tempdir().unwrap();
     let node = nobody();
     let status = ["status", "--node", &node];

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_found_does_not_depend_on_the_threads() {
+    fn findings_do_not_depend_on_the_threads() {
         let scenario = Scenario::find("kill-master").unwrap();
         let jobs = spread(&[scenario], 6);
         let settled = |threads| -> Vec<_> {

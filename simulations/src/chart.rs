@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn points_lie_within_the_picture_and_what_is_no_number_is_left_out() {
+    fn points_lie_within_the_picture_without_non_numbers() {
         let chart = Chart {
             title: "t",
             across: "nodes",

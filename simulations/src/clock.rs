@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_that_was_asked_for_has_come_when_it_comes() {
+    fn a_requested_time_has_come_when_it_comes() {
         for rate in [0.95, 1.0, 1.000_01, 1.05] {
             let clock = Clock::new(Instant::now(), rate);
             for ms in (1..600_000).step_by(977) {

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn an_encoder_sends_in_real_time_and_what_a_stopped_node_missed_at_once() {
+    fn an_encoder_sends_in_real_time_and_backlogs_at_once() {
         let mut encoder = Encoder::new(0, "/a".parse().unwrap(), Duration::ZERO);
         encoder.connect((0, 1), Duration::ZERO);
         assert!(encoder.take(FRAME * 9).is_empty(), "no answer yet");

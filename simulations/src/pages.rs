@@ -18,7 +18,7 @@ mod tests {
     const PAGE: &str = "a\n<!-- x: begin -->\nold\n<!-- x: end -->\nb\n";
 
     #[test]
-    fn what_is_between_the_markers_is_replaced_and_twice_is_as_once() {
+    fn text_between_markers_is_replaced_and_twice_is_as_once() {
         let once = put(PAGE, "x", "new\n").unwrap();
         assert_eq!(once, "a\n<!-- x: begin -->\nnew\n<!-- x: end -->\nb\n");
         assert_eq!(put(&once, "x", "new\n").unwrap(), once);

@@ -302,7 +302,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_small_mesh_is_measured_in_all_columns_and_twice_alike() {
+    fn a_small_mesh_fills_all_columns_and_twice_alike() {
         let twice = [(); 2].map(|()| csv(&rows(vec![measure(3, 1), measure(3, 2)])));
         assert_eq!(twice[0], twice[1]);
         let [row] = rows(vec![measure(3, 1)]).try_into().unwrap();

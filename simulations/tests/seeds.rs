@@ -62,7 +62,7 @@ fn a_seed_does_the_same_things_at_the_same_times() {
 }
 
 #[test]
-fn tables_are_compared_with_the_truth_and_players_are_sent_to_others() {
+fn tables_are_compared_with_the_truth_and_players_are_redirected() {
     let scenario = Scenario::find("placed").unwrap();
     for seed in 0..3 {
         let (findings, _) = run(scenario, seed, Trace::Silent);

@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_help_has_a_column_for_names_and_one_for_texts() {
+    fn a_help_has_a_column_of_names_and_of_texts() {
         let text = help(&NODE_KIND);
         let expected = "\
 weight         its share of what its size would give it, per cent: 0 to 1000;

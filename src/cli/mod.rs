@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_below_a_help_is_wrapped_once() {
+    fn the_text_below_a_help_is_wrapped_once() {
         /// The width of the narrowest terminal in use.
         const COLUMNS: usize = 80;
         for command in all(&CommandLine::command()) {
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_a_usage_error() {
+    fn nonsense_is_a_usage_error() {
         for line in [
             "antiphon",
             "antiphon runn",

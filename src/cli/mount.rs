@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_to_a_creation_is_a_spec_with_a_password() {
+    fn a_creation_is_answered_by_a_spec_with_a_password() {
         let text = r#"{"path":"/r.mp3","name":"","description":"","genre":"","url":"",
             "max_listeners":7,"password":"pw"}"#;
         let created: Created = serde_json::from_str(text).unwrap();

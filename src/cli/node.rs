@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn the_settings_of_a_node_are_shown_as_they_are_given() {
+    fn settings_of_a_node_are_shown_as_given() {
         let mut traits = NodeTraits {
             weight_percent: 50,
             ..NodeTraits::default()

@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_are_listed_with_what_they_carry_and_why_they_fail() {
+    fn servers_are_listed_with_mounts_and_reasons_of_failure() {
         let text = list(&[detail(OutsideState::Ready)]);
         let expected = "\
 SERVER  STATE  LISTENERS  WEIGHT  COUNTRY  ASKED BY  MOUNTS                           URL

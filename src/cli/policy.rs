@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn an_explanation_is_a_table_with_a_reason_in_each_row() {
+    fn an_explanation_is_a_table_with_reasons_in_rows() {
         let text = r#"{"answer":"sent to n1","policy":"not_tag(slow),weight,water","mount":"/r.mp3","cost_bps":128000,"from":{},
             "expected_listeners":1.0,"blind":false,"nodes":[
             {"node":"n1","prediction":{"standing":"ready","reported":{"listeners":10,"bps":1},

@@ -378,7 +378,7 @@ MOUNT       NAME         SOURCE AT  ON AIR         BITRATE  LISTENERS  HELD BY  
     }
 
     #[test]
-    fn a_mount_without_its_source_shows_who_is_kept_and_who_waits() {
+    fn a_mount_off_air_shows_kept_listeners_and_waiting_sources() {
         let mut status = mesh();
         status.nodes[0].state = NodeState::Draining;
         status.mounts[0].source = None;
@@ -392,7 +392,7 @@ MOUNT       NAME         SOURCE AT  ON AIR         BITRATE  LISTENERS  HELD BY  
     }
 
     #[test]
-    fn what_has_to_be_mended_is_said_below_the_nodes() {
+    fn troubles_to_mend_are_said_below_the_nodes() {
         let mut status = mesh();
         status.nodes[0].disk = Some("the disk is full".to_owned());
         status.nodes[0].clock_offset_ms = Some(3_600_000);
@@ -408,7 +408,7 @@ MOUNT       NAME         SOURCE AT  ON AIR         BITRATE  LISTENERS  HELD BY  
     }
 
     #[test]
-    fn what_keeps_listeners_away_and_who_is_not_reached_is_shown() {
+    fn unreached_nodes_are_shown_with_the_reason() {
         let mut status = mesh();
         status.nodes[0].traits.maintenance = true;
         status.unreached.push(UnreachedPeer {
@@ -452,7 +452,7 @@ outside-1  ready  demo-1          7/?    50 %  /radio.mp3  http://relay.example:
     }
 
     #[test]
-    fn a_node_that_nobody_gets_to_is_named_with_the_reason() {
+    fn a_node_without_a_way_is_named_with_the_reason() {
         let mut status = mesh();
         assert!(!render(&status).contains("do not get to"));
         status.nodes[0].address_trouble = Some("cannot reach it".to_owned());

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_does_not_read_is_reset_in_time() {
+    async fn a_client_that_does_not_read_is_reset_in_time() {
         let (mut client, mut server) = unread().await;
         let begun = Instant::now();
         let endless = vec![0; 64 << 20];

@@ -49,6 +49,6 @@ pub fn now() -> Instant {
 }
 
 /// A random number from 0 to 1, to spread what would otherwise happen everywhere at once.
-pub fn luck() -> f64 {
+pub fn random_share() -> f64 {
     rand::random()
 }

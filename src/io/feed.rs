@@ -16,7 +16,7 @@ use crate::model::stream::{EndReason, StreamHead, StreamId};
 
 /// The state of a stream so far; asynchronous readers wait for it to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct News {
+pub struct FeedNews {
     /// The offset of the next byte to come.
     pub next: u64,
     /// How often the title has changed.
@@ -37,16 +37,16 @@ struct Fed {
 /// A handle to one stream's ring; clones share it.
 #[derive(Clone, Debug)]
 pub struct Feed {
-    shared: Arc<Shared>,
+    shared: Arc<FeedInner>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct FeedInner {
     stream_id: StreamId,
     head: Arc<StreamHead>,
     /// Valid also after a panic of another holder: at worst a join point or a title is missing.
     ring: Mutex<Ring>,
-    news: watch::Sender<News>,
+    news: watch::Sender<FeedNews>,
     began: Instant,
     fed: Mutex<Fed>,
 }
@@ -54,13 +54,13 @@ struct Shared {
 impl Feed {
     /// Shares a ring.
     pub fn new(ring: Ring) -> Self {
-        let news = News {
+        let news = FeedNews {
             next: ring.next(),
             title_changes: 0,
             finished: ring.ended(),
             ended: ring.ended(),
         };
-        let shared = Shared {
+        let shared = FeedInner {
             stream_id: ring.stream_id(),
             head: Arc::clone(ring.head()),
             began: ring.began(),
@@ -244,19 +244,19 @@ impl Feed {
     }
 
     /// The latest news, and a way to wait for more.
-    pub fn subscribe(&self) -> watch::Receiver<News> {
+    pub fn subscribe(&self) -> watch::Receiver<FeedNews> {
         self.shared.news.subscribe()
     }
 
     /// Waits until there are bytes at `offset` or none will follow.
-    pub async fn wait_beyond(&self, offset: u64) -> News {
+    pub async fn wait_beyond(&self, offset: u64) -> FeedNews {
         let mut news = self.subscribe();
         let beyond = news
             .wait_for(|news| news.next > offset || news.finished.is_some() || news.ended.is_some());
         *beyond.await.expect("the sender lives in self")
     }
 
-    fn tell(&self, change: impl FnOnce(&mut News)) {
+    fn tell(&self, change: impl FnOnce(&mut FeedNews)) {
         self.shared.news.send_modify(change);
     }
 }

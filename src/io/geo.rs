@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_database_is_refused_with_a_reason() {
+    fn another_kind_of_file_is_refused_with_a_reason() {
         let folder = tempfile::tempdir().unwrap();
         let refused = |path: &Path| GeoDatabase::open(path).unwrap_err().to_string();
         let said = refused(&folder.path().join("none"));
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_leaves_another_imprint_when_its_bytes_are_as_old_and_as_many_as_before() {
+    fn a_replaced_file_of_equal_age_and_size_is_noticed() {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), "a").unwrap();
         let before = Imprint::of(file.path());

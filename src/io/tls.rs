@@ -36,9 +36,9 @@ const ED25519_PKCS8_PREFIX: [u8; 16] = [
 
 /// The cluster's keyring: a node that holds it is a member. All keys are accepted, the first issues.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Vec<[u8; 32]>);
+pub struct ClusterSecret(Vec<[u8; 32]>);
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for ClusterSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
@@ -60,7 +60,7 @@ pub enum BadSecret {
     TooMany,
 }
 
-impl Secret {
+impl ClusterSecret {
     /// Reads a keyring: a line per key, 64 hexadecimal digits each; empty lines and `#` comments are skipped.
     pub fn parse(text: &str) -> Result<Self, BadSecret> {
         let mut keys = Vec::new();
@@ -143,7 +143,7 @@ pub struct Identity {
 
 impl Identity {
     /// Issues this node a certificate, and trusts only peers with one from a key of the same keyring.
-    pub fn issue(secret: &Secret, name: &NodeName) -> Result<Self, CertificateError> {
+    pub fn issue(secret: &ClusterSecret, name: &NodeName) -> Result<Self, CertificateError> {
         let mut roots = RootCertStore::empty();
         for key in &secret.0 {
             let (params, authority) = authority(key)?;
@@ -198,7 +198,10 @@ fn authority(key: &[u8; 32]) -> Result<(CertificateParams, KeyPair), rcgen::Erro
     let pair =
         KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(pkcs8), &PKCS_ED25519)?;
     let mut params = CertificateParams::default();
-    let subject = format!("antiphon cluster {}", Secret(vec![*key]).fingerprint());
+    let subject = format!(
+        "antiphon cluster {}",
+        ClusterSecret(vec![*key]).fingerprint()
+    );
     params.distinguished_name.push(DnType::CommonName, subject);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -232,8 +235,8 @@ mod tests {
 
     use super::*;
 
-    fn secret(digit: char) -> Secret {
-        Secret::parse(&digit.to_string().repeat(64)).unwrap()
+    fn secret(digit: char) -> ClusterSecret {
+        ClusterSecret::parse(&digit.to_string().repeat(64)).unwrap()
     }
 
     /// Runs a handshake in memory; the name that the server saw, or why there was none.
@@ -264,7 +267,7 @@ mod tests {
             .and_then(|chain| name_in(&chain[0])))
     }
 
-    fn identity(secret: &Secret, name: &str) -> Identity {
+    fn identity(secret: &ClusterSecret, name: &str) -> Identity {
         Identity::issue(secret, &NodeName::try_from(name).unwrap()).unwrap()
     }
 
@@ -284,19 +287,23 @@ mod tests {
 
     #[test]
     fn a_keyring_lets_a_secret_be_rotated() {
-        let rolling = Secret::parse(&format!("{}\n{}", "2".repeat(64), "1".repeat(64))).unwrap();
-        let old = Secret::parse(&format!("{}\n{}", "1".repeat(64), "2".repeat(64))).unwrap();
+        let rolling =
+            ClusterSecret::parse(&format!("{}\n{}", "2".repeat(64), "1".repeat(64))).unwrap();
+        let old = ClusterSecret::parse(&format!("{}\n{}", "1".repeat(64), "2".repeat(64))).unwrap();
         let (a, b) = (identity(&rolling, "a"), identity(&old, "b"));
         assert!(handshake(&a, &b).is_ok());
         assert!(handshake(&b, &a).is_ok());
     }
 
     #[test]
-    fn a_bad_secret_is_named_by_its_line_and_never_repeated() {
-        assert_eq!(Secret::parse("# nothing\n\n"), Err(BadSecret::Empty));
-        assert_eq!(Secret::parse("# a\nhunter2"), Err(BadSecret::Line(2)));
+    fn a_bad_secret_is_named_by_line_and_never_repeated() {
+        assert_eq!(ClusterSecret::parse("# nothing\n\n"), Err(BadSecret::Empty));
+        assert_eq!(
+            ClusterSecret::parse("# a\nhunter2"),
+            Err(BadSecret::Line(2))
+        );
         let many = format!("{}\n", "1".repeat(64)).repeat(5);
-        assert_eq!(Secret::parse(&many), Err(BadSecret::TooMany));
+        assert_eq!(ClusterSecret::parse(&many), Err(BadSecret::TooMany));
         assert_eq!(format!("{:?}", secret('1')), "***");
     }
 }

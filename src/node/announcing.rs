@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_or_is_tried_out_is_not_doubted() {
+    fn a_stated_or_trial_address_is_not_doubted() {
         for (listen, said, url) in [
             ("0.0.0.0:8000", true, "http://203.0.113.5:8000"),
             ("0.0.0.0:8000", true, "http://radio.example"),

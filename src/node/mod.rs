@@ -25,7 +25,7 @@ use crate::io::disk::DataDir;
 use crate::io::gossip::Gossip;
 use crate::io::link::{Links, NameConflict};
 use crate::io::tasks::Tasks;
-use crate::io::tls::Secret;
+use crate::io::tls::ClusterSecret;
 use crate::proto::ended::Ended;
 use crate::service::cluster::seeking::Unreached;
 use crate::service::document::Documents;
@@ -43,7 +43,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 const GOODBYE: Duration = Duration::from_millis(150);
 /// The time over which a stopping node ends its listeners: long enough that they do not all reconnect elsewhere at
 /// once, and shorter than the time that service managers wait.
-const FAREWELL: Duration = Duration::from_secs(5);
+const LISTENERS_END: Duration = Duration::from_secs(5);
 
 /// Runs a node until it is asked to stop, or must. `ready` is called once it serves; `read_again` reads the settings
 /// anew when a reload is asked for.
@@ -72,7 +72,7 @@ pub async fn run(
 struct Node {
     /// The settings at its start.
     settings: Settings,
-    secret: Secret,
+    secret: ClusterSecret,
     /// The fingerprint of the secret, as the status shows it.
     fingerprint: watch::Sender<String>,
     data_dir: Arc<DataDir>,
@@ -187,7 +187,7 @@ impl Node {
 
     /// Ends in this order: the service with seat, sources and listeners; the document; the goodbye; the links.
     async fn leave(&self) {
-        self.drain.finish(FAREWELL).await;
+        self.drain.finish(LISTENERS_END).await;
         self.visitors.end();
         self.documents.save().await;
         self.links.send_to_all(&Frame::Goodbye);

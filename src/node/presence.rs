@@ -13,7 +13,7 @@ use crate::io::clock;
 use crate::io::gossip::Gossip;
 use crate::io::link::{LinkConfig, Links, NameConflict};
 use crate::io::tasks::Tasks;
-use crate::io::tls::Secret;
+use crate::io::tls::ClusterSecret;
 use crate::service::geo::{Geo, GeoConfig};
 use crate::service::switchboard::Arrivals;
 use crate::settings::Settings;
@@ -36,7 +36,7 @@ impl Presence {
         settings: &Settings,
         hello: Hello,
         ports: &Ports,
-        secret: &Secret,
+        secret: &ClusterSecret,
         tasks: &Tasks,
     ) -> anyhow::Result<Self> {
         let (url, own_ip) = (hello.public_url.clone(), own_ip(&hello));
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_address_in_the_url_is_the_one_that_the_world_sees() {
+    fn the_url_has_the_address_that_the_world_sees() {
         for (url, ip) in [
             ("http://192.0.2.7", "192.0.2.7"),
             ("http://192.0.2.7:8000", "192.0.2.7"),

@@ -48,7 +48,7 @@ impl Founder {
                 FoundingStep::AwaitPeers if !is_waiting => {
                     is_waiting = true;
                     info!(
-                        "no admin password is made before a peer is met, which may know one; --found makes it now"
+                        "the admin password is made once a peer is reached, because the peer may have one; --found makes it now"
                     );
                 }
                 FoundingStep::AwaitPeers

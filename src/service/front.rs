@@ -8,7 +8,7 @@ use tracing::{debug, info};
 use super::admin;
 use super::admin::{Admin, Served};
 use super::drain::{Drain, Phase};
-use super::ingest::{Ingest, farewell};
+use super::ingest::{Ingest, answer_and_drain};
 use super::listen::{After, Entrance, ListenRequest, Listening, PlaylistRequest};
 use crate::io::door::{self, Accepted, Door, NoHead, Visitor};
 use crate::io::tasks::Tasks;
@@ -79,7 +79,7 @@ impl Front {
                 }
                 Accepted::Refused(mut refused) => {
                     tasks.spawn(async move {
-                        farewell(&mut refused.stream, &refused.answer).await;
+                        answer_and_drain(&mut refused.stream, &refused.answer).await;
                         drop(refused); // whole: it counts until here
                     });
                 }
@@ -96,26 +96,26 @@ impl Front {
             return;
         }
         let mut buffer = BytesMut::new();
-        let mut told_of_oddities = false;
+        let mut has_logged_skipped_lines = false;
         for number in 1_u64.. {
             // A client that asks for nothing does not hold up the end of the node.
             let reading = door::read_head(&mut visitor, &mut buffer);
             let read = match tasks.until_end(reading).await {
                 Some(Ok(read)) => read,
-                Some(Err(error)) => return turn_away(&mut visitor, error, &buffer).await,
+                Some(Err(error)) => return refuse(&mut visitor, error, &buffer).await,
                 None => return,
             };
             let head = read.head;
             let peer_ip = visitor.peer.ip();
             visitor.client = forwarded::client(peer_ip, &self.trusted_proxies, head.headers());
             if let Some(skipped) = head.skipped()
-                && !std::mem::replace(&mut told_of_oddities, true)
+                && !std::mem::replace(&mut has_logged_skipped_lines, true)
             {
                 let (peer, path) = (visitor.peer, head.path());
                 info!(%peer, path, "lines of the request's head passed over: {skipped}");
             }
             let behind = buffer.split_off(read.len);
-            let may_keep = number < MAX_REQUESTS && self.stays() && !tasks.are_ending();
+            let may_keep = number < MAX_REQUESTS && self.accepts_more() && !tasks.are_ending();
             match self.answer(visitor, head, behind, may_keep).await {
                 Some((same, behind)) => (visitor, buffer) = (same, behind),
                 None => return,
@@ -123,8 +123,8 @@ impl Front {
         }
     }
 
-    /// Whether this node is there for the next request, too.
-    fn stays(&self) -> bool {
+    /// Whether this node answers another request of the same connection, too.
+    fn accepts_more(&self) -> bool {
         self.drain.phase() == Phase::Serving
     }
 
@@ -144,7 +144,7 @@ impl Front {
                 return match self.admin.serve(visitor, &head, behind, may_keep).await {
                     Served::KeepAlive(same, behind) => Some((same, behind)),
                     Served::Close(mut same) => {
-                        farewell(&mut same.stream, b"").await;
+                        answer_and_drain(&mut same.stream, b"").await;
                         None
                     }
                     Served::Broken => None,
@@ -177,7 +177,7 @@ impl Front {
             Destination::WrongMethod => reply.wrong_method(head.method(), allowed(head.path())),
         };
         if reply.persistence() == Persistence::Close {
-            farewell(&mut visitor.stream, &answer).await;
+            answer_and_drain(&mut visitor.stream, &answer).await;
             return None;
         }
         let sent = answer::send(&mut visitor.stream, &answer).await;
@@ -188,7 +188,7 @@ impl Front {
 /// The first byte of a TLS connection.
 const TLS_RECORD: u8 = 0x16;
 
-async fn turn_away(visitor: &mut Visitor, error: NoHead, begun: &BytesMut) {
+async fn refuse(visitor: &mut Visitor, error: NoHead, begun: &BytesMut) {
     match &error {
         NoHead::Refused(why) => {
             let status = why.status().map(HttpStatus::code);
@@ -210,7 +210,7 @@ async fn turn_away(visitor: &mut Visitor, error: NoHead, begun: &BytesMut) {
         NoHead::TooSlow | NoHead::Left => None,
     };
     if let Some(answer) = answer {
-        farewell(&mut visitor.stream, &answer).await;
+        answer_and_drain(&mut visitor.stream, &answer).await;
     }
 }
 

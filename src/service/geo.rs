@@ -45,7 +45,7 @@ struct GeoState {
 }
 
 #[derive(Debug)]
-struct Inner {
+struct GeoInner {
     config: GeoConfig,
     state: RwLock<GeoState>,
     /// An operator wants the file read again.
@@ -54,12 +54,12 @@ struct Inner {
 
 /// A cheap, cloneable way to look up places.
 #[derive(Clone, Debug)]
-pub struct Geo(Arc<Inner>);
+pub struct Geo(Arc<GeoInner>);
 
 impl Geo {
     /// Reads the database, if there is one.
     pub async fn start(config: GeoConfig) -> Self {
-        let geo = Self(Arc::new(Inner {
+        let geo = Self(Arc::new(GeoInner {
             config,
             state: RwLock::default(),
             wanted: Notify::new(),
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_changes_is_read_again_and_a_broken_one_changes_nothing() {
+    async fn a_changed_file_is_read_and_a_broken_one_ignored() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("geo.mmdb");
         let geo = start(&file).await;

@@ -11,7 +11,7 @@ use crate::io::clock;
 use crate::io::disk::DataDir;
 use crate::io::disk::private::{self, SecretError};
 use crate::io::disk::{LoadError, Loaded, SaveError};
-use crate::io::tls::{BadSecret, Secret};
+use crate::io::tls::{BadSecret, ClusterSecret};
 use crate::model::node::Generation;
 use crate::model::seat::Epoch;
 
@@ -76,7 +76,7 @@ pub fn secret(
     data_dir: &DataDir,
     named: Option<&Path>,
     company: Company,
-) -> Result<Secret, IdentityError> {
+) -> Result<ClusterSecret, IdentityError> {
     let path = named.map_or_else(|| data_dir.path_of(SECRET_FILE), Path::to_owned);
     if named.is_none() && !path.exists() {
         if company == Company::Peers {
@@ -90,7 +90,7 @@ pub fn secret(
         info!(path = %path.display(), "a new secret was made; other nodes need a copy of it");
     }
     let text = private::read_secret(&path)?;
-    Secret::parse(text.reveal()).map_err(|error| IdentityError::Bad(path, error))
+    ClusterSecret::parse(text.reveal()).map_err(|error| IdentityError::Bad(path, error))
 }
 
 /// The token of this node, made at its first start, and again when it is damaged: what is left of a token could be
@@ -138,7 +138,7 @@ pub fn begin_life(data_dir: &DataDir) -> Result<ThisLife, IdentityError> {
         Ok(()) => {}
         // The clock makes the next life greater, and without a disk this one claims no seat.
         Err(error) if error.is_disk_trouble() => {
-            warn!(%error, "starting all the same: this node serves, refuses edits that no other node saves, and stands for no seat");
+            warn!(%error, "starting all the same: this node serves, refuses edits that no other node saves, and is no candidate for a seat");
         }
         Err(error) => return Err(error.into()),
     }
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_joining_node_without_a_secret_is_told_where_to_put_it() {
+    fn a_joining_node_is_told_where_its_secret_belongs() {
         let (_folder, data_dir) = data_dir();
         let error = secret(&data_dir, None, Company::Peers).unwrap_err();
         assert!(error.to_string().contains("--secret-file"), "{error}");
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn each_life_is_greater_than_all_before_even_if_the_clock_goes_back() {
+    fn lives_grow_even_if_the_clock_goes_back() {
         let (_folder, data_dir) = data_dir();
         let future = Remembered {
             generation: Generation(u64::MAX / 2),

@@ -28,19 +28,19 @@ pub use crate::proto::table::{ASSUMED_BITRATE_BPS, Capacity};
 use crate::proto::table::{Ask, LoadTable, PUBLISH_INTERVAL, ReachNews, Sender};
 use crate::proto::view::MeshView;
 
-struct State {
+struct LoadState {
     table: LoadTable,
     view: Arc<MeshView>,
 }
 
-struct Inner {
-    state: Mutex<State>,
+struct LoadInner {
+    state: Mutex<LoadState>,
     jumped: Notify,
 }
 
 /// A cheap, cloneable handle to the load and the table.
 #[derive(Clone)]
-pub struct Load(Arc<Inner>);
+pub struct Load(Arc<LoadInner>);
 
 impl std::fmt::Debug for Load {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -68,8 +68,8 @@ impl Load {
     pub fn new(own: Life, capacity: Capacity) -> Self {
         let view = Arc::new(MeshView::empty(own.node.clone()));
         let table = LoadTable::new(own, capacity, GOSSIP_INTERVAL, rand::random(), clock::now());
-        Self(Arc::new(Inner {
-            state: Mutex::new(State { table, view }),
+        Self(Arc::new(LoadInner {
+            state: Mutex::new(LoadState { table, view }),
             jumped: Notify::new(),
         }))
     }
@@ -157,7 +157,7 @@ impl Load {
 
     /// Replaces the outside servers by these.
     pub fn set_outside(&self, servers: &Arc<Servers>) {
-        let State { table, view } = &mut *self.0.lock();
+        let LoadState { table, view } = &mut *self.0.lock();
         table.set_outside(servers, view, clock::now());
     }
 
@@ -219,7 +219,7 @@ impl Load {
 
     fn apply_steering(&self, documents: &Documents) {
         let (steering, mounts) = (documents.steering(), documents.mounts());
-        let State { table, view } = &mut *self.0.lock();
+        let LoadState { table, view } = &mut *self.0.lock();
         table.apply_steering(steering, &mounts, view, clock::now());
     }
 
@@ -227,7 +227,7 @@ impl Load {
         let news = {
             let mut state = self.0.lock();
             state.view = view;
-            let State { table, view } = &mut *state;
+            let LoadState { table, view } = &mut *state;
             table.apply_view(view, clock::now())
         };
         for it in news {
@@ -236,12 +236,12 @@ impl Load {
     }
 }
 
-impl Inner {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl LoadInner {
+    fn lock(&self) -> MutexGuard<'_, LoadState> {
         self.state.lock()
     }
 
-    fn notify_if_load_jumped(&self, state: &State) {
+    fn notify_if_load_jumped(&self, state: &LoadState) {
         if state.table.has_jumped() {
             self.jumped.notify_one();
         }
@@ -252,7 +252,7 @@ fn log(news: ReachNews) {
     match news {
         ReachNews::Lost { node, url, why } => warn!(
             %node, url, why,
-            "listeners do not get to a node: nobody is sent there but one now and then; check its public_url"
+            "listeners do not get to a node: only one now and then is sent there to try; check its public_url"
         ),
         ReachNews::Restored(node) => info!(%node, "listeners get to a node again"),
     }

@@ -50,7 +50,7 @@ impl Caller {
     }
 
     /// Says that a login was not looked at, because too many wait for that: no reason to ban anybody.
-    fn note_put_off(&self, user: &str, mount: &str) {
+    fn note_postponed(&self, user: &str, mount: &str) {
         let Self { address, client } = self;
         info!(parent: None, %client, %address, user, mount, "login put off: too many wait");
     }
@@ -58,20 +58,20 @@ impl Caller {
 
 /// A login as a request carries it, and its origin.
 #[derive(Clone, Copy, Debug)]
-pub struct Login<'a> {
+pub struct RequestLogin<'a> {
     /// The value of the header `Authorization`, if there is one; empty if it is no text.
     pub authorization: Option<&'a str>,
     /// The origin of the request.
     pub caller: Caller,
 }
 
-impl Login<'_> {
+impl RequestLogin<'_> {
     /// The user and the password. `mount` is where the login is for, as the log names it.
     pub fn credentials(&self, mount: &str) -> Result<Credentials, NoRight> {
         let authorization = self.authorization.ok_or(NoRight::Anonymous)?;
         credentials::basic(authorization).ok_or_else(|| {
             let (caller, user) = (self.caller, "");
-            let attempt = Attempt {
+            let attempt = LoginAttempt {
                 caller,
                 user,
                 mount,
@@ -131,7 +131,7 @@ pub enum NoRight {
 }
 
 #[derive(Debug)]
-struct Inner {
+struct LoginsInner {
     documents: Documents,
     passwords: Passwords,
     token: Secret,
@@ -139,12 +139,12 @@ struct Inner {
 
 /// A cheap, cloneable way to check logins of all kinds.
 #[derive(Clone, Debug)]
-pub struct Logins(Arc<Inner>);
+pub struct Logins(Arc<LoginsInner>);
 
 impl Logins {
     /// Checks logins against the document's passwords and the token of this node.
     pub fn new(documents: Documents, passwords: Passwords, token: Secret) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(LoginsInner {
             documents,
             passwords,
             token,
@@ -152,8 +152,8 @@ impl Logins {
     }
 
     /// Whether a login has a right.
-    pub async fn check(&self, login: Login<'_>, right: Right<'_>) -> Result<(), NoRight> {
-        let mut attempt = Attempt {
+    pub async fn check(&self, login: RequestLogin<'_>, right: Right<'_>) -> Result<(), NoRight> {
+        let mut attempt = LoginAttempt {
             caller: login.caller,
             user: "",
             mount: right.mount(),
@@ -181,7 +181,7 @@ impl Logins {
         mount: &MountSpec,
         caller: Caller,
     ) -> Result<Stay, NoRight> {
-        let attempt = Attempt {
+        let attempt = LoginAttempt {
             caller,
             user: &credentials.user,
             mount: mount.path.as_str(),
@@ -199,7 +199,7 @@ impl Logins {
         &self,
         password: &Secret,
         hash: &str,
-        attempt: Attempt<'_>,
+        attempt: LoginAttempt<'_>,
     ) -> Result<(), NoRight> {
         let verdict = self
             .0
@@ -209,7 +209,7 @@ impl Logins {
             PasswordVerdict::Right => Ok(()),
             PasswordVerdict::Wrong => Err(attempt.denied("wrong password")),
             PasswordVerdict::Busy => {
-                attempt.caller.note_put_off(attempt.user, attempt.mount);
+                attempt.caller.note_postponed(attempt.user, attempt.mount);
                 Err(NoRight::Busy)
             }
             PasswordVerdict::BadHash => {
@@ -245,7 +245,7 @@ impl Logins {
 
 /// A login that is being checked, as the log names it.
 #[derive(Clone, Copy, Debug)]
-struct Attempt<'a> {
+struct LoginAttempt<'a> {
     caller: Caller,
     /// Empty where the login names none.
     user: &'a str,
@@ -253,7 +253,7 @@ struct Attempt<'a> {
     mount: &'a str,
 }
 
-impl Attempt<'_> {
+impl LoginAttempt<'_> {
     /// Notes why the login is refused.
     fn denied(&self, why: &str) -> NoRight {
         self.caller.note_refused(self.user, self.mount, why);

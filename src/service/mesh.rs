@@ -56,7 +56,7 @@ pub(super) mod samples {
     use super::*;
     use crate::io::disk::DataDir;
     use crate::io::link::{Inbox, LinkConfig};
-    use crate::io::tls::Secret;
+    use crate::io::tls::ClusterSecret;
     use crate::logic::document::Document;
     use crate::proto::view::MeshView;
     use crate::service::document::DocumentConfig;
@@ -77,7 +77,7 @@ pub(super) mod samples {
             let config = LinkConfig {
                 hello: Hello::sample("a"),
                 listen: "127.0.0.1:0".parse().unwrap(),
-                secret: Secret::parse(&"1".repeat(64)).unwrap(),
+                secret: ClusterSecret::parse(&"1".repeat(64)).unwrap(),
                 tasks: tasks.clone(),
             };
             let (links, inbox) = Links::start(config).unwrap();
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
     use crate::io::clock;
     use crate::io::link::{Inbox, LinkConfig};
-    use crate::io::tls::Secret;
+    use crate::io::tls::ClusterSecret;
     use crate::model::node::Generation;
     use crate::proto::view::MeshNode;
     use crate::wire::frame::Hello;
@@ -152,7 +152,7 @@ mod tests {
                 ..Hello::sample(name.as_str())
             },
             listen: "127.0.0.1:0".parse().unwrap(),
-            secret: Secret::parse(&"1".repeat(64)).unwrap(),
+            secret: ClusterSecret::parse(&"1".repeat(64)).unwrap(),
             tasks: Tasks::default(),
         });
         let (links, inbox) = other.unwrap();

@@ -113,7 +113,7 @@ impl ProbedPeer {
             false if is_first_doubt => DOUBT_INTERVAL,
             false => TROUBLED_INTERVAL,
         };
-        self.next_at = Instant::now() + wait.mul_f64(1.0 - JITTER * clock::luck());
+        self.next_at = Instant::now() + wait.mul_f64(1.0 - JITTER * clock::random_share());
         let card = ReachCard {
             generation: self.generation,
             url: self.url.clone(),

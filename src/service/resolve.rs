@@ -74,7 +74,7 @@ struct KnownNodes {
     once: BTreeSet<NodeName>,
 }
 
-struct Inner {
+struct ResolverInner {
     config: ResolveConfig,
     known: Mutex<Arc<KnownNodes>>,
     throttle: Mutex<Throttle>,
@@ -84,7 +84,7 @@ struct Inner {
 
 /// A cheap, cloneable way to what answers for the zone.
 #[derive(Clone)]
-pub struct Resolver(Arc<Inner>);
+pub struct Resolver(Arc<ResolverInner>);
 
 impl std::fmt::Debug for Resolver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -98,7 +98,7 @@ impl Resolver {
         let throttle = Throttle::new(config.answers_per_s, RandomState::new(), clock::now());
         let once = remembered(&config.data_dir);
         let hosts = BTreeMap::new();
-        Self(Arc::new(Inner {
+        Self(Arc::new(ResolverInner {
             config,
             known: Mutex::new(Arc::new(KnownNodes { hosts, once })),
             throttle: Mutex::new(throttle),
@@ -281,6 +281,6 @@ impl Choosing for ByLoad<'_> {
     }
 
     fn dice(&mut self) -> f64 {
-        clock::luck()
+        clock::random_share()
     }
 }

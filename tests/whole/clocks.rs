@@ -146,7 +146,7 @@ fn expect_renewed(node: &TestNode, secret: &str) {
 }
 
 #[test]
-fn what_was_written_an_hour_ahead_is_renewed_when_the_clock_is_set_right() {
+fn edits_an_hour_ahead_are_renewed_by_a_corrected_clock() {
     if clock::library().is_none() {
         return;
     }
@@ -157,7 +157,7 @@ fn what_was_written_an_hour_ahead_is_renewed_when_the_clock_is_set_right() {
 }
 
 #[test]
-fn what_was_written_decades_ahead_is_renewed_at_the_next_start() {
+fn edits_decades_ahead_are_renewed_at_the_next_start() {
     if clock::library().is_none() {
         return;
     }

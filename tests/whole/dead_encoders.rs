@@ -134,7 +134,7 @@ fn a_source_that_sends_too_fast_keeps_its_mount_until_it_dies() {
 }
 
 #[test]
-fn what_a_source_had_sent_is_heard_before_its_successor() {
+fn a_sources_backlog_is_heard_before_its_successor() {
     const SENT: u64 = 3_000;
     let mesh = TestMesh::start(2);
     mesh.create_mount(RADIO, PASSWORD);

@@ -150,7 +150,7 @@ fn one_source_is_an_object_several_are_a_list_and_one_can_be_asked_for() {
 }
 
 #[test]
-fn what_comes_by_https_is_led_to_https() {
+fn clients_by_https_are_led_to_https() {
     let trusting = [
         "--trusted-proxies",
         "127.0.0.1",

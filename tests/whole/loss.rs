@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use antiphon::io::tls::{Identity, MESH_SERVER_NAME, Secret};
+use antiphon::io::tls::{ClusterSecret, Identity, MESH_SERVER_NAME};
 use antiphon::model::node::NodeName;
 use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig, NewRenoConfig};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
@@ -141,7 +141,7 @@ fn transport(
 
 /// Sends numbered pieces in real time over one stream of a link; how late each was.
 async fn send_through_bad_weather(transport: Arc<TransportConfig>, time: Duration) -> Times {
-    let secret = Secret::parse(&new_secret()).unwrap();
+    let secret = ClusterSecret::parse(&new_secret()).unwrap();
     let identity =
         |name: &str| Identity::issue(&secret, &NodeName::try_from(name).unwrap()).unwrap();
     let crypto = QuicServerConfig::try_from(identity("b").server).unwrap();

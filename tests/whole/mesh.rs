@@ -12,7 +12,7 @@ const RADIO: &str = "/radio.mp3";
 const PASSWORD: &str = "hackme-not";
 
 #[test]
-fn what_ffmpeg_sends_to_one_node_is_what_curl_and_ffmpeg_get_at_the_others() {
+fn other_nodes_play_what_ffmpeg_sends_to_one() {
     if !have("ffmpeg") || !have("curl") {
         return;
     }

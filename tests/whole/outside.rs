@@ -292,7 +292,7 @@ fn another_node_asks_when_the_one_that_asked_has_died_or_drains() {
 }
 
 #[test]
-fn who_is_disabled_or_removed_is_neither_chosen_nor_asked() {
+fn disabled_or_removed_servers_are_not_chosen_or_asked() {
     let mesh = TestMesh::start(2);
     mesh.create_mount(RADIO, PASSWORD);
     let body = format!(

@@ -76,7 +76,7 @@ fn a_redirect_leads_to_the_public_url_in_lower_case() {
 }
 
 #[test]
-fn who_was_sent_on_is_never_sent_on_again() {
+fn a_redirected_listener_is_never_redirected_again() {
     let mesh = TestMesh::start(3);
     mesh.create_mount(RADIO, PASSWORD);
     let _source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);

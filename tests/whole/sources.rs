@@ -40,7 +40,7 @@ fn ffmpeg_is_heard_whichever_way_it_says_hello() {
 }
 
 #[test]
-fn what_curl_uploads_in_chunks_arrives_without_their_framing() {
+fn a_chunked_upload_arrives_without_framing() {
     if !have("curl") {
         return;
     }

@@ -178,7 +178,7 @@ fn a_player_that_cannot_follow_is_served_where_it_asks() {
 }
 
 #[test]
-fn who_finds_no_room_overflows_to_where_the_operator_says() {
+fn listeners_without_room_overflow_to_the_operators_server() {
     let mesh = TestMesh::start_with(2, |_, setup| setup.with(&["--max-listeners", "2"]));
     mesh.create_mount(RADIO, PASSWORD);
     let _source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
@@ -306,7 +306,7 @@ fn pending(mesh: &TestMesh) -> u64 {
 }
 
 #[test]
-fn who_asks_twice_is_expected_once() {
+fn a_client_that_asks_twice_is_expected_once() {
     let (mesh, _source) = on_air(2);
     set(&mesh.nodes[0], "/api/v1/policy", r#"{"policy":"tag(n2)"}"#);
     wait_only_at(&mesh, &["n2"]);
@@ -368,7 +368,7 @@ fn a_forged_tag_is_served_and_counts_for_nobody() {
 }
 
 #[test]
-fn who_came_by_https_is_sent_to_https_or_served_at_once() {
+fn clients_of_https_stay_on_https_or_are_served() {
     let mesh = TestMesh::start_with(3, |index, setup| {
         let setup = setup.with(&["--trusted-proxies", "127.0.0.0/8"]);
         match index {

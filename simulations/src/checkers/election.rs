@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn two_claims_are_excused_for_a_while_and_after_a_restart_not_at_all() {
+    fn two_claims_are_excused_briefly_but_never_after_a_restart() {
         for (fault, excused) in [
             (Fault::Heal, G * 4),
             (Fault::Restart(DiskFate::Same), Duration::ZERO),
@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_node_promises_alone_is_checked_at_each_deed() {
+    fn promises_of_one_node_are_checked_at_each_deed() {
         let (mut checkers, mut views) = settled();
         let [low, high] = [1, 2].map(|epoch| view(0, Some(epoch), 0).own.unwrap());
         checkers.applies((&low.node, 1), &high.fence());

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_table_counts_only_when_nobody_has_moved_for_long() {
+    fn a_wrong_table_counts_only_after_a_long_rest() {
         for (quiet, expected) in [(KNOWN, 1), (KNOWN / 2, 0)] {
             let mut rules = TableRules::default();
             rules.moved(Duration::from_secs(1));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_sent_to_a_node_that_is_away_nor_beyond_its_room() {
+    fn no_listener_is_sent_to_an_absent_or_full_node() {
         let mut rules = TableRules::default();
         let (to, now) = (NodeName::try_from("n1").unwrap(), Duration::ZERO);
         rules.sent((0, &to), NodeState::Alive, now);

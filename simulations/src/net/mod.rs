@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bridge_joins_two_halves_and_a_cut_of_one_direction_parts_them() {
+    fn a_bridge_joins_halves_and_one_way_cuts_part_them() {
         let mut net = Net::new(4);
         net.cut(0, 1);
         assert_eq!(net.components(&[true; 4]), [0, 0, 0, 0]);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_long_cut_a_link_is_dialled_within_the_longest_wait() {
+    fn a_link_is_dialled_soon_after_a_long_cut() {
         let (mut net, mut rng) = (Net::new(2), SmallRng::seed_from_u64(1));
         net.weather.duplicated = 0.0;
         net.cut(0, 1);

@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bursts_lose_as_much_as_their_share_of_time_and_come_together() {
+    fn losses_in_bursts_match_their_share_and_come_together() {
         let (mut weather, mut rng) = (Weather::fair(2), SmallRng::seed_from_u64(7));
         let (good, bad) = (Duration::from_secs(9), Duration::from_secs(1));
         weather.spells = Some(Spells { good, bad });

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_story_has_its_steps_in_order_and_time_to_settle() {
+    fn a_story_keeps_its_order_and_has_time_to_settle() {
         for scenario in all() {
             for seed in 0..20 {
                 let plan = scenario.plan(&mut SmallRng::seed_from_u64(seed));

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_counts_when_it_stands_alone_in_a_whole_line() {
+    fn a_word_counts_when_alone_in_a_whole_line() {
         assert!(has_word("INFO ready listen=127.0.0.1:8000\n", "ready"));
         assert!(!has_word("INFO read", "ready"));
         assert!(!has_word("INFO ready", "ready"));

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_visitor_learns_what_to_hear_to_send_and_to_kill() {
+    async fn a_visitor_learns_to_hear_to_send_and_to_kill() {
         let dir = tempfile::tempdir().unwrap();
         let nodes = [
             node("demo-1", 8000, dir.path()),

@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_is_no_node_gives_no_proper_answer() {
+    async fn a_server_that_is_no_node_gives_no_proper_answer() {
         for reply in [&b"220 mail.example ESMTP\r\n\r\n"[..], b"", b"HTTP/1.1 200"] {
             let error = refused(reply).await;
             assert!(matches!(error, ConnectError::Nonsense(_)), "{error}");

@@ -52,14 +52,14 @@ pub(super) async fn source(args: SourceArgs) -> anyhow::Result<()> {
     let track = load(&args.file)?;
     let stem = args.file.file_stem().unwrap_or_default();
     let title = terminal::printable(&stem.to_string_lossy());
-    let broadcast = Broadcast {
+    let transmission = Transmission {
         content_type: track.content_type(),
         playback: Playback::new(track),
         target: args.url,
         title,
     };
     tokio::select! {
-        ended = broadcast.run() => ended,
+        ended = transmission.run() => ended,
         stopped = asked_to_stop() => Ok(stopped?),
     }
 }
@@ -79,14 +79,14 @@ pub(super) fn load(path: &Path) -> anyhow::Result<Track> {
 }
 
 /// A file on its way to a mount.
-struct Broadcast {
+struct Transmission {
     content_type: &'static str,
     playback: Playback,
     target: Target,
     title: String,
 }
 
-impl Broadcast {
+impl Transmission {
     /// Connects and sends; ends only when it is refused.
     async fn run(mut self) -> anyhow::Result<()> {
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_final_unless_the_mount_may_be_held_by_our_own_lost_connection() {
+    fn a_refusal_is_final_unless_our_connection_may_remain() {
         let s = Duration::from_secs;
         for (status, since_loss, is) in [
             (401, None, true),

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_stall_is_made_up_for_and_a_long_one_is_not() {
+    fn only_a_short_stall_is_made_up_for() {
         let (mut playback, mut sent) = (playback(), Vec::new());
         playback.take_due(Duration::ZERO, &mut sent);
         sent.clear();
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_to_come_back_is_a_grain_away_or_more() {
+    fn the_time_to_return_is_at_least_a_grain_away() {
         let (mut playback, mut sent) = (playback(), Vec::new());
         let now = Duration::from_millis(1_000);
         assert_eq!(playback.take_due(now, &mut sent), now + GRAIN);

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_target_says_what_is_missing() {
+    fn a_bad_target_says_what_is_missing() {
         let read = |text: &str| text.parse::<Target>().unwrap_err();
         for bad in [
             "",

@@ -196,7 +196,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_no_sound_is_refused() {
+    fn a_file_without_sound_is_refused() {
         let theora = samples::page(1, 2, 0, b"\x80theora");
         for (file, why) in [
             (Vec::new(), BadTrack::UnknownFormat),
@@ -216,7 +216,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn tags_and_a_frame_that_is_cut_off_are_left_out() {
+    fn tags_and_a_cut_frame_are_left_out() {
         let id3 = [b"ID3\x04\0\0\0\0\x01\x02".as_slice(), &[0xff; 130]].concat();
         let old = [b"TAG".as_slice(), &[0xff; 125]].concat();
         let file = [id3, mp3(3), old].concat();
@@ -275,7 +275,7 @@ pub(super) mod tests {
 
     proptest! {
         #[test]
-        fn whatever_the_bytes_the_pieces_lie_in_order_within_them(
+        fn pieces_of_any_bytes_lie_in_order_within_them(
             cut in 0_usize..900,
             junk in proptest::collection::vec(prop_oneof![Just(0xff), Just(0xfb), any::<u8>()], 0..900),
             is_ogg in any::<bool>(),

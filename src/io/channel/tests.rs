@@ -157,7 +157,7 @@ fn a_feed_may_end_while_it_is_left() {
 }
 
 #[test]
-fn a_reader_hears_the_whole_feed_that_has_ended_before_the_switch() {
+fn a_reader_hears_the_whole_ended_feed_before_the_switch() {
     let (a, b) = (mpeg(1), mpeg(2));
     let channel = Channel::new(a.clone());
     append(&a, &numbered(0..4));
@@ -188,7 +188,7 @@ fn another_format_ends_listeners_after_their_last_byte() {
 }
 
 #[test]
-fn a_byte_that_is_gone_is_replaced_by_the_live_edge() {
+fn a_lost_byte_is_replaced_by_the_live_edge() {
     let (a, b) = (mpeg(1), mpeg(2));
     let channel = Channel::new(a.clone());
     append(&a, &frames(10));
@@ -223,7 +223,7 @@ fn open_leg(channel: &Channel) -> Weak<Leg> {
 }
 
 #[test]
-fn a_leg_is_forgotten_when_its_last_reader_has_left_it() {
+fn a_leg_is_forgotten_with_its_last_reader() {
     let (a, b) = (mpeg(1), mpeg(2));
     let channel = Channel::new(a.clone());
     append(&a, &frames(3));
@@ -321,7 +321,7 @@ fn switches_under_a_reader_lose_and_double_nothing() {
 }
 
 #[test]
-fn a_late_listener_of_ogg_is_given_each_feeds_header_pages_once() {
+fn a_late_ogg_listener_gets_each_feeds_headers_once() {
     let (a, b) = (feed(1, "audio/ogg"), feed(2, "audio/ogg"));
     let channel = Channel::new(a.clone());
     append(&a, &opus(1, &(1..=20).collect::<Vec<u64>>()));
@@ -352,7 +352,7 @@ fn a_late_listener_of_ogg_is_given_each_feeds_header_pages_once() {
 }
 
 #[test]
-fn header_pages_that_come_after_the_listener_and_before_the_bytes_are_given() {
+fn header_pages_that_come_after_the_listener_are_given() {
     let stream = opus(1, &[1, 2, 3]);
     let from = opus_heads(1).len() as u64;
     let head = StreamHead::clone(ring("audio/ogg").head());

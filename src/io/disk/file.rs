@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_saved_last_is_loaded() {
+    fn the_last_saved_contents_are_loaded() {
         let dir = tempdir().unwrap();
         assert_eq!(load_document(&dir), Loaded::Fresh);
         for bytes in [&b""[..], b"one", &[0, 255, b'\n'], &[7; 100_000]] {
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_is_an_error_and_stays_where_it_is() {
+    fn a_newer_format_is_an_error_and_is_kept() {
         let dir = saved_twice();
         let path = dir.path().join("document");
         let newer = first_line(FORMAT + 1, b"two") + "two";
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_fails_the_save_and_leaves_the_old_files_whole() {
+    fn a_full_disk_fails_the_save_and_spares_old_files() {
         let dir = saved_twice();
         // Every write to /dev/full fails as on a full disk, for root too.
         let new = dir.path().join("document.new");
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_cannot_read_is_damage_and_a_lack_of_rights_is_not() {
+    fn an_unreadable_disk_is_damage_and_missing_rights_are_not() {
         let judged = |errno: Errno| judge(Err(errno.into()));
         let damage = judged(Errno::IO);
         assert!(matches!(damage, Ok(Content::Damaged(Damage::Unreadable))));

@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_node_on_the_same_directory_is_refused_until_the_first_is_gone() {
+    fn a_second_node_on_a_directory_waits_for_the_first() {
         let parent = tempfile::tempdir().unwrap();
         let first = DataDir::open(parent.path()).unwrap();
         let second = DataDir::open(parent.path()).unwrap_err();
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_cannot_be_a_directory_is_refused_by_name() {
+    fn a_path_that_is_no_directory_is_refused_by_name() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("file");
         fs::write(&path, b"").unwrap();

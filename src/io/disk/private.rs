@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_written_for_this_user_alone_and_read_again() {
+    fn a_secret_is_written_for_its_user_and_read_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");
         for text in ["one", "two # with a comment\n"] {
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_everybody_can_open_is_refused_with_what_to_type() {
+    fn a_secret_open_to_all_is_refused_with_a_remedy() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");
         write_private(&path, b"x").unwrap();
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_is_not_read() {
+    fn a_file_that_is_no_secret_is_not_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");
         let missing = read_secret(&path);

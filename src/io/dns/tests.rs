@@ -91,7 +91,7 @@ async fn several_questions_are_answered_over_one_connection() {
 }
 
 #[tokio::test]
-async fn who_says_what_nobody_answers_is_hung_up_on() {
+async fn a_client_of_nonsense_is_hung_up_on() {
     let (server, _guard) = serve("127.0.0.1:0");
     for message in [&b"\0\0"[..], b"\xff\xff"] {
         let mut stream = TcpStream::connect(server).await.unwrap();
@@ -117,7 +117,7 @@ async fn one_address_has_so_many_connections_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_port_that_cannot_be_had_is_named_with_what_to_do() {
+async fn an_unavailable_port_is_named_with_a_remedy() {
     let taken = UdpSocket::bind("0.0.0.0:0").await.unwrap();
     let address = taken.local_addr().unwrap();
     let error = DnsSockets::bind(&[address], CONNECTIONS)

@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub use self::one_request::{OneRequest, Unread};
 pub use self::refused::RefusedVisitor;
-use self::refused::{NoPlace, TurnedAway};
+use self::refused::{NoPlace, RefusedConnections};
 use super::answer::SEND_BUFFER_BYTES;
 use super::descriptors::Descriptors;
 use crate::model::network::{Network, customer};
@@ -57,14 +57,14 @@ struct Counts {
 pub struct Door {
     listener: TcpListener,
     counts: Arc<Mutex<Counts>>,
-    bounds: Bounds,
+    bounds: DoorBounds,
     trusted_proxies: Vec<Network>,
-    turned_away: TurnedAway,
+    refused_connections: RefusedConnections,
 }
 
 /// How many connections may be open.
 #[derive(Clone, Copy, Debug)]
-struct Bounds {
+struct DoorBounds {
     total: usize,
     /// From so many on there is only room for clients that send their request at once.
     crowded: usize,
@@ -153,13 +153,13 @@ impl Door {
         Ok(Self {
             listener: socket.listen(BACKLOG)?,
             counts: Arc::default(),
-            bounds: Bounds {
+            bounds: DoorBounds {
                 total,
                 crowded: total - descriptors.reserve(),
                 per_address: MAX_PER_ADDRESS.min(share),
             },
             trusted_proxies: trusted_proxies.to_vec(),
-            turned_away: TurnedAway::default(),
+            refused_connections: RefusedConnections::default(),
         })
     }
 
@@ -174,7 +174,7 @@ impl Door {
             let (stream, peer) = match self.listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    self.turned_away.report_failure(&error);
+                    self.refused_connections.report_failure(&error);
                     tokio::time::sleep(EXHAUSTED_PAUSE).await;
                     continue;
                 }
@@ -190,8 +190,9 @@ impl Door {
                     });
                 }
                 Err(why) => {
-                    self.turned_away.report(peer, why, self.bounds.total);
-                    if let Some(refused) = self.turned_away.refuse(stream, why) {
+                    self.refused_connections
+                        .report(peer, why, self.bounds.total);
+                    if let Some(refused) = self.refused_connections.refuse(stream, why) {
                         return Accepted::Refused(refused);
                     }
                 }
@@ -297,7 +298,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_door_says_so_and_hurries_those_who_are_in() {
+    async fn a_full_door_says_so_and_hurries_its_visitors() {
         let mut door = door();
         (door.bounds.crowded, door.bounds.total) = (1, 2);
         let _first = client(&door).await;

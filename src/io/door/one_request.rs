@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_read_of_the_next_request_stays_with_the_caller() {
+    async fn bytes_of_the_next_request_stay_with_the_caller() {
         let (_client, server) = connection().await;
         let head = head("POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n");
         let mut behind = BytesMut::from("abGET / HTTP/1.1\r\n\r\n");
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn behind_a_body_without_a_length_there_is_no_next_request() {
+    async fn no_request_follows_a_body_without_a_length() {
         for framing in ["Transfer-Encoding: chunked", "X: y"] {
             let (client, server) = connection().await;
             let head = head(&format!("PUT / HTTP/1.1\r\n{framing}\r\n\r\n"));

@@ -46,7 +46,7 @@ pub(super) enum NoPlace {
 
 /// The connections that were refused.
 #[derive(Debug, Default)]
-pub(super) struct TurnedAway {
+pub(super) struct RefusedConnections {
     /// How many of them the log has not told yet.
     untold: u64,
     told: Option<Instant>,
@@ -54,7 +54,7 @@ pub(super) struct TurnedAway {
     refusals: Arc<()>,
 }
 
-impl TurnedAway {
+impl RefusedConnections {
     /// Reports to the log, but not each refusal.
     pub(super) fn report(&mut self, peer: SocketAddr, why: NoPlace, connections: usize) {
         self.untold += 1;

@@ -18,17 +18,17 @@ use super::BoxError;
 
 /// How many bytes may still be read, shared by whoever reads and whoever asks why reading has ended.
 #[derive(Clone, Debug)]
-pub(super) struct Meter(Arc<Counters>);
+pub(super) struct Meter(Arc<ByteCounters>);
 
 #[derive(Debug)]
-struct Counters {
+struct ByteCounters {
     left: AtomicUsize,
     used_up: AtomicBool,
 }
 
 impl Meter {
     pub(super) fn new(bytes: usize) -> Self {
-        Self(Arc::new(Counters {
+        Self(Arc::new(ByteCounters {
             left: AtomicUsize::new(bytes),
             used_up: AtomicBool::new(false),
         }))

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_redirect_of_a_question_that_may_be_asked_twice_counts() {
+    fn only_a_redirect_of_a_repeatable_request_counts() {
         let mut question = Question {
             method: Method::GET,
             url: "http://a/".parse().unwrap(),

@@ -114,7 +114,7 @@ async fn ask_endless(begin: &'static str, more: &'static str) -> (HttpError, usi
 }
 
 #[tokio::test]
-async fn whatever_is_said_without_end_is_given_up() {
+async fn an_endless_answer_is_given_up() {
     const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     const EXTENDED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;";
     const TRAILED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n";
@@ -138,7 +138,7 @@ async fn whatever_is_said_without_end_is_given_up() {
 }
 
 #[tokio::test]
-async fn every_byte_of_an_answer_counts_also_of_those_before_it() {
+async fn bytes_of_interim_answers_count_too() {
     let (error, _) = ask_endless("", "HTTP/1.1 100 Continue\r\n\r\n").await;
     assert!(matches!(error, HttpError::TooLarge(..)), "{error}");
 }
@@ -306,7 +306,7 @@ async fn a_server_that_proves_nothing_is_not_asked() {
 }
 
 #[tokio::test]
-async fn what_comes_over_tls_is_counted_too() {
+async fn bytes_over_tls_are_counted_too() {
     let (port, trust) = tls_server(b"HTTP/1.1 100 Continue\r\n\r\n");
     let limits = Limits {
         answer_bytes: 100_000,

@@ -7,7 +7,7 @@ use quinn::{Connection, RecvStream, SendStream, VarInt};
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::{CLOSE_BAD_FRAME, Counters};
+use super::{CLOSE_BAD_FRAME, LinkCounters};
 use crate::wire::frame::{self, Frame, HEADER_BYTES};
 
 /// Tells the peer that a conversation was cut short by this side.
@@ -52,14 +52,14 @@ pub struct Exchange {
     send: SendStream,
     receive: RecvStream,
     connection: Connection,
-    counters: Arc<Counters>,
+    counters: Arc<LinkCounters>,
 }
 
 impl Exchange {
     pub(super) fn new(
         streams: (SendStream, RecvStream),
         connection: &Connection,
-        counters: &Arc<Counters>,
+        counters: &Arc<LinkCounters>,
     ) -> Self {
         let (send, receive) = streams;
         Self {

@@ -7,7 +7,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
 use super::exchange::Exchange;
-use super::{CLOSE_NAME_IN_USE, ExchangeError, GREETING_TIMEOUT, KEEP_ALIVE, Shared};
+use super::{CLOSE_NAME_IN_USE, ExchangeError, GREETING_TIMEOUT, KEEP_ALIVE, LinksInner};
 use crate::io::tls;
 use crate::model::node::NodeName;
 use crate::wire::frame::{Frame, Hello, LinkRefusal};
@@ -27,7 +27,7 @@ pub(super) enum Greeting {
 
 /// The dialling side: sends its HELLO and waits for the other.
 pub(super) async fn ask(
-    shared: &Shared,
+    shared: &LinksInner,
     connection: &Connection,
 ) -> Result<Greeting, ExchangeError> {
     let talk = async {
@@ -48,7 +48,7 @@ pub(super) async fn ask(
 
 /// The dialled side: reads the HELLO, decides, and answers.
 pub(super) async fn answer(
-    shared: &Shared,
+    shared: &LinksInner,
     connection: &Connection,
 ) -> Result<Greeting, ExchangeError> {
     let talk = async {
@@ -75,7 +75,7 @@ pub(super) async fn answer(
 }
 
 /// Decides whether a link with the node is accepted.
-async fn settle(shared: &Shared, connection: &Connection, hello: Hello) -> Greeting {
+async fn settle(shared: &LinksInner, connection: &Connection, hello: Hello) -> Greeting {
     if certified_name(connection).as_ref() != Some(&hello.name) {
         return Greeting::Refused(LinkRefusal::BadHello);
     }
@@ -104,7 +104,7 @@ async fn settle(shared: &Shared, connection: &Connection, hello: Hello) -> Greet
 }
 
 /// Two nodes with this node's name have met directly: the younger one gives way.
-fn report_own_name(shared: &Shared, other: &Hello) {
+fn report_own_name(shared: &LinksInner, other: &Hello) {
     if shared.hello.generation > other.generation {
         shared.report_conflict(other.mesh_address);
     }

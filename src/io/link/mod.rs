@@ -34,7 +34,7 @@ pub use self::registry::DialState;
 use self::registry::{Delivery, Registry};
 pub use self::trouble::DialTrouble;
 use super::tasks::Tasks;
-use super::tls::{CertificateError, Identity, Secret};
+use super::tls::{CertificateError, ClusterSecret, Identity};
 use super::udp::{CountingSocket, StrayCount};
 use crate::model::node::NodeName;
 use crate::wire::frame::{self, Frame, Hello};
@@ -70,7 +70,7 @@ pub struct LinkConfig {
     /// The UDP address to bind.
     pub listen: SocketAddr,
     /// The cluster's secret.
-    pub secret: Secret,
+    pub secret: ClusterSecret,
     /// The tasks of the node.
     pub tasks: Tasks,
 }
@@ -120,13 +120,13 @@ struct Outlets {
 
 /// The faults that the links have seen since the start.
 #[derive(Debug, Default)]
-struct Counters {
+struct LinkCounters {
     refused_handshakes: AtomicU64,
     bad_frames: AtomicU64,
     dropped: AtomicU64,
 }
 
-impl Counters {
+impl LinkCounters {
     fn count_bad_peer(&self) {
         self.bad_frames.fetch_add(1, Ordering::Relaxed);
     }
@@ -146,7 +146,7 @@ pub struct LinkTotals {
 }
 
 #[derive(Debug)]
-struct Shared {
+struct LinksInner {
     hello: Hello,
     endpoint: Endpoint,
     /// The settings that links are dialled with; another one when the secret is read again.
@@ -154,12 +154,12 @@ struct Shared {
     registry: Mutex<Registry>,
     peers: watch::Sender<BTreeMap<NodeName, Hello>>,
     outlets: Outlets,
-    counters: Arc<Counters>,
+    counters: Arc<LinkCounters>,
     strays: StrayCount,
     tasks: Tasks,
 }
 
-impl Shared {
+impl LinksInner {
     fn publish_peers(&self) {
         // Read while no other task can publish: an older view would overwrite a newer one.
         self.peers.send_if_modified(|known| {
@@ -182,7 +182,7 @@ impl Shared {
 
 /// A cheap, cloneable way to all links.
 #[derive(Clone, Debug)]
-pub struct Links(Arc<Shared>);
+pub struct Links(Arc<LinksInner>);
 
 impl Links {
     /// Binds the mesh's UDP socket and starts to take links.
@@ -201,7 +201,7 @@ impl Links {
         let (messages, messages_in) = mpsc::channel(INBOX);
         let (exchanges, exchanges_in) = mpsc::channel(INBOX);
         let (conflicts, conflicts_in) = mpsc::channel(1);
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(LinksInner {
             hello: config.hello,
             endpoint,
             client: Mutex::new(client),
@@ -304,7 +304,7 @@ impl Links {
     }
 }
 
-impl Shared {
+impl LinksInner {
     fn totals(&self) -> LinkTotals {
         LinkTotals {
             stray_datagrams: self.strays.total(),

@@ -3,13 +3,13 @@
 use quinn::{ClientConfig, Connection};
 use rustls::pki_types::CertificateDer;
 
-use super::{CLOSE_DONE, LinkError, Links, Shared, client_config, server_config};
-use crate::io::tls::{Identity, Secret};
+use super::{CLOSE_DONE, LinkError, Links, LinksInner, client_config, server_config};
+use crate::io::tls::{ClusterSecret, Identity};
 
 impl Links {
     /// Sets the cluster's secret. Links to peers that do not hold it are closed; returns how many. Peers that do hold
     /// it, and have only not shown it yet, have a new link within a second.
-    pub fn renew(&self, secret: &Secret) -> Result<usize, LinkError> {
+    pub fn renew(&self, secret: &ClusterSecret) -> Result<usize, LinkError> {
         let shared = &self.0;
         let identity = Identity::issue(secret, &shared.hello.name)?;
         let (client, server) = (client_config(&identity)?, server_config(&identity)?);
@@ -22,7 +22,7 @@ impl Links {
     }
 }
 
-impl Shared {
+impl LinksInner {
     /// The configuration for dialling a link.
     pub(super) fn client(&self) -> ClientConfig {
         self.client.lock().clone()

@@ -17,7 +17,7 @@ use super::registry::{DialEnd, DialState, Link};
 use super::trouble::{DialTrouble, is_refused};
 use super::{
     CLOSE_BAD_FRAME, CLOSE_DONE, CLOSE_NAME_IN_USE, CLOSE_SILENT, ExchangeError, GREETING_TIMEOUT,
-    IDLE, KEEP_ALIVE, LinkTotals, NameConflict, Shared,
+    IDLE, KEEP_ALIVE, LinkTotals, LinksInner, NameConflict,
 };
 use crate::io::clock;
 use crate::io::tls::MESH_SERVER_NAME;
@@ -38,7 +38,7 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 /// How soon the first of them are logged: an operator who has given a node the wrong secret looks at both logs now.
 const FIRST_REPORT: Duration = Duration::from_secs(5);
 
-impl Shared {
+impl LinksInner {
     /// Reports that another live node has this node's name; the node decides what to do about it.
     pub(super) fn report_conflict(&self, holder: SocketAddr) {
         // One conflict is as good as several.
@@ -47,7 +47,7 @@ impl Shared {
 }
 
 /// Takes connections until the node stops.
-pub(super) fn spawn_acceptor(shared: Arc<Shared>) {
+pub(super) fn spawn_acceptor(shared: Arc<LinksInner>) {
     let tasks = shared.tasks.clone();
     tasks.spawn(async move {
         loop {
@@ -80,7 +80,7 @@ fn prove_address(incoming: Incoming) {
     }
 }
 
-async fn accept(shared: Arc<Shared>, incoming: Incoming) {
+async fn accept(shared: Arc<LinksInner>, incoming: Incoming) {
     let connection = match timeout(GREETING_TIMEOUT, incoming).await {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => {
@@ -119,7 +119,7 @@ fn close_code(refusal: &LinkRefusal) -> quinn::VarInt {
 }
 
 /// Dials an address unless that is not needed.
-pub(super) fn spawn_dial(shared: &Arc<Shared>, address: SocketAddr) {
+pub(super) fn spawn_dial(shared: &Arc<LinksInner>, address: SocketAddr) {
     let now = Instant::now().into_std();
     if shared.tasks.are_ending() || !shared.registry.lock().begin_dial(address, now) {
         return;
@@ -133,13 +133,13 @@ pub(super) fn spawn_dial(shared: &Arc<Shared>, address: SocketAddr) {
             shared
                 .registry
                 .lock()
-                .end_dial(address, ended, clock::luck(), now);
+                .end_dial(address, ended, clock::random_share(), now);
         }
         .instrument(info_span!("link", to = %address)),
     );
 }
 
-async fn dial(shared: &Arc<Shared>, address: SocketAddr) -> DialEnd {
+async fn dial(shared: &Arc<LinksInner>, address: SocketAddr) -> DialEnd {
     let here = shared.endpoint.local_addr();
     if let Some(trouble) = here.ok().and_then(|it| DialTrouble::between(it, address)) {
         return DialEnd::Failed(trouble);
@@ -180,7 +180,7 @@ async fn dial(shared: &Arc<Shared>, address: SocketAddr) -> DialEnd {
     }
 }
 
-fn refused(shared: &Shared, refusal: LinkRefusal) -> DialEnd {
+fn refused(shared: &LinksInner, refusal: LinkRefusal) -> DialEnd {
     DialEnd::Failed(match refusal {
         LinkRefusal::Yourself => return DialEnd::Ourselves,
         LinkRefusal::NameInUse { holder } => {
@@ -194,7 +194,7 @@ fn refused(shared: &Shared, refusal: LinkRefusal) -> DialEnd {
 /// Waits for a handshake. Why there is no link is noted before it is given up, so that it can be reported soon; others
 /// report it, once, because dials are repeated for ever.
 async fn connected(
-    shared: &Shared,
+    shared: &LinksInner,
     address: SocketAddr,
     mut connecting: Connecting,
 ) -> Result<Connection, DialTrouble> {
@@ -226,7 +226,12 @@ async fn connected(
 }
 
 /// Puts a greeted connection to work.
-fn begin(shared: &Arc<Shared>, connection: Connection, hello: Hello, dialled: Option<SocketAddr>) {
+fn begin(
+    shared: &Arc<LinksInner>,
+    connection: Connection,
+    hello: Hello,
+    dialled: Option<SocketAddr>,
+) {
     let (queue, queued) = mpsc::channel(QUEUE);
     let link = Link {
         hello: hello.clone(),
@@ -288,7 +293,7 @@ async fn mind_silence(connection: Connection) {
     }
 }
 
-fn closed(shared: &Shared, error: &ConnectionError) {
+fn closed(shared: &LinksInner, error: &ConnectionError) {
     match error {
         ConnectionError::ApplicationClosed(close) if close.error_code == CLOSE_NAME_IN_USE => {
             let holder = std::str::from_utf8(&close.reason)
@@ -335,7 +340,11 @@ async fn send(connection: &Connection, bytes: Bytes) {
 }
 
 /// Takes what the peer sends until the link ends; returns why it ended.
-async fn receive(shared: &Arc<Shared>, connection: &Connection, hello: &Hello) -> ConnectionError {
+async fn receive(
+    shared: &Arc<LinksInner>,
+    connection: &Connection,
+    hello: &Hello,
+) -> ConnectionError {
     loop {
         tokio::select! {
             biased;
@@ -356,7 +365,7 @@ async fn receive(shared: &Arc<Shared>, connection: &Connection, hello: &Hello) -
 }
 
 fn take_message(
-    shared: &Arc<Shared>,
+    shared: &Arc<LinksInner>,
     connection: &Connection,
     hello: &Hello,
     mut stream: RecvStream,
@@ -372,7 +381,7 @@ fn take_message(
 }
 
 fn take_exchange(
-    shared: &Arc<Shared>,
+    shared: &Arc<LinksInner>,
     connection: &Connection,
     hello: &Hello,
     streams: (SendStream, RecvStream),
@@ -390,7 +399,7 @@ fn take_exchange(
     });
 }
 
-impl Shared {
+impl LinksInner {
     fn deliver(&self, hello: &Hello, frame: Frame) {
         let full = match frame {
             Frame::Gossip(_) | Frame::GossipZstd(_) => {
@@ -417,7 +426,7 @@ impl Shared {
 }
 
 /// Logs soon what was turned away, if anything was, and then at most once a minute.
-pub(super) fn spawn_reporter(shared: Arc<Shared>) {
+pub(super) fn spawn_reporter(shared: Arc<LinksInner>) {
     let tasks = shared.tasks.clone();
     tasks.spawn(async move {
         let mut looks = interval_at(Instant::now() + FIRST_REPORT, FIRST_REPORT);

@@ -20,7 +20,7 @@ fn start(name: &str, generation: u64, digit: char) -> (Links, Inbox) {
     let config = LinkConfig {
         hello,
         listen: "127.0.0.1:0".parse().unwrap(),
-        secret: Secret::parse(&digit.to_string().repeat(64)).unwrap(),
+        secret: ClusterSecret::parse(&digit.to_string().repeat(64)).unwrap(),
         tasks: Tasks::default(),
     };
     Links::start(config).unwrap()
@@ -107,7 +107,7 @@ async fn strays_are_counted_and_get_no_answer() {
 }
 
 #[tokio::test]
-async fn the_younger_of_two_live_nodes_with_one_name_is_told() {
+async fn the_younger_of_two_namesakes_is_told() {
     let (hub, _hub) = start("hub", 1, '1');
     let ((older, mut older_inbox), (younger, mut younger_inbox)) =
         (start("a", 1, '1'), start("a", 2, '1'));
@@ -122,7 +122,7 @@ async fn the_younger_of_two_live_nodes_with_one_name_is_told() {
 }
 
 #[tokio::test]
-async fn a_younger_node_is_told_too_when_the_older_one_comes_later() {
+async fn a_younger_node_is_told_when_the_older_comes_later() {
     let (hub, _hub) = start("hub", 1, '1');
     let ((older, _older), (younger, mut younger_inbox)) = (start("a", 1, '1'), start("a", 2, '1'));
     linked(&younger, &hub).await;
@@ -150,7 +150,7 @@ async fn a_restarted_node_takes_its_name_back() {
 }
 
 #[tokio::test]
-async fn a_peer_that_reads_nothing_loses_its_link_and_is_counted() {
+async fn a_peer_that_never_reads_is_dropped_and_counted() {
     let ((a, _a), (b, mut inbox)) = (start("a", 1, '1'), start("b", 1, '1'));
     linked(&a, &b).await;
     let mut unread = a.open(&b.hello().name, &Frame::Done).await.unwrap();
@@ -171,7 +171,7 @@ async fn a_peer_that_reads_nothing_loses_its_link_and_is_counted() {
 }
 
 /// The first datagram of a node that wants a link.
-fn first_datagram(secret: &Secret, to: SocketAddr) -> Vec<u8> {
+fn first_datagram(secret: &ClusterSecret, to: SocketAddr) -> Vec<u8> {
     let identity = Identity::issue(secret, &"stranger".parse().unwrap()).unwrap();
     let crypto = Arc::new(QuicClientConfig::try_from(identity.client).unwrap());
     let config = Arc::new(EndpointConfig::default());
@@ -201,8 +201,8 @@ async fn answered(datagram: &[u8], to: SocketAddr) -> usize {
 async fn an_unproven_address_gets_no_more_than_it_sends() {
     let (node, _inbox) = start("b", 1, '1');
     let to = node.hello().mesh_address;
-    let of_ours = first_datagram(&Secret::parse(&"1".repeat(64)).unwrap(), to);
-    let of_another = first_datagram(&Secret::parse(&"2".repeat(64)).unwrap(), to);
+    let of_ours = first_datagram(&ClusterSecret::parse(&"1".repeat(64)).unwrap(), to);
+    let of_another = first_datagram(&ClusterSecret::parse(&"2".repeat(64)).unwrap(), to);
     let other_version = [&[0xc0, 0x1a, 0x2a, 0x3a, 0x4a, 8][..], &[7; 1_194]].concat();
     let of_no_link = [&[0x40][..], &[7; 60]].concat();
     let kinds = [
@@ -220,7 +220,7 @@ async fn an_unproven_address_gets_no_more_than_it_sends() {
 }
 
 #[tokio::test]
-async fn a_link_whose_dialler_proves_its_address_is_there_within_a_second() {
+async fn a_link_with_a_proven_address_takes_under_a_second() {
     let ((a, _inbox), (b, _other)) = (start("a", 1, '1'), start("b", 1, '1'));
     let begun = std::time::Instant::now();
     linked(&a, &b).await;

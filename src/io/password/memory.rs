@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_is_used_again_unless_it_is_larger_than_ours() {
+    fn a_buffer_is_reused_unless_larger_than_ours() {
         let memory = Memory::default();
         let first = memory.lend(8, |blocks| (blocks.len(), blocks.as_ptr()));
         let second = memory.lend(KEPT_BLOCKS, |blocks| (blocks.len(), blocks.as_ptr()));
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_buffers_are_kept_than_hashes_are_computed_at_once() {
+    fn as_many_buffers_are_kept_as_hashes_run_at_once() {
         let memory = Memory::default();
         memory.lend(8, |_| memory.lend(8, |_| memory.lend(8, |_| ())));
         assert_eq!(memory.kept(|kept| kept.len()), PARALLEL);

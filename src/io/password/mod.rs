@@ -25,7 +25,7 @@ use crate::model::network::Network;
 
 use desk::{Desk, LoginTurn, now};
 use memory::Memory;
-use recent::{Known, Recent, Ticket};
+use recent::{Recent, RecentVerdict, Ticket};
 pub use secret::Secret;
 
 /// The longest password; a longer one is wrong. So its bytes never cost much to hash.
@@ -44,10 +44,10 @@ const MAX_LANES: u32 = 4;
 /// Makes and checks password hashes on a few blocking threads. Cheap to clone.
 #[derive(Clone)]
 pub struct Passwords {
-    shared: Arc<Shared>,
+    shared: Arc<PasswordsInner>,
 }
 
-struct Shared {
+struct PasswordsInner {
     tasks: Tasks,
     /// The addresses of proxies, which many clients share.
     trusted_proxies: Vec<Network>,
@@ -82,7 +82,7 @@ pub enum HashError {
 
 /// A login that stays. Its password is known while this is held, and a day longer.
 pub struct Stay {
-    shared: Arc<Shared>,
+    shared: Arc<PasswordsInner>,
     ticket: Ticket,
 }
 
@@ -95,7 +95,7 @@ impl Drop for Stay {
 impl Passwords {
     /// Computes in `tasks`, so that the node knows what is still running when it stops.
     pub fn new(tasks: Tasks, trusted_proxies: &[Network]) -> Self {
-        let shared = Shared {
+        let shared = PasswordsInner {
             tasks,
             trusted_proxies: trusted_proxies.to_vec(),
             desk: Desk::default(),
@@ -171,9 +171,9 @@ impl Passwords {
 
     fn recall(&self, ticket: &Ticket) -> Option<PasswordVerdict> {
         match self.shared.recent.lock().recall(ticket, now()) {
-            Known::Right => Some(PasswordVerdict::Right),
-            Known::Wrong => Some(PasswordVerdict::Wrong),
-            Known::Nothing => None,
+            RecentVerdict::Right => Some(PasswordVerdict::Right),
+            RecentVerdict::Wrong => Some(PasswordVerdict::Wrong),
+            RecentVerdict::Nothing => None,
         }
     }
 

@@ -23,7 +23,7 @@ pub(super) struct Ticket([u8; 32]);
 
 /// The knowledge of a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Known {
+pub(super) enum RecentVerdict {
     Right,
     Wrong,
     Nothing,
@@ -69,14 +69,14 @@ impl Recent {
     }
 
     /// The knowledge of the password of this ticket; a right one is remembered for another day.
-    pub(super) fn recall(&mut self, ticket: &Ticket, now: Instant) -> Known {
+    pub(super) fn recall(&mut self, ticket: &Ticket, now: Instant) -> RecentVerdict {
         match self.right.get_mut(ticket).filter(|it| it.is_fresh(now)) {
             Some(used) => {
                 used.last = now;
-                Known::Right
+                RecentVerdict::Right
             }
-            None if self.wrong.contains_key(ticket) => Known::Wrong,
-            None => Known::Nothing,
+            None if self.wrong.contains_key(ticket) => RecentVerdict::Wrong,
+            None => RecentVerdict::Nothing,
         }
     }
 
@@ -131,30 +131,36 @@ mod tests {
     }
 
     #[test]
-    fn a_right_password_is_known_for_a_day_with_its_hash_only() {
+    fn a_right_password_is_known_a_day_by_hash() {
         let (mut recent, now) = (Recent::new(), Instant::now());
         let password = Secret::from("b");
         let ticket = recent.ticket(&password, "a");
-        assert_eq!(recent.recall(&ticket, now), Known::Nothing);
+        assert_eq!(recent.recall(&ticket, now), RecentVerdict::Nothing);
         recent.remember_right(ticket, now);
         let last = now + LIFE - moment();
-        assert_eq!(recent.recall(&ticket, last), Known::Right);
-        assert_eq!(recent.recall(&ticket, last + LIFE), Known::Nothing);
+        assert_eq!(recent.recall(&ticket, last), RecentVerdict::Right);
+        assert_eq!(recent.recall(&ticket, last + LIFE), RecentVerdict::Nothing);
         let shifted = recent.ticket(&Secret::from(""), "ab");
-        assert_eq!(recent.recall(&shifted, now), Known::Nothing);
+        assert_eq!(recent.recall(&shifted, now), RecentVerdict::Nothing);
         assert_ne!(Recent::new().ticket(&password, "a"), ticket);
     }
 
     #[test]
-    fn a_password_of_somebody_on_air_is_known_for_as_long_and_a_day() {
+    fn a_password_on_air_is_known_a_day_longer() {
         let (mut recent, now) = (Recent::new(), Instant::now());
         let ticket = recent.ticket(&Secret::from("b"), "a");
         recent.hold(ticket, now);
         let week = now + LIFE * 7;
         recent.release(&ticket, week);
-        assert_eq!(recent.recall(&ticket, week + LIFE - moment()), Known::Right);
+        assert_eq!(
+            recent.recall(&ticket, week + LIFE - moment()),
+            RecentVerdict::Right
+        );
         recent.hold(ticket, week);
-        assert_eq!(recent.recall(&ticket, week + LIFE * 7), Known::Right);
+        assert_eq!(
+            recent.recall(&ticket, week + LIFE * 7),
+            RecentVerdict::Right
+        );
     }
 
     #[test]
@@ -170,7 +176,7 @@ mod tests {
             recent.remember_wrong(one, now);
         }
         assert_eq!(recent.right.len(), MAX_TICKETS);
-        assert_eq!(recent.recall(&held, now), Known::Right);
-        assert_ne!(recent.recall(&first, now), Known::Right);
+        assert_eq!(recent.recall(&held, now), RecentVerdict::Right);
+        assert_ne!(recent.recall(&first, now), RecentVerdict::Right);
     }
 }

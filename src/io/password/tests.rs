@@ -127,7 +127,7 @@ async fn foreign_hashes_of_all_sizes_are_checked() {
 }
 
 #[tokio::test]
-async fn a_hash_that_is_foreign_broken_or_too_much_work_is_refused() {
+async fn foreign_broken_and_costly_hashes_are_refused() {
     let passwords = passwords();
     for hash in [
         "",

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_another_site_gets_nothing_from_a_remembered_password() {
+    fn a_foreign_page_gets_nothing_from_a_remembered_password() {
         for sign in [
             ("sec-fetch-site", "cross-site"),
             ("sec-fetch-site", "same-site"),
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_title_is_set_by_a_browser_only_if_it_says_from_where() {
+    fn a_browser_sets_titles_only_with_a_known_origin() {
         let [agent, language] = CHROME;
         let signs = |sign| asked(TITLE, &[BASIC, agent, language, sign]);
         assert_eq!(signs(("sec-fetch-site", "none")), Ok(()));

@@ -5,7 +5,7 @@ use hyper::{Request, Response};
 
 use super::declined::Declined;
 use super::reply::Body;
-use crate::service::logins::{Caller, Login};
+use crate::service::logins::{Caller, RequestLogin};
 use crate::wire::http::forwarded::Client;
 
 /// The answer of a handler; an error is logged, and answered as JSON.
@@ -42,8 +42,8 @@ impl Call {
     }
 
     /// The login that the request carries.
-    pub(super) fn login(&self) -> Login<'_> {
-        Login {
+    pub(super) fn login(&self) -> RequestLogin<'_> {
+        RequestLogin {
             authorization: self.header("authorization"),
             caller: self.caller,
         }

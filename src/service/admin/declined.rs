@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_request_without_the_right_is_asked_to_log_in() {
+    fn only_a_request_without_rights_is_asked_for_a_login() {
         let asks = |error: Declined| error.answer().headers().contains_key(WWW_AUTHENTICATE);
         assert!(asks(NoRight::Anonymous.into()) && asks(NoRight::Denied.into()));
         assert!(!asks(NoRight::Busy.into()) && !asks(Declined::bad("x")));

@@ -7,9 +7,9 @@ use crate::model::caption::caption;
 use crate::model::charset::Charset;
 
 /// The fields of a form, in order, as bytes.
-pub(super) struct Form(Vec<(String, Vec<u8>)>);
+pub(super) struct FormFields(Vec<(String, Vec<u8>)>);
 
-impl Form {
+impl FormFields {
     /// Reads `key=value&key=value`; what has no `=` is no field.
     pub(super) fn parse(form: &[u8]) -> Self {
         let pairs = form.split(|&byte| byte == b'&').filter_map(|pair| {
@@ -81,7 +81,7 @@ mod tests {
     }
 
     fn title_of(form: &[u8], of_mount: &str) -> Option<String> {
-        let form = Form::parse(form);
+        let form = FormFields::parse(form);
         let spoken = form.text("charset").and_then(|name| name.parse().ok());
         form.title(spoken, of_mount.parse().unwrap())
     }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_a_line_becomes_a_blank() {
+    fn line_ends_become_blanks() {
         assert_eq!(title("song=A%0d%0aB"), Some("A B".into()));
         assert_eq!(title("song=A%0dB%0aC%09D%00E"), Some("A B C D E".into()));
         assert_eq!(title("song=%0d%0aA%0a"), Some("A".into()));
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_title_is_in_the_charset_that_is_named_or_utf_8_or_the_mounts() {
+    fn a_titles_charset_is_named_or_utf8_or_the_mounts() {
         assert_eq!(title("song=%C3%A9t%C3%A9"), Some("été".into()));
         assert_eq!(title("song=%E9t%E9"), Some("été".into()));
         assert_eq!(title("song=%93%E9%94"), Some("“é”".into()));

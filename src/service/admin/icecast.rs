@@ -7,13 +7,13 @@ use tracing::info;
 use super::Admin;
 use super::call::{Answer, Call};
 use super::declined::Declined;
-use super::form::{self, Form};
+use super::form::{self, FormFields};
 use super::reply;
 use super::reply::Body;
 use crate::model::caption::caption;
 use crate::model::charset::Charset;
 use crate::model::mount::MountName;
-use crate::service::logins::{Login, Right};
+use crate::service::logins::{RequestLogin, Right};
 use crate::service::titles::NotSet;
 
 /// The longest form that is read: the longest title, escaped.
@@ -36,14 +36,14 @@ pub(super) async fn metadata(admin: &Admin, call: Call) -> Answer {
         }
         _ => query,
     };
-    let fields = Form::parse(&form);
+    let fields = FormFields::parse(&form);
     let Some(mount) = fields
         .text("mount")
         .and_then(|path| MountName::try_from(path.as_str()).ok())
     else {
         return Ok(missing());
     };
-    let login = Login {
+    let login = RequestLogin {
         authorization: authorization.as_deref(),
         caller: call.caller,
     };
@@ -72,7 +72,11 @@ pub(super) async fn metadata(admin: &Admin, call: Call) -> Answer {
 
 /// The charset that an encoder says its title is in. An unknown one counts as none, as with Icecast: many encoders give
 /// up when a title is refused.
-fn spoken_charset(fields: &Form, declared: Option<String>, mount: &MountName) -> Option<Charset> {
+fn spoken_charset(
+    fields: &FormFields,
+    declared: Option<String>,
+    mount: &MountName,
+) -> Option<Charset> {
     let name = fields.text("charset").filter(|name| !name.is_empty());
     let name = name.or(declared)?;
     let known = name.parse();

@@ -6,13 +6,13 @@ use percent_encoding::percent_decode_str;
 use super::Admin;
 use super::call::{Answer, Call};
 use super::declined::Declined;
-use super::form::Form;
+use super::form::FormFields;
 use super::reply;
 use crate::model::mount::MountName;
 
 /// Lists the listeners of a mount, or of all.
 pub(super) async fn list(admin: &Admin, call: Call) -> Answer {
-    let mount = Form::parse(call.query().as_bytes()).text("mount");
+    let mount = FormFields::parse(call.query().as_bytes()).text("mount");
     let mount = mount.map(MountName::try_from).transpose();
     let mount = mount.map_err(|error| Declined::bad(format!("mount: {error}")))?;
     if let Some(mount) = &mount

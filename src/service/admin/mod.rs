@@ -101,7 +101,7 @@ pub enum Served {
 
 /// One request and its answer.
 #[derive(Debug)]
-struct Exchange<'a> {
+struct AdminRequest<'a> {
     admin: &'a Admin,
     caller: Caller,
     client: Client,
@@ -140,7 +140,7 @@ impl Admin {
             place,
         } = visitor;
         let request = OneRequest::new(head, &mut behind, stream);
-        let exchange = Exchange {
+        let admin_request = AdminRequest {
             admin: self,
             caller,
             client,
@@ -149,7 +149,7 @@ impl Admin {
             is_kept: AtomicBool::new(false),
         };
         let service =
-            service_fn(async |request| Ok::<_, Infallible>(exchange.respond(request).await));
+            service_fn(async |request| Ok::<_, Infallible>(admin_request.respond(request).await));
         let mut serving = protocol().serve_connection(TokioIo::new(request), service);
         match (&mut serving).await {
             Ok(()) => {}
@@ -165,7 +165,7 @@ impl Admin {
             client,
             place,
         };
-        match exchange.is_kept.into_inner() {
+        match admin_request.is_kept.into_inner() {
             true => Served::KeepAlive(visitor, behind),
             false => Served::Close(visitor),
         }
@@ -207,7 +207,7 @@ impl Admin {
     }
 }
 
-impl Exchange<'_> {
+impl AdminRequest<'_> {
     /// Answers, says whether another request may follow, and tells the log what was wrong with this one.
     async fn respond(&self, request: Request<Incoming>) -> Response<Body> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());

@@ -8,15 +8,15 @@ use hyper::{Response, StatusCode};
 use super::Admin;
 use super::call::{Answer, Call};
 use super::page;
-use super::page::{Part, Seen};
+use super::page::{PagePart, PageView};
 use super::reply::{self, text};
 use crate::service::drain::Phase;
 use crate::wire::livez::Nonce;
 
 /// Answers `/`, in the part that the query names.
 pub(super) fn page(admin: &Admin, call: &Call) -> Answer {
-    let part = Part::from_query(call.query());
-    let seen = Seen {
+    let part = PagePart::from_query(call.query());
+    let seen = PageView {
         status: &admin.0.statuses.status(),
         now: SystemTime::now(),
         https: call.client.https,

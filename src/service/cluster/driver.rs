@@ -17,14 +17,14 @@ use crate::service::identity;
 use crate::wire::gossip;
 
 /// The machine of the seats, and what it acts on.
-pub(super) struct Driver {
+pub(super) struct ElectionDriver {
     seats: Seats,
     links: Links,
     gossip: Arc<Gossip>,
     data_dir: Arc<DataDir>,
 }
 
-impl Driver {
+impl ElectionDriver {
     pub(super) fn new(config: &ClusterConfig) -> Self {
         let seats = SeatsConfig {
             node: config.links.hello().name.clone(),

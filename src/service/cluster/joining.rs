@@ -107,7 +107,7 @@ impl Joiner {
         if self.targets.is_empty() && remembered > 0 && self.links.peers().borrow().is_empty() {
             warn!(
                 remembered,
-                "no remembered peer answers: serving alone until one does, trying on"
+                "no remembered peer answers: serving alone until one does, and trying again"
             );
         }
     }

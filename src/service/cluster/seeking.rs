@@ -30,11 +30,11 @@ const MAX_ADDRESSES: usize = 8;
 
 /// The peers that were named and are not reached, each with the reason. A cheap, cloneable way to both.
 #[derive(Clone, Debug, Default)]
-pub struct Unreached(Arc<Mutex<Named>>);
+pub struct Unreached(Arc<Mutex<NamedPeers>>);
 
 /// The knowledge of the peers that were named.
 #[derive(Debug, Default)]
-struct Named {
+struct NamedPeers {
     /// How many there are.
     targets: usize,
     /// The ones that are this node itself.
@@ -92,7 +92,7 @@ pub(super) struct JoinTarget {
 }
 
 impl JoinTarget {
-    /// Keeps a link to it, for ever.
+    /// Keeps a link to the peer for as long as the node runs.
     pub(super) async fn seek(self) {
         let mut rounds = interval(DIAL_INTERVAL);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -106,7 +106,7 @@ impl JoinTarget {
                 }
                 Err(why) => {
                     self.report(Some(&why));
-                    sleep(unresolved.fail(clock::luck())).await;
+                    sleep(unresolved.fail(clock::random_share())).await;
                 }
             }
         }
@@ -150,7 +150,7 @@ impl JoinTarget {
                 if self.unreached.note_ourselves(&self.peer) {
                     warn!(
                         peer = self.peer,
-                        "every peer that was named is this node itself: it waits for nobody; name another node to join a mesh"
+                        "every peer that was named is this node itself: not waiting for a peer; name another node to join a mesh"
                     );
                 }
                 self.report(None);
@@ -169,9 +169,9 @@ impl JoinTarget {
         let alone = self.links.peers().borrow().is_empty();
         match why {
             Some(why) if alone => {
-                warn!(%peer, %why, "peer not reached: serving alone until one answers, trying on");
+                warn!(%peer, %why, "peer not reached: serving alone until one answers, and trying again");
             }
-            Some(why) => warn!(%peer, %why, "peer not reached: trying on"),
+            Some(why) => warn!(%peer, %why, "peer not reached: trying again"),
             None => info!(%peer, "peer reached"),
         }
     }

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::driver::Driver;
+use super::driver::ElectionDriver;
 use super::{ClusterConfig, Event, SeatsByKind, all_seats};
 use crate::io::disk::DataDir;
 use crate::io::gossip::{GOSSIP_INTERVAL, Gossip, GossipedNode};
@@ -54,7 +54,7 @@ pub(super) struct Task {
     gossip: Arc<Gossip>,
     ended: Ended,
     data_dir: Arc<DataDir>,
-    driver: Driver,
+    driver: ElectionDriver,
     inputs: Inputs,
     publish: watch::Sender<Arc<MeshView>>,
     heard: BTreeMap<NodeName, LastHeard>,
@@ -74,7 +74,7 @@ impl Task {
         publish: watch::Sender<Arc<MeshView>>,
     ) -> Self {
         Self {
-            driver: Driver::new(&config),
+            driver: ElectionDriver::new(&config),
             links: config.links,
             gossip: config.gossip,
             ended: config.ended,

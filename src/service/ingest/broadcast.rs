@@ -22,8 +22,8 @@ use crate::service::drain::Phase;
 use crate::service::sources::StandbyEntry;
 use crate::wire::gossip::Origin;
 
-/// Finds out what the source's life depends on.
-type Errand = Pin<Box<dyn Future<Output = Input> + Send>>;
+/// Finds out a fact that decides how the source goes on.
+type SourceLookup = Pin<Box<dyn Future<Output = Input> + Send>>;
 
 /// The time of one source at a mount: on air, on standby, on air again.
 pub(super) struct Broadcast<'a> {
@@ -33,7 +33,7 @@ pub(super) struct Broadcast<'a> {
     /// The outputs that are to be done next.
     due: VecDeque<Output>,
     /// The lookup that it waits for, if any.
-    errand: Option<Errand>,
+    lookup: Option<SourceLookup>,
     air: Option<Air>,
     waiting: Option<StandbyEntry>,
 }
@@ -52,7 +52,7 @@ impl<'a> Broadcast<'a> {
             ingest,
             offer,
             due: out.into(),
-            errand: None,
+            lookup: None,
             air: None,
             waiting: None,
         };
@@ -95,7 +95,7 @@ impl<'a> Broadcast<'a> {
         let wake_at = self.source.wake_at();
         tokio::select! {
             () = self.ingest.visitors.asked_to_end() => Input::NodeStops,
-            input = result(&mut self.errand) => input,
+            input = result(&mut self.lookup) => input,
             () = sleep_until(wake_at) => Input::Tick,
         }
     }
@@ -105,7 +105,7 @@ impl<'a> Broadcast<'a> {
         let wake_at = self.source.wake_at();
         tokio::select! {
             input = unwanted(self.ingest, &self.offer.spec.path) => input,
-            input = result(&mut self.errand) => input,
+            input = result(&mut self.lookup) => input,
             () = sleep_until(wake_at) => Input::Tick,
             opened = intake.open() => match opened {
                 Ok(()) => Input::Audio,
@@ -136,7 +136,7 @@ impl<'a> Broadcast<'a> {
         };
         tokio::select! {
             input = unwanted(self.ingest, mount) => input,
-            input = result(&mut self.errand) => input,
+            input = result(&mut self.lookup) => input,
             () = turn => Input::Tick,
             reason = intake.copy(Sink::Nothing) => Input::Ended(reason),
         }
@@ -166,7 +166,7 @@ impl<'a> Broadcast<'a> {
     async fn carry_out(&mut self, output: Output, intake: &mut Intake<impl Filler>) {
         match output {
             Output::GoOnAir(stream_id, epoch) => {
-                self.errand = None;
+                self.lookup = None;
                 let opening = Opening {
                     format: intake.format(),
                     lead: intake.lead(),
@@ -182,7 +182,7 @@ impl<'a> Broadcast<'a> {
             }
             Output::FinishReading => {
                 if let Some(air) = &self.air {
-                    intake.part(air.sink()).await;
+                    intake.dismiss(air.sink()).await;
                 }
             }
             output => self.do_at_once(output),
@@ -193,8 +193,8 @@ impl<'a> Broadcast<'a> {
     fn do_at_once(&mut self, output: Output) {
         let mount = &self.offer.spec.path;
         match output {
-            Output::Request(stream_id) => self.errand = Some(self.request(stream_id)),
-            Output::CheckPresence(other, until) => self.errand = Some(self.look(other, until)),
+            Output::Request(stream_id) => self.lookup = Some(self.request(stream_id)),
+            Output::CheckPresence(other, until) => self.lookup = Some(self.look(other, until)),
             Output::Accept => self.waiting = None,
             Output::StandBy => {
                 info!("source on standby");
@@ -211,14 +211,14 @@ impl<'a> Broadcast<'a> {
         }
     }
 
-    fn request(&self, stream_id: StreamId) -> Errand {
+    fn request(&self, stream_id: StreamId) -> SourceLookup {
         let (authority, mount) = (self.ingest.authority.clone(), self.offer.spec.path.clone());
         Box::pin(
             async move { Input::Verdict(stream_id, authority.request(&mount, stream_id).await) },
         )
     }
 
-    fn look(&self, other: OtherSource, until: Instant) -> Errand {
+    fn look(&self, other: OtherSource, until: Instant) -> SourceLookup {
         let (authority, sources) = (self.ingest.authority.clone(), self.ingest.sources.clone());
         let mount = self.offer.spec.path.clone();
         Box::pin(async move {
@@ -252,12 +252,12 @@ fn context<'a>(ingest: &IngestConfig, mount: &MountName, view: &'a MeshView) -> 
 }
 
 /// The result of a lookup. Without a lookup it never comes.
-async fn result(errand: &mut Option<Errand>) -> Input {
-    let Some(running) = errand else {
+async fn result(lookup: &mut Option<SourceLookup>) -> Input {
+    let Some(running) = lookup else {
         return std::future::pending().await;
     };
     let input = running.await;
-    *errand = None;
+    *lookup = None;
     input
 }
 

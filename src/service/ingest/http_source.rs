@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_makes_no_sense_is_an_error_each_time() {
+    async fn a_senseless_body_is_an_error_each_time() {
         let (_encoder, mut stream) = connection().await;
         let begun = BytesMut::from("3\r\nabc\r\nx");
         let mut source = HttpSource::new(&mut stream, &head(CHUNKED), begun);
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hang_up_behind_a_backlog_is_found_and_no_byte_is_lost() {
+    async fn a_hang_up_behind_a_backlog_loses_no_byte() {
         let (mut encoder, mut stream) = connection().await;
         let mut source = HttpSource::new(&mut stream, &head(ENDLESS), BytesMut::new());
         let sent: Vec<u8> = (0..100_000u32).map(|number| number as u8).collect();

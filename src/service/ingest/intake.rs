@@ -28,7 +28,7 @@ const BRAKE: Duration = Duration::from_millis(100);
 const RECOGNITION: Duration = Duration::from_millis(500);
 /// How long a source that is sent away may take to notice. One that does not look whether its connection is still there
 /// would go on sending for ever.
-const PARTING: Duration = Duration::from_millis(100);
+const DISMISSAL_LIMIT: Duration = Duration::from_millis(100);
 /// How much is read at once: half a second of a loud stream.
 pub(super) const READ_BYTES: usize = 16 * 1024;
 /// How long after it was held up a source still counts as one that sends too fast.
@@ -153,7 +153,7 @@ impl<F: Filler> Intake<F> {
             let now = clock::now();
             self.count(now);
             self.recognise();
-            self.pour(sink, now);
+            self.append_to(sink, now);
             if now >= self.pulse.deadline() {
                 return EndReason::SourceSilent;
             }
@@ -172,8 +172,10 @@ impl<F: Filler> Intake<F> {
 
     /// Sends the source away: it is told so, and what it had sent before it heard that is taken. Closed at once, the
     /// connection would lose what is in it.
-    pub(super) async fn part(&mut self, sink: Sink<'_>) {
-        if self.filler.dismiss().await.is_ok() && timeout(PARTING, self.copy(sink)).await.is_err() {
+    pub(super) async fn dismiss(&mut self, sink: Sink<'_>) {
+        if self.filler.dismiss().await.is_ok()
+            && timeout(DISMISSAL_LIMIT, self.copy(sink)).await.is_err()
+        {
             debug!("the source does not look whether it is heard");
         }
     }
@@ -211,7 +213,7 @@ impl<F: Filler> Intake<F> {
         self.allowance.take(new_bytes, now);
     }
 
-    fn pour(&mut self, sink: Sink<'_>, now: std::time::Instant) {
+    fn append_to(&mut self, sink: Sink<'_>, now: std::time::Instant) {
         if self.audio_bytes == 0 {
             let stated = || Format::of_media_type(&self.stated);
             self.lead = LeadScanner::new(self.format().or_else(stated), now);

@@ -29,11 +29,11 @@ use self::broadcast::Broadcast;
 use self::filler::Filler;
 use self::filler::Offer;
 use self::http_source::HttpSource;
-pub use self::refusal::farewell;
+pub use self::refusal::answer_and_drain;
 use self::refusal::{Refusal, refuse};
 use super::authority::MountAuthority;
 use super::drain::{Drain, Phase};
-use super::logins::{Caller, Login, Logins};
+use super::logins::{Caller, Logins, RequestLogin};
 use super::mesh::Mesh;
 use super::relay::Relays;
 use super::sources::Sources;
@@ -131,7 +131,7 @@ impl Ingest {
             return Err(Refusal::Stopping);
         }
         // libshout asks without any login first, to see what the server can do.
-        let login = Login {
+        let login = RequestLogin {
             authorization: head.header("authorization"),
             caller,
         };

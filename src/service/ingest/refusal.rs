@@ -15,7 +15,7 @@ use crate::wire::http::reply::{Persistence, Reply};
 use crate::wire::http::status::HttpStatus;
 
 /// How long a refused source is still read, so that its system does not drop our answer unread.
-const FAREWELL: Duration = Duration::from_secs(2);
+const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 /// When a source may come back while its mount cannot be served, seconds.
 const RETRY_AFTER_S: u32 = 5;
 
@@ -75,7 +75,7 @@ pub(super) async fn refuse(stream: &mut TcpStream, reply: &Reply, refusal: Refus
     };
     match reply.persistence() {
         Persistence::Close => {
-            farewell(stream, &answer).await;
+            answer_and_drain(stream, &answer).await;
             false
         }
         Persistence::KeepAlive => {
@@ -88,7 +88,7 @@ pub(super) async fn refuse(stream: &mut TcpStream, reply: &Reply, refusal: Refus
 
 /// Answers a client that may still be sending, and reads on for a moment: closed with unread bytes, the connection would
 /// be reset by the system, and the answer be lost on the way.
-pub async fn farewell(stream: &mut TcpStream, answer: &[u8]) {
+pub async fn answer_and_drain(stream: &mut TcpStream, answer: &[u8]) {
     if answer::send(stream, answer).await.is_err() || stream.shutdown().await.is_err() {
         return;
     }
@@ -96,7 +96,7 @@ pub async fn farewell(stream: &mut TcpStream, answer: &[u8]) {
         let mut waste = [0; 4_096];
         while matches!(stream.read(&mut waste).await, Ok(1..)) {}
     };
-    if timeout(FAREWELL, drain).await.is_err() {
+    if timeout(DRAIN_LIMIT, drain).await.is_err() {
         debug!("still sending after its refusal");
     }
 }

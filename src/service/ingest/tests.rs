@@ -242,7 +242,7 @@ fn ingest_config(mesh: &Mesh) -> IngestConfig {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_filler_sends_is_on_air_until_it_ends() {
+async fn a_filler_is_on_air_until_it_ends() {
     let bench = Bench::start(&[]).await;
     let (mut offered, feed) = bench.put_on_air(20).await;
     offered.sender.write_all(b"and more").await.unwrap();

@@ -218,6 +218,6 @@ fn note_end<S>(end: JobEnd) -> JobEvent<S> {
     }
     JobEvent::Ended {
         seat,
-        chance: clock::luck(),
+        chance: clock::random_share(),
     }
 }

@@ -21,7 +21,7 @@ pub use self::visit::BURST;
 use self::visit::Visit;
 use super::audience::{Attendee, Audience};
 use super::geo::Geo;
-use super::ingest::farewell;
+use super::ingest::answer_and_drain;
 use super::load::Load;
 use super::mesh::Mesh;
 use super::relay::Relays;
@@ -177,7 +177,7 @@ impl Listening {
                 }
                 verdict => match self.location(&verdict, asking) {
                     Some(location) => redirect(visitor, &reply, &location).await,
-                    None => turn_away(visitor, &reply, &mount, verdict).await,
+                    None => refuse(visitor, &reply, &mount, verdict).await,
                 },
             }
         };
@@ -267,7 +267,7 @@ async fn redirect(visitor: Visitor, reply: &Reply, location: &str) -> After {
 }
 
 /// Answers a listener that is neither served here nor sent on.
-async fn turn_away(visitor: Visitor, reply: &Reply, mount: &MountName, verdict: Verdict) -> After {
+async fn refuse(visitor: Visitor, reply: &Reply, mount: &MountName, verdict: Verdict) -> After {
     let answer = match verdict {
         Verdict::MountFull => reply.forbidden("max listeners reached"),
         Verdict::NotInCountry => {
@@ -288,7 +288,7 @@ async fn turn_away(visitor: Visitor, reply: &Reply, mount: &MountName, verdict: 
 }
 
 fn unavailable(reply: &Reply) -> Bytes {
-    let retry_after_s = RETRY_AFTER_MIN_S + (clock::luck() * RETRY_AFTER_SPREAD_S) as u32;
+    let retry_after_s = RETRY_AFTER_MIN_S + (clock::random_share() * RETRY_AFTER_SPREAD_S) as u32;
     reply.unavailable(
         "all nodes are full, please try again in a moment",
         retry_after_s,
@@ -306,7 +306,7 @@ fn no_source(reply: &Reply, mount: &MountName) -> Bytes {
 /// Sends an answer. The next request may come behind it, if it has gone and the client wants that.
 async fn send(mut visitor: Visitor, answer: &[u8], reply: &Reply) -> After {
     if reply.persistence() == Persistence::Close {
-        farewell(&mut visitor.stream, answer).await;
+        answer_and_drain(&mut visitor.stream, answer).await;
         return After::Over;
     }
     match answer::send(&mut visitor.stream, answer).await {

@@ -57,12 +57,12 @@ enum Condition {
     Failing,
 }
 
-/// Asks for ever.
+/// Polls the server until the job ends.
 pub(super) async fn run(outside: &Outside, server: &OutsideServer) {
     let mut condition = Condition::Unknown;
     let mut number = 0;
     loop {
-        let next_at = Instant::now() + INTERVAL.mul_f64(1.0 - JITTER * clock::luck());
+        let next_at = Instant::now() + INTERVAL.mul_f64(1.0 - JITTER * clock::random_share());
         // Before the question: a listener that is sent while it is under way may not be in the answer.
         let arrived = outside.load.sent_outside(&server.backend());
         number = clock::unix_ms().max(number + 1);
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_ask_is_another_page_below_the_poll_address() {
+    fn each_way_to_ask_is_another_page() {
         for via in Via::ALL {
             let server = server(&[("poll_url", "http://10.0.0.1:1/x/"), ("via", via.word())]);
             let question = question(&server).unwrap();
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_report_fits_into_gossip_when_its_counters_are_left_out() {
+    fn the_largest_report_fits_into_gossip_without_its_counters() {
         let slots = Slots {
             listeners: u32::MAX,
             max_listeners: Some(u32::MAX),

@@ -35,7 +35,7 @@ pub const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct NoStream;
 
 #[derive(Debug)]
-struct Inner {
+struct RelaysInner {
     mesh: Mesh,
     streams: Streams,
     ended: Ended,
@@ -59,12 +59,12 @@ struct PullHandle {
 
 /// A cheap, cloneable handle to the relays.
 #[derive(Clone, Debug)]
-pub struct Relays(Arc<Inner>);
+pub struct Relays(Arc<RelaysInner>);
 
 impl Relays {
     /// Relays that fill `streams`. Streams that are over are noted in `ended`.
     pub fn new(mesh: Mesh, streams: Streams, ended: Ended) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(RelaysInner {
             mesh,
             streams,
             ended,

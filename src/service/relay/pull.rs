@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::timeout_at;
 use tracing::{debug, info};
 
-use super::Inner;
+use super::RelaysInner;
 use super::filling::Filling;
 use crate::io::clock;
 use crate::io::feed::Feed;
@@ -22,9 +22,9 @@ use crate::wire::frame::Frame;
 
 /// Pulls until the stream ends, is lost, or has had no reader for a while. Begins with a stream that has finished,
 /// if its source was connected here.
-pub(super) async fn run(inner: &Inner, mount: &MountName, finished: Option<Feed>) {
+pub(super) async fn run(inner: &RelaysInner, mount: &MountName, finished: Option<Feed>) {
     let streams = inner.streams.clone();
-    let mut driver = Driver {
+    let mut driver = PullDriver {
         inner,
         mount,
         filling: Filling::new(mount.clone(), streams, finished, clock::now()),
@@ -36,8 +36,8 @@ pub(super) async fn run(inner: &Inner, mount: &MountName, finished: Option<Feed>
     }
 }
 
-struct Driver<'a> {
-    inner: &'a Inner,
+struct PullDriver<'a> {
+    inner: &'a RelaysInner,
     mount: &'a MountName,
     filling: Filling,
     conversation: Option<Conversation>,
@@ -50,7 +50,7 @@ struct Conversation {
     exchange: Option<Exchange>,
 }
 
-impl Driver<'_> {
+impl PullDriver<'_> {
     async fn run(&mut self) {
         let mut view = self.inner.mesh.cluster.watch();
         let mut input = Input::Tick;
@@ -73,7 +73,7 @@ impl Driver<'_> {
         let context = PullContext {
             mesh,
             linger: spec.map(|spec| Duration::from_secs(spec.linger_s.into())),
-            chance: clock::luck(),
+            chance: clock::random_share(),
             now: clock::now(),
         };
         let mut out = Vec::new();

@@ -153,7 +153,7 @@ fn a_field_that_makes_no_sense_is_named() {
 }
 
 #[test]
-fn what_is_not_there_is_404_and_what_is_there_is_409() {
+fn missing_things_are_404_and_existing_ones_409() {
     let node = node_with_mount();
     for method in ["GET", "PATCH", "DELETE"] {
         let answer = send(&node, (method, "/api/v1/mounts/other.mp3"), b"{}");

@@ -28,7 +28,7 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
-fn what_works_is_0_what_fails_is_1_and_what_makes_no_sense_is_2() {
+fn exit_codes_are_0_for_success_1_failure_2_nonsense() {
     let node = node_with_mount();
     for (arguments, code) in [
         (&["mount", "list"][..], 0),

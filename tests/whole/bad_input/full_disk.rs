@@ -157,7 +157,7 @@ fn a_full_disk_is_said_in_the_answer_and_nothing_is_promised() {
     assert_eq!(node.mounts(), ["/before.mp3"], "it starts on a full disk");
     expect_refusals(&node, "the disk is full");
     expect_service(&node);
-    assert_eq!(node.status().master, None, "it stands for no seat");
+    assert_eq!(node.status().master, None, "it is no candidate for a seat");
     fs::remove_file(filler).expect("our own file");
     expect_recovery(&mut node);
     wait_status(&node, "it is the master", |it| it.master.is_some());
@@ -179,7 +179,7 @@ fn a_node_on_a_read_only_disk_starts_and_serves() {
     node.restart();
     expect_refusals(&node, "the disk is read-only");
     expect_service(&node);
-    assert_eq!(node.status().master, None, "it stands for no seat");
+    assert_eq!(node.status().master, None, "it is no candidate for a seat");
     disk.make("rw");
     expect_recovery(&mut node);
     node.kill9();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use antiphon::io::gossip::Gossip;
 use antiphon::io::link::{Exchange, Inbox, LinkConfig, Links};
 use antiphon::io::tasks::Tasks;
-use antiphon::io::tls::Secret;
+use antiphon::io::tls::ClusterSecret;
 use antiphon::model::mount::MountName;
 use antiphon::model::node::{Generation, NodeName};
 use antiphon::model::seat::{Epoch, Fence, Rank};
@@ -54,7 +54,7 @@ impl Rogue {
         let config = LinkConfig {
             hello,
             listen: anywhere,
-            secret: Secret::parse(&secret_of(node)).expect("the mesh's secret"),
+            secret: ClusterSecret::parse(&secret_of(node)).expect("the mesh's secret"),
             tasks: Tasks::default(),
         };
         let (links, inbox) = Links::start(config).expect("a free port");

@@ -122,7 +122,7 @@ fn ffmpeg_is_on_air_with_a_description_of_several_lines() {
 }
 
 #[test]
-fn what_could_smuggle_is_400_at_every_entrance_and_logged_with_its_reason() {
+fn smuggling_is_400_at_every_entrance_and_logged() {
     let node = node_with_mount();
     let login = basic("source", PASSWORD);
     let title = format!("GET /admin/metadata?mode=updinfo&mount={MOUNT}&song=x");

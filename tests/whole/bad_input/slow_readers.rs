@@ -92,7 +92,7 @@ fn kept_bytes(node: &TestNode) -> u64 {
 }
 
 #[test]
-fn who_asks_and_never_reads_is_closed_after_ten_seconds() {
+fn a_client_that_never_reads_is_closed_in_time() {
     let node = node();
     node.create_mount_with(
         MOUNT,

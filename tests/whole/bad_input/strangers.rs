@@ -4,7 +4,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon::io::tls::{Identity, MESH_SERVER_NAME, Secret};
+use antiphon::io::tls::{ClusterSecret, Identity, MESH_SERVER_NAME};
 use antiphon::model::mount::MountName;
 use antiphon::model::node::{Generation, NodeName};
 use antiphon::model::stream::StreamId;
@@ -104,7 +104,7 @@ struct Rogue {
 impl Rogue {
     fn new(secret: &str) -> Self {
         let name = NodeName::try_from("rogue").expect("a name");
-        let secret = Secret::parse(secret).expect("the mesh's secret");
+        let secret = ClusterSecret::parse(secret).expect("the mesh's secret");
         let identity = Identity::issue(&secret, &name).expect("a certificate");
         let crypto = QuicClientConfig::try_from(identity.client).expect("fit for QUIC");
         let mut endpoint = Endpoint::client(([127, 0, 0, 1], 0).into()).expect("a free port");

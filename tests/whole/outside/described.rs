@@ -7,7 +7,7 @@ use crate::support::http::get;
 use crate::support::mesh::TestMesh;
 
 #[test]
-fn what_is_wrong_with_a_description_is_said_and_the_login_never_is() {
+fn faults_of_a_description_are_named_without_the_login() {
     let mesh = TestMesh::start(1);
     let node = &mesh.nodes[0];
     let more = ["--login-file", "/dev/null"];

@@ -55,7 +55,7 @@ const LOGO: &str = include_str!("logo.svg");
 
 /// The document that a browser asks for; all of them are on the path `/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum PagePart {
     /// The outer page with the players.
     Page,
     /// The tables, which reload themselves every [`REFRESH_S`] seconds.
@@ -66,7 +66,7 @@ pub enum Part {
     Style,
 }
 
-impl Part {
+impl PagePart {
     /// Reads the query of `/?part=…`; an unknown part is the page itself.
     pub fn from_query(query: &str) -> Self {
         let wanted = query.split('&').find_map(|pair| pair.strip_prefix("part="));
@@ -97,7 +97,7 @@ impl Part {
 
 /// The contents of a page, and how it was asked for.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
+pub struct PageView<'a> {
     /// The mesh.
     pub status: &'a Status,
     /// The time at which it was so.
@@ -106,7 +106,7 @@ pub struct Seen<'a> {
     pub https: bool,
 }
 
-impl<'a> Seen<'a> {
+impl<'a> PageView<'a> {
     /// The address of a node's page, in the way in which this page was asked for.
     fn link(self, node: &'a NodeStatus) -> Option<&'a str> {
         let url = match self.https {
@@ -118,11 +118,11 @@ impl<'a> Seen<'a> {
 }
 
 /// The body of one part.
-pub fn page(part: Part, seen: Seen<'_>) -> String {
+pub fn page(part: PagePart, seen: PageView<'_>) -> String {
     match part {
-        Part::Page => outer(seen).into_string(),
-        Part::Mesh | Part::StillMesh => mesh(part, seen).into_string(),
-        Part::Style => STYLE.to_owned(),
+        PagePart::Page => outer(seen).into_string(),
+        PagePart::Mesh | PagePart::StillMesh => mesh(part, seen).into_string(),
+        PagePart::Style => STYLE.to_owned(),
     }
 }
 
@@ -163,7 +163,7 @@ fn icon() -> Markup {
     html! { link rel="icon" href={ "data:image/svg+xml," (logo) }; }
 }
 
-fn outer(seen: Seen<'_>) -> Markup {
+fn outer(seen: PageView<'_>) -> Markup {
     let status = seen.status;
     html! {
         (DOCTYPE)
@@ -189,7 +189,7 @@ fn outer(seen: Seen<'_>) -> Markup {
 
 /// Links to the other nodes' pages. They stand outside of the frame, so that they are still there
 /// when this node no longer answers the frame.
-fn other_views(seen: Seen<'_>) -> Markup {
+fn other_views(seen: PageView<'_>) -> Markup {
     let status = seen.status;
     let living = |node: &&NodeStatus| node.name != status.node && node.state != NodeState::Dead;
     let links = status
@@ -208,12 +208,12 @@ fn other_views(seen: Seen<'_>) -> Markup {
     }
 }
 
-fn mesh(part: Part, seen: Seen<'_>) -> Markup {
+fn mesh(part: PagePart, seen: PageView<'_>) -> Markup {
     let status = seen.status;
     let more = html! {
         // What is clicked here opens beside the page: to leave it would end what plays.
         base target="_blank";
-        @if part == Part::Mesh { meta http-equiv="refresh" content=(REFRESH_S); }
+        @if part == PagePart::Mesh { meta http-equiv="refresh" content=(REFRESH_S); }
     };
     html! {
         (DOCTYPE)
@@ -271,7 +271,7 @@ fn takes_listeners(node: &NodeStatus) -> bool {
     is_up && !node.traits.maintenance && node.traits.weight_percent > 0
 }
 
-fn foot(part: Part, seen: Seen<'_>) -> Markup {
+fn foot(part: PagePart, seen: PageView<'_>) -> Markup {
     let day_s = seen
         .now
         .duration_since(UNIX_EPOCH)
@@ -283,7 +283,7 @@ fn foot(part: Part, seen: Seen<'_>) -> Markup {
             p {
                 "As " (status.node) " saw it at "
                 time { (format!("{hour:02}:{minute:02}:{second:02}")) } " UTC, "
-                @if part == Part::Mesh {
+                @if part == PagePart::Mesh {
                     "renewed every " (REFRESH_S) " s: " a href="/?part=still" target="_self" { "hold still" }
                 } @else {
                     "held still: " a href="/?part=mesh" target="_self" { "renew again" }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::model::status::{NodeState, NodeStatus, Status};
 use crate::model::traits::{NodeTraits, Tag};
 
-use super::Seen;
+use super::PageView;
 use super::text::{Foreign, bandwidth, columns, count, percent};
 
 /// The percentage from which a bar is drawn as busy.
@@ -26,7 +26,7 @@ struct Dimension<'a> {
 }
 
 /// The section of the nodes.
-pub(super) fn section(seen: Seen<'_>) -> Markup {
+pub(super) fn section(seen: PageView<'_>) -> Markup {
     let nodes = &seen.status.nodes;
     html! {
         section aria-labelledby="nodes" {
@@ -58,7 +58,7 @@ fn hint(status: &Status) -> Markup {
     }
 }
 
-fn row(seen: Seen<'_>, node: &NodeStatus) -> Markup {
+fn row(seen: PageView<'_>, node: &NodeStatus) -> Markup {
     let (state, class) = match node.state {
         NodeState::Alive => ("alive", "alive"),
         NodeState::Suspect => ("not heard well", "suspect"),
@@ -117,7 +117,7 @@ fn said(traits: &NodeTraits) -> Markup {
     html! { @if !said.is_empty() { small { (said.join(", ")) } } }
 }
 
-fn link(seen: Seen<'_>, node: &NodeStatus) -> Markup {
+fn link(seen: PageView<'_>, node: &NodeStatus) -> Markup {
     html! {
         @match seen.link(node).map(Foreign) {
             Some(url) => a href={ (url) "/" } title=(url) { (node.name) },
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_operators_say_is_shown_unless_it_is_the_usual() {
+    fn operators_settings_are_shown_unless_usual() {
         let mut traits = NodeTraits::default();
         assert_eq!(said(&traits).into_string(), "");
         traits.maintenance = true;

@@ -5,11 +5,11 @@ use maud::{Markup, html};
 use crate::model::outside::Slots;
 use crate::model::status::outside::{OutsideState, OutsideStatus};
 
-use super::Seen;
+use super::PageView;
 use super::text::{Foreign, columns, count, is_web_url};
 
 /// The section of the outside servers; nothing where there are none.
-pub(super) fn section(seen: Seen<'_>) -> Markup {
+pub(super) fn section(seen: PageView<'_>) -> Markup {
     let servers = &seen.status.outside;
     html! {
         @if !servers.is_empty() {

@@ -99,60 +99,63 @@ fn newborn() -> Status {
     }
 }
 
-fn shown(part: Part, status: &Status) -> String {
+fn shown(part: PagePart, status: &Status) -> String {
     shown_by(part, status, false)
 }
 
-fn shown_by(part: Part, status: &Status, https: bool) -> String {
+fn shown_by(part: PagePart, status: &Status, https: bool) -> String {
     let now = UNIX_EPOCH + Duration::from_secs(45_296);
-    page(part, Seen { status, now, https })
+    page(part, PageView { status, now, https })
 }
 
 #[test]
-fn who_comes_by_https_is_led_nowhere_else() {
+fn visitors_by_https_stay_on_https() {
     let mut status = example();
     status.nodes[1].https_url = Some("https://north.example".into());
-    for part in [Part::Page, Part::Mesh] {
+    for part in [PagePart::Page, PagePart::Mesh] {
         let html = shown_by(part, &status, true);
         assert!(html.contains("href=\"https://north.example/\""), "{html}");
         assert!(!html.contains("href=\"http://"), "{html}");
     }
-    let plain = shown(Part::Page, &status);
+    let plain = shown(PagePart::Page, &status);
     assert!(plain.contains("href=\"http://north.example:8000/\""));
 }
 
 #[test]
-fn a_station_is_shown_by_its_name_and_the_bitrate_that_was_set() {
-    let mesh = shown(Part::Mesh, &example());
+fn a_station_is_shown_with_name_and_set_bitrate() {
+    let mesh = shown(PagePart::Mesh, &example());
     assert!(
         mesh.contains("<bdi>Radio Known</bdi><small>/radio.mp3</small>"),
         "{mesh}"
     );
     assert!(mesh.contains("audio/mpeg, 128 kbit/s"), "{mesh}");
-    let outer = shown(Part::Page, &example());
+    let outer = shown(PagePart::Page, &example());
     assert!(outer.contains("<h3><bdi>Radio Known</bdi></h3>"), "{outer}");
 }
 
 #[test]
 fn only_the_tables_reload_and_only_the_page_plays() {
-    let (outer, mesh) = (shown(Part::Page, &example()), shown(Part::Mesh, &example()));
+    let (outer, mesh) = (
+        shown(PagePart::Page, &example()),
+        shown(PagePart::Mesh, &example()),
+    );
     assert!(outer.contains("<audio") && !outer.contains("http-equiv"));
     assert!(mesh.contains("http-equiv=\"refresh\" content=\"5\"") && !mesh.contains("<audio"));
-    assert!(!shown(Part::StillMesh, &example()).contains("http-equiv"));
+    assert!(!shown(PagePart::StillMesh, &example()).contains("http-equiv"));
 }
 
 #[test]
 fn the_query_tells_the_parts_apart() {
-    assert_eq!(Part::from_query("part=mesh"), Part::Mesh);
-    assert_eq!(Part::from_query("x=1&part=still"), Part::StillMesh);
-    assert_eq!(Part::from_query("part=style"), Part::Style);
-    assert_eq!(Part::from_query(""), Part::Page);
-    assert_eq!(Part::from_query("part=<script>"), Part::Page);
+    assert_eq!(PagePart::from_query("part=mesh"), PagePart::Mesh);
+    assert_eq!(PagePart::from_query("x=1&part=still"), PagePart::StillMesh);
+    assert_eq!(PagePart::from_query("part=style"), PagePart::Style);
+    assert_eq!(PagePart::from_query(""), PagePart::Page);
+    assert_eq!(PagePart::from_query("part=<script>"), PagePart::Page);
 }
 
 #[test]
 fn the_tables_show_who_is_master_and_how_everybody_does() {
-    let mesh = shown(Part::Mesh, &example());
+    let mesh = shown(PagePart::Mesh, &example());
     assert!(mesh.contains("north</a><span class=\"badge\">master</span>"));
     assert_eq!(mesh.matches("class=\"badge\"").count(), 1);
     assert!(mesh.contains("<tr class=\"dead\">"));
@@ -162,31 +165,34 @@ fn the_tables_show_who_is_master_and_how_everybody_does() {
 }
 
 #[test]
-fn a_mount_on_air_has_a_player_and_a_silent_one_has_none() {
-    let outer = shown(Part::Page, &example());
+fn only_a_mount_on_air_has_a_player() {
+    let outer = shown(PagePart::Page, &example());
     assert!(outer.contains("src=\"/radio.mp3\"") && outer.contains("href=\"/radio.mp3.m3u\""));
     assert!(!outer.contains("/live.ogg"));
-    let mesh = shown(Part::Mesh, &example());
+    let mesh = shown(PagePart::Mesh, &example());
     assert!(mesh.contains("no source") && mesh.matches("Hildegard").count() == 1);
 }
 
 #[test]
-fn a_drain_a_lingering_mount_and_a_standby_are_told_apart() {
+fn drains_lingering_mounts_and_standbys_are_told_apart() {
     let mut status = example();
     status.nodes[0].state = NodeState::Draining;
     status.mounts[0].source = None;
     status.mounts[0].standby = vec!["west".try_into().unwrap()];
-    let mesh = shown(Part::Mesh, &status);
+    let mesh = shown(PagePart::Mesh, &status);
     assert!(mesh.contains("<tr class=\"draining\">") && mesh.contains("takes nobody new"));
     assert!(mesh.contains("<tr class=\"lingers\">") && mesh.contains("listeners are kept"));
     assert!(mesh.contains("<small>standby at west</small>"));
     assert!(mesh.contains("<tr class=\"off\">") && mesh.matches("no source").count() == 1);
-    assert!(!shown(Part::Page, &status).contains("<audio"));
+    assert!(!shown(PagePart::Page, &status).contains("<audio"));
 }
 
 #[test]
 fn an_empty_mesh_says_what_to_type() {
-    let (outer, mesh) = (shown(Part::Page, &newborn()), shown(Part::Mesh, &newborn()));
+    let (outer, mesh) = (
+        shown(PagePart::Page, &newborn()),
+        shown(PagePart::Mesh, &newborn()),
+    );
     assert!(mesh.contains("antiphon mount create /radio.mp3"));
     assert!(mesh.contains("--join east.example:8000"));
     assert!(mesh.contains("No master: electing one."));
@@ -194,13 +200,13 @@ fn an_empty_mesh_says_what_to_type() {
 }
 
 #[test]
-fn a_node_that_does_not_know_itself_yet_is_shown_all_the_same() {
+fn a_node_that_does_not_know_itself_is_shown() {
     let unborn = Status {
         nodes: Vec::new(),
         ..newborn()
     };
-    assert!(shown(Part::Mesh, &unborn).contains("just waking up"));
-    assert!(shown(Part::Page, &unborn).contains("HOST:8000"));
+    assert!(shown(PagePart::Mesh, &unborn).contains("just waking up"));
+    assert!(shown(PagePart::Page, &unborn).contains("HOST:8000"));
 }
 
 #[test]
@@ -218,7 +224,7 @@ fn nothing_that_others_wrote_is_markup() {
         mount.name = HOSTILE.into();
         mount.content_type = HOSTILE.into();
     }
-    for part in [Part::Page, Part::Mesh, Part::StillMesh] {
+    for part in [PagePart::Page, PagePart::Mesh, PagePart::StillMesh] {
         let html = shown(part, &status);
         let html = html.replace(&format!("<script>{SCRIPT}</script>"), "");
         assert!(
@@ -227,18 +233,18 @@ fn nothing_that_others_wrote_is_markup() {
         );
     }
     status.nodes[0].url = "javascript:alert(1)".into();
-    let html = shown(Part::Page, &status) + &shown(Part::Mesh, &status);
+    let html = shown(PagePart::Page, &status) + &shown(PagePart::Mesh, &status);
     assert!(!html.contains("href=\"javascript"));
 }
 
 #[test]
 fn the_strict_policy_finds_nothing_to_forbid() {
     for status in [example(), newborn()] {
-        for part in [Part::Page, Part::Mesh, Part::StillMesh] {
+        for part in [PagePart::Page, PagePart::Mesh, PagePart::StillMesh] {
             let html = shown(part, &status);
             assert!(!html.contains(" style=") && !html.contains("<style"));
             let own = format!("<script>{SCRIPT}</script>");
-            let scripts = if part == Part::Page { 1 } else { 0 };
+            let scripts = if part == PagePart::Page { 1 } else { 0 };
             assert_eq!(html.matches(&own).count(), scripts);
             let html = html.replace(&own, "");
             let mut words = html.split_whitespace();
@@ -253,7 +259,7 @@ fn a_report_of_nonsense_draws_a_full_bar() {
     let mut status = example();
     status.nodes[0].max_listeners = 0;
     status.nodes[0].predicted_utilization = f64::NAN;
-    let mesh = shown(Part::Mesh, &status);
+    let mesh = shown(PagePart::Mesh, &status);
     assert!(mesh.contains("bar full") && mesh.contains("aria-valuenow=\"100\""));
 }
 
@@ -268,8 +274,8 @@ fn only_the_pages_own_script_may_run() {
 }
 
 #[test]
-fn a_player_knows_its_format_and_has_room_to_say_why_it_is_silent() {
-    let outer = shown(Part::Page, &example());
+fn a_player_knows_its_format_and_can_explain_silence() {
+    let outer = shown(PagePart::Page, &example());
     assert!(outer.contains("data-type=\"audio/mpeg\""), "{outer}");
     assert!(outer.contains("<p class=\"say\" role=\"status\" hidden></p>"));
 }
