@@ -1,4 +1,4 @@
-//! What a node says of itself to its peers, and the links and the gossip that carry it.
+//! The announcement of a node to its peers, and the links and the gossip that carry it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(super) struct Presence {
     pub(super) links: Links,
     pub(super) gossip: Arc<Gossip>,
     pub(super) geo: Geo,
-    /// What arrives from peers for the services.
+    /// The messages of peers for the services.
     pub(super) arrivals: Arrivals,
     pub(super) conflicts: mpsc::Receiver<NameConflict>,
 }

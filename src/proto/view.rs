@@ -72,7 +72,7 @@ pub enum FrameSupport {
     TooOld,
     /// The card of the life to which there is a link has not come yet.
     NoCard,
-    /// There is no link to the node.
+    /// The node has no link with this one.
     NoLink,
 }
 

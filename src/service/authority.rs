@@ -87,7 +87,7 @@ impl MountAuthority {
         out
     }
 
-    /// What decides about a place on this mount now.
+    /// The state on which a decision about a place on this mount rests now.
     fn place_context<'a>(&self, mount: &MountName, view: &'a MeshView) -> PlaceContext<'a> {
         let spec = self.config.documents.mount(mount);
         PlaceContext {

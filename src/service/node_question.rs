@@ -24,7 +24,7 @@ pub struct NodeQuestion {
     pub flag: FrameFlag,
     /// Whether a frame is an answer.
     pub expects: fn(&Frame) -> bool,
-    /// What an answer confirms, for the operator.
+    /// The deed that an answer confirms, in words for the operator.
     pub confirms: &'static str,
 }
 
@@ -74,9 +74,9 @@ pub enum NoAnswer {
         name: NodeName,
         /// The address at which it is asked.
         url: String,
-        /// What was asked.
+        /// The deed that was asked for.
         confirms: &'static str,
-        /// What went wrong.
+        /// The fault.
         why: String,
     },
 }

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The words that no doc comment begins with; `What` is allowed.
-const PRONOUNS: [&str; 12] = [
+/// The words that no doc comment begins with.
+const PRONOUNS: [&str; 17] = [
     "it", "they", "he", "she", "who", "whom", "whose", "where", "them", "its", "their", "those",
+    "what", "which", "this", "these", "there",
 ];
 
 /// The words that are used for nobody.
@@ -120,6 +121,9 @@ fn comments_and_pages_are_written_in_plain_words() {
 fn planted_breaches_of_language_are_caught() {
     let planted = [
         ("src/io/a.rs", "/// Its name.\nfn f() {}", "Its"),
+        ("src/io/a.rs", "/// What a node says.", "What"),
+        ("src/io/a.rs", "/// There is none.", "There"),
+        ("tests/a.rs", "//! This module is one.", "This"),
         ("src/io/a.rs", "//! They, by name.\n", "They"),
         (
             "tests/whole/a.rs",
@@ -150,7 +154,7 @@ fn plain_words_are_left_alone() {
     let honest = [
         (
             "src/io/a.rs",
-            "/// What a node says.\n/// It is short.\nfn f() {}",
+            "/// The greeting.\n/// It is short. What it says\n/// This is.\nfn f() {}",
         ),
         (
             "src/io/a.rs",

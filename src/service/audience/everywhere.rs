@@ -194,7 +194,7 @@ impl MeshAudience {
     }
 }
 
-/// What a node has told of its listeners, or why it has not.
+/// A page of a node's listeners, or the reason why it gave none.
 type Told = (NodeName, Result<ListenerPage, Silence>);
 
 /// Adds what the nodes tell that are being asked. One that is not heard is named as silent, whatever the reason.

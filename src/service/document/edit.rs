@@ -17,10 +17,10 @@ use crate::model::record::key::RecordKey;
 /// Why an edit was not made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
-    /// There is one of that name already.
+    /// The name is taken.
     #[error("{0} already exists")]
     Exists(Subject),
-    /// There is none of that name.
+    /// The name is unknown.
     #[error("there is no {0}")]
     NotThere(Subject),
     /// The edit would leave an invalid record.
@@ -34,7 +34,7 @@ pub enum ChangeError {
     Unsaved(#[from] Unsaved),
 }
 
-/// What an operator adds and removes by name.
+/// A thing that an operator adds and removes by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// A mount.
@@ -43,7 +43,7 @@ pub enum Subject {
     Outside(NodeName),
 }
 
-/// What must be there before an edit.
+/// The condition under which an edit is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Existence {
     /// Nothing: settings can always be set.

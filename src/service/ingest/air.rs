@@ -22,7 +22,7 @@ use crate::service::streams::NotHeld;
 use crate::wire::gossip::Origin;
 use crate::wire::http::media_type;
 
-/// What is known of a source's stream when it goes on air.
+/// The format and the beginning of a source's stream, known when it goes on air.
 #[derive(Debug)]
 pub(super) struct Opening {
     /// The format that its first audio was recognised as.

@@ -18,7 +18,7 @@ const MAX_LEAD_BYTES: usize = MAX_PROLOGUE_BYTES + (128 << 10);
 /// The beginning of a ring: what the source has sent before it is on air.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct RingLead {
-    /// What a decoder needs before the first byte; empty if it needs nothing.
+    /// The headers that a decoder needs before the first byte; empty if it needs none.
     pub(super) prologue: Bytes,
     /// The first bytes.
     pub(super) audio: Bytes,
@@ -83,7 +83,7 @@ impl LeadScanner {
         self.warn_once();
     }
 
-    /// What a ring begins with whose next byte is the next one to be fed.
+    /// The beginning of a ring whose next byte is the next one to be fed.
     pub(super) fn lead(&self) -> RingLead {
         RingLead {
             prologue: self.prologue.clone(),

@@ -36,7 +36,7 @@ pub(super) struct Visit<'a> {
     pub(super) entrance: Entrance,
 }
 
-/// What a listener gets before it is entered in the register.
+/// The share of the capacity and the stream that a listener gets before it is entered in the register.
 struct Welcome {
     share: CapacityShare,
     held: Held,

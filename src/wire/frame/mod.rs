@@ -327,7 +327,7 @@ pub(crate) mod samples {
     use super::*;
 
     impl Hello {
-        /// What a node of this name says that is alone on loopback.
+        /// The greeting of a node of this name that is alone on loopback.
         pub(crate) fn sample(name: &str) -> Self {
             Self {
                 name: NodeName::try_from(name).unwrap(),
