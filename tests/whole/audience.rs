@@ -1,6 +1,6 @@
 //! Operators see the listeners of all nodes from any of them, and end one wherever it is.
 
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use antiphon::model::listener::{ListedListener, ListenerList};
@@ -14,6 +14,7 @@ use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::Player;
 use crate::support::rush::Rush;
 use crate::support::source::KnownSource;
+use crate::support::tool::complaint;
 
 const RADIO: &str = "/radio.mp3";
 const OTHER: &str = "/other.mp3";
@@ -80,12 +81,6 @@ impl Drop for Program {
         let _ended = self.0.kill();
         let _reaped = self.0.wait();
     }
-}
-
-/// The complaint of a command that failed with this exit code.
-fn complaint(output: &Output, code: i32) -> String {
-    assert_eq!(output.status.code(), Some(code), "{output:?}");
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[test]

@@ -2,6 +2,9 @@
 //!
 //! `make rolling` builds the older program from git and names it in `ANTIPHON_OLDER`.
 
+mod audience;
+mod ogg;
+
 use std::env;
 
 use crate::support::mesh::TestMesh;
@@ -31,8 +34,44 @@ fn built_by(is_older: bool, setup: Setup) -> Setup {
     }
 }
 
+/// A mesh of both builds.
+fn mixed(is_older: &[bool]) -> TestMesh {
+    TestMesh::start_with(is_older.len(), |index, setup| {
+        built_by(is_older[index], setup)
+    })
+}
+
 fn passthrough(node: &TestNode) -> String {
-    format!("{}/_stream/n1{RADIO}", node.url())
+    at(node, RADIO)
+}
+
+/// The address at which a node itself serves a mount.
+fn at(node: &TestNode, mount: &str) -> String {
+    format!("{}/_stream/n1{mount}", node.url())
+}
+
+/// The links of a mesh, which are all to stay from now on.
+struct Links {
+    /// How long the log of each node is.
+    logged: Vec<usize>,
+}
+
+impl Links {
+    fn watch(mesh: &TestMesh) -> Self {
+        let logged = mesh.nodes.iter().map(|node| node.log().len()).collect();
+        Self { logged }
+    }
+
+    /// Checks that no node has lost or made a link since, or was sent what it cannot read.
+    fn check(&self, mesh: &TestMesh) {
+        for (node, logged) in mesh.nodes.iter().zip(&self.logged) {
+            let log = node.log().split_off(*logged);
+            let is_trouble = |line: &&str| line.contains("link") || line.contains(" WARN ");
+            let trouble: Vec<&str> = log.lines().filter(is_trouble).collect();
+            assert!(trouble.is_empty(), "{}: {trouble:#?}", node.name());
+        }
+        mesh.wait_agreed();
+    }
 }
 
 #[test]
@@ -40,7 +79,7 @@ fn passthrough(node: &TestNode) -> String {
 fn a_mixed_mesh_plays_and_fails_over() {
     for mix in MIXES {
         println!("older: {mix:?}");
-        let mut mesh = TestMesh::start_with(3, |index, setup| built_by(mix[index], setup));
+        let mut mesh = mixed(&mix);
         mesh.create_mount(RADIO, PASSWORD);
         let (master, others) = (mesh.master(), mesh.others());
         let (ingest, edge) = (others[0], others[1]);

@@ -11,6 +11,7 @@ pub(crate) mod mesh;
 pub(crate) mod mmdb;
 pub(crate) mod network;
 pub(crate) mod node;
+pub(crate) mod ogg;
 pub(crate) mod patience;
 pub(crate) mod player;
 pub(crate) mod port;
