@@ -360,7 +360,12 @@ impl TestNode {
 
     /// From now on this build's program runs it.
     pub(crate) fn upgrade_from_now_on(&mut self) {
-        self.program = ANTIPHON.to_owned();
+        self.run_from_now_on(ANTIPHON);
+    }
+
+    /// From now on this program runs it.
+    pub(crate) fn run_from_now_on(&mut self, program: &str) {
+        program.clone_into(&mut self.program);
     }
 
     /// Starts it again as before, and waits until it serves.
