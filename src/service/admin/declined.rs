@@ -144,6 +144,7 @@ impl Declining for NotKilled {
     fn status(&self) -> StatusCode {
         match self {
             Self::NoListener(_) => StatusCode::NOT_FOUND,
+            Self::TooOld(_) => StatusCode::CONFLICT,
             Self::NoAnswer(why) => why.status(),
         }
     }

@@ -55,6 +55,9 @@ pub enum NotKilled {
     /// The node has no such listener.
     #[error("there is no listener {0}: it has left, or the id is wrong")]
     NoListener(ListenerId),
+    /// The node lists and ends no listeners, not even its own when it is asked itself.
+    #[error("{0} runs an older version, which does not end single listeners: upgrade it")]
+    TooOld(NodeName),
     /// The listener's node has not confirmed that it has ended it.
     #[error(transparent)]
     NoAnswer(NoAnswer),
@@ -147,6 +150,7 @@ impl MeshAudience {
             match ask_node(&self.mesh, &id.node, question).await {
                 Ok(answer) => matches!(answer, Frame::Done),
                 Err(NoAnswer::Left(_)) => false,
+                Err(NoAnswer::TooOld { name, .. }) => return Err(NotKilled::TooOld(name)),
                 Err(why) => return Err(NotKilled::NoAnswer(why)),
             }
         };
@@ -312,7 +316,10 @@ mod tests {
                 "gone is dead or cut off: there is no link to it, and it may",
             ),
             ("1@left", "there is no listener 1@left: it has left"),
-            ("1@old", "upgrade it"),
+            (
+                "1@old",
+                "old runs an older version, which does not end single listeners: upgrade it",
+            ),
             (
                 "1@cut",
                 "did not confirm that it has ended the listener (no link",
