@@ -149,9 +149,9 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Paper(Arc<Mutex<Vec<u8>>>);
+    struct LogBuffer(Arc<Mutex<Vec<u8>>>);
 
-    impl io::Write for Paper {
+    impl io::Write for LogBuffer {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().extend(bytes);
             Ok(bytes.len())
@@ -163,8 +163,8 @@ mod tests {
     }
 
     fn written(events: impl FnOnce()) -> String {
-        let paper = Paper::default();
-        let writer = paper.clone();
+        let buffer = LogBuffer::default();
+        let writer = buffer.clone();
         let lines = tracing_subscriber::fmt()
             .with_writer(move || writer.clone())
             .fmt_fields(BoundedFields)
@@ -172,7 +172,7 @@ mod tests {
             .with_target(false)
             .without_time();
         tracing::subscriber::with_default(lines.finish(), events);
-        let bytes = paper.0.lock().unwrap().clone();
+        let bytes = buffer.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
     }
 

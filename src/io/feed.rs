@@ -29,7 +29,7 @@ pub struct FeedNews {
 
 /// The last sign of the source.
 #[derive(Clone, Copy, Debug)]
-struct Fed {
+struct LastFed {
     at: Instant,
     beat_ms: u64,
 }
@@ -48,7 +48,7 @@ struct FeedInner {
     ring: Mutex<Ring>,
     news: watch::Sender<FeedNews>,
     began: Instant,
-    fed: Mutex<Fed>,
+    fed: Mutex<LastFed>,
 }
 
 impl Feed {
@@ -64,7 +64,7 @@ impl Feed {
             stream_id: ring.stream_id(),
             head: Arc::clone(ring.head()),
             began: ring.began(),
-            fed: Mutex::new(Fed {
+            fed: Mutex::new(LastFed {
                 at: ring.began(),
                 beat_ms: 0,
             }),
@@ -122,7 +122,7 @@ impl Feed {
     pub fn note_beat(&self, beat_ms: u64, now: Instant) {
         let mut fed = self.shared.fed.lock();
         if beat_ms > fed.beat_ms {
-            *fed = Fed { at: now, beat_ms };
+            *fed = LastFed { at: now, beat_ms };
         }
     }
 

@@ -11,10 +11,11 @@ use crate::io::clock;
 use crate::io::disk::{DataDir, Loaded};
 use crate::logic::document::Document;
 use crate::logic::document::saved::Saved;
+use crate::logic::election::Start;
 use crate::model::node::NodeName;
 use crate::service::cluster::joining;
 use crate::service::document::DOCUMENT_FILE;
-use crate::service::identity::{self, Company};
+use crate::service::identity;
 use crate::settings::Settings;
 
 /// The state that the node has read from its disk.
@@ -24,7 +25,7 @@ pub(super) struct KeptState {
     pub(super) remembered: BTreeSet<SocketAddr>,
     pub(super) document: Document,
     pub(super) set_aside: Option<Document>,
-    pub(super) company: Company,
+    pub(super) start: Start,
 }
 
 /// Opens the data directory, and reads what earlier lives of the node have left there.
@@ -32,19 +33,19 @@ pub(super) fn open_disk(settings: &Settings) -> anyhow::Result<KeptState> {
     let data_dir = Arc::new(DataDir::open(&settings.data_dir)?);
     let life = identity::begin_life(&data_dir)?;
     let remembered = joining::remembered(&data_dir);
-    let company = if settings.join.is_empty() && remembered.is_empty() {
-        Company::Alone
+    let start = if settings.join.is_empty() && remembered.is_empty() {
+        Start::Founding
     } else {
-        Company::Peers
+        Start::Joining
     };
-    let (document, set_aside) = load_document(&data_dir, &settings.name, company)?;
+    let (document, set_aside) = load_document(&data_dir, &settings.name, start)?;
     Ok(KeptState {
         data_dir,
         life,
         remembered,
         document,
         set_aside,
-        company,
+        start,
     })
 }
 
@@ -52,7 +53,7 @@ pub(super) fn open_disk(settings: &Settings) -> anyhow::Result<KeptState> {
 fn load_document(
     data_dir: &DataDir,
     name: &NodeName,
-    company: Company,
+    start: Start,
 ) -> anyhow::Result<(Document, Option<Document>)> {
     let empty = || Document::new(name.clone());
     let bytes = match data_dir.load(DOCUMENT_FILE)? {
@@ -78,7 +79,7 @@ fn load_document(
     for refusal in &outcome.refused {
         warn!(%refusal, "left out of the document");
     }
-    if stale && company == Company::Peers {
+    if stale && start == Start::Joining {
         warn!(
             "this node was away for longer than deletions are remembered: it takes the peers' document"
         );

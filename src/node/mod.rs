@@ -26,12 +26,13 @@ use crate::io::gossip::Gossip;
 use crate::io::link::{Links, NameConflict};
 use crate::io::tasks::Tasks;
 use crate::io::tls::ClusterSecret;
+use crate::logic::election::Start;
 use crate::proto::ended::Ended;
 use crate::service::cluster::seeking::Unreached;
 use crate::service::document::Documents;
 use crate::service::drain::Drain;
 use crate::service::geo::Geo;
-use crate::service::identity::{self, Company};
+use crate::service::identity;
 use crate::settings::Settings;
 use crate::wire::frame::{Frame, Hello};
 use crate::wire::icecast::passthrough::TagKey;
@@ -91,12 +92,12 @@ struct Node {
 impl Node {
     async fn start(settings: Settings) -> anyhow::Result<Self> {
         let kept = open_disk(&settings)?;
-        let is_newcomer = kept.company == Company::Peers && !settings.found;
-        let company = match is_newcomer {
-            true => Company::Peers,
-            false => Company::Alone,
+        let is_newcomer = kept.start == Start::Joining && !settings.found;
+        let start = match is_newcomer {
+            true => Start::Joining,
+            false => Start::Founding,
         };
-        let secret = identity::secret(&kept.data_dir, settings.secret_file.as_deref(), company)?;
+        let secret = identity::secret(&kept.data_dir, settings.secret_file.as_deref(), start)?;
         let token = identity::token(&kept.data_dir)?;
         let ports = Ports::open(&settings)?;
         let tasks = Tasks::default();

@@ -5,7 +5,8 @@
 use tracing::{info, warn};
 
 use super::Node;
-use crate::service::identity::{self, Company};
+use crate::logic::election::Start;
+use crate::service::identity;
 use crate::settings::Settings;
 
 /// Settings that take effect at once. All others are named in a warning and need a restart.
@@ -36,7 +37,7 @@ impl Node {
     fn reload_secret(&mut self, new: &Settings) {
         // Read as by a node that has peers: when the secret has vanished, no new one must be made.
         let file = new.secret_file.as_deref();
-        let secret = match identity::secret(&self.data_dir, file, Company::Peers) {
+        let secret = match identity::secret(&self.data_dir, file, Start::Joining) {
             Ok(secret) if secret == self.secret => return,
             Ok(secret) => secret,
             Err(error) => return warn!(%error, "the secret stays as it was"),

@@ -11,7 +11,6 @@ use crate::io::link::Links;
 use crate::io::pacer::{Pacer, PacerConfig};
 use crate::io::password::{Passwords, Secret};
 use crate::io::tasks::Tasks;
-use crate::logic::election::Start;
 use crate::logic::forecast::Life;
 use crate::proto::ended::Ended;
 use crate::service::admin::{Admin, AdminConfig, Contact};
@@ -25,7 +24,6 @@ use crate::service::drain::{Drain, DrainConfig};
 use crate::service::founding::Founder;
 use crate::service::front::Front;
 use crate::service::geo::Geo;
-use crate::service::identity::Company;
 use crate::service::ingest::{Ingest, IngestConfig};
 use crate::service::listen::{ListenConfig, Listening};
 use crate::service::load::{Capacity, Load};
@@ -69,7 +67,7 @@ pub(super) struct NodeCredentials {
 }
 
 /// The services that the node itself still needs.
-pub(super) struct Parts {
+pub(super) struct NodeServices {
     pub(super) switchboard: Switchboard,
     pub(super) front: Front,
     /// The tasks of visitors, which end before all others.
@@ -100,10 +98,7 @@ impl Core<'_> {
                 quorum: self.settings.quorum,
                 max_epoch: kept.life.max_epoch,
                 ended: self.ended.clone(),
-                start: match kept.company {
-                    Company::Peers => Start::Joining,
-                    Company::Alone => Start::Founding,
-                },
+                start: kept.start,
             },
             self.tasks,
         );
@@ -115,7 +110,7 @@ impl Core<'_> {
                 gossip: self.gossip.clone(),
                 cluster: cluster.clone(),
                 data_dir: kept.data_dir.clone(),
-                company: kept.company,
+                start: kept.start,
             },
             self.tasks,
         );
@@ -143,7 +138,7 @@ impl Core<'_> {
         &self,
         mesh: &Mesh,
         credentials: NodeCredentials,
-    ) -> anyhow::Result<Parts> {
+    ) -> anyhow::Result<NodeServices> {
         let documents = &mesh.documents;
         let carriers = self.start_carriers(mesh)?;
         let passwords = Passwords::new(self.tasks.clone(), &self.settings.trusted_proxies);
@@ -177,7 +172,7 @@ impl Core<'_> {
             audience,
             drain: carriers.drain.clone(),
         };
-        Ok(Parts {
+        Ok(NodeServices {
             switchboard,
             front: Front {
                 ingest,

@@ -12,6 +12,7 @@ use crate::io::disk::DataDir;
 use crate::io::disk::private::{self, SecretError};
 use crate::io::disk::{LoadError, Loaded, SaveError};
 use crate::io::tls::{BadSecret, ClusterSecret};
+use crate::logic::election::Start;
 use crate::model::node::Generation;
 use crate::model::seat::Epoch;
 
@@ -62,24 +63,15 @@ pub enum IdentityError {
     Load(#[from] LoadError),
 }
 
-/// Whether a node has peers when it starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Company {
-    /// The node was told of peers, or remembers some.
-    Peers,
-    /// The node is the first of its mesh.
-    Alone,
-}
-
 /// The cluster's secret: from the named file, or the data directory; the first node of all makes it.
 pub fn secret(
     data_dir: &DataDir,
     named: Option<&Path>,
-    company: Company,
+    start: Start,
 ) -> Result<ClusterSecret, IdentityError> {
     let path = named.map_or_else(|| data_dir.path_of(SECRET_FILE), Path::to_owned);
     if named.is_none() && !path.exists() {
-        if company == Company::Peers {
+        if start == Start::Joining {
             return Err(IdentityError::Missing(path));
         }
         let text = format!(
@@ -211,14 +203,14 @@ mod tests {
     #[test]
     fn the_first_node_makes_a_secret_and_keeps_it() {
         let (_folder, data_dir) = data_dir();
-        let made = secret(&data_dir, None, Company::Alone).unwrap();
-        assert_eq!(secret(&data_dir, None, Company::Peers).unwrap(), made);
+        let made = secret(&data_dir, None, Start::Founding).unwrap();
+        assert_eq!(secret(&data_dir, None, Start::Joining).unwrap(), made);
     }
 
     #[test]
     fn a_joining_node_is_told_where_its_secret_belongs() {
         let (_folder, data_dir) = data_dir();
-        let error = secret(&data_dir, None, Company::Peers).unwrap_err();
+        let error = secret(&data_dir, None, Start::Joining).unwrap_err();
         assert!(error.to_string().contains("--secret-file"), "{error}");
     }
 

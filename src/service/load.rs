@@ -22,7 +22,7 @@ use crate::logic::records::outside::Servers;
 use crate::model::load::LoadReport;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
-use crate::proto::listener::{self, Grounds, ListenerQuestion, Reserve, Verdict};
+use crate::proto::listener::{self, ListenerContext, ListenerQuestion, Reserve, Verdict};
 use crate::proto::table::outside_location;
 pub use crate::proto::table::{ASSUMED_BITRATE_BPS, Capacity};
 use crate::proto::table::{Ask, LoadTable, PUBLISH_INTERVAL, ReachNews, Sender};
@@ -97,10 +97,10 @@ impl Load {
     pub fn answer(
         &self,
         question: &ListenerQuestion<'_>,
-        grounds: &Grounds<'_>,
+        context: &ListenerContext<'_>,
         reserve: Reserve,
     ) -> Verdict {
-        listener::answer(question, grounds, &mut self.0.lock().table, reserve)
+        listener::answer(question, context, &mut self.0.lock().table, reserve)
     }
 
     /// The nodes for a listener, the best first. The listener is not counted as sent.

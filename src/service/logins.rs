@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::document::Documents;
 use crate::io::door::Visitor;
-use crate::io::password::{PasswordVerdict, Passwords, Secret, Stay};
+use crate::io::password::{PasswordHold, PasswordVerdict, Passwords, Secret};
 use crate::model::mount::{MountName, MountSpec};
 use crate::wire::http::credentials;
 use crate::wire::http::credentials::Credentials;
@@ -180,7 +180,7 @@ impl Logins {
         credentials: Credentials,
         mount: &MountSpec,
         caller: Caller,
-    ) -> Result<Stay, NoRight> {
+    ) -> Result<PasswordHold, NoRight> {
         let attempt = LoginAttempt {
             caller,
             user: &credentials.user,
@@ -192,7 +192,7 @@ impl Logins {
         let password = Secret::from(credentials.password.as_str());
         self.verify(&password, &mount.password_hash, attempt)
             .await?;
-        Ok(self.0.passwords.stay(&password, &mount.password_hash))
+        Ok(self.0.passwords.hold(&password, &mount.password_hash))
     }
 
     async fn verify(

@@ -58,9 +58,9 @@ pub(super) mod samples {
     use crate::io::link::{Inbox, LinkConfig};
     use crate::io::tls::ClusterSecret;
     use crate::logic::document::Document;
+    use crate::logic::election::Start;
     use crate::proto::view::MeshView;
     use crate::service::document::DocumentConfig;
-    use crate::service::identity::Company;
     use crate::wire::frame::Hello;
 
     /// The parts of a node `a` without peers, on loopback. The test sets its view.
@@ -97,7 +97,7 @@ pub(super) mod samples {
                 gossip: gossip.clone(),
                 cluster: cluster.clone(),
                 data_dir: Arc::new(DataDir::open(dir.path()).unwrap()),
-                company: Company::Alone,
+                start: Start::Founding,
             };
             let documents = Documents::start(config, &tasks);
             let mesh = Mesh {

@@ -55,7 +55,7 @@ impl Links {
         now: Duration,
         rng: &mut SmallRng,
     ) -> bool {
-        let luck = rng.random();
+        let chance = rng.random();
         let end = self.end(between);
         match end.dial {
             Dial::NotBefore(at) if at > now => false,
@@ -65,7 +65,7 @@ impl Links {
             }
             Dial::Until(until) if until >= now => true,
             Dial::Until(until) => {
-                end.dial = Dial::NotBefore(until + end.backoff.fail(luck));
+                end.dial = Dial::NotBefore(until + end.backoff.fail(chance));
                 false
             }
         }

@@ -109,8 +109,8 @@ impl Weather {
                 spells.good
             };
             // Exponential: a spell does not know how long it has lasted.
-            let luck: f64 = rng.random_range(f64::EPSILON..1.0);
-            spell.until = spell.until.max(now) + mean.mul_f64(-luck.ln());
+            let chance: f64 = rng.random_range(f64::EPSILON..1.0);
+            spell.until = spell.until.max(now) + mean.mul_f64(-chance.ln());
         }
         if spell.is_bad { BAD_LOSS } else { self.loss }
     }

@@ -13,7 +13,7 @@ use antiphon::model::mount::MountName;
 use antiphon::model::node::{Generation, NodeName};
 use antiphon::model::status::NodeState;
 use antiphon::proto::listener::{
-    self, Arrival, Destination, Grounds, ListenerQuestion, Reserve, Verdict,
+    self, Arrival, Destination, ListenerContext, ListenerQuestion, Reserve, Verdict,
 };
 use antiphon::proto::table::{Capacity, LoadTable, PUBLISH_INTERVAL, Sender};
 use antiphon::proto::view::MeshView;
@@ -220,7 +220,7 @@ impl Node {
             agent: "",
             query: "",
         };
-        let grounds = Grounds {
+        let context = ListenerContext {
             mounts: self.replica.mounts(),
             steering: &crowd.steering,
             view,
@@ -228,7 +228,7 @@ impl Node {
             now: moment.now,
             now_unix_s: unix_s(moment),
         };
-        let verdict = listener::answer(&question, &grounds, &mut crowd.table, Reserve::Yes);
+        let verdict = listener::answer(&question, &context, &mut crowd.table, Reserve::Yes);
         let result = match verdict {
             Verdict::Serve(_) => {
                 let sender = sent.as_ref().map(|(from, minted)| Sender {

@@ -476,7 +476,7 @@ impl Node {
 
 impl Env<'_> {
     /// A random number from 0 to 1.
-    fn luck(&mut self) -> f64 {
+    fn chance(&mut self) -> f64 {
         self.rng.random()
     }
 }

@@ -77,7 +77,7 @@ impl World {
 
     /// A time whose length does not depend on how much of it has gone by.
     pub(super) fn exponential(&mut self, mean: Duration) -> Duration {
-        let luck: f64 = self.rng.random_range(f64::EPSILON..1.0);
-        mean.mul_f64(-luck.ln())
+        let chance: f64 = self.rng.random_range(f64::EPSILON..1.0);
+        mean.mul_f64(-chance.ln())
     }
 }

@@ -197,12 +197,12 @@ impl Registry {
         }
     }
 
-    /// Notes how a dial ended. `luck` is random, 0 to 1, and spreads the next tries.
+    /// Notes how a dial ended. `random_share` is random, 0 to 1, and spreads the next tries.
     pub(super) fn end_dial(
         &mut self,
         address: SocketAddr,
         ended: DialEnd,
-        luck: f64,
+        random_share: f64,
         now: Instant,
     ) {
         match ended {
@@ -217,7 +217,7 @@ impl Registry {
                 let dial = self.dials.entry(address).or_insert_with(Dial::new);
                 dial.under_way = false;
                 let wait = match trouble.may_pass() {
-                    true => dial.backoff.fail(luck),
+                    true => dial.backoff.fail(random_share),
                     false => HOPELESS_WAIT,
                 };
                 dial.not_before = Some(now + wait);

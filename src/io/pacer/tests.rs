@@ -23,14 +23,14 @@ const HEAD: &[u8] = b"HTTP/1.0 200 OK\r\n\r\n";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Listeners for one pacer, and the news of their leaving.
-struct House {
+struct PacerBench {
     pacer: Pacer,
     door: TcpListener,
     tell: mpsc::Sender<(Left, u64)>,
     told: mpsc::Receiver<(Left, u64)>,
 }
 
-impl House {
+impl PacerBench {
     fn open() -> Self {
         let (tell, told) = mpsc::channel();
         Self {
@@ -120,10 +120,10 @@ fn allow_many_files() {
 
 #[test]
 fn the_burst_begins_on_a_frame_and_every_byte_follows() {
-    let (house, feed) = (House::open(), Feed::new(ring("audio/mpeg")));
+    let (bench, feed) = (PacerBench::open(), Feed::new(ring("audio/mpeg")));
     append(&feed, &mpeg::samples::frames(1_000));
     append(&feed, &mpeg::samples::frame(1)[..99]);
-    let mut player = house.join(&feed);
+    let mut player = bench.join(&feed);
     assert_eq!(take(&mut player, HEAD.len()), HEAD);
     let from = feed.join_point(Duration::from_secs(5));
     let burst = held_from(&feed, from);
@@ -132,7 +132,7 @@ fn the_burst_begins_on_a_frame_and_every_byte_follows() {
     assert!(take(&mut player, burst.len()) == burst);
     append(&feed, &mpeg::samples::frame(1)[99..]);
     assert_eq!(take(&mut player, 318), mpeg::samples::frame(1)[99..]);
-    assert_eq!(house.listeners(), 1);
+    assert_eq!(bench.listeners(), 1);
 }
 
 #[test]
@@ -142,16 +142,16 @@ fn who_never_reads_is_dropped_and_delays_nobody() {
         ..RingLimits::default()
     };
     let feed = Feed::new(ring("application/ogg").with_limits(limits));
-    let house = House::open();
-    let _stalled = house.join(&feed);
-    let mut reader = house.join(&feed);
+    let bench = PacerBench::open();
+    let _stalled = bench.join(&feed);
+    let mut reader = bench.join(&feed);
     take(&mut reader, HEAD.len());
     let mut dropped = None;
     for number in 0..200 {
         let piece = vec![number as u8; 16 << 10];
         append(&feed, &piece);
         assert!(take(&mut reader, piece.len()) == piece);
-        if let Ok(left) = house.told.try_recv() {
+        if let Ok(left) = bench.told.try_recv() {
             dropped = Some(left);
             break;
         }
@@ -160,27 +160,27 @@ fn who_never_reads_is_dropped_and_delays_nobody() {
     assert_eq!(why, Left::TooSlow);
     // What the kernel holds for it: our send buffer, doubled, and its own small receive buffer.
     assert!(sent_bytes <= 256 << 10, "{sent_bytes}");
-    assert_eq!(house.listeners(), 1);
+    assert_eq!(bench.listeners(), 1);
 }
 
 #[test]
 fn a_reset_is_noticed_even_in_silence() {
-    let (house, feed) = (House::open(), opaque_feed());
-    drop(house.join(&feed));
-    assert_eq!(house.next_left().0, Left::Gone);
+    let (bench, feed) = (PacerBench::open(), opaque_feed());
+    drop(bench.join(&feed));
+    assert_eq!(bench.next_left().0, Left::Gone);
 }
 
 #[test]
 fn a_closed_listener_is_noticed_by_what_is_written_next() {
-    let (house, feed) = (House::open(), opaque_feed());
-    let mut chatty = house.join(&feed);
+    let (bench, feed) = (PacerBench::open(), opaque_feed());
+    let mut chatty = bench.join(&feed);
     chatty.write_all(b"GET /again HTTP/1.1\r\n\r\n").unwrap();
     take(&mut chatty, HEAD.len());
     drop(chatty);
     let begun = Instant::now();
     let (why, _) = loop {
         append(&feed, b"audio");
-        match house.told.recv_timeout(round::SLOT) {
+        match bench.told.recv_timeout(round::SLOT) {
             Ok(left) => break left,
             Err(_) => assert!(begun.elapsed() < PATIENCE, "it is still served"),
         }
@@ -191,47 +191,47 @@ fn a_closed_listener_is_noticed_by_what_is_written_next() {
 
 #[test]
 fn a_half_closed_listener_hears_on() {
-    let (house, feed) = (House::open(), opaque_feed());
-    let mut player = house.join(&feed);
+    let (bench, feed) = (PacerBench::open(), opaque_feed());
+    let mut player = bench.join(&feed);
     player.shutdown(Shutdown::Write).unwrap();
     take(&mut player, HEAD.len());
     // Long enough to be looked at twice, with nothing to write.
-    let left = house.told.recv_timeout(Duration::from_millis(2_500));
+    let left = bench.told.recv_timeout(Duration::from_millis(2_500));
     assert_eq!(left, Err(mpsc::RecvTimeoutError::Timeout));
     append(&feed, b"audio");
     assert_eq!(take(&mut player, 5), b"audio");
-    assert_eq!(house.listeners(), 1);
+    assert_eq!(bench.listeners(), 1);
     drop(player);
     append(&feed, b"for nobody");
     // Answered with a reset, which is noticed with the next look in silence too.
-    assert_eq!(house.next_left().0, Left::Gone);
+    assert_eq!(bench.next_left().0, Left::Gone);
 }
 
 #[test]
 fn the_end_of_the_stream_closes_after_its_last_byte() {
-    let (house, feed) = (House::open(), opaque_feed());
+    let (bench, feed) = (PacerBench::open(), opaque_feed());
     append(&feed, &[7; 300_000]);
-    let mut player = house.join(&feed);
+    let mut player = bench.join(&feed);
     feed.end(EndReason::SourceLeft);
     let bytes = take_rest(&mut player);
     assert_eq!(bytes.len(), HEAD.len() + 300_000);
-    assert_eq!(house.next_left(), (Left::StreamEnded, bytes.len() as u64));
+    assert_eq!(bench.next_left(), (Left::StreamEnded, bytes.len() as u64));
     // A listener that comes too late still gets an answer.
-    let mut late = house.connect(&feed);
+    let mut late = bench.connect(&feed);
     let reader = &mut late.1.reader;
     reader.advance(feed.next() - reader.position());
-    assert!(house.pacer.add(late.1).is_ok());
+    assert!(bench.pacer.add(late.1).is_ok());
     assert_eq!(take_rest(&mut late.0), HEAD);
 }
 
 #[test]
 fn five_hundred_listeners_get_exactly_the_stream() {
     allow_many_files();
-    let (house, feed) = (House::open(), opaque_feed());
+    let (bench, feed) = (PacerBench::open(), opaque_feed());
     let byte = |offset: u32| (offset.wrapping_mul(0x9E37_79B9) >> 24) as u8;
     let stream: Vec<u8> = (0..60_000).map(byte).collect();
     append(&feed, &stream[..20_000]);
-    let mut players: Vec<TcpStream> = (0..500).map(|_| house.join(&feed)).collect();
+    let mut players: Vec<TcpStream> = (0..500).map(|_| bench.join(&feed)).collect();
     for piece in stream[20_000..].chunks(1_400) {
         append(&feed, piece);
     }
@@ -239,25 +239,25 @@ fn five_hundred_listeners_get_exactly_the_stream() {
         assert_eq!(take(player, HEAD.len()), HEAD);
         assert!(take(player, stream.len()) == stream);
     }
-    assert_eq!(house.listeners(), 500);
+    assert_eq!(bench.listeners(), 500);
     feed.end(EndReason::SourceLeft);
     for _ in 0..500 {
         let all_bytes = (HEAD.len() + stream.len()) as u64;
-        assert_eq!(house.next_left(), (Left::StreamEnded, all_bytes));
+        assert_eq!(bench.next_left(), (Left::StreamEnded, all_bytes));
     }
-    assert_eq!(house.listeners(), 0);
+    assert_eq!(bench.listeners(), 0);
 }
 
 #[test]
 fn a_listener_that_asked_for_titles_gets_them_and_exact_audio() {
-    let (house, feed) = (House::open(), opaque_feed());
+    let (bench, feed) = (PacerBench::open(), opaque_feed());
     let stream: Vec<u8> = (0..METAINT * 6).map(|n| (n % 251) as u8).collect();
     feed.set_title(0, "Here's one");
     feed.set_title(METAINT as u64 * 3, "Two");
     append(&feed, &stream[..METAINT * 2]);
-    let (mut player, listener) = house.connect(&feed);
+    let (mut player, listener) = bench.connect(&feed);
     let icy = Some(Interleaver::default());
-    assert!(house.pacer.add(Listener { icy, ..listener }).is_ok());
+    assert!(bench.pacer.add(Listener { icy, ..listener }).is_ok());
     append(&feed, &stream[METAINT * 2..]);
     feed.end(EndReason::SourceLeft);
     let bytes = take_rest(&mut player);
@@ -269,11 +269,11 @@ fn a_listener_that_asked_for_titles_gets_them_and_exact_audio() {
 
 #[test]
 fn listeners_go_on_with_the_stream_that_takes_the_mount() {
-    let (house, old) = (House::open(), Feed::new(ring("audio/mpeg")));
+    let (bench, old) = (PacerBench::open(), Feed::new(ring("audio/mpeg")));
     append(&old, &mpeg::samples::frames(50));
     let channel = Channel::new(old.clone());
-    let (mut player, listener) = house.connect_to(&channel);
-    assert!(house.pacer.add(listener).is_ok());
+    let (mut player, listener) = bench.connect_to(&channel);
+    assert!(bench.pacer.add(listener).is_ok());
     take(&mut player, HEAD.len() + 50 * 417);
     let head = Arc::clone(old.head());
     let new = Feed::new(Ring::new(StreamId(2), head, 0, Instant::now()));
@@ -284,16 +284,16 @@ fn listeners_go_on_with_the_stream_that_takes_the_mount() {
     append(&new, &mpeg::samples::frames(3));
     new.end(EndReason::SourceLeft);
     assert!(take_rest(&mut player) == mpeg::samples::frames(3));
-    assert_eq!(house.next_left().0, Left::StreamEnded);
+    assert_eq!(bench.next_left().0, Left::StreamEnded);
 }
 
 #[test]
 fn a_dropped_pacer_closes_all_its_listeners() {
-    let (house, feed) = (House::open(), opaque_feed());
-    let mut players: Vec<TcpStream> = (0..20).map(|_| house.join(&feed)).collect();
-    drop(house.pacer);
+    let (bench, feed) = (PacerBench::open(), opaque_feed());
+    let mut players: Vec<TcpStream> = (0..20).map(|_| bench.join(&feed)).collect();
+    drop(bench.pacer);
     for player in &mut players {
-        let told = house.told.recv_timeout(PATIENCE).unwrap();
+        let told = bench.told.recv_timeout(PATIENCE).unwrap();
         assert_eq!(told.0, Left::Stopped);
         take_rest(player);
     }
@@ -302,8 +302,8 @@ fn a_dropped_pacer_closes_all_its_listeners() {
 #[test]
 fn a_full_queue_gives_the_listener_back() {
     allow_many_files();
-    let (house, feed, queue) = (House::open(), opaque_feed(), Queue::default());
-    let (_player, listener) = house.connect(&feed);
+    let (bench, feed, queue) = (PacerBench::open(), opaque_feed(), Queue::default());
+    let (_player, listener) = bench.connect(&feed);
     let socket = listener.socket.try_clone().unwrap();
     let copies = std::iter::repeat_with(|| Listener {
         socket: socket.try_clone().unwrap(),
@@ -321,11 +321,11 @@ fn a_full_queue_gives_the_listener_back() {
 
 #[test]
 fn a_listener_leaves_with_the_next_visit_when_it_is_told_to() {
-    let (house, feed) = (House::open(), opaque_feed());
+    let (bench, feed) = (PacerBench::open(), opaque_feed());
     let [mut told, mut other] = [(); 2].map(|()| {
-        let (player, listener) = house.connect(&feed);
+        let (player, listener) = bench.connect(&feed);
         let control = listener.control.clone();
-        assert!(house.pacer.add(listener).is_ok());
+        assert!(bench.pacer.add(listener).is_ok());
         (player, control)
     });
     append(&feed, b"audio");
@@ -334,7 +334,7 @@ fn a_listener_leaves_with_the_next_visit_when_it_is_told_to() {
     }
     told.1.end(Left::Killed);
     let sent_bytes = HEAD.len() as u64 + 5;
-    assert_eq!(house.next_left(), (Left::Killed, sent_bytes));
+    assert_eq!(bench.next_left(), (Left::Killed, sent_bytes));
     assert_eq!(take_rest(&mut told.0), b"");
     append(&feed, b"more");
     assert_eq!(take(&mut other.0, 4), b"more");
@@ -349,9 +349,9 @@ fn a_listener_leaves_with_the_next_visit_when_it_is_told_to() {
 #[test]
 fn header_pages_come_before_the_burst_and_count_as_sent() {
     use crate::media::format::ogg::page::samples::{opus, opus_heads};
-    let (house, feed) = (House::open(), Feed::new(ring("audio/ogg")));
+    let (bench, feed) = (PacerBench::open(), Feed::new(ring("audio/ogg")));
     append(&feed, &opus(1, &(1..=20).collect::<Vec<u64>>()));
-    let mut player = house.join(&feed);
+    let mut player = bench.join(&feed);
     assert_eq!(take(&mut player, HEAD.len()), HEAD);
     let heads = opus_heads(1);
     assert_eq!(take(&mut player, heads.len()), heads);
@@ -360,22 +360,22 @@ fn header_pages_come_before_the_burst_and_count_as_sent() {
     assert!(take(&mut player, burst.len()) == burst);
     feed.end(EndReason::SourceLeft);
     let sent = HEAD.len() + heads.len() + burst.len();
-    assert_eq!(house.next_left(), (Left::StreamEnded, sent as u64));
+    assert_eq!(bench.next_left(), (Left::StreamEnded, sent as u64));
 }
 
 #[test]
 fn titles_are_woven_into_header_pages_too() {
     use crate::media::format::ogg::page::samples::{opus, opus_heads};
-    let (house, feed) = (House::open(), Feed::new(ring("audio/ogg")));
+    let (bench, feed) = (PacerBench::open(), Feed::new(ring("audio/ogg")));
     append(&feed, &opus(1, &(1..=200).collect::<Vec<u64>>()));
     feed.set_title(0, "One");
-    let (mut player, mut listener) = house.connect(&feed);
+    let (mut player, mut listener) = bench.connect(&feed);
     let from = feed.join_point(Duration::from_secs(150));
     listener.reader = Channel::new(feed.clone()).join(Duration::from_secs(150));
     listener.icy = Some(Interleaver::default());
     let burst = held_from(&feed, from);
     assert!(from > 0 && burst.len() > METAINT);
-    assert!(house.pacer.add(listener).is_ok());
+    assert!(bench.pacer.add(listener).is_ok());
     feed.end(EndReason::SourceLeft);
     let bytes = take_rest(&mut player);
     let (audio, titles) = player::separate(&bytes[HEAD.len()..], METAINT);

@@ -5,10 +5,10 @@
 //! they were needed; a foreign hash that wants more has up to 64 MiB while it is computed, two at once. So passwords
 //! take at most 38 MiB, and 166 MiB for a moment when two of the largest foreign hashes meet.
 
-mod desk;
 mod memory;
 mod recent;
 mod secret;
+mod turns;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -23,10 +23,10 @@ use crate::io::tasks::Tasks;
 use crate::logic::login_queue::{LoginOrigin, PARALLEL};
 use crate::model::network::Network;
 
-use desk::{Desk, LoginTurn, now};
 use memory::Memory;
 use recent::{Recent, RecentVerdict, Ticket};
 pub use secret::Secret;
+use turns::{LoginTurn, TurnQueue, now};
 
 /// The longest password; a longer one is wrong. So its bytes never cost much to hash.
 pub const MAX_PASSWORD_BYTES: usize = 1024;
@@ -51,7 +51,7 @@ struct PasswordsInner {
     tasks: Tasks,
     /// The addresses of proxies, which many clients share.
     trusted_proxies: Vec<Network>,
-    desk: Desk,
+    turns: TurnQueue,
     recent: Mutex<Recent>,
     memory: Memory,
 }
@@ -80,13 +80,13 @@ pub enum HashError {
     Length,
 }
 
-/// A login that stays. Its password is known while this is held, and a day longer.
-pub struct Stay {
+/// Keeps a right password known while this is held, and a day longer.
+pub struct PasswordHold {
     shared: Arc<PasswordsInner>,
     ticket: Ticket,
 }
 
-impl Drop for Stay {
+impl Drop for PasswordHold {
     fn drop(&mut self) {
         self.shared.recent.lock().release(&self.ticket, now());
     }
@@ -98,7 +98,7 @@ impl Passwords {
         let shared = PasswordsInner {
             tasks,
             trusted_proxies: trusted_proxies.to_vec(),
-            desk: Desk::default(),
+            turns: TurnQueue::default(),
             recent: Mutex::new(Recent::new()),
             memory: Memory::default(),
         };
@@ -110,7 +110,7 @@ impl Passwords {
     /// The Argon2id hash of a new password, as a PHC string with its own salt.
     pub async fn hash(&self, password: &Secret) -> Result<String, HashError> {
         check_length(password)?;
-        let turn = self.shared.desk.turn(LoginOrigin::Operator, "").await;
+        let turn = self.shared.turns.turn(LoginOrigin::Operator, "").await;
         let turn = turn.ok_or(HashError::Busy)?;
         let (shared, password) = (self.shared.clone(), password.clone());
         let work = move || {
@@ -134,7 +134,7 @@ impl Passwords {
             return verdict;
         }
         let origin = LoginOrigin::of(from, self.is_shared(from));
-        let Some(turn) = self.shared.desk.turn(origin, hash).await else {
+        let Some(turn) = self.shared.turns.turn(origin, hash).await else {
             return PasswordVerdict::Busy;
         };
         // Many sources with one password come at once; the first of them has done the work for all.
@@ -159,14 +159,14 @@ impl Passwords {
         done.unwrap_or(PasswordVerdict::Busy) // As above.
     }
 
-    /// Keeps a right password known for as long as the login stays.
-    pub fn stay(&self, password: &Secret, hash: &str) -> Stay {
+    /// Keeps a right password known for as long as the result is held.
+    pub fn hold(&self, password: &Secret, hash: &str) -> PasswordHold {
         let mut recent = self.shared.recent.lock();
         let ticket = recent.ticket(password, hash);
         recent.hold(ticket, now());
         drop(recent);
         let shared = self.shared.clone();
-        Stay { shared, ticket }
+        PasswordHold { shared, ticket }
     }
 
     fn recall(&self, ticket: &Ticket) -> Option<PasswordVerdict> {
@@ -190,9 +190,9 @@ impl fmt::Debug for Passwords {
     }
 }
 
-impl fmt::Debug for Stay {
+impl fmt::Debug for PasswordHold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Stay")
+        f.write_str("PasswordHold")
     }
 }
 

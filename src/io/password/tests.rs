@@ -47,9 +47,9 @@ async fn a_known_password_waits_for_nobody() {
     let wrong = Secret::from("hunter3");
     let verdict = passwords.verify(&wrong, &hash, GUESSER).await;
     assert_eq!(verdict, PasswordVerdict::Wrong);
-    let desk = &passwords.shared.desk;
-    let _first = desk.turn(LoginOrigin::Operator, "").await.unwrap();
-    let _second = desk.turn(LoginOrigin::Operator, "").await.unwrap();
+    let turns = &passwords.shared.turns;
+    let _first = turns.turn(LoginOrigin::Operator, "").await.unwrap();
+    let _second = turns.turn(LoginOrigin::Operator, "").await.unwrap();
     // All turns are taken now: a login that needed one would wait for ever.
     let verdict = passwords.verify(&password, &hash, GUESSER).await;
     assert_eq!(verdict, PasswordVerdict::Right);
@@ -96,9 +96,9 @@ async fn a_guesser_with_all_its_places_leaves_the_others_theirs() {
 #[tokio::test]
 async fn a_client_that_leaves_makes_room() {
     let (passwords, hash) = (passwords(), cheap_hash("m=8,t=1,p=1"));
-    let desk = &passwords.shared.desk;
-    let first = desk.turn(LoginOrigin::Operator, "").await.unwrap();
-    let second = desk.turn(LoginOrigin::Operator, "").await.unwrap();
+    let turns = &passwords.shared.turns;
+    let first = turns.turn(LoginOrigin::Operator, "").await.unwrap();
+    let second = turns.turn(LoginOrigin::Operator, "").await.unwrap();
     let guess = Secret::from("x");
     let waiting = passwords.verify(&guess, &hash, STUDIO);
     let gave_up = tokio::time::timeout(std::time::Duration::ZERO, waiting).await;

@@ -21,12 +21,12 @@ pub struct ElectionConfig {
     pub start: Start,
 }
 
-/// The belief of a node that sees no peer.
+/// Whether a node that starts has peers to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// The node is the first: it claims as soon as it may.
+    /// The node is the first of its mesh: it claims as soon as it may.
     Founding,
-    /// The node was told of peers: as long as it has not seen one, it waits longer before it believes that
+    /// The node was told of peers, or remembers some: as long as it has not seen one, it waits longer before it believes that
     /// there is none, because a claim made before the first handshake would depose a working master.
     Joining,
 }

@@ -22,7 +22,7 @@ pub const RESERVATION: Duration = Duration::from_secs(5);
 /// slowly that the others stand 3 points higher than they had to.
 pub(super) const FORESIGHT: Duration = Duration::from_secs(2);
 
-/// Steps of a [`Trail`] closer than this are one: at most 21 of them lie within a [`RESERVATION`].
+/// Steps of a [`CounterHistory`] closer than this are one: at most 21 of them lie within a [`RESERVATION`].
 ///
 /// The window is shorter by as much; that is 5 %, less than what gossip's delay changes anyway.
 const GRAIN: Duration = Duration::from_millis(250);
@@ -89,8 +89,8 @@ impl History {
 pub(super) struct Transit {
     /// How long a listener that was sent is waited for.
     patience: Duration,
-    sent: Trail<Tally>,
-    arrived: Trail<u64>,
+    sent: CounterHistory<Tally>,
+    arrived: CounterHistory<u64>,
     /// Sent and never arrived, less arrived and never sent: players that gave up, and players that came back by
     /// an old address. Wide, because a difference of two counters needs one bit more than they do.
     missing: i128,
@@ -122,8 +122,8 @@ impl Transit {
     pub(super) fn lasting(patience: Duration) -> Self {
         Self {
             patience,
-            sent: Trail::default(),
-            arrived: Trail::default(),
+            sent: CounterHistory::default(),
+            arrived: CounterHistory::default(),
             missing: 0,
             truncated: false,
             flow: Flow::default(),
@@ -161,7 +161,7 @@ impl Transit {
         match history {
             History::Followed => self.sent.step(total, self.patience, now),
             History::Joined => {
-                self.sent = Trail::starting(total, now);
+                self.sent = CounterHistory::starting(total, now);
                 self.clear_pending();
             }
         }
@@ -173,7 +173,7 @@ impl Transit {
         match history {
             History::Followed => self.arrived.step(total, self.patience, now),
             History::Joined => {
-                self.arrived = Trail::starting(total, now);
+                self.arrived = CounterHistory::starting(total, now);
                 self.clear_pending();
             }
         }
@@ -231,7 +231,7 @@ fn difference(left: u64, right: u64) -> i128 {
 
 /// A counter's value now, and in the past for as long as a listener is waited for.
 #[derive(Clone, Debug, Default)]
-struct Trail<T> {
+struct CounterHistory<T> {
     /// The value at the beginning of that time, and until the first step.
     base: T,
     /// When each later value was heard; oldest first, never more than fit at a [`GRAIN`]'s distance.
@@ -239,7 +239,7 @@ struct Trail<T> {
     moved_at: Option<Instant>,
 }
 
-impl<T: Copy + PartialEq> Trail<T> {
+impl<T: Copy + PartialEq> CounterHistory<T> {
     fn starting(base: T, now: Instant) -> Self {
         Self {
             base,

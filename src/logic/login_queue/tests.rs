@@ -10,7 +10,7 @@ fn origin(text: &str) -> LoginOrigin {
 const HASH: Duration = Duration::from_millis(50);
 
 /// A queue with a clock, in which every turn takes [`HASH`].
-struct Desk {
+struct Bench {
     queue: LoginQueue,
     now: Instant,
     /// The logins that are checked, until when, and whether each will turn out wrong.
@@ -18,7 +18,7 @@ struct Desk {
     started: Vec<(LoginNumber, Instant)>,
 }
 
-impl Desk {
+impl Bench {
     fn new() -> Self {
         Self {
             queue: LoginQueue::default(),
@@ -63,15 +63,15 @@ impl Desk {
 
 #[test]
 fn a_guessing_address_gets_five_hashes_a_second_then_fewer() {
-    let mut desk = Desk::new();
-    let begun = desk.now;
+    let mut bench = Bench::new();
+    let begun = bench.now;
     for second in 0..60 {
         for guess in 0..200 {
-            desk.enter("192.0.2.1", &format!("/{}", (guess + second) % 7));
+            bench.enter("192.0.2.1", &format!("/{}", (guess + second) % 7));
         }
-        desk.run_for(Duration::from_secs(1), None);
+        bench.run_for(Duration::from_secs(1), None);
     }
-    let at: Vec<Instant> = desk.started.iter().map(|(_, at)| *at).collect();
+    let at: Vec<Instant> = bench.started.iter().map(|(_, at)| *at).collect();
     for (index, first) in at.iter().enumerate() {
         let within = at[index..]
             .iter()
@@ -88,102 +88,102 @@ fn a_guessing_address_gets_five_hashes_a_second_then_fewer() {
 
 #[test]
 fn a_login_from_elsewhere_passes_all_guessers() {
-    let mut desk = Desk::new();
+    let mut bench = Bench::new();
     for guesser in 0..100 {
         for _ in 0..10 {
-            desk.enter(&format!("192.0.2.{guesser}"), "/radio.mp3");
+            bench.enter(&format!("192.0.2.{guesser}"), "/radio.mp3");
         }
     }
-    desk.run_for(Duration::from_secs(10), None);
+    bench.run_for(Duration::from_secs(10), None);
     for guesser in 0..100 {
-        desk.enter(&format!("192.0.2.{guesser}"), "/radio.mp3");
+        bench.enter(&format!("192.0.2.{guesser}"), "/radio.mp3");
     }
-    let since = desk.now;
-    let login = desk.enter("198.51.100.1", "/radio.mp3");
-    desk.run_for(Duration::from_millis(200), Some(login));
-    assert!(desk.waited(login, since) <= Some(HASH));
+    let since = bench.now;
+    let login = bench.enter("198.51.100.1", "/radio.mp3");
+    bench.run_for(Duration::from_millis(200), Some(login));
+    assert!(bench.waited(login, since) <= Some(HASH));
 }
 
 #[test]
 fn guessers_that_fill_every_place_leave_one_for_others() {
-    let mut desk = Desk::new();
+    let mut bench = Bench::new();
     for guess in 0..2 * MAX_WAITING {
-        desk.enter(&format!("192.0.2.{}", guess % 4), "/radio.mp3");
+        bench.enter(&format!("192.0.2.{}", guess % 4), "/radio.mp3");
     }
-    assert_eq!(desk.queue.waiting.len(), MAX_WAITING);
-    let entry = desk
+    assert_eq!(bench.queue.waiting.len(), MAX_WAITING);
+    let entry = bench
         .queue
-        .enter(origin("198.51.100.1"), "/radio.mp3", desk.now);
+        .enter(origin("198.51.100.1"), "/radio.mp3", bench.now);
     assert_ne!(entry.displaced, Some(entry.number));
-    assert_eq!(desk.queue.waiting.len(), MAX_WAITING);
+    assert_eq!(bench.queue.waiting.len(), MAX_WAITING);
     for _ in 0..2 * MAX_WAITING {
-        desk.enter("192.0.2.9", "/radio.mp3");
+        bench.enter("192.0.2.9", "/radio.mp3");
     }
-    let mut waiting = desk.queue.waiting.values();
+    let mut waiting = bench.queue.waiting.values();
     assert!(waiting.any(|it| it.origin == origin("198.51.100.1")));
-    let origin_places = desk.queue.waiting.values();
+    let origin_places = bench.queue.waiting.values();
     let of_one = origin_places.filter(|it| it.origin == origin("192.0.2.9"));
     assert!(of_one.count() <= MAX_WAITING_PER_ORIGIN);
 }
 
 #[test]
 fn a_later_login_takes_no_waiting_logins_place() {
-    let mut desk = Desk::new();
-    let first = desk.enter("198.51.100.1", "/radio.mp3");
+    let mut bench = Bench::new();
+    let first = bench.enter("198.51.100.1", "/radio.mp3");
     for stranger in 0..2 * MAX_WAITING {
-        desk.enter(&format!("2001:db8:0:{stranger:x}::1"), "/radio.mp3");
+        bench.enter(&format!("2001:db8:0:{stranger:x}::1"), "/radio.mp3");
     }
-    assert_eq!(desk.queue.waiting.len(), MAX_WAITING);
-    assert!(desk.queue.waiting.contains_key(&first));
+    assert_eq!(bench.queue.waiting.len(), MAX_WAITING);
+    assert!(bench.queue.waiting.contains_key(&first));
 }
 
 #[test]
 fn guessers_of_one_mount_leave_turns_to_other_mounts() {
-    let mut desk = Desk::new();
+    let mut bench = Bench::new();
     for _ in 0..MAX_WAITING_PER_ORIGIN {
-        desk.enter("192.0.2.1", "/guessed.mp3");
+        bench.enter("192.0.2.1", "/guessed.mp3");
     }
-    desk.run_for(Duration::from_secs(2), None);
-    let since = desk.now;
-    let login = desk.enter("192.0.2.1", "/other.mp3");
+    bench.run_for(Duration::from_secs(2), None);
+    let since = bench.now;
+    let login = bench.enter("192.0.2.1", "/other.mp3");
     for _ in 0..100 {
-        desk.enter("192.0.2.1", "/guessed.mp3");
+        bench.enter("192.0.2.1", "/guessed.mp3");
     }
-    desk.run_for(Duration::from_secs(1), Some(login));
-    assert!(desk.waited(login, since) <= Some(FIRST_PAUSE * 2));
+    bench.run_for(Duration::from_secs(1), Some(login));
+    assert!(bench.waited(login, since) <= Some(FIRST_PAUSE * 2));
 }
 
 #[test]
 fn addresses_that_never_guessed_take_turns_by_mount() {
-    let mut desk = Desk::new();
+    let mut bench = Bench::new();
     for address in 0..200 {
-        desk.enter(&format!("2001:db8:0:{address:x}::1"), "/guessed.mp3");
+        bench.enter(&format!("2001:db8:0:{address:x}::1"), "/guessed.mp3");
     }
-    let since = desk.now;
-    let login = desk.enter("198.51.100.1", "/other.mp3");
-    desk.run_for(Duration::from_secs(1), Some(login));
-    assert!(desk.waited(login, since) <= Some(HASH));
+    let since = bench.now;
+    let login = bench.enter("198.51.100.1", "/other.mp3");
+    bench.run_for(Duration::from_secs(1), Some(login));
+    assert!(bench.waited(login, since) <= Some(HASH));
 }
 
 #[test]
 fn one_login_passes_addresses_that_send_several_at_once() {
-    let mut desk = Desk::new();
+    let mut bench = Bench::new();
     for guess in 0..200 {
-        desk.enter(&format!("192.0.2.{}", guess % 50), "/radio.mp3");
+        bench.enter(&format!("192.0.2.{}", guess % 50), "/radio.mp3");
     }
-    let since = desk.now;
-    let login = desk.enter("198.51.100.1", "/radio.mp3");
-    desk.run_for(Duration::from_secs(1), Some(login));
-    assert!(desk.waited(login, since) <= Some(HASH));
+    let since = bench.now;
+    let login = bench.enter("198.51.100.1", "/radio.mp3");
+    bench.run_for(Duration::from_secs(1), Some(login));
+    assert!(bench.waited(login, since) <= Some(HASH));
 }
 
 #[test]
 fn a_studio_behind_one_address_logs_in_without_pauses() {
-    let mut desk = Desk::new();
+    let mut bench = Bench::new();
     for encoder in 0..20 {
-        let number = desk.enter("192.0.2.1", &format!("/{encoder}"));
-        desk.run_for(HASH * 2, Some(number));
-        assert!(desk.waited(number, desk.now).is_some());
+        let number = bench.enter("192.0.2.1", &format!("/{encoder}"));
+        bench.run_for(HASH * 2, Some(number));
+        assert!(bench.waited(number, bench.now).is_some());
     }
 }
 
@@ -197,18 +197,18 @@ fn a_shared_address_pauses_half_a_second_at_most() {
 
 #[test]
 fn an_address_is_forgiven_and_the_table_is_bounded() {
-    let mut desk = Desk::new();
+    let mut bench = Bench::new();
     for address in 0..MAX_ORIGINS + 10 {
         let from = format!("2001:db8:{:x}:{:x}::1", address >> 16, address & 0xffff);
-        let number = desk.enter(&from, "/a");
-        assert_eq!(desk.queue.start_next(desk.now), Some(number));
-        desk.queue.finish(number, TurnOutcome::Wrong, desk.now);
+        let number = bench.enter(&from, "/a");
+        assert_eq!(bench.queue.start_next(bench.now), Some(number));
+        bench.queue.finish(number, TurnOutcome::Wrong, bench.now);
     }
-    assert_eq!(desk.queue.guessers.len(), MAX_ORIGINS);
-    desk.now += FORGIVEN_AFTER;
-    desk.enter("2001:db8:0:1000::1", "/a");
-    assert_eq!(desk.queue.wrong(origin("2001:db8:0:1000::")), 0);
-    assert_eq!(desk.queue.guessers.len(), MAX_ORIGINS - 1);
+    assert_eq!(bench.queue.guessers.len(), MAX_ORIGINS);
+    bench.now += FORGIVEN_AFTER;
+    bench.enter("2001:db8:0:1000::1", "/a");
+    assert_eq!(bench.queue.wrong(origin("2001:db8:0:1000::")), 0);
+    assert_eq!(bench.queue.guessers.len(), MAX_ORIGINS - 1);
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl Basin {
     }
 
     /// The level at which the node is full.
-    fn brim(&self) -> f64 {
+    fn full_level(&self) -> f64 {
         if self.scale > 0.0 {
             1.0 / self.scale
         } else {
@@ -91,7 +91,7 @@ const LEVEL_STEPS: usize = 24;
 ///
 /// Newton's method, kept within bounds by halving: the sum rises with the level but has corners.
 pub(super) fn level(basins: &[Basin], listeners: f64, guess: f64) -> f64 {
-    let pour = |level: f64| {
+    let room_at = |level: f64| {
         let fill = basins.iter().map(|it| it.fill(level));
         fill.fold((0.0, 0.0), |sum, it| (sum.0 + it.0, sum.1 + it.1))
     };
@@ -99,8 +99,8 @@ pub(super) fn level(basins: &[Basin], listeners: f64, guess: f64) -> f64 {
     let alone = basins.iter().map(|it| it.level(listeners));
     let (mut low, mut high) = (0.0, alone.fold(f64::INFINITY, f64::min));
     if high == f64::INFINITY {
-        high = basins.iter().map(Basin::brim).fold(0.0, f64::max);
-        if pour(high).0 <= listeners {
+        high = basins.iter().map(Basin::full_level).fold(0.0, f64::max);
+        if room_at(high).0 <= listeners {
             return high;
         }
     }
@@ -110,7 +110,7 @@ pub(super) fn level(basins: &[Basin], listeners: f64, guess: f64) -> f64 {
         high
     };
     for _ in 0..LEVEL_STEPS {
-        let (room, slope) = pour(level);
+        let (room, slope) = room_at(level);
         if (room - listeners).abs() <= listeners * LEVEL_TOLERANCE {
             break;
         }

@@ -72,7 +72,7 @@ pub enum Reason {
 
 /// How a preference judges a node.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Leaning {
+enum Preference {
     Preferred,
     /// Too little is known of the node: it stays, whichever nodes are preferred.
     Neutral,
@@ -207,8 +207,8 @@ impl<'a> Shortlist<'a> {
                     return;
                 };
                 self.prefer(*spill, |it| match holders.contains(it.outlook.node) {
-                    true => Leaning::Preferred,
-                    false => Leaning::Other,
+                    true => Preference::Preferred,
+                    false => Preference::Other,
                 });
             }
             Stage::ListenersScore => self.score_load(|it| it.free_listeners()),
@@ -245,12 +245,12 @@ impl<'a> Shortlist<'a> {
     }
 
     /// Keeps the preferred nodes if one of them is below the spill level; otherwise all.
-    fn prefer(&mut self, spill: Spill, leaning: impl Fn(&Candidate<'_>) -> Leaning) {
+    fn prefer(&mut self, spill: Spill, preference: impl Fn(&Candidate<'_>) -> Preference) {
         let open = |it: &Candidate<'_>| {
-            leaning(it) == Leaning::Preferred && it.load.utilization() < spill.level()
+            preference(it) == Preference::Preferred && it.load.utilization() < spill.level()
         };
         if self.candidates.iter().any(open) {
-            self.keep(|it| leaning(it) != Leaning::Other);
+            self.keep(|it| preference(it) != Preference::Other);
         }
     }
 
@@ -259,9 +259,9 @@ impl<'a> Shortlist<'a> {
             return;
         };
         self.prefer(spill, |it| match it.facts.place.country {
-            Some(its) if its == country => Leaning::Preferred,
-            Some(_) => Leaning::Other,
-            None => Leaning::Neutral,
+            Some(its) if its == country => Preference::Preferred,
+            Some(_) => Preference::Other,
+            None => Preference::Neutral,
         });
     }
 

@@ -48,7 +48,7 @@ pub enum Arrival {
 
 /// The state of the mesh that a verdict depends on, besides the table.
 #[derive(Clone, Copy, Debug)]
-pub struct Grounds<'a> {
+pub struct ListenerContext<'a> {
     /// All mounts.
     pub mounts: &'a BTreeMap<MountName, MountSpec>,
     /// The operators' settings of the mesh.
@@ -116,11 +116,11 @@ pub enum Destination {
 /// Answers a question. With [`Reserve::No`] nothing is changed: the verdict is the one for the next such listener.
 pub fn answer(
     question: &ListenerQuestion<'_>,
-    grounds: &Grounds<'_>,
+    context: &ListenerContext<'_>,
     table: &mut LoadTable,
     reserve: Reserve,
 ) -> Verdict {
-    let Some(spec) = grounds.mounts.get(question.mount) else {
+    let Some(spec) = context.mounts.get(question.mount) else {
         return Verdict::NoSuchMount;
     };
     if !spec.steering.countries.admits(question.place.country) {
@@ -129,28 +129,28 @@ pub fn answer(
     match question.arrival {
         Arrival::Front => {}
         // A listener that was redirected was admitted where it asked first. A kept address was not.
-        Arrival::Kept if is_full(grounds.view, spec) => return Verdict::MountFull,
+        Arrival::Kept if is_full(context.view, spec) => return Verdict::MountFull,
         Arrival::Sent | Arrival::Kept => return Verdict::Serve(Because::SentHere),
     }
-    let ask = ask(question, spec, grounds);
+    let ask = ask(question, spec, context);
     if ask.among == Among::Outside && !table.is_outside(question.mount) {
         return Verdict::NoSource;
     }
     if question.is_head {
-        return answer_head(&ask, table, grounds.now);
+        return answer_head(&ask, table, context.now);
     }
-    if is_full(grounds.view, spec) {
+    if is_full(context.view, spec) {
         return overflow(spec, question.client, Verdict::MountFull);
     }
     if ask.among == Among::All
-        && is_not_redirected(question, &spec.steering, &grounds.steering.mesh)
+        && is_not_redirected(question, &spec.steering, &context.steering.mesh)
     {
         return Verdict::Serve(Because::NotRedirected);
     }
     let Chosen { choice, reserved } = match reserve {
-        Reserve::Yes => table.choose(&ask, question.client.ip, grounds.now, grounds.now_unix_s),
+        Reserve::Yes => table.choose(&ask, question.client.ip, context.now, context.now_unix_s),
         Reserve::No => Chosen {
-            choice: table.foresee(&ask, grounds.now),
+            choice: table.foresee(&ask, context.now),
             reserved: None,
         },
     };
@@ -165,10 +165,10 @@ pub fn answer(
 pub fn ask<'a>(
     question: &ListenerQuestion<'_>,
     spec: &'a MountSpec,
-    grounds: &Grounds<'_>,
+    context: &ListenerContext<'_>,
 ) -> Ask<'a> {
-    let mut holders = grounds.view.holders(&spec.path);
-    let is_ours = grounds.is_held_here || holders.next().is_some();
+    let mut holders = context.view.holders(&spec.path);
+    let is_ours = context.is_held_here || holders.next().is_some();
     Ask {
         mount: &spec.path,
         place: question.place,

@@ -86,7 +86,7 @@ impl Scene {
             query: "",
         };
         change(&mut question);
-        let grounds = Grounds {
+        let context = ListenerContext {
             mounts: &self.mounts,
             steering: &self.steering,
             view: &self.view,
@@ -94,7 +94,7 @@ impl Scene {
             now: self.now,
             now_unix_s: 1_000,
         };
-        answer(&question, &grounds, &mut self.table, reserve)
+        answer(&question, &context, &mut self.table, reserve)
     }
 
     fn ask(&mut self) -> Verdict {

@@ -199,10 +199,14 @@ impl MeshAudience {
 }
 
 /// A page of a node's listeners, or the reason why it gave none.
-type Told = (NodeName, Result<ListenerPage, Silence>);
+type NodePage = (NodeName, Result<ListenerPage, Silence>);
 
 /// Adds what the nodes tell that are being asked. One that is not heard is named as silent, whatever the reason.
-async fn gather(list: &mut ListenerList, mut asking: JoinSet<Told>, mut asked: BTreeSet<NodeName>) {
+async fn gather(
+    list: &mut ListenerList,
+    mut asking: JoinSet<NodePage>,
+    mut asked: BTreeSet<NodeName>,
+) {
     while let Some(joined) = asking.join_next().await {
         let Ok((node, told)) = joined else {
             continue; // it has panicked, and its node is among those that are left
@@ -334,7 +338,7 @@ mod tests {
     async fn a_question_that_panics_makes_its_node_silent() {
         let asked: BTreeSet<NodeName> = ["n1", "n2"].map(|name| name.parse().unwrap()).into();
         let mut asking = JoinSet::new();
-        let broken = |node: &str| -> Told { panic!("{node}: as a bug would do") };
+        let broken = |node: &str| -> NodePage { panic!("{node}: as a bug would do") };
         asking.spawn(async move { broken("n1") });
         asking.spawn(async { ("n2".parse().unwrap(), Ok(ListenerPage::default())) });
         let mut list = ListenerList::default();

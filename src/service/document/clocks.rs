@@ -11,10 +11,10 @@ use super::commit::Unsaved;
 use super::{Documents, Inner};
 use crate::io::clock;
 use crate::io::tasks::Tasks;
+use crate::logic::election::Start;
 use crate::logic::members::clocks::{ClockVerdict, Clocks};
 use crate::model::node::NodeName;
 use crate::proto::settle::ALONE_AFTER;
-use crate::service::identity::Company;
 use crate::wire::gossip;
 
 /// How often a node gossips its time.
@@ -51,7 +51,7 @@ impl ClockReading {
     }
 }
 
-pub(super) async fn run(inner: Arc<Inner>, company: Company, tasks: Tasks) {
+pub(super) async fn run(inner: Arc<Inner>, start: Start, tasks: Tasks) {
     let started = clock::now();
     let mut last = ClockReading::now();
     let mut beats = interval(BEAT);
@@ -78,7 +78,7 @@ pub(super) async fn run(inner: Arc<Inner>, company: Company, tasks: Tasks) {
         if is_beat {
             let said = inner.gossip.set(gossip::CLOCK, &now_ms.to_string()).await;
             said.expect("a number is far shorter than a gossiped value may be");
-            let waits = company == Company::Peers
+            let waits = start == Start::Joining
                 && clock::now().saturating_duration_since(started) < ALONE_AFTER;
             inner.renew(now_ms, waits);
         }

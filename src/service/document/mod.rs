@@ -24,12 +24,12 @@ use tracing::{Instrument, info, info_span, warn};
 use self::commit::{Edit, EditOrigin};
 use self::edit::Existence;
 use super::cluster::Cluster;
-use super::identity::Company;
 use crate::io::disk::DataDir;
 use crate::io::gossip::Gossip;
 use crate::io::link::{Exchange, Links};
 use crate::io::tasks::Tasks;
 use crate::logic::document::{ApplyOutcome, Document};
+use crate::logic::election::Start;
 use crate::logic::members::forgotten;
 use crate::logic::records::admin;
 use crate::logic::records::admin::AdminLogin;
@@ -64,7 +64,7 @@ pub struct DocumentConfig {
     /// The directory in which it is saved.
     pub data_dir: Arc<DataDir>,
     /// Whether there are peers to find, which know the time.
-    pub company: Company,
+    pub start: Start,
 }
 
 #[derive(Debug)]
@@ -113,7 +113,7 @@ impl Documents {
         tasks.spawn(saving.instrument(info_span!("document")));
         let settling = settle::run(documents.0.clone(), config.set_aside, tasks.clone());
         tasks.spawn(settling.instrument(info_span!("document")));
-        let comparing = clocks::run(documents.0.clone(), config.company, tasks.clone());
+        let comparing = clocks::run(documents.0.clone(), config.start, tasks.clone());
         tasks.spawn(comparing.instrument(info_span!("document")));
         documents
     }

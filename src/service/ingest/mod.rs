@@ -39,7 +39,7 @@ use super::relay::Relays;
 use super::sources::Sources;
 use super::streams::Streams;
 use crate::io::door::Visitor;
-use crate::io::password::Stay;
+use crate::io::password::PasswordHold;
 use crate::io::tasks::Tasks;
 use crate::io::uplink;
 use crate::model::mount::MountName;
@@ -77,7 +77,7 @@ pub struct Ingest(Arc<IngestConfig>);
 struct SourceLogin {
     offer: Offer,
     /// Keeps its password known, so that it can come back while others guess.
-    stay: Stay,
+    hold: PasswordHold,
 }
 
 impl Ingest {
@@ -108,7 +108,7 @@ impl Ingest {
                 let mount = login.offer.spec.path.clone();
                 let broadcast = Broadcast::begin(&self.0, login.offer).await;
                 let broadcast = broadcast.map_err(|refused| Refusal::of(refused, &mount))?;
-                Ok((broadcast, login.stay))
+                Ok((broadcast, login.hold))
             };
             match admitted.await {
                 Ok((broadcast, _stay)) => {
@@ -140,13 +140,13 @@ impl Ingest {
             .map_err(|error| Refusal::NoSuchMount(error.to_string()))?;
         let spec = self.0.mesh.documents.mount(&mount);
         let spec = spec.ok_or_else(|| Refusal::no_mount(&mount))?;
-        let stay = self.0.logins.source(credentials, &spec, caller).await?;
+        let hold = self.0.logins.source(credentials, &spec, caller).await?;
         let offer = Offer {
             head: source_head::stream_head(head, spec.charset, 0, Epoch::default()),
             stated_bps: source_head::stated_bps(head),
             spec,
         };
-        Ok(SourceLogin { offer, stay })
+        Ok(SourceLogin { offer, hold })
     }
 
     /// Whether no source is to begin here.

@@ -64,7 +64,7 @@ impl<K: JobKind> Jobs<K> {
     /// Starts to follow the seats of this kind.
     pub fn start(kind: K, mesh: &Mesh) -> Self {
         let (declared, jobs) = watch::channel(Declared::new());
-        let foreman = Foreman {
+        let runner = JobRunner {
             tasks: mesh.tasks.group(),
             view: mesh.cluster.watch(),
             kind: kind.clone(),
@@ -73,7 +73,7 @@ impl<K: JobKind> Jobs<K> {
             groups: BTreeMap::new(),
             running: JoinSet::new(),
         };
-        mesh.tasks.spawn(foreman.run());
+        mesh.tasks.spawn(runner.run());
         Self {
             kind,
             cluster: mesh.cluster.clone(),
@@ -102,7 +102,7 @@ struct JobEnd {
 }
 
 /// Follows the seats of one kind, and runs the jobs that are this node's.
-struct Foreman<K: JobKind> {
+struct JobRunner<K: JobKind> {
     kind: K,
     /// The group of everything that is run here.
     tasks: Tasks,
@@ -115,7 +115,7 @@ struct Foreman<K: JobKind> {
     running: JoinSet<JobEnd>,
 }
 
-impl<K: JobKind> Foreman<K> {
+impl<K: JobKind> JobRunner<K> {
     async fn run(mut self) {
         loop {
             let wake_at = self.roster.wake_at();

@@ -111,11 +111,11 @@ impl Listening {
         list: impl FnOnce(&MountSpec, &Ask<'_>) -> T,
     ) -> Result<T, Verdict> {
         let load = &self.0.config.load;
-        self.with_grounds(question.mount, |grounds| {
-            let verdict = load.answer(question, grounds, Reserve::No);
-            match (grounds.mounts.get(question.mount), verdict) {
+        self.with_context(question.mount, |context| {
+            let verdict = load.answer(question, context, Reserve::No);
+            match (context.mounts.get(question.mount), verdict) {
                 (None, verdict) | (Some(_), verdict @ Verdict::NotInCountry) => Err(verdict),
-                (Some(spec), _) => Ok(list(spec, &listener::ask(question, spec, grounds))),
+                (Some(spec), _) => Ok(list(spec, &listener::ask(question, spec, context))),
             }
         })
     }
@@ -146,10 +146,10 @@ impl Listening {
             https: false,
         };
         let (question, load) = (self.question(mount, client), &self.0.config.load);
-        self.with_grounds(mount, |grounds| {
-            let spec = grounds.mounts.get(mount)?;
-            let ask = listener::ask(&question, spec, grounds);
-            let verdict = load.answer(&question, grounds, Reserve::No);
+        self.with_context(mount, |context| {
+            let spec = context.mounts.get(mount)?;
+            let ask = listener::ask(&question, spec, context);
+            let verdict = load.answer(&question, context, Reserve::No);
             Some(Explained {
                 answer: verdict.in_words(),
                 explanation: load.explain(&ask),

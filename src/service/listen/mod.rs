@@ -29,7 +29,7 @@ use crate::io::door::Visitor;
 use crate::io::pacer::Pacer;
 use crate::io::{answer, clock};
 use crate::model::mount::MountName;
-use crate::proto::listener::{Arrival, Grounds, ListenerQuestion, Reserve, Verdict};
+use crate::proto::listener::{Arrival, ListenerContext, ListenerQuestion, Reserve, Verdict};
 use crate::wire::http::forwarded::Client;
 use crate::wire::http::head::{Head, Method};
 use crate::wire::http::reply::{Persistence, Reply};
@@ -216,8 +216,8 @@ impl Listening {
             ..self.question(asking.mount, asking.client)
         };
         let load = &self.0.config.load;
-        self.with_grounds(asking.mount, |grounds| {
-            load.answer(&question, grounds, Reserve::Yes)
+        self.with_context(asking.mount, |context| {
+            load.answer(&question, context, Reserve::Yes)
         })
     }
 
@@ -235,12 +235,16 @@ impl Listening {
     }
 
     /// Calls `decide` with all that an answer about a mount depends on.
-    fn with_grounds<T>(&self, mount: &MountName, decide: impl FnOnce(&Grounds<'_>) -> T) -> T {
+    fn with_context<T>(
+        &self,
+        mount: &MountName,
+        decide: impl FnOnce(&ListenerContext<'_>) -> T,
+    ) -> T {
         let config = &self.0.config;
         let documents = &config.mesh.documents;
         let (mounts, steering) = (documents.mounts(), documents.steering());
         let view = config.mesh.cluster.view();
-        decide(&Grounds {
+        decide(&ListenerContext {
             mounts: &mounts,
             steering: &steering,
             view: &view,

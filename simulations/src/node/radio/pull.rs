@@ -78,11 +78,11 @@ impl Pull {
 
     fn handle(&mut self, input: Input, env: &mut Env<'_>) {
         let spec = env.replica.mount(&self.mount);
-        let luck = env.luck();
+        let chance = env.chance();
         let seen = PullContext {
             mesh: env.mesh.view(),
             linger: spec.map(|spec| Duration::from_secs(spec.linger_s.into())),
-            chance: luck,
+            chance,
             now: env.moment.now,
         };
         let mut out = Vec::new();

@@ -1,4 +1,4 @@
-//! The desk at which logins wait for their turn to be hashed: joins the queue to tasks and time.
+//! The queue in which logins wait for their turn to be hashed: joins its logic to tasks and time.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,20 +14,20 @@ use crate::logic::login_queue::{LoginNumber, LoginOrigin, LoginQueue, TurnOutcom
 /// The longest wait for a turn: an encoder gives up sooner, and only an address that guesses waits at all.
 const MAX_WAIT: Duration = Duration::from_secs(20);
 
-/// Gives turns to those who wait. Cheap to clone.
+/// Gives turns to the logins that wait. Cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Desk(Arc<Mutex<DeskState>>);
+pub(super) struct TurnQueue(Arc<Mutex<TurnQueueInner>>);
 
 #[derive(Default)]
-struct DeskState {
+struct TurnQueueInner {
     queue: LoginQueue,
     /// How each login that waits is told that it is its turn.
     calls: HashMap<LoginNumber, oneshot::Sender<()>>,
 }
 
-/// Held while a login waits and while its hash is computed; dropped with the work, not with whoever asked for it.
+/// Held while a login waits and while its hash is computed; dropped with the work, not with the login.
 pub(super) struct LoginTurn {
-    desk: Desk,
+    turns: TurnQueue,
     number: LoginNumber,
     outcome: TurnOutcome,
 }
@@ -41,15 +41,15 @@ impl LoginTurn {
 
 impl Drop for LoginTurn {
     fn drop(&mut self) {
-        let mut state = self.desk.0.lock();
+        let mut state = self.turns.0.lock();
         state.calls.remove(&self.number);
         state.queue.finish(self.number, self.outcome, now());
         drop(state);
-        self.desk.give_turns();
+        self.turns.give_turns();
     }
 }
 
-impl Desk {
+impl TurnQueue {
     /// Waits for a turn; `None` if there is no place to wait, or the wait becomes too long.
     pub(super) async fn turn(&self, origin: LoginOrigin, account: &str) -> Option<LoginTurn> {
         let (turn, mut called) = self.enter(origin, account);
@@ -75,28 +75,28 @@ impl Desk {
             state.calls.remove(&displaced);
         }
         let turn = LoginTurn {
-            desk: self.clone(),
+            turns: self.clone(),
             number: entry.number,
             outcome: TurnOutcome::Other,
         };
         (turn, called)
     }
 
-    /// Calls everybody whose turn it is.
+    /// Calls every login whose turn it is.
     fn give_turns(&self) {
         let mut state = self.0.lock();
         while let Some(number) = state.queue.start_next(now()) {
             if let Some(call) = state.calls.remove(&number) {
-                // Somebody who has just left drops the turn, which ends it.
+                // A login that was given up a moment ago drops the turn, which ends it.
                 let _left = call.send(());
             }
         }
     }
 }
 
-impl fmt::Debug for Desk {
+impl fmt::Debug for TurnQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Desk")
+        f.write_str("TurnQueue")
     }
 }
 
