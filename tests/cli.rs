@@ -69,7 +69,7 @@ fn a_mistyped_setting_is_named_with_its_place() {
 }
 
 #[test]
-fn an_unreachable_node_has_an_exit_code_of_its_own() {
+fn an_unreachable_node_has_its_own_exit_code() {
     let home = tempfile::tempdir().unwrap();
     let node = nobody();
     for arguments in [
@@ -85,7 +85,7 @@ fn an_unreachable_node_has_an_exit_code_of_its_own() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_before_anything_is_sent() {
+fn nonsense_is_refused_before_anything_is_sent() {
     let home = tempfile::tempdir().unwrap();
     let (node, long) = (nobody(), "x".repeat(2_000));
     for (arguments, hint) in [
@@ -133,7 +133,7 @@ fn a_file_without_sound_is_not_sent() {
 }
 
 #[test]
-fn a_demo_does_not_start_where_a_port_is_taken() {
+fn a_demo_does_not_start_on_a_taken_port() {
     let home = tempfile::tempdir().unwrap();
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
@@ -210,7 +210,7 @@ fn a_number_is_asked_for_with_an_example() {
 }
 
 #[test]
-fn an_unreachable_node_is_answered_with_how_to_name_another() {
+fn an_unreachable_node_is_answered_with_a_hint() {
     let home = tempfile::tempdir().unwrap();
     let output = antiphon(home.path(), &["status", "--node", &nobody()]);
     assert_eq!(code(&output), 3);

@@ -159,7 +159,7 @@ fn mount_of(words: &[String]) -> &str {
 }
 
 #[test]
-fn every_command_of_the_pages_runs_or_has_a_reason_not_to() {
+fn every_command_of_the_pages_runs_or_is_excused() {
     let (mut stage, mut ran) = (Stage::new(), 0);
     for (page, text) in pages() {
         let (blocks, _) = take_apart(&text);
@@ -186,7 +186,7 @@ fn every_command_of_the_pages_runs_or_has_a_reason_not_to() {
 }
 
 #[test]
-fn every_command_in_a_sentence_is_one_that_there_is() {
+fn every_command_in_a_sentence_exists() {
     // A sentence may leave out what a command needs besides.
     let unfinished = [
         ErrorKind::MissingRequiredArgument,
@@ -214,7 +214,7 @@ fn every_command_in_a_sentence_is_one_that_there_is() {
 }
 
 #[test]
-fn the_synopsis_names_only_flags_that_there_are() {
+fn the_synopsis_names_only_existing_flags() {
     let grammar = antiphon::cli::grammar();
     let (blocks, _) = take_apart(&fs::read_to_string(root().join("README.md")).unwrap());
     let synopsis = blocks

@@ -112,8 +112,9 @@ const SOURCES: [(&str, &str, Method, HttpVersion); 9] = [
     ),
 ];
 
+/// Rows K1 to K4.
 #[test]
-fn k1_to_k4_every_encoder_is_understood_and_its_audio_kept() {
+fn every_encoder_is_understood_and_its_audio_kept() {
     for (client, lines, method, version) in SOURCES {
         let request = lines.replace("AUTH", AUTHORIZATION) + "\u{1}audio";
         let (head, rest) = read(&request);
@@ -146,8 +147,9 @@ fn k1_to_k4_every_encoder_is_understood_and_its_audio_kept() {
     }
 }
 
+/// Rows K5 and K6.
 #[test]
-fn k5_k6_who_is_not_let_in_is_asked_for_a_password() {
+fn a_refused_client_is_asked_for_a_password() {
     let answer = text(reply("SOURCE /a HTTP/1.0\r\n\r\n").unauthorized());
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.0 401 Authentication Required\r\nServer: antiphon/"));
@@ -157,8 +159,9 @@ fn k5_k6_who_is_not_let_in_is_asked_for_a_password() {
     assert_eq!(body, "You need to authenticate\r\n");
 }
 
+/// Row K7.
 #[test]
-fn k7_libshout_learns_what_it_may_do_over_one_connection() {
+fn libshout_learns_the_methods_over_one_connection() {
     let challenge = "SOURCE /m HTTP/1.0\r\nHost: h:8000\r\nUser-Agent: libshout/2.4.6\r\n\
                      Content-Type: audio/mpeg\r\nContent-Length: 0\r\n\
                      Connection: Keep-Alive\r\nice-public: 0\r\n\r\n";
@@ -179,8 +182,9 @@ fn k7_libshout_learns_what_it_may_do_over_one_connection() {
     assert_eq!(poke.path(), "/admin/!POKE");
 }
 
+/// Rows K8, K9 and K11.
 #[test]
-fn k8_k9_k11_who_expects_a_continue_gets_it_only_with_the_yes() {
+fn a_continue_comes_only_with_the_acceptance() {
     let put = "PUT /a HTTP/1.1\r\nExpect: 100-Continue\r\n\r\n";
     let answer = text(source_accepted(&read(put).0));
     assert!(answer.starts_with("HTTP/1.1 100 Continue\r\n\r\n"));
@@ -193,8 +197,9 @@ fn k8_k9_k11_who_expects_a_continue_gets_it_only_with_the_yes() {
     assert!(old.expects_continue());
 }
 
+/// Rows K10 and K12.
 #[test]
-fn k10_k12_a_busy_mount_says_so_in_the_reason_and_in_the_body() {
+fn a_busy_mount_is_named_in_reason_and_body() {
     let busy = reply("SOURCE /a HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n");
     assert_eq!(busy.persistence(), Persistence::Close, "audio may follow");
     let answer = text(busy.mount_in_use());
@@ -203,8 +208,9 @@ fn k10_k12_a_busy_mount_says_so_in_the_reason_and_in_the_body() {
     assert!(answer.contains("\r\nContent-Length: 17\r\n"));
 }
 
+/// Rows K14 to K16.
 #[test]
-fn k14_k15_k16_a_body_is_read_as_its_head_says() {
+fn a_body_is_read_as_its_head_says() {
     let (head, rest) = read("SOURCE /a HTTP/1.0\r\n\r\naudio in the same packet");
     assert_eq!(
         stream_head(
@@ -231,8 +237,9 @@ fn k14_k15_k16_a_body_is_read_as_its_head_says() {
     }
 }
 
+/// Row K60.
 #[test]
-fn k60_a_missing_mount_is_told_in_icecasts_words() {
+fn a_missing_mount_is_answered_in_icecasts_words() {
     let answer = text(reply("GET /none HTTP/1.1\r\n\r\n").not_found());
     assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"));
     assert!(answer.ends_with("\r\n\r\nThe file you requested could not be found"));
@@ -240,8 +247,9 @@ fn k60_a_missing_mount_is_told_in_icecasts_words() {
     assert!(head_only.ends_with("\r\nContent-Length: 41\r\n\r\n"));
 }
 
+/// Row K64.
 #[test]
-fn k64_pages_of_other_sites_may_listen() {
+fn pages_of_other_sites_may_listen() {
     let request = "OPTIONS /a HTTP/1.1\r\nOrigin: https://x\r\n\r\n";
     let answer = text(reply(request).options(READ_METHODS));
     assert!(answer.starts_with("HTTP/1.1 204 No Content\r\n"));
@@ -258,8 +266,9 @@ fn k64_pages_of_other_sites_may_listen() {
     assert!(!answer.contains("Content-Length"));
 }
 
+/// Rows K92 to K94.
 #[test]
-fn k92_to_k94_what_makes_no_sense_gets_a_bounded_answer() {
+fn nonsense_gets_a_bounded_answer() {
     let refused = |request: &str| {
         let error = parse(request.as_bytes()).unwrap_err();
         head_refused(error, request.as_bytes(), NOW_UNIX_S)

@@ -93,13 +93,13 @@ fn try_with(what: &str, public_url: &str) {
 }
 
 #[test]
-fn a_node_with_a_foreign_host_in_its_address_loses_hardly_a_listener() {
+fn a_foreign_host_as_address_loses_few_listeners() {
     let foreign = RelayPage::answering("<html>somebody else's</html>");
     try_with("a foreign host", &foreign.url());
 }
 
 #[test]
-fn a_node_with_a_closed_port_in_its_address_loses_hardly_a_listener() {
+fn a_closed_port_as_address_loses_few_listeners() {
     let closed = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -108,7 +108,7 @@ fn a_node_with_a_closed_port_in_its_address_loses_hardly_a_listener() {
 }
 
 #[test]
-fn two_nodes_with_one_address_are_both_named_and_nobody_is_refused() {
+fn two_nodes_with_one_address_are_both_named() {
     let mut mesh = TestMesh::start_with(1, |_, setup| setup.with(&["--max-listeners", "50"]));
     let setup = mesh.next_setup().join(&mesh.nodes[0].address());
     mesh.nodes
@@ -183,7 +183,7 @@ fn a_node_proves_its_address_and_says_so() {
 }
 
 #[test]
-fn a_listener_is_not_sent_to_an_address_of_the_other_family_while_there_is_another() {
+fn listeners_are_sent_to_their_own_address_family() {
     let port = free_port();
     let by_name = format!("http://localhost:{port}");
     let mesh = TestMesh::start_with(3, |index, setup| match index {
@@ -228,7 +228,7 @@ fn a_listener_is_not_sent_to_an_address_of_the_other_family_while_there_is_anoth
 }
 
 #[test]
-fn a_node_that_is_heard_through_others_is_not_suspect_for_lack_of_a_link() {
+fn a_node_heard_through_others_is_not_suspect() {
     let Some(network) = Network::build(3) else {
         return;
     };

@@ -193,7 +193,7 @@ fn the_name_of_a_player_is_shown_without_control_characters() {
 }
 
 #[test]
-fn a_node_that_does_not_answer_is_named_and_delays_the_list_little() {
+fn a_silent_node_is_named_without_much_delay() {
     let (mesh, _source) = on_air(2);
     let player = Player::tune_in(&at(&mesh.nodes[0]));
     player.wait_for_more(1_000);
@@ -234,7 +234,7 @@ fn a_node_that_has_left_is_not_missing_from_the_list() {
 }
 
 #[test]
-fn thousands_of_listeners_are_listed_and_a_drain_leaves_none() {
+fn thousands_of_listeners_are_listed_and_drained() {
     let (mesh, _source) = on_air(2);
     mesh.wait_warm(RADIO);
     let doors: Vec<String> = mesh.nodes.iter().map(TestNode::address).collect();

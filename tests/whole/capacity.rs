@@ -30,7 +30,7 @@ fn answer(url: &str) -> Head {
 }
 
 #[test]
-fn a_full_node_sends_listeners_to_others_and_a_full_mesh_asks_them_to_come_back() {
+fn a_full_node_redirects_and_a_full_mesh_refuses() {
     let mesh = TestMesh::start_with(2, |_, setup| setup.with(&["--max-listeners", "1"]));
     mesh.create_mount(RADIO, PASSWORD);
     let _source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
@@ -69,7 +69,7 @@ fn a_full_node_sends_listeners_to_others_and_a_full_mesh_asks_them_to_come_back(
 }
 
 #[test]
-fn a_mount_takes_as_many_listeners_as_its_operator_allows() {
+fn a_mount_keeps_to_its_listener_limit() {
     let mesh = TestMesh::start(2);
     mesh.create_mount(RADIO, PASSWORD);
     let target = format!("/api/v1/mounts{RADIO}");

@@ -40,12 +40,12 @@ fn kills_are_not_heard_elsewhere() {
 }
 
 #[test]
-fn a_rolling_restart_of_all_nodes_is_not_heard_elsewhere() {
+fn a_rolling_restart_is_not_heard_elsewhere() {
     strike(&[(Kind::Restart, 5)]);
 }
 
 #[test]
-fn a_frozen_master_is_replaced_and_gives_no_orders_when_it_thaws() {
+fn a_frozen_master_is_replaced_and_obeyed_no_more() {
     strike(&[(Kind::Freeze, 1)]);
 }
 

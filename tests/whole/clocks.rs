@@ -70,7 +70,7 @@ fn latest_stamp_ahead_ms(node: &TestNode) -> i64 {
 }
 
 #[test]
-fn a_node_whose_clock_is_wrong_refuses_edits_until_it_is_set_right() {
+fn a_node_with_a_wrong_clock_refuses_edits() {
     if clock::library().is_none() {
         return;
     }

@@ -50,7 +50,7 @@ fn answer(mut connection: Connection) -> Answer {
 }
 
 #[test]
-fn a_listener_that_closes_only_its_sending_half_hears_on() {
+fn a_half_closed_listener_hears_on() {
     let (node, _source) = on_air();
     let mut listener = half_closed(&format!("{}{RADIO}", node.url()), "GET");
     assert_eq!(listener.head().unwrap().status, 200);
@@ -107,7 +107,7 @@ fn nc_hears_on_behind_its_request() {
 }
 
 #[test]
-fn every_entrance_answers_who_has_closed_its_sending_half() {
+fn every_entrance_answers_a_half_closed_client() {
     let mesh = TestMesh::start_with(2, |number, setup| match number {
         0 => setup.with(&["--max-listeners", "0"]),
         _ => setup,
@@ -165,7 +165,7 @@ fn wait_listeners(node: &TestNode, wanted: u32) {
 }
 
 #[test]
-fn a_player_that_looks_first_takes_the_last_place_once() {
+fn a_probing_player_takes_the_last_place_once() {
     let node = Setup::named("n1").with(&["--max-listeners", "1"]).start();
     node.create_mount_with(RADIO, PASSWORD, r#""max_listeners": 1"#);
     let _source = KnownSource::start(&node, RADIO, PASSWORD);
@@ -211,7 +211,7 @@ fn a_player_that_looks_first_takes_the_last_place_once() {
 }
 
 #[test]
-fn a_player_that_looks_first_is_one_listener_where_it_is_sent() {
+fn a_probing_player_counts_once_where_redirected() {
     let mesh = TestMesh::start_with(2, |number, setup| match number {
         0 => setup.with(&["--max-listeners", "0"]),
         _ => setup.with(&["--max-listeners", "1"]),
@@ -242,7 +242,7 @@ fn look(node: &TestNode, target: &str) -> (u16, Duration) {
 }
 
 #[test]
-fn a_look_at_a_mount_off_air_is_answered_at_once() {
+fn a_head_request_is_answered_at_once() {
     let mesh = TestMesh::start(2);
     mesh.create_mount(RADIO, PASSWORD);
     let passed = format!("/_stream/n1{RADIO}");

@@ -45,7 +45,7 @@ const BUSY_LEVEL_POINTS: f64 = 5.0;
 const PREDICTION_POINTS: f64 = 3.0;
 
 #[test]
-fn two_thousand_who_come_within_five_seconds_find_a_place_each() {
+fn two_thousand_sudden_listeners_find_a_place() {
     let figures = come(MANY);
     println!("{figures}");
     let level = figures.level() + BUSY_LEVEL_POINTS;

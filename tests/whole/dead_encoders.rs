@@ -81,7 +81,7 @@ fn is_taken_at(node: &TestNode) -> Duration {
 }
 
 #[test]
-fn ffmpeg_that_sent_too_fast_and_was_killed_is_followed_at_once() {
+fn a_killed_fast_ffmpeg_is_followed_at_once() {
     if !have("ffmpeg") {
         return;
     }
@@ -103,7 +103,7 @@ fn ffmpeg_that_sent_too_fast_and_was_killed_is_followed_at_once() {
 }
 
 #[test]
-fn a_source_that_sends_too_fast_keeps_its_mount_until_it_dies() {
+fn a_fast_source_keeps_its_mount_until_it_dies() {
     if !have("curl") {
         return;
     }
@@ -162,7 +162,7 @@ fn a_sources_backlog_is_heard_before_its_successor() {
 }
 
 #[test]
-fn a_source_that_could_wait_need_not_wait_for_a_dead_one() {
+fn a_standby_need_not_wait_for_a_dead_source() {
     if !have("ffmpeg") {
         return;
     }
@@ -184,7 +184,7 @@ fn a_source_that_could_wait_need_not_wait_for_a_dead_one() {
 }
 
 #[test]
-fn an_encoder_that_takes_over_from_a_killed_node_is_not_sent_away_again() {
+fn a_takeover_from_a_killed_node_lasts() {
     let mut mesh = TestMesh::start(3);
     mesh.nodes[0].create_mount_with(RADIO, PASSWORD, r#""takeover": "takeover""#);
     mesh.wait_for_mount(RADIO);
@@ -207,7 +207,7 @@ fn an_encoder_that_takes_over_from_a_killed_node_is_not_sent_away_again() {
 }
 
 #[test]
-fn an_encoder_whose_node_was_killed_is_taken_elsewhere_by_the_first_answer() {
+fn an_encoder_of_a_killed_node_is_taken_elsewhere() {
     let mut mesh = TestMesh::start(3);
     mesh.create_mount(RADIO, PASSWORD);
     let (master, others) = (mesh.master(), mesh.others());

@@ -43,7 +43,7 @@ fn probe(node: &TestNode) -> Result<(), String> {
 }
 
 #[test]
-fn a_node_with_few_descriptors_offers_what_it_can_serve() {
+fn few_descriptors_lower_the_offered_capacity() {
     let node = Setup::named("n1").open_files(OPEN_FILES).start();
     assert!(
         node.log()
@@ -92,7 +92,7 @@ fn a_node_with_few_descriptors_offers_what_it_can_serve() {
 }
 
 #[test]
-fn connections_that_say_nothing_are_turned_away_with_a_word_and_hurried() {
+fn silent_connections_beyond_the_limit_are_refused() {
     let node = Setup::named("n1").open_files(OPEN_FILES).start();
     node.create_mount(RADIO, PASSWORD);
     let _source = KnownSource::start(&node, RADIO, PASSWORD);

@@ -134,7 +134,7 @@ fn names_lead_to_nodes_that_take_listeners_and_live() {
 }
 
 #[test]
-fn the_zone_is_answered_for_as_the_standards_want_it() {
+fn the_zone_is_answered_by_the_standards() {
     if !have("dig") {
         return;
     }
@@ -237,7 +237,7 @@ fn datagrams_are_small_and_connections_carry_the_rest() {
 }
 
 #[test]
-fn a_flood_is_told_to_come_by_tcp_and_others_are_answered() {
+fn a_flood_is_told_to_use_tcp() {
     if !have("dig") {
         return;
     }
@@ -298,7 +298,7 @@ fn look_up(servers: &[SocketAddr], name: &str) -> Vec<IpAddr> {
 }
 
 #[test]
-fn a_node_that_may_not_have_the_port_says_what_to_do() {
+fn a_forbidden_port_is_reported_with_a_remedy() {
     let taken = UdpSocket::bind("127.0.53.9:0").unwrap();
     let address = taken.local_addr().unwrap();
     let lines = format!("[dns]\nzone = 'radio.example'\nlisten = '{address}'\n");

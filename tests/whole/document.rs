@@ -40,7 +40,7 @@ fn told(node: &TestNode) -> Value {
 }
 
 #[test]
-fn a_mount_created_on_any_node_is_usable_on_every_node() {
+fn a_mount_is_usable_on_every_node() {
     let mesh = TestMesh::start(3);
     for (index, creator) in mesh.nodes.iter().enumerate() {
         let path = format!("/of-{}.mp3", creator.name());
@@ -81,7 +81,7 @@ fn a_node_that_joins_empty_learns_all() {
 }
 
 #[test]
-fn all_nodes_are_stopped_and_have_everything_when_they_start_again() {
+fn a_full_restart_keeps_the_whole_document() {
     let mut mesh = TestMesh::start(3);
     for path in ["/a.mp3", "/b.mp3", "/gone.mp3"] {
         mesh.create_mount(path, PASSWORD);
@@ -121,7 +121,7 @@ fn all_nodes_are_stopped_and_have_everything_when_they_start_again() {
 }
 
 #[test]
-fn a_deleted_mount_takes_its_source_and_listeners_with_it_everywhere() {
+fn a_deletion_ends_source_and_listeners_everywhere() {
     let mesh = TestMesh::start(3);
     mesh.create_mount("/kept.mp3", PASSWORD);
     mesh.create_mount("/doomed.mp3", PASSWORD);
@@ -160,7 +160,7 @@ fn a_deleted_mount_takes_its_source_and_listeners_with_it_everywhere() {
 }
 
 #[test]
-fn a_mount_may_have_any_name_of_its_alphabet_and_no_other() {
+fn a_mounts_name_keeps_to_its_alphabet() {
     let mesh = TestMesh::start(2);
     let long = format!("/{}/{}", "x".repeat(64), "y".repeat(64));
     for path in ["/a", "/A.Mp3", "/~user/live-1_hq.v2.mp3", "/1/2/3/4", &long] {
@@ -225,7 +225,7 @@ fn document_of_deletions(deleted: &[(&str, u64)], now_ms: u64) -> Vec<u8> {
 }
 
 #[test]
-fn deletions_are_forgotten_when_everybody_has_long_known_of_them() {
+fn old_deletions_are_forgotten() {
     let mut node = Setup::named("n1").start();
     node.stop();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();

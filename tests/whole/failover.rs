@@ -56,7 +56,7 @@ fn the_master_is_killed_and_nobody_hears_it() {
 }
 
 #[test]
-fn a_source_whose_node_is_killed_goes_on_at_another_and_the_listeners_stay() {
+fn listeners_stay_when_the_sources_node_is_killed() {
     let mut mesh = TestMesh::start(3);
     mesh.create_mount(RADIO, PASSWORD);
     let (master, others) = (mesh.master(), mesh.others());

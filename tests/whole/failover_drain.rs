@@ -94,7 +94,7 @@ fn wait_empty(crowd: &Crowd, address: &str) -> Duration {
 }
 
 #[test]
-fn a_drained_master_gives_everything_away_and_takes_it_back_later() {
+fn a_drained_master_hands_over_and_returns() {
     let (mesh, encoder, crowd) = stage();
     let master = mesh.master();
     let (drained, homes) = (&mesh.nodes[master], crowd.places());
@@ -147,7 +147,7 @@ fn a_drained_master_gives_everything_away_and_takes_it_back_later() {
 }
 
 #[test]
-fn a_drained_ingest_node_costs_its_encoder_one_clean_disconnect() {
+fn a_drain_costs_an_encoder_one_clean_disconnect() {
     let (mesh, encoder, crowd) = stage();
     let at = encoder.at().expect("on air");
     let index = mesh.nodes.iter().position(|node| node.address() == at);

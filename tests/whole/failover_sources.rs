@@ -57,7 +57,7 @@ fn set_title(node: &TestNode, song: &str) {
 }
 
 #[test]
-fn listeners_and_title_stay_while_a_source_moves_to_another_node() {
+fn listeners_and_title_survive_a_sources_move() {
     let mesh = mesh(r#""linger_s": 20"#);
     let source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
     mesh.wait_on_air(RADIO);
@@ -82,7 +82,7 @@ fn listeners_and_title_stay_while_a_source_moves_to_another_node() {
 }
 
 #[test]
-fn listeners_are_sent_away_when_a_source_stays_away() {
+fn listeners_end_when_a_source_stays_away() {
     const LINGER: Duration = Duration::from_secs(3);
     let mesh = mesh(r#""linger_s": 3"#);
     let source = KnownSource::start(&mesh.nodes[1], RADIO, PASSWORD);
@@ -104,7 +104,7 @@ fn listeners_are_sent_away_when_a_source_stays_away() {
 }
 
 #[test]
-fn a_second_source_takes_the_place_of_the_first_where_that_is_allowed() {
+fn a_takeover_replaces_the_source_where_allowed() {
     let mesh = mesh(r#""takeover": "takeover""#);
     let first = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
     mesh.wait_on_air(RADIO);
@@ -127,7 +127,7 @@ fn a_second_source_takes_the_place_of_the_first_where_that_is_allowed() {
 }
 
 #[test]
-fn a_source_on_standby_goes_on_air_when_its_turn_comes() {
+fn a_standby_source_goes_on_air_in_turn() {
     let mesh = mesh(r#""standby": true"#);
     let first = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
     mesh.wait_on_air(RADIO);

@@ -48,7 +48,7 @@ fn adts(frames: usize) -> Vec<u8> {
 }
 
 #[test]
-fn ffmpeg_that_calls_its_ogg_mpeg_is_heard_as_ogg() {
+fn ogg_that_is_declared_mpeg_is_ogg() {
     if !have("ffmpeg") {
         return;
     }
@@ -105,7 +105,7 @@ fn the_first_bytes_count_and_not_what_is_said() {
 }
 
 #[test]
-fn a_source_that_has_only_logged_in_is_not_on_air() {
+fn a_source_without_audio_is_not_on_air() {
     let mesh = TestMesh::start(2);
     mesh.create_mount(RADIO, PASSWORD);
     let begun = Instant::now();
@@ -136,7 +136,7 @@ fn a_source_that_has_only_logged_in_is_not_on_air() {
 }
 
 #[test]
-fn the_source_on_air_is_heard_until_the_one_that_takes_over_sends_audio() {
+fn a_source_is_heard_until_its_successor_sends_audio() {
     let mesh = TestMesh::start(2);
     let settings = r#""takeover": "takeover""#;
     mesh.nodes[0].create_mount_with(RADIO, PASSWORD, settings);
@@ -166,7 +166,7 @@ fn the_source_on_air_is_heard_until_the_one_that_takes_over_sends_audio() {
 }
 
 #[test]
-fn a_source_that_says_next_to_nothing_loses_its_mount() {
+fn a_nearly_silent_source_loses_its_mount() {
     let mesh = TestMesh::start(1);
     let chunk =
         |audio: &[u8]| [format!("{:x}\r\n", audio.len()).as_bytes(), audio, b"\r\n"].concat();

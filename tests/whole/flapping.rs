@@ -39,7 +39,7 @@ fn sent_within(mesh: &TestMesh, time: Duration) -> usize {
 }
 
 #[test]
-fn a_node_that_flaps_is_chosen_again_only_when_it_was_heard_for_a_while() {
+fn a_flapping_node_is_chosen_once_it_is_steady() {
     let mesh = TestMesh::start(3);
     mesh.create_mount(RADIO, PASSWORD);
     let _source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);

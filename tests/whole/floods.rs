@@ -54,7 +54,7 @@ fn cpu_s(node: &TestNode) -> f64 {
 }
 
 #[test]
-fn no_format_is_taken_faster_than_it_can_be_meant() {
+fn no_format_is_taken_at_an_impossible_rate() {
     let mesh = TestMesh::start(1);
     let node = &mesh.nodes[0];
     let noise = vec![0xA5; 64 << 10];

@@ -18,7 +18,7 @@ fn wait_valid(node: &TestNode, valid: &str, invalid: &[&str]) {
 }
 
 #[test]
-fn a_node_that_is_told_to_join_only_itself_founds_its_mesh() {
+fn a_node_that_joins_itself_founds_its_mesh() {
     let port = free_port();
     let own = format!("127.0.0.1:{port}");
     let node = Setup::named("n1")
@@ -33,7 +33,7 @@ fn a_node_that_is_told_to_join_only_itself_founds_its_mesh() {
 }
 
 #[test]
-fn a_node_that_finds_no_peer_makes_no_admin_password() {
+fn a_node_without_peers_makes_no_password() {
     let secret = new_secret();
     let first = Setup::named("n1").secret(&secret).start();
     let password = first.wait_admin_password();
@@ -55,7 +55,7 @@ fn a_node_that_finds_no_peer_makes_no_admin_password() {
 }
 
 #[test]
-fn a_founder_that_names_peers_makes_secret_and_password_at_once() {
+fn a_founder_makes_secret_and_password_at_once() {
     let nowhere = format!("127.0.0.1:{}", free_port());
     let founder = Setup::named("n1").join(&nowhere).with(&["--found"]).start();
     // It is shown first, and valid once it is saved.
@@ -64,7 +64,7 @@ fn a_founder_that_names_peers_makes_secret_and_password_at_once() {
 }
 
 #[test]
-fn of_two_admin_passwords_the_older_stays_and_the_log_says_so() {
+fn the_older_of_two_admin_passwords_stays() {
     let secret = new_secret();
     let start = |name: &str| Setup::named(name).secret(&secret).start();
     // By name and by time the younger one would win.

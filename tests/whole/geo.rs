@@ -42,7 +42,7 @@ fn wait_placed(witness: &TestNode, name: &str, expected: Whereabouts, limit: Dur
 }
 
 #[test]
-fn everybody_knows_where_a_node_is_and_learns_of_a_new_database() {
+fn a_changed_geo_database_is_read_again() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("geo.mmdb");
     write(&file, "Test-1", "DE", (52.5, 13.4));
@@ -71,7 +71,7 @@ fn everybody_knows_where_a_node_is_and_learns_of_a_new_database() {
 }
 
 #[test]
-fn a_database_that_cannot_be_read_is_a_warning_and_no_more() {
+fn an_unreadable_database_is_only_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("geo.mmdb");
     fs::write(&file, "this is a text").unwrap();

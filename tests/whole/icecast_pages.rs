@@ -65,7 +65,7 @@ fn one_node(more: &[&str]) -> TestMesh {
 }
 
 #[test]
-fn the_fields_of_streams_are_those_of_a_real_icecast() {
+fn the_fields_of_streams_are_those_of_icecast() {
     if !have("icecast2") {
         return;
     }
@@ -125,7 +125,7 @@ fn the_fields_of_streams_are_those_of_a_real_icecast() {
 }
 
 #[test]
-fn one_source_is_an_object_several_are_a_list_and_one_can_be_asked_for() {
+fn sources_are_an_object_or_a_list() {
     let mesh = one_node(&[]);
     let node = &mesh.nodes[0];
     assert!(stats(node, "/status-json.xsl").get("source").is_none());
@@ -264,7 +264,7 @@ fn the_peak_is_that_of_the_whole_mesh() {
 }
 
 #[test]
-fn a_stream_without_a_name_says_so_as_icecast_does() {
+fn an_unnamed_stream_is_shown_as_by_icecast() {
     let node = Setup::named("n1").start();
     node.create_mount(RADIO, PASSWORD);
     let address = node.address();

@@ -255,7 +255,7 @@ fn a_connection_carries_no_more_than_a_thousand_requests() {
 }
 
 #[test]
-fn the_last_request_is_the_last_for_a_mount_too() {
+fn the_request_limit_holds_for_mounts_too() {
     let node = node();
     for (line, status) in [
         (format!("HEAD {RADIO}"), 404),
@@ -302,7 +302,7 @@ fn the_wait_for_the_next_request_is_bounded() {
 }
 
 #[test]
-fn a_body_that_never_comes_is_not_waited_for_for_ever() {
+fn a_missing_body_is_not_awaited_for_ever() {
     let node = node();
     let mut connection = node.connect();
     let more = format!(
@@ -320,7 +320,7 @@ fn a_body_that_never_comes_is_not_waited_for_for_ever() {
 }
 
 #[test]
-fn a_title_is_set_though_its_client_leaves_at_once() {
+fn a_title_is_set_after_its_client_left() {
     let node = node();
     let _source = KnownSource::start(&node, RADIO, PASSWORD);
     wait_on_air(&node, RADIO);

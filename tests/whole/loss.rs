@@ -82,7 +82,7 @@ pub(crate) fn measure(time: Duration) -> Times {
 }
 
 #[test]
-fn a_tenth_of_all_datagrams_may_be_lost_and_no_byte_is() {
+fn ten_percent_loss_costs_no_byte() {
     let late = measure(Duration::from_secs(8));
     assert!(
         late.p99() <= Some(LATE) && late.longest() <= Some(LATEST),

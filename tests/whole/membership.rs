@@ -37,7 +37,7 @@ fn wait_log(node: &TestNode, words: &str) {
 }
 
 #[test]
-fn a_fourth_node_that_knows_one_peer_only_serves_the_whole_mesh() {
+fn one_peer_is_enough_to_join_a_mesh() {
     let mut mesh = TestMesh::start(3);
     mesh.create_mount(RADIO, PASSWORD);
     let _source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
@@ -56,7 +56,7 @@ fn a_fourth_node_that_knows_one_peer_only_serves_the_whole_mesh() {
 }
 
 #[test]
-fn a_node_with_another_secret_is_refused_and_both_say_why() {
+fn a_node_with_another_secret_is_refused() {
     let mesh = TestMesh::start(1);
     let member = &mesh.nodes[0];
     member.create_mount("/secret.mp3", PASSWORD);
@@ -76,7 +76,7 @@ fn a_node_with_another_secret_is_refused_and_both_say_why() {
 }
 
 #[test]
-fn a_node_that_leaves_in_order_is_seen_to_leave_at_once() {
+fn an_orderly_leave_is_seen_at_once() {
     let mut mesh = TestMesh::start(3);
     for leaver in [mesh.others()[0], mesh.master()] {
         let witnesses: Vec<usize> = (0..3).filter(|index| *index != leaver).collect();
@@ -98,7 +98,7 @@ fn a_node_that_leaves_in_order_is_seen_to_leave_at_once() {
 }
 
 #[test]
-fn a_node_started_again_finds_the_mesh_by_itself_in_a_later_life() {
+fn a_restarted_node_finds_its_mesh_again() {
     let mut mesh = TestMesh::start(3);
     let before: Vec<u64> = mesh.nodes.iter().map(generation).collect();
     let epoch = mesh.nodes[0].status().epoch;
@@ -129,7 +129,7 @@ fn a_node_started_again_finds_the_mesh_by_itself_in_a_later_life() {
 }
 
 #[test]
-fn of_two_live_nodes_with_one_name_the_younger_gives_way() {
+fn the_younger_of_two_namesakes_gives_way() {
     let mesh = TestMesh::start(2);
     let twin = mesh
         .next_setup()

@@ -37,7 +37,7 @@ fn create_radio(node: &TestNode, more: &serde_json::Value) {
 }
 
 #[test]
-fn the_seat_moves_and_a_node_rests_and_comes_back() {
+fn a_step_down_and_a_drain_move_the_seat() {
     let mut mesh = TestMesh::start(3);
     let before = mesh.master();
     let text = done(&antiphon_node(&mesh.nodes[before], &["step-down"]));
@@ -112,7 +112,7 @@ fn a_drain_sends_away_even_sources_that_could_wait() {
 }
 
 #[test]
-fn listeners_are_let_go_though_the_next_source_left_at_once() {
+fn listeners_end_when_no_source_stays() {
     let node = Setup::named("n1").start();
     create_radio(&node, &json!({ "linger_s": 2 }));
     let first = KnownSource::start(&node, RADIO, PASSWORD);
@@ -135,7 +135,7 @@ fn listeners_are_let_go_though_the_next_source_left_at_once() {
 }
 
 #[test]
-fn any_node_is_drained_and_put_back_by_its_name() {
+fn any_node_is_drained_by_name() {
     let mut mesh = TestMesh::start(3);
     let asked = mesh.master();
     let other = (0..3).find(|index| *index != asked).expect("of three");
@@ -172,7 +172,7 @@ fn any_node_is_drained_and_put_back_by_its_name() {
 }
 
 #[test]
-fn places_of_nodes_that_take_nobody_are_no_room() {
+fn unavailable_places_are_not_counted() {
     let mesh = TestMesh::start_with(3, |_, setup| setup.with(&["--max-listeners", "1000"]));
     let room = |expected: &str| {
         let look = || {
@@ -210,7 +210,7 @@ fn mounts_are_told_to_programs_too() {
 }
 
 #[test]
-fn an_address_that_others_cannot_reach_is_announced_with_a_warning() {
+fn an_unreachable_address_is_announced_with_a_warning() {
     let private = ["--public-url", "http://192.168.1.5:8000"];
     let node = Setup::named("n1").with(&private).start();
     let log = node.log();

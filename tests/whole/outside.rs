@@ -110,7 +110,7 @@ fn wait_each_seen(mesh: &TestMesh, name: &str, should: impl Fn(&OutsideStatus) -
 }
 
 #[test]
-fn listeners_go_to_those_icecasts_that_have_room_and_never_to_a_dead_one() {
+fn listeners_go_to_living_icecasts_with_room() {
     if !have("icecast2") || !have("ffmpeg") {
         return;
     }
@@ -241,7 +241,7 @@ fn a_server_that_never_answers_delays_nobody() {
 }
 
 #[test]
-fn another_node_asks_when_the_one_that_asked_has_died_or_drains() {
+fn polling_moves_when_its_node_dies_or_drains() {
     let mut mesh = TestMesh::start(3);
     mesh.create_mount(RADIO, PASSWORD);
     let page = RelayPage::answering(&format!(
@@ -350,7 +350,7 @@ fn disabled_or_removed_servers_are_not_chosen_or_asked() {
 }
 
 #[test]
-fn a_mount_of_our_own_is_shared_with_servers_outside() {
+fn an_own_mount_is_shared_with_outside_servers() {
     let mesh = TestMesh::start_with(2, |_, setup| setup.with(&["--max-listeners", "40"]));
     mesh.create_mount(RADIO, PASSWORD);
     let _source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
@@ -374,7 +374,7 @@ fn a_mount_of_our_own_is_shared_with_servers_outside() {
 }
 
 #[test]
-fn a_server_in_the_listeners_country_comes_first_as_long_as_it_has_room() {
+fn a_server_of_the_listeners_country_comes_first() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("geo.mmdb");
     let known = [(("192.0.2.0", 24), place("DE", (52.5, 13.4)))];
@@ -418,7 +418,7 @@ fn a_server_in_the_listeners_country_comes_first_as_long_as_it_has_room() {
 }
 
 #[test]
-fn a_mesh_is_an_outside_server_of_another_one_by_its_own_page() {
+fn a_mesh_may_be_another_ones_outside_server() {
     let (near, far) = (TestMesh::start(1), TestMesh::start(1));
     near.create_mount(RADIO, PASSWORD);
     far.create_mount("/there.mp3", PASSWORD);

@@ -169,7 +169,7 @@ fn sides(runs: &[Received]) -> Vec<bool> {
 }
 
 #[test]
-fn a_partition_that_heals_costs_the_encoders_side_nothing() {
+fn a_healed_partition_costs_the_encoders_side_nothing() {
     let Some(stage) = Stage::set(r#""linger_s": 60"#) else {
         return;
     };
@@ -188,7 +188,7 @@ fn a_partition_that_heals_costs_the_encoders_side_nothing() {
 }
 
 #[test]
-fn of_two_sources_that_meet_after_a_partition_one_is_heard_and_the_other_sent_away() {
+fn a_healed_partition_leaves_a_mount_one_source() {
     let Some(stage) = Stage::set(r#""linger_s": 60"#) else {
         return;
     };
@@ -225,7 +225,7 @@ fn of_two_sources_that_meet_after_a_partition_one_is_heard_and_the_other_sent_aw
 }
 
 #[test]
-fn a_source_that_loses_after_a_partition_may_wait_for_its_turn() {
+fn a_source_displaced_after_a_partition_may_wait() {
     let Some(stage) = Stage::set(r#""linger_s": 60, "standby": true"#) else {
         return;
     };
@@ -258,7 +258,7 @@ fn a_source_that_loses_after_a_partition_may_wait_for_its_turn() {
 }
 
 #[test]
-fn a_cut_in_one_direction_is_a_cut_and_heals_as_one() {
+fn a_one_way_cut_heals_like_a_cut() {
     let Some(stage) = Stage::set(r#""linger_s": 60"#) else {
         return;
     };

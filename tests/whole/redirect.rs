@@ -36,7 +36,7 @@ fn without_tag(location: &str) -> String {
 }
 
 #[test]
-fn a_redirect_is_absolute_keeps_the_query_and_is_never_cached() {
+fn a_redirect_keeps_the_query_and_is_uncached() {
     let mesh = front_and_back(&[]);
     let _source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
     mesh.wait_on_air(RADIO);
@@ -66,7 +66,7 @@ fn a_redirect_is_absolute_keeps_the_query_and_is_never_cached() {
 }
 
 #[test]
-fn a_redirect_leads_to_the_public_url_in_lower_case() {
+fn a_redirect_uses_the_lower_case_public_url() {
     let mesh = front_and_back(&["--public-url", "http://Radio2.Example:8000"]);
     let _source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
     mesh.wait_on_air(RADIO);
@@ -97,7 +97,7 @@ fn a_redirected_listener_is_never_redirected_again() {
 }
 
 #[test]
-fn listeners_who_ask_one_node_are_spread_over_all() {
+fn listeners_of_one_node_are_spread_over_all() {
     let mesh = TestMesh::start(3);
     mesh.create_mount(RADIO, PASSWORD);
     let _source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);

@@ -15,7 +15,7 @@ const PASSWORD: &str = "hackme-not";
 const LINGER: Duration = antiphon::proto::pull::LINGER;
 
 #[test]
-fn a_relay_begins_with_the_first_listener_and_lingers_after_the_last() {
+fn a_relay_lives_from_first_to_last_listener() {
     let mesh = TestMesh::start(3);
     mesh.create_mount(RADIO, PASSWORD);
     let (master, others) = (mesh.master(), mesh.others());

@@ -39,7 +39,7 @@ fn send(node: &TestNode, line: &str, headers: &str) -> Answer {
 }
 
 #[test]
-fn a_wrong_method_is_answered_with_those_of_the_path() {
+fn a_wrong_method_is_answered_with_allowed_ones() {
     let node = Setup::named("n1").start();
     for (path, allowed) in ROUTES {
         for method in ["GET", "PUT", "POST", "PATCH", "DELETE"] {
@@ -63,7 +63,7 @@ fn a_wrong_method_is_answered_with_those_of_the_path() {
 }
 
 #[test]
-fn options_tells_the_methods_and_promises_no_more_to_other_sites() {
+fn options_tells_the_methods_of_a_path() {
     let node = Setup::named("n1").start();
     let preflight = "Origin: https://player.example\r\nAccess-Control-Request-Method: DELETE\r\n\
                      Access-Control-Request-Headers: authorization, x-antiphon-request\r\n";

@@ -38,7 +38,7 @@ fn wait_log(node: &TestNode, words: &[&str]) {
 }
 
 #[test]
-fn no_signal_ends_a_node_that_does_not_ask_it_to_stop() {
+fn other_signals_do_not_end_a_node() {
     let mut node = Setup::named("n1").start();
     for (signal, name) in [
         (Signal::HUP, "settings reloaded"),
@@ -70,7 +70,7 @@ fn no_signal_ends_a_node_that_does_not_ask_it_to_stop() {
 }
 
 #[test]
-fn a_reload_takes_over_what_it_can_and_names_the_rest() {
+fn a_reload_names_settings_that_need_a_restart() {
     let node = Setup::named("n1")
         .configured("rank = 5\nlog = 'warn'\n")
         .start();
@@ -118,7 +118,7 @@ fn a_reload_reads_the_geo_database_at_once() {
 }
 
 #[test]
-fn a_secret_is_rotated_without_a_restart_and_without_a_gap() {
+fn a_secret_is_rotated_without_a_restart() {
     let mut mesh = TestMesh::start(2);
     mesh.create_mount(RADIO, PASSWORD);
     let _source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
@@ -245,7 +245,7 @@ fn a_node_outlives_whoever_read_its_log() {
 }
 
 #[test]
-fn the_log_of_a_mesh_speaks_of_nothing_that_only_its_libraries_know() {
+fn the_log_has_no_lines_of_libraries() {
     let mut mesh = TestMesh::start(3);
     mesh.nodes[2].kill9();
     mesh.wait_agreed_without(&[2]);

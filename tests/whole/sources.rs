@@ -75,7 +75,7 @@ fn a_chunked_upload_arrives_without_framing() {
 }
 
 #[test]
-fn a_mount_has_one_source_in_the_whole_mesh() {
+fn a_mount_has_one_source_per_mesh() {
     let mesh = TestMesh::start(3);
     mesh.create_mount(RADIO, PASSWORD);
     for (index, first) in mesh.nodes.iter().enumerate() {
@@ -108,7 +108,7 @@ fn a_mount_has_one_source_in_the_whole_mesh() {
 }
 
 #[test]
-fn of_three_sources_that_come_at_once_one_is_taken() {
+fn one_of_three_simultaneous_sources_is_taken() {
     let mesh = TestMesh::start(3);
     for round in 0..5 {
         let mount = format!("/round-{round}.mp3");
@@ -171,7 +171,7 @@ fn icecasts_older_hellos_are_understood_on_every_node() {
 }
 
 #[test]
-fn a_stream_ends_for_its_listeners_when_its_source_has_left_and_the_mount_has_lingered() {
+fn listeners_end_when_the_mount_has_lingered() {
     let mesh = TestMesh::start(2);
     mesh.create_mount(RADIO, PASSWORD);
     let source = KnownSource::start(&mesh.nodes[1], RADIO, PASSWORD);
@@ -187,7 +187,7 @@ fn a_stream_ends_for_its_listeners_when_its_source_has_left_and_the_mount_has_li
 }
 
 #[test]
-fn a_stream_that_is_over_is_never_taken_up_again() {
+fn an_ended_stream_is_never_resumed() {
     let mesh = TestMesh::start(2);
     mesh.create_mount(RADIO, PASSWORD);
     // Sources come and go faster than gossip tells of them, on one node and the other. Each sends higher numbers.

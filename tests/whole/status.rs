@@ -86,7 +86,7 @@ fn status(node: &TestNode) -> Value {
 }
 
 #[test]
-fn any_node_names_the_whole_mesh_in_exactly_the_documented_fields() {
+fn the_status_has_exactly_the_documented_fields() {
     let mesh = TestMesh::start(3);
     mesh.create_mount(RADIO, PASSWORD);
     mesh.create_mount("/silent.mp3", PASSWORD);
@@ -134,7 +134,7 @@ fn any_node_names_the_whole_mesh_in_exactly_the_documented_fields() {
 }
 
 #[test]
-fn a_playlist_names_the_mount_at_the_address_that_was_asked() {
+fn a_playlist_names_the_address_that_was_asked() {
     let mesh = TestMesh::start(2);
     mesh.create_mount(RADIO, PASSWORD);
     for node in &mesh.nodes {

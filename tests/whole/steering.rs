@@ -75,7 +75,7 @@ fn wait_only_at(mesh: &TestMesh, names: &[&str]) {
 }
 
 #[test]
-fn a_policy_is_obeyed_by_all_nodes_and_a_bad_one_changes_nothing() {
+fn a_policy_is_obeyed_by_all_nodes() {
     let (mesh, _source) = on_air(3);
     set(&mesh.nodes[1], "/api/v1/nodes/n3", r#"{"tags":"big"}"#);
     set(
@@ -115,7 +115,7 @@ fn a_policy_is_obeyed_by_all_nodes_and_a_bad_one_changes_nothing() {
 }
 
 #[test]
-fn maintenance_and_weight_keep_listeners_away_and_outlive_a_restart() {
+fn maintenance_and_weight_outlive_a_restart() {
     let (mut mesh, _source) = on_air(3);
     set(
         &mesh.nodes[0],
@@ -148,7 +148,7 @@ fn maintenance_and_weight_keep_listeners_away_and_outlive_a_restart() {
 }
 
 #[test]
-fn a_player_that_cannot_follow_is_served_where_it_asks() {
+fn a_player_without_redirects_is_served_at_once() {
     let mesh = TestMesh::start_with(2, |_, setup| setup);
     mesh.create_mount(RADIO, PASSWORD);
     let _source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
@@ -198,7 +198,7 @@ fn listeners_without_room_overflow_to_the_operators_server() {
 }
 
 #[test]
-fn a_program_is_told_the_candidates_and_an_operator_why() {
+fn candidates_and_their_reasons_are_shown() {
     let (mesh, _source) = on_air(3);
     let answer = get(
         &mesh.nodes[1].address(),
@@ -245,7 +245,7 @@ fn a_program_is_told_the_candidates_and_an_operator_why() {
 }
 
 #[test]
-fn a_playlist_names_the_best_nodes_and_then_the_mount() {
+fn a_playlist_names_the_best_nodes_first() {
     let (mesh, _source) = on_air(3);
     set(
         &mesh.nodes[0],
@@ -267,7 +267,7 @@ fn a_playlist_names_the_best_nodes_and_then_the_mount() {
 }
 
 #[test]
-fn a_playlist_holds_what_may_be_kept_and_reserves_nothing() {
+fn a_playlist_reserves_no_place() {
     let mesh = TestMesh::start_with(2, |index, setup| match index {
         0 => setup.with(&["--max-listeners", "0"]),
         _ => setup,
@@ -417,7 +417,7 @@ fn clients_of_https_stay_on_https_or_are_served() {
 }
 
 #[test]
-fn a_mount_is_not_heard_where_it_may_not_be() {
+fn a_mount_is_heard_in_its_countries_only() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("geo.mmdb");
     let known = [

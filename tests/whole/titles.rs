@@ -21,7 +21,7 @@ fn tell_and_leave(address: &str, song: &str) {
 }
 
 #[test]
-fn a_title_set_on_one_node_is_in_the_stream_of_another_ones_listener() {
+fn a_title_reaches_the_listeners_of_other_nodes() {
     let mesh = TestMesh::start(3);
     mesh.create_mount(RADIO, PASSWORD);
     let (master, others) = (mesh.master(), mesh.others());
@@ -51,7 +51,7 @@ fn a_title_set_on_one_node_is_in_the_stream_of_another_ones_listener() {
 }
 
 #[test]
-fn the_list_for_encoders_has_the_title_and_the_stream() {
+fn the_list_for_encoders_has_title_and_stream() {
     let mesh = TestMesh::start(1);
     mesh.create_mount(RADIO, PASSWORD);
     let node = &mesh.nodes[0];
@@ -86,7 +86,7 @@ fn told(mesh: &TestMesh, query: &str) -> String {
 }
 
 #[test]
-fn titles_are_understood_in_every_charset_and_with_every_sign() {
+fn titles_are_understood_in_every_charset() {
     let mesh = TestMesh::start(1);
     mesh.create_mount(RADIO, PASSWORD);
     let node = &mesh.nodes[0];

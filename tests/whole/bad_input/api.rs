@@ -71,7 +71,7 @@ fn without_the_right_nothing_is_shown_or_changed() {
 }
 
 #[test]
-fn a_body_that_is_too_long_or_no_object_is_refused() {
+fn a_bad_body_is_refused() {
     let node = node_with_mount();
     let blank = |bytes: usize| vec![b' '; bytes];
     for (body, status) in [

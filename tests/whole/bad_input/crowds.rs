@@ -25,7 +25,7 @@ pub(super) fn resident_bytes(node: &TestNode) -> usize {
 }
 
 #[test]
-fn a_source_that_stalls_is_closed_after_ten_seconds() {
+fn a_stalled_source_is_closed_after_ten_seconds() {
     let node = node_with_mount();
     let mut encoder = source(&node, (MOUNT, PASSWORD), "audio/mpeg");
     encoder.say([&b"\xff\xfb\x90\x00"[..], &[0; 413]].concat().repeat(20));
@@ -42,7 +42,7 @@ fn a_source_that_stalls_is_closed_after_ten_seconds() {
 }
 
 #[test]
-fn listeners_that_never_read_are_dropped_and_cost_no_memory() {
+fn listeners_that_never_read_are_dropped() {
     let node = node_with_mount();
     let mut encoder = source(&node, (MOUNT, PASSWORD), "application/octet-stream");
     let chunk = vec![0xa5; 1 << 20];
@@ -85,7 +85,7 @@ fn listeners_that_never_read_are_dropped_and_cost_no_memory() {
 }
 
 #[test]
-fn many_who_come_and_say_nothing_do_not_keep_others_out() {
+fn many_silent_visitors_keep_no_others_out() {
     let node = node_with_mount();
     let idle: Vec<Wire> = (0..400).map(|_| Wire::to(&node)).collect();
     let began = Instant::now();
@@ -101,7 +101,7 @@ fn many_who_come_and_say_nothing_do_not_keep_others_out() {
 }
 
 #[test]
-fn visitors_who_ask_for_nothing_do_not_hold_up_the_end_of_a_node() {
+fn silent_visitors_do_not_delay_a_nodes_end() {
     let mut node = node_with_mount();
     let mut silent = Wire::to(&node);
     let mut slow = Wire::to(&node);

@@ -69,7 +69,7 @@ fn exit_codes_are_0_for_success_1_failure_2_nonsense() {
 }
 
 #[test]
-fn a_wrong_right_is_a_failure_that_says_how_to_give_another() {
+fn a_wrong_password_is_a_failure_with_a_hint() {
     let node = node_with_mount();
     let wrong = [("ANTIPHON_PASSWORD", PASSWORD)];
     let output = antiphon(&node, &["mount", "list"], &wrong);
@@ -96,7 +96,7 @@ fn a_wrong_right_is_a_failure_that_says_how_to_give_another() {
 }
 
 #[test]
-fn a_node_that_is_gone_or_says_nothing_is_3() {
+fn an_unreachable_node_is_3() {
     let mut node = node_with_mount();
     node.kill9();
     for arguments in [

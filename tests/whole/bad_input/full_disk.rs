@@ -138,7 +138,7 @@ fn expect_recovery(node: &mut TestNode) {
 }
 
 #[test]
-fn a_full_disk_is_said_in_the_answer_and_nothing_is_promised() {
+fn a_full_disk_is_said_in_the_answer() {
     let mut node = node();
     node.kill9();
     let Some(disk) = SmallDisk::over(node.data_dir()) else {
@@ -187,7 +187,7 @@ fn a_node_on_a_read_only_disk_starts_and_serves() {
 }
 
 #[test]
-fn a_node_with_a_full_disk_leaves_edits_and_the_seat_to_its_peers() {
+fn a_full_disk_leaves_edits_to_the_peers() {
     let mut mesh = TestMesh::start(3);
     let full = 2; // of equal ranks the last name is the first heir
     mesh.nodes[full].kill9();

@@ -159,7 +159,7 @@ fn log_in_everywhere(node: &TestNode, admin_password: &str) -> Duration {
 }
 
 #[test]
-fn one_address_that_guesses_keeps_nobody_from_logging_in() {
+fn one_guessing_address_blocks_no_other_login() {
     let (node, admin_password) = node_that_knows_no_password();
     let guesser = Ipv4Addr::new(127, 0, 66, 1);
     let guessers = Guessers::start(&node, &[guesser]);
@@ -188,7 +188,7 @@ fn one_address_that_guesses_keeps_nobody_from_logging_in() {
 }
 
 #[test]
-fn guessers_at_many_addresses_keep_nobody_from_logging_in() {
+fn many_guessing_addresses_block_no_other_login() {
     let (node, admin_password) = node_that_knows_no_password();
     let addresses: Vec<Ipv4Addr> = (1..=50).map(|it| Ipv4Addr::new(127, 0, 66, it)).collect();
     let guessers = Guessers::start(&node, &addresses);
@@ -202,7 +202,7 @@ fn guessers_at_many_addresses_keep_nobody_from_logging_in() {
 }
 
 #[test]
-fn a_thousand_checks_of_passwords_leave_no_memory_behind() {
+fn a_thousand_password_checks_leak_no_memory() {
     let node = node_with_mount();
     let address: SocketAddr = node.address().parse().expect("an address");
     let before = resident_bytes(&node);

@@ -38,7 +38,7 @@ fn a_head_of_a_megabyte_is_answered_431() {
 }
 
 #[test]
-fn a_listener_that_sends_a_body_reads_its_answer_to_the_end() {
+fn a_listener_with_a_body_gets_its_answer() {
     let node = node();
     let mut wire = Wire::to(&node);
     let length = 3 << 20;
@@ -63,7 +63,7 @@ fn kept_for(node: &TestNode, speak: impl FnOnce(&mut Wire)) -> (f64, String) {
 }
 
 #[test]
-fn a_head_that_does_not_end_is_cut_after_ten_seconds() {
+fn an_unfinished_head_is_cut_after_ten_seconds() {
     let node = node();
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -89,7 +89,7 @@ fn a_head_that_does_not_end_is_cut_after_ten_seconds() {
 }
 
 #[test]
-fn a_head_of_one_byte_a_second_is_cut_after_ten_seconds() {
+fn a_slow_head_is_cut_after_ten_seconds() {
     let node = node();
     let (kept_s, heard) = kept_for(&node, |wire| {
         for byte in b"GET /radio.mp3 HTTP/1.1\r\nHost: h\r\n\r\n" {
@@ -193,7 +193,7 @@ fn a_malformed_head_is_answered_400() {
 }
 
 #[test]
-fn a_method_that_nobody_knows_is_501_and_a_wrong_one_405() {
+fn unknown_methods_are_501_and_wrong_ones_405() {
     let node = node();
     for (line, status) in [
         ("BREW /radio.mp3", 501),

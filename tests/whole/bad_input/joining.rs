@@ -41,7 +41,7 @@ fn watch_tries(socket: &UdpSocket) -> Vec<Instant> {
 }
 
 #[test]
-fn a_node_told_to_join_nobody_serves_alone_and_joins_when_somebody_comes() {
+fn a_node_serves_alone_until_its_peers_come() {
     let secret = new_secret();
     let mut peer = Setup::named("peer").secret(&secret).start();
     peer.kill9();
@@ -113,7 +113,7 @@ fn wait_told(node: &TestNode, peer: &str, why: &str) -> Duration {
 }
 
 #[test]
-fn why_a_peer_is_not_reached_is_said_once_and_soon() {
+fn the_reason_of_an_unreached_peer_is_logged_once() {
     let secret = new_secret();
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     let silent = socket.local_addr().expect("it is bound").to_string();
@@ -160,7 +160,7 @@ fn why_a_peer_is_not_reached_is_said_once_and_soon() {
 }
 
 #[test]
-fn a_peer_that_comes_at_last_is_no_longer_missed() {
+fn a_peer_that_comes_late_is_not_missed() {
     let secret = new_secret();
     let mut peer = Setup::named("peer").secret(&secret).start();
     let address = peer.address();
@@ -175,7 +175,7 @@ fn a_peer_that_comes_at_last_is_no_longer_missed() {
 }
 
 #[test]
-fn a_name_that_is_taken_is_said_with_its_holder() {
+fn a_taken_name_is_reported_with_its_holder() {
     let secret = new_secret();
     let first = Setup::named("n1").secret(&secret).start();
     let mut second = Setup::named("n1")

@@ -33,7 +33,7 @@ fn refusals(log: &str) -> Vec<&str> {
 }
 
 #[test]
-fn every_refused_login_is_one_line_that_fail2ban_reads() {
+fn fail2ban_reads_every_refused_login() {
     let node = node_behind_proxy();
     let address: SocketAddr = node.address().parse().expect("an address");
     let source = source_login(MOUNT, "wrong");

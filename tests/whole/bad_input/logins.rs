@@ -32,7 +32,7 @@ fn a_source_with_a_wrong_login_is_answered_401() {
 }
 
 #[test]
-fn a_source_that_has_nothing_to_send_is_answered_too() {
+fn a_source_without_a_body_is_answered_too() {
     let node = node_with_mount();
     let login = basic("source", PASSWORD);
     let head = format!("SOURCE {MOUNT} HTTP/1.0\r\n{login}\r\nContent-Type: audio/mpeg");
@@ -41,7 +41,7 @@ fn a_source_that_has_nothing_to_send_is_answered_too() {
 }
 
 #[test]
-fn a_source_that_waits_for_continue_gets_its_refusal_instead() {
+fn a_refusal_comes_instead_of_the_continue() {
     let node = node_with_mount();
     let (good, bad) = (basic("source", PASSWORD), basic("source", "wrong"));
     for (mount, login, status) in [(MOUNT, &bad, 401), ("/other.mp3", &good, 404)] {
@@ -57,7 +57,7 @@ fn a_source_that_waits_for_continue_gets_its_refusal_instead() {
 }
 
 #[test]
-fn a_mount_that_is_not_there_is_404_and_says_how_to_make_it() {
+fn an_unknown_mount_is_404_with_a_remedy() {
     let node = node_with_mount();
     let login = basic("source", PASSWORD);
     for method in ["PUT", "SOURCE"] {
@@ -79,7 +79,7 @@ fn a_mount_that_is_not_there_is_404_and_says_how_to_make_it() {
 
 /// libshout logs in by two requests: the first without a password, to see what the server can do.
 #[test]
-fn a_source_may_first_ask_without_a_password_as_libshout_does() {
+fn a_source_may_ask_without_a_password_first() {
     let node = node_with_mount();
     let mut wire = Wire::to(&node);
     wire.say(format!(

@@ -167,7 +167,7 @@ fn data(offset: usize, bytes: &[u8]) -> Frame {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_member_that_sends_wrong_offsets_is_asked_again_and_every_byte_comes_once() {
+async fn wrong_offsets_of_a_member_lose_no_byte() {
     let mesh = TestMesh::start(2);
     mesh.create_mount(MOUNT, PASSWORD);
     let mount = MountName::try_from(MOUNT).expect("a mount");
@@ -202,7 +202,7 @@ async fn a_member_that_sends_wrong_offsets_is_asked_again_and_every_byte_comes_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_under_a_lower_fence_is_not_obeyed() {
+async fn an_order_with_a_lower_fence_is_refused() {
     let mesh = TestMesh::start(2);
     mesh.create_mount(MOUNT, PASSWORD);
     let ingest = &mesh.nodes[mesh.others()[0]];
@@ -235,7 +235,7 @@ async fn an_order_under_a_lower_fence_is_not_obeyed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_member_that_never_reads_loses_its_link_and_nobody_else_does() {
+async fn only_a_member_that_never_reads_is_dropped() {
     /// More than fits between two nodes: QUIC's windows and the queues.
     const MUCH: usize = 6 << 20;
     let mesh = TestMesh::start(2);

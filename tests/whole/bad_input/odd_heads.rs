@@ -22,7 +22,7 @@ fn source(node: &TestNode, lines: &[u8]) -> (Wire, u16) {
 }
 
 #[test]
-fn a_radio_is_on_air_whatever_is_typed_into_its_description() {
+fn an_odd_description_does_not_stop_a_radio() {
     let node = node_with_mount();
     for (lines, name, description) in [
         (
@@ -80,7 +80,7 @@ fn a_radio_is_on_air_whatever_is_typed_into_its_description() {
 }
 
 #[test]
-fn ffmpeg_is_on_air_with_a_description_of_several_lines() {
+fn ffmpeg_may_describe_itself_in_several_lines() {
     if !have("ffmpeg") {
         return;
     }
@@ -199,7 +199,7 @@ fn smuggling_is_400_at_every_entrance_and_logged() {
 }
 
 #[test]
-fn a_head_may_have_128_headers_at_every_entrance_and_not_one_more() {
+fn a_head_may_have_at_most_128_headers() {
     let node = node_with_mount();
     let token = format!("Authorization: Bearer {}", node.token());
     for line in [

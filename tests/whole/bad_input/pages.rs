@@ -30,7 +30,7 @@ fn is_no_page(node: &TestNode, line: &str) -> String {
 }
 
 #[test]
-fn no_stream_is_served_as_a_page_by_any_node_or_at_any_address() {
+fn no_stream_is_ever_served_as_a_page() {
     let mesh = TestMesh::start(2);
     mesh.create_mount(MOUNT, PASSWORD);
     for (said, served) in [
@@ -66,7 +66,7 @@ fn no_stream_is_served_as_a_page_by_any_node_or_at_any_address() {
 }
 
 #[test]
-fn answers_that_hold_words_of_strangers_are_no_pages_either() {
+fn answers_with_foreign_words_are_no_pages() {
     let node = node_with_mount();
     for line in [
         "GET /none.mp3",
@@ -119,7 +119,7 @@ fn admin_password(node: &TestNode) -> String {
 }
 
 #[test]
-fn a_remembered_password_changes_nothing_without_a_header_that_only_a_script_can_set() {
+fn a_remembered_password_alone_changes_nothing() {
     let node = node_with_mount();
     let login = basic("admin", &admin_password(&node));
     let host = node.address();

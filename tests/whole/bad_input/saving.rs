@@ -68,12 +68,12 @@ fn expect_previous(spoil: impl FnOnce(Vec<u8>) -> Vec<u8>) {
 }
 
 #[test]
-fn a_truncated_document_is_replaced_by_the_version_before() {
+fn a_truncated_document_is_replaced() {
     expect_previous(|whole| whole[..whole.len() / 2].to_vec());
 }
 
 #[test]
-fn a_document_with_a_flipped_bit_is_replaced_by_the_version_before() {
+fn a_document_with_a_flipped_bit_is_replaced() {
     expect_previous(|mut whole| {
         let middle = whole.len() / 2;
         whole[middle] ^= 1;
@@ -82,7 +82,7 @@ fn a_document_with_a_flipped_bit_is_replaced_by_the_version_before() {
 }
 
 #[test]
-fn a_node_whose_files_are_all_damaged_begins_anew_and_says_so() {
+fn a_node_with_damaged_files_begins_anew() {
     let mut node = killed_after_two_saves();
     for name in [
         "document",
@@ -122,7 +122,7 @@ fn edit_until_killed((address, token): (String, String), round: usize, made: &At
 }
 
 #[test]
-fn a_node_killed_between_edits_comes_back_with_a_whole_document() {
+fn a_node_killed_between_edits_keeps_its_document() {
     let mut node = node();
     let mut kept = 0;
     for round in 0..KILLS {
@@ -176,7 +176,7 @@ fn create(address: &str, token: &str, path: &str) -> bool {
 }
 
 #[test]
-fn no_mount_that_was_promised_is_lost_when_the_node_is_killed() {
+fn a_killed_node_loses_no_promised_mount() {
     let mut node = node();
     let (address, token) = (node.address(), node.token());
     let (promised, next) = (Mutex::new(Vec::new()), AtomicUsize::new(0));

@@ -172,7 +172,7 @@ fn narrow(node: &TestNode) -> TcpStream {
 }
 
 #[test]
-fn a_page_that_nobody_reads_is_given_up_after_ten_seconds() {
+fn an_unread_page_is_closed_after_ten_seconds() {
     let node = node();
     // Escaped, each text is as long again.
     let text = "\"".repeat(1_000);

@@ -124,7 +124,7 @@ fn text(path: &Path) -> &str {
 }
 
 #[test]
-fn a_setting_that_does_not_exist_is_named_with_its_place_and_its_neighbour() {
+fn an_unknown_setting_is_named_with_place_and_neighbour() {
     let place = Place::new();
     let data = place.path("data");
     let settings = format!(
@@ -139,7 +139,7 @@ fn a_setting_that_does_not_exist_is_named_with_its_place_and_its_neighbour() {
 }
 
 #[test]
-fn a_secret_that_cannot_be_read_is_named_with_the_reason() {
+fn an_unreadable_secret_is_named_with_the_reason() {
     let place = Place::without_rights();
     let key = "5".repeat(64);
     let missing = place.path("missing");
@@ -176,7 +176,7 @@ fn a_secret_that_cannot_be_read_is_named_with_the_reason() {
 }
 
 #[test]
-fn a_secret_that_everybody_can_read_is_refused_with_what_to_type() {
+fn a_secret_readable_by_all_is_refused() {
     let place = Place::new();
     let secret = place.file("secret", &"5".repeat(64), 0o644);
     let data = place.path("data");
@@ -219,7 +219,7 @@ fn a_port_in_use_is_named_with_its_protocol() {
 }
 
 #[test]
-fn a_data_directory_that_takes_no_files_is_named_with_what_to_do() {
+fn an_unwritable_data_directory_is_named_with_a_remedy() {
     let place = Place::without_rights();
     let file = place.file("file", "", 0o600);
     let closed = place.path("closed");
@@ -254,7 +254,7 @@ fn a_data_directory_belongs_to_one_node() {
 }
 
 #[test]
-fn a_node_that_joins_needs_the_secret_and_is_told_where_to_put_it() {
+fn a_joining_node_is_told_where_its_secret_goes() {
     let place = Place::new();
     let data = place.path("data");
     let refused = place.run(&[
@@ -294,7 +294,7 @@ fn a_damaged_token_is_replaced_with_a_warning() {
 }
 
 #[test]
-fn a_data_directory_that_everybody_can_open_is_closed() {
+fn a_data_directory_open_to_all_is_closed() {
     let mut node = node();
     node.kill9();
     let data = node.data_dir();

@@ -191,7 +191,7 @@ async fn expect_dropped(connection: &Connection, why: &[u8]) {
 }
 
 #[tokio::test]
-async fn a_member_that_sends_corrupted_frames_is_dropped_and_nothing_else_happens() {
+async fn only_a_member_with_corrupted_frames_is_dropped() {
     let mesh = TestMesh::start(2);
     let [first, second] = [&mesh.nodes[0], &mesh.nodes[1]];
     mesh.create_mount(MOUNT, PASSWORD);
