@@ -227,11 +227,14 @@ pub(super) fn password(text: &str) -> Result<String, HashError> {
     Ok(text.to_owned())
 }
 
-/// Checks that no setting is given twice: one of the two values would be lost.
-pub(super) fn check_once(assignments: &[Assignment]) -> Result<(), String> {
+/// Checks that no setting is given twice: one of the two values would be lost. The example shows how it is done.
+pub(super) fn check_once(assignments: &[Assignment], example: &str) -> Result<(), String> {
     let mut keys = BTreeSet::new();
     match assignments.iter().find(|it| !keys.insert(it.key)) {
-        Some(twice) => Err(format!("{} is given twice: give it once", twice.key)),
+        Some(twice) => Err(format!(
+            "{} is given twice: give it once, such as {example}",
+            twice.key
+        )),
         None => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ use hyper::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::api::{Api, NodeArgs};
-use super::status;
+use super::quantities::{duration, size};
 use super::terminal::{self, Side, TextTable, shortened};
 use crate::io::http::HttpError;
 use crate::model::listener::{ListedListener, ListenerId, ListenerList};
@@ -107,23 +107,12 @@ fn table(listeners: &[ListedListener]) -> String {
             id.to_string(),
             facts.mount.to_string(),
             facts.ip.to_string(),
-            status::duration(facts.connected_s),
+            duration(facts.connected_s),
             size(facts.sent_bytes),
             shortened(&facts.user_agent, MAX_AGENT_LETTERS),
         ]);
     }
     table.render()
-}
-
-/// A number of bytes in its largest unit.
-fn size(bytes: u64) -> String {
-    let bytes_f = bytes as f64;
-    match bytes {
-        0..1_000 => format!("{bytes} B"),
-        1_000..1_000_000 => format!("{:.0} kB", bytes_f / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes_f / 1e6),
-        _ => format!("{:.2} GB", bytes_f / 1e9),
-    }
 }
 
 /// Ends each of these listeners; one that is not there keeps no other from being ended.
@@ -186,11 +175,5 @@ ID     MOUNT       ADDRESS     CONNECTED    SENT  AGENT
 ";
         assert_eq!(table(&listeners), expected);
         assert_eq!(table(&[]), "no listeners\n");
-    }
-
-    #[test]
-    fn a_size_has_a_unit() {
-        let shown = [0, 1_000, 2_500_000, 3_200_000_000].map(size);
-        assert_eq!(shown, ["0 B", "1 kB", "2.5 MB", "3.20 GB"]);
     }
 }

@@ -15,6 +15,7 @@ mod node;
 mod outside;
 mod password;
 mod policy;
+mod quantities;
 mod run;
 mod secret;
 mod signals;
@@ -26,7 +27,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::io::http::HttpError;
 use crate::settings::{Machine, RunArgs, Settings};
@@ -106,7 +107,9 @@ pub fn main() -> ExitCode {
 fn parse(
     arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
 ) -> Result<CommandLine, clap::Error> {
-    let line = CommandLine::try_parse_from(arguments)?;
+    let mut grammar = CommandLine::command();
+    let matches = grammar.try_get_matches_from_mut(arguments)?;
+    let line = CommandLine::from_arg_matches(&matches).map_err(|why| why.format(&mut grammar))?;
     let checked = match &line.command {
         Command::Mount(args) => args.check(),
         Command::Node(args) => args.check(),
@@ -116,8 +119,20 @@ fn parse(
     };
     match checked {
         Ok(()) => Ok(line),
-        Err(why) => Err(CommandLine::command().error(ErrorKind::ArgumentConflict, why)),
+        Err(why) => Err(given(&mut grammar, &matches).error(ErrorKind::ArgumentConflict, why)),
     }
+}
+
+/// The innermost command that is given: an error ends with its usage.
+fn given<'a>(grammar: &'a mut clap::Command, matches: &ArgMatches) -> &'a mut clap::Command {
+    let (mut command, mut matches) = (grammar, matches);
+    while let Some((name, below)) = matches.subcommand() {
+        command = command
+            .find_subcommand_mut(name)
+            .expect("the grammar has what it has read");
+        matches = below;
+    }
+    command
 }
 
 fn run_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
@@ -252,6 +267,54 @@ mod tests {
                 error.as_ref().is_some_and(|it| it.contains(usage)),
                 "{error:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_an_example_and_the_usage_of_the_command() {
+        for (line, example, usage) in [
+            (
+                "antiphon mount set /r.mp3 name=a name=b",
+                "once, such as antiphon mount set /radio.mp3 name=",
+                "\n\nUsage: antiphon mount set [OPTIONS] <PATH>",
+            ),
+            (
+                "antiphon node set n1 weight=1 weight=2",
+                "once, such as antiphon node set node-3 weight=50",
+                "\n\nUsage: antiphon node set [OPTIONS] <NAME>",
+            ),
+            (
+                "antiphon outside set r1 login= --login-file f",
+                "once, such as antiphon outside set relay-1 --login-file",
+                "\n\nUsage: antiphon outside set [OPTIONS] <NAME>",
+            ),
+            (
+                "antiphon outside add r1 --public-url http://h:1 --mount /a=/b --mount /a=/c",
+                ", such as antiphon outside add relay-1 --public-url",
+                "\n\nUsage: antiphon outside add [OPTIONS]",
+            ),
+            (
+                "antiphon listeners --json kill 1@n1",
+                "ids only: antiphon listeners kill 42@n1",
+                "\n\nUsage: antiphon listeners kill [OPTIONS] <ID>",
+            ),
+        ] {
+            let told = parse(line).err().map(|it| it.to_string());
+            let told = told.unwrap_or_default();
+            assert!(told.contains(example) && told.contains(usage), "{told}");
+        }
+    }
+
+    #[test]
+    fn the_examples_in_mistakes_are_understood() {
+        for example in [
+            mount::SET_EXAMPLE,
+            node::SET_EXAMPLE,
+            outside::ADD_EXAMPLE,
+            outside::SET_EXAMPLE,
+            outside::LOGIN_EXAMPLE,
+        ] {
+            assert!(parse(example).is_ok(), "{example}");
         }
     }
 

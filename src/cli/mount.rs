@@ -57,6 +57,9 @@ enum MountCommand {
     },
 }
 
+/// A right use of `set`, for those who get it wrong.
+pub(super) const SET_EXAMPLE: &str = "antiphon mount set /radio.mp3 name=Radio linger_s=30";
+
 #[derive(Debug, Args)]
 struct CreateArgs {
     /// Path of the mount, such as /radio.mp3
@@ -102,7 +105,7 @@ impl MountArgs {
     /// Finds a mistake that no argument alone shows.
     pub(super) fn check(&self) -> Result<(), String> {
         match &self.command {
-            MountCommand::Set { changes, .. } => fields::check_once(changes),
+            MountCommand::Set { changes, .. } => fields::check_once(changes, SET_EXAMPLE),
             _ => Ok(()),
         }
     }

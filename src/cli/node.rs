@@ -13,14 +13,17 @@ use serde_json::Value;
 
 use super::api::{Api, NodeArgs};
 use super::fields::{self, Assignment, AssignmentParser};
-use super::status;
 use super::terminal::{self, Side};
+use super::{quantities, status};
 use crate::logic::records::steering::NODE_KIND;
 use crate::model::node::NodeName;
 use crate::model::status::{NodeStatus, Status};
 use crate::model::traits::{NodeTraits, Tag};
 use crate::service::drain::MAX_DEADLINE_S;
 use crate::settings::{Machine, PublicUrl};
+
+/// A right use of `set`, for those who get it wrong.
+pub(super) const SET_EXAMPLE: &str = "antiphon node set node-3 weight=50 tags=fast,berlin";
 
 #[derive(Debug, Args)]
 pub(super) struct NodeCommandArgs {
@@ -85,7 +88,7 @@ impl NodeCommandArgs {
     /// Finds a mistake that no argument alone shows.
     pub(super) fn check(&self) -> Result<(), String> {
         match &self.command {
-            NodeCommand::Set { changes, .. } => fields::check_once(changes),
+            NodeCommand::Set { changes, .. } => fields::check_once(changes, SET_EXAMPLE),
             _ => Ok(()),
         }
     }
@@ -165,7 +168,7 @@ async fn drain(
     let path = one(name, "drain");
     let path = format!("{path}?deadline_s={}", deadline.as_secs());
     let Draining { deadline_s } = api.ask_for(Method::POST, &path, None).await?;
-    let (node, left) = (display_name(url, name), status::duration(deadline_s));
+    let (node, left) = (display_name(url, name), quantities::duration(deadline_s));
     let which = name.map_or_else(String::new, |name| format!(" {name}"));
     Ok(format!(
         "{node} drains: no new listener is sent there; those that are still there in {left} are sent elsewhere\n\

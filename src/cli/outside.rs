@@ -113,13 +113,21 @@ impl FromArgMatches for NewServer {
     }
 }
 
+/// Right uses of `add` and `set`, for those who get them wrong.
+pub(super) const ADD_EXAMPLE: &str =
+    "antiphon outside add relay-1 --public-url http://relay.example:8000 --mount /radio.mp3=/live";
+pub(super) const SET_EXAMPLE: &str = "antiphon outside set relay-1 weight=50 country=de";
+pub(super) const LOGIN_EXAMPLE: &str = "antiphon outside set relay-1 --login-file FILE";
+
 impl OutsideArgs {
     /// Finds a mistake that no argument alone shows.
     pub(super) fn check(&self) -> Result<(), String> {
         match &self.command {
             OutsideCommand::Add(args) => {
                 let mounts = setting("mounts", &args.mounts.join(","));
-                mounts.map(|_| ()).map_err(|why| why.to_string())
+                mounts
+                    .map(|_| ())
+                    .map_err(|why| format!("{why}, such as {ADD_EXAMPLE}"))
             }
             OutsideCommand::Set {
                 changes,
@@ -128,9 +136,11 @@ impl OutsideArgs {
             } => {
                 let has_login = changes.iter().any(|change| change.key == "login");
                 if has_login && login_file.is_some() {
-                    return Err("login is given twice: give it once".to_owned());
+                    return Err(format!(
+                        "login is given twice: give it once, such as {LOGIN_EXAMPLE}"
+                    ));
                 }
-                fields::check_once(changes)
+                fields::check_once(changes, SET_EXAMPLE)
             }
             _ => Ok(()),
         }

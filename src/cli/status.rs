@@ -5,6 +5,7 @@ use clap::Args;
 use hyper::Method;
 
 use super::api::{Api, NodeArgs};
+use super::quantities::{clock_offset, duration, percent, rate};
 use super::terminal::{self, Side, TextTable, printable, shortened};
 use crate::model::node::NodeName;
 use crate::model::status::outside::OutsideStatus;
@@ -116,7 +117,10 @@ fn nodes(nodes: &[NodeStatus]) -> String {
             known(rate(node.bandwidth_bps)),
             known(percent(node.utilization)),
             known(percent(node.predicted_utilization)),
-            known(node.clock_offset_ms.map_or_else(|| "-".to_owned(), offset)),
+            known(
+                node.clock_offset_ms
+                    .map_or_else(|| "-".to_owned(), clock_offset),
+            ),
             node.url.clone(),
         ];
         table.row(about_node(node).into_iter().chain(more));
@@ -250,41 +254,6 @@ fn state(state: NodeState) -> &'static str {
         NodeState::Unlinked => "no direct link",
         NodeState::Dead => "dead",
         NodeState::Draining => "draining",
-    }
-}
-
-/// How far a clock is ahead.
-fn offset(ahead_ms: i64) -> String {
-    let sign = if ahead_ms < 0 { '-' } else { '+' };
-    match ahead_ms.unsigned_abs() {
-        ms @ 0..10_000 => format!("{sign}{:.1} s", ms as f64 / 1e3),
-        ms => format!("{sign}{}", duration(ms / 1_000)),
-    }
-}
-
-/// A share of a capacity; 1 is full.
-fn percent(share: f64) -> String {
-    format!("{:.0} %", share * 100.0)
-}
-
-fn rate(bps: u64) -> String {
-    let bps_f = bps as f64;
-    match bps {
-        0..1_000 => format!("{bps} bit/s"),
-        1_000..1_000_000 => format!("{:.0} kbit/s", bps_f / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} Mbit/s", bps_f / 1e6),
-        _ => format!("{:.2} Gbit/s", bps_f / 1e9),
-    }
-}
-
-/// The two largest units of a time in seconds.
-pub(super) fn duration(s: u64) -> String {
-    let (min, h, days) = (s / 60, s / 3_600, s / 86_400);
-    match s {
-        0..60 => format!("{s} s"),
-        60..3_600 => format!("{min} min {:02} s", s % 60),
-        3_600..86_400 => format!("{h} h {:02} min", min % 60),
-        _ => format!("{days} d {:02} h", h % 24),
     }
 }
 
@@ -468,25 +437,5 @@ outside-1  ready  demo-1          7/?    50 %  /radio.mp3  http://relay.example:
         let text = render(&status);
         assert!(text.contains("no master: electing"), "{text}");
         assert!(text.contains("antiphon mount create /radio.mp3"), "{text}");
-    }
-
-    #[test]
-    fn times_and_rates_have_two_units_and_few_digits() {
-        for (s, text) in [
-            (0, "0 s"),
-            (59, "59 s"),
-            (3_599, "59 min 59 s"),
-            (86_399, "23 h 59 min"),
-            (90_000, "1 d 01 h"),
-        ] {
-            assert_eq!(duration(s), text);
-        }
-        for (bps, text) in [
-            (0, "0 bit/s"),
-            (64_000, "64 kbit/s"),
-            (2_500_000_000, "2.50 Gbit/s"),
-        ] {
-            assert_eq!(rate(bps), text);
-        }
     }
 }

@@ -1,0 +1,79 @@
+//! Times, rates, sizes and shares as a terminal shows them: few digits and a unit.
+
+/// How far a clock is ahead.
+pub(super) fn clock_offset(ahead_ms: i64) -> String {
+    let sign = if ahead_ms < 0 { '-' } else { '+' };
+    match ahead_ms.unsigned_abs() {
+        ms @ 0..10_000 => format!("{sign}{:.1} s", ms as f64 / 1e3),
+        ms => format!("{sign}{}", duration(ms / 1_000)),
+    }
+}
+
+/// A share of a capacity; 1 is full.
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+/// A number of bits per second in its largest unit.
+pub(super) fn rate(bps: u64) -> String {
+    let bps_f = bps as f64;
+    match bps {
+        0..1_000 => format!("{bps} bit/s"),
+        1_000..1_000_000 => format!("{:.0} kbit/s", bps_f / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} Mbit/s", bps_f / 1e6),
+        _ => format!("{:.2} Gbit/s", bps_f / 1e9),
+    }
+}
+
+/// The two largest units of a time in seconds.
+pub(super) fn duration(s: u64) -> String {
+    let (min, h, days) = (s / 60, s / 3_600, s / 86_400);
+    match s {
+        0..60 => format!("{s} s"),
+        60..3_600 => format!("{min} min {:02} s", s % 60),
+        3_600..86_400 => format!("{h} h {:02} min", min % 60),
+        _ => format!("{days} d {:02} h", h % 24),
+    }
+}
+
+/// A number of bytes in its largest unit.
+pub(super) fn size(bytes: u64) -> String {
+    let bytes_f = bytes as f64;
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{:.0} kB", bytes_f / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes_f / 1e6),
+        _ => format!("{:.2} GB", bytes_f / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_rates_have_two_units_and_few_digits() {
+        for (s, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (3_599, "59 min 59 s"),
+            (86_399, "23 h 59 min"),
+            (90_000, "1 d 01 h"),
+        ] {
+            assert_eq!(duration(s), text);
+        }
+        for (bps, text) in [
+            (0, "0 bit/s"),
+            (64_000, "64 kbit/s"),
+            (2_500_000_000, "2.50 Gbit/s"),
+        ] {
+            assert_eq!(rate(bps), text);
+        }
+    }
+
+    #[test]
+    fn a_size_has_a_unit() {
+        let shown = [0, 1_000, 2_500_000, 3_200_000_000].map(size);
+        assert_eq!(shown, ["0 B", "1 kB", "2.5 MB", "3.20 GB"]);
+    }
+}
