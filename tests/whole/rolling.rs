@@ -143,7 +143,12 @@ fn nodes_of_both_builds_send_listeners_to_each_other() {
 fn a_mesh_is_upgraded_node_by_node_and_nobody_hears_it() {
     let mut mesh = TestMesh::start_with(3, |_, setup| setup.program(&older()));
     mesh.create_mount(RADIO, PASSWORD);
-    let password = mesh.nodes[0].wait_admin_password();
+    // It is shown by the first master, which need not be the first node.
+    let shown = || {
+        let mut shown = mesh.nodes.iter().filter_map(TestNode::shown_admin_password);
+        shown.next().ok_or("not yet")
+    };
+    let (password, _) = eventually(PATIENCE, "a node shows the admin password", shown);
     for upgraded in 0..mesh.nodes.len() {
         let others: Vec<usize> = (0..mesh.nodes.len()).filter(|it| *it != upgraded).collect();
         let source = KnownSource::start(&mesh.nodes[others[0]], RADIO, PASSWORD);
