@@ -75,7 +75,7 @@ pub enum Fault {
     BreakDisk(Who),
     /// All disks work again.
     FixDisks,
-    /// A node finds out whether its disk works.
+    /// A node finds out whether its disk works. `NotMaster`: no master has a reason to give way.
     NoticeDisk(Who),
     /// At one node an operator forgets all nodes that are dead there.
     Forget,
@@ -122,6 +122,7 @@ impl Fault {
     /// interval): news of one must reach the other's holder.
     pub fn excused_dual(self, g: Duration, max_delay: Duration) -> Duration {
         match self {
+            Self::NoticeDisk(Who::NotMaster) => Duration::ZERO,
             Self::Heal | Self::Resume | Self::Resign(_) | Self::Split(_) | Self::NoticeDisk(_) => {
                 g * 4 + max_delay * 2
             }

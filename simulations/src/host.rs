@@ -246,10 +246,11 @@ impl Host {
         }
     }
 
-    /// Whether its disk works, and its node knows that.
-    pub fn has_disk(&self) -> bool {
+    /// Whether its node may be the master: it has not resigned, its disk works, and its node knows that.
+    pub fn may_claim(&self) -> bool {
         let fails = |process: &Process| process.disk == seats::Disk::Fails;
-        !self.disk.is_broken && !self.running().is_some_and(fails)
+        let has_disk = !self.disk.is_broken && !self.running().is_some_and(fails);
+        has_disk && !self.has_resigned
     }
 
     /// Whether it may still be looking for its peers.

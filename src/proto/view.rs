@@ -179,6 +179,11 @@ impl MeshNode {
     pub fn is_up(&self) -> bool {
         self.state != NodeState::Dead
     }
+
+    /// Whether it is up and can write to its disk, as far as is known.
+    pub fn can_save(&self) -> bool {
+        self.is_up() && self.disk.is_none()
+    }
 }
 
 /// Inserts the value of a key, or removes it.

@@ -153,6 +153,12 @@ impl Mesh {
         node.card.rank = rank;
     }
 
+    /// Notes what this node gossips of itself.
+    pub(super) fn apply_own(&mut self, key: &str, value: Option<&str>) {
+        let me = self.view.me.clone();
+        self.apply_value(&me, key, value);
+    }
+
     /// Applies a value that a node gossips; an unknown or invalid one is skipped.
     pub(super) fn apply_value(&mut self, name: &NodeName, key: &str, value: Option<&str>) {
         self.version += 1;

@@ -360,12 +360,16 @@ impl Node {
                 self.update_table(moment);
             }
             Event::Beat => self.beat(moment, &mut out),
-            Event::Edit(edit) => self.replica.edit(edit, moment, &mut out),
+            Event::Edit(edit) if self.takes_edits() => {
+                self.replica.edit(edit, moment, &mut out);
+            }
+            Event::Edit(_) => {}
             Event::Round => self.order(&mut out),
             Event::Written(epoch) => self.written(epoch, moment, &mut out),
             Event::NotWritten(epoch) => self.not_written(epoch, moment, &mut out),
             Event::Disk(disk) => {
                 let why = (disk == Disk::Fails).then(|| "full".to_owned());
+                self.mesh.apply_own(gossip::DISK, why.as_deref());
                 out.push(Action::Gossip(gossip::DISK.into(), why));
                 self.handle_seats(Input::Disk(disk), moment, &mut out);
             }
@@ -387,10 +391,16 @@ impl Node {
         out
     }
 
+    /// Whether an operator's edit is taken: only if some disk keeps it, of this node or of a peer that is asked to. That the
+    /// peer's answer is awaited is left out.
+    fn takes_edits(&self) -> bool {
+        self.mesh.view().nodes.values().any(MeshNode::can_save)
+    }
+
     /// Forgets a node as production's API does: not one that is up.
     fn forget(&mut self, node: &NodeName, moment: Moment, out: &mut Vec<Action>) {
         let seen = self.mesh.view().nodes.get(node);
-        if !seen.is_some_and(MeshNode::is_up) {
+        if !seen.is_some_and(MeshNode::is_up) && self.takes_edits() {
             let seen = seen.map(|node| node.generation);
             self.replica.forget(node, seen, moment, out);
         }

@@ -184,10 +184,15 @@ impl World {
             self.schedule(self.now + SAVE_AGAIN, Happening::Saved(node));
         }
         if self.core.is_none() && self.judging == Judging::Always {
-            let is_master = self.master() == Some(node);
-            let who = match (disk, is_master) {
-                (Disk::Fails, false) => Who::NotMaster,
-                _ => Who::Node(node),
+            let master = self.master();
+            // A master gives way only if its own disk fails, or to a disk that works again if it would rather leave.
+            let stays = match disk {
+                Disk::Fails => master != Some(node),
+                Disk::Works => master.is_none_or(|master| self.hosts[master].may_claim()),
+            };
+            let who = match stays {
+                true => Who::NotMaster,
+                false => Who::Node(node),
             };
             let views = self.views();
             self.checkers

@@ -43,7 +43,7 @@ impl World {
                 component: components[number],
                 own: seats.and_then(|seats| seats.own_claim(&Seat::Master).cloned()),
                 holder: seats.and_then(|seats| seats.holder(&Seat::Master).cloned()),
-                eligible: !host.has_resigned && host.has_disk(),
+                eligible: host.may_claim(),
                 is_young: host.is_young(self.now, self.plan.interval),
                 obeyed: node.and_then(|node| node.obeyed().cloned()),
                 links: linked.map(|(_, other)| other.name.clone()).collect(),

@@ -266,7 +266,7 @@ impl Seats {
     ) {
         let me = &self.config.node;
         let peers = || nodes.iter().filter(|(name, _)| *name != me);
-        self.has_successor = peers().any(|(_, node)| node.is_up() && node.disk.is_none());
+        self.has_successor = peers().any(|(_, node)| node.can_save());
         let has_changed = !peers()
             .map(|(name, node)| (name, member(node)))
             .eq(self.peers.iter().map(|(name, peer)| (name, *peer)));

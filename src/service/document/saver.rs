@@ -213,7 +213,7 @@ async fn ask_peers(inner: &Inner, wanted: Vec<Records>) -> SavedByPeer {
     let wanted = Arc::new(wanted);
     let view = inner.cluster.view();
     let peers = view.nodes.iter();
-    let peers = peers.filter(|(name, it)| **name != view.me && it.is_up() && it.disk.is_none());
+    let peers = peers.filter(|(name, it)| **name != view.me && it.can_save());
     let mut asked = JoinSet::new();
     for (name, _) in peers.take(ASKED_PEERS) {
         let (links, name, wanted) = (inner.links.clone(), name.clone(), wanted.clone());
