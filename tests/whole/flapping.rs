@@ -51,7 +51,7 @@ fn a_flapping_node_is_chosen_once_it_is_steady() {
     let mut sent = 0;
     let mut back_at = Instant::now();
     for _ in 0..2 {
-        third.signal(Signal::STOP);
+        third.freeze();
         let stopped_at = Instant::now();
         mesh.wait_state(&others, "n3", &[NodeState::Suspect, NodeState::Dead]);
         // Until now nobody could know.

@@ -237,7 +237,7 @@ impl Stage {
         for victim in &before.victims {
             let node = &mut self.mesh.nodes[*victim];
             match kind {
-                Kind::Freeze => node.signal(Signal::STOP),
+                Kind::Freeze => node.freeze(),
                 Kind::Restart => node.signal(Signal::TERM),
                 _ => node.kill9(),
             }

@@ -5,6 +5,7 @@ pub(crate) mod clock;
 pub(crate) mod crowd;
 pub(crate) mod dig;
 pub(crate) mod encoder;
+mod freezing;
 pub(crate) mod http;
 pub(crate) mod icecast;
 pub(crate) mod mesh;
