@@ -192,9 +192,9 @@ impl Feed {
         self.shared.ring.lock().ahead(now)
     }
 
-    /// How much audio time was received, if that is known; see [`Ring::media_time`].
-    pub fn media_time(&self) -> Option<Duration> {
-        self.shared.ring.lock().media_time()
+    /// How much audio time was received, if silence shows in it; see [`Ring::framed_time`].
+    pub fn framed_time(&self) -> Option<Duration> {
+        self.shared.ring.lock().framed_time()
     }
 
     /// The offset at which the listeners of another stream continue with this one; see [`Ring::splice_point`].

@@ -63,7 +63,7 @@ impl Allowance {
 pub const SILENCE: Duration = Duration::from_secs(10);
 /// The least audio time that a source must send in [`SILENCE`]: a tenth of what it should.
 const LEAST_TIME: Duration = Duration::from_secs(1);
-/// The least bytes that a source must send in [`SILENCE`] where the format does not tell its time. Silent Opus sends
+/// The least bytes that a source must send in [`SILENCE`] where its time does not show silence. Silent Opus sends
 /// 330 bytes in its Ogg pages, and all others more.
 const LEAST_BYTES: u64 = 250;
 
@@ -72,7 +72,7 @@ const LEAST_BYTES: u64 = 250;
 pub enum ReceivedAudio {
     /// So much audio time.
     Time(Duration),
-    /// So many bytes: the format does not tell the time.
+    /// So many bytes: the format does not tell the time, or only at longer intervals.
     Bytes(u64),
 }
 

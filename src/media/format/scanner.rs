@@ -109,6 +109,12 @@ impl Scanner {
         self.media_time().is_some()
     }
 
+    /// Whether the format's frames are so short that a source which sends audio sends several in a second. A page of
+    /// Ogg may hold many seconds, and its clock may stand still.
+    pub fn has_short_frames(&self) -> bool {
+        matches!(self, Self::Mpeg { .. })
+    }
+
     /// The time of the audio that has been recognised so far; `None` if marks tell that of its arrival.
     pub fn media_time(&self) -> Option<Duration> {
         match self {

@@ -146,11 +146,12 @@ impl Ring {
         taken.saturating_sub(self.since + passed)
     }
 
-    /// How much audio time was received, once any of it has been recognised.
-    pub fn media_time(&self) -> Option<Duration> {
+    /// How much audio time was received, if the format's frames are so short that silence shows in it, and one of them
+    /// has been recognised.
+    pub fn framed_time(&self) -> Option<Duration> {
         let last = self.marks.last_time()?;
-        let is_known = self.scanner.knows_media_time();
-        is_known.then(|| last.saturating_sub(self.since))
+        let is_framed = self.scanner.has_short_frames();
+        is_framed.then(|| last.saturating_sub(self.since))
     }
 
     /// When this node began to hold the stream.

@@ -228,7 +228,7 @@ impl<F: Filler> Intake<F> {
                 let appended = feed.append(feed.next(), &self.audio, now);
                 debug_assert_eq!(appended, Append::Appended, "a source's ring has one writer");
             }
-            heard = feed.media_time().map_or(heard, ReceivedAudio::Time);
+            heard = feed.framed_time().map_or(heard, ReceivedAudio::Time);
         }
         self.audio.clear();
         self.pulse.note(heard, now);

@@ -401,6 +401,26 @@ async fn silence_ends_a_stream_and_keeps_one_from_beginning() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn long_pages_and_a_clock_that_stands_still_are_no_silence() {
+    let long_pages: Vec<u64> = (1..=8).map(|at| at * 9).collect();
+    for ends_s in [&long_pages[..], &[0; 8]] {
+        let bench = Bench::start(&[]).await;
+        let (stream, heads) = (opus(1, ends_s), opus_heads(1));
+        let mut offered = bench.offer();
+        offered.sender.write_all(&heads).await.unwrap();
+        let feed = bench.on_air(None).await;
+        for page in stream[heads.len()..].chunks(329) {
+            tokio::time::sleep(Duration::from_secs(9)).await;
+            offered.sender.write_all(page).await.unwrap();
+        }
+        offered.sender.shutdown().await.unwrap();
+        assert_eq!(offered.over().await, Ok(()));
+        assert_eq!(feed.finished(), Some(EndReason::SourceLeft));
+        assert_eq!(feed.next(), stream.len() as u64);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_doubt_is_answered_by_what_the_filler_finds() {
     let bench = Bench::start(&[]).await;
     let (mut offered, feed) = bench.put_on_air(20).await;

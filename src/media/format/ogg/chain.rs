@@ -69,6 +69,11 @@ impl Chain {
         self.media_time
     }
 
+    /// Moves the time on to this one, if it is not so late yet.
+    pub(super) fn catch_up(&mut self, earliest: Duration) {
+        self.media_time = self.media_time.max(earliest);
+    }
+
     /// Whether the codecs of the link are known, or may turn out to be.
     pub fn is_known(&self) -> bool {
         !matches!(self.stage, OggStage::Unknown)

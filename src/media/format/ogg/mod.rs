@@ -17,11 +17,18 @@ pub use self::pages::{FoundPage, Keep, PageScanner};
 use super::joining::{Scanned, StreamStart};
 use super::opaque::Pieces;
 
+/// By how much a stream's clock may be behind that of arrival: as long as a source may be silent. Some encoders write
+/// clocks that stand still or crawl; without this bound all pages of such a stream would be of one time, and a late
+/// listener would begin at the oldest.
+const MOST_BEHIND: Duration = Duration::from_secs(10);
+
 /// Finds where an Ogg stream may be joined, and its prologues.
 #[derive(Clone, Debug)]
 pub struct OggScanner {
     pages: PageScanner,
     chain: Chain,
+    /// How much of the stream was before the first byte.
+    since: Duration,
     /// The marks where no header pages are known.
     pieces: Pieces,
 }
@@ -45,6 +52,7 @@ impl OggScanner {
         Self {
             pages: PageScanner::new(start, Keep::First),
             pieces: Pieces::new(start, chain.media_time()),
+            since: chain.media_time(),
             chain,
         }
     }
@@ -52,6 +60,8 @@ impl OggScanner {
     /// Takes the next bytes, which arrived so long after the start, and calls `found` for what is certain by now.
     pub fn feed(&mut self, bytes: &[u8], arrived: Duration, mut found: impl FnMut(Scanned)) {
         let (was_known, earliest) = (self.chain.is_known(), self.pieces.time());
+        self.chain
+            .catch_up(self.since + arrived.saturating_sub(MOST_BEHIND));
         let (chain, mut has_begun) = (&mut self.chain, false);
         self.pages.feed(bytes, |page| {
             has_begun |= page.head.is_first;

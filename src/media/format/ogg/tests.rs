@@ -29,10 +29,19 @@ impl Findings {
 
 /// Feeds pieces, a second apart.
 fn feed<'a>(scanner: &mut OggScanner, pieces: impl IntoIterator<Item = &'a [u8]>) -> Findings {
+    feed_each(scanner, pieces, Duration::from_secs(1))
+}
+
+/// Feeds pieces, so far apart.
+fn feed_each<'a>(
+    scanner: &mut OggScanner,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    apart: Duration,
+) -> Findings {
     let (mut found, mut arrived) = (Findings::default(), Duration::ZERO);
     for piece in pieces {
         scanner.feed(piece, arrived, |scanned| found.add(scanned));
-        arrived += Duration::from_secs(1);
+        arrived += apart;
     }
     found
 }
@@ -127,6 +136,22 @@ fn broken_headers_leave_the_stream_opaque_until_the_next_link() {
 }
 
 #[test]
+fn a_clock_that_stands_still_is_overtaken_by_arrival() {
+    for clock in [0, 5, NO_POSITION - 7] {
+        let mut scanner = OggScanner::new(0);
+        let sound = page(7, 0, clock, &[1; 300]);
+        let stream = [&opus_heads(7)[..], &sound.repeat(30)].concat();
+        let seconds = stream.chunks(sound.len());
+        let found = feed(&mut scanner, seconds);
+        let times_ms: Vec<u64> = found.marks.iter().map(|mark| mark.1).collect();
+        assert!(times_ms.is_sorted(), "{times_ms:?}");
+        let last = times_ms[times_ms.len() - 1];
+        assert!((18_000..=21_000).contains(&last), "{last} ms of 30 s");
+        assert!(found.prologues[1].0 > 0, "late listeners get the headers");
+    }
+}
+
+#[test]
 fn a_stream_joined_in_the_middle_uses_its_prologue() {
     let (heads, stream) = (opus_heads(7), opus(7, &[1, 2, 3, 4, 5]));
     let whole = scan(&stream);
@@ -186,8 +211,10 @@ proptest! {
         let stream = links.concat();
         let pieces = pieces(&stream, &cuts);
         let whole = scan(&stream);
-        prop_assert_eq!(&feed(&mut OggScanner::new(0), pieces), &whole);
-        prop_assert_eq!(&feed(&mut OggScanner::new(0), stream.chunks(1)), &whole);
+        for pieces in [pieces, stream.chunks(1).collect()] {
+            let found = feed_each(&mut OggScanner::new(0), pieces, Duration::ZERO);
+            prop_assert_eq!(&found, &whole);
+        }
         let ordered = whole.marks.is_sorted();
         prop_assert!(ordered);
         for (offset, _) in &whole.marks {
