@@ -41,7 +41,11 @@ enum NodeCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Take a node out of service: it takes no new listeners and sources, and ends all others at the deadline
+    /// Take a node out of service: it refuses new sources, no listener is sent to it, and at the deadline it ends all
+    /// that it has
+    ///
+    /// A listener that no other node may take is still served: one that asks it with `?redirect=no`, for a mount with
+    /// `redirect=false`, or by an address under `/_stream/`.
     Drain {
         /// Name of the node, such as node-3 [default: the node that is asked]
         name: Option<NodeName>,

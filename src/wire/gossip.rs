@@ -11,7 +11,7 @@
 //! | `standby/PATH` | `true` | while a source there waits for its turn |
 //! | `outside/NAME` | an outside server's load | after each question, while it holds that server's seat |
 //! | `reach/NAME` | [`ReachCard`]: what came back from that node's public address | on change, while it is the one that asks |
-//! | `draining` | `true` | when it takes no new listeners and sources |
+//! | `draining` | `true` | when it refuses new sources and no listener is to be sent to it |
 //! | `clock` | the time, unix milliseconds by its own clock | each second |
 //! | `disk` | why it cannot write to its disk | while it cannot |
 
@@ -33,7 +33,7 @@ pub const NODE: &str = "node";
 pub const LOAD: &str = "load";
 /// The key of the document's digest.
 pub const DOCUMENT: &str = "document";
-/// The key that says that a node takes no new listeners and sources.
+/// The key that says that a node refuses new sources, and no listener is to be sent to it.
 pub const DRAINING: &str = "draining";
 /// The key of the node's own time.
 pub const CLOCK: &str = "clock";

@@ -1,9 +1,12 @@
 //! A node takes as many listeners as its operator allows; the others of the mesh take the rest.
 
+use serde_json::Value;
+
 use antiphon::model::mount::MountName;
 
-use crate::support::http::Head;
+use crate::support::http::{Head, get};
 use crate::support::mesh::TestMesh;
+use crate::support::node::TestNode;
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::{Player, ask_for_stream};
 use crate::support::signal::FRAME_BYTES;
@@ -93,4 +96,90 @@ fn a_mount_keeps_to_its_listener_limit() {
         assert!(head.lines[0].ends_with("max listeners reached"), "{head:?}");
     }
     player.wait_for_more(20 * FRAME_BYTES);
+}
+
+/// The answer to the next listener at a node, as an operator is told.
+fn explained(node: &TestNode) -> String {
+    let target = format!("/api/v1/explain?mount={RADIO}");
+    let told = node.api("GET", &target, "").unwrap().text();
+    let told: Value = serde_json::from_str(&told).unwrap();
+    told["answer"].as_str().unwrap().to_owned()
+}
+
+/// Waits until an operator is told that the next listener at a node is answered so.
+fn wait_explained(node: &TestNode, wanted: &str) {
+    eventually(PATIENCE, wanted, || {
+        let told = explained(node);
+        so(told == wanted, told)
+    });
+}
+
+fn set_redirect(mesh: &TestMesh, redirect: bool) {
+    let body = format!("{{\"redirect\":{redirect}}}");
+    let target = format!("/api/v1/mounts{RADIO}");
+    let set = mesh.nodes[0].api("PATCH", &target, &body).unwrap();
+    assert_eq!(set.head.status, 200, "{}", set.text());
+}
+
+#[test]
+fn an_operator_is_told_that_a_full_node_refuses_and_no_list_names_it() {
+    let mesh = TestMesh::start_with(3, |_, setup| setup.with(&["--max-listeners", "2"]));
+    mesh.create_mount(RADIO, PASSWORD);
+    set_redirect(&mesh, false);
+    let _source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
+    mesh.wait_on_air(RADIO);
+    let stays = "served at this node, because the mount is not redirected";
+    wait_explained(&mesh.nodes[0], stays);
+    let url = format!("{}{RADIO}", mesh.nodes[0].url());
+    let _players = [Player::tune_in(&url), Player::tune_in(&url)];
+    wait_listeners(&mesh, &[2, 0, 0]);
+    let refused = "503, this node is full, and the mount is not redirected";
+    assert_eq!(explained(&mesh.nodes[0]), refused);
+    let head = answer(&url);
+    assert_eq!(head.status, 503, "{head:?}");
+    assert!(head.header("retry-after").is_some(), "{head:?}");
+    assert_eq!(explained(&mesh.nodes[1]), stays, "it has room");
+
+    set_redirect(&mesh, true);
+    for node in &mesh.nodes {
+        eventually(PATIENCE, "the mount is redirected again", || {
+            let told = explained(node);
+            so(!told.contains("not redirected"), told)
+        });
+        for target in ["/api/v1/candidates?mount=/radio.mp3", "/radio.mp3.m3u"] {
+            let named = get(&node.address(), target).unwrap().text();
+            // A playlist ends with the address that was asked.
+            let first = named.trim_end().trim_end_matches(url.as_str());
+            assert!(
+                !first.contains(&url),
+                "{target} at {}: {named}",
+                node.name()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_draining_node_serves_only_what_no_other_node_may_take() {
+    let mesh = TestMesh::start(2);
+    mesh.create_mount(RADIO, PASSWORD);
+    let _source = KnownSource::start(&mesh.nodes[1], RADIO, PASSWORD);
+    mesh.wait_on_air(RADIO);
+    let target = "/api/v1/node/drain?deadline_s=600";
+    let drained = mesh.nodes[0].api("POST", target, "").unwrap();
+    assert_eq!(drained.head.status, 202, "{}", drained.text());
+    wait_explained(&mesh.nodes[0], "sent to n2");
+    let url = format!("{}{RADIO}", mesh.nodes[0].url());
+    for asked in [
+        format!("{url}?redirect=no"),
+        format!("{}/_stream/n2{RADIO}", mesh.nodes[0].url()),
+    ] {
+        assert_eq!(answer(&asked).status, 200, "{asked}");
+    }
+    set_redirect(&mesh, false);
+    wait_explained(
+        &mesh.nodes[0],
+        "served at this node, because the mount is not redirected, though the node drains",
+    );
+    assert_eq!(answer(&url).status, 200);
 }

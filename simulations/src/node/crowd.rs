@@ -216,6 +216,7 @@ impl Node {
             },
             place: Whereabouts::default(),
             arrival,
+            has_place: false,
             is_head: false,
             agent: "",
             query: "",
@@ -230,7 +231,8 @@ impl Node {
         };
         let verdict = listener::answer(&question, &context, &mut crowd.table, Reserve::Yes);
         let result = match verdict {
-            Verdict::Serve(_) => {
+            // A full node refuses the listener, and has seen it arrive.
+            Verdict::Serve(_) | Verdict::NodeFull(_) => {
                 let sender = sent.as_ref().map(|(from, minted)| Sender {
                     from,
                     minted: *minted,

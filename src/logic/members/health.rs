@@ -44,7 +44,7 @@ pub enum Sign {
 pub enum SelfReport {
     /// The node serves.
     Serving,
-    /// The node takes no new listeners and sources.
+    /// The node refuses new sources, and no listener is sent to it.
     Draining,
     /// The node has left.
     Left,

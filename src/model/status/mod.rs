@@ -82,7 +82,7 @@ pub enum NodeState {
     Unlinked,
     /// No node hears the node, or it has said goodbye.
     Dead,
-    /// The node takes no new listeners and sources, and is about to leave.
+    /// The node refuses new sources, is sent no listeners, and is about to leave.
     Draining,
 }
 

@@ -27,6 +27,8 @@ pub struct ListenerQuestion<'a> {
     pub place: Whereabouts,
     /// The kind of address that it asks by.
     pub arrival: Arrival,
+    /// Whether it has a place here already, which its probe took a moment ago.
+    pub has_place: bool,
     /// Whether the method is HEAD: nothing will be streamed.
     pub is_head: bool,
     /// The player's User-Agent, or empty.
@@ -87,6 +89,8 @@ pub enum Verdict {
     NotInCountry,
     /// The mount has as many listeners as it may have.
     MountFull,
+    /// The node that answers would serve it, for this reason, and has no room.
+    NodeFull(Because),
     /// No node has room.
     NoRoom,
 }
@@ -130,7 +134,7 @@ pub fn answer(
         Arrival::Front => {}
         // A listener that was redirected was admitted where it asked first. A kept address was not.
         Arrival::Kept if is_full(context.view, spec) => return Verdict::MountFull,
-        Arrival::Sent | Arrival::Kept => return Verdict::Serve(Because::SentHere),
+        Arrival::Sent | Arrival::Kept => return serve(question, table, Because::SentHere),
     }
     let ask = ask(question, spec, context);
     if ask.among == Among::Outside && !table.is_outside(question.mount) {
@@ -145,7 +149,7 @@ pub fn answer(
     if ask.among == Among::All
         && is_not_redirected(question, &spec.steering, &context.steering.mesh)
     {
-        return Verdict::Serve(Because::NotRedirected);
+        return serve(question, table, Because::NotRedirected);
     }
     let Chosen { choice, reserved } = match reserve {
         Reserve::Yes => table.choose(&ask, question.client.ip, context.now, context.now_unix_s),
@@ -176,6 +180,15 @@ pub fn ask<'a>(
         https: question.client.https,
         family: Some(Family::of(question.client.ip)),
         full_at: full_at(&spec.steering),
+    }
+}
+
+/// Serves a listener that no other node is asked to take, if it has a place here or there is room for it.
+fn serve(question: &ListenerQuestion<'_>, table: &LoadTable, because: Because) -> Verdict {
+    let has_room = question.is_head || question.has_place || table.has_room(question.mount);
+    match has_room {
+        true => Verdict::Serve(because),
+        false => Verdict::NodeFull(because),
     }
 }
 
@@ -250,6 +263,10 @@ impl Verdict {
             Self::NoSource => "404, not on air".to_owned(),
             Self::NotInCountry => "403, not to be heard in that country".to_owned(),
             Self::MountFull => "403, the mount has all the listeners that it may have".to_owned(),
+            Self::NodeFull(Because::NotRedirected) => {
+                "503, this node is full, and the mount is not redirected".to_owned()
+            }
+            Self::NodeFull(_) => "503, this node is full".to_owned(),
             Self::NoRoom => "503, there is no room".to_owned(),
         }
     }

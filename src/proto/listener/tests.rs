@@ -81,6 +81,7 @@ impl Scene {
             },
             place: Whereabouts::default(),
             arrival: Arrival::Front,
+            has_place: false,
             is_head: false,
             agent: "VLC/3.0",
             query: "",
@@ -141,7 +142,7 @@ fn without_a_reservation_the_verdict_is_the_next_listeners() {
 
 #[test]
 fn a_listener_that_was_sent_here_is_never_redirected() {
-    let mut scene = Scene::new(0, 9);
+    let mut scene = Scene::new(1, 9);
     assert!(is_sent_west(&scene.ask()));
     let sent_here = Verdict::Serve(Because::SentHere);
     for arrival in [Arrival::Sent, Arrival::Kept] {
@@ -154,6 +155,34 @@ fn a_listener_that_was_sent_here_is_never_redirected() {
     let verdict = scene.answer(|it| it.arrival = Arrival::Kept, Reserve::Yes);
     assert_eq!(verdict, Verdict::MountFull);
     assert_eq!(scene.ask(), Verdict::MountFull);
+}
+
+#[test]
+fn a_full_node_refuses_the_listeners_that_only_it_may_serve() {
+    let mut scene = Scene::new(1, 9);
+    scene.spec().steering.redirect = false;
+    let mount = "/a.mp3".parse().unwrap();
+    let cost_bps = scene.table.admit(&mount, None, scene.now, 1_000).unwrap();
+    let full = Verdict::NodeFull(Because::NotRedirected);
+    for reserve in [Reserve::No, Reserve::Yes] {
+        assert_eq!(scene.answer(|_| {}, reserve), full, "{reserve:?}");
+        let sent = scene.answer(|it| it.arrival = Arrival::Sent, reserve);
+        assert_eq!(sent, Verdict::NodeFull(Because::SentHere));
+    }
+    assert_eq!(
+        full.in_words(),
+        "503, this node is full, and the mount is not redirected"
+    );
+    let stays = Verdict::Serve(Because::NotRedirected);
+    let probed = scene.answer(|it| it.has_place = true, Reserve::Yes);
+    assert_eq!(probed, stays, "its probe has the place");
+    let looks = |it: &mut ListenerQuestion<'_>| {
+        (it.is_head, it.arrival) = (true, Arrival::Sent);
+    };
+    let looks = scene.answer(looks, Reserve::Yes);
+    assert_eq!(looks, Verdict::Serve(Because::SentHere), "it takes no room");
+    scene.table.leave(cost_bps);
+    assert_eq!(scene.ask(), stays);
 }
 
 #[test]
@@ -193,7 +222,7 @@ fn a_mount_is_refused_outside_its_countries() {
 
 #[test]
 fn players_that_cannot_follow_redirects_are_served_directly() {
-    let mut scene = Scene::new(0, 9);
+    let mut scene = Scene::new(1, 99);
     scene.steering.mesh.proxy_agents = vec!["sonos".to_owned()];
     let stays = Verdict::Serve(Because::NotRedirected);
     assert_eq!(

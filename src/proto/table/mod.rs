@@ -184,16 +184,21 @@ impl LoadTable {
         now_unix_s: u32,
     ) -> Option<u64> {
         self.note_arrived(sent, now, now_unix_s);
-        let cost_bps = self.cost_bps(mount);
-        let report = &mut self.report;
-        let egress_bps = report.egress_bps.saturating_add(cost_bps);
-        if report.listeners >= report.max_listeners || egress_bps > report.max_bandwidth_bps {
+        if !self.has_room(mount) {
             return None;
         }
-        report.listeners += 1;
-        report.egress_bps = egress_bps;
+        let cost_bps = self.cost_bps(mount);
+        self.report.listeners += 1;
+        self.report.egress_bps = self.report.egress_bps.saturating_add(cost_bps);
         self.report_own();
         Some(cost_bps)
+    }
+
+    /// Whether this node has room for one more listener of a mount.
+    pub fn has_room(&self, mount: &MountName) -> bool {
+        let report = &self.report;
+        let egress_bps = report.egress_bps.saturating_add(self.cost_bps(mount));
+        report.listeners < report.max_listeners && egress_bps <= report.max_bandwidth_bps
     }
 
     /// Counts a listener that was sent here as arrived, if its tag is fresh and has not counted yet.

@@ -13,6 +13,7 @@ use crate::logic::policy::explain::Explanation;
 use crate::model::geo::Whereabouts;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
+use crate::model::status::NodeState;
 use crate::proto::listener::{self, Destination, ListenerQuestion, Reserve, Verdict};
 use crate::proto::table::Ask;
 use crate::proto::view::MeshNode;
@@ -139,7 +140,8 @@ impl Listening {
         Some(Alternative { node, url, place })
     }
 
-    /// The answer to the next listener from an address, and the reasons; `None` if there is no such mount.
+    /// The answer to the next listener from an address, and the reasons; `None` if there is no such mount. A node that
+    /// drains is sent nobody, and serves the listeners that no other node may take.
     pub fn explain(&self, mount: &MountName, from: Option<IpAddr>) -> Option<Explained> {
         let client = Client {
             ip: from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
@@ -150,8 +152,14 @@ impl Listening {
             let spec = context.mounts.get(mount)?;
             let ask = listener::ask(&question, spec, context);
             let verdict = load.answer(&question, context, Reserve::No);
+            let own = context.view.nodes.get(&context.view.me);
+            let drains = own.is_some_and(|own| own.state == NodeState::Draining);
+            let though = match (&verdict, drains) {
+                (Verdict::Serve(_), true) => ", though the node drains",
+                _ => "",
+            };
             Some(Explained {
-                answer: verdict.in_words(),
+                answer: verdict.in_words() + though,
                 explanation: load.explain(&ask),
             })
         })

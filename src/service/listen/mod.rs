@@ -175,6 +175,11 @@ impl Listening {
                     };
                     self.begin(visit, reply.and_close()).await
                 }
+                verdict @ Verdict::NodeFull(_) => {
+                    let sender = self.sender(&entrance);
+                    self.0.config.load.note_arrived(sender);
+                    refuse(visitor, &reply, &mount, verdict).await
+                }
                 verdict => match self.location(&verdict, asking) {
                     Some(location) => redirect(visitor, &reply, &location).await,
                     None => refuse(visitor, &reply, &mount, verdict).await,
@@ -199,17 +204,17 @@ impl Listening {
     }
 
     fn answer(&self, asking: MountRequest<'_>) -> Verdict {
+        let has_place = self.0.places.waits_for(&asking);
         let arrival = match asking.entrance {
             Entrance::Front => Arrival::Front,
-            Entrance::Passthrough(_)
-                if self.sender(asking.entrance).is_some() || self.0.places.waits_for(&asking) =>
-            {
+            Entrance::Passthrough(_) if has_place || self.sender(asking.entrance).is_some() => {
                 Arrival::Sent
             }
             Entrance::Passthrough(_) => Arrival::Kept,
         };
         let question = ListenerQuestion {
             arrival,
+            has_place,
             is_head: asking.looks_only(),
             agent: asking.head.header("user-agent").unwrap_or_default(),
             query: asking.head.query().unwrap_or_default(),
@@ -228,6 +233,7 @@ impl Listening {
             client,
             place: self.0.config.geo.whereabouts(client.ip),
             arrival: Arrival::Front,
+            has_place: false,
             is_head: false,
             agent: "",
             query: "",
@@ -281,8 +287,14 @@ async fn refuse(visitor: Visitor, reply: &Reply, mount: &MountName, verdict: Ver
         Verdict::NoSource => no_source(reply, mount),
         Verdict::NoSuchMount => reply.not_found(),
         // To serve is carried out elsewhere, and so is to redirect, unless the chosen node has just left.
-        Verdict::NoRoom | Verdict::Serve(_) | Verdict::Redirect(_) => {
-            info!("refused: nobody has room");
+        verdict @ (Verdict::NodeFull(_)
+        | Verdict::NoRoom
+        | Verdict::Serve(_)
+        | Verdict::Redirect(_)) => {
+            match verdict {
+                Verdict::NodeFull(_) => info!("refused: this node is full"),
+                _ => info!("refused: nobody has room"),
+            }
             // What a full node has least of is connections.
             let reply = reply.and_close();
             return send(visitor, &unavailable(&reply), &reply).await;
