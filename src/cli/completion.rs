@@ -78,9 +78,10 @@ fn fish_settings() -> String {
             .collect();
         if !words.is_empty() {
             let (name, words) = (command.get_name(), words.join(" "));
+            // A path, a node or a value may be called like a command.
             lines += &format!(
-                "complete -c {PROGRAM} -n '__fish_seen_subcommand_from {name}; \
-                 and __fish_seen_subcommand_from set' -f -a '{words}'\n"
+                "complete -c {PROGRAM} -n 'set -l words (commandline -opc); \
+                 test \"$words[2..3]\" = \"{name} set\"' -f -a '{words}'\n"
             );
         }
     }
@@ -134,6 +135,20 @@ if [[ ${#COMPREPLY[@]} -gt 0 ]]; then printf '%s\n' "${COMPREPLY[@]}"; fi"#;
             let words = [&begun[..], parts].concat();
             assert_eq!(offered(&line, &words), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn fish_offers_settings_only_behind_the_command_that_sets_them() {
+        let lines = fish_settings();
+        let mount = lines
+            .lines()
+            .find(|line| line.contains("linger_s="))
+            .unwrap();
+        assert!(
+            mount.contains(r#"test "$words[2..3]" = "mount set"'"#),
+            "{mount}"
+        );
+        assert!(!lines.contains("__fish_seen_subcommand_from"), "{lines}");
     }
 
     #[test]
