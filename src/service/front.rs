@@ -13,10 +13,10 @@ use super::listen::{After, Entrance, ListenRequest, Listening, PlaylistRequest};
 use crate::io::door::{self, Accepted, Door, NoHead, Visitor};
 use crate::io::tasks::Tasks;
 use crate::io::{answer, clock};
-use crate::model::mount::MountName;
+use crate::model::mount::{BadMountName, MountName};
 use crate::model::network::Network;
 use crate::wire::http::forwarded;
-use crate::wire::http::head::{Head, Method};
+use crate::wire::http::head::{BodyKind, Head, HttpVersion, Method};
 use crate::wire::http::reply;
 use crate::wire::http::reply::{Persistence, Reply};
 use crate::wire::http::status::HttpStatus;
@@ -37,16 +37,16 @@ enum Destination {
     Listen(MountName, Entrance),
     /// A playlist of a mount.
     Playlist(Playlist, MountName),
-    /// The methods of a mount.
-    Options,
+    /// The methods of a path, which are these.
+    Options(&'static str),
     /// The methods of this server.
     Capabilities,
     /// Pages and API.
     Admin,
     /// A path that can never be anything.
     NotFound,
-    /// A method that the path, or the node, does not have.
-    WrongMethod,
+    /// A method that the path, or the node, does not have. The path has these.
+    WrongMethod(&'static str),
 }
 
 /// The front, which takes visitors. Cheap to clone.
@@ -140,6 +140,11 @@ impl Front {
         let reply = Reply::to(&head, clock::unix_ms() / 1_000);
         let reply = if may_keep { reply } else { reply.and_close() };
         let answer = match destination(&head) {
+            Destination::Admin if has_chunks_before_its_time(&head) => {
+                let why = "a body in chunks needs HTTP/1.1: say so, or say its Content-Length";
+                info!(peer = %visitor.peer, path = head.path(), status = 400, "refused: {why}");
+                reply.and_close().message(HttpStatus::BadRequest, why, &[])
+            }
             Destination::Admin => {
                 return match self.admin.serve(visitor, &head, behind, may_keep).await {
                     Served::KeepAlive(same, behind) => Some((same, behind)),
@@ -171,10 +176,10 @@ impl Front {
                 };
                 self.listening.playlist(asked, &reply)
             }
-            Destination::Options => reply.options(allowed(head.path())),
+            Destination::Options(allowed) => reply.options(allowed),
             Destination::Capabilities => reply.capabilities(),
             Destination::NotFound => reply.not_found(),
-            Destination::WrongMethod => reply.wrong_method(head.method(), allowed(head.path())),
+            Destination::WrongMethod(allowed) => reply.wrong_method(head.method(), allowed),
         };
         if reply.persistence() == Persistence::Close {
             answer_and_drain(&mut visitor.stream, &answer).await;
@@ -214,26 +219,45 @@ async fn refuse(visitor: &mut Visitor, error: NoHead, begun: &BytesMut) {
     }
 }
 
-/// The methods of a path that is not one of pages and API.
-fn allowed(path: &str) -> &'static str {
-    match path.starts_with(passthrough::PREFIX) || Playlist::of_path(path).is_some() {
-        true => reply::READ_METHODS,
-        false => reply::MOUNT_METHODS,
+/// Whether the body is in chunks although the client does not speak HTTP/1.1, which begins with them.
+fn has_chunks_before_its_time(head: &Head) -> bool {
+    head.body_kind() == BodyKind::Chunked && head.version() != HttpVersion::Http11
+}
+
+/// The methods of a path that is not one of pages and API; `None` if nothing can ever be there.
+fn allowed(path: &str) -> Option<&'static str> {
+    if path.starts_with(passthrough::PREFIX) || Playlist::of_path(path).is_some() {
+        return Some(reply::READ_METHODS);
     }
+    let mount = MountName::from_request_path(path);
+    mount.is_ok().then_some(reply::MOUNT_METHODS)
+}
+
+/// Whether a source that asks for this path is told what is wrong with the name of its mount.
+fn is_misspelt(path: &str) -> bool {
+    matches!(
+        MountName::from_request_path(path),
+        Err(BadMountName::NotAPath | BadMountName::Alphabet)
+    )
 }
 
 /// The destination of a request.
 fn destination(head: &Head) -> Destination {
-    let path = head.path();
-    let is_ours = admin::is_ours(path);
-    match head.method() {
-        Method::Source => Destination::Source,
-        Method::Put if !is_ours => Destination::Source,
-        Method::Options if path == "*" => Destination::Capabilities,
-        _ if is_ours => Destination::Admin,
-        Method::Options => Destination::Options,
-        Method::Get | Method::Head => destination_of_read(path),
-        _ => Destination::WrongMethod,
+    let (method, path) = (head.method(), head.path());
+    if *method == Method::Options && path == "*" {
+        return Destination::Capabilities;
+    }
+    if admin::is_ours(path) {
+        return Destination::Admin;
+    }
+    let is_source = matches!(method, Method::Put | Method::Source);
+    match (method, allowed(path)) {
+        (Method::Get | Method::Head, _) => destination_of_read(path),
+        (_, Some(reply::MOUNT_METHODS)) if is_source => Destination::Source,
+        (_, None) if is_source && is_misspelt(path) => Destination::Source,
+        (Method::Options, Some(allowed)) => Destination::Options(allowed),
+        (_, Some(allowed)) => Destination::WrongMethod(allowed),
+        (_, None) => Destination::Admin,
     }
 }
 
@@ -283,10 +307,18 @@ mod tests {
             }
         }
         assert_eq!(routed("GET /none.json"), Destination::Admin);
-        assert_eq!(routed("SOURCE /status.json"), Destination::Source);
-        for path in ["/status.json", "/api/v1/mounts", "/admin/none"] {
-            assert_eq!(routed(&format!("BREW {path}")), Destination::Admin);
+        for path in [
+            "/status.json",
+            "/api/v1/mounts",
+            "/admin/none",
+            "/api",
+            "/x.json",
+        ] {
+            for method in ["SOURCE", "PUT", "OPTIONS", "BREW"] {
+                assert_eq!(routed(&format!("{method} {path}")), Destination::Admin);
+            }
         }
+        assert_eq!(routed("SOURCE /my~radio!"), Destination::Source, "told why");
         assert_eq!(routed("PUT /a.mp3"), Destination::Source);
         assert_eq!(routed("SOURCE /a.mp3"), Destination::Source);
         let front = Destination::Listen(mount("/a.mp3"), Entrance::Front);
@@ -304,11 +336,19 @@ mod tests {
             ("/a.mp3.m3u", reply::READ_METHODS),
             ("/_stream/n1/a.mp3", reply::READ_METHODS),
         ] {
-            assert_eq!(allowed(path), methods, "{path}");
+            assert_eq!(allowed(path), Some(methods), "{path}");
+        }
+        for path in ["/a.mp3.m3u", "/_stream/n1/a.mp3"] {
+            for method in ["PUT", "SOURCE", "POST"] {
+                let only_read = Destination::WrongMethod(reply::READ_METHODS);
+                assert_eq!(routed(&format!("{method} {path}")), only_read);
+            }
         }
         assert_eq!(routed("OPTIONS *"), Destination::Capabilities);
-        assert_eq!(routed("OPTIONS /a.mp3"), Destination::Options);
-        assert_eq!(routed("DELETE /a.mp3"), Destination::WrongMethod);
-        assert_eq!(routed("BREW /a.mp3"), Destination::WrongMethod);
+        let methods = reply::MOUNT_METHODS;
+        assert_eq!(routed("OPTIONS /a.mp3"), Destination::Options(methods));
+        let wrong = Destination::WrongMethod(methods);
+        assert_eq!(routed("DELETE /a.mp3"), wrong);
+        assert_eq!(routed("BREW /a.mp3"), wrong);
     }
 }

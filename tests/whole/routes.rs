@@ -4,7 +4,7 @@ use crate::support::http::{Answer, ask};
 use crate::support::node::{Setup, TestNode};
 
 /// Paths, and the methods that each has.
-const ROUTES: [(&str, &str); 23] = [
+const ROUTES: [(&str, &str); 25] = [
     ("/", "GET, HEAD, OPTIONS"),
     ("/status.json", "GET, HEAD, OPTIONS"),
     ("/status-json.xsl", "GET, HEAD, OPTIONS"),
@@ -31,6 +31,8 @@ const ROUTES: [(&str, &str); 23] = [
     ("/api/v1/nodes/n1/drain", "POST, OPTIONS"),
     ("/api/v1/outside", "GET, HEAD, POST, OPTIONS"),
     ("/api/v1/policy", "GET, HEAD, PATCH, OPTIONS"),
+    ("/radio.mp3.m3u", "GET, HEAD, OPTIONS"),
+    ("/_stream/n1/radio.mp3", "GET, HEAD, OPTIONS"),
 ];
 
 fn send(node: &TestNode, line: &str, headers: &str) -> Answer {
@@ -42,18 +44,19 @@ fn send(node: &TestNode, line: &str, headers: &str) -> Answer {
 fn a_wrong_method_is_answered_with_allowed_ones() {
     let node = Setup::named("n1").start();
     for (path, allowed) in ROUTES {
-        for method in ["GET", "PUT", "POST", "PATCH", "DELETE"] {
+        for method in ["GET", "PUT", "SOURCE", "POST", "PATCH", "DELETE"] {
             if allowed.contains(method) {
                 continue;
             }
-            let answer = send(&node, &format!("{method} {path}"), "Content-Length: 0\r\n");
-            assert_eq!(answer.head.status, 405, "{method} {path}: {answer:?}");
-            assert_eq!(
-                answer.head.header("allow"),
-                Some(allowed),
-                "{method} {path}"
-            );
-            assert!(answer.text().contains(allowed), "{answer:?}");
+            let login = "Authorization: Basic c291cmNlOmhhY2ttZQ==\r\n";
+            for headers in ["", login] {
+                let headers = format!("Content-Length: 0\r\n{headers}");
+                let answer = send(&node, &format!("{method} {path}"), &headers);
+                assert_eq!(answer.head.status, 405, "{method} {path}: {answer:?}");
+                let told = answer.head.header("allow");
+                assert_eq!(told, Some(allowed), "{method} {path}");
+                assert!(answer.text().contains(allowed), "{answer:?}");
+            }
         }
         // One that no path has.
         let answer = send(&node, &format!("BREW {path}"), "");
@@ -79,9 +82,12 @@ fn options_tells_the_methods_of_a_path() {
         assert!(headers.contains("authorization"), "{headers}");
         assert!(!headers.contains("x-antiphon"), "{headers}");
     }
-    for path in ["/api/v1/nothing", "/admin/nothing"] {
-        let answer = send(&node, &format!("OPTIONS {path}"), preflight);
-        assert_eq!(answer.head.status, 404, "{path}: {answer:?}");
+    for path in ["/api/v1/nothing", "/admin/nothing", "/api", "/admin"] {
+        for method in ["OPTIONS", "PUT", "SOURCE"] {
+            let answer = send(&node, &format!("{method} {path}"), preflight);
+            assert_eq!(answer.head.status, 404, "{path}: {answer:?}");
+            assert_eq!(answer.head.header("allow"), None, "{path}");
+        }
     }
 }
 
@@ -116,4 +122,39 @@ fn an_unknown_address_says_where_to_look() {
         assert_eq!(answer.head.status, 404, "{line}: {answer:?}");
         assert!(answer.text().contains("docs/protocol.md"), "{answer:?}");
     }
+}
+
+#[test]
+fn an_address_is_read_by_one_rule_everywhere() {
+    let node = Setup::named("n1").start();
+    let login = format!("Authorization: Bearer {}\r\n", node.token());
+    for (line, status) in [
+        ("GET /livez/", 200),
+        ("GET /status.json/", 200),
+        ("GET /api/v1/nodes/", 200),
+        ("GET /livez//", 400),
+        ("DELETE /api/v1/listeners/1%40n%31", 404),
+        ("POST /api/v1/nodes/n%31/undrain", 204),
+        ("GET /api/v1/listeners?mount", 400),
+        ("GET /api/v1/listeners?mount=/a&mount=/b", 400),
+        ("GET /api/v1/candidates?mount=/a&mount=/b", 400),
+        ("GET /api/v1/candidates?mount=/a&most=1&most=2", 400),
+        ("POST /api/v1/node/drain?deadline_s=1&deadline_s=2", 400),
+        ("POST /api/v1/node/drain?deadline_s", 400),
+    ] {
+        let answer = send(&node, line, &format!("{login}Content-Length: 0\r\n"));
+        assert_eq!(answer.head.status, status, "{line}: {answer:?}");
+    }
+}
+
+#[test]
+fn a_body_in_chunks_needs_a_client_that_speaks_them() {
+    let node = Setup::named("n1").start();
+    let login = format!("Authorization: Bearer {}\r\n", node.token());
+    let request = format!(
+        "POST /api/v1/mounts HTTP/1.0\r\nHost: h\r\n{login}Transfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n"
+    );
+    let answer = ask(&node.address(), &request).unwrap();
+    assert_eq!(answer.head.status, 400, "{answer:?}");
+    assert!(answer.text().contains("Content-Length"), "{answer:?}");
 }

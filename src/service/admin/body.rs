@@ -29,6 +29,10 @@ pub(super) enum BadBody {
     Twice(String),
     #[error("`{0}` must be a text, a number, true or false")]
     Kind(String),
+    #[error("`{0}` must be a text, in quotes")]
+    NoText(&'static str),
+    #[error("the number for `{0}` is too long to be kept as it is: write it as a text, in quotes")]
+    Number(String),
 }
 
 /// The JSON object that is the body of a request.
@@ -84,9 +88,21 @@ pub(super) fn typed(field: &str, value: Value) -> Result<String, BadBody> {
     match value {
         Value::String(text) => Ok(text),
         Value::Null => Ok(String::new()),
-        Value::Number(number) => Ok(number.to_string()),
+        // JSON numbers beyond those of 64 bits have lost digits by now: they are written with an exponent.
+        Value::Number(number) => match number.to_string() {
+            long if number.is_f64() && long.contains('e') => Err(BadBody::Number(field.to_owned())),
+            number => Ok(number),
+        },
         Value::Bool(flag) => Ok(flag.to_string()),
         Value::Array(_) | Value::Object(_) => Err(BadBody::Kind(field.to_owned())),
+    }
+}
+
+/// A field that names what a request is about.
+pub(super) fn name(field: &'static str, value: Value) -> Result<String, BadBody> {
+    match value {
+        Value::String(text) => Ok(text),
+        _ => Err(BadBody::NoText(field)),
     }
 }
 
@@ -123,6 +139,26 @@ mod tests {
             let error = fields(bad.as_bytes()).unwrap_err().to_string();
             assert!(error.starts_with(why), "{error}");
         }
+    }
+
+    #[test]
+    fn a_number_is_kept_as_it_is_or_refused() {
+        let typed = |json: &str| {
+            let value = serde_json::from_str(json).unwrap();
+            typed("name", value).map_err(|bad| bad.to_string())
+        };
+        assert_eq!(
+            typed("18446744073709551615").unwrap(),
+            "18446744073709551615"
+        );
+        assert_eq!(typed("-2").unwrap(), "-2");
+        assert_eq!(typed("0.5").unwrap(), "0.5");
+        for long in ["18446744073709551616", "-1e99"] {
+            assert!(typed(long).unwrap_err().contains("in quotes"), "{long}");
+        }
+        assert_eq!(name("path", "/a".into()).unwrap(), "/a");
+        let bad = name("path", 1.into()).unwrap_err().to_string();
+        assert_eq!(bad, "`path` must be a text, in quotes");
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 
 use super::declined::Declined;
+use super::query::{self, BadParameter};
 use super::reply::Body;
 use crate::service::logins::{Caller, RequestLogin};
 use crate::wire::http::forwarded::Client;
@@ -18,7 +19,7 @@ pub(super) struct Call {
     pub(super) request: Request<Incoming>,
     /// The origin of the request, for the log and for logins.
     pub(super) caller: Caller,
-    /// The part of the path that stands for the row's placeholder, still percent-encoded; empty if it has none.
+    /// The part of the path that stands for the row's placeholder, decoded; empty if it has none.
     pub(super) named: String,
     /// The client, as seen through trusted proxies.
     pub(super) client: Client,
@@ -33,6 +34,11 @@ impl Call {
     /// The text after the `?`, still percent-encoded; empty if there is none.
     pub(super) fn query(&self) -> &str {
         self.request.uri().query().unwrap_or_default()
+    }
+
+    /// The value of a parameter of the query, decoded; `None` if it is not there.
+    pub(super) fn parameter(&self, key: &'static str) -> Result<Option<String>, BadParameter> {
+        query::parameter(self.query(), key)
     }
 
     /// The value of a header; one that is no text is empty.

@@ -8,6 +8,7 @@ use hyper::{Response, StatusCode};
 use super::body::BadBody;
 use super::browser::CrossSite;
 use super::orders::OrderError;
+use super::query::BadParameter;
 use super::reply;
 use super::reply::Body;
 use super::settings::BadSettings;
@@ -79,9 +80,12 @@ impl Declining for BadBody {
     fn status(&self) -> StatusCode {
         match self {
             Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BrokenOff | Self::Json(_) | Self::Twice(_) | Self::Kind(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::BrokenOff
+            | Self::Json(_)
+            | Self::Twice(_)
+            | Self::Kind(_)
+            | Self::NoText(_)
+            | Self::Number(_) => StatusCode::BAD_REQUEST,
         }
     }
 }
@@ -114,6 +118,8 @@ impl Declining for NoRight {
 }
 
 impl Declining for BadNodeName {}
+
+impl Declining for BadParameter {}
 
 impl Declining for BadServerName {}
 

@@ -1,18 +1,16 @@
 //! The API of listeners: those of the whole mesh are listed, and one is ended wherever it is.
 
 use hyper::StatusCode;
-use percent_encoding::percent_decode_str;
 
 use super::Admin;
 use super::call::{Answer, Call};
 use super::declined::Declined;
-use super::form::FormFields;
 use super::reply;
 use crate::model::mount::MountName;
 
 /// Lists the listeners of a mount, or of all.
 pub(super) async fn list(admin: &Admin, call: Call) -> Answer {
-    let mount = FormFields::parse(call.query().as_bytes()).text("mount");
+    let mount = call.parameter("mount")?;
     let mount = mount.map(MountName::try_from).transpose();
     let mount = mount.map_err(|error| Declined::bad(format!("mount: {error}")))?;
     if let Some(mount) = &mount
@@ -26,7 +24,6 @@ pub(super) async fn list(admin: &Admin, call: Call) -> Answer {
 
 /// Ends the listener whose id is the last part of the path.
 pub(super) async fn kill(admin: &Admin, call: Call) -> Answer {
-    let id = percent_decode_str(&call.named).decode_utf8_lossy();
-    admin.0.audience.kill(&id.parse()?).await?;
+    admin.0.audience.kill(&call.named.parse()?).await?;
     Ok(reply::no_content())
 }

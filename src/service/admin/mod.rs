@@ -20,6 +20,7 @@ mod orders;
 mod outside;
 pub mod page;
 mod password;
+mod query;
 mod reply;
 mod routes;
 mod settings;
@@ -174,7 +175,7 @@ impl Admin {
     /// Answers a call by its row of the table.
     async fn answer(&self, call: Call, unread: &Unread) -> Response<Body> {
         let (route, named) = match routes::find(table::ROUTES, call.request.method(), call.path()) {
-            Lookup::Found(route, named) => (route, named.to_owned()),
+            Lookup::Found(route, named) => (route, named.into_owned()),
             Lookup::Options(allowed) => return reply::options(&allowed),
             Lookup::WrongMethod(allowed) => {
                 return reply::wrong_method(call.request.method(), &allowed);

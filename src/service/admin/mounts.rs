@@ -25,7 +25,7 @@ pub(super) async fn create(admin: &Admin, call: Call) -> Answer {
     let mut fields = body::object(call.request).await?;
     let missing = || Declined::bad("`path` is missing");
     let path = fields.remove("path").ok_or_else(missing)?;
-    let mount = MountName::try_from(body::typed("path", path)?).map_err(bad_path)?;
+    let mount = MountName::try_from(body::name("path", path)?).map_err(bad_path)?;
     if admin.0.mesh.documents.mount(&mount).is_some() {
         return Err(ChangeError::Exists(Subject::Mount(mount)).into());
     }
@@ -59,7 +59,7 @@ pub(super) async fn delete(admin: &Admin, call: Call) -> Answer {
 
 /// The mount that the path of a request names.
 fn mount(call: &Call) -> Result<MountName, Declined> {
-    MountName::from_request_path(&format!("/{}", call.named)).map_err(bad_path)
+    MountName::try_from(format!("/{}", call.named)).map_err(bad_path)
 }
 
 fn bad_path(error: BadMountName) -> Declined {

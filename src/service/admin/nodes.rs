@@ -68,19 +68,17 @@ async fn order_undrain(admin: &Admin, name: &str) -> Answer {
 
 /// Takes the answering node out of service.
 pub(super) async fn drain_this(admin: &Admin, call: Call) -> Answer {
-    order_drain(admin, admin.0.mesh.cluster.view().me.as_str(), call.query()).await
+    order_drain(admin, admin.0.mesh.cluster.view().me.as_str(), &call).await
 }
 
 /// Takes the named node out of service.
 pub(super) async fn drain(admin: &Admin, call: Call) -> Answer {
-    order_drain(admin, &call.named, call.query()).await
+    order_drain(admin, &call.named, &call).await
 }
 
-async fn order_drain(admin: &Admin, name: &str, query: &str) -> Answer {
-    let given = query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("deadline_s="));
-    let deadline_s = match given.map(str::parse::<u64>) {
+async fn order_drain(admin: &Admin, name: &str, call: &Call) -> Answer {
+    let given = call.parameter("deadline_s")?;
+    let deadline_s = match given.map(|text| text.parse::<u64>()) {
         None => DEADLINE_S,
         Some(Ok(seconds)) if seconds <= MAX_DEADLINE_S => seconds,
         Some(_) => {

@@ -24,7 +24,11 @@ pub(super) async fn add(admin: &Admin, call: Call) -> Answer {
     let mut fields = body::object(call.request).await?;
     let missing = || Declined::bad("`name` is missing");
     let name = fields.remove("name").ok_or_else(missing)?;
-    let name = outside::name(&body::typed("name", name)?)?;
+    let name = outside::name(&body::name("name", name)?)?;
+    if admin.0.mesh.cluster.view().nodes.contains_key(&name) {
+        let why = format!("{name} is a node of this mesh: give the outside server another name");
+        return Err(Declined::conflict(why));
+    }
     let changes = settings::changes(admin, &OUTSIDE_KIND, fields).await?;
     admin.0.mesh.documents.add_outside(&name, changes).await?;
     shown(admin, &name, StatusCode::CREATED)

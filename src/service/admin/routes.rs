@@ -1,10 +1,12 @@
 //! The shape of the table of routes, and how a request finds its row.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
 use hyper::Method;
+use percent_encoding::percent_decode_str;
 
 use super::Admin;
 use super::allowed::Allowed;
@@ -53,8 +55,9 @@ pub(super) type Answering<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>
 
 /// The result of looking a request up in the table.
 pub(super) enum Lookup<'a> {
-    /// A row answers the request. With the part of the path that stands for its placeholder; empty if it has none.
-    Found(Route, &'a str),
+    /// A row answers the request. With the part of the path that stands for its placeholder, decoded; empty if it has
+    /// none.
+    Found(Route, Cow<'a, str>),
     /// The path has these methods, and the request only asks for them.
     Options(Allowed),
     /// The path has these methods, and that of the request is none of them.
@@ -117,7 +120,7 @@ pub(super) fn find<'a>(routes: &[Route], method: &Method, path: &'a str) -> Look
             .filter_map(|route| Some((route, matched(route.pattern, path)?)))
     };
     if let Some((route, named)) = here().find(|(route, _)| route.answers(method)) {
-        return Lookup::Found(*route, named);
+        return Lookup::Found(*route, percent_decode_str(named).decode_utf8_lossy());
     }
     let mut methods = Vec::new();
     for (route, _) in here() {
@@ -145,10 +148,10 @@ pub(super) fn has_path(routes: &[Route], path: &str) -> bool {
 
 /// The part of a path, still percent-encoded, for which the placeholder of a pattern stands; empty if it has none, and
 /// `None` if the path is not one of the pattern's. `{…}` stands for one part that is not empty, `{…*}` for that and all
-/// that follows. A slash at the end of a path of the API makes no difference.
+/// that follows. A slash at the end makes no difference.
 fn matched<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
     let path = match path.strip_suffix('/') {
-        Some(bare) if path.starts_with("/api/") => bare,
+        Some(bare) if !bare.is_empty() && !bare.ends_with('/') => bare,
         _ => path,
     };
     let Some((before, placeholder)) = pattern.split_once('{') else {
@@ -180,7 +183,9 @@ mod tests {
     fn found(line: &str) -> String {
         let (method, path) = line.split_once(' ').unwrap();
         match find(&ROUTES, &method.parse().unwrap(), path) {
-            Lookup::Found(route, "") => format!("{} {}", route.method, route.pattern),
+            Lookup::Found(route, named) if named.is_empty() => {
+                format!("{} {}", route.method, route.pattern)
+            }
             Lookup::Found(route, named) => {
                 format!("{} {}: {named}", route.method, route.pattern)
             }
@@ -202,12 +207,14 @@ mod tests {
         );
         assert_eq!(
             found("DELETE /api/things/a/b%2Fc"),
-            "DELETE /api/things/{path*}: a/b%2Fc"
+            "DELETE /api/things/{path*}: a/b/c"
         );
-        assert_eq!(
-            found("POST /api/nodes/n1/drain"),
-            "POST /api/nodes/{name}/drain: n1"
-        );
+        for path in ["/api/nodes/n1/drain", "/api/nodes/n%31/drain/"] {
+            assert_eq!(
+                found(&format!("POST {path}")),
+                "POST /api/nodes/{name}/drain: n1"
+            );
+        }
     }
 
     #[test]

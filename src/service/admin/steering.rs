@@ -4,7 +4,6 @@
 use std::net::IpAddr;
 
 use hyper::StatusCode;
-use percent_encoding::percent_decode_str;
 use serde_json::json;
 
 use super::Admin;
@@ -27,7 +26,7 @@ enum BadQuery {
     #[error("say which mount: ?mount=/radio.mp3")]
     WhichMount,
     #[error("mount: {0}")]
-    Mount(#[from] BadMountName),
+    Mount(BadMountName),
     #[error("from: {0:?} is no IP address")]
     From(String),
     #[error("most: a number from 1 to {}", crate::service::listen::MAX_CANDIDATES)]
@@ -57,8 +56,7 @@ pub(super) async fn set_policy(admin: &Admin, call: Call) -> Answer {
 
 /// Explains where the next listener of a mount would be sent, and why.
 pub(super) fn explain(admin: &Admin, call: &Call) -> Answer {
-    let query = QueryText(call.query());
-    let (mount, from) = (query.mount()?, query.from()?);
+    let (mount, from) = (mount(call)?, from(call.parameter("from")?)?);
     let explanation = admin.0.listening.explain(&mount, from);
     let explanation = explanation.ok_or_else(|| no_mount(&mount))?;
     Ok(reply::json(StatusCode::OK, &explanation))
@@ -66,8 +64,7 @@ pub(super) fn explain(admin: &Admin, call: &Call) -> Answer {
 
 /// Tells any client, web pages of other sites too, where a mount is best heard, the best first.
 pub(super) fn candidates(admin: &Admin, call: &Call) -> Answer {
-    let query = QueryText(call.query());
-    let (mount, most) = (query.mount()?, query.most()?);
+    let (mount, most) = (mount(call)?, most(call.parameter("most")?)?);
     if admin.0.mesh.documents.mount(&mount).is_none() {
         return Err(no_mount(&mount));
     }
@@ -84,36 +81,24 @@ fn no_mount(mount: &MountName) -> Declined {
     Declined::not_found(format!("there is no mount {mount}"))
 }
 
-/// The text after the question mark.
-struct QueryText<'a>(&'a str);
+fn mount(call: &Call) -> Result<MountName, Declined> {
+    let path = call.parameter("mount")?.ok_or(BadQuery::WhichMount)?;
+    Ok(MountName::try_from(path).map_err(BadQuery::Mount)?)
+}
 
-impl QueryText<'_> {
-    fn value(&self, key: &str) -> Option<String> {
-        let mut pairs = self.0.split('&').filter_map(|pair| pair.split_once('='));
-        let (_, value) = pairs.find(|(name, _)| *name == key)?;
-        Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
-    }
+fn from(text: Option<String>) -> Result<Option<IpAddr>, BadQuery> {
+    let read = text.map(|text| text.parse().map_err(|_| text));
+    read.transpose()
+        .map_err(|text| BadQuery::From(text.chars().take(64).collect()))
+}
 
-    fn mount(&self) -> Result<MountName, BadQuery> {
-        let path = self.value("mount").ok_or(BadQuery::WhichMount)?;
-        Ok(MountName::try_from(path)?)
-    }
-
-    fn from(&self) -> Result<Option<IpAddr>, BadQuery> {
-        let text = self.value("from");
-        let read = text.map(|text| text.parse().map_err(|_| text));
-        read.transpose()
-            .map_err(|text| BadQuery::From(text.chars().take(64).collect()))
-    }
-
-    fn most(&self) -> Result<usize, BadQuery> {
-        let Some(text) = self.value("most") else {
-            return Ok(USUAL_CANDIDATES);
-        };
-        let number = text.parse().map_err(|_| BadQuery::Most)?;
-        let fits = (1..=crate::service::listen::MAX_CANDIDATES).contains(&number);
-        fits.then_some(number).ok_or(BadQuery::Most)
-    }
+fn most(text: Option<String>) -> Result<usize, BadQuery> {
+    let Some(text) = text else {
+        return Ok(USUAL_CANDIDATES);
+    };
+    let number = text.parse().map_err(|_| BadQuery::Most)?;
+    let fits = (1..=crate::service::listen::MAX_CANDIDATES).contains(&number);
+    fits.then_some(number).ok_or(BadQuery::Most)
 }
 
 #[cfg(test)]
@@ -121,20 +106,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_is_read_or_its_mistake_is_named() {
-        let query = QueryText("mount=%2Fradio.mp3&from=2001:db8::1&most=3");
-        assert_eq!(query.mount().unwrap().as_str(), "/radio.mp3");
-        assert_eq!(query.from().unwrap(), Some("2001:db8::1".parse().unwrap()));
-        assert_eq!(query.most().unwrap(), 3);
-        assert_eq!(QueryText("").most().unwrap(), USUAL_CANDIDATES);
-        assert_eq!(QueryText("").from().unwrap(), None);
-        for (bad, hint) in [
-            (QueryText("").mount().err(), "?mount=/radio.mp3"),
-            (QueryText("mount=radio").mount().err(), "must begin with /"),
-        ] {
-            assert!(bad.unwrap().to_string().contains(hint));
-        }
-        assert!(QueryText("from=home").from().is_err());
-        assert!(QueryText("most=0").most().is_err() && QueryText("most=x").most().is_err());
+    fn a_parameter_is_read_or_its_mistake_is_named() {
+        let some = |text: &str| Some(text.to_owned());
+        let address = Some("2001:db8::1".parse().unwrap());
+        assert_eq!(from(some("2001:db8::1")).unwrap(), address);
+        assert_eq!(from(None).unwrap(), None);
+        assert!(from(some("home")).is_err());
+        assert_eq!(most(some("3")).unwrap(), 3);
+        assert_eq!(most(None).unwrap(), USUAL_CANDIDATES);
+        assert!(most(some("0")).is_err() && most(some("x")).is_err());
     }
 }

@@ -19,10 +19,7 @@ const SOURCE_ACCEPTED: &[u8] = b"HTTP/1.0 200 OK\r\n\r\n";
 /// follows at once, as in Icecast, because some encoders read on and wait for it.
 const SOURCE_CONTINUED: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\n\r\n";
 
-/// The methods that the node knows. libshout looks for PUT here, and falls back to SOURCE.
-pub const ALLOW: &str = "GET, HEAD, PUT, SOURCE, POST, OPTIONS";
-
-/// The methods of a mount.
+/// The methods of a mount. libshout looks for PUT here, and falls back to SOURCE.
 pub const MOUNT_METHODS: &str = "GET, HEAD, PUT, SOURCE, OPTIONS";
 
 /// The methods of a path that is only read: a playlist, or the address to which a listener was sent.
@@ -177,7 +174,7 @@ impl Reply {
             Method::Unknown(_) => HttpStatus::NotImplemented,
             _ => HttpStatus::MethodNotAllowed,
         };
-        self.message(status, status.reason(), &[("Allow", allowed)])
+        self.message(status, &format!("use {allowed}"), &[("Allow", allowed)])
     }
 
     /// 503: everything is full, or this mount cannot be served now.
@@ -197,10 +194,10 @@ impl Reply {
         head.finish(b"")
     }
 
-    /// 200 to `OPTIONS *`, by which libshout asks what it may do.
+    /// 200 to `OPTIONS *`, by which libshout asks what it may do with a mount.
     pub fn capabilities(&self) -> Bytes {
         let mut head = self.begin(HttpStatus::Ok, HttpStatus::Ok.reason());
-        head.header("Allow", ALLOW);
+        head.header("Allow", MOUNT_METHODS);
         self.end(head, "")
     }
 
