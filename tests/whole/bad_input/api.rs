@@ -167,3 +167,31 @@ fn missing_things_are_404_and_existing_ones_409() {
     let answer = send(&node, ("GET", "/api/v2/mounts"), b"");
     assert_eq!(answer.head.status, 404, "{answer:?}");
 }
+
+#[test]
+fn a_name_is_a_text_of_its_own() {
+    let node = node_with_mount();
+    let outside = "/api/v1/outside";
+    let mounts = "/api/v1/mounts";
+    let one = format!("/api/v1/mounts{MOUNT}");
+    let taken = format!(
+        r#"{{"name":"{}","public_url":"http://cdn.example:8000"}}"#,
+        node.name()
+    );
+    for (method, path, body, status, why) in [
+        ("POST", outside, r#"{"name":1}"#, 400, "`name`"),
+        ("POST", outside, taken.as_str(), 409, "is a node"),
+        ("POST", mounts, r#"{"path":1}"#, 400, "`path`"),
+        (
+            "PATCH",
+            &one,
+            r#"{"name":18446744073709551616}"#,
+            400,
+            "`name`",
+        ),
+    ] {
+        let answer = send(&node, (method, path), body.as_bytes());
+        assert_eq!(answer.head.status, status, "{body}: {answer:?}");
+        assert!(error_of(&answer).contains(why), "{answer:?}");
+    }
+}
