@@ -144,7 +144,7 @@ fn a_demo_does_not_start_on_a_taken_port() {
 }
 
 /// Runs `antiphon` with a variable more.
-fn antiphon_with(home: &Path, (name, value): (&str, &str), arguments: &[&str]) -> Output {
+fn antiphon_with(home: &Path, name: &str, value: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
     command.env_clear().env("HOME", home).env(name, value);
     command.args(arguments).output().unwrap()
@@ -154,7 +154,7 @@ fn antiphon_with(home: &Path, (name, value): (&str, &str), arguments: &[&str]) -
 fn a_word_that_is_no_level_is_refused_everywhere() {
     let home = tempfile::tempdir().unwrap();
     for command in [&["run"][..], &["status"], &["mount", "list"]] {
-        let output = antiphon_with(home.path(), ("ANTIPHON_LOG", "warm"), command);
+        let output = antiphon_with(home.path(), "ANTIPHON_LOG", "warm", command);
         assert_eq!(code(&output), 1, "{command:?}");
         let said = said(&output);
         assert!(said.contains("ANTIPHON_LOG is \"warm\""), "{said}");
@@ -170,7 +170,7 @@ fn an_unknown_variable_is_a_warning_with_a_hint() {
     let home = tempfile::tempdir().unwrap();
     let node = nobody();
     let status = ["status", "--node", &node];
-    let output = antiphon_with(home.path(), ("ANTIPHON_JION", "a:1"), &status);
+    let output = antiphon_with(home.path(), "ANTIPHON_JION", "a:1", &status);
     assert_eq!(code(&output), 3, "it is a warning only");
     let said = said(&output);
     assert!(said.contains("did you mean ANTIPHON_JOIN?"), "{said}");

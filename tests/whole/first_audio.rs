@@ -17,7 +17,7 @@ const RADIO: &str = "/radio.mp3";
 const PASSWORD: &str = "hackme-not";
 
 /// Sends this as a source that states a media type.
-fn send(node: &TestNode, (mount, stated): (&str, &str), audio: &[u8]) -> Connection {
+fn send(node: &TestNode, mount: &str, stated: &str, audio: &[u8]) -> Connection {
     let mut connection = node.connect();
     let login = basic("source", PASSWORD);
     let head = format!(
@@ -96,7 +96,7 @@ fn the_first_bytes_count_and_not_what_is_said() {
     {
         let mount = format!("/said-{index}");
         mesh.create_mount(&mount, PASSWORD);
-        let source = send(&mesh.nodes[0], (&mount, stated), audio);
+        let source = send(&mesh.nodes[0], &mount, stated, audio);
         let told = told(&mesh.nodes[0], &mount);
         println!("said {stated}, is {told}");
         assert_eq!(told, heard);

@@ -21,7 +21,7 @@ const AT_ONCE_BYTES: f64 = 6e6;
 const RATE: f64 = 2.1e6;
 
 /// Sends this over and over; how many bytes were taken.
-fn flood(node: &TestNode, (mount, headers): (&str, &str), piece: &[u8]) -> f64 {
+fn flood(node: &TestNode, mount: &str, headers: &str, piece: &[u8]) -> f64 {
     let mut source = node.connect();
     let login = basic("source", PASSWORD);
     source
@@ -101,7 +101,7 @@ fn no_format_is_taken_at_an_impossible_rate() {
         let floods = sources.map(|(mount, headers, piece)| {
             (
                 mount,
-                scope.spawn(move || flood(node, (mount, headers), piece)),
+                scope.spawn(move || flood(node, mount, headers, piece)),
             )
         });
         for (mount, flood) in floods {

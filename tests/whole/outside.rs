@@ -39,7 +39,7 @@ fn failed(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-fn add(node: &TestNode, name: &str, (url, mount): (&str, &str), more: &[&str]) {
+fn add(node: &TestNode, name: &str, url: &str, mount: &str, more: &[&str]) {
     let arguments = [&["add", name, "--public-url", url, "--mount", mount], more];
     done(&outside(node, &arguments.concat()));
 }
@@ -130,18 +130,20 @@ fn listeners_go_to_living_icecasts_with_room() {
         "--login-file",
         login.to_str().unwrap(),
     ];
-    add(node, "full", (&full.url(), RADIO), &by_admin);
+    add(node, "full", &full.url(), RADIO, &by_admin);
     add(
         node,
         "dying",
-        (&dying.url(), RADIO),
+        &dying.url(),
+        RADIO,
         &["--max-listeners", "90"],
     );
     let renamed = format!("{RADIO}=/stream");
     add(
         node,
         "renamed",
-        (&other_name.url(), &renamed),
+        &other_name.url(),
+        &renamed,
         &["--via", "load-xsl"],
     );
     wait_ready(&mesh, &["full", "dying", "renamed"]);
@@ -212,7 +214,7 @@ fn a_server_that_never_answers_delays_nobody() {
         ("b-good", &good),
         ("c-silent", &other),
     ] {
-        add(node, name, (&page.url(), RADIO), &["--via", "load-xsl"]);
+        add(node, name, &page.url(), RADIO, &["--via", "load-xsl"]);
     }
     wait_seen(node, "b-good", |server| server.state == OutsideState::Ready);
     wait_seen(node, "a-silent", |server| {
@@ -251,7 +253,8 @@ fn polling_moves_when_its_node_dies_or_drains() {
     add(
         &mesh.nodes[0],
         "r",
-        (&page.url(), RADIO),
+        &page.url(),
+        RADIO,
         &["--via", "load-xsl"],
     );
     wait_ready(&mesh, &["r"]);
@@ -303,7 +306,8 @@ fn disabled_or_removed_servers_are_not_chosen_or_asked() {
     add(
         node,
         "r",
-        (&page.url(), RADIO),
+        &page.url(),
+        RADIO,
         &["--country", "DE", "--weight", "50"],
     );
     wait_ready(&mesh, &["r"]);
@@ -363,7 +367,8 @@ fn an_own_mount_is_shared_with_outside_servers() {
     add(
         &mesh.nodes[0],
         "r",
-        (&page.url(), &renamed),
+        &page.url(),
+        &renamed,
         &["--via", "load-xsl"],
     );
     wait_ready(&mesh, &["r"]);
@@ -398,7 +403,7 @@ fn a_server_of_the_listeners_country_comes_first() {
     let by_page = ["--via", "load-xsl"];
     for (name, page, country) in [("near", &near, "de"), ("far", &far, "at")] {
         let more = [&by_page[..], &["--country", country]].concat();
-        add(node, name, (&page.url(), RADIO), &more);
+        add(node, name, &page.url(), RADIO, &more);
     }
     wait_ready(&mesh, &["near", "far"]);
     let from_germany = || {
@@ -436,7 +441,8 @@ fn a_mesh_may_be_another_ones_outside_server() {
     add(
         &near.nodes[0],
         "far",
-        (&far_url, &renamed),
+        &far_url,
+        &renamed,
         &["--via", "load-xsl"],
     );
     wait_ready(&near, &["far"]);

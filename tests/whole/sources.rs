@@ -30,7 +30,7 @@ fn ffmpeg_is_heard_whichever_way_it_says_hello() {
             // Each has a mount of its own: one that lingers would give the end of the last source's stream first.
             let mount = format!("/{way}-{}.mp3", node.name());
             mesh.create_mount(&mount, PASSWORD);
-            let mut source = Ffmpeg::greeting(greeting, node, (&mount, PASSWORD));
+            let mut source = Ffmpeg::greeting(greeting, node, &mount, PASSWORD);
             mesh.wait_on_air(&mount);
             let received = curl(&format!("{}{mount}", mesh.nodes[0].url()), 2);
             source.check(&received);

@@ -8,7 +8,7 @@ use crate::support::http::Answer;
 use crate::support::node::TestNode;
 
 /// Sends a body to the API, with the token of the node.
-fn send(node: &TestNode, (method, path): (&str, &str), body: &[u8]) -> Answer {
+fn send(node: &TestNode, method: &str, path: &str, body: &[u8]) -> Answer {
     let mut wire = Wire::to(node);
     wire.say(format!(
         "{method} {path} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {}\r\n\
@@ -83,7 +83,7 @@ fn a_bad_body_is_refused() {
         (b"\xff\xfe".to_vec(), 400),
         ("[".repeat(60_000).into_bytes(), 400),
     ] {
-        let answer = send(&node, ("POST", "/api/v1/mounts"), &body);
+        let answer = send(&node, "POST", "/api/v1/mounts", &body);
         let begin = &body[..body.len().min(8)];
         assert_eq!(
             answer.head.status,
@@ -93,7 +93,7 @@ fn a_bad_body_is_refused() {
         );
         assert!(error_of(&answer).contains("body"), "{answer:?}");
     }
-    let answer = send(&node, ("GET", "/api/v1/mounts"), b"");
+    let answer = send(&node, "GET", "/api/v1/mounts", b"");
     assert_eq!(answer.head.status, 200, "it goes on: {answer:?}");
 }
 
@@ -136,7 +136,8 @@ fn a_field_that_makes_no_sense_is_named() {
     ] {
         let answer = send(
             &node,
-            ("POST", "/api/v1/mounts"),
+            "POST",
+            "/api/v1/mounts",
             format!("{{{fields}}}").as_bytes(),
         );
         assert_eq!(answer.head.status, 400, "{fields}: {answer:?}");
@@ -146,7 +147,7 @@ fn a_field_that_makes_no_sense_is_named() {
             .strip_prefix("\"path\":\"/a\",")
             .unwrap_or("\"max_listeners\":0");
         let one = format!("/api/v1/mounts{MOUNT}");
-        let answer = send(&node, ("PATCH", &one), format!("{{{patched}}}").as_bytes());
+        let answer = send(&node, "PATCH", &one, format!("{{{patched}}}").as_bytes());
         assert_eq!(answer.head.status, 400, "{patched}: {answer:?}");
     }
     assert_eq!(node.mounts(), [MOUNT], "none of them was made");
@@ -156,15 +157,15 @@ fn a_field_that_makes_no_sense_is_named() {
 fn missing_things_are_404_and_existing_ones_409() {
     let node = node_with_mount();
     for method in ["GET", "PATCH", "DELETE"] {
-        let answer = send(&node, (method, "/api/v1/mounts/other.mp3"), b"{}");
+        let answer = send(&node, method, "/api/v1/mounts/other.mp3", b"{}");
         assert_eq!(answer.head.status, 404, "{method}: {answer:?}");
     }
     let again = format!("{{\"path\":\"{MOUNT}\"}}");
-    let answer = send(&node, ("POST", "/api/v1/mounts"), again.as_bytes());
+    let answer = send(&node, "POST", "/api/v1/mounts", again.as_bytes());
     assert_eq!(answer.head.status, 409, "{answer:?}");
-    let answer = send(&node, ("PUT", "/api/v1/mounts"), b"{}");
+    let answer = send(&node, "PUT", "/api/v1/mounts", b"{}");
     assert_eq!(answer.head.status, 405, "{answer:?}");
-    let answer = send(&node, ("GET", "/api/v2/mounts"), b"");
+    let answer = send(&node, "GET", "/api/v2/mounts", b"");
     assert_eq!(answer.head.status, 404, "{answer:?}");
 }
 
@@ -190,7 +191,7 @@ fn a_name_is_a_text_of_its_own() {
             "`name`",
         ),
     ] {
-        let answer = send(&node, (method, path), body.as_bytes());
+        let answer = send(&node, method, path, body.as_bytes());
         assert_eq!(answer.head.status, status, "{body}: {answer:?}");
         assert!(error_of(&answer).contains(why), "{answer:?}");
     }

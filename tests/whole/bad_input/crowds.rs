@@ -27,7 +27,7 @@ pub(super) fn resident_bytes(node: &TestNode) -> usize {
 #[test]
 fn a_stalled_source_is_closed_after_ten_seconds() {
     let node = node_with_mount();
-    let mut encoder = source(&node, (MOUNT, PASSWORD), "audio/mpeg");
+    let mut encoder = source(&node, MOUNT, PASSWORD, "audio/mpeg");
     encoder.say([&b"\xff\xfb\x90\x00"[..], &[0; 413]].concat().repeat(20));
     let stalled = Instant::now();
     wait_status(&node, "the source is on air", is_on_air);
@@ -38,13 +38,13 @@ fn a_stalled_source_is_closed_after_ten_seconds() {
         !is_on_air(status)
     });
     assert!(node.log().contains("SourceSilent"), "it is said why");
-    source(&node, (MOUNT, PASSWORD), "audio/mpeg");
+    source(&node, MOUNT, PASSWORD, "audio/mpeg");
 }
 
 #[test]
 fn listeners_that_never_read_are_dropped() {
     let node = node_with_mount();
-    let mut encoder = source(&node, (MOUNT, PASSWORD), "application/octet-stream");
+    let mut encoder = source(&node, MOUNT, PASSWORD, "application/octet-stream");
     let chunk = vec![0xa5; 1 << 20];
     encoder.say(&chunk);
     wait_status(&node, "the mount is on air", is_on_air);
@@ -89,7 +89,7 @@ fn many_silent_visitors_keep_no_others_out() {
     let node = node_with_mount();
     let idle: Vec<Wire> = (0..400).map(|_| Wire::to(&node)).collect();
     let began = Instant::now();
-    let mut encoder = source(&node, (MOUNT, PASSWORD), "audio/mpeg");
+    let mut encoder = source(&node, MOUNT, PASSWORD, "audio/mpeg");
     encoder.say(b"\xff\xfb\x90\x00");
     assert_eq!(node.mounts(), [MOUNT]);
     assert!(

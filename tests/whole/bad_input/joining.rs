@@ -79,7 +79,7 @@ fn a_node_serves_alone_until_its_peers_come() {
 /// Checks that a single node serves its radio.
 fn serves_alone(node: &TestNode) {
     node.create_mount(MOUNT, PASSWORD);
-    let mut encoder = source(node, (MOUNT, PASSWORD), "application/octet-stream");
+    let mut encoder = source(node, MOUNT, PASSWORD, "application/octet-stream");
     encoder.say([7; 10_000]);
     wait_status(node, "the mount is on air", is_on_air);
     let mut entering = Wire::to(node);

@@ -206,7 +206,7 @@ async fn an_order_with_a_lower_fence_is_refused() {
     let mesh = TestMesh::start(2);
     mesh.create_mount(MOUNT, PASSWORD);
     let ingest = &mesh.nodes[mesh.others()[0]];
-    let mut encoder = source(ingest, (MOUNT, PASSWORD), "application/octet-stream");
+    let mut encoder = source(ingest, MOUNT, PASSWORD, "application/octet-stream");
     encoder.say([1; 1_000]);
     mesh.wait_on_air(MOUNT);
     let status = ingest.status();
@@ -241,7 +241,7 @@ async fn only_a_member_that_never_reads_is_dropped() {
     let mesh = TestMesh::start(2);
     mesh.create_mount(MOUNT, PASSWORD);
     let [first, second] = [&mesh.nodes[0], &mesh.nodes[1]];
-    let mut encoder = source(first, (MOUNT, PASSWORD), "application/octet-stream");
+    let mut encoder = source(first, MOUNT, PASSWORD, "application/octet-stream");
     encoder.say([1; 1_000]);
     mesh.wait_on_air(MOUNT);
     let mut listener = listener(second, MOUNT);

@@ -41,7 +41,7 @@ fn no_stream_is_ever_served_as_a_page() {
         ("Audio/MPEG", "audio/mpeg"),
     ] {
         let (one, other) = (&mesh.nodes[0], &mesh.nodes[1]);
-        let mut wire = source(one, (MOUNT, PASSWORD), said);
+        let mut wire = source(one, MOUNT, PASSWORD, said);
         wire.say(EVIL.repeat(1_000));
         mesh.wait_each_sees(MOUNT, "the source", |mount| mount.source.is_some());
         for node in [one, other] {
@@ -87,7 +87,8 @@ fn answers_with_foreign_words_are_no_pages() {
     }
     let mut source = source(
         &node,
-        (MOUNT, PASSWORD),
+        MOUNT,
+        PASSWORD,
         "audio/mpeg\r\nice-url: javascript:alert(1)",
     );
     source.say("audio");

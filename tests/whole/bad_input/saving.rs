@@ -105,7 +105,7 @@ fn a_node_with_damaged_files_begins_anew() {
 }
 
 /// Makes one mount after the other until the node is gone; counts those that it has promised.
-fn edit_until_killed((address, token): (String, String), round: usize, made: &AtomicUsize) {
+fn edit_until_killed(address: &str, token: &str, round: usize, made: &AtomicUsize) {
     for number in 0.. {
         let body = format!("{{\"path\":\"/r{round}/m{number}\",\"password\":\"x\"}}");
         let length = body.len();
@@ -113,7 +113,7 @@ fn edit_until_killed((address, token): (String, String), round: usize, made: &At
             "POST /api/v1/mounts HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\n\
              Content-Length: {length}\r\n\r\n{body}"
         );
-        match http::ask(&address, &request) {
+        match http::ask(address, &request) {
             Ok(answer) => assert_eq!(answer.head.status, 201, "{}", answer.text()),
             Err(_) => return,
         }
@@ -127,9 +127,9 @@ fn a_node_killed_between_edits_keeps_its_document() {
     let mut kept = 0;
     for round in 0..KILLS {
         let made = AtomicUsize::new(0);
-        let door = (node.address(), node.token());
+        let (address, token) = (node.address(), node.token());
         thread::scope(|scope| {
-            scope.spawn(|| edit_until_killed(door, round, &made));
+            scope.spawn(|| edit_until_killed(&address, &token, round, &made));
             // Not always at the same moment of a save.
             eventually(PATIENCE, "some edits are made", || {
                 let made = made.load(Ordering::Relaxed);

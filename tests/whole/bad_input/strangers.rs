@@ -195,7 +195,7 @@ async fn only_a_member_with_corrupted_frames_is_dropped() {
     let mesh = TestMesh::start(2);
     let [first, second] = [&mesh.nodes[0], &mesh.nodes[1]];
     mesh.create_mount(MOUNT, PASSWORD);
-    let mut encoder = source(first, (MOUNT, PASSWORD), "application/octet-stream");
+    let mut encoder = source(first, MOUNT, PASSWORD, "application/octet-stream");
     encoder.say([1; 1_000]);
     mesh.wait_on_air(MOUNT);
     let mut listener = listener(second, MOUNT);

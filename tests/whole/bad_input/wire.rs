@@ -93,7 +93,7 @@ pub(super) fn basic(user: &str, password: &str) -> String {
 }
 
 /// A connection with a source on `mount` that has been accepted, and has sent nothing yet.
-pub(super) fn source(node: &TestNode, (mount, password): (&str, &str), content_type: &str) -> Wire {
+pub(super) fn source(node: &TestNode, mount: &str, password: &str, content_type: &str) -> Wire {
     let mut wire = Wire::to(node);
     let login = basic("source", password);
     wire.say(format!(

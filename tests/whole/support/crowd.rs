@@ -103,7 +103,7 @@ impl Crowd {
             });
             listeners.push(listener.clone());
             let (entrances, diary) = (entrances.clone(), diary.clone());
-            runtime.spawn(async move { listen(&listener, (&entrances, index), &diary).await });
+            runtime.spawn(async move { listen(&listener, &entrances, index, &diary).await });
         }
         Self {
             listeners,
@@ -207,7 +207,7 @@ impl Drop for Crowd {
     }
 }
 
-async fn listen(listener: &Listener, (entrances, index): (&[String], usize), diary: &Diary) {
+async fn listen(listener: &Listener, entrances: &[String], index: usize, diary: &Diary) {
     let mut url = &listener.home;
     for attempt in index.. {
         match timeout(ANSWER_LIMIT, tune_in(url)).await {

@@ -157,7 +157,7 @@ fn run(target: &Target, diary: &Diary, stop: &AtomicBool) {
                 drop(journal);
                 was_on_air = true;
                 // However it ends, it has ended.
-                let _end = send(connection, (diary, target.bitrate), stop);
+                let _end = send(connection, diary, target.bitrate, stop);
                 alone_since = Instant::now();
                 let mut journal = diary.journal();
                 journal.at = None;
@@ -172,7 +172,8 @@ fn run(target: &Target, diary: &Diary, stop: &AtomicBool) {
 /// Sends frame after frame in real time, until the node ends it or the encoder is stopped.
 fn send(
     mut connection: Connection,
-    (diary, bitrate): (&Diary, Bitrate),
+    diary: &Diary,
+    bitrate: Bitrate,
     stop: &AtomicBool,
 ) -> io::Result<()> {
     let begun = Instant::now();

@@ -48,7 +48,7 @@ impl Icecast {
         // As root it becomes somebody else, who must be able to read this and to write its log.
         fs::set_permissions(home.path(), Permissions::from_mode(0o777)).unwrap();
         let config = home.path().join("icecast.xml");
-        fs::write(&config, settings(home.path(), port, (clients, mounts))).unwrap();
+        fs::write(&config, settings(home.path(), port, clients, mounts)).unwrap();
         let mut icecast = Self {
             port,
             server: launch(&config),
@@ -171,7 +171,7 @@ fn shipped_page() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("share/load.xsl")
 }
 
-fn settings(home: &Path, port: u16, (clients, mounts): (u32, &[(&str, Option<u32>)])) -> String {
+fn settings(home: &Path, port: u16, clients: u32, mounts: &[(&str, Option<u32>)]) -> String {
     let home = home.display();
     let limit = |(name, most): &(&str, Option<u32>)| {
         let most = most.map(|most| format!("<max-listeners>{most}</max-listeners>"));

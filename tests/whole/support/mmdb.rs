@@ -76,7 +76,8 @@ fn control(kind: u8, len: usize, out: &mut Vec<u8>) {
 }
 
 /// The record of a network in such databases: its country, and where it is in degrees north and east.
-pub(crate) fn place(country: &str, (latitude, longitude): (f64, f64)) -> Value {
+pub(crate) fn place(country: &str, position: (f64, f64)) -> Value {
+    let (latitude, longitude) = position;
     let location = vec![
         ("latitude", Value::Degrees(latitude)),
         ("longitude", Value::Degrees(longitude)),
@@ -111,7 +112,7 @@ pub(crate) fn database(kind: &str, networks: &[((&str, u32), Value)]) -> Vec<u8>
             IpAddr::V4(address) => (u128::from(address.to_bits()), length + IPV4_BITS),
             IpAddr::V6(address) => (address.to_bits(), *length),
         };
-        insert(&mut nodes, (bits, length), at);
+        insert(&mut nodes, bits, length, at);
     }
     let mut file = Vec::new();
     for branch in nodes.iter().flatten() {
@@ -129,7 +130,7 @@ pub(crate) fn database(kind: &str, networks: &[((&str, u32), Value)]) -> Vec<u8>
     file
 }
 
-fn insert(nodes: &mut Vec<[Branch; 2]>, (bits, length): (u128, u32), end: Branch) {
+fn insert(nodes: &mut Vec<[Branch; 2]>, bits: u128, length: u32, end: Branch) {
     let mut node = 0;
     for depth in 0..length {
         let side = ((bits >> (127 - depth)) & 1) as usize;

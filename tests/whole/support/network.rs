@@ -141,7 +141,7 @@ impl Network {
 
     /// Parts one side from the other, in both directions.
     pub(crate) fn part(&self, sides: (&[usize], &[usize])) {
-        for (one, other) in pairs(sides) {
+        for (one, other) in pairs(sides.0, sides.1) {
             self.cut(one, other);
             self.cut(other, one);
         }
@@ -149,7 +149,7 @@ impl Network {
 
     /// Undoes that.
     pub(crate) fn join(&self, sides: (&[usize], &[usize])) {
-        for (one, other) in pairs(sides) {
+        for (one, other) in pairs(sides.0, sides.1) {
             self.heal(one, other);
             self.heal(other, one);
         }
@@ -164,7 +164,7 @@ impl Network {
     }
 }
 
-fn pairs((one, other): (&[usize], &[usize])) -> Vec<(usize, usize)> {
+fn pairs(one: &[usize], other: &[usize]) -> Vec<(usize, usize)> {
     let with_others = |it: &usize| other.iter().map(|other| (*it, *other)).collect::<Vec<_>>();
     one.iter().flat_map(with_others).collect()
 }

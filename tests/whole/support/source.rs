@@ -45,14 +45,15 @@ pub(crate) struct Ffmpeg {
 impl Ffmpeg {
     /// Starts to send to a mount of a node.
     pub(crate) fn start(node: &TestNode, mount: &str, password: &str) -> Self {
-        Self::greeting(Greeting::Put, node, (mount, password))
+        Self::greeting(Greeting::Put, node, mount, password)
     }
 
     /// The same, in either way to begin.
     pub(crate) fn greeting(
         greeting: Greeting,
         node: &TestNode,
-        (mount, password): (&str, &str),
+        mount: &str,
+        password: &str,
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let target = format!("icecast://{USER}:{password}@{}{mount}", node.address());

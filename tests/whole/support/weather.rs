@@ -99,7 +99,7 @@ async fn carry(front: Arc<UdpSocket>, node: SocketAddr, weather: Arc<Weather>) {
             back.connect(node).await.unwrap();
             let back = Arc::new(back);
             place.insert(back.clone());
-            answers.spawn(answer(back, (front.clone(), peer), weather.clone()));
+            answers.spawn(answer(back, front.clone(), peer, weather.clone()));
         }
         if weather.spares() {
             let (back, delay) = (backs[&peer].clone(), weather.delay);
@@ -115,7 +115,8 @@ async fn carry(front: Arc<UdpSocket>, node: SocketAddr, weather: Arc<Weather>) {
 
 async fn answer(
     back: Arc<UdpSocket>,
-    (front, peer): (Arc<UdpSocket>, SocketAddr),
+    front: Arc<UdpSocket>,
+    peer: SocketAddr,
     weather: Arc<Weather>,
 ) {
     let mut under_way = JoinSet::new();
