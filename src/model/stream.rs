@@ -111,7 +111,7 @@ pub enum EndReason {
     MountDeleted,
     /// Another stream of the same mount follows in its place.
     Replaced,
-    /// The ingest node stops.
+    /// The ingest node stops, or is drained.
     NodeStops,
     /// No node that holds the stream can be reached.
     Lost,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::info;
 
 use super::mesh::Mesh;
@@ -13,6 +13,10 @@ use crate::wire::gossip::Origin;
 
 /// How long the node of the source may take: encoders wait for the answer, and some stop sending meanwhile.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a title waits for a source that has just connected. Encoders send it at once, and the source is not on air
+/// yet: its first bytes are looked at for 0.5 s, and it is granted its mount.
+const ON_AIR_SOON: Duration = Duration::from_millis(1_500);
 
 /// The title was not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,8 +42,27 @@ impl Titles {
         Self { mesh, streams }
     }
 
-    /// Sets the title of a mount, wherever its source is connected.
+    /// Sets the title of a mount, wherever its source is connected, and as soon as it is on air.
     pub async fn set(&self, mount: &MountName, title: &str) -> Result<(), NotSet> {
+        let (mut streams, mut view) = (self.streams.watch(), self.mesh.cluster.watch());
+        let soon = Instant::now() + ON_AIR_SOON;
+        loop {
+            streams.mark_unchanged();
+            view.mark_unchanged();
+            let set = self.set_now(mount, title).await;
+            if set != Err(NotSet::NoSource) {
+                return set;
+            }
+            let changed = async {
+                tokio::select! { _ = streams.changed() => {}, _ = view.changed() => {} }
+            };
+            if timeout_at(soon, changed).await.is_err() {
+                return set;
+            }
+        }
+    }
+
+    async fn set_now(&self, mount: &MountName, title: &str) -> Result<(), NotSet> {
         if self.set_here(mount, title) == Frame::Done {
             return Ok(());
         }

@@ -85,6 +85,18 @@ fn told(mesh: &TestMesh, query: &str) -> String {
     mesh.nodes[0].status().mounts[0].title.clone()
 }
 
+/// Encoders send the title as soon as they are accepted, and the source is on air a little later.
+#[test]
+fn a_title_waits_for_its_source_to_be_on_air() {
+    for source_node in 0..2 {
+        let mesh = TestMesh::start(2);
+        mesh.create_mount(RADIO, PASSWORD);
+        let _source = KnownSource::start(&mesh.nodes[source_node], RADIO, PASSWORD);
+        let _not_seen_there_yet = told(&mesh, "song=at%20once");
+        mesh.wait_each_sees(RADIO, "the title", |mount| mount.title == "at once");
+    }
+}
+
 #[test]
 fn titles_are_understood_in_every_charset() {
     let mesh = TestMesh::start(1);

@@ -210,7 +210,8 @@ pub(super) async fn announce(target: &Target, title: &str) {
         body: Bytes::new(),
     };
     match request(question).await {
-        Ok(answer) => debug!(status = %answer.status, "title sent"),
+        Ok(answer) if answer.status.is_success() => debug!("title sent"),
+        Ok(answer) => terminal::complain(&format!("the title is refused: {}", answer.status)),
         Err(error) => debug!(%error, "title not sent"),
     }
 }

@@ -346,7 +346,10 @@ impl Source {
         let SourceState::OnAir(stream_id) = self.state else {
             return; // only a source on air can give way
         };
-        if !self.may_wait || context.is_draining {
+        if context.is_draining {
+            return self.finish_and_end(EndReason::NodeStops, out);
+        }
+        if !self.may_wait {
             return self.finish_and_end(EndReason::Replaced, out);
         }
         out.push(Output::LeaveAir(EndReason::Replaced));
