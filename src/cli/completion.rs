@@ -1,5 +1,7 @@
 //! `antiphon completion`: prints the script by which a shell completes commands, flags and settings.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context;
 use clap::Args;
 use clap_complete::{Shell, generate};
@@ -10,13 +12,21 @@ use super::terminal;
 const PROGRAM: &str = "antiphon";
 
 /// Bash takes `=` for the end of a word: the function of clap needs whole words, and bash only what follows the `=`. It
-/// also writes a blank behind a completed word. None belongs between `linger_s=` and its value.
+/// also writes a blank behind a completed word. None belongs between `linger_s=` and its value. And the function of clap
+/// offers `true` behind `--standby` and a blank, where it would be refused: the flags of `FLAGS_BEFORE_EQUALS` are
+/// passed over there.
 const BASH_SETTINGS: &str = r#"
 _antiphon_settings() {
     local line=${COMP_LINE:0:COMP_POINT}
     local word=${line##*[[:space:]]}
     local name=${word%%=*}
-    if [[ $word != *=* || $COMP_WORDBREAKS != *=* ]]; then
+    if [[ $word != *=* && "FLAGS_BEFORE_EQUALS" == *" $3 "* ]]; then
+        local -a given=("${COMP_WORDS[@]}")
+        local at=$COMP_CWORD
+        local -a COMP_WORDS=("${given[@]:0:at - 1}" "${given[@]:at}")
+        local COMP_CWORD=$((at - 1))
+        _antiphon "$1" "$2" "${COMP_WORDS[COMP_CWORD - 1]}"
+    elif [[ $word != *=* || $COMP_WORDBREAKS != *=* ]]; then
         _antiphon "$@"
     else
         local -a COMP_WORDS
@@ -54,12 +64,44 @@ fn script(shell: Shell) -> anyhow::Result<String> {
     let mut script = Vec::new();
     generate(shell, &mut super::grammar(), PROGRAM, &mut script);
     let mut script = String::from_utf8(script).context("the script is not UTF-8")?;
+    let flags = flags_before_equals(&super::grammar());
     match shell {
-        Shell::Bash => script += BASH_SETTINGS,
-        Shell::Fish => script += &fish_settings(),
+        Shell::Bash => {
+            let flags: String = flags.iter().map(|flag| format!(" --{flag} ")).collect();
+            script += &BASH_SETTINGS.replace("FLAGS_BEFORE_EQUALS", &flags);
+        }
+        Shell::Zsh => {
+            for flag in flags {
+                script = script.replace(&format!("--{flag}=["), &format!("--{flag}=-["));
+            }
+        }
+        Shell::Fish => script = without_need(&script, &flags) + &fish_settings(),
         _ => {}
     }
     Ok(script)
+}
+
+/// The flags of a command and of all below it that take a value behind `=` only, such as `--standby=false`.
+fn flags_before_equals(command: &clap::Command) -> BTreeSet<String> {
+    let own = command.get_arguments();
+    let own = own.filter(|arg| arg.is_require_equals_set());
+    let own = own.filter_map(|arg| arg.get_long().map(str::to_owned));
+    let below = command.get_subcommands().flat_map(flags_before_equals);
+    own.chain(below).collect()
+}
+
+/// The script for fish, in which these flags do not need a value: fish offers one only behind `=` then.
+fn without_need(script: &str, flags: &BTreeSet<String>) -> String {
+    let lines = script.lines().map(|line| {
+        let is_one = |flag: &String| line.contains(&format!(" -l {flag} "));
+        match line.rsplit_once(" -r -f -a ") {
+            Some((before, values)) if flags.iter().any(is_one) => {
+                format!("{before} -f -a {values}\n")
+            }
+            _ => format!("{line}\n"),
+        }
+    });
+    lines.collect()
 }
 
 /// Lines for the settings in fish: its script from clap has flags and commands only.
@@ -135,6 +177,35 @@ if [[ ${#COMPREPLY[@]} -gt 0 ]]; then printf '%s\n' "${COMPREPLY[@]}"; fi"#;
             let words = [&begun[..], parts].concat();
             assert_eq!(offered(&line, &words), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn no_value_is_offered_behind_a_blank_where_it_would_be_refused() {
+        let create = ["antiphon", "mount", "create", "/x"];
+        for flag in ["--standby", "--redirect"] {
+            let line = format!("{} {flag} ", create.join(" "));
+            let words = [&create[..], &[flag, ""]].concat();
+            let other = offered(&line, &words);
+            assert!(other.contains(&"--linger-s".to_owned()), "{other:?}");
+            assert!(!other.contains(&"true".to_owned()), "{other:?}");
+            let words = [&create[..], &[flag, "--takeo"]].concat();
+            assert_eq!(offered(&format!("{line}--takeo"), &words), ["--takeover"]);
+        }
+        let found = offered("antiphon run --found ", &["antiphon", "run", "--found", ""]);
+        assert!(!found.contains(&"true".to_owned()), "{found:?}");
+        let value = ["antiphon", "run", "--found", "=", "f"];
+        assert_eq!(offered("antiphon run --found=f", &value), ["false"]);
+
+        let (zsh, fish) = (script(Shell::Zsh).unwrap(), script(Shell::Fish).unwrap());
+        for flag in ["found", "standby", "redirect", "enabled"] {
+            assert!(zsh.contains(&format!("--{flag}=-[")), "{flag}");
+            assert!(!zsh.contains(&format!("--{flag}=[")), "{flag}");
+            let is_its = |line: &&str| line.contains(&format!(" -l {flag} "));
+            let line = fish.lines().find(is_its).unwrap();
+            assert!(line.contains(" -f -a ") && !line.contains(" -r "), "{line}");
+        }
+        let takeover = fish.lines().find(|line| line.contains(" -l takeover "));
+        assert!(takeover.unwrap().contains(" -r -f -a "), "{takeover:?}");
     }
 
     #[test]

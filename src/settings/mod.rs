@@ -134,7 +134,14 @@ pub struct RunArgs {
     #[arg(long, value_name = "HOST:PORT")]
     pub join: Vec<PeerAddress>,
     /// Make the mesh's secret and admin password now, without waiting for the peers that are named
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(
+        long,
+        value_name = "true|false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
     pub found: Option<bool>,
     /// File with the cluster's secret [default: `secret` in the data directory]
     #[arg(long, value_name = "FILE")]
@@ -145,7 +152,7 @@ pub struct RunArgs {
     /// The most to send to listeners, in bits per second: 800k, 100M, 2G [default: 1G]
     #[arg(long, value_name = "RATE")]
     pub max_bandwidth: Option<Bandwidth>,
-    /// Weight in the election of the master, the greater wins [default: 100]
+    /// Weight in an election of the master, which happens when the seat is empty; the greater wins [default: 100]
     #[arg(long, value_name = "N", value_parser = values::rank)]
     pub rank: Option<u64>,
     /// How many nodes must be there for one of them to be the master. In the file only
