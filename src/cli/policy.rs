@@ -14,7 +14,7 @@ use super::fields;
 use super::terminal::{self, Side, TextTable};
 use crate::logic::forecast::Basis;
 use crate::logic::policy::Policy;
-use crate::logic::policy::explain::{Explanation, NodeExplanation};
+use crate::logic::policy::explain::{ELIGIBLE, Explanation, NodeExplanation, Reason, StageVerdict};
 use crate::logic::records::steering::{MESH_KIND, MeshSettings};
 use crate::model::mount::MountName;
 use crate::settings::Machine;
@@ -182,11 +182,14 @@ fn why(node: &NodeExplanation) -> String {
         .iter()
         .find_map(|verdict| Some((verdict, verdict.dropped?)));
     if let Some((verdict, reason)) = dropped {
-        return format!("{}: {}", verdict.stage, word(&reason));
+        let reason = word(reason);
+        return match verdict.stage.as_str() {
+            ELIGIBLE => format!("left out: {reason}"),
+            stage => format!("left out by {stage}: {reason}"),
+        };
     }
-    let changed = |verdict: &&crate::logic::policy::explain::StageVerdict| {
-        (verdict.score_before - verdict.score_after).abs() > f64::EPSILON
-    };
+    let changed =
+        |verdict: &&StageVerdict| (verdict.score_before - verdict.score_after).abs() > f64::EPSILON;
     let scores = node.verdicts.iter().filter(changed);
     let scores: Vec<String> = scores
         .map(|verdict| format!("{} → {:.2}", verdict.stage, verdict.score_after))
@@ -195,7 +198,7 @@ fn why(node: &NodeExplanation) -> String {
 }
 
 /// A reason as its JSON names it, with spaces.
-fn word(reason: &crate::logic::policy::explain::Reason) -> String {
+fn word(reason: Reason) -> String {
     let name = serde_json::to_value(reason).unwrap_or_default();
     name.as_str().unwrap_or_default().replace('_', " ")
 }
@@ -235,7 +238,7 @@ mod tests {
 
 NODE  LISTENERS  ON THE WAY   OF  SOON  SHARE  WHY
 n1           10           2  100   12%   100%  weight → 0.50
-n2            0           0  100    0%     0%  eligible: no listener place
+n2            0           0  100    0%     0%  left out: no listener place
 ";
         assert_eq!(shown, expected);
     }

@@ -81,7 +81,7 @@ pub struct Prediction {
 /// The verdict of one stage on one node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageVerdict {
-    /// The stage as it is written in the policy; `eligible` for the checks before every policy.
+    /// The stage as it is written in the policy; [`ELIGIBLE`] for the checks before every policy.
     pub stage: String,
     /// Why the stage dropped the node; `None` if the node stayed.
     pub dropped: Option<Reason>,
@@ -92,7 +92,7 @@ pub struct StageVerdict {
 }
 
 /// The name of the checks before every policy.
-const ELIGIBLE: &str = "eligible";
+pub const ELIGIBLE: &str = "eligible";
 
 impl Chooser {
     /// Explains what the next such choice would be. Changes nothing.
