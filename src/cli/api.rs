@@ -44,7 +44,7 @@ pub(super) struct NodeArgs {
         default_value = "http://127.0.0.1:8000"
     )]
     pub(super) node: PublicUrl,
-    /// Data directory of a node on this machine, whose token gives the right
+    /// Data directory of a node on this machine, whose token gives the right [default: /var/lib/antiphon for root, else ~/.local/share/antiphon]
     #[arg(
         long,
         global = true,
@@ -56,6 +56,20 @@ pub(super) struct NodeArgs {
     /// File with the cluster's admin password (or put it into ANTIPHON_PASSWORD)
     #[arg(long, global = true, display_order = LAST, value_name = "FILE")]
     pub(super) password_file: Option<PathBuf>,
+}
+
+impl NodeArgs {
+    /// The flags by which another command asks the same node with the same right, with a blank before each.
+    pub(super) fn flags(&self) -> String {
+        let mut flags = format!(" --node {}", self.node);
+        if let Some(folder) = &self.data_dir {
+            flags += &format!(" --data-dir {}", folder.display());
+        }
+        if let Some(file) = &self.password_file {
+            flags += &format!(" --password-file {}", file.display());
+        }
+        flags
+    }
 }
 
 /// A node's API, with the right of one caller.
@@ -254,6 +268,16 @@ mod tests {
         fs::write(usual.join("token"), "t2").unwrap();
         let got = right(args(None, None), &with_home).unwrap();
         assert_eq!(got.as_deref(), Some("Bearer t2"));
+    }
+
+    #[test]
+    fn another_command_gets_the_same_flags() {
+        let (data, file) = (Path::new("/d"), Path::new("/p"));
+        assert_eq!(args(None, None).flags(), " --node http://h:1");
+        let flags = args(Some(data), None).flags();
+        assert_eq!(flags, " --node http://h:1 --data-dir /d");
+        let flags = args(None, Some(file)).flags();
+        assert_eq!(flags, " --node http://h:1 --password-file /p");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::fields::{self, Assignment, AssignmentParser};
 use super::terminal::{self, Side};
 use super::{quantities, status};
 use crate::logic::records::steering::NODE_KIND;
+use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::status::{NodeStatus, Status};
 use crate::model::traits::{NodeTraits, Tag};
@@ -82,6 +83,9 @@ struct Draining {
     deadline_s: u64,
 }
 
+/// The most mounts whose sources are named: more would fill the terminal.
+const MAX_NAMED_SOURCES: usize = 4;
+
 /// The answer to a step-down.
 #[derive(Deserialize)]
 struct SteppedDown {
@@ -100,13 +104,13 @@ impl NodeCommandArgs {
 
 /// Runs one command on nodes.
 pub(super) async fn node(args: NodeCommandArgs) -> anyhow::Result<()> {
-    let url = args.node.node.clone();
+    let (url, flags) = (args.node.node.clone(), args.node.flags());
     let api = || Api::new(args.node, &Machine::here());
     let text = match args.command {
         // This is public, so no token or password leaves the machine for it.
         NodeCommand::List { json } => list(&Api::public(url), json).await?,
         NodeCommand::Drain { name, deadline } => {
-            drain(&api()?, &url, name.as_ref(), deadline).await?
+            drain(&api()?, &url, name.as_ref(), deadline, &flags).await?
         }
         NodeCommand::Undrain { name } => {
             let path = one(name.as_ref(), "undrain");
@@ -128,22 +132,11 @@ pub(super) async fn node(args: NodeCommandArgs) -> anyhow::Result<()> {
             let path = format!("/api/v1/nodes/{name}");
             let body = Value::Object(fields::object(changes));
             let set: NodeTraits = api()?.ask_for(Method::PATCH, &path, Some(&body)).await?;
-            format!("{name}: {}\n", described(&set))
+            format!("{name}: {}\n", NODE_KIND.line(&set))
         }
         NodeCommand::Forget { name } => {
             let path = format!("/api/v1/nodes/{name}");
-            let api = api()?;
-            let status: Status = api.ask_for(Method::GET, "/status.json", None).await?;
-            api.ask(Method::DELETE, &path, None).await?;
-            let mut known: Vec<String> =
-                status.nodes.iter().map(|it| it.name.to_string()).collect();
-            if !known.contains(&name.to_string()) {
-                known.sort();
-                eprintln!(
-                    "note: no node shows {name}, only {}; should one come to know it, it is forgotten there too",
-                    known.join(", ")
-                );
-            }
+            api()?.ask(Method::DELETE, &path, None).await?;
             format!("forgot {name}\n")
         }
     };
@@ -168,16 +161,45 @@ async fn drain(
     url: &PublicUrl,
     name: Option<&NodeName>,
     deadline: Duration,
+    flags: &str,
 ) -> anyhow::Result<String> {
+    // Before the order: at a short deadline they are gone at once. The node drains even if they cannot be told.
+    let status = api.ask_for(Method::GET, "/status.json", None).await.ok();
     let path = one(name, "drain");
     let path = format!("{path}?deadline_s={}", deadline.as_secs());
     let Draining { deadline_s } = api.ask_for(Method::POST, &path, None).await?;
+    let sources = status.as_ref().map(|status| sources(status, name));
+    let sources = fate(sources.as_deref());
     let (node, left) = (display_name(url, name), quantities::duration(deadline_s));
     let which = name.map_or_else(String::new, |name| format!(" {name}"));
     Ok(format!(
-        "{node} drains: no new listener is sent there; those that are still there in {left} are sent elsewhere\n\
-         back into service: antiphon node undrain{which} --node {url}\n"
+        "{node} drains: no new listener is sent there; listeners that are still there in {left} are sent elsewhere\n\
+         {sources}\n\
+         back into service: antiphon node undrain{which}{flags}\n"
     ))
+}
+
+/// The mounts whose sources are connected to the named node, or else to the one that has told its status.
+fn sources<'a>(status: &'a Status, name: Option<&NodeName>) -> Vec<&'a MountName> {
+    let node = name.unwrap_or(&status.node);
+    let mounts = status.mounts.iter();
+    let here = mounts.filter(|mount| mount.source.as_ref().is_some_and(|it| it.node == *node));
+    here.map(|mount| &mount.path).collect()
+}
+
+/// The fate of the sources of a draining node, in words; `None` if they are not known.
+fn fate(sources: Option<&[&MountName]>) -> String {
+    let whose = match sources {
+        None => "its sources are".to_owned(),
+        Some([]) => return "no source is connected to it".to_owned(),
+        Some([one]) => format!("the source of {one} is"),
+        Some(several) if several.len() <= MAX_NAMED_SOURCES => {
+            let names: Vec<&str> = several.iter().map(|it| it.as_str()).collect();
+            format!("the sources of {} are", names.join(", "))
+        }
+        Some(many) => format!("its {} sources are", many.len()),
+    };
+    format!("{whose} disconnected then, and can connect to any other node")
 }
 
 async fn list(api: &Api, json: bool) -> anyhow::Result<String> {
@@ -213,15 +235,6 @@ fn table(nodes: &[NodeStatus]) -> String {
 fn tags(traits: &NodeTraits) -> String {
     let words: Vec<&str> = traits.tags.iter().map(Tag::as_str).collect();
     words.join(",")
-}
-
-/// The settings of a node in one line, as `node set` takes them.
-fn described(traits: &NodeTraits) -> String {
-    let settings = fields::shown(&NODE_KIND, traits, |_| None).into_iter();
-    let words: Vec<String> = settings
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    words.join(" ")
 }
 
 /// Reads the deadline of a drain.
@@ -277,14 +290,19 @@ mod tests {
     }
 
     #[test]
-    fn settings_of_a_node_are_shown_as_given() {
-        let mut traits = NodeTraits {
-            weight_percent: 50,
-            ..NodeTraits::default()
-        };
-        traits.tags = ["fast", "big"].map(|tag| tag.parse().unwrap()).into();
-        let shown = described(&traits);
-        assert_eq!(shown, "weight=50 tags=big,fast maintenance=off");
+    fn a_drain_says_what_becomes_of_the_sources() {
+        let paths = ["/a", "/b", "/c", "/d", "/e"].map(|it| it.parse::<MountName>().unwrap());
+        let all: Vec<&MountName> = paths.iter().collect();
+        let then = "disconnected then, and can connect to any other node";
+        for (sources, said) in [
+            (None, format!("its sources are {then}")),
+            (Some(&all[..0]), "no source is connected to it".to_owned()),
+            (Some(&all[..1]), format!("the source of /a is {then}")),
+            (Some(&all[..2]), format!("the sources of /a, /b are {then}")),
+            (Some(&all[..]), format!("its 5 sources are {then}")),
+        ] {
+            assert_eq!(fate(sources), said);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use super::mesh::Mesh;
 use crate::io::link::ExchangeError;
 use crate::model::node::NodeName;
-use crate::proto::view::{FrameFlag, FrameSupport, MeshNode};
+use crate::proto::view::{FrameFlag, FrameSupport, MeshNode, MeshView};
 use crate::wire::frame::Frame;
 
 /// Why a node is not asked to which there is a link already, and no card of it yet.
@@ -81,6 +81,15 @@ pub enum NoAnswer {
     },
 }
 
+impl NoAnswer {
+    /// The error for a name that no node of the mesh has, with the names that there are.
+    pub fn no_node(name: NodeName, view: &MeshView) -> Self {
+        let known: Vec<&str> = view.nodes.keys().map(NodeName::as_str).collect();
+        let known = known.join(", ");
+        Self::NoNode { name, known }
+    }
+}
+
 /// Asks another node, and waits for its answer.
 pub async fn ask_node(
     mesh: &Mesh,
@@ -90,9 +99,7 @@ pub async fn ask_node(
     let view = mesh.cluster.view();
     let name = name.clone();
     let Some(node) = view.nodes.get(&name) else {
-        let known: Vec<&str> = view.nodes.keys().map(NodeName::as_str).collect();
-        let known = known.join(", ");
-        return Err(NoAnswer::NoNode { name, known });
+        return Err(NoAnswer::no_node(name, &view));
     };
     let url = node.card.url.clone();
     match node {

@@ -146,7 +146,7 @@ impl Switchboard {
                 exchange.finish();
             }
             Frame::Order(order) => {
-                info!(%from, ?order, "an operator's order by way of another node");
+                info!(%from, %order, "an operator's order by way of another node");
                 self.drain.obey(order).await;
                 if let Err(error) = exchange.send(&Frame::Done).await {
                     debug!(%from, %error, "the answer did not arrive");

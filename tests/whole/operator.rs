@@ -143,11 +143,13 @@ fn any_node_is_drained_by_name() {
     let drain = ["drain", &name, "--deadline", "2m"];
     let text = done(&antiphon_node(&mesh.nodes[asked], &drain));
     assert!(text.starts_with(&format!("{name} drains")), "{text}");
+    assert!(text.contains("\nno source is connected to it\n"), "{text}");
     assert!(text.contains(&format!("undrain {name} ")), "{text}");
     let seen = mesh.wait_state(&[0, 1, 2], &name, &[NodeState::Draining]);
     println!("{name} was seen to drain after {seen:?}");
     let log = mesh.nodes[other].log();
     assert!(log.contains("by way of another node"), "{log}");
+    assert!(log.contains("drain within 120 s"), "{log}");
     done(&antiphon_node(&mesh.nodes[asked], &["undrain", &name]));
     mesh.wait_state(&[0, 1, 2], &name, &[NodeState::Alive]);
     // By its own name, a node takes itself out.
@@ -157,11 +159,15 @@ fn any_node_is_drained_by_name() {
     done(&antiphon_node(&mesh.nodes[other], &["undrain", &own]));
     mesh.wait_state(&[0, 1, 2], &own, &[NodeState::Alive]);
 
-    let why = failed(&antiphon_node(&mesh.nodes[asked], &["drain", "n9"]));
-    assert!(
-        why.contains("there is no node n9; there are n1, n2, n3"),
-        "{why}"
-    );
+    for unknown in [
+        &["drain", "n9"][..],
+        &["set", "n9", "weight=50"],
+        &["forget", "n9"],
+    ] {
+        let why = failed(&antiphon_node(&mesh.nodes[asked], unknown));
+        let all = "there is no node n9; there are n1, n2, n3";
+        assert!(why.contains(all), "{unknown:?}: {why}");
+    }
     mesh.nodes[other].kill9();
     mesh.wait_state(&[asked], &name, &[NodeState::Dead]);
     let why = failed(&antiphon_node(&mesh.nodes[asked], &["drain", &name]));

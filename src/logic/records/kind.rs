@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::field::Field;
+use super::field::{Field, PASSWORD_HASH};
 use super::mistake::Mistake;
 use crate::logic::document::Document;
 use crate::model::record::key::RecordKey;
@@ -130,6 +130,13 @@ impl<S> Kind<S> {
         Ok(changes)
     }
 
+    /// The settings of a spec in one line, as an operator would write them; those that are never shown are left out.
+    pub fn line(&self, spec: &S) -> String {
+        let fields = self.fields.iter();
+        let words = fields.filter_map(|field| Some(format!("{}={}", field.key, field.show(spec)?)));
+        words.collect::<Vec<_>>().join(" ")
+    }
+
     /// Puts all that a record says into a spec. Unknown fields are no reason to refuse a record. The first field that
     /// is missing or breaks a rule is the error; it stays as it was, and all others are put there nevertheless.
     pub fn load(&self, spec: &mut S, record: &Record) -> Result<(), BadRecord> {
@@ -178,6 +185,15 @@ impl<S> Changes<S> {
         Ok(())
     }
 
+    /// The names of the settings, with commas: a value may be secret.
+    pub fn names(&self) -> String {
+        let names = self.fields.keys().map(|stored| match stored.as_str() {
+            PASSWORD_HASH => "password",
+            name => name,
+        });
+        names.collect::<Vec<_>>().join(", ")
+    }
+
     /// The fields, as the document takes them.
     pub fn into_fields(self) -> BTreeMap<String, Value> {
         self.fields
@@ -210,6 +226,7 @@ mod tests {
     use crate::logic::records::steering::{MESH_KIND, NODE_KIND};
     use crate::model::node::NodeName;
     use crate::model::stamp::Stamp;
+    use crate::model::traits::NodeTraits;
 
     #[derive(Clone, Debug, Default, PartialEq)]
     struct Lamp {
@@ -347,6 +364,21 @@ mod tests {
     fn changes_never_show_their_values() {
         let login = OUTSIDE_KIND.changes([("login", "admin:hackme")]).unwrap();
         assert_eq!(format!("{login:?}"), r#"{"login"}"#);
+        let hash = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA";
+        let mount = MOUNT_KIND.changes([("password", hash), ("genre", "jazz")]);
+        assert_eq!(mount.unwrap().names(), "genre, password");
+    }
+
+    #[test]
+    fn a_line_shows_the_settings_as_they_are_written() {
+        let mut traits = NodeTraits {
+            weight_percent: 50,
+            ..NodeTraits::default()
+        };
+        traits.tags = ["fast", "big"].map(|tag| tag.parse().unwrap()).into();
+        let line = NODE_KIND.line(&traits);
+        assert_eq!(line, "weight=50 tags=big,fast maintenance=off");
+        assert!(!MOUNT_KIND.line(&(MOUNT_KIND.unset)()).contains("password"));
     }
 
     /// Clears each field of a kind: its value is the default again, unless the kind needs it.

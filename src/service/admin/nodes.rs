@@ -19,6 +19,7 @@ use crate::proto::seats::Scope;
 use crate::proto::view::MeshNode;
 use crate::service::cluster::Event;
 use crate::service::drain::MAX_DEADLINE_S;
+use crate::service::node_question::NoAnswer;
 use crate::wire::frame::{Frame, Order};
 
 /// How long listeners and sources of a draining node may stay, unless the operator says otherwise.
@@ -38,11 +39,10 @@ pub(super) fn list(admin: &Admin, _call: &Call) -> Answer {
 /// Changes settings of a node, on all nodes. They outlive the node's absence, and its own restart.
 pub(super) async fn edit(admin: &Admin, call: Call) -> Answer {
     let name = NodeName::try_from(call.named.as_str())?;
-    let documents = &admin.0.mesh.documents;
-    let is_known = admin.0.mesh.cluster.view().nodes.contains_key(&name)
-        || documents.steering().nodes.contains_key(&name);
+    let (documents, view) = (&admin.0.mesh.documents, admin.0.mesh.cluster.view());
+    let is_known = view.nodes.contains_key(&name) || documents.steering().nodes.contains_key(&name);
     if !is_known {
-        return Err(Declined::not_found(format!("there is no node {name}")));
+        return Err(NoAnswer::no_node(name, &view).into());
     }
     let fields = body::object(call.request).await?;
     let changes = settings::changes(admin, &NODE_KIND, fields).await?;
@@ -131,9 +131,13 @@ pub(super) async fn forget(admin: &Admin, call: Call) -> Answer {
         let why = format!("{name} is not dead: stop it first, or it comes back by itself");
         return Err(Declined::conflict(why));
     }
-    // One that this node does not know may still be shown by others, and may have been forgotten before.
+    let documents = &admin.0.mesh.documents;
+    // One that was forgotten before may be shown by a node that has not heard of that, or may have died again.
+    if seen.is_none() && !documents.has_forgotten(&name) {
+        return Err(NoAnswer::no_node(name, &view).into());
+    }
     let seen = seen.map(|node| node.generation);
-    admin.0.mesh.documents.forget(&name, seen).await?;
+    documents.forget(&name, seen).await?;
     admin.0.mesh.links.send_to_all(&Frame::Forget(name)); // for nodes that know no records of it
     Ok(reply::no_content())
 }

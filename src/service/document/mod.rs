@@ -37,7 +37,7 @@ use crate::logic::records::kind::Changes;
 use crate::logic::records::mounts;
 use crate::logic::records::outside::Servers;
 use crate::logic::records::steering;
-use crate::logic::records::steering::{MeshSettings, Steering};
+use crate::logic::records::steering::{MeshSettings, NODE_KIND, Steering};
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::{Generation, NodeName};
 use crate::model::record::Record;
@@ -154,8 +154,9 @@ impl Documents {
     ) -> Result<(), ChangeError> {
         let mount = Subject::Mount(path.clone());
         let (key, wanted) = (mount.key(), Existence::Known(mount));
+        let settings = changes.names();
         self.0.edit_record(key, wanted, changes).await?;
-        info!(mount = %path, "mount changed");
+        info!(mount = %path, %settings, "mount changed");
         Ok(())
     }
 
@@ -184,7 +185,8 @@ impl Documents {
     ) -> Result<(), ChangeError> {
         let key = steering::node_key(name);
         self.0.edit_record(key, Existence::Any, changes).await?;
-        info!(node = %name, traits = ?self.steering().traits(name), "node set");
+        let settings = NODE_KIND.line(&self.steering().traits(name));
+        info!(node = %name, %settings, "node set");
         Ok(())
     }
 
@@ -207,6 +209,11 @@ impl Documents {
             .await?;
         info!(node = %name, "node forgotten");
         Ok(())
+    }
+
+    /// Whether an operator has had this node forgotten, in whichever of its lives.
+    pub fn has_forgotten(&self, name: &NodeName) -> bool {
+        forgotten::generation(&self.0.lock(), name).is_some()
     }
 
     /// Changes the settings of the mesh on all nodes.

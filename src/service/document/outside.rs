@@ -45,9 +45,10 @@ impl Documents {
     ) -> Result<(), ChangeError> {
         let server = Subject::Outside(name.clone());
         let (key, wanted) = (server.key(), Existence::Known(server));
+        let settings = changes.names();
         self.0.edit_record(key, wanted, changes).await?;
         let enabled = self.outside().get(name).map(|it| it.enabled);
-        info!(outside = %name, enabled, "outside server changed");
+        info!(outside = %name, %settings, enabled, "outside server changed");
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 //! into memory. No file outside this folder names bincode.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -88,6 +89,15 @@ pub enum Order {
     },
     /// Come back into service.
     Undrain,
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Drain { deadline_s } => write!(f, "drain within {deadline_s} s"),
+            Self::Undrain => f.write_str("undrain"),
+        }
+    }
 }
 
 /// One message of a link. Unidirectional streams carry one frame each; a conversation
