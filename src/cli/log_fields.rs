@@ -22,8 +22,7 @@ const OWN_BYTES: usize = 1_024;
 /// Fields that antiphon writes itself: addresses, names of nodes, reasons. A field that may hold a stranger's text must
 /// not have one of these names.
 const OWN: [&str; 11] = [
-    "address", "client", "cluster", "error", "from", "join", "name", "peer", "refusal", "url",
-    "why",
+    "address", "client", "error", "from", "join", "mesh", "name", "peer", "refusal", "url", "why",
 ];
 /// The field in which tracing keeps an event's text.
 const MESSAGE: &str = "message";

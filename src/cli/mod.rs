@@ -22,6 +22,7 @@ mod signals;
 mod source;
 mod status;
 mod terminal;
+mod tips;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -105,10 +106,15 @@ pub fn main() -> ExitCode {
 
 /// Reads the arguments, and checks what no argument alone shows: what makes no sense is refused before anything is done.
 fn parse(
-    arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    arguments: impl IntoIterator<Item = impl Into<OsString>>,
 ) -> Result<CommandLine, clap::Error> {
     let mut grammar = CommandLine::command();
-    let matches = grammar.try_get_matches_from_mut(arguments)?;
+    let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+    let matches = grammar.try_get_matches_from_mut(&arguments);
+    let matches = matches.map_err(|mut error| {
+        tips::add(&mut error, &grammar, &arguments);
+        error
+    })?;
     let line = CommandLine::from_arg_matches(&matches).map_err(|why| why.format(&mut grammar))?;
     let checked = match &line.command {
         Command::Mount(args) => args.check(),

@@ -124,12 +124,15 @@ pub(super) async fn mount(args: MountArgs) -> anyhow::Result<()> {
             list(&mounts)
         }
         MountCommand::Show { path, json: false } => {
-            describe(&api.ask_for(Method::GET, &below(&path), None).await?)
+            let spec = api.ask_for(Method::GET, &below(&path), None).await?;
+            describe(&spec, None)
         }
         MountCommand::Set { path, changes } => {
+            let has_password = changes.iter().any(|change| change.key == "password");
             let body = Value::Object(fields::object(changes));
             let path = below(&path);
-            describe(&api.ask_for(Method::PATCH, &path, Some(&body)).await?)
+            let changed = api.ask_for(Method::PATCH, &path, Some(&body)).await?;
+            describe(&changed, has_password.then_some("changed"))
         }
         MountCommand::Delete { path } => {
             api.ask(Method::DELETE, &below(&path), None).await?;
@@ -202,9 +205,10 @@ fn list(mounts: &[MountSpec]) -> String {
     table.render()
 }
 
-fn describe(spec: &MountSpec) -> String {
+/// The settings of a mount; of its password only what was done to it, if anything was.
+fn describe(spec: &MountSpec, password: Option<&str>) -> String {
     let path = ("path", spec.path.to_string());
-    let settings = fields::shown(&MOUNT_KIND, spec, |_| None);
+    let settings = fields::shown(&MOUNT_KIND, spec, |_| password.map(str::to_owned));
     fields::lines([path].into_iter().chain(settings))
 }
 
@@ -234,7 +238,10 @@ mod tests {
             "MOUNT       MAX LISTENERS  NAME\n/radio.mp3      unlimited  My  Radio\n"
         );
         assert!(list(&[]).contains("antiphon mount create"));
-        let shown = describe(&spec());
+        let changed = describe(&spec(), Some("changed"));
+        assert!(changed.contains("\npassword          changed\nname "));
+        let shown = describe(&spec(), None);
+        assert!(!shown.contains("password"), "{shown}");
         assert!(
             shown.starts_with("path              /radio.mp3\n"),
             "{shown}"

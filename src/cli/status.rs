@@ -84,7 +84,7 @@ fn headline(status: &Status) -> String {
         None => format!("no master: electing, last epoch {}", status.epoch.0),
     };
     let mut text = format!(
-        "cluster {}: {master}\nseen by {}, antiphon {}, up {}\n",
+        "mesh {}: {master}\nseen by {}, antiphon {}, up {}\n",
         shortened(&printable(&status.cluster), 16),
         status.node,
         printable(&status.version),
@@ -334,7 +334,7 @@ mod tests {
     #[test]
     fn a_mesh_is_shown_as_tables() {
         let expected = "\
-cluster 0123456789abcde…: master demo-1, epoch 4
+mesh 0123456789abcde…: master demo-1, epoch 4
 seen by demo-1, antiphon 0.1.0, up 2 h 05 min
 
 NODE    STATE  ROLE    RANK  LISTENERS     SENDING  IN USE  SOON   CLOCK  URL

@@ -46,7 +46,7 @@ impl Presence {
             secret: secret.clone(),
             tasks: tasks.clone(),
         })?;
-        info!(name = %settings.name, url, cluster = secret.fingerprint(), "starting");
+        info!(name = %settings.name, url, mesh = secret.fingerprint(), "starting");
         announcing::check(settings, links.hello(), ports.bound);
         let geo = Geo::start(GeoConfig {
             file: settings.geo_database.clone(),

@@ -44,9 +44,9 @@ impl Node {
         };
         match self.links.renew(&secret) {
             Ok(closed) => {
-                let cluster = secret.fingerprint();
-                info!(%cluster, links_closed = closed, "the secret was read again");
-                self.fingerprint.send_replace(cluster);
+                let mesh = secret.fingerprint();
+                info!(%mesh, links_closed = closed, "the secret was read again");
+                self.fingerprint.send_replace(mesh);
                 self.secret = secret;
             }
             Err(error) => warn!(%error, "the secret stays as it was"),

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use tracing::info;
+
 use super::services::Core;
 use crate::io::disk::DataDir;
 use crate::io::dns::DnsSockets;
@@ -33,6 +35,12 @@ impl Core<'_> {
             answers_per_s: dns.answers_per_s.get(),
             data_dir,
         });
+        let listen: Vec<String> = dns.listen.iter().map(ToString::to_string).collect();
+        info!(
+            zone = %dns.zone.as_str(),
+            listen = %listen.join(", "),
+            "DNS is served"
+        );
         let running = resolver.run(sockets, self.tasks.clone());
         self.tasks.spawn(running);
     }
@@ -47,17 +55,14 @@ impl Core<'_> {
     }
 }
 
-/// The fixed part of the zone; `fingerprint` is the cluster's.
+/// The fixed part of the zone; `fingerprint` is the mesh's.
 pub(super) fn zone(dns: &DnsSettings, fingerprint: &str) -> Zone {
     Zone {
         apex: dns.zone.clone(),
         servers: dns.ns.clone(),
         contact: dns.contact.as_ref().map(|it| it.name().clone()),
         answers: dns.answers.get(),
-        text: format!(
-            "antiphon {}, cluster {fingerprint}",
-            env!("CARGO_PKG_VERSION")
-        ),
+        text: format!("antiphon {}, mesh {fingerprint}", env!("CARGO_PKG_VERSION")),
         caa: dns.caa.clone(),
     }
 }

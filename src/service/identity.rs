@@ -48,13 +48,19 @@ pub enum IdentityError {
     #[error(transparent)]
     Unreadable(#[from] SecretError),
     /// The file holds no valid secret.
-    #[error("{0} is not a cluster secret: {1}")]
+    #[error("{0} does not hold the secret of a mesh: {1}")]
     Bad(PathBuf, #[source] BadSecret),
     /// A node that joins a mesh must have the secret of that mesh.
     #[error(
         "to join a mesh this node needs its secret: copy the file `secret` from the data directory of a node there to {0}, or name it with --secret-file"
     )]
     Missing(PathBuf),
+    /// The named file is not there.
+    #[error(
+        "there is no file {0} for the secret: copy that of another node, or make one for a new mesh by \
+         `antiphon secret generate --out {0}`"
+    )]
+    NamedMissing(PathBuf),
     /// A file could not be written.
     #[error(transparent)]
     Save(#[from] SaveError),
@@ -75,13 +81,16 @@ pub fn secret(
             return Err(IdentityError::Missing(path));
         }
         let text = format!(
-            "# The secret of this antiphon cluster: whoever has it is a member.\n{}\n",
+            "# The secret of this antiphon mesh: whoever has it is a member.\n{}\n",
             random_hex()
         );
         data_dir.write_private(SECRET_FILE, text.as_bytes())?;
         info!(path = %path.display(), "a new secret was made; other nodes need a copy of it");
     }
-    let text = private::read_secret(&path)?;
+    let text = match private::read_secret(&path) {
+        Err(SecretError::Missing(path)) => return Err(IdentityError::NamedMissing(path)),
+        read => read?,
+    };
     ClusterSecret::parse(text.reveal()).map_err(|error| IdentityError::Bad(path, error))
 }
 

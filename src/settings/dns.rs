@@ -70,7 +70,7 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketA
     #[derive(Deserialize)]
     #[serde(
         untagged,
-        expecting = "IP:PORT, such as \"0.0.0.0:53\", or a list of them"
+        expecting = "listen of [dns] must be IP:PORT, such as \"0.0.0.0:53\", or a list of such addresses"
     )]
     enum Written {
         One(ListenAddress),
@@ -81,7 +81,8 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketA
         Written::Many(addresses) => addresses,
     };
     if addresses.is_empty() {
-        let why = "the list is empty: leave [dns] out to serve no DNS";
+        let why =
+            "listen of [dns] is an empty list: name an address, or leave [dns] out to serve no DNS";
         return Err(serde::de::Error::custom(why));
     }
     Ok(addresses.into_iter().map(SocketAddr::from).collect())
@@ -251,7 +252,10 @@ mod tests {
         let many = format!("zone = 'a'\nns = [{}]", "'a.b',".repeat(14));
         for (line, word) in [
             ("zone = 'a b'", "invalid domain name"),
-            ("zone = 'a'\nlisten = '53'", "IP:PORT"),
+            (
+                "zone = 'a'\nlisten = '53x'",
+                "listen of [dns] must be IP:PORT, such as",
+            ),
             ("zone = 'a'\nlisten = []", "leave [dns] out"),
             ("zone = 'a'\nns = ['a..b']", "invalid domain name"),
             (&many, "at most 13"),

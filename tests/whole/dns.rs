@@ -99,6 +99,8 @@ fn names_lead_to_nodes_that_take_listeners_and_live() {
         return;
     }
     let mut zone = Zone::start("1", "");
+    let log = zone.mesh.nodes[0].log();
+    assert!(log.contains("DNS is served zone=radio.example"), "{log}");
     zone.mesh.create_mount(RADIO, PASSWORD);
     let _source = KnownSource::start(&zone.mesh.nodes[0], RADIO, PASSWORD);
     zone.mesh.wait_on_air(RADIO);

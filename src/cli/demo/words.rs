@@ -36,13 +36,14 @@ impl Tour<'_> {
              \u{20}              and hear it at {}{LIVE}\n\
              the radio's:   {radio_url}\n\
              \u{20}              once its source{} is stopped\n\
-             manage mounts: antiphon mount list --node {} --data-dir {}\n\
+             manage mounts: {} mount list --node {} --data-dir {}\n\
              logs:          {}\n\
              \n{}\n",
             self.table(),
             last.url,
             last.url,
             source.unwrap_or_default(),
+            program(),
             last.url,
             self.place.data_dir(self.nodes.len()).display(),
             self.place.path().join("*.log").display(),
@@ -87,6 +88,24 @@ impl Tour<'_> {
     }
 }
 
+/// The word that starts this program in a shell: its name, if the shell finds it by that, or else its path.
+fn program() -> String {
+    const NAME: &str = "antiphon";
+    let Ok(own) = std::env::current_exe() else {
+        return NAME.to_owned();
+    };
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let first = std::env::split_paths(&folders)
+        .map(|folder| folder.join(NAME))
+        .find(|path| path.is_file());
+    // A link in one of these folders leads to the same file.
+    let first = first.and_then(|path| path.canonicalize().ok());
+    match first == own.canonicalize().ok() {
+        true => NAME.to_owned(),
+        false => own.display().to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,7 +144,7 @@ mod tests {
             "http://source:def@127.0.0.1:8001/live.mp3",
             "http://source:abc@127.0.0.1:8001/radio.mp3",
             "(pid 77)",
-            "--node http://127.0.0.1:8001 --data-dir ",
+            "mount list --node http://127.0.0.1:8001 --data-dir ",
             "/data-2\n",
             "/*.log\n",
             &format!("kill -9 {pid} "),

@@ -18,7 +18,7 @@ pub enum DialTrouble {
     #[error("no answer: is the machine up, and is UDP let through to that port?")]
     Silent,
     /// The handshake failed.
-    #[error("it does not have the same secret: compare `cluster` of the lines `starting`")]
+    #[error("it does not have the same secret: compare `mesh` of the lines `starting`")]
     OtherSecret,
     /// The other side is another release, or not antiphon.
     #[error("it does not speak this version's protocol: run the same release on both")]

@@ -153,7 +153,7 @@ fn an_unreadable_secret_is_named_with_the_reason() {
     fs::create_dir(&data).expect("a new folder");
     place.give(&data, 0o700);
     for (path, word) in [
-        (&missing, "there is no file"),
+        (&missing, "`antiphon secret generate --out"),
         (&closed, "Permission denied"),
         (&folder, "is a folder"),
         (&noise, "line 1 is not a key"),

@@ -7,7 +7,9 @@ const MAX_URL_BYTES: usize = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadAddress {
     /// The text is not a web address, or lacks a valid host or port.
-    #[error("must be http://HOST[:PORT] or https://HOST[:PORT], such as http://relay.example:8000")]
+    #[error(
+        "must be http://HOST[:PORT][/PATH] or https://HOST[:PORT][/PATH], such as http://relay.example:8000"
+    )]
     Shape,
     /// The address has a name and password in it.
     #[error("must not have a name or password: use the login")]

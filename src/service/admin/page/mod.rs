@@ -284,9 +284,9 @@ fn foot(part: PagePart, seen: PageView<'_>) -> Markup {
                 "As " (status.node) " saw it at "
                 time { (format!("{hour:02}:{minute:02}:{second:02}")) } " UTC, "
                 @if part == PagePart::Mesh {
-                    "renewed every " (REFRESH_S) " s: " a href="/?part=still" target="_self" { "hold still" }
+                    "renewed every " (REFRESH_S) " s: " a href="/?part=still" target="_self" { "stop renewing" }
                 } @else {
-                    "held still: " a href="/?part=mesh" target="_self" { "renew again" }
+                    "not renewed: " a href="/?part=mesh" target="_self" { "renew again" }
                 }
             }
             p {

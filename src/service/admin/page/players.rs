@@ -19,7 +19,8 @@ pub(super) fn section(status: &Status) -> Markup {
             } @else {
                 ul { @for mount in on_air { (player(mount)) } }
                 p class="aside" {
-                    "Players stay as they are while the tables move. " a href="/" { "Look for new streams" }
+                    "The tables on this page are renewed by themselves; the players are not, so that nothing is cut off. "
+                    a href="/" { "Look for new streams" }
                 }
             }
         }
