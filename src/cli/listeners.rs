@@ -1,6 +1,6 @@
 //! `antiphon listeners`: the listeners of the whole mesh, and how to end one.
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use hyper::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -11,7 +11,6 @@ use super::terminal::{self, Side, TextTable, shortened};
 use crate::io::http::HttpError;
 use crate::model::listener::{ListedListener, ListenerId, ListenerList};
 use crate::model::mount::MountName;
-use crate::model::suggest::nearest;
 use crate::settings::Machine;
 
 /// The path of the list in the API.
@@ -24,7 +23,6 @@ pub(super) struct ListenersArgs {
     #[command(flatten)]
     node: NodeArgs,
     /// Only the listeners of this mount, such as /radio.mp3
-    #[arg(value_parser = mount_not_command)]
     mount: Option<MountName>,
     /// Print JSON instead of a table
     #[arg(long)]
@@ -41,15 +39,6 @@ enum ListenersCommand {
         #[arg(required = true, value_name = "ID")]
         ids: Vec<ListenerId>,
     },
-}
-
-/// Reads a mount; a word like the command that may stand in its place is answered with that.
-fn mount_not_command(text: &str) -> anyhow::Result<MountName> {
-    text.parse::<MountName>()
-        .map_err(|why| match nearest(text, &["kill"]) {
-            Some(meant) => anyhow!("did you mean {meant:?}? Otherwise: {why}"),
-            None => why.into(),
-        })
 }
 
 impl ListenersArgs {
@@ -157,15 +146,6 @@ fn no_node_answers(error: &anyhow::Error) -> bool {
 mod tests {
     use super::*;
     use crate::model::listener::ListenerFacts;
-
-    #[test]
-    fn a_mistyped_command_is_not_taken_for_a_mount() {
-        assert!(mount_not_command("/kill").is_ok());
-        let kill = mount_not_command("kil").unwrap_err().to_string();
-        assert!(kill.starts_with("did you mean \"kill\"?"), "{kill}");
-        let radio = mount_not_command("radio").unwrap_err().to_string();
-        assert!(!radio.contains("did you mean"), "{radio}");
-    }
 
     fn listener(id: &str, user_agent: &str, sent_bytes: u64) -> ListedListener {
         let id: ListenerId = id.parse().unwrap();

@@ -241,5 +241,10 @@ n1           10           2  100   12%   100%  weight → 0.50
 n2            0           0  100    0%     0%  left out: no listener place
 ";
         assert_eq!(shown, expected);
+        let mut by_token: ExplainReply = serde_json::from_str(text).unwrap();
+        by_token.explanation.nodes[1].verdicts[0].stage = "not_tag(slow)".to_owned();
+        let shown = explain(&by_token);
+        let why = "left out by not_tag(slow): no listener place\n";
+        assert!(shown.ends_with(why), "{shown}");
     }
 }

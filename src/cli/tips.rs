@@ -4,18 +4,36 @@ use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue};
 
-/// Adds the tip for a setting that `set` got as a flag: `--linger-s 30` is written `linger_s=30` there.
+use crate::model::suggest::nearest;
+
+/// Adds the tip for a setting that `set` got as a flag, since `--linger-s 30` is written `linger_s=30` there, or for a
+/// word in the wrong place.
 pub(super) fn add(error: &mut clap::Error, grammar: &clap::Command, arguments: &[OsString]) {
-    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else {
+    let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg) else {
         return;
     };
     let words: Vec<&str> = arguments.iter().filter_map(|it| it.to_str()).collect();
-    let Some(setting) = setting(grammar, &words, flag) else {
+    let right = setting(grammar, &words, wrong).map(|right| format!("write {right}"));
+    let Some(tip) = right.or_else(|| word_in_place(&words)) else {
         return;
     };
-    let tip = vec![format!("write {setting}").into()];
+    let tip = vec![tip.into()];
     error.remove(ContextKind::SuggestedArg);
     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tip));
+}
+
+/// The tip for a mistyped command in the place of a mount, or for an address as other encoders write it.
+fn word_in_place(words: &[&str]) -> Option<String> {
+    match words {
+        [_, "listeners", word, ..] if *word != "kill" => {
+            let meant = nearest(word, &["kill"])?;
+            Some(format!("did you mean {meant}?"))
+        }
+        [_, "source", rest @ ..] if rest.iter().any(|word| word.starts_with("icecast://")) => {
+            Some("write http:// in place of icecast://".to_owned())
+        }
+        _ => None,
+    }
 }
 
 /// The setting that a flag of a `set` command stands for, as that command takes it.
@@ -57,35 +75,50 @@ mod tests {
     use crate::cli::parse;
 
     #[test]
-    fn a_setting_that_is_given_as_a_flag_is_answered_with_its_right_form() {
+    fn a_slip_is_answered_with_the_right_form() {
+        let kill = "did you mean kill?";
         for (line, tip) in [
             (
                 "antiphon mount set /r.mp3 --linger-s 30",
-                Some("linger_s=30"),
+                Some("write linger_s=30"),
             ),
             (
                 "antiphon mount set /r.mp3 --linger-s=30",
-                Some("linger_s=30"),
+                Some("write linger_s=30"),
             ),
-            ("antiphon mount set /r.mp3 --standby", Some("standby=VALUE")),
-            ("antiphon mount set /r.mp3 --name x", Some("name=x")),
+            (
+                "antiphon mount set /r.mp3 --standby",
+                Some("write standby=VALUE"),
+            ),
+            ("antiphon mount set /r.mp3 --name x", Some("write name=x")),
             (
                 "antiphon mount set /r.mp3 --password hackme",
-                Some("password=VALUE"),
+                Some("write password=VALUE"),
             ),
-            ("antiphon node set n1 --weight 50", Some("weight=50")),
+            ("antiphon node set n1 --weight 50", Some("write weight=50")),
             ("antiphon mount set /r.mp3 --colour red", None),
             ("antiphon mount delete /r.mp3 --linger-s 30", None),
             ("antiphon run --weight 50", None),
+            ("antiphon listeners kil 1@n1", Some(kill)),
+            ("antiphon listeners klil", Some(kill)),
+            ("antiphon listeners radio", None),
+            (
+                "antiphon source f.mp3 icecast://source:pw@h:8000/r.mp3",
+                Some("write http:// in place of icecast://"),
+            ),
+            ("antiphon listeners kill 1", None),
         ] {
             let told = parse(line.split(' ')).err().map(|it| it.to_string());
             let told = told.unwrap_or_default();
             match tip {
-                Some(tip) => assert!(told.contains(&format!("tip: write {tip}\n")), "{told}"),
-                None => assert!(!told.contains("tip: write"), "{told}"),
+                Some(tip) => assert!(told.contains(&format!("tip: {tip}\n")), "{told}"),
+                None => assert!(
+                    !told.contains("tip: write") && !told.contains("did you mean"),
+                    "{told}"
+                ),
             }
             assert!(
-                !told.contains("hackme") && told.contains("Usage:"),
+                !told.contains("hackme") && told.contains("--help"),
                 "{told}"
             );
         }
