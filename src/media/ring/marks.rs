@@ -44,9 +44,11 @@ impl Marks {
         self.0.get(first).copied()
     }
 
-    /// How much time there is from the first mark at or after `offset` to the last one.
+    /// How much time there is from the first mark at or after `offset` to the last one. The offset is near the oldest
+    /// mark: from there the search goes, as it is made for each piece that comes.
     pub(super) fn time_since(&self, offset: u64) -> Duration {
-        match (self.first_from(offset), self.0.back()) {
+        let mut marks = self.0.iter();
+        match (marks.find(|mark| mark.offset >= offset), self.0.back()) {
             (Some(first), Some(last)) => last.media_time.saturating_sub(first.media_time),
             _ => Duration::ZERO,
         }

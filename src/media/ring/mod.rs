@@ -97,6 +97,8 @@ pub struct Ring {
     marks: Marks,
     prologues: RingPrologues,
     titles: RingTitles,
+    /// The first byte that may be joined: the oldest one whose prologue is known.
+    first_joined: u64,
     ended: Option<EndReason>,
 }
 
@@ -120,6 +122,7 @@ impl Ring {
             marks: Marks::default(),
             prologues: RingPrologues::default(),
             titles: RingTitles::default(),
+            first_joined: start,
             ended: None,
             head,
         }
@@ -339,9 +342,13 @@ impl Ring {
             self.blocks.drop_oldest();
         }
         let oldest = self.blocks.oldest();
-        self.titles.forget_before(oldest);
-        let first_known = self.prologues.forget_before(oldest);
-        self.marks.forget_before(oldest.max(first_known));
+        let first_joined = oldest.max(self.prologues.oldest());
+        if first_joined > self.first_joined {
+            self.first_joined = first_joined;
+            self.titles.forget_before(oldest);
+            self.prologues.forget_before(oldest);
+            self.marks.forget_before(first_joined);
+        }
     }
 }
 

@@ -39,13 +39,16 @@ impl RingPrologues {
         holding.map(|it| it.bytes.clone()).unwrap_or_default()
     }
 
-    /// Forgets the prologues that ended before `offset`; the one that holds there stays. Returns the first byte of
-    /// which the prologue is known.
-    pub(super) fn forget_before(&mut self, offset: u64) -> u64 {
+    /// The first byte of which the prologue is known.
+    pub(super) fn oldest(&self) -> u64 {
+        self.oldest
+    }
+
+    /// Forgets the prologues that ended before `offset`; the one that holds there stays.
+    pub(super) fn forget_before(&mut self, offset: u64) {
         while self.held.get(1).is_some_and(|next| next.offset <= offset) {
             self.held.pop_front();
         }
-        self.oldest
     }
 }
 
@@ -95,7 +98,7 @@ mod tests {
             prologues.push(prologue(at * 20 + 10, b""));
         }
         assert_eq!(prologues.held.len(), MAX_PROLOGUES);
-        assert_eq!(prologues.forget_before(0), 1_840);
+        assert_eq!(prologues.oldest(), 1_840);
         assert_eq!(prologues.at(1_845), "one");
     }
 }

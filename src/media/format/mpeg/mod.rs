@@ -142,6 +142,7 @@ impl FrameHeader {
 
     /// Whether `frame` (its first [`INFO_BYTES`], or all of it) is a table of contents instead of audio:
     /// encoders put one, "Xing" or "Info", before the first frame of a file.
+    #[inline]
     fn is_info(&self, frame: &[u8]) -> bool {
         let side_bytes = match (self.version, self.mono) {
             (MpegVersion::V1, false) => 32,

@@ -138,8 +138,8 @@ impl FrameScanner {
         let header = FrameHeader::parse(*header_bytes);
         match (header, &self.last) {
             (Some(header), Some(last)) if header.is_kin_of(last) => {
-                let certain = bytes.len() >= header.frame_bytes().min(INFO_BYTES);
-                if certain {
+                let is_certain = bytes.len() >= INFO_BYTES || bytes.len() >= header.frame_bytes();
+                if is_certain {
                     frame(header, bytes)
                 } else {
                     FrameVerdict::Open
@@ -158,8 +158,11 @@ impl FrameScanner {
     }
 }
 
+/// The length of a frame is only computed for what looks like a table of contents, which may be that of the next frame.
+#[inline]
 fn frame(header: FrameHeader, bytes: &[u8]) -> FrameVerdict {
-    if header.is_info(&bytes[..bytes.len().min(header.frame_bytes())]) {
+    let within = || &bytes[..bytes.len().min(header.frame_bytes())];
+    if header.is_info(bytes) && header.is_info(within()) {
         FrameVerdict::Info(header)
     } else {
         FrameVerdict::Audio(header)
