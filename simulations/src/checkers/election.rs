@@ -24,6 +24,15 @@ const HAND_OVER_SLACK: Duration = Duration::from_millis(100);
 /// How many rounds a node stays passive after a pause.
 const FROZEN_ROUNDS: u32 = 3;
 
+/// A node that publishes a claim.
+#[derive(Clone, Copy, Debug)]
+pub struct Publisher {
+    /// The epoch on its disk.
+    pub on_disk: Epoch,
+    /// How long it has run since it was paused last, by its own clock; `None` if it never was.
+    pub awake: Option<Duration>,
+}
+
 /// A checker's view of a node.
 #[derive(Clone, Debug)]
 pub struct View {
@@ -280,14 +289,15 @@ impl ElectionRules {
     }
 
     /// A node publishes a claim.
-    pub fn publishes(&mut self, claim: &Claim, (on_disk, resumed): (Epoch, Option<Duration>)) {
-        if claim.epoch > on_disk {
+    pub fn publishes(&mut self, claim: &Claim, publisher: &Publisher) {
+        if claim.epoch > publisher.on_disk {
             self.break_rule("I4", format!("{claim:?} is not on disk"));
         }
         if !self.published.insert((claim.epoch, claim.node.clone())) {
             self.break_rule("I4", format!("{claim:?} twice"));
         }
-        if resumed.is_some_and(|at| self.now < at + self.interval * FROZEN_ROUNDS) {
+        let passive = self.interval * FROZEN_ROUNDS;
+        if publisher.awake.is_some_and(|awake| awake < passive) {
             self.break_rule("I9", format!("{claim:?} too soon after a pause"));
         }
     }
@@ -444,7 +454,13 @@ mod tests {
         checkers.applies((&low.node, 1), &low.fence());
         checkers.epoch(&low.node, Epoch(2));
         checkers.epoch(&low.node, Epoch(1));
-        checkers.publishes(&low, (Epoch(1), Some(G * 59)));
+        checkers.publishes(
+            &low,
+            &Publisher {
+                on_disk: Epoch(1),
+                awake: Some(G),
+            },
+        );
         assert_eq!(broken(checkers, &views), ["I3", "I4", "I9"]);
         let (checkers, _) = settled();
         views[1].obeyed = None;

@@ -16,7 +16,7 @@ use antiphon::model::node::NodeName;
 use antiphon::model::seat::{Claim, Epoch, Fence};
 
 use self::document::DocumentRules;
-use self::election::{ElectionRules, View};
+use self::election::{ElectionRules, Publisher, View};
 use self::members::MemberRules;
 use self::seats::SeatRules;
 use self::streams::StreamRules;
@@ -125,8 +125,8 @@ impl Checkers {
     }
 
     /// A node publishes a claim.
-    pub(crate) fn publishes(&mut self, claim: &Claim, state: (Epoch, Option<Duration>)) {
-        self.election.publishes(claim, state);
+    pub(crate) fn publishes(&mut self, claim: &Claim, publisher: &Publisher) {
+        self.election.publishes(claim, publisher);
     }
 
     /// A node, in this life of it, does what an order says.

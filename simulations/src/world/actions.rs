@@ -9,6 +9,7 @@ use antiphon::proto::seats::Disk;
 use rand::Rng;
 
 use super::{Judging, World};
+use crate::checkers::election::Publisher;
 use crate::faults::{Fault, Who};
 use crate::gossip::Gossiped;
 use crate::happening::{Happening, Packet};
@@ -144,10 +145,18 @@ impl World {
         self.log
             .tell(self.now, format_args!("{node} publishes {claim:?}"));
         let host = &self.hosts[node];
-        let on_disk = host.disk.memory.epoch;
         let resumed_at = host.running().and_then(|process| process.resumed_at);
+        let own_time = |at| {
+            host.clock
+                .at(self.now)
+                .saturating_duration_since(host.clock.at(at))
+        };
+        let publisher = Publisher {
+            on_disk: host.disk.memory.epoch,
+            awake: resumed_at.map(own_time),
+        };
         if let Some(claim) = claim {
-            self.checkers.publishes(&claim, (on_disk, resumed_at));
+            self.checkers.publishes(&claim, &publisher);
         }
         self.look();
     }
