@@ -16,12 +16,23 @@ pub(super) fn percent(share: f64) -> String {
 
 /// A number of bits per second in its largest unit.
 pub(super) fn rate(bps: u64) -> String {
-    let bps_f = bps as f64;
-    match bps {
-        0..1_000 => format!("{bps} bit/s"),
-        1_000..1_000_000 => format!("{:.0} kbit/s", bps_f / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} Mbit/s", bps_f / 1e6),
-        _ => format!("{:.2} Gbit/s", bps_f / 1e9),
+    in_largest_unit(bps, ["bit/s", "kbit/s", "Mbit/s", "Gbit/s"])
+}
+
+/// A number of bytes in its largest unit.
+pub(super) fn size(bytes: u64) -> String {
+    in_largest_unit(bytes, ["B", "kB", "MB", "GB"])
+}
+
+/// A number in the largest of a unit and its thousands, millions and thousand millions.
+fn in_largest_unit(number: u64, units: [&str; 4]) -> String {
+    let [one, thousand, million, thousand_million] = units;
+    let number_f = number as f64;
+    match number {
+        0..1_000 => format!("{number} {one}"),
+        1_000..1_000_000 => format!("{:.0} {thousand}", number_f / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} {million}", number_f / 1e6),
+        _ => format!("{:.2} {thousand_million}", number_f / 1e9),
     }
 }
 
@@ -33,17 +44,6 @@ pub(super) fn duration(s: u64) -> String {
         60..3_600 => format!("{min} min {:02} s", s % 60),
         3_600..86_400 => format!("{h} h {:02} min", min % 60),
         _ => format!("{days} d {:02} h", h % 24),
-    }
-}
-
-/// A number of bytes in its largest unit.
-pub(super) fn size(bytes: u64) -> String {
-    let bytes_f = bytes as f64;
-    match bytes {
-        0..1_000 => format!("{bytes} B"),
-        1_000..1_000_000 => format!("{:.0} kB", bytes_f / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes_f / 1e6),
-        _ => format!("{:.2} GB", bytes_f / 1e9),
     }
 }
 
