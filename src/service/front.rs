@@ -250,9 +250,11 @@ fn destination(head: &Head) -> Destination {
     if admin::is_ours(path) {
         return Destination::Admin;
     }
+    if matches!(method, Method::Get | Method::Head) {
+        return destination_of_read(path);
+    }
     let is_source = matches!(method, Method::Put | Method::Source);
     match (method, allowed(path)) {
-        (Method::Get | Method::Head, _) => destination_of_read(path),
         (_, Some(reply::MOUNT_METHODS)) if is_source => Destination::Source,
         (_, None) if is_source && is_misspelt(path) => Destination::Source,
         (Method::Options, Some(allowed)) => Destination::Options(allowed),
