@@ -287,14 +287,12 @@ async fn refuse(visitor: Visitor, reply: &Reply, mount: &MountName, verdict: Ver
         Verdict::NoSource => no_source(reply, mount),
         Verdict::NoSuchMount => reply.not_found(),
         // To serve is carried out elsewhere, and so is to redirect, unless the chosen node has just left.
-        verdict @ (Verdict::NodeFull(_)
-        | Verdict::NoRoom
-        | Verdict::Serve(_)
-        | Verdict::Redirect(_)) => {
-            match verdict {
-                Verdict::NodeFull(_) => info!("refused: this node is full"),
-                _ => info!("refused: nobody has room"),
-            }
+        Verdict::NodeFull(_) | Verdict::NoRoom | Verdict::Serve(_) | Verdict::Redirect(_) => {
+            let who = match verdict {
+                Verdict::NodeFull(_) => "this node is full",
+                _ => "nobody has room",
+            };
+            info!("refused: {who}");
             // What a full node has least of is connections.
             let reply = reply.and_close();
             return send(visitor, &unavailable(&reply), &reply).await;
