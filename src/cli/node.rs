@@ -136,7 +136,18 @@ pub(super) async fn node(args: NodeCommandArgs) -> anyhow::Result<()> {
         }
         NodeCommand::Forget { name } => {
             let path = format!("/api/v1/nodes/{name}");
-            api()?.ask(Method::DELETE, &path, None).await?;
+            let api = api()?;
+            let status: Status = api.ask_for(Method::GET, "/status.json", None).await?;
+            api.ask(Method::DELETE, &path, None).await?;
+            let mut known: Vec<String> =
+                status.nodes.iter().map(|it| it.name.to_string()).collect();
+            if !known.contains(&name.to_string()) {
+                known.sort();
+                eprintln!(
+                    "note: no node shows {name}, only {}; should one come to know it, it is forgotten there too",
+                    known.join(", ")
+                );
+            }
             format!("forgot {name}\n")
         }
     };

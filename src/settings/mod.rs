@@ -134,14 +134,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "HOST:PORT")]
     pub join: Vec<PeerAddress>,
     /// Make the mesh's secret and admin password now, without waiting for the peers that are named
-    #[arg(
-        long,
-        value_name = "true|false",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        hide_possible_values = true
-    )]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub found: Option<bool>,
     /// File with the cluster's secret [default: `secret` in the data directory]
     #[arg(long, value_name = "FILE")]

@@ -159,11 +159,7 @@ fn any_node_is_drained_by_name() {
     done(&antiphon_node(&mesh.nodes[other], &["undrain", &own]));
     mesh.wait_state(&[0, 1, 2], &own, &[NodeState::Alive]);
 
-    for unknown in [
-        &["drain", "n9"][..],
-        &["set", "n9", "weight=50"],
-        &["forget", "n9"],
-    ] {
+    for unknown in [&["drain", "n9"][..], &["set", "n9", "weight=50"]] {
         let why = failed(&antiphon_node(&mesh.nodes[asked], unknown));
         let all = "there is no node n9; there are n1, n2, n3";
         assert!(why.contains(all), "{unknown:?}: {why}");

@@ -131,13 +131,9 @@ pub(super) async fn forget(admin: &Admin, call: Call) -> Answer {
         let why = format!("{name} is not dead: stop it first, or it comes back by itself");
         return Err(Declined::conflict(why));
     }
-    let documents = &admin.0.mesh.documents;
-    // One that was forgotten before may be shown by a node that has not heard of that, or may have died again.
-    if seen.is_none() && !documents.has_forgotten(&name) {
-        return Err(NoAnswer::no_node(name, &view).into());
-    }
+    // One that this node does not know may still be shown by others, and may have been forgotten before.
     let seen = seen.map(|node| node.generation);
-    documents.forget(&name, seen).await?;
+    admin.0.mesh.documents.forget(&name, seen).await?;
     admin.0.mesh.links.send_to_all(&Frame::Forget(name)); // for nodes that know no records of it
     Ok(reply::no_content())
 }

@@ -211,11 +211,6 @@ impl Documents {
         Ok(())
     }
 
-    /// Whether an operator has had this node forgotten, in whichever of its lives.
-    pub fn has_forgotten(&self, name: &NodeName) -> bool {
-        forgotten::generation(&self.0.lock(), name).is_some()
-    }
-
     /// Changes the settings of the mesh on all nodes.
     pub async fn set_mesh(&self, changes: Changes<MeshSettings>) -> Result<(), ChangeError> {
         let key = steering::mesh_key();

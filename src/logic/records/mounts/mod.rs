@@ -163,7 +163,7 @@ mod tests {
             ("charset", "klingon"),
             ("charset", "iso-2022-kr"),
             ("policy", "watr"),
-            ("redirect", "maybe"),
+            ("redirect", "off"),
             ("overflow_url", "cdn"),
             ("overflow_url", "https://user:pw@cdn.example/r"),
             ("overflow_url", "https://cdn.example/r?x"),

@@ -172,7 +172,7 @@ mod tests {
             ("weight", "1001"),
             ("weight", ""),
             ("country", "deu"),
-            ("enabled", "maybe"),
+            ("enabled", "on"),
             ("max_listeners", "0"),
             ("max_listeners", "many"),
             ("mounts", ""),
