@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::model::title::TitleInfo;
+
 /// A place where a listener may begin, and the time of the audio there.
 ///
 /// Times are counted from the beginning of the stream, or from where the scanner began if it was not told how much
@@ -23,6 +25,34 @@ pub enum Scanned {
     Mark(Mark),
     /// From here on a late listener needs this first.
     Prologue(Prologue),
+    /// The stream itself says what is on air.
+    Comment(Comment),
+}
+
+/// A title in the stream itself, such as the comments of a link of Ogg.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comment {
+    /// The first byte to which it belongs.
+    pub offset: u64,
+    /// The title; empty if the stream says that there is none.
+    pub title: TitleInfo,
+}
+
+/// Why listeners that come late may not be able to decode a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// Nothing of the format has been found for long, or its headers have not come.
+    #[error("the headers of the stream have not come")]
+    NoHeaders,
+    /// The headers are longer than [`MAX_PROLOGUE_BYTES`].
+    #[error("the headers of the stream are longer than {} KiB", MAX_PROLOGUE_BYTES >> 10)]
+    HeadersTooLong,
+    /// The headers name no codec that is known.
+    #[error("the codec of the stream is not known")]
+    UnknownCodec,
+    /// The headers are damaged.
+    #[error("the headers of the stream are damaged")]
+    Damaged,
 }
 
 /// The longest prologue. Headers have some 5 kB, and with a cover picture in the comments some 100 kB more. A frame of a

@@ -6,6 +6,7 @@ pub mod mpeg;
 pub mod ogg;
 pub mod opaque;
 pub mod scanner;
+mod walker;
 
 #[cfg(test)]
 mod samples {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::joining::Mark;
+use super::joining::{Mark, Scanned};
+use super::walker::Walker;
 
 /// The least time between two marks of pieces: finer than any listener's burst needs, and it bounds the
 /// marks of 30 s to 1,500 even when a source sends byte by byte.
@@ -57,5 +58,29 @@ impl Pieces {
     /// The time of the stream when the last piece arrived.
     pub(super) fn time(&self) -> Duration {
         self.time
+    }
+}
+
+impl Walker for Pieces {
+    fn feed(&mut self, bytes: &[u8], arrived: Duration, found: &mut dyn FnMut(Scanned)) {
+        if let Some(mark) = self.take(bytes, arrived) {
+            found(Scanned::Mark(mark));
+        }
+    }
+
+    fn next(&self) -> u64 {
+        self.next
+    }
+
+    fn media_time(&self) -> Option<Duration> {
+        None
+    }
+
+    fn is_lost(&self) -> bool {
+        false
+    }
+
+    fn to_pieces(&self) -> Pieces {
+        self.clone()
     }
 }

@@ -1,43 +1,30 @@
 //! The places where a stream of any format may be joined, and what has to be sent first there.
 //!
-//! [`Scanner`] is the place to add formats: each turns bytes into [`Mark`]s and [`Prologue`]s. An unknown format is
-//! [`Scanner::Opaque`]: it is joined where a piece of it arrived, and its time is the time of arrival.
+//! [`Scanner`] is the place to add formats: each turns bytes into [`Mark`](super::joining::Mark)s and [`Prologue`]s. An
+//! unknown format is [`Scanner::Opaque`]: it is joined where a piece of it arrived, and its time is the time of arrival.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::detect::Format;
-use super::joining::{MAX_PROLOGUE_BYTES, Mark, Prologue, Scanned, StreamStart};
-use super::mpeg::FrameScanner;
+use super::joining::{MAX_PROLOGUE_BYTES, Prologue, Scanned, StreamStart, Trouble};
+use super::mpeg::MpegScanner;
 use super::ogg::OggScanner;
 use super::opaque::Pieces;
+use super::walker::Walker;
+use crate::model::format::StreamFormat;
 
 /// Finds the marks and prologues of a stream that arrives in pieces.
 #[derive(Clone, Debug)]
 pub enum Scanner {
-    /// MPEG audio: every frame is a mark. The marks do not depend on how the bytes are cut.
-    Mpeg {
-        /// The frames.
-        frames: FrameScanner,
-        /// How much audio was before the first of them.
-        since: Duration,
-    },
-    /// Ogg: every page that begins a packet is a mark. The marks do not depend on how the bytes are cut.
+    /// MPEG audio: every frame is a mark.
+    Mpeg(MpegScanner),
+    /// Ogg: every page that begins a packet is a mark.
     Ogg(Box<OggScanner>),
     /// Any other format: pieces are marks.
     Opaque(Pieces),
 }
-
-/// After so many bytes without a single frame, the stream is no longer taken for MPEG.
-///
-/// Some sources send AAC or Ogg as `audio/mpeg`, and their listeners should hear something. The limit is
-/// more than twenty of the longest frames: no real stream is so long without one.
-const UNFRAMED_BYTES: u64 = 64 << 10;
-
-/// After so many bytes without a page, the stream is no longer taken for Ogg: twice the longest page, because a relay
-/// may begin in the middle of one.
-const UNPAGED_BYTES: u64 = 128 << 10;
 
 impl Scanner {
     /// The scanner for a media type (parameters and case do not matter) whose first byte is at `start`.
@@ -59,10 +46,7 @@ impl Scanner {
             return None;
         }
         match Format::of_media_type(content_type) {
-            Some(Format::Mpeg) => Some(Self::Mpeg {
-                frames: FrameScanner::new(start.offset),
-                since: start.media_time,
-            }),
+            Some(Format::Mpeg) => Some(Self::Mpeg(MpegScanner::in_the_middle(start))),
             Some(Format::Ogg) => {
                 let scanner = OggScanner::in_the_middle(start)?;
                 Some(Self::Ogg(Box::new(scanner)))
@@ -73,34 +57,14 @@ impl Scanner {
 
     /// Takes the next bytes, which arrived so long after the start, and calls `found` for what is in them.
     pub fn feed(&mut self, bytes: &[u8], arrived: Duration, mut found: impl FnMut(Scanned)) {
-        match self {
-            Self::Opaque(pieces) => {
-                if let Some(mark) = pieces.take(bytes, arrived) {
-                    found(Scanned::Mark(mark));
-                }
-            }
-            Self::Mpeg { frames, since } => {
-                frames.feed(bytes, |start| {
-                    found(Scanned::Mark(Mark {
-                        offset: start.offset,
-                        media_time: *since + start.media_time,
-                    }));
-                });
-                let never_framed = frames.media_time().is_zero();
-                if never_framed && frames.junk_bytes() > UNFRAMED_BYTES {
-                    *self = Self::Opaque(Pieces::new(frames.next(), *since));
-                }
-            }
-            Self::Ogg(ogg) => {
-                ogg.feed(bytes, arrived, &mut found);
-                if ogg.junk_bytes() > UNPAGED_BYTES {
-                    found(Scanned::Prologue(Prologue {
-                        offset: ogg.next(),
-                        bytes: Bytes::new(),
-                    }));
-                    *self = Self::Opaque(ogg.clone().into_pieces());
-                }
-            }
+        self.walker_mut().feed(bytes, arrived, &mut found);
+        let walker = self.walker();
+        if walker.is_lost() {
+            found(Scanned::Prologue(Prologue {
+                offset: walker.next(),
+                bytes: Bytes::new(),
+            }));
+            *self = Self::Opaque(walker.to_pieces());
         }
     }
 
@@ -109,18 +73,45 @@ impl Scanner {
         self.media_time().is_some()
     }
 
-    /// Whether the format's frames are so short that a source which sends audio sends several in a second. A page of
-    /// Ogg may hold many seconds, and its clock may stand still.
+    /// Whether the format's frames are so short that a source which sends audio sends several in a second.
     pub fn has_short_frames(&self) -> bool {
-        matches!(self, Self::Mpeg { .. })
+        self.walker().has_short_frames()
     }
 
     /// The time of the audio that has been recognised so far; `None` if marks tell that of its arrival.
     pub fn media_time(&self) -> Option<Duration> {
+        self.walker().media_time()
+    }
+
+    /// The end of the last whole frame, page or block: a decoder that gets no byte beyond it meets nothing cut. It never
+    /// falls.
+    pub fn edge(&self) -> u64 {
+        self.walker().edge()
+    }
+
+    /// The format as far as the bytes tell it, `bitrate_bps` always 0; `None` if they tell nothing.
+    pub fn format(&self) -> Option<StreamFormat> {
+        self.walker().format()
+    }
+
+    /// Why listeners that come late may not decode the stream as it is now.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.walker().trouble()
+    }
+
+    fn walker(&self) -> &dyn Walker {
         match self {
-            Self::Mpeg { frames, since } => Some(*since + frames.media_time()),
-            Self::Ogg(ogg) => ogg.media_time(),
-            Self::Opaque(_) => None,
+            Self::Mpeg(mpeg) => mpeg,
+            Self::Ogg(ogg) => &**ogg,
+            Self::Opaque(pieces) => pieces,
+        }
+    }
+
+    fn walker_mut(&mut self) -> &mut dyn Walker {
+        match self {
+            Self::Mpeg(mpeg) => mpeg,
+            Self::Ogg(ogg) => &mut **ogg,
+            Self::Opaque(pieces) => pieces,
         }
     }
 }

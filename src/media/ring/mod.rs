@@ -195,6 +195,7 @@ impl Ring {
         self.scanner.feed(fresh, arrived, |scanned| match scanned {
             Scanned::Mark(mark) => marks.push(mark),
             Scanned::Prologue(prologue) => prologues.push(prologue),
+            Scanned::Comment(_) => {}
         });
         self.blocks.push(fresh, arrived);
         self.forget(arrived);

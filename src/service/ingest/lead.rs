@@ -73,6 +73,7 @@ impl LeadScanner {
                 from = mark.offset;
                 self.prologue = self.newest.clone();
             }
+            Scanned::Comment(_) => {}
         });
         let before = usize::try_from(from - self.from).unwrap_or(usize::MAX);
         self.drop_before(before.min(self.kept.len()));

@@ -6,10 +6,12 @@
 //! Frames of the free format (no bitrate in the header) are not recognised: no encoder of radios makes them.
 
 mod scanner;
+mod walker;
 
 use std::time::Duration;
 
 pub use self::scanner::{FrameScanner, FrameStart};
+pub use self::walker::MpegScanner;
 
 /// The standard that a frame follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,6 +16,11 @@ pub use self::chain::Chain;
 pub use self::pages::{FoundPage, Keep, PageScanner};
 use super::joining::{Scanned, StreamStart};
 use super::opaque::Pieces;
+use super::walker::Walker;
+
+/// After so many bytes without a page, the stream is no longer taken for Ogg: twice the longest page, because a relay
+/// may begin in the middle of one.
+const UNPAGED_BYTES: u64 = 128 << 10;
 
 /// By how much a stream's clock may be behind that of arrival: as long as a source may be silent. Some encoders write
 /// clocks that stand still or crawl; without this bound all pages of such a stream would be of one time, and a late
@@ -56,9 +61,10 @@ impl OggScanner {
             chain,
         }
     }
+}
 
-    /// Takes the next bytes, which arrived so long after the start, and calls `found` for what is certain by now.
-    pub fn feed(&mut self, bytes: &[u8], arrived: Duration, mut found: impl FnMut(Scanned)) {
+impl Walker for OggScanner {
+    fn feed(&mut self, bytes: &[u8], arrived: Duration, mut found: &mut dyn FnMut(Scanned)) {
         let (was_known, earliest) = (self.chain.is_known(), self.pieces.time());
         self.chain
             .catch_up(self.since + arrived.saturating_sub(MOST_BEHIND));
@@ -74,25 +80,21 @@ impl OggScanner {
         }
     }
 
-    /// The time at the end of the last page, if that is known.
-    pub fn media_time(&self) -> Option<Duration> {
+    fn next(&self) -> u64 {
+        self.pages.next()
+    }
+
+    fn media_time(&self) -> Option<Duration> {
         let time = self.chain.media_time();
         self.chain.is_known().then_some(time)
     }
 
-    /// The marks of a stream that is no longer taken for Ogg.
-    pub(super) fn into_pieces(self) -> Pieces {
-        self.pieces
+    fn is_lost(&self) -> bool {
+        self.pages.junk_bytes() > UNPAGED_BYTES
     }
 
-    /// The offset of the next byte to be fed.
-    pub fn next(&self) -> u64 {
-        self.pages.next()
-    }
-
-    /// Bytes since the last page, or since the start, that belong to none.
-    pub fn junk_bytes(&self) -> u64 {
-        self.pages.junk_bytes()
+    fn to_pieces(&self) -> Pieces {
+        self.pieces.clone()
     }
 }
 

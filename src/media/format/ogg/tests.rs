@@ -23,6 +23,7 @@ impl Findings {
             Scanned::Prologue(Prologue { offset, bytes }) => {
                 self.prologues.push((offset, bytes.to_vec()));
             }
+            Scanned::Comment(comment) => panic!("{comment:?}"),
         }
     }
 }
@@ -40,7 +41,7 @@ fn feed_each<'a>(
 ) -> Findings {
     let (mut found, mut arrived) = (Findings::default(), Duration::ZERO);
     for piece in pieces {
-        scanner.feed(piece, arrived, |scanned| found.add(scanned));
+        scanner.feed(piece, arrived, &mut |scanned| found.add(scanned));
         arrived += apart;
     }
     found
