@@ -165,7 +165,8 @@ pub fn byte(connection: EncoderId, offset: u64) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use antiphon::media::format::mpeg::FrameHeader;
+    use antiphon::media::format::frames::FrameHead as _;
+    use antiphon::media::format::mpeg::MpegHead;
 
     use super::*;
 
@@ -178,9 +179,9 @@ mod tests {
 
     #[test]
     fn frames_are_real_ones_and_no_two_connections_are_alike() {
-        let header = FrameHeader::parse(FRAME_HEADER).unwrap();
-        assert_eq!(header.frame_bytes() as u64, FRAME_BYTES);
-        assert_eq!(header.duration(), FRAME);
+        let header = MpegHead::parse(&FRAME_HEADER).unwrap();
+        assert_eq!(header.frame_bytes(), Some(FRAME_BYTES as usize));
+        assert_eq!(header.duration(), Some(FRAME));
         let frame = |connection, first| -> Vec<u8> {
             (first..first + FRAME_BYTES)
                 .map(|offset| byte(id(connection), offset))

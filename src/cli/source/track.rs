@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::media::format::mpeg::FrameScanner;
+use crate::media::format::frames::{FrameHead as _, Frames};
+use crate::media::format::mpeg::MpegHead;
 use crate::media::format::ogg::{Chain, FoundPage, Keep, PageScanner, page};
 
 /// Shorter files are surely cut off, and to loop them would be noise.
@@ -113,11 +114,11 @@ impl Track {
 /// click, or believed. A file that is mostly something else behind its first frame is none.
 fn frames(file: &[u8]) -> Result<Vec<TrackPiece>, BadTrack> {
     let mut pieces: Vec<TrackPiece> = Vec::new();
-    FrameScanner::new(0).feed(file, |start| {
+    Frames::<MpegHead>::new(0).scan(file, Duration::ZERO, |start| {
         let begin = start.offset as usize;
         pieces.push(TrackPiece {
-            bytes: begin..begin + start.header.frame_bytes(),
-            duration: start.header.duration(),
+            bytes: begin..begin + start.frame_bytes,
+            duration: start.head.duration().unwrap_or_default(),
         });
     });
     // Only the last one can be cut off.

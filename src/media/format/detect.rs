@@ -3,10 +3,22 @@
 //! `ffmpeg` without `-content_type` sends Ogg as `audio/mpeg`. A recognised format counts; what the source states
 //! counts where nothing is recognised, or where it names the same format in other words.
 
-use super::mpeg::FrameHeader;
+use memchr::memchr2_iter;
+
+use super::adts::AdtsHead;
+use super::frames::{FrameHead, Proof, prove};
+use super::loas::LoasHead;
+use super::mpeg::MpegHead;
+use super::tags::head::{TagLook, id3v2};
 
 /// How many bytes are looked at: two of the longest ADTS frames, and three MPEG frames of 320 kbit/s after a tag.
 pub const LOOK_BYTES: usize = 16 << 10;
+
+/// The first byte of each packet of an MPEG transport stream, and how long a packet is.
+const TS_SYNC: u8 = 0x47;
+const TS_PACKET_BYTES: usize = 188;
+/// So many packets follow each other in a transport stream. The byte is a letter: `G`.
+const TS_PACKETS: usize = 4;
 
 /// The formats of streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,12 +27,16 @@ pub enum Format {
     Mpeg,
     /// AAC with ADTS headers.
     Adts,
+    /// AAC in LOAS, of MPEG-4.
+    Loas,
     /// Ogg, with any codec in it.
     Ogg,
     /// Matroska, or WebM, which has the same structure.
     Ebml,
     /// FLAC without Ogg.
     Flac,
+    /// MPEG transport stream, with any codec in it.
+    Ts,
 }
 
 /// The result of looking at the first bytes.
@@ -40,9 +56,11 @@ impl Format {
         match self {
             Self::Mpeg => "audio/mpeg",
             Self::Adts => "audio/aac",
+            Self::Loas => "audio/mp4a-latm",
             Self::Ogg => "application/ogg",
             Self::Ebml => "audio/webm",
             Self::Flac => "audio/flac",
+            Self::Ts => "video/mp2t",
         }
     }
 
@@ -60,10 +78,12 @@ impl Format {
         match (kind.to_ascii_lowercase().as_str(), subtype) {
             ("audio", "mpeg" | "mp3" | "mpeg3" | "mpg" | "mpa" | "mpeg-3") => Some(Self::Mpeg),
             ("audio", "aac" | "aacp" | "aac-adts" | "hx-aac-adts") => Some(Self::Adts),
+            ("audio", "mp4a-latm" | "loas" | "latm") => Some(Self::Loas),
             ("audio", "opus" | "vorbis" | "speex" | "ogg+flac") => Some(Self::Ogg),
             ("audio" | "video" | "application", "ogg") => Some(Self::Ogg),
             ("audio" | "video", "webm" | "matroska") => Some(Self::Ebml),
             ("audio", "flac") => Some(Self::Flac),
+            ("audio" | "video", "mp2t" | "mpegts") => Some(Self::Ts),
             _ => None,
         }
     }
@@ -80,110 +100,96 @@ pub fn splices(told: &str, next: &str) -> bool {
 /// A source may begin in the middle of a frame. Its first whole frames are only searched for where the source states
 /// audio in frames, or a format that is recognised at its very beginning: a film may contain MPEG frames too.
 pub fn look(begun: &[u8], told: &str) -> Look {
+    let is_full = begun.len() >= LOOK_BYTES;
+    let open = if is_full { Look::Unknown } else { Look::More };
+    let Some(audio) = after_tags(begun) else {
+        return open;
+    };
     let magic: [(&[u8], Format); 3] = [
         (b"OggS", Format::Ogg),
         (b"\x1A\x45\xDF\xA3", Format::Ebml),
         (b"fLaC", Format::Flac),
     ];
-    if let Some((_, format)) = magic.iter().find(|(magic, _)| begun.starts_with(magic)) {
+    if let Some((_, format)) = magic.iter().find(|(magic, _)| audio.starts_with(magic)) {
         return Look::Is(*format);
     }
-    let is_full = begun.len() >= LOOK_BYTES;
-    let open = if is_full { Look::Unknown } else { Look::More };
-    if magic.iter().any(|(magic, _)| magic.starts_with(begun)) {
+    if magic.iter().any(|(magic, _)| magic.starts_with(audio)) {
         return open; // Fewer bytes than the magic number has.
     }
-    let Some(audio) = after_tags(begun) else {
-        return open;
-    };
-    if let Some(format) = frames_at(audio, 2) {
+    match packets_at(audio) {
+        Look::Unknown => {}
+        Look::More => return open,
+        Look::Is(format) => return Look::Is(format),
+    }
+    if let Some(format) = frames_at(audio, None) {
         return Look::Is(format);
     }
     if Format::of_media_type(told).is_none() {
-        let may_begin = audio.first().is_none_or(|first| *first == 0xFF);
+        let may_begin = |first: &u8| [MpegHead::SYNC, LoasHead::SYNC].contains(first);
+        let may_begin = audio.first().is_some_and(may_begin);
         return if may_begin { open } else { Look::Unknown };
     }
-    let starts = (1..audio.len()).filter(|at| audio[*at] == 0xFF);
-    let found = starts.filter_map(|at| frames_at(&audio[at..], 3)).next();
-    found.map_or(open, Look::Is)
+    let starts = memchr2_iter(MpegHead::SYNC, LoasHead::SYNC, audio);
+    let mut found = starts.filter_map(|at| frames_at(audio.get(at..)?, Some(2)));
+    found.next().map_or(open, Look::Is)
 }
 
 /// The bytes after the ID3v2 tags at the beginning; `None` if the last of them does not end here.
 fn after_tags(mut bytes: &[u8]) -> Option<&[u8]> {
-    while bytes.starts_with(b"ID3") {
-        let [_, _, _, _, _, flags, size @ ..] = bytes.first_chunk::<10>()?;
-        let body = size
-            .iter()
-            .fold(0, |sum, byte| sum << 7 | usize::from(byte & 0x7F));
-        let footer = if flags & 0x10 != 0 { 10 } else { 0 };
-        bytes = bytes.get(10 + body + footer..)?;
+    loop {
+        bytes = match id3v2(bytes) {
+            TagLook::Is(tag_bytes) => bytes.get(usize::try_from(tag_bytes).ok()?..)?,
+            TagLook::Open(_) => return None,
+            TagLook::No => return Some(bytes),
+        };
     }
-    Some(bytes)
 }
 
-/// The format with so many headers here, each where the frame before it ends.
-fn frames_at(bytes: &[u8], wanted: usize) -> Option<Format> {
-    let mpeg = |bytes: &[u8]| {
-        let header = FrameHeader::parse(*bytes.first_chunk()?)?;
-        let kind = (header.version, header.layer, header.sample_rate_hz);
-        Some((header.frame_bytes(), kind))
-    };
-    let adts = |bytes: &[u8]| adts_header(*bytes.first_chunk()?);
-    if chain(bytes, wanted, mpeg) {
+/// Whether packets of a transport stream are here.
+fn packets_at(bytes: &[u8]) -> Look {
+    let mut syncs = bytes.iter().step_by(TS_PACKET_BYTES).take(TS_PACKETS);
+    if !syncs.all(|sync| *sync == TS_SYNC) {
+        Look::Unknown
+    } else if bytes.len() > TS_PACKET_BYTES * (TS_PACKETS - 1) {
+        Look::Is(Format::Ts)
+    } else {
+        Look::More
+    }
+}
+
+/// The format with a header here that is followed by so many others, each where the frame before it ends; `None`: by as
+/// many as its format asks for.
+fn frames_at(bytes: &[u8], followers: Option<usize>) -> Option<Format> {
+    if is_proved::<MpegHead>(bytes, followers) {
         Some(Format::Mpeg)
-    } else if chain(bytes, wanted, adts) {
+    } else if is_proved::<AdtsHead>(bytes, followers) {
         Some(Format::Adts)
+    } else if is_proved::<LoasHead>(bytes, followers) {
+        Some(Format::Loas)
     } else {
         None
     }
 }
 
-/// Whether so many headers of one kind follow each other; `header` reads the length of a frame, and the values that are
-/// the same in the whole stream.
-fn chain<K: PartialEq>(
-    mut bytes: &[u8],
-    wanted: usize,
-    header: impl Fn(&[u8]) -> Option<(usize, K)>,
-) -> bool {
-    let mut kind = None;
-    for _ in 0..wanted {
-        let Some((frame_bytes, this)) = header(bytes) else {
-            return false;
-        };
-        if kind.as_ref().is_some_and(|kind| *kind != this) {
-            return false;
-        }
-        kind = Some(this);
-        bytes = bytes.get(frame_bytes..).unwrap_or_default();
-    }
-    true
-}
-
-/// The length of an ADTS frame, and what is the same in the whole stream: version, profile, sample rate, channels.
-fn adts_header(header: [u8; 6]) -> Option<(usize, [u8; 3])> {
-    let [sync, kind, rates, channels, length, end] = header;
-    let is_adts = sync == 0xFF && kind & 0xF6 == 0xF0 && (rates >> 2) & 0x0F < 13;
-    let frame_bytes =
-        usize::from(channels & 0b11) << 11 | usize::from(length) << 3 | usize::from(end >> 5);
-    (is_adts && frame_bytes > 7).then_some((frame_bytes, [kind, rates & 0xFD, channels & 0xC0]))
+fn is_proved<H: FrameHead>(bytes: &[u8], followers: Option<usize>) -> bool {
+    let proof = prove::<H>(bytes, followers.unwrap_or(H::FOLLOWERS));
+    // In the middle of a frame, the free format would be looked for too often.
+    let is_wanted = |head: &H| followers.is_none() || head.frame_bytes().is_some();
+    matches!(proof, Proof::Given { head, .. } if is_wanted(&head))
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::mpeg::samples;
+    use super::super::{adts, loas, mpeg, tags};
     use super::*;
 
-    /// So many ADTS frames of AAC-LC, 44.1 kHz, stereo.
-    fn adts(frames: usize) -> Vec<u8> {
-        let frame = |length: u16| {
-            let [middle, end] = [length >> 3, (length & 0b111) << 5 | 0x1F].map(|it| it as u8);
-            let mut frame = vec![0xFF, 0xF1, 0x50, 0x80, middle, end, 0xFC];
-            frame.resize(usize::from(length), 0x21);
-            frame
-        };
-        (0..frames).flat_map(|at| frame(300 + at as u16)).collect()
+    /// So many packets of a transport stream.
+    fn packets(count: usize) -> Vec<u8> {
+        let mut packet = vec![0xFF; TS_PACKET_BYTES];
+        packet[..3].copy_from_slice(b"\x47\x1F\xFF");
+        packet.repeat(count)
     }
 
     #[test]
@@ -199,25 +205,27 @@ mod tests {
                 (b"OggS\0\x02".to_vec(), Format::Ogg),
                 (b"\x1A\x45\xDF\xA3\x9F".to_vec(), Format::Ebml),
                 (b"fLaC\0\0\0\x22".to_vec(), Format::Flac),
-                (samples::frames(3), Format::Mpeg),
-                (adts(2), Format::Adts),
-                (
-                    [b"ID3\x04\0\0\0\0\0\x03abc".to_vec(), samples::frames(2)].concat(),
-                    Format::Mpeg,
-                ),
-                (
-                    [b"ID3\x04\0\0\0\0\0\x01a".to_vec(), adts(3)].concat(),
-                    Format::Adts,
-                ),
+                (mpeg::samples::frames(3), Format::Mpeg),
+                (mpeg::samples::free_frames(700, 3), Format::Mpeg),
+                (adts::samples::frames(2), Format::Adts),
+                (loas::samples::frames(3), Format::Loas),
+                (packets(4), Format::Ts),
             ] {
                 assert_eq!(look(&begun, told), Look::Is(format), "{told}");
+                let tags = [tags::samples::id3v2(b"abc"), tags::samples::id3v2(b"")].concat();
+                let tagged = [tags, begun].concat();
+                assert_eq!(look(&tagged, told), Look::Is(format), "{told}");
             }
         }
     }
 
     #[test]
     fn a_stream_begun_within_a_frame_is_known_later() {
-        for (stream, format) in [(samples::frames(6), Format::Mpeg), (adts(6), Format::Adts)] {
+        for (stream, format) in [
+            (mpeg::samples::frames(6), Format::Mpeg),
+            (adts::samples::frames(6), Format::Adts),
+            (loas::samples::frames(6), Format::Loas),
+        ] {
             assert_eq!(look(&stream[100..], "audio/mpeg"), Look::Is(format));
             assert_eq!(look(&stream[100..], "video/nsv"), Look::Unknown);
         }
@@ -225,9 +233,19 @@ mod tests {
 
     #[test]
     fn an_unknown_format_is_possible_first_and_then_not() {
-        for begun in [&b""[..], b"O", b"Ogg", b"ID3", &samples::frame(0)[..100]] {
+        for begun in [
+            &b""[..],
+            b"O",
+            b"Ogg",
+            b"ID3",
+            &mpeg::samples::frame(0)[..100],
+        ] {
             assert_eq!(look(begun, "audio/mpeg"), Look::More, "{begun:x?}");
         }
+        for begun in [&packets(3)[..], b"G", b"V"] {
+            assert_eq!(look(begun, "video/nsv"), Look::More, "{begun:x?}");
+        }
+        assert_eq!(look(&b"Goodbye".repeat(200), "video/nsv"), Look::Unknown);
         let noise = vec![0xA5; LOOK_BYTES];
         assert_eq!(look(&noise[1..], "audio/mpeg"), Look::More);
         assert_eq!(look(&noise, "audio/mpeg"), Look::Unknown);
@@ -242,6 +260,7 @@ mod tests {
             ("audio/mpeg", true),
             ("audio/aac", true),
             ("audio/flac", true),
+            ("audio/mp4a-latm", true),
             ("video/nsv", true),
             ("audio/ogg; codecs=opus", false),
             ("audio/opus", false),
@@ -266,6 +285,8 @@ mod tests {
             ("audio/ogg; codecs=opus", Some(Format::Ogg)),
             ("application/x-ogg", Some(Format::Ogg)),
             ("video/x-matroska", Some(Format::Ebml)),
+            ("audio/MP4A-LATM", Some(Format::Loas)),
+            ("video/MP2T", Some(Format::Ts)),
             ("audio/mpegurl", None),
             ("text/html", None),
             ("", None),
@@ -275,9 +296,11 @@ mod tests {
         for format in [
             Format::Mpeg,
             Format::Adts,
+            Format::Loas,
             Format::Ogg,
             Format::Ebml,
             Format::Flac,
+            Format::Ts,
         ] {
             assert_eq!(Format::of_media_type(format.media_type()), Some(format));
         }

@@ -1,11 +1,15 @@
 //! The formats of streams: which one a stream has, where it may be joined, and what a late listener needs first.
 
+pub mod adts;
 pub mod detect;
+pub mod frames;
 pub mod joining;
+pub mod loas;
 pub mod mpeg;
 pub mod ogg;
 pub mod opaque;
 pub mod scanner;
+pub mod tags;
 mod walker;
 
 #[cfg(test)]

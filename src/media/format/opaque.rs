@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::joining::{Mark, Scanned};
+use super::joining::{Mark, Scanned, Trouble};
 use super::walker::Walker;
 
 /// The least time between two marks of pieces: finer than any listener's burst needs, and it bounds the
@@ -19,6 +19,8 @@ pub struct Pieces {
     arrived: Duration,
     /// The time of the stream then.
     time: Duration,
+    /// Why nothing is known of a stream that was taken for one of a known format.
+    trouble: Option<Trouble>,
 }
 
 impl Pieces {
@@ -29,7 +31,13 @@ impl Pieces {
             marked: None,
             arrived: Duration::ZERO,
             time,
+            trouble: None,
         }
+    }
+
+    /// The same for a stream that was taken for one of a known format until this came about.
+    pub(super) fn with_trouble(self, trouble: Option<Trouble>) -> Self {
+        Self { trouble, ..self }
     }
 
     /// Takes a piece, and marks it unless there is a mark just before it.
@@ -74,6 +82,10 @@ impl Walker for Pieces {
 
     fn media_time(&self) -> Option<Duration> {
         None
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        self.trouble
     }
 
     fn is_lost(&self) -> bool {

@@ -7,19 +7,26 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::adts::{AdtsHead, named_codec};
 use super::detect::Format;
+use super::frames::Frames;
 use super::joining::{MAX_PROLOGUE_BYTES, Prologue, Scanned, StreamStart, Trouble};
-use super::mpeg::MpegScanner;
+use super::loas::LoasHead;
+use super::mpeg::MpegHead;
 use super::ogg::OggScanner;
 use super::opaque::Pieces;
 use super::walker::Walker;
-use crate::model::format::StreamFormat;
+use crate::model::format::{CodecName, StreamFormat};
 
 /// Finds the marks and prologues of a stream that arrives in pieces.
 #[derive(Clone, Debug)]
 pub enum Scanner {
     /// MPEG audio: every frame is a mark.
-    Mpeg(MpegScanner),
+    Mpeg(Frames<MpegHead>),
+    /// AAC with ADTS headers: every frame is a mark.
+    Adts(Frames<AdtsHead>),
+    /// AAC in LOAS: every frame is a mark.
+    Loas(Frames<LoasHead>),
     /// Ogg: every page that begins a packet is a mark.
     Ogg(Box<OggScanner>),
     /// Any other format: pieces are marks.
@@ -46,7 +53,12 @@ impl Scanner {
             return None;
         }
         match Format::of_media_type(content_type) {
-            Some(Format::Mpeg) => Some(Self::Mpeg(MpegScanner::in_the_middle(start))),
+            Some(Format::Mpeg) => Some(Self::Mpeg(Frames::in_the_middle(start, CodecName::Mp3))),
+            Some(Format::Adts) => {
+                let named = named_codec(content_type);
+                Some(Self::Adts(Frames::in_the_middle(start, named)))
+            }
+            Some(Format::Loas) => Some(Self::Loas(Frames::in_the_middle(start, CodecName::Aac))),
             Some(Format::Ogg) => {
                 let scanner = OggScanner::in_the_middle(start)?;
                 Some(Self::Ogg(Box::new(scanner)))
@@ -102,6 +114,8 @@ impl Scanner {
     fn walker(&self) -> &dyn Walker {
         match self {
             Self::Mpeg(mpeg) => mpeg,
+            Self::Adts(adts) => adts,
+            Self::Loas(loas) => loas,
             Self::Ogg(ogg) => &**ogg,
             Self::Opaque(pieces) => pieces,
         }
@@ -110,6 +124,8 @@ impl Scanner {
     fn walker_mut(&mut self) -> &mut dyn Walker {
         match self {
             Self::Mpeg(mpeg) => mpeg,
+            Self::Adts(adts) => adts,
+            Self::Loas(loas) => loas,
             Self::Ogg(ogg) => &mut **ogg,
             Self::Opaque(pieces) => pieces,
         }
@@ -119,7 +135,9 @@ impl Scanner {
 #[cfg(test)]
 mod tests {
     use super::super::mpeg::samples;
+    use super::super::{adts, loas};
     use super::*;
+    use crate::model::format::Container;
 
     fn feed(scanner: &mut Scanner, bytes: &[u8], arrived_ms: u64) -> Vec<(u64, u64)> {
         let mut marks = Vec::new();
@@ -133,17 +151,19 @@ mod tests {
 
     #[test]
     fn the_media_type_chooses() {
-        for mpeg in [
+        for framed in [
             "audio/mpeg",
             "Audio/MPEG; codecs=mp3",
             "audio/mp3",
             " audio/x-mpeg ",
+            "audio/aac",
+            "audio/aacp",
         ] {
-            let scanner = Scanner::for_content_type(mpeg, 0);
-            assert!(scanner.knows_media_time(), "{mpeg}");
+            let scanner = Scanner::for_content_type(framed, 0);
+            assert!(scanner.knows_media_time(), "{framed}");
         }
         for other in [
-            "audio/aac",
+            "audio/mp4a-latm",
             "application/ogg",
             "audio/mpegurl",
             "",
@@ -159,6 +179,19 @@ mod tests {
         let mut scanner = Scanner::for_content_type("audio/mpeg", 1_000);
         let marks = feed(&mut scanner, &samples::frames(3), 7_000);
         assert_eq!(marks, [(1_000, 0), (1_417, 26), (1_834, 52)]);
+    }
+
+    #[test]
+    fn adts_and_loas_have_a_mark_at_each_frame() {
+        let mut scanner = Scanner::for_content_type("audio/aacp", 1_000);
+        let marks = feed(&mut scanner, &adts::samples::frames(3), 7_000);
+        assert_eq!(marks, [(1_000, 0), (1_300, 23), (1_601, 46)]);
+        let format = scanner.format().map(|it| it.container);
+        assert_eq!(format, Some(Container::Adts));
+        let mut scanner = Scanner::for_content_type("audio/MP4A-LATM", 1_000);
+        assert!(scanner.has_short_frames());
+        let marks = feed(&mut scanner, &loas::samples::frames(3), 0);
+        assert_eq!(marks, [(1_000, 0), (1_203, 23), (1_407, 46)]);
     }
 
     #[test]

@@ -16,7 +16,8 @@ pub(super) trait Walker {
     fn next(&self) -> u64;
 
     /// The end of the last whole unit (frame, page, block): a decoder that is given no byte beyond it meets nothing that
-    /// is cut. [`Self::next`] while nothing of the format is recognised. It never falls.
+    /// is cut. While nothing of the format is recognised it is [`Self::next`], or where a unit may just have begun. It never
+    /// falls.
     fn edge(&self) -> u64 {
         self.next()
     }

@@ -102,7 +102,7 @@ fn mpeg_is_kept_by_its_own_time() {
 
 #[test]
 fn the_unknown_is_kept_by_its_arrival() {
-    let (mut ring, now) = (ring("audio/aac"), Instant::now());
+    let (mut ring, now) = (ring("audio/wav"), Instant::now());
     for n in 0..6_000 {
         let at = now + Duration::from_millis(n * 20);
         ring.append(n * 100, &[0; 100], at);
@@ -210,7 +210,7 @@ fn without_marks_and_beginning_one_joins_live() {
 fn the_bitrate_is_measured_or_claimed() {
     let mpeg = mpeg_ring(500).bitrate_bps();
     assert!((127_000..129_000).contains(&mpeg), "{mpeg}");
-    let (mut other, now) = (ring("audio/aac"), Instant::now());
+    let (mut other, now) = (ring("audio/wav"), Instant::now());
     other.append(0, &[0; 200_000], now);
     assert_eq!(other.bitrate_bps(), 96_000);
     for n in 1..=100 {
@@ -275,7 +275,7 @@ proptest! {
     ) {
         let byte = |offset: u64| (offset.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8;
         let limits = RingLimits { max_bytes, ..RingLimits::default() };
-        let (mut ring, mut now) = (ring("audio/aac").with_limits(limits), Instant::now());
+        let (mut ring, mut now) = (ring("audio/wav").with_limits(limits), Instant::now());
         for (offset, length, pause_ms) in offers {
             now += Duration::from_millis(pause_ms);
             let offset = offset.min(ring.next() + 10); // old, next or a gap
