@@ -2,6 +2,7 @@
 
 pub mod adts;
 pub mod detect;
+pub mod flac;
 pub mod frames;
 pub mod joining;
 pub mod loas;

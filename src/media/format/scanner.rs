@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::adts::{AdtsHead, named_codec};
 use super::detect::Format;
+use super::flac::FlacScanner;
 use super::frames::Frames;
 use super::joining::{MAX_PROLOGUE_BYTES, Prologue, Scanned, StreamStart, Trouble};
 use super::loas::LoasHead;
@@ -29,6 +30,8 @@ pub enum Scanner {
     Loas(Frames<LoasHead>),
     /// Ogg: every page that begins a packet is a mark.
     Ogg(Box<OggScanner>),
+    /// FLAC: every frame is a mark.
+    Flac(Box<FlacScanner>),
     /// Any other format: pieces are marks.
     Opaque(Pieces),
 }
@@ -62,6 +65,10 @@ impl Scanner {
             Some(Format::Ogg) => {
                 let scanner = OggScanner::in_the_middle(start)?;
                 Some(Self::Ogg(Box::new(scanner)))
+            }
+            Some(Format::Flac) => {
+                let scanner = FlacScanner::in_the_middle(start)?;
+                Some(Self::Flac(Box::new(scanner)))
             }
             _ => Some(Self::Opaque(Pieces::new(start.offset, start.media_time))),
         }
@@ -117,6 +124,7 @@ impl Scanner {
             Self::Adts(adts) => adts,
             Self::Loas(loas) => loas,
             Self::Ogg(ogg) => &**ogg,
+            Self::Flac(flac) => &**flac,
             Self::Opaque(pieces) => pieces,
         }
     }
@@ -127,6 +135,7 @@ impl Scanner {
             Self::Adts(adts) => adts,
             Self::Loas(loas) => loas,
             Self::Ogg(ogg) => &mut **ogg,
+            Self::Flac(flac) => &mut **flac,
             Self::Opaque(pieces) => pieces,
         }
     }
