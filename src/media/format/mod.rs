@@ -11,6 +11,7 @@ pub mod ogg;
 pub mod opaque;
 pub mod scanner;
 pub mod tags;
+pub mod ts;
 mod walker;
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::loas::LoasHead;
 use super::mpeg::MpegHead;
 use super::ogg::OggScanner;
 use super::opaque::Pieces;
+use super::ts::TsScanner;
 use super::walker::Walker;
 use crate::model::format::{CodecName, StreamFormat};
 
@@ -32,6 +33,8 @@ pub enum Scanner {
     Ogg(Box<OggScanner>),
     /// FLAC: every frame is a mark.
     Flac(Box<FlacScanner>),
+    /// MPEG-TS: every picture that needs no other is a mark, and sound if there are no pictures.
+    Ts(Box<TsScanner>),
     /// Any other format: pieces are marks.
     Opaque(Pieces),
 }
@@ -69,6 +72,10 @@ impl Scanner {
             Some(Format::Flac) => {
                 let scanner = FlacScanner::in_the_middle(start)?;
                 Some(Self::Flac(Box::new(scanner)))
+            }
+            Some(Format::Ts) => {
+                let scanner = TsScanner::in_the_middle(start)?;
+                Some(Self::Ts(Box::new(scanner)))
             }
             _ => Some(Self::Opaque(Pieces::new(start.offset, start.media_time))),
         }
@@ -125,6 +132,7 @@ impl Scanner {
             Self::Loas(loas) => loas,
             Self::Ogg(ogg) => &**ogg,
             Self::Flac(flac) => &**flac,
+            Self::Ts(ts) => &**ts,
             Self::Opaque(pieces) => pieces,
         }
     }
@@ -136,6 +144,7 @@ impl Scanner {
             Self::Loas(loas) => loas,
             Self::Ogg(ogg) => &mut **ogg,
             Self::Flac(flac) => &mut **flac,
+            Self::Ts(ts) => &mut **ts,
             Self::Opaque(pieces) => pieces,
         }
     }

@@ -402,6 +402,7 @@ impl Walker for FlacScanner {
 
     fn to_pieces(&self) -> Pieces {
         Pieces::new(self.next(), self.played())
+            .with_trouble(self.trouble().or(Some(Trouble::NoHeaders)))
     }
 }
 
