@@ -47,6 +47,8 @@ pub struct FlacScanner {
     time: Duration,
     edge: u64,
     is_damaged: bool,
+    /// When a piece arrived last.
+    arrived: Duration,
 }
 
 /// The part of a stream that comes now.
@@ -106,6 +108,7 @@ impl FlacScanner {
             time: start.media_time,
             edge: start.offset,
             is_damaged: false,
+            arrived: Duration::ZERO,
         })
     }
 
@@ -320,7 +323,8 @@ impl FlacFrames {
 }
 
 impl Walker for FlacScanner {
-    fn feed(&mut self, mut bytes: &[u8], _arrived: Duration, found: &mut dyn FnMut(Scanned)) {
+    fn feed(&mut self, mut bytes: &[u8], arrived: Duration, found: &mut dyn FnMut(Scanned)) {
+        self.arrived = self.arrived.max(arrived);
         while !self.held.is_empty() && !bytes.is_empty() {
             let held_bytes = self.held.len();
             let added = bytes.len().min(WINDOW_BYTES - held_bytes);
@@ -401,8 +405,10 @@ impl Walker for FlacScanner {
     }
 
     fn to_pieces(&self) -> Pieces {
-        Pieces::new(self.next(), self.played())
-            .with_trouble(self.trouble().or(Some(Trouble::NoHeaders)))
+        let trouble = self.trouble().or(Some(Trouble::NoHeaders));
+        let mut pieces = Pieces::new(self.next(), self.played()).with_trouble(trouble);
+        pieces.pass(&[], self.arrived, self.played());
+        pieces
     }
 }
 

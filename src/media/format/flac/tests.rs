@@ -248,7 +248,9 @@ fn a_stream_without_headers_is_given_up() {
     assert_eq!(scanner.edge(), scanner.next());
     assert!(scan(&at_first(), [&frames(0..1_000)[..]]).0.is_lost());
     let silent = [beginning(), frames(0..2), vec![0; 270_000]].concat();
-    assert!(scan(&at_first(), [&silent[..]]).0.is_lost());
+    let (scanner, _) = scan(&at_first(), [&silent[..]]);
+    assert!(scanner.is_lost());
+    assert_eq!(scanner.to_pieces().time(), Duration::from_millis(200));
 }
 
 #[test]

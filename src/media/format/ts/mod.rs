@@ -67,6 +67,8 @@ pub struct TsScanner {
     edge: u64,
     /// Whether any packet has come.
     has_begun: bool,
+    /// When a piece arrived last.
+    arrived: Duration,
 }
 
 impl TsScanner {
@@ -92,6 +94,7 @@ impl TsScanner {
             },
             edge: start.offset,
             has_begun: false,
+            arrived: Duration::ZERO,
         })
     }
 
@@ -216,7 +219,8 @@ fn search(bytes: &[u8]) -> (usize, bool) {
 }
 
 impl Walker for TsScanner {
-    fn feed(&mut self, mut bytes: &[u8], _arrived: Duration, found: &mut dyn FnMut(Scanned)) {
+    fn feed(&mut self, mut bytes: &[u8], arrived: Duration, found: &mut dyn FnMut(Scanned)) {
+        self.arrived = self.arrived.max(arrived);
         while let [first, ..] = bytes {
             if self.is_in_step
                 && self.held.is_empty()
@@ -289,8 +293,10 @@ impl Walker for TsScanner {
     }
 
     fn to_pieces(&self) -> Pieces {
-        Pieces::new(self.next(), self.clock.time())
-            .with_trouble(self.trouble().or(Some(Trouble::NoHeaders)))
+        let trouble = self.trouble().or(Some(Trouble::NoHeaders));
+        let mut pieces = Pieces::new(self.next(), self.clock.time()).with_trouble(trouble);
+        pieces.pass(&[], self.arrived, self.clock.time());
+        pieces
     }
 }
 
