@@ -2,6 +2,7 @@
 
 pub mod adts;
 pub mod detect;
+pub mod file;
 pub mod flac;
 pub mod frames;
 pub mod joining;

@@ -227,6 +227,36 @@ pub(super) fn crc8(head: &[u8]) -> u8 {
     })
 }
 
+/// The checksum of a frame: polynomial 8005, nothing added before or after. With the one at a frame's end it is 0.
+pub(super) fn crc16(frame: &[u8]) -> u16 {
+    frame.iter().fold(0, |sum, byte| {
+        let index = (sum >> 8) as u8 ^ byte;
+        (sum << 8) ^ CHECKSUMS[usize::from(index)]
+    })
+}
+
+/// The checksum of each single byte.
+static CHECKSUMS: [u16; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut sum = (byte as u16) << 8;
+        let mut bit = 0;
+        while bit < 8 {
+            sum = (sum << 1) ^ ((sum >> 15) * 0x8005);
+            bit += 1;
+        }
+        table[byte] = sum;
+        byte += 1;
+    }
+    table
+};
+
+/// Whether these bytes are a frame that arrived as it was made.
+pub(in crate::media::format) fn is_whole(frame: &[u8]) -> bool {
+    matches!(FlacHead::read(frame), FlacHeadRead::Is(_)) && crc16(frame) == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::samples;
@@ -256,6 +286,7 @@ mod tests {
             for cut in 0..made.len() {
                 assert_eq!(FlacHead::read(&made[..cut]), FlacHeadRead::Open);
             }
+            assert!(!is_whole(made));
             for at in 0..made.len() {
                 let mut damaged = made.to_vec();
                 damaged[at] ^= 0x10;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub(super) use self::frame::is_whole as is_whole_frame;
 use self::frame::{FlacHead, FlacHeadRead, MAX_HEAD_BYTES, SYNC};
 use self::headers::{Beginning, FlacHeaders, HeadersState, StreamInfo, beginning};
 use super::joining::{Mark, Prologue, Scanned, StreamStart, Trouble};

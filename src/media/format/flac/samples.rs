@@ -1,6 +1,6 @@
 //! Generated FLAC for the tests of all code that carries it.
 
-use super::frame::{SYNC, crc8};
+use super::frame::{SYNC, crc8, crc16};
 
 /// The samples of a frame, of 44.1 kHz: 100 ms.
 pub(crate) const SAMPLES: u16 = 4_410;
@@ -49,7 +49,9 @@ pub(crate) fn head(counts_samples: bool, number: u64, samples: u16) -> Vec<u8> {
 /// A frame with this head, of some 300 bytes.
 pub(crate) fn frame_with(head: Vec<u8>, filling: u8) -> Vec<u8> {
     let body = vec![filling; 290 + usize::from(filling % 16)];
-    [head, body].concat()
+    let mut frame = [head, body].concat();
+    frame.extend(crc16(&frame).to_be_bytes());
+    frame
 }
 
 /// The frame with this number.
