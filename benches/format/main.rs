@@ -4,7 +4,9 @@
 //! and more on one core.
 
 pub mod adts;
+pub mod flac;
 pub mod mpeg;
+pub mod ts;
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -49,5 +51,7 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     mpeg::bench(&mut criterion);
     adts::bench(&mut criterion);
+    flac::bench(&mut criterion);
+    ts::bench(&mut criterion);
     criterion.final_summary();
 }
