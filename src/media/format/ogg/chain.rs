@@ -6,7 +6,9 @@ use bytes::Bytes;
 
 use super::link::{OggLink, PageKind};
 use super::pages::{FoundPage, Keep, PageScanner};
-use crate::media::format::joining::{Mark, Prologue, Scanned};
+use crate::media::format::joining::{Comment, Mark, Prologue, Scanned, Trouble};
+use crate::model::format::{Container, StreamFormat};
+use crate::model::title::TitleInfo;
 
 /// A chain as far as it is known.
 #[derive(Clone, Debug, Default)]
@@ -14,18 +16,33 @@ pub struct Chain {
     stage: OggStage,
     /// How much audio was in all pages so far.
     media_time: Duration,
+    /// Whether the last link that began had a title.
+    has_title: bool,
+    /// The title of the link in whose middle the chain was begun, until it is taken.
+    title: Option<TitleInfo>,
 }
 
 /// The part of a link that comes now.
 #[derive(Clone, Debug, Default)]
 enum OggStage {
-    /// No header pages are known.
+    /// No page has come.
     #[default]
     Unknown,
     /// The header pages of a link.
     Headers(OggLink),
-    /// The sound of a link.
-    Sound(OggLink),
+    /// The sound and the pictures of a link.
+    Content(OggLink),
+    /// A link that cannot be joined late.
+    Broken { why: Trouble, format: StreamFormat },
+}
+
+impl OggStage {
+    fn broken(why: Trouble, link: &OggLink) -> Self {
+        Self::Broken {
+            why,
+            format: link.format(),
+        }
+    }
 }
 
 impl Chain {
@@ -37,12 +54,12 @@ impl Chain {
     /// A chain of which so much has been, and nothing is known.
     pub(super) fn since(media_time: Duration) -> Self {
         Self {
-            stage: OggStage::Unknown,
             media_time,
+            ..Self::default()
         }
     }
 
-    /// A chain of which so much has been, in the sound of a link with these header pages; `None` if they are none.
+    /// A chain of which so much has been, in the content of a link with these header pages; `None` if they are none.
     pub(super) fn behind(heads: &[u8], media_time: Duration) -> Option<Self> {
         let (mut pages, mut chain) = (PageScanner::new(0, Keep::All), Self::default());
         let mut take = |page: FoundPage<'_>| chain.take(&page, media_time, &mut |_| {});
@@ -52,12 +69,15 @@ impl Chain {
         });
         pages.finish().map(take);
         match chain.stage {
-            OggStage::Headers(mut link) if link.is_complete() => {
+            OggStage::Headers(mut link) if link.missing().is_none() => {
+                let title = link.title();
                 let _held_by_the_ring = link.take_heads();
                 link.skip_ahead();
                 Some(Self {
-                    stage: OggStage::Sound(link),
+                    stage: OggStage::Content(link),
                     media_time,
+                    has_title: title.is_some(),
+                    title,
                 })
             }
             _ => None,
@@ -76,7 +96,29 @@ impl Chain {
 
     /// Whether the codecs of the link are known, or may turn out to be.
     pub fn is_known(&self) -> bool {
-        !matches!(self.stage, OggStage::Unknown)
+        matches!(self.stage, OggStage::Headers(_) | OggStage::Content(_))
+    }
+
+    /// The format, as far as the first pages of the link tell it; `None` before any page.
+    pub(super) fn format(&self) -> Option<StreamFormat> {
+        match &self.stage {
+            OggStage::Unknown => None,
+            OggStage::Headers(link) | OggStage::Content(link) => Some(link.format()),
+            OggStage::Broken { format, .. } => Some(*format),
+        }
+    }
+
+    /// Why the link cannot be joined late.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        match self.stage {
+            OggStage::Broken { why, .. } => Some(why),
+            OggStage::Unknown | OggStage::Headers(_) | OggStage::Content(_) => None,
+        }
+    }
+
+    /// The title of the link in whose middle the chain was begun; once.
+    pub(super) fn take_title(&mut self) -> Option<TitleInfo> {
+        self.title.take()
     }
 
     /// Takes the next page; a link that begins with it does not begin before `earliest`. Says which bodies it wants.
@@ -93,7 +135,7 @@ impl Chain {
         }
         match self.stage {
             OggStage::Headers(_) => Keep::All,
-            OggStage::Unknown | OggStage::Sound(_) => Keep::First,
+            OggStage::Unknown | OggStage::Content(_) | OggStage::Broken { .. } => Keep::First,
         }
     }
 
@@ -104,34 +146,67 @@ impl Chain {
         found: &mut impl FnMut(Scanned),
     ) {
         if let OggStage::Headers(link) = &mut self.stage
-            && link.add(page)
+            && link.expects(page)
         {
+            if let Err(why) = link.add(page) {
+                self.stage = OggStage::broken(why, link);
+            }
             return;
         }
         self.media_time = self.media_time.max(earliest);
-        self.stage = OggStage::Headers(OggLink::begin(page));
         found(prologue(page.offset, Vec::new()));
-        found(Scanned::Mark(self.mark(page)));
+        let mut link = OggLink::new(page.offset);
+        self.stage = match link.add(page) {
+            Ok(()) => {
+                found(Scanned::Mark(self.mark(page)));
+                OggStage::Headers(link)
+            }
+            Err(why) => OggStage::broken(why, &link),
+        };
     }
 
     fn take_next(&mut self, page: &FoundPage<'_>, found: &mut impl FnMut(Scanned)) {
-        if let OggStage::Headers(link) = &mut self.stage {
-            match link.take(page) {
-                PageKind::Headers => return,
-                PageKind::Sound => {
-                    found(prologue(page.offset, link.take_heads()));
-                    self.stage = OggStage::Sound(link.clone());
-                }
-                PageKind::Broken => self.stage = OggStage::Unknown,
+        match &mut self.stage {
+            OggStage::Unknown => {
+                let format = StreamFormat {
+                    container: Container::Ogg,
+                    ..StreamFormat::default()
+                };
+                let why = Trouble::NoHeaders;
+                self.stage = OggStage::Broken { why, format };
             }
+            OggStage::Headers(link) => match link.take(page) {
+                PageKind::Headers | PageKind::Stray => {}
+                PageKind::Content => self.begin_content(page, found),
+                PageKind::Broken(why) => self.stage = OggStage::broken(why, link),
+            },
+            OggStage::Content(_) | OggStage::Broken { .. } => {}
         }
         let mark = self.mark(page);
-        if let OggStage::Sound(link) = &mut self.stage {
-            if link.may_join_at(&page.head) {
+        if let OggStage::Content(link) = &mut self.stage {
+            if link.may_join_at(page) {
                 found(Scanned::Mark(mark));
             }
             self.media_time += link.advance(&page.head);
         }
+    }
+
+    /// All headers of a link have come: says what they say.
+    fn begin_content(&mut self, page: &FoundPage<'_>, found: &mut impl FnMut(Scanned)) {
+        let OggStage::Headers(mut link) = std::mem::take(&mut self.stage) else {
+            return;
+        };
+        let title = link.title();
+        let had_title = std::mem::replace(&mut self.has_title, title.is_some());
+        // A link without a title only ends one that another link has said.
+        if had_title || title.is_some() {
+            found(Scanned::Comment(Comment {
+                offset: link.begins(),
+                title: title.unwrap_or_default(),
+            }));
+        }
+        found(prologue(page.offset, link.take_heads()));
+        self.stage = OggStage::Content(link);
     }
 
     /// The mark at the beginning of a page.

@@ -2,32 +2,49 @@
 
 use std::time::Duration;
 
-use super::codec::{Codec, HeaderRule};
-use super::page::PageHead;
+use super::codec::{Codec, HeaderRule, Medium};
+use super::comments;
+use super::granule::OggClock;
+use super::page::{PageHead, is_whole};
 use super::pages::FoundPage;
-use crate::media::format::joining::MAX_PROLOGUE_BYTES;
+use crate::media::format::joining::{MAX_PROLOGUE_BYTES, Trouble};
+use crate::model::format::{Container, StreamFormat, VideoFormat};
+use crate::model::title::TitleInfo;
 
-/// The most streams that play together: sound, picture, subtitles, and a skeleton that describes them.
+/// The most streams that play together: sound, picture, subtitles, and a skeleton that describes them. A late listener
+/// gets the headers of the first ones only.
 const MAX_STREAMS: usize = 8;
 
-/// A page holds at most 255 packets of at most 120 ms; a larger step of its clock is a hole, not sound.
-const MAX_PAGE: Duration = Duration::from_secs(31);
+/// The most bytes from the beginning of a link in which its headers are looked for, those of other streams included.
+/// Headers may have so many, and what does not belong to the link is no more than a few late pages.
+const MAX_HEADER_SPAN: u64 = 2 * MAX_PROLOGUE_BYTES as u64;
+
+/// For so long a link with pictures is joined at keyframes only. As long as a ring holds: without a keyframe for longer,
+/// as when the picture is the cover of a record, a late listener has to do with the sound.
+const MAX_WITHOUT_KEYFRAME: Duration = Duration::from_secs(30);
 
 /// A link.
 #[derive(Clone, Debug)]
 pub(super) struct OggLink {
+    /// The offset at which the link begins.
+    begins: u64,
     streams: Vec<LogicalStream>,
-    clock: Option<SampleClock>,
+    /// The clock of the first stream with sound, otherwise that of the first one with pictures.
+    clock: Option<OggClock>,
     /// All header pages so far, in the order in which they came.
     heads: Vec<u8>,
     /// Whether only first pages have come so far.
     is_beginning: bool,
+    /// The time since the last keyframe.
+    without_keyframe: Duration,
 }
 
 #[derive(Clone, Debug)]
 struct LogicalStream {
     serial: u32,
-    headers: HeaderRule,
+    codec: Codec,
+    /// The number of the last header page.
+    sequence: u32,
 }
 
 /// A page of a link whose headers are not complete.
@@ -35,73 +52,142 @@ struct LogicalStream {
 pub(super) enum PageKind {
     /// The page holds headers, and is kept.
     Headers,
-    /// The page holds sound: all headers have come.
-    Sound,
-    /// The page belongs nowhere, or the headers are too long.
-    Broken,
+    /// The page holds sound or pictures: all headers have come.
+    Content,
+    /// The page belongs to no stream of the link.
+    Stray,
+    /// The headers are of no use to a late listener.
+    Broken(Trouble),
+}
+
+impl LogicalStream {
+    /// Whether a page holds headers.
+    fn takes_as_header(&mut self, page: &FoundPage<'_>) -> bool {
+        let head = &page.head;
+        match &mut self.codec.headers {
+            HeaderRule::Packets(0) => false,
+            HeaderRule::Packets(left) => {
+                *left = left.saturating_sub(head.packets_ended);
+                true
+            }
+            // A page on which no packet begins goes on with a header.
+            HeaderRule::Beginning(magic) => head.begins_at.is_none_or(|at| {
+                let packet = page.bytes.get(at..);
+                packet.is_some_and(|packet| packet.starts_with(magic))
+            }),
+            HeaderRule::AtPositionZero => head.position.is_none_or(|position| position == 0),
+            HeaderRule::BeforeOthers => true,
+        }
+    }
+
+    /// Whether pages were lost before this one. A number that does not go on is that of an encoder which does not count.
+    fn has_lost_before(&mut self, head: &PageHead) -> bool {
+        let before = std::mem::replace(&mut self.sequence, head.sequence);
+        (2..1 << 31).contains(&head.sequence.wrapping_sub(before))
+    }
+
+    fn lacks_headers(&self) -> bool {
+        matches!(self.codec.headers, HeaderRule::Packets(1..))
+    }
 }
 
 impl OggLink {
-    /// A link that begins with this first page.
-    pub(super) fn begin(page: &FoundPage<'_>) -> Self {
-        let mut link = Self {
+    /// A link without streams yet, whose first page is the one at `begins`.
+    pub(super) fn new(begins: u64) -> Self {
+        Self {
+            begins,
             streams: Vec::new(),
             clock: None,
             heads: Vec::new(),
             is_beginning: true,
-        };
-        link.add(page);
-        link
+            without_keyframe: Duration::ZERO,
+        }
     }
 
-    /// Adds a stream by its first page. False if it begins the next link, or is one too many.
-    pub(super) fn add(&mut self, page: &FoundPage<'_>) -> bool {
-        let PageHead { serial, .. } = page.head;
-        if !self.is_beginning || self.stream(serial).is_some() || self.streams.len() == MAX_STREAMS
-        {
-            return false;
+    /// The offset at which the link begins.
+    pub(super) fn begins(&self) -> u64 {
+        self.begins
+    }
+
+    /// Whether the first page of a stream belongs to the link. If not, the next link begins with it.
+    pub(super) fn expects(&mut self, page: &FoundPage<'_>) -> bool {
+        self.is_beginning && self.stream(page.head.serial).is_none()
+    }
+
+    /// Adds a stream by its first page, and otherwise says why the link is of no use to a late listener.
+    pub(super) fn add(&mut self, page: &FoundPage<'_>) -> Result<(), Trouble> {
+        if self.streams.len() == MAX_STREAMS {
+            return Ok(());
         }
+        self.keep(page)?;
+        let PageHead {
+            serial, sequence, ..
+        } = page.head;
         let packet = page.bytes.get(page.head.head_bytes..).unwrap_or_default();
         let codec = Codec::of(packet);
-        let headers = match codec.headers {
-            HeaderRule::Packets(packets) => {
-                HeaderRule::Packets(packets.saturating_sub(page.head.packets_ended))
-            }
-            rule @ HeaderRule::AtPositionZero => rule,
+        let has_sound = self.streams.iter().any(|stream| stream.codec.is_sound());
+        let may_replace = codec.is_sound() && !has_sound;
+        let mut stream = LogicalStream {
+            serial,
+            codec,
+            sequence,
         };
-        self.streams.push(LogicalStream { serial, headers });
-        if let (None, Some(rate_hz)) = (&self.clock, codec.rate_hz) {
-            self.clock = Some(SampleClock::new(serial, rate_hz));
+        stream.takes_as_header(page);
+        self.streams.push(stream);
+        if let Some(granule) = codec.clock
+            && (self.clock.is_none() || may_replace)
+        {
+            self.clock = Some(OggClock::new(serial, granule));
         }
-        self.keep(page)
+        Ok(())
     }
 
-    /// Judges a page that is no first page.
+    /// Judges a page that is no first page, while the headers are gathered.
     pub(super) fn take(&mut self, page: &FoundPage<'_>) -> PageKind {
         self.is_beginning = false;
+        let behind = page.offset + page.head.page_bytes as u64;
+        if behind.saturating_sub(self.begins) > MAX_HEADER_SPAN {
+            return PageKind::Broken(Trouble::NoHeaders);
+        }
         let Some(stream) = self.stream(page.head.serial) else {
-            return PageKind::Broken;
+            return PageKind::Stray;
         };
-        let is_header = match &mut stream.headers {
-            HeaderRule::Packets(0) => false,
-            HeaderRule::Packets(left) => {
-                *left = left.saturating_sub(page.head.packets_ended);
-                true
-            }
-            HeaderRule::AtPositionZero => page.head.position.is_none_or(|position| position == 0),
-        };
-        match is_header {
-            true if self.keep(page) => PageKind::Headers,
-            false if self.is_complete() => PageKind::Sound,
-            true | false => PageKind::Broken,
+        let has_lost = stream.has_lost_before(&page.head);
+        if !stream.takes_as_header(page) {
+            return match self.missing() {
+                None => PageKind::Content,
+                Some(trouble) => PageKind::Broken(trouble),
+            };
+        }
+        if has_lost {
+            return PageKind::Broken(Trouble::Damaged);
+        }
+        match self.keep(page) {
+            Ok(()) => PageKind::Headers,
+            Err(trouble) => PageKind::Broken(trouble),
         }
     }
 
-    /// Whether no header is known to be missing, and the time can be told.
-    pub(super) fn is_complete(&self) -> bool {
-        let is_missing =
-            |it: &LogicalStream| matches!(it.headers, HeaderRule::Packets(left) if left > 0);
-        self.clock.is_some() && !self.streams.iter().any(is_missing)
+    /// Why the headers so far are not all that a late listener needs; `None` if no header is known to be missing, and
+    /// the time can be told.
+    pub(super) fn missing(&self) -> Option<Trouble> {
+        if self.clock.is_none() {
+            Some(Trouble::UnknownCodec)
+        } else if self.streams.iter().any(LogicalStream::lacks_headers) {
+            Some(Trouble::NoHeaders)
+        } else {
+            None
+        }
+    }
+
+    /// The title in the headers: that of the sound before that of anything else.
+    pub(super) fn title(&self) -> Option<TitleInfo> {
+        let of_sound = |is_sound: bool| {
+            let streams = self.streams.iter();
+            streams.filter(move |stream| stream.codec.is_sound() == is_sound)
+        };
+        let mut streams = of_sound(true).chain(of_sound(false));
+        streams.find_map(|stream| comments::title(&self.heads, stream.serial, stream.codec.name))
     }
 
     /// The header pages; they are not kept here any longer.
@@ -109,23 +195,69 @@ impl OggLink {
         std::mem::take(&mut self.heads)
     }
 
-    /// Whether the link may be joined at a page of sound: by one of the stream whose clock counts, where a packet begins.
-    pub(super) fn may_join_at(&self, head: &PageHead) -> bool {
-        let is_clock = |clock: &SampleClock| clock.serial == head.serial;
-        self.clock.as_ref().is_some_and(is_clock) && !head.continues
+    /// Whether the link may be joined at a page: where a keyframe begins if there are pictures, otherwise where a packet
+    /// begins of the stream whose clock counts.
+    pub(super) fn may_join_at(&mut self, page: &FoundPage<'_>) -> bool {
+        let mut streams = self.streams.iter();
+        let pictures = streams.find(|stream| stream.codec.has_pictures());
+        if let Some(stream) = pictures {
+            let first_byte = page
+                .first_byte
+                .filter(|_| stream.serial == page.head.serial);
+            if first_byte.is_some_and(|first_byte| stream.codec.is_keyframe(first_byte)) {
+                self.without_keyframe = Duration::ZERO;
+                return true;
+            }
+        }
+        let is_waiting = pictures.is_some() && self.without_keyframe < MAX_WITHOUT_KEYFRAME;
+        let is_clock = |clock: &OggClock| clock.is_of(&page.head);
+        let begins = !page.head.continues && page.head.begins_at.is_some();
+        !is_waiting && begins && self.clock.as_ref().is_some_and(is_clock)
     }
 
     /// Goes on in the middle of the link: the length of the page that comes next is not known, and counts as no time.
     pub(super) fn skip_ahead(&mut self) {
         if let Some(clock) = &mut self.clock {
-            clock.samples = None;
+            clock.skip_ahead();
         }
     }
 
     /// How long a page plays.
     pub(super) fn advance(&mut self, head: &PageHead) -> Duration {
         let clock = self.clock.as_mut();
-        clock.map_or(Duration::ZERO, |clock| clock.advance(head))
+        let played = clock.map_or(Duration::ZERO, |clock| clock.advance(head));
+        self.without_keyframe = self.without_keyframe.saturating_add(played);
+        played
+    }
+
+    /// The format by the first stream with sound and the first one with pictures.
+    pub(super) fn format(&self) -> StreamFormat {
+        let mut format = StreamFormat {
+            container: Container::Ogg,
+            ..StreamFormat::default()
+        };
+        // The first ones last, so that they count.
+        for Codec { name, medium, .. } in self.streams.iter().rev().map(|stream| stream.codec) {
+            match medium {
+                Medium::Sound {
+                    sample_rate_hz,
+                    channels,
+                } => {
+                    format.codec = name;
+                    format.sample_rate_hz = sample_rate_hz;
+                    format.channels = channels;
+                }
+                Medium::Pictures { width, height } => {
+                    format.video = Some(VideoFormat {
+                        codec: name,
+                        width,
+                        height,
+                    });
+                }
+                Medium::Other => {}
+            }
+        }
+        format
     }
 
     fn stream(&mut self, serial: u32) -> Option<&mut LogicalStream> {
@@ -133,44 +265,15 @@ impl OggLink {
         streams.find(|stream| stream.serial == serial)
     }
 
-    /// Keeps a header page. False if the headers are too long.
-    fn keep(&mut self, page: &FoundPage<'_>) -> bool {
+    /// Keeps a header page.
+    fn keep(&mut self, page: &FoundPage<'_>) -> Result<(), Trouble> {
+        if page.bytes.len() != page.head.page_bytes || !is_whole(page.bytes) {
+            return Err(Trouble::Damaged);
+        }
+        if self.heads.len() + page.bytes.len() > MAX_PROLOGUE_BYTES {
+            return Err(Trouble::HeadersTooLong);
+        }
         self.heads.extend_from_slice(page.bytes);
-        self.heads.len() <= MAX_PROLOGUE_BYTES && page.bytes.len() == page.head.page_bytes
-    }
-}
-
-/// The clock of one stream: its pages say how many samples have been heard when they end.
-#[derive(Clone, Debug)]
-struct SampleClock {
-    serial: u32,
-    rate_hz: u32,
-    /// The last position; `None` in the middle of a stream, where the one before is not known.
-    samples: Option<u64>,
-}
-
-impl SampleClock {
-    fn new(serial: u32, rate_hz: u32) -> Self {
-        Self {
-            serial,
-            rate_hz,
-            samples: Some(0),
-        }
-    }
-
-    /// How long a page plays; nothing for the pages of other streams and those without a position.
-    fn advance(&mut self, head: &PageHead) -> Duration {
-        let Some(position) = head.position.filter(|_| head.serial == self.serial) else {
-            return Duration::ZERO;
-        };
-        let before = self.samples.replace(position).unwrap_or(position);
-        let samples = position.saturating_sub(before);
-        let nanos = u128::from(samples) * 1_000_000_000 / u128::from(self.rate_hz);
-        let played = u64::try_from(nanos).map_or(Duration::MAX, Duration::from_nanos);
-        if played > MAX_PAGE {
-            Duration::ZERO
-        } else {
-            played
-        }
+        Ok(())
     }
 }

@@ -1,22 +1,26 @@
 //! Ogg: pages of one or more streams that play together, one link of a chain after another.
 //!
 //! A decoder needs the header pages at the beginning of a link: they are the prologue of all that follows in it. The
-//! time is that of the first stream in the link whose codec is known. Where no header pages are known, or they are
-//! broken or too long, the stream is opaque until the next link begins.
+//! time is that of the first stream with sound, and a link with pictures is joined where a keyframe begins. Where no
+//! header pages are known, or they are damaged or too long, the stream is opaque until the next link begins.
 
 mod chain;
 mod codec;
+mod comments;
+mod granule;
 mod link;
 pub mod page;
 mod pages;
+mod skeleton;
 
 use std::time::Duration;
 
 pub use self::chain::Chain;
 pub use self::pages::{FoundPage, Keep, PageScanner};
-use super::joining::{Scanned, StreamStart};
+use super::joining::{Comment, Scanned, StreamStart, Trouble};
 use super::opaque::Pieces;
 use super::walker::Walker;
+use crate::model::format::StreamFormat;
 
 /// After so many bytes without a page, the stream is no longer taken for Ogg: twice the longest page, because a relay
 /// may begin in the middle of one.
@@ -27,7 +31,8 @@ const UNPAGED_BYTES: u64 = 128 << 10;
 /// listener would begin at the oldest.
 const MOST_BEHIND: Duration = Duration::from_secs(10);
 
-/// Finds where an Ogg stream may be joined, and its prologues.
+/// Finds where an Ogg stream may be joined, its prologues and its titles. It holds one page, and the header pages of a
+/// link while they come.
 #[derive(Clone, Debug)]
 pub struct OggScanner {
     pages: PageScanner,
@@ -65,6 +70,10 @@ impl OggScanner {
 
 impl Walker for OggScanner {
     fn feed(&mut self, bytes: &[u8], arrived: Duration, mut found: &mut dyn FnMut(Scanned)) {
+        if let Some(title) = self.chain.take_title() {
+            let offset = self.pages.next();
+            found(Scanned::Comment(Comment { offset, title }));
+        }
         let (was_known, earliest) = (self.chain.is_known(), self.pieces.time());
         self.chain
             .catch_up(self.since + arrived.saturating_sub(MOST_BEHIND));
@@ -84,9 +93,21 @@ impl Walker for OggScanner {
         self.pages.next()
     }
 
+    fn edge(&self) -> u64 {
+        self.pages.edge()
+    }
+
     fn media_time(&self) -> Option<Duration> {
         let time = self.chain.media_time();
         self.chain.is_known().then_some(time)
+    }
+
+    fn format(&self) -> Option<StreamFormat> {
+        self.chain.format()
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        self.chain.trouble()
     }
 
     fn is_lost(&self) -> bool {

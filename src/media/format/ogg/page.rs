@@ -1,5 +1,6 @@
-//! The layout of an Ogg page: its head, its checksum, and the serial number of its stream.
+//! The layout of an Ogg page: its head, its packets, its checksum, and the serial number of its stream.
 
+use std::iter;
 use std::ops::Range;
 
 /// The bytes of a head before its table of segments.
@@ -10,6 +11,7 @@ const VERSION: usize = 4;
 const FLAGS: usize = 5;
 const POSITION: Range<usize> = 6..14;
 const SERIAL: Range<usize> = 14..18;
+const SEQUENCE: Range<usize> = 18..22;
 const CHECKSUM: Range<usize> = 22..26;
 const SEGMENTS: usize = 26;
 
@@ -33,12 +35,17 @@ pub struct PageHead {
     pub serial: u32,
     /// The stream's clock at the end of the last packet that ends here; `None` if no packet does.
     pub position: Option<u64>,
+    /// The number of the page in its stream.
+    pub sequence: u32,
     /// Whether the page begins with the rest of a packet.
     pub continues: bool,
     /// Whether this is the first page of its stream.
     pub is_first: bool,
     /// How many packets end on the page.
     pub packets_ended: u32,
+    /// The place in the page of the first byte of the first packet that begins on it; `None` if none begins, or if that
+    /// packet is empty.
+    pub begins_at: Option<usize>,
     /// The length of the head with its table.
     pub head_bytes: usize,
     /// The length of the page, head and body.
@@ -75,14 +82,19 @@ impl PageHead {
         };
         let body_bytes: usize = table.iter().copied().map(usize::from).sum();
         let ends = table.iter().filter(|length| **length != FULL_SEGMENT);
+        let packets_ended = ends.count() as u32;
         let position = u64::from_le_bytes(field(fixed, POSITION));
+        // No clock gets so far as to be negative: -1 says that there is no position.
+        let has_position = packets_ended > 0 && i64::try_from(position).is_ok();
+        let continues = fixed[FLAGS] & FLAG_CONTINUES != 0;
         HeadRead::Is(Self {
             serial: u32::from_le_bytes(field(fixed, SERIAL)),
-            // No clock gets so far as to be negative: -1 says that there is no position.
-            position: i64::try_from(position).is_ok().then_some(position),
-            continues: fixed[FLAGS] & FLAG_CONTINUES != 0,
+            position: has_position.then_some(position),
+            sequence: u32::from_le_bytes(field(fixed, SEQUENCE)),
+            continues,
             is_first: fixed[FLAGS] & FLAG_FIRST != 0,
-            packets_ended: ends.count() as u32,
+            packets_ended,
+            begins_at: first_begun(table, continues).map(|at| head_bytes + at),
             head_bytes,
             page_bytes: head_bytes + body_bytes,
         })
@@ -96,14 +108,60 @@ fn field<const N: usize>(head: &[u8; FIXED_BYTES], range: Range<usize>) -> [u8; 
     field
 }
 
+/// The place in the body of the first byte of the first packet that begins on a page with this table of segments.
+fn first_begun(table: &[u8], continues: bool) -> Option<usize> {
+    let before = match continues {
+        true => 1 + table.iter().position(|length| *length != FULL_SEGMENT)?,
+        false => 0,
+    };
+    let is_empty = *table.get(before)? == 0;
+    let at = table.iter().take(before).copied().map(usize::from).sum();
+    (!is_empty).then_some(at)
+}
+
+/// A packet on a page, or the part of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PacketPart {
+    /// The place in the page.
+    pub(super) bytes: Range<usize>,
+    /// Whether the packet begins here.
+    pub(super) begins: bool,
+    /// Whether the packet ends here.
+    pub(super) ends: bool,
+}
+
+/// The packets on a page, and the parts of packets, in order.
+pub(super) fn parts(page: &[u8], head: &PageHead) -> impl Iterator<Item = PacketPart> {
+    let table = page.get(FIXED_BYTES..head.head_bytes).unwrap_or_default();
+    let (mut at, mut begins) = (head.head_bytes, !head.continues);
+    let packets = table.split_inclusive(|length| *length != FULL_SEGMENT);
+    packets.map(move |segments| {
+        let start = at;
+        at += segments.iter().copied().map(usize::from).sum::<usize>();
+        PacketPart {
+            bytes: start..at,
+            begins: std::mem::replace(&mut begins, true),
+            ends: segments.last() != Some(&FULL_SEGMENT),
+        }
+    })
+}
+
+/// The pages that stand one after another from the first byte on, each with its head. The last one may be cut.
+pub(super) fn consecutive(mut bytes: &[u8]) -> impl Iterator<Item = (PageHead, &[u8])> {
+    iter::from_fn(move || {
+        let HeadRead::Is(head) = PageHead::read(bytes) else {
+            return None;
+        };
+        let (page, rest) = bytes.split_at(head.page_bytes.min(bytes.len()));
+        bytes = rest;
+        Some((head, page))
+    })
+}
+
 /// Whether a page arrived as it was made.
 pub fn is_whole(page: &[u8]) -> bool {
-    let mut blank = page.to_vec();
-    let Some(field) = blank.get_mut(CHECKSUM) else {
-        return false;
-    };
-    field.fill(0);
-    page[CHECKSUM] == checksum(&blank).to_le_bytes()
+    let stated = page.get(CHECKSUM);
+    stated.is_some_and(|stated| stated == checksum(page).to_le_bytes())
 }
 
 /// Adds to the serial number of a page, and corrects its checksum. What is no page stays as it is.
@@ -113,14 +171,21 @@ pub fn renumber(page: &mut [u8], by: u32) {
     };
     let serial = u32::from_le_bytes(field(head, SERIAL)).wrapping_add(by);
     page[SERIAL].copy_from_slice(&serial.to_le_bytes());
-    page[CHECKSUM].fill(0);
     let sum = checksum(page);
     page[CHECKSUM].copy_from_slice(&sum.to_le_bytes());
 }
 
-/// The CRC of Ogg: polynomial 04c11db7, no reflection, nothing added before or after.
+/// The checksum of a page, in which its own field counts as zero.
 fn checksum(page: &[u8]) -> u32 {
-    page.iter().fold(0, |sum, &byte| {
+    let before = &page[..CHECKSUM.start.min(page.len())];
+    let behind = page.get(CHECKSUM.end..).unwrap_or_default();
+    let sum = crc(crc(0, before), &[0; CHECKSUM.end - CHECKSUM.start]);
+    crc(sum, behind)
+}
+
+/// The CRC of Ogg, continued: polynomial 04c11db7, no reflection, nothing added before or after.
+fn crc(sum: u32, bytes: &[u8]) -> u32 {
+    bytes.iter().fold(sum, |sum, &byte| {
         let index = (sum >> 24) as u8 ^ byte;
         (sum << 8) ^ CHECKSUMS[usize::from(index)]
     })
@@ -177,6 +242,17 @@ pub(crate) mod samples {
         [first, page(serial, 0, 0, b"OpusTags")].concat()
     }
 
+    /// A packet of comments, which its codec begins so.
+    pub(crate) fn comments(magic: &[u8], said: &[&[u8]]) -> Vec<u8> {
+        let number = |number: usize| u32::try_from(number).unwrap().to_le_bytes();
+        let mut packet = [magic, &number(4), b"test", &number(said.len())].concat();
+        for comment in said {
+            packet.extend(number(comment.len()));
+            packet.extend(*comment);
+        }
+        packet
+    }
+
     /// An Opus stream with a page of sound that ends at each of the given seconds.
     pub(crate) fn opus(serial: u32, ends_s: &[u64]) -> Vec<u8> {
         let sound = |end_s: &u64| page(serial, 0, end_s * 48_000, &[*end_s as u8; 300]);
@@ -209,7 +285,53 @@ mod tests {
         assert_eq!(head.page_bytes, MADE.len());
         assert_eq!((head.serial, head.position), (0, Some(0)));
         assert_eq!((head.is_first, head.continues), (true, false));
-        assert_eq!(head.packets_ended, 1);
+        assert_eq!((head.packets_ended, head.sequence), (1, 0));
+        assert_eq!(head.begins_at, Some(head.head_bytes));
+    }
+
+    #[test]
+    fn packets_are_found_by_the_table_of_segments() {
+        let cases: [(&[u8], bool, Option<usize>, u32); 8] = [
+            (&[], false, None, 0),
+            (&[9], false, Some(0), 1),
+            (&[0, 9], false, None, 2),
+            (&[255, 255], false, Some(0), 0),
+            (&[255, 255], true, None, 0),
+            (&[255, 7, 9], true, Some(262), 2),
+            (&[255, 0, 255], true, Some(255), 1),
+            (&[5, 0], true, None, 2),
+        ];
+        for (table, continues, begins_at, ended) in cases {
+            let mut page = MADE[..SEGMENTS].to_vec();
+            page[FLAGS] = u8::from(continues);
+            page.push(table.len() as u8);
+            page.extend(table);
+            let HeadRead::Is(head) = PageHead::read(&page) else {
+                panic!("a head");
+            };
+            let found = (head.begins_at, head.packets_ended);
+            let at = begins_at.map(|at| FIXED_BYTES + table.len() + at);
+            assert_eq!(found, (at, ended), "{table:?}");
+            assert_eq!(head.position, (ended > 0).then_some(0), "{table:?}");
+            let found: Vec<PacketPart> = parts(&page, &head).collect();
+            let first = found.iter().find(|part| part.begins);
+            let first = first.filter(|part| !part.bytes.is_empty());
+            assert_eq!(first.map(|part| part.bytes.start), at, "{table:?}");
+            let ends = found.iter().filter(|part| part.ends);
+            assert_eq!(ends.count(), ended as usize, "{table:?}");
+        }
+    }
+
+    #[test]
+    fn consecutive_pages_end_where_no_head_is() {
+        let stream = [MADE, &samples::page(1, 0, 7, b"sound"), b"Ogg"].concat();
+        let found: Vec<usize> = consecutive(&stream).map(|(_, page)| page.len()).collect();
+        assert_eq!(found, [47, 33]);
+        let cut: Vec<usize> = consecutive(&stream[..60])
+            .map(|(_, page)| page.len())
+            .collect();
+        assert_eq!(cut, [47]);
+        assert_eq!(consecutive(&stream[1..]).count(), 0);
     }
 
     #[test]

@@ -5,6 +5,9 @@
 
 use super::page::{CAPTURE, HeadRead, PageHead, is_whole};
 
+/// The longest head: 27 bytes, and a table of 255 segments.
+const MAX_HEAD_BYTES: usize = 27 + 255;
+
 /// A page that was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FoundPage<'a> {
@@ -14,6 +17,8 @@ pub struct FoundPage<'a> {
     pub head: PageHead,
     /// The whole page if it was kept; otherwise its head only.
     pub bytes: &'a [u8],
+    /// The first byte of the first packet that begins on the page; `None` if none begins, or if that packet is empty.
+    pub first_byte: Option<u8>,
 }
 
 /// The bodies to keep.
@@ -25,7 +30,8 @@ pub enum Keep {
     First,
 }
 
-/// Finds the pages of a stream that arrives in pieces of any size. Holds one page at most, 64 KiB.
+/// Finds the pages of a stream that arrives in pieces of any size. It holds one page and a head at most, 64 KiB, and
+/// allocates nothing for pages that are not kept.
 #[derive(Clone, Debug)]
 pub struct PageScanner {
     /// The offset of the next byte to be fed.
@@ -44,6 +50,7 @@ struct HeldPage {
     head: PageHead,
     bytes: Vec<u8>,
     is_kept: bool,
+    first_byte: Option<u8>,
     /// How many bytes of the body are still to come.
     left: usize,
 }
@@ -55,6 +62,12 @@ impl HeldPage {
         if self.is_kept {
             self.bytes.extend_from_slice(&bytes[..taken]);
         }
+        let here = self.head.page_bytes - self.left;
+        if let Some(ahead) = self.head.begins_at.and_then(|at| at.checked_sub(here))
+            && let Some(byte) = bytes[..taken].get(ahead)
+        {
+            self.first_byte = Some(*byte);
+        }
         self.left -= taken;
         taken
     }
@@ -64,6 +77,7 @@ impl HeldPage {
             offset: self.offset,
             head: self.head,
             bytes: &self.bytes,
+            first_byte: self.first_byte,
         }
     }
 }
@@ -83,6 +97,23 @@ impl PageScanner {
     /// The offset of the next byte to be fed.
     pub fn next(&self) -> u64 {
         self.next
+    }
+
+    /// The end of the last whole page, also of one that is not believed yet; the next byte while there are no pages. It
+    /// never falls.
+    pub(super) fn edge(&self) -> u64 {
+        match &self.page {
+            Some(page) if page.left > 0 => page.offset,
+            Some(page) => page.offset + page.head.page_bytes as u64,
+            None => self.next - self.head.len() as u64,
+        }
+    }
+
+    /// The memory that pages take here.
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        let page = self.page.as_ref().map_or(0, |page| page.bytes.capacity());
+        self.head.capacity() + page
     }
 
     /// Bytes since the last page that was believed, or since the start, that belong to none.
@@ -151,13 +182,18 @@ impl PageScanner {
 
     /// Begins a page, and believes the one before.
     fn begin(&mut self, head: PageHead, found: &mut impl FnMut(FoundPage<'_>) -> Keep) {
+        let mut spare = Vec::new();
         if let Some(page) = self.page.take() {
             self.believe(&page, found);
+            spare = page.bytes;
+            spare.clear();
+            spare.shrink_to(MAX_HEAD_BYTES);
         }
         self.page = Some(HeldPage {
             offset: self.next - self.head.len() as u64,
-            bytes: std::mem::take(&mut self.head),
+            bytes: std::mem::replace(&mut self.head, spare),
             is_kept: head.is_first || self.keep == Keep::All,
+            first_byte: None,
             left: head.page_bytes - head.head_bytes,
             head,
         });

@@ -4,14 +4,22 @@ use proptest::prelude::*;
 
 use super::page::samples::{NO_POSITION, opus, opus_heads, page, vorbis_first};
 use super::*;
-use crate::media::format::joining::{MAX_PROLOGUE_BYTES, Mark, Prologue};
+use crate::media::format::joining::{Mark, Prologue};
 use crate::media::format::samples::pieces;
+use crate::model::format::{CodecName, Container};
 
-/// The marks and prologues of a stream in these pieces: offsets with milliseconds, offsets with bytes.
+mod bad;
+mod film;
+mod samples;
+mod title;
+
+/// The findings in a stream: marks as offsets with milliseconds, prologues as offsets with bytes, titles as offsets
+/// with the line.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Findings {
     marks: Vec<(u64, u64)>,
     prologues: Vec<(u64, Vec<u8>)>,
+    titles: Vec<(u64, String)>,
 }
 
 impl Findings {
@@ -23,7 +31,9 @@ impl Findings {
             Scanned::Prologue(Prologue { offset, bytes }) => {
                 self.prologues.push((offset, bytes.to_vec()));
             }
-            Scanned::Comment(comment) => panic!("{comment:?}"),
+            Scanned::Comment(Comment { offset, title }) => {
+                self.titles.push((offset, title.text));
+            }
         }
     }
 }
@@ -111,32 +121,6 @@ fn continued_packets_and_other_streams_are_not_marked() {
 }
 
 #[test]
-fn broken_headers_leave_the_stream_opaque_until_the_next_link() {
-    let picture = page(1, 1, NO_POSITION, &[1; 59_925]);
-    let long = [vorbis_first(1, 8_000), picture.repeat(5)].concat();
-    assert!(long.len() > MAX_PROLOGUE_BYTES);
-    let unknown = [page(1, 2, 0, b"BBCD"), page(1, 0, 960, &[0; 9])].concat();
-    let stray = [&opus_heads(1)[..38], &page(2, 0, 0, b"whose?")[..]].concat();
-    for broken in [long, unknown, stray] {
-        let mut scanner = OggScanner::new(0);
-        let sound = page(1, 0, 9_600, &[0; 99]);
-        let begun = feed(&mut scanner, [&broken[..], &sound, &sound, &sound]);
-        assert!(!scanner.chain.is_known());
-        assert_eq!(begun.prologues, [(0, Vec::new())]);
-        let pieces = &begun.marks[1..];
-        assert!(!pieces.is_empty(), "joined where pieces arrived");
-        let good = opus(5, &[1, 2, 3]);
-        let found = feed(&mut scanner, [&good[..]]);
-        assert_eq!(found.prologues.len(), 2);
-        let last = pieces[pieces.len() - 1].1;
-        assert!(
-            found.marks[0].1 >= last,
-            "no mark is earlier than one before it"
-        );
-    }
-}
-
-#[test]
 fn a_clock_that_stands_still_is_overtaken_by_arrival() {
     for clock in [0, 5, NO_POSITION - 7] {
         let mut scanner = OggScanner::new(0);
@@ -190,10 +174,49 @@ fn without_a_prologue_pieces_are_joined_until_a_link() {
     assert!(late.media_time().is_some());
 }
 
+#[test]
+fn the_edge_is_the_end_of_the_last_whole_page() {
+    let stream = opus(7, &[1, 2]);
+    let mut ends = vec![0];
+    for (_, page) in page::consecutive(&stream) {
+        ends.push(ends[ends.len() - 1] + page.len() as u64);
+    }
+    let mut scanner = OggScanner::new(1_000);
+    for byte in stream.chunks(1) {
+        feed(&mut scanner, [byte]);
+        let fed = scanner.next() - 1_000;
+        let whole = ends.iter().rfind(|end| **end <= fed).unwrap();
+        assert_eq!(scanner.edge(), 1_000 + whole);
+    }
+    feed(&mut scanner, [&b"junk without a page"[..]]);
+    assert_eq!(scanner.edge(), scanner.next());
+}
+
+#[test]
+fn the_format_is_that_of_the_link() {
+    let mut scanner = OggScanner::new(0);
+    assert_eq!(scanner.format(), None);
+    feed(&mut scanner, [&opus(1, &[1, 2])[..]]);
+    let format = scanner.format().unwrap();
+    assert_eq!((format.codec, format.channels), (CodecName::Opus, 2));
+    assert_eq!(format.container, Container::Ogg);
+    let second = [vorbis_first(2, 44_100), page(2, 0, NO_POSITION, &[0; 255])];
+    feed(&mut scanner, [&second.concat()[..]]);
+    let format = scanner.format().unwrap();
+    let facts = (format.codec, format.channels, format.sample_rate_hz);
+    assert_eq!(facts, (CodecName::Vorbis, 2, 44_100));
+    assert_eq!((format.bitrate_bps, format.video), (0, None));
+}
+
+/// A link with a title or without, and pages of any lengths.
 fn link() -> impl Strategy<Value = Vec<u8>> {
     let sound = prop::collection::vec((1u64..6_000, 1usize..700, any::<bool>()), 0..8);
     (any::<u32>(), sound).prop_map(|(serial, pages)| {
         let (mut stream, mut position) = (opus_heads(serial), 0);
+        if serial.is_multiple_of(3) {
+            stream = samples::film(u64::from(serial % 7), &[b"TITLE=Film"]);
+            position = 8 * 44_100;
+        }
         for (step, length, is_whole) in pages {
             position += step;
             let position = if is_whole { position } else { NO_POSITION };
@@ -220,6 +243,24 @@ proptest! {
         prop_assert!(ordered);
         for (offset, _) in &whole.marks {
             prop_assert!(stream[*offset as usize..].starts_with(b"OggS"));
+        }
+    }
+
+    #[test]
+    fn the_edge_never_falls(
+        parts in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 0..300)), 0..9),
+        cuts in prop::collection::vec(1usize..900, 1..40),
+    ) {
+        let part = |part: &(bool, Vec<u8>)| match part.0 {
+            true => opus(1, &[1, 2]),
+            false => [b"OggS\0\0", &part.1[..]].concat(),
+        };
+        let stream: Vec<u8> = parts.iter().flat_map(part).collect();
+        let (mut scanner, mut before) = (OggScanner::new(0), 0);
+        for piece in pieces(&stream, &cuts) {
+            feed(&mut scanner, [piece]);
+            prop_assert!((before..=scanner.next()).contains(&scanner.edge()));
+            before = scanner.edge();
         }
     }
 
