@@ -13,7 +13,7 @@ use crate::model::title::TitleInfo;
 
 /// The most streams that play together: sound, picture, subtitles, and a skeleton that describes them. A late listener
 /// gets the headers of the first ones only.
-const MAX_STREAMS: usize = 8;
+pub(super) const MAX_STREAMS: usize = 8;
 
 /// The most bytes from the beginning of a link in which its headers are looked for, those of other streams included.
 /// Headers may have so many, and what does not belong to the link is no more than a few late pages.

@@ -11,12 +11,14 @@ mod granule;
 mod link;
 pub mod page;
 mod pages;
+mod renumber;
 mod skeleton;
 
 use std::time::Duration;
 
 pub use self::chain::Chain;
 pub use self::pages::{FoundPage, Keep, PageScanner};
+pub use self::renumber::{Renumber, first_serials};
 use super::joining::{Comment, Scanned, StreamStart, Trouble};
 use super::opaque::Pieces;
 use super::walker::Walker;
