@@ -2,6 +2,7 @@
 
 pub mod adts;
 pub mod detect;
+pub mod ebml;
 pub mod file;
 pub mod flac;
 pub mod frames;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::adts::{AdtsHead, named_codec};
 use super::detect::Format;
+use super::ebml::EbmlScanner;
 use super::flac::FlacScanner;
 use super::frames::Frames;
 use super::joining::{MAX_PROLOGUE_BYTES, Prologue, Scanned, StreamStart, Trouble};
@@ -35,6 +36,8 @@ pub enum Scanner {
     Flac(Box<FlacScanner>),
     /// MPEG-TS: every picture that needs no other is a mark, and sound if there are no pictures.
     Ts(Box<TsScanner>),
+    /// Matroska and WebM: every cluster that begins with a keyframe is a mark, and some keyframes within clusters.
+    Ebml(Box<EbmlScanner>),
     /// Any other format: pieces are marks.
     Opaque(Pieces),
 }
@@ -76,6 +79,10 @@ impl Scanner {
             Some(Format::Ts) => {
                 let scanner = TsScanner::in_the_middle(start)?;
                 Some(Self::Ts(Box::new(scanner)))
+            }
+            Some(Format::Ebml) => {
+                let scanner = EbmlScanner::in_the_middle(start)?;
+                Some(Self::Ebml(Box::new(scanner)))
             }
             _ => Some(Self::Opaque(Pieces::new(start.offset, start.media_time))),
         }
@@ -133,6 +140,7 @@ impl Scanner {
             Self::Ogg(ogg) => &**ogg,
             Self::Flac(flac) => &**flac,
             Self::Ts(ts) => &**ts,
+            Self::Ebml(ebml) => &**ebml,
             Self::Opaque(pieces) => pieces,
         }
     }
@@ -145,6 +153,7 @@ impl Scanner {
             Self::Ogg(ogg) => &mut **ogg,
             Self::Flac(flac) => &mut **flac,
             Self::Ts(ts) => &mut **ts,
+            Self::Ebml(ebml) => &mut **ebml,
             Self::Opaque(pieces) => pieces,
         }
     }
@@ -152,6 +161,7 @@ impl Scanner {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ebml::samples as webm;
     use super::super::mpeg::samples;
     use super::super::{adts, loas};
     use super::*;
@@ -210,6 +220,19 @@ mod tests {
         assert!(scanner.has_short_frames());
         let marks = feed(&mut scanner, &loas::samples::frames(3), 0);
         assert_eq!(marks, [(1_000, 0), (1_203, 23), (1_407, 46)]);
+    }
+
+    #[test]
+    fn matroska_has_a_mark_at_each_cluster() {
+        let mut scanner = Scanner::for_content_type("audio/webm", 1_000);
+        let heads = webm::heads(&[webm::audio_track(1)]);
+        let sound = |time_ms| webm::cluster(time_ms, &[webm::block(1, 0, true)]);
+        let stream = [heads.clone(), sound(0), sound(40)].concat();
+        let first = 1_000 + heads.len() as u64;
+        let second = first + sound(0).len() as u64;
+        let marks = feed(&mut scanner, &stream, 7_000);
+        assert_eq!(marks, [(1_000, 0), (first, 0), (second, 40)]);
+        assert_eq!(scanner.edge(), 1_000 + stream.len() as u64);
     }
 
     #[test]
