@@ -22,6 +22,14 @@ const MAX_UNMARKED: Duration = Duration::from_secs(30);
 /// A larger step of the blocks' time is a jump of the encoder's clock, not sound: no encoder leaves so long a hole.
 const MAX_STEP: Duration = Duration::from_secs(30);
 
+/// The longest part of a block or of a cluster that is held back until it is whole: half of the smallest ring. The rest of a
+/// longer one is read while it comes.
+pub(super) const MOST_HELD_BACK: u64 = 512 << 10;
+
+/// The most sound or pictures that are held back until their cluster is whole: longer than the clusters of live encoders,
+/// which know the length of one only when it is whole, and as much as any player has in its buffer.
+const MOST_HELD_TIME: Duration = Duration::from_secs(2);
+
 /// The beginning of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BlockHead {
@@ -51,6 +59,8 @@ impl BlockHead {
 pub(super) struct OpenCluster {
     /// The offset at which it begins.
     pub offset: u64,
+    /// The offset behind it; `None` if its length is unknown.
+    pub end: Option<u64>,
     /// The time that its blocks are counted from; `None` until it comes.
     pub timestamp: Option<u64>,
     /// Whether the prologue of its blocks has been found.
@@ -63,9 +73,10 @@ pub(super) struct OpenCluster {
 
 impl OpenCluster {
     /// A cluster that begins.
-    pub(super) fn at(offset: u64) -> Self {
+    pub(super) fn at(offset: u64, end: Option<u64>) -> Self {
         Self {
             offset,
+            end,
             timestamp: None,
             has_entry: false,
             began: None,
@@ -79,13 +90,21 @@ impl OpenCluster {
             timestamp: Some(timestamp),
             has_entry: true,
             is_judged: true,
-            ..Self::at(offset)
+            ..Self::at(offset, None)
         }
     }
 
     /// Takes the body of the timestamp.
     pub(super) fn set_timestamp(&mut self, body: &[u8]) {
         self.timestamp = number(body);
+    }
+
+    /// Whether its blocks are held back at this time of the stream. A decoder that gets a part of a cluster whose length it
+    /// was told takes that for a failure.
+    pub(super) fn is_held_back(&self, now: Duration) -> bool {
+        let bytes = self.end.map(|end| end.saturating_sub(self.offset));
+        let time = now.saturating_sub(self.began.unwrap_or(now));
+        bytes.is_some_and(|bytes| bytes <= MOST_HELD_BACK) && time <= MOST_HELD_TIME
     }
 
     /// The time of a block, in ticks; `None` if the cluster has not said its own.
@@ -240,7 +259,7 @@ mod tests {
     /// Judges blocks of one cluster: track, whether it is a keyframe, tenths of a second. A place is 0 for the cluster, or
     /// else the number of the block, from 1.
     fn places(rule: &mut JoinRule, blocks: &[(u64, bool, u32)]) -> Vec<usize> {
-        let (mut cluster, mut places) = (OpenCluster::at(0), Vec::new());
+        let (mut cluster, mut places) = (OpenCluster::at(0, None), Vec::new());
         for (at, (track, is_key, tenths)) in blocks.iter().enumerate() {
             let now = SECOND * *tenths / 10;
             match rule.judge(&mut cluster, &block(*track, *is_key), now) {
@@ -328,7 +347,24 @@ mod tests {
             ..block(1, true)
         };
         assert_eq!(cluster.ticks(&early), Some(0));
-        assert_eq!(OpenCluster::at(0).ticks(&early), None);
+        assert_eq!(OpenCluster::at(0, None).ticks(&early), None);
+    }
+
+    #[test]
+    fn a_cluster_is_held_back_if_it_is_short() {
+        for (end, tenths, is_held_back) in [
+            (Some(50), 20, true),
+            (Some(50), 21, false),
+            (Some(10 + MOST_HELD_BACK), 0, true),
+            (Some(11 + MOST_HELD_BACK), 0, false),
+            (None, 0, false),
+        ] {
+            let mut cluster = OpenCluster::at(10, end);
+            assert_eq!(cluster.is_held_back(SECOND), is_held_back || tenths > 20);
+            cluster.began = Some(SECOND);
+            let now = SECOND + SECOND * tenths / 10;
+            assert_eq!(cluster.is_held_back(now), is_held_back, "{end:?}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod walk;
 
 use std::time::Duration;
 
+use self::cluster::MOST_HELD_BACK;
 use self::stream::EbmlStream;
 use self::walk::Elements;
 use super::joining::{Scanned, StreamStart, Trouble};
@@ -28,10 +29,6 @@ const UNFOUND_BYTES: u64 = 256 << 10;
 /// By how much the blocks' clock may be behind that of arrival, as long as a source may be silent. If it stood still all
 /// clusters would be of one time, and a late listener would begin at the oldest.
 const MOST_BEHIND: Duration = Duration::from_secs(10);
-
-/// The longest part of a block that is held back until the block is whole. The rest of a longer one is read while it comes:
-/// a ring may hold no more of it.
-const MOST_HELD_BACK: u64 = 1 << 20;
 
 /// Finds where a stream of Matroska may be joined, and its prologues.
 #[derive(Clone, Debug)]

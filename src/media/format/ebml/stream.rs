@@ -115,7 +115,7 @@ impl EbmlStream {
         !matches!(self.stage, EbmlStage::Unknown)
     }
 
-    /// The end of the last block, or of another element that is whole.
+    /// The end of the last block, cluster, or other element that is whole.
     pub(super) fn edge(&self) -> u64 {
         self.edge
     }
@@ -253,14 +253,27 @@ impl EbmlStream {
         }
     }
 
+    /// Moves the edge behind a block, unless its cluster has to be whole first.
+    fn pass_block(&mut self, end: u64) {
+        let now = self.clock.time();
+        let is_held_back = |cluster: &OpenCluster| cluster.is_held_back(now);
+        if self.format().is_none() || !self.cluster.as_ref().is_some_and(is_held_back) {
+            self.edge = self.edge.max(end);
+        }
+    }
+
     /// Ends an element within a cluster. The block that has come as a whole, with the offset of its element.
     fn end_child(&mut self, element: &FoundElement<'_>) -> Option<WholeBlock> {
         let end = element.end()?;
+        let cluster_end = self.cluster.and_then(|cluster| cluster.end);
+        if cluster_end.is_some_and(|cluster_end| end >= cluster_end) {
+            self.edge = self.edge.max(end);
+        }
         let Some(group) = &mut self.group else {
             if element.head.id != ids::SIMPLE_BLOCK {
                 return None;
             }
-            self.edge = self.edge.max(end);
+            self.pass_block(end);
             return Some(WholeBlock {
                 offset: element.offset,
                 head: BlockHead::read(element.body())?,
@@ -273,7 +286,7 @@ impl EbmlStream {
             return None;
         }
         let group = self.group.take()?;
-        self.edge = self.edge.max(end);
+        self.pass_block(end);
         let head = BlockHead {
             is_key: !group.needs_others,
             ..group.block?
@@ -334,10 +347,11 @@ impl Telling<'_> {
     }
 
     /// Begins a cluster; the first one ends the headers.
-    fn begin_cluster(&mut self, offset: u64) {
+    fn begin_cluster(&mut self, element: &FoundElement<'_>) {
+        let offset = element.offset;
         self.stream.leave_cluster();
         self.stream.edge = self.stream.edge.max(offset);
-        self.stream.cluster = Some(OpenCluster::at(offset));
+        self.stream.cluster = Some(OpenCluster::at(offset, element.end()));
         let since = self.stream.clock.time();
         match std::mem::replace(&mut self.stream.stage, EbmlStage::Unknown) {
             EbmlStage::Unknown => {
@@ -396,7 +410,7 @@ impl TakeElements for Telling<'_> {
         match element.head.id {
             ids::HEADER => self.begin_stream(element),
             ids::CLUSTER => {
-                self.begin_cluster(element.offset);
+                self.begin_cluster(element);
                 BodyUse::Enter
             }
             _ => match &mut self.stream.group {

@@ -352,30 +352,35 @@ fn a_stream_falsely_called_matroska_is_given_up() {
 }
 
 #[test]
-fn the_edge_is_the_end_of_a_block_that_is_not_huge() {
-    let heads = heads(&[video_track(1)]);
-    let blocks = [
-        block(1, 0, true),
-        block_group(1, 1, false),
-        block(1, 2, false),
+fn the_edge_is_the_end_of_a_short_cluster_or_of_a_block() {
+    let blocks = || {
+        [
+            block(1, 0, true),
+            block_group(1, 1, false),
+            block(1, 2, false),
+        ]
+    };
+    let long = [0, 1_000, 2_100, 2_200, 2_300].map(|ticks| block(1, ticks, ticks == 0));
+    let [first, second, third] = blocks();
+    let parts = [
+        heads(&[video_track(1)]),
+        cluster(0, &blocks()),
+        [open_cluster(9), first].concat(),
+        second,
+        third,
+        cluster(100, &long),
+        Vec::new(),
     ];
-    let clusters = [cluster(0, &blocks), cluster(9, &blocks)];
-    let stream = [&heads[..], &clusters.concat()].concat();
-    let mut ends = vec![heads.len()];
-    for cluster in &clusters {
-        let begin = ends[ends.len() - 1];
-        let first = begin + cluster.len() - blocks.concat().len() + blocks[0].len();
-        let second = first + blocks[1].len();
-        ends.extend([first, second, begin + cluster.len()]);
-    }
+    let ([_, known, unknown, middle, last, slow, end], stream) = joined(parts);
+    let late = end - long[4].len() as u64;
     let (mut scanner, mut edges) = (beginning(), Vec::new());
     for byte in stream.chunks(1) {
         feed(&mut scanner, [byte]);
-        edges.push(scanner.edge() as usize);
+        edges.push(scanner.edge());
     }
-    edges.retain(|edge| *edge >= heads.len());
+    edges.retain(|edge| *edge >= known);
     edges.dedup();
-    assert_eq!(edges, ends);
+    assert_eq!(edges, [known, unknown, middle, last, slow, late, end]);
     let huge = element(ids::SIMPLE_BLOCK, &vec![0; 3 << 20]);
     feed(&mut scanner, [&open_cluster(20)[..], &huge[..2_000_000]]);
     assert_eq!(scanner.edge(), scanner.next() - MOST_HELD_BACK);
