@@ -4,8 +4,10 @@
 //! and more on one core.
 
 pub mod adts;
+pub mod ebml;
 pub mod flac;
 pub mod mpeg;
+pub mod ogg;
 pub mod ts;
 
 use std::hint::black_box;
@@ -51,6 +53,8 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     mpeg::bench(&mut criterion);
     adts::bench(&mut criterion);
+    ogg::bench(&mut criterion);
+    ebml::bench(&mut criterion);
     flac::bench(&mut criterion);
     ts::bench(&mut criterion);
     criterion.final_summary();

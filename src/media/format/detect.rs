@@ -187,7 +187,7 @@ mod tests {
 
     /// So many packets of a transport stream.
     fn packets(count: usize) -> Vec<u8> {
-        let mut packet = vec![0xFF; TS_PACKET_BYTES];
+        let mut packet = [0xFF; TS_PACKET_BYTES];
         packet[..3].copy_from_slice(b"\x47\x1F\xFF");
         packet.repeat(count)
     }

@@ -182,7 +182,7 @@ pub(in crate::media) mod samples {
     /// So many frames, every fourth with a configuration.
     pub(in crate::media) fn frames(count: usize) -> Vec<u8> {
         let begun = |at: usize| {
-            if at % 4 == 0 {
+            if at.is_multiple_of(4) {
                 &CONFIG[..]
             } else {
                 &[0x80][..]
