@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::joining::{Mark, Scanned, Trouble};
-use super::walker::Walker;
+use super::joining::{Mark, Trouble};
 
 /// The least time between two marks of pieces: finer than any listener's burst needs, and it bounds the
 /// marks of 30 s to 1,500 even when a source sends byte by byte.
@@ -63,36 +62,18 @@ impl Pieces {
         self.time = self.time.max(time);
     }
 
-    /// The time of the stream when the last piece arrived.
-    pub(super) fn time(&self) -> Duration {
-        self.time
-    }
-}
-
-impl Walker for Pieces {
-    fn feed(&mut self, bytes: &[u8], arrived: Duration, found: &mut dyn FnMut(Scanned)) {
-        if let Some(mark) = self.take(bytes, arrived) {
-            found(Scanned::Mark(mark));
-        }
-    }
-
-    fn next(&self) -> u64 {
+    /// The offset of the next byte to be taken.
+    pub(super) fn next(&self) -> u64 {
         self.next
     }
 
-    fn media_time(&self) -> Option<Duration> {
-        None
-    }
-
-    fn trouble(&self) -> Option<Trouble> {
+    /// Why nothing is known of the stream.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
         self.trouble
     }
 
-    fn is_lost(&self) -> bool {
-        false
-    }
-
-    fn to_pieces(&self) -> Pieces {
-        self.clone()
+    /// The time of the stream when the last piece arrived.
+    pub(super) fn time(&self) -> Duration {
+        self.time
     }
 }

@@ -47,3 +47,31 @@ pub(super) trait Walker {
     /// The rest of the stream as one of which nothing is known.
     fn to_pieces(&self) -> Pieces;
 }
+
+impl Walker for Pieces {
+    fn feed(&mut self, bytes: &[u8], arrived: Duration, found: &mut dyn FnMut(Scanned)) {
+        if let Some(mark) = self.take(bytes, arrived) {
+            found(Scanned::Mark(mark));
+        }
+    }
+
+    fn next(&self) -> u64 {
+        Pieces::next(self)
+    }
+
+    fn media_time(&self) -> Option<Duration> {
+        None
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        Pieces::trouble(self)
+    }
+
+    fn is_lost(&self) -> bool {
+        false
+    }
+
+    fn to_pieces(&self) -> Pieces {
+        self.clone()
+    }
+}

@@ -35,7 +35,7 @@ const MOST_HELD_TIME: Duration = Duration::from_secs(2);
 pub(super) struct BlockHead {
     /// The number of its track.
     pub track: u64,
-    /// Its time, counted from that of its cluster.
+    /// The time, counted from that of its cluster.
     pub ticks: i16,
     /// Whether it says that it is a keyframe; a block in a group does not.
     pub is_key: bool,
@@ -114,7 +114,7 @@ impl OpenCluster {
     }
 }
 
-/// Where a stream may be joined, now that a block has come.
+/// The place where a stream may be joined, now that a block has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum JoinAt {
     /// At the beginning of the cluster, which has this time.

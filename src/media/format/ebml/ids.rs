@@ -9,7 +9,7 @@ pub(super) const SEGMENT: u32 = 0x1853_8067;
 
 /// The index of the parts of a segment.
 pub(super) const SEEK_HEAD: u32 = 0x114D_9B74;
-/// What holds for the whole segment.
+/// The facts of the whole segment.
 pub(super) const INFO: u32 = 0x1549_A966;
 /// The tracks.
 pub(super) const TRACKS: u32 = 0x1654_AE6B;
@@ -65,7 +65,7 @@ pub(super) const BLOCK: u32 = 0xA1;
 pub(super) const REFERENCE_BLOCK: u32 = 0xFB;
 /// An encrypted block.
 pub(super) const ENCRYPTED_BLOCK: u32 = 0xAF;
-/// Where a cluster stands in a file.
+/// The place of a cluster in a file.
 pub(super) const POSITION: u32 = 0xA7;
 /// The length of the cluster before.
 pub(super) const PREV_SIZE: u32 = 0xAB;

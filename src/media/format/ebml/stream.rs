@@ -37,7 +37,7 @@ enum EbmlStage {
     Clusters(Clusters),
 }
 
-/// What is known in the clusters of a stream.
+/// The state of a walk through the clusters of a stream.
 #[derive(Clone, Debug)]
 struct Clusters {
     heads: StreamHeads,

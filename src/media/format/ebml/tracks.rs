@@ -1,4 +1,4 @@
-//! What the headers of Matroska say: the kind of document, the unit of time, the tracks and their codecs.
+//! The facts in the headers of Matroska: the kind of document, the unit of time, the tracks and their codecs.
 
 use super::element::{ChildElement, Children, number};
 use super::ids;

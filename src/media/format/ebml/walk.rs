@@ -40,14 +40,14 @@ impl FoundElement<'_> {
 /// The answer to an element that begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyUse {
-    /// Its children come next.
+    /// The children of the element come next.
     Enter,
-    /// Its body is passed over, and at most so many first bytes are kept.
+    /// The body is passed over, and at most so many first bytes are kept.
     Pass {
         /// The bytes to keep.
         kept: usize,
     },
-    /// It cannot stand here: the bytes are searched for the next place where a walk may begin.
+    /// The element cannot stand here: the bytes are searched for the next place where a walk may begin.
     Junk,
 }
 
@@ -127,7 +127,7 @@ impl Elements {
         self.junk_bytes
     }
 
-    /// Where a search has come to; `None` if there is none.
+    /// The offset that a search has come to; `None` if there is none.
     pub(super) fn searched_to(&self) -> Option<u64> {
         self.is_searching
             .then(|| self.next.saturating_sub(self.held.len() as u64))
