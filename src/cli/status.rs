@@ -158,6 +158,7 @@ fn mounts(mounts: &[MountStatus]) -> String {
         ("NAME", Side::Left),
         ("SOURCE AT", Side::Left),
         ("ON AIR", Side::Left),
+        ("FORMAT", Side::Left),
         ("BITRATE", Side::Right),
         ("LISTENERS", Side::Right),
         ("HELD BY", Side::Left),
@@ -170,6 +171,7 @@ fn mounts(mounts: &[MountStatus]) -> String {
             shortened(&mount.name, MAX_NAME_LETTERS),
             sources(mount),
             on_air(mount),
+            source.map_or_else(String::new, |_| mount.format_in_words()),
             source.map_or_else(String::new, |_| rate(u64::from(mount.bitrate_kbps) * 1_000)),
             mount.listeners.to_string(),
             names(&mount.holders),
@@ -260,6 +262,7 @@ fn state(state: NodeState) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::format::{CodecName, Container, StreamFormat};
     use crate::model::geo::Whereabouts;
     use crate::model::mount::MountName;
     use crate::model::outside::Slots;
@@ -300,6 +303,14 @@ mod tests {
             content_type: "audio/mpeg".to_owned(),
             bitrate_bps: 127_706,
             bitrate_kbps: 128,
+            format: Some(StreamFormat {
+                container: Container::Mpeg,
+                codec: CodecName::Mp3,
+                bitrate_bps: 127_706,
+                sample_rate_hz: 44_100,
+                channels: 2,
+                video: None,
+            }),
             audio_info: String::new(),
             listener_peak: 12,
             source: Some(SourceStatus {
@@ -340,8 +351,8 @@ seen by demo-1, antiphon 0.1.0, up 2 h 05 min
 NODE    STATE  ROLE    RANK  LISTENERS     SENDING  IN USE  SOON   CLOCK  URL
 demo-1  alive  master   103    12/1000  1.5 Mbit/s     1 %   2 %  -1.5 s  http://127.0.0.1:8000
 
-MOUNT       NAME         SOURCE AT  ON AIR         BITRATE  LISTENERS  HELD BY        TITLE
-/radio.mp3  Radio Known  demo-1     1 min 01 s  128 kbit/s         12  demo-1 demo-2  A [31m song
+MOUNT       NAME         SOURCE AT  ON AIR      FORMAT                    BITRATE  LISTENERS  HELD BY        TITLE
+/radio.mp3  Radio Known  demo-1     1 min 01 s  MP3, 44.1 kHz, stereo  128 kbit/s         12  demo-1 demo-2  A [31m song
 ";
         assert_eq!(render(&mesh()), expected);
     }
@@ -354,7 +365,7 @@ MOUNT       NAME         SOURCE AT  ON AIR         BITRATE  LISTENERS  HELD BY  
         status.mounts[0].standby = vec!["demo-2".parse().unwrap()];
         let text = render(&status);
         assert!(text.contains("\ndemo-1  draining  master"), "{text}");
-        let row = "/radio.mp3  Radio Known  -, standby demo-2  lingers                  12  demo-1 demo-2";
+        let row = "/radio.mp3  Radio Known  -, standby demo-2  lingers                          12  demo-1 demo-2";
         assert!(text.contains(row), "{text}");
         status.mounts[0].holders.clear();
         assert!(!render(&status).contains("lingers"));

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::media::format::joining::StreamStart;
 use crate::media::ring::{Append, Read, Ring, Title, TitleSet};
+use crate::model::format::StreamFormat;
 use crate::model::stream::{EndReason, StreamHead, StreamId};
 
 /// The state of a stream so far; asynchronous readers wait for it to change.
@@ -220,6 +221,11 @@ impl Feed {
     /// The bitrate in bits per second, measured; see [`Ring::bitrate_bps`].
     pub fn bitrate_bps(&self) -> u64 {
         self.shared.ring.lock().bitrate_bps()
+    }
+
+    /// The format of the stream, with the measured bitrate; see [`Ring::format`].
+    pub fn format(&self) -> StreamFormat {
+        self.shared.ring.lock().format()
     }
 
     /// The title on air at this byte; `None` if none is known.

@@ -106,7 +106,96 @@ pub struct StreamFormat {
     pub video: Option<VideoFormat>,
 }
 
+impl StreamFormat {
+    /// The same with what another view of the stream adds: its codec, if it means the same container, and its figures.
+    #[must_use]
+    pub fn filled_from(self, other: Self) -> Self {
+        let is_same = [self.container, Container::Unknown].contains(&other.container);
+        Self {
+            codec: match self.codec {
+                CodecName::Unknown if is_same => other.codec,
+                own => own,
+            },
+            bitrate_bps: match self.bitrate_bps {
+                0 => other.bitrate_bps,
+                own => own,
+            },
+            sample_rate_hz: match self.sample_rate_hz {
+                0 => other.sample_rate_hz,
+                own => own,
+            },
+            channels: match self.channels {
+                0 => other.channels,
+                own => own,
+            },
+            ..self
+        }
+    }
+
+    /// The format in words, without its bitrate, such as `Ogg Opus, 48 kHz, stereo`; empty if nothing is known.
+    pub fn in_words(self) -> String {
+        let mut words = vec![self.coding()];
+        if self.sample_rate_hz > 0 {
+            words.push(format!("{} kHz", f64::from(self.sample_rate_hz) / 1e3));
+        }
+        match self.channels {
+            0 => {}
+            1 => words.push("mono".to_owned()),
+            2 => words.push("stereo".to_owned()),
+            channels => words.push(format!("{channels} channels")),
+        }
+        words.retain(|word| !word.is_empty());
+        words.join(", ")
+    }
+
+    /// Container, pictures and sound, such as `WebM VP8 640×360, Vorbis`.
+    fn coding(self) -> String {
+        let sound = self.codec.title();
+        let container = self.container.title(self.codec);
+        let pictures = self.video.map(VideoFormat::in_words).unwrap_or_default();
+        let words = [container, pictures.as_str()].into_iter();
+        let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+        let begin = words.join(" ");
+        match (begin.is_empty(), sound.is_empty(), pictures.is_empty()) {
+            (true, ..) => sound.to_owned(),
+            (_, true, _) => begin,
+            (_, _, true) => format!("{begin} {sound}"),
+            (..) => format!("{begin}, {sound}"),
+        }
+    }
+}
+
+impl VideoFormat {
+    fn in_words(self) -> String {
+        let codec = match self.codec.title() {
+            "" => "video",
+            known => known,
+        };
+        match (self.width, self.height) {
+            (0, _) | (_, 0) => codec.to_owned(),
+            (width, height) => format!("{codec} {width}×{height}"),
+        }
+    }
+}
+
 impl Container {
+    /// The name as it is written for people; empty where the codec alone says it, and where nothing is known.
+    fn title(self, codec: CodecName) -> &'static str {
+        let is_known = codec != CodecName::Unknown;
+        match self {
+            Self::Mpeg | Self::Adts | Self::Flac if is_known => "",
+            Self::Mpeg => "MPEG audio",
+            Self::Adts => "AAC",
+            Self::Loas => "LOAS",
+            Self::Ogg => "Ogg",
+            Self::Webm => "WebM",
+            Self::Matroska => "Matroska",
+            Self::Flac => "FLAC",
+            Self::Mpegts => "MPEG-TS",
+            Self::Unknown => "",
+        }
+    }
+
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -124,6 +213,31 @@ impl Container {
 }
 
 impl CodecName {
+    /// The name as it is written for people; empty if it is not known.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Mp1 => "MP1",
+            Self::Mp2 => "MP2",
+            Self::Mp3 => "MP3",
+            Self::Aac => "AAC",
+            Self::HeAac => "HE-AAC",
+            Self::Vorbis => "Vorbis",
+            Self::Opus => "Opus",
+            Self::Flac => "FLAC",
+            Self::Speex => "Speex",
+            Self::Ac3 => "AC-3",
+            Self::Pcm => "PCM",
+            Self::Theora => "Theora",
+            Self::Vp8 => "VP8",
+            Self::Vp9 => "VP9",
+            Self::Av1 => "AV1",
+            Self::H264 => "H.264",
+            Self::H265 => "H.265",
+            Self::Mpeg2 => "MPEG-2",
+            Self::Unknown => "",
+        }
+    }
+
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -179,6 +293,83 @@ mod tests {
         }
         let newer: CodecName = serde_json::from_str("\"mpeg-h\"").unwrap();
         assert_eq!(newer, CodecName::Unknown);
+    }
+
+    #[test]
+    fn a_format_is_told_in_words() {
+        let video = |codec, width| {
+            Some(VideoFormat {
+                codec,
+                width,
+                height: 360,
+            })
+        };
+        for (container, codec, video, words) in [
+            (Container::Mpeg, CodecName::Mp3, None, "MP3"),
+            (Container::Mpeg, CodecName::Unknown, None, "MPEG audio"),
+            (Container::Ogg, CodecName::Opus, None, "Ogg Opus"),
+            (Container::Ogg, CodecName::Unknown, None, "Ogg"),
+            (Container::Unknown, CodecName::Unknown, None, ""),
+            (
+                Container::Webm,
+                CodecName::Vorbis,
+                video(CodecName::Vp8, 640),
+                "WebM VP8 640×360, Vorbis",
+            ),
+            (
+                Container::Mpegts,
+                CodecName::Unknown,
+                video(CodecName::Unknown, 0),
+                "MPEG-TS video",
+            ),
+        ] {
+            let format = StreamFormat {
+                container,
+                codec,
+                video,
+                ..StreamFormat::default()
+            };
+            assert_eq!(format.in_words(), words);
+        }
+        let figures = |sample_rate_hz, channels| {
+            let format = StreamFormat {
+                sample_rate_hz,
+                channels,
+                ..StreamFormat::default()
+            };
+            format.in_words()
+        };
+        assert_eq!(figures(44_100, 2), "44.1 kHz, stereo");
+        assert_eq!(figures(48_000, 1), "48 kHz, mono");
+        assert_eq!(figures(0, 6), "6 channels");
+    }
+
+    #[test]
+    fn what_bytes_do_not_tell_is_filled_from_what_was_said() {
+        let seen = StreamFormat {
+            container: Container::Ogg,
+            sample_rate_hz: 48_000,
+            ..StreamFormat::default()
+        };
+        let said = StreamFormat {
+            container: Container::Ogg,
+            codec: CodecName::Opus,
+            bitrate_bps: 64_000,
+            sample_rate_hz: 44_100,
+            channels: 2,
+            video: None,
+        };
+        let filled = StreamFormat {
+            sample_rate_hz: 48_000,
+            ..said
+        };
+        assert_eq!(seen.filled_from(said), filled);
+        let lied = StreamFormat {
+            container: Container::Mpeg,
+            codec: CodecName::Mp3,
+            ..said
+        };
+        assert_eq!(seen.filled_from(lied).codec, CodecName::Unknown);
     }
 
     #[test]

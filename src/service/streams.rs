@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::io::channel::Channel;
 use crate::io::clock::RuntimeClock;
 use crate::io::feed::Feed;
+use crate::model::format::StreamFormat;
 use crate::model::mount::MountName;
 use crate::model::stream::EndReason;
 use crate::wire::gossip::{Origin, StreamAbout, StreamCard, short_title};
@@ -149,10 +150,22 @@ impl Held {
     pub fn card(&self) -> StreamCard {
         StreamCard {
             listeners: self.listeners(),
-            listener_peak: match self.speaks_for_it() {
-                true => self.readers.peak.load(Ordering::Relaxed),
-                false => 0,
-            },
+            ..match self.speaks_for_it() {
+                true => self.source_card(),
+                false => card_of(&self.feed, self.origin.clone()),
+            }
+        }
+    }
+
+    /// The card with what only one node says of a stream.
+    fn source_card(&self) -> StreamCard {
+        let format = self.feed.format();
+        StreamCard {
+            listener_peak: self.readers.peak.load(Ordering::Relaxed),
+            format: Some(StreamFormat {
+                bitrate_bps: 0,
+                ..format
+            }),
             ..card_of(&self.feed, self.origin.clone())
         }
     }
@@ -175,6 +188,7 @@ pub fn card_of(feed: &Feed, origin: Origin) -> StreamCard {
             .map(|title| short_title(&title))
             .unwrap_or_default(),
         listener_peak: 0,
+        format: None,
     }
 }
 

@@ -21,6 +21,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::model::finding::Finding;
+use crate::model::format::StreamFormat;
 use crate::model::geo::Whereabouts;
 use crate::model::mount::MountName;
 use crate::model::node::{Generation, NodeName};
@@ -135,6 +136,9 @@ pub struct StreamCard {
     /// The most listeners at once in the whole mesh, as counted by the node of the source.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub listener_peak: u32,
+    /// The format, without its bitrate, as the node of the source sees it; a relay does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<StreamFormat>,
 }
 
 /// The words of a source on its stream, for the nodes that do not hold it. It changes with the stream only, so it
@@ -277,6 +281,7 @@ pub(crate) mod samples {
                 listeners: 0,
                 title: String::new(),
                 listener_peak: 0,
+                format: None,
             }
         }
     }
@@ -285,6 +290,7 @@ pub(crate) mod samples {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::format::{CodecName, VideoFormat};
 
     #[test]
     fn keys_name_what_they_are_about() {
@@ -320,6 +326,15 @@ mod tests {
             listeners: 7,
             title: short_title(&"é".repeat(4_000)),
             listener_peak: 9,
+            format: Some(StreamFormat {
+                bitrate_bps: 0,
+                video: Some(VideoFormat {
+                    codec: CodecName::Theora,
+                    width: u32::MAX,
+                    height: u32::MAX,
+                }),
+                ..StreamFormat::default()
+            }),
         };
         let text = write(&card);
         assert_eq!(read(&text).as_ref(), Some(&card));

@@ -58,6 +58,8 @@ const MOUNT_FIELDS: [&str; 13] = [
     "title",
     "url",
 ];
+/// The fields that a mount on air has besides.
+const ON_AIR_FIELDS: [&str; 1] = ["format"];
 const SOURCE_FIELDS: [&str; 5] = [
     "connected_s",
     "node",
@@ -117,10 +119,26 @@ fn the_status_has_exactly_the_documented_fields() {
         }
         let mounts = status["mounts"].as_array().unwrap();
         assert_eq!(mounts.len(), 2);
-        for mount in mounts {
-            assert_eq!(fields(mount), MOUNT_FIELDS);
-        }
         let (radio, silent) = (&mounts[0], &mounts[1]);
+        assert_eq!(fields(silent), MOUNT_FIELDS);
+        let of_radio = fields(radio).into_iter();
+        let (more, usual): (Vec<_>, Vec<_>) =
+            of_radio.partition(|name| ON_AIR_FIELDS.contains(name));
+        assert_eq!(
+            (more.as_slice(), usual.as_slice()),
+            (&ON_AIR_FIELDS[..], &MOUNT_FIELDS[..])
+        );
+        let format = &radio["format"];
+        assert_eq!(format["bitrate_bps"], radio["bitrate_bps"]);
+        let (container, codec) = (&format["container"], &format["codec"]);
+        assert_eq!(
+            (container.as_str(), codec.as_str()),
+            (Some("mpeg"), Some("mp3"))
+        );
+        assert_eq!(
+            (&format["sample_rate_hz"], &format["channels"]),
+            (&44_100.into(), &2.into())
+        );
         assert_eq!(
             (radio["path"].as_str(), silent["path"].as_str()),
             (Some(RADIO), Some("/silent.mp3"))

@@ -11,6 +11,7 @@ pub mod loas;
 pub mod mpeg;
 pub mod ogg;
 pub mod opaque;
+pub mod said;
 pub mod scanner;
 pub mod tags;
 pub mod ts;

@@ -21,7 +21,9 @@ use self::prologues::RingPrologues;
 use self::titles::RingTitles;
 pub use self::titles::{MAX_TITLE_BYTES, Title, TitleSet};
 use super::format::joining::{Prologue, Scanned, StreamStart};
+use super::format::said;
 use super::format::scanner::Scanner;
+use crate::model::format::StreamFormat;
 use crate::model::stream::{EndReason, StreamHead, StreamId};
 
 /// How much a ring keeps: `window`, unless that is more than `max_bytes`.
@@ -302,6 +304,21 @@ impl Ring {
         };
         let measured = self.marks.bitrate_bps(since, at_least);
         measured.unwrap_or_else(|| claimed_bps(&self.head))
+    }
+
+    /// The format by the bytes so far, and by what the source has said where they do not tell; with the measured bitrate.
+    /// What a source says of a stream in which nothing of that was found does not count.
+    pub fn format(&self) -> StreamFormat {
+        let said = said::of_head(&self.head);
+        let format = match self.scanner.format() {
+            Some(seen) => seen.filled_from(said),
+            None if self.scanner.trouble().is_some() => StreamFormat::default(),
+            None => said,
+        };
+        StreamFormat {
+            bitrate_bps: self.bitrate_bps(),
+            ..format
+        }
     }
 
     /// Sets the title on air from the byte at `offset` on, which may still be to come.

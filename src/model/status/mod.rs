@@ -7,6 +7,7 @@ pub mod outside;
 use serde::{Deserialize, Serialize};
 
 use self::outside::OutsideStatus;
+use super::format::StreamFormat;
 use super::geo::Whereabouts;
 use super::mount::MountName;
 use super::node::NodeName;
@@ -167,6 +168,9 @@ pub struct MountStatus {
     /// The bitrate to show, kbit/s: what the source declares, if what is measured agrees with it.
     #[serde(default)]
     pub bitrate_kbps: u32,
+    /// The format by the bytes of the stream, and by what its source says until they tell; `None` while there is no stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<StreamFormat>,
     /// The words of the source on samplerate, channels and the like.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub audio_info: String,
@@ -190,6 +194,15 @@ impl MountStatus {
     /// Whether the source has gone and the listeners are kept for the next one.
     pub fn is_lingering(&self) -> bool {
         self.source.is_none() && !self.holders.is_empty()
+    }
+
+    /// The format in words; the media type if nothing else is known.
+    pub fn format_in_words(&self) -> String {
+        let words = self.format.map(StreamFormat::in_words).unwrap_or_default();
+        match words.is_empty() {
+            true => self.content_type.clone(),
+            false => words,
+        }
     }
 }
 

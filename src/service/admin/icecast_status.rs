@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::Admin;
 use super::call::{Answer, Call};
 use super::reply;
+use crate::model::format::{CodecName, Container, StreamFormat};
 use crate::model::status::{MountStatus, NodeStatus, SourceStatus, Status};
 use crate::wire::http::date;
 use crate::wire::http::forwarded::Client;
@@ -126,7 +127,8 @@ fn host_of(base: &str) -> &str {
 fn source_json(mount: &MountStatus, source: &SourceStatus, base: &str) -> Value {
     let mut fields = Map::new();
     let or = |text: &str, default: &str| json!(if text.is_empty() { default } else { text });
-    for (key, value) in sound(&mount.audio_info) {
+    let measured = mount.format.map(measured).unwrap_or_default();
+    for (key, value) in measured.into_iter().chain(sound(&mount.audio_info)) {
         fields.insert(key.to_owned(), value);
     }
     let mut say = |key: &str, value: Value| drop(fields.insert(key.to_owned(), value));
@@ -157,6 +159,29 @@ fn source_json(mount: &MountStatus, source: &SourceStatus, base: &str) -> Value 
     }
     say("dummy", Value::Null);
     Value::Object(fields)
+}
+
+/// The format under the names that Icecast has for it; what is not known is left out. Of Ogg it tells more.
+fn measured(format: StreamFormat) -> Vec<(&'static str, Value)> {
+    let (rate, channels) = (format.sample_rate_hz, u32::from(format.channels));
+    let mut figures = vec![("samplerate", rate), ("channels", channels)];
+    let mut subtype = String::new();
+    if format.container == Container::Ogg {
+        let bitrate_bps = u32::try_from(format.bitrate_bps).unwrap_or_default();
+        figures.extend([
+            ("audio_bitrate", bitrate_bps),
+            ("audio_channels", channels),
+            ("audio_samplerate", rate),
+        ]);
+        let codecs = [format.video.map(|video| video.codec), Some(format.codec)];
+        let codecs = codecs.into_iter().flatten().map(CodecName::title);
+        let codecs: Vec<&str> = codecs.filter(|name| !name.is_empty()).collect();
+        subtype = codecs.join("/");
+    }
+    let figures = figures.into_iter().filter(|(_, figure)| *figure > 0);
+    let figures = figures.map(|(key, figure)| (key, json!(figure)));
+    let subtype = (!subtype.is_empty()).then(|| ("subtype", json!(subtype)));
+    figures.chain(subtype).collect()
 }
 
 /// The words of `ice-samplerate=44100;ice-channels=2` that are known, as numbers.
@@ -200,6 +225,35 @@ mod tests {
         ];
         assert_eq!(told, expected);
         assert_eq!(sound("").count() + sound("=;;a").count(), 0);
+    }
+
+    #[test]
+    fn the_format_has_icecasts_names() {
+        let format = StreamFormat {
+            container: Container::Mpeg,
+            codec: CodecName::Mp3,
+            bitrate_bps: 127_706,
+            sample_rate_hz: 44_100,
+            channels: 2,
+            video: None,
+        };
+        let sound = [("samplerate", json!(44_100)), ("channels", json!(2))];
+        assert_eq!(measured(format), sound);
+        assert!(measured(StreamFormat::default()).is_empty());
+        let vorbis = StreamFormat {
+            container: Container::Ogg,
+            codec: CodecName::Vorbis,
+            ..format
+        };
+        let mut told = measured(vorbis);
+        assert_eq!(told.pop(), Some(("subtype", json!("Vorbis"))));
+        assert_eq!(
+            told[2..4],
+            [
+                ("audio_bitrate", json!(127_706)),
+                ("audio_channels", json!(2))
+            ]
+        );
     }
 
     #[test]

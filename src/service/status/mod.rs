@@ -13,7 +13,9 @@ use super::load::Load;
 use super::mesh::Mesh;
 use super::streams::Streams;
 use crate::io::clock;
+use crate::media::format::said;
 use crate::model::caption::caption;
+use crate::model::format::StreamFormat;
 use crate::model::load::LoadReport;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
@@ -21,6 +23,7 @@ use crate::model::status::{MountStatus, NodeStatus, SourceStatus, Status};
 use crate::model::stream::nominal_kbps;
 use crate::model::traits::NodeTraits;
 use crate::proto::view::{MeshNode, MeshView};
+use crate::wire::gossip::StreamCard;
 
 /// The services that the status is put together from.
 #[derive(Clone, Debug)]
@@ -202,6 +205,7 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
         description: own_or(&spec.description, about.description),
         genre: own_or(&spec.genre, about.genre),
         url: own_or(&spec.url, about.url),
+        format: card.map(|card| format(view, card, path, &about.audio_info)),
         audio_info: about.audio_info,
         bitrate_kbps: nominal_kbps(about.bitrate_kbps, bitrate_bps),
         // A listener that has just come is counted in the peak a moment later.
@@ -221,6 +225,19 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
         holders: view.holders(path).map(|(name, _)| name.clone()).collect(),
         title: card.map(|card| caption(&card.title)).unwrap_or_default(),
         standby: waiting.map(|(name, _)| name.clone()).collect(),
+    }
+}
+
+/// The format of a mount's stream as the node of its source tells it. An older one does not: then what the source says
+/// counts.
+fn format(view: &MeshView, card: &StreamCard, mount: &MountName, audio_info: &str) -> StreamFormat {
+    let mut told = view
+        .holders(mount)
+        .filter(|(_, it)| it.stream_id == card.stream_id);
+    let told = card.format.or_else(|| told.find_map(|(_, it)| it.format));
+    StreamFormat {
+        bitrate_bps: card.bitrate_bps,
+        ..told.unwrap_or_else(|| said::of_words(&card.content_type, audio_info))
     }
 }
 

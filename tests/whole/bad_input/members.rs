@@ -98,6 +98,7 @@ impl Rogue {
     /// Says that the source of a mount is connected to it.
     async fn claim_source(&self, mount: &MountName) {
         let card = StreamCard {
+            format: None,
             stream_id: STREAM,
             origin: Origin::Source,
             content_type: "audio/mpeg".to_owned(),

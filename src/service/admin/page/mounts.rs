@@ -73,7 +73,7 @@ fn source(mount: &MountStatus) -> Markup {
         @if let Some(source) = &mount.source {
             "at " strong { (source.node) } " for " (duration(source.connected_s))
             small {
-                (Foreign(&mount.content_type))
+                (Foreign(&mount.format_in_words()))
                 @if mount.bitrate_kbps > 0 { ", " (bandwidth(u64::from(mount.bitrate_kbps) * 1_000)) }
             }
         } @else if mount.is_lingering() {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::model::format::{CodecName, Container, StreamFormat};
 use crate::model::geo::Whereabouts;
 use crate::model::seat::Epoch;
 use crate::model::status::{MountStatus, SourceStatus};
@@ -49,6 +50,14 @@ fn mount(path: &str, source: Option<&str>) -> MountStatus {
         content_type: "audio/mpeg".into(),
         bitrate_bps: 127_706,
         bitrate_kbps: 128,
+        format: Some(StreamFormat {
+            container: Container::Mpeg,
+            codec: CodecName::Mp3,
+            bitrate_bps: 127_706,
+            sample_rate_hz: 44_100,
+            channels: 2,
+            video: None,
+        }),
         audio_info: String::new(),
         listeners: 437,
         listener_peak: 437,
@@ -128,7 +137,7 @@ fn a_station_is_shown_with_name_and_set_bitrate() {
         mesh.contains("<bdi>Radio Known</bdi><small>/radio.mp3</small>"),
         "{mesh}"
     );
-    assert!(mesh.contains("audio/mpeg, 128 kbit/s"), "{mesh}");
+    assert!(mesh.contains("MP3, 44.1 kHz, stereo, 128 kbit/s"), "{mesh}");
     let outer = shown(PagePart::Page, &example());
     assert!(outer.contains("<h3><bdi>Radio Known</bdi></h3>"), "{outer}");
 }
@@ -223,6 +232,7 @@ fn nothing_that_others_wrote_is_markup() {
         mount.title = HOSTILE.into();
         mount.name = HOSTILE.into();
         mount.content_type = HOSTILE.into();
+        mount.format = None;
     }
     for part in [PagePart::Page, PagePart::Mesh, PagePart::StillMesh] {
         let html = shown(part, &status);
