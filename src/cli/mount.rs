@@ -247,8 +247,8 @@ mod tests {
             "{shown}"
         );
         assert!(shown.contains("\ndescription\n"), "{shown}");
-        let limits =
-            "\nmax_listeners     unlimited\nlinger_s          10\ntakeover          refuse\n";
+        let limits = "\nmax_listeners     unlimited\nmax_per_address   unlimited\n\
+                      max_listener_s    unlimited\nlinger_s          10\n";
         assert!(shown.contains(limits), "{shown}");
         assert!(
             shown.ends_with("\noverflow_percent  100\ncountries\n"),

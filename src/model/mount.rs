@@ -148,6 +148,12 @@ pub struct MountSpec {
     pub url: String,
     /// The most listeners in the whole mesh; `None`: as many as the nodes take.
     pub max_listeners: Option<u32>,
+    /// The most listeners of one address at each node; `None`: as many as come.
+    #[serde(default)]
+    pub max_per_address: Option<u32>,
+    /// How long one connection of a listener lasts, seconds; `None`: as long as the listener stays.
+    #[serde(default)]
+    pub max_listener_s: Option<u32>,
     /// How long listeners are kept in silence, so that a source that has gone can come back: seconds.
     #[serde(default = "MountSpec::default_linger_s")]
     pub linger_s: u32,
@@ -213,6 +219,8 @@ impl MountSpec {
             genre: String::new(),
             url: String::new(),
             max_listeners: None,
+            max_per_address: None,
+            max_listener_s: None,
             linger_s: Self::DEFAULT_LINGER_S,
             takeover: Takeover::default(),
             standby: false,

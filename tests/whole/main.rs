@@ -31,6 +31,7 @@ mod geo;
 mod icecast_pages;
 mod kept_connections;
 mod late;
+mod listener_limits;
 mod loss;
 mod membership;
 mod mesh;

@@ -22,6 +22,7 @@ pub(super) struct Member {
     prologue: Bytes,
     reader: ChannelReader,
     icy: Option<Interleaver>,
+    until: Option<Instant>,
     control: Arc<Control>,
     leave: Box<dyn Leaving>,
     checked_at: Instant,
@@ -58,6 +59,10 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// stream pushes nobody off, so this is the same patience by the clock. Also longer than a phone needs to change its network.
 const STUCK_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long a listener whose time is up may still take what it has not been sent yet, so that it ends behind a whole
+/// frame. With the half second between two visits it is gone within a second.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// How a listener that has closed its sending half is probed while there is nothing to write to it.
 ///
 /// Only the answer to a write tells whether it has closed the other half too, until its system has forgotten the
@@ -76,6 +81,7 @@ impl Member {
             prologue: Bytes::new(),
             reader: listener.reader,
             icy: listener.icy,
+            until: listener.until,
             control: listener.control,
             leave: listener.leave,
             checked_at: now,
@@ -93,11 +99,31 @@ impl Member {
         SockRef::from(&self.socket).set_send_buffer_size(SEND_BUFFER_BYTES)
     }
 
-    /// Writes all new bytes, as far as the kernel takes them.
+    /// Writes all new bytes, as far as the kernel takes them, and says whether the listener stays.
     pub(super) fn visit(&mut self, now: Instant) -> VisitResult {
         if let Some(why) = self.control.ended() {
             return VisitResult::Leave(why);
         }
+        match self.serve(now) {
+            VisitResult::Stay if self.is_time_up(now) => VisitResult::Leave(Left::TimeIsUp),
+            result => result,
+        }
+    }
+
+    /// Whether the listener has heard as long as it may, and has been sent all that there is.
+    fn is_time_up(&mut self, now: Instant) -> bool {
+        let Some(until) = self.until.filter(|until| now >= *until) else {
+            return false;
+        };
+        let has_taken_all = self.head.is_empty() && self.prologue.is_empty();
+        now >= until + LAST_WORDS || (has_taken_all && !self.has_more_to_read())
+    }
+
+    fn has_more_to_read(&mut self) -> bool {
+        matches!(self.reader.read(1), Read::Bytes(_))
+    }
+
+    fn serve(&mut self, now: Instant) -> VisitResult {
         let audio = match self.reader.read(VISIT_BYTES) {
             Read::Bytes(audio) => audio,
             Read::Wait => Vec::new(),
@@ -256,6 +282,7 @@ mod tests {
             head,
             reader: Channel::new(feed.clone()).join(Duration::ZERO),
             icy: None,
+            until: None,
             control: Arc::default(),
             leave: Box::new(|_: Left, _: u64| ()),
         };
@@ -331,6 +358,34 @@ mod tests {
         fill(&mut member, now);
         assert!(stays(&mut member, now + STUCK_LIMIT / 2));
         assert!(!stays(&mut member, now + STUCK_LIMIT));
+    }
+
+    #[test]
+    fn a_listener_leaves_at_its_time_behind_what_there_is() {
+        let (feed, now) = (Feed::new(ring("application/ogg")), Instant::now());
+        let (mut member, mut player) = member(&feed, Bytes::new(), now);
+        member.until = Some(now + Duration::from_secs(60));
+        feed.append(0, b"before", now);
+        assert!(stays(&mut member, now + Duration::from_secs(59)));
+        feed.append(6, b" and last", now);
+        let left = member.visit(now + Duration::from_secs(60));
+        assert!(matches!(left, VisitResult::Leave(Left::TimeIsUp)));
+        member.leave(Left::TimeIsUp);
+        let mut heard = Vec::new();
+        player.read_to_end(&mut heard).unwrap();
+        assert_eq!(heard, b"before and last");
+    }
+
+    #[test]
+    fn a_slow_listener_leaves_soon_after_its_time() {
+        let (feed, now) = (Feed::new(ring("application/ogg")), Instant::now());
+        let (mut member, _player) = member(&feed, Bytes::new(), now);
+        member.until = Some(now);
+        feed.append(0, &endless(), now);
+        fill(&mut member, now);
+        assert!(stays(&mut member, now + LAST_WORDS / 2), "it may catch up");
+        let left = member.visit(now + LAST_WORDS);
+        assert!(matches!(left, VisitResult::Leave(Left::TimeIsUp)));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -51,6 +52,8 @@ pub struct Listener {
     pub reader: ChannelReader,
     /// Set if the client asked for titles in its stream.
     pub icy: Option<Interleaver>,
+    /// When it is disconnected, if it may not listen for as long as it likes.
+    pub until: Option<Instant>,
     /// Counts what the listener is sent, and can order it to leave.
     pub control: Arc<Control>,
     /// Called when the listener has left.
@@ -79,6 +82,8 @@ pub enum Left {
     TooSlow,
     /// The stream ended and no other took its place.
     StreamEnded,
+    /// The listener has listened for as long as the mount allows.
+    TimeIsUp,
     /// The player has asked again, and listens by that request.
     Replaced,
     /// An operator has ended it.

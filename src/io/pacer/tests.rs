@@ -58,6 +58,7 @@ impl PacerBench {
             head: Bytes::from_static(HEAD),
             reader: channel.join(Duration::from_secs(5)),
             icy: None,
+            until: None,
             control: Arc::default(),
             leave: Box::new(move |why, sent_bytes| tell.send((why, sent_bytes)).unwrap()),
         };
@@ -310,6 +311,7 @@ fn a_full_queue_gives_the_listener_back() {
         head: Bytes::new(),
         reader: Channel::new(feed.clone()).join(Duration::ZERO),
         icy: None,
+        until: None,
         control: Arc::default(),
         leave: Box::new(|_, _| ()),
     });

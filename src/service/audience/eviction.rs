@@ -29,7 +29,7 @@ impl Audience {
     pub async fn evict(&self, over: Duration) {
         let began = clock::now();
         let mut staying: VecDeque<Weak<Attendee>> = {
-            let register = self.0.lock();
+            let register = self.register.lock();
             register.attendees.values().map(Arc::downgrade).collect()
         };
         let (listeners, mut ending) = (staying.len(), Vec::new());

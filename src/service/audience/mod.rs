@@ -3,6 +3,7 @@
 //! A listener is entered when the pacer is about to get it, and struck out when it has left. The map is locked then and
 //! for lists, never while bytes are sent: what a listener was sent is counted in its own [`Control`].
 
+mod addresses;
 mod everywhere;
 mod eviction;
 
@@ -13,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+pub use self::addresses::AddressPlace;
+use self::addresses::Addresses;
 pub use self::everywhere::{MeshAudience, NotKilled};
 use super::load::CapacityShare;
 use super::streams::Reading;
@@ -38,7 +41,10 @@ pub fn kept_agent(agent: &str) -> Box<str> {
 /// Bounded by the node's `max_listeners`: each entry has a share of its capacity, and one that has handed that over
 /// leaves with its next visit.
 #[derive(Clone, Debug, Default)]
-pub struct Audience(Arc<Mutex<Register>>);
+pub struct Audience {
+    register: Arc<Mutex<Register>>,
+    addresses: Addresses,
+}
 
 #[derive(Debug, Default)]
 struct Register {
@@ -56,10 +62,19 @@ pub struct Newcomer {
     pub ip: IpAddr,
     /// The name of its player, as the client sent it.
     pub agent: String,
-    /// Counts the listener into the load of the node.
-    pub share: CapacityShare,
+    /// The room that was made for it.
+    pub admission: Admission,
     /// Counts the listener into the number of its mount.
     pub reading: Reading,
+}
+
+/// The room for one listener at this node.
+#[derive(Debug)]
+pub struct Admission {
+    /// Counts the listener into the load of the node.
+    pub share: CapacityShare,
+    /// Counts the listener among those of its address.
+    pub address: AddressPlace,
 }
 
 /// One listener of this node.
@@ -77,7 +92,7 @@ pub struct Attendee {
 /// Counts a listener into the numbers of the node and of its mount until it is dropped.
 #[derive(Debug)]
 struct Counted {
-    share: CapacityShare,
+    admission: Admission,
     _reading: Reading,
 }
 
@@ -89,13 +104,18 @@ pub struct Attendance {
 }
 
 impl Audience {
+    /// A place for one more listener of a mount at an address; `None` if it has as many there as it may have.
+    pub fn place(&self, mount: &MountName, ip: IpAddr, most: Option<u32>) -> Option<AddressPlace> {
+        self.addresses.enter(mount, ip, most)
+    }
+
     /// Enters a listener, under a number that no other has.
     pub fn enter(&self, newcomer: Newcomer) -> Attendance {
         let counted = Counted {
-            share: newcomer.share,
+            admission: newcomer.admission,
             _reading: newcomer.reading,
         };
-        let mut register = self.0.lock();
+        let mut register = self.register.lock();
         register.last_number += 1;
         let attendee = Arc::new(Attendee {
             number: register.last_number,
@@ -117,7 +137,7 @@ impl Audience {
 
     /// The listeners of a mount, or all, and at most so many. One that has been ended is no longer listed.
     fn list(&self, mount: Option<&MountName>, most: usize) -> ListenerPage {
-        let register = self.0.lock();
+        let register = self.register.lock();
         let attendees = register.attendees.values();
         let asked = attendees.filter(|it| {
             it.control.ended().is_none() && mount.is_none_or(|mount| it.mount == *mount)
@@ -132,7 +152,7 @@ impl Audience {
 
     /// Ends the listener of this number, and returns it if there is one.
     fn kill(&self, number: u64) -> Option<Arc<Attendee>> {
-        let attendee = self.0.lock().attendees.get(&number).cloned()?;
+        let attendee = self.register.lock().attendees.get(&number).cloned()?;
         attendee.control.ended().is_none().then(|| {
             attendee.control.end(Left::Killed);
             attendee
@@ -166,12 +186,12 @@ impl Attendee {
         &self.control
     }
 
-    /// Gives the listener's share of the node to the next request of the same player, and ends the listener. `None` if
-    /// it was given before.
-    pub fn hand_over(&self) -> Option<CapacityShare> {
+    /// Gives the listener's room to the next request of the same player, and ends the listener. `None` if it was given
+    /// before.
+    pub fn hand_over(&self) -> Option<Admission> {
         let counted = self.counted.lock().take()?;
         self.control.end(Left::Replaced);
-        Some(counted.share)
+        Some(counted.admission)
     }
 }
 
@@ -184,11 +204,8 @@ impl Attendance {
 
 impl Drop for Attendance {
     fn drop(&mut self) {
-        self.audience
-            .0
-            .lock()
-            .attendees
-            .remove(&self.attendee.number);
+        let number = self.attendee.number;
+        self.audience.register.lock().attendees.remove(&number);
         // Counted out now, though a list may still hold the attendee.
         let counted = self.attendee.counted.lock().take();
         drop(counted);

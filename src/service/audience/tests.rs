@@ -16,6 +16,9 @@ pub(in crate::service) struct Stage {
     streams: Streams,
 }
 
+/// The address of all players here.
+const PLAYER: [u8; 4] = [192, 0, 2, 1];
+
 pub(super) const RADIO: &str = "/radio.mp3";
 
 impl Stage {
@@ -46,18 +49,21 @@ impl Stage {
 
     pub(super) fn enter_as(&self, agent: &str) -> Attendance {
         let mount: MountName = RADIO.parse().unwrap();
-        let share = self.load.admit(&mount, None).unwrap();
-        self.enter_with(share, agent)
+        let admission = Admission {
+            share: self.load.admit(&mount, None).unwrap(),
+            address: self.audience.place(&mount, PLAYER.into(), None).unwrap(),
+        };
+        self.enter_with(admission, agent)
     }
 
-    fn enter_with(&self, share: CapacityShare, agent: &str) -> Attendance {
+    fn enter_with(&self, admission: Admission, agent: &str) -> Attendance {
         let mount: MountName = RADIO.parse().unwrap();
         let held = self.streams.get(&mount).unwrap();
         self.audience.enter(Newcomer {
             mount,
-            ip: [192, 0, 2, 1].into(),
+            ip: PLAYER.into(),
             agent: agent.to_owned(),
-            share,
+            admission,
             reading: held.read_by(Reader::Listener),
         })
     }
@@ -70,7 +76,7 @@ impl Stage {
     }
 
     fn entered(&self) -> usize {
-        self.audience.0.lock().attendees.len()
+        self.audience.register.lock().attendees.len()
     }
 }
 
@@ -92,16 +98,24 @@ fn a_listener_counts_from_its_entry_until_it_has_left() {
 fn a_listener_that_is_replaced_hands_its_share_over_once() {
     let stage = Stage::open();
     let probe = stage.enter();
-    let share = probe.attendee().hand_over().unwrap();
+    let admission = probe.attendee().hand_over().unwrap();
     assert_eq!(probe.attendee().control().ended(), Some(Left::Replaced));
     assert!(probe.attendee().hand_over().is_none());
     assert_eq!(stage.counts(), [1, 0]);
-    let player = stage.enter_with(share, "Player/1.0");
+    let another = || {
+        stage
+            .audience
+            .place(&RADIO.parse().unwrap(), PLAYER.into(), Some(1))
+    };
+    assert!(another().is_none(), "its place was handed over, too");
+    let player = stage.enter_with(admission, "Player/1.0");
     assert_eq!(stage.counts(), [1, 1]);
     drop(probe);
     assert_eq!(stage.counts(), [1, 1]);
+    assert!(another().is_none());
     drop(player);
     assert_eq!((stage.counts(), stage.entered()), ([0, 0], 0));
+    assert!(another().is_some());
 }
 
 #[test]

@@ -1,21 +1,21 @@
 //! Serving a listener here: its head, its entry in the register, and what is noted when it leaves.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::{After, Entrance, Listening, MountRequest, no_source, probes, send, unavailable};
+use crate::io::clock;
 use crate::io::door::{DoorPlace, Visitor};
 use crate::io::pacer::{Left, Listener};
 use crate::media::format::detect::Format;
 use crate::media::icy::{Interleaver, METAINT};
-use crate::model::mount::MountName;
+use crate::model::mount::{MountName, MountSpec};
 use crate::model::stream::StreamHead;
 use crate::proto::table::Sender;
-use crate::service::audience::{Attendance, Newcomer};
-use crate::service::load::CapacityShare;
+use crate::service::audience::{Admission, Attendance, Newcomer};
 use crate::service::streams::{Held, Reader};
 use crate::wire::http::head::Head;
 use crate::wire::http::reply::Reply;
@@ -36,10 +36,18 @@ pub(super) struct Visit<'a> {
     pub(super) entrance: Entrance,
 }
 
-/// The share of the capacity and the stream that a listener gets before it is entered in the register.
+/// The room and the stream that a listener gets before it is entered in the register.
 struct Welcome {
-    share: CapacityShare,
+    admission: Admission,
     held: Held,
+}
+
+/// Why there is no room for a listener that was to be served here.
+enum NoRoom {
+    /// The node has as many listeners as it can serve.
+    Node,
+    /// The mount has as many listeners of this address here as it may have.
+    Address,
 }
 
 /// All that a listener holds while it listens.
@@ -106,14 +114,22 @@ impl Listening {
             head,
             client: visitor.client,
         };
-        let Some(share) = self.admit(&asking) else {
-            info!("refused: this node is full");
-            return send(visitor, &unavailable(&reply), &reply).await;
+        let admission = match self.admit(&asking) {
+            Ok(admission) => admission,
+            Err(NoRoom::Node) => {
+                info!("refused: this node is full");
+                return send(visitor, &unavailable(&reply), &reply).await;
+            }
+            Err(NoRoom::Address) => {
+                info!("refused: its address has max_per_address listeners of the mount here");
+                let answer = reply.forbidden("too many connections from your address");
+                return send(visitor, &answer, &reply).await;
+            }
         };
         let Ok(held) = self.0.config.relays.fetch(&mount).await else {
             return send(visitor, &no_source(&reply, &mount), &reply).await;
         };
-        self.take_in(visitor, asking, Welcome { share, held }, &reply);
+        self.take_in(visitor, asking, Welcome { admission, held }, &reply);
         After::Over
     }
 
@@ -131,7 +147,7 @@ impl Listening {
             mount: mount.clone(),
             ip: visitor.client.ip,
             agent: head.header("user-agent").unwrap_or_default().to_owned(),
-            share: welcome.share,
+            admission: welcome.admission,
             reading: held.read_by(Reader::Listener),
         });
         let attendee = attendance.attendee();
@@ -156,6 +172,7 @@ impl Listening {
             head: stream_head,
             reader,
             icy: icy.then(Interleaver::default),
+            until: spec.and_then(|spec| disconnects_at(&spec)),
             control,
             leave: Box::new(move |why, sent_bytes| guest.leave(why, sent_bytes)),
         };
@@ -165,17 +182,23 @@ impl Listening {
     }
 
     /// Room for a listener, perhaps what its player got for its probe, a moment ago.
-    fn admit(&self, asking: &MountRequest<'_>) -> Option<CapacityShare> {
-        let (load, sender) = (&self.0.config.load, self.sender(asking.entrance));
+    fn admit(&self, asking: &MountRequest<'_>) -> Result<Admission, NoRoom> {
+        let (config, sender) = (&self.0.config, self.sender(asking.entrance));
+        let (mount, ip) = (asking.mount, asking.client.ip);
         let probe = self.0.places.take(asking);
         let probe = probe.as_ref().and_then(Weak::upgrade);
-        match probe.and_then(|attendee| attendee.hand_over()) {
-            Some(share) => {
-                load.note_arrived(sender);
-                Some(share)
-            }
-            None => load.admit(asking.mount, sender),
+        if let Some(admission) = probe.and_then(|attendee| attendee.hand_over()) {
+            config.load.note_arrived(sender);
+            return Ok(admission);
         }
+        let spec = config.mesh.documents.mount(mount);
+        let most = spec.and_then(|spec| spec.max_per_address);
+        let Some(address) = config.audience.place(mount, ip, most) else {
+            config.load.note_arrived(sender);
+            return Err(NoRoom::Address);
+        };
+        let share = config.load.admit(mount, sender).ok_or(NoRoom::Node)?;
+        Ok(Admission { share, address })
     }
 
     /// The node that has sent the listener, and when, if the tag of its address proves it.
@@ -195,6 +218,12 @@ impl Listening {
             minted,
         })
     }
+}
+
+/// When a listener that comes now has to leave, if the mount sets a time.
+fn disconnects_at(spec: &MountSpec) -> Option<Instant> {
+    let seconds = spec.max_listener_s?;
+    Some(clock::now() + Duration::from_secs(seconds.into()))
 }
 
 /// Titles are woven only into formats that have no place of their own for them.

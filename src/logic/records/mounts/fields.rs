@@ -67,6 +67,28 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         },
     },
     Field {
+        key: "max_per_address",
+        help: "the most listeners of one address, or of one /64 of IPv6, at each node: a number, or `unlimited`",
+        required: false,
+        kind: FieldKind::Limit {
+            example: 4,
+            none: "unlimited",
+            put: |mount, most| mount.max_per_address = most,
+            get: |mount| mount.max_per_address,
+        },
+    },
+    Field {
+        key: "max_listener_s",
+        help: "how long a listener hears the mount before it is disconnected: a number of seconds, or `unlimited`",
+        required: false,
+        kind: FieldKind::Limit {
+            example: 3600,
+            none: "unlimited",
+            put: |mount, seconds| mount.max_listener_s = seconds,
+            get: |mount| mount.max_listener_s,
+        },
+    },
+    Field {
         key: "linger_s",
         help: "how long listeners are kept, in silence, when the source has gone: 0 to 600 seconds. The usual 10 give an \
                encoder the time to come back on any node",
