@@ -1,4 +1,4 @@
-//! The join points of a ring, and what they tell of its bitrate.
+//! The join points of a ring.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -38,46 +38,28 @@ impl Marks {
         self.0.back().map(|mark| mark.media_time)
     }
 
+    /// The first mark of all.
+    pub(super) fn first(&self) -> Option<Mark> {
+        self.0.front().copied()
+    }
+
     /// The first mark at or after `offset`.
     pub(super) fn first_from(&self, offset: u64) -> Option<Mark> {
         let first = self.0.partition_point(|mark| mark.offset < offset);
         self.0.get(first).copied()
     }
 
-    /// How much time there is from the first mark at or after `offset` to the last one. The offset is near the oldest
-    /// mark: from there the search goes, as it is made for each piece that comes.
-    pub(super) fn time_since(&self, offset: u64) -> Duration {
-        let mut marks = self.0.iter();
-        match (marks.find(|mark| mark.offset >= offset), self.0.back()) {
-            (Some(first), Some(last)) => last.media_time.saturating_sub(first.media_time),
-            _ => Duration::ZERO,
-        }
-    }
-
-    /// The mark nearest to `burst` before the last one; of two equally near ones the younger.
-    pub(super) fn nearest(&self, burst: Duration) -> Option<Mark> {
-        let target = self.0.back()?.media_time.saturating_sub(burst);
-        let after = self.0.partition_point(|mark| mark.media_time < target);
+    /// The mark for a listener that is to be `burst` behind `now`, the stream's time.
+    ///
+    /// The last one until then, so that it gets all of its burst; the next one if that is older by more than twice the
+    /// burst, as between the keyframes of some films: it would be sent too much at once.
+    pub(super) fn behind(&self, now: Duration, burst: Duration) -> Option<Mark> {
+        let target = now.saturating_sub(burst);
+        let after = self.0.partition_point(|mark| mark.media_time <= target);
         let younger = self.0.get(after).copied();
-        let older = after.checked_sub(1).and_then(|before| self.0.get(before));
-        match (older, younger) {
-            (Some(older), Some(younger)) => {
-                let before = target.saturating_sub(older.media_time);
-                let is_older_nearer = before < younger.media_time.saturating_sub(target);
-                Some(if is_older_nearer { *older } else { younger })
-            }
-            (_, younger) => younger,
-        }
-    }
-
-    /// Bits per second of media time, measured over all marks from `since` on.
-    /// `None` until they span more than `at_least`.
-    pub(super) fn bitrate_bps(&self, since: Duration, at_least: Duration) -> Option<u64> {
-        let first = self.0.partition_point(|mark| mark.media_time < since);
-        let (first, last) = (self.0.get(first)?, self.0.back()?);
-        let span = last.media_time.saturating_sub(first.media_time);
-        let bits = last.offset.saturating_sub(first.offset) as f64 * 8.0;
-        (span > at_least).then(|| (bits / span.as_secs_f64()).round() as u64)
+        let older = after.checked_sub(1).and_then(|at| self.0.get(at)).copied();
+        let is_near = |older: &Mark| target - older.media_time <= burst.saturating_mul(2);
+        older.filter(is_near).or(younger).or(older)
     }
 }
 
@@ -96,29 +78,32 @@ mod tests {
         marks
     }
 
-    #[test]
-    fn the_nearest_mark_may_be_older_or_younger() {
-        let marks = marks([0, 10, 14, 20]);
-        let nearest = |burst_s| {
-            let mark = marks.nearest(Duration::from_secs(burst_s));
-            mark.map(|mark| mark.offset / 1_000)
-        };
-        assert_eq!(nearest(0), Some(20));
-        assert_eq!(nearest(4), Some(14));
-        assert_eq!(nearest(5), Some(14));
-        assert_eq!(nearest(8), Some(14));
-        assert_eq!(nearest(9), Some(10));
-        assert_eq!(nearest(500), Some(0));
-        assert_eq!(Marks::default().nearest(Duration::ZERO), None);
+    /// The time in seconds of the mark for a listener.
+    fn behind(marks: &Marks, now_s: u64, burst_s: u64) -> Option<u64> {
+        let (now, burst) = (Duration::from_secs(now_s), Duration::from_secs(burst_s));
+        let mark = marks.behind(now, burst);
+        mark.map(|mark| mark.offset / 1_000)
     }
 
     #[test]
-    fn the_bitrate_is_bytes_over_time() {
-        let marks = marks([0, 1, 2, 5]);
-        let none = Duration::ZERO;
-        assert_eq!(marks.bitrate_bps(none, none), Some(8_000));
-        assert_eq!(marks.bitrate_bps(none, Duration::from_secs(5)), None);
-        assert_eq!(marks.bitrate_bps(Duration::from_secs(5), none), None);
+    fn a_listener_gets_at_least_its_burst() {
+        let marks = marks([0, 10, 14, 20]);
+        for (burst_s, time_s) in [(0, 20), (1, 20), (3, 14), (7, 14), (8, 10), (500, 0)] {
+            assert_eq!(behind(&marks, 21, burst_s), Some(time_s), "{burst_s}");
+        }
+        assert_eq!(behind(&marks, 20, 0), Some(20));
+        assert_eq!(behind(&Marks::default(), 9, 0), None);
+    }
+
+    #[test]
+    fn a_listener_of_a_film_begins_at_the_keyframe_before_its_burst() {
+        let film = marks((0..).step_by(10).take(4));
+        assert_eq!(behind(&film, 34, 5), Some(20));
+        assert_eq!(behind(&film, 39, 5), Some(30));
+        let rare = marks([0, 30]);
+        assert_eq!(behind(&rare, 15, 5), Some(0), "older by twice the burst");
+        assert_eq!(behind(&rare, 31, 5), Some(30), "older by more");
+        assert_eq!(behind(&rare, 25 + 30, 5), Some(30), "there is no other");
     }
 
     #[test]
@@ -131,10 +116,8 @@ mod tests {
             });
         }
         assert_eq!(marks.last_time(), Some(Duration::from_secs(10)));
-        assert_eq!(marks.time_since(0), Duration::from_secs(10));
+        assert_eq!(marks.first().map(|mark| mark.offset), Some(0));
         assert_eq!(marks.first_from(10_001), None);
-        let none = Duration::ZERO;
-        assert_eq!(marks.bitrate_bps(none, none), Some(8_000));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 mod blocks;
 mod marks;
 mod prologues;
+mod tempo;
 mod titles;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use self::blocks::Blocks;
 use self::marks::Marks;
 use self::prologues::RingPrologues;
+use self::tempo::Tempo;
 use self::titles::RingTitles;
 pub use self::titles::{MAX_TITLE_BYTES, Title, TitleSet};
 use super::format::joining::{Prologue, Scanned, StreamStart};
@@ -97,6 +99,7 @@ pub struct Ring {
     blocks: Blocks,
     scanner: Scanner,
     marks: Marks,
+    tempo: Tempo,
     prologues: RingPrologues,
     titles: RingTitles,
     /// The first byte that may be joined: the oldest one whose prologue is known.
@@ -122,6 +125,7 @@ impl Ring {
             blocks: Blocks::new(start),
             scanner: Scanner::for_content_type(&head.content_type, start),
             marks: Marks::default(),
+            tempo: Tempo::default(),
             prologues: RingPrologues::default(),
             titles: RingTitles::default(),
             first_joined: start,
@@ -143,10 +147,9 @@ impl Ring {
     /// How much more of the stream's time the ring has received than has passed since it began: more than zero for a
     /// source that sends faster than real time. Zero for formats that do not tell the time.
     pub fn ahead(&self, now: Instant) -> Duration {
-        if !self.scanner.knows_media_time() {
+        let Some(taken) = self.scanner.media_time() else {
             return Duration::ZERO;
-        }
-        let taken = self.marks.last_time().unwrap_or_default();
+        };
         let passed = now.saturating_duration_since(self.began);
         taken.saturating_sub(self.since + passed)
     }
@@ -154,9 +157,9 @@ impl Ring {
     /// How much audio time was received, if the format's frames are so short that silence shows in it, and one of them
     /// has been recognised.
     pub fn framed_time(&self) -> Option<Duration> {
-        let last = self.marks.last_time()?;
-        let is_framed = self.scanner.has_short_frames();
-        is_framed.then(|| last.saturating_sub(self.since))
+        let is_framed = self.scanner.has_short_frames() && self.marks.last_time().is_some();
+        let taken = self.scanner.media_time().filter(|_| is_framed)?;
+        Some(taken.saturating_sub(self.since))
     }
 
     /// When this node began to hold the stream.
@@ -193,12 +196,19 @@ impl Ring {
             return Append::Ended;
         }
         let arrived = now.saturating_duration_since(self.began);
-        let (marks, prologues) = (&mut self.marks, &mut self.prologues);
+        let (marks, tempo) = (&mut self.marks, &mut self.tempo);
+        let prologues = &mut self.prologues;
         self.scanner.feed(fresh, arrived, |scanned| match scanned {
-            Scanned::Mark(mark) => marks.push(mark),
+            Scanned::Mark(mark) => {
+                marks.push(mark);
+                tempo.note_mark(mark);
+            }
             Scanned::Prologue(prologue) => prologues.push(prologue),
             Scanned::Comment(_) => {}
         });
+        if let Some(time) = self.scanner.media_time() {
+            self.tempo.note_edge(self.scanner.edge(), time);
+        }
         self.blocks.push(fresh, arrived);
         self.forget(arrived);
         if known == 0 {
@@ -222,13 +232,14 @@ impl Ring {
         }
     }
 
-    /// The offset at which a new listener begins: the mark nearest to `burst` behind the live edge, or the first one
-    /// of a younger stream.
+    /// The offset at which a new listener begins: the last mark that is `burst` behind the live edge, or the first one
+    /// of a younger stream. Where marks are rare, such as the keyframes of a film, it may be up to three times as far
+    /// behind.
     ///
     /// Without any mark (nothing is recognised yet) it is the beginning of the stream if that is still
     /// held, otherwise the live edge.
     pub fn join_point(&self, burst: Duration) -> u64 {
-        match self.marks.nearest(burst) {
+        match self.marks.behind(self.time(), burst) {
             Some(mark) => mark.offset,
             None if self.oldest() == self.start => self.start,
             None => self.next(),
@@ -243,12 +254,13 @@ impl Ring {
     /// How the stream stands at `offset`, for another node that begins to hold it there; `None` if that is not known.
     pub fn start_at(&self, offset: u64) -> Option<StreamStart> {
         let now = self.scanner.media_time()?;
+        let mark = self.marks.first_from(offset);
+        // Where marks are rare there may be much of the stream before the next one.
+        let media_time = mark.map_or(now, |mark| mark.media_time);
+        let sample = self.tempo.time_from(offset);
         Some(StreamStart {
             offset,
-            media_time: self
-                .marks
-                .first_from(offset)
-                .map_or(now, |mark| mark.media_time),
+            media_time: sample.map_or(media_time, |sample| sample.min(media_time)),
             prologue: self.prologues.at(offset),
         })
     }
@@ -272,7 +284,7 @@ impl Ring {
     /// The offset at which the listeners of another stream continue with this one: its first mark, and the end if it
     /// ends without one, because a piece of a frame after another stream is noise. `None` as long as that is not known.
     pub fn splice_point(&self) -> Option<u64> {
-        match self.marks.nearest(Duration::MAX) {
+        match self.marks.first() {
             Some(mark) => Some(mark.offset),
             None if !self.scanner.knows_media_time() => Some(self.oldest()),
             None => self.ended.map(|_| self.next()),
@@ -302,7 +314,7 @@ impl Ring {
         } else {
             (self.since + ARRIVAL_SETTLES, ARRIVAL_SPAN)
         };
-        let measured = self.marks.bitrate_bps(since, at_least);
+        let measured = self.tempo.bitrate_bps(since, at_least);
         measured.unwrap_or_else(|| claimed_bps(&self.head))
     }
 
@@ -348,10 +360,21 @@ impl Ring {
         self.ended
     }
 
+    /// The stream's time at the live edge; that of arrival if the format does not tell it.
+    fn time(&self) -> Duration {
+        let arrived = || self.marks.last_time();
+        self.scanner
+            .media_time()
+            .or_else(arrived)
+            .unwrap_or_default()
+    }
+
     fn forget(&mut self, now: Duration) {
+        let time = self.time();
         while let Some(second) = self.blocks.second_start() {
             let is_too_much = self.blocks.held_bytes() > self.limits.max_bytes;
-            let is_in_window = self.marks.time_since(second) < self.limits.window;
+            let since = self.tempo.time_from(second).unwrap_or(time);
+            let is_in_window = time.saturating_sub(since) < self.limits.window;
             let arrived = self.blocks.oldest_arrived().unwrap_or_default();
             let is_new = now.saturating_sub(arrived) < self.limits.settle;
             if !is_too_much && (is_in_window || is_new) {
@@ -366,6 +389,7 @@ impl Ring {
             self.titles.forget_before(oldest);
             self.prologues.forget_before(oldest);
             self.marks.forget_before(first_joined);
+            self.tempo.forget_before(oldest);
         }
     }
 }

@@ -6,14 +6,20 @@ use bytes::Bytes;
 
 use crate::media::format::joining::Prologue;
 
-/// The most prologues of a ring: eight links of a chain, each with one and with its beginning, that needs none. At most
-/// 2 MiB, a quarter of what a ring holds. With shorter tracks than 4 s the oldest bytes can be joined no more.
-const MAX_PROLOGUES: usize = 16;
+/// The most prologues of a ring: two for each second of the longest window, 120 s. Each link of a chain has one, and its
+/// beginning, that needs none; so has each keyframe within a cluster of WebM. Beyond it the oldest bytes can be joined no
+/// more.
+const MAX_PROLOGUES: usize = 256;
+
+/// The most bytes of all prologues of a ring: as much as it holds of the stream itself.
+const MAX_HELD_BYTES: usize = 8 << 20;
 
 /// The prologues of the bytes that a ring holds, by offset.
 #[derive(Debug, Default)]
 pub(super) struct RingPrologues {
     held: VecDeque<Prologue>,
+    /// The bytes of all of them; those that several share count once.
+    held_bytes: usize,
     /// The first byte of which the prologue is known.
     oldest: u64,
 }
@@ -25,9 +31,10 @@ impl RingPrologues {
         if last.unwrap_or_default() == prologue.bytes {
             return;
         }
+        self.held_bytes += self.own_bytes(&prologue.bytes);
         self.held.push_back(prologue);
-        if self.held.len() > MAX_PROLOGUES {
-            self.held.pop_front();
+        while self.held.len() > MAX_PROLOGUES || self.held_bytes > MAX_HELD_BYTES {
+            self.drop_oldest();
             self.oldest = self.held.front().map_or(0, |first| first.offset);
         }
     }
@@ -47,7 +54,23 @@ impl RingPrologues {
     /// Forgets the prologues that ended before `offset`; the one that holds there stays.
     pub(super) fn forget_before(&mut self, offset: u64) {
         while self.held.get(1).is_some_and(|next| next.offset <= offset) {
-            self.held.pop_front();
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(oldest) = self.held.pop_front() {
+            self.held_bytes -= self.own_bytes(&oldest.bytes);
+        }
+    }
+
+    /// How many bytes a prologue has that is not held; none if a prologue that is held shares its memory.
+    fn own_bytes(&self, bytes: &Bytes) -> usize {
+        let is_same =
+            |it: &Prologue| it.bytes.as_ptr() == bytes.as_ptr() && it.bytes.len() == bytes.len();
+        match self.held.iter().any(is_same) {
+            true => 0,
+            false => bytes.len(),
         }
     }
 }
@@ -91,14 +114,44 @@ mod tests {
     }
 
     #[test]
-    fn prologues_are_bounded_and_bytes_without_one_are_known() {
+    fn prologues_are_bounded_in_number_and_bytes_without_one_are_known() {
         let mut prologues = RingPrologues::default();
-        for at in 0..100 {
+        for at in 0..1_000 {
             prologues.push(prologue(at * 20, b"one"));
             prologues.push(prologue(at * 20 + 10, b""));
         }
         assert_eq!(prologues.held.len(), MAX_PROLOGUES);
-        assert_eq!(prologues.oldest(), 1_840);
-        assert_eq!(prologues.at(1_845), "one");
+        assert_eq!(prologues.oldest(), 20 * (1_000 - MAX_PROLOGUES as u64 / 2));
+        assert_eq!(prologues.at(19_985), "one");
+    }
+
+    #[test]
+    fn prologues_are_bounded_in_bytes_and_those_that_share_them_count_once() {
+        let mut prologues = RingPrologues::default();
+        let heads = Bytes::from(vec![1; MAX_HELD_BYTES / 2]);
+        for at in 0..10 {
+            let bytes = heads.clone();
+            prologues.push(Prologue {
+                offset: at * 20,
+                bytes,
+            });
+            let entry = Prologue {
+                offset: at * 20 + 10,
+                bytes: vec![2; 1_000].into(),
+            };
+            prologues.push(entry);
+        }
+        assert_eq!(prologues.held_bytes, heads.len() + 10 * 1_000);
+        assert_eq!(prologues.oldest(), 0);
+        for at in 10..12 {
+            prologues.push(Prologue {
+                offset: at * 20,
+                bytes: vec![at as u8; MAX_HELD_BYTES / 2].into(),
+            });
+        }
+        assert_eq!(prologues.held_bytes, MAX_HELD_BYTES);
+        assert_eq!(prologues.oldest(), 200, "what they push out is not known");
+        prologues.forget_before(225);
+        assert_eq!(prologues.held_bytes, MAX_HELD_BYTES / 2);
     }
 }
