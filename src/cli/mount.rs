@@ -11,6 +11,7 @@ use super::fields::{self, Assignment, AssignmentParser};
 use super::terminal::{self, Side, TextTable};
 use crate::logic::records::mounts::MOUNT_KIND;
 use crate::model::mount::{MountName, MountSpec};
+use crate::model::source_user::SourceUser;
 use crate::settings::{Machine, PublicUrl};
 
 const MOUNTS: &str = "/api/v1/mounts";
@@ -158,10 +159,10 @@ async fn create(api: &Api, node: &PublicUrl, args: CreateArgs) -> anyhow::Result
     let settings = fields::object(args.settings.0);
     let generated = !settings.contains_key("password");
     let (spec, password) = make(api, &args.path, settings).await?;
-    let path = spec.path;
+    let MountSpec { path, user, .. } = spec;
     // An operator that gave a password knows it; it need not be in the scrollback too.
     Ok(if generated {
-        let url = source_url(node, &path, &password);
+        let url = source_url(node, &user, &path, &password);
         format!("created {path}\npassword: {password}\nsource:   {url}\n")
     } else {
         format!("created {path}\n")
@@ -175,11 +176,17 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// The URL for a source, with its password.
-pub(super) fn source_url(node: &PublicUrl, path: &MountName, password: &str) -> String {
+/// The URL for a source, with its user and its password.
+pub(super) fn source_url(
+    node: &PublicUrl,
+    user: &SourceUser,
+    path: &MountName,
+    password: &str,
+) -> String {
     let host = node.as_str().trim_start_matches("http://");
+    let user = utf8_percent_encode(user.as_str(), RESERVED);
     let password = utf8_percent_encode(password, RESERVED);
-    format!("http://source:{password}@{host}{path}")
+    format!("http://{user}:{password}@{host}{path}")
 }
 
 /// The path of one mount in the API.
@@ -227,8 +234,13 @@ mod tests {
     #[test]
     fn the_url_of_a_source_survives_any_password() {
         let node = "http://[::1]:8000".parse().unwrap();
-        let url = source_url(&node, &"/r/a.mp3".parse().unwrap(), "p@ss/w:rd");
-        assert_eq!(url, "http://source:p%40ss%2Fw%3Ard@[::1]:8000/r/a.mp3");
+        let url = |user: &str| {
+            let (user, path) = (user.parse().unwrap(), "/r/a.mp3".parse().unwrap());
+            source_url(&node, &user, &path, "p@ss/w:rd")
+        };
+        let rest = "p%40ss%2Fw%3Ard@[::1]:8000/r/a.mp3";
+        assert_eq!(url("source"), format!("http://source:{rest}"));
+        assert_eq!(url("a@b"), format!("http://a%40b:{rest}"));
     }
 
     #[test]
@@ -239,7 +251,7 @@ mod tests {
         );
         assert!(list(&[]).contains("antiphon mount create"));
         let changed = describe(&spec(), Some("changed"));
-        assert!(changed.contains("\npassword          changed\nname "));
+        assert!(changed.contains("\npassword          changed\nuser              source\nname "));
         let shown = describe(&spec(), None);
         assert!(!shown.contains("password"), "{shown}");
         assert!(

@@ -17,6 +17,7 @@ pub mod quorum;
 pub mod reach;
 pub mod record;
 pub mod seat;
+pub mod source_user;
 pub mod stamp;
 pub mod status;
 pub mod stream;

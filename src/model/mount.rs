@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::charset::Charset;
 use super::geo::CountryRule;
+use super::source_user::SourceUser;
 
 /// The path of a stream, such as `/live.mp3`. Only `try_from` makes one, so it needs no further check.
 ///
@@ -138,6 +139,9 @@ pub struct MountSpec {
     /// The Argon2id hash (PHC string) of the source password. Never shown.
     #[serde(skip)]
     pub password_hash: String,
+    /// The user name that its sources log in as.
+    #[serde(default)]
+    pub user: SourceUser,
     /// The station's name, sent to listeners as `icy-name`; empty: what the source says.
     pub name: String,
     /// The description, sent as `icy-description`; empty: what the source says.
@@ -214,6 +218,7 @@ impl MountSpec {
         Self {
             path,
             password_hash: String::new(),
+            user: SourceUser::default(),
             name: String::new(),
             description: String::new(),
             genre: String::new(),

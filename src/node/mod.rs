@@ -129,6 +129,10 @@ impl Node {
             core.start_resolver(&mesh.cluster, parts.load, zone, sockets, data_dir.clone());
         }
         tasks.spawn(parts.switchboard.run(present.arrivals));
+        if let Some(door) = ports.shoutcast_door {
+            info!(address = %door.local_address()?, "Shoutcast sources are taken here too");
+            tasks.spawn(parts.front.clone().run(door, parts.visitors.clone()));
+        }
         tasks.spawn(parts.front.run(ports.door, parts.visitors.clone()));
         Ok(Self {
             settings,

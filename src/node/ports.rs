@@ -16,6 +16,8 @@ use crate::settings::Settings;
 pub(super) struct Ports {
     /// The door for listeners, sources and operators.
     pub(super) door: Door,
+    /// The second door, for sources that speak Shoutcast, if there is one.
+    pub(super) shoutcast_door: Option<Door>,
     /// The address of the door.
     pub(super) bound: SocketAddr,
     /// The sockets of the resolver, if this node answers DNS queries.
@@ -39,23 +41,28 @@ impl Ports {
             );
         }
         let door = Door::bind(settings.listen, &settings.trusted_proxies, descriptors)
-            .map_err(|error| cannot_listen(settings.listen, &error))?;
+            .map_err(|error| cannot_listen("listen", settings.listen, &error))?;
+        let shoutcast_door = settings.shoutcast_listen.map(|address| {
+            door.bind_shoutcast(address)
+                .map_err(|error| cannot_listen("shoutcast-listen", address, &error))
+        });
         let dns = settings.dns.as_ref();
         let dns = dns.map(|dns| DnsSockets::bind(&dns.listen, descriptors.of_dns()));
         Ok(Self {
             bound: door.local_address()?,
             door,
+            shoutcast_door: shoutcast_door.transpose()?,
             dns: dns.transpose()?,
             capacity,
         })
     }
 }
 
-/// Why a node cannot open its port, and what to do about it.
-fn cannot_listen(listen: SocketAddr, error: &io::Error) -> anyhow::Error {
+/// Why a node cannot open the port of a flag, and what to do about it.
+fn cannot_listen(flag: &str, listen: SocketAddr, error: &io::Error) -> anyhow::Error {
     let hint = match error.kind() {
         io::ErrorKind::AddrInUse => format!(
-            "; if an Icecast or another antiphon runs there, stop it, or choose another port: --listen {}",
+            "; if an Icecast or another antiphon runs there, stop it, or choose another port: --{flag} {}",
             SocketAddr::new(listen.ip(), listen.port().saturating_add(1))
         ),
         _ => String::new(),

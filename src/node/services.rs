@@ -244,6 +244,7 @@ impl Core<'_> {
             sources: carriers.sources.clone(),
             drain: carriers.drain.clone(),
             logins,
+            shoutcast_mount: self.settings.shoutcast_mount.clone(),
             visitors: visitors.clone(),
         });
         self.tasks.spawn(ingest.clone().settle_rivals());

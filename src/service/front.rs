@@ -10,7 +10,7 @@ use super::admin::{Admin, Served};
 use super::drain::{Drain, Phase};
 use super::ingest::{Ingest, answer_and_drain};
 use super::listen::{After, Entrance, ListenRequest, Listening, PlaylistRequest};
-use crate::io::door::{self, Accepted, Door, NoHead, Visitor};
+use crate::io::door::{self, Accepted, Door, FirstHead, NoHead, Visitor};
 use crate::io::tasks::Tasks;
 use crate::io::{answer, clock};
 use crate::model::mount::{BadMountName, MountName};
@@ -96,15 +96,20 @@ impl Front {
             return;
         }
         let mut buffer = BytesMut::new();
+        // A client that asks for nothing does not hold up the end of the node.
+        let reading = door::read_first(&mut visitor, &mut buffer);
+        let mut read = match tasks.until_end(reading).await {
+            Some(Ok(FirstHead::Request(read))) => read,
+            Some(Ok(FirstHead::Shoutcast(login, len))) => {
+                let behind = buffer.split_off(len);
+                return self.ingest.serve_shoutcast(visitor, login, behind).await;
+            }
+            Some(Ok(FirstHead::Poke)) => return answer_and_drain(&mut visitor.stream, b"").await,
+            Some(Err(error)) => return refuse(&mut visitor, error, &buffer).await,
+            None => return,
+        };
         let mut has_logged_skipped_lines = false;
         for number in 1_u64.. {
-            // A client that asks for nothing does not hold up the end of the node.
-            let reading = door::read_head(&mut visitor, &mut buffer);
-            let read = match tasks.until_end(reading).await {
-                Some(Ok(read)) => read,
-                Some(Err(error)) => return refuse(&mut visitor, error, &buffer).await,
-                None => return,
-            };
             let head = read.head;
             let peer_ip = visitor.peer.ip();
             visitor.client = forwarded::client(peer_ip, &self.trusted_proxies, head.headers());
@@ -120,6 +125,12 @@ impl Front {
                 Some((same, behind)) => (visitor, buffer) = (same, behind),
                 None => return,
             }
+            let reading = door::read_head(&mut visitor, &mut buffer);
+            read = match tasks.until_end(reading).await {
+                Some(Ok(read)) => read,
+                Some(Err(error)) => return refuse(&mut visitor, error, &buffer).await,
+                None => return,
+            };
         }
     }
 
@@ -202,6 +213,9 @@ async fn refuse(visitor: &mut Visitor, error: NoHead, begun: &BytesMut) {
                 _ => "",
             };
             info!(peer = %visitor.peer, status, "refused: {why}{hint}");
+        }
+        NoHead::TooSlow if !begun.is_empty() => {
+            info!(peer = %visitor.peer, bytes = begun.len(), "closed: the request, or the login, took too long");
         }
         error => debug!(peer = %visitor.peer, %error, "no request"),
     }

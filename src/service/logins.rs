@@ -13,14 +13,17 @@ use super::document::Documents;
 use crate::io::door::Visitor;
 use crate::io::password::{PasswordHold, PasswordVerdict, Passwords, Secret};
 use crate::model::mount::{MountName, MountSpec};
+use crate::model::source_user::SourceUser;
 use crate::wire::http::credentials;
 use crate::wire::http::credentials::Credentials;
 use crate::wire::http::forwarded::Client;
+use crate::wire::icecast::shoutcast::LoginReading;
 
-/// The user that the cluster's admin password belongs to.
-const ADMIN_USER: &str = "admin";
-/// The only user that sources log in with.
-const SOURCE_USER: &str = "source";
+/// Why most logins are refused.
+const WRONG_PASSWORD: &str = "wrong password";
+/// Why a Shoutcast login is refused that is for no mount, however it is read.
+const NO_MOUNT: &str =
+    "it names no mount: have the encoder log in with MOUNT:PASSWORD, or set shoutcast_mount";
 
 /// The origin of a request.
 #[derive(Clone, Copy, Debug)]
@@ -70,11 +73,9 @@ impl RequestLogin<'_> {
     pub fn credentials(&self, mount: &str) -> Result<Credentials, NoRight> {
         let authorization = self.authorization.ok_or(NoRight::Anonymous)?;
         credentials::basic(authorization).ok_or_else(|| {
-            let (caller, user) = (self.caller, "");
             let attempt = LoginAttempt {
-                caller,
-                user,
                 mount,
+                ..LoginAttempt::nowhere(self.caller)
             };
             attempt.denied("no user and password in the login")
         })
@@ -101,9 +102,9 @@ impl<'a> Right<'a> {
     /// The account whose password gives a user this right, or why there is none.
     fn account(&self, user: &str) -> Result<Account<'a>, &'static str> {
         match (user, self) {
-            (ADMIN_USER, _) => Ok(Account::Admin),
-            (SOURCE_USER, Self::Describe(mount)) => Ok(Account::Source(mount)),
-            _ => Err("unknown user"),
+            (SourceUser::ADMIN, _) => Ok(Account::Admin),
+            (_, Self::Describe(mount)) => Ok(Account::Source(mount)),
+            (_, Self::Manage) => Err("unknown user"),
         }
     }
 
@@ -166,9 +167,10 @@ impl Logins {
         }
         let credentials = login.credentials(attempt.mount)?;
         attempt.user = &credentials.user;
-        let account = right.account(attempt.user);
-        let hash = account.and_then(|account| self.hash(account));
-        let hash = hash.map_err(|why| attempt.denied(why))?;
+        let account = right
+            .account(attempt.user)
+            .map_err(|why| attempt.denied(why))?;
+        let hash = self.hash(account, attempt)?;
         let password = Secret::from(credentials.password.as_str());
         self.verify(&password, &hash, attempt).await
     }
@@ -186,13 +188,38 @@ impl Logins {
             user: &credentials.user,
             mount: mount.path.as_str(),
         };
-        if attempt.user != SOURCE_USER {
-            return Err(attempt.denied("sources log in as the user `source`"));
-        }
+        attempt.check_user(mount)?;
         let password = Secret::from(credentials.password.as_str());
         self.verify(&password, &mount.password_hash, attempt)
             .await?;
         Ok(self.0.passwords.hold(&password, &mount.password_hash))
+    }
+
+    /// The mount for which a Shoutcast login is right in one of its readings. A wrong one is one refusal in the log,
+    /// however many readings it has.
+    pub async fn shoutcast(
+        &self,
+        readings: &[LoginReading<'_>],
+        caller: Caller,
+    ) -> Result<(MountSpec, PasswordHold), NoRight> {
+        let mut refused = None;
+        for LoginReading { spec, password } in readings {
+            let password = Secret::from(*password);
+            let attempt = LoginAttempt::shoutcast(spec, caller);
+            match self.weigh(&password, &spec.password_hash, caller).await {
+                PasswordVerdict::Right => {
+                    let hold = self.0.passwords.hold(&password, &spec.password_hash);
+                    return Ok(((*spec).clone(), hold));
+                }
+                PasswordVerdict::Busy => return Err(attempt.postponed()),
+                verdict => refused = refused.or(Some((attempt, verdict))),
+            }
+        }
+        Err(match refused {
+            Some((attempt, PasswordVerdict::BadHash)) => attempt.bad_hash(),
+            Some((attempt, _)) => attempt.denied(WRONG_PASSWORD),
+            None => LoginAttempt::nowhere(caller).denied(NO_MOUNT),
+        })
     }
 
     async fn verify(
@@ -201,37 +228,27 @@ impl Logins {
         hash: &str,
         attempt: LoginAttempt<'_>,
     ) -> Result<(), NoRight> {
-        let verdict = self
-            .0
-            .passwords
-            .verify(password, hash, attempt.caller.client);
-        match verdict.await {
-            PasswordVerdict::Right => Ok(()),
-            PasswordVerdict::Wrong => Err(attempt.denied("wrong password")),
-            PasswordVerdict::Busy => {
-                attempt.caller.note_postponed(attempt.user, attempt.mount);
-                Err(NoRight::Busy)
-            }
-            PasswordVerdict::BadHash => {
-                let (user, mount) = (attempt.user, attempt.mount);
-                warn!(
-                    user,
-                    mount, "the stored password is unusable: set another one"
-                );
-                Err(attempt.denied("the stored password is unusable"))
-            }
-        }
+        let verdict = self.weigh(password, hash, attempt.caller).await;
+        attempt.judge(verdict)
     }
 
-    fn hash(&self, account: Account<'_>) -> Result<String, &'static str> {
+    async fn weigh(&self, password: &Secret, hash: &str, caller: Caller) -> PasswordVerdict {
+        let passwords = &self.0.passwords;
+        passwords.verify(password, hash, caller.client).await
+    }
+
+    /// The hash of the password of an account, which is this user's.
+    fn hash(&self, account: Account<'_>, attempt: LoginAttempt<'_>) -> Result<String, NoRight> {
         let documents = &self.0.documents;
         match account {
             Account::Admin => {
                 let hash = documents.admin_password_hash();
-                hash.ok_or("there is no admin password yet")
+                hash.ok_or_else(|| attempt.denied("there is no admin password yet"))
             }
             Account::Source(mount) => {
-                let spec = documents.mount(mount).ok_or("there is no such mount")?;
+                let spec = documents.mount(mount);
+                let spec = spec.ok_or_else(|| attempt.denied("there is no such mount"))?;
+                attempt.check_user(&spec)?;
                 Ok(spec.password_hash)
             }
         }
@@ -253,7 +270,61 @@ struct LoginAttempt<'a> {
     mount: &'a str,
 }
 
-impl LoginAttempt<'_> {
+impl<'a> LoginAttempt<'a> {
+    /// A login that was read as one for this mount. Its own words are not named: they may be part of the password.
+    fn shoutcast(spec: &'a MountSpec, caller: Caller) -> Self {
+        Self {
+            caller,
+            user: spec.user.as_str(),
+            mount: spec.path.as_str(),
+        }
+    }
+
+    /// A login that names neither a user nor a mount.
+    fn nowhere(caller: Caller) -> Self {
+        let (user, mount) = ("", "");
+        Self {
+            caller,
+            user,
+            mount,
+        }
+    }
+
+    /// Checks that the user is the one of this mount's sources.
+    fn check_user(&self, mount: &MountSpec) -> Result<(), NoRight> {
+        match self.user == mount.user.as_str() {
+            true => Ok(()),
+            false => Err(self.denied(&format!(
+                "sources of this mount log in as the user `{}`",
+                mount.user
+            ))),
+        }
+    }
+
+    /// Says what a verdict means for the login. Whatever is not right is noted.
+    fn judge(&self, verdict: PasswordVerdict) -> Result<(), NoRight> {
+        match verdict {
+            PasswordVerdict::Right => Ok(()),
+            PasswordVerdict::Wrong => Err(self.denied(WRONG_PASSWORD)),
+            PasswordVerdict::Busy => Err(self.postponed()),
+            PasswordVerdict::BadHash => Err(self.bad_hash()),
+        }
+    }
+
+    fn postponed(&self) -> NoRight {
+        self.caller.note_postponed(self.user, self.mount);
+        NoRight::Busy
+    }
+
+    fn bad_hash(&self) -> NoRight {
+        let (user, mount) = (self.user, self.mount);
+        warn!(
+            user,
+            mount, "the stored password is unusable: set another one"
+        );
+        self.denied("the stored password is unusable")
+    }
+
     /// Notes why the login is refused.
     fn denied(&self, why: &str) -> NoRight {
         self.caller.note_refused(self.user, self.mount, why);
@@ -273,9 +344,11 @@ mod tests {
         assert_eq!(describe.account("admin"), Ok(Account::Admin));
         assert_eq!(describe.account("source"), Ok(Account::Source(&mount)));
         assert_eq!(Right::Manage.account("source"), Err("unknown user"));
-        for stranger in ["", "Admin", "relay"] {
-            assert_eq!(describe.account(stranger), Err("unknown user"));
-        }
+        assert_eq!(
+            describe.account("dj"),
+            Ok(Account::Source(&mount)),
+            "the mount says whether it is its user"
+        );
     }
 
     #[test]

@@ -25,10 +25,20 @@ const MAX_CHECKS: usize = 8;
 /// A check of whether a source is still connected: it is if this is answered, and is not if this is dropped.
 pub(super) type PresenceCheck = oneshot::Sender<()>;
 
+/// The protocol that a source speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceProtocol {
+    /// That of Icecast, which is HTTP.
+    Http,
+    /// That of Shoutcast 1. Its titles come without the name of a mount.
+    Shoutcast,
+}
+
 /// One source on air.
 #[derive(Debug)]
 struct OnAir {
     stream_id: StreamId,
+    protocol: SourceProtocol,
     checks: mpsc::Sender<PresenceCheck>,
     give_way: CancellationToken,
     over: watch::Receiver<()>,
@@ -89,12 +99,18 @@ impl Drop for StandbyEntry {
 }
 
 impl Sources {
-    pub(super) fn enter(&self, mount: &MountName, stream_id: StreamId) -> Entry {
+    pub(super) fn enter(
+        &self,
+        mount: &MountName,
+        stream_id: StreamId,
+        protocol: SourceProtocol,
+    ) -> Entry {
         let give_way = CancellationToken::new();
         let (alive, over) = watch::channel(());
         let (asked, checks) = mpsc::channel(MAX_CHECKS);
         let on_air = OnAir {
             stream_id,
+            protocol,
             checks: asked,
             give_way: give_way.clone(),
             over,
@@ -126,6 +142,16 @@ impl Sources {
             .iter()
             .map(|(mount, it)| (mount.clone(), it.stream_id))
             .collect()
+    }
+
+    /// The mounts with a source on air at this node that speaks this protocol.
+    pub fn speaking(&self, protocol: SourceProtocol) -> Vec<MountName> {
+        let table = self.0.lock();
+        let speaking = table
+            .on_air
+            .iter()
+            .filter(|(_, it)| it.protocol == protocol);
+        speaking.map(|(mount, _)| mount.clone()).collect()
     }
 
     /// The mounts for which a source waits on standby at this node.

@@ -10,6 +10,8 @@ impl Settings {
             name,
             data_dir,
             listen,
+            shoutcast_listen,
+            shoutcast_mount,
             public_url,
             public_https_url,
             mesh_address,
@@ -33,6 +35,11 @@ impl Settings {
             ("name", *name == new.name),
             ("data_dir", *data_dir == new.data_dir),
             ("listen", *listen == new.listen),
+            (
+                "shoutcast_listen",
+                *shoutcast_listen == new.shoutcast_listen,
+            ),
+            ("shoutcast_mount", *shoutcast_mount == new.shoutcast_mount),
             ("public_url", *public_url == new.public_url),
             (
                 "public_https_url",

@@ -10,6 +10,7 @@ mod dns;
 mod file;
 mod log;
 mod machine;
+mod shoutcast;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::model::geo::{Country, Position, Whereabouts};
+use crate::model::mount::MountName;
 use crate::model::network::Network;
 use crate::model::node::NodeName;
 use crate::model::outside::{BACKEND_PREFIX, is_backend};
@@ -31,6 +33,7 @@ use crate::model::seat::Rank;
 pub use dns::{Answers, AnswersPerS, BadDnsValue, DnsSettings, Mailbox};
 pub use log::{BadLogFilter, LogFilter};
 pub use machine::Machine;
+pub use shoutcast::{BadShoutcastListen, ShoutcastListen};
 use values::or_lower;
 pub use values::{
     BadValue, Bandwidth, Line, ListenAddress, MeshAddress, PeerAddress, PublicHttpsUrl, PublicUrl,
@@ -59,6 +62,10 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// The address for sources and listeners (TCP) and for nodes (UDP).
     pub listen: SocketAddr,
+    /// The second address (TCP), for sources that speak Shoutcast; `None`: they come to `listen` only.
+    pub shoutcast_listen: Option<SocketAddr>,
+    /// The mount of Shoutcast sources that name none; `None`: they have to name one.
+    pub shoutcast_mount: Option<MountName>,
     /// The URL that listeners are told; `None`: found out from `listen`.
     pub public_url: Option<PublicUrl>,
     /// The URL for listeners that speak HTTPS, through a proxy in front of the node; `None`: none.
@@ -114,6 +121,12 @@ pub struct RunArgs {
     /// One port for all: sources and listeners by TCP, the other nodes by UDP [default: 0.0.0.0:8000]
     #[arg(long, value_name = "IP:PORT")]
     pub listen: Option<ListenAddress>,
+    /// A second port for encoders that speak Shoutcast; they expect it at the port of `--listen` + 1
+    #[arg(long, value_name = "[IP:]PORT")]
+    pub shoutcast_listen: Option<ShoutcastListen>,
+    /// Mount of Shoutcast sources that log in with a password alone, such as `/radio.mp3`
+    #[arg(long, value_name = "MOUNT")]
+    pub shoutcast_mount: Option<MountName>,
     /// URL at which listeners reach this node, such as `http://radio1.example:8000`
     #[arg(long, value_name = "URL")]
     pub public_url: Option<PublicUrl>,
@@ -248,10 +261,13 @@ impl Settings {
         if is_backend(&name) {
             return Err(SettingsError::Name(name));
         }
+        let listen = args.listen.map_or(anywhere, SocketAddr::from);
         Ok(Self {
             name,
             data_dir,
-            listen: args.listen.map_or(anywhere, SocketAddr::from),
+            listen,
+            shoutcast_listen: args.shoutcast_listen.map(|port| port.beside(listen)),
+            shoutcast_mount: args.shoutcast_mount,
             public_url: args.public_url,
             public_https_url: args.public_https_url,
             mesh_address: args.mesh_address.map(SocketAddr::from),
@@ -285,10 +301,12 @@ fn rust_log(machine: &Machine) -> LogFilter {
 
 impl RunArgs {
     /// The keys that a settings file may have, as they are written there.
-    pub const KEYS: [&str; 22] = [
+    pub const KEYS: [&str; 24] = [
         "name",
         "data_dir",
         "listen",
+        "shoutcast_listen",
+        "shoutcast_mount",
         "public_url",
         "public_https_url",
         "mesh_address",
@@ -319,6 +337,8 @@ impl RunArgs {
             name: self.name.or(lower.name),
             data_dir: self.data_dir.or(lower.data_dir),
             listen: self.listen.or(lower.listen),
+            shoutcast_listen: self.shoutcast_listen.or(lower.shoutcast_listen),
+            shoutcast_mount: self.shoutcast_mount.or(lower.shoutcast_mount),
             public_url: self.public_url.or(lower.public_url),
             public_https_url: self.public_https_url.or(lower.public_https_url),
             mesh_address: self.mesh_address.or(lower.mesh_address),

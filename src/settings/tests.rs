@@ -66,7 +66,8 @@ fn flags_win_over_variables_and_variables_over_the_file() {
 #[test]
 fn every_key_of_the_file_is_read() {
     let (_file, flags) = flags_with_file(
-        "name = 'n1'\ndata_dir = '/d'\nlisten = '[::]:9'\npublic_url = 'HTTP://Radio.Example:9'\n\
+        "name = 'n1'\ndata_dir = '/d'\nlisten = '[::]:9'\nshoutcast_listen = 10\n\
+         shoutcast_mount = '/radio.mp3'\npublic_url = 'HTTP://Radio.Example:9'\n\
          public_https_url = 'https://radio.example'\n\
          mesh_address = '192.0.2.7:9'\n\
          join = ['p:1']\nfound = true\nsecret_file = '/s'\nmax_listeners = 7\nmax_bandwidth = 8000\nrank = 9\nquorum = 3\n\
@@ -80,6 +81,8 @@ fn every_key_of_the_file_is_read() {
         name: NodeName::try_from("n1").unwrap(),
         data_dir: "/d".into(),
         listen: "[::]:9".parse().unwrap(),
+        shoutcast_listen: "[::]:10".parse().ok(),
+        shoutcast_mount: "/radio.mp3".parse().ok(),
         public_url: Some("http://radio.example:9".parse().unwrap()),
         public_https_url: Some("https://radio.example".parse().unwrap()),
         mesh_address: Some("192.0.2.7:9".parse().unwrap()),

@@ -20,6 +20,8 @@ pub(super) fn read(machine: &Machine) -> Result<RunArgs, SettingsError> {
         name: parsed(machine, "ANTIPHON_NAME")?,
         data_dir: machine.path("ANTIPHON_DATA_DIR"),
         listen: parsed(machine, "ANTIPHON_LISTEN")?,
+        shoutcast_listen: parsed(machine, "ANTIPHON_SHOUTCAST_LISTEN")?,
+        shoutcast_mount: parsed(machine, "ANTIPHON_SHOUTCAST_MOUNT")?,
         public_url: parsed(machine, "ANTIPHON_PUBLIC_URL")?,
         public_https_url: parsed(machine, "ANTIPHON_PUBLIC_HTTPS_URL")?,
         mesh_address: None,

@@ -38,7 +38,7 @@ fn wanted(key: &str) -> Wanted {
         "max_listeners" => Wanted::Number("1000", u32::MAX.into()),
         // The greatest integer that TOML knows.
         "rank" => Wanted::Number("100", i64::MAX.cast_unsigned()),
-        "max_bandwidth" | "quorum" => Wanted::NumberOrText,
+        "max_bandwidth" | "quorum" | "shoutcast_listen" => Wanted::NumberOrText,
         "found" => Wanted::Flag,
         "join" => Wanted::List(r#"["b.example:8000"]"#),
         "trusted_proxies" => Wanted::List(r#"["127.0.0.1", "10.0.0.0/8"]"#),
@@ -46,6 +46,7 @@ fn wanted(key: &str) -> Wanted {
         "dns" => Wanted::Table("[dns], and zone = \"radio.example\" below it"),
         "name" => Wanted::Text("studio"),
         "listen" => Wanted::Text("0.0.0.0:8000"),
+        "shoutcast_mount" => Wanted::Text("/radio.mp3"),
         "public_url" => Wanted::Text("http://radio1.example:8000"),
         "public_https_url" => Wanted::Text("https://radio1.example"),
         "mesh_address" => Wanted::Text("203.0.113.5:8000"),

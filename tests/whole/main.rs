@@ -45,6 +45,7 @@ mod relay;
 mod rolling;
 mod routes;
 mod service_manager;
+mod shoutcast;
 mod soak;
 mod sources;
 mod status;

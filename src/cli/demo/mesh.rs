@@ -14,6 +14,7 @@ use crate::cli::api::{Api, NodeArgs};
 use crate::cli::mount::{make, source_url};
 use crate::cli::secret;
 use crate::model::mount::MountName;
+use crate::model::source_user::SourceUser;
 use crate::model::status::{NodeState, Status};
 use crate::settings::{Machine, PublicUrl};
 
@@ -226,7 +227,7 @@ impl<'a> DemoMesh<'a> {
         let living = self.nodes.iter().rposition(|node| node.process.lives());
         let at = living.context("no node is left")?;
         let path: MountName = RADIO.parse().context("the demo's mounts are well named")?;
-        let url = source_url(&self.nodes[at].url, &path, password);
+        let url = source_url(&self.nodes[at].url, &SourceUser::default(), &path, password);
         let arguments = [
             "source".into(),
             self.file.as_os_str().to_owned(),

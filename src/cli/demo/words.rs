@@ -6,6 +6,7 @@ use crate::cli::mount::source_url;
 use crate::cli::terminal::{Side, TextTable};
 use crate::model::mount::{BadMountName, MountName};
 use crate::model::node::NodeName;
+use crate::model::source_user::SourceUser;
 
 /// The facts about a running demo.
 pub(super) struct Tour<'a> {
@@ -26,8 +27,9 @@ impl Tour<'_> {
     pub(super) fn text(&self) -> Result<String, BadMountName> {
         let last = &self.nodes[self.nodes.len() - 1];
         let [radio, live] = self.passwords;
-        let radio_url = source_url(&last.url, &RADIO.parse::<MountName>()?, radio);
-        let live_url = source_url(&last.url, &LIVE.parse::<MountName>()?, live);
+        let user = SourceUser::default();
+        let radio_url = source_url(&last.url, &user, &RADIO.parse::<MountName>()?, radio);
+        let live_url = source_url(&last.url, &user, &LIVE.parse::<MountName>()?, live);
         let source = self.source_pid.map(|pid| format!(" (pid {pid})"));
         Ok(format!(
             "\n{}\n\

@@ -3,6 +3,7 @@
 //! Connections are accepted, counted and bounded here, and their first bytes are read; what they want is
 //! decided elsewhere. A connection over a bound is refused with an answer, and no other waits for it.
 
+mod heads;
 mod one_request;
 mod refused;
 
@@ -12,22 +13,19 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use parking_lot::Mutex;
-use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
+pub use self::heads::{FirstHead, NoHead, ReadHead, read_first, read_head};
 pub use self::one_request::{OneRequest, Unread};
 pub use self::refused::RefusedVisitor;
 use self::refused::{NoPlace, RefusedConnections};
 use super::answer::SEND_BUFFER_BYTES;
 use super::descriptors::Descriptors;
 use crate::model::network::{Network, customer};
-use crate::wire::http::error::HeadError;
 use crate::wire::http::forwarded::Client;
-use crate::wire::http::head::Head;
-use crate::wire::http::reader::{HeadReader, Parsed};
+use crate::wire::icecast::shoutcast::PortUse;
 
 /// How long a head may take from its first byte allowed to its last; Icecast's users know 15 s, and no line needs 10.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,8 +40,6 @@ const ADDRESS_SHARE: f64 = 0.5;
 const CROWDED_HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait before accepting again when the system has no descriptor left.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
-/// How much is read at once while a head is awaited.
-const READ_BYTES: usize = 4 * 1_024;
 
 /// The connections that are open.
 #[derive(Debug, Default)]
@@ -58,6 +54,7 @@ pub struct Door {
     listener: TcpListener,
     counts: Arc<Mutex<Counts>>,
     bounds: DoorBounds,
+    port: PortUse,
     trusted_proxies: Vec<Network>,
     refused_connections: RefusedConnections,
 }
@@ -106,11 +103,18 @@ pub struct DoorPlace {
     counts: Arc<Mutex<Counts>>,
     crowded: usize,
     customer: IpAddr,
+    /// The use of the port.
+    port: PortUse,
 }
 
 impl DoorPlace {
+    /// By when the next head must have come.
+    fn head_deadline(&self) -> Instant {
+        Instant::now() + self.head_timeout()
+    }
+
     /// How long the next head may take.
-    pub fn head_timeout(&self) -> Duration {
+    fn head_timeout(&self) -> Duration {
         match self.counts.lock().total > self.crowded {
             true => CROWDED_HEAD_TIMEOUT,
             false => HEAD_TIMEOUT,
@@ -139,26 +143,30 @@ impl Door {
         trusted_proxies: &[Network],
         descriptors: Descriptors,
     ) -> io::Result<Self> {
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
-        socket.set_reuseaddr(true)?;
-        // Each connection that it accepts has the same.
-        socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
-        socket.bind(address)?;
         let total = descriptors.connections();
         let share = (total as f64 * ADDRESS_SHARE) as usize;
         Ok(Self {
-            listener: socket.listen(BACKLOG)?,
+            listener: listen(address)?,
             counts: Arc::default(),
             bounds: DoorBounds {
                 total,
                 crowded: total - descriptors.reserve(),
                 per_address: MAX_PER_ADDRESS.min(share),
             },
+            port: PortUse::Http,
             trusted_proxies: trusted_proxies.to_vec(),
+            refused_connections: RefusedConnections::default(),
+        })
+    }
+
+    /// Binds a second port, for Shoutcast sources. Its connections count within the same bounds.
+    pub fn bind_shoutcast(&self, address: SocketAddr) -> io::Result<Self> {
+        Ok(Self {
+            listener: listen(address)?,
+            counts: self.counts.clone(),
+            bounds: self.bounds,
+            port: PortUse::Shoutcast,
+            trusted_proxies: self.trusted_proxies.clone(),
             refused_connections: RefusedConnections::default(),
         })
     }
@@ -222,6 +230,7 @@ impl Door {
             counts: self.counts.clone(),
             crowded: self.bounds.crowded,
             customer,
+            port: self.port,
         })
     }
 
@@ -231,50 +240,23 @@ impl Door {
     }
 }
 
-/// Why there is no head.
-#[derive(Debug, thiserror::Error)]
-pub enum NoHead {
-    /// The client closed, or the connection broke.
-    #[error("the client left")]
-    Left,
-    /// The head took longer than [`HEAD_TIMEOUT`], or than there is time for in a crowd.
-    #[error("no whole head in time")]
-    TooSlow,
-    /// The head is invalid.
-    #[error(transparent)]
-    Refused(#[from] HeadError),
-}
-
-/// A head, and its length in the buffer.
-#[derive(Debug)]
-pub struct ReadHead {
-    /// The request.
-    pub head: Head,
-    /// The body begins after so many bytes of the buffer.
-    pub len: usize,
-}
-
-/// Reads the next head into a buffer that may already hold the beginning of it.
-pub async fn read_head(visitor: &mut Visitor, buffer: &mut BytesMut) -> Result<ReadHead, NoHead> {
-    let deadline = Instant::now() + visitor.place.head_timeout();
-    let stream = &mut visitor.stream;
-    let mut reader = HeadReader::new();
-    loop {
-        if let Parsed::Complete { head, len } = reader.read(buffer)? {
-            return Ok(ReadHead { head, len });
-        }
-        buffer.reserve(READ_BYTES);
-        match timeout_at(deadline, stream.read_buf(buffer)).await {
-            Ok(Ok(0) | Err(_)) => return Err(NoHead::Left),
-            Ok(Ok(_)) => {}
-            Err(_) => return Err(NoHead::TooSlow),
-        }
-    }
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    socket.set_reuseaddr(true)?;
+    // Each connection that it accepts has the same.
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt;
+    use bytes::BytesMut;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
@@ -337,6 +319,22 @@ mod tests {
         assert_eq!(door.counts.lock().total, 1);
         drop(visitor);
         assert_eq!(door.counts.lock().total, 0);
+    }
+
+    #[tokio::test]
+    async fn the_second_port_counts_within_the_same_bounds() {
+        let mut door = door();
+        (door.bounds.crowded, door.bounds.total) = (0, 1);
+        let mut second = door.bind_shoutcast("127.0.0.1:0".parse().unwrap()).unwrap();
+        let _client = client(&second).await;
+        let visitor = next(&mut second).await;
+        assert_eq!(visitor.place.port, PortUse::Shoutcast);
+        assert_eq!(visitor.place.head_timeout(), CROWDED_HEAD_TIMEOUT);
+        let _other = client(&door).await;
+        assert!(matches!(door.accept().await, Accepted::Refused(_)));
+        drop(visitor);
+        let _third = client(&door).await;
+        assert_eq!(next(&mut door).await.place.port, PortUse::Http);
     }
 
     #[tokio::test]

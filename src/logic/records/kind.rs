@@ -355,7 +355,7 @@ mod tests {
         let expected = r#"a mount has no "max_listener"; did you mean "max_listeners"?"#;
         assert_eq!(error("max_listener"), expected);
         assert!(error("pasword").ends_with("did you mean \"password\"?"));
-        assert!(error("colour").contains("it has password, name, "));
+        assert!(error("colour").contains("it has password, user, name, "));
         let long = "x".repeat(1_000);
         assert!(!error("colour").contains("hunter2") && error(&long).len() < 400);
     }

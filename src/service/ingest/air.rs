@@ -60,7 +60,7 @@ impl Air {
         let feed = Feed::new(ring(stream_id, head, &opening.lead));
         restore_title(ingest, mount, &feed);
         ingest.streams.hold(mount, feed.clone(), Origin::Source)?;
-        let entry = ingest.sources.enter(mount, stream_id);
+        let entry = ingest.sources.enter(mount, stream_id, offer.protocol);
         let head = feed.head();
         info!(%stream_id, agent = head.user_agent, content_type = head.content_type, "source on air");
         let served_as = media_type::served_as(&head.content_type);

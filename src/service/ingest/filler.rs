@@ -6,7 +6,11 @@ use std::io;
 use tokio::io::AsyncRead;
 
 use crate::model::mount::MountSpec;
+use crate::model::seat::Epoch;
 use crate::model::stream::StreamHead;
+use crate::service::sources::SourceProtocol;
+use crate::wire::http::head::Head;
+use crate::wire::icecast::source_head;
 
 /// A stream that is offered to a mount.
 #[derive(Debug)]
@@ -17,6 +21,20 @@ pub(super) struct Offer {
     pub(super) head: StreamHead,
     /// The stated bitrate, bits per second; 0 if none is stated.
     pub(super) stated_bps: u64,
+    /// The protocol that its source speaks.
+    pub(super) protocol: SourceProtocol,
+}
+
+impl Offer {
+    /// The stream that an encoder's request describes.
+    pub(super) fn of(head: &Head, spec: MountSpec, protocol: SourceProtocol) -> Self {
+        Self {
+            head: source_head::stream_head(head, spec.charset, 0, Epoch::default()),
+            stated_bps: source_head::stated_bps(head),
+            spec,
+            protocol,
+        }
+    }
 }
 
 /// A reader of a stream's audio.

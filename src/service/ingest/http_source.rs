@@ -20,7 +20,6 @@ use crate::io::uplink;
 use crate::wire::http::body::{BodyDecoder, BodyState};
 use crate::wire::http::chunk::BodyError;
 use crate::wire::http::head::Head;
-use crate::wire::http::reply;
 
 /// The most that is read ahead of its time, to find the end of a connection behind it: what Linux by default lets a
 /// sender leave in its system.
@@ -56,11 +55,16 @@ pub(super) struct HttpSource<'a> {
 }
 
 impl<'a> HttpSource<'a> {
-    /// A source that has sent this head, and behind it the bytes that are `begun`.
-    pub(super) fn new(stream: &'a mut TcpStream, head: &Head, begun: BytesMut) -> Self {
+    /// A source that has sent this head, and behind it the bytes that are `begun`. It is told the `answer` once it is taken.
+    pub(super) fn new(
+        stream: &'a mut TcpStream,
+        head: &Head,
+        answer: Bytes,
+        begun: BytesMut,
+    ) -> Self {
         Self {
             stream,
-            answer: reply::source_accepted(head),
+            answer,
             patience: Patience::default(),
             decoder: BodyDecoder::after(head),
             input: begun,
@@ -221,6 +225,7 @@ mod tests {
 
     use super::*;
     use crate::wire::http::reader::{Parsed, parse};
+    use crate::wire::http::reply;
 
     /// Far longer than anything here takes; a test that waits so long has failed.
     const PATIENCE: Duration = Duration::from_secs(10);
@@ -234,6 +239,11 @@ mod tests {
             Parsed::Complete { head, .. } => head,
             Parsed::Incomplete => panic!("the head is not complete"),
         }
+    }
+
+    fn source<'a>(stream: &'a mut TcpStream, text: &str, begun: BytesMut) -> HttpSource<'a> {
+        let head = head(text);
+        HttpSource::new(stream, &head, reply::source_accepted(&head), begun)
     }
 
     /// Both ends of a connection: the encoder's, and the node's.
@@ -255,7 +265,7 @@ mod tests {
         let (mut encoder, mut stream) = connection().await;
         let body = b"4\r\nabcd\r\n1\r\ne\r\n0\r\n\r\nno audio";
         let begun = BytesMut::from(&body[..7]);
-        let mut source = HttpSource::new(&mut stream, &head(CHUNKED), begun);
+        let mut source = source(&mut stream, CHUNKED, begun);
         encoder.write_all(&body[7..]).await.unwrap();
         assert!(!source.has_left());
         assert_eq!(all_of(&mut source).await.unwrap(), b"abcde");
@@ -270,7 +280,7 @@ mod tests {
     async fn a_source_is_answered_before_more_is_awaited() {
         let (mut encoder, mut stream) = connection().await;
         let begun = BytesMut::from("abcd");
-        let mut source = HttpSource::new(&mut stream, &head(PLAIN), begun);
+        let mut source = source(&mut stream, PLAIN, begun);
         let mut audio = [0; 8];
         source.read_exact(&mut audio[..4]).await.unwrap();
         assert!(encoder.try_read(&mut [0; 64]).is_err(), "not yet");
@@ -293,7 +303,7 @@ mod tests {
     async fn a_senseless_body_is_an_error_each_time() {
         let (_encoder, mut stream) = connection().await;
         let begun = BytesMut::from("3\r\nabc\r\nx");
-        let mut source = HttpSource::new(&mut stream, &head(CHUNKED), begun);
+        let mut source = source(&mut stream, CHUNKED, begun);
         let mut audio = [0; 8];
         assert_eq!(source.read(&mut audio).await.unwrap(), 3);
         for _ in 0..2 {
@@ -305,7 +315,7 @@ mod tests {
     #[tokio::test]
     async fn a_hang_up_behind_a_backlog_loses_no_byte() {
         let (mut encoder, mut stream) = connection().await;
-        let mut source = HttpSource::new(&mut stream, &head(ENDLESS), BytesMut::new());
+        let mut source = source(&mut stream, ENDLESS, BytesMut::new());
         let sent: Vec<u8> = (0..100_000u32).map(|number| number as u8).collect();
         encoder.write_all(&sent[..50_000]).await.unwrap();
         assert!(source.is_behind_backlog().await);
@@ -320,7 +330,7 @@ mod tests {
     #[tokio::test]
     async fn a_dismissed_source_is_still_read() {
         let (mut encoder, mut stream) = connection().await;
-        let mut source = HttpSource::new(&mut stream, &head(ENDLESS), BytesMut::new());
+        let mut source = source(&mut stream, ENDLESS, BytesMut::new());
         source.accept().await.unwrap();
         encoder.write_all(b"the rest").await.unwrap();
         source.dismiss().await.unwrap();

@@ -15,6 +15,7 @@ mod intake;
 mod lead;
 mod refusal;
 mod rivals;
+mod shoutcast;
 #[cfg(test)]
 mod tests;
 
@@ -36,17 +37,16 @@ use super::drain::{Drain, Phase};
 use super::logins::{Caller, Logins, RequestLogin};
 use super::mesh::Mesh;
 use super::relay::Relays;
-use super::sources::Sources;
+use super::sources::{SourceProtocol, Sources};
 use super::streams::Streams;
 use crate::io::door::Visitor;
 use crate::io::password::PasswordHold;
 use crate::io::tasks::Tasks;
 use crate::io::uplink;
 use crate::model::mount::MountName;
-use crate::model::seat::Epoch;
 use crate::wire::http::head::Head;
+use crate::wire::http::reply;
 use crate::wire::http::reply::Reply;
-use crate::wire::icecast::source_head;
 
 /// The parts that taking a source needs.
 #[derive(Debug)]
@@ -65,6 +65,8 @@ pub struct IngestConfig {
     pub drain: Drain,
     /// Checks the passwords of sources.
     pub logins: Logins,
+    /// The mount of Shoutcast sources that name none, if there is one.
+    pub shoutcast_mount: Option<MountName>,
     /// The tasks of visitors: when they end, newcomers are refused and all sources end.
     pub visitors: Tasks,
 }
@@ -100,9 +102,7 @@ impl Ingest {
         let client = visitor.behind_proxy().map(display);
         let span = info_span!("source", peer = %visitor.peer, client, path = head.path());
         let serving = async {
-            if let Err(error) = uplink::keep_little(&visitor.stream) {
-                debug!(%error, "the system keeps what it likes of this source");
-            }
+            keep_little(&visitor);
             let admitted = async {
                 let login = self.admit(&head, Caller::of(&visitor)).await?;
                 let mount = login.offer.spec.path.clone();
@@ -112,7 +112,8 @@ impl Ingest {
             };
             match admitted.await {
                 Ok((broadcast, _stay)) => {
-                    let source = HttpSource::new(&mut visitor.stream, &head, begun);
+                    let answer = reply::source_accepted(&head);
+                    let source = HttpSource::new(&mut visitor.stream, &head, answer, begun);
                     broadcast.run(source).await;
                     None
                 }
@@ -127,9 +128,7 @@ impl Ingest {
 
     /// Checks the login, the mount and whether this node takes sources.
     async fn admit(&self, head: &Head, caller: Caller) -> Result<SourceLogin, Refusal> {
-        if self.0.visitors.are_ending() || self.is_draining() {
-            return Err(Refusal::Stopping);
-        }
+        self.check_taking()?;
         // libshout asks without any login first, to see what the server can do.
         let login = RequestLogin {
             authorization: head.header("authorization"),
@@ -141,21 +140,28 @@ impl Ingest {
         let spec = self.0.mesh.documents.mount(&mount);
         let spec = spec.ok_or_else(|| Refusal::no_mount(&mount))?;
         let hold = self.0.logins.source(credentials, &spec, caller).await?;
-        let offer = Offer {
-            head: source_head::stream_head(head, spec.charset, 0, Epoch::default()),
-            stated_bps: source_head::stated_bps(head),
-            spec,
-        };
+        let offer = Offer::of(head, spec, SourceProtocol::Http);
         Ok(SourceLogin { offer, hold })
     }
 
-    /// Whether no source is to begin here.
-    fn is_draining(&self) -> bool {
-        self.0.drain.phase() == Phase::Draining
+    /// Whether a source may begin here.
+    fn check_taking(&self) -> Result<(), Refusal> {
+        let is_draining = self.0.drain.phase() == Phase::Draining;
+        match self.0.visitors.are_ending() || is_draining {
+            true => Err(Refusal::Stopping),
+            false => Ok(()),
+        }
     }
 
     /// Lets only one of two sources stay that meet after a partition. Runs until the node stops.
     pub async fn settle_rivals(self) {
         rivals::run(&self.0.mesh, &self.0.sources).await;
+    }
+}
+
+/// Lets the system keep little of what a source has sent and nobody has read.
+fn keep_little(visitor: &Visitor) {
+    if let Err(error) = uplink::keep_little(&visitor.stream) {
+        debug!(%error, "the system keeps what it likes of this source");
     }
 }

@@ -21,6 +21,7 @@ use crate::media::format::mpeg::samples::frames;
 use crate::media::format::ogg::page::samples::{opus, opus_heads};
 use crate::media::ring::Read;
 use crate::model::node::Generation;
+use crate::model::seat::Epoch;
 use crate::model::status::NodeState;
 use crate::model::stream::{EndReason, StreamHead, StreamId};
 use crate::proto::ended::Ended;
@@ -155,6 +156,7 @@ impl Bench {
                 accept_epoch: Epoch::default(),
             },
             stated_bps: 0,
+            protocol: SourceProtocol::Http,
         };
         let ingest = self.ingest.clone();
         self.node.mesh.tasks.spawn(async move {
@@ -234,6 +236,7 @@ fn ingest_config(mesh: &Mesh) -> IngestConfig {
         relays: Relays::new(mesh.clone(), streams.clone(), ended),
         drain: Drain::new(drain),
         logins: Logins::new(mesh.documents.clone(), passwords, Secret::from("")),
+        shoutcast_mount: None,
         visitors: mesh.tasks.group(),
         mesh: mesh.clone(),
         streams,

@@ -5,8 +5,8 @@ use super::status::HttpStatus;
 /// Why bytes are not a valid request head. Nothing was done with them, and the connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
-    /// The first bytes cannot begin a request line: TLS, a Shoutcast password, noise.
-    #[error("this is not HTTP")]
+    /// The first bytes cannot begin a request line, nor are they the line of a Shoutcast login: TLS, noise.
+    #[error("this is neither HTTP nor the login of a Shoutcast source")]
     NotHttp,
     /// The head is longer than [`MAX_HEAD_BYTES`](super::reader::MAX_HEAD_BYTES).
     #[error("the request head is too long")]

@@ -14,5 +14,5 @@ pub mod reader;
 pub mod reply;
 mod rewrite;
 pub mod status;
-mod text;
+pub(in crate::wire) mod text;
 pub(in crate::wire) mod writer;

@@ -6,7 +6,7 @@ pub(super) fn is_token(byte: u8) -> bool {
 }
 
 /// Bytes as text: UTF-8 if they are valid, otherwise Latin-1.
-pub(super) fn text_of(bytes: &[u8]) -> String {
+pub(in crate::wire) fn text_of(bytes: &[u8]) -> String {
     match str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
         Err(_) => bytes.iter().copied().map(char::from).collect(),

@@ -1,7 +1,8 @@
 //! Icecast's additions to HTTP: the heads of its sources and listeners, playlists, and addresses with a redirector's
-//! tag.
+//! tag; and the login of Shoutcast, which it understands too.
 
 pub mod listener_head;
 pub mod passthrough;
 pub mod playlist;
+pub mod shoutcast;
 pub mod source_head;

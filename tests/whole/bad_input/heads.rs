@@ -111,7 +111,7 @@ fn a_slow_head_is_cut_after_ten_seconds() {
 fn noise_is_closed_without_a_word() {
     let node = node();
     let client_hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec();
-    let mut noises = vec![client_hello, b"\0\0\0\0".to_vec(), b"hackme\r\n".to_vec()];
+    let mut noises = vec![client_hello, b"\0\0\0\0".to_vec()];
     let mut random = StdRng::seed_from_u64(1);
     for _ in 0..100 {
         let length = random.random_range(64..20_000);
@@ -121,7 +121,12 @@ fn noise_is_closed_without_a_word() {
     }
     for noise in noises {
         let (kept_s, heard) = kept_for(&node, |wire| drop(wire.try_say(&noise)));
-        assert_eq!(heard, "", "to {:?}", &noise[..4]);
+        // A line of it may be a login of Shoutcast by chance.
+        assert!(
+            ["", "invalid password\r\n"].contains(&heard.as_str()),
+            "to {:?}: {heard}",
+            &noise[..4]
+        );
         assert!(
             kept_s < 8.0,
             "closed at once and not by its timeout: {kept_s} s"

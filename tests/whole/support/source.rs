@@ -159,6 +159,11 @@ impl KnownSource {
             Ok((connection, head)) if head.status == 200 => connection,
             refused => return Err(format!("{refused:?}")),
         };
+        Ok(Self::behind(connection))
+    }
+
+    /// Begins to send on a connection on which a source was accepted.
+    pub(crate) fn behind(connection: Connection) -> Self {
         let (stop, next) = (
             Arc::new(AtomicBool::new(false)),
             Arc::new(AtomicU64::new(0)),
@@ -167,11 +172,11 @@ impl KnownSource {
             let (stop, next) = (stop.clone(), next.clone());
             thread::spawn(move || send_frames(connection, &stop, &next))
         };
-        Ok(Self {
+        Self {
             stop,
             next,
             thread: Some(thread),
-        })
+        }
     }
 
     /// How many frames it has sent.

@@ -8,6 +8,7 @@ use crate::logic::records::texts::{check_line, kept_caption, read_as, read_capti
 use crate::model::charset::Charset;
 use crate::model::geo::CountryRule;
 use crate::model::mount::MountSpec;
+use crate::model::source_user::SourceUser;
 
 /// The longest time that listeners are kept in silence, seconds: no player waits longer than some minutes.
 const MAX_LINGER_S: u32 = 600;
@@ -20,6 +21,22 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         required: true,
         kind: FieldKind::Password {
             put: |mount, hash| mount.password_hash = hash,
+        },
+    },
+    Field {
+        key: "user",
+        help: "user name that sources of this mount log in as; empty: `source`",
+        required: false,
+        kind: FieldKind::Text {
+            word: "NAME",
+            clears: true,
+            read: read_as::<SourceUser>,
+            // A name that only newer nodes allow must not take the mount off the air.
+            put: |mount, name| {
+                mount.user = name.parse().unwrap_or_default();
+                Ok(())
+            },
+            show: |mount| mount.user.to_string(),
         },
     },
     caption(

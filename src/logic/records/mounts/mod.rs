@@ -66,8 +66,9 @@ mod tests {
     use crate::model::record::Value;
 
     const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA";
-    const RADIO: [(&str, &str); 9] = [
+    const RADIO: [(&str, &str); 10] = [
         ("password", HASH),
+        ("user", "dj-anna"),
         ("name", "Radio é"),
         ("genre", "jazz"),
         ("url", "https://radio.example/"),
@@ -85,6 +86,7 @@ mod tests {
     fn radio() -> MountSpec {
         let mut spec = MountSpec {
             password_hash: HASH.to_owned(),
+            user: "dj-anna".parse().unwrap(),
             name: "Radio é".to_owned(),
             genre: "jazz".to_owned(),
             url: "https://radio.example/".to_owned(),
@@ -145,6 +147,8 @@ mod tests {
     fn a_bad_value_is_refused_with_its_fields_name() {
         let long = "x".repeat(super::super::texts::MAX_TEXT_BYTES + 1);
         for (field, value) in [
+            ("user", "a:b"),
+            ("user", "admin"),
             ("name", "a\nb"),
             ("description", "a\u{85}b"),
             ("genre", &long),
@@ -184,6 +188,7 @@ mod tests {
             assert!(!error.contains("hunter2"), "{error}");
         }
         for (field, value) in [
+            ("user", ""),
             ("url", ""),
             ("url", "http://a"),
             ("name", ""),

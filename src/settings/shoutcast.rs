@@ -1,0 +1,95 @@
+//! The second port, for encoders that speak Shoutcast.
+
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer};
+
+/// The port for Shoutcast sources: `[IP:]PORT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShoutcastListen {
+    /// `None`: where the node listens for all others.
+    ip: Option<IpAddr>,
+    port: u16,
+}
+
+/// Why a text is not a port to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not [IP:]PORT, such as 8001 or 0.0.0.0:8001")]
+pub struct BadShoutcastListen;
+
+impl ShoutcastListen {
+    /// The address to listen on, for a node that listens at `door` for all others.
+    pub fn beside(self, door: SocketAddr) -> SocketAddr {
+        SocketAddr::new(self.ip.unwrap_or(door.ip()), self.port)
+    }
+}
+
+impl FromStr for ShoutcastListen {
+    type Err = BadShoutcastListen;
+
+    fn from_str(text: &str) -> Result<Self, BadShoutcastListen> {
+        // `u16` would accept a leading plus.
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            let port = text.parse().map_err(|_| BadShoutcastListen)?;
+            return Ok(Self { ip: None, port });
+        }
+        let address: SocketAddr = text.parse().map_err(|_| BadShoutcastListen)?;
+        Ok(Self {
+            ip: Some(address.ip()),
+            port: address.port(),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for ShoutcastListen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(
+            untagged,
+            expecting = "a port is a number such as 8001, or a text such as \"0.0.0.0:8001\""
+        )]
+        enum Written {
+            Number(u16),
+            Text(String),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Number(port) => Ok(Self { ip: None, port }),
+            Written::Text(text) => text.parse().map_err(serde::de::Error::custom),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_may_have_an_address() {
+        let door: SocketAddr = "192.0.2.7:8000".parse().unwrap();
+        let beside = |text: &str| text.parse::<ShoutcastListen>().unwrap().beside(door);
+        assert_eq!(beside("8001").to_string(), "192.0.2.7:8001");
+        assert_eq!(beside("0.0.0.0:8001").to_string(), "0.0.0.0:8001");
+        assert_eq!(beside("[::1]:8001").to_string(), "[::1]:8001");
+        for bad in ["", ":8001", "+8001", "65536", "localhost:8001", "0.0.0.0"] {
+            assert_eq!(
+                bad.parse::<ShoutcastListen>(),
+                Err(BadShoutcastListen),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn in_the_file_a_port_is_a_number_or_a_text() {
+        #[derive(Deserialize)]
+        struct File {
+            port: ShoutcastListen,
+        }
+        let read = |line: &str| toml::from_str::<File>(line).map(|file| file.port);
+        assert_eq!(read("port = 8001").unwrap(), "8001".parse().unwrap());
+        assert!(read("port = '[::]:8001'").is_ok());
+        let refused = read("port = 80_000").unwrap_err().to_string();
+        assert!(refused.contains("8001"), "{refused}");
+    }
+}
