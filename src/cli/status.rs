@@ -323,6 +323,7 @@ mod tests {
             listeners: 12,
             holders: vec![name.clone(), "demo-2".parse().unwrap()],
             title: "A\x1b[31m song".to_owned(),
+            now_playing: None,
             standby: Vec::new(),
         };
         Status {

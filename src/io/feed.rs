@@ -14,6 +14,7 @@ use crate::media::format::joining::StreamStart;
 use crate::media::ring::{Append, Read, Ring, Title, TitleSet};
 use crate::model::format::StreamFormat;
 use crate::model::stream::{EndReason, StreamHead, StreamId};
+use crate::model::title::TitleInfo;
 
 /// The state of a stream so far; asynchronous readers wait for it to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +58,7 @@ impl Feed {
     pub fn new(ring: Ring) -> Self {
         let news = FeedNews {
             next: ring.next(),
-            title_changes: 0,
+            title_changes: ring.title_changes(),
             finished: ring.ended(),
             ended: ring.ended(),
         };
@@ -101,20 +102,26 @@ impl Feed {
     pub fn append(&self, offset: u64, bytes: &[u8], now: Instant) -> Append {
         let mut ring = self.shared.ring.lock();
         let append = ring.append(offset, bytes, now);
-        let next = ring.next();
+        let (next, titles) = (ring.next(), ring.title_changes());
         drop(ring);
         if matches!(append, Append::Appended | Append::Trimmed) {
             self.shared.fed.lock().at = now;
-            self.tell(|news| news.next = news.next.max(next));
+            self.tell(|news| {
+                news.next = news.next.max(next);
+                news.title_changes = news.title_changes.max(titles);
+            });
         }
         append
     }
 
     /// Sets the title on air from the byte at `offset` on, which may still be to come.
-    pub fn set_title(&self, offset: u64, text: &str) -> TitleSet {
-        let set = self.shared.ring.lock().set_title(offset, text);
+    pub fn set_title(&self, offset: u64, title: &TitleInfo) -> TitleSet {
+        let mut ring = self.shared.ring.lock();
+        let set = ring.set_title(offset, title);
+        let titles = ring.title_changes();
+        drop(ring);
         if set == TitleSet::Changed {
-            self.tell(|news| news.title_changes += 1);
+            self.tell(|news| news.title_changes = news.title_changes.max(titles));
         }
         set
     }
@@ -229,14 +236,13 @@ impl Feed {
     }
 
     /// The title on air at this byte; `None` if none is known.
-    pub fn title_at(&self, offset: u64) -> Option<Arc<str>> {
+    pub fn title_at(&self, offset: u64) -> Option<Arc<TitleInfo>> {
         self.shared.ring.lock().title_at(offset)
     }
 
     /// The title on air now, at the live edge.
-    pub fn title(&self) -> Option<Arc<str>> {
-        let ring = self.shared.ring.lock();
-        ring.title_at(ring.next())
+    pub fn title(&self) -> Option<Title> {
+        self.shared.ring.lock().title()
     }
 
     /// The titles that begin at `from` or later and before `to`, in order.
@@ -310,12 +316,12 @@ mod tests {
     async fn titles_are_news_only_when_they_change() {
         let feed = feed();
         let mut news = feed.subscribe();
-        feed.set_title(0, "a");
+        feed.set_title(0, &TitleInfo::plain("a"));
         news.changed().await.unwrap();
         assert_eq!(news.borrow_and_update().title_changes, 1);
-        feed.set_title(0, "a");
+        feed.set_title(0, &TitleInfo::plain("a"));
         assert!(!news.has_changed().unwrap());
-        assert_eq!(feed.title().as_deref(), Some("a"));
+        assert_eq!(feed.title().unwrap().info.text, "a");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::model::caption::caption;
+use crate::model::title::TitleInfo;
 
 /// Bytes of audio between two blocks, told to the listener as `icy-metaint`.
 /// The same as in Icecast and at nearly every station: a second of audio at 128 kbit/s.
@@ -17,7 +18,8 @@ pub const METAINT: usize = 16_000;
 
 /// The longest text of a block: 255 units of 16 bytes.
 const MAX_TEXT_BYTES: usize = 255 * 16;
-const BEFORE: &str = "StreamTitle='";
+const TITLE: &str = "StreamTitle='";
+const URL: &str = "StreamUrl='";
 const AFTER: &str = "';";
 
 /// The place of one listener in its interleaved stream.
@@ -29,7 +31,7 @@ pub struct Interleaver {
     /// The rest of a block that was begun. Always sent first.
     unsent: Bytes,
     /// The title of the last block that was begun.
-    told: Option<Arc<str>>,
+    told: Option<Arc<TitleInfo>>,
 }
 
 /// The parts to write next, in order.
@@ -40,7 +42,7 @@ pub struct Woven(Vec<IcyPiece>);
 enum IcyPiece {
     Audio(Bytes),
     /// A new block and the title in it.
-    Block(Bytes, Arc<str>),
+    Block(Bytes, Arc<TitleInfo>),
     Rest(Bytes),
 }
 
@@ -81,7 +83,7 @@ impl Interleaver {
         &self,
         offset: u64,
         audio: Vec<Bytes>,
-        title_at: impl Fn(u64) -> Option<Arc<str>>,
+        title_at: impl Fn(u64) -> Option<Arc<TitleInfo>>,
     ) -> Woven {
         let mut pieces = Vec::with_capacity(audio.len() + 2);
         if !self.unsent.is_empty() {
@@ -92,8 +94,9 @@ impl Interleaver {
         for mut chunk in audio {
             while !chunk.is_empty() {
                 if due_in_bytes == 0 {
-                    let title = title_at(at).unwrap_or_else(|| "".into());
-                    let is_news = told.replace(Arc::clone(&title)).as_ref() != Some(&title);
+                    let title = title_at(at).unwrap_or_default();
+                    let before = told.replace(Arc::clone(&title));
+                    let is_news = before.is_none_or(|before| !is_shown_alike(&before, &title));
                     let bytes = if is_news { block(&title) } else { UNCHANGED };
                     pieces.push(IcyPiece::Block(bytes, title));
                     due_in_bytes = self.interval_bytes;
@@ -137,21 +140,28 @@ impl Interleaver {
 /// The block that says "as before".
 const UNCHANGED: Bytes = Bytes::from_static(&[0]);
 
-/// The block that holds a title.
+/// Whether two titles have the same block.
+fn is_shown_alike(one: &TitleInfo, other: &TitleInfo) -> bool {
+    (&one.text, &one.url) == (&other.text, &other.url)
+}
+
+/// The block that holds a title, and its address if there is room for both.
 ///
-/// Players end the title at the first `';`, so one inside gets a space. It is one line, because players write titles
-/// into logs and file names. A title that is too long is cut between characters.
-pub fn block(title: &str) -> Bytes {
-    let title = caption(title).replace(AFTER, "' ;");
-    let room = MAX_TEXT_BYTES - BEFORE.len() - AFTER.len();
-    let title = &title[..title.floor_char_boundary(room)];
-    let text_bytes = BEFORE.len() + title.len() + AFTER.len();
-    let units = text_bytes.div_ceil(16);
+/// Players end a text at the first `';`, so one inside gets a space. It is one line, because players write titles
+/// into logs and file names. A title that is too long is cut between characters; an address is then left out.
+pub fn block(title: &TitleInfo) -> Bytes {
+    let line = |text: &str| caption(text).replace(AFTER, "' ;");
+    let (text, url) = (line(&title.text), line(&title.url));
+    let room = MAX_TEXT_BYTES - TITLE.len() - AFTER.len();
+    let text = &text[..text.floor_char_boundary(room)];
+    let url_bytes = URL.len() + url.len() + AFTER.len();
+    let has_url = !url.is_empty() && text.len() + url_bytes <= room;
+    let url: [&str; 3] = if has_url { [URL, &url, AFTER] } else { [""; 3] };
+    let told = [[TITLE, text, AFTER], url].concat().concat();
+    let units = told.len().div_ceil(16);
     let mut block = Vec::with_capacity(1 + units * 16);
     block.push(u8::try_from(units).expect("the title is cut so that 255 units hold it"));
-    block.extend_from_slice(BEFORE.as_bytes());
-    block.extend_from_slice(title.as_bytes());
-    block.extend_from_slice(AFTER.as_bytes());
+    block.extend_from_slice(told.as_bytes());
     block.resize(1 + units * 16, 0);
     block.into()
 }
@@ -183,9 +193,16 @@ mod tests {
 
     use super::*;
 
-    fn title(text: &str) -> impl Fn(u64) -> Option<Arc<str>> {
-        let text: Arc<str> = text.into();
-        move |_| Some(Arc::clone(&text))
+    fn title(text: &str) -> impl Fn(u64) -> Option<Arc<TitleInfo>> {
+        let title = Arc::new(TitleInfo::plain(text));
+        move |_| Some(Arc::clone(&title))
+    }
+
+    fn block(text: &str) -> Bytes {
+        super::block(&TitleInfo {
+            text: text.to_owned(),
+            ..TitleInfo::default()
+        })
     }
 
     fn shown(text: &str) -> String {
@@ -221,6 +238,25 @@ mod tests {
     }
 
     #[test]
+    fn an_address_stands_behind_the_title_if_both_fit() {
+        let of = |text_bytes: usize, url: &str| {
+            let title = TitleInfo::plain(&"t".repeat(text_bytes)).with_url(url);
+            let block = super::block(&title);
+            let text = String::from_utf8(block[1..].to_vec()).unwrap();
+            text.trim_end_matches('\0').to_owned()
+        };
+        let both = "StreamTitle='t';StreamUrl='http://a/?b=' ; c';";
+        assert_eq!(of(1, "http://a/?b=';\r\nc"), both);
+        let url = "u".repeat(1_000);
+        assert_eq!(of(3_052, &url).len(), 4_080);
+        assert!(!of(3_053, &url).contains("StreamUrl"));
+        assert_eq!(of(5_000, "u").len(), 4_080);
+        let (one, other) = (TitleInfo::plain("t"), TitleInfo::plain("t").with_url("u"));
+        assert!(!is_shown_alike(&one, &other));
+        assert!(is_shown_alike(&one, &one.clone().with_album("x")));
+    }
+
+    #[test]
     fn the_title_is_in_the_first_block_only() {
         let mut icy = Interleaver::every(4);
         let woven = icy.weave(0, vec!["abcdefghi".into()], title("T"));
@@ -252,8 +288,9 @@ mod tests {
             pins in prop::collection::btree_map(0u64..600, "[a-c]{0,20}", 0..8),
             steps in prop::collection::vec((1usize..90, 0usize..60), 1..30),
         ) {
-            let at = |offset: u64| -> Option<Arc<str>> {
-                pins.range(..=offset).next_back().map(|(_, text)| text.as_str().into())
+            let at = |offset: u64| -> Option<Arc<TitleInfo>> {
+                let (_, text) = pins.range(..=offset).next_back()?;
+                Some(Arc::new(TitleInfo::plain(text)))
             };
             let (mut icy, mut wire, mut position) = (Interleaver::every(interval), Vec::new(), 0);
             let always = [(90, 1)];
@@ -274,7 +311,7 @@ mod tests {
             let (mut told, mut expected) = (None, Vec::new());
             let blocks = audio.len().saturating_sub(1) / interval;
             for place in (1..=blocks).map(|n| (n * interval) as u64) {
-                let title = at(place).unwrap_or_default().to_string();
+                let title = at(place).unwrap_or_default().text.clone();
                 expected.push((told.as_ref() != Some(&title)).then(|| title.clone()));
                 told = Some(title);
             }

@@ -5,22 +5,19 @@ use serde::{Deserialize, Serialize};
 use super::caption::caption;
 
 /// A title. Every text is one line without invisible characters, and within its bound; empty if it is not known.
+///
+/// Links carry it in a coding in which no field may be left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct TitleInfo {
     /// The line that players show: artist and title joined, or the song as it was given.
     pub text: String,
     /// The artist, if it was given apart.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub artist: String,
     /// The title of the piece, if it was given apart.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub title: String,
     /// The album.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub album: String,
     /// The address that belongs to the title.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub url: String,
 }
 
@@ -72,6 +69,25 @@ impl TitleInfo {
         }
     }
 
+    /// The same as a title of ours: another node may have sent it, and says what it likes.
+    #[must_use]
+    pub fn cleaned(&self) -> Self {
+        let part = |text: &str| line(text, Self::MAX_PART_BYTES);
+        Self {
+            text: line(&self.text, Self::MAX_TEXT_BYTES),
+            artist: part(&self.artist),
+            title: part(&self.title),
+            album: part(&self.album),
+            url: part(&self.url),
+        }
+    }
+
+    /// Whether it was given as one line, and says nothing else.
+    pub fn is_plain(&self) -> bool {
+        let parts = [&self.artist, &self.title, &self.album, &self.url];
+        parts.iter().all(|part| part.is_empty())
+    }
+
     /// Whether nothing is on air.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -102,6 +118,21 @@ mod tests {
             assert_eq!(info.text, text);
             assert_eq!(info.is_empty(), text.is_empty());
         }
+    }
+
+    #[test]
+    fn a_title_of_another_node_is_cleaned() {
+        let sent = TitleInfo {
+            text: "A\r\nB".to_owned(),
+            artist: "\0A".to_owned(),
+            url: "u".repeat(5_000),
+            ..TitleInfo::default()
+        };
+        let clean = sent.cleaned();
+        assert_eq!((clean.text.as_str(), clean.artist.as_str()), ("A B", "A"));
+        assert_eq!(clean.url.len(), TitleInfo::MAX_PART_BYTES);
+        assert_eq!(clean.cleaned(), clean);
+        assert!(!clean.is_plain() && TitleInfo::plain("x").is_plain());
     }
 
     #[test]

@@ -131,6 +131,7 @@ fn card(settings: &Settings, hello: &Hello, geo: &Geo) -> NodeCard {
         serves_dns: settings.dns.is_some(),
         takes_orders: true,
         reads_prologues: true,
+        reads_captions: true,
         proves: true,
         lists_listeners: true,
     }

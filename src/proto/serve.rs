@@ -9,6 +9,7 @@ use crate::logic::relay::follow::HEARTBEAT;
 use crate::media::format::joining::StreamStart;
 use crate::media::ring::Title;
 use crate::model::stream::{EndReason, StreamId};
+use crate::model::title::TitleInfo;
 use crate::proto::pull::Opened;
 use crate::wire::frame::{Denial, Frame};
 
@@ -47,11 +48,20 @@ impl Window {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstByte {
     /// The title.
-    pub title: Option<Arc<str>>,
+    pub title: Option<Arc<TitleInfo>>,
     /// How the stream stands there, if that is known.
     pub start: Option<StreamStart>,
-    /// Whether the other node reads PROLOGUE.
-    pub reads_prologues: bool,
+    /// The frames that the other node reads.
+    pub reads: Reads,
+}
+
+/// The frames of a stream that a node reads, and not every version does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reads {
+    /// PROLOGUE.
+    pub prologues: bool,
+    /// CAPTION.
+    pub captions: bool,
 }
 
 /// The ring at one moment.
@@ -101,6 +111,8 @@ pub struct Serve {
     from: u64,
     next: u64,
     sent_titles: Vec<Title>,
+    /// Whether titles are sent with their parts.
+    sends_captions: bool,
     /// Since when there is nothing to send, or the time of the last heartbeat after that.
     quiet_since: Option<Instant>,
     /// The last heartbeat that was sent.
@@ -114,10 +126,10 @@ impl Serve {
         let FirstByte {
             title,
             start,
-            reads_prologues,
+            reads,
         } = first;
         let sent_titles: Vec<Title> = title
-            .map(|text| Title { offset, text })
+            .map(|info| Title { offset, info })
             .into_iter()
             .collect();
         out.push(Output::SendFrame(Frame::Opened {
@@ -128,13 +140,16 @@ impl Serve {
         // From the beginning on the bytes themselves tell all, unless the source has waited on standby. An older node
         // would close the link.
         let is_needed = |start: &StreamStart| offset > 0 || !start.prologue.is_empty();
-        let start = start.filter(|start| reads_prologues && is_needed(start));
+        let start = start.filter(|start| reads.prologues && is_needed(start));
         out.extend(start.map(prologue_frame));
-        out.extend(sent_titles.iter().map(title_frame));
+        let sends_captions = reads.captions;
+        let titles = sent_titles.iter();
+        out.extend(titles.map(|title| title_frame(title, sends_captions)));
         Self {
             from: offset,
             next: offset,
             sent_titles,
+            sends_captions,
             quiet_since: None,
             sent_beat_ms: 0,
         }
@@ -175,7 +190,7 @@ impl Serve {
         let news = titles
             .iter()
             .filter(|title| !self.sent_titles.contains(title));
-        out.extend(news.map(title_frame));
+        out.extend(news.map(|title| title_frame(title, self.sends_captions)));
         self.sent_titles = titles;
     }
 
@@ -195,10 +210,17 @@ impl Serve {
     }
 }
 
-fn title_frame(title: &Title) -> Output {
-    Output::SendFrame(Frame::Title {
-        offset: title.offset,
-        text: title.text.to_string(),
+fn title_frame(title: &Title, with_parts: bool) -> Output {
+    let offset = title.offset;
+    Output::SendFrame(match with_parts {
+        true => Frame::Caption {
+            offset,
+            title: (*title.info).clone(),
+        },
+        false => Frame::Title {
+            offset,
+            text: title.info.text.clone(),
+        },
     })
 }
 
@@ -221,19 +243,24 @@ mod tests {
     fn title(offset: u64, text: &str) -> Title {
         Title {
             offset,
-            text: text.into(),
+            info: TitleInfo::plain(text).into(),
         }
     }
 
     fn said(offset: u64, text: &str) -> Output {
-        title_frame(&title(offset, text))
+        title_frame(&title(offset, text), true)
     }
+
+    const NEW: Reads = Reads {
+        prologues: true,
+        captions: true,
+    };
 
     fn begun(from: u64, title: Option<&str>) -> (Serve, Vec<Output>) {
         let first = FirstByte {
-            title: title.map(Arc::from),
+            title: title.map(|text| TitleInfo::plain(text).into()),
             start: None,
-            reads_prologues: true,
+            reads: NEW,
         };
         begun_with(from, first)
     }
@@ -319,13 +346,16 @@ mod tests {
     fn only_nodes_that_read_and_need_prologues_get_them() {
         let sent = |from, heads: &'static [u8], reads_prologues| {
             let first = FirstByte {
-                title: Some("a".into()),
+                title: Some(TitleInfo::plain("a").into()),
                 start: Some(StreamStart {
                     offset: from,
                     media_time: Duration::from_millis(1_500),
                     prologue: heads.into(),
                 }),
-                reads_prologues,
+                reads: Reads {
+                    prologues: reads_prologues,
+                    ..NEW
+                },
             };
             begun_with(from, first).1
         };
@@ -342,6 +372,40 @@ mod tests {
             assert_eq!(sent(from, heads, false)[1..], [said(from, "a")]);
         }
         assert_eq!(sent(0, b"", true)[1..], [said(0, "a")]);
+    }
+
+    #[test]
+    fn older_nodes_get_the_line_of_a_title_only() {
+        let info = Arc::new(TitleInfo::joined("A", "T").with_url("u"));
+        let sent = |captions| {
+            let first = FirstByte {
+                title: Some(info.clone()),
+                start: None,
+                reads: Reads { captions, ..NEW },
+            };
+            let (mut serve, mut out) = begun_with(7, first);
+            let title = Title {
+                offset: 9,
+                info: TitleInfo::joined("", "Next").into(),
+            };
+            out.extend(look(
+                &mut serve,
+                &[title],
+                Available::Bytes(1),
+                Instant::now(),
+            ));
+            out
+        };
+        let (new, old) = (sent(true), sent(false));
+        let text = "A - T".to_owned();
+        assert_eq!(old[1], Output::SendFrame(Frame::Title { offset: 7, text }));
+        let title = (*info).clone();
+        assert_eq!(
+            new[1],
+            Output::SendFrame(Frame::Caption { offset: 7, title })
+        );
+        let text = "Next".to_owned();
+        assert_eq!(old[2], Output::SendFrame(Frame::Title { offset: 9, text }));
     }
 
     #[test]

@@ -96,6 +96,7 @@ impl MeshNode {
                 serves_dns: false,
                 takes_orders: true,
                 reads_prologues: false,
+                reads_captions: false,
                 proves: false,
                 lists_listeners: false,
             },

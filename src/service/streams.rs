@@ -14,7 +14,7 @@ use crate::io::feed::Feed;
 use crate::model::format::StreamFormat;
 use crate::model::mount::MountName;
 use crate::model::stream::EndReason;
-use crate::wire::gossip::{Origin, StreamAbout, StreamCard, short_title};
+use crate::wire::gossip::{Origin, StreamAbout, StreamCard, short_parts, short_title};
 
 /// The most streams of one node: each may hold 8 MiB.
 pub const MAX_STREAMS: usize = 1_024;
@@ -159,13 +159,15 @@ impl Held {
 
     /// The card with what only one node says of a stream.
     fn source_card(&self) -> StreamCard {
-        let format = self.feed.format();
+        let (format, title) = (self.feed.format(), self.feed.title());
+        let title = title.filter(|title| !title.info.text.is_empty());
         StreamCard {
             listener_peak: self.readers.peak.load(Ordering::Relaxed),
             format: Some(StreamFormat {
                 bitrate_bps: 0,
                 ..format
             }),
+            now_playing: title.map(|title| short_parts(&title.info, title.offset)),
             ..card_of(&self.feed, self.origin.clone())
         }
     }
@@ -185,10 +187,11 @@ pub fn card_of(feed: &Feed, origin: Origin) -> StreamCard {
         listeners: 0,
         title: feed
             .title()
-            .map(|title| short_title(&title))
+            .map(|title| short_title(&title.info.text))
             .unwrap_or_default(),
         listener_peak: 0,
         format: None,
+        now_playing: None,
     }
 }
 

@@ -16,7 +16,9 @@ use crate::io::link::Exchange;
 use crate::logic::source::place::Asker;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
-use crate::proto::view::FrameSupport;
+use crate::model::title::TitleInfo;
+use crate::proto::serve::Reads;
+use crate::proto::view::{FrameFlag, FrameSupport};
 use crate::wire::frame::{Frame, NO_BYTE};
 use crate::wire::gossip::Origin;
 
@@ -103,7 +105,7 @@ impl Switchboard {
         }
     }
 
-    async fn exchange(self, from: NodeName, first: Frame, mut exchange: Exchange) {
+    async fn exchange(self, from: NodeName, first: Frame, exchange: Exchange) {
         match first {
             Frame::Publish { mount, stream_id } => {
                 let asker = Asker {
@@ -123,11 +125,18 @@ impl Switchboard {
             }
             Frame::Subscribe { mount, resume } => {
                 let moved = self.must_move(&mount);
-                let support = self.mesh.frame_support(&from, |card| card.reads_prologues);
+                let reads = |flag: FrameFlag| self.mesh.frame_support(&from, flag);
+                let (prologues, captions) = tokio::join!(
+                    reads(|card| card.reads_prologues),
+                    reads(|card| card.reads_captions)
+                );
                 let subscription = Subscription {
                     mount: mount.clone(),
                     resume,
-                    reads_prologues: support.await == FrameSupport::Reads,
+                    reads: Reads {
+                        prologues: prologues == FrameSupport::Reads,
+                        captions: captions == FrameSupport::Reads,
+                    },
                 };
                 let serving = relay::serve(&self.streams, &from, subscription, exchange);
                 tokio::select! {
@@ -139,22 +148,28 @@ impl Switchboard {
             Frame::Records(records) => self.mesh.documents.save_for(&from, records, exchange).await,
             Frame::Summary(_) => self.mesh.documents.answer(&from, first, exchange).await,
             Frame::Describe { mount, title } => {
+                let reply = self.titles.set_here(&mount, &TitleInfo::plain(&title));
+                answer(&from, reply, exchange).await;
+            }
+            Frame::Announce { mount, title } => {
                 let reply = self.titles.set_here(&mount, &title);
-                if let Err(error) = exchange.send(&reply).await {
-                    debug!(%from, %error, "the answer did not arrive");
-                }
-                exchange.finish();
+                answer(&from, reply, exchange).await;
             }
             Frame::Order(order) => {
                 info!(%from, %order, "an operator's order by way of another node");
                 self.drain.obey(order).await;
-                if let Err(error) = exchange.send(&Frame::Done).await {
-                    debug!(%from, %error, "the answer did not arrive");
-                }
-                exchange.finish();
+                answer(&from, Frame::Done, exchange).await;
             }
             Frame::Audience(question) => self.audience.answer(&from, question, exchange).await,
             frame => warn!(%from, kind = frame.kind(), "a conversation that does not belong here"),
         }
     }
+}
+
+/// Ends a conversation with its one answer.
+async fn answer(to: &NodeName, reply: Frame, mut exchange: Exchange) {
+    if let Err(error) = exchange.send(&reply).await {
+        debug!(%to, %error, "the answer did not arrive");
+    }
+    exchange.finish();
 }

@@ -8,6 +8,8 @@ use tracing::info;
 use super::mesh::Mesh;
 use super::streams::Streams;
 use crate::model::mount::MountName;
+use crate::model::title::TitleInfo;
+use crate::proto::view::FrameSupport;
 use crate::wire::frame::{Denial, Frame};
 use crate::wire::gossip::Origin;
 
@@ -43,7 +45,7 @@ impl Titles {
     }
 
     /// Sets the title of a mount, wherever its source is connected, and as soon as it is on air.
-    pub async fn set(&self, mount: &MountName, title: &str) -> Result<(), NotSet> {
+    pub async fn set(&self, mount: &MountName, title: &TitleInfo) -> Result<(), NotSet> {
         let (mut streams, mut view) = (self.streams.watch(), self.mesh.cluster.watch());
         let soon = Instant::now() + ON_AIR_SOON;
         loop {
@@ -62,15 +64,20 @@ impl Titles {
         }
     }
 
-    async fn set_now(&self, mount: &MountName, title: &str) -> Result<(), NotSet> {
+    async fn set_now(&self, mount: &MountName, title: &TitleInfo) -> Result<(), NotSet> {
         if self.set_here(mount, title) == Frame::Done {
             return Ok(());
         }
         let view = self.mesh.cluster.view();
         let (ingest, _) = view.source(mount).ok_or(NotSet::NoSource)?;
-        let question = Frame::Describe {
-            mount: mount.clone(),
-            title: title.to_owned(),
+        let support = self.mesh.frame_support(ingest, |card| card.reads_captions);
+        let (mount, title) = (mount.clone(), title.clone());
+        let question = match support.await {
+            FrameSupport::Reads => Frame::Announce { mount, title },
+            _ => Frame::Describe {
+                mount,
+                title: title.text,
+            },
         };
         let asking = async {
             let mut exchange = self.mesh.links.open(ingest, &question).await?;
@@ -85,10 +92,10 @@ impl Titles {
     }
 
     /// Sets the title if the mount's source is connected to this node.
-    pub fn set_here(&self, mount: &MountName, title: &str) -> Frame {
+    pub fn set_here(&self, mount: &MountName, title: &TitleInfo) -> Frame {
         match self.streams.get(mount) {
             Some(held) if held.origin == Origin::Source => {
-                info!(%mount, title, "title");
+                info!(%mount, title = title.text, "title");
                 held.feed.set_title(held.feed.next(), title);
                 Frame::Done
             }

@@ -26,7 +26,9 @@ use crate::model::geo::Whereabouts;
 use crate::model::mount::MountName;
 use crate::model::node::{Generation, NodeName};
 use crate::model::seat::{Epoch, Rank, Seat};
+use crate::model::status::NowPlaying;
 use crate::model::stream::{StreamHead, StreamId};
+use crate::model::title::TitleInfo;
 
 /// The key of a [`NodeCard`].
 pub const NODE: &str = "node";
@@ -83,6 +85,9 @@ pub struct NodeCard {
     /// Whether the node reads PROLOGUE, the frame that says how a stream stands in its middle.
     #[serde(default)]
     pub reads_prologues: bool,
+    /// Whether the node reads CAPTION and ANNOUNCE, the frames of titles with parts.
+    #[serde(default)]
+    pub reads_captions: bool,
     /// Whether the node proves its identity to a peer that asks at its address.
     #[serde(default)]
     pub proves: bool,
@@ -139,6 +144,24 @@ pub struct StreamCard {
     /// The format, without its bitrate, as the node of the source sees it; a relay does not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<StreamFormat>,
+    /// The parts of the title, shortened, as the node of the source knows them; a relay does not say them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now_playing: Option<NowPlaying>,
+}
+
+impl StreamCard {
+    /// The title on air, as far as the card tells it.
+    pub fn title_info(&self) -> TitleInfo {
+        let parts = self.now_playing.clone().unwrap_or_default();
+        let info = TitleInfo {
+            text: self.title.clone(),
+            artist: parts.artist,
+            title: parts.title,
+            album: parts.album,
+            url: parts.url,
+        };
+        info.cleaned()
+    }
 }
 
 /// The words of a source on its stream, for the nodes that do not hold it. It changes with the stream only, so it
@@ -248,6 +271,18 @@ pub fn short_title(title: &str) -> String {
     cut(title, MAX_TITLE_BYTES)
 }
 
+/// The parts of a title for gossip, and the byte that it begins at.
+pub fn short_parts(info: &TitleInfo, offset: u64) -> NowPlaying {
+    let part = |text: &str| cut(text, MAX_WORD_BYTES);
+    NowPlaying {
+        artist: part(&info.artist),
+        title: part(&info.title),
+        album: part(&info.album),
+        url: part(&info.url),
+        offset,
+    }
+}
+
 fn cut(text: &str, most_bytes: usize) -> String {
     let end = text.floor_char_boundary(most_bytes);
     text[..end].to_owned()
@@ -282,6 +317,7 @@ pub(crate) mod samples {
                 title: String::new(),
                 listener_peak: 0,
                 format: None,
+                now_playing: None,
             }
         }
     }
@@ -315,6 +351,10 @@ mod tests {
 
     #[test]
     fn a_card_survives_its_text_and_fits_into_a_value() {
+        let part = "\"\\".repeat(512);
+        let long = TitleInfo::joined(&part, &part)
+            .with_url(&part)
+            .with_album(&part);
         let card = StreamCard {
             stream_id: StreamId(1),
             origin: Origin::Relay(NodeName::try_from("n1").ok()),
@@ -324,7 +364,7 @@ mod tests {
             started_unix_ms: 0,
             accept_epoch: Epoch(1),
             listeners: 7,
-            title: short_title(&"é".repeat(4_000)),
+            title: short_title(&part),
             listener_peak: 9,
             format: Some(StreamFormat {
                 bitrate_bps: 0,
@@ -335,10 +375,11 @@ mod tests {
                 }),
                 ..StreamFormat::default()
             }),
+            now_playing: Some(short_parts(&long, u64::MAX)),
         };
         let text = write(&card);
         assert_eq!(read(&text).as_ref(), Some(&card));
-        assert!(text.len() < 2_048);
+        assert!(text.len() < 4_096, "{}", text.len());
         assert_eq!(read::<StreamCard>("{}"), None);
         let older = text.replace(",\"listener_peak\":9", "");
         assert_eq!(

@@ -52,4 +52,5 @@ mod status;
 mod steering;
 mod support;
 mod titles;
+mod titles_in_band;
 mod unfollowed;

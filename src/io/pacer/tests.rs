@@ -16,6 +16,7 @@ use crate::media::icy::{METAINT, player};
 use crate::media::ring::samples::ring;
 use crate::media::ring::{Read, Ring, RingLimits};
 use crate::model::stream::{EndReason, StreamId};
+use crate::model::title::TitleInfo;
 
 const HEAD: &[u8] = b"HTTP/1.0 200 OK\r\n\r\n";
 
@@ -253,8 +254,8 @@ fn five_hundred_listeners_get_exactly_the_stream() {
 fn a_listener_that_asked_for_titles_gets_them_and_exact_audio() {
     let (bench, feed) = (PacerBench::open(), opaque_feed());
     let stream: Vec<u8> = (0..METAINT * 6).map(|n| (n % 251) as u8).collect();
-    feed.set_title(0, "Here's one");
-    feed.set_title(METAINT as u64 * 3, "Two");
+    feed.set_title(0, &TitleInfo::plain("Here's one"));
+    feed.set_title(METAINT as u64 * 3, &TitleInfo::plain("Two"));
     append(&feed, &stream[..METAINT * 2]);
     let (mut player, listener) = bench.connect(&feed);
     let icy = Some(Interleaver::default());
@@ -370,7 +371,7 @@ fn titles_are_woven_into_header_pages_too() {
     use crate::media::format::ogg::page::samples::{opus, opus_heads};
     let (bench, feed) = (PacerBench::open(), Feed::new(ring("audio/ogg")));
     append(&feed, &opus(1, &(1..=200).collect::<Vec<u64>>()));
-    feed.set_title(0, "One");
+    feed.set_title(0, &TitleInfo::plain("One"));
     let (mut player, mut listener) = bench.connect(&feed);
     let from = feed.join_point(Duration::from_secs(150));
     listener.reader = Channel::new(feed.clone()).join(Duration::from_secs(150));

@@ -21,12 +21,13 @@ use self::marks::Marks;
 use self::prologues::RingPrologues;
 use self::tempo::Tempo;
 use self::titles::RingTitles;
-pub use self::titles::{MAX_TITLE_BYTES, Title, TitleSet};
+pub use self::titles::{Title, TitleSet};
 use super::format::joining::{Prologue, Scanned, StreamStart};
 use super::format::said;
 use super::format::scanner::Scanner;
 use crate::model::format::StreamFormat;
 use crate::model::stream::{EndReason, StreamHead, StreamId};
+use crate::model::title::TitleInfo;
 
 /// How much a ring keeps: `window`, unless that is more than `max_bytes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +103,8 @@ pub struct Ring {
     tempo: Tempo,
     prologues: RingPrologues,
     titles: RingTitles,
+    /// Whether titles in the stream itself count.
+    hears_titles: bool,
     /// The first byte that may be joined: the oldest one whose prologue is known.
     first_joined: u64,
     ended: Option<EndReason>,
@@ -128,6 +131,7 @@ impl Ring {
             tempo: Tempo::default(),
             prologues: RingPrologues::default(),
             titles: RingTitles::default(),
+            hears_titles: false,
             first_joined: start,
             ended: None,
             head,
@@ -137,6 +141,15 @@ impl Ring {
     /// The same ring with other limits.
     pub fn with_limits(self, limits: RingLimits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// The same ring for a source here: the titles in the stream itself count. A relay is told them, and where they begin.
+    #[must_use]
+    pub fn hears_titles(self) -> Self {
+        Self {
+            hears_titles: true,
+            ..self
+        }
     }
 
     /// The id of the stream.
@@ -198,13 +211,18 @@ impl Ring {
         let arrived = now.saturating_duration_since(self.began);
         let (marks, tempo) = (&mut self.marks, &mut self.tempo);
         let prologues = &mut self.prologues;
+        let mut titles = self.hears_titles.then_some(&mut self.titles);
         self.scanner.feed(fresh, arrived, |scanned| match scanned {
             Scanned::Mark(mark) => {
                 marks.push(mark);
                 tempo.note_mark(mark);
             }
             Scanned::Prologue(prologue) => prologues.push(prologue),
-            Scanned::Comment(_) => {}
+            Scanned::Comment(comment) => {
+                if let Some(titles) = &mut titles {
+                    titles.hear(&comment);
+                }
+            }
         });
         if let Some(time) = self.scanner.media_time() {
             self.tempo.note_edge(self.scanner.edge(), time);
@@ -334,15 +352,25 @@ impl Ring {
     }
 
     /// Sets the title on air from the byte at `offset` on, which may still be to come.
-    pub fn set_title(&mut self, offset: u64, text: &str) -> TitleSet {
-        let set = self.titles.set(offset, text);
+    pub fn set_title(&mut self, offset: u64, title: &TitleInfo) -> TitleSet {
+        let set = self.titles.set(offset, title);
         self.titles.forget_before(self.oldest());
         set
     }
 
     /// The title on air at this byte; `None` if none is known.
-    pub fn title_at(&self, offset: u64) -> Option<Arc<str>> {
+    pub fn title_at(&self, offset: u64) -> Option<Arc<TitleInfo>> {
         self.titles.at(offset)
+    }
+
+    /// The title on air at the live edge, with the byte that it begins at; `None` if none is known.
+    pub fn title(&self) -> Option<Title> {
+        self.titles.get(self.next()).cloned()
+    }
+
+    /// How often the title has changed.
+    pub fn title_changes(&self) -> u64 {
+        self.titles.changes()
     }
 
     /// The titles that begin at `from` or later and before `to`, in order.

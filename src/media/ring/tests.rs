@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::samples::ring;
 use super::*;
 use crate::media::format::mpeg;
+use crate::media::format::ogg::page::samples::opus_titled;
 
 const FRAME: u64 = 417;
 const FRAME_MS: f64 = 26.122_449;
@@ -223,8 +224,8 @@ fn the_bitrate_is_measured_or_claimed() {
 #[test]
 fn titles_leave_with_their_bytes() {
     let mut ring = mpeg_ring(1);
-    ring.set_title(0, "first");
-    ring.set_title(417, "second");
+    ring.set_title(0, &TitleInfo::plain("first"));
+    ring.set_title(417, &TitleInfo::plain("second"));
     ring.append(417, &mpeg::samples::frames(3_000), ring.began());
     ring.append(
         ring.next(),
@@ -232,7 +233,21 @@ fn titles_leave_with_their_bytes() {
         settled(ring.began()),
     );
     assert_eq!(ring.title_changes_between(0, u64::MAX).len(), 1);
-    assert_eq!(ring.title_at(ring.oldest()).as_deref(), Some("second"));
+    assert_eq!(ring.title_at(ring.oldest()).unwrap().text, "second");
+}
+
+#[test]
+fn only_the_ring_of_a_source_hears_titles_in_the_stream() {
+    let stream = opus_titled(1, &[b"ARTIST=A", b"TITLE=T"]);
+    let title = TitleInfo::joined("A", "T");
+    for (mut ring, heard) in [
+        (ring("application/ogg").hears_titles(), Some(title)),
+        (ring("application/ogg"), None),
+    ] {
+        ring.append(0, &stream, ring.began());
+        assert_eq!(ring.title_at(0).as_deref(), heard.as_ref());
+        assert_eq!(ring.title_changes(), u64::from(heard.is_some()));
+    }
 }
 
 /// Cuts a stream into pieces of these lengths, again and again.

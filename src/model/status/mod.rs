@@ -185,6 +185,9 @@ pub struct MountStatus {
     pub holders: Vec<NodeName>,
     /// The title on air; empty if the source names none.
     pub title: String,
+    /// The title in its parts; `None` if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now_playing: Option<NowPlaying>,
     /// The nodes at which another source waits for its turn.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub standby: Vec<NodeName>,
@@ -204,6 +207,22 @@ impl MountStatus {
             false => words,
         }
     }
+}
+
+/// The parts of the title on air. A part that was not given apart is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NowPlaying {
+    /// The artist.
+    pub artist: String,
+    /// The title of the piece.
+    pub title: String,
+    /// The album.
+    pub album: String,
+    /// The address that belongs to it.
+    pub url: String,
+    /// The first byte of the stream under this title.
+    pub offset: u64,
 }
 
 /// The source of a mount.

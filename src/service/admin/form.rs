@@ -5,6 +5,7 @@ use percent_encoding::percent_decode;
 
 use crate::model::caption::caption;
 use crate::model::charset::Charset;
+use crate::model::title::TitleInfo;
 
 /// The fields of a form, in order, as bytes.
 pub(super) struct FormFields(Vec<(String, Vec<u8>)>);
@@ -34,8 +35,8 @@ impl FormFields {
     /// Fields that are empty say that nothing is on air; without any of them nothing is said.
     ///
     /// The text is in the charset that was named (`spoken`). Otherwise it is UTF-8 if it is valid, and in the charset
-    /// `of_mount` if not.
-    pub(super) fn title(&self, spoken: Option<Charset>, of_mount: Charset) -> Option<String> {
+    /// `of_mount` if not. An address and an album may stand beside.
+    pub(super) fn title(&self, spoken: Option<Charset>, of_mount: Charset) -> Option<TitleInfo> {
         let text = |key| {
             let bytes = self.bytes(key)?;
             let text = match spoken {
@@ -45,13 +46,15 @@ impl FormFields {
             Some(caption(&text))
         };
         let filled = |key| text(key).filter(|text| !text.is_empty());
-        Some(match (filled("artist"), filled("title"), filled("song")) {
-            (Some(artist), Some(title), _) => artist + " - " + &title,
-            (None, Some(title), _) => title,
-            (_, None, Some(song)) => song,
-            (Some(artist), None, None) => artist,
-            (None, None, None) => ["song", "title", "artist"].into_iter().find_map(text)?,
-        })
+        let _said = ["song", "title", "artist"].into_iter().find_map(text)?;
+        let said = match (filled("artist"), filled("title"), filled("song")) {
+            (_, None, Some(song)) => TitleInfo::plain(&song),
+            (artist, title, _) => {
+                TitleInfo::joined(&artist.unwrap_or_default(), &title.unwrap_or_default())
+            }
+        };
+        let beside = |key| text(key).unwrap_or_default();
+        Some(said.with_album(&beside("album")).with_url(&beside("url")))
     }
 }
 
@@ -83,7 +86,8 @@ mod tests {
     fn title_of(form: &[u8], of_mount: &str) -> Option<String> {
         let form = FormFields::parse(form);
         let spoken = form.text("charset").and_then(|name| name.parse().ok());
-        form.title(spoken, of_mount.parse().unwrap())
+        let title = form.title(spoken, of_mount.parse().unwrap());
+        title.map(|title| title.text)
     }
 
     #[test]
@@ -98,6 +102,23 @@ mod tests {
         assert_eq!(title("artist=&title=&song=S"), Some("S".into()));
         assert_eq!(title("artist=%00&title=%0a&song=S"), Some("S".into()));
         assert_eq!(title("mount=/a"), None);
+    }
+
+    #[test]
+    fn artist_and_title_stay_apart_with_address_and_album() {
+        let title = |form: &str| {
+            let title = FormFields::parse(form.as_bytes()).title(None, Charset::default());
+            title.unwrap()
+        };
+        let both = title("artist=A&title=T&url=http%3A//a%0d%0ab&album=%E9&song=stale");
+        let expected = TitleInfo::joined("A", "T");
+        let expected = expected.with_url("http://a b").with_album("é");
+        assert_eq!(both, expected);
+        assert_eq!(title("song=S&url=").artist, "");
+        assert_eq!(title("song=S&url="), TitleInfo::plain("S"));
+        assert!(title("song=&artist=").is_empty(), "cleared");
+        let long = title(&format!("song={}", "%C3%A9".repeat(32 << 10)));
+        assert_eq!(long.text.len(), TitleInfo::MAX_TEXT_BYTES);
     }
 
     #[test]

@@ -16,8 +16,9 @@ use crate::model::mount::MountName;
 use crate::service::logins::{RequestLogin, Right};
 use crate::service::titles::NotSet;
 
-/// The longest form that is read: the longest title, escaped.
-const MAX_FORM_BYTES: usize = 32 * 1024;
+/// The longest form that is read: a title of 64 KiB, escaped, and other fields. Of that title only the beginning is shown,
+/// but an encoder that is refused may give up.
+const MAX_FORM_BYTES: usize = 256 * 1024;
 /// How much of a client's word a line of the log holds: the longest name of a charset has 19 letters.
 const MAX_LOGGED_BYTES: usize = 64;
 

@@ -154,7 +154,13 @@ fn source_json(mount: &MountStatus, source: &SourceStatus, base: &str) -> Value 
         "stream_start_iso8601",
         json!(date::iso_date(started_unix_s)),
     );
-    if !mount.title.is_empty() {
+    // Icecast has the title of the piece here if it was told artist and title apart.
+    let apart = mount.now_playing.as_ref();
+    let apart = apart.filter(|parts| !parts.artist.is_empty() && !parts.title.is_empty());
+    if let Some(parts) = apart {
+        say("artist", json!(parts.artist));
+        say("title", json!(parts.title));
+    } else if !mount.title.is_empty() {
         say("title", json!(mount.title));
     }
     say("dummy", Value::Null);

@@ -126,7 +126,7 @@ impl Air {
 /// A ring that can be decoded from its first byte, also if the source has waited on standby.
 fn ring(stream_id: StreamId, head: StreamHead, lead: &RingLead) -> Ring {
     let now = clock::now();
-    let mut ring = Ring::new(stream_id, head, 0, now);
+    let mut ring = Ring::new(stream_id, head, 0, now).hears_titles();
     ring.start(&StreamStart {
         offset: 0,
         media_time: Duration::ZERO,
@@ -136,17 +136,25 @@ fn ring(stream_id: StreamId, head: StreamHead, lead: &RingLead) -> Ring {
     ring
 }
 
-/// A source that comes back goes on under the title that was on air, until it says another.
+/// A source that comes back goes on under the title that was on air, until it says another. What its stream says itself
+/// counts from the beginning.
 fn restore_title(ingest: &IngestConfig, mount: &MountName, feed: &Feed) {
+    if feed.title().is_some() {
+        return;
+    }
     let here = ingest.streams.get(mount);
     let here = here.and_then(|held| held.feed.title());
     let view = ingest.mesh.cluster.view();
     let elsewhere = || {
-        let mut cards = view.holders(mount).map(|(_, card)| card.title.as_str());
-        cards.find(|title| !title.is_empty())
+        let titled = view.holders(mount).map(|(_, card)| card);
+        let titled: Vec<_> = titled.filter(|card| !card.title.is_empty()).collect();
+        // Relays know the line only.
+        let best = titled.iter().find(|card| card.now_playing.is_some());
+        best.or(titled.first()).map(|card| card.title_info())
     };
-    if let Some(title) = here.as_deref().or_else(elsewhere) {
-        feed.set_title(0, title);
+    let title = here.map(|title| (*title.info).clone()).or_else(elsewhere);
+    if let Some(title) = title {
+        feed.set_title(0, &title);
     }
 }
 

@@ -11,6 +11,7 @@ use crate::media::ring::{Append, Ring};
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::stream::EndReason;
+use crate::model::title::TitleInfo;
 use crate::proto::pull::{HeldRing, Input, Opened, Output, Pull, PullContext, UpstreamEvent};
 use crate::service::streams::{NotHeld, Streams};
 use crate::wire::frame::Frame;
@@ -189,7 +190,8 @@ fn fill(feed: &Feed, frame: Frame, now: Instant) -> UpstreamEvent {
             prologue: bytes,
         }),
         Frame::Alive { beat_ms } => feed.note_beat(beat_ms, now),
-        Frame::Title { offset, text } => _ = feed.set_title(offset, &text),
+        Frame::Title { offset, text } => _ = feed.set_title(offset, &TitleInfo::plain(&text)),
+        Frame::Caption { offset, title } => _ = feed.set_title(offset, &title),
         Frame::End { offset, reason } if offset == feed.next() => {
             info!(?reason, offset, "the source has gone");
             feed.finish(reason);

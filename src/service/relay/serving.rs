@@ -7,7 +7,9 @@ use crate::media::ring::Read;
 use crate::model::mount::MountName;
 use crate::model::stream::StreamId;
 use crate::proto::pull::Opened;
-use crate::proto::serve::{Available, FirstByte, Output, RELAY_BURST, RingView, Serve, Window};
+use crate::proto::serve::{
+    Available, FirstByte, Output, RELAY_BURST, Reads, RingView, Serve, Window,
+};
 use crate::service::streams::{Held, Reader, Reading, Streams};
 use crate::wire::frame::{Denial, Frame};
 use crate::wire::gossip::Origin;
@@ -19,8 +21,8 @@ pub struct Subscription {
     pub mount: MountName,
     /// The stream and the byte to go on from; `None`: the one that is on air.
     pub resume: Option<(StreamId, u64)>,
-    /// Whether the node reads PROLOGUE.
-    pub reads_prologues: bool,
+    /// The frames that the node reads.
+    pub reads: Reads,
 }
 
 /// Reads the ring for a relay as [`Serve`] says; counts it among the readers.
@@ -54,7 +56,7 @@ impl Serving {
         let Subscription {
             mount,
             resume,
-            reads_prologues,
+            reads,
         } = subscription;
         let held = streams.get(&mount).ok_or(Denial::NotHere)?;
         let feed = &held.feed;
@@ -72,7 +74,7 @@ impl Serving {
         let first = FirstByte {
             title: feed.title_at(opened.offset),
             start: feed.start_at(opened.offset),
-            reads_prologues,
+            reads,
         };
         let mut outputs = Vec::new();
         let serve = Serve::begin(opened, first, &mut outputs);

@@ -19,7 +19,7 @@ use crate::model::format::StreamFormat;
 use crate::model::load::LoadReport;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
-use crate::model::status::{MountStatus, NodeStatus, SourceStatus, Status};
+use crate::model::status::{MountStatus, NodeStatus, NowPlaying, SourceStatus, Status};
 use crate::model::stream::nominal_kbps;
 use crate::model::traits::NodeTraits;
 use crate::proto::view::{MeshNode, MeshView};
@@ -224,8 +224,30 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
         listeners,
         holders: view.holders(path).map(|(name, _)| name.clone()).collect(),
         title: card.map(|card| caption(&card.title)).unwrap_or_default(),
+        now_playing: card.and_then(|card| now_playing(view, card, path)),
         standby: waiting.map(|(name, _)| name.clone()).collect(),
     }
+}
+
+/// The parts of the title that a card tells, as the node of the source knows them. If that is of an older version, or
+/// already at another title, only the line is known.
+fn now_playing(view: &MeshView, card: &StreamCard, mount: &MountName) -> Option<NowPlaying> {
+    if card.title.is_empty() {
+        return None;
+    }
+    let is_of = |it: &StreamCard| it.stream_id == card.stream_id && it.title == card.title;
+    let mut told = view.holders(mount).filter(|(_, it)| is_of(it));
+    let own = card.now_playing.clone();
+    let told = own.or_else(|| told.find_map(|(_, it)| it.now_playing.clone()));
+    let parts = told.unwrap_or_default();
+    let clean = |text: &str| caption(text);
+    Some(NowPlaying {
+        artist: clean(&parts.artist),
+        title: clean(&parts.title),
+        album: clean(&parts.album),
+        url: clean(&parts.url),
+        ..parts
+    })
 }
 
 /// The format of a mount's stream as the node of its source tells it. An older one does not: then what the source says

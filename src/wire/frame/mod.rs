@@ -18,6 +18,7 @@ use crate::model::record::key::RecordKey;
 use crate::model::record::summary::Summary;
 use crate::model::seat::{Fence, Message, Seat};
 use crate::model::stream::{EndReason, StreamHead, StreamId};
+use crate::model::title::TitleInfo;
 use crate::wire::audience::{AudienceQuestion, ListenerPage};
 
 /// The version of these frames. A change of a known frame raises it, and [`crate::io::tls::ALPN`] with it; a new frame does
@@ -101,7 +102,7 @@ impl fmt::Display for Order {
 }
 
 /// One message of a link. Unidirectional streams carry one frame each; a conversation
-/// (PUBLISH, SUBSCRIBE, SUMMARY, DESCRIBE, ORDER, AUDIENCE) is a bidirectional stream that begins with it.
+/// (PUBLISH, SUBSCRIBE, SUMMARY, DESCRIBE, ANNOUNCE, ORDER, AUDIENCE) is a bidirectional stream that begins with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Frame {
     /// The first frame of a link.
@@ -159,7 +160,7 @@ pub enum Frame {
     /// The request is denied.
     Denied(Denial),
     /// The sender wants a mount's stream. Answered by DENIED, or by OPENED, perhaps PROLOGUE, then DATA, TITLE
-    /// and ALIVE, then END.
+    /// or CAPTION, and ALIVE, then END.
     Subscribe {
         /// The mount.
         mount: MountName,
@@ -227,6 +228,20 @@ pub enum Frame {
         /// The bytes that a decoder needs before those there; empty if it needs nothing.
         bytes: Bytes,
     },
+    /// The title on air from this byte on, with its parts: TITLE for nodes whose card says that they read it.
+    Caption {
+        /// The first byte under this title.
+        offset: u64,
+        /// The title.
+        title: TitleInfo,
+    },
+    /// Sets the title of a mount with its parts: DESCRIBE for nodes whose card says that they read it.
+    Announce {
+        /// The mount.
+        mount: MountName,
+        /// The title.
+        title: TitleInfo,
+    },
 }
 
 impl Frame {
@@ -259,6 +274,8 @@ impl Frame {
             Self::Prologue { .. } => "PROLOGUE",
             Self::Audience(_) => "AUDIENCE",
             Self::Listeners(_) => "LISTENERS",
+            Self::Caption { .. } => "CAPTION",
+            Self::Announce { .. } => "ANNOUNCE",
         }
     }
 }

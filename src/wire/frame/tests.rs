@@ -91,8 +91,16 @@ fn every_kind_survives_the_wire() {
             reason: EndReason::SourceLeft,
         },
         Frame::Describe {
-            mount,
+            mount: mount.clone(),
             title: "t".into(),
+        },
+        Frame::Caption {
+            offset: 1,
+            title: TitleInfo::plain("é"),
+        },
+        Frame::Announce {
+            mount,
+            title: TitleInfo::joined("A", "T").with_url("u").with_album("b"),
         },
         Frame::Done,
         Frame::Alive { beat_ms: u64::MAX },

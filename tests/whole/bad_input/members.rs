@@ -72,6 +72,7 @@ impl Rogue {
             serves_dns: false,
             takes_orders: true,
             reads_prologues: false,
+            reads_captions: false,
             proves: false,
             lists_listeners: false,
         });
@@ -99,6 +100,7 @@ impl Rogue {
     async fn claim_source(&self, mount: &MountName) {
         let card = StreamCard {
             format: None,
+            now_playing: None,
             stream_id: STREAM,
             origin: Origin::Source,
             content_type: "audio/mpeg".to_owned(),

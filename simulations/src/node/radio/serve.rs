@@ -2,6 +2,7 @@
 
 use antiphon::model::mount::MountName;
 use antiphon::model::stream::StreamId;
+use antiphon::proto::serve::Reads;
 use antiphon::service::relay::serving::{NextStep, Serving, Subscription};
 use antiphon::service::streams::Held;
 use antiphon::wire::frame::Frame;
@@ -27,7 +28,10 @@ impl Radio {
         let subscription = Subscription {
             mount: mount.clone(),
             resume,
-            reads_prologues: true,
+            reads: Reads {
+                prologues: true,
+                captions: true,
+            },
         };
         match Serving::begin(&self.streams, subscription, &mut frames) {
             Ok(serving) => {

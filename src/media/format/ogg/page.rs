@@ -253,6 +253,15 @@ pub(crate) mod samples {
         packet
     }
 
+    /// An Opus stream with these comments, and a page of sound of one second.
+    pub(crate) fn opus_titled(serial: u32, said: &[&[u8]]) -> Vec<u8> {
+        let heads = opus_heads(serial);
+        let tags = page(serial, 0, 0, &comments(b"OpusTags", said));
+        let sound = page(serial, 0, 48_000, &[1; 300]);
+        // The first page has 28 bytes of head and table, and 10 of body.
+        [&heads[..38], &tags, &sound].concat()
+    }
+
     /// An Opus stream with a page of sound that ends at each of the given seconds.
     pub(crate) fn opus(serial: u32, ends_s: &[u64]) -> Vec<u8> {
         let sound = |end_s: &u64| page(serial, 0, end_s * 48_000, &[*end_s as u8; 300]);

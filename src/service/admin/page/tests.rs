@@ -66,6 +66,7 @@ fn mount(path: &str, source: Option<&str>) -> MountStatus {
             None => Vec::new(),
         },
         title: "Hildegard – O vis aeternitatis".into(),
+        now_playing: None,
         standby: Vec::new(),
         source,
     }

@@ -1,0 +1,264 @@
+//! Titles with their parts: from encoders and from the stream itself, in the status of every node and in the bytes of
+//! listeners at every node.
+
+use std::process::Command;
+
+use crate::support::http::{Answer, Connection, Head, ask, basic, get};
+use crate::support::mesh::TestMesh;
+use crate::support::node::{TestNode, done};
+use crate::support::patience::{PATIENCE, eventually, so};
+use crate::support::signal::frame;
+use crate::support::source::KnownSource;
+use crate::support::tool::have;
+
+const RADIO: &str = "/radio.mp3";
+const OGG: &str = "/radio.ogg";
+const PASSWORD: &str = "hackme-not";
+
+/// A listener at a node that asks for titles, and what it has heard.
+struct TitleListener {
+    connection: Connection,
+    heard: Vec<u8>,
+}
+
+impl TitleListener {
+    fn at(node: &TestNode, target: &str) -> Self {
+        let mut connection = node.connect();
+        let asked = format!("GET /_stream/n1{target} HTTP/1.0\r\nIcy-MetaData: 1\r\n\r\n");
+        connection.send(asked).unwrap();
+        let head = connection.head().unwrap();
+        assert_eq!(head.header("icy-metaint"), Some("16000"), "{head:?}");
+        Self {
+            connection,
+            heard: Vec::new(),
+        }
+    }
+
+    fn wait_for(&mut self, block: &str) {
+        eventually(PATIENCE, "the title in the stream", || {
+            self.heard.extend(self.connection.some(4_096).unwrap());
+            let mut places = self.heard.windows(block.len());
+            let is_in = places.any(|part| part == block.as_bytes());
+            so(is_in, format!("{} bytes without {block}", self.heard.len()))
+        });
+    }
+}
+
+/// Sets a title by a form that is posted.
+fn post(node: &TestNode, mount: &str, form: &str) -> Answer {
+    let form = format!("mode=updinfo&mount={mount}&{form}");
+    let request = format!(
+        "POST /admin/metadata HTTP/1.0\r\nAuthorization: {}\r\nContent-Length: {}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\n\r\n{form}",
+        basic("source", PASSWORD),
+        form.len(),
+    );
+    ask(&node.address(), &request).unwrap()
+}
+
+#[test]
+fn a_title_keeps_its_parts_on_every_node() {
+    let mesh = TestMesh::start(3);
+    mesh.create_mount(RADIO, PASSWORD);
+    let source = KnownSource::start(&mesh.nodes[mesh.others()[0]], RADIO, PASSWORD);
+    mesh.wait_on_air(RADIO);
+    let nodes = mesh.nodes.iter();
+    let mut listeners: Vec<_> = nodes.map(|node| TitleListener::at(node, RADIO)).collect();
+    for (number, node) in mesh.nodes.iter().enumerate() {
+        let form = format!("artist=A%27s&title=T{number}&album=B&url=http://a/?n={number}%26x");
+        let answer = post(node, RADIO, &form);
+        assert_eq!(answer.head.status, 200, "{answer:?}");
+        let title = format!("T{number}");
+        let url = format!("http://a/?n={number}&x");
+        let text = format!("A's - {title}");
+        mesh.wait_each_sees(RADIO, "the title", |mount| {
+            let parts = mount.now_playing.as_ref();
+            let is_whole = parts.is_some_and(|it| {
+                let shown = [&it.artist, &it.title, &it.album, &it.url];
+                shown == ["A's", &title, "B", &url] && it.offset > 0
+            });
+            mount.title == text && is_whole
+        });
+        for listener in &mut listeners {
+            listener.wait_for(&format!("StreamTitle='{text}';StreamUrl='{url}';\0"));
+        }
+        for node in &mesh.nodes {
+            let list = get(&node.address(), "/status-json.xsl").unwrap().text();
+            let told = list.contains("\"artist\": \"A's\"");
+            assert!(
+                told && list.contains(&format!("\"title\": \"{title}\"")),
+                "{list}"
+            );
+            let page = get(&node.address(), "/?part=mesh").unwrap().text();
+            assert!(page.contains(&format!("A's - {title}")), "{page}");
+        }
+    }
+    let shown = done(&mesh.nodes[0].command("status", &[]));
+    assert!(shown.contains("A's - T2"), "{shown}");
+
+    // The source moves to another node, and its title goes with it.
+    drop(source);
+    let _moved = KnownSource::start(&mesh.nodes[mesh.others()[1]], RADIO, PASSWORD);
+    mesh.wait_each_sees(RADIO, "the title again", |mount| {
+        let at = mount.source.as_ref().map(|source| source.node.as_str());
+        let parts = mount.now_playing.as_ref();
+        let is_whole = parts.is_some_and(|it| it.artist == "A's" && it.url.ends_with("n=2&x"));
+        at == Some(mesh.nodes[mesh.others()[1]].name()) && mount.title == "A's - T2" && is_whole
+    });
+    assert_eq!(post(&mesh.nodes[2], RADIO, "song=").head.status, 200);
+    mesh.wait_each_sees(RADIO, "no title", |mount| {
+        mount.title.is_empty() && mount.now_playing.is_none()
+    });
+}
+
+/// A file of Ogg Vorbis of two seconds with these comments.
+fn vorbis(serial: u32, comments: &[&str]) -> Vec<u8> {
+    let mut command = Command::new("ffmpeg");
+    command.args("-nostdin -v error -f lavfi -i sine=frequency=440 -t 2".split(' '));
+    for comment in comments {
+        command.args(["-metadata", comment]);
+    }
+    let output = format!("-c:a libvorbis -serial_offset {serial} -f ogg pipe:1");
+    let made = command.args(output.split(' ')).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    made.stdout
+}
+
+#[test]
+fn comments_of_chained_ogg_are_titles() {
+    if !have("ffmpeg") {
+        return;
+    }
+    let mesh = TestMesh::start(3);
+    mesh.create_mount(OGG, PASSWORD);
+    let ingest = &mesh.nodes[mesh.others()[0]];
+    let mut source = ingest.connect();
+    let begin = format!(
+        "SOURCE {OGG} HTTP/1.0\r\nAuthorization: {}\r\nContent-Type: application/ogg\r\n\r\n",
+        basic("source", PASSWORD)
+    );
+    let mut sent = vorbis(1, &["ARTIST=Ána", "title=First", "Album=Disc"]);
+    source.send([begin.as_bytes(), &sent].concat()).unwrap();
+    assert_eq!(source.head().unwrap().status, 200);
+    let wait_for = |text: &str, offset: usize| {
+        mesh.wait_each_sees(OGG, text, |mount| {
+            let begins = mount.now_playing.as_ref().map(|it| it.offset);
+            let begins = begins.map_or(0, |offset| offset as usize);
+            mount.title == text && begins == offset
+        });
+    };
+    wait_for("Ána - First", 0);
+    let parts = mesh.nodes[2].status().mounts[0]
+        .now_playing
+        .clone()
+        .unwrap();
+    assert_eq!(
+        [parts.artist, parts.title, parts.album],
+        ["Ána", "First", "Disc"]
+    );
+    let mut chain = |serial: u32, comments: &[&str]| {
+        let begins = sent.len();
+        let link = vorbis(serial, comments);
+        source.send(&link).unwrap();
+        sent.extend(link);
+        begins
+    };
+    let second = chain(2, &["title=Second"]);
+    wait_for("Second", second);
+    chain(3, &["genre=none"]);
+    wait_for("", 0);
+    // A title that an encoder has told outlives a link that says none, and not one that does.
+    assert_eq!(post(&mesh.nodes[0], OGG, "song=told").head.status, 200);
+    mesh.wait_each_sees(OGG, "told", |mount| mount.title == "told");
+    let silent = chain(4, &[]);
+    mesh.wait_each_sees(OGG, "the link", |mount| {
+        let source = mount.source.as_ref();
+        source.is_some_and(|source| source.offset > silent as u64) && mount.title == "told"
+    });
+    let last = chain(5, &["artist=Last"]);
+    wait_for("Last", last);
+    let format = mesh.nodes[2].status().mounts[0].format.unwrap();
+    assert_eq!(format.in_words(), "Ogg Vorbis, 44.1 kHz, mono");
+}
+
+/// Texts of one line, whatever the answer they stand in.
+fn assert_clean(text: &str) {
+    for bad in [
+        "\\u0000", "\\r", "\\n", "\r", "\0", "&#0;", "&#10;", "&#13;",
+    ] {
+        assert!(!text.contains(bad), "{bad:?} in {text}");
+    }
+}
+
+/// All that the nodes tell of the mount.
+fn assert_all_clean(mesh: &TestMesh) {
+    for node in &mesh.nodes {
+        let status = node.status();
+        assert_clean(&serde_json::to_string(&status.mounts[0]).unwrap());
+        let list = get(&node.address(), "/status-json.xsl").unwrap();
+        let list: serde_json::Value = serde_json::from_slice(&list.body).unwrap();
+        assert_clean(&serde_json::to_string(&list).unwrap());
+        let page = get(&node.address(), "/?part=mesh").unwrap().text();
+        assert!(!page.contains(['\0', '\r', '\u{1}', '\u{b}']), "{page}");
+    }
+}
+
+/// Offers a stream with this text in every field, and returns the answer.
+fn offer(node: &TestNode, text: &str) -> (Connection, Head) {
+    let fields = ["name", "description", "genre", "url", "audio-info", "x"];
+    let fields = fields.map(|name| format!("ice-{name}: {text}\r\n"));
+    let mut source = node.connect();
+    let (login, fields) = (basic("source", PASSWORD), fields.concat());
+    source
+        .send(format!(
+            "PUT {RADIO} HTTP/1.1\r\nHost: x\r\nAuthorization: {login}\r\n\
+             Content-Type: audio/mpeg\r\n{fields}\r\n"
+        ))
+        .unwrap();
+    let head = source.head().unwrap();
+    (source, head)
+}
+
+#[test]
+fn line_ends_and_zeros_stand_in_no_field() {
+    let mesh = TestMesh::start(2);
+    mesh.create_mount(RADIO, PASSWORD);
+    let node = &mesh.nodes[0];
+    // A head with a zero is refused as a whole.
+    let (_refused, head) = offer(node, "x\0");
+    assert_eq!(head.status, 400, "{head:?}");
+    let (mut source, head) = offer(node, "x\r y\u{1}z\u{b}");
+    assert_eq!(head.status, 200, "{head:?}");
+    source.send(frame(0).repeat(40)).unwrap();
+    mesh.wait_each_sees(RADIO, "its name", |mount| mount.name == "x y z");
+    assert_all_clean(&mesh);
+    drop(source);
+    let _source = KnownSource::start(node, RADIO, PASSWORD);
+    mesh.wait_on_air(RADIO);
+    let mut listener = TitleListener::at(&mesh.nodes[1], RADIO);
+    for (form, title) in [
+        (
+            "artist=A%00%0d%0aB&title=C%0dD&album=%0aE%0d&url=http%3A//a%0d%0aSet-Cookie:x",
+            "A  B - C D",
+        ),
+        ("song=%0d%0a%00", ""),
+        ("song=S%0aT%E2%80%A8U", "S T U"),
+        ("song=%FF%FE%80", "ÿþ€"),
+    ] {
+        assert_eq!(post(node, RADIO, form).head.status, 200, "{form}");
+        mesh.wait_each_sees(RADIO, title, |mount| mount.title == title);
+        assert_all_clean(&mesh);
+    }
+    let long = format!("song={}", "%C3%A9".repeat(32 << 10));
+    assert_eq!(post(node, RADIO, &long).head.status, 200, "64 kB are cut");
+    mesh.wait_each_sees(RADIO, "the long title", |mount| {
+        mount.title.starts_with("éé")
+    });
+    // The words that players see: 4,080 bytes, and a whole number of letters.
+    listener.wait_for(&format!("StreamTitle='{}';", "é".repeat(2_032)));
+    let heard = String::from_utf8_lossy(&listener.heard).into_owned();
+    for block in heard.split("StreamTitle='").skip(1) {
+        let told = block.split("';").next().unwrap();
+        assert!(!told.contains(['\r', '\n', '\0']), "{told:?}");
+    }
+}
