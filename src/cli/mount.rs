@@ -260,7 +260,7 @@ mod tests {
         );
         assert!(shown.contains("\ndescription\n"), "{shown}");
         let limits = "\nmax_listeners     unlimited\nmax_per_address   unlimited\n\
-                      max_listener_s    unlimited\nlinger_s          10\n";
+                      max_listener_s    unlimited\nhidden            false\nlinger_s          10\n";
         assert!(shown.contains(limits), "{shown}");
         assert!(
             shown.ends_with("\noverflow_percent  100\ncountries\n"),

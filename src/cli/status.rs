@@ -313,6 +313,7 @@ mod tests {
             }),
             audio_info: String::new(),
             listener_peak: 12,
+            slow_listeners: 0,
             source: Some(SourceStatus {
                 node: name.clone(),
                 stream_id: StreamId(1),

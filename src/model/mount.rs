@@ -158,6 +158,9 @@ pub struct MountSpec {
     /// How long one connection of a listener lasts, seconds; `None`: as long as the listener stays.
     #[serde(default)]
     pub max_listener_s: Option<u32>,
+    /// Whether the mount stands in no list that anybody may read.
+    #[serde(default)]
+    pub hidden: bool,
     /// How long listeners are kept in silence, so that a source that has gone can come back: seconds.
     #[serde(default = "MountSpec::default_linger_s")]
     pub linger_s: u32,
@@ -226,6 +229,7 @@ impl MountSpec {
             max_listeners: None,
             max_per_address: None,
             max_listener_s: None,
+            hidden: false,
             linger_s: Self::DEFAULT_LINGER_S,
             takeover: Takeover::default(),
             standby: false,

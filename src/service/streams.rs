@@ -30,6 +30,8 @@ struct Readers {
     listeners_elsewhere: AtomicU32,
     /// The most listeners at once, here and elsewhere.
     peak: AtomicU32,
+    /// The listeners that were dropped here because they were too slow.
+    slow: AtomicU32,
 }
 
 /// A stream, its origin, and what its mount's listeners hear.
@@ -60,6 +62,13 @@ pub struct Reading {
     reader: Reader,
 }
 
+impl Reading {
+    /// Counts a listener that was dropped because it was too slow.
+    pub fn note_slow(&self) {
+        self.readers.slow.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Reading {
     fn drop(&mut self) {
         self.readers
@@ -78,6 +87,7 @@ impl Readers {
             clock: clock.clone(),
             listeners_elsewhere: AtomicU32::new(0),
             peak: AtomicU32::new(0),
+            slow: AtomicU32::new(0),
         })
     }
 
@@ -150,6 +160,7 @@ impl Held {
     pub fn card(&self) -> StreamCard {
         StreamCard {
             listeners: self.listeners(),
+            slow_listeners: self.readers.slow.load(Ordering::Relaxed),
             ..match self.speaks_for_it() {
                 true => self.source_card(),
                 false => card_of(&self.feed, self.origin.clone()),
@@ -190,6 +201,7 @@ pub fn card_of(feed: &Feed, origin: Origin) -> StreamCard {
             .map(|title| short_title(&title.info.text))
             .unwrap_or_default(),
         listener_peak: 0,
+        slow_listeners: 0,
         format: None,
         now_playing: None,
     }
@@ -305,6 +317,7 @@ fn insert(
     channel.switch_to(&feed);
     // The listeners of the stream before are this one's; its peak begins with them.
     readers.peak.store(0, Ordering::Relaxed);
+    readers.slow.store(0, Ordering::Relaxed);
     readers.note_peak();
     let held = Held {
         feed,
@@ -344,6 +357,22 @@ mod tests {
         hold(Origin::Source).unwrap();
         let next = streams.get(&mount).unwrap();
         assert_eq!(next.idle_since(), Some(later), "it takes over the readers");
+    }
+
+    #[test]
+    fn slow_listeners_are_those_of_one_stream() {
+        let (streams, mount) = (Streams::default(), MountName::try_from("/a.mp3").unwrap());
+        let hold = || {
+            let feed = Feed::new(ring("audio/mpeg"));
+            streams.hold(&mount, feed, Origin::Relay(None)).unwrap();
+            streams.get(&mount).unwrap()
+        };
+        let held = hold();
+        for _ in 0..2 {
+            held.read_by(Reader::Listener).note_slow();
+        }
+        assert_eq!(held.card().slow_listeners, 2);
+        assert_eq!(hold().card().slow_listeners, 0);
     }
 
     #[test]

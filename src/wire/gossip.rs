@@ -141,6 +141,9 @@ pub struct StreamCard {
     /// The most listeners at once in the whole mesh, as counted by the node of the source.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub listener_peak: u32,
+    /// The listeners that the node has dropped from the stream because they were too slow.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub slow_listeners: u32,
     /// The format, without its bitrate, as the node of the source sees it; a relay does not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<StreamFormat>,
@@ -316,6 +319,7 @@ pub(crate) mod samples {
                 listeners: 0,
                 title: String::new(),
                 listener_peak: 0,
+                slow_listeners: 0,
                 format: None,
                 now_playing: None,
             }
@@ -366,6 +370,7 @@ mod tests {
             listeners: 7,
             title: short_title(&part),
             listener_peak: 9,
+            slow_listeners: u32::MAX,
             format: Some(StreamFormat {
                 bitrate_bps: 0,
                 video: Some(VideoFormat {

@@ -89,8 +89,10 @@ fn the_fields_of_streams_are_those_of_icecast() {
     // Icecast repeats the header in which a bitrate was declared.
     let mut expected = kinds(their);
     expected.remove("ice-bitrate");
-    // Icecast has these only if the source says them; here the bytes tell.
-    expected.extend(["samplerate", "channels"].map(|figure| (figure, "whole number")));
+    // Icecast has the sound only if the source says it, where here the bytes tell, and the slow ones on other pages.
+    expected.extend(
+        ["samplerate", "channels", "slow_listeners"].map(|figure| (figure, "whole number")),
+    );
     assert_eq!(kinds(our), expected);
     for same in [
         "bitrate",

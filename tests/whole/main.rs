@@ -28,6 +28,7 @@ mod floods;
 mod forgetting;
 mod founding;
 mod geo;
+mod hidden_mounts;
 mod icecast_pages;
 mod kept_connections;
 mod late;

@@ -43,7 +43,7 @@ const NODE_FIELDS: [&str; 18] = [
     "version",
     "weight_percent",
 ];
-const MOUNT_FIELDS: [&str; 13] = [
+const MOUNT_FIELDS: [&str; 14] = [
     "bitrate_bps",
     "bitrate_kbps",
     "content_type",
@@ -54,6 +54,7 @@ const MOUNT_FIELDS: [&str; 13] = [
     "listeners",
     "name",
     "path",
+    "slow_listeners",
     "source",
     "title",
     "url",

@@ -230,7 +230,7 @@ fn line_ends_and_zeros_stand_in_no_field() {
     let (mut source, head) = offer(node, "x\r y\u{1}z\u{b}");
     assert_eq!(head.status, 200, "{head:?}");
     source.send(frame(0).repeat(40)).unwrap();
-    mesh.wait_each_sees(RADIO, "its name", |mount| mount.name == "x y z");
+    mesh.wait_each_sees(RADIO, "its name", |mount| mount.name == "x  y z");
     assert_all_clean(&mesh);
     drop(source);
     let _source = KnownSource::start(node, RADIO, PASSWORD);
@@ -261,4 +261,115 @@ fn line_ends_and_zeros_stand_in_no_field() {
         let told = block.split("';").next().unwrap();
         assert!(!told.contains(['\r', '\n', '\0']), "{told:?}");
     }
+}
+
+/// A file of Ogg Opus of three seconds, at 128 kbit/s, with this title.
+fn opus(serial: u32, title: &str) -> Vec<u8> {
+    let mut command = Command::new("ffmpeg");
+    command.args("-nostdin -v error -f lavfi -i anoisesrc=d=3:a=0.1 -b:a 128k".split(' '));
+    command.args(["-metadata", &format!("title={title}")]);
+    let output = format!("-c:a libopus -serial_offset {serial} -f ogg pipe:1");
+    let made = command.args(output.split(' ')).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    made.stdout
+}
+
+/// Takes the titles out of a stream: its bytes, and for each block the bytes before it and its title if it has one.
+fn separate(mut woven: &[u8]) -> (Vec<u8>, Vec<(usize, Option<String>)>) {
+    let (mut audio, mut titles) = (Vec::new(), Vec::new());
+    loop {
+        let (part, rest) = woven.split_at(woven.len().min(16_000));
+        audio.extend_from_slice(part);
+        let Some((units, rest)) = rest.split_first() else {
+            return (audio, titles);
+        };
+        let (block, rest) = rest.split_at(rest.len().min(usize::from(*units) * 16));
+        let text = String::from_utf8_lossy(block).into_owned();
+        let title = text.strip_prefix("StreamTitle='");
+        let title = title.and_then(|title| title.split_once("';"));
+        titles.push((audio.len(), title.map(|(title, _)| title.to_owned())));
+        woven = rest;
+    }
+}
+
+#[test]
+fn titles_are_woven_into_ogg_for_who_asks_twice() {
+    if !have("ffmpeg") {
+        return;
+    }
+    let mesh = TestMesh::start(2);
+    mesh.create_mount(OGG, PASSWORD);
+    let links = ["One", "Two", "Three"].map(|title| (title, opus(title.len() as u32, title)));
+    let mut source = mesh.nodes[0].connect();
+    let begin = format!(
+        "SOURCE {OGG} HTTP/1.0\r\nAuthorization: {}\r\nContent-Type: application/ogg\r\n\r\n",
+        basic("source", PASSWORD)
+    );
+    source
+        .send([begin.as_bytes(), &links[0].1].concat())
+        .unwrap();
+    assert_eq!(source.head().unwrap().status, 200);
+    mesh.wait_each_sees(OGG, "the first title", |mount| mount.title == "One");
+
+    let edge = &mesh.nodes[1];
+    let ask = |method: &str, query: &str, icy: &str| {
+        let mut connection = edge.connect();
+        connection
+            .send(format!(
+                "{method} /_stream/n1{OGG}{query} HTTP/1.0\r\n{icy}\r\n"
+            ))
+            .unwrap();
+        let head = connection.head().unwrap();
+        let interval = head.header("icy-metaint").map(str::to_owned);
+        (connection, interval)
+    };
+    let wants = "Icy-MetaData: 1\r\n";
+    for (query, icy, interval) in [
+        ("", wants, None),
+        ("?icy=1", "", None),
+        ("?icy=0", wants, None),
+        ("?a=b&icy=1", wants, Some("16000".to_owned())),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let (_connection, found) = ask(method, query, icy);
+            assert_eq!(found, interval, "{method} {query} {icy}");
+        }
+    }
+    let (mut woven, _) = ask("GET", "?icy=1", wants);
+    let (mut plain, _) = ask("GET", "", wants);
+    let mut begins = vec![(0, links[0].0)];
+    let mut sent = links[0].1.clone();
+    for (title, link) in &links[1..] {
+        begins.push((sent.len(), title));
+        source.send(link).unwrap();
+        sent.extend(link);
+    }
+    let mut heard = Vec::new();
+    eventually(PATIENCE, "all but the last page, with titles", || {
+        heard.extend(woven.some(4_096).unwrap());
+        so(separate(&heard).0.len() + 8_000 > sent.len(), "not yet")
+    });
+    let (audio, titles) = separate(&heard);
+    assert!(
+        sent.starts_with(&audio),
+        "the bytes of the stream are unchanged"
+    );
+    let mut shown = None;
+    for (place, title) in titles {
+        let said = title.or_else(|| shown.clone());
+        let (_, on_air) = begins
+            .iter()
+            .rev()
+            .find(|(begin, _)| *begin <= place)
+            .unwrap();
+        assert_eq!(said.as_deref(), Some(*on_air), "at byte {place}");
+        shown = said;
+    }
+    assert_eq!(shown.as_deref(), Some("Three"));
+    let mut untouched = Vec::new();
+    eventually(PATIENCE, "all but the last page", || {
+        untouched.extend(plain.some(4_096).unwrap());
+        so(untouched.len() + 8_000 > sent.len(), "not yet")
+    });
+    assert!(sent.starts_with(&untouched));
 }

@@ -181,6 +181,9 @@ pub struct MountStatus {
     /// The most listeners at once since the source connected, in the whole mesh.
     #[serde(default)]
     pub listener_peak: u32,
+    /// The listeners of the stream that were dropped because they were too slow, at the nodes that hold it.
+    #[serde(default)]
+    pub slow_listeners: u32,
     /// The nodes that hold the stream in memory.
     pub holders: Vec<NodeName>,
     /// The title on air; empty if the source names none.

@@ -89,6 +89,21 @@ fn spoken_charset(
     known.ok()
 }
 
+/// Answers `/admin/manageauth`: no mount keeps listeners' accounts, as with Icecast where a mount has none. A name that
+/// could not be one of an account is called so.
+pub(super) fn manage_accounts(_admin: &Admin, call: &Call) -> Answer {
+    let named = FormFields::parse(call.query().as_bytes()).text("username");
+    let is_bad = |name: String| name.contains(|letter: char| letter == ':' || letter.is_control());
+    match named.is_some_and(is_bad) {
+        true => Ok(message(
+            StatusCode::BAD_REQUEST,
+            "a username has no colon, line end or other control character",
+            0,
+        )),
+        false => Ok(missing()),
+    }
+}
+
 fn missing() -> Response<Body> {
     message(StatusCode::BAD_REQUEST, "Missing parameter", 0)
 }

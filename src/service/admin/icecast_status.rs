@@ -12,6 +12,7 @@ use super::call::{Answer, Call};
 use super::reply;
 use crate::model::format::{CodecName, Container, StreamFormat};
 use crate::model::status::{MountStatus, NodeStatus, SourceStatus, Status};
+use crate::service::status::Viewer;
 use crate::wire::http::date;
 use crate::wire::http::forwarded::Client;
 
@@ -54,7 +55,7 @@ impl Default for Contact {
 
 /// Answers `/status-json.xsl?mount=…`.
 pub(super) fn status_json(admin: &Admin, call: &Call) -> Answer {
-    let status = admin.0.statuses.status();
+    let status = admin.0.statuses.status(Viewer::Public);
     let host = call.header("host").filter(|host| !host.is_empty());
     let base = base(&status, call.client, host);
     let stats = stats(&status, &admin.0.contact, &base, call.query());
@@ -148,6 +149,7 @@ fn source_json(mount: &MountStatus, source: &SourceStatus, base: &str) -> Value 
     if !mount.url.is_empty() {
         say("server_url", json!(mount.url));
     }
+    say("slow_listeners", json!(mount.slow_listeners));
     let started_unix_s = source.started_unix_s;
     say("stream_start", json!(date::icecast_date(started_unix_s)));
     say(

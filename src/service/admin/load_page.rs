@@ -11,11 +11,15 @@ use crate::model::outside::Slots;
 use crate::model::status::{NodeStatus, Status};
 use crate::service::document::Mounts;
 use crate::service::load::ASSUMED_BITRATE_BPS;
+use crate::service::status::Viewer;
 use crate::wire::outside::{LoadPage, written};
 
 /// Answers `/load.xsl`.
 pub(super) fn load_page(admin: &Admin, _call: &Call) -> Answer {
-    let page = page(&admin.0.statuses.status(), &admin.0.mesh.documents.mounts());
+    let page = page(
+        &admin.0.statuses.status(Viewer::Public),
+        &admin.0.mesh.documents.mounts(),
+    );
     Ok(reply::xml(StatusCode::OK, written(&page)))
 }
 

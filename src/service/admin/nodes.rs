@@ -20,6 +20,7 @@ use crate::proto::view::MeshNode;
 use crate::service::cluster::Event;
 use crate::service::drain::MAX_DEADLINE_S;
 use crate::service::node_question::NoAnswer;
+use crate::service::status::Viewer;
 use crate::wire::frame::{Frame, Order};
 
 /// How long listeners and sources of a draining node may stay, unless the operator says otherwise.
@@ -32,7 +33,7 @@ const SUCCESSION: Duration = Duration::from_secs(3);
 pub(super) fn list(admin: &Admin, _call: &Call) -> Answer {
     Ok(reply::json(
         StatusCode::OK,
-        &admin.0.statuses.status().nodes,
+        &admin.0.statuses.status(Viewer::Operator).nodes,
     ))
 }
 

@@ -11,13 +11,15 @@ use super::page;
 use super::page::{PagePart, PageView};
 use super::reply::{self, text};
 use crate::service::drain::Phase;
+use crate::service::logins::Right;
+use crate::service::status::Viewer;
 use crate::wire::livez::Nonce;
 
 /// Answers `/`, in the part that the query names.
 pub(super) fn page(admin: &Admin, call: &Call) -> Answer {
     let part = PagePart::from_query(call.query());
     let seen = PageView {
-        status: &admin.0.statuses.status(),
+        status: &admin.0.statuses.status(Viewer::Public),
         now: SystemTime::now(),
         https: call.client.https,
     };
@@ -35,9 +37,20 @@ pub(super) fn page(admin: &Admin, call: &Call) -> Answer {
     Ok(answer)
 }
 
-/// Answers `/status.json`.
-pub(super) fn status(admin: &Admin, _call: &Call) -> Answer {
-    Ok(reply::json(StatusCode::OK, &admin.0.statuses.status()))
+/// Answers `/status.json`. Whoever may manage the mesh sees hidden mounts too; a login that is wrong sees what anybody
+/// sees, and the log says so.
+pub(super) async fn status(admin: &Admin, call: Call) -> Answer {
+    let login = call.login();
+    let manages = match login.authorization {
+        Some(_) => admin.0.logins.check(login, Right::Manage).await.is_ok(),
+        None => false,
+    };
+    let viewer = match manages {
+        true => Viewer::Operator,
+        false => Viewer::Public,
+    };
+    let status = admin.0.statuses.status(viewer);
+    Ok(reply::json(StatusCode::OK, &status))
 }
 
 /// Answers `/livez`: this node lives, and to a peer that wants it proved, with the proof.

@@ -25,7 +25,7 @@ macro_rules! later {
 #[rustfmt::skip]
 pub(super) static ROUTES: &[Route] = &[
     Route::get("/", Anybody, Now(open::page)),
-    Route::get("/status.json", Anybody, Now(open::status)),
+    Route::get("/status.json", Anybody, later!(open::status)),
     Route::get("/status-json.xsl", Anybody, Now(icecast_status::status_json)),
     Route::get("/load.xsl", Anybody, Now(load_page::load_page)),
     Route::get(livez::PATH, Anybody, Now(open::alive)),
@@ -33,6 +33,7 @@ pub(super) static ROUTES: &[Route] = &[
     Route::get("/readyz", Anybody, Now(open::ready)),
     Route::get("/admin/metadata", OfMount, later!(icecast::metadata)),
     Route::post("/admin/metadata", OfMount, later!(icecast::metadata)),
+    Route::get("/admin/manageauth", Manage, Now(icecast::manage_accounts)),
     Route::patch("/api/v1/admin", Manage, later!(password::set)).within(PASSWORD_LIMIT),
     Route::get("/api/v1/candidates", Anybody, Now(steering::candidates)),
     Route::get("/api/v1/explain", Manage, Now(steering::explain)),

@@ -93,7 +93,7 @@ pub struct Attendee {
 #[derive(Debug)]
 struct Counted {
     admission: Admission,
-    _reading: Reading,
+    reading: Reading,
 }
 
 /// Keeps a listener in the register until it is dropped.
@@ -113,7 +113,7 @@ impl Audience {
     pub fn enter(&self, newcomer: Newcomer) -> Attendance {
         let counted = Counted {
             admission: newcomer.admission,
-            _reading: newcomer.reading,
+            reading: newcomer.reading,
         };
         let mut register = self.register.lock();
         register.last_number += 1;
@@ -184,6 +184,13 @@ impl Attendee {
     /// The counter and the switch that the pacer looks at.
     pub fn control(&self) -> &Arc<Control> {
         &self.control
+    }
+
+    /// Counts the listener among those of its mount that were dropped because they were too slow.
+    pub fn note_slow(&self) {
+        if let Some(counted) = &*self.counted.lock() {
+            counted.reading.note_slow();
+        }
     }
 
     /// Gives the listener's room to the next request of the same player, and ends the listener. `None` if it was given

@@ -163,7 +163,7 @@ impl Listening {
             };
             match verdict {
                 Verdict::Serve(_) if asking.looks_only() => {
-                    self.show_head(visitor, mount.clone(), reply.and_close())
+                    self.show_head(visitor, head, &mount, reply.and_close())
                         .await
                 }
                 Verdict::Serve(_) => {

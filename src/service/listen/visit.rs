@@ -65,6 +65,9 @@ impl Guest {
             span,
         } = self;
         let attendee = attendance.attendee().clone();
+        if why == Left::TooSlow {
+            attendee.note_slow();
+        }
         drop((place, attendance));
         let (seconds, agent) = (attendee.listens_for().as_secs(), attendee.agent());
         span.in_scope(|| info!(?why, seconds, sent_bytes, agent, "listener gone"));
@@ -76,15 +79,18 @@ impl Listening {
     pub(super) async fn show_head(
         &self,
         visitor: Visitor,
-        mount: MountName,
+        head: &Head,
+        mount: &MountName,
         reply: Reply,
     ) -> After {
-        let answer = match self.on_air(&mount).await {
+        let answer = match self.on_air(mount).await {
             Some(held) => {
-                let spec = self.0.config.mesh.documents.mount(&mount);
-                reply.stream(held.feed.head(), spec.as_ref(), None)
+                let spec = self.0.config.mesh.documents.mount(mount);
+                let stream = held.feed.head();
+                let icy = weaves_titles(head, stream);
+                reply.stream(stream, spec.as_ref(), icy.then_some(METAINT))
             }
-            None => no_source(&reply, &mount),
+            None => no_source(&reply, mount),
         };
         send(visitor, &answer, &reply).await
     }
@@ -139,7 +145,7 @@ impl Listening {
         let held = welcome.held;
         let reader = held.channel.join(BURST);
         let joined = reader.feed().head();
-        let icy = head.wants_icy() && has_icy(joined);
+        let icy = weaves_titles(head, joined);
         let spec = self.0.config.mesh.documents.mount(mount);
         let stream_head = reply.stream(joined, spec.as_ref(), icy.then_some(METAINT));
         debug!("listener connected");
@@ -226,8 +232,11 @@ fn disconnects_at(spec: &MountSpec) -> Option<Instant> {
     Some(clock::now() + Duration::from_secs(seconds.into()))
 }
 
-/// Titles are woven only into formats that have no place of their own for them.
-fn has_icy(head: &StreamHead) -> bool {
-    let format = Format::of_media_type(&head.content_type);
-    !format.is_some_and(Format::has_own_titles)
+/// Whether titles are woven into the stream of a listener that asks by this head. Formats that have a place of their own
+/// for them are broken by it, except for a player that knows: it says `icy=1` in its query too.
+fn weaves_titles(head: &Head, stream: &StreamHead) -> bool {
+    let format = Format::of_media_type(&stream.content_type);
+    let has_own = format.is_some_and(Format::has_own_titles);
+    let mut query = head.query().unwrap_or_default().split('&');
+    head.wants_icy() && (!has_own || query.any(|pair| pair == "icy=1"))
 }

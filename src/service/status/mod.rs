@@ -42,6 +42,15 @@ pub struct StatusConfig {
     pub fingerprint: watch::Receiver<String>,
 }
 
+/// The right of whoever sees a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Viewer {
+    /// Anybody: hidden mounts are left out.
+    Public,
+    /// Whoever may manage the mesh.
+    Operator,
+}
+
 /// Puts the status together. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Statuses {
@@ -60,8 +69,8 @@ impl Statuses {
         }
     }
 
-    /// The mesh now.
-    pub fn status(&self) -> Status {
+    /// The mesh now, as this viewer may see it.
+    pub fn status(&self, viewer: Viewer) -> Status {
         let mut view = (*self.config.mesh.cluster.view()).clone();
         self.freshen(&mut view);
         let predicted: BTreeMap<NodeName, f64> = self.config.load.predicted().into_iter().collect();
@@ -95,6 +104,7 @@ impl Statuses {
             nodes: view.nodes.iter().map(node).collect(),
             mounts: mounts
                 .values()
+                .filter(|spec| viewer == Viewer::Operator || !spec.hidden)
                 .map(|spec| mount_status(&view, spec))
                 .collect(),
             outside: self.outside(),
@@ -194,9 +204,11 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
         .nodes
         .iter()
         .filter(|(_, node)| node.is_up() && node.standby.contains(path));
-    let listeners = view
-        .holders(path)
-        .fold(0, |sum: u32, (_, card)| card.listeners.saturating_add(sum));
+    let sum = |of: fn(&StreamCard) -> u32| {
+        let counts = view.holders(path).map(|(_, card)| of(card));
+        counts.fold(0, u32::saturating_add)
+    };
+    let listeners = sum(|card| card.listeners);
     let peak = card.map_or(0, |card| card.listener_peak);
     let bitrate_bps = card.map_or(0, |card| card.bitrate_bps);
     MountStatus {
@@ -222,6 +234,7 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
             started_unix_s: card.started_unix_ms / 1_000,
         }),
         listeners,
+        slow_listeners: sum(|card| card.slow_listeners),
         holders: view.holders(path).map(|(name, _)| name.clone()).collect(),
         title: card.map(|card| caption(&card.title)).unwrap_or_default(),
         now_playing: card.and_then(|card| now_playing(view, card, path)),

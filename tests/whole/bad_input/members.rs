@@ -99,6 +99,7 @@ impl Rogue {
     /// Says that the source of a mount is connected to it.
     async fn claim_source(&self, mount: &MountName) {
         let card = StreamCard {
+            slow_listeners: 0,
             format: None,
             now_playing: None,
             stream_id: STREAM,

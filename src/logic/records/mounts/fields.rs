@@ -106,6 +106,17 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         },
     },
     Field {
+        key: "hidden",
+        help: "`true` leaves the mount out of every page and list that anybody may read; whoever knows its path listens as to \
+               any other",
+        required: false,
+        kind: FieldKind::Flag {
+            words: FlagWords::TrueFalse,
+            put: |mount, flag| mount.hidden = flag,
+            get: |mount| mount.hidden,
+        },
+    },
+    Field {
         key: "linger_s",
         help: "how long listeners are kept, in silence, when the source has gone: 0 to 600 seconds. The usual 10 give an \
                encoder the time to come back on any node",

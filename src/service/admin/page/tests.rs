@@ -61,6 +61,7 @@ fn mount(path: &str, source: Option<&str>) -> MountStatus {
         audio_info: String::new(),
         listeners: 437,
         listener_peak: 437,
+        slow_listeners: 0,
         holders: match source {
             Some(_) => vec!["east".try_into().unwrap(), "north".try_into().unwrap()],
             None => Vec::new(),
