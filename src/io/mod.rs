@@ -19,3 +19,4 @@ pub mod tasks;
 pub mod tls;
 pub mod udp;
 pub mod uplink;
+pub mod web_root;

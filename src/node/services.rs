@@ -21,6 +21,7 @@ use crate::service::cluster::seeking::Unreached;
 use crate::service::cluster::{Cluster, ClusterConfig};
 use crate::service::document::{DocumentConfig, Documents};
 use crate::service::drain::{Drain, DrainConfig};
+use crate::service::files::Files;
 use crate::service::founding::Founder;
 use crate::service::front::Front;
 use crate::service::geo::Geo;
@@ -178,6 +179,7 @@ impl Core<'_> {
                 ingest,
                 listening,
                 admin,
+                files: Files::new(self.settings.web_root.clone(), visitors.clone()),
                 drain: carriers.drain.clone(),
                 trusted_proxies: self.settings.trusted_proxies.clone().into(),
             },

@@ -8,6 +8,7 @@ use tracing::{debug, info};
 use super::admin;
 use super::admin::{Admin, Served};
 use super::drain::{Drain, Phase};
+use super::files::Files;
 use super::ingest::{Ingest, answer_and_drain};
 use super::listen::{After, Entrance, ListenRequest, Listening, PlaylistRequest};
 use crate::io::door::{self, Accepted, Door, FirstHead, NoHead, Visitor};
@@ -58,6 +59,8 @@ pub struct Front {
     pub listening: Listening,
     /// Answers for pages and the API.
     pub admin: Admin,
+    /// Sends the operator's own files.
+    pub files: Files,
     /// Says whether this node takes newcomers.
     pub drain: Drain,
     /// The proxies that are believed when they name their client.
@@ -150,7 +153,16 @@ impl Front {
     ) -> Option<(Visitor, BytesMut)> {
         let reply = Reply::to(&head, clock::unix_ms() / 1_000);
         let reply = if may_keep { reply } else { reply.and_close() };
-        let answer = match destination(&head) {
+        let destination = destination(&head);
+        if self.may_be_file(&destination, &head)
+            && let Some(found) = self.files.find(&head).await
+        {
+            return match self.files.send(visitor, found, &head, &reply).await {
+                After::Next(same) => Some((same, behind)),
+                After::Over => None,
+            };
+        }
+        let answer = match destination {
             Destination::Admin if has_chunks_before_its_time(&head) => {
                 let why = "a body in chunks needs HTTP/1.1: say so, or say its Content-Length";
                 info!(peer = %visitor.peer, path = head.path(), status = 400, "refused: {why}");
@@ -183,7 +195,7 @@ impl Front {
                     kind,
                     mount: &mount,
                     client: visitor.client,
-                    host: head.host(),
+                    host: forwarded::host(visitor.peer.ip(), &self.trusted_proxies, &head),
                 };
                 self.listening.playlist(asked, &reply)
             }
@@ -199,6 +211,30 @@ impl Front {
         let sent = answer::send(&mut visitor.stream, &answer).await;
         sent.is_ok().then_some((visitor, behind))
     }
+}
+
+impl Front {
+    /// Whether a file of the operator is looked for before such a request is answered: nothing of ours goes by its path.
+    fn may_be_file(&self, destination: &Destination, head: &Head) -> bool {
+        let is_mount = |mount| self.listening.has_mount(mount);
+        let is_read = matches!(head.method(), Method::Get | Method::Head);
+        is_read
+            && !is_reserved(head.path())
+            && match destination {
+                Destination::Listen(mount, Entrance::Front) => !is_mount(mount),
+                Destination::Playlist(_, mount) => !is_mount(mount),
+                Destination::Admin => !admin::is_ours(head.path()),
+                Destination::NotFound => true,
+                _ => false,
+            }
+    }
+}
+
+/// Whether nothing but the node itself ever answers below the first part of a path. Browsers ask for the icon of a site,
+/// which may well be a file.
+fn is_reserved(path: &str) -> bool {
+    let first = path.split('/').nth(1).unwrap_or_default();
+    MountName::RESERVED.contains(&first) && first != "favicon.ico"
 }
 
 /// The first byte of a TLS connection.
@@ -308,6 +344,22 @@ mod tests {
 
     fn mount(path: &str) -> MountName {
         MountName::try_from(path).unwrap()
+    }
+
+    #[test]
+    fn no_file_stands_where_the_node_answers() {
+        for path in [
+            "/admin/x",
+            "/api",
+            "/_stream/n1/a.mp3",
+            "/metrics",
+            "/livez/",
+        ] {
+            assert!(is_reserved(path), "{path}");
+        }
+        for path in ["/favicon.ico", "/player/api", "/x.json", "/"] {
+            assert!(!is_reserved(path), "{path}");
+        }
     }
 
     #[test]

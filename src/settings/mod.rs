@@ -96,6 +96,8 @@ pub struct Settings {
     pub place: Whereabouts,
     /// The proxies that are trusted to tell the address of their client.
     pub trusted_proxies: Vec<Network>,
+    /// The folder of the operator's own files, which everybody may read; `None`: no files are sent.
+    pub web_root: Option<PathBuf>,
     /// How the operator is reached, for `/status-json.xsl`; `None`: not set.
     pub admin: Option<Line>,
     /// The place of the node in words, for `/status-json.xsl`; `None`: not set.
@@ -176,6 +178,9 @@ pub struct RunArgs {
     /// Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, such as 10.0.0.0/8,::1
     #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
     pub trusted_proxies: Vec<Network>,
+    /// Folder of files to send to whoever asks, such as a web player; see Files in docs/operations.md
+    #[arg(long, value_name = "DIR")]
+    pub web_root: Option<PathBuf>,
     /// How the operator is reached, such as `radio@example.org`; told to everybody by /status-json.xsl
     #[arg(long, value_name = "TEXT")]
     pub admin: Option<Line>,
@@ -286,6 +291,7 @@ impl Settings {
                 position: args.position,
             },
             trusted_proxies: args.trusted_proxies,
+            web_root: args.web_root,
             admin: args.admin,
             location: args.location,
             log: args.log.unwrap_or_else(|| rust_log(machine)),
@@ -301,7 +307,7 @@ fn rust_log(machine: &Machine) -> LogFilter {
 
 impl RunArgs {
     /// The keys that a settings file may have, as they are written there.
-    pub const KEYS: [&str; 24] = [
+    pub const KEYS: [&str; 25] = [
         "name",
         "data_dir",
         "listen",
@@ -323,6 +329,7 @@ impl RunArgs {
         "country",
         "position",
         "trusted_proxies",
+        "web_root",
         "admin",
         "location",
         "log",
@@ -355,6 +362,7 @@ impl RunArgs {
             country: self.country.or(lower.country),
             position: self.position.or(lower.position),
             trusted_proxies: or_lower(self.trusted_proxies, lower.trusted_proxies),
+            web_root: self.web_root.or(lower.web_root),
             admin: self.admin.or(lower.admin),
             location: self.location.or(lower.location),
             log: self.log.or(lower.log),

@@ -3,7 +3,7 @@
 //! That of a redirect is used once, now, and says which node has sent the listener. All others are plain: they may be
 //! kept.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -227,11 +227,17 @@ impl Listening {
     /// The address by which the client has reached this node.
     fn front(&self, client: Client, host: Option<&str>) -> String {
         let scheme = if client.https { "https" } else { "http" };
+        if let Some(host) = host {
+            // Some old programs forget the brackets.
+            return match host.parse::<Ipv6Addr>() {
+                Ok(bare) => format!("{scheme}://[{bare}]"),
+                Err(_) => format!("{scheme}://{host}"),
+            };
+        }
         let view = self.0.config.mesh.cluster.view();
-        let own_url = || view.nodes.get(&view.me).map(|node| node.card.url.clone());
-        host.map(|host| format!("{scheme}://{host}"))
-            .or_else(own_url)
-            .unwrap_or_default()
+        let own = view.nodes.get(&view.me);
+        let url = own.and_then(|own| base(own, client));
+        url.unwrap_or_default().to_owned()
     }
 }
 

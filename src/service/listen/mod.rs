@@ -133,6 +133,11 @@ impl Listening {
         }))
     }
 
+    /// Whether there is such a mount.
+    pub fn has_mount(&self, mount: &MountName) -> bool {
+        self.0.config.mesh.documents.mounts().contains_key(mount)
+    }
+
     /// Answers a GET or HEAD of a mount. `reply` says whether another request may follow an answer that is no stream.
     pub async fn serve(&self, visitor: Visitor, request: ListenRequest<'_>, reply: Reply) -> After {
         let ListenRequest {
@@ -318,7 +323,7 @@ fn no_source(reply: &Reply, mount: &MountName) -> Bytes {
 }
 
 /// Sends an answer. The next request may come behind it, if it has gone and the client wants that.
-async fn send(mut visitor: Visitor, answer: &[u8], reply: &Reply) -> After {
+pub(super) async fn send(mut visitor: Visitor, answer: &[u8], reply: &Reply) -> After {
     if reply.persistence() == Persistence::Close {
         answer_and_drain(&mut visitor.stream, answer).await;
         return After::Over;

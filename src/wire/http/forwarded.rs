@@ -6,12 +6,15 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::head::{Head, is_safe_host};
 use crate::model::network::Network;
 
 /// The header that each proxy appends an address to.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 /// The header in which the first proxy tells the protocol of its client.
 const FORWARDED_PROTO: &str = "x-forwarded-proto";
+/// The header in which the first proxy tells the host that its client has asked.
+const FORWARDED_HOST: &str = "x-forwarded-host";
 
 /// A client, as seen through trusted proxies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +56,16 @@ pub fn client<'a>(
     let said = protocol.split(',').next().unwrap_or_default();
     client.https = said.trim().eq_ignore_ascii_case("https");
     client
+}
+
+/// The host and port that the client has asked, as a trusted proxy tells them, or else as the request does.
+pub fn host<'a>(peer: IpAddr, trusted: &[Network], head: &'a Head) -> Option<&'a str> {
+    let peer = peer.to_canonical();
+    let is_trusted = trusted.iter().any(|network| network.contains(peer));
+    let told = head.header(FORWARDED_HOST).filter(|_| is_trusted);
+    let told = told.and_then(|hosts| hosts.split(',').next());
+    let told = told.map(str::trim).filter(|host| is_safe_host(host));
+    told.or_else(|| head.host())
 }
 
 /// The rightmost address that is not a trusted proxy; the leftmost if all are. `None` if a word before it is no
@@ -100,6 +113,27 @@ mod tests {
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_trusted_proxy_tells_which_host_was_asked() {
+        use super::super::reader::{Parsed, parse};
+        let asked = |peer: &str, told: &str| {
+            let request =
+                format!("GET / HTTP/1.1\r\nHost: inner:8000\r\nX-Forwarded-Host: {told}\r\n\r\n");
+            let Ok(Parsed::Complete { head, .. }) = parse(request.as_bytes()) else {
+                panic!("a whole head");
+            };
+            let trusted = ["10.0.0.0/8".parse().unwrap()];
+            host(ip(peer), &trusted, &head).unwrap().to_owned()
+        };
+        assert_eq!(asked("10.0.0.1", "radio.example"), "radio.example");
+        assert_eq!(
+            asked("10.0.0.1", "[2001:db8::1]:8443, b"),
+            "[2001:db8::1]:8443"
+        );
+        assert_eq!(asked("10.0.0.1", "a/b"), "inner:8000");
+        assert_eq!(asked("192.0.2.7", "radio.example"), "inner:8000");
     }
 
     #[test]

@@ -198,8 +198,7 @@ impl Head {
             Some((_, authority)) => authority,
             None => self.header("host")?,
         };
-        let safe = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~:[]".contains(&byte);
-        (!named.is_empty() && named.bytes().all(safe)).then_some(named)
+        is_safe_host(named).then_some(named)
     }
 
     /// Whether the client waits for `100 Continue` before it sends its body.
@@ -240,6 +239,12 @@ impl Head {
         let usual = self.version == HttpVersion::Http11;
         !says("close") && (usual || says("keep-alive"))
     }
+}
+
+/// Whether a host and port can be used in a URL, and nothing in them could end it.
+pub(super) fn is_safe_host(named: &str) -> bool {
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~:[]".contains(&byte);
+    !named.is_empty() && named.bytes().all(safe)
 }
 
 impl std::fmt::Debug for Head {

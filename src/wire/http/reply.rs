@@ -217,6 +217,17 @@ impl Reply {
     }
 
     fn begin(&self, status: HttpStatus, reason: &str) -> HeadWriter {
+        let mut head = self.open(status, reason);
+        // A stream changes all the time: caches must not keep it.
+        head.header("Cache-Control", "no-cache, no-store");
+        for (name, value) in NO_PAGE {
+            head.header(name, value);
+        }
+        head
+    }
+
+    /// The headers that every bounded answer has.
+    pub(super) fn open(&self, status: HttpStatus, reason: &str) -> HeadWriter {
         let mut head = HeadWriter::new(self.protocol, status, reason);
         head.header(
             "Connection",
@@ -226,13 +237,13 @@ impl Reply {
             },
         );
         head.header("Date", &http_date(self.unix_s));
-        // A stream changes all the time: caches must not keep it.
-        head.header("Cache-Control", "no-cache, no-store");
         head.header("Access-Control-Allow-Origin", "*");
-        for (name, value) in NO_PAGE {
-            head.header(name, value);
-        }
         head
+    }
+
+    /// Whether the client is to be sent a body: it has not asked with HEAD.
+    pub(super) fn shows_body(&self) -> bool {
+        self.body == BodyPresence::Sent
     }
 
     fn end(&self, mut head: HeadWriter, body: &str) -> Bytes {

@@ -7,8 +7,12 @@ pub enum HttpStatus {
     Ok,
     /// 204: the request succeeded, and there is no body.
     NoContent,
+    /// 206: a part of a file.
+    PartialContent,
     /// 302: the stream is at another address for now.
     Found,
+    /// 304: the client has the file as it is.
+    NotModified,
     /// 400: the request is invalid.
     BadRequest,
     /// 401: a login is needed.
@@ -21,6 +25,8 @@ pub enum HttpStatus {
     MethodNotAllowed,
     /// 408: the head did not come in time.
     RequestTimeout,
+    /// 416: the part that is asked for is behind the end of the file.
+    RangeNotSatisfiable,
     /// 431: the head is too long.
     HeadTooLarge,
     /// 501: an unknown method or coding.
@@ -37,13 +43,16 @@ impl HttpStatus {
         match self {
             Self::Ok => 200,
             Self::NoContent => 204,
+            Self::PartialContent => 206,
             Self::Found => 302,
+            Self::NotModified => 304,
             Self::BadRequest => 400,
             Self::Unauthorized => 401,
             Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
+            Self::RangeNotSatisfiable => 416,
             Self::HeadTooLarge => 431,
             Self::NotImplemented => 501,
             Self::Unavailable => 503,
@@ -56,13 +65,16 @@ impl HttpStatus {
         match self {
             Self::Ok => "OK",
             Self::NoContent => "No Content",
+            Self::PartialContent => "Partial Content",
             Self::Found => "Found",
+            Self::NotModified => "Not Modified",
             Self::BadRequest => "Bad Request",
             Self::Unauthorized => "Authentication Required",
             Self::Forbidden => "Forbidden",
             Self::NotFound => "Not Found",
             Self::MethodNotAllowed => "Method Not Allowed",
             Self::RequestTimeout => "Request Timeout",
+            Self::RangeNotSatisfiable => "Range Not Satisfiable",
             Self::HeadTooLarge => "Request Header Fields Too Large",
             Self::NotImplemented => "Not Implemented",
             Self::Unavailable => "Service Unavailable",

@@ -11,6 +11,8 @@ pub enum Playlist {
     Pls,
     /// `.xspf`: the same as XML.
     Xspf,
+    /// `.vclt`: a list of Vorbis comments for each address.
+    Vclt,
 }
 
 /// A stream in a playlist.
@@ -29,6 +31,7 @@ impl Playlist {
             (".m3u", Self::M3u),
             (".pls", Self::Pls),
             (".xspf", Self::Xspf),
+            (".vclt", Self::Vclt),
         ];
         kinds.into_iter().find_map(|(ending, kind)| {
             let mount = path.strip_suffix(ending)?;
@@ -42,6 +45,7 @@ impl Playlist {
             Self::M3u => "audio/x-mpegurl",
             Self::Pls => "audio/x-scpls",
             Self::Xspf => "application/xspf+xml; charset=UTF-8",
+            Self::Vclt => "audio/x-vclt",
         }
     }
 
@@ -51,6 +55,7 @@ impl Playlist {
             Self::M3u => m3u(entries),
             Self::Pls => pls(entries),
             Self::Xspf => xspf(entries),
+            Self::Vclt => vclt(entries),
         }
     }
 }
@@ -92,6 +97,19 @@ fn xspf(entries: &[PlaylistEntry<'_>]) -> String {
         text += "    </track>\n";
     }
     text + "  </trackList>\n</playlist>\n"
+}
+
+/// Writes a `.vclt`, with the names that Icecast gives the comments. `==` ends an entry.
+fn vclt(entries: &[PlaylistEntry<'_>]) -> String {
+    let mut text = String::new();
+    for entry in entries {
+        text += &format!("STREAMURL={}\n", url(entry.url));
+        if !entry.title.is_empty() {
+            text += &format!("SERVER_NAME={}\n", line(entry.title));
+        }
+        text += "==\n";
+    }
+    text
 }
 
 /// A URL without characters that could end it early.
@@ -136,6 +154,7 @@ mod tests {
         assert_eq!(of_path("/a.mp3.m3u"), Some((Playlist::M3u, "/a.mp3")));
         assert_eq!(of_path("/a.pls"), Some((Playlist::Pls, "/a")));
         assert_eq!(of_path("/a/b.xspf"), Some((Playlist::Xspf, "/a/b")));
+        assert_eq!(of_path("/a.vclt"), Some((Playlist::Vclt, "/a")));
         for none in ["/a.mp3", "/.m3u", ".m3u", "/a.m3u8", ""] {
             assert_eq!(of_path(none), None, "{none}");
         }
@@ -165,6 +184,16 @@ mod tests {
         assert!(text.contains("<title>Rock &amp; &lt;Roll&gt;</title>"));
     }
 
+    #[test]
+    fn a_vclt_has_comments_for_each_address() {
+        let untitled = PlaylistEntry { title: "", ..ONE };
+        let text = Playlist::Vclt.write(&[ONE, untitled]);
+        let url = ONE.url;
+        let expected =
+            format!("STREAMURL={url}\nSERVER_NAME=Rock & <Roll>\n==\nSTREAMURL={url}\n==\n");
+        assert_eq!(text, expected);
+    }
+
     proptest! {
         #[test]
         fn no_entry_breaks_out_of_its_place(
@@ -178,6 +207,7 @@ mod tests {
             prop_assert!(!last.contains(' '));
             let titled = usize::from(!title.is_empty());
             prop_assert_eq!(Playlist::Pls.write(&[entry]).lines().count(), 5 + titled);
+            prop_assert_eq!(Playlist::Vclt.write(&[entry]).lines().count(), 2 + titled);
             let xspf = Playlist::Xspf.write(&[entry]);
             prop_assert_eq!(xspf.matches('<').count(), 9 + 2 * titled);
         }
