@@ -132,6 +132,7 @@ fn card(settings: &Settings, hello: &Hello, geo: &Geo) -> NodeCard {
         takes_orders: true,
         reads_prologues: true,
         reads_captions: true,
+        reads_long_prologues: true,
         proves: true,
         lists_listeners: true,
     }

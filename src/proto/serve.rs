@@ -10,6 +10,7 @@ use crate::media::format::joining::StreamStart;
 use crate::media::ring::Title;
 use crate::model::stream::{EndReason, StreamId};
 use crate::model::title::TitleInfo;
+use crate::proto::prologue::{self, PrologueSupport};
 use crate::proto::pull::Opened;
 use crate::wire::frame::{Denial, Frame};
 
@@ -58,8 +59,8 @@ pub struct FirstByte {
 /// The frames of a stream that a node reads, and not every version does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reads {
-    /// PROLOGUE.
-    pub prologues: bool,
+    /// PROLOGUE, and perhaps LONG-PROLOGUE.
+    pub prologues: PrologueSupport,
     /// CAPTION.
     pub captions: bool,
 }
@@ -137,11 +138,12 @@ impl Serve {
             head: opened.head,
             offset,
         }));
-        // From the beginning on the bytes themselves tell all, unless the source has waited on standby. An older node
-        // would close the link.
+        // From the beginning on the bytes themselves tell all, unless the source has waited on standby.
         let is_needed = |start: &StreamStart| offset > 0 || !start.prologue.is_empty();
-        let start = start.filter(|start| reads.prologues && is_needed(start));
-        out.extend(start.map(prologue_frame));
+        let start =
+            start.filter(|start| is_needed(start) && reads.prologues.reads(&start.prologue));
+        let start = start.into_iter().flat_map(prologue::frames);
+        out.extend(start.map(Output::SendFrame));
         let sends_captions = reads.captions;
         let titles = sent_titles.iter();
         out.extend(titles.map(|title| title_frame(title, sends_captions)));
@@ -224,16 +226,10 @@ fn title_frame(title: &Title, with_parts: bool) -> Output {
     })
 }
 
-fn prologue_frame(start: StreamStart) -> Output {
-    Output::SendFrame(Frame::Prologue {
-        offset: start.offset,
-        media_time_us: u64::try_from(start.media_time.as_micros()).unwrap_or(u64::MAX),
-        bytes: start.prologue,
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::model::seat::Epoch;
     use crate::model::stream::StreamHead;
@@ -252,7 +248,7 @@ mod tests {
     }
 
     const NEW: Reads = Reads {
-        prologues: true,
+        prologues: PrologueSupport::Long,
         captions: true,
     };
 
@@ -342,23 +338,21 @@ mod tests {
         assert_eq!(serve.next(), 207);
     }
 
+    fn sent(from: u64, heads: &[u8], prologues: PrologueSupport) -> Vec<Output> {
+        let first = FirstByte {
+            title: Some(TitleInfo::plain("a").into()),
+            start: Some(StreamStart {
+                offset: from,
+                media_time: Duration::from_millis(1_500),
+                prologue: Bytes::copy_from_slice(heads),
+            }),
+            reads: Reads { prologues, ..NEW },
+        };
+        begun_with(from, first).1
+    }
+
     #[test]
     fn only_nodes_that_read_and_need_prologues_get_them() {
-        let sent = |from, heads: &'static [u8], reads_prologues| {
-            let first = FirstByte {
-                title: Some(TitleInfo::plain("a").into()),
-                start: Some(StreamStart {
-                    offset: from,
-                    media_time: Duration::from_millis(1_500),
-                    prologue: heads.into(),
-                }),
-                reads: Reads {
-                    prologues: reads_prologues,
-                    ..NEW
-                },
-            };
-            begun_with(from, first).1
-        };
         let prologue = |offset, heads: &'static [u8]| {
             Output::SendFrame(Frame::Prologue {
                 offset,
@@ -367,11 +361,16 @@ mod tests {
             })
         };
         for (from, heads) in [(100, &b"heads"[..]), (100, b""), (0, b"heads")] {
-            let begun = sent(from, heads, true);
-            assert_eq!(begun[1..], [prologue(from, heads), said(from, "a")]);
-            assert_eq!(sent(from, heads, false)[1..], [said(from, "a")]);
+            for reads in [PrologueSupport::Whole, PrologueSupport::Long] {
+                let begun = sent(from, heads, reads);
+                assert_eq!(begun[1..], [prologue(from, heads), said(from, "a")]);
+            }
+            assert_eq!(
+                sent(from, heads, PrologueSupport::None)[1..],
+                [said(from, "a")]
+            );
         }
-        assert_eq!(sent(0, b"", true)[1..], [said(0, "a")]);
+        assert_eq!(sent(0, b"", PrologueSupport::Long)[1..], [said(0, "a")]);
     }
 
     #[test]

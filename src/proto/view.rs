@@ -97,6 +97,7 @@ impl MeshNode {
                 takes_orders: true,
                 reads_prologues: false,
                 reads_captions: false,
+                reads_long_prologues: false,
                 proves: false,
                 lists_listeners: false,
             },

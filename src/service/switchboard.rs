@@ -17,6 +17,7 @@ use crate::logic::source::place::Asker;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::title::TitleInfo;
+use crate::proto::prologue::PrologueSupport;
 use crate::proto::serve::Reads;
 use crate::proto::view::{FrameFlag, FrameSupport};
 use crate::wire::frame::{Frame, NO_BYTE};
@@ -105,6 +106,24 @@ impl Switchboard {
         }
     }
 
+    /// The frames that a node reads. The questions go together: each may wait for its card, and the node for its answer.
+    async fn frames_read_by(&self, node: &NodeName) -> Reads {
+        let support = |flag: FrameFlag| self.mesh.frame_support(node, flag);
+        let (whole, long, captions) = tokio::join!(
+            support(|card| card.reads_prologues),
+            support(|card| card.reads_long_prologues),
+            support(|card| card.reads_captions)
+        );
+        Reads {
+            prologues: match (whole, long) {
+                (FrameSupport::Reads, FrameSupport::Reads) => PrologueSupport::Long,
+                (FrameSupport::Reads, _) => PrologueSupport::Whole,
+                _ => PrologueSupport::None,
+            },
+            captions: captions == FrameSupport::Reads,
+        }
+    }
+
     async fn exchange(self, from: NodeName, first: Frame, exchange: Exchange) {
         match first {
             Frame::Publish { mount, stream_id } => {
@@ -125,18 +144,10 @@ impl Switchboard {
             }
             Frame::Subscribe { mount, resume } => {
                 let moved = self.must_move(&mount);
-                let reads = |flag: FrameFlag| self.mesh.frame_support(&from, flag);
-                let (prologues, captions) = tokio::join!(
-                    reads(|card| card.reads_prologues),
-                    reads(|card| card.reads_captions)
-                );
                 let subscription = Subscription {
                     mount: mount.clone(),
                     resume,
-                    reads: Reads {
-                        prologues: prologues == FrameSupport::Reads,
-                        captions: captions == FrameSupport::Reads,
-                    },
+                    reads: self.frames_read_by(&from).await,
                 };
                 let serving = relay::serve(&self.streams, &from, subscription, exchange);
                 tokio::select! {

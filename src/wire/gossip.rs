@@ -88,6 +88,9 @@ pub struct NodeCard {
     /// Whether the node reads CAPTION and ANNOUNCE, the frames of titles with parts.
     #[serde(default)]
     pub reads_captions: bool,
+    /// Whether the node reads LONG-PROLOGUE and its parts.
+    #[serde(default)]
+    pub reads_long_prologues: bool,
     /// Whether the node proves its identity to a peer that asks at its address.
     #[serde(default)]
     pub proves: bool,

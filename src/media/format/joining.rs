@@ -55,9 +55,9 @@ pub enum Trouble {
     Damaged,
 }
 
-/// The longest prologue. Headers have some 5 kB, and with a cover picture in the comments some 100 kB more. A frame of a
-/// link, 256 KiB, has to hold one.
-pub const MAX_PROLOGUE_BYTES: usize = 240 << 10;
+/// The longest prologue. Headers have some 5 kB, and with a cover picture in the comments some 100 kB more, but there are
+/// pictures of some MiB. Half of what a ring holds of a stream by default.
+pub const MAX_PROLOGUE_BYTES: usize = 4 << 20;
 
 /// A prologue and the first byte for which it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]

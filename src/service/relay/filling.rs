@@ -12,6 +12,7 @@ use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::stream::EndReason;
 use crate::model::title::TitleInfo;
+use crate::proto::prologue::{PrologueParts, PrologueProgress};
 use crate::proto::pull::{HeldRing, Input, Opened, Output, Pull, PullContext, UpstreamEvent};
 use crate::service::streams::{NotHeld, Streams};
 use crate::wire::frame::Frame;
@@ -26,6 +27,8 @@ pub struct Filling {
     feed: Option<Feed>,
     /// Whether an upstream has begun to send bytes for the ring.
     is_open: bool,
+    /// The long prologue that the upstream is sending.
+    parts: Option<PrologueParts>,
 }
 
 impl Filling {
@@ -37,6 +40,7 @@ impl Filling {
             streams,
             feed: finished,
             is_open: false,
+            parts: None,
         }
     }
 
@@ -101,7 +105,7 @@ impl Filling {
 
     /// Takes a frame of the node that was asked, and says what it means for the pull.
     pub fn take(&mut self, frame: Frame, now: Instant) -> UpstreamEvent {
-        let feed = self.feed.as_ref().filter(|_| self.is_open);
+        let feed = self.feed.clone().filter(|_| self.is_open);
         match (frame, feed) {
             (
                 Frame::Opened {
@@ -119,7 +123,7 @@ impl Filling {
                 debug!(?denial, "the node does not send the stream");
                 UpstreamEvent::Denied(denial)
             }
-            (frame, Some(feed)) => fill(feed, frame, now),
+            (frame, Some(feed)) => self.fill(&feed, frame, now),
             (_, None) => UpstreamEvent::Lost,
         }
     }
@@ -128,7 +132,7 @@ impl Filling {
     fn resume(&mut self, upstream: &NodeName, opened: &Opened) {
         let (stream_id, from) = (opened.stream_id, opened.offset);
         info!(%upstream, %stream_id, from, "relaying");
-        self.is_open = true;
+        self.begin_to_fill();
         if let Some(feed) = &self.feed {
             let origin = Origin::Relay(Some(upstream.clone()));
             self.streams.set_origin(&self.mount, feed, origin);
@@ -147,8 +151,42 @@ impl Filling {
         }
         self.feed = Some(feed);
         info!(%upstream, %stream_id, from, "relaying");
-        self.is_open = true;
+        self.begin_to_fill();
         Ok(())
+    }
+
+    fn begin_to_fill(&mut self) {
+        self.is_open = true;
+        self.parts = None;
+    }
+
+    /// Takes a frame of the stream that fills the ring. Nothing else comes between the parts of a prologue.
+    fn fill(&mut self, feed: &Feed, frame: Frame, now: Instant) -> UpstreamEvent {
+        let progress = match (self.parts.take(), frame) {
+            (Some(parts), Frame::ProloguePart(part)) => parts.take(&part),
+            (Some(_), _) => None,
+            (
+                None,
+                Frame::LongPrologue {
+                    offset,
+                    media_time_us,
+                    total_bytes,
+                },
+            ) => {
+                let begun = PrologueParts::begin(offset, media_time_us, total_bytes);
+                begun.map(PrologueProgress::Open)
+            }
+            (None, frame) => return fill(feed, frame, now),
+        };
+        match progress {
+            Some(PrologueProgress::Open(parts)) => self.parts = Some(parts),
+            Some(PrologueProgress::Complete(start)) => feed.start(&start),
+            None => {
+                debug!("a prologue is too long, or not complete");
+                return UpstreamEvent::Lost;
+            }
+        }
+        UpstreamEvent::Stored
     }
 
     /// Notes that no node fills the ring now.
@@ -171,7 +209,7 @@ impl Filling {
     }
 }
 
-/// Takes a frame of the stream that fills a ring.
+/// Takes a frame that is no part of a long prologue.
 fn fill(feed: &Feed, frame: Frame, now: Instant) -> UpstreamEvent {
     match frame {
         Frame::Data { offset, bytes } => {
@@ -207,8 +245,11 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
+    use bytes::Bytes;
+
     use super::*;
     use crate::io::channel::ChannelReader;
+    use crate::media::format::flac::samples as flac;
     use crate::media::format::mpeg::samples::{frame, frames};
     use crate::media::ring::Read;
     use crate::media::ring::samples::ring;
@@ -292,6 +333,48 @@ mod tests {
         assert_eq!(take_all(&mut reader), frames(2));
         bench.filling.end(EndReason::SourceLeft);
         assert_eq!(reader.read(1), Read::Ended);
+    }
+
+    #[test]
+    fn a_long_prologue_is_put_together_before_the_bytes() {
+        let heads = flac::headers(&[flac::block(6, &vec![7; 300_000])]);
+        let sound = flac::frames(0..3);
+        let mut bench = Bench::new();
+        let (offset, total) = (heads.len() as u64, heads.len());
+        let take = |bench: &mut Bench, frame| bench.filling.take(frame, bench.now);
+        let long = Frame::LongPrologue {
+            offset,
+            media_time_us: 5,
+            total_bytes: total as u32,
+        };
+        let parts = || heads.chunks(64 << 10).map(Bytes::copy_from_slice);
+        let data = Frame::Data {
+            offset,
+            bytes: sound.clone().into(),
+        };
+        bench.open(1, "audio/flac", offset);
+        assert_eq!(take(&mut bench, long.clone()), UpstreamEvent::Stored);
+        for part in parts() {
+            let taken = take(&mut bench, Frame::ProloguePart(part));
+            assert_eq!(taken, UpstreamEvent::Stored, "each is a sign of life");
+        }
+        assert_eq!(take(&mut bench, data.clone()), UpstreamEvent::Stored);
+        let mut reader = bench.join();
+        let taken = take_all(&mut reader);
+        assert!(!taken.is_empty() && sound.starts_with(&taken));
+        assert_eq!(reader.take_prologue(), heads);
+
+        // The link breaks among the parts, and another one begins anew.
+        let feed = bench.open(2, "audio/flac", offset);
+        take(&mut bench, long.clone());
+        take(&mut bench, Frame::ProloguePart(parts().next().unwrap()));
+        assert_eq!(take(&mut bench, data.clone()), UpstreamEvent::Lost);
+        assert_eq!(feed.next(), offset, "nothing was stored");
+        bench.open(3, "audio/flac", offset);
+        let stray = Frame::ProloguePart(parts().next().unwrap());
+        assert_eq!(take(&mut bench, stray), UpstreamEvent::Lost);
+        take(&mut bench, long);
+        assert_eq!(take(&mut bench, data), UpstreamEvent::Lost);
     }
 
     #[test]

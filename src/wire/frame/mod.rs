@@ -31,6 +31,11 @@ pub const HEADER_BYTES: usize = 5;
 /// The most of a stream in one DATA frame: a second of 128 kbit/s, or half a loop of a fast replay.
 pub const MAX_DATA_BYTES: usize = 16 * 1024;
 
+/// The longest prologue in one PROLOGUE frame: with its other fields it fits into a body.
+pub const MAX_WHOLE_PROLOGUE_BYTES: usize = 240 * 1024;
+/// The most of a prologue in one PROLOGUE-PART: 64 parts of the longest one, each a sign of life on a slow link.
+pub const MAX_PROLOGUE_PART_BYTES: usize = 64 * 1024;
+
 /// A number that no byte of a stream has. To SUBSCRIBE from here asks whether the stream's source is still connected to
 /// that node: the answer is DONE if it is, and DENIED if not. A node that does not know the question denies.
 pub const NO_BYTE: u64 = u64::MAX;
@@ -242,6 +247,18 @@ pub enum Frame {
         /// The title.
         title: TitleInfo,
     },
+    /// The beginning of a PROLOGUE that is too long for one frame: PROLOGUE-PARTs follow until it is complete, and nothing
+    /// else comes before. Only to nodes whose card says that they read it.
+    LongPrologue {
+        /// The first byte.
+        offset: u64,
+        /// How much of the stream's time is before the first join point from there on, in microseconds.
+        media_time_us: u64,
+        /// The length of all parts together.
+        total_bytes: u32,
+    },
+    /// The next bytes of a long prologue.
+    ProloguePart(Bytes),
 }
 
 impl Frame {
@@ -272,6 +289,8 @@ impl Frame {
             Self::Alive { .. } => "ALIVE",
             Self::Order(_) => "ORDER",
             Self::Prologue { .. } => "PROLOGUE",
+            Self::LongPrologue { .. } => "LONG-PROLOGUE",
+            Self::ProloguePart(_) => "PROLOGUE-PART",
             Self::Audience(_) => "AUDIENCE",
             Self::Listeners(_) => "LISTENERS",
             Self::Caption { .. } => "CAPTION",

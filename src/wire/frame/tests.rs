@@ -108,8 +108,14 @@ fn every_kind_survives_the_wire() {
         Frame::Prologue {
             offset: u64::MAX,
             media_time_us: u64::MAX,
-            bytes: vec![0; 240 << 10].into(),
+            bytes: vec![0; MAX_WHOLE_PROLOGUE_BYTES].into(),
         },
+        Frame::LongPrologue {
+            offset: u64::MAX,
+            media_time_us: u64::MAX,
+            total_bytes: u32::MAX,
+        },
+        Frame::ProloguePart(vec![0; MAX_PROLOGUE_PART_BYTES].into()),
         Frame::Audience(AudienceQuestion::Kill(42)),
         Frame::Listeners(ListenerPage::default()),
     ];

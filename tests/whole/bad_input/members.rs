@@ -73,6 +73,7 @@ impl Rogue {
             takes_orders: true,
             reads_prologues: false,
             reads_captions: false,
+            reads_long_prologues: false,
             proves: false,
             lists_listeners: false,
         });

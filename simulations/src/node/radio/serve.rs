@@ -2,6 +2,7 @@
 
 use antiphon::model::mount::MountName;
 use antiphon::model::stream::StreamId;
+use antiphon::proto::prologue::PrologueSupport;
 use antiphon::proto::serve::Reads;
 use antiphon::service::relay::serving::{NextStep, Serving, Subscription};
 use antiphon::service::streams::Held;
@@ -29,7 +30,7 @@ impl Radio {
             mount: mount.clone(),
             resume,
             reads: Reads {
-                prologues: true,
+                prologues: PrologueSupport::Long,
                 captions: true,
             },
         };
