@@ -246,6 +246,7 @@ impl Core<'_> {
             sources: carriers.sources.clone(),
             drain: carriers.drain.clone(),
             logins,
+            max_sources: self.settings.max_sources,
             shoutcast_mount: self.settings.shoutcast_mount.clone(),
             visitors: visitors.clone(),
         });

@@ -48,6 +48,8 @@ struct OnAir {
 struct SourceTable {
     on_air: BTreeMap<MountName, OnAir>,
     standby: BTreeMap<MountName, usize>,
+    /// The places that are taken: by all sources that are connected, on air or not.
+    places: usize,
 }
 
 /// A cheap, cloneable handle to the sources of this node.
@@ -76,6 +78,16 @@ impl Drop for Entry {
         if same {
             table.on_air.remove(&self.mount);
         }
+    }
+}
+
+/// The place of a source that is connected, given back when this is dropped.
+#[derive(Debug)]
+pub(super) struct SourcePlace(Sources);
+
+impl Drop for SourcePlace {
+    fn drop(&mut self) {
+        self.0.0.lock().places -= 1;
     }
 }
 
@@ -132,6 +144,16 @@ impl Sources {
             sources: self.clone(),
             mount: mount.clone(),
         }
+    }
+
+    /// A place for one more source, if there are fewer than so many.
+    pub(super) fn take_place(&self, most: u32) -> Option<SourcePlace> {
+        let mut table = self.0.lock();
+        if table.places >= most as usize {
+            return None;
+        }
+        table.places += 1;
+        Some(SourcePlace(self.clone()))
     }
 
     /// The mounts with a source on air at this node, and their streams.
@@ -201,5 +223,35 @@ impl Sources {
         if timeout(GIVE_WAY, over.changed()).await.is_err() {
             warn!(%mount, "a source does not give way in time");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_free_again_when_its_source_goes() {
+        let sources = Sources::default();
+        let first = sources.take_place(2);
+        let second = sources.take_place(2);
+        assert!(first.is_some() && second.is_some());
+        assert!(sources.take_place(2).is_none());
+        drop(first);
+        let third = sources.take_place(2);
+        assert!(third.is_some());
+        assert!(sources.take_place(0).is_none(), "a node without sources");
+    }
+
+    #[test]
+    fn the_mounts_of_a_protocol_are_those_on_air() {
+        let sources = Sources::default();
+        let [http, shoutcast] = ["/a", "/b"].map(|path| MountName::try_from(path).unwrap());
+        let _first = sources.enter(&http, StreamId(1), SourceProtocol::Http);
+        let second = sources.enter(&shoutcast, StreamId(2), SourceProtocol::Shoutcast);
+        assert_eq!(sources.speaking(SourceProtocol::Shoutcast), [shoutcast]);
+        assert_eq!(sources.speaking(SourceProtocol::Http), [http]);
+        drop(second);
+        assert_eq!(sources.speaking(SourceProtocol::Shoutcast), []);
     }
 }

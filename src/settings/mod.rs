@@ -47,6 +47,9 @@ const DEFAULT_PORT: u16 = 8000;
 /// that a process may have open by default.
 const DEFAULT_MAX_LISTENERS: u32 = 1_000;
 
+/// More radios than anybody runs on one node; each costs some megabytes.
+const DEFAULT_MAX_SOURCES: u32 = 1_000;
+
 /// The line of a common rented server; a slower line must be set, or the listeners will stutter.
 const DEFAULT_MAX_BANDWIDTH: Bandwidth = Bandwidth::from_bps(1_000_000_000);
 
@@ -84,6 +87,8 @@ pub struct Settings {
     pub secret_file: Option<PathBuf>,
     /// The most listeners that the node takes; 0: it carries streams and serves no listener.
     pub max_listeners: u32,
+    /// The most sources that may be connected to the node; 0: it takes none.
+    pub max_sources: u32,
     /// The most that the node may send to listeners, bits per second.
     pub max_bandwidth_bps: u64,
     /// The weight in the election of the master; the greater wins.
@@ -155,8 +160,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub secret_file: Option<PathBuf>,
     /// The most listeners to take [default: 1000]
-    #[arg(long, value_name = "N", value_parser = values::listeners)]
+    #[arg(long, value_name = "N", value_parser = values::count)]
     pub max_listeners: Option<u32>,
+    /// The most sources to take [default: 1000]
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub max_sources: Option<u32>,
     /// The most to send to listeners, in bits per second: 800k, 100M, 2G [default: 1G]
     #[arg(long, value_name = "RATE")]
     pub max_bandwidth: Option<Bandwidth>,
@@ -282,6 +290,7 @@ impl Settings {
             found: args.found.unwrap_or(false),
             secret_file: args.secret_file,
             max_listeners: args.max_listeners.unwrap_or(DEFAULT_MAX_LISTENERS),
+            max_sources: args.max_sources.unwrap_or(DEFAULT_MAX_SOURCES),
             max_bandwidth_bps: args.max_bandwidth.unwrap_or(DEFAULT_MAX_BANDWIDTH).bps(),
             rank: args.rank.map_or(DEFAULT_RANK, Rank),
             quorum: args.quorum.unwrap_or_default(),
@@ -307,7 +316,7 @@ fn rust_log(machine: &Machine) -> LogFilter {
 
 impl RunArgs {
     /// The keys that a settings file may have, as they are written there.
-    pub const KEYS: [&str; 25] = [
+    pub const KEYS: [&str; 26] = [
         "name",
         "data_dir",
         "listen",
@@ -322,6 +331,7 @@ impl RunArgs {
         "found",
         "secret_file",
         "max_listeners",
+        "max_sources",
         "max_bandwidth",
         "rank",
         "quorum",
@@ -355,6 +365,7 @@ impl RunArgs {
             found: self.found.or(lower.found),
             secret_file: self.secret_file.or(lower.secret_file),
             max_listeners: self.max_listeners.or(lower.max_listeners),
+            max_sources: self.max_sources.or(lower.max_sources),
             max_bandwidth: self.max_bandwidth.or(lower.max_bandwidth),
             rank: self.rank.or(lower.rank),
             quorum: self.quorum.or(lower.quorum),

@@ -70,7 +70,7 @@ fn every_key_of_the_file_is_read() {
          shoutcast_mount = '/radio.mp3'\npublic_url = 'HTTP://Radio.Example:9'\n\
          public_https_url = 'https://radio.example'\n\
          mesh_address = '192.0.2.7:9'\n\
-         join = ['p:1']\nfound = true\nsecret_file = '/s'\nmax_listeners = 7\nmax_bandwidth = 8000\nrank = 9\nquorum = 3\n\
+         join = ['p:1']\nfound = true\nsecret_file = '/s'\nmax_listeners = 7\nmax_sources = 6\nmax_bandwidth = 8000\nrank = 9\nquorum = 3\n\
          geo_database = '/g'\ncountry = 'DE'\nposition = '-33.9,151.2'\n\
          trusted_proxies = ['10.0.0.0/8', '::1/128']\nweb_root = '/w'\nlog = 'debug'\n\
          admin = 'me@radio.example'\nlocation = 'Graz'\n\
@@ -92,6 +92,7 @@ fn every_key_of_the_file_is_read() {
         found: true,
         secret_file: Some("/s".into()),
         max_listeners: 7,
+        max_sources: 6,
         max_bandwidth_bps: 8_000,
         rank: Rank(9),
         quorum: Quorum::AtLeast(3),

@@ -157,8 +157,8 @@ pub fn whole_number<N: TryFrom<u64>>(
     }
 }
 
-/// Reads a number of listeners.
-pub(super) fn listeners(text: &str) -> Result<u32, BadValue> {
+/// Reads a number of listeners or sources.
+pub(super) fn count(text: &str) -> Result<u32, BadValue> {
     whole_number(0..=u32::MAX.into(), 1_000)(text)
 }
 

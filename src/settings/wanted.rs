@@ -35,7 +35,7 @@ enum Wanted {
 /// The kind of value for a key of the file.
 fn wanted(key: &str) -> Wanted {
     match key {
-        "max_listeners" => Wanted::Number("1000", u32::MAX.into()),
+        "max_listeners" | "max_sources" => Wanted::Number("1000", u32::MAX.into()),
         // The greatest integer that TOML knows.
         "rank" => Wanted::Number("100", i64::MAX.cast_unsigned()),
         "max_bandwidth" | "quorum" | "shoutcast_listen" => Wanted::NumberOrText,

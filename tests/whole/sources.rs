@@ -5,8 +5,9 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use crate::support::http::basic;
+use crate::support::http::{Connection, basic};
 use crate::support::mesh::TestMesh;
+use crate::support::node::Setup;
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::{Player, curl};
 use crate::support::signal::{self, FRAME_BYTES, frame};
@@ -219,4 +220,37 @@ fn an_ended_stream_is_never_resumed() {
     let numbers = signal::numbers(&player.bytes());
     assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
     drop(source);
+}
+
+#[test]
+fn a_node_takes_so_many_sources_and_no_more() {
+    let node = Setup::named("n1").with(&["--max-sources", "1"]).start();
+    for mount in [RADIO, "/second.mp3"] {
+        node.create_mount(mount, PASSWORD);
+    }
+    let first = KnownSource::start(&node, RADIO, PASSWORD);
+    let second = || knock(&node.address(), "/second.mp3", PASSWORD).unwrap().1;
+    let head = second();
+    assert_eq!(
+        head.lines[0], "HTTP/1.1 403 too many sources connected",
+        "{head:?}"
+    );
+    let (_, stranger) = knock(&node.address(), "/second.mp3", "wrong").unwrap();
+    assert_eq!(stranger.status, 401, "{stranger:?}");
+    let mut connection = Connection::open(&node.address()).unwrap();
+    connection
+        .send(format!("second.mp3:{PASSWORD}\r\n"))
+        .unwrap();
+    let head = connection.head().unwrap();
+    assert_eq!(
+        head.lines[0], "HTTP/1.0 403 too many sources connected",
+        "{head:?}"
+    );
+    assert!(!first.is_closed());
+    drop(first);
+    let look = || {
+        let head = second();
+        so(head.status == 200, format!("{head:?}"))
+    };
+    eventually(PATIENCE, "there is a place again", look);
 }

@@ -15,11 +15,14 @@ use tracing::debug;
 
 use super::filler::Filler;
 use super::intake::READ_BYTES;
+use super::refusal::answer_and_drain;
 use crate::io::answer::{self, Patience};
-use crate::io::uplink;
+use crate::io::{clock, uplink};
 use crate::wire::http::body::{BodyDecoder, BodyState};
 use crate::wire::http::chunk::BodyError;
 use crate::wire::http::head::Head;
+use crate::wire::http::reply::Reply;
+use crate::wire::http::status::HttpStatus;
 
 /// The most that is read ahead of its time, to find the end of a connection behind it: what Linux by default lets a
 /// sender leave in its system.
@@ -37,6 +40,10 @@ pub(super) struct HttpSource<'a> {
     stream: &'a mut TcpStream,
     /// The part of the answer that is still to be sent.
     answer: Bytes,
+    /// Whether the answer has begun to be sent.
+    is_answered: bool,
+    /// Whether the answer tells that the request is invalid.
+    is_refused: bool,
     patience: Patience,
     decoder: BodyDecoder,
     /// The bytes that have come and are not decoded yet.
@@ -64,7 +71,9 @@ impl<'a> HttpSource<'a> {
     ) -> Self {
         Self {
             stream,
+            is_answered: answer.is_empty(),
             answer,
+            is_refused: false,
             patience: Patience::default(),
             decoder: BodyDecoder::after(head),
             input: begun,
@@ -85,8 +94,21 @@ impl<'a> HttpSource<'a> {
         match decoded {
             Ok(BodyState::More) => {}
             Ok(BodyState::End) => self.ended = Some(Ok(())),
-            Err(error) => self.ended = Some(Err(error)),
+            Err(error) => {
+                if !self.is_answered {
+                    self.refuse(error);
+                }
+                self.ended = Some(Err(error));
+            }
         }
+    }
+
+    /// Has a source that has had no answer told what is wrong with its body, of which nothing is heard.
+    fn refuse(&mut self, why: BodyError) {
+        let reply = Reply::without_head(b"", clock::unix_ms() / 1_000);
+        self.answer = reply.message(HttpStatus::BadRequest, &why.to_string(), &[]);
+        self.is_refused = true;
+        self.audio.clear();
     }
 
     /// Takes the next piece of what was read ahead, if there is any.
@@ -105,7 +127,10 @@ impl<'a> HttpSource<'a> {
             let sent = self.patience.poll_write(self.stream, cx, &self.answer);
             match ready!(sent) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Ok(sent_bytes) => self.answer.advance(sent_bytes),
+                Ok(sent_bytes) => {
+                    self.is_answered = true;
+                    self.answer.advance(sent_bytes);
+                }
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
@@ -193,7 +218,14 @@ impl AsyncRead for HttpSource<'_> {
 
 impl Filler for HttpSource<'_> {
     async fn accept(&mut self) -> io::Result<()> {
-        poll_fn(|cx| self.poll_answer(cx)).await
+        poll_fn(|cx| self.poll_answer(cx)).await?;
+        match self.is_refused {
+            true => {
+                answer_and_drain(self.stream, b"").await;
+                Err(io::ErrorKind::InvalidData.into())
+            }
+            false => Ok(()),
+        }
     }
 
     fn framing_bytes(&self) -> u64 {
@@ -301,15 +333,38 @@ mod tests {
 
     #[tokio::test]
     async fn a_senseless_body_is_an_error_each_time() {
-        let (_encoder, mut stream) = connection().await;
-        let begun = BytesMut::from("3\r\nabc\r\nx");
+        let (mut encoder, mut stream) = connection().await;
+        let begun = BytesMut::from("3\r\nabc\r\n");
         let mut source = source(&mut stream, CHUNKED, begun);
+        encoder.write_all(b"x").await.unwrap();
         let mut audio = [0; 8];
         assert_eq!(source.read(&mut audio).await.unwrap(), 3);
         for _ in 0..2 {
             let error = source.read(&mut audio).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_begins_badly_is_told_so_and_not_heard() {
+        let (mut encoder, mut stream) = connection().await;
+        let begun = BytesMut::from("3\r\nabc\r\nx");
+        let mut source = source(&mut stream, CHUNKED, begun);
+        let error = source.read(&mut [0; 8]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        let hears = async {
+            let mut answer = String::new();
+            encoder.read_to_string(&mut answer).await.unwrap();
+            encoder.shutdown().await.unwrap();
+            answer
+        };
+        let (answer, accepted) = tokio::join!(hears, source.accept());
+        assert!(
+            answer.starts_with("HTTP/1.0 400 Bad Request\r\n"),
+            "{answer}"
+        );
+        assert!(answer.ends_with("a chunk has no size"), "{answer}");
+        assert!(accepted.is_err());
     }
 
     #[tokio::test]

@@ -135,6 +135,9 @@ impl<F: Filler> Intake<F> {
             }
             let until = self.recognised_by.map_or(silent_at, |by| by.min(silent_at));
             let got = self.read(until).await;
+            if let Got::Malformed(error) = &got {
+                info!(%error, "malformed body");
+            }
             is_over = matches!(got, Got::End | Got::Malformed(_));
             if !matches!(got, Got::Bytes) && !self.audio.is_empty() {
                 self.look = Look::Unknown;

@@ -37,7 +37,7 @@ use super::drain::{Drain, Phase};
 use super::logins::{Caller, Logins, RequestLogin};
 use super::mesh::Mesh;
 use super::relay::Relays;
-use super::sources::{SourceProtocol, Sources};
+use super::sources::{SourcePlace, SourceProtocol, Sources};
 use super::streams::Streams;
 use crate::io::door::Visitor;
 use crate::io::password::PasswordHold;
@@ -65,6 +65,8 @@ pub struct IngestConfig {
     pub drain: Drain,
     /// Checks the passwords of sources.
     pub logins: Logins,
+    /// The most sources that may be connected at once.
+    pub max_sources: u32,
     /// The mount of Shoutcast sources that name none, if there is one.
     pub shoutcast_mount: Option<MountName>,
     /// The tasks of visitors: when they end, newcomers are refused and all sources end.
@@ -78,6 +80,8 @@ pub struct Ingest(Arc<IngestConfig>);
 /// A source's login whose password is right.
 struct SourceLogin {
     offer: Offer,
+    /// The place among the sources of this node.
+    place: SourcePlace,
     /// Keeps its password known, so that it can come back while others guess.
     hold: PasswordHold,
 }
@@ -108,10 +112,10 @@ impl Ingest {
                 let mount = login.offer.spec.path.clone();
                 let broadcast = Broadcast::begin(&self.0, login.offer).await;
                 let broadcast = broadcast.map_err(|refused| Refusal::of(refused, &mount))?;
-                Ok((broadcast, login.hold))
+                Ok((broadcast, login.hold, login.place))
             };
             match admitted.await {
-                Ok((broadcast, _stay)) => {
+                Ok((broadcast, _stay, _place)) => {
                     let answer = reply::source_accepted(&head);
                     let source = HttpSource::new(&mut visitor.stream, &head, answer, begun);
                     broadcast.run(source).await;
@@ -140,8 +144,15 @@ impl Ingest {
         let spec = self.0.mesh.documents.mount(&mount);
         let spec = spec.ok_or_else(|| Refusal::no_mount(&mount))?;
         let hold = self.0.logins.source(credentials, &spec, caller).await?;
+        let place = self.take_place()?;
         let offer = Offer::of(head, spec, SourceProtocol::Http);
-        Ok(SourceLogin { offer, hold })
+        Ok(SourceLogin { offer, place, hold })
+    }
+
+    /// A place for a source whose password is right: strangers take none.
+    fn take_place(&self) -> Result<SourcePlace, Refusal> {
+        let place = self.0.sources.take_place(self.0.max_sources);
+        place.ok_or(Refusal::TooManySources)
     }
 
     /// Whether a source may begin here.

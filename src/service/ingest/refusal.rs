@@ -26,6 +26,7 @@ pub(super) enum Refusal {
     NoSuchMount(String),
     InUse,
     TooManyLogins,
+    TooManySources,
     Stopping,
 }
 
@@ -68,6 +69,10 @@ pub(super) async fn refuse(stream: &mut TcpStream, reply: &Reply, refusal: Refus
             reply.mount_in_use()
         }
         Refusal::TooManyLogins => reply.unavailable("too many logins at once", RETRY_AFTER_S),
+        Refusal::TooManySources => {
+            info!("refused: as many sources are connected as max_sources allows");
+            reply.forbidden("too many sources connected")
+        }
         Refusal::Stopping => reply.unavailable(
             "this node is draining, please connect to another",
             RETRY_AFTER_S,

@@ -17,7 +17,7 @@ use crate::io::password::PasswordHold;
 use crate::io::{answer, clock};
 use crate::model::mount::MountSpec;
 use crate::service::logins::Caller;
-use crate::service::sources::SourceProtocol;
+use crate::service::sources::{SourcePlace, SourceProtocol};
 use crate::wire::http::head::Head;
 use crate::wire::http::reply;
 use crate::wire::http::reply::Reply;
@@ -32,7 +32,7 @@ impl Ingest {
         login: ShoutcastLogin,
         begun: BytesMut,
     ) {
-        let (spec, _stay) = match self.admit_shoutcast(&login, Caller::of(&visitor)).await {
+        let (spec, _stay, _place) = match self.admit_shoutcast(&login, Caller::of(&visitor)).await {
             Ok(admitted) => admitted,
             Err(refusal) => return refuse_shoutcast(&mut visitor, refusal).await,
         };
@@ -48,11 +48,12 @@ impl Ingest {
         &self,
         login: &ShoutcastLogin,
         caller: Caller,
-    ) -> Result<(MountSpec, PasswordHold), Refusal> {
+    ) -> Result<(MountSpec, PasswordHold, SourcePlace), Refusal> {
         self.check_taking()?;
         let mounts = self.0.mesh.documents.mounts();
         let readings = login.readings(&mounts, self.0.shoutcast_mount.as_ref());
-        Ok(self.0.logins.shoutcast(&readings, caller).await?)
+        let (spec, hold) = self.0.logins.shoutcast(&readings, caller).await?;
+        Ok((spec, hold, self.take_place()?))
     }
 
     /// Carries a source whose password is right.

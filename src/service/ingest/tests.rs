@@ -236,6 +236,7 @@ fn ingest_config(mesh: &Mesh) -> IngestConfig {
         relays: Relays::new(mesh.clone(), streams.clone(), ended),
         drain: Drain::new(drain),
         logins: Logins::new(mesh.documents.clone(), passwords, Secret::from("")),
+        max_sources: 1,
         shoutcast_mount: None,
         visitors: mesh.tasks.group(),
         mesh: mesh.clone(),

@@ -110,3 +110,53 @@ fn a_source_may_ask_without_a_password_first() {
     wire.say("audio");
     wait_status(&node, "the source is on air", is_on_air);
 }
+
+#[test]
+fn the_sources_of_a_mount_may_have_a_name_of_their_own() {
+    let node = super::node();
+    node.create_mount_with(MOUNT, PASSWORD, r#""user": "dj""#);
+    let (usual, own) = (basic("source", PASSWORD), basic("dj", PASSWORD));
+    for line in ["PUT", "SOURCE"].map(|method| format!("{method} {MOUNT} HTTP/1.1\r\nHost: h")) {
+        let refused = ask(&node, &format!("{line}\r\n{usual}"));
+        assert_eq!(refused.head.status, 401, "{refused:?}");
+        let taken = ask(&node, &format!("{line}\r\n{own}\r\nContent-Length: 0"));
+        assert_eq!(taken.head.status, 200, "{taken:?}");
+    }
+    let title =
+        format!("GET /admin/metadata?mode=updinfo&mount={MOUNT}&song=x HTTP/1.1\r\nHost: h");
+    let refused = ask(&node, &format!("{title}\r\n{usual}"));
+    assert_eq!(refused.head.status, 401, "{refused:?}");
+    let log = node.log();
+    let why = "sources of this mount log in as the user `dj`";
+    assert_eq!(log.matches(why).count(), 3, "{log}");
+    let known = ask(&node, &format!("{title}\r\n{own}"));
+    assert_ne!(known.head.status, 401, "{known:?}");
+    let bad = node.command("mount", &["set", MOUNT, "user=a:b"]);
+    assert!(!bad.status.success(), "{bad:?}");
+}
+
+/// A source that begins with nonsense is told so, and was never on air.
+#[test]
+fn a_bad_chunk_in_the_first_packet_is_answered_400() {
+    let node = node_with_mount();
+    let login = basic("source", PASSWORD);
+    for method in ["PUT", "SOURCE"] {
+        for chunk in [
+            "xyz\r\n",
+            "3\r\nabcd\r\n",
+            "-1\r\n",
+            "10000000000000000\r\n",
+        ] {
+            let mut wire = Wire::to(&node);
+            wire.say(format!(
+                "{method} {MOUNT} HTTP/1.1\r\nHost: h\r\n{login}\r\n\
+                 Transfer-Encoding: chunked\r\n\r\n{chunk}"
+            ));
+            let answer = wire.answer();
+            assert_eq!(answer.head.status, 400, "{chunk:?}: {answer:?}");
+            assert!(answer.text().contains("chunk"), "{answer:?}");
+            assert_eq!(wire.hear_end(), b"", "and the end");
+        }
+    }
+    assert!(!node.log().contains("source on air"), "{}", node.log());
+}
