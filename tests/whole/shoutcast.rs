@@ -146,6 +146,7 @@ fn a_login_names_its_mount_in_every_known_way() {
         (format!("source:{PASSWORD}"), RADIO),
         (format!("source:{PASSWORD}:#2"), RADIO),
         (format!("{RADIO}:{PASSWORD}"), RADIO),
+        (format!("source:{RADIO}:{PASSWORD}"), RADIO),
         ("/jazz:p:w".to_owned(), "/jazz"),
         ("jazz:p:w".to_owned(), "/jazz"),
         ("news/en:own".to_owned(), "/news/en"),

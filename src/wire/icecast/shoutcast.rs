@@ -136,9 +136,9 @@ impl fmt::Debug for LoginReading<'_> {
 }
 
 impl ShoutcastLogin {
-    /// The ways to read the login that are worth a check, the likeliest first: `/mount:password`, `mount:password`,
+    /// The ways to read the login that are worth a check, the likeliest first: `user:mount:password`, `mount:password`,
     /// `user:password` for the default mount or else for the only mount of that user, and the whole line as the password
-    /// of the default mount. A `:#1` at the end, which numbers the streams of later versions, is not looked at.
+    /// of the default mount. The mount may have its slash. A `:#1` at the end, which numbers the streams of later versions, is not looked at.
     pub fn readings<'a>(
         &'a self,
         mounts: &'a BTreeMap<MountName, MountSpec>,
@@ -148,6 +148,7 @@ impl ShoutcastLogin {
         let line = without_stream_number(&self.0);
         let mut readings = Vec::new();
         if let Some((name, password)) = line.split_once(':') {
+            readings.extend(behind_user(name, password, mounts));
             let named = named_mount(name, mounts).or_else(|| mount_of_user(name, mounts, default));
             readings.extend(named.map(|spec| LoginReading { spec, password }));
         }
@@ -167,6 +168,17 @@ fn named_mount<'a>(
 ) -> Option<&'a MountSpec> {
     let path = format!("/{}", name.strip_prefix('/').unwrap_or(name));
     mounts.get(&MountName::try_from(path).ok()?)
+}
+
+/// The reading of a login whose user is followed by `mount:password`, if that mount's sources log in as this user.
+fn behind_user<'a>(
+    user: &str,
+    rest: &'a str,
+    mounts: &'a BTreeMap<MountName, MountSpec>,
+) -> Option<LoginReading<'a>> {
+    let (name, password) = rest.split_once(':')?;
+    let spec = named_mount(name, mounts).filter(|spec| spec.user.as_str() == user)?;
+    Some(LoginReading { spec, password })
 }
 
 /// The default mount if its sources log in as this user, else the only mount whose sources do.
@@ -310,6 +322,13 @@ mod tests {
         assert_eq!(readings("news/en:pw", None), [news()]);
         assert_eq!(readings("desk:pw", None), [news()], "its only mount");
         assert_eq!(readings("desk:pw", default), [news(), live("desk:pw")]);
+        assert_eq!(readings("source:/jazz:a:b:#1", None), [jazz("a:b")]);
+        assert_eq!(
+            readings("desk:news/en:pw", None),
+            [news(), of("/news/en", "news/en:pw")]
+        );
+        let foreign = of("/news/en", "jazz:pw");
+        assert_eq!(readings("desk:jazz:pw", None), [foreign], "not its mount");
         let numbered = [live("pw"), live("source:pw")];
         assert_eq!(readings("source:pw:#1", default), numbered);
     }
