@@ -6,6 +6,7 @@ pub mod authority;
 pub mod cluster;
 pub mod document;
 pub mod drain;
+mod early_titles;
 pub mod files;
 pub mod founding;
 pub mod front;

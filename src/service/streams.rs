@@ -14,6 +14,7 @@ use crate::io::feed::Feed;
 use crate::model::format::StreamFormat;
 use crate::model::mount::MountName;
 use crate::model::stream::EndReason;
+use crate::service::early_titles::EarlyTitles;
 use crate::wire::gossip::{Origin, StreamAbout, StreamCard, short_parts, short_title};
 
 /// The most streams of one node: each may hold 8 MiB.
@@ -227,6 +228,8 @@ type Map = BTreeMap<MountName, Held>;
 pub struct Streams {
     map: Arc<watch::Sender<Map>>,
     clock: RuntimeClock,
+    /// The titles of streams that are not held yet.
+    pub(super) early_titles: EarlyTitles,
 }
 
 impl Streams {
@@ -235,6 +238,7 @@ impl Streams {
         Self {
             map: Arc::default(),
             clock,
+            early_titles: EarlyTitles::default(),
         }
     }
 

@@ -91,7 +91,7 @@ impl Titles {
         }
     }
 
-    /// Sets the title if the mount's source is connected to this node.
+    /// Sets the title if the mount's source is connected to this node, at its first byte if it is not heard yet.
     pub fn set_here(&self, mount: &MountName, title: &TitleInfo) -> Frame {
         match self.streams.get(mount) {
             Some(held) if held.origin == Origin::Source => {
@@ -99,6 +99,7 @@ impl Titles {
                 held.feed.set_title(held.feed.next(), title);
                 Frame::Done
             }
+            _ if self.streams.early_titles.keep(mount, title) => Frame::Done,
             _ => Frame::Denied(Denial::NotHere),
         }
     }

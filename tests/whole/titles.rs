@@ -1,9 +1,10 @@
 //! Titles: set on any node, by encoders of any manners, and heard on every other.
 
-use crate::support::http::{Connection, basic, get};
+use crate::support::http::{Connection, ask, basic, get};
 use crate::support::mesh::TestMesh;
 use crate::support::patience::{PATIENCE, eventually, so};
-use crate::support::source::KnownSource;
+use crate::support::signal::frame;
+use crate::support::source::{KnownSource, knock};
 
 const RADIO: &str = "/radio.mp3";
 const PASSWORD: &str = "hackme-not";
@@ -139,4 +140,25 @@ fn titles_are_understood_in_every_charset() {
     check("song=%CF%F0%E8%E2%E5%F2", "Привет");
     check("song=\u{cf}\u{f0}\u{e8}", "При");
     check("song=%C5%82%C3%B3d%C5%BA", "łódź");
+}
+
+#[test]
+fn a_title_may_come_before_the_first_audio() {
+    let mesh = TestMesh::start(2);
+    mesh.create_mount(RADIO, PASSWORD);
+    let node = &mesh.nodes[1];
+    let (mut source, head) = knock(&node.address(), RADIO, PASSWORD).unwrap();
+    assert_eq!(head.status, 200, "{head:?}");
+    // Such an encoder sends nothing before the title is answered.
+    let credentials = basic("source", PASSWORD);
+    let request = format!(
+        "GET /admin/metadata?mode=updinfo&mount={RADIO}&song=early HTTP/1.0\r\n\
+         Authorization: {credentials}\r\n\r\n"
+    );
+    let answer = ask(&node.address(), &request).unwrap();
+    assert_eq!(answer.head.status, 200, "{}", answer.text());
+    for number in 0..100 {
+        source.send(frame(number)).unwrap();
+    }
+    mesh.wait_each_sees(RADIO, "the title", |mount| mount.title == "early");
 }

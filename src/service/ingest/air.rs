@@ -16,6 +16,7 @@ use crate::media::ring::Ring;
 use crate::model::mount::MountName;
 use crate::model::seat::Epoch;
 use crate::model::stream::{EndReason, StreamHead, StreamId};
+use crate::model::title::TitleInfo;
 use crate::proto::source::Input;
 use crate::service::sources::{Entry, PresenceCheck};
 use crate::service::streams::NotHeld;
@@ -28,6 +29,8 @@ pub(super) struct Opening {
     /// The format that its first audio was recognised as.
     pub(super) format: Option<Format>,
     pub(super) lead: RingLead,
+    /// The title that its encoder has sent before its audio.
+    pub(super) title: Option<TitleInfo>,
 }
 
 /// A source that is on air.
@@ -59,6 +62,10 @@ impl Air {
         correct(&mut head, opening.format);
         let feed = Feed::new(ring(stream_id, head, &opening.lead));
         restore_title(ingest, mount, &feed);
+        if let Some(title) = &opening.title {
+            info!(title = title.text, "title");
+            feed.set_title(0, title);
+        }
         ingest.streams.hold(mount, feed.clone(), Origin::Source)?;
         let entry = ingest.sources.enter(mount, stream_id, offer.protocol);
         let head = feed.head();

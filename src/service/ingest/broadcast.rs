@@ -19,6 +19,7 @@ use crate::proto::source::{
 };
 use crate::proto::view::MeshView;
 use crate::service::drain::Phase;
+use crate::service::early_titles::Unheard;
 use crate::service::sources::StandbyEntry;
 use crate::wire::gossip::Origin;
 
@@ -36,6 +37,8 @@ pub(super) struct Broadcast<'a> {
     lookup: Option<SourceLookup>,
     air: Option<Air>,
     waiting: Option<StandbyEntry>,
+    /// Keeps a title for it until it is on air.
+    unheard: Option<Unheard>,
 }
 
 impl<'a> Broadcast<'a> {
@@ -55,6 +58,7 @@ impl<'a> Broadcast<'a> {
             lookup: None,
             air: None,
             waiting: None,
+            unheard: None,
         };
         loop {
             while let Some(output) = broadcast.due.pop_front() {
@@ -167,9 +171,11 @@ impl<'a> Broadcast<'a> {
         match output {
             Output::GoOnAir(stream_id, epoch) => {
                 self.lookup = None;
+                let unheard = self.unheard.take();
                 let opening = Opening {
                     format: intake.format(),
                     lead: intake.lead(),
+                    title: unheard.and_then(|it| it.title()),
                 };
                 let begun = Air::begin(self.ingest, &self.offer, opening, stream_id, epoch);
                 match begun.await {
@@ -195,7 +201,10 @@ impl<'a> Broadcast<'a> {
         match output {
             Output::Request(stream_id) => self.lookup = Some(self.request(stream_id)),
             Output::CheckPresence(other, until) => self.lookup = Some(self.look(other, until)),
-            Output::Accept => self.waiting = None,
+            Output::Accept => {
+                self.waiting = None;
+                self.unheard = Some(self.ingest.streams.early_titles.expect(mount));
+            }
             Output::StandBy => {
                 info!("source on standby");
                 self.waiting = Some(self.ingest.sources.wait(mount));
