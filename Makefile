@@ -6,10 +6,12 @@ ROUNDS ?= 20
 MINUTES ?= 30
 # The last commit before the conversations between nodes were moved to src/proto.
 OLDER ?= 3f0904d
+# How long each fuzz target is run.
+SECONDS ?= 20
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build check test simulate flash-crowd chaos soak rolling crowd bench bench-redirect settings doc
+.PHONY: help demo build check test simulate flash-crowd chaos soak rolling clients fuzz crowd bench bench-redirect settings doc
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +50,13 @@ chaos: ## Kill, freeze and part real nodes under 200 listeners, for half an hour
 
 soak: ## Let listeners, sources, edits and logins come and go, and see that no node grows: make soak MINUTES=5
 	MINUTES=$(MINUTES) $(CARGO) test --release --locked --test whole -- --ignored --nocapture --test-threads 1 soak:: $(ARGS)
+
+clients: ## Run real encoders and players, installed by apt, and write their tables: make clients CLIENTS=liquidsoap,VLC
+	tests/install-clients.sh
+	$(if $(CI),,ANTIPHON_WRITE_CLIENTS=1) $(if $(CLIENTS),CLIENTS="$(CLIENTS)") $(CARGO) test --locked --test whole -- --ignored --nocapture --test-threads 1 clients:: $(ARGS)
+
+fuzz: ## Feed what comes from outside to each fuzz target for a short time: make fuzz SECONDS=60 TARGETS="ogg ebml"
+	fuzz/run.sh "$(SECONDS)" $(TARGETS)
 
 rolling: ## Run meshes of an older build and this one, and upgrade one node by node: make rolling OLDER=COMMIT
 	tests/older-build.sh $(OLDER) $(TARGET)/older

@@ -12,6 +12,7 @@ mod audience;
 mod bad_input;
 mod capacity;
 mod chaos;
+mod clients;
 mod clocks;
 mod connections;
 mod crowd_of_thousands;

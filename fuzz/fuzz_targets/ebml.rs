@@ -1,0 +1,7 @@
+//! Matroska and WebM.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| antiphon_fuzz::scan::any_cut("video/webm", data));

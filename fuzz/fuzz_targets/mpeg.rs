@@ -1,0 +1,7 @@
+//! MPEG audio.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| antiphon_fuzz::scan::any_cut("audio/mpeg", data));

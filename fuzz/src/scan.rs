@@ -1,0 +1,101 @@
+//! The scanners of the formats.
+
+use std::time::Duration;
+
+use antiphon::media::format::joining::{MAX_PROLOGUE_BYTES, Scanned, StreamStart};
+use antiphon::media::format::scanner::Scanner;
+use bytes::Bytes;
+
+use crate::cuts;
+
+/// The findings of a scanner in a stream, and its state at the end.
+#[derive(Debug, PartialEq)]
+struct Findings {
+    found: Vec<Scanned>,
+    edge: u64,
+    media_time: Option<Duration>,
+}
+
+/// However a stream is cut, the findings are the same, and in order.
+pub fn any_cut(content_type: &str, data: &[u8]) {
+    let (lengths, stream) = cuts::take(data);
+    let whole = scan(
+        Scanner::for_content_type(content_type, 0),
+        0,
+        std::iter::once(stream),
+    );
+    let pieces = cuts::pieces(lengths, stream);
+    let cut = scan(Scanner::for_content_type(content_type, 0), 0, pieces);
+    // What is no stream of the format is joined where a piece of it arrived.
+    if let (Some(whole), Some(cut)) = (whole, cut) {
+        assert_eq!(whole, cut);
+    }
+    any_start(content_type, lengths, stream);
+}
+
+/// A scanner that begins in the middle takes any prologue, or refuses it.
+fn any_start(content_type: &str, lengths: &[u8], stream: &[u8]) {
+    let prologue_bytes = lengths.iter().map(|it| usize::from(*it)).sum::<usize>();
+    let (prologue, rest) = stream.split_at(prologue_bytes.min(stream.len()));
+    let start = StreamStart {
+        offset: 1_000,
+        media_time: Duration::from_secs(10),
+        prologue: Bytes::copy_from_slice(prologue),
+    };
+    if let Some(scanner) = Scanner::in_the_middle(content_type, &start) {
+        scan(scanner, start.offset, cuts::pieces(lengths, rest));
+    }
+}
+
+/// Feeds a stream and checks what is found; `None` if the scanner has given it up.
+fn scan<'a>(
+    mut scanner: Scanner,
+    start: u64,
+    pieces: impl Iterator<Item = &'a [u8]>,
+) -> Option<Findings> {
+    let (mut found, mut fed, mut edge) = (Vec::new(), start, scanner.edge());
+    for piece in pieces {
+        scanner.feed(piece, Duration::ZERO, |it| found.push(it));
+        fed += piece.len() as u64;
+        let now = scanner.edge();
+        assert!(
+            edge <= now && now <= fed,
+            "the edge went from {edge} to {now} of {fed}"
+        );
+        edge = now;
+    }
+    check(&found, fed);
+    let given_up = matches!(scanner, Scanner::Opaque(_));
+    let media_time = scanner.media_time();
+    (!given_up).then_some(Findings {
+        found,
+        edge,
+        media_time,
+    })
+}
+
+fn check(found: &[Scanned], fed: u64) {
+    let mut last = None;
+    for it in found {
+        match it {
+            Scanned::Mark(mark) => {
+                assert!(mark.offset < fed, "a mark at {} of {fed}", mark.offset);
+                let mark = (mark.offset, mark.media_time);
+                assert!(
+                    last.is_none_or(|(at, _)| at < mark.0),
+                    "{last:?} before {mark:?}"
+                );
+                assert!(
+                    last.is_none_or(|(_, time)| time <= mark.1),
+                    "{last:?} before {mark:?}"
+                );
+                last = Some(mark);
+            }
+            Scanned::Prologue(prologue) => {
+                assert!(prologue.bytes.len() <= MAX_PROLOGUE_BYTES);
+                assert!(prologue.offset <= fed);
+            }
+            Scanned::Comment(comment) => assert!(comment.offset <= fed),
+        }
+    }
+}

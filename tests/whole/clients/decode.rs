@@ -1,0 +1,49 @@
+//! The judge of what listeners received: ffmpeg, which reads it from a pipe as a player does.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use antiphon::media::format::scanner::Scanner;
+
+/// Samples of sound that the judge makes of a second.
+const RATE_HZ: usize = 8_000;
+/// The size of such a sample.
+const SAMPLE_BYTES: usize = 2;
+
+/// Decodes what a listener received until it left. It left at any byte, so what is cut there does not count. How long the
+/// sound is, or what ffmpeg found wrong.
+pub(crate) fn decode(received: &[u8], media_type: &str) -> Result<Duration, String> {
+    let mut scanner = Scanner::for_content_type(media_type, 0);
+    scanner.feed(received, Duration::ZERO, |_| ());
+    let whole = usize::try_from(scanner.edge()).expect("no longer than what was received");
+    decode_whole(&received[..whole])
+}
+
+/// Decodes the whole of what a listener received. How long the sound is, or what ffmpeg found wrong.
+pub(super) fn decode_whole(received: &[u8]) -> Result<Duration, String> {
+    let mut command = Command::new("ffmpeg");
+    command.args("-v error -i pipe:0 -f null - -map 0:a -ac 1 -ar 8000 -f s16le pipe:1".split(' '));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut judge = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut pipe = judge.stdin.take().expect("its input is a pipe");
+    let output = thread::scope(|scope| {
+        scope.spawn(move || {
+            // If it ends early it says why.
+            let _said = pipe.write_all(received);
+        });
+        judge.wait_with_output().unwrap()
+    });
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() || !complaint.is_empty() {
+        let lines: Vec<&str> = complaint.lines().take(5).collect();
+        return Err(format!(
+            "ffmpeg finds in {} bytes: {}",
+            received.len(),
+            lines.join(" / ")
+        ));
+    }
+    let ms = output.stdout.len() / SAMPLE_BYTES * 1_000 / RATE_HZ;
+    Ok(Duration::from_millis(ms as u64))
+}
