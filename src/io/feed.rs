@@ -175,6 +175,11 @@ impl Feed {
         self.shared.ring.lock().read(from, max_bytes)
     }
 
+    /// The same for a listener; see [`Ring::read_whole`].
+    pub fn read_whole(&self, from: u64, max_bytes: usize) -> Read {
+        self.shared.ring.lock().read_whole(from, max_bytes)
+    }
+
     /// The offset at which a new listener begins; see [`Ring::join_point`].
     pub fn join_point(&self, burst: Duration) -> u64 {
         self.shared.ring.lock().join_point(burst)
@@ -218,6 +223,11 @@ impl Feed {
     /// The offset of the next byte to come.
     pub fn next(&self) -> u64 {
         self.shared.ring.lock().next()
+    }
+
+    /// The end of the last whole frame, page or block; see [`Ring::edge`].
+    pub fn edge(&self) -> u64 {
+        self.shared.ring.lock().edge()
     }
 
     /// The offset of the oldest byte held.

@@ -1,8 +1,9 @@
 //! The channel of a mount: one feed now, perhaps another one in a moment, and then the first one again.
 //!
 //! A [`Channel`] keeps a log of legs. A leg is one feed for as long as it is heard: a switch cuts the open leg at the
-//! next byte of its feed, and opens another leg. Each listener has a [`ChannelReader`], which reads a leg up to its cut
-//! before it goes on. A slow listener is therefore behind, but misses nothing.
+//! edge of its feed, which is the end of its last whole frame, and opens another leg. Each listener has a
+//! [`ChannelReader`], which reads a leg up to its cut before it goes on. A slow listener is therefore behind, but misses
+//! nothing; and none is ever beyond the edge, so that none hears half a frame.
 //!
 //! Legs point forward only. A leg and its feed are forgotten when the last reader has left them.
 
@@ -104,7 +105,7 @@ impl Channel {
         let number = left.number + 1;
         // Before the cut is made: a reader that has read bytes behind the cut finds this number, and looks again.
         self.shared.latest.store(number, Ordering::Release);
-        let cut = left.feed.next();
+        let cut = left.feed.edge();
         let is_same_format = splices(&left.feed.head().content_type, &feed.head().content_type);
         if is_same_format {
             log.note_left(left.feed.stream_id(), cut);
@@ -235,7 +236,7 @@ impl ChannelReader {
 
     fn read_next(&mut self, max_bytes: usize) -> Read {
         loop {
-            let read = self.leg.feed.read(self.position, max_bytes);
+            let read = self.leg.feed.read_whole(self.position, max_bytes);
             // Looked at after the read: if the leg was cut meanwhile, the bytes may be from behind the cut.
             let latest = self.channel.shared.latest.load(Ordering::Acquire);
             let behind = latest - self.leg.number;
@@ -267,8 +268,10 @@ impl ChannelReader {
         self.position = match next.first_byte(self.burst) {
             Some(first_byte) => first_byte,
             // The leg was left before a frame of it was found: there is nothing of it to hear.
-            None if next.end.get().is_some() => next.feed.next(),
-            None => return Some(Read::Wait),
+            None => match next.end.get() {
+                Some(end) => end.cut,
+                None => return Some(Read::Wait),
+            },
         };
         self.is_entering = true;
         self.leg = next;

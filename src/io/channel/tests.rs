@@ -1,5 +1,7 @@
 //! The promises of a channel, in usual and unusual orders.
 
+mod edge;
+
 use std::sync::Weak;
 use std::sync::atomic::AtomicBool;
 use std::thread;
@@ -102,16 +104,9 @@ fn a_leg_is_cut_and_joined_at_whole_frames() {
     channel.switch_to(&b);
     append(&a, &numbered(3..8)[100..]);
     let heard = take_all(&mut reader);
-    assert_eq!(
-        heard,
-        [
-            &numbered(0..4)[..3 * FRAME as usize + 100],
-            &numbered(100..103)
-        ]
-        .concat()
-    );
+    assert_eq!(heard, numbered((0..3).chain(100..103)));
     channel.switch_to(&a);
-    assert_eq!(take_all(&mut reader), numbered(4..8));
+    assert_eq!(take_all(&mut reader), numbered(3..8));
 }
 
 #[test]
@@ -177,8 +172,8 @@ fn another_format_ends_listeners_after_their_last_byte() {
     append(&a, &numbered(0..4));
     let mut reader = channel.join(BURST);
     channel.switch_to(&ogg);
-    append(&ogg, b"OggS");
-    assert_eq!(take_all(&mut channel.join(BURST)), b"OggS");
+    append(&ogg, &opus(1, &[1]));
+    assert_eq!(take_all(&mut channel.join(BURST)), opus(1, &[1]));
     assert!(channel.left().is_empty(), "nobody has heard the one before");
     assert_eq!(take_all(&mut reader), numbered(0..4));
     assert_eq!(reader.read(1_000), Read::Ended);

@@ -128,12 +128,13 @@ fn the_burst_begins_on_a_frame_and_every_byte_follows() {
     let mut player = bench.join(&feed);
     assert_eq!(take(&mut player, HEAD.len()), HEAD);
     let from = feed.join_point(Duration::from_secs(5));
-    let burst = held_from(&feed, from);
+    let mut burst = held_from(&feed, from);
+    burst.truncate(burst.len() - 99); // nobody gets half a frame
     assert!((79_000..81_000).contains(&burst.len()));
     assert_eq!(burst[..2], [0xFF, 0xFB]);
     assert!(take(&mut player, burst.len()) == burst);
     append(&feed, &mpeg::samples::frame(1)[99..]);
-    assert_eq!(take(&mut player, 318), mpeg::samples::frame(1)[99..]);
+    assert_eq!(take(&mut player, 417), mpeg::samples::frame(1));
     assert_eq!(bench.listeners(), 1);
 }
 

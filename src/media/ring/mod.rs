@@ -99,6 +99,8 @@ pub struct Ring {
     began: Instant,
     blocks: Blocks,
     scanner: Scanner,
+    /// The scanner's, kept here because every visit of a listener asks for it.
+    edge: u64,
     marks: Marks,
     tempo: Tempo,
     prologues: RingPrologues,
@@ -127,6 +129,7 @@ impl Ring {
             began: now,
             blocks: Blocks::new(start),
             scanner: Scanner::for_content_type(&head.content_type, start),
+            edge: start,
             marks: Marks::default(),
             tempo: Tempo::default(),
             prologues: RingPrologues::default(),
@@ -190,6 +193,12 @@ impl Ring {
         self.blocks.next()
     }
 
+    /// The end of the last whole frame, page or block. Listeners get no byte beyond it, as the stream may end or be left
+    /// there, and a decoder takes half a frame for damage. The next byte to come if the format is not known.
+    pub fn edge(&self) -> u64 {
+        self.edge
+    }
+
     /// The offset of the oldest byte held.
     pub fn oldest(&self) -> u64 {
         self.blocks.oldest()
@@ -224,6 +233,7 @@ impl Ring {
                 }
             }
         });
+self.edge = self.edge.max(self.scanner.edge());
         if let Some(time) = self.scanner.media_time() {
             self.tempo.note_edge(self.scanner.edge(), time);
         }
@@ -238,11 +248,21 @@ impl Ring {
 
     /// At most `max_bytes` (and at least one) from `from` on, without copying.
     pub fn read(&self, from: u64, max_bytes: usize) -> Read {
+        self.read_between(from, self.next(), max_bytes)
+    }
+
+    /// The same for a listener: nothing beyond [`Self::edge`].
+    pub fn read_whole(&self, from: u64, max_bytes: usize) -> Read {
+        self.read_between(from, self.edge, max_bytes)
+    }
+
+    fn read_between(&self, from: u64, to: u64, max_bytes: usize) -> Read {
         let oldest = self.oldest();
         if from < oldest {
             Read::Overrun { oldest }
-        } else if from < self.next() {
-            Read::Bytes(self.blocks.read(from, max_bytes.max(1)))
+        } else if from < to {
+            let left = usize::try_from(to - from).unwrap_or(usize::MAX);
+            Read::Bytes(self.blocks.read(from, max_bytes.clamp(1, left)))
         } else if self.ended.is_some() {
             Read::Ended
         } else {
@@ -255,12 +275,12 @@ impl Ring {
     /// behind.
     ///
     /// Without any mark (nothing is recognised yet) it is the beginning of the stream if that is still
-    /// held, otherwise the live edge.
+    /// held, otherwise [`Self::edge`].
     pub fn join_point(&self, burst: Duration) -> u64 {
         match self.marks.behind(self.time(), burst) {
             Some(mark) => mark.offset,
             None if self.oldest() == self.start => self.start,
-            None => self.next(),
+            None => self.edge,
         }
     }
 
@@ -305,7 +325,7 @@ impl Ring {
         match self.marks.first() {
             Some(mark) => Some(mark.offset),
             None if !self.scanner.knows_media_time() => Some(self.oldest()),
-            None => self.ended.map(|_| self.next()),
+            None => self.ended.map(|_| self.edge),
         }
     }
 
@@ -319,7 +339,7 @@ impl Ring {
         }
         match self.marks.first_from(heard_to) {
             Some(mark) if knows_marks => Some(mark.offset),
-            None if knows_marks => self.ended.map(|_| self.next()),
+            None if knows_marks => self.ended.map(|_| self.edge),
             _ => Some(heard_to.max(oldest)),
         }
     }

@@ -159,6 +159,32 @@ fn another_stream_is_joined_at_its_first_whole_frame() {
 }
 
 #[test]
+fn listeners_get_whole_frames_and_links_all_bytes() {
+    let (mut ring, now) = (ring("audio/mpeg"), Instant::now());
+    let frames = mpeg::samples::frames(4);
+    ring.append(0, &frames[..FRAME as usize + 9], now);
+    assert_eq!(ring.edge(), FRAME);
+    assert_eq!(
+        ring.read_whole(0, usize::MAX),
+        Read::Bytes(vec![frames[..FRAME as usize].to_vec().into()])
+    );
+    assert_eq!(ring.read_whole(FRAME, 1), Read::Wait);
+    assert_eq!(
+        ring.read(FRAME, 1),
+        Read::Bytes(vec![vec![frames[FRAME as usize]].into()])
+    );
+    ring.append(ring.next(), &frames[ring.next() as usize..], now);
+    assert_eq!(ring.edge(), 4 * FRAME);
+    ring.append(ring.next(), &frames[..40], now);
+    ring.end(EndReason::SourceLeft);
+    assert_eq!(ring.read_whole(4 * FRAME, 9), Read::Ended);
+
+    let mut unknown = super::samples::ring("video/nsv");
+    unknown.append(0, b"abc", now);
+    assert_eq!(unknown.edge(), 3);
+}
+
+#[test]
 fn a_stream_is_resumed_at_the_next_whole_frame() {
     let (burst, now) = (Duration::from_secs(5), Instant::now());
     let mut left = ring("audio/mpeg");

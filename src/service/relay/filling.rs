@@ -250,7 +250,8 @@ mod tests {
     use super::*;
     use crate::io::channel::ChannelReader;
     use crate::media::format::flac::samples as flac;
-    use crate::media::format::mpeg::samples::{frame, frames};
+    use crate::media::format::mpeg::samples::frames;
+    use crate::media::format::ogg::page::samples::opus;
     use crate::media::ring::Read;
     use crate::media::ring::samples::ring;
     use crate::model::stream::StreamId;
@@ -381,14 +382,14 @@ mod tests {
     fn a_stream_of_another_format_ends_listeners() {
         let mut bench = Bench::new();
         let first = bench.open(1, "audio/mpeg", 0);
-        bench.append(&frame(0));
+        bench.append(&frames(2));
         let mut reader = bench.join();
         bench.open(2, "application/ogg", 0);
-        bench.append(b"OggS");
-        assert_eq!(take_all(&mut reader), frame(0));
+        bench.append(&opus(1, &[1]));
+        assert_eq!(take_all(&mut reader), frames(2));
         assert_eq!(reader.read(1), Read::Ended);
         assert_eq!(first.ended(), Some(EndReason::Replaced));
-        assert_eq!(take_all(&mut bench.join()), b"OggS");
+        assert_eq!(take_all(&mut bench.join()), opus(1, &[1]));
     }
 
     #[test]
