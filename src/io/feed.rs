@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::media::format::joining::StreamStart;
+use crate::media::format::layout::Layout;
 use crate::media::ring::{Append, Read, Ring, Title, TitleSet};
 use crate::model::format::StreamFormat;
 use crate::model::stream::{EndReason, StreamHead, StreamId};
@@ -213,6 +214,16 @@ impl Feed {
     /// The offset at which the listeners of another stream continue with this one; see [`Ring::splice_point`].
     pub fn splice_point(&self) -> Option<u64> {
         self.shared.ring.lock().splice_point()
+    }
+
+    /// The same without any prologue; see [`Ring::bare_splice_point`].
+    pub fn bare_splice_point(&self) -> Option<u64> {
+        self.shared.ring.lock().bare_splice_point()
+    }
+
+    /// The layout for which a decoder of the stream is set up; see [`Ring::layout`].
+    pub fn layout(&self) -> Option<Layout> {
+        self.shared.ring.lock().layout()
     }
 
     /// The offset at which listeners continue that have heard another stream since; see [`Ring::resume_point`].

@@ -4,3 +4,4 @@
 pub mod format;
 pub mod icy;
 pub mod ring;
+pub mod splice;

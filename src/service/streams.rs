@@ -399,7 +399,7 @@ mod tests {
     fn listeners_hear_the_stream_that_is_held_next() {
         let (streams, mount) = (Streams::default(), MountName::try_from("/a.mp3").unwrap());
         let [first, second] = [1, 2].map(|stream_id| {
-            let head = ring("application/ogg").head().clone();
+            let head = ring("video/nsv").head().clone();
             Feed::new(Ring::new(StreamId(stream_id), head, 0, Instant::now()))
         });
         let hold = |feed: &Feed| streams.hold(&mount, feed.clone(), Origin::Relay(None));

@@ -52,6 +52,7 @@ mod service_manager;
 mod shoutcast;
 mod soak;
 mod sources;
+mod splices;
 mod status;
 mod steering;
 mod support;

@@ -7,16 +7,18 @@
 //!
 //! Legs point forward only. A leg and its feed are forgotten when the last reader has left them.
 
+mod leg;
+
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use self::leg::{Leg, LegEntry};
 use super::feed::Feed;
-use crate::media::format::detect::splices;
 use crate::media::ring::Read;
 use crate::model::stream::StreamId;
 
@@ -48,24 +50,6 @@ struct LeftStream {
     heard_to: u64,
 }
 
-/// One feed, for as long as it is heard.
-#[derive(Debug)]
-struct Leg {
-    number: u64,
-    feed: Feed,
-    /// How far the stream was heard before, if it was.
-    heard_to: Option<u64>,
-    end: OnceLock<LegEnd>,
-}
-
-/// The end of a leg: its cut, and the leg that follows.
-#[derive(Debug)]
-struct LegEnd {
-    cut: u64,
-    /// None if the next feed is of another format, which the listeners of this one cannot play.
-    next: Option<Arc<Leg>>,
-}
-
 /// How many legs a listener may be behind, and how many streams that were left are remembered.
 ///
 /// Each leg is one change of what is heard. A listener that is 16 changes behind has stopped reading; it
@@ -76,12 +60,7 @@ impl Channel {
     /// A channel on which this feed is heard.
     pub fn new(feed: Feed) -> Self {
         let log = LegLog {
-            open: Arc::new(Leg {
-                number: 0,
-                feed,
-                heard_to: None,
-                end: OnceLock::new(),
-            }),
+            open: Arc::new(Leg::first(feed)),
             left: VecDeque::new(),
         };
         Self {
@@ -95,35 +74,25 @@ impl Channel {
     /// Lets listeners hear this feed from now on. Those that are behind first get what they lack of the one before.
     ///
     /// Listeners go on at the start of a frame: the first one of a stream that is new to the channel, otherwise the first one
-    /// that was not heard. If the feed is of another format, the listeners of the one before are ended at the cut.
+    /// that was not heard. If their decoders cannot play the feed, the listeners of the one before are ended at the cut; what
+    /// its bytes are tells that, so that it may be found out a little later.
     pub fn switch_to(&self, feed: &Feed) {
         let mut log = self.shared.log.lock();
         let left = Arc::clone(&log.open);
         if left.feed.is_same(feed) {
             return;
         }
-        let number = left.number + 1;
         // Before the cut is made: a reader that has read bytes behind the cut finds this number, and looks again.
+        let number = left.number + 1;
         self.shared.latest.store(number, Ordering::Release);
-        let cut = left.feed.edge();
-        let is_same_format = splices(&left.feed.head().content_type, &feed.head().content_type);
-        if is_same_format {
+        let heard_to = log.heard_to(feed.stream_id());
+        let next = left.cut(feed, heard_to);
+        if left.may_go_on_with(feed) {
+            let cut = left.end.get().map_or(0, |end| end.cut);
             log.note_left(left.feed.stream_id(), cut);
         } else {
             log.left.clear(); // nobody who has heard those streams is still here
         }
-        let next = Arc::new(Leg {
-            number,
-            feed: feed.clone(),
-            heard_to: log.heard_to(feed.stream_id()),
-            end: OnceLock::new(),
-        });
-        let end = LegEnd {
-            cut,
-            next: is_same_format.then(|| Arc::clone(&next)),
-        };
-        let was_open = left.end.set(end).is_ok();
-        debug_assert!(was_open, "a leg is cut once, under the lock");
         log.open = next;
     }
 
@@ -166,16 +135,6 @@ impl LegLog {
         let mut left = self.left.iter();
         let left = left.find(|left| left.stream_id == stream_id)?;
         Some(left.heard_to)
-    }
-}
-
-impl Leg {
-    /// The offset at which readers of the leg before this one go on; `None` as long as that is not known.
-    fn first_byte(&self, burst: Duration) -> Option<u64> {
-        match self.heard_to {
-            None => self.feed.splice_point(),
-            Some(heard_to) => self.feed.resume_point(heard_to, burst),
-        }
     }
 }
 
@@ -262,20 +221,19 @@ impl ChannelReader {
             let left = usize::try_from(end.cut - self.position).unwrap_or(usize::MAX);
             return Some(self.leg.feed.read(self.position, max_bytes.min(left)));
         }
-        let Some(next) = end.next.as_ref().map(Arc::clone) else {
-            return Some(Read::Ended);
-        };
-        self.position = match next.first_byte(self.burst) {
-            Some(first_byte) => first_byte,
-            // The leg was left before a frame of it was found: there is nothing of it to hear.
-            None => match next.end.get() {
-                Some(end) => end.cut,
-                None => return Some(Read::Wait),
-            },
-        };
-        self.is_entering = true;
-        self.leg = next;
-        None
+        match end.entry(self.burst) {
+            LegEntry::Never => Some(Read::Ended),
+            LegEntry::NotYet => Some(Read::Wait),
+            LegEntry::At {
+                leg,
+                offset,
+                has_prologue,
+            } => {
+                (self.leg, self.position) = (leg, offset);
+                self.is_entering = has_prologue;
+                None
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::frames::{FrameHead, playing_time};
+use super::layout::Layout;
 use crate::model::format::{CodecName, Container, StreamFormat};
 
 /// Samples per second by index; the others are reserved. The same as in all of MPEG-4.
@@ -72,6 +73,10 @@ impl FrameHead for AdtsHead {
     /// Right for high-efficiency AAC too: twice the samples at twice the rate.
     fn duration(&self) -> Option<Duration> {
         playing_time(BLOCK_SAMPLES * u32::from(self.blocks), self.sample_rate_hz)
+    }
+
+    fn layout(&self) -> Layout {
+        Layout::Adts
     }
 
     fn facts(&self, named: CodecName) -> StreamFormat {

@@ -89,12 +89,6 @@ impl Format {
     }
 }
 
-/// Whether the listeners of a stream of one media type can go on with a stream of another: they have been told the
-/// first one's, and their decoders may have been chosen by its parameters.
-pub fn splices(told: &str, next: &str) -> bool {
-    told == next
-}
-
 /// Looks at the beginning of a stream whose source states the media type `told`.
 ///
 /// A source may begin in the middle of a frame. Its first whole frames are only searched for where the source states

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::adts::{SAMPLE_RATES_HZ, channels};
 use super::frames::{FrameHead, playing_time};
+use super::layout::Layout;
 use crate::model::format::{CodecName, Container, StreamFormat};
 
 /// The header of a frame, and the configuration that holds for it.
@@ -86,6 +87,10 @@ impl FrameHead for LoasHead {
     fn duration(&self) -> Option<Duration> {
         let config = self.config?;
         playing_time(config.samples, config.core_rate_hz)
+    }
+
+    fn layout(&self) -> Layout {
+        Layout::Loas
     }
 
     fn facts(&self, _named: CodecName) -> StreamFormat {

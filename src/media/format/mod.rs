@@ -7,6 +7,7 @@ pub mod file;
 pub mod flac;
 pub mod frames;
 pub mod joining;
+pub mod layout;
 pub mod loas;
 pub mod mpeg;
 pub mod ogg;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::frames::{FrameHead, playing_time};
+use super::layout::Layout;
 use crate::model::format::{CodecName, Container, StreamFormat};
 
 /// The standard that a frame follows.
@@ -165,6 +166,10 @@ impl FrameHead for MpegHead {
 
     fn duration(&self) -> Option<Duration> {
         playing_time(self.samples(), self.sample_rate_hz)
+    }
+
+    fn layout(&self) -> Layout {
+        Layout::Mpeg(self.facts(CodecName::Mp3).codec)
     }
 
     fn facts(&self, _named: CodecName) -> StreamFormat {

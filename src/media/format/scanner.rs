@@ -13,6 +13,7 @@ use super::ebml::EbmlScanner;
 use super::flac::FlacScanner;
 use super::frames::Frames;
 use super::joining::{MAX_PROLOGUE_BYTES, Prologue, Scanned, StreamStart, Trouble};
+use super::layout::Layout;
 use super::loas::LoasHead;
 use super::mpeg::MpegHead;
 use super::ogg::OggScanner;
@@ -125,6 +126,14 @@ impl Scanner {
     /// The format as far as the bytes tell it, `bitrate_bps` always 0; `None` if they tell nothing.
     pub fn format(&self) -> Option<StreamFormat> {
         self.walker().format()
+    }
+
+    /// The layout for which a decoder of the stream is set up; its source calls it by this media type. `None` until it is known.
+    pub fn layout(&self, media_type: &str) -> Option<Layout> {
+        match self {
+            Self::Opaque(_) => Some(Layout::Opaque(media_type.to_owned())),
+            _ => self.walker().layout(),
+        }
     }
 
     /// Why listeners that come late may not decode the stream as it is now.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::joining::{Scanned, Trouble};
+use super::layout::Layout;
 use super::opaque::Pieces;
 use crate::model::format::StreamFormat;
 
@@ -27,6 +28,11 @@ pub(super) trait Walker {
 
     /// The format as far as the bytes tell it, `bitrate_bps` always 0; `None` if they tell nothing.
     fn format(&self) -> Option<StreamFormat> {
+        None
+    }
+
+    /// The layout for which a decoder of the stream is set up; `None` until it is known, and if no format is recognised.
+    fn layout(&self) -> Option<Layout> {
         None
     }
 

@@ -24,6 +24,7 @@ use self::titles::RingTitles;
 pub use self::titles::{Title, TitleSet};
 use super::format::joining::{Prologue, Scanned, StreamStart};
 use super::format::said;
+use super::format::layout::Layout;
 use super::format::scanner::Scanner;
 use crate::model::format::StreamFormat;
 use crate::model::stream::{EndReason, StreamHead, StreamId};
@@ -233,7 +234,7 @@ impl Ring {
                 }
             }
         });
-self.edge = self.edge.max(self.scanner.edge());
+        self.edge = self.edge.max(self.scanner.edge());
         if let Some(time) = self.scanner.media_time() {
             self.tempo.note_edge(self.scanner.edge(), time);
         }
@@ -319,6 +320,11 @@ self.edge = self.edge.max(self.scanner.edge());
         });
     }
 
+    /// The layout for which a decoder of the stream is set up; `None` until enough of it has come.
+    pub fn layout(&self) -> Option<Layout> {
+        self.scanner.layout(&self.head.content_type)
+    }
+
     /// The offset at which the listeners of another stream continue with this one: its first mark, and the end if it
     /// ends without one, because a piece of a frame after another stream is noise. `None` as long as that is not known.
     pub fn splice_point(&self) -> Option<u64> {
@@ -327,6 +333,15 @@ self.edge = self.edge.max(self.scanner.edge());
             None if !self.scanner.knows_media_time() => Some(self.oldest()),
             None => self.ended.map(|_| self.edge),
         }
+    }
+
+    /// The same for listeners whose decoders must not get another prologue, neither in front of the stream nor in it.
+    pub fn bare_splice_point(&self) -> Option<u64> {
+        let mut next = self.splice_point();
+        while let Some(at) = next.filter(|at| self.prologue_at(*at).is_empty()) {
+            next = self.marks.first_from(at + 1).map(|mark| mark.offset);
+        }
+        next.or_else(|| self.ended.map(|_| self.edge))
     }
 
     /// The offset at which listeners continue that have heard this stream up to `heard_to`, and another one since: the

@@ -113,9 +113,12 @@ proptest! {
             let next = feed(2, units.content_type);
             append(&next, &formats(2)[which].bytes());
             channel.switch_to(&next);
-            let left_at = channel.left().get(&StreamId(1)).copied();
-            prop_assert_eq!(left_at, Some(heard.len() as u64));
             append(&a, &stream[killed_at..]);
+            let left_at = channel.left().get(&StreamId(1)).copied();
+            match units.content_type {
+                "audio/webm" => prop_assert_eq!(reader.read(at_most), Read::Ended),
+                _ => prop_assert_eq!(left_at, Some(heard.len() as u64)),
+            }
         } else {
             a.end(EndReason::Lost);
             prop_assert_eq!(reader.read(at_most), Read::Ended);

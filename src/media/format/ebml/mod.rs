@@ -18,6 +18,7 @@ use self::cluster::MOST_HELD_BACK;
 use self::stream::EbmlStream;
 use self::walk::Elements;
 use super::joining::{Scanned, StreamStart, Trouble};
+use super::layout::Layout;
 use super::opaque::Pieces;
 use super::walker::Walker;
 use crate::model::format::StreamFormat;
@@ -102,6 +103,10 @@ impl Walker for EbmlScanner {
 
     fn format(&self) -> Option<StreamFormat> {
         self.stream.format()
+    }
+
+    fn layout(&self) -> Option<Layout> {
+        self.format().map(|_| Layout::Ebml)
     }
 
     fn trouble(&self) -> Option<Trouble> {

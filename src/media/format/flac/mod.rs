@@ -17,6 +17,7 @@ pub(super) use self::frame::is_whole as is_whole_frame;
 use self::frame::{FlacHead, FlacHeadRead, MAX_HEAD_BYTES, SYNC};
 use self::headers::{Beginning, FlacHeaders, HeadersState, StreamInfo, beginning};
 use super::joining::{Mark, Prologue, Scanned, StreamStart, Trouble};
+use super::layout::{FlacLayout, Layout};
 use super::opaque::Pieces;
 use super::walker::Walker;
 use crate::model::format::{CodecName, Container, StreamFormat};
@@ -374,6 +375,18 @@ impl Walker for FlacScanner {
             channels: info.channels,
             ..StreamFormat::default()
         })
+    }
+
+    fn layout(&self) -> Option<Layout> {
+        let FlacStage::Frames(FlacFrames { info, .. }) = &self.stage else {
+            return None;
+        };
+        Some(Layout::Flac(FlacLayout {
+            max_samples: info.max_samples,
+            rate_hz: info.rate_hz,
+            channels: info.channels,
+            bits: info.bits,
+        }))
     }
 
     fn trouble(&self) -> Option<Trouble> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use memchr::memchr;
 
+use super::super::layout::Layout;
 use crate::model::format::{CodecName, StreamFormat};
 
 /// A valid header of a frame. Only [`FrameHead::parse`] makes one.
@@ -53,6 +54,9 @@ pub trait FrameHead: Copy + Debug {
 
     /// How long the frame plays; `None` if that is not known.
     fn duration(&self) -> Option<Duration>;
+
+    /// The layout for which a decoder of such frames is set up.
+    fn layout(&self) -> Layout;
 
     /// The format of the stream, whose media type names this codec; it counts where headers cannot tell codecs apart.
     fn facts(&self, named: CodecName) -> StreamFormat;

@@ -13,6 +13,7 @@ pub use self::head::FrameHead;
 pub(super) use self::head::{Proof, playing_time, prove};
 pub(super) use self::step::{FrameVerdict, Stepper};
 use super::joining::{Mark, Scanned, StreamStart, Trouble};
+use super::layout::Layout;
 use super::opaque::Pieces;
 use super::walker::Walker;
 use crate::model::format::{CodecName, StreamFormat};
@@ -228,6 +229,10 @@ impl<H: FrameHead> Walker for Frames<H> {
     fn format(&self) -> Option<StreamFormat> {
         let last = self.stepper.last()?;
         Some(last.facts(self.named))
+    }
+
+    fn layout(&self) -> Option<Layout> {
+        self.stepper.last().map(FrameHead::layout)
     }
 
     fn trouble(&self) -> Option<Trouble> {

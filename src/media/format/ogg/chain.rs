@@ -7,7 +7,8 @@ use bytes::Bytes;
 use super::link::{OggLink, PageKind};
 use super::pages::{FoundPage, Keep, PageScanner};
 use crate::media::format::joining::{Comment, Mark, Prologue, Scanned, Trouble};
-use crate::model::format::{Container, StreamFormat};
+use crate::media::format::layout::Layout;
+use crate::model::format::{CodecName, Container, StreamFormat};
 use crate::model::title::TitleInfo;
 
 /// A chain as far as it is known.
@@ -106,6 +107,19 @@ impl Chain {
             OggStage::Headers(link) | OggStage::Content(link) => Some(link.format()),
             OggStage::Broken { format, .. } => Some(*format),
         }
+    }
+
+    /// The codecs of the first sound and the first pictures; `None` while the headers of the link have not all come.
+    pub(super) fn layout(&self) -> Option<Layout> {
+        let format = match &self.stage {
+            OggStage::Unknown | OggStage::Headers(_) => return None,
+            OggStage::Content(link) => link.format(),
+            OggStage::Broken { format, .. } => *format,
+        };
+        let pictures = format.video.map(|video| video.codec);
+        let codecs = [format.codec].into_iter().chain(pictures);
+        let known = codecs.filter(|codec| *codec != CodecName::Unknown);
+        Some(Layout::Ogg(known.collect()))
     }
 
     /// Why the link cannot be joined late.

@@ -20,6 +20,7 @@ pub use self::chain::Chain;
 pub use self::pages::{FoundPage, Keep, PageScanner};
 pub use self::renumber::{Renumber, first_serials};
 use super::joining::{Comment, Scanned, StreamStart, Trouble};
+use super::layout::Layout;
 use super::opaque::Pieces;
 use super::walker::Walker;
 use crate::model::format::StreamFormat;
@@ -106,6 +107,10 @@ impl Walker for OggScanner {
 
     fn format(&self) -> Option<StreamFormat> {
         self.chain.format()
+    }
+
+    fn layout(&self) -> Option<Layout> {
+        self.chain.layout()
     }
 
     fn trouble(&self) -> Option<Trouble> {

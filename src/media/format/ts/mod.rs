@@ -19,6 +19,7 @@ use self::facts::{picture_facts, sound_facts};
 use self::packet::{PACKET_BYTES, PesHead, SYNC, TsPacket, begins_with_key};
 use self::psi::{ElementaryStream, Programme, Tables};
 use super::joining::{Mark, Prologue, Scanned, StreamStart, Trouble};
+use super::layout::{Layout, TsTrack};
 use super::opaque::Pieces;
 use super::walker::Walker;
 use crate::model::format::{CodecName, Container, StreamFormat, VideoFormat};
@@ -246,7 +247,7 @@ impl Walker for TsScanner {
             bytes = rest;
         }
         if !self.has_begun {
-            self.edge = self.next();
+            self.edge = self.edge.max(self.offset); // a row of packets may have begun there
         }
     }
 
@@ -278,6 +279,16 @@ impl Walker for TsScanner {
             video: self.video.or_else(|| programme.video.map(unsized_video)),
             ..self.sound.unwrap_or_else(stated)
         })
+    }
+
+    fn layout(&self) -> Option<Layout> {
+        let programme = self.tables.programme()?;
+        let tracks = [programme.video, programme.audio].into_iter().flatten();
+        let track = |it: ElementaryStream| TsTrack {
+            pid: it.pid,
+            codec: it.codec,
+        };
+        Some(Layout::Ts(tracks.map(track).collect()))
     }
 
     fn trouble(&self) -> Option<Trouble> {

@@ -1,6 +1,7 @@
 //! The promises of a channel, in usual and unusual orders.
 
 mod edge;
+mod splice;
 
 use std::sync::Weak;
 use std::sync::atomic::AtomicBool;
@@ -272,7 +273,7 @@ fn a_listener_hears_all_until_it_is_too_far_behind() {
 /// may otherwise be too far behind on a busy machine.
 #[test]
 fn switches_under_a_reader_lose_and_double_nothing() {
-    let feeds = [1, 2].map(|stream_id| feed(stream_id, "application/ogg"));
+    let feeds = [1, 2].map(|stream_id| feed(stream_id, "video/nsv"));
     let channel = Channel::new(feeds[0].clone());
     let mut reader = channel.join(BURST);
     let (over, reached) = (AtomicBool::new(false), AtomicU64::new(0));

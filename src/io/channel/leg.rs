@@ -1,0 +1,135 @@
+//! A leg of a channel: one feed for as long as it is heard, and how its listeners go on.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use super::super::feed::Feed;
+use crate::media::format::layout::Layout;
+use crate::media::splice::{Splice, may_splice, splice};
+
+/// One feed, for as long as it is heard.
+#[derive(Debug)]
+pub(super) struct Leg {
+    pub(super) number: u64,
+    pub(super) feed: Feed,
+    /// How far the stream was heard before, if it was.
+    heard_to: Option<u64>,
+    /// The layout for which the decoders of those who come from the leg before are set up.
+    told: Option<Layout>,
+    pub(super) end: OnceLock<LegEnd>,
+}
+
+/// The end of a leg: its cut, and the leg that follows.
+#[derive(Debug)]
+pub(super) struct LegEnd {
+    pub(super) cut: u64,
+    next: Arc<Leg>,
+    /// How listeners go on. A relay knows it only when the first bytes of the next stream have come, which is after the cut.
+    splice: OnceLock<Splice>,
+}
+
+/// The place where a reader of one leg goes on in the next one.
+#[derive(Clone, Debug)]
+pub(super) enum LegEntry {
+    /// At this byte of the leg.
+    At {
+        leg: Arc<Leg>,
+        offset: u64,
+        has_prologue: bool,
+    },
+    /// That is not known yet.
+    NotYet,
+    /// Nowhere: its decoder cannot go on with that stream.
+    Never,
+}
+
+impl Leg {
+    /// The first leg of a channel.
+    pub(super) fn first(feed: Feed) -> Self {
+        Self {
+            number: 0,
+            feed,
+            heard_to: None,
+            told: None,
+            end: OnceLock::new(),
+        }
+    }
+
+    /// Cuts the leg, which was open, at the edge of its feed, and gives the leg that follows. Listeners may have heard that
+    /// leg's feed up to this byte.
+    pub(super) fn cut(&self, feed: &Feed, heard_to: Option<u64>) -> Arc<Self> {
+        let next = Arc::new(Self {
+            number: self.number + 1,
+            feed: feed.clone(),
+            heard_to,
+            told: self.feed.layout().or_else(|| self.told.clone()),
+            end: OnceLock::new(),
+        });
+        let end = LegEnd {
+            cut: self.feed.edge(),
+            next: Arc::clone(&next),
+            splice: match self.may_go_on_with(feed) {
+                true => OnceLock::new(),
+                false => OnceLock::from(Splice::Never),
+            },
+        };
+        let was_open = self.end.set(end).is_ok();
+        debug_assert!(was_open, "a leg is cut once, under the channel's lock");
+        next
+    }
+
+    /// Whether it may turn out that listeners can go on with this feed.
+    pub(super) fn may_go_on_with(&self, feed: &Feed) -> bool {
+        may_splice(&self.feed.head().content_type, &feed.head().content_type)
+    }
+
+    /// The offset at which readers of the leg before this one go on; `None` as long as that is not known.
+    fn first_byte(&self, splice: Splice, burst: Duration) -> Option<u64> {
+        match (self.heard_to, splice) {
+            (Some(heard_to), _) => self.feed.resume_point(heard_to, burst),
+            (None, Splice::Bare) => self.feed.bare_splice_point(),
+            (None, Splice::WithPrologue | Splice::Never) => self.feed.splice_point(),
+        }
+    }
+
+    /// The offset at which there is nothing of the leg to hear, because it is over before anything of it was found.
+    fn last_byte(&self) -> Option<u64> {
+        match self.end.get() {
+            Some(end) => Some(end.cut),
+            None => self.feed.ended().map(|_| self.feed.edge()),
+        }
+    }
+}
+
+impl LegEnd {
+    /// The place where a reader goes on that joined so far behind the live edge.
+    pub(super) fn entry(&self, burst: Duration) -> LegEntry {
+        let splice = self.splice();
+        if splice == Some(Splice::Never) {
+            return LegEntry::Never;
+        }
+        let first_byte = splice.and_then(|splice| self.next.first_byte(splice, burst));
+        match first_byte.or_else(|| self.next.last_byte()) {
+            Some(offset) => LegEntry::At {
+                leg: Arc::clone(&self.next),
+                offset,
+                has_prologue: splice != Some(Splice::Bare),
+            },
+            None => LegEntry::NotYet,
+        }
+    }
+
+    /// How listeners go on, as soon as enough of the next stream has come.
+    fn splice(&self) -> Option<Splice> {
+        if let Some(known) = self.splice.get() {
+            return Some(*known);
+        }
+        let layout = self.next.feed.layout()?;
+        // A decoder that was told nothing can begin with anything of its format.
+        let told = self.next.told.as_ref().unwrap_or(&layout);
+        Some(*self.splice.get_or_init(|| match splice(told, &layout) {
+            Splice::Bare if self.next.told.is_none() => Splice::WithPrologue,
+            found => found,
+        }))
+    }
+}
