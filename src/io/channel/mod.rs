@@ -110,7 +110,7 @@ impl Channel {
         let position = log.open.feed.join_point(burst);
         ChannelReader {
             channel: self.clone(),
-            is_entering: true,
+            progress: LegProgress::Entering,
             prologue: Bytes::new(),
             position,
             leg: Arc::clone(&log.open),
@@ -138,14 +138,24 @@ impl LegLog {
     }
 }
 
+/// How much of a leg a listener has taken.
+#[derive(Debug)]
+enum LegProgress {
+    /// Nothing was read yet.
+    Entering,
+    /// Bytes were read, this is their prologue, and none of them was taken.
+    Begun(Bytes),
+    /// Bytes were taken.
+    Taken,
+}
+
 /// One listener's way through a channel: which leg it reads, and which byte it gets next. Holds no audio.
 #[derive(Debug)]
 pub struct ChannelReader {
     channel: Channel,
     leg: Arc<Leg>,
     position: u64,
-    /// Whether no byte of the leg was read yet.
-    is_entering: bool,
+    progress: LegProgress,
     /// The bytes that the listener has to be sent before that byte.
     prologue: Bytes,
     /// How far behind the live edge the listener joined.
@@ -171,6 +181,29 @@ impl ChannelReader {
     /// Notes that the listener has taken so many bytes of what was read last.
     pub fn advance(&mut self, bytes: u64) {
         self.position += bytes;
+        if bytes > 0 {
+            self.progress = LegProgress::Taken;
+        }
+    }
+
+    /// Begins anew near the live edge, if the listener has taken no byte of the feed so far: it was busy with what comes
+    /// first, such as a long prologue, which stays the same. False: it has bytes of the feed, or needs another prologue by now.
+    pub fn rejoin(&mut self) -> bool {
+        let feed = &self.leg.feed;
+        let position = match (&self.progress, self.leg.end.get()) {
+            (LegProgress::Entering, Some(end)) => end.cut,
+            (LegProgress::Entering, None) => feed.join_point(self.burst),
+            (LegProgress::Begun(prologue), None) => {
+                let position = feed.join_point(self.burst);
+                if feed.prologue_at(position) != *prologue {
+                    return false;
+                }
+                position
+            }
+            (LegProgress::Begun(_), Some(_)) | (LegProgress::Taken, _) => return false,
+        };
+        self.position = position;
+        true
     }
 
     /// Takes the bytes that must come before those that were read last; given once for each feed, empty if its
@@ -186,9 +219,12 @@ impl ChannelReader {
     pub fn read(&mut self, max_bytes: usize) -> Read {
         let read = self.read_next(max_bytes);
         // Not sooner: a relay is told the prologue only before its first bytes, and may be joined before that.
-        if self.is_entering && matches!(read, Read::Bytes(_)) {
-            self.is_entering = false;
+        if matches!(
+            (&self.progress, &read),
+            (LegProgress::Entering, Read::Bytes(_))
+        ) {
             self.prologue = self.leg.feed.prologue_at(self.position);
+            self.progress = LegProgress::Begun(self.prologue.clone());
         }
         read
     }
@@ -230,7 +266,10 @@ impl ChannelReader {
                 has_prologue,
             } => {
                 (self.leg, self.position) = (leg, offset);
-                self.is_entering = has_prologue;
+                self.progress = match has_prologue {
+                    true => LegProgress::Entering,
+                    false => LegProgress::Taken,
+                };
                 None
             }
         }

@@ -25,6 +25,8 @@ pub(super) struct Member {
     until: Option<Instant>,
     control: Arc<Control>,
     leave: Box<dyn Leaving>,
+    /// The most audio that one visit writes, and the send buffer that was asked for.
+    visit_bytes: usize,
     checked_at: Instant,
     /// When the kernel first refused what the listener has to be sent; `None` once it has taken a byte.
     stuck_since: Option<Instant>,
@@ -40,14 +42,12 @@ pub(super) enum VisitResult {
     Leave(Left),
 }
 
-/// The most audio that one visit writes: what its send buffer takes. A listener that is far behind catches up
-/// over some rounds, and delays the others by no more than a copy of this.
-const VISIT_BYTES: usize = 64 << 10;
-
-/// The send buffer asked for. The kernel allows twice as much for its own book-keeping, so a listener that
+/// The least that [`visit_bytes`] gives. The kernel allows twice as much for its own book-keeping, so a listener that
 /// does not read costs at most 128 KiB; 10,000 of them 1.3 GB, where Linux would let them have 40 GB.
-/// Half a second, the longest time between two visits, of 1 Mbit/s fits in.
-pub(super) const SEND_BUFFER_BYTES: usize = 64 << 10;
+const LEAST_VISIT_BYTES: usize = 64 << 10;
+
+/// The most that [`visit_bytes`] gives: a second of 8 Mbit/s. No listener delays the others by more than a copy of it.
+const MOST_VISIT_BYTES: usize = 1 << 20;
 
 /// How often the connection of a listener that cannot be written to is checked.
 /// An audience that resets its connections is noticed within a second; a check costs a system call.
@@ -76,6 +76,7 @@ const PROBES: u32 = 3;
 impl Member {
     pub(super) fn new(listener: Listener, now: Instant) -> Self {
         Self {
+            visit_bytes: visit_bytes(listener.reader.feed().bitrate_bps()),
             socket: listener.socket,
             head: listener.head,
             prologue: Bytes::new(),
@@ -96,7 +97,7 @@ impl Member {
         // All new bytes are sent in one write, so Nagle's algorithm would gather nothing:
         // it would only hold back the end of each write for a round trip.
         self.socket.set_nodelay(true)?;
-        SockRef::from(&self.socket).set_send_buffer_size(SEND_BUFFER_BYTES)
+        SockRef::from(&self.socket).set_send_buffer_size(self.visit_bytes)
     }
 
     /// Writes all new bytes, as far as the kernel takes them, and says whether the listener stays.
@@ -124,7 +125,7 @@ impl Member {
     }
 
     fn serve(&mut self, now: Instant) -> VisitResult {
-        let audio = match self.reader.read(VISIT_BYTES) {
+        let audio = match self.read(now) {
             Read::Bytes(audio) => audio,
             Read::Wait => Vec::new(),
             Read::Overrun { .. } => return VisitResult::Leave(Left::TooSlow),
@@ -146,6 +147,37 @@ impl Member {
             }
             Err(left) => VisitResult::Leave(left),
         }
+    }
+
+    /// The next audio. A listener that is still busy with a long prologue loses no audio that it has begun with: it joins
+    /// anew, as long as it takes anything.
+    fn read(&mut self, now: Instant) -> Read {
+        let read = self.reader.read(self.visit_bytes);
+        if matches!(read, Read::Overrun { .. }) && !self.is_stuck(now) && self.reader.rejoin() {
+            return self.reader.read(self.visit_bytes);
+        }
+        if let Read::Bytes(audio) = &read
+            && audio.iter().map(Bytes::len).sum::<usize>() >= self.visit_bytes
+        {
+            self.widen();
+        }
+        read
+    }
+
+    /// Makes room for a stream that turns out to have a higher bitrate than was known: one visit has not taken all of it.
+    fn widen(&mut self) {
+        let wanted = visit_bytes(self.reader.feed().bitrate_bps());
+        if wanted > self.visit_bytes {
+            self.visit_bytes = wanted;
+            // A connection that refuses has ended, which the next write shows.
+            let _ended = SockRef::from(&self.socket).set_send_buffer_size(wanted);
+        }
+    }
+
+    /// Whether the listener has taken nothing for too long.
+    fn is_stuck(&self, now: Instant) -> bool {
+        let is_over = |since| now.saturating_duration_since(since) >= STUCK_LIMIT;
+        self.stuck_since.is_some_and(is_over)
     }
 
     /// Reports that the listener leaves, and closes.
@@ -192,8 +224,7 @@ impl Member {
             return VisitResult::Stay;
         }
         self.checked_at = now;
-        let is_stuck = |since| now.saturating_duration_since(since) >= STUCK_LIMIT;
-        if self.stuck_since.is_some_and(is_stuck) && self.reader.has_finished() {
+        if self.is_stuck(now) && self.reader.has_finished() {
             return VisitResult::Leave(Left::TooSlow);
         }
         self.check()
@@ -232,6 +263,13 @@ impl Member {
     }
 }
 
+/// The most audio that one visit writes, and the send buffer that takes it: a second of the stream. As the next visit
+/// comes within half a second, a listener that is behind catches up.
+fn visit_bytes(bitrate_bps: u64) -> usize {
+    let second_bytes = usize::try_from(bitrate_bps / 8).unwrap_or(usize::MAX);
+    second_bytes.clamp(LEAST_VISIT_BYTES, MOST_VISIT_BYTES)
+}
+
 /// Takes at most so many bytes off the front. Returns how many there were.
 fn advance(bytes: &mut Bytes, at_most: usize) -> usize {
     let taken = bytes.len().min(at_most);
@@ -264,137 +302,4 @@ fn is_transient(kind: ErrorKind) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::TcpListener;
-
-    use super::*;
-    use crate::io::channel::Channel;
-    use crate::io::feed::Feed;
-    use crate::media::ring::samples::ring;
-    use crate::model::stream::EndReason;
-
-    /// A listener with this head, on the loopback, and its player, which has read nothing yet.
-    fn member(feed: &Feed, head: Bytes, now: Instant) -> (Member, TcpStream) {
-        let door = TcpListener::bind("127.0.0.1:0").unwrap();
-        let player = TcpStream::connect(door.local_addr().unwrap()).unwrap();
-        let listener = Listener {
-            socket: door.accept().unwrap().0,
-            head,
-            reader: Channel::new(feed.clone()).join(Duration::ZERO),
-            icy: None,
-            until: None,
-            control: Arc::default(),
-            leave: Box::new(|_: Left, _: u64| ()),
-        };
-        let member = Member::new(listener, now);
-        member.prepare().unwrap();
-        (member, player)
-    }
-
-    /// Visits at this time until the kernel takes no more.
-    fn fill(member: &mut Member, now: Instant) {
-        loop {
-            let before = member.control.sent_bytes();
-            assert!(stays(member, now));
-            if member.control.sent_bytes() == before {
-                return;
-            }
-        }
-    }
-
-    fn stays(member: &mut Member, now: Instant) -> bool {
-        match member.visit(now) {
-            VisitResult::Stay => true,
-            VisitResult::Leave(why) => {
-                assert_eq!(why, Left::TooSlow);
-                false
-            }
-        }
-    }
-
-    /// More than the kernel buffers between two ends of a loopback.
-    fn endless() -> Vec<u8> {
-        vec![7; 7 << 20]
-    }
-
-    #[test]
-    fn an_unread_listener_leaves_a_finished_stream_in_time() {
-        let (feed, now) = (Feed::new(ring("application/ogg")), Instant::now());
-        let (mut member, _player) = member(&feed, Bytes::new(), now);
-        feed.append(0, &endless(), now);
-        fill(&mut member, now);
-        let late = now + 2 * STUCK_LIMIT;
-        assert!(stays(&mut member, late), "the ring may still push it off");
-        feed.finish(EndReason::SourceLeft);
-        assert!(!stays(&mut member, late + CHECK_EVERY));
-    }
-
-    #[test]
-    fn a_listener_that_reads_again_gets_its_time_anew() {
-        let (feed, now) = (Feed::new(ring("application/ogg")), Instant::now());
-        let (mut member, mut player) = member(&feed, Bytes::new(), now);
-        feed.append(0, &endless(), now);
-        feed.end(EndReason::SourceLeft);
-        fill(&mut member, now);
-        let mut taken = vec![0; 4 << 20];
-        player.read_exact(&mut taken[..64 << 10]).unwrap();
-        let late = now + STUCK_LIMIT - Duration::from_millis(1);
-        assert!(stays(&mut member, late));
-        let sent_bytes = member.control.sent_bytes();
-        while member.control.sent_bytes() == sent_bytes {
-            let some = player.read(&mut taken).unwrap();
-            assert!(some > 0 && stays(&mut member, late));
-        }
-        fill(&mut member, late);
-        assert!(stays(&mut member, late + STUCK_LIMIT / 2));
-        assert!(!stays(&mut member, late + 2 * STUCK_LIMIT));
-    }
-
-    #[test]
-    fn a_head_that_nobody_reads_keeps_no_listener() {
-        let (feed, now) = (Feed::new(ring("application/ogg")), Instant::now());
-        feed.end(EndReason::SourceLeft);
-        let (mut member, _player) = member(&feed, endless().into(), now);
-        fill(&mut member, now);
-        assert!(stays(&mut member, now + STUCK_LIMIT / 2));
-        assert!(!stays(&mut member, now + STUCK_LIMIT));
-    }
-
-    #[test]
-    fn a_listener_leaves_at_its_time_behind_what_there_is() {
-        let (feed, now) = (Feed::new(ring("application/ogg")), Instant::now());
-        let (mut member, mut player) = member(&feed, Bytes::new(), now);
-        member.until = Some(now + Duration::from_secs(60));
-        feed.append(0, b"before", now);
-        assert!(stays(&mut member, now + Duration::from_secs(59)));
-        feed.append(6, b" and last", now);
-        let left = member.visit(now + Duration::from_secs(60));
-        assert!(matches!(left, VisitResult::Leave(Left::TimeIsUp)));
-        member.leave(Left::TimeIsUp);
-        let mut heard = Vec::new();
-        player.read_to_end(&mut heard).unwrap();
-        assert_eq!(heard, b"before and last");
-    }
-
-    #[test]
-    fn a_slow_listener_leaves_soon_after_its_time() {
-        let (feed, now) = (Feed::new(ring("application/ogg")), Instant::now());
-        let (mut member, _player) = member(&feed, Bytes::new(), now);
-        member.until = Some(now);
-        feed.append(0, &endless(), now);
-        fill(&mut member, now);
-        assert!(stays(&mut member, now + LAST_WORDS / 2), "it may catch up");
-        let left = member.visit(now + LAST_WORDS);
-        assert!(matches!(left, VisitResult::Leave(Left::TimeIsUp)));
-    }
-
-    #[test]
-    fn a_listener_that_waits_for_the_next_stream_stays() {
-        let (feed, now) = (Feed::new(ring("application/ogg")), Instant::now());
-        let (mut member, _player) = member(&feed, Bytes::new(), now);
-        feed.append(0, b"all of it", now);
-        feed.finish(EndReason::SourceLeft);
-        fill(&mut member, now);
-        assert!(stays(&mut member, now + 10 * STUCK_LIMIT));
-    }
-}
+mod tests;
