@@ -7,6 +7,7 @@ pub mod domain;
 pub mod finding;
 pub mod format;
 pub mod geo;
+pub mod http_header;
 pub mod listener;
 pub mod load;
 pub mod mount;

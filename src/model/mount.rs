@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::charset::Charset;
 use super::geo::CountryRule;
+use super::http_header::ExtraHeaders;
 use super::source_user::SourceUser;
 
 /// The path of a stream, such as `/live.mp3`. Only `try_from` makes one, so it needs no further check.
@@ -173,6 +174,9 @@ pub struct MountSpec {
     /// The charset of titles and names that are not UTF-8, if their source names none.
     #[serde(default)]
     pub charset: Charset,
+    /// The headers of the answers to its listeners, besides the usual ones.
+    #[serde(default)]
+    pub http_headers: ExtraHeaders,
     /// The listeners that may listen, and where they are sent.
     #[serde(flatten)]
     pub steering: MountSteering,
@@ -234,6 +238,7 @@ impl MountSpec {
             takeover: Takeover::default(),
             standby: false,
             charset: Charset::default(),
+            http_headers: ExtraHeaders::default(),
             steering: MountSteering::default(),
         }
     }

@@ -163,6 +163,7 @@ impl Core<'_> {
             passwords,
             logins,
             contact: self.contact(),
+            http_headers: self.settings.http_headers.clone(),
             proof_keys: self.proof_keys.clone(),
         });
         let switchboard = Switchboard {
@@ -179,6 +180,7 @@ impl Core<'_> {
                 ingest,
                 listening,
                 admin,
+                http_headers: self.settings.http_headers.clone(),
                 files: Files::new(self.settings.web_root.clone(), visitors.clone()),
                 drain: carriers.drain.clone(),
                 trusted_proxies: self.settings.trusted_proxies.clone().into(),

@@ -14,6 +14,7 @@ use super::listen::{After, Entrance, ListenRequest, Listening, PlaylistRequest};
 use crate::io::door::{self, Accepted, Door, FirstHead, NoHead, Visitor};
 use crate::io::tasks::Tasks;
 use crate::io::{answer, clock};
+use crate::model::http_header::ExtraHeaders;
 use crate::model::mount::{BadMountName, MountName};
 use crate::model::network::Network;
 use crate::wire::http::forwarded;
@@ -61,6 +62,8 @@ pub struct Front {
     pub admin: Admin,
     /// Sends the operator's own files.
     pub files: Files,
+    /// The operator's headers for all answers.
+    pub http_headers: ExtraHeaders,
     /// Says whether this node takes newcomers.
     pub drain: Drain,
     /// The proxies that are believed when they name their client.
@@ -152,6 +155,7 @@ impl Front {
         may_keep: bool,
     ) -> Option<(Visitor, BytesMut)> {
         let reply = Reply::to(&head, clock::unix_ms() / 1_000);
+        let reply = reply.with_headers(self.http_headers.clone());
         let reply = if may_keep { reply } else { reply.and_close() };
         let destination = destination(&head);
         if self.may_be_file(&destination, &head)
@@ -162,6 +166,12 @@ impl Front {
                 After::Over => None,
             };
         }
+        let reply = match &destination {
+            Destination::Listen(mount, _) | Destination::Playlist(_, mount) => {
+                reply.of_mount(self.listening.headers_of(mount))
+            }
+            _ => reply,
+        };
         let answer = match destination {
             Destination::Admin if has_chunks_before_its_time(&head) => {
                 let why = "a body in chunks needs HTTP/1.1: say so, or say its Content-Length";

@@ -6,9 +6,11 @@ use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
+use serde::{Deserialize, Deserializer};
 use toml::de::{DeTable, DeValue};
 
 use super::{RunArgs, SettingsError, wanted};
+use crate::model::http_header::{ExtraHeader, ExtraHeaders};
 use crate::model::suggest::nearest;
 
 /// Reads and checks one settings file.
@@ -81,6 +83,15 @@ fn check(
     wrong
         .min_by_key(|complaint| complaint.at)
         .map_or(Ok(()), Err)
+}
+
+/// Reads a list of headers that are added to answers.
+pub(super) fn headers<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<ExtraHeaders>, D::Error> {
+    let rules = Vec::<ExtraHeader>::deserialize(deserializer)?;
+    let rules = ExtraHeaders::try_from(rules);
+    rules.map(Some).map_err(serde::de::Error::custom)
 }
 
 fn unknown_key(key: &str, known: &[&str]) -> String {
@@ -182,6 +193,12 @@ mod tests {
                 "a list: [\"127.0.0.1\"",
             ),
             ("addresses = '::1'", ":1:13: ", "a list: [\"203.0.113.5\"]"),
+            ("http_headers = ['X']", ":1:16: ", "`Name: value`"),
+            (
+                "http_headers = 'X: y'",
+                ":1:16: ",
+                "a list: [\"X-Robots-Tag",
+            ),
             ("dns = 'radio.example'", ":1:7: ", "a table: [dns]"),
             (
                 "[dns]\nzon = 'a.example'",

@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::model::geo::{Country, Position, Whereabouts};
+use crate::model::http_header::ExtraHeaders;
 use crate::model::mount::MountName;
 use crate::model::network::Network;
 use crate::model::node::NodeName;
@@ -103,6 +104,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<Network>,
     /// The folder of the operator's own files, which everybody may read; `None`: no files are sent.
     pub web_root: Option<PathBuf>,
+    /// The headers of this node's answers, besides the usual ones.
+    pub http_headers: ExtraHeaders,
     /// How the operator is reached, for `/status-json.xsl`; `None`: not set.
     pub admin: Option<Line>,
     /// The place of the node in words, for `/status-json.xsl`; `None`: not set.
@@ -189,6 +192,10 @@ pub struct RunArgs {
     /// Folder of files to send to whoever asks, such as a web player; see Files in docs/operations.md
     #[arg(long, value_name = "DIR")]
     pub web_root: Option<PathBuf>,
+    /// Headers for all answers of this node but those to sources on air. In the file only
+    #[arg(skip)]
+    #[serde(deserialize_with = "file::headers")]
+    pub http_headers: Option<ExtraHeaders>,
     /// How the operator is reached, such as `radio@example.org`; told to everybody by /status-json.xsl
     #[arg(long, value_name = "TEXT")]
     pub admin: Option<Line>,
@@ -301,6 +308,7 @@ impl Settings {
             },
             trusted_proxies: args.trusted_proxies,
             web_root: args.web_root,
+            http_headers: args.http_headers.unwrap_or_default(),
             admin: args.admin,
             location: args.location,
             log: args.log.unwrap_or_else(|| rust_log(machine)),
@@ -316,7 +324,7 @@ fn rust_log(machine: &Machine) -> LogFilter {
 
 impl RunArgs {
     /// The keys that a settings file may have, as they are written there.
-    pub const KEYS: [&str; 26] = [
+    pub const KEYS: [&str; 27] = [
         "name",
         "data_dir",
         "listen",
@@ -340,12 +348,13 @@ impl RunArgs {
         "position",
         "trusted_proxies",
         "web_root",
+        "http_headers",
         "admin",
         "location",
         "log",
     ];
     /// The keys that are neither flags nor variables.
-    const IN_FILE_ONLY: [&str; 4] = ["mesh_address", "addresses", "dns", "quorum"];
+    const IN_FILE_ONLY: [&str; 5] = ["mesh_address", "addresses", "dns", "quorum", "http_headers"];
 
     /// The layer, with missing values taken from a lower one. Lists replace each other and are not joined.
     fn or(self, lower: Self) -> Self {
@@ -374,6 +383,7 @@ impl RunArgs {
             position: self.position.or(lower.position),
             trusted_proxies: or_lower(self.trusted_proxies, lower.trusted_proxies),
             web_root: self.web_root.or(lower.web_root),
+            http_headers: self.http_headers.or(lower.http_headers),
             admin: self.admin.or(lower.admin),
             location: self.location.or(lower.location),
             log: self.log.or(lower.log),

@@ -42,6 +42,7 @@ fn wanted(key: &str) -> Wanted {
         "found" => Wanted::Flag,
         "join" => Wanted::List(r#"["b.example:8000"]"#),
         "trusted_proxies" => Wanted::List(r#"["127.0.0.1", "10.0.0.0/8"]"#),
+        "http_headers" => Wanted::List(r#"["X-Robots-Tag: noindex"]"#),
         "addresses" => Wanted::List(r#"["203.0.113.5"]"#),
         "dns" => Wanted::Table("[dns], and zone = \"radio.example\" below it"),
         "name" => Wanted::Text("studio"),

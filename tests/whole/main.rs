@@ -20,6 +20,7 @@ mod dead_encoders;
 mod descriptors;
 mod dns;
 mod document;
+mod extra_headers;
 mod failover;
 mod failover_drain;
 mod failover_sources;

@@ -33,7 +33,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::BytesMut;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONNECTION, HeaderValue};
+use hyper::header::{CONNECTION, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
@@ -55,6 +55,7 @@ use super::status::Statuses;
 use super::titles::Titles;
 use crate::io::door::{HEAD_TIMEOUT, OneRequest, Unread, Visitor};
 use crate::io::password::Passwords;
+use crate::model::http_header::ExtraHeaders;
 use crate::wire::http::forwarded::Client;
 use crate::wire::http::head::Head;
 use crate::wire::http::reader::MAX_HEADERS;
@@ -81,6 +82,8 @@ pub struct AdminConfig {
     pub logins: Logins,
     /// How the operator of this node is reached, and where it stands.
     pub contact: Contact,
+    /// The operator's headers for all answers.
+    pub http_headers: ExtraHeaders,
     /// Proves to peers that this is the node that they mean.
     pub proof_keys: ProofKeys,
 }
@@ -232,7 +235,28 @@ impl AdminRequest<'_> {
             let close = HeaderValue::from_static("close");
             answer.headers_mut().insert(CONNECTION, close);
         }
+        self.add_headers(&mut answer);
         answer
+    }
+
+    /// Adds the operator's headers, which replace ours of the same name.
+    fn add_headers(&self, answer: &mut Response<Body>) {
+        let (none, status) = (ExtraHeaders::default(), answer.status().as_u16());
+        let extra = self.admin.0.http_headers.for_status(&none, status);
+        let extra = extra.into_iter().filter_map(|header| {
+            let name = HeaderName::from_bytes(header.name().as_bytes()).ok()?;
+            Some((
+                name,
+                HeaderValue::from_bytes(header.value().as_bytes()).ok()?,
+            ))
+        });
+        let extra: Vec<(HeaderName, HeaderValue)> = extra.collect();
+        for (name, _) in &extra {
+            answer.headers_mut().remove(name);
+        }
+        for (name, value) in extra {
+            answer.headers_mut().append(name, value);
+        }
     }
 }
 

@@ -28,6 +28,7 @@ use super::relay::Relays;
 use crate::io::door::Visitor;
 use crate::io::pacer::Pacer;
 use crate::io::{answer, clock};
+use crate::model::http_header::ExtraHeaders;
 use crate::model::mount::MountName;
 use crate::proto::listener::{Arrival, ListenerContext, ListenerQuestion, Reserve, Verdict};
 use crate::wire::http::forwarded::Client;
@@ -136,6 +137,15 @@ impl Listening {
     /// Whether there is such a mount.
     pub fn has_mount(&self, mount: &MountName) -> bool {
         self.0.config.mesh.documents.mounts().contains_key(mount)
+    }
+
+    /// The operator's headers for the answers to listeners of a mount.
+    pub fn headers_of(&self, mount: &MountName) -> ExtraHeaders {
+        let mounts = self.0.config.mesh.documents.mounts();
+        mounts
+            .get(mount)
+            .map(|spec| spec.http_headers.clone())
+            .unwrap_or_default()
     }
 
     /// Answers a GET or HEAD of a mount. `reply` says whether another request may follow an answer that is no stream.

@@ -9,6 +9,7 @@ use super::error::HeadError;
 use super::head::{BodyKind, Head, HttpVersion, Method};
 use super::status::HttpStatus;
 use super::writer::HeadWriter;
+use crate::model::http_header::{ExtraHeader, ExtraHeaders};
 
 /// The first answer to an accepted source that does not wait for `100 Continue`.
 const SOURCE_ACCEPTED: &[u8] = b"HTTP/1.0 200 OK\r\n\r\n";
@@ -56,12 +57,16 @@ pub enum Persistence {
 }
 
 /// How one request is to be answered: its version, its connection, the time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Reply {
     protocol: &'static str,
     persistence: Persistence,
     body: BodyPresence,
     pub(in crate::wire) unix_s: u64,
+    /// The operator's headers for all answers of the node.
+    general: ExtraHeaders,
+    /// The operator's headers for the mount.
+    special: ExtraHeaders,
 }
 
 /// Whether the client wants to see the body.
@@ -93,6 +98,8 @@ impl Reply {
                 _ => BodyPresence::Sent,
             },
             unix_s,
+            general: ExtraHeaders::default(),
+            special: ExtraHeaders::default(),
         }
     }
 
@@ -107,14 +114,31 @@ impl Reply {
                 false => BodyPresence::Sent,
             },
             unix_s,
+            general: ExtraHeaders::default(),
+            special: ExtraHeaders::default(),
         }
     }
 
+    /// The same answer with the operator's headers for all answers of the node.
+    pub fn with_headers(self, general: ExtraHeaders) -> Self {
+        Self { general, ..self }
+    }
+
+    /// The same answer with the headers of a mount, which go before those of the node.
+    pub fn of_mount(self, special: ExtraHeaders) -> Self {
+        Self { special, ..self }
+    }
+
+    /// The operator's headers for an answer of this status.
+    pub(in crate::wire) fn extra(&self, status: HttpStatus) -> Vec<&ExtraHeader> {
+        self.general.for_status(&self.special, status.code())
+    }
+
     /// The same answer, after which the connection is closed.
-    pub fn and_close(self) -> Self {
+    pub fn and_close(&self) -> Self {
         Self {
             persistence: Persistence::Close,
-            ..self
+            ..self.clone()
         }
     }
 
@@ -216,7 +240,7 @@ impl Reply {
         self.end(head, body)
     }
 
-    fn begin(&self, status: HttpStatus, reason: &str) -> HeadWriter {
+    fn begin(&self, status: HttpStatus, reason: &str) -> HeadWriter<'_> {
         let mut head = self.open(status, reason);
         // A stream changes all the time: caches must not keep it.
         head.header("Cache-Control", "no-cache, no-store");
@@ -227,8 +251,8 @@ impl Reply {
     }
 
     /// The headers that every bounded answer has.
-    pub(super) fn open(&self, status: HttpStatus, reason: &str) -> HeadWriter {
-        let mut head = HeadWriter::new(self.protocol, status, reason);
+    pub(super) fn open(&self, status: HttpStatus, reason: &str) -> HeadWriter<'_> {
+        let mut head = HeadWriter::new(self.protocol, status, reason, self.extra(status));
         head.header(
             "Connection",
             match self.persistence {
@@ -246,7 +270,7 @@ impl Reply {
         self.body == BodyPresence::Sent
     }
 
-    fn end(&self, mut head: HeadWriter, body: &str) -> Bytes {
+    fn end(&self, mut head: HeadWriter<'_>, body: &str) -> Bytes {
         head.header("Content-Length", &body.len().to_string());
         match self.body {
             BodyPresence::Sent => head.finish(body.as_bytes()),

@@ -5,28 +5,36 @@ use std::io::Write as _;
 use bytes::Bytes;
 
 use super::status::HttpStatus;
+use crate::model::http_header::ExtraHeader;
 
 /// The product and the version that every answer names.
 const SERVER: &str = concat!("antiphon/", env!("CARGO_PKG_VERSION"));
 
 /// An answer that is being written.
 #[derive(Debug)]
-pub(in crate::wire) struct HeadWriter {
+pub(in crate::wire) struct HeadWriter<'a> {
     bytes: Vec<u8>,
+    /// The operator's headers. A header of ours of the same name is left out.
+    extra: Vec<&'a ExtraHeader>,
 }
 
-impl HeadWriter {
+impl<'a> HeadWriter<'a> {
     /// Room for the head of a listener's stream, which is the longest of the usual ones.
     const USUAL_BYTES: usize = 1024;
 
     /// Begins with the status line; `reason` replaces the status's own words.
-    pub(in crate::wire) fn new(protocol: &str, status: HttpStatus, reason: &str) -> Self {
+    pub(in crate::wire) fn new(
+        protocol: &str,
+        status: HttpStatus,
+        reason: &str,
+        extra: Vec<&'a ExtraHeader>,
+    ) -> Self {
         let mut bytes = Vec::with_capacity(Self::USUAL_BYTES);
         bytes.extend_from_slice(protocol.as_bytes());
         write!(bytes, " {} ", status.code()).expect("a vector takes everything");
         push_clean(&mut bytes, reason);
         bytes.extend_from_slice(b"\r\n");
-        let mut head = Self { bytes };
+        let mut head = Self { bytes, extra };
         head.header("Server", SERVER);
         head
     }
@@ -44,12 +52,19 @@ impl HeadWriter {
 
     /// The answer, with its body.
     pub(in crate::wire) fn finish(mut self, body: &[u8]) -> Bytes {
+        for header in std::mem::take(&mut self.extra) {
+            self.line(header.name(), ": ", header.value());
+        }
         self.bytes.extend_from_slice(b"\r\n");
         self.bytes.extend_from_slice(body);
         Bytes::from(self.bytes)
     }
 
     fn line(&mut self, name: &str, colon: &str, value: &str) {
+        let mut extra = self.extra.iter();
+        if extra.any(|header| header.name().eq_ignore_ascii_case(name)) {
+            return;
+        }
         let is_token = |byte: &u8| super::text::is_token(*byte);
         if name.as_bytes().iter().all(is_token) {
             self.bytes.extend_from_slice(name.as_bytes());
@@ -87,7 +102,7 @@ mod tests {
             name in "[\\x00-\\x1f\\x7f-\\x9fa: é]{0,20}",
             value in "(?s:.{0,20})",
         ) {
-            let mut head = HeadWriter::new("HTTP/1.0", HttpStatus::Ok, &reason);
+            let mut head = HeadWriter::new("HTTP/1.0", HttpStatus::Ok, &reason, Vec::new());
             head.header(&name, &value);
             head.header_without_space("icy-name", "a\r\n\r\nb");
             let bytes = head.finish(b"");

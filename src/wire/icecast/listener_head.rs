@@ -28,7 +28,9 @@ impl Reply {
         spec: Option<&MountSpec>,
         metaint_bytes: Option<usize>,
     ) -> Bytes {
-        let mut head = HeadWriter::new("HTTP/1.0", HttpStatus::Ok, HttpStatus::Ok.reason());
+        let status = HttpStatus::Ok;
+        let extra = self.extra(status);
+        let mut head = HeadWriter::new("HTTP/1.0", status, status.reason(), extra);
         head.header("Connection", "close");
         head.header("Date", &http_date(self.unix_s));
         head.header("Content-Type", &served_as(&stream.content_type));
@@ -148,6 +150,28 @@ mod tests {
         assert!(with.ends_with("\r\nicy-metaint:16000\r\n\r\n"));
         assert_eq!(with.matches("icy-metaint").count(), 1);
         assert!(!answer(request, None, None).contains("icy-metaint"));
+    }
+
+    #[test]
+    fn k67_the_operators_headers_are_for_their_status() {
+        let rules = |text: &str| text.parse().unwrap();
+        let reply = Reply::without_head(b"GET ", 0)
+            .with_headers(rules("X-Node: 1 | 404 X-Lost: 2 | X-Both: 3"))
+            .of_mount(rules(
+                "access-control-allow-origin: http://a | x-both: 4 | icy-name: Mine",
+            ));
+        let text = |bytes: Bytes| String::from_utf8(bytes.to_vec()).unwrap();
+        let stream = text(reply.stream(&stream(), None, None));
+        let missing = text(reply.not_found());
+        for answer in [&stream, &missing] {
+            assert!(answer.contains("\r\nX-Node: 1\r\n"), "{answer}");
+            assert!(answer.contains("\r\nx-both: 4\r\n") && !answer.contains("X-Both"));
+            let origins = answer.to_ascii_lowercase();
+            assert_eq!(origins.matches("access-control-allow-origin:").count(), 1);
+            assert!(answer.contains("\r\naccess-control-allow-origin: http://a\r\n"));
+        }
+        assert!(stream.contains("\r\nicy-name: Mine\r\n") && !stream.contains("Source"));
+        assert!(missing.contains("\r\nX-Lost: 2\r\n") && !stream.contains("X-Lost"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::logic::records::outside::public_url;
 use crate::logic::records::texts::{check_line, kept_caption, read_as, read_caption, read_page};
 use crate::model::charset::Charset;
 use crate::model::geo::CountryRule;
+use crate::model::http_header::ExtraHeaders;
 use crate::model::mount::MountSpec;
 use crate::model::source_user::SourceUser;
 
@@ -168,6 +169,27 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
                 Ok(())
             },
             show: |mount| mount.charset.to_string(),
+        },
+    },
+    Field {
+        key: "http_headers",
+        help: "headers for the answers to listeners of the mount, such as `X-Robots-Tag: noindex`, or `404 X-Who: me` for \
+               answers of one status; several with a vertical bar between them, at most 16. One of our own of the same \
+               name is replaced",
+        required: false,
+        kind: FieldKind::Text {
+            word: "HEADERS",
+            clears: false,
+            read: |text| {
+                check_line(text)?;
+                read_as::<ExtraHeaders>(text)
+            },
+            // A rule that only newer nodes know must not take the mount off the air.
+            put: |mount, text| {
+                mount.http_headers = text.parse().unwrap_or_default();
+                Ok(())
+            },
+            show: |mount| mount.http_headers.to_string(),
         },
     },
     Field {
