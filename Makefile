@@ -53,7 +53,7 @@ soak: ## Let listeners, sources, edits and logins come and go, and see that no n
 
 clients: ## Run real encoders and players, installed by apt, and write their tables: make clients CLIENTS=liquidsoap,VLC
 	tests/install-clients.sh
-	$(if $(CI),,ANTIPHON_WRITE_CLIENTS=1) $(if $(CLIENTS),CLIENTS="$(CLIENTS)") $(CARGO) test --locked --test whole -- --ignored --nocapture --test-threads 1 clients:: $(ARGS)
+	$(if $(CI),,ANTIPHON_WRITE_CLIENTS=1) $(if $(CLIENTS),CLIENTS="$(CLIENTS)") $(CARGO) test --locked --test whole -- --ignored --nocapture --test-threads 1 clients:: browser:: $(ARGS)
 
 fuzz: ## Feed what comes from outside to each fuzz target for a short time: make fuzz SECONDS=60 TARGETS="ogg ebml"
 	fuzz/run.sh "$(SECONDS)" $(TARGETS)
