@@ -4,6 +4,7 @@
 //! into `docs/failover.md`. The short tests strike once or twice in each way, and hold the same promises.
 
 pub(crate) mod blow;
+mod pictures;
 mod report;
 mod stage;
 
@@ -11,6 +12,7 @@ use std::env;
 use std::time::Duration;
 
 use self::blow::Kind;
+use self::pictures::PROGRAMMES;
 use self::report::Report;
 use self::stage::Stage;
 use crate::support::tool::have;
@@ -70,10 +72,7 @@ fn strike(blows: &[(Kind, usize)]) {
 #[ignore = "takes half an hour: make chaos"]
 fn everything() {
     assert!(have("ffmpeg"), "chaos needs it");
-    let rounds = env::var("ROUNDS")
-        .ok()
-        .map(|it| it.parse().expect("ROUNDS is a number"));
-    let rounds: usize = rounds.unwrap_or(ROUNDS);
+    let rounds = rounds();
     let mut stage = Stage::set(LISTENERS);
     let mut report = Report::of(stage.listeners());
     for kind in Kind::ALL {
@@ -101,6 +100,34 @@ fn everything() {
         stage.keep_logs();
     }
     assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn a_stream_in_ogg_decodes_on_when_the_master_is_killed() {
+    if !have("ffmpeg") {
+        return;
+    }
+    let [opus, _] = PROGRAMMES;
+    let broken = pictures::strike(opus, 1).broken(report::BUSY);
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+#[ignore = "takes some minutes: make chaos"]
+fn streams_in_ogg() {
+    assert!(have("ffmpeg"), "chaos needs it");
+    let rounds = rounds().div_ceil(RARE);
+    let rows = PROGRAMMES.map(|programme| pictures::strike(programme, rounds));
+    pictures::write_into_the_documentation(&rows);
+    let broken: Vec<String> = rows.iter().flat_map(|row| row.broken(1)).collect();
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+/// How many times each kind of blow falls.
+fn rounds() -> usize {
+    let rounds = env::var("ROUNDS");
+    let rounds = rounds.map(|it| it.parse().expect("ROUNDS is a number"));
+    rounds.unwrap_or(ROUNDS)
 }
 
 /// Milliseconds, as a table shows them.

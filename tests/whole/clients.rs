@@ -3,13 +3,13 @@
 //! Every encoder sends to one node, and is heard through the two others, from the beginning and late. What its listeners
 //! receive is decoded by ffmpeg from a pipe, and ffmpeg must find no fault in it.
 
-mod decode;
+pub(crate) mod decode;
 mod dying;
 mod encoders;
 mod hearing;
 mod page;
 mod players;
-mod program;
+pub(crate) mod program;
 mod samples;
 mod sending;
 mod stage;

@@ -23,7 +23,7 @@ const LATE: Duration = Duration::from_millis(500);
 /// How late all of them may be.
 const LATEST: Duration = Duration::from_secs(2);
 /// By how much all times may be longer when other tests run at the same time.
-const BUSY: u32 = 4;
+pub(super) const BUSY: u32 = 4;
 
 /// The promise for one kind of blow.
 struct Promise {

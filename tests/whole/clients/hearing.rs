@@ -15,6 +15,8 @@ use super::samples::StreamKind;
 use super::sending::OnAir;
 use super::stage::Stage;
 
+/// How long listeners are kept when the source has gone: a node that is short of time may take it for gone.
+const LINGER_S: u32 = 5;
 /// How much each player is to hear: more than the five seconds that it gets at once.
 pub(super) const HEARD: Duration = Duration::from_secs(8);
 /// How long that may take: some programs need a minute to start when all of them do.
@@ -132,7 +134,7 @@ pub(super) fn run(
     players: &[PlayerClient],
     stage: &Stage,
 ) -> Vec<Option<Result<(), String>>> {
-    let mut source = OnAir::start(source, &format!("p-{}", kind.file()), 0, stage);
+    let mut source = OnAir::start(source, &format!("p-{}", kind.file()), LINGER_S, stage);
     source.wait_on_air(None);
     let url = source.redirecting_url();
     let start = |client| Playing::start(client, kind, &url);

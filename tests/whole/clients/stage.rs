@@ -67,12 +67,14 @@ impl Stage {
     pub(super) fn fill(&self, text: &str, mount: &str, here: &Path) -> String {
         let address = self.ingest().address();
         let (host, port) = address.split_once(':').expect("HOST:PORT");
+        let before = port.parse::<u16>().expect("a port") - 1;
         let here = here.display().to_string();
         let samples = self.samples.folder().display().to_string();
         [
             ("{address}", &*address),
             ("{host}", host),
             ("{port}", port),
+            ("{port_before}", &before.to_string()),
             ("{password}", PASSWORD),
             ("{mount}", mount.trim_start_matches('/')),
             ("{samples}", &samples),
