@@ -312,6 +312,8 @@ mod tests {
                 video: None,
             }),
             audio_info: String::new(),
+            stated_type: None,
+            trouble: None,
             listener_peak: 12,
             slow_listeners: 0,
             source: Some(SourceStatus {

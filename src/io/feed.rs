@@ -10,7 +10,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::media::format::joining::StreamStart;
+use crate::media::format::joining::{StreamStart, Trouble};
 use crate::media::format::layout::Layout;
 use crate::media::ring::{Append, Read, Ring, Title, TitleSet};
 use crate::model::format::StreamFormat;
@@ -179,6 +179,21 @@ impl Feed {
     /// The same for a listener; see [`Ring::read_whole`].
     pub fn read_whole(&self, from: u64, max_bytes: usize) -> Read {
         self.shared.ring.lock().read_whole(from, max_bytes)
+    }
+
+    /// The serial numbers in the last link of Ogg; see [`Ring::serials`].
+    pub fn serials(&self) -> Vec<u32> {
+        self.shared.ring.lock().serials()
+    }
+
+    /// Why listeners that come late may not decode the stream as it is now; see [`Ring::trouble`].
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.shared.ring.lock().trouble()
+    }
+
+    /// Whether the stream may be of another format by now; see [`Ring::has_lost_format`].
+    pub fn has_lost_format(&self) -> bool {
+        self.shared.ring.lock().has_lost_format()
     }
 
     /// The offset at which a new listener begins; see [`Ring::join_point`].

@@ -1,6 +1,7 @@
 //! The socket of a source: how much unread data the system may keep, and whether the source is still connected.
 
 use std::io;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
@@ -15,6 +16,12 @@ const RECEIVE_BUFFER_BYTES: usize = 64 << 10;
 /// Lets the system keep little of what a source sends before it is read.
 pub fn keep_little(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).set_recv_buffer_size(RECEIVE_BUFFER_BYTES)
+}
+
+/// Has the kernel break the connection when what is sent stays unanswered for so long; by itself it tries for a quarter of
+/// an hour. The time counts from when the kernel sends it again, after twice the line's round trip, and 400 ms at least.
+pub fn break_unanswered_after(stream: &TcpStream, limit: Duration) -> io::Result<()> {
+    SockRef::from(stream).set_tcp_user_timeout(Some(limit))
 }
 
 /// Whether the other side has closed or broken the connection, even if there is more to read before that end.

@@ -59,13 +59,11 @@ impl Allowance {
     }
 }
 
-/// A source that sends less than [`ReceivedAudio`] requires in so long is silent: the same time as in Icecast.
-pub const SILENCE: Duration = Duration::from_secs(10);
-/// The least audio time that a source must send in [`SILENCE`]: a tenth of what it should.
-const LEAST_TIME: Duration = Duration::from_secs(1);
-/// The least bytes that a source must send in [`SILENCE`] where its time does not show silence. Silent Opus sends
-/// 330 bytes in its Ogg pages, and all others more.
-const LEAST_BYTES: u64 = 250;
+/// A source that sends less than this part of its audio time is silent.
+const LEAST_PART: u32 = 10;
+/// The least bytes per second that a source must send where its time does not show silence. Silent Opus sends 33 in its
+/// Ogg pages, and all others more.
+const LEAST_BYTES_PER_S: f64 = 25.0;
 
 /// How much was received of a source since it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,15 +78,21 @@ pub enum ReceivedAudio {
 #[derive(Clone, Copy, Debug)]
 pub struct Pulse {
     heard: ReceivedAudio,
+    /// The bytes of tags of which it was told.
+    tag_bytes: u64,
     since: Instant,
+    /// How long the source may be silent.
+    limit: Duration,
 }
 
 impl Pulse {
-    /// Begins to watch a source that has sent nothing yet.
-    pub fn new(now: Instant) -> Self {
+    /// Begins to watch a source that has sent nothing yet, and may be silent for so long.
+    pub fn new(now: Instant, limit: Duration) -> Self {
         Self {
             heard: ReceivedAudio::Bytes(0),
+            tag_bytes: 0,
             since: now,
+            limit,
         }
     }
 
@@ -96,16 +100,24 @@ impl Pulse {
     pub fn note(&mut self, heard: ReceivedAudio, now: Instant) {
         let enough = match (self.heard, heard) {
             (ReceivedAudio::Time(before), ReceivedAudio::Time(now)) => {
-                now < before || now - before >= LEAST_TIME // Less than before: another stream has begun.
+                now < before || now - before >= self.limit / LEAST_PART // Less than before: another stream has begun.
             }
             (ReceivedAudio::Bytes(before), ReceivedAudio::Bytes(now)) => {
-                now.saturating_sub(before) >= LEAST_BYTES
+                now.saturating_sub(before) >= self.least_bytes()
             }
             // The measure has changed, which it does once in a stream.
             _ => true,
         };
         if enough {
-            *self = Self { heard, since: now };
+            (self.heard, self.since) = (heard, now);
+        }
+    }
+
+    /// Notes how many bytes of tags were received by now. They are no audio, but a source that sends a cover picture over
+    /// a slow line is not silent: 10 MB take minutes.
+    pub fn note_tags(&mut self, tag_bytes: u64, now: Instant) {
+        if tag_bytes.saturating_sub(self.tag_bytes) >= self.least_bytes() {
+            (self.tag_bytes, self.since) = (tag_bytes, now);
         }
     }
 
@@ -116,7 +128,11 @@ impl Pulse {
 
     /// When the source counts as silent, unless enough is received before.
     pub fn deadline(&self) -> Instant {
-        self.since + SILENCE
+        self.since + self.limit
+    }
+
+    fn least_bytes(&self) -> u64 {
+        (self.limit.as_secs_f64() * LEAST_BYTES_PER_S) as u64
     }
 }
 
@@ -174,7 +190,7 @@ mod tests {
     fn a_byte_now_and_then_is_silence() {
         let began = Instant::now();
         let after = |s: u64| began + Duration::from_secs(s);
-        let mut pulse = Pulse::new(began);
+        let mut pulse = Pulse::new(began, Duration::from_secs(10));
         pulse.note(ReceivedAudio::Bytes(1), after(9));
         assert_eq!(pulse.deadline(), after(10));
         pulse.note(ReceivedAudio::Bytes(250), after(9));
@@ -184,11 +200,39 @@ mod tests {
     }
 
     #[test]
+    fn a_mount_may_allow_more_or_less_silence() {
+        let began = Instant::now();
+        let after = |s: u64| began + Duration::from_secs(s);
+        let mut pulse = Pulse::new(began, Duration::from_secs(2));
+        assert_eq!(pulse.deadline(), after(2));
+        pulse.note(ReceivedAudio::Bytes(49), after(1));
+        assert_eq!(pulse.deadline(), after(2));
+        pulse.note(ReceivedAudio::Bytes(50), after(1));
+        assert_eq!(pulse.deadline(), after(3));
+        pulse.note(ReceivedAudio::Time(Duration::from_secs(1)), after(1));
+        pulse.note(ReceivedAudio::Time(Duration::from_millis(1_200)), after(2));
+        assert_eq!(pulse.deadline(), after(4));
+    }
+
+    #[test]
+    fn a_long_tag_is_no_silence() {
+        let began = Instant::now();
+        let after = |s: u64| began + Duration::from_secs(s);
+        let mut pulse = Pulse::new(began, Duration::from_secs(10));
+        pulse.note_tags(249, after(9));
+        assert_eq!(pulse.deadline(), after(10), "too little of one");
+        pulse.note_tags(250, after(9));
+        assert_eq!(pulse.deadline(), after(19));
+        pulse.note_tags(250, after(18));
+        assert_eq!(pulse.deadline(), after(19), "no more has come");
+    }
+
+    #[test]
     fn where_the_time_is_known_it_counts() {
         let began = Instant::now();
         let after = |s: u64| began + Duration::from_secs(s);
         let time = |ms: u64| ReceivedAudio::Time(Duration::from_millis(ms));
-        let mut pulse = Pulse::new(began);
+        let mut pulse = Pulse::new(began, Duration::from_secs(10));
         pulse.note(time(26), after(1));
         for frame in 2..10 {
             pulse.note(time(26 * frame), after(frame));

@@ -18,6 +18,7 @@ pub mod quorum;
 pub mod reach;
 pub mod record;
 pub mod seat;
+pub mod source;
 pub mod source_user;
 pub mod stamp;
 pub mod status;

@@ -165,6 +165,9 @@ pub struct MountSpec {
     /// How long listeners are kept in silence, so that a source that has gone can come back: seconds.
     #[serde(default = "MountSpec::default_linger_s")]
     pub linger_s: u32,
+    /// How long a source may be silent before it is closed: seconds.
+    #[serde(default = "MountSpec::default_source_timeout_s")]
+    pub source_timeout_s: u32,
     /// The rule for a second source that connects.
     #[serde(default)]
     pub takeover: Takeover,
@@ -220,6 +223,9 @@ impl MountSpec {
     /// keeps its socket open for so long, and an encoder needs that time to notice and reconnect.
     pub const DEFAULT_LINGER_S: u32 = 10;
 
+    /// Seconds that a source may be silent, unless the operator says otherwise: the same as in Icecast.
+    pub const DEFAULT_SOURCE_TIMEOUT_S: u32 = 10;
+
     /// A mount of which nothing is set yet; no password is valid for it.
     pub fn new(path: MountName) -> Self {
         Self {
@@ -235,12 +241,17 @@ impl MountSpec {
             max_listener_s: None,
             hidden: false,
             linger_s: Self::DEFAULT_LINGER_S,
+            source_timeout_s: Self::DEFAULT_SOURCE_TIMEOUT_S,
             takeover: Takeover::default(),
             standby: false,
             charset: Charset::default(),
             http_headers: ExtraHeaders::default(),
             steering: MountSteering::default(),
         }
+    }
+
+    fn default_source_timeout_s() -> u32 {
+        Self::DEFAULT_SOURCE_TIMEOUT_S
     }
 
     fn default_linger_s() -> u32 {

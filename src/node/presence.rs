@@ -135,6 +135,7 @@ fn card(settings: &Settings, hello: &Hello, geo: &Geo) -> NodeCard {
         reads_long_prologues: true,
         proves: true,
         lists_listeners: true,
+        reads_presence: true,
     }
 }
 

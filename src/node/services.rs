@@ -216,6 +216,7 @@ impl Core<'_> {
             mesh: mesh.clone(),
             load: carriers.load.clone(),
             streams: carriers.streams.clone(),
+            sources: carriers.sources.clone(),
             geo: self.geo.clone(),
             unreached: self.unreached.clone(),
             fingerprint,
@@ -258,20 +259,15 @@ impl Core<'_> {
 
     /// Starts the services that carry streams: from sources, between nodes, to listeners.
     fn start_carriers(&self, mesh: &Mesh) -> anyhow::Result<Carriers> {
-        let Mesh {
-            cluster, documents, ..
-        } = mesh;
         let (streams, sources) = (Streams::default(), Sources::default());
         let audience = Audience::default();
         let load = self.start_load(mesh, &streams, &sources);
         let authority = AuthorityConfig {
-            links: self.links.clone(),
-            cluster: cluster.clone(),
-            documents: documents.clone(),
+            mesh: mesh.clone(),
             sources: sources.clone(),
             ended: self.ended.clone(),
         };
-        let authority = MountAuthority::new(authority, cluster.view().max_epoch);
+        let authority = MountAuthority::new(authority, mesh.cluster.view().max_epoch);
         let relays = Relays::new(mesh.clone(), streams.clone(), self.ended.clone());
         self.tasks.spawn(relays.clone().keep_all_while_master());
         let drain = Drain::new(DrainConfig {

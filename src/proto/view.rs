@@ -100,6 +100,7 @@ impl MeshNode {
                 reads_long_prologues: false,
                 proves: false,
                 lists_listeners: false,
+                reads_presence: false,
             },
             bulletin: None,
             claim: None,

@@ -7,11 +7,10 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
 
-use super::cluster::Cluster;
-use super::document::Documents;
-use super::sources::Sources;
+use super::mesh::Mesh;
+use super::sources::{DoubtedSource, Sources};
 use crate::io::clock;
-use crate::io::link::{Exchange, ExchangeError, Links};
+use crate::io::link::{Exchange, ExchangeError};
 use crate::logic::election::Admission;
 use crate::logic::source::place::Asker;
 use crate::model::mount::MountName;
@@ -21,18 +20,14 @@ use crate::model::stream::StreamId;
 use crate::proto::authority::{self, Displaced, Input, Output, PlaceContext, PlaceQuestion};
 use crate::proto::ended::Ended;
 use crate::proto::source::{presence_answer, presence_question, shows_presence};
-use crate::proto::view::MeshView;
+use crate::proto::view::{FrameSupport, MeshView};
 use crate::wire::frame::{Denial, Frame};
 
 /// The services that decisions about places need.
 #[derive(Clone, Debug)]
 pub struct AuthorityConfig {
-    /// The links to the other nodes.
-    pub links: Links,
-    /// The master, and what is on air.
-    pub cluster: Cluster,
-    /// The mounts, with their rules for a second source.
-    pub documents: Documents,
+    /// The master, what is on air, and the mounts with their rules for a second source.
+    pub mesh: Mesh,
     /// The sources on air at this node.
     pub sources: Sources,
     /// The streams that are over.
@@ -81,7 +76,7 @@ impl MountAuthority {
     }
 
     fn handle(&self, question: &mut PlaceQuestion, mount: &MountName, input: Input) -> Vec<Output> {
-        let (view, mut out) = (self.config.cluster.view(), Vec::new());
+        let (view, mut out) = (self.config.mesh.cluster.view(), Vec::new());
         let context = self.place_context(mount, &view);
         question.handle(input, &mut self.authority.lock(), context, &mut out);
         out
@@ -89,7 +84,7 @@ impl MountAuthority {
 
     /// The state on which a decision about a place on this mount rests now.
     fn place_context<'a>(&self, mount: &MountName, view: &'a MeshView) -> PlaceContext<'a> {
-        let spec = self.config.documents.mount(mount);
+        let spec = self.config.mesh.documents.mount(mount);
         PlaceContext {
             view,
             takeover: spec.map(|spec| spec.takeover),
@@ -117,7 +112,7 @@ impl MountAuthority {
         node: &NodeName,
         question: &Frame,
     ) -> Result<Option<Frame>, ExchangeError> {
-        let mut exchange = self.config.links.open(node, question).await?;
+        let mut exchange = self.config.mesh.links.open(node, question).await?;
         exchange.finish();
         exchange.receive().await
     }
@@ -126,7 +121,7 @@ impl MountAuthority {
     pub async fn answer(&self, asker: Asker<'_>, exchange: Exchange) {
         let (mount, from) = (asker.mount, asker.ingest);
         let answer = {
-            let view = self.config.cluster.view();
+            let view = self.config.mesh.cluster.view();
             let context = self.place_context(mount, &view);
             self.authority.lock().answer(asker, context)
         };
@@ -145,21 +140,30 @@ impl MountAuthority {
         match displaced {
             Displaced::Local(old) => self.config.sources.give_way(mount, old).await,
             Displaced::Remote(node, order) => {
-                self.config.links.send(&node, &order);
+                self.config.mesh.links.send(&node, &order);
             }
         }
     }
 
-    /// Whether another node says by `until` that the source of a stream is still connected to it.
+    /// Whether another node says by `until` that a source is still connected to it.
     pub async fn is_there(
         &self,
         node: &NodeName,
-        mount: &MountName,
-        stream_id: StreamId,
+        doubted: DoubtedSource<'_>,
         until: Instant,
     ) -> bool {
-        let question = presence_question(mount, stream_id);
-        match timeout_at(until, self.exchange(node, &question)).await {
+        let mount = doubted.mount;
+        let asking = async {
+            let support = self
+                .config
+                .mesh
+                .frame_support(node, |card| card.reads_presence);
+            let reads = support.await == FrameSupport::Reads;
+            let claimant = doubted.claimant.filter(|_| reads);
+            let question = presence_question(mount, doubted.stream_id, claimant);
+            self.exchange(node, &question).await
+        };
+        match timeout_at(until, asking).await {
             Ok(Ok(answer)) => shows_presence(answer.as_ref()),
             Ok(Err(error)) => {
                 debug!(%mount, %node, %error, "the node of the other source cannot be asked");
@@ -173,8 +177,8 @@ impl MountAuthority {
     }
 
     /// Answers another node whether a source is still connected to this one.
-    pub async fn tell_presence(&self, mount: &MountName, stream_id: StreamId, exchange: Exchange) {
-        let is_there = self.config.sources.is_there(mount, stream_id).await;
+    pub async fn tell_presence(&self, doubted: DoubtedSource<'_>, exchange: Exchange) {
+        let is_there = self.config.sources.is_there(doubted).await;
         reply(exchange, &presence_answer(is_there)).await;
     }
 
@@ -201,7 +205,7 @@ impl MountAuthority {
         self.release(mount, stream_id);
         let mount = mount.clone();
         let gone = Frame::Unpublish { mount, stream_id };
-        self.config.links.send_to_all(&gone);
+        self.config.mesh.links.send_to_all(&gone);
     }
 }
 

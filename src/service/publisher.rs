@@ -67,8 +67,11 @@ impl Publisher {
             .iter()
             .map(|(mount, held)| (gossip::stream_key(mount), gossip::write(&held.card())));
         let ours = held.iter().filter(|(_, held)| held.speaks_for_it());
-        let about =
-            ours.map(|(mount, held)| (gossip::about_key(mount), gossip::write(&held.about())));
+        let about = ours.map(|(mount, held)| {
+            let false_type = self.sources.false_type(mount, held.feed.stream_id());
+            let about = held.about(false_type);
+            (gossip::about_key(mount), gossip::write(&about))
+        });
         let waiting = self.sources.standby().into_iter();
         let waiting = waiting.map(|mount| (gossip::standby_key(&mount), "true".to_owned()));
         let saying: BTreeMap<String, String> = cards.chain(about).chain(waiting).collect();

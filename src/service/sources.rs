@@ -11,19 +11,38 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::model::mount::MountName;
+use crate::model::source::SourceOrigin;
 use crate::model::stream::StreamId;
 
 /// How long a source may take to give way: its task only has to see the order.
 const GIVE_WAY: Duration = Duration::from_secs(1);
 
-/// How long a source's task may take to find out whether its connection is alive: see `Filler::is_behind_backlog`.
+/// How long a source's task may take to find out whether its connection is alive: see `Filler::is_behind_backlog` and
+/// `Filler::is_reachable`.
 const PRESENCE: Duration = Duration::from_secs(1);
 /// How many checks may wait for one source. They all get the same answer; when there are more, the source counts as
 /// connected.
 const MAX_CHECKS: usize = 8;
 
-/// A check of whether a source is still connected: it is if this is answered, and is not if this is dropped.
-pub(super) type PresenceCheck = oneshot::Sender<()>;
+/// A source whose place another one wants: is it still connected?
+#[derive(Clone, Copy, Debug)]
+pub struct DoubtedSource<'a> {
+    /// The mount.
+    pub mount: &'a MountName,
+    /// The stream of the source.
+    pub stream_id: StreamId,
+    /// The origin of the other one, if it is known.
+    pub claimant: Option<&'a SourceOrigin>,
+}
+
+/// A check of whether a source is still connected.
+#[derive(Debug)]
+pub(super) struct PresenceCheck {
+    /// Whether the asker has the origin of the source itself: its old connection may be dead without a sign of it.
+    pub(super) is_for_same_origin: bool,
+    /// The source is connected if this is answered, and is not if this is dropped.
+    pub(super) answer: oneshot::Sender<()>,
+}
 
 /// The protocol that a source speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +53,22 @@ pub enum SourceProtocol {
     Shoutcast,
 }
 
+/// The facts of a source on air that others ask for.
+#[derive(Debug)]
+pub(super) struct SourceFacts {
+    /// The protocol that it speaks.
+    pub(super) protocol: SourceProtocol,
+    /// The sender.
+    pub(super) origin: SourceOrigin,
+    /// The media type that it states, if its bytes are of another format.
+    pub(super) false_type: Option<String>,
+}
+
 /// One source on air.
 #[derive(Debug)]
 struct OnAir {
     stream_id: StreamId,
-    protocol: SourceProtocol,
+    facts: SourceFacts,
     checks: mpsc::Sender<PresenceCheck>,
     give_way: CancellationToken,
     over: watch::Receiver<()>,
@@ -111,18 +141,19 @@ impl Drop for StandbyEntry {
 }
 
 impl Sources {
+    /// Notes a source that goes on air.
     pub(super) fn enter(
         &self,
         mount: &MountName,
         stream_id: StreamId,
-        protocol: SourceProtocol,
+        facts: SourceFacts,
     ) -> Entry {
         let give_way = CancellationToken::new();
         let (alive, over) = watch::channel(());
         let (asked, checks) = mpsc::channel(MAX_CHECKS);
         let on_air = OnAir {
             stream_id,
-            protocol,
+            facts,
             checks: asked,
             give_way: give_way.clone(),
             over,
@@ -172,8 +203,16 @@ impl Sources {
         let speaking = table
             .on_air
             .iter()
-            .filter(|(_, it)| it.protocol == protocol);
+            .filter(|(_, it)| it.facts.protocol == protocol);
         speaking.map(|(mount, _)| mount.clone()).collect()
+    }
+
+    /// The media type that the source of a stream here states, if its bytes are of another format.
+    pub fn false_type(&self, mount: &MountName, stream_id: StreamId) -> Option<String> {
+        let table = self.0.lock();
+        let on_air = table.on_air.get(mount);
+        let on_air = on_air.filter(|it| it.stream_id == stream_id);
+        on_air?.facts.false_type.clone()
     }
 
     /// The mounts for which a source waits on standby at this node.
@@ -181,14 +220,19 @@ impl Sources {
         self.0.lock().standby.keys().cloned().collect()
     }
 
-    /// Whether the source of a stream is connected to this node, and its connection is alive.
-    pub async fn is_there(&self, mount: &MountName, stream_id: StreamId) -> bool {
-        let (check, answer) = oneshot::channel();
+    /// Whether a source is connected to this node, and its connection is alive.
+    pub async fn is_there(&self, doubted: DoubtedSource<'_>) -> bool {
+        let (sender, answer) = oneshot::channel();
         let asked = {
             let table = self.0.lock();
-            let on_air = table.on_air.get(mount);
-            let on_air = on_air.filter(|it| it.stream_id == stream_id);
-            on_air.map(|it| it.checks.try_send(check))
+            let on_air = table.on_air.get(doubted.mount);
+            let on_air = on_air.filter(|it| it.stream_id == doubted.stream_id);
+            on_air.map(|it| {
+                it.checks.try_send(PresenceCheck {
+                    is_for_same_origin: doubted.claimant == Some(&it.facts.origin),
+                    answer: sender,
+                })
+            })
         };
         match asked {
             Some(Ok(())) => timeout(PRESENCE, answer).await.is_ok_and(|it| it.is_ok()),
@@ -230,6 +274,14 @@ impl Sources {
 mod tests {
     use super::*;
 
+    fn facts(protocol: SourceProtocol) -> SourceFacts {
+        SourceFacts {
+            protocol,
+            origin: SourceOrigin::sample(1),
+            false_type: None,
+        }
+    }
+
     #[test]
     fn a_place_is_free_again_when_its_source_goes() {
         let sources = Sources::default();
@@ -247,8 +299,8 @@ mod tests {
     fn the_mounts_of_a_protocol_are_those_on_air() {
         let sources = Sources::default();
         let [http, shoutcast] = ["/a", "/b"].map(|path| MountName::try_from(path).unwrap());
-        let _first = sources.enter(&http, StreamId(1), SourceProtocol::Http);
-        let second = sources.enter(&shoutcast, StreamId(2), SourceProtocol::Shoutcast);
+        let _first = sources.enter(&http, StreamId(1), facts(SourceProtocol::Http));
+        let second = sources.enter(&shoutcast, StreamId(2), facts(SourceProtocol::Shoutcast));
         assert_eq!(sources.speaking(SourceProtocol::Shoutcast), [shoutcast]);
         assert_eq!(sources.speaking(SourceProtocol::Http), [http]);
         drop(second);

@@ -15,7 +15,9 @@ use crate::model::format::StreamFormat;
 use crate::model::mount::MountName;
 use crate::model::stream::EndReason;
 use crate::service::early_titles::EarlyTitles;
-use crate::wire::gossip::{Origin, StreamAbout, StreamCard, short_parts, short_title};
+use crate::wire::gossip::{
+    Origin, StreamAbout, StreamCard, StreamFindings, short_parts, short_title,
+};
 
 /// The most streams of one node: each may hold 8 MiB.
 pub const MAX_STREAMS: usize = 1_024;
@@ -140,9 +142,15 @@ impl Held {
         !matches!(self.origin, Origin::Relay(Some(_)))
     }
 
-    /// The description that its source gives.
-    pub fn about(&self) -> StreamAbout {
-        StreamAbout::of(self.feed.head())
+    /// The description that its source gives, and what is wrong with its bytes. `false_type` is the media type that the
+    /// source states, if they are of another format.
+    pub fn about(&self, false_type: Option<String>) -> StreamAbout {
+        let trouble = self.feed.trouble().map(|trouble| trouble.to_string());
+        StreamAbout::of(self.feed.head()).with_findings(StreamFindings {
+            false_type,
+            trouble,
+            serials: self.feed.serials(),
+        })
     }
 
     /// Since when the stream has had no reader here; `None` while it has one.

@@ -10,6 +10,7 @@ use super::drain::{Drain, Phase};
 use super::mesh::Mesh;
 use super::relay;
 use super::relay::serving::Subscription;
+use super::sources::DoubtedSource;
 use super::streams::{Held, Streams};
 use super::titles::Titles;
 use crate::io::link::Exchange;
@@ -138,9 +139,24 @@ impl Switchboard {
                 mount,
                 resume: Some((stream_id, NO_BYTE)),
             } => {
-                self.authority
-                    .tell_presence(&mount, stream_id, exchange)
-                    .await;
+                let doubted = DoubtedSource {
+                    mount: &mount,
+                    stream_id,
+                    claimant: None,
+                };
+                self.authority.tell_presence(doubted, exchange).await;
+            }
+            Frame::Presence {
+                mount,
+                stream_id,
+                claimant,
+            } => {
+                let doubted = DoubtedSource {
+                    mount: &mount,
+                    stream_id,
+                    claimant: Some(&claimant),
+                };
+                self.authority.tell_presence(doubted, exchange).await;
             }
             Frame::Subscribe { mount, resume } => {
                 let moved = self.must_move(&mount);

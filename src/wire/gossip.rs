@@ -53,6 +53,10 @@ const REACH_PREFIX: &str = "reach/";
 const MAX_TITLE_BYTES: usize = 512;
 /// The longest description in gossip. With all other texts of a source, escaped, it fits into one value.
 const MAX_DESCRIPTION_BYTES: usize = 512;
+/// The longest word on what is wrong with a stream: a media type, or one of our own sentences.
+const MAX_FINDING_BYTES: usize = 128;
+/// The most serial numbers of a link: it has no more streams than that.
+const MAX_SERIALS: usize = 8;
 /// The longest name, genre, address or other text of a source in gossip: what fits a line of a table.
 const MAX_WORD_BYTES: usize = 256;
 
@@ -97,6 +101,9 @@ pub struct NodeCard {
     /// Whether the node lists and ends its listeners for other nodes.
     #[serde(default)]
     pub lists_listeners: bool,
+    /// Whether the node reads PRESENCE, the frame that says who wants the place of a source.
+    #[serde(default)]
+    pub reads_presence: bool,
 }
 
 /// The finding of a node at the address that another one announces.
@@ -187,6 +194,26 @@ pub struct StreamAbout {
     pub bitrate_kbps: u32,
     /// Samplerate, channels and the like: `ice-samplerate=44100;ice-channels=2`.
     pub audio_info: String,
+    /// The media type that the source states, if its bytes are of another format.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub false_type: Option<String>,
+    /// Why listeners that come late may not decode the stream, while that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// The serial numbers in the stream's last link of Ogg: the next stream of the mount must have others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub serials: Vec<u32>,
+}
+
+/// The findings of a node in the bytes of a stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamFindings {
+    /// The media type that the source states, if its bytes are of another format.
+    pub false_type: Option<String>,
+    /// Why listeners that come late may not decode the stream.
+    pub trouble: Option<String>,
+    /// The serial numbers in the last link of Ogg.
+    pub serials: Vec<u32>,
 }
 
 impl StreamAbout {
@@ -203,6 +230,20 @@ impl StreamAbout {
             url: word("url"),
             bitrate_kbps: head.declared_kbps(),
             audio_info: word("audio-info"),
+            false_type: None,
+            trouble: None,
+            serials: Vec::new(),
+        }
+    }
+
+    /// The same with what its node has found in the bytes.
+    pub fn with_findings(self, findings: StreamFindings) -> Self {
+        let short = |text: String| cut(&text, MAX_FINDING_BYTES);
+        Self {
+            false_type: findings.false_type.map(short),
+            trouble: findings.trouble.map(short),
+            serials: findings.serials.into_iter().take(MAX_SERIALS).collect(),
+            ..self
         }
     }
 }
@@ -411,7 +452,11 @@ mod tests {
             started_unix_ms: 0,
             accept_epoch: Epoch(0),
         };
-        let about = StreamAbout::of(&head);
+        let about = StreamAbout::of(&head).with_findings(StreamFindings {
+            false_type: Some(long.clone()),
+            trouble: Some(long),
+            serials: vec![u32::MAX; 100],
+        });
         assert_eq!(about.name.len(), MAX_WORD_BYTES);
         let text = write(&about);
         assert!(text.len() < 4_096, "{}", text.len());

@@ -3,6 +3,7 @@
 mod api;
 mod crowds;
 mod exit_codes;
+mod formats;
 mod full_disk;
 mod guessing;
 mod heads;

@@ -32,6 +32,7 @@ mod floods;
 mod forgetting;
 mod founding;
 mod geo;
+mod half_open;
 mod hidden_mounts;
 mod icecast_pages;
 mod kept_connections;

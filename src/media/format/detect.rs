@@ -64,6 +64,27 @@ impl Format {
         }
     }
 
+    /// Whether a listener that comes late needs something first that stands at the stream's beginning.
+    pub fn has_prologues(self) -> bool {
+        match self {
+            Self::Ogg | Self::Ebml | Self::Flac | Self::Ts => true,
+            Self::Mpeg | Self::Adts | Self::Loas => false,
+        }
+    }
+
+    /// The usual name of the format, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mpeg => "MP3",
+            Self::Adts => "AAC",
+            Self::Loas => "AAC in LATM",
+            Self::Ogg => "Ogg",
+            Self::Ebml => "WebM",
+            Self::Flac => "FLAC",
+            Self::Ts => "MPEG-TS",
+        }
+    }
+
     /// Whether titles stand in the stream itself; into all others they are woven.
     pub fn has_own_titles(self) -> bool {
         matches!(self, Self::Ogg | Self::Ebml)
@@ -123,9 +144,21 @@ pub fn look(begun: &[u8], told: &str) -> Look {
         let may_begin = audio.first().is_some_and(may_begin);
         return if may_begin { open } else { Look::Unknown };
     }
-    let starts = memchr2_iter(MpegHead::SYNC, LoasHead::SYNC, audio);
-    let mut found = starts.filter_map(|at| frames_at(audio.get(at..)?, Some(2)));
-    found.next().map_or(open, Look::Is)
+    frames_within(audio).map_or(open, Look::Is)
+}
+
+/// The format of frames or packets that follow each other anywhere in these bytes.
+pub fn within(bytes: &[u8]) -> Option<Format> {
+    let has_packets = |at| packets_at(bytes.get(at..).unwrap_or_default()) == Look::Is(Format::Ts);
+    let is_ts = (0..TS_PACKET_BYTES).any(has_packets);
+    let packets = is_ts.then_some(Format::Ts);
+    packets.or_else(|| frames_within(bytes))
+}
+
+fn frames_within(bytes: &[u8]) -> Option<Format> {
+    let starts = memchr2_iter(MpegHead::SYNC, LoasHead::SYNC, bytes);
+    let mut found = starts.filter_map(|at| frames_at(bytes.get(at..)?, Some(2)));
+    found.next()
 }
 
 /// The bytes after the ID3v2 tags at the beginning; `None` if the last of them does not end here.

@@ -171,7 +171,7 @@ impl Bits<'_> {
 
 /// Generated streams.
 #[cfg(test)]
-pub(in crate::media) mod samples {
+pub(crate) mod samples {
     /// The first bytes of a frame's body in a stream of AAC-LC, 44.1 kHz, stereo, as ffmpeg writes them.
     pub(in crate::media) const CONFIG: [u8; 6] = [0x20, 0x00, 0x12, 0x10, 0x1F, 0xE7];
 
@@ -185,7 +185,7 @@ pub(in crate::media) mod samples {
     }
 
     /// So many frames, every fourth with a configuration.
-    pub(in crate::media) fn frames(count: usize) -> Vec<u8> {
+    pub(crate) fn frames(count: usize) -> Vec<u8> {
         let begun = |at: usize| {
             if at.is_multiple_of(4) {
                 &CONFIG[..]

@@ -1,6 +1,7 @@
 //! The formats of streams: which one a stream has, where it may be joined, and what a late listener needs first.
 
 pub mod adts;
+pub mod change;
 pub mod detect;
 pub mod ebml;
 pub mod file;

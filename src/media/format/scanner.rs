@@ -141,6 +141,15 @@ impl Scanner {
         self.walker().trouble()
     }
 
+    /// Whether so much of the stream was not of its format that it may be of another one.
+    pub fn has_lost_format(&self) -> bool {
+        match self {
+            Self::Mpeg(_) | Self::Adts(_) | Self::Loas(_) => self.trouble().is_some(),
+            Self::Opaque(pieces) => pieces.trouble().is_some(),
+            Self::Ogg(_) | Self::Flac(_) | Self::Ts(_) | Self::Ebml(_) => false,
+        }
+    }
+
     fn walker(&self) -> &dyn Walker {
         match self {
             Self::Mpeg(mpeg) => mpeg,

@@ -6,6 +6,7 @@
 //! The ring never waits for a reader: one that is too slow finds that its bytes are gone.
 
 mod blocks;
+mod findings;
 mod marks;
 mod prologues;
 mod tempo;

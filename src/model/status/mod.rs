@@ -174,6 +174,12 @@ pub struct MountStatus {
     /// The words of the source on samplerate, channels and the like.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub audio_info: String,
+    /// The media type that the source states, if its bytes are of another format.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stated_type: Option<String>,
+    /// Why listeners that come late may not be able to decode the stream, in words for an operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
     /// The source, if one is connected.
     pub source: Option<SourceStatus>,
     /// The listeners on all nodes.

@@ -1,14 +1,29 @@
-//! How nodes ask each other whether a source is still connected: a subscription to a byte that no stream has.
+//! How nodes ask each other whether a source is still connected: by PRESENCE, or by a subscription to a byte that no
+//! stream has.
 
 use crate::model::mount::MountName;
+use crate::model::source::SourceOrigin;
 use crate::model::stream::StreamId;
 use crate::wire::frame::{Denial, Frame, NO_BYTE};
 
-/// The question to the node of a source.
-pub fn presence_question(mount: &MountName, stream_id: StreamId) -> Frame {
-    Frame::Subscribe {
-        mount: mount.clone(),
-        resume: Some((stream_id, NO_BYTE)),
+/// The question to the node of a source, for another source that wants its place. The `claimant` is that one's origin;
+/// `None` for a node that does not read PRESENCE.
+pub fn presence_question(
+    mount: &MountName,
+    stream_id: StreamId,
+    claimant: Option<&SourceOrigin>,
+) -> Frame {
+    let mount = mount.clone();
+    match claimant {
+        Some(claimant) => Frame::Presence {
+            mount,
+            stream_id,
+            claimant: claimant.clone(),
+        },
+        None => Frame::Subscribe {
+            mount,
+            resume: Some((stream_id, NO_BYTE)),
+        },
     }
 }
 

@@ -18,7 +18,7 @@ use crate::model::seat::Epoch;
 use crate::model::stream::{EndReason, StreamHead, StreamId};
 use crate::model::title::TitleInfo;
 use crate::proto::source::Input;
-use crate::service::sources::{Entry, PresenceCheck};
+use crate::service::sources::{Entry, PresenceCheck, SourceFacts};
 use crate::service::streams::NotHeld;
 use crate::wire::gossip::Origin;
 use crate::wire::http::media_type;
@@ -59,7 +59,7 @@ impl Air {
             accept_epoch: epoch,
             ..offer.head.clone()
         };
-        correct(&mut head, opening.format);
+        let false_type = correct(&mut head, opening.format);
         let feed = Feed::new(ring(stream_id, head, &opening.lead));
         restore_title(ingest, mount, &feed);
         if let Some(title) = &opening.title {
@@ -67,7 +67,12 @@ impl Air {
             feed.set_title(0, title);
         }
         ingest.streams.hold(mount, feed.clone(), Origin::Source)?;
-        let entry = ingest.sources.enter(mount, stream_id, offer.protocol);
+        let facts = SourceFacts {
+            protocol: offer.protocol,
+            origin: offer.origin.clone(),
+            false_type,
+        };
+        let entry = ingest.sources.enter(mount, stream_id, facts);
         let head = feed.head();
         info!(%stream_id, agent = head.user_agent, content_type = head.content_type, "source on air");
         let served_as = media_type::served_as(&head.content_type);
@@ -108,10 +113,19 @@ impl Air {
                 reason = intake.copy(Sink::Ring(&self.feed)) => return Input::Ended(reason),
                 Some(check) = self.entry.checks.recv() => check,
             };
-            if intake.is_there().await {
-                let _left = check.send(()); // the asker may have left meanwhile
-            } else {
-                self.unanswered.push(check);
+            let is_there = intake.is_there().await;
+            let is_doubted = is_there && check.is_for_same_origin;
+            let is_dead = is_doubted && !intake.is_reachable(&self.feed).await;
+            if is_there && !is_dead {
+                let _left = check.answer.send(()); // the asker may have left meanwhile
+                continue;
+            }
+            self.unanswered.push(check);
+            if is_dead {
+                info!(
+                    "the encoder is back, and this connection of it is dead: it gives its place back"
+                );
+                return Input::Ended(EndReason::SourceLeft);
             }
         }
     }
@@ -128,6 +142,14 @@ impl Air {
             ingest.relays.linger(mount, feed.clone());
         }
     }
+}
+
+/// The serial numbers in the last link of what the mount's listeners hear now, if that is Ogg.
+pub(super) fn taken_serials(ingest: &IngestConfig, mount: &MountName) -> Vec<u32> {
+    let here = ingest.streams.get(mount).map(|held| held.feed.serials());
+    let view = ingest.mesh.cluster.view();
+    let elsewhere = view.about(mount).map(|about| about.serials.clone());
+    [here, elsewhere].into_iter().flatten().flatten().collect()
 }
 
 /// A ring that can be decoded from its first byte, also if the source has waited on standby.
@@ -165,17 +187,18 @@ fn restore_title(ingest: &IngestConfig, mount: &MountName, feed: &Feed) {
     }
 }
 
-/// The media type is that of the first bytes, not what the source says of them: its listeners' players go by it.
-fn correct(head: &mut StreamHead, recognised: Option<Format>) {
-    let Some(format) = recognised else {
-        return;
-    };
-    if Format::of_media_type(&head.content_type) != Some(format) {
-        let (stated, found) = (&head.content_type, format.media_type());
-        warn!(
-            stated,
-            found, "the source sends something else than it says; listeners are told what it is"
-        );
-        head.content_type = found.to_owned();
+/// The media type is that of the first bytes, not what the source says of them: its listeners' players go by it. Returns
+/// what was said, if it was another.
+fn correct(head: &mut StreamHead, recognised: Option<Format>) -> Option<String> {
+    let format = recognised?;
+    if Format::of_media_type(&head.content_type) == Some(format) {
+        return None;
     }
+    let found = format.media_type();
+    let stated = std::mem::replace(&mut head.content_type, found.to_owned());
+    warn!(
+        stated,
+        found, "the source sends something else than it says; listeners are told what it is"
+    );
+    Some(stated)
 }

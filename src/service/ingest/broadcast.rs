@@ -8,7 +8,7 @@ use std::time::Instant;
 use tracing::{info, warn};
 
 use super::IngestConfig;
-use super::air::{Air, Opening};
+use super::air::{self, Air, Opening};
 use super::filler::{Filler, Offer};
 use super::intake::{Intake, Sink};
 use crate::io::clock;
@@ -20,7 +20,7 @@ use crate::proto::source::{
 use crate::proto::view::MeshView;
 use crate::service::drain::Phase;
 use crate::service::early_titles::Unheard;
-use crate::service::sources::StandbyEntry;
+use crate::service::sources::{DoubtedSource, StandbyEntry};
 use crate::wire::gossip::Origin;
 
 /// Finds out a fact that decides how the source goes on.
@@ -171,10 +171,11 @@ impl<'a> Broadcast<'a> {
         match output {
             Output::GoOnAir(stream_id, epoch) => {
                 self.lookup = None;
+                let taken = air::taken_serials(self.ingest, &self.offer.spec.path);
                 let unheard = self.unheard.take();
                 let opening = Opening {
                     format: intake.format(),
-                    lead: intake.lead(),
+                    lead: intake.begin(&taken),
                     title: unheard.and_then(|it| it.title()),
                 };
                 let begun = Air::begin(self.ingest, &self.offer, opening, stream_id, epoch);
@@ -229,13 +230,18 @@ impl<'a> Broadcast<'a> {
 
     fn look(&self, other: OtherSource, until: Instant) -> SourceLookup {
         let (authority, sources) = (self.ingest.authority.clone(), self.ingest.sources.clone());
-        let mount = self.offer.spec.path.clone();
+        let (mount, origin) = (self.offer.spec.path.clone(), self.offer.origin.clone());
         Box::pin(async move {
+            let doubted = |stream_id| DoubtedSource {
+                mount: &mount,
+                stream_id,
+                claimant: Some(&origin),
+            };
             Input::Presence(match other {
-                OtherSource::Local(stream_id) => sources.is_there(&mount, stream_id).await,
+                OtherSource::Local(stream_id) => sources.is_there(doubted(stream_id)).await,
                 OtherSource::Remote(node, stream_id) => {
-                    let until = until.into();
-                    authority.is_there(&node, &mount, stream_id, until).await
+                    let doubted = doubted(stream_id);
+                    authority.is_there(&node, doubted, until.into()).await
                 }
             })
         })

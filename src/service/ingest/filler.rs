@@ -7,6 +7,7 @@ use tokio::io::AsyncRead;
 
 use crate::model::mount::MountSpec;
 use crate::model::seat::Epoch;
+use crate::model::source::SourceOrigin;
 use crate::model::stream::StreamHead;
 use crate::service::sources::SourceProtocol;
 use crate::wire::http::head::Head;
@@ -19,6 +20,8 @@ pub(super) struct Offer {
     pub(super) spec: MountSpec,
     /// The head of the stream. When it begins, and under which epoch, is known only once it is on air.
     pub(super) head: StreamHead,
+    /// The sender.
+    pub(super) origin: SourceOrigin,
     /// The stated bitrate, bits per second; 0 if none is stated.
     pub(super) stated_bps: u64,
     /// The protocol that its source speaks.
@@ -27,11 +30,17 @@ pub(super) struct Offer {
 
 impl Offer {
     /// The stream that an encoder's request describes.
-    pub(super) fn of(head: &Head, spec: MountSpec, protocol: SourceProtocol) -> Self {
+    pub(super) fn of(
+        head: &Head,
+        spec: MountSpec,
+        origin: SourceOrigin,
+        protocol: SourceProtocol,
+    ) -> Self {
         Self {
             head: source_head::stream_head(head, spec.charset, 0, Epoch::default()),
             stated_bps: source_head::stated_bps(head),
             spec,
+            origin,
             protocol,
         }
     }
@@ -61,6 +70,12 @@ pub(super) trait Filler: AsyncRead + Send + Unpin {
 
     /// Finds out whether the sender is there behind bytes that were left in its connection for some time.
     fn is_behind_backlog(&mut self) -> impl Future<Output = bool> + Send {
+        ready(true)
+    }
+
+    /// Finds out whether the sender's system can be reached. A connection whose path is gone shows no sign of that by
+    /// itself: both systems wait for the other one.
+    fn is_reachable(&mut self) -> impl Future<Output = bool> + Send {
         ready(true)
     }
 

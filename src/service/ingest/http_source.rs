@@ -31,6 +31,14 @@ const READ_AHEAD_BYTES: usize = 4 << 20;
 const READ_AHEAD: Duration = Duration::from_millis(500);
 /// How long the system of the source may take to answer a byte.
 const BYTE_ANSWERED: Duration = Duration::from_millis(300);
+/// How long the system of a source whose encoder seems to have come back may leave a byte unanswered, counted from when
+/// the kernel sends it again. That is when twice the line's round trip, and a little more, are over: no living line is
+/// broken, and a dead one within 650 ms, or 850 ms if its round trip took 100 ms.
+const UNANSWERED: Duration = Duration::from_millis(200);
+/// How long the break is waited for; it has to fit into `PRESENCE`.
+const BREAKING: Duration = Duration::from_millis(950);
+/// The same limit when nobody waits for it: as long as a source may be silent.
+const UNANSWERED_LATER: Duration = Duration::from_secs(10);
 /// The time between two looks whether it has.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -172,14 +180,15 @@ impl<'a> HttpSource<'a> {
         }
     }
 
-    async fn breaks_at_a_byte(&mut self) -> bool {
+    /// Sends a byte of the answer's body, and waits so long for the connection to break at it.
+    async fn breaks_at_a_byte(&mut self, within: Duration) -> bool {
         let breaks = async {
             let sent = answer::send(self.stream, b"\n").await.is_ok();
             while sent && !uplink::has_hung_up(self.stream) {
                 sleep(LOOK_INTERVAL).await;
             }
         };
-        timeout(BYTE_ANSWERED, breaks).await.is_ok()
+        timeout(within, breaks).await.is_ok()
     }
 }
 
@@ -242,7 +251,21 @@ impl Filler for HttpSource<'_> {
     /// byte of the answer's body: if no program there can take it, the system breaks the connection.
     async fn is_behind_backlog(&mut self) -> bool {
         self.read_ahead().await;
-        self.has_hung_up = self.is_closed || self.breaks_at_a_byte().await;
+        self.has_hung_up = self.is_closed || self.breaks_at_a_byte(BYTE_ANSWERED).await;
+        !self.has_hung_up
+    }
+
+    /// The source's system is sent a byte of the answer's body. If nothing there acknowledges it in time, the kernel
+    /// breaks the connection; and that system does, if it does not know the connection any more.
+    async fn is_reachable(&mut self) -> bool {
+        if let Err(error) = uplink::break_unanswered_after(self.stream, UNANSWERED) {
+            debug!(%error, "whether the source can be reached is not known");
+            return true;
+        }
+        self.has_hung_up |= self.breaks_at_a_byte(BREAKING).await;
+        if let Err(error) = uplink::break_unanswered_after(self.stream, UNANSWERED_LATER) {
+            debug!(%error, "the source keeps a short time limit");
+        }
         !self.has_hung_up
     }
 

@@ -3,18 +3,18 @@
 use std::io;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, info};
 
+use super::faults::Faults;
 use super::filler::{Filler, Offer};
+use super::inlet::Inlet;
 use super::lead::{LeadScanner, RingLead};
 use crate::io::clock;
 use crate::io::feed::Feed;
 use crate::logic::pace::{Allowance, Pulse, ReceivedAudio};
-use crate::media::format::detect;
-use crate::media::format::detect::{Format, Look};
+use crate::media::format::detect::Format;
 use crate::media::ring::Append;
 use crate::model::stream::EndReason;
 
@@ -33,6 +33,13 @@ const DISMISSAL_LIMIT: Duration = Duration::from_millis(100);
 pub(super) const READ_BYTES: usize = 16 * 1024;
 /// How long after it was held up a source still counts as one that sends too fast.
 const HELD_UP: Duration = Duration::from_secs(5);
+/// How many bytes of a tag count as one against the allowance: they are neither kept nor sent on. A cover picture of
+/// 10 MB, which an encoder sends before its first audio, comes in at once so.
+const TAG_BYTES_AS_ONE: u64 = 8;
+
+/// How long a source whose encoder seems to have come back may have sent nothing, where its format shows silence: an
+/// encoder that sends fills several frames in a second.
+const QUIET: Duration = Duration::from_secs(3);
 
 /// The sink of the bytes.
 #[derive(Clone, Copy, Debug)]
@@ -47,22 +54,25 @@ pub(super) enum Sink<'a> {
 #[derive(Debug)]
 pub(super) struct Intake<F> {
     filler: F,
-    /// The audio that was read and has not been put anywhere yet.
-    audio: BytesMut,
+    inlet: Inlet,
+    /// How much audio was put somewhere.
     audio_bytes: u64,
     /// How much was read.
     read_bytes: u64,
     /// How much of that, and of its framing, counts against the allowance already.
     counted_bytes: u64,
-    /// The media type that is stated for the stream.
-    stated: String,
-    look: Look,
-    /// Follows all that is put anywhere, if the format has prologues.
+    /// Whether the source may have to wait for its turn.
+    may_wait: bool,
+    /// Follows all that is put anywhere, if the source may have to wait and the format has prologues.
     lead: Option<LeadScanner>,
+    /// Watches all that goes on air.
+    faults: Faults,
     /// By when the format has to be recognised.
     recognised_by: Option<Instant>,
     allowance: Allowance,
     pulse: Pulse,
+    /// When bytes came last.
+    heard_at: Instant,
     held_up: Option<Instant>,
     /// Nothing is held up any more.
     has_left: bool,
@@ -80,18 +90,20 @@ enum Got {
 impl<F: Filler> Intake<F> {
     pub(super) fn new(filler: F, offer: &Offer) -> Self {
         let now = clock::now();
+        let silence = Duration::from_secs(offer.spec.source_timeout_s.into());
         Self {
             filler,
-            audio: BytesMut::new(),
+            inlet: Inlet::new(offer),
             audio_bytes: 0,
             read_bytes: 0,
             counted_bytes: 0,
-            stated: offer.head.content_type.clone(),
-            look: Look::More,
+            may_wait: offer.spec.standby,
             lead: None,
+            faults: Faults::new(None),
             recognised_by: None,
             allowance: Allowance::new(offer.stated_bps, now),
-            pulse: Pulse::new(now),
+            pulse: Pulse::new(now, silence),
+            heard_at: now.into(),
             held_up: None,
             has_left: false,
         }
@@ -99,16 +111,18 @@ impl<F: Filler> Intake<F> {
 
     /// The format that the first audio was recognised as.
     pub(super) fn format(&self) -> Option<Format> {
-        match self.look {
-            Look::Is(format) => Some(format),
-            Look::More | Look::Unknown => None,
-        }
+        self.inlet.recognised()
     }
 
-    /// The beginning of a ring that the source fills from now on.
-    pub(super) fn lead(&self) -> RingLead {
-        let lead = self.lead.as_ref();
-        lead.map(LeadScanner::lead).unwrap_or_default()
+    /// The beginning of a ring that the source fills from now on. No stream in it has a serial number that is `taken`.
+    pub(super) fn begin(&mut self, taken: &[u32]) -> RingLead {
+        let lead = self.lead.as_ref().map(LeadScanner::lead);
+        let lead = lead.unwrap_or_default();
+        let renumbered = self.inlet.avoid_serials(taken, lead.clone());
+        if let Some(scanner) = self.lead.as_mut().filter(|_| renumbered != lead) {
+            scanner.begin_anew(&renumbered, clock::now());
+        }
+        renumbered
     }
 
     /// Waits for audio, and at the beginning for as much of it as tells what it is. [`Self::copy`] goes on with it.
@@ -116,35 +130,38 @@ impl<F: Filler> Intake<F> {
     ///
     /// A source that has sent enough without its answer gets the answer when everything is ready for its bytes.
     pub(super) async fn open(&mut self) -> Result<(), EndReason> {
-        let mut is_over = false;
-        loop {
-            self.recognise();
-            match self.audio.is_empty() {
-                true if is_over => {
-                    // A source whose login is right reads so, also if nothing follows.
-                    let _gone_already = self.filler.accept().await;
-                    return Err(EndReason::SourceLeft);
-                }
-                false if is_over || self.look != Look::More => return Ok(()),
-                true | false => {}
-            }
-            let silent_at = Instant::from_std(self.pulse.deadline());
-            if !self.audio.is_empty() {
-                self.recognised_by
+        while !(self.inlet.is_decided() && self.inlet.has_audio()) {
+            let mut until = Instant::from_std(self.pulse.deadline());
+            if self.inlet.has_audio() {
+                let by = self
+                    .recognised_by
                     .get_or_insert_with(|| Instant::now() + RECOGNITION);
+                until = until.min(*by);
             }
-            let until = self.recognised_by.map_or(silent_at, |by| by.min(silent_at));
-            let got = self.read(until).await;
-            if let Got::Malformed(error) = &got {
-                info!(%error, "malformed body");
+            match self.read(until).await {
+                Got::Bytes => self.inlet.judge(),
+                Got::Late => self.inlet.stop_looking(),
+                got @ (Got::End | Got::Malformed(_)) => {
+                    if let Got::Malformed(error) = got {
+                        info!(%error, "malformed body");
+                    }
+                    self.inlet.finish();
+                    if !self.inlet.has_audio() {
+                        // A source whose login is right reads so, also if nothing follows.
+                        let _gone_already = self.filler.accept().await;
+                        return Err(EndReason::SourceLeft);
+                    }
+                }
             }
-            is_over = matches!(got, Got::End | Got::Malformed(_));
-            if !matches!(got, Got::Bytes) && !self.audio.is_empty() {
-                self.look = Look::Unknown;
-            } else if Instant::now() >= silent_at {
+            let now = clock::now();
+            self.pulse.note_tags(self.inlet.removed_bytes(), now);
+            if !self.inlet.has_audio() && now >= self.pulse.deadline() {
                 return Err(EndReason::SourceSilent);
             }
+            self.count(now);
+            self.hold_up(Sink::Nothing).await;
         }
+        Ok(())
     }
 
     /// Moves bytes until the stream ends. May be dropped at any time: no byte is lost.
@@ -152,25 +169,34 @@ impl<F: Filler> Intake<F> {
         if self.filler.accept().await.is_err() {
             return EndReason::SourceLeft;
         }
+        if !self.inlet.is_decided()
+            && let Err(reason) = self.open().await
+        {
+            return reason;
+        }
         loop {
             let now = clock::now();
             self.count(now);
-            self.recognise();
-            self.append_to(sink, now);
+            if let Some(reason) = self.append_to(sink, now) {
+                return reason;
+            }
             if now >= self.pulse.deadline() {
                 return EndReason::SourceSilent;
             }
             self.hold_up(sink).await;
             match self.read(Instant::from_std(self.pulse.deadline())).await {
-                Got::Bytes => {}
-                Got::End => return EndReason::SourceLeft,
+                Got::Bytes => self.inlet.judge(),
+                Got::Late => return EndReason::SourceSilent,
+                Got::End => break,
                 Got::Malformed(error) => {
                     info!(%error, "malformed body");
-                    return EndReason::SourceLeft;
+                    break;
                 }
-                Got::Late => return EndReason::SourceSilent,
             }
         }
+        self.inlet.finish();
+        self.append_to(sink, clock::now());
+        EndReason::SourceLeft
     }
 
     /// Sends the source away: it is told so, and what it had sent before it heard that is taken. Closed at once, the
@@ -185,21 +211,36 @@ impl<F: Filler> Intake<F> {
 
     /// Whether the source is still there; if it is not, [`Self::copy`] ends soon.
     pub(super) async fn is_there(&mut self) -> bool {
-        let held_up = self.held_up.is_some_and(|at| at.elapsed() < HELD_UP);
         self.has_left |= self.filler.has_left();
-        if held_up && !self.has_left {
+        if self.is_held_up() && !self.has_left {
             self.has_left = !self.filler.is_behind_backlog().await;
         }
         !self.has_left
     }
 
+    /// Whether a source that is there by all signs can be reached: its encoder seems to have come back, and this connection
+    /// may be dead without a sign of it. If it cannot, nothing more is to be expected of it.
+    pub(super) async fn is_reachable(&mut self, feed: &Feed) -> bool {
+        if self.is_held_up() {
+            return true; // It has just sent, more than was wanted.
+        }
+        let shows_silence = feed.framed_time().is_some();
+        let is_quiet = shows_silence && self.heard_at.elapsed() >= QUIET;
+        !is_quiet && self.filler.is_reachable().await
+    }
+
+    fn is_held_up(&self) -> bool {
+        self.held_up.is_some_and(|at| at.elapsed() < HELD_UP)
+    }
+
     /// Reads more, for as long as that is not too late.
     async fn read(&mut self, until: Instant) -> Got {
-        self.audio.reserve(READ_BYTES);
-        match timeout_at(until, self.filler.read_buf(&mut self.audio)).await {
+        self.inlet.input().reserve(READ_BYTES);
+        match timeout_at(until, self.filler.read_buf(self.inlet.input())).await {
             Ok(Ok(0)) => Got::End,
             Ok(Ok(new_bytes)) => {
                 self.read_bytes += new_bytes as u64;
+                self.heard_at = Instant::now();
                 Got::Bytes
             }
             Ok(Err(error)) => Got::Malformed(error),
@@ -209,41 +250,47 @@ impl<F: Filler> Intake<F> {
 
     /// Counts what has come. The framing counts too: a chunk of one byte costs more than the byte.
     fn count(&mut self, now: std::time::Instant) {
-        let taken_bytes = self.read_bytes + self.filler.framing_bytes();
-        let new_bytes = taken_bytes - self.counted_bytes;
-        self.counted_bytes = taken_bytes;
+        let tag_bytes = self.inlet.removed_bytes();
+        let free_bytes = tag_bytes - tag_bytes / TAG_BYTES_AS_ONE;
+        let taken_bytes = self.read_bytes + self.filler.framing_bytes() - free_bytes;
+        let new_bytes = taken_bytes.saturating_sub(self.counted_bytes);
+        self.counted_bytes += new_bytes;
         let new_bytes = usize::try_from(new_bytes).unwrap_or(usize::MAX);
         self.allowance.take(new_bytes, now);
     }
 
-    fn append_to(&mut self, sink: Sink<'_>, now: std::time::Instant) {
+    /// Puts the audio where it belongs. Returns why the source is to be closed, if its bytes are a reason for that.
+    fn append_to(&mut self, sink: Sink<'_>, now: std::time::Instant) -> Option<EndReason> {
         if self.audio_bytes == 0 {
-            let stated = || Format::of_media_type(&self.stated);
-            self.lead = LeadScanner::new(self.format().or_else(stated), now);
+            let format = self.inlet.format();
+            self.faults = Faults::new(format);
+            self.lead = LeadScanner::new(format.filter(|_| self.may_wait), now);
         }
+        let audio = self.inlet.audio();
+        let changed_bytes = match sink {
+            Sink::Ring(feed) => self.faults.look(audio, feed.has_lost_format()),
+            Sink::Nothing => None,
+        };
+        let audio = &audio[..audio.len() - changed_bytes.unwrap_or_default()];
         if let Some(lead) = &mut self.lead {
-            lead.feed(&self.audio, now);
+            lead.feed(audio, now);
         }
-        self.audio_bytes += self.audio.len() as u64;
+        self.audio_bytes += audio.len() as u64;
         let mut heard = ReceivedAudio::Bytes(self.audio_bytes);
+        let mut trouble = self.lead.as_ref().and_then(LeadScanner::trouble);
         if let Sink::Ring(feed) = sink {
-            if !self.audio.is_empty() {
-                let appended = feed.append(feed.next(), &self.audio, now);
+            if !audio.is_empty() {
+                let appended = feed.append(feed.next(), audio, now);
                 debug_assert_eq!(appended, Append::Appended, "a source's ring has one writer");
             }
             heard = feed.framed_time().map_or(heard, ReceivedAudio::Time);
+            trouble = feed.trouble();
         }
-        self.audio.clear();
+        self.inlet.clear();
         self.pulse.note(heard, now);
-    }
-
-    /// Looks at the first audio of all.
-    fn recognise(&mut self) {
-        if self.look == Look::More && self.audio_bytes == 0 {
-            self.look = detect::look(&self.audio, &self.stated);
-        } else if self.look == Look::More {
-            self.look = Look::Unknown; // what came first has gone
-        }
+        self.pulse.note_tags(self.inlet.removed_bytes(), now);
+        let has_changed = changed_bytes.is_some();
+        (self.faults.note(trouble, now) || has_changed).then_some(EndReason::SourceLeft)
     }
 
     /// Holds up a source that sends faster than it sounds, by not reading on. One that has left is held up no more: its

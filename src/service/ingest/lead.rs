@@ -1,18 +1,18 @@
 //! The end of what a source has sent, from the last place on where its stream may be joined.
 //!
-//! A source that waits on standby is heard by no listener, but the header pages of its stream pass meanwhile. All
-//! that it sends is therefore scanned, on air too, because a source may have to give way and wait.
+//! A source that waits on standby is heard by no listener, but the headers of its stream pass meanwhile. All that a source
+//! sends that may have to wait is therefore scanned, on air too, because it may have to give way.
 
 use std::time::Instant;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use tracing::warn;
 
 use crate::media::format::detect::Format;
-use crate::media::format::joining::{MAX_PROLOGUE_BYTES, Scanned};
+use crate::media::format::joining::{MAX_PROLOGUE_BYTES, Scanned, Trouble};
 use crate::media::format::scanner::Scanner;
 
-/// The most bytes that are kept: all header pages of a link, and two pages of 64 KiB after them.
+/// The most bytes that are kept: as much as headers may have, and two pages of Ogg of 64 KiB. Pictures of 2 Mbit/s with a
+/// keyframe each 10 s have 2.5 MB between two places on where they may be joined.
 const MAX_LEAD_BYTES: usize = MAX_PROLOGUE_BYTES + (128 << 10);
 
 /// The beginning of a ring: what the source has sent before it is on air.
@@ -27,6 +27,7 @@ pub(super) struct RingLead {
 /// Follows a stream whose listeners need a prologue.
 #[derive(Debug)]
 pub(super) struct LeadScanner {
+    format: Format,
     scanner: Scanner,
     began: Instant,
     /// The offset of the first byte that is kept.
@@ -37,25 +38,20 @@ pub(super) struct LeadScanner {
     prologue: Bytes,
     /// The last prologue; it may hold only after that mark.
     newest: Bytes,
-    /// Whether header pages have come.
-    has_headers: bool,
-    /// Whether a warning about them was logged.
-    has_warned: bool,
 }
 
 impl LeadScanner {
     /// A scanner from the stream's first byte on; `None` if the format has no prologues.
     pub(super) fn new(format: Option<Format>, now: Instant) -> Option<Self> {
-        let format = format.filter(|format| *format == Format::Ogg)?;
+        let format = format.filter(|format| format.has_prologues())?;
         Some(Self {
+            format,
             scanner: Scanner::for_content_type(format.media_type(), 0),
             began: now,
             from: 0,
             kept: BytesMut::new(),
             prologue: Bytes::new(),
             newest: Bytes::new(),
-            has_headers: false,
-            has_warned: false,
         })
     }
 
@@ -65,10 +61,7 @@ impl LeadScanner {
         let mut from = self.from;
         let arrived = now.saturating_duration_since(self.began);
         self.scanner.feed(bytes, arrived, |scanned| match scanned {
-            Scanned::Prologue(prologue) => {
-                self.has_headers = true;
-                self.newest = prologue.bytes;
-            }
+            Scanned::Prologue(prologue) => self.newest = prologue.bytes,
             Scanned::Mark(mark) => {
                 from = mark.offset;
                 self.prologue = self.newest.clone();
@@ -81,7 +74,20 @@ impl LeadScanner {
             self.prologue = self.newest.clone();
             self.drop_before(self.kept.len());
         }
-        self.warn_once();
+    }
+
+    /// Why listeners that come late may not decode the stream as it is now.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        self.scanner.trouble()
+    }
+
+    /// Forgets what has come: from now on it is this.
+    pub(super) fn begin_anew(&mut self, lead: &RingLead, now: Instant) {
+        if let Some(anew) = Self::new(Some(self.format), now) {
+            *self = anew;
+        }
+        self.feed(&lead.prologue, now);
+        self.feed(&lead.audio, now);
     }
 
     /// The beginning of a ring whose next byte is the next one to be fed.
@@ -95,17 +101,6 @@ impl LeadScanner {
     fn drop_before(&mut self, bytes: usize) {
         self.kept.advance(bytes);
         self.from += bytes as u64;
-    }
-
-    fn warn_once(&mut self) {
-        if self.has_headers && !self.scanner.knows_media_time() && !self.has_warned {
-            self.has_warned = true;
-            warn!(
-                limit_kib = MAX_PROLOGUE_BYTES >> 10,
-                "the stream's header pages are too long or of no known codec: listeners that come late cannot decode it; \
-                 send shorter comments, without a picture"
-            );
-        }
     }
 }
 
@@ -139,7 +134,18 @@ mod tests {
     #[test]
     fn only_a_format_with_header_pages_is_followed() {
         let now = Instant::now();
-        assert!(LeadScanner::new(Some(Format::Mpeg), now).is_none());
+        for (format, is_followed) in [
+            (Format::Mpeg, false),
+            (Format::Adts, false),
+            (Format::Loas, false),
+            (Format::Ogg, true),
+            (Format::Ebml, true),
+            (Format::Flac, true),
+            (Format::Ts, true),
+        ] {
+            let scanner = LeadScanner::new(Some(format), now);
+            assert_eq!(scanner.is_some(), is_followed, "{format:?}");
+        }
         assert!(LeadScanner::new(None, now).is_none());
     }
 
@@ -187,13 +193,13 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_are_too_long_are_warned_of() {
-        assert!(!fed(&[&opus(1, &[1, 2, 3])]).has_warned);
+    fn headers_that_are_too_long_are_trouble() {
+        assert_eq!(fed(&[&opus(1, &[1, 2, 3])]).trouble(), None);
         let mut stream = vorbis_first(1, 44_100);
         let picture = page(1, 1, u64::MAX, &[7; 255 * 250]);
         stream.extend(picture.repeat(MAX_PROLOGUE_BYTES / picture.len() + 1));
         let scanner = fed(&[&stream, &sound(1, 1)]);
-        assert!(scanner.has_warned);
+        assert_eq!(scanner.trouble(), Some(Trouble::HeadersTooLong));
         assert!(scanner.lead().prologue.is_empty());
     }
 }

@@ -9,8 +9,10 @@
 
 mod air;
 mod broadcast;
+mod faults;
 mod filler;
 mod http_source;
+mod inlet;
 mod intake;
 mod lead;
 mod refusal;
@@ -44,6 +46,7 @@ use crate::io::password::PasswordHold;
 use crate::io::tasks::Tasks;
 use crate::io::uplink;
 use crate::model::mount::MountName;
+use crate::model::source::SourceOrigin;
 use crate::wire::http::head::Head;
 use crate::wire::http::reply;
 use crate::wire::http::reply::Reply;
@@ -145,7 +148,8 @@ impl Ingest {
         let spec = spec.ok_or_else(|| Refusal::no_mount(&mount))?;
         let hold = self.0.logins.source(credentials, &spec, caller).await?;
         let place = self.take_place()?;
-        let offer = Offer::of(head, spec, SourceProtocol::Http);
+        let origin = SourceOrigin::new(caller.client, &spec);
+        let offer = Offer::of(head, spec, origin, SourceProtocol::Http);
         Ok(SourceLogin { offer, place, hold })
     }
 

@@ -16,6 +16,7 @@ use crate::io::door::{self, NoHead, Visitor};
 use crate::io::password::PasswordHold;
 use crate::io::{answer, clock};
 use crate::model::mount::MountSpec;
+use crate::model::source::SourceOrigin;
 use crate::service::logins::Caller;
 use crate::service::sources::{SourcePlace, SourceProtocol};
 use crate::wire::http::head::Head;
@@ -67,7 +68,8 @@ impl Ingest {
         else {
             return;
         };
-        let offer = Offer::of(&head, spec, SourceProtocol::Shoutcast);
+        let origin = SourceOrigin::new(visitor.client.ip, &spec);
+        let offer = Offer::of(&head, spec, origin, SourceProtocol::Shoutcast);
         let mount = offer.spec.path.clone();
         match Broadcast::begin(&self.0, offer).await {
             Ok(broadcast) => {

@@ -11,6 +11,7 @@ use super::cluster::seeking::Unreached;
 use super::geo::Geo;
 use super::load::Load;
 use super::mesh::Mesh;
+use super::sources::Sources;
 use super::streams::Streams;
 use crate::io::clock;
 use crate::media::format::said;
@@ -34,6 +35,8 @@ pub struct StatusConfig {
     pub load: Load,
     /// The streams that this node holds.
     pub streams: Streams,
+    /// The sources that are connected to it.
+    pub sources: Sources,
     /// The database of places in use.
     pub geo: Geo,
     /// The peers that this node was told to join and has not reached.
@@ -143,9 +146,11 @@ impl Statuses {
         let report = self.config.load.report();
         if let Some(node) = view.nodes.get_mut(&view.me) {
             node.disk = self.config.mesh.documents.disk_trouble();
-            let told = own
-                .iter()
-                .map(|(mount, held)| (mount.clone(), held.about()));
+            let told = own.iter().map(|(mount, held)| {
+                let stream_id = held.feed.stream_id();
+                let false_type = self.config.sources.false_type(mount, stream_id);
+                (mount.clone(), held.about(false_type))
+            });
             node.about = told.collect();
             node.streams = own
                 .into_iter()
@@ -219,6 +224,8 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
         url: own_or(&spec.url, about.url),
         format: card.map(|card| format(view, card, path, &about.audio_info)),
         audio_info: about.audio_info,
+        stated_type: about.false_type.as_deref().map(caption),
+        trouble: about.trouble.as_deref().map(caption),
         bitrate_kbps: nominal_kbps(about.bitrate_kbps, bitrate_bps),
         // A listener that has just come is counted in the peak a moment later.
         listener_peak: peak.max(listeners),

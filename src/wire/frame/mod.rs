@@ -17,6 +17,7 @@ use crate::model::record::Record;
 use crate::model::record::key::RecordKey;
 use crate::model::record::summary::Summary;
 use crate::model::seat::{Fence, Message, Seat};
+use crate::model::source::SourceOrigin;
 use crate::model::stream::{EndReason, StreamHead, StreamId};
 use crate::model::title::TitleInfo;
 use crate::wire::audience::{AudienceQuestion, ListenerPage};
@@ -107,7 +108,8 @@ impl fmt::Display for Order {
 }
 
 /// One message of a link. Unidirectional streams carry one frame each; a conversation
-/// (PUBLISH, SUBSCRIBE, SUMMARY, DESCRIBE, ANNOUNCE, ORDER, AUDIENCE) is a bidirectional stream that begins with it.
+/// (PUBLISH, PRESENCE, SUBSCRIBE, SUMMARY, DESCRIBE, ANNOUNCE, ORDER, AUDIENCE) is a bidirectional stream that begins
+/// with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Frame {
     /// The first frame of a link.
@@ -259,6 +261,16 @@ pub enum Frame {
     },
     /// The next bytes of a long prologue.
     ProloguePart(Bytes),
+    /// Whether a source is still connected, asked for another one that wants its place: one of the same origin makes a
+    /// dead connection show itself. Answered by DONE or DENIED. Only to nodes whose card says that they read it.
+    Presence {
+        /// The mount.
+        mount: MountName,
+        /// The stream of the source in question.
+        stream_id: StreamId,
+        /// The source that wants the place.
+        claimant: SourceOrigin,
+    },
 }
 
 impl Frame {
@@ -291,6 +303,7 @@ impl Frame {
             Self::Prologue { .. } => "PROLOGUE",
             Self::LongPrologue { .. } => "LONG-PROLOGUE",
             Self::ProloguePart(_) => "PROLOGUE-PART",
+            Self::Presence { .. } => "PRESENCE",
             Self::Audience(_) => "AUDIENCE",
             Self::Listeners(_) => "LISTENERS",
             Self::Caption { .. } => "CAPTION",

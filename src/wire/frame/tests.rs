@@ -99,7 +99,7 @@ fn every_kind_survives_the_wire() {
             title: TitleInfo::plain("é"),
         },
         Frame::Announce {
-            mount,
+            mount: mount.clone(),
             title: TitleInfo::joined("A", "T").with_url("u").with_album("b"),
         },
         Frame::Done,
@@ -118,6 +118,11 @@ fn every_kind_survives_the_wire() {
         Frame::ProloguePart(vec![0; MAX_PROLOGUE_PART_BYTES].into()),
         Frame::Audience(AudienceQuestion::Kill(42)),
         Frame::Listeners(ListenerPage::default()),
+        Frame::Presence {
+            mount: mount.clone(),
+            stream_id,
+            claimant: SourceOrigin::sample(1),
+        },
     ];
     for frame in frames {
         assert_eq!(read(&encode(&frame).unwrap()).unwrap(), frame);

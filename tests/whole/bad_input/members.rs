@@ -76,6 +76,7 @@ impl Rogue {
             reads_long_prologues: false,
             proves: false,
             lists_listeners: false,
+            reads_presence: false,
         });
         let values = vec![(gossip::NODE.to_owned(), card)];
         let started = Gossip::start(links.clone(), gossip, values).await;

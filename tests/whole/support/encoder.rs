@@ -183,8 +183,9 @@ fn send(
     while !stop.load(Ordering::Relaxed) {
         let due = begun + Duration::from_micros(sent * FRAME_US);
         if due > Instant::now() {
-            // A node says nothing to a source; what ends this wait early is the end of the connection.
+            // What ends this wait early is the end of the connection, or a byte by which the node looks for the source.
             match connection.some(1) {
+                Ok(byte) if !byte.is_empty() => continue,
                 Ok(_) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(error) => return Err(error),

@@ -2,7 +2,7 @@
 //!
 //! Only between nodes: the test itself reaches each of them at any time, as sources and listeners elsewhere do.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Command, id};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -83,6 +83,11 @@ impl Network {
         }
     }
 
+    /// The address of the test itself.
+    pub(crate) fn own_ip(&self) -> Ipv4Addr {
+        self.site(OWN_SITE).ip
+    }
+
     fn raise(&self) -> Result<(), String> {
         let (hub, net) = (self.hub(), self.net);
         ip(&format!("netns add {hub}"))?;
@@ -132,6 +137,23 @@ impl Network {
     /// From now on nothing that one site sends to the other arrives, and nobody is told.
     pub(crate) fn cut(&self, from: usize, to: usize) {
         self.rule("add", from, to);
+    }
+
+    /// From now on nothing of this connection of the test arrives, in either direction, and nobody is told.
+    pub(crate) fn cut_connection(&self, connection: &TcpStream) {
+        let hub = self.hub();
+        let ends = [connection.local_addr(), connection.peer_addr()];
+        let [own, node] = ends.map(|end| end.expect("the connection stands"));
+        for (from, to) in [(own, node), (node, own)] {
+            ip(&format!(
+                "-n {hub} rule add from {} to {} ipproto tcp sport {} dport {} blackhole",
+                from.ip(),
+                to.ip(),
+                from.port(),
+                to.port()
+            ))
+            .expect("the router takes a rule");
+        }
     }
 
     /// Lets arrive again what one site sends to the other.

@@ -220,8 +220,9 @@ fn send_frames(mut connection: Connection, stop: &AtomicBool, next: &AtomicU64) 
         let number = next.load(Ordering::Relaxed);
         let due = begun + Duration::from_micros(number * FRAME_US);
         if due > Instant::now() {
-            // A node says nothing to a source; what ends this wait early is the end of the connection.
+            // What ends this wait early is the end of the connection, or a byte by which the node looks for the source.
             match connection.some(1) {
+                Ok(byte) if !byte.is_empty() => continue,
                 Ok(_) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(error) => return Err(error),

@@ -1,11 +1,10 @@
 //! The encoders of a node: drives production's `proto::source` and `proto::authority` for each.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use antiphon::io::feed::Feed;
-use antiphon::logic::pace::SILENCE;
 use antiphon::media::ring::Ring;
-use antiphon::model::mount::MountName;
+use antiphon::model::mount::{MountName, MountSpec};
 use antiphon::model::seat::Epoch;
 use antiphon::model::stream::{EndReason, StreamHead, StreamId};
 use antiphon::proto::authority;
@@ -21,6 +20,9 @@ use super::super::{Action, Env, LinkMessage, TalkId};
 use super::places::Inquiry;
 use super::{Radio, RadioNews, show_stored};
 use crate::encoder::{EncoderId, Spoken};
+
+/// How long a source may be silent.
+const SILENCE: Duration = Duration::from_secs(MountSpec::DEFAULT_SOURCE_TIMEOUT_S as u64);
 
 /// An encoder that is connected here.
 #[derive(Debug)]

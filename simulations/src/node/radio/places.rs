@@ -109,7 +109,7 @@ impl Radio {
                 self.handle_source(encoder, found, env);
             }
             OtherSource::Remote(node, stream_id) => {
-                let question = presence_question(&mount, stream_id);
+                let question = presence_question(&mount, stream_id, None);
                 if let Some(talk) = self.begin_inquiry(encoder, Inquiry::Presence, env) {
                     let asks = [Action::Open(talk, node, question), Action::Finish(talk)];
                     env.out.extend(asks);

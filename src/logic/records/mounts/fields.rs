@@ -14,6 +14,12 @@ use crate::model::source_user::SourceUser;
 /// The longest time that listeners are kept in silence, seconds: no player waits longer than some minutes.
 const MAX_LINGER_S: u32 = 600;
 
+/// The shortest time that a source may be silent, seconds: lines over which audio is sent stutter for a second now and
+/// then, and pages of Ogg hold a second of it.
+const MIN_SOURCE_TIMEOUT_S: u32 = 2;
+/// The longest one: the mount is taken for so long by a source that has died.
+const MAX_SOURCE_TIMEOUT_S: u32 = 600;
+
 /// In the order in which they are shown.
 pub(super) const FIELDS: &[Field<MountSpec>] = &[
     Field {
@@ -127,6 +133,18 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
             example: 30,
             put: |mount, seconds| mount.linger_s = seconds,
             get: |mount| mount.linger_s,
+        },
+    },
+    Field {
+        key: "source_timeout_s",
+        help: "how long a source may be silent before it is closed: 2 to 600 seconds. A source is silent when it sends less \
+               than a tenth of its audio",
+        required: false,
+        kind: FieldKind::Number {
+            bounds: [MIN_SOURCE_TIMEOUT_S, MAX_SOURCE_TIMEOUT_S],
+            example: 6,
+            put: |mount, seconds| mount.source_timeout_s = seconds,
+            get: |mount| mount.source_timeout_s,
         },
     },
     Field {

@@ -76,6 +76,10 @@ fn source(mount: &MountStatus) -> Markup {
                 (Foreign(&mount.format_in_words()))
                 @if mount.bitrate_kbps > 0 { ", " (bandwidth(u64::from(mount.bitrate_kbps) * 1_000)) }
             }
+            @if let Some(stated) = &mount.stated_type {
+                small { "its encoder says " (Foreign(stated)) }
+            }
+            @if let Some(trouble) = &mount.trouble { small { strong { (Foreign(trouble)) } } }
         } @else if mount.is_lingering() {
             span class="none" { "source gone, its listeners are kept for a while" }
         } @else {

@@ -59,6 +59,8 @@ fn mount(path: &str, source: Option<&str>) -> MountStatus {
             video: None,
         }),
         audio_info: String::new(),
+        stated_type: None,
+        trouble: None,
         listeners: 437,
         listener_peak: 437,
         slow_listeners: 0,

@@ -1,5 +1,8 @@
 //! The way on air, with fillers in memory.
 
+mod formats;
+mod presence;
+
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -31,6 +34,7 @@ use crate::service::audience::Audience;
 use crate::service::authority::AuthorityConfig;
 use crate::service::drain::DrainConfig;
 use crate::service::mesh::samples::SampleMesh;
+use crate::service::sources::DoubtedSource;
 use crate::wire::gossip::Origin;
 
 /// Far longer than anything here takes; a test that waits so long has failed.
@@ -46,6 +50,9 @@ struct Notes {
     has_left: AtomicBool,
     /// How often it was looked for behind its backlog.
     searches: AtomicU32,
+    /// How often it was sent a byte.
+    probes: AtomicU32,
+    is_unreachable: AtomicBool,
 }
 
 /// A filler in memory.
@@ -80,6 +87,11 @@ impl Filler for Piped {
     async fn is_behind_backlog(&mut self) -> bool {
         self.notes.searches.fetch_add(1, Ordering::Relaxed);
         true
+    }
+
+    async fn is_reachable(&mut self) -> bool {
+        self.notes.probes.fetch_add(1, Ordering::Relaxed);
+        !self.notes.is_unreachable.load(Ordering::Relaxed)
     }
 
     async fn dismiss(&mut self) -> io::Result<()> {
@@ -130,13 +142,18 @@ impl Bench {
 
     /// Offers a filler of MP3.
     fn offer(&self) -> Offered {
+        self.offer_as("audio/mpeg")
+    }
+
+    /// Offers a filler that states this media type.
+    fn offer_as(&self, stated: &str) -> Offered {
         let (sender, audio) = duplex(PIPE_BYTES);
         let notes = Arc::new(Notes::default());
         let piped = Piped {
             audio,
             notes: notes.clone(),
         };
-        let time = self.spawn(piped);
+        let time = self.spawn(piped, stated);
         Offered {
             sender,
             notes,
@@ -144,12 +161,16 @@ impl Bench {
         }
     }
 
-    /// Offers a filler of MP3, whatever it is.
-    fn spawn(&self, filler: impl Filler + 'static) -> JoinHandle<Result<(), RefusalReason>> {
+    /// Offers a filler, whatever it is.
+    fn spawn(
+        &self,
+        filler: impl Filler + 'static,
+        stated: &str,
+    ) -> JoinHandle<Result<(), RefusalReason>> {
         let offer = Offer {
             spec: self.node.mesh.documents.mount(&mount()).unwrap(),
             head: StreamHead {
-                content_type: "audio/mpeg".into(),
+                content_type: stated.into(),
                 icy: Vec::new(),
                 user_agent: "test".into(),
                 started_unix_ms: 0,
@@ -157,6 +178,7 @@ impl Bench {
             },
             stated_bps: 0,
             protocol: SourceProtocol::Http,
+            origin: SourceOrigin::sample(1),
         };
         let ingest = self.ingest.clone();
         self.node.mesh.tasks.spawn(async move {
@@ -212,16 +234,24 @@ impl Bench {
     }
 
     async fn is_there(&self, stream_id: StreamId) -> bool {
-        self.ingest.sources.is_there(&mount(), stream_id).await
+        self.is_there_for(stream_id, None).await
+    }
+
+    /// Whether a source is there when another one of this origin wants its place.
+    async fn is_there_for(&self, stream_id: StreamId, claimant: Option<SourceOrigin>) -> bool {
+        let doubted = DoubtedSource {
+            mount: &mount(),
+            stream_id,
+            claimant: claimant.as_ref(),
+        };
+        self.ingest.sources.is_there(doubted).await
     }
 }
 
 fn ingest_config(mesh: &Mesh) -> IngestConfig {
     let (streams, sources, ended) = (Streams::default(), Sources::default(), Ended::default());
     let authority = AuthorityConfig {
-        links: mesh.links.clone(),
-        cluster: mesh.cluster.clone(),
-        documents: mesh.documents.clone(),
+        mesh: mesh.clone(),
         sources: sources.clone(),
         ended: ended.clone(),
     };
@@ -397,11 +427,14 @@ async fn silence_ends_a_stream_and_keeps_one_from_beginning() {
     assert_eq!(begun.elapsed().as_secs(), 10);
     assert!(bench.ingest.streams.get(&mount()).is_none());
 
-    let begun = Instant::now();
-    let (offered, feed) = bench.put_on_air(20).await;
-    assert_eq!(offered.over().await, Ok(()));
-    assert_eq!(begun.elapsed().as_secs(), 10);
-    assert_eq!(feed.finished(), Some(EndReason::SourceSilent));
+    for (settings, limit_s) in [(&[][..], 10), (&[("source_timeout_s", "6")], 6)] {
+        let bench = Bench::start(settings).await;
+        let begun = Instant::now();
+        let (offered, feed) = bench.put_on_air(20).await;
+        assert_eq!(offered.over().await, Ok(()));
+        assert_eq!(begun.elapsed().as_secs(), limit_s);
+        assert_eq!(feed.finished(), Some(EndReason::SourceSilent));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -425,33 +458,6 @@ async fn long_pages_and_a_clock_that_stands_still_are_no_silence() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_doubt_is_answered_by_what_the_filler_finds() {
-    let bench = Bench::start(&[]).await;
-    let (mut offered, feed) = bench.put_on_air(20).await;
-    let stream_id = feed.stream_id();
-    assert!(bench.is_there(stream_id).await);
-    assert!(!bench.is_there(StreamId(7)).await);
-    assert_eq!(offered.notes.searches.load(Ordering::Relaxed), 0);
-    // 26 s of audio at once: more than a source may be ahead.
-    offered.sender.write_all(&frames(1_000)).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(feed.next() < frames(1_000).len() as u64, "it is held up");
-    assert!(bench.is_there(stream_id).await);
-    assert_eq!(offered.notes.searches.load(Ordering::Relaxed), 1);
-    offered.notes.has_left.store(true, Ordering::Relaxed);
-    let doubt = bench.is_there(stream_id);
-    let leaves = async {
-        offered.sender.shutdown().await.unwrap();
-        offered.over().await
-    };
-    let (is_there, over) = tokio::join!(doubt, leaves);
-    assert!(!is_there);
-    assert_eq!(over, Ok(()));
-    let all = [frames(20), frames(1_000)].concat();
-    assert_eq!(feed.next(), all.len() as u64, "nothing more is held up");
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_node_that_stops_ends_its_fillers() {
     let bench = Bench::start(&[]).await;
     let (offered, feed) = bench.put_on_air(20).await;
@@ -464,7 +470,7 @@ async fn a_node_that_stops_ends_its_fillers() {
 async fn a_plain_reader_goes_on_air_and_ends() {
     let bench = Bench::start(&[]).await;
     let (mut sender, reader) = duplex(PIPE_BYTES);
-    let time = bench.spawn(reader);
+    let time = bench.spawn(reader, "audio/mpeg");
     sender.write_all(&frames(10)).await.unwrap();
     let feed = bench.on_air(None).await;
     bench.holds(&feed, &frames(10)).await;

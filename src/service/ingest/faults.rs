@@ -1,0 +1,67 @@
+//! Faults in the bytes of a source: they are logged when they change, and may be a reason to close the source.
+
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
+
+use crate::media::format::change::ChangeWatch;
+use crate::media::format::detect::Format;
+use crate::media::format::joining::Trouble;
+
+/// The least time between two lines about a fault that comes and goes: a chain of short links of Ogg can change it with
+/// each page.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Watches the bytes of one source.
+#[derive(Debug)]
+pub(super) struct Faults {
+    format: Option<Format>,
+    change: Option<ChangeWatch>,
+    /// The trouble that was logged last.
+    told: Option<Trouble>,
+    /// Before this moment no other one is logged.
+    quiet_until: Option<Instant>,
+}
+
+impl Faults {
+    /// Watches a source that has sent nothing yet.
+    pub(super) fn new(format: Option<Format>) -> Self {
+        Self {
+            format,
+            change: format.map(ChangeWatch::new),
+            told: None,
+            quiet_until: None,
+        }
+    }
+
+    /// Takes bytes that are about to go on air; the stream `is_lost` if it may be of another format by now. Returns how
+    /// many of them do not belong there any more, because the format is another from there on: the source is to be closed.
+    pub(super) fn look(&mut self, bytes: &[u8], is_lost: bool) -> Option<usize> {
+        let change = self.change.as_mut()?.feed(bytes, is_lost)?;
+        let from = self.format.map_or("another format", Format::name);
+        warn!(
+            "changed from {from} to {} within one connection, which is closed; connect again",
+            change.to.name()
+        );
+        Some(bytes.len() - change.before)
+    }
+
+    /// Notes the trouble of the stream as it is now. Returns whether the source is to be closed for it.
+    pub(super) fn note(&mut self, trouble: Option<Trouble>, now: Instant) -> bool {
+        let is_quiet = self.quiet_until.is_some_and(|until| now < until);
+        let is_fatal = trouble == Some(Trouble::HeadersTooLong);
+        if trouble == self.told || is_quiet && !is_fatal {
+            return is_fatal;
+        }
+        self.told = trouble;
+        self.quiet_until = Some(now + LOG_INTERVAL);
+        match trouble {
+            None => info!("listeners that come late can decode the stream again"),
+            Some(trouble) if is_fatal => {
+                warn!(%trouble, "the source is closed; send shorter comments, or a smaller picture");
+            }
+            Some(trouble) => warn!(%trouble, "listeners that come late may not decode the stream"),
+        }
+        is_fatal
+    }
+}

@@ -1,0 +1,188 @@
+//! The bytes of a source before they get offsets: their format is found out, tags are taken out, and serial numbers of Ogg
+//! that the mount has just had are changed.
+
+use bytes::BytesMut;
+
+use super::filler::Offer;
+use super::lead::RingLead;
+use crate::media::format::detect::{self, Format, LOOK_BYTES, Look};
+use crate::media::format::ogg::{Renumber, first_serials};
+use crate::media::format::tags::TagFilter;
+
+/// The bytes that a source has sent, and the audio in them.
+#[derive(Debug)]
+pub(super) struct Inlet {
+    /// The bytes that were read and are not judged yet.
+    input: BytesMut,
+    filter: TagFilter,
+    /// The audio that was not put anywhere yet.
+    audio: BytesMut,
+    /// The media type that is stated for the stream.
+    stated: String,
+    look: Look,
+    renumbered: Option<RenumberedPages>,
+}
+
+/// The pages of a source whose serial numbers are changed.
+#[derive(Debug)]
+struct RenumberedPages {
+    filter: Renumber,
+    /// By how much they are changed.
+    by: u32,
+    /// The beginning of a page.
+    input: BytesMut,
+}
+
+impl Inlet {
+    /// The inlet of a source that has sent nothing yet.
+    pub(super) fn new(offer: &Offer) -> Self {
+        Self {
+            input: BytesMut::new(),
+            filter: TagFilter::new(),
+            audio: BytesMut::new(),
+            stated: offer.head.content_type.clone(),
+            look: Look::More,
+            renumbered: None,
+        }
+    }
+
+    /// The buffer to read into.
+    pub(super) fn input(&mut self) -> &mut BytesMut {
+        &mut self.input
+    }
+
+    /// Judges what was read.
+    pub(super) fn judge(&mut self) {
+        match &mut self.renumbered {
+            Some(pages) => {
+                self.filter.take(&mut self.input, &mut pages.input);
+                pages.filter.take(&mut pages.input, &mut self.audio);
+            }
+            None => self.filter.take(&mut self.input, &mut self.audio),
+        }
+        if self.look == Look::More {
+            self.look_at(self.audio.len() >= LOOK_BYTES);
+        }
+    }
+
+    /// Judges what is left: nothing will follow.
+    pub(super) fn finish(&mut self) {
+        if let Some(pages) = &mut self.renumbered {
+            self.audio.unsplit(pages.input.split());
+        }
+        self.filter.finish(&mut self.input, &mut self.audio);
+        self.stop_looking();
+        self.filter.finish(&mut self.input, &mut self.audio);
+    }
+
+    /// Decides about the first audio as it is: no more of it is waited for.
+    pub(super) fn stop_looking(&mut self) {
+        if self.look == Look::More && !self.audio.is_empty() {
+            self.look_at(true);
+        }
+    }
+
+    /// Whether it is decided what the first audio is.
+    pub(super) fn is_decided(&self) -> bool {
+        self.look != Look::More
+    }
+
+    /// Whether audio has come that was not put anywhere yet.
+    pub(super) fn has_audio(&self) -> bool {
+        !self.audio.is_empty()
+    }
+
+    /// The audio that was not put anywhere yet.
+    pub(super) fn audio(&self) -> &[u8] {
+        &self.audio
+    }
+
+    /// The audio was put where it belongs.
+    pub(super) fn clear(&mut self) {
+        self.audio.clear();
+    }
+
+    /// The format that the first audio was recognised as.
+    pub(super) fn recognised(&self) -> Option<Format> {
+        match self.look {
+            Look::Is(format) => Some(format),
+            Look::More | Look::Unknown => None,
+        }
+    }
+
+    /// The format by which the stream is scanned: the stated one where none is recognised.
+    pub(super) fn format(&self) -> Option<Format> {
+        let stated = || Format::of_media_type(&self.stated);
+        self.recognised().or_else(stated)
+    }
+
+    /// How many bytes of tags were taken out.
+    pub(super) fn removed_bytes(&self) -> u64 {
+        self.filter.removed_bytes()
+    }
+
+    /// The beginning of a ring that this source fills from now on, given what it would be: if a stream in Ogg has a serial
+    /// number that is `taken` by the mount's stream before, a decoder would take its pages for late ones of that stream.
+    /// Then the numbers of this source are changed, from this `lead` on.
+    pub(super) fn avoid_serials(&mut self, taken: &[u32], lead: RingLead) -> RingLead {
+        let begun = [&lead.prologue[..], &lead.audio, &self.audio].concat();
+        let own = first_serials(&begun);
+        let is_taken = |by: u32| {
+            own.iter()
+                .any(|serial| taken.contains(&serial.wrapping_add(by)))
+        };
+        if !is_taken(0) {
+            return lead;
+        }
+        let mut by: u32 = rand::random();
+        while is_taken(by) {
+            by = by.wrapping_add(1);
+        }
+        let mut filter = Renumber::new(by);
+        let mut renumber = |bytes: &[u8], input: &mut BytesMut| {
+            let mut out = BytesMut::new();
+            input.extend_from_slice(bytes);
+            filter.take(input, &mut out);
+            out
+        };
+        let mut input = BytesMut::new();
+        let lead = RingLead {
+            prologue: renumber(&lead.prologue, &mut input).freeze(),
+            audio: renumber(&lead.audio, &mut input).freeze(),
+        };
+        self.audio = renumber(&self.audio, &mut input);
+        self.renumbered = Some(match self.renumbered.take() {
+            // What is left of its last pages is not changed yet.
+            Some(before) => {
+                let by = before.by.wrapping_add(by);
+                let filter = Renumber::new(by);
+                RenumberedPages {
+                    filter,
+                    by,
+                    ..before
+                }
+            }
+            None => RenumberedPages { filter, by, input },
+        });
+        lead
+    }
+
+    fn look_at(&mut self, is_last: bool) {
+        match detect::look(&self.audio, &self.stated) {
+            Look::More if is_last => self.decide(Look::Unknown),
+            Look::More => {}
+            look => self.decide(look),
+        }
+    }
+
+    /// Decides on the format. What has come so far is taken once more, from its first frame on.
+    fn decide(&mut self, look: Look) {
+        self.look = look;
+        if let Some(format) = self.format() {
+            self.filter.walks(format);
+            self.audio.unsplit(self.input.split());
+            std::mem::swap(&mut self.audio, &mut self.input);
+            self.filter.take(&mut self.input, &mut self.audio);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! A source in doubt: another one wants its place.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_doubt_is_answered_by_what_the_filler_finds() {
+    let bench = Bench::start(&[]).await;
+    let (mut offered, feed) = bench.put_on_air(20).await;
+    let stream_id = feed.stream_id();
+    assert!(bench.is_there(stream_id).await);
+    assert!(!bench.is_there(StreamId(7)).await);
+    assert_eq!(offered.notes.searches.load(Ordering::Relaxed), 0);
+    // 26 s of audio at once: more than a source may be ahead.
+    offered.sender.write_all(&frames(1_000)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(feed.next() < frames(1_000).len() as u64, "it is held up");
+    assert!(bench.is_there(stream_id).await);
+    assert_eq!(offered.notes.searches.load(Ordering::Relaxed), 1);
+    offered.notes.has_left.store(true, Ordering::Relaxed);
+    let doubt = bench.is_there(stream_id);
+    let leaves = async {
+        offered.sender.shutdown().await.unwrap();
+        offered.over().await
+    };
+    let (is_there, over) = tokio::join!(doubt, leaves);
+    assert!(!is_there);
+    assert_eq!(over, Ok(()));
+    let all = [frames(20), frames(1_000)].concat();
+    assert_eq!(feed.next(), all.len() as u64, "nothing more is held up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_its_own_encoder_makes_a_dead_connection_give_way() {
+    let bench = Bench::start(&[]).await;
+    let (offered, feed) = bench.put_on_air(20).await;
+    let stream_id = feed.stream_id();
+    let (own, other) = (SourceOrigin::sample(1), SourceOrigin::sample(2));
+    assert!(bench.is_there_for(stream_id, Some(own.clone())).await);
+    let probes = || offered.notes.probes.load(Ordering::Relaxed);
+    assert_eq!(probes(), 1);
+    offered.notes.is_unreachable.store(true, Ordering::Relaxed);
+    assert!(bench.is_there_for(stream_id, Some(other)).await);
+    assert!(bench.is_there(stream_id).await);
+    assert_eq!((probes(), feed.finished()), (1, None));
+    assert!(!bench.is_there_for(stream_id, Some(own)).await);
+    assert_eq!(feed.finished(), Some(EndReason::SourceLeft));
+    assert_eq!(offered.over().await, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_encoder_that_begins_again_leaves_a_quiet_connection() {
+    let bench = Bench::start(&[]).await;
+    let (mut offered, feed) = bench.put_on_air(20).await;
+    let stream_id = feed.stream_id();
+    let own = Some(SourceOrigin::sample(1));
+    tokio::time::sleep(Duration::from_millis(2_900)).await;
+    assert!(bench.is_there_for(stream_id, own.clone()).await);
+    offered.sender.write_all(&frames(1)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(2_900)).await;
+    assert!(bench.is_there_for(stream_id, own.clone()).await);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!bench.is_there_for(stream_id, own).await);
+    assert_eq!(feed.finished(), Some(EndReason::SourceLeft));
+}
