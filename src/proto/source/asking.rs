@@ -11,7 +11,7 @@ use crate::wire::frame::Denial;
 
 /// How long the answer is held back while the other source does not answer. A node that was killed is known to be dead
 /// within 1.3 s; encoders wait for 4 s and more, and many give up after one refusal.
-const HOLD_BACK: Duration = Duration::from_secs(2);
+pub(super) const HOLD_BACK: Duration = Duration::from_secs(2);
 /// How long to wait before asking again.
 const RETRY_DELAY: Duration = Duration::from_millis(50);
 /// How long a node may take to say whether a source is still connected: the time of its own check, and a round trip.
@@ -107,6 +107,10 @@ impl Asking {
             }
             (AskStep::Checking(order, _), AskingEvent::Presence(true)) => match order {
                 AskOrder::First => self.request(context, out),
+                // The other one has just got the place, and cannot be told to give way before gossip shows it.
+                AskOrder::AfterRefusal if self.takeover == Takeover::Takeover => {
+                    self.pause(order, context.now)
+                }
                 AskOrder::AfterRefusal => Some(Err(Denial::MountInUse)),
             },
             (AskStep::Checking(order, _), AskingEvent::Presence(false)) => {

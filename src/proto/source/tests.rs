@@ -1,5 +1,6 @@
 //! A source with its events in usual and unusual orders.
 
+use super::asking::HOLD_BACK;
 use super::*;
 use crate::model::node::Generation;
 use crate::model::status::NodeState;
@@ -267,8 +268,34 @@ fn a_source_whose_takeover_is_denied_waits_or_is_closed() {
         assert_eq!(out, [Output::Request(StreamId(10))]);
         world.elsewhere(5);
         world.handle(Input::Verdict(StreamId(10), IN_USE));
-        assert_eq!(world.handle(Input::Presence(true)), [last]);
+        assert_eq!(world.handle(Input::Presence(true)), [], "not yet");
+        assert_eq!(world.wake(), [Output::Request(StreamId(10))]);
+        world.now += HOLD_BACK;
+        let out = world.handle(Input::Verdict(StreamId(10), IN_USE));
+        assert_eq!(out, [last]);
     }
+}
+
+#[test]
+fn a_takeover_right_behind_another_source_is_asked_for_again() {
+    let (mut world, _) = World::begin(Takeover::Takeover, false);
+    assert_eq!(
+        world.handle(Input::Audio),
+        [Output::Request(StreamId(10))],
+        "gossip shows no other source yet"
+    );
+    world.local = Some(LocalStream {
+        stream_id: StreamId(5),
+        is_source: true,
+        is_finished: false,
+        fed_at: world.now,
+    });
+    let out = world.handle(Input::Verdict(StreamId(10), IN_USE));
+    assert!(matches!(out[..], [Output::CheckPresence(..)]), "{out:?}");
+    assert_eq!(world.handle(Input::Presence(true)), []);
+    assert_eq!(world.wake(), [Output::Request(StreamId(10))]);
+    let out = world.handle(Input::Verdict(StreamId(10), Ok(Epoch(3))));
+    assert_eq!(out, [Output::GoOnAir(StreamId(10), Epoch(3))]);
 }
 
 #[test]
