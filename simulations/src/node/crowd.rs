@@ -128,6 +128,12 @@ impl Crowd {
         self.table.apply_view(view, now);
     }
 
+    /// The number of listeners that a mount has here.
+    fn listeners_of(&self, mount: &MountName) -> u32 {
+        let all = self.listeners.values();
+        u32::try_from(all.filter(|listener| listener.mount == *mount).count()).unwrap_or(u32::MAX)
+    }
+
     /// Takes a place for a player, if there is one.
     fn admit(
         &mut self,
@@ -225,7 +231,10 @@ impl Node {
             mounts: self.replica.mounts(),
             steering: &crowd.steering,
             view,
-            is_held_here: self.radio.position(&mount).is_some(),
+            held_here: self
+                .radio
+                .position(&mount)
+                .map(|_| crowd.listeners_of(&mount)),
             now: moment.now,
             now_unix_s: unix_s(moment),
         };

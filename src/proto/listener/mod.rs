@@ -57,8 +57,8 @@ pub struct ListenerContext<'a> {
     pub steering: &'a Steering,
     /// The mesh.
     pub view: &'a MeshView,
-    /// Whether this node holds the mount's stream, even if the view does not show it yet.
-    pub is_held_here: bool,
+    /// The listeners that the mount's stream has on this node now, if the node holds it: the view shows them later.
+    pub held_here: Option<u32>,
     /// The time.
     pub now: Instant,
     /// The time of day, as tags contain it.
@@ -133,7 +133,7 @@ pub fn answer(
     match question.arrival {
         Arrival::Front => {}
         // A listener that was redirected was admitted where it asked first. A kept address was not.
-        Arrival::Kept if is_full(context.view, spec) => return Verdict::MountFull,
+        Arrival::Kept if is_full(context, spec) => return Verdict::MountFull,
         Arrival::Sent | Arrival::Kept => return serve(question, table, Because::SentHere),
     }
     let ask = ask(question, spec, context);
@@ -143,7 +143,7 @@ pub fn answer(
     if question.is_head {
         return answer_head(&ask, table, context.now);
     }
-    if is_full(context.view, spec) {
+    if is_full(context, spec) {
         return overflow(spec, question.client, Verdict::MountFull);
     }
     if ask.among == Among::All
@@ -172,7 +172,7 @@ pub fn ask<'a>(
     context: &ListenerContext<'_>,
 ) -> Ask<'a> {
     let mut holders = context.view.holders(&spec.path);
-    let is_ours = context.is_held_here || holders.next().is_some();
+    let is_ours = context.held_here.is_some() || holders.next().is_some();
     Ask {
         mount: &spec.path,
         place: question.place,
@@ -222,12 +222,17 @@ fn is_not_redirected(
 }
 
 /// Whether the mount has as many listeners in the whole mesh as it may have.
-fn is_full(view: &MeshView, spec: &MountSpec) -> bool {
+fn is_full(context: &ListenerContext<'_>, spec: &MountSpec) -> bool {
     let Some(most) = spec.max_listeners else {
         return false;
     };
-    let cards = view.holders(&spec.path).map(|(_, card)| card);
-    cards.fold(0_u32, |sum, card| sum.saturating_add(card.listeners)) >= most
+    let view = context.view;
+    let (mut holders, here) = (view.holders(&spec.path), context.held_here);
+    let listeners = holders.try_fold(here.unwrap_or(0), |sum, (node, card)| {
+        let elsewhere = here.is_none() || *node != view.me;
+        sum.checked_add(if elsewhere { card.listeners } else { 0 })
+    });
+    listeners.is_none_or(|all| all >= most)
 }
 
 /// The utilization from which on a node is too full: none, unless the mount has an overflow address.

@@ -22,7 +22,7 @@ struct Scene {
     steering: Steering,
     view: MeshView,
     table: LoadTable,
-    is_held_here: bool,
+    held_here: Option<u32>,
     now: Instant,
 }
 
@@ -55,7 +55,7 @@ impl Scene {
             steering: Steering::default(),
             view: MeshView::empty(name("east")),
             table: LoadTable::new(own, capacity, Duration::from_millis(250), 1, now),
-            is_held_here: false,
+            held_here: None,
             now,
         };
         scene.view.nodes.insert(name("west"), west);
@@ -91,7 +91,7 @@ impl Scene {
             mounts: &self.mounts,
             steering: &self.steering,
             view: &self.view,
-            is_held_here: self.is_held_here,
+            held_here: self.held_here,
             now: self.now,
             now_unix_s: 1_000,
         };
@@ -196,7 +196,7 @@ fn an_unknown_or_silent_mount_is_not_found() {
     assert_eq!(scene.ask(), Verdict::NoSource);
     let looks = scene.answer(|it| it.is_head = true, Reserve::Yes);
     assert_eq!(looks, Verdict::NoSource);
-    scene.is_held_here = true;
+    scene.held_here = Some(0);
     assert!(!matches!(scene.ask(), Verdict::NoSource), "gossip is late");
 }
 
@@ -257,6 +257,21 @@ fn without_room_listeners_go_to_the_overflow_address() {
     assert_eq!(https, Verdict::NoRoom, "it would lead to plain HTTP");
     scene.spec().max_listeners = Some(1);
     assert_eq!(scene.ask(), overflow, "the mount is full");
+}
+
+#[test]
+fn listeners_here_count_before_gossip_tells_of_them() {
+    let mut scene = Scene::new(9, 9);
+    scene.spec().max_listeners = Some(8);
+    assert_ne!(scene.ask(), Verdict::MountFull, "there are 7 elsewhere");
+    scene.held_here = Some(1);
+    assert_eq!(scene.ask(), Verdict::MountFull);
+    let mut own = MeshNode::unheard(Generation(1), scene.now);
+    own.state = NodeState::Alive;
+    own.streams.insert("/a.mp3".parse().unwrap(), card(1));
+    scene.view.nodes.insert(name("east"), own);
+    scene.spec().max_listeners = Some(9);
+    assert_ne!(scene.ask(), Verdict::MountFull, "each counts once");
 }
 
 #[test]

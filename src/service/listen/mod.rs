@@ -269,7 +269,7 @@ impl Listening {
             mounts: &mounts,
             steering: &steering,
             view: &view,
-            is_held_here: config.relays.holds(mount),
+            held_here: config.relays.listeners_here(mount),
             now: clock::now(),
             now_unix_s: (clock::unix_ms() / 1_000) as u32, // wraps in 2106, as tags do
         })

@@ -72,9 +72,9 @@ impl Relays {
         }))
     }
 
-    /// Whether this node holds the stream of a mount, which gossip may not tell yet.
-    pub fn holds(&self, mount: &MountName) -> bool {
-        self.0.streams.get(mount).is_some()
+    /// The listeners of a mount's stream on this node, if the node holds it; gossip tells of both later.
+    pub fn listeners_here(&self, mount: &MountName) -> Option<u32> {
+        Some(self.0.streams.get(mount)?.listeners())
     }
 
     /// The stream of a mount, if this node holds it and its source is connected somewhere.
