@@ -11,7 +11,7 @@ SECONDS ?= 20
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build check test simulate flash-crowd chaos soak rolling clients fuzz crowd bench bench-redirect settings doc
+.PHONY: help demo build check test simulate flash-crowd chaos soak rolling clients fuzz crowd bench bench-redirect settings compatibility doc
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ bench-redirect: ## Count redirects per second against nginx, which has to be ins
 
 settings: ## Write the tables of settings into the pages again, from the tables in src/logic/records
 	ANTIPHON_WRITE_SETTINGS=1 $(CARGO) test --locked --test docs -- settings::
+
+compatibility: ## Ask antiphon and a stock icecast2 for what programs expect of an Icecast, and write docs/compatibility.md
+	ANTIPHON_WRITE_COMPATIBILITY=1 $(CARGO) test --locked --test icecast
 
 doc: ## Build the documentation of the code, target/doc/antiphon/index.html
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps

@@ -1,0 +1,66 @@
+//! antiphon's API, by which rows get their mounts there.
+
+use serde_json::{Map, Value, json};
+
+use crate::row::{Fault, deviates};
+use crate::server::Server;
+use crate::socket::{RawSocket, Reply};
+
+/// The result of creating a mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Creation {
+    /// The mount is new.
+    New,
+    /// One of that name was there before.
+    Exists,
+}
+
+/// Creates a mount with these settings, by this value of `Authorization`.
+pub(crate) fn create(
+    server: &Server,
+    authorization: &str,
+    mount: &str,
+    settings: &[(&str, &str)],
+) -> Result<Creation, Fault> {
+    let mut fields = Map::new();
+    fields.insert("path".to_owned(), json!(mount));
+    fields.insert("password".to_owned(), json!(server.source.password));
+    // Accounts of listeners are not a matter of antiphon's mounts.
+    let settings = settings.iter().filter(|pair| pair.0 != "htpasswd");
+    fields.extend(settings.map(|pair| (pair.0.to_owned(), value(pair.1))));
+    let body = Value::Object(fields).to_string();
+    let reply = ask(server, authorization, "POST /api/v1/mounts", &body)?;
+    match reply.head.status {
+        201 => Ok(Creation::New),
+        409 => Ok(Creation::Exists),
+        _ => Err(deviates(format!(
+            "{mount} cannot be made: {}",
+            reply.text().trim()
+        ))),
+    }
+}
+
+/// Deletes a mount.
+pub(crate) fn delete(server: &Server, authorization: &str, mount: &str) -> Result<(), Fault> {
+    let asked = format!("DELETE /api/v1/mounts{mount}");
+    ask(server, authorization, &asked, "")?.head.want(204)
+}
+
+fn ask(server: &Server, authorization: &str, asked: &str, body: &str) -> Result<Reply, Fault> {
+    let (host, length) = (&server.address, body.len());
+    let mut socket = RawSocket::open(host)?;
+    socket.send(format!(
+        "{asked} HTTP/1.1\r\nHost: {host}\r\nAuthorization: {authorization}\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    ))?;
+    socket.reply()
+}
+
+/// A setting as JSON: numbers and flags are not texts there.
+fn value(text: &str) -> Value {
+    match (text.parse::<u64>(), text) {
+        (Ok(number), _) => json!(number),
+        (_, "true" | "false") => json!(text == "true"),
+        _ => json!(text),
+    }
+}

@@ -1,0 +1,161 @@
+//! A stock icecast2 as a server that rows are tried at.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::row::{Prepared, Row, Settings};
+use crate::rows;
+use crate::server::{
+    Login, MISSING_HEADER, Mounts, Process, SHOUTCAST_MOUNT, SOURCE, Server, files, free_ports,
+};
+use crate::socket::RawSocket;
+use crate::target::first_mount;
+
+/// The folder in which distributions put its pages.
+const PAGES: &str = "/usr/share/icecast2";
+/// How long a start may take, of which it needs a twentieth.
+const STARTED: Duration = Duration::from_secs(5);
+/// How often it is started: once in some dozen starts this program stands still before it listens.
+const STARTS: u32 = 4;
+/// How long a head may take: less than its usual 15 s, so that the test is short.
+const HEAD_LIMIT: Duration = Duration::from_secs(6);
+/// The password of its admin.
+const ADMIN: &str = "admin-pw";
+
+/// Starts one, prepared like this.
+pub(crate) fn start(prepared: Prepared) -> Server {
+    let home = tempfile::tempdir().unwrap();
+    let web = home.path().join("web");
+    files(&web);
+    for page in ["status-json.xsl", "xml2json.xslt"] {
+        fs::copy(Path::new(PAGES).join("web").join(page), web.join(page)).unwrap();
+    }
+    // As root it becomes somebody else, who must be able to read all this and to write logs.
+    fs::set_permissions(home.path(), Permissions::from_mode(0o777)).unwrap();
+    let config = home.path().join("icecast.xml");
+    for _ in 0..STARTS {
+        let port = free_ports(2);
+        fs::write(&config, settings(home.path(), port, prepared)).unwrap();
+        let mut child = launch(&config);
+        if comes_up(&format!("127.0.0.1:{port}")) {
+            let logs = ["error.log", "playlist.log"].map(Into::into);
+            return Server {
+                address: format!("127.0.0.1:{port}"),
+                source: Login::new(SOURCE[0], SOURCE[1]),
+                admin: Some(Login::new("admin", ADMIN)),
+                shoutcast: Some(format!("127.0.0.1:{}", port + 1)),
+                head_limit: Some(HEAD_LIMIT),
+                mounts: Mounts::Configured,
+                has_files: true,
+                process: Some(Process {
+                    child,
+                    home,
+                    logs: logs.to_vec(),
+                }),
+                shoutcast_turn: Mutex::new(()),
+            };
+        }
+        let _ended = child.kill().and_then(|()| child.wait());
+    }
+    panic!("icecast2 does not start");
+}
+
+fn comes_up(address: &str) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < STARTED {
+        let asked = RawSocket::open(address).and_then(|mut socket| {
+            socket.send("GET /status-json.xsl HTTP/1.0\r\n\r\n")?;
+            socket.reply()
+        });
+        if asked.is_ok_and(|reply| reply.head.status == 200) {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    false
+}
+
+fn launch(config: &Path) -> Child {
+    let mut command = Command::new("icecast2");
+    command.arg("-c").arg(config).stdin(Stdio::null());
+    let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().unwrap()
+}
+
+fn settings(home: &Path, port: u16, prepared: Prepared) -> String {
+    let mounts: String = rows::all().map(|row| mount(home, row)).collect();
+    let sources = if prepared == Prepared::OneSource {
+        1
+    } else {
+        200
+    };
+    let (home, limit, [_, password]) = (home.display(), HEAD_LIMIT.as_secs(), SOURCE);
+    let changed = match rustix::process::geteuid().is_root() {
+        true => "<changeowner><user>nobody</user><group>nogroup</group></changeowner>",
+        false => "",
+    };
+    let [name, value] = MISSING_HEADER;
+    format!(
+        "<icecast><hostname>localhost</hostname>\
+         <limits><clients>500</clients><sources>{sources}</sources><header-timeout>{limit}</header-timeout></limits>\
+         <authentication><source-password>{password}</source-password>\
+         <admin-user>admin</admin-user><admin-password>{ADMIN}</admin-password></authentication>\
+         <listen-socket><port>{port}</port><bind-address>127.0.0.1</bind-address>\
+         <shoutcast-mount>{SHOUTCAST_MOUNT}</shoutcast-mount></listen-socket>\
+         <http-headers><header name=\"{name}\" value=\"{value}\" status=\"404\"/></http-headers>{mounts}\
+         <fileserve>1</fileserve>\
+         <paths><basedir>{home}</basedir><logdir>{home}</logdir><webroot>{home}/web</webroot>\
+         <adminroot>{PAGES}/admin</adminroot></paths>\
+         <logging><accesslog>access.log</accesslog><errorlog>error.log</errorlog>\
+         <playlistlog>playlist.log</playlistlog><loglevel>3</loglevel></logging>\
+         <security><chroot>0</chroot>{changed}</security></icecast>"
+    )
+}
+
+/// A row's mount with its settings, in the words of Icecast.
+fn mount(home: &Path, row: &Row) -> String {
+    let (name, settings) = (first_mount(row.number), row.needs.mount);
+    match settings.is_empty() {
+        true => String::new(),
+        false => format!(
+            "<mount type=\"normal\"><mount-name>{name}</mount-name>{}</mount>",
+            words(home, settings)
+        ),
+    }
+}
+
+fn words(home: &Path, settings: Settings) -> String {
+    let word = |setting: &(&str, &str)| {
+        let (name, value) = (setting.0, setting.1);
+        match name {
+            "user" => format!("<username>{value}</username>"),
+            "password" => format!("<password>{value}</password>"),
+            "source_timeout_s" => format!("<source-timeout>{value}</source-timeout>"),
+            "max_listeners" => format!("<max-listeners>{value}</max-listeners>"),
+            "max_listener_s" => format!("<max-listener-duration>{value}</max-listener-duration>"),
+            "intro" => format!("<intro>/{value}</intro>"),
+            "hidden" => "<hidden>1</hidden>".to_owned(),
+            "http_headers" => {
+                let (header, value) = value.split_once(": ").expect("a header");
+                format!(
+                    "<http-headers><header name=\"{header}\" value=\"{value}\"/></http-headers>"
+                )
+            }
+            "htpasswd" => {
+                let file = home.join(value).display().to_string();
+                format!(
+                    "<authentication type=\"htpasswd\"><option name=\"filename\" value=\"{file}\"/></authentication>"
+                )
+            }
+            // What Icecast has no word for.
+            "linger_s" | "takeover" => String::new(),
+            _ => panic!("{name} has no word in icecast.xml"),
+        }
+    };
+    settings.iter().map(word).collect()
+}

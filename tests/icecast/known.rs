@@ -1,0 +1,74 @@
+//! The rows that do not hold, and why: each list is proved by the run, in both directions.
+
+/// The rows that icecast2 2.4.4 answers otherwise.
+pub(crate) const ICECAST: &[(u8, &str)] = &[
+    (7, "its 401 has no `Allow`"),
+    (15, "it sends the chunks to listeners as they are"),
+    (
+        19,
+        "it compares the whole type with `application/ogg`, and sends no header pages",
+    ),
+    (
+        23,
+        "it loses the audio that comes in the packet of the headers",
+    ),
+    (24, "it closes without a word"),
+    (27, "it closes: the line is the password of the one mount"),
+    (29, "the audio begins after 250 ms and more"),
+    (
+        34,
+        "it closes the connection of a request of more than 4,095 bytes",
+    ),
+    (35, "in the status the title ends at its first `';`"),
+    (
+        36,
+        "CR and LF are sent to listeners, and split lines of playlist.log",
+    ),
+    (37, "in the status the bytes are read as Latin-1"),
+    (39, "the artist of the title before stays: `AA - New`"),
+    (41, "the song wins"),
+    (42, "it answers a form that is posted with 400"),
+    (43, "listeners begin in the middle of a frame"),
+    (45, "listeners begin at any cluster"),
+    (47, "it has no titles for Ogg but those in Ogg"),
+    (
+        49,
+        "the system's buffers, megabytes of them, are filled first",
+    ),
+    (
+        58,
+        "the stream behind the intro begins in the middle of a frame",
+    ),
+    (62, "it has no pls"),
+    (63, "it answers HEAD with 400"),
+    (64, "it closes without a word"),
+    (
+        66,
+        "it sends the file from the beginning of the range to its end, and knows no other ranges",
+    ),
+    (
+        92,
+        "it closes the connection of a head of more than 4,095 bytes",
+    ),
+    (
+        93,
+        "it cuts the path at `%00` and serves the mount; it closes on the others without a word",
+    ),
+    (94, "it heeds neither lengths nor chunks, and answers 200"),
+    (95, "it writes the lines of the name into its file of users"),
+    (96, "a second source is refused"),
+    (97, "listeners are ended at once"),
+];
+
+/// The rows that antiphon does not hold yet.
+pub(crate) const NOT_YET: &[(u8, &str)] = &[
+    (17, "the limit is 10 s for all mounts"),
+    (26, "there is no admin.cgi"),
+    (58, "there is no intro"),
+];
+
+/// Why a row is on a list, if it is.
+pub(crate) fn reason(list: &[(u8, &'static str)], number: u8) -> Option<&'static str> {
+    let mut found = list.iter().filter(|known| known.0 == number);
+    found.next().map(|known| known.1)
+}
