@@ -165,6 +165,8 @@ impl Core<'_> {
             contact: self.contact(),
             http_headers: self.settings.http_headers.clone(),
             proof_keys: self.proof_keys.clone(),
+            sources: carriers.sources.clone(),
+            shoutcast_mount: self.settings.shoutcast_mount.clone(),
         });
         let switchboard = Switchboard {
             mesh: mesh.clone(),

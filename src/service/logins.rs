@@ -222,6 +222,39 @@ impl Logins {
         })
     }
 
+    /// The mount whose title a Shoutcast login may set, right in one of its readings: with the password of the source, or of
+    /// the admin. A wrong one is one refusal in the log.
+    pub async fn shoutcast_title(
+        &self,
+        readings: &[LoginReading<'_>],
+        caller: Caller,
+    ) -> Result<MountName, NoRight> {
+        let Some(first) = readings.first() else {
+            return Err(LoginAttempt::nowhere(caller).denied(NO_MOUNT));
+        };
+        let own = readings
+            .iter()
+            .map(|it| (it, it.spec.password_hash.clone()));
+        let admin = self.0.documents.admin_password_hash();
+        let as_admin = first.password.strip_prefix(SourceUser::ADMIN);
+        let as_admin = as_admin.and_then(|rest| rest.strip_prefix(':'));
+        let as_admin = LoginReading {
+            spec: first.spec,
+            password: as_admin.unwrap_or(first.password),
+        };
+        for (reading, hash) in own.chain(admin.map(|hash| (&as_admin, hash))) {
+            let password = Secret::from(reading.password);
+            match self.weigh(&password, &hash, caller).await {
+                PasswordVerdict::Right => return Ok(reading.spec.path.clone()),
+                PasswordVerdict::Busy => {
+                    return Err(LoginAttempt::shoutcast(reading.spec, caller).postponed());
+                }
+                PasswordVerdict::Wrong | PasswordVerdict::BadHash => {}
+            }
+        }
+        Err(LoginAttempt::shoutcast(first.spec, caller).denied(WRONG_PASSWORD))
+    }
+
     async fn verify(
         &self,
         password: &Secret,

@@ -53,6 +53,7 @@ mod rolling;
 mod routes;
 mod service_manager;
 mod shoutcast;
+mod shoutcast_titles;
 mod soak;
 mod sources;
 mod splices;

@@ -24,8 +24,10 @@ mod query;
 mod reply;
 mod routes;
 mod settings;
+mod shoutcast_cgi;
 mod steering;
 mod table;
+mod told_title;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -51,11 +53,13 @@ use super::drain::Drain;
 use super::listen::Listening;
 use super::logins::{Caller, Logins, Right};
 use super::mesh::Mesh;
+use super::sources::Sources;
 use super::status::Statuses;
 use super::titles::Titles;
 use crate::io::door::{HEAD_TIMEOUT, OneRequest, Unread, Visitor};
 use crate::io::password::Passwords;
 use crate::model::http_header::ExtraHeaders;
+use crate::model::mount::MountName;
 use crate::wire::http::forwarded::Client;
 use crate::wire::http::head::Head;
 use crate::wire::http::reader::MAX_HEADERS;
@@ -84,6 +88,10 @@ pub struct AdminConfig {
     pub contact: Contact,
     /// The operator's headers for all answers.
     pub http_headers: ExtraHeaders,
+    /// The sources that are here, by what they speak.
+    pub sources: Sources,
+    /// The mount of Shoutcast logins that name none.
+    pub shoutcast_mount: Option<MountName>,
     /// Proves to peers that this is the node that they mean.
     pub proof_keys: ProofKeys,
 }

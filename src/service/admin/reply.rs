@@ -42,6 +42,11 @@ pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response<Body
     of(status, "application/json; charset=utf-8", body)
 }
 
+/// A page of fixed words.
+pub(super) fn html(status: StatusCode, body: &'static str) -> Response<Body> {
+    of(status, "text/html; charset=utf-8", body)
+}
+
 /// XML.
 pub(super) fn xml(status: StatusCode, body: String) -> Response<Body> {
     of(status, "text/xml; charset=utf-8", body)

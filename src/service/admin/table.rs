@@ -6,7 +6,8 @@ use super::routes::Access::{Anybody, Manage, OfMount};
 use super::routes::Handler::{Later, Now};
 use super::routes::Route;
 use super::{
-    icecast, icecast_status, listeners, load_page, mounts, nodes, open, outside, password, steering,
+    icecast, icecast_status, listeners, load_page, mounts, nodes, open, outside, password,
+    shoutcast_cgi, steering,
 };
 use crate::wire::livez;
 
@@ -34,6 +35,10 @@ pub(super) static ROUTES: &[Route] = &[
     Route::get("/admin/metadata", OfMount, later!(icecast::metadata)),
     Route::post("/admin/metadata", OfMount, later!(icecast::metadata)),
     Route::get("/admin/manageauth", Manage, Now(icecast::manage_accounts)),
+    Route::get("/admin.cgi", OfMount, later!(shoutcast_cgi::admin_cgi)),
+    Route::post("/admin.cgi", OfMount, later!(shoutcast_cgi::admin_cgi)),
+    Route::get("/admin/admin.cgi", OfMount, later!(shoutcast_cgi::admin_cgi)),
+    Route::post("/admin/admin.cgi", OfMount, later!(shoutcast_cgi::admin_cgi)),
     Route::patch("/api/v1/admin", Manage, later!(password::set)).within(PASSWORD_LIMIT),
     Route::get("/api/v1/candidates", Anybody, Now(steering::candidates)),
     Route::get("/api/v1/explain", Manage, Now(steering::explain)),

@@ -136,6 +136,11 @@ impl fmt::Debug for LoginReading<'_> {
 }
 
 impl ShoutcastLogin {
+    /// The login in a query, cut to the longest line with a password.
+    pub fn of(pass: &str) -> Self {
+        Self(pass[..pass.floor_char_boundary(MAX_LOGIN_BYTES)].to_owned())
+    }
+
     /// The ways to read the login that are worth a check, the likeliest first: `user:mount:password`, `mount:password`,
     /// `user:password` for the default mount or else for the only mount of that user, and the whole line as the password
     /// of the default mount. The mount may have its slash. A `:#1` at the end, which numbers the streams of later versions, is not looked at.

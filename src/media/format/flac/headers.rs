@@ -4,6 +4,9 @@
 //! who is there from the beginning gets it all the same.
 
 use crate::media::format::joining::MAX_PROLOGUE_BYTES;
+use crate::media::format::ogg::comments;
+use crate::model::format::CodecName;
+use crate::model::title::TitleInfo;
 
 /// The bytes that each stream begins with, up to the length of STREAMINFO, which is the first block and has 34 bytes. The
 /// first bit of the fifth byte says whether another block follows.
@@ -185,6 +188,21 @@ impl FlacHeaders {
             known[KNOWN_BYTES - 1] &= 0xF0;
             length.fill(0);
         }
+    }
+
+    /// The title in the comments, once the headers are complete.
+    pub(super) fn title(&self) -> Option<TitleInfo> {
+        let mut rest = self.kept.get(MAGIC_BYTES..)?;
+        while let Some([_, a, b, c]) = rest.first_chunk() {
+            let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+            let (block, after) = rest.split_at_checked(BLOCK_HEAD_BYTES + length)?;
+            let title = comments::read(CodecName::Flac, block);
+            if title.is_some() {
+                return title;
+            }
+            rest = after;
+        }
+        None
     }
 
     fn take_magic(&mut self, bytes: &[u8]) -> usize {

@@ -16,7 +16,7 @@ use bytes::Bytes;
 pub(super) use self::frame::is_whole as is_whole_frame;
 use self::frame::{FlacHead, FlacHeadRead, MAX_HEAD_BYTES, SYNC};
 use self::headers::{Beginning, FlacHeaders, HeadersState, StreamInfo, beginning};
-use super::joining::{Mark, Prologue, Scanned, StreamStart, Trouble};
+use super::joining::{Comment, Mark, Prologue, Scanned, StreamStart, Trouble};
 use super::layout::{FlacLayout, Layout};
 use super::opaque::Pieces;
 use super::walker::Walker;
@@ -49,6 +49,8 @@ pub struct FlacScanner {
     time: Duration,
     edge: u64,
     is_damaged: bool,
+    /// Whether the last headers had a title.
+    has_title: bool,
     /// When a piece arrived last.
     arrived: Duration,
 }
@@ -110,6 +112,7 @@ impl FlacScanner {
             time: start.media_time,
             edge: start.offset,
             is_damaged: false,
+            has_title: false,
             arrived: Duration::ZERO,
         })
     }
@@ -205,6 +208,13 @@ impl FlacScanner {
                 self.stage = FlacStage::Unknown;
             }
             HeadersState::Complete(info) => {
+                let (title, offset) = (headers.title(), self.last_found);
+                // One without a title ends that of a stream before it.
+                let had_title = std::mem::replace(&mut self.has_title, title.is_some());
+                if had_title || title.is_some() {
+                    let title = title.unwrap_or_default();
+                    found(Scanned::Comment(Comment { offset, title }));
+                }
                 let bytes = headers.take_prologue();
                 found(Scanned::Prologue(Prologue {
                     offset: self.offset,

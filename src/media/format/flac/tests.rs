@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::samples::{SAMPLES, beginning, block, frame, frame_with, frames, head, headers};
 use super::*;
 use crate::media::format::joining::MAX_PROLOGUE_BYTES;
+use crate::media::format::ogg::page::samples::comments;
 use crate::media::format::samples::pieces;
 
 /// The beginning of a stream.
@@ -48,6 +49,28 @@ fn marks(found: &[Scanned]) -> Vec<(u64, u128)> {
         _ => None,
     };
     found.iter().filter_map(mark).collect()
+}
+
+/// The titles among findings.
+fn titles(found: &[Scanned]) -> Vec<(u64, String)> {
+    let title = |scanned: &Scanned| match scanned {
+        Scanned::Comment(comment) => Some((comment.offset, comment.title.text.clone())),
+        _ => None,
+    };
+    found.iter().filter_map(title).collect()
+}
+
+#[test]
+fn comments_are_the_title_from_the_first_byte_on() {
+    let said = comments(b"", &[b"ARTIST=A", b"title=T"]);
+    let titled = [headers(&[block(4, &said), block(1, &[0; 9])]), frames(0..3)].concat();
+    let plain = [beginning(), frames(0..3)].concat();
+    let stream = [&titled[..], &plain, &plain].concat();
+    let (_, found) = scan(&at_first(), [&stream[..]]);
+    let begins = [0, titled.len() as u64];
+    let expected = [(begins[0], "A - T".to_owned()), (begins[1], String::new())];
+    assert_eq!(titles(&found), expected);
+    assert_eq!(titles(&scan(&at_first(), [&plain[..]]).1), []);
 }
 
 /// The prologues among findings.

@@ -38,8 +38,8 @@ fn second_packet(heads: &[u8], serial: u32) -> Option<Vec<u8>> {
     None
 }
 
-/// The title in a packet of comments.
-fn read(codec: CodecName, packet: &[u8]) -> Option<TitleInfo> {
+/// The title in a packet of comments. For FLAC the packet is a block of metadata, within Ogg or without.
+pub(in crate::media::format) fn read(codec: CodecName, packet: &[u8]) -> Option<TitleInfo> {
     let list = match codec {
         CodecName::Vorbis => packet.strip_prefix(b"\x03vorbis"),
         CodecName::Opus => packet.strip_prefix(b"OpusTags"),

@@ -6,7 +6,7 @@
 
 mod chain;
 mod codec;
-mod comments;
+pub(super) mod comments;
 mod granule;
 mod link;
 pub mod page;

@@ -1,0 +1,90 @@
+//! `/admin.cgi`: where encoders that speak Shoutcast set titles, with a password in the query and mostly without a mount.
+
+use hyper::{Response, StatusCode};
+
+use super::Admin;
+use super::call::{Answer, Call};
+use super::declined::Declined;
+use super::reply;
+use super::reply::Body;
+use super::told_title::ToldTitle;
+use crate::model::mount::MountName;
+use crate::service::logins::{NoRight, Right};
+use crate::service::sources::SourceProtocol;
+use crate::service::titles::NotSet;
+use crate::wire::icecast::shoutcast::ShoutcastLogin;
+
+/// The page that Icecast answers.
+const DONE: &str = "<html><head><title>Admin request successful</title></head>\
+                    <body><p>Metadata update successful</p></body></html>\n";
+
+/// Sets a title: `/admin.cgi?mode=updinfo&pass=…&song=…`, as a query or as a form. The stream's number, `sid`, does not
+/// matter: a mount is named by `mount`, or in front of the password.
+pub(super) async fn admin_cgi(admin: &Admin, call: Call) -> Answer {
+    let told = ToldTitle::read(call).await?;
+    if !told.is_update() {
+        return Err(Declined::bad("only mode=updinfo is answered here"));
+    }
+    let Some(pass) = told.text("pass") else {
+        return Err(Declined::bad(
+            "`pass` is missing: write pass=PASSWORD, or pass=/MOUNT:PASSWORD",
+        ));
+    };
+    let mount = allowed_mount(admin, &told, &pass).await?;
+    let Some(title) = told.title(admin, &mount) else {
+        return Err(Declined::bad("`song` is missing: write song=TITLE"));
+    };
+    match admin.0.titles.set(&mount, &title).await {
+        Ok(()) => Ok(done()),
+        Err(error @ NotSet::NoSource) => Err(Declined::bad(error)),
+        Err(error) => Err(Declined::new(StatusCode::BAD_GATEWAY, error)),
+    }
+}
+
+/// The mount whose title the login may set: by the password in the query, or else by the login in the head, which some
+/// encoders send too.
+async fn allowed_mount(admin: &Admin, told: &ToldTitle, pass: &str) -> Result<MountName, Declined> {
+    let named = told.mount();
+    if named.is_none() && told.text("mount").is_some() {
+        return Err(Declined::bad("`mount` is not the path of a mount"));
+    }
+    let (mounts, login) = (admin.0.mesh.documents.mounts(), ShoutcastLogin::of(pass));
+    let usual = named.clone().or_else(|| usual_mount(admin));
+    let mut readings = login.readings(&mounts, usual.as_ref());
+    readings.retain(|reading| {
+        named
+            .as_ref()
+            .is_none_or(|named| reading.spec.path == *named)
+    });
+    let Some(first) = readings.first() else {
+        return Err(Declined::bad(
+            "the title is for no mount: write mount=/MOUNT, or pass=/MOUNT:PASSWORD, or set shoutcast_mount",
+        ));
+    };
+    let caller = told.login().caller;
+    match admin.0.logins.shoutcast_title(&readings, caller).await {
+        Err(NoRight::Denied) if told.login().authorization.is_some() => {
+            let mount = first.spec.path.clone();
+            let right = Right::Describe(&mount);
+            admin.0.logins.check(told.login(), right).await?;
+            Ok(mount)
+        }
+        mount => Ok(mount?),
+    }
+}
+
+/// The mount of a login that names none: the one that is set, or else that of the only Shoutcast source on air here.
+fn usual_mount(admin: &Admin) -> Option<MountName> {
+    admin.0.shoutcast_mount.clone().or_else(|| {
+        let mut speaking = admin
+            .0
+            .sources
+            .speaking(SourceProtocol::Shoutcast)
+            .into_iter();
+        speaking.next().filter(|_| speaking.next().is_none())
+    })
+}
+
+fn done() -> Response<Body> {
+    reply::html(StatusCode::OK, DONE)
+}
