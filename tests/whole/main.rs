@@ -37,6 +37,7 @@ mod hidden_mounts;
 mod icecast_pages;
 mod kept_connections;
 mod late;
+mod late_formats;
 mod listener_limits;
 mod loss;
 mod membership;
