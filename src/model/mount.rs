@@ -180,6 +180,12 @@ pub struct MountSpec {
     /// The headers of the answers to its listeners, besides the usual ones.
     #[serde(default)]
     pub http_headers: ExtraHeaders,
+    /// How much of the stream each node keeps in memory, seconds of its time.
+    #[serde(default = "MountSpec::default_ring_s")]
+    pub ring_s: u32,
+    /// The most of it that each node keeps, MiB.
+    #[serde(default = "MountSpec::default_ring_mib")]
+    pub ring_mib: u32,
     /// The listeners that may listen, and where they are sent.
     #[serde(flatten)]
     pub steering: MountSteering,
@@ -222,6 +228,12 @@ impl MountSpec {
     /// Seconds that listeners are kept for a source to come back, unless the operator says otherwise: every player
     /// keeps its socket open for so long, and an encoder needs that time to notice and reconnect.
     pub const DEFAULT_LINGER_S: u32 = 10;
+    /// Seconds of a stream in memory: a listener's burst of 5 s, the 10 s that a source may take to come back, and a
+    /// failover in that time.
+    pub const DEFAULT_RING_S: u32 = 30;
+    /// MiB of a stream in memory: 30 s of 2.2 Mbit/s, more than lossless stereo needs; a hundred mounts then fit a small
+    /// machine.
+    pub const DEFAULT_RING_MIB: u32 = 8;
 
     /// Seconds that a source may be silent, unless the operator says otherwise: the same as in Icecast.
     pub const DEFAULT_SOURCE_TIMEOUT_S: u32 = 10;
@@ -246,6 +258,8 @@ impl MountSpec {
             standby: false,
             charset: Charset::default(),
             http_headers: ExtraHeaders::default(),
+            ring_s: Self::DEFAULT_RING_S,
+            ring_mib: Self::DEFAULT_RING_MIB,
             steering: MountSteering::default(),
         }
     }
@@ -256,6 +270,14 @@ impl MountSpec {
 
     fn default_linger_s() -> u32 {
         Self::DEFAULT_LINGER_S
+    }
+
+    fn default_ring_s() -> u32 {
+        Self::DEFAULT_RING_S
+    }
+
+    fn default_ring_mib() -> u32 {
+        Self::DEFAULT_RING_MIB
     }
 }
 

@@ -9,9 +9,9 @@ use crate::media::format::joining::Mark;
 #[derive(Debug, Default)]
 pub(super) struct Marks(VecDeque<Mark>);
 
-/// Twice what 30 s can have: an MPEG frame lasts 8 ms or more, so there are at most 3,750.
+/// The most that the longest window of 120 s can have: an MPEG frame lasts 8 ms or more, so there are at most 15,000.
 /// Beyond it the oldest are forgotten: a listener may then join a little later than it could.
-const MAX_MARKS: usize = 8_192;
+const MAX_MARKS: usize = 16_384;
 
 impl Marks {
     /// Takes a mark. One that lies before the last is ignored: the look-ups count on the order.
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn marks_are_bounded() {
-        let marks = marks(0..10_000);
+        let marks = marks(0..20_000);
         assert_eq!(marks.0.len(), MAX_MARKS);
     }
 }

@@ -7,6 +7,7 @@
 
 mod blocks;
 mod findings;
+mod limits;
 mod marks;
 mod prologues;
 mod tempo;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use self::blocks::Blocks;
+pub use self::limits::RingLimits;
 use self::marks::Marks;
 use self::prologues::RingPrologues;
 use self::tempo::Tempo;
@@ -30,30 +32,6 @@ use super::format::scanner::Scanner;
 use crate::model::format::StreamFormat;
 use crate::model::stream::{EndReason, StreamHead, StreamId};
 use crate::model::title::TitleInfo;
-
-/// How much a ring keeps: `window`, unless that is more than `max_bytes`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RingLimits {
-    /// How much of the stream's time is kept at least; of its arrival if the format is not known.
-    pub window: Duration,
-    /// How long bytes are kept after they have arrived, however fast they came, so that readers can read them.
-    pub settle: Duration,
-    /// The most bytes, whatever their time. Below 32 KiB a ring keeps up to 32 KiB.
-    pub max_bytes: u64,
-}
-
-impl Default for RingLimits {
-    /// 30 s: a listener's burst of 5 s, the 10 s that a source may take to come back, and a failover in that time.
-    /// 5 s: a dying encoder may send minutes of audio at once, and a listener takes so long to read them.
-    /// 8 MiB: 30 s of 2.2 Mbit/s, more than lossless stereo needs; a hundred mounts then fit a small machine.
-    fn default() -> Self {
-        Self {
-            window: Duration::from_secs(30),
-            settle: Duration::from_secs(5),
-            max_bytes: 8 << 20,
-        }
-    }
-}
 
 /// The result of offering bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

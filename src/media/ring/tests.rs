@@ -102,6 +102,31 @@ fn mpeg_is_kept_by_its_own_time() {
 }
 
 #[test]
+fn a_mount_says_how_much_is_kept() {
+    use crate::model::mount::{MountName, MountSpec};
+    let mut spec = MountSpec::new(MountName::try_from("/a").unwrap());
+    assert_eq!(RingLimits::of(&spec), RingLimits::default());
+    (spec.ring_s, spec.ring_mib) = (60, 1);
+    let mut ring = ring("audio/mpeg").with_limits(RingLimits::of(&spec));
+    let kept_s = |ring: &Ring| (ring.next() - ring.oldest()) as f64 / FRAME as f64 * FRAME_MS / 1e3;
+    ring.append(0, &mpeg::samples::frames(2_900), ring.began()); // 76 s, 1.2 MB
+    ring.append(
+        ring.next(),
+        &mpeg::samples::frames(2),
+        settled(ring.began()),
+    );
+    assert!((60.0..62.0).contains(&kept_s(&ring)), "{}", kept_s(&ring));
+    (spec.ring_s, spec.ring_mib) = (120, 1);
+    let mut ring = self::ring("audio/mpeg").with_limits(RingLimits::of(&spec));
+    ring.append(0, &mpeg::samples::frames(2_900), ring.began());
+    let kept_bytes = ring.next() - ring.oldest();
+    assert!(
+        ((1 << 20) - (32 << 10)..=1 << 20).contains(&kept_bytes),
+        "{kept_bytes}"
+    );
+}
+
+#[test]
 fn the_unknown_is_kept_by_its_arrival() {
     let (mut ring, now) = (ring("audio/wav"), Instant::now());
     for n in 0..6_000 {

@@ -12,7 +12,7 @@ use crate::io::clock;
 use crate::io::feed::Feed;
 use crate::media::format::detect::Format;
 use crate::media::format::joining::StreamStart;
-use crate::media::ring::Ring;
+use crate::media::ring::{Ring, RingLimits};
 use crate::model::mount::MountName;
 use crate::model::seat::Epoch;
 use crate::model::stream::{EndReason, StreamHead, StreamId};
@@ -60,7 +60,8 @@ impl Air {
             ..offer.head.clone()
         };
         let false_type = correct(&mut head, opening.format);
-        let feed = Feed::new(ring(stream_id, head, &opening.lead));
+        let limits = RingLimits::of(&offer.spec);
+        let feed = Feed::new(ring(stream_id, head, &opening.lead).with_limits(limits));
         restore_title(ingest, mount, &feed);
         if let Some(title) = &opening.title {
             info!(title = title.text, "title");

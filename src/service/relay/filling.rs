@@ -7,7 +7,7 @@ use tracing::{debug, info};
 use crate::io::feed::Feed;
 use crate::logic::relay::route::Precedence;
 use crate::media::format::joining::StreamStart;
-use crate::media::ring::{Append, Ring};
+use crate::media::ring::{Append, Ring, RingLimits};
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::stream::EndReason;
@@ -29,6 +29,8 @@ pub struct Filling {
     is_open: bool,
     /// The long prologue that the upstream is sending.
     parts: Option<PrologueParts>,
+    /// The limits of the next ring.
+    limits: RingLimits,
 }
 
 impl Filling {
@@ -41,7 +43,13 @@ impl Filling {
             feed: finished,
             is_open: false,
             parts: None,
+            limits: RingLimits::default(),
         }
+    }
+
+    /// Sets the limits of the next ring: those that the mount has by now.
+    pub fn set_limits(&mut self, limits: RingLimits) {
+        self.limits = limits;
     }
 
     /// The machine that decides.
@@ -142,7 +150,8 @@ impl Filling {
     /// Fills a new ring, which the mount's listeners hear from now on.
     fn open(&mut self, upstream: &NodeName, opened: &Opened, now: Instant) -> Result<(), NotHeld> {
         let (stream_id, from) = (opened.stream_id, opened.offset);
-        let feed = Feed::new(Ring::new(stream_id, opened.head.clone(), from, now));
+        let ring = Ring::new(stream_id, opened.head.clone(), from, now);
+        let feed = Feed::new(ring.with_limits(self.limits));
         let origin = Origin::Relay(Some(upstream.clone()));
         let held = self.streams.hold(&self.mount, feed.clone(), origin)?;
         if let Some(old) = held {
@@ -376,6 +385,23 @@ mod tests {
         assert_eq!(take(&mut bench, stray), UpstreamEvent::Lost);
         take(&mut bench, long);
         assert_eq!(take(&mut bench, data), UpstreamEvent::Lost);
+    }
+
+    #[test]
+    fn the_next_ring_has_the_limits_that_the_mount_has_by_then() {
+        let mut bench = Bench::new();
+        let limits = RingLimits {
+            max_bytes: 64 << 10,
+            ..RingLimits::default()
+        };
+        let fill = |bench: &mut Bench, stream_id| {
+            let feed = bench.open(stream_id, "audio/mpeg", 0);
+            bench.append(&frames(1_000));
+            feed.next() - feed.oldest()
+        };
+        assert!(fill(&mut bench, 1) > limits.max_bytes);
+        bench.filling.set_limits(limits);
+        assert!(fill(&mut bench, 2) <= limits.max_bytes);
     }
 
     #[test]

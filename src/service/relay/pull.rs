@@ -12,6 +12,7 @@ use super::filling::Filling;
 use crate::io::clock;
 use crate::io::feed::Feed;
 use crate::io::link::{Exchange, ExchangeError, Links};
+use crate::media::ring::RingLimits;
 use crate::model::mount::MountName;
 use crate::model::stream::EndReason;
 use crate::proto::pull::{
@@ -70,6 +71,9 @@ impl PullDriver<'_> {
 
     fn handle(&mut self, input: Input, mesh: &MeshView) {
         let spec = self.inner.mesh.documents.mount(self.mount);
+        if let Some(spec) = &spec {
+            self.filling.set_limits(RingLimits::of(spec));
+        }
         let context = PullContext {
             mesh,
             linger: spec.map(|spec| Duration::from_secs(spec.linger_s.into())),

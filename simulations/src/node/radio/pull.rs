@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use antiphon::io::feed::Feed;
+use antiphon::media::ring::RingLimits;
 use antiphon::model::mount::MountName;
 use antiphon::model::node::NodeName;
 use antiphon::model::stream::EndReason;
@@ -78,6 +79,9 @@ impl Pull {
 
     fn handle(&mut self, input: Input, env: &mut Env<'_>) {
         let spec = env.replica.mount(&self.mount);
+        if let Some(spec) = &spec {
+            self.filling.set_limits(RingLimits::of(spec));
+        }
         let chance = env.chance();
         let seen = PullContext {
             mesh: env.mesh.view(),

@@ -20,6 +20,13 @@ const MIN_SOURCE_TIMEOUT_S: u32 = 2;
 /// The longest one: the mount is taken for so long by a source that has died.
 const MAX_SOURCE_TIMEOUT_S: u32 = 600;
 
+/// Seconds of a stream that a node may keep. Listeners begin 5 s back, and need as long to read that before it is dropped;
+/// beyond two minutes nobody is late, but elsewhere.
+const RING_S: [u32; 2] = [10, 120];
+
+/// MiB of a stream that a node may keep: 64 hold 30 s of 18 Mbit/s, more than any picture that radios send.
+const RING_MIB: [u32; 2] = [1, 64];
+
 /// In the order in which they are shown.
 pub(super) const FIELDS: &[Field<MountSpec>] = &[
     Field {
@@ -208,6 +215,30 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
                 Ok(())
             },
             show: |mount| mount.http_headers.to_string(),
+        },
+    },
+    Field {
+        key: "ring_s",
+        help: "how much of the stream each node keeps in memory for late and slow listeners: 10 to 120 seconds, if `ring_mib` \
+               holds them; counts from the next stream on",
+        required: false,
+        kind: FieldKind::Number {
+            bounds: RING_S,
+            example: 60,
+            put: |mount, seconds| mount.ring_s = seconds,
+            get: |mount| mount.ring_s,
+        },
+    },
+    Field {
+        key: "ring_mib",
+        help: "the most memory for that: 1 to 64 MiB; 8 hold 30 seconds of 2.2 Mbit/s, so films want more; counts from the next \
+               stream on",
+        required: false,
+        kind: FieldKind::Number {
+            bounds: RING_MIB,
+            example: 32,
+            put: |mount, mib| mount.ring_mib = mib,
+            get: |mount| mount.ring_mib,
         },
     },
     Field {
