@@ -133,9 +133,9 @@ impl Elements {
             .then(|| self.next.saturating_sub(self.held.len() as u64))
     }
 
-    /// Whether the last bytes may be what is searched.
+    /// Whether the last bytes may be the beginning of an element.
     pub(super) fn may_begin(&self) -> bool {
-        self.is_searching && !self.held.is_empty()
+        self.body.is_none() && !self.held.is_empty()
     }
 
     /// Whether the last byte was the last of an element, or of the head of one that was entered.

@@ -334,6 +334,17 @@ fn without_good_headers_pieces_are_joined_and_the_trouble_is_known() {
 }
 
 #[test]
+fn no_piece_is_joined_behind_the_beginning_of_a_header() {
+    let no_tracks = [header("webm"), cluster(0, &[block(1, 0, true)])].concat();
+    let stream = [no_tracks.clone(), heads(&[audio_track(1)]), cluster(0, &[])].concat();
+    for length in 1..10 {
+        let pieces = stream.chunks(length);
+        let found = feed_each(&mut beginning(), pieces, Duration::from_millis(30));
+        assert!(found.offsets().contains(&(no_tracks.len() as u64)));
+    }
+}
+
+#[test]
 fn a_stream_falsely_called_matroska_is_given_up() {
     let mut scanner = beginning();
     let junk = [&b"\x1A\x45\xDF\xA3"[..], &[0; 200_000]].concat();
