@@ -2,6 +2,7 @@
 
 pub mod adts;
 pub mod change;
+mod crc;
 pub mod detect;
 pub mod ebml;
 pub mod file;

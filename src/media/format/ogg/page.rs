@@ -3,6 +3,8 @@
 use std::iter;
 use std::ops::Range;
 
+use crate::media::format::crc::crc32;
+
 /// The bytes of a head before its table of segments.
 const FIXED_BYTES: usize = 27;
 
@@ -175,39 +177,13 @@ pub fn renumber(page: &mut [u8], by: u32) {
     page[CHECKSUM].copy_from_slice(&sum.to_le_bytes());
 }
 
-/// The checksum of a page, in which its own field counts as zero.
+/// The checksum of a page, in which its own field counts as zero; nothing is added before or after.
 fn checksum(page: &[u8]) -> u32 {
     let before = &page[..CHECKSUM.start.min(page.len())];
     let behind = page.get(CHECKSUM.end..).unwrap_or_default();
-    let sum = crc(crc(0, before), &[0; CHECKSUM.end - CHECKSUM.start]);
-    crc(sum, behind)
+    let sum = crc32(crc32(0, before), &[0; CHECKSUM.end - CHECKSUM.start]);
+    crc32(sum, behind)
 }
-
-/// The CRC of Ogg, continued: polynomial 04c11db7, no reflection, nothing added before or after.
-fn crc(sum: u32, bytes: &[u8]) -> u32 {
-    bytes.iter().fold(sum, |sum, &byte| {
-        let index = (sum >> 24) as u8 ^ byte;
-        (sum << 8) ^ CHECKSUMS[usize::from(index)]
-    })
-}
-
-/// The checksum of each single byte.
-static CHECKSUMS: [u32; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let mut sum = (byte as u32) << 24;
-        let mut bit = 0;
-        while bit < 8 {
-            let carry = sum >> 31;
-            sum = (sum << 1) ^ (carry * 0x04c1_1db7);
-            bit += 1;
-        }
-        table[byte] = sum;
-        byte += 1;
-    }
-    table
-};
 
 /// Generated pages and streams for the tests of all code that carries Ogg.
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Both are repeated all the time. Only the first programme counts.
 
 use super::packet::{HEAD_BYTES, PACKET_BYTES, SYNC, TsPacket};
+use crate::media::format::crc::crc32;
 use crate::model::format::CodecName;
 
 /// The number of the packets with the PAT.
@@ -347,11 +348,7 @@ fn low_bits<const BITS: u32>(high: u8, low: u8) -> u16 {
     u16::from_be_bytes([high, low]) & ((1 << BITS) - 1)
 }
 
-/// The CRC of sections: polynomial 04c11db7, no reflection, all bits set before. With the checksum that stands behind a
-/// section it is 0. Sections are short, and only new ones are looked at.
+/// The CRC of sections, with all bits set before. With the checksum that stands behind a section it is 0.
 pub(super) fn checksum(section: &[u8]) -> u32 {
-    section.iter().fold(u32::MAX, |sum, byte| {
-        let sum = sum ^ u32::from(*byte) << 24;
-        (0..8).fold(sum, |sum, _| (sum << 1) ^ ((sum >> 31) * 0x04c1_1db7))
-    })
+    crc32(u32::MAX, section)
 }
