@@ -138,16 +138,6 @@ mod tests {
         }
     }
 
-    const FORMATS: [Format; 7] = [
-        Format::Mpeg,
-        Format::Adts,
-        Format::Loas,
-        Format::Ogg,
-        Format::Ebml,
-        Format::Flac,
-        Format::Ts,
-    ];
-
     /// The change that is noticed in pieces, and how many bytes were before it.
     fn noticed(format: Format, pieces: &[&[u8]], is_lost: bool) -> Option<(Format, usize)> {
         let (mut watch, mut fed) = (ChangeWatch::new(format), 0);
@@ -162,7 +152,7 @@ mod tests {
 
     #[test]
     fn no_format_is_taken_for_another() {
-        for format in FORMATS {
+        for format in Format::ALL {
             let stream = stream(format);
             assert!(stream.len() > LOOK_BYTES, "{format:?}");
             assert_eq!(noticed(format, &[&stream], false), None, "{format:?}");
@@ -188,8 +178,8 @@ mod tests {
 
     #[test]
     fn a_lost_stream_is_looked_at_for_any_format() {
-        for from in FORMATS {
-            for to in FORMATS.into_iter().filter(|to| *to != from) {
+        for from in Format::ALL {
+            for to in Format::ALL.into_iter().filter(|to| *to != from) {
                 let (mut watch, strange) = (ChangeWatch::new(from), stream(to));
                 // All but the containers are found from their middle on; these are found by their beginning.
                 let has_word = WORDS.iter().any(|(_, format)| *format == to);
@@ -220,7 +210,7 @@ mod tests {
     proptest! {
         #[test]
         fn noise_is_no_format(noise in prop::collection::vec(any::<u8>(), 0..3_000), lengths in prop::collection::vec(1_usize..900, 1..9)) {
-            for format in FORMATS {
+            for format in Format::ALL {
                 let pieces = pieces(&noise, &lengths);
                 prop_assert_eq!(noticed(format, &pieces, true), None);
             }

@@ -51,6 +51,18 @@ pub enum Look {
 }
 
 impl Format {
+    /// Every format, for the tests that go through them.
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 7] = [
+        Self::Mpeg,
+        Self::Adts,
+        Self::Loas,
+        Self::Ogg,
+        Self::Ebml,
+        Self::Flac,
+        Self::Ts,
+    ];
+
     /// The media type that listeners get where the source has stated that of another format.
     pub fn media_type(self) -> &'static str {
         match self {
@@ -320,15 +332,7 @@ mod tests {
         ] {
             assert_eq!(Format::of_media_type(told), format, "{told}");
         }
-        for format in [
-            Format::Mpeg,
-            Format::Adts,
-            Format::Loas,
-            Format::Ogg,
-            Format::Ebml,
-            Format::Flac,
-            Format::Ts,
-        ] {
+        for format in Format::ALL {
             assert_eq!(Format::of_media_type(format.media_type()), Some(format));
         }
     }
