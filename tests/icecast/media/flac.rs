@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Tune;
 use super::bits::checksum;
-use super::ogg::{FIRST, Page};
+use super::ogg::{Page, header_pages};
 
 /// How the first header begins.
 pub(crate) const MAGIC: &[u8] = b"\x7FFLAC";
@@ -33,14 +33,7 @@ fn headers(serial: u32) -> Vec<u8> {
     first.extend(packed.to_be_bytes());
     first.extend([0; 16]);
     let comments = b"\x84\0\0\x0d\x05\0\0\0known\0\0\0\0".to_vec();
-    let one = |flags, sequence, packet| Page {
-        flags,
-        granule: 0,
-        serial,
-        sequence,
-        packets: vec![packet],
-    };
-    [one(FIRST, 0, first).bytes(), one(0, 1, comments).bytes()].concat()
+    header_pages(serial, first, vec![comments])
 }
 
 /// A frame whose samples are stored as they are.

@@ -4,7 +4,7 @@ use super::bits::checksum;
 use crate::row::{Fault, want};
 
 /// The flag of a page that begins a logical stream.
-pub(crate) const FIRST: u8 = 2;
+const FIRST: u8 = 2;
 /// The flag of a page that ends a logical stream.
 pub(crate) const LAST: u8 = 4;
 /// The flag of a page that begins inside a packet.
@@ -44,6 +44,22 @@ impl Page {
         page[22..26].copy_from_slice(&sum.to_le_bytes());
         page
     }
+}
+
+/// The header pages of a stream: one of the first packet, and one of the others.
+pub(crate) fn header_pages(serial: u32, first: Vec<u8>, others: Vec<Vec<u8>>) -> Vec<u8> {
+    let one = |flags, sequence, packets| Page {
+        flags,
+        granule: 0,
+        serial,
+        sequence,
+        packets,
+    };
+    [
+        one(FIRST, 0, vec![first]).bytes(),
+        one(0, 1, others).bytes(),
+    ]
+    .concat()
 }
 
 fn crc(page: &[u8]) -> u32 {

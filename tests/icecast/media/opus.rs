@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Tune;
-use super::ogg::{FIRST, LAST, Page};
+use super::ogg::{LAST, Page, header_pages};
 
 /// How the first header begins.
 pub(crate) const MAGIC: &[u8] = b"OpusHead";
@@ -42,14 +42,7 @@ fn headers(serial: u32) -> Vec<u8> {
     // Version 1, two channels, 312 samples to skip, 48 kHz, no gain, the usual order of channels.
     let head = [MAGIC, &[1, 2, 0x38, 1, 0x80, 0xBB, 0, 0, 0, 0, 0]].concat();
     let tags = [b"OpusTags".as_slice(), b"\x06\0\0\0known!\0\0\0\0"].concat();
-    let one = |flags, sequence, packet| Page {
-        flags,
-        granule: 0,
-        serial,
-        sequence,
-        packets: vec![packet],
-    };
-    [one(FIRST, 0, head).bytes(), one(0, 1, tags).bytes()].concat()
+    header_pages(serial, head, vec![tags])
 }
 
 fn page(serial: u32, number: u64, flags: u8) -> Page {

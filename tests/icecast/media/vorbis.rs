@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Tune;
 use super::bits::LowFirst;
-use super::ogg::{FIRST, Page};
+use super::ogg::{Page, header_pages};
 
 /// How the first header begins.
 pub(crate) const MAGIC: &[u8] = b"\x01vorbis";
@@ -31,15 +31,7 @@ fn headers(serial: u32) -> Vec<u8> {
     identity.extend([0; 12]);
     identity.extend([0xBB, 1]);
     let comments = [b"\x03vorbis".as_slice(), b"\x05\0\0\0known\0\0\0\0\x01"].concat();
-    let one = |flags, sequence, packets| Page {
-        flags,
-        granule: 0,
-        serial,
-        sequence,
-        packets,
-    };
-    let first = one(FIRST, 0, vec![identity]).bytes();
-    [first, one(0, 1, vec![comments, setup()]).bytes()].concat()
+    header_pages(serial, identity, vec![comments, setup()])
 }
 
 /// One codebook of two words, one floor without partitions, one residue, one mapping, one mode.
