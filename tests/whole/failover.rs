@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::support::mesh::TestMesh;
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::Player;
@@ -18,6 +20,8 @@ const ELECTION_LIMIT: Duration = Duration::from_secs(5);
 const RETURN_LIMIT: Duration = Duration::from_secs(5);
 /// The longest silence that is not heard: a listener is sent five seconds at once.
 const SILENCE_LIMIT: Duration = Duration::from_secs(5);
+/// How long a node hangs: long enough for its relays to notice, and not long enough to be taken for dead.
+const STALL: Duration = Duration::from_millis(900);
 
 #[test]
 fn the_master_is_killed_and_nobody_hears_it() {
@@ -85,6 +89,38 @@ fn listeners_stay_when_the_sources_node_is_killed() {
     }
     mesh_counts(&mesh, &alive, players.len());
     assert!(!source.is_closed());
+}
+
+#[test]
+fn a_stall_is_not_heard_on_a_mount_that_does_not_linger() {
+    let mesh = TestMesh::start(3);
+    let (master, others) = (mesh.master(), mesh.others());
+    let (ingest, edge) = (others[0], others[1]);
+    mesh.nodes[0].create_mount_with(RADIO, PASSWORD, r#""linger_s": 0"#);
+    mesh.wait_for_mount(RADIO);
+    let source = KnownSource::start(&mesh.nodes[ingest], RADIO, PASSWORD);
+    mesh.wait_on_air(RADIO);
+    let passthrough = |node: usize| format!("{}/_stream/n1{RADIO}", mesh.nodes[node].url());
+    let players = [ingest, master, edge].map(|node| Player::tune_in(&passthrough(node)));
+    for player in &players {
+        player.wait_for_more(40 * FRAME_BYTES);
+    }
+    // The only node that has more of the stream hangs, for longer than an upstream may be silent.
+    mesh.nodes[ingest].freeze();
+    std::thread::sleep(STALL);
+    mesh.nodes[ingest].signal(Signal::CONT);
+    for player in &players {
+        player.wait_for_more(100 * FRAME_BYTES);
+        signal::check(&player.bytes());
+        assert!(!player.is_closed());
+    }
+    drop(source);
+    for player in &players {
+        let look = || so(player.is_closed(), "it is open");
+        let (_, ended) = eventually(PATIENCE, "the stream ends with its source", look);
+        println!("{} ended after {ended:?}", player.url);
+        assert!(ended < SILENCE_LIMIT, "{ended:?}");
+    }
 }
 
 /// Waits until each of these nodes counts so many listeners of the radio.

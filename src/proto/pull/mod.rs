@@ -20,9 +20,13 @@ use crate::model::node::NodeName;
 use crate::model::stream::{EndReason, StreamHead, StreamId};
 use crate::proto::view::MeshView;
 use crate::wire::frame::Denial;
+use crate::wire::gossip::{Origin, StreamCard};
 
 /// How long a stream without listeners is kept: a listener that comes back soon finds it still running.
 pub const LINGER: Duration = Duration::from_secs(30);
+/// How long a stream that no node sends is waited for at least while its source is connected: only the ways to it are
+/// cut, or its node is. Players give up after such a silence anyway.
+const REPAIR: Duration = Duration::from_secs(10);
 
 /// Numbers the requests of one pull, so that a late answer is not taken for the answer to a later request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -266,8 +270,21 @@ impl Pull {
         if held.is_unwanted(context.now) {
             return Some(EndReason::Replaced);
         }
+        let patience = match self.has_source(held, context) {
+            true => linger.max(REPAIR),
+            false => linger,
+        };
         let silent = context.now.saturating_duration_since(held.last_fed);
-        (silent > linger).then(|| held.finished.unwrap_or(EndReason::Lost))
+        (silent > patience).then(|| held.finished.unwrap_or(EndReason::Lost))
+    }
+
+    /// Whether the source of the stream that is held is connected somewhere, as far as this node knows.
+    fn has_source(&self, held: &HeldRing, context: PullContext<'_>) -> bool {
+        let mut holders = context.mesh.holders(&self.mount);
+        let is_its_source = |card: &StreamCard| {
+            card.origin == Origin::Source && card.stream_id == held.stream.stream_id
+        };
+        held.finished.is_none() && holders.any(|(_, card)| is_its_source(card))
     }
 }
 

@@ -359,6 +359,56 @@ fn a_stream_without_holders_is_lost_after_a_while() {
 }
 
 #[test]
+fn a_mount_without_linger_waits_out_a_stall() {
+    for (node_dies, waits) in [(false, true), (true, false)] {
+        let mut bench = Bench::new();
+        bench.linger = Some(Duration::ZERO);
+        bench.gossip("a", A, Origin::Source, 100);
+        bench.hold(A, 70);
+        bench.handle(Input::Tick);
+        bench.hear(opened(A, 70));
+        let stalled = bench.pass(STALL);
+        assert_eq!(stalled, [Output::HangUp(Some(UpstreamTimeout::Stalled))]);
+        if node_dies {
+            bench.mesh.nodes.get_mut(&name("a")).unwrap().state = NodeState::Dead;
+        }
+        let over = Output::Over(EndReason::Lost);
+        let mut wake = || {
+            let wake_at = bench.pull.wake_at().unwrap_or(bench.now);
+            bench.pass(wake_at - bench.now)
+        };
+        let ends = (0..5).any(|_| wake().contains(&over));
+        assert_eq!(ends, !waits, "its node dies: {node_dies}");
+        if waits {
+            while bench.pull.asked().is_none() {
+                let wake_at = bench.pull.wake_at().unwrap();
+                bench.pass(wake_at - bench.now);
+            }
+            assert_eq!(bench.pull.asked().unwrap().resume, Some((A, 70)));
+            bench.now += REPAIR;
+            assert!(
+                bench.hear(UpstreamEvent::Lost).contains(&over),
+                "not for ever"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_mount_without_linger_ends_with_its_source() {
+    let mut bench = Bench::new();
+    bench.linger = Some(Duration::ZERO);
+    bench.gossip("a", A, Origin::Source, 100);
+    bench.hold(A, 100);
+    bench.handle(Input::Tick);
+    bench.hear(opened(A, 100));
+    bench.held().finished = Some(EndReason::SourceLeft);
+    bench.now += Duration::from_millis(1);
+    let over = [Output::HangUp(None), Output::Over(EndReason::SourceLeft)];
+    assert_eq!(bench.hear(UpstreamEvent::Ended), over);
+}
+
+#[test]
 fn a_deleted_mounts_pull_ends_with_its_upstream() {
     let mut bench = Bench::new();
     bench.gossip("a", A, Origin::Source, 100);
