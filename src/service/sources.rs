@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -70,6 +70,8 @@ struct OnAir {
     stream_id: StreamId,
     facts: SourceFacts,
     checks: mpsc::Sender<PresenceCheck>,
+    /// Taken by the one source that may inherit its place.
+    heir: Arc<Semaphore>,
     give_way: CancellationToken,
     over: watch::Receiver<()>,
 }
@@ -155,6 +157,7 @@ impl Sources {
             stream_id,
             facts,
             checks: asked,
+            heir: Arc::new(Semaphore::new(1)),
             give_way: give_way.clone(),
             over,
         };
@@ -177,14 +180,52 @@ impl Sources {
         }
     }
 
+    /// A place for a source of this origin: a free one if fewer than so many are taken, or that of its own source on air,
+    /// if the connection of that one turns out to be dead.
+    pub(super) async fn find_place(
+        &self,
+        most: u32,
+        mount: &MountName,
+        origin: &SourceOrigin,
+    ) -> Option<SourcePlace> {
+        if let Some(place) = self.take_place(most) {
+            return Some(place);
+        }
+        let (stream_id, _heir) = self.inherit(mount, origin)?;
+        let own = DoubtedSource {
+            mount,
+            stream_id,
+            claimant: Some(origin),
+        };
+        if self.is_there(own).await {
+            return None;
+        }
+        // The dead one ends now and gives its place back in a moment; nobody else is to get it before.
+        self.take_place(u32::MAX)
+    }
+
     /// A place for one more source, if there are fewer than so many.
-    pub(super) fn take_place(&self, most: u32) -> Option<SourcePlace> {
+    fn take_place(&self, most: u32) -> Option<SourcePlace> {
         let mut table = self.0.lock();
         if table.places >= most as usize {
             return None;
         }
         table.places += 1;
         Some(SourcePlace(self.clone()))
+    }
+
+    /// The stream of the source on air on a mount here, if it has this origin and no other one is about to inherit its
+    /// place: there are never more than two sources for one place.
+    fn inherit(
+        &self,
+        mount: &MountName,
+        origin: &SourceOrigin,
+    ) -> Option<(StreamId, OwnedSemaphorePermit)> {
+        let table = self.0.lock();
+        let on_air = table.on_air.get(mount)?;
+        let is_own = on_air.facts.origin == *origin;
+        let heir = is_own.then(|| on_air.heir.clone().try_acquire_owned().ok())?;
+        Some((on_air.stream_id, heir?))
     }
 
     /// The mounts with a source on air at this node, and their streams.
@@ -293,6 +334,39 @@ mod tests {
         let third = sources.take_place(2);
         assert!(third.is_some());
         assert!(sources.take_place(0).is_none(), "a node without sources");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_place_of_a_dead_source_goes_to_its_own_encoder() {
+        let (sources, mount) = (Sources::default(), MountName::try_from("/a").unwrap());
+        let [own, other] = [1, 2].map(SourceOrigin::sample);
+        let _old_place = sources.find_place(1, &mount, &own).await.unwrap();
+        assert!(
+            sources.find_place(1, &mount, &own).await.is_none(),
+            "the first one is not on air"
+        );
+        let mut entry = sources.enter(&mount, StreamId(1), facts(SourceProtocol::Http));
+        assert!(sources.find_place(1, &mount, &other).await.is_none());
+        // The connection is alive.
+        let answers = async {
+            let check = entry.checks.recv().await.unwrap();
+            assert!(check.is_for_same_origin);
+            check.answer.send(()).unwrap();
+        };
+        let (place, ()) = tokio::join!(sources.find_place(1, &mount, &own), answers);
+        assert!(place.is_none());
+        // It is dead, and two are back.
+        let ends = async {
+            let check = entry.checks.recv().await.unwrap();
+            drop(entry);
+            drop(check);
+        };
+        let (first, second, ()) = tokio::join!(
+            sources.find_place(1, &mount, &own),
+            sources.find_place(1, &mount, &own),
+            ends
+        );
+        assert!(first.is_some() && second.is_none());
     }
 
     #[test]

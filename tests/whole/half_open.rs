@@ -31,12 +31,18 @@ struct Stage {
 
 impl Stage {
     fn set() -> Option<Self> {
+        Self::set_with(&[])
+    }
+
+    /// The same, with more arguments for each node.
+    fn set_with(arguments: &[&str]) -> Option<Self> {
         let network = Network::build(2)?;
         let proxy = network.own_ip().to_string();
         let mesh = TestMesh::start_with(2, |index, setup| {
             setup
                 .inside(network.site(index))
                 .with(&["--trusted-proxies", &proxy])
+                .with(arguments)
         });
         mesh.create_mount(RADIO, PASSWORD);
         Some(Self { mesh, network })
@@ -44,10 +50,15 @@ impl Stage {
 
     /// An encoder that is on air and sends no more, and a listener that has heard it at the other node.
     fn on_air(&self, at: usize) -> (Connection, Player) {
+        self.on_air_ahead(at, frames())
+    }
+
+    /// The same with so much audio.
+    fn on_air_ahead(&self, at: usize, frames: Vec<u8>) -> (Connection, Player) {
         let (mut connection, head) =
             knock(&self.mesh.nodes[at].address(), RADIO, PASSWORD).unwrap();
         assert_eq!(head.status, 200, "{head:?}");
-        connection.send(frames()).unwrap();
+        connection.send(frames).unwrap();
         self.mesh.wait_on_air(RADIO);
         let node = &self.mesh.nodes[1 - at];
         let player = Player::tune_in(&format!("{}/_stream/n1{RADIO}", node.url()));
@@ -105,6 +116,28 @@ fn an_encoder_is_taken_again_while_its_old_connection_is_dead() {
 }
 
 #[test]
+fn an_encoder_that_was_held_up_is_taken_again_too() {
+    let Some(stage) = Stage::set() else { return };
+    for second in [0, 1] {
+        // Half a minute at once: the node stops reading.
+        let (old, _player) = stage.on_air_ahead(0, (0..1_200).flat_map(frame).collect());
+        stage.network.cut_connection(old.socket());
+        let begun = Instant::now();
+        let node = &stage.mesh.nodes[second];
+        let (new, head) = knock(&node.address(), RADIO, PASSWORD).unwrap();
+        let took = begun.elapsed();
+        println!("{} takes it after {took:?}", node.name());
+        assert_eq!(head.status, 200, "{head:?}");
+        assert!(took < AT_ONCE, "{took:?}");
+        drop((new, old));
+        let no_source = "no source";
+        stage
+            .mesh
+            .wait_each_sees(RADIO, no_source, |mount| mount.source.is_none());
+    }
+}
+
+#[test]
 fn nobody_else_gets_the_place_of_a_dead_connection() {
     let Some(stage) = Stage::set() else { return };
     let (old, _player) = stage.on_air(0);
@@ -117,6 +150,30 @@ fn nobody_else_gets_the_place_of_a_dead_connection() {
     let (head, took) = log_in_for(&stage.mesh.nodes[1], stage.network.own_ip());
     assert_eq!(head.status, 200, "{head:?}");
     assert!(took < AT_ONCE, "{took:?}");
+}
+
+#[test]
+fn an_encoder_gets_its_own_place_back_on_a_full_node() {
+    let Some(stage) = Stage::set_with(&["--max-sources", "1"]) else {
+        return;
+    };
+    const FULL: &str = "HTTP/1.1 403 too many sources connected";
+    let (old, _player) = stage.on_air(0);
+    let node = &stage.mesh.nodes[0];
+    let (_, head) = knock(&node.address(), RADIO, PASSWORD).unwrap();
+    assert_eq!(head.lines[0], FULL, "the old connection is alive");
+    stage.network.cut_connection(old.socket());
+    let (head, _) = log_in_for(node, Ipv4Addr::new(192, 0, 2, 7));
+    assert_eq!(head.lines[0], FULL, "another address");
+    let begun = Instant::now();
+    let (mut new, head) = knock(&node.address(), RADIO, PASSWORD).unwrap();
+    assert_eq!(head.status, 200, "{head:?}");
+    new.send(frames()).unwrap();
+    let took = begun.elapsed();
+    println!("taken after {took:?}");
+    assert!(took < AT_ONCE, "{took:?}");
+    let (_, head) = knock(&node.address(), RADIO, PASSWORD).unwrap();
+    assert_eq!(head.lines[0], FULL, "the place is taken once");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use tracing::{info, warn};
 
 use super::IngestConfig;
 use super::filler::{Filler, Offer};
-use super::intake::{Intake, Sink};
+use super::intake::{Intake, Presence, Sink};
 use super::lead::RingLead;
 use crate::io::clock;
 use crate::io::feed::Feed;
@@ -114,19 +114,18 @@ impl Air {
                 reason = intake.copy(Sink::Ring(&self.feed)) => return Input::Ended(reason),
                 Some(check) = self.entry.checks.recv() => check,
             };
-            let is_there = intake.is_there().await;
-            let is_doubted = is_there && check.is_for_same_origin;
-            let is_dead = is_doubted && !intake.is_reachable(&self.feed).await;
-            if is_there && !is_dead {
-                let _left = check.answer.send(()); // the asker may have left meanwhile
-                continue;
-            }
-            self.unanswered.push(check);
-            if is_dead {
-                info!(
-                    "the encoder is back, and this connection of it is dead: it gives its place back"
-                );
-                return Input::Ended(EndReason::SourceLeft);
+            match intake.find(&self.feed, check.is_for_same_origin).await {
+                Presence::There => {
+                    let _left = check.answer.send(()); // the asker may have left meanwhile
+                }
+                Presence::Left => self.unanswered.push(check),
+                Presence::Dead => {
+                    self.unanswered.push(check);
+                    info!(
+                        "the encoder is back, and this connection of it is dead: it gives its place back"
+                    );
+                    return Input::Ended(EndReason::SourceLeft);
+                }
             }
         }
     }

@@ -46,6 +46,15 @@ impl Offer {
     }
 }
 
+/// Whether bytes were left in the connection of a sender for some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Backlog {
+    /// All that has come was read.
+    None,
+    /// More was sent than was wanted.
+    Some,
+}
+
 /// A reader of a stream's audio.
 ///
 /// The reader ends where the stream does. A broken connection is such an end; an error of the reader means that what
@@ -74,8 +83,8 @@ pub(super) trait Filler: AsyncRead + Send + Unpin {
     }
 
     /// Finds out whether the sender's system can be reached. A connection whose path is gone shows no sign of that by
-    /// itself: both systems wait for the other one.
-    fn is_reachable(&mut self) -> impl Future<Output = bool> + Send {
+    /// itself: both systems wait for the other one. Where there is a `backlog`, the sender is also looked for behind it.
+    fn is_reachable(&mut self, _backlog: Backlog) -> impl Future<Output = bool> + Send {
         ready(true)
     }
 

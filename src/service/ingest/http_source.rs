@@ -10,10 +10,10 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
 
-use super::filler::Filler;
+use super::filler::{Backlog, Filler};
 use super::intake::READ_BYTES;
 use super::refusal::answer_and_drain;
 use crate::io::answer::{self, Patience};
@@ -182,13 +182,23 @@ impl<'a> HttpSource<'a> {
 
     /// Sends a byte of the answer's body, and waits so long for the connection to break at it.
     async fn breaks_at_a_byte(&mut self, within: Duration) -> bool {
+        let until = Instant::now() + within;
+        let is_sent = timeout_at(until, answer::send(self.stream, b"\n")).await;
+        match is_sent {
+            Ok(Ok(())) => self.breaks_by(until).await,
+            Ok(Err(_)) => true,
+            Err(_) => false,
+        }
+    }
+
+    /// Waits until the connection breaks, or this moment has come; whether it has broken.
+    async fn breaks_by(&mut self, until: Instant) -> bool {
         let breaks = async {
-            let sent = answer::send(self.stream, b"\n").await.is_ok();
-            while sent && !uplink::has_hung_up(self.stream) {
+            while !uplink::has_hung_up(self.stream) {
                 sleep(LOOK_INTERVAL).await;
             }
         };
-        timeout(within, breaks).await.is_ok()
+        timeout_at(until, breaks).await.is_ok()
     }
 }
 
@@ -257,12 +267,17 @@ impl Filler for HttpSource<'_> {
 
     /// The source's system is sent a byte of the answer's body. If nothing there acknowledges it in time, the kernel
     /// breaks the connection; and that system does, if it does not know the connection any more.
-    async fn is_reachable(&mut self) -> bool {
+    async fn is_reachable(&mut self, backlog: Backlog) -> bool {
         if let Err(error) = uplink::break_unanswered_after(self.stream, UNANSWERED) {
             debug!(%error, "whether the source can be reached is not known");
             return true;
         }
-        self.has_hung_up |= self.breaks_at_a_byte(BREAKING).await;
+        let until = Instant::now() + BREAKING;
+        let is_sent = answer::send(self.stream, b"\n").await.is_ok();
+        if is_sent && backlog == Backlog::Some {
+            self.read_ahead().await;
+        }
+        self.has_hung_up |= !is_sent || self.is_closed || self.breaks_by(until).await;
         if let Err(error) = uplink::break_unanswered_after(self.stream, UNANSWERED_LATER) {
             debug!(%error, "the source keeps a short time limit");
         }
@@ -277,6 +292,7 @@ impl Filler for HttpSource<'_> {
 #[cfg(test)]
 mod tests {
     use tokio::net::TcpListener;
+    use tokio::time::timeout;
 
     use super::*;
     use crate::wire::http::reader::{Parsed, parse};

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, info};
 
 use super::faults::Faults;
-use super::filler::{Filler, Offer};
+use super::filler::{Backlog, Filler, Offer};
 use super::inlet::Inlet;
 use super::lead::{LeadScanner, RingLead};
 use crate::io::clock;
@@ -76,6 +76,17 @@ pub(super) struct Intake<F> {
     held_up: Option<Instant>,
     /// Nothing is held up any more.
     has_left: bool,
+}
+
+/// The result of a look for a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// The source is there.
+    There,
+    /// The source has left: [`Intake::copy`] ends soon, with its last byte.
+    Left,
+    /// The connection is dead: nothing more is to be expected of it.
+    Dead,
 }
 
 /// The result of reading on.
@@ -209,24 +220,30 @@ impl<F: Filler> Intake<F> {
         }
     }
 
-    /// Whether the source is still there; if it is not, [`Self::copy`] ends soon.
-    pub(super) async fn is_there(&mut self) -> bool {
+    /// Looks for the source at the other end of its connection. If it `seems_back`, because its encoder has connected
+    /// anew, this connection may be dead without a sign of it, and is tried.
+    pub(super) async fn find(&mut self, feed: &Feed, seems_back: bool) -> Presence {
         self.has_left |= self.filler.has_left();
-        if self.is_held_up() && !self.has_left {
-            self.has_left = !self.filler.is_behind_backlog().await;
+        if self.has_left {
+            return Presence::Left;
         }
-        !self.has_left
-    }
-
-    /// Whether a source that is there by all signs can be reached: its encoder seems to have come back, and this connection
-    /// may be dead without a sign of it. If it cannot, nothing more is to be expected of it.
-    pub(super) async fn is_reachable(&mut self, feed: &Feed) -> bool {
-        if self.is_held_up() {
-            return true; // It has just sent, more than was wanted.
+        match (seems_back, self.is_held_up()) {
+            (false, false) => {}
+            // It has left behind what was not read yet, which is still heard.
+            (false, true) => self.has_left = !self.filler.is_behind_backlog().await,
+            (true, true) => self.has_left = !self.filler.is_reachable(Backlog::Some).await,
+            (true, false) => {
+                let shows_silence = feed.framed_time().is_some();
+                let is_quiet = shows_silence && self.heard_at.elapsed() >= QUIET;
+                if is_quiet || !self.filler.is_reachable(Backlog::None).await {
+                    return Presence::Dead;
+                }
+            }
         }
-        let shows_silence = feed.framed_time().is_some();
-        let is_quiet = shows_silence && self.heard_at.elapsed() >= QUIET;
-        !is_quiet && self.filler.is_reachable().await
+        match self.has_left {
+            true => Presence::Left,
+            false => Presence::There,
+        }
     }
 
     fn is_held_up(&self) -> bool {

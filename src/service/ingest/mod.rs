@@ -147,15 +147,20 @@ impl Ingest {
         let spec = self.0.mesh.documents.mount(&mount);
         let spec = spec.ok_or_else(|| Refusal::no_mount(&mount))?;
         let hold = self.0.logins.source(credentials, &spec, caller).await?;
-        let place = self.take_place()?;
         let origin = SourceOrigin::new(caller.client, &spec);
+        let place = self.find_place(&mount, &origin).await?;
         let offer = Offer::of(head, spec, origin, SourceProtocol::Http);
         Ok(SourceLogin { offer, place, hold })
     }
 
     /// A place for a source whose password is right: strangers take none.
-    fn take_place(&self) -> Result<SourcePlace, Refusal> {
-        let place = self.0.sources.take_place(self.0.max_sources);
+    async fn find_place(
+        &self,
+        mount: &MountName,
+        origin: &SourceOrigin,
+    ) -> Result<SourcePlace, Refusal> {
+        let most = self.0.max_sources;
+        let place = self.0.sources.find_place(most, mount, origin).await;
         place.ok_or(Refusal::TooManySources)
     }
 

@@ -54,7 +54,9 @@ impl Ingest {
         let mounts = self.0.mesh.documents.mounts();
         let readings = login.readings(&mounts, self.0.shoutcast_mount.as_ref());
         let (spec, hold) = self.0.logins.shoutcast(&readings, caller).await?;
-        Ok((spec, hold, self.take_place()?))
+        let origin = SourceOrigin::new(caller.client, &spec);
+        let place = self.find_place(&spec.path, &origin).await?;
+        Ok((spec, hold, place))
     }
 
     /// Carries a source whose password is right.

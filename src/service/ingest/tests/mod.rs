@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use super::filler::Filler;
+use super::filler::{Backlog, Filler};
 use super::*;
 use crate::io::channel::Channel;
 use crate::io::clock;
@@ -89,7 +89,7 @@ impl Filler for Piped {
         true
     }
 
-    async fn is_reachable(&mut self) -> bool {
+    async fn is_reachable(&mut self, _backlog: Backlog) -> bool {
         self.notes.probes.fetch_add(1, Ordering::Relaxed);
         !self.notes.is_unreachable.load(Ordering::Relaxed)
     }

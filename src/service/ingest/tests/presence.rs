@@ -62,3 +62,27 @@ async fn an_encoder_that_begins_again_leaves_a_quiet_connection() {
     assert!(!bench.is_there_for(stream_id, own).await);
     assert_eq!(feed.finished(), Some(EndReason::SourceLeft));
 }
+
+#[tokio::test(start_paused = true)]
+async fn its_own_encoder_makes_a_source_give_way_that_is_held_up() {
+    let bench = Bench::start(&[]).await;
+    let (mut offered, feed) = bench.put_on_air(20).await;
+    let stream_id = feed.stream_id();
+    let own = Some(SourceOrigin::sample(1));
+    // 26 s of audio at once: more than a source may be ahead.
+    offered.sender.write_all(&frames(1_000)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(feed.next() < frames(1_000).len() as u64, "it is held up");
+    assert!(bench.is_there_for(stream_id, own.clone()).await);
+    let counts = [&offered.notes.probes, &offered.notes.searches];
+    assert_eq!(counts.map(|it| it.load(Ordering::Relaxed)), [1, 0]);
+    offered.notes.is_unreachable.store(true, Ordering::Relaxed);
+    let doubt = bench.is_there_for(stream_id, own);
+    let breaks = async {
+        offered.sender.shutdown().await.unwrap();
+        offered.over().await
+    };
+    let (is_there, over) = tokio::join!(doubt, breaks);
+    assert!(!is_there);
+    assert_eq!(over, Ok(()));
+}
