@@ -5,6 +5,7 @@
 pub mod authority;
 pub mod ended;
 pub mod listener;
+pub mod node_reader;
 pub mod prologue;
 pub mod pull;
 pub mod seats;

@@ -22,8 +22,9 @@ use crate::model::node::{Generation, NodeName};
 use crate::model::seat::Seat;
 use crate::model::status::NodeState;
 use crate::proto::ended::Ended;
+use crate::proto::node_reader::NodeReader;
 use crate::proto::seats::{Disk, Input};
-use crate::proto::view::{MeshNode, MeshView, NodeReader};
+use crate::proto::view::{MeshNode, MeshView};
 use crate::wire::gossip;
 
 /// How often the view is renewed without any news: half the interval of gossip, by which a node's health is judged.
