@@ -44,7 +44,7 @@ fn render(status: &Status) -> String {
     let mut parts = vec![
         headline(status),
         nodes(&status.nodes) + &troubles(status),
-        mounts(&status.mounts),
+        mounts(&status.mounts) + &faults(&status.mounts),
     ];
     if !status.outside.is_empty() {
         parts.push(outside(&status.outside));
@@ -73,6 +73,24 @@ fn troubles(status: &Status) -> String {
         if let Some(why) = &node.address_trouble {
             let (url, why) = (printable(&node.url), printable(why));
             lines += &format!("{}: listeners do not get to {url}: {why}\n", node.name);
+        }
+    }
+    lines
+}
+
+/// A line for each fault in what the sources of mounts send, or had sent until they were closed.
+fn faults(mounts: &[MountStatus]) -> String {
+    let mut lines = String::new();
+    for mount in mounts {
+        if let Some(why) = mount.trouble.as_ref().filter(|_| mount.source.is_some()) {
+            lines += &format!("{}: {}\n", mount.path, printable(why));
+        }
+        if let Some(closed) = &mount.closed {
+            let (node, ago, why) = (&closed.node, duration(closed.ago_s), printable(&closed.why));
+            lines += &format!(
+                "{}: a source at {node} was closed {ago} ago: {why}\n",
+                mount.path
+            );
         }
     }
     lines
@@ -267,8 +285,8 @@ mod tests {
     use crate::model::mount::MountName;
     use crate::model::outside::Slots;
     use crate::model::seat::Epoch;
-    use crate::model::status::SourceStatus;
     use crate::model::status::outside::{OutsideMount, OutsideState};
+    use crate::model::status::{ClosedSource, SourceStatus};
     use crate::model::stream::StreamId;
 
     fn mesh() -> Status {
@@ -314,6 +332,7 @@ mod tests {
             audio_info: String::new(),
             stated_type: None,
             trouble: None,
+            closed: None,
             listener_peak: 12,
             slow_listeners: 0,
             source: Some(SourceStatus {
@@ -389,6 +408,21 @@ MOUNT       NAME         SOURCE AT  ON AIR      FORMAT                    BITRAT
         );
         let clock = "\ndemo-1: edits are refused: set it right\n";
         assert!(text.contains(clock), "{text}");
+    }
+
+    #[test]
+    fn faults_of_sources_are_said_below_the_mounts() {
+        let mut status = mesh();
+        status.mounts[0].trouble = Some("no headers".to_owned());
+        status.mounts[0].closed = Some(ClosedSource {
+            node: "demo-2".parse().unwrap(),
+            why: "a chunk has no size".to_owned(),
+            ago_s: 61,
+        });
+        let told = "\n/radio.mp3: no headers\n\
+                    /radio.mp3: a source at demo-2 was closed 1 min 01 s ago: a chunk has no size\n";
+        let text = render(&status);
+        assert!(text.ends_with(told), "{text}");
     }
 
     #[test]

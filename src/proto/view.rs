@@ -16,7 +16,7 @@ use crate::model::node::{Generation, NodeName};
 use crate::model::seat::{Claim, Epoch, Rank, Seat};
 use crate::model::status::NodeState;
 use crate::model::stream::StreamId;
-use crate::wire::gossip::{self, NodeCard, Origin, ReachCard, StreamAbout, StreamCard};
+use crate::wire::gossip::{self, ClosedCard, NodeCard, Origin, ReachCard, StreamAbout, StreamCard};
 
 /// One node, in its latest life.
 #[derive(Clone, Debug)]
@@ -53,6 +53,8 @@ pub struct MeshNode {
     pub about: BTreeMap<MountName, StreamAbout>,
     /// The mounts for which a source waits on standby there.
     pub standby: BTreeSet<MountName>,
+    /// The last sources that it has closed for what they had sent.
+    pub closed: BTreeMap<MountName, ClosedCard>,
     /// The findings at other nodes' addresses.
     pub reach: BTreeMap<NodeName, ReachCard>,
 }
@@ -109,6 +111,7 @@ impl MeshNode {
             streams: BTreeMap::new(),
             about: BTreeMap::new(),
             standby: BTreeSet::new(),
+            closed: BTreeMap::new(),
             reach: BTreeMap::new(),
         }
     }
@@ -142,6 +145,8 @@ impl MeshNode {
             put(&mut self.streams, mount, value);
         } else if let Some(mount) = gossip::about_mount(key) {
             put(&mut self.about, mount, value);
+        } else if let Some(mount) = gossip::closed_mount(key) {
+            put(&mut self.closed, mount, value);
         } else if let Some(mount) = gossip::standby_mount(key) {
             match value {
                 Some(_) => self.standby.insert(mount),

@@ -74,7 +74,10 @@ impl Publisher {
         });
         let waiting = self.sources.standby().into_iter();
         let waiting = waiting.map(|mount| (gossip::standby_key(&mount), "true".to_owned()));
-        let saying: BTreeMap<String, String> = cards.chain(about).chain(waiting).collect();
+        let closed = self.sources.closed().into_iter();
+        let closed = closed.map(|(mount, card)| (gossip::closed_key(&mount), gossip::write(&card)));
+        let saying = cards.chain(about).chain(waiting).chain(closed);
+        let saying: BTreeMap<String, String> = saying.collect();
         for key in self.said.iter().filter(|key| !saying.contains_key(*key)) {
             self.gossip.delete(key).await;
         }

@@ -10,9 +10,12 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::io::clock;
+use crate::logic::source::closed::{ClosedSources, Closing};
 use crate::model::mount::MountName;
 use crate::model::source::SourceOrigin;
 use crate::model::stream::StreamId;
+use crate::wire::gossip::ClosedCard;
 
 /// How long a source may take to give way: its task only has to see the order.
 const GIVE_WAY: Duration = Duration::from_secs(1);
@@ -80,6 +83,8 @@ struct OnAir {
 struct SourceTable {
     on_air: BTreeMap<MountName, OnAir>,
     standby: BTreeMap<MountName, usize>,
+    /// The sources that were closed for what they had sent.
+    closed: ClosedSources,
     /// The places that are taken: by all sources that are connected, on air or not.
     places: usize,
 }
@@ -259,6 +264,26 @@ impl Sources {
     /// The mounts for which a source waits on standby at this node.
     pub fn standby(&self) -> Vec<MountName> {
         self.0.lock().standby.keys().cloned().collect()
+    }
+
+    /// Notes that a source of a mount was closed for what it had sent.
+    pub(super) fn note_closed(&self, mount: &MountName, why: &str) {
+        let closing = Closing {
+            why: why.to_owned(),
+            at: clock::now(),
+            unix_s: clock::unix_ms() / 1_000,
+        };
+        self.0.lock().closed.note(mount, closing);
+    }
+
+    /// The last source of each mount that was closed here for what it had sent, for some minutes.
+    pub fn closed(&self) -> BTreeMap<MountName, ClosedCard> {
+        let table = self.0.lock();
+        let recent = table.closed.recent(clock::now());
+        let card = |it: &Closing| ClosedCard::new(&it.why, it.unix_s);
+        recent
+            .map(|(mount, it)| (mount.clone(), card(it)))
+            .collect()
     }
 
     /// Whether a source is connected to this node, and its connection is alive.

@@ -9,6 +9,7 @@
 //! | `stream/PATH` | [`StreamCard`] | while it holds the stream, each second |
 //! | `about/PATH` | [`StreamAbout`] | while the stream's source is connected to it, or has just gone |
 //! | `standby/PATH` | `true` | while a source there waits for its turn |
+//! | `closed/PATH` | [`ClosedCard`] | for some minutes after it has closed a source for what that had sent |
 //! | `outside/NAME` | an outside server's load | after each question, while it holds that server's seat |
 //! | `reach/NAME` | [`ReachCard`]: what came back from that node's public address | on change, while it is the one that asks |
 //! | `draining` | `true` | when it refuses new sources and no listener is to be sent to it |
@@ -47,6 +48,7 @@ const OUTSIDE_PREFIX: &str = "outside/";
 const STREAM_PREFIX: &str = "stream";
 const STANDBY_PREFIX: &str = "standby";
 const ABOUT_PREFIX: &str = "about";
+const CLOSED_PREFIX: &str = "closed";
 const REACH_PREFIX: &str = "reach/";
 
 /// The longest title in gossip; listeners get the whole title with the stream.
@@ -248,6 +250,23 @@ impl StreamAbout {
     }
 }
 
+/// The last source of a mount that a node has closed for what it had sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosedCard {
+    /// The fault in its bytes.
+    pub why: String,
+    /// When it was closed, unix seconds by the node's clock.
+    pub unix_s: u64,
+}
+
+impl ClosedCard {
+    /// A card with these words, shortened.
+    pub fn new(why: &str, unix_s: u64) -> Self {
+        let why = cut(why, MAX_FINDING_BYTES);
+        Self { why, unix_s }
+    }
+}
+
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
 fn is_zero(number: &u32) -> bool {
     *number == 0
@@ -311,6 +330,16 @@ pub fn about_key(mount: &MountName) -> String {
 /// The mount of such a key.
 pub fn about_mount(key: &str) -> Option<MountName> {
     MountName::try_from(key.strip_prefix(ABOUT_PREFIX)?).ok()
+}
+
+/// The key of the last source of a mount that was closed for what it had sent.
+pub fn closed_key(mount: &MountName) -> String {
+    format!("{CLOSED_PREFIX}{mount}")
+}
+
+/// The mount of such a key.
+pub fn closed_mount(key: &str) -> Option<MountName> {
+    MountName::try_from(key.strip_prefix(CLOSED_PREFIX)?).ok()
 }
 
 /// A title for gossip: cut at the end of a character.
@@ -383,6 +412,7 @@ mod tests {
         assert_eq!(stream_mount("stream/a/b.mp3"), Some(mount));
         assert_eq!(stream_mount("load"), None);
         assert_eq!(about_mount("about/a.mp3"), "/a.mp3".parse().ok());
+        assert_eq!(closed_mount("closed/a.mp3"), "/a.mp3".parse().ok());
         assert_eq!(stream_mount("stream/.."), None);
         let server = NodeName::try_from("relay-1").unwrap();
         assert_eq!(outside_key(&server), "outside/relay-1");

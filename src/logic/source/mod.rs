@@ -1,4 +1,5 @@
-//! A source and its mount: whether it may have the place, and which of two sources stays.
+//! A source and its mount: whether it may have the place, which of two sources stays, and why one was closed.
 
+pub mod closed;
 pub mod place;
 pub mod rivals;

@@ -180,6 +180,9 @@ pub struct MountStatus {
     /// Why listeners that come late may not be able to decode the stream, in words for an operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// The last source that was closed for what it had sent, for some minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<ClosedSource>,
     /// The source, if one is connected.
     pub source: Option<SourceStatus>,
     /// The listeners on all nodes.
@@ -232,6 +235,17 @@ pub struct NowPlaying {
     pub url: String,
     /// The first byte of the stream under this title.
     pub offset: u64,
+}
+
+/// A source that was closed for what it had sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosedSource {
+    /// The node that it was connected to.
+    pub node: NodeName,
+    /// The fault in its bytes, in words for an operator.
+    pub why: String,
+    /// Seconds since it was closed.
+    pub ago_s: u64,
 }
 
 /// The source of a mount.

@@ -88,9 +88,12 @@ impl<'a> Broadcast<'a> {
                 SourceStage::Opening => self.opening(&mut intake).await,
                 SourceStage::OnAir(_) => self.on_air(&mut intake).await,
                 SourceStage::Standby => self.standby(&mut intake).await,
-                SourceStage::Over => return,
+                SourceStage::Over => break,
             };
             self.hand(input);
+        }
+        if let Some(why) = intake.fault() {
+            self.ingest.sources.note_closed(&self.offer.spec.path, why);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Faults in the bytes of a source: they are logged when they change, and may be a reason to close the source.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
@@ -19,19 +20,28 @@ pub(super) struct Faults {
     change: Option<ChangeWatch>,
     /// The trouble that was logged last.
     told: Option<Trouble>,
+    /// The fault for which the source is closed.
+    fatal: Option<String>,
     /// Before this moment no other one is logged.
     quiet_until: Option<Instant>,
 }
 
 impl Faults {
     /// Watches a source that has sent nothing yet.
-    pub(super) fn new(format: Option<Format>) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            format,
-            change: format.map(ChangeWatch::new),
+            format: None,
+            change: None,
             told: None,
+            fatal: None,
             quiet_until: None,
         }
+    }
+
+    /// Notes the format of the first bytes; all that follow are to be of it.
+    pub(super) fn expect(&mut self, format: Option<Format>) {
+        self.format = format;
+        self.change = format.map(ChangeWatch::new);
     }
 
     /// Takes bytes that are about to go on air; the stream `is_lost` if it may be of another format by now. Returns how
@@ -39,11 +49,23 @@ impl Faults {
     pub(super) fn look(&mut self, bytes: &[u8], is_lost: bool) -> Option<usize> {
         let change = self.change.as_mut()?.feed(bytes, is_lost)?;
         let from = self.format.map_or("another format", Format::name);
-        warn!(
-            "changed from {from} to {} within one connection, which is closed; connect again",
-            change.to.name()
-        );
+        let to = change.to.name();
+        warn!("changed from {from} to {to} within one connection, which is closed; connect again");
+        self.fatal = Some(format!(
+            "it changed from {from} to {to} within one connection"
+        ));
         Some(bytes.len() - change.before)
+    }
+
+    /// Notes that the framing of the body is invalid from here on: nothing more can be read.
+    pub(super) fn note_malformed(&mut self, error: &io::Error) {
+        warn!(%error, "malformed body: the source is closed; connect again");
+        self.fatal = Some(format!("its body is malformed: {error}"));
+    }
+
+    /// The fault for which the source is closed, in words for an operator.
+    pub(super) fn fatal(&self) -> Option<&str> {
+        self.fatal.as_deref()
     }
 
     /// Notes the trouble of the stream as it is now. Returns whether the source is to be closed for it.
@@ -59,6 +81,9 @@ impl Faults {
             None => info!("listeners that come late can decode the stream again"),
             Some(trouble) if is_fatal => {
                 warn!(%trouble, "the source is closed; send shorter comments, or a smaller picture");
+                self.fatal = Some(format!(
+                    "{trouble}; send shorter comments, or a smaller picture"
+                ));
             }
             Some(trouble) => warn!(%trouble, "listeners that come late may not decode the stream"),
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tracing::{debug, info};
+use tracing::debug;
 
 use super::faults::Faults;
 use super::filler::{Backlog, Filler, Offer};
@@ -110,7 +110,7 @@ impl<F: Filler> Intake<F> {
             counted_bytes: 0,
             may_wait: offer.spec.standby,
             lead: None,
-            faults: Faults::new(None),
+            faults: Faults::new(),
             recognised_by: None,
             allowance: Allowance::new(offer.stated_bps, now),
             pulse: Pulse::new(now, silence),
@@ -123,6 +123,11 @@ impl<F: Filler> Intake<F> {
     /// The format that the first audio was recognised as.
     pub(super) fn format(&self) -> Option<Format> {
         self.inlet.recognised()
+    }
+
+    /// The fault in its bytes for which the source is closed, if it is for one.
+    pub(super) fn fault(&self) -> Option<&str> {
+        self.faults.fatal()
     }
 
     /// The beginning of a ring that the source fills from now on. No stream in it has a serial number that is `taken`.
@@ -154,7 +159,7 @@ impl<F: Filler> Intake<F> {
                 Got::Late => self.inlet.stop_looking(),
                 got @ (Got::End | Got::Malformed(_)) => {
                     if let Got::Malformed(error) = got {
-                        info!(%error, "malformed body");
+                        self.faults.note_malformed(&error);
                     }
                     self.inlet.finish();
                     if !self.inlet.has_audio() {
@@ -200,7 +205,7 @@ impl<F: Filler> Intake<F> {
                 Got::Late => return EndReason::SourceSilent,
                 Got::End => break,
                 Got::Malformed(error) => {
-                    info!(%error, "malformed body");
+                    self.faults.note_malformed(&error);
                     break;
                 }
             }
@@ -280,7 +285,7 @@ impl<F: Filler> Intake<F> {
     fn append_to(&mut self, sink: Sink<'_>, now: std::time::Instant) -> Option<EndReason> {
         if self.audio_bytes == 0 {
             let format = self.inlet.format();
-            self.faults = Faults::new(format);
+            self.faults.expect(format);
             self.lead = LeadScanner::new(format.filter(|_| self.may_wait), now);
         }
         let audio = self.inlet.audio();

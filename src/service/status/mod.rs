@@ -20,7 +20,9 @@ use crate::model::format::StreamFormat;
 use crate::model::load::LoadReport;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
-use crate::model::status::{MountStatus, NodeStatus, NowPlaying, SourceStatus, Status};
+use crate::model::status::{
+    ClosedSource, MountStatus, NodeStatus, NowPlaying, SourceStatus, Status,
+};
 use crate::model::stream::nominal_kbps;
 use crate::model::traits::NodeTraits;
 use crate::proto::view::{MeshNode, MeshView};
@@ -152,6 +154,7 @@ impl Statuses {
                 (mount.clone(), held.about(false_type))
             });
             node.about = told.collect();
+            node.closed = self.config.sources.closed();
             node.streams = own
                 .into_iter()
                 .map(|(mount, held)| (mount, held.card()))
@@ -226,6 +229,7 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
         audio_info: about.audio_info,
         stated_type: about.false_type.as_deref().map(caption),
         trouble: about.trouble.as_deref().map(caption),
+        closed: closed(view, path),
         bitrate_kbps: nominal_kbps(about.bitrate_kbps, bitrate_bps),
         // A listener that has just come is counted in the peak a moment later.
         listener_peak: peak.max(listeners),
@@ -247,6 +251,18 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
         now_playing: card.and_then(|card| now_playing(view, card, path)),
         standby: waiting.map(|(name, _)| name.clone()).collect(),
     }
+}
+
+/// The last source of a mount that a node has closed for what it had sent.
+fn closed(view: &MeshView, mount: &MountName) -> Option<ClosedSource> {
+    let nodes = view.nodes.iter();
+    let cards = nodes.filter_map(|(name, node)| Some((name, node.closed.get(mount)?)));
+    let (node, last) = cards.max_by_key(|(_, card)| card.unix_s)?;
+    Some(ClosedSource {
+        node: node.clone(),
+        why: caption(&last.why),
+        ago_s: (clock::unix_ms() / 1_000).saturating_sub(last.unix_s),
+    })
 }
 
 /// The parts of the title that a card tells, as the node of the source knows them. If that is of an older version, or

@@ -257,23 +257,68 @@ fn a_source_that_changes_its_format_has_to_connect_again() {
     stage.check_other();
 }
 
-#[test]
-fn headers_that_do_not_end_are_refused() {
-    let stage = Stage::start();
-    let mut source = stage.node.connect();
+/// Logs in at the first mount with these headers.
+fn log_in(node: &TestNode, headers: &str) -> Connection {
+    let mut source = node.connect();
     let authorization = basic("source", PASSWORD);
     let login = format!(
-        "PUT {MOUNT} HTTP/1.1\r\nHost: h\r\nAuthorization: {authorization}\r\nContent-Type: audio/ogg\r\n\r\n"
+        "PUT {MOUNT} HTTP/1.1\r\nHost: h\r\nAuthorization: {authorization}\r\n{headers}\r\n"
     );
     source.send(login).unwrap();
     assert_eq!(source.head().unwrap().status, 200);
+    source
+}
+
+/// Sends header pages of Ogg until the node closes the connection.
+fn send_endless_headers(mut source: Connection) {
     source.send(vorbis_first(7)).unwrap();
     let body = [7; 255 * 250];
     // The node may close it before all is sent.
     let _all = (1..100).try_for_each(|sequence| source.send(page(7, 0, sequence, &body)));
     wait_closed(&mut source);
+}
+
+#[test]
+fn headers_that_do_not_end_are_refused() {
+    let stage = Stage::start();
+    let source = log_in(&stage.node, "Content-Type: audio/ogg\r\n");
+    send_endless_headers(source);
     wait_log(&stage.node, "the log says why", |log| {
         log.contains("the source is closed; send shorter comments, or a smaller picture")
     });
     stage.check_other();
+}
+
+#[test]
+fn why_a_source_was_closed_is_seen_on_all_nodes() {
+    let mesh = TestMesh::start(2);
+    mesh.nodes[0].create_mount_with(MOUNT, PASSWORD, r#""linger_s": 0"#);
+    mesh.wait_for_mount(MOUNT);
+    let is_told = |why: &str| {
+        mesh.wait_each_sees(MOUNT, why, |mount| {
+            let closed = mount.closed.as_ref();
+            let is_told = closed.is_some_and(|it| it.node.as_str() == "n1" && it.why.contains(why));
+            is_told && mount.holders.is_empty() // The stream itself is forgotten by then.
+        });
+        for node in &mesh.nodes {
+            let page = get(&node.address(), "/?part=mesh").unwrap().text();
+            assert!(page.contains(why), "{page}");
+        }
+    };
+    let chunked = "Content-Type: audio/mpeg\r\nTransfer-Encoding: chunked\r\n";
+    let mut source = log_in(&mesh.nodes[0], chunked);
+    let frames = some_frames(0, 40);
+    let size = format!("{:x}\r\n", frames.len());
+    source
+        .send([size.as_bytes(), &frames, b"\r\n"].concat())
+        .unwrap();
+    mesh.wait_on_air(MOUNT);
+    source.send("no size\r\n").unwrap();
+    wait_closed(&mut source);
+    is_told("a chunk has no size");
+    wait_log(&mesh.nodes[0], "the log says it", |log| {
+        log.contains("malformed body: the source is closed")
+    });
+    send_endless_headers(log_in(&mesh.nodes[0], "Content-Type: audio/ogg\r\n"));
+    is_told("the headers of the stream are longer than 4096 KiB");
 }

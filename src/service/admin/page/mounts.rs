@@ -39,6 +39,7 @@ fn row(mount: &MountStatus) -> Markup {
             th scope="row" { (station(mount)) @if mount.source.is_some() { (title(&mount.title)) } }
             td {
                 (source(mount))
+                (closed(mount))
                 (at("standby at", &mount.standby))
                 (at("held by", &mount.holders))
             }
@@ -84,6 +85,20 @@ fn source(mount: &MountStatus) -> Markup {
             span class="none" { "source gone, its listeners are kept for a while" }
         } @else {
             span class="none" { "no source" }
+        }
+    }
+}
+
+/// Why the last source was closed, which its encoder was not told.
+fn closed(mount: &MountStatus) -> Markup {
+    html! {
+        @if let Some(closed) = &mount.closed {
+            small {
+                strong {
+                    "a source at " (closed.node) " was closed " (duration(closed.ago_s)) " ago: "
+                    (Foreign(&closed.why))
+                }
+            }
         }
     }
 }

@@ -61,6 +61,7 @@ fn mount(path: &str, source: Option<&str>) -> MountStatus {
         audio_info: String::new(),
         stated_type: None,
         trouble: None,
+        closed: None,
         listeners: 437,
         listener_peak: 437,
         slow_listeners: 0,
