@@ -17,7 +17,7 @@ const BEGINNING_BYTES: usize = 8;
 const INFO_BYTES: usize = 34;
 
 /// The magic number's length, behind which the first block begins.
-const MAGIC_BYTES: usize = 4;
+pub(in crate::media::format) const MAGIC_BYTES: usize = 4;
 
 /// The head of a block: one bit that marks the last one, its type, and the length of its body.
 const BLOCK_HEAD_BYTES: usize = 4;
@@ -38,6 +38,27 @@ const INVALID: u8 = 127;
 /// The longest beginning that is believed, twice the longest block: a picture of 16 MiB and all else. It costs no memory,
 /// but nobody can join before its end.
 const MAX_BYTES: u64 = 32 << 20;
+
+/// The head of a block of metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::media::format) struct BlockHead {
+    /// Whether frames follow the block.
+    pub(in crate::media::format) is_last: bool,
+    /// The length of the block with this head.
+    pub(in crate::media::format) block_bytes: u64,
+}
+
+impl BlockHead {
+    /// Reads the head at the first of some bytes; `None` if more are needed.
+    pub(in crate::media::format) fn read(bytes: &[u8]) -> Option<Self> {
+        let [flags, a, b, c] = *bytes.first_chunk::<BLOCK_HEAD_BYTES>()?;
+        let body_bytes = u32::from_be_bytes([0, a, b, c]);
+        Some(Self {
+            is_last: flags & LAST != 0,
+            block_bytes: BLOCK_HEAD_BYTES as u64 + u64::from(body_bytes),
+        })
+    }
+}
 
 /// The values that all frames of a stream have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +102,7 @@ impl StreamInfo {
 
 /// The result of comparing bytes with the beginning of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Beginning {
+pub(in crate::media::format) enum Beginning {
     /// A stream begins here.
     Is,
     /// More bytes decide.
@@ -91,7 +112,7 @@ pub(super) enum Beginning {
 }
 
 /// Whether a stream begins here.
-pub(super) fn beginning(bytes: &[u8]) -> Beginning {
+pub(in crate::media::format) fn beginning(bytes: &[u8]) -> Beginning {
     let is_same = |(byte, wanted): (&u8, &u8)| byte == wanted;
     let mut first = BEGINNING;
     if bytes.get(MAGIC_BYTES) == Some(&LAST) {

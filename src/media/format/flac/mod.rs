@@ -15,7 +15,8 @@ use bytes::Bytes;
 
 pub(super) use self::frame::is_whole as is_whole_frame;
 use self::frame::{FlacHead, FlacHeadRead, MAX_HEAD_BYTES, SYNC};
-use self::headers::{Beginning, FlacHeaders, HeadersState, StreamInfo, beginning};
+pub(super) use self::headers::{Beginning, BlockHead, MAGIC_BYTES, beginning};
+use self::headers::{FlacHeaders, HeadersState, StreamInfo};
 use super::joining::{Comment, Mark, Prologue, Scanned, StreamStart, Trouble};
 use super::layout::{FlacLayout, Layout};
 use super::opaque::Pieces;

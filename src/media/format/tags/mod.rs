@@ -3,12 +3,14 @@
 //! A tag in mid-stream is a cover picture of minutes in the way of a late listener, and a table of contents (Xing, Info,
 //! VBRI) tells players of a file that is none. Everything else passes as it came, garbage too.
 
+mod flac;
 pub(super) mod head;
 
 use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
 
+use self::flac::{FlacPart, FlacTags};
 use self::head::TagLook;
 #[cfg(test)]
 pub(super) use self::head::samples;
@@ -41,6 +43,8 @@ enum Walk {
     /// Between the frames.
     Mpeg(Stepper<MpegHead>),
     Adts(Stepper<AdtsHead>),
+    /// Between files, at each byte.
+    Flac(FlacTags),
 }
 
 /// The bytes to come that have been judged already.
@@ -66,6 +70,7 @@ impl TagFilter {
         self.walk = match format {
             Format::Mpeg => Walk::Mpeg(Stepper::new()),
             Format::Adts => Walk::Adts(Stepper::new()),
+            Format::Flac => Walk::Flac(FlacTags::default()),
             _ => Walk::Passing,
         };
     }
@@ -102,7 +107,8 @@ impl TagFilter {
 
     /// Moves what [`Self::take`] has left: the stream is over.
     pub fn finish(&mut self, input: &mut BytesMut, out: &mut BytesMut) {
-        if matches!(self.walk, Walk::Mpeg(_) | Walk::Adts(_)) && head::is_last_id3v1(input) {
+        let looks_on = !matches!(self.walk, Walk::Beginning | Walk::Passing);
+        if looks_on && head::is_last_id3v1(input) {
             self.removed_bytes += input.len() as u64;
             input.clear();
         }
@@ -129,6 +135,11 @@ impl TagFilter {
             },
             Walk::Mpeg(stepper) => judged(stepper.step(bytes)),
             Walk::Adts(stepper) => judged(stepper.step(bytes)),
+            Walk::Flac(tags) => match tags.judge(bytes) {
+                FlacPart::Audio(audio_bytes) => Some(OpenSpan::Audio(audio_bytes)),
+                FlacPart::Tag(tag_bytes) => Some(OpenSpan::Tag(TagBody::new(tag_bytes))),
+                FlacPart::Open => None,
+            },
         }
     }
 }
@@ -372,13 +383,7 @@ mod tests {
             samples::id3v1(),
         ]
         .concat();
-        for format in [
-            Format::Ogg,
-            Format::Ebml,
-            Format::Flac,
-            Format::Loas,
-            Format::Ts,
-        ] {
+        for format in [Format::Ogg, Format::Ebml, Format::Loas, Format::Ts] {
             assert_eq!(filtered(format, [&stream[..]]), (stream.clone(), 0));
         }
     }
