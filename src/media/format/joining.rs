@@ -38,7 +38,7 @@ pub struct Comment {
     pub title: TitleInfo,
 }
 
-/// Why listeners that come late may not be able to decode a stream.
+/// Why listeners that come late may not be able to decode a stream, or do not get all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
     /// Nothing of the format has been found for long, or its headers have not come.
@@ -53,6 +53,12 @@ pub enum Trouble {
     /// The headers are damaged.
     #[error("the headers of the stream are damaged")]
     Damaged,
+    /// A part of the headers that no decoder needs, such as a picture, would make them too long.
+    #[error(
+        "the headers are longer than {} KiB: late listeners get them without the picture",
+        MAX_PROLOGUE_BYTES >> 10
+    )]
+    LeftOut,
 }
 
 /// The longest prologue. Headers have some 5 kB, and with a cover picture in the comments some 100 kB more, but there are

@@ -75,10 +75,16 @@ impl Faults {
         if trouble == self.told || is_quiet && !is_fatal {
             return is_fatal;
         }
-        self.told = trouble;
+        let before = std::mem::replace(&mut self.told, trouble);
         self.quiet_until = Some(now + LOG_INTERVAL);
         match trouble {
+            None if before == Some(Trouble::LeftOut) => {
+                info!("listeners that come late get all headers again");
+            }
             None => info!("listeners that come late can decode the stream again"),
+            Some(trouble @ Trouble::LeftOut) => {
+                info!(%trouble, "send a smaller picture if late listeners are to see it");
+            }
             Some(trouble) if is_fatal => {
                 warn!(%trouble, "the source is closed; send shorter comments, or a smaller picture");
                 self.fatal = Some(format!(

@@ -138,6 +138,8 @@ pub(super) struct FlacHeaders {
     left: usize,
     /// Whether its body is kept.
     keeps: bool,
+    /// Whether a block was not kept because it would make the prologue too long.
+    leaves_out: bool,
     /// How many bytes of the beginning have come.
     taken: u64,
 }
@@ -162,6 +164,7 @@ impl FlacHeaders {
             head: Vec::new(),
             left: 0,
             keeps: false,
+            leaves_out: false,
             taken: 0,
         }
     }
@@ -187,6 +190,11 @@ impl FlacHeaders {
     /// Whether so much came that no end of it is to be expected.
     pub(super) fn is_endless(&self) -> bool {
         self.taken > MAX_BYTES
+    }
+
+    /// Whether a block is left out of the prologue because that would be too long.
+    pub(super) fn leaves_out(&self) -> bool {
+        self.leaves_out
     }
 
     /// The bytes that a late listener needs, once the headers are complete; they are not kept here any longer.
@@ -252,6 +260,7 @@ impl FlacHeaders {
             let is_of_use = !matches!(flags & !LAST, PADDING | SEEK_TABLE | INVALID);
             let would_be = self.kept.len() + BLOCK_HEAD_BYTES + self.left;
             self.keeps = is_of_use && would_be <= MAX_PROLOGUE_BYTES;
+            self.leaves_out |= is_of_use && !self.keeps;
             if self.keeps {
                 self.last_kept = self.kept.len();
                 self.kept.extend([flags & !LAST, a, b, c]);

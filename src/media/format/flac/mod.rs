@@ -50,6 +50,8 @@ pub struct FlacScanner {
     time: Duration,
     edge: u64,
     is_damaged: bool,
+    /// Whether the last prologue lacks a block.
+    leaves_out: bool,
     /// Whether the last headers had a title.
     has_title: bool,
     /// When a piece arrived last.
@@ -113,6 +115,7 @@ impl FlacScanner {
             time: start.media_time,
             edge: start.offset,
             is_damaged: false,
+            leaves_out: false,
             has_title: false,
             arrived: Duration::ZERO,
         })
@@ -216,6 +219,7 @@ impl FlacScanner {
                     let title = title.unwrap_or_default();
                     found(Scanned::Comment(Comment { offset, title }));
                 }
+                self.leaves_out = headers.leaves_out();
                 let bytes = headers.take_prologue();
                 found(Scanned::Prologue(Prologue {
                     offset: self.offset,
@@ -405,6 +409,7 @@ impl Walker for FlacScanner {
             _ if self.is_damaged => Some(Trouble::Damaged),
             FlacStage::Unknown if self.junk_bytes() > UNHEADED_BYTES => Some(Trouble::NoHeaders),
             FlacStage::Headers(headers) if headers.is_endless() => Some(Trouble::HeadersTooLong),
+            FlacStage::Frames(_) if self.leaves_out => Some(Trouble::LeftOut),
             _ => None,
         }
     }
@@ -430,7 +435,8 @@ impl Walker for FlacScanner {
     }
 
     fn to_pieces(&self) -> Pieces {
-        let trouble = self.trouble().or(Some(Trouble::NoHeaders));
+        let trouble = self.trouble().filter(|it| *it != Trouble::LeftOut);
+        let trouble = trouble.or(Some(Trouble::NoHeaders));
         let mut pieces = Pieces::new(self.next(), self.played()).with_trouble(trouble);
         pieces.pass(&[], self.arrived, self.played());
         pieces

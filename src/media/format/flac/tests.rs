@@ -159,6 +159,8 @@ fn a_picture_is_kept_if_it_fits() {
         };
         let stream = [headers.clone(), frames(0..2)].concat();
         let (scanner, found) = scan(&at_first(), stream.chunks(70_001));
+        let left_out = (kept != headers).then_some(Trouble::LeftOut);
+        assert_eq!(scanner.trouble(), left_out, "listeners do without it");
         assert_eq!(prologues(&found)[1], (headers.len() as u64, kept.into()));
         assert_eq!(marks(&found).len(), 3);
         assert!(!scanner.is_lost());
