@@ -216,3 +216,22 @@ fn an_unreachable_node_is_answered_with_a_hint() {
     assert_eq!(code(&output), 3);
     assert!(said(&output).contains("by --node http://HOST:PORT"));
 }
+
+#[test]
+fn a_ring_that_is_too_short_is_refused_with_its_bounds() {
+    let home = tempfile::tempdir().unwrap();
+    let node = nobody();
+    for (arguments, key) in [
+        (
+            &["mount", "create", "/a.mp3", "--ring-s", "5"][..],
+            "--ring-s",
+        ),
+        (&["mount", "set", "/a.mp3", "ring_s=5"], "ring_s"),
+    ] {
+        let output = antiphon(home.path(), &[arguments, &["--node", &node]].concat());
+        assert_eq!(code(&output), 2, "{arguments:?}: nothing was sent");
+        let said = said(&output);
+        assert!(said.contains(key), "{said}");
+        assert!(said.contains("from 10 to 120"), "{said}");
+    }
+}
