@@ -123,6 +123,33 @@ fn a_stall_is_not_heard_on_a_mount_that_does_not_linger() {
     }
 }
 
+#[test]
+fn a_takeover_ends_no_listener_of_a_mount_that_does_not_linger() {
+    let mesh = TestMesh::start(2);
+    let settings = r#""linger_s": 0, "takeover": "takeover""#;
+    mesh.nodes[0].create_mount_with(RADIO, PASSWORD, settings);
+    mesh.wait_for_mount(RADIO);
+    let first = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
+    mesh.wait_on_air(RADIO);
+    let urls = mesh
+        .nodes
+        .iter()
+        .map(|node| format!("{}/_stream/n1{RADIO}", node.url()));
+    let players: Vec<Player> = urls.map(|url| Player::tune_in(&url)).collect();
+    for player in &players {
+        player.wait_for_more(40 * FRAME_BYTES);
+    }
+    let _second = KnownSource::start(&mesh.nodes[1], RADIO, PASSWORD);
+    let taken_over = || so(first.is_closed(), "the first source sends");
+    eventually(PATIENCE, "the second source takes over", taken_over);
+    for player in &players {
+        player.wait_for_more(100 * FRAME_BYTES);
+        let streams = signal::check_spliced(&player.bytes());
+        assert_eq!(streams.len(), 2, "{streams:?}");
+        assert!(!player.is_closed());
+    }
+}
+
 /// Waits until each of these nodes counts so many listeners of the radio.
 fn mesh_counts(mesh: &TestMesh, witnesses: &[usize], listeners: usize) {
     let look = || {

@@ -24,8 +24,9 @@ use crate::wire::gossip::{Origin, StreamCard};
 
 /// How long a stream without listeners is kept: a listener that comes back soon finds it still running.
 pub const LINGER: Duration = Duration::from_secs(30);
-/// How long a stream that no node sends is waited for at least while its source is connected: only the ways to it are
-/// cut, or its node is. Players give up after such a silence anyway.
+/// How long a stream that no node sends is waited for at least while the mount has a source: only the ways to it are
+/// cut, or its node is; or the source is a new one that gossip does not show yet. Players give up after such a silence
+/// anyway.
 const REPAIR: Duration = Duration::from_secs(10);
 
 /// Numbers the requests of one pull, so that a late answer is not taken for the answer to a later request.
@@ -270,7 +271,8 @@ impl Pull {
         if held.is_unwanted(context.now) {
             return Some(EndReason::Replaced);
         }
-        let patience = match self.has_source(held, context) {
+        let is_replaced = held.finished == Some(EndReason::Replaced);
+        let patience = match is_replaced || self.has_source(held, context) {
             true => linger.max(REPAIR),
             false => linger,
         };

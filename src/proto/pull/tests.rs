@@ -409,6 +409,21 @@ fn a_mount_without_linger_ends_with_its_source() {
 }
 
 #[test]
+fn a_mount_without_linger_goes_on_with_the_source_that_took_over() {
+    let mut bench = Bench::new();
+    bench.linger = Some(Duration::ZERO);
+    bench.hold(A, 100);
+    bench.held().finished = Some(EndReason::Replaced);
+    bench.now += FIRST_WAIT;
+    assert_eq!(bench.handle(Input::Tick), [], "gossip does not show it yet");
+    bench.gossip("b", B, Origin::Source, 9);
+    assert_eq!(
+        asked(&bench.handle(Input::ViewChanged)),
+        [("b", Some((B, 0)))]
+    );
+}
+
+#[test]
 fn a_deleted_mounts_pull_ends_with_its_upstream() {
     let mut bench = Bench::new();
     bench.gossip("a", A, Origin::Source, 100);
