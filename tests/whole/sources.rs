@@ -206,6 +206,7 @@ fn an_ended_stream_is_never_resumed() {
         eventually(PATIENCE, "the source is taken", taken).0
     };
     let mut source = begin(1);
+    mesh.wait_on_air(RADIO);
     let player = Player::tune_in(&format!("{}/_stream/n1{RADIO}", mesh.nodes[0].url()));
     for round in 2..8 {
         // Counted in numbers: all bytes of a source may have come before anybody waits for more.
