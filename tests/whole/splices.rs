@@ -1,5 +1,7 @@
 //! The source of a stream is killed, replaced, or loses its node, in every format: what its listeners have received
-//! decodes without a word, up to the last byte.
+//! decodes without a word, up to the last byte; and so does what those hear who come just then.
+//!
+//! All encoders of Ogg give their streams the same serial numbers.
 
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
@@ -9,6 +11,7 @@ use antiphon::model::status::SourceStatus;
 
 use crate::support::mesh::TestMesh;
 use crate::support::node::TestNode;
+use crate::support::ogg;
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::Player;
 use crate::support::tool::have;
@@ -29,52 +32,89 @@ struct Format {
     bytes_s: usize,
     /// Whether the stream of another source can follow.
     can_follow: bool,
+    has_pictures: bool,
 }
 
-const FORMATS: [Format; 6] = [
+const FORMATS: [Format; 9] = [
     Format {
         mount: "/opus.ogg",
-        encoder: "-c:a libopus -b:a 64k -f ogg",
+        encoder: "-c:a libopus -b:a 48k -f ogg",
         media_types: ["audio/ogg; codecs=opus", "application/ogg"],
-        bytes_s: 6_000,
+        bytes_s: 4_500,
         can_follow: true,
+        has_pictures: false,
     },
     Format {
         mount: "/vorbis.ogg",
-        encoder: "-c:a libvorbis -b:a 64k -f ogg",
+        encoder: "-c:a libvorbis -f ogg",
         media_types: ["application/ogg", "audio/ogg"],
-        bytes_s: 5_000,
+        bytes_s: 3_500,
         can_follow: true,
+        has_pictures: false,
     },
     Format {
         mount: "/radio.mp3",
-        encoder: "-c:a libmp3lame -b:a 64k -f mp3",
+        encoder: "-c:a libmp3lame -b:a 48k -f mp3",
         media_types: ["audio/mpeg", "audio/mpeg"],
-        bytes_s: 7_000,
+        bytes_s: 5_000,
         can_follow: true,
+        has_pictures: false,
     },
     Format {
         mount: "/radio.aac",
-        encoder: "-c:a aac -b:a 64k -f adts",
+        encoder: "-c:a aac -b:a 48k -f adts",
         media_types: ["audio/aacp", "audio/aac"],
-        bytes_s: 6_000,
+        bytes_s: 4_500,
         can_follow: true,
+        has_pictures: false,
     },
     Format {
         mount: "/radio.flac",
         encoder: "-c:a flac -f flac",
         media_types: ["audio/flac", "audio/x-flac"],
-        bytes_s: 40_000,
+        bytes_s: 25_000,
         can_follow: true,
+        has_pictures: false,
     },
     Format {
         mount: "/radio.webm",
-        encoder: "-c:a libopus -b:a 64k -cluster_time_limit 500 -f webm",
+        encoder: "-c:a libopus -b:a 48k -cluster_time_limit 500 -f webm",
         media_types: ["audio/webm", "audio/webm"],
-        bytes_s: 6_000,
+        bytes_s: 4_500,
         can_follow: false,
+        has_pictures: false,
+    },
+    Format {
+        mount: "/flac.ogg",
+        encoder: "-c:a flac -f ogg",
+        media_types: ["audio/ogg", "application/ogg"],
+        bytes_s: 25_000,
+        can_follow: true,
+        has_pictures: false,
+    },
+    Format {
+        mount: "/theora.ogg",
+        encoder: "-c:v libtheora -b:v 90k -g 20 -c:a libvorbis -f ogg",
+        media_types: ["video/ogg", "application/ogg"],
+        bytes_s: 9_000,
+        can_follow: true,
+        has_pictures: true,
+    },
+    Format {
+        mount: "/film.ts",
+        encoder: "-c:v libx264 -preset ultrafast -g 20 -c:a aac -b:a 48k -f mpegts",
+        media_types: ["video/mp2t", "video/mp2t"],
+        bytes_s: 14_000,
+        can_follow: true,
+        has_pictures: true,
     },
 ];
+
+impl Format {
+    fn is_ogg(&self) -> bool {
+        self.mount.ends_with(".ogg")
+    }
+}
 
 /// An encoder that sends noise in real time until it is killed, which dropping it does.
 #[derive(Debug)]
@@ -107,9 +147,16 @@ impl Encoder {
             node.address(),
             format.mount
         );
-        let noise = "-nostdin -v error -re -f lavfi -i anoisesrc=amplitude=0.2:sample_rate=48000";
+        let noise = "-nostdin -v error -re -f lavfi -i anoisesrc=amplitude=0.2:sample_rate=16000";
+        let pictures = "-re -f lavfi -i testsrc2=size=128x96:rate=10 -map 0:a -map 1:v";
         let mut command = Command::new("ffmpeg");
         command.args(noise.split(' '));
+        if format.has_pictures {
+            command.args(pictures.split(' '));
+        }
+        if format.is_ogg() {
+            command.args(["-fflags", "+bitexact", "-serial_offset", "7"]);
+        }
         command.args(format.encoder.split(' '));
         command.args(["-flush_packets", "1", "-content_type"]);
         command.args([format.media_types[turn], &target]);
@@ -129,39 +176,90 @@ struct Station {
     format: Format,
     encoder: Option<Encoder>,
     players: Vec<Player>,
+    /// The listeners that have come when the second source was on air.
+    late: Vec<Player>,
 }
 
 /// All formats on air at a node, with listeners at these ones.
 fn on_air(mesh: &TestMesh, settings: &str, source: usize, listeners: &[usize]) -> Vec<Station> {
-    let begin = |format: Format| {
+    for format in &FORMATS {
         mesh.nodes[0].create_mount_with(format.mount, PASSWORD, settings);
         mesh.wait_for_mount(format.mount);
-        let encoder = Encoder::start(&mesh.nodes[source], &format, 0);
-        mesh.wait_on_air(format.mount);
-        let url = |node: &usize| format!("{}/_stream/n1{}", mesh.nodes[*node].url(), format.mount);
-        let players = listeners.iter().map(|node| Player::tune_in(&url(node)));
-        Station {
-            format,
-            players: players.collect(),
-            encoder: Some(encoder),
-        }
-    };
-    let stations: Vec<Station> = FORMATS.into_iter().map(begin).collect();
-    for station in &stations {
-        station.wait_for_more();
     }
-    stations
+    let encoders = FORMATS.map(|format| Encoder::start(&mesh.nodes[source], &format, 0));
+    let stations = FORMATS.into_iter().zip(encoders);
+    let stations = stations.map(|(format, encoder)| Station::new(format, encoder));
+    at_once(stations.collect(), |station| {
+        let mount = station.format.mount;
+        mesh.wait_on_air(mount);
+        let url = |node: &usize| format!("{}/_stream/n1{mount}", mesh.nodes[*node].url());
+        station.players = listeners
+            .iter()
+            .map(|it| Player::tune_in(&url(it)))
+            .collect();
+        station.wait_for_more();
+    })
+}
+
+/// Does the same with all stations at the same time.
+fn at_once(stations: Vec<Station>, work: impl Fn(&mut Station) + Sync) -> Vec<Station> {
+    thread::scope(|scope| {
+        let begin = |mut station: Station| {
+            let work = &work;
+            scope.spawn(move || {
+                work(&mut station);
+                station
+            })
+        };
+        let begun: Vec<_> = stations.into_iter().map(begin).collect();
+        begun.into_iter().map(|it| it.join().unwrap()).collect()
+    })
+}
+
+/// The second source of each station begins at a node: the listeners go on, and others come.
+fn go_on_from(stations: Vec<Station>, mesh: &TestMesh, node: usize) {
+    at_once(stations, |station| {
+        let second = Encoder::insist(&mesh.nodes[node], &station.format);
+        station.encoder = Some(second);
+        station.come_late();
+        station.wait_followed();
+        station.check(mesh, 1);
+    });
 }
 
 impl Station {
+    /// The first source of a format, before anybody listens.
+    fn new(format: Format, encoder: Encoder) -> Self {
+        Self {
+            format,
+            encoder: Some(encoder),
+            players: Vec::new(),
+            late: Vec::new(),
+        }
+    }
+
     fn wait_for_more(&self) {
         for player in &self.players {
             player.wait_for_more(HEARD_S * self.format.bytes_s);
         }
     }
 
+    /// The second source is on air: others come at once, at each node.
+    fn come_late(&mut self) {
+        for player in &self.players {
+            if !self.format.can_follow {
+                // Until then the node may still have the end of the first stream, with which theirs would end too.
+                eventually(PATIENCE, &player.url, || so(player.is_closed(), "it plays"));
+            }
+            self.late.push(Player::tune_in(&player.url));
+        }
+    }
+
     /// Waits until the listeners hear the stream that has taken the place of the first one, or have been ended.
     fn wait_followed(&self) {
+        for player in &self.late {
+            player.wait_for(HEARD_S * self.format.bytes_s);
+        }
         if self.format.can_follow {
             self.wait_for_more();
             return;
@@ -173,7 +271,7 @@ impl Station {
     }
 
     /// Ends the stream for good, and decodes what each listener has received.
-    fn check(self, mesh: &TestMesh, at: usize) {
+    fn check(&self, mesh: &TestMesh, at: usize) {
         let mount = self.format.mount;
         for player in &self.players {
             assert_eq!(player.is_closed(), !self.format.can_follow, "{mount}");
@@ -182,11 +280,47 @@ impl Station {
         for player in &self.players {
             let what = format!("{} is told the end", player.url);
             eventually(PATIENCE, &what, || so(player.is_closed(), "it plays"));
-            let seconds = decode(mount, player.bytes());
-            println!("{}: {seconds:.1} s", player.url);
+            let seconds = self.decode(player);
             let times = if self.format.can_follow { 2.0 } else { 1.0 };
             assert!(seconds > times * 2.0, "{mount}: {seconds}");
         }
+        for player in &self.late {
+            let what = format!("{} is told the end, too", player.url);
+            eventually(PATIENCE, &what, || so(player.is_closed(), "it plays"));
+            let seconds = self.decode(player);
+            assert!(seconds > 2.0, "{mount}, late: {seconds}");
+        }
+    }
+
+    /// How many seconds a listener has heard.
+    fn decode(&self, player: &Player) -> f64 {
+        let (format, bytes) = (&self.format, player.bytes());
+        let links = match format.is_ogg() {
+            true => ogg::links(&bytes),
+            false => Vec::new(),
+        };
+        for pair in links.windows(2) {
+            let common = pair[0].serials.intersection(&pair[1].serials).count();
+            assert_eq!(
+                common,
+                0,
+                "{}: {:?}",
+                player.url,
+                [&pair[0].serials, &pair[1].serials]
+            );
+        }
+        // Of a chain with pictures ffmpeg reads the first link only.
+        let parts: Vec<&[u8]> = match format.is_ogg() && format.has_pictures {
+            true => links.iter().map(|link| link.bytes).collect(),
+            false => vec![&bytes],
+        };
+        let seconds = parts.iter().map(|part| decode(format, part)).sum();
+        println!(
+            "{}: {seconds:.1} s in {} links",
+            player.url,
+            links.len().max(1)
+        );
+        seconds
     }
 }
 
@@ -194,9 +328,14 @@ impl Station {
 ///
 /// From a pipe, because of a file ffmpeg looks at the end first and takes a chain for damage; and without the times that
 /// stand in it, which jump where another stream begins.
-fn decode(mount: &str, bytes: Vec<u8>) -> f64 {
+fn decode(format: &Format, bytes: &[u8]) -> f64 {
+    let (mount, bytes) = (format.mount, bytes.to_vec());
     let mut command = Command::new("ffmpeg");
-    command.args("-v error -i pipe:0 -af asetpts=N/SR/TB -ac 1 -ar 8000 -f s16le -".split(' '));
+    command.args("-v error -i pipe:0".split(' '));
+    if format.has_pictures {
+        command.args("-map 0:v -vf setpts=N/(10*TB) -f null -".split(' '));
+    }
+    command.args("-map 0:a -af asetpts=N/SR/TB -ac 1 -ar 8000 -f s16le -".split(' '));
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
@@ -219,13 +358,7 @@ fn a_source_that_is_killed_comes_back_elsewhere() {
     for station in &mut stations {
         station.encoder = None;
     }
-    for station in &mut stations {
-        station.encoder = Some(Encoder::insist(&mesh.nodes[2], &station.format));
-    }
-    for station in stations {
-        station.wait_followed();
-        station.check(&mesh, 1);
-    }
+    go_on_from(stations, &mesh, 2);
 }
 
 #[test]
@@ -234,15 +367,9 @@ fn a_source_is_taken_over() {
         return;
     }
     let mesh = TestMesh::start(3);
-    let mut stations = on_air(&mesh, r#""takeover": "takeover""#, 1, &[0, 1, 2]);
-    for station in &mut stations {
-        let second = Encoder::insist(&mesh.nodes[2], &station.format);
-        station.encoder = Some(second);
-    }
-    for station in stations {
-        station.wait_followed();
-        station.check(&mesh, 1);
-    }
+    let settings = r#""takeover": "takeover", "linger_s": 60"#;
+    let stations = on_air(&mesh, settings, 1, &[0, 1, 2]);
+    go_on_from(stations, &mesh, 2);
 }
 
 #[test]
@@ -255,10 +382,6 @@ fn the_node_of_the_source_is_killed() {
     mesh.nodes[2].kill9();
     for station in &mut stations {
         station.encoder = None;
-        station.encoder = Some(Encoder::insist(&mesh.nodes[1], &station.format));
     }
-    for station in stations {
-        station.wait_followed();
-        station.check(&mesh, 1);
-    }
+    go_on_from(stations, &mesh, 1);
 }

@@ -1,5 +1,6 @@
 //! A stream in Ogg: an encoder that keeps a copy of all that it sends, and what decodes of it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -62,6 +63,49 @@ impl Drop for Tone {
         let _gone_already = self.child.kill();
         let _reaped = self.child.wait();
     }
+}
+
+/// A link of what was received: streams that begin together.
+#[derive(Clone, Debug)]
+pub(crate) struct Link<'a> {
+    /// The pages.
+    pub(crate) bytes: &'a [u8],
+    /// The serial numbers of the streams.
+    pub(crate) serials: BTreeSet<u32>,
+}
+
+/// The links of a stream that begins with a page; what is behind the last whole page belongs to none.
+pub(crate) fn links(bytes: &[u8]) -> Vec<Link<'_>> {
+    const FIRST: u8 = 2;
+    let (mut links, mut at, mut was_first): (Vec<Link<'_>>, usize, bool) = (Vec::new(), 0, false);
+    let mut from = 0;
+    while let Some(page) = page_at(&bytes[at..]) {
+        let is_first = page[5] & FIRST != 0;
+        if is_first && !was_first {
+            let serials = BTreeSet::new();
+            links.push(Link {
+                bytes: &[],
+                serials,
+            });
+            from = at;
+        }
+        at += page.len();
+        let link = links.last_mut().expect("it begins with a first page");
+        link.bytes = &bytes[from..at];
+        link.serials
+            .insert(u32::from_le_bytes(page[14..18].try_into().unwrap()));
+        was_first = is_first;
+    }
+    links
+}
+
+/// The page at the beginning of some bytes, if it is whole.
+fn page_at(bytes: &[u8]) -> Option<&[u8]> {
+    const HEAD_BYTES: usize = 27;
+    let lacing = bytes.get(HEAD_BYTES..HEAD_BYTES + usize::from(*bytes.get(HEAD_BYTES - 1)?))?;
+    assert!(bytes.starts_with(b"OggS\0"), "page by page");
+    let body_bytes: usize = lacing.iter().map(|part| usize::from(*part)).sum();
+    bytes.get(..HEAD_BYTES + lacing.len() + body_bytes)
 }
 
 /// The sound of a tone that was received as a file, decoded.
