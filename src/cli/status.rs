@@ -78,7 +78,7 @@ fn troubles(status: &Status) -> String {
     lines
 }
 
-/// A line for each fault in what the sources of mounts send, or had sent until they were closed.
+/// A line for each fault in what the sources of mounts send, or had sent until they were closed, and in files of mounts.
 fn faults(mounts: &[MountStatus]) -> String {
     let mut lines = String::new();
     for mount in mounts {
@@ -91,6 +91,10 @@ fn faults(mounts: &[MountStatus]) -> String {
                 "{}: a source at {node} was closed {ago} ago: {why}\n",
                 mount.path
             );
+        }
+        for (node, why) in &mount.intro_troubles {
+            let (path, why) = (&mount.path, printable(why));
+            lines += &format!("{path}: listeners at {node} hear no intro: {why}\n");
         }
     }
     lines
@@ -279,6 +283,8 @@ fn state(state: NodeState) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::model::format::{CodecName, Container, StreamFormat};
     use crate::model::geo::Whereabouts;
@@ -333,6 +339,7 @@ mod tests {
             stated_type: None,
             trouble: None,
             closed: None,
+            intro_troubles: BTreeMap::new(),
             listener_peak: 12,
             slow_listeners: 0,
             source: Some(SourceStatus {
@@ -411,7 +418,7 @@ MOUNT       NAME         SOURCE AT  ON AIR      FORMAT                    BITRAT
     }
 
     #[test]
-    fn faults_of_sources_are_said_below_the_mounts() {
+    fn faults_are_said_below_the_mounts() {
         let mut status = mesh();
         status.mounts[0].trouble = Some("no headers".to_owned());
         status.mounts[0].closed = Some(ClosedSource {
@@ -419,8 +426,11 @@ MOUNT       NAME         SOURCE AT  ON AIR      FORMAT                    BITRAT
             why: "a chunk has no size".to_owned(),
             ago_s: 61,
         });
+        let intro = ("demo-2".parse().unwrap(), "not there".to_owned());
+        status.mounts[0].intro_troubles = [intro].into();
         let told = "\n/radio.mp3: no headers\n\
-                    /radio.mp3: a source at demo-2 was closed 1 min 01 s ago: a chunk has no size\n";
+                    /radio.mp3: a source at demo-2 was closed 1 min 01 s ago: a chunk has no size\n\
+                    /radio.mp3: listeners at demo-2 hear no intro: not there\n";
         let text = render(&status);
         assert!(text.ends_with(told), "{text}");
     }

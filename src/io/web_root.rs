@@ -103,6 +103,12 @@ impl WebRoot {
     }
 }
 
+/// Opens the regular file of this name that stands in a folder itself; `None` if what is there is something else. Waits for
+/// the disk.
+pub fn open_in(folder: &Path, name: &str) -> io::Result<Option<WebFile>> {
+    file_in(&WebRoot(folder.to_owned()).folder_at(&[])?, name.as_bytes())
+}
+
 /// Whether a part of a path may be the name of something that is shown.
 fn is_shown(part: &[u8]) -> bool {
     let is_plain = !part.is_empty() && !part.contains(&0);

@@ -3,5 +3,6 @@
 
 pub mod format;
 pub mod icy;
+pub mod intro;
 pub mod ring;
 pub mod splice;

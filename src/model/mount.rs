@@ -177,6 +177,9 @@ pub struct MountSpec {
     /// The charset of titles and names that are not UTF-8, if their source names none.
     #[serde(default)]
     pub charset: Charset,
+    /// The name of a file that listeners hear before the stream; empty: none.
+    #[serde(default)]
+    pub intro: String,
     /// The headers of the answers to its listeners, besides the usual ones.
     #[serde(default)]
     pub http_headers: ExtraHeaders,
@@ -257,6 +260,7 @@ impl MountSpec {
             takeover: Takeover::default(),
             standby: false,
             charset: Charset::default(),
+            intro: String::new(),
             http_headers: ExtraHeaders::default(),
             ring_s: Self::DEFAULT_RING_S,
             ring_mib: Self::DEFAULT_RING_MIB,

@@ -26,6 +26,7 @@ use crate::service::founding::Founder;
 use crate::service::front::Front;
 use crate::service::geo::Geo;
 use crate::service::ingest::{Ingest, IngestConfig};
+use crate::service::intro::Intros;
 use crate::service::listen::{ListenConfig, Listening};
 use crate::service::load::{Capacity, Load};
 use crate::service::logins::Logins;
@@ -202,6 +203,7 @@ impl Core<'_> {
             relays: carriers.relays.clone(),
             pacer,
             audience: carriers.audience.clone(),
+            intros: Intros::new(self.settings.media_dir.clone(), self.tasks.clone()),
             geo: self.geo.clone(),
             tag_key: self.tag_key.clone(),
         }))

@@ -13,6 +13,7 @@ pub mod front;
 pub mod geo;
 pub mod identity;
 pub mod ingest;
+pub mod intro;
 pub mod jobs;
 pub mod listen;
 pub mod load;

@@ -16,7 +16,7 @@ use crate::model::mount::MountName;
 use crate::model::stream::EndReason;
 use crate::service::early_titles::EarlyTitles;
 use crate::wire::gossip::{
-    Origin, StreamAbout, StreamCard, StreamFindings, short_parts, short_title,
+    Origin, StreamAbout, StreamCard, StreamFindings, short_finding, short_parts, short_title,
 };
 
 /// The most streams of one node: each may hold 8 MiB.
@@ -35,6 +35,17 @@ struct Readers {
     peak: AtomicU32,
     /// The listeners that were dropped here because they were too slow.
     slow: AtomicU32,
+    /// Why the last listener has heard no intro here, if it should have.
+    intro_trouble: Mutex<Option<IntroTrouble>>,
+}
+
+/// The reason why listeners hear no intro.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IntroTrouble {
+    /// The name of the file.
+    pub file: String,
+    /// The reason, in words for an operator.
+    pub why: String,
 }
 
 /// A stream, its origin, and what its mount's listeners hear.
@@ -91,6 +102,7 @@ impl Readers {
             listeners_elsewhere: AtomicU32::new(0),
             peak: AtomicU32::new(0),
             slow: AtomicU32::new(0),
+            intro_trouble: Mutex::default(),
         })
     }
 
@@ -137,6 +149,19 @@ impl Held {
         self.readers.note_peak();
     }
 
+    /// Notes why a listener hears no intro, if it should. Returns whether that is news.
+    pub fn note_intro(&self, trouble: Option<IntroTrouble>) -> bool {
+        let mut known = self.readers.intro_trouble.lock();
+        let is_news = *known != trouble;
+        *known = trouble;
+        is_news
+    }
+
+    fn intro_trouble(&self) -> Option<String> {
+        let trouble = self.readers.intro_trouble.lock();
+        Some(short_finding(&trouble.as_ref()?.why))
+    }
+
     /// Whether this node gossips for the stream, because its source is connected here or has just gone.
     pub fn speaks_for_it(&self) -> bool {
         !matches!(self.origin, Origin::Relay(Some(_)))
@@ -170,6 +195,7 @@ impl Held {
         StreamCard {
             listeners: self.listeners(),
             slow_listeners: self.readers.slow.load(Ordering::Relaxed),
+            intro_trouble: self.intro_trouble(),
             ..match self.speaks_for_it() {
                 true => self.source_card(),
                 false => card_of(&self.feed, self.origin.clone()),
@@ -213,6 +239,7 @@ pub fn card_of(feed: &Feed, origin: Origin) -> StreamCard {
         slow_listeners: 0,
         format: None,
         now_playing: None,
+        intro_trouble: None,
     }
 }
 
@@ -369,6 +396,28 @@ mod tests {
         hold(Origin::Source).unwrap();
         let next = streams.get(&mount).unwrap();
         assert_eq!(next.idle_since(), Some(later), "it takes over the readers");
+    }
+
+    #[test]
+    fn the_same_trouble_with_an_intro_is_news_once() {
+        let (streams, mount) = (Streams::default(), MountName::try_from("/a.mp3").unwrap());
+        let feed = Feed::new(ring("audio/mpeg"));
+        streams.hold(&mount, feed, Origin::Relay(None)).unwrap();
+        let held = streams.get(&mount).unwrap();
+        let trouble = |file: &str| {
+            Some(IntroTrouble {
+                file: file.to_owned(),
+                why: "the file is empty".to_owned(),
+            })
+        };
+        assert!(!held.note_intro(None));
+        for (file, is_news) in [("a.mp3", true), ("a.mp3", false), ("b.mp3", true)] {
+            assert_eq!(held.note_intro(trouble(file)), is_news, "{file}");
+        }
+        let told = held.card().intro_trouble;
+        assert_eq!(told.as_deref(), Some("the file is empty"));
+        assert!(held.note_intro(None));
+        assert_eq!(held.card().intro_trouble, None);
     }
 
     #[test]

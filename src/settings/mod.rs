@@ -104,6 +104,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<Network>,
     /// The folder of the operator's own files, which everybody may read; `None`: no files are sent.
     pub web_root: Option<PathBuf>,
+    /// The folder of the intros of mounts.
+    pub media_dir: PathBuf,
     /// The headers of this node's answers, besides the usual ones.
     pub http_headers: ExtraHeaders,
     /// How the operator is reached, for `/status-json.xsl`; `None`: not set.
@@ -192,6 +194,9 @@ pub struct RunArgs {
     /// Folder of files to send to whoever asks, such as a web player; see Files in docs/operations.md
     #[arg(long, value_name = "DIR")]
     pub web_root: Option<PathBuf>,
+    /// Folder of the files that listeners hear before a stream [default: `media` in the data directory]
+    #[arg(long, value_name = "DIR")]
+    pub media_dir: Option<PathBuf>,
     /// Headers for all answers of this node but those to sources on air. In the file only
     #[arg(skip)]
     #[serde(deserialize_with = "file::headers")]
@@ -277,6 +282,7 @@ impl Settings {
             Some(named) => named,
             None => machine.default_data_dir().ok_or(SettingsError::NoHome)?,
         };
+        let media_dir = args.media_dir.unwrap_or_else(|| data_dir.join("media"));
         let name = args.name.unwrap_or_else(|| machine.node_name());
         if is_backend(&name) {
             return Err(SettingsError::Name(name));
@@ -308,6 +314,7 @@ impl Settings {
             },
             trusted_proxies: args.trusted_proxies,
             web_root: args.web_root,
+            media_dir,
             http_headers: args.http_headers.unwrap_or_default(),
             admin: args.admin,
             location: args.location,
@@ -324,7 +331,7 @@ fn rust_log(machine: &Machine) -> LogFilter {
 
 impl RunArgs {
     /// The keys that a settings file may have, as they are written there.
-    pub const KEYS: [&str; 27] = [
+    pub const KEYS: [&str; 28] = [
         "name",
         "data_dir",
         "listen",
@@ -348,6 +355,7 @@ impl RunArgs {
         "position",
         "trusted_proxies",
         "web_root",
+        "media_dir",
         "http_headers",
         "admin",
         "location",
@@ -383,6 +391,7 @@ impl RunArgs {
             position: self.position.or(lower.position),
             trusted_proxies: or_lower(self.trusted_proxies, lower.trusted_proxies),
             web_root: self.web_root.or(lower.web_root),
+            media_dir: self.media_dir.or(lower.media_dir),
             http_headers: self.http_headers.or(lower.http_headers),
             admin: self.admin.or(lower.admin),
             location: self.location.or(lower.location),

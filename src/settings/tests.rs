@@ -72,7 +72,7 @@ fn every_key_of_the_file_is_read() {
          mesh_address = '192.0.2.7:9'\n\
          join = ['p:1']\nfound = true\nsecret_file = '/s'\nmax_listeners = 7\nmax_sources = 6\nmax_bandwidth = 8000\nrank = 9\nquorum = 3\n\
          geo_database = '/g'\ncountry = 'DE'\nposition = '-33.9,151.2'\n\
-         trusted_proxies = ['10.0.0.0/8', '::1/128']\nweb_root = '/w'\nhttp_headers = ['X-A: 1']\nlog = 'debug'\n\
+         trusted_proxies = ['10.0.0.0/8', '::1/128']\nweb_root = '/w'\nmedia_dir = '/m'\nhttp_headers = ['X-A: 1']\nlog = 'debug'\n\
          admin = 'me@radio.example'\nlocation = 'Graz'\n\
          addresses = ['192.0.2.7']\n[dns]\nzone = 'radio.example'",
     );
@@ -103,6 +103,7 @@ fn every_key_of_the_file_is_read() {
         },
         trusted_proxies: ["10.0.0.0/8", "::1"].map(|it| it.parse().unwrap()).into(),
         web_root: Some("/w".into()),
+        media_dir: "/m".into(),
         http_headers: "X-A: 1".parse().unwrap(),
         admin: "me@radio.example".parse().ok(),
         location: "Graz".parse().ok(),

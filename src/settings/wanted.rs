@@ -53,6 +53,7 @@ fn wanted(key: &str) -> Wanted {
         "mesh_address" => Wanted::Text("203.0.113.5:8000"),
         "country" => Wanted::Text("DE"),
         "position" => Wanted::Text("52.5,13.4"),
+        "media_dir" => Wanted::Text("/srv/radio/media"),
         "web_root" => Wanted::Text("/srv/radio"),
         "admin" => Wanted::Text("radio@example.org"),
         "location" => Wanted::Text("Graz"),

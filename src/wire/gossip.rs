@@ -162,6 +162,9 @@ pub struct StreamCard {
     /// The parts of the title, shortened, as the node of the source knows them; a relay does not say them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub now_playing: Option<NowPlaying>,
+    /// Why listeners at the node hear no intro, shortened, while the mount has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intro_trouble: Option<String>,
 }
 
 impl StreamCard {
@@ -240,10 +243,9 @@ impl StreamAbout {
 
     /// The same with what its node has found in the bytes.
     pub fn with_findings(self, findings: StreamFindings) -> Self {
-        let short = |text: String| cut(&text, MAX_FINDING_BYTES);
         Self {
-            false_type: findings.false_type.map(short),
-            trouble: findings.trouble.map(short),
+            false_type: findings.false_type.as_deref().map(short_finding),
+            trouble: findings.trouble.as_deref().map(short_finding),
             serials: findings.serials.into_iter().take(MAX_SERIALS).collect(),
             ..self
         }
@@ -347,6 +349,11 @@ pub fn short_title(title: &str) -> String {
     cut(title, MAX_TITLE_BYTES)
 }
 
+/// A word on what is wrong, for gossip.
+pub fn short_finding(finding: &str) -> String {
+    cut(finding, MAX_FINDING_BYTES)
+}
+
 /// The parts of a title for gossip, and the byte that it begins at.
 pub fn short_parts(info: &TitleInfo, offset: u64) -> NowPlaying {
     let part = |text: &str| cut(text, MAX_WORD_BYTES);
@@ -395,6 +402,7 @@ pub(crate) mod samples {
                 slow_listeners: 0,
                 format: None,
                 now_playing: None,
+                intro_trouble: None,
             }
         }
     }
@@ -434,13 +442,8 @@ mod tests {
             .with_url(&part)
             .with_album(&part);
         let card = StreamCard {
-            stream_id: StreamId(1),
             origin: Origin::Relay(NodeName::try_from("n1").ok()),
-            content_type: "audio/mpeg".into(),
-            bitrate_bps: 128_000,
             offset: u64::MAX,
-            started_unix_ms: 0,
-            accept_epoch: Epoch(1),
             listeners: 7,
             title: short_title(&part),
             listener_peak: 9,
@@ -455,19 +458,20 @@ mod tests {
                 ..StreamFormat::default()
             }),
             now_playing: Some(short_parts(&long, u64::MAX)),
+            intro_trouble: Some(short_finding(&part)),
+            ..StreamCard::sample(StreamId(1))
         };
         let text = write(&card);
         assert_eq!(read(&text).as_ref(), Some(&card));
         assert!(text.len() < 4_096, "{}", text.len());
         assert_eq!(read::<StreamCard>("{}"), None);
         let older = text.replace(",\"listener_peak\":9", "");
-        assert_eq!(
-            read(&older),
-            Some(StreamCard {
-                listener_peak: 0,
-                ..card
-            })
-        );
+        let listener_peak = 0;
+        let card = StreamCard {
+            listener_peak,
+            ..card
+        };
+        assert_eq!(read(&older), Some(card));
     }
 
     #[test]

@@ -35,6 +35,7 @@ mod geo;
 mod half_open;
 mod hidden_mounts;
 mod icecast_pages;
+mod intro;
 mod kept_connections;
 mod late;
 mod late_formats;

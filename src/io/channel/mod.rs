@@ -189,6 +189,9 @@ impl ChannelReader {
     /// Begins anew near the live edge, if the listener has taken no byte of the feed so far: it was busy with what comes
     /// first, such as a long prologue, which stays the same. False: it has bytes of the feed, or needs another prologue by now.
     pub fn rejoin(&mut self) -> bool {
+        if matches!(self.progress, LegProgress::Entering) {
+            self.skip_cut_legs();
+        }
         let feed = &self.leg.feed;
         let position = match (&self.progress, self.leg.end.get()) {
             (LegProgress::Entering, Some(end)) => end.cut,
@@ -204,6 +207,15 @@ impl ChannelReader {
         };
         self.position = position;
         true
+    }
+
+    /// Goes to the last leg on which a decoder can begin that is set up for this one, of which it has no byte.
+    fn skip_cut_legs(&mut self) {
+        while let Some(LegEntry::At { leg, .. }) =
+            self.leg.end.get().map(|end| end.entry(self.burst))
+        {
+            self.leg = leg;
+        }
     }
 
     /// Takes the bytes that must come before those that were read last; given once for each feed, empty if its

@@ -23,6 +23,7 @@ use self::queue::Queue;
 use self::round::Round;
 use super::channel::ChannelReader;
 use crate::media::icy::Interleaver;
+use crate::media::intro::Intro;
 
 /// How many threads write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub struct Listener {
     pub socket: TcpStream,
     /// The head of the answer, sent first.
     pub head: Bytes,
+    /// The intro that it hears before the stream.
+    pub intro: Option<Arc<Intro>>,
     /// The bytes that it hears.
     pub reader: ChannelReader,
     /// Set if the client asked for titles in its stream.

@@ -57,6 +57,7 @@ impl PacerBench {
         let listener = Listener {
             socket: self.door.accept().unwrap().0,
             head: Bytes::from_static(HEAD),
+            intro: None,
             reader: channel.join(Duration::from_secs(5)),
             icy: None,
             until: None,
@@ -311,6 +312,7 @@ fn a_full_queue_gives_the_listener_back() {
     let copies = std::iter::repeat_with(|| Listener {
         socket: socket.try_clone().unwrap(),
         head: Bytes::new(),
+        intro: None,
         reader: Channel::new(feed.clone()).join(Duration::ZERO),
         icy: None,
         until: None,

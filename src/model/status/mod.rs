@@ -4,6 +4,8 @@
 
 pub mod outside;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use self::outside::OutsideStatus;
@@ -183,6 +185,9 @@ pub struct MountStatus {
     /// The last source that was closed for what it had sent, for some minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<ClosedSource>,
+    /// Why listeners hear no intro although the mount has one, in words for an operator, by the node that serves them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub intro_troubles: BTreeMap<NodeName, String>,
     /// The source, if one is connected.
     pub source: Option<SourceStatus>,
     /// The listeners on all nodes.

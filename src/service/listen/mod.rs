@@ -22,6 +22,7 @@ use self::visit::Visit;
 use super::audience::{Attendee, Audience};
 use super::geo::Geo;
 use super::ingest::answer_and_drain;
+use super::intro::Intros;
 use super::load::Load;
 use super::mesh::Mesh;
 use super::relay::Relays;
@@ -60,6 +61,8 @@ pub struct ListenConfig {
     pub pacer: Pacer,
     /// Knows the listeners of this node.
     pub audience: Audience,
+    /// Has what listeners hear before the stream.
+    pub intros: Intros,
     /// Looks up where listeners are.
     pub geo: Geo,
     /// Marks the addresses of listeners that are sent on.

@@ -7,16 +7,18 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::{After, Entrance, Listening, MountRequest, no_source, probes, send, unavailable};
+use crate::io::channel::ChannelReader;
 use crate::io::clock;
 use crate::io::door::{DoorPlace, Visitor};
 use crate::io::pacer::{Left, Listener};
 use crate::media::format::detect::Format;
 use crate::media::icy::{Interleaver, METAINT};
+use crate::media::intro::Intro;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::stream::StreamHead;
 use crate::proto::table::Sender;
 use crate::service::audience::{Admission, Attendance, Newcomer};
-use crate::service::streams::{Held, Reader};
+use crate::service::streams::{Held, IntroTrouble, Reader};
 use crate::wire::http::head::Head;
 use crate::wire::http::reply::Reply;
 use crate::wire::icecast::passthrough::Passage;
@@ -40,6 +42,8 @@ pub(super) struct Visit<'a> {
 struct Welcome {
     admission: Admission,
     held: Held,
+    reader: ChannelReader,
+    intro: Option<Arc<Intro>>,
 }
 
 /// Why there is no room for a listener that was to be served here.
@@ -135,15 +139,53 @@ impl Listening {
         let Ok(held) = self.0.config.relays.fetch(&mount).await else {
             return send(visitor, &no_source(&reply, &mount), &reply).await;
         };
-        self.take_in(visitor, asking, Welcome { admission, held }, &reply);
+        let reader = held.channel.join(BURST);
+        let intro = self.intro_before(&mount, &held, &reader).await;
+        let welcome = Welcome {
+            admission,
+            held,
+            reader,
+            intro,
+        };
+        self.take_in(visitor, asking, welcome, &reply);
         After::Over
+    }
+
+    /// The intro that a listener of a mount hears before its stream. If there should be one and is none, that is said.
+    async fn intro_before(
+        &self,
+        mount: &MountName,
+        held: &Held,
+        reader: &ChannelReader,
+    ) -> Option<Arc<Intro>> {
+        let config = &self.0.config;
+        let file = config.mesh.documents.mount(mount)?.intro;
+        let found = match file.as_str() {
+            "" => Ok(None),
+            file => config.intros.before(file, reader.feed()).await.map(Some),
+        };
+        let trouble = found.as_ref().err().map(|why| IntroTrouble {
+            file: file.clone(),
+            why: why.to_string(),
+        });
+        if held.note_intro(trouble) {
+            match &found {
+                Err(why) => warn!(file, %why, "listeners hear no intro"),
+                Ok(_) => info!(file, "no intro is missing any more"),
+            }
+        }
+        found.unwrap_or_default()
     }
 
     /// Enters a listener in the register, and hands its connection to the pacer.
     fn take_in(&self, visitor: Visitor, asking: MountRequest<'_>, welcome: Welcome, reply: &Reply) {
         let (mount, head) = (asking.mount, asking.head);
-        let held = welcome.held;
-        let reader = held.channel.join(BURST);
+        let Welcome {
+            admission,
+            held,
+            reader,
+            intro,
+        } = welcome;
         let joined = reader.feed().head();
         let icy = weaves_titles(head, joined);
         let spec = self.0.config.mesh.documents.mount(mount);
@@ -153,7 +195,7 @@ impl Listening {
             mount: mount.clone(),
             ip: visitor.client.ip,
             agent: head.header("user-agent").unwrap_or_default().to_owned(),
-            admission: welcome.admission,
+            admission,
             reading: held.read_by(Reader::Listener),
         });
         let attendee = attendance.attendee();
@@ -176,6 +218,7 @@ impl Listening {
         let listener = Listener {
             socket,
             head: stream_head,
+            intro,
             reader,
             icy: icy.then(Interleaver::default),
             until: spec.and_then(|spec| disconnects_at(&spec)),

@@ -230,6 +230,10 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
         stated_type: about.false_type.as_deref().map(caption),
         trouble: about.trouble.as_deref().map(caption),
         closed: closed(view, path),
+        intro_troubles: view
+            .holders(path)
+            .filter_map(|(name, card)| Some((name.clone(), caption(card.intro_trouble.as_ref()?))))
+            .collect(),
         bitrate_kbps: nominal_kbps(about.bitrate_kbps, bitrate_bps),
         // A listener that has just come is counted in the peak a moment later.
         listener_peak: peak.max(listeners),

@@ -104,6 +104,7 @@ impl Rogue {
             slow_listeners: 0,
             format: None,
             now_playing: None,
+            intro_trouble: None,
             stream_id: STREAM,
             origin: Origin::Source,
             content_type: "audio/mpeg".to_owned(),

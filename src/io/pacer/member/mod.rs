@@ -1,5 +1,7 @@
 //! One listener on its pacer's thread: what it was sent, and what follows.
 
+mod intro;
+
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -8,6 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf as _, Bytes};
 use socket2::{SockRef, TcpKeepalive};
 
+use self::intro::IntroRest;
 use super::{Control, Leaving, Left, Listener};
 use crate::io::channel::ChannelReader;
 use crate::media::icy::Interleaver;
@@ -18,6 +21,8 @@ pub(super) struct Member {
     socket: TcpStream,
     /// The rest of the answer's head.
     head: Bytes,
+    /// The reader begins when all of it was taken.
+    intro: IntroRest,
     /// The rest of what a decoder needs before the audio. Part of the stream: titles are woven into it, too.
     prologue: Bytes,
     reader: ChannelReader,
@@ -79,6 +84,7 @@ impl Member {
             visit_bytes: visit_bytes(listener.reader.feed().bitrate_bps()),
             socket: listener.socket,
             head: listener.head,
+            intro: IntroRest::new(listener.intro.as_deref(), now),
             prologue: Bytes::new(),
             reader: listener.reader,
             icy: listener.icy,
@@ -116,7 +122,8 @@ impl Member {
         let Some(until) = self.until.filter(|until| now >= *until) else {
             return false;
         };
-        let has_taken_all = self.head.is_empty() && self.prologue.is_empty();
+        let has_taken_all =
+            self.head.is_empty() && self.intro.is_over() && self.prologue.is_empty();
         now >= until + LAST_WORDS || (has_taken_all && !self.has_more_to_read())
     }
 
@@ -152,6 +159,15 @@ impl Member {
     /// The next audio. A listener that is still busy with a long prologue loses no audio that it has begun with: it joins
     /// anew, as long as it takes anything.
     fn read(&mut self, now: Instant) -> Read {
+        if !self.intro.is_over() {
+            // The stream begins as for one that comes then; until then this tells the title on air.
+            self.reader.rejoin();
+            let due = self.intro.due(now, self.visit_bytes);
+            return match due.is_empty() {
+                true => Read::Wait,
+                false => Read::Bytes(vec![due]),
+            };
+        }
         let read = self.reader.read(self.visit_bytes);
         if matches!(read, Read::Overrun { .. }) && !self.is_stuck(now) && self.reader.rejoin() {
             return self.reader.read(self.visit_bytes);
@@ -199,8 +215,12 @@ impl Member {
             return Ok(written);
         };
         let (feed, position) = (self.reader.feed(), self.reader.position());
-        // What is woven begins with the prologue, which has no offset of its own in the stream.
-        let offset_of = |place: u64| position + place.saturating_sub(prologue_bytes as u64);
+        // What is woven begins with the prologue or is an intro, which have no offset of their own in the stream.
+        let lead_bytes = match self.intro.is_over() {
+            true => prologue_bytes as u64,
+            false => u64::MAX,
+        };
+        let offset_of = |place: u64| position + place.saturating_sub(lead_bytes);
         let woven = icy.weave(0, audio, |place| feed.title_at(offset_of(place)));
         let written = send(&self.socket, &self.head, woven.pieces())?;
         let head_bytes = advance(&mut self.head, written);
@@ -211,6 +231,10 @@ impl Member {
 
     /// Notes that the kernel has taken so many bytes of prologue and audio.
     fn note_taken(&mut self, stream_bytes: usize) {
+        if !self.intro.is_over() {
+            self.intro.advance(stream_bytes);
+            return;
+        }
         let audio_bytes = stream_bytes - advance(&mut self.prologue, stream_bytes);
         self.reader.advance(audio_bytes as u64);
     }
@@ -224,7 +248,7 @@ impl Member {
             return VisitResult::Stay;
         }
         self.checked_at = now;
-        if self.is_stuck(now) && self.reader.has_finished() {
+        if self.is_stuck(now) && (self.reader.has_finished() || !self.intro.is_over()) {
             return VisitResult::Leave(Left::TooSlow);
         }
         self.check()

@@ -5,11 +5,16 @@ use std::net::TcpListener;
 use super::*;
 use crate::io::channel::Channel;
 use crate::io::feed::Feed;
+use crate::media::format::detect::Format;
 use crate::media::format::flac::samples as flac;
 use crate::media::format::joining::StreamStart;
+use crate::media::format::mpeg::samples as mpeg;
+use crate::media::icy::METAINT;
+use crate::media::intro::Intro;
 use crate::media::ring::samples::ring;
 use crate::media::ring::{Ring, RingLimits};
 use crate::model::stream::{EndReason, StreamId};
+use crate::model::title::TitleInfo;
 
 /// A listener with this head, on the loopback, and its player, which has read nothing yet.
 fn member(feed: &Feed, head: Bytes, now: Instant) -> (Member, TcpStream) {
@@ -18,6 +23,7 @@ fn member(feed: &Feed, head: Bytes, now: Instant) -> (Member, TcpStream) {
     let listener = Listener {
         socket: door.accept().unwrap().0,
         head,
+        intro: None,
         reader: Channel::new(feed.clone()).join(Duration::ZERO),
         icy: None,
         until: None,
@@ -227,6 +233,102 @@ fn a_listener_leaves_at_its_time_behind_what_there_is() {
     let mut heard = Vec::new();
     player.read_to_end(&mut heard).unwrap();
     assert_eq!(heard, b"before and last");
+}
+
+/// An intro of so many frames of MP3; it plays 26 ms for each.
+fn intro(frames: u32) -> Intro {
+    Intro::read(&mpeg::frames(frames), Format::Mpeg, 0).unwrap()
+}
+
+/// All that a player was sent until now, when it leaves.
+fn heard(member: Member, mut player: TcpStream) -> Vec<u8> {
+    member.leave(Left::Stopped);
+    let mut heard = Vec::new();
+    player.read_to_end(&mut heard).unwrap();
+    heard
+}
+
+#[test]
+fn a_stream_is_joined_when_its_intro_was_taken() {
+    let (feed, now) = (Feed::new(ring("audio/mpeg")), Instant::now());
+    feed.append(0, &mpeg::frames(4), now);
+    let (mut member, player) = member(&feed, Bytes::from_static(b"head. "), now);
+    let intro = intro(5);
+    member.intro = IntroRest::new(Some(&intro), now);
+    let meanwhile: Vec<u8> = (4..8).flat_map(mpeg::frame).collect();
+    feed.append(feed.next(), &meanwhile, now);
+    assert!(stays(&mut member, now));
+    assert_eq!(member.control.sent_bytes(), 6 + intro.bytes().len() as u64);
+    fill(&mut member, now);
+    let heard = heard(member, player);
+    assert_eq!(&heard[..6], b"head. ");
+    let (first, stream) = heard[6..].split_at(intro.bytes().len());
+    assert_eq!(first, intro.bytes());
+    assert!(meanwhile.ends_with(stream) && !stream.is_empty());
+}
+
+#[test]
+fn a_stream_that_was_replaced_during_the_intro_is_not_heard() {
+    let (feed, now) = (Feed::new(ring("audio/mpeg")), Instant::now());
+    feed.append(0, &mpeg::frames(4), now);
+    let channel = Channel::new(feed.clone());
+    let (mut member, player) = member(&feed, Bytes::new(), now);
+    member.reader = channel.join(Duration::from_secs(60));
+    let intro = intro(5);
+    member.intro = IntroRest::new(Some(&intro), now);
+    let next = Feed::new(ring("audio/mpeg"));
+    channel.switch_to(&next);
+    let stream: Vec<u8> = (10..14).flat_map(mpeg::frame).collect();
+    next.append(0, &stream, now);
+    fill(&mut member, now);
+    assert_eq!(
+        heard(member, player),
+        [&intro.bytes()[..], &stream].concat()
+    );
+}
+
+#[test]
+fn titles_go_on_across_an_intro() {
+    let (feed, now) = (Feed::new(ring("audio/mpeg")), Instant::now());
+    feed.append(0, &mpeg::frames(4), now);
+    feed.set_title(0, &TitleInfo::plain("First"));
+    let (mut member, player) = member(&feed, Bytes::new(), now);
+    let intro = intro(50);
+    member.intro = IntroRest::new(Some(&intro), now);
+    member.icy = Some(Interleaver::default());
+    assert!(stays(&mut member, now));
+    assert!(member.intro.is_over());
+    feed.set_title(feed.next(), &TitleInfo::plain("Second"));
+    let stream: Vec<u8> = (4..40).flat_map(mpeg::frame).collect();
+    feed.append(feed.next(), &stream, now);
+    fill(&mut member, now);
+    let heard = heard(member, player);
+    let mut rest = &heard[..];
+    let (mut audio, mut titles) = (Vec::new(), Vec::new());
+    while rest.len() > METAINT {
+        let (part, block) = rest.split_at(METAINT);
+        audio.extend(part);
+        let (text, after) = block[1..].split_at(16 * usize::from(block[0]));
+        titles.push(String::from_utf8_lossy(text).into_owned());
+        rest = after;
+    }
+    audio.extend(rest);
+    assert!(audio.starts_with(intro.bytes()));
+    let stream = [mpeg::frames(4), stream].concat();
+    assert!(stream.ends_with(&audio[intro.bytes().len()..]));
+    assert!(titles[0].contains("First"), "{titles:?}");
+    assert!(titles[1].contains("Second"), "{titles:?}");
+}
+
+#[test]
+fn an_intro_that_nobody_takes_keeps_no_listener() {
+    let (feed, now) = (Feed::new(ring("application/ogg")), Instant::now());
+    let (mut member, _player) = narrow_member(&feed, now);
+    member.intro = IntroRest::new(Some(&intro(4_000)), now);
+    fill(&mut member, now);
+    assert!(!member.intro.is_over());
+    assert!(stays(&mut member, now + STUCK_LIMIT / 2));
+    assert!(!stays(&mut member, now + STUCK_LIMIT));
 }
 
 #[test]

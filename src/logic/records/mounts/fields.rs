@@ -27,6 +27,9 @@ const RING_S: [u32; 2] = [10, 120];
 /// MiB of a stream that a node may keep: 64 hold 30 s of 18 Mbit/s, more than any picture that radios send.
 const RING_MIB: [u32; 2] = [1, 64];
 
+/// The longest name that file systems know.
+const MAX_FILE_NAME_BYTES: usize = 255;
+
 /// In the order in which they are shown.
 pub(super) const FIELDS: &[Field<MountSpec>] = &[
     Field {
@@ -197,6 +200,23 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         },
     },
     Field {
+        key: "intro",
+        help: "the name of a file that each listener hears before the stream, such as `intro.mp3`, in the folder `media_dir` of \
+               the node that serves it, and in the format of the stream; empty: none",
+        required: false,
+        kind: FieldKind::Text {
+            word: "FILE",
+            clears: false,
+            read: read_file_name,
+            // A name that this node does not take must not take the mount off the air.
+            put: |mount, name| {
+                mount.intro = read_file_name(name).unwrap_or_default();
+                Ok(())
+            },
+            show: |mount| mount.intro.clone(),
+        },
+    },
+    Field {
         key: "http_headers",
         help: "headers for the answers to listeners of the mount, such as `X-Robots-Tag: noindex`, or `404 X-Who: me` for \
                answers of one status; several with a vertical bar between them, at most 16. One of our own of the same \
@@ -334,6 +354,17 @@ const fn caption(
             put,
             show,
         },
+    }
+}
+
+/// Reads the name of a file in a folder that is known; it may be empty.
+fn read_file_name(name: &str) -> Result<String, Mistake> {
+    check_line(name)?;
+    match name.len() <= MAX_FILE_NAME_BYTES && !name.contains('/') && !name.starts_with('.') {
+        true => Ok(name.to_owned()),
+        false => Err(Mistake::new(
+            "must be the name of a file, such as intro.mp3, without a folder",
+        )),
     }
 }
 

@@ -81,6 +81,9 @@ fn source(mount: &MountStatus) -> Markup {
                 small { "its encoder says " (Foreign(stated)) }
             }
             @if let Some(trouble) = &mount.trouble { small { strong { (Foreign(trouble)) } } }
+            @for (node, why) in &mount.intro_troubles {
+                small { strong { "no intro at " (node) ": " (Foreign(why)) } }
+            }
         } @else if mount.is_lingering() {
             span class="none" { "source gone, its listeners are kept for a while" }
         } @else {

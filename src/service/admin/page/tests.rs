@@ -1,5 +1,6 @@
 //! The contents of the parts of the page, and what they never do.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
@@ -62,6 +63,7 @@ fn mount(path: &str, source: Option<&str>) -> MountStatus {
         stated_type: None,
         trouble: None,
         closed: None,
+        intro_troubles: BTreeMap::new(),
         listeners: 437,
         listener_peak: 437,
         slow_listeners: 0,
