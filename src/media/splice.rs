@@ -38,6 +38,8 @@ pub fn splice(told: &Layout, next: &Layout) -> Splice {
             true => Splice::Bare,
             false => Splice::Never,
         },
+        // Few players go on with another group of streams side by side: ffmpeg, mpv and VLC fall silent or end.
+        (Layout::Ogg(told), Layout::Ogg(next)) if told.len() > 1 || next.len() > 1 => Splice::Never,
         // Without headers nobody knows what was heard: to go on with the same container is the best guess.
         (Layout::Ogg(told), Layout::Ogg(next)) if told.is_empty() || next.is_empty() => {
             Splice::WithPrologue
@@ -110,7 +112,8 @@ mod tests {
             (Layout::Adts, Layout::Loas, Splice::Never),
             (opus.clone(), opus.clone(), Splice::WithPrologue),
             (opus.clone(), film.clone(), Splice::Never),
-            (film.clone(), film.clone(), Splice::WithPrologue),
+            (film.clone(), film.clone(), Splice::Never),
+            (film, unknown.clone(), Splice::Never),
             (opus.clone(), unknown.clone(), Splice::WithPrologue),
             (unknown, Layout::Adts, Splice::Never),
             (flac(44_100), flac(44_100), Splice::Bare),
