@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tracing::debug;
+use tracing::{debug, info};
 
 use super::faults::Faults;
 use super::filler::{Backlog, Filler, Offer};
@@ -21,7 +21,10 @@ use crate::model::stream::EndReason;
 /// How far a source may be ahead of the clock before its bytes are left where they are: more than any encoder
 /// sends at once when it connects, and less than the ring's window, out of which listeners would fall.
 const MOST_AHEAD: Duration = Duration::from_secs(15);
-/// How long to wait then before looking again, also for the end of its connection.
+/// How far ahead the bytes of a source that has left are still taken in. Nothing holds them up, because its successor
+/// waits: more at once than the ring's window has left would carry it away from listeners that keep up.
+const MOST_AT_LAST: Duration = MOST_AHEAD.saturating_mul(2);
+/// How long to wait at [`MOST_AHEAD`] before looking again, also for the end of its connection.
 const BRAKE: Duration = Duration::from_millis(100);
 /// How long a source may take to send enough of its audio that its format is recognised. Any encoder sends more than the
 /// two frames that it takes.
@@ -48,6 +51,16 @@ pub(super) enum Sink<'a> {
     Ring(&'a Feed),
     /// To no listener: the source waits for its turn.
     Nothing,
+}
+
+impl Sink<'_> {
+    /// How far what it was given is ahead of the clock.
+    fn is_ahead_by(self, now: std::time::Instant) -> Duration {
+        match self {
+            Self::Ring(feed) => feed.ahead(now),
+            Self::Nothing => Duration::ZERO,
+        }
+    }
 }
 
 /// The audio of one filler, on its way to a [`Sink`].
@@ -200,6 +213,12 @@ impl<F: Filler> Intake<F> {
                 return EndReason::SourceSilent;
             }
             self.hold_up(sink).await;
+            if self.has_left && sink.is_ahead_by(clock::now()) > MOST_AT_LAST {
+                info!(
+                    "the rest is left out: the source has left, and sent more than listeners can take at once"
+                );
+                break;
+            }
             match self.read(Instant::from_std(self.pulse.deadline())).await {
                 Got::Bytes => self.inlet.judge(),
                 Got::Late => return EndReason::SourceSilent,
@@ -320,10 +339,7 @@ impl<F: Filler> Intake<F> {
     async fn hold_up(&mut self, sink: Sink<'_>) {
         while !self.has_left {
             let now = clock::now();
-            let ahead = match sink {
-                Sink::Ring(feed) => feed.ahead(now).saturating_sub(MOST_AHEAD),
-                Sink::Nothing => Duration::ZERO,
-            };
+            let ahead = sink.is_ahead_by(now).saturating_sub(MOST_AHEAD);
             let wait = ahead.max(self.allowance.wait(now));
             if wait.is_zero() {
                 return;

@@ -30,6 +30,23 @@ async fn a_doubt_is_answered_by_what_the_filler_finds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_source_that_has_left_does_not_flush_the_ring() {
+    let bench = Bench::start(&[]).await;
+    let (mut offered, feed) = bench.put_on_air(20).await;
+    // 52 s of audio, more than a ring keeps.
+    offered.sender.write_all(&frames(2_000)).await.unwrap();
+    offered.sender.shutdown().await.unwrap();
+    offered.notes.has_left.store(true, Ordering::Relaxed);
+    assert_eq!(offered.over().await, Ok(()));
+    let taken_frames = feed.next() * 2_000 / frames(2_000).len() as u64;
+    let (least, most) = (30_000 / 26, 32_000 / 26);
+    assert!(
+        (least..most).contains(&taken_frames),
+        "{taken_frames} frames of 26 ms"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_its_own_encoder_makes_a_dead_connection_give_way() {
     let bench = Bench::start(&[]).await;
     let (offered, feed) = bench.put_on_air(20).await;
