@@ -19,6 +19,12 @@ use self::players::{PLAYERS, PlayerClient};
 use self::samples::StreamKind;
 use self::stage::{Stage, is_everything, is_wanted, run_all};
 
+/// How many encoders are run at a time: most of them only wait. More would keep the two processors of a small machine from
+/// those that work.
+const ENCODERS_AT_A_TIME: usize = 5;
+/// For how many formats players are run at a time: for each there are up to eleven of them.
+const FORMATS_AT_A_TIME: usize = 2;
+
 /// The name of an encoder's line.
 fn line_of(client: &SourceClient) -> String {
     format!("{} {} {}", client.program.name, client.hello, client.kind)
@@ -31,7 +37,7 @@ fn encoders_are_heard_named_and_replaced() {
     let wanted = clients.iter().filter(|it| is_wanted(&line_of(it)));
     let there: Vec<SourceClient> = wanted.filter(|it| it.program.is_there()).cloned().collect();
     let mut stage = Stage::set(false);
-    let results = run_all(&there, |number, client| {
+    let results = run_all(&there, ENCODERS_AT_A_TIME, |number, client| {
         let sent = sending::run(client, number, &stage);
         println!("{}: {sent:?}", line_of(client));
         sent
@@ -54,20 +60,23 @@ fn players_follow_a_redirect_and_play() {
     let wanted = PLAYERS.into_iter().filter(|it| is_wanted(it.program.name));
     let there: Vec<PlayerClient> = wanted.filter(|it| it.program.is_there()).collect();
     let stage = Stage::set(true);
-    let (mut results, mut failed) = (Vec::new(), Vec::new());
-    for kind in StreamKind::ALL {
-        let of_kind = hearing::run(kind, &encoders::usual(kind), &there, &stage);
+    let run = |_, kind: &StreamKind| {
+        let fates = hearing::run(*kind, &encoders::usual(*kind), &there, &stage);
+        println!("{kind}: {fates:?}");
+        fates
+    };
+    let results = run_all(&StreamKind::ALL, FORMATS_AT_A_TIME, run);
+    let (mut fates, mut failed) = (Vec::new(), Vec::new());
+    for (kind, of_kind) in StreamKind::ALL.into_iter().zip(results) {
+        let of_kind = of_kind.unwrap_or_else(|why| panic!("{kind}: {why}"));
         for (player, result) in there.iter().zip(&of_kind) {
-            match result {
-                Some(Ok(())) => println!("{} plays {kind}", player.program.name),
-                Some(Err(why)) => failed.push(format!("{} {kind}: {why}", player.program.name)),
-                None => {}
+            if let Some(Err(why)) = result {
+                failed.push(format!("{} {kind}: {why}", player.program.name));
             }
         }
-        results.push(of_kind);
+        fates.push(of_kind);
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
-    let table =
-        page::players(&there, &results) + &page::missing(PLAYERS.iter().map(|it| it.program));
+    let table = page::players(&there, &fates) + &page::missing(PLAYERS.iter().map(|it| it.program));
     page::show("players", &table, is_everything());
 }

@@ -29,7 +29,7 @@ struct Bereft {
 }
 
 impl Bereft {
-    /// Looks what it does, so long after its node was started again.
+    /// Looks what it does, so long after its node was killed.
     fn look(&mut self, node: &TestNode, since: Instant) {
         if self.answer.is_some() {
             return;
@@ -78,10 +78,10 @@ pub(super) fn run(clients: &[SourceClient], stage: &mut Stage) -> Vec<(Program, 
         });
     }
     let node = &mut stage.mesh.nodes[stage.ingest];
+    let since = Instant::now();
     node.kill9();
     node.restart();
-    let since = Instant::now();
-    while since.elapsed() < BACK {
+    while since.elapsed() < BACK && bereft.iter().any(|it| it.answer.is_none()) {
         for it in &mut bereft {
             it.look(node, since);
         }

@@ -55,12 +55,17 @@ impl<'a> Playing<'a> {
         }
     }
 
-    /// The bytes that it has written, whatever it has put behind the name of the file.
+    /// The bytes that it has written, whatever it has put behind the name of the file. A list of its titles is none of them.
     fn file(&self) -> Vec<u8> {
         let files = fs::read_dir(self.here.path()).unwrap();
-        let mut files = files.filter_map(Result::ok);
-        let file = files.find(|it| it.file_name().to_string_lossy().starts_with("heard"));
-        file.and_then(|it| fs::read(it.path()).ok())
+        let paths = files.filter_map(Result::ok).map(|it| it.path());
+        let mut heard = paths.filter(|it| {
+            it.file_stem().is_some_and(|stem| stem == "heard")
+                && it.extension().is_none_or(|extension| extension != "cue")
+        });
+        heard
+            .next()
+            .and_then(|it| fs::read(it).ok())
             .unwrap_or_default()
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::encoders::{SourceClient, Titles};
 use super::players::PlayerClient;
 use super::program::Program;
-use super::samples::StreamKind;
+use super::samples::{Change, StreamKind};
 use super::sending::{LISTEN, Sent};
 
 /// The result of one thing that a client was put through.
@@ -18,8 +18,7 @@ pub(super) type Outcome<T> = Result<T, String>;
 struct Rows<'a> {
     program: Program,
     hello: &'a str,
-    titles: Titles,
-    sent: Vec<(StreamKind, &'a Outcome<Sent>)>,
+    sent: Vec<(&'a SourceClient, &'a Outcome<Sent>)>,
 }
 
 /// The table of encoders. `deaths` says what each program did when its node died.
@@ -32,12 +31,11 @@ pub(super) fn encoders(
     for (client, result) in clients.iter().zip(results) {
         let same = |it: &&mut Rows| it.program == client.program && it.hello == client.hello;
         match groups.iter_mut().find(same) {
-            Some(group) => group.sent.push((client.kind, result)),
+            Some(group) => group.sent.push((client, result)),
             None => groups.push(Rows {
                 program: client.program,
                 hello: client.hello,
-                titles: client.titles,
-                sent: vec![(client.kind, result)],
+                sent: vec![(client, result)],
             }),
         }
     }
@@ -64,19 +62,26 @@ pub(super) fn encoders(
 
 impl Rows<'_> {
     fn kinds(&self) -> String {
-        let kinds = self.sent.iter().map(|(kind, sent)| match sent {
-            Ok(_) => kind.to_string(),
-            Err(_) => format!("**not {kind}**"),
+        let kinds = self.sent.iter().map(|(client, sent)| match sent {
+            Ok(_) => client.kind.to_string(),
+            Err(_) => format!("**not {}**", client.kind),
         });
         kinds.collect::<Vec<_>>().join(", ")
     }
 
-    fn titles(&self) -> &str {
-        match self.titles {
-            Titles::ByEncoder(_) => "its own",
-            Titles::InStream => "in the Ogg",
-            Titles::ByTest => "by `/admin/metadata`",
+    fn titles(&self) -> String {
+        let mut ways: Vec<&str> = Vec::new();
+        for (client, _) in &self.sent {
+            let way = match client.titles {
+                Titles::ByEncoder(_) => "its own",
+                Titles::InStream => "in the stream",
+                Titles::ByTest => "by `/admin/metadata`",
+            };
+            if !ways.contains(&way) {
+                ways.push(way);
+            }
         }
+        ways.join(", ")
     }
 
     fn late(&self) -> String {
@@ -87,8 +92,17 @@ impl Rows<'_> {
 
     fn replaced(&self) -> String {
         let times = self.sent.iter().filter_map(|(_, sent)| sent.as_ref().ok());
-        let longest = times.map(|it| it.replaced).max();
-        longest.map_or("–".to_owned(), |it| format!("after {}", seconds(it)))
+        let Some(longest) = times.map(|it| it.replaced).max() else {
+            return "–".to_owned();
+        };
+        let kinds = self.sent.iter().map(|(client, _)| client.kind);
+        let ended = kinds.filter(|it| it.change() == Change::Ends);
+        let ended: Vec<String> = ended.map(|it| it.to_string()).collect();
+        let ended = match ended.is_empty() {
+            true => String::new(),
+            false => format!("; listeners of {} ask again", ended.join(", ")),
+        };
+        format!("after {}{ended}", seconds(longest))
     }
 }
 

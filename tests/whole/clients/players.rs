@@ -1,7 +1,7 @@
 //! The players that are run, as a table: what each is told, and by what one sees that it plays.
 
 use super::program::Program;
-use super::samples::StreamKind::{self, Aac, Flac, Mp3, Opus, Theora, Vorbis, Webm};
+use super::samples::StreamKind::{self, Aac, Flac, Mp2, Mp3, NativeFlac, Opus, Vorbis};
 
 /// By what one sees how much a player has heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +34,9 @@ pub(super) struct PlayerClient {
 /// A second of sound: two channels of 44,100 samples of two bytes.
 const SOUND: Proof = Proof::Sound(44_100 * 2 * 2);
 /// The formats of radios.
-const RADIO: &[StreamKind] = &[Mp3, Aac, Vorbis, Opus, Flac];
-/// The formats of radios, and pictures.
-const ALL: &[StreamKind] = &[Mp3, Aac, Vorbis, Opus, Flac, Theora, Webm];
+const RADIO: &[StreamKind] = &[Mp3, Aac, Vorbis, Opus, Flac, NativeFlac];
+/// The formats of radios, the rare ones too, and pictures.
+const ALL: &[StreamKind] = &StreamKind::ALL;
 
 const MPD_CONF: &str = "bind_to_address \"{here}/socket\"
 log_file \"{here}/mpd.log\"
@@ -125,7 +125,7 @@ pub(super) const PLAYERS: [PlayerClient; 12] = [
             command: "mpg123",
             package: "mpg123",
         },
-        kinds: &[Mp3],
+        kinds: &[Mp3, Mp2],
         file: None,
         line: "exec mpg123 -q -w {here}/heard {url}",
         proof: SOUND,

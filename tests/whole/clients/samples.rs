@@ -34,22 +34,58 @@ pub(super) enum StreamKind {
     Opus,
     /// FLAC in Ogg.
     Flac,
+    /// Speex in Ogg.
+    Speex,
     /// Theora and Vorbis in Ogg.
     Theora,
     /// VP8 and Opus in WebM.
     Webm,
+    /// FLAC without a container.
+    NativeFlac,
+    /// MP2.
+    Mp2,
+    /// AAC in LOAS, as ffmpeg's LATM.
+    Latm,
+    /// H.264 and AAC in MPEG-TS.
+    Ts,
+}
+
+/// The fate of listeners when another encoder takes the place of theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Decoders go on.
+    GoesOn,
+    /// Decoders go on, and say so: they take a header for sound.
+    GoesOnWith(&'static str),
+    /// No decoder could go on: listeners are ended behind a whole frame, and ask again.
+    Ends,
+}
+
+impl Change {
+    /// The words of a decoder that goes on with words.
+    pub(super) fn complaint(self) -> Option<&'static str> {
+        match self {
+            Self::GoesOnWith(words) => Some(words),
+            Self::GoesOn | Self::Ends => None,
+        }
+    }
 }
 
 impl StreamKind {
     /// All of them, in the order of the tables.
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Mp3,
         Self::Aac,
         Self::Vorbis,
         Self::Opus,
         Self::Flac,
+        Self::NativeFlac,
+        Self::Speex,
+        Self::Mp2,
+        Self::Latm,
         Self::Theora,
         Self::Webm,
+        Self::Ts,
     ];
 
     /// The end of a mount's name.
@@ -57,30 +93,37 @@ impl StreamKind {
         match self {
             Self::Mp3 => "mp3",
             Self::Aac => "aac",
-            Self::Vorbis | Self::Opus | Self::Flac => "ogg",
+            Self::Vorbis | Self::Opus | Self::Flac | Self::Speex => "ogg",
             Self::Theora => "ogv",
             Self::Webm => "webm",
+            Self::NativeFlac => "flac",
+            Self::Mp2 => "mp2",
+            Self::Latm => "latm",
+            Self::Ts => "ts",
         }
     }
 
     /// The media type that encoders say.
     pub(super) fn media_type(self) -> &'static str {
         match self {
-            Self::Mp3 => "audio/mpeg",
+            Self::Mp3 | Self::Mp2 => "audio/mpeg",
             Self::Aac => "audio/aac",
-            Self::Vorbis | Self::Opus | Self::Flac => "application/ogg",
+            Self::Vorbis | Self::Opus | Self::Flac | Self::Speex => "application/ogg",
             Self::Theora => "video/ogg",
             Self::Webm => "video/webm",
+            Self::NativeFlac => "audio/flac",
+            Self::Latm => "audio/mp4a-latm",
+            Self::Ts => "video/mp2t",
         }
     }
 
     /// The name of ffmpeg's muxer.
     pub(super) fn muxer(self) -> &'static str {
         match self {
-            Self::Mp3 => "mp3",
             Self::Aac => "adts",
-            Self::Webm => "webm",
-            _ => "ogg",
+            Self::Ts => "mpegts",
+            Self::Theora => "ogg",
+            other => other.extension(),
         }
     }
 
@@ -91,7 +134,18 @@ impl StreamKind {
 
     /// Whether the stream itself says what is on air.
     pub(super) fn has_titles(self) -> bool {
-        self.muxer() == "ogg"
+        self.muxer() == "ogg" || self == Self::NativeFlac
+    }
+
+    /// The fate of listeners when another encoder takes the place of theirs.
+    pub(super) fn change(self) -> Change {
+        match self {
+            Self::Theora | Self::Webm => Change::Ends,
+            Self::Speex => Change::GoesOnWith(
+                "Error while decoding stream #0:0: Invalid data found when processing input",
+            ),
+            _ => Change::GoesOn,
+        }
     }
 
     /// The words that tell ffmpeg to make the sample.
@@ -101,10 +155,16 @@ impl StreamKind {
             Self::Aac => "-c:a aac -b:a 96k",
             Self::Vorbis => "-c:a libvorbis -b:a 96k",
             Self::Opus => "-c:a libopus -b:a 96k -ar 48000",
-            Self::Flac => "-c:a flac",
+            Self::Flac | Self::NativeFlac => "-c:a flac",
+            Self::Speex => "-c:a libspeex -b:a 48k -ar 32000",
+            Self::Mp2 => "-c:a mp2 -b:a 128k",
+            Self::Latm => "-c:a aac -b:a 96k",
             Self::Theora => "-c:a libvorbis -b:a 96k -c:v libtheora -b:v 150k -g 20",
             Self::Webm => {
                 "-c:a libopus -b:a 96k -ar 48000 -c:v libvpx -b:v 150k -g 20 -deadline realtime -cpu-used 8"
+            }
+            Self::Ts => {
+                "-c:a aac -b:a 96k -c:v libx264 -preset ultrafast -pix_fmt yuv420p -b:v 150k -g 20"
             }
         }
     }
@@ -120,6 +180,11 @@ impl fmt::Display for StreamKind {
             Self::Flac => "FLAC",
             Self::Theora => "Theora + Vorbis",
             Self::Webm => "WebM",
+            Self::NativeFlac => "native FLAC",
+            Self::Speex => "Speex",
+            Self::Mp2 => "MP2",
+            Self::Latm => "LATM",
+            Self::Ts => "MPEG-TS",
         })
     }
 }
@@ -134,7 +199,10 @@ impl Samples {
         let folder = open_folder();
         for sound in StreamKind::ALL {
             let file = folder.path().join(sound.file());
-            let pictures = matches!(sound, StreamKind::Theora | StreamKind::Webm);
+            let pictures = matches!(
+                sound,
+                StreamKind::Theora | StreamKind::Webm | StreamKind::Ts
+            );
             make(
                 &file,
                 pictures,

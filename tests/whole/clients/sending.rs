@@ -8,10 +8,10 @@ use antiphon::model::status::MountStatus;
 use antiphon::model::stream::StreamId;
 use tempfile::TempDir;
 
-use super::decode::decode;
+use super::decode::{decode, decode_whole, until_edge};
 use super::encoders::{SourceClient, Titles};
 use super::program::{Launched, open_folder};
-use super::samples::{NAMED, StreamKind, TAGGED};
+use super::samples::{Change, NAMED, TAGGED};
 use super::stage::{PASSWORD, Stage};
 use crate::support::http::{self, basic};
 use crate::support::node::TestNode;
@@ -32,6 +32,10 @@ const LINGER_S: u32 = 120;
 
 /// The same where the stream has only just begun: ffmpeg fills pages of a second before it sends them.
 const HEARD_ANEW: Duration = Duration::from_secs(1);
+
+/// The sound of a listener that was there from the beginning, and still is when the next encoder has been on air for
+/// [`LISTEN`].
+const ACROSS: Duration = LATE.saturating_add(LISTEN).saturating_add(HEARD_ANEW);
 
 /// The times that an encoder has shown.
 #[derive(Clone, Copy, Debug)]
@@ -151,6 +155,29 @@ impl<'a> OnAir<'a> {
         sounds.min().expect("there are listeners")
     }
 
+    /// Checks a listener that came first and is still there when another encoder has been on air for [`LISTEN`], and had
+    /// received so much before.
+    fn check_change(&self, player: &Player, had: usize) {
+        let (url, change) = (&player.url, self.client.kind.change());
+        let bytes = player.bytes();
+        let (sound, least) = match change {
+            Change::Ends => {
+                assert!(player.is_closed(), "{url} was not ended with its stream");
+                (decode_whole(&bytes, None), LATE)
+            }
+            Change::GoesOn | Change::GoesOnWith(_) => {
+                let goes_on = !player.is_closed() && bytes.len() > had;
+                assert!(goes_on, "{url} went silent with its first encoder");
+                let whole = until_edge(&bytes, self.client.kind.media_type());
+                (decode_whole(whole, change.complaint()), ACROSS)
+            }
+        };
+        if !sound.as_ref().is_ok_and(|sound| *sound >= least) {
+            let kept = keep(&self.mount, &bytes);
+            panic!("{url}, across the change of encoders: {sound:?}{kept}")
+        }
+    }
+
     /// Sees to a title, and waits until all nodes show it.
     fn name_what_plays(&self) {
         let wanted = match self.client.titles {
@@ -211,13 +238,7 @@ pub(super) fn run(client: &SourceClient, number: usize, stage: &Stage) -> Sent {
     wait_until(again + LISTEN);
     source.heard("after another", &after, HEARD_ANEW);
     for (player, had) in early.iter().zip(had) {
-        // A player of WebM cannot go on with another stream.
-        let goes_on = !player.is_closed() && player.len() > had;
-        assert!(
-            goes_on || client.kind == StreamKind::Webm,
-            "{} went silent",
-            player.url
-        );
+        source.check_change(player, had);
     }
     Sent {
         late: decoded_late,

@@ -14,8 +14,6 @@ use crate::support::node::TestNode;
 
 /// The password of all mounts.
 pub(super) const PASSWORD: &str = "hackme-not";
-/// How many are run at a time: more would wait for the two processors of a small machine.
-const AT_A_TIME: usize = 3;
 
 /// Three nodes, and what is played to them.
 #[derive(Debug)]
@@ -100,16 +98,17 @@ pub(super) fn is_everything() -> bool {
     env::var("CLIENTS").is_err()
 }
 
-/// Runs some things, several at a time; what came of each, in their order. A panic is a failure of that one alone.
+/// Runs some things, so many at a time; what came of each, in their order. A panic is a failure of that one alone.
 pub(super) fn run_all<T: Sync, R: Send>(
     things: &[T],
+    at_a_time: usize,
     run: impl Fn(usize, &T) -> R + Sync,
 ) -> Vec<Result<R, String>> {
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<Option<Result<R, String>>>> =
         Mutex::new(things.iter().map(|_| None).collect());
     thread::scope(|scope| {
-        for _ in 0..AT_A_TIME {
+        for _ in 0..at_a_time {
             scope.spawn(|| {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
