@@ -1,6 +1,7 @@
 //! Invalid input of all kinds: the node says what is wrong, and continues or does not start.
 
 mod api;
+mod containers;
 mod crowds;
 mod exit_codes;
 mod formats;

@@ -19,14 +19,14 @@ const OTHER: &str = "/other.mp3";
 const GAP: Duration = Duration::from_secs(2);
 
 /// A node with two mounts. One of them has a source and a listener, to which nothing must happen.
-struct Stage {
-    node: TestNode,
+pub(super) struct Stage {
+    pub(super) node: TestNode,
     _other: KnownSource,
     listener: Player,
 }
 
 impl Stage {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let node = Setup::named("n1").start();
         for path in [MOUNT, OTHER] {
             node.create_mount(path, PASSWORD);
@@ -60,7 +60,7 @@ impl Stage {
     }
 
     /// The listener of the other mount has heard every byte.
-    fn check_other(&self) {
+    pub(super) fn check_other(&self) {
         self.listener.wait_for_more(FRAME_BYTES);
         signal::check(&self.listener.bytes());
         let gap = self.listener.longest_gap();
@@ -150,12 +150,23 @@ fn frames_behind_junk_are_heard() {
     stage.check_other();
 }
 
-/// A page of Ogg.
+/// A page of Ogg without a time.
 fn page(serial: u32, flags: u8, sequence: u32, body: &[u8]) -> Vec<u8> {
+    page_at(0, serial, flags, sequence, body)
+}
+
+/// A page of Ogg whose stream's clock is so far at its end.
+pub(super) fn page_at(
+    position: u64,
+    serial: u32,
+    flags: u8,
+    sequence: u32,
+    body: &[u8],
+) -> Vec<u8> {
     let mut page = [
         b"OggS\0",
         &[flags][..],
-        &[0; 8],
+        &position.to_le_bytes(),
         &serial.to_le_bytes(),
         &sequence.to_le_bytes(),
     ]
@@ -257,12 +268,12 @@ fn a_source_that_changes_its_format_has_to_connect_again() {
     stage.check_other();
 }
 
-/// Logs in at the first mount with these headers.
-fn log_in(node: &TestNode, headers: &str) -> Connection {
+/// Logs in at a mount with these headers.
+pub(super) fn log_in(node: &TestNode, mount: &str, headers: &str) -> Connection {
     let mut source = node.connect();
     let authorization = basic("source", PASSWORD);
     let login = format!(
-        "PUT {MOUNT} HTTP/1.1\r\nHost: h\r\nAuthorization: {authorization}\r\n{headers}\r\n"
+        "PUT {mount} HTTP/1.1\r\nHost: h\r\nAuthorization: {authorization}\r\n{headers}\r\n"
     );
     source.send(login).unwrap();
     assert_eq!(source.head().unwrap().status, 200);
@@ -281,7 +292,7 @@ fn send_endless_headers(mut source: Connection) {
 #[test]
 fn headers_that_do_not_end_are_refused() {
     let stage = Stage::start();
-    let source = log_in(&stage.node, "Content-Type: audio/ogg\r\n");
+    let source = log_in(&stage.node, MOUNT, "Content-Type: audio/ogg\r\n");
     send_endless_headers(source);
     wait_log(&stage.node, "the log says why", |log| {
         log.contains("the source is closed; send shorter comments, or a smaller picture")
@@ -306,7 +317,7 @@ fn why_a_source_was_closed_is_seen_on_all_nodes() {
         }
     };
     let chunked = "Content-Type: audio/mpeg\r\nTransfer-Encoding: chunked\r\n";
-    let mut source = log_in(&mesh.nodes[0], chunked);
+    let mut source = log_in(&mesh.nodes[0], MOUNT, chunked);
     let frames = some_frames(0, 40);
     let size = format!("{:x}\r\n", frames.len());
     source
@@ -319,6 +330,6 @@ fn why_a_source_was_closed_is_seen_on_all_nodes() {
     wait_log(&mesh.nodes[0], "the log says it", |log| {
         log.contains("malformed body: the source is closed")
     });
-    send_endless_headers(log_in(&mesh.nodes[0], "Content-Type: audio/ogg\r\n"));
+    send_endless_headers(log_in(&mesh.nodes[0], MOUNT, "Content-Type: audio/ogg\r\n"));
     is_told("the headers of the stream are longer than 4096 KiB");
 }

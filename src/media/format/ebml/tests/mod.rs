@@ -7,6 +7,7 @@ use super::*;
 use crate::media::format::joining::{MAX_PROLOGUE_BYTES, Mark, Prologue};
 use crate::model::format::{CodecName, Container};
 
+mod bad;
 mod laws;
 
 /// The marks and prologues of a stream: offsets with milliseconds, offsets with bytes.

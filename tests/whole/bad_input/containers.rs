@@ -1,0 +1,291 @@
+//! Ogg and Matroska as no encoder should send them: audio goes on, what late listeners cannot decode is said in the status
+//! and in the log, and other mounts notice nothing.
+
+use super::formats::{Stage, log_in, page_at};
+use super::{PASSWORD, wait_log, wait_status};
+use crate::support::patience::{PATIENCE, eventually, so};
+use crate::support::player::Player;
+use crate::support::vitals::Vitals;
+
+/// The pages, or blocks, of sound before and behind what is bad; each plays for 20 ms.
+const UNITS: u32 = 20;
+
+/// A bad stream.
+struct Bad {
+    name: &'static str,
+    media_type: &'static str,
+    /// The bytes before the first listener comes.
+    begin: Vec<u8>,
+    /// The bad bytes.
+    bad: Vec<u8>,
+    /// The good bytes behind them.
+    rest: Vec<u8>,
+    /// The bytes that a late listener gets first: it hears all of a stream that is so young.
+    heads: Vec<u8>,
+    /// The words that are said of the stream, if its late listeners cannot decode it.
+    trouble: Option<&'static str>,
+}
+
+impl Bad {
+    /// Sends the stream to a mount of its own: a listener gets every byte, and a late one what it has to get first.
+    fn play(&self, stage: &Stage) {
+        let mount = format!("/{}", self.name.replace(' ', "-"));
+        stage.node.create_mount(&mount, PASSWORD);
+        let url = format!("{}{mount}", stage.node.url());
+        let mut source = log_in(
+            &stage.node,
+            &mount,
+            &format!("Content-Type: {}\r\n", self.media_type),
+        );
+        source.send(&self.begin).unwrap();
+        wait_status(&stage.node, &mount, |status| {
+            let mut mounts = status.mounts.iter();
+            mounts.any(|it| it.path.as_str() == mount && it.source.is_some())
+        });
+        let early = Player::tune_in(&url);
+        early.wait_for(1);
+        source.send(&self.bad).unwrap();
+        source.send(&self.rest).unwrap();
+        let sent = [&self.begin[..], &self.bad, &self.rest].concat();
+        early.wait_for(sent.len());
+        assert!(early.bytes() == sent, "{}: other bytes", self.name);
+        wait_status(&stage.node, self.name, |status| {
+            let mut mounts = status.mounts.iter();
+            let mount = mounts.find(|it| it.path.as_str() == mount);
+            mount.is_some_and(|it| it.trouble.as_deref() == self.trouble)
+        });
+        if let Some(trouble) = self.trouble {
+            wait_log(&stage.node, self.name, |log| {
+                let mut lines = log.lines().filter(|line| line.contains(&mount));
+                lines.any(|line| {
+                    line.contains("listeners that come late may not decode the stream")
+                        && line.contains(trouble)
+                })
+            });
+        }
+        let late = Player::tune_in(&url);
+        late.wait_for(self.heads.len() + 1);
+        assert!(late.bytes().starts_with(&self.heads), "{}", self.name);
+        assert!(!early.is_closed(), "{}", self.name);
+        println!("{}: heard", self.name);
+    }
+}
+
+/// The header pages of Opus.
+fn opus_heads(serial: u32) -> Vec<u8> {
+    let tags = [&b"OpusTags\x05\0\0\0known"[..], &[0; 4]].concat();
+    [opus_first(serial), page_at(0, serial, 0, 1, &tags)].concat()
+}
+
+fn opus_first(serial: u32) -> Vec<u8> {
+    page_at(0, serial, 2, 0, b"OpusHead\x01\x02\0\0\x80\xBB\0\0\0\0\0")
+}
+
+/// Pages of Opus, from this one on.
+fn pages(serial: u32, from: u32) -> Vec<u8> {
+    let page = |number: u32| {
+        let position = u64::from(number + 1) * 960;
+        page_at(position, serial, 0, number + 2, &[number as u8; 200])
+    };
+    (from..from + UNITS).flat_map(page).collect()
+}
+
+/// A stream of Opus with this in its middle, which goes on behind it.
+fn ogg(name: &'static str, bad: Vec<u8>) -> Bad {
+    Bad {
+        name,
+        media_type: "application/ogg",
+        begin: [opus_heads(7), pages(7, 0)].concat(),
+        bad,
+        rest: pages(7, UNITS),
+        heads: opus_heads(7),
+        trouble: None,
+    }
+}
+
+/// A page whose last byte is another than its checksum says.
+fn damaged(mut page: Vec<u8>) -> Vec<u8> {
+    if let Some(last) = page.last_mut() {
+        *last ^= 1;
+    }
+    page
+}
+
+#[test]
+fn bad_ogg_goes_on() {
+    let stage = Stage::start();
+    let page = |sequence| page_at(960 * 20, 7, 0, sequence, b"sound");
+    let endless = page_at(u64::MAX, 7, 1, 30, &[7; 255 * 200]).repeat(40);
+    let link = |name, serial, begin: Vec<u8>| Bad {
+        rest: pages(serial, 0),
+        ..ogg(name, begin)
+    };
+    let no_tags = damaged(opus_heads(9));
+    for bad in [
+        ogg("a wrong checksum", damaged(page(22))),
+        ogg(
+            "jumps of the sequence",
+            [page(900), page(3), page(u32::MAX)].concat(),
+        ),
+        Bad {
+            rest: pages(7, 3 * UNITS),
+            ..ogg("lost pages", Vec::new())
+        },
+        ogg("a page of no segments", page_at(960 * 20, 7, 0, 22, &[])),
+        ogg("a packet that never ends", endless),
+        ogg("junk", b"OggS junk, Ogg, O".repeat(50)),
+        link("a stream that begins in the middle", 9, opus_heads(9)),
+        link(
+            "two beginnings of one serial",
+            9,
+            [opus_first(9), opus_heads(9)].concat(),
+        ),
+        link("a second beginning with the same serial", 7, opus_heads(7)),
+        Bad {
+            trouble: Some("the headers of the stream are damaged"),
+            ..link("a damaged header", 9, no_tags)
+        },
+    ] {
+        bad.play(&stage);
+    }
+    stage.check_other();
+}
+
+/// An element of EBML, its length in eight bytes.
+fn element(id: &[u8], body: &[u8]) -> Vec<u8> {
+    let length = (1_u64 << 56 | body.len() as u64).to_be_bytes();
+    [id, &length, body].concat()
+}
+
+const CLUSTER: &[u8] = b"\x1F\x43\xB6\x75";
+const TIMESTAMP: &[u8] = b"\xE7";
+const SIMPLE_BLOCK: &[u8] = b"\xA3";
+/// The length that says that the element has none.
+const UNKNOWN: &[u8] = b"\x01\xFF\xFF\xFF\xFF\xFF\xFF\xFF";
+
+/// The headers of WebM with Opus: with an element of tracks, or without.
+fn webm_heads(has_tracks: bool) -> Vec<u8> {
+    let header = element(b"\x1A\x45\xDF\xA3", &element(b"\x42\x82", b"webm"));
+    let info = element(
+        b"\x15\x49\xA9\x66",
+        &element(b"\x2A\xD7\xB1", &1_000_000_u32.to_be_bytes()),
+    );
+    let audio = [
+        element(b"\xB5", &48_000_f64.to_be_bytes()),
+        element(b"\x9F", &[2]),
+    ];
+    let track = [
+        element(b"\xD7", &[1]),
+        element(b"\x83", &[2]),
+        element(b"\x86", b"A_OPUS"),
+        element(b"\xE1", &audio.concat()),
+    ];
+    let tracks = element(b"\x16\x54\xAE\x6B", &element(b"\xAE", &track.concat()));
+    let tracks = if has_tracks { tracks } else { Vec::new() };
+    [
+        header,
+        [b"\x18\x53\x80\x67", UNKNOWN].concat(),
+        info,
+        tracks,
+    ]
+    .concat()
+}
+
+/// A block, so many milliseconds behind the beginning of its cluster.
+fn block(ms: u32, flags: u8, audio: &[u8]) -> Vec<u8> {
+    let [high, low] = (ms as u16).to_be_bytes();
+    element(SIMPLE_BLOCK, &[&[0x81, high, low, flags], audio].concat())
+}
+
+/// Blocks of 20 ms each.
+fn blocks(flags: u8) -> Vec<u8> {
+    let block = |number: u32| block(20 * number, flags, &[number as u8; 200]);
+    (0..UNITS).flat_map(block).collect()
+}
+
+/// A cluster of sound at this time, in milliseconds.
+fn cluster(ms: u32, blocks: &[u8]) -> Vec<u8> {
+    let timestamp = element(TIMESTAMP, &ms.to_be_bytes());
+    element(CLUSTER, &[&timestamp, blocks].concat())
+}
+
+/// A stream of WebM with this in its middle, which goes on behind it.
+fn webm(name: &'static str, bad: Vec<u8>) -> Bad {
+    Bad {
+        name,
+        media_type: "audio/webm",
+        begin: [webm_heads(true), cluster(0, &blocks(0x80))].concat(),
+        bad,
+        rest: cluster(800, &blocks(0x80)),
+        heads: webm_heads(true),
+        trouble: None,
+    }
+}
+
+#[test]
+fn bad_matroska_goes_on() {
+    let stage = Stage::start();
+    let endless = [CLUSTER, UNKNOWN, &element(TIMESTAMP, &[1, 0x90])].concat();
+    let laced = [0x82, 0x84, 0x86].map(|flags| cluster(400, &blocks(flags)));
+    for bad in [
+        webm(
+            "a cluster of unknown length",
+            [endless, blocks(0x80)].concat(),
+        ),
+        webm("lacing", laced.concat()),
+        webm("junk between elements", b"\0\x1F\x43 no element".repeat(90)),
+        webm(
+            "a torn cluster",
+            cluster(400, &blocks(0x80))[..999].to_vec(),
+        ),
+        webm(
+            "a second header",
+            [webm_heads(true), cluster(0, &[])].concat(),
+        ),
+        Bad {
+            begin: [webm_heads(false), cluster(0, &blocks(0x80))].concat(),
+            heads: webm_heads(false),
+            trouble: Some("the headers of the stream have not come"),
+            ..webm("a segment without tracks", Vec::new())
+        },
+    ] {
+        bad.play(&stage);
+    }
+    stage.check_other();
+}
+
+#[test]
+fn a_cluster_of_64_mib_fits_into_a_ring() {
+    /// How much more memory the node may take: the ring, 8 MiB, and what is on the way.
+    const MOST_KIB: u64 = 40 << 10;
+    const MOUNT: &str = "/huge.webm";
+    let huge: Vec<Vec<u8>> = (0..64)
+        .map(|number| block(20 * number, 0x80, &vec![7; 1 << 20]))
+        .collect();
+    let huge = cluster(0, &huge.concat());
+    let stage = Stage::start();
+    stage.node.create_mount(MOUNT, PASSWORD);
+    let mut source = log_in(&stage.node, MOUNT, "Content-Type: video/webm\r\n");
+    source.send(webm_heads(true)).unwrap();
+    let before = Vitals::of(stage.node.pid());
+    source.send(&huge).unwrap();
+    source
+        .send([cluster(1_280, &blocks(0x80)), cluster(1_680, &blocks(0x80))].concat())
+        .unwrap();
+    let look = || {
+        let mounts = stage.node.status().mounts;
+        let mount = mounts.into_iter().find(|it| it.path.as_str() == MOUNT);
+        let offset = mount
+            .and_then(|it| Some(it.source?.offset))
+            .unwrap_or_default();
+        so(offset > huge.len() as u64, offset)
+    };
+    eventually(PATIENCE, "all of it has come", look);
+    let after = Vitals::of(stage.node.pid());
+    println!("{before} before a cluster of 64 MiB, {after} behind it");
+    assert!(after.rss_kib <= before.rss_kib + MOST_KIB, "{after}");
+    let late = Player::tune_in(&format!("{}{MOUNT}", stage.node.url()));
+    late.wait_for(webm_heads(true).len());
+    assert!(late.bytes().starts_with(&webm_heads(true)));
+    stage.check_other();
+}
