@@ -3,16 +3,22 @@
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
 
+use super::formats::{Stage, log_in};
 use super::wire::{Wire, listener};
 use super::{MOUNT, PASSWORD, is_on_air, node, wait_status};
+use crate::support::http::Connection;
 use crate::support::node::TestNode;
 use crate::support::patience::{PATIENCE, eventually, so};
+use crate::support::player::Player;
 use crate::support::source::KnownSource;
+use crate::support::vitals::Vitals;
 
 /// Connections of each kind.
 const EACH: usize = 10;
@@ -203,4 +209,120 @@ fn an_unread_page_is_closed_after_ten_seconds() {
     );
     assert!(begun.elapsed() > Duration::from_secs(9), "and not before");
     assert_eq!(node.mounts().len(), 12);
+}
+
+/// Sends numbered bytes, 1 MB in a second, until the node ends it.
+fn send_fast(mut source: Connection, stop: &AtomicBool) {
+    const PIECE: Duration = Duration::from_millis(20);
+    let begun = Instant::now();
+    for number in 0.. {
+        if stop.load(Ordering::Relaxed) || source.send(piece(number)).is_err() {
+            return;
+        }
+        let due = begun + PIECE * (number + 1);
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+}
+
+/// The 20,000 bytes of this number: other numbers, each the next of the one before, over all pieces.
+fn piece(number: u32) -> Vec<u8> {
+    const WORDS: u32 = 2_500;
+    let words = number * WORDS..(number + 1) * WORDS;
+    words.flat_map(word).collect()
+}
+
+fn word(number: u32) -> Vec<u8> {
+    format!("{number:07};").into_bytes()
+}
+
+/// Checks that none of the bytes that [`send_fast`] sent is missing in the middle; they may begin within a word.
+fn check_words(heard: &[u8]) {
+    let begin = heard.iter().position(|byte| *byte == b';').unwrap() + 1;
+    let first = String::from_utf8_lossy(&heard[begin..begin + 7]);
+    let first = first.parse().unwrap();
+    let right: Vec<u8> = (first..).flat_map(word).take(heard.len() - begin).collect();
+    assert!(heard[begin..] == right, "bytes are missing");
+}
+
+#[test]
+fn listeners_that_read_nothing_are_ended_and_not_noticed() {
+    /// How much more memory the node may take: a ring of 8 MiB, and blocks that readers still hold.
+    const MOST_KIB: u64 = 24 << 10;
+    /// The most that the kernel may keep of one: its send buffer, for a second of the stream.
+    const MOST_UNREAD_BYTES: u64 = 2 << 20;
+    const FAST: &str = "/fast";
+    let stage = Stage::start();
+    stage.node.create_mount(FAST, PASSWORD);
+    let before = Vitals::of(stage.node.pid());
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let source = log_in(&stage.node, FAST, "Content-Type: application/x-known\r\n");
+        scope.spawn(|| send_fast(source, &stop));
+        let _stop = StopOnDrop(&stop);
+        let on_air = |wanted: u32| {
+            let look = || {
+                let status = stage.node.status();
+                let mount = status.mounts.iter().find(|it| it.path.as_str() == FAST);
+                let listeners = mount
+                    .filter(|it| it.source.is_some())
+                    .map(|it| it.listeners);
+                so(
+                    listeners == Some(wanted),
+                    format!("{listeners:?} listeners"),
+                )
+            };
+            eventually(PATIENCE, "the listeners", look);
+        };
+        on_air(0);
+        let reader = Player::tune_in(&format!("{}{FAST}", stage.node.url()));
+        let mut deaf: Vec<TcpStream> = (0..EACH).map(|_| narrow(&stage.node)).collect();
+        for stream in &mut deaf {
+            let request = format!("GET {FAST} HTTP/1.1\r\nHost: h\r\n\r\n");
+            stream.write_all(request.as_bytes()).unwrap();
+        }
+        on_air(1 + EACH as u32);
+        let (begun, mut most_kept) = (Instant::now(), 0);
+        let ended = || {
+            most_kept = most_kept.max(kept_bytes(&stage.node));
+            let open = stage
+                .node
+                .status()
+                .nodes
+                .iter()
+                .map(|it| it.listeners)
+                .sum::<u32>();
+            so(open == 2, format!("{open} listeners"))
+        };
+        eventually(PATIENCE, "those that read nothing are ended", ended);
+        let after = Vitals::of(stage.node.pid());
+        println!(
+            "{EACH} listeners that read nothing: ended after {:?}; {before} before, {after} then; the kernel kept {} KiB \
+             for each",
+            begun.elapsed(),
+            (most_kept / EACH as u64) >> 10
+        );
+        assert!(most_kept / (EACH as u64) < MOST_UNREAD_BYTES);
+        eventually(
+            PATIENCE,
+            "the kernel forgets what they have not read",
+            || {
+                let kept = kept_bytes(&stage.node);
+                so(kept < MOST_KEPT_BYTES, kept)
+            },
+        );
+        assert!(after.rss_kib <= before.rss_kib + MOST_KIB, "{after}");
+        reader.wait_for_more(100_000);
+        check_words(&reader.bytes());
+        assert!(!reader.is_closed());
+    });
+    stage.check_other();
+}
+
+/// Stops a source, also where a test fails: its thread would never end.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

@@ -196,8 +196,13 @@ impl Member {
         self.stuck_since.is_some_and(is_over)
     }
 
-    /// Reports that the listener leaves, and closes.
+    /// Reports that the listener leaves, and closes. Of a listener that takes nothing any more the connection is reset: the
+    /// kernel would keep what it has not taken, up to a second of the stream, and offer it for minutes.
     pub(super) fn leave(self, why: Left) {
+        if why == Left::TooSlow && self.stuck_since.is_some() {
+            // A connection that refuses has ended.
+            let _ended = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
+        }
         drop(self.socket);
         self.leave.left(why, self.control.sent_bytes());
     }

@@ -189,6 +189,21 @@ fn an_unread_listener_leaves_a_finished_stream_in_time() {
 }
 
 #[test]
+fn what_a_listener_has_never_taken_is_forgotten_with_it() {
+    let (feed, now) = (Feed::new(ring("application/ogg")), Instant::now());
+    let (mut member, mut player) = member(&feed, Bytes::new(), now);
+    feed.append(0, &endless(), now);
+    feed.end(EndReason::SourceLeft);
+    fill(&mut member, now);
+    assert!(!stays(&mut member, now + STUCK_LIMIT));
+    member.leave(Left::TooSlow);
+    let ended = player
+        .read_to_end(&mut Vec::new())
+        .map_err(|error| error.kind());
+    assert_eq!(ended, Err(ErrorKind::ConnectionReset));
+}
+
+#[test]
 fn a_listener_that_reads_again_gets_its_time_anew() {
     let (feed, now) = (Feed::new(ring("application/ogg")), Instant::now());
     let (mut member, mut player) = member(&feed, Bytes::new(), now);
