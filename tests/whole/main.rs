@@ -27,6 +27,7 @@ mod failover_drain;
 mod failover_sources;
 mod files;
 mod first_audio;
+mod first_byte;
 mod flapping;
 mod floods;
 mod forgetting;
