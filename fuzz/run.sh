@@ -6,9 +6,26 @@
 set -eu
 cd "$(dirname "$0")"
 
-seconds=$1
-shift
-[ $# -gt 0 ] || set -- $(sed -n 's/^name = "\(.*\)"$/\1/p' Cargo.toml | tail -n +2)
+all=$(sed -n 's/^name = "\(.*\)"$/\1/p' Cargo.toml | tail -n +2)
+
+refuse() {
+    echo "fuzz/run.sh: $1; call fuzz/run.sh SECONDS [TARGET…], or make fuzz SECONDS=60 TARGETS=\"ogg ebml\"" >&2
+    echo "targets:" $all >&2
+    exit 2
+}
+
+seconds=${1-}
+[ $# -eq 0 ] || shift
+case $seconds in
+'' | *[!0-9]* | 0*) refuse "SECONDS is a whole number from 1 on, and not \"$seconds\"" ;;
+esac
+[ $# -gt 0 ] || set -- $all
+for target in "$@"; do
+    case " $(echo $all) " in
+    *" $target "*) ;;
+    *) refuse "there is no target \"$target\"" ;;
+    esac
+done
 
 cargo fuzz --version >/dev/null 2>&1 || cargo install --locked --quiet cargo-fuzz
 

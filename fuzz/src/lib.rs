@@ -6,5 +6,6 @@ pub mod cuts;
 pub mod filter;
 pub mod frames;
 pub mod http;
+pub mod memory;
 pub mod scan;
 pub mod titles;

@@ -7,7 +7,17 @@ use antiphon::media::format::joining::{MAX_PROLOGUE_BYTES, Scanned, StreamStart}
 use antiphon::media::format::scanner::Scanner;
 use bytes::Bytes;
 
-use crate::cuts;
+use crate::{cuts, memory};
+
+/// The most that a scanner holds besides headers: two of the longest units, each a page of Ogg of 64 KiB, which are moved
+/// once.
+const MAX_UNITS_BYTES: usize = 256 << 10;
+
+/// How many times the bytes of headers are held: they are gathered, moved as they grow, and become a prologue.
+const HEADER_COPIES: usize = 4;
+
+/// How many times a stream may be repeated, to see whether a scanner holds more and more.
+const MAX_TIMES: u8 = 8;
 
 /// The findings of a scanner in a stream, and its state at the end.
 #[derive(Debug, PartialEq)]
@@ -40,6 +50,23 @@ pub fn any_cut(content_type: &str, data: &[u8]) {
         assert_eq!(certain(whole), certain(cut));
     }
     any_start(content_type, lengths, stream);
+    holds_little(content_type, lengths, stream);
+}
+
+/// However long a stream is, its scanner holds a unit or two, and the headers as far as they are bounded.
+fn holds_little(content_type: &str, lengths: &[u8], stream: &[u8]) {
+    let times = 1 + usize::from(lengths.last().copied().unwrap_or_default() % MAX_TIMES);
+    let most = memory::most_held(|| {
+        let mut scanner = Scanner::for_content_type(content_type, 0);
+        for _ in 0..times {
+            for piece in cuts::pieces(lengths, stream) {
+                scanner.feed(piece, Duration::ZERO, |_| {});
+            }
+        }
+    });
+    let header_bytes = (times * stream.len()).min(MAX_PROLOGUE_BYTES);
+    let allowed = MAX_UNITS_BYTES + HEADER_COPIES * header_bytes;
+    assert!(most <= allowed, "{most} bytes were held, {allowed} may be");
 }
 
 /// A scanner that begins in the middle takes any prologue, or refuses it.
