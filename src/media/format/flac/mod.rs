@@ -363,7 +363,7 @@ impl Walker for FlacScanner {
         let walked = self.walk(bytes, found);
         self.held.extend_from_slice(&bytes[walked..]);
         if matches!(self.stage, FlacStage::Unknown) {
-            self.edge = self.next();
+            self.raise_edge(self.offset); // headers may have begun there
         }
     }
 

@@ -296,6 +296,17 @@ fn damaged_headers_are_said_until_others_come() {
     }
 }
 
+#[test]
+fn the_edge_is_before_headers_that_may_have_begun() {
+    let stream = [b"junk, f", &beginning()[..]].concat();
+    for cut in 8..12 {
+        let (scanner, _) = scan(&at_first(), [&stream[..cut]]);
+        assert_eq!(scanner.edge(), 7, "cut at {cut}");
+    }
+    let (scanner, _) = scan(&at_first(), stream.chunks(1));
+    assert_eq!(scanner.edge(), scan(&at_first(), [&stream[..]]).0.edge());
+}
+
 /// A part of a stream: usual, damaged, or anything.
 fn part() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
@@ -322,6 +333,7 @@ proptest! {
             let (other, others) = scan(&start, cut);
             prop_assert_eq!(&others, &found);
             prop_assert_eq!(other.media_time(), scanner.media_time());
+            prop_assert_eq!(other.edge(), scanner.edge());
         }
         let offsets = marks(&found).into_iter().map(|(offset, _)| offset);
         prop_assert!(offsets.is_sorted());
