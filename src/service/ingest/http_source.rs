@@ -183,12 +183,13 @@ impl<'a> HttpSource<'a> {
     /// Sends a byte of the answer's body, and waits so long for the connection to break at it.
     async fn breaks_at_a_byte(&mut self, within: Duration) -> bool {
         let until = Instant::now() + within;
-        let is_sent = timeout_at(until, answer::send(self.stream, b"\n")).await;
-        match is_sent {
-            Ok(Ok(())) => self.breaks_by(until).await,
-            Ok(Err(_)) => true,
-            Err(_) => false,
-        }
+        self.takes_no_byte(until).await || self.breaks_by(until).await
+    }
+
+    /// Sends a byte of the answer's body; whether the connection is broken already.
+    async fn takes_no_byte(&mut self, until: Instant) -> bool {
+        let sent = timeout_at(until, answer::send(self.stream, b"\n")).await;
+        matches!(sent, Ok(Err(_)))
     }
 
     /// Waits until the connection breaks, or this moment has come; whether it has broken.
@@ -273,11 +274,11 @@ impl Filler for HttpSource<'_> {
             return true;
         }
         let until = Instant::now() + BREAKING;
-        let is_sent = answer::send(self.stream, b"\n").await.is_ok();
-        if is_sent && backlog == Backlog::Some {
+        let is_broken = self.takes_no_byte(until).await;
+        if !is_broken && backlog == Backlog::Some {
             self.read_ahead().await;
         }
-        self.has_hung_up |= !is_sent || self.is_closed || self.breaks_by(until).await;
+        self.has_hung_up |= is_broken || self.is_closed || self.breaks_by(until).await;
         if let Err(error) = uplink::break_unanswered_after(self.stream, UNANSWERED_LATER) {
             debug!(%error, "the source keeps a short time limit");
         }

@@ -44,6 +44,23 @@ async fn tags_get_no_offsets() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn files_of_flac_follow_each_other_without_their_tags() {
+    let bench = Bench::start(&[]).await;
+    let mut cover = cover(300_000);
+    cover[10..14].copy_from_slice(b"APIC");
+    let file = [flac::samples::beginning(), flac::samples::frames(0..9)].concat();
+    let tagged = [&cover[..], &file, &id3v1()].concat();
+    let (mut offered, feed) = bench.fill("audio/flac", &tagged, None).await;
+    offered.sender.write_all(&tagged).await.unwrap();
+    offered.sender.shutdown().await.unwrap();
+    assert_eq!(offered.over().await, Ok(()));
+    bench.holds(&feed, &file.repeat(2)).await;
+    let at = feed.next() - 1;
+    assert_eq!(feed.prologue_at(at), flac::samples::beginning());
+    assert_eq!(feed.trouble(), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cover_over_a_slow_line_is_no_silence() {
     let bench = Bench::start(&[]).await;
     let mut offered = bench.offer();
