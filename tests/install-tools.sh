@@ -6,7 +6,7 @@
 set -eu
 
 purpose="the tests"
-tools="ffmpeg curl cvlc dig icecast2 gst-launch-1.0 mpg123 mplayer mpv nc faketime nginx fail2ban-regex"
+tools="ffmpeg curl cvlc dig icecast2 gst-launch-1.0 mpg123 mplayer mpv nc faketime nginx fail2ban-regex ogginfo"
 
 # The Debian packages of a program, where they are not named as it is.
 packages_of() {
@@ -15,6 +15,7 @@ packages_of() {
     fail2ban-regex) echo fail2ban ;;
     dig) echo bind9-dnsutils ;;
     nc) echo netcat-openbsd ;;
+    ogginfo) echo vorbis-tools ;;
     nginx) echo nginx-light libnginx-mod-stream ;;
     gst-launch-1.0) echo gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good ;;
     *) echo "$1" ;;
