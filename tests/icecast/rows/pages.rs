@@ -43,7 +43,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         number: 64,
         level: Level::Must,
-        expected: "`OPTIONS` with an Origin: 204, and the CORS headers allow Icy-MetaData and Range, and expose Icy-MetaInt",
+        expected: "`OPTIONS` with an Origin: 204, and the CORS headers allow Icy-MetaData and Range, and expose Icy-MetaInt; the stream itself and a 404 allow the origin too",
         needs: Needs::NOTHING,
         check: players_in_browsers_may_ask,
     },
@@ -143,12 +143,16 @@ fn players_in_browsers_may_ask(target: &Target<'_>) -> Outcome {
          Access-Control-Request-Method: GET\r\nAccess-Control-Request-Headers: icy-metadata\r\n\r\n"
     ))?;
     reply.head.want(204)?;
+    let asked = "Origin: http://player.example\r\n";
+    let stream = Player::tune_in(target, &target.mount(), asked)?.head;
+    let missing = target.get("/nothing-at-all", asked)?.head;
+    missing.want(404)?;
+    for head in [&reply.head, &stream, &missing] {
+        let origin = head.header("access-control-allow-origin");
+        let is_allowed = ["*", "http://player.example"].map(|it| origin.as_deref() == Some(it));
+        want(is_allowed.contains(&true), || format!("{head:?}"))?;
+    }
     let said = |name: &str| reply.head.header(name).unwrap_or_default().to_lowercase();
-    let origin = said("access-control-allow-origin");
-    want(
-        ["*", "http://player.example"].contains(&origin.as_str()),
-        || format!("the origin that is allowed is {origin:?}"),
-    )?;
     let allowed = said("access-control-allow-headers");
     let both = allowed.contains("icy-metadata") && allowed.contains("range");
     want(both, || {
