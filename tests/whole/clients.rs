@@ -7,12 +7,12 @@ pub(crate) mod decode;
 mod dying;
 mod encoders;
 mod hearing;
-mod page;
+pub(crate) mod page;
 mod players;
 pub(crate) mod program;
 mod samples;
 mod sending;
-mod stage;
+pub(crate) mod stage;
 
 use self::encoders::SourceClient;
 use self::players::{PLAYERS, PlayerClient};
@@ -30,6 +30,20 @@ fn line_of(client: &SourceClient) -> String {
     format!("{} {} {}", client.program.name, client.hello, client.kind)
 }
 
+/// The order in which encoders are run, by their places in the list: a program that takes long to start is run beside
+/// others, and not beside itself.
+fn in_turns(clients: &[SourceClient]) -> Vec<usize> {
+    let turn_of = |number: &usize| {
+        let before = clients[..*number].iter();
+        before
+            .filter(|it| it.program == clients[*number].program)
+            .count()
+    };
+    let mut numbers: Vec<usize> = (0..clients.len()).collect();
+    numbers.sort_by_key(turn_of);
+    numbers
+}
+
 #[test]
 #[ignore = "needs programs that make clients installs"]
 fn encoders_are_heard_named_and_replaced() {
@@ -37,11 +51,15 @@ fn encoders_are_heard_named_and_replaced() {
     let wanted = clients.iter().filter(|it| is_wanted(&line_of(it)));
     let there: Vec<SourceClient> = wanted.filter(|it| it.program.is_there()).cloned().collect();
     let mut stage = Stage::set(false);
-    let results = run_all(&there, ENCODERS_AT_A_TIME, |number, client| {
-        let sent = sending::run(client, number, &stage);
-        println!("{}: {sent:?}", line_of(client));
+    let turns = in_turns(&there);
+    let results = run_all(&turns, ENCODERS_AT_A_TIME, |_, number| {
+        let sent = sending::run(&there[*number], *number, &stage);
+        println!("{}: {sent:?}", line_of(&there[*number]));
         sent
     });
+    let mut numbered: Vec<_> = turns.into_iter().zip(results).collect();
+    numbered.sort_by_key(|it| it.0);
+    let results: Vec<_> = numbered.into_iter().map(|it| it.1).collect();
     let failed = there.iter().zip(&results).filter_map(|(client, result)| {
         let why = result.as_ref().err()?;
         Some(format!("{}: {why}", line_of(client)))

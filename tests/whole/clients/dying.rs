@@ -12,6 +12,8 @@ use super::sending::OnAir;
 use super::stage::Stage;
 use crate::support::node::TestNode;
 
+/// How long the node is away: programs that try again at once find nobody.
+const AWAY: Duration = Duration::from_secs(3);
 /// How long programs have to come back: more than the longest pause that any of them makes.
 const BACK: Duration = Duration::from_secs(20);
 /// How long a mount waits for them.
@@ -80,6 +82,7 @@ pub(super) fn run(clients: &[SourceClient], stage: &mut Stage) -> Vec<(Program, 
     let node = &mut stage.mesh.nodes[stage.ingest];
     let since = Instant::now();
     node.kill9();
+    thread::sleep(AWAY);
     node.restart();
     while since.elapsed() < BACK && bereft.iter().any(|it| it.answer.is_none()) {
         for it in &mut bereft {
@@ -87,7 +90,7 @@ pub(super) fn run(clients: &[SourceClient], stage: &mut Stage) -> Vec<(Program, 
         }
         thread::sleep(LOOK_PERIOD);
     }
-    let never = format!("keeps running, not back within {}", seconds(BACK));
+    let never = format!("keeps running, not back after {}", seconds(BACK));
     let answers = bereft.into_iter();
     answers
         .map(|it| (it.name, it.answer.unwrap_or_else(|| never.clone())))

@@ -151,7 +151,7 @@ pub(super) fn seconds(time: Duration) -> String {
 }
 
 /// Shows a table, and puts it into the page, between its marks, where a run of everything is asked to.
-pub(super) fn show(name: &str, table: &str, is_everything: bool) {
+pub(crate) fn show(name: &str, table: &str, is_everything: bool) {
     println!("\n{table}");
     if env::var("ANTIPHON_WRITE_CLIENTS").is_err() || !is_everything {
         return;

@@ -94,7 +94,7 @@ pub(super) fn is_wanted(name: &str) -> bool {
 }
 
 /// Whether all clients are wanted, so that the tables can be written.
-pub(super) fn is_everything() -> bool {
+pub(crate) fn is_everything() -> bool {
     env::var("CLIENTS").is_err()
 }
 
