@@ -66,7 +66,7 @@ impl Links {
     fn check(&self, mesh: &TestMesh) {
         for (node, logged) in mesh.nodes.iter().zip(&self.logged) {
             let log = node.log().split_off(*logged);
-            let is_trouble = |line: &&str| line.contains("link") || line.contains(" WARN ");
+            let is_trouble = |line: &&str| line.contains(" link{") || line.contains(" WARN ");
             let trouble: Vec<&str> = log.lines().filter(is_trouble).collect();
             assert!(trouble.is_empty(), "{}: {trouble:#?}", node.name());
         }
