@@ -21,10 +21,10 @@ use crate::model::stream::EndReason;
 /// How far a source may be ahead of the clock before its bytes are left where they are: more than any encoder
 /// sends at once when it connects, and less than the ring's window, out of which listeners would fall.
 const MOST_AHEAD: Duration = Duration::from_secs(15);
-/// How far ahead the bytes of a source that has left are still taken in. Nothing holds them up, because its successor
-/// waits: more at once than the ring's window has left would carry it away from listeners that keep up.
+/// How far ahead the bytes of a source that has left are still taken in when its successor waits, and nothing holds them
+/// up: more at once than the ring's window has left would carry it away from listeners that keep up.
 const MOST_AT_LAST: Duration = MOST_AHEAD.saturating_mul(2);
-/// How long to wait at [`MOST_AHEAD`] before looking again, also for the end of its connection.
+/// How long to wait at [`MOST_AHEAD`] before looking again.
 const BRAKE: Duration = Duration::from_millis(100);
 /// How long a source may take to send enough of its audio that its format is recognised. Any encoder sends more than the
 /// two frames that it takes.
@@ -87,7 +87,7 @@ pub(super) struct Intake<F> {
     /// When bytes came last.
     heard_at: Instant,
     held_up: Option<Instant>,
-    /// Nothing is held up any more.
+    /// The source has left, and its successor waits: nothing is held up any more.
     has_left: bool,
 }
 
@@ -215,7 +215,7 @@ impl<F: Filler> Intake<F> {
             self.hold_up(sink).await;
             if self.has_left && sink.is_ahead_by(clock::now()) > MOST_AT_LAST {
                 info!(
-                    "the rest is left out: the source has left, and sent more than listeners can take at once"
+                    "the rest is left out: the source has left, its successor waits, and listeners cannot take more at once"
                 );
                 break;
             }
@@ -334,8 +334,8 @@ impl<F: Filler> Intake<F> {
         (self.faults.note(trouble, now) || has_changed).then_some(EndReason::SourceLeft)
     }
 
-    /// Holds up a source that sends faster than it sounds, by not reading on. One that has left is held up no more: its
-    /// successor would be.
+    /// Holds up a source that sends faster than it sounds, by not reading on. What was not read of one that has left is
+    /// heard at its pace, too, until its successor waits.
     async fn hold_up(&mut self, sink: Sink<'_>) {
         while !self.has_left {
             let now = clock::now();
@@ -344,12 +344,9 @@ impl<F: Filler> Intake<F> {
             if wait.is_zero() {
                 return;
             }
-            self.has_left = self.filler.has_left();
-            if !self.has_left {
-                sleep(wait.min(BRAKE)).await;
-                self.held_up = Some(Instant::now());
-                self.pulse.excuse(clock::now());
-            }
+            sleep(wait.min(BRAKE)).await;
+            self.held_up = Some(Instant::now());
+            self.pulse.excuse(clock::now());
         }
     }
 }

@@ -29,17 +29,37 @@ async fn a_doubt_is_answered_by_what_the_filler_finds() {
     assert_eq!(feed.next(), all.len() as u64, "nothing more is held up");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_source_that_has_left_does_not_flush_the_ring() {
-    let bench = Bench::start(&[]).await;
+/// A source that has sent 52 s of audio, more than a ring keeps, and left.
+async fn put_much_on_air(bench: &Bench) -> (Offered, Feed) {
     let (mut offered, feed) = bench.put_on_air(20).await;
-    // 52 s of audio, more than a ring keeps.
     offered.sender.write_all(&frames(2_000)).await.unwrap();
     offered.sender.shutdown().await.unwrap();
     offered.notes.has_left.store(true, Ordering::Relaxed);
+    (offered, feed)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_has_left_is_heard_to_its_end_at_its_pace() {
+    let bench = Bench::start(&[]).await;
+    let begun = Instant::now();
+    let (offered, feed) = put_much_on_air(&bench).await;
     assert_eq!(offered.over().await, Ok(()));
+    let all = [frames(20), frames(2_000)].concat();
+    assert_eq!(feed.next(), all.len() as u64);
+    assert!(begun.elapsed() > Duration::from_secs(52 - 15 - 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_has_left_does_not_flush_the_ring_for_its_successor() {
+    let bench = Bench::start(&[]).await;
+    let (offered, feed) = put_much_on_air(&bench).await;
+    let stream_id = feed.stream_id();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (is_there, over) = tokio::join!(bench.is_there(stream_id), offered.over());
+    assert_eq!((is_there, over), (false, Ok(())));
     let taken_frames = feed.next() * 2_000 / frames(2_000).len() as u64;
-    let (least, most) = (30_000 / 26, 32_000 / 26);
+    // 30 s ahead of the second that has passed, and the rest of what was read at once.
+    let (least, most) = (31_000 / 26, 33_000 / 26);
     assert!(
         (least..most).contains(&taken_frames),
         "{taken_frames} frames of 26 ms"
