@@ -28,6 +28,9 @@ pub const LINGER: Duration = Duration::from_secs(30);
 /// cut, or its node is; or the source is a new one that gossip does not show yet. Players give up after such a silence
 /// anyway.
 const REPAIR: Duration = Duration::from_secs(10);
+/// The same for a stream whose end was not seen, while the mount has no source: a node that hangs for a second is taken for
+/// dead for a moment, and nobody hears a silence of this length.
+const DOUBT: Duration = Duration::from_secs(3);
 
 /// Numbers the requests of one pull, so that a late answer is not taken for the answer to a later request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -271,10 +274,11 @@ impl Pull {
         if held.is_unwanted(context.now) {
             return Some(EndReason::Replaced);
         }
-        let is_replaced = held.finished == Some(EndReason::Replaced);
-        let patience = match is_replaced || self.has_source(held, context) {
-            true => linger.max(REPAIR),
-            false => linger,
+        let patience = match held.finished {
+            Some(EndReason::Replaced) => linger.max(REPAIR),
+            Some(_) => linger,
+            None if self.has_source(held, context) => linger.max(REPAIR),
+            None => linger.max(DOUBT),
         };
         let silent = context.now.saturating_duration_since(held.last_fed);
         (silent > patience).then(|| held.finished.unwrap_or(EndReason::Lost))
@@ -286,7 +290,7 @@ impl Pull {
         let is_its_source = |card: &StreamCard| {
             card.origin == Origin::Source && card.stream_id == held.stream.stream_id
         };
-        held.finished.is_none() && holders.any(|(_, card)| is_its_source(card))
+        holders.any(|(_, card)| is_its_source(card))
     }
 }
 
