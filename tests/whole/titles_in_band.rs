@@ -3,11 +3,15 @@
 
 use std::process::Command;
 
+use antiphon::media::icy::block;
+use antiphon::model::title::TitleInfo;
+
 use crate::support::http::{Answer, Connection, Head, ask, basic, get};
 use crate::support::mesh::TestMesh;
 use crate::support::node::{TestNode, done};
 use crate::support::patience::{PATIENCE, eventually, so};
-use crate::support::signal::frame;
+use crate::support::player::Player;
+use crate::support::signal::{self, FRAME_BYTES, frame};
 use crate::support::source::KnownSource;
 use crate::support::tool::have;
 
@@ -54,6 +58,51 @@ fn post(node: &TestNode, mount: &str, form: &str) -> Answer {
         form.len(),
     );
     ask(&node.address(), &request).unwrap()
+}
+
+#[test]
+fn titles_that_a_source_weaves_into_its_bytes_are_taken_out() {
+    let mesh = TestMesh::start(2);
+    mesh.create_mount(RADIO, PASSWORD);
+    let mut source = mesh.nodes[0].connect();
+    let login = basic("source", PASSWORD);
+    let head = format!(
+        "SOURCE {RADIO} HTTP/1.0\r\nAuthorization: {login}\r\nContent-Type: audio/mpeg\r\nicy-metaint: 1000\r\n\r\n"
+    );
+    source.send(head).unwrap();
+    assert_eq!(source.head().unwrap().status, 200);
+    let frames = 0..120;
+    let audio: Vec<u8> = frames.flat_map(frame).collect();
+    let mut woven = audio.chunks_exact(1_000).enumerate();
+    let mut send = |how_many: usize, title: &str| {
+        let title = TitleInfo::plain(title).with_url("http://a/");
+        for (number, part) in woven.by_ref().take(how_many) {
+            source.send(part).unwrap();
+            let block = if number % 2 == 0 {
+                block(&title)
+            } else {
+                vec![0].into()
+            };
+            source.send(block).unwrap();
+        }
+    };
+    send(10, "It's 'one'");
+    mesh.wait_each_sees(RADIO, "the first title", |mount| {
+        mount.title == "It's 'one'"
+    });
+    let players = [0, 1]
+        .map(|index| Player::tune_in(&format!("{}/_stream/n1{RADIO}", mesh.nodes[index].url())));
+    let mut listener = TitleListener::at(&mesh.nodes[1], RADIO);
+    send(30, "Two");
+    mesh.wait_each_sees(RADIO, "the second title", |mount| {
+        let url = mount.now_playing.as_ref().map(|it| it.url.as_str());
+        mount.title == "Two" && url == Some("http://a/")
+    });
+    listener.wait_for("StreamTitle='Two';StreamUrl='http://a/';\0");
+    for player in &players {
+        player.wait_for(80 * FRAME_BYTES);
+        signal::check(&player.bytes());
+    }
 }
 
 #[test]

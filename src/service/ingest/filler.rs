@@ -2,6 +2,7 @@
 
 use std::future::ready;
 use std::io;
+use std::num::NonZeroUsize;
 
 use tokio::io::AsyncRead;
 
@@ -24,6 +25,8 @@ pub(super) struct Offer {
     pub(super) origin: SourceOrigin,
     /// The stated bitrate, bits per second; 0 if none is stated.
     pub(super) stated_bps: u64,
+    /// After how many bytes of audio a block with a title comes; `None` if there are none.
+    pub(super) metadata_interval: Option<NonZeroUsize>,
     /// The protocol that its source speaks.
     pub(super) protocol: SourceProtocol,
 }
@@ -39,6 +42,7 @@ impl Offer {
         Self {
             head: source_head::stream_head(head, spec.charset, 0, Epoch::default()),
             stated_bps: source_head::stated_bps(head),
+            metadata_interval: source_head::metadata_interval(head),
             spec,
             origin,
             protocol,

@@ -1,5 +1,5 @@
-//! The bytes of a source before they get offsets: their format is found out, tags are taken out, and serial numbers of Ogg
-//! that the mount has just had are changed.
+//! The bytes of a source before they get offsets: their format is found out, tags and woven titles are taken out, and serial
+//! numbers of Ogg that the mount has just had are changed.
 
 use bytes::BytesMut;
 
@@ -8,10 +8,14 @@ use super::lead::RingLead;
 use crate::media::format::detect::{self, Format, LOOK_BYTES, Look};
 use crate::media::format::ogg::{Renumber, first_serials};
 use crate::media::format::tags::TagFilter;
+use crate::media::icy::Separator;
+use crate::model::title::TitleInfo;
 
 /// The bytes that a source has sent, and the audio in them.
 #[derive(Debug)]
 pub(super) struct Inlet {
+    /// The bytes as they were read, of a source that weaves titles into them.
+    woven: Option<WovenInput>,
     /// The bytes that were read and are not judged yet.
     input: BytesMut,
     filter: TagFilter,
@@ -21,6 +25,15 @@ pub(super) struct Inlet {
     stated: String,
     look: Look,
     renumbered: Option<RenumberedPages>,
+}
+
+/// The bytes of a source that has woven titles into them.
+#[derive(Debug)]
+struct WovenInput {
+    separator: Separator,
+    input: BytesMut,
+    /// The last title that was found and not taken.
+    title: Option<TitleInfo>,
 }
 
 /// The pages of a source whose serial numbers are changed.
@@ -36,7 +49,13 @@ struct RenumberedPages {
 impl Inlet {
     /// The inlet of a source that has sent nothing yet.
     pub(super) fn new(offer: &Offer) -> Self {
+        let woven = offer.metadata_interval.map(|interval_bytes| WovenInput {
+            separator: Separator::new(interval_bytes, offer.spec.charset),
+            input: BytesMut::new(),
+            title: None,
+        });
         Self {
+            woven,
             input: BytesMut::new(),
             filter: TagFilter::new(),
             audio: BytesMut::new(),
@@ -48,11 +67,23 @@ impl Inlet {
 
     /// The buffer to read into.
     pub(super) fn input(&mut self) -> &mut BytesMut {
-        &mut self.input
+        match &mut self.woven {
+            Some(woven) => &mut woven.input,
+            None => &mut self.input,
+        }
+    }
+
+    /// The title that came with the bytes, once.
+    pub(super) fn take_title(&mut self) -> Option<TitleInfo> {
+        self.woven.as_mut()?.title.take()
     }
 
     /// Judges what was read.
     pub(super) fn judge(&mut self) {
+        if let Some(woven) = &mut self.woven {
+            let title = woven.separator.take(&mut woven.input, &mut self.input);
+            woven.title = title.or(woven.title.take());
+        }
         match &mut self.renumbered {
             Some(pages) => {
                 self.filter.take(&mut self.input, &mut pages.input);

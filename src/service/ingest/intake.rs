@@ -15,7 +15,7 @@ use crate::io::clock;
 use crate::io::feed::Feed;
 use crate::logic::pace::{Allowance, Pulse, ReceivedAudio};
 use crate::media::format::detect::Format;
-use crate::media::ring::Append;
+use crate::media::ring::{Append, TitleSet};
 use crate::model::stream::EndReason;
 
 /// How far a source may be ahead of the clock before its bytes are left where they are: more than any encoder
@@ -306,6 +306,12 @@ impl<F: Filler> Intake<F> {
             let format = self.inlet.format();
             self.faults.expect(format);
             self.lead = LeadScanner::new(format.filter(|_| self.may_wait), now);
+        }
+        if let Sink::Ring(feed) = sink
+            && let Some(title) = self.inlet.take_title()
+            && feed.set_title(feed.next(), &title) == TitleSet::Changed
+        {
+            info!(title = title.text, "title");
         }
         let audio = self.inlet.audio();
         let changed_bytes = match sink {

@@ -3,6 +3,8 @@
 //! Three generations of encoders name the same things differently: `ice-name`, `icy-name` and
 //! `x-audiocast-name` mean the same, and the first that has a value counts, in this order.
 
+use std::num::NonZeroUsize;
+
 use percent_encoding::percent_decode_str;
 
 use crate::model::caption::caption;
@@ -131,6 +133,12 @@ pub fn stated_bps(head: &Head) -> u64 {
     kbps.unwrap_or(0).saturating_mul(1_000)
 }
 
+/// After how many bytes of audio the source weaves a block with a title into its bytes; `None` if it weaves none.
+pub fn metadata_interval(head: &Head) -> Option<NonZeroUsize> {
+    let told = head.header("icy-metaint")?;
+    told.trim().parse().ok()
+}
+
 /// The text of the headers that tell the bitrate, kbit/s.
 fn stated_bitrate(head: &Head) -> Option<String> {
     let ladder = LADDERS.iter().find(|(name, _)| *name == "br");
@@ -156,13 +164,32 @@ mod tests {
     use super::*;
     use crate::wire::http::reader::{Parsed, parse};
 
-    fn stream(headers: &str) -> StreamHead {
+    fn head_of(headers: &str) -> Head {
         let request = format!("SOURCE /a HTTP/1.0\r\n{headers}\r\n");
         match parse(request.as_bytes()) {
-            Ok(Parsed::Complete { head, .. }) => {
-                stream_head(&head, Charset::default(), 7, Epoch(0))
-            }
+            Ok(Parsed::Complete { head, .. }) => head,
             other => panic!("{other:?}"),
+        }
+    }
+
+    fn stream(headers: &str) -> StreamHead {
+        stream_head(&head_of(headers), Charset::default(), 7, Epoch(0))
+    }
+
+    #[test]
+    fn titles_are_woven_in_where_the_source_says_so() {
+        let interval = |headers: &str| {
+            let head = head_of(headers);
+            metadata_interval(&head).map(NonZeroUsize::get)
+        };
+        assert_eq!(interval("icy-metaint: 8192\r\n"), Some(8_192));
+        for none in [
+            "",
+            "icy-metaint: 0\r\n",
+            "icy-metaint: x\r\n",
+            "icy-metaint: -1\r\n",
+        ] {
+            assert_eq!(interval(none), None);
         }
     }
 

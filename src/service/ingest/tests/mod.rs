@@ -177,6 +177,7 @@ impl Bench {
                 accept_epoch: Epoch::default(),
             },
             stated_bps: 0,
+            metadata_interval: None,
             protocol: SourceProtocol::Http,
             origin: SourceOrigin::sample(1),
         };

@@ -1,14 +1,17 @@
-//! In-band ICY metadata: titles inserted into a listener's bytes.
+//! In-band ICY metadata: titles inserted into a listener's bytes, and taken out of a source's ([`Separator`]).
 //!
 //! After every [`METAINT`] bytes of audio there is a block: a length byte, counting units of 16 bytes, and
 //! so much text. The socket may cut a listener's bytes anywhere, even inside a block, and a block once
 //! begun must be finished although the title has changed. So [`Interleaver::weave`] only plans, and
 //! [`Interleaver::advance`] is told how much of the plan was written.
 
+mod woven;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use self::woven::Separator;
 use crate::model::caption::caption;
 use crate::model::title::TitleInfo;
 
