@@ -11,7 +11,7 @@ SECONDS ?= 20
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build check test simulate flash-crowd chaos soak rolling clients fuzz crowd bench bench-redirect settings compatibility doc
+.PHONY: help demo build check test simulate flash-crowd chaos soak rolling clients fuzz crowd costs bench bench-redirect settings compatibility doc
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ rolling: ## Run meshes of an older build and this one, and upgrade one node by n
 
 crowd: ## Let thousands of listeners come to five real nodes within seconds, measure how full these become
 	$(CARGO) test --release --locked --test whole -- --ignored --nocapture --test-threads 1 crowd_of_thousands $(ARGS)
+
+costs: ## Measure how much of a processor a listener costs, of MP3 and of Ogg
+	$(CARGO) test --release --locked --test whole -- --ignored --nocapture --test-threads 1 costs:: $(ARGS)
 
 bench: ## Measure what has to be fast
 	$(CARGO) bench --locked --bench '*' -- $(ARGS)

@@ -80,6 +80,10 @@ fn read(c: &mut Criterion) {
     group.bench_function("ring", |b| {
         b.iter(|| ring.read(black_box(from), VISIT_BYTES));
     });
+    // The same for a listener, who gets nothing beyond the last whole frame.
+    group.bench_function("ring, to the edge", |b| {
+        b.iter(|| ring.read_whole(black_box(from), VISIT_BYTES));
+    });
     let pieces = match ring.read(from, VISIT_BYTES) {
         Read::Bytes(pieces) => pieces,
         _ => Vec::new(),

@@ -16,6 +16,7 @@ mod chaos;
 mod clients;
 mod clocks;
 mod connections;
+mod costs;
 mod crowd_of_thousands;
 mod dead_encoders;
 mod descriptors;
