@@ -33,11 +33,16 @@ fn player(mount: &MountStatus) -> Markup {
         "" => path.as_str(),
         name => name,
     });
+    let media_type = Foreign(&mount.content_type);
+    let label = html! { "Player of " (name) };
     html! {
         li {
             h3 { bdi { (name) } }
-            audio controls preload="none" src=(path) data-type=(Foreign(&mount.content_type))
-                aria-label={ "Player of " (name) } {}
+            @if mount.format.is_some_and(|it| it.video.is_some()) {
+                video controls preload="none" src=(path) data-type=(media_type) aria-label=(label) {}
+            } @else {
+                audio controls preload="none" src=(path) data-type=(media_type) aria-label=(label) {}
+            }
             p class="say" role="status" hidden {}
             p { a href={ (path) ".m3u" } { "playlist (.m3u)" } " " a href=(path) { "stream" } }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
-use crate::model::format::{CodecName, Container, StreamFormat};
+use crate::model::format::{CodecName, Container, StreamFormat, VideoFormat};
 use crate::model::geo::Whereabouts;
 use crate::model::seat::Epoch;
 use crate::model::status::{MountStatus, SourceStatus};
@@ -187,6 +187,23 @@ fn only_a_mount_on_air_has_a_player() {
     assert!(!outer.contains("/live.ogg"));
     let mesh = shown(PagePart::Mesh, &example());
     assert!(mesh.contains("no source") && mesh.matches("Hildegard").count() == 1);
+}
+
+#[test]
+fn a_film_is_shown() {
+    let mut status = example();
+    assert!(!shown(PagePart::Page, &status).contains("<video"));
+    let format = status.mounts[0].format.as_mut().unwrap();
+    format.video = Some(VideoFormat {
+        codec: CodecName::Vp8,
+        width: 320,
+        height: 240,
+    });
+    let outer = shown(PagePart::Page, &status);
+    assert!(
+        outer.contains("<video") && !outer.contains("<audio"),
+        "{outer}"
+    );
 }
 
 #[test]
