@@ -12,6 +12,10 @@ use super::detect::{Format, LOOK_BYTES, within};
 /// header of EBML with the kind of document, the mark of FLAC with its first block.
 const BEGINNING_BYTES: usize = 64;
 
+/// The longest head of an element of Matroska with the private data of a codec. Those of FLAC are the beginning of FLAC.
+const PRIVATE_HEAD_BYTES: usize = 10;
+const PRIVATE_ID: [u8; 2] = [0x63, 0xA2];
+
 /// The words that formats begin with.
 const WORDS: [(&[u8], Format); 3] = [
     (b"OggS\0", Format::Ogg),
@@ -61,6 +65,7 @@ impl ChangeWatch {
             self.begun = Some(to);
         }
         if !is_lost {
+            self.strange.clear();
             return None;
         }
         let to = self.begun.or_else(|| self.found_within(bytes))?;
@@ -74,11 +79,18 @@ impl ChangeWatch {
         let others = WORDS.iter().filter(|(_, format)| *format != self.format);
         let found = others.filter_map(|(word, format)| {
             let mut places = memmem::find_iter(&self.tail, word);
-            let place = places.find(|at| begins(&self.tail[*at..], *format))?;
+            let place = places.find(|at| {
+                let was_seen = at + BEGINNING_BYTES <= known_bytes;
+                let is_carried = self.format == Format::Ebml && is_private(&self.tail[..*at]);
+                !was_seen && begins(&self.tail[*at..], *format) && !is_carried
+            })?;
             Some((*format, place.saturating_sub(known_bytes)))
         });
         let first = found.min_by_key(|(_, place)| *place);
-        let kept = self.tail.len().min(BEGINNING_BYTES - 1);
+        let kept = self
+            .tail
+            .len()
+            .min(PRIVATE_HEAD_BYTES + BEGINNING_BYTES - 1);
         self.tail.drain(..self.tail.len() - kept);
         first
     }
@@ -89,6 +101,18 @@ impl ChangeWatch {
             .extend_from_slice(&bytes[..bytes.len().min(wanted)]);
         within(&self.strange)
     }
+}
+
+/// Whether these bytes end with the head of the private data of a codec.
+fn is_private(before: &[u8]) -> bool {
+    let mut lengths =
+        (1..=8).filter_map(|width| before.split_at_checked(before.len().checked_sub(width)?));
+    lengths.any(|(id, length)| {
+        let width = length
+            .first()
+            .map_or(0, |first| first.leading_zeros() as usize + 1);
+        id.ends_with(&PRIVATE_ID) && width == length.len()
+    })
 }
 
 /// Whether a format begins here, behind its word, for certain.
@@ -205,6 +229,35 @@ mod tests {
     fn what_a_container_carries_is_no_change() {
         let carried = [stream(Format::Ogg), stream(Format::Flac)].concat();
         assert_eq!(noticed(Format::Ogg, &[&carried], false), None);
+    }
+
+    #[test]
+    fn flac_in_matroska_is_no_change_though_the_stream_is_damaged() {
+        let private = ebml::samples::element(0x63A2, &flac::samples::beginning());
+        let track = ebml::samples::track(1, 2, "A_FLAC", &private);
+        let heads = ebml::samples::heads(&[track]);
+        let damaged = [&heads[..], &[0xA5; 500]].concat();
+        for length in [1, 7, 60, 64, damaged.len()] {
+            let mut watch = ChangeWatch::new(Format::Ebml);
+            assert!(
+                damaged
+                    .chunks(length)
+                    .all(|it| watch.feed(it, false).is_none())
+            );
+            assert_eq!(watch.feed(&[0xA5; 900], true), None);
+            watch.feed(&flac::samples::beginning(), true);
+            let change = watch.feed(&flac::samples::frames(0..9), true);
+            assert_eq!(change.map(|it| it.to), Some(Format::Flac), "{length}");
+        }
+    }
+
+    #[test]
+    fn what_was_strange_before_the_format_was_found_again_is_forgotten() {
+        let mut watch = ChangeWatch::new(Format::Ebml);
+        assert_eq!(watch.feed(&vec![0xA5; LOOK_BYTES], true), None);
+        assert_eq!(watch.feed(b"sound", false), None);
+        let change = watch.feed(&stream(Format::Mpeg), true);
+        assert_eq!(change.map(|it| it.to), Some(Format::Mpeg));
     }
 
     proptest! {

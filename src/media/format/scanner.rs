@@ -146,7 +146,8 @@ impl Scanner {
         match self {
             Self::Mpeg(_) | Self::Adts(_) | Self::Loas(_) => self.trouble().is_some(),
             Self::Opaque(pieces) => pieces.trouble().is_some(),
-            Self::Ogg(_) | Self::Flac(_) | Self::Ts(_) | Self::Ebml(_) => false,
+            Self::Ebml(ebml) => ebml.is_strange(),
+            Self::Ogg(_) | Self::Flac(_) | Self::Ts(_) => false,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Ogg and Matroska as no encoder should send them: audio goes on, what late listeners cannot decode is said in the status
 //! and in the log, and other mounts notice nothing.
 
-use super::formats::{Stage, log_in, page_at};
+use super::formats::{Stage, log_in, page_at, some_frames, wait_closed};
 use super::{PASSWORD, wait_log, wait_status};
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::Player;
@@ -197,6 +197,12 @@ fn block(ms: u32, flags: u8, audio: &[u8]) -> Vec<u8> {
     element(SIMPLE_BLOCK, &[&[0x81, high, low, flags], audio].concat())
 }
 
+/// The beginning of a block that says such a length.
+fn block_of(body_bytes: u64) -> Vec<u8> {
+    let length = (1_u64 << 56 | body_bytes).to_be_bytes();
+    [SIMPLE_BLOCK, &length, &[0x81, 0, 0, 0x80], &[7; 200]].concat()
+}
+
 /// Blocks of 20 ms each.
 fn blocks(flags: u8) -> Vec<u8> {
     let block = |number: u32| block(20 * number, flags, &[number as u8; 200]);
@@ -230,9 +236,17 @@ fn bad_matroska_goes_on() {
     for bad in [
         webm(
             "a cluster of unknown length",
-            [endless, blocks(0x80)].concat(),
+            [endless.clone(), blocks(0x80)].concat(),
         ),
         webm("lacing", laced.concat()),
+        webm(
+            "a damaged length",
+            [cluster(400, &blocks(0x80)), block_of(50 << 20)].concat(),
+        ),
+        webm(
+            "a damaged length in a cluster without one",
+            [&endless[..], &blocks(0x80), &block_of(4 << 20)].concat(),
+        ),
         webm("junk between elements", b"\0\x1F\x43 no element".repeat(90)),
         webm(
             "a torn cluster",
@@ -251,6 +265,24 @@ fn bad_matroska_goes_on() {
     ] {
         bad.play(&stage);
     }
+    stage.check_other();
+}
+
+#[test]
+fn webm_that_goes_on_as_mp3_has_to_connect_again() {
+    const MOUNT: &str = "/changing.webm";
+    let stage = Stage::start();
+    stage.node.create_mount(MOUNT, PASSWORD);
+    let mut source = log_in(&stage.node, MOUNT, "Content-Type: video/webm\r\n");
+    source
+        .send([webm_heads(true), cluster(0, &blocks(0x80))].concat())
+        .unwrap();
+    // The source may be closed before it has sent all.
+    let _rest_is_late = source.send(some_frames(0, 400));
+    wait_closed(&mut source);
+    wait_log(&stage.node, "the log says why", |log| {
+        log.contains("changed from WebM to MP3 within one connection")
+    });
     stage.check_other();
 }
 

@@ -69,7 +69,7 @@ impl Stage {
 }
 
 /// So many frames.
-fn some_frames(from: u64, count: u64) -> Vec<u8> {
+pub(super) fn some_frames(from: u64, count: u64) -> Vec<u8> {
     (from..from + count).flat_map(frame).collect()
 }
 
@@ -216,7 +216,7 @@ fn adts_frame() -> Vec<u8> {
 }
 
 /// Waits until the node has closed the connection of a source, and says nothing more to it.
-fn wait_closed(source: &mut Connection) {
+pub(super) fn wait_closed(source: &mut Connection) {
     let is_over = |read: io::Result<Vec<u8>>| match read {
         Ok(bytes) => bytes.is_empty(),
         Err(error) => error.kind() == io::ErrorKind::ConnectionReset,

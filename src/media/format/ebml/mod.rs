@@ -7,6 +7,7 @@
 mod cluster;
 mod element;
 mod heads;
+mod hidden;
 mod ids;
 mod stream;
 mod tracks;
@@ -27,9 +28,19 @@ use crate::model::format::StreamFormat;
 /// a relay meets that begins in the middle of a picture.
 const UNFOUND_BYTES: u64 = 256 << 10;
 
+/// After so many bytes without a header or a cluster it is looked at whether a stream goes on in another format.
+const STRANGE_BYTES: u64 = 64 << 10;
+
 /// By how much the blocks' clock may be behind that of arrival, as long as a source may be silent. If it stood still all
 /// clusters would be of one time, and a late listener would begin at the oldest.
 const MOST_BEHIND: Duration = Duration::from_secs(10);
+
+/// A block that takes longer to come is not waited for: its length may be damaged. More than the time of blocks that are
+/// held back until their cluster is whole.
+const MOST_AWAITED: Duration = Duration::from_secs(3);
+
+/// The part of a pause between two pieces that counts as waiting: a source may be silent in the middle of a block.
+const MOST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Finds where a stream of Matroska may be joined, and its prologues.
 #[derive(Clone, Debug)]
@@ -40,6 +51,34 @@ pub struct EbmlScanner {
     since: Duration,
     /// The marks where no headers are known.
     pieces: Pieces,
+    awaited: AwaitedEdge,
+}
+
+/// How long the edge has stood.
+#[derive(Clone, Copy, Debug, Default)]
+struct AwaitedEdge {
+    stands_at: u64,
+    /// When a piece arrived last.
+    arrived: Duration,
+    waited: Duration,
+    /// The offset up to which nothing is waited for.
+    passed: u64,
+}
+
+impl AwaitedEdge {
+    /// Takes the edge after a piece, and the offset behind that piece.
+    fn note(&mut self, edge: u64, next: u64, arrived: Duration) {
+        let pause = arrived.saturating_sub(self.arrived).min(MOST_PAUSE);
+        self.arrived = self.arrived.max(arrived);
+        if edge > self.stands_at || edge == next {
+            (self.stands_at, self.waited) = (edge, Duration::ZERO);
+        } else {
+            self.waited = self.waited.saturating_add(pause);
+        }
+        if self.waited > MOST_AWAITED {
+            self.passed = next;
+        }
+    }
 }
 
 impl EbmlScanner {
@@ -58,7 +97,20 @@ impl EbmlScanner {
             stream,
             since: start.media_time,
             pieces: Pieces::new(start.offset, start.media_time),
+            awaited: AwaitedEdge::default(),
         })
+    }
+
+    /// Whether so much came that is no Matroska that the stream may be of another format by now.
+    pub(super) fn is_strange(&self) -> bool {
+        self.elements.junk_bytes() > STRANGE_BYTES
+    }
+
+    /// The end of what is whole, as far as it is waited for.
+    fn whole_edge(&self) -> u64 {
+        let searched = self.elements.searched_to().unwrap_or_default();
+        let least = self.next().saturating_sub(MOST_HELD_BACK);
+        self.stream.edge().max(searched).max(least)
     }
 }
 
@@ -83,6 +135,7 @@ impl Walker for EbmlScanner {
         } else if let Some(mark) = self.pieces.take(bytes, arrived) {
             found(Scanned::Mark(mark));
         }
+        self.awaited.note(self.whole_edge(), self.next(), arrived);
     }
 
     fn next(&self) -> u64 {
@@ -90,10 +143,7 @@ impl Walker for EbmlScanner {
     }
 
     fn edge(&self) -> u64 {
-        let whole = self.stream.edge();
-        let searched = self.elements.searched_to().unwrap_or_default();
-        let least = self.next().saturating_sub(MOST_HELD_BACK);
-        whole.max(searched).max(least)
+        self.whole_edge().max(self.awaited.passed)
     }
 
     fn media_time(&self) -> Option<Duration> {
@@ -118,7 +168,8 @@ impl Walker for EbmlScanner {
     }
 
     fn to_pieces(&self) -> Pieces {
-        self.pieces.clone()
+        let trouble = self.trouble().or(Some(Trouble::NoHeaders));
+        self.pieces.clone().with_trouble(trouble)
     }
 }
 

@@ -14,6 +14,13 @@ use crate::model::format::StreamFormat;
 /// The longest time of a cluster.
 const MAX_TIMESTAMP_BYTES: u64 = 8;
 
+/// The longest block that is passed over by its length: a keyframe of 4K pictures has some 2 MiB. One that says more is
+/// damaged, and what is behind it is looked for at once.
+const MAX_BLOCK_BYTES: u64 = 8 << 20;
+
+/// The longest of all other elements in a cluster: each has a few bytes, and what fills a gap some kB.
+const MAX_FACT_BYTES: u64 = 64 << 10;
+
 /// A stream as far as it is known.
 #[derive(Clone, Debug)]
 pub(super) struct EbmlStream {
@@ -182,7 +189,9 @@ impl EbmlStream {
                 self.leave_cluster();
                 BodyUse::Pass { kept: 0 }
             }
-            ids::VOID | ids::CRC_32 => BodyUse::Pass { kept: 0 },
+            ids::VOID | ids::CRC_32 if self.has_room_for(element, MAX_FACT_BYTES) => {
+                BodyUse::Pass { kept: 0 }
+            }
             _ if self.cluster.is_some() => self.begin_child(element),
             _ => BodyUse::Junk,
         }
@@ -216,8 +225,31 @@ impl EbmlStream {
         }
     }
 
+    /// Whether an element fits into the cluster that comes now, if there is one, and is no longer than its kind can be.
+    fn has_room_for(&self, element: &FoundElement<'_>, most_bytes: u64) -> bool {
+        let Some(cluster) = self.cluster else {
+            return true;
+        };
+        let is_within = |cluster_end| element.offset < cluster_end;
+        let is_short = element.head.body_bytes.is_some_and(|it| it <= most_bytes);
+        match cluster.end {
+            Some(cluster_end) if is_within(cluster_end) => {
+                is_short && element.end().is_some_and(|end| end <= cluster_end)
+            }
+            // Behind its end a cluster is over, whatever comes: an encoder may not know the length when it begins.
+            _ => is_short,
+        }
+    }
+
     /// Begins an element within a cluster.
     fn begin_child(&mut self, element: &FoundElement<'_>) -> BodyUse {
+        let most_bytes = match element.head.id {
+            ids::SIMPLE_BLOCK | ids::BLOCK_GROUP | ids::ENCRYPTED_BLOCK => MAX_BLOCK_BYTES,
+            _ => MAX_FACT_BYTES,
+        };
+        if !self.has_room_for(element, most_bytes) {
+            return BodyUse::Junk;
+        }
         match element.head.id {
             ids::TIMESTAMP => match element.head.body_bytes {
                 Some(bytes) if bytes <= MAX_TIMESTAMP_BYTES => BodyUse::Pass {

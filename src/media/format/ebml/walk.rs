@@ -4,6 +4,7 @@
 //! difference where a parent ends, so its length may be unknown: a child that cannot be in it ends it.
 
 use super::element::{ElementHead, ElementRead};
+use super::hidden::{HiddenBeginning, HiddenBeginnings};
 use super::ids;
 
 /// The longest element that is passed over by its length: a picture may have some MiB, and a font or a cover in the
@@ -60,8 +61,8 @@ pub(super) trait TakeElements {
     fn end(&mut self, element: &FoundElement<'_>);
 }
 
-/// Walks over the elements of a stream that arrives in pieces of any size. Holds a head, 12 bytes, and what its user wants
-/// of one body.
+/// Walks over the elements of a stream that arrives in pieces of any size. Holds a head, 12 bytes, what its user wants
+/// of one body, and the last 13 bytes of it.
 #[derive(Clone, Debug)]
 pub(super) struct Elements {
     /// The offset of the next byte to be fed.
@@ -69,6 +70,7 @@ pub(super) struct Elements {
     /// The head of the element that comes now, and as much of its body as is wanted.
     held: Vec<u8>,
     body: Option<PassedBody>,
+    hidden: HiddenBeginnings,
     is_searching: bool,
     junk_bytes: u64,
 }
@@ -104,6 +106,7 @@ impl Elements {
             next: start,
             held: Vec::new(),
             body: None,
+            hidden: HiddenBeginnings::default(),
             is_searching: true,
             junk_bytes: 0,
         }
@@ -146,6 +149,11 @@ impl Elements {
     /// Takes the next bytes, and tells of the elements in them.
     pub(super) fn feed(&mut self, mut bytes: &[u8], taker: &mut impl TakeElements) {
         while !bytes.is_empty() {
+            if let Some(found) = self.look_within_body(bytes) {
+                bytes = bytes.get(found.up_to..).unwrap_or_default();
+                self.leave_body(&found, taker);
+                continue;
+            }
             let taken = match &mut self.body {
                 Some(body) => body.take(bytes, &mut self.held),
                 None if self.is_searching && self.held.is_empty() => self.search(bytes),
@@ -158,6 +166,24 @@ impl Elements {
                 None => self.judge(taker),
             }
         }
+    }
+
+    /// The beginning of a cluster or of a stream in a body that has no place for one: its length is damaged.
+    fn look_within_body(&mut self, bytes: &[u8]) -> Option<HiddenBeginning> {
+        let body = self.body.filter(|body| body.head.id != ids::ATTACHMENTS)?;
+        let left = usize::try_from(body.left).unwrap_or(usize::MAX);
+        self.hidden.look(bytes.get(..left).unwrap_or(bytes))
+    }
+
+    /// Goes on from a beginning within the body that comes now, which has not ended.
+    fn leave_body(&mut self, found: &HiddenBeginning, taker: &mut impl TakeElements) {
+        let up_to = self.next.saturating_add(found.up_to as u64);
+        self.next = up_to.saturating_sub(found.bytes.len() as u64);
+        self.body = None;
+        self.held.clear();
+        self.is_searching = true;
+        self.junk_bytes += 1;
+        self.feed(&found.bytes, taker);
     }
 
     /// How many bytes there are before the next one at which a walk could begin; with that one if it is the first.
@@ -206,6 +232,7 @@ impl Elements {
         match (body_use, head.body_bytes) {
             (BodyUse::Enter, _) => self.held.clear(),
             (BodyUse::Pass { kept }, Some(left)) if left <= MAX_ELEMENT_BYTES => {
+                self.hidden.begin_body();
                 self.body = Some(PassedBody {
                     offset,
                     head,
@@ -314,6 +341,28 @@ mod tests {
         let offsets: Vec<u64> = clusters.map(|it| it.0).collect();
         assert_eq!(offsets, [0, hidden, cluster.len() as u64 + 13]);
         for length in 1..20 {
+            assert_eq!(walk(pieces(&stream, &[length])), noted);
+        }
+    }
+
+    #[test]
+    fn a_body_ends_where_a_cluster_begins_in_it() {
+        let cluster = [
+            open(ids::CLUSTER),
+            element(ids::TIMESTAMP, &[7; 8]),
+            element(ids::SIMPLE_BLOCK, &[5; 30]),
+        ]
+        .concat();
+        // A length of 1 MiB, of which 90 bytes come.
+        let torn = [&[0xA3, 0x10, 0x10, 0, 0][..], &[5; 90]].concat();
+        let begin = [open(ids::CLUSTER), torn].concat();
+        let stream = [&begin[..], &cluster].concat();
+        let noted = walk([&stream[..]]);
+        let begun: Vec<u64> = noted.begun.iter().map(|it| it.0).collect();
+        let again = begin.len() as u64;
+        assert_eq!(begun, [0, 5, again, again + 5, again + 15]);
+        assert_eq!(noted.ended.len(), 2);
+        for length in 1..40 {
             assert_eq!(walk(pieces(&stream, &[length])), noted);
         }
     }

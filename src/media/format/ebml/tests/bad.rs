@@ -60,3 +60,84 @@ fn a_cluster_of_64_mib_is_joined_within() {
     let next = feed(&mut scanner, [&sound(32_000)[..], &sound(33_000)]);
     assert!(!next.marks.is_empty(), "the next cluster is found");
 }
+
+/// The head of a block with this length, in four bytes.
+fn block_head(body_bytes: u32) -> Vec<u8> {
+    let length = (0x1000_0000 | body_bytes).to_be_bytes();
+    [&[ids::SIMPLE_BLOCK as u8], &length[..], &[0x81, 0, 5, 0x80]].concat()
+}
+
+#[test]
+fn a_damaged_length_hides_no_cluster() {
+    let sound = |time_ms| cluster(time_ms, &[block(1, 0, true), block(1, 20, true)]);
+    let open_sound =
+        |time_ms| [open_cluster(time_ms), block(1, 0, true), block(1, 20, true)].concat();
+    // Longer than a block can be; than the cluster; and as long as one of pictures may be.
+    for body_bytes in [50 << 20, 4 << 20, 1_000] {
+        let known = cluster(
+            1_000,
+            &[block(1, 0, true), block_head(body_bytes), vec![7; 96]],
+        );
+        let end = known.len();
+        let open = [open_sound(1_000), block_head(body_bytes), vec![7; 96]].concat();
+        for (torn, next) in [(known, sound(2_000)), (open, open_sound(2_000))] {
+            let parts = [heads(&[audio_track(1)]), sound(0), torn, next, sound(3_000)];
+            let ([_, _, _, next, last], stream) = joined(parts);
+            let mut scanner = beginning();
+            let found = feed(&mut scanner, [&stream[..]]);
+            let marks = found.offsets();
+            assert!(
+                marks.ends_with(&[next, last]),
+                "{body_bytes} of {end}: {marks:?}"
+            );
+            assert_eq!(scanner.edge(), stream.len() as u64);
+            assert_eq!(scanner.media_time(), Some(Duration::from_millis(3_020)));
+            for length in [1, 9, 100] {
+                assert_eq!(feed(&mut beginning(), stream.chunks(length)), found);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_block_that_does_not_end_in_seconds_is_not_waited_for() {
+    let begin = [
+        heads(&[audio_track(1)]),
+        open_cluster(0),
+        block(1, 0, true),
+        block_head(4 << 20),
+    ];
+    let mut scanner = beginning();
+    feed(&mut scanner, [&begin.concat()[..]]);
+    let begun = scanner.edge();
+    assert_eq!(scanner.next() - begun, 9, "a block is held back");
+    let mut feed_at = |tenths: u32| {
+        scanner.feed(&[7; 400], MOST_PAUSE * tenths / 5, &mut |_| {});
+        scanner.next() - scanner.edge()
+    };
+    let unsent: Vec<u64> = (1..40).map(&mut feed_at).collect();
+    let waits = unsent.iter().take_while(|unsent| **unsent > 0).count();
+    assert!((28..=31).contains(&waits), "{waits} tenths of a second");
+    assert!(unsent[waits..].iter().all(|unsent| *unsent == 0));
+    // A pause says nothing of the length.
+    let mut silent = beginning();
+    feed(&mut silent, [&begin.concat()[..]]);
+    silent.feed(&[7; 400], MOST_AWAITED * 9, &mut |_| {});
+    assert_eq!(silent.edge(), begun);
+}
+
+#[test]
+fn another_format_behind_the_last_cluster_is_strange() {
+    use crate::media::format::mpeg::samples::frames;
+    let sound = cluster(0, &[block(1, 0, true)]);
+    let stream = [heads(&[audio_track(1)]), sound.clone()].concat();
+    let mut scanner = beginning();
+    feed(&mut scanner, [&stream[..]]);
+    for frames in frames(200).chunks(5_000) {
+        feed(&mut scanner, [frames]);
+        assert_eq!(scanner.edge(), scanner.next());
+    }
+    assert!(scanner.is_strange() && !scanner.is_lost());
+    feed(&mut scanner, [&sound[..]]);
+    assert!(!scanner.is_strange(), "the next cluster has come");
+}

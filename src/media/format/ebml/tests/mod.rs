@@ -354,6 +354,7 @@ fn a_stream_falsely_called_matroska_is_given_up() {
     assert!(!scanner.is_lost());
     feed(&mut scanner, [&junk[..]]);
     assert!(scanner.is_lost());
+    assert!(scanner.to_pieces().trouble().is_some());
     let mut known = beginning();
     feed(
         &mut known,
