@@ -82,7 +82,7 @@ fn read(c: &mut Criterion) {
     });
     // The same for a listener, who gets nothing beyond the last whole frame.
     group.bench_function("ring, to the edge", |b| {
-        b.iter(|| ring.read_whole(black_box(from), VISIT_BYTES));
+        b.iter(|| ring.read_whole(0, black_box(from), VISIT_BYTES));
     });
     let pieces = match ring.read(from, VISIT_BYTES) {
         Read::Bytes(pieces) => pieces,

@@ -38,7 +38,7 @@ pub fn any_cut(content_type: &str, data: &[u8]) {
     let certain = |mut findings: Findings| {
         findings.found.retain(|it| match it {
             Scanned::Mark(mark) => !starts.contains(&mark.offset),
-            Scanned::Prologue(_) | Scanned::Comment(_) => true,
+            Scanned::Prologue(_) | Scanned::Comment(_) | Scanned::Anew(_) => true,
         });
         findings
     };
@@ -132,6 +132,7 @@ fn check(found: &[Scanned], fed: u64) {
                 assert!(prologue.offset <= fed);
             }
             Scanned::Comment(comment) => assert!(comment.offset <= fed),
+            Scanned::Anew(anew) => assert!(anew.ends <= anew.begins && anew.begins < fed),
         }
     }
 }

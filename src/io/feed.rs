@@ -177,8 +177,9 @@ impl Feed {
     }
 
     /// The same for a listener; see [`Ring::read_whole`].
-    pub fn read_whole(&self, from: u64, max_bytes: usize) -> Read {
-        self.shared.ring.lock().read_whole(from, max_bytes)
+    pub fn read_whole(&self, began: u64, from: u64, max_bytes: usize) -> Read {
+        let ring = self.shared.ring.lock();
+        ring.read_whole(began, from, max_bytes)
     }
 
     /// The serial numbers in the last link of Ogg; see [`Ring::serials`].

@@ -113,6 +113,7 @@ impl Channel {
             progress: LegProgress::Entering,
             prologue: Bytes::new(),
             position,
+            began: position,
             leg: Arc::clone(&log.open),
             burst,
         }
@@ -155,6 +156,8 @@ pub struct ChannelReader {
     channel: Channel,
     leg: Arc<Leg>,
     position: u64,
+    /// The offset in the leg's feed at which the listener began: no decoder goes on with a new stream behind it.
+    began: u64,
     progress: LegProgress,
     /// The bytes that the listener has to be sent before that byte.
     prologue: Bytes,
@@ -205,7 +208,7 @@ impl ChannelReader {
             }
             (LegProgress::Begun(_), Some(_)) | (LegProgress::Taken, _) => return false,
         };
-        self.position = position;
+        (self.position, self.began) = (position, position);
         true
     }
 
@@ -243,7 +246,7 @@ impl ChannelReader {
 
     fn read_next(&mut self, max_bytes: usize) -> Read {
         loop {
-            let read = self.leg.feed.read_whole(self.position, max_bytes);
+            let read = self.read_leg(max_bytes);
             // Looked at after the read: if the leg was cut meanwhile, the bytes may be from behind the cut.
             let latest = self.channel.shared.latest.load(Ordering::Acquire);
             let behind = latest - self.leg.number;
@@ -260,6 +263,11 @@ impl ChannelReader {
         }
     }
 
+    fn read_leg(&self, max_bytes: usize) -> Read {
+        let feed = &self.leg.feed;
+        feed.read_whole(self.began, self.position, max_bytes)
+    }
+
     /// Reads a leg that is not the latest, up to its cut. `None`: the reader is on another leg now.
     fn read_cut_leg(&mut self, max_bytes: usize) -> Option<Read> {
         drop(self.channel.shared.log.lock()); // a switch that is under way is done then
@@ -267,7 +275,7 @@ impl ChannelReader {
         let end = end.expect("a leg that is not the latest was cut under the lock");
         if self.position < end.cut {
             let left = usize::try_from(end.cut - self.position).unwrap_or(usize::MAX);
-            return Some(self.leg.feed.read(self.position, max_bytes.min(left)));
+            return Some(self.read_leg(max_bytes.min(left)));
         }
         match end.entry(self.burst) {
             LegEntry::Never => Some(Read::Ended),
@@ -277,7 +285,7 @@ impl ChannelReader {
                 offset,
                 has_prologue,
             } => {
-                (self.leg, self.position) = (leg, offset);
+                (self.leg, self.position, self.began) = (leg, offset, offset);
                 self.progress = match has_prologue {
                     true => LegProgress::Entering,
                     false => LegProgress::Taken,

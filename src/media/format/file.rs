@@ -71,7 +71,7 @@ fn flac(file: &[u8]) -> Vec<Range<usize>> {
     if let Some(mut scanner) = FlacScanner::in_the_middle(&start) {
         scanner.feed(file, Duration::ZERO, &mut |scanned| match scanned {
             Scanned::Mark(mark) => begins.push(mark.offset as usize),
-            Scanned::Prologue(_) | Scanned::Comment(_) => {}
+            Scanned::Prologue(_) | Scanned::Comment(_) | Scanned::Anew(_) => {}
         });
     }
     // Where the last frame ends, only its checksum tells: a tag may follow.

@@ -27,6 +27,17 @@ pub enum Scanned {
     Prologue(Prologue),
     /// The stream itself says what is on air.
     Comment(Comment),
+    /// Another stream begins in the middle of this one.
+    Anew(Anew),
+}
+
+/// A new stream in the middle of one, with which the decoder of what came before cannot go on: its listeners are ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Anew {
+    /// The end of the last whole unit before it.
+    pub ends: u64,
+    /// The first byte of the new stream.
+    pub begins: u64,
 }
 
 /// A title in the stream itself, such as the comments of a link of Ogg.

@@ -5,6 +5,7 @@
 //!
 //! The ring never waits for a reader: one that is too slow finds that its bytes are gone.
 
+mod anew;
 mod blocks;
 mod findings;
 mod limits;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use self::anew::RingAnew;
 use self::blocks::Blocks;
 pub use self::limits::RingLimits;
 use self::marks::Marks;
@@ -84,6 +86,7 @@ pub struct Ring {
     marks: Marks,
     tempo: Tempo,
     prologues: RingPrologues,
+    anew: RingAnew,
     titles: RingTitles,
     /// Whether titles in the stream itself count.
     hears_titles: bool,
@@ -113,6 +116,7 @@ impl Ring {
             marks: Marks::default(),
             tempo: Tempo::default(),
             prologues: RingPrologues::default(),
+            anew: RingAnew::default(),
             titles: RingTitles::default(),
             hears_titles: false,
             first_joined: start,
@@ -199,7 +203,7 @@ impl Ring {
         }
         let arrived = now.saturating_duration_since(self.began);
         let (marks, tempo) = (&mut self.marks, &mut self.tempo);
-        let prologues = &mut self.prologues;
+        let (prologues, anew, start) = (&mut self.prologues, &mut self.anew, self.start);
         let mut titles = self.hears_titles.then_some(&mut self.titles);
         self.scanner.feed(fresh, arrived, |scanned| match scanned {
             Scanned::Mark(mark) => {
@@ -212,6 +216,8 @@ impl Ring {
                     titles.hear(&comment);
                 }
             }
+            Scanned::Anew(found) if found.begins > start => anew.push(found),
+            Scanned::Anew(_) => {}
         });
         self.edge = self.edge.max(self.scanner.edge());
         if let Some(time) = self.scanner.media_time() {
@@ -231,9 +237,14 @@ impl Ring {
         self.read_between(from, self.next(), max_bytes)
     }
 
-    /// The same for a listener: nothing beyond [`Self::edge`].
-    pub fn read_whole(&self, from: u64, max_bytes: usize) -> Read {
-        self.read_between(from, self.edge, max_bytes)
+    /// The same for a listener that `began` at this byte: nothing beyond [`Self::edge`], and nothing of a new stream that has
+    /// begun since.
+    pub fn read_whole(&self, began: u64, from: u64, max_bytes: usize) -> Read {
+        match self.anew.end_for(began) {
+            Some(end) if from >= end => Read::Ended,
+            Some(end) => self.read_between(from, end, max_bytes),
+            None => self.read_between(from, self.edge, max_bytes),
+        }
     }
 
     fn read_between(&self, from: u64, to: u64, max_bytes: usize) -> Read {
@@ -256,12 +267,15 @@ impl Ring {
     ///
     /// Without any mark (nothing is recognised yet) it is the beginning of the stream if that is still
     /// held, otherwise [`Self::edge`].
+    ///
+    /// Never before a new stream that has begun in this one.
     pub fn join_point(&self, burst: Duration) -> u64 {
-        match self.marks.behind(self.time(), burst) {
+        let found = match self.marks.behind(self.time(), burst) {
             Some(mark) => mark.offset,
             None if self.oldest() == self.start => self.start,
             None => self.edge,
-        }
+        };
+        found.max(self.anew.first_joined())
     }
 
     /// The bytes that a listener has to be sent before the byte at `offset`, a join point; empty if it needs nothing.
@@ -430,6 +444,7 @@ impl Ring {
             self.first_joined = first_joined;
             self.titles.forget_before(oldest);
             self.prologues.forget_before(oldest);
+            self.anew.forget_before(oldest);
             self.marks.forget_before(first_joined);
             self.tempo.forget_before(oldest);
         }

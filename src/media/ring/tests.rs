@@ -190,10 +190,10 @@ fn listeners_get_whole_frames_and_links_all_bytes() {
     ring.append(0, &frames[..FRAME as usize + 9], now);
     assert_eq!(ring.edge(), FRAME);
     assert_eq!(
-        ring.read_whole(0, usize::MAX),
+        ring.read_whole(0, 0, usize::MAX),
         Read::Bytes(vec![frames[..FRAME as usize].to_vec().into()])
     );
-    assert_eq!(ring.read_whole(FRAME, 1), Read::Wait);
+    assert_eq!(ring.read_whole(0, FRAME, 1), Read::Wait);
     assert_eq!(
         ring.read(FRAME, 1),
         Read::Bytes(vec![vec![frames[FRAME as usize]].into()])
@@ -202,7 +202,7 @@ fn listeners_get_whole_frames_and_links_all_bytes() {
     assert_eq!(ring.edge(), 4 * FRAME);
     ring.append(ring.next(), &frames[..40], now);
     ring.end(EndReason::SourceLeft);
-    assert_eq!(ring.read_whole(4 * FRAME, 9), Read::Ended);
+    assert_eq!(ring.read_whole(0, 4 * FRAME, 9), Read::Ended);
 
     let mut unknown = super::samples::ring("video/nsv");
     unknown.append(0, b"abc", now);

@@ -66,7 +66,7 @@ impl LeadScanner {
                 from = mark.offset;
                 self.prologue = self.newest.clone();
             }
-            Scanned::Comment(_) => {}
+            Scanned::Comment(_) | Scanned::Anew(_) => {}
         });
         let before = usize::try_from(from - self.from).unwrap_or(usize::MAX);
         self.drop_before(before.min(self.kept.len()));

@@ -3,6 +3,8 @@
 
 use super::formats::{Stage, log_in, page_at, some_frames, wait_closed};
 use super::{PASSWORD, wait_log, wait_status};
+use crate::support::mesh::TestMesh;
+use crate::support::node::TestNode;
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::Player;
 use crate::support::vitals::Vitals;
@@ -252,10 +254,6 @@ fn bad_matroska_goes_on() {
             "a torn cluster",
             cluster(400, &blocks(0x80))[..999].to_vec(),
         ),
-        webm(
-            "a second header",
-            [webm_heads(true), cluster(0, &[])].concat(),
-        ),
         Bad {
             begin: [webm_heads(false), cluster(0, &blocks(0x80))].concat(),
             heads: webm_heads(false),
@@ -266,6 +264,38 @@ fn bad_matroska_goes_on() {
         bad.play(&stage);
     }
     stage.check_other();
+}
+
+#[test]
+fn a_second_segment_ends_listeners_of_the_first_on_all_nodes() {
+    const MOUNT: &str = "/twice.webm";
+    let mesh = TestMesh::start(2);
+    mesh.create_mount(MOUNT, PASSWORD);
+    let mut source = log_in(&mesh.nodes[0], MOUNT, "Content-Type: audio/webm\r\n");
+    let segment = [webm_heads(true), cluster(0, &blocks(0x80))].concat();
+    source.send(&segment).unwrap();
+    mesh.wait_on_air(MOUNT);
+    let tune_in = || -> Vec<Player> {
+        let url = |node: &TestNode| format!("{}/_stream/n1{MOUNT}", node.url());
+        let nodes = mesh.nodes.iter();
+        nodes.map(|node| Player::tune_in(&url(node))).collect()
+    };
+    let early = tune_in();
+    for player in &early {
+        player.wait_for(segment.len());
+    }
+    let torn = &cluster(400, &blocks(0x80))[..999];
+    source.send([torn, &segment].concat()).unwrap();
+    for player in &early {
+        let what = format!("{} has ended", player.url);
+        eventually(PATIENCE, &what, || so(player.is_closed(), "it plays"));
+        assert!(player.bytes() == segment, "{}: other bytes", player.url);
+    }
+    for player in &tune_in() {
+        player.wait_for(segment.len());
+        assert!(player.bytes() == segment, "{}: other bytes", player.url);
+        assert!(!player.is_closed(), "{}", player.url);
+    }
 }
 
 #[test]

@@ -121,6 +121,52 @@ fn nothing_follows_on_webm() {
 }
 
 #[test]
+fn a_second_segment_of_webm_ends_listeners_of_the_first() {
+    let track = |has_pictures| match has_pictures {
+        true => ebml::samples::video_track(1),
+        false => ebml::samples::audio_track(1),
+    };
+    let heads = |has_pictures| ebml::samples::heads(&[track(has_pictures)]);
+    let sound = |time_ms| ebml::samples::cluster(time_ms, &[ebml::samples::block(1, 0, true)]);
+    let first = [heads(false), sound(0), sound(1_000)].concat();
+    for has_pictures in [false, true] {
+        let second = [heads(has_pictures), sound(0), sound(1_000)].concat();
+        let torn = &sound(2_000)[..50];
+        let (source, at) = (feed(1, "video/webm"), heads(false).len());
+        let relay = Feed::new(Ring::new(
+            StreamId(1),
+            StreamHead::clone(source.head()),
+            at as u64,
+            Instant::now(),
+        ));
+        relay.start(&StreamStart {
+            offset: at as u64,
+            media_time: Duration::ZERO,
+            prologue: ebml::samples::prologue(&[track(false)]).into(),
+        });
+        for (fed, from) in [(source, 0), (relay, at)] {
+            append(&fed, &first[from..]);
+            let channel = Channel::new(fed.clone());
+            let [mut fast, mut slow] = [(); 2].map(|()| channel.join(Duration::MAX));
+            assert_eq!(take_all(&mut fast), first[at..]);
+            append(&fed, &[torn, &second].concat());
+            assert_eq!(fast.read(1_000), Read::Ended);
+            assert_eq!(take_all(&mut slow), first[at..]);
+            assert_eq!(slow.read(1_000), Read::Ended);
+            let mut late = channel.join(Duration::MAX);
+            assert_eq!(take_all(&mut late), second);
+            assert_eq!(late.take_prologue(), "");
+            append(&fed, &sound(2_000));
+            assert_eq!(take_all(&mut late), sound(2_000));
+            assert_eq!(fast.read(1_000), Read::Ended, "nobody is revived");
+            // Left for another stream, it still ends where the new one began.
+            channel.switch_to(&feed(2, "video/webm"));
+            assert_eq!(slow.read(1_000), Read::Ended);
+        }
+    }
+}
+
+#[test]
 fn a_stream_of_which_nothing_was_heard_decides_nothing() {
     let (channel, mut reader) = heard("audio/ogg", &opus(1, &[1, 2, 3]));
     channel.switch_to(&feed(2, "audio/ogg"));

@@ -19,7 +19,7 @@ pub(super) struct HiddenBeginnings {
 /// A beginning that was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HiddenBeginning {
-    /// Its bytes.
+    /// The bytes of it.
     pub bytes: [u8; BEGINNING_BYTES],
     /// How many of the bytes that were looked at last there are up to its end.
     pub up_to: usize,

@@ -8,7 +8,7 @@ use super::cluster::{BLOCK_HEAD_BYTES, BlockClock, BlockHead, JoinAt, JoinRule, 
 use super::heads::{GatheredHeads, MAX_HEADER_BYTES, StreamHeads};
 use super::ids;
 use super::walk::{BodyUse, Elements, FoundElement, TakeElements};
-use crate::media::format::joining::{Mark, Prologue, Scanned, StreamStart, Trouble};
+use crate::media::format::joining::{Anew, Mark, Prologue, Scanned, StreamStart, Trouble};
 use crate::model::format::StreamFormat;
 
 /// The longest time of a cluster.
@@ -370,6 +370,12 @@ impl Telling<'_> {
             _ => return BodyUse::Junk,
         };
         self.stream.leave_cluster();
+        if self.stream.is_known() || self.stream.trouble.is_some() {
+            (self.found)(Scanned::Anew(Anew {
+                ends: self.stream.edge.min(element.offset),
+                begins: element.offset,
+            }));
+        }
         self.stream.edge = self.stream.edge.max(element.offset);
         self.stream.stage = EbmlStage::Heads(GatheredHeads::default());
         self.stream.trouble = None;

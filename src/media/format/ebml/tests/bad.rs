@@ -141,3 +141,32 @@ fn another_format_behind_the_last_cluster_is_strange() {
     feed(&mut scanner, [&sound[..]]);
     assert!(!scanner.is_strange(), "the next cluster has come");
 }
+
+#[test]
+fn a_torn_stream_ends_behind_what_is_whole() {
+    let sound = |time_ms| cluster(time_ms, &[block(1, 0, true), block(1, 20, true)]);
+    let second = || [heads(&[audio_track(1)]), sound(0)].concat();
+    let torn = sound(500)[..90].to_vec();
+    let torn_open = [
+        open_cluster(500),
+        block(1, 0, true),
+        block(1, 20, true)[..50].to_vec(),
+    ];
+    for (torn, whole_bytes) in [
+        (Vec::new(), 0),
+        (torn, 0),
+        (torn_open.concat(), torn_open[..2].concat().len()),
+        (b"ID3 junk".to_vec(), 0),
+    ] {
+        let parts = [second(), torn, second(), Vec::new()];
+        let ([_, end, again, _], stream) = joined(parts);
+        let found = scan(&stream);
+        assert_eq!(found.anew, [(end + whole_bytes as u64, again)]);
+        assert_eq!(found.prologue_at(again), Bytes::new());
+        for length in [1, 13, 100] {
+            assert_eq!(feed(&mut beginning(), stream.chunks(length)), found);
+        }
+    }
+    let junk_first = [b"junk".to_vec(), second()].concat();
+    assert_eq!(scan(&junk_first).anew, [], "nothing was there before");
+}

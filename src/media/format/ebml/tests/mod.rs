@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::samples::*;
 use super::*;
-use crate::media::format::joining::{MAX_PROLOGUE_BYTES, Mark, Prologue};
+use crate::media::format::joining::{Anew, MAX_PROLOGUE_BYTES, Mark, Prologue};
 use crate::model::format::{CodecName, Container};
 
 mod bad;
@@ -15,6 +15,8 @@ mod laws;
 struct Findings {
     marks: Vec<(u64, u64)>,
     prologues: Vec<(u64, Bytes)>,
+    /// The ends of streams before new ones, and the beginnings of these.
+    anew: Vec<(u64, u64)>,
 }
 
 impl Findings {
@@ -24,6 +26,7 @@ impl Findings {
                 self.marks.push((offset, media_time.as_millis() as u64));
             }
             Scanned::Prologue(Prologue { offset, bytes }) => self.prologues.push((offset, bytes)),
+            Scanned::Anew(Anew { ends, begins }) => self.anew.push((ends, begins)),
             Scanned::Comment(comment) => panic!("{comment:?}"),
         }
     }
@@ -301,6 +304,7 @@ fn a_second_stream_has_headers_of_its_own() {
         found.marks,
         [(0, 0), (first, 0), (again, 900), (second, 900)]
     );
+    assert_eq!(found.anew, [(again, again)]);
     assert_eq!(found.prologue_at(again), Bytes::new());
     assert_eq!(found.prologue_at(second), prologue(&[video_track(3)]));
     check_late_starts(&stream);

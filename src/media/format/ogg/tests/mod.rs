@@ -34,6 +34,7 @@ impl Findings {
             Scanned::Comment(Comment { offset, title }) => {
                 self.titles.push((offset, title.text));
             }
+            Scanned::Anew(anew) => panic!("{anew:?}"),
         }
     }
 }
