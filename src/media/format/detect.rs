@@ -6,6 +6,7 @@
 use memchr::memchr2_iter;
 
 use super::adts::AdtsHead;
+use super::ebml;
 use super::frames::{FrameHead, Proof, prove};
 use super::loas::LoasHead;
 use super::mpeg::MpegHead;
@@ -73,6 +74,14 @@ impl Format {
             Self::Ebml => "audio/webm",
             Self::Flac => "audio/flac",
             Self::Ts => "video/mp2t",
+        }
+    }
+
+    /// The same for a stream that begins so: of WebM and Matroska the headers tell which it is, and whether it is a film.
+    pub fn media_type_of(self, begun: &[u8]) -> &'static str {
+        match self {
+            Self::Ebml => ebml::media_type(begun),
+            _ => self.media_type(),
         }
     }
 

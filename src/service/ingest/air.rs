@@ -23,11 +23,11 @@ use crate::service::streams::NotHeld;
 use crate::wire::gossip::Origin;
 use crate::wire::http::media_type;
 
-/// The format and the beginning of a source's stream, known when it goes on air.
+/// The media type and the beginning of a source's stream, known when it goes on air.
 #[derive(Debug)]
 pub(super) struct Opening {
-    /// The format that its first audio was recognised as.
-    pub(super) format: Option<Format>,
+    /// The media type of its first audio, if that was recognised.
+    pub(super) media_type: Option<&'static str>,
     pub(super) lead: RingLead,
     /// The title that its encoder has sent before its audio.
     pub(super) title: Option<TitleInfo>,
@@ -59,7 +59,7 @@ impl Air {
             accept_epoch: epoch,
             ..offer.head.clone()
         };
-        let false_type = correct(&mut head, opening.format);
+        let false_type = correct(&mut head, opening.media_type);
         let limits = RingLimits::of(&offer.spec);
         let feed = Feed::new(ring(stream_id, head, &opening.lead).with_limits(limits));
         restore_title(ingest, mount, &feed);
@@ -189,12 +189,11 @@ fn restore_title(ingest: &IngestConfig, mount: &MountName, feed: &Feed) {
 
 /// The media type is that of the first bytes, not what the source says of them: its listeners' players go by it. Returns
 /// what was said, if it was another.
-fn correct(head: &mut StreamHead, recognised: Option<Format>) -> Option<String> {
-    let format = recognised?;
-    if Format::of_media_type(&head.content_type) == Some(format) {
+fn correct(head: &mut StreamHead, recognised: Option<&'static str>) -> Option<String> {
+    let found = recognised?;
+    if Format::of_media_type(&head.content_type) == Format::of_media_type(found) {
         return None;
     }
-    let found = format.media_type();
     let stated = std::mem::replace(&mut head.content_type, found.to_owned());
     warn!(
         stated,

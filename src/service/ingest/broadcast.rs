@@ -176,9 +176,10 @@ impl<'a> Broadcast<'a> {
                 self.lookup = None;
                 let taken = air::taken_serials(self.ingest, &self.offer.spec.path);
                 let unheard = self.unheard.take();
+                let lead = intake.begin(&taken);
                 let opening = Opening {
-                    format: intake.format(),
-                    lead: intake.begin(&taken),
+                    media_type: intake.media_type(&lead),
+                    lead,
                     title: unheard.and_then(|it| it.title()),
                 };
                 let begun = Air::begin(self.ingest, &self.offer, opening, stream_id, epoch);

@@ -14,7 +14,6 @@ use super::lead::{LeadScanner, RingLead};
 use crate::io::clock;
 use crate::io::feed::Feed;
 use crate::logic::pace::{Allowance, Pulse, ReceivedAudio};
-use crate::media::format::detect::Format;
 use crate::media::ring::{Append, TitleSet};
 use crate::model::stream::EndReason;
 
@@ -133,9 +132,10 @@ impl<F: Filler> Intake<F> {
         }
     }
 
-    /// The format that the first audio was recognised as.
-    pub(super) fn format(&self) -> Option<Format> {
-        self.inlet.recognised()
+    /// The media type of what a ring holds that begins so, if its format was recognised.
+    pub(super) fn media_type(&self, lead: &RingLead) -> Option<&'static str> {
+        let begun = [&lead.prologue[..], &lead.audio, self.inlet.audio()].concat();
+        Some(self.inlet.recognised()?.media_type_of(&begun))
     }
 
     /// The fault in its bytes for which the source is closed, if it is for one.

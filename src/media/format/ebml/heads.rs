@@ -7,7 +7,7 @@ use super::ids;
 use super::tracks::{Tracks, container, tick_nanos};
 use super::walk::FoundElement;
 use crate::media::format::joining::{MAX_PROLOGUE_BYTES, Trouble};
-use crate::model::format::Container;
+use crate::model::format::{Container, StreamFormat};
 
 /// The longest EBML header. Real ones have some 40 bytes; a longer one is a number in other bytes that looks like its id.
 pub(super) const MAX_HEADER_BYTES: u64 = 4 << 10;
@@ -86,6 +86,17 @@ impl GatheredHeads {
             }
             _ => true,
         }
+    }
+
+    /// The format as far as the headers that have come say it.
+    pub(super) fn said(&self) -> StreamFormat {
+        self.facts.map_or(
+            StreamFormat {
+                container: self.container,
+                ..StreamFormat::default()
+            },
+            |tracks| tracks.format,
+        )
     }
 
     /// The headers, when the first cluster comes.

@@ -9,6 +9,7 @@ mod element;
 mod heads;
 mod hidden;
 mod ids;
+mod said;
 mod stream;
 mod tracks;
 mod walk;
@@ -16,6 +17,7 @@ mod walk;
 use std::time::Duration;
 
 use self::cluster::MOST_HELD_BACK;
+pub(super) use self::said::media_type;
 use self::stream::EbmlStream;
 use self::walk::Elements;
 use super::joining::{Scanned, StreamStart, Trouble};

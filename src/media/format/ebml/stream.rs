@@ -145,6 +145,14 @@ impl EbmlStream {
         }
     }
 
+    /// The format as far as the headers that have come say it.
+    pub(super) fn said(&self) -> StreamFormat {
+        match &self.stage {
+            EbmlStage::Heads(heads) => heads.said(),
+            EbmlStage::Unknown | EbmlStage::Clusters(_) => self.format().unwrap_or_default(),
+        }
+    }
+
     /// Why late listeners cannot decode the stream.
     pub(super) fn trouble(&self) -> Option<Trouble> {
         self.trouble

@@ -159,6 +159,18 @@ async fn a_type_that_contradicts_the_bytes_is_corrected() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_film_that_is_called_mp3_is_a_film() {
+    let film = [ebml::samples::video_track(1), ebml::samples::audio_track(2)];
+    let cluster = ebml::samples::cluster(0, &[ebml::samples::block(1, 0, true)]);
+    let begun = [ebml::samples::heads(&film), cluster].concat();
+    for (stated, told) in [("audio/mpeg", "video/webm"), ("audio/webm", "audio/webm")] {
+        let bench = Bench::start(&[]).await;
+        let (_offered, feed) = bench.fill(stated, &begun, None).await;
+        assert_eq!(feed.head().content_type, told);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_source_that_waited_is_looked_at_too() {
     let bench = Bench::start(&[("standby", "true")]).await;
     let (mut first, old) = bench.put_on_air(20).await;
