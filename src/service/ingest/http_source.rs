@@ -29,6 +29,8 @@ use crate::wire::http::status::HttpStatus;
 const READ_AHEAD_BYTES: usize = 4 << 20;
 /// How long that may take. Together with [`BYTE_ANSWERED`] less than a node waits that asks for the source.
 const READ_AHEAD: Duration = Duration::from_millis(500);
+/// How long it may take to read what lies in this node's system already.
+const AT_HAND: Duration = Duration::from_millis(50);
 /// How long the system of the source may take to answer a byte.
 const BYTE_ANSWERED: Duration = Duration::from_millis(300);
 /// How long the system of a source whose encoder seems to have come back may leave a byte unanswered, counted from when
@@ -165,8 +167,8 @@ impl<'a> HttpSource<'a> {
         Poll::Ready(())
     }
 
-    async fn read_ahead(&mut self) {
-        let until = Instant::now() + READ_AHEAD;
+    async fn read_ahead(&mut self, within: Duration) {
+        let until = Instant::now() + within;
         while self.ahead.len() < READ_AHEAD_BYTES {
             self.ahead.reserve(READ_BYTES);
             match timeout_at(until, self.stream.read_buf(&mut self.ahead)).await {
@@ -261,7 +263,7 @@ impl Filler for HttpSource<'_> {
     /// systems. So that is read ahead, as far as it can reasonably go. If no end comes, the source's system is sent a
     /// byte of the answer's body: if no program there can take it, the system breaks the connection.
     async fn is_behind_backlog(&mut self) -> bool {
-        self.read_ahead().await;
+        self.read_ahead(READ_AHEAD).await;
         self.has_hung_up = self.is_closed || self.breaks_at_a_byte(BYTE_ANSWERED).await;
         !self.has_hung_up
     }
@@ -274,9 +276,13 @@ impl Filler for HttpSource<'_> {
             return true;
         }
         let until = Instant::now() + BREAKING;
+        if backlog == Backlog::Some {
+            // A system that knows the connection no more answers the byte with a reset, which loses what was not read.
+            self.read_ahead(AT_HAND).await;
+        }
         let is_broken = self.takes_no_byte(until).await;
         if !is_broken && backlog == Backlog::Some {
-            self.read_ahead().await;
+            self.read_ahead(READ_AHEAD).await;
         }
         self.has_hung_up |= is_broken || self.is_closed || self.breaks_by(until).await;
         if let Err(error) = uplink::break_unanswered_after(self.stream, UNANSWERED_LATER) {
