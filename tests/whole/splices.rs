@@ -96,8 +96,8 @@ const FORMATS: [Format; 9] = [
         mount: "/theora.ogg",
         encoder: "-c:v libtheora -b:v 90k -g 20 -c:a libvorbis -f ogg",
         media_types: ["video/ogg", "application/ogg"],
-        bytes_s: 9_000,
-        can_follow: true,
+        bytes_s: 20_000,
+        can_follow: false,
         has_pictures: true,
     },
     Format {
@@ -312,12 +312,7 @@ impl Station {
         if format.is_ogg() {
             assert_eq!(ogg::complaints(&bytes), [""; 0], "{}", player.url);
         }
-        // Of a chain with pictures ffmpeg reads the first link only.
-        let parts: Vec<&[u8]> = match format.is_ogg() && format.has_pictures {
-            true => links.iter().map(|link| link.bytes).collect(),
-            false => vec![&bytes],
-        };
-        let seconds = parts.iter().map(|part| decode(format, part)).sum();
+        let seconds = decode(format, bytes);
         println!(
             "{}: {seconds:.1} s in {} links",
             player.url,
@@ -331,8 +326,8 @@ impl Station {
 ///
 /// From a pipe, because of a file ffmpeg looks at the end first and takes a chain for damage; and without the times that
 /// stand in it, which jump where another stream begins.
-fn decode(format: &Format, bytes: &[u8]) -> f64 {
-    let (mount, bytes) = (format.mount, bytes.to_vec());
+fn decode(format: &Format, bytes: Vec<u8>) -> f64 {
+    let mount = format.mount;
     let mut command = Command::new("ffmpeg");
     command.args("-v error -i pipe:0".split(' '));
     if format.has_pictures {

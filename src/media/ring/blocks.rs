@@ -63,9 +63,10 @@ impl Blocks {
         self.blocks.get(1).map(|block| block.start)
     }
 
-    /// When the oldest block began to arrive.
-    pub(super) fn oldest_arrived(&self) -> Option<Duration> {
-        self.blocks.front().map(|block| block.arrived)
+    /// When the bytes behind the oldest block began to arrive. Until then a reader may have had to stay in that block: the
+    /// last page in it was not whole.
+    pub(super) fn second_arrived(&self) -> Option<Duration> {
+        self.blocks.get(1).map(|block| block.arrived)
     }
 
     pub(super) fn push(&mut self, mut bytes: &[u8], arrived: Duration) {

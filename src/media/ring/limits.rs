@@ -39,3 +39,26 @@ impl Default for RingLimits {
         Self::new(MountSpec::DEFAULT_RING_S, MountSpec::DEFAULT_RING_MIB)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::format::mpeg;
+    use crate::media::ring::Read;
+    use crate::media::ring::samples::ring;
+
+    #[test]
+    fn minutes_at_once_leave_the_frame_that_readers_wait_for() {
+        let (mut ring, all) = (ring("audio/mpeg"), mpeg::samples::frames(4_000));
+        let begun = all.len() / 40 + 200;
+        ring.append(0, &all[..begun], ring.began());
+        let edge = ring.edge();
+        assert!(edge < begun as u64, "the last frame is not whole");
+        let later = ring.began() + 2 * SETTLE;
+        for piece in all[begun..].chunks(16 << 10) {
+            ring.append(ring.next(), piece, later);
+        }
+        assert!(ring.oldest() > 0);
+        assert!(matches!(ring.read(edge, 1), Read::Bytes(_)));
+    }
+}

@@ -431,7 +431,7 @@ impl Ring {
             let is_too_much = self.blocks.held_bytes() > self.limits.max_bytes;
             let since = self.tempo.time_from(second).unwrap_or(time);
             let is_in_window = time.saturating_sub(since) < self.limits.window;
-            let arrived = self.blocks.oldest_arrived().unwrap_or_default();
+            let arrived = self.blocks.second_arrived().unwrap_or_default();
             let is_new = now.saturating_sub(arrived) < self.limits.settle;
             if !is_too_much && (is_in_window || is_new) {
                 break;

@@ -20,9 +20,6 @@ use crate::model::stream::EndReason;
 /// How far a source may be ahead of the clock before its bytes are left where they are: more than any encoder
 /// sends at once when it connects, and less than the ring's window, out of which listeners would fall.
 const MOST_AHEAD: Duration = Duration::from_secs(15);
-/// How far ahead the bytes of a source that has left are still taken in when its successor waits, and nothing holds them
-/// up: more at once than the ring's window has left would carry it away from listeners that keep up.
-const MOST_AT_LAST: Duration = MOST_AHEAD.saturating_mul(2);
 /// How long to wait at [`MOST_AHEAD`] before looking again.
 const BRAKE: Duration = Duration::from_millis(100);
 /// How long a source may take to send enough of its audio that its format is recognised. Any encoder sends more than the
@@ -50,16 +47,6 @@ pub(super) enum Sink<'a> {
     Ring(&'a Feed),
     /// To no listener: the source waits for its turn.
     Nothing,
-}
-
-impl Sink<'_> {
-    /// How far what it was given is ahead of the clock.
-    fn is_ahead_by(self, now: std::time::Instant) -> Duration {
-        match self {
-            Self::Ring(feed) => feed.ahead(now),
-            Self::Nothing => Duration::ZERO,
-        }
-    }
 }
 
 /// The audio of one filler, on its way to a [`Sink`].
@@ -213,12 +200,6 @@ impl<F: Filler> Intake<F> {
                 return EndReason::SourceSilent;
             }
             self.hold_up(sink).await;
-            if self.has_left && sink.is_ahead_by(clock::now()) > MOST_AT_LAST {
-                info!(
-                    "the rest is left out: the source has left, its successor waits, and listeners cannot take more at once"
-                );
-                break;
-            }
             match self.read(Instant::from_std(self.pulse.deadline())).await {
                 Got::Bytes => self.inlet.judge(),
                 Got::Late => return EndReason::SourceSilent,
@@ -345,7 +326,10 @@ impl<F: Filler> Intake<F> {
     async fn hold_up(&mut self, sink: Sink<'_>) {
         while !self.has_left {
             let now = clock::now();
-            let ahead = sink.is_ahead_by(now).saturating_sub(MOST_AHEAD);
+            let ahead = match sink {
+                Sink::Ring(feed) => feed.ahead(now).saturating_sub(MOST_AHEAD),
+                Sink::Nothing => Duration::ZERO,
+            };
             let wait = ahead.max(self.allowance.wait(now));
             if wait.is_zero() {
                 return;

@@ -67,31 +67,23 @@ impl Drop for Tone {
 
 /// A link of what was received: streams that begin together.
 #[derive(Clone, Debug)]
-pub(crate) struct Link<'a> {
-    /// The pages.
-    pub(crate) bytes: &'a [u8],
+pub(crate) struct Link {
     /// The serial numbers of the streams.
     pub(crate) serials: BTreeSet<u32>,
 }
 
 /// The links of a stream that begins with a page; what is behind the last whole page belongs to none.
-pub(crate) fn links(bytes: &[u8]) -> Vec<Link<'_>> {
+pub(crate) fn links(bytes: &[u8]) -> Vec<Link> {
     const FIRST: u8 = 2;
-    let (mut links, mut at, mut was_first): (Vec<Link<'_>>, usize, bool) = (Vec::new(), 0, false);
-    let mut from = 0;
+    let (mut links, mut at, mut was_first): (Vec<Link>, usize, bool) = (Vec::new(), 0, false);
     while let Some(page) = page_at(&bytes[at..]) {
         let is_first = page[5] & FIRST != 0;
         if is_first && !was_first {
             let serials = BTreeSet::new();
-            links.push(Link {
-                bytes: &[],
-                serials,
-            });
-            from = at;
+            links.push(Link { serials });
         }
         at += page.len();
         let link = links.last_mut().expect("it begins with a first page");
-        link.bytes = &bytes[from..at];
         link.serials
             .insert(u32::from_le_bytes(page[14..18].try_into().unwrap()));
         was_first = is_first;
