@@ -1,12 +1,17 @@
 //! Finds the pages of a stream.
 //!
 //! A page is believed when another one begins where it ends, so a mark is never false. Checksums would cost a look at each
-//! byte: they only decide about pages that were kept and have garbage behind them. Only the bodies that are wanted are kept.
+//! byte: they only decide about pages that were kept and have garbage behind them. Only the bodies that are wanted are kept,
+//! and those behind garbage, because more of it may come.
 
 use super::page::{CAPTURE, HeadRead, PageHead, is_whole};
 
 /// The longest head: 27 bytes, and a table of 255 segments.
 const MAX_HEAD_BYTES: usize = 27 + 255;
+
+/// So many pages behind junk are kept, as junk may come again: a stream that has some behind each page, or each tenth, loses
+/// the first page only.
+const WARY_PAGES: u32 = 16;
 
 /// A page that was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +46,8 @@ pub struct PageScanner {
     /// The page before it, which is not believed yet.
     page: Option<HeldPage>,
     keep: Keep,
+    /// How many more pages are kept because of junk before them.
+    wary_pages: u32,
     junk_bytes: u64,
 }
 
@@ -90,6 +97,7 @@ impl PageScanner {
             head: Vec::new(),
             page: None,
             keep,
+            wary_pages: 0,
             junk_bytes: 0,
         }
     }
@@ -155,7 +163,7 @@ impl PageScanner {
     fn search(&mut self, bytes: &[u8]) -> usize {
         let begins = bytes.iter().position(|byte| *byte == CAPTURE[0]);
         let junk = begins.unwrap_or(bytes.len());
-        self.junk_bytes += junk as u64;
+        self.note_junk(junk);
         junk
     }
 
@@ -192,11 +200,12 @@ impl PageScanner {
         self.page = Some(HeldPage {
             offset: self.next - self.head.len() as u64,
             bytes: std::mem::replace(&mut self.head, spare),
-            is_kept: head.is_first || self.keep == Keep::All,
+            is_kept: head.is_first || self.keep == Keep::All || self.wary_pages > 0,
             first_byte: None,
             left: head.page_bytes - head.head_bytes,
             head,
         });
+        self.wary_pages = self.wary_pages.saturating_sub(1);
     }
 
     fn believe(&mut self, page: &HeldPage, found: &mut impl FnMut(FoundPage<'_>) -> Keep) {
@@ -209,13 +218,20 @@ impl PageScanner {
     fn skip_junk(&mut self, found: &mut impl FnMut(FoundPage<'_>) -> Keep) {
         match self.page.take() {
             Some(page) if page.is_kept && is_whole(&page.bytes) => self.believe(&page, found),
-            page => self.junk_bytes += page.map_or(0, |page| page.head.page_bytes as u64),
+            page => self.note_junk(page.map_or(0, |page| page.head.page_bytes)),
         }
         let mut bytes = self.head.iter().skip(1);
         let begins = bytes.position(|byte| *byte == CAPTURE[0]);
         let junk = begins.map_or(self.head.len(), |after_first| after_first + 1);
         self.head.drain(..junk);
-        self.junk_bytes += junk as u64;
+        self.note_junk(junk);
+    }
+
+    fn note_junk(&mut self, bytes: usize) {
+        self.junk_bytes += bytes as u64;
+        if bytes > 0 {
+            self.wary_pages = WARY_PAGES;
+        }
     }
 }
 
@@ -265,19 +281,40 @@ mod tests {
 
     #[test]
     fn garbage_between_pages_costs_the_page_before_unless_kept() {
-        let [first, second, third] = [10, 20, 30].map(|position| page(1, 0, position, b"sound"));
-        let junk = b"OggS is no head, OOgg neither".to_vec();
-        let stream = [junk, first, second, vec![9; 50], third.clone(), third].concat();
-        assert_eq!(
-            scan([&stream[..]]),
-            [(29, 33), (62, 33), (145, 33), (178, 33)]
-        );
-        let (mut scanner, mut offsets) = (PageScanner::new(0, Keep::First), Vec::new());
+        let page = |position: u8| page(1, 0, u64::from(position), b"sound");
+        let junk = b"OggS is no head, OOgg neither";
+        let each = (3..9).flat_map(|at| [&page(at)[..], junk].concat());
+        let last = [page(9), page(10), page(11)].concat();
+        let stream: Vec<u8> = [page(1), page(2), junk.to_vec()]
+            .into_iter()
+            .flatten()
+            .chain(each)
+            .chain(last)
+            .collect();
+        let kept = scan([&stream[..]]);
+        assert_eq!(kept.len(), 11);
+        let (mut scanner, mut found) = (PageScanner::new(0, Keep::First), Vec::new());
         scanner.feed(&stream, |page| {
-            offsets.push(page.offset);
+            found.push((page.offset, page.head.page_bytes));
             Keep::First
         });
-        assert_eq!(offsets, [29, 145]);
+        let but_second = [&kept[..1], &kept[2..10]].concat();
+        assert_eq!(found, but_second, "the last one may have junk behind it");
+        for position in 12..40 {
+            scanner.feed(&page(position), |_| Keep::First);
+        }
+        let last = scanner.finish().map(|page| page.bytes.len());
+        assert_eq!(last, Some(28), "no longer kept");
+    }
+
+    #[test]
+    fn a_damaged_page_before_garbage_is_none() {
+        let mut damaged = page(1, 0, 2, b"sound");
+        damaged[30] ^= 1;
+        let whole = page(1, 0, 1, b"sound");
+        let stream = [&whole[..], b"junk", &damaged, b"junk", &whole, &whole].concat();
+        let pages: Vec<u64> = scan([&stream[..]]).iter().map(|page| page.0).collect();
+        assert_eq!(pages, [0, 74, 107]);
     }
 
     proptest! {
