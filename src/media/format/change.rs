@@ -16,6 +16,10 @@ const BEGINNING_BYTES: usize = 64;
 const PRIVATE_HEAD_BYTES: usize = 10;
 const PRIVATE_ID: [u8; 2] = [0x63, 0xA2];
 
+/// FLAC within Ogg: its word is behind these bytes, the version of the mapping and the number of headers.
+const MAPPED: &[u8] = b"\x7FFLAC";
+const MAPPED_HEAD_BYTES: usize = MAPPED.len() + 4;
+
 /// The words that formats begin with.
 const WORDS: [(&[u8], Format); 3] = [
     (b"OggS\0", Format::Ogg),
@@ -81,8 +85,8 @@ impl ChangeWatch {
             let mut places = memmem::find_iter(&self.tail, word);
             let place = places.find(|at| {
                 let was_seen = at + BEGINNING_BYTES <= known_bytes;
-                let is_carried = self.format == Format::Ebml && is_private(&self.tail[..*at]);
-                !was_seen && begins(&self.tail[*at..], *format) && !is_carried
+                let (before, rest) = self.tail.split_at(*at);
+                !was_seen && begins(rest, *format) && !self.is_carried(before)
             })?;
             Some((*format, place.saturating_sub(known_bytes)))
         });
@@ -93,6 +97,15 @@ impl ChangeWatch {
             .min(PRIVATE_HEAD_BYTES + BEGINNING_BYTES - 1);
         self.tail.drain(..self.tail.len() - kept);
         first
+    }
+
+    /// Whether what begins behind these bytes is a part of the stream.
+    fn is_carried(&self, before: &[u8]) -> bool {
+        match self.format {
+            Format::Ebml => is_private(before),
+            Format::Ogg => is_mapped(before),
+            _ => false,
+        }
     }
 
     fn found_within(&mut self, bytes: &[u8]) -> Option<Format> {
@@ -113,6 +126,12 @@ fn is_private(before: &[u8]) -> bool {
             .map_or(0, |first| first.leading_zeros() as usize + 1);
         id.ends_with(&PRIVATE_ID) && width == length.len()
     })
+}
+
+/// Whether what begins behind these bytes is FLAC within Ogg.
+fn is_mapped(before: &[u8]) -> bool {
+    let head = before.last_chunk::<MAPPED_HEAD_BYTES>();
+    head.is_some_and(|head| head.starts_with(MAPPED))
 }
 
 /// Whether a format begins here, behind its word, for certain.
@@ -258,6 +277,24 @@ mod tests {
         assert_eq!(watch.feed(b"sound", false), None);
         let change = watch.feed(&stream(Format::Mpeg), true);
         assert_eq!(change.map(|it| it.to), Some(Format::Mpeg));
+    }
+
+    #[test]
+    fn flac_within_ogg_is_no_flac_behind_it() {
+        let first = [
+            b"\x7FFLAC\x01\0\0\x01".as_slice(),
+            &flac::samples::beginning(),
+        ]
+        .concat();
+        let ogg = ogg::page::samples::page(1, 2, 0, &first);
+        let mut watch = ChangeWatch::new(Format::Ogg);
+        for cut in ogg.chunks(7) {
+            assert_eq!(watch.feed(cut, false), None);
+        }
+        assert_eq!(watch.feed(&[0xA5; LOOK_BYTES], true), None, "noise");
+        assert_eq!(watch.feed(&ogg, false), None, "it goes on");
+        let found = watch.feed(&stream(Format::Mpeg), true);
+        assert_eq!(found.map(|it| it.to), Some(Format::Mpeg));
     }
 
     proptest! {

@@ -146,8 +146,9 @@ impl Scanner {
         match self {
             Self::Mpeg(_) | Self::Adts(_) | Self::Loas(_) => self.trouble().is_some(),
             Self::Opaque(pieces) => pieces.trouble().is_some(),
+            Self::Ogg(ogg) => ogg.has_lost_pages(),
             Self::Ebml(ebml) => ebml.is_strange(),
-            Self::Ogg(_) | Self::Flac(_) | Self::Ts(_) => false,
+            Self::Flac(_) | Self::Ts(_) => false,
         }
     }
 

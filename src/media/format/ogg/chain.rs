@@ -95,6 +95,11 @@ impl Chain {
         self.media_time = self.media_time.max(earliest);
     }
 
+    /// Whether any page has come.
+    pub(super) fn has_begun(&self) -> bool {
+        !matches!(self.stage, OggStage::Unknown)
+    }
+
     /// Whether the codecs of the link are known, or may turn out to be.
     pub fn is_known(&self) -> bool {
         matches!(self.stage, OggStage::Headers(_) | OggStage::Content(_))

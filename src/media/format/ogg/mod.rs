@@ -25,8 +25,8 @@ use super::opaque::Pieces;
 use super::walker::Walker;
 use crate::model::format::StreamFormat;
 
-/// After so many bytes without a page, the stream is no longer taken for Ogg: twice the longest page, because a relay
-/// may begin in the middle of one.
+/// After so many bytes without a page, the stream may be of another format: twice the longest page, because a relay may
+/// begin in the middle of one. A stream that has had pages may have more of them: it stays Ogg.
 const UNPAGED_BYTES: u64 = 128 << 10;
 
 /// By how much a stream's clock may be behind that of arrival: as long as a source may be silent. Some encoders write
@@ -68,6 +68,11 @@ impl OggScanner {
             since: chain.media_time(),
             chain,
         }
+    }
+
+    /// Whether no page has come for so long that the stream may be of another format by now.
+    pub(super) fn has_lost_pages(&self) -> bool {
+        self.pages.junk_bytes() > UNPAGED_BYTES
     }
 }
 
@@ -114,15 +119,16 @@ impl Walker for OggScanner {
     }
 
     fn trouble(&self) -> Option<Trouble> {
-        self.chain.trouble()
+        let lost = self.has_lost_pages().then_some(Trouble::NoHeaders);
+        self.chain.trouble().or(lost)
     }
 
     fn is_lost(&self) -> bool {
-        self.pages.junk_bytes() > UNPAGED_BYTES
+        self.has_lost_pages() && !self.chain.has_begun()
     }
 
     fn to_pieces(&self) -> Pieces {
-        self.pieces.clone()
+        self.pieces.clone().with_trouble(self.trouble())
     }
 }
 
