@@ -13,6 +13,7 @@ mod logged;
 mod logins;
 mod members;
 mod odd_heads;
+mod ogg;
 mod pages;
 mod saving;
 mod slow_readers;

@@ -22,3 +22,29 @@ impl Ring {
         self.scanner.has_lost_format()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::super::RingLimits;
+    use super::super::samples::ring;
+    use crate::media::format::ogg::page::samples::{opus, opus_heads};
+
+    #[test]
+    fn the_beginning_of_a_link_that_is_gone_cannot_be_joined() {
+        let limits = RingLimits {
+            max_bytes: 100_000,
+            ..RingLimits::default()
+        };
+        let (mut ring, now) = (ring("audio/ogg").with_limits(limits), Instant::now());
+        let link = opus(2, &[1, 2, 3]);
+        let gap = vec![9; 300_000];
+        for bytes in [&opus(1, &[1, 2])[..], &link[..38], &gap, &link[38..]] {
+            ring.append(ring.next(), bytes, now);
+        }
+        let join = ring.join_point(Duration::MAX);
+        assert!(join > 300_000 && join >= ring.oldest(), "{join}");
+        assert_eq!(ring.prologue_at(join), opus_heads(2));
+    }
+}

@@ -205,7 +205,10 @@ impl Ring {
         let (marks, tempo) = (&mut self.marks, &mut self.tempo);
         let (prologues, anew, start) = (&mut self.prologues, &mut self.anew, self.start);
         let mut titles = self.hears_titles.then_some(&mut self.titles);
+        let first_joined = self.first_joined;
         self.scanner.feed(fresh, arrived, |scanned| match scanned {
+            // Such as the beginning of a link of Ogg, which is known when its headers have all come.
+            Scanned::Mark(mark) if mark.offset < first_joined => {}
             Scanned::Mark(mark) => {
                 marks.push(mark);
                 tempo.note_mark(mark);

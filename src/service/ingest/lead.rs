@@ -62,6 +62,8 @@ impl LeadScanner {
         let arrived = now.saturating_duration_since(self.began);
         self.scanner.feed(bytes, arrived, |scanned| match scanned {
             Scanned::Prologue(prologue) => self.newest = prologue.bytes,
+            // What it is the beginning of may have been too long to be kept.
+            Scanned::Mark(mark) if mark.offset < from => {}
             Scanned::Mark(mark) => {
                 from = mark.offset;
                 self.prologue = self.newest.clone();
@@ -163,14 +165,15 @@ mod tests {
     }
 
     #[test]
-    fn a_lead_in_the_header_pages_begins_with_the_first_one() {
+    fn a_lead_in_the_header_pages_begins_before_the_first_one() {
         let link = opus_heads(2);
         let before = opus(1, &[1, 2]);
-        assert_eq!(fed(&[&before, &link]).lead(), lead(b"", &link));
-        // The first page alone may still turn out to be none.
-        let first = &link[..link.len() / 2];
-        let kept = [&sound(1, 2), first].concat();
-        assert_eq!(fed(&[&before, first]).lead(), lead(&opus_heads(1), &kept));
+        // The header pages may still turn out to be a mistake.
+        for begun in [&link[..], &link[..link.len() / 2]] {
+            let kept = [&sound(1, 2), begun].concat();
+            assert_eq!(fed(&[&before, begun]).lead(), lead(&opus_heads(1), &kept));
+        }
+        assert_eq!(fed(&[&link]).lead(), lead(b"", &link));
         assert_eq!(fed(&[b""]).lead(), RingLead::default());
     }
 
@@ -190,6 +193,22 @@ mod tests {
             assert!(scanner.kept.len() <= MAX_LEAD_BYTES);
         }
         assert_eq!(scanner.lead().prologue, opus_heads(1));
+    }
+
+    #[test]
+    fn a_link_whose_beginning_is_not_kept_is_led_by_its_headers() {
+        let continued = page(1, 1, 96_000, &[7; 60_000]).repeat(4);
+        let mut heads = vorbis_first(2, 44_100);
+        heads.extend(page(2, 0, u64::MAX, &[3; 255 * 255]));
+        heads.extend(page(2, 1, u64::MAX, &[3; 255 * 255]).repeat(62));
+        heads.extend([page(2, 1, 0, b"end"), page(2, 0, 0, b"\x05vorbis")].concat());
+        assert!(heads.len() < MAX_PROLOGUE_BYTES && continued.len() + heads.len() > MAX_LEAD_BYTES);
+        let stream = [&opus(1, &[1, 2])[..], &continued, &heads].concat();
+        let pieces: Vec<&[u8]> = stream.chunks(50_000).collect();
+        let kept = [sound(2, 1), sound(2, 2)].concat();
+        let found = fed(&[&pieces[..], &[&kept[..]]].concat()).lead();
+        assert_eq!(found.audio, kept);
+        assert!(found.prologue == heads);
     }
 
     #[test]

@@ -136,6 +136,13 @@ fn bad_ogg_goes_on() {
         ogg("a page of no segments", page_at(960 * 20, 7, 0, 22, &[])),
         ogg("a packet that never ends", endless),
         ogg("junk", b"OggS junk, Ogg, O".repeat(50)),
+        ogg("more junk than any page", vec![9; 200_000]),
+        ogg("a first page of another stream", opus_first(9)),
+        Bad {
+            rest: pages(9, 0),
+            trouble: Some("the headers of the stream have not come"),
+            ..ogg("another stream without headers", Vec::new())
+        },
         link("a stream that begins in the middle", 9, opus_heads(9)),
         link(
             "two beginnings of one serial",
@@ -150,6 +157,27 @@ fn bad_ogg_goes_on() {
     ] {
         bad.play(&stage);
     }
+    stage.check_other();
+}
+
+#[test]
+fn ogg_that_goes_on_as_mp3_is_closed() {
+    const MOUNT: &str = "/changed.ogg";
+    let stage = Stage::start();
+    stage.node.create_mount(MOUNT, PASSWORD);
+    let mut source = log_in(&stage.node, MOUNT, "Content-Type: audio/ogg\r\n");
+    source.send([opus_heads(7), pages(7, 0)].concat()).unwrap();
+    // The node may close it before all is sent.
+    let _all = (0..1_000).try_for_each(|number| source.send(some_frames(number, 1)));
+    wait_closed(&mut source);
+    wait_log(&stage.node, "the log says why", |log| {
+        log.contains("changed from Ogg to MP3 within one connection")
+    });
+    wait_status(&stage.node, "the status says why", |status| {
+        let closed = status.mounts.iter().filter_map(|it| it.closed.as_ref());
+        let mut why = closed.map(|it| it.why.as_str());
+        why.any(|why| why.contains("it changed from Ogg to MP3"))
+    });
     stage.check_other();
 }
 

@@ -106,7 +106,7 @@ pub(crate) fn complaints(bytes: &[u8]) -> Vec<String> {
 }
 
 /// The page at the beginning of some bytes, if it is whole.
-fn page_at(bytes: &[u8]) -> Option<&[u8]> {
+pub(crate) fn page_at(bytes: &[u8]) -> Option<&[u8]> {
     const HEAD_BYTES: usize = 27;
     let lacing = bytes.get(HEAD_BYTES..HEAD_BYTES + usize::from(*bytes.get(HEAD_BYTES - 1)?))?;
     assert!(bytes.starts_with(b"OggS\0"), "page by page");

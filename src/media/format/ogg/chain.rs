@@ -5,16 +5,26 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::link::{OggLink, PageKind};
+use super::page::is_whole;
 use super::pages::{FoundPage, Keep, PageScanner};
+use super::successor::{Successor, SuccessorPage};
 use crate::media::format::joining::{Comment, Mark, Prologue, Scanned, Trouble};
 use crate::media::format::layout::Layout;
 use crate::model::format::{CodecName, Container, StreamFormat};
 use crate::model::title::TitleInfo;
 
+/// After so many pages in a row that are of no use to a late listener, the stream is in trouble. A film of more streams than
+/// are known has a few between those that are.
+const MAX_STRAYS: u32 = 8;
+
 /// A chain as far as it is known.
 #[derive(Clone, Debug, Default)]
 pub struct Chain {
     stage: OggStage,
+    /// A link that has begun behind the content of another one, and may turn out to follow it.
+    next: Option<Successor>,
+    /// The pages in a row that belong to no link whose headers are known, or may be soon.
+    strays: u32,
     /// How much audio was in all pages so far.
     media_time: Duration,
     /// Whether the last link that began had a title.
@@ -79,6 +89,7 @@ impl Chain {
                     media_time,
                     has_title: title.is_some(),
                     title,
+                    ..Self::default()
                 })
             }
             _ => None,
@@ -127,10 +138,14 @@ impl Chain {
         Some(Layout::Ogg(known.collect()))
     }
 
-    /// Why the link cannot be joined late.
+    /// Why what comes now cannot be decoded by a late listener.
     pub(super) fn trouble(&self) -> Option<Trouble> {
         match self.stage {
             OggStage::Broken { why, .. } => Some(why),
+            OggStage::Headers(_) | OggStage::Content(_) if self.strays >= MAX_STRAYS => {
+                let of_next = self.next.as_ref().and_then(Successor::trouble);
+                of_next.or(Some(Trouble::NoHeaders))
+            }
             OggStage::Unknown | OggStage::Headers(_) | OggStage::Content(_) => None,
         }
     }
@@ -147,17 +162,24 @@ impl Chain {
         earliest: Duration,
         found: &mut impl FnMut(Scanned),
     ) -> Keep {
-        if page.head.is_first {
-            self.take_first(page, earliest, found);
-        } else {
-            self.take_next(page, found);
+        let is_known = matches!(self.stage, OggStage::Content(_));
+        match page.head.is_first {
+            true if !is_known => self.take_first(page, earliest, found),
+            true if is_whole(page.bytes) => self.begin_successor(page),
+            // By its checksum the page is damaged: it may be no first one.
+            true => self.take_content(page, found),
+            false if is_known => self.take_content(page, found),
+            false => self.take_next(page, found),
         }
+        let waits = |next: &Successor| next.trouble().is_none();
         match self.stage {
             OggStage::Headers(_) => Keep::All,
+            OggStage::Content(_) if self.next.as_ref().is_some_and(waits) => Keep::All,
             OggStage::Unknown | OggStage::Content(_) | OggStage::Broken { .. } => Keep::First,
         }
     }
 
+    /// Begins a link with the first page of a stream, or adds the stream to the one that begins.
     fn take_first(
         &mut self,
         page: &FoundPage<'_>,
@@ -173,6 +195,7 @@ impl Chain {
             return;
         }
         self.media_time = self.media_time.max(earliest);
+        self.strays = 0;
         found(prologue(page.offset, Vec::new()));
         let mut link = OggLink::new(page.offset);
         self.stage = match link.add(page) {
@@ -184,6 +207,18 @@ impl Chain {
         };
     }
 
+    /// Takes the first page of a stream while a link is known, which may go on: the page may be there by mistake.
+    fn begin_successor(&mut self, page: &FoundPage<'_>) {
+        match &mut self.next {
+            Some(next) if next.expects(page) => next.add(page),
+            _ => {
+                self.next = Some(Successor::new(page, self.mark(page)));
+                self.strays = self.strays.saturating_add(1);
+            }
+        }
+    }
+
+    /// Takes a page while no link is known.
     fn take_next(&mut self, page: &FoundPage<'_>, found: &mut impl FnMut(Scanned)) {
         match &mut self.stage {
             OggStage::Unknown => {
@@ -195,12 +230,41 @@ impl Chain {
                 self.stage = OggStage::Broken { why, format };
             }
             OggStage::Headers(link) => match link.take(page) {
-                PageKind::Headers | PageKind::Stray => {}
-                PageKind::Content => self.begin_content(page, found),
+                PageKind::Headers => self.strays = 0,
+                PageKind::Stray => self.strays = self.strays.saturating_add(1),
+                PageKind::Content => {
+                    self.begin_content(page, found);
+                    self.play(page, found);
+                }
                 PageKind::Broken(why) => self.stage = OggStage::broken(why, link),
             },
             OggStage::Content(_) | OggStage::Broken { .. } => {}
         }
+    }
+
+    /// Takes a page while a link is known, and another one may have begun behind it.
+    fn take_content(&mut self, page: &FoundPage<'_>, found: &mut impl FnMut(Scanned)) {
+        let OggStage::Content(link) = &self.stage else {
+            return;
+        };
+        let is_known = link.has(page.head.serial);
+        let next = self.next.as_mut();
+        match next.map_or(SuccessorPage::Other, |next| next.take(page, is_known)) {
+            SuccessorPage::Headers => return,
+            SuccessorPage::Proven => self.begin_next(page, found),
+            SuccessorPage::Refuted => self.next = None,
+            SuccessorPage::Useless | SuccessorPage::Other if is_known => {}
+            SuccessorPage::Useless | SuccessorPage::Other => {
+                self.strays = self.strays.saturating_add(1);
+                return;
+            }
+        }
+        self.play(page, found);
+    }
+
+    /// Goes on with a page of the link that is known.
+    fn play(&mut self, page: &FoundPage<'_>, found: &mut impl FnMut(Scanned)) {
+        self.strays = 0;
         let mark = self.mark(page);
         if let OggStage::Content(link) = &mut self.stage {
             if link.may_join_at(page) {
@@ -208,6 +272,19 @@ impl Chain {
             }
             self.media_time += link.advance(&page.head);
         }
+    }
+
+    /// All headers of a link have come that began behind another one, which has ended with it.
+    fn begin_next(&mut self, page: &FoundPage<'_>, found: &mut impl FnMut(Scanned)) {
+        let Some((link, mark)) = self.next.take().map(Successor::into_link) else {
+            return;
+        };
+        if let Some(mark) = mark {
+            found(prologue(mark.offset, Vec::new()));
+            found(Scanned::Mark(mark));
+        }
+        self.stage = OggStage::Headers(link);
+        self.begin_content(page, found);
     }
 
     /// All headers of a link have come: says what they say.

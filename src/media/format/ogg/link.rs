@@ -109,9 +109,19 @@ impl OggLink {
         self.begins
     }
 
+    /// Whether a stream is one of the link.
+    pub(super) fn has(&self, serial: u32) -> bool {
+        self.streams.iter().any(|stream| stream.serial == serial)
+    }
+
     /// Whether the first page of a stream belongs to the link. If not, the next link begins with it.
-    pub(super) fn expects(&mut self, page: &FoundPage<'_>) -> bool {
-        self.is_beginning && self.stream(page.head.serial).is_none()
+    pub(super) fn expects(&self, page: &FoundPage<'_>) -> bool {
+        self.is_beginning && !self.has(page.head.serial)
+    }
+
+    /// Ends the first pages of the link: the others stand behind them, and so does what does not belong to it.
+    pub(super) fn end_beginning(&mut self) {
+        self.is_beginning = false;
     }
 
     /// Adds a stream by its first page, and otherwise says why the link is of no use to a late listener.
@@ -142,9 +152,17 @@ impl OggLink {
         Ok(())
     }
 
+    /// Whether a page holds sound or pictures of a stream whose headers have not all come: headers take no time.
+    pub(super) fn lacks_headers_before(&self, head: &PageHead) -> bool {
+        let mut streams = self.streams.iter();
+        let of_page = streams.find(|stream| stream.serial == head.serial);
+        let is_content = head.position.is_some_and(|position| position > 0);
+        is_content && of_page.is_some_and(LogicalStream::lacks_headers)
+    }
+
     /// Judges a page that is no first page, while the headers are gathered.
     pub(super) fn take(&mut self, page: &FoundPage<'_>) -> PageKind {
-        self.is_beginning = false;
+        self.end_beginning();
         let behind = page.offset + page.head.page_bytes as u64;
         if behind.saturating_sub(self.begins) > MAX_HEADER_SPAN {
             return PageKind::Broken(Trouble::NoHeaders);

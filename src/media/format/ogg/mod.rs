@@ -2,7 +2,8 @@
 //!
 //! A decoder needs the header pages at the beginning of a link: they are the prologue of all that follows in it. The
 //! time is that of the first stream with sound, and a link with pictures is joined where a keyframe begins. Where no
-//! header pages are known, or they are damaged or too long, the stream is opaque until the next link begins.
+//! header pages are known, or they are damaged or too long, the stream is opaque until the next link begins. Header pages that
+//! are known hold until those of another link are, whatever comes between.
 
 mod chain;
 mod codec;
@@ -13,6 +14,7 @@ pub mod page;
 mod pages;
 mod renumber;
 mod skeleton;
+mod successor;
 
 use std::time::Duration;
 

@@ -11,6 +11,7 @@ use crate::model::format::{CodecName, Container};
 mod bad;
 mod film;
 mod samples;
+mod strays;
 mod title;
 
 /// The findings in a stream: marks as offsets with milliseconds, prologues as offsets with bytes, titles as offsets
@@ -201,8 +202,12 @@ fn the_format_is_that_of_the_link() {
     let format = scanner.format().unwrap();
     assert_eq!((format.codec, format.channels), (CodecName::Opus, 2));
     assert_eq!(format.container, Container::Ogg);
-    let second = [vorbis_first(2, 44_100), page(2, 0, NO_POSITION, &[0; 255])];
-    feed(&mut scanner, [&second.concat()[..]]);
+    let begun = [vorbis_first(2, 44_100), samples::vorbis_heads(2, &[])].concat();
+    feed(&mut scanner, [&begun[..]]);
+    let format = scanner.format().unwrap();
+    assert_eq!(format.codec, CodecName::Opus, "the other one may go on");
+    let sound = page(2, 0, 9_600, &[1; 300]);
+    feed(&mut scanner, [&sound.repeat(2)[..]]);
     let format = scanner.format().unwrap();
     let facts = (format.codec, format.channels, format.sample_rate_hz);
     assert_eq!(facts, (CodecName::Vorbis, 2, 44_100));
