@@ -198,7 +198,7 @@ impl Feed {
     }
 
     /// The offset at which a new listener begins; see [`Ring::join_point`].
-    pub fn join_point(&self, burst: Duration) -> u64 {
+    pub fn join_point(&self, burst: Duration) -> Option<u64> {
         self.shared.ring.lock().join_point(burst)
     }
 
@@ -215,6 +215,11 @@ impl Feed {
     /// Takes in how the stream stands at the first byte to come; see [`Ring::start`].
     pub fn start(&self, start: &StreamStart) {
         self.shared.ring.lock().start(start);
+    }
+
+    /// Notes that the first byte to come is no place to begin at; see [`Ring::begin_midway`].
+    pub fn begin_midway(&self) {
+        self.shared.ring.lock().begin_midway();
     }
 
     /// How far the stream's time is ahead of the clock; see [`Ring::ahead`].

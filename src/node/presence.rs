@@ -136,6 +136,7 @@ fn card(settings: &Settings, hello: &Hello, geo: &Geo) -> NodeCard {
         proves: true,
         lists_listeners: true,
         reads_presence: true,
+        reads_midway: true,
     }
 }
 

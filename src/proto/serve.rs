@@ -52,6 +52,8 @@ pub struct FirstByte {
     pub title: Option<Arc<TitleInfo>>,
     /// How the stream stands there, if that is known.
     pub start: Option<StreamStart>,
+    /// Whether decoders cannot begin there, and have to wait.
+    pub is_midway: bool,
     /// The frames that the other node reads.
     pub reads: Reads,
 }
@@ -63,6 +65,8 @@ pub struct Reads {
     pub prologues: PrologueSupport,
     /// CAPTION.
     pub captions: bool,
+    /// MIDWAY.
+    pub midway: bool,
 }
 
 /// The ring at one moment.
@@ -127,6 +131,7 @@ impl Serve {
         let FirstByte {
             title,
             start,
+            is_midway,
             reads,
         } = first;
         let sent_titles: Vec<Title> = title
@@ -144,6 +149,9 @@ impl Serve {
             start.filter(|start| is_needed(start) && reads.prologues.reads(&start.prologue));
         let start = start.into_iter().flat_map(prologue::frames);
         out.extend(start.map(Output::SendFrame));
+        if is_midway && reads.midway {
+            out.push(Output::SendFrame(Frame::Midway));
+        }
         let sends_captions = reads.captions;
         let titles = sent_titles.iter();
         out.extend(titles.map(|title| title_frame(title, sends_captions)));
@@ -250,12 +258,14 @@ mod tests {
     const NEW: Reads = Reads {
         prologues: PrologueSupport::Long,
         captions: true,
+        midway: true,
     };
 
     fn begun(from: u64, title: Option<&str>) -> (Serve, Vec<Output>) {
         let first = FirstByte {
             title: title.map(|text| TitleInfo::plain(text).into()),
             start: None,
+            is_midway: false,
             reads: NEW,
         };
         begun_with(from, first)
@@ -346,6 +356,7 @@ mod tests {
                 media_time: Duration::from_millis(1_500),
                 prologue: Bytes::copy_from_slice(heads),
             }),
+            is_midway: false,
             reads: Reads { prologues, ..NEW },
         };
         begun_with(from, first).1
@@ -374,12 +385,28 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_reads_it_is_told_that_it_begins_midway() {
+        let sent = |is_midway, midway| {
+            let first = FirstByte {
+                title: None,
+                start: None,
+                is_midway,
+                reads: Reads { midway, ..NEW },
+            };
+            begun_with(7, first).1.split_off(1)
+        };
+        assert_eq!(sent(true, true), [Output::SendFrame(Frame::Midway)]);
+        assert_eq!((sent(true, false), sent(false, true)), (vec![], vec![]));
+    }
+
+    #[test]
     fn older_nodes_get_the_line_of_a_title_only() {
         let info = Arc::new(TitleInfo::joined("A", "T").with_url("u"));
         let sent = |captions| {
             let first = FirstByte {
                 title: Some(info.clone()),
                 start: None,
+                is_midway: false,
                 reads: Reads { captions, ..NEW },
             };
             let (mut serve, mut out) = begun_with(7, first);

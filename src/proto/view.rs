@@ -100,6 +100,7 @@ impl MeshNode {
                 proves: false,
                 lists_listeners: false,
                 reads_presence: false,
+                reads_midway: false,
             },
             bulletin: None,
             claim: None,

@@ -110,10 +110,11 @@ impl Switchboard {
     /// The frames that a node reads. The questions go together: each may wait for its card, and the node for its answer.
     async fn frames_read_by(&self, node: &NodeName) -> Reads {
         let support = |flag: FrameFlag| self.mesh.frame_support(node, flag);
-        let (whole, long, captions) = tokio::join!(
+        let (whole, long, captions, midway) = tokio::join!(
             support(|card| card.reads_prologues),
             support(|card| card.reads_long_prologues),
-            support(|card| card.reads_captions)
+            support(|card| card.reads_captions),
+            support(|card| card.reads_midway)
         );
         Reads {
             prologues: match (whole, long) {
@@ -122,6 +123,7 @@ impl Switchboard {
                 _ => PrologueSupport::None,
             },
             captions: captions == FrameSupport::Reads,
+            midway: midway == FrameSupport::Reads,
         }
     }
 

@@ -106,6 +106,9 @@ pub struct NodeCard {
     /// Whether the node reads PRESENCE, the frame that says who wants the place of a source.
     #[serde(default)]
     pub reads_presence: bool,
+    /// Whether the node reads MIDWAY, the frame that says that a stream cannot be joined at its first byte.
+    #[serde(default)]
+    pub reads_midway: bool,
 }
 
 /// The finding of a node at the address that another one announces.

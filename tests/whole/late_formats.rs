@@ -243,10 +243,16 @@ fn url(node: &TestNode, mount: &str) -> String {
 
 /// A mesh of three, the index of its master last.
 fn mesh_with(streams: &[Sent]) -> (TestMesh, [usize; 3]) {
+    mesh_with_settings(streams, "\"linger_s\": 10")
+}
+
+/// The same, with these settings of the mounts as lines of JSON.
+fn mesh_with_settings(streams: &[Sent], settings: &str) -> (TestMesh, [usize; 3]) {
     let mesh = TestMesh::start(3);
     let (master, others) = (mesh.master(), mesh.others());
     for stream in streams {
-        mesh.create_mount(stream.mount, PASSWORD);
+        mesh.nodes[0].create_mount_with(stream.mount, PASSWORD, settings);
+        mesh.wait_for_mount(stream.mount);
     }
     (mesh, [others[0], others[1], master])
 }
@@ -282,6 +288,41 @@ fn every_format_joined_late_decodes_on_every_node() {
     mesh.nodes[master].kill9();
     let late = tune_in_all(&mesh.nodes[relay], &all);
     check(stayed.into_iter().chain(late).collect());
+}
+
+/// With a keyframe each twenty seconds.
+const RARE: [Sent; 2] = [
+    sent(
+        "/rare.mkv",
+        "video/x-matroska",
+        "-c:v mpeg4 -b:v 90k -g 200 -sc_threshold 1000000000 -c:a libvorbis -f matroska",
+    ),
+    sent(
+        "/rare.ts",
+        "video/mp2t",
+        "-c:v libx264 -preset ultrafast -g 200 -keyint_min 200 -sc_threshold 0 -c:a aac -f mpegts",
+    ),
+];
+
+#[test]
+fn listeners_between_rare_keyframes_wait_for_the_next() {
+    if !have("ffmpeg") {
+        return;
+    }
+    let (mesh, [ingest, relay, master]) = mesh_with_settings(&RARE, "\"ring_s\": 10");
+    let source = &mesh.nodes[ingest];
+    let inputs = [TONE, PICTURES].concat();
+    let _films = Encoder::start(source, &inputs, "-map 0:a -map 1:v", &RARE);
+    wait_on_air(source, &RARE);
+    for film in RARE {
+        let is_told = |told: &str| told.contains("keyframes are further apart");
+        mesh.wait_each_sees(film.mount, "that its keyframes are rare", |mount| {
+            mount.trouble.as_deref().is_some_and(is_told)
+        });
+    }
+    let everywhere = [relay, master, ingest];
+    let late = everywhere.map(|index| tune_in_all(&mesh.nodes[index], &RARE));
+    check(late.into_iter().flatten().collect());
 }
 
 /// A picture without any compression, of so many rows of 3 KiB.
@@ -324,7 +365,9 @@ fn streams_with_a_huge_cover_are_joined_late() {
         "audio/flac",
         "-c:a flac -c:v copy -disposition:v attached_pic -max_interleave_delta 100000 -f flac",
     );
-    let (mut mesh, [ingest, relay, master]) = mesh_with(&[OGG, FLAC]);
+    // The headers alone are longer than what the ring may hold.
+    let streams = [OGG, FLAC];
+    let (mut mesh, [ingest, relay, master]) = mesh_with_settings(&streams, "\"ring_mib\": 1");
     let source = &mesh.nodes[ingest];
     let folder = tempfile::tempdir().unwrap();
     let (words, cover) = (folder.path().join("words"), folder.path().join("cover.bmp"));

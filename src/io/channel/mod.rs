@@ -107,16 +107,17 @@ impl Channel {
     /// The reader of a new listener: begins about `burst` behind the live edge of what is heard now.
     pub fn join(&self, burst: Duration) -> ChannelReader {
         let log = self.shared.log.lock();
-        let position = log.open.feed.join_point(burst);
-        ChannelReader {
+        let mut reader = ChannelReader {
             channel: self.clone(),
-            progress: LegProgress::Entering,
+            progress: LegProgress::Waiting,
             prologue: Bytes::new(),
-            position,
-            began: position,
+            position: 0,
+            began: 0,
             leg: Arc::clone(&log.open),
             burst,
-        }
+        };
+        reader.enter();
+        reader
     }
 }
 
@@ -142,6 +143,8 @@ impl LegLog {
 /// How much of a leg a listener has taken.
 #[derive(Debug)]
 enum LegProgress {
+    /// Nothing can be read yet: there is no place in the feed at which a decoder can begin.
+    Waiting,
     /// Nothing was read yet.
     Entering,
     /// Bytes were read, this is their prologue, and none of them was taken.
@@ -192,24 +195,38 @@ impl ChannelReader {
     /// Begins anew near the live edge, if the listener has taken no byte of the feed so far: it was busy with what comes
     /// first, such as a long prologue, which stays the same. False: it has bytes of the feed, or needs another prologue by now.
     pub fn rejoin(&mut self) -> bool {
-        if matches!(self.progress, LegProgress::Entering) {
+        if matches!(self.progress, LegProgress::Waiting | LegProgress::Entering) {
             self.skip_cut_legs();
         }
         let feed = &self.leg.feed;
-        let position = match (&self.progress, self.leg.end.get()) {
-            (LegProgress::Entering, Some(end)) => end.cut,
-            (LegProgress::Entering, None) => feed.join_point(self.burst),
-            (LegProgress::Begun(prologue), None) => {
-                let position = feed.join_point(self.burst);
-                if feed.prologue_at(position) != *prologue {
-                    return false;
-                }
-                position
+        match (&self.progress, self.leg.end.get()) {
+            (LegProgress::Waiting | LegProgress::Entering, Some(end)) => {
+                self.position = end.cut;
+                self.progress = LegProgress::Entering;
             }
+            (LegProgress::Waiting | LegProgress::Entering, None) => self.enter(),
+            (LegProgress::Begun(prologue), None) => match feed.join_point(self.burst) {
+                Some(position) if feed.prologue_at(position) == *prologue => {
+                    self.position = position;
+                }
+                _ => return false,
+            },
             (LegProgress::Begun(_), Some(_)) | (LegProgress::Taken, _) => return false,
-        };
-        (self.position, self.began) = (position, position);
+        }
+        self.began = self.position;
         true
+    }
+
+    /// Goes to the place in the feed where a listener begins that comes now; waits for it if there is none.
+    fn enter(&mut self) {
+        let feed = &self.leg.feed;
+        let joined = feed.join_point(self.burst);
+        self.position = joined.unwrap_or_else(|| feed.edge());
+        self.began = self.position;
+        self.progress = match joined {
+            Some(_) => LegProgress::Entering,
+            None => LegProgress::Waiting,
+        };
     }
 
     /// Goes to the last leg on which a decoder can begin that is set up for this one, of which it has no byte.
@@ -246,7 +263,13 @@ impl ChannelReader {
 
     fn read_next(&mut self, max_bytes: usize) -> Read {
         loop {
-            let read = self.read_leg(max_bytes);
+            if matches!(self.progress, LegProgress::Waiting) {
+                self.enter();
+            }
+            let read = match self.progress {
+                LegProgress::Waiting => Read::Wait,
+                _ => self.read_leg(max_bytes),
+            };
             // Looked at after the read: if the leg was cut meanwhile, the bytes may be from behind the cut.
             let latest = self.channel.shared.latest.load(Ordering::Acquire);
             let behind = latest - self.leg.number;
@@ -273,6 +296,9 @@ impl ChannelReader {
         drop(self.channel.shared.log.lock()); // a switch that is under way is done then
         let end = self.leg.end.get();
         let end = end.expect("a leg that is not the latest was cut under the lock");
+        if matches!(self.progress, LegProgress::Waiting) {
+            self.position = end.cut;
+        }
         if self.position < end.cut {
             let left = usize::try_from(end.cut - self.position).unwrap_or(usize::MAX);
             return Some(self.read_leg(max_bytes.min(left)));

@@ -128,7 +128,7 @@ fn the_burst_begins_on_a_frame_and_every_byte_follows() {
     append(&feed, &mpeg::samples::frame(1)[..99]);
     let mut player = bench.join(&feed);
     assert_eq!(take(&mut player, HEAD.len()), HEAD);
-    let from = feed.join_point(Duration::from_secs(5));
+    let from = feed.join_point(Duration::from_secs(5)).unwrap();
     let mut burst = held_from(&feed, from);
     burst.truncate(burst.len() - 99); // nobody gets half a frame
     assert!((79_000..81_000).contains(&burst.len()));
@@ -143,6 +143,7 @@ fn the_burst_begins_on_a_frame_and_every_byte_follows() {
 fn who_never_reads_is_dropped_and_delays_nobody() {
     let limits = RingLimits {
         max_bytes: 256 << 10,
+        burst_bytes: 0,
         ..RingLimits::default()
     };
     let feed = Feed::new(ring("application/ogg").with_limits(limits));
@@ -361,7 +362,7 @@ fn header_pages_come_before_the_burst_and_count_as_sent() {
     assert_eq!(take(&mut player, HEAD.len()), HEAD);
     let heads = opus_heads(1);
     assert_eq!(take(&mut player, heads.len()), heads);
-    let from = feed.join_point(Duration::from_secs(5));
+    let from = feed.join_point(Duration::from_secs(5)).unwrap();
     let burst = held_from(&feed, from);
     assert!(take(&mut player, burst.len()) == burst);
     feed.end(EndReason::SourceLeft);
@@ -376,7 +377,7 @@ fn titles_are_woven_into_header_pages_too() {
     append(&feed, &opus(1, &(1..=200).collect::<Vec<u64>>()));
     feed.set_title(0, &TitleInfo::plain("One"));
     let (mut player, mut listener) = bench.connect(&feed);
-    let from = feed.join_point(Duration::from_secs(150));
+    let from = feed.join_point(Duration::from_secs(150)).unwrap();
     listener.reader = Channel::new(feed.clone()).join(Duration::from_secs(150));
     listener.icy = Some(Interleaver::default());
     let burst = held_from(&feed, from);

@@ -70,6 +70,11 @@ pub enum Trouble {
         MAX_PROLOGUE_BYTES >> 10
     )]
     LeftOut,
+    /// The keyframes are so far apart that a ring does not always hold one.
+    #[error(
+        "keyframes are further apart than the ring: late listeners wait; raise ring_mib or ring_s, or send one each 2 s"
+    )]
+    RareKeyframes,
 }
 
 /// The longest prologue. Headers have some 5 kB, and with a cover picture in the comments some 100 kB more, but there are

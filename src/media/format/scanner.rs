@@ -112,6 +112,11 @@ impl Scanner {
         self.walker().has_short_frames()
     }
 
+    /// Whether a decoder can begin at marks only, and these may be seconds apart.
+    pub fn needs_mark(&self) -> bool {
+        matches!(self, Self::Ogg(_) | Self::Ts(_) | Self::Ebml(_))
+    }
+
     /// The time of the audio that has been recognised so far; `None` if marks tell that of its arrival.
     pub fn media_time(&self) -> Option<Duration> {
         self.walker().media_time()

@@ -12,9 +12,10 @@ impl Ring {
         first_serials(&self.prologues.at(self.next()))
     }
 
-    /// Why listeners that come late may not decode the stream as it is now; see [`Scanner::trouble`].
+    /// Why listeners that come late may not decode the stream as it is now, see [`Scanner::trouble`], or have to wait.
     pub fn trouble(&self) -> Option<Trouble> {
-        self.scanner.trouble()
+        let rare = || self.has_lacked_marks().then_some(Trouble::RareKeyframes);
+        self.scanner.trouble().or_else(rare)
     }
 
     /// Whether the stream may be of another format by now; see [`Scanner::has_lost_format`].

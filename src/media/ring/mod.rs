@@ -8,6 +8,7 @@
 mod anew;
 mod blocks;
 mod findings;
+mod joining;
 mod limits;
 mod marks;
 mod prologues;
@@ -21,13 +22,16 @@ use bytes::Bytes;
 
 use self::anew::RingAnew;
 use self::blocks::Blocks;
+use self::joining::JoinWatch;
+#[cfg(test)]
+pub(crate) use self::joining::samples as film_samples;
 pub use self::limits::RingLimits;
 use self::marks::Marks;
 use self::prologues::RingPrologues;
 use self::tempo::Tempo;
 use self::titles::RingTitles;
 pub use self::titles::{Title, TitleSet};
-use super::format::joining::{Prologue, Scanned, StreamStart};
+use super::format::joining::Scanned;
 use super::format::layout::Layout;
 use super::format::said;
 use super::format::scanner::Scanner;
@@ -84,6 +88,7 @@ pub struct Ring {
     /// The scanner's, kept here because every visit of a listener asks for it.
     edge: u64,
     marks: Marks,
+    joining: JoinWatch,
     tempo: Tempo,
     prologues: RingPrologues,
     anew: RingAnew,
@@ -114,6 +119,7 @@ impl Ring {
             scanner: Scanner::for_content_type(&head.content_type, start),
             edge: start,
             marks: Marks::default(),
+            joining: JoinWatch::default(),
             tempo: Tempo::default(),
             prologues: RingPrologues::default(),
             anew: RingAnew::default(),
@@ -204,6 +210,8 @@ impl Ring {
         let arrived = now.saturating_duration_since(self.began);
         let (marks, tempo) = (&mut self.marks, &mut self.tempo);
         let (prologues, anew, start) = (&mut self.prologues, &mut self.anew, self.start);
+        let joining = &mut self.joining;
+        joining.note_bytes(arrived);
         let mut titles = self.hears_titles.then_some(&mut self.titles);
         let first_joined = self.first_joined;
         self.scanner.feed(fresh, arrived, |scanned| match scanned {
@@ -212,6 +220,7 @@ impl Ring {
             Scanned::Mark(mark) => {
                 marks.push(mark);
                 tempo.note_mark(mark);
+                joining.note_mark();
             }
             Scanned::Prologue(prologue) => prologues.push(prologue),
             Scanned::Comment(comment) => {
@@ -264,95 +273,9 @@ impl Ring {
         }
     }
 
-    /// The offset at which a new listener begins: the last mark that is `burst` behind the live edge, or the first one
-    /// of a younger stream. Where marks are rare, such as the keyframes of a film, it may be up to three times as far
-    /// behind.
-    ///
-    /// Without any mark (nothing is recognised yet) it is the beginning of the stream if that is still
-    /// held, otherwise [`Self::edge`].
-    ///
-    /// Never before a new stream that has begun in this one.
-    pub fn join_point(&self, burst: Duration) -> u64 {
-        let found = match self.marks.behind(self.time(), burst) {
-            Some(mark) => mark.offset,
-            None if self.oldest() == self.start => self.start,
-            None => self.edge,
-        };
-        found.max(self.anew.first_joined())
-    }
-
-    /// The bytes that a listener has to be sent before the byte at `offset`, a join point; empty if it needs nothing.
-    pub fn prologue_at(&self, offset: u64) -> Bytes {
-        self.prologues.at(offset)
-    }
-
-    /// How the stream stands at `offset`, for another node that begins to hold it there; `None` if that is not known.
-    pub fn start_at(&self, offset: u64) -> Option<StreamStart> {
-        let now = self.scanner.media_time()?;
-        let mark = self.marks.first_from(offset);
-        // Where marks are rare there may be much of the stream before the next one.
-        let media_time = mark.map_or(now, |mark| mark.media_time);
-        let sample = self.tempo.time_from(offset);
-        Some(StreamStart {
-            offset,
-            media_time: sample.map_or(media_time, |sample| sample.min(media_time)),
-            prologue: self.prologues.at(offset),
-        })
-    }
-
-    /// Takes in how the stream stands at the first byte to come, if this ring has none yet. What makes no sense is
-    /// ignored: the ring then begins as if nothing were known.
-    pub fn start(&mut self, start: &StreamStart) {
-        let is_new = self.next() == self.start && start.offset == self.start;
-        let scanner = Scanner::in_the_middle(&self.head.content_type, start);
-        let Some(scanner) = scanner.filter(|_| is_new) else {
-            return;
-        };
-        self.scanner = scanner;
-        self.since = start.media_time;
-        self.prologues.push(Prologue {
-            offset: start.offset,
-            bytes: start.prologue.clone(),
-        });
-    }
-
     /// The layout for which a decoder of the stream is set up; `None` until enough of it has come.
     pub fn layout(&self) -> Option<Layout> {
         self.scanner.layout(&self.head.content_type)
-    }
-
-    /// The offset at which the listeners of another stream continue with this one: its first mark, and the end if it
-    /// ends without one, because a piece of a frame after another stream is noise. `None` as long as that is not known.
-    pub fn splice_point(&self) -> Option<u64> {
-        match self.marks.first() {
-            Some(mark) => Some(mark.offset),
-            None if !self.scanner.knows_media_time() => Some(self.oldest()),
-            None => self.ended.map(|_| self.edge),
-        }
-    }
-
-    /// The same for listeners whose decoders must not get another prologue, neither in front of the stream nor in it.
-    pub fn bare_splice_point(&self) -> Option<u64> {
-        let mut next = self.splice_point();
-        while let Some(at) = next.filter(|at| self.prologue_at(*at).is_empty()) {
-            next = self.marks.first_from(at + 1).map(|mark| mark.offset);
-        }
-        next.or_else(|| self.ended.map(|_| self.edge))
-    }
-
-    /// The offset at which listeners continue that have heard this stream up to `heard_to`, and another one since: the
-    /// first mark from there on. If those bytes are gone it is the join point, `burst` behind the live edge.
-    /// `None` as long as that is not known.
-    pub fn resume_point(&self, heard_to: u64, burst: Duration) -> Option<u64> {
-        let (oldest, knows_marks) = (self.oldest(), self.scanner.knows_media_time());
-        if heard_to < oldest && oldest > self.start {
-            return Some(self.join_point(burst));
-        }
-        match self.marks.first_from(heard_to) {
-            Some(mark) if knows_marks => Some(mark.offset),
-            None if knows_marks => self.ended.map(|_| self.edge),
-            _ => Some(heard_to.max(oldest)),
-        }
     }
 
     /// The bitrate in bits per second, tags included: measured over the window from frames or, if the
@@ -431,11 +354,11 @@ impl Ring {
     fn forget(&mut self, now: Duration) {
         let time = self.time();
         while let Some(second) = self.blocks.second_start() {
-            let is_too_much = self.blocks.held_bytes() > self.limits.max_bytes;
             let since = self.tempo.time_from(second).unwrap_or(time);
             let is_in_window = time.saturating_sub(since) < self.limits.window;
             let arrived = self.blocks.second_arrived().unwrap_or_default();
             let is_new = now.saturating_sub(arrived) < self.limits.settle;
+            let is_too_much = self.blocks.held_bytes() > self.limits.most_bytes(is_new);
             if !is_too_much && (is_in_window || is_new) {
                 break;
             }
@@ -450,6 +373,9 @@ impl Ring {
             self.anew.forget_before(oldest);
             self.marks.forget_before(first_joined);
             self.tempo.forget_before(oldest);
+        }
+        if self.lacks_mark() {
+            self.joining.note_lack();
         }
     }
 }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::samples::ring;
 use super::*;
+use crate::media::format::joining::StreamStart;
 use crate::media::format::mpeg;
 use crate::media::format::ogg::page::samples::opus_titled;
 
@@ -76,6 +77,7 @@ fn offsets_cannot_overflow() {
 fn a_slow_reader_is_told_where_the_ring_begins() {
     let limits = RingLimits {
         max_bytes: 32 << 10,
+        burst_bytes: 0,
         ..RingLimits::default()
     };
     let (mut ring, now) = (ring("application/ogg").with_limits(limits), Instant::now());
@@ -102,31 +104,6 @@ fn mpeg_is_kept_by_its_own_time() {
 }
 
 #[test]
-fn a_mount_says_how_much_is_kept() {
-    use crate::model::mount::{MountName, MountSpec};
-    let mut spec = MountSpec::new(MountName::try_from("/a").unwrap());
-    assert_eq!(RingLimits::of(&spec), RingLimits::default());
-    (spec.ring_s, spec.ring_mib) = (60, 1);
-    let mut ring = ring("audio/mpeg").with_limits(RingLimits::of(&spec));
-    let kept_s = |ring: &Ring| (ring.next() - ring.oldest()) as f64 / FRAME as f64 * FRAME_MS / 1e3;
-    ring.append(0, &mpeg::samples::frames(2_900), ring.began()); // 76 s, 1.2 MB
-    ring.append(
-        ring.next(),
-        &mpeg::samples::frames(2),
-        settled(ring.began()),
-    );
-    assert!((60.0..62.0).contains(&kept_s(&ring)), "{}", kept_s(&ring));
-    (spec.ring_s, spec.ring_mib) = (120, 1);
-    let mut ring = self::ring("audio/mpeg").with_limits(RingLimits::of(&spec));
-    ring.append(0, &mpeg::samples::frames(2_900), ring.began());
-    let kept_bytes = ring.next() - ring.oldest();
-    assert!(
-        ((1 << 20) - (32 << 10)..=1 << 20).contains(&kept_bytes),
-        "{kept_bytes}"
-    );
-}
-
-#[test]
 fn the_unknown_is_kept_by_its_arrival() {
     let (mut ring, now) = (ring("audio/wav"), Instant::now());
     for n in 0..6_000 {
@@ -142,7 +119,7 @@ fn listeners_join_five_seconds_back_on_a_frame() {
     let burst = Duration::from_secs(5);
     let mut ring = mpeg_ring(1_000);
     ring.append(ring.next(), &mpeg::samples::frame(0)[..100], Instant::now());
-    let join = ring.join_point(burst);
+    let join = ring.join_point(burst).unwrap();
     assert_eq!(join % FRAME, 0);
     let burst_ms = (1_000 - join / FRAME) as f64 * FRAME_MS;
     assert!((burst_ms - 5_000.0).abs() <= FRAME_MS, "{burst_ms}");
@@ -152,12 +129,12 @@ fn listeners_join_five_seconds_back_on_a_frame() {
 fn a_young_stream_is_joined_at_its_first_frame() {
     let burst = Duration::from_secs(5);
     let mut ring = ring("audio/mpeg");
-    assert_eq!(ring.join_point(burst), 0);
+    assert_eq!(ring.join_point(burst), Some(0));
     ring.append(0, b"no frame yet", Instant::now());
-    assert_eq!(ring.join_point(burst), 0);
+    assert_eq!(ring.join_point(burst), Some(0));
     ring.append(12, &mpeg::samples::frames(5), Instant::now());
-    assert_eq!(ring.join_point(burst), 12);
-    assert_eq!(ring.join_point(Duration::ZERO), 12 + 4 * FRAME);
+    assert_eq!(ring.join_point(burst), Some(12));
+    assert_eq!(ring.join_point(Duration::ZERO), Some(12 + 4 * FRAME));
 }
 
 #[test]
@@ -235,10 +212,7 @@ fn a_stream_without_its_next_byte_resumes_near_the_edge() {
         long.append(long.next(), piece, now);
     }
     assert!(long.oldest() > FRAME);
-    assert_eq!(
-        long.resume_point(FRAME, burst),
-        Some(long.join_point(burst))
-    );
+    assert_eq!(long.resume_point(FRAME, burst), long.join_point(burst));
 
     // A ring that began later lost nothing: all of it is heard.
     let head = Arc::clone(long.head());
@@ -251,11 +225,12 @@ fn a_stream_without_its_next_byte_resumes_near_the_edge() {
 fn without_marks_and_beginning_one_joins_live() {
     let limits = RingLimits {
         max_bytes: 16 << 10,
+        burst_bytes: 0,
         ..RingLimits::default()
     };
     let mut ring = ring("audio/mpeg").with_limits(limits);
     ring.append(0, &[0; 60_000], Instant::now());
-    assert_eq!(ring.join_point(Duration::from_secs(5)), 60_000);
+    assert_eq!(ring.join_point(Duration::from_secs(5)), Some(60_000));
 }
 
 #[test]
@@ -340,7 +315,7 @@ proptest! {
         max_bytes in 32_768u64..200_000,
     ) {
         let byte = |offset: u64| (offset.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8;
-        let limits = RingLimits { max_bytes, ..RingLimits::default() };
+        let limits = RingLimits { max_bytes, burst_bytes: 0, ..RingLimits::default() };
         let (mut ring, mut now) = (ring("audio/wav").with_limits(limits), Instant::now());
         for (offset, length, pause_ms) in offers {
             now += Duration::from_millis(pause_ms);
@@ -396,7 +371,7 @@ fn a_film_is_joined_at_the_keyframe_before_the_burst() {
         let at = now + Duration::from_secs(second.into());
         ring.append(ring.next(), &cluster, at);
     }
-    let join = |burst_s| ring.join_point(Duration::from_secs(burst_s));
+    let join = |burst_s| ring.join_point(Duration::from_secs(burst_s)).unwrap();
     assert_eq!(join(5), keyframes[3]);
     assert_eq!(join(9), keyframes[2]);
     assert_eq!(ring.prologue_at(join(9)), ring.prologue_at(join(5)));
@@ -420,7 +395,7 @@ fn a_late_ogg_listener_is_given_its_links_header_pages() {
     ring.append(0, &first, now);
     assert_eq!(ring.splice_point(), Some(0));
     assert_eq!(ring.prologue_at(0), "", "its bytes bring them");
-    let join = ring.join_point(Duration::from_secs(5));
+    let join = ring.join_point(Duration::from_secs(5)).unwrap();
     let page = (first.len() - opus_heads(1).len()) / 20;
     assert_eq!(
         join as usize,
@@ -447,7 +422,7 @@ fn too_many_tracks_for_their_prologues_cannot_be_joined() {
     for serial in 0..200 {
         ring.append(ring.next(), &opus(serial, &[1]), Instant::now());
     }
-    let join = ring.join_point(Duration::MAX);
+    let join = ring.join_point(Duration::MAX).unwrap();
     let link = opus(0, &[1]).len() as u64;
     assert!(join > 70 * link, "{join}");
     assert!(!ring.prologue_at(join).is_empty() || join.is_multiple_of(link));
@@ -464,7 +439,7 @@ fn a_ring_from_the_middle_passes_on_the_streams_time() {
     for (content_type, stream) in cases {
         let (mut origin, now) = (ring(content_type), Instant::now());
         origin.append(0, &stream, now);
-        let from = origin.join_point(Duration::from_secs(8));
+        let from = origin.join_point(Duration::from_secs(8)).unwrap();
         let start = origin.start_at(from).unwrap();
         assert!(start.media_time > Duration::from_secs(8), "{start:?}");
         let head = Arc::clone(origin.head());
@@ -474,7 +449,7 @@ fn a_ring_from_the_middle_passes_on_the_streams_time() {
         assert_eq!(relay.start_at(from), Some(start.clone()));
         assert_eq!(relay.splice_point(), Some(from));
         let burst = Duration::from_secs(3);
-        let join = relay.join_point(burst);
+        let join = relay.join_point(burst).unwrap();
         assert_eq!(relay.prologue_at(join), origin.prologue_at(join));
         let received = relay.ahead(now);
         assert!(received < Duration::from_secs(9), "{received:?}");

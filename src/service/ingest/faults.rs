@@ -81,9 +81,15 @@ impl Faults {
             None if before == Some(Trouble::LeftOut) => {
                 info!("listeners that come late get all headers again");
             }
+            None if before == Some(Trouble::RareKeyframes) => {
+                info!("listeners that come late need not wait any more");
+            }
             None => info!("listeners that come late can decode the stream again"),
             Some(trouble @ Trouble::LeftOut) => {
                 info!(%trouble, "send a smaller picture if late listeners are to see it");
+            }
+            Some(trouble @ Trouble::RareKeyframes) => {
+                warn!(%trouble, "listeners that come late have to wait");
             }
             Some(trouble) if is_fatal => {
                 warn!(%trouble, "the source is closed; send shorter comments, or a smaller picture");

@@ -236,6 +236,7 @@ fn fill(feed: &Feed, frame: Frame, now: Instant) -> UpstreamEvent {
             media_time: Duration::from_micros(media_time_us),
             prologue: bytes,
         }),
+        Frame::Midway => feed.begin_midway(),
         Frame::Alive { beat_ms } => feed.note_beat(beat_ms, now),
         Frame::Title { offset, text } => _ = feed.set_title(offset, &TitleInfo::plain(&text)),
         Frame::Caption { offset, title } => _ = feed.set_title(offset, &title),
@@ -392,6 +393,7 @@ mod tests {
         let mut bench = Bench::new();
         let limits = RingLimits {
             max_bytes: 64 << 10,
+            burst_bytes: 0,
             ..RingLimits::default()
         };
         let fill = |bench: &mut Bench, stream_id| {

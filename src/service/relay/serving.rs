@@ -60,11 +60,12 @@ impl Serving {
         } = subscription;
         let held = streams.get(&mount).ok_or(Denial::NotHere)?;
         let feed = &held.feed;
+        let join_point = feed.join_point(RELAY_BURST);
         let window = Window {
             stream_id: feed.stream_id(),
             oldest: feed.oldest(),
             next: feed.next(),
-            join_point: feed.join_point(RELAY_BURST),
+            join_point: join_point.unwrap_or_else(|| feed.edge()),
         };
         let opened = Opened {
             stream_id: feed.stream_id(),
@@ -74,6 +75,7 @@ impl Serving {
         let first = FirstByte {
             title: feed.title_at(opened.offset),
             start: feed.start_at(opened.offset),
+            is_midway: resume.is_none() && join_point.is_none(),
             reads,
         };
         let mut outputs = Vec::new();

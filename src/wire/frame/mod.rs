@@ -271,6 +271,9 @@ pub enum Frame {
         /// The source that wants the place.
         claimant: SourceOrigin,
     },
+    /// No decoder can begin at the first byte that will be sent: the sender holds no keyframe of the film. Only to nodes
+    /// whose card says that they read it.
+    Midway,
 }
 
 impl Frame {
@@ -308,6 +311,7 @@ impl Frame {
             Self::Listeners(_) => "LISTENERS",
             Self::Caption { .. } => "CAPTION",
             Self::Announce { .. } => "ANNOUNCE",
+            Self::Midway => "MIDWAY",
         }
     }
 }

@@ -116,6 +116,7 @@ fn every_kind_survives_the_wire() {
             total_bytes: u32::MAX,
         },
         Frame::ProloguePart(vec![0; MAX_PROLOGUE_PART_BYTES].into()),
+        Frame::Midway,
         Frame::Audience(AudienceQuestion::Kill(42)),
         Frame::Listeners(ListenerPage::default()),
         Frame::Presence {

@@ -77,6 +77,7 @@ impl Rogue {
             proves: false,
             lists_listeners: false,
             reads_presence: false,
+            reads_midway: false,
         });
         let values = vec![(gossip::NODE.to_owned(), card)];
         let started = Gossip::start(links.clone(), gossip, values).await;

@@ -32,6 +32,7 @@ impl Radio {
             reads: Reads {
                 prologues: PrologueSupport::Long,
                 captions: true,
+                midway: true,
             },
         };
         match Serving::begin(&self.streams, subscription, &mut frames) {

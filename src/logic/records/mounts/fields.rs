@@ -251,8 +251,8 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
     },
     Field {
         key: "ring_mib",
-        help: "the most memory for that: 1 to 64 MiB; 8 hold 30 seconds of 2.2 Mbit/s, so films want more; counts from the next \
-               stream on",
+        help: "the most memory for that: 1 to 64 MiB; 8 hold 30 seconds of 2.2 Mbit/s, so films want more: at least from one \
+               keyframe to the next; what came in the last 5 seconds may take 4 MiB more; counts from the next stream on",
         required: false,
         kind: FieldKind::Number {
             bounds: RING_MIB,
