@@ -12,7 +12,7 @@ use tracing::warn;
 
 use crate::io::clock;
 use crate::logic::source::closed::{ClosedSources, Closing};
-use crate::model::mount::MountName;
+use crate::model::mount::{MountName, MountSpec, Takeover};
 use crate::model::source::SourceOrigin;
 use crate::model::stream::StreamId;
 use crate::wire::gossip::ClosedCard;
@@ -120,12 +120,24 @@ impl Drop for Entry {
 
 /// The place of a source that is connected, given back when this is dropped.
 #[derive(Debug)]
-pub(super) struct SourcePlace(Sources);
+pub(super) struct SourcePlace {
+    sources: Sources,
+    /// Kept from others where this is the place of a source that is about to go.
+    _heir: Option<OwnedSemaphorePermit>,
+}
 
 impl Drop for SourcePlace {
     fn drop(&mut self) {
-        self.0.0.lock().places -= 1;
+        self.sources.0.lock().places -= 1;
     }
+}
+
+/// The source on air whose place another one may inherit.
+#[derive(Debug)]
+struct Predecessor {
+    stream_id: StreamId,
+    origin: SourceOrigin,
+    heir: OwnedSemaphorePermit,
 }
 
 /// Counts a source on standby for as long as it waits.
@@ -185,52 +197,54 @@ impl Sources {
         }
     }
 
-    /// A place for a source of this origin: a free one if fewer than so many are taken, or that of its own source on air,
-    /// if the connection of that one turns out to be dead.
+    /// A place for a source of this origin: a free one if fewer than so many are taken, or that of the source on air here,
+    /// if it may be taken over, or is of the same origin and its connection turns out to be dead.
     pub(super) async fn find_place(
         &self,
         most: u32,
-        mount: &MountName,
+        spec: &MountSpec,
         origin: &SourceOrigin,
     ) -> Option<SourcePlace> {
-        if let Some(place) = self.take_place(most) {
+        if let Some(place) = self.take_place(most, None) {
             return Some(place);
         }
-        let (stream_id, _heir) = self.inherit(mount, origin)?;
+        let mount = &spec.path;
+        let before = self.inherit(mount)?;
         let own = DoubtedSource {
             mount,
-            stream_id,
+            stream_id: before.stream_id,
             claimant: Some(origin),
         };
-        if self.is_there(own).await {
-            return None;
-        }
-        // The dead one ends now and gives its place back in a moment; nobody else is to get it before.
-        self.take_place(u32::MAX)
+        let may_replace = spec.takeover == Takeover::Takeover
+            || (before.origin == *origin && !self.is_there(own).await);
+        // The one before ends now and gives its place back in a moment; nobody else is to get it before.
+        let place = may_replace.then(|| self.take_place(u32::MAX, Some(before.heir)));
+        place.flatten()
     }
 
     /// A place for one more source, if there are fewer than so many.
-    fn take_place(&self, most: u32) -> Option<SourcePlace> {
+    fn take_place(&self, most: u32, heir: Option<OwnedSemaphorePermit>) -> Option<SourcePlace> {
         let mut table = self.0.lock();
         if table.places >= most as usize {
             return None;
         }
         table.places += 1;
-        Some(SourcePlace(self.clone()))
+        Some(SourcePlace {
+            sources: self.clone(),
+            _heir: heir,
+        })
     }
 
-    /// The stream of the source on air on a mount here, if it has this origin and no other one is about to inherit its
-    /// place: there are never more than two sources for one place.
-    fn inherit(
-        &self,
-        mount: &MountName,
-        origin: &SourceOrigin,
-    ) -> Option<(StreamId, OwnedSemaphorePermit)> {
+    /// The source on air on a mount here, if no other one is about to inherit its place: there are never more than two
+    /// sources for one place.
+    fn inherit(&self, mount: &MountName) -> Option<Predecessor> {
         let table = self.0.lock();
         let on_air = table.on_air.get(mount)?;
-        let is_own = on_air.facts.origin == *origin;
-        let heir = is_own.then(|| on_air.heir.clone().try_acquire_owned().ok())?;
-        Some((on_air.stream_id, heir?))
+        Some(Predecessor {
+            stream_id: on_air.stream_id,
+            origin: on_air.facts.origin.clone(),
+            heir: on_air.heir.clone().try_acquire_owned().ok()?,
+        })
     }
 
     /// The mounts with a source on air at this node, and their streams.
@@ -351,34 +365,38 @@ mod tests {
     #[test]
     fn a_place_is_free_again_when_its_source_goes() {
         let sources = Sources::default();
-        let first = sources.take_place(2);
-        let second = sources.take_place(2);
+        let first = sources.take_place(2, None);
+        let second = sources.take_place(2, None);
         assert!(first.is_some() && second.is_some());
-        assert!(sources.take_place(2).is_none());
+        assert!(sources.take_place(2, None).is_none());
         drop(first);
-        let third = sources.take_place(2);
+        let third = sources.take_place(2, None);
         assert!(third.is_some());
-        assert!(sources.take_place(0).is_none(), "a node without sources");
+        assert!(
+            sources.take_place(0, None).is_none(),
+            "a node without sources"
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_place_of_a_dead_source_goes_to_its_own_encoder() {
         let (sources, mount) = (Sources::default(), MountName::try_from("/a").unwrap());
+        let spec = MountSpec::new(mount.clone());
         let [own, other] = [1, 2].map(SourceOrigin::sample);
-        let _old_place = sources.find_place(1, &mount, &own).await.unwrap();
+        let _old_place = sources.find_place(1, &spec, &own).await.unwrap();
         assert!(
-            sources.find_place(1, &mount, &own).await.is_none(),
+            sources.find_place(1, &spec, &own).await.is_none(),
             "the first one is not on air"
         );
         let mut entry = sources.enter(&mount, StreamId(1), facts(SourceProtocol::Http));
-        assert!(sources.find_place(1, &mount, &other).await.is_none());
+        assert!(sources.find_place(1, &spec, &other).await.is_none());
         // The connection is alive.
         let answers = async {
             let check = entry.checks.recv().await.unwrap();
             assert!(check.is_for_same_origin);
             check.answer.send(()).unwrap();
         };
-        let (place, ()) = tokio::join!(sources.find_place(1, &mount, &own), answers);
+        let (place, ()) = tokio::join!(sources.find_place(1, &spec, &own), answers);
         assert!(place.is_none());
         // It is dead, and two are back.
         let ends = async {
@@ -387,11 +405,31 @@ mod tests {
             drop(check);
         };
         let (first, second, ()) = tokio::join!(
-            sources.find_place(1, &mount, &own),
-            sources.find_place(1, &mount, &own),
+            sources.find_place(1, &spec, &own),
+            sources.find_place(1, &spec, &own),
             ends
         );
         assert!(first.is_some() && second.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_takeover_gets_the_place_of_the_source_here_once() {
+        let (sources, mount) = (Sources::default(), MountName::try_from("/a").unwrap());
+        let mut spec = MountSpec::new(mount.clone());
+        let [first, second] = [1, 2].map(SourceOrigin::sample);
+        let old_place = sources.find_place(1, &spec, &first).await.unwrap();
+        spec.takeover = Takeover::Takeover;
+        let elsewhere = sources.find_place(1, &spec, &second).await;
+        assert!(elsewhere.is_none(), "no source here has to give way");
+        let old = sources.enter(&mount, StreamId(1), facts(SourceProtocol::Http));
+        let new_place = sources.find_place(1, &spec, &second).await;
+        assert!(new_place.is_some());
+        let third = sources.find_place(1, &spec, &second).await;
+        assert!(third.is_none(), "the second has sent nothing yet");
+        // The second goes on air, and the first leaves.
+        let _new = sources.enter(&mount, StreamId(2), facts(SourceProtocol::Http));
+        drop((old, old_place));
+        assert!(sources.find_place(1, &spec, &first).await.is_some());
     }
 
     #[test]

@@ -157,14 +157,17 @@ fn an_encoder_gets_its_own_place_back_on_a_full_node() {
     let Some(stage) = Stage::set_with(&["--max-sources", "1"]) else {
         return;
     };
-    const FULL: &str = "HTTP/1.1 403 too many sources connected";
+    const IN_USE: &str = "HTTP/1.1 403 Mountpoint in use";
     let (old, _player) = stage.on_air(0);
     let node = &stage.mesh.nodes[0];
     let (_, head) = knock(&node.address(), RADIO, PASSWORD).unwrap();
-    assert_eq!(head.lines[0], FULL, "the old connection is alive");
+    assert_eq!(head.lines[0], IN_USE, "the old connection is alive");
     stage.network.cut_connection(old.socket());
     let (head, _) = log_in_for(node, Ipv4Addr::new(192, 0, 2, 7));
-    assert_eq!(head.lines[0], FULL, "another address");
+    assert_eq!(head.lines[0], IN_USE, "another address");
+    stage.mesh.create_mount("/other.mp3", PASSWORD);
+    let (_, head) = knock(&node.address(), "/other.mp3", PASSWORD).unwrap();
+    assert_eq!(head.lines[0], "HTTP/1.1 403 too many sources connected");
     let begun = Instant::now();
     let (mut new, head) = knock(&node.address(), RADIO, PASSWORD).unwrap();
     assert_eq!(head.status, 200, "{head:?}");
@@ -173,7 +176,24 @@ fn an_encoder_gets_its_own_place_back_on_a_full_node() {
     println!("taken after {took:?}");
     assert!(took < AT_ONCE, "{took:?}");
     let (_, head) = knock(&node.address(), RADIO, PASSWORD).unwrap();
-    assert_eq!(head.lines[0], FULL, "the place is taken once");
+    assert_eq!(head.lines[0], IN_USE, "the place is taken once");
+}
+
+#[test]
+fn a_mount_is_taken_over_on_a_full_node() {
+    let mesh = TestMesh::start_with(1, |_, setup| setup.with(&["--max-sources", "1"]));
+    let node = &mesh.nodes[0];
+    node.create_mount_with(RADIO, PASSWORD, "\"takeover\": \"takeover\"");
+    let old = KnownSource::start(node, RADIO, PASSWORD);
+    mesh.wait_on_air(RADIO);
+    let (mut new, head) = knock(&node.address(), RADIO, PASSWORD).unwrap();
+    assert_eq!(head.status, 200, "{head:?}");
+    let (_, head) = knock(&node.address(), RADIO, PASSWORD).unwrap();
+    assert_eq!(head.status, 403, "the place is taken once: {head:?}");
+    new.send(frames()).unwrap();
+    eventually(PATIENCE, "the first has to go", || {
+        so(old.is_closed(), "it is still on air".to_owned())
+    });
 }
 
 #[test]

@@ -45,7 +45,7 @@ use crate::io::door::Visitor;
 use crate::io::password::PasswordHold;
 use crate::io::tasks::Tasks;
 use crate::io::uplink;
-use crate::model::mount::MountName;
+use crate::model::mount::{MountName, MountSpec, Takeover};
 use crate::model::source::SourceOrigin;
 use crate::wire::http::head::Head;
 use crate::wire::http::reply;
@@ -148,7 +148,7 @@ impl Ingest {
         let spec = spec.ok_or_else(|| Refusal::no_mount(&mount))?;
         let hold = self.0.logins.source(credentials, &spec, caller).await?;
         let origin = SourceOrigin::new(caller.client, &spec);
-        let place = self.find_place(&mount, &origin).await?;
+        let place = self.find_place(&spec, &origin).await?;
         let offer = Offer::of(head, spec, origin, SourceProtocol::Http);
         Ok(SourceLogin { offer, place, hold })
     }
@@ -156,12 +156,23 @@ impl Ingest {
     /// A place for a source whose password is right: strangers take none.
     async fn find_place(
         &self,
-        mount: &MountName,
+        spec: &MountSpec,
         origin: &SourceOrigin,
     ) -> Result<SourcePlace, Refusal> {
         let most = self.0.max_sources;
-        let place = self.0.sources.find_place(most, mount, origin).await;
-        place.ok_or(Refusal::TooManySources)
+        let place = self.0.sources.find_place(most, spec, origin).await;
+        place.ok_or_else(|| self.why_no_place(spec))
+    }
+
+    /// Why a full node does not take a source: if the mount would not take it either it is told that, as encoders know it
+    /// from any server.
+    fn why_no_place(&self, spec: &MountSpec) -> Refusal {
+        let is_busy = self.0.mesh.cluster.view().source(&spec.path).is_some();
+        let may_come = spec.standby || spec.takeover == Takeover::Takeover;
+        match is_busy && !may_come {
+            true => Refusal::InUse,
+            false => Refusal::TooManySources,
+        }
     }
 
     /// Whether a source may begin here.

@@ -55,7 +55,7 @@ impl Ingest {
         let readings = login.readings(&mounts, self.0.shoutcast_mount.as_ref());
         let (spec, hold) = self.0.logins.shoutcast(&readings, caller).await?;
         let origin = SourceOrigin::new(caller.client, &spec);
-        let place = self.find_place(&spec.path, &origin).await?;
+        let place = self.find_place(&spec, &origin).await?;
         Ok((spec, hold, place))
     }
 
