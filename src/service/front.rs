@@ -166,11 +166,9 @@ impl Front {
                 After::Over => None,
             };
         }
-        let reply = match &destination {
-            Destination::Listen(mount, _) | Destination::Playlist(_, mount) => {
-                reply.of_mount(self.listening.headers_of(mount))
-            }
-            _ => reply,
+        let reply = match mount_of(&destination, head.path()) {
+            Some(mount) => reply.of_mount(self.listening.headers_of(&mount)),
+            None => reply,
         };
         let answer = match destination {
             Destination::Admin if has_chunks_before_its_time(&head) => {
@@ -323,6 +321,20 @@ fn destination(head: &Head) -> Destination {
     }
 }
 
+/// The mount that a request is about: each answer has its headers, also a refusal, and what a browser asks before.
+fn mount_of(destination: &Destination, path: &str) -> Option<MountName> {
+    match destination {
+        Destination::Listen(mount, _) | Destination::Playlist(_, mount) => Some(mount.clone()),
+        Destination::Options(_) | Destination::Source | Destination::WrongMethod(_) => {
+            match destination_of_read(path) {
+                Destination::Listen(mount, _) | Destination::Playlist(_, mount) => Some(mount),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
 fn destination_of_read(path: &str) -> Destination {
     if path.starts_with(passthrough::PREFIX) {
         return Passthrough::of_path(path).map_or(Destination::NotFound, |it| {
@@ -369,6 +381,24 @@ mod tests {
         }
         for path in ["/favicon.ico", "/player/api", "/x.json", "/"] {
             assert!(!is_reserved(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn every_answer_about_a_mount_is_of_that_mount() {
+        for method in ["GET", "HEAD", "OPTIONS", "PUT", "SOURCE", "DELETE"] {
+            let paths = ["/a.mp3", "/a.mp3.m3u", "/_stream/n1/a.mp3"];
+            for path in &paths[..if matches!(method, "PUT" | "SOURCE") {
+                1
+            } else {
+                3
+            }] {
+                let found = mount_of(&routed(&format!("{method} {path}")), path);
+                assert_eq!(found, Some(mount("/a.mp3")), "{method} {path}");
+            }
+            for path in ["/", "/status.json"] {
+                assert_eq!(mount_of(&routed(&format!("{method} {path}")), path), None);
+            }
         }
     }
 

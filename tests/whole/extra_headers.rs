@@ -1,6 +1,6 @@
 //! Headers that operators add to answers: for a node, for a mount, for one status.
 
-use crate::support::http::{Head, get};
+use crate::support::http::{Head, ask, get};
 use crate::support::mesh::TestMesh;
 use crate::support::node::TestNode;
 use crate::support::player::ask_for_stream;
@@ -67,6 +67,25 @@ fn k67_headers_are_added_where_they_belong() {
             let times = told(head, name).len();
             assert_eq!(times, usize::from(status == only), "{name}: {head:?}");
         }
+    }
+    // A browser asks before it plays; and a source that is refused is answered too.
+    for (method, path, status) in [
+        ("OPTIONS", RADIO, 204),
+        ("OPTIONS", at_back.as_str(), 204),
+        ("OPTIONS", "/radio.mp3.m3u", 204),
+        ("PUT", RADIO, 401),
+        ("DELETE", RADIO, 405),
+    ] {
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        let head = ask(&back.address(), &request).unwrap().head;
+        assert_eq!(head.status, status, "{method} {path}: {head:?}");
+        let origins = told(&head, "access-control-allow-origin");
+        assert_eq!(origins, ["http://a.example"], "{method} {path}: {head:?}");
+        assert_eq!(
+            told(&head, "x-both"),
+            ["mount"],
+            "{method} {path}: {head:?}"
+        );
     }
     for (path, status) in [
         ("/none.mp3", 404),
