@@ -1,12 +1,14 @@
 //! The whole mesh as this node sees it, put together from gossip and the document.
 
 mod outside;
+mod title;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use tokio::sync::watch;
 
+use self::title::ShownTitle;
 use super::cluster::seeking::Unreached;
 use super::geo::Geo;
 use super::load::Load;
@@ -110,7 +112,7 @@ impl Statuses {
             mounts: mounts
                 .values()
                 .filter(|spec| viewer == Viewer::Operator || !spec.hidden)
-                .map(|spec| mount_status(&view, spec))
+                .map(|spec| self.mount(&view, spec))
                 .collect(),
             outside: self.outside(),
             unreached: self.config.unreached.all(),
@@ -121,6 +123,21 @@ impl Statuses {
             master,
             geo: self.config.geo.status(),
             clock: self.config.mesh.documents.clock_trouble(),
+        }
+    }
+
+    fn mount(&self, view: &MeshView, spec: &MountSpec) -> MountStatus {
+        let status = mount_status(view, spec);
+        let held = self.config.streams.get(&spec.path);
+        let told = ShownTitle {
+            text: status.title,
+            parts: status.now_playing,
+        };
+        let shown = told.lengthened(held.and_then(|held| held.feed.title()).as_ref());
+        MountStatus {
+            title: shown.text,
+            now_playing: shown.parts,
+            ..status
         }
     }
 
