@@ -62,8 +62,8 @@ mod tests {
 
     use super::*;
     use crate::media::format::mpeg::samples::frames;
-    use crate::media::ring::{Read, Ring};
     use crate::media::ring::samples::ring;
+    use crate::media::ring::{Read, Ring};
 
     #[test]
     fn a_burst_stays_beyond_the_limit_until_it_has_settled() {
