@@ -469,11 +469,8 @@ mod tests {
         assert!(text.len() < 4_096, "{}", text.len());
         assert_eq!(read::<StreamCard>("{}"), None);
         let older = text.replace(",\"listener_peak\":9", "");
-        let listener_peak = 0;
-        let card = StreamCard {
-            listener_peak,
-            ..card
-        };
+        let mut card = card;
+        card.listener_peak = 0;
         assert_eq!(read(&older), Some(card));
     }
 

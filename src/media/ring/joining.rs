@@ -1,4 +1,4 @@
-//! Where listeners and other nodes may begin with the bytes that a ring holds.
+//! The places where listeners and other nodes may begin with the bytes that a ring holds.
 
 use std::time::Duration;
 
