@@ -36,6 +36,7 @@ mod tests {
     fn the_beginning_of_a_link_that_is_gone_cannot_be_joined() {
         let limits = RingLimits {
             max_bytes: 100_000,
+            burst_bytes: 0,
             ..RingLimits::default()
         };
         let (mut ring, now) = (ring("audio/ogg").with_limits(limits), Instant::now());
