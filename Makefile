@@ -8,6 +8,8 @@ MINUTES ?= 30
 OLDER ?= 3f0904d
 # How long each fuzz target is run.
 SECONDS ?= 20
+# How many tests run at a time. Those of whole meshes mostly wait for something, so more than there are processors.
+THREADS ?= $(shell echo $$(( $$(nproc) * 3 / 2 + 1 )))
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
@@ -35,7 +37,7 @@ check: ## Check format, lints, documentation and dependencies
 
 test: ## Run every test: units, layers, real clients, 1,000 simulated clusters
 	tests/install-tools.sh
-	$(CARGO) test --locked --workspace
+	RUST_TEST_THREADS=$(THREADS) $(CARGO) test --locked --workspace
 
 simulate: ## Run 10,000 simulated clusters, measure meshes up to 1,000 nodes: make simulate ARGS="--seeds 100000"
 	$(CARGO) run --release --locked --package simulations -- $(or $(ARGS),--page docs/failover.md)
