@@ -64,11 +64,18 @@ impl Ring {
     pub fn join_point(&self, burst: Duration) -> Option<u64> {
         let found = match self.marks.behind(self.time(), burst) {
             Some(mark) => mark.offset,
+            None if self.is_untold() => return None,
             None if self.oldest() == self.start && !self.joining.begins_midway => self.start,
             None if self.is_mark_awaited() => return None,
             None => self.edge,
         };
         Some(found.max(self.anew.first_joined()))
+    }
+
+    /// Whether it is not told yet whether the ring begins where no decoder can: a node that fetches a stream from the middle
+    /// is told so just before the first bytes.
+    fn is_untold(&self) -> bool {
+        self.start > 0 && self.next() == self.start && self.is_mark_awaited()
     }
 
     /// Whether decoders cannot begin at the edge, and a mark may soon come.
@@ -331,8 +338,12 @@ mod tests {
             assert_eq!(relay.prologue_at(keyframe), rest.prologue_at(keyframe));
             rest.end(EndReason::SourceLeft);
 
-            // An older node does not say it.
-            assert_eq!(begin().join_point(BURST), Some(from));
+            // An older node does not say it, and nor does one that has a mark there.
+            let mut older = begin();
+            older.start(&origin.start_at(from).unwrap());
+            assert_eq!(older.join_point(BURST), None, "it may be told yet");
+            take(&mut older, &bytes[..100], 0);
+            assert_eq!(older.join_point(BURST), Some(from));
         }
     }
 }

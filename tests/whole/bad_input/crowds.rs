@@ -20,7 +20,9 @@ const MOST_HEARD_BYTES: usize = 8 << 20;
 /// The memory that a node has taken. The pages of the program itself do not count: an unoptimised one has many.
 pub(super) fn resident_bytes(node: &TestNode) -> usize {
     let status = fs::read_to_string(format!("/proc/{}/status", node.pid())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"));
     let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<usize>().ok());
     kilobytes.expect("Linux tells what a program has taken") << 10
 }
