@@ -7,14 +7,11 @@ use bytes::BytesMut;
 use memchr::memmem;
 
 use super::detect::{Format, LOOK_BYTES, within};
+use super::ebml;
 
 /// By so many bytes the beginning of a format is told from others: the first page of Ogg with its first packet, the
 /// header of EBML with the kind of document, the mark of FLAC with its first block.
 const BEGINNING_BYTES: usize = 64;
-
-/// The longest head of an element of Matroska with the private data of a codec. Those of FLAC are the beginning of FLAC.
-const PRIVATE_HEAD_BYTES: usize = 10;
-const PRIVATE_ID: [u8; 2] = [0x63, 0xA2];
 
 /// FLAC within Ogg: its word is behind these bytes, the version of the mapping and the number of headers.
 const MAPPED: &[u8] = b"\x7FFLAC";
@@ -94,7 +91,7 @@ impl ChangeWatch {
         let kept = self
             .tail
             .len()
-            .min(PRIVATE_HEAD_BYTES + BEGINNING_BYTES - 1);
+            .min(ebml::MAX_PRIVATE_HEAD_BYTES + BEGINNING_BYTES - 1);
         self.tail.drain(..self.tail.len() - kept);
         first
     }
@@ -102,7 +99,8 @@ impl ChangeWatch {
     /// Whether what begins behind these bytes is a part of the stream.
     fn is_carried(&self, before: &[u8]) -> bool {
         match self.format {
-            Format::Ebml => is_private(before),
+            // The private data of FLAC is the beginning of FLAC.
+            Format::Ebml => ebml::ends_with_private_head(before),
             Format::Ogg => is_mapped(before),
             _ => false,
         }
@@ -114,18 +112,6 @@ impl ChangeWatch {
             .extend_from_slice(&bytes[..bytes.len().min(wanted)]);
         within(&self.strange)
     }
-}
-
-/// Whether these bytes end with the head of the private data of a codec.
-fn is_private(before: &[u8]) -> bool {
-    let mut lengths =
-        (1..=8).filter_map(|width| before.split_at_checked(before.len().checked_sub(width)?));
-    lengths.any(|(id, length)| {
-        let width = length
-            .first()
-            .map_or(0, |first| first.leading_zeros() as usize + 1);
-        id.ends_with(&PRIVATE_ID) && width == length.len()
-    })
 }
 
 /// Whether what begins behind these bytes is FLAC within Ogg.

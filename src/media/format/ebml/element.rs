@@ -1,5 +1,7 @@
 //! The elements of EBML: their heads, and the elements within one that is there as a whole.
 
+use super::ids;
+
 /// The longest id, and the longest length.
 const MAX_ID_BYTES: usize = 4;
 const MAX_LENGTH_BYTES: usize = 8;
@@ -60,6 +62,19 @@ impl ElementHead {
             body_bytes: (!length.is_all_ones).then_some(length.value),
         })
     }
+}
+
+/// The longest head of the private data of a codec.
+pub(in crate::media::format) const MAX_PRIVATE_HEAD_BYTES: usize = 2 + MAX_LENGTH_BYTES;
+
+/// Whether these bytes end with the head of the private data of a codec.
+pub(in crate::media::format) fn ends_with_private_head(bytes: &[u8]) -> bool {
+    let ends = 1..=MAX_PRIVATE_HEAD_BYTES;
+    let mut ends = ends.filter_map(|length| bytes.get(bytes.len().checked_sub(length)?..));
+    ends.any(|end| match ElementHead::read(end) {
+        ElementRead::Is(head) => head.id == ids::CODEC_PRIVATE && head.head_bytes == end.len(),
+        ElementRead::Needs(_) | ElementRead::Not => false,
+    })
 }
 
 /// A number of variable width.

@@ -40,6 +40,8 @@ pub(super) const TRACK_NUMBER: u32 = 0xD7;
 pub(super) const TRACK_TYPE: u32 = 0x83;
 /// The name of a codec.
 pub(super) const CODEC_ID: u32 = 0x86;
+/// The data that a codec needs before the first block.
+pub(super) const CODEC_PRIVATE: u32 = 0x63A2;
 /// The figures of sound.
 pub(super) const AUDIO: u32 = 0xE1;
 /// Samples per second.

@@ -17,6 +17,7 @@ mod walk;
 use std::time::Duration;
 
 use self::cluster::MOST_HELD_BACK;
+pub(super) use self::element::{MAX_PRIVATE_HEAD_BYTES, ends_with_private_head};
 pub(super) use self::said::media_type;
 use self::stream::EbmlStream;
 use self::walk::Elements;

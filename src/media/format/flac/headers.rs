@@ -44,19 +44,26 @@ const MAX_BYTES: u64 = 32 << 20;
 pub(in crate::media::format) struct BlockHead {
     /// Whether frames follow the block.
     pub(in crate::media::format) is_last: bool,
-    /// The length of the block with this head.
-    pub(in crate::media::format) block_bytes: u64,
+    /// The type of the block.
+    kind: u8,
+    /// The length of what follows the head.
+    body_bytes: usize,
 }
 
 impl BlockHead {
     /// Reads the head at the first of some bytes; `None` if more are needed.
     pub(in crate::media::format) fn read(bytes: &[u8]) -> Option<Self> {
         let [flags, a, b, c] = *bytes.first_chunk::<BLOCK_HEAD_BYTES>()?;
-        let body_bytes = u32::from_be_bytes([0, a, b, c]);
         Some(Self {
             is_last: flags & LAST != 0,
-            block_bytes: BLOCK_HEAD_BYTES as u64 + u64::from(body_bytes),
+            kind: flags & !LAST,
+            body_bytes: u32::from_be_bytes([0, a, b, c]) as usize,
         })
+    }
+
+    /// The length of the block with this head.
+    pub(in crate::media::format) fn block_bytes(self) -> usize {
+        BLOCK_HEAD_BYTES + self.body_bytes
     }
 }
 
@@ -222,9 +229,8 @@ impl FlacHeaders {
     /// The title in the comments, once the headers are complete.
     pub(super) fn title(&self) -> Option<TitleInfo> {
         let mut rest = self.kept.get(MAGIC_BYTES..)?;
-        while let Some([_, a, b, c]) = rest.first_chunk() {
-            let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
-            let (block, after) = rest.split_at_checked(BLOCK_HEAD_BYTES + length)?;
+        while let Some(head) = BlockHead::read(rest) {
+            let (block, after) = rest.split_at_checked(head.block_bytes())?;
             let title = comments::read(CodecName::Flac, block);
             if title.is_some() {
                 return title;
@@ -255,27 +261,27 @@ impl FlacHeaders {
         }
         let taken = bytes.len().min(BLOCK_HEAD_BYTES - self.head.len());
         self.head.extend_from_slice(&bytes[..taken]);
-        if let [flags, a, b, c] = *self.head {
-            self.left = u32::from_be_bytes([0, a, b, c]) as usize;
-            let is_of_use = !matches!(flags & !LAST, PADDING | SEEK_TABLE | INVALID);
-            let would_be = self.kept.len() + BLOCK_HEAD_BYTES + self.left;
+        if let Some(head) = BlockHead::read(&self.head) {
+            self.left = head.body_bytes;
+            let is_of_use = !matches!(head.kind, PADDING | SEEK_TABLE | INVALID);
+            let would_be = self.kept.len() + head.block_bytes();
             self.keeps = is_of_use && would_be <= MAX_PROLOGUE_BYTES;
             self.leaves_out |= is_of_use && !self.keeps;
             if self.keeps {
                 self.last_kept = self.kept.len();
-                self.kept.extend([flags & !LAST, a, b, c]);
+                self.kept.push(head.kind);
+                self.kept.extend_from_slice(&self.head[1..]);
             }
         }
         taken
     }
 
     fn state(&self) -> HeadersState {
-        let [flags, _, _, _] = *self.head.as_slice() else {
+        let Some(head) = BlockHead::read(&self.head) else {
             return HeadersState::Open;
         };
         let is_in_first = self.taken <= (BEGINNING_BYTES + INFO_BYTES) as u64;
-        let kind = flags & !LAST;
-        if (kind == INFO) != is_in_first || kind == INVALID {
+        if (head.kind == INFO) != is_in_first || head.kind == INVALID {
             return HeadersState::Damaged;
         }
         if self.left > 0 {
@@ -283,7 +289,7 @@ impl FlacHeaders {
         }
         match StreamInfo::read(self.kept.get(BEGINNING_BYTES..).unwrap_or_default()) {
             None => HeadersState::Damaged,
-            Some(info) if flags & LAST != 0 => HeadersState::Complete(info),
+            Some(info) if head.is_last => HeadersState::Complete(info),
             Some(_) => HeadersState::Open,
         }
     }

@@ -69,7 +69,7 @@ impl FlacTags {
             return FlacPart::Open;
         };
         self.is_in_blocks = !head.is_last;
-        FlacPart::Audio(head.block_bytes)
+        FlacPart::Audio(head.block_bytes() as u64)
     }
 }
 
