@@ -2,16 +2,15 @@
 //! without a fault; also behind long headers, and when a node has just died.
 
 use std::fs;
-use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use antiphon::media::format::scanner::Scanner;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tempfile::TempDir;
 
+use crate::support::decoder::{Decoding, through_ffmpeg, until_edge};
 use crate::support::mesh::TestMesh;
 use crate::support::node::TestNode;
 use crate::support::patience::{PATIENCE, eventually, so};
@@ -172,9 +171,7 @@ impl LateListener {
 
     /// Decodes some of what was heard. It ends at any byte: the last frame is not to be decoded if it is not whole.
     fn decode(&self, bytes: &[u8]) -> Sound {
-        let mut scanner = Scanner::for_content_type(self.stream.content_type, 0);
-        scanner.feed(bytes, Duration::ZERO, |_| {});
-        decode(&bytes[..scanner.edge() as usize])
+        decode(until_edge(bytes, self.stream.content_type))
     }
 }
 
@@ -191,18 +188,7 @@ fn decode(bytes: &[u8]) -> Sound {
     const RATE: f64 = 8_000.0;
     let arguments =
         "-nostdin -v error -i pipe:0 -map 0 -f null - -map 0:a -ac 1 -ar 8000 -f s16le pipe:1";
-    let mut child = Command::new("ffmpeg")
-        .args(arguments.split(' '))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let output = thread::scope(|scope| {
-        scope.spawn(move || drop(stdin.write_all(bytes)));
-        child.wait_with_output().unwrap()
-    });
+    let Decoding { output, .. } = through_ffmpeg(arguments, bytes);
     Sound {
         seconds: output.stdout.len() as f64 / 2.0 / RATE,
         complaint: String::from_utf8_lossy(&output.stderr).into_owned(),

@@ -3,12 +3,12 @@
 //!
 //! All encoders of Ogg give their streams the same serial numbers.
 
-use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use antiphon::model::status::SourceStatus;
 
+use crate::support::decoder::{Decoding, through_ffmpeg};
 use crate::support::mesh::TestMesh;
 use crate::support::node::TestNode;
 use crate::support::ogg;
@@ -324,22 +324,18 @@ impl Station {
 
 /// Decodes what was received, as a player does; how many seconds it is. The decoder must find no fault in it.
 ///
-/// From a pipe, because of a file ffmpeg looks at the end first and takes a chain for damage; and without the times that
-/// stand in it, which jump where another stream begins.
+/// Without the times that stand in it, which jump where another stream begins.
 fn decode(format: &Format, bytes: Vec<u8>) -> f64 {
     let mount = format.mount;
-    let mut command = Command::new("ffmpeg");
-    command.args("-v error -i pipe:0".split(' '));
-    if format.has_pictures {
-        command.args("-map 0:v -vf setpts=N/(10*TB) -f null -".split(' '));
-    }
-    command.args("-map 0:a -af asetpts=N/SR/TB -ac 1 -ar 8000 -f s16le -".split(' '));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let writer = thread::spawn(move || stdin.write_all(&bytes));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap().unwrap();
+    let pictures = match format.has_pictures {
+        true => "-map 0:v -vf setpts=N/(10*TB) -f null -",
+        false => "",
+    };
+    let arguments = format!(
+        "-v error -i pipe:0 {pictures} -map 0:a -af asetpts=N/SR/TB -ac 1 -ar 8000 -f s16le -"
+    );
+    let Decoding { output, taken } = through_ffmpeg(&arguments, &bytes);
+    taken.unwrap();
     assert!(output.status.success(), "{mount}: {output:?}");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(said, "", "{mount}: the decoder finds a fault");

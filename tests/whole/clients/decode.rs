@@ -1,11 +1,8 @@
 //! The judge of what listeners received: ffmpeg, which reads it from a pipe as a player does.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-use std::thread;
 use std::time::Duration;
 
-use antiphon::media::format::scanner::Scanner;
+use crate::support::decoder::{Decoding, through_ffmpeg, until_edge};
 
 /// Samples of sound that the judge makes of a second.
 const RATE_HZ: usize = 8_000;
@@ -23,29 +20,11 @@ pub(crate) fn decode(received: &[u8], media_type: &str) -> Result<Duration, Stri
     decode_whole(until_edge(received, media_type), None)
 }
 
-/// The part of what a listener received that ends with a whole frame.
-pub(super) fn until_edge<'a>(received: &'a [u8], media_type: &str) -> &'a [u8] {
-    let mut scanner = Scanner::for_content_type(media_type, 0);
-    scanner.feed(received, Duration::ZERO, |_| ());
-    let whole = usize::try_from(scanner.edge()).expect("no longer than what was received");
-    &received[..whole]
-}
-
 /// Decodes the whole of what a listener received. How long the sound is, or what ffmpeg found wrong, if that is more than
 /// one line that is known.
 pub(super) fn decode_whole(received: &[u8], known: Option<&str>) -> Result<Duration, String> {
-    let mut command = Command::new("ffmpeg");
-    command.args(ARGUMENTS.split_ascii_whitespace());
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut judge = command.stderr(Stdio::piped()).spawn().unwrap();
-    let mut pipe = judge.stdin.take().expect("its input is a pipe");
-    let output = thread::scope(|scope| {
-        scope.spawn(move || {
-            // If it ends early it says why.
-            let _said = pipe.write_all(received);
-        });
-        judge.wait_with_output().unwrap()
-    });
+    // If it ends early it says why.
+    let Decoding { output, .. } = through_ffmpeg(ARGUMENTS, received);
     let complaint = String::from_utf8_lossy(&output.stderr);
     let complaint = known.map_or(complaint.clone(), |known| {
         complaint.replacen(known, "", 1).into()

@@ -8,11 +8,12 @@ use antiphon::model::status::MountStatus;
 use antiphon::model::stream::StreamId;
 use tempfile::TempDir;
 
-use super::decode::{decode, decode_whole, until_edge};
+use super::decode::{decode, decode_whole};
 use super::encoders::{SourceClient, Titles};
 use super::program::{Launched, open_folder};
 use super::samples::{Change, NAMED, TAGGED};
 use super::stage::{PASSWORD, Stage};
+use crate::support::decoder::until_edge;
 use crate::support::http::{self, basic};
 use crate::support::node::TestNode;
 use crate::support::patience::{PATIENCE, eventually, so};

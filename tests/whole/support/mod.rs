@@ -3,6 +3,7 @@
 mod admin;
 pub(crate) mod clock;
 pub(crate) mod crowd;
+pub(crate) mod decoder;
 pub(crate) mod dig;
 pub(crate) mod encoder;
 mod freezing;

@@ -1,11 +1,12 @@
 //! Players: real ones, and one that keeps every byte and can be asked while it plays.
 
-use std::io::{self, Write as _};
-use std::process::{Command, Output, Stdio};
+use std::io;
+use std::process::{Command, Output};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::decoder::{Decoding, through_ffmpeg};
 use super::http::{Connection, Head, split};
 use super::patience::{PATIENCE, eventually, so};
 
@@ -177,17 +178,11 @@ pub(crate) fn ffmpeg(url: &str, seconds: u32) -> Vec<i16> {
 
 /// All that a player plays of what it has received, as the samples of one channel at 8 kHz. The decoder must find no fault.
 ///
-/// From a pipe, because of a file ffmpeg looks at the end first and takes a chain for damage; and without the times that
-/// stand in it, which jump where another stream begins.
+/// Without the times that stand in it, which jump where another stream begins.
 pub(crate) fn decoded(what: &str, received: Vec<u8>) -> Vec<i16> {
-    let mut command = Command::new("ffmpeg");
-    command.args("-v error -i pipe:0 -af asetpts=N/SR/TB -ac 1 -ar 8000 -f s16le -".split(' '));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let writer = thread::spawn(move || stdin.write_all(&received));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap().unwrap();
+    let arguments = "-v error -i pipe:0 -af asetpts=N/SR/TB -ac 1 -ar 8000 -f s16le -";
+    let Decoding { output, taken } = through_ffmpeg(arguments, &received);
+    taken.unwrap();
     assert!(output.status.success(), "{what}: {output:?}");
     let said = complaint(&output);
     assert_eq!(said, "", "{what}: the decoder finds a fault");
