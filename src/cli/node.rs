@@ -223,7 +223,7 @@ async fn list(api: &Api, json: bool) -> anyhow::Result<String> {
 }
 
 fn table(nodes: &[NodeStatus]) -> String {
-    let mut table = status::table_of_nodes(&[
+    let mut table = status::nodes::table(&[
         ("LISTENERS", Side::Right),
         ("WEIGHT", Side::Right),
         ("TAGS", Side::Left),
@@ -238,7 +238,7 @@ fn table(nodes: &[NodeStatus]) -> String {
             node.version.clone(),
             node.url.clone(),
         ];
-        table.row(status::about_node(node).into_iter().chain(more));
+        table.row(status::nodes::about(node).into_iter().chain(more));
     }
     table.render()
 }

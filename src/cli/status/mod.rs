@@ -1,15 +1,17 @@
 //! `antiphon status`: the whole mesh, as one node sees it.
 
+pub(super) mod nodes;
+
 use anyhow::Context;
 use clap::Args;
 use hyper::Method;
 
 use super::api::{Api, NodeArgs};
-use super::quantities::{clock_offset, duration, percent, rate};
+use super::quantities::{duration, rate};
 use super::terminal::{self, Side, TextTable, printable, shortened};
 use crate::model::node::NodeName;
 use crate::model::status::outside::OutsideStatus;
-use crate::model::status::{MountStatus, NodeState, NodeStatus, Status, UnreachedPeer};
+use crate::model::status::{MountStatus, NodeState, Status, UnreachedPeer};
 
 /// The longest title that is shown, in characters: a row should fit a usual terminal.
 const MAX_TITLE_LETTERS: usize = 48;
@@ -43,7 +45,7 @@ pub(super) async fn status(args: StatusArgs) -> anyhow::Result<()> {
 fn render(status: &Status) -> String {
     let mut parts = vec![
         headline(status),
-        nodes(&status.nodes) + &troubles(status),
+        nodes::rows(&status.nodes) + &troubles(status),
         mounts(&status.mounts) + &faults(&status.mounts),
     ];
     if !status.outside.is_empty() {
@@ -117,58 +119,6 @@ fn headline(status: &Status) -> String {
         text += &format!("{}\n", printable(&line));
     }
     text
-}
-
-fn nodes(nodes: &[NodeStatus]) -> String {
-    let mut table = table_of_nodes(&[
-        ("LISTENERS", Side::Right),
-        ("SENDING", Side::Right),
-        ("IN USE", Side::Right),
-        ("SOON", Side::Right),
-        ("CLOCK", Side::Right),
-        ("URL", Side::Left),
-    ]);
-    for node in nodes {
-        // The last load report of a dead node is no longer true.
-        let known = |text: String| match node.state {
-            NodeState::Dead => "-".to_owned(),
-            _ => text,
-        };
-        let more = [
-            known(format!("{}/{}", node.listeners, node.max_listeners)),
-            known(rate(node.bandwidth_bps)),
-            known(percent(node.utilization)),
-            known(percent(node.predicted_utilization)),
-            known(
-                node.clock_offset_ms
-                    .map_or_else(|| "-".to_owned(), clock_offset),
-            ),
-            node.url.clone(),
-        ];
-        table.row(about_node(node).into_iter().chain(more));
-    }
-    table.render()
-}
-
-/// A table of nodes, without rows: what every one begins with, and these columns.
-pub(super) fn table_of_nodes(more: &[(&str, Side)]) -> TextTable {
-    let first = [
-        ("NODE", Side::Left),
-        ("STATE", Side::Left),
-        ("ROLE", Side::Left),
-        ("RANK", Side::Right),
-    ];
-    TextTable::new(&[&first[..], more].concat())
-}
-
-/// The cells of a node with which its row begins.
-pub(super) fn about_node(node: &NodeStatus) -> [String; 4] {
-    [
-        node.name.to_string(),
-        condition(node),
-        role(node).to_owned(),
-        node.rank.to_string(),
-    ]
 }
 
 fn mounts(mounts: &[MountStatus]) -> String {
@@ -256,31 +206,6 @@ fn names(nodes: &[NodeName]) -> String {
     names.join(" ")
 }
 
-/// The seat that a node holds.
-pub(super) fn role(node: &NodeStatus) -> &'static str {
-    if node.master { "master" } else { "" }
-}
-
-/// Whether a node is alive, and whether operators keep listeners away from it.
-pub(super) fn condition(node: &NodeStatus) -> String {
-    let state = state(node.state);
-    match node.traits.maintenance {
-        true => format!("{state}, maintenance"),
-        false => state.to_owned(),
-    }
-}
-
-/// The state of a node, in a word.
-fn state(state: NodeState) -> &'static str {
-    match state {
-        NodeState::Alive => "alive",
-        NodeState::Suspect => "suspect",
-        NodeState::Unlinked => "no direct link",
-        NodeState::Dead => "dead",
-        NodeState::Draining => "draining",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -292,7 +217,7 @@ mod tests {
     use crate::model::outside::Slots;
     use crate::model::seat::Epoch;
     use crate::model::status::outside::{OutsideMount, OutsideState};
-    use crate::model::status::{ClosedSource, SourceStatus};
+    use crate::model::status::{ClosedSource, NodeStatus, SourceStatus};
     use crate::model::stream::StreamId;
 
     fn mesh() -> Status {
