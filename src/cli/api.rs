@@ -4,13 +4,14 @@
 //! cluster's admin password gives the right.
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use clap::Args;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use hyper::{Method, StatusCode};
+use hyper::{Method, StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -95,6 +96,18 @@ impl Api {
             node: args.node,
             authorization,
         })
+    }
+
+    /// Finds the right to see all of what anybody may see a part of. Only a node on this machine is shown the token that
+    /// nobody has named: another one would note a wrong login, and whoever is between would read it.
+    pub(super) fn seeing(args: NodeArgs, machine: &Machine) -> anyhow::Result<Self> {
+        let is_told = args.data_dir.is_some()
+            || args.password_file.is_some()
+            || machine.text(PASSWORD_VARIABLE).is_some();
+        match is_told || is_here(&args.node) {
+            true => Self::new(args, machine),
+            false => Ok(Self::public(args.node)),
+        }
     }
 
     /// A node that is asked for what needs no right.
@@ -192,6 +205,14 @@ fn reason(answer: &Answer) -> String {
     terminal::shortened(&terminal::printable(&text), MAX_ERROR_LETTERS)
 }
 
+/// Whether a node is asked by an address that is always this machine's own.
+fn is_here(node: &PublicUrl) -> bool {
+    let url = node.as_str().parse::<Uri>().ok();
+    let host = url.as_ref().and_then(Uri::host).unwrap_or_default();
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse();
+    host == "localhost" || ip.is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
 /// The token of the node that would run here with the settings of this machine.
 fn usual_token(machine: &Machine) -> Option<String> {
     let settings = Settings::load(RunArgs::default(), machine).ok()?;
@@ -268,6 +289,34 @@ mod tests {
         fs::write(usual.join("token"), "t2").unwrap();
         let got = right(args(None, None), &with_home).unwrap();
         assert_eq!(got.as_deref(), Some("Bearer t2"));
+    }
+
+    #[test]
+    fn only_this_machine_is_shown_a_token_that_nobody_named() {
+        let home = tempfile::tempdir().unwrap();
+        let usual = home.path().join(".local/share/antiphon");
+        fs::create_dir_all(&usual).unwrap();
+        fs::write(usual.join("token"), "t").unwrap();
+        let seeing = |node: &str, password: Option<&str>| {
+            let node = node.parse().unwrap();
+            let mut variables = vec![("HOME", home.path().to_str().unwrap())];
+            variables.extend(password.map(|it| (PASSWORD_VARIABLE, it)));
+            let args = NodeArgs {
+                node,
+                ..args(None, None)
+            };
+            let api = Api::seeing(args, &Machine::new(&variables, "h"));
+            api.unwrap().authorization.is_some()
+        };
+        for here in [
+            "http://127.0.0.1:8001",
+            "http://[::1]:1",
+            "http://localhost",
+        ] {
+            assert!(seeing(here, None), "{here}");
+        }
+        assert!(!seeing("http://b.example:8000", None));
+        assert!(seeing("http://b.example:8000", Some("pw")), "it was told");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod mount;
 mod node;
 mod outside;
 mod password;
+mod places;
 mod policy;
 mod quantities;
 mod run;

@@ -8,8 +8,10 @@ use serde_json::{Map, Value};
 
 use super::api::{Api, NodeArgs};
 use super::fields::{self, Assignment, AssignmentParser};
+use super::places::{self, GEO_TOKEN};
 use super::terminal::{self, Side, TextTable};
 use crate::logic::records::mounts::MOUNT_KIND;
+use crate::model::geo::CountryRule;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::source_user::SourceUser;
 use crate::settings::{Machine, PublicUrl};
@@ -132,7 +134,11 @@ pub(super) async fn mount(args: MountArgs) -> anyhow::Result<()> {
             let has_password = changes.iter().any(|change| change.key == "password");
             let body = Value::Object(fields::object(changes));
             let path = below(&path);
+            let is_steered = ["countries", "policy"].map(|key| body.get(key).is_some());
             let changed = api.ask_for(Method::PATCH, &path, Some(&body)).await?;
+            if is_steered.contains(&true) {
+                note_places(&api, &changed).await;
+            }
             describe(&changed, has_password.then_some("changed"))
         }
         MountCommand::Delete { path } => {
@@ -159,6 +165,7 @@ async fn create(api: &Api, node: &PublicUrl, args: CreateArgs) -> anyhow::Result
     let settings = fields::object(args.settings.0);
     let generated = !settings.contains_key("password");
     let (spec, password) = make(api, &args.path, settings).await?;
+    note_places(api, &spec).await;
     let MountSpec { path, user, .. } = spec;
     // An operator that gave a password knows it; it need not be in the scrollback too.
     Ok(if generated {
@@ -167,6 +174,16 @@ async fn create(api: &Api, node: &PublicUrl, args: CreateArgs) -> anyhow::Result
     } else {
         format!("created {path}\n")
     })
+}
+
+/// Says what the rules of a mount on places do if the node that was asked knows none.
+async fn note_places(api: &Api, spec: &MountSpec) {
+    let steering = &spec.steering;
+    if steering.countries != CountryRule::Everywhere {
+        places::note_unknown(api, "`countries` keeps no listener out").await;
+    } else if steering.policy.contains(GEO_TOKEN) {
+        places::note_unknown(api, "`geo` in the policy does nothing").await;
+    }
 }
 
 /// The characters of a password that are escaped in a URL: all that RFC 3986 does not call unreserved.
@@ -202,12 +219,14 @@ fn list(mounts: &[MountSpec]) -> String {
     let mut table = TextTable::new(&[
         ("MOUNT", Side::Left),
         ("MAX LISTENERS", Side::Right),
+        ("HIDDEN", Side::Left),
         ("NAME", Side::Left),
     ]);
     for spec in mounts {
         let most = spec.max_listeners;
         let most = most.map_or_else(|| "unlimited".to_owned(), |most| most.to_string());
-        table.row([spec.path.to_string(), most, spec.name.clone()]);
+        let hidden = spec.hidden.to_string();
+        table.row([spec.path.to_string(), most, hidden, spec.name.clone()]);
     }
     table.render()
 }
@@ -247,7 +266,7 @@ mod tests {
     fn mounts_are_shown_plainly() {
         assert_eq!(
             list(&[spec()]),
-            "MOUNT       MAX LISTENERS  NAME\n/radio.mp3      unlimited  My  Radio\n"
+            "MOUNT       MAX LISTENERS  HIDDEN  NAME\n/radio.mp3      unlimited  false   My  Radio\n"
         );
         assert!(list(&[]).contains("antiphon mount create"));
         let changed = describe(&spec(), Some("changed"));

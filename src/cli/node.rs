@@ -232,7 +232,7 @@ fn table(nodes: &[NodeStatus]) -> String {
     ]);
     for node in nodes {
         let more = [
-            format!("{}/{}", node.listeners, node.max_listeners),
+            status::nodes::if_known(node, format!("{}/{}", node.listeners, node.max_listeners)),
             node.traits.weight_percent.to_string(),
             tags(&node.traits),
             node.version.clone(),
@@ -342,9 +342,11 @@ mod tests {
         let mut north = node("north", NodeState::Alive, true);
         north.traits.maintenance = true;
         north.traits.tags = ["big", "fast"].map(|tag| tag.parse().unwrap()).into();
-        let nodes = [node("east", NodeState::Draining, false), north];
+        let dead = node("away", NodeState::Dead, false);
+        let nodes = [dead, node("east", NodeState::Draining, false), north];
         let expected = "\
 NODE   STATE               ROLE    RANK  LISTENERS  WEIGHT  TAGS      VERSION  URL
+away   dead                         100          -     100            0.1.0    http://away.example:8000
 east   draining                     100     12/500     100            0.1.0    http://east.example:8000
 north  alive, maintenance  master   100     12/500     100  big,fast  0.1.0    http://north.example:8000
 ";

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::api::{Api, NodeArgs};
 use super::fields;
+use super::places::{self, GEO_TOKEN};
 use super::terminal::{self, Side, TextTable};
 use crate::logic::forecast::Basis;
 use crate::logic::policy::Policy;
@@ -98,7 +99,12 @@ pub(super) async fn policy(args: PolicyArgs) -> anyhow::Result<()> {
                 fields.insert("proxy_agents".to_owned(), json!(proxy_agents.join("\n")));
             }
             let body = Value::Object(fields);
-            describe(&api.ask_for(Method::PATCH, POLICY, Some(&body)).await?)
+            let set: MeshSettings = api.ask_for(Method::PATCH, POLICY, Some(&body)).await?;
+            let told = describe(&set);
+            if body.get("policy").is_some() && told.contains(GEO_TOKEN) {
+                places::note_unknown(&api, "`geo` in the policy does nothing").await;
+            }
+            told
         }
         PolicyCommand::Explain { mount, from, json } => {
             let explained: ExplainReply = api

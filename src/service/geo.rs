@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -17,7 +18,8 @@ use tracing::{info, warn};
 use crate::io::geo::{GeoDatabase, Imprint};
 use crate::io::gossip::Gossip;
 use crate::io::tasks::Tasks;
-use crate::model::geo::Whereabouts;
+use crate::model::geo::{CountryRule, Whereabouts};
+use crate::model::mount::MountSpec;
 use crate::model::status::GeoStatus;
 use crate::wire::gossip::{self, NodeCard};
 
@@ -50,6 +52,8 @@ struct GeoInner {
     state: RwLock<GeoState>,
     /// An operator wants the file read again.
     wanted: Notify,
+    /// The log says already that a rule on countries keeps nobody out here.
+    has_warned: AtomicBool,
 }
 
 /// A cheap, cloneable way to look up places.
@@ -63,6 +67,7 @@ impl Geo {
             config,
             state: RwLock::default(),
             wanted: Notify::new(),
+            has_warned: AtomicBool::new(false),
         }));
         geo.look().await;
         geo
@@ -73,6 +78,18 @@ impl Geo {
         let state = self.0.state.read();
         let database = state.database.as_ref();
         database.map_or_else(Whereabouts::default, |it| it.whereabouts(ip))
+    }
+
+    /// Warns once when a mount for some countries is served here and no place is known: every listener is admitted then.
+    /// Returns whether it has warned.
+    pub fn warn_if_blind(&self, spec: &MountSpec) -> bool {
+        let has_rule = spec.steering.countries != CountryRule::Everywhere;
+        let is_blind = has_rule && self.0.state.read().database.is_none();
+        let warns = is_blind && !self.0.has_warned.swap(true, Ordering::Relaxed);
+        if warns {
+            warn!(mount = %spec.path, "no place is known: every listener of a mount for some countries is admitted; set geo_database");
+        }
+        warns
     }
 
     /// The place of this node: what its settings say, and for the rest what the database says of its address.
@@ -221,6 +238,20 @@ mod tests {
         let next = file.with_extension("next");
         fs::write(&next, bytes).unwrap();
         fs::rename(&next, file).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_rule_on_countries_without_places_is_warned_of_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("geo.mmdb");
+        let geo = start(&file).await;
+        let mut spec = MountSpec::new("/radio.mp3".parse().unwrap());
+        assert!(!geo.warn_if_blind(&spec), "it has no rule");
+        spec.steering.countries = "de".parse().unwrap();
+        assert!(geo.warn_if_blind(&spec));
+        assert!(!geo.warn_if_blind(&spec), "once");
+        replace(&file, &berlin());
+        assert!(!start(&file).await.warn_if_blind(&spec), "places are known");
     }
 
     #[tokio::test]

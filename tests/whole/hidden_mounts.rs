@@ -63,5 +63,8 @@ fn a_hidden_mount_is_heard_and_not_listed() {
         player.wait_for_more(60 * FRAME_BYTES);
     }
     let mine = done(&mesh.nodes[1].command("mount", &["list"]));
-    assert!(mine.contains(SECRET), "{mine}");
+    let row = mine.lines().find(|line| line.starts_with(SECRET));
+    assert!(row.is_some_and(|row| row.contains("true")), "{mine}");
+    let seen = done(&mesh.nodes[1].command("status", &[]));
+    assert!(seen.contains(SECRET), "{seen}");
 }

@@ -15,11 +15,7 @@ pub(super) fn rows(nodes: &[NodeStatus]) -> String {
         ("URL", Side::Left),
     ]);
     for node in nodes {
-        // The last load report of a dead node is no longer true.
-        let known = |text: String| match node.state {
-            NodeState::Dead => "-".to_owned(),
-            _ => text,
-        };
+        let known = |text: String| if_known(node, text);
         let more = [
             known(format!("{}/{}", node.listeners, node.max_listeners)),
             known(rate(node.bandwidth_bps)),
@@ -34,6 +30,14 @@ pub(super) fn rows(nodes: &[NodeStatus]) -> String {
         table.row(about(node).into_iter().chain(more));
     }
     table.render()
+}
+
+/// What the last load report of a node says; that of a dead one is no longer true.
+pub(in crate::cli) fn if_known(node: &NodeStatus, text: String) -> String {
+    match node.state {
+        NodeState::Dead => "-".to_owned(),
+        _ => text,
+    }
 }
 
 /// A table of nodes, without rows: what every one begins with, and these columns.

@@ -189,6 +189,9 @@ impl Listening {
         let joined = reader.feed().head();
         let icy = weaves_titles(head, joined);
         let spec = self.0.config.mesh.documents.mount(mount);
+        if let Some(spec) = &spec {
+            self.0.config.geo.warn_if_blind(spec);
+        }
         let stream_head = reply.stream(joined, spec.as_ref(), icy.then_some(METAINT));
         debug!("listener connected");
         let attendance = self.0.config.audience.enter(Newcomer {

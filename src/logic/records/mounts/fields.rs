@@ -113,7 +113,8 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
     },
     Field {
         key: "max_listener_s",
-        help: "how long a listener hears the mount before it is disconnected: a number of seconds, or `unlimited`",
+        help: "how long a listener hears the mount before it is disconnected: a number of seconds, or `unlimited`; counts for \
+               listeners that come from then on",
         required: false,
         kind: FieldKind::Limit {
             example: 3600,
@@ -321,7 +322,7 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
     Field {
         key: "countries",
         help: "the countries in which the mount may be heard: `de,at` for only these, `!us,!cn` for all but these; empty: \
-               everywhere",
+               everywhere. A listener whose country is not known is admitted, so each node needs a `geo_database`",
         required: false,
         kind: FieldKind::Text {
             word: "LIST",
