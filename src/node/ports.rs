@@ -9,8 +9,12 @@ use tracing::warn;
 use crate::io::descriptors::Descriptors;
 use crate::io::dns::DnsSockets;
 use crate::io::door::Door;
+use crate::io::link::LinkError;
 use crate::service::load::Capacity;
 use crate::settings::Settings;
+
+/// How far above a port that needs a privilege one is named that needs none: 8080 for 80 is what people use.
+const UNPRIVILEGED: u16 = 8_000;
 
 /// The open ports.
 pub(super) struct Ports {
@@ -60,12 +64,79 @@ impl Ports {
 
 /// Why a node cannot open the port of a flag, and what to do about it.
 fn cannot_listen(flag: &str, listen: SocketAddr, error: &io::Error) -> anyhow::Error {
-    let hint = match error.kind() {
+    let hint = hint(flag, listen, error.kind());
+    anyhow!("cannot listen on TCP {listen}: {error}{hint}")
+}
+
+/// Why the port for the other nodes cannot be opened, and what to do about it.
+pub(super) fn cannot_link(error: LinkError) -> anyhow::Error {
+    match error {
+        LinkError::Bind(listen, error) => {
+            let hint = hint("listen", listen, error.kind());
+            anyhow!("cannot listen on UDP {listen}, where the other nodes connect: {error}{hint}")
+        }
+        error => error.into(),
+    }
+}
+
+/// The way out of an error where a port was opened; empty if none is known.
+fn hint(flag: &str, listen: SocketAddr, error: io::ErrorKind) -> String {
+    let other = |port: u16| SocketAddr::new(listen.ip(), port);
+    match error {
         io::ErrorKind::AddrInUse => format!(
             "; if an Icecast or another antiphon runs there, stop it, or choose another port: --{flag} {}",
-            SocketAddr::new(listen.ip(), listen.port().saturating_add(1))
+            other(listen.port().saturating_add(1))
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "; ports below 1024 need a privilege: give it to the service by AmbientCapabilities=CAP_NET_BIND_SERVICE \
+             in its systemd unit, or to the program by `setcap cap_net_bind_service=+ep`, or choose another port: \
+             --{flag} {}",
+            other(listen.port().saturating_add(UNPRIVILEGED))
+        ),
+        io::ErrorKind::AddrNotAvailable => format!(
+            "; this machine has no such address: name one of its own, or all: --{flag} 0.0.0.0:{}",
+            listen.port()
         ),
         _ => String::new(),
-    };
-    anyhow!("cannot listen on TCP {listen}: {error}{hint}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_not_opened_has_a_next_step() {
+        for (kind, at, way_out) in [
+            (
+                io::ErrorKind::AddrInUse,
+                "127.0.0.1:8000",
+                "--listen 127.0.0.1:8001",
+            ),
+            (
+                io::ErrorKind::PermissionDenied,
+                "127.0.0.1:80",
+                "--listen 127.0.0.1:8080",
+            ),
+            (
+                io::ErrorKind::AddrNotAvailable,
+                "192.0.2.1:8000",
+                "--listen 0.0.0.0:8000",
+            ),
+        ] {
+            let at: SocketAddr = at.parse().unwrap();
+            let told = cannot_listen("listen", at, &kind.into()).to_string();
+            assert!(
+                told.starts_with(&format!("cannot listen on TCP {at}: ")),
+                "{told}"
+            );
+            assert!(told.ends_with(way_out), "{told}");
+            let told = cannot_link(LinkError::Bind(at, kind.into())).to_string();
+            assert!(
+                told.starts_with(&format!("cannot listen on UDP {at}, ")),
+                "{told}"
+            );
+            assert!(told.ends_with(way_out), "{told}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tracing::info;
 
 use super::kept::KeptState;
-use super::ports::Ports;
+use super::ports::{Ports, cannot_link};
 use super::{announcing, resolver};
 use crate::io::clock;
 use crate::io::gossip::Gossip;
@@ -45,7 +45,8 @@ impl Presence {
             listen: ports.bound,
             secret: secret.clone(),
             tasks: tasks.clone(),
-        })?;
+        })
+        .map_err(cannot_link)?;
         info!(name = %settings.name, url, mesh = secret.fingerprint(), "starting");
         announcing::check(settings, links.hello(), ports.bound);
         let geo = Geo::start(GeoConfig {

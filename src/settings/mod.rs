@@ -245,6 +245,12 @@ pub enum SettingsError {
         "a node cannot be named {0}: names that begin with {BACKEND_PREFIX:?} stand for outside servers; give --name"
     )]
     Name(NodeName),
+    /// The second port is the first one.
+    #[error(
+        "shoutcast_listen is {0}, where the node listens for all others: that port takes Shoutcast sources too; leave it \
+         out, or take the next port, as most encoders expect"
+    )]
+    ShoutcastPort(SocketAddr),
     /// No data directory is set, and there is no default.
     #[error("no data directory: neither XDG_DATA_HOME nor HOME is set; name one with --data-dir")]
     NoHome,
@@ -288,6 +294,9 @@ impl Settings {
             return Err(SettingsError::Name(name));
         }
         let listen = args.listen.map_or(anywhere, SocketAddr::from);
+        if args.shoutcast_listen.is_some_and(|it| it.is_of_all(listen)) {
+            return Err(SettingsError::ShoutcastPort(listen));
+        }
         Ok(Self {
             name,
             data_dir,

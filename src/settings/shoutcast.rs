@@ -23,6 +23,14 @@ impl ShoutcastListen {
     pub fn beside(self, door: SocketAddr) -> SocketAddr {
         SocketAddr::new(self.ip.unwrap_or(door.ip()), self.port)
     }
+
+    /// Whether this is the very port at which a node listens for all others.
+    pub fn is_of_all(self, door: SocketAddr) -> bool {
+        let own = self.beside(door);
+        let is_one =
+            own.ip() == door.ip() || own.ip().is_unspecified() || door.ip().is_unspecified();
+        is_one && own.is_ipv4() == door.is_ipv4() && own.port() == door.port() && own.port() != 0
+    }
 }
 
 impl FromStr for ShoutcastListen {
@@ -63,6 +71,26 @@ impl<'de> Deserialize<'de> for ShoutcastListen {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_port_of_all_others_is_none_for_shoutcast() {
+        for (own, door, is_same) in [
+            ("8000", "127.0.0.1:8000", true),
+            ("127.0.0.1:8000", "0.0.0.0:8000", true),
+            ("0.0.0.0:8000", "127.0.0.1:8000", true),
+            ("127.0.0.2:8000", "127.0.0.1:8000", false),
+            ("[::1]:8000", "127.0.0.1:8000", false),
+            ("8001", "127.0.0.1:8000", false),
+            ("0", "127.0.0.1:0", false),
+        ] {
+            let own: ShoutcastListen = own.parse().unwrap();
+            assert_eq!(
+                own.is_of_all(door.parse().unwrap()),
+                is_same,
+                "{own:?} {door}"
+            );
+        }
+    }
 
     #[test]
     fn a_port_may_have_an_address() {

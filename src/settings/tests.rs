@@ -187,6 +187,20 @@ fn a_node_cannot_pass_for_an_outside_server() {
 }
 
 #[test]
+fn the_second_port_is_not_the_first_one() {
+    let load = |shoutcast: &str| {
+        let variables = [("HOME", "/h"), ("ANTIPHON_SHOUTCAST_LISTEN", shoutcast)];
+        super::tests::load(RunArgs::default(), &variables)
+    };
+    let error = load("8000").unwrap_err().to_string();
+    assert!(
+        error.starts_with("shoutcast_listen is 0.0.0.0:8000, where"),
+        "{error}"
+    );
+    assert!(load("8001").is_ok());
+}
+
+#[test]
 fn without_a_home_the_data_directory_must_be_given() {
     let error = load(RunArgs::default(), &[]).unwrap_err();
     assert!(matches!(error, SettingsError::NoHome));
