@@ -207,11 +207,24 @@ impl Filling {
         self.is_open = false;
     }
 
+    /// The reason as the log says it: a ring that had no reader ends for others as if another one had taken its place,
+    /// because they may ask for it again.
+    fn reason_word(&self, reason: EndReason, feed: &Feed) -> String {
+        let held = self.look(feed);
+        match reason {
+            EndReason::Replaced if held.is_current && held.idle_since.is_some() => {
+                "NoListener".to_owned()
+            }
+            reason => format!("{reason:?}"),
+        }
+    }
+
     /// Ends the stream, if there is one, and the mount is no longer held here.
     pub fn end(&mut self, reason: EndReason) {
         self.is_open = false;
         if let Some(feed) = self.feed.take() {
-            info!(?reason, next = feed.next(), "relay ended");
+            let reason_word = self.reason_word(reason, &feed);
+            info!(reason = reason_word, next = feed.next(), "relay ended");
             self.streams.release(&self.mount, &feed);
             feed.end(reason);
         }
@@ -265,6 +278,7 @@ mod tests {
     use crate::media::ring::Read;
     use crate::media::ring::samples::ring;
     use crate::model::stream::StreamId;
+    use crate::service::streams::Reader;
 
     /// A mount that is being filled, and what its first upstream and another one open.
     struct Bench {
@@ -418,6 +432,21 @@ mod tests {
         assert_eq!(reader.read(1), Read::Ended);
         assert_eq!(first.ended(), Some(EndReason::Replaced));
         assert_eq!(take_all(&mut bench.join()), opus(1, &[1]));
+    }
+
+    #[test]
+    fn a_ring_that_nobody_read_is_not_called_replaced() {
+        let mut bench = Bench::new();
+        let first = bench.open(1, "audio/mpeg", 0);
+        let word = |bench: &Bench, reason| bench.filling.reason_word(reason, &first);
+        let reading = bench.streams.get(&bench.filling.mount).unwrap();
+        let reading = reading.read_by(Reader::Listener);
+        assert_eq!(word(&bench, EndReason::Replaced), "Replaced");
+        drop(reading);
+        assert_eq!(word(&bench, EndReason::Replaced), "NoListener");
+        assert_eq!(word(&bench, EndReason::SourceLeft), "SourceLeft");
+        bench.open(2, "audio/mpeg", 0);
+        assert_eq!(word(&bench, EndReason::Replaced), "Replaced");
     }
 
     #[test]
