@@ -206,10 +206,10 @@ impl Load {
                 () = self.0.jumped.notified() => {}
                 _ = held.changed() => {}
             }
-            publisher.publish_streams().await;
+            let view = self.0.lock().view.clone();
+            publisher.publish_streams(&view).await;
             if publisher.has_other_sources() {
                 // Relays wait for the streams of these: they are told now, not in the next round.
-                let view = self.0.lock().view.clone();
                 publisher.tell_at_once(&view);
             }
             let bulletin = self.0.lock().table.bulletin();

@@ -61,7 +61,8 @@ impl Publisher {
         }
     }
 
-    pub(super) async fn publish_streams(&mut self) {
+    pub(super) async fn publish_streams(&mut self, view: &MeshView) {
+        self.sources.forget_outlived(view);
         let held = self.streams.all();
         let cards = held
             .iter()

@@ -15,6 +15,7 @@ use crate::logic::source::closed::{ClosedSources, Closing};
 use crate::model::mount::{MountName, MountSpec, Takeover};
 use crate::model::source::SourceOrigin;
 use crate::model::stream::StreamId;
+use crate::proto::view::MeshView;
 use crate::wire::gossip::ClosedCard;
 
 /// How long a source may take to give way: its task only has to see the order.
@@ -288,6 +289,13 @@ impl Sources {
             unix_s: clock::unix_ms() / 1_000,
         };
         self.0.lock().closed.note(mount, closing);
+    }
+
+    /// Forgets which sources were closed here where a later one, on any node, has been on air for a while.
+    pub fn forget_outlived(&self, view: &MeshView) {
+        let started = |mount: &MountName| view.source(mount).map(|(_, card)| card.started_unix_ms);
+        let mut table = self.0.lock();
+        table.closed.forget_outlived(started, clock::unix_ms());
     }
 
     /// The last source of each mount that was closed here for what it had sent, for some minutes.

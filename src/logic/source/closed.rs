@@ -10,6 +10,9 @@ use crate::model::mount::MountName;
 
 /// How long the closing of a source is shown: an operator whose encoder does not stay on air looks sooner.
 const SHOWN: Duration = Duration::from_secs(900);
+/// How long a later source is on air until the closing of the one before is no news: an encoder that is closed each time
+/// connects again at once, and its operator must still see why.
+const OUTLIVED_MS: u64 = 60_000;
 /// The most mounts of which it is remembered: far more than have bad sources at once on one node. The oldest are forgotten.
 const MAX_REMEMBERED: usize = 256;
 
@@ -41,10 +44,28 @@ impl ClosedSources {
         self.0.insert(mount.clone(), closing);
     }
 
+    /// Forgets the closings of mounts whose source has come later, and has been on air for a while. `started` tells when a
+    /// mount's source came, unix milliseconds.
+    pub fn forget_outlived(
+        &mut self,
+        started: impl Fn(&MountName) -> Option<u64>,
+        now_unix_ms: u64,
+    ) {
+        self.0.retain(|mount, it| {
+            started(mount).is_none_or(|at| !is_outlived(it.unix_s, at, now_unix_ms))
+        });
+    }
+
     /// The closings that are shown now.
     pub fn recent(&self, now: Instant) -> impl Iterator<Item = (&MountName, &Closing)> {
         self.0.iter().filter(move |(_, it)| is_shown(it, now))
     }
+}
+
+/// Whether a source that came at this time has come after a closing, and has been on air for a while.
+pub fn is_outlived(closed_unix_s: u64, started_unix_ms: u64, now_unix_ms: u64) -> bool {
+    let stays = now_unix_ms.saturating_sub(started_unix_ms) >= OUTLIVED_MS;
+    stays && started_unix_ms / 1_000 >= closed_unix_s
 }
 
 fn is_shown(closing: &Closing, now: Instant) -> bool {
@@ -76,6 +97,35 @@ mod tests {
         let shown = |now: Instant| closed.recent(now).map(|(_, it)| it.why.clone()).collect();
         let shown: [Vec<String>; 2] = [begun + SHOWN, at + SHOWN].map(shown);
         assert_eq!(shown, [vec!["second".to_owned()], vec![]]);
+    }
+
+    #[test]
+    fn a_closing_is_no_news_when_a_later_source_stays() {
+        for (started_unix_ms, now_unix_ms, is_over) in [
+            (90_000, 500_000, false),
+            (100_500, 160_499, false),
+            (100_500, 160_500, true),
+            (130_000, 130_000, false),
+            (130_000, 120_000, false),
+        ] {
+            assert_eq!(
+                is_outlived(100, started_unix_ms, now_unix_ms),
+                is_over,
+                "{started_unix_ms} {now_unix_ms}"
+            );
+        }
+        let (mut closed, begun) = (ClosedSources::default(), Instant::now());
+        for number in [1, 2, 3] {
+            closed.note(&mount(number), closing("bad", begun));
+        }
+        let started = |of: &MountName| match of.as_str() {
+            "/1" => Some(5_000),
+            "/2" => Some(60_000),
+            _ => None,
+        };
+        closed.forget_outlived(started, 65_000);
+        let left: Vec<&MountName> = closed.recent(begun).map(|(mount, _)| mount).collect();
+        assert_eq!(left, [&mount(2), &mount(3)]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::mesh::Mesh;
 use super::sources::Sources;
 use super::streams::Streams;
 use crate::io::clock;
+use crate::logic::source::closed::is_outlived;
 use crate::media::format::said;
 use crate::model::caption::caption;
 use crate::model::format::StreamFormat;
@@ -274,11 +275,15 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
     }
 }
 
-/// The last source of a mount that a node has closed for what it had sent.
+/// The last source of a mount that a node has closed for what it had sent, unless a later one stays on air.
 fn closed(view: &MeshView, mount: &MountName) -> Option<ClosedSource> {
     let nodes = view.nodes.iter();
     let cards = nodes.filter_map(|(name, node)| Some((name, node.closed.get(mount)?)));
     let (node, last) = cards.max_by_key(|(_, card)| card.unix_s)?;
+    let source = view.source(mount).map(|(_, card)| card.started_unix_ms);
+    if source.is_some_and(|started| is_outlived(last.unix_s, started, clock::unix_ms())) {
+        return None;
+    }
     Some(ClosedSource {
         node: node.clone(),
         why: caption(&last.why),
