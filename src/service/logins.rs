@@ -17,13 +17,19 @@ use crate::model::source_user::SourceUser;
 use crate::wire::http::credentials;
 use crate::wire::http::credentials::Credentials;
 use crate::wire::http::forwarded::Client;
-use crate::wire::icecast::shoutcast::LoginReading;
+use crate::wire::icecast::shoutcast::{LoginReading, ShoutcastLogin};
 
 /// Why most logins are refused.
 const WRONG_PASSWORD: &str = "wrong password";
 /// Why a Shoutcast login is refused that is for no mount, however it is read.
 const NO_MOUNT: &str =
     "it names no mount: have the encoder log in with MOUNT:PASSWORD, or set shoutcast_mount";
+/// Why a Shoutcast login is refused that names a mount which is not there. The name may be a part of the password.
+const MISSING_MOUNT: &str =
+    "it names no mount that exists: look at the name in front of the password";
+/// The same, if the login was tried as the password of the usual mount, too.
+const MISSING_OR_WRONG: &str =
+    "it names no mount that exists, and is not the password of the mount in shoutcast_mount";
 
 /// The origin of a request.
 #[derive(Clone, Copy, Debug)]
@@ -199,11 +205,13 @@ impl Logins {
     /// however many readings it has.
     pub async fn shoutcast(
         &self,
-        readings: &[LoginReading<'_>],
+        login: &ShoutcastLogin,
+        default: Option<&MountName>,
         caller: Caller,
     ) -> Result<(MountSpec, PasswordHold), NoRight> {
+        let mounts = self.0.documents.mounts();
         let mut refused = None;
-        for LoginReading { spec, password } in readings {
+        for LoginReading { spec, password } in &login.readings(&mounts, default) {
             let password = Secret::from(*password);
             let attempt = LoginAttempt::shoutcast(spec, caller);
             match self.weigh(&password, &spec.password_hash, caller).await {
@@ -215,9 +223,12 @@ impl Logins {
                 verdict => refused = refused.or(Some((attempt, verdict))),
             }
         }
+        let is_missing = login.names_missing(&mounts);
         Err(match refused {
             Some((attempt, PasswordVerdict::BadHash)) => attempt.bad_hash(),
+            Some((attempt, _)) if is_missing => attempt.denied(MISSING_OR_WRONG),
             Some((attempt, _)) => attempt.denied(WRONG_PASSWORD),
+            None if is_missing => LoginAttempt::nowhere(caller).denied(MISSING_MOUNT),
             None => LoginAttempt::nowhere(caller).denied(NO_MOUNT),
         })
     }
@@ -253,6 +264,19 @@ impl Logins {
             }
         }
         Err(LoginAttempt::shoutcast(first.spec, caller).denied(WRONG_PASSWORD))
+    }
+
+    /// Whether a Shoutcast login for a mount that does not exist is that of the admin, whatever is in front of its password.
+    pub async fn check_without_mount(&self, pass: &str, caller: Caller) -> Result<(), NoRight> {
+        let attempt = LoginAttempt::nowhere(caller);
+        let hash = self.0.documents.admin_password_hash();
+        let hash = hash.ok_or_else(|| attempt.denied(MISSING_MOUNT))?;
+        let password = pass.rsplit(':').next().unwrap_or(pass);
+        match self.weigh(&Secret::from(password), &hash, caller).await {
+            PasswordVerdict::Right => Ok(()),
+            PasswordVerdict::Busy => Err(attempt.postponed()),
+            PasswordVerdict::Wrong | PasswordVerdict::BadHash => Err(attempt.denied(MISSING_MOUNT)),
+        }
     }
 
     async fn verify(

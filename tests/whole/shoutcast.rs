@@ -229,6 +229,11 @@ fn a_password_alone_is_for_the_mount_that_is_set() {
     let log = node.log();
     assert!(log.contains("set shoutcast_mount"), "{log}");
     assert!(!log.contains(PASSWORD), "{log}");
+    let told = answer(&node.address(), format!("/radoi.mp3:{PASSWORD}\r\n"));
+    assert_eq!(told.as_bytes(), REFUSED);
+    let log = node.log();
+    assert!(log.contains("it names no mount that exists"), "{log}");
+    assert!(!log.contains(PASSWORD) && !log.contains("radoi"), "{log}");
     let named = format!("{RADIO}:{PASSWORD}");
     drop(KnownSource::behind(welcome(&node.address(), &named)));
 }

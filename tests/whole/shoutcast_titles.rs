@@ -41,7 +41,7 @@ fn a_title_is_set_by_the_password_in_the_query() {
     for (number, login) in [
         format!("mount={RADIO}&pass={PASSWORD}"),
         format!("pass={RADIO}:{PASSWORD}"),
-        format!("pass=source:{PASSWORD}&mount={RADIO}"),
+        format!("pass=source:{PASSWORD}&mount=radio.mp3"),
         format!("pass={admin}&mount={RADIO}"),
         format!("pass=admin:{admin}&mount={RADIO}"),
     ]
@@ -85,6 +85,14 @@ fn a_title_is_set_by_the_password_in_the_query() {
             format!("mode=updinfo&mount={OTHER}&pass=another-one&song=x"),
             400,
         ),
+        // Strangers are not told which mounts there are; the admin is.
+        (
+            format!("mode=updinfo&mount=/nope&pass={PASSWORD}&song=x"),
+            401,
+        ),
+        (format!("mode=updinfo&pass=/nope:{PASSWORD}&song=x"), 401),
+        (format!("mode=updinfo&mount=/nope&pass={admin}&song=x"), 400),
+        (format!("mode=updinfo&pass=/nope:{admin}&song=x"), 400),
         (String::new(), 400),
     ] {
         let answer = get(&node.address(), &format!("/admin.cgi?{query}")).unwrap();
@@ -92,6 +100,60 @@ fn a_title_is_set_by_the_password_in_the_query() {
         assert!(!answer.text().contains(PASSWORD), "{answer:?}");
     }
     mesh.wait_each_sees(RADIO, "the last title", |mount| mount.title == "head");
+    for (query, login, status, words) in [
+        (
+            "mode=updinfo&mount=/nope&song=x",
+            "",
+            401,
+            "the mount's source",
+        ),
+        (
+            "mode=updinfo&mount=/nope&song=x",
+            PASSWORD,
+            401,
+            "the mount's source",
+        ),
+        (
+            "mode=updinfo&mount=/nope&song=x",
+            admin,
+            400,
+            "there is no mount /nope",
+        ),
+        ("mode=updinfo&song=x", "", 400, "Missing parameter: mount"),
+        (
+            "mount=radio.mp3&song=x",
+            PASSWORD,
+            400,
+            "Missing parameter: mode",
+        ),
+        (
+            "mount=radio.mp3&mode=updinfo",
+            PASSWORD,
+            400,
+            "Missing parameter: song",
+        ),
+        (
+            "mount=radio.mp3&mode=updinfo&song=head",
+            PASSWORD,
+            200,
+            "successful",
+        ),
+    ] {
+        let user = if login == admin { "admin" } else { "source" };
+        let login = match login {
+            "" => String::new(),
+            password => format!("Authorization: {}\r\n", basic(user, password)),
+        };
+        let request = format!("GET /admin/metadata?{query} HTTP/1.0\r\n{login}\r\n");
+        let answer = ask(&node.address(), &request).unwrap();
+        assert_eq!(answer.head.status, status, "{query}: {answer:?}");
+        assert!(answer.text().contains(words), "{query}: {}", answer.text());
+    }
+    let log = node.log();
+    assert!(
+        log.contains("mount=\"/nope\" why=\"there is no such mount\""),
+        "{log}"
+    );
     assert!(!node.log().contains(PASSWORD), "{}", node.log());
 
     // No mount has accounts of listeners; a name that could be none of one is called so.

@@ -7,6 +7,7 @@ use super::call::{Answer, Call};
 use super::form::FormFields;
 use super::reply;
 use super::reply::Body;
+use super::told_title;
 use super::told_title::ToldTitle;
 use crate::service::logins::Right;
 use crate::service::titles::NotSet;
@@ -15,15 +16,20 @@ use crate::service::titles::NotSet;
 pub(super) async fn metadata(admin: &Admin, call: Call) -> Answer {
     let told = ToldTitle::read(call).await?;
     let Some(mount) = told.mount() else {
-        return Ok(missing());
+        return Ok(missing("mount, the path of a mount such as /radio.mp3"));
     };
-    let right = Right::Describe(&mount);
-    admin.0.logins.check(told.login(), right).await?;
+    let allowed = admin.0.logins.check(told.login(), Right::Describe(&mount));
+    allowed.await.map_err(told_title::not_allowed)?;
+    if admin.0.mesh.documents.mount(&mount).is_none() {
+        // Only a login that may manage the mesh comes here: others are not told which mounts there are.
+        let why = format!("{}: there is no mount {mount}", NotSet::NoSource);
+        return Ok(message(StatusCode::BAD_REQUEST, &why, 0));
+    }
     if !told.is_update() {
-        return Ok(missing());
+        return Ok(missing("mode=updinfo"));
     }
     let Some(title) = told.title(admin, &mount) else {
-        return Ok(missing());
+        return Ok(missing("song, or artist and title"));
     };
     let answer = match admin.0.titles.set(&mount, &title).await {
         Ok(()) => message(StatusCode::OK, "Metadata update successful", 1),
@@ -44,12 +50,14 @@ pub(super) fn manage_accounts(_admin: &Admin, call: &Call) -> Answer {
             "a username has no colon, line end or other control character",
             0,
         )),
-        false => Ok(missing()),
+        false => Ok(missing("no mount here keeps accounts of listeners")),
     }
 }
 
-fn missing() -> Response<Body> {
-    message(StatusCode::BAD_REQUEST, "Missing parameter", 0)
+/// The answer to a request that lacks something: Icecast's words, and behind them what it is.
+fn missing(what: &str) -> Response<Body> {
+    let text = format!("Missing parameter: {what}");
+    message(StatusCode::BAD_REQUEST, &text, 0)
 }
 
 fn message(status: StatusCode, text: &str, code: u8) -> Response<Body> {

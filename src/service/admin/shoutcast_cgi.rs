@@ -7,6 +7,7 @@ use super::call::{Answer, Call};
 use super::declined::Declined;
 use super::reply;
 use super::reply::Body;
+use super::told_title;
 use super::told_title::ToldTitle;
 use crate::model::mount::MountName;
 use crate::service::logins::{NoRight, Right};
@@ -57,19 +58,37 @@ async fn allowed_mount(admin: &Admin, told: &ToldTitle, pass: &str) -> Result<Mo
             .is_none_or(|named| reading.spec.path == *named)
     });
     let Some(first) = readings.first() else {
-        return Err(Declined::bad(
-            "the title is for no mount: write mount=/MOUNT, or pass=/MOUNT:PASSWORD, or set shoutcast_mount",
-        ));
+        return Err(no_mount(admin, told, pass).await);
     };
     let caller = told.login().caller;
     match admin.0.logins.shoutcast_title(&readings, caller).await {
         Err(NoRight::Denied) if told.login().authorization.is_some() => {
             let mount = first.spec.path.clone();
             let right = Right::Describe(&mount);
-            admin.0.logins.check(told.login(), right).await?;
-            Ok(mount)
+            let allowed = admin.0.logins.check(told.login(), right).await;
+            allowed.map(|()| mount)
         }
-        mount => Ok(mount?),
+        mount => mount,
+    }
+    .map_err(told_title::not_allowed)
+}
+
+/// Why a title is for no mount. If the request names one, only the admin is told that it does not exist: for others it is
+/// as if the password was wrong.
+async fn no_mount(admin: &Admin, told: &ToldTitle, pass: &str) -> Declined {
+    if told.mount().is_none() && !pass.contains(':') {
+        return Declined::bad(
+            "the title is for no mount: write mount=/MOUNT, or pass=/MOUNT:PASSWORD, or set shoutcast_mount",
+        );
+    }
+    let logins = &admin.0.logins;
+    let allowed = match (told.login().authorization, told.mount()) {
+        (Some(_), Some(mount)) => logins.check(told.login(), Right::Describe(&mount)).await,
+        _ => logins.check_without_mount(pass, told.login().caller).await,
+    };
+    match allowed {
+        Ok(()) => Declined::bad("there is no mount of that name: see `antiphon mount list`"),
+        Err(why) => told_title::not_allowed(why),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The request of an encoder that says what is on air: a query, or a form that is posted.
 
 use http_body_util::{BodyExt, Limited};
-use hyper::Method;
+use hyper::{Method, StatusCode};
 use tracing::info;
 
 use super::Admin;
@@ -12,7 +12,7 @@ use crate::model::caption::caption;
 use crate::model::charset::Charset;
 use crate::model::mount::MountName;
 use crate::model::title::TitleInfo;
-use crate::service::logins::{Caller, RequestLogin};
+use crate::service::logins::{Caller, NoRight, RequestLogin};
 
 /// The longest form that is read: a title of 64 KiB, escaped, and other fields. Of that title only the beginning is shown,
 /// but an encoder that is refused may give up.
@@ -58,9 +58,11 @@ impl ToldTitle {
         self.fields.text(key).filter(|text| !text.is_empty())
     }
 
-    /// The mount that is named, if it could be one.
+    /// The mount that is named, if it could be one. Encoders have it in their settings without a slash, and some send it so.
     pub(super) fn mount(&self) -> Option<MountName> {
-        MountName::try_from(self.text("mount")?.as_str()).ok()
+        let name = self.text("mount")?;
+        let path = format!("/{}", name.strip_prefix('/').unwrap_or(&name));
+        MountName::try_from(path).ok()
     }
 
     /// Whether the title is to be set.
@@ -81,6 +83,17 @@ impl ToldTitle {
         let spec = admin.0.mesh.documents.mount(mount);
         let of_mount = spec.map(|spec| spec.charset).unwrap_or_default();
         self.fields.title(spoken_charset(self, mount), of_mount)
+    }
+}
+
+/// Refuses a title whose request has no right to set it. Whether the mount is there is not said.
+pub(super) fn not_allowed(why: NoRight) -> Declined {
+    match why {
+        NoRight::Anonymous | NoRight::Denied => Declined::new(
+            StatusCode::UNAUTHORIZED,
+            "this needs the login of the mount's source, or the admin password, or the token of this node",
+        ),
+        NoRight::Busy => why.into(),
     }
 }
 

@@ -51,9 +51,8 @@ impl Ingest {
         caller: Caller,
     ) -> Result<(MountSpec, PasswordHold, SourcePlace), Refusal> {
         self.check_taking()?;
-        let mounts = self.0.mesh.documents.mounts();
-        let readings = login.readings(&mounts, self.0.shoutcast_mount.as_ref());
-        let (spec, hold) = self.0.logins.shoutcast(&readings, caller).await?;
+        let usual = self.0.shoutcast_mount.as_ref();
+        let (spec, hold) = self.0.logins.shoutcast(login, usual, caller).await?;
         let origin = SourceOrigin::new(caller.client, &spec);
         let place = self.find_place(&spec, &origin).await?;
         Ok((spec, hold, place))

@@ -164,6 +164,19 @@ impl ShoutcastLogin {
         readings.truncate(MAX_READINGS);
         readings
     }
+
+    /// Whether the login names a mount that does not exist, in front of the password or behind a user. What has neither a
+    /// slash in front nor a dot in it is rather a user, or a part of the password.
+    pub fn names_missing(&self, mounts: &BTreeMap<MountName, MountSpec>) -> bool {
+        let line = without_stream_number(&self.0);
+        let Some((front, _password)) = line.rsplit_once(':') else {
+            return false;
+        };
+        let mut names = front.split(':').take(MAX_READINGS);
+        let looks_so = |name: &str| name.starts_with('/') || name.contains('.');
+        let has_name = names.clone().any(looks_so);
+        has_name && names.all(|name| named_mount(name, mounts).is_none())
+    }
 }
 
 /// The mount of this name, which may lack its slash.
@@ -232,6 +245,27 @@ mod tests {
                 login.0
             }
             other => panic!("{line:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_login_may_name_a_mount_that_does_not_exist() {
+        let mounts = mounts(&[("/radio.mp3", "source"), ("/b", "dj")]);
+        for (line, is_missing) in [
+            ("/radoi.mp3:abc", true),
+            ("radoi.mp3:abc", true),
+            ("dj:/nope:abc", true),
+            ("/nope:a:b:c:#1", true),
+            ("/radio.mp3:abc", false),
+            ("radio.mp3:a.b:c", false),
+            ("dj:b:abc", false),
+            ("source:abc", false),
+            ("/nope", false),
+            ("a.b", false),
+            ("", false),
+        ] {
+            let login = ShoutcastLogin::of(line);
+            assert_eq!(login.names_missing(&mounts), is_missing, "{line}");
         }
     }
 
