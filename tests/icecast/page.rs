@@ -16,7 +16,8 @@ const BEGINNING: &str = "\
 
 What encoders, players and tools expect of an Icecast server, row by row, and what antiphon and a stock icecast2 2.4.4
 do. `make test` tries every row at both and fails when this page is not what it finds: a row that does not hold and is not
-named here, and a row that is named here and holds.
+named here, and a row that is named here and holds. The numbers are those of a longer list: what has a number that is
+not in the table is not covered, neither as held nor as missing.
 
 `make compatibility` tries them and writes the page. To try another server, name it; rows that need settings which
 cannot be made there are skipped:
