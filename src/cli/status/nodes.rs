@@ -32,7 +32,7 @@ pub(super) fn rows(nodes: &[NodeStatus]) -> String {
     table.render()
 }
 
-/// What the last load report of a node says; that of a dead one is no longer true.
+/// The text if the node lives: the last load report of a dead one is no longer true.
 pub(in crate::cli) fn if_known(node: &NodeStatus, text: String) -> String {
     match node.state {
         NodeState::Dead => "-".to_owned(),
