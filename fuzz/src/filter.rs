@@ -1,7 +1,7 @@
 //! The filters between an encoder and the ring.
 
 use antiphon::media::format::detect::Format;
-use antiphon::media::format::ogg::Renumber;
+use antiphon::media::format::ogg::PageSieve;
 use antiphon::media::format::tags::TagFilter;
 use bytes::BytesMut;
 
@@ -33,11 +33,12 @@ pub fn tags(data: &[u8]) {
     assert!(stream.ends_with(&out) || out.len() < stream.len());
 }
 
-/// Numbers are changed and changed back, however the stream is cut.
-pub fn renumber(data: &[u8]) {
+/// Numbers are changed and changed back, however the stream is cut, and nothing but pages passes.
+pub fn sieve(data: &[u8]) {
     let (lengths, stream) = cuts::take(data);
     let by = u32::from(lengths.first().copied().unwrap_or_default());
-    let (mut there, mut back) = (Renumber::new(by), Renumber::new(by.wrapping_neg()));
+    let sieve = PageSieve::new;
+    let (mut pages, mut there, mut back) = (sieve(0), sieve(by), sieve(by.wrapping_neg()));
     let changed = through(
         |input, out| there.take(input, out),
         cuts::pieces(lengths, stream),
@@ -46,8 +47,12 @@ pub fn renumber(data: &[u8]) {
         |input, out| back.take(input, out),
         std::iter::once(&changed[..]),
     );
-    assert!(changed.len() <= stream.len());
-    assert_eq!(again, stream[..again.len()]);
+    let pages = through(
+        |input, out| pages.take(input, out),
+        std::iter::once(stream),
+    );
+    assert!(pages.len() <= stream.len());
+    assert_eq!(again, pages[..again.len()]);
 }
 
 fn through<'a>(

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use super::format::detect::{self, Format, LOOK_BYTES, Look};
 use super::format::file::whole_units;
 use super::format::layout::Layout;
-use super::format::ogg::{Renumber, first_serials};
+use super::format::ogg::{PageSieve, first_serials};
 use super::format::scanner::Scanner;
 use super::format::tags::TagFilter;
 use super::splice::{Splice, splice};
@@ -146,7 +146,7 @@ fn whole_part(file: &[u8], format: Format, serial_shift: u32) -> Bytes {
         return units.concat().into();
     }
     let (mut input, mut out) = (BytesMut::from(&units.concat()[..]), BytesMut::new());
-    Renumber::new(serial_shift).take(&mut input, &mut out);
+    PageSieve::new(serial_shift).take(&mut input, &mut out);
     out.freeze()
 }
 

@@ -1,12 +1,12 @@
-//! The bytes of a source before they get offsets: their format is found out, tags and woven titles are taken out, and serial
-//! numbers of Ogg that the mount has just had are changed.
+//! The bytes of a source before they get offsets: their format is found out, tags and woven titles are taken out, and so is
+//! what stands between pages of Ogg; serial numbers of Ogg that the mount has just had are changed.
 
 use bytes::BytesMut;
 
 use super::filler::Offer;
 use super::lead::RingLead;
 use crate::media::format::detect::{self, Format, LOOK_BYTES, Look};
-use crate::media::format::ogg::{Renumber, first_serials};
+use crate::media::format::ogg::{PageSieve, first_serials};
 use crate::media::format::tags::TagFilter;
 use crate::media::icy::Separator;
 use crate::model::title::TitleInfo;
@@ -24,7 +24,8 @@ pub(super) struct Inlet {
     /// The media type that is stated for the stream.
     stated: String,
     look: Look,
-    renumbered: Option<RenumberedPages>,
+    /// Of a source that sends Ogg.
+    pages: Option<PagedInput>,
 }
 
 /// The bytes of a source that has woven titles into them.
@@ -36,12 +37,10 @@ struct WovenInput {
     title: Option<TitleInfo>,
 }
 
-/// The pages of a source whose serial numbers are changed.
-#[derive(Debug)]
-struct RenumberedPages {
-    filter: Renumber,
-    /// By how much they are changed.
-    by: u32,
+/// The bytes of a source that sends pages of Ogg.
+#[derive(Debug, Default)]
+struct PagedInput {
+    sieve: PageSieve,
     /// The beginning of a page.
     input: BytesMut,
 }
@@ -61,7 +60,7 @@ impl Inlet {
             audio: BytesMut::new(),
             stated: offer.head.content_type.clone(),
             look: Look::More,
-            renumbered: None,
+            pages: None,
         }
     }
 
@@ -84,13 +83,7 @@ impl Inlet {
             let title = woven.separator.take(&mut woven.input, &mut self.input);
             woven.title = title.or(woven.title.take());
         }
-        match &mut self.renumbered {
-            Some(pages) => {
-                self.filter.take(&mut self.input, &mut pages.input);
-                pages.filter.take(&mut pages.input, &mut self.audio);
-            }
-            None => self.filter.take(&mut self.input, &mut self.audio),
-        }
+        self.take_audio();
         if self.look == Look::More {
             self.look_at(self.audio.len() >= LOOK_BYTES);
         }
@@ -98,7 +91,7 @@ impl Inlet {
 
     /// Judges what is left: nothing will follow.
     pub(super) fn finish(&mut self) {
-        if let Some(pages) = &mut self.renumbered {
+        if let Some(pages) = &mut self.pages {
             self.audio.unsplit(pages.input.split());
         }
         self.filter.finish(&mut self.input, &mut self.audio);
@@ -169,33 +162,34 @@ impl Inlet {
         while is_taken(by) {
             by = by.wrapping_add(1);
         }
-        let mut filter = Renumber::new(by);
-        let mut renumber = |bytes: &[u8], input: &mut BytesMut| {
+        let renumber = |pages: &[u8], input: &mut BytesMut| {
             let mut out = BytesMut::new();
-            input.extend_from_slice(bytes);
-            filter.take(input, &mut out);
+            input.extend_from_slice(pages);
+            PageSieve::new(by).take(input, &mut out);
             out
         };
-        let mut input = BytesMut::new();
+        let mut rest = BytesMut::new();
         let lead = RingLead {
-            prologue: renumber(&lead.prologue, &mut input).freeze(),
-            audio: renumber(&lead.audio, &mut input).freeze(),
+            prologue: renumber(&lead.prologue, &mut rest).freeze(),
+            audio: renumber(&lead.audio, &mut rest).freeze(),
         };
-        self.audio = renumber(&self.audio, &mut input);
-        self.renumbered = Some(match self.renumbered.take() {
-            // What is left of its last pages is not changed yet.
-            Some(before) => {
-                let by = before.by.wrapping_add(by);
-                let filter = Renumber::new(by);
-                RenumberedPages {
-                    filter,
-                    by,
-                    ..before
-                }
-            }
-            None => RenumberedPages { filter, by, input },
-        });
+        self.audio = renumber(&self.audio, &mut rest);
+        let pages = self.pages.get_or_insert_default();
+        rest.unsplit(pages.input.split());
+        pages.input = rest;
+        pages.sieve = PageSieve::new(pages.sieve.by().wrapping_add(by));
         lead
+    }
+
+    /// Moves what was judged to the audio.
+    fn take_audio(&mut self) {
+        match &mut self.pages {
+            Some(pages) => {
+                self.filter.take(&mut self.input, &mut pages.input);
+                pages.sieve.take(&mut pages.input, &mut self.audio);
+            }
+            None => self.filter.take(&mut self.input, &mut self.audio),
+        }
     }
 
     fn look_at(&mut self, is_last: bool) {
@@ -209,11 +203,14 @@ impl Inlet {
     /// Decides on the format. What has come so far is taken once more, from its first frame on.
     fn decide(&mut self, look: Look) {
         self.look = look;
+        if look == Look::Is(Format::Ogg) {
+            self.pages = Some(PagedInput::default());
+        }
         if let Some(format) = self.format() {
             self.filter.walks(format);
             self.audio.unsplit(self.input.split());
             std::mem::swap(&mut self.audio, &mut self.input);
-            self.filter.take(&mut self.input, &mut self.audio);
+            self.take_audio();
         }
     }
 }

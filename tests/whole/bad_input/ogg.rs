@@ -1,4 +1,5 @@
-//! Ogg of real encoders with something between its pages that does not belong there: who comes late decodes the sound.
+//! Ogg of real encoders with something between its pages that does not belong there: who comes late decodes the sound, and
+//! who is there already, if it is no page.
 
 use std::process::Command;
 use std::time::Duration;
@@ -39,34 +40,62 @@ fn foreign_first(first: &[u8]) -> Vec<u8> {
     page_at(0, 777, 2, 0, &first[28..])
 }
 
-/// Sends a stream to a mount of its own. A listener that comes behind what is bad decodes it without a fault.
-fn play(stage: &Stage, mount: &str, begin: &[u8], rest: &[u8]) {
+/// What a source sends.
+struct Sent {
+    /// Before anybody listens.
+    first: Vec<u8>,
+    /// Before the late listener comes, with all that is bad.
+    begin: Vec<u8>,
+    rest: Vec<u8>,
+    /// The least that is kept of the first two parts.
+    kept_bytes: usize,
+}
+
+/// Sends a stream to a mount of its own. A listener that comes behind what is bad decodes it without a fault; the result is
+/// a listener that came before it.
+fn play(stage: &Stage, mount: &str, sent: &Sent) -> Player {
     stage.node.create_mount(mount, PASSWORD);
     let mut source = log_in(&stage.node, mount, "Content-Type: audio/ogg\r\n");
-    source.send(begin).unwrap();
-    wait_status(&stage.node, mount, |status| {
-        let mut mounts = status.mounts.iter();
-        let source = mounts.find_map(|it| it.source.as_ref().filter(|_| it.path.as_str() == mount));
-        source.is_some_and(|it| it.offset >= begin.len() as u64)
-    });
-    let late = Player::tune_in(&format!("{}{mount}", stage.node.url()));
-    late.wait_for(1);
-    source.send(rest).unwrap();
-    let look = || {
-        let sound = decode(&late.bytes(), "audio/ogg")?;
-        so(sound > LEAST, format!("{sound:?}"))
+    let has_come = |bytes: usize| {
+        wait_status(&stage.node, mount, |status| {
+            let mut mounts = status.mounts.iter();
+            let source =
+                mounts.find_map(|it| it.source.as_ref().filter(|_| it.path.as_str() == mount));
+            source.is_some_and(|it| it.offset >= bytes as u64)
+        });
     };
-    let ((), took) = eventually(PATIENCE, mount, look);
-    println!("{mount}: decoded after {took:?}");
+    let tune_in = || {
+        let player = Player::tune_in(&format!("{}{mount}", stage.node.url()));
+        player.wait_for(1);
+        player
+    };
+    source.send(&sent.first).unwrap();
+    has_come(1);
+    let early = tune_in();
+    source.send(&sent.begin).unwrap();
+    has_come(sent.kept_bytes);
+    let late = tune_in();
+    source.send(&sent.rest).unwrap();
+    expect_sound(&late, mount, LEAST);
     wait_status(&stage.node, mount, |status| {
         let mut mounts = status.mounts.iter();
         let mount = mounts.find(|it| it.path.as_str() == mount);
         mount.is_some_and(|it| it.trouble.is_none())
     });
+    early
+}
+
+fn expect_sound(player: &Player, mount: &str, least: Duration) {
+    let look = || {
+        let sound = decode(&player.bytes(), "audio/ogg")?;
+        so(sound > least, format!("{sound:?}"))
+    };
+    let ((), took) = eventually(PATIENCE, mount, look);
+    println!("{mount}: decoded after {took:?}");
 }
 
 #[test]
-fn late_listeners_decode_ogg_whatever_is_between_its_pages() {
+fn listeners_decode_ogg_whatever_is_between_its_pages() {
     if !have("ffmpeg") {
         return;
     }
@@ -74,33 +103,37 @@ fn late_listeners_decode_ogg_whatever_is_between_its_pages() {
     for codec in ["libopus", "libvorbis", "flac"] {
         let pages = encoded(codec);
         let (quarter, late) = (pages.len() / 4, pages.len() * 6 / 10);
-        let split = |number: usize, bad: &[u8]| {
-            let (begin, rest) = (&pages[..number], &pages[number..late]);
-            [&begin.concat()[..], bad, &rest.concat()].concat()
+        let with = |bad: &[u8], kept_bytes: usize| Sent {
+            first: pages[..quarter].concat(),
+            begin: [bad, &pages[quarter..late].concat()].concat(),
+            rest: pages[late..].concat(),
+            kept_bytes: pages[..late].concat().len() + kept_bytes,
         };
-        let last = pages[late..].concat();
         let first = foreign_first(&pages[0]);
         play(
             &stage,
             &format!("/{codec}-first"),
-            &split(quarter, &first),
-            &last,
+            &with(&first, first.len()),
         );
         let noise = vec![9; 200_000];
         play(
             &stage,
             &format!("/{codec}-noise"),
-            &split(quarter, &noise),
-            &last,
+            &with(&noise, noise.len() / 2),
         );
-        let junk = |pages: &[Vec<u8>]| -> Vec<u8> {
-            pages
-                .iter()
-                .flat_map(|page| [&page[..], &[9; 50]].concat())
-                .collect()
+        let mixed = |pages: &[Vec<u8>]| -> Vec<u8> {
+            let mixed = pages.iter().map(|page| [&page[..], &[9; 50]].concat());
+            mixed.collect::<Vec<_>>().concat()
         };
-        let (begin, rest) = (junk(&pages[..late]), junk(&pages[late..]));
-        play(&stage, &format!("/{codec}-junk"), &begin, &rest);
+        let junk = Sent {
+            first: mixed(&pages[..quarter]),
+            begin: mixed(&pages[quarter..late]),
+            rest: mixed(&pages[late..]),
+            kept_bytes: pages[..late].concat().len(),
+        };
+        let mount = format!("/{codec}-junk");
+        let early = play(&stage, &mount, &junk);
+        expect_sound(&early, &mount, Duration::from_secs(SECONDS - 2));
     }
     stage.check_other();
 }

@@ -12,7 +12,7 @@ mod granule;
 mod link;
 pub mod page;
 mod pages;
-mod renumber;
+mod sieve;
 mod skeleton;
 mod successor;
 
@@ -20,7 +20,7 @@ use std::time::Duration;
 
 pub use self::chain::Chain;
 pub use self::pages::{FoundPage, Keep, PageScanner};
-pub use self::renumber::{Renumber, first_serials};
+pub use self::sieve::{PageSieve, first_serials};
 use super::joining::{Comment, Scanned, StreamStart, Trouble};
 use super::layout::Layout;
 use super::opaque::Pieces;

@@ -312,6 +312,16 @@ async fn a_source_that_waited_gets_other_serial_numbers_too() {
     let serials = first_serials(&prologue);
     assert!(matches!(serials[..], [other] if other != 4), "{serials:?}");
     assert_eq!(prologue, opus_heads(serials[0]));
-    let rest = opus(serials[0], &[3, 4, 5, 6]).split_off(prologue.len());
+    let rest = opus(serials[0], &[2, 3, 4, 5, 6]).split_off(prologue.len());
     bench.holds(&new, &rest).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stands_between_pages_is_not_heard() {
+    let bench = Bench::start(&[]).await;
+    let sent = opus(4, &[1, 2]);
+    let (begin, end) = sent.split_at(opus_heads(4).len());
+    let junk = [begin, b"Ogg is OggS", end].concat();
+    let (_offered, feed) = bench.fill("application/ogg", &junk, None).await;
+    bench.holds(&feed, &sent).await;
 }

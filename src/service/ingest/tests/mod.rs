@@ -299,7 +299,7 @@ async fn a_filler_is_on_air_until_it_ends() {
 async fn the_first_bytes_count_and_not_what_is_said() {
     let bench = Bench::start(&[]).await;
     let mut offered = bench.offer();
-    offered.sender.write_all(b"OggS and so on").await.unwrap();
+    offered.sender.write_all(&opus_heads(4)).await.unwrap();
     let feed = bench.on_air(None).await;
     assert_eq!(feed.head().content_type, "application/ogg");
 }
