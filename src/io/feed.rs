@@ -197,6 +197,11 @@ impl Feed {
         self.shared.ring.lock().has_lost_format()
     }
 
+    /// The place where another stream has begun in the middle of this one; see [`Ring::begun_anew_at`].
+    pub fn begun_anew_at(&self) -> u64 {
+        self.shared.ring.lock().begun_anew_at()
+    }
+
     /// The offset at which a new listener begins; see [`Ring::join_point`].
     pub fn join_point(&self, burst: Duration) -> Option<u64> {
         self.shared.ring.lock().join_point(burst)

@@ -273,6 +273,11 @@ impl Ring {
         }
     }
 
+    /// The first byte of the last new stream that has begun in the middle of this one; 0 if none has.
+    pub fn begun_anew_at(&self) -> u64 {
+        self.anew.first_joined()
+    }
+
     /// The layout for which a decoder of the stream is set up; `None` until enough of it has come.
     pub fn layout(&self) -> Option<Layout> {
         self.scanner.layout(&self.head.content_type)

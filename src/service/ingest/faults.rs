@@ -24,6 +24,8 @@ pub(super) struct Faults {
     fatal: Option<String>,
     /// Before this moment no other one is logged.
     quiet_until: Option<Instant>,
+    /// The place where the last new stream has begun in the middle of this one, if any has.
+    anew_at: u64,
 }
 
 impl Faults {
@@ -35,6 +37,7 @@ impl Faults {
             told: None,
             fatal: None,
             quiet_until: None,
+            anew_at: 0,
         }
     }
 
@@ -55,6 +58,18 @@ impl Faults {
             "it changed from {from} to {to} within one connection"
         ));
         Some(bytes.len() - change.before)
+    }
+
+    /// Notes where a new stream has begun last in the middle of this one.
+    pub(super) fn note_anew(&mut self, anew_at: u64) {
+        if anew_at > self.anew_at {
+            warn!(
+                offset = anew_at,
+                "the source goes on with a stream that decoders cannot follow: listeners who were there are ended, and can \
+                 ask again; such a change belongs into a new connection"
+            );
+            self.anew_at = anew_at;
+        }
     }
 
     /// Notes that the framing of the body is invalid from here on: nothing more can be read.

@@ -313,6 +313,7 @@ impl<F: Filler> Intake<F> {
             }
             heard = feed.framed_time().map_or(heard, ReceivedAudio::Time);
             trouble = feed.trouble();
+            self.faults.note_anew(feed.begun_anew_at());
         }
         self.inlet.clear();
         self.pulse.note(heard, now);

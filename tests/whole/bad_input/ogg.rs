@@ -4,8 +4,10 @@
 use std::process::Command;
 use std::time::Duration;
 
+use antiphon::model::status::Status;
+
 use super::formats::{Stage, log_in, page_at};
-use super::{PASSWORD, wait_status};
+use super::{PASSWORD, wait_log, wait_status};
 use crate::clients::decode::decode;
 use crate::support::ogg::page_at as page_in;
 use crate::support::patience::{PATIENCE, eventually, so};
@@ -17,11 +19,11 @@ const SECONDS: u64 = 24;
 /// The least that a late listener hears: it comes behind six tenths of a stream, and what is bad is in its first half.
 const LEAST: Duration = Duration::from_secs(10);
 
-/// The pages of a tone.
-fn encoded(codec: &str) -> Vec<Vec<u8>> {
+/// The pages of a tone, in a stream with this serial number.
+fn encoded(codec: &str, serial: u32) -> Vec<Vec<u8>> {
     let arguments = format!(
         "-nostdin -v error -f lavfi -i sine=sample_rate=16000 -t {SECONDS} -c:a {codec} \
-         -fflags +bitexact -serial_offset 7 -page_duration 200000 -f ogg pipe:1"
+         -fflags +bitexact -serial_offset {serial} -page_duration 200000 -f ogg pipe:1"
     );
     let mut command = Command::new("ffmpeg");
     let output = command.args(arguments.split(' ')).output().unwrap();
@@ -40,7 +42,7 @@ fn foreign_first(first: &[u8]) -> Vec<u8> {
     page_at(0, 777, 2, 0, &first[28..])
 }
 
-/// What a source sends.
+/// The bytes that a source sends.
 struct Sent {
     /// Before anybody listens.
     first: Vec<u8>,
@@ -101,7 +103,7 @@ fn listeners_decode_ogg_whatever_is_between_its_pages() {
     }
     let stage = Stage::start();
     for codec in ["libopus", "libvorbis", "flac"] {
-        let pages = encoded(codec);
+        let pages = encoded(codec, 7);
         let (quarter, late) = (pages.len() / 4, pages.len() * 6 / 10);
         let with = |bad: &[u8], kept_bytes: usize| Sent {
             first: pages[..quarter].concat(),
@@ -135,5 +137,60 @@ fn listeners_decode_ogg_whatever_is_between_its_pages() {
         let early = play(&stage, &mount, &junk);
         expect_sound(&early, &mount, Duration::from_secs(SECONDS - 2));
     }
+    stage.check_other();
+}
+
+#[test]
+fn another_encoder_goes_on_in_the_same_connection() {
+    if !have("ffmpeg") {
+        return;
+    }
+    let stage = Stage::start();
+    for codec in ["libopus", "libvorbis", "flac"] {
+        let (killed, next) = (encoded(codec, 7), encoded(codec, 9));
+        let (quarter, late) = (killed.len() / 4, next.len() * 6 / 10);
+        let torn = killed[quarter].len() / 2;
+        let begin = [&killed[quarter][..torn], &next[..late].concat()].concat();
+        let mount = format!("/{codec}-killed");
+        let sent = Sent {
+            first: killed[..quarter].concat(),
+            kept_bytes: killed[..quarter].concat().len() + begin.len() - torn,
+            begin,
+            rest: next[late..].concat(),
+        };
+        let early = play(&stage, &mount, &sent);
+        expect_sound(&early, &mount, Duration::from_secs(SECONDS));
+    }
+    stage.check_other();
+}
+
+#[test]
+fn listeners_are_ended_where_ogg_goes_on_in_another_codec() {
+    const MOUNT: &str = "/mixed.ogg";
+    if !have("ffmpeg") {
+        return;
+    }
+    let stage = Stage::start();
+    stage.node.create_mount(MOUNT, PASSWORD);
+    let mut source = log_in(&stage.node, MOUNT, "Content-Type: audio/ogg\r\n");
+    let url = format!("{}{MOUNT}", stage.node.url());
+    let (opus, vorbis) = (encoded("libopus", 7), encoded("libvorbis", 9));
+    let half = opus.len() / 2;
+    source.send(opus[..half].concat()).unwrap();
+    let has_begun = |status: &Status| status.mounts.iter().any(|it| it.source.is_some());
+    wait_status(&stage.node, "it is on air", has_begun);
+    let early = Player::tune_in(&url);
+    early.wait_for(1);
+    source.send(opus[half..].concat()).unwrap();
+    source.send(vorbis.concat()).unwrap();
+    eventually(PATIENCE, "its decoder is ended", || {
+        so(early.is_closed(), "it is connected")
+    });
+    expect_sound(&early, MOUNT, Duration::from_secs(SECONDS / 2));
+    wait_log(&stage.node, "the log says it", |log| {
+        log.contains("goes on with a stream that decoders cannot follow")
+    });
+    let late = Player::tune_in(&url);
+    expect_sound(&late, MOUNT, Duration::from_secs(SECONDS - 2));
     stage.check_other();
 }

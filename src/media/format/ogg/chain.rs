@@ -8,8 +8,9 @@ use super::link::{OggLink, PageKind};
 use super::page::is_whole;
 use super::pages::{FoundPage, Keep, PageScanner};
 use super::successor::{Successor, SuccessorPage};
-use crate::media::format::joining::{Comment, Mark, Prologue, Scanned, Trouble};
+use crate::media::format::joining::{Anew, Comment, Mark, Prologue, Scanned, Trouble};
 use crate::media::format::layout::Layout;
+use crate::media::splice::{Splice, splice};
 use crate::model::format::{CodecName, Container, StreamFormat};
 use crate::model::title::TitleInfo;
 
@@ -31,6 +32,8 @@ pub struct Chain {
     has_title: bool,
     /// The title of the link in whose middle the chain was begun, until it is taken.
     title: Option<TitleInfo>,
+    /// The layout for which the decoders of those are set up who listen to the link before.
+    told: Option<Layout>,
 }
 
 /// The part of a link that comes now.
@@ -85,6 +88,7 @@ impl Chain {
                 let _held_by_the_ring = link.take_heads();
                 link.skip_ahead();
                 Some(Self {
+                    told: Some(layout(link.format())),
                     stage: OggStage::Content(link),
                     media_time,
                     has_title: title.is_some(),
@@ -127,15 +131,11 @@ impl Chain {
 
     /// The codecs of the first sound and the first pictures; `None` while the headers of the link have not all come.
     pub(super) fn layout(&self) -> Option<Layout> {
-        let format = match &self.stage {
-            OggStage::Unknown | OggStage::Headers(_) => return None,
-            OggStage::Content(link) => link.format(),
-            OggStage::Broken { format, .. } => *format,
-        };
-        let pictures = format.video.map(|video| video.codec);
-        let codecs = [format.codec].into_iter().chain(pictures);
-        let known = codecs.filter(|codec| *codec != CodecName::Unknown);
-        Some(Layout::Ogg(known.collect()))
+        match &self.stage {
+            OggStage::Unknown | OggStage::Headers(_) => None,
+            OggStage::Content(link) => Some(layout(link.format())),
+            OggStage::Broken { format, .. } => Some(layout(*format)),
+        }
     }
 
     /// Why what comes now cannot be decoded by a late listener.
@@ -292,6 +292,15 @@ impl Chain {
         let OggStage::Headers(mut link) = std::mem::take(&mut self.stage) else {
             return;
         };
+        let layout = layout(link.format());
+        let told = self.told.replace(layout.clone());
+        if told.is_some_and(|told| splice(&told, &layout) == Splice::Never) {
+            let begins = link.begins();
+            found(Scanned::Anew(Anew {
+                ends: begins,
+                begins,
+            }));
+        }
         let title = link.title();
         let had_title = std::mem::replace(&mut self.has_title, title.is_some());
         // A link without a title only ends one that another link has said.
@@ -312,6 +321,13 @@ impl Chain {
             media_time: self.media_time,
         }
     }
+}
+
+fn layout(format: StreamFormat) -> Layout {
+    let pictures = format.video.map(|video| video.codec);
+    let codecs = [format.codec].into_iter().chain(pictures);
+    let known = codecs.filter(|codec| *codec != CodecName::Unknown);
+    Layout::Ogg(known.collect())
 }
 
 fn prologue(offset: u64, heads: Vec<u8>) -> Scanned {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::page::samples::{NO_POSITION, opus, opus_heads, page, vorbis_first};
 use super::*;
-use crate::media::format::joining::{Mark, Prologue};
+use crate::media::format::joining::{Anew, Mark, Prologue};
 use crate::media::format::samples::pieces;
 use crate::model::format::{CodecName, Container};
 
@@ -15,12 +15,13 @@ mod strays;
 mod title;
 
 /// The findings in a stream: marks as offsets with milliseconds, prologues as offsets with bytes, titles as offsets
-/// with the line.
+/// with the line, new streams as the ends of the old ones with the beginnings.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Findings {
     marks: Vec<(u64, u64)>,
     prologues: Vec<(u64, Vec<u8>)>,
     titles: Vec<(u64, String)>,
+    anew: Vec<(u64, u64)>,
 }
 
 impl Findings {
@@ -35,7 +36,7 @@ impl Findings {
             Scanned::Comment(Comment { offset, title }) => {
                 self.titles.push((offset, title.text));
             }
-            Scanned::Anew(anew) => panic!("{anew:?}"),
+            Scanned::Anew(Anew { ends, begins }) => self.anew.push((ends, begins)),
         }
     }
 }
@@ -95,6 +96,24 @@ fn each_link_has_its_prologue_and_continues_the_time() {
         found.prologues[2..4],
         [(begins, Vec::new()), (second, opus_heads(2))]
     );
+    assert_eq!(found.anew, []);
+}
+
+#[test]
+fn a_link_in_another_codec_is_a_new_stream() {
+    let vorbis = |serial| {
+        [
+            vorbis_first(serial, 44_100),
+            page(serial, 0, 0, b"\x03vorbis"),
+            page(serial, 0, 0, b"\x05vorbis"),
+            page(serial, 0, 44_100, b"sound"),
+        ]
+        .concat()
+    };
+    let links = [opus(1, &[1, 2]), vorbis(2), vorbis(3), opus(4, &[1, 2])];
+    let begins = |link: usize| links[..link].concat().len() as u64;
+    let expected = [1, 3].map(|link| (begins(link), begins(link)));
+    assert_eq!(scan(&links.concat()).anew, expected);
 }
 
 #[test]

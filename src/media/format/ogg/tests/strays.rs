@@ -28,6 +28,7 @@ fn moved(found: &Findings, at: usize, by: usize) -> Findings {
         marks: marks.collect(),
         prologues: prologues.map(|it| (to(it.0), it.1.clone())).collect(),
         titles: found.titles.clone(),
+        anew: Vec::new(),
     }
 }
 
