@@ -2,24 +2,58 @@
 
 use std::ffi::OsString;
 
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::model::suggest::nearest;
 
-/// Adds the tip for a setting that `set` got as a flag, since `--linger-s 30` is written `linger_s=30` there, or for a
-/// word in the wrong place.
+/// Adds the tip for a setting that `set` got as a flag, since `--linger-s 30` is written `linger_s=30` there, for a
+/// flag whose value is behind a blank, for a word in the wrong place, or where settings are missing.
 pub(super) fn add(error: &mut clap::Error, grammar: &clap::Command, arguments: &[OsString]) {
-    let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg) else {
-        return;
-    };
     let words: Vec<&str> = arguments.iter().filter_map(|it| it.to_str()).collect();
-    let right = setting(grammar, &words, wrong).map(|right| format!("write {right}"));
-    let Some(tip) = right.or_else(|| word_in_place(&words)) else {
+    let tip = match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::MissingRequiredArgument, _) => settings_to_see(&words),
+        (_, Some(ContextValue::String(wrong))) => {
+            let right = setting(grammar, &words, wrong);
+            let right = right.or_else(|| joined(grammar, &words, wrong));
+            let right = right.map(|right| format!("write {right}"));
+            right.or_else(|| word_in_place(&words))
+        }
+        _ => None,
+    };
+    let Some(tip) = tip else {
         return;
     };
     let tip = vec![tip.into()];
     error.remove(ContextKind::SuggestedArg);
     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tip));
+}
+
+/// The tip for a `set` without settings.
+fn settings_to_see(words: &[&str]) -> Option<String> {
+    let at = words.iter().position(|word| *word == "set")?;
+    let command = words.get(..=at)?.join(" ");
+    Some(format!("`{command} --help` lists the settings"))
+}
+
+/// The flag with the value that stands behind a blank, where it has to stand behind `=`.
+fn joined(grammar: &clap::Command, words: &[&str], wrong: &str) -> Option<String> {
+    let at = words.iter().position(|word| *word == wrong)?;
+    let flag = words.get(at.checked_sub(1)?)?.strip_prefix("--")?;
+    let command = grammar.find_subcommand(words.get(1)?)?;
+    let inner = words.iter().find_map(|word| command.find_subcommand(word));
+    let mut known = inner.unwrap_or(command).get_arguments();
+    let arg = known.find(|arg| arg.get_long() == Some(flag))?;
+    if !arg.is_require_equals_set() {
+        return None;
+    }
+    let values = arg.get_possible_values();
+    let [yes, no] = [values.first()?, values.get(1)?].map(clap::builder::PossibleValue::get_name);
+    let value = match wrong {
+        "yes" | "on" | "true" | "1" => yes,
+        "no" | "off" | "false" | "0" => no,
+        _ => return None,
+    };
+    Some(format!("--{flag}={value}"))
 }
 
 /// The tip for a mistyped command in the place of a mount, or for an address as other encoders write it.
@@ -96,6 +130,24 @@ mod tests {
                 Some("write password=VALUE"),
             ),
             ("antiphon node set n1 --weight 50", Some("write weight=50")),
+            (
+                "antiphon mount create /r.mp3 --hidden yes",
+                Some("write --hidden=true"),
+            ),
+            (
+                "antiphon mount create /r.mp3 --redirect off --name x",
+                Some("write --redirect=false"),
+            ),
+            ("antiphon mount create /r.mp3 --hidden perhaps", None),
+            (
+                "antiphon mount set /r.mp3",
+                Some("`antiphon mount set --help` lists the settings"),
+            ),
+            (
+                "antiphon node set n1",
+                Some("`antiphon node set --help` lists the settings"),
+            ),
+            ("antiphon mount create", None),
             ("antiphon mount set /r.mp3 --colour red", None),
             ("antiphon mount delete /r.mp3 --linger-s 30", None),
             ("antiphon run --weight 50", None),

@@ -24,9 +24,15 @@ pub enum BadMountName {
     /// The path does not begin with a slash, or is only a slash.
     #[error("a mount must begin with / and have a name after it, such as /radio.mp3")]
     NotAPath,
-    /// A segment is empty, `.`, `..`, too long, or holds a byte outside the alphabet.
-    #[error("a mount must have 1 to 4 parts, each of 1 to 64 letters, digits or ._~-")]
+    /// A segment is empty, `.`, `..` or too long, or the path is no text.
+    #[error("a mount must have 1 to 4 parts, each of 1 to 64 letters of ASCII, digits or ._~-")]
     Alphabet,
+    /// The path holds this character, which no mount may have.
+    #[error(
+        "a mount cannot have {} in it: write it with letters of ASCII (a to z, A to Z), digits and ._~-",
+        in_words(*.0)
+    )]
+    Letter(char),
     /// The node answers this path itself.
     #[error("{0} is a path that antiphon answers itself: choose another")]
     Reserved(String),
@@ -67,12 +73,23 @@ impl MountName {
     }
 }
 
+/// A character that no mount may have, as an error names it: some cannot be seen.
+fn in_words(letter: char) -> String {
+    match letter {
+        ' ' => "a space".to_owned(),
+        letter if letter.is_ascii_graphic() => format!("`{letter}`"),
+        letter if letter.is_alphabetic() => format!("`{letter}`"),
+        letter => format!("the character U+{:04X}", u32::from(letter)),
+    }
+}
+
+fn is_letter(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || "._~-".contains(letter)
+}
+
 fn is_segment(segment: &str) -> bool {
-    let letters = segment
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte));
     let fits = (1..=MountName::MAX_SEGMENT_BYTES).contains(&segment.len());
-    letters && fits && segment != "." && segment != ".."
+    fits && segment != "." && segment != ".."
 }
 
 impl TryFrom<&str> for MountName {
@@ -82,6 +99,10 @@ impl TryFrom<&str> for MountName {
         let rest = path.strip_prefix('/').ok_or(BadMountName::NotAPath)?;
         if rest.is_empty() {
             return Err(BadMountName::NotAPath);
+        }
+        let wrong = rest.chars().find(|it| *it != '/' && !is_letter(*it));
+        if let Some(wrong) = wrong {
+            return Err(BadMountName::Letter(wrong));
         }
         let segments: Vec<&str> = rest.split('/').collect();
         if segments.len() > Self::MAX_SEGMENTS || !segments.iter().all(|s| is_segment(s)) {
@@ -355,6 +376,23 @@ mod tests {
             assert!(MountName::try_from(bad).is_err(), "{bad}");
         }
         assert!(MountName::try_from(format!("/{}", "x".repeat(65))).is_err());
+    }
+
+    #[test]
+    fn a_character_that_no_mount_may_have_is_named() {
+        for (bad, named) in [
+            ("/my radio", "a space"),
+            ("/grün.mp3", "`ü`"),
+            ("/a,b", "`,`"),
+            ("/a\u{202e}", "the character U+202E"),
+            ("/a\n", "the character U+000A"),
+        ] {
+            let told = MountName::try_from(bad).unwrap_err().to_string();
+            let begin = format!("a mount cannot have {named} in it: ");
+            assert!(told.starts_with(&begin), "{told}");
+        }
+        let long = MountName::try_from("/a//b").unwrap_err();
+        assert!(long.to_string().contains("1 to 4 parts"), "{long}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use tokio::sync::watch;
+use tracing::warn;
 
 use super::kept::KeptState;
 use crate::io::gossip::Gossip;
@@ -39,7 +40,7 @@ use crate::service::status::{StatusConfig, Statuses};
 use crate::service::streams::Streams;
 use crate::service::switchboard::Switchboard;
 use crate::service::titles::Titles;
-use crate::settings::{Line, Settings};
+use crate::settings::{Line, MEDIA_FOLDER, Settings};
 use crate::wire::icecast::passthrough::TagKey;
 use crate::wire::livez::ProofKeys;
 
@@ -196,6 +197,7 @@ impl Core<'_> {
 
     /// Starts the service for listeners, and the pacer that writes to them.
     fn start_listening(&self, mesh: &Mesh, carriers: &Carriers) -> anyhow::Result<Listening> {
+        self.check_media_dir();
         let pacer = Pacer::start(PacerConfig::default()).context("cannot start the pacer")?;
         Ok(Listening::new(ListenConfig {
             mesh: mesh.clone(),
@@ -207,6 +209,15 @@ impl Core<'_> {
             geo: self.geo.clone(),
             tag_key: self.tag_key.clone(),
         }))
+    }
+
+    /// Warns if the folder of intros is set and not there. The usual one need not be there.
+    fn check_media_dir(&self) {
+        let (folder, data) = (&self.settings.media_dir, &self.settings.data_dir);
+        if *folder != data.join(MEDIA_FOLDER) && !folder.is_dir() {
+            let media_dir = folder.display();
+            warn!(%media_dir, "there is no such folder: listeners hear no intro from it until it is there");
+        }
     }
 
     /// The status of the mesh, as this node shows it.

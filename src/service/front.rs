@@ -295,7 +295,7 @@ fn allowed(path: &str) -> Option<&'static str> {
 fn is_misspelt(path: &str) -> bool {
     matches!(
         MountName::from_request_path(path),
-        Err(BadMountName::NotAPath | BadMountName::Alphabet)
+        Err(BadMountName::NotAPath | BadMountName::Alphabet | BadMountName::Letter(_))
     )
 }
 

@@ -44,6 +44,9 @@ pub use values::{
 /// One port for sources, listeners, admin and mesh; the usual port of Icecast.
 const DEFAULT_PORT: u16 = 8000;
 
+/// The folder in the data directory for files that listeners hear before a stream, if none is set.
+pub const MEDIA_FOLDER: &str = "media";
+
 /// The listeners that a small machine can serve, 128 Mbit/s at the usual 128 kbit/s, and just below the 1,024 files
 /// that a process may have open by default.
 const DEFAULT_MAX_LISTENERS: u32 = 1_000;
@@ -288,7 +291,9 @@ impl Settings {
             Some(named) => named,
             None => machine.default_data_dir().ok_or(SettingsError::NoHome)?,
         };
-        let media_dir = args.media_dir.unwrap_or_else(|| data_dir.join("media"));
+        let media_dir = args
+            .media_dir
+            .unwrap_or_else(|| data_dir.join(MEDIA_FOLDER));
         let name = args.name.unwrap_or_else(|| machine.node_name());
         if is_backend(&name) {
             return Err(SettingsError::Name(name));

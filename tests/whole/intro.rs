@@ -279,6 +279,20 @@ fn an_intro_is_heard_once_whatever_becomes_of_the_source() {
 }
 
 #[test]
+fn a_folder_of_intros_that_is_not_there_is_said_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("meida").display().to_string();
+    let node = Setup::named("n1").with(&["--media-dir", &missing]).start();
+    let log = node.log();
+    assert!(
+        log.contains("there is no such folder: listeners hear no intro"),
+        "{log}"
+    );
+    let usual = Setup::named("n2").start();
+    assert!(!usual.log().contains("no such folder"), "{}", usual.log());
+}
+
+#[test]
 fn a_file_that_is_no_intro_is_left_out_and_said() {
     let folder = tempfile::tempdir().unwrap();
     let media = tempfile::tempdir_in(&folder).unwrap();

@@ -14,6 +14,7 @@ use crate::cli::api::{Api, NodeArgs};
 use crate::cli::mount::{make, source_url};
 use crate::cli::secret;
 use crate::model::mount::MountName;
+use crate::model::node::NodeName;
 use crate::model::source_user::SourceUser;
 use crate::model::status::{NodeState, Status};
 use crate::settings::{Machine, PublicUrl};
@@ -198,6 +199,23 @@ impl<'a> DemoMesh<'a> {
             }
             sleep(ASK_PERIOD).await;
         }
+    }
+
+    /// The node that is the master in the place of one that has ended, as a living node sees it; `None` as long as the one
+    /// that is known lives, or there is no other yet.
+    pub(super) async fn next_master(&self, known: Option<&NodeName>) -> Option<NodeName> {
+        let lives = |name: &NodeName| {
+            let mut living = self.nodes.iter().filter(|node| node.process.lives());
+            living.any(|node| node.process.name() == name.as_str())
+        };
+        if known.is_some_and(lives) {
+            return None;
+        }
+        let living = self.nodes.iter().rfind(|node| node.process.lives())?;
+        let api = Api::public(living.url.clone());
+        let asked = api.ask_for(Method::GET, "/status.json", None).await;
+        let status: Status = asked.ok()?;
+        status.master.filter(lives)
     }
 
     /// Waits until the last living node has noticed that the radio's node is gone: before that, it would

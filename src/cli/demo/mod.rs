@@ -18,6 +18,7 @@ use tokio::time::{Instant, interval, sleep_until};
 
 use super::signals::asked_to_stop;
 use super::{source, terminal};
+use crate::model::node::NodeName;
 use crate::settings::whole_number;
 use mesh::{DemoMesh, LIVE, RADIO};
 use place::DemoFolder;
@@ -99,7 +100,7 @@ async fn play(mesh: &mut DemoMesh<'_>, seconds: u64) -> anyhow::Result<()> {
     };
     terminal::print(&tour.text()?)?;
     let end = (seconds > 0).then(|| Instant::now() + Duration::from_secs(seconds));
-    watch(mesh, &passwords[0], end).await
+    watch(mesh, &passwords[0], end, status.master).await
 }
 
 /// Reports every process that ends, and keeps the radio on air, until the time is over.
@@ -107,6 +108,7 @@ async fn watch(
     mesh: &mut DemoMesh<'_>,
     password: &str,
     end: Option<Instant>,
+    mut master: Option<NodeName>,
 ) -> anyhow::Result<()> {
     let mut ticks = interval(WATCH_PERIOD);
     loop {
@@ -125,6 +127,11 @@ async fn watch(
         }
         if mesh.living_nodes() == 0 {
             bail!("no node is left");
+        }
+        let next = mesh.next_master(master.as_ref()).await;
+        if let Some(next) = next {
+            terminal::print(&format!("{next} is the master now\n"))?;
+            master = Some(next);
         }
         if mesh.has_lost_its_source() {
             mesh.wait_for_silence().await?;

@@ -40,7 +40,10 @@ enum FileFormat {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(in crate::cli) enum BadTrack {
     /// The bytes are of another kind, or damaged beyond use.
-    #[error("it is neither MP3 nor Ogg")]
+    #[error(
+        "it is neither MP3 nor Ogg; ffmpeg sends other files: ffmpeg -re -i FILE -c:a libmp3lame -f mp3 \
+         -content_type audio/mpeg icecast://source:PASSWORD@HOST:PORT/MOUNT"
+    )]
     UnknownFormat,
     /// An Ogg file without a codec whose time is known.
     #[error("there is neither Vorbis, Opus, FLAC nor Speex in this Ogg file")]

@@ -48,10 +48,10 @@ fn row(mount: &MountStatus) -> Markup {
     }
 }
 
-/// The station: its name and below it the mount's path, or the path alone.
+/// The station: its name and below it the mount's path, or the path alone if the name says no more.
 fn station(mount: &MountStatus) -> Markup {
     html! {
-        @if mount.name.is_empty() {
+        @if mount.name.is_empty() || mount.name == mount.path.as_str() {
             (mount.path)
         } @else {
             bdi { (Foreign(&mount.name)) }

@@ -144,9 +144,21 @@ fn a_station_is_shown_with_name_and_set_bitrate() {
         mesh.contains("<bdi>Radio Known</bdi><small>/radio.mp3</small>"),
         "{mesh}"
     );
-    assert!(mesh.contains("MP3, 44.1 kHz, stereo, 128 kbit/s"), "{mesh}");
+    assert!(
+        mesh.contains("MP3, 44.1 kHz, stereo, 128\u{a0}kbit/s"),
+        "{mesh}"
+    );
     let outer = shown(PagePart::Page, &example());
     assert!(outer.contains("<h3><bdi>Radio Known</bdi></h3>"), "{outer}");
+}
+
+#[test]
+fn a_name_that_is_the_path_is_shown_once() {
+    let mut status = example();
+    status.mounts[0].name = status.mounts[0].path.to_string();
+    let mesh = shown(PagePart::Mesh, &status);
+    assert!(!mesh.contains("<small>/radio.mp3</small>"), "{mesh}");
+    assert!(mesh.contains("/radio.mp3"), "{mesh}");
 }
 
 #[test]

@@ -58,7 +58,7 @@ pub(super) fn plural(number: usize, noun: &str) -> String {
     }
 }
 
-/// Bits per second in the unit that gives one to three digits before the point.
+/// Bits per second in the unit that gives one to three digits before the point. No line breaks between number and unit.
 pub(super) fn bandwidth(bps: u64) -> String {
     let (unit, name) = match bps {
         0..1_000 => (1.0, "bit/s"),
@@ -67,7 +67,7 @@ pub(super) fn bandwidth(bps: u64) -> String {
         _ => (1e9, "Gbit/s"),
     };
     let number = format!("{:.1}", bps as f64 / unit);
-    format!("{} {name}", number.trim_end_matches(".0"))
+    format!("{}\u{a0}{name}", number.trim_end_matches(".0"))
 }
 
 /// Seconds in the two greatest units that say something.
@@ -118,10 +118,10 @@ mod tests {
         assert_eq!(["0", "999", "1,000", "1,234,567"].map(String::from), {
             [0, 999, 1_000, 1_234_567].map(count)
         });
-        assert_eq!(bandwidth(0), "0 bit/s");
-        assert_eq!(bandwidth(128_000), "128 kbit/s");
-        assert_eq!(bandwidth(52_740_000), "52.7 Mbit/s");
-        assert_eq!(bandwidth(1_000_000_000), "1 Gbit/s");
+        assert_eq!(bandwidth(0), "0\u{a0}bit/s");
+        assert_eq!(bandwidth(128_000), "128\u{a0}kbit/s");
+        assert_eq!(bandwidth(52_740_000), "52.7\u{a0}Mbit/s");
+        assert_eq!(bandwidth(1_000_000_000), "1\u{a0}Gbit/s");
         assert_eq!(duration(59), "59 s");
         assert_eq!(duration(3_599), "59 min");
         assert_eq!(duration(7_260), "2 h 1 min");
