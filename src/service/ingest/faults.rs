@@ -51,13 +51,36 @@ impl Faults {
     /// many of them do not belong there any more, because the format is another from there on: the source is to be closed.
     pub(super) fn look(&mut self, bytes: &[u8], is_lost: bool) -> Option<usize> {
         let change = self.change.as_mut()?.feed(bytes, is_lost)?;
+        self.note_change(change.to);
+        Some(bytes.len() - change.before)
+    }
+
+    /// Notes that the source is closed as a silent one, although it has sent so many bytes since its last sound.
+    pub(super) fn note_unheard(&mut self, bytes: u64) {
+        let change = self.change.as_mut().and_then(|it| it.feed(&[], true));
+        match (change, self.format) {
+            (Some(change), _) => self.note_change(change.to),
+            (None, Some(format)) if bytes > 0 => {
+                let format = format.name();
+                warn!(
+                    bytes,
+                    "no {format} is found in what the source sends: it is closed as a silent one; connect again"
+                );
+                self.fatal = Some(format!(
+                    "no {format} was found in the last {bytes} bytes that it sent"
+                ));
+            }
+            _ => {}
+        }
+    }
+
+    fn note_change(&mut self, to: Format) {
         let from = self.format.map_or("another format", Format::name);
-        let to = change.to.name();
+        let to = to.name();
         warn!("changed from {from} to {to} within one connection, which is closed; connect again");
         self.fatal = Some(format!(
             "it changed from {from} to {to} within one connection"
         ));
-        Some(bytes.len() - change.before)
     }
 
     /// Notes where a new stream has begun last in the middle of this one.

@@ -70,6 +70,8 @@ pub(super) struct Intake<F> {
     recognised_by: Option<Instant>,
     allowance: Allowance,
     pulse: Pulse,
+    /// How much had been read when the source was last found not to be silent.
+    sounding_bytes: u64,
     /// When bytes came last.
     heard_at: Instant,
     held_up: Option<Instant>,
@@ -113,6 +115,7 @@ impl<F: Filler> Intake<F> {
             recognised_by: None,
             allowance: Allowance::new(offer.stated_bps, now),
             pulse: Pulse::new(now, silence),
+            sounding_bytes: 0,
             heard_at: now.into(),
             held_up: None,
             has_left: false,
@@ -197,6 +200,8 @@ impl<F: Filler> Intake<F> {
                 return reason;
             }
             if now >= self.pulse.deadline() {
+                self.faults
+                    .note_unheard(self.read_bytes - self.sounding_bytes);
                 return EndReason::SourceSilent;
             }
             self.hold_up(sink).await;
@@ -316,7 +321,11 @@ impl<F: Filler> Intake<F> {
             self.faults.note_anew(feed.begun_anew_at());
         }
         self.inlet.clear();
+        let deadline = self.pulse.deadline();
         self.pulse.note(heard, now);
+        if self.pulse.deadline() > deadline {
+            self.sounding_bytes = self.read_bytes;
+        }
         self.pulse.note_tags(self.inlet.removed_bytes(), now);
         let has_changed = changed_bytes.is_some();
         (self.faults.note(trouble, now) || has_changed).then_some(EndReason::SourceLeft)

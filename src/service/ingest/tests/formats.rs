@@ -325,3 +325,30 @@ async fn what_stands_between_pages_is_not_heard() {
     let (_offered, feed) = bench.fill("application/ogg", &junk, None).await;
     bench.holds(&feed, &sent).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_source_in_which_no_sound_is_found_any_more_is_told_so() {
+    for (format, begun) in all_formats() {
+        if !matches!(
+            format,
+            Format::Mpeg | Format::Adts | Format::Ogg | Format::Flac
+        ) {
+            continue; // of the others silence is seen by their bytes
+        }
+        let bench = Bench::start(&[]).await;
+        let (mut offered, _feed) = bench.fill(format.media_type(), &begun, None).await;
+        for _ in 0..30 {
+            // The node may close it before all is sent.
+            let _closed = offered.sender.write_all(&[9; 500]).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        assert_eq!(offered.over().await, Ok(()));
+        let closed = bench.ingest.sources.closed();
+        let why = closed.get(&mount()).map(|card| card.why.clone());
+        let expected = format!("no {} was found in the last", format.name());
+        assert!(
+            why.as_ref().is_some_and(|why| why.contains(&expected)),
+            "{format:?}: {why:?}"
+        );
+    }
+}
