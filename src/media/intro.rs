@@ -97,7 +97,7 @@ impl Intro {
 
     /// Whether a decoder that has played the intro goes on with a stream of this layout.
     pub fn check_before(&self, stream: &Layout) -> Result<(), NoIntro> {
-        if matches!(stream, Layout::Ogg(codecs) if codecs.len() > 1) {
+        if matches!(stream, Layout::Ogg(tracks) if tracks.len() > 1) {
             return Err(NoIntro::Pictures);
         }
         match splice(&self.layout, stream) {
@@ -169,13 +169,13 @@ fn about(bytes: &[u8], format: Format) -> Option<(Duration, Layout)> {
 
 /// The codecs that a decoder is set up for, in words.
 fn codecs(layout: &Layout) -> String {
-    let titles: Vec<&str> = match layout {
-        Layout::Mpeg(codec) => vec![codec.title()],
-        Layout::Ogg(codecs) => codecs.iter().map(|codec| codec.title()).collect(),
-        Layout::Adts | Layout::Loas => vec!["AAC"],
-        Layout::Flac(_) => vec!["FLAC"],
-        Layout::Ts(_) => vec!["MPEG-TS"],
-        Layout::Ebml => vec!["WebM"],
+    let titles: Vec<String> = match layout {
+        Layout::Mpeg(codec) => vec![codec.title().to_owned()],
+        Layout::Ogg(tracks) => tracks.iter().map(|track| track.in_words()).collect(),
+        Layout::Adts | Layout::Loas => vec!["AAC".to_owned()],
+        Layout::Flac(_) => vec!["FLAC".to_owned()],
+        Layout::Ts(_) => vec!["MPEG-TS".to_owned()],
+        Layout::Ebml => vec!["WebM".to_owned()],
         Layout::Opaque(_) => Vec::new(),
     };
     match titles.is_empty() {
@@ -187,9 +187,15 @@ fn codecs(layout: &Layout) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::format::layout::{OggSetup, OggTrack};
     use crate::media::format::mpeg::samples as mpeg;
     use crate::media::format::ogg::page::samples::{opus, opus_heads};
-    use crate::model::format::CodecName::{Mp2, Mp3, Opus, Theora, Vorbis};
+    use crate::model::format::CodecName::{self, Flac, Mp2, Mp3, Opus, Theora, Vorbis};
+
+    fn track(codec: CodecName) -> OggTrack {
+        let setup = OggSetup::Free;
+        OggTrack { codec, setup }
+    }
 
     fn mp3(file: &[u8]) -> Result<Intro, NoIntro> {
         Intro::read(file, Format::Mpeg, 0)
@@ -210,7 +216,7 @@ mod tests {
             other.to_string(),
             "the file is in MP3, the stream in MP2: encode it anew"
         );
-        let film = Layout::Ogg(vec![Vorbis, Theora]);
+        let film = Layout::Ogg(vec![track(Vorbis), track(Theora)]);
         assert_eq!(intro.check_before(&film), Err(NoIntro::Pictures));
     }
 
@@ -252,8 +258,23 @@ mod tests {
         let intro = Intro::read(&chain, Format::Ogg, 100).unwrap();
         let expected = [opus(107, &[1, 2]), opus(108, &[1])].concat();
         assert_eq!(intro.bytes(), &expected);
-        assert_eq!(intro.check_before(&Layout::Ogg(vec![Opus])), Ok(()));
-        let other = intro.check_before(&Layout::Ogg(vec![Vorbis]));
+        assert_eq!(intro.check_before(&Layout::Ogg(vec![track(Opus)])), Ok(()));
+        let other = intro.check_before(&Layout::Ogg(vec![track(Vorbis)]));
         assert!(matches!(other, Err(NoIntro::OtherCodec { .. })));
+        let flac = |bits| {
+            let setup = OggSetup::Flac {
+                bits,
+                max_samples: 4_608,
+            };
+            Layout::Ogg(vec![OggTrack { codec: Flac, setup }])
+        };
+        let intro = Intro {
+            layout: flac(24),
+            ..intro
+        };
+        assert_eq!(intro.check_before(&flac(24)), Ok(()));
+        let other = intro.check_before(&flac(16)).unwrap_err().to_string();
+        assert!(other.contains("FLAC with 24 bits"), "{other}");
+        assert!(other.contains("FLAC with 16 bits"), "{other}");
     }
 }

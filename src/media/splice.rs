@@ -44,6 +44,13 @@ pub fn splice(told: &Layout, next: &Layout) -> Splice {
         (Layout::Ogg(told), Layout::Ogg(next)) if told.is_empty() || next.is_empty() => {
             Splice::WithPrologue
         }
+        (Layout::Ogg(told), Layout::Ogg(next)) => {
+            let mut pairs = told.iter().zip(next);
+            match pairs.all(|(told, next)| told.takes(*next)) {
+                true => Splice::WithPrologue,
+                false => Splice::Never,
+            }
+        }
         (told, next) if told == next => Splice::WithPrologue,
         (Layout::Opaque(_), _) | (_, Layout::Opaque(_)) if has_one_type(told, next) => {
             Splice::WithPrologue
@@ -80,8 +87,8 @@ fn format_of(layout: &Layout) -> Option<Format> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::format::layout::{FlacLayout, TsTrack};
-    use crate::model::format::CodecName::{Aac, H264, Mp2, Mp3, Opus, Theora, Vorbis};
+    use crate::media::format::layout::{FlacLayout, OggSetup, OggTrack, TsTrack};
+    use crate::model::format::CodecName::{self, Aac, H264, Mp2, Mp3, Opus, Theora, Vorbis};
 
     fn opaque(media_type: &str) -> Layout {
         Layout::Opaque(media_type.to_owned())
@@ -96,6 +103,19 @@ mod tests {
         })
     }
 
+    fn ogg(codec: CodecName) -> OggTrack {
+        let setup = OggSetup::Free;
+        OggTrack { codec, setup }
+    }
+
+    fn ogg_flac(bits: u8, max_samples: u16) -> Layout {
+        let setup = OggSetup::Flac { bits, max_samples };
+        Layout::Ogg(vec![OggTrack {
+            codec: CodecName::Flac,
+            setup,
+        }])
+    }
+
     fn programme(first_pid: u16) -> Layout {
         let tracks = [H264, Aac].into_iter().zip(first_pid..);
         Layout::Ts(tracks.map(|(codec, pid)| TsTrack { pid, codec }).collect())
@@ -103,8 +123,17 @@ mod tests {
 
     #[test]
     fn decoders_go_on_with_what_they_are_set_up_for() {
-        let film = Layout::Ogg(vec![Theora, Vorbis]);
-        let (opus, unknown) = (Layout::Ogg(vec![Opus]), Layout::Ogg(Vec::new()));
+        let film = Layout::Ogg(vec![ogg(Vorbis), ogg(Theora)]);
+        let (opus, unknown) = (Layout::Ogg(vec![ogg(Opus)]), Layout::Ogg(Vec::new()));
+        let surround = Layout::Ogg(vec![OggTrack {
+            codec: Opus,
+            setup: OggSetup::Mapping {
+                channels: 6,
+                family: 1,
+                streams: 4,
+                coupled: 2,
+            },
+        }]);
         for (told, next, expected) in [
             (Layout::Mpeg(Mp3), Layout::Mpeg(Mp3), Splice::WithPrologue),
             (Layout::Mpeg(Mp3), Layout::Mpeg(Mp2), Splice::Never),
@@ -116,6 +145,14 @@ mod tests {
             (film, unknown.clone(), Splice::Never),
             (opus.clone(), unknown.clone(), Splice::WithPrologue),
             (unknown, Layout::Adts, Splice::Never),
+            (surround.clone(), surround.clone(), Splice::WithPrologue),
+            (surround, opus, Splice::Never),
+            (
+                ogg_flac(16, 4_608),
+                ogg_flac(16, 4_608),
+                Splice::WithPrologue,
+            ),
+            (ogg_flac(16, 4_608), ogg_flac(24, 4_608), Splice::Never),
             (flac(44_100), flac(44_100), Splice::Bare),
             (flac(44_100), flac(48_000), Splice::Never),
             (programme(256), programme(256), Splice::WithPrologue),
@@ -134,6 +171,13 @@ mod tests {
             assert_eq!(splice(&told, &next), expected, "{told:?} {next:?}");
             assert_eq!(splice(&next, &told), expected, "{next:?} {told:?}");
         }
+    }
+
+    #[test]
+    fn decoders_of_flac_in_ogg_go_on_with_shorter_frames_only() {
+        let [short, long] = [1_152, 4_608].map(|samples| ogg_flac(16, samples));
+        assert_eq!(splice(&long, &short), Splice::WithPrologue);
+        assert_eq!(splice(&short, &long), Splice::Never);
     }
 
     #[test]

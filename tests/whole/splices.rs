@@ -26,6 +26,8 @@ const HEARD_S: usize = 3;
 struct Format {
     mount: &'static str,
     encoder: &'static str,
+    /// The arguments that the second source adds.
+    second: &'static str,
     /// The words of the first source for it, and of the second.
     media_types: [&'static str; 2],
     /// The least that a second of it takes.
@@ -35,10 +37,11 @@ struct Format {
     has_pictures: bool,
 }
 
-const FORMATS: [Format; 9] = [
+const FORMATS: [Format; 11] = [
     Format {
         mount: "/opus.ogg",
         encoder: "-c:a libopus -b:a 48k -f ogg",
+        second: "",
         media_types: ["audio/ogg; codecs=opus", "application/ogg"],
         bytes_s: 4_500,
         can_follow: true,
@@ -47,6 +50,7 @@ const FORMATS: [Format; 9] = [
     Format {
         mount: "/vorbis.ogg",
         encoder: "-c:a libvorbis -f ogg",
+        second: "",
         media_types: ["application/ogg", "audio/ogg"],
         bytes_s: 3_500,
         can_follow: true,
@@ -55,6 +59,7 @@ const FORMATS: [Format; 9] = [
     Format {
         mount: "/radio.mp3",
         encoder: "-c:a libmp3lame -b:a 48k -f mp3",
+        second: "",
         media_types: ["audio/mpeg", "audio/mpeg"],
         bytes_s: 5_000,
         can_follow: true,
@@ -63,6 +68,7 @@ const FORMATS: [Format; 9] = [
     Format {
         mount: "/radio.aac",
         encoder: "-c:a aac -b:a 48k -f adts",
+        second: "",
         media_types: ["audio/aacp", "audio/aac"],
         bytes_s: 4_500,
         can_follow: true,
@@ -71,6 +77,7 @@ const FORMATS: [Format; 9] = [
     Format {
         mount: "/radio.flac",
         encoder: "-c:a flac -f flac",
+        second: "",
         media_types: ["audio/flac", "audio/x-flac"],
         bytes_s: 25_000,
         can_follow: true,
@@ -79,6 +86,7 @@ const FORMATS: [Format; 9] = [
     Format {
         mount: "/radio.webm",
         encoder: "-c:a libopus -b:a 48k -cluster_time_limit 500 -f webm",
+        second: "",
         media_types: ["audio/webm", "audio/webm"],
         bytes_s: 4_500,
         can_follow: false,
@@ -87,14 +95,34 @@ const FORMATS: [Format; 9] = [
     Format {
         mount: "/flac.ogg",
         encoder: "-c:a flac -f ogg",
+        second: "",
         media_types: ["audio/ogg", "application/ogg"],
         bytes_s: 25_000,
         can_follow: true,
         has_pictures: false,
     },
     Format {
+        mount: "/bits.ogg",
+        encoder: "-c:a flac -sample_fmt s16 -f ogg",
+        second: "-sample_fmt s32",
+        media_types: ["audio/ogg", "audio/ogg"],
+        bytes_s: 25_000,
+        can_follow: false,
+        has_pictures: false,
+    },
+    Format {
+        mount: "/surround.ogg",
+        encoder: "-c:a libopus -b:a 48k -f ogg",
+        second: "-ac 6",
+        media_types: ["audio/ogg", "audio/ogg"],
+        bytes_s: 4_500,
+        can_follow: false,
+        has_pictures: false,
+    },
+    Format {
         mount: "/theora.ogg",
         encoder: "-c:v libtheora -b:v 90k -g 20 -c:a libvorbis -f ogg",
+        second: "",
         media_types: ["video/ogg", "application/ogg"],
         bytes_s: 20_000,
         can_follow: false,
@@ -103,6 +131,7 @@ const FORMATS: [Format; 9] = [
     Format {
         mount: "/film.ts",
         encoder: "-c:v libx264 -preset ultrafast -g 20 -c:a aac -b:a 48k -f mpegts",
+        second: "",
         media_types: ["video/mp2t", "video/mp2t"],
         bytes_s: 14_000,
         can_follow: true,
@@ -158,6 +187,9 @@ impl Encoder {
             command.args(["-fflags", "+bitexact", "-serial_offset", "7"]);
         }
         command.args(format.encoder.split(' '));
+        if turn == 1 {
+            command.args(format.second.split_terminator(' '));
+        }
         command.args(["-flush_packets", "1", "-content_type"]);
         command.args([format.media_types[turn], &target]);
         Self(command.stdin(Stdio::null()).spawn().unwrap())

@@ -9,9 +9,9 @@ use super::page::is_whole;
 use super::pages::{FoundPage, Keep, PageScanner};
 use super::successor::{Successor, SuccessorPage};
 use crate::media::format::joining::{Anew, Comment, Mark, Prologue, Scanned, Trouble};
-use crate::media::format::layout::Layout;
+use crate::media::format::layout::{Layout, OggTrack};
 use crate::media::splice::{Splice, splice};
-use crate::model::format::{CodecName, Container, StreamFormat};
+use crate::model::format::{Container, StreamFormat};
 use crate::model::title::TitleInfo;
 
 /// After so many pages in a row that are of no use to a late listener, the stream is in trouble. A film of more streams than
@@ -47,7 +47,11 @@ enum OggStage {
     /// The sound and the pictures of a link.
     Content(OggLink),
     /// A link that cannot be joined late.
-    Broken { why: Trouble, format: StreamFormat },
+    Broken {
+        why: Trouble,
+        format: StreamFormat,
+        tracks: Vec<OggTrack>,
+    },
 }
 
 impl OggStage {
@@ -55,6 +59,7 @@ impl OggStage {
         Self::Broken {
             why,
             format: link.format(),
+            tracks: link.tracks(),
         }
     }
 }
@@ -88,7 +93,7 @@ impl Chain {
                 let _held_by_the_ring = link.take_heads();
                 link.skip_ahead();
                 Some(Self {
-                    told: Some(layout(link.format())),
+                    told: Some(Layout::Ogg(link.tracks())),
                     stage: OggStage::Content(link),
                     media_time,
                     has_title: title.is_some(),
@@ -129,12 +134,12 @@ impl Chain {
         }
     }
 
-    /// The codecs of the first sound and the first pictures; `None` while the headers of the link have not all come.
+    /// The first sound and the first pictures; `None` while the headers of the link have not all come.
     pub(super) fn layout(&self) -> Option<Layout> {
         match &self.stage {
             OggStage::Unknown | OggStage::Headers(_) => None,
-            OggStage::Content(link) => Some(layout(link.format())),
-            OggStage::Broken { format, .. } => Some(layout(*format)),
+            OggStage::Content(link) => Some(Layout::Ogg(link.tracks())),
+            OggStage::Broken { tracks, .. } => Some(Layout::Ogg(tracks.clone())),
         }
     }
 
@@ -227,7 +232,12 @@ impl Chain {
                     ..StreamFormat::default()
                 };
                 let why = Trouble::NoHeaders;
-                self.stage = OggStage::Broken { why, format };
+                let tracks = Vec::new();
+                self.stage = OggStage::Broken {
+                    why,
+                    format,
+                    tracks,
+                };
             }
             OggStage::Headers(link) => match link.take(page) {
                 PageKind::Headers => self.strays = 0,
@@ -292,7 +302,7 @@ impl Chain {
         let OggStage::Headers(mut link) = std::mem::take(&mut self.stage) else {
             return;
         };
-        let layout = layout(link.format());
+        let layout = Layout::Ogg(link.tracks());
         let told = self.told.replace(layout.clone());
         if told.is_some_and(|told| splice(&told, &layout) == Splice::Never) {
             let begins = link.begins();
@@ -321,13 +331,6 @@ impl Chain {
             media_time: self.media_time,
         }
     }
-}
-
-fn layout(format: StreamFormat) -> Layout {
-    let pictures = format.video.map(|video| video.codec);
-    let codecs = [format.codec].into_iter().chain(pictures);
-    let known = codecs.filter(|codec| *codec != CodecName::Unknown);
-    Layout::Ogg(known.collect())
 }
 
 fn prologue(offset: u64, heads: Vec<u8>) -> Scanned {

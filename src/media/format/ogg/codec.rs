@@ -2,6 +2,7 @@
 
 use super::granule::{FrameRate, Granule};
 use super::skeleton;
+use crate::media::format::layout::OggSetup;
 use crate::model::format::CodecName;
 
 /// The packets at the beginning of a stream that are headers.
@@ -49,6 +50,8 @@ pub(super) struct Codec {
     pub(super) headers: HeaderRule,
     /// The content.
     pub(super) medium: Medium,
+    /// The values that decoders do not change on the way.
+    pub(super) setup: OggSetup,
 }
 
 /// The most headers that are believed. Vorbis has three; Speex and FLAC say how many there are.
@@ -80,6 +83,7 @@ impl Codec {
         clock: None,
         headers: HeaderRule::AtPositionZero,
         medium: Medium::Other,
+        setup: OggSetup::Free,
     };
 
     /// The codec of a stream that begins with this packet.
@@ -123,6 +127,7 @@ fn sound(name: CodecName, rate_hz: Option<u32>, channels: Option<u8>, headers: u
             sample_rate_hz: rate_hz.unwrap_or_default(),
             channels: channels.unwrap_or_default(),
         },
+        setup: OggSetup::Free,
     }
 }
 
@@ -136,7 +141,28 @@ fn opus(packet: &[u8]) -> Codec {
     };
     Codec {
         clock: Some(clock),
+        setup: opus_setup(packet),
         ..sound(CodecName::Opus, Some(48_000), channels, 2)
+    }
+}
+
+/// Without a table of channels there is one stream, of mono or stereo, and each packet says which; so it is with a table
+/// that says the same.
+fn opus_setup(packet: &[u8]) -> OggSetup {
+    let (Some(&channels), Some(&[family, streams, coupled])) = (
+        packet.get(9),
+        packet.get(18..).and_then(<[u8]>::first_chunk),
+    ) else {
+        return OggSetup::Free;
+    };
+    match (family, streams) {
+        (0, _) | (1, 1) => OggSetup::Free,
+        _ => OggSetup::Mapping {
+            channels,
+            family,
+            streams,
+            coupled,
+        },
     }
 }
 
@@ -151,7 +177,11 @@ fn speex(packet: &[u8]) -> Codec {
     let channels = numbers(packet, 48).map(u32::from_le_bytes);
     let channels = channels.and_then(|channels| u8::try_from(channels).ok());
     let extra = numbers(packet, 68).map_or(0, u32::from_le_bytes);
-    sound(CodecName::Speex, rate_hz, channels, extra.saturating_add(2))
+    let frames = numbers(packet, 64).map(u32::from_le_bytes);
+    Codec {
+        setup: frames.map_or(OggSetup::Free, |frames| OggSetup::Speex { frames }),
+        ..sound(CodecName::Speex, rate_hz, channels, extra.saturating_add(2))
+    }
 }
 
 /// FLAC in Ogg: "\x7FFLAC", version, number of headers that follow, "fLaC", STREAMINFO.
@@ -162,11 +192,20 @@ fn flac(packet: &[u8]) -> Codec {
         0 => 0,
         known => u32::from(known) + 1,
     };
-    // 20 bits of the rate, then 3 of the channels.
+    // 20 bits of the rate, then 3 of the channels and 5 of the bits per sample.
     let figures = numbers(packet, 27).map(u32::from_be_bytes);
     let rate_hz = figures.map(|figures| figures >> 12);
     let channels = figures.map(|figures| (figures >> 9 & 0b111) as u8 + 1);
-    sound(CodecName::Flac, rate_hz, channels, headers)
+    let bits = figures.map(|figures| (figures >> 4 & 0x1F) as u8 + 1);
+    let max_samples = numbers(packet, 19).map(u16::from_be_bytes);
+    let setup = bits.zip(max_samples);
+    Codec {
+        setup: setup.map_or(OggSetup::Free, |(bits, max_samples)| OggSetup::Flac {
+            bits,
+            max_samples,
+        }),
+        ..sound(CodecName::Flac, rate_hz, channels, headers)
+    }
 }
 
 fn theora(packet: &[u8]) -> Codec {
@@ -209,6 +248,7 @@ fn pictures(
         clock,
         headers,
         medium: Medium::Pictures { width, height },
+        setup: OggSetup::Free,
     }
 }
 
@@ -288,6 +328,38 @@ mod tests {
         let mut flac = flac_packet();
         flac[8] = 0;
         assert_eq!(Codec::of(&flac).headers, HeaderRule::AtPositionZero);
+    }
+
+    #[test]
+    fn what_decoders_keep_to_is_read() {
+        let flac = OggSetup::Flac {
+            bits: 16,
+            max_samples: 4_608,
+        };
+        assert_eq!(Codec::of(&flac_packet()).setup, flac);
+        let mut speex = speex_packet();
+        speex[64] = 3;
+        assert_eq!(Codec::of(&speex).setup, OggSetup::Speex { frames: 3 });
+        let opus = |channels: u8, table: &[u8]| {
+            let head = [b"OpusHead\x01", &[channels][..], &[0; 8], table].concat();
+            Codec::of(&head).setup
+        };
+        let surround = |channels, streams| OggSetup::Mapping {
+            channels,
+            family: 1,
+            streams,
+            coupled: 2,
+        };
+        for (channels, table, expected) in [
+            (1, &[0][..], OggSetup::Free),
+            (2, &[0], OggSetup::Free),
+            (2, &[1, 1, 1, 0, 1], OggSetup::Free),
+            (6, &[1, 4, 2, 0, 4, 1, 2, 3, 5], surround(6, 4)),
+            (5, &[1, 3, 2, 0, 4, 1, 2, 3], surround(5, 3)),
+            (6, &[1, 4], OggSetup::Free),
+        ] {
+            assert_eq!(opus(channels, table), expected, "{table:?}");
+        }
     }
 
     #[test]

@@ -8,7 +8,8 @@ use super::granule::OggClock;
 use super::page::{PageHead, is_whole};
 use super::pages::FoundPage;
 use crate::media::format::joining::{MAX_PROLOGUE_BYTES, Trouble};
-use crate::model::format::{Container, StreamFormat, VideoFormat};
+use crate::media::format::layout::OggTrack;
+use crate::model::format::{CodecName, Container, StreamFormat, VideoFormat};
 use crate::model::title::TitleInfo;
 
 /// The most streams that play together: sound, picture, subtitles, and a skeleton that describes them. A late listener
@@ -276,6 +277,17 @@ impl OggLink {
             }
         }
         format
+    }
+
+    /// The first sound and the first pictures, as decoders are set up for them.
+    pub(super) fn tracks(&self) -> Vec<OggTrack> {
+        let codecs = || self.streams.iter().map(|stream| stream.codec);
+        let sound = codecs().find(Codec::is_sound);
+        let pictures = codecs().find(Codec::has_pictures);
+        let known = sound.into_iter().chain(pictures);
+        let known = known.filter(|codec| codec.name != CodecName::Unknown);
+        let track = |Codec { name, setup, .. }| OggTrack { codec: name, setup };
+        known.map(track).collect()
     }
 
     fn stream(&mut self, serial: u32) -> Option<&mut LogicalStream> {
