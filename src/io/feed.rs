@@ -148,6 +148,7 @@ impl Feed {
     /// Tells other nodes that no byte will follow; listeners wait for the mount's next stream.
     /// If it is called again, the first reason stays.
     pub fn finish(&self, reason: EndReason) {
+        self.close_edge();
         self.tell(|news| {
             news.finished.get_or_insert(reason);
         });
@@ -265,6 +266,11 @@ impl Feed {
     /// The end of the last whole frame, page or block; see [`Ring::edge`].
     pub fn edge(&self) -> u64 {
         self.shared.ring.lock().edge()
+    }
+
+    /// Moves the edge to the end of what is whole if no byte follows; see [`Ring::close_edge`].
+    pub fn close_edge(&self) -> u64 {
+        self.shared.ring.lock().close_edge()
     }
 
     /// The offset of the oldest byte held.

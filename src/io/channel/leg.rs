@@ -66,7 +66,7 @@ impl Leg {
             end: OnceLock::new(),
         });
         let end = LegEnd {
-            cut: self.feed.edge(),
+            cut: self.feed.close_edge(),
             next: Arc::clone(&next),
             splice: match self.may_go_on_with(feed) {
                 true => OnceLock::new(),

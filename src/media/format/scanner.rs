@@ -128,6 +128,11 @@ impl Scanner {
         self.walker().edge()
     }
 
+    /// How many of the bytes beyond the edge are whole too, if nothing follows them.
+    pub fn whole_at_end(&self, beyond: &[u8]) -> usize {
+        self.walker().whole_at_end(beyond).min(beyond.len())
+    }
+
     /// The format as far as the bytes tell it, `bitrate_bps` always 0; `None` if they tell nothing.
     pub fn format(&self) -> Option<StreamFormat> {
         self.walker().format()

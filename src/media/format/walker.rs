@@ -23,6 +23,11 @@ pub(super) trait Walker {
         self.next()
     }
 
+    /// How many of the bytes beyond the edge are whole units too, if nothing follows them; they are all that have come.
+    fn whole_at_end(&self, _beyond: &[u8]) -> usize {
+        0
+    }
+
     /// The time of the audio up to the last unit; `None` while only the time of arrival is known.
     fn media_time(&self) -> Option<Duration>;
 

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::samples::ring;
 use super::*;
+use crate::media::format::flac::samples as flac;
 use crate::media::format::joining::StreamStart;
 use crate::media::format::mpeg;
 use crate::media::format::ogg::page::samples::opus_titled;
@@ -62,6 +63,22 @@ fn a_reader_waits_at_the_edge_until_the_end() {
     assert_eq!(ring.read(3, 9), Read::Ended);
     assert_eq!(ring.append(3, b"d", now), Append::Ended);
     assert_eq!(ring.next(), 3);
+}
+
+#[test]
+fn the_end_proves_that_the_last_frame_is_whole() {
+    let stream = [flac::beginning(), flac::frames(0..4)].concat();
+    let last = flac::frames(3..4).len();
+    for cut in [0, 1, last - 1] {
+        let mut ring = ring("audio/flac");
+        ring.append(0, &stream[..stream.len() - cut], Instant::now());
+        let edge = (stream.len() - last) as u64;
+        assert_eq!(ring.read_whole(0, edge, 9_999), Read::Wait);
+        ring.end(EndReason::SourceLeft);
+        let whole = if cut == 0 { stream.len() as u64 } else { edge };
+        assert_eq!(ring.edge(), whole, "{cut} bytes are missing");
+        assert_eq!(ring.read_whole(0, whole, 9), Read::Ended);
+    }
 }
 
 #[test]

@@ -28,12 +28,14 @@ fn heard(content_type: &str, stream: &[u8]) -> (Channel, ChannelReader) {
     (channel, reader)
 }
 
-/// Switches to a stream whose bytes come only after that, as they do at a relay; what the listener then gets.
+/// Switches to a stream whose bytes come only after that, as they do at a relay; what the listener then gets, from the end of
+/// the first stream on.
 fn go_on(channel: &Channel, reader: &mut ChannelReader, next: &Feed, stream: &[u8]) -> Vec<u8> {
     channel.switch_to(next);
+    let end = take_all(reader);
     assert_eq!(reader.read(1_000), Read::Wait, "nothing has come yet");
     append(next, stream);
-    take_all(reader)
+    [end, take_all(reader)].concat()
 }
 
 #[test]
@@ -71,7 +73,8 @@ fn a_decoder_of_flac_gets_no_second_header() {
     let (channel, mut reader) = heard("audio/flac", &whole);
     let frames_but_last = flac::frames(0..9);
     let taken = go_on(&channel, &mut reader, &feed(2, "audio/flac"), &whole);
-    assert_eq!(taken, frames_but_last);
+    let last = flac::frames(9..10);
+    assert_eq!(taken, [&last[..], &frames_but_last].concat());
     assert_eq!(reader.take_prologue(), "");
     let mut late = channel.join(Duration::MAX);
     assert_eq!(take_all(&mut late), frames_but_last);
@@ -82,6 +85,7 @@ fn a_decoder_of_flac_gets_no_second_header() {
     let from = (begun.len() + flac::frames(0..4).len()) as u64;
     let relay = Feed::new(Ring::new(StreamId(3), head, from, Instant::now()));
     channel.switch_to(&relay);
+    assert_eq!(take_all(&mut reader), last);
     assert_eq!(reader.read(1_000), Read::Wait);
     relay.start(&StreamStart {
         offset: from,
@@ -102,7 +106,8 @@ fn flac_of_another_rate_ends_listeners() {
     other[19] ^= 0x10; // the last bits of the rate
     let other = [other, stream].concat();
     let next = feed(2, "audio/flac");
-    assert_eq!(go_on(&channel, &mut reader, &next, &other), b"");
+    let end = go_on(&channel, &mut reader, &next, &other);
+    assert_eq!(end, flac::frames(9..10));
     assert!(matches!(next.layout(), Some(Layout::Flac(_))));
     assert_eq!(reader.read(1_000), Read::Ended);
 }

@@ -229,10 +229,13 @@ pub(super) fn crc8(head: &[u8]) -> u8 {
 
 /// The checksum of a frame: polynomial 8005, nothing added before or after. With the one at a frame's end it is 0.
 pub(super) fn crc16(frame: &[u8]) -> u16 {
-    frame.iter().fold(0, |sum, byte| {
-        let index = (sum >> 8) as u8 ^ byte;
-        (sum << 8) ^ CHECKSUMS[usize::from(index)]
-    })
+    frame.iter().fold(0, |sum, byte| crc16_with(sum, *byte))
+}
+
+/// The checksum of bytes of which all but the last have this one.
+fn crc16_with(sum: u16, byte: u8) -> u16 {
+    let index = (sum >> 8) as u8 ^ byte;
+    (sum << 8) ^ CHECKSUMS[usize::from(index)]
 }
 
 /// The checksum of each single byte.
@@ -255,6 +258,26 @@ static CHECKSUMS: [u16; 256] = {
 /// Whether these bytes are a frame that arrived as it was made.
 pub(in crate::media::format) fn is_whole(frame: &[u8]) -> bool {
     matches!(FlacHead::read(frame), FlacHeadRead::Is(_)) && crc16(frame) == 0
+}
+
+/// The length of the frame with which the last bytes of a stream begin, if it is whole; otherwise 0. Behind it may be the
+/// beginning of another head.
+pub(super) fn whole_frame_bytes(bytes: &[u8]) -> usize {
+    if !matches!(FlacHead::read(bytes), FlacHeadRead::Is(_)) {
+        return 0;
+    }
+    let first = bytes.len().saturating_sub(MAX_HEAD_BYTES);
+    let (mut sum, mut whole) = (crc16(&bytes[..first]), 0);
+    for end in first..=bytes.len() {
+        let is_followed = bytes.get(end).is_none_or(|next| *next == SYNC);
+        if sum == 0 && is_followed {
+            whole = end;
+        }
+        if let Some(byte) = bytes.get(end) {
+            sum = crc16_with(sum, *byte);
+        }
+    }
+    whole
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub(super) use self::frame::is_whole as is_whole_frame;
+use self::frame::whole_frame_bytes;
 use self::frame::{FlacHead, FlacHeadRead, MAX_HEAD_BYTES, SYNC};
 pub(super) use self::headers::{Beginning, BlockHead, MAGIC_BYTES, beginning};
 use self::headers::{FlacHeaders, HeadersState, StreamInfo};
@@ -373,6 +374,13 @@ impl Walker for FlacScanner {
 
     fn edge(&self) -> u64 {
         self.edge
+    }
+
+    fn whole_at_end(&self, beyond: &[u8]) -> usize {
+        match self.stage {
+            FlacStage::Frames(_) => whole_frame_bytes(beyond),
+            FlacStage::Unknown | FlacStage::Headers(_) => 0,
+        }
     }
 
     fn media_time(&self) -> Option<Duration> {

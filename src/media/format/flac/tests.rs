@@ -339,3 +339,21 @@ proptest! {
         prop_assert!(offsets.is_sorted());
     }
 }
+
+#[test]
+fn a_last_frame_that_is_whole_is_known_by_its_checksum() {
+    let begun = [beginning(), frames(0..3)].concat();
+    let last = frame(3);
+    for behind in [&b""[..], b"\xFF", b"\xFF\xF8\x79"] {
+        let stream = [&begun[..], &last, behind].concat();
+        let (scanner, _) = scan(&at_first(), [&stream[..]]);
+        let beyond = &stream[begun.len()..];
+        assert_eq!(scanner.edge(), begun.len() as u64);
+        assert_eq!(scanner.whole_at_end(beyond), last.len());
+        for cut in 0..last.len() {
+            assert_eq!(scanner.whole_at_end(&beyond[..cut]), 0, "{cut}");
+        }
+    }
+    let (scanner, _) = scan(&at_first(), [&b"fLaC"[..]]);
+    assert_eq!(scanner.whole_at_end(b""), 0);
+}

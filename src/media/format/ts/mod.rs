@@ -9,6 +9,7 @@ mod packet;
 mod psi;
 #[cfg(test)]
 pub(crate) mod samples;
+mod whole;
 
 use std::time::Duration;
 
@@ -257,6 +258,10 @@ impl Walker for TsScanner {
 
     fn edge(&self) -> u64 {
         self.edge
+    }
+
+    fn whole_at_end(&self, beyond: &[u8]) -> usize {
+        whole::whole_bytes(beyond)
     }
 
     fn media_time(&self) -> Option<Duration> {
