@@ -118,7 +118,12 @@ mod tests {
 
     fn programme(first_pid: u16) -> Layout {
         let tracks = [H264, Aac].into_iter().zip(first_pid..);
-        Layout::Ts(tracks.map(|(codec, pid)| TsTrack { pid, codec }).collect())
+        let tracks = tracks.map(|(codec, pid)| TsTrack {
+            pid,
+            codec,
+            channels: 0,
+        });
+        Layout::Ts(tracks.collect())
     }
 
     #[test]

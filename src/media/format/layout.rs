@@ -115,4 +115,6 @@ pub struct TsTrack {
     pub pid: u16,
     /// The codec.
     pub codec: CodecName,
+    /// The number of its channels, where decoders keep to it: of Opus with more than two. Otherwise 0.
+    pub channels: u8,
 }

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::adts::{SAMPLE_RATES_HZ, channels};
+use super::bits::Bits;
 use super::frames::{FrameHead, playing_time};
 use super::layout::Layout;
 use crate::model::format::{CodecName, Container, StreamFormat};
@@ -73,10 +74,7 @@ impl FrameHead for LoasHead {
     }
 
     fn opened(self, opening: &[u8], before: Option<&Self>) -> Self {
-        let mut bits = Bits {
-            bytes: opening.get(Self::BYTES..).unwrap_or_default(),
-            at: 0,
-        };
+        let mut bits = Bits::new(opening.get(Self::BYTES..).unwrap_or_default());
         let config = match bits.take(1) {
             Some(0) => LoasConfig::read(&mut bits),
             _ => before.and_then(|before| before.config),
@@ -115,13 +113,13 @@ impl LoasConfig {
             return None;
         }
         let mut kind = bits.take(5)?;
-        let core_rate_hz = bits.take_rate()?;
+        let core_rate_hz = take_rate(bits)?;
         let configuration = bits.take(4)?;
         let (mut codec, mut sample_rate_hz) = (CodecName::Aac, core_rate_hz);
         let mut channels = channels(configuration as u8);
         if [SPECTRAL_REPLICATION, PARAMETRIC_STEREO].contains(&kind) {
             codec = CodecName::HeAac;
-            sample_rate_hz = bits.take_rate()?;
+            sample_rate_hz = take_rate(bits)?;
             if kind == PARAMETRIC_STEREO {
                 channels = 2;
             }
@@ -141,32 +139,13 @@ impl LoasConfig {
     }
 }
 
-/// Bytes read bit by bit, the highest of each first.
-struct Bits<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl Bits<'_> {
-    /// The next so many bits, at most 32, as a number.
-    fn take(&mut self, bits: usize) -> Option<u32> {
-        let mut value = 0;
-        for _ in 0..bits {
-            let byte = self.bytes.get(self.at / 8)?;
-            value = value << 1 | u32::from(byte >> (7 - self.at % 8) & 1);
-            self.at += 1;
-        }
-        Some(value)
-    }
-
-    /// A number of samples per second; `None` if it is reserved.
-    fn take_rate(&mut self) -> Option<u32> {
-        let rate_hz = match self.take(4)? {
-            RATE_FOLLOWS => self.take(24)?,
-            index => *SAMPLE_RATES_HZ.get(index as usize)?,
-        };
-        (rate_hz > 0).then_some(rate_hz)
-    }
+/// A number of samples per second; `None` if it is reserved.
+fn take_rate(bits: &mut Bits<'_>) -> Option<u32> {
+    let rate_hz = match bits.take(4)? {
+        RATE_FOLLOWS => bits.take(24)?,
+        index => *SAMPLE_RATES_HZ.get(index as usize)?,
+    };
+    (rate_hz > 0).then_some(rate_hz)
 }
 
 /// Generated streams.

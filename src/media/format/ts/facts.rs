@@ -1,5 +1,6 @@
 //! The facts about sound and pictures that stand in their own bytes.
 
+use super::sequence::picture_size;
 use crate::media::format::adts::AdtsHead;
 use crate::media::format::frames::FrameHead;
 use crate::media::format::mpeg::MpegHead;
@@ -15,10 +16,15 @@ pub(super) fn sound_facts(codec: CodecName, body: &[u8]) -> Option<StreamFormat>
     }
 }
 
-/// The facts about pictures that begin with these bytes. Only MPEG-2 tells their size where it is easily read.
+/// The facts about pictures that begin with these bytes. `None` if they do not tell their size.
 pub(super) fn picture_facts(codec: CodecName, body: &[u8]) -> Option<VideoFormat> {
     if codec != CodecName::Mpeg2 {
-        return None;
+        let (width, height) = picture_size(codec, body)?;
+        return Some(VideoFormat {
+            codec,
+            width,
+            height,
+        });
     }
     let sequence = body
         .windows(7)

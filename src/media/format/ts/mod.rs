@@ -9,6 +9,7 @@ mod packet;
 mod psi;
 #[cfg(test)]
 pub(crate) mod samples;
+mod sequence;
 mod whole;
 
 use std::time::Duration;
@@ -270,10 +271,17 @@ impl Walker for TsScanner {
 
     fn format(&self) -> Option<StreamFormat> {
         let programme = self.tables.programme()?;
-        let stated = || StreamFormat {
-            codec: programme.audio.map(|audio| audio.codec).unwrap_or_default(),
+        let of_audio = |audio: ElementaryStream| StreamFormat {
+            codec: audio.codec,
+            // Whatever went in, Opus is heard at 48 kHz.
+            sample_rate_hz: match audio.codec {
+                CodecName::Opus => 48_000,
+                _ => 0,
+            },
+            channels: audio.channels,
             ..StreamFormat::default()
         };
+        let stated = || programme.audio.map(of_audio).unwrap_or_default();
         let unsized_video = |video: ElementaryStream| VideoFormat {
             codec: video.codec,
             width: 0,
@@ -292,6 +300,10 @@ impl Walker for TsScanner {
         let track = |it: ElementaryStream| TsTrack {
             pid: it.pid,
             codec: it.codec,
+            channels: match it.codec {
+                CodecName::Opus if it.channels > 2 => it.channels,
+                _ => 0,
+            },
         };
         Some(Layout::Ts(tracks.map(track).collect()))
     }

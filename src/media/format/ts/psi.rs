@@ -29,6 +29,8 @@ pub(super) struct ElementaryStream {
     pub(super) pid: u16,
     /// The coding.
     pub(super) codec: CodecName,
+    /// The number of channels, if the map tells it; otherwise 0.
+    pub(super) channels: u8,
 }
 
 /// The streams of a programme that matter here.
@@ -126,7 +128,14 @@ impl Programme {
         } else {
             &mut self.audio
         };
-        stream.get_or_insert(ElementaryStream { pid, codec });
+        stream.get_or_insert(ElementaryStream {
+            pid,
+            codec,
+            channels: match codec {
+                CodecName::Opus => opus_channels(descriptors),
+                _ => 0,
+            },
+        });
     }
 }
 
@@ -141,6 +150,21 @@ fn described(mut descriptors: &[u8]) -> Option<CodecName> {
         }
     }
     None
+}
+
+/// The channels of Opus by what describes it: a descriptor of an extended type. 0 if it does not tell them.
+fn opus_channels(mut descriptors: &[u8]) -> u8 {
+    while let [kind, length, rest @ ..] = descriptors {
+        let Some((body, rest)) = rest.split_at_checked(usize::from(*length)) else {
+            break;
+        };
+        match (kind, body) {
+            (0x7F, [0x80, 0, ..]) => return 2, // two streams of mono
+            (0x7F, [0x80, channels @ 1..=8, ..]) => return *channels,
+            _ => descriptors = rest,
+        }
+    }
+    0
 }
 
 impl Tables {

@@ -289,6 +289,27 @@ fn codecs_are_those_of_the_tables() {
     );
     let opus = private(b"\x0A\x04eng\0\x05\x04Opus");
     assert_eq!(codecs(&[opus]), (CodecName::Opus, None, None));
+    let figures = |descriptors| {
+        let map = table(MAP, 0, &described_pmt(1, 0x1FFF, &[private(descriptors)])).concat();
+        let stream = [table(0, 0, &pat(&[(1, MAP)])).concat(), map, film(1)].concat();
+        let (scanner, _) = scan(&at_first(), [&stream[..]]);
+        let format = scanner.format().expect("a programme");
+        (format.sample_rate_hz, format.channels, scanner.layout())
+    };
+    let layout = |channels| {
+        let codec = CodecName::Opus;
+        Some(Layout::Ts(vec![TsTrack {
+            pid: AUDIO,
+            codec,
+            channels,
+        }]))
+    };
+    // As ffmpeg describes stereo and 5.1.
+    let of_two = b"\x05\x04Opus\x7F\x02\x80\x02";
+    assert_eq!(figures(of_two), (48_000, 2, layout(0)));
+    let of_six = b"\x05\x04Opus\x7F\x02\x80\x06";
+    assert_eq!(figures(of_six), (48_000, 6, layout(6)));
+    assert_eq!(figures(b"\x05\x04Opus"), (48_000, 0, layout(0)));
     let ac3 = [private(b"\x6A\x01\0"), (0x02, VIDEO, b"")];
     assert_eq!(codecs(&ac3), (CodecName::Ac3, Some(CodecName::Mpeg2), None));
 }
