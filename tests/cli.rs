@@ -55,6 +55,21 @@ fn a_mistyped_flag_is_an_error_with_a_hint() {
 }
 
 #[test]
+fn a_guard_is_not_for_operators() {
+    let home = tempfile::tempdir().unwrap();
+    for arguments in [&["__guard"][..], &["__guard", "1", "-", "x", "/bin/sh"]] {
+        let output = antiphon(home.path(), arguments);
+        assert_eq!(code(&output), 2, "{arguments:?}");
+        assert!(said(&output).contains("not a command"), "{}", said(&output));
+    }
+    // An order that can be read, and nobody who gave it.
+    let output = antiphon(home.path(), &["__guard", "1", "-", "0", "/bin/sh"]);
+    assert_eq!(code(&output), 2);
+    let help = antiphon(home.path(), &["--help"]);
+    assert!(!String::from_utf8_lossy(&help.stdout).contains("__guard"));
+}
+
+#[test]
 fn a_mistyped_setting_is_named_with_its_place() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("antiphon.toml");

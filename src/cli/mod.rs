@@ -31,6 +31,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::io::child::guard;
 use crate::io::http::HttpError;
 use crate::settings::{Machine, RunArgs, Settings};
 
@@ -100,8 +101,11 @@ pub fn grammar() -> clap::Command {
     CommandLine::command()
 }
 
-/// Runs the command that the arguments of this process name.
+/// Runs the command that the arguments of this process name, unless a node has started it to become another program.
 pub fn main() -> ExitCode {
+    if let Some(failed) = guard::take_over(std::env::args_os()) {
+        return failed;
+    }
     ExitCode::from(run_with(std::env::args_os()))
 }
 

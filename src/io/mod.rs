@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod channel;
+pub mod child;
 pub mod clock;
 pub mod cpu;
 pub mod descriptors;

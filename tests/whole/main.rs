@@ -13,6 +13,7 @@ mod bad_input;
 mod browser;
 mod capacity;
 mod chaos;
+mod children;
 mod clients;
 mod clocks;
 mod connections;
