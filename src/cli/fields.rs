@@ -121,7 +121,7 @@ fn word<S>(field: &Field<S>) -> String {
         FieldKind::Text { word, .. } => (*word).to_owned(),
         FieldKind::Choice { words, .. } => words.join("|"),
         FieldKind::Flag { words, .. } => words.words().join("|"),
-        FieldKind::Number { .. } | FieldKind::Limit { .. } => "N".to_owned(),
+        FieldKind::Number { .. } | FieldKind::Optional { .. } => "N".to_owned(),
         FieldKind::Password { .. } | FieldKind::Secret { .. } => field.key.to_uppercase(),
     }
 }

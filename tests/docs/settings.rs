@@ -42,7 +42,7 @@ fn table<S>(kind: &Kind<S>) -> String {
                 "generated, and shown once".to_owned()
             }
             _ if field.required => "required".to_owned(),
-            Some(text) if matches!(field.kind, FieldKind::Limit { .. }) => text,
+            Some(text) if matches!(field.kind, FieldKind::Optional { .. }) => text,
             Some(text) => format!("`{text}`"),
             None => "–".to_owned(),
         };
@@ -58,12 +58,19 @@ fn takes<S>(field: &Field<S>) -> String {
         FieldKind::Text { .. } | FieldKind::Password { .. } | FieldKind::Secret { .. } => {
             "text".to_owned()
         }
-        FieldKind::Choice { words, .. } => {
+        FieldKind::Choice { words, clears, .. } => {
             let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
-            words.join(", ")
+            let words = words.join(", ");
+            match clears {
+                true => format!("{words}, or empty (JSON: `null`)"),
+                false => words,
+            }
         }
         FieldKind::Number { bounds, .. } => format!("number, {} to {}", bounds[0], bounds[1]),
-        FieldKind::Limit { .. } => "number from 1, or empty (JSON: `null`)".to_owned(),
+        FieldKind::Optional { bounds, .. } => match bounds {
+            [least, u32::MAX] => format!("number from {least}, or empty (JSON: `null`)"),
+            [least, most] => format!("number, {least} to {most}, or empty (JSON: `null`)"),
+        },
         FieldKind::Flag { words, .. } => {
             let [yes, no] = words.words();
             match yes {

@@ -4,6 +4,9 @@ use super::mistake::Mistake;
 use super::texts::check_hash;
 use crate::model::record::Value;
 
+/// The bounds of a number that may be as large as it likes, and not 0.
+pub(super) const FROM_ONE: [u32; 2] = [1, u32::MAX];
+
 /// The field that keeps the Argon2id hash of a password.
 pub(super) const PASSWORD_HASH: &str = "password_hash";
 
@@ -44,7 +47,9 @@ pub enum FieldKind<S: 'static> {
     Choice {
         /// The words.
         words: &'static [&'static str],
-        /// Puts one of the words into the spec.
+        /// Whether an empty text clears the field.
+        clears: bool,
+        /// Puts what is kept into the spec: one of the words, or one that only newer nodes know.
         put: fn(&mut S, &str) -> Result<(), Mistake>,
         /// The word that holds.
         show: fn(&S) -> &'static str,
@@ -60,15 +65,17 @@ pub enum FieldKind<S: 'static> {
         /// The number that holds.
         get: fn(&S) -> u32,
     },
-    /// A whole number from 1, or no limit.
-    Limit {
+    /// A whole number, or none.
+    Optional {
+        /// The least and the most that is allowed.
+        bounds: [u32; 2],
         /// A number that an operator may want.
         example: u32,
-        /// The word for no limit.
+        /// The word for none.
         none: &'static str,
-        /// Puts the limit into the spec.
+        /// Puts the number into the spec.
         put: fn(&mut S, Option<u32>),
-        /// The limit that holds.
+        /// The number that holds.
         get: fn(&S) -> Option<u32>,
     },
     /// Yes or no.
@@ -126,8 +133,8 @@ impl<S> Field<S> {
             FieldKind::Text { show, .. } => show(spec),
             FieldKind::Choice { show, .. } => show(spec).to_owned(),
             FieldKind::Number { get, .. } => get(spec).to_string(),
-            FieldKind::Limit { get, none, .. } => {
-                get(spec).map_or_else(|| (*none).to_owned(), |most| most.to_string())
+            FieldKind::Optional { get, none, .. } => {
+                get(spec).map_or_else(|| (*none).to_owned(), |number| number.to_string())
             }
             FieldKind::Flag { words, get, .. } => words.word(get(spec)).to_owned(),
             FieldKind::Password { .. } | FieldKind::Secret { .. } => return None,
@@ -137,7 +144,11 @@ impl<S> Field<S> {
     /// Reads the value that an operator writes, as the record keeps it. Of a password, this is the hash.
     pub fn read(&self, text: &str) -> Result<Value, Mistake> {
         Ok(match &self.kind {
-            FieldKind::Text { clears: true, .. } | FieldKind::Secret { .. } if text.is_empty() => {
+            FieldKind::Text { clears: true, .. }
+            | FieldKind::Choice { clears: true, .. }
+            | FieldKind::Secret { .. }
+                if text.is_empty() =>
+            {
                 Value::Nothing
             }
             FieldKind::Text { read, .. } => Value::Text(read(text)?),
@@ -145,9 +156,17 @@ impl<S> Field<S> {
             FieldKind::Number {
                 bounds, example, ..
             } => Value::Number(within(digits(text), *bounds, *example)?.into()),
-            FieldKind::Limit { none, .. } if ["", "none", none].contains(&text) => Value::Nothing,
-            FieldKind::Limit { example, none, .. } => {
-                Value::Number(limit(digits(text), *example, none)?.into())
+            FieldKind::Optional { none, .. } if ["", "none", none].contains(&text) => {
+                Value::Nothing
+            }
+            FieldKind::Optional {
+                bounds,
+                example,
+                none,
+                ..
+            } => {
+                let number = within(digits(text), *bounds, *example);
+                Value::Number(number.map_err(|why| why.or_empty(none))?.into())
             }
             FieldKind::Flag { words, .. } => Value::Flag(words.read(text)?),
             FieldKind::Password { .. } => {
@@ -165,9 +184,7 @@ impl<S> Field<S> {
     pub(super) fn load(&self, spec: &mut S, value: &Value) -> Result<(), Mistake> {
         match (&self.kind, value) {
             (FieldKind::Text { put, .. }, Value::Text(text)) => put(spec, text),
-            (FieldKind::Choice { words, put, .. }, Value::Text(text)) => {
-                put(spec, chosen(text, words)?)
-            }
+            (FieldKind::Choice { put, .. }, Value::Text(text)) => put(spec, text),
             (
                 FieldKind::Number {
                     bounds,
@@ -182,13 +199,17 @@ impl<S> Field<S> {
                 Ok(())
             }
             (
-                FieldKind::Limit {
-                    example, none, put, ..
+                FieldKind::Optional {
+                    bounds,
+                    example,
+                    none,
+                    put,
+                    ..
                 },
                 Value::Number(number),
             ) => {
-                let number = u32::try_from(*number).ok();
-                put(spec, Some(limit(number, *example, none)?));
+                let number = within(u32::try_from(*number).ok(), *bounds, *example);
+                put(spec, Some(number.map_err(|why| why.or_empty(none))?));
                 Ok(())
             }
             (FieldKind::Flag { put, .. }, Value::Flag(flag)) => {
@@ -258,17 +279,12 @@ fn within(number: Option<u32>, bounds: [u32; 2], example: u32) -> Result<u32, Mi
     let [least, most] = bounds;
     let number = number.filter(|number| (least..=most).contains(number));
     number.ok_or_else(|| {
+        let to_most = match most {
+            u32::MAX => String::new(),
+            most => format!(" to {most}"),
+        };
         Mistake::new(format!(
-            "must be a number, such as {example}, from {least} to {most}"
-        ))
-    })
-}
-
-/// A number that is at least 1; `none` says what it means to have no limit.
-fn limit(number: Option<u32>, example: u32, none: &str) -> Result<u32, Mistake> {
-    number.filter(|number| *number > 0).ok_or_else(|| {
-        Mistake::new(format!(
-            "must be a number, such as {example}, from 1, or empty: {none}"
+            "must be a number, such as {example}, from {least}{to_most}"
         ))
     })
 }
@@ -286,8 +302,8 @@ mod tests {
             let why = within(digits(bad), [1, 9], 5).unwrap_err();
             assert_eq!(why.as_str(), "must be a number, such as 5, from 1 to 9");
         }
-        assert_eq!(limit(Some(1), 5, "all"), Ok(1));
-        let why = limit(Some(0), 5, "all").unwrap_err();
+        assert_eq!(within(Some(1), FROM_ONE, 5), Ok(1));
+        let why = within(Some(0), FROM_ONE, 5).unwrap_err().or_empty("all");
         assert!(why.as_str().ends_with("from 1, or empty: all"), "{why:?}");
     }
 

@@ -10,6 +10,11 @@ impl Mistake {
         Self(why.into())
     }
 
+    /// The same mistake with a field that may also be empty, which has this meaning.
+    pub(super) fn or_empty(self, meaning: &str) -> Self {
+        Self(format!("{}, or empty: {meaning}", self.0))
+    }
+
     /// The words.
     pub fn as_str(&self) -> &str {
         &self.0

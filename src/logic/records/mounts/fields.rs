@@ -1,7 +1,7 @@
 //! The settings of a mount, each said once.
 
 use crate::logic::policy::Policy;
-use crate::logic::records::field::{Field, FieldKind, FlagWords};
+use crate::logic::records::field::{FROM_ONE, Field, FieldKind, FlagWords};
 use crate::logic::records::mistake::Mistake;
 use crate::logic::records::outside::public_url;
 use crate::logic::records::texts::{check_line, kept_caption, read_as, read_caption, read_page};
@@ -93,7 +93,8 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         key: "max_listeners",
         help: "the most listeners in the whole mesh: a number, or `unlimited` for as many as the nodes take",
         required: false,
-        kind: FieldKind::Limit {
+        kind: FieldKind::Optional {
+            bounds: FROM_ONE,
             example: 500,
             none: "unlimited",
             put: |mount, most| mount.max_listeners = most,
@@ -104,7 +105,8 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         key: "max_per_address",
         help: "the most listeners of one address, or of one /64 of IPv6, at each node: a number, or `unlimited`",
         required: false,
-        kind: FieldKind::Limit {
+        kind: FieldKind::Optional {
+            bounds: FROM_ONE,
             example: 4,
             none: "unlimited",
             put: |mount, most| mount.max_per_address = most,
@@ -116,7 +118,8 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         help: "how long a listener hears the mount before it is disconnected: a number of seconds, or `unlimited`; counts for \
                listeners that come from then on",
         required: false,
-        kind: FieldKind::Limit {
+        kind: FieldKind::Optional {
+            bounds: FROM_ONE,
             example: 3600,
             none: "unlimited",
             put: |mount, seconds| mount.max_listener_s = seconds,
@@ -165,6 +168,7 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         required: false,
         kind: FieldKind::Choice {
             words: &["refuse", "takeover"],
+            clears: false,
             put: |mount, word| {
                 mount.takeover = word.parse()?;
                 Ok(())

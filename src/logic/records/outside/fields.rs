@@ -2,7 +2,7 @@
 
 use super::address::public_url;
 use super::mapping::{mounts, written};
-use crate::logic::records::field::{Field, FieldKind, FlagWords};
+use crate::logic::records::field::{FROM_ONE, Field, FieldKind, FlagWords};
 use crate::logic::records::mistake::Mistake;
 use crate::model::geo::Country;
 use crate::model::outside::OutsideServer;
@@ -52,6 +52,7 @@ pub(super) const FIELDS: &[Field<OutsideServer>] = &[
         required: false,
         kind: FieldKind::Choice {
             words: &["status-json", "load-xsl", "admin-stats"],
+            clears: false,
             put: |server, word| {
                 server.via = word.parse()?;
                 Ok(())
@@ -110,7 +111,8 @@ pub(super) const FIELDS: &[Field<OutsideServer>] = &[
         help: "the most listeners to count on, where the server names no limit itself: `<clients>` of its settings. If \
                the server says less, that counts",
         required: false,
-        kind: FieldKind::Limit {
+        kind: FieldKind::Optional {
+            bounds: FROM_ONE,
             example: 500,
             none: "what it says",
             put: |server, most| server.max_listeners = most,

@@ -19,7 +19,6 @@ use crate::model::node::NodeName;
 use crate::model::outside::OutsideServer;
 use crate::model::record::key::RecordKey;
 use crate::model::record::{Record, Value};
-use crate::model::stamp::Stamp;
 use crate::model::traits::NodeTraits;
 
 /// The outside servers.
@@ -70,10 +69,14 @@ pub fn key(name: &NodeName) -> RecordKey {
 fn server(name: NodeName, record: &Record) -> Result<OutsideServer, BadRecord> {
     let mut server = OutsideServer::new(name);
     OUTSIDE_KIND.load(&mut server, record)?;
+    Ok(with_poll_url(server))
+}
+
+fn with_poll_url(mut server: OutsideServer) -> OutsideServer {
     if server.poll_url.is_empty() {
         server.poll_url = server.public_url.clone();
     }
-    Ok(server)
+    server
 }
 
 /// Whether a record is valid after an edit: the first reason against it is the error.
@@ -82,15 +85,9 @@ pub fn check(
     before: Option<&Record>,
     edit: &BTreeMap<String, Value>,
 ) -> Result<OutsideServer, BadRecord> {
-    let fields = before.into_iter().flat_map(Record::fields);
-    let kept = fields.map(|(field, register)| (field.clone(), register.value.clone()));
-    let mut after: BTreeMap<String, Value> = kept.collect();
-    after.extend(edit.clone());
-    let stamp = Stamp {
-        time_ms: 0,
-        node: name.clone(),
-    };
-    server(name.clone(), &Record::written(after, &stamp))
+    let mut server = OutsideServer::new(name.clone());
+    OUTSIDE_KIND.load_edited(&mut server, before, edit)?;
+    Ok(with_poll_url(server))
 }
 
 /// The live servers of a document, and the records that should be servers and are not.
