@@ -110,6 +110,16 @@ fn nonsense_is_refused_before_anything_is_sent() {
         (&["mount", "create", "/a", "--password", &long], "1024"),
         (&["password", "set", ""], "1 to 1024 bytes"),
         (&["node", "drain", "--deadline", "25h"], "at most 24h"),
+        (
+            &["mount", "create", "/a", "--transcode-from", "/b"],
+            "codec: missing",
+        ),
+        (
+            &["mount", "create", "/a", "--bitrate", "64k"],
+            "bitrate: only for a mount that is transcoded",
+        ),
+        (&["mount", "set", "/a", "bitrate=64"], "write 64k"),
+        (&["mount", "set", "/a", "codec=ogg"], "`opus` or `flac`"),
     ] {
         let arguments = [arguments, &["--node", &node]].concat();
         let output = antiphon(home.path(), &arguments);

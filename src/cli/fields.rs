@@ -3,7 +3,7 @@
 //! All are made from the table of the record's kind, so that a value is checked here as a node will check it: a mistake
 //! is a usage error, and nothing is sent.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 
 use anyhow::{anyhow, bail};
@@ -137,6 +137,25 @@ pub(super) fn given<S>(kind: &Kind<S>, matches: &ArgMatches) -> Vec<Assignment> 
         })
     });
     assignments.collect()
+}
+
+/// The same settings as a record would keep them. A password is left out, because its hash is not known.
+pub(super) fn kept<S>(
+    kind: &Kind<S>,
+    assignments: &[Assignment],
+) -> BTreeMap<String, record::Value> {
+    let known = assignments
+        .iter()
+        .filter_map(|it| Some((kind.field(it.key).ok()?, &it.value)));
+    let kept = known.filter_map(|(field, value)| {
+        let text = match value {
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
+            value => value.to_string(),
+        };
+        Some((field.stored().to_owned(), field.read(&text).ok()?))
+    });
+    kept.collect()
 }
 
 /// Reads `FIELD=VALUE`, and lists what a shell can complete.

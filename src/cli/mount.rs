@@ -1,5 +1,8 @@
 //! `antiphon mount`: creates, shows and changes mounts through the API of a node.
 
+use std::collections::BTreeMap;
+
+use anyhow::Context;
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 use hyper::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -11,6 +14,8 @@ use super::fields::{self, Assignment, AssignmentParser};
 use super::places::{self, GEO_TOKEN};
 use super::terminal::{self, Side, TextTable};
 use crate::logic::records::mounts::MOUNT_KIND;
+use crate::logic::transcoding::ladder::{Variant, ladder};
+use crate::logic::transcoding::order::strict_order;
 use crate::model::geo::CountryRule;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::source_user::SourceUser;
@@ -57,8 +62,26 @@ enum MountCommand {
     Delete {
         /// Path of the mount, such as /radio.mp3
         path: MountName,
+        /// Delete it also if other mounts are transcoded from it, which have no stream then
+        #[arg(long)]
+        force: bool,
+    },
+    /// Create a usual family of mounts that are transcoded from one: mp3 of 128k and 64k, opus of 64k, aac of 96k
+    #[command(after_help = LADDER_HELP)]
+    Ladder {
+        /// Path of the mount from which all are made, such as /radio.mp3
+        path: MountName,
+        /// Say what would be created, and create nothing
+        #[arg(long)]
+        dry_run: bool,
     },
 }
+
+const LADDER_HELP: &str = "\
+The mounts of /radio.mp3 are /radio-128.mp3, /radio-64.mp3, /radio-64.opus and
+/radio-96.aac. One that is there already with the same settings is left as it
+is, so the command can be given again. If another mount has one of the names,
+nothing is created.";
 
 /// A right use of `set`, for those who get it wrong.
 pub(super) const SET_EXAMPLE: &str = "antiphon mount set /radio.mp3 name=Radio linger_s=30";
@@ -96,18 +119,32 @@ impl FromArgMatches for NewMount {
     }
 }
 
+impl NewMount {
+    /// Checks what no flag alone shows: whether such a stream can be made by a transcoder.
+    fn check(&self) -> Result<(), String> {
+        let mut spec = (MOUNT_KIND.unset)();
+        // Nobody knows the hash of the password yet.
+        let _missing = MOUNT_KIND.load_edited(&mut spec, None, &fields::kept(&MOUNT_KIND, &self.0));
+        let order = strict_order(&spec.transcode);
+        order.map(drop).map_err(|bad| bad.to_string())
+    }
+}
+
 /// The answer when a mount was created.
-#[derive(Deserialize)]
-struct Created {
+#[derive(Debug, Deserialize)]
+pub(super) struct Created {
+    /// The settings of the mount.
     #[serde(flatten)]
-    spec: MountSpec,
-    password: String,
+    pub(super) spec: MountSpec,
+    /// The password of its source; `None` if it is transcoded, and takes none.
+    pub(super) password: Option<String>,
 }
 
 impl MountArgs {
     /// Finds a mistake that no argument alone shows.
     pub(super) fn check(&self) -> Result<(), String> {
         match &self.command {
+            MountCommand::Create(args) => args.settings.check(),
             MountCommand::Set { changes, .. } => fields::check_once(changes, SET_EXAMPLE),
             _ => Ok(()),
         }
@@ -130,21 +167,14 @@ pub(super) async fn mount(args: MountArgs) -> anyhow::Result<()> {
             let spec = api.ask_for(Method::GET, &below(&path), None).await?;
             describe(&spec, None)
         }
-        MountCommand::Set { path, changes } => {
-            let has_password = changes.iter().any(|change| change.key == "password");
-            let body = Value::Object(fields::object(changes));
-            let path = below(&path);
-            let is_steered = ["countries", "policy"].map(|key| body.get(key).is_some());
-            let changed = api.ask_for(Method::PATCH, &path, Some(&body)).await?;
-            if is_steered.contains(&true) {
-                note_places(&api, &changed).await;
-            }
-            describe(&changed, has_password.then_some("changed"))
-        }
-        MountCommand::Delete { path } => {
-            api.ask(Method::DELETE, &below(&path), None).await?;
+        MountCommand::Set { path, changes } => set(&api, &path, changes).await?,
+        MountCommand::Delete { path, force } => {
+            let query = if force { "?force=true" } else { "" };
+            let target = format!("{}{query}", below(&path));
+            api.ask(Method::DELETE, &target, None).await?;
             format!("deleted {path}\n")
         }
+        MountCommand::Ladder { path, dry_run } => create_ladder(&api, &path, dry_run).await?,
     };
     Ok(terminal::print(&text)?)
 }
@@ -154,25 +184,26 @@ pub(super) async fn make(
     api: &Api,
     path: &MountName,
     mut fields: Map<String, Value>,
-) -> anyhow::Result<(MountSpec, String)> {
+) -> anyhow::Result<Created> {
     fields.insert("path".to_owned(), path.as_str().into());
     let body = Value::Object(fields);
-    let created: Created = api.ask_for(Method::POST, MOUNTS, Some(&body)).await?;
-    Ok((created.spec, created.password))
+    api.ask_for(Method::POST, MOUNTS, Some(&body)).await
 }
 
 async fn create(api: &Api, node: &PublicUrl, args: CreateArgs) -> anyhow::Result<String> {
     let settings = fields::object(args.settings.0);
     let generated = !settings.contains_key("password");
-    let (spec, password) = make(api, &args.path, settings).await?;
+    let Created { spec, password } = make(api, &args.path, settings).await?;
     note_places(api, &spec).await;
     let MountSpec { path, user, .. } = spec;
-    // An operator that gave a password knows it; it need not be in the scrollback too.
-    Ok(if generated {
-        let url = source_url(node, &user, &path, &password);
-        format!("created {path}\npassword: {password}\nsource:   {url}\n")
-    } else {
-        format!("created {path}\n")
+    Ok(match (password, spec.transcode.transcode_from) {
+        (_, Some(from)) => format!("created {path}, transcoded from {from}\n"),
+        (Some(password), None) if generated => {
+            let url = source_url(node, &user, &path, &password);
+            format!("created {path}\npassword: {password}\nsource:   {url}\n")
+        }
+        // An operator that gave a password knows it; it need not be in the scrollback too.
+        _ => format!("created {path}\n"),
     })
 }
 
@@ -184,6 +215,81 @@ async fn note_places(api: &Api, spec: &MountSpec) {
     } else if steering.policy.contains(GEO_TOKEN) {
         places::note_unknown(api, "`geo` in the policy does nothing").await;
     }
+}
+
+async fn set(api: &Api, path: &MountName, changes: Vec<Assignment>) -> anyhow::Result<String> {
+    let has = |key, value: Option<&Value>| {
+        let mut found = changes.iter().filter(|change| change.key == key);
+        found.any(|change| value.is_none_or(|value| change.value == *value))
+    };
+    let has_password = has("password", None);
+    let lacks_password = has("transcode_from", Some(&Value::Null)) && !has_password;
+    let is_steered = has("countries", None) || has("policy", None);
+    let body = Value::Object(fields::object(changes));
+    let changed = api
+        .ask_for(Method::PATCH, &below(path), Some(&body))
+        .await?;
+    if is_steered {
+        note_places(api, &changed).await;
+    }
+    let mut text = describe(&changed, has_password.then_some("changed"));
+    if lacks_password {
+        text += &format!(
+            "unless you know the password of its source, set one: antiphon mount set {path} password=…\n"
+        );
+    }
+    Ok(text)
+}
+
+/// Creates the mounts of a family that are not there yet, or only says which.
+async fn create_ladder(api: &Api, source: &MountName, dry_run: bool) -> anyhow::Result<String> {
+    let mounts: Vec<MountSpec> = api.ask_for(Method::GET, MOUNTS, None).await?;
+    let mounts: BTreeMap<MountName, MountSpec> = mounts
+        .into_iter()
+        .map(|spec| (spec.path.clone(), spec))
+        .collect();
+    let family = ladder(source, &mounts)?;
+    for variant in family.iter().filter(|it| !it.is_there && !dry_run) {
+        let made = make(api, &variant.path, settings_of(variant, source)).await;
+        made.with_context(|| {
+            format!(
+                "{} was not created; when that is mended, the same command creates what is missing",
+                variant.path
+            )
+        })?;
+    }
+    Ok(list_family(&family, dry_run))
+}
+
+fn settings_of(variant: &Variant, source: &MountName) -> Map<String, Value> {
+    let settings = [
+        ("transcode_from", source.as_str().into()),
+        ("codec", variant.codec.word().into()),
+        ("bitrate", variant.bitrate.to_string().into()),
+    ];
+    let settings = settings.into_iter();
+    settings
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
+}
+
+fn list_family(family: &[Variant], dry_run: bool) -> String {
+    let columns = ["MOUNT", "CODEC", "BITRATE", ""];
+    let mut table = TextTable::new(&columns.map(|name| (name, Side::Left)));
+    for variant in family {
+        let outcome = match (variant.is_there, dry_run) {
+            (true, _) => "is there already",
+            (false, true) => "would be created",
+            (false, false) => "created",
+        };
+        table.row([
+            variant.path.to_string(),
+            variant.codec.to_string(),
+            variant.bitrate.to_string(),
+            outcome.to_owned(),
+        ]);
+    }
+    table.render()
 }
 
 /// The characters of a password that are escaped in a URL: all that RFC 3986 does not call unreserved.
@@ -216,17 +322,21 @@ fn list(mounts: &[MountSpec]) -> String {
     if mounts.is_empty() {
         return "no mounts yet; make one: antiphon mount create /radio.mp3\n".to_owned();
     }
-    let mut table = TextTable::new(&[
-        ("MOUNT", Side::Left),
-        ("MAX LISTENERS", Side::Right),
-        ("HIDDEN", Side::Left),
-        ("NAME", Side::Left),
-    ]);
+    let source = |spec: &MountSpec| spec.transcode.transcode_from.clone();
+    let mut columns = vec![("MOUNT", Side::Left), ("MAX LISTENERS", Side::Right)];
+    // Where no mount is transcoded, nobody needs to know that some could be.
+    let has_sources = mounts.iter().any(|spec| source(spec).is_some());
+    columns.extend(has_sources.then_some(("TRANSCODED FROM", Side::Left)));
+    columns.extend([("HIDDEN", Side::Left), ("NAME", Side::Left)]);
+    let mut table = TextTable::new(&columns);
     for spec in mounts {
         let most = spec.max_listeners;
         let most = most.map_or_else(|| "unlimited".to_owned(), |most| most.to_string());
-        let hidden = spec.hidden.to_string();
-        table.row([spec.path.to_string(), most, hidden, spec.name.clone()]);
+        let mut cells = vec![spec.path.to_string(), most];
+        let from = source(spec).map_or_else(String::new, String::from);
+        cells.extend(has_sources.then_some(from));
+        cells.extend([spec.hidden.to_string(), spec.name.clone()]);
+        table.row(cells);
     }
     table.render()
 }
@@ -269,6 +379,12 @@ mod tests {
             "MOUNT       MAX LISTENERS  HIDDEN  NAME\n/radio.mp3      unlimited  false   My  Radio\n"
         );
         assert!(list(&[]).contains("antiphon mount create"));
+        let mut small = MountSpec::new("/small.aac".parse().unwrap());
+        small.transcode.transcode_from = "/radio.mp3".parse().ok();
+        let expected = "MOUNT       MAX LISTENERS  TRANSCODED FROM  HIDDEN  NAME\n\
+                        /radio.mp3      unlimited                   false   My  Radio\n\
+                        /small.aac      unlimited  /radio.mp3       false\n";
+        assert_eq!(list(&[spec(), small]), expected);
         let changed = describe(&spec(), Some("changed"));
         assert!(changed.contains("\npassword          changed\nuser              source\nname "));
         let shown = describe(&spec(), None);
@@ -282,7 +398,7 @@ mod tests {
                       max_listener_s    unlimited\nhidden            false\nlinger_s          10\n";
         assert!(shown.contains(limits), "{shown}");
         assert!(
-            shown.ends_with("\noverflow_percent  100\ncountries\n"),
+            shown.contains("\noverflow_percent  100\ncountries\ntranscode_from\ncodec\nbitrate\nsample_rate       usual\n"),
             "{shown}"
         );
     }
@@ -293,6 +409,32 @@ mod tests {
             "max_listeners":7,"password":"pw"}"#;
         let created: Created = serde_json::from_str(text).unwrap();
         assert_eq!(created.spec.max_listeners, Some(7));
-        assert_eq!(created.password, "pw");
+        assert_eq!(created.password.as_deref(), Some("pw"));
+        let text = r#"{"path":"/s.aac","name":"","description":"","genre":"","url":"",
+            "max_listeners":null,"transcode_from":"/r.mp3","codec":"aac","bitrate":null}"#;
+        let created: Created = serde_json::from_str(text).unwrap();
+        assert_eq!(created.password, None);
+        let from = created.spec.transcode.transcode_from;
+        assert_eq!(from, "/r.mp3".parse().ok());
+    }
+
+    #[test]
+    fn a_family_is_listed_with_its_outcome() {
+        let variant = |path: &str, is_there| Variant {
+            path: path.parse().unwrap(),
+            codec: "mp3".parse().unwrap(),
+            bitrate: "64k".parse().unwrap(),
+            is_there,
+        };
+        let family = [variant("/a.mp3", false), variant("/b.mp3", true)];
+        let shown = list_family(&family, false);
+        let expected = "MOUNT   CODEC  BITRATE\n/a.mp3  mp3    64k      created\n\
+                        /b.mp3  mp3    64k      is there already\n";
+        assert_eq!(shown, expected);
+        assert!(list_family(&family, true).contains("64k      would be created\n"));
+        let source = "/r.mp3".parse().unwrap();
+        let body = Value::Object(settings_of(&family[0], &source)).to_string();
+        let expected = r#"{"bitrate":"64k","codec":"mp3","transcode_from":"/r.mp3"}"#;
+        assert_eq!(body, expected);
     }
 }

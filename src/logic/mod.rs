@@ -14,3 +14,4 @@ pub mod policy;
 pub mod records;
 pub mod relay;
 pub mod source;
+pub mod transcoding;

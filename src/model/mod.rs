@@ -26,3 +26,4 @@ pub mod stream;
 pub mod suggest;
 pub mod title;
 pub mod traits;
+pub mod transcoding;

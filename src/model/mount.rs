@@ -9,6 +9,7 @@ use super::charset::Charset;
 use super::geo::CountryRule;
 use super::http_header::ExtraHeaders;
 use super::source_user::SourceUser;
+use super::transcoding::{TargetBitrate, TargetCodec};
 
 /// The path of a stream, such as `/live.mp3`. Only `try_from` makes one, so it needs no further check.
 ///
@@ -213,6 +214,9 @@ pub struct MountSpec {
     /// The listeners that may listen, and where they are sent.
     #[serde(flatten)]
     pub steering: MountSteering,
+    /// The mount from which it is transcoded, and how, if it is.
+    #[serde(flatten)]
+    pub transcode: TranscodeSpec,
 }
 
 /// The settings that say where the listeners of a mount are sent.
@@ -246,6 +250,26 @@ impl Default for MountSteering {
             countries: CountryRule::default(),
         }
     }
+}
+
+/// The settings of a mount that say how it is transcoded, as they were set: perhaps some do not fit together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TranscodeSpec {
+    /// The mount from which it is transcoded; `None`: its stream comes from an encoder.
+    pub transcode_from: Option<MountName>,
+    /// The codec that is made.
+    pub codec: Option<TargetCodec>,
+    /// The bitrate that is made; `None`: what is usual for the codec.
+    pub bitrate: Option<TargetBitrate>,
+    /// The sample rate that is made, Hz; `None`: what is usual for the codec.
+    pub sample_rate: Option<u32>,
+    /// The channels that are made; `None`: two.
+    pub channels: Option<u32>,
+    /// The quality of the codec, on its own scale, instead of a bitrate; `None`: a bitrate.
+    pub quality: Option<u32>,
+    /// Whether it is transcoded only while somebody listens.
+    pub on_demand: bool,
 }
 
 impl MountSpec {
@@ -286,6 +310,7 @@ impl MountSpec {
             ring_s: Self::DEFAULT_RING_S,
             ring_mib: Self::DEFAULT_RING_MIB,
             steering: MountSteering::default(),
+            transcode: TranscodeSpec::default(),
         }
     }
 
@@ -402,5 +427,23 @@ mod tests {
         for bad in ["/a%00", "/%2e%2e", "/a%2F%2Fb", "/%252e", "/%ff"] {
             assert!(read(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_spec_is_read_as_it_is_written() {
+        let spec = TranscodeSpec {
+            transcode_from: "/radio.mp3".parse().ok(),
+            codec: Some(TargetCodec::Opus),
+            bitrate: "64k".parse().ok(),
+            sample_rate: Some(48_000),
+            on_demand: true,
+            ..TranscodeSpec::default()
+        };
+        let text = serde_json::to_string(&spec).unwrap();
+        let expected = r#"{"transcode_from":"/radio.mp3","codec":"opus","bitrate":64000,"#;
+        assert!(text.starts_with(expected), "{text}");
+        assert_eq!(serde_json::from_str::<TranscodeSpec>(&text).unwrap(), spec);
+        let ordinary: TranscodeSpec = serde_json::from_str("{}").unwrap();
+        assert_eq!(ordinary, TranscodeSpec::default());
     }
 }

@@ -67,4 +67,5 @@ mod steering;
 mod support;
 mod titles;
 mod titles_in_band;
+mod transcoded_mounts;
 mod unfollowed;

@@ -145,8 +145,9 @@ impl<'a> DemoMesh<'a> {
         let api = Api::new(args, &Machine::here())?;
         let path: MountName = path.parse().context("the demo's mounts are well named")?;
         let made = make(&api, &path, Map::new()).await;
-        let (_, password) = made.with_context(|| format!("cannot create {path}"))?;
-        Ok(password)
+        let made = made.with_context(|| format!("cannot create {path}"))?;
+        made.password
+            .with_context(|| format!("the node has told no password of {path}"))
     }
 
     /// Waits until every node sees all the others alive, a master, and both mounts.

@@ -135,10 +135,10 @@ impl Declining for Unsaved {
 impl Declining for ChangeError {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Exists(_) => StatusCode::CONFLICT,
+            Self::Exists(_) | Self::Needed { .. } => StatusCode::CONFLICT,
             Self::NotThere(_) => StatusCode::NOT_FOUND,
             Self::Bad(BadRecord::TooMany(_)) | Self::Edit(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Bad(_) => StatusCode::BAD_REQUEST,
+            Self::Bad(_) | Self::Transcoding(_) => StatusCode::BAD_REQUEST,
             Self::Unsaved(why) => why.status(),
         }
     }

@@ -11,7 +11,7 @@ use super::reply;
 use super::settings;
 use crate::logic::records::mounts::MOUNT_KIND;
 use crate::model::mount::{BadMountName, MountName, MountSpec};
-use crate::service::document::{ChangeError, Subject};
+use crate::service::document::{ChangeError, Deletion, Subject};
 
 /// Lists all mounts.
 pub(super) fn list(admin: &Admin, _call: &Call) -> Answer {
@@ -21,6 +21,9 @@ pub(super) fn list(admin: &Admin, _call: &Call) -> Answer {
 }
 
 /// Creates a mount. Its password is shown this once.
+///
+/// A mount that is transcoded takes no encoder. It has a password all the same, which nobody is told, because nodes of an
+/// older version use no mount without one.
 pub(super) async fn create(admin: &Admin, call: Call) -> Answer {
     let mut fields = body::object(call.request).await?;
     let missing = || Declined::bad("`path` is missing");
@@ -32,8 +35,11 @@ pub(super) async fn create(admin: &Admin, call: Call) -> Answer {
     let password = settings::password(&mut fields)?;
     let changes = settings::changes(admin, &MOUNT_KIND, fields).await?;
     admin.0.mesh.documents.create_mount(&mount, changes).await?;
-    let mut shown = json!(spec(admin, &mount)?);
-    shown["password"] = json!(password.reveal());
+    let spec = spec(admin, &mount)?;
+    let mut shown = json!(spec);
+    if spec.transcode.transcode_from.is_none() {
+        shown["password"] = json!(password.reveal());
+    }
     Ok(reply::json(StatusCode::CREATED, &shown))
 }
 
@@ -51,9 +57,20 @@ pub(super) async fn edit(admin: &Admin, call: Call) -> Answer {
     Ok(reply::json(StatusCode::OK, &spec(admin, &mount)?))
 }
 
-/// Deletes a mount.
+/// Deletes a mount: one from which others are transcoded only if that is forced.
 pub(super) async fn delete(admin: &Admin, call: Call) -> Answer {
-    admin.0.mesh.documents.delete_mount(&mount(&call)?).await?;
+    let mount = mount(&call)?;
+    let deletion = match call.parameter("force")?.as_deref() {
+        None | Some("false") => Deletion::IfUnused,
+        Some("true") => Deletion::Forced,
+        Some(_) => return Err(Declined::bad("`force` must be true or false")),
+    };
+    admin
+        .0
+        .mesh
+        .documents
+        .delete_mount(&mount, deletion)
+        .await?;
     Ok(reply::no_content())
 }
 

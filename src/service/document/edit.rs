@@ -9,6 +9,8 @@ use crate::logic::document::{Document, EditError};
 use crate::logic::records::kind::{BadRecord, Changes};
 use crate::logic::records::outside::MAX_SERVERS;
 use crate::logic::records::{mounts, outside};
+use crate::logic::transcoding::lineage::{self, TranscodeFault};
+use crate::logic::transcoding::order::strict_order;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::record::Value;
@@ -26,12 +28,41 @@ pub enum ChangeError {
     /// The edit would leave an invalid record.
     #[error(transparent)]
     Bad(#[from] BadRecord),
+    /// The edit would leave a mount that cannot be transcoded.
+    #[error(transparent)]
+    Transcoding(#[from] TranscodeFault),
+    /// Other mounts are transcoded from the one that would be deleted.
+    #[error(
+        "{} transcoded from {mount}: delete or change them first, or delete {mount} alone by --force (in the API by \
+         ?force=true), which leaves them without a stream",
+        are_named(.others)
+    )]
+    Needed {
+        /// The mount.
+        mount: MountName,
+        /// The mounts that are transcoded from it.
+        others: Vec<MountName>,
+    },
     /// The document refuses it.
     #[error(transparent)]
     Edit(#[from] EditError),
     /// The edit was not saved.
     #[error(transparent)]
     Unsaved(#[from] Unsaved),
+}
+
+/// Whether a mount is deleted from which others are transcoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// The mount stays, and the operator is told of the others.
+    IfUnused,
+    /// The mount is deleted, and the others have no stream any more.
+    Forced,
+}
+
+fn are_named(mounts: &[MountName]) -> String {
+    let are = if mounts.len() == 1 { "is" } else { "are" };
+    format!("{} {are}", lineage::named(mounts))
 }
 
 /// A thing that an operator adds and removes by name.
@@ -101,14 +132,57 @@ impl Existence {
             }
             Self::New(subject) | Self::Known(subject) => subject,
         };
-        if let Subject::Outside(name) = subject {
-            let is_full = || outside::list(document).servers.len() >= MAX_SERVERS;
-            if matches!(self, Self::New(_)) && is_full() {
-                return Err(BadRecord::TooMany(MAX_SERVERS).into());
+        match subject {
+            Subject::Mount(path) => check_transcoding(path, document, fields),
+            Subject::Outside(name) => {
+                let is_full = || outside::list(document).servers.len() >= MAX_SERVERS;
+                if matches!(self, Self::New(_)) && is_full() {
+                    return Err(BadRecord::TooMany(MAX_SERVERS).into());
+                }
+                outside::check(name, document.get(&subject.key()), fields)?;
+                Ok(())
             }
-            outside::check(name, document.get(&subject.key()), fields)?;
         }
-        Ok(())
+    }
+
+    /// The fields that are written: those that an operator gives, and what follows from them.
+    fn complete(&self, mut fields: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+        if let Self::Known(Subject::Mount(_)) = self {
+            mounts::complete(&mut fields);
+        }
+        fields
+    }
+}
+
+/// Whether a mount can be transcoded as it would be after an edit. One that says nothing of that is always allowed, also
+/// where edits of two nodes have made something impossible together.
+fn check_transcoding(
+    path: &MountName,
+    document: &Document,
+    fields: &BTreeMap<String, Value>,
+) -> Result<(), ChangeError> {
+    if !mounts::is_about_transcoding(fields) {
+        return Ok(());
+    }
+    let edited = mounts::edited(path, document.get(&mounts::key(path)), fields)?;
+    strict_order(&edited.transcode).map_err(TranscodeFault::from)?;
+    if mounts::names_source(fields) {
+        let mounts = mounts::list(document).mounts;
+        lineage::refusal(&edited, &mounts).map_or(Ok(()), Err)?;
+    }
+    Ok(())
+}
+
+/// Whether a mount may be deleted: not, if others are transcoded from it.
+fn check_unused(path: &MountName, document: &Document) -> Result<(), ChangeError> {
+    let mounts = mounts::list(document).mounts;
+    let others: Vec<MountName> = lineage::transcoded_from(path, &mounts).cloned().collect();
+    match others.is_empty() {
+        true => Ok(()),
+        false => Err(ChangeError::Needed {
+            mount: path.clone(),
+            others,
+        }),
     }
 }
 
@@ -120,7 +194,7 @@ impl Inner {
         wanted: Existence,
         changes: Changes<S>,
     ) -> Result<(), ChangeError> {
-        let fields = changes.into_fields();
+        let fields = wanted.complete(changes.into_fields());
         self.commit(EditOrigin::Client, move |document, now_unix_ms| {
             wanted.allows(document, &fields)?;
             let record = document.edit(&key, fields, now_unix_ms)?;
@@ -143,9 +217,18 @@ impl Inner {
     }
 
     /// Deletes a record.
-    pub(super) async fn delete_record(&self, subject: Subject) -> Result<(), ChangeError> {
+    pub(super) async fn delete_record(
+        &self,
+        subject: Subject,
+        deletion: Deletion,
+    ) -> Result<(), ChangeError> {
         self.commit(EditOrigin::Client, move |document, now_unix_ms| {
             let key = subject.key();
+            if let (Subject::Mount(path), Deletion::IfUnused) = (&subject, deletion)
+                && document.get(&key).is_some()
+            {
+                check_unused(path, document)?;
+            }
             let record = match document.delete(&key, now_unix_ms) {
                 Err(EditError::NotThere(_)) => return Err(ChangeError::NotThere(subject)),
                 outcome => outcome?,
@@ -164,8 +247,12 @@ mod tests {
 
     const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA";
 
-    fn mount(path: &str) -> Subject {
-        Subject::Mount(MountName::try_from(path).unwrap())
+    fn path(path: &str) -> MountName {
+        MountName::try_from(path).unwrap()
+    }
+
+    fn mount(name: &str) -> Subject {
+        Subject::Mount(path(name))
     }
 
     fn server(name: &str) -> Subject {
@@ -207,6 +294,107 @@ mod tests {
             (Existence::Known(mount("/new")), "there is no mount /new"),
         ] {
             assert_eq!(why(wanted.allows(&document, &nothing)), said, "{wanted:?}");
+        }
+    }
+
+    #[test]
+    fn a_mount_is_transcoded_as_it_can_be_or_not_at_all() {
+        let mut document = document();
+        let edit = |settings: &[(&str, &str)]| {
+            let changes = MOUNT_KIND.changes(settings.iter().copied());
+            changes.unwrap().into_fields()
+        };
+        let small = |from, codec, bitrate| {
+            edit(&[
+                ("password", HASH),
+                ("transcode_from", from),
+                ("codec", codec),
+                ("bitrate", bitrate),
+            ])
+        };
+        let new = Existence::New(mount("/small"));
+        for (fields, said) in [
+            (small("/whole", "opus", "64k"), "allowed"),
+            (
+                small("/whole", "opus", "600k"),
+                "bitrate: opus of 48000 Hz, stereo, has 6k to 510k, not 600k",
+            ),
+            (
+                small("/whloe", "opus", "64k"),
+                "transcode_from: there is no mount /whloe; did you mean /whole?",
+            ),
+            (
+                small("/half", "opus", "64k"),
+                "transcode_from: there is no mount /half; create it first",
+            ),
+        ] {
+            assert_eq!(why(new.allows(&document, &fields)), said);
+        }
+        let fields = small("/whole", "opus", "64k");
+        document.edit(&mount("/small").key(), fields, 2).unwrap();
+        let (small, whole) = (
+            Existence::Known(mount("/small")),
+            Existence::Known(mount("/whole")),
+        );
+        for (wanted, settings, said) in [
+            (&small, &[("name", "Small")][..], "allowed"),
+            (&small, &[("bitrate", "96k")], "allowed"),
+            (&small, &[("bitrate", ""), ("codec", "flac")], "allowed"),
+            (
+                &small,
+                &[("codec", "flac")],
+                "bitrate: flac loses nothing and so has none: leave it out",
+            ),
+            (&small, &[("transcode_from", "")], "allowed"),
+            (
+                &small,
+                &[("transcode_from", ""), ("codec", "mp3")],
+                "codec: only for a mount that is transcoded; set transcode_from, too, or leave it out",
+            ),
+            (
+                &whole,
+                &[("transcode_from", "/small"), ("codec", "mp3")],
+                "transcode_from: a circle, /whole from /small from /whole: no stream would ever begin; choose another \
+                 mount",
+            ),
+        ] {
+            let fields = wanted.complete(edit(settings));
+            assert_eq!(why(wanted.allows(&document, &fields)), said, "{settings:?}");
+        }
+        let needed = why(check_unused(&path("/whole"), &document));
+        assert!(
+            needed.starts_with("/small is transcoded from /whole: "),
+            "{needed}"
+        );
+        assert_eq!(why(check_unused(&path("/small"), &document)), "allowed");
+    }
+
+    #[test]
+    fn what_merged_edits_have_broken_can_be_changed_and_mended() {
+        let mut document = document();
+        let edit = |settings: &[(&str, &str)]| {
+            let changes = MOUNT_KIND.changes(settings.iter().copied());
+            changes.unwrap().into_fields()
+        };
+        let both = edit(&[
+            ("transcode_from", "/gone"),
+            ("codec", "mp3"),
+            ("bitrate", "64k"),
+            ("quality", "2"),
+        ]);
+        document.edit(&mount("/whole").key(), both, 2).unwrap();
+        let whole = Existence::Known(mount("/whole"));
+        for (settings, said) in [
+            (&[("name", "Whole")][..], "allowed"),
+            (&[("quality", "")], "allowed"),
+            (&[("transcode_from", "")], "allowed"),
+            (
+                &[("sample_rate", "48000")],
+                "quality: not together with bitrate; set one, and clear the other (`quality=`)",
+            ),
+        ] {
+            let fields = whole.complete(edit(settings));
+            assert_eq!(why(whole.allows(&document, &fields)), said, "{settings:?}");
         }
     }
 

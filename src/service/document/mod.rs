@@ -11,7 +11,7 @@ mod saver;
 mod settle;
 
 pub use self::commit::Unsaved;
-pub use self::edit::{ChangeError, Subject};
+pub use self::edit::{ChangeError, Deletion, Subject};
 pub use self::saver::DOCUMENT_FILE;
 
 use std::collections::BTreeMap;
@@ -38,6 +38,7 @@ use crate::logic::records::mounts;
 use crate::logic::records::outside::Servers;
 use crate::logic::records::steering;
 use crate::logic::records::steering::{MeshSettings, NODE_KIND, Steering};
+use crate::logic::transcoding::lineage;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::{Generation, NodeName};
 use crate::model::record::Record;
@@ -161,8 +162,13 @@ impl Documents {
     }
 
     /// Deletes a mount on all nodes; its source and its listeners are disconnected.
-    pub async fn delete_mount(&self, path: &MountName) -> Result<(), ChangeError> {
-        self.0.delete_record(Subject::Mount(path.clone())).await?;
+    pub async fn delete_mount(
+        &self,
+        path: &MountName,
+        deletion: Deletion,
+    ) -> Result<(), ChangeError> {
+        let mount = Subject::Mount(path.clone());
+        self.0.delete_record(mount, deletion).await?;
         info!(mount = %path, "mount deleted");
         Ok(())
     }
@@ -316,6 +322,9 @@ impl Inner {
         }
         for (key, error) in &unusable {
             warn!(%key, %error, "unusable record skipped");
+        }
+        for (mount, fault) in lineage::faults(&listing.mounts) {
+            warn!(%mount, %fault, "this mount cannot be transcoded");
         }
         self.mounts.send_replace(Arc::new(listing.mounts));
         self.steering.send_replace(Arc::new(steering));

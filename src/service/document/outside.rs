@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::edit::{Existence, Subject};
+use super::edit::{Deletion, Existence, Subject};
 use super::{ChangeError, Documents, Inner};
 use crate::logic::records::kind::Changes;
 use crate::logic::records::outside::{ServerListing, Servers};
@@ -54,7 +54,8 @@ impl Documents {
 
     /// Removes an outside server on all nodes. Its listeners stay there.
     pub async fn remove_outside(&self, name: &NodeName) -> Result<(), ChangeError> {
-        self.0.delete_record(Subject::Outside(name.clone())).await?;
+        let server = Subject::Outside(name.clone());
+        self.0.delete_record(server, Deletion::IfUnused).await?;
         info!(outside = %name, "outside server removed");
         Ok(())
     }

@@ -146,6 +146,7 @@ impl Ingest {
             .map_err(|error| Refusal::NoSuchMount(error.to_string()))?;
         let spec = self.0.mesh.documents.mount(&mount);
         let spec = spec.ok_or_else(|| Refusal::no_mount(&mount))?;
+        self.check_is_for_encoders(&spec)?;
         let hold = self.0.logins.source(credentials, &spec, caller).await?;
         let origin = SourceOrigin::new(caller.client, &spec);
         let place = self.find_place(&spec, &origin).await?;
@@ -173,6 +174,23 @@ impl Ingest {
             true => Refusal::InUse,
             false => Refusal::TooManySources,
         }
+    }
+
+    /// Whether a mount takes encoders. Where it takes none, that is told before the password is looked at, which nobody knows.
+    fn check_is_for_encoders(&self, spec: &MountSpec) -> Result<(), Refusal> {
+        let Some(from) = &spec.transcode.transcode_from else {
+            return Ok(());
+        };
+        let source = self.0.mesh.documents.mount(from);
+        let from = match source.is_some_and(|source| source.hidden) {
+            true => "another mount",
+            false => from.as_str(),
+        };
+        let why = format!(
+            "{} is transcoded from {from} and takes no encoder",
+            spec.path
+        );
+        Err(Refusal::Transcoded(why))
     }
 
     /// Whether a source may begin here.

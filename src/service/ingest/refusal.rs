@@ -24,6 +24,7 @@ const RETRY_AFTER_S: u32 = 5;
 pub(super) enum Refusal {
     Unauthorized,
     NoSuchMount(String),
+    Transcoded(String),
     InUse,
     TooManyLogins,
     TooManySources,
@@ -63,6 +64,10 @@ pub(super) async fn refuse(stream: &mut TcpStream, reply: &Reply, refusal: Refus
         Refusal::NoSuchMount(why) => {
             info!("refused: there is no such mount");
             reply.message(HttpStatus::NotFound, &why, &[])
+        }
+        Refusal::Transcoded(why) => {
+            info!("refused: {why}");
+            reply.forbidden(&why)
         }
         Refusal::InUse => {
             info!("refused: the mount has a source");

@@ -53,6 +53,7 @@ impl Ingest {
         self.check_taking()?;
         let usual = self.0.shoutcast_mount.as_ref();
         let (spec, hold) = self.0.logins.shoutcast(login, usual, caller).await?;
+        self.check_is_for_encoders(&spec)?;
         let origin = SourceOrigin::new(caller.client, &spec);
         let place = self.find_place(&spec, &origin).await?;
         Ok((spec, hold, place))

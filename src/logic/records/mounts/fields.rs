@@ -1,5 +1,6 @@
 //! The settings of a mount, each said once.
 
+use super::transcoding;
 use crate::logic::policy::Policy;
 use crate::logic::records::field::{FROM_ONE, Field, FieldKind, FlagWords};
 use crate::logic::records::mistake::Mistake;
@@ -339,6 +340,13 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
             show: |mount| mount.steering.countries.to_string(),
         },
     },
+    transcoding::TRANSCODE_FROM,
+    transcoding::CODEC,
+    transcoding::BITRATE,
+    transcoding::SAMPLE_RATE,
+    transcoding::CHANNELS,
+    transcoding::QUALITY,
+    transcoding::ON_DEMAND,
 ];
 
 /// A text of the station, for players and directories.

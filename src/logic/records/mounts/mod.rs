@@ -4,14 +4,16 @@
 //! time: then it has no password, so it is listed as skipped and no source can use it.
 
 mod fields;
+mod transcoding;
 
 use std::collections::BTreeMap;
 
+pub use self::transcoding::{complete, is_about_transcoding, names_source};
 use super::kind::{BadRecord, Kind};
 use crate::logic::document::Document;
 use crate::model::mount::{MountName, MountSpec};
-use crate::model::record::Record;
 use crate::model::record::key::RecordKey;
+use crate::model::record::{Record, Value};
 
 /// The mounts. In a key, the path stands without its leading slash.
 pub static MOUNT_KIND: Kind<MountSpec> = Kind {
@@ -41,6 +43,17 @@ pub fn spec(path: MountName, record: &Record) -> Result<MountSpec, BadRecord> {
     MOUNT_KIND.load(&mut spec, record).map(|()| spec)
 }
 
+/// The mount as an edit would leave it: the first reason against it is the error.
+pub fn edited(
+    path: &MountName,
+    before: Option<&Record>,
+    edit: &BTreeMap<String, Value>,
+) -> Result<MountSpec, BadRecord> {
+    let mut spec = MountSpec::new(path.clone());
+    let outcome = MOUNT_KIND.load_edited(&mut spec, before, edit);
+    outcome.map(|()| spec)
+}
+
 /// The live mounts of a document, and the records that should be mounts and are not.
 pub fn list(document: &Document) -> MountListing {
     let mut listing = MountListing::default();
@@ -63,7 +76,6 @@ mod tests {
     use super::*;
     use crate::logic::records::kind::BadSetting;
     use crate::model::node::NodeName;
-    use crate::model::record::Value;
 
     const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA";
     const RADIO: [(&str, &str); 10] = [

@@ -32,6 +32,7 @@ use crate::proto::source::RefusalReason;
 use crate::proto::view::MeshNode;
 use crate::service::audience::Audience;
 use crate::service::authority::AuthorityConfig;
+use crate::service::document::Deletion;
 use crate::service::drain::DrainConfig;
 use crate::service::mesh::samples::SampleMesh;
 use crate::service::sources::DoubtedSource;
@@ -328,7 +329,7 @@ async fn a_deleted_mount_keeps_no_stream() {
         .node
         .mesh
         .documents
-        .delete_mount(&mount())
+        .delete_mount(&mount(), Deletion::IfUnused)
         .await
         .unwrap();
     assert_eq!(offered.over().await, Ok(()));

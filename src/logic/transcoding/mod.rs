@@ -1,0 +1,6 @@
+//! Transcoded mounts: what can be made of which codec, which of them cannot run and why, and families of them.
+
+pub mod codecs;
+pub mod ladder;
+pub mod lineage;
+pub mod order;

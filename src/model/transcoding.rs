@@ -1,0 +1,162 @@
+//! Transcoding: the codecs and bitrates that are made.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A codec that transcoders make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetCodec {
+    /// MPEG audio, layer III.
+    Mp3,
+    /// AAC-LC in ADTS.
+    Aac,
+    /// Vorbis in Ogg.
+    Vorbis,
+    /// Opus in Ogg.
+    Opus,
+    /// FLAC in Ogg, which loses nothing.
+    Flac,
+}
+
+/// Why a word is not a codec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be `mp3`, `aac`, `vorbis`, `opus` or `flac`")]
+pub struct BadTargetCodec;
+
+impl TargetCodec {
+    /// All codecs.
+    pub const ALL: [Self; 5] = [Self::Mp3, Self::Aac, Self::Vorbis, Self::Opus, Self::Flac];
+
+    /// The word for it in settings, which is the ending of files with it, too, except for Vorbis and FLAC in Ogg.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Mp3 => "mp3",
+            Self::Aac => "aac",
+            Self::Vorbis => "vorbis",
+            Self::Opus => "opus",
+            Self::Flac => "flac",
+        }
+    }
+}
+
+impl FromStr for TargetCodec {
+    type Err = BadTargetCodec;
+
+    fn from_str(word: &str) -> Result<Self, BadTargetCodec> {
+        let known = Self::ALL.into_iter().find(|known| known.word() == word);
+        known.ok_or(BadTargetCodec)
+    }
+}
+
+impl fmt::Display for TargetCodec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// A bitrate that is made: whole kbit/s, because some tools know no others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct TargetBitrate {
+    kbps: u32,
+}
+
+/// Why a text is not a bitrate.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadTargetBitrate {
+    /// The text is not a number of kbit/s.
+    #[error("must be whole kbit/s, such as 64k or 64000")]
+    Shape,
+    /// The `k` was forgotten.
+    #[error("{0} bit/s is too little for a stream: write {0}k for {0} kbit/s")]
+    Slow(u32),
+}
+
+impl TargetBitrate {
+    /// A bitrate of so many kbit/s.
+    pub const fn from_kbps(kbps: u32) -> Self {
+        Self { kbps }
+    }
+
+    /// The bitrate in kbit/s.
+    pub const fn kbps(self) -> u32 {
+        self.kbps
+    }
+}
+
+impl TryFrom<u32> for TargetBitrate {
+    type Error = BadTargetBitrate;
+
+    fn try_from(bps: u32) -> Result<Self, BadTargetBitrate> {
+        match (bps, bps % 1_000) {
+            (1..1_000, _) => Err(BadTargetBitrate::Slow(bps)),
+            (1_000.., 0) => Ok(Self { kbps: bps / 1_000 }),
+            _ => Err(BadTargetBitrate::Shape),
+        }
+    }
+}
+
+impl From<TargetBitrate> for u32 {
+    fn from(bitrate: TargetBitrate) -> Self {
+        bitrate.kbps * 1_000
+    }
+}
+
+impl FromStr for TargetBitrate {
+    type Err = BadTargetBitrate;
+
+    fn from_str(text: &str) -> Result<Self, BadTargetBitrate> {
+        let (digits, unit) = match text.strip_suffix(['k', 'K']) {
+            Some(digits) => (digits, 1_000),
+            None => (text, 1),
+        };
+        // `u32` would accept a leading plus.
+        let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+        let number = plain.then(|| digits.parse::<u32>().ok()).flatten();
+        let bps = number.and_then(|number| number.checked_mul(unit));
+        Self::try_from(bps.ok_or(BadTargetBitrate::Shape)?)
+    }
+}
+
+impl fmt::Display for TargetBitrate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}k", self.kbps)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bitrate_is_written_with_or_without_its_thousands() {
+        for (text, kbps) in [("64k", 64), ("64000", 64), ("320K", 320), ("1k", 1)] {
+            let read: TargetBitrate = text.parse().unwrap();
+            assert_eq!(read, TargetBitrate::from_kbps(kbps), "{text}");
+            assert_eq!(read.to_string().parse(), Ok(read), "{text}");
+        }
+        for bad in [
+            "", "k", "0", "0k", "64M", "+64k", "-64k", "64.5k", "64500", " 64k", "64kbit",
+            "9999999k",
+        ] {
+            let why = bad.parse::<TargetBitrate>();
+            assert_eq!(why, Err(BadTargetBitrate::Shape), "{bad:?}");
+        }
+        let why = "64".parse::<TargetBitrate>().unwrap_err().to_string();
+        assert!(why.contains("write 64k"), "{why}");
+    }
+
+    #[test]
+    fn a_codec_is_known_by_its_word() {
+        for codec in TargetCodec::ALL {
+            assert_eq!(codec.word().parse(), Ok(codec));
+            let json = serde_json::to_string(&codec).unwrap();
+            assert_eq!(json, format!("{:?}", codec.word()));
+            assert!(BadTargetCodec.to_string().contains(codec.word()));
+        }
+        assert_eq!("MP3".parse::<TargetCodec>(), Err(BadTargetCodec));
+    }
+}
