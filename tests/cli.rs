@@ -70,6 +70,28 @@ fn a_guard_is_not_for_operators() {
 }
 
 #[test]
+fn a_node_does_not_start_with_a_transcoder_that_cannot_run() {
+    let home = tempfile::tempdir().unwrap();
+    let listen = ["run", "--listen", "127.0.0.1:0", "--transcode"];
+    for (arguments, expected, hint) in [
+        (["--transcode-user", "no-such-user"], 1, "no such user"),
+        (["--transcode-user", "root"], 1, "which is root"),
+        (
+            ["--transcode-engine", "sox"],
+            2,
+            "auto, liquidsoap or ffmpeg",
+        ),
+        (["--transcode-memory-mib", "512M"], 2, "such as 512"),
+        (["--max-transcoders", "all"], 2, "such as 4"),
+    ] {
+        let output = antiphon(home.path(), &[&listen[..], &arguments].concat());
+        let said = said(&output);
+        assert_eq!(code(&output), expected, "{arguments:?} {said}");
+        assert!(said.contains(hint), "{said}");
+    }
+}
+
+#[test]
 fn a_mistyped_setting_is_named_with_its_place() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("antiphon.toml");

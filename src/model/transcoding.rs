@@ -1,4 +1,4 @@
-//! Transcoding: the codecs and bitrates that are made.
+//! Transcoding: the codecs and bitrates that are made, and the programs that make them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -124,6 +124,35 @@ impl FromStr for TargetBitrate {
 impl fmt::Display for TargetBitrate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}k", self.kbps)
+    }
+}
+
+/// A program that transcodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TranscodeEngine {
+    /// Liquidsoap.
+    Liquidsoap,
+    /// ffmpeg.
+    Ffmpeg,
+}
+
+impl TranscodeEngine {
+    /// All programs, in the order in which they are preferred.
+    pub const ALL: [Self; 2] = [Self::Liquidsoap, Self::Ffmpeg];
+
+    /// The word for it in settings, which is the name of the program, too.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Liquidsoap => "liquidsoap",
+            Self::Ffmpeg => "ffmpeg",
+        }
+    }
+}
+
+impl fmt::Display for TranscodeEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
     }
 }
 

@@ -1,6 +1,6 @@
 //! The differences between the settings that a node runs by and those that are read again.
 
-use super::Settings;
+use super::{Settings, Transcoding};
 
 impl Settings {
     /// The keys with different values in `new`.
@@ -33,8 +33,17 @@ impl Settings {
             http_headers,
             admin,
             location,
+            transcoding,
             log,
         } = self;
+        let Transcoding {
+            is_on,
+            engine,
+            user,
+            most,
+            memory_mib,
+        } = transcoding;
+        let theirs = &new.transcoding;
         let compared = [
             ("name", *name == new.name),
             ("data_dir", *data_dir == new.data_dir),
@@ -69,6 +78,11 @@ impl Settings {
             ("http_headers", *http_headers == new.http_headers),
             ("admin", *admin == new.admin),
             ("location", *location == new.location),
+            ("transcode", *is_on == theirs.is_on),
+            ("transcode_engine", *engine == theirs.engine),
+            ("transcode_user", *user == theirs.user),
+            ("max_transcoders", *most == theirs.most),
+            ("transcode_memory_mib", *memory_mib == theirs.memory_mib),
             ("log", *log == new.log),
         ];
         let others = compared.into_iter().filter(|(_, same)| !same);
@@ -89,9 +103,13 @@ mod tests {
         let after = load(RunArgs {
             rank: Some(7),
             country: "de".parse().ok(),
+            transcode: Some(true),
             log: "debug".parse().ok(),
             ..RunArgs::default()
         });
-        assert_eq!(before.differing(&after), ["rank", "country", "log"]);
+        assert_eq!(
+            before.differing(&after),
+            ["rank", "country", "transcode", "log"]
+        );
     }
 }

@@ -220,6 +220,18 @@ mod tests {
                 ":2:10: ",
                 "or a list of them; not a number",
             ),
+            ("transcode = 'yes'", ":1:13: ", "true or false; not a text"),
+            (
+                "transcode_engine = 'x'",
+                ":1:20: ",
+                "auto, liquidsoap or ffmpeg",
+            ),
+            (
+                "max_transcoders = 'all'",
+                ":1:19: ",
+                "such as 4; not a text",
+            ),
+            ("transcode_memory_mib = 1", ":1:24: ", "from 64 to 65536"),
             ("country = 'deu'", ":1:11: ", "two letters"),
             ("position = '52'", ":1:12: ", "latitude"),
             ("trusted_proxies = ['10.0.0.1/8']", ":1:19: ", "10.0.0.0/8"),

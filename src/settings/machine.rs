@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
+use std::{env, fs, thread};
 
 use crate::model::node::NodeName;
 
@@ -13,6 +13,11 @@ pub struct Machine {
     variables: BTreeMap<OsString, OsString>,
     host_name: String,
     user: User,
+    /// The number of the user of this process.
+    uid: u32,
+    /// The list of users, as in `/etc/passwd`.
+    users: String,
+    processors: u32,
 }
 
 /// The user of this process, as far as the usual places of files depend on it.
@@ -24,19 +29,35 @@ enum User {
     Ordinary,
 }
 
+/// A user of this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SystemUser {
+    /// The name, or the numbers if they were given.
+    pub name: String,
+    /// The number of the user.
+    pub uid: u32,
+    /// The number of its group.
+    pub gid: u32,
+}
+
 impl Machine {
     /// The environment that this process runs in.
     pub fn here() -> Self {
         let host_name = fs::read_to_string("/proc/sys/kernel/hostname");
-        let user = if rustix::process::geteuid().is_root() {
+        let uid = rustix::process::geteuid();
+        let user = if uid.is_root() {
             User::Root
         } else {
             User::Ordinary
         };
+        let processors = thread::available_parallelism().map_or(1, usize::from);
         Self {
             variables: env::vars_os().collect(),
             host_name: host_name.unwrap_or_default(),
             user,
+            uid: uid.as_raw(),
+            users: fs::read_to_string("/etc/passwd").unwrap_or_default(),
+            processors: u32::try_from(processors).unwrap_or(u32::MAX),
         }
     }
 
@@ -48,7 +69,18 @@ impl Machine {
             variables: pairs.map(|(k, v)| (k.into(), v.into())).collect(),
             host_name: host_name.to_owned(),
             user: User::Ordinary,
+            uid: 1_000,
+            users: "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\nodd:x\n"
+                .to_owned(),
+            processors: 4,
         }
+    }
+
+    /// The same environment with root as its user.
+    #[cfg(test)]
+    pub(super) fn of_root(self) -> Self {
+        let (user, uid) = (User::Root, 0);
+        Self { user, uid, ..self }
     }
 
     /// A variable as a path; an empty one counts as unset.
@@ -73,6 +105,29 @@ impl Machine {
     pub(super) fn names(&self) -> impl Iterator<Item = String> {
         let names = self.variables.keys();
         names.map(|name| name.to_string_lossy().into_owned())
+    }
+
+    /// How many programs can run at the same time.
+    pub(super) fn processors(&self) -> u32 {
+        self.processors
+    }
+
+    /// The user of this name, if the machine's own list has it.
+    pub(super) fn user_named(&self, name: &str) -> Option<SystemUser> {
+        let mut lines = self.users.lines().map(|line| line.split(':'));
+        // The name, the place of a password, and the two numbers.
+        let mut fields = lines.find_map(|mut fields| (fields.next()? == name).then_some(fields))?;
+        fields.next()?;
+        Some(SystemUser {
+            name: name.to_owned(),
+            uid: fields.next()?.parse().ok()?,
+            gid: fields.next()?.parse().ok()?,
+        })
+    }
+
+    /// Whether this process can start programs as another user.
+    pub(super) fn can_run_as(&self, uid: u32) -> bool {
+        self.user == User::Root || self.uid == uid
     }
 
     /// The data directory unless one is set; `None` without a home.
@@ -141,6 +196,16 @@ mod tests {
     }
 
     #[test]
+    fn a_user_is_found_by_its_whole_name() {
+        let machine = Machine::new(&[], "h");
+        let nobody = machine.user_named("nobody").unwrap();
+        assert_eq!((nobody.uid, nobody.gid), (65_534, 65_534));
+        for other in ["", "nobod", "nobody:x", "odd", "NOBODY"] {
+            assert_eq!(machine.user_named(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
     fn data_is_kept_where_the_user_keeps_data() {
         let place = |variables: &[(&str, &str)]| Machine::new(variables, "h").default_data_dir();
         assert_eq!(
@@ -152,8 +217,7 @@ mod tests {
             Some("/h/.local/share/antiphon".into())
         );
         assert_eq!(place(&[]), None);
-        let mut root = Machine::new(&[("HOME", "/root")], "h");
-        root.user = User::Root;
+        let root = Machine::new(&[("HOME", "/root")], "h").of_root();
         assert_eq!(root.default_data_dir(), Some("/var/lib/antiphon".into()));
     }
 }

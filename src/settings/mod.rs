@@ -13,6 +13,7 @@ mod machine;
 mod shoutcast;
 #[cfg(test)]
 mod tests;
+mod transcoding;
 mod values;
 mod variables;
 mod wanted;
@@ -33,8 +34,9 @@ use crate::model::seat::Rank;
 
 pub use dns::{Answers, AnswersPerS, BadDnsValue, DnsSettings, Mailbox};
 pub use log::{BadLogFilter, LogFilter};
-pub use machine::Machine;
+pub use machine::{Machine, SystemUser};
 pub use shoutcast::{BadShoutcastListen, ShoutcastListen};
+pub use transcoding::{BadTranscodeUser, EngineChoice, TranscodeMemory, Transcoding};
 use values::or_lower;
 pub use values::{
     BadValue, Bandwidth, Line, ListenAddress, MeshAddress, PeerAddress, PublicHttpsUrl, PublicUrl,
@@ -115,6 +117,8 @@ pub struct Settings {
     pub admin: Option<Line>,
     /// The place of the node in words, for `/status-json.xsl`; `None`: not set.
     pub location: Option<Line>,
+    /// Whether the node transcodes streams, and how.
+    pub transcoding: Transcoding,
     /// The filter of the node's log.
     pub log: LogFilter,
 }
@@ -210,6 +214,21 @@ pub struct RunArgs {
     /// Place of this node, in words, such as Graz; told to everybody by /status-json.xsl
     #[arg(long, value_name = "TEXT")]
     pub location: Option<Line>,
+    /// Transcode streams of the mesh on this node, if Liquidsoap or ffmpeg is installed
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub transcode: Option<bool>,
+    /// Program that transcodes: auto, liquidsoap or ffmpeg [default: auto, which is the first of them that is installed]
+    #[arg(long, value_name = "PROGRAM")]
+    pub transcode_engine: Option<EngineChoice>,
+    /// User that transcoders run as, if the node is root's, such as nobody; or UID:GID
+    #[arg(long, value_name = "USER")]
+    pub transcode_user: Option<String>,
+    /// The most transcoders at once [default: one for each processor]
+    #[arg(long, value_name = "N", value_parser = transcoding::transcoders)]
+    pub max_transcoders: Option<u32>,
+    /// The most memory of each transcoder, in MiB [default: 512]
+    #[arg(long, value_name = "MIB")]
+    pub transcode_memory_mib: Option<TranscodeMemory>,
     /// The level of the log: error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log: Option<LogFilter>,
@@ -254,6 +273,9 @@ pub enum SettingsError {
          out, or take the next port, as most encoders expect"
     )]
     ShoutcastPort(SocketAddr),
+    /// Transcoders cannot run as the user that was named.
+    #[error(transparent)]
+    TranscodeUser(#[from] BadTranscodeUser),
     /// No data directory is set, and there is no default.
     #[error("no data directory: neither XDG_DATA_HOME nor HOME is set; name one with --data-dir")]
     NoHome,
@@ -286,6 +308,7 @@ impl Settings {
     }
 
     fn with_defaults(args: RunArgs, machine: &Machine) -> Result<Self, SettingsError> {
+        let transcoding = Transcoding::of(&args, machine)?;
         let anywhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), DEFAULT_PORT);
         let data_dir = match args.data_dir {
             Some(named) => named,
@@ -332,6 +355,7 @@ impl Settings {
             http_headers: args.http_headers.unwrap_or_default(),
             admin: args.admin,
             location: args.location,
+            transcoding,
             log: args.log.unwrap_or_else(|| rust_log(machine)),
         })
     }
@@ -345,7 +369,7 @@ fn rust_log(machine: &Machine) -> LogFilter {
 
 impl RunArgs {
     /// The keys that a settings file may have, as they are written there.
-    pub const KEYS: [&str; 28] = [
+    pub const KEYS: [&str; 33] = [
         "name",
         "data_dir",
         "listen",
@@ -373,6 +397,11 @@ impl RunArgs {
         "http_headers",
         "admin",
         "location",
+        "transcode",
+        "transcode_engine",
+        "transcode_user",
+        "max_transcoders",
+        "transcode_memory_mib",
         "log",
     ];
     /// The keys that are neither flags nor variables.
@@ -409,6 +438,11 @@ impl RunArgs {
             http_headers: self.http_headers.or(lower.http_headers),
             admin: self.admin.or(lower.admin),
             location: self.location.or(lower.location),
+            transcode: self.transcode.or(lower.transcode),
+            transcode_engine: self.transcode_engine.or(lower.transcode_engine),
+            transcode_user: self.transcode_user.or(lower.transcode_user),
+            max_transcoders: self.max_transcoders.or(lower.max_transcoders),
+            transcode_memory_mib: self.transcode_memory_mib.or(lower.transcode_memory_mib),
             log: self.log.or(lower.log),
         }
     }

@@ -1,6 +1,7 @@
 //! The layers of settings, combined.
 
 use super::*;
+use crate::model::transcoding::TranscodeEngine;
 use std::fs;
 
 fn load(flags: RunArgs, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
@@ -52,6 +53,8 @@ fn flags_win_over_variables_and_variables_over_the_file() {
         ("ANTIPHON_NAME", ""),
         ("ANTIPHON_COUNTRY", "at"),
         ("ANTIPHON_TRUSTED_PROXIES", "::1, 10.0.0.0/8"),
+        ("ANTIPHON_TRANSCODE", "true"),
+        ("ANTIPHON_MAX_TRANSCODERS", "2"),
     ];
     let settings = load(flags, &variables).unwrap();
     assert_eq!(settings.rank, Rank(3));
@@ -61,6 +64,8 @@ fn flags_win_over_variables_and_variables_over_the_file() {
     assert_eq!(settings.name.as_str(), "studio-pc");
     assert_eq!(settings.place.country, "at".parse().ok());
     assert_eq!(settings.trusted_proxies.len(), 2);
+    assert!(settings.transcoding.is_on);
+    assert_eq!(settings.transcoding.most, 2);
 }
 
 #[test]
@@ -74,6 +79,8 @@ fn every_key_of_the_file_is_read() {
          geo_database = '/g'\ncountry = 'DE'\nposition = '-33.9,151.2'\n\
          trusted_proxies = ['10.0.0.0/8', '::1/128']\nweb_root = '/w'\nmedia_dir = '/m'\nhttp_headers = ['X-A: 1']\nlog = 'debug'\n\
          admin = 'me@radio.example'\nlocation = 'Graz'\n\
+         transcode = true\ntranscode_engine = 'liquidsoap'\ntranscode_user = '1000:1000'\nmax_transcoders = 3\n\
+         transcode_memory_mib = 256\n\
          addresses = ['192.0.2.7']\n[dns]\nzone = 'radio.example'",
     );
     let settings = load(flags, &[]).unwrap();
@@ -107,6 +114,17 @@ fn every_key_of_the_file_is_read() {
         http_headers: "X-A: 1".parse().unwrap(),
         admin: "me@radio.example".parse().ok(),
         location: "Graz".parse().ok(),
+        transcoding: Transcoding {
+            is_on: true,
+            engine: Some(TranscodeEngine::Liquidsoap),
+            user: Some(SystemUser {
+                name: "1000:1000".to_owned(),
+                uid: 1_000,
+                gid: 1_000,
+            }),
+            most: 3,
+            memory_mib: 256,
+        },
         log: "debug".parse().unwrap(),
     };
     assert_eq!(settings, expected);
@@ -158,6 +176,10 @@ fn a_bad_variable_is_named_with_its_value() {
         ("ANTIPHON_COUNTRY", "Austria"),
         ("ANTIPHON_POSITION", "91,0"),
         ("ANTIPHON_TRUSTED_PROXIES", "::1,10.0.0.1/8"),
+        ("ANTIPHON_TRANSCODE", "perhaps"),
+        ("ANTIPHON_TRANSCODE_ENGINE", "gstreamer"),
+        ("ANTIPHON_MAX_TRANSCODERS", "many"),
+        ("ANTIPHON_TRANSCODE_MEMORY_MIB", "1G"),
         ("ANTIPHON_LOG", "warm"),
     ] {
         let error = load(RunArgs::default(), &[("HOME", "/h"), (name, value)]).unwrap_err();

@@ -29,6 +29,9 @@ pub enum BadValue {
         /// The greatest valid number.
         most: u64,
     },
+    /// The word is not a program that transcodes.
+    #[error("not auto, liquidsoap or ffmpeg")]
+    Engine,
     /// The text is not a rate.
     #[error(
         "not a rate in bits per second: digits, then k, M, G or nothing, such as 800k, 100M or 1G"

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::transcoding;
 use super::values;
 use super::{LogFilter, Machine, RunArgs, SettingsError};
 use crate::model::suggest::nearest;
@@ -44,6 +45,15 @@ pub(super) fn read(machine: &Machine) -> Result<RunArgs, SettingsError> {
         web_root: machine.path("ANTIPHON_WEB_ROOT"),
         admin: parsed(machine, "ANTIPHON_ADMIN")?,
         location: parsed(machine, "ANTIPHON_LOCATION")?,
+        transcode: read_by(machine, "ANTIPHON_TRANSCODE", flag)?,
+        transcode_engine: parsed(machine, "ANTIPHON_TRANSCODE_ENGINE")?,
+        transcode_user: machine.text("ANTIPHON_TRANSCODE_USER"),
+        max_transcoders: read_by(
+            machine,
+            "ANTIPHON_MAX_TRANSCODERS",
+            transcoding::transcoders,
+        )?,
+        transcode_memory_mib: parsed(machine, "ANTIPHON_TRANSCODE_MEMORY_MIB")?,
         log: log(machine)?,
     })
 }

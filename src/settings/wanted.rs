@@ -39,7 +39,9 @@ fn wanted(key: &str) -> Wanted {
         // The greatest integer that TOML knows.
         "rank" => Wanted::Number("100", i64::MAX.cast_unsigned()),
         "max_bandwidth" | "quorum" | "shoutcast_listen" => Wanted::NumberOrText,
-        "found" => Wanted::Flag,
+        "max_transcoders" => Wanted::Number("4", u32::MAX.into()),
+        "transcode_memory_mib" => Wanted::Number("512", u32::MAX.into()),
+        "found" | "transcode" => Wanted::Flag,
         "join" => Wanted::List(r#"["b.example:8000"]"#),
         "trusted_proxies" => Wanted::List(r#"["127.0.0.1", "10.0.0.0/8"]"#),
         "http_headers" => Wanted::List(r#"["X-Robots-Tag: noindex"]"#),
@@ -57,6 +59,8 @@ fn wanted(key: &str) -> Wanted {
         "web_root" => Wanted::Text("/srv/radio"),
         "admin" => Wanted::Text("radio@example.org"),
         "location" => Wanted::Text("Graz"),
+        "transcode_engine" => Wanted::Text("auto"),
+        "transcode_user" => Wanted::Text("nobody"),
         "log" => Wanted::Text("info"),
         _ => Wanted::Text("/etc/antiphon/secret"),
     }
