@@ -102,15 +102,17 @@ impl Air {
     pub(super) async fn carry<F: Filler>(
         &mut self,
         ingest: &IngestConfig,
-        mount: &MountName,
+        offer: &Offer,
         intake: &mut Intake<F>,
     ) -> Input {
-        let mut mounts = ingest.mesh.documents.watch_mounts();
+        let (mount, documents) = (&offer.spec.path, &ingest.mesh.documents);
+        let mut mounts = documents.watch_mounts();
         loop {
             let check = tokio::select! {
                 () = ingest.visitors.asked_to_end() => return Input::NodeStops,
                 () = self.entry.give_way.cancelled() => return Input::GiveWay,
                 _ = mounts.wait_for(|mounts| !mounts.contains_key(mount)) => return Input::Tick,
+                () = offer.is_out_of_place(documents) => return Input::Ended(EndReason::SourceLeft),
                 reason = intake.copy(Sink::Ring(&self.feed)) => return Input::Ended(reason),
                 Some(check) = self.entry.checks.recv() => check,
             };

@@ -111,7 +111,7 @@ impl<'a> Broadcast<'a> {
     async fn opening(&mut self, intake: &mut Intake<impl Filler>) -> Input {
         let wake_at = self.source.wake_at();
         tokio::select! {
-            input = unwanted(self.ingest, &self.offer.spec.path) => input,
+            input = unwanted(self.ingest, &self.offer) => input,
             input = result(&mut self.lookup) => input,
             () = sleep_until(wake_at) => Input::Tick,
             opened = intake.open() => match opened {
@@ -123,9 +123,8 @@ impl<'a> Broadcast<'a> {
 
     /// Carries what is heard.
     async fn on_air(&mut self, intake: &mut Intake<impl Filler>) -> Input {
-        let mount = &self.offer.spec.path;
         match &mut self.air {
-            Some(air) => air.carry(self.ingest, mount, intake).await,
+            Some(air) => air.carry(self.ingest, &self.offer, intake).await,
             None => Input::Ended(EndReason::SourceLeft),
         }
     }
@@ -142,7 +141,7 @@ impl<'a> Broadcast<'a> {
             }
         };
         tokio::select! {
-            input = unwanted(self.ingest, mount) => input,
+            input = unwanted(self.ingest, &self.offer) => input,
             input = result(&mut self.lookup) => input,
             () = turn => Input::Tick,
             reason = intake.copy(Sink::Nothing) => Input::Ended(reason),
@@ -288,11 +287,13 @@ async fn sleep_until(at: Option<Instant>) {
 }
 
 /// Waits until no source that is not on air may be here any more.
-async fn unwanted(ingest: &IngestConfig, mount: &MountName) -> Input {
-    let (mut mounts, mut phase) = (ingest.mesh.documents.watch_mounts(), ingest.drain.watch());
+async fn unwanted(ingest: &IngestConfig, offer: &Offer) -> Input {
+    let (mount, documents) = (&offer.spec.path, &ingest.mesh.documents);
+    let (mut mounts, mut phase) = (documents.watch_mounts(), ingest.drain.watch());
     tokio::select! {
         () = ingest.visitors.asked_to_end() => Input::NodeStops,
         _ = phase.wait_for(|phase| *phase == Phase::Draining) => Input::Tick,
         _ = mounts.wait_for(|mounts| !mounts.contains_key(mount)) => Input::Tick,
+        () = offer.is_out_of_place(documents) => Input::Ended(EndReason::SourceLeft),
     }
 }

@@ -1,15 +1,17 @@
 //! The writer of a ring: a reader of audio, and what else the way on air needs of it.
 
-use std::future::ready;
+use std::future::{pending, ready};
 use std::io;
 use std::num::NonZeroUsize;
 
 use tokio::io::AsyncRead;
+use tracing::info;
 
 use crate::model::mount::MountSpec;
 use crate::model::seat::Epoch;
 use crate::model::source::SourceOrigin;
 use crate::model::stream::StreamHead;
+use crate::service::document::{Documents, Mounts};
 use crate::service::sources::SourceProtocol;
 use crate::wire::http::head::Head;
 use crate::wire::icecast::source_head;
@@ -47,6 +49,25 @@ impl Offer {
             origin,
             protocol,
         }
+    }
+
+    /// Waits until the mount has become one that is transcoded, which takes no encoder.
+    pub(super) async fn is_out_of_place(&self, documents: &Documents) {
+        let is_for_encoders = |mounts: &Mounts| {
+            let spec = mounts.get(&self.spec.path);
+            spec.is_none_or(|spec| spec.transcode.transcode_from.is_none())
+        };
+        let mut mounts = documents.watch_mounts();
+        let node_stops = match self.protocol {
+            SourceProtocol::Http | SourceProtocol::Shoutcast => {
+                let changed = mounts.wait_for(|mounts| !is_for_encoders(mounts));
+                changed.await.is_err()
+            }
+        };
+        if node_stops {
+            pending::<()>().await;
+        }
+        info!("the mount is transcoded from another one now, and takes no encoder");
     }
 }
 

@@ -1,4 +1,4 @@
-//! A source in doubt: another one wants its place.
+//! A source in doubt: another one wants its place, or its mount takes none any more.
 
 use super::*;
 
@@ -117,4 +117,28 @@ async fn its_own_encoder_makes_a_source_give_way_that_is_held_up() {
     let (is_there, over) = tokio::join!(doubt, breaks);
     assert!(!is_there);
     assert_eq!(over, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_encoder_leaves_a_mount_that_is_transcoded_from_now_on() {
+    let bench = Bench::start(&[]).await;
+    let (offered, feed) = bench.put_on_air(20).await;
+    let documents = &bench.node.mesh.documents;
+    let other = MountName::try_from("/other.mp3").unwrap();
+    let hash = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2g";
+    let changes = MOUNT_KIND.changes([("password", hash)]).unwrap();
+    documents.create_mount(&other, changes).await.unwrap();
+    let set = |settings: &[(&'static str, &'static str)]| {
+        MOUNT_KIND.changes(settings.iter().copied()).unwrap()
+    };
+    documents
+        .set_mount(&mount(), set(&[("name", "x")]))
+        .await
+        .unwrap();
+    assert_eq!(feed.finished(), None);
+    let transcoded = set(&[("transcode_from", "/other.mp3"), ("codec", "mp3")]);
+    documents.set_mount(&mount(), transcoded).await.unwrap();
+    assert_eq!(offered.over().await, Ok(()));
+    assert_eq!(feed.finished(), Some(EndReason::SourceLeft));
+    assert_eq!(feed.ended(), None, "its listeners wait for the transcoder");
 }
