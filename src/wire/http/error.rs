@@ -14,8 +14,8 @@ pub enum HeadError {
     /// The head has more than [`MAX_HEADERS`](super::reader::MAX_HEADERS) headers.
     #[error("the request has too many headers")]
     TooManyHeaders,
-    /// A NUL, or another control byte in the request line.
-    #[error("the request line holds a control byte, or the head a NUL")]
+    /// A control byte in the request line, or a NUL before the colon of a header.
+    #[error("the request line holds a control byte, or the name of a header a NUL")]
     ControlByte,
     /// The first line is not method, target, version.
     #[error("the request line is invalid: it must be a method, a target and a version")]

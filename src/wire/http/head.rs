@@ -6,6 +6,7 @@
 //! [`MountName`](crate::model::mount::MountName).
 
 use std::borrow::Cow;
+use std::net::Ipv6Addr;
 
 use super::header_lines::Skipped;
 use crate::model::charset::Charset;
@@ -241,10 +242,31 @@ impl Head {
     }
 }
 
-/// Whether a host and port can be used in a URL, and nothing in them could end it.
+/// Whether a host and port can be used in a URL: nothing in them could end it, and a player can connect to them.
 pub(super) fn is_safe_host(named: &str) -> bool {
-    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~:[]".contains(&byte);
-    !named.is_empty() && named.bytes().all(safe)
+    // Some old programs forget the brackets.
+    if named.parse::<Ipv6Addr>().is_ok() {
+        return true;
+    }
+    let (host, port) = match named.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(Some((host, rest))) if host.parse::<Ipv6Addr>().is_ok() => (None, rest),
+        Some(_) => return false,
+        None => {
+            let end = named.find(':').unwrap_or(named.len());
+            (Some(&named[..end]), &named[end..])
+        }
+    };
+    let is_port = |port: &str| {
+        port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|it| it > 0)
+    };
+    host.is_none_or(is_host_name)
+        && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+}
+
+/// Whether a text can be the name or the IPv4 address of a host.
+fn is_host_name(named: &str) -> bool {
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~".contains(&byte);
+    named.bytes().all(safe) && named.bytes().any(|byte| byte.is_ascii_alphanumeric())
 }
 
 impl std::fmt::Debug for Head {
@@ -332,10 +354,36 @@ mod tests {
     #[test]
     fn a_host_that_could_break_a_url_is_no_host() {
         let host = |value: &str| get(&format!("Host: {value}\r\n")).host().map(String::from);
-        for good in ["radio.example:8000", "[::1]:8000", "127.0.0.1"] {
+        for good in [
+            "radio.example:8000",
+            "[::1]:8000",
+            "[::1]",
+            "::1",
+            "127.0.0.1",
+            "h:65535",
+        ] {
             assert_eq!(host(good).as_deref(), Some(good));
         }
-        for bad in ["", "a/b", "a b", "u@h", "a\"b", "é"] {
+        for bad in [
+            "",
+            "a/b",
+            "a b",
+            "u@h",
+            "a\"b",
+            "é",
+            "[::1",
+            "::1]",
+            "[::1]8000",
+            "[h]:80",
+            "host:99999",
+            "127.1:0",
+            "h:",
+            "h:+80",
+            "h:80:80",
+            ":80",
+            ".",
+            "[]",
+        ] {
             assert_eq!(host(bad), None, "{bad}");
         }
     }

@@ -167,14 +167,14 @@ mod tests {
             b"another one : with a colon",
             b"na\xefve: v",
             b": nothing",
-            b"ice-genre: a\x0bb\x7fc\x1b[0m",
+            b"ice-genre: a\x0bb\x7fc\0d\x1b[0m",
             b"ice-url:\thttp://u",
         ];
         let read = read(lines).unwrap();
         let expected = [
             ("ice-name", "\u{d0}\u{f3}\u{f1}"),
             ("ice-description", "The first line"),
-            ("ice-genre", "a b c [0m"),
+            ("ice-genre", "a b c d [0m"),
             ("ice-url", "http://u"),
         ];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -212,6 +212,8 @@ mod tests {
                 format!("\"{name}\": 5"),
                 format!("({name}): 5"),
                 format!("{name}: 5\x01"),
+                format!("{name}: 5\0"),
+                format!("X: y\0{name}: 5"),
                 format!("{name}: \x7f5"),
                 format!("X\x0b{name}: 5"),
                 format!("X: y\r{name}: 5"),

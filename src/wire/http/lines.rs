@@ -19,8 +19,8 @@ const MAX_BODY_BYTES: u64 = i64::MAX as u64;
 
 /// Reads a head from its request line to the empty line that closes it.
 ///
-/// The reader has checked its length, the number of its lines, that it has no NUL, and that its first line
-/// has no control byte except tabs.
+/// The reader has checked its length, the number of its lines, that it has a NUL at most in the value of
+/// a header, and that its first line has no control byte except tabs.
 pub(super) fn parse(bytes: &[u8], after: AfterHead) -> Result<Head, HeadError> {
     let mut lines = bytes.split(|&byte| byte == b'\n').map(without_returns);
     let request_line = lines.next().unwrap_or_default();

@@ -53,6 +53,8 @@ pub struct HeadReader {
     line_bytes: usize,
     /// Carriage returns at the end of the present line.
     carriage_returns: usize,
+    /// Whether the present line has a colon: what follows is a header's value.
+    in_value: bool,
     /// Whether the line before this one ended in a line feed alone.
     after_bare_line_feed: bool,
 }
@@ -132,13 +134,16 @@ impl HeadReader {
         let strict = self.lines == 0 || self.line_bytes == self.carriage_returns;
         match byte {
             b'\n' => return self.end_line(),
-            b'\0' => return Err(HeadError::ControlByte),
+            b'\0' if !self.in_value => return Err(HeadError::ControlByte),
             b'\r' if strict && self.carriage_returns == MAX_CARRIAGE_RETURNS => {
                 return Err(HeadError::ControlByte);
             }
             b'\r' => self.carriage_returns += 1,
             // The content of a header is checked when its line is complete.
-            _ if self.lines > 0 => self.carriage_returns = 0,
+            _ if self.lines > 0 => {
+                self.carriage_returns = 0;
+                self.in_value |= byte == b':';
+            }
             b'\t' if self.carriage_returns == 0 => {}
             _ if self.carriage_returns > 0 || byte.is_ascii_control() => {
                 return Err(HeadError::ControlByte);
@@ -164,6 +169,7 @@ impl HeadReader {
         self.after_bare_line_feed = self.carriage_returns == 0;
         self.line_bytes = 0;
         self.carriage_returns = 0;
+        self.in_value = false;
         Ok(ByteEffect::More)
     }
 }
@@ -246,7 +252,9 @@ mod tests {
         for bad in [
             "GET /\0",
             "GET /a\rb",
-            "GET /a HTTP/1.0\r\nA: b\0",
+            "GET /a HTTP/1.0\r\nA\0",
+            "GET /a:b\0",
+            "GET /a HTTP/1.0\r\nA: b\r\nB\0",
             "GET /a HTTP/1.0\r\n\r\r\r",
             "GET / \x7f",
             "GET /\x1b",
