@@ -279,6 +279,26 @@ impl Logins {
         }
     }
 
+    /// The mounts for which a login is right. That it is wrong for the others is no refusal, and the log does not say it.
+    pub async fn right_for(
+        &self,
+        readings: &[LoginReading<'_>],
+        caller: Caller,
+    ) -> Result<Vec<MountName>, NoRight> {
+        let mut right = Vec::new();
+        for LoginReading { spec, password } in readings {
+            let password = Secret::from(*password);
+            match self.weigh(&password, &spec.password_hash, caller).await {
+                PasswordVerdict::Right => right.push(spec.path.clone()),
+                PasswordVerdict::Busy => {
+                    return Err(LoginAttempt::shoutcast(spec, caller).postponed());
+                }
+                PasswordVerdict::Wrong | PasswordVerdict::BadHash => {}
+            }
+        }
+        Ok(right)
+    }
+
     async fn verify(
         &self,
         password: &Secret,

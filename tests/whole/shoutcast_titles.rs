@@ -40,6 +40,8 @@ fn a_title_is_set_by_the_password_in_the_query() {
     assert_eq!(set.unwrap().head.status, 200);
     for (number, login) in [
         format!("mount={RADIO}&pass={PASSWORD}"),
+        // The only mount on air with this password, wherever its source is.
+        format!("pass={PASSWORD}"),
         format!("pass={RADIO}:{PASSWORD}"),
         format!("pass=source:{PASSWORD}&mount=radio.mp3"),
         format!("pass={admin}&mount={RADIO}"),
@@ -79,7 +81,7 @@ fn a_title_is_set_by_the_password_in_the_query() {
             format!("mode=updinfo&mount=/../x&pass={PASSWORD}&song=x"),
             400,
         ),
-        (format!("mode=updinfo&pass={PASSWORD}&song=x"), 400),
+        ("mode=updinfo&pass=another-one&song=x".to_owned(), 401),
         (format!("mode=viewxml&mount={RADIO}&pass={PASSWORD}"), 400),
         (
             format!("mode=updinfo&mount={OTHER}&pass=another-one&song=x"),

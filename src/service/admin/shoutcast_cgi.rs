@@ -10,10 +10,10 @@ use super::reply::Body;
 use super::told_title;
 use super::told_title::ToldTitle;
 use crate::model::mount::MountName;
-use crate::service::logins::{NoRight, Right};
+use crate::service::logins::{Caller, NoRight, Right};
 use crate::service::sources::SourceProtocol;
 use crate::service::titles::NotSet;
-use crate::wire::icecast::shoutcast::ShoutcastLogin;
+use crate::wire::icecast::shoutcast::{LoginReading, ShoutcastLogin};
 
 /// The page that Icecast answers.
 const DONE: &str = "<html><head><title>Admin request successful</title></head>\
@@ -43,7 +43,7 @@ pub(super) async fn admin_cgi(admin: &Admin, call: Call) -> Answer {
 }
 
 /// The mount whose title the login may set: by the password in the query, or else by the login in the head, which some
-/// encoders send too.
+/// encoders send too. A password alone may be that of the only mount on air in the whole mesh that has it.
 async fn allowed_mount(admin: &Admin, told: &ToldTitle, pass: &str) -> Result<MountName, Declined> {
     let named = told.mount();
     if named.is_none() && told.text("mount").is_some() {
@@ -57,10 +57,16 @@ async fn allowed_mount(admin: &Admin, told: &ToldTitle, pass: &str) -> Result<Mo
             .as_ref()
             .is_none_or(|named| reading.spec.path == *named)
     });
+    let caller = told.login().caller;
+    if named.is_none()
+        && !login.names_missing(&mounts)
+        && let Some(only) = only_mount(admin, &login, &readings, caller).await?
+    {
+        return Ok(only);
+    }
     let Some(first) = readings.first() else {
         return Err(no_mount(admin, told, pass).await);
     };
-    let caller = told.login().caller;
     match admin.0.logins.shoutcast_title(&readings, caller).await {
         Err(NoRight::Denied) if told.login().authorization.is_some() => {
             let mount = first.spec.path.clone();
@@ -89,6 +95,34 @@ async fn no_mount(admin: &Admin, told: &ToldTitle, pass: &str) -> Declined {
     match allowed {
         Ok(()) => Declined::bad("there is no mount of that name: see `antiphon mount list`"),
         Err(why) => told_title::not_allowed(why),
+    }
+}
+
+/// The only mount on air whose password the login is, if it is right in none of its readings.
+async fn only_mount(
+    admin: &Admin,
+    login: &ShoutcastLogin,
+    readings: &[LoginReading<'_>],
+    caller: Caller,
+) -> Result<Option<MountName>, Declined> {
+    let logins = &admin.0.logins;
+    if !logins.right_for(readings, caller).await?.is_empty() {
+        return Ok(None);
+    }
+    let (mounts, view) = (admin.0.mesh.documents.mounts(), admin.0.mesh.cluster.view());
+    let on_air = mounts.values();
+    let others = login.searching(on_air.filter(|spec| view.source(&spec.path).is_some()));
+    match logins.right_for(&others, caller).await?.as_slice() {
+        [only] => Ok(Some(only.clone())),
+        [] if readings.is_empty() && !others.is_empty() => {
+            // A guess, and said to be one.
+            let guess = logins.shoutcast_title(&[], caller).await;
+            guess.map(Some).map_err(told_title::not_allowed)
+        }
+        [] => Ok(None),
+        _ => Err(Declined::bad(
+            "several mounts on air have this password: write mount=/MOUNT, or pass=/MOUNT:PASSWORD",
+        )),
     }
 }
 

@@ -21,6 +21,10 @@ const MAX_CARRIAGE_RETURNS: usize = 2;
 /// How many readings of one login are checked: each check costs as much as that of a stranger's guess.
 const MAX_READINGS: usize = 2;
 
+/// How many mounts are searched for the one whose password a login is that names none: a wrong guess has so many checks,
+/// one after the other, and the queue of logins holds up whoever guesses.
+pub const MAX_SEARCHED: usize = 8;
+
 /// The first line of libshout, which by the answer finds out with whom it speaks.
 const POKE: &str = "!POKE";
 
@@ -177,6 +181,20 @@ impl ShoutcastLogin {
         let has_name = names.clone().any(looks_so);
         has_name && names.all(|name| named_mount(name, mounts).is_none())
     }
+
+    /// The login read as nothing but the password of each of these mounts. None of them if they are too many.
+    pub fn searching<'a>(
+        &'a self,
+        mounts: impl Iterator<Item = &'a MountSpec>,
+    ) -> Vec<LoginReading<'a>> {
+        let password = without_stream_number(&self.0);
+        let readings = mounts.map(|spec| LoginReading { spec, password });
+        let mut readings: Vec<_> = readings.take(MAX_SEARCHED + 1).collect();
+        if readings.len() > MAX_SEARCHED {
+            readings.clear();
+        }
+        readings
+    }
 }
 
 /// The mount of this name, which may lack its slash.
@@ -236,6 +254,20 @@ mod tests {
             ..MountSpec::new(mount(path))
         });
         specs.map(|spec| (spec.path.clone(), spec)).collect()
+    }
+
+    #[test]
+    fn a_password_alone_is_looked_for_among_a_few_mounts_only() {
+        let login = ShoutcastLogin::of("pass:word:#2");
+        let names: Vec<String> = (0..=MAX_SEARCHED)
+            .map(|number| format!("/{number}"))
+            .collect();
+        let names: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "source")).collect();
+        let mounts = mounts(&names);
+        let few = login.searching(mounts.values().skip(1));
+        assert_eq!(few.len(), MAX_SEARCHED);
+        assert!(few.iter().all(|reading| reading.password == "pass:word"));
+        assert!(login.searching(mounts.values()).is_empty());
     }
 
     fn login(line: &str, port: PortUse) -> String {
