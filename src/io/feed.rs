@@ -10,12 +10,14 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::logic::pace;
 use crate::media::format::joining::{StreamStart, Trouble};
 use crate::media::format::layout::Layout;
 use crate::media::ring::{Append, Read, Ring, Title, TitleSet};
 use crate::model::format::StreamFormat;
 use crate::model::stream::{EndReason, StreamHead, StreamId};
 use crate::model::title::TitleInfo;
+use crate::proto::listener::prospect::RingLook;
 
 /// The state of a stream so far; asynchronous readers wait for it to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub struct FeedNews {
 struct LastFed {
     at: Instant,
     beat_ms: u64,
+    /// Whether that sign was a beat, which tells how old the stream was.
+    is_beat: bool,
 }
 
 /// A handle to one stream's ring; clones share it.
@@ -70,6 +74,7 @@ impl Feed {
             fed: Mutex::new(LastFed {
                 at: ring.began(),
                 beat_ms: 0,
+                is_beat: false,
             }),
             ring: Mutex::new(ring),
             news: watch::Sender::new(news),
@@ -106,7 +111,9 @@ impl Feed {
         let (next, titles) = (ring.next(), ring.title_changes());
         drop(ring);
         if matches!(append, Append::Appended | Append::Trimmed) {
-            self.shared.fed.lock().at = now;
+            let mut fed = self.shared.fed.lock();
+            (fed.at, fed.is_beat) = (now, false);
+            drop(fed);
             self.tell(|news| {
                 news.next = news.next.max(next);
                 news.title_changes = news.title_changes.max(titles);
@@ -131,7 +138,55 @@ impl Feed {
     pub fn note_beat(&self, beat_ms: u64, now: Instant) {
         let mut fed = self.shared.fed.lock();
         if beat_ms > fed.beat_ms {
-            *fed = LastFed { at: now, beat_ms };
+            *fed = LastFed {
+                at: now,
+                beat_ms,
+                is_beat: true,
+            };
+        }
+    }
+
+    /// The beat of a stream whose source is connected here: how long it has been on air. Never 0, which says that none was
+    /// heard: a file may come in less than a millisecond.
+    pub fn own_beat_ms(&self, now: Instant) -> u64 {
+        let age = now.saturating_duration_since(self.shared.began);
+        age.as_millis().max(1).try_into().unwrap_or(u64::MAX)
+    }
+
+    /// The beat that a stream which has finished would have by now, by the node of its source: how old the stream is. 0 if
+    /// no beat was heard after its last byte.
+    pub fn beat_after_end_ms(&self, now: Instant) -> u64 {
+        let fed = *self.shared.fed.lock();
+        let since = now.saturating_duration_since(fed.at).as_millis();
+        match fed.is_beat {
+            true => fed.beat_ms.saturating_add(since.try_into().unwrap_or(0)),
+            false => 0,
+        }
+    }
+
+    /// Until when a stream that has finished sounds: a source may have sent it ahead of its time. `None` while more may
+    /// come, and where that is not known.
+    pub fn sounds_until(&self) -> Option<Instant> {
+        self.finished()?;
+        let audio = self.shared.ring.lock().media_time()?;
+        let fed = *self.shared.fed.lock();
+        let age = Duration::from_millis(fed.beat_ms);
+        fed.is_beat.then(|| pace::sounds_until(audio, age, fed.at))
+    }
+
+    /// How much of a stream that has finished is still to be heard at its pace.
+    pub fn unheard(&self, now: Instant) -> Duration {
+        let until = self.sounds_until();
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
+
+    /// The state of the stream for a listener that comes.
+    pub fn look(&self) -> RingLook {
+        match self.finished() {
+            None => RingLook::Open,
+            Some(_) => RingLook::Finished {
+                sounds_until: self.sounds_until(),
+            },
         }
     }
 
@@ -383,6 +438,53 @@ mod tests {
         let news = feed.subscribe();
         assert_eq!(feed.append(5, b"x", now), Append::Gap { next: 0 });
         assert!(!news.has_changed().unwrap());
+    }
+
+    #[test]
+    fn a_stream_that_was_sent_ahead_sounds_on_after_its_end() {
+        let feed = Feed::new(ring("audio/mpeg"));
+        let began = feed.began();
+        let after = |ms: u64| began + Duration::from_millis(ms);
+        let frame = [&[0xff, 0xfb, 0x90, 0xc0][..], &[0; 413]].concat(); // 128 kbit/s, 44.1 kHz: 26.1 ms
+        feed.append(feed.next(), &frame.repeat(100), after(100));
+        assert_eq!((feed.sounds_until(), feed.look()), (None, RingLook::Open));
+        feed.note_beat(feed.own_beat_ms(after(500)), after(500));
+        feed.finish(EndReason::SourceLeft);
+        let until = feed.sounds_until().unwrap();
+        assert!(
+            until > after(2_500) && until < after(2_700),
+            "{:?}",
+            until - began
+        );
+        assert_eq!(feed.unheard(after(1_000)), until - after(1_000));
+        assert_eq!(feed.unheard(after(9_000)), Duration::ZERO);
+        assert_eq!(feed.beat_after_end_ms(after(700)), 700);
+        let sounds_until = Some(until);
+        assert_eq!(feed.look(), RingLook::Finished { sounds_until });
+    }
+
+    #[test]
+    fn a_stream_whose_age_is_not_known_sounds_no_longer_than_it_lasts() {
+        let feed = Feed::new(ring("audio/mpeg"));
+        feed.note_beat(5, feed.began());
+        feed.append(feed.next(), b"bytes", feed.began());
+        feed.finish(EndReason::SourceLeft);
+        assert_eq!(feed.sounds_until(), None);
+        assert_eq!(feed.beat_after_end_ms(feed.began()), 0);
+    }
+
+    #[test]
+    fn a_stream_that_came_at_once_sounds_for_all_its_time() {
+        let feed = Feed::new(ring("audio/mpeg"));
+        let began = feed.began();
+        feed.append(
+            feed.next(),
+            &crate::media::format::mpeg::samples::frames(100),
+            began,
+        );
+        feed.note_beat(feed.own_beat_ms(began), began);
+        feed.finish(EndReason::SourceLeft);
+        assert!(feed.unheard(began) > Duration::from_secs(1));
     }
 
     #[test]

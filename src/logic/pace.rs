@@ -18,6 +18,16 @@ const UNSTATED_RATE: u64 = 2 << 20;
 /// The rate that no source may have, whatever it states: it would replace a whole ring each second.
 const MOST_RATE: u64 = 8_000_000;
 
+/// How far a source may be ahead of the clock before its bytes are left where they are: more than any encoder
+/// sends at once when it connects, and less than the ring's window, out of which listeners would fall.
+pub const MOST_AHEAD: Duration = Duration::from_secs(15);
+
+/// Until when the audio of a stream sounds, which was so old when this was last known, at `at`, and has so much audio.
+/// Never later than a source may be ahead: times in a stream may be wrong.
+pub fn sounds_until(audio: Duration, age: Duration, at: Instant) -> Instant {
+    at + audio.saturating_sub(age).min(MOST_AHEAD)
+}
+
 /// How many bytes a source may send, where the format does not tell its time.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowance {
@@ -153,6 +163,15 @@ mod tests {
             }
         }
         bytes
+    }
+
+    #[test]
+    fn audio_that_was_sent_ahead_sounds_for_the_rest_of_its_time() {
+        let (at, seconds) = (Instant::now(), Duration::from_secs);
+        for (audio_s, age_s, more_s) in [(60, 50, 10), (50, 50, 0), (50, 60, 0), (9_000, 1, 15)] {
+            let until = sounds_until(seconds(audio_s), seconds(age_s), at);
+            assert_eq!(until, at + seconds(more_s), "{audio_s} after {age_s}");
+        }
     }
 
     #[test]

@@ -56,6 +56,7 @@ mod redirect;
 mod relay;
 mod rolling;
 mod routes;
+mod sent_ahead;
 mod service_manager;
 mod shoutcast;
 mod shoutcast_titles;

@@ -160,6 +160,11 @@ impl Ring {
         taken.saturating_sub(self.since + passed)
     }
 
+    /// How much audio the stream has had since its beginning, if its format tells the time.
+    pub fn media_time(&self) -> Option<Duration> {
+        self.scanner.media_time()
+    }
+
     /// How much audio time was received, if the format's frames are so short that silence shows in it, and one of them
     /// has been recognised.
     pub fn framed_time(&self) -> Option<Duration> {

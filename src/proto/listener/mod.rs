@@ -2,6 +2,8 @@
 //!
 //! A listener that was sent here is served here or refused, and never redirected again: it could be sent in circles.
 
+pub mod prospect;
+
 use std::collections::BTreeMap;
 use std::time::Instant;
 

@@ -132,7 +132,8 @@ pub struct HeldRing {
     pub next_offset: u64,
     /// Why no byte will follow, if the stream is over.
     pub finished: Option<EndReason>,
-    /// When its source, or the node that the source is connected to, was heard last.
+    /// When its source, or the node that the source is connected to, was heard last; of a stream that is over, when its
+    /// last audio sounds.
     pub last_fed: Instant,
     /// Whether it is its mount's current ring.
     pub is_current: bool,

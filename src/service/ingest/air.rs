@@ -136,6 +136,9 @@ impl Air {
     pub(super) fn leave(self, ingest: &IngestConfig, mount: &MountName, reason: EndReason) {
         let feed = &self.feed;
         info!(?reason, bytes = feed.next(), "source off air");
+        // With its age the other nodes know how much of it is still to be heard.
+        let now = clock::now();
+        feed.note_beat(feed.own_beat_ms(now), now);
         feed.finish(reason);
         if reason == EndReason::MountDeleted {
             ingest.streams.release(mount, feed);

@@ -13,13 +13,10 @@ use super::inlet::Inlet;
 use super::lead::{LeadScanner, RingLead};
 use crate::io::clock;
 use crate::io::feed::Feed;
-use crate::logic::pace::{Allowance, Pulse, ReceivedAudio};
+use crate::logic::pace::{Allowance, MOST_AHEAD, Pulse, ReceivedAudio};
 use crate::media::ring::{Append, TitleSet};
 use crate::model::stream::EndReason;
 
-/// How far a source may be ahead of the clock before its bytes are left where they are: more than any encoder
-/// sends at once when it connects, and less than the ring's window, out of which listeners would fall.
-const MOST_AHEAD: Duration = Duration::from_secs(15);
 /// How long to wait at [`MOST_AHEAD`] before looking again.
 const BRAKE: Duration = Duration::from_millis(100);
 /// How long a source may take to send enough of its audio that its format is recognised. Any encoder sends more than the

@@ -281,7 +281,12 @@ impl Listening {
     /// Waits a moment for a source that has just connected somewhere: gossip tells of it two rounds later.
     async fn wait_for_source(&self, mount: &MountName) -> bool {
         let mut view = self.0.config.mesh.cluster.watch();
-        let on_air = view.wait_for(|view| view.holders(mount).next().is_some());
+        let on_air = async {
+            tokio::select! {
+                _ = view.wait_for(|view| view.holders(mount).next().is_some()) => {}
+                () = self.0.config.relays.wait_until_held(mount) => {}
+            }
+        };
         timeout(GOSSIP_DELAY, on_air).await.is_ok()
     }
 }

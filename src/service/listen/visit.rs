@@ -16,6 +16,7 @@ use crate::media::icy::{Interleaver, METAINT};
 use crate::media::intro::Intro;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::stream::StreamHead;
+use crate::proto::listener::prospect::Prospect;
 use crate::proto::table::Sender;
 use crate::service::audience::{Admission, Attendance, Newcomer};
 use crate::service::streams::{Held, IntroTrouble, Reader};
@@ -99,15 +100,19 @@ impl Listening {
         send(visitor, &answer, &reply).await
     }
 
-    /// The stream of a mount that has a source now. A source that may come back is not waited for.
+    /// The stream of a mount that can be heard now. A source that may come back is not waited for.
     async fn on_air(&self, mount: &MountName) -> Option<Held> {
-        let config = &self.0.config;
-        let here = config.relays.on_air(mount);
-        if here.is_some() || config.mesh.cluster.view().source(mount).is_none() {
-            return here;
+        let relays = &self.0.config.relays;
+        match relays.prospect(mount) {
+            Prospect::Join => relays.playing(mount),
+            Prospect::Nothing => None,
+            // This node's own ring has nothing that could be heard.
+            Prospect::Linger if relays.listeners_here(mount).is_some() => None,
+            Prospect::Linger | Prospect::Fetch => {
+                let fetched = timeout(HEAD_PATIENCE, relays.fetch(mount)).await;
+                fetched.ok()?.ok()
+            }
         }
-        let fetched = timeout(HEAD_PATIENCE, config.relays.fetch(mount)).await;
-        fetched.ok()?.ok()
     }
 
     /// Serves a listener here: fetches the stream if need be, and hands the connection to the pacer.
@@ -139,7 +144,8 @@ impl Listening {
         let Ok(held) = self.0.config.relays.fetch(&mount).await else {
             return send(visitor, &no_source(&reply, &mount), &reply).await;
         };
-        let reader = held.channel.join(BURST);
+        let unheard = held.feed.unheard(clock::now());
+        let reader = held.channel.join(BURST.max(unheard));
         let intro = self.intro_before(&mount, &held, &reader).await;
         let welcome = Welcome {
             admission,

@@ -104,7 +104,8 @@ impl Filling {
             },
             next_offset: feed.next(),
             finished: feed.finished(),
-            last_fed: feed.last_fed(),
+            // What was sent ahead is heard to its end; only then the mount lingers.
+            last_fed: feed.sounds_until().unwrap_or(feed.last_fed()),
             is_current: held.is_some(),
             idle_since: held.and_then(|held| held.idle_since()),
             left: left.unwrap_or_default(),
@@ -332,6 +333,22 @@ mod tests {
             taken.extend(bytes);
         }
         taken
+    }
+
+    #[test]
+    fn a_relay_lingers_when_what_was_sent_ahead_has_sounded() {
+        let mut bench = Bench::new();
+        let feed = bench.open(1, "audio/mpeg", 0);
+        bench.append(&frames(100));
+        let (offset, reason) = (feed.next(), EndReason::SourceLeft);
+        assert_eq!(bench.filling.look(&feed).last_fed, bench.now);
+        // The stream is younger than its audio is long.
+        for frame in [Frame::Alive { beat_ms: 600 }, Frame::End { offset, reason }] {
+            bench.filling.take(frame, bench.now);
+        }
+        let sounds_until = feed.sounds_until().unwrap();
+        assert!(sounds_until > bench.now + Duration::from_secs(1));
+        assert_eq!(bench.filling.look(&feed).last_fed, sounds_until);
     }
 
     #[test]

@@ -21,13 +21,19 @@ use tracing::{Instrument, info_span};
 pub use self::serve::serve;
 use super::mesh::Mesh;
 use super::streams::{Held, Streams};
+use crate::io::clock;
 use crate::io::feed::Feed;
 use crate::model::mount::MountName;
 use crate::proto::ended::Ended;
+use crate::proto::listener::prospect::{Outlook, Prospect, prospect};
 use crate::wire::gossip::Origin;
 
 /// How long a listener waits for the first bytes of a stream that has to be fetched.
 pub const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a listener waits at least for the next stream of a mount whose source has gone: while a source moves to
+/// another node, gossip shows none for two rounds.
+const LEAST_WAIT: Duration = Duration::from_secs(1);
 
 /// No other node sends the stream to this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,35 +83,83 @@ impl Relays {
         Some(self.0.streams.get(mount)?.listeners())
     }
 
-    /// The stream of a mount, if this node holds it and its source is connected somewhere.
-    pub fn on_air(&self, mount: &MountName) -> Option<Held> {
+    /// The stream of a mount, if this node holds it and a listener that comes now hears something of it.
+    pub fn playing(&self, mount: &MountName) -> Option<Held> {
+        self.0.streams.get(mount).filter(can_be_joined)
+    }
+
+    /// The offer of a mount for a listener that comes now.
+    pub fn prospect(&self, mount: &MountName) -> Prospect {
         let held = self.0.streams.get(mount);
-        held.filter(|held| held.feed.finished().is_none())
+        let view = self.0.mesh.cluster.view();
+        let mut elsewhere = view.holders(mount).filter(|(name, _)| **name != view.me);
+        let outlook = Outlook {
+            ring: held.map(|held| held.feed.look()),
+            has_source: view.source(mount).is_some_and(|(name, _)| *name != view.me),
+            is_held_elsewhere: elsewhere.next().is_some(),
+        };
+        prospect(outlook, clock::now())
     }
 
     /// The stream of a mount: held already, or fetched now. While a mount lingers, its next stream is waited for.
     pub async fn fetch(&self, mount: &MountName) -> Result<Held, NoStream> {
-        let on_air = |held: &Held| held.feed.finished().is_none();
-        let mut streams = self.0.streams.watch();
         // Twice, because a pull that is under way already may be about to end with its stream.
         for _ in 0..2 {
-            if let Some(held) = self.0.streams.get(mount).filter(on_air) {
+            if self.prospect(mount) == Prospect::Linger {
+                self.outlast(mount).await?;
+            }
+            if let Some(held) = self.playing(mount) {
                 return Ok(held);
             }
-            let mut pull_ended = self.pull(mount, None);
-            let begun = async {
-                tokio::select! {
-                    map = streams.wait_for(|map| map.get(mount).is_some_and(on_air)) => {
-                        map.ok().and_then(|map| map.get(mount).cloned())
-                    }
-                    _ = pull_ended.changed() => self.0.streams.get(mount).filter(on_air),
-                }
-            };
-            if let Ok(Some(held)) = timeout(FETCH_TIMEOUT, begun).await {
+            if let Ok(Some(held)) = timeout(FETCH_TIMEOUT, self.pulled(mount)).await {
                 return Ok(held);
             }
         }
         Err(NoStream)
+    }
+
+    /// Waits until this node holds the stream of a mount.
+    pub async fn wait_until_held(&self, mount: &MountName) {
+        let mut streams = self.0.streams.watch();
+        // An error means that this node ends.
+        let _ended = streams.wait_for(|map| map.contains_key(mount)).await;
+    }
+
+    /// Waits until there is something to hear of a mount that lingers, or it has lingered long enough.
+    async fn outlast(&self, mount: &MountName) -> Result<(), NoStream> {
+        let spec = self.0.mesh.documents.mount(mount).ok_or(NoStream)?;
+        let linger = Duration::from_secs(spec.linger_s.into()).max(LEAST_WAIT);
+        let mut streams = self.0.streams.watch();
+        let mut view = self.0.mesh.cluster.watch();
+        // Another node may have audio that is still to be heard.
+        drop(self.pull(mount, None));
+        let next = async {
+            loop {
+                match self.prospect(mount) {
+                    Prospect::Linger => {}
+                    Prospect::Join | Prospect::Fetch => return Ok(()),
+                    Prospect::Nothing => return Err(NoStream),
+                }
+                let news = tokio::select! {
+                    news = streams.changed() => news,
+                    news = view.changed() => news,
+                };
+                news.map_err(|_| NoStream)?;
+            }
+        };
+        timeout(linger, next).await.unwrap_or(Err(NoStream))
+    }
+
+    /// The stream that a pull brings; `None` if it ends without one.
+    async fn pulled(&self, mount: &MountName) -> Option<Held> {
+        let mut streams = self.0.streams.watch();
+        let mut pull_ended = self.pull(mount, None);
+        tokio::select! {
+            map = streams.wait_for(|map| map.get(mount).is_some_and(can_be_joined)) => {
+                map.ok().and_then(|map| map.get(mount).cloned())
+            }
+            _ = pull_ended.changed() => self.playing(mount),
+        }
     }
 
     /// Keeps the listeners of a stream whose source was connected here and has gone, until the source is back at
@@ -169,6 +223,11 @@ impl Relays {
             }
         }
     }
+}
+
+/// Whether a listener that comes now hears something of a stream.
+fn can_be_joined(held: &Held) -> bool {
+    held.feed.look().can_be_joined(clock::now())
 }
 
 impl Pulls {

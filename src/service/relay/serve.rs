@@ -18,7 +18,7 @@ pub async fn serve(
     mut exchange: Exchange,
 ) {
     let (mount, mut first) = (subscription.mount.clone(), Vec::new());
-    let served = match Serving::begin(streams, subscription, &mut first) {
+    let served = match Serving::begin(streams, subscription, clock::now(), &mut first) {
         Ok(serving) => {
             debug!(%to, %mount, from = serving.next(), "serving a relay");
             send(serving, first, &mut exchange).await

@@ -48,9 +48,12 @@ pub enum NextStep {
 
 impl Serving {
     /// Answers a SUBSCRIBE; appends the first frames.
+    ///
+    /// A stream that is over and was heard is given to no node that has nothing of it: its listeners wait for the next one.
     pub fn begin(
         streams: &Streams,
         subscription: Subscription,
+        now: Instant,
         out: &mut Vec<Frame>,
     ) -> Result<Self, Denial> {
         let Subscription {
@@ -60,7 +63,10 @@ impl Serving {
         } = subscription;
         let held = streams.get(&mount).ok_or(Denial::NotHere)?;
         let feed = &held.feed;
-        let join_point = feed.join_point(RELAY_BURST);
+        if resume.is_none() && !feed.look().can_be_joined(now) {
+            return Err(Denial::NotHere);
+        }
+        let join_point = feed.join_point(RELAY_BURST.max(feed.unheard(now)));
         let window = Window {
             stream_id: feed.stream_id(),
             oldest: feed.oldest(),
@@ -153,11 +159,13 @@ impl Serving {
 
     /// The latest beat of the node that the source is connected to; now if that is this node.
     fn beat_ms(&self, now: Instant) -> u64 {
-        let is_source = |held: Held| held.origin == Origin::Source && held.feed.is_same(&self.feed);
-        if !self.streams.get(&self.mount).is_some_and(is_source) {
-            return self.feed.beat_ms();
+        if self.feed.finished().is_some() {
+            return self.feed.beat_after_end_ms(now);
         }
-        let age = now.saturating_duration_since(self.feed.began());
-        age.as_millis().try_into().unwrap_or(u64::MAX)
+        let is_source = |held: Held| held.origin == Origin::Source && held.feed.is_same(&self.feed);
+        match self.streams.get(&self.mount).is_some_and(is_source) {
+            true => self.feed.own_beat_ms(now),
+            false => self.feed.beat_ms(),
+        }
     }
 }

@@ -67,14 +67,15 @@ impl Radio {
     /// A player connects. If the mount's stream is not here, it is fetched and the player waits.
     fn arrive(&mut self, mount: &MountName, env: &mut Env<'_>) -> Listener {
         let held = self.streams.get(mount);
-        let Some(held) = held.filter(|held| held.feed.finished().is_none()) else {
+        let now = env.moment.now;
+        let Some(held) = held.filter(|held| held.feed.look().can_be_joined(now)) else {
             if env.replica.mount(mount).is_some() {
                 self.pull(mount, None, env);
             }
             return Listener::Away(env.moment.now);
         };
         Listener::At(Position {
-            reader: held.channel.join(BURST),
+            reader: held.channel.join(BURST.max(held.feed.unheard(now))),
             _reading: held.read_by(Reader::Listener),
             continuity: Continuity::Joined,
         })

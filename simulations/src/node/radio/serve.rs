@@ -35,7 +35,7 @@ impl Radio {
                 midway: true,
             },
         };
-        match Serving::begin(&self.streams, subscription, &mut frames) {
+        match Serving::begin(&self.streams, subscription, env.moment.now, &mut frames) {
             Ok(serving) => {
                 let says = frames.into_iter().map(|frame| Action::Say(talk, frame));
                 env.out.extend(says);
