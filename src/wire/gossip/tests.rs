@@ -1,0 +1,86 @@
+//! What is gossiped survives its text, fits into a value, and is read from older nodes.
+
+use super::*;
+use crate::model::format::{CodecName, VideoFormat};
+
+#[test]
+fn keys_name_what_they_are_about() {
+    let mount = MountName::try_from("/a/b.mp3").unwrap();
+    assert_eq!(stream_key(&mount), "stream/a/b.mp3");
+    assert_eq!(stream_mount("stream/a/b.mp3"), Some(mount));
+    assert_eq!(stream_mount("load"), None);
+    assert_eq!(about_mount("about/a.mp3"), "/a.mp3".parse().ok());
+    assert_eq!(closed_mount("closed/a.mp3"), "/a.mp3".parse().ok());
+    assert_eq!(stream_mount("stream/.."), None);
+    let server = NodeName::try_from("relay-1").unwrap();
+    assert_eq!(outside_key(&server), "outside/relay-1");
+    assert_eq!(outside_server("outside/relay-1"), Some(server.clone()));
+    assert_eq!(outside_server("outside/.."), None);
+    assert_eq!(reached_node(&reach_key(&server)), Some(server.clone()));
+    assert_eq!(reached_node("reach/.."), None);
+    let seat = Seat::Outside(server);
+    assert_eq!(claim_key(&seat), "claim/outside/relay-1");
+    assert_eq!(claim_seat("claim/outside/relay-1"), Some(seat));
+    assert_eq!(claim_seat("claim/master"), Some(Seat::Master));
+    assert_eq!(claim_seat("claim/x"), None);
+}
+
+#[test]
+fn a_card_survives_its_text_and_fits_into_a_value() {
+    let part = "\"\\".repeat(512);
+    let long = TitleInfo::joined(&part, &part)
+        .with_url(&part)
+        .with_album(&part);
+    let card = StreamCard {
+        origin: Origin::Relay(NodeName::try_from("n1").ok()),
+        offset: u64::MAX,
+        listeners: 7,
+        title: short_title(&part),
+        listener_peak: 9,
+        slow_listeners: u32::MAX,
+        format: Some(StreamFormat {
+            bitrate_bps: 0,
+            video: Some(VideoFormat {
+                codec: CodecName::Theora,
+                width: u32::MAX,
+                height: u32::MAX,
+            }),
+            ..StreamFormat::default()
+        }),
+        now_playing: Some(short_parts(&long, u64::MAX)),
+        intro_trouble: Some(short_finding(&part)),
+        ..StreamCard::sample(StreamId(1))
+    };
+    let text = write(&card);
+    assert_eq!(read(&text).as_ref(), Some(&card));
+    assert!(text.len() < 4_096, "{}", text.len());
+    assert_eq!(read::<StreamCard>("{}"), None);
+    let older = text.replace(",\"listener_peak\":9", "");
+    let mut card = card;
+    card.listener_peak = 0;
+    assert_eq!(read(&older), Some(card));
+}
+
+#[test]
+fn all_that_a_source_says_fits_into_one_value() {
+    let long = "\"\\".repeat(512);
+    let names = ["name", "description", "genre", "url", "audio-info"];
+    let icy = names.map(|name| (name.to_owned(), long.clone()));
+    let head = StreamHead {
+        content_type: "audio/mpeg".into(),
+        icy: icy.into(),
+        user_agent: String::new(),
+        started_unix_ms: 0,
+        accept_epoch: Epoch(0),
+    };
+    let about = StreamAbout::of(&head).with_findings(StreamFindings {
+        false_type: Some(long.clone()),
+        trouble: Some(long),
+        serials: vec![u32::MAX; 100],
+    });
+    assert_eq!(about.name.len(), MAX_WORD_BYTES);
+    let text = write(&about);
+    assert!(text.len() < 4_096, "{}", text.len());
+    assert_eq!(read(&text), Some(about));
+    assert_eq!(read("{}"), Some(StreamAbout::default()));
+}
