@@ -89,6 +89,10 @@ pub enum Fault {
     Hasten,
     /// An encoder loses its connection, though its node lives.
     Unplug,
+    /// The node can transcode no more, and knows it.
+    LoseTools(Who),
+    /// All nodes that run and could once transcode can again.
+    MendTools,
     /// So many random nodes and all between them work again; the rest stays as it is.
     HealCore(usize),
 }
@@ -111,6 +115,8 @@ impl Fault {
                 | Self::FixClocks
                 | Self::Hasten
                 | Self::Unplug
+                | Self::LoseTools(_)
+                | Self::MendTools
                 | Self::Crash(Who::NotMaster | Who::Relay)
                 | Self::Pause(Who::NotMaster | Who::Relay)
                 | Self::Slow(Who::NotMaster | Who::Relay, _)

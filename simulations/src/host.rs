@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::gossip::Gossip;
 use crate::happening::Happening;
 use crate::node::{Moment, Node, NodeConfig};
+use crate::tools::Tools;
 
 /// How many packets a stopped process finds waiting, as in its sockets' buffers; later ones are lost.
 const MAX_STASHED: usize = 64;
@@ -132,6 +133,8 @@ pub struct Host {
     pub audience: Vec<MountName>,
     /// How many listeners its node takes, if players come to its world.
     pub max_listeners: Option<u32>,
+    /// The tools of the machine for transcoding.
+    pub tools: Tools,
     /// The state of the process on it.
     pub state: State,
 }
@@ -165,6 +168,7 @@ impl Host {
             is_newer: false,
             audience: Vec::new(),
             max_listeners: None,
+            tools: Tools::Missing,
             state: State::Down,
         }
     }

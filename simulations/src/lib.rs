@@ -23,6 +23,7 @@ pub mod scale;
 pub mod scenario;
 mod strike;
 mod talk;
+pub mod tools;
 pub mod world;
 
 use rand::SeedableRng;

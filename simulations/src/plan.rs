@@ -1,9 +1,10 @@
 //! A story with all its details: what a scenario and a seed make together, and what a world lives through.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use antiphon::model::mount::Takeover;
+use antiphon::model::format::CodecName;
+use antiphon::model::mount::{MountName, Takeover};
 use antiphon::model::node::NodeName;
 use antiphon::model::quorum::Quorum;
 use antiphon::model::seat::Seat;
@@ -26,6 +27,8 @@ pub struct Plan {
     pub quorum: Quorum,
     /// How many outside servers there are, each a seat.
     pub outside: usize,
+    /// The transcoders of the world, if there are any.
+    pub transcoders: Option<TranscoderPlan>,
     /// The share of lost messages at the start.
     pub loss: f64,
     /// How much too fast or too slow a clock may run, as a share.
@@ -57,6 +60,17 @@ pub struct PlayerPlan {
     pub from: Duration,
     /// When nobody comes or leaves any more.
     pub until: Duration,
+}
+
+/// The transcoders of a world, each a seat.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TranscoderPlan {
+    /// How many.
+    pub seats: usize,
+    /// How many nodes have tools for them.
+    pub capable: usize,
+    /// The least and the most that such a node runs at once; the dice decide for each.
+    pub room: (u32, u32),
 }
 
 /// The streams of a world.
@@ -108,12 +122,31 @@ impl Default for Bounds {
 }
 
 impl Plan {
-    /// The seats beside the master's.
-    pub fn seats(&self) -> BTreeSet<Seat> {
+    /// The seats of outside servers.
+    pub fn outside_seats(&self) -> BTreeSet<Seat> {
         let server = |number| NodeName::try_from(format!("o{number}"));
         let servers = (0..self.outside).map(server);
         let seats = servers.map(|name| Seat::Outside(name.expect("a letter and digits")));
         seats.collect()
+    }
+
+    /// The transcoded mounts, each with its codec: every third is MP3, the others are Opus.
+    pub fn transcoded(&self) -> BTreeMap<MountName, CodecName> {
+        let count = self.transcoders.map_or(0, |transcoders| transcoders.seats);
+        let mount = |number: usize| {
+            let path = MountName::try_from(format!("/t{number}")).expect("a plain path");
+            let codec = match number % 3 {
+                0 => CodecName::Mp3,
+                _ => CodecName::Opus,
+            };
+            (path, codec)
+        };
+        (0..count).map(mount).collect()
+    }
+
+    /// How many seats there are beside the master's.
+    pub fn other_seats(&self) -> usize {
+        self.outside + self.transcoders.map_or(0, |transcoders| transcoders.seats)
     }
 
     /// A quiet world of this many nodes, for measurements: no faults, and nothing but election and gossip.
@@ -124,6 +157,7 @@ impl Plan {
             interval,
             quorum: Quorum::Off,
             outside: 0,
+            transcoders: None,
             loss: 0.0,
             drift: 0.0,
             streams: None,

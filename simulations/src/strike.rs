@@ -56,6 +56,11 @@ impl World {
                     .into_iter()
                     .for_each(|number| self.disconnect(number));
             }
+            Fault::LoseTools(who) => self.each(who, |world, node| {
+                world.hosts[node].tools.fail();
+                world.show_tools(node);
+            }),
+            Fault::MendTools => self.mend_tools(),
             Fault::HealCore(nodes) => self.heal_core(nodes),
             on_the_way => self.disturb(on_the_way),
         }
@@ -207,6 +212,16 @@ impl World {
             if self.hosts[node].running().is_some() {
                 self.hosts[node].has_resigned = false;
                 self.step(node, Event::Undrain);
+            }
+        }
+    }
+
+    fn mend_tools(&mut self) {
+        for node in 0..self.hosts.len() {
+            // A stopped process would not notice.
+            if self.hosts[node].running().is_some() {
+                self.hosts[node].tools.mend();
+                self.show_tools(node);
             }
         }
     }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::mount::MountName;
 use super::node::NodeName;
 
 /// The seats that there are.
@@ -15,6 +16,18 @@ pub enum Seat {
     Master,
     /// The node that asks this outside server for its load.
     Outside(NodeName),
+    /// The node that transcodes another mount to this one. A node of an older version knows no such seat, so messages about
+    /// it go only to nodes whose card says that they read them.
+    Transcoder(MountName),
+}
+
+/// Whether a node wants to hold a seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stance {
+    /// The node takes part in the elections of the seat.
+    Stand,
+    /// The node only follows the holder. If it holds the seat itself, it vacates it at once.
+    Follow,
 }
 
 impl fmt::Display for Seat {
@@ -22,13 +35,16 @@ impl fmt::Display for Seat {
         match self {
             Self::Master => f.write_str("master"),
             Self::Outside(server) => write!(f, "outside/{server}"),
+            Self::Transcoder(mount) => write!(f, "transcoder{mount}"),
         }
     }
 }
 
 /// Why a text names no seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown seat: write `master`, or `outside/` and a server's name")]
+#[error(
+    "unknown seat: write `master`, `outside/` and a server's name, or `transcoder` and a mount's path"
+)]
 pub struct BadSeat;
 
 impl FromStr for Seat {
@@ -40,6 +56,11 @@ impl FromStr for Seat {
             Some(("outside", server)) => {
                 let server = NodeName::try_from(server).map_err(|_| BadSeat)?;
                 Ok(Self::Outside(server))
+            }
+            Some(("transcoder", _)) => {
+                let path = &text["transcoder".len()..];
+                let mount = MountName::try_from(path).map_err(|_| BadSeat)?;
+                Ok(Self::Transcoder(mount))
             }
             _ => Err(BadSeat),
         }
@@ -138,10 +159,26 @@ mod tests {
     #[test]
     fn a_seat_survives_its_text() {
         let server = NodeName::try_from("relay-1").unwrap();
-        for seat in [Seat::Master, Seat::Outside(server)] {
+        let [short, long] = ["/radio-64.opus", "/a/outside/b.mp3"]
+            .map(|path| Seat::Transcoder(MountName::try_from(path).unwrap()));
+        assert_eq!(short.to_string(), "transcoder/radio-64.opus");
+        for seat in [Seat::Master, Seat::Outside(server), short, long] {
             assert_eq!(seat.to_string().parse(), Ok(seat));
         }
-        for bad in ["", "Master", "outside", "outside/", "outside/A", "inside/a"] {
+        for bad in [
+            "",
+            "Master",
+            "outside",
+            "outside/",
+            "outside/A",
+            "inside/a",
+            "transcoder",
+            "transcoder/",
+            "transcoder//a",
+            "transcoder/../a",
+            "transcoder/a.m3u",
+            "transcoders/a",
+        ] {
             assert_eq!(bad.parse::<Seat>(), Err(BadSeat), "{bad}");
         }
     }

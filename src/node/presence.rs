@@ -138,6 +138,7 @@ fn card(settings: &Settings, hello: &Hello, geo: &Geo) -> NodeCard {
         lists_listeners: true,
         reads_presence: true,
         reads_midway: true,
+        reads_transcoders: true,
     }
 }
 

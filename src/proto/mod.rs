@@ -13,4 +13,5 @@ pub mod serve;
 pub mod settle;
 pub mod source;
 pub mod table;
+pub mod transcoder_seats;
 pub mod view;

@@ -16,7 +16,9 @@ use crate::model::node::{Generation, NodeName};
 use crate::model::seat::{Claim, Epoch, Rank, Seat};
 use crate::model::status::NodeState;
 use crate::model::stream::StreamId;
-use crate::wire::gossip::{self, ClosedCard, NodeCard, Origin, ReachCard, StreamAbout, StreamCard};
+use crate::wire::gossip::{
+    self, ClosedCard, NodeCard, Origin, ReachCard, StreamAbout, StreamCard, TranscodingCard,
+};
 
 /// One node, in its latest life.
 #[derive(Clone, Debug)]
@@ -57,6 +59,8 @@ pub struct MeshNode {
     pub closed: BTreeMap<MountName, ClosedCard>,
     /// The findings at other nodes' addresses.
     pub reach: BTreeMap<NodeName, ReachCard>,
+    /// The transcoders that it can run, if it may run any.
+    pub transcoding: Option<TranscodingCard>,
 }
 
 /// A card's flag for a frame that not every version reads.
@@ -101,6 +105,7 @@ impl MeshNode {
                 lists_listeners: false,
                 reads_presence: false,
                 reads_midway: false,
+                reads_transcoders: false,
             },
             bulletin: None,
             claim: None,
@@ -114,6 +119,7 @@ impl MeshNode {
             standby: BTreeSet::new(),
             closed: BTreeMap::new(),
             reach: BTreeMap::new(),
+            transcoding: None,
         }
     }
 
@@ -126,6 +132,7 @@ impl MeshNode {
             gossip::DOCUMENT => self.document = value.map(str::to_owned),
             gossip::CLOCK => self.clock_unix_ms = value.and_then(gossip::read),
             gossip::DISK => self.disk = value.map(str::to_owned),
+            gossip::TRANSCODING => self.transcoding = value.and_then(gossip::read),
             _ => self.hear_of_one(key, value),
         }
     }

@@ -9,11 +9,12 @@ pub mod members;
 pub mod seats;
 pub mod streams;
 pub mod table;
+pub mod transcoders;
 
 use std::time::Duration;
 
 use antiphon::model::node::NodeName;
-use antiphon::model::seat::{Claim, Epoch, Fence};
+use antiphon::model::seat::{Claim, Epoch, Fence, Seat};
 
 use self::document::DocumentRules;
 use self::election::{ElectionRules, Publisher, View};
@@ -21,6 +22,7 @@ use self::members::MemberRules;
 use self::seats::SeatRules;
 use self::streams::StreamRules;
 use self::table::{Ledger, TableRules};
+use self::transcoders::TranscoderRules;
 use crate::faults::Fault;
 use crate::plan::Plan;
 
@@ -64,8 +66,10 @@ impl Violations {
 #[derive(Debug)]
 pub struct Checkers {
     election: ElectionRules,
-    /// Judges who holds the other seats.
+    /// Judges who holds the seats of outside servers.
     pub(crate) seats: SeatRules,
+    /// Judges who holds the seats of transcoders.
+    pub(crate) transcoders: TranscoderRules,
     /// Judges which nodes are shown.
     pub(crate) members: MemberRules,
     /// Judges what is heard.
@@ -80,10 +84,13 @@ impl Checkers {
     /// The judges of a world that is about to start.
     pub(crate) fn new(plan: &Plan, max_delay: Duration) -> Self {
         let size = (plan.nodes, plan.quorum);
+        let transcoders = plan.transcoded().into_iter();
+        let transcoders = transcoders.map(|(mount, codec)| (Seat::Transcoder(mount), codec));
         let linger_s = plan.streams.map_or(0, |streams| streams.linger_s);
         Self {
             election: ElectionRules::new(plan.interval, max_delay, size),
-            seats: SeatRules::new(plan.seats(), plan.interval),
+            seats: SeatRules::new(plan.outside_seats(), plan.interval),
+            transcoders: TranscoderRules::new(transcoders.collect(), plan.interval),
             members: MemberRules::new(plan.interval, plan.bounds.document),
             streams: StreamRules::new(plan.bounds, Duration::from_secs(linger_s.into())),
             document: DocumentRules::new(plan.bounds.document),
@@ -100,6 +107,7 @@ impl Checkers {
     pub(crate) fn fault(&mut self, now: Duration, fault: Fault, views: &[View]) {
         self.election.fault(fault, views);
         self.seats.fault(now);
+        self.transcoders.fault(now);
         self.members.fault(now);
         self.streams.fault(now);
         self.document.fault(now, fault);
@@ -117,6 +125,7 @@ impl Checkers {
     pub(crate) fn fog(&mut self, now: Duration) {
         self.election.fog();
         self.seats.fault(now);
+        self.transcoders.fault(now);
     }
 
     /// Looks at all nodes after an event.
@@ -148,6 +157,7 @@ impl Checkers {
     pub(crate) fn finish(self, (views, ledgers): (&[View], &[Ledger]), now: Duration) -> Findings {
         let mut findings = self.election.finish(views);
         findings.violations.extend(self.seats.finish());
+        findings.violations.extend(self.transcoders.finish());
         findings.violations.extend(self.members.finish());
         let streams = self.streams.finish();
         findings.stalls = streams.stalls;

@@ -1,4 +1,4 @@
-//! The promises of the seats beside the master's: each has one holder, whom all follow.
+//! The promises of the seats of outside servers: each has one holder, whom all follow.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,10 +8,11 @@ use antiphon::model::seat::Seat;
 
 use super::Violations;
 use super::election::START_INTERVALS;
+use crate::tools::Tools;
 
 /// How long after a fault a seat may have no holder, or several, in gossip intervals: 16 as for the master's, and 4
 /// because nothing wakes a node for what these wait for but its rounds and looks.
-const AGREEMENT_INTERVALS: u32 = 20;
+pub(super) const AGREEMENT_INTERVALS: u32 = 20;
 
 /// The rules' view of a node.
 #[derive(Clone, Debug)]
@@ -20,15 +21,26 @@ pub struct Sitter {
     pub name: NodeName,
     /// The number of its part of the mesh: nodes that reach each other, over others too, have the same.
     pub component: usize,
-    /// Whether it may take a seat: it is in service, and old enough to know its peers.
-    pub is_eligible: bool,
+    /// Whether it is out of service.
+    pub is_draining: bool,
+    /// Whether it may still be looking for its peers.
+    pub is_young: bool,
+    /// The tools of the node for transcoding.
+    pub tools: Tools,
     /// The holder that it follows, of each seat that is held.
     pub follows: BTreeMap<Seat, NodeName>,
     /// The seats that it holds itself.
     pub holds: BTreeSet<Seat>,
 }
 
-/// The judge of all seats but the master's.
+impl Sitter {
+    /// Whether it may take a seat: it is in service, and old enough to know its peers.
+    pub(super) fn is_eligible(&self) -> bool {
+        !self.is_draining && !self.is_young
+    }
+}
+
+/// The judge of the seats of outside servers.
 #[derive(Debug)]
 pub struct SeatRules {
     seats: BTreeSet<Seat>,
@@ -59,10 +71,7 @@ impl SeatRules {
         if now <= self.deadline {
             return;
         }
-        let components: BTreeSet<usize> = sitters.iter().map(|it| it.component).collect();
-        for component in components {
-            let group = sitters.iter().filter(|it| it.component == component);
-            let group: Vec<&Sitter> = group.collect();
+        for group in groups(sitters) {
             for seat in &self.seats {
                 if let Some(what) = wrong(&group, seat) {
                     self.violations.note("O1", now, || what);
@@ -77,6 +86,16 @@ impl SeatRules {
     }
 }
 
+/// The groups of nodes that hear each other.
+pub(super) fn groups(sitters: &[Sitter]) -> Vec<Vec<&Sitter>> {
+    let components: BTreeSet<usize> = sitters.iter().map(|it| it.component).collect();
+    let group = |component: usize| {
+        let group = sitters.iter().filter(|it| it.component == component);
+        group.collect()
+    };
+    components.into_iter().map(group).collect()
+}
+
 /// The fault of a seat among those who hear each other, if it has one.
 fn wrong(group: &[&Sitter], seat: &Seat) -> Option<String> {
     let followed: BTreeSet<Option<&NodeName>> =
@@ -84,7 +103,7 @@ fn wrong(group: &[&Sitter], seat: &Seat) -> Option<String> {
     let holders = group.iter().filter(|it| it.holds.contains(seat));
     let holders: Vec<&NodeName> = holders.map(|it| &it.name).collect();
     let is_right = match holders[..] {
-        [] => followed == [None].into() && !group.iter().any(|it| it.is_eligible),
+        [] => followed == [None].into() && !group.iter().any(|it| it.is_eligible()),
         [holder] => followed == [Some(holder)].into(),
         _ => false,
     };
@@ -105,7 +124,9 @@ mod tests {
         let [name, follows] = [name, follows].map(|it| NodeName::try_from(it).unwrap());
         Sitter {
             component: 0,
-            is_eligible: true,
+            is_draining: false,
+            is_young: false,
+            tools: Tools::Missing,
             holds: (name == follows).then(seat).into_iter().collect(),
             follows: [(seat(), follows)].into(),
             name,
@@ -136,7 +157,7 @@ mod tests {
         let mut alone = sitter("a", "a");
         (alone.follows, alone.holds) = Default::default();
         assert_eq!(broken(std::slice::from_ref(&alone), G * 60), 1);
-        alone.is_eligible = false;
+        alone.is_draining = true;
         assert_eq!(broken(&[alone], G * 60), 0);
     }
 }

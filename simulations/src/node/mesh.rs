@@ -138,6 +138,7 @@ impl Mesh {
             self.version += 1;
             self.view.master = master.cloned();
         }
+        self.view.seats = seats.others_held();
         self.view.max_epoch = seats.max_epoch();
     }
 
@@ -146,10 +147,8 @@ impl Mesh {
         let born = self.born;
         let node = self.node(name);
         let (state, rank) = (node.state, node.card.rank);
-        *node = MeshNode {
-            state,
-            ..MeshNode::unheard(Generation(life.into()), born)
-        };
+        *node = unheard(Generation(life.into()), born);
+        node.state = state;
         node.card.rank = rank;
     }
 
@@ -215,7 +214,14 @@ impl Mesh {
         }
         nodes.entry(name.clone()).or_insert_with(|| MeshNode {
             state: NodeState::Dead,
-            ..MeshNode::unheard(Generation(0), born)
+            ..unheard(Generation(0), born)
         })
     }
+}
+
+/// A node of this version that has gossiped nothing yet.
+fn unheard(generation: Generation, born: Instant) -> MeshNode {
+    let mut node = MeshNode::unheard(generation, born);
+    node.card.reads_transcoders = true;
+    node
 }

@@ -7,9 +7,11 @@ pub mod crowd;
 mod mesh;
 pub mod radio;
 mod replica;
+mod stances;
+mod talks;
 mod voting;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,6 +25,7 @@ use antiphon::proto::seats::{Disk, Input, Scope, Seats, SeatsConfig};
 use antiphon::proto::view::{MeshNode, MeshView};
 use antiphon::wire::frame::Frame;
 use antiphon::wire::gossip;
+use antiphon::wire::gossip::TranscodingCard;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -31,6 +34,10 @@ use self::mesh::Mesh;
 use self::radio::{Radio, RadioNews};
 use self::replica::Replica;
 pub use self::replica::{Edit, Written};
+use self::stances::Stances;
+pub use self::stances::WorldJobs;
+use self::talks::Talks;
+pub use self::talks::{TalkEvent, TalkId};
 use crate::encoder::{EncoderId, Spoken};
 
 /// A message on a link that needs no answer.
@@ -40,30 +47,6 @@ pub enum LinkMessage {
     Order(Fence),
     /// A frame as on a real link.
     Frame(Frame),
-}
-
-/// Names a conversation: the node that began it, that node's life, and a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TalkId {
-    /// The number of the node that began it.
-    pub opener: usize,
-    /// The life of that node.
-    pub life: u32,
-    /// Rises with each conversation.
-    pub number: u64,
-}
-
-/// An event of a conversation.
-#[derive(Clone, Debug)]
-pub enum TalkEvent {
-    /// A peer has begun it, with this frame.
-    Began(NodeName, Frame),
-    /// The next frame.
-    Frame(Frame),
-    /// The peer has sent its last frame.
-    Finished,
-    /// The conversation was cut short.
-    Lost,
 }
 
 /// A peer as gossip and links see it.
@@ -97,8 +80,10 @@ pub enum Event {
     Said(NodeName, Arc<str>, Option<Arc<str>>),
     /// A node has begun a new life.
     NewLife(NodeName, u32),
-    /// The seats besides the master's from now on.
-    Seats(BTreeSet<Seat>),
+    /// The jobs that need a seat, from now on.
+    Jobs(WorldJobs),
+    /// The transcoders that it can run from now on.
+    Transcoding(Option<TranscodingCard>),
     /// A look at the mesh, in which nothing has changed.
     Look,
     /// A message over a link.
@@ -223,28 +208,10 @@ pub struct Node {
     mesh: Mesh,
     replica: Replica,
     radio: Radio,
+    stances: Stances,
     crowd: Option<Crowd>,
     talks: Talks,
     rng: SmallRng,
-}
-
-/// Numbers the conversations that a node begins.
-#[derive(Debug)]
-struct Talks {
-    opener: usize,
-    life: u32,
-    number: u64,
-}
-
-impl Talks {
-    fn next(&mut self) -> TalkId {
-        self.number += 1;
-        TalkId {
-            opener: self.opener,
-            life: self.life,
-            number: self.number,
-        }
-    }
 }
 
 /// The rest of the node, as its streams see it.
@@ -271,6 +238,7 @@ impl Node {
             mesh: Mesh::new(name.clone(), epoch, moment.now),
             replica: Replica::new(name, config.document, moment.now),
             radio: Radio::new(config.audience, moment.now),
+            stances: Stances::default(),
             talks: Talks {
                 opener: config.number,
                 life: config.life,
@@ -340,7 +308,8 @@ impl Node {
                 self.mesh.new_life(&from, life);
                 self.show_mesh(moment, &mut out);
             }
-            Event::Seats(seats) => self.handle_seats(Input::Wanted(&seats), moment, &mut out),
+            Event::Jobs(jobs) => self.set_jobs(jobs, moment, &mut out),
+            Event::Transcoding(card) => self.tell_tools(card.as_ref(), &mut out),
             Event::Look => self.show_mesh(moment, &mut out),
             Event::Said(from, key, value) => {
                 self.mesh.apply_value(&from, &key, value.as_deref());

@@ -18,6 +18,7 @@ impl Node {
     /// Gives the machine the view of the mesh.
     pub(super) fn show_mesh(&mut self, moment: Moment, out: &mut Vec<Action>) {
         self.mesh.apply_forgotten(self.replica.forgotten());
+        self.update_stances(moment, out);
         let (mut outputs, nodes) = (Vec::new(), &self.mesh.view().nodes);
         self.seats
             .handle(Input::Nodes(nodes), moment.now, &mut outputs);
@@ -27,7 +28,9 @@ impl Node {
     fn perform(&mut self, outputs: Vec<Output>, out: &mut Vec<Action>) {
         for output in outputs {
             match output {
-                Output::Send(to, frame) => out.push(Action::Send(to, LinkMessage::Frame(frame))),
+                Output::Send(to, frame) | Output::SendToLife { to, frame, .. } => {
+                    out.push(Action::Send(to, LinkMessage::Frame(frame)));
+                }
                 Output::Broadcast(frame) => out.push(Action::Broadcast(LinkMessage::Frame(frame))),
                 Output::Persist { epoch, .. } => out.push(Action::Write(epoch)),
                 Output::Publish { seat, claim } => {

@@ -10,7 +10,7 @@ use rand::seq::IndexedRandom;
 
 use super::file::{Amount, Bounds, Chaos, File, Kind, Mode, Step};
 use crate::faults::{DiskFate, Fault, Who};
-use crate::plan::{self, INTERVAL, Plan, PlayerPlan, StreamPlan};
+use crate::plan::{self, INTERVAL, Plan, PlayerPlan, StreamPlan, TranscoderPlan};
 
 /// When the first fault comes: after the longest start that the checkers allow.
 const SETTLED_S: f64 = 9.0;
@@ -70,6 +70,14 @@ pub(super) fn plan(file: &File, rng: &mut SmallRng) -> Plan {
         interval: INTERVAL,
         quorum: file.quorum,
         outside: file.outside,
+        transcoders: file.transcoders.as_ref().map(|transcoders| {
+            let transcoders = transcoders.get_ref();
+            TranscoderPlan {
+                seats: transcoders.seats,
+                capable: transcoders.capable.draw_count(rng).min(nodes),
+                room: transcoders.room.into(),
+            }
+        }),
         loss: loss.copied().unwrap_or_default(),
         drift: file.drift_percent / 100.0,
         streams: file.streams.map(|streams| StreamPlan {
@@ -127,6 +135,9 @@ fn end(file: &File, last_s: f64) -> Vec<(f64, Fault)> {
     let mut steps = well.map(|fault| (last_s, fault)).to_vec();
     steps.push((last_s + 0.01, Fault::Restart(DiskFate::Same)));
     steps.push((last_s + 0.02, Fault::Unresign));
+    if file.transcoders.is_some() {
+        steps.push((last_s + 0.02, Fault::MendTools));
+    }
     steps
 }
 
@@ -171,6 +182,8 @@ fn plain(kind: Kind, who: Who) -> Fault {
         Kind::FixClocks => Fault::FixClocks,
         Kind::Hasten => Fault::Hasten,
         Kind::Unplug => Fault::Unplug,
+        Kind::LoseTools => Fault::LoseTools(who),
+        Kind::MendTools => Fault::MendTools,
         // `Heal`; the others never come here.
         _ => Fault::Heal,
     }

@@ -51,6 +51,8 @@ pub(super) struct File {
     /// How many outside servers there are, each a seat; judged where all is well in the end.
     #[serde(default)]
     pub(super) outside: usize,
+    /// Judged where all is well in the end.
+    pub(super) transcoders: Option<Spanned<Transcoders>>,
     #[serde(default)]
     pub(super) drift_percent: f64,
     #[serde(default)]
@@ -89,6 +91,18 @@ impl Default for Streams {
             linger_s: 10,
         }
     }
+}
+
+/// The transcoders of a scenario, each a seat.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Transcoders {
+    /// How many.
+    pub(super) seats: usize,
+    /// How many nodes have tools for them, at most all.
+    pub(super) capable: Amount,
+    /// The least and the most that such a node runs at once.
+    pub(super) room: [u32; 2],
 }
 
 /// The players that are placed by the table.
@@ -147,6 +161,8 @@ pub(super) enum Kind {
     Slow,
     Hasten,
     Unplug,
+    LoseTools,
+    MendTools,
 }
 
 /// The target of a fault: a role, or the number of a node.
@@ -241,6 +257,13 @@ impl File {
                 bail!("{}: players: {what}", at(players.span()));
             }
         }
+        if let Some(transcoders) = &file.transcoders {
+            let [least, most] = transcoders.get_ref().room;
+            if least > most {
+                let place = at(transcoders.span());
+                bail!("{place}: transcoders: room must be two numbers, the lesser first");
+            }
+        }
         for step in &file.steps {
             if let Err(what) = step.get_ref().check() {
                 bail!("{}: {what}", at(step.span()));
@@ -287,7 +310,7 @@ impl Kind {
     fn needs(self) -> &'static [&'static str] {
         match self {
             Self::Crash | Self::Pause | Self::Isolate | Self::Mute | Self::Deafen => &["who"],
-            Self::Resign | Self::Drain | Self::BreakDisk => &["who"],
+            Self::Resign | Self::Drain | Self::BreakDisk | Self::LoseTools => &["who"],
             Self::Flap | Self::Slow => &["who", "ms"],
             Self::Jump => &["who", "by_s"],
             Self::Split => &["nodes"],

@@ -112,6 +112,7 @@ files![
     "slow-node",
     "standby",
     "takeover",
+    "transcoder-seats",
     "versions",
 ];
 
@@ -178,6 +179,11 @@ mod tests {
                 "[players]\nper_s = 1\nstay_s = 1\nroom = [1, 2]\n",
                 "line 4",
                 "streams to",
+            ),
+            (
+                "[transcoders]\nseats = 1\ncapable = 1\nroom = [2, 1]\n",
+                "line 4",
+                "lesser first",
             ),
             ("quiet_s = 'long'\n", "line 4, column 11", "quiet_s"),
             ("nodes =\n", "line 4", ""),

@@ -30,6 +30,7 @@ use crate::net::{Carrier, Net};
 use crate::node::Event;
 use crate::plan::Plan;
 use crate::talk::Talks;
+use crate::tools::Tools;
 
 /// How often streams have their turn in a node: shorter than every wait in production's code for them.
 const BEAT: Duration = Duration::from_millis(20);
@@ -144,7 +145,7 @@ impl World {
     /// Whether nodes do more than to gossip and to elect.
     fn has_tasks(&self) -> bool {
         let plan = &self.plan;
-        plan.streams.is_some() || plan.edits_per_minute > 0.0 || plan.outside > 0
+        plan.streams.is_some() || plan.edits_per_minute > 0.0 || plan.other_seats() > 0
     }
 
     fn seat_listeners(&mut self, mount: &MountName, share: f64) {
@@ -303,6 +304,11 @@ fn hosts(plan: &Plan, base: Instant, rng: &mut SmallRng) -> Vec<Host> {
         .collect();
     for newer in index::sample(rng, plan.nodes, plan.newer) {
         hosts[newer].is_newer = true;
+    }
+    if let Some(transcoders) = plan.transcoders {
+        for capable in index::sample(rng, plan.nodes, transcoders.capable) {
+            hosts[capable].tools = Tools::draw(transcoders.room, rng);
+        }
     }
     hosts
 }

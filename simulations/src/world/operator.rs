@@ -13,7 +13,7 @@ use rand::seq::IteratorRandom;
 
 use super::World;
 use crate::happening::Happening;
-use crate::node::{Edit, Event};
+use crate::node::{Edit, Event, WorldJobs};
 
 /// The records that are written, deleted and written again: few, so that they meet.
 const RECORDS: u32 = 5;
@@ -30,8 +30,13 @@ impl World {
         if self.hosts[node].is_newer {
             self.say(node, NEWER, "blue");
         }
-        if self.plan.outside > 0 {
-            self.step(node, Event::Seats(self.plan.seats()));
+        if self.plan.other_seats() > 0 {
+            let jobs = WorldJobs {
+                outside: self.plan.outside_seats(),
+                transcoded: self.plan.transcoded(),
+            };
+            self.step(node, Event::Jobs(jobs));
+            self.show_tools(node);
         }
         let is_first = node == 0 && self.hosts[node].life == 1;
         if let Some(streams) = self.plan.streams.filter(|_| is_first) {
@@ -47,6 +52,12 @@ impl World {
                 self.step(node, Event::Edit(edit));
             }
         }
+    }
+
+    /// A node says what it can transcode.
+    pub(crate) fn show_tools(&mut self, node: usize) {
+        let card = self.hosts[node].tools.card();
+        self.step(node, Event::Transcoding(card));
     }
 
     pub(super) fn schedule_edit(&mut self) {

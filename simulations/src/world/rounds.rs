@@ -81,7 +81,7 @@ impl World {
             return;
         };
         if view == process.told {
-            if self.plan.outside > 0 {
+            if self.plan.other_seats() > 0 {
                 self.step(node, Event::Look);
             }
             return;

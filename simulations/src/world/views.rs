@@ -135,7 +135,8 @@ impl World {
             on_air: mounts.map(|mount| radio?.on_air(mount)).collect(),
             // A claim to each seat beside the master's comes on top of what every node may say.
             keys: host.running().map_or(0, |it| {
-                it.gossip.most_keys().saturating_sub(self.plan.outside)
+                let other_seats = self.plan.other_seats();
+                it.gossip.most_keys().saturating_sub(other_seats)
             }),
             size: running.map(|node| node.size()).unwrap_or_default(),
         }
@@ -144,7 +145,7 @@ impl World {
     /// Lets the checkers look at who holds the other seats. Of a core they promise nothing: what is outside of it,
     /// and broken, may hold one of them.
     pub(super) fn look_at_seats(&mut self) {
-        if self.plan.outside == 0 || self.core.is_some() {
+        if self.plan.other_seats() == 0 || self.core.is_some() {
             return;
         }
         let components = self.net.components(&self.runs());
@@ -152,11 +153,14 @@ impl World {
             let node = &host.running()?.node;
             let held = node.seats().others_held();
             let follows = held.into_iter().map(|(seat, claim)| (seat, claim.node));
-            let seats = self.plan.seats().into_iter();
+            let transcoded = self.plan.transcoded().into_keys().map(Seat::Transcoder);
+            let seats = self.plan.outside_seats().into_iter().chain(transcoded);
             Some(Sitter {
                 name: host.name.clone(),
                 component: components[number],
-                is_eligible: !node.is_draining() && !host.is_young(self.now, self.plan.interval),
+                is_draining: node.is_draining(),
+                is_young: host.is_young(self.now, self.plan.interval),
+                tools: host.tools.clone(),
                 follows: follows.collect(),
                 holds: seats
                     .filter(|seat| node.seats().own_claim(seat).is_some())
@@ -166,6 +170,7 @@ impl World {
         let hosts = self.hosts.iter().enumerate();
         let sitters: Vec<Sitter> = hosts.filter_map(sitter).collect();
         self.checkers.seats.look(self.now, &sitters);
+        self.checkers.transcoders.look(self.now, &sitters);
     }
 
     /// Lets the checkers look at which nodes are shown, in a world whose operators forget some.

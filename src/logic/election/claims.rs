@@ -83,6 +83,15 @@ impl Claims {
         heard.pushed.take_if(|(old, _)| old.epoch <= claim.epoch);
     }
 
+    /// A node has begun a new life, in which it numbers its claims from the beginning. A push stays, because it may be of
+    /// this life already; one of the earlier life lapses.
+    pub(super) fn begin_anew(&mut self, node: &NodeName) {
+        if let Some(heard) = self.heard.get_mut(node) {
+            heard.vacated = Epoch::default();
+            heard.gossiped = None;
+        }
+    }
+
     /// Whether a claim is known to have been dropped by its holder.
     pub(super) fn is_vacated(&self, claim: &Claim) -> bool {
         let heard = self.heard.get(&claim.node);
@@ -196,6 +205,36 @@ mod tests {
         assert!(claims.is_vacated(&held));
         claims.pushed(&claim(3, "a"), now);
         assert_eq!(claims.greatest(&alive, now), Some(&claim(3, "a")));
+    }
+
+    #[test]
+    fn a_node_that_numbers_anew_is_believed() {
+        let (now, alive) = (Instant::now(), members(Health::Alive));
+        let mut claims = Claims::new(INTERVAL);
+        let held = claim(2, "a");
+        claims.begin_anew(&held.node); // it is not even known
+        claims.vacated(&held);
+        claims.begin_anew(&held.node);
+        claims.gossiped(&held.node, Some(held.clone()));
+        assert_eq!(claims.greatest(&alive, now), Some(&held));
+    }
+
+    #[test]
+    fn a_node_that_lives_again_holds_nothing_of_before() {
+        let (now, alive) = (Instant::now(), members(Health::Alive));
+        let mut claims = Claims::new(INTERVAL);
+        let held = claim(2, "a");
+        claims.pushed(&held, now);
+        claims.note_death(&held.node);
+        assert_eq!(claims.greatest(&alive, now), Some(&held));
+        claims.begin_anew(&held.node);
+        assert_eq!(claims.greatest(&alive, now), None);
+        claims.pushed(&held, now);
+        claims.begin_anew(&held.node);
+        assert_eq!(claims.greatest(&alive, now), Some(&held), "it may be new");
+        claims.prune(&alive, now + INTERVAL * PUSH_INTERVALS);
+        let later = now + INTERVAL * PUSH_INTERVALS;
+        assert_eq!(claims.greatest(&alive, later), None, "and lapses if not");
     }
 
     #[test]

@@ -43,6 +43,9 @@ pub enum ElectionInput {
         /// The claim of that node.
         claim: Option<Claim>,
     },
+    /// A peer has begun a new life and has forgotten its epochs: it holds nothing that gossip said before, and may claim a
+    /// number again that it once vacated.
+    NewLife(NodeName),
     /// A message that came over the link from this peer.
     Message {
         /// The peer at the other end of the link.
@@ -58,6 +61,8 @@ pub enum ElectionInput {
     Tick,
     /// Give the seat to another node and do not take it again: a planned leave or step-down.
     Resign,
+    /// Drop the claim now, for anybody to take the seat, and do not take it again: this node cannot do what the seat is for.
+    Vacate,
     /// Stand in elections again.
     Unresign,
 }

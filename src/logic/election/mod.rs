@@ -105,11 +105,13 @@ impl Election {
         match input {
             ElectionInput::Members(members) => self.look(members, out),
             ElectionInput::Heard { from, claim } => self.gossiped(&from, claim, out),
+            ElectionInput::NewLife(peer) => self.claims.begin_anew(&peer),
             ElectionInput::Message { from, message } => self.hear(&from, message, out),
             ElectionInput::Persisted(epoch) => self.ledger.persisted(epoch),
             ElectionInput::PersistFailed(epoch) => self.ledger.failed(epoch, now),
             ElectionInput::Tick => {}
             ElectionInput::Resign => self.resign(out),
+            ElectionInput::Vacate => self.vacate(out),
             ElectionInput::Unresign => self.standing = Candidacy::Willing,
         }
         if !self.rounds.is_frozen()

@@ -33,6 +33,13 @@ impl Election {
         self.offer_again(out);
     }
 
+    /// Leaves the seat to whoever wants it.
+    pub(super) fn vacate(&mut self, out: &mut Vec<ElectionOutput>) {
+        self.campaign = Campaign::Idle;
+        self.standing = Candidacy::Resigned;
+        self.drop_own(out);
+    }
+
     /// Offers the seat to the best heir; drops it when no heir is left or time is over.
     pub(super) fn offer_again(&mut self, out: &mut Vec<ElectionOutput>) {
         let Candidacy::HandingOver { until, refused } = &self.standing else {

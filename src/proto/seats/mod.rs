@@ -8,20 +8,21 @@ mod contest;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use self::contest::{Contest, Ranks, Rules};
+use self::contest::{Contest, Ranks, Rules, SeatPeer};
 use crate::logic::election::{self, ElectionConfig, ElectionPeer, Health, Start};
-use crate::model::node::NodeName;
+use crate::model::node::{Generation, NodeName};
 use crate::model::quorum::Quorum;
-use crate::model::seat::{Claim, Epoch, Message, Rank, Seat};
+use crate::model::seat::{Claim, Epoch, Message, Rank, Seat, Stance};
 use crate::model::status::NodeState;
 use crate::proto::view::MeshNode;
 use crate::wire::frame::Frame;
 
-/// The most seats besides the master's: each costs a step of its election at every look at the mesh.
-pub const MAX_SEATS: usize = 256;
+/// The most seats besides the master's: each costs a step of its election at every look at the mesh. That is one for each
+/// outside server that there may be (256), and as many for transcoders.
+pub const MAX_SEATS: usize = 512;
 
 /// The facts that the elections need at the node's start.
 #[derive(Clone, Debug)]
@@ -90,8 +91,8 @@ pub enum Input<'a> {
     },
     /// Whether the last write to disk succeeded.
     Disk(Disk),
-    /// The seats besides the master's from now on; only the first [`MAX_SEATS`] count.
-    Wanted(&'a BTreeSet<Seat>),
+    /// The seats besides the master's from now on, and whether this node stands for each; only the first [`MAX_SEATS`] count.
+    Wanted(&'a BTreeMap<Seat, Stance>),
     /// Resign these seats, and do not stand for them any more.
     Resign(Scope),
     /// Stand in these elections again.
@@ -103,6 +104,15 @@ pub enum Input<'a> {
 pub enum Output {
     /// Send this over the link to this peer; without a link, drop it.
     Send(NodeName, Frame),
+    /// Send this over the link to this life of a peer, and to no other: only this life is known to read it.
+    SendToLife {
+        /// The peer.
+        to: NodeName,
+        /// The life of the peer.
+        life: Generation,
+        /// The frame.
+        frame: Frame,
+    },
     /// Send this over every link that is up.
     Broadcast(Frame),
     /// Write this epoch to disk and answer [`Input::Persisted`] or [`Input::PersistFailed`]. Asked only of the master's
@@ -134,8 +144,8 @@ pub enum Output {
 pub struct Seats {
     config: SeatsConfig,
     contests: BTreeMap<Seat, Contest>,
-    /// The peers of the last look, with their ranks in the master's election.
-    peers: BTreeMap<NodeName, ElectionPeer>,
+    /// The peers of the last look.
+    peers: BTreeMap<NodeName, SeatPeer>,
     /// Whether there is a live peer whose disk works.
     has_successor: bool,
     disk: Disk,
@@ -279,23 +289,27 @@ impl Seats {
             if has_changed {
                 contest.set_peers(&self.peers, now, out);
             }
-            contest.apply_view(&self.peers, nodes, now, out);
+            contest.apply_view(nodes, now, out);
         }
     }
 
-    fn set_wanted(&mut self, wanted: &BTreeSet<Seat>, now: Instant, out: &mut Vec<Output>) {
-        let wanted = wanted.iter().filter(|seat| !is_master(seat));
-        let wanted: BTreeSet<&Seat> = wanted.take(MAX_SEATS).collect();
-        let gone = |seat: &Seat, _: &mut Contest| !is_master(seat) && !wanted.contains(seat);
+    fn set_wanted(&mut self, wanted: &BTreeMap<Seat, Stance>, now: Instant, out: &mut Vec<Output>) {
+        let wanted = wanted.iter().filter(|(seat, _)| !is_master(seat));
+        let wanted: BTreeMap<&Seat, &Stance> = wanted.take(MAX_SEATS).collect();
+        let gone = |seat: &Seat, _: &mut Contest| !is_master(seat) && !wanted.contains_key(seat);
         for (_, contest) in self.contests.extract_if(.., gone) {
             contest.vacate(out);
         }
-        for seat in wanted {
+        for (seat, stance) in wanted {
             if !self.contests.contains_key(seat) {
                 let mut contest = self.new_contest(seat, now);
-                contest.update_candidacy(true, now, out);
                 contest.set_peers(&self.peers, now, out);
                 self.contests.insert(seat.clone(), contest);
+            }
+            if let Some(contest) = self.contests.get_mut(seat) {
+                contest.stance = *stance;
+                // Of these seats no epoch is kept, so that none needs a disk.
+                contest.update_candidacy(true, now, out);
             }
         }
     }
@@ -346,8 +360,8 @@ fn is_master(seat: &Seat) -> bool {
     *seat == Seat::Master
 }
 
-fn member(node: &MeshNode) -> ElectionPeer {
-    ElectionPeer {
+fn member(node: &MeshNode) -> SeatPeer {
+    let elector = ElectionPeer {
         rank: node.card.rank,
         health: match node.state {
             NodeState::Alive | NodeState::Draining => Health::Alive,
@@ -355,5 +369,10 @@ fn member(node: &MeshNode) -> ElectionPeer {
             NodeState::Suspect | NodeState::Unlinked => Health::Doubtful,
             NodeState::Dead => Health::Dead,
         },
+    };
+    SeatPeer {
+        elector,
+        life: node.generation,
+        reads_transcoders: node.card.reads_transcoders,
     }
 }

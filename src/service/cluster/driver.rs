@@ -68,6 +68,12 @@ impl ElectionDriver {
     async fn perform(&self, output: Output) -> Option<Input<'static>> {
         match output {
             Output::Send(to, frame) => self.links.send(&to, &frame),
+            Output::SendToLife { to, life, frame } => {
+                let linked = self.links.peers().borrow().get(&to).map(|it| it.generation);
+                if linked == Some(life) {
+                    self.links.send(&to, &frame);
+                }
+            }
             Output::Broadcast(frame) => self.links.send_to_all(&frame),
             Output::Persist { seat, epoch } => return Some(self.persist(seat, epoch).await),
             Output::Publish { seat, claim } => self.publish(&seat, claim).await,

@@ -7,7 +7,7 @@ pub mod joining;
 pub mod seeking;
 mod task;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::logic::election::Start;
 use crate::logic::members::forgotten::Forgotten;
 use crate::model::node::NodeName;
 use crate::model::quorum::Quorum;
-use crate::model::seat::{Epoch, Message, Rank, Seat};
+use crate::model::seat::{Epoch, Message, Rank, Seat, Stance};
 use crate::proto::ended::Ended;
 use crate::proto::seats::Scope;
 use crate::proto::view::MeshView;
@@ -69,8 +69,8 @@ pub struct ClusterConfig {
     pub ended: Ended,
 }
 
-/// The seats beside the master's, by the kind of job that they are for.
-type SeatsByKind = BTreeMap<&'static str, BTreeSet<Seat>>;
+/// The seats beside the master's, and whether this node stands for each, by the kind of job that they are for.
+type SeatsByKind = BTreeMap<&'static str, BTreeMap<Seat, Stance>>;
 
 /// A cheap, cloneable way to the task that owns membership and election.
 #[derive(Clone, Debug)]
@@ -131,11 +131,13 @@ impl Cluster {
         let _stopped = self.events.send(event).await;
     }
 
-    /// From now on these are the seats of this kind of job; each of them is to be held by one node. The seats of other
-    /// kinds stay.
-    pub fn set_seats(&self, kind: &'static str, seats: BTreeSet<Seat>) {
-        self.seats.send_modify(|by_kind| {
+    /// From now on these are the seats of this kind of job; each of them is to be held by one of the nodes that stand for
+    /// it. The seats of other kinds stay.
+    pub fn set_seats(&self, kind: &'static str, seats: BTreeMap<Seat, Stance>) {
+        self.seats.send_if_modified(|by_kind| {
+            let is_news = by_kind.get(kind) != Some(&seats);
             by_kind.insert(kind, seats);
+            is_news
         });
     }
 
@@ -170,8 +172,9 @@ impl Cluster {
 }
 
 /// The seats of all kinds together.
-fn all_seats(by_kind: &SeatsByKind) -> BTreeSet<Seat> {
-    by_kind.values().flatten().cloned().collect()
+fn all_seats(by_kind: &SeatsByKind) -> BTreeMap<Seat, Stance> {
+    let all = by_kind.values().flatten();
+    all.map(|(seat, stance)| (seat.clone(), *stance)).collect()
 }
 
 #[cfg(test)]
@@ -190,7 +193,7 @@ pub(super) mod samples {
         }
 
         /// The seats that are declared, of all kinds.
-        pub(crate) fn declared_seats(&self) -> BTreeSet<Seat> {
+        pub(crate) fn declared_seats(&self) -> BTreeMap<Seat, Stance> {
             all_seats(&self.seats.borrow())
         }
     }

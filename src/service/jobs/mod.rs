@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use super::mesh::Mesh;
 use crate::io::clock;
 use crate::io::tasks::Tasks;
 use crate::logic::jobs::{Job, JobEvent, JobOrder, Roster};
-use crate::model::seat::Seat;
+use crate::model::seat::{Seat, Stance};
 use crate::proto::view::MeshView;
 
 /// How long a job may take to take back what it has told others. That is one message or an answer of a server; longer, its
@@ -48,8 +48,17 @@ pub trait JobKind: Clone + Send + Sync + 'static {
     fn withdraw(&self, spec: Self::Spec) -> impl Future<Output = ()> + Send;
 }
 
-/// The declared jobs of a kind, by seat.
-type Declared<S> = BTreeMap<Seat, S>;
+/// A job that exactly one node is to do, as it is declared at each node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Declaration<S> {
+    /// The description of the job.
+    pub spec: S,
+    /// Whether this node would do it. At least one node should, or nobody does it.
+    pub stance: Stance,
+}
+
+/// The jobs of a kind, by seat.
+type JobsBySeat<S> = BTreeMap<Seat, S>;
 
 /// The jobs of one kind. While this is kept, and the node runs, those that are this node's are done. When it is dropped,
 /// they end, and their seats are free for other nodes.
@@ -57,13 +66,13 @@ type Declared<S> = BTreeMap<Seat, S>;
 pub struct Jobs<K: JobKind> {
     kind: K,
     cluster: Cluster,
-    declared: watch::Sender<Declared<K::Spec>>,
+    declared: watch::Sender<JobsBySeat<K::Spec>>,
 }
 
 impl<K: JobKind> Jobs<K> {
     /// Starts to follow the seats of this kind.
     pub fn start(kind: K, mesh: &Mesh) -> Self {
-        let (declared, jobs) = watch::channel(Declared::new());
+        let (declared, jobs) = watch::channel(JobsBySeat::new());
         let runner = JobRunner {
             tasks: mesh.tasks.group(),
             view: mesh.cluster.watch(),
@@ -81,17 +90,24 @@ impl<K: JobKind> Jobs<K> {
         }
     }
 
-    /// From now on these are the jobs of this kind; each is done by the node that holds its seat.
-    pub fn declare(&self, jobs: Declared<K::Spec>) {
-        let seats: BTreeSet<Seat> = jobs.keys().cloned().collect();
-        self.declared.send_replace(jobs);
-        self.cluster.set_seats(self.kind.name(), seats);
+    /// From now on these are the jobs of this kind; each is done by the node that holds its seat, until the seat is lost.
+    pub fn declare(&self, jobs: JobsBySeat<Declaration<K::Spec>>) {
+        let stances = jobs.iter().map(|(seat, job)| (seat.clone(), job.stance));
+        let stances = stances.collect();
+        let specs = jobs.into_iter().map(|(seat, job)| (seat, job.spec));
+        let specs: JobsBySeat<K::Spec> = specs.collect();
+        self.declared.send_if_modified(|before| {
+            let is_news = *before != specs;
+            *before = specs;
+            is_news
+        });
+        self.cluster.set_seats(self.kind.name(), stances);
     }
 }
 
 impl<K: JobKind> Drop for Jobs<K> {
     fn drop(&mut self) {
-        self.cluster.set_seats(self.kind.name(), BTreeSet::new());
+        self.cluster.set_seats(self.kind.name(), BTreeMap::new());
     }
 }
 
@@ -107,7 +123,7 @@ struct JobRunner<K: JobKind> {
     /// The group of everything that is run here.
     tasks: Tasks,
     view: watch::Receiver<Arc<MeshView>>,
-    jobs: watch::Receiver<Declared<K::Spec>>,
+    jobs: watch::Receiver<JobsBySeat<K::Spec>>,
     roster: Roster<K::Spec>,
     /// The tasks of each seat's job, which end it.
     groups: BTreeMap<Seat, Tasks>,
@@ -145,7 +161,7 @@ impl<K: JobKind> JobRunner<K> {
     }
 
     /// The declared jobs whose seats this node holds.
-    fn own(&mut self) -> Declared<K::Spec> {
+    fn own(&mut self) -> JobsBySeat<K::Spec> {
         let view = self.view.borrow_and_update().clone();
         let holds = |seat: &Seat| {
             let holder = view.seats.get(seat);

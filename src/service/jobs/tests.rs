@@ -91,6 +91,18 @@ fn seat(name: &str) -> Seat {
     Seat::Outside(NodeName::try_from(name).unwrap())
 }
 
+/// A job that this node would do.
+fn declared(name: &str, spec: u8) -> (Seat, Declaration<u8>) {
+    let stance = Stance::Stand;
+    (seat(name), Declaration { spec, stance })
+}
+
+/// The seats of these names, for which this node stands.
+fn stood_for(names: &[&str]) -> BTreeMap<Seat, Stance> {
+    let seats = names.iter().map(|name| (seat(name), Stance::Stand));
+    seats.collect()
+}
+
 fn start_kind(
     name: &'static str,
     node: &SampleMesh,
@@ -119,7 +131,7 @@ impl Bench {
     }
 
     fn declare(&self, jobs: &[(&str, u8)]) {
-        let jobs = jobs.iter().map(|(name, spec)| (seat(name), *spec));
+        let jobs = jobs.iter().map(|(name, spec)| declared(name, *spec));
         self.jobs.declare(jobs.collect());
     }
 
@@ -162,7 +174,7 @@ async fn a_job_runs_where_its_seat_is_held() {
     bench.is_quiet().await;
     assert_eq!(
         bench.node.mesh.cluster.declared_seats(),
-        [seat("x"), seat("y")].into()
+        stood_for(&["x", "y"])
     );
     bench.hold(&[("x", "a"), ("y", "b")]);
     assert_eq!(bench.told().await, Told::Begun(1));
@@ -226,13 +238,13 @@ async fn dropped_jobs_end_and_leave_their_seats() {
     let (_kind, others, mut told) = start_kind("other", &bench.node);
     hold(&bench.node, &[("x", "a"), ("y", "a")]);
     bench.declare(&[("x", 1)]);
-    others.declare([(seat("y"), 2)].into());
+    others.declare([declared("y", 2)].into());
     assert_eq!(bench.told().await, Told::Begun(1));
     assert_eq!(told.recv().await, Some(Told::Begun(2)));
     drop(others);
     assert_eq!(told.recv().await, Some(Told::Dropped(2)));
     let declared = bench.node.mesh.cluster.declared_seats();
-    assert_eq!(declared, [seat("x")].into());
+    assert_eq!(declared, stood_for(&["x"]));
     bench.is_quiet().await;
 }
 
@@ -246,6 +258,24 @@ async fn a_job_described_anew_is_begun_again_and_takes_nothing_back() {
     assert_eq!(bench.told().await, Told::Dropped(1));
     assert_eq!(bench.told().await, Told::Begun(2));
     bench.is_quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_not_stood_for_ends_with_its_seat() {
+    let mut bench = Bench::start().await;
+    bench.hold(&[("x", "a")]);
+    bench.declare(&[("x", 1)]);
+    assert_eq!(bench.told().await, Told::Begun(1));
+    let (seat, job) = declared("x", 1);
+    let stance = Stance::Follow;
+    let declared = Declaration { stance, ..job };
+    bench.jobs.declare([(seat.clone(), declared)].into());
+    let seats = bench.node.mesh.cluster.declared_seats();
+    assert_eq!(seats, [(seat, stance)].into());
+    bench.is_quiet().await;
+    bench.hold(&[("x", "b")]);
+    assert_eq!(bench.told().await, Told::Dropped(1));
+    assert_eq!(bench.told().await, Told::Withdrawn(1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -272,13 +302,13 @@ async fn two_kinds_leave_each_other_alone() {
     let (_kind, others, mut told) = start_kind("other", &bench.node);
     hold(&bench.node, &[("x", "a"), ("y", "a")]);
     bench.declare(&[("x", 1)]);
-    others.declare([(seat("y"), 2)].into());
+    others.declare([declared("y", 2)].into());
     assert_eq!(bench.told().await, Told::Begun(1));
     assert_eq!(told.recv().await, Some(Told::Begun(2)));
     let declared = || bench.node.mesh.cluster.declared_seats();
-    assert_eq!(declared(), [seat("x"), seat("y")].into());
+    assert_eq!(declared(), stood_for(&["x", "y"]));
     others.declare(BTreeMap::new());
-    assert_eq!(declared(), [seat("x")].into());
+    assert_eq!(declared(), stood_for(&["x"]));
     assert_eq!(told.recv().await, Some(Told::Dropped(2)));
     bench.is_quiet().await;
 }

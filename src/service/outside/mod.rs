@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 
 use tracing::{Span, info_span};
 
-use super::jobs::{JobKind, Jobs};
+use super::jobs::{Declaration, JobKind, Jobs};
 use super::load::Load;
 use super::mesh::Mesh;
 use crate::logic::records::outside::Servers;
 use crate::model::outside::OutsideServer;
-use crate::model::seat::Seat;
+use crate::model::seat::{Seat, Stance};
 use crate::wire::gossip;
 
 /// Knows the outside servers, and asks those whose seats this node holds. Cheap to clone.
@@ -46,9 +46,14 @@ impl Outside {
     }
 }
 
-fn jobs(servers: &Servers) -> BTreeMap<Seat, OutsideServer> {
+/// Any node can ask any server.
+fn jobs(servers: &Servers) -> BTreeMap<Seat, Declaration<OutsideServer>> {
     let enabled = servers.values().filter(|server| server.enabled);
-    let job = |server: &OutsideServer| (Seat::Outside(server.name.clone()), server.clone());
+    let job = |server: &OutsideServer| {
+        let (seat, spec) = (Seat::Outside(server.name.clone()), server.clone());
+        let stance = Stance::Stand;
+        (seat, Declaration { spec, stance })
+    };
     enabled.map(job).collect()
 }
 

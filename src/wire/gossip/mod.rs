@@ -15,9 +15,11 @@
 //! | `draining` | `true` | when it refuses new sources and no listener is to be sent to it |
 //! | `clock` | the time, unix milliseconds by its own clock | each second |
 //! | `disk` | why it cannot write to its disk | while it cannot |
+//! | `transcoding` | [`TranscodingCard`]: what it could transcode | while it may |
 
 #[cfg(test)]
 mod tests;
+mod transcoding;
 
 use std::net::IpAddr;
 
@@ -33,6 +35,8 @@ use crate::model::seat::{Epoch, Rank, Seat};
 use crate::model::status::NowPlaying;
 use crate::model::stream::{StreamHead, StreamId};
 use crate::model::title::TitleInfo;
+
+pub use self::transcoding::{TRANSCODING, TranscodingCard};
 
 /// The key of a [`NodeCard`].
 pub const NODE: &str = "node";
@@ -112,6 +116,9 @@ pub struct NodeCard {
     /// Whether the node reads MIDWAY, the frame that says that a stream cannot be joined at its first byte.
     #[serde(default)]
     pub reads_midway: bool,
+    /// Whether the node knows the seats of transcoders, and reads messages about them.
+    #[serde(default)]
+    pub reads_transcoders: bool,
 }
 
 /// The finding of a node at the address that another one announces.

@@ -1,4 +1,4 @@
-//! What is gossiped survives its text, fits into a value, and is read from older nodes.
+//! Tests: gossiped values survive their text, fit into a value, and are read from older nodes.
 
 use super::*;
 use crate::model::format::{CodecName, VideoFormat};
@@ -22,6 +22,9 @@ fn keys_name_what_they_are_about() {
     assert_eq!(claim_key(&seat), "claim/outside/relay-1");
     assert_eq!(claim_seat("claim/outside/relay-1"), Some(seat));
     assert_eq!(claim_seat("claim/master"), Some(Seat::Master));
+    let seat = Seat::Transcoder(MountName::try_from("/a/b.opus").unwrap());
+    assert_eq!(claim_key(&seat), "claim/transcoder/a/b.opus");
+    assert_eq!(claim_seat("claim/transcoder/a/b.opus"), Some(seat));
     assert_eq!(claim_seat("claim/x"), None);
 }
 
@@ -83,4 +86,23 @@ fn all_that_a_source_says_fits_into_one_value() {
     assert!(text.len() < 4_096, "{}", text.len());
     assert_eq!(read(&text), Some(about));
     assert_eq!(read("{}"), Some(StreamAbout::default()));
+}
+
+#[test]
+fn a_transcoding_card_of_a_newer_version_is_read() {
+    let text = r#"{"engine":"sox","codecs":["opus","he-aac","hexavorbis"],"most":4,"cores":8}"#;
+    let card = TranscodingCard {
+        engine: "sox".to_owned(),
+        codecs: vec![CodecName::Opus, CodecName::HeAac, CodecName::Unknown],
+        most: 4,
+        trouble: None,
+    };
+    assert_eq!(read(text).as_ref(), Some(&card));
+    let broken = TranscodingCard {
+        codecs: vec![CodecName::Mp3],
+        trouble: Some("its version cannot be found out".to_owned()),
+        ..card
+    };
+    assert_eq!(read(&write(&broken)), Some(broken));
+    assert_eq!(read::<TranscodingCard>("{}"), None);
 }

@@ -78,6 +78,7 @@ impl Rogue {
             lists_listeners: false,
             reads_presence: false,
             reads_midway: false,
+            reads_transcoders: false,
         });
         let values = vec![(gossip::NODE.to_owned(), card)];
         let started = Gossip::start(links.clone(), gossip, values).await;

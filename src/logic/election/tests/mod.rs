@@ -388,6 +388,24 @@ fn without_an_heir_the_claim_is_dropped_after_a_bound() {
 }
 
 #[test]
+fn a_seat_is_vacated_at_once_and_not_taken_back() {
+    for first in [None, Some(ElectionInput::Resign)] {
+        let mut bench = Bench::holding(&[("a", Alive)]);
+        first.into_iter().for_each(|input| _ = bench.feed(input));
+        let said = bench.feed(ElectionInput::Vacate);
+        let told = ElectionOutput::Broadcast(Message::Vacated(claim(5, "m")));
+        assert!(said.contains(&ElectionOutput::Publish(None)) && said.contains(&told));
+        assert_eq!(bench.feed(ElectionInput::Vacate), [], "once");
+        bench.feed(ElectionInput::Resign);
+        bench.out.clear();
+        assert_eq!(bench.run(50), [], "nor offered any more");
+        let offer = Message::HandOver(claim(9, "a"));
+        bench.feed(from("a", offer));
+        assert_eq!(bench.election.own_claim(), None);
+    }
+}
+
+#[test]
 fn an_heir_needs_no_uptime_and_ignores_old_offers() {
     let mut bench = Bench::new();
     bench.feed(members(&[("a", Alive)]));

@@ -48,6 +48,8 @@ fn any_input() -> impl Strategy<Value = ElectionInput> {
         6 => Just(ElectionInput::Persisted(Epoch(0))), // Replaced by the epoch that was asked for.
         1 => any_epoch().prop_map(ElectionInput::PersistFailed),
         1 => Just(ElectionInput::Resign),
+        1 => Just(ElectionInput::Vacate),
+        1 => any_node().prop_map(ElectionInput::NewLife),
         1 => Just(ElectionInput::Unresign),
     ]
 }

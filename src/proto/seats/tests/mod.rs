@@ -1,5 +1,7 @@
 //! Every event of the seats in usual and unusual orders, on one node with a scripted mesh.
 
+mod stances;
+
 use super::*;
 use crate::model::node::Generation;
 
@@ -90,7 +92,13 @@ impl Bench {
     }
 
     fn want(&mut self, seats: &[Seat]) {
-        self.give(Input::Wanted(&seats.iter().cloned().collect()));
+        let wanted = seats.iter().map(|seat| (seat.clone(), Stance::Stand));
+        self.give(Input::Wanted(&wanted.collect()));
+    }
+
+    /// From now on this is the only seat besides the master's.
+    fn take(&mut self, seat: &Seat, stance: Stance) {
+        self.give(Input::Wanted(&[(seat.clone(), stance)].into()));
     }
 
     fn hear(&mut self, from: &str, seat: &Seat, message: Message) {
@@ -130,13 +138,27 @@ impl Bench {
 
     /// Takes the peers to which a seat was offered.
     fn successors(&mut self, of: &Seat) -> Vec<NodeName> {
-        let successors = self.said().into_iter().filter_map(|output| match output {
-            Output::Send(to, Frame::Seat { seat, message }) if seat == *of => {
-                matches!(message, Message::HandOver(_)).then_some(to)
+        let told = self.told(of).into_iter();
+        let offers = told.filter(|(_, message)| matches!(message, Message::HandOver(_)));
+        offers.map(|(to, _)| to).collect()
+    }
+
+    /// Takes the messages about a seat to single peers.
+    fn told(&mut self, of: &Seat) -> Vec<(NodeName, Message)> {
+        let told = self.said().into_iter().filter_map(|output| match output {
+            Output::Send(to, Frame::Seat { seat, message }) => {
+                (seat == *of).then_some((to, message))
+            }
+            Output::SendToLife { to, life, frame } => {
+                let Frame::Seat { seat, message } = frame else {
+                    panic!("{frame:?}");
+                };
+                assert_eq!(self.nodes[&to].generation, life, "{to}");
+                (seat == *of).then_some((to, message))
             }
             _ => None,
         });
-        successors.collect()
+        told.collect()
     }
 }
 
