@@ -295,7 +295,7 @@ fn a_shoutcast_source_with_bad_lines_is_cut_with_a_reason() {
             "too many headers",
         ),
         (
-            format!("{PASSWORD}\r\nicy-name:a\0b\r\n\r\n"),
+            format!("{PASSWORD}\r\nicy\0name:a\r\n\r\n"),
             "HTTP/1.0 400 ",
             "NUL",
         ),

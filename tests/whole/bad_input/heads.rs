@@ -179,7 +179,8 @@ fn a_malformed_head_is_answered_400() {
         ("GET /a\x0b HTTP/1.1", 400),
         ("GET /a HTTP/1.1\r\nHost: b\r\n folded", 400),
         ("GET /a HTTP/1.1\r\nContent-Length : 1", 400),
-        ("GET /a HTTP/1.1\r\nA: b\0c", 400),
+        ("GET /a\0b HTTP/1.1", 400),
+        ("GET /a HTTP/1.1\r\nA\0B: c", 400),
         ("GET /a HTTP/1.1\r\nContent-Length: -1", 400),
         (
             "PUT /a HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2",
