@@ -337,6 +337,7 @@ mod tests {
             traits: NodeTraits::default(),
             place: Whereabouts::default(),
             disk: None,
+            engine: None,
             clock_offset_ms: None,
         };
         let mut north = node("north", NodeState::Alive, true);

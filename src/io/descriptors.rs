@@ -73,9 +73,11 @@ impl Descriptors {
         share.min(DNS_MOST)
     }
 
-    /// The listeners that there is room for, of those that the operator allows. Warns if that is less.
-    pub fn listeners(self, allowed: u32) -> u32 {
-        let room = u32::try_from(self.connections() - self.reserve()).unwrap_or(u32::MAX);
+    /// The listeners that there is room for, each with so many connections, of those that the operator allows. Warns if
+    /// that is less.
+    pub fn listeners(self, allowed: u32, connections_each: usize) -> u32 {
+        let room = (self.connections() - self.reserve()) / connections_each;
+        let room = u32::try_from(room).unwrap_or(u32::MAX);
         if room < allowed {
             warn!(
                 max_listeners = allowed,
@@ -104,8 +106,9 @@ mod tests {
         ] {
             let descriptors = Descriptors(limit);
             assert_eq!(descriptors.connections(), connections, "{limit}");
-            assert_eq!(descriptors.listeners(u32::MAX), listeners, "{limit}");
-            assert_eq!(descriptors.listeners(7), listeners.min(7), "{limit}");
+            assert_eq!(descriptors.listeners(u32::MAX, 1), listeners, "{limit}");
+            assert_eq!(descriptors.listeners(7, 1), listeners.min(7), "{limit}");
+            assert_eq!(descriptors.listeners(u32::MAX, 2), listeners / 2, "{limit}");
             assert_eq!(descriptors.check().is_ok(), connections >= 16, "{limit}");
             let own = limit as usize - connections;
             assert!(descriptors.of_dns() <= own / 2, "{limit}");

@@ -13,6 +13,7 @@ pub mod feed;
 pub mod geo;
 pub mod gossip;
 pub mod http;
+pub mod icecast;
 pub mod link;
 pub mod pacer;
 pub mod password;

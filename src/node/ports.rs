@@ -35,8 +35,10 @@ impl Ports {
     pub(super) fn open(settings: &Settings) -> anyhow::Result<Self> {
         let descriptors = Descriptors::raise();
         descriptors.check().map_err(Error::msg)?;
+        // Through an Icecast a listener costs the connection to that, too.
+        let each = 1 + usize::from(settings.icecast.is_some());
         let capacity = Capacity {
-            max_listeners: descriptors.listeners(settings.max_listeners),
+            max_listeners: descriptors.listeners(settings.max_listeners, each),
             max_bandwidth_bps: settings.max_bandwidth_bps,
         };
         if capacity.max_listeners == 0 || capacity.max_bandwidth_bps == 0 {

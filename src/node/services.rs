@@ -1,5 +1,6 @@
 //! Builds the services of a node, each from those that it needs.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -7,6 +8,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use super::kept::KeptState;
+use crate::io::child::Spawner;
 use crate::io::gossip::Gossip;
 use crate::io::link::Links;
 use crate::io::pacer::{Pacer, PacerConfig};
@@ -26,9 +28,10 @@ use crate::service::files::Files;
 use crate::service::founding::Founder;
 use crate::service::front::Front;
 use crate::service::geo::Geo;
+use crate::service::icecast::{IcecastEngine, KeeperConfig};
 use crate::service::ingest::{Ingest, IngestConfig};
 use crate::service::intro::Intros;
-use crate::service::listen::{ListenConfig, Listening};
+use crate::service::listen::{Engine, ListenConfig, Listening};
 use crate::service::load::{Capacity, Load};
 use crate::service::logins::Logins;
 use crate::service::mesh::Mesh;
@@ -43,6 +46,9 @@ use crate::service::titles::Titles;
 use crate::settings::{Line, MEDIA_FOLDER, Settings};
 use crate::wire::icecast::passthrough::TagKey;
 use crate::wire::livez::ProofKeys;
+
+/// The folder of files that a node makes for programs of other users.
+const RUN_FOLDER: &str = "/run/antiphon";
 
 /// The parts that the services are built from.
 pub(super) struct Core<'a> {
@@ -199,16 +205,41 @@ impl Core<'_> {
     fn start_listening(&self, mesh: &Mesh, carriers: &Carriers) -> anyhow::Result<Listening> {
         self.check_media_dir();
         let pacer = Pacer::start(PacerConfig::default()).context("cannot start the pacer")?;
+        let engine = self.start_engine(mesh, carriers)?;
         Ok(Listening::new(ListenConfig {
             mesh: mesh.clone(),
             load: carriers.load.clone(),
             relays: carriers.relays.clone(),
             pacer,
+            engine,
             audience: carriers.audience.clone(),
             intros: Intros::new(self.settings.media_dir.clone(), self.tasks.clone()),
             geo: self.geo.clone(),
             tag_key: self.tag_key.clone(),
         }))
+    }
+
+    /// Starts the Icecast that serves the listeners, if the settings say so.
+    fn start_engine(&self, mesh: &Mesh, carriers: &Carriers) -> anyhow::Result<Engine> {
+        let Some(settings) = self.settings.icecast.clone() else {
+            return Ok(Engine::Embedded);
+        };
+        // Another user cannot get into the data directory.
+        let usual_folder = match &settings.user {
+            Some(_) => Path::new(RUN_FOLDER).join(format!("icecast-{}", self.settings.name)),
+            None => self.settings.data_dir.join("icecast"),
+        };
+        let spawner =
+            Spawner::start(self.tasks).context("cannot start the thread that starts programs")?;
+        let config = KeeperConfig {
+            settings,
+            usual_folder,
+            max_listeners: self.capacity.max_listeners,
+            spawner,
+            load: carriers.load.clone(),
+        };
+        let engine = IcecastEngine::start(config, mesh.clone(), carriers.relays.clone());
+        Ok(Engine::Icecast(engine))
     }
 
     /// Warns if the folder of intros is set and not there. The usual one need not be there.

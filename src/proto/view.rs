@@ -14,7 +14,7 @@ use crate::model::finding::Finding;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::{Generation, NodeName};
 use crate::model::seat::{Claim, Epoch, Rank, Seat};
-use crate::model::status::NodeState;
+use crate::model::status::{EngineStatus, NodeState};
 use crate::model::stream::StreamId;
 use crate::wire::gossip::{
     self, ClosedCard, NodeCard, Origin, ReachCard, StreamAbout, StreamCard, TranscodingCard,
@@ -49,6 +49,8 @@ pub struct MeshNode {
     pub clock_unix_ms: Option<u64>,
     /// Why it cannot write to its disk, while it cannot.
     pub disk: Option<String>,
+    /// The server that serves its listeners, if that is not the node itself.
+    pub engine: Option<EngineStatus>,
     /// The streams that it holds.
     pub streams: BTreeMap<MountName, StreamCard>,
     /// The words of the sources on their streams.
@@ -114,6 +116,7 @@ impl MeshNode {
             document: None,
             clock_unix_ms: None,
             disk: None,
+            engine: None,
             streams: BTreeMap::new(),
             about: BTreeMap::new(),
             standby: BTreeSet::new(),
@@ -131,6 +134,7 @@ impl MeshNode {
             gossip::LOAD => self.bulletin = value.and_then(gossip::read),
             gossip::DOCUMENT => self.document = value.map(str::to_owned),
             gossip::CLOCK => self.clock_unix_ms = value.and_then(gossip::read),
+            gossip::ENGINE => self.engine = value.and_then(gossip::read),
             gossip::DISK => self.disk = value.map(str::to_owned),
             gossip::TRANSCODING => self.transcoding = value.and_then(gossip::read),
             _ => self.hear_of_one(key, value),

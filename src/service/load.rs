@@ -93,6 +93,12 @@ impl Load {
         })
     }
 
+    /// Notes whether listeners can be served here, and tells the mesh at once.
+    pub fn set_open(&self, is_open: bool) {
+        self.0.lock().table.set_open(is_open);
+        self.0.jumped.notify_one();
+    }
+
     /// Answers a listener, see [`listener::answer`].
     pub fn answer(
         &self,

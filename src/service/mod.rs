@@ -11,6 +11,7 @@ pub mod files;
 pub mod founding;
 pub mod front;
 pub mod geo;
+pub mod icecast;
 pub mod identity;
 pub mod ingest;
 pub mod intro;

@@ -28,6 +28,7 @@ impl Settings {
             geo_database,
             place,
             trusted_proxies,
+            icecast,
             web_root,
             media_dir,
             http_headers,
@@ -73,6 +74,14 @@ impl Settings {
             ("country", place.country == new.place.country),
             ("position", place.position == new.place.position),
             ("trusted_proxies", *trusted_proxies == new.trusted_proxies),
+            ("engine", icecast.is_some() == new.icecast.is_some()),
+            (
+                "icecast",
+                icecast
+                    .as_ref()
+                    .zip(new.icecast.as_ref())
+                    .is_none_or(|(old, new)| old == new),
+            ),
             ("web_root", *web_root == new.web_root),
             ("media_dir", *media_dir == new.media_dir),
             ("http_headers", *http_headers == new.http_headers),

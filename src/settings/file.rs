@@ -60,6 +60,9 @@ fn parse(text: &str) -> Result<RunArgs, FileComplaint> {
     if let Some(dns) = table.get("dns").and_then(|dns| dns.get_ref().as_table()) {
         check(dns, &wanted::DNS_KEYS, wanted::complaint_of_dns)?;
     }
+    if let Some(icecast) = table.get("icecast").and_then(|it| it.get_ref().as_table()) {
+        check(icecast, &wanted::ICECAST_KEYS, wanted::complaint_of_icecast)?;
+    }
     Ok(toml::from_str(text)?)
 }
 
@@ -232,6 +235,19 @@ mod tests {
                 "such as 4; not a text",
             ),
             ("transcode_memory_mib = 1", ":1:24: ", "from 64 to 65536"),
+            ("icecast = true", ":1:11: ", "a table: [icecast]"),
+            ("[icecast]\nprt = 1", ":2:1: ", "did you mean \"port\"?"),
+            (
+                "[icecast]\nport = 80000",
+                ":2:8: ",
+                "such as 8500; not 80000",
+            ),
+            (
+                "[icecast]\nreload_command = 'true'",
+                ":2:18: ",
+                "a list: [\"systemctl",
+            ),
+            ("engine = 'icecast2'", ":1:10: ", "embedded ("),
             ("country = 'deu'", ":1:11: ", "two letters"),
             ("position = '52'", ":1:12: ", "latitude"),
             ("trusted_proxies = ['10.0.0.1/8']", ":1:19: ", "10.0.0.0/8"),
@@ -258,7 +274,7 @@ mod tests {
 
     #[test]
     fn the_list_of_keys_is_that_of_the_layer() {
-        let all = RunArgs::KEYS.map(|key| format!("{key} = {{}}\n"));
+        let all = RunArgs::KEYS.map(|key| format!("{key} = 1979-05-27\n"));
         for line in all {
             // A known key with a value of a type that no key has.
             let said = refused(&line);

@@ -8,6 +8,7 @@
 mod differences;
 mod dns;
 mod file;
+mod icecast;
 mod log;
 mod machine;
 mod shoutcast;
@@ -33,6 +34,7 @@ use crate::model::quorum::Quorum;
 use crate::model::seat::Rank;
 
 pub use dns::{Answers, AnswersPerS, BadDnsValue, DnsSettings, Mailbox};
+pub use icecast::{BadAdoption, BadEngine, IcecastSettings, ServingEngine};
 pub use log::{BadLogFilter, LogFilter};
 pub use machine::{Machine, SystemUser};
 pub use shoutcast::{BadShoutcastListen, ShoutcastListen};
@@ -107,6 +109,8 @@ pub struct Settings {
     pub place: Whereabouts,
     /// The proxies that are trusted to tell the address of their client.
     pub trusted_proxies: Vec<Network>,
+    /// The Icecast that serves the node's listeners; `None`: the node serves them itself.
+    pub icecast: Option<IcecastSettings>,
     /// The folder of the operator's own files, which everybody may read; `None`: no files are sent.
     pub web_root: Option<PathBuf>,
     /// The folder of the intros of mounts.
@@ -198,6 +202,12 @@ pub struct RunArgs {
     /// Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, such as 10.0.0.0/8,::1
     #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
     pub trusted_proxies: Vec<Network>,
+    /// Server of this node's listeners: embedded or icecast; see docs/engines.md [default: embedded]
+    #[arg(long, value_name = "ENGINE")]
+    pub engine: Option<ServingEngine>,
+    /// The Icecast that serves the listeners, if the engine is icecast. In the file only
+    #[arg(skip)]
+    pub icecast: Option<IcecastSettings>,
     /// Folder of files to send to whoever asks, such as a web player; see Files in docs/operations.md
     #[arg(long, value_name = "DIR")]
     pub web_root: Option<PathBuf>,
@@ -276,6 +286,9 @@ pub enum SettingsError {
     /// Transcoders cannot run as the user that was named.
     #[error(transparent)]
     TranscodeUser(#[from] BadTranscodeUser),
+    /// The Icecast of another service cannot be used without all that tells where it is.
+    #[error(transparent)]
+    Adoption(#[from] BadAdoption),
     /// No data directory is set, and there is no default.
     #[error("no data directory: neither XDG_DATA_HOME nor HOME is set; name one with --data-dir")]
     NoHome,
@@ -325,6 +338,9 @@ impl Settings {
         if args.shoutcast_listen.is_some_and(|it| it.is_of_all(listen)) {
             return Err(SettingsError::ShoutcastPort(listen));
         }
+        let icecast = args.icecast.unwrap_or_default();
+        icecast.check()?;
+        let uses_icecast = args.engine.unwrap_or_default() == ServingEngine::Icecast;
         Ok(Self {
             name,
             data_dir,
@@ -350,6 +366,7 @@ impl Settings {
                 position: args.position,
             },
             trusted_proxies: args.trusted_proxies,
+            icecast: uses_icecast.then_some(icecast),
             web_root: args.web_root,
             media_dir,
             http_headers: args.http_headers.unwrap_or_default(),
@@ -369,7 +386,7 @@ fn rust_log(machine: &Machine) -> LogFilter {
 
 impl RunArgs {
     /// The keys that a settings file may have, as they are written there.
-    pub const KEYS: [&str; 33] = [
+    pub const KEYS: [&str; 35] = [
         "name",
         "data_dir",
         "listen",
@@ -392,6 +409,8 @@ impl RunArgs {
         "country",
         "position",
         "trusted_proxies",
+        "engine",
+        "icecast",
         "web_root",
         "media_dir",
         "http_headers",
@@ -405,7 +424,14 @@ impl RunArgs {
         "log",
     ];
     /// The keys that are neither flags nor variables.
-    const IN_FILE_ONLY: [&str; 5] = ["mesh_address", "addresses", "dns", "quorum", "http_headers"];
+    const IN_FILE_ONLY: [&str; 6] = [
+        "mesh_address",
+        "addresses",
+        "dns",
+        "quorum",
+        "icecast",
+        "http_headers",
+    ];
 
     /// The layer, with missing values taken from a lower one. Lists replace each other and are not joined.
     fn or(self, lower: Self) -> Self {
@@ -433,6 +459,8 @@ impl RunArgs {
             country: self.country.or(lower.country),
             position: self.position.or(lower.position),
             trusted_proxies: or_lower(self.trusted_proxies, lower.trusted_proxies),
+            engine: self.engine.or(lower.engine),
+            icecast: self.icecast.or(lower.icecast),
             web_root: self.web_root.or(lower.web_root),
             media_dir: self.media_dir.or(lower.media_dir),
             http_headers: self.http_headers.or(lower.http_headers),

@@ -81,7 +81,8 @@ fn every_key_of_the_file_is_read() {
          admin = 'me@radio.example'\nlocation = 'Graz'\n\
          transcode = true\ntranscode_engine = 'liquidsoap'\ntranscode_user = '1000:1000'\nmax_transcoders = 3\n\
          transcode_memory_mib = 256\n\
-         addresses = ['192.0.2.7']\n[dns]\nzone = 'radio.example'",
+         addresses = ['192.0.2.7']\nengine = 'icecast'\n[dns]\nzone = 'radio.example'\n\
+         [icecast]\nprogram = '/p'\nuser = 'u'\nport = 1\nfolder = '/f'\nadopt = true\nreload_command = ['r']",
     );
     let settings = load(flags, &[]).unwrap();
     let expected = Settings {
@@ -109,6 +110,14 @@ fn every_key_of_the_file_is_read() {
             position: "-33.9,151.2".parse().ok(),
         },
         trusted_proxies: ["10.0.0.0/8", "::1"].map(|it| it.parse().unwrap()).into(),
+        icecast: Some(IcecastSettings {
+            program: Some("/p".into()),
+            user: "u".parse().ok(),
+            port: Some(1),
+            folder: Some("/f".into()),
+            adopt: true,
+            reload_command: vec!["r".to_owned()],
+        }),
         web_root: Some("/w".into()),
         media_dir: "/m".into(),
         http_headers: "X-A: 1".parse().unwrap(),

@@ -40,6 +40,8 @@ pub(super) fn read(machine: &Machine) -> Result<RunArgs, SettingsError> {
         country: parsed(machine, "ANTIPHON_COUNTRY")?,
         position: parsed(machine, "ANTIPHON_POSITION")?,
         trusted_proxies: listed(machine, "ANTIPHON_TRUSTED_PROXIES")?,
+        engine: parsed(machine, "ANTIPHON_ENGINE")?,
+        icecast: None,
         media_dir: machine.path("ANTIPHON_MEDIA_DIR"),
         http_headers: None,
         web_root: machine.path("ANTIPHON_WEB_ROOT"),

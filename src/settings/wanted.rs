@@ -13,6 +13,16 @@ pub(super) const DNS_KEYS: [&str; 7] = [
     "caa",
 ];
 
+/// The keys of the table `[icecast]`.
+pub(super) const ICECAST_KEYS: [&str; 6] = [
+    "program",
+    "user",
+    "port",
+    "folder",
+    "adopt",
+    "reload_command",
+];
+
 /// The kind of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
@@ -47,6 +57,8 @@ fn wanted(key: &str) -> Wanted {
         "http_headers" => Wanted::List(r#"["X-Robots-Tag: noindex"]"#),
         "addresses" => Wanted::List(r#"["203.0.113.5"]"#),
         "dns" => Wanted::Table("[dns], and zone = \"radio.example\" below it"),
+        "icecast" => Wanted::Table("[icecast], and user = \"icecast2\" below it"),
+        "engine" => Wanted::Text("icecast"),
         "name" => Wanted::Text("studio"),
         "listen" => Wanted::Text("0.0.0.0:8000"),
         "shoutcast_mount" => Wanted::Text("/radio.mp3"),
@@ -79,6 +91,18 @@ fn wanted_of_dns(key: &str) -> Wanted {
     }
 }
 
+/// The kind of value for a key of `[icecast]`.
+fn wanted_of_icecast(key: &str) -> Wanted {
+    match key {
+        "program" => Wanted::Text("/usr/bin/icecast2"),
+        "port" => Wanted::Number("8500", u16::MAX.into()),
+        "folder" => Wanted::Text("/etc/icecast2"),
+        "adopt" => Wanted::Flag,
+        "reload_command" => Wanted::List(r#"["systemctl", "reload", "icecast2"]"#),
+        _ => Wanted::Text("icecast2"),
+    }
+}
+
 /// A complaint about the kind of a value in the file; its content is checked later.
 pub(super) fn complaint(key: &str, value: &DeValue<'_>) -> Option<String> {
     complain(key, wanted(key), value)
@@ -87,6 +111,11 @@ pub(super) fn complaint(key: &str, value: &DeValue<'_>) -> Option<String> {
 /// The same for a value in the table `[dns]`.
 pub(super) fn complaint_of_dns(key: &str, value: &DeValue<'_>) -> Option<String> {
     complain(key, wanted_of_dns(key), value)
+}
+
+/// The same for a value in the table `[icecast]`.
+pub(super) fn complaint_of_icecast(key: &str, value: &DeValue<'_>) -> Option<String> {
+    complain(key, wanted_of_icecast(key), value)
 }
 
 fn complain(key: &str, wanted: Wanted, value: &DeValue<'_>) -> Option<String> {

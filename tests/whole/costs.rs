@@ -3,6 +3,8 @@
 //! `make costs` measures it with the optimised program and writes the table into the documentation. Processor time is
 //! compared, and the least of several rounds of each stream, so that other programs make no difference.
 
+mod engines;
+
 use std::fmt;
 use std::fs;
 use std::path::Path;

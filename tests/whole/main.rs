@@ -37,6 +37,7 @@ mod founding;
 mod geo;
 mod half_open;
 mod hidden_mounts;
+mod icecast_engine;
 mod icecast_pages;
 mod intro;
 mod kept_connections;

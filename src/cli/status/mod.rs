@@ -11,7 +11,7 @@ use super::quantities::{duration, rate};
 use super::terminal::{self, Side, TextTable, printable, shortened};
 use crate::model::node::NodeName;
 use crate::model::status::outside::OutsideStatus;
-use crate::model::status::{MountStatus, NodeState, Status, UnreachedPeer};
+use crate::model::status::{EngineStatus, MountStatus, NodeState, Status, UnreachedPeer};
 use crate::settings::Machine;
 
 /// The longest title that is shown, in characters: a row should fit a usual terminal.
@@ -73,12 +73,26 @@ fn troubles(status: &Status) -> String {
                 "{name}: {why}; it serves, refuses edits that no other node saves, and gives the master's seat to whoever can write\n"
             );
         }
+        if let Some(engine) = &node.engine {
+            lines += &engine_line(&node.name, engine);
+        }
         if let Some(why) = &node.address_trouble {
             let (url, why) = (printable(&node.url), printable(why));
             lines += &format!("{}: listeners do not get to {url}: {why}\n", node.name);
         }
     }
     lines
+}
+
+/// A line for a server that serves a node's listeners, if there is anything to say of it.
+fn engine_line(node: &NodeName, engine: &EngineStatus) -> String {
+    let why = engine.trouble.as_deref().unwrap_or("it is starting");
+    let (name, why) = (printable(&engine.name), printable(why));
+    match engine.serving {
+        false => format!("{node}: serves no listeners, because its {name} does not: {why}\n"),
+        true if engine.trouble.is_some() => format!("{node}: {name}: {why}\n"),
+        true => String::new(),
+    }
 }
 
 /// A line for each fault in what the sources of mounts send, or had sent until they were closed, and in files of mounts.
@@ -242,6 +256,7 @@ mod tests {
             traits: crate::model::traits::NodeTraits::default(),
             place: Whereabouts::default(),
             disk: None,
+            engine: None,
             clock_offset_ms: Some(-1_500),
         };
         let mount = MountStatus {

@@ -59,11 +59,11 @@ impl ChildUser {
         &self.name
     }
 
-    pub(super) fn uid(&self) -> u32 {
+    pub(in crate::io) fn uid(&self) -> u32 {
         self.uid
     }
 
-    pub(super) fn gid(&self) -> u32 {
+    pub(in crate::io) fn gid(&self) -> u32 {
         self.gid
     }
 

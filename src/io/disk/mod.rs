@@ -6,6 +6,7 @@
 //! reads its secrets without opening it.
 
 mod file;
+pub mod handed;
 pub mod private;
 
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};

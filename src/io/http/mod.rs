@@ -71,6 +71,18 @@ pub struct Question {
     pub body: Bytes,
 }
 
+impl Question {
+    /// A GET without headers.
+    pub fn get(url: Uri) -> Self {
+        Self {
+            method: Method::GET,
+            url,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        }
+    }
+}
+
 /// The answer of a server, with whatever status.
 #[derive(Clone, Debug)]
 pub struct Answer {

@@ -4,9 +4,12 @@
 //! and writes all new bytes in one write each, the more rarely the more listeners there are.
 //! The thread waits for no socket: a full one is tried again on the next round.
 
+mod connection;
 mod control;
 mod member;
+mod occupant;
 mod queue;
+mod relayed;
 mod round;
 
 use std::io;
@@ -49,18 +52,43 @@ pub struct Listener {
     pub socket: TcpStream,
     /// The head of the answer, sent first.
     pub head: Bytes,
-    /// The intro that it hears before the stream.
-    pub intro: Option<Arc<Intro>>,
     /// The bytes that it hears.
-    pub reader: ChannelReader,
-    /// Set if the client asked for titles in its stream.
-    pub icy: Option<Interleaver>,
+    pub sound: Sound,
     /// When it is disconnected, if it may not listen for as long as it likes.
     pub until: Option<Instant>,
     /// Counts what the listener is sent, and can order it to leave.
     pub control: Arc<Control>,
     /// Called when the listener has left.
     pub leave: Box<dyn Leaving>,
+}
+
+/// The origin of a listener's bytes.
+pub enum Sound {
+    /// A stream that this node holds.
+    Ring(RingSound),
+    /// Another server on this machine.
+    Upstream(UpstreamSocket),
+}
+
+/// A stream that this node holds, as one listener hears it.
+pub struct RingSound {
+    /// The intro that it hears before the stream.
+    pub intro: Option<Arc<Intro>>,
+    /// The bytes that it hears.
+    pub reader: ChannelReader,
+    /// Set if the client asked for titles in its stream.
+    pub icy: Option<Interleaver>,
+}
+
+/// A connection over which another server sends a listener's bytes, from just behind the head of its answer.
+#[derive(Debug)]
+pub struct UpstreamSocket {
+    /// The connection, taken out of tokio's runtime. The pacer makes it non-blocking.
+    pub socket: TcpStream,
+    /// The bytes that have been read with the head.
+    pub begun: Bytes,
+    /// The bitrate of the stream, bits per second.
+    pub bitrate_bps: u64,
 }
 
 /// A receiver of the news that a listener has left. A closure will do.

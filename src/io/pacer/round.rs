@@ -7,13 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::member::{Member, VisitResult};
+use super::connection::VisitResult;
+use super::occupant::Occupant;
+use super::relayed::RELAY_BYTES;
 use super::{Left, Listener, PacerThread};
 
 /// The thread's own state.
 pub(super) struct Round {
     shared: Arc<PacerThread>,
-    members: Vec<Member>,
+    members: Vec<Occupant>,
+    /// For the bytes of listeners that hear another server.
+    buffer: Box<[u8]>,
     /// The next one to visit.
     cursor: usize,
 }
@@ -46,6 +50,7 @@ impl Round {
         Self {
             shared,
             members: Vec::new(),
+            buffer: vec![0; RELAY_BYTES].into(),
             cursor: 0,
         }
     }
@@ -71,7 +76,7 @@ impl Round {
 
     fn admit(&mut self, newcomers: Vec<Listener>, now: Instant) {
         for listener in newcomers {
-            let member = Member::new(listener, now);
+            let member = Occupant::new(listener, now);
             if member.prepare().is_ok() {
                 self.members.push(member);
                 self.visit(self.members.len() - 1, now);
@@ -96,7 +101,7 @@ impl Round {
 
     /// Visits one member. Returns how far it is from here to the next: none if the last member took its place.
     fn visit(&mut self, place: usize, now: Instant) -> usize {
-        match self.members[place].visit(now) {
+        match self.members[place].visit(now, &mut self.buffer) {
             VisitResult::Stay => 1,
             VisitResult::Leave(why) => {
                 let member = self.members.swap_remove(place);

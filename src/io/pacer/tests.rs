@@ -57,9 +57,7 @@ impl PacerBench {
         let listener = Listener {
             socket: self.door.accept().unwrap().0,
             head: Bytes::from_static(HEAD),
-            intro: None,
-            reader: channel.join(Duration::from_secs(5)),
-            icy: None,
+            sound: ring_sound(channel.join(Duration::from_secs(5)), None),
             until: None,
             control: Arc::default(),
             leave: Box::new(move |why, sent_bytes| tell.send((why, sent_bytes)).unwrap()),
@@ -81,6 +79,25 @@ impl PacerBench {
 
     fn next_left(&self) -> (Left, u64) {
         self.told.recv_timeout(PATIENCE).unwrap()
+    }
+}
+
+fn ring_sound(reader: ChannelReader, icy: Option<Interleaver>) -> Sound {
+    Sound::Ring(RingSound {
+        intro: None,
+        reader,
+        icy,
+    })
+}
+
+/// The same listener, which has asked for titles.
+fn with_titles(listener: Listener) -> Listener {
+    let Sound::Ring(RingSound { reader, .. }) = listener.sound else {
+        panic!("it hears another server");
+    };
+    Listener {
+        sound: ring_sound(reader, Some(Interleaver::default())),
+        ..listener
     }
 }
 
@@ -223,8 +240,9 @@ fn the_end_of_the_stream_closes_after_its_last_byte() {
     assert_eq!(bench.next_left(), (Left::StreamEnded, bytes.len() as u64));
     // A listener that comes too late still gets an answer.
     let mut late = bench.connect(&feed);
-    let reader = &mut late.1.reader;
+    let mut reader = Channel::new(feed.clone()).join(Duration::from_secs(5));
     reader.advance(feed.next() - reader.position());
+    late.1.sound = ring_sound(reader, None);
     assert!(bench.pacer.add(late.1).is_ok());
     assert_eq!(take_rest(&mut late.0), HEAD);
 }
@@ -261,8 +279,7 @@ fn a_listener_that_asked_for_titles_gets_them_and_exact_audio() {
     feed.set_title(METAINT as u64 * 3, &TitleInfo::plain("Two"));
     append(&feed, &stream[..METAINT * 2]);
     let (mut player, listener) = bench.connect(&feed);
-    let icy = Some(Interleaver::default());
-    assert!(bench.pacer.add(Listener { icy, ..listener }).is_ok());
+    assert!(bench.pacer.add(with_titles(listener)).is_ok());
     append(&feed, &stream[METAINT * 2..]);
     feed.end(EndReason::SourceLeft);
     let bytes = take_rest(&mut player);
@@ -313,9 +330,7 @@ fn a_full_queue_gives_the_listener_back() {
     let copies = std::iter::repeat_with(|| Listener {
         socket: socket.try_clone().unwrap(),
         head: Bytes::new(),
-        intro: None,
-        reader: Channel::new(feed.clone()).join(Duration::ZERO),
-        icy: None,
+        sound: ring_sound(Channel::new(feed.clone()).join(Duration::ZERO), None),
         until: None,
         control: Arc::default(),
         leave: Box::new(|_, _| ()),
@@ -378,8 +393,8 @@ fn titles_are_woven_into_header_pages_too() {
     feed.set_title(0, &TitleInfo::plain("One"));
     let (mut player, mut listener) = bench.connect(&feed);
     let from = feed.join_point(Duration::from_secs(150)).unwrap();
-    listener.reader = Channel::new(feed.clone()).join(Duration::from_secs(150));
-    listener.icy = Some(Interleaver::default());
+    let reader = Channel::new(feed.clone()).join(Duration::from_secs(150));
+    listener.sound = ring_sound(reader, Some(Interleaver::default()));
     let burst = held_from(&feed, from);
     assert!(from > 0 && burst.len() > METAINT);
     assert!(bench.pacer.add(listener).is_ok());

@@ -138,12 +138,27 @@ pub struct NodeStatus {
     /// Why the node cannot write to its disk, while it cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<String>,
+    /// The server that serves the node's listeners; `None`: the node itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineStatus>,
     /// How far the node's clock is ahead of the answering node's, milliseconds; `None` if unknown.
     #[serde(default)]
     pub clock_offset_ms: Option<i64>,
     /// The fault of the node's address, because of which listeners do not get there, in words for an operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address_trouble: Option<String>,
+}
+
+/// The server that serves the listeners of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineStatus {
+    /// The kind: `icecast`.
+    pub name: String,
+    /// Whether listeners can be served.
+    pub serving: bool,
+    /// The problem that the operator has to solve, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 /// One mount.

@@ -72,11 +72,14 @@ impl LoadTable {
     }
 
     /// Announces no more places than there is bandwidth for listeners of the cheapest mount on air.
-    fn cap_listeners(&mut self) {
+    pub(super) fn cap_listeners(&mut self) {
         let costs_bps = self.costs_bps.values().copied();
         let least_bps = costs_bps.filter(|bps| *bps > 0).min();
         let least_bps = least_bps.unwrap_or(ASSUMED_BITRATE_BPS);
-        let max_listeners = self.capacity.listeners_of(least_bps);
+        let max_listeners = match self.is_open {
+            true => self.capacity.listeners_of(least_bps),
+            false => 0,
+        };
         if self.report.max_listeners != max_listeners {
             self.report.max_listeners = max_listeners;
             self.report_own();

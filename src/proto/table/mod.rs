@@ -83,6 +83,8 @@ struct LastBulletin {
 pub struct LoadTable {
     me: NodeName,
     capacity: Capacity,
+    /// Whether listeners can be served here.
+    is_open: bool,
     report: LoadReport,
     published: LoadReport,
     forecast: Forecast,
@@ -131,6 +133,7 @@ impl LoadTable {
         forecast.report_own(report);
         Self {
             capacity,
+            is_open: true,
             report,
             published: report,
             chooser: Chooser::new(me.clone(), dice),
@@ -223,6 +226,12 @@ impl LoadTable {
     pub fn note_cpu(&mut self, permille: Option<u16>) {
         self.report.cpu_permille = permille;
         self.report_own();
+    }
+
+    /// Notes whether listeners can be served here. While they cannot, no place is announced, so that no node sends any.
+    pub fn set_open(&mut self, is_open: bool) {
+        self.is_open = is_open;
+        self.cap_listeners();
     }
 
     /// Applies the operators' settings of nodes, of the mesh and of mounts.

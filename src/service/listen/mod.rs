@@ -4,6 +4,7 @@
 //! would otherwise be sent in circles.
 
 mod addresses;
+mod engine;
 mod probes;
 mod visit;
 
@@ -16,6 +17,7 @@ use tracing::field::display;
 use tracing::{Instrument as _, debug, info, info_span};
 
 pub use self::addresses::{Alternative, Explained, MAX_CANDIDATES, PlaylistRequest};
+pub use self::engine::Engine;
 use self::probes::Probes;
 pub use self::visit::BURST;
 use self::visit::Visit;
@@ -59,6 +61,8 @@ pub struct ListenConfig {
     pub relays: Relays,
     /// Writes to the listeners.
     pub pacer: Pacer,
+    /// Has what is written to them.
+    pub engine: Engine,
     /// Knows the listeners of this node.
     pub audience: Audience,
     /// Has what listeners hear before the stream.

@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+use super::engine::{Engine, Heard, weaves_titles};
 use super::{After, Entrance, Listening, MountRequest, no_source, probes, send, unavailable};
 use crate::io::channel::ChannelReader;
 use crate::io::clock;
 use crate::io::door::{DoorPlace, Visitor};
 use crate::io::pacer::{Left, Listener};
-use crate::media::format::detect::Format;
-use crate::media::icy::{Interleaver, METAINT};
+use crate::media::icy::METAINT;
 use crate::media::intro::Intro;
 use crate::model::mount::{MountName, MountSpec};
-use crate::model::stream::StreamHead;
 use crate::proto::listener::prospect::Prospect;
 use crate::proto::table::Sender;
 use crate::service::audience::{Admission, Attendance, Newcomer};
+use crate::service::icecast::FeedHold;
 use crate::service::streams::{Held, IntroTrouble, Reader};
 use crate::wire::http::head::Head;
 use crate::wire::http::reply::Reply;
@@ -43,8 +43,7 @@ pub(super) struct Visit<'a> {
 struct Welcome {
     admission: Admission,
     held: Held,
-    reader: ChannelReader,
-    intro: Option<Arc<Intro>>,
+    heard: Heard,
 }
 
 /// Why there is no room for a listener that was to be served here.
@@ -59,6 +58,8 @@ enum NoRoom {
 struct Guest {
     attendance: Attendance,
     place: DoorPlace,
+    /// Has the mount fed to Icecast, where that serves it.
+    hold: Option<FeedHold>,
     span: tracing::Span,
 }
 
@@ -67,13 +68,14 @@ impl Guest {
         let Self {
             attendance,
             place,
+            hold,
             span,
         } = self;
         let attendee = attendance.attendee().clone();
         if why == Left::TooSlow {
             attendee.note_slow();
         }
-        drop((place, attendance));
+        drop((place, attendance, hold));
         let (seconds, agent) = (attendee.listens_for().as_secs(), attendee.agent());
         span.in_scope(|| info!(?why, seconds, sent_bytes, agent, "listener gone"));
     }
@@ -144,17 +146,36 @@ impl Listening {
         let Ok(held) = self.0.config.relays.fetch(&mount).await else {
             return send(visitor, &no_source(&reply, &mount), &reply).await;
         };
-        let unheard = held.feed.unheard(clock::now());
-        let reader = held.channel.join(BURST.max(unheard));
-        let intro = self.intro_before(&mount, &held, &reader).await;
+        let Some(heard) = self.hear(&asking, &held).await else {
+            return send(visitor, &unavailable(&reply), &reply).await;
+        };
         let welcome = Welcome {
             admission,
             held,
-            reader,
-            intro,
+            heard,
         };
         self.take_in(visitor, asking, welcome, &reply);
         After::Over
+    }
+
+    /// The stream as this node's engine gives it; `None` if the engine does not.
+    async fn hear(&self, asking: &MountRequest<'_>, held: &Held) -> Option<Heard> {
+        let (mount, head) = (asking.mount, asking.head);
+        match &self.0.config.engine {
+            Engine::Embedded => {
+                let unheard = held.feed.unheard(clock::now());
+                let reader = held.channel.join(BURST.max(unheard));
+                let intro = self.intro_before(mount, held, &reader).await;
+                Some(Heard::of_ring(reader, intro, head))
+            }
+            Engine::Icecast(icecast) => match Heard::by_icecast(icecast, mount, held, head).await {
+                Ok(heard) => Some(heard),
+                Err(why) => {
+                    info!(%why, "refused");
+                    None
+                }
+            },
+        }
     }
 
     /// The intro that a listener of a mount hears before its stream. If there should be one and is none, that is said.
@@ -189,16 +210,13 @@ impl Listening {
         let Welcome {
             admission,
             held,
-            reader,
-            intro,
+            heard,
         } = welcome;
-        let joined = reader.feed().head();
-        let icy = weaves_titles(head, joined);
         let spec = self.0.config.mesh.documents.mount(mount);
         if let Some(spec) = &spec {
             self.0.config.geo.warn_if_blind(spec);
         }
-        let stream_head = reply.stream(joined, spec.as_ref(), icy.then_some(METAINT));
+        let stream_head = reply.stream(&heard.head, spec.as_ref(), heard.metaint);
         debug!("listener connected");
         let attendance = self.0.config.audience.enter(Newcomer {
             mount: mount.clone(),
@@ -222,14 +240,13 @@ impl Listening {
         let guest = Guest {
             attendance,
             place: visitor.place,
+            hold: heard.hold,
             span: tracing::Span::current(),
         };
         let listener = Listener {
             socket,
             head: stream_head,
-            intro,
-            reader,
-            icy: icy.then(Interleaver::default),
+            sound: heard.sound,
             until: spec.and_then(|spec| disconnects_at(&spec)),
             control,
             leave: Box::new(move |why, sent_bytes| guest.leave(why, sent_bytes)),
@@ -282,13 +299,4 @@ impl Listening {
 fn disconnects_at(spec: &MountSpec) -> Option<Instant> {
     let seconds = spec.max_listener_s?;
     Some(clock::now() + Duration::from_secs(seconds.into()))
-}
-
-/// Whether titles are woven into the stream of a listener that asks by this head. Formats that have a place of their own
-/// for them are broken by it, except for a player that knows: it says `icy=1` in its query too.
-fn weaves_titles(head: &Head, stream: &StreamHead) -> bool {
-    let format = Format::of_media_type(&stream.content_type);
-    let has_own = format.is_some_and(Format::has_own_titles);
-    let mut query = head.query().unwrap_or_default().split('&');
-    head.wants_icy() && (!has_own || query.any(|pair| pair == "icy=1"))
 }

@@ -24,7 +24,7 @@ use crate::model::load::LoadReport;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
 use crate::model::status::{
-    ClosedSource, MountStatus, NodeStatus, NowPlaying, SourceStatus, Status,
+    ClosedSource, EngineStatus, MountStatus, NodeStatus, NowPlaying, SourceStatus, Status,
 };
 use crate::model::stream::nominal_kbps;
 use crate::model::traits::NodeTraits;
@@ -215,8 +215,18 @@ fn node_status(
         traits: NodeTraits::default(),
         place: node.card.place,
         disk: node.disk.clone(),
+        engine: node.engine.clone().map(cleaned),
         clock_offset_ms: None,
         address_trouble: None,
+    }
+}
+
+/// The state of an engine in one line of printable letters: another node has written it.
+fn cleaned(engine: EngineStatus) -> EngineStatus {
+    EngineStatus {
+        name: caption(&engine.name),
+        trouble: engine.trouble.as_deref().map(caption),
+        ..engine
     }
 }
 

@@ -14,6 +14,7 @@
 //! | `reach/NAME` | [`ReachCard`]: what came back from that node's public address | on change, while it is the one that asks |
 //! | `draining` | `true` | when it refuses new sources and no listener is to be sent to it |
 //! | `clock` | the time, unix milliseconds by its own clock | each second |
+//! | `engine` | [`EngineStatus`](crate::model::status::EngineStatus) of the server that serves its listeners | on change, if that is not the node itself |
 //! | `disk` | why it cannot write to its disk | while it cannot |
 //! | `transcoding` | [`TranscodingCard`]: what it could transcode | while it may |
 
@@ -50,6 +51,8 @@ pub const DRAINING: &str = "draining";
 pub const CLOCK: &str = "clock";
 /// The key that says why a node cannot write to its disk.
 pub const DISK: &str = "disk";
+/// The key of the state of the server that serves the node's listeners.
+pub const ENGINE: &str = "engine";
 const CLAIM_PREFIX: &str = "claim/";
 const OUTSIDE_PREFIX: &str = "outside/";
 const STREAM_PREFIX: &str = "stream";
@@ -64,6 +67,8 @@ const MAX_TITLE_BYTES: usize = 512;
 const MAX_DESCRIPTION_BYTES: usize = 512;
 /// The longest word on what is wrong with a stream: a media type, or one of our own sentences.
 const MAX_FINDING_BYTES: usize = 128;
+/// The longest trouble of an engine: a path, the last line of a log and the next step.
+const MAX_TROUBLE_BYTES: usize = 512;
 /// The most serial numbers of a link: it has no more streams than that.
 const MAX_SERIALS: usize = 8;
 /// The longest name, genre, address or other text of a source in gossip: what fits a line of a table.
@@ -365,6 +370,11 @@ pub fn short_title(title: &str) -> String {
 /// A word on what is wrong, for gossip.
 pub fn short_finding(finding: &str) -> String {
     cut(finding, MAX_FINDING_BYTES)
+}
+
+/// The trouble of an engine, for gossip: with the next step, it is longer than a word on a stream.
+pub fn short_trouble(trouble: &str) -> String {
+    cut(trouble, MAX_TROUBLE_BYTES)
 }
 
 /// The parts of a title for gossip, and the byte that it begins at.

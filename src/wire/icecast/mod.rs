@@ -2,7 +2,9 @@
 //! tag; and the login of Shoutcast, which it understands too.
 
 pub mod listener_head;
+pub mod local;
 pub mod passthrough;
 pub mod playlist;
+pub mod server_config;
 pub mod shoutcast;
 pub mod source_head;

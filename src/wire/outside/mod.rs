@@ -97,7 +97,7 @@ fn limit(text: &str) -> Option<u32> {
 }
 
 /// Parses XML without a document type: own entities could fill the memory.
-fn parse(text: &str) -> Result<Document<'_>, BadAnswer> {
+pub(super) fn parse(text: &str) -> Result<Document<'_>, BadAnswer> {
     let options = ParsingOptions {
         allow_dtd: false,
         nodes_limit: MAX_XML_NODES,
@@ -108,9 +108,13 @@ fn parse(text: &str) -> Result<Document<'_>, BadAnswer> {
 }
 
 /// The text of the first child of that name.
-fn child<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
-    let found = node.children().find(|child| child.has_tag_name(name))?;
-    Some(found.text().unwrap_or_default())
+pub(super) fn child<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
+    Some(child_node(node, name)?.text().unwrap_or_default())
+}
+
+/// The first child of that name.
+pub(super) fn child_node<'a, 'i>(node: Node<'a, 'i>, name: &str) -> Option<Node<'a, 'i>> {
+    node.children().find(|child| child.has_tag_name(name))
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! One listener: the bytes of each visit, and when it is given up.
 
-use std::net::TcpListener;
+use std::io::{ErrorKind, Read as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 
+use super::super::connection::{CHECK_EVERY, STUCK_LIMIT};
 use super::*;
 use crate::io::channel::Channel;
 use crate::io::feed::Feed;
@@ -20,17 +23,22 @@ use crate::model::title::TitleInfo;
 fn member(feed: &Feed, head: Bytes, now: Instant) -> (Member, TcpStream) {
     let door = TcpListener::bind("127.0.0.1:0").unwrap();
     let player = TcpStream::connect(door.local_addr().unwrap()).unwrap();
-    let listener = Listener {
+    let connection = ListenerConnection {
         socket: door.accept().unwrap().0,
         head,
-        intro: None,
-        reader: Channel::new(feed.clone()).join(Duration::ZERO),
-        icy: None,
         until: None,
         control: Arc::default(),
         leave: Box::new(|_: Left, _: u64| ()),
+        checked_at: now,
+        stuck_since: None,
+        half_closed: false,
     };
-    let member = Member::new(listener, now);
+    let sound = RingSound {
+        intro: None,
+        reader: Channel::new(feed.clone()).join(Duration::ZERO),
+        icy: None,
+    };
+    let member = Member::new(connection, sound, now);
     member.prepare().unwrap();
     (member, player)
 }
@@ -38,9 +46,9 @@ fn member(feed: &Feed, head: Bytes, now: Instant) -> (Member, TcpStream) {
 /// Visits at this time until the kernel takes no more.
 fn fill(member: &mut Member, now: Instant) {
     loop {
-        let before = member.control.sent_bytes();
+        let before = member.connection.control.sent_bytes();
         assert!(stays(member, now));
-        if member.control.sent_bytes() == before {
+        if member.connection.control.sent_bytes() == before {
             return;
         }
     }
@@ -115,7 +123,7 @@ fn with_long_prologue(now: Instant) -> (Bytes, Feed) {
 /// A listener between which and its player there is little room, so that a long prologue does not fit.
 fn narrow_member(feed: &Feed, now: Instant) -> (Member, TcpStream) {
     let (member, player) = member(feed, Bytes::new(), now);
-    SockRef::from(&member.socket)
+    SockRef::from(&member.connection.socket)
         .set_send_buffer_size(4_096)
         .unwrap();
     SockRef::from(&player).set_recv_buffer_size(4_096).unwrap();
@@ -172,7 +180,7 @@ fn a_listener_that_takes_nothing_of_a_long_prologue_leaves() {
     for _ in 0..50 {
         assert!(stays(&mut member, now));
     }
-    let sent_bytes = member.control.sent_bytes();
+    let sent_bytes = member.connection.control.sent_bytes();
     assert!((1..prologue.len() as u64).contains(&sent_bytes));
     grow(100, now + STUCK_LIMIT / 2);
     assert!(stays(&mut member, now + STUCK_LIMIT / 2));
@@ -218,8 +226,8 @@ fn a_listener_that_reads_again_gets_its_time_anew() {
     player.read_exact(&mut taken[..64 << 10]).unwrap();
     let late = now + STUCK_LIMIT - Duration::from_millis(1);
     assert!(stays(&mut member, late));
-    let sent_bytes = member.control.sent_bytes();
-    while member.control.sent_bytes() == sent_bytes {
+    let sent_bytes = member.connection.control.sent_bytes();
+    while member.connection.control.sent_bytes() == sent_bytes {
         let some = player.read(&mut taken).unwrap();
         assert!(some > 0 && stays(&mut member, late));
     }
@@ -242,7 +250,7 @@ fn a_head_that_nobody_reads_keeps_no_listener() {
 fn a_listener_leaves_at_its_time_behind_what_there_is() {
     let (feed, now) = (Feed::new(ring("application/ogg")), Instant::now());
     let (mut member, mut player) = member(&feed, Bytes::new(), now);
-    member.until = Some(now + Duration::from_secs(60));
+    member.connection.until = Some(now + Duration::from_secs(60));
     feed.append(0, b"before", now);
     assert!(stays(&mut member, now + Duration::from_secs(59)));
     feed.append(6, b" and last", now);
@@ -277,7 +285,10 @@ fn a_stream_is_joined_when_its_intro_was_taken() {
     let meanwhile: Vec<u8> = (4..8).flat_map(mpeg::frame).collect();
     feed.append(feed.next(), &meanwhile, now);
     assert!(stays(&mut member, now));
-    assert_eq!(member.control.sent_bytes(), 6 + intro.bytes().len() as u64);
+    assert_eq!(
+        member.connection.control.sent_bytes(),
+        6 + intro.bytes().len() as u64
+    );
     fill(&mut member, now);
     let heard = heard(member, player);
     assert_eq!(&heard[..6], b"head. ");
@@ -354,7 +365,7 @@ fn an_intro_that_nobody_takes_keeps_no_listener() {
 fn a_slow_listener_leaves_soon_after_its_time() {
     let (feed, now) = (Feed::new(ring("application/ogg")), Instant::now());
     let (mut member, _player) = member(&feed, Bytes::new(), now);
-    member.until = Some(now);
+    member.connection.until = Some(now);
     feed.append(0, &endless(), now);
     fill(&mut member, now);
     assert!(stays(&mut member, now + LAST_WORDS / 2), "it may catch up");

@@ -30,6 +30,7 @@ fn node(name: &str, listeners: u32, predicted: f64) -> NodeStatus {
         traits: crate::model::traits::NodeTraits::default(),
         place: Whereabouts::default(),
         disk: None,
+        engine: None,
         clock_offset_ms: None,
     }
 }

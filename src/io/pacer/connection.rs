@@ -1,0 +1,172 @@
+//! The connection of a listener: what both kinds of members do with it, whatever they write to it.
+
+use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf as _, Bytes};
+use socket2::{SockRef, TcpKeepalive};
+
+use super::{Control, Leaving, Left};
+
+/// How often the connection of a listener that cannot be written to is checked.
+/// An audience that resets its connections is noticed within a second; a check costs a system call.
+pub(super) const CHECK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a listener may read nothing once its stream has finished.
+///
+/// While a stream grows, a listener that does not read falls off the ring, which holds some 30 s by default. A finished
+/// stream pushes nobody off, so this is the same patience by the clock. Also longer than a phone needs to change its network.
+pub(super) const STUCK_LIMIT: Duration = Duration::from_secs(30);
+
+/// How a listener that has closed its sending half is probed while there is nothing to write to it.
+///
+/// Only the answer to a write tells whether it has closed the other half too, until its system has forgotten the
+/// connection, which takes a minute on Linux. After that the first of these probes is answered with a reset.
+const PROBE_AFTER: Duration = Duration::from_secs(30);
+/// How often the probe is repeated, three times in all, if there is no answer.
+const PROBE_EVERY: Duration = Duration::from_secs(10);
+/// How many probes may go unanswered.
+const PROBES: u32 = 3;
+
+/// The result of a visit.
+pub(super) enum VisitResult {
+    /// The listener stays.
+    Stay,
+    /// The listener has to leave.
+    Leave(Left),
+}
+
+/// A listener's connection between two visits.
+pub(super) struct ListenerConnection {
+    pub(super) socket: TcpStream,
+    /// The rest of the answer's head.
+    pub(super) head: Bytes,
+    pub(super) until: Option<Instant>,
+    pub(super) control: Arc<Control>,
+    pub(super) leave: Box<dyn Leaving>,
+    pub(super) checked_at: Instant,
+    /// When the kernel first refused what the listener has to be sent; `None` once it has taken a byte.
+    pub(super) stuck_since: Option<Instant>,
+    /// Whether the listener has closed its sending half, and sends nothing more.
+    pub(super) half_closed: bool,
+}
+
+impl ListenerConnection {
+    /// Makes the socket ready for visits. Fails if it is closed already.
+    pub(super) fn prepare(&self, send_buffer: usize) -> io::Result<()> {
+        self.socket.set_nonblocking(true)?;
+        // All new bytes are sent in one write, so Nagle's algorithm would gather nothing:
+        // it would only hold back the end of each write for a round trip.
+        self.socket.set_nodelay(true)?;
+        SockRef::from(&self.socket).set_send_buffer_size(send_buffer)
+    }
+
+    /// Whether the listener has taken nothing for too long.
+    pub(super) fn is_stuck(&self, now: Instant) -> bool {
+        let is_over = |since| now.saturating_duration_since(since) >= STUCK_LIMIT;
+        self.stuck_since.is_some_and(is_over)
+    }
+
+    /// Reports that the listener leaves, and closes. Of a listener that takes nothing any more the connection is reset: the
+    /// kernel would keep what it has not taken, up to a second of the stream, and offer it for minutes.
+    pub(super) fn leave(self, why: Left) {
+        if why == Left::TooSlow && self.stuck_since.is_some() {
+            // A connection that refuses has ended.
+            let _ended = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
+        }
+        drop(self.socket);
+        self.leave.left(why, self.control.sent_bytes());
+    }
+
+    /// Notes that the kernel has taken so many bytes.
+    pub(super) fn note_written(&mut self, bytes: usize) {
+        self.stuck_since = None;
+        self.control.count_sent(bytes as u64);
+    }
+
+    /// Notes a visit by which nothing was taken. `has_more` is whether there was anything to take; a listener that is stuck
+    /// is given up if `gives_up` says so.
+    pub(super) fn note_refused(
+        &mut self,
+        has_more: bool,
+        gives_up: impl FnOnce() -> bool,
+        now: Instant,
+    ) -> VisitResult {
+        if has_more {
+            self.stuck_since.get_or_insert(now);
+        }
+        if now.saturating_duration_since(self.checked_at) < CHECK_EVERY {
+            return VisitResult::Stay;
+        }
+        self.checked_at = now;
+        if self.is_stuck(now) && gives_up() {
+            return VisitResult::Leave(Left::TooSlow);
+        }
+        self.check()
+    }
+
+    /// Checks whether the connection is gone, while there is nothing to write that would show it.
+    ///
+    /// What a listener sends after its request is ignored. The end of that is no sign of leaving: some
+    /// programs and proxies close their sending half after the request, and read on.
+    fn check(&mut self) -> VisitResult {
+        if !matches!(self.socket.take_error(), Ok(None)) {
+            return VisitResult::Leave(Left::Gone);
+        }
+        if self.half_closed {
+            return VisitResult::Stay;
+        }
+        let mut ignored = [0; 512];
+        match self.socket.read(&mut ignored) {
+            Ok(0) => self.note_half_close(),
+            Ok(_) => VisitResult::Stay,
+            Err(error) if is_transient(error.kind()) => VisitResult::Stay,
+            Err(_) => VisitResult::Leave(Left::Gone),
+        }
+    }
+
+    fn note_half_close(&mut self) -> VisitResult {
+        self.half_closed = true;
+        let probes = TcpKeepalive::new()
+            .with_time(PROBE_AFTER)
+            .with_interval(PROBE_EVERY)
+            .with_retries(PROBES);
+        match SockRef::from(&self.socket).set_tcp_keepalive(&probes) {
+            Ok(()) => VisitResult::Stay,
+            Err(_) => VisitResult::Leave(Left::Gone), // A connection without options is gone.
+        }
+    }
+}
+
+/// Writes head and pieces in one system call. 0 if there is nothing to write or no room for it.
+pub(super) fn send<'a>(
+    mut socket: &TcpStream,
+    head: &'a [u8],
+    pieces: impl Iterator<Item = &'a [u8]>,
+) -> Result<usize, Left> {
+    let head = Some(head).filter(|head| !head.is_empty());
+    let slices = head.into_iter().chain(pieces);
+    let slices: Vec<IoSlice<'_>> = slices.map(IoSlice::new).collect();
+    if slices.is_empty() {
+        return Ok(0);
+    }
+    match socket.write_vectored(&slices) {
+        Ok(written) => Ok(written),
+        Err(error) if is_transient(error.kind()) => Ok(0),
+        Err(_) => Err(Left::Gone),
+    }
+}
+
+/// Takes at most so many bytes off the front. Returns how many there were.
+pub(super) fn advance(bytes: &mut Bytes, at_most: usize) -> usize {
+    let taken = bytes.len().min(at_most);
+    bytes.advance(taken);
+    taken
+}
+
+/// Whether the next round may well succeed.
+pub(super) fn is_transient(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
