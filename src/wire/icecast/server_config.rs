@@ -15,6 +15,10 @@ pub const SOURCE: &str = "source";
 
 /// The words before the number of a configuration.
 const MARK: &str = "antiphon configuration ";
+/// The rules for a mount that has just been made, and is fed before Icecast has read the file that names it: its titles
+/// would be in Latin-1 for as long as it is fed.
+const DEFAULT_MOUNT: &str =
+    "<mount type=\"default\"><public>0</public><charset>UTF-8</charset></mount>\n";
 /// How far a listener may be behind before Icecast ends it: half a minute of 256 kbit/s, as much as a ring usually holds.
 const QUEUE_BYTES: u32 = 1 << 20;
 /// The bytes that a new listener is sent at once: Icecast's own usual size, 4 s of 128 kbit/s.
@@ -87,6 +91,7 @@ impl ServerConfig<'_> {
             source = escaped(self.source_password),
             admin = escaped(self.admin_password),
         );
+        text += DEFAULT_MOUNT;
         for spec in self.mounts.values() {
             text += &mount(spec);
         }
@@ -113,7 +118,7 @@ impl ServerConfig<'_> {
             node.and_then(|node| node.text()).unwrap_or_default()
         };
         let mounts = root.children().filter(|it| it.has_tag_name("mount"));
-        let names = mounts.map(|it| outside::child(it, "mount-name").unwrap_or_default());
+        let names = mounts.filter_map(|it| outside::child(it, "mount-name"));
         let checks = [
             ("its kind", root.has_tag_name("icecast")),
             (
@@ -232,7 +237,7 @@ mod tests {
         assert_eq!(of("hidden"), ["1"]);
         assert_eq!(of("bind-address"), ["127.0.0.1"]);
         assert_eq!(of("clients"), ["137"]);
-        assert_eq!(of("public"), ["0", "0"]);
+        assert_eq!(of("public"), ["0"; 3]);
         assert!(of("relay").is_empty() && of("directory").is_empty());
     }
 
