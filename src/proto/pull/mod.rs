@@ -231,7 +231,13 @@ impl Pull {
         out: &mut Vec<Output>,
     ) {
         self.held = held;
+        let is_replaced = self.held.as_ref().is_some_and(|held| !held.is_current);
         match (input, &self.state) {
+            // Another ring has its mount. That one has a pull of its own, or a source: what this one has asked for is not wanted.
+            (_, PullState::Asking(_)) if is_replaced => {
+                out.push(Output::HangUp(None));
+                self.end(EndReason::Replaced, out);
+            }
             (Input::ViewChanged, PullState::Waiting(_)) => self.begin_round(context, out),
             (Input::ViewChanged, _) => self.has_news = true,
             (Input::Tick, PullState::Waiting(until)) if context.now >= *until => {

@@ -350,6 +350,17 @@ fn a_ring_that_was_replaced_is_not_filled_any_more() {
 }
 
 #[test]
+fn a_stream_is_not_opened_for_a_ring_that_was_replaced() {
+    let mut bench = Bench::new();
+    bench.gossip("a", A, Origin::Source, 100);
+    bench.hold(A, 50);
+    bench.handle(Input::Tick);
+    bench.held().is_current = false;
+    let over = [Output::HangUp(None), Output::Over(EndReason::Replaced)];
+    assert_eq!(bench.hear(opened(A, 50)), over);
+}
+
+#[test]
 fn a_stream_without_holders_is_lost_after_a_while() {
     let mut bench = Bench::new();
     assert_eq!(bench.handle(Input::Tick), []);
