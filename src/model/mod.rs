@@ -24,6 +24,7 @@ pub mod stamp;
 pub mod status;
 pub mod stream;
 pub mod suggest;
+pub mod system_user;
 pub mod title;
 pub mod traits;
 pub mod transcoding;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, thread};
 
 use crate::model::node::NodeName;
+use crate::model::system_user::SystemUser;
 
 /// The environment of this process, read once so that settings depend on nothing else.
 #[derive(Clone, Debug)]
@@ -29,17 +30,6 @@ enum User {
     Ordinary,
 }
 
-/// A user of this machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SystemUser {
-    /// The name, or the numbers if they were given.
-    pub name: String,
-    /// The number of the user.
-    pub uid: u32,
-    /// The number of its group.
-    pub gid: u32,
-}
-
 impl Machine {
     /// The environment that this process runs in.
     pub fn here() -> Self {
@@ -56,7 +46,7 @@ impl Machine {
             host_name: host_name.unwrap_or_default(),
             user,
             uid: uid.as_raw(),
-            users: fs::read_to_string("/etc/passwd").unwrap_or_default(),
+            users: fs::read_to_string(SystemUser::LIST).unwrap_or_default(),
             processors: u32::try_from(processors).unwrap_or(u32::MAX),
         }
     }
@@ -114,15 +104,7 @@ impl Machine {
 
     /// The user of this name, if the machine's own list has it.
     pub(super) fn user_named(&self, name: &str) -> Option<SystemUser> {
-        let mut lines = self.users.lines().map(|line| line.split(':'));
-        // The name, the place of a password, and the two numbers.
-        let mut fields = lines.find_map(|mut fields| (fields.next()? == name).then_some(fields))?;
-        fields.next()?;
-        Some(SystemUser {
-            name: name.to_owned(),
-            uid: fields.next()?.parse().ok()?,
-            gid: fields.next()?.parse().ok()?,
-        })
+        SystemUser::find(&self.users, name)
     }
 
     /// Whether this process can start programs as another user.

@@ -36,7 +36,7 @@ use crate::model::seat::Rank;
 pub use dns::{Answers, AnswersPerS, BadDnsValue, DnsSettings, Mailbox};
 pub use icecast::{BadAdoption, BadEngine, IcecastSettings, ServingEngine};
 pub use log::{BadLogFilter, LogFilter};
-pub use machine::{Machine, SystemUser};
+pub use machine::Machine;
 pub use shoutcast::{BadShoutcastListen, ShoutcastListen};
 pub use transcoding::{BadTranscodeUser, EngineChoice, TranscodeMemory, Transcoding};
 use values::or_lower;

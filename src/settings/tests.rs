@@ -1,6 +1,7 @@
 //! The layers of settings, combined.
 
 use super::*;
+use crate::model::system_user::SystemUser;
 use crate::model::transcoding::TranscodeEngine;
 use std::fs;
 
@@ -130,6 +131,7 @@ fn every_key_of_the_file_is_read() {
                 name: "1000:1000".to_owned(),
                 uid: 1_000,
                 gid: 1_000,
+                home: PathBuf::new(),
             }),
             most: 3,
             memory_mib: 256,

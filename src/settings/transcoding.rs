@@ -1,11 +1,13 @@
 //! The settings of a node that say whether it transcodes, with which program and within which bounds.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::Deserialize;
 
 use super::values::{BadValue, whole_number};
-use super::{Machine, RunArgs, SystemUser};
+use super::{Machine, RunArgs};
+use crate::model::system_user::SystemUser;
 use crate::model::transcoding::TranscodeEngine;
 
 /// Memory of one transcoder, MiB: Liquidsoap maps some 300, ffmpeg far less.
@@ -87,6 +89,7 @@ fn numbers(text: &str) -> Option<SystemUser> {
         name: text.to_owned(),
         uid: read(uid).ok()?,
         gid: read(gid).ok()?,
+        home: PathBuf::new(),
     })
 }
 
@@ -195,6 +198,7 @@ mod tests {
             name: "nobody".to_owned(),
             uid: 65_534,
             gid: 65_534,
+            home: "/".into(),
         };
         assert_eq!(nobody, expected);
         let numbered = load(with_user("1001:1002"), &root).unwrap().user.unwrap();

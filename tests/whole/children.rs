@@ -13,9 +13,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use antiphon::io::child::{
-    ChildLimits, ChildLog, ChildPipes, ChildUser, Program, Spawned, Spawner,
+    ChildLimits, ChildLog, ChildPipes, Program, Spawned, Spawner, user_named,
 };
 use antiphon::io::tasks::Tasks;
+use antiphon::model::system_user::SystemUser;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, geteuid, pidfd_open};
 use tokio::time::timeout;
@@ -31,10 +32,8 @@ fn spawner() -> Spawner {
 }
 
 /// The user of a program in these tests: none of them runs as root.
-fn nobody() -> Option<ChildUser> {
-    geteuid()
-        .is_root()
-        .then(|| ChildUser::named("nobody").unwrap())
+fn nobody() -> Option<SystemUser> {
+    geteuid().is_root().then(|| user_named("nobody").unwrap())
 }
 
 /// A program of which only the log is connected.

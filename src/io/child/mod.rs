@@ -35,7 +35,7 @@ pub use self::program::{ChildLimits, ChildPipes, Program, find_program};
 pub use self::spawner::Spawner;
 pub use self::start::SpawnError;
 pub use self::usage::ChildUsage;
-pub use self::user::{ChildUser, UnknownUser};
+pub use self::user::{UnknownUser, user_named};
 
 /// A check that takes too long is not asked to end in order: it has nothing to lose.
 const NO_GRACE: Duration = Duration::ZERO;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
 
-use super::user::ChildUser;
+use crate::model::system_user::SystemUser;
 
 /// The folders of programs, where the node was not told any.
 const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -26,7 +26,7 @@ pub struct Program {
     /// How it is connected with the node.
     pub pipes: ChildPipes,
     /// The user that it runs as; the node's own if not given, which must not be root.
-    pub user: Option<ChildUser>,
+    pub user: Option<SystemUser>,
     /// The bounds that it gets.
     pub limits: ChildLimits,
 }
@@ -70,21 +70,21 @@ fn search_path() -> OsString {
 
 impl Program {
     /// The user that it runs as, if that is not the node's own.
-    pub(super) fn other_user(&self) -> Option<&ChildUser> {
+    pub(super) fn other_user(&self) -> Option<&SystemUser> {
         let own = geteuid().as_raw();
-        self.user.as_ref().filter(|user| user.uid() != own)
+        self.user.as_ref().filter(|user| user.uid != own)
     }
 
     /// Whether it would run as root.
     pub(super) fn as_root(&self) -> bool {
         let own = geteuid().as_raw();
-        self.user.as_ref().map_or(own, ChildUser::uid) == 0
+        self.user.as_ref().map_or(own, |user| user.uid) == 0
     }
 
     /// The name of the user that it runs as, for messages.
     pub(super) fn user_name(&self) -> String {
         match &self.user {
-            Some(user) => user.name().to_owned(),
+            Some(user) => user.name.clone(),
             None => format!("the user of the node (uid {})", geteuid().as_raw()),
         }
     }
@@ -92,7 +92,7 @@ impl Program {
     /// All that it learns of the node's environment, in which there may be secrets.
     pub(super) fn environment(&self) -> [(&'static str, OsString); 3] {
         let home = match &self.user {
-            Some(user) => user.home().as_os_str().to_owned(),
+            Some(user) => user.home.as_os_str().to_owned(),
             None => env::var_os("HOME").unwrap_or_default(),
         };
         let home = match home.is_empty() {

@@ -81,7 +81,7 @@ impl Spawner {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ChildLimits, ChildPipes, ChildUser};
+    use super::super::{ChildLimits, ChildPipes, user_named};
     use super::*;
 
     #[test]
@@ -97,7 +97,7 @@ mod tests {
             path: "/bin/sleep".into(),
             arguments: Vec::new(),
             pipes: ChildPipes::Log,
-            user: ChildUser::named("nobody").ok(),
+            user: user_named("nobody").ok(),
             limits: ChildLimits::default(),
         };
         let error = spawner.spawn(program).await.unwrap_err();

@@ -169,7 +169,7 @@ impl GuardFile {
             .current_dir("/")
             .process_group(0);
         if let Some(user) = program.other_user() {
-            command.uid(user.uid()).gid(user.gid());
+            command.uid(user.uid).gid(user.gid);
         }
         command
     }
@@ -219,7 +219,7 @@ fn owned_pipe(program: &Program) -> io::Result<(PipeReader, PipeWriter)> {
     let (reader, writer) = pipe()?;
     if let Some(user) = program.other_user() {
         // Fails where the node is not root, for which the start itself has better words.
-        let _told_later = fchown(&reader, Some(user.uid()), Some(user.gid()));
+        let _told_later = fchown(&reader, Some(user.uid), Some(user.gid));
     }
     Ok((reader, writer))
 }

@@ -154,7 +154,7 @@ fn rename_if_there(from: &Path, to: &Path) -> io::Result<bool> {
 }
 
 /// Makes renames survive a power failure.
-fn sync_dir_of(path: &Path) -> io::Result<()> {
+pub(super) fn sync_dir_of(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }

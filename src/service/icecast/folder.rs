@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::io::child::{ChildUser, UnknownUser};
+use crate::io::child::{UnknownUser, user_named};
 use crate::io::disk::handed;
+use crate::model::system_user::SystemUser;
 
 /// Why the file is not there.
 #[derive(Debug, thiserror::Error)]
@@ -32,8 +33,8 @@ impl IcecastFolder {
     }
 
     /// The user of the program. Looked up each time: an operator who has made it need not restart the node.
-    pub(super) fn owner(&self) -> Result<Option<ChildUser>, UnknownUser> {
-        self.user.as_deref().map(ChildUser::named).transpose()
+    pub(super) fn owner(&self) -> Result<Option<SystemUser>, UnknownUser> {
+        self.user.as_deref().map(user_named).transpose()
     }
 
     /// Puts the file in its place. Blocks.

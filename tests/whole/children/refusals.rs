@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use antiphon::io::child::{ChildUser, Program, SpawnError, Spawner};
+use antiphon::io::child::{Program, SpawnError, Spawner, user_named};
 use antiphon::io::tasks::Tasks;
 use rustix::process::geteuid;
 
@@ -61,7 +61,7 @@ async fn a_program_that_its_user_may_not_run_is_told() {
 #[tokio::test]
 async fn no_program_runs_as_root() {
     let mut as_root = program("/bin/true", &[]);
-    as_root.user = Some(ChildUser::named("root").unwrap());
+    as_root.user = Some(user_named("root").unwrap());
     let mut programs = vec![as_root];
     if geteuid().is_root() {
         let mut as_the_node = program("/bin/true", &[]);
@@ -85,7 +85,7 @@ async fn a_node_that_is_not_root() {
     // What it may not do comes before the guard, whose file this user may be unable to reach.
     let spawner = Spawner::with_guard_of(Path::new("/bin/true"), &Tasks::default()).unwrap();
     let mut program = program("/bin/true", &[]);
-    program.user = Some(ChildUser::named("daemon").unwrap());
+    program.user = Some(user_named("daemon").unwrap());
     let told = spawner.spawn(program).await.unwrap_err().to_string();
     assert_eq!(
         told,
