@@ -10,3 +10,4 @@ pub mod icecast;
 pub mod livez;
 pub mod outside;
 pub mod web_address;
+pub mod xml;

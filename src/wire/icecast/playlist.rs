@@ -1,6 +1,7 @@
 //! Playlists that name a stream: the small files that players open.
 
 use crate::model::caption::caption;
+use crate::wire::xml::escaped;
 
 /// A kind of playlist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,9 +91,9 @@ fn xspf(entries: &[PlaylistEntry<'_>]) -> String {
     );
     for entry in entries {
         text += "    <track>\n";
-        text += &format!("      <location>{}</location>\n", xml(&url(entry.url)));
+        text += &format!("      <location>{}</location>\n", escaped(&url(entry.url)));
         if !entry.title.is_empty() {
-            text += &format!("      <title>{}</title>\n", xml(&line(entry.title)));
+            text += &format!("      <title>{}</title>\n", escaped(&line(entry.title)));
         }
         text += "    </track>\n";
     }
@@ -120,21 +121,6 @@ fn url(text: &str) -> String {
 /// Text in one line, with only characters that XML can have.
 fn line(text: &str) -> String {
     caption(text)
-}
-
-fn xml(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => escaped += "&amp;",
-            '<' => escaped += "&lt;",
-            '>' => escaped += "&gt;",
-            '"' => escaped += "&quot;",
-            '\'' => escaped += "&apos;",
-            _ => escaped.push(letter),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

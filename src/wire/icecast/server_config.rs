@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::model::mount::{MountName, MountSpec};
 use crate::wire::outside;
+use crate::wire::xml::escaped;
 
 /// The user that may see the statistics and set titles.
 pub const ADMIN: &str = "admin";
@@ -163,25 +164,6 @@ fn mount(spec: &MountSpec) -> String {
         }
     }
     text + "</mount>\n"
-}
-
-/// A text between two tags. XML has no way to write control characters: they become spaces.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => escaped += "&amp;",
-            '<' => escaped += "&lt;",
-            '>' => escaped += "&gt;",
-            '"' => escaped += "&quot;",
-            '\'' => escaped += "&apos;",
-            _ if letter.is_control() || matches!(letter, '\u{fffe}' | '\u{ffff}') => {
-                escaped.push(' ')
-            }
-            _ => escaped.push(letter),
-        }
-    }
-    escaped
 }
 
 /// The number of the configuration that an Icecast runs by, according to its statistics; `None`: another one's, or none.
