@@ -3,12 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use hyper::Uri;
 use percent_encoding::percent_decode_str;
 
 use crate::model::mount::{BadMountName, MountName};
+use crate::wire::http::credentials::basic_of;
 
 /// A mount on a node, and the right to feed it. `Debug` hides the password.
 #[derive(Clone, PartialEq, Eq)]
@@ -43,8 +42,7 @@ impl Target {
 
     /// The value of the `Authorization` header.
     pub(super) fn authorization(&self) -> String {
-        let pair = format!("{}:{}", self.user, self.password);
-        format!("Basic {}", STANDARD.encode(pair))
+        basic_of(&format!("{}:{}", self.user, self.password))
     }
 }
 
@@ -96,6 +94,9 @@ impl fmt::Debug for Target {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     #[test]

@@ -11,18 +11,18 @@ mod trust;
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
-use hyper::header::{HOST, HeaderMap, HeaderValue};
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue};
 use hyper::http::uri::Scheme;
 use hyper::{Method, Request, StatusCode, Uri};
 use tokio::time::timeout;
 
 use dialler::{DialError, Dialler, Meter};
 use trust::Trust;
+
+use crate::wire::http::credentials::basic_of;
 
 /// How long one exchange may take, from the look-up of the name to the last byte.
 ///
@@ -81,6 +81,12 @@ impl Question {
             body: Bytes::new(),
         }
     }
+
+    /// The same with the login `USER:PASSWORD`, which is not shown in logs.
+    pub fn with_login(mut self, login: &str) -> Self {
+        self.headers.insert(AUTHORIZATION, basic(login));
+        self
+    }
 }
 
 /// The answer of a server, with whatever status.
@@ -122,8 +128,8 @@ pub enum HttpError {
 
 /// The `Authorization` of `USER:PASSWORD`, which is not shown in logs.
 pub fn basic(login: &str) -> HeaderValue {
-    let text = format!("Basic {}", STANDARD.encode(login));
-    let mut value = HeaderValue::from_str(&text).expect("base64 has no control characters");
+    let mut value =
+        HeaderValue::from_str(&basic_of(login)).expect("base64 has no control characters");
     value.set_sensitive(true);
     value
 }

@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 use super::IcecastEngine;
 use crate::io::channel::ChannelReader;
 use crate::io::clock;
-use crate::io::http::{Limits, Question, basic, request_within};
+use crate::io::http::{Limits, request_within};
 use crate::io::icecast;
 use crate::logic::backoff::Backoff;
 use crate::media::format::detect::Format;
@@ -22,7 +22,7 @@ use crate::model::mount::MountName;
 use crate::model::title::TitleInfo;
 use crate::service::streams::{Held, Reader};
 use crate::wire::icecast::local::{source_head, title_path};
-use crate::wire::icecast::server_config::{ADMIN, SOURCE};
+use crate::wire::icecast::server_config::SOURCE;
 
 /// How long a mount is fed without a listener: a player that reconnects finds it on air, and nothing is begun and ended
 /// with each look of a directory.
@@ -298,15 +298,8 @@ impl Sending<'_> {
         };
         let path = title_path(self.mount, &title);
         self.title = Some(title);
-        let Ok(url) = format!("http://{address}{path}").parse() else {
+        let Some(question) = self.engine.admin_question(address, &path) else {
             return;
-        };
-        let login = format!("{ADMIN}:{}", self.engine.0.passwords.admin.reveal());
-        let question = Question {
-            headers: [(hyper::header::AUTHORIZATION, basic(&login))]
-                .into_iter()
-                .collect(),
-            ..Question::get(url)
         };
         let limits = Limits {
             time: PATIENCE,

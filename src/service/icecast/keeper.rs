@@ -16,13 +16,13 @@ use crate::io::child::{
     Child, ChildLimits, ChildLog, ChildPipes, Program, Spawned, Spawner, find_program,
 };
 use crate::io::clock;
-use crate::io::http::{Limits, Question, basic, request_within, with_causes};
+use crate::io::http::{Limits, request_within, with_causes};
 use crate::logic::daemon::{Daemon, DaemonInput, DaemonOutput, Keeper};
 use crate::model::status::EngineStatus;
 use crate::service::load::Load;
 use crate::settings::IcecastSettings;
 use crate::wire::gossip;
-use crate::wire::icecast::server_config::{ADMIN, ServerConfig, number_in_stats};
+use crate::wire::icecast::server_config::{ServerConfig, number_in_stats};
 
 /// The names of the program, the one of Debian first.
 const PROGRAMS: [&str; 2] = ["icecast2", "icecast"];
@@ -254,15 +254,8 @@ impl IcecastKeeper {
             return DaemonInput::Tick;
         };
         let address = local(port);
-        let Ok(url) = format!("http://{address}/admin/stats").parse() else {
+        let Some(question) = self.engine.admin_question(address, "/admin/stats") else {
             return DaemonInput::Tick;
-        };
-        let login = format!("{ADMIN}:{}", self.engine.0.passwords.admin.reveal());
-        let question = Question {
-            headers: [(hyper::header::AUTHORIZATION, basic(&login))]
-                .into_iter()
-                .collect(),
-            ..Question::get(url)
         };
         match request_within(question, ASK_LIMITS).await {
             Ok(answer) if answer.status.is_success() => {

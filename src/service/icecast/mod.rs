@@ -23,8 +23,10 @@ pub use self::keeper::KeeperConfig;
 pub use self::tuning::{NotTuned, Tuned};
 use super::mesh::Mesh;
 use super::relay::Relays;
+use crate::io::http::Question;
 use crate::io::password::Secret;
 use crate::model::mount::MountName;
+use crate::wire::icecast::server_config::ADMIN;
 
 /// The passwords of one Icecast, made anew in each life of the node and known to nobody else.
 #[derive(Debug)]
@@ -87,6 +89,13 @@ impl IcecastEngine {
             feeds.remove(mount);
         }
         is_idle
+    }
+
+    /// A question for a path of its admin at this address; `None` if that is none, which only a bug can make.
+    fn admin_question(&self, address: SocketAddr, path: &str) -> Option<Question> {
+        let url = format!("http://{address}{path}").parse().ok()?;
+        let login = format!("{ADMIN}:{}", self.0.passwords.admin.reveal());
+        Some(Question::get(url).with_login(&login))
     }
 
     /// The address at which it serves; `None` while it does not.

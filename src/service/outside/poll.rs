@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
-use hyper::{Method, StatusCode, Uri};
+use hyper::header::{HeaderValue, USER_AGENT};
+use hyper::{StatusCode, Uri};
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
 use super::Outside;
 use crate::io::clock;
 use crate::io::gossip::MAX_VALUE_BYTES;
-use crate::io::http::{HttpError, Limits, Question, basic, request_within, with_causes};
+use crate::io::http::{HttpError, Limits, Question, request_within, with_causes};
 use crate::logic::forecast::OutsideBulletin;
 use crate::model::outside::{OutsideReport, OutsideServer};
 use crate::wire::gossip;
@@ -101,17 +100,13 @@ async fn ask(server: &OutsideServer, number: u64) -> Result<OutsideReport, Failu
 fn question(server: &OutsideServer) -> Result<Question, Failure> {
     let url = format!("{}{}", server.poll_url, server.via.path());
     let url: Uri = url.parse().map_err(|_| Failure::Address)?;
-    let mut headers = HeaderMap::new();
+    let mut question = Question::get(url);
     let agent = concat!("antiphon/", env!("CARGO_PKG_VERSION"));
-    headers.insert(USER_AGENT, HeaderValue::from_static(agent));
-    if let Some(login) = &server.login {
-        headers.insert(AUTHORIZATION, basic(login.reveal()));
-    }
-    Ok(Question {
-        method: Method::GET,
-        url,
-        headers,
-        body: Bytes::new(),
+    let agent = HeaderValue::from_static(agent);
+    question.headers.insert(USER_AGENT, agent);
+    Ok(match &server.login {
+        Some(login) => question.with_login(login.reveal()),
+        None => question,
     })
 }
 
@@ -153,6 +148,8 @@ async fn publish(outside: &Outside, server: &OutsideServer, mut bulletin: Outsid
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    use hyper::header::AUTHORIZATION;
 
     use super::*;
     use crate::logic::forecast::Arrived;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::alphabet;
+use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::text::text_of;
@@ -33,6 +34,11 @@ impl fmt::Debug for Credentials {
             .field("password", &"***")
             .finish()
     }
+}
+
+/// The `Authorization` of `USER:PASSWORD`.
+pub fn basic_of(login: &str) -> String {
+    format!("Basic {}", STANDARD.encode(login))
 }
 
 /// Reads `Basic` credentials as UTF-8 if they are valid, otherwise as Latin-1, so that a password with an accent

@@ -2,13 +2,12 @@
 
 use std::fmt::Write as _;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::model::mount::MountName;
 use crate::model::stream::StreamHead;
 use crate::model::title::TitleInfo;
+use crate::wire::http::credentials::basic_of;
 
 /// The longest head of an answer that is read.
 pub const MAX_ANSWER_HEAD_BYTES: usize = 16 << 10;
@@ -34,10 +33,7 @@ pub fn source_head(mount: &MountName, stream: &StreamHead, login: &str) -> Vec<u
         // Writing to a text does not fail.
         let _ = write!(head, "{name}: {value}\r\n");
     };
-    line(
-        "Authorization",
-        &format!("Basic {}", STANDARD.encode(login)),
-    );
+    line("Authorization", &basic_of(login));
     line(
         "User-Agent",
         concat!("antiphon/", env!("CARGO_PKG_VERSION")),
