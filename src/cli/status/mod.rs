@@ -223,11 +223,7 @@ fn names(nodes: &[NodeName]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::model::format::{CodecName, Container, StreamFormat};
-    use crate::model::geo::Whereabouts;
     use crate::model::mount::MountName;
     use crate::model::outside::Slots;
     use crate::model::seat::Epoch;
@@ -238,10 +234,7 @@ mod tests {
     fn mesh() -> Status {
         let name: NodeName = "demo-1".parse().unwrap();
         let node = NodeStatus {
-            name: name.clone(),
             url: "http://127.0.0.1:8000".to_owned(),
-            https_url: None,
-            state: NodeState::Alive,
             master: true,
             rank: 103,
             listeners: 12,
@@ -250,39 +243,11 @@ mod tests {
             max_bandwidth_bps: 1_000_000_000,
             utilization: 0.012,
             predicted_utilization: 0.02,
-            version: "0.1.0".to_owned(),
-            dns: false,
-            address_trouble: None,
-            traits: crate::model::traits::NodeTraits::default(),
-            place: Whereabouts::default(),
-            disk: None,
-            engine: None,
             clock_offset_ms: Some(-1_500),
+            ..NodeStatus::sample(name.as_str())
         };
         let mount = MountStatus {
-            path: "/radio.mp3".parse().unwrap(),
             name: "Radio\x1bKnown".to_owned(),
-            description: String::new(),
-            genre: String::new(),
-            url: String::new(),
-            content_type: "audio/mpeg".to_owned(),
-            bitrate_bps: 127_706,
-            bitrate_kbps: 128,
-            format: Some(StreamFormat {
-                container: Container::Mpeg,
-                codec: CodecName::Mp3,
-                bitrate_bps: 127_706,
-                sample_rate_hz: 44_100,
-                channels: 2,
-                video: None,
-            }),
-            audio_info: String::new(),
-            stated_type: None,
-            trouble: None,
-            closed: None,
-            intro_troubles: BTreeMap::new(),
-            listener_peak: 12,
-            slow_listeners: 0,
             source: Some(SourceStatus {
                 node: name.clone(),
                 stream_id: StreamId(1),
@@ -291,10 +256,10 @@ mod tests {
                 started_unix_s: 0,
             }),
             listeners: 12,
+            listener_peak: 12,
             holders: vec![name.clone(), "demo-2".parse().unwrap()],
             title: "A\x1b[31m song".to_owned(),
-            now_playing: None,
-            standby: Vec::new(),
+            ..MountStatus::sample("/radio.mp3")
         };
         Status {
             node: name.clone(),

@@ -3,6 +3,8 @@
 //! The JSON of these types is a promise to users' scripts: fields are added, never renamed.
 
 pub mod outside;
+#[cfg(test)]
+mod samples;
 
 use std::collections::BTreeMap;
 

@@ -1,37 +1,21 @@
 //! The contents of the parts of the page, and what they never do.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
-use crate::model::format::{CodecName, Container, StreamFormat, VideoFormat};
-use crate::model::geo::Whereabouts;
+use crate::model::format::{CodecName, VideoFormat};
 use crate::model::seat::Epoch;
 use crate::model::status::{MountStatus, SourceStatus};
 use crate::model::stream::StreamId;
 
 fn node(name: &str, listeners: u32, predicted: f64) -> NodeStatus {
     NodeStatus {
-        name: name.try_into().unwrap(),
-        url: format!("http://{name}.example:8000"),
-        https_url: None,
-        state: NodeState::Alive,
         master: name == "north",
-        rank: 100,
         listeners,
-        max_listeners: 500,
         bandwidth_bps: u64::from(listeners) * 128_000,
-        max_bandwidth_bps: 100_000_000,
         utilization: f64::from(listeners) / 500.0,
         predicted_utilization: predicted,
-        version: "0.1.0".into(),
-        dns: false,
-        address_trouble: None,
-        traits: crate::model::traits::NodeTraits::default(),
-        place: Whereabouts::default(),
-        disk: None,
-        engine: None,
-        clock_offset_ms: None,
+        ..NodeStatus::sample(name)
     }
 }
 
@@ -44,38 +28,16 @@ fn mount(path: &str, source: Option<&str>) -> MountStatus {
         started_unix_s: 0,
     });
     MountStatus {
-        path: path.try_into().unwrap(),
         name: "Radio Known".into(),
-        description: String::new(),
-        genre: String::new(),
-        url: String::new(),
-        content_type: "audio/mpeg".into(),
-        bitrate_bps: 127_706,
-        bitrate_kbps: 128,
-        format: Some(StreamFormat {
-            container: Container::Mpeg,
-            codec: CodecName::Mp3,
-            bitrate_bps: 127_706,
-            sample_rate_hz: 44_100,
-            channels: 2,
-            video: None,
-        }),
-        audio_info: String::new(),
-        stated_type: None,
-        trouble: None,
-        closed: None,
-        intro_troubles: BTreeMap::new(),
         listeners: 437,
         listener_peak: 437,
-        slow_listeners: 0,
         holders: match source {
             Some(_) => vec!["east".try_into().unwrap(), "north".try_into().unwrap()],
             None => Vec::new(),
         },
         title: "Hildegard – O vis aeternitatis".into(),
-        now_playing: None,
-        standby: Vec::new(),
         source,
+        ..MountStatus::sample(path)
     }
 }
 
