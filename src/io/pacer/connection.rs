@@ -170,3 +170,36 @@ pub(super) fn advance(bytes: &mut Bytes, at_most: usize) -> usize {
 pub(super) fn is_transient(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
+
+/// Connections on the loopback for the tests of both kinds of members.
+#[cfg(test)]
+pub(super) mod samples {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Two ends of a connection.
+    pub(in crate::io::pacer) fn pair() -> [TcpStream; 2] {
+        let door = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(door.local_addr().unwrap()).unwrap();
+        [near, door.accept().unwrap().0]
+    }
+
+    impl ListenerConnection {
+        /// A listener with this head, and its player, which has read nothing yet.
+        pub(in crate::io::pacer) fn sample(head: Bytes, now: Instant) -> (Self, TcpStream) {
+            let [player, socket] = pair();
+            let connection = Self {
+                socket,
+                head,
+                until: None,
+                control: Arc::default(),
+                leave: Box::new(|_: Left, _: u64| ()),
+                checked_at: now,
+                stuck_since: None,
+                half_closed: false,
+            };
+            (connection, player)
+        }
+    }
+}

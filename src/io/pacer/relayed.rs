@@ -100,33 +100,16 @@ impl Relayed {
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
-    use std::net::TcpListener;
-    use std::sync::Arc;
 
     use super::super::connection::STUCK_LIMIT;
+    use super::super::connection::samples::pair;
     use super::*;
-
-    /// Two ends of a connection on the loopback.
-    fn pair() -> [TcpStream; 2] {
-        let door = TcpListener::bind("127.0.0.1:0").unwrap();
-        let near = TcpStream::connect(door.local_addr().unwrap()).unwrap();
-        [near, door.accept().unwrap().0]
-    }
 
     /// A listener, its player, and the server that feeds it.
     fn relayed(head: &'static [u8], now: Instant) -> (Relayed, TcpStream, TcpStream) {
-        let [player, socket] = pair();
+        let head = Bytes::from_static(head);
+        let (connection, player) = ListenerConnection::sample(head, now);
         let [server, upstream] = pair();
-        let connection = ListenerConnection {
-            socket,
-            head: Bytes::from_static(head),
-            until: None,
-            control: Arc::default(),
-            leave: Box::new(|_: Left, _: u64| ()),
-            checked_at: now,
-            stuck_since: None,
-            half_closed: false,
-        };
         let upstream = UpstreamSocket {
             socket: upstream,
             begun: Bytes::from_static(b"begun "),

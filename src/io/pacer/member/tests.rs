@@ -1,8 +1,7 @@
 //! One listener: the bytes of each visit, and when it is given up.
 
 use std::io::{ErrorKind, Read as _};
-use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
+use std::net::TcpStream;
 
 use super::super::connection::{CHECK_EVERY, STUCK_LIMIT};
 use super::*;
@@ -21,18 +20,7 @@ use crate::model::title::TitleInfo;
 
 /// A listener with this head, on the loopback, and its player, which has read nothing yet.
 fn member(feed: &Feed, head: Bytes, now: Instant) -> (Member, TcpStream) {
-    let door = TcpListener::bind("127.0.0.1:0").unwrap();
-    let player = TcpStream::connect(door.local_addr().unwrap()).unwrap();
-    let connection = ListenerConnection {
-        socket: door.accept().unwrap().0,
-        head,
-        until: None,
-        control: Arc::default(),
-        leave: Box::new(|_: Left, _: u64| ()),
-        checked_at: now,
-        stuck_since: None,
-        half_closed: false,
-    };
+    let (connection, player) = ListenerConnection::sample(head, now);
     let sound = RingSound {
         intro: None,
         reader: Channel::new(feed.clone()).join(Duration::ZERO),
