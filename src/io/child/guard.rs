@@ -33,7 +33,7 @@ const FAILED: u8 = 2;
 /// How much sooner the kernel ends a child than the node when the machine is out of memory: as if it used half of it.
 const OOM_SCORE: &str = "500";
 /// The room that a program gets beyond twice the memory that it may hold: libraries, stacks and reserves count here, too.
-/// It is a wall behind the limit of what is really held, at which the node looks from time to time only.
+/// This wall stands behind the limit of what is really held, at which the node looks from time to time only.
 const ROOM_BYTES: u64 = 1 << 30;
 
 /// An order for a guard.

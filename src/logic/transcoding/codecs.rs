@@ -1,6 +1,6 @@
 //! The bounds of each codec: its sample rates, its bitrates, and its own scale of quality.
 //!
-//! They are those of the encoders that Liquidsoap and ffmpeg have in common (LAME, libvorbis, libopus, libFLAC,
+//! The bounds are those of the encoders that Liquidsoap and ffmpeg have in common (LAME, libvorbis, libopus, libFLAC,
 //! and ffmpeg's own for AAC), and of the formats themselves. Whatever is within them, both tools make.
 
 use std::fmt;
