@@ -11,6 +11,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
 
 use rustix::io::Errno;
 use rustix::process::{
@@ -18,6 +19,10 @@ use rustix::process::{
     set_parent_process_death_signal, setrlimit,
 };
 use rustix::thread::set_no_new_privs;
+use signal_hook::consts::{
+    SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2,
+};
+use signal_hook::flag;
 
 use super::control;
 use super::program::Program;
@@ -35,6 +40,10 @@ const OOM_SCORE: &str = "500";
 /// The room that a program gets beyond twice the memory that it may hold: libraries, stacks and reserves count here, too.
 /// This wall stands behind the limit of what is really held, at which the node looks from time to time only.
 const ROOM_BYTES: u64 = 1 << 30;
+/// The signals that whoever starts a node may let it ignore: `nohup` the first, a shell the next two.
+const SIGNALS: [i32; 11] = [
+    SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGTERM, SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU,
+];
 
 /// An order for a guard.
 #[derive(Debug, PartialEq, Eq)]
@@ -131,6 +140,7 @@ impl GuardOrder {
             limit(Resource::As, all).map_err(GuardFailure::at("limit its memory"))?;
         }
         nice(i32::from(self.nice)).map_err(GuardFailure::at("lower its priority"))?;
+        hear_signals().map_err(GuardFailure::at("hear signals"))?;
         // Where the system does not let it, the kernel chooses as it likes.
         let _as_it_likes = fs::write("/proc/self/oom_score_adj", OOM_SCORE);
         let input = control::receive_input(control).map_err(GuardFailure::at("take its input"))?;
@@ -139,6 +149,15 @@ impl GuardOrder {
         let error = program.args(&self.arguments).stdin(input).exec();
         Err(GuardFailure::at(RUN)(error))
     }
+}
+
+/// Lets signals do to the program what they usually do. One that is ignored here would be ignored by the program, too; one
+/// that has a handler is not, because no handler outlives `exec`.
+fn hear_signals() -> io::Result<()> {
+    for signal in SIGNALS {
+        flag::register(signal, Arc::default())?;
+    }
+    Ok(())
 }
 
 /// Lowers a limit, also for whoever might raise it again.
