@@ -55,6 +55,8 @@ pub enum SourceProtocol {
     Http,
     /// That of Shoutcast 1. Its titles come without the name of a mount.
     Shoutcast,
+    /// None: this node makes the stream itself.
+    Own,
 }
 
 /// The facts of a source on air that others ask for.

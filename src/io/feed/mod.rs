@@ -293,6 +293,11 @@ impl Feed {
         self.shared.ring.lock().framed_time()
     }
 
+    /// The stream's time at a byte; see [`Ring::time_at`].
+    pub fn time_at(&self, offset: u64) -> Option<Duration> {
+        self.shared.ring.lock().time_at(offset)
+    }
+
     /// The offset at which the listeners of another stream continue with this one; see [`Ring::splice_point`].
     pub fn splice_point(&self) -> Option<u64> {
         self.shared.ring.lock().splice_point()

@@ -165,6 +165,12 @@ impl Ring {
         self.scanner.media_time()
     }
 
+    /// How much audio the stream had before a byte that the ring holds, up to half a second more; `None` if its format does
+    /// not tell the time.
+    pub fn time_at(&self, offset: u64) -> Option<Duration> {
+        self.tempo.time_from(offset).or(self.scanner.media_time())
+    }
+
     /// How much audio time was received, if the format's frames are so short that silence shows in it, and one of them
     /// has been recognised.
     pub fn framed_time(&self) -> Option<Duration> {

@@ -3,6 +3,8 @@
 use std::future::{pending, ready};
 use std::io;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::AsyncRead;
 use tracing::info;
@@ -11,6 +13,7 @@ use crate::model::mount::MountSpec;
 use crate::model::seat::Epoch;
 use crate::model::source::SourceOrigin;
 use crate::model::stream::StreamHead;
+use crate::model::title::TitleInfo;
 use crate::service::document::{Documents, Mounts};
 use crate::service::sources::SourceProtocol;
 use crate::wire::http::head::Head;
@@ -51,23 +54,22 @@ impl Offer {
         }
     }
 
-    /// Waits until the mount has become one that is transcoded, which takes no encoder.
+    /// Waits until the mount is there and takes no such source any more: an encoder, when it has become one that is
+    /// transcoded; a transcoder, when it is so no longer.
     pub(super) async fn is_out_of_place(&self, documents: &Documents) {
-        let is_for_encoders = |mounts: &Mounts| {
+        let is_own = self.protocol == SourceProtocol::Own;
+        let is_out_of_place = |mounts: &Arc<Mounts>| {
             let spec = mounts.get(&self.spec.path);
-            spec.is_none_or(|spec| spec.transcode.transcode_from.is_none())
+            spec.is_some_and(|spec| spec.transcode.transcode_from.is_some() != is_own)
         };
         let mut mounts = documents.watch_mounts();
-        let node_stops = match self.protocol {
-            SourceProtocol::Http | SourceProtocol::Shoutcast => {
-                let changed = mounts.wait_for(|mounts| !is_for_encoders(mounts));
-                changed.await.is_err()
-            }
-        };
-        if node_stops {
-            pending::<()>().await;
+        if mounts.wait_for(is_out_of_place).await.is_err() {
+            pending::<()>().await; // the node stops
         }
-        info!("the mount is transcoded from another one now, and takes no encoder");
+        match is_own {
+            true => info!("the mount is not transcoded any more"),
+            false => info!("the mount is transcoded from another one now, and takes no encoder"),
+        }
     }
 }
 
@@ -90,6 +92,11 @@ pub(super) trait Filler: AsyncRead + Send + Unpin {
     /// Tells the sender that it is taken, unless it has been told so. May be dropped and called again.
     fn accept(&mut self) -> impl Future<Output = io::Result<()>> + Send {
         ready(Ok(()))
+    }
+
+    /// The title of what is read next, once; `sounded` is how much audio was heard before that, if the format tells.
+    fn take_title(&mut self, _sounded: Option<Duration>) -> Option<TitleInfo> {
+        None
     }
 
     /// How many bytes of framing the sender has sent so far around what was read.

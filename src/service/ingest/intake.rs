@@ -291,7 +291,8 @@ impl<F: Filler> Intake<F> {
             self.lead = LeadScanner::new(format.filter(|_| self.may_wait), now);
         }
         if let Sink::Ring(feed) = sink
-            && let Some(title) = self.inlet.take_title()
+            && let Some(title) = (self.inlet.take_title())
+                .or_else(|| self.filler.take_title(feed.time_at(feed.next())))
             && feed.set_title(feed.next(), &title) == TitleSet::Changed
         {
             info!(title = title.text, "title");
