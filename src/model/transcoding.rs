@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::format::CodecName;
+
 /// A codec that transcoders make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -38,6 +40,18 @@ impl TargetCodec {
             Self::Vorbis => "vorbis",
             Self::Opus => "opus",
             Self::Flac => "flac",
+        }
+    }
+}
+
+impl From<TargetCodec> for CodecName {
+    fn from(codec: TargetCodec) -> Self {
+        match codec {
+            TargetCodec::Mp3 => Self::Mp3,
+            TargetCodec::Aac => Self::Aac,
+            TargetCodec::Vorbis => Self::Vorbis,
+            TargetCodec::Opus => Self::Opus,
+            TargetCodec::Flac => Self::Flac,
         }
     }
 }
@@ -154,6 +168,26 @@ impl fmt::Display for TranscodeEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
     }
+}
+
+/// How far a transcoder is. A word of a newer version reads as unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TranscoderStage {
+    /// No source is to be heard.
+    Waiting,
+    /// Nobody listens, and so nothing is made.
+    Idle,
+    /// The program runs, and has made nothing yet.
+    Starting,
+    /// The stream is made.
+    Running,
+    /// The program has failed, and is started again a little later.
+    Failing,
+    /// None that is known here.
+    #[default]
+    #[serde(other)]
+    Unknown,
 }
 
 #[cfg(test)]

@@ -43,6 +43,7 @@ use crate::service::status::{StatusConfig, Statuses};
 use crate::service::streams::Streams;
 use crate::service::switchboard::Switchboard;
 use crate::service::titles::Titles;
+use crate::service::transcode::{TranscodeConfig, Transcoders};
 use crate::settings::{Line, MEDIA_FOLDER, Settings};
 use crate::wire::icecast::passthrough::TagKey;
 use crate::wire::livez::ProofKeys;
@@ -159,6 +160,7 @@ impl Core<'_> {
         let visitors = self.tasks.group();
         let titles = Titles::new(mesh.clone(), carriers.streams.clone());
         let ingest = self.start_ingest(mesh, &carriers, logins.clone(), &visitors);
+        self.start_transcoders(mesh, &carriers, &ingest)?;
         let audience = MeshAudience::new(carriers.audience.clone(), mesh.clone());
         let listening = self.start_listening(mesh, &carriers)?;
         let admin = Admin::new(AdminConfig {
@@ -229,17 +231,37 @@ impl Core<'_> {
             Some(_) => Path::new(RUN_FOLDER).join(format!("icecast-{}", self.settings.name)),
             None => self.settings.data_dir.join("icecast"),
         };
-        let spawner =
-            Spawner::start(self.tasks).context("cannot start the thread that starts programs")?;
         let config = KeeperConfig {
             settings,
             usual_folder,
             max_listeners: self.capacity.max_listeners,
-            spawner,
+            spawner: self.start_spawner()?,
             load: carriers.load.clone(),
         };
         let engine = IcecastEngine::start(config, mesh.clone(), carriers.relays.clone());
         Ok(Engine::Icecast(engine))
+    }
+
+    /// Starts the service of transcoded mounts. Its jobs end before the tasks of visitors do.
+    fn start_transcoders(
+        &self,
+        mesh: &Mesh,
+        carriers: &Carriers,
+        ingest: &Ingest,
+    ) -> anyhow::Result<()> {
+        let transcoders = Transcoders::new(TranscodeConfig {
+            settings: self.settings.transcoding.clone(),
+            mesh: mesh.clone(),
+            relays: carriers.relays.clone(),
+            ingest: ingest.clone(),
+            spawner: self.start_spawner()?,
+        });
+        self.tasks.spawn(transcoders.run());
+        Ok(())
+    }
+
+    fn start_spawner(&self) -> anyhow::Result<Spawner> {
+        Spawner::start(self.tasks).context("cannot start the thread that starts programs")
     }
 
     /// Warns if the folder of intros is set and not there. The usual one need not be there.

@@ -17,7 +17,8 @@ use crate::model::seat::{Claim, Epoch, Rank, Seat};
 use crate::model::status::{EngineStatus, NodeState};
 use crate::model::stream::StreamId;
 use crate::wire::gossip::{
-    self, ClosedCard, NodeCard, Origin, ReachCard, StreamAbout, StreamCard, TranscodingCard,
+    self, ClosedCard, NodeCard, Origin, ReachCard, StreamAbout, StreamCard, TranscoderCard,
+    TranscodingCard,
 };
 
 /// One node, in its latest life.
@@ -63,6 +64,8 @@ pub struct MeshNode {
     pub reach: BTreeMap<NodeName, ReachCard>,
     /// The transcoders that it can run, if it may run any.
     pub transcoding: Option<TranscodingCard>,
+    /// The transcoders that it runs.
+    pub transcoders: BTreeMap<MountName, TranscoderCard>,
 }
 
 /// A card's flag for a frame that not every version reads.
@@ -123,6 +126,7 @@ impl MeshNode {
             closed: BTreeMap::new(),
             reach: BTreeMap::new(),
             transcoding: None,
+            transcoders: BTreeMap::new(),
         }
     }
 
@@ -159,6 +163,8 @@ impl MeshNode {
             put(&mut self.about, mount, value);
         } else if let Some(mount) = gossip::closed_mount(key) {
             put(&mut self.closed, mount, value);
+        } else if let Some(mount) = gossip::transcoder_mount(key) {
+            put(&mut self.transcoders, mount, value);
         } else if let Some(mount) = gossip::standby_mount(key) {
             match value {
                 Some(_) => self.standby.insert(mount),

@@ -31,3 +31,4 @@ pub mod status;
 pub mod streams;
 pub mod switchboard;
 pub mod titles;
+pub mod transcode;

@@ -47,7 +47,7 @@ fn render(status: &Status) -> String {
     let mut parts = vec![
         headline(status),
         nodes::rows(&status.nodes) + &troubles(status),
-        mounts(&status.mounts) + &faults(&status.mounts),
+        mounts(&status.mounts) + &transcoders(&status.mounts) + &faults(&status.mounts),
     ];
     if !status.outside.is_empty() {
         parts.push(outside(&status.outside));
@@ -166,6 +166,24 @@ fn mounts(mounts: &[MountStatus]) -> String {
         ]);
     }
     table.render()
+}
+
+/// A line for each mount that is transcoded.
+fn transcoders(mounts: &[MountStatus]) -> String {
+    let lines = mounts.iter().filter_map(|mount| {
+        let transcoder = mount.transcoder.as_ref()?;
+        let from = transcoder.from.as_ref();
+        let from = from.map_or_else(String::new, |from| format!("from {from} "));
+        let why = transcoder.trouble.as_ref();
+        let why = why.map_or_else(String::new, |why| format!(": {why}"));
+        let line = format!(
+            "{} is transcoded {from}{}{why}",
+            mount.path,
+            transcoder.in_words()
+        );
+        Some(printable(&line).to_string() + "\n")
+    });
+    lines.collect()
 }
 
 /// The table of Icecast servers without antiphon.

@@ -24,6 +24,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, pidfd_send_signal};
+use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -69,6 +70,11 @@ pub struct Finished {
     pub late: bool,
     /// The first lines that it said: as many as it may say at once.
     pub lines: Vec<String>,
+}
+
+/// Writes to the standard input of a program, and waits for as long as its pipe is full.
+pub async fn hand_over(stdin: &mut pipe::Sender, bytes: &[u8]) -> io::Result<()> {
+    stdin.write_all(bytes).await
 }
 
 impl Spawned {

@@ -5,12 +5,14 @@
 pub mod outside;
 #[cfg(test)]
 mod samples;
+pub mod transcoder;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use self::outside::OutsideStatus;
+use self::transcoder::TranscoderStatus;
 use super::format::StreamFormat;
 use super::geo::Whereabouts;
 use super::mount::MountName;
@@ -225,6 +227,9 @@ pub struct MountStatus {
     /// The nodes at which another source waits for its turn.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub standby: Vec<NodeName>,
+    /// The transcoder that makes the stream; `None` for a mount whose stream an encoder sends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transcoder: Option<TranscoderStatus>,
 }
 
 impl MountStatus {

@@ -2,6 +2,7 @@
 
 mod outside;
 mod title;
+mod transcoder;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -113,7 +114,7 @@ impl Statuses {
             mounts: mounts
                 .values()
                 .filter(|spec| viewer == Viewer::Operator || !spec.hidden)
-                .map(|spec| self.mount(&view, spec))
+                .map(|spec| self.mount(&view, spec, viewer))
                 .collect(),
             outside: self.outside(),
             unreached: self.config.unreached.all(),
@@ -127,7 +128,7 @@ impl Statuses {
         }
     }
 
-    fn mount(&self, view: &MeshView, spec: &MountSpec) -> MountStatus {
+    fn mount(&self, view: &MeshView, spec: &MountSpec, viewer: Viewer) -> MountStatus {
         let status = mount_status(view, spec);
         let held = self.config.streams.get(&spec.path);
         let told = ShownTitle {
@@ -138,6 +139,12 @@ impl Statuses {
         MountStatus {
             title: shown.text,
             now_playing: shown.parts,
+            transcoder: transcoder::status(
+                view,
+                spec,
+                &self.config.mesh.documents.mounts(),
+                viewer,
+            ),
             ..status
         }
     }
@@ -282,6 +289,7 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
         title: card.map(|card| caption(&card.title)).unwrap_or_default(),
         now_playing: card.and_then(|card| now_playing(view, card, path)),
         standby: waiting.map(|(name, _)| name.clone()).collect(),
+        transcoder: None,
     }
 }
 

@@ -17,6 +17,7 @@
 //! | `engine` | [`EngineStatus`](crate::model::status::EngineStatus) of the server that serves its listeners | on change, if that is not the node itself |
 //! | `disk` | why it cannot write to its disk | while it cannot |
 //! | `transcoding` | [`TranscodingCard`]: what it could transcode | while it may |
+//! | `transcoder/PATH` | [`TranscoderCard`] | while it runs that mount's transcoder, at most each five seconds |
 
 #[cfg(test)]
 mod tests;
@@ -37,7 +38,9 @@ use crate::model::status::NowPlaying;
 use crate::model::stream::{StreamHead, StreamId};
 use crate::model::title::TitleInfo;
 
-pub use self::transcoding::{TRANSCODING, TranscodingCard};
+pub use self::transcoding::{
+    TRANSCODING, TranscoderCard, TranscodingCard, transcoder_key, transcoder_mount,
+};
 
 /// The key of a [`NodeCard`].
 pub const NODE: &str = "node";

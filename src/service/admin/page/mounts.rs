@@ -39,6 +39,7 @@ fn row(mount: &MountStatus) -> Markup {
             th scope="row" { (station(mount)) @if mount.source.is_some() { (title(&mount.title)) } }
             td {
                 (source(mount))
+                (transcoder(mount))
                 (closed(mount))
                 (at("standby at", &mount.standby))
                 (at("held by", &mount.holders))
@@ -88,6 +89,20 @@ fn source(mount: &MountStatus) -> Markup {
             span class="none" { "source gone, its listeners are kept for a while" }
         } @else {
             span class="none" { "no source" }
+        }
+    }
+}
+
+/// The transcoder that makes the stream, and why it makes none.
+fn transcoder(mount: &MountStatus) -> Markup {
+    html! {
+        @if let Some(transcoder) = &mount.transcoder {
+            small {
+                "transcoded "
+                @if let Some(from) = &transcoder.from { "from " (from) " " }
+                (Foreign(&transcoder.in_words()))
+            }
+            @if let Some(why) = &transcoder.trouble { small { strong { (Foreign(why)) } } }
         }
     }
 }

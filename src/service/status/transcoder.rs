@@ -1,0 +1,66 @@
+//! The part of a mount's status about its transcoder.
+
+use std::collections::BTreeMap;
+
+use super::Viewer;
+use crate::logic::transcoding::lineage;
+use crate::model::caption::caption;
+use crate::model::mount::{MountName, MountSpec};
+use crate::model::node::NodeName;
+use crate::model::seat::Seat;
+use crate::model::status::transcoder::TranscoderStatus;
+use crate::model::transcoding::TargetCodec;
+use crate::proto::view::MeshView;
+use crate::wire::gossip::TranscodingCard;
+
+/// The transcoder of a mount, as a viewer may see it; `None` for a mount with an encoder.
+pub(super) fn status(
+    view: &MeshView,
+    spec: &MountSpec,
+    mounts: &BTreeMap<MountName, MountSpec>,
+    viewer: Viewer,
+) -> Option<TranscoderStatus> {
+    let from = spec.transcode.transcode_from.clone()?;
+    let is_hidden = mounts.get(&from).is_some_and(|from| from.hidden);
+    let seat = Seat::Transcoder(spec.path.clone());
+    let node = view.seats.get(&seat).map(|claim| claim.node.clone());
+    let runner = node.as_ref().and_then(|name| view.nodes.get(name));
+    let card = runner.and_then(|node| node.transcoders.get(&spec.path));
+    let trouble = match (lineage::fault(spec, mounts), card, spec.transcode.codec) {
+        (Some(fault), ..) if viewer == Viewer::Operator => Some(fault.to_string()),
+        // A fault may name mounts that are hidden.
+        (Some(_), ..) => Some("its settings make no sense".to_owned()),
+        (None, Some(card), _) => card.trouble.as_deref().map(caption),
+        (None, None, Some(codec)) if node.is_none() => Some(why_nobody(view, codec)),
+        _ => None,
+    };
+    Some(TranscoderStatus {
+        from: Some(from).filter(|_| !is_hidden || viewer == Viewer::Operator),
+        node,
+        engine: card.map_or_else(String::new, |card| caption(&card.engine)),
+        stage: card.map(|card| card.stage).unwrap_or_default(),
+        trouble,
+        restarts: card.map_or(0, |card| card.restarts),
+        lag_ms: card.and_then(|card| card.lag_ms),
+        cpu_permille: card.and_then(|card| card.cpu_permille),
+    })
+}
+
+/// Why no node runs a transcoder of this codec, and what to do about it.
+fn why_nobody(view: &MeshView, codec: TargetCodec) -> String {
+    let up = view.nodes.iter().filter(|(_, node)| node.is_up());
+    let cards = up.filter_map(|(name, node)| Some((name, node.transcoding.as_ref()?)));
+    let cards: Vec<(&NodeName, &TranscodingCard)> = cards.collect();
+    let can_make = |card: &TranscodingCard| card.codecs.contains(&codec.into());
+    if cards.is_empty() {
+        return "no node transcodes: start one with --transcode".to_owned();
+    }
+    let troubled = cards.iter().find_map(|(name, card)| {
+        let trouble = card.trouble.as_deref()?;
+        Some(format!("{name} cannot: {}", caption(trouble)))
+    });
+    if !cards.iter().any(|(_, card)| can_make(card)) {
+        return troubled.unwrap_or_else(|| format!("no node that transcodes can make {codec}"));
+    }
+    "all nodes that transcode are busy or leave: see max_transcoders in their settings".to_owned()
+}

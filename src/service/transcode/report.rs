@@ -1,0 +1,134 @@
+//! Tells the mesh and the operator of a transcoder.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use tracing::warn;
+
+use super::Inner;
+use super::progress::Progress;
+use crate::io::child::Child;
+use crate::io::clock;
+use crate::model::mount::MountName;
+use crate::model::transcoding::TranscoderStage;
+use crate::wire::gossip::{self, TranscoderCard};
+
+/// How often each transcoder was started again after a failure, since this node has had its seat.
+pub(super) type Restarts = BTreeMap<MountName, u32>;
+
+/// How often the figures of one that runs are told.
+const PERIOD: Duration = Duration::from_secs(5);
+/// The step of a lag, in milliseconds: it changes with each page that comes out.
+const LAG_STEP_MS: u64 = 100;
+
+/// Tells of one transcoder.
+pub(super) struct Report<'a> {
+    inner: &'a Inner,
+    mount: &'a MountName,
+    card: TranscoderCard,
+    has_told: bool,
+    /// The time of processors that the program had used at the last look, and when that was.
+    cpu: Option<(Duration, Instant)>,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(inner: &'a Inner, mount: &'a MountName) -> Self {
+        let restarts = inner.restarts.lock().get(mount).copied();
+        let card = TranscoderCard {
+            engine: String::new(),
+            stage: TranscoderStage::Waiting,
+            trouble: None,
+            restarts: restarts.unwrap_or(0),
+            lag_ms: None,
+            cpu_permille: None,
+        };
+        Self {
+            inner,
+            mount,
+            card,
+            has_told: false,
+            cpu: None,
+        }
+    }
+
+    /// The transcoder is at another stage.
+    pub(super) async fn set_stage(&mut self, engine: &str, stage: TranscoderStage) {
+        self.cpu = None;
+        let card = TranscoderCard {
+            engine: engine.to_owned(),
+            stage,
+            trouble: None,
+            restarts: self.card.restarts,
+            lag_ms: None,
+            cpu_permille: None,
+        };
+        self.tell(card).await;
+    }
+
+    /// The program has made something.
+    pub(super) async fn begin_running(&mut self, engine: &str) {
+        if self.card.stage != TranscoderStage::Running {
+            self.set_stage(engine, TranscoderStage::Running).await;
+        }
+    }
+
+    /// The transcoder has failed, and its program is going to be started again.
+    pub(super) async fn set_failed(&mut self, trouble: &str) {
+        let restarts = {
+            let mut restarts = self.inner.restarts.lock();
+            let restarts = restarts.entry(self.mount.clone()).or_default();
+            *restarts = restarts.saturating_add(1);
+            *restarts
+        };
+        let card = TranscoderCard {
+            stage: TranscoderStage::Failing,
+            trouble: Some(gossip::short_trouble(trouble)),
+            restarts,
+            lag_ms: None,
+            cpu_permille: None,
+            ..self.card.clone()
+        };
+        self.tell(card).await;
+    }
+
+    /// Tells the figures of one that runs, if it is time for that.
+    pub(super) async fn tell_figures(&mut self, child: &Child, progress: &Progress) {
+        let now = clock::now();
+        let is_early = |at: Instant| now.saturating_duration_since(at) < PERIOD;
+        if self.cpu.is_some_and(|(_, at)| is_early(at)) {
+            return;
+        }
+        let used = child.usage().cpu;
+        let cpu_permille = self.cpu.map(|(before, at)| {
+            let passed = now.saturating_duration_since(at).as_secs_f64();
+            let share = used.saturating_sub(before).as_secs_f64() / passed;
+            (share * 1_000.0).round() as u32
+        });
+        self.cpu = Some((used, now));
+        let lag_ms = progress.lag().map(|lag| {
+            let lag_ms = u64::try_from(lag.as_millis()).unwrap_or(u64::MAX);
+            lag_ms / LAG_STEP_MS * LAG_STEP_MS
+        });
+        let card = TranscoderCard {
+            lag_ms,
+            cpu_permille,
+            ..self.card.clone()
+        };
+        self.tell(card).await;
+    }
+
+    async fn tell(&mut self, card: TranscoderCard) {
+        if self.has_told && card == self.card {
+            return;
+        }
+        self.card = card;
+        self.has_told = true;
+        let (key, text) = (
+            gossip::transcoder_key(self.mount),
+            gossip::write(&self.card),
+        );
+        if let Err(error) = self.inner.config.mesh.gossip.set(&key, &text).await {
+            warn!(%error, "the state of the transcoder is not gossiped");
+        }
+    }
+}

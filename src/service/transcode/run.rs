@@ -1,0 +1,221 @@
+//! One transcoder: its program is started while there is a stream for it, watched, and started again when it fails.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+use tracing::{debug, info, warn};
+
+use super::input::{self, InputEnd};
+use super::output::{BadOutput, Output};
+use super::progress::Progress;
+use super::report::Report;
+use super::tools::Tool;
+use super::{Inner, TranscodeJob};
+use crate::io::child::{ChildLog, ChildPipes, ChildStream, Spawned};
+use crate::io::clock;
+use crate::logic::transcoding::command::{arguments, is_chatter, media_type};
+use crate::logic::transcoding::order::Amount;
+use crate::model::mount::MountSpec;
+use crate::model::seat::Epoch;
+use crate::model::stream::StreamHead;
+use crate::model::transcoding::TranscoderStage;
+use crate::service::ingest::{NotTaken, OwnStream};
+use crate::service::streams::Held;
+
+/// How often a program is looked at.
+const LOOK_PERIOD: Duration = Duration::from_millis(500);
+/// How long a program may take to end once its input has.
+const END_LIMIT: Duration = Duration::from_secs(5);
+/// How long this node waits when another one still sends to the mount.
+const RETRY: Duration = Duration::from_millis(500);
+/// After how long without audio a stream is taken off air: far later than a program that hangs is ended.
+const TIMEOUT_S: u32 = 3_600;
+
+/// How one run of a program ended.
+enum RunEnd {
+    /// The input has ended.
+    SourceGone,
+    /// The stream was not, or is not any more, this node's to make.
+    NotTaken(NotTaken),
+    /// The program has failed.
+    Failed(String),
+    /// The program has ended before it had made anything.
+    NotBegun(String),
+}
+
+/// Makes a mount's stream from another one until its program fails; then it is to be called again, a little later.
+pub(super) async fn run(inner: &Inner, job: &TranscodeJob) {
+    let mut report = Report::new(inner, &job.mount);
+    let tool = inner.tools.tool().await;
+    let engine = tool.engine.word();
+    loop {
+        report.set_stage(engine, TranscoderStage::Waiting).await;
+        let held = tokio::select! {
+            biased;
+            held = input::stream(inner, &job.order.from) => held,
+            // Nothing is made meanwhile; once there is a source, nobody waits for an answer.
+            Err(why) = inner.tools.check(&tool, &job.order) => {
+                return fail(report, &why).await;
+            }
+        };
+        report.set_stage(engine, TranscoderStage::Starting).await;
+        match run_once(inner, job, &tool, &held, &mut report).await {
+            RunEnd::SourceGone => info!("the source has gone: idle until it is back"),
+            RunEnd::NotTaken(why) => {
+                debug!(%why, "not put on air");
+                sleep(RETRY).await;
+            }
+            RunEnd::Failed(why) => return fail(report, &why).await,
+            RunEnd::NotBegun(why) => {
+                let checked = inner.tools.check(&tool, &job.order).await;
+                return fail(report, &checked.err().unwrap_or(why)).await;
+            }
+        }
+    }
+}
+
+async fn fail(mut report: Report<'_>, why: &str) {
+    warn!(why, "the transcoder has failed");
+    report.set_failed(why).await;
+}
+
+async fn run_once(
+    inner: &Inner,
+    job: &TranscodeJob,
+    tool: &Tool,
+    held: &Held,
+    report: &mut Report<'_>,
+) -> RunEnd {
+    let Some(spec) = inner.config.mesh.documents.mount(&job.mount) else {
+        return RunEnd::NotTaken(NotTaken::NoSuchMount);
+    };
+    let container = held.feed.format().container;
+    let words = arguments(tool.engine, &job.order, container);
+    let program = inner.tools.program(tool, &words, ChildPipes::Stream);
+    let spawned = match inner.config.spawner.spawn(program).await {
+        Ok(spawned) => spawned,
+        Err(error) => return RunEnd::Failed(error.to_string()),
+    };
+    let Spawned {
+        child,
+        mut log,
+        stream: Some(ChildStream { stdin, mut stdout }),
+    } = spawned
+    else {
+        return RunEnd::Failed("its pipes are missing".to_owned());
+    };
+    info!(engine = %tool.engine, pid = child.pid(), "the transcoder runs");
+    let progress = Progress::default();
+    let stream = own_stream(spec, job, tool, held);
+    let mut sending = pin!(input::send(held, stdin, &progress));
+    let mut airing = pin!(air(inner, job, stream, &mut stdout, &progress));
+    let mut input_end = None;
+    let aired = loop {
+        tokio::select! {
+            aired = &mut airing => break aired,
+            end = &mut sending, if input_end.is_none() => {
+                debug!(why = %end, "the transcoder gets no more");
+                input_end = Some((end, clock::now()));
+            }
+            line = next_line(&mut log) => match is_chatter(tool.engine, &line) {
+                true => debug!(line),
+                false => info!(line),
+            },
+            () = sleep(LOOK_PERIOD) => {}
+        }
+        let now = clock::now();
+        if progress.hangs(now) {
+            let pid = child.pid();
+            return RunEnd::Failed(format!(
+                "it makes nothing of what it hears (process {pid}), and was killed"
+            ));
+        }
+        if input_end
+            .as_ref()
+            .is_some_and(|(_, at)| now >= *at + END_LIMIT)
+        {
+            debug!("killed: it does not end with its input");
+            return RunEnd::SourceGone;
+        }
+        if progress.has_output() {
+            report.begin_running(tool.engine.word()).await;
+            report.tell_figures(&child, &progress).await;
+        }
+    };
+    // What it makes has ended, or is not wanted; the program is ended with its handle.
+    match (aired, input_end) {
+        (Err(Unaired::NotTaken(why)), _) => RunEnd::NotTaken(why),
+        (_, Some((InputEnd::Ended, _))) => RunEnd::SourceGone,
+        (Err(Unaired::Bad(BadOutput::Nothing)) | Ok(()), _) => {
+            let why = match timeout(LOOK_PERIOD, child.wait()).await {
+                Ok(end) => end.to_string(),
+                Err(_) if inner.config.ingest.is_stopping() => {
+                    return RunEnd::NotTaken(NotTaken::Stopping);
+                }
+                Err(_) => return RunEnd::NotTaken(NotTaken::InUse),
+            };
+            let why = format!("{} {why}", tool.engine);
+            match progress.has_output() {
+                true => RunEnd::Failed(why),
+                false => RunEnd::NotBegun(why),
+            }
+        }
+        (Err(Unaired::Bad(bad)), _) => RunEnd::Failed(bad.to_string()),
+    }
+}
+
+/// Why nothing was, or is any more, on air.
+enum Unaired {
+    NotTaken(NotTaken),
+    Bad(BadOutput),
+}
+
+/// Puts on air what a program makes.
+async fn air(
+    inner: &Inner,
+    job: &TranscodeJob,
+    stream: OwnStream,
+    stdout: &mut tokio::net::unix::pipe::Receiver,
+    progress: &Progress,
+) -> Result<(), Unaired> {
+    let media_type = media_type(job.order.audio.codec);
+    let output = Output::open(stdout, media_type, progress).await;
+    let output = output.map_err(Unaired::Bad)?;
+    let titles = |made| progress.take_title(made);
+    let airing = inner.config.ingest.put_on_air(stream, output, titles);
+    airing.await.map_err(Unaired::NotTaken)
+}
+
+/// The stream that is made: with the words of the other mount's source on its station.
+fn own_stream(spec: MountSpec, job: &TranscodeJob, tool: &Tool, held: &Held) -> OwnStream {
+    let kbps = match job.order.amount {
+        Amount::Bitrate(bitrate) => Some(bitrate.kbps()),
+        Amount::Quality(_) => None,
+    };
+    let of_the_other = ["br", "audio-info"];
+    let station = held.feed.head().icy.iter();
+    let station = station.filter(|(name, _)| !of_the_other.contains(&name.as_str()));
+    let bitrate = kbps.map(|kbps| ("br".to_owned(), kbps.to_string()));
+    let version = env!("CARGO_PKG_VERSION");
+    OwnStream {
+        spec,
+        head: StreamHead {
+            content_type: media_type(job.order.audio.codec).to_owned(),
+            icy: station.cloned().chain(bitrate).collect(),
+            user_agent: format!("antiphon/{version} ({})", tool.engine),
+            started_unix_ms: 0,
+            accept_epoch: Epoch::default(),
+        },
+        stated_bps: kbps.map_or(0, |kbps| u64::from(kbps) * 1_000),
+        timeout_s: TIMEOUT_S,
+    }
+}
+
+/// The next line that a program says. It may say none any more, and run on.
+async fn next_line(log: &mut ChildLog) -> String {
+    match log.next().await {
+        Some(line) => line,
+        None => std::future::pending().await,
+    }
+}
