@@ -70,4 +70,5 @@ mod support;
 mod titles;
 mod titles_in_band;
 mod transcoded_mounts;
+mod transcoders;
 mod unfollowed;

@@ -27,7 +27,7 @@ pub(super) enum BadOutput {
 
 /// The stream that a program makes.
 pub(super) struct Output<'a> {
-    stdout: &'a mut pipe::Receiver,
+    stdout: pipe::Receiver,
     progress: &'a Progress,
     /// The first bytes, by which it was recognised.
     begun: BytesMut,
@@ -36,7 +36,7 @@ pub(super) struct Output<'a> {
 impl<'a> Output<'a> {
     /// Waits for the first bytes, and sees that they are of this media type.
     pub(super) async fn open(
-        stdout: &'a mut pipe::Receiver,
+        mut stdout: pipe::Receiver,
         media_type: &'static str,
         progress: &'a Progress,
     ) -> Result<Self, BadOutput> {
@@ -76,7 +76,7 @@ impl AsyncRead for Output<'_> {
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
-        let polled = Pin::new(&mut *self.stdout).poll_read(cx, buf);
+        let polled = Pin::new(&mut self.stdout).poll_read(cx, buf);
         if buf.filled().len() > before {
             self.progress.note_output();
         }

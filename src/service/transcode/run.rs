@@ -1,10 +1,12 @@
 //! One transcoder: its program is started while there is a stream for it, watched, and started again when it fails.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::unix::pipe;
 use tokio::time::{sleep, timeout};
-use tracing::{debug, info, warn};
+use tracing::{Instrument as _, debug, info, warn};
 
 use super::input::{self, InputEnd};
 use super::output::{BadOutput, Output};
@@ -20,7 +22,7 @@ use crate::model::mount::MountSpec;
 use crate::model::seat::Epoch;
 use crate::model::stream::StreamHead;
 use crate::model::transcoding::TranscoderStage;
-use crate::service::ingest::{NotTaken, OwnStream};
+use crate::service::ingest::{Ingest, NotTaken, OwnStream};
 use crate::service::streams::Held;
 
 /// How often a program is looked at.
@@ -100,20 +102,31 @@ async fn run_once(
     let Spawned {
         child,
         mut log,
-        stream: Some(ChildStream { stdin, mut stdout }),
+        stream: Some(ChildStream { stdin, stdout }),
     } = spawned
     else {
         return RunEnd::Failed("its pipes are missing".to_owned());
     };
     info!(engine = %tool.engine, pid = child.pid(), "the transcoder runs");
-    let progress = Progress::default();
-    let stream = own_stream(spec, job, tool, held);
+    let progress = Arc::new(Progress::default());
     let mut sending = pin!(input::send(held, stdin, &progress));
-    let mut airing = pin!(air(inner, job, stream, &mut stdout, &progress));
+    // A task of its own: whatever ends this one ends the program, and the stream then leaves the air in order.
+    let airing = Airing {
+        ingest: inner.config.ingest.clone(),
+        stream: own_stream(spec, job, tool, held),
+        media_type: media_type(job.order.audio.codec),
+        stdout,
+        progress: progress.clone(),
+    };
+    let airing = airing.run().in_current_span();
+    let mut airing = inner.config.mesh.tasks.spawn(airing);
     let mut input_end = None;
     let aired = loop {
         tokio::select! {
-            aired = &mut airing => break aired,
+            aired = &mut airing => match aired {
+                Ok(aired) => break aired,
+                Err(error) => return RunEnd::Failed(error.to_string()),
+            },
             end = &mut sending, if input_end.is_none() => {
                 debug!(why = %end, "the transcoder gets no more");
                 input_end = Some((end, clock::now()));
@@ -171,20 +184,23 @@ enum Unaired {
     Bad(BadOutput),
 }
 
-/// Puts on air what a program makes.
-async fn air(
-    inner: &Inner,
-    job: &TranscodeJob,
+/// Puts on air what a program makes, until it makes no more.
+struct Airing {
+    ingest: Ingest,
     stream: OwnStream,
-    stdout: &mut tokio::net::unix::pipe::Receiver,
-    progress: &Progress,
-) -> Result<(), Unaired> {
-    let media_type = media_type(job.order.audio.codec);
-    let output = Output::open(stdout, media_type, progress).await;
-    let output = output.map_err(Unaired::Bad)?;
-    let titles = |made| progress.take_title(made);
-    let airing = inner.config.ingest.put_on_air(stream, output, titles);
-    airing.await.map_err(Unaired::NotTaken)
+    media_type: &'static str,
+    stdout: pipe::Receiver,
+    progress: Arc<Progress>,
+}
+
+impl Airing {
+    async fn run(self) -> Result<(), Unaired> {
+        let output = Output::open(self.stdout, self.media_type, &self.progress).await;
+        let output = output.map_err(Unaired::Bad)?;
+        let titles = |made| self.progress.take_title(made);
+        let airing = self.ingest.put_on_air(self.stream, output, titles);
+        airing.await.map_err(Unaired::NotTaken)
+    }
 }
 
 /// The stream that is made: with the words of the other mount's source on its station.

@@ -20,6 +20,7 @@ pub(crate) mod port;
 pub(crate) mod relay_page;
 pub(crate) mod rush;
 mod secret;
+mod setup;
 pub(crate) mod signal;
 pub(crate) mod source;
 pub(crate) mod tape;

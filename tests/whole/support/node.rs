@@ -1,5 +1,6 @@
 //! A node: a real `antiphon run`, with a data directory, a port and a log of its own.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::net::Ipv4Addr;
@@ -20,118 +21,15 @@ use super::patience::{PATIENCE, eventually};
 use super::port::free_port;
 pub(crate) use super::secret::new_secret;
 use super::secret::write_secret;
+pub(crate) use super::setup::Setup;
+use super::setup::{ANTIPHON, remove_joins};
 
-/// The program.
-const ANTIPHON: &str = env!("CARGO_BIN_EXE_antiphon");
 /// The file that says how far a node's clock is off.
 const CLOCK: &str = "clock";
 /// How many times a node gets another port when somebody else was faster.
 const PORT_TRIES: u32 = 3;
 
-/// The setup of a node. Not running yet.
-#[derive(Clone, Debug)]
-pub(crate) struct Setup {
-    name: String,
-    program: String,
-    secret: Option<String>,
-    arguments: Vec<String>,
-    site: Option<Site>,
-    config: String,
-    port: Option<u16>,
-    ip: Ipv4Addr,
-    open_files: Option<u32>,
-    clock: Option<String>,
-}
-
 impl Setup {
-    /// A node of this name, alone, which makes its own secret.
-    pub(crate) fn named(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            program: ANTIPHON.to_owned(),
-            secret: None,
-            arguments: Vec::new(),
-            site: None,
-            config: String::new(),
-            port: None,
-            ip: Ipv4Addr::LOCALHOST,
-            open_files: None,
-            clock: None,
-        }
-    }
-
-    /// Run by another program than this build's.
-    pub(crate) fn program(mut self, path: &str) -> Self {
-        self.program = path.to_owned();
-        self
-    }
-
-    /// With a clock that is off by so much, such as `+1h`; see [`TestNode::set_clock`].
-    pub(crate) fn clock(mut self, offset: &str) -> Self {
-        self.clock = Some(offset.to_owned());
-        self
-    }
-
-    /// Under another name.
-    pub(crate) fn named_as(mut self, name: &str) -> Self {
-        name.clone_into(&mut self.name);
-        self
-    }
-
-    /// With this cluster secret.
-    pub(crate) fn secret(mut self, secret: &str) -> Self {
-        self.secret = Some(secret.to_owned());
-        self
-    }
-
-    /// Joins whoever is at `HOST:PORT`.
-    pub(crate) fn join(self, address: &str) -> Self {
-        self.with(&["--join", address])
-    }
-
-    /// Joins whoever is at `HOST:PORT`, and nobody else who was named before.
-    pub(crate) fn joining_only(mut self, address: &str) -> Self {
-        remove_joins(&mut self.arguments);
-        self.join(address)
-    }
-
-    /// With more arguments of `antiphon run`.
-    pub(crate) fn with(mut self, arguments: &[&str]) -> Self {
-        self.arguments
-            .extend(arguments.iter().map(|it| (*it).to_owned()));
-        self
-    }
-
-    /// In a network of the test's own.
-    pub(crate) fn inside(mut self, site: Site) -> Self {
-        self.site = Some(site);
-        self
-    }
-
-    /// On this port, which was free a moment ago.
-    pub(crate) fn port(mut self, port: u16) -> Self {
-        self.port = Some(port);
-        self
-    }
-
-    /// At another address of the loopback, which has millions of them.
-    pub(crate) fn at(mut self, ip: Ipv4Addr) -> Self {
-        self.ip = ip;
-        self
-    }
-
-    /// With so many descriptors at most.
-    pub(crate) fn open_files(mut self, most: u32) -> Self {
-        self.open_files = Some(most);
-        self
-    }
-
-    /// With lines of a settings file.
-    pub(crate) fn configured(mut self, lines: &str) -> Self {
-        self.config.push_str(lines);
-        self
-    }
-
     /// Starts it and waits until it serves.
     pub(crate) fn start(self) -> TestNode {
         let mut node = TestNode::new(self);
@@ -163,6 +61,7 @@ pub(crate) struct TestNode {
     port: u16,
     site: Option<Site>,
     open_files: Option<u32>,
+    path: Option<OsString>,
     arguments: Vec<String>,
     home: TempDir,
     child: Option<Child>,
@@ -194,6 +93,7 @@ impl TestNode {
             port: setup.port.unwrap_or_else(free_port),
             site: setup.site,
             open_files: setup.open_files,
+            path: setup.path,
             arguments,
             home,
             child: None,
@@ -227,6 +127,7 @@ impl TestNode {
         };
         let kept = std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "ANTIPHON_LOG");
         command.env_clear().envs(kept).env("HOME", self.home.path());
+        command.envs(self.path.iter().map(|path| ("PATH", path)));
         let clock = self.home.path().join(CLOCK);
         if clock.exists() {
             clock::follow(&mut command, &clock);
@@ -491,10 +392,4 @@ pub(crate) fn done(output: &Output) -> String {
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{complaint}");
     String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn remove_joins(arguments: &mut Vec<String>) {
-    while let Some(at) = arguments.iter().position(|it| it == "--join") {
-        arguments.drain(at..at + 2);
-    }
 }
