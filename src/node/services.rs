@@ -44,6 +44,7 @@ use crate::service::streams::Streams;
 use crate::service::switchboard::Switchboard;
 use crate::service::titles::Titles;
 use crate::service::transcode::{TranscodeConfig, Transcoders};
+use crate::service::wants::Wants;
 use crate::settings::{Line, MEDIA_FOLDER, Settings};
 use crate::wire::icecast::passthrough::TagKey;
 use crate::wire::livez::ProofKeys;
@@ -94,6 +95,7 @@ struct Carriers {
     load: Load,
     authority: MountAuthority,
     relays: Relays,
+    wants: Wants,
     drain: Drain,
 }
 
@@ -216,6 +218,7 @@ impl Core<'_> {
             engine,
             audience: carriers.audience.clone(),
             intros: Intros::new(self.settings.media_dir.clone(), self.tasks.clone()),
+            wants: carriers.wants.clone(),
             geo: self.geo.clone(),
             tag_key: self.tag_key.clone(),
         }))
@@ -254,6 +257,7 @@ impl Core<'_> {
             mesh: mesh.clone(),
             relays: carriers.relays.clone(),
             ingest: ingest.clone(),
+            wants: carriers.wants.clone(),
             spawner: self.start_spawner()?,
         });
         self.tasks.spawn(transcoders.run());
@@ -338,6 +342,8 @@ impl Core<'_> {
         let authority = MountAuthority::new(authority, mesh.cluster.view().max_epoch);
         let relays = Relays::new(mesh.clone(), streams.clone(), self.ended.clone());
         self.tasks.spawn(relays.clone().keep_all_while_master());
+        let wants = Wants::default();
+        self.tasks.spawn(wants.clone().tell(mesh.clone()));
         let drain = Drain::new(DrainConfig {
             mesh: mesh.clone(),
             sources: sources.clone(),
@@ -350,6 +356,7 @@ impl Core<'_> {
             load,
             authority,
             relays,
+            wants,
             drain,
         })
     }

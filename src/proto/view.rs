@@ -66,6 +66,8 @@ pub struct MeshNode {
     pub transcoding: Option<TranscodingCard>,
     /// The transcoders that it runs.
     pub transcoders: BTreeMap<MountName, TranscoderCard>,
+    /// The mounts that somebody there wants to be made.
+    pub wanted: BTreeSet<MountName>,
 }
 
 /// A card's flag for a frame that not every version reads.
@@ -127,6 +129,7 @@ impl MeshNode {
             reach: BTreeMap::new(),
             transcoding: None,
             transcoders: BTreeMap::new(),
+            wanted: BTreeSet::new(),
         }
     }
 
@@ -166,10 +169,9 @@ impl MeshNode {
         } else if let Some(mount) = gossip::transcoder_mount(key) {
             put(&mut self.transcoders, mount, value);
         } else if let Some(mount) = gossip::standby_mount(key) {
-            match value {
-                Some(_) => self.standby.insert(mount),
-                None => self.standby.remove(&mount),
-            };
+            put_flag(&mut self.standby, mount, value);
+        } else if let Some(mount) = gossip::wanted_mount(key) {
+            put_flag(&mut self.wanted, mount, value);
         } else if let Some(server) = gossip::outside_server(key) {
             put(&mut self.outside, server, value);
         } else if let Some(target) = gossip::reached_node(key) {
@@ -215,6 +217,14 @@ fn put<K: Ord, V: DeserializeOwned>(known: &mut BTreeMap<K, V>, key: K, value: O
         Some(value) => _ = known.insert(key, value),
         None => _ = known.remove(&key),
     }
+}
+
+/// Inserts a key whose presence is all that it says, or removes it.
+fn put_flag<K: Ord>(known: &mut BTreeSet<K>, key: K, value: Option<&str>) {
+    match value {
+        Some(_) => known.insert(key),
+        None => known.remove(&key),
+    };
 }
 
 /// All known nodes, and the holders of the seats.
@@ -281,6 +291,13 @@ impl MeshView {
             .holders(mount)
             .filter(|(_, card)| card.origin == Origin::Source);
         sources.min_by_key(|(_, card)| precedence(card))
+    }
+
+    /// Whether anybody listens to a mount, or wants to.
+    pub fn is_wanted(&self, mount: &MountName) -> bool {
+        let mut up = self.nodes.values().filter(|node| node.is_up());
+        let has_listeners = self.holders(mount).any(|(_, card)| card.listeners > 0);
+        has_listeners || up.any(|node| node.wanted.contains(mount))
     }
 
     /// The words of a mount's source on its stream: as its node gossips it, or as a relay does while the source is

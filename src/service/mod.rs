@@ -32,3 +32,4 @@ pub mod streams;
 pub mod switchboard;
 pub mod titles;
 pub mod transcode;
+pub mod wants;

@@ -2,6 +2,7 @@
 
 mod bad_programs;
 mod ends;
+mod on_demand;
 mod stage;
 
 use std::process::Command;

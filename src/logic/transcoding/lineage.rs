@@ -83,6 +83,23 @@ pub fn fault(mount: &MountSpec, mounts: &BTreeMap<MountName, MountSpec>) -> Opti
     is_too_deep.then_some(TranscodeFault::TooDeep(chain))
 }
 
+/// The mount whose encoder is heard in the end of a row of transcoders, without a fault in it; the mount itself, if it is an
+/// ordinary one.
+pub fn origin<'a>(
+    mount: &'a MountSpec,
+    mounts: &'a BTreeMap<MountName, MountSpec>,
+) -> &'a MountName {
+    let mut spec = mount;
+    for _ in 0..MAX_DEPTH {
+        let from = spec.transcode.transcode_from.as_ref();
+        match from.and_then(|from| mounts.get(from)) {
+            Some(next) => spec = next,
+            None => break,
+        }
+    }
+    &spec.path
+}
+
 /// The mounts that cannot be transcoded, and why.
 pub fn faults(mounts: &BTreeMap<MountName, MountSpec>) -> BTreeMap<MountName, TranscodeFault> {
     let found = mounts.values();

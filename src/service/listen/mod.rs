@@ -28,9 +28,11 @@ use super::intro::Intros;
 use super::load::Load;
 use super::mesh::Mesh;
 use super::relay::Relays;
+use super::wants::{Want, Wants};
 use crate::io::door::Visitor;
 use crate::io::pacer::Pacer;
 use crate::io::{answer, clock};
+use crate::logic::transcoding::lineage;
 use crate::model::http_header::ExtraHeaders;
 use crate::model::mount::MountName;
 use crate::proto::listener::{Arrival, ListenerContext, ListenerQuestion, Reserve, Verdict};
@@ -42,6 +44,8 @@ use crate::wire::icecast::passthrough::{Passthrough, TagKey};
 
 /// How long gossip may take to tell of a source: two rounds, and the look of this node at what was said.
 const GOSSIP_DELAY: Duration = Duration::from_millis(700);
+/// How long a listener waits for a stream that is made on demand. A program takes some seconds to start on a small machine.
+const DEMAND_LIMIT: Duration = Duration::from_secs(10);
 /// The shortest wait that a full mesh asks for, seconds.
 const RETRY_AFTER_MIN_S: u32 = 5;
 /// The wait is spread over so many seconds more, so that the refused do not all come back at once.
@@ -67,6 +71,8 @@ pub struct ListenConfig {
     pub audience: Audience,
     /// Has what listeners hear before the stream.
     pub intros: Intros,
+    /// Has streams made that are made on demand only.
+    pub wants: Wants,
     /// Looks up where listeners are.
     pub geo: Geo,
     /// Marks the addresses of listeners that are sent on.
@@ -176,6 +182,7 @@ impl Listening {
         let client = visitor.behind_proxy().map(display);
         let span = info_span!("listener", peer = %visitor.peer, client, %mount);
         let serving = async {
+            let _want = self.summon(asking);
             let verdict = match verdict {
                 // A HEAD is told what is now.
                 Verdict::NoSource if !asking.looks_only() && self.wait_for_source(&mount).await => {
@@ -282,7 +289,24 @@ impl Listening {
         })
     }
 
-    /// Waits a moment for a source that has just connected somewhere: gossip tells of it two rounds later.
+    /// Has the stream that is asked for made, if it is made on demand only, and can be.
+    fn summon(&self, asking: MountRequest<'_>) -> Option<Want> {
+        let is_made = self.is_made_on_demand(asking.mount) && !asking.looks_only();
+        is_made.then(|| self.0.config.wants.want(asking.mount))
+    }
+
+    /// Whether a mount's stream is made as soon as somebody wants it: what it is made of is on air.
+    fn is_made_on_demand(&self, mount: &MountName) -> bool {
+        let mesh = &self.0.config.mesh;
+        let mounts = mesh.documents.mounts();
+        mounts.get(mount).is_some_and(|spec| {
+            let origin = lineage::origin(spec, &mounts);
+            spec.transcode.on_demand && mesh.cluster.view().source(origin).is_some()
+        })
+    }
+
+    /// Waits a moment for a source that has just connected somewhere: gossip tells of it two rounds later. A stream that is
+    /// made on demand is waited for longer.
     async fn wait_for_source(&self, mount: &MountName) -> bool {
         let mut view = self.0.config.mesh.cluster.watch();
         let on_air = async {
@@ -291,7 +315,11 @@ impl Listening {
                 () = self.0.config.relays.wait_until_held(mount) => {}
             }
         };
-        timeout(GOSSIP_DELAY, on_air).await.is_ok()
+        let patience = match self.is_made_on_demand(mount) {
+            true => DEMAND_LIMIT,
+            false => GOSSIP_DELAY,
+        };
+        timeout(patience, on_air).await.is_ok()
     }
 }
 

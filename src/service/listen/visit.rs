@@ -143,7 +143,7 @@ impl Listening {
                 return send(visitor, &answer, &reply).await;
             }
         };
-        let Ok(held) = self.0.config.relays.fetch(&mount).await else {
+        let Some(held) = self.fetch(&mount).await else {
             return send(visitor, &no_source(&reply, &mount), &reply).await;
         };
         let Some(heard) = self.hear(&asking, &held).await else {
@@ -156,6 +156,18 @@ impl Listening {
         };
         self.take_in(visitor, asking, welcome, &reply);
         After::Over
+    }
+
+    /// The stream of a mount; one that is made on demand is waited for.
+    async fn fetch(&self, mount: &MountName) -> Option<Held> {
+        let relays = &self.0.config.relays;
+        match relays.fetch(mount).await {
+            Ok(held) => Some(held),
+            Err(_) if self.is_made_on_demand(mount) && self.wait_for_source(mount).await => {
+                relays.fetch(mount).await.ok()
+            }
+            Err(_) => None,
+        }
     }
 
     /// The stream as this node's engine gives it; `None` if the engine does not.

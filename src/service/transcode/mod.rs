@@ -24,6 +24,7 @@ use super::ingest::Ingest;
 use super::jobs::{Declaration, JobKind, Jobs};
 use super::mesh::Mesh;
 use super::relay::Relays;
+use super::wants::Wants;
 use crate::io::child::Spawner;
 use crate::io::clock;
 use crate::logic::transcoding::lineage;
@@ -48,6 +49,8 @@ pub struct TranscodeConfig {
     pub relays: Relays,
     /// Takes what is made.
     pub ingest: Ingest,
+    /// Has streams made that are made on demand only.
+    pub wants: Wants,
     /// Starts the programs.
     pub spawner: Spawner,
 }
@@ -68,6 +71,8 @@ struct Inner {
 pub struct TranscodeJob {
     mount: MountName,
     order: TranscodeOrder,
+    /// Whether it is done only while somebody listens.
+    on_demand: bool,
 }
 
 impl Transcoders {
@@ -113,8 +118,12 @@ impl Transcoders {
         let sound = (mounts.values()).filter(|spec| lineage::fault(spec, &mounts).is_none());
         let jobs = sound.filter_map(|spec| {
             let order = order(&spec.transcode).ok()??;
-            let mount = spec.path.clone();
-            Some((spec.path.clone(), TranscodeJob { mount, order }))
+            let job = TranscodeJob {
+                mount: spec.path.clone(),
+                order,
+                on_demand: spec.transcode.on_demand,
+            };
+            Some((spec.path.clone(), job))
         });
         let mut jobs: BTreeMap<MountName, TranscodeJob> = jobs.collect();
         let codecs = jobs.iter();

@@ -1,5 +1,6 @@
 //! One transcoder: its program is started while there is a stream for it, watched, and started again when it fails.
 
+use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +19,13 @@ use crate::io::child::{ChildLog, ChildPipes, ChildStream, Spawned};
 use crate::io::clock;
 use crate::logic::transcoding::command::{arguments, is_chatter, media_type};
 use crate::logic::transcoding::order::Amount;
-use crate::model::mount::MountSpec;
+use crate::model::mount::{MountName, MountSpec};
 use crate::model::seat::Epoch;
 use crate::model::stream::StreamHead;
 use crate::model::transcoding::TranscoderStage;
 use crate::service::ingest::{Ingest, NotTaken, OwnStream};
 use crate::service::streams::Held;
+use crate::service::wants::Want;
 
 /// How often a program is looked at.
 const LOOK_PERIOD: Duration = Duration::from_millis(500);
@@ -31,6 +33,9 @@ const LOOK_PERIOD: Duration = Duration::from_millis(500);
 const END_LIMIT: Duration = Duration::from_secs(5);
 /// How long this node waits when another one still sends to the mount.
 const RETRY: Duration = Duration::from_millis(500);
+/// How long a stream is made on demand without a listener: a player that reconnects finds it on air, and nothing is begun
+/// and ended with each look of a directory.
+const UNWANTED_LIMIT: Duration = Duration::from_secs(30);
 /// After how long without audio a stream is taken off air: far later than a program that hangs is ended.
 const TIMEOUT_S: u32 = 3_600;
 
@@ -38,6 +43,8 @@ const TIMEOUT_S: u32 = 3_600;
 enum RunEnd {
     /// The input has ended.
     SourceGone,
+    /// Nobody listens any more.
+    Unwanted,
     /// The stream was not, or is not any more, this node's to make.
     NotTaken(NotTaken),
     /// The program has failed.
@@ -52,6 +59,11 @@ pub(super) async fn run(inner: &Inner, job: &TranscodeJob) {
     let tool = inner.tools.tool().await;
     let engine = tool.engine.word();
     loop {
+        if job.on_demand {
+            report.set_stage(engine, TranscoderStage::Idle).await;
+            wanted(inner, &job.mount, true).await;
+        }
+        let _want = want_source(inner, &job.order.from);
         report.set_stage(engine, TranscoderStage::Waiting).await;
         let held = tokio::select! {
             biased;
@@ -64,6 +76,7 @@ pub(super) async fn run(inner: &Inner, job: &TranscodeJob) {
         report.set_stage(engine, TranscoderStage::Starting).await;
         match run_once(inner, job, &tool, &held, &mut report).await {
             RunEnd::SourceGone => info!("the source has gone: idle until it is back"),
+            RunEnd::Unwanted => info!("nobody listens: idle until somebody does"),
             RunEnd::NotTaken(why) => {
                 debug!(%why, "not put on air");
                 sleep(RETRY).await;
@@ -120,6 +133,7 @@ async fn run_once(
     };
     let airing = airing.run().in_current_span();
     let mut airing = inner.config.mesh.tasks.spawn(airing);
+    let mut unwanted = pin!(unwanted(inner, job));
     let mut input_end = None;
     let aired = loop {
         tokio::select! {
@@ -131,6 +145,7 @@ async fn run_once(
                 debug!(why = %end, "the transcoder gets no more");
                 input_end = Some((end, clock::now()));
             }
+            () = &mut unwanted => return RunEnd::Unwanted,
             line = next_line(&mut log) => match is_chatter(tool.engine, &line) {
                 true => debug!(line),
                 false => info!(line),
@@ -175,6 +190,36 @@ async fn run_once(
             }
         }
         (Err(Unaired::Bad(bad)), _) => RunEnd::Failed(bad.to_string()),
+    }
+}
+
+/// Has the other mount's stream made, if that is made on demand, too.
+fn want_source(inner: &Inner, from: &MountName) -> Option<Want> {
+    let spec = inner.config.mesh.documents.mount(from)?;
+    let on_demand = spec.transcode.on_demand;
+    on_demand.then(|| inner.config.wants.want(from))
+}
+
+/// Waits until a mount is wanted, or is not. If the node ends, it is not told.
+async fn wanted(inner: &Inner, mount: &MountName, is_wanted: bool) {
+    let mut view = inner.config.mesh.cluster.watch();
+    let changed = view.wait_for(|view| view.is_wanted(mount) == is_wanted);
+    if changed.await.is_err() {
+        pending::<()>().await;
+    }
+}
+
+/// Waits until nobody has wanted what is made on demand for long enough.
+async fn unwanted(inner: &Inner, job: &TranscodeJob) {
+    if !job.on_demand {
+        return pending().await;
+    }
+    loop {
+        wanted(inner, &job.mount, false).await;
+        let again = wanted(inner, &job.mount, true);
+        if timeout(UNWANTED_LIMIT, again).await.is_err() {
+            return;
+        }
     }
 }
 
@@ -232,6 +277,6 @@ fn own_stream(spec: MountSpec, job: &TranscodeJob, tool: &Tool, held: &Held) -> 
 async fn next_line(log: &mut ChildLog) -> String {
     match log.next().await {
         Some(line) => line,
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }

@@ -17,6 +17,7 @@
 //! | `engine` | [`EngineStatus`](crate::model::status::EngineStatus) of the server that serves its listeners | on change, if that is not the node itself |
 //! | `disk` | why it cannot write to its disk | while it cannot |
 //! | `transcoding` | [`TranscodingCard`]: what it could transcode | while it may |
+//! | `wanted/PATH` | `true` | while a listener there waits for a stream that is made on demand, or a transcoder there hears one |
 //! | `transcoder/PATH` | [`TranscoderCard`] | while it runs that mount's transcoder, at most each five seconds |
 
 #[cfg(test)]
@@ -39,7 +40,8 @@ use crate::model::stream::{StreamHead, StreamId};
 use crate::model::title::TitleInfo;
 
 pub use self::transcoding::{
-    TRANSCODING, TranscoderCard, TranscodingCard, transcoder_key, transcoder_mount,
+    TRANSCODING, TranscoderCard, TranscodingCard, transcoder_key, transcoder_mount, wanted_key,
+    wanted_mount,
 };
 
 /// The key of a [`NodeCard`].

@@ -9,6 +9,7 @@ use crate::model::transcoding::TranscoderStage;
 /// The key of a [`TranscodingCard`].
 pub const TRANSCODING: &str = "transcoding";
 const TRANSCODER_PREFIX: &str = "transcoder";
+const WANTED_PREFIX: &str = "wanted";
 
 /// The transcoders that a node can run. A node without one runs none.
 ///
@@ -55,4 +56,14 @@ pub fn transcoder_key(mount: &MountName) -> String {
 /// The mount of such a key.
 pub fn transcoder_mount(key: &str) -> Option<MountName> {
     MountName::try_from(key.strip_prefix(TRANSCODER_PREFIX)?).ok()
+}
+
+/// The key that says that somebody wants a mount's stream.
+pub fn wanted_key(mount: &MountName) -> String {
+    format!("{WANTED_PREFIX}{mount}")
+}
+
+/// The mount of such a key.
+pub fn wanted_mount(key: &str) -> Option<MountName> {
+    MountName::try_from(key.strip_prefix(WANTED_PREFIX)?).ok()
 }
