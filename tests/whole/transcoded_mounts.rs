@@ -4,6 +4,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
+use crate::support::http::get;
 use crate::support::mesh::TestMesh;
 use crate::support::node::{Setup, TestNode, done};
 use crate::support::patience::{PATIENCE, eventually, so};
@@ -37,6 +38,29 @@ fn create_small(node: &TestNode) {
     );
     let said = done(&antiphon_mount(node, &create));
     assert_eq!(said, format!("created {SMALL}, transcoded from {RADIO}\n"));
+}
+
+#[test]
+fn a_playlist_names_the_family_of_a_mount() {
+    let node = Setup::named("n1").start();
+    node.create_mount_with(RADIO, PASSWORD, r#""name": "Radio Known""#);
+    let playlist = || get(&node.address(), "/radio.m3u").unwrap();
+    assert_eq!(playlist().head.status, 404, "nothing is transcoded yet");
+    done(&antiphon_mount(&node, &format!("ladder {RADIO}")));
+    let told = playlist();
+    assert_eq!(told.head.header("content-type"), Some("audio/x-mpegurl"));
+    let url = node.url();
+    let members = [
+        ("Radio Known", "/radio.mp3"),
+        ("Radio Known, MP3, 128 kbit/s", "/radio-128.mp3"),
+        ("Radio Known, AAC, 96 kbit/s", "/radio-96.aac"),
+        ("Radio Known, MP3, 64 kbit/s", "/radio-64.mp3"),
+        ("Radio Known, Opus, 64 kbit/s", "/radio-64.opus"),
+    ];
+    let lines = members.map(|(title, path)| format!("#EXTINF:-1,{title}\r\n{url}{path}\r\n"));
+    assert_eq!(told.text(), format!("#EXTM3U\r\n{}", lines.concat()));
+    let list = get(&node.address(), "/radio.pls").unwrap().text();
+    assert!(list.contains("NumberOfEntries=5\r\n"), "{list}");
 }
 
 #[test]

@@ -10,10 +10,14 @@ use serde::Serialize;
 
 use super::{Listening, MountRequest, NOT_IN_COUNTRY};
 use crate::logic::policy::explain::Explanation;
+use crate::logic::transcoding::family::{Variant, family};
+use crate::logic::transcoding::lineage;
+use crate::model::format::CodecName;
 use crate::model::geo::Whereabouts;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
 use crate::model::status::NodeState;
+use crate::model::transcoding::TargetBitrate;
 use crate::proto::listener::{self, Destination, ListenerQuestion, Reserve, Verdict};
 use crate::proto::table::Ask;
 use crate::proto::view::MeshNode;
@@ -47,6 +51,21 @@ pub struct Explained {
     /// The opinion of the policy about each node.
     #[serde(flatten)]
     pub explanation: Explanation,
+}
+
+/// A mount in the playlist of its family.
+struct FamilyEntry {
+    url: String,
+    title: String,
+}
+
+impl FamilyEntry {
+    fn entry(&self) -> PlaylistEntry<'_> {
+        PlaylistEntry {
+            url: &self.url,
+            title: &self.title,
+        }
+    }
 }
 
 /// A question for a playlist.
@@ -174,7 +193,13 @@ impl Listening {
             client,
             host,
         } = asked;
-        let front = format!("{}{mount}", self.front(client, host));
+        let host_url = self.front(client, host);
+        let family = self.family(mount, &host_url);
+        if !family.is_empty() {
+            let entries: Vec<PlaylistEntry<'_>> = family.iter().map(FamilyEntry::entry).collect();
+            return reply.content(kind.content_type(), &kind.write(&entries));
+        }
+        let front = format!("{host_url}{mount}");
         let entries = self.with_ask(&self.question(mount, client), |spec, ask| {
             let title = match self.0.config.mesh.cluster.view().station_name(spec) {
                 "" => mount.as_str().to_owned(),
@@ -195,6 +220,45 @@ impl Listening {
             .map(|url| PlaylistEntry { url, title })
             .collect();
         reply.content(kind.content_type(), &kind.write(&entries))
+    }
+
+    /// The members of the family of this name, best first; none if a mount has the name, or there is no such family.
+    fn family(&self, name: &MountName, host_url: &str) -> Vec<FamilyEntry> {
+        let mesh = &self.0.config.mesh;
+        let (mounts, view) = (mesh.documents.mounts(), mesh.cluster.view());
+        if mounts.contains_key(name) {
+            return Vec::new();
+        }
+        let members = family(name, &mounts).into_iter();
+        let entry = |member: Variant<'_>| {
+            let spec = member.spec;
+            let bitrate = |kbps: u32| format!("{kbps} kbit/s");
+            let words = match (member.made, view.source(&spec.path)) {
+                (Some(made), _) => {
+                    let codec = CodecName::from(made.codec).title().to_owned();
+                    let kbps = made.bitrate.map(TargetBitrate::kbps);
+                    [codec, kbps.map(bitrate).unwrap_or_default()]
+                }
+                (None, Some((_, card))) => {
+                    let kbps = u32::try_from(card.bitrate_bps / 1_000).unwrap_or(u32::MAX);
+                    let codec = card.format.map(|format| format.codec.title());
+                    [codec.unwrap_or_default().to_owned(), bitrate(kbps)]
+                }
+                (None, None) => Default::default(),
+            };
+            // A stream that is not on air has no name but that of its encoder's mount.
+            let origin = mounts.get(lineage::origin(spec, &mounts)).unwrap_or(spec);
+            let names = [view.station_name(spec), view.station_name(origin)];
+            let name = names.into_iter().find(|name| !name.is_empty());
+            let name = name.unwrap_or(spec.path.as_str());
+            let mut title = vec![name];
+            title.extend(words.iter().map(String::as_str).filter(|it| !it.is_empty()));
+            FamilyEntry {
+                url: format!("{host_url}{}", spec.path),
+                title: title.join(", "),
+            }
+        };
+        members.map(entry).collect()
     }
 
     /// The addresses at the best nodes; none where the mount's own address serves as well, because there is one node
