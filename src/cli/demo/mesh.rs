@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use hyper::Method;
-use serde_json::Map;
+use rustix::process::geteuid;
+use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 
 use super::place::DemoFolder;
 use super::process::{GRACE, Process};
 use crate::cli::api::{Api, NodeArgs};
-use crate::cli::mount::{make, source_url};
+use crate::cli::mount::{Created, make, source_url};
 use crate::cli::secret;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::source_user::SourceUser;
 use crate::model::status::{NodeState, Status};
+use crate::model::transcoding::{TargetCodec, TranscoderStage};
 use crate::settings::{Machine, PublicUrl};
 
 /// The mount of the sample radio.
@@ -24,6 +26,12 @@ pub(super) const RADIO: &str = "/radio.mp3";
 
 /// The mount for the user's own stream.
 pub(super) const LIVE: &str = "/live.mp3";
+
+/// The mount that is transcoded from the radio, where the demo shows that.
+pub(super) const SMALL: &str = "/radio-64.opus";
+
+/// The user that transcoders run as where the demo is root's: every Linux has it.
+const NOBODY: &str = "nobody";
 
 /// The word that a node logs once all its ports are bound.
 const READY: &str = "ready";
@@ -58,6 +66,7 @@ pub(super) struct DemoMesh<'a> {
     ports: &'a [u16],
     file: PathBuf,
     secret: PathBuf,
+    transcodes: bool,
     nodes: Vec<DemoNode>,
     /// The source, and which node it feeds.
     source: Option<(Process, usize)>,
@@ -69,6 +78,7 @@ impl<'a> DemoMesh<'a> {
         place: &'a DemoFolder,
         ports: &'a [u16],
         file: PathBuf,
+        transcodes: bool,
     ) -> anyhow::Result<Self> {
         let secret = place.path().join("secret");
         secret::write_new(&secret, &secret::generate()?)?;
@@ -77,6 +87,7 @@ impl<'a> DemoMesh<'a> {
             ports,
             file,
             secret,
+            transcodes,
             nodes: Vec::new(),
             source: None,
         })
@@ -129,6 +140,12 @@ impl<'a> DemoMesh<'a> {
         if at > 0 {
             arguments.extend(["--join".into(), first.into()]);
         }
+        if self.transcodes {
+            arguments.push("--transcode".into());
+        }
+        if self.transcodes && geteuid().is_root() {
+            arguments.extend(["--transcode-user".into(), NOBODY.into()]);
+        }
         Ok(DemoNode {
             url: url.parse().context("an address makes a URL")?,
             process: Process::start(&name, arguments, self.place.path())?,
@@ -137,6 +154,41 @@ impl<'a> DemoMesh<'a> {
 
     /// Creates a mount at the first node, and gives the password of its source.
     pub(super) async fn create(&self, path: &str) -> anyhow::Result<String> {
+        let made = self.make(path, Map::new()).await?;
+        made.password
+            .with_context(|| format!("the node has told no password of {path}"))
+    }
+
+    /// Creates the mount that is transcoded from the radio.
+    pub(super) async fn create_small(&self) -> anyhow::Result<()> {
+        let settings = [
+            ("transcode_from", RADIO.into()),
+            ("codec", TargetCodec::Opus.word().into()),
+            ("bitrate", "64k".into()),
+        ];
+        let settings = settings.map(|(name, value): (&str, Value)| (name.to_owned(), value));
+        self.make(SMALL, settings.into_iter().collect()).await?;
+        Ok(())
+    }
+
+    /// Waits until the transcoded mount is on air; a line on it.
+    pub(super) async fn wait_for_small(&mut self) -> anyhow::Result<String> {
+        let small = |status: &Status| {
+            let mut mounts = status.mounts.iter();
+            let small = mounts.find(|mount| mount.path.as_str() == SMALL)?;
+            let transcoder = small.transcoder.clone()?;
+            let is_made = transcoder.stage == TranscoderStage::Running;
+            (is_made && small.source.is_some()).then_some(transcoder)
+        };
+        let is_on_air = |status: &Status| small(status).is_some();
+        let status = self
+            .wait_until("the radio was not transcoded", is_on_air)
+            .await?;
+        let transcoder = small(&status).context("it was on air")?;
+        Ok(transcoder.in_words())
+    }
+
+    async fn make(&self, path: &str, settings: Map<String, Value>) -> anyhow::Result<Created> {
         let args = NodeArgs {
             node: self.nodes[0].url.clone(),
             data_dir: Some(self.place.data_dir(1)),
@@ -144,10 +196,8 @@ impl<'a> DemoMesh<'a> {
         };
         let api = Api::new(args, &Machine::here())?;
         let path: MountName = path.parse().context("the demo's mounts are well named")?;
-        let made = make(&api, &path, Map::new()).await;
-        let made = made.with_context(|| format!("cannot create {path}"))?;
-        made.password
-            .with_context(|| format!("the node has told no password of {path}"))
+        let made = make(&api, &path, settings).await;
+        made.with_context(|| format!("cannot create {path}"))
     }
 
     /// Waits until every node sees all the others alive, a master, and both mounts.

@@ -18,7 +18,9 @@ use tokio::time::{Instant, interval, sleep_until};
 
 use super::signals::asked_to_stop;
 use super::{source, terminal};
+use crate::io::child::find_program;
 use crate::model::node::NodeName;
+use crate::model::transcoding::TranscodeEngine;
 use crate::settings::whole_number;
 use mesh::{DemoMesh, LIVE, RADIO};
 use place::DemoFolder;
@@ -48,6 +50,9 @@ pub(super) struct DemoArgs {
     /// End by itself after so many seconds on air; 0: when you press Ctrl-C
     #[arg(long, value_name = "S", default_value_t = 0, value_parser = whole_number::<u64>(0..=MAX_SECONDS, 60))]
     seconds: u64,
+    /// Let the nodes transcode the radio to Opus, too, with Liquidsoap or ffmpeg
+    #[arg(long)]
+    transcode: bool,
     /// An MP3 or Ogg file to send instead of the sample radio
     #[arg(long, value_name = "FILE")]
     source: Option<PathBuf>,
@@ -60,14 +65,21 @@ pub(super) async fn demo(args: DemoArgs) -> anyhow::Result<()> {
     if let Some(file) = &args.source {
         source::load(file)?;
     }
+    let tools = TranscodeEngine::ALL.map(TranscodeEngine::word);
+    if args.transcode && !tools.into_iter().any(|tool| find_program(tool).is_some()) {
+        bail!(
+            "--transcode needs a program for it: apt install {}",
+            tools.join(" or ")
+        );
+    }
     let place = DemoFolder::new()?;
     let file = match args.source {
         Some(file) => file,
         None => sample(&place)?,
     };
-    let mut mesh = DemoMesh::new(&place, &ports, file)?;
+    let mut mesh = DemoMesh::new(&place, &ports, file, args.transcode)?;
     let outcome = tokio::select! {
-        played = play(&mut mesh, args.seconds) => played,
+        played = play(&mut mesh, args.transcode, args.seconds) => played,
         stopped = asked_to_stop() => stopped.context("cannot wait for signals"),
     };
     if outcome.is_err() {
@@ -84,19 +96,27 @@ fn sample(place: &DemoFolder) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-async fn play(mesh: &mut DemoMesh<'_>, seconds: u64) -> anyhow::Result<()> {
+async fn play(mesh: &mut DemoMesh<'_>, transcode: bool, seconds: u64) -> anyhow::Result<()> {
     terminal::print("starting the nodes…\n")?;
     mesh.start_nodes().await?;
     let passwords = [mesh.create(RADIO).await?, mesh.create(LIVE).await?];
+    if transcode {
+        mesh.create_small().await?;
+    }
     let status = mesh.settle().await?;
     mesh.start_source(&passwords[0])?;
     mesh.wait_for_air().await?;
+    let small = match transcode {
+        true => Some(mesh.wait_for_small().await?),
+        false => None,
+    };
     let tour = Tour {
         place: mesh.place(),
         nodes: mesh.nodes(),
         master: status.master.as_ref(),
         source_pid: mesh.source().map(Process::pid),
         passwords: &passwords,
+        small: small.as_deref(),
     };
     terminal::print(&tour.text()?)?;
     let end = (seconds > 0).then(|| Instant::now() + Duration::from_secs(seconds));

@@ -1,6 +1,6 @@
 //! The messages of a demo to its user once the radio is on air.
 
-use super::mesh::{DemoNode, LIVE, RADIO};
+use super::mesh::{DemoNode, LIVE, RADIO, SMALL};
 use super::place::DemoFolder;
 use crate::cli::mount::source_url;
 use crate::cli::terminal::{Side, TextTable};
@@ -20,6 +20,8 @@ pub(super) struct Tour<'a> {
     pub(super) source_pid: Option<u32>,
     /// The passwords of the radio and of the user's own mount.
     pub(super) passwords: &'a [String; 2],
+    /// A line on the mount that is transcoded from the radio, if there is one.
+    pub(super) small: Option<&'a str>,
 }
 
 impl Tour<'_> {
@@ -31,9 +33,14 @@ impl Tour<'_> {
         let radio_url = source_url(&last.url, &user, &RADIO.parse::<MountName>()?, radio);
         let live_url = source_url(&last.url, &user, &LIVE.parse::<MountName>()?, live);
         let source = self.source_pid.map(|pid| format!(" (pid {pid})"));
+        let small = self.small.map(|small| {
+            let url = &last.url;
+            format!("transcoded:    {url}{SMALL}, {small}\n")
+        });
         Ok(format!(
             "\n{}\n\
              listen:        {}{RADIO}\n\
+             {}\
              send your own: {live_url}\n\
              \u{20}              and hear it at {}{LIVE}\n\
              the radio's:   {radio_url}\n\
@@ -43,6 +50,7 @@ impl Tour<'_> {
              \n{}\n",
             self.table(),
             last.url,
+            small.unwrap_or_default(),
             last.url,
             source.unwrap_or_default(),
             program(),
@@ -136,6 +144,7 @@ mod tests {
             master: Some(&master),
             source_pid: Some(77),
             passwords: &passwords,
+            small: Some("by ffmpeg at demo-2"),
         };
         let text = tour.text().unwrap();
         let pid = nodes[0].process.pid();
@@ -143,6 +152,7 @@ mod tests {
             "http://127.0.0.1:8000/  master",
             "http://127.0.0.1:8001/\n",
             "listen:        http://127.0.0.1:8001/radio.mp3",
+            "transcoded:    http://127.0.0.1:8001/radio-64.opus, by ffmpeg at demo-2\n",
             "http://source:def@127.0.0.1:8001/live.mp3",
             "http://source:abc@127.0.0.1:8001/radio.mp3",
             "(pid 77)",

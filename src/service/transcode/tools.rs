@@ -64,25 +64,23 @@ impl Tools {
 
     /// Looks for a program, and tells the mesh what this node can make. Runs until one is found or the node stops.
     pub(super) async fn run(&self) {
-        let mut told = None;
+        let mut told = self.card(&Err("it still finds out what it can make".to_owned()));
+        self.tell(&told).await;
         loop {
             let found = tokio::select! {
                 () = self.mesh.tasks.asked_to_end() => return,
                 found = self.find() => found,
             };
             let card = self.card(&found);
-            if told.as_ref() != Some(&card) {
+            if told != card {
                 match &card.trouble {
                     Some(why) => warn!(why, "this node cannot transcode"),
                     None => {
-                        info!(engine = card.engine, codecs = ?card.codecs, "this node can transcode")
+                        info!(engine = card.engine, codecs = ?card.codecs, "this node can transcode");
                     }
                 }
-                let text = gossip::write(&card);
-                if let Err(error) = self.mesh.gossip.set(gossip::TRANSCODING, &text).await {
-                    warn!(%error, "not gossiped");
-                }
-                told = Some(card);
+                self.tell(&card).await;
+                told = card;
             }
             if let Ok(tool) = found {
                 self.found.send_replace(Some(tool));
@@ -92,6 +90,13 @@ impl Tools {
                 () = self.mesh.tasks.asked_to_end() => return,
                 () = sleep(LOOK_PERIOD) => {}
             }
+        }
+    }
+
+    async fn tell(&self, card: &TranscodingCard) {
+        let text = gossip::write(card);
+        if let Err(error) = self.mesh.gossip.set(gossip::TRANSCODING, &text).await {
+            warn!(%error, "not gossiped");
         }
     }
 
