@@ -4,6 +4,7 @@
 //! compared, and the least of several rounds of each stream, so that other programs make no difference.
 
 mod engines;
+mod transcoders;
 
 use std::fmt;
 use std::fs;
@@ -91,10 +92,10 @@ impl Drop for Encoder {
     }
 }
 
-/// The processor time that a node has used, threads that have ended included.
-fn used(node: &TestNode) -> Duration {
+/// The processor time that a process has used, threads that have ended included.
+fn used(pid: u32) -> Duration {
     const TICK: Duration = Duration::from_millis(10);
-    let stat = fs::read_to_string(format!("/proc/{}/stat", node.pid())).unwrap();
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let behind_name = stat.rsplit(')').next().unwrap();
     // The twelfth and the thirteenth field are the ticks in user mode and in that of the kernel.
     let fields = behind_name.split_whitespace().skip(11).take(2);
@@ -104,9 +105,9 @@ fn used(node: &TestNode) -> Duration {
 
 /// The processor time that a node uses while it is measured.
 fn measure(node: &TestNode) -> Duration {
-    let before = used(node);
+    let before = used(node.pid());
     thread::sleep(MEASURED);
-    used(node).saturating_sub(before)
+    used(node.pid()).saturating_sub(before)
 }
 
 /// The processor time, and the bytes that all listeners have taken meanwhile.

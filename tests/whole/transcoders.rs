@@ -3,7 +3,7 @@
 mod bad_programs;
 mod ends;
 mod on_demand;
-mod stage;
+pub(crate) mod stage;
 
 use std::process::Command;
 

@@ -31,7 +31,7 @@ pub(super) struct Stage {
 }
 
 /// A setup with which a node transcodes.
-pub(super) fn transcoding(setup: Setup, engine: &str) -> Setup {
+pub(crate) fn transcoding(setup: Setup, engine: &str) -> Setup {
     let setup = setup.with(&[
         "--transcode",
         "--transcode-engine",
@@ -187,7 +187,7 @@ impl Tone {
 }
 
 /// The processes that a node has started and that run.
-pub(super) fn programs(node: &TestNode) -> Vec<u32> {
+pub(crate) fn programs(node: &TestNode) -> Vec<u32> {
     let node = node.pid().to_string();
     let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     let children = processes.filter_map(|process| {
@@ -209,7 +209,7 @@ pub(super) fn is_there(pid: u32) -> bool {
 }
 
 /// Waits until a node has exactly so many programs; they.
-pub(super) fn wait_programs(node: &TestNode, count: usize) -> Vec<u32> {
+pub(crate) fn wait_programs(node: &TestNode, count: usize) -> Vec<u32> {
     let look = || {
         let seen = programs(node);
         match seen.len() == count {
