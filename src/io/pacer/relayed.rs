@@ -1,6 +1,6 @@
 //! One listener whose bytes come from another server on this machine: what is read there is written on, as it is.
 //!
-//! A visit reads once and writes once. What the listener has not taken is kept, and nothing more is read meanwhile: then
+//! A visit reads once and writes once; the one after it rests. What the listener has not taken is kept, and nothing more is read meanwhile: then
 //! the other server notices that the listener is slow, and ends it.
 
 use std::io::{self, Read as _};
@@ -23,6 +23,8 @@ pub(super) struct Relayed {
     upstream: TcpStream,
     /// Read, and not taken by the listener yet.
     kept: Bytes,
+    /// Whether the next visit lets it be: half as many reads and writes, each of twice as much.
+    rests: bool,
     send_buffer: usize,
 }
 
@@ -32,6 +34,7 @@ impl Relayed {
             connection,
             upstream: upstream.socket,
             kept: upstream.begun,
+            rests: false,
             send_buffer: visit_bytes(upstream.bitrate_bps),
         }
     }
@@ -46,6 +49,9 @@ impl Relayed {
     pub(super) fn visit(&mut self, now: Instant, buffer: &mut [u8]) -> VisitResult {
         if let Some(why) = self.connection.control.ended() {
             return VisitResult::Leave(why);
+        }
+        if std::mem::take(&mut self.rests) {
+            return VisitResult::Stay;
         }
         let read = match self.kept.is_empty() {
             true => self.upstream.read(buffer),
@@ -71,6 +77,7 @@ impl Relayed {
             0 => self.connection.note_refused(has_more, || true, now),
             written => {
                 self.connection.note_written(written);
+                self.rests = self.kept.is_empty();
                 VisitResult::Stay
             }
         }
@@ -151,7 +158,8 @@ mod tests {
         let now = Instant::now();
         let (mut relayed, mut player, mut server) = relayed(b"head ", now);
         server.write_all(b"and more").unwrap();
-        assert!(stays(&mut relayed, now) && stays(&mut relayed, now));
+        // The visit after one that has written something rests.
+        assert!((0..3).all(|_| stays(&mut relayed, now)));
         assert_eq!(take(&mut player, 19), b"head begun and more");
         assert_eq!(relayed.connection.control.sent_bytes(), 19);
     }
