@@ -13,6 +13,10 @@ use crate::model::suggest::nearest;
 /// of use, and nobody has named a reason for five.
 pub const MAX_DEPTH: usize = 4;
 
+/// The most mounts that may be transcoded: each has a seat, which every node looks at several times in a second, and far more
+/// than a small mesh has processors for.
+pub const MAX_TRANSCODED: usize = 256;
+
 /// The most mounts that a message names.
 const MAX_NAMED: usize = 8;
 
@@ -40,6 +44,11 @@ pub enum TranscodeFault {
     /// More transcoders in a row than are of use. With all mounts, the ordinary one last.
     #[error("transcode_from: more than {MAX_DEPTH} times transcoded, {}: choose a mount nearer to the encoder", spelled(.0))]
     TooDeep(Vec<MountName>),
+    /// More transcoded mounts than a mesh looks after.
+    #[error(
+        "transcode_from: {MAX_TRANSCODED} mounts are transcoded already, which is the most: delete one first"
+    )]
+    TooMany,
 }
 
 /// The mounts of a chain, each with the one that it is made from behind it. Of a long one the middle is left out.
@@ -117,6 +126,9 @@ pub fn refusal(
     if let Some(own) = fault(changed, &after) {
         return Some(with_hint(own, mounts));
     }
+    if count(&after) > MAX_TRANSCODED && count(&after) > count(mounts) {
+        return Some(TranscodeFault::TooMany);
+    }
     let was_sound = |mount: &&MountSpec| {
         let before = mounts.get(&mount.path);
         before.is_some_and(|before| fault(before, mounts).is_none())
@@ -124,6 +136,11 @@ pub fn refusal(
     let sound = after.values().filter(was_sound);
     let mut broken = sound.filter_map(|mount| fault(mount, &after));
     broken.next()
+}
+
+fn count(mounts: &BTreeMap<MountName, MountSpec>) -> usize {
+    let is_transcoded = |mount: &&MountSpec| mount.transcode.transcode_from.is_some();
+    mounts.values().filter(is_transcoded).count()
 }
 
 /// The mounts that are transcoded from this one.
@@ -272,6 +289,25 @@ mod tests {
         assert_eq!(said(refusal(&mount("b", "r"), &before)), "sound");
         // A mount that is missing comes back, without any say of those that wait for it.
         assert_eq!(said(refusal(&mount("gone", ""), &before)), "sound");
+    }
+
+    #[test]
+    fn the_number_of_transcoded_mounts_is_bounded() {
+        let many: Vec<String> = (0..MAX_TRANSCODED).map(|it| format!("m{it}")).collect();
+        let mut all = vec![("r", "")];
+        all.extend(many.iter().map(|name| (name.as_str(), "r")));
+        let full = mounts(&all);
+        let refused = said(refusal(&mount("x", "r"), &full));
+        assert!(
+            refused.contains("256 mounts are transcoded already"),
+            "{refused}"
+        );
+        assert_eq!(
+            said(refusal(&mount("m1", "m2"), &full)),
+            "sound",
+            "no more of them"
+        );
+        assert_eq!(said(refusal(&mount("x", ""), &full)), "sound");
     }
 
     #[test]
