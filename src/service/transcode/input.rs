@@ -21,6 +21,8 @@ use crate::service::streams::{Held, Reader};
 const BURST: Duration = Duration::from_secs(2);
 /// The most that is read at once.
 const MOST_BYTES: usize = 64 << 10;
+/// How often new bytes are handed over: each time wakes the node and the program, and a listener hears no difference.
+const PACE: Duration = Duration::from_millis(200);
 /// How long a reader that has nothing to read waits for news: its channel may have gone over to another stream without any.
 const LOOK_PERIOD: Duration = Duration::from_millis(250);
 /// How long a stream is not asked for again that was to be had and was not got.
@@ -119,11 +121,13 @@ impl Sending<'_> {
             for piece in audio {
                 hand_over(&mut self.stdin, &piece).await?;
             }
+            self.progress.note_taken();
             self.reader.advance(end - from);
             if let Some(sent) = self.leg.as_ref().and_then(|leg| leg.sent_at(end)) {
                 self.sent = sent;
                 self.progress.note_sent(sent);
             }
+            sleep(PACE).await;
         }
     }
 

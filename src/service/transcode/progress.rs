@@ -41,6 +41,11 @@ impl Progress {
         self.0.lock().watch.note_input(clock::now());
     }
 
+    /// The program has taken what there was.
+    pub(super) fn note_taken(&self) {
+        self.0.lock().watch.note_taken();
+    }
+
     /// So much audio has gone in.
     pub(super) fn note_sent(&self, sent: Duration) {
         self.0.lock().sent = sent;

@@ -15,10 +15,22 @@ use crate::transcoders::stage::{programs, transcoding, wait_programs};
 /// The marks around the documentation's table.
 const BEGIN: &str = "<!-- costs of transcoders: begin -->\n";
 const END: &str = "<!-- costs of transcoders: end -->";
-/// The programs, and the longest time until the first byte with each.
-const ENGINES: [(&str, Duration); 2] = [
-    ("ffmpeg", Duration::from_secs(2)),
-    ("liquidsoap", Duration::from_secs(4)),
+/// A program, and the longest time until its first byte.
+#[derive(Clone, Copy)]
+struct Engine {
+    name: &'static str,
+    limit: Duration,
+}
+
+const ENGINES: [Engine; 2] = [
+    Engine {
+        name: "ffmpeg",
+        limit: Duration::from_secs(2),
+    },
+    Engine {
+        name: "liquidsoap",
+        limit: Duration::from_secs(4),
+    },
 ];
 const CODECS: [&str; 5] = ["mp3", "aac", "vorbis", "opus", "flac"];
 /// How much the node may add to what all programs use.
@@ -48,7 +60,7 @@ struct Made {
 }
 
 /// Measures one codec. Without a transcoder the node uses `idle`.
-fn make(node: &TestNode, (engine, limit): (&str, Duration), codec: &str, idle: Duration) -> Made {
+fn make(node: &TestNode, engine: Engine, codec: &str, idle: Duration) -> Made {
     let source = STREAMS[0];
     command(
         node,
@@ -80,14 +92,15 @@ fn make(node: &TestNode, (engine, limit): (&str, Duration), codec: &str, idle: D
     let percent = |time: Duration| time.as_secs_f64() / MEASURED.as_secs_f64() * 100.0;
     Made {
         line: format!(
-            "| {engine} | {codec} | {:.1} s | {:.1} % | {:.2} % |\n",
+            "| {} | {codec} | {:.1} s | {:.1} % | {:.2} % |\n",
+            engine.name,
             first.as_secs_f64(),
             percent(program),
             percent(added)
         ),
         program,
         added,
-        is_late: first > limit,
+        is_late: first > engine.limit,
     }
 }
 
@@ -97,7 +110,7 @@ fn made() {
     assert!(have("ffmpeg") && have("liquidsoap"), "the programs");
     let mut all = Vec::new();
     for engine in ENGINES {
-        let mesh = TestMesh::start_with(1, |_, setup| transcoding(setup, engine.0));
+        let mesh = TestMesh::start_with(1, |_, setup| transcoding(setup, engine.name));
         let node = &mesh.nodes[0];
         mesh.create_mount(STREAMS[0].mount, PASSWORD);
         let encoder = Encoder::start(node, STREAMS[0]);

@@ -80,6 +80,8 @@ fn a_row_of_transcoders_is_made_for_one_listener() {
     );
     let _source = encoder(node, PITCH_HZ);
     stage.mesh.wait_on_air(RADIO);
+    wait_stage(&stage, MOUNT, TranscoderStage::Idle);
+    wait_stage(&stage, SMALLER, TranscoderStage::Idle);
     let player = Player::tune_in(&format!("{}{SMALLER}", node.url()));
     player.wait_for(20_000);
     wait_programs(node, 2);

@@ -76,8 +76,10 @@ impl Stage {
 
     /// Waits until all nodes hear that a mount is made.
     pub(super) fn wait_runs(&self, mount: &str) {
+        // Several of Liquidsoap that start at once take long on two busy processors.
+        let limit = 3 * PATIENCE;
         self.mesh
-            .wait_each_sees(mount, "a transcoder that runs", |it| {
+            .wait_each_sees_within(limit, mount, "a transcoder that runs", |it| {
                 let stage = it.transcoder.as_ref().map(|it| it.stage);
                 it.source.is_some() && stage == Some(TranscoderStage::Running)
             });
