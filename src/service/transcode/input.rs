@@ -89,6 +89,8 @@ struct Leg {
     began: Option<Duration>,
     /// How much was sent before that.
     before: Duration,
+    /// All titles that begin before this byte were noted.
+    titled_to: u64,
 }
 
 impl Leg {
@@ -131,10 +133,11 @@ impl Sending<'_> {
         }
     }
 
-    /// Notes the titles of the bytes that are sent now.
+    /// Notes the titles of the bytes that are sent now, and those that were told late: one that the stream says itself is
+    /// known only behind the byte at which it begins.
     fn note_titles(&mut self, from: u64, end: u64) {
         let feed = self.reader.feed();
-        let leg = match self.leg.take().filter(|leg| leg.feed.is_same(feed)) {
+        let mut leg = match self.leg.take().filter(|leg| leg.feed.is_same(feed)) {
             Some(leg) => leg,
             None => {
                 if let Some(title) = feed.title_at(from) {
@@ -144,12 +147,14 @@ impl Sending<'_> {
                     feed: feed.clone(),
                     began: feed.time_at(from),
                     before: self.sent,
+                    titled_to: from,
                 }
             }
         };
-        for title in feed.title_changes_between(from, end) {
+        for title in feed.title_changes_between(leg.titled_to, end) {
             let at = leg.sent_at(title.offset).unwrap_or(self.sent);
             self.progress.note_title(at, (*title.info).clone());
+            leg.titled_to = title.offset + 1;
         }
         self.leg = Some(leg);
     }

@@ -159,12 +159,15 @@ async fn run_once(
                 "it makes nothing of what it hears (process {pid}), and was killed"
             ));
         }
-        if input_end
-            .as_ref()
-            .is_some_and(|(_, at)| now >= *at + END_LIMIT)
-        {
-            debug!("killed: it does not end with its input");
-            return RunEnd::SourceGone;
+        match &input_end {
+            Some((end, at)) if now >= *at + END_LIMIT => {
+                debug!("killed: it does not end with its input");
+                return match end {
+                    InputEnd::Ended => RunEnd::SourceGone,
+                    end => RunEnd::Failed(end.to_string()),
+                };
+            }
+            _ => {}
         }
         if progress.has_output() {
             report.begin_running(tool.engine.word()).await;
