@@ -247,7 +247,8 @@ impl Listening {
                 (None, None) => Default::default(),
             };
             // A stream that is not on air has no name but that of its encoder's mount.
-            let origin = mounts.get(lineage::origin(spec, &mounts)).unwrap_or(spec);
+            let origin = mounts.get(lineage::origin(spec, &mounts));
+            let origin = origin.filter(|origin| !origin.hidden).unwrap_or(spec);
             let names = [view.station_name(spec), view.station_name(origin)];
             let name = names.into_iter().find(|name| !name.is_empty());
             let name = name.unwrap_or(spec.path.as_str());

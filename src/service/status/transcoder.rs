@@ -62,5 +62,6 @@ fn why_nobody(view: &MeshView, codec: TargetCodec) -> String {
     if !cards.iter().any(|(_, card)| can_make(card)) {
         return troubled.unwrap_or_else(|| format!("no node that transcodes can make {codec}"));
     }
-    "all nodes that transcode are busy or leave: see max_transcoders in their settings".to_owned()
+    "no node has taken it yet; if that lasts, all that transcode are busy or leave: see max_transcoders in their settings"
+        .to_owned()
 }
