@@ -15,7 +15,7 @@ use super::progress::Progress;
 use super::report::Report;
 use super::tools::Tool;
 use super::{Inner, TranscodeJob};
-use crate::io::child::{ChildLog, ChildPipes, ChildStream, Spawned};
+use crate::io::child::{ChildExit, ChildLog, ChildPipes, ChildStream, Spawned};
 use crate::io::clock;
 use crate::logic::transcoding::command::{arguments, is_chatter, media_type};
 use crate::logic::transcoding::order::Amount;
@@ -180,6 +180,8 @@ async fn run_once(
         (_, Some((InputEnd::Ended, _))) => RunEnd::SourceGone,
         (Err(Unaired::Bad(BadOutput::Nothing)) | Ok(()), _) => {
             let why = match timeout(LOOK_PERIOD, child.wait()).await {
+                // What it said last was no reason, if somebody else has ended it.
+                Ok(end) if matches!(end.exit, ChildExit::Signal(_)) => end.exit.to_string(),
                 Ok(end) => end.to_string(),
                 Err(_) if inner.config.ingest.is_stopping() => {
                     return RunEnd::NotTaken(NotTaken::Stopping);
