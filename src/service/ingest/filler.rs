@@ -94,8 +94,8 @@ pub(super) trait Filler: AsyncRead + Send + Unpin {
         ready(Ok(()))
     }
 
-    /// The title of what is read next, once; `sounded` is how much audio was heard before that, if the format tells.
-    fn take_title(&mut self, _sounded: Option<Duration>) -> Option<TitleInfo> {
+    /// The title of what is read next, once; `sounded` tells how much audio was heard before that, if the format does.
+    fn take_title(&mut self, _sounded: impl FnOnce() -> Option<Duration>) -> Option<TitleInfo> {
         None
     }
 

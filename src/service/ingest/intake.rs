@@ -292,7 +292,7 @@ impl<F: Filler> Intake<F> {
         }
         if let Sink::Ring(feed) = sink
             && let Some(title) = (self.inlet.take_title())
-                .or_else(|| self.filler.take_title(feed.time_at(feed.next())))
+                .or_else(|| self.filler.take_title(|| feed.time_at(feed.next())))
             && feed.set_title(feed.next(), &title) == TitleSet::Changed
         {
             info!(title = title.text, "title");

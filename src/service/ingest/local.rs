@@ -116,7 +116,7 @@ where
     R: AsyncRead + Send + Unpin,
     T: FnMut(Option<Duration>) -> Option<TitleInfo> + Send + Unpin,
 {
-    fn take_title(&mut self, sounded: Option<Duration>) -> Option<TitleInfo> {
-        (self.titles)(sounded)
+    fn take_title(&mut self, sounded: impl FnOnce() -> Option<Duration>) -> Option<TitleInfo> {
+        (self.titles)(sounded())
     }
 }

@@ -299,9 +299,10 @@ impl Listening {
     fn is_made_on_demand(&self, mount: &MountName) -> bool {
         let mesh = &self.0.config.mesh;
         let mounts = mesh.documents.mounts();
-        mounts.get(mount).is_some_and(|spec| {
+        let spec = mounts.get(mount).filter(|spec| spec.transcode.on_demand);
+        spec.is_some_and(|spec| {
             let origin = lineage::origin(spec, &mounts);
-            spec.transcode.on_demand && mesh.cluster.view().source(origin).is_some()
+            mesh.cluster.view().source(origin).is_some()
         })
     }
 
