@@ -1,5 +1,6 @@
 //! The log of a child: read always, told within bounds.
 
+use std::future::pending;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -28,6 +29,14 @@ impl ChildLog {
     /// The next line; `None` once the child has ended and all is told. May be dropped and called again.
     pub async fn next(&mut self) -> Option<String> {
         self.lines.recv().await
+    }
+
+    /// The next line; waits for ever once there will be none. May be dropped and called again.
+    pub async fn line(&mut self) -> String {
+        match self.next().await {
+            Some(line) => line,
+            None => pending().await,
+        }
     }
 
     /// How many lines were not told so far: the child said more than ten lines a second, or nobody read them.

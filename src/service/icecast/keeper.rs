@@ -326,10 +326,7 @@ async fn end_of(child: Option<&Child>) -> String {
 /// Waits for the next line of its log, if it runs and says anything.
 async fn next_line(log: Option<&mut ChildLog>) -> String {
     match log {
-        Some(log) => match log.next().await {
-            Some(line) => line,
-            None => pending().await,
-        },
+        Some(log) => log.line().await,
         None => pending().await,
     }
 }

@@ -10,7 +10,7 @@ use super::progress::Progress;
 use crate::io::child::Child;
 use crate::io::clock;
 use crate::model::mount::MountName;
-use crate::model::transcoding::TranscoderStage;
+use crate::model::transcoding::{TranscodeEngine, TranscoderStage};
 use crate::wire::gossip::{self, TranscoderCard};
 
 /// How often each transcoder was started again after a failure, since this node has had its seat.
@@ -25,50 +25,44 @@ const LAG_STEP_MS: u64 = 100;
 pub(super) struct Report<'a> {
     inner: &'a Inner,
     mount: &'a MountName,
+    /// The card that was told last; before the first one its stage is unknown.
     card: TranscoderCard,
-    has_told: bool,
     /// The time of processors that the program had used at the last look, and when that was.
     cpu: Option<(Duration, Instant)>,
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(inner: &'a Inner, mount: &'a MountName) -> Self {
+    pub(super) fn new(inner: &'a Inner, mount: &'a MountName, engine: TranscodeEngine) -> Self {
         let restarts = inner.restarts.lock().get(mount).copied();
         let card = TranscoderCard {
-            engine: String::new(),
-            stage: TranscoderStage::Waiting,
-            trouble: None,
+            engine: engine.to_string(),
             restarts: restarts.unwrap_or(0),
-            lag_ms: None,
-            cpu_permille: None,
+            ..TranscoderCard::default()
         };
         Self {
             inner,
             mount,
             card,
-            has_told: false,
             cpu: None,
         }
     }
 
     /// The transcoder is at another stage.
-    pub(super) async fn set_stage(&mut self, engine: &str, stage: TranscoderStage) {
+    pub(super) async fn set_stage(&mut self, stage: TranscoderStage) {
         self.cpu = None;
         let card = TranscoderCard {
-            engine: engine.to_owned(),
+            engine: self.card.engine.clone(),
             stage,
-            trouble: None,
             restarts: self.card.restarts,
-            lag_ms: None,
-            cpu_permille: None,
+            ..TranscoderCard::default()
         };
         self.tell(card).await;
     }
 
     /// The program has made something.
-    pub(super) async fn begin_running(&mut self, engine: &str) {
+    pub(super) async fn begin_running(&mut self) {
         if self.card.stage != TranscoderStage::Running {
-            self.set_stage(engine, TranscoderStage::Running).await;
+            self.set_stage(TranscoderStage::Running).await;
         }
     }
 
@@ -81,12 +75,11 @@ impl<'a> Report<'a> {
             *restarts
         };
         let card = TranscoderCard {
+            engine: self.card.engine.clone(),
             stage: TranscoderStage::Failing,
             trouble: Some(gossip::short_trouble(trouble)),
             restarts,
-            lag_ms: None,
-            cpu_permille: None,
-            ..self.card.clone()
+            ..TranscoderCard::default()
         };
         self.tell(card).await;
     }
@@ -118,11 +111,10 @@ impl<'a> Report<'a> {
     }
 
     async fn tell(&mut self, card: TranscoderCard) {
-        if self.has_told && card == self.card {
+        if card == self.card {
             return;
         }
         self.card = card;
-        self.has_told = true;
         let (key, text) = (
             gossip::transcoder_key(self.mount),
             gossip::write(&self.card),

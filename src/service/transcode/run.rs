@@ -15,7 +15,7 @@ use super::progress::Progress;
 use super::report::Report;
 use super::tools::Tool;
 use super::{Inner, TranscodeJob};
-use crate::io::child::{ChildExit, ChildLog, ChildPipes, ChildStream, Spawned};
+use crate::io::child::{ChildExit, ChildPipes, ChildStream, Spawned};
 use crate::io::clock;
 use crate::logic::transcoding::command::{arguments, is_chatter, media_type};
 use crate::logic::transcoding::order::Amount;
@@ -55,16 +55,15 @@ enum RunEnd {
 
 /// Makes a mount's stream from another one until its program fails; then it is to be called again, a little later.
 pub(super) async fn run(inner: &Inner, job: &TranscodeJob) {
-    let mut report = Report::new(inner, &job.mount);
     let tool = inner.tools.tool().await;
-    let engine = tool.engine.word();
+    let mut report = Report::new(inner, &job.mount, tool.engine);
     loop {
         if job.on_demand {
-            report.set_stage(engine, TranscoderStage::Idle).await;
+            report.set_stage(TranscoderStage::Idle).await;
             wanted(inner, &job.mount, true).await;
         }
         let _want = want_source(inner, &job.order.from);
-        report.set_stage(engine, TranscoderStage::Waiting).await;
+        report.set_stage(TranscoderStage::Waiting).await;
         let held = tokio::select! {
             biased;
             held = input::stream(inner, &job.order.from) => held,
@@ -73,7 +72,7 @@ pub(super) async fn run(inner: &Inner, job: &TranscodeJob) {
                 return fail(report, &why).await;
             }
         };
-        report.set_stage(engine, TranscoderStage::Starting).await;
+        report.set_stage(TranscoderStage::Starting).await;
         match run_once(inner, job, &tool, &held, &mut report).await {
             RunEnd::SourceGone => info!("the source has gone: idle until it is back"),
             RunEnd::Unwanted => info!("nobody listens: idle until somebody does"),
@@ -146,7 +145,7 @@ async fn run_once(
                 input_end = Some((end, clock::now()));
             }
             () = &mut unwanted => return RunEnd::Unwanted,
-            line = next_line(&mut log) => match is_chatter(tool.engine, &line) {
+            line = log.line() => match is_chatter(tool.engine, &line) {
                 true => debug!(line),
                 false => info!(line),
             },
@@ -170,7 +169,7 @@ async fn run_once(
             _ => {}
         }
         if progress.has_output() {
-            report.begin_running(tool.engine.word()).await;
+            report.begin_running().await;
             report.tell_figures(&child, &progress).await;
         }
     };
@@ -275,13 +274,5 @@ fn own_stream(spec: MountSpec, job: &TranscodeJob, tool: &Tool, held: &Held) -> 
         },
         stated_bps: kbps.map_or(0, |kbps| u64::from(kbps) * 1_000),
         timeout_s: TIMEOUT_S,
-    }
-}
-
-/// The next line that a program says. It may say none any more, and run on.
-async fn next_line(log: &mut ChildLog) -> String {
-    match log.next().await {
-        Some(line) => line,
-        None => pending().await,
     }
 }

@@ -113,7 +113,16 @@ impl Tools {
 
     /// The program with these arguments, connected so, within the bounds of the settings.
     pub(super) fn program(&self, tool: &Tool, arguments: &[String], pipes: ChildPipes) -> Program {
-        program(&self.settings, tool.path.clone(), arguments, pipes)
+        Program {
+            path: tool.path.clone(),
+            arguments: arguments.iter().map(Into::into).collect(),
+            pipes,
+            user: self.settings.user.clone(),
+            limits: ChildLimits {
+                memory_bytes: Some(u64::from(self.settings.memory_mib) * MIB),
+                nice: NICE,
+            },
+        }
     }
 
     /// Asks a program whether it can do what is ordered, unless it was asked before.
@@ -158,44 +167,34 @@ impl Tools {
             let Some(path) = find_program(engine.word()) else {
                 continue;
             };
-            match self.codecs(engine, path.clone()).await {
-                Ok(codecs) => {
-                    return Ok(Tool {
-                        engine,
-                        path,
-                        codecs,
-                    });
-                }
+            let tool = Tool {
+                engine,
+                path,
+                codecs: Vec::new(),
+            };
+            match self.with_codecs(tool).await {
+                Ok(tool) => return Ok(tool),
                 Err(error) => why = error,
             }
         }
         Err(why)
     }
 
-    /// The codecs that a program can make.
-    async fn codecs(
-        &self,
-        engine: TranscodeEngine,
-        path: PathBuf,
-    ) -> Result<Vec<TargetCodec>, String> {
-        let (mut codecs, mut why_not) = (Vec::new(), None);
+    /// The program with the codecs that it can make: at least one.
+    async fn with_codecs(&self, mut tool: Tool) -> Result<Tool, String> {
+        let mut why_not = String::new();
         for codec in TargetCodec::ALL {
             let Some(order) = usual_order(codec) else {
                 continue;
             };
-            let tool = Tool {
-                engine,
-                path: path.clone(),
-                codecs: Vec::new(),
-            };
             match self.check(&tool, &order).await {
-                Ok(()) => codecs.push(codec),
-                Err(why) => why_not = Some(why),
+                Ok(()) => tool.codecs.push(codec),
+                Err(why) => why_not = why,
             }
         }
-        match why_not {
-            Some(why) if codecs.is_empty() => Err(format!("{}: {why}", path.display())),
-            _ => Ok(codecs),
+        match tool.codecs.is_empty() {
+            true => Err(format!("{}: {why_not}", tool.path.display())),
+            false => Ok(tool),
         }
     }
 
@@ -217,24 +216,6 @@ impl Tools {
             most: self.settings.most,
             trouble: found.as_ref().err().map(|why| gossip::short_trouble(why)),
         }
-    }
-}
-
-fn program(
-    settings: &Transcoding,
-    path: PathBuf,
-    arguments: &[String],
-    pipes: ChildPipes,
-) -> Program {
-    Program {
-        path,
-        arguments: arguments.iter().map(Into::into).collect(),
-        pipes,
-        user: settings.user.clone(),
-        limits: ChildLimits {
-            memory_bytes: Some(u64::from(settings.memory_mib) * MIB),
-            nice: NICE,
-        },
     }
 }
 

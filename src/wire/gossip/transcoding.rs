@@ -28,7 +28,7 @@ pub struct TranscodingCard {
 }
 
 /// A transcoder that a node runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TranscoderCard {
     /// The program that does the work, such as `ffmpeg`.
     pub engine: String,
