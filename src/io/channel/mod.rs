@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::time::timeout;
 
 use self::leg::{Leg, LegEntry};
 use super::feed::Feed;
@@ -55,6 +56,8 @@ struct LeftStream {
 /// Each leg is one change of what is heard. A listener that is 16 changes behind has stopped reading; it
 /// would keep 16 rings in memory, 128 MiB at most.
 const MAX_LEGS: usize = 16;
+/// How long a reader that has nothing to read waits for news of its feed before it looks again.
+const NEWS_LIMIT: Duration = Duration::from_millis(250);
 
 impl Channel {
     /// A channel on which this feed is heard.
@@ -114,6 +117,7 @@ impl Channel {
             position: 0,
             began: 0,
             leg: Arc::clone(&log.open),
+            taken_last: None,
             burst,
         };
         reader.enter();
@@ -162,6 +166,8 @@ pub struct ChannelReader {
     /// The offset in the leg's feed at which the listener began: no decoder goes on with a new stream behind it.
     began: u64,
     progress: LegProgress,
+    /// The stream of the last leg of which the listener has bytes, and the byte that would have followed them.
+    taken_last: Option<(StreamId, u64)>,
     /// The bytes that the listener has to be sent before that byte.
     prologue: Bytes,
     /// How far behind the live edge the listener joined.
@@ -172,6 +178,13 @@ impl ChannelReader {
     /// The feed that is read now.
     pub fn feed(&self) -> &Feed {
         &self.leg.feed
+    }
+
+    /// Waits until there may be something to read again; now and then there is nothing.
+    pub async fn news(&self) {
+        let mut news = self.leg.feed.subscribe();
+        // The feed may have no news any more, because its channel has gone over to another one.
+        let _news = timeout(NEWS_LIMIT, news.changed()).await;
     }
 
     /// The offset in that feed of the next byte.
@@ -311,8 +324,13 @@ impl ChannelReader {
                 offset,
                 has_prologue,
             } => {
+                if matches!(self.progress, LegProgress::Taken) {
+                    self.taken_last = Some((self.leg.feed.stream_id(), self.position));
+                }
                 (self.leg, self.position, self.began) = (leg, offset, offset);
-                self.progress = match has_prologue {
+                // A stream that was left for another one, of which no byte was sent, goes on as if nothing had happened.
+                let goes_on = self.taken_last == Some((self.leg.feed.stream_id(), offset));
+                self.progress = match has_prologue && !goes_on {
                     true => LegProgress::Entering,
                     false => LegProgress::Taken,
                 };

@@ -36,12 +36,10 @@ const MOST_BYTES: usize = 1 << 20;
 /// How long Icecast may take for a login, a title, or to read what it is sent: on one machine that is a matter of
 /// milliseconds, and it reads always.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long after its login a source is told no title: Icecast forgets those of a source's first moments, though it takes them.
+/// How long after its login a source is told no title: in these first moments Icecast says yes to a title and forgets it.
 const TITLE_SETTLE: Duration = Duration::from_millis(500);
-/// How often a title is told again that Icecast has not taken: it takes none in the first moments of a source.
+/// How often a title is told again to which Icecast has said no: on a slow machine those moments last longer.
 const TITLE_TRIES: u32 = 20;
-/// How long a feed that has nothing to read waits for news: its channel may have gone over to another stream without any.
-const LOOK_PERIOD: Duration = Duration::from_millis(250);
 /// The wait after the first failure, and the longest one.
 const WAITS: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(5)];
 
@@ -235,10 +233,9 @@ impl Sending<'_> {
 
     /// Waits for news of the stream; an error if Icecast has hung up.
     async fn wait(&mut self, reader: &ChannelReader) -> Result<(), FeedEnd> {
-        let mut news = reader.feed().subscribe();
         let mut unexpected = [0; 64];
         tokio::select! {
-            _news = timeout(LOOK_PERIOD, news.changed()) => Ok(()),
+            () = reader.news() => Ok(()),
             read = self.socket.read(&mut unexpected) => match read {
                 Ok(0) | Err(_) => Err(FeedEnd::Closed),
                 Ok(_) => Ok(()),

@@ -23,8 +23,6 @@ const BURST: Duration = Duration::from_secs(2);
 const MOST_BYTES: usize = 64 << 10;
 /// How often new bytes are handed over: each time wakes the node and the program, and a listener hears no difference.
 const PACE: Duration = Duration::from_millis(200);
-/// How long a reader that has nothing to read waits for news: its channel may have gone over to another stream without any.
-const LOOK_PERIOD: Duration = Duration::from_millis(250);
 /// How long a stream is not asked for again that was to be had and was not got.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -107,8 +105,7 @@ impl Sending<'_> {
             let audio = match self.reader.read(MOST_BYTES) {
                 Read::Bytes(audio) => audio,
                 Read::Wait => {
-                    let mut news = self.reader.feed().subscribe();
-                    let _news = timeout(LOOK_PERIOD, news.changed()).await;
+                    self.reader.news().await;
                     continue;
                 }
                 Read::Overrun { .. } => return Ok(InputEnd::TooSlow),

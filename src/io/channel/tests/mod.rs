@@ -349,6 +349,32 @@ fn a_late_ogg_listener_gets_each_feeds_headers_once() {
 }
 
 #[test]
+fn a_decoder_that_went_nowhere_gets_no_headers_again() {
+    let (a, b) = (feed(1, "audio/ogg"), feed(2, "audio/ogg"));
+    let channel = Channel::new(a.clone());
+    append(&a, &opus(1, &[1, 2, 3]));
+    let mut reader = channel.join(BURST);
+    assert!(take_all(&mut reader).starts_with(b"OggS"));
+    assert_eq!(reader.take_prologue(), opus_heads(1));
+
+    // Another stream comes and goes before it has begun, and the first one is fetched into another ring.
+    channel.switch_to(&b);
+    assert_eq!(reader.read(1), Read::Wait);
+    let head = StreamHead::clone(a.head());
+    let again = Feed::new(Ring::new(StreamId(1), head, a.next(), Instant::now()));
+    again.start(&StreamStart {
+        offset: a.next(),
+        media_time: Duration::ZERO,
+        prologue: opus_heads(1).into(),
+    });
+    channel.switch_to(&again);
+    let rest = &opus(1, &[4, 5])[opus_heads(1).len()..];
+    append(&again, rest);
+    assert!(take_all(&mut reader) == rest);
+    assert_eq!(reader.take_prologue(), "", "it has them");
+}
+
+#[test]
 fn header_pages_that_come_after_the_listener_are_given() {
     let stream = opus(1, &[1, 2, 3]);
     let from = opus_heads(1).len() as u64;
