@@ -254,6 +254,24 @@ impl MeshView {
         }
     }
 
+    /// Marks the streams of transcoders whose seat another node holds by now as streams without a source: their nodes may
+    /// not have heard of that yet, and nobody is to go over to them.
+    pub fn depose_transcoders(&mut self) {
+        for (seat, claim) in &self.seats {
+            let Seat::Transcoder(mount) = seat else {
+                continue;
+            };
+            let others = self
+                .nodes
+                .iter_mut()
+                .filter(|(name, _)| **name != claim.node);
+            let cards = others.filter_map(|(_, node)| node.streams.get_mut(mount));
+            for card in cards.filter(|card| card.origin == Origin::Source) {
+                card.origin = Origin::Relay(None);
+            }
+        }
+    }
+
     /// Whether a node reads a frame, by its card. The card is believed only in the life that is `linked`: a node may have
     /// been started again as an older version, which closes the link at a frame that it cannot read.
     pub fn frame_support(
@@ -359,6 +377,41 @@ pub fn precedence(card: &StreamCard) -> Precedence {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_holder_of_a_transcoders_seat_is_its_source() {
+        let names = ["old", "new", "relay"].map(|name| NodeName::try_from(name).unwrap());
+        let [old, new, relay] = &names;
+        let mount = MountName::try_from("/a.opus").unwrap();
+        let mut view = MeshView::empty(relay.clone());
+        for (name, stream_id, origin) in [
+            (old, 1, Origin::Source),
+            (new, 2, Origin::Source),
+            (relay, 2, Origin::Relay(Some(new.clone()))),
+        ] {
+            let mut node = MeshNode::unheard(Generation(1), Instant::now());
+            let card = StreamCard {
+                origin,
+                ..StreamCard::sample(StreamId(stream_id))
+            };
+            node.streams.insert(mount.clone(), card);
+            node.state = NodeState::Alive;
+            view.nodes.insert(name.clone(), node);
+        }
+        view.depose_transcoders();
+        assert_eq!(view.source(&mount).unwrap().0, old, "nobody has the seat");
+        let claim = Claim {
+            epoch: Epoch(2),
+            rank: Rank(1),
+            node: new.clone(),
+        };
+        view.seats.insert(Seat::Transcoder(mount.clone()), claim);
+        view.depose_transcoders();
+        assert_eq!(view.source(&mount).unwrap().0, new);
+        let origin = |name| view.nodes[name].streams[&mount].origin.clone();
+        assert_eq!(origin(old), Origin::Relay(None));
+        assert_eq!(origin(relay), Origin::Relay(Some(new.clone())));
+    }
 
     #[test]
     fn a_flag_is_believed_only_in_the_life_that_is_linked() {

@@ -168,13 +168,14 @@ impl Task {
         self.log_changes(&nodes);
         self.tell_seats(&nodes).await;
         let seats = self.driver.seats();
-        let view = MeshView {
+        let mut view = MeshView {
             me: self.links.hello().name.clone(),
             nodes,
             master: seats.holder(&Seat::Master).cloned(),
             seats: seats.others_held(),
             max_epoch: seats.max_epoch(),
         };
+        view.depose_transcoders();
         self.publish.send_replace(Arc::new(view));
     }
 
