@@ -8,6 +8,7 @@ use antiphon::model::mount::{MountName, Takeover};
 use antiphon::model::node::NodeName;
 use antiphon::model::quorum::Quorum;
 use antiphon::model::seat::Seat;
+use antiphon::proto::transcoder_seats::TranscoderTask;
 
 use crate::faults::Fault;
 
@@ -130,8 +131,8 @@ impl Plan {
         seats.collect()
     }
 
-    /// The transcoded mounts, each with its codec: every third is MP3, the others are Opus.
-    pub fn transcoded(&self) -> BTreeMap<MountName, CodecName> {
+    /// The transcoded mounts: every third is MP3, the others are Opus; every fourth waits for its source for ever.
+    pub fn transcoded(&self) -> BTreeMap<MountName, TranscoderTask> {
         let count = self.transcoders.map_or(0, |transcoders| transcoders.seats);
         let mount = |number: usize| {
             let path = MountName::try_from(format!("/t{number}")).expect("a plain path");
@@ -139,7 +140,8 @@ impl Plan {
                 0 => CodecName::Mp3,
                 _ => CodecName::Opus,
             };
-            (path, codec)
+            let is_needed = number % 4 != 3;
+            (path, TranscoderTask { codec, is_needed })
         };
         (0..count).map(mount).collect()
     }

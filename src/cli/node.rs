@@ -179,23 +179,51 @@ async fn drain(
     let path = one(name, "drain");
     let path = format!("{path}?deadline_s={}", deadline.as_secs());
     let Draining { deadline_s } = api.ask_for(Method::POST, &path, None).await?;
-    let sources = status.as_ref().map(|status| sources(status, name));
-    let sources = fate(sources.as_deref());
+    let streams = status.as_ref().map(|status| streams(status, name));
+    let transcoded = streams.as_ref().map_or(0, |streams| streams.transcoded);
+    let transcoders = transcoders_fate(transcoded);
+    let sources = fate(streams.as_ref().map(|streams| streams.sent.as_slice()));
     let (node, left) = (display_name(url, name), quantities::duration(deadline_s));
     let which = name.map_or_else(String::new, |name| format!(" {name}"));
     Ok(format!(
         "{node} drains: no new listener is sent there; listeners that are still there in {left} are sent elsewhere\n\
          {sources}\n\
+         {transcoders}\
          back into service: antiphon node undrain{which}{flags}\n"
     ))
 }
 
-/// The mounts whose sources are connected to the named node, or else to the one that has told its status.
-fn sources<'a>(status: &'a Status, name: Option<&NodeName>) -> Vec<&'a MountName> {
+/// The streams that begin at a node.
+#[derive(Debug, PartialEq, Eq)]
+struct Streams<'a> {
+    /// The mounts whose encoders are connected there.
+    sent: Vec<&'a MountName>,
+    /// How many it makes from others.
+    transcoded: usize,
+}
+
+/// The streams that begin at the named node, or else at the one that has told its status.
+fn streams<'a>(status: &'a Status, name: Option<&NodeName>) -> Streams<'a> {
     let node = name.unwrap_or(&status.node);
     let mounts = status.mounts.iter();
     let here = mounts.filter(|mount| mount.source.as_ref().is_some_and(|it| it.node == *node));
-    here.map(|mount| &mount.path).collect()
+    let (transcoded, sent): (Vec<_>, Vec<_>) = here.partition(|mount| mount.transcoder.is_some());
+    Streams {
+        sent: sent.into_iter().map(|mount| &mount.path).collect(),
+        transcoded: transcoded.len(),
+    }
+}
+
+/// The fate of the transcoders of a draining node, as a line.
+fn transcoders_fate(count: usize) -> String {
+    match count {
+        0 => String::new(),
+        1 => "its transcoder goes on at a node that has room for it, else here until then\n"
+            .to_owned(),
+        _ => format!(
+            "its {count} transcoders go on at nodes that have room for them, else here until then\n"
+        ),
+    }
 }
 
 /// The fate of the sources of a draining node, in words; `None` if they are not known.

@@ -107,6 +107,11 @@ pub struct StreamFormat {
 }
 
 impl StreamFormat {
+    /// Whether it has pictures, and no sound of a coding that is known.
+    pub fn is_silent(self) -> bool {
+        self.video.is_some() && self.codec == CodecName::Unknown
+    }
+
     /// The same with what another view of the stream adds: its codec, if it means the same container, and its figures.
     #[must_use]
     pub fn filled_from(self, other: Self) -> Self {

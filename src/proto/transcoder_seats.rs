@@ -6,10 +6,28 @@ use std::time::Instant;
 use crate::logic::transcoding::assign;
 use crate::logic::transcoding::assign::{PATIENCE, Runner, Runners, TranscoderSeat};
 use crate::model::format::CodecName;
-use crate::model::mount::MountName;
+use crate::model::mount::{MountName, MountSpec};
 use crate::model::seat::{Seat, Stance};
 use crate::model::status::NodeState;
 use crate::proto::view::{MeshNode, MeshView};
+
+/// The work of a transcoder, as far as it decides which node does it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TranscoderTask {
+    /// The codec to be made.
+    pub codec: CodecName,
+    /// Whether there is something to make now: see [`is_needed`].
+    pub is_needed: bool,
+}
+
+/// Whether the stream of a mount has to be made: the mount that it is made from has a source, and somebody wants it, if it
+/// is made on demand only.
+pub fn is_needed(view: &MeshView, spec: &MountSpec) -> bool {
+    let transcode = &spec.transcode;
+    let from = transcode.transcode_from.as_ref();
+    let has_source = from.is_some_and(|from| view.source(from).is_some());
+    has_source && (!transcode.on_demand || view.is_wanted(&spec.path))
+}
 
 /// The stances of one node, and since when the seats have been vacant.
 #[derive(Clone, Debug, Default)]
@@ -18,21 +36,25 @@ pub struct TranscoderStances {
 }
 
 impl TranscoderStances {
-    /// The seat of each transcoded mount, given with its codec, and whether this node stands for it. To be asked at every
-    /// look at the mesh: time alone changes the answer too.
+    /// The seat of each transcoded mount, and whether this node stands for it. To be asked at every look at the mesh: time
+    /// alone changes the answer too.
     pub fn take(
         &mut self,
-        mounts: &BTreeMap<MountName, CodecName>,
+        mounts: &BTreeMap<MountName, TranscoderTask>,
         view: &MeshView,
         now: Instant,
     ) -> BTreeMap<Seat, Stance> {
-        let seats = mounts.iter().map(|(mount, codec)| {
+        let seats = mounts.iter().map(|(mount, task)| {
             let seat = Seat::Transcoder(mount.clone());
             let holder = view.seats.get(&seat).map(|claim| claim.node.clone());
             let is_overdue = holder.is_none() && self.is_overdue(&seat, now);
+            let held_at = holder.as_ref().and_then(|name| view.nodes.get(name));
+            let card = held_at.and_then(|node| node.transcoders.get(mount));
             let seen = TranscoderSeat {
-                codec: *codec,
+                codec: task.codec,
+                is_needed: task.is_needed,
                 holder,
+                stage: card.map(|card| card.stage).unwrap_or_default(),
                 is_overdue,
             };
             (seat, seen)
@@ -63,13 +85,15 @@ fn runners(view: &MeshView) -> Runners {
 
 /// A node as a runner. One that is only heard through others works all the same; one that may be dead gets no new seat.
 fn runner(node: &MeshNode) -> Option<Runner> {
-    let works = matches!(node.state, NodeState::Alive | NodeState::Unlinked);
+    let is_leaving = node.state == NodeState::Draining;
+    let works = is_leaving || matches!(node.state, NodeState::Alive | NodeState::Unlinked);
     let card = node.transcoding.as_ref().filter(|_| works)?;
     let report = node.bulletin.as_ref().map(|bulletin| bulletin.report);
     card.trouble.is_none().then(|| Runner {
         codecs: card.codecs.clone(),
         most: card.most,
         cpu_permille: report.and_then(|report| report.cpu_permille),
+        is_leaving,
     })
 }
 
@@ -82,12 +106,14 @@ mod tests {
     use crate::model::load::LoadReport;
     use crate::model::node::{Generation, NodeName};
     use crate::model::seat::{Claim, Epoch, Rank};
-    use crate::wire::gossip::TranscodingCard;
+    use crate::model::stream::StreamId;
+    use crate::model::transcoding::TranscoderStage;
+    use crate::wire::gossip::{StreamCard, TranscoderCard, TranscodingCard};
 
     /// A node's view of a mesh whose nodes can all make Opus, four at once, its stances and its clock.
     struct Bench {
         stances: TranscoderStances,
-        mounts: BTreeMap<MountName, CodecName>,
+        mounts: BTreeMap<MountName, TranscoderTask>,
         view: MeshView,
         now: Instant,
     }
@@ -116,9 +142,13 @@ mod tests {
                 view.nodes.insert(name(node), seen);
             }
             let mounts = mounts.iter().map(|path| path.parse().unwrap());
+            let task = TranscoderTask {
+                codec: CodecName::Opus,
+                is_needed: true,
+            };
             Self {
                 stances: TranscoderStances::default(),
-                mounts: mounts.map(|mount| (mount, CodecName::Opus)).collect(),
+                mounts: mounts.map(|mount| (mount, task)).collect(),
                 view,
                 now,
             }
@@ -214,6 +244,39 @@ mod tests {
             ..Bulletin::default()
         });
         assert_eq!(bench.stood_for().len(), 2, "b is busy");
+    }
+
+    #[test]
+    fn a_stream_is_needed_if_it_has_a_source_and_somebody_to_hear_it() {
+        let mut bench = Bench::new("a", &["a", "b"], &[]);
+        let (mount, from): (MountName, MountName) =
+            ("/r.opus".parse().unwrap(), "/r".parse().unwrap());
+        let mut spec = MountSpec::new(mount.clone());
+        spec.transcode.transcode_from = Some(from.clone());
+        assert!(!is_needed(&bench.view, &spec));
+        let card = StreamCard::sample(StreamId(1));
+        bench.node("b").streams.insert(from, card);
+        assert!(is_needed(&bench.view, &spec));
+        spec.transcode.on_demand = true;
+        assert!(!is_needed(&bench.view, &spec));
+        bench.node("b").wanted.insert(mount);
+        assert!(is_needed(&bench.view, &spec));
+    }
+
+    #[test]
+    fn the_stage_of_the_holder_counts() {
+        let mut bench = Bench::new("a", &["a"], &["/r.opus", "/s.opus"]);
+        bench.node("a").transcoding.as_mut().unwrap().most = 1;
+        bench.hold("/r.opus", Some("a"));
+        bench.hold("/s.opus", Some("a"));
+        for made in ["/r.opus", "/s.opus"] {
+            let card = TranscoderCard {
+                stage: TranscoderStage::Running,
+                ..TranscoderCard::default()
+            };
+            bench.node("a").transcoders = [(made.parse().unwrap(), card)].into();
+            assert_eq!(bench.stood_for(), [seat(made).to_string()]);
+        }
     }
 
     #[test]

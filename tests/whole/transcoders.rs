@@ -3,6 +3,7 @@
 mod bad_programs;
 mod ends;
 mod on_demand;
+mod room;
 pub(crate) mod stage;
 
 use std::process::Command;

@@ -85,7 +85,7 @@ impl Checkers {
     pub(crate) fn new(plan: &Plan, max_delay: Duration) -> Self {
         let size = (plan.nodes, plan.quorum);
         let transcoders = plan.transcoded().into_iter();
-        let transcoders = transcoders.map(|(mount, codec)| (Seat::Transcoder(mount), codec));
+        let transcoders = transcoders.map(|(mount, task)| (Seat::Transcoder(mount), task));
         let linger_s = plan.streams.map_or(0, |streams| streams.linger_s);
         Self {
             election: ElectionRules::new(plan.interval, max_delay, size),

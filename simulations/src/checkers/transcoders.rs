@@ -1,11 +1,12 @@
-//! The promises of the transcoders' seats: each is held by one node that can run it, and no node holds more than it can run.
+//! The promises of the transcoders' seats: each is held by one node that can run it, and no node holds more than it can run
+//! of those for which there is something to do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use antiphon::model::format::CodecName;
 use antiphon::model::node::NodeName;
 use antiphon::model::seat::Seat;
+use antiphon::proto::transcoder_seats::TranscoderTask;
 
 use super::Violations;
 use super::election::START_INTERVALS;
@@ -22,7 +23,7 @@ const SETTLED_INTERVALS: u32 = AGREEMENT_INTERVALS + 12;
 /// The judge of the transcoders' seats.
 #[derive(Debug)]
 pub struct TranscoderRules {
-    seats: BTreeMap<Seat, CodecName>,
+    seats: BTreeMap<Seat, TranscoderTask>,
     interval: Duration,
     deadline: Duration,
     /// Since when each seat has had two holders in one part of the mesh.
@@ -32,7 +33,7 @@ pub struct TranscoderRules {
 
 impl TranscoderRules {
     /// The judge of these seats in a world that is about to start.
-    pub fn new(seats: BTreeMap<Seat, CodecName>, interval: Duration) -> Self {
+    pub fn new(seats: BTreeMap<Seat, TranscoderTask>, interval: Duration) -> Self {
         Self {
             seats,
             interval,
@@ -60,8 +61,8 @@ impl TranscoderRules {
             }
         }
         for group in groups.iter().filter(|_| has_settled) {
-            for (seat, codec) in &self.seats {
-                if let Some(what) = self.wrong(group, seat, *codec) {
+            for (seat, task) in &self.seats {
+                if let Some(what) = self.wrong(group, seat, *task) {
                     self.violations.note("O4", now, || what);
                 }
             }
@@ -92,13 +93,14 @@ impl TranscoderRules {
     /// can run no more it leaves in time.
     fn unfit(&self, sitter: &Sitter, has_settled: bool) -> Option<String> {
         let held = self.held(sitter);
-        let can_make = |toolbox: &Toolbox| held.iter().all(|it| toolbox.codecs.contains(it.1));
+        let can_make =
+            |toolbox: &Toolbox| held.values().all(|it| toolbox.codecs.contains(&it.codec));
         let is_right = held.is_empty()
             || match &sitter.tools {
                 Tools::Missing => false,
                 Tools::Broken(toolbox) => can_make(toolbox) && !has_settled,
                 Tools::Working(toolbox) => {
-                    let is_within = held.len() <= toolbox.most as usize;
+                    let is_within = self.running(sitter) <= toolbox.most as usize;
                     can_make(toolbox) && (!has_settled || (is_within && !sitter.is_draining))
                 }
             };
@@ -108,21 +110,30 @@ impl TranscoderRules {
         })
     }
 
-    fn held(&self, sitter: &Sitter) -> BTreeMap<&Seat, &CodecName> {
+    /// How many transcoders a node runs.
+    fn running(&self, sitter: &Sitter) -> usize {
+        self.held(sitter).values().filter(|it| it.is_needed).count()
+    }
+
+    fn held(&self, sitter: &Sitter) -> BTreeMap<&Seat, &TranscoderTask> {
         let held = self.seats.iter();
         held.filter(|(seat, _)| sitter.holds.contains(*seat))
             .collect()
     }
 
     /// The fault of a seat among those who hear each other, if it has one.
-    fn wrong(&self, group: &[&Sitter], seat: &Seat, codec: CodecName) -> Option<String> {
+    fn wrong(&self, group: &[&Sitter], seat: &Seat, task: TranscoderTask) -> Option<String> {
         let followed: BTreeSet<Option<&NodeName>> =
             group.iter().map(|it| it.follows.get(seat)).collect();
         let holders = holders(group, seat);
         let has_room = |sitter: &&Sitter| match &sitter.tools {
             Tools::Working(toolbox) => {
-                let is_able = toolbox.codecs.contains(&codec) && sitter.is_eligible();
-                is_able && self.held(sitter).len() < toolbox.most as usize
+                let is_able = toolbox.codecs.contains(&task.codec) && sitter.is_eligible();
+                let running = match task.is_needed {
+                    true => self.running(sitter),
+                    false => 0,
+                };
+                is_able && running < toolbox.most as usize
             }
             _ => false,
         };
@@ -142,9 +153,13 @@ fn holders<'a>(group: &[&'a Sitter], seat: &Seat) -> Vec<&'a NodeName> {
 
 #[cfg(test)]
 mod tests {
+    use antiphon::model::format::CodecName;
+
     use super::*;
 
     const G: Duration = Duration::from_millis(250);
+    /// The seat for which there is nothing to do.
+    const SILENT: u32 = 3;
     const LATE: Duration = Duration::from_secs(60);
 
     fn seat(number: u32) -> Seat {
@@ -178,7 +193,11 @@ mod tests {
     }
 
     fn rules(seats: u32) -> TranscoderRules {
-        let seats = (0..seats).map(|number| (seat(number), CodecName::Opus));
+        let task = |number| TranscoderTask {
+            codec: CodecName::Opus,
+            is_needed: number != SILENT,
+        };
+        let seats = (0..seats).map(|number| (seat(number), task(number)));
         TranscoderRules::new(seats.collect(), G)
     }
 
@@ -197,6 +216,8 @@ mod tests {
         assert!(broken(2, std::slice::from_ref(&held), LATE).starts_with("O4"));
         assert_eq!(broken(2, &[held], G * 20), "", "it is just starting");
         assert_eq!(broken(3, &[sitter("a", &[0, 1])], LATE), "", "it is full");
+        assert_eq!(broken(4, &[sitter("a", &[0, 1, SILENT])], LATE), "");
+        assert!(broken(4, &[sitter("a", &[0, 1])], LATE).starts_with("O4"));
         let mut deaf = sitter("a", &[]);
         deaf.tools = Tools::Missing;
         assert_eq!(broken(1, &[deaf], LATE), "");

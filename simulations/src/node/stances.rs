@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use antiphon::model::format::CodecName;
 use antiphon::model::mount::MountName;
 use antiphon::model::seat::{Seat, Stance};
 use antiphon::proto::seats::Input;
-use antiphon::proto::transcoder_seats::TranscoderStances;
+use antiphon::proto::transcoder_seats::{TranscoderStances, TranscoderTask};
 use antiphon::wire::gossip::{self, TranscodingCard};
 
 use super::{Action, Moment, Node};
@@ -16,8 +15,8 @@ use super::{Action, Moment, Node};
 pub struct WorldJobs {
     /// The seats of outside servers: every node stands for them.
     pub outside: BTreeSet<Seat>,
-    /// The transcoded mounts, each with its codec.
-    pub transcoded: BTreeMap<MountName, CodecName>,
+    /// The transcoded mounts.
+    pub transcoded: BTreeMap<MountName, TranscoderTask>,
 }
 
 /// The stances of a node.

@@ -46,7 +46,8 @@ pub struct SeatsConfig {
 pub enum Scope {
     /// The master's only.
     Master,
-    /// All seats, also those that are wanted later.
+    /// All seats, also those that are wanted later, but for those of transcoders: their nodes leave them by a rule of their
+    /// own, and not before another one can run them.
     All,
 }
 
@@ -332,7 +333,8 @@ impl Seats {
             false => Epoch::default(),
         };
         let election = election::Election::new(config, max_epoch, now);
-        Contest::new(seat.clone(), rules, election, self.is_withdrawn)
+        let is_withdrawn = self.is_withdrawn && Scope::All.includes(seat);
+        Contest::new(seat.clone(), rules, election, is_withdrawn)
     }
 
     fn set_withdrawn(&mut self, scope: Scope, is_withdrawn: bool) {
@@ -340,7 +342,7 @@ impl Seats {
             self.is_withdrawn = is_withdrawn;
         }
         for (seat, contest) in &mut self.contests {
-            if scope == Scope::All || is_master(seat) {
+            if scope.includes(seat) {
                 contest.is_withdrawn = is_withdrawn;
             }
         }
@@ -352,6 +354,15 @@ impl Seats {
             let can_write = self.disk == Disk::Works;
             let must_stay = contest.election().own_claim().is_some() && !self.has_successor;
             contest.update_candidacy(can_write || must_stay, now, out);
+        }
+    }
+}
+
+impl Scope {
+    fn includes(self, seat: &Seat) -> bool {
+        match self {
+            Self::Master => is_master(seat),
+            Self::All => !matches!(seat, Seat::Transcoder(_)),
         }
     }
 }

@@ -8,17 +8,17 @@ mod output;
 mod progress;
 mod report;
 mod run;
+mod running;
 mod tools;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tracing::{Span, info_span};
 
-use self::report::Restarts;
 use self::tools::Tools;
 use super::ingest::Ingest;
 use super::jobs::{Declaration, JobKind, Jobs};
@@ -31,7 +31,7 @@ use crate::logic::transcoding::lineage;
 use crate::logic::transcoding::order::{TranscodeOrder, order};
 use crate::model::mount::MountName;
 use crate::model::seat::Seat;
-use crate::proto::transcoder_seats::TranscoderStances;
+use crate::proto::transcoder_seats::{TranscoderStances, TranscoderTask, is_needed};
 use crate::settings::Transcoding;
 use crate::wire::gossip;
 
@@ -63,7 +63,8 @@ pub struct Transcoders(Arc<Inner>);
 struct Inner {
     config: TranscodeConfig,
     tools: Tools,
-    restarts: Mutex<Restarts>,
+    /// Room for the programs that run at once.
+    room: Semaphore,
 }
 
 /// The work of one transcoder.
@@ -79,10 +80,11 @@ impl Transcoders {
     /// Transcoders with these parts.
     pub fn new(config: TranscodeConfig) -> Self {
         let tools = Tools::new(&config);
+        let room = usize::try_from(config.settings.most).unwrap_or(Semaphore::MAX_PERMITS);
         Self(Arc::new(Inner {
+            room: Semaphore::new(room.min(Semaphore::MAX_PERMITS)),
             config,
             tools,
-            restarts: Mutex::default(),
         }))
     }
 
@@ -114,22 +116,23 @@ impl Transcoders {
         stances: &mut TranscoderStances,
     ) -> BTreeMap<Seat, Declaration<TranscodeJob>> {
         let mesh = &self.0.config.mesh;
-        let mounts = mesh.documents.mounts();
+        let (mounts, view) = (mesh.documents.mounts(), mesh.cluster.view());
         let sound = (mounts.values()).filter(|spec| lineage::fault(spec, &mounts).is_none());
         let jobs = sound.filter_map(|spec| {
             let order = order(&spec.transcode).ok()??;
+            let task = TranscoderTask {
+                codec: order.audio.codec.into(),
+                is_needed: is_needed(&view, spec),
+            };
             let job = TranscodeJob {
                 mount: spec.path.clone(),
                 order,
                 on_demand: spec.transcode.on_demand,
             };
-            Some((spec.path.clone(), job))
+            Some(((spec.path.clone(), task), (spec.path.clone(), job)))
         });
-        let mut jobs: BTreeMap<MountName, TranscodeJob> = jobs.collect();
-        let codecs = jobs.iter();
-        let codecs = codecs.map(|(mount, job)| (mount.clone(), job.order.audio.codec.into()));
-        let view = mesh.cluster.view();
-        let taken = stances.take(&codecs.collect(), &view, clock::now());
+        let (tasks, mut jobs): (BTreeMap<_, _>, BTreeMap<MountName, TranscodeJob>) = jobs.unzip();
+        let taken = stances.take(&tasks, &view, clock::now());
         let declared = taken.into_iter().filter_map(|(seat, stance)| {
             let Seat::Transcoder(mount) = &seat else {
                 return None;
@@ -157,7 +160,6 @@ impl JobKind for Transcoders {
     }
 
     async fn withdraw(&self, job: TranscodeJob) {
-        self.0.restarts.lock().remove(&job.mount);
         let key = gossip::transcoder_key(&job.mount);
         self.0.config.mesh.gossip.delete(&key).await;
     }

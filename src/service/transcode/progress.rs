@@ -20,6 +20,8 @@ pub(super) struct Progress(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     watch: Watch,
+    /// When audio was there last.
+    heard_at: Option<Instant>,
     /// How much audio has gone in.
     sent: Duration,
     /// How much has come out, if the format tells.
@@ -38,7 +40,14 @@ struct DueTitle {
 impl Progress {
     /// Audio is there for the program.
     pub(super) fn note_input(&self) {
-        self.0.lock().watch.note_input(clock::now());
+        let (mut state, now) = (self.0.lock(), clock::now());
+        state.watch.note_input(now);
+        state.heard_at = Some(now);
+    }
+
+    /// When audio was there for the program last; `None`: never.
+    pub(super) fn heard_at(&self) -> Option<Instant> {
+        self.0.lock().heard_at
     }
 
     /// The program has taken what there was.

@@ -1,6 +1,5 @@
 //! Tells the mesh and the operator of a transcoder.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use tracing::warn;
@@ -12,9 +11,6 @@ use crate::io::clock;
 use crate::model::mount::MountName;
 use crate::model::transcoding::{TranscodeEngine, TranscoderStage};
 use crate::wire::gossip::{self, TranscoderCard};
-
-/// How often each transcoder was started again after a failure, since this node has had its seat.
-pub(super) type Restarts = BTreeMap<MountName, u32>;
 
 /// How often the figures of one that runs are told.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -33,10 +29,8 @@ pub(super) struct Report<'a> {
 
 impl<'a> Report<'a> {
     pub(super) fn new(inner: &'a Inner, mount: &'a MountName, engine: TranscodeEngine) -> Self {
-        let restarts = inner.restarts.lock().get(mount).copied();
         let card = TranscoderCard {
             engine: engine.to_string(),
-            restarts: restarts.unwrap_or(0),
             ..TranscoderCard::default()
         };
         Self {
@@ -49,36 +43,29 @@ impl<'a> Report<'a> {
 
     /// The transcoder is at another stage.
     pub(super) async fn set_stage(&mut self, stage: TranscoderStage) {
+        if self.card.stage != stage || self.card.trouble.is_some() {
+            self.set(stage, None).await;
+        }
+    }
+
+    /// The program waits because of this.
+    pub(super) async fn set_waiting(&mut self, why: &str) {
+        self.set(TranscoderStage::Waiting, Some(why)).await;
+    }
+
+    /// The transcoder has failed, and its program is going to be started again.
+    pub(super) async fn set_failed(&mut self, why: &str) {
+        self.card.restarts = self.card.restarts.saturating_add(1);
+        self.set(TranscoderStage::Failing, Some(why)).await;
+    }
+
+    async fn set(&mut self, stage: TranscoderStage, trouble: Option<&str>) {
         self.cpu = None;
         let card = TranscoderCard {
             engine: self.card.engine.clone(),
             stage,
+            trouble: trouble.map(gossip::short_trouble),
             restarts: self.card.restarts,
-            ..TranscoderCard::default()
-        };
-        self.tell(card).await;
-    }
-
-    /// The program has made something.
-    pub(super) async fn begin_running(&mut self) {
-        if self.card.stage != TranscoderStage::Running {
-            self.set_stage(TranscoderStage::Running).await;
-        }
-    }
-
-    /// The transcoder has failed, and its program is going to be started again.
-    pub(super) async fn set_failed(&mut self, trouble: &str) {
-        let restarts = {
-            let mut restarts = self.inner.restarts.lock();
-            let restarts = restarts.entry(self.mount.clone()).or_default();
-            *restarts = restarts.saturating_add(1);
-            *restarts
-        };
-        let card = TranscoderCard {
-            engine: self.card.engine.clone(),
-            stage: TranscoderStage::Failing,
-            trouble: Some(gossip::short_trouble(trouble)),
-            restarts,
             ..TranscoderCard::default()
         };
         self.tell(card).await;

@@ -48,7 +48,7 @@ fn is_told_of(script: &str, words: &str) -> Stage {
     stage.wait_runs(GOOD);
     let good = transcoder(node, GOOD).unwrap();
     assert_eq!((good.restarts, good.trouble), (0, None));
-    assert!(node.log().contains("begun again"));
+    assert!(node.log().contains("started again"));
     stage
 }
 

@@ -145,6 +145,18 @@ pub(super) fn encoder(node: &TestNode, pitch_hz: f64) -> ToneEncoder {
     ToneEncoder(command.stdin(Stdio::null()).spawn().unwrap())
 }
 
+/// An encoder that sends WebM without a sound until it is dropped.
+pub(super) fn encoder_of_pictures(node: &TestNode) -> ToneEncoder {
+    let mut command = Command::new("ffmpeg");
+    command.args("-nostdin -v error -re -f lavfi -i testsrc=size=64x48:rate=10".split(' '));
+    command.args("-c:v libvpx -g 10 -f webm -content_type video/webm".split(' '));
+    command.arg(format!(
+        "icecast://source:{PASSWORD}@{}{RADIO}",
+        node.address()
+    ));
+    ToneEncoder(command.stdin(Stdio::null()).spawn().unwrap())
+}
+
 /// A folder with a program in it, into which every user gets.
 pub(super) struct Folder(TempDir);
 

@@ -1,8 +1,10 @@
 //! The seats of transcoders that a node stands for: by what all nodes gossip, so that all of them think alike.
 //!
-//! A holder keeps what it holds, whatever its load: nothing is taken from a node that works. Only a seat without a holder
-//! that may keep it is assigned, to the node that will then be the least used. Where two nodes see the mesh differently and
-//! both stand, the election decides; where neither does, everybody able stands after [`PATIENCE`].
+//! Only what is made takes room: any number of seats may wait for their sources at a node. A holder keeps what it holds,
+//! whatever its load, as long as it has room for it, what it makes already before all else: nothing is taken from a node
+//! that works. A node that leaves keeps what it makes until another one has room for that. Every other seat is assigned
+//! to the node that will then be the least used. Where two nodes see the mesh differently and both stand, the election
+//! decides; where neither does, everybody able stands after [`PATIENCE`].
 
 #[cfg(test)]
 mod tests;
@@ -15,6 +17,7 @@ use crate::logic::election::rendezvous;
 use crate::model::format::CodecName;
 use crate::model::node::NodeName;
 use crate::model::seat::Seat;
+use crate::model::transcoding::TranscoderStage;
 
 /// How long a seat may be vacant before a node stands for it although it is assigned to another one.
 ///
@@ -26,15 +29,17 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 /// stream takes up to a fifth of a small machine.
 pub const BUSY_PERMILLE: u16 = 800;
 
-/// A node that could run transcoders now. One that drains, lacks its tool or may be dead is none.
+/// A node that could run transcoders now. One that lacks its tool or may be dead is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Runner {
     /// The codecs that it can make.
     pub codecs: Vec<CodecName>,
-    /// The most transcoders at once.
+    /// The most transcoders that make something at once.
     pub most: u32,
     /// The share of its processors in use; `None` if unknown.
     pub cpu_permille: Option<u16>,
+    /// Whether it leaves, so that it gets no seat.
+    pub is_leaving: bool,
 }
 
 /// The seat of a transcoder, as a node sees it.
@@ -42,8 +47,12 @@ pub struct Runner {
 pub struct TranscoderSeat {
     /// The codec to be made.
     pub codec: CodecName,
+    /// Whether there is something to make: there is a source, and somebody wants it.
+    pub is_needed: bool,
     /// The node that holds it.
     pub holder: Option<NodeName>,
+    /// How far that node is with it.
+    pub stage: TranscoderStage,
     /// Whether it has been vacant for [`PATIENCE`].
     pub is_overdue: bool,
 }
@@ -53,7 +62,7 @@ pub type Runners = BTreeMap<NodeName, Runner>;
 /// The transcoders' seats.
 pub type TranscoderSeats = BTreeMap<Seat, TranscoderSeat>;
 
-/// The seats that a node stands for. Never more than it can run.
+/// The seats that a node stands for. Never more of those that take room than it can run.
 pub fn stood_for(me: &NodeName, runners: &Runners, seats: &TranscoderSeats) -> BTreeSet<Seat> {
     let Some(own) = runners.get(me) else {
         return BTreeSet::new();
@@ -61,71 +70,171 @@ pub fn stood_for(me: &NodeName, runners: &Runners, seats: &TranscoderSeats) -> B
     let assigned = assign(runners, seats);
     let ours = assigned.iter().filter(|(_, runner)| **runner == me);
     let mut ours: BTreeSet<Seat> = ours.map(|(seat, _)| (*seat).clone()).collect();
+    if own.is_leaving {
+        return ours;
+    }
     let is_open = |seat: &Seat, it: &TranscoderSeat| {
-        it.is_overdue && own.can_make(it.codec) && !ours.contains(seat)
+        it.is_overdue && own.can_make(it.codec) && own.most > 0 && !ours.contains(seat)
     };
-    let mut overdue: Vec<&Seat> = seats
-        .iter()
-        .filter(|(seat, it)| is_open(seat, it))
-        .map(|(seat, _)| seat)
-        .collect();
-    overdue.sort_by_cached_key(|seat| Reverse(rendezvous(seat, me)));
-    let room = (own.most as usize).saturating_sub(ours.len());
-    ours.extend(overdue.into_iter().take(room).cloned());
+    let overdue = seats.iter().filter(|(seat, it)| is_open(seat, it));
+    let mut overdue: Vec<(&Seat, &TranscoderSeat)> = overdue.collect();
+    overdue.sort_by_cached_key(|(seat, _)| Reverse(rendezvous(seat, me)));
+    let taking = ours.iter().filter(|seat| seats[*seat].takes_room());
+    let mut room = own.most.saturating_sub(taking.count() as u32);
+    for (seat, it) in overdue {
+        if it.takes_room() {
+            let Some(rest) = room.checked_sub(1) else {
+                continue;
+            };
+            room = rest;
+        }
+        ours.insert(seat.clone());
+    }
     ours
 }
 
-/// The node for each seat: its holder if that may keep it, else the one that will be the least used. Left out is a seat
-/// that no node with room can take.
+/// The work of a node with the seats that it is assigned.
+#[derive(Clone, Copy, Debug, Default)]
+struct Load {
+    /// The seats that take room.
+    active: u32,
+    /// All of them.
+    total: u32,
+}
+
+/// The seats that are assigned so far, and what that makes each node do.
+#[derive(Default)]
+struct Assignment<'a> {
+    nodes: BTreeMap<&'a Seat, &'a NodeName>,
+    loads: BTreeMap<&'a NodeName, Load>,
+}
+
+impl<'a> Assignment<'a> {
+    fn put(&mut self, seat: &'a Seat, it: &TranscoderSeat, node: &'a NodeName) {
+        self.nodes.insert(seat, node);
+        let load = self.loads.entry(node).or_default();
+        load.total += 1;
+        load.active += u32::from(it.takes_room());
+    }
+
+    fn load(&self, node: &NodeName) -> Load {
+        self.loads.get(node).copied().unwrap_or_default()
+    }
+
+    /// Gives a seat to the node that will then be the least used, if one has room.
+    fn give(&mut self, seat: &'a Seat, it: &TranscoderSeat, runners: &'a Runners) {
+        let has_room = |name: &NodeName, runner: &Runner| match it.takes_room() {
+            true => self.load(name).active < runner.most,
+            false => runner.most > 0,
+        };
+        let able = runners.iter().filter(|(name, runner)| {
+            !runner.is_leaving && runner.can_make(it.codec) && has_room(name, runner)
+        });
+        let best = able.min_by_key(|(name, runner)| {
+            let load = self.load(name);
+            let all = runner.share_with_one_more(load.total);
+            let share = match it.takes_room() {
+                true => runner.share_with_one_more(load.active),
+                false => all,
+            };
+            (
+                runner.is_busy(),
+                share,
+                all,
+                Reverse(rendezvous(seat, name)),
+            )
+        });
+        if let Some((name, _)) = best {
+            self.put(seat, it, name);
+        }
+    }
+}
+
+/// The node for each seat. Left out is a seat that no node with room can take.
 fn assign<'a>(
     runners: &'a Runners,
     seats: &'a TranscoderSeats,
 ) -> BTreeMap<&'a Seat, &'a NodeName> {
-    let mut assigned = kept(runners, seats);
-    let mut loads: BTreeMap<&NodeName, u32> = BTreeMap::new();
-    for runner in assigned.values().copied() {
-        *loads.entry(runner).or_default() += 1;
+    let mut assignment = Assignment::default();
+    for (seat, name) in kept(runners, seats) {
+        assignment.put(seat, &seats[seat], name);
+    }
+    // What is needed first: the others do not hinder it.
+    for takes_room in [true, false] {
+        let these = seats.iter().filter(|(_, it)| it.takes_room() == takes_room);
+        for (seat, it) in these {
+            if !assignment.nodes.contains_key(seat) {
+                assignment.give(seat, it, runners);
+            }
+        }
     }
     for (seat, it) in seats {
-        if assigned.contains_key(seat) {
-            continue;
-        }
-        let load = |name: &NodeName| loads.get(name).copied().unwrap_or_default();
-        let able = runners
-            .iter()
-            .filter(|(name, runner)| runner.can_make(it.codec) && load(name) < runner.most);
-        let best = able.min_by_key(|(name, runner)| {
-            let share = runner.share_with_one_more(load(name));
-            (runner.is_busy(), share, Reverse(rendezvous(seat, name)))
-        });
-        if let Some((name, _)) = best {
-            assigned.insert(seat, name);
-            *loads.entry(name).or_default() += 1;
+        let runs = it.stage == TranscoderStage::Running;
+        let holder = it.holder.as_ref().filter(|_| runs);
+        let holder = holder.and_then(|name| runners.get_key_value(name));
+        if let Some((name, _)) = holder.filter(|(_, runner)| runner.is_leaving) {
+            assignment.nodes.entry(seat).or_insert(name);
         }
     }
-    assigned
+    assignment.nodes
 }
 
-/// The seats whose holders keep them: up to the most that each can run, those of its greatest ranks first.
+/// The seats whose holders keep them: of those that take room up to the most that each can run, those that it makes
+/// already first, then those of its greatest ranks.
 fn kept<'a>(runners: &'a Runners, seats: &'a TranscoderSeats) -> BTreeMap<&'a Seat, &'a NodeName> {
     let mut held: BTreeMap<&NodeName, Vec<&Seat>> = BTreeMap::new();
     for (seat, it) in seats {
         let holder = it.holder.as_ref();
         let able = holder.and_then(|name| runners.get_key_value(name));
-        if let Some((name, _)) = able.filter(|(_, runner)| runner.can_make(it.codec)) {
+        let stays = |runner: &Runner| !runner.is_leaving && runner.can_make(it.codec);
+        if let Some((name, _)) = able.filter(|(_, runner)| stays(runner)) {
             held.entry(name).or_default().push(seat);
         }
     }
     let mut kept = BTreeMap::new();
-    for (name, mut seats) in held {
+    for (name, mut held) in held {
         let most = runners[name].most as usize;
-        if seats.len() > most {
-            seats.sort_by_cached_key(|seat| Reverse(rendezvous(seat, name)));
-            seats.truncate(most);
+        if held
+            .iter()
+            .filter(|seat| seats[**seat].takes_room())
+            .count()
+            > most
+        {
+            held.sort_by_cached_key(|seat| {
+                let it = &seats[*seat];
+                (it.stage_rank(), Reverse(rendezvous(seat, name)))
+            });
+            let mut room = most;
+            held.retain(|seat| {
+                let takes_room = seats[*seat].takes_room();
+                let fits = !takes_room || room > 0;
+                room = room.saturating_sub(usize::from(takes_room));
+                fits
+            });
         }
-        kept.extend(seats.into_iter().map(|seat| (seat, name)));
+        kept.extend(held.into_iter().map(|seat| (seat, name)));
     }
     kept
+}
+
+impl TranscoderSeat {
+    /// Whether a program runs for it, or has to.
+    fn takes_room(&self) -> bool {
+        let runs = matches!(
+            self.stage,
+            TranscoderStage::Running | TranscoderStage::Starting
+        );
+        self.is_needed || (runs && self.holder.is_some())
+    }
+
+    /// The place of its stage among those that keep their room: the lower first.
+    fn stage_rank(&self) -> u8 {
+        match self.stage {
+            TranscoderStage::Running => 0,
+            TranscoderStage::Starting => 1,
+            _ => 2,
+        }
+    }
 }
 
 impl Runner {

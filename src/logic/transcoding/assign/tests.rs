@@ -29,13 +29,16 @@ impl Bench {
                 codecs: vec![CodecName::Opus, CodecName::Mp3],
                 most: *most,
                 cpu_permille: Some(0),
+                is_leaving: false,
             };
             bench.runners.insert(name(node), runner);
         }
         for path in seats {
             let vacant = TranscoderSeat {
                 codec: CodecName::Opus,
+                is_needed: true,
                 holder: None,
+                stage: TranscoderStage::Unknown,
                 is_overdue: false,
             };
             bench.seats.insert(seat(path), vacant);
@@ -158,10 +161,7 @@ fn a_holder_that_can_run_none_any_more_is_replaced() {
     bench.runner("a").codecs = vec![CodecName::Mp3];
     assert_eq!(bench.counts(), [0, 2]);
     bench.runners.remove(&name("a"));
-    assert!(
-        bench.stood_for("a").is_empty(),
-        "it drains, or lost its tool"
-    );
+    assert!(bench.stood_for("a").is_empty(), "it lost its tool");
     assert_eq!(bench.stood_for("b").len(), 2);
     bench.hold(PATHS[0], "older");
     assert_eq!(
@@ -199,12 +199,89 @@ fn every_able_node_with_room_stands_for_an_overdue_seat() {
     assert_eq!(bench.counts(), [0, 2, 1], "never more than its room");
 }
 
+#[test]
+fn what_waits_for_its_source_takes_no_room() {
+    let mut bench = Bench::new(&[("a", 1)], &PATHS);
+    for path in &PATHS[..3] {
+        bench.seat(path).is_needed = false;
+    }
+    assert_eq!(bench.counts(), [4]);
+    bench.seat(PATHS[0]).is_needed = true;
+    assert_eq!(bench.counts(), [3], "two sources, and room for one");
+    let mut bench = Bench::new(&[("a", 2), ("b", 2)], &PATHS);
+    for path in PATHS {
+        bench.seat(path).is_needed = false;
+    }
+    assert_eq!(bench.counts(), [2, 2], "they spread all the same");
+    bench.runner("a").most = 0;
+    for path in PATHS {
+        bench.seat(path).is_overdue = true;
+    }
+    assert_eq!(
+        bench.counts(),
+        [0, 4],
+        "a node that may run none waits for none"
+    );
+}
+
+#[test]
+fn what_is_made_already_keeps_its_room() {
+    let mut bench = Bench::new(&[("a", 1), ("b", 1)], &PATHS[..3]);
+    for path in &PATHS[..3] {
+        bench.hold(path, "a");
+    }
+    for made in &PATHS[..3] {
+        for path in &PATHS[..3] {
+            bench.seat(path).stage = match path == made {
+                true => TranscoderStage::Running,
+                false => TranscoderStage::Waiting,
+            };
+        }
+        assert_eq!(bench.stood_for("a"), [seat(made)].into());
+        assert_eq!(bench.stood_for("b").len(), 1, "one has no room anywhere");
+    }
+    // A program ends a little after its source, or its last listener, has gone; until then it takes its room.
+    bench.seat(PATHS[2]).is_needed = false;
+    assert_eq!(bench.stood_for("a"), [seat(PATHS[2])].into());
+    bench.seat(PATHS[2]).stage = TranscoderStage::Idle;
+    assert_eq!(bench.stood_for("a").len(), 2);
+}
+
+#[test]
+fn a_node_that_leaves_keeps_what_it_makes_until_another_has_room() {
+    let mut bench = Bench::new(&[("a", 4), ("b", 1)], &PATHS[..3]);
+    for path in &PATHS[..3] {
+        bench.hold(path, "a");
+        bench.seat(path).stage = TranscoderStage::Running;
+    }
+    bench.runner("a").is_leaving = true;
+    bench.seat(PATHS[2]).stage = TranscoderStage::Waiting;
+    assert_eq!(bench.stood_for("b"), [seat(PATHS[0])].into());
+    assert_eq!(
+        bench.stood_for("a"),
+        [seat(PATHS[1])].into(),
+        "not what it makes not yet"
+    );
+    bench.runner("b").most = 3;
+    assert_eq!(bench.counts(), [0, 3]);
+    bench.seat(PATHS[0]).holder = None;
+    bench.seat(PATHS[0]).is_overdue = true;
+    bench.runners.remove(&name("b"));
+    assert_eq!(
+        bench.stood_for("a"),
+        [seat(PATHS[1])].into(),
+        "it gets no other"
+    );
+}
+
 /// A mesh in which each node sees what it sees: nodes stand, the greatest of those who do takes a vacant seat, and a holder
 /// that does not stand leaves.
 #[derive(Clone, Debug)]
 struct Mesh {
     runners: Vec<Runner>,
     codecs: Vec<CodecName>,
+    /// Whether each seat has something to make.
+    needed: Vec<bool>,
     /// The holder of each seat.
     held: Vec<Option<usize>>,
     vacant_rounds: Vec<usize>,
@@ -242,6 +319,8 @@ impl Mesh {
             let holder = holder(number).map(Self::node);
             let seen = TranscoderSeat {
                 codec: *codec,
+                is_needed: self.needed[number],
+                stage: TranscoderStage::Unknown,
                 is_overdue: holder.is_none() && self.vacant_rounds[number] > 2,
                 holder,
             };
@@ -271,8 +350,28 @@ impl Mesh {
         }
     }
 
+    /// How many seats that need room a node holds.
     fn count(&self, node: usize) -> usize {
-        self.held.iter().filter(|it| **it == Some(node)).count()
+        let held = self.held.iter().zip(&self.needed);
+        held.filter(|(holder, needed)| **needed && **holder == Some(node))
+            .count()
+    }
+
+    /// How many of these seats need room.
+    fn taking_room(&self, seats: &BTreeSet<Seat>) -> usize {
+        let takes_room = |number: &usize| self.needed[*number];
+        let numbers = (0..self.needed.len()).filter(takes_room);
+        numbers
+            .filter(|it| seats.contains(&Self::path(*it)))
+            .count()
+    }
+
+    /// Whether a node has no room for a seat.
+    fn is_full(&self, runner: &Runner, seat: usize, running: usize) -> bool {
+        match self.needed[seat] {
+            true => running >= runner.most as usize,
+            false => runner.most == 0,
+        }
     }
 }
 
@@ -288,17 +387,19 @@ fn runner() -> impl Strategy<Value = Runner> {
         codecs,
         most,
         cpu_permille,
+        is_leaving: false,
     })
 }
 
 fn mesh() -> impl Strategy<Value = Mesh> {
     let codec = prop_oneof![Just(CodecName::Opus), Just(CodecName::Mp3)];
-    let seat = (codec, proptest::option::of(0_usize..8));
+    let seat = (codec, proptest::option::of(0_usize..8), any::<bool>());
     (vec(runner(), 1..6), vec(seat, 0..9)).prop_map(|(runners, seats)| Mesh {
         runners,
         vacant_rounds: vec![0; seats.len()],
-        codecs: seats.iter().map(|(codec, _)| *codec).collect(),
-        held: seats.iter().map(|(_, holder)| *holder).collect(),
+        codecs: seats.iter().map(|(codec, ..)| *codec).collect(),
+        held: seats.iter().map(|(_, holder, _)| *holder).collect(),
+        needed: seats.iter().map(|(.., needed)| *needed).collect(),
     })
 }
 
@@ -313,7 +414,7 @@ proptest! {
         let nodes = 0..mesh.runners.len();
         let stood: Vec<_> = nodes.map(|me| mesh.stood_for(me, None)).collect();
         for (runner, seats) in mesh.runners.iter().zip(&stood) {
-            prop_assert!(seats.len() <= runner.most as usize);
+            prop_assert!(mesh.taking_room(seats) <= runner.most as usize);
         }
         for (number, codec) in mesh.codecs.iter().enumerate() {
             let seat = Mesh::path(number);
@@ -322,7 +423,8 @@ proptest! {
             let standers = stood.iter().filter(|seats| seats.contains(&seat)).count();
             let able_ones = able.iter().filter(|(_, seats)| seats.contains(&seat)).count();
             prop_assert_eq!(standers, able_ones);
-            let are_full = able.iter().all(|(runner, seats)| seats.len() == runner.most as usize);
+            let is_full = |runner: &Runner, seats| mesh.is_full(runner, number, mesh.taking_room(seats));
+            let are_full = able.iter().all(|(runner, seats)| is_full(runner, seats));
             prop_assert!(standers == 1 || (standers == 0 && are_full));
         }
     }
@@ -365,13 +467,13 @@ proptest! {
         for (node, runner) in mesh.runners.iter().enumerate() {
             prop_assert!(mesh.count(node) <= runner.most as usize);
         }
-        for (codec, holder) in mesh.codecs.iter().zip(&mesh.held) {
+        for (number, (codec, holder)) in mesh.codecs.iter().zip(&mesh.held).enumerate() {
             match holder {
                 Some(holder) => prop_assert!(mesh.runners[*holder].can_make(*codec)),
                 None => {
                     let runners = mesh.runners.iter().enumerate();
                     let mut able = runners.filter(|(_, runner)| runner.can_make(*codec));
-                    let is_full = able.all(|(node, it)| mesh.count(node) >= it.most as usize);
+                    let is_full = able.all(|(node, it)| mesh.is_full(it, number, mesh.count(node)));
                     prop_assert!(is_full);
                 }
             }

@@ -6,6 +6,10 @@ fn transcoder() -> Seat {
     Seat::Transcoder("/radio-64.opus".parse().unwrap())
 }
 
+fn outside() -> Seat {
+    Seat::Outside(name("ice"))
+}
+
 impl Bench {
     /// A peer that knows the seats of transcoders.
     fn put_knowing(&mut self, node: &str, state: NodeState) {
@@ -93,8 +97,22 @@ fn a_holder_that_only_follows_vacates_the_seat_at_once() {
 }
 
 #[test]
-fn a_node_that_drains_and_then_follows_offers_its_seat_no_more() {
+fn a_node_that_drains_leaves_a_transcoder_only_when_it_follows() {
     let (mut bench, seat) = (Bench::new(), transcoder());
+    bench.put_knowing("a", NodeState::Alive);
+    bench.take(&seat, Stance::Stand);
+    bench.wait(10);
+    bench.give(Input::Resign(Scope::All));
+    bench.wait(10);
+    assert_eq!(bench.successors(&seat), []);
+    assert!(bench.own(&seat).is_some(), "nobody else may have room");
+    bench.take(&seat, Stance::Follow);
+    assert_eq!(bench.own(&seat), None);
+}
+
+#[test]
+fn a_node_that_drains_and_then_follows_offers_its_seat_no_more() {
+    let (mut bench, seat) = (Bench::new(), outside());
     bench.put_knowing("a", NodeState::Alive);
     bench.take(&seat, Stance::Stand);
     bench.wait(10);
@@ -112,7 +130,7 @@ fn a_node_that_drains_and_then_follows_offers_its_seat_no_more() {
 
 #[test]
 fn a_stance_does_not_undo_a_resignation() {
-    let (mut bench, seat) = (Bench::new(), transcoder());
+    let (mut bench, seat) = (Bench::new(), outside());
     bench.give(Input::Resign(Scope::All));
     for stance in [Stance::Stand, Stance::Follow, Stance::Stand] {
         bench.take(&seat, stance);
