@@ -1,13 +1,14 @@
 //! The life of a child: one task looks after it from its first moment until it is reaped.
 
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use rustix::process::{PidfdFlags, pidfd_open};
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::end::{ChildEnd, ChildExit};
@@ -15,15 +16,16 @@ use super::log::LogPipe;
 use super::process::ChildProcess;
 use super::program::ChildLimits;
 use super::start::Started;
-use super::usage::ChildUsage;
+use super::usage::{ChildUsage, UsageMeter};
 use super::{Child, ChildStream, Spawned};
 use crate::io::tasks::Tasks;
 
-/// How often the memory of a child is looked at: a program that fills memory as fast as it can takes some 100 MiB
-/// meanwhile. A look costs some 20 µs.
-const LOOK_PERIOD: Duration = Duration::from_millis(100);
-/// How much of its log is read in that time: a child that says more waits, so that it cannot keep a processor of the
-/// node busy with reading. 10 MiB/s are a hundred thousand lines, of which ten are kept.
+/// How long the next look at the memory of a child is put off, at least and at most.
+const LOOK_PERIODS: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(500)];
+/// How fast a program fills memory that does nothing else, bytes in a millisecond: 1 GiB in a second.
+const FILL_BYTES_PER_MS: u64 = 1 << 20;
+/// How much of its log is read between two looks: a child that says more waits, so that it cannot keep a processor of the
+/// node busy with reading. 10 MiB/s at most are a hundred thousand lines, of which ten are kept.
 const MOST_LOG_BYTES: usize = 1 << 20;
 /// How long the rest of the log is waited for once the child has ended. It is in the pipe already; but a process that
 /// has left the group may hold the pipe open.
@@ -36,6 +38,7 @@ pub(super) struct ChildLife {
     /// Ends with the process, which is not reaped by that.
     ended: JoinHandle<()>,
     kill: CancellationToken,
+    meter: UsageMeter,
     memory_bytes: Option<u64>,
     outgrown: Option<ChildExit>,
     log: LogPipe,
@@ -74,6 +77,7 @@ impl ChildLife {
             process: started.process,
             ended: tasks.spawn_blocking(move || ChildProcess::wait_for_end(pid)),
             kill,
+            meter: UsageMeter::new(pid)?,
             memory_bytes: limits.memory_bytes,
             outgrown: None,
             log,
@@ -90,8 +94,7 @@ impl ChildLife {
 
     /// Looks after the child until it has ended.
     pub(super) async fn run(mut self) {
-        let mut looks = interval(LOOK_PERIOD);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut next_look = pin!(sleep(Duration::ZERO));
         let (mut killed, mut room) = (false, MOST_LOG_BYTES);
         loop {
             tokio::select! {
@@ -100,8 +103,9 @@ impl ChildLife {
                     self.process.kill_group();
                     killed = true;
                 }
-                _now = looks.tick() => {
-                    self.look();
+                () = &mut next_look => {
+                    let period = self.look();
+                    next_look.as_mut().reset(Instant::now() + period);
                     room = MOST_LOG_BYTES;
                 }
                 bytes = self.log.read(), if room > 0 && self.log.is_open() => {
@@ -112,18 +116,22 @@ impl ChildLife {
         self.finish().await;
     }
 
-    fn look(&mut self) {
-        let Some(usage) = ChildUsage::of(self.process.pid()) else {
-            return;
+    /// Looks at what the child uses; how long it takes at least until it may use more than it may.
+    fn look(&mut self) -> Duration {
+        let Some(usage) = self.meter.look() else {
+            return LOOK_PERIODS[1];
         };
         self.usage.send_replace(usage);
-        let limit = self
-            .memory_bytes
-            .filter(|limit| usage.resident_bytes > *limit);
-        if let Some(limit_bytes) = limit {
+        let Some(limit_bytes) = self.memory_bytes else {
+            return LOOK_PERIODS[1];
+        };
+        if usage.resident_bytes > limit_bytes {
             self.outgrown = Some(ChildExit::Memory { limit_bytes });
             self.process.kill_group();
         }
+        let left_bytes = limit_bytes.saturating_sub(usage.resident_bytes);
+        let until_full = Duration::from_millis(left_bytes / FILL_BYTES_PER_MS);
+        until_full.clamp(LOOK_PERIODS[0], LOOK_PERIODS[1])
     }
 
     /// Ends what is left of the group, and tells how the child ended.

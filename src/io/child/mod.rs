@@ -12,6 +12,7 @@ pub mod guard;
 mod life;
 mod lines;
 mod log;
+mod paced;
 mod process;
 mod program;
 mod spawner;
@@ -32,6 +33,7 @@ use tokio_util::sync::DropGuard;
 
 pub use self::end::{ChildEnd, ChildExit};
 pub use self::log::ChildLog;
+pub use self::paced::PacedOutput;
 pub use self::program::{ChildLimits, ChildPipes, Program, find_program};
 pub use self::spawner::Spawner;
 pub use self::start::SpawnError;

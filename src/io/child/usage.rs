@@ -1,11 +1,15 @@
 //! The time and memory that a child uses, as the kernel counts them.
 
-use std::fs;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::Pid;
 
+/// More than a line of `stat` has.
+const MOST_BYTES: usize = 1_024;
 /// The places of a process's times and memory in its `stat`, counted from its state (proc_pid_stat(5)).
 const USER_TICKS: usize = 11;
 const SYSTEM_TICKS: usize = 12;
@@ -20,17 +24,32 @@ pub struct ChildUsage {
     pub resident_bytes: u64,
 }
 
-impl ChildUsage {
-    /// Looks at a process that has not been reaped; `None` where the system does not say.
-    pub(super) fn of(pid: Pid) -> Option<Self> {
-        let stat = fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
-        Self::read(
-            &String::from_utf8_lossy(&stat),
+/// Looks at what a process uses. A look is one call of the kernel.
+#[derive(Debug)]
+pub(super) struct UsageMeter {
+    stat: File,
+}
+
+impl UsageMeter {
+    /// Looks at a process that has not been reaped.
+    pub(super) fn new(pid: Pid) -> io::Result<Self> {
+        let stat = File::open(format!("/proc/{}/stat", pid.as_raw_nonzero()))?;
+        Ok(Self { stat })
+    }
+
+    /// The time and memory that it uses; `None` where the system does not say, or the process is gone.
+    pub(super) fn look(&self) -> Option<ChildUsage> {
+        let mut stat = [0; MOST_BYTES];
+        let length = self.stat.read_at(&mut stat, 0).ok()?;
+        ChildUsage::read(
+            &String::from_utf8_lossy(stat.get(..length)?),
             clock_ticks_per_second(),
             page_size() as u64,
         )
     }
+}
 
+impl ChildUsage {
     fn read(stat: &str, ticks_per_s: u64, page_bytes: u64) -> Option<Self> {
         // The name in front may have blanks and parentheses in it.
         let (_, fields) = stat.rsplit_once(')')?;
@@ -63,7 +82,11 @@ mod tests {
 
     #[test]
     fn this_process_uses_memory() {
-        let usage = ChildUsage::of(rustix::process::getpid()).unwrap();
-        assert!(usage.resident_bytes > 1_000_000, "{usage:?}");
+        let meter = UsageMeter::new(rustix::process::getpid()).unwrap();
+        let before = meter.look().unwrap();
+        assert!(before.resident_bytes > 1_000_000, "{before:?}");
+        let filled = vec![1_u8; 64 << 20];
+        let after = meter.look().unwrap();
+        assert!(after.resident_bytes > before.resident_bytes + filled.len() as u64 / 2);
     }
 }

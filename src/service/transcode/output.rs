@@ -2,18 +2,18 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::net::unix::pipe;
-use tokio::time::{Instant, Sleep, sleep};
 
 use super::progress::Progress;
+use crate::io::child::PacedOutput;
 use crate::media::format::detect::{self, Format, LOOK_BYTES, Look};
 
-/// How often is read: a program writes each frame by itself.
+/// How often is read.
 const PACE: Duration = Duration::from_millis(100);
 /// How much is read at a time until it is known what it is.
 const READ_BYTES: usize = 16 << 10;
@@ -31,12 +31,10 @@ pub(super) enum BadOutput {
 
 /// The stream that a program makes.
 pub(super) struct Output<'a> {
-    stdout: pipe::Receiver,
+    stdout: PacedOutput,
     progress: &'a Progress,
     /// The first bytes, by which it was recognised.
     begun: BytesMut,
-    /// Until the next read.
-    pause: Pin<Box<Sleep>>,
 }
 
 impl<'a> Output<'a> {
@@ -62,10 +60,9 @@ impl<'a> Output<'a> {
             }
         }
         Ok(Self {
-            stdout,
+            stdout: PacedOutput::new(stdout, PACE)?,
             progress,
             begun,
-            pause: Box::pin(sleep(PACE)),
         })
     }
 }
@@ -82,12 +79,10 @@ impl AsyncRead for Output<'_> {
             self.begun.advance(taken);
             return Poll::Ready(Ok(()));
         }
-        ready!(self.pause.as_mut().poll(cx));
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stdout).poll_read(cx, buf);
         if buf.filled().len() > before {
             self.progress.note_output();
-            self.pause.as_mut().reset(Instant::now() + PACE);
         }
         polled
     }
