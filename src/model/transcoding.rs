@@ -15,6 +15,9 @@ pub enum TargetCodec {
     Mp3,
     /// AAC-LC in ADTS.
     Aac,
+    /// AAC with SBR (HE-AAC) in ADTS, which only some builds of the programs make.
+    #[serde(rename = "he-aac")]
+    HeAac,
     /// Vorbis in Ogg.
     Vorbis,
     /// Opus in Ogg.
@@ -25,18 +28,26 @@ pub enum TargetCodec {
 
 /// Why a word is not a codec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be `mp3`, `aac`, `vorbis`, `opus` or `flac`")]
+#[error("must be `mp3`, `aac`, `he-aac`, `vorbis`, `opus` or `flac`")]
 pub struct BadTargetCodec;
 
 impl TargetCodec {
     /// All codecs.
-    pub const ALL: [Self; 5] = [Self::Mp3, Self::Aac, Self::Vorbis, Self::Opus, Self::Flac];
+    pub const ALL: [Self; 6] = [
+        Self::Mp3,
+        Self::Aac,
+        Self::HeAac,
+        Self::Vorbis,
+        Self::Opus,
+        Self::Flac,
+    ];
 
-    /// The word for it in settings, which is the ending of files with it, too, except for Vorbis and FLAC in Ogg.
+    /// The word for it in settings, which is the ending of files with it, too, except for HE-AAC, and Vorbis and FLAC in Ogg.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Mp3 => "mp3",
             Self::Aac => "aac",
+            Self::HeAac => "he-aac",
             Self::Vorbis => "vorbis",
             Self::Opus => "opus",
             Self::Flac => "flac",
@@ -49,6 +60,7 @@ impl From<TargetCodec> for CodecName {
         match codec {
             TargetCodec::Mp3 => Self::Mp3,
             TargetCodec::Aac => Self::Aac,
+            TargetCodec::HeAac => Self::HeAac,
             TargetCodec::Vorbis => Self::Vorbis,
             TargetCodec::Opus => Self::Opus,
             TargetCodec::Flac => Self::Flac,

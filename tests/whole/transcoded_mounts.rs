@@ -130,7 +130,7 @@ fn streams_that_cannot_be_made_are_refused_by_the_api() {
         ),
         (
             r#"{"path":"/a","transcode_from":"/radio.mp3"}"#,
-            "codec: missing: say which one is made, mp3, aac, vorbis, opus or flac",
+            "codec: missing: say which one is made, mp3, aac, he-aac, vorbis, opus or flac",
         ),
         (
             r#"{"path":"/a","transcode_from":"/radio.mp3","codec":"ogg"}"#,

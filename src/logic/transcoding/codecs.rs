@@ -1,7 +1,8 @@
 //! The bounds of each codec: its sample rates, its bitrates, and its own scale of quality.
 //!
 //! The bounds are those of the encoders that Liquidsoap and ffmpeg have in common (LAME, libvorbis, libopus, libFLAC,
-//! and ffmpeg's own for AAC), and of the formats themselves. Whatever is within them, both tools make.
+//! and ffmpeg's own for AAC), and of the formats themselves. Whatever is within them, both tools make, but for AAC with SBR: that
+//! is libfdk-aac's, which a build of ffmpeg or Liquidsoap has or has not.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -12,6 +13,8 @@ use crate::model::transcoding::{TargetBitrate, TargetCodec};
 const USUAL_RATES: &[u32] = &[
     48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000,
 ];
+/// Hz. Below, there is nothing left that SBR could leave out.
+const HE_AAC_RATES: &[u32] = &[48_000, 44_100, 32_000];
 /// Hz. Opus knows no others: its decoders always play at 48,000.
 const OPUS_RATES: &[u32] = &[48_000, 24_000, 16_000, 12_000, 8_000];
 
@@ -28,6 +31,8 @@ const MPEG_2_5_KBPS: &[u32] = &[8, 16, 24, 32, 40, 48, 56, 64];
 const AAC_LEAST_KBPS: u32 = 8;
 /// The most bits of AAC for a sample of a channel: its buffer holds 6,144 for a frame of 1,024 samples.
 const AAC_BITS_PER_SAMPLE: u32 = 6;
+/// The most of AAC with SBR, kbit/s for each channel: with more, AAC-LC sounds better, and libfdk-aac makes no more.
+const HE_AAC_MOST_KBPS: u32 = 64;
 /// The least that Opus can be made to be, kbit/s.
 const OPUS_LEAST_KBPS: u32 = 6;
 /// The most that Opus can be, kbit/s for each channel, and for two.
@@ -59,6 +64,7 @@ pub enum Bitrates {
 pub fn sample_rates(codec: TargetCodec) -> &'static [u32] {
     match codec {
         TargetCodec::Opus => OPUS_RATES,
+        TargetCodec::HeAac => HE_AAC_RATES,
         TargetCodec::Mp3 | TargetCodec::Aac | TargetCodec::Vorbis | TargetCodec::Flac => {
             USUAL_RATES
         }
@@ -72,7 +78,11 @@ pub fn sample_rates(codec: TargetCodec) -> &'static [u32] {
 pub fn usual_rate(codec: TargetCodec) -> u32 {
     match codec {
         TargetCodec::Opus => 48_000,
-        TargetCodec::Mp3 | TargetCodec::Aac | TargetCodec::Vorbis | TargetCodec::Flac => 44_100,
+        TargetCodec::Mp3
+        | TargetCodec::Aac
+        | TargetCodec::HeAac
+        | TargetCodec::Vorbis
+        | TargetCodec::Flac => 44_100,
     }
 }
 
@@ -82,7 +92,7 @@ pub fn qualities(codec: TargetCodec) -> Option<RangeInclusive<u32>> {
         TargetCodec::Mp3 => Some(0..=9),
         TargetCodec::Vorbis => Some(0..=10),
         TargetCodec::Flac => Some(0..=8),
-        TargetCodec::Aac | TargetCodec::Opus => None,
+        TargetCodec::Aac | TargetCodec::HeAac | TargetCodec::Opus => None,
     }
 }
 
@@ -100,6 +110,10 @@ impl TargetAudio {
                 let most_bps = AAC_BITS_PER_SAMPLE * self.sample_rate_hz * self.channels;
                 Bitrates::Between(AAC_LEAST_KBPS * self.channels..=most_bps / 1_000)
             }
+            TargetCodec::HeAac => {
+                let [least, most] = [AAC_LEAST_KBPS, HE_AAC_MOST_KBPS];
+                Bitrates::Between(least * self.channels..=most * self.channels)
+            }
             TargetCodec::Vorbis => Bitrates::Between(self.vorbis_kbps()),
             TargetCodec::Opus if self.channels == 1 => {
                 Bitrates::Between(OPUS_LEAST_KBPS..=OPUS_MOST_KBPS[0])
@@ -112,6 +126,7 @@ impl TargetAudio {
     pub fn usual_bitrate(&self) -> Option<TargetBitrate> {
         let usual_kbps = match self.codec {
             TargetCodec::Mp3 => 128,
+            TargetCodec::HeAac => 48,
             _ => 96,
         };
         let kbps = match self.bitrates() {

@@ -51,7 +51,7 @@ pub fn check_arguments(engine: TranscodeEngine, order: &TranscodeOrder) -> Vec<S
 pub fn media_type(codec: TargetCodec) -> &'static str {
     match codec {
         TargetCodec::Mp3 => "audio/mpeg",
-        TargetCodec::Aac => "audio/aac",
+        TargetCodec::Aac | TargetCodec::HeAac => "audio/aac",
         TargetCodec::Vorbis | TargetCodec::Opus | TargetCodec::Flac => OGG,
     }
 }
@@ -71,6 +71,7 @@ fn ffmpeg_encoder(codec: TargetCodec) -> &'static str {
     match codec {
         TargetCodec::Mp3 => "libmp3lame",
         TargetCodec::Aac => "aac",
+        TargetCodec::HeAac => "libfdk_aac",
         TargetCodec::Vorbis => "libvorbis",
         TargetCodec::Opus => "libopus",
         TargetCodec::Flac => "flac",
@@ -126,6 +127,7 @@ fn ffmpeg_output(order: &TranscodeOrder) -> Vec<String> {
     words.extend(self::words(match codec {
         TargetCodec::Mp3 => "-write_xing 0 -id3v2_version 0 -f mp3",
         TargetCodec::Aac => "-profile:a aac_low -f adts",
+        TargetCodec::HeAac => "-profile:a aac_he -f adts",
         TargetCodec::Vorbis => "-f ogg",
         TargetCodec::Opus => "-vbr off -f ogg",
         TargetCodec::Flac => "-sample_fmt s16 -f ogg",
@@ -216,6 +218,11 @@ fn encoder(order: &TranscodeOrder) -> String {
         (TargetCodec::Aac, amount) => {
             let bitrate = liquidsoap_bitrate(amount, |rate| format!(", b=\"{rate}\""));
             format!("%ffmpeg(format=\"adts\", %audio(codec=\"aac\", {audio}{bitrate}))")
+        }
+        (TargetCodec::HeAac, amount) => {
+            let bitrate = liquidsoap_bitrate(amount, |rate| format!(", b=\"{rate}\""));
+            let codec = "codec=\"libfdk_aac\", profile=\"aac_he\"";
+            format!("%ffmpeg(format=\"adts\", %audio({codec}, {audio}{bitrate}))")
         }
         (TargetCodec::Opus, amount) => {
             let bitrate = liquidsoap_bitrate(amount, |rate| format!(", bitrate={}", rate.kbps()));

@@ -37,7 +37,7 @@ pub enum BadOrder {
     #[error("{0}: only for a mount that is transcoded; set transcode_from, too, or leave it out")]
     NotTranscoded(&'static str),
     /// No codec is set, or one that only newer nodes know.
-    #[error("codec: missing: say which one is made, mp3, aac, vorbis, opus or flac")]
+    #[error("codec: missing: say which one is made, mp3, aac, he-aac, vorbis, opus or flac")]
     NoCodec,
     /// The codec has no such sample rate.
     #[error("sample_rate: {codec} has {}, not {given}", rates_of(.codec))]
@@ -193,6 +193,7 @@ mod tests {
         for (codec, hz, amount) in [
             (TargetCodec::Mp3, 44_100, Amount::Bitrate(kbps(128))),
             (TargetCodec::Aac, 44_100, Amount::Bitrate(kbps(96))),
+            (TargetCodec::HeAac, 44_100, Amount::Bitrate(kbps(48))),
             (TargetCodec::Vorbis, 44_100, Amount::Bitrate(kbps(96))),
             (TargetCodec::Opus, 48_000, Amount::Bitrate(kbps(96))),
             (TargetCodec::Flac, 44_100, Amount::Quality(5)),
@@ -246,7 +247,7 @@ mod tests {
                     codec: None,
                     ..of(TargetCodec::Mp3)
                 },
-                "codec: missing: say which one is made, mp3, aac, vorbis, opus or flac",
+                "codec: missing: say which one is made, mp3, aac, he-aac, vorbis, opus or flac",
             ),
             (
                 TranscodeSpec {

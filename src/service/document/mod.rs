@@ -14,7 +14,8 @@ pub use self::commit::Unsaved;
 pub use self::edit::{ChangeError, Deletion, Subject};
 pub use self::saver::DOCUMENT_FILE;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -74,6 +75,8 @@ struct Inner {
     mounts: watch::Sender<Arc<Mounts>>,
     outside: watch::Sender<Arc<Servers>>,
     steering: watch::Sender<Arc<Steering>>,
+    /// The faults of the document that were there, and were logged, when it was published last.
+    complaints: Mutex<BTreeSet<String>>,
     /// Peers have sent records that are not on disk yet.
     changed: Notify,
     /// The clock of this node compared with its peers'.
@@ -99,6 +102,7 @@ impl Documents {
             mounts: watch::Sender::default(),
             outside: watch::Sender::default(),
             steering: watch::Sender::default(),
+            complaints: Mutex::default(),
             changed: Notify::new(),
             clocks: watch::Sender::default(),
             edits,
@@ -317,15 +321,26 @@ impl Inner {
         let outside = crate::logic::records::outside::list(&document);
         let forgotten = forgotten::list(&document);
         drop(document);
-        for (key, error) in &listing.skipped {
+        let (mut told, mut complaints) = (self.complaints.lock(), BTreeSet::new());
+        let mut is_new = |what: &dyn Display, why: &dyn Display| {
+            let complaint = format!("{what}: {why}");
+            let is_new = !told.contains(&complaint);
+            complaints.insert(complaint);
+            is_new
+        };
+        for (key, error) in listing.skipped.iter().filter(|(key, why)| is_new(key, why)) {
             warn!(%key, %error, "unusable mount record skipped");
         }
-        for (key, error) in &unusable {
+        for (key, error) in unusable.iter().filter(|(key, why)| is_new(key, why)) {
             warn!(%key, %error, "unusable record skipped");
         }
         for (mount, fault) in lineage::faults(&listing.mounts) {
-            warn!(%mount, %fault, "this mount cannot be transcoded");
+            if is_new(&mount, &fault) {
+                warn!(%mount, %fault, "this mount cannot be transcoded");
+            }
         }
+        *told = complaints;
+        drop(told);
         self.mounts.send_replace(Arc::new(listing.mounts));
         self.steering.send_replace(Arc::new(steering));
         self.publish_outside(outside);

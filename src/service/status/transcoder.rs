@@ -60,7 +60,14 @@ fn why_nobody(view: &MeshView, codec: TargetCodec) -> String {
         Some(format!("{name} cannot: {}", caption(trouble)))
     });
     if !cards.iter().any(|(_, card)| can_make(card)) {
-        return troubled.unwrap_or_else(|| format!("no node that transcodes can make {codec}"));
+        let unable = || match codec {
+            TargetCodec::HeAac => format!(
+                "no node that transcodes can make {codec}: its program has no libfdk_aac; set codec=aac instead, or install \
+                 an ffmpeg that has it"
+            ),
+            _ => format!("no node that transcodes can make {codec}"),
+        };
+        return troubled.unwrap_or_else(unable);
     }
     "no node has taken it yet; if that lasts, all that transcode are busy or leave: see max_transcoders in their settings"
         .to_owned()
