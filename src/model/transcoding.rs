@@ -202,6 +202,27 @@ pub enum TranscoderStage {
     Unknown,
 }
 
+/// A transcoder, as the node tells that has its seat.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TranscoderReport {
+    /// The program that does the work, such as `ffmpeg`; empty while no node runs it.
+    pub engine: String,
+    /// How far it is.
+    pub stage: TranscoderStage,
+    /// Why there is no stream, and what to do about it, while there is a reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// How often its program was started again after a failure, since the node has run it.
+    #[serde(default)]
+    pub restarts: u32,
+    /// How much of the other mount's audio it has and has not made into its own stream yet, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_ms: Option<u64>,
+    /// How much of one processor its program uses, thousandths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_permille: Option<u32>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

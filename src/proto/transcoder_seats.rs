@@ -107,8 +107,8 @@ mod tests {
     use crate::model::node::{Generation, NodeName};
     use crate::model::seat::{Claim, Epoch, Rank};
     use crate::model::stream::StreamId;
-    use crate::model::transcoding::TranscoderStage;
-    use crate::wire::gossip::{StreamCard, TranscoderCard, TranscodingCard};
+    use crate::model::transcoding::{TranscoderReport, TranscoderStage};
+    use crate::wire::gossip::{StreamCard, TranscodingCard};
 
     /// A node's view of a mesh whose nodes can all make Opus, four at once, its stances and its clock.
     struct Bench {
@@ -270,9 +270,9 @@ mod tests {
         bench.hold("/r.opus", Some("a"));
         bench.hold("/s.opus", Some("a"));
         for made in ["/r.opus", "/s.opus"] {
-            let card = TranscoderCard {
+            let card = TranscoderReport {
                 stage: TranscoderStage::Running,
-                ..TranscoderCard::default()
+                ..TranscoderReport::default()
             };
             bench.node("a").transcoders = [(made.parse().unwrap(), card)].into();
             assert_eq!(bench.stood_for(), [seat(made).to_string()]);

@@ -16,9 +16,9 @@ use crate::model::node::{Generation, NodeName};
 use crate::model::seat::{Claim, Epoch, Rank, Seat};
 use crate::model::status::{EngineStatus, NodeState};
 use crate::model::stream::StreamId;
+use crate::model::transcoding::TranscoderReport;
 use crate::wire::gossip::{
-    self, ClosedCard, NodeCard, Origin, ReachCard, StreamAbout, StreamCard, TranscoderCard,
-    TranscodingCard,
+    self, ClosedCard, NodeCard, Origin, ReachCard, StreamAbout, StreamCard, TranscodingCard,
 };
 
 /// One node, in its latest life.
@@ -65,7 +65,7 @@ pub struct MeshNode {
     /// The transcoders that it can run, if it may run any.
     pub transcoding: Option<TranscodingCard>,
     /// The transcoders that it runs.
-    pub transcoders: BTreeMap<MountName, TranscoderCard>,
+    pub transcoders: BTreeMap<MountName, TranscoderReport>,
     /// The mounts that somebody there wants to be made.
     pub wanted: BTreeSet<MountName>,
 }

@@ -95,7 +95,7 @@ fn numbers(text: &str) -> Option<SystemUser> {
 
 /// Reads a number of transcoders.
 pub(super) fn transcoders(text: &str) -> Result<u32, BadValue> {
-    whole_number(0..=u32::MAX.into(), 4)(text)
+    whole_number(1..=u32::MAX.into(), 4)(text)
 }
 
 /// A program, or whichever is installed.
@@ -238,6 +238,6 @@ mod tests {
             let why = bad.parse::<TranscodeMemory>().unwrap_err().to_string();
             assert!(why.contains("such as 512, from 64 to 65536"), "{why}");
         }
-        assert!(transcoders("-1").is_err() && transcoders("0").is_ok());
+        assert!(transcoders("0").is_err() && transcoders("1").is_ok());
     }
 }

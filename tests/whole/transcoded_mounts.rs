@@ -134,7 +134,7 @@ fn streams_that_cannot_be_made_are_refused_by_the_api() {
         ),
         (
             r#"{"path":"/a","transcode_from":"/radio.mp3","codec":"ogg"}"#,
-            "codec: must be `mp3`, `aac`, `vorbis`, `opus` or `flac`",
+            "codec: must be `mp3`, `aac`, `he-aac`, `vorbis`, `opus` or `flac`",
         ),
         (
             r#"{"path":"/a","transcode_from":"/radio.mp3","codec":"mp3","bitrate":24000}"#,

@@ -127,7 +127,7 @@ fn listeners_hear_one_runner_after_the_other() {
     let look = || {
         let seen = transcoder(witness, MOUNT);
         let good = seen.as_ref().is_some_and(|it| {
-            it.stage == TranscoderStage::Running
+            it.report.stage == TranscoderStage::Running
                 && it.node.as_ref().is_some_and(|it| it.as_str() != dead)
         });
         so(good, format!("{seen:?}"))
@@ -168,7 +168,7 @@ fn a_transcoder_says_what_it_does() {
         move || {
             let seen = transcoder(node, MOUNT);
             so(
-                seen.as_ref().is_some_and(|it| it.stage == stage),
+                seen.as_ref().is_some_and(|it| it.report.stage == stage),
                 format!("{seen:?}"),
             )
         }
@@ -179,7 +179,8 @@ fn a_transcoder_says_what_it_does() {
     eventually(PATIENCE, "it runs", seen(TranscoderStage::Running));
     let figures = || {
         let seen = transcoder(node, MOUNT);
-        let is_whole = |it: &TranscoderStatus| it.lag_ms.is_some() && it.cpu_permille.is_some();
+        let is_whole =
+            |it: &TranscoderStatus| it.report.lag_ms.is_some() && it.report.cpu_permille.is_some();
         so(seen.as_ref().is_some_and(is_whole), format!("{seen:?}"))
     };
     eventually(PATIENCE, "its figures are known", figures);

@@ -177,7 +177,7 @@ impl<'a> DemoMesh<'a> {
             let mut mounts = status.mounts.iter();
             let small = mounts.find(|mount| mount.path.as_str() == SMALL)?;
             let transcoder = small.transcoder.clone()?;
-            let is_made = transcoder.stage == TranscoderStage::Running;
+            let is_made = transcoder.report.stage == TranscoderStage::Running;
             (is_made && small.source.is_some()).then_some(transcoder)
         };
         let is_on_air = |status: &Status| small(status).is_some();

@@ -174,7 +174,7 @@ fn transcoders(mounts: &[MountStatus]) -> String {
         let transcoder = mount.transcoder.as_ref()?;
         let from = transcoder.from.as_ref();
         let from = from.map_or_else(String::new, |from| format!("from {from} "));
-        let why = transcoder.trouble.as_ref();
+        let why = transcoder.report.trouble.as_ref();
         let why = why.map_or_else(String::new, |why| format!(": {why}"));
         let line = format!(
             "{} is transcoded {from}{}{why}",

@@ -2,13 +2,13 @@
 
 use std::io;
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{PidfdFlags, pidfd_open};
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::end::{ChildEnd, ChildExit};
@@ -18,6 +18,7 @@ use super::program::ChildLimits;
 use super::start::Started;
 use super::usage::{ChildUsage, UsageMeter};
 use super::{Child, ChildStream, Spawned};
+use crate::io::clock;
 use crate::io::tasks::Tasks;
 
 /// How long the next look at the memory of a child is put off, at least and at most.
@@ -104,8 +105,8 @@ impl ChildLife {
                     killed = true;
                 }
                 () = &mut next_look => {
-                    let period = self.look();
-                    next_look.as_mut().reset(Instant::now() + period);
+                    let at = self.look();
+                    next_look.as_mut().reset(at.into());
                     room = MOST_LOG_BYTES;
                 }
                 bytes = self.log.read(), if room > 0 && self.log.is_open() => {
@@ -116,14 +117,15 @@ impl ChildLife {
         self.finish().await;
     }
 
-    /// Looks at what the child uses; how long it takes at least until it may use more than it may.
-    fn look(&mut self) -> Duration {
+    /// Looks at what the child uses, and says when to look again: before it can use more than it may.
+    fn look(&mut self) -> Instant {
+        let [shortest, longest] = LOOK_PERIODS;
         let Some(usage) = self.meter.look() else {
-            return LOOK_PERIODS[1];
+            return clock::next_beat(longest);
         };
         self.usage.send_replace(usage);
         let Some(limit_bytes) = self.memory_bytes else {
-            return LOOK_PERIODS[1];
+            return clock::next_beat(longest);
         };
         if usage.resident_bytes > limit_bytes {
             self.outgrown = Some(ChildExit::Memory { limit_bytes });
@@ -131,7 +133,8 @@ impl ChildLife {
         }
         let left_bytes = limit_bytes.saturating_sub(usage.resident_bytes);
         let until_full = Duration::from_millis(left_bytes / FILL_BYTES_PER_MS);
-        until_full.clamp(LOOK_PERIODS[0], LOOK_PERIODS[1])
+        let at = clock::now() + until_full.max(shortest);
+        at.min(clock::next_beat(longest))
     }
 
     /// Ends what is left of the group, and tells how the child ended.

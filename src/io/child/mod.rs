@@ -33,7 +33,7 @@ use tokio_util::sync::DropGuard;
 
 pub use self::end::{ChildEnd, ChildExit};
 pub use self::log::ChildLog;
-pub use self::paced::PacedOutput;
+pub use self::paced::{NextLook, PacedOutput};
 pub use self::program::{ChildLimits, ChildPipes, Program, find_program};
 pub use self::spawner::Spawner;
 pub use self::start::SpawnError;

@@ -1,39 +1,51 @@
 //! The output of a program, looked at now and then.
 
+use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use rustix::io::Errno;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::unix::pipe;
-use tokio::time::{Instant, Sleep, sleep};
 
-/// The output of a program that is read in this period only. A program writes each frame by itself, and to be woken for
-/// each of them costs far more than its bytes.
-#[derive(Debug)]
+/// A wait for the next look.
+pub type NextLook = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The output of a program that is read only when a wait is over. A program writes each frame by itself, and to be woken
+/// for each of them costs far more than its bytes.
 pub struct PacedOutput {
     /// Does not block, and wakes nobody.
     stdout: OwnedFd,
-    period: Duration,
-    next_look: Pin<Box<Sleep>>,
+    wait: Box<dyn FnMut() -> NextLook + Send>,
+    /// `None`: at once.
+    next_look: Option<NextLook>,
+}
+
+impl fmt::Debug for PacedOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PacedOutput")
+            .field("stdout", &self.stdout)
+            .finish_non_exhaustive()
+    }
 }
 
 impl PacedOutput {
-    /// Reads on from here, in this period.
-    pub fn new(stdout: pipe::Receiver, period: Duration) -> io::Result<Self> {
+    /// Reads on from here, each time after such a wait.
+    pub fn new(
+        stdout: pipe::Receiver,
+        wait: impl FnMut() -> NextLook + Send + 'static,
+    ) -> io::Result<Self> {
         Ok(Self {
             stdout: stdout.into_nonblocking_fd()?,
-            period,
-            next_look: Box::pin(sleep(period)),
+            wait: Box::new(wait),
+            next_look: None,
         })
     }
 
     fn put_off(&mut self) {
-        let at = Instant::now() + self.period;
-        self.next_look.as_mut().reset(at);
+        self.next_look = Some((self.wait)());
     }
 }
 
@@ -44,11 +56,17 @@ impl AsyncRead for PacedOutput {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            ready!(self.next_look.as_mut().poll(cx));
+            if let Some(look) = &mut self.next_look {
+                ready!(look.as_mut().poll(cx));
+                self.next_look = None;
+            }
             match rustix::io::read(&self.stdout, buf.initialize_unfilled()) {
                 Ok(bytes) => {
                     buf.advance(bytes);
-                    self.put_off();
+                    // If it is full, there may be more; and after the end nothing is waited for.
+                    if bytes > 0 && buf.remaining() > 0 {
+                        self.put_off();
+                    }
                     return Poll::Ready(Ok(()));
                 }
                 Err(Errno::AGAIN) => self.put_off(),
@@ -63,31 +81,39 @@ impl AsyncRead for PacedOutput {
 mod tests {
     use std::fs::File;
     use std::io::Write as _;
+    use std::sync::Arc;
+    use std::time::Duration;
 
     use tokio::io::AsyncReadExt as _;
+    use tokio::sync::Notify;
+    use tokio::time::timeout;
 
     use super::*;
 
-    const PERIOD: Duration = Duration::from_millis(100);
-
     #[tokio::test(start_paused = true)]
-    async fn several_writes_are_one_read() {
+    async fn it_is_read_after_each_wait_only() {
         let (writer, stdout) = pipe::pipe().unwrap();
         let mut program = File::from(writer.into_blocking_fd().unwrap());
-        let mut output = PacedOutput::new(stdout, PERIOD).unwrap();
-        let (begun, mut read) = (Instant::now(), [0; 16]);
-        for word in [&b"one"[..], b"two"] {
-            program.write_all(word).unwrap();
+        let beat = Arc::new(Notify::new());
+        let waited_for = beat.clone();
+        let wait = move || -> NextLook { Box::pin(waited_for.clone().notified_owned()) };
+        let mut output = PacedOutput::new(stdout, wait).unwrap();
+        let mut read = [0; 4];
+        program.write_all(b"begins").unwrap();
+        for part in [&b"begi"[..], b"ns"] {
+            let length = output.read(&mut read).await.unwrap();
+            assert_eq!(&read[..length], part);
         }
+        program.write_all(b"on").unwrap();
+        let early = timeout(Duration::from_secs(9), output.read(&mut read));
+        assert!(early.await.is_err());
+        program.write_all(b"!").unwrap();
+        beat.notify_one();
         let length = output.read(&mut read).await.unwrap();
-        assert_eq!(&read[..length], b"onetwo");
-        assert_eq!(begun.elapsed().as_millis(), PERIOD.as_millis());
-        let nothing = tokio::time::timeout(3 * PERIOD, output.read(&mut read));
-        assert!(nothing.await.is_err());
-        program.write_all(b"end").unwrap();
+        assert_eq!(&read[..length], b"on!");
         drop(program);
-        let mut rest = String::new();
-        output.read_to_string(&mut rest).await.unwrap();
-        assert_eq!(rest, "end");
+        beat.notify_one();
+        assert_eq!(output.read(&mut read).await.unwrap(), 0);
+        assert_eq!(output.read(&mut read).await.unwrap(), 0, "it stays so");
     }
 }

@@ -96,6 +96,17 @@ pub fn qualities(codec: TargetCodec) -> Option<RangeInclusive<u32>> {
     }
 }
 
+/// About how many kbit/s a quality of a codec takes, in stereo, to compare it with bitrates: those that LAME and libvorbis
+/// tell of their own scales. 0 for a codec without a scale.
+pub fn usual_kbps(codec: TargetCodec, quality: u32) -> u32 {
+    let scale: &[u32] = match codec {
+        TargetCodec::Mp3 => &[245, 225, 190, 175, 165, 130, 115, 100, 85, 65],
+        TargetCodec::Vorbis => &[64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500],
+        TargetCodec::Aac | TargetCodec::HeAac | TargetCodec::Opus | TargetCodec::Flac => &[],
+    };
+    scale.get(quality as usize).copied().unwrap_or_default()
+}
+
 impl TargetAudio {
     /// The bitrates that can be made of it.
     pub fn bitrates(&self) -> Bitrates {

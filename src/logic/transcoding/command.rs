@@ -26,7 +26,10 @@ const VORBIS_SCALE: f64 = 10.0;
 pub fn arguments(engine: TranscodeEngine, order: &TranscodeOrder, input: Container) -> Vec<String> {
     match engine {
         TranscodeEngine::Ffmpeg => ffmpeg(order, input),
-        TranscodeEngine::Liquidsoap => vec![script(order, input)],
+        TranscodeEngine::Liquidsoap => {
+            let stream = liquidsoap_input(input);
+            vec![script(order, &stream, "/dev/stdout")]
+        }
     }
 }
 
@@ -41,10 +44,36 @@ pub fn check_arguments(engine: TranscodeEngine, order: &TranscodeOrder) -> Vec<S
             words.extend(self::words("-y /dev/null"));
             words
         }
+        TranscodeEngine::Liquidsoap if must_be_tried(engine, order.audio.codec) => {
+            let silence = "once(blank(duration=0.1))";
+            vec![script(order, silence, "/dev/null")]
+        }
         TranscodeEngine::Liquidsoap => {
-            vec!["--check".to_owned(), script(order, Container::Unknown)]
+            let mut words = vec!["--check".to_owned()];
+            words.extend(arguments(engine, order, Container::Unknown));
+            words
         }
     }
+}
+
+/// The arguments with which a program finds out whether it can do all of these, and ends; `None`, if it does not know them
+/// all at once. Liquidsoap needs seconds to load itself.
+pub fn check_all_arguments(
+    engine: TranscodeEngine,
+    orders: &[TranscodeOrder],
+) -> Option<Vec<String>> {
+    if engine != TranscodeEngine::Liquidsoap {
+        return None;
+    }
+    let lines = orders.iter().map(encoder);
+    let lines: Vec<String> = lines.map(|encoder| format!("ignore({encoder})")).collect();
+    Some(vec!["--check".to_owned(), lines.join("\n")])
+}
+
+/// Whether a program shows only by doing it that it can make a codec: those of Liquidsoap's ffmpeg it looks for when they
+/// are used.
+pub fn must_be_tried(engine: TranscodeEngine, codec: TargetCodec) -> bool {
+    engine == TranscodeEngine::Ffmpeg || codec == TargetCodec::HeAac
 }
 
 /// The media type of what is made.
@@ -65,6 +94,12 @@ pub fn is_chatter(engine: TranscodeEngine, line: &str) -> bool {
             .iter()
             .any(|mark| line.contains(mark)),
     }
+}
+
+/// Whether a program that comes to its end makes something that decoders stumble over: Liquidsoap ends Opus with an empty
+/// packet, at which ffmpeg leaves off.
+pub fn ends_badly(engine: TranscodeEngine, codec: TargetCodec) -> bool {
+    engine == TranscodeEngine::Liquidsoap && codec == TargetCodec::Opus
 }
 
 fn ffmpeg_encoder(codec: TargetCodec) -> &'static str {
@@ -164,16 +199,23 @@ fn options<const N: usize>(options: [(&'static str, String); N]) -> Vec<String> 
         .collect()
 }
 
-/// The script of Liquidsoap. It goes as fast as its input comes (`self_sync`), waits as long as nothing does, and ends
-/// with it.
-fn script(order: &TranscodeOrder, input: Container) -> String {
+/// The stream that comes in at standard input. It sets the pace (`self_sync`), and nothing goes on as long as nothing comes.
+fn liquidsoap_input(input: Container) -> String {
+    let format = demuxer(input).map(|format| format!("format=\"{format}\", "));
+    let format = format.unwrap_or_default();
+    format!(
+        "input.ffmpeg(id=\"input\", {format}self_sync=true, max_buffer={BUFFER_S}., poll_delay=0.2, \
+         new_track_on_metadata=false, \"pipe:0\")"
+    )
+}
+
+/// The script of Liquidsoap, which ends with its stream.
+fn script(order: &TranscodeOrder, stream: &str, output: &str) -> String {
     let TargetAudio {
         sample_rate_hz,
         channels,
         ..
     } = order.audio;
-    let format = demuxer(input).map(|format| format!("format=\"{format}\", "));
-    let format = format.unwrap_or_default();
     let encoder = encoder(order);
     format!(
         "settings.log.stdout.set(false)\n\
@@ -182,10 +224,9 @@ fn script(order: &TranscodeOrder, input: Container) -> String {
          settings.log.level.set(2)\n\
          settings.frame.audio.samplerate.set({sample_rate_hz})\n\
          settings.frame.audio.channels.set({channels})\n\
-         stream = input.ffmpeg(id=\"input\", {format}self_sync=true, max_buffer={BUFFER_S}., poll_delay=0.2, \
-         new_track_on_metadata=false, \"pipe:0\")\n\
+         stream = {stream}\n\
          stream = drop_metadata(stream)\n\
-         output.file(id=\"output\", fallible=true, flush=true, on_stop=shutdown, {encoder}, \"/dev/stdout\", stream)\n"
+         output.file(id=\"output\", fallible=true, flush=true, on_stop=shutdown, {encoder}, \"{output}\", stream)\n"
     )
 }
 

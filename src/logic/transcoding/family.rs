@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use super::codecs::usual_kbps;
 use super::lineage::origin;
 use super::order::{Amount, order};
 use crate::model::mount::{MountName, MountSpec};
@@ -25,6 +26,8 @@ pub struct Made {
     pub codec: TargetCodec,
     /// The bitrate, where it is set; by quality it depends on what is heard.
     pub bitrate: Option<TargetBitrate>,
+    /// About how many kbit/s that is.
+    pub about_kbps: u32,
 }
 
 /// The members of the family of this name that anybody may know, best first: what the encoder sends, then what loses
@@ -57,15 +60,18 @@ fn variant(spec: &MountSpec) -> Option<Variant<'_>> {
             Amount::Bitrate(bitrate) => Some(bitrate),
             Amount::Quality(_) => None,
         },
+        about_kbps: match order.amount {
+            Amount::Bitrate(bitrate) => bitrate.kbps(),
+            Amount::Quality(quality) => usual_kbps(order.audio.codec, quality),
+        },
     });
     Some(Variant { spec, made })
 }
 
-/// How good a variant is. Whoever sets a quality cares for it: that counts for more than a bitrate.
+/// How good a variant is.
 fn rank(made: Option<Made>) -> (bool, u32) {
     let is_lossless = made.is_some_and(|it| it.codec == TargetCodec::Flac);
-    let bitrate = made.and_then(|it| it.bitrate);
-    (is_lossless, bitrate.map_or(u32::MAX, TargetBitrate::kbps))
+    (is_lossless, made.map_or(0, |it| it.about_kbps))
 }
 
 #[cfg(test)]

@@ -62,7 +62,9 @@ pub enum BadOrder {
     #[error("bitrate: {0} loses nothing and so has none: leave it out")]
     Lossless(TargetCodec),
     /// Both say how large the stream is.
-    #[error("quality: not together with bitrate; set one, and clear the other (`quality=`)")]
+    #[error(
+        "quality: not together with bitrate; set one, and clear the other (`quality=` or `bitrate=`)"
+    )]
     Both,
     /// The codec has no scale of quality.
     #[error("quality: {0} has none: leave it out, and set bitrate instead")]
@@ -278,7 +280,7 @@ mod tests {
             ),
             (
                 given(TargetCodec::Mp3, Some(64), Some(3)),
-                "quality: not together with bitrate; set one, and clear the other (`quality=`)",
+                "quality: not together with bitrate; set one, and clear the other (`quality=` or `bitrate=`)",
             ),
             (
                 given(TargetCodec::Aac, None, Some(3)),

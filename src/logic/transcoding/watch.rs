@@ -48,6 +48,11 @@ impl Watch {
         self.has_begun = true;
     }
 
+    /// Whether the program leaves audio in its full pipe.
+    pub fn is_full(&self) -> bool {
+        self.is_full
+    }
+
     /// When it hangs, if nothing comes out until then.
     pub fn deadline(&self) -> Option<Instant> {
         let limit = match self.has_begun {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
-use crate::model::transcoding::TranscoderStage;
+use crate::model::transcoding::{TranscoderReport, TranscoderStage};
 
 /// The transcoder of a mount.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,46 +14,41 @@ pub struct TranscoderStatus {
     pub from: Option<MountName>,
     /// The node that runs it; `None` while no node does.
     pub node: Option<NodeName>,
-    /// The program that does the work, such as `ffmpeg`; empty while no node runs it.
-    pub engine: String,
-    /// How far it is.
-    pub stage: TranscoderStage,
-    /// Why there is no stream, and what to do about it, while there is a reason.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trouble: Option<String>,
-    /// How often its program was started again after a failure, since the node has run it.
-    #[serde(default)]
-    pub restarts: u32,
-    /// How much of the other mount's audio it has and has not made into its own stream yet, milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lag_ms: Option<u64>,
-    /// How much of one processor its program uses, thousandths.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cpu_permille: Option<u32>,
+    /// The words of that node.
+    #[serde(flatten)]
+    pub report: TranscoderReport,
 }
 
 impl TranscoderStatus {
     /// A line on it for people, such as `by ffmpeg at east, 0.4 s behind, 3 % of a processor`.
     pub fn in_words(&self) -> String {
-        let mut words = vec![match (&self.node, self.engine.as_str()) {
+        let TranscoderReport {
+            engine,
+            stage,
+            restarts,
+            lag_ms,
+            cpu_permille,
+            ..
+        } = &self.report;
+        let mut words = vec![match (&self.node, engine.as_str()) {
             (Some(node), "") => format!("by {node}"),
             (Some(node), engine) => format!("by {engine} at {node}"),
             (None, _) => "by no node".to_owned(),
         }];
-        match self.stage {
+        match stage {
             TranscoderStage::Waiting => words.push("waits for its source".to_owned()),
             TranscoderStage::Idle => words.push("idle until somebody listens".to_owned()),
             TranscoderStage::Starting => words.push("starts".to_owned()),
             TranscoderStage::Failing => words.push("fails".to_owned()),
             TranscoderStage::Running | TranscoderStage::Unknown => {}
         }
-        if let Some(lag_ms) = self.lag_ms {
+        if let Some(lag_ms) = *lag_ms {
             words.push(format!("{:.1} s behind", lag_ms as f64 / 1_000.0));
         }
-        if let Some(cpu) = self.cpu_permille {
+        if let Some(cpu) = *cpu_permille {
             words.push(format!("{:.1} % of a processor", f64::from(cpu) / 10.0));
         }
-        match self.restarts {
+        match *restarts {
             0 => {}
             1 => words.push("restarted once".to_owned()),
             restarts => words.push(format!("restarted {restarts} times")),
@@ -71,21 +66,16 @@ mod tests {
         let mut status = TranscoderStatus {
             from: None,
             node: None,
-            engine: String::new(),
-            stage: TranscoderStage::Unknown,
-            trouble: None,
-            restarts: 0,
-            lag_ms: None,
-            cpu_permille: None,
+            report: TranscoderReport::default(),
         };
         assert_eq!(status.in_words(), "by no node");
         status.node = Some("east".parse().unwrap());
-        status.engine = "ffmpeg".to_owned();
-        status.stage = TranscoderStage::Waiting;
+        status.report.engine = "ffmpeg".to_owned();
+        status.report.stage = TranscoderStage::Waiting;
         assert_eq!(status.in_words(), "by ffmpeg at east, waits for its source");
-        status.stage = TranscoderStage::Running;
-        (status.lag_ms, status.cpu_permille) = (Some(430), Some(31));
-        status.restarts = 2;
+        status.report.stage = TranscoderStage::Running;
+        (status.report.lag_ms, status.report.cpu_permille) = (Some(430), Some(31));
+        status.report.restarts = 2;
         assert_eq!(
             status.in_words(),
             "by ffmpeg at east, 0.4 s behind, 3.1 % of a processor, restarted 2 times"

@@ -390,7 +390,7 @@ mod tests {
             (&[("transcode_from", "")], "allowed"),
             (
                 &[("sample_rate", "48000")],
-                "quality: not together with bitrate; set one, and clear the other (`quality=`)",
+                "quality: not together with bitrate; set one, and clear the other (`quality=` or `bitrate=`)",
             ),
         ] {
             let fields = whole.complete(edit(settings));

@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 
 use super::Viewer;
-use crate::logic::transcoding::lineage;
+use crate::logic::transcoding::lineage::{self, TranscodeFault};
 use crate::model::caption::caption;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
 use crate::model::seat::Seat;
 use crate::model::status::transcoder::TranscoderStatus;
-use crate::model::transcoding::TargetCodec;
+use crate::model::transcoding::{TargetCodec, TranscoderReport, TranscoderStage};
 use crate::proto::view::MeshView;
 use crate::wire::gossip::TranscodingCard;
+
+/// The most nodes that are named in a reason.
+const MAX_NAMED: usize = 4;
 
 /// The transcoder of a mount, as a viewer may see it; `None` for a mount with an encoder.
 pub(super) fn status(
@@ -28,8 +31,13 @@ pub(super) fn status(
     let card = runner.and_then(|node| node.transcoders.get(&spec.path));
     let trouble = match (lineage::fault(spec, mounts), card, spec.transcode.codec) {
         (Some(fault), ..) if viewer == Viewer::Operator => Some(fault.to_string()),
-        // A fault may name mounts that are hidden.
-        (Some(_), ..) => Some("its settings make no sense".to_owned()),
+        (Some(TranscodeFault::NoSource { from, .. }), ..) => {
+            Some(format!("there is no mount {from}"))
+        }
+        // Other mounts that a fault names may be hidden.
+        (Some(_), ..) => {
+            Some("its settings make no sense: ask as an operator for the reason".to_owned())
+        }
         (None, Some(card), _) => card.trouble.as_deref().map(caption),
         (None, None, Some(codec)) if node.is_none() => Some(why_nobody(view, codec)),
         _ => None,
@@ -37,12 +45,11 @@ pub(super) fn status(
     Some(TranscoderStatus {
         from: Some(from).filter(|_| !is_hidden || viewer == Viewer::Operator),
         node,
-        engine: card.map_or_else(String::new, |card| caption(&card.engine)),
-        stage: card.map(|card| card.stage).unwrap_or_default(),
-        trouble,
-        restarts: card.map_or(0, |card| card.restarts),
-        lag_ms: card.and_then(|card| card.lag_ms),
-        cpu_permille: card.and_then(|card| card.cpu_permille),
+        report: TranscoderReport {
+            engine: card.map_or_else(String::new, |card| caption(&card.engine)),
+            trouble,
+            ..card.cloned().unwrap_or_default()
+        },
     })
 }
 
@@ -53,7 +60,7 @@ fn why_nobody(view: &MeshView, codec: TargetCodec) -> String {
     let cards: Vec<(&NodeName, &TranscodingCard)> = cards.collect();
     let can_make = |card: &TranscodingCard| card.codecs.contains(&codec.into());
     if cards.is_empty() {
-        return "no node transcodes: start one with --transcode".to_owned();
+        return "no node transcodes: start one with --transcode, and with --transcode-user if it is root's".to_owned();
     }
     let troubled = cards.iter().find_map(|(name, card)| {
         let trouble = card.trouble.as_deref()?;
@@ -69,6 +76,29 @@ fn why_nobody(view: &MeshView, codec: TargetCodec) -> String {
         };
         return troubled.unwrap_or_else(unable);
     }
-    "no node has taken it yet; if that lasts, all that transcode are busy or leave: see max_transcoders in their settings"
-        .to_owned()
+    let able = cards.iter().filter(|(_, card)| can_make(card));
+    let able = able.map(|(name, card)| (*name, running(view, name), card.most));
+    let able: Vec<(&NodeName, usize, u32)> = able.collect();
+    if able.iter().any(|(_, runs, most)| *runs < *most as usize) {
+        return troubled.unwrap_or_else(|| "no node has taken it yet".to_owned());
+    }
+    let full = able.iter().take(MAX_NAMED);
+    let full = full.map(|(name, runs, most)| format!("{name} makes {runs} of at most {most}"));
+    let full: Vec<String> = full.collect();
+    format!(
+        "no node has room for it: {}; raise max_transcoders there, or have another node transcode",
+        full.join(", ")
+    )
+}
+
+/// How many transcoders run at a node.
+fn running(view: &MeshView, node: &NodeName) -> usize {
+    let transcoders = view.nodes.get(node).map(|node| node.transcoders.values());
+    let runs = |report: &&TranscoderReport| {
+        matches!(
+            report.stage,
+            TranscoderStage::Running | TranscoderStage::Starting
+        )
+    };
+    transcoders.into_iter().flatten().filter(runs).count()
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use tokio::net::unix::pipe;
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 
 use super::Inner;
 use super::progress::Progress;
@@ -13,7 +13,6 @@ use crate::io::child::hand_over;
 use crate::io::feed::Feed;
 use crate::media::ring::Read;
 use crate::model::mount::MountName;
-use crate::proto::listener::prospect::Prospect;
 use crate::service::streams::{Held, Reader};
 
 /// The part of the stream that a program gets at once: enough for it to see what it is, and little enough that listeners
@@ -21,8 +20,6 @@ use crate::service::streams::{Held, Reader};
 const BURST: Duration = Duration::from_secs(2);
 /// The most that is read at once.
 const MOST_BYTES: usize = 64 << 10;
-/// How often new bytes are handed over: each time wakes the node and the program, and a listener hears no difference.
-const PACE: Duration = Duration::from_millis(200);
 /// How long a stream is not asked for again that was to be had and was not got.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -37,13 +34,13 @@ pub(super) enum InputEnd {
     Closed(#[from] io::Error),
 }
 
-/// Waits for a mount's stream.
+/// Waits for a mount's stream. One without a source is none: nodes would make each other's last seconds again and again.
 pub(super) async fn stream(inner: &Inner, mount: &MountName) -> Held {
     let relays = &inner.config.relays;
     let mut view = inner.config.mesh.cluster.watch();
     loop {
-        view.mark_unchanged();
-        if relays.prospect(mount) != Prospect::Nothing {
+        let has_source = view.borrow_and_update().source(mount).is_some();
+        if has_source {
             if let Ok(held) = relays.fetch(mount).await {
                 return held;
             }
@@ -126,7 +123,8 @@ impl Sending<'_> {
                 self.sent = sent;
                 self.progress.note_sent(sent);
             }
-            sleep(PACE).await;
+            self.progress.beat();
+            sleep_until(self.progress.next_input().into()).await;
         }
     }
 

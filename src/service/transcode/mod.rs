@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::time::sleep;
+use tokio::time::sleep_until;
 use tracing::{Span, info_span};
 
 use self::tools::Tools;
@@ -72,8 +72,6 @@ struct Inner {
 pub struct TranscodeJob {
     mount: MountName,
     order: TranscodeOrder,
-    /// Whether it is done only while somebody listens.
-    on_demand: bool,
 }
 
 impl Transcoders {
@@ -105,7 +103,7 @@ impl Transcoders {
                 () = mesh.tasks.asked_to_end() => return,
                 changed = mounts.changed() => if changed.is_err() { return },
                 changed = view.changed() => if changed.is_err() { return },
-                () = sleep(LOOK_PERIOD) => {}
+                () = sleep_until(clock::next_beat(LOOK_PERIOD).into()) => {}
             }
         }
     }
@@ -127,7 +125,6 @@ impl Transcoders {
             let job = TranscodeJob {
                 mount: spec.path.clone(),
                 order,
-                on_demand: spec.transcode.on_demand,
             };
             Some(((spec.path.clone(), task), (spec.path.clone(), job)))
         });

@@ -2,19 +2,17 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::net::unix::pipe;
 
 use super::progress::Progress;
-use crate::io::child::PacedOutput;
+use crate::io::child::{NextLook, PacedOutput};
 use crate::media::format::detect::{self, Format, LOOK_BYTES, Look};
 
-/// How often is read.
-const PACE: Duration = Duration::from_millis(100);
 /// How much is read at a time until it is known what it is.
 const READ_BYTES: usize = 16 << 10;
 
@@ -30,19 +28,19 @@ pub(super) enum BadOutput {
 }
 
 /// The stream that a program makes.
-pub(super) struct Output<'a> {
+pub(super) struct Output {
     stdout: PacedOutput,
-    progress: &'a Progress,
+    progress: Arc<Progress>,
     /// The first bytes, by which it was recognised.
     begun: BytesMut,
 }
 
-impl<'a> Output<'a> {
+impl Output {
     /// Waits for the first bytes, and sees that they are of this media type.
     pub(super) async fn open(
         mut stdout: pipe::Receiver,
         media_type: &'static str,
-        progress: &'a Progress,
+        progress: Arc<Progress>,
     ) -> Result<Self, BadOutput> {
         let mut begun = BytesMut::new();
         let wanted = Format::of_media_type(media_type).map_or(Look::Unknown, Look::Is);
@@ -59,15 +57,20 @@ impl<'a> Output<'a> {
                 _ => return Err(BadOutput::Other(media_type)),
             }
         }
+        let beats = progress.clone();
+        let next_look = move || -> NextLook {
+            let beats = beats.clone();
+            Box::pin(async move { beats.next_beat().await })
+        };
         Ok(Self {
-            stdout: PacedOutput::new(stdout, PACE)?,
+            stdout: PacedOutput::new(stdout, next_look)?,
             progress,
             begun,
         })
     }
 }
 
-impl AsyncRead for Output<'_> {
+impl AsyncRead for Output {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -9,8 +9,8 @@ use super::progress::Progress;
 use crate::io::child::Child;
 use crate::io::clock;
 use crate::model::mount::MountName;
-use crate::model::transcoding::{TranscodeEngine, TranscoderStage};
-use crate::wire::gossip::{self, TranscoderCard};
+use crate::model::transcoding::{TranscodeEngine, TranscoderReport, TranscoderStage};
+use crate::wire::gossip;
 
 /// How often the figures of one that runs are told.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -22,16 +22,16 @@ pub(super) struct Report<'a> {
     inner: &'a Inner,
     mount: &'a MountName,
     /// The card that was told last; before the first one its stage is unknown.
-    card: TranscoderCard,
+    card: TranscoderReport,
     /// The time of processors that the program had used at the last look, and when that was.
     cpu: Option<(Duration, Instant)>,
 }
 
 impl<'a> Report<'a> {
     pub(super) fn new(inner: &'a Inner, mount: &'a MountName, engine: TranscodeEngine) -> Self {
-        let card = TranscoderCard {
+        let card = TranscoderReport {
             engine: engine.to_string(),
-            ..TranscoderCard::default()
+            ..TranscoderReport::default()
         };
         Self {
             inner,
@@ -61,12 +61,12 @@ impl<'a> Report<'a> {
 
     async fn set(&mut self, stage: TranscoderStage, trouble: Option<&str>) {
         self.cpu = None;
-        let card = TranscoderCard {
+        let card = TranscoderReport {
             engine: self.card.engine.clone(),
             stage,
             trouble: trouble.map(gossip::short_trouble),
             restarts: self.card.restarts,
-            ..TranscoderCard::default()
+            ..TranscoderReport::default()
         };
         self.tell(card).await;
     }
@@ -89,7 +89,7 @@ impl<'a> Report<'a> {
             let lag_ms = u64::try_from(lag.as_millis()).unwrap_or(u64::MAX);
             lag_ms / LAG_STEP_MS * LAG_STEP_MS
         });
-        let card = TranscoderCard {
+        let card = TranscoderReport {
             lag_ms,
             cpu_permille,
             ..self.card.clone()
@@ -97,7 +97,7 @@ impl<'a> Report<'a> {
         self.tell(card).await;
     }
 
-    async fn tell(&mut self, card: TranscoderCard) {
+    async fn tell(&mut self, card: TranscoderReport) {
         if card == self.card {
             return;
         }

@@ -39,7 +39,7 @@ pub(super) async fn run(inner: &Inner, job: &TranscodeJob) {
     let mut report = Report::new(inner, &job.mount, tool.engine);
     let mut backoff = Backoff::new(FIRST_RESTART_WAIT, LONGEST_RESTART_WAIT);
     loop {
-        if job.on_demand {
+        if !is_wanted(inner, &job.mount) {
             report.set_stage(TranscoderStage::Idle).await;
             wanted(inner, &job.mount, true).await;
         }
@@ -123,7 +123,12 @@ async fn run_in_turn(
     if inner.config.ingest.is_stopping() {
         return RunEnd::NotTaken(NotTaken::Stopping);
     }
-    // Another node takes what does not fit here, as soon as it sees that. The room is never closed.
+    if inner.room.available_permits() == 0 {
+        let most = inner.config.settings.most;
+        let why = format!("no room here: {most} are made, which is the most (max_transcoders)");
+        report.set_waiting(&why).await;
+    }
+    // Another node takes it as soon as it sees that. The room is never closed.
     let Ok(_room) = inner.room.acquire().await else {
         return RunEnd::NotTaken(NotTaken::InUse);
     };
@@ -133,7 +138,7 @@ async fn run_in_turn(
             let progress = running.progress.clone();
             let input = input::send(held, stdin, &progress);
             let from = &job.order.from;
-            let end = running.run(inner, from, unwanted(inner, job), input, report);
+            let end = running.run(inner, from, unwanted(inner, &job.mount), input, report);
             match end.await {
                 RunEnd::Failed(_) | RunEnd::NotBegun(_)
                     if !progress.has_output() && held.feed.format().is_silent() =>
@@ -154,23 +159,34 @@ fn want_source(inner: &Inner, from: &MountName) -> Option<Want> {
     on_demand.then(|| inner.config.wants.want(from))
 }
 
+/// Whether a mount is to be made now, as far as that depends on listeners.
+fn is_wanted(inner: &Inner, mount: &MountName) -> bool {
+    let mesh = &inner.config.mesh;
+    let spec = mesh.documents.mount(mount);
+    let on_demand = spec.is_some_and(|spec| spec.transcode.on_demand);
+    !on_demand || mesh.cluster.view().is_wanted(mount)
+}
+
 /// Waits until a mount is wanted, or is not. If the node ends, it is not told.
-async fn wanted(inner: &Inner, mount: &MountName, is_wanted: bool) {
-    let mut view = inner.config.mesh.cluster.watch();
-    let changed = view.wait_for(|view| view.is_wanted(mount) == is_wanted);
-    if changed.await.is_err() {
-        pending::<()>().await;
+async fn wanted(inner: &Inner, mount: &MountName, how: bool) {
+    let mesh = &inner.config.mesh;
+    let (mut view, mut mounts) = (mesh.cluster.watch(), mesh.documents.watch_mounts());
+    while is_wanted(inner, mount) != how {
+        let changed = tokio::select! {
+            changed = view.changed() => changed,
+            changed = mounts.changed() => changed,
+        };
+        if changed.is_err() {
+            pending::<()>().await;
+        }
     }
 }
 
-/// Waits until nobody has wanted what is made on demand for long enough.
-async fn unwanted(inner: &Inner, job: &TranscodeJob) {
-    if !job.on_demand {
-        return pending().await;
-    }
+/// Waits until nobody has wanted a mount for long enough.
+async fn unwanted(inner: &Inner, mount: &MountName) {
     loop {
-        wanted(inner, &job.mount, false).await;
-        let again = wanted(inner, &job.mount, true);
+        wanted(inner, mount, false).await;
+        let again = wanted(inner, mount, true);
         if timeout(UNWANTED_LIMIT, again).await.is_err() {
             return;
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::net::unix::pipe;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep_until, timeout};
 use tracing::{Instrument as _, debug, info};
 
 use super::input::InputEnd;
@@ -17,7 +17,7 @@ use super::tools::Tool;
 use super::{Inner, TranscodeJob};
 use crate::io::child::{Child, ChildExit, ChildLog, ChildPipes, ChildStream, Spawned};
 use crate::io::clock;
-use crate::logic::transcoding::command::{arguments, is_chatter, media_type};
+use crate::logic::transcoding::command::{arguments, ends_badly, is_chatter, media_type};
 use crate::logic::transcoding::order::Amount;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::seat::Epoch;
@@ -32,6 +32,9 @@ const LOOK_PERIOD: Duration = Duration::from_millis(500);
 const END_LIMIT: Duration = Duration::from_secs(5);
 /// After how long without sound a source is said to send none.
 const SILENCE: Duration = Duration::from_secs(3);
+/// How long a program is kept whose source has gone: one that comes back soon is heard at once, and after that the room is
+/// for others.
+const GONE_LIMIT: Duration = Duration::from_secs(5);
 /// After how long without audio a stream is taken off air: far later than a program that hangs is ended.
 const TIMEOUT_S: u32 = 3_600;
 
@@ -54,6 +57,8 @@ pub(super) enum RunEnd {
 /// A program that runs.
 pub(super) struct Running {
     engine: TranscodeEngine,
+    /// Whether listeners are better off without the end of what it makes.
+    ends_badly: bool,
     /// Ends the program with this value.
     child: Child,
     log: ChildLog,
@@ -61,7 +66,6 @@ pub(super) struct Running {
     /// then leaves the air in order.
     airing: JoinHandle<Result<(), Unaired>>,
     pub(super) progress: Arc<Progress>,
-    begun: Instant,
 }
 
 /// Why and when the input of a program has ended, if it has.
@@ -77,6 +81,8 @@ impl Running {
     ) -> Result<(Self, pipe::Sender), RunEnd> {
         let spec = inner.config.mesh.documents.mount(&job.mount);
         let spec = spec.ok_or(RunEnd::NotTaken(NotTaken::NoSuchMount))?;
+        let from = inner.config.mesh.documents.mount(&job.order.from);
+        let from = from.unwrap_or_else(|| MountSpec::new(job.order.from.clone()));
         let container = held.feed.format().container;
         let words = arguments(tool.engine, &job.order, container);
         let program = inner.tools.program(tool, &words, ChildPipes::Stream);
@@ -91,10 +97,10 @@ impl Running {
             return Err(RunEnd::Failed("its pipes are missing".to_owned()));
         };
         info!(engine = %tool.engine, pid = child.pid(), "the transcoder runs");
-        let progress = Arc::new(Progress::default());
+        let progress = Arc::new(Progress::begin());
         let airing = Airing {
             ingest: inner.config.ingest.clone(),
-            stream: own_stream(spec, job, tool, held),
+            stream: own_stream(spec, &from, job, held, tool),
             media_type: media_type(job.order.audio.codec),
             stdout,
             progress: progress.clone(),
@@ -102,11 +108,11 @@ impl Running {
         let airing = airing.run().in_current_span();
         let running = Self {
             engine: tool.engine,
+            ends_badly: ends_badly(tool.engine, job.order.audio.codec),
             child,
             log,
             airing: inner.config.mesh.tasks.spawn(airing),
             progress,
-            begun: clock::now(),
         };
         Ok((running, stdin))
     }
@@ -121,7 +127,7 @@ impl Running {
         report: &mut Report<'_>,
     ) -> RunEnd {
         let (mut input, mut unwanted) = (pin!(input), pin!(unwanted));
-        let mut ended: Ended = None;
+        let (mut ended, mut has_exited): (Ended, bool) = (None, false);
         loop {
             tokio::select! {
                 aired = &mut self.airing => return match aired {
@@ -130,20 +136,30 @@ impl Running {
                 },
                 end = &mut input, if ended.is_none() => {
                     debug!(why = %end, "the transcoder gets no more");
+                    if self.ends_badly && matches!(end, InputEnd::Ended) {
+                        return RunEnd::SourceGone;
+                    }
                     ended = Some((end, clock::now()));
+                }
+                _end = self.child.wait(), if !has_exited => {
+                    has_exited = true;
+                    self.progress.beat();
                 }
                 () = &mut unwanted => return RunEnd::Unwanted,
                 line = self.log.line() => match is_chatter(self.engine, &line) {
                     true => debug!(line),
                     false => info!(line),
                 },
-                () = sleep(LOOK_PERIOD) => {}
+                () = sleep_until(clock::next_beat(LOOK_PERIOD).into()) => {}
             }
             if let Some(end) = self.fault(&ended, clock::now()) {
                 return end;
             }
             let view = inner.config.mesh.cluster.view();
             let has_source = view.source(from).is_some();
+            if !has_source && self.is_silent_for(GONE_LIMIT) {
+                return RunEnd::SourceGone;
+            }
             self.tell(has_source, report).await;
         }
     }
@@ -166,10 +182,15 @@ impl Running {
         })
     }
 
+    /// Whether no audio has come for the program for so long.
+    fn is_silent_for(&self, time: Duration) -> bool {
+        let since = self.progress.silent_since();
+        since.is_some_and(|since| clock::now() >= since + time)
+    }
+
     /// Tells how it goes, of a mount that has a source or has none.
     async fn tell(&self, has_source: bool, report: &mut Report<'_>) {
-        let heard_at = self.progress.heard_at().unwrap_or(self.begun);
-        let is_silent = clock::now() >= heard_at + SILENCE;
+        let is_silent = self.is_silent_for(SILENCE);
         match self.progress.has_output() {
             _ if is_silent && has_source => {
                 report
@@ -227,7 +248,7 @@ struct Airing {
 
 impl Airing {
     async fn run(self) -> Result<(), Unaired> {
-        let output = Output::open(self.stdout, self.media_type, &self.progress).await;
+        let output = Output::open(self.stdout, self.media_type, self.progress.clone()).await;
         let output = output.map_err(Unaired::Bad)?;
         let titles = |made| self.progress.take_title(made);
         let airing = self.ingest.put_on_air(self.stream, output, titles);
@@ -235,15 +256,32 @@ impl Airing {
     }
 }
 
-/// The stream that is made: with the words of the other mount's source on its station.
-fn own_stream(spec: MountSpec, job: &TranscodeJob, tool: &Tool, held: &Held) -> OwnStream {
+/// The stream that is made: with the words of the other mount and its source on the station.
+fn own_stream(
+    spec: MountSpec,
+    from: &MountSpec,
+    job: &TranscodeJob,
+    held: &Held,
+    tool: &Tool,
+) -> OwnStream {
     let kbps = match job.order.amount {
         Amount::Bitrate(bitrate) => Some(bitrate.kbps()),
         Amount::Quality(_) => None,
     };
     let of_the_other = ["br", "audio-info"];
+    let said = [
+        ("name", &from.name),
+        ("description", &from.description),
+        ("genre", &from.genre),
+        ("url", &from.url),
+    ];
+    let said = said.into_iter().filter(|(_, text)| !text.is_empty());
+    let said: Vec<(String, String)> = said
+        .map(|(key, text)| (key.to_owned(), text.clone()))
+        .collect();
+    let is_left_out = |key: &str| of_the_other.contains(&key) || said.iter().any(|it| it.0 == key);
     let station = held.feed.head().icy.iter();
-    let station = station.filter(|(name, _)| !of_the_other.contains(&name.as_str()));
+    let station = station.filter(|(key, _)| !is_left_out(key)).chain(&said);
     let bitrate = kbps.map(|kbps| ("br".to_owned(), kbps.to_string()));
     let version = env!("CARGO_PKG_VERSION");
     OwnStream {

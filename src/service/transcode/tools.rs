@@ -14,7 +14,7 @@ use super::TranscodeConfig;
 use crate::io::child::{
     ChildLimits, ChildPipes, Finished, Program, SpawnError, Spawner, find_program,
 };
-use crate::logic::transcoding::command::check_arguments;
+use crate::logic::transcoding::command::{check_all_arguments, check_arguments, must_be_tried};
 use crate::logic::transcoding::order::{TranscodeOrder, order};
 use crate::model::mount::TranscodeSpec;
 use crate::model::transcoding::{TargetCodec, TranscodeEngine};
@@ -66,6 +66,7 @@ impl Tools {
     pub(super) async fn run(&self) {
         let mut told = self.card(&Err("it still finds out what it can make".to_owned()));
         self.tell(&told).await;
+        info!("finding out what this node can make");
         loop {
             let found = tokio::select! {
                 () = self.mesh.tasks.asked_to_end() => return,
@@ -131,15 +132,23 @@ impl Tools {
         if self.checked.lock().contains(&arguments) {
             return Ok(());
         }
-        let program = self.program(tool, &arguments, ChildPipes::Log);
+        self.try_out(tool, &arguments).await?;
+        self.note_checked(arguments);
+        Ok(())
+    }
+
+    async fn try_out(&self, tool: &Tool, arguments: &[String]) -> Result<(), String> {
+        let program = self.program(tool, arguments, ChildPipes::Log);
         let finished = self.ask(program).await.map_err(|error| error.to_string())?;
-        refused(&finished).map_or(Ok(()), Err)?;
+        refused(&finished).map_or(Ok(()), Err)
+    }
+
+    fn note_checked(&self, arguments: Vec<String>) {
         let mut checked = self.checked.lock();
         if checked.len() == MAX_CHECKED {
             checked.clear();
         }
         checked.insert(arguments);
-        Ok(())
     }
 
     async fn find(&self) -> Result<Tool, String> {
@@ -182,6 +191,7 @@ impl Tools {
 
     /// The program with the codecs that it can make: at least one.
     async fn with_codecs(&self, mut tool: Tool) -> Result<Tool, String> {
+        self.check_all(&tool).await;
         let mut why_not = String::new();
         for codec in TargetCodec::ALL {
             let Some(order) = usual_order(codec) else {
@@ -195,6 +205,21 @@ impl Tools {
         match tool.codecs.is_empty() {
             true => Err(format!("{}: {why_not}", tool.path.display())),
             false => Ok(tool),
+        }
+    }
+
+    /// Checks what can be checked at once. If that fails, each is to be checked alone.
+    async fn check_all(&self, tool: &Tool) {
+        let known = TargetCodec::ALL.into_iter();
+        let known = known.filter(|codec| !must_be_tried(tool.engine, *codec));
+        let orders: Vec<TranscodeOrder> = known.filter_map(usual_order).collect();
+        let Some(arguments) = check_all_arguments(tool.engine, &orders) else {
+            return;
+        };
+        if self.try_out(tool, &arguments).await.is_ok() {
+            for order in &orders {
+                self.note_checked(check_arguments(tool.engine, order));
+            }
         }
     }
 

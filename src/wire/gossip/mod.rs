@@ -18,7 +18,7 @@
 //! | `disk` | why it cannot write to its disk | while it cannot |
 //! | `transcoding` | [`TranscodingCard`]: what it could transcode | while it may |
 //! | `wanted/PATH` | `true` | while a listener there waits for a stream that is made on demand, or a transcoder there hears one |
-//! | `transcoder/PATH` | [`TranscoderCard`] | while it runs that mount's transcoder, at most each five seconds |
+//! | `transcoder/PATH` | [`TranscoderReport`](crate::model::transcoding::TranscoderReport) | while it runs that mount's transcoder, at most each five seconds |
 
 #[cfg(test)]
 mod tests;
@@ -40,8 +40,7 @@ use crate::model::stream::{StreamHead, StreamId};
 use crate::model::title::TitleInfo;
 
 pub use self::transcoding::{
-    TRANSCODING, TranscoderCard, TranscodingCard, transcoder_key, transcoder_mount, wanted_key,
-    wanted_mount,
+    TRANSCODING, TranscodingCard, transcoder_key, transcoder_mount, wanted_key, wanted_mount,
 };
 
 /// The key of a [`NodeCard`].

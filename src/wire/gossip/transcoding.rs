@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::format::CodecName;
 use crate::model::mount::MountName;
-use crate::model::transcoding::TranscoderStage;
 
 /// The key of a [`TranscodingCard`].
 pub const TRANSCODING: &str = "transcoding";
@@ -25,27 +24,6 @@ pub struct TranscodingCard {
     /// Why it can run none now, while it cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
-}
-
-/// A transcoder that a node runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TranscoderCard {
-    /// The program that does the work, such as `ffmpeg`.
-    pub engine: String,
-    /// How far it is.
-    pub stage: TranscoderStage,
-    /// Why there is no stream, while there is a reason.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trouble: Option<String>,
-    /// How often the program was started again after a failure.
-    #[serde(default)]
-    pub restarts: u32,
-    /// How much audio it has and has not made into its own stream yet, milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lag_ms: Option<u64>,
-    /// How much of one processor the program uses, thousandths.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cpu_permille: Option<u32>,
 }
 
 /// The key of the transcoder of a mount.

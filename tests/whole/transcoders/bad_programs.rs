@@ -40,14 +40,14 @@ fn is_told_of(script: &str, words: &str) -> Stage {
     let look = || {
         let seen = transcoder(node, BAD);
         so(
-            seen.as_ref().is_some_and(|it| it.restarts >= 2),
+            seen.as_ref().is_some_and(|it| it.report.restarts >= 2),
             format!("{seen:?}"),
         )
     };
     eventually(PATIENCE, "it is tried again", look);
     stage.wait_runs(GOOD);
     let good = transcoder(node, GOOD).unwrap();
-    assert_eq!((good.restarts, good.trouble), (0, None));
+    assert_eq!((good.report.restarts, good.report.trouble), (0, None));
     assert!(node.log().contains("started again"));
     stage
 }
@@ -160,4 +160,14 @@ fn a_program_whose_script_does_not_check_makes_nothing() {
         GOOD,
         "exit code 1: Error 5: this value has no method",
     );
+}
+
+#[test]
+fn a_codec_that_no_program_has_is_said_to_be_missing() {
+    for engine in ["ffmpeg", "liquidsoap"] {
+        let stage = Stage::set(1, engine);
+        stage.create("/he.aac", "--codec he-aac");
+        // Neither of apt has the library for it.
+        wait_trouble(&stage.mesh.nodes[0], "/he.aac", "no libfdk_aac");
+    }
 }

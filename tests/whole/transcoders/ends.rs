@@ -36,9 +36,9 @@ fn a_program_that_is_killed_or_stopped_is_started_again() {
         signal(before[0], with);
         let look = || {
             let (seen, now) = (transcoder(other, MOUNT), programs(runner));
-            let is_again = seen
-                .as_ref()
-                .is_some_and(|it| it.stage == TranscoderStage::Running && it.restarts == number);
+            let is_again = seen.as_ref().is_some_and(|it| {
+                it.report.stage == TranscoderStage::Running && it.report.restarts == number
+            });
             so(is_again && now != before, format!("{seen:?}, {now:?}"))
         };
         eventually(PATIENCE, &format!("it runs again after {with:?}"), look);
@@ -65,12 +65,16 @@ fn no_program_runs_while_the_source_is_away() {
         let seen = transcoder(other, MOUNT);
         let good = seen
             .as_ref()
-            .is_some_and(|it| it.stage == TranscoderStage::Waiting);
+            .is_some_and(|it| it.report.stage == TranscoderStage::Waiting);
         so(good, format!("{seen:?}"))
     };
     eventually(PATIENCE, "it waits for the source", look);
     let seen = transcoder(other, MOUNT).unwrap();
-    assert_eq!((seen.restarts, seen.trouble), (0, None), "no failure");
+    assert_eq!(
+        (seen.report.restarts, seen.report.trouble),
+        (0, None),
+        "no failure"
+    );
     let _source = encoder(other, PITCH_HZ);
     stage.mesh.wait_on_air(RADIO);
     let back = Instant::now();
@@ -82,6 +86,62 @@ fn no_program_runs_while_the_source_is_away() {
         back.elapsed()
     );
     assert!(!player.is_closed(), "its listeners were kept");
+}
+
+#[test]
+fn what_a_dead_node_had_sent_is_not_made_again_and_again() {
+    let mut stage = Stage::set(3, "ffmpeg");
+    let (mounts, mut sender) = (["/one.mp3", "/two.mp3"], None);
+    for mount in mounts {
+        stage.create(mount, SETTINGS);
+        sender = Some(stage.wait_runs_somewhere(mount));
+    }
+    // The encoder is where one of the two runs.
+    let sender = sender.unwrap();
+    let _source = encoder(&stage.mesh.nodes[sender], PITCH_HZ);
+    for mount in mounts {
+        stage.wait_runs(mount);
+    }
+    let staying: Vec<usize> = (0..3).filter(|index| *index != sender).collect();
+    let players: Vec<Player> = staying
+        .iter()
+        .flat_map(|index| {
+            let url = stage.mesh.nodes[*index].url();
+            mounts.map(|mount| Player::tune_in(&format!("{url}/_stream/n1{mount}")))
+        })
+        .collect();
+    for player in &players {
+        player.wait_for(24_000);
+    }
+    stage.mesh.nodes[sender].kill9();
+    for index in &staying {
+        wait_programs(&stage.mesh.nodes[*index], 0);
+    }
+    for player in &players {
+        eventually(PATIENCE, "its mount ends", || {
+            so(player.is_closed(), player.len())
+        });
+    }
+}
+
+#[test]
+fn a_setting_that_changes_no_audio_restarts_nothing() {
+    let stage = Stage::set(1, "ffmpeg");
+    stage.create(MOUNT, SETTINGS);
+    let node = &stage.mesh.nodes[0];
+    let _source = encoder(node, PITCH_HZ);
+    stage.wait_runs(MOUNT);
+    let player = Player::tune_in(&format!("{}{MOUNT}", node.url()));
+    player.wait_for(20_000);
+    let before = wait_programs(node, 1);
+    for change in ["on_demand=true", "name=Small", "on_demand=false"] {
+        let output = node.command("mount", &["set", MOUNT, change]);
+        assert!(output.status.success(), "{output:?}");
+        player.wait_for_more(12_000);
+        assert_eq!(programs(node), before, "{change}");
+    }
+    let seen = transcoder(node, MOUNT).unwrap();
+    assert_eq!(seen.report.restarts, 0);
 }
 
 #[test]
@@ -136,7 +196,7 @@ fn one_of_two_runners_goes_on_when_a_cut_has_healed() {
             let seen = transcoder(node, MOUNT);
             let is_running = seen
                 .as_ref()
-                .is_some_and(|it| it.stage == TranscoderStage::Running);
+                .is_some_and(|it| it.report.stage == TranscoderStage::Running);
             so(is_running, format!("{seen:?}"))
         }
     };

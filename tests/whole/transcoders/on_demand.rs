@@ -18,7 +18,9 @@ fn wait_stage(stage: &Stage, mount: &str, wanted: TranscoderStage) {
     stage
         .mesh
         .wait_each_sees_within(limit, mount, "the stage of a transcoder", |it| {
-            it.transcoder.as_ref().is_some_and(|it| it.stage == wanted)
+            it.transcoder
+                .as_ref()
+                .is_some_and(|it| it.report.stage == wanted)
         });
 }
 
@@ -86,5 +88,5 @@ fn a_row_of_transcoders_is_made_for_one_listener() {
     player.wait_for(20_000);
     wait_programs(node, 2);
     let seen = transcoder(node, MOUNT).unwrap();
-    assert_eq!(seen.stage, TranscoderStage::Running);
+    assert_eq!(seen.report.stage, TranscoderStage::Running);
 }

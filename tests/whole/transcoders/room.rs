@@ -129,11 +129,14 @@ fn pictures_without_sound_are_waited_out() {
     let pictures = encoder_of_pictures(node);
     wait_trouble(node, MOUNT, "pictures and no sound");
     let seen = transcoder(node, MOUNT).unwrap();
-    assert_eq!((seen.stage, seen.restarts), (TranscoderStage::Waiting, 0));
+    assert_eq!(
+        (seen.report.stage, seen.report.restarts),
+        (TranscoderStage::Waiting, 0)
+    );
     wait_programs(node, 0);
     drop(pictures);
     eventually(PATIENCE, "that source has gone", || {
-        let seen = transcoder(node, MOUNT).and_then(|it| it.trouble);
+        let seen = transcoder(node, MOUNT).and_then(|it| it.report.trouble);
         so(seen.is_none(), format!("{seen:?}"))
     });
     let _source = encoder(node, PITCH_HZ);

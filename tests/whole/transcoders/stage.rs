@@ -80,7 +80,7 @@ impl Stage {
         let limit = 3 * PATIENCE;
         self.mesh
             .wait_each_sees_within(limit, mount, "a transcoder that runs", |it| {
-                let stage = it.transcoder.as_ref().map(|it| it.stage);
+                let stage = it.transcoder.as_ref().map(|it| it.report.stage);
                 it.source.is_some() && stage == Some(TranscoderStage::Running)
             });
     }
@@ -90,7 +90,7 @@ impl Stage {
         self.mesh.wait_each_sees(mount, "a runner", |it| {
             it.transcoder
                 .as_ref()
-                .is_some_and(|it| !it.engine.is_empty())
+                .is_some_and(|it| !it.report.engine.is_empty())
         });
         let runner = self.runner(mount);
         let mut nodes = self.mesh.nodes.iter();
@@ -269,7 +269,7 @@ pub(super) fn shares<const N: usize>(samples: &[i16], pitches_hz: [f64; N]) -> V
 pub(super) fn wait_trouble(node: &TestNode, mount: &str, words: &str) {
     let look = || {
         let seen = transcoder(node, mount);
-        let trouble = seen.as_ref().and_then(|it| it.trouble.clone());
+        let trouble = seen.as_ref().and_then(|it| it.report.trouble.clone());
         so(
             trouble.is_some_and(|it| it.contains(words)),
             format!("{seen:?}"),

@@ -48,11 +48,11 @@ pub(super) const TRANSCODE_FROM: Field<MountSpec> = Field {
 
 pub(super) const CODEC: Field<MountSpec> = Field {
     key: "codec",
-    help: "the codec that is made, which a transcoded mount needs: `mp3`, `aac` (LC, in ADTS), or `vorbis`, `opus` and \
-           `flac` in Ogg",
+    help: "the codec that is made, which a transcoded mount needs: `mp3`, `aac` (LC) or `he-aac` in ADTS, or `vorbis`, \
+           `opus` and `flac` in Ogg",
     required: false,
     kind: FieldKind::Choice {
-        words: &["mp3", "aac", "vorbis", "opus", "flac"],
+        words: &["mp3", "aac", "he-aac", "vorbis", "opus", "flac"],
         clears: true,
         // The same for a codec.
         put: |mount, word| {
@@ -66,7 +66,7 @@ pub(super) const CODEC: Field<MountSpec> = Field {
 pub(super) const BITRATE: Field<MountSpec> = Field {
     key: "bitrate",
     help: "the bitrate that is made, such as `64k` or `64000`, if the codec has it at that sample rate; empty: 128k for mp3, \
-           96k for aac, vorbis and opus",
+           48k for he-aac, 96k for aac, vorbis and opus",
     required: false,
     kind: FieldKind::Text {
         word: "RATE",
@@ -207,7 +207,11 @@ mod tests {
         for (field, value, said) in [
             ("transcode_from", "radio.mp3", "must begin with /"),
             ("transcode_from", "/api", "antiphon answers itself"),
-            ("codec", "ogg", "`mp3`, `aac`, `vorbis`, `opus` or `flac`"),
+            (
+                "codec",
+                "ogg",
+                "`mp3`, `aac`, `he-aac`, `vorbis`, `opus` or `flac`",
+            ),
             ("bitrate", "64", "write 64k"),
             ("bitrate", "many", "such as 64k or 64000"),
             (

@@ -102,7 +102,7 @@ fn transcoder(mount: &MountStatus) -> Markup {
                 @if let Some(from) = &transcoder.from { "from " (from) " " }
                 (Foreign(&transcoder.in_words()))
             }
-            @if let Some(why) = &transcoder.trouble { small { strong { (Foreign(why)) } } }
+            @if let Some(why) = &transcoder.report.trouble { small { strong { (Foreign(why)) } } }
         }
     }
 }
