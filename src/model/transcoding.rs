@@ -202,6 +202,13 @@ pub enum TranscoderStage {
     Unknown,
 }
 
+impl TranscoderStage {
+    /// Whether the program runs.
+    pub fn runs(self) -> bool {
+        matches!(self, Self::Starting | Self::Running)
+    }
+}
+
 /// A transcoder, as the node tells that has its seat.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TranscoderReport {

@@ -1,8 +1,8 @@
 //! The bounds of each codec: its sample rates, its bitrates, and its own scale of quality.
 //!
 //! The bounds are those of the encoders that Liquidsoap and ffmpeg have in common (LAME, libvorbis, libopus, libFLAC,
-//! and ffmpeg's own for AAC), and of the formats themselves. Whatever is within them, both tools make, but for AAC with SBR: that
-//! is libfdk-aac's, which a build of ffmpeg or Liquidsoap has or has not.
+//! and ffmpeg's own for AAC), and of the formats themselves. Whatever is within them, both tools make, but for AAC with
+//! SBR: that is libfdk-aac's, which a build of ffmpeg or Liquidsoap has or has not.
 
 use std::fmt;
 use std::ops::RangeInclusive;

@@ -256,14 +256,10 @@ fn encoder(order: &TranscodeOrder) -> String {
             let quality = f64::from(quality) / VORBIS_SCALE;
             format!("%vorbis(quality={quality:.1}, {audio})")
         }
-        (TargetCodec::Aac, amount) => {
-            let bitrate = liquidsoap_bitrate(amount, |rate| format!(", b=\"{rate}\""));
-            format!("%ffmpeg(format=\"adts\", %audio(codec=\"aac\", {audio}{bitrate}))")
-        }
+        (TargetCodec::Aac, amount) => liquidsoap_adts("codec=\"aac\"", &audio, amount),
         (TargetCodec::HeAac, amount) => {
-            let bitrate = liquidsoap_bitrate(amount, |rate| format!(", b=\"{rate}\""));
             let codec = "codec=\"libfdk_aac\", profile=\"aac_he\"";
-            format!("%ffmpeg(format=\"adts\", %audio({codec}, {audio}{bitrate}))")
+            liquidsoap_adts(codec, &audio, amount)
         }
         (TargetCodec::Opus, amount) => {
             let bitrate = liquidsoap_bitrate(amount, |rate| format!(", bitrate={}", rate.kbps()));
@@ -277,6 +273,12 @@ fn encoder(order: &TranscodeOrder) -> String {
             format!("%ogg(%flac(bits_per_sample=16, {audio}{effort}))")
         }
     }
+}
+
+/// AAC by the ffmpeg that Liquidsoap has in it.
+fn liquidsoap_adts(codec: &str, audio: &str, amount: Amount) -> String {
+    let bitrate = liquidsoap_bitrate(amount, |rate| format!(", b=\"{rate}\""));
+    format!("%ffmpeg(format=\"adts\", %audio({codec}, {audio}{bitrate}))")
 }
 
 fn liquidsoap_bitrate(amount: Amount, parameter: impl Fn(TargetBitrate) -> String) -> String {

@@ -9,7 +9,7 @@ use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
 use crate::model::seat::Seat;
 use crate::model::status::transcoder::TranscoderStatus;
-use crate::model::transcoding::{TargetCodec, TranscoderReport, TranscoderStage};
+use crate::model::transcoding::{TargetCodec, TranscoderReport};
 use crate::proto::view::MeshView;
 use crate::wire::gossip::TranscodingCard;
 
@@ -94,11 +94,6 @@ fn why_nobody(view: &MeshView, codec: TargetCodec) -> String {
 /// How many transcoders run at a node.
 fn running(view: &MeshView, node: &NodeName) -> usize {
     let transcoders = view.nodes.get(node).map(|node| node.transcoders.values());
-    let runs = |report: &&TranscoderReport| {
-        matches!(
-            report.stage,
-            TranscoderStage::Running | TranscoderStage::Starting
-        )
-    };
-    transcoders.into_iter().flatten().filter(runs).count()
+    let transcoders = transcoders.into_iter().flatten();
+    transcoders.filter(|report| report.stage.runs()).count()
 }

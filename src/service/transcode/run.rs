@@ -1,5 +1,6 @@
 //! One transcoder: its program is started while there is a stream for it, watched, and started again when it has failed.
 
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use super::{Inner, TranscodeJob, input};
 use crate::io::clock;
 use crate::logic::backoff::Backoff;
 use crate::logic::jobs::{FIRST_RESTART_WAIT, LONGEST_RESTART_WAIT};
-use crate::model::mount::MountName;
+use crate::model::mount::{MountName, MountSpec};
 use crate::model::stream::StreamId;
 use crate::model::transcoding::TranscoderStage;
 use crate::proto::view::MeshView;
@@ -154,26 +155,33 @@ async fn run_in_turn(
 
 /// Has the other mount's stream made, if that is made on demand, too.
 fn want_source(inner: &Inner, from: &MountName) -> Option<Want> {
-    let spec = inner.config.mesh.documents.mount(from)?;
-    let on_demand = spec.transcode.on_demand;
+    let on_demand = is_on_demand(&inner.config.mesh.documents.mounts(), from);
     on_demand.then(|| inner.config.wants.want(from))
 }
 
 /// Whether a mount is to be made now, as far as that depends on listeners.
 fn is_wanted(inner: &Inner, mount: &MountName) -> bool {
     let mesh = &inner.config.mesh;
-    let spec = mesh.documents.mount(mount);
-    let on_demand = spec.is_some_and(|spec| spec.transcode.on_demand);
-    !on_demand || mesh.cluster.view().is_wanted(mount)
+    !is_on_demand(&mesh.documents.mounts(), mount) || mesh.cluster.view().is_wanted(mount)
+}
+
+fn is_on_demand(mounts: &BTreeMap<MountName, MountSpec>, mount: &MountName) -> bool {
+    let spec = mounts.get(mount);
+    spec.is_some_and(|spec| spec.transcode.on_demand)
 }
 
 /// Waits until a mount is wanted, or is not. If the node ends, it is not told.
 async fn wanted(inner: &Inner, mount: &MountName, how: bool) {
     let mesh = &inner.config.mesh;
     let (mut view, mut mounts) = (mesh.cluster.watch(), mesh.documents.watch_mounts());
-    while is_wanted(inner, mount) != how {
+    loop {
+        let on_demand = is_on_demand(&mounts.borrow_and_update(), mount);
+        if (!on_demand || view.borrow_and_update().is_wanted(mount)) == how {
+            return;
+        }
+        // Of a stream that is always made only the settings change that.
         let changed = tokio::select! {
-            changed = view.changed() => changed,
+            changed = view.changed(), if on_demand => changed,
             changed = mounts.changed() => changed,
         };
         if changed.is_err() {

@@ -220,11 +220,7 @@ fn kept<'a>(runners: &'a Runners, seats: &'a TranscoderSeats) -> BTreeMap<&'a Se
 impl TranscoderSeat {
     /// Whether a program runs for it, or has to.
     fn takes_room(&self) -> bool {
-        let runs = matches!(
-            self.stage,
-            TranscoderStage::Running | TranscoderStage::Starting
-        );
-        self.is_needed || (runs && self.holder.is_some())
+        self.is_needed || (self.stage.runs() && self.holder.is_some())
     }
 
     /// The place of its stage among those that keep their room: the lower first.
