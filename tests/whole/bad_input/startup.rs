@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use super::node;
+use crate::support::executable::copy_executable;
 use crate::support::http;
 use crate::support::node::Setup;
 use crate::support::patience::{PATIENCE, eventually};
@@ -49,7 +50,7 @@ impl Place {
         let mut place = Self::new();
         if rustix::process::geteuid().is_root() {
             let program = place.path("antiphon");
-            fs::copy(&place.program, &program).expect("a copy of the program");
+            copy_executable(&place.program, &program);
             let open = Permissions::from_mode(0o755);
             fs::set_permissions(place.folder.path(), open).expect("our own folder");
             place.program = program;

@@ -11,6 +11,7 @@ use antiphon::io::tasks::Tasks;
 use rustix::process::geteuid;
 
 use super::{program, soon, spawner};
+use crate::support::executable::write_script;
 
 /// Set for the process that tries to be somebody else.
 const IS_NOBODY: &str = "CHILDREN_OF_NOBODY";
@@ -39,7 +40,7 @@ async fn a_program_that_its_user_may_not_run_is_told() {
     let folder = tempfile::tempdir().unwrap();
     with_mode(folder.path(), 0o755);
     let tool = folder.path().join("tool");
-    fs::write(&tool, "#!/bin/sh\nexit 0\n").unwrap();
+    write_script(&tool, "exit 0");
     with_mode(&tool, 0o644);
     let path = tool.to_str().unwrap();
     let error = refused(program(path, &[])).await;

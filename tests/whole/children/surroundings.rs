@@ -13,6 +13,7 @@ use rustix::process::geteuid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{ANTIPHON, GRACE, program, script, soon, spawn, state, status};
+use crate::support::executable::copy_executable;
 
 fn streaming(text: &str) -> Program {
     Program {
@@ -144,8 +145,7 @@ async fn a_child_has_nothing_of_the_node() {
 /// A copy of antiphon in a folder of its own.
 fn copied(folder: &Path) -> std::path::PathBuf {
     let copy = folder.join("antiphon");
-    fs::copy(ANTIPHON, &copy).unwrap();
-    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+    copy_executable(Path::new(ANTIPHON), &copy);
     copy
 }
 

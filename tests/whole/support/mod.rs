@@ -6,6 +6,7 @@ pub(crate) mod crowd;
 pub(crate) mod decoder;
 pub(crate) mod dig;
 pub(crate) mod encoder;
+pub(crate) mod executable;
 mod freezing;
 pub(crate) mod http;
 pub(crate) mod icecast;

@@ -13,6 +13,7 @@ use rustix::process::geteuid;
 use tempfile::TempDir;
 
 use crate::support::decoder::until_edge;
+use crate::support::executable::write_script;
 use crate::support::mesh::TestMesh;
 use crate::support::node::{Setup, TestNode, done};
 use crate::support::patience::{PATIENCE, eventually, so};
@@ -164,10 +165,8 @@ impl Folder {
     pub(super) fn with(program: &str, script: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(program);
-        fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
-        for path in [folder.path(), &file] {
-            fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
-        }
+        write_script(&file, script);
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         Self(folder)
     }
 
