@@ -18,6 +18,7 @@ mod places;
 mod policy;
 mod quantities;
 mod run;
+mod rungs;
 mod secret;
 mod signals;
 mod source;

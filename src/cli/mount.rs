@@ -12,10 +12,11 @@ use serde_json::{Map, Value};
 use super::api::{Api, NodeArgs};
 use super::fields::{self, Assignment, AssignmentParser};
 use super::places::{self, GEO_TOKEN};
+use super::rungs;
 use super::terminal::{self, Side, TextTable};
 use crate::logic::records::mounts::MOUNT_KIND;
-use crate::logic::transcoding::ladder::{Variant, ladder};
 use crate::logic::transcoding::order::strict_order;
+use crate::logic::transcoding::variants::{Variant, variants};
 use crate::model::geo::CountryRule;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::source_user::SourceUser;
@@ -62,9 +63,14 @@ enum MountCommand {
     Delete {
         /// Path of the mount, such as /radio.mp3
         path: MountName,
-        /// Delete it also if other mounts are transcoded from it, which have no stream then
+        /// Delete it also if other mounts are transcoded from it, which have no stream then, or fall back to it
         #[arg(long)]
         force: bool,
+    },
+    /// Show what the listeners of a mount may hear, the best first: its own source, then its fallbacks
+    Sources {
+        /// Path of the mount, such as /radio.mp3
+        path: MountName,
     },
     /// Create a usual family of mounts that are transcoded from one: mp3 of 128k and 64k, opus of 64k, aac of 96k
     #[command(after_help = LADDER_HELP)]
@@ -174,6 +180,7 @@ pub(super) async fn mount(args: MountArgs) -> anyhow::Result<()> {
             api.ask(Method::DELETE, &target, None).await?;
             format!("deleted {path}\n")
         }
+        MountCommand::Sources { path } => rungs::list(&api, &path).await?,
         MountCommand::Ladder { path, dry_run } => create_ladder(&api, &path, dry_run).await?,
     };
     Ok(terminal::print(&text)?)
@@ -248,7 +255,7 @@ async fn create_ladder(api: &Api, source: &MountName, dry_run: bool) -> anyhow::
         .into_iter()
         .map(|spec| (spec.path.clone(), spec))
         .collect();
-    let family = ladder(source, &mounts)?;
+    let family = variants(source, &mounts)?;
     for variant in family.iter().filter(|it| !it.is_there && !dry_run) {
         let made = make(api, &variant.path, settings_of(variant, source)).await;
         made.with_context(|| {
@@ -386,19 +393,19 @@ mod tests {
                         /small.aac      unlimited  /radio.mp3       false\n";
         assert_eq!(list(&[spec(), small]), expected);
         let changed = describe(&spec(), Some("changed"));
-        assert!(changed.contains("\npassword          changed\nuser              source\nname "));
+        assert!(changed.contains("\npassword            changed\nuser                source\nname "));
         let shown = describe(&spec(), None);
         assert!(!shown.contains("password"), "{shown}");
         assert!(
-            shown.starts_with("path              /radio.mp3\n"),
+            shown.starts_with("path                /radio.mp3\n"),
             "{shown}"
         );
         assert!(shown.contains("\ndescription\n"), "{shown}");
-        let limits = "\nmax_listeners     unlimited\nmax_per_address   unlimited\n\
-                      max_listener_s    unlimited\nhidden            false\nlinger_s          10\n";
+        let limits = "\nmax_listeners       unlimited\nmax_per_address     unlimited\n\
+                      max_listener_s      unlimited\nhidden              false\nlinger_s            10\n";
         assert!(shown.contains(limits), "{shown}");
         assert!(
-            shown.contains("\noverflow_percent  100\ncountries\ntranscode_from\ncodec\nbitrate\nsample_rate       usual\n"),
+            shown.contains("\noverflow_percent    100\ncountries\ntranscode_from\ncodec\nbitrate\nsample_rate         usual\n"),
             "{shown}"
         );
     }

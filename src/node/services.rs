@@ -31,6 +31,7 @@ use crate::service::geo::Geo;
 use crate::service::icecast::{IcecastEngine, KeeperConfig};
 use crate::service::ingest::{Ingest, IngestConfig};
 use crate::service::intro::Intros;
+use crate::service::ladders::{LadderConfig, Ladders};
 use crate::service::listen::{Engine, ListenConfig, Listening};
 use crate::service::load::{Capacity, Load};
 use crate::service::logins::Logins;
@@ -95,6 +96,7 @@ struct Carriers {
     load: Load,
     authority: MountAuthority,
     relays: Relays,
+    ladders: Ladders,
     wants: Wants,
     drain: Drain,
 }
@@ -214,6 +216,7 @@ impl Core<'_> {
             mesh: mesh.clone(),
             load: carriers.load.clone(),
             relays: carriers.relays.clone(),
+            ladders: carriers.ladders.clone(),
             pacer,
             engine,
             audience: carriers.audience.clone(),
@@ -241,7 +244,7 @@ impl Core<'_> {
             spawner: self.start_spawner()?,
             load: carriers.load.clone(),
         };
-        let engine = IcecastEngine::start(config, mesh.clone(), carriers.relays.clone());
+        let engine = IcecastEngine::start(config, mesh.clone(), carriers.ladders.clone());
         Ok(Engine::Icecast(engine))
     }
 
@@ -288,6 +291,7 @@ impl Core<'_> {
             mesh: mesh.clone(),
             load: carriers.load.clone(),
             streams: carriers.streams.clone(),
+            ladders: carriers.ladders.clone(),
             sources: carriers.sources.clone(),
             geo: self.geo.clone(),
             unreached: self.unreached.clone(),
@@ -344,6 +348,13 @@ impl Core<'_> {
         self.tasks.spawn(relays.clone().keep_all_while_master());
         let wants = Wants::default();
         self.tasks.spawn(wants.clone().tell(mesh.clone()));
+        let ladders = Ladders::new(LadderConfig {
+            mesh: mesh.clone(),
+            streams: streams.clone(),
+            relays: relays.clone(),
+            wants: wants.clone(),
+        });
+        self.tasks.spawn(ladders.clone().run());
         let drain = Drain::new(DrainConfig {
             mesh: mesh.clone(),
             sources: sources.clone(),
@@ -356,6 +367,7 @@ impl Core<'_> {
             load,
             authority,
             relays,
+            ladders,
             wants,
             drain,
         })

@@ -4,8 +4,10 @@
 
 pub mod authority;
 pub mod ended;
+pub mod ladder;
 pub mod listener;
 pub mod node_reader;
+pub mod on_air;
 pub mod prologue;
 pub mod pull;
 pub mod seats;

@@ -18,7 +18,8 @@ use crate::model::status::{EngineStatus, NodeState};
 use crate::model::stream::StreamId;
 use crate::model::transcoding::TranscoderReport;
 use crate::wire::gossip::{
-    self, ClosedCard, NodeCard, Origin, ReachCard, StreamAbout, StreamCard, TranscodingCard,
+    self, ClosedCard, NodeCard, Origin, ReachCard, RungCard, StreamAbout, StreamCard,
+    TranscodingCard,
 };
 
 /// One node, in its latest life.
@@ -68,6 +69,8 @@ pub struct MeshNode {
     pub transcoders: BTreeMap<MountName, TranscoderReport>,
     /// The mounts that somebody there wants to be made.
     pub wanted: BTreeSet<MountName>,
+    /// The fallbacks that the listeners of mounts hear there.
+    pub rungs: BTreeMap<MountName, RungCard>,
 }
 
 /// A card's flag for a frame that not every version reads.
@@ -130,6 +133,7 @@ impl MeshNode {
             transcoding: None,
             transcoders: BTreeMap::new(),
             wanted: BTreeSet::new(),
+            rungs: BTreeMap::new(),
         }
     }
 
@@ -168,6 +172,8 @@ impl MeshNode {
             put(&mut self.closed, mount, value);
         } else if let Some(mount) = gossip::transcoder_mount(key) {
             put(&mut self.transcoders, mount, value);
+        } else if let Some(mount) = gossip::rung_mount(key) {
+            put(&mut self.rungs, mount, value);
         } else if let Some(mount) = gossip::standby_mount(key) {
             put_flag(&mut self.standby, mount, value);
         } else if let Some(mount) = gossip::wanted_mount(key) {
@@ -198,6 +204,12 @@ impl MeshNode {
     /// Whether it is left out of the view: it is dead, and an operator has forgotten this life of it.
     pub fn is_hidden(&self, name: &NodeName, forgotten: &Forgotten) -> bool {
         !self.is_up() && forgotten.get(name) >= Some(&self.generation)
+    }
+
+    /// The listeners of a mount at the node, whichever stream they hear; `None` if it has nothing for them.
+    pub fn listeners_of(&self, mount: &MountName) -> Option<u32> {
+        let own = self.streams.get(mount).map(|card| card.listeners);
+        own.or_else(|| Some(self.rungs.get(mount)?.listeners))
     }
 
     /// Whether it is believed to be alive, perhaps with a doubt.
@@ -311,11 +323,25 @@ impl MeshView {
         sources.min_by_key(|(_, card)| precedence(card))
     }
 
-    /// Whether anybody listens to a mount, or wants to.
+    /// Whether anybody listens to a mount's stream, or wants to.
     pub fn is_wanted(&self, mount: &MountName) -> bool {
         let mut up = self.nodes.values().filter(|node| node.is_up());
         let has_listeners = self.holders(mount).any(|(_, card)| card.listeners > 0);
-        has_listeners || up.any(|node| node.wanted.contains(mount))
+        let is_wanted_at = |node: &MeshNode| {
+            let mut rungs = node.rungs.values();
+            let is_heard = rungs.any(|card| card.mount == *mount && card.listeners > 0);
+            is_heard || node.wanted.contains(mount)
+        };
+        has_listeners || up.any(is_wanted_at)
+    }
+
+    /// The listeners of a mount at each live node that has something for them, whichever stream they hear.
+    pub fn listeners<'a>(
+        &'a self,
+        mount: &'a MountName,
+    ) -> impl Iterator<Item = (&'a NodeName, u32)> {
+        let up = self.nodes.iter().filter(|(_, node)| node.is_up());
+        up.filter_map(move |(name, node)| Some((name, node.listeners_of(mount)?)))
     }
 
     /// The words of a mount's source on its stream: as its node gossips it, or as a relay does while the source is

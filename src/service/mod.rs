@@ -16,6 +16,7 @@ pub mod identity;
 pub mod ingest;
 pub mod intro;
 pub mod jobs;
+pub mod ladders;
 pub mod listen;
 pub mod load;
 pub mod logins;

@@ -47,8 +47,8 @@ impl Publisher {
     pub(super) fn note_listeners(&self, view: &MeshView) {
         let held = self.streams.all().into_iter();
         for (mount, held) in held.filter(|(_, held)| held.origin == Origin::Source) {
-            let others = view.holders(&mount).filter(|(name, _)| **name != view.me);
-            let elsewhere = others.fold(0_u32, |sum, (_, card)| sum.saturating_add(card.listeners));
+            let others = view.listeners(&mount).filter(|(name, _)| **name != view.me);
+            let elsewhere = others.fold(0_u32, |sum, (_, listeners)| sum.saturating_add(listeners));
             held.note_listeners_elsewhere(elsewhere);
         }
     }
@@ -77,7 +77,9 @@ impl Publisher {
         let waiting = waiting.map(|mount| (gossip::standby_key(&mount), "true".to_owned()));
         let closed = self.sources.closed().into_iter();
         let closed = closed.map(|(mount, card)| (gossip::closed_key(&mount), gossip::write(&card)));
-        let saying = cards.chain(about).chain(waiting).chain(closed);
+        let rungs = self.streams.rung_cards().into_iter();
+        let rungs = rungs.map(|(mount, card)| (gossip::rung_key(&mount), gossip::write(&card)));
+        let saying = cards.chain(about).chain(waiting).chain(closed).chain(rungs);
         let saying: BTreeMap<String, String> = saying.collect();
         for key in self.said.iter().filter(|key| !saying.contains_key(*key)) {
             self.gossip.delete(key).await;

@@ -41,6 +41,7 @@ mod icecast_engine;
 mod icecast_pages;
 mod intro;
 mod kept_connections;
+mod ladder;
 mod late;
 mod late_formats;
 mod listener_limits;

@@ -225,12 +225,14 @@ fn sources(mount: &MountStatus) -> String {
     format!("{source}, standby {}", names(&mount.standby))
 }
 
-/// How long the source is on air; or that it has gone, and its listeners are kept for a while.
+/// How long the source is on air; or that it has gone, and its listeners are kept for a while, or hear a fallback.
 fn on_air(mount: &MountStatus) -> String {
     match &mount.source {
         Some(source) => duration(source.connected_s),
         None if mount.is_lingering() => "lingers".to_owned(),
-        None => String::new(),
+        None => mount
+            .fallback_heard()
+            .map_or_else(String::new, |rung| format!("plays {}", rung.mount)),
     }
 }
 

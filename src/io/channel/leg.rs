@@ -12,11 +12,22 @@ use crate::media::splice::{Splice, may_splice, splice};
 pub(super) struct Leg {
     pub(super) number: u64,
     pub(super) feed: Feed,
-    /// How far the stream was heard before, if it was.
-    heard_to: Option<u64>,
+    /// The place at which the listeners of the leg before begin.
+    start: LegStart,
     /// The layout for which the decoders of those who come from the leg before are set up.
     told: Option<Layout>,
     pub(super) end: OnceLock<LegEnd>,
+}
+
+/// The place in a leg's feed at which those begin who come from the leg before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LegStart {
+    /// The first frame of the stream.
+    First,
+    /// The first frame from this byte on: those before it were heard.
+    Resume(u64),
+    /// A byte that begins a frame: what came before it was for others.
+    At(u64),
 }
 
 /// The end of a leg: its cut, and the leg that follows.
@@ -49,29 +60,38 @@ impl Leg {
         Self {
             number: 0,
             feed,
-            heard_to: None,
+            start: LegStart::First,
             told: None,
             end: OnceLock::new(),
         }
     }
 
-    /// Cuts the leg, which was open, at the edge of its feed, and gives the leg that follows. Listeners may have heard that
-    /// leg's feed up to this byte.
-    pub(super) fn cut(&self, feed: &Feed, heard_to: Option<u64>) -> Arc<Self> {
+    /// Cuts the leg, which was open, at the edge of its feed, and gives the leg that follows.
+    pub(super) fn cut(&self, feed: &Feed, start: LegStart) -> Arc<Self> {
+        let splice = match self.may_go_on_with(feed) {
+            true => OnceLock::new(),
+            false => OnceLock::from(Splice::Never),
+        };
+        self.cut_with(feed, start, splice)
+    }
+
+    /// Cuts the leg, which was open, and lets nobody go on.
+    pub(super) fn close(&self) -> Arc<Self> {
+        self.cut_with(&self.feed, LegStart::First, OnceLock::from(Splice::Never))
+    }
+
+    fn cut_with(&self, feed: &Feed, start: LegStart, splice: OnceLock<Splice>) -> Arc<Self> {
         let next = Arc::new(Self {
             number: self.number + 1,
             feed: feed.clone(),
-            heard_to,
+            start,
             told: self.feed.layout().or_else(|| self.told.clone()),
             end: OnceLock::new(),
         });
         let end = LegEnd {
             cut: self.feed.close_edge(),
             next: Arc::clone(&next),
-            splice: match self.may_go_on_with(feed) {
-                true => OnceLock::new(),
-                false => OnceLock::from(Splice::Never),
-            },
+            splice,
         };
         let was_open = self.end.set(end).is_ok();
         debug_assert!(was_open, "a leg is cut once, under the channel's lock");
@@ -85,11 +105,23 @@ impl Leg {
 
     /// The offset at which readers of the leg before this one go on; `None` as long as that is not known.
     fn first_byte(&self, splice: Splice, burst: Duration) -> Option<u64> {
-        match (self.heard_to, splice) {
-            (Some(heard_to), _) => self.feed.resume_point(heard_to, burst),
-            (None, Splice::Bare) => self.feed.bare_splice_point(),
-            (None, Splice::WithPrologue | Splice::Never) => self.feed.splice_point(),
+        match (self.start, splice) {
+            (LegStart::Resume(heard_to), _) => self.feed.resume_point(heard_to, burst),
+            (LegStart::At(offset), _) => Some(offset),
+            (LegStart::First, Splice::Bare) => self.feed.bare_splice_point(),
+            (LegStart::First, Splice::WithPrologue | Splice::Never) => self.feed.splice_point(),
         }
+    }
+
+    /// Whether the listeners of this leg can go on with a feed; `None` as long as that is not known.
+    pub(super) fn goes_on_with(&self, feed: &Feed) -> Option<bool> {
+        if !self.may_go_on_with(feed) {
+            return Some(false);
+        }
+        let told = self.feed.layout().or_else(|| self.told.clone());
+        let next = feed.layout()?;
+        // A decoder that was told nothing can begin with anything of its format.
+        Some(told.is_none_or(|told| splice(&told, &next) != Splice::Never))
     }
 
     /// The offset at which there is nothing of the leg to hear, because it is over before anything of it was found.

@@ -11,14 +11,14 @@ mod leg;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
-use self::leg::{Leg, LegEntry};
+use self::leg::{Leg, LegEntry, LegStart};
 use super::feed::Feed;
 use crate::media::ring::Read;
 use crate::model::stream::StreamId;
@@ -33,6 +33,8 @@ pub struct Channel {
 struct ChannelShared {
     /// The number of the open leg. Readers look at it on each visit, and take the lock only when it is not theirs.
     latest: AtomicU64,
+    /// Whether readers wait when the feed of the open leg has ended: another one may follow.
+    outlasts: AtomicBool,
     log: Mutex<LegLog>,
 }
 
@@ -69,6 +71,7 @@ impl Channel {
         Self {
             shared: Arc::new(ChannelShared {
                 latest: AtomicU64::new(0),
+                outlasts: AtomicBool::new(false),
                 log: Mutex::new(log),
             }),
         }
@@ -81,15 +84,34 @@ impl Channel {
     /// its bytes are tells that, so that it may be found out a little later.
     pub fn switch_to(&self, feed: &Feed) {
         let mut log = self.shared.log.lock();
+        let heard_to = log.heard_to(feed.stream_id());
+        let start = heard_to.map_or(LegStart::First, LegStart::Resume);
+        self.switch(&mut log, feed, start);
+    }
+
+    /// The same for a feed that has been going on for others: listeners begin so far behind its live edge, all of them at
+    /// the same byte, and hear nothing twice. What they have in store for a bad moment then stays as it is.
+    pub fn switch_behind_edge(&self, feed: &Feed, behind: Duration) {
+        let mut log = self.shared.log.lock();
+        let joined = feed.join_point(behind);
+        let start = match (log.heard_to(feed.stream_id()), joined) {
+            (None, None) => LegStart::First,
+            (None, Some(joined)) => LegStart::At(joined),
+            (Some(heard_to), joined) => match (feed.resume_point(heard_to, behind), joined) {
+                (Some(unheard), Some(joined)) => LegStart::At(unheard.max(joined)),
+                _ => LegStart::Resume(heard_to),
+            },
+        };
+        self.switch(&mut log, feed, start);
+    }
+
+    fn switch(&self, log: &mut LegLog, feed: &Feed, start: LegStart) {
         let left = Arc::clone(&log.open);
         if left.feed.is_same(feed) {
             return;
         }
-        // Before the cut is made: a reader that has read bytes behind the cut finds this number, and looks again.
-        let number = left.number + 1;
-        self.shared.latest.store(number, Ordering::Release);
-        let heard_to = log.heard_to(feed.stream_id());
-        let next = left.cut(feed, heard_to);
+        self.announce_cut(&left);
+        let next = left.cut(feed, start);
         if left.may_go_on_with(feed) {
             let cut = left.end.get().map_or(0, |end| end.cut);
             log.note_left(left.feed.stream_id(), cut);
@@ -97,6 +119,45 @@ impl Channel {
             log.left.clear(); // nobody who has heard those streams is still here
         }
         log.open = next;
+    }
+
+    /// Before the cut is made: a reader that has read bytes behind the cut finds this number, and looks again.
+    fn announce_cut(&self, left: &Leg) {
+        let number = left.number + 1;
+        self.shared.latest.store(number, Ordering::Release);
+    }
+
+    /// Ends all listeners behind the last whole frame of what is heard now, although its feed goes on for others.
+    pub fn end(&self) {
+        let mut log = self.shared.log.lock();
+        self.announce_cut(&log.open);
+        log.open = log.open.close();
+        log.left.clear();
+    }
+
+    /// Sets whether listeners outlast the end of the feed that is heard: they wait for another one then.
+    pub fn set_outlasts(&self, outlasts: bool) {
+        self.shared.outlasts.store(outlasts, Ordering::Release);
+    }
+
+    /// Whether they do.
+    pub fn outlasts(&self) -> bool {
+        self.shared.outlasts.load(Ordering::Acquire)
+    }
+
+    /// Whether the listeners can go on with a feed; `None` as long as that is not known.
+    pub fn goes_on_with(&self, feed: &Feed) -> Option<bool> {
+        let log = self.shared.log.lock();
+        match log.open.feed.is_same(feed) {
+            true => Some(true),
+            false => log.open.goes_on_with(feed),
+        }
+    }
+
+    /// How long ago the source of what is heard now was heard last.
+    pub fn unfed(&self, now: Instant) -> Duration {
+        let fed = self.shared.log.lock().open.feed.last_fed();
+        now.saturating_duration_since(fed)
     }
 
     /// How far each stream was heard that listeners have left for another one. When such a stream is on air again,
@@ -287,7 +348,10 @@ impl ChannelReader {
             let latest = self.channel.shared.latest.load(Ordering::Acquire);
             let behind = latest - self.leg.number;
             if behind == 0 {
-                return read;
+                return match read {
+                    Read::Ended if self.channel.outlasts() => Read::Wait,
+                    read => read,
+                };
             }
             if behind > MAX_LEGS as u64 {
                 let oldest = self.leg.feed.oldest();

@@ -215,6 +215,11 @@ impl<S> Changes<S> {
         names.collect::<Vec<_>>().join(", ")
     }
 
+    /// The fields, as the document knows them.
+    pub fn fields(&self) -> &BTreeMap<String, Value> {
+        &self.fields
+    }
+
     /// The fields, as the document takes them.
     pub fn into_fields(self) -> BTreeMap<String, Value> {
         self.fields

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use crate::model::format::{CodecName, Container, StreamFormat};
 use crate::model::transcoding::{TargetBitrate, TargetCodec};
 
 /// Hz. Also the rates of AAC and FLAC that sound cards play; higher ones are for studios, not for listeners.
@@ -47,6 +48,27 @@ pub struct TargetAudio {
     pub sample_rate_hz: u32,
     /// The channels: 1 or 2.
     pub channels: u32,
+}
+
+impl TargetAudio {
+    /// The format of the stream that is made.
+    pub fn format(self) -> StreamFormat {
+        let (container, codec) = match self.codec {
+            TargetCodec::Mp3 => (Container::Mpeg, CodecName::Mp3),
+            TargetCodec::Aac => (Container::Adts, CodecName::Aac),
+            TargetCodec::HeAac => (Container::Adts, CodecName::HeAac),
+            TargetCodec::Vorbis => (Container::Ogg, CodecName::Vorbis),
+            TargetCodec::Opus => (Container::Ogg, CodecName::Opus),
+            TargetCodec::Flac => (Container::Ogg, CodecName::Flac),
+        };
+        StreamFormat {
+            container,
+            codec,
+            sample_rate_hz: self.sample_rate_hz,
+            channels: u8::try_from(self.channels).unwrap_or_default(),
+            ..StreamFormat::default()
+        }
+    }
 }
 
 /// The bitrates that can be made, kbit/s.

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use super::order::{BadOrder, order};
+use crate::logic::mount_names::{hint, in_a_row};
 use crate::model::mount::{MountName, MountSpec};
-use crate::model::suggest::nearest;
 
 /// How many times in a row a stream may be transcoded. Each time costs a second or more of delay, and quality; two are
 /// of use, and nobody has named a reason for five.
@@ -16,9 +16,6 @@ pub const MAX_DEPTH: usize = 4;
 /// The most mounts that may be transcoded: each has a seat, which every node looks at several times in a second, and far more
 /// than a small mesh has processors for.
 pub const MAX_TRANSCODED: usize = 256;
-
-/// The most mounts that a message names.
-const MAX_NAMED: usize = 8;
 
 /// How far a chain is followed, in case that merged edits have made one without an end in sight: far beyond
 /// [`MAX_DEPTH`], so that a circle of any size that people make is called one.
@@ -39,25 +36,16 @@ pub enum TranscodeFault {
         hint: String,
     },
     /// The mount would be made from itself, perhaps by way of others. With all of them, itself at both ends.
-    #[error("transcode_from: a circle, {}: no stream would ever begin; choose another mount", spelled(.0))]
+    #[error("transcode_from: a circle, {}: no stream would ever begin; choose another mount", in_a_row(.0, "from"))]
     Circle(Vec<MountName>),
     /// More transcoders in a row than are of use. With all mounts, the ordinary one last.
-    #[error("transcode_from: more than {MAX_DEPTH} times transcoded, {}: choose a mount nearer to the encoder", spelled(.0))]
+    #[error("transcode_from: more than {MAX_DEPTH} times transcoded, {}: choose a mount nearer to the encoder", in_a_row(.0, "from"))]
     TooDeep(Vec<MountName>),
     /// More transcoded mounts than a mesh looks after.
     #[error(
         "transcode_from: {MAX_TRANSCODED} mounts are transcoded already, which is the most: delete one first"
     )]
     TooMany,
-}
-
-/// The mounts of a chain, each with the one that it is made from behind it. Of a long one the middle is left out.
-fn spelled(chain: &[MountName]) -> String {
-    let mut names: Vec<&str> = chain.iter().map(MountName::as_str).collect();
-    if names.len() > MAX_NAMED {
-        names.splice(MAX_NAMED - 1..names.len() - 1, ["…"]);
-    }
-    names.join(" from ")
 }
 
 /// Why a mount cannot be transcoded; `None` if it can, or is an ordinary one.
@@ -152,29 +140,6 @@ pub fn transcoded_from<'a>(
         .values()
         .filter(move |mount| mount.transcode.transcode_from.as_ref() == Some(source));
     from_it.map(|mount| &mount.path)
-}
-
-/// The names of mounts in a list, of which a long one is cut.
-pub fn named(mounts: &[MountName]) -> String {
-    let names: Vec<&str> = mounts.iter().map(MountName::as_str).collect();
-    match names.len().checked_sub(MAX_NAMED) {
-        Some(more @ 1..) => format!("{} and {more} more", names[..MAX_NAMED].join(", ")),
-        _ => names.join(", "),
-    }
-}
-
-/// The hint at the mount that is most like a name that there is not; empty if none is.
-pub fn hint(from: &MountName, mounts: &BTreeMap<MountName, MountSpec>) -> String {
-    // No similar name differs more in length: so a long list takes no time.
-    let length = from.as_str().len();
-    let known = mounts.keys().map(MountName::as_str);
-    let known: Vec<&str> = known
-        .filter(|name| name.len().abs_diff(length) <= length.div_ceil(2))
-        .collect();
-    match nearest(from.as_str(), &known) {
-        Some(meant) => format!("; did you mean {meant}?"),
-        None => "; create it first".to_owned(),
-    }
 }
 
 fn with_hint(fault: TranscodeFault, mounts: &BTreeMap<MountName, MountSpec>) -> TranscodeFault {
@@ -308,15 +273,5 @@ mod tests {
             "no more of them"
         );
         assert_eq!(said(refusal(&mount("x", ""), &full)), "sound");
-    }
-
-    #[test]
-    fn a_long_list_is_cut() {
-        let many: Vec<MountName> = (1..=10).map(|number| path(&number.to_string())).collect();
-        assert_eq!(spelled(&many[..3]), "/1 from /2 from /3");
-        assert!(spelled(&many).ends_with("/6 from /7 from … from /10"));
-        assert_eq!(named(&many[..2]), "/1, /2");
-        assert!(named(&many[..8]).ends_with("/7, /8"));
-        assert!(named(&many).ends_with("/8 and 2 more"));
     }
 }

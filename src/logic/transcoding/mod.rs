@@ -5,7 +5,7 @@ pub mod assign;
 pub mod codecs;
 pub mod command;
 pub mod family;
-pub mod ladder;
 pub mod lineage;
 pub mod order;
+pub mod variants;
 pub mod watch;

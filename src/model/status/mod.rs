@@ -3,6 +3,7 @@
 //! The JSON of these types is a promise to users' scripts: fields are added, never renamed.
 
 pub mod outside;
+pub mod rung;
 #[cfg(test)]
 mod samples;
 pub mod transcoder;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use self::outside::OutsideStatus;
+use self::rung::RungStatus;
 use self::transcoder::TranscoderStatus;
 use super::format::StreamFormat;
 use super::geo::Whereabouts;
@@ -230,12 +232,21 @@ pub struct MountStatus {
     /// The transcoder that makes the stream; `None` for a mount whose stream an encoder sends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transcoder: Option<TranscoderStatus>,
+    /// The streams that its listeners may hear, the best first: its own, then those of its fallbacks. Empty: it has no fallback.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rungs: Vec<RungStatus>,
 }
 
 impl MountStatus {
     /// Whether the source has gone and the listeners are kept for the next one.
     pub fn is_lingering(&self) -> bool {
-        self.source.is_none() && !self.holders.is_empty()
+        self.source.is_none() && !self.holders.is_empty() && self.fallback_heard().is_none()
+    }
+
+    /// The fallback that its listeners hear now, at any node.
+    pub fn fallback_heard(&self) -> Option<&RungStatus> {
+        let mut fallbacks = self.rungs.iter().filter(|rung| rung.mount != self.path);
+        fallbacks.find(|rung| !rung.heard_on.is_empty())
     }
 
     /// The format in words; the media type if nothing else is known.

@@ -67,6 +67,7 @@ impl MountStatus {
             title: String::new(),
             now_playing: None,
             standby: Vec::new(),
+            rungs: Vec::new(),
             transcoder: None,
             source: None,
         }

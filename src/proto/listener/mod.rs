@@ -13,6 +13,7 @@ use crate::model::geo::Whereabouts;
 use crate::model::mount::{MountName, MountSpec, MountSteering};
 use crate::model::network::Family;
 use crate::model::node::NodeName;
+use crate::proto::on_air::fallback_on_air;
 use crate::proto::table::{Among, Ask, Chosen, LoadTable};
 use crate::proto::view::MeshView;
 use crate::wire::http::forwarded::Client;
@@ -91,6 +92,8 @@ pub enum Verdict {
     NotInCountry,
     /// The mount has as many listeners as it may have.
     MountFull,
+    /// The same, and they hear this mount instead: the request is one for that.
+    Instead(MountName),
     /// The node that answers would serve it, for this reason, and has no room.
     NodeFull(Because),
     /// No node has room.
@@ -135,7 +138,7 @@ pub fn answer(
     match question.arrival {
         Arrival::Front => {}
         // A listener that was redirected was admitted where it asked first. A kept address was not.
-        Arrival::Kept if is_full(context, spec) => return Verdict::MountFull,
+        Arrival::Kept if is_full(context, spec) => return when_full(context, spec),
         Arrival::Sent | Arrival::Kept => return serve(question, table, Because::SentHere),
     }
     let ask = ask(question, spec, context);
@@ -146,7 +149,7 @@ pub fn answer(
         return answer_head(&ask, table, context.now);
     }
     if is_full(context, spec) {
-        return overflow(spec, question.client, Verdict::MountFull);
+        return overflow(spec, question.client, when_full(context, spec));
     }
     if ask.among == Among::All
         && is_not_redirected(question, &spec.steering, &context.steering.mesh)
@@ -174,7 +177,9 @@ pub fn ask<'a>(
     context: &ListenerContext<'_>,
 ) -> Ask<'a> {
     let mut holders = context.view.holders(&spec.path);
-    let is_ours = context.held_here.is_some() || holders.next().is_some();
+    let is_ours = context.held_here.is_some()
+        || holders.next().is_some()
+        || fallback_on_air(spec, context.mounts, context.view).is_some();
     Ask {
         mount: &spec.path,
         place: question.place,
@@ -229,12 +234,19 @@ fn is_full(context: &ListenerContext<'_>, spec: &MountSpec) -> bool {
         return false;
     };
     let view = context.view;
-    let (mut holders, here) = (view.holders(&spec.path), context.held_here);
-    let listeners = holders.try_fold(here.unwrap_or(0), |sum, (node, card)| {
+    let (mut told, here) = (view.listeners(&spec.path), context.held_here);
+    let listeners = told.try_fold(here.unwrap_or(0), |sum, (node, listeners)| {
         let elsewhere = here.is_none() || *node != view.me;
-        sum.checked_add(if elsewhere { card.listeners } else { 0 })
+        sum.checked_add(if elsewhere { listeners } else { 0 })
     });
     listeners.is_none_or(|all| all >= most)
+}
+
+/// The verdict on a listener for whom the mount is full.
+fn when_full(context: &ListenerContext<'_>, spec: &MountSpec) -> Verdict {
+    let fallback = fallback_on_air(spec, context.mounts, context.view);
+    let fallback = fallback.filter(|_| spec.fallback_when_full);
+    fallback.map_or(Verdict::MountFull, Verdict::Instead)
 }
 
 /// The utilization from which on a node is too full: none, unless the mount has an overflow address.
@@ -270,6 +282,11 @@ impl Verdict {
             Self::NoSource => "404, not on air".to_owned(),
             Self::NotInCountry => "403, not to be heard in that country".to_owned(),
             Self::MountFull => "403, the mount has all the listeners that it may have".to_owned(),
+            Self::Instead(mount) => {
+                format!(
+                    "served with {mount}, because the mount has all the listeners that it may have"
+                )
+            }
             Self::NodeFull(Because::NotRedirected) => {
                 "503, this node is full, and the mount is not redirected".to_owned()
             }

@@ -10,7 +10,7 @@ use crate::model::status::NodeState;
 use crate::model::stream::StreamId;
 use crate::proto::table::Capacity;
 use crate::proto::view::MeshNode;
-use crate::wire::gossip::StreamCard;
+use crate::wire::gossip::{Origin, StreamCard};
 
 fn name(text: &str) -> NodeName {
     NodeName::try_from(text).unwrap()
@@ -155,6 +155,48 @@ fn a_listener_that_was_sent_here_is_never_redirected() {
     let verdict = scene.answer(|it| it.arrival = Arrival::Kept, Reserve::Yes);
     assert_eq!(verdict, Verdict::MountFull);
     assert_eq!(scene.ask(), Verdict::MountFull);
+}
+
+#[test]
+fn a_full_mount_may_let_listeners_hear_its_fallback() {
+    let mut scene = Scene::new(9, 9);
+    let fallback: MountName = "/b.mp3".parse().unwrap();
+    let spec = scene.spec();
+    spec.max_listeners = Some(7);
+    spec.fallback = "/b.mp3".parse().unwrap();
+    let unset = MountSpec::new(fallback.clone());
+    scene.mounts.insert(fallback.clone(), unset);
+    let on_air = StreamCard {
+        origin: Origin::Source,
+        ..card(0)
+    };
+    let west = scene.view.nodes.get_mut(&name("west")).unwrap();
+    west.streams.insert(fallback.clone(), on_air);
+    assert_eq!(scene.ask(), Verdict::MountFull);
+    scene.spec().fallback_when_full = true;
+    assert_eq!(scene.ask(), Verdict::Instead(fallback.clone()));
+    let west = scene.view.nodes.get_mut(&name("west")).unwrap();
+    west.streams.remove(&fallback);
+    assert_eq!(scene.ask(), Verdict::MountFull, "nothing is on air there");
+}
+
+#[test]
+fn a_mount_without_a_source_is_served_while_its_fallback_is_on_air() {
+    let mut scene = Scene::new(9, 9);
+    let fallback: MountName = "/b.mp3".parse().unwrap();
+    scene.spec().fallback = "/b.mp3".parse().unwrap();
+    let unset = MountSpec::new(fallback.clone());
+    scene.mounts.insert(fallback.clone(), unset);
+    let west = scene.view.nodes.get_mut(&name("west")).unwrap();
+    west.streams.clear();
+    assert_eq!(scene.ask(), Verdict::NoSource);
+    let on_air = StreamCard {
+        origin: Origin::Source,
+        ..card(0)
+    };
+    let west = scene.view.nodes.get_mut(&name("west")).unwrap();
+    west.streams.insert(fallback, on_air);
+    assert_ne!(scene.ask(), Verdict::NoSource);
 }
 
 #[test]

@@ -135,10 +135,10 @@ impl Declining for Unsaved {
 impl Declining for ChangeError {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Exists(_) | Self::Needed { .. } => StatusCode::CONFLICT,
+            Self::Exists(_) | Self::Needed { .. } | Self::IsFallback { .. } => StatusCode::CONFLICT,
             Self::NotThere(_) => StatusCode::NOT_FOUND,
             Self::Bad(BadRecord::TooMany(_)) | Self::Edit(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Bad(_) | Self::Transcoding(_) => StatusCode::BAD_REQUEST,
+            Self::Bad(_) | Self::Transcoding(_) | Self::Fallback(_) => StatusCode::BAD_REQUEST,
             Self::Unsaved(why) => why.status(),
         }
     }

@@ -9,8 +9,10 @@ use super::call::{Answer, Call};
 use super::declined::Declined;
 use super::reply;
 use super::settings;
-use crate::logic::records::mounts::MOUNT_KIND;
+use crate::logic::records::kind::Changes;
+use crate::logic::records::mounts::{MOUNT_KIND, fallbacks_in};
 use crate::model::mount::{BadMountName, MountName, MountSpec};
+use crate::proto::on_air;
 use crate::service::document::{ChangeError, Deletion, Subject};
 
 /// Lists all mounts.
@@ -34,6 +36,7 @@ pub(super) async fn create(admin: &Admin, call: Call) -> Answer {
     }
     let password = settings::password(&mut fields)?;
     let changes = settings::changes(admin, &MOUNT_KIND, fields).await?;
+    check_formats(admin, &mount, &changes)?;
     admin.0.mesh.documents.create_mount(&mount, changes).await?;
     let spec = spec(admin, &mount)?;
     let mut shown = json!(spec);
@@ -53,6 +56,7 @@ pub(super) async fn edit(admin: &Admin, call: Call) -> Answer {
     let mount = mount(&call)?;
     let fields = body::object(call.request).await?;
     let changes = settings::changes(admin, &MOUNT_KIND, fields).await?;
+    check_formats(admin, &mount, &changes)?;
     admin.0.mesh.documents.set_mount(&mount, changes).await?;
     Ok(reply::json(StatusCode::OK, &spec(admin, &mount)?))
 }
@@ -72,6 +76,24 @@ pub(super) async fn delete(admin: &Admin, call: Call) -> Answer {
         .delete_mount(&mount, deletion)
         .await?;
     Ok(reply::no_content())
+}
+
+/// Refuses a fallback whose stream players could not go on with, as far as the formats are known now.
+fn check_formats(
+    admin: &Admin,
+    mount: &MountName,
+    changes: &Changes<MountSpec>,
+) -> Result<(), ChangeError> {
+    let mesh = &admin.0.mesh;
+    let mounts = mesh.documents.mounts();
+    let before = mounts.get(mount).cloned();
+    let mut spec = before.unwrap_or_else(|| MountSpec::new(mount.clone()));
+    let Some(fallback) = fallbacks_in(changes.fields()) else {
+        return Ok(());
+    };
+    spec.fallback = fallback;
+    let fault = on_air::other_format(&spec, &mounts, &mesh.cluster.view());
+    fault.map_or(Ok(()), |fault| Err(fault.into()))
 }
 
 /// The mount that the path of a request names.

@@ -6,6 +6,8 @@ use std::fmt;
 use super::Inner;
 use super::commit::{EditOrigin, Unsaved};
 use crate::logic::document::{Document, EditError};
+use crate::logic::ladder::{self, FallbackFault};
+use crate::logic::mount_names::named;
 use crate::logic::records::kind::{BadRecord, Changes};
 use crate::logic::records::outside::MAX_SERVERS;
 use crate::logic::records::{mounts, outside};
@@ -31,16 +33,30 @@ pub enum ChangeError {
     /// The edit would leave a mount that cannot be transcoded.
     #[error(transparent)]
     Transcoding(#[from] TranscodeFault),
+    /// The edit would leave a mount whose listeners could not fall back as it says.
+    #[error(transparent)]
+    Fallback(#[from] FallbackFault),
     /// Other mounts are transcoded from the one that would be deleted.
     #[error(
         "{} transcoded from {mount}: delete or change them first, or delete {mount} alone by --force (in the API by \
          ?force=true), which leaves them without a stream",
-        are_named(.others)
+        named_with(.others, ["is", "are"])
     )]
     Needed {
         /// The mount.
         mount: MountName,
         /// The mounts that are transcoded from it.
+        others: Vec<MountName>,
+    },
+    /// The listeners of other mounts fall back to the one that would be deleted.
+    #[error(
+        "{} back to {mount}: change that first, or delete {mount} all the same by --force (in the API by ?force=true)",
+        named_with(.others, ["falls", "fall"])
+    )]
+    IsFallback {
+        /// The mount.
+        mount: MountName,
+        /// The mounts that have it as a fallback.
         others: Vec<MountName>,
     },
     /// The document refuses it.
@@ -51,7 +67,7 @@ pub enum ChangeError {
     Unsaved(#[from] Unsaved),
 }
 
-/// Whether a mount is deleted from which others are transcoded.
+/// Whether a mount is deleted from which others are transcoded, or to which they fall back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deletion {
     /// The mount stays, and the operator is told of the others.
@@ -60,9 +76,10 @@ pub enum Deletion {
     Forced,
 }
 
-fn are_named(mounts: &[MountName]) -> String {
-    let are = if mounts.len() == 1 { "is" } else { "are" };
-    format!("{} {are}", lineage::named(mounts))
+/// The names of mounts, and the form of a verb for one or for several.
+fn named_with(mounts: &[MountName], verbs: [&str; 2]) -> String {
+    let verb = verbs[usize::from(mounts.len() != 1)];
+    format!("{} {verb}", named(mounts))
 }
 
 /// A thing that an operator adds and removes by name.
@@ -133,7 +150,10 @@ impl Existence {
             Self::New(subject) | Self::Known(subject) => subject,
         };
         match subject {
-            Subject::Mount(path) => check_transcoding(path, document, fields),
+            Subject::Mount(path) => {
+                check_transcoding(path, document, fields)?;
+                check_fallbacks(path, document, fields)
+            }
             Subject::Outside(name) => {
                 let is_full = || outside::list(document).servers.len() >= MAX_SERVERS;
                 if matches!(self, Self::New(_)) && is_full() {
@@ -173,16 +193,31 @@ fn check_transcoding(
     Ok(())
 }
 
-/// Whether a mount may be deleted: not, if others are transcoded from it.
-fn check_unused(path: &MountName, document: &Document) -> Result<(), ChangeError> {
+/// Whether the listeners of a mount can fall back as they would after an edit. One that says nothing of that is always allowed.
+fn check_fallbacks(
+    path: &MountName,
+    document: &Document,
+    fields: &BTreeMap<String, Value>,
+) -> Result<(), ChangeError> {
+    if mounts::fallbacks_in(fields).is_none() {
+        return Ok(());
+    }
+    let edited = mounts::edited(path, document.get(&mounts::key(path)), fields)?;
     let mounts = mounts::list(document).mounts;
+    ladder::refusal(&edited, &mounts).map_or(Ok(()), |fault| Err(fault.into()))
+}
+
+/// Whether a mount may be deleted: not, if others are transcoded from it, or fall back to it.
+fn check_unused(path: &MountName, document: &Document) -> Result<(), ChangeError> {
+    let (mounts, mount) = (mounts::list(document).mounts, path.clone());
     let others: Vec<MountName> = lineage::transcoded_from(path, &mounts).cloned().collect();
+    if !others.is_empty() {
+        return Err(ChangeError::Needed { mount, others });
+    }
+    let others: Vec<MountName> = ladder::dependents(path, &mounts).cloned().collect();
     match others.is_empty() {
         true => Ok(()),
-        false => Err(ChangeError::Needed {
-            mount: path.clone(),
-            others,
-        }),
+        false => Err(ChangeError::IsFallback { mount, others }),
     }
 }
 

@@ -150,7 +150,7 @@ async fn feed_once(
     if serving.wait_for(Option::is_some).await.is_err() {
         return FeedEnd::Silent;
     }
-    let Ok(held) = engine.0.relays.fetch(mount).await else {
+    let Ok(held) = engine.0.ladders.fetch(mount).await else {
         return FeedEnd::NoStream;
     };
     let _reading = held.read_by(Reader::Link);

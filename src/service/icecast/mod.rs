@@ -21,8 +21,8 @@ pub use self::feeding::FeedHold;
 use self::feeding::IcecastFeed;
 pub use self::keeper::KeeperConfig;
 pub use self::tuning::{NotTuned, Tuned};
+use super::ladders::Ladders;
 use super::mesh::Mesh;
-use super::relay::Relays;
 use crate::io::http::Question;
 use crate::io::password::Secret;
 use crate::model::mount::MountName;
@@ -38,7 +38,7 @@ struct IcecastPasswords {
 #[derive(Debug)]
 struct EngineInner {
     mesh: Mesh,
-    relays: Relays,
+    ladders: Ladders,
     passwords: IcecastPasswords,
     /// The port at which it serves; `None` while it does not.
     serving: watch::Sender<Option<u16>>,
@@ -51,10 +51,10 @@ pub struct IcecastEngine(Arc<EngineInner>);
 
 impl IcecastEngine {
     /// Keeps an Icecast until the node stops.
-    pub fn start(config: KeeperConfig, mesh: Mesh, relays: Relays) -> Self {
+    pub fn start(config: KeeperConfig, mesh: Mesh, ladders: Ladders) -> Self {
         let engine = Self(Arc::new(EngineInner {
             mesh: mesh.clone(),
-            relays,
+            ladders,
             passwords: IcecastPasswords {
                 source: Secret::generate(),
                 admin: Secret::generate(),

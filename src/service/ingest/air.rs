@@ -10,6 +10,7 @@ use super::intake::{Intake, Presence, Sink};
 use super::lead::RingLead;
 use crate::io::clock;
 use crate::io::feed::Feed;
+use crate::logic::ladder;
 use crate::media::format::detect::Format;
 use crate::media::format::joining::StreamStart;
 use crate::media::ring::{Ring, RingLimits};
@@ -149,12 +150,17 @@ impl Air {
     }
 }
 
-/// The serial numbers in the last link of what the mount's listeners hear now, if that is Ogg.
+/// The serial numbers in the last link of what the mount's listeners may hear right before or behind a stream of it, where
+/// that is Ogg: its last stream, and those of the mounts with which it shares a ladder.
 pub(super) fn taken_serials(ingest: &IngestConfig, mount: &MountName) -> Vec<u32> {
-    let here = ingest.streams.get(mount).map(|held| held.feed.serials());
-    let view = ingest.mesh.cluster.view();
-    let elsewhere = view.about(mount).map(|about| about.serials.clone());
-    [here, elsewhere].into_iter().flatten().flatten().collect()
+    let (mounts, view) = (ingest.mesh.documents.mounts(), ingest.mesh.cluster.view());
+    let mut taken = Vec::new();
+    for mount in ladder::neighbours(mount, &mounts) {
+        let here = ingest.streams.get(&mount).map(|held| held.feed.serials());
+        let elsewhere = view.about(&mount).map(|about| about.serials.clone());
+        taken.extend([here, elsewhere].into_iter().flatten().flatten());
+    }
+    taken
 }
 
 /// A ring that can be decoded from its first byte, also if the source has waited on standby.

@@ -25,6 +25,7 @@ use super::audience::{Attendee, Audience};
 use super::geo::Geo;
 use super::ingest::answer_and_drain;
 use super::intro::Intros;
+use super::ladders::Ladders;
 use super::load::Load;
 use super::mesh::Mesh;
 use super::relay::Relays;
@@ -32,10 +33,12 @@ use super::wants::{Want, Wants};
 use crate::io::door::Visitor;
 use crate::io::pacer::Pacer;
 use crate::io::{answer, clock};
-use crate::logic::transcoding::lineage;
+use crate::model::fallback::MAX_FALLBACKS;
 use crate::model::http_header::ExtraHeaders;
 use crate::model::mount::MountName;
 use crate::proto::listener::{Arrival, ListenerContext, ListenerQuestion, Reserve, Verdict};
+use crate::proto::on_air;
+use crate::proto::view::MeshView;
 use crate::wire::http::forwarded::Client;
 use crate::wire::http::head::{Head, Method};
 use crate::wire::http::reply::{Persistence, Reply};
@@ -63,6 +66,8 @@ pub struct ListenConfig {
     pub load: Load,
     /// Fetches streams.
     pub relays: Relays,
+    /// Has what the listeners of each mount hear.
+    pub ladders: Ladders,
     /// Writes to the listeners.
     pub pacer: Pacer,
     /// Has what is written to them.
@@ -174,7 +179,11 @@ impl Listening {
             head,
             client: visitor.client,
         };
-        let verdict = self.decide(asking);
+        let (mount, verdict) = self.decide_with_fallbacks(asking);
+        let asking = MountRequest {
+            mount: &mount,
+            ..asking
+        };
         if let Some(location) = self.location(&verdict, asking) {
             // In a rush nearly all are sent on, and nothing else happens to them: that is worth no span.
             return redirect(visitor, &reply, &location).await;
@@ -216,6 +225,22 @@ impl Listening {
             }
         };
         serving.instrument(span).await
+    }
+
+    /// Decides about a request; if the mount is full, about one for the fallback that is heard then. Returns its mount.
+    fn decide_with_fallbacks(&self, asking: MountRequest<'_>) -> (MountName, Verdict) {
+        let mut mount = asking.mount.clone();
+        for _ in 0..=MAX_FALLBACKS {
+            let asking = MountRequest {
+                mount: &mount,
+                ..asking
+            };
+            match self.decide(asking) {
+                Verdict::Instead(fallback) => mount = fallback,
+                verdict => return (mount, verdict),
+            }
+        }
+        (mount, Verdict::MountFull)
     }
 
     /// Decides about a request. A player that has just probed, as Safari does, is answered the same.
@@ -298,21 +323,21 @@ impl Listening {
     /// Whether a mount's stream is made as soon as somebody wants it: what it is made of is on air.
     fn is_made_on_demand(&self, mount: &MountName) -> bool {
         let mesh = &self.0.config.mesh;
-        let mounts = mesh.documents.mounts();
-        let spec = mounts.get(mount).filter(|spec| spec.transcode.on_demand);
-        spec.is_some_and(|spec| {
-            let origin = lineage::origin(spec, &mounts);
-            mesh.cluster.view().source(origin).is_some()
-        })
+        on_air::is_made_on_demand(mount, &mesh.documents.mounts(), &mesh.cluster.view())
     }
 
     /// Waits a moment for a source that has just connected somewhere: gossip tells of it two rounds later. A stream that is
     /// made on demand is waited for longer.
     async fn wait_for_source(&self, mount: &MountName) -> bool {
         let mut view = self.0.config.mesh.cluster.watch();
+        let mounts = self.0.config.mesh.documents.mounts();
+        let has_stream = |view: &Arc<MeshView>| {
+            let fallback = |spec| on_air::fallback_on_air(spec, &mounts, view);
+            view.holders(mount).next().is_some() || mounts.get(mount).and_then(fallback).is_some()
+        };
         let on_air = async {
             tokio::select! {
-                _ = view.wait_for(|view| view.holders(mount).next().is_some()) => {}
+                _ = view.wait_for(has_stream) => {}
                 () = self.0.config.relays.wait_until_held(mount) => {}
             }
         };
@@ -335,7 +360,7 @@ async fn redirect(visitor: Visitor, reply: &Reply, location: &str) -> After {
 /// Answers a listener that is neither served here nor sent on.
 async fn refuse(visitor: Visitor, reply: &Reply, mount: &MountName, verdict: Verdict) -> After {
     let answer = match verdict {
-        Verdict::MountFull => reply.forbidden("max listeners reached"),
+        Verdict::MountFull | Verdict::Instead(_) => reply.forbidden("max listeners reached"),
         Verdict::NotInCountry => {
             info!("refused: not to be heard in that country");
             reply.forbidden(NOT_IN_COUNTRY)

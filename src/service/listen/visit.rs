@@ -104,7 +104,11 @@ impl Listening {
 
     /// The stream of a mount that can be heard now. A source that may come back is not waited for.
     async fn on_air(&self, mount: &MountName) -> Option<Held> {
-        let relays = &self.0.config.relays;
+        let (relays, ladders) = (&self.0.config.relays, &self.0.config.ladders);
+        if ladders.has_fallback(mount) {
+            let fetched = timeout(HEAD_PATIENCE, ladders.fetch(mount)).await;
+            return fetched.ok()?.ok();
+        }
         match relays.prospect(mount) {
             Prospect::Join => relays.playing(mount),
             Prospect::Nothing => None,
@@ -160,11 +164,11 @@ impl Listening {
 
     /// The stream of a mount; one that is made on demand is waited for.
     async fn fetch(&self, mount: &MountName) -> Option<Held> {
-        let relays = &self.0.config.relays;
-        match relays.fetch(mount).await {
+        let ladders = &self.0.config.ladders;
+        match ladders.fetch(mount).await {
             Ok(held) => Some(held),
             Err(_) if self.is_made_on_demand(mount) && self.wait_for_source(mount).await => {
-                relays.fetch(mount).await.ok()
+                ladders.fetch(mount).await.ok()
             }
             Err(_) => None,
         }

@@ -78,9 +78,9 @@ impl Relays {
         }))
     }
 
-    /// The listeners of a mount's stream on this node, if the node holds it; gossip tells of both later.
+    /// The listeners of a mount on this node, if it has something for them; gossip tells of both later.
     pub fn listeners_here(&self, mount: &MountName) -> Option<u32> {
-        Some(self.0.streams.get(mount)?.listeners())
+        Some(self.0.streams.heard(mount)?.listeners())
     }
 
     /// The stream of a mount, if this node holds it and a listener that comes now hears something of it.
@@ -122,7 +122,7 @@ impl Relays {
     pub async fn wait_until_held(&self, mount: &MountName) {
         let mut streams = self.0.streams.watch();
         // An error means that this node ends.
-        let _ended = streams.wait_for(|map| map.contains_key(mount)).await;
+        let _ended = streams.wait_for(|map| map.get(mount).is_some()).await;
     }
 
     /// Waits until there is something to hear of a mount that lingers, or it has lingered long enough.
@@ -169,6 +169,11 @@ impl Relays {
             .streams
             .set_origin(mount, &finished, Origin::Relay(None));
         drop(self.pull(mount, Some(finished)));
+    }
+
+    /// Begins to fetch a mount's stream unless that is under way.
+    pub fn begin(&self, mount: &MountName) {
+        drop(self.pull(mount, None));
     }
 
     /// Begins to pull a mount's stream unless that is under way, beginning with what has `finished` here if it has.

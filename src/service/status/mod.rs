@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use self::title::ShownTitle;
 use super::cluster::seeking::Unreached;
 use super::geo::Geo;
+use super::ladders::Ladders;
 use super::load::Load;
 use super::mesh::Mesh;
 use super::sources::Sources;
@@ -24,11 +25,13 @@ use crate::model::format::StreamFormat;
 use crate::model::load::LoadReport;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
+use crate::model::status::rung::{RungState, RungStatus};
 use crate::model::status::{
     ClosedSource, EngineStatus, MountStatus, NodeStatus, NowPlaying, SourceStatus, Status,
 };
 use crate::model::stream::nominal_kbps;
 use crate::model::traits::NodeTraits;
+use crate::proto::on_air;
 use crate::proto::view::{MeshNode, MeshView};
 use crate::wire::gossip::StreamCard;
 
@@ -41,6 +44,8 @@ pub struct StatusConfig {
     pub load: Load,
     /// The streams that this node holds.
     pub streams: Streams,
+    /// Know the rungs that listeners here could not go on with.
+    pub ladders: Ladders,
     /// The sources that are connected to it.
     pub sources: Sources,
     /// The database of places in use.
@@ -136,17 +141,30 @@ impl Statuses {
             parts: status.now_playing,
         };
         let shown = told.lengthened(held.and_then(|held| held.feed.title()).as_ref());
+        let mounts = self.config.mesh.documents.mounts();
         MountStatus {
             title: shown.text,
             now_playing: shown.parts,
-            transcoder: transcoder::status(
-                view,
-                spec,
-                &self.config.mesh.documents.mounts(),
-                viewer,
-            ),
+            transcoder: transcoder::status(view, spec, &mounts, viewer),
+            rungs: self.rungs(view, spec, viewer),
             ..status
         }
+    }
+
+    /// The rungs of a mount that a viewer may see.
+    fn rungs(&self, view: &MeshView, spec: &MountSpec, viewer: Viewer) -> Vec<RungStatus> {
+        let mounts = self.config.mesh.documents.mounts();
+        let misfits = self.config.ladders.misfits(&spec.path);
+        let is_hidden = |rung: &RungStatus| mounts.get(&rung.mount).is_some_and(|it| it.hidden);
+        let mut rungs = on_air::rungs(spec, &mounts, view);
+        rungs.retain(|rung| viewer == Viewer::Operator || !is_hidden(rung));
+        for rung in rungs
+            .iter_mut()
+            .filter(|rung| misfits.contains(&rung.mount))
+        {
+            rung.state = RungState::OtherFormat;
+        }
+        rungs
     }
 
     /// The problems with the addresses of nodes: listeners do not get there, or several nodes have the same.
@@ -179,6 +197,7 @@ impl Statuses {
                 (mount.clone(), held.about(false_type))
             });
             node.about = told.collect();
+            node.rungs = self.config.streams.rung_cards().into_iter().collect();
             node.closed = self.config.sources.closed();
             node.streams = own
                 .into_iter()
@@ -251,7 +270,8 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
         let counts = view.holders(path).map(|(_, card)| of(card));
         counts.fold(0, u32::saturating_add)
     };
-    let listeners = sum(|card| card.listeners);
+    let told = view.listeners(path).map(|(_, listeners)| listeners);
+    let listeners = told.fold(0, u32::saturating_add);
     let peak = card.map_or(0, |card| card.listener_peak);
     let bitrate_bps = card.map_or(0, |card| card.bitrate_bps);
     MountStatus {
@@ -290,6 +310,7 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
         now_playing: card.and_then(|card| now_playing(view, card, path)),
         standby: waiting.map(|(name, _)| name.clone()).collect(),
         transcoder: None,
+        rungs: Vec::new(),
     }
 }
 

@@ -17,9 +17,11 @@
 //! | `engine` | [`EngineStatus`](crate::model::status::EngineStatus) of the server that serves its listeners | on change, if that is not the node itself |
 //! | `disk` | why it cannot write to its disk | while it cannot |
 //! | `transcoding` | [`TranscodingCard`]: what it could transcode | while it may |
+//! | `rung/PATH` | [`RungCard`]: what that mount's listeners hear there | while it is a fallback |
 //! | `wanted/PATH` | `true` | while a listener there waits for a stream that is made on demand, or a transcoder there hears one |
 //! | `transcoder/PATH` | [`TranscoderReport`](crate::model::transcoding::TranscoderReport) | while it runs that mount's transcoder, at most each five seconds |
 
+mod rung;
 #[cfg(test)]
 mod tests;
 mod transcoding;
@@ -39,6 +41,7 @@ use crate::model::status::NowPlaying;
 use crate::model::stream::{StreamHead, StreamId};
 use crate::model::title::TitleInfo;
 
+pub use self::rung::{RungCard, rung_key, rung_mount};
 pub use self::transcoding::{
     TRANSCODING, TranscodingCard, transcoder_key, transcoder_mount, wanted_key, wanted_mount,
 };

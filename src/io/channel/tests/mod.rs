@@ -2,6 +2,7 @@
 
 mod edge;
 mod splice;
+mod stand_in;
 mod waiting;
 
 use std::sync::Weak;

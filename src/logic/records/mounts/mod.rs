@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 pub use self::transcoding::{complete, is_about_transcoding, names_source};
 use super::kind::{BadRecord, Kind};
 use crate::logic::document::Document;
+use crate::model::fallback::Fallbacks;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::record::key::RecordKey;
 use crate::model::record::{Record, Value};
@@ -22,6 +23,14 @@ pub static MOUNT_KIND: Kind<MountSpec> = Kind {
     fields: fields::FIELDS,
     unset: || MountSpec::new(MountName::try_from("/unset").expect("a plain path")),
 };
+
+/// The fallbacks that an edit sets, if it sets them.
+pub fn fallbacks_in(edit: &BTreeMap<String, Value>) -> Option<Fallbacks> {
+    match edit.get(fields::FALLBACK)? {
+        Value::Text(list) => Some(Fallbacks::known(list)),
+        _ => Some(Fallbacks::default()),
+    }
+}
 
 /// All mounts of a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

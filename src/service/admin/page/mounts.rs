@@ -31,7 +31,7 @@ pub(super) fn section(status: &Status) -> Markup {
 fn row(mount: &MountStatus) -> Markup {
     let class = match mount.source {
         Some(_) => "on",
-        None if mount.is_lingering() => "lingers",
+        None if mount.is_lingering() || mount.fallback_heard().is_some() => "lingers",
         None => "off",
     };
     html! {
@@ -85,6 +85,8 @@ fn source(mount: &MountStatus) -> Markup {
             @for (node, why) in &mount.intro_troubles {
                 small { strong { "no intro at " (node) ": " (Foreign(why)) } }
             }
+        } @else if let Some(rung) = mount.fallback_heard() {
+            span class="none" { "no source: its listeners hear " (rung.mount) }
         } @else if mount.is_lingering() {
             span class="none" { "source gone, its listeners are kept for a while" }
         } @else {

@@ -210,7 +210,7 @@ impl Bench {
                 .is_some_and(|held| Some(held.feed.stream_id()) != other_than)
         });
         let held = timeout(PATIENCE, held).await.expect("it is on air");
-        held.unwrap()[&mount()].feed.clone()
+        held.unwrap().get(&mount()).unwrap().feed.clone()
     }
 
     /// Waits until a stream has all these bytes.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::lineage::hint;
 use super::order::order;
+use crate::logic::mount_names::hint;
 use crate::model::mount::{BadMountName, MountName, MountSpec, TranscodeSpec};
 use crate::model::transcoding::{TargetBitrate, TargetCodec};
 
@@ -36,7 +36,7 @@ pub struct Variant {
 
 /// Why there can be no family. Nothing has been created.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadLadder {
+pub enum BadVariants {
     /// The mount from which all are made is not there.
     #[error("there is no mount {0}{1}")]
     NoSource(MountName, String),
@@ -62,12 +62,12 @@ pub enum BadLadder {
 }
 
 /// The family of a mount, and which of it is there already.
-pub fn ladder(
+pub fn variants(
     source: &MountName,
     mounts: &BTreeMap<MountName, MountSpec>,
-) -> Result<Vec<Variant>, BadLadder> {
+) -> Result<Vec<Variant>, BadVariants> {
     if !mounts.contains_key(source) {
-        return Err(BadLadder::NoSource(source.clone(), hint(source, mounts)));
+        return Err(BadVariants::NoSource(source.clone(), hint(source, mounts)));
     }
     let variants = VARIANTS.into_iter();
     let variants = variants.map(|(codec, kbps)| {
@@ -78,7 +78,7 @@ pub fn ladder(
             Some(mount) if is_variant(mount, source, codec, bitrate) => true,
             Some(_) => {
                 let wanted = format!("{source} as {codec} of {bitrate}");
-                return Err(BadLadder::Taken { path, wanted });
+                return Err(BadVariants::Taken { path, wanted });
             }
         };
         Ok(Variant {
@@ -92,14 +92,14 @@ pub fn ladder(
 }
 
 /// The name of a variant: `/radio-64.opus` for `/radio.mp3`.
-fn name(source: &MountName, codec: TargetCodec, kbps: u32) -> Result<MountName, BadLadder> {
+fn name(source: &MountName, codec: TargetCodec, kbps: u32) -> Result<MountName, BadVariants> {
     let path = source.as_str();
     let stem = match path.rsplit_once('.') {
         Some((stem, ending)) if ENDINGS.contains(&ending) && !stem.ends_with('/') => stem,
         _ => path,
     };
     let name = format!("{stem}-{kbps}.{codec}");
-    MountName::try_from(name.as_str()).map_err(|why| BadLadder::Name { name, why })
+    MountName::try_from(name.as_str()).map_err(|why| BadVariants::Name { name, why })
 }
 
 /// Whether a mount is what the variant would be. Whether it is made on demand makes no difference.
@@ -157,7 +157,7 @@ mod tests {
             ("/radio", "/radio"),
             ("/.mp3", "/.mp3"),
         ] {
-            let family = ladder(&path(source), &mounts(&[MountSpec::new(path(source))])).unwrap();
+            let family = variants(&path(source), &mounts(&[MountSpec::new(path(source))])).unwrap();
             let names: Vec<&str> = family.iter().map(|it| it.path.as_str()).collect();
             let expected = ["-128.mp3", "-64.mp3", "-64.opus", "-96.aac"];
             assert_eq!(names, expected.map(|ending| format!("{stem}{ending}")));
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_variant_that_is_there_is_left() {
-        let family = ladder(&path("/radio.mp3"), &mounts(&[radio(), small_opus()])).unwrap();
+        let family = variants(&path("/radio.mp3"), &mounts(&[radio(), small_opus()])).unwrap();
         let there: Vec<bool> = family.iter().map(|it| it.is_there).collect();
         assert_eq!(there, [false, false, true, false]);
     }
@@ -180,7 +180,7 @@ mod tests {
         quality.transcode.bitrate = None;
         other.transcode.transcode_from = Some(path("/other.mp3"));
         for mount in [ordinary, larger, quality, other] {
-            let said = ladder(&path("/radio.mp3"), &mounts(&[radio(), mount]));
+            let said = variants(&path("/radio.mp3"), &mounts(&[radio(), mount]));
             let said = said.unwrap_err().to_string();
             let expected =
                 "/radio-64.opus is another mount already, and not /radio.mp3 as opus of 64k: ";
@@ -190,12 +190,12 @@ mod tests {
 
     #[test]
     fn a_family_needs_a_source_and_room_for_its_names() {
-        let said = ladder(&path("/radoi.mp3"), &mounts(&[radio()])).unwrap_err();
+        let said = variants(&path("/radoi.mp3"), &mounts(&[radio()])).unwrap_err();
         let expected = "there is no mount /radoi.mp3; did you mean /radio.mp3?";
         assert_eq!(said.to_string(), expected);
         let long = path(&format!("/{}", "x".repeat(MountName::MAX_SEGMENT_BYTES)));
-        let said = ladder(&long, &mounts(&[MountSpec::new(long.clone())])).unwrap_err();
-        assert!(matches!(said, BadLadder::Name { .. }), "{said}");
+        let said = variants(&long, &mounts(&[MountSpec::new(long.clone())])).unwrap_err();
+        assert!(matches!(said, BadVariants::Name { .. }), "{said}");
     }
 
     #[test]

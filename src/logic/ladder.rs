@@ -1,0 +1,405 @@
+//! The ladder of a mount: its own stream, and below it those that its listeners hear when that one does not flow.
+//!
+//! Every node chooses alone, by the same facts and this one rule; so all of them play the same. A fallback may have fallbacks
+//! itself: they are rungs of the mount, too, right below that one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::logic::mount_names::{hint, in_a_row};
+use crate::model::fallback::MAX_FALLBACKS;
+use crate::model::format::{CodecName, Container, StreamFormat};
+use crate::model::mount::{MountName, MountSpec};
+use crate::model::status::rung::RungState;
+
+/// Why a mount cannot have its fallbacks. Each text begins with the setting that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FallbackFault {
+    /// A fallback is not there.
+    #[error("fallback: there is no mount {mount}{hint}")]
+    NoMount {
+        /// The mount that is missing.
+        mount: MountName,
+        /// The mount that may have been meant, or what to do.
+        hint: String,
+    },
+    /// The mount would fall back to itself, perhaps by way of others. With all of them, itself at both ends.
+    #[error("fallback: a circle, {}: leave one of them out", in_a_row(.0, "to"))]
+    Circle(Vec<MountName>),
+    /// Players could not go on with the stream of a fallback.
+    #[error(
+        "fallback: {mount} is {theirs}, and {own_path} {own}: players cannot go on with another format; choose a mount of the \
+         same, or transcode one (antiphon mount create --transcode-from {mount})"
+    )]
+    OtherFormat {
+        /// The fallback.
+        mount: MountName,
+        /// The format of that, in words.
+        theirs: String,
+        /// The mount that would have it.
+        own_path: MountName,
+        /// The format of this one, in words.
+        own: String,
+    },
+    /// The mount would have more fallbacks than are followed, with those of its fallbacks.
+    #[error(
+        "fallback: more than {MAX_FALLBACKS}, with those that the fallbacks have themselves: leave some out"
+    )]
+    TooMany,
+}
+
+/// The mounts whose streams the listeners of a mount may hear, the best first: itself, then its fallbacks. Each is named once,
+/// and a circle, which edits of two nodes may make together, ends where it began.
+pub fn rungs(spec: &MountSpec, mounts: &BTreeMap<MountName, MountSpec>) -> Vec<MountName> {
+    let mut rungs = Vec::new();
+    add_rungs(spec, mounts, &mut rungs);
+    rungs.truncate(1 + MAX_FALLBACKS);
+    rungs
+}
+
+fn add_rungs(
+    spec: &MountSpec,
+    mounts: &BTreeMap<MountName, MountSpec>,
+    rungs: &mut Vec<MountName>,
+) {
+    rungs.push(spec.path.clone());
+    for mount in spec.fallback.mounts() {
+        // One more than may be, so that it is noticed.
+        if rungs.len() > 1 + MAX_FALLBACKS || rungs.contains(mount) {
+            continue;
+        }
+        match mounts.get(mount) {
+            Some(fallback) => add_rungs(fallback, mounts, rungs),
+            None => rungs.push(mount.clone()),
+        }
+    }
+}
+
+/// The rung that is to be heard; `None`: nothing flows.
+///
+/// `playing` is the rung that is heard now. If the mount does not return, a fallback is heard for as long as it flows.
+pub fn choose(rungs: &[RungState], playing: Option<usize>, returns: bool) -> Option<usize> {
+    let flows = |rung: usize| rungs.get(rung) == Some(&RungState::Flows);
+    let kept = playing.filter(|rung| !returns && *rung > 0 && flows(*rung));
+    kept.or_else(|| (0..rungs.len()).find(|rung| flows(*rung)))
+}
+
+/// Whether players that hear one format could go on with the other, as far as both are known. Most decoders follow another
+/// rate, and other channels; those of FLAC without Ogg do not, and nothing can follow in WebM.
+pub fn may_follow(heard: StreamFormat, next: StreamFormat) -> bool {
+    let same = |format: StreamFormat| {
+        let codec = match format.codec {
+            CodecName::HeAac => CodecName::Aac,
+            codec => codec,
+        };
+        match format.container {
+            Container::Flac => (codec, format.sample_rate_hz, format.channels),
+            _ => (codec, 0, 0),
+        }
+    };
+    let is_known = |format: StreamFormat| {
+        format.container != Container::Unknown && format.codec != CodecName::Unknown
+    };
+    match (heard.container, next.container) {
+        _ if !is_known(heard) || !is_known(next) => true,
+        (Container::Webm | Container::Matroska, _) => false,
+        (container, next_container) => container == next_container && same(heard) == same(next),
+    }
+}
+
+/// Why a mount cannot get these settings. A mount that was there with a fault before may keep it.
+pub fn refusal(
+    changed: &MountSpec,
+    mounts: &BTreeMap<MountName, MountSpec>,
+) -> Option<FallbackFault> {
+    let mut after = mounts.clone();
+    after.insert(changed.path.clone(), changed.clone());
+    for mount in changed.fallback.mounts() {
+        if !after.contains_key(mount) {
+            let (hint, mount) = (hint(mount, mounts), mount.clone());
+            return Some(FallbackFault::NoMount { mount, hint });
+        }
+    }
+    if let Some(chain) = circle(&changed.path, &after) {
+        return Some(FallbackFault::Circle(chain));
+    }
+    let is_too_long = |spec: &MountSpec| {
+        let mut rungs = Vec::new();
+        add_rungs(spec, &after, &mut rungs);
+        rungs.len() > 1 + MAX_FALLBACKS
+    };
+    // Those that fall back to this mount get longer with it.
+    let mut ladders = after.values().filter(|spec| !spec.fallback.is_empty());
+    let is_worse = |spec: &&MountSpec| {
+        let concerned = spec.path == changed.path || leads_to(&spec.path, &changed.path, &after);
+        concerned && is_too_long(spec)
+    };
+    ladders
+        .any(|spec| is_worse(&spec))
+        .then_some(FallbackFault::TooMany)
+}
+
+/// Whether one mount falls back to another, perhaps by way of others.
+fn leads_to(from: &MountName, to: &MountName, mounts: &BTreeMap<MountName, MountSpec>) -> bool {
+    way(from, to, mounts).is_some()
+}
+
+/// The circle in which a mount falls back to itself.
+fn circle(mount: &MountName, mounts: &BTreeMap<MountName, MountSpec>) -> Option<Vec<MountName>> {
+    way(mount, mount, mounts)
+}
+
+/// The mounts on a way from one mount down to another, both at its ends; each mount is looked at once.
+fn way(
+    from: &MountName,
+    to: &MountName,
+    mounts: &BTreeMap<MountName, MountSpec>,
+) -> Option<Vec<MountName>> {
+    let mut came_from: BTreeMap<&MountName, &MountName> = BTreeMap::new();
+    let mut open = vec![from];
+    while let Some(mount) = open.pop() {
+        let below = mounts.get(mount).map(|spec| spec.fallback.mounts());
+        for next in below.unwrap_or_default() {
+            if came_from.contains_key(next) {
+                continue;
+            }
+            came_from.insert(next, mount);
+            if next == to {
+                return Some(spell_way(from, to, &came_from));
+            }
+            open.push(next);
+        }
+    }
+    None
+}
+
+fn spell_way(
+    from: &MountName,
+    to: &MountName,
+    came_from: &BTreeMap<&MountName, &MountName>,
+) -> Vec<MountName> {
+    let mut way = vec![to.clone()];
+    let mut at = to;
+    while let Some(before) = came_from.get(at) {
+        way.push((*before).clone());
+        at = before;
+        if at == from {
+            break;
+        }
+    }
+    way.reverse();
+    way
+}
+
+/// The mounts between whose streams listeners of one mount may be switched: itself, and those on a ladder with it.
+pub fn neighbours(mount: &MountName, mounts: &BTreeMap<MountName, MountSpec>) -> Vec<MountName> {
+    let ladders = mounts.values().filter(|spec| !spec.fallback.is_empty());
+    let ladders = ladders.map(|spec| rungs(spec, mounts));
+    let shared = ladders.filter(|rungs| rungs.contains(mount)).flatten();
+    let all: BTreeSet<MountName> = shared.chain([mount.clone()]).collect();
+    all.into_iter().collect()
+}
+
+/// The mounts that fall back to this one.
+pub fn dependents<'a>(
+    fallback: &'a MountName,
+    mounts: &'a BTreeMap<MountName, MountSpec>,
+) -> impl Iterator<Item = &'a MountName> {
+    let to_it = mounts
+        .values()
+        .filter(move |mount| mount.fallback.mounts().contains(fallback));
+    to_it.map(|mount| &mount.path)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use RungState::{Flows, OtherFormat, Silent};
+
+    type Mounts = BTreeMap<MountName, MountSpec>;
+
+    fn path(name: &str) -> MountName {
+        MountName::try_from(format!("/{name}")).unwrap()
+    }
+
+    fn spec(name: &str, fallback: &str) -> MountSpec {
+        MountSpec {
+            fallback: fallback.parse().unwrap(),
+            ..MountSpec::new(path(name))
+        }
+    }
+
+    fn mounts(specs: &[(&str, &str)]) -> Mounts {
+        let specs = specs.iter().map(|(name, fallback)| spec(name, fallback));
+        specs.map(|spec| (spec.path.clone(), spec)).collect()
+    }
+
+    fn names(rungs: &[MountName]) -> String {
+        let names: Vec<&str> = rungs.iter().map(MountName::as_str).collect();
+        names.join(" ")
+    }
+
+    #[test]
+    fn the_fallbacks_of_a_fallback_come_right_below_it() {
+        let known = mounts(&[
+            ("live", "/auto,/music"),
+            ("auto", "/backup,/music"),
+            ("music", ""),
+            ("backup", "/gone"),
+        ]);
+        let rungs = rungs(&known[&path("live")], &known);
+        assert_eq!(names(&rungs), "/live /auto /backup /gone /music");
+    }
+
+    #[test]
+    fn a_merged_circle_ends_where_it_began() {
+        let known = mounts(&[("a", "/b"), ("b", "/c"), ("c", "/a")]);
+        assert_eq!(names(&rungs(&known[&path("b")], &known)), "/b /c /a");
+    }
+
+    #[test]
+    fn the_highest_rung_that_flows_is_heard() {
+        for (rungs, chosen) in [
+            (&[Flows, Flows][..], Some(0)),
+            (&[Silent, Flows, Flows], Some(1)),
+            (&[Silent, OtherFormat, Flows], Some(2)),
+            (&[Silent, RungState::Missing], None),
+            (&[], None),
+        ] {
+            assert_eq!(choose(rungs, None, true), chosen, "{rungs:?}");
+            assert_eq!(choose(rungs, Some(0), false), chosen, "{rungs:?}");
+        }
+    }
+
+    #[test]
+    fn a_mount_that_does_not_return_plays_on_what_flows() {
+        let rungs = [Flows, Flows, Flows];
+        assert_eq!(choose(&rungs, Some(2), true), Some(0));
+        assert_eq!(choose(&rungs, Some(2), false), Some(2));
+        assert_eq!(choose(&[Flows, Flows, Silent], Some(2), false), Some(0));
+        assert_eq!(choose(&rungs, Some(9), false), Some(0), "no such rung");
+    }
+
+    #[test]
+    fn a_circle_is_spelled() {
+        let known = mounts(&[("a", "/b"), ("b", "/x,/c"), ("c", ""), ("x", "")]);
+        for (changed, told) in [
+            (
+                spec("c", "/a"),
+                "fallback: a circle, /c to /a to /b to /c: leave one of them out",
+            ),
+            (
+                spec("c", "/c"),
+                "fallback: a circle, /c to /c: leave one of them out",
+            ),
+        ] {
+            assert_eq!(refusal(&changed, &known).unwrap().to_string(), told);
+        }
+        assert_eq!(refusal(&spec("c", "/x"), &known), None);
+    }
+
+    #[test]
+    fn a_missing_mount_is_named_with_its_neighbour() {
+        let known = mounts(&[("auto.mp3", ""), ("live.mp3", "")]);
+        let told = |fallback| {
+            refusal(&spec("live.mp3", fallback), &known)
+                .unwrap()
+                .to_string()
+        };
+        let meant = "fallback: there is no mount /autos.mp3; did you mean /auto.mp3?";
+        assert_eq!(told("/autos.mp3"), meant);
+        let unlike = "fallback: there is no mount /quite-another; create it first";
+        assert_eq!(told("/quite-another"), unlike);
+    }
+
+    #[test]
+    fn a_ladder_has_ten_fallbacks_at_most() {
+        let mut specs: Vec<(String, String)> = (0..10)
+            .map(|n| (format!("m{n}"), format!("/m{}", n + 1)))
+            .collect();
+        specs.push(("m10".to_owned(), String::new()));
+        specs.push(("m11".to_owned(), String::new()));
+        let specs: Vec<(&str, &str)> = specs.iter().map(|it| (&*it.0, &*it.1)).collect();
+        let known = mounts(&specs);
+        assert_eq!(rungs(&known[&path("m0")], &known).len(), 11);
+        // The ladder of /m0 grows too long by an edit of the mount at its end.
+        let refused = refusal(&spec("m10", "/m11"), &known);
+        assert_eq!(refused, Some(FallbackFault::TooMany));
+        assert_eq!(refusal(&spec("m11", "/m5"), &known), None);
+    }
+
+    #[test]
+    fn players_go_on_with_the_same_format_only() {
+        let format = |container, codec, sample_rate_hz| StreamFormat {
+            container,
+            codec,
+            sample_rate_hz,
+            channels: 2,
+            ..StreamFormat::default()
+        };
+        let mp3 = format(Container::Mpeg, CodecName::Mp3, 44_100);
+        let opus = format(Container::Ogg, CodecName::Opus, 48_000);
+        let flac = format(Container::Flac, CodecName::Flac, 44_100);
+        let aac = format(Container::Adts, CodecName::Aac, 44_100);
+        for (heard, next, may) in [
+            (mp3, mp3, true),
+            (mp3, format(Container::Mpeg, CodecName::Mp3, 48_000), true),
+            (mp3, format(Container::Mpeg, CodecName::Mp2, 44_100), false),
+            (mp3, opus, false),
+            (
+                opus,
+                format(Container::Ogg, CodecName::Vorbis, 48_000),
+                false,
+            ),
+            (
+                flac,
+                format(Container::Flac, CodecName::Flac, 48_000),
+                false,
+            ),
+            (aac, format(Container::Adts, CodecName::HeAac, 22_050), true),
+            (mp3, StreamFormat::default(), true),
+            (StreamFormat::default(), opus, true),
+        ] {
+            assert_eq!(may_follow(heard, next), may, "{heard:?}, {next:?}");
+        }
+        let webm = format(Container::Webm, CodecName::Opus, 48_000);
+        assert!(!may_follow(webm, webm));
+    }
+
+    #[test]
+    fn the_mounts_that_fall_back_to_one_are_found() {
+        let known = mounts(&[("a", "/c"), ("b", "/a,/c"), ("c", "")]);
+        assert_eq!(names(&neighbours(&path("c"), &known)), "/a /b /c");
+        let alone = mounts(&[("d", "")]);
+        assert_eq!(neighbours(&path("d"), &alone), [path("d")]);
+        let found: Vec<MountName> = dependents(&path("c"), &known).cloned().collect();
+        assert_eq!(names(&found), "/a /b");
+    }
+
+    proptest! {
+        /// Whatever edits are merged, a ladder is short, begins with its mount, and names none twice.
+        #[test]
+        fn ladders_are_bounded(lists: Vec<Vec<u8>>) {
+            let known: Mounts = (0..12).map(|n| {
+                let list = lists.get(n).map(|list| list.iter().map(|it| format!("/m{}", it % 14)));
+                let list: Vec<String> = list.into_iter().flatten().take(40).collect();
+                let spec = MountSpec {
+                    fallback: crate::model::fallback::Fallbacks::known(&list.join(",")),
+                    ..MountSpec::new(path(&format!("m{n}")))
+                };
+                (spec.path.clone(), spec)
+            }).collect();
+            for spec in known.values() {
+                let rungs = rungs(spec, &known);
+                prop_assert!(rungs.len() <= 1 + MAX_FALLBACKS);
+                prop_assert_eq!(&rungs[0], &spec.path);
+                let mut once = rungs.clone();
+                once.sort();
+                once.dedup();
+                prop_assert_eq!(once.len(), rungs.len());
+                let _answer = refusal(spec, &known);
+            }
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The rungs of a mount's ladder, as a node shows them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::mount::MountName;
+use crate::model::node::NodeName;
+
+/// Whether the stream of a rung can be heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RungState {
+    /// The stream flows.
+    Flows,
+    /// The mount has no source now.
+    Silent,
+    /// The players of those who listen now could not go on with it.
+    OtherFormat,
+    /// The mount does not exist any more.
+    Missing,
+}
+
+impl RungState {
+    /// The state in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Flows => "on air",
+            Self::Silent => "not on air",
+            Self::OtherFormat => "another format, so players could not go on with it",
+            Self::Missing => "there is no such mount",
+        }
+    }
+}
+
+/// One rung of a mount's ladder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RungStatus {
+    /// The mount whose stream it is: the mount itself, or a fallback.
+    pub mount: MountName,
+    /// Whether it can be heard.
+    pub state: RungState,
+    /// The nodes on which the mount's listeners hear it now.
+    pub heard_on: Vec<NodeName>,
+}

@@ -1,0 +1,91 @@
+//! The streams that can be heard of a mount anywhere in the mesh, as gossip tells: its own stream, or that of a fallback.
+
+use std::collections::BTreeMap;
+
+use super::view::{MeshNode, MeshView};
+use crate::logic::ladder::{self, FallbackFault};
+use crate::logic::transcoding::lineage;
+use crate::logic::transcoding::order::order;
+use crate::model::format::StreamFormat;
+use crate::model::mount::{MountName, MountSpec};
+use crate::model::node::NodeName;
+use crate::model::status::rung::{RungState, RungStatus};
+
+type Mounts = BTreeMap<MountName, MountSpec>;
+
+/// Whether a mount's stream is made as soon as somebody wants it: what it is made of is on air.
+pub fn is_made_on_demand(mount: &MountName, mounts: &Mounts, view: &MeshView) -> bool {
+    let spec = mounts.get(mount).filter(|spec| spec.transcode.on_demand);
+    spec.is_some_and(|spec| view.source(lineage::origin(spec, mounts)).is_some())
+}
+
+/// Whether a mount has a stream of its own, or would have one if it were wanted.
+pub fn is_on_air(mount: &MountName, mounts: &Mounts, view: &MeshView) -> bool {
+    view.source(mount).is_some() || is_made_on_demand(mount, mounts, view)
+}
+
+/// The best fallback of a mount that can be heard.
+pub fn fallback_on_air(spec: &MountSpec, mounts: &Mounts, view: &MeshView) -> Option<MountName> {
+    let mut fallbacks = ladder::rungs(spec, mounts).into_iter().skip(1);
+    fallbacks.find(|rung| mounts.contains_key(rung) && is_on_air(rung, mounts, view))
+}
+
+/// The format of a mount's stream: as its source sends it, or as it is ordered from a transcoder. `None`: not known now.
+pub fn format(mount: &MountName, mounts: &Mounts, view: &MeshView) -> Option<StreamFormat> {
+    let mut told = view.holders(mount).filter_map(|(_, card)| card.format);
+    told.next().or_else(|| {
+        let order = order(&mounts.get(mount)?.transcode).ok().flatten()?;
+        Some(order.audio.format())
+    })
+}
+
+/// Why players could not go on with the stream of one of a mount's fallbacks, as far as the formats are known.
+pub fn other_format(spec: &MountSpec, mounts: &Mounts, view: &MeshView) -> Option<FallbackFault> {
+    let own = format(&spec.path, mounts, view)?;
+    let mut fallbacks = spec.fallback.mounts().iter();
+    fallbacks.find_map(|mount| {
+        let theirs = format(mount, mounts, view)?;
+        let fault = FallbackFault::OtherFormat {
+            mount: mount.clone(),
+            theirs: theirs.in_words(),
+            own_path: spec.path.clone(),
+            own: own.in_words(),
+        };
+        (!ladder::may_follow(own, theirs)).then_some(fault)
+    })
+}
+
+/// The rungs of a mount with fallbacks, the best first, for an operator; none if it has no fallback.
+pub fn rungs(spec: &MountSpec, mounts: &Mounts, view: &MeshView) -> Vec<RungStatus> {
+    if spec.fallback.is_empty() {
+        return Vec::new();
+    }
+    let rungs = ladder::rungs(spec, mounts).into_iter();
+    let status = rungs.map(|mount| RungStatus {
+        state: match mounts.contains_key(&mount) {
+            false => RungState::Missing,
+            true if is_on_air(&mount, mounts, view) => RungState::Flows,
+            true => RungState::Silent,
+        },
+        heard_on: heard_on(&spec.path, &mount, view),
+        mount,
+    });
+    status.collect()
+}
+
+/// The nodes at which the listeners of a mount hear this rung.
+fn heard_on(mount: &MountName, rung: &MountName, view: &MeshView) -> Vec<NodeName> {
+    let is_heard = |node: &MeshNode| match node.rungs.get(mount) {
+        Some(card) => card.mount == *rung && card.listeners > 0,
+        None => {
+            mount == rung
+                && node
+                    .listeners_of(mount)
+                    .is_some_and(|listeners| listeners > 0)
+        }
+    };
+    let up = view.nodes.iter().filter(|(_, node)| node.is_up());
+    up.filter(|(_, node)| is_heard(node))
+        .map(|(name, _)| name.clone())
+        .collect()
+}

@@ -1,0 +1,114 @@
+//! One look at a mount's ladder, and what follows for its listeners: the part that does not wait.
+
+use std::time::{Duration, Instant};
+
+use tracing::info;
+
+use crate::logic::ladder;
+use crate::media::splice::may_splice;
+use crate::model::mount::{MountName, MountSpec};
+use crate::proto::ladder::{HeardLook, LadderLook, LadderStep, RungLook, RungRing};
+use crate::proto::view::MeshView;
+use crate::service::document::Mounts;
+use crate::service::streams::{Held, Return, Streams};
+use crate::wire::gossip::Origin;
+
+/// The ladder of a mount, and all that it is looked at by.
+#[derive(Clone, Copy, Debug)]
+pub struct Climb<'a> {
+    /// The mount.
+    pub spec: &'a MountSpec,
+    /// All mounts.
+    pub mounts: &'a Mounts,
+    /// The mesh.
+    pub view: &'a MeshView,
+    /// The streams that are here, and what listeners hear.
+    pub streams: &'a Streams,
+    /// The time.
+    pub now: Instant,
+}
+
+impl Climb<'_> {
+    /// The rungs, the mount itself first.
+    pub fn rungs(&self) -> Vec<MountName> {
+        ladder::rungs(self.spec, self.mounts)
+    }
+
+    /// The rungs as this node knows them.
+    pub fn look(&self, rungs: &[MountName]) -> LadderLook {
+        let mount = &self.spec.path;
+        let heard = self.streams.heard(mount);
+        let listened = heard.as_ref().filter(|heard| heard.idle_since().is_none());
+        let playing = self.streams.stand_in_of(mount);
+        let playing = playing.as_ref().unwrap_or(mount);
+        LadderLook {
+            rungs: rungs.iter().map(|rung| self.rung(rung, listened)).collect(),
+            heard: heard.as_ref().map(|heard| HeardLook {
+                rung: rungs.iter().position(|rung| rung == playing),
+                idle_since: heard.idle_since(),
+            }),
+            returns: self.spec.fallback_override,
+            linger: Duration::from_secs(self.spec.linger_s.into()),
+        }
+    }
+
+    /// One rung, for those who listen to the mount.
+    fn rung(&self, rung: &MountName, listened: Option<&Held>) -> RungLook {
+        let may_go_on = |next: &str| {
+            listened.is_none_or(|heard| may_splice(&heard.feed.head().content_type, next))
+        };
+        let ring = self.streams.get(rung).map(|held| RungRing {
+            stream_id: held.feed.stream_id(),
+            look: held.feed.look(),
+            has_source_here: held.origin == Origin::Source,
+            last_fed: held.feed.last_fed(),
+            goes_on: match listened {
+                Some(heard) => heard.channel.goes_on_with(&held.feed),
+                None => Some(true),
+            },
+        });
+        RungLook {
+            ring,
+            ..RungLook::by_gossip(rung, self.mounts, self.view, may_go_on)
+        }
+    }
+
+    /// Does what a step says, as far as it concerns the listeners. The driver fetches streams.
+    pub fn carry_out(&self, step: LadderStep, rungs: &[MountName]) {
+        let mount = &self.spec.path;
+        if let Some(heard) = self.streams.heard(mount) {
+            heard
+                .channel
+                .set_outlasts(!matches!(step, LadderStep::Leave(_)));
+        }
+        match step {
+            LadderStep::Hear(rung) => self.switch_to(&rungs[rung]),
+            LadderStep::Leave(why) => {
+                if self.streams.end_stand_in(mount) {
+                    info!(%mount, ?why, "the mount plays no fallback any more");
+                }
+            }
+            LadderStep::Fetch { .. } | LadderStep::Wait => {}
+        }
+    }
+
+    /// Lets the listeners hear a rung whose stream is here.
+    fn switch_to(&self, rung: &MountName) {
+        let (streams, mount) = (self.streams, &self.spec.path);
+        let before = streams.stand_in_of(mount);
+        if mount == rung {
+            streams.take_back(mount);
+        } else {
+            let returns = match self.spec.fallback_override {
+                true => Return::AtOnce,
+                false => Return::Later,
+            };
+            streams.stand_in(mount, rung, returns);
+        }
+        match streams.stand_in_of(mount) {
+            after if after == before => {}
+            Some(fallback) => info!(%mount, %fallback, "listeners hear a fallback"),
+            None => info!(%mount, "listeners hear the mount's own stream again"),
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Lets the listeners of a mount hear the highest rung of its ladder that flows: its own stream, or that of a fallback.
+//!
+//! Each node does that for its own listeners, by what gossip and its own rings tell. Nobody is asked, and nothing is agreed on.
+
+pub mod climb;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
+
+use self::climb::Climb;
+use super::mesh::Mesh;
+use super::relay::{FETCH_TIMEOUT, NoStream, Relays};
+use super::streams::{Held, Streams};
+use super::wants::{Want, Wants};
+use crate::io::clock;
+use crate::model::mount::{MountName, MountSpec};
+use crate::model::status::rung::RungState;
+use crate::proto::ladder::{Ladder, LadderStep, LeaveReason};
+
+/// How often the ladders of mounts with listeners are looked at while nothing is heard of a change: a source that dies
+/// without a word is noticed by the time that passes. A twentieth of what a listener has in store.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The services that ladders need.
+#[derive(Debug)]
+pub struct LadderConfig {
+    /// The mounts, and the nodes that hold their streams.
+    pub mesh: Mesh,
+    /// The streams that are here, and what listeners hear.
+    pub streams: Streams,
+    /// Fetches streams.
+    pub relays: Relays,
+    /// Has streams made that are made on demand only.
+    pub wants: Wants,
+}
+
+#[derive(Debug)]
+struct Inner {
+    config: LadderConfig,
+    states: Mutex<BTreeMap<MountName, LadderState>>,
+}
+
+/// The memory of a mount's ladder.
+#[derive(Debug)]
+struct LadderState {
+    ladder: Ladder,
+    /// The rung that is made because it is wanted here.
+    wanted: Option<(MountName, Want)>,
+    /// The rungs with which the players of those who listen could not go on.
+    misfits: BTreeSet<MountName>,
+}
+
+/// The offer for a listener.
+enum Offer {
+    /// A stream that is heard now.
+    Hear(Held),
+    /// The stream that will be heard is being fetched.
+    Coming,
+    /// No rung flows.
+    Nothing,
+}
+
+/// A cheap, cloneable handle to the ladders of all mounts.
+#[derive(Clone, Debug)]
+pub struct Ladders(Arc<Inner>);
+
+impl Ladders {
+    /// Ladders that nobody has climbed yet.
+    pub fn new(config: LadderConfig) -> Self {
+        Self(Arc::new(Inner {
+            config,
+            states: Mutex::default(),
+        }))
+    }
+
+    /// The stream that a listener of a mount hears who comes now: fetched, if it is not here.
+    pub async fn fetch(&self, mount: &MountName) -> Result<Held, NoStream> {
+        let relays = &self.0.config.relays;
+        if !self.has_fallback(mount) {
+            return relays.fetch(mount).await;
+        }
+        let mut streams = self.0.config.streams.watch();
+        let mut view = self.0.config.mesh.cluster.watch();
+        let heard = async {
+            loop {
+                match self.offer(mount) {
+                    Offer::Hear(held) => return Ok(held),
+                    Offer::Nothing => return relays.fetch(mount).await,
+                    Offer::Coming => {}
+                }
+                tokio::select! {
+                    _ = streams.changed() => {}
+                    _ = view.changed() => {}
+                    () = sleep(LOOK_INTERVAL) => {}
+                }
+            }
+        };
+        timeout(FETCH_TIMEOUT, heard).await.unwrap_or(Err(NoStream))
+    }
+
+    /// Whether the listeners of a mount may hear the stream of another one.
+    pub fn has_fallback(&self, mount: &MountName) -> bool {
+        let mounts = self.0.config.mesh.documents.mounts();
+        mounts
+            .get(mount)
+            .is_some_and(|spec| !spec.fallback.is_empty())
+    }
+
+    /// The rungs of a mount that its listeners here could not go on with.
+    pub fn misfits(&self, mount: &MountName) -> BTreeSet<MountName> {
+        let states = self.0.states.lock();
+        let state = states.get(mount);
+        state.map(|state| state.misfits.clone()).unwrap_or_default()
+    }
+
+    /// Keeps the listeners of all mounts on the right rung. Runs until the node stops.
+    pub async fn run(self) {
+        let mesh = &self.0.config.mesh;
+        let mut view = mesh.cluster.watch();
+        let mut streams = self.0.config.streams.watch();
+        let mut mounts = mesh.documents.watch_mounts();
+        loop {
+            // What changes from now on is looked at in the next round.
+            view.mark_unchanged();
+            streams.mark_unchanged();
+            mounts.mark_unchanged();
+            let has_listeners = self.look_at_all();
+            let changed = async {
+                tokio::select! {
+                    changed = view.changed() => changed,
+                    changed = streams.changed() => changed,
+                    changed = mounts.changed() => changed,
+                }
+            };
+            tokio::select! {
+                () = mesh.tasks.asked_to_end() => return,
+                changed = changed => if changed.is_err() { return },
+                () = sleep(LOOK_INTERVAL), if has_listeners => {}
+            }
+        }
+    }
+
+    /// Looks at all ladders on which somebody listens, and says whether there are any.
+    fn look_at_all(&self) -> bool {
+        let Inner { config, states } = &*self.0;
+        let mounts = config.mesh.documents.mounts();
+        for mount in config.streams.mounts_with_stand_in() {
+            let has_fallback = |spec: &MountSpec| !spec.fallback.is_empty();
+            if !mounts.get(&mount).is_some_and(has_fallback) {
+                let why = LeaveReason::NoLadder;
+                info!(%mount, ?why, "the mount plays no fallback any more");
+                config.streams.end_stand_in(&mount);
+            }
+        }
+        let mut listened = mounts.values().filter(|spec| !spec.fallback.is_empty());
+        let listened: Vec<&MountSpec> = listened
+            .by_ref()
+            .filter(|spec| config.streams.heard(&spec.path).is_some())
+            .collect();
+        let is_recent = |state: &LadderState| {
+            clock::now().saturating_duration_since(state.ladder.flowed()) < FETCH_TIMEOUT
+        };
+        states.lock().retain(|mount, state| {
+            listened.iter().any(|spec| spec.path == *mount) || is_recent(state)
+        });
+        for spec in &listened {
+            self.offer(&spec.path);
+        }
+        !listened.is_empty()
+    }
+
+    /// Looks at the ladder of a mount, and lets its listeners hear the right rung.
+    fn offer(&self, mount: &MountName) -> Offer {
+        let Inner { config, states } = &*self.0;
+        let (mounts, view) = (config.mesh.documents.mounts(), config.mesh.cluster.view());
+        let Some(spec) = mounts.get(mount) else {
+            return Offer::Nothing;
+        };
+        let climb = Climb {
+            spec,
+            mounts: &mounts,
+            view: &view,
+            streams: &config.streams,
+            now: clock::now(),
+        };
+        // One look at a time: two of them would switch back and forth.
+        let mut states = states.lock();
+        let state = states.entry(mount.clone()).or_insert_with(|| LadderState {
+            ladder: Ladder::new(climb.now),
+            wanted: None,
+            misfits: BTreeSet::new(),
+        });
+        self.step(&climb, state)
+    }
+
+    fn step(&self, climb: &Climb<'_>, state: &mut LadderState) -> Offer {
+        let mount = &climb.spec.path;
+        let rungs = climb.rungs();
+        let look = climb.look(&rungs);
+        note_misfits(mount, &rungs, &Ladder::states(&look, climb.now), state);
+        let step = state.ladder.step(&look, climb.now);
+        state.wanted = match step {
+            LadderStep::Hear(rung) | LadderStep::Fetch { rung, .. } => {
+                self.want(&rungs[rung], climb, state.wanted.take())
+            }
+            LadderStep::Wait | LadderStep::Leave(_) => None,
+        };
+        climb.carry_out(step, &rungs);
+        let heard = || self.0.config.streams.heard(mount);
+        match step {
+            LadderStep::Hear(_) => heard().map_or(Offer::Coming, Offer::Hear),
+            LadderStep::Fetch { rung, meanwhile } => {
+                self.0.config.relays.begin(&rungs[rung]);
+                let meanwhile = heard().filter(|_| meanwhile);
+                meanwhile.map_or(Offer::Coming, Offer::Hear)
+            }
+            LadderStep::Wait | LadderStep::Leave(_) => Offer::Nothing,
+        }
+    }
+
+    /// Has the stream of a rung made, if that is made on demand only.
+    fn want(
+        &self,
+        rung: &MountName,
+        climb: &Climb<'_>,
+        wanted: Option<(MountName, Want)>,
+    ) -> Option<(MountName, Want)> {
+        let spec = climb.mounts.get(rung)?;
+        let before = wanted.filter(|(before, _)| before == rung);
+        let wants = &self.0.config.wants;
+        spec.transcode
+            .on_demand
+            .then(|| before.unwrap_or_else(|| (rung.clone(), wants.want(rung))))
+    }
+}
+
+/// Notes the rungs of another format, and says so once.
+fn note_misfits(
+    mount: &MountName,
+    rungs: &[MountName],
+    states: &[RungState],
+    state: &mut LadderState,
+) {
+    let pairs = rungs.iter().zip(states);
+    let misfits = pairs.filter(|(_, state)| **state == RungState::OtherFormat);
+    let misfits: BTreeSet<MountName> = misfits.map(|(rung, _)| rung.clone()).collect();
+    for fallback in misfits.difference(&state.misfits) {
+        warn!(
+            %mount, %fallback,
+            "the fallback has another format, with which listeners could not go on: it is left out"
+        );
+    }
+    state.misfits = misfits;
+}

@@ -1,0 +1,7 @@
+//! A mount always has something to play: its listeners hear the highest rung of its ladder that flows, and stay.
+
+mod edits;
+mod formats;
+mod nodes;
+mod stage;
+mod switches;

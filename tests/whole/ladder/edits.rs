@@ -1,0 +1,44 @@
+//! Fallbacks that cannot be: each is refused where it is set, with what is wrong and what to do.
+
+use super::stage::{AUTO, LIVE, PASSWORD, mesh, mount_command};
+use crate::support::tool::complaint;
+
+#[test]
+fn fallbacks_that_cannot_be_are_refused() {
+    let mesh = mesh(1);
+    let node = &mesh.nodes[0];
+    let refused = |value: &str, words: &str| {
+        let fallback = format!("fallback={value}");
+        let said = complaint(&node.command("mount", &["set", AUTO, &fallback]), 1);
+        assert!(said.contains(words), "{value}: {said}");
+    };
+    refused(LIVE, "a circle, /auto.mp3 to /live.mp3 to /auto.mp3");
+    refused(AUTO, "a circle, /auto.mp3 to /auto.mp3");
+    refused(
+        "/lives.mp3",
+        "there is no mount /lives.mp3; did you mean /live.mp3?",
+    );
+    let bad = |value: &str, words: &str| {
+        let fallback = format!("fallback={value}");
+        let said = complaint(&node.command("mount", &["set", AUTO, &fallback]), 2);
+        assert!(said.contains(words), "{value}: {said}");
+    };
+    bad("auto.mp3", "must begin with /");
+    bad("/a,/a", "/a stands twice");
+    let shown = mount_command(node, &["show", LIVE]);
+    assert!(shown.contains(AUTO), "nothing has changed: {shown}");
+}
+
+#[test]
+fn a_fallback_is_deleted_only_by_force() {
+    let mesh = mesh(1);
+    let node = &mesh.nodes[0];
+    let said = complaint(&node.command("mount", &["delete", AUTO]), 1);
+    assert!(said.contains("/live.mp3 falls back to /auto.mp3"), "{said}");
+    mount_command(node, &["delete", AUTO, "--force"]);
+    let listed = mount_command(node, &["sources", LIVE]);
+    assert!(listed.contains("there is no such mount"), "{listed}");
+    node.create_mount(AUTO, PASSWORD);
+    let listed = mount_command(node, &["sources", LIVE]);
+    assert!(!listed.contains("there is no such mount"), "{listed}");
+}

@@ -1,0 +1,154 @@
+//! Real encoders on both rungs, in every format that can follow itself: what a listener has received decodes without a word.
+
+use std::process::{Child, Command, Stdio};
+
+use super::stage::{PASSWORD, mount_command};
+use crate::support::decoder::{Decoding, through_ffmpeg};
+use crate::support::mesh::TestMesh;
+use crate::support::node::TestNode;
+use crate::support::ogg;
+use crate::support::patience::{PATIENCE, eventually, so};
+use crate::support::player::Player;
+use crate::support::tool::have;
+
+/// A format, and how ffmpeg makes it.
+#[derive(Clone, Copy)]
+struct Format {
+    /// The ending of its mounts.
+    ending: &'static str,
+    encoder: &'static str,
+    media_type: &'static str,
+    /// The least that a second of it takes.
+    second_bytes: usize,
+}
+
+const FORMATS: [Format; 5] = [
+    Format {
+        ending: "mp3",
+        encoder: "-c:a libmp3lame -b:a 48k -f mp3",
+        media_type: "audio/mpeg",
+        second_bytes: 5_000,
+    },
+    Format {
+        ending: "aac",
+        encoder: "-c:a aac -b:a 48k -f adts",
+        media_type: "audio/aac",
+        second_bytes: 4_500,
+    },
+    Format {
+        ending: "opus",
+        encoder: "-c:a libopus -b:a 48k -f ogg",
+        media_type: "audio/ogg",
+        second_bytes: 4_500,
+    },
+    Format {
+        ending: "ogg",
+        encoder: "-c:a libvorbis -f ogg",
+        media_type: "audio/ogg",
+        second_bytes: 3_500,
+    },
+    Format {
+        ending: "flac",
+        encoder: "-c:a flac -f flac",
+        media_type: "audio/flac",
+        second_bytes: 25_000,
+    },
+];
+
+/// An ffmpeg that sends noise in real time until it is dropped.
+struct Noise(Child);
+
+impl Noise {
+    fn start(node: &TestNode, mount: &str, format: Format) -> Self {
+        let mut command = Command::new("ffmpeg");
+        let noise = "-nostdin -v error -re -f lavfi -i anoisesrc=amplitude=0.2:sample_rate=16000";
+        command
+            .args(noise.split(' '))
+            .args(format.encoder.split(' '));
+        command.args(["-flush_packets", "1", "-content_type", format.media_type]);
+        let target = format!("icecast://source:{PASSWORD}@{}{mount}", node.address());
+        command.arg(target).stdin(Stdio::null());
+        Self(command.spawn().unwrap())
+    }
+}
+
+impl Drop for Noise {
+    fn drop(&mut self) {
+        let _gone_already = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+#[test]
+fn decoders_have_no_complaint_when_listeners_are_switched() {
+    if !have("ffmpeg") || !have("ogginfo") {
+        return;
+    }
+    let mesh = TestMesh::start(2);
+    std::thread::scope(|scope| {
+        for format in FORMATS {
+            let mesh = &mesh;
+            scope.spawn(move || switch_and_decode(mesh, format));
+        }
+    });
+}
+
+fn switch_and_decode(mesh: &TestMesh, format: Format) {
+    let Format {
+        ending,
+        second_bytes,
+        ..
+    } = format;
+    let [live, auto] = ["live", "auto"].map(|name| format!("/{name}.{ending}"));
+    mesh.create_mount(&auto, PASSWORD);
+    let fallback = format!(r#""fallback": "{auto}""#);
+    mesh.nodes[0].create_mount_with(&live, PASSWORD, &fallback);
+    mesh.wait_for_mount(&live);
+    let _auto = Noise::start(&mesh.nodes[0], &auto, format);
+    mesh.wait_on_air(&auto);
+    let player = Player::tune_in(&format!("{}/_stream/n1{live}", mesh.nodes[1].url()));
+    player.wait_for(2 * second_bytes);
+    for _ in 0..3 {
+        let source = Noise::start(&mesh.nodes[0], &live, format);
+        mesh.wait_each_sees(&live, "its own source", |mount| {
+            mount.source.is_some() && mount.fallback_heard().is_none()
+        });
+        player.wait_for_more(2 * second_bytes);
+        drop(source);
+        mesh.wait_each_sees(&live, "a fallback", |mount| {
+            mount.fallback_heard().is_some()
+        });
+        player.wait_for_more(2 * second_bytes);
+    }
+    assert!(!player.is_closed(), "{live}");
+    mount_command(&mesh.nodes[0], &["delete", &live]);
+    eventually(PATIENCE, "the listener is ended", || {
+        so(player.is_closed(), "it plays")
+    });
+    let received = player.bytes();
+    if ending == "opus" || ending == "ogg" {
+        check_links(&live, &received);
+    }
+    let arguments = "-v error -i pipe:0 -af asetpts=N/SR/TB -ac 1 -ar 8000 -f s16le -";
+    let Decoding { output, taken } = through_ffmpeg(arguments, &received);
+    taken.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said, "", "{live}: the decoder finds a fault");
+    let seconds = output.stdout.len() as f64 / 16_000.0;
+    assert!(seconds > 8.0, "{live}: {seconds} s");
+}
+
+/// Checks that each link of Ogg has other serial numbers than the one before. The fallback's are the same each time that it is
+/// heard, which ogginfo alone complains of.
+fn check_links(live: &str, received: &[u8]) {
+    let links = ogg::links(received);
+    assert!(links.len() >= 7, "{live}: {} links", links.len());
+    for pair in links.windows(2) {
+        let common = pair[0].serials.intersection(&pair[1].serials).count();
+        assert_eq!(common, 0, "{live}");
+    }
+    let again = "stream start flag found in mid-stream";
+    let mut complaints = ogg::complaints(received);
+    complaints.retain(|complaint| !complaint.contains(again));
+    assert_eq!(complaints, [""; 0], "{live}");
+}
