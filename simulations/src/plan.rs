@@ -89,6 +89,8 @@ pub struct StreamPlan {
     pub standby: bool,
     /// How long listeners are kept for a source to come back, seconds.
     pub linger_s: u32,
+    /// Whether the first mount falls back to the second.
+    pub falls_back: bool,
 }
 
 /// The bounds of the checkers.
@@ -106,6 +108,8 @@ pub struct Bounds {
     pub holes: u32,
     /// How long documents may differ among nodes that hear each other.
     pub document: Duration,
+    /// How long listeners at nodes that hear each other may be on different rungs of a ladder.
+    pub rungs: Duration,
 }
 
 impl Default for Bounds {
@@ -118,6 +122,9 @@ impl Default for Bounds {
             off_air: Duration::from_secs(10),
             holes: 0,
             document: Duration::from_secs(8),
+            // Two rounds of gossip. Before it, nodes that were parted find each other again, at worst in the second second
+            // if packets are lost.
+            rungs: 2 * INTERVAL + Duration::from_millis(1_500),
         }
     }
 }

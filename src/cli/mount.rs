@@ -393,7 +393,9 @@ mod tests {
                         /small.aac      unlimited  /radio.mp3       false\n";
         assert_eq!(list(&[spec(), small]), expected);
         let changed = describe(&spec(), Some("changed"));
-        assert!(changed.contains("\npassword            changed\nuser                source\nname "));
+        assert!(
+            changed.contains("\npassword            changed\nuser                source\nname ")
+        );
         let shown = describe(&spec(), None);
         assert!(!shown.contains("password"), "{shown}");
         assert!(

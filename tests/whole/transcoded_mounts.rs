@@ -72,13 +72,13 @@ fn a_transcoded_mount_is_shown_everywhere_and_takes_no_encoder() {
     for node in &mesh.nodes {
         let shown = done(&antiphon_mount(node, &format!("show {SMALL}")));
         for line in [
-            "transcode_from    /radio.mp3\n",
-            "codec             opus\n",
-            "bitrate           64k\n",
-            "sample_rate       48000\n",
-            "channels          2\n",
-            "quality           usual\n",
-            "on_demand         true\n",
+            "transcode_from      /radio.mp3\n",
+            "codec               opus\n",
+            "bitrate             64k\n",
+            "sample_rate         48000\n",
+            "channels            2\n",
+            "quality             usual\n",
+            "on_demand           true\n",
         ] {
             assert!(shown.contains(line), "{shown}");
         }

@@ -1,7 +1,7 @@
 //! The promises of streams: every byte in its place at every relay, listeners that keep hearing through all that leaves
 //! them a node, and sources that are never closed without a reason.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use antiphon::model::mount::MountName;
@@ -51,13 +51,17 @@ pub(crate) struct Station {
 }
 
 /// One mount of a world.
-pub(crate) struct WatchedMount<'a> {
+pub(crate) struct WatchedMount {
     pub(crate) number: usize,
-    pub(crate) mount: &'a MountName,
+    pub(crate) mount: MountName,
     /// Whether an encoder wants it that is not held up by a stopped node.
     pub(crate) is_free: bool,
     /// The connections of encoders that send.
     pub(crate) senders: Vec<EncoderId>,
+    /// The numbers of the encoders that want it.
+    pub(crate) encoders: Vec<usize>,
+    /// The mount whose stream its listeners hear while it has none.
+    pub(crate) fallback: Option<Box<WatchedMount>>,
 }
 
 /// The nodes that hear each other.
@@ -78,12 +82,17 @@ struct Ear {
     heard_at: Duration,
 }
 
+/// A listener that has got bytes within this time hears a stream.
+const HEARS: Duration = Duration::from_millis(400);
+
 /// The history of a mount.
 #[derive(Debug, Default)]
 struct Course {
     loop_since: Option<Duration>,
     rivals_since: Option<Duration>,
     off_air_since: Option<Duration>,
+    /// Since when listeners who hear each other's nodes are on different rungs.
+    apart_since: Option<Duration>,
 }
 
 /// The findings of one run about the streams.
@@ -289,19 +298,22 @@ impl StreamRules {
     pub(crate) fn look(
         &mut self,
         now: Duration,
-        watched: &WatchedMount<'_>,
+        watched: &WatchedMount,
         stations: &[Station],
         reach: Reach<'_>,
     ) {
         self.now = now;
         self.look_for_loops(watched, stations);
         self.look_for_rivals(watched, stations, reach);
+        if watched.fallback.is_some() {
+            self.look_for_rungs(watched, stations, reach);
+        }
         for node in 0..stations.len() {
             self.look_for_silence(node, watched, (stations, reach));
         }
     }
 
-    fn look_for_loops(&mut self, watched: &WatchedMount<'_>, stations: &[Station]) {
+    fn look_for_loops(&mut self, watched: &WatchedMount, stations: &[Station]) {
         let upstream = |node: usize| {
             let station = &stations[node];
             station.upstreams[watched.number].filter(|_| station.runs && !station.is_slow)
@@ -332,12 +344,7 @@ impl StreamRules {
         }
     }
 
-    fn look_for_rivals(
-        &mut self,
-        watched: &WatchedMount<'_>,
-        stations: &[Station],
-        reach: Reach<'_>,
-    ) {
+    fn look_for_rivals(&mut self, watched: &WatchedMount, stations: &[Station], reach: Reach<'_>) {
         let sources = || {
             let nodes = stations.iter().enumerate();
             let on_air = nodes.filter(|(_, station)| station.on_air[watched.number].is_some());
@@ -348,7 +355,7 @@ impl StreamRules {
         let is_rival = sources().any(|one| sources().filter(|other| *other == one).count() > 1);
         let takes = |it: &Station| it.runs && it.is_judged && !it.is_draining && !it.is_slow;
         let is_off_air = sources().count() == 0 && watched.is_free && stations.iter().any(takes);
-        let (now, bounds, mount) = (self.now, self.bounds, watched.mount);
+        let (now, bounds, mount) = (self.now, self.bounds, &watched.mount);
         let course = self.courses.entry(watched.number).or_default();
         let lasts = |since: &mut Option<Duration>, is_so: bool| {
             *since = since.or(Some(now)).filter(|_| is_so);
@@ -364,17 +371,50 @@ impl StreamRules {
         }
     }
 
+    /// How long listeners at nodes that hear each other are on different rungs of a ladder.
+    fn look_for_rungs(&mut self, watched: &WatchedMount, stations: &[Station], reach: Reach<'_>) {
+        let (now, bound) = (self.now, self.bounds.rungs);
+        let rung_at = |(node, station): (usize, &Station)| {
+            let ear = self.ears.get(&(node, watched.mount.clone()))?;
+            let is_judged = station.runs && station.is_judged && !station.is_slow;
+            let hears = is_judged && ear.life == station.life && now - ear.heard_at < HEARS;
+            let (connection, _) = self.truth.get(&ear.stream).filter(|_| hears)?;
+            let is_own = watched.encoders.contains(&connection.encoder);
+            Some((reach.components[node], is_own))
+        };
+        let heard: BTreeSet<(usize, bool)> =
+            stations.iter().enumerate().filter_map(rung_at).collect();
+        let is_apart = heard
+            .iter()
+            .any(|(at, is_own)| heard.contains(&(*at, !is_own)));
+        let course = self.courses.entry(watched.number).or_default();
+        let since = course.apart_since.filter(|_| is_apart).unwrap_or(now);
+        course.apart_since = is_apart.then_some(since);
+        if now - since > bound {
+            self.violations.note("S10", now, || {
+                format!(
+                    "nodes that hear each other play different rungs of {}",
+                    watched.mount
+                )
+            });
+        }
+    }
+
     /// How long a listener hears nothing although a node in reach has more.
     fn look_for_silence(
         &mut self,
         node: usize,
-        watched: &WatchedMount<'_>,
+        watched: &WatchedMount,
         (stations, reach): (&[Station], Reach<'_>),
     ) {
         let place = (node, watched.number);
         let ear = self.ears.get(&(node, watched.mount.clone()));
         let ear = ear.filter(|ear| ear.life == stations[node].life);
-        let server = server_of(node, watched, (stations, reach));
+        let fallback = watched.fallback.as_ref();
+        let server = server_of(node, watched, (stations, reach)).or_else(|| {
+            let fallback = fallback.filter(|_| watched.senders.is_empty())?;
+            server_of(node, fallback, (stations, reach))
+        });
         let (Some(ear), Some(server)) = (ear, server) else {
             self.served_since.remove(&place);
             return;
@@ -433,7 +473,7 @@ impl StreamRules {
 /// The encoder that a node could have the stream of, from its ingest node or over one more node that has it.
 fn server_of(
     node: usize,
-    watched: &WatchedMount<'_>,
+    watched: &WatchedMount,
     (stations, reach): (&[Station], Reach<'_>),
 ) -> Option<EncoderId> {
     let fit = |other: usize| {

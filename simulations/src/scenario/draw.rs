@@ -87,6 +87,7 @@ pub(super) fn plan(file: &File, rng: &mut SmallRng) -> Plan {
             takeover: streams.takeover,
             standby: streams.standby,
             linger_s: streams.linger_s,
+            falls_back: streams.falls_back,
         }),
         players: file.players.as_ref().map(|players| PlayerPlan {
             per_s: players.get_ref().per_s,
@@ -112,6 +113,7 @@ fn bounds(asked: Bounds) -> plan::Bounds {
         off_air: or(asked.off_air_ms, usual.off_air),
         holes: asked.holes.unwrap_or(usual.holes),
         document: or(asked.document_ms, usual.document),
+        rungs: or(asked.rungs_ms, usual.rungs),
     }
 }
 

@@ -78,6 +78,8 @@ pub(super) struct Streams {
     pub(super) takeover: Takeover,
     pub(super) standby: bool,
     pub(super) linger_s: u32,
+    /// Whether the first mount falls back to the second.
+    pub(super) falls_back: bool,
 }
 
 impl Default for Streams {
@@ -89,6 +91,7 @@ impl Default for Streams {
             takeover: Takeover::Refuse,
             standby: false,
             linger_s: 10,
+            falls_back: false,
         }
     }
 }
@@ -127,6 +130,7 @@ pub(super) struct Bounds {
     pub(super) off_air_ms: Option<u64>,
     pub(super) holes: Option<u32>,
     pub(super) document_ms: Option<u64>,
+    pub(super) rungs_ms: Option<u64>,
 }
 
 /// The kinds of faults that a scenario can ask for.
@@ -239,6 +243,12 @@ impl File {
             && *newer.get_ref() as f64 > file.nodes.least()
         {
             bail!("{}: newer: more than there are nodes", at(newer.span()));
+        }
+        if file
+            .streams
+            .is_some_and(|it| it.falls_back && it.mounts < 2)
+        {
+            bail!("streams: falls_back: there is no second mount");
         }
         if let Some(players) = &file.players {
             let too_short = file.quiet_s.unwrap_or_default() < PLAYERS_QUIET_S;

@@ -94,6 +94,7 @@ files![
     "kill-ingest",
     "kill-master",
     "kill-relay",
+    "ladder",
     "liveness-guarded",
     "liveness-open",
     "lossy-hour",

@@ -40,15 +40,24 @@ impl World {
         }
         let is_first = node == 0 && self.hosts[node].life == 1;
         if let Some(streams) = self.plan.streams.filter(|_| is_first) {
-            for mount in self.mounts.clone() {
+            let mounts = self.mounts.clone();
+            for mount in mounts.iter().rev() {
+                // The second one is there by then.
+                let fallback = match mounts.get(1) {
+                    Some(second) if streams.falls_back && mounts.first() == Some(mount) => {
+                        second.as_str()
+                    }
+                    _ => "",
+                };
                 let changes = MOUNT_KIND.changes([
                     ("password", NO_PASSWORD),
                     ("linger_s", &streams.linger_s.to_string()),
                     ("takeover", streams.takeover.word()),
                     ("standby", &streams.standby.to_string()),
+                    ("fallback", fallback),
                 ]);
                 let fields = changes.expect("a plan has valid settings").into_fields();
-                let edit = Edit::Set(mounts::key(&mount), fields);
+                let edit = Edit::Set(mounts::key(mount), fields);
                 self.step(node, Event::Edit(edit));
             }
         }

@@ -86,19 +86,8 @@ impl World {
             .map(|node| self.station(node))
             .collect();
         let components = self.net.components(&self.runs());
-        for (number, mount) in self.mounts.iter().enumerate() {
-            let sends = |encoder: &&Encoder| matches!(encoder.standing, Standing::Sending(..));
-            let wanted = self.encoders.iter();
-            let wanted = wanted.filter(|encoder| encoder.mount == *mount);
-            let mut nodes = wanted.clone().map(Encoder::node);
-            let is_stopped = |node: usize| self.hosts[node].running().is_none();
-            let senders = wanted.filter(sends);
-            let watched = WatchedMount {
-                number,
-                mount,
-                is_free: nodes.any(|node| !node.is_some_and(is_stopped)),
-                senders: senders.map(Encoder::id).collect(),
-            };
+        for number in 0..self.mounts.len() {
+            let watched = self.watched(number);
             let reach = Reach {
                 components: &components,
                 is_open: &|a, b| self.net.is_open(a, b),
@@ -111,6 +100,25 @@ impl World {
         self.checkers
             .streams
             .look_at_size(self.now, &stations, waiting);
+    }
+
+    /// A mount by its number, and its fallback.
+    fn watched(&self, number: usize) -> WatchedMount {
+        let mount = self.mounts[number].clone();
+        let sends = |encoder: &&Encoder| matches!(encoder.standing, Standing::Sending(..));
+        let wanted = self.encoders.iter();
+        let wanted = wanted.filter(|encoder| encoder.mount == mount);
+        let mut nodes = wanted.clone().map(Encoder::node);
+        let is_stopped = |node: usize| self.hosts[node].running().is_none();
+        let falls_back = number == 0 && self.plan.streams.is_some_and(|it| it.falls_back);
+        WatchedMount {
+            number,
+            is_free: nodes.any(|node| !node.is_some_and(is_stopped)),
+            senders: wanted.clone().filter(sends).map(Encoder::id).collect(),
+            encoders: wanted.map(|encoder| encoder.id().encoder).collect(),
+            fallback: falls_back.then(|| Box::new(self.watched(1))),
+            mount,
+        }
     }
 
     fn station(&self, node: usize) -> Station {

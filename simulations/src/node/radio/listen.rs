@@ -66,7 +66,7 @@ impl Radio {
 
     /// A player connects. If the mount's stream is not here, it is fetched and the player waits.
     fn arrive(&mut self, mount: &MountName, env: &mut Env<'_>) -> Listener {
-        let held = self.streams.get(mount);
+        let held = self.streams.heard(mount);
         let now = env.moment.now;
         let Some(held) = held.filter(|held| held.feed.look().can_be_joined(now)) else {
             if env.replica.mount(mount).is_some() {

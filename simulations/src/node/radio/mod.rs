@@ -3,6 +3,7 @@
 //! This does what production's services do around the pure code, one beat at a time: a beat is shorter than every
 //! wait there.
 
+mod climb;
 mod ingest;
 mod listen;
 mod places;
@@ -20,6 +21,7 @@ use antiphon::media::ring::Read;
 use antiphon::model::mount::MountName;
 use antiphon::model::node::NodeName;
 use antiphon::model::stream::{EndReason, StreamId};
+use antiphon::proto::ladder::Ladder;
 use antiphon::proto::table::PUBLISH_INTERVAL;
 use antiphon::service::relay::serving::Serving;
 use antiphon::service::streams::{Held, Streams};
@@ -110,6 +112,7 @@ pub struct Radio {
     sources: BTreeMap<EncoderId, Connection>,
     rivals: Rivals,
     audience: BTreeMap<MountName, Listener>,
+    ladders: BTreeMap<MountName, Ladder>,
     publish_at: Option<Instant>,
     /// The streams and their origins that were gossiped last.
     published: Vec<(MountName, StreamId, Origin)>,
@@ -130,6 +133,7 @@ impl Radio {
                 .into_iter()
                 .map(|mount| (mount, Listener::new(now)))
                 .collect(),
+            ladders: BTreeMap::new(),
             publish_at: None,
             published: Vec::new(),
         }
@@ -173,6 +177,7 @@ impl Radio {
         self.keep_all_while_master(env);
         self.pull_all(env);
         self.serve_all(env);
+        self.climb_all(env);
         self.listen_all(env);
     }
 
