@@ -13,7 +13,7 @@ THREADS ?= $(shell echo $$(( $$(nproc) * 3 / 2 + 1 )))
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build check test simulate flash-crowd chaos soak rolling clients fuzz crowd costs bench bench-redirect settings compatibility doc
+.PHONY: help demo build check test simulate flash-crowd ladder chaos soak rolling clients fuzz crowd costs bench bench-redirect settings compatibility doc
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ simulate: ## Run 10,000 simulated clusters, measure meshes up to 1,000 nodes: ma
 
 flash-crowd: ## Compare the ways to choose a node in simulated flash crowds: make flash-crowd ARGS="--update docs/policy-figures.md"
 	$(CARGO) run --release --locked --package simulations --bin flash-crowd -- $(ARGS)
+
+ladder: ## Switch a hundred listeners a hundred times between a live source and its fallback
+	RUST_TEST_THREADS=1 $(CARGO) test --release --locked --test whole -- --ignored --nocapture ladder $(ARGS)
 
 chaos: ## Kill, freeze and part real nodes under 200 listeners, for half an hour: make chaos ROUNDS=5
 	tests/install-tools.sh

@@ -106,7 +106,9 @@ impl RungLook {
 pub struct HeardLook {
     /// The rung; `None`: one that is no longer on the ladder.
     pub rung: Option<usize>,
-    /// Since when nobody hears it.
+    /// Whether somebody hears it here, or is about to.
+    pub has_audience: bool,
+    /// Since when it has no reader at all.
     pub idle_since: Option<Instant>,
 }
 
@@ -135,7 +137,7 @@ pub enum LadderStep {
         /// Whether what is heard flows.
         meanwhile: bool,
     },
-    /// Nothing flows: keep the listeners.
+    /// Nothing flows, or nobody would hear it: keep the listeners, if there are any.
     Wait,
     /// End those who hear a fallback, or wait.
     Leave(LeaveReason),
@@ -193,11 +195,16 @@ impl Ladder {
         if is_idle && playing != Some(0) {
             return LadderStep::Leave(LeaveReason::NobodyListens);
         }
+        // Nodes that only hold the mount's own stream for others need no fallback.
+        let has_audience = look.heard.is_none_or(|heard| heard.has_audience);
+        if rung > 0 && playing == Some(0) && !has_audience {
+            return LadderStep::Wait;
+        }
         match look.rungs[rung].is_here(now) {
             true => LadderStep::Hear(rung),
             false => LadderStep::Fetch {
                 rung,
-                meanwhile: playing.is_some_and(|playing| states[playing] == RungState::Flows),
+                meanwhile: playing.is_some_and(|it| it != rung && states[it] == RungState::Flows),
             },
         }
     }
@@ -253,6 +260,7 @@ mod tests {
             rungs: rungs.into(),
             heard: rung.map(|rung| HeardLook {
                 rung: Some(rung),
+                has_audience: true,
                 idle_since: None,
             }),
             returns: true,
@@ -362,6 +370,24 @@ mod tests {
         let (left, now) = idle(1, 31);
         let leave = LadderStep::Leave(LeaveReason::NobodyListens);
         assert_eq!(ladder.step(&left, now), leave);
+    }
+
+    #[test]
+    fn a_node_that_only_holds_the_stream_needs_no_fallback() {
+        let now = Instant::now();
+        let mut ladder = Ladder::new(now);
+        let mut held = look([over(now), elsewhere(2)], Some(0));
+        held.heard.as_mut().unwrap().has_audience = false;
+        assert_eq!(ladder.step(&held, now), LadderStep::Wait);
+        held.rungs[0] = elsewhere(3);
+        let step = ladder.step(&held, now);
+        assert_eq!(
+            step,
+            LadderStep::Fetch {
+                rung: 0,
+                meanwhile: false
+            }
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A mount always has something to play: its listeners hear the highest rung of its ladder that flows, and stay.
 
+mod crowd;
 mod edits;
 mod formats;
 mod nodes;

@@ -153,7 +153,7 @@ async fn feed_once(
     let Ok(held) = engine.0.ladders.fetch(mount).await else {
         return FeedEnd::NoStream;
     };
-    let _reading = held.read_by(Reader::Link);
+    let _reading = held.read_by(Reader::Engine);
     let mut socket = match log_in(engine, mount, &held).await {
         Ok(socket) => socket,
         Err(end) => return end,

@@ -24,6 +24,8 @@ pub struct Climb<'a> {
     pub view: &'a MeshView,
     /// The streams that are here, and what listeners hear.
     pub streams: &'a Streams,
+    /// Whether a listener asks for the mount.
+    pub is_asked: bool,
     /// The time.
     pub now: Instant,
 }
@@ -38,13 +40,14 @@ impl Climb<'_> {
     pub fn look(&self, rungs: &[MountName]) -> LadderLook {
         let mount = &self.spec.path;
         let heard = self.streams.heard(mount);
-        let listened = heard.as_ref().filter(|heard| heard.idle_since().is_none());
+        let listened = heard.as_ref().filter(|heard| heard.has_audience());
         let playing = self.streams.stand_in_of(mount);
         let playing = playing.as_ref().unwrap_or(mount);
         LadderLook {
             rungs: rungs.iter().map(|rung| self.rung(rung, listened)).collect(),
             heard: heard.as_ref().map(|heard| HeardLook {
                 rung: rungs.iter().position(|rung| rung == playing),
+                has_audience: self.is_asked || heard.has_audience(),
                 idle_since: heard.idle_since(),
             }),
             returns: self.spec.fallback_override,

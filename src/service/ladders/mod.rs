@@ -84,23 +84,30 @@ impl Ladders {
         if !self.has_fallback(mount) {
             return relays.fetch(mount).await;
         }
+        match timeout(FETCH_TIMEOUT, self.heard(mount)).await {
+            Ok(Some(held)) => Ok(held),
+            // While the mount lingers, its next stream is waited for.
+            Ok(None) => relays.fetch(mount).await,
+            Err(_) => Err(NoStream),
+        }
+    }
+
+    /// What listeners of a mount hear, once it is here; `None` if no rung flows.
+    async fn heard(&self, mount: &MountName) -> Option<Held> {
         let mut streams = self.0.config.streams.watch();
         let mut view = self.0.config.mesh.cluster.watch();
-        let heard = async {
-            loop {
-                match self.offer(mount) {
-                    Offer::Hear(held) => return Ok(held),
-                    Offer::Nothing => return relays.fetch(mount).await,
-                    Offer::Coming => {}
-                }
-                tokio::select! {
-                    _ = streams.changed() => {}
-                    _ = view.changed() => {}
-                    () = sleep(LOOK_INTERVAL) => {}
-                }
+        loop {
+            match self.offer(mount, true) {
+                Offer::Hear(held) => return Some(held),
+                Offer::Nothing => return None,
+                Offer::Coming => {}
             }
-        };
-        timeout(FETCH_TIMEOUT, heard).await.unwrap_or(Err(NoStream))
+            tokio::select! {
+                _ = streams.changed() => {}
+                _ = view.changed() => {}
+                () = sleep(LOOK_INTERVAL) => {}
+            }
+        }
     }
 
     /// Whether the listeners of a mount may hear the stream of another one.
@@ -157,11 +164,9 @@ impl Ladders {
                 config.streams.end_stand_in(&mount);
             }
         }
-        let mut listened = mounts.values().filter(|spec| !spec.fallback.is_empty());
-        let listened: Vec<&MountSpec> = listened
-            .by_ref()
-            .filter(|spec| config.streams.heard(&spec.path).is_some())
-            .collect();
+        let with_ladder = mounts.values().filter(|spec| !spec.fallback.is_empty());
+        let listened = with_ladder.filter(|spec| config.streams.heard(&spec.path).is_some());
+        let listened: Vec<&MountSpec> = listened.collect();
         let is_recent = |state: &LadderState| {
             clock::now().saturating_duration_since(state.ladder.flowed()) < FETCH_TIMEOUT
         };
@@ -169,13 +174,13 @@ impl Ladders {
             listened.iter().any(|spec| spec.path == *mount) || is_recent(state)
         });
         for spec in &listened {
-            self.offer(&spec.path);
+            self.offer(&spec.path, false);
         }
         !listened.is_empty()
     }
 
-    /// Looks at the ladder of a mount, and lets its listeners hear the right rung.
-    fn offer(&self, mount: &MountName) -> Offer {
+    /// Looks at the ladder of a mount, perhaps because a listener asks for it, and lets its listeners hear the right rung.
+    fn offer(&self, mount: &MountName, is_asked: bool) -> Offer {
         let Inner { config, states } = &*self.0;
         let (mounts, view) = (config.mesh.documents.mounts(), config.mesh.cluster.view());
         let Some(spec) = mounts.get(mount) else {
@@ -186,6 +191,7 @@ impl Ladders {
             mounts: &mounts,
             view: &view,
             streams: &config.streams,
+            is_asked,
             now: clock::now(),
         };
         // One look at a time: two of them would switch back and forth.

@@ -18,6 +18,7 @@ use crate::wire::gossip::{
 #[derive(Debug)]
 pub(super) struct Readers {
     listeners: AtomicU32,
+    engines: AtomicU32,
     links: AtomicU32,
     clock: RuntimeClock,
     idle_since: Mutex<Instant>,
@@ -57,6 +58,8 @@ pub struct Held {
 pub enum Reader {
     /// A player.
     Listener,
+    /// An Icecast that serves the players of this node.
+    Engine,
     /// Another node.
     Link,
 }
@@ -88,6 +91,7 @@ impl Readers {
     pub(super) fn new(clock: &RuntimeClock) -> Arc<Self> {
         Arc::new(Self {
             listeners: AtomicU32::new(0),
+            engines: AtomicU32::new(0),
             links: AtomicU32::new(0),
             idle_since: Mutex::new(clock.now()),
             clock: clock.clone(),
@@ -101,6 +105,7 @@ impl Readers {
     fn count(&self, reader: Reader) -> &AtomicU32 {
         match reader {
             Reader::Listener => &self.listeners,
+            Reader::Engine => &self.engines,
             Reader::Link => &self.links,
         }
     }
@@ -177,10 +182,15 @@ impl Held {
         })
     }
 
+    /// Whether somebody hears the mount here, rather than another node.
+    pub fn has_audience(&self) -> bool {
+        self.listeners() > 0 || self.readers.engines.load(Ordering::Relaxed) > 0
+    }
+
     /// Since when the stream has had no reader here; `None` while it has one.
     pub fn idle_since(&self) -> Option<Instant> {
         let links = self.readers.links.load(Ordering::Relaxed);
-        let idle = links == 0 && self.listeners() == 0;
+        let idle = links == 0 && !self.has_audience();
         idle.then(|| *self.readers.idle_since.lock())
     }
 

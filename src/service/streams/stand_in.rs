@@ -155,7 +155,7 @@ impl StreamMap {
 
     /// Keeps the channel of a mount that holds no stream any more, if its listeners wait for another one.
     pub(super) fn keep_waiting(&mut self, mount: &MountName, released: Held) {
-        let waits = released.channel.outlasts() && released.idle_since().is_none();
+        let waits = released.channel.outlasts() && released.has_audience();
         if waits && !self.stand_ins.contains_key(mount) {
             let stand_in = StandIn {
                 heard: released,

@@ -64,6 +64,11 @@ impl Player {
         self.heard().bytes.clone()
     }
 
+    /// What it has received so far, from this byte on.
+    pub(crate) fn bytes_from(&self, from: usize) -> Vec<u8> {
+        self.heard().bytes[from..].to_vec()
+    }
+
     /// How much it has received so far.
     pub(crate) fn len(&self) -> usize {
         self.heard().bytes.len()

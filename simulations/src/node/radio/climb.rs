@@ -29,6 +29,8 @@ impl Radio {
             mounts,
             view,
             streams: &self.streams,
+            // Its listener comes back again and again.
+            is_asked: true,
             now: env.moment.now,
         };
         let rungs = climb.rungs();
