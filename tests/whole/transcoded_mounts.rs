@@ -103,7 +103,7 @@ fn a_transcoded_mount_is_shown_everywhere_and_takes_no_encoder() {
         &format!("set {SMALL} transcode_from="),
     ));
     assert!(
-        said.contains("\ncodec\n") && said.contains("on_demand         false\n"),
+        said.contains("\ncodec\n") && said.contains("on_demand           false\n"),
         "{said}"
     );
     assert!(
