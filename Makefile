@@ -13,7 +13,7 @@ THREADS ?= $(shell echo $$(( $$(nproc) * 3 / 2 + 1 )))
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build check test simulate flash-crowd ladder chaos soak rolling clients fuzz crowd costs bench bench-redirect settings compatibility doc
+.PHONY: help demo build check test simulate flash-crowd ladder chaos soak rolling clients fuzz crowd costs bench bench-redirect settings compatibility loudness doc
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,10 @@ bench-redirect: ## Count redirects per second against nginx, which has to be ins
 
 settings: ## Write the tables of settings into the pages again, from the tables in src/logic/records
 	ANTIPHON_WRITE_SETTINGS=1 $(CARGO) test --locked --test docs -- settings::
+
+loudness: ## Measure the loudness of real encoders' streams without decoding them, and write the table into its page
+	tests/install-tools.sh
+	ANTIPHON_WRITE_LOUDNESS=1 $(CARGO) test --locked --test loudness
 
 compatibility: ## Ask antiphon and a stock icecast2 for what programs expect of an Icecast, and write docs/compatibility.md
 	ANTIPHON_WRITE_COMPATIBILITY=1 $(CARGO) test --locked --test icecast

@@ -4,5 +4,6 @@
 pub mod format;
 pub mod icy;
 pub mod intro;
+pub mod loudness;
 pub mod ring;
 pub mod splice;

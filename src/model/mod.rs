@@ -20,6 +20,7 @@ pub mod quorum;
 pub mod reach;
 pub mod record;
 pub mod seat;
+pub mod sound;
 pub mod source;
 pub mod source_user;
 pub mod stamp;

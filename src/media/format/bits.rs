@@ -1,20 +1,20 @@
-//! Bytes read bit by bit, as headers of LOAS and of pictures want it.
+//! Bytes read bit by bit, as headers of LOAS, of pictures and of frames want it.
 
 /// Bytes read bit by bit, the highest of each first.
 #[derive(Debug)]
-pub(super) struct Bits<'a> {
+pub(in crate::media) struct Bits<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Bits<'a> {
     /// The bits of these bytes.
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(in crate::media) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
     /// The next so many bits, at most 32, as a number.
-    pub(super) fn take(&mut self, bits: usize) -> Option<u32> {
+    pub(in crate::media) fn take(&mut self, bits: usize) -> Option<u32> {
         let mut value = 0;
         for _ in 0..bits {
             let byte = self.bytes.get(self.at / 8)?;
@@ -25,12 +25,22 @@ impl<'a> Bits<'a> {
     }
 
     /// Passes so many bits.
-    pub(super) fn skip(&mut self, bits: usize) {
+    pub(in crate::media) fn skip(&mut self, bits: usize) {
         self.at = self.at.saturating_add(bits);
     }
 
+    /// How many bits have been passed.
+    pub(in crate::media) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Passes what is left of a byte that has been begun.
+    pub(in crate::media) fn align(&mut self) {
+        self.at = self.at.next_multiple_of(8);
+    }
+
     /// A number in the code of Exp-Golomb: as many bits behind the first 1 as there were zeros before it, at most 31.
-    pub(super) fn take_golomb(&mut self) -> Option<u32> {
+    pub(in crate::media) fn take_golomb(&mut self) -> Option<u32> {
         let mut zeros = 0;
         while self.take(1)? == 0 {
             zeros += 1;

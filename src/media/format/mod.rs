@@ -1,7 +1,7 @@
 //! The formats of streams: which one a stream has, where it may be joined, and what a late listener needs first.
 
 pub mod adts;
-mod bits;
+pub(in crate::media) mod bits;
 pub mod change;
 mod crc;
 pub mod detect;

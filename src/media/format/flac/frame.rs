@@ -19,25 +19,25 @@ const SAMPLE_NUMBERS: u64 = (1 << 36) - 1;
 
 /// The head of a frame. Only [`FlacHead::read`] makes one, whose checksum is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FlacHead {
+pub(in crate::media) struct FlacHead {
     /// Whether `number` counts samples: frames then may have different lengths.
     counts_samples: bool,
     /// The number of the frame, or of its first sample.
     number: u64,
     /// The samples of each channel.
-    pub(super) samples: u32,
+    pub(in crate::media) samples: u32,
     /// The length of the head.
-    pub(super) head_bytes: usize,
+    pub(in crate::media) head_bytes: usize,
     /// Samples per second; 0: as in STREAMINFO.
-    rate_hz: u32,
+    pub(in crate::media) rate_hz: u32,
     channels: u8,
     /// Bits per sample; 0: as in STREAMINFO.
-    bits: u8,
+    pub(in crate::media) bits: u8,
 }
 
 /// The result of reading a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FlacHeadRead {
+pub(in crate::media) enum FlacHeadRead {
     /// The head is whole.
     Is(FlacHead),
     /// More bytes are needed.
@@ -48,7 +48,7 @@ pub(super) enum FlacHeadRead {
 
 impl FlacHead {
     /// Reads the head at the beginning of these bytes.
-    pub(super) fn read(bytes: &[u8]) -> FlacHeadRead {
+    pub(in crate::media) fn read(bytes: &[u8]) -> FlacHeadRead {
         let second = bytes.get(1).is_none_or(|it| it & !1 == SYNC_REST);
         if bytes.first().is_some_and(|it| *it != SYNC) || !second {
             return FlacHeadRead::Not;

@@ -14,8 +14,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub(super) use self::frame::is_whole as is_whole_frame;
-use self::frame::whole_frame_bytes;
-use self::frame::{FlacHead, FlacHeadRead, MAX_HEAD_BYTES, SYNC};
+pub(in crate::media) use self::frame::{FlacHead, FlacHeadRead};
+use self::frame::{MAX_HEAD_BYTES, SYNC, whole_frame_bytes};
 pub(super) use self::headers::{Beginning, BlockHead, MAGIC_BYTES, beginning};
 use self::headers::{FlacHeaders, HeadersState, StreamInfo};
 use super::joining::{Comment, Mark, Prologue, Scanned, StreamStart, Trouble};

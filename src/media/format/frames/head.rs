@@ -64,7 +64,7 @@ pub trait FrameHead: Copy + Debug {
 
 /// How long so many samples play at a rate. Rounded to a nanosecond, so that a sum of them is wrong by less than 0.1
 /// millionth: less than any sound card's clock.
-pub(in crate::media::format) fn playing_time(samples: u32, rate_hz: u32) -> Option<Duration> {
+pub(in crate::media) fn playing_time(samples: u32, rate_hz: u32) -> Option<Duration> {
     let nanos = u64::from(samples) * 1_000_000_000 + u64::from(rate_hz / 2);
     nanos.checked_div(rate_hz.into()).map(Duration::from_nanos)
 }

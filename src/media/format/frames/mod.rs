@@ -10,7 +10,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 pub use self::head::FrameHead;
-pub(super) use self::head::{Proof, playing_time, prove};
+pub(in crate::media) use self::head::playing_time;
+pub(super) use self::head::{Proof, prove};
 pub(super) use self::step::{FrameVerdict, Stepper};
 use super::joining::{Mark, Scanned, StreamStart, Trouble};
 use super::layout::Layout;

@@ -123,17 +123,17 @@ fn first_begun(table: &[u8], continues: bool) -> Option<usize> {
 
 /// A packet on a page, or the part of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PacketPart {
+pub(in crate::media) struct PacketPart {
     /// The place in the page.
-    pub(super) bytes: Range<usize>,
+    pub(in crate::media) bytes: Range<usize>,
     /// Whether the packet begins here.
-    pub(super) begins: bool,
+    pub(in crate::media) begins: bool,
     /// Whether the packet ends here.
-    pub(super) ends: bool,
+    pub(in crate::media) ends: bool,
 }
 
 /// The packets on a page, and the parts of packets, in order.
-pub(super) fn parts(page: &[u8], head: &PageHead) -> impl Iterator<Item = PacketPart> {
+pub(in crate::media) fn parts(page: &[u8], head: &PageHead) -> impl Iterator<Item = PacketPart> {
     let table = page.get(FIXED_BYTES..head.head_bytes).unwrap_or_default();
     let (mut at, mut begins) = (head.head_bytes, !head.continues);
     let packets = table.split_inclusive(|length| *length != FULL_SEGMENT);
