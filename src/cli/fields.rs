@@ -104,7 +104,10 @@ fn flag<S>(kind: &Kind<S>, field: &'static Field<S>) -> Arg {
                 .value_parser(words.map(move |word| Value::from(word == yes)))
                 .hide_possible_values(true)
         }
-        _ => arg.value_parser(|text: &str| value(field, text)),
+        // A level of sound is a negative number.
+        _ => arg
+            .allow_negative_numbers(true)
+            .value_parser(|text: &str| value(field, text)),
     }
 }
 

@@ -7,6 +7,7 @@ use super::fallback::Fallbacks;
 use super::geo::CountryRule;
 use super::http_header::ExtraHeaders;
 pub use super::mount_name::{BadMountName, MountName};
+use super::sound::SilenceSpec;
 use super::source_user::SourceUser;
 use super::transcoding::{TargetBitrate, TargetCodec};
 
@@ -76,6 +77,9 @@ pub struct MountSpec {
     /// Whether listeners for whom the mount is too full hear its fallback instead.
     #[serde(default)]
     pub fallback_when_full: bool,
+    /// The settings that say what silence of a source is.
+    #[serde(flatten)]
+    pub silence: SilenceSpec,
     /// The listeners that may listen, and where they are sent.
     #[serde(flatten)]
     pub steering: MountSteering,
@@ -177,6 +181,7 @@ impl MountSpec {
             fallback: Fallbacks::default(),
             fallback_override: true,
             fallback_when_full: false,
+            silence: SilenceSpec::default(),
             steering: MountSteering::default(),
             transcode: TranscodeSpec::default(),
         }

@@ -69,8 +69,8 @@ impl Publisher {
             .map(|(mount, held)| (gossip::stream_key(mount), gossip::write(&held.card())));
         let ours = held.iter().filter(|(_, held)| held.speaks_for_it());
         let about = ours.map(|(mount, held)| {
-            let false_type = self.sources.false_type(mount, held.feed.stream_id());
-            let about = held.about(false_type);
+            let found = self.sources.findings(mount, held.feed.stream_id());
+            let about = held.about(found);
             (gossip::about_key(mount), gossip::write(&about))
         });
         let waiting = self.sources.standby().into_iter();

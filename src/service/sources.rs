@@ -13,10 +13,11 @@ use tracing::warn;
 use crate::io::clock;
 use crate::logic::source::closed::{ClosedSources, Closing};
 use crate::model::mount::{MountName, MountSpec, Takeover};
+use crate::model::sound::StreamSound;
 use crate::model::source::SourceOrigin;
 use crate::model::stream::StreamId;
 use crate::proto::view::MeshView;
-use crate::wire::gossip::ClosedCard;
+use crate::wire::gossip::{ClosedCard, StreamFindings};
 
 /// How long a source may take to give way: its task only has to see the order.
 const GIVE_WAY: Duration = Duration::from_secs(1);
@@ -75,6 +76,8 @@ pub(super) struct SourceFacts {
 struct OnAir {
     stream_id: StreamId,
     facts: SourceFacts,
+    /// Whether it sounds, while it is watched for silence.
+    sound: Option<StreamSound>,
     checks: mpsc::Sender<PresenceCheck>,
     /// Taken by the one source that may inherit its place.
     heir: Arc<Semaphore>,
@@ -176,6 +179,7 @@ impl Sources {
         let on_air = OnAir {
             stream_id,
             facts,
+            sound: None,
             checks: asked,
             heir: Arc::new(Semaphore::new(1)),
             give_way: give_way.clone(),
@@ -270,12 +274,30 @@ impl Sources {
         speaking.map(|(mount, _)| mount.clone()).collect()
     }
 
-    /// The media type that the source of a stream here states, if its bytes are of another format.
-    pub fn false_type(&self, mount: &MountName, stream_id: StreamId) -> Option<String> {
+    /// The findings in the bytes of a source here, those of its ring left out.
+    pub fn findings(&self, mount: &MountName, stream_id: StreamId) -> StreamFindings {
         let table = self.0.lock();
         let on_air = table.on_air.get(mount);
         let on_air = on_air.filter(|it| it.stream_id == stream_id);
-        on_air?.facts.false_type.clone()
+        StreamFindings {
+            false_type: on_air.and_then(|it| it.facts.false_type.clone()),
+            sound: on_air.and_then(|it| it.sound),
+            ..StreamFindings::default()
+        }
+    }
+
+    /// Notes whether the source of a stream here sounds; `None`: it is not watched for silence.
+    pub(super) fn note_sound(
+        &self,
+        mount: &MountName,
+        stream_id: StreamId,
+        sound: Option<StreamSound>,
+    ) {
+        let mut table = self.0.lock();
+        let on_air = table.on_air.get_mut(mount);
+        if let Some(on_air) = on_air.filter(|it| it.stream_id == stream_id) {
+            on_air.sound = sound;
+        }
     }
 
     /// The mounts for which a source waits on standby at this node.

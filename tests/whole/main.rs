@@ -62,6 +62,7 @@ mod sent_ahead;
 mod service_manager;
 mod shoutcast;
 mod shoutcast_titles;
+mod silence;
 mod soak;
 mod sources;
 mod splices;

@@ -10,6 +10,7 @@ use super::api::{Api, NodeArgs};
 use super::quantities::{duration, rate};
 use super::terminal::{self, Side, TextTable, printable, shortened};
 use crate::model::node::NodeName;
+use crate::model::sound::SoundState;
 use crate::model::status::outside::OutsideStatus;
 use crate::model::status::{EngineStatus, MountStatus, NodeState, Status, UnreachedPeer};
 use crate::settings::Machine;
@@ -102,6 +103,7 @@ fn faults(mounts: &[MountStatus]) -> String {
         if let Some(why) = mount.trouble.as_ref().filter(|_| mount.source.is_some()) {
             lines += &format!("{}: {}\n", mount.path, printable(why));
         }
+        lines += &sound(mount);
         if let Some(closed) = &mount.closed {
             let (node, ago, why) = (&closed.node, duration(closed.ago_s), printable(&closed.why));
             lines += &format!(
@@ -115,6 +117,20 @@ fn faults(mounts: &[MountStatus]) -> String {
         }
     }
     lines
+}
+
+/// A line for a source that is silent, or is watched for silence in vain.
+fn sound(mount: &MountStatus) -> String {
+    match mount.sound {
+        Some(SoundState::Silent) => {
+            let silent = duration(mount.silent_s.unwrap_or_default());
+            format!("{}: silent for {silent}\n", mount.path)
+        }
+        Some(SoundState::Unknown) => {
+            format!("{}: whether it is silent cannot be told\n", mount.path)
+        }
+        Some(SoundState::Sounding | SoundState::Quiet) | None => String::new(),
+    }
 }
 
 fn headline(status: &Status) -> String {
@@ -354,7 +370,10 @@ MOUNT       NAME         SOURCE AT  ON AIR      FORMAT                    BITRAT
         });
         let intro = ("demo-2".parse().unwrap(), "not there".to_owned());
         status.mounts[0].intro_troubles = [intro].into();
+        status.mounts[0].sound = Some(SoundState::Silent);
+        status.mounts[0].silent_s = Some(34);
         let told = "\n/radio.mp3: no headers\n\
+                    /radio.mp3: silent for 34 s\n\
                     /radio.mp3: a source at demo-2 was closed 1 min 01 s ago: a chunk has no size\n\
                     /radio.mp3: listeners at demo-2 hear no intro: not there\n";
         let text = render(&status);

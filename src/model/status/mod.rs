@@ -20,6 +20,7 @@ use super::geo::Whereabouts;
 use super::mount::MountName;
 use super::node::NodeName;
 use super::seat::Epoch;
+use super::sound::SoundState;
 use super::stream::StreamId;
 use super::traits::NodeTraits;
 
@@ -203,6 +204,12 @@ pub struct MountStatus {
     /// Why listeners that come late may not be able to decode the stream, in words for an operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// Whether the source sounds, if the mount asks for its silence to be noticed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sound: Option<SoundState>,
+    /// Seconds since anything was to be heard, while the source is silent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_s: Option<u64>,
     /// The last source that was closed for what it had sent, for some minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<ClosedSource>,

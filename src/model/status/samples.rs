@@ -58,6 +58,8 @@ impl MountStatus {
             audio_info: String::new(),
             stated_type: None,
             trouble: None,
+            sound: None,
+            silent_s: None,
             closed: None,
             intro_troubles: BTreeMap::new(),
             listeners: 0,

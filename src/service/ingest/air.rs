@@ -8,6 +8,7 @@ use super::IngestConfig;
 use super::filler::{Filler, Offer};
 use super::intake::{Intake, Presence, Sink};
 use super::lead::RingLead;
+use super::silence::SilenceLookout;
 use crate::io::clock;
 use crate::io::feed::Feed;
 use crate::logic::ladder;
@@ -39,6 +40,7 @@ pub(super) struct Opening {
 pub(super) struct Air {
     feed: Feed,
     entry: Entry,
+    silence: SilenceLookout,
     /// The checks that were not answered, because the source was not found: its end answers them.
     unanswered: Vec<PresenceCheck>,
 }
@@ -90,6 +92,7 @@ impl Air {
         Ok(Self {
             feed,
             entry,
+            silence: SilenceLookout::new(mount, ingest.mesh.documents.watch_mounts()),
             unanswered: Vec::new(),
         })
     }
@@ -116,6 +119,7 @@ impl Air {
                 () = offer.is_out_of_place(documents) => return Input::Ended(EndReason::SourceLeft),
                 reason = intake.copy(Sink::Ring(&self.feed)) => return Input::Ended(reason),
                 Some(check) = self.entry.checks.recv() => check,
+                never = self.silence.follow(&self.feed, &ingest.sources) => match never {},
             };
             match intake.find(&self.feed, check.is_for_same_origin).await {
                 Presence::There => {

@@ -19,6 +19,7 @@ mod local;
 mod refusal;
 mod rivals;
 mod shoutcast;
+mod silence;
 #[cfg(test)]
 mod tests;
 

@@ -25,6 +25,7 @@ use crate::model::format::StreamFormat;
 use crate::model::load::LoadReport;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
+use crate::model::sound::SoundState;
 use crate::model::status::rung::{RungState, RungStatus};
 use crate::model::status::{
     ClosedSource, EngineStatus, MountStatus, NodeStatus, NowPlaying, SourceStatus, Status,
@@ -193,8 +194,8 @@ impl Statuses {
             node.disk = self.config.mesh.documents.disk_trouble();
             let told = own.iter().map(|(mount, held)| {
                 let stream_id = held.feed.stream_id();
-                let false_type = self.config.sources.false_type(mount, stream_id);
-                (mount.clone(), held.about(false_type))
+                let found = self.config.sources.findings(mount, stream_id);
+                (mount.clone(), held.about(found))
             });
             node.about = told.collect();
             node.rungs = self.config.streams.rung_cards().into_iter().collect();
@@ -274,6 +275,9 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
     let listeners = told.fold(0, u32::saturating_add);
     let peak = card.map_or(0, |card| card.listener_peak);
     let bitrate_bps = card.map_or(0, |card| card.bitrate_bps);
+    let sound = about.sound.as_deref().and_then(SoundState::of_word);
+    let silent_since = about.silent_since_unix_ms;
+    let silent_s = silent_since.map(|since| clock::unix_ms().saturating_sub(since) / 1_000);
     MountStatus {
         path: path.clone(),
         name: view.station_name(spec).to_owned(),
@@ -284,6 +288,8 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
         audio_info: about.audio_info,
         stated_type: about.false_type.as_deref().map(caption),
         trouble: about.trouble.as_deref().map(caption),
+        sound: source.and(sound),
+        silent_s: source.and(silent_s),
         closed: closed(view, path),
         intro_troubles: view
             .holders(path)

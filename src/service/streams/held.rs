@@ -171,14 +171,13 @@ impl Held {
         !matches!(self.origin, Origin::Relay(Some(_)))
     }
 
-    /// The description that its source gives, and what is wrong with its bytes. `false_type` is the media type that the
-    /// source states, if they are of another format.
-    pub fn about(&self, false_type: Option<String>) -> StreamAbout {
+    /// The description that its source gives, and what is found in its bytes: here, and by those who `found` something.
+    pub fn about(&self, found: StreamFindings) -> StreamAbout {
         let trouble = self.feed.trouble().map(|trouble| trouble.to_string());
         StreamAbout::of(self.feed.head()).with_findings(StreamFindings {
-            false_type,
             trouble,
             serials: self.feed.serials(),
+            ..found
         })
     }
 

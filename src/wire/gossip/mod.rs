@@ -37,6 +37,7 @@ use crate::model::geo::Whereabouts;
 use crate::model::mount::MountName;
 use crate::model::node::{Generation, NodeName};
 use crate::model::seat::{Epoch, Rank, Seat};
+use crate::model::sound::StreamSound;
 use crate::model::status::NowPlaying;
 use crate::model::stream::{StreamHead, StreamId};
 use crate::model::title::TitleInfo;
@@ -233,6 +234,12 @@ pub struct StreamAbout {
     /// The serial numbers in the stream's last link of Ogg: the next stream of the mount must have others.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub serials: Vec<u32>,
+    /// The word for the [`SoundState`](crate::model::sound::SoundState) of the stream, while its node watches it for silence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sound: Option<String>,
+    /// Since when the stream is silent, unix milliseconds by the node's clock, while it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silent_since_unix_ms: Option<u64>,
 }
 
 /// The findings of a node in the bytes of a stream.
@@ -244,6 +251,8 @@ pub struct StreamFindings {
     pub trouble: Option<String>,
     /// The serial numbers in the last link of Ogg.
     pub serials: Vec<u32>,
+    /// Whether it sounds, while it is watched for silence.
+    pub sound: Option<StreamSound>,
 }
 
 impl StreamAbout {
@@ -263,6 +272,8 @@ impl StreamAbout {
             false_type: None,
             trouble: None,
             serials: Vec::new(),
+            sound: None,
+            silent_since_unix_ms: None,
         }
     }
 
@@ -272,6 +283,8 @@ impl StreamAbout {
             false_type: findings.false_type.as_deref().map(short_finding),
             trouble: findings.trouble.as_deref().map(short_finding),
             serials: findings.serials.into_iter().take(MAX_SERIALS).collect(),
+            sound: findings.sound.map(|sound| sound.state.word().to_owned()),
+            silent_since_unix_ms: findings.sound.and_then(|sound| sound.silent_since_unix_ms),
             ..self
         }
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::format::{CodecName, VideoFormat};
+use crate::model::sound::SoundState;
 
 #[test]
 fn keys_name_what_they_are_about() {
@@ -80,6 +81,10 @@ fn all_that_a_source_says_fits_into_one_value() {
         false_type: Some(long.clone()),
         trouble: Some(long),
         serials: vec![u32::MAX; 100],
+        sound: Some(StreamSound {
+            state: SoundState::Silent,
+            silent_since_unix_ms: Some(7),
+        }),
     });
     assert_eq!(about.name.len(), MAX_WORD_BYTES);
     let text = write(&about);

@@ -11,6 +11,7 @@ use crate::model::fallback::Fallbacks;
 use crate::model::geo::CountryRule;
 use crate::model::http_header::ExtraHeaders;
 use crate::model::mount::MountSpec;
+use crate::model::sound::SoundLevel;
 use crate::model::source_user::SourceUser;
 
 /// The longest time that listeners are kept in silence, seconds: no player waits longer than some minutes.
@@ -21,6 +22,9 @@ const MAX_LINGER_S: u32 = 600;
 const MIN_SOURCE_TIMEOUT_S: u32 = 2;
 /// The longest one: the mount is taken for so long by a source that has died.
 const MAX_SOURCE_TIMEOUT_S: u32 = 600;
+
+/// The longest silence that is not called one yet, seconds: a programme that is silent for longer is off the air.
+const MAX_SILENCE_S: u32 = 3_600;
 
 /// Seconds of a stream that a node may keep. Listeners begin 5 s back, and need as long to read that before it is dropped;
 /// beyond two minutes nobody is late, but elsewhere.
@@ -164,6 +168,36 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
             example: 6,
             put: |mount, seconds| mount.source_timeout_s = seconds,
             get: |mount| mount.source_timeout_s,
+        },
+    },
+    Field {
+        key: "silence_s",
+        help: "after how many seconds without sound the log and the status call the source silent: 0 to 3600; 0: nobody looks. \
+               What is told of which codec: see `silence_level`",
+        required: false,
+        kind: FieldKind::Number {
+            bounds: [0, MAX_SILENCE_S],
+            example: 30,
+            put: |mount, seconds| mount.silence.silence_s = seconds,
+            get: |mount| mount.silence.silence_s,
+        },
+    },
+    Field {
+        key: "silence_level",
+        help: "the level below which nothing is to be heard, decibels: -90 to -20, where 0 is full scale. It is estimated: for \
+               MP3 and FLAC mostly within 10 decibels, for AAC up to 20 too loud; of Opus and Vorbis only digital silence is \
+               noticed, of others nothing",
+        required: false,
+        kind: FieldKind::Text {
+            word: "DB",
+            clears: true,
+            read: read_as::<SoundLevel>,
+            // A level that only newer nodes allow must not take the mount off the air.
+            put: |mount, level| {
+                mount.silence.silence_level = level.parse().unwrap_or_default();
+                Ok(())
+            },
+            show: |mount| mount.silence.silence_level.to_string(),
         },
     },
     Field {

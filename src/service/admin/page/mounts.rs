@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use crate::model::node::NodeName;
+use crate::model::sound::SoundState;
 use crate::model::status::{MountStatus, Status};
 
 use super::text::{Foreign, bandwidth, columns, count, duration};
@@ -82,6 +83,7 @@ fn source(mount: &MountStatus) -> Markup {
                 small { "its encoder says " (Foreign(stated)) }
             }
             @if let Some(trouble) = &mount.trouble { small { strong { (Foreign(trouble)) } } }
+            (sound(mount))
             @for (node, why) in &mount.intro_troubles {
                 small { strong { "no intro at " (node) ": " (Foreign(why)) } }
             }
@@ -91,6 +93,20 @@ fn source(mount: &MountStatus) -> Markup {
             span class="none" { "source gone, its listeners are kept for a while" }
         } @else {
             span class="none" { "no source" }
+        }
+    }
+}
+
+/// Whether the source is silent, if the mount asks for that to be noticed.
+fn sound(mount: &MountStatus) -> Markup {
+    html! {
+        @match mount.sound {
+            Some(SoundState::Silent) => {
+                small { strong { "silent for " (duration(mount.silent_s.unwrap_or_default())) } }
+            }
+            Some(SoundState::Quiet) => small { "quiet" },
+            Some(SoundState::Unknown) => small { "whether it is silent cannot be told" },
+            Some(SoundState::Sounding) | None => {},
         }
     }
 }

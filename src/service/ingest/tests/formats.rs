@@ -128,7 +128,7 @@ impl Bench {
     fn about(&self) -> StreamAbout {
         let held = self.ingest.streams.get(&mount()).unwrap();
         let stream_id = held.feed.stream_id();
-        held.about(self.ingest.sources.false_type(&mount(), stream_id))
+        held.about(self.ingest.sources.findings(&mount(), stream_id))
     }
 
     /// Puts a source on air, and returns what it fills.

@@ -1,0 +1,137 @@
+//! Silence of a source is noticed, told by every node, and over when it sounds again.
+
+use std::process::{Child, Command, Stdio};
+
+use antiphon::model::sound::SoundState;
+
+use crate::support::http::get;
+use crate::support::mesh::TestMesh;
+use crate::support::node::{TestNode, done};
+use crate::support::patience::{PATIENCE, eventually, so};
+use crate::support::tool::have;
+
+const PASSWORD: &str = "hackme-not";
+
+/// A tone for half of each 16 s, and nothing for the other half: a silence of 2 s begins in it even where pages hold a second.
+const TONE_AND_NOTHING: &str = "0.2*sin(2*PI*440*t)*lt(mod(t\\,16)\\,8)";
+
+/// Each mount with how its encoder makes its stream.
+const MOUNTS: [(&str, &str); 4] = [
+    (
+        "/radio.mp3",
+        "-c:a libmp3lame -b:a 128k -f mp3 -content_type audio/mpeg",
+    ),
+    (
+        "/radio.aac",
+        "-c:a aac -b:a 96k -f adts -content_type audio/aac",
+    ),
+    (
+        "/radio.opus",
+        "-c:a libopus -b:a 64k -vbr on -f ogg -content_type application/ogg",
+    ),
+    (
+        "/radio.ogg",
+        "-c:a flac -f ogg -content_type application/ogg",
+    ),
+];
+
+/// An encoder that sends until it is dropped.
+struct SilenceEncoder(Child);
+
+impl SilenceEncoder {
+    fn start(node: &TestNode, mount: &str, arguments: &str) -> Self {
+        let mut command = Command::new("ffmpeg");
+        command.args("-nostdin -v error -re -f lavfi -i".split(' '));
+        let source = format!("aevalsrc={TONE_AND_NOTHING}|{TONE_AND_NOTHING}:s=48000");
+        command.arg(source).args("-flush_packets 1".split(' '));
+        command.args(arguments.split(' '));
+        let address = node.address();
+        command.arg(format!("icecast://source:{PASSWORD}@{address}{mount}"));
+        Self(command.stdin(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for SilenceEncoder {
+    fn drop(&mut self) {
+        let _gone_already = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+#[test]
+fn each_node_tells_when_a_source_is_silent() {
+    if !have("ffmpeg") {
+        return;
+    }
+    let mesh = TestMesh::start(2);
+    let ingest = &mesh.nodes[0];
+    for (mount, _) in MOUNTS {
+        ingest.create_mount_with(mount, PASSWORD, r#""silence_s":2,"silence_level":-60"#);
+        mesh.wait_for_mount(mount);
+    }
+    let _encoders = MOUNTS.map(|it| SilenceEncoder::start(ingest, it.0, it.1));
+    for state in [
+        SoundState::Sounding,
+        SoundState::Silent,
+        SoundState::Sounding,
+    ] {
+        for (mount, _) in MOUNTS {
+            mesh.wait_each_sees(mount, state.word(), |it| it.sound == Some(state));
+        }
+    }
+    for (mount, _) in MOUNTS {
+        mesh.wait_each_sees(mount, "how long it is silent", |it| {
+            it.silent_s
+                .is_some_and(|seconds| (2..16).contains(&seconds))
+        });
+    }
+    let elsewhere = &mesh.nodes[1];
+    eventually(PATIENCE, "status and page say it", || {
+        let said = done(&elsewhere.command("status", &[]));
+        let page = get(&elsewhere.address(), "/?part=mesh").unwrap().text();
+        let both = said.contains(": silent for ") && page.contains("silent for ");
+        so(both, format!("{said}\n{page}"))
+    });
+    eventually(PATIENCE, "the log says it", || {
+        let log = ingest.log();
+        let lines = ["the source sends silence", "the source sounds again"];
+        so(lines.iter().all(|line| log.contains(line)), log)
+    });
+    turned_off_and_on(&mesh);
+}
+
+/// The setting counts at once, also in the middle of a stream.
+fn turned_off_and_on(mesh: &TestMesh) {
+    let set =
+        |setting: &str| done(&mesh.nodes[1].command("mount", &["set", "/radio.opus", setting]));
+    set("silence_s=0");
+    mesh.wait_each_sees("/radio.opus", "nothing of its sound", |it| {
+        it.sound.is_none() && it.silent_s.is_none()
+    });
+    set("silence_s=2");
+    mesh.wait_each_sees("/radio.opus", "silence again", |it| {
+        it.sound == Some(SoundState::Silent)
+    });
+}
+
+#[test]
+fn a_format_that_tells_nothing_is_said_to_be_unknown() {
+    if !have("ffmpeg") {
+        return;
+    }
+    let mesh = TestMesh::start(1);
+    let node = &mesh.nodes[0];
+    const MOUNT: &str = "/radio.webm";
+    node.create_mount_with(MOUNT, PASSWORD, r#""silence_s":2"#);
+    let arguments = "-c:a libopus -f webm -content_type audio/webm";
+    let _encoder = SilenceEncoder::start(node, MOUNT, arguments);
+    mesh.wait_each_sees(MOUNT, "that nothing is known", |it| {
+        it.sound == Some(SoundState::Unknown)
+    });
+    let said = done(&node.command("status", &[]));
+    assert!(
+        said.contains("whether it is silent cannot be told"),
+        "{said}"
+    );
+    assert!(node.log().contains("do not tell whether they are silent"));
+}
