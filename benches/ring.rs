@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use antiphon::io::channel::Channel;
 use antiphon::io::feed::Feed;
+use antiphon::media::format::joining::StreamStart;
 use antiphon::media::icy::Interleaver;
+use antiphon::media::loudness::LoudnessMeter;
 use antiphon::media::ring::{Read, Ring};
 use antiphon::model::stream::{StreamHead, StreamId};
 use bytes::Bytes;
@@ -72,6 +74,29 @@ fn push(c: &mut Criterion) {
     group.finish();
 }
 
+/// The cost, besides, for a mount if its silence is to be noticed: the ring is filled as ever, and a meter reads it.
+fn loudness(c: &mut Criterion) {
+    let mut group = c.benchmark_group("loudness");
+    group.throughput(Throughput::Bytes(PIECE_BYTES as u64));
+    let stream = frames(1_400); // a whole number of pieces
+    let mut pieces = stream.chunks_exact(PIECE_BYTES).cycle();
+    let start = StreamStart {
+        offset: 0,
+        media_time: Duration::ZERO,
+        prologue: Bytes::new(),
+    };
+    let mut meter = LoudnessMeter::new("audio/mpeg", &start).expect("MP3 is measured");
+    group.bench_function("audio/mpeg", |b| {
+        b.iter(|| {
+            let piece = pieces.next().expect("the pieces go round");
+            meter.feed(piece, |heard| {
+                black_box(heard);
+            });
+        });
+    });
+    group.finish();
+}
+
 fn read(c: &mut Criterion) {
     let mut group = c.benchmark_group("read");
     group.throughput(Throughput::Bytes(VISIT_BYTES as u64));
@@ -122,6 +147,7 @@ fn join(c: &mut Criterion) {
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     push(&mut criterion);
+    loudness(&mut criterion);
     read(&mut criterion);
     join(&mut criterion);
     criterion.final_summary();
