@@ -12,6 +12,7 @@ pub mod ladder;
 pub mod login_queue;
 pub mod members;
 pub mod mount_names;
+pub mod outside_relay;
 pub mod pace;
 pub mod policy;
 pub mod records;

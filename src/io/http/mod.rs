@@ -5,10 +5,12 @@
 
 mod dialler;
 mod redirect;
+pub mod stream;
 #[cfg(test)]
 mod tests;
 mod trust;
 
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +25,7 @@ use dialler::{DialError, Dialler, Meter};
 use trust::Trust;
 
 use crate::wire::http::credentials::basic_of;
+use crate::wire::http::response::BadResponse;
 
 /// How long one exchange may take, from the look-up of the name to the last byte.
 ///
@@ -121,6 +124,12 @@ pub enum HttpError {
     /// The reply was no HTTP, or broke off.
     #[error("{0} gave no proper answer")]
     Protocol(String, #[source] hyper::Error),
+    /// The reply of a server of streams was none, by what has come.
+    #[error("{0} gave no proper answer")]
+    NoAnswer(String, #[source] BadResponse),
+    /// The connection broke before the head of the answer had come.
+    #[error("{0} has closed the connection before its answer")]
+    Broken(String, #[source] io::Error),
     /// The answer is longer than was to be read.
     #[error("{0} answered with more than {1} bytes")]
     TooLarge(String, usize),
@@ -254,18 +263,23 @@ async fn exchange(
 fn build(question: Question) -> Result<Request<Full<Bytes>>, HttpError> {
     let url = question.url;
     let bad = || HttpError::BadUrl(url.clone());
-    // A name and password in the URL are no part of the host's name.
-    let host = url.host().ok_or_else(bad)?;
-    let authority = match url.port_u16() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    };
+    let authority = host_header(&url)?;
     let path = url.path_and_query().map_or("/", |path| path.as_str());
     let mut request = Request::new(Full::new(question.body));
     *request.method_mut() = question.method;
     *request.uri_mut() = path.parse().map_err(|_| bad())?;
     *request.headers_mut() = question.headers;
-    let authority = HeaderValue::from_str(&authority).map_err(|_| bad())?;
     request.headers_mut().insert(HOST, authority);
     Ok(request)
+}
+
+/// The `Host` of a URL. A name and password in the URL are no part of the host's name.
+fn host_header(url: &Uri) -> Result<HeaderValue, HttpError> {
+    let bad = || HttpError::BadUrl(url.clone());
+    let host = url.host().ok_or_else(bad)?;
+    let authority = match url.port_u16() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    HeaderValue::from_str(&authority).map_err(|_| bad())
 }

@@ -23,16 +23,22 @@ pub(super) fn next(question: &Question, answer: &Answer) -> Option<Question> {
         return None;
     }
     let location = answer.headers.get(LOCATION)?.to_str().ok()?;
+    let next = elsewhere(question, location)?;
+    let is_same_host = (question.url.host()?).eq_ignore_ascii_case(next.url.host()?);
+    is_same_host.then_some(next)
+}
+
+/// The same question at another address, on any host, unless it would leave TLS. A login goes to no other server.
+pub(super) fn elsewhere(question: &Question, location: &str) -> Option<Question> {
     let (from, to) = (&question.url, resolved(&question.url, location)?);
-    let is_same_host = from.host()?.eq_ignore_ascii_case(to.host()?);
-    let loses_tls = is_tls(from) && !is_tls(&to);
-    if !is_same_host || loses_tls {
+    if is_tls(from) && !is_tls(&to) {
         return None;
     }
-    let mut next = question.clone();
+    let is_same_host = from.host()?.eq_ignore_ascii_case(to.host()?);
     let is_same_server = port(from) == port(&to) && is_tls(from) == is_tls(&to);
     let is_upgrade = port(from) == Some(80) && port(&to) == Some(443) && is_tls(&to);
-    if !is_same_server && !is_upgrade {
+    let mut next = question.clone();
+    if !(is_same_host && (is_same_server || is_upgrade)) {
         next.headers.remove(AUTHORIZATION);
     }
     next.url = to;

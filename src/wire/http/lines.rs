@@ -49,7 +49,24 @@ pub(super) fn parse(bytes: &[u8], after: AfterHead) -> Result<Head, HeadError> {
     })
 }
 
-fn without_returns(line: &[u8]) -> &[u8] {
+/// The head of whoever sends a stream, and of whom only the headers are known.
+pub(super) fn head_of_sender(read: HeaderLines) -> Result<Head, HeadError> {
+    let method = Method::Source;
+    let body_kind = body_kind(&method, &read.headers)?;
+    Ok(Head {
+        method,
+        target: "/".to_owned(),
+        path_start: 0,
+        version: HttpVersion::Http11,
+        headers: read.headers,
+        not_utf8: read.not_utf8,
+        skipped: read.skipped,
+        body_kind,
+        after: AfterHead::Body,
+    })
+}
+
+pub(super) fn without_returns(line: &[u8]) -> &[u8] {
     let returns = line.iter().rev().take_while(|&&byte| byte == b'\r').count();
     &line[..line.len() - returns]
 }

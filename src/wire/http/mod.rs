@@ -15,6 +15,7 @@ pub mod media_type;
 pub mod range;
 pub mod reader;
 pub mod reply;
+pub mod response;
 mod rewrite;
 pub mod status;
 pub(in crate::wire) mod text;

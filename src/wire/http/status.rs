@@ -35,6 +35,8 @@ pub enum HttpStatus {
     Unavailable,
     /// 505: an unsupported version of HTTP.
     VersionNotSupported,
+    /// 508: the request has come from here, by way of others.
+    LoopDetected,
 }
 
 impl HttpStatus {
@@ -57,6 +59,7 @@ impl HttpStatus {
             Self::NotImplemented => 501,
             Self::Unavailable => 503,
             Self::VersionNotSupported => 505,
+            Self::LoopDetected => 508,
         }
     }
 
@@ -79,6 +82,7 @@ impl HttpStatus {
             Self::NotImplemented => "Not Implemented",
             Self::Unavailable => "Service Unavailable",
             Self::VersionNotSupported => "HTTP Version Not Supported",
+            Self::LoopDetected => "Loop Detected",
         }
     }
 }

@@ -5,6 +5,8 @@ pub mod listener_head;
 pub mod local;
 pub mod passthrough;
 pub mod playlist;
+pub mod playlist_reader;
 pub mod server_config;
 pub mod shoutcast;
 pub mod source_head;
+pub mod upstream;

@@ -1,5 +1,7 @@
 //! The addresses of outside servers: where listeners are sent, and where a server is asked.
 
+use crate::model::host::is_host_and_port;
+
 /// The longest address: far longer than any host and base path, and short enough to gossip about.
 const MAX_URL_BYTES: usize = 256;
 
@@ -45,36 +47,11 @@ pub fn public_url(text: &str) -> Result<String, BadAddress> {
     if authority.contains('@') {
         return Err(BadAddress::Credentials);
     }
-    if !is_authority(authority) || path.contains(['"', '<', '>', '\\']) {
+    if !is_host_and_port(authority) || path.contains(['"', '<', '>', '\\']) {
         return Err(BadAddress::Shape);
     }
     let (authority, path) = (authority.to_ascii_lowercase(), path.trim_end_matches('/'));
     Ok(format!("{scheme}://{authority}{path}"))
-}
-
-/// `HOST`, `HOST:PORT`, `[IPv6]` or `[IPv6]:PORT`.
-fn is_authority(authority: &str) -> bool {
-    let (host_is_good, port) = match authority.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
-            Some((ip, port)) => (ip.parse::<std::net::Ipv6Addr>().is_ok(), port),
-            None => return false,
-        },
-        None => {
-            let (host, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
-            let letters = host
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-            (letters && !host.is_empty(), port)
-        }
-    };
-    let port_is_good = match port.strip_prefix(':') {
-        None => port.is_empty(),
-        Some(digits) => {
-            let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
-            plain && digits.parse::<u16>().is_ok_and(|port| port > 0)
-        }
-    };
-    host_is_good && port_is_good
 }
 
 #[cfg(test)]
