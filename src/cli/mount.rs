@@ -14,7 +14,7 @@ use super::fields::{self, Assignment, AssignmentParser};
 use super::places::{self, GEO_TOKEN};
 use super::rungs;
 use super::terminal::{self, Side, TextTable};
-use crate::logic::records::mounts::MOUNT_KIND;
+use crate::logic::records::mounts::{MOUNT_KIND, relay_fault};
 use crate::logic::transcoding::order::strict_order;
 use crate::logic::transcoding::variants::{Variant, variants};
 use crate::model::geo::CountryRule;
@@ -130,7 +130,11 @@ impl NewMount {
     fn check(&self) -> Result<(), String> {
         let mut spec = (MOUNT_KIND.unset)();
         // Nobody knows the hash of the password yet.
-        let _missing = MOUNT_KIND.load_edited(&mut spec, None, &fields::kept(&MOUNT_KIND, &self.0));
+        let kept = fields::kept(&MOUNT_KIND, &self.0);
+        let _missing = MOUNT_KIND.load_edited(&mut spec, None, &kept);
+        if let Some(fault) = relay_fault(&kept, &spec) {
+            return Err(fault.to_string());
+        }
         let order = strict_order(&spec.transcode);
         order.map(drop).map_err(|bad| bad.to_string())
     }
@@ -407,7 +411,7 @@ mod tests {
                       max_listener_s      unlimited\nhidden              false\nlinger_s            10\n";
         assert!(shown.contains(limits), "{shown}");
         assert!(
-            shown.contains("\noverflow_percent    100\ncountries\ntranscode_from\ncodec\nbitrate\nsample_rate         usual\n"),
+            shown.contains("\noverflow_percent    100\ncountries\nrelay\ntranscode_from\ncodec\nbitrate\nsample_rate         usual\n"),
             "{shown}"
         );
     }

@@ -7,6 +7,7 @@ use super::fallback::Fallbacks;
 use super::geo::CountryRule;
 use super::http_header::ExtraHeaders;
 pub use super::mount_name::{BadMountName, MountName};
+use super::outside_relay::RelayAddresses;
 use super::sound::SilenceSpec;
 use super::source_user::SourceUser;
 use super::transcoding::{TargetBitrate, TargetCodec};
@@ -80,6 +81,9 @@ pub struct MountSpec {
     /// The settings that say what silence of a source is.
     #[serde(flatten)]
     pub silence: SilenceSpec,
+    /// The addresses from which the stream is got while no encoder sends it.
+    #[serde(default)]
+    pub relay: RelayAddresses,
     /// The listeners that may listen, and where they are sent.
     #[serde(flatten)]
     pub steering: MountSteering,
@@ -137,7 +141,7 @@ pub struct TranscodeSpec {
     pub channels: Option<u32>,
     /// The quality of the codec, on its own scale, instead of a bitrate; `None`: a bitrate.
     pub quality: Option<u32>,
-    /// Whether it is transcoded only while somebody listens.
+    /// Whether it is transcoded, or got by its outside relay, only while somebody listens.
     pub on_demand: bool,
 }
 
@@ -182,9 +186,16 @@ impl MountSpec {
             fallback_override: true,
             fallback_when_full: false,
             silence: SilenceSpec::default(),
+            relay: RelayAddresses::default(),
             steering: MountSteering::default(),
             transcode: TranscodeSpec::default(),
         }
+    }
+
+    /// Whether its stream is made, or got from elsewhere, only while somebody listens.
+    pub fn is_on_demand(&self) -> bool {
+        let comes_by_itself = self.transcode.transcode_from.is_some() || !self.relay.is_empty();
+        self.transcode.on_demand && comes_by_itself
     }
 
     fn default_fallback_override() -> bool {

@@ -19,6 +19,9 @@ pub enum Seat {
     /// The node that transcodes another mount to this one. A node of an older version knows no such seat, so messages about
     /// it go only to nodes whose card says that they read them.
     Transcoder(MountName),
+    /// The node that gets this mount's stream from a server outside the mesh. A node of an older version knows no such seat
+    /// either.
+    OutsideRelay(MountName),
 }
 
 /// Whether a node wants to hold a seat.
@@ -36,6 +39,7 @@ impl fmt::Display for Seat {
             Self::Master => f.write_str("master"),
             Self::Outside(server) => write!(f, "outside/{server}"),
             Self::Transcoder(mount) => write!(f, "transcoder{mount}"),
+            Self::OutsideRelay(mount) => write!(f, "outside-relay{mount}"),
         }
     }
 }
@@ -43,7 +47,7 @@ impl fmt::Display for Seat {
 /// Why a text names no seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown seat: write `master`, `outside/` and a server's name, or `transcoder` and a mount's path"
+    "unknown seat: write `master`, `outside/` and a server's name, or `transcoder` or `outside-relay` and a mount's path"
 )]
 pub struct BadSeat;
 
@@ -57,10 +61,12 @@ impl FromStr for Seat {
                 let server = NodeName::try_from(server).map_err(|_| BadSeat)?;
                 Ok(Self::Outside(server))
             }
-            Some(("transcoder", _)) => {
-                let path = &text["transcoder".len()..];
-                let mount = MountName::try_from(path).map_err(|_| BadSeat)?;
-                Ok(Self::Transcoder(mount))
+            Some((word @ ("transcoder" | "outside-relay"), _)) => {
+                let mount = MountName::try_from(&text[word.len()..]).map_err(|_| BadSeat)?;
+                Ok(match word {
+                    "transcoder" => Self::Transcoder(mount),
+                    _ => Self::OutsideRelay(mount),
+                })
             }
             _ => Err(BadSeat),
         }
@@ -162,7 +168,9 @@ mod tests {
         let [short, long] = ["/radio-64.opus", "/a/outside/b.mp3"]
             .map(|path| Seat::Transcoder(MountName::try_from(path).unwrap()));
         assert_eq!(short.to_string(), "transcoder/radio-64.opus");
-        for seat in [Seat::Master, Seat::Outside(server), short, long] {
+        let relayed = Seat::OutsideRelay(MountName::try_from("/radio.mp3").unwrap());
+        assert_eq!(relayed.to_string(), "outside-relay/radio.mp3");
+        for seat in [Seat::Master, Seat::Outside(server), short, long, relayed] {
             assert_eq!(seat.to_string().parse(), Ok(seat));
         }
         for bad in [
@@ -178,6 +186,8 @@ mod tests {
             "transcoder/../a",
             "transcoder/a.m3u",
             "transcoders/a",
+            "outside-relay",
+            "outside-relay/",
         ] {
             assert_eq!(bad.parse::<Seat>(), Err(BadSeat), "{bad}");
         }

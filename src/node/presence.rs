@@ -139,6 +139,7 @@ fn card(settings: &Settings, hello: &Hello, geo: &Geo) -> NodeCard {
         reads_presence: true,
         reads_midway: true,
         reads_transcoders: true,
+        reads_outside_relays: true,
     }
 }
 

@@ -37,6 +37,7 @@ use crate::service::load::{Capacity, Load};
 use crate::service::logins::Logins;
 use crate::service::mesh::Mesh;
 use crate::service::outside::Outside;
+use crate::service::outside_relay::{OutsideRelayConfig, OutsideRelays};
 use crate::service::reach::{ReachConfig, Reaching};
 use crate::service::relay::Relays;
 use crate::service::sources::Sources;
@@ -166,7 +167,8 @@ impl Core<'_> {
         let ingest = self.start_ingest(mesh, &carriers, logins.clone(), &visitors);
         self.start_transcoders(mesh, &carriers, &ingest)?;
         let audience = MeshAudience::new(carriers.audience.clone(), mesh.clone());
-        let listening = self.start_listening(mesh, &carriers)?;
+        self.start_outside_relays(mesh, &carriers, &ingest, credentials.fingerprint.clone());
+        let listening = self.start_listening(mesh, &carriers, credentials.fingerprint.clone())?;
         let admin = Admin::new(AdminConfig {
             mesh: mesh.clone(),
             audience: audience.clone(),
@@ -208,7 +210,12 @@ impl Core<'_> {
     }
 
     /// Starts the service for listeners, and the pacer that writes to them.
-    fn start_listening(&self, mesh: &Mesh, carriers: &Carriers) -> anyhow::Result<Listening> {
+    fn start_listening(
+        &self,
+        mesh: &Mesh,
+        carriers: &Carriers,
+        fingerprint: watch::Receiver<String>,
+    ) -> anyhow::Result<Listening> {
         self.check_media_dir();
         let pacer = Pacer::start(PacerConfig::default()).context("cannot start the pacer")?;
         let engine = self.start_engine(mesh, carriers)?;
@@ -224,6 +231,7 @@ impl Core<'_> {
             wants: carriers.wants.clone(),
             geo: self.geo.clone(),
             tag_key: self.tag_key.clone(),
+            fingerprint,
         }))
     }
 
@@ -265,6 +273,23 @@ impl Core<'_> {
         });
         self.tasks.spawn(transcoders.run());
         Ok(())
+    }
+
+    /// Starts the service of outside relays. Its jobs end before the tasks of visitors do, too.
+    fn start_outside_relays(
+        &self,
+        mesh: &Mesh,
+        carriers: &Carriers,
+        ingest: &Ingest,
+        fingerprint: watch::Receiver<String>,
+    ) {
+        let relays = OutsideRelays::new(OutsideRelayConfig {
+            mesh: mesh.clone(),
+            sources: carriers.sources.clone(),
+            ingest: ingest.clone(),
+            fingerprint,
+        });
+        self.tasks.spawn(relays.run());
     }
 
     fn start_spawner(&self) -> anyhow::Result<Spawner> {

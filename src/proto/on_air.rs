@@ -13,10 +13,15 @@ use crate::model::status::rung::{RungState, RungStatus};
 
 type Mounts = BTreeMap<MountName, MountSpec>;
 
-/// Whether a mount's stream is made as soon as somebody wants it: what it is made of is on air.
+/// Whether a mount's stream is there as soon as somebody wants it: what it is made of is on air, or its outside relay may get it.
 pub fn is_made_on_demand(mount: &MountName, mounts: &Mounts, view: &MeshView) -> bool {
-    let spec = mounts.get(mount).filter(|spec| spec.transcode.on_demand);
-    spec.is_some_and(|spec| view.source(lineage::origin(spec, mounts)).is_some())
+    let spec = mounts.get(mount).filter(|spec| spec.is_on_demand());
+    spec.is_some_and(|spec| {
+        let origin = lineage::origin(spec, mounts);
+        let is_relayed = mounts.get(origin).is_some_and(|it| !it.relay.is_empty());
+        let may_be_relayed = is_relayed && !view.outside_relay_fails(origin);
+        may_be_relayed || view.source(origin).is_some()
+    })
 }
 
 /// Whether a mount has a stream of its own, or would have one if it were wanted.

@@ -13,6 +13,7 @@ use crate::logic::relay::route::Precedence;
 use crate::model::finding::Finding;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::{Generation, NodeName};
+use crate::model::outside_relay::OutsideRelayReport;
 use crate::model::seat::{Claim, Epoch, Rank, Seat};
 use crate::model::status::{EngineStatus, NodeState};
 use crate::model::stream::StreamId;
@@ -71,6 +72,10 @@ pub struct MeshNode {
     pub wanted: BTreeSet<MountName>,
     /// The fallbacks that the listeners of mounts hear there.
     pub rungs: BTreeMap<MountName, RungCard>,
+    /// The outside relays whose seats it holds.
+    pub outside_relays: BTreeMap<MountName, OutsideRelayReport>,
+    /// The streams that its outside relays have on air, which yield their places to any encoder.
+    pub yielding: BTreeMap<MountName, StreamId>,
 }
 
 /// A card's flag for a frame that not every version reads.
@@ -116,6 +121,7 @@ impl MeshNode {
                 reads_presence: false,
                 reads_midway: false,
                 reads_transcoders: false,
+                reads_outside_relays: false,
             },
             bulletin: None,
             claim: None,
@@ -134,6 +140,8 @@ impl MeshNode {
             transcoders: BTreeMap::new(),
             wanted: BTreeSet::new(),
             rungs: BTreeMap::new(),
+            outside_relays: BTreeMap::new(),
+            yielding: BTreeMap::new(),
         }
     }
 
@@ -174,6 +182,10 @@ impl MeshNode {
             put(&mut self.transcoders, mount, value);
         } else if let Some(mount) = gossip::rung_mount(key) {
             put(&mut self.rungs, mount, value);
+        } else if let Some(mount) = gossip::outside_relay_mount(key) {
+            put(&mut self.outside_relays, mount, value);
+        } else if let Some(mount) = gossip::yielding_mount(key) {
+            put(&mut self.yielding, mount, value);
         } else if let Some(mount) = gossip::standby_mount(key) {
             put_flag(&mut self.standby, mount, value);
         } else if let Some(mount) = gossip::wanted_mount(key) {
@@ -210,6 +222,11 @@ impl MeshNode {
     pub fn listeners_of(&self, mount: &MountName) -> Option<u32> {
         let own = self.streams.get(mount).map(|card| card.listeners);
         own.or_else(|| Some(self.rungs.get(mount)?.listeners))
+    }
+
+    /// Whether a stream of it is an outside relay's, which yields its place to any encoder.
+    pub fn is_yielding(&self, mount: &MountName, card: &StreamCard) -> bool {
+        self.yielding.get(mount) == Some(&card.stream_id)
     }
 
     /// Whether it is believed to be alive, perhaps with a doubt.
@@ -266,24 +283,6 @@ impl MeshView {
         }
     }
 
-    /// Marks the streams of transcoders whose seat another node holds by now as streams without a source: their nodes may
-    /// not have heard of that yet, and nobody is to go over to them.
-    pub fn depose_transcoders(&mut self) {
-        for (seat, claim) in &self.seats {
-            let Seat::Transcoder(mount) = seat else {
-                continue;
-            };
-            let others = self
-                .nodes
-                .iter_mut()
-                .filter(|(name, _)| **name != claim.node);
-            let cards = others.filter_map(|(_, node)| node.streams.get_mut(mount));
-            for card in cards.filter(|card| card.origin == Origin::Source) {
-                card.origin = Origin::Relay(None);
-            }
-        }
-    }
-
     /// Whether a node reads a frame, by its card. The card is believed only in the life that is `linked`: a node may have
     /// been started again as an older version, which closes the link at a frame that it cannot read.
     pub fn frame_support(
@@ -315,12 +314,15 @@ impl MeshView {
     }
 
     /// The node to which a mount's source is connected, and its stream; of several the one that stays, the lowest by
-    /// [`Precedence`].
+    /// [`Precedence`], and any encoder before an outside relay.
     pub fn source<'a>(&'a self, mount: &'a MountName) -> Option<(&'a NodeName, &'a StreamCard)> {
         let sources = self
             .holders(mount)
             .filter(|(_, card)| card.origin == Origin::Source);
-        sources.min_by_key(|(_, card)| precedence(card))
+        sources.min_by_key(|(name, card)| {
+            let yields = self.nodes[*name].is_yielding(mount, card);
+            (yields, precedence(card))
+        })
     }
 
     /// Whether anybody listens to a mount's stream, or wants to.
@@ -403,41 +405,6 @@ pub fn precedence(card: &StreamCard) -> Precedence {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_the_holder_of_a_transcoders_seat_is_its_source() {
-        let names = ["old", "new", "relay"].map(|name| NodeName::try_from(name).unwrap());
-        let [old, new, relay] = &names;
-        let mount = MountName::try_from("/a.opus").unwrap();
-        let mut view = MeshView::empty(relay.clone());
-        for (name, stream_id, origin) in [
-            (old, 1, Origin::Source),
-            (new, 2, Origin::Source),
-            (relay, 2, Origin::Relay(Some(new.clone()))),
-        ] {
-            let mut node = MeshNode::unheard(Generation(1), Instant::now());
-            let card = StreamCard {
-                origin,
-                ..StreamCard::sample(StreamId(stream_id))
-            };
-            node.streams.insert(mount.clone(), card);
-            node.state = NodeState::Alive;
-            view.nodes.insert(name.clone(), node);
-        }
-        view.depose_transcoders();
-        assert_eq!(view.source(&mount).unwrap().0, old, "nobody has the seat");
-        let claim = Claim {
-            epoch: Epoch(2),
-            rank: Rank(1),
-            node: new.clone(),
-        };
-        view.seats.insert(Seat::Transcoder(mount.clone()), claim);
-        view.depose_transcoders();
-        assert_eq!(view.source(&mount).unwrap().0, new);
-        let origin = |name| view.nodes[name].streams[&mount].origin.clone();
-        assert_eq!(origin(old), Origin::Relay(None));
-        assert_eq!(origin(relay), Origin::Relay(Some(new.clone())));
-    }
 
     #[test]
     fn a_flag_is_believed_only_in_the_life_that_is_linked() {

@@ -79,7 +79,15 @@ impl Publisher {
         let closed = closed.map(|(mount, card)| (gossip::closed_key(&mount), gossip::write(&card)));
         let rungs = self.streams.rung_cards().into_iter();
         let rungs = rungs.map(|(mount, card)| (gossip::rung_key(&mount), gossip::write(&card)));
-        let saying = cards.chain(about).chain(waiting).chain(closed).chain(rungs);
+        let yielding = self.sources.yielding().into_iter();
+        let yielding = yielding
+            .map(|(mount, stream_id)| (gossip::yielding_key(&mount), gossip::write(&stream_id)));
+        let saying = cards
+            .chain(about)
+            .chain(waiting)
+            .chain(closed)
+            .chain(rungs)
+            .chain(yielding);
         let saying: BTreeMap<String, String> = saying.collect();
         for key in self.said.iter().filter(|key| !saying.contains_key(*key)) {
             self.gossip.delete(key).await;

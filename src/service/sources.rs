@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::io::clock;
 use crate::logic::source::closed::{ClosedSources, Closing};
@@ -58,6 +58,8 @@ pub enum SourceProtocol {
     Shoutcast,
     /// None: this node makes the stream itself.
     Own,
+    /// None: this node gets the stream from a server outside the mesh, and yields its place to any encoder.
+    OutsideRelay,
 }
 
 /// The facts of a source on air that others ask for.
@@ -332,8 +334,24 @@ impl Sources {
             .collect()
     }
 
-    /// Whether a source is connected to this node, and its connection is alive.
+    /// The streams on air here that yield their places to any encoder.
+    pub fn yielding(&self) -> Vec<(MountName, StreamId)> {
+        let table = self.0.lock();
+        let yields = |it: &OnAir| it.facts.protocol == SourceProtocol::OutsideRelay;
+        let yielding = table.on_air.iter().filter(|(_, it)| yields(it));
+        let streams = yielding.map(|(mount, it)| (mount.clone(), it.stream_id));
+        streams.collect()
+    }
+
+    /// Whether a source is connected to this node, and its connection is alive. Only another source that wants its place asks
+    /// that, so an outside relay gives it back before the answer.
     pub async fn is_there(&self, doubted: DoubtedSource<'_>) -> bool {
+        let (mount, stream_id) = (doubted.mount, doubted.stream_id);
+        if self.yielding().contains(&(mount.clone(), stream_id)) {
+            info!(%mount, "another source wants the place of the outside relay, which yields");
+            self.give_way(mount, stream_id).await;
+            return false;
+        }
         let (sender, answer) = oneshot::channel();
         let asked = {
             let table = self.0.lock();
@@ -474,5 +492,26 @@ mod tests {
         assert_eq!(sources.speaking(SourceProtocol::Http), [http]);
         drop(second);
         assert_eq!(sources.speaking(SourceProtocol::Shoutcast), []);
+    }
+
+    #[tokio::test]
+    async fn an_outside_relay_yields_to_whoever_asks_for_it() {
+        let (sources, mount) = (Sources::default(), MountName::try_from("/a").unwrap());
+        let entry = sources.enter(&mount, StreamId(1), facts(SourceProtocol::OutsideRelay));
+        assert_eq!(sources.yielding(), [(mount.clone(), StreamId(1))]);
+        let doubted = |stream_id| DoubtedSource {
+            mount: &mount,
+            stream_id,
+            claimant: None,
+        };
+        assert!(!sources.is_there(doubted(StreamId(2))).await);
+        assert!(!entry.give_way.is_cancelled(), "that was another stream");
+        let leaving = async {
+            entry.give_way.cancelled().await;
+            drop(entry);
+        };
+        let (is_there, ()) = tokio::join!(sources.is_there(doubted(StreamId(1))), leaving);
+        assert!(!is_there);
+        assert_eq!(sources.yielding(), []);
     }
 }

@@ -50,6 +50,7 @@ mod membership;
 mod mesh;
 mod operator;
 mod outside;
+mod outside_relays;
 mod partition;
 mod players;
 mod playlists;

@@ -48,7 +48,10 @@ fn render(status: &Status) -> String {
     let mut parts = vec![
         headline(status),
         nodes::rows(&status.nodes) + &troubles(status),
-        mounts(&status.mounts) + &transcoders(&status.mounts) + &faults(&status.mounts),
+        mounts(&status.mounts)
+            + &transcoders(&status.mounts)
+            + &outside_relays(&status.mounts)
+            + &faults(&status.mounts),
     ];
     if !status.outside.is_empty() {
         parts.push(outside(&status.outside));
@@ -197,6 +200,18 @@ fn transcoders(mounts: &[MountStatus]) -> String {
             mount.path,
             transcoder.in_words()
         );
+        Some(printable(&line).to_string() + "\n")
+    });
+    lines.collect()
+}
+
+/// A line for each mount with an outside relay.
+fn outside_relays(mounts: &[MountStatus]) -> String {
+    let lines = mounts.iter().filter_map(|mount| {
+        let relay = mount.outside_relay.as_ref()?;
+        let why = relay.report.trouble.as_ref();
+        let why = why.map_or_else(String::new, |why| format!(": {why}"));
+        let line = format!("{} is relayed {}{why}", mount.path, relay.in_words());
         Some(printable(&line).to_string() + "\n")
     });
     lines.collect()

@@ -126,7 +126,8 @@ pub fn strict_order(spec: &TranscodeSpec) -> Result<Option<TranscodeOrder>, BadO
         sample_rate,
         channels,
         quality,
-        on_demand,
+        // Outside relays have it too.
+        on_demand: _,
     } = spec;
     let set = [
         ("codec", codec.is_some()),
@@ -134,7 +135,6 @@ pub fn strict_order(spec: &TranscodeSpec) -> Result<Option<TranscodeOrder>, BadO
         ("sample_rate", sample_rate.is_some()),
         ("channels", channels.is_some()),
         ("quality", quality.is_some()),
-        ("on_demand", *on_demand),
     ];
     match set.into_iter().find(|(_, is_set)| *is_set) {
         Some((field, _)) if order.is_none() => Err(BadOrder::NotTranscoded(field)),
@@ -306,13 +306,13 @@ mod tests {
     fn leftovers_make_an_ordinary_mount_no_worse() {
         let leftover = TranscodeSpec {
             transcode_from: None,
-            on_demand: true,
+            channels: Some(1),
             ..TranscodeSpec::default()
         };
         assert_eq!(order(&leftover), Ok(None));
         assert_eq!(
             strict_order(&leftover),
-            Err(BadOrder::NotTranscoded("on_demand"))
+            Err(BadOrder::NotTranscoded("channels"))
         );
     }
 }

@@ -3,6 +3,7 @@
 //! The JSON of these types is a promise to users' scripts: fields are added, never renamed.
 
 pub mod outside;
+pub mod outside_relay;
 pub mod rung;
 #[cfg(test)]
 mod samples;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use self::outside::OutsideStatus;
+use self::outside_relay::OutsideRelayStatus;
 use self::rung::RungStatus;
 use self::transcoder::TranscoderStatus;
 use super::format::StreamFormat;
@@ -242,6 +244,9 @@ pub struct MountStatus {
     /// The streams that its listeners may hear, the best first: its own, then those of its fallbacks. Empty: it has no fallback.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rungs: Vec<RungStatus>,
+    /// The outside relay that gets the stream while no encoder sends it; `None` for a mount without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside_relay: Option<OutsideRelayStatus>,
 }
 
 impl MountStatus {

@@ -71,6 +71,7 @@ impl MountStatus {
             standby: Vec::new(),
             rungs: Vec::new(),
             transcoder: None,
+            outside_relay: None,
             source: None,
         }
     }

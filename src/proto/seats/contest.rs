@@ -45,7 +45,7 @@ impl Rules {
                 quorum,
                 known_to_all: true,
             },
-            Seat::Outside(_) | Seat::Transcoder(_) => Self {
+            Seat::Outside(_) | Seat::Transcoder(_) | Seat::OutsideRelay(_) => Self {
                 keeps_epoch: false,
                 ranks: Ranks::Rendezvous,
                 quorum: Quorum::Off,
@@ -75,6 +75,19 @@ pub(super) struct SeatPeer {
     pub(super) life: Generation,
     /// Whether that life knows the seats of transcoders.
     pub(super) reads_transcoders: bool,
+    /// Whether it knows those of outside relays.
+    pub(super) reads_outside_relays: bool,
+}
+
+impl SeatPeer {
+    /// Whether that life reads messages about a seat.
+    fn knows(&self, seat: &Seat) -> bool {
+        match seat {
+            Seat::Master | Seat::Outside(_) => true,
+            Seat::Transcoder(_) => self.reads_transcoders,
+            Seat::OutsideRelay(_) => self.reads_outside_relays,
+        }
+    }
 }
 
 /// The contest for one seat.
@@ -176,9 +189,7 @@ impl Contest {
         out: &mut Vec<Output>,
     ) {
         let rules = self.rules;
-        let knowing = peers
-            .iter()
-            .filter(|(_, peer)| rules.known_to_all || peer.reads_transcoders);
+        let knowing = peers.iter().filter(|(_, peer)| peer.knows(&self.seat));
         let knowing: BTreeMap<&NodeName, &SeatPeer> = knowing.collect();
         let lives = knowing
             .iter()
@@ -280,6 +291,6 @@ impl Contest {
 fn claimed<'a>(node: &'a MeshNode, seat: &Seat) -> Option<&'a Claim> {
     match seat {
         Seat::Master => node.claim.as_ref(),
-        Seat::Outside(_) | Seat::Transcoder(_) => node.claims.get(seat),
+        Seat::Outside(_) | Seat::Transcoder(_) | Seat::OutsideRelay(_) => node.claims.get(seat),
     }
 }

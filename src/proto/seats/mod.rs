@@ -21,8 +21,8 @@ use crate::proto::view::MeshNode;
 use crate::wire::frame::Frame;
 
 /// The most seats besides the master's: each costs a step of its election at every look at the mesh. That is one for each
-/// outside server that there may be (256), and as many for transcoders.
-pub const MAX_SEATS: usize = 512;
+/// outside server that there may be (256), and as many for transcoders, and for outside relays.
+pub const MAX_SEATS: usize = 768;
 
 /// The facts that the elections need at the node's start.
 #[derive(Clone, Debug)]
@@ -385,5 +385,6 @@ fn member(node: &MeshNode) -> SeatPeer {
         elector,
         life: node.generation,
         reads_transcoders: node.card.reads_transcoders,
+        reads_outside_relays: node.card.reads_outside_relays,
     }
 }

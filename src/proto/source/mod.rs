@@ -174,8 +174,8 @@ enum Standby {
 }
 
 impl Source {
-    /// A source that has logged in. One that may take over asks for its place with its first audio: until then the
-    /// other source stays on air.
+    /// A source that has logged in. One that may take over, or finds an outside relay on air, asks for its place with its first
+    /// audio: until then the other source stays on air.
     pub fn begin(spec: &MountSpec, context: SourceContext<'_>, out: &mut Vec<Output>) -> Self {
         let mut source = Self {
             mount: spec.path.clone(),
@@ -183,9 +183,10 @@ impl Source {
             may_wait: spec.standby,
             state: SourceState::Over,
         };
-        match source.takeover {
-            Takeover::Takeover => source.wait_for_audio(context.new_stream_id, None, context, out),
-            Takeover::Refuse => source.ask(context.new_stream_id, context, out),
+        let may_replace = source.takeover == Takeover::Takeover || context.view.yields(&spec.path);
+        match may_replace {
+            true => source.wait_for_audio(context.new_stream_id, None, context, out),
+            false => source.ask(context.new_stream_id, context, out),
         }
         source
     }

@@ -474,3 +474,27 @@ fn after_a_partition_only_the_later_source_gives_way() {
     let won = superseded(&mut rivals, on_air, &world.view, world.now);
     assert_eq!(won, []);
 }
+
+#[test]
+fn an_outside_relay_is_heard_until_an_encoder_sends() {
+    let relayed = |world: &mut World| {
+        world.elsewhere(5);
+        let node = world.view.nodes.get_mut(&name("b")).unwrap();
+        node.yielding.insert(mount(), StreamId(5));
+    };
+    let (mut world, out) = World::begin_with(Takeover::Refuse, false, relayed);
+    assert_eq!(out, [Output::Accept], "nothing is asked before its audio");
+    let asked = world.handle(Input::Audio);
+    assert_eq!(asked, [Output::Request(StreamId(10))]);
+    let out = world.handle(Input::Verdict(StreamId(10), IN_USE));
+    let other = OtherSource::Remote(name("b"), StreamId(5));
+    assert!(matches!(&out[..], [Output::CheckPresence(it, _)] if *it == other));
+    // The question has made it yield.
+    assert_eq!(world.handle(Input::Presence(false)), []);
+    world.view.nodes.clear();
+    world.now = world.source.wake_at().unwrap();
+    let asked = world.handle(Input::Tick);
+    assert_eq!(asked, [Output::Request(StreamId(10))]);
+    let out = world.handle(Input::Verdict(StreamId(10), Ok(Epoch(1))));
+    assert_eq!(out, [Output::GoOnAir(StreamId(10), Epoch(1))]);
+}

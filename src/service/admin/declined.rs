@@ -138,7 +138,9 @@ impl Declining for ChangeError {
             Self::Exists(_) | Self::Needed { .. } | Self::IsFallback { .. } => StatusCode::CONFLICT,
             Self::NotThere(_) => StatusCode::NOT_FOUND,
             Self::Bad(BadRecord::TooMany(_)) | Self::Edit(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Bad(_) | Self::Transcoding(_) | Self::Fallback(_) => StatusCode::BAD_REQUEST,
+            Self::Bad(_) | Self::Transcoding(_) | Self::Relaying(_) | Self::Fallback(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Unsaved(why) => why.status(),
         }
     }

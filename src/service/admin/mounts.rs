@@ -1,7 +1,7 @@
 //! The API of mounts.
 
 use hyper::StatusCode;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::Admin;
 use super::body;
@@ -12,8 +12,11 @@ use super::settings;
 use crate::logic::records::kind::Changes;
 use crate::logic::records::mounts::{MOUNT_KIND, fallbacks_in};
 use crate::model::mount::{BadMountName, MountName, MountSpec};
+use crate::model::outside_relay::RelayAddresses;
 use crate::proto::on_air;
+use crate::proto::own_address::node_at;
 use crate::service::document::{ChangeError, Deletion, Subject};
+use crate::service::outside_relay::is_own;
 
 /// Lists all mounts.
 pub(super) fn list(admin: &Admin, _call: &Call) -> Answer {
@@ -34,6 +37,7 @@ pub(super) async fn create(admin: &Admin, call: Call) -> Answer {
     if admin.0.mesh.documents.mount(&mount).is_some() {
         return Err(ChangeError::Exists(Subject::Mount(mount)).into());
     }
+    refuse_own_addresses(admin, &fields)?;
     let password = settings::password(&mut fields)?;
     let changes = settings::changes(admin, &MOUNT_KIND, fields).await?;
     check_formats(admin, &mount, &changes)?;
@@ -46,6 +50,22 @@ pub(super) async fn create(admin: &Admin, call: Call) -> Answer {
     Ok(reply::json(StatusCode::CREATED, &shown))
 }
 
+/// Refuses to relay a mount from a node of this mesh, as far as its addresses are known here.
+fn refuse_own_addresses(admin: &Admin, fields: &Map<String, Value>) -> Result<(), Declined> {
+    let relay = fields.get("relay").and_then(Value::as_str);
+    // What is no address is told when it is read.
+    let relay: RelayAddresses = relay.unwrap_or_default().parse().unwrap_or_default();
+    let view = admin.0.mesh.cluster.view();
+    for address in relay.as_slice() {
+        let (host, port) = address.host_and_port();
+        if let Some(node) = node_at(&view, host, port) {
+            let why = is_own(node);
+            return Err(Declined::bad(format!("relay: {address} {why}")));
+        }
+    }
+    Ok(())
+}
+
 /// Shows one mount.
 pub(super) fn show(admin: &Admin, call: &Call) -> Answer {
     Ok(reply::json(StatusCode::OK, &spec(admin, &mount(call)?)?))
@@ -55,6 +75,7 @@ pub(super) fn show(admin: &Admin, call: &Call) -> Answer {
 pub(super) async fn edit(admin: &Admin, call: Call) -> Answer {
     let mount = mount(&call)?;
     let fields = body::object(call.request).await?;
+    refuse_own_addresses(admin, &fields)?;
     let changes = settings::changes(admin, &MOUNT_KIND, fields).await?;
     check_formats(admin, &mount, &changes)?;
     admin.0.mesh.documents.set_mount(&mount, changes).await?;

@@ -175,7 +175,7 @@ impl Task {
             seats: seats.others_held(),
             max_epoch: seats.max_epoch(),
         };
-        view.depose_transcoders();
+        view.depose_beaten();
         self.publish.send_replace(Arc::new(view));
     }
 

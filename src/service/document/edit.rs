@@ -9,6 +9,7 @@ use crate::logic::document::{Document, EditError};
 use crate::logic::ladder::{self, FallbackFault};
 use crate::logic::mount_names::named;
 use crate::logic::records::kind::{BadRecord, Changes};
+use crate::logic::records::mounts::RelayFault;
 use crate::logic::records::outside::MAX_SERVERS;
 use crate::logic::records::{mounts, outside};
 use crate::logic::transcoding::lineage::{self, TranscodeFault};
@@ -36,6 +37,9 @@ pub enum ChangeError {
     /// The edit would leave a mount whose listeners could not fall back as it says.
     #[error(transparent)]
     Fallback(#[from] FallbackFault),
+    /// The edit would leave a mount that cannot be relayed.
+    #[error(transparent)]
+    Relaying(#[from] RelayFault),
     /// Other mounts are transcoded from the one that would be deleted.
     #[error(
         "{} transcoded from {mount}: delete or change them first, or delete {mount} alone by --force (in the API by \
@@ -151,6 +155,7 @@ impl Existence {
         };
         match subject {
             Subject::Mount(path) => {
+                check_relaying(path, document, fields)?;
                 check_transcoding(path, document, fields)?;
                 check_fallbacks(path, document, fields)
             }
@@ -191,6 +196,19 @@ fn check_transcoding(
         lineage::refusal(&edited, &mounts).map_or(Ok(()), Err)?;
     }
     Ok(())
+}
+
+/// Whether a mount can be relayed as it would be after an edit.
+fn check_relaying(
+    path: &MountName,
+    document: &Document,
+    fields: &BTreeMap<String, Value>,
+) -> Result<(), ChangeError> {
+    if !mounts::is_about_relaying(fields) {
+        return Ok(());
+    }
+    let edited = mounts::edited(path, document.get(&mounts::key(path)), fields)?;
+    mounts::relay_fault(fields, &edited).map_or(Ok(()), |fault| Err(fault.into()))
 }
 
 /// Whether the listeners of a mount can fall back as they would after an edit. One that says nothing of that is always allowed.

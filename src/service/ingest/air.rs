@@ -70,13 +70,14 @@ impl Air {
             info!(title = title.text, "title");
             feed.set_title(0, title);
         }
-        ingest.streams.hold(mount, feed.clone(), Origin::Source)?;
         let facts = SourceFacts {
             protocol: offer.protocol,
             origin: offer.origin.clone(),
             false_type,
         };
+        // The stream is told of once it is held, and then it must be known whose it is.
         let entry = ingest.sources.enter(mount, stream_id, facts);
+        ingest.streams.hold(mount, feed.clone(), Origin::Source)?;
         let head = feed.head();
         info!(%stream_id, agent = head.user_agent, content_type = head.content_type, "source on air");
         let served_as = media_type::served_as(&head.content_type);

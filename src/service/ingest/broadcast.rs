@@ -39,6 +39,8 @@ pub(super) struct Broadcast<'a> {
     waiting: Option<StandbyEntry>,
     /// Keeps a title for it until it is on air.
     unheard: Option<Unheard>,
+    /// Why its connection is closed, once it is.
+    end: Option<EndReason>,
 }
 
 impl<'a> Broadcast<'a> {
@@ -59,6 +61,7 @@ impl<'a> Broadcast<'a> {
             air: None,
             waiting: None,
             unheard: None,
+            end: None,
         };
         loop {
             while let Some(output) = broadcast.due.pop_front() {
@@ -76,8 +79,9 @@ impl<'a> Broadcast<'a> {
         }
     }
 
-    /// Takes the filler through its turns: on air, on standby, on air again, until it ends or has to leave.
-    pub(super) async fn run(mut self, filler: impl Filler) {
+    /// Takes the filler through its turns: on air, on standby, on air again, until it ends or has to leave, and says why it
+    /// has.
+    pub(super) async fn run(mut self, filler: impl Filler) -> EndReason {
         let mut intake = Intake::new(filler, &self.offer);
         loop {
             while let Some(output) = self.due.pop_front() {
@@ -95,6 +99,7 @@ impl<'a> Broadcast<'a> {
         if let Some(why) = intake.fault() {
             self.ingest.sources.note_closed(&self.offer.spec.path, why);
         }
+        self.end.unwrap_or(EndReason::SourceLeft)
     }
 
     /// Waits for an answer about the place. What the source sends meanwhile is not read.
@@ -219,8 +224,9 @@ impl<'a> Broadcast<'a> {
                 }
             }
             Output::Release(stream_id) => self.ingest.authority.give_up(mount, stream_id),
-            // The first two are done by `carry_out`; the others are the end, which drops everything.
-            Output::GoOnAir(..) | Output::FinishReading | Output::Refuse(_) | Output::Close(_) => {}
+            Output::Close(reason) => self.end = Some(reason),
+            // The first two are done by `carry_out`; the last is the end, which drops everything.
+            Output::GoOnAir(..) | Output::FinishReading | Output::Refuse(_) => {}
         }
     }
 

@@ -54,8 +54,8 @@ impl Offer {
         }
     }
 
-    /// Waits until the mount is there and takes no such source any more: an encoder, when it has become one that is
-    /// transcoded; a transcoder, when it is so no longer.
+    /// Waits until the mount is there and takes no such source any more: an encoder or an outside relay, when it has become
+    /// one that is transcoded; a transcoder, when it is so no longer.
     pub(super) async fn is_out_of_place(&self, documents: &Documents) {
         let is_own = self.protocol == SourceProtocol::Own;
         let is_out_of_place = |mounts: &Arc<Mounts>| {
@@ -68,7 +68,9 @@ impl Offer {
         }
         match is_own {
             true => info!("the mount is not transcoded any more"),
-            false => info!("the mount is transcoded from another one now, and takes no encoder"),
+            false => {
+                info!("the mount is transcoded from another one now, and takes no other source")
+            }
         }
     }
 }

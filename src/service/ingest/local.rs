@@ -13,14 +13,28 @@ use super::broadcast::Broadcast;
 use super::filler::{Filler, Offer};
 use crate::model::mount::{MountSpec, Takeover};
 use crate::model::source::SourceOrigin;
-use crate::model::stream::StreamHead;
+use crate::model::stream::{EndReason, StreamHead};
 use crate::model::title::TitleInfo;
 use crate::proto::source::RefusalReason;
 use crate::service::sources::SourceProtocol;
 
+/// The origin of what comes from no client: no encoder has it, and so none takes it for its own old connection.
+const NO_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// The maker of a stream of this node's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Maker {
+    /// A transcoder, whose mount takes no encoder.
+    Transcoder,
+    /// An outside relay, which yields its place to any encoder.
+    OutsideRelay,
+}
+
 /// A stream that this node makes.
 #[derive(Clone, Debug)]
 pub struct OwnStream {
+    /// The maker.
+    pub maker: Maker,
     /// The mount.
     pub spec: MountSpec,
     /// The head of the stream; when it begins, and under which epoch, is known only once it is on air.
@@ -64,13 +78,13 @@ impl Ingest {
     /// Puts a stream on air until its audio ends, or it has to give its place back. `titles` is asked for the title of what
     /// is heard next, given how much has been heard before.
     ///
-    /// Never waits for a place: who makes the stream elsewhere makes it in vain.
+    /// Never waits for a place: who makes the stream elsewhere makes it in vain. Returns why it has left the air.
     pub async fn put_on_air<R, T>(
         &self,
         stream: OwnStream,
         audio: R,
         titles: T,
-    ) -> Result<(), NotTaken>
+    ) -> Result<EndReason, NotTaken>
     where
         R: AsyncRead + Send + Unpin,
         T: FnMut(Option<Duration>) -> Option<TitleInfo> + Send + Unpin,
@@ -82,16 +96,18 @@ impl Ingest {
             ..stream.spec
         };
         let offer = Offer {
-            origin: SourceOrigin::new(IpAddr::V4(Ipv4Addr::LOCALHOST), &spec),
+            origin: SourceOrigin::new(NO_ADDRESS, &spec),
             spec,
             head: stream.head,
             stated_bps: stream.stated_bps,
             metadata_interval: None,
-            protocol: SourceProtocol::Own,
+            protocol: match stream.maker {
+                Maker::Transcoder => SourceProtocol::Own,
+                Maker::OutsideRelay => SourceProtocol::OutsideRelay,
+            },
         };
         let broadcast = Broadcast::begin(&self.0, offer).await?;
-        broadcast.run(OwnFiller { audio, titles }).await;
-        Ok(())
+        Ok(broadcast.run(OwnFiller { audio, titles }).await)
     }
 }
 

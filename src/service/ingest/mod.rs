@@ -34,7 +34,7 @@ use self::broadcast::Broadcast;
 use self::filler::Filler;
 use self::filler::Offer;
 use self::http_source::HttpSource;
-pub use self::local::{NotTaken, OwnStream};
+pub use self::local::{Maker, NotTaken, OwnStream};
 pub use self::refusal::answer_and_drain;
 use self::refusal::{Refusal, refuse};
 use super::authority::MountAuthority;

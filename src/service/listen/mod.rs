@@ -12,6 +12,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::field::display;
 use tracing::{Instrument as _, debug, info, info_span};
@@ -44,6 +45,7 @@ use crate::wire::http::head::{Head, Method};
 use crate::wire::http::reply::{Persistence, Reply};
 use crate::wire::http::status::HttpStatus;
 use crate::wire::icecast::passthrough::{Passthrough, TagKey};
+use crate::wire::icecast::upstream::MESH_HEADER;
 
 /// How long gossip may take to tell of a source: two rounds, and the look of this node at what was said.
 const GOSSIP_DELAY: Duration = Duration::from_millis(700);
@@ -56,6 +58,9 @@ const RETRY_AFTER_SPREAD_S: f64 = 10.0;
 
 /// The answer to a listener that may not hear a mount in its country.
 const NOT_IN_COUNTRY: &str = "not available in your country";
+
+/// The answer to an outside relay of this very mesh.
+const LOOP: &str = "this is the mesh that asks: its relay setting must name the server from which the stream comes";
 
 /// The services that serving a listener needs.
 #[derive(Debug)]
@@ -82,6 +87,8 @@ pub struct ListenConfig {
     pub geo: Geo,
     /// Marks the addresses of listeners that are sent on.
     pub tag_key: TagKey,
+    /// The cluster's fingerprint, by which a request of its own outside relays is recognised.
+    pub fingerprint: watch::Receiver<String>,
 }
 
 /// How a listener came to ask here.
@@ -179,6 +186,11 @@ impl Listening {
             head,
             client: visitor.client,
         };
+        if self.is_our_own(head) {
+            info!(%mount, peer = %visitor.peer, "refused: an outside relay of this mesh asks this mesh");
+            let answer = reply.message(HttpStatus::LoopDetected, LOOP, &[]);
+            return send(visitor, &answer, &reply).await;
+        }
         let (mount, verdict) = self.decide_with_fallbacks(asking);
         let asking = MountRequest {
             mount: &mount,
@@ -241,6 +253,12 @@ impl Listening {
             }
         }
         (mount, Verdict::MountFull)
+    }
+
+    /// Whether a request comes from an outside relay of this mesh: its stream would be its own.
+    fn is_our_own(&self, head: &Head) -> bool {
+        let mark = head.header(MESH_HEADER);
+        mark.is_some_and(|mark| mark == self.0.config.fingerprint.borrow().as_str())
     }
 
     /// Decides about a request. A player that has just probed, as Safari does, is answered the same.
@@ -320,7 +338,8 @@ impl Listening {
         is_made.then(|| self.0.config.wants.want(asking.mount))
     }
 
-    /// Whether a mount's stream is made as soon as somebody wants it: what it is made of is on air.
+    /// Whether a mount's stream is there as soon as somebody wants it: what it is made of is on air, or is relayed from
+    /// outside.
     fn is_made_on_demand(&self, mount: &MountName) -> bool {
         let mesh = &self.0.config.mesh;
         on_air::is_made_on_demand(mount, &mesh.documents.mounts(), &mesh.cluster.view())

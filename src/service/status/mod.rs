@@ -1,6 +1,7 @@
 //! The whole mesh as this node sees it, put together from gossip and the document.
 
 mod outside;
+mod outside_relay;
 mod title;
 mod transcoder;
 
@@ -148,6 +149,7 @@ impl Statuses {
             now_playing: shown.parts,
             transcoder: transcoder::status(view, spec, &mounts, viewer),
             rungs: self.rungs(view, spec, viewer),
+            outside_relay: outside_relay::status(view, spec, viewer),
             ..status
         }
     }
@@ -317,6 +319,7 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
         standby: waiting.map(|(name, _)| name.clone()).collect(),
         transcoder: None,
         rungs: Vec::new(),
+        outside_relay: None,
     }
 }
 

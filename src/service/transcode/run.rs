@@ -1,11 +1,10 @@
 //! One transcoder: its program is started while there is a stream for it, watched, and started again when it has failed.
 
-use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
 use super::report::Report;
@@ -15,10 +14,11 @@ use super::{Inner, TranscodeJob, input};
 use crate::io::clock;
 use crate::logic::backoff::Backoff;
 use crate::logic::jobs::{FIRST_RESTART_WAIT, LONGEST_RESTART_WAIT};
-use crate::model::mount::{MountName, MountSpec};
+use crate::model::mount::MountName;
 use crate::model::stream::StreamId;
 use crate::model::transcoding::TranscoderStage;
 use crate::proto::view::MeshView;
+use crate::service::demand::{Demand, is_on_demand};
 use crate::service::ingest::NotTaken;
 use crate::service::streams::Held;
 use crate::service::wants::Want;
@@ -27,9 +27,6 @@ use crate::service::wants::Want;
 const GOOD_RUN: Duration = Duration::from_secs(10);
 /// How long this node waits when another one still sends to the mount.
 const RETRY: Duration = Duration::from_millis(500);
-/// How long a stream is made on demand without a listener: a player that reconnects finds it on air, and nothing is begun
-/// and ended with each look of a directory.
-const UNWANTED_LIMIT: Duration = Duration::from_secs(30);
 
 /// Why nothing is made of pictures alone.
 const NO_SOUND: &str = "the stream of its source has pictures and no sound";
@@ -40,9 +37,13 @@ pub(super) async fn run(inner: &Inner, job: &TranscodeJob) {
     let mut report = Report::new(inner, &job.mount, tool.engine);
     let mut backoff = Backoff::new(FIRST_RESTART_WAIT, LONGEST_RESTART_WAIT);
     loop {
-        if !is_wanted(inner, &job.mount) {
+        let demand = Demand {
+            mesh: &inner.config.mesh,
+            mount: &job.mount,
+        };
+        if !demand.is_there() {
             report.set_stage(TranscoderStage::Idle).await;
-            wanted(inner, &job.mount, true).await;
+            demand.becomes(true).await;
         }
         let _want = want_source(inner, &job.order.from);
         report.set_stage(TranscoderStage::Waiting).await;
@@ -139,7 +140,11 @@ async fn run_in_turn(
             let progress = running.progress.clone();
             let input = input::send(held, stdin, &progress);
             let from = &job.order.from;
-            let end = running.run(inner, from, unwanted(inner, &job.mount), input, report);
+            let demand = Demand {
+                mesh: &inner.config.mesh,
+                mount: &job.mount,
+            };
+            let end = running.run(inner, from, demand.ends(), input, report);
             match end.await {
                 RunEnd::Failed(_) | RunEnd::NotBegun(_)
                     if !progress.has_output() && held.feed.format().is_silent() =>
@@ -157,46 +162,4 @@ async fn run_in_turn(
 fn want_source(inner: &Inner, from: &MountName) -> Option<Want> {
     let on_demand = is_on_demand(&inner.config.mesh.documents.mounts(), from);
     on_demand.then(|| inner.config.wants.want(from))
-}
-
-/// Whether a mount is to be made now, as far as that depends on listeners.
-fn is_wanted(inner: &Inner, mount: &MountName) -> bool {
-    let mesh = &inner.config.mesh;
-    !is_on_demand(&mesh.documents.mounts(), mount) || mesh.cluster.view().is_wanted(mount)
-}
-
-fn is_on_demand(mounts: &BTreeMap<MountName, MountSpec>, mount: &MountName) -> bool {
-    let spec = mounts.get(mount);
-    spec.is_some_and(|spec| spec.transcode.on_demand)
-}
-
-/// Waits until a mount is wanted, or is not. If the node ends, it is not told.
-async fn wanted(inner: &Inner, mount: &MountName, how: bool) {
-    let mesh = &inner.config.mesh;
-    let (mut view, mut mounts) = (mesh.cluster.watch(), mesh.documents.watch_mounts());
-    loop {
-        let on_demand = is_on_demand(&mounts.borrow_and_update(), mount);
-        if (!on_demand || view.borrow_and_update().is_wanted(mount)) == how {
-            return;
-        }
-        // Of a stream that is always made only the settings change that.
-        let changed = tokio::select! {
-            changed = view.changed(), if on_demand => changed,
-            changed = mounts.changed() => changed,
-        };
-        if changed.is_err() {
-            pending::<()>().await;
-        }
-    }
-}
-
-/// Waits until nobody has wanted a mount for long enough.
-async fn unwanted(inner: &Inner, mount: &MountName) {
-    loop {
-        wanted(inner, mount, false).await;
-        let again = wanted(inner, mount, true);
-        if timeout(UNWANTED_LIMIT, again).await.is_err() {
-            return;
-        }
-    }
 }

@@ -23,7 +23,7 @@ use crate::model::mount::{MountName, MountSpec};
 use crate::model::seat::Epoch;
 use crate::model::stream::StreamHead;
 use crate::model::transcoding::{TranscodeEngine, TranscoderStage};
-use crate::service::ingest::{Ingest, NotTaken, OwnStream};
+use crate::service::ingest::{Ingest, Maker, NotTaken, OwnStream};
 use crate::service::streams::Held;
 
 /// How often a program is looked at.
@@ -252,7 +252,8 @@ impl Airing {
         let output = output.map_err(Unaired::Bad)?;
         let titles = |made| self.progress.take_title(made);
         let airing = self.ingest.put_on_air(self.stream, output, titles);
-        airing.await.map_err(Unaired::NotTaken)
+        let aired = airing.await;
+        aired.map(drop).map_err(Unaired::NotTaken)
     }
 }
 
@@ -285,6 +286,7 @@ fn own_stream(
     let bitrate = kbps.map(|kbps| ("br".to_owned(), kbps.to_string()));
     let version = env!("CARGO_PKG_VERSION");
     OwnStream {
+        maker: Maker::Transcoder,
         spec,
         head: StreamHead {
             content_type: media_type(job.order.audio.codec).to_owned(),

@@ -19,8 +19,11 @@
 //! | `transcoding` | [`TranscodingCard`]: what it could transcode | while it may |
 //! | `rung/PATH` | [`RungCard`]: what that mount's listeners hear there | while it is a fallback |
 //! | `wanted/PATH` | `true` | while a listener there waits for a stream that is made on demand, or a transcoder there hears one |
+//! | `outside-relay/PATH` | [`OutsideRelayReport`](crate::model::outside_relay::OutsideRelayReport) | while it holds the seat of that mount's outside relay, on change |
+//! | `yielding/PATH` | the id of the stream that its outside relay has on air: any encoder gets its place | while it is on air |
 //! | `transcoder/PATH` | [`TranscoderReport`](crate::model::transcoding::TranscoderReport) | while it runs that mount's transcoder, at most each five seconds |
 
+mod outside_relays;
 mod rung;
 #[cfg(test)]
 mod tests;
@@ -42,6 +45,9 @@ use crate::model::status::NowPlaying;
 use crate::model::stream::{StreamHead, StreamId};
 use crate::model::title::TitleInfo;
 
+pub use self::outside_relays::{
+    outside_relay_key, outside_relay_mount, yielding_key, yielding_mount,
+};
 pub use self::rung::{RungCard, rung_key, rung_mount};
 pub use self::transcoding::{
     TRANSCODING, TranscodingCard, transcoder_key, transcoder_mount, wanted_key, wanted_mount,
@@ -132,6 +138,9 @@ pub struct NodeCard {
     /// Whether the node knows the seats of transcoders, and reads messages about them.
     #[serde(default)]
     pub reads_transcoders: bool,
+    /// Whether the node knows the seats of outside relays, and reads messages about them.
+    #[serde(default)]
+    pub reads_outside_relays: bool,
 }
 
 /// The finding of a node at the address that another one announces.

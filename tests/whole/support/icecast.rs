@@ -133,6 +133,13 @@ impl Icecast {
         end(&mut self.sources[index]);
     }
 
+    /// Lets a source send to a mount again, by its place in that list.
+    pub(crate) fn begin_source(&mut self, index: usize, mount: &str) {
+        self.sources[index] = self.source(mount);
+        let look = || so(self.is_on_air(mount), "not yet");
+        eventually(PATIENCE, &format!("{mount} is on air at icecast2"), look);
+    }
+
     /// Kills it, without a word to anybody.
     pub(crate) fn kill9(&mut self) {
         end(&mut self.server);

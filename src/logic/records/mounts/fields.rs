@@ -1,6 +1,6 @@
 //! The settings of a mount, each said once.
 
-use super::transcoding;
+use super::{relaying, transcoding};
 use crate::logic::policy::Policy;
 use crate::logic::records::field::{FROM_ONE, Field, FieldKind, FlagWords};
 use crate::logic::records::mistake::Mistake;
@@ -417,6 +417,7 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
             show: |mount| mount.steering.countries.to_string(),
         },
     },
+    relaying::RELAY,
     transcoding::TRANSCODE_FROM,
     transcoding::CODEC,
     transcoding::BITRATE,

@@ -4,10 +4,12 @@
 //! time: then it has no password, so it is listed as skipped and no source can use it.
 
 mod fields;
+mod relaying;
 mod transcoding;
 
 use std::collections::BTreeMap;
 
+pub use self::relaying::{RelayFault, is_about_relaying, relay_fault};
 pub use self::transcoding::{complete, is_about_transcoding, names_source};
 use super::kind::{BadRecord, Kind};
 use crate::logic::document::Document;

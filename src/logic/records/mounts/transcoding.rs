@@ -123,8 +123,8 @@ pub(super) const QUALITY: Field<MountSpec> = Field {
 
 pub(super) const ON_DEMAND: Field<MountSpec> = Field {
     key: "on_demand",
-    help: "`true` transcodes only while somebody listens, which delays the first listener by some seconds; `false` \
-           transcodes whenever the other mount is on air",
+    help: "`true` transcodes, or has the outside relay get the stream, only while somebody listens, which delays the first \
+           listener by some seconds, or by about one; `false` transcodes whenever the other mount is on air, and relays always",
     required: false,
     kind: FieldKind::Flag {
         words: FlagWords::TrueFalse,

@@ -41,6 +41,7 @@ fn row(mount: &MountStatus) -> Markup {
             td {
                 (source(mount))
                 (transcoder(mount))
+                (outside_relay(mount))
                 (closed(mount))
                 (at("standby at", &mount.standby))
                 (at("held by", &mount.holders))
@@ -121,6 +122,16 @@ fn transcoder(mount: &MountStatus) -> Markup {
                 (Foreign(&transcoder.in_words()))
             }
             @if let Some(why) = &transcoder.report.trouble { small { strong { (Foreign(why)) } } }
+        }
+    }
+}
+
+/// The outside relay that gets the stream, and the last fault of an address.
+fn outside_relay(mount: &MountStatus) -> Markup {
+    html! {
+        @if let Some(relay) = &mount.outside_relay {
+            small { "relayed " (Foreign(&relay.in_words())) }
+            @if let Some(why) = &relay.report.trouble { small { strong { (Foreign(why)) } } }
         }
     }
 }

@@ -1,0 +1,161 @@
+//! The stream of a server outside the mesh, as a reader of audio: titles are taken out of it.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use crate::io::http::stream::StreamBody;
+use crate::media::format::detect::{self, Format, LOOK_BYTES, Look};
+use crate::media::icy::Separator;
+use crate::model::charset::Charset;
+use crate::model::title::TitleInfo;
+use crate::wire::http::head::Head;
+use crate::wire::icecast::source_head;
+
+/// How much is read at once: half a second of a loud stream.
+const READ_BYTES: usize = 16 << 10;
+
+/// The words of a reader to those who do not read it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told(Arc<Mutex<Words>>);
+
+#[derive(Debug, Default)]
+struct Words {
+    title: Option<TitleInfo>,
+    /// Why nothing more comes.
+    end: Option<String>,
+}
+
+impl Told {
+    /// The title that came last, once.
+    pub(super) fn take_title(&self) -> Option<TitleInfo> {
+        self.0.lock().title.take()
+    }
+
+    /// Why nothing more comes, if the server is the reason.
+    pub(super) fn end(&self) -> Option<String> {
+        self.0.lock().end.clone()
+    }
+}
+
+/// The audio of a server's answer. Ends where that does, and when it is told to stop.
+pub(super) struct Upstream {
+    body: StreamBody,
+    separator: Option<Separator>,
+    /// The bytes that were read and not separated yet.
+    woven: BytesMut,
+    audio: BytesMut,
+    pub(super) told: Told,
+    stop: CancellationToken,
+    stopped: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+/// Why what a server sends is not put on air.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoAudio {
+    #[error("it closed the connection before any audio")]
+    Ended,
+    #[error(
+        "what it sends is no audio that is known here: open the address in a player to see what it is"
+    )]
+    Unknown,
+    #[error("its connection broke: {0}")]
+    Broken(#[from] io::Error),
+}
+
+impl Upstream {
+    /// Reads the body behind such a head. Titles that are not UTF-8 are read in this `charset`.
+    pub(super) fn new(body: StreamBody, head: &Head, charset: Charset) -> Self {
+        let interval = source_head::metadata_interval(head);
+        let stop = CancellationToken::new();
+        Self {
+            body,
+            separator: interval.map(|bytes| Separator::new(bytes, charset)),
+            woven: BytesMut::new(),
+            audio: BytesMut::new(),
+            told: Told::default(),
+            stopped: Box::pin(stop.clone().cancelled_owned()),
+            stop,
+        }
+    }
+
+    /// Ends the reader.
+    pub(super) fn stop(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Waits for the first audio until it is known what it is. Nothing of it is lost.
+    pub(super) async fn recognise(&mut self, stated: &str) -> Result<Format, NoAudio> {
+        loop {
+            match detect::look(&self.audio, stated) {
+                Look::Is(format) => return Ok(format),
+                Look::More if self.audio.len() < LOOK_BYTES => {}
+                Look::More | Look::Unknown => return Err(NoAudio::Unknown),
+            }
+            if !poll_fn(|context| self.poll_more(context)).await? {
+                return Err(NoAudio::Ended);
+            }
+        }
+    }
+
+    /// Reads more audio; whether there is more.
+    fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        loop {
+            let mut space = [0; READ_BYTES];
+            let mut read = ReadBuf::new(&mut space);
+            ready!(Pin::new(&mut self.body).poll_read(context, &mut read))?;
+            if read.filled().is_empty() {
+                return Poll::Ready(Ok(false));
+            }
+            let before = self.audio.len();
+            match &mut self.separator {
+                Some(separator) => {
+                    self.woven.extend_from_slice(read.filled());
+                    if let Some(title) = separator.take(&mut self.woven, &mut self.audio) {
+                        self.told.0.lock().title = Some(title);
+                    }
+                }
+                None => self.audio.extend_from_slice(read.filled()),
+            }
+            if self.audio.len() > before {
+                return Poll::Ready(Ok(true));
+            }
+        }
+    }
+}
+
+impl AsyncRead for Upstream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.stopped.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        if this.audio.is_empty() {
+            let end = match ready!(this.poll_more(context)) {
+                Ok(true) => None,
+                Ok(false) => Some("it closed the connection".to_owned()),
+                Err(error) => Some(format!("its connection broke: {error}")),
+            };
+            if let Some(end) = end {
+                // A broken connection is the end of the stream, and nothing to tell an encoder of.
+                this.told.0.lock().end = Some(end);
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let taken = this.audio.len().min(into.remaining());
+        into.put_slice(&this.audio[..taken]);
+        this.audio.advance(taken);
+        Poll::Ready(Ok(()))
+    }
+}

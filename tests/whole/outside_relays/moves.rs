@@ -1,0 +1,58 @@
+//! Outside relays move: to the next address and back, and to another node; listeners stay.
+
+use std::time::Duration;
+
+use super::stage::{RADIO, SECOND_BYTES, Stage, address, icecast, relay};
+use crate::support::patience::{PATIENCE, eventually, so};
+use crate::support::player::Player;
+
+#[test]
+fn the_next_address_plays_until_the_better_one_is_back() {
+    let (mut best, second) = (icecast(), icecast());
+    let stage = Stage::set(3, &[address(&best), address(&second)]);
+    stage.wait_plays(1);
+    let (_, other) = stage.runner_and_other();
+    let node = &stage.mesh.nodes[other];
+    let player = Player::tune_in(&format!("{}/_stream/n1{RADIO}", node.url()));
+    player.wait_for_more(SECOND_BYTES);
+    best.end_source(0);
+    stage.wait_plays(2);
+    player.wait_for_more(2 * SECOND_BYTES);
+    let look = || {
+        let seen = relay(node, RADIO);
+        let report = seen.as_ref().map(|it| it.report.clone());
+        let is_told = report.is_some_and(|it| {
+            it.restarts == 1 && it.trouble.is_some_and(|why| why.contains("/up.mp3: it"))
+        });
+        so(is_told, format!("{seen:?}"))
+    };
+    eventually(PATIENCE, "the fault is told", look);
+    best.begin_source(0, super::stage::UPSTREAM);
+    stage.wait_plays(1);
+    player.wait_for_more(2 * SECOND_BYTES);
+    assert!(!player.is_closed());
+    let gap = player.longest_gap();
+    assert!(gap < Duration::from_secs(5), "{gap:?} of silence");
+}
+
+#[test]
+fn another_node_gets_the_stream_when_one_dies() {
+    let icecast = icecast();
+    let mut stage = Stage::set(3, &[address(&icecast)]);
+    stage.wait_plays(1);
+    let (runner, other) = stage.runner_and_other();
+    let url = stage.mesh.nodes[other].url();
+    let player = Player::tune_in(&format!("{url}/_stream/n1{RADIO}"));
+    player.wait_for_more(2 * SECOND_BYTES);
+    stage.mesh.nodes[runner].kill9();
+    let gone = stage.mesh.nodes.remove(runner);
+    stage.wait_plays(1);
+    player.wait_for_more(3 * SECOND_BYTES);
+    assert!(!player.is_closed());
+    let gap = player.longest_gap();
+    println!("{} died; the player waited {gap:?}", gone.name());
+    // Listeners have five seconds in hand; the rest is for a machine that does other things.
+    assert!(gap < Duration::from_secs(8), "{gap:?}");
+    let now = relay(&stage.mesh.nodes[0], RADIO).unwrap().node.unwrap();
+    assert_ne!(now.as_str(), gone.name());
+}
