@@ -13,6 +13,7 @@ use super::upstream::Upstream;
 use super::{OutsideRelayConfig, is_own};
 use crate::io::http::stream::{self, OpenAnswer, host_and_port, led_to};
 use crate::io::http::{HttpError, Question, with_causes};
+use crate::media::icy::Separator;
 use crate::model::mount::MountSpec;
 use crate::model::outside_relay::RelayAddress;
 use crate::model::seat::Epoch;
@@ -22,7 +23,7 @@ use crate::proto::view::MeshView;
 use crate::wire::icecast::playlist::Playlist;
 use crate::wire::icecast::playlist_reader::MAX_PLAYLIST_BYTES;
 use crate::wire::icecast::source_head;
-use crate::wire::icecast::upstream::{Offered, judge, request_headers};
+use crate::wire::icecast::upstream::{Offered, TITLES_HEADER, judge, request_headers};
 
 /// How long a server may take until the head of its answer is there, with the look-up of its name.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -72,10 +73,16 @@ async fn flow(
             }
         };
         match found.playlist {
-            None => match begin(found.answer, spec).await {
-                Ok(flowing) => return Ok(flowing),
-                Err(error) => why = error,
-            },
+            None => {
+                let plain = without_titles(&found);
+                match begin(found, spec).await {
+                    Ok(flowing) => return Ok(flowing),
+                    Err(error) => {
+                        why = error;
+                        plain.into_iter().for_each(|it| open.push_front(it));
+                    }
+                }
+            }
             Some(_) if has_playlist => why = "its playlist leads to another playlist".to_owned(),
             Some(kind) => {
                 has_playlist = true;
@@ -176,12 +183,24 @@ async fn entries(kind: Playlist, found: Found) -> Result<Vec<Question>, String> 
     }
 }
 
+/// The same question without titles, if the answer says that it has some: where it says so wrongly, nothing is left of the
+/// audio when they are taken out.
+fn without_titles(found: &Found) -> Option<Question> {
+    let mut plain = found.question.clone();
+    let asked = plain.headers.remove(TITLES_HEADER);
+    let said = source_head::metadata_interval(&found.answer.head.head);
+    asked.and(said).map(|_| plain)
+}
+
 /// Waits until the audio of an answer is recognised.
-async fn begin(answer: OpenAnswer, spec: &MountSpec) -> Result<Flowing, String> {
-    let OpenAnswer { head, body } = answer;
+async fn begin(found: Found, spec: &MountSpec) -> Result<Flowing, String> {
+    let OpenAnswer { head, body } = found.answer;
+    let has_titles = found.question.headers.contains_key(TITLES_HEADER);
     let said = source_head::stream_head(&head.head, spec.charset, 0, Epoch::default());
     let stated_bps = source_head::stated_bps(&head.head);
-    let mut audio = Upstream::new(body, &head.head, spec.charset);
+    let interval = source_head::metadata_interval(&head.head).filter(|_| has_titles);
+    let separator = interval.map(|bytes| Separator::new(bytes, spec.charset));
+    let mut audio = Upstream::new(body, separator);
     let format = audio.recognise(&said.content_type).await;
     let format = format.map_err(|why| why.to_string())?;
     debug!(format = format.name(), "the stream flows");

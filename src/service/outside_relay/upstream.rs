@@ -14,13 +14,13 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use crate::io::http::stream::StreamBody;
 use crate::media::format::detect::{self, Format, LOOK_BYTES, Look};
 use crate::media::icy::Separator;
-use crate::model::charset::Charset;
 use crate::model::title::TitleInfo;
-use crate::wire::http::head::Head;
-use crate::wire::icecast::source_head;
 
 /// How much is read at once: half a second of a loud stream.
 const READ_BYTES: usize = 16 << 10;
+/// After how many bytes with titles among them nothing is looked at any more: blocks that are no titles, as a server sends that
+/// has none, leave hardly any audio. Three times what is looked at otherwise; an Icecast sends more than that at once.
+const MOST_WOVEN_BYTES: usize = 48 << 10;
 
 /// The words of a reader to those who do not read it.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +52,8 @@ pub(super) struct Upstream {
     /// The bytes that were read and not separated yet.
     woven: BytesMut,
     audio: BytesMut,
+    /// How much was read.
+    read_bytes: usize,
     pub(super) told: Told,
     stop: CancellationToken,
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -71,15 +73,15 @@ pub(super) enum NoAudio {
 }
 
 impl Upstream {
-    /// Reads the body behind such a head. Titles that are not UTF-8 are read in this `charset`.
-    pub(super) fn new(body: StreamBody, head: &Head, charset: Charset) -> Self {
-        let interval = source_head::metadata_interval(head);
+    /// Reads a body; titles are taken out of it by the `separator`, if there are any.
+    pub(super) fn new(body: StreamBody, separator: Option<Separator>) -> Self {
         let stop = CancellationToken::new();
         Self {
             body,
-            separator: interval.map(|bytes| Separator::new(bytes, charset)),
+            separator,
             woven: BytesMut::new(),
             audio: BytesMut::new(),
+            read_bytes: 0,
             told: Told::default(),
             stopped: Box::pin(stop.clone().cancelled_owned()),
             stop,
@@ -96,7 +98,8 @@ impl Upstream {
         loop {
             match detect::look(&self.audio, stated) {
                 Look::Is(format) => return Ok(format),
-                Look::More if self.audio.len() < LOOK_BYTES => {}
+                Look::More
+                    if self.audio.len() < LOOK_BYTES && self.read_bytes < MOST_WOVEN_BYTES => {}
                 Look::More | Look::Unknown => return Err(NoAudio::Unknown),
             }
             if !poll_fn(|context| self.poll_more(context)).await? {
@@ -114,6 +117,7 @@ impl Upstream {
             if read.filled().is_empty() {
                 return Poll::Ready(Ok(false));
             }
+            self.read_bytes = self.read_bytes.saturating_add(read.filled().len());
             let before = self.audio.len();
             match &mut self.separator {
                 Some(separator) => {

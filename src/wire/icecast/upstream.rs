@@ -8,13 +8,16 @@ use crate::wire::http::response::ResponseHead;
 /// secret.
 pub const MESH_HEADER: &str = "antiphon-mesh";
 
+/// The header that asks for titles among the bytes.
+pub const TITLES_HEADER: &str = "icy-metadata";
+
 /// The headers of the question. Titles are asked for, in the way of Shoutcast, and one answer on each connection.
 pub fn request_headers(fingerprint: &str) -> [(&'static str, String); 5] {
     let agent = concat!("antiphon/", env!("CARGO_PKG_VERSION"));
     [
         ("user-agent", agent.to_owned()),
         ("accept", "*/*".to_owned()),
-        ("icy-metadata", "1".to_owned()),
+        (TITLES_HEADER, "1".to_owned()),
         ("connection", "close".to_owned()),
         (MESH_HEADER, fingerprint.to_owned()),
     ]

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use super::stage::{RADIO, SECOND_BYTES, Stage, address, icecast, relay};
+use antiphon::model::outside_relay::OutsideRelayStage;
+
+use super::stage::{PASSWORD, RADIO, SECOND_BYTES, Stage, address, icecast, relay, seen};
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::Player;
+use crate::support::source::Ffmpeg;
 
 #[test]
 fn the_next_address_plays_until_the_better_one_is_back() {
@@ -55,4 +58,65 @@ fn another_node_gets_the_stream_when_one_dies() {
     assert!(gap < Duration::from_secs(8), "{gap:?}");
     let now = relay(&stage.mesh.nodes[0], RADIO).unwrap().node.unwrap();
     assert_ne!(now.as_str(), gone.name());
+}
+
+#[test]
+fn another_node_gets_the_stream_when_one_drains() {
+    let icecast = icecast();
+    let stage = Stage::set(3, &[address(&icecast)]);
+    stage.wait_plays(1);
+    let (runner, other) = stage.runner_and_other();
+    let (runner, node) = (&stage.mesh.nodes[runner], &stage.mesh.nodes[other]);
+    let player = Player::tune_in(&format!("{}/_stream/n1{RADIO}", node.url()));
+    player.wait_for_more(2 * SECOND_BYTES);
+    let answer = runner.api("POST", "/api/v1/node/drain?deadline_s=5", "");
+    assert!(answer.unwrap().head.status < 300);
+    let look = || {
+        let seen = relay(node, RADIO);
+        let is_moved = seen.as_ref().is_some_and(|it| {
+            let moved = it
+                .node
+                .as_ref()
+                .is_some_and(|it| it.as_str() != runner.name());
+            moved && it.report.stage == OutsideRelayStage::Running
+        });
+        so(is_moved, format!("{seen:?}"))
+    };
+    eventually(PATIENCE, "another node has it", look);
+    player.wait_for_more(3 * SECOND_BYTES);
+    assert!(!player.is_closed());
+    let gap = player.longest_gap();
+    println!("drained; the player waited {gap:?}");
+    assert!(gap < Duration::from_secs(5), "{gap:?}");
+}
+
+#[test]
+fn a_fallback_is_heard_when_no_address_gives_the_stream() {
+    const SPARE: &str = "/spare.mp3";
+    let mut icecast = icecast();
+    let stage = Stage::set(2, &[address(&icecast)]);
+    stage.mesh.create_mount(SPARE, PASSWORD);
+    stage.change(&format!("fallback={SPARE}"));
+    let _encoder = Ffmpeg::start(&stage.mesh.nodes[0], SPARE, PASSWORD);
+    stage.mesh.wait_on_air(SPARE);
+    stage.wait_plays(1);
+    let node = &stage.mesh.nodes[1];
+    let player = Player::tune_in(&format!("{}/_stream/n1{RADIO}", node.url()));
+    player.wait_for_more(SECOND_BYTES);
+    icecast.end_source(0);
+    let hears = |fallback: bool| {
+        let look = || {
+            let mount = seen(node, RADIO);
+            let heard = mount.as_ref().map(|it| it.fallback_heard().is_some());
+            so(heard == Some(fallback), format!("{mount:?}"))
+        };
+        eventually(PATIENCE, "the rung that is heard", look);
+    };
+    hears(true);
+    player.wait_for_more(2 * SECOND_BYTES);
+    icecast.begin_source(0, super::stage::UPSTREAM);
+    stage.wait_plays(1);
+    hears(false);
+    player.wait_for_more(2 * SECOND_BYTES);
+    assert!(!player.is_closed());
 }

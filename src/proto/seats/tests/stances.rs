@@ -242,3 +242,22 @@ fn a_claim_that_gossip_never_brought_ends_with_its_life() {
     bench.wait(1);
     assert_eq!(bench.seats.holder(&seat), None);
 }
+
+#[test]
+fn only_nodes_that_know_outside_relays_hear_of_their_seats() {
+    let seat = Seat::OutsideRelay("/radio.mp3".parse().unwrap());
+    let mut bench = Bench::new();
+    bench.put_knowing("old", NodeState::Alive);
+    bench.put("new", NodeState::Alive);
+    bench.node("new").card.reads_outside_relays = true;
+    bench.take(&seat, Stance::Stand);
+    bench.wait(30);
+    assert!(bench.own(&seat).is_some());
+    bench.out.clear();
+    bench.give(Input::Wanted(&BTreeMap::new()));
+    let told = bench.told(&seat);
+    assert!(
+        matches!(&told[..], [(to, Message::Vacated(_))] if *to == name("new")),
+        "{told:?}"
+    );
+}
