@@ -92,7 +92,7 @@ impl Ladders {
         }
     }
 
-    /// What listeners of a mount hear, once it is here; `None` if no rung flows.
+    /// The stream that listeners of a mount hear, once it is here; `None` if no rung flows.
     async fn heard(&self, mount: &MountName) -> Option<Held> {
         let mut streams = self.0.config.streams.watch();
         let mut view = self.0.config.mesh.cluster.watch();

@@ -64,7 +64,7 @@ impl Player {
         self.heard().bytes.clone()
     }
 
-    /// What it has received so far, from this byte on.
+    /// All that it has received so far, from this byte on.
     pub(crate) fn bytes_from(&self, from: usize) -> Vec<u8> {
         self.heard().bytes[from..].to_vec()
     }
