@@ -32,7 +32,7 @@ fn table(mount: &MountStatus) -> String {
     if mount.rungs.is_empty() {
         let state = match source {
             Some(_) => RungState::Flows,
-            None => RungState::Silent,
+            None => RungState::OffAir,
         };
         table.row(row(1, "its own source", state, &mount.holders));
     }
@@ -87,7 +87,7 @@ mod tests {
             heard_on: nodes.iter().map(|node| node.parse().unwrap()).collect(),
         };
         mount.rungs = vec![
-            rung("/live.mp3", RungState::Silent, &[]),
+            rung("/live.mp3", RungState::OffAir, &[]),
             rung("/auto.mp3", RungState::Flows, &["n1", "n2"]),
         ];
         let listed = table(&mount);

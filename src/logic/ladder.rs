@@ -215,7 +215,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use RungState::{Flows, OtherFormat, Silent};
+    use RungState::{Flows, OffAir, OtherFormat};
 
     type Mounts = BTreeMap<MountName, MountSpec>;
 
@@ -262,9 +262,9 @@ mod tests {
     fn the_highest_rung_that_flows_is_heard() {
         for (rungs, chosen) in [
             (&[Flows, Flows][..], Some(0)),
-            (&[Silent, Flows, Flows], Some(1)),
-            (&[Silent, OtherFormat, Flows], Some(2)),
-            (&[Silent, RungState::Missing], None),
+            (&[OffAir, Flows, Flows], Some(1)),
+            (&[OffAir, OtherFormat, Flows], Some(2)),
+            (&[OffAir, RungState::Missing], None),
             (&[], None),
         ] {
             assert_eq!(choose(rungs, None, true), chosen, "{rungs:?}");
@@ -277,7 +277,7 @@ mod tests {
         let rungs = [Flows, Flows, Flows];
         assert_eq!(choose(&rungs, Some(2), true), Some(0));
         assert_eq!(choose(&rungs, Some(2), false), Some(2));
-        assert_eq!(choose(&[Flows, Flows, Silent], Some(2), false), Some(0));
+        assert_eq!(choose(&[Flows, Flows, OffAir], Some(2), false), Some(0));
         assert_eq!(choose(&rungs, Some(9), false), Some(0), "no such rung");
     }
 

@@ -81,6 +81,9 @@ pub struct MountSpec {
     /// The settings that say what silence of a source is.
     #[serde(flatten)]
     pub silence: SilenceSpec,
+    /// Whether a stream that is silent counts as one that does not flow.
+    #[serde(default)]
+    pub silence_fails: bool,
     /// The addresses from which the stream is got while no encoder sends it.
     #[serde(default)]
     pub relay: RelayAddresses,
@@ -186,6 +189,7 @@ impl MountSpec {
             fallback_override: true,
             fallback_when_full: false,
             silence: SilenceSpec::default(),
+            silence_fails: false,
             relay: RelayAddresses::default(),
             steering: MountSteering::default(),
             transcode: TranscodeSpec::default(),

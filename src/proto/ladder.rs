@@ -46,6 +46,8 @@ pub struct RungLook {
     pub is_made_on_demand: bool,
     /// Whether those who listen may go on with that, by its media type.
     pub may_go_on: bool,
+    /// Whether it is silent, and its mount does not play that.
+    pub is_silent: bool,
 }
 
 impl RungLook {
@@ -64,6 +66,7 @@ impl RungLook {
             elsewhere: source.map(|(_, card)| card.stream_id),
             is_made_on_demand: on_air::is_made_on_demand(rung, mounts, view),
             may_go_on: source.is_none_or(|(_, card)| may_go_on(&card.content_type)),
+            is_silent: on_air::fails_by_silence(rung, mounts, view),
         }
     }
 
@@ -93,10 +96,11 @@ impl RungLook {
         };
         match goes_on {
             _ if !self.exists => RungState::Missing,
-            _ if !self.flows(now) => RungState::Silent,
+            _ if !self.flows(now) => RungState::OffAir,
+            _ if self.is_silent => RungState::Silent,
             Some(true) => RungState::Flows,
             Some(false) => RungState::OtherFormat,
-            None => RungState::Silent,
+            None => RungState::OffAir,
         }
     }
 }
@@ -215,12 +219,13 @@ mod tests {
     use super::*;
 
     /// A rung of a mount that is there, without a stream.
-    const SILENT: RungLook = RungLook {
+    const OFF_AIR: RungLook = RungLook {
         exists: true,
         ring: None,
         elsewhere: None,
         is_made_on_demand: false,
         may_go_on: true,
+        is_silent: false,
     };
 
     fn ring(look: RingLook, last_fed: Instant) -> RungRing {
@@ -236,7 +241,7 @@ mod tests {
     fn elsewhere(stream_id: u128) -> RungLook {
         RungLook {
             elsewhere: Some(StreamId(stream_id)),
-            ..SILENT
+            ..OFF_AIR
         }
     }
 
@@ -251,7 +256,7 @@ mod tests {
         let finished = RingLook::Finished { sounds_until: None };
         RungLook {
             ring: Some(ring(finished, now)),
-            ..SILENT
+            ..OFF_AIR
         }
     }
 
@@ -292,8 +297,8 @@ mod tests {
                 },
             ),
             ([here(now), here(now)], Some(1), LadderStep::Hear(0)),
-            ([SILENT, SILENT], Some(1), LadderStep::Wait),
-            ([SILENT, SILENT], None, LadderStep::Wait),
+            ([OFF_AIR, OFF_AIR], Some(1), LadderStep::Wait),
+            ([OFF_AIR, OFF_AIR], None, LadderStep::Wait),
         ] {
             assert_eq!(ladder.step(&look(rungs, playing), now), step, "{rungs:?}");
         }
@@ -331,7 +336,7 @@ mod tests {
         let mut ladder = Ladder::new(begun);
         let cut_off = RungLook {
             ring: Some(ring(RingLook::Open, begun)),
-            ..SILENT
+            ..OFF_AIR
         };
         for (after_ms, step) in [(1_900, LadderStep::Hear(0)), (2_000, LadderStep::Hear(1))] {
             let now = begun + Duration::from_millis(after_ms);
@@ -344,7 +349,7 @@ mod tests {
     fn listeners_are_left_when_nothing_has_flowed_for_long() {
         let begun = Instant::now();
         let mut ladder = Ladder::new(begun);
-        let nothing = look([over(begun), SILENT], Some(1));
+        let nothing = look([over(begun), OFF_AIR], Some(1));
         let at = |seconds| begun + Duration::from_secs(seconds);
         assert_eq!(ladder.step(&nothing, at(10)), LadderStep::Wait);
         let leave = LadderStep::Leave(LeaveReason::NothingFlows);
@@ -391,6 +396,21 @@ mod tests {
     }
 
     #[test]
+    fn a_silent_stream_is_passed_over_where_its_mount_says_so() {
+        let now = Instant::now();
+        let mut ladder = Ladder::new(now);
+        let silent = RungLook {
+            is_silent: true,
+            ..here(now)
+        };
+        let own = look([silent, here(now)], Some(0));
+        assert_eq!(Ladder::states(&own, now)[0], RungState::Silent);
+        assert_eq!(ladder.step(&own, now), LadderStep::Hear(1));
+        let back = look([here(now), here(now)], Some(1));
+        assert_eq!(ladder.step(&back, now), LadderStep::Hear(0));
+    }
+
+    #[test]
     fn another_format_is_no_rung_for_those_who_listen() {
         let now = Instant::now();
         let mut misfit = here(now);
@@ -403,7 +423,7 @@ mod tests {
         };
         for (rung, state) in [
             (misfit, RungState::OtherFormat),
-            (unknown, RungState::Silent),
+            (unknown, RungState::OffAir),
             (other_type, RungState::OtherFormat),
             (here(now), RungState::Flows),
         ] {

@@ -29,6 +29,15 @@ pub fn is_on_air(mount: &MountName, mounts: &Mounts, view: &MeshView) -> bool {
     view.source(mount).is_some() || is_made_on_demand(mount, mounts, view)
 }
 
+/// Whether a mount's stream is silent, and the mount does not play that.
+pub fn fails_by_silence(mount: &MountName, mounts: &Mounts, view: &MeshView) -> bool {
+    let is_silent = || {
+        let about = view.about(mount);
+        about.is_some_and(|about| about.silent_since_unix_ms.is_some())
+    };
+    mounts.get(mount).is_some_and(|spec| spec.silence_fails) && is_silent()
+}
+
 /// The best fallback of a mount that can be heard.
 pub fn fallback_on_air(spec: &MountSpec, mounts: &Mounts, view: &MeshView) -> Option<MountName> {
     let mut fallbacks = ladder::rungs(spec, mounts).into_iter().skip(1);
@@ -69,8 +78,9 @@ pub fn rungs(spec: &MountSpec, mounts: &Mounts, view: &MeshView) -> Vec<RungStat
     let status = rungs.map(|mount| RungStatus {
         state: match mounts.contains_key(&mount) {
             false => RungState::Missing,
+            true if fails_by_silence(&mount, mounts, view) => RungState::Silent,
             true if is_on_air(&mount, mounts, view) => RungState::Flows,
-            true => RungState::Silent,
+            true => RungState::OffAir,
         },
         heard_on: heard_on(&spec.path, &mount, view),
         mount,

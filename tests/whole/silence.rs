@@ -8,6 +8,8 @@ use crate::support::http::get;
 use crate::support::mesh::TestMesh;
 use crate::support::node::{TestNode, done};
 use crate::support::patience::{PATIENCE, eventually, so};
+use crate::support::player::Player;
+use crate::support::source::KnownSource;
 use crate::support::tool::have;
 
 const PASSWORD: &str = "hackme-not";
@@ -112,6 +114,33 @@ fn turned_off_and_on(mesh: &TestMesh) {
     mesh.wait_each_sees("/radio.opus", "silence again", |it| {
         it.sound == Some(SoundState::Silent)
     });
+}
+
+#[test]
+fn listeners_hear_a_fallback_while_the_source_is_silent() {
+    if !have("ffmpeg") {
+        return;
+    }
+    const AUTO: &str = "/auto.mp3";
+    let (mount, arguments) = MOUNTS[0];
+    let mesh = TestMesh::start(2);
+    mesh.create_mount(AUTO, PASSWORD);
+    let settings = r#""silence_s":2,"silence_fails":true,"fallback":"/auto.mp3""#;
+    mesh.nodes[0].create_mount_with(mount, PASSWORD, settings);
+    mesh.wait_for_mount(mount);
+    let _auto = KnownSource::start(&mesh.nodes[0], AUTO, PASSWORD);
+    let _live = SilenceEncoder::start(&mesh.nodes[0], mount, arguments);
+    mesh.wait_on_air(AUTO);
+    mesh.wait_on_air(mount);
+    let url = format!("{}/_stream/n1{mount}", mesh.nodes[1].url());
+    let player = Player::tune_in(&url);
+    for is_auto in [true, false, true] {
+        mesh.wait_each_sees(mount, "the right rung", |it| {
+            it.fallback_heard().is_some() == is_auto
+        });
+        player.wait_for_more(16_000);
+    }
+    assert!(!player.is_closed());
 }
 
 #[test]

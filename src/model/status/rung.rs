@@ -12,6 +12,8 @@ pub enum RungState {
     /// The stream flows.
     Flows,
     /// The mount has no source now.
+    OffAir,
+    /// The source sends silence, and the mount does not play that.
     Silent,
     /// The players of those who listen now could not go on with it.
     OtherFormat,
@@ -24,7 +26,8 @@ impl RungState {
     pub fn words(self) -> &'static str {
         match self {
             Self::Flows => "on air",
-            Self::Silent => "not on air",
+            Self::OffAir => "not on air",
+            Self::Silent => "on air, but silent",
             Self::OtherFormat => "another format, so players could not go on with it",
             Self::Missing => "there is no such mount",
         }

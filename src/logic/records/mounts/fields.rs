@@ -201,6 +201,17 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         },
     },
     Field {
+        key: "silence_fails",
+        help: "`true` lets listeners hear a fallback while the stream is silent, and passes over this mount where it is the \
+               fallback of another; `false` plays the silence. Works with `silence_s`",
+        required: false,
+        kind: FieldKind::Flag {
+            words: FlagWords::TrueFalse,
+            put: |mount, flag| mount.silence_fails = flag,
+            get: |mount| mount.silence_fails,
+        },
+    },
+    Field {
         key: "takeover",
         help: "what happens to a second source with the right password: `refuse` tells it that the mount is in use; \
                `takeover` puts it in the place of the first one, and listeners continue with it",
