@@ -18,6 +18,10 @@ use crate::model::stream::StreamId;
 /// which audio is sent stutter for a second now and then, and listeners have five seconds in store.
 const STUTTER: Duration = Duration::from_secs(2);
 
+/// How long a stream that is over still counts as flowing: another source takes its place, an encoder connects again at once,
+/// or a transcoder moves. Gossip tells of the next stream within two rounds, and listeners have five seconds in store.
+const SUCCESSION: Duration = Duration::from_secs(1);
+
 /// The stream of a rung that this node holds.
 #[derive(Clone, Copy, Debug)]
 pub struct RungRing {
@@ -75,10 +79,10 @@ impl RungLook {
             return self.elsewhere.is_some() || self.is_made_on_demand;
         };
         let has_next = self.elsewhere.is_some_and(|it| it != ring.stream_id);
+        let unfed = now.saturating_duration_since(ring.last_fed);
         match ring.look {
-            RingLook::Open if ring.has_source_here || self.elsewhere.is_some() => true,
-            RingLook::Open => now.saturating_duration_since(ring.last_fed) < STUTTER,
-            finished => finished.can_be_joined(now) || has_next,
+            RingLook::Open => ring.has_source_here || self.elsewhere.is_some() || unfed < STUTTER,
+            finished => finished.can_be_joined(now) || has_next || unfed < SUCCESSION,
         }
     }
 
@@ -252,10 +256,11 @@ mod tests {
         }
     }
 
+    /// A stream that has been over for long enough.
     fn over(now: Instant) -> RungLook {
         let finished = RingLook::Finished { sounds_until: None };
         RungLook {
-            ring: Some(ring(finished, now)),
+            ring: Some(ring(finished, now - SUCCESSION)),
             ..OFF_AIR
         }
     }
@@ -343,6 +348,21 @@ mod tests {
             let step_now = ladder.step(&look([cut_off, here(now)], Some(0)), now);
             assert_eq!(step_now, step, "after {after_ms} ms");
         }
+    }
+
+    #[test]
+    fn the_next_stream_is_waited_for_before_a_fallback_is_heard() {
+        let now = Instant::now();
+        let mut ladder = Ladder::new(now);
+        let mut ended = over(now);
+        ended.ring.as_mut().unwrap().last_fed = now;
+        let look = look([ended, here(now)], Some(0));
+        let waits = LadderStep::Fetch {
+            rung: 0,
+            meanwhile: false,
+        };
+        assert_eq!(ladder.step(&look, now), waits);
+        assert_eq!(ladder.step(&look, now + SUCCESSION), LadderStep::Hear(1));
     }
 
     #[test]

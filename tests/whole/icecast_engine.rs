@@ -1,6 +1,7 @@
 //! Nodes whose listeners are served by an Icecast: beside others in one mesh, and when something is wrong with it.
 
 use std::fs::{self, Permissions};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -342,6 +343,9 @@ fn an_icecast_that_somebody_else_runs_is_adopted() {
     let written = || so(!home.config().is_empty(), "not yet");
     eventually(PATIENCE, "the configuration is written", written);
     let adopted = Adopted::start(&home.folder());
+    // A signal that comes before Icecast handles it would end it.
+    let listens = || TcpStream::connect(("127.0.0.1", port)).map(drop);
+    eventually(PATIENCE, "Icecast listens", listens);
     fs::write(&pid_file, adopted.0.id().to_string()).unwrap();
     wait_serving(&node, "n1");
     node.create_mount(RADIO, PASSWORD);
