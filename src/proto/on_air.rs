@@ -6,6 +6,7 @@ use super::view::{MeshNode, MeshView};
 use crate::logic::ladder::{self, FallbackFault};
 use crate::logic::transcoding::lineage;
 use crate::logic::transcoding::order::order;
+use crate::model::fallback::Fallbacks;
 use crate::model::format::StreamFormat;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
@@ -53,16 +54,21 @@ pub fn format(mount: &MountName, mounts: &Mounts, view: &MeshView) -> Option<Str
     })
 }
 
-/// Why players could not go on with the stream of one of a mount's fallbacks, as far as the formats are known.
-pub fn other_format(spec: &MountSpec, mounts: &Mounts, view: &MeshView) -> Option<FallbackFault> {
-    let own = format(&spec.path, mounts, view)?;
-    let mut fallbacks = spec.fallback.mounts().iter();
+/// Why players could not go on with the stream of one of these fallbacks of a mount, as far as the formats are known.
+pub fn other_format(
+    own_path: &MountName,
+    fallbacks: &Fallbacks,
+    mounts: &Mounts,
+    view: &MeshView,
+) -> Option<FallbackFault> {
+    let own = format(own_path, mounts, view)?;
+    let mut fallbacks = fallbacks.mounts().iter();
     fallbacks.find_map(|mount| {
         let theirs = format(mount, mounts, view)?;
         let fault = FallbackFault::OtherFormat {
             mount: mount.clone(),
             theirs: theirs.in_words(),
-            own_path: spec.path.clone(),
+            own_path: own_path.clone(),
             own: own.in_words(),
         };
         (!ladder::may_follow(own, theirs)).then_some(fault)

@@ -13,6 +13,8 @@ use crate::model::suggest::nearest;
 
 /// The longest part of an unknown name that is repeated: enough to recognise the name, and few letters to compare.
 const MAX_SHOWN_LETTERS: usize = 64;
+/// The most names of settings in an error: more than those are looked up in a table.
+const MAX_SHOWN_NAMES: usize = 32;
 
 /// The records of one kind, whose specs are `S`.
 #[derive(Debug)]
@@ -111,7 +113,13 @@ impl<S> Kind<S> {
             let known = self.keys();
             let hint = match nearest(&key, &known) {
                 Some(meant) => format!("did you mean {meant:?}?"),
-                None => format!("it has {}", known.join(", ")),
+                None => match known.len().checked_sub(MAX_SHOWN_NAMES) {
+                    Some(more @ 1..) => {
+                        let shown = known[..MAX_SHOWN_NAMES].join(", ");
+                        format!("it has {shown} and {more} more")
+                    }
+                    _ => format!("it has {}", known.join(", ")),
+                },
             };
             let noun = self.noun;
             BadSetting::Unknown { noun, key, hint }
@@ -412,7 +420,7 @@ mod tests {
         assert!(error("pasword").ends_with("did you mean \"password\"?"));
         assert!(error("colour").contains("it has password, user, name, "));
         let long = "x".repeat(1_000);
-        assert!(!error("colour").contains("hunter2") && error(&long).len() < 800);
+        assert!(!error("colour").contains("hunter2") && error(&long).len() < 500);
     }
 
     #[test]

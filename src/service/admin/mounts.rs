@@ -105,15 +105,12 @@ fn check_formats(
     mount: &MountName,
     changes: &Changes<MountSpec>,
 ) -> Result<(), ChangeError> {
-    let mesh = &admin.0.mesh;
-    let mounts = mesh.documents.mounts();
-    let before = mounts.get(mount).cloned();
-    let mut spec = before.unwrap_or_else(|| MountSpec::new(mount.clone()));
-    let Some(fallback) = fallbacks_in(changes.fields()) else {
+    let Some(fallbacks) = fallbacks_in(changes.fields()) else {
         return Ok(());
     };
-    spec.fallback = fallback;
-    let fault = on_air::other_format(&spec, &mounts, &mesh.cluster.view());
+    let mesh = &admin.0.mesh;
+    let (mounts, view) = (mesh.documents.mounts(), mesh.cluster.view());
+    let fault = on_air::other_format(mount, &fallbacks, &mounts, &view);
     fault.map_or(Ok(()), |fault| Err(fault.into()))
 }
 

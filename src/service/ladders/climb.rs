@@ -7,7 +7,7 @@ use tracing::info;
 use crate::logic::ladder;
 use crate::media::splice::may_splice;
 use crate::model::mount::{MountName, MountSpec};
-use crate::proto::ladder::{HeardLook, LadderLook, LadderStep, RungLook, RungRing};
+use crate::proto::ladder::{HeardLook, LadderLook, LadderStep, LeaveReason, RungLook, RungRing};
 use crate::proto::view::MeshView;
 use crate::service::document::Mounts;
 use crate::service::streams::{Held, Return, Streams};
@@ -86,11 +86,7 @@ impl Climb<'_> {
         }
         match step {
             LadderStep::Hear(rung) => self.switch_to(&rungs[rung]),
-            LadderStep::Leave(why) => {
-                if self.streams.end_stand_in(mount) {
-                    info!(%mount, ?why, "the mount plays no fallback any more");
-                }
-            }
+            LadderStep::Leave(why) => leave(self.streams, mount, why),
             LadderStep::Fetch { .. } | LadderStep::Wait => {}
         }
     }
@@ -113,5 +109,12 @@ impl Climb<'_> {
             Some(fallback) => info!(%mount, %fallback, "listeners hear a fallback"),
             None => info!(%mount, "listeners hear the mount's own stream again"),
         }
+    }
+}
+
+/// Ends the listeners of a mount who hear a fallback, or wait for one.
+pub(super) fn leave(streams: &Streams, mount: &MountName, why: LeaveReason) {
+    if streams.end_stand_in(mount) {
+        info!(%mount, ?why, "the mount plays no fallback any more");
     }
 }

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::{sleep, timeout};
-use tracing::{info, warn};
+use tracing::warn;
 
 use self::climb::Climb;
+use super::demand::is_on_demand;
 use super::mesh::Mesh;
 use super::relay::{FETCH_TIMEOUT, NoStream, Relays};
 use super::streams::{Held, Streams};
@@ -157,11 +158,8 @@ impl Ladders {
         let Inner { config, states } = &*self.0;
         let mounts = config.mesh.documents.mounts();
         for mount in config.streams.mounts_with_stand_in() {
-            let has_fallback = |spec: &MountSpec| !spec.fallback.is_empty();
-            if !mounts.get(&mount).is_some_and(has_fallback) {
-                let why = LeaveReason::NoLadder;
-                info!(%mount, ?why, "the mount plays no fallback any more");
-                config.streams.end_stand_in(&mount);
+            if !self.has_fallback(&mount) {
+                climb::leave(&config.streams, &mount, LeaveReason::NoLadder);
             }
         }
         let with_ladder = mounts.values().filter(|spec| !spec.fallback.is_empty());
@@ -236,11 +234,9 @@ impl Ladders {
         climb: &Climb<'_>,
         wanted: Option<(MountName, Want)>,
     ) -> Option<(MountName, Want)> {
-        let spec = climb.mounts.get(rung)?;
         let before = wanted.filter(|(before, _)| before == rung);
         let wants = &self.0.config.wants;
-        spec.transcode
-            .on_demand
+        is_on_demand(climb.mounts, rung)
             .then(|| before.unwrap_or_else(|| (rung.clone(), wants.want(rung))))
     }
 }

@@ -55,6 +55,24 @@ impl StreamMap {
         let stand_in = self.stand_ins.get(mount).map(|it| &it.heard);
         stand_in.or_else(|| self.held.get(mount))
     }
+
+    /// A stream for the listeners of a mount, with their channel. They go over to it later; if there are none, the channel
+    /// begins with it.
+    fn with_audience_of(
+        &self,
+        mount: &MountName,
+        feed: Feed,
+        origin: Origin,
+        clock: &RuntimeClock,
+    ) -> Held {
+        let heard = self.heard(mount);
+        Held {
+            readers: heard.map_or_else(|| Readers::new(clock), |heard| heard.readers.clone()),
+            channel: heard.map_or_else(|| Channel::new(feed.clone()), |it| it.channel.clone()),
+            feed,
+            origin,
+        }
+    }
 }
 
 /// A cheap, cloneable handle to all streams that this node holds.
@@ -159,13 +177,7 @@ fn insert(
         None if map.held.len() >= MAX_STREAMS => return Err(NotHeld::Full),
         _ => {}
     }
-    let heard = map.heard(mount);
-    let held = Held {
-        readers: heard.map_or_else(|| Readers::new(clock), |heard| heard.readers.clone()),
-        channel: heard.map_or_else(|| Channel::new(feed.clone()), |it| it.channel.clone()),
-        feed,
-        origin,
-    };
+    let held = map.with_audience_of(mount, feed, origin, clock);
     held.readers.begin_anew();
     map.end_stand_in_for(mount, &held);
     map.continue_stand_ins_with(mount, &held);

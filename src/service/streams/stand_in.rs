@@ -3,11 +3,10 @@
 //! A mount has one channel and one crowd of listeners, whichever stream they hear. While they hear a fallback, or wait for one,
 //! the mount may hold no stream of its own: then its channel lives here.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::held::{Held, Reader, Readers, Reading};
+use super::held::{Held, Reader, Reading};
 use super::{MAX_STREAMS, StreamMap, Streams};
-use crate::io::channel::Channel;
 use crate::io::clock::RuntimeClock;
 use crate::model::mount::MountName;
 use crate::wire::gossip::{Origin, RungCard};
@@ -58,8 +57,7 @@ impl Streams {
             };
             let is_news = map.stand_ins.remove(mount).is_some();
             if is_news {
-                let behind = own.channel.unfed(now).min(MOST_BEHIND);
-                own.channel.switch_behind_edge(&own.feed, behind);
+                go_over(own, now);
             }
             is_news
         });
@@ -125,24 +123,12 @@ impl StreamMap {
                 return (Some(stand_in.heard.clone()), false);
             }
         }
-        let heard = match self.heard(mount) {
-            Some(heard) => {
-                let behind = heard.channel.unfed(clock.now()).min(MOST_BEHIND);
-                heard.channel.switch_behind_edge(&other.feed, behind);
-                Held {
-                    feed: other.feed.clone(),
-                    origin: Origin::Relay(None),
-                    ..heard.clone()
-                }
-            }
-            None if self.stand_ins.len() >= MAX_STREAMS => return (None, false),
-            None => Held {
-                feed: other.feed.clone(),
-                origin: Origin::Relay(None),
-                channel: Channel::new(other.feed.clone()),
-                readers: Readers::new(clock),
-            },
-        };
+        if self.heard(mount).is_none() && self.stand_ins.len() >= MAX_STREAMS {
+            return (None, false);
+        }
+        let feed = other.feed.clone();
+        let heard = self.with_audience_of(mount, feed, Origin::Relay(None), clock);
+        go_over(&heard, clock.now());
         let stand_in = StandIn {
             heard: heard.clone(),
             of: Some(of.clone()),
@@ -186,10 +172,14 @@ impl StreamMap {
     }
 }
 
+/// Lets the listeners of a channel go over to its stream: as far behind the live edge as they have heard nothing.
+fn go_over(held: &Held, now: Instant) {
+    let behind = held.channel.unfed(now).min(MOST_BEHIND);
+    held.channel.switch_behind_edge(&held.feed, behind);
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
     use crate::io::channel::ChannelReader;
     use crate::io::feed::Feed;
