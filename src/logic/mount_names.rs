@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::mount::{MountName, MountSpec};
-use crate::model::suggest::nearest;
+use crate::model::suggest::{listed, nearest};
 
 /// The most mounts that a message names.
 const MAX_NAMED: usize = 8;
@@ -20,10 +20,7 @@ pub fn in_a_row(chain: &[MountName], word: &str) -> String {
 /// The names of mounts in a list, of which a long one is cut.
 pub fn named(mounts: &[MountName]) -> String {
     let names: Vec<&str> = mounts.iter().map(MountName::as_str).collect();
-    match names.len().checked_sub(MAX_NAMED) {
-        Some(more @ 1..) => format!("{} and {more} more", names[..MAX_NAMED].join(", ")),
-        _ => names.join(", "),
-    }
+    listed(&names, MAX_NAMED)
 }
 
 /// The hint at the mount that is most like a name that there is not, or what to do if none is.

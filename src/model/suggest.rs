@@ -1,4 +1,4 @@
-//! "Did you mean": finds the known word that is most similar to a mistyped one.
+//! "Did you mean": finds the known word that is most similar to a mistyped one, and lists those that there are.
 
 /// The known word most similar to the given one, if any is similar at all.
 ///
@@ -33,6 +33,14 @@ fn distance(left: &str, right: &str) -> usize {
         rows.push(row);
     }
     rows[left.len()][right.len()]
+}
+
+/// Names in a list, of which one with more than so many is cut.
+pub fn listed(names: &[&str], most: usize) -> String {
+    match names.len().checked_sub(most) {
+        Some(more @ 1..) => format!("{} and {more} more", names[..most].join(", ")),
+        _ => names.join(", "),
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::mistake::Mistake;
 use crate::logic::document::Document;
 use crate::model::record::key::RecordKey;
 use crate::model::record::{Record, Value};
-use crate::model::suggest::nearest;
+use crate::model::suggest::{listed, nearest};
 
 /// The longest part of an unknown name that is repeated: enough to recognise the name, and few letters to compare.
 const MAX_SHOWN_LETTERS: usize = 64;
@@ -113,13 +113,7 @@ impl<S> Kind<S> {
             let known = self.keys();
             let hint = match nearest(&key, &known) {
                 Some(meant) => format!("did you mean {meant:?}?"),
-                None => match known.len().checked_sub(MAX_SHOWN_NAMES) {
-                    Some(more @ 1..) => {
-                        let shown = known[..MAX_SHOWN_NAMES].join(", ");
-                        format!("it has {shown} and {more} more")
-                    }
-                    _ => format!("it has {}", known.join(", ")),
-                },
+                None => format!("it has {}", listed(&known, MAX_SHOWN_NAMES)),
             };
             let noun = self.noun;
             BadSetting::Unknown { noun, key, hint }
