@@ -14,6 +14,7 @@ pub mod geo;
 pub mod gossip;
 pub mod http;
 pub mod icecast;
+pub mod leftover;
 pub mod link;
 pub mod pacer;
 pub mod password;

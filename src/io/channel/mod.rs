@@ -8,6 +8,8 @@
 //! Legs point forward only. A leg and its feed are forgotten when the last reader has left them.
 
 mod leg;
+#[cfg(test)]
+pub(crate) mod samples;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

@@ -11,11 +11,13 @@ use hyper_rustls::MaybeHttpsStream;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::time::timeout;
+use tokio_util::io::poll_read_buf;
 
 use super::dialler::{DialError, Dialler, Meter, Metered};
 use super::trust::{self, Trust};
 use super::{HttpError, Question, host_header, peer, redirect};
-use crate::wire::http::body::BodyDecoder;
+use crate::io::leftover::hand_on;
+use crate::wire::http::body::{BodyDecoder, BodyState};
 use crate::wire::http::response::{
     BadResponse, MAX_RESPONSE_HEAD_BYTES, ParsedResponse, ResponseHead, parse_response,
 };
@@ -139,7 +141,7 @@ impl StreamBody {
     fn decode(&mut self) -> io::Result<()> {
         let decoded = self.decoder.decode(&mut self.input, &mut self.decoded);
         let state = decoded.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        self.has_ended |= state == crate::wire::http::body::BodyState::End;
+        self.has_ended |= state == BodyState::End;
         Ok(())
     }
 }
@@ -153,9 +155,7 @@ impl AsyncRead for StreamBody {
         let this = &mut *self;
         loop {
             if !this.decoded.is_empty() {
-                let taken = this.decoded.len().min(into.remaining());
-                into.put_slice(&this.decoded[..taken]);
-                this.decoded.advance(taken);
+                hand_on(&mut this.decoded, into);
                 return Poll::Ready(Ok(()));
             }
             if !this.input.is_empty() && !this.has_ended {
@@ -167,13 +167,11 @@ impl AsyncRead for StreamBody {
             if this.has_ended {
                 return Poll::Ready(Ok(()));
             }
-            let mut space = [0; READ_BYTES];
-            let mut read = ReadBuf::new(&mut space);
-            ready!(Pin::new(&mut this.connection).poll_read(context, &mut read))?;
-            if read.filled().is_empty() {
+            this.input.reserve(READ_BYTES);
+            let connection = Pin::new(&mut this.connection);
+            if ready!(poll_read_buf(connection, context, &mut this.input))? == 0 {
                 return Poll::Ready(Ok(()));
             }
-            this.input.extend_from_slice(read.filled());
         }
     }
 }

@@ -6,12 +6,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio_util::io::poll_read_buf;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::io::http::stream::StreamBody;
+use crate::io::leftover::hand_on;
 use crate::media::format::detect::{self, Format, LOOK_BYTES, Look};
 use crate::media::icy::Separator;
 use crate::model::title::TitleInfo;
@@ -111,22 +113,21 @@ impl Upstream {
     /// Reads more audio; whether there is more.
     fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
         loop {
-            let mut space = [0; READ_BYTES];
-            let mut read = ReadBuf::new(&mut space);
-            ready!(Pin::new(&mut self.body).poll_read(context, &mut read))?;
-            if read.filled().is_empty() {
+            let before = self.audio.len();
+            let into = match &self.separator {
+                Some(_) => &mut self.woven,
+                None => &mut self.audio,
+            };
+            into.reserve(READ_BYTES);
+            let read_bytes = ready!(poll_read_buf(Pin::new(&mut self.body), context, into))?;
+            if read_bytes == 0 {
                 return Poll::Ready(Ok(false));
             }
-            self.read_bytes = self.read_bytes.saturating_add(read.filled().len());
-            let before = self.audio.len();
-            match &mut self.separator {
-                Some(separator) => {
-                    self.woven.extend_from_slice(read.filled());
-                    if let Some(title) = separator.take(&mut self.woven, &mut self.audio) {
-                        self.told.0.lock().title = Some(title);
-                    }
-                }
-                None => self.audio.extend_from_slice(read.filled()),
+            self.read_bytes = self.read_bytes.saturating_add(read_bytes);
+            if let Some(separator) = &mut self.separator
+                && let Some(title) = separator.take(&mut self.woven, &mut self.audio)
+            {
+                self.told.0.lock().title = Some(title);
             }
             if self.audio.len() > before {
                 return Poll::Ready(Ok(true));
@@ -157,9 +158,7 @@ impl AsyncRead for Upstream {
                 return Poll::Ready(Ok(()));
             }
         }
-        let taken = this.audio.len().min(into.remaining());
-        into.put_slice(&this.audio[..taken]);
-        this.audio.advance(taken);
+        hand_on(&mut this.audio, into);
         Poll::Ready(Ok(()))
     }
 }

@@ -273,6 +273,7 @@ mod tests {
 
     use super::*;
     use crate::io::channel::ChannelReader;
+    use crate::io::channel::samples::take_all;
     use crate::media::format::flac::samples as flac;
     use crate::media::format::mpeg::samples::frames;
     use crate::media::format::ogg::page::samples::opus;
@@ -323,16 +324,6 @@ mod tests {
         fn left(&self) -> BTreeMap<StreamId, u64> {
             self.filling.look(self.filling.feed().unwrap()).left
         }
-    }
-
-    fn take_all(reader: &mut ChannelReader) -> Vec<u8> {
-        let mut taken = Vec::new();
-        while let Read::Bytes(pieces) = reader.read(usize::MAX) {
-            let bytes = pieces.concat();
-            reader.advance(bytes.len() as u64);
-            taken.extend(bytes);
-        }
-        taken
     }
 
     #[test]

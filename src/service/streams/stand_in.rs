@@ -182,6 +182,7 @@ fn go_over(held: &Held, now: Instant) {
 mod tests {
     use super::*;
     use crate::io::channel::ChannelReader;
+    use crate::io::channel::samples::take_all;
     use crate::io::feed::Feed;
     use crate::media::format::mpeg::samples::frame;
     use crate::media::ring::samples::ring;
@@ -203,16 +204,6 @@ mod tests {
 
     fn append(feed: &Feed, numbers: std::ops::Range<u32>) {
         feed.append(feed.next(), &numbered(numbers), Instant::now());
-    }
-
-    fn take_all(reader: &mut ChannelReader) -> Vec<u8> {
-        let mut taken = Vec::new();
-        while let Read::Bytes(pieces) = reader.read(usize::MAX) {
-            let bytes = pieces.concat();
-            reader.advance(bytes.len() as u64);
-            taken.extend(bytes);
-        }
-        taken
     }
 
     fn hold(streams: &Streams, path: &str, feed: &Feed) {

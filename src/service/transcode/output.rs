@@ -5,12 +5,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::net::unix::pipe;
 
 use super::progress::Progress;
 use crate::io::child::{NextLook, PacedOutput};
+use crate::io::leftover::hand_on;
 use crate::media::format::detect::{self, Format, LOOK_BYTES, Look};
 
 /// How much is read at a time until it is known what it is.
@@ -77,9 +78,7 @@ impl AsyncRead for Output {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if !self.begun.is_empty() {
-            let taken = self.begun.len().min(buf.remaining());
-            buf.put_slice(&self.begun[..taken]);
-            self.begun.advance(taken);
+            hand_on(&mut self.begun, buf);
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();

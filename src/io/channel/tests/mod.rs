@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Instant;
 
+use super::samples::{take, take_all};
 use super::*;
 use crate::media::format::joining::StreamStart;
 use crate::media::format::mpeg::samples::{frame, frames};
@@ -38,24 +39,6 @@ fn append(feed: &Feed, bytes: &[u8]) {
 /// Frames with these numbers.
 fn numbered(numbers: impl IntoIterator<Item = u32>) -> Vec<u8> {
     numbers.into_iter().flat_map(frame).collect()
-}
-
-/// Reads so many bytes, or fewer if there are no more now.
-fn take(reader: &mut ChannelReader, max_bytes: usize) -> Vec<u8> {
-    let mut taken = Vec::new();
-    while taken.len() < max_bytes {
-        let Read::Bytes(pieces) = reader.read(max_bytes - taken.len()) else {
-            break;
-        };
-        let bytes = pieces.concat();
-        reader.advance(bytes.len() as u64);
-        taken.extend(bytes);
-    }
-    taken
-}
-
-fn take_all(reader: &mut ChannelReader) -> Vec<u8> {
-    take(reader, usize::MAX)
 }
 
 #[test]
