@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::mesh::TestMesh;
 use crate::support::node::TestNode;
+use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::{Player, ask_for_stream};
 use crate::support::signal::{self, FRAME_US, frame};
 use crate::support::source::{KnownSource, knock};
@@ -16,8 +17,9 @@ const PASSWORD: &str = "hackme-not";
 const LINGER: Duration = Duration::from_secs(4);
 /// The frames of the file: 10.4 s.
 const FRAMES: u64 = 400;
-/// How much later than a mount has lingered its listeners may be told so.
-const LATE: Duration = Duration::from_millis(1_500);
+/// How much sooner than that its listeners may be told so, counted from when the last frame sounds: the node counts by what
+/// it has got, and gossip in whole rounds. On a busy machine they are told later, but not by as much again.
+const SOONER: Duration = Duration::from_millis(1_500);
 
 fn mesh() -> TestMesh {
     let mesh = TestMesh::start(3);
@@ -63,20 +65,17 @@ fn what_still_plays_is_heard_at_every_node_and_then_the_mount_lingers() {
     for (before_s, first) in [(9, 100), (3, 280)] {
         sleep_until(sounds_until - Duration::from_secs(before_s));
         let players = each(&mesh, |node| {
-            let begun = Instant::now();
             let player = Player::tune_in(&format!("{}{FILE}", node.url()));
-            (player, begun.elapsed())
+            (player, Instant::now())
         });
-        for (player, took) in players {
-            assert!(
-                took < Duration::from_millis(800),
-                "{}: {took:?}",
-                player.url
-            );
+        for (player, answered) in players {
+            assert!(answered < sounds_until, "{} is told late", player.url);
             player.wait_for(100 * signal::FRAME_BYTES);
-            thread::sleep(Duration::from_millis(200));
+            eventually(PATIENCE, "the last frame is heard", || {
+                let heard = signal::check(&player.bytes());
+                so(heard.next == FRAMES, format!("{}: {heard:?}", player.url))
+            });
             let heard = signal::check(&player.bytes());
-            assert_eq!(heard.next, FRAMES, "{}: {heard:?}", player.url);
             assert!(heard.first < first, "{}: {heard:?}", player.url);
         }
     }
@@ -90,7 +89,7 @@ fn what_still_plays_is_heard_at_every_node_and_then_the_mount_lingers() {
         let lingered = at - sounds_until;
         println!("lingered for {lingered:?}");
         assert!(
-            lingered > LINGER - LATE && lingered < LINGER + LATE,
+            lingered > LINGER - SOONER && lingered < 2 * LINGER,
             "{lingered:?}"
         );
     }
