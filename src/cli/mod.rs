@@ -77,7 +77,7 @@ enum Command {
     /// Make the secret that the nodes of one mesh share
     #[command(subcommand)]
     Secret(secret::SecretCommand),
-    /// Send an MP3 or Ogg file over and over, as a radio would
+    /// Send an MP3 or Ogg file over and over, as a radio would; end a source
     Source(source::SourceArgs),
     /// Create, show and change mounts
     Mount(mount::MountArgs),

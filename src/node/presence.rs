@@ -140,6 +140,7 @@ fn card(settings: &Settings, hello: &Hello, geo: &Geo) -> NodeCard {
         reads_midway: true,
         reads_transcoders: true,
         reads_outside_relays: true,
+        reads_dismissals: true,
     }
 }
 

@@ -22,6 +22,7 @@ use crate::service::authority::{AuthorityConfig, MountAuthority};
 use crate::service::cluster::joining::Joiner;
 use crate::service::cluster::seeking::Unreached;
 use crate::service::cluster::{Cluster, ClusterConfig};
+use crate::service::dismissal::Dismissals;
 use crate::service::document::{DocumentConfig, Documents};
 use crate::service::drain::{Drain, DrainConfig};
 use crate::service::files::Files;
@@ -164,6 +165,7 @@ impl Core<'_> {
         self.start_reaching(mesh, &carriers.load);
         let visitors = self.tasks.group();
         let titles = Titles::new(mesh.clone(), carriers.streams.clone());
+        let dismissals = Dismissals::new(mesh.clone(), carriers.sources.clone());
         let ingest = self.start_ingest(mesh, &carriers, logins.clone(), &visitors);
         self.start_transcoders(mesh, &carriers, &ingest)?;
         let audience = MeshAudience::new(carriers.audience.clone(), mesh.clone());
@@ -176,6 +178,7 @@ impl Core<'_> {
             statuses: self.statuses(mesh, &carriers, credentials.fingerprint),
             listening: listening.clone(),
             titles: titles.clone(),
+            dismissals: dismissals.clone(),
             passwords,
             logins,
             contact: self.contact(),
@@ -189,6 +192,7 @@ impl Core<'_> {
             authority: carriers.authority,
             streams: carriers.streams,
             titles,
+            dismissals,
             audience,
             drain: carriers.drain.clone(),
         };

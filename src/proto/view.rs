@@ -122,6 +122,7 @@ impl MeshNode {
                 reads_midway: false,
                 reads_transcoders: false,
                 reads_outside_relays: false,
+                reads_dismissals: false,
             },
             bulletin: None,
             claim: None,

@@ -5,6 +5,7 @@ pub mod audience;
 pub mod authority;
 pub mod cluster;
 mod demand;
+pub mod dismissal;
 pub mod document;
 pub mod drain;
 mod early_titles;

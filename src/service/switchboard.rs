@@ -6,6 +6,7 @@ use tracing::{debug, info, warn};
 use super::audience::MeshAudience;
 use super::authority::MountAuthority;
 use super::cluster::Event;
+use super::dismissal::Dismissals;
 use super::drain::{Drain, Phase};
 use super::mesh::Mesh;
 use super::relay;
@@ -44,6 +45,8 @@ pub struct Switchboard {
     pub streams: Streams,
     /// Takes titles for sources here.
     pub titles: Titles,
+    /// Ends sources here.
+    pub dismissals: Dismissals,
     /// Answers questions about the listeners here.
     pub audience: MeshAudience,
     /// Says when relays have to move on.
@@ -188,6 +191,10 @@ impl Switchboard {
                 info!(%from, %order, "an operator's order by way of another node");
                 self.drain.obey(order).await;
                 answer(&from, Frame::Done, exchange).await;
+            }
+            Frame::Dismiss { mount, stream_id } => {
+                let reply = self.dismissals.dismiss_here(&mount, stream_id).await;
+                answer(&from, reply, exchange).await;
             }
             Frame::Audience(question) => self.audience.answer(&from, question, exchange).await,
             frame => warn!(%from, kind = frame.kind(), "a conversation that does not belong here"),

@@ -4,5 +4,6 @@ mod crowd;
 mod edits;
 mod formats;
 mod nodes;
+mod operators;
 mod stage;
 mod switches;

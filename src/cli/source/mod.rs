@@ -1,4 +1,4 @@
-//! `antiphon source`: sends a file over and over in real time, as the encoder of a radio would.
+//! `antiphon source`: sends a file over and over in real time, as the encoder of a radio would; or ends a mount's source.
 //!
 //! A lost connection is taken up again for ever, because a node that died comes back or is replaced;
 //! a refusal ends it, because asking again with the same password changes nothing.
@@ -13,12 +13,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use clap::Args;
+use clap::{Args, Subcommand};
+use hyper::Method;
 use tokio::time::{Instant, sleep};
 
+use super::api::{Api, NodeArgs};
 use super::signals::asked_to_stop;
 use super::terminal;
 use crate::logic::backoff::Backoff;
+use crate::model::mount::MountName;
+use crate::settings::Machine;
 use connection::{ConnectError, Connection};
 use playback::Playback;
 use target::Target;
@@ -40,15 +44,55 @@ const LONGEST_WAIT: Duration = Duration::from_secs(8);
 const GHOST: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct SourceArgs {
+    #[command(subcommand)]
+    command: Option<SourceCommand>,
+    #[command(flatten)]
+    sending: Option<SendingArgs>,
+}
+
+#[derive(Debug, Args)]
+struct SendingArgs {
     /// An MP3 or Ogg (Vorbis, Opus, FLAC, Speex) file
     file: PathBuf,
     /// The mount to send it to: http://source:PASSWORD@HOST:PORT/MOUNT
     url: Target,
 }
 
-/// Sends the file until it is stopped, or a node refuses it.
+#[derive(Debug, Subcommand)]
+enum SourceCommand {
+    /// End the source that is on air on a mount, at whichever node; its encoder may come back
+    Kill {
+        #[command(flatten)]
+        node: NodeArgs,
+        /// Path of the mount, such as /radio.mp3
+        path: MountName,
+    },
+}
+
+/// Sends a file until it is stopped, or a node refuses it; or ends the source of a mount.
 pub(super) async fn source(args: SourceArgs) -> anyhow::Result<()> {
+    match (args.command, args.sending) {
+        (Some(SourceCommand::Kill { node, path }), _) => kill(node, &path).await,
+        (None, Some(sending)) => send(sending).await,
+        (None, None) => bail!("say which file to send, and where: antiphon source FILE URL"),
+    }
+}
+
+/// Ends the source of a mount.
+async fn kill(node: NodeArgs, path: &MountName) -> anyhow::Result<()> {
+    let api = Api::new(node, &Machine::here())?;
+    // The characters of a mount are valid in a URL's path.
+    let target = format!("/api/v1/sources{path}");
+    api.ask(Method::DELETE, &target, None).await?;
+    Ok(terminal::print(&format!(
+        "ended the source of {path}; its encoder may come back: to keep it out, change the mount's password\n"
+    ))?)
+}
+
+/// Sends a file until it is stopped, or a node refuses it.
+async fn send(args: SendingArgs) -> anyhow::Result<()> {
     let track = load(&args.file)?;
     let stem = args.file.file_stem().unwrap_or_default();
     let title = terminal::printable(&stem.to_string_lossy());

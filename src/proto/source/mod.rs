@@ -86,6 +86,8 @@ pub enum Input {
     Ended(EndReason),
     /// Another source gets the mount: by order of a master, or by precedence.
     GiveWay,
+    /// An operator ends it.
+    Dismissed,
     /// The node stops.
     NodeStops,
     /// Time has passed, or the context has changed.
@@ -226,6 +228,7 @@ impl Source {
             Input::Audio => self.take_audio(context, out),
             Input::Ended(reason) => self.end(reason, out),
             Input::GiveWay => self.give_way(context, out),
+            Input::Dismissed => self.finish_and_end(EndReason::SourceLeft, out),
             Input::NodeStops => self.stop(out),
             Input::Tick => self.tick(context, out),
         }

@@ -18,6 +18,7 @@ use crate::logic::records::outside::BadServerName;
 use crate::model::listener::BadListenerId;
 use crate::model::node::BadNodeName;
 use crate::service::audience::NotKilled;
+use crate::service::dismissal::NotDismissed;
 use crate::service::document::{ChangeError, Unsaved};
 use crate::service::logins::NoRight;
 use crate::service::node_question::NoAnswer;
@@ -25,8 +26,10 @@ use crate::service::node_question::NoAnswer;
 /// A request that is not carried out.
 #[derive(Debug)]
 pub(super) struct Declined {
-    status: StatusCode,
-    why: String,
+    /// The status of the answer.
+    pub(super) status: StatusCode,
+    /// The reason, for the client.
+    pub(super) why: String,
 }
 
 impl Declined {
@@ -153,6 +156,16 @@ impl Declining for NotKilled {
         match self {
             Self::NoListener(_) => StatusCode::NOT_FOUND,
             Self::TooOld(_) => StatusCode::CONFLICT,
+            Self::NoAnswer(why) => why.status(),
+        }
+    }
+}
+
+impl Declining for NotDismissed {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NoMount(_) => StatusCode::NOT_FOUND,
+            Self::NoSource(_) | Self::Transcoded { .. } | Self::Relayed(_) => StatusCode::CONFLICT,
             Self::NoAnswer(why) => why.status(),
         }
     }

@@ -1,14 +1,17 @@
-//! The address of Icecast at which encoders set titles.
+//! The addresses of Icecast at which encoders set titles, and operators end sources.
 
 use hyper::{Response, StatusCode};
 
 use super::Admin;
 use super::call::{Answer, Call};
+use super::declined::Declined;
 use super::form::FormFields;
 use super::reply;
 use super::reply::Body;
 use super::told_title;
 use super::told_title::ToldTitle;
+use crate::model::mount::MountName;
+use crate::service::dismissal::NotDismissed;
 use crate::service::logins::Right;
 use crate::service::titles::NotSet;
 
@@ -37,6 +40,32 @@ pub(super) async fn metadata(admin: &Admin, call: Call) -> Answer {
         Err(error) => message(StatusCode::BAD_GATEWAY, &error.to_string(), 0),
     };
     Ok(answer)
+}
+
+/// Ends the source of a mount: `/admin/killsource?mount=…`. As with Icecast, its own login may do that, too.
+pub(super) async fn kill_source(admin: &Admin, call: Call) -> Answer {
+    let Some(mount) = named_mount(&call, "mount") else {
+        return Ok(missing("mount, the path of a mount such as /radio.mp3"));
+    };
+    let allowed = admin.0.logins.check(call.login(), Right::Describe(&mount));
+    allowed.await.map_err(told_title::not_allowed)?;
+    let answer = match admin.0.dismissals.dismiss(&mount).await {
+        Ok(()) => message(StatusCode::OK, "Source Removed", 1),
+        Err(NotDismissed::NoMount(_) | NotDismissed::NoSource(_)) => {
+            message(StatusCode::BAD_REQUEST, "Source does not exist", 0)
+        }
+        Err(error) => {
+            let Declined { status, why } = error.into();
+            message(status, &why, 0)
+        }
+    };
+    Ok(answer)
+}
+
+/// The mount that a field of the query names, if it could be one.
+fn named_mount(call: &Call, field: &str) -> Option<MountName> {
+    let name = FormFields::parse(call.query().as_bytes()).text(field)?;
+    MountName::try_from(format!("/{}", name.strip_prefix('/').unwrap_or(&name))).ok()
 }
 
 /// Answers `/admin/manageauth`: no mount keeps listeners' accounts, as with Icecast where a mount has none. A name that

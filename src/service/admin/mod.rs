@@ -49,6 +49,7 @@ pub use self::icecast_status::Contact;
 use self::reply::{Body, Complaint};
 use self::routes::{Access, Handler, Lookup, Route};
 use super::audience::MeshAudience;
+use super::dismissal::Dismissals;
 use super::drain::Drain;
 use super::listen::Listening;
 use super::logins::{Caller, Logins, Right};
@@ -78,6 +79,8 @@ pub struct AdminConfig {
     pub listening: Listening,
     /// The mesh.
     pub statuses: Statuses,
+    /// Ends sources.
+    pub dismissals: Dismissals,
     /// The titles on air.
     pub titles: Titles,
     /// Hashes new passwords.

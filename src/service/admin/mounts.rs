@@ -99,6 +99,12 @@ pub(super) async fn delete(admin: &Admin, call: Call) -> Answer {
     Ok(reply::no_content())
 }
 
+/// Ends the source of a mount, at whichever node it is. Its encoder may come back.
+pub(super) async fn end_source(admin: &Admin, call: Call) -> Answer {
+    admin.0.dismissals.dismiss(&mount(&call)?).await?;
+    Ok(reply::no_content())
+}
+
 /// Refuses a fallback whose stream players could not go on with, as far as the formats are known now.
 fn check_formats(
     admin: &Admin,

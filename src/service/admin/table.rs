@@ -34,6 +34,7 @@ pub(super) static ROUTES: &[Route] = &[
     Route::get("/readyz", Anybody, Now(open::ready)),
     Route::get("/admin/metadata", OfMount, later!(icecast::metadata)),
     Route::post("/admin/metadata", OfMount, later!(icecast::metadata)),
+    Route::get("/admin/killsource", OfMount, later!(icecast::kill_source)),
     Route::get("/admin/manageauth", Manage, Now(icecast::manage_accounts)),
     Route::get("/admin.cgi", OfMount, later!(shoutcast_cgi::admin_cgi)),
     Route::post("/admin.cgi", OfMount, later!(shoutcast_cgi::admin_cgi)),
@@ -64,6 +65,7 @@ pub(super) static ROUTES: &[Route] = &[
     Route::delete("/api/v1/outside/{name}", Manage, later!(outside::remove)),
     Route::get("/api/v1/policy", Manage, Now(steering::show_policy)),
     Route::patch("/api/v1/policy", Manage, later!(steering::set_policy)),
+    Route::delete("/api/v1/sources/{path*}", Manage, later!(mounts::end_source)),
 ];
 
 #[cfg(test)]

@@ -116,6 +116,7 @@ impl Air {
             let check = tokio::select! {
                 () = ingest.visitors.asked_to_end() => return Input::NodeStops,
                 () = self.entry.give_way.cancelled() => return Input::GiveWay,
+                () = self.entry.dismissed.cancelled() => return Input::Dismissed,
                 _ = mounts.wait_for(|mounts| !mounts.contains_key(mount)) => return Input::Tick,
                 () = offer.is_out_of_place(documents) => return Input::Ended(EndReason::SourceLeft),
                 reason = intake.copy(Sink::Ring(&self.feed)) => return Input::Ended(reason),

@@ -84,6 +84,7 @@ struct OnAir {
     /// Taken by the one source that may inherit its place.
     heir: Arc<Semaphore>,
     give_way: CancellationToken,
+    dismissed: CancellationToken,
     over: watch::Receiver<()>,
 }
 
@@ -108,6 +109,8 @@ pub(super) struct Entry {
     mount: MountName,
     stream_id: StreamId,
     pub(super) give_way: CancellationToken,
+    /// Cancelled when an operator ends it.
+    pub(super) dismissed: CancellationToken,
     /// The checks of whether the source is still connected.
     pub(super) checks: mpsc::Receiver<PresenceCheck>,
     _alive: watch::Sender<()>,
@@ -175,7 +178,7 @@ impl Sources {
         stream_id: StreamId,
         facts: SourceFacts,
     ) -> Entry {
-        let give_way = CancellationToken::new();
+        let (give_way, dismissed) = (CancellationToken::new(), CancellationToken::new());
         let (alive, over) = watch::channel(());
         let (asked, checks) = mpsc::channel(MAX_CHECKS);
         let on_air = OnAir {
@@ -185,6 +188,7 @@ impl Sources {
             checks: asked,
             heir: Arc::new(Semaphore::new(1)),
             give_way: give_way.clone(),
+            dismissed: dismissed.clone(),
             over,
         };
         self.0.lock().on_air.insert(mount.clone(), on_air);
@@ -193,6 +197,7 @@ impl Sources {
             mount: mount.clone(),
             stream_id,
             give_way,
+            dismissed,
             checks,
             _alive: alive,
         }
@@ -381,22 +386,35 @@ impl Sources {
 
     /// Has the source of this stream give way, and waits until it has. A source of another stream stays.
     pub async fn give_way(&self, mount: &MountName, stream_id: StreamId) {
+        self.order(mount, stream_id, |it| &it.give_way).await;
+    }
+
+    /// Ends the source of this stream, and waits until it has ended; whether there is one.
+    pub async fn dismiss(&self, mount: &MountName, stream_id: StreamId) -> bool {
+        self.order(mount, stream_id, |it| &it.dismissed).await
+    }
+
+    /// Gives an order to the source of this stream, and waits until it has ended; whether there is one.
+    async fn order(
+        &self,
+        mount: &MountName,
+        stream_id: StreamId,
+        order: fn(&OnAir) -> &CancellationToken,
+    ) -> bool {
         let mut over = {
             let table = self.0.lock();
-            let Some(it) = table
-                .on_air
-                .get(mount)
-                .filter(|it| it.stream_id == stream_id)
-            else {
-                return;
+            let on_air = table.on_air.get(mount);
+            let Some(it) = on_air.filter(|it| it.stream_id == stream_id) else {
+                return false;
             };
-            it.give_way.cancel();
+            order(it).cancel();
             it.over.clone()
         };
         // The sender sends nothing: the end of the channel is the signal.
         if timeout(GIVE_WAY, over.changed()).await.is_err() {
             warn!(%mount, "a source does not give way in time");
         }
+        true
     }
 }
 

@@ -108,7 +108,7 @@ impl fmt::Display for Order {
 }
 
 /// One message of a link. Unidirectional streams carry one frame each; a conversation
-/// (PUBLISH, PRESENCE, SUBSCRIBE, SUMMARY, DESCRIBE, ANNOUNCE, ORDER, AUDIENCE) is a bidirectional stream that begins
+/// (PUBLISH, PRESENCE, SUBSCRIBE, SUMMARY, DESCRIBE, ANNOUNCE, ORDER, AUDIENCE, DISMISS) is a bidirectional stream that begins
 /// with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Frame {
@@ -274,6 +274,14 @@ pub enum Frame {
     /// No decoder can begin at the first byte that will be sent: the sender holds no keyframe of the film. Only to nodes
     /// whose card says that they read it.
     Midway,
+    /// An operator ends the source of this stream, which is connected to the receiver. Answered by DONE, or by DENIED if it is
+    /// not there. Only to nodes whose card says that they read it.
+    Dismiss {
+        /// The mount.
+        mount: MountName,
+        /// The stream of the source.
+        stream_id: StreamId,
+    },
 }
 
 impl Frame {
@@ -312,6 +320,7 @@ impl Frame {
             Self::Caption { .. } => "CAPTION",
             Self::Announce { .. } => "ANNOUNCE",
             Self::Midway => "MIDWAY",
+            Self::Dismiss { .. } => "DISMISS",
         }
     }
 }

@@ -118,6 +118,10 @@ fn every_kind_survives_the_wire() {
         Frame::ProloguePart(vec![0; MAX_PROLOGUE_PART_BYTES].into()),
         Frame::Midway,
         Frame::Audience(AudienceQuestion::Kill(42)),
+        Frame::Dismiss {
+            mount: mount.clone(),
+            stream_id,
+        },
         Frame::Listeners(ListenerPage::default()),
         Frame::Presence {
             mount: mount.clone(),

@@ -141,6 +141,9 @@ pub struct NodeCard {
     /// Whether the node knows the seats of outside relays, and reads messages about them.
     #[serde(default)]
     pub reads_outside_relays: bool,
+    /// Whether the node reads DISMISS, the frame by which an operator ends a source.
+    #[serde(default)]
+    pub reads_dismissals: bool,
 }
 
 /// The finding of a node at the address that another one announces.

@@ -79,6 +79,7 @@ impl Rogue {
             reads_presence: false,
             reads_midway: false,
             reads_transcoders: false,
+            reads_dismissals: true,
             reads_outside_relays: false,
         });
         let values = vec![(gossip::NODE.to_owned(), card)];
