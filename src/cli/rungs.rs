@@ -37,9 +37,9 @@ fn table(mount: &MountStatus) -> String {
         table.row(row(1, "its own source", state, &mount.holders));
     }
     for (rung, number) in mount.rungs.iter().zip(1..) {
-        let stream = match rung.mount == mount.path {
+        let stream = match rung.rung.is_mount(&mount.path) {
             true => "its own source".to_owned(),
-            false => rung.mount.to_string(),
+            false => rung.rung.to_string(),
         };
         table.row(row(number, &stream, rung.state, &rung.heard_on));
     }
@@ -81,14 +81,15 @@ mod tests {
             "{alone}"
         );
         assert!(alone.contains("has no fallback: antiphon mount set /live.mp3 fallback="));
-        let rung = |mount: &str, state, nodes: &[&str]| RungStatus {
-            mount: mount.parse().unwrap(),
+        let rung = |name: &str, state, nodes: &[&str]| RungStatus {
+            rung: name.parse().unwrap(),
             state,
             heard_on: nodes.iter().map(|node| node.parse().unwrap()).collect(),
         };
         mount.rungs = vec![
             rung("/live.mp3", RungState::OffAir, &[]),
             rung("/auto.mp3", RungState::Flows, &["n1", "n2"]),
+            rung("file:loop.mp3", RungState::Flows, &[]),
         ];
         let listed = table(&mount);
         let lines: Vec<&str> = listed.lines().collect();
@@ -98,6 +99,7 @@ mod tests {
                 "RUNG  STREAM          STATE       HEARD ON",
                 "   1  its own source  not on air  -",
                 "   2  /auto.mp3       on air      n1 n2",
+                "   3  file:loop.mp3   on air      -",
             ]
         );
     }

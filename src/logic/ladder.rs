@@ -1,4 +1,4 @@
-//! The ladder of a mount: its own stream, and below it those that its listeners hear when that one does not flow.
+//! The ladder of a mount: its own stream, and below it the streams and files that its listeners hear when that one does not flow.
 //!
 //! Every node chooses alone, by the same facts and this one rule; so all of them play the same. A fallback may have fallbacks
 //! itself: they are rungs of the mount, too, right below that one.
@@ -9,6 +9,7 @@ use crate::logic::mount_names::{hint, in_a_row};
 use crate::model::fallback::MAX_FALLBACKS;
 use crate::model::format::{CodecName, Container, StreamFormat};
 use crate::model::mount::{MountName, MountSpec};
+use crate::model::rung_name::RungName;
 use crate::model::status::rung::RungState;
 
 /// Why a mount cannot have its fallbacks. Each text begins with the setting that is wrong.
@@ -47,29 +48,25 @@ pub enum FallbackFault {
     TooMany,
 }
 
-/// The mounts whose streams the listeners of a mount may hear, the best first: itself, then its fallbacks. Each is named once,
+/// The rungs that the listeners of a mount may hear, the best first: its own stream, then its fallbacks. Each is named once,
 /// and a circle, which edits of two nodes may make together, ends where it began.
-pub fn rungs(spec: &MountSpec, mounts: &BTreeMap<MountName, MountSpec>) -> Vec<MountName> {
+pub fn rungs(spec: &MountSpec, mounts: &BTreeMap<MountName, MountSpec>) -> Vec<RungName> {
     let mut rungs = Vec::new();
     add_rungs(spec, mounts, &mut rungs);
     rungs.truncate(1 + MAX_FALLBACKS);
     rungs
 }
 
-fn add_rungs(
-    spec: &MountSpec,
-    mounts: &BTreeMap<MountName, MountSpec>,
-    rungs: &mut Vec<MountName>,
-) {
-    rungs.push(spec.path.clone());
-    for mount in spec.fallback.mounts() {
+fn add_rungs(spec: &MountSpec, mounts: &BTreeMap<MountName, MountSpec>, rungs: &mut Vec<RungName>) {
+    rungs.push(spec.path.clone().into());
+    for rung in spec.fallback.rungs() {
         // One more than may be, so that it is noticed.
-        if rungs.len() > 1 + MAX_FALLBACKS || rungs.contains(mount) {
+        if rungs.len() > 1 + MAX_FALLBACKS || rungs.contains(rung) {
             continue;
         }
-        match mounts.get(mount) {
+        match rung.mount().and_then(|mount| mounts.get(mount)) {
             Some(fallback) => add_rungs(fallback, mounts, rungs),
-            None => rungs.push(mount.clone()),
+            None => rungs.push(rung.clone()),
         }
     }
 }
@@ -158,7 +155,7 @@ fn way(
     let mut open = vec![from];
     while let Some(mount) = open.pop() {
         let below = mounts.get(mount).map(|spec| spec.fallback.mounts());
-        for next in below.unwrap_or_default() {
+        for next in below.into_iter().flatten() {
             if came_from.contains_key(next) {
                 continue;
             }
@@ -194,7 +191,8 @@ fn spell_way(
 pub fn neighbours(mount: &MountName, mounts: &BTreeMap<MountName, MountSpec>) -> Vec<MountName> {
     let ladders = mounts.values().filter(|spec| !spec.fallback.is_empty());
     let ladders = ladders.map(|spec| rungs(spec, mounts));
-    let shared = ladders.filter(|rungs| rungs.contains(mount)).flatten();
+    let shared = ladders.filter(|rungs| rungs.iter().any(|rung| rung.is_mount(mount)));
+    let shared = shared.flatten().filter_map(|rung| rung.mount().cloned());
     let all: BTreeSet<MountName> = shared.chain([mount.clone()]).collect();
     all.into_iter().collect()
 }
@@ -206,7 +204,7 @@ pub fn dependents<'a>(
 ) -> impl Iterator<Item = &'a MountName> {
     let to_it = mounts
         .values()
-        .filter(move |mount| mount.fallback.mounts().contains(fallback));
+        .filter(move |mount| mount.fallback.mounts().any(|it| it == fallback));
     to_it.map(|mount| &mount.path)
 }
 
@@ -235,8 +233,8 @@ mod tests {
         specs.map(|spec| (spec.path.clone(), spec)).collect()
     }
 
-    fn names(rungs: &[MountName]) -> String {
-        let names: Vec<&str> = rungs.iter().map(MountName::as_str).collect();
+    fn names<T: ToString>(rungs: &[T]) -> String {
+        let names: Vec<String> = rungs.iter().map(T::to_string).collect();
         names.join(" ")
     }
 
@@ -244,12 +242,12 @@ mod tests {
     fn the_fallbacks_of_a_fallback_come_right_below_it() {
         let known = mounts(&[
             ("live", "/auto,/music"),
-            ("auto", "/backup,/music"),
+            ("auto", "/backup,file:loop,/music"),
             ("music", ""),
             ("backup", "/gone"),
         ]);
         let rungs = rungs(&known[&path("live")], &known);
-        assert_eq!(names(&rungs), "/live /auto /backup /gone /music");
+        assert_eq!(names(&rungs), "/live /auto /backup /gone file:loop /music");
     }
 
     #[test]
@@ -393,7 +391,7 @@ mod tests {
             for spec in known.values() {
                 let rungs = rungs(spec, &known);
                 prop_assert!(rungs.len() <= 1 + MAX_FALLBACKS);
-                prop_assert_eq!(&rungs[0], &spec.path);
+                prop_assert!(rungs[0].is_mount(&spec.path));
                 let mut once = rungs.clone();
                 once.sort();
                 once.dedup();

@@ -5,34 +5,46 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::mount_name::{BadMountName, MountName};
+use super::file_name::PlayedFile;
+use super::mount_name::MountName;
+use super::rung_name::{BadRungName, RungName};
 
 /// The most streams below a mount's own, those of its fallbacks among them: as many as Icecast follows.
 pub const MAX_FALLBACKS: usize = 10;
 
-/// The fallbacks of a mount, the best first: other mounts, none of them twice.
+/// The fallbacks of a mount, the best first: other mounts, and files; none of them twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
-pub struct Fallbacks(Vec<MountName>);
+pub struct Fallbacks(Vec<RungName>);
 
 /// Why a text is no list of fallbacks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadFallbacks {
-    /// One of them is not a mount.
+    /// One of them is neither a mount nor a file.
     #[error("{0:?} in the list: {1}")]
-    Mount(String, BadMountName),
+    Rung(String, BadRungName),
     /// One of them stands there twice.
     #[error("{0} stands twice in the list")]
-    Twice(MountName),
+    Twice(RungName),
     /// More than [`MAX_FALLBACKS`] are listed.
     #[error("more than {MAX_FALLBACKS} fallbacks: nobody waits for so many to fail")]
     TooMany,
 }
 
 impl Fallbacks {
-    /// The mounts, the best first.
-    pub fn mounts(&self) -> &[MountName] {
+    /// All of them, the best first.
+    pub fn rungs(&self) -> &[RungName] {
         &self.0
+    }
+
+    /// The mounts, the best first.
+    pub fn mounts(&self) -> impl Iterator<Item = &MountName> {
+        self.0.iter().filter_map(RungName::mount)
+    }
+
+    /// The files, the best first.
+    pub fn files(&self) -> impl Iterator<Item = &PlayedFile> {
+        self.0.iter().filter_map(RungName::file)
     }
 
     /// Whether there is none.
@@ -44,9 +56,9 @@ impl Fallbacks {
     /// the mount off the air.
     pub fn known(text: &str) -> Self {
         let mut known = Self::default();
-        for mount in entries(text).filter_map(|entry| MountName::try_from(entry).ok()) {
-            if known.0.len() < MAX_FALLBACKS && !known.0.contains(&mount) {
-                known.0.push(mount);
+        for rung in entries(text).filter_map(|entry| entry.parse().ok()) {
+            if known.0.len() < MAX_FALLBACKS && !known.0.contains(&rung) {
+                known.0.push(rung);
             }
         }
         known
@@ -65,15 +77,16 @@ impl FromStr for Fallbacks {
     fn from_str(text: &str) -> Result<Self, BadFallbacks> {
         let mut fallbacks = Self::default();
         for entry in entries(text) {
-            let mount = MountName::try_from(entry)
-                .map_err(|why| BadFallbacks::Mount(entry.to_owned(), why))?;
-            if fallbacks.0.contains(&mount) {
-                return Err(BadFallbacks::Twice(mount));
+            let rung = entry
+                .parse()
+                .map_err(|why| BadFallbacks::Rung(entry.to_owned(), why))?;
+            if fallbacks.0.contains(&rung) {
+                return Err(BadFallbacks::Twice(rung));
             }
             if fallbacks.0.len() == MAX_FALLBACKS {
                 return Err(BadFallbacks::TooMany);
             }
-            fallbacks.0.push(mount);
+            fallbacks.0.push(rung);
         }
         Ok(fallbacks)
     }
@@ -93,7 +106,7 @@ impl From<Fallbacks> for String {
 
 impl fmt::Display for Fallbacks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.0.iter().map(MountName::as_str).collect();
+        let names: Vec<String> = self.0.iter().map(RungName::to_string).collect();
         f.write_str(&names.join(","))
     }
 }
@@ -108,6 +121,8 @@ mod tests {
             ("", ""),
             ("/auto.mp3", "/auto.mp3"),
             (" /auto.mp3 , /jazz/b.mp3,", "/auto.mp3,/jazz/b.mp3"),
+            ("/auto.mp3, file:loop.mp3", "/auto.mp3,file:loop.mp3"),
+            ("file:/srv/a b.mp3", "file:/srv/a b.mp3"),
         ] {
             let fallbacks: Fallbacks = text.parse().unwrap();
             assert_eq!(fallbacks.to_string(), shown);
@@ -125,6 +140,11 @@ mod tests {
                 "\"auto.mp3\" in the list: a mount must begin with /",
             ),
             ("/a,/b,/a", "/a stands twice"),
+            ("file:a,file:a", "file:a stands twice"),
+            (
+                "/a,file:../b",
+                "\"file:../b\" in the list: a file must have a name",
+            ),
             (&eleven.join(","), "more than 10"),
             ("/a b", "cannot have a space"),
         ] {
@@ -139,7 +159,7 @@ mod tests {
         assert_eq!(known.to_string(), "/a,/b");
         let many: Vec<String> = (0..20).map(|n| format!("/{n}")).collect();
         assert_eq!(
-            Fallbacks::known(&many.join(",")).mounts().len(),
+            Fallbacks::known(&many.join(",")).rungs().len(),
             MAX_FALLBACKS
         );
     }

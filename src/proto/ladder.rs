@@ -55,6 +55,16 @@ pub struct RungLook {
 }
 
 impl RungLook {
+    /// A rung that is not there.
+    pub const MISSING: Self = Self {
+        exists: false,
+        ring: None,
+        elsewhere: None,
+        is_made_on_demand: false,
+        may_go_on: true,
+        is_silent: false,
+    };
+
     /// A rung, by what gossip tells; this node holds no stream of it.
     pub fn by_gossip(
         rung: &MountName,

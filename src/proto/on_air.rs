@@ -10,6 +10,7 @@ use crate::model::fallback::Fallbacks;
 use crate::model::format::StreamFormat;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
+use crate::model::rung_name::RungName;
 use crate::model::status::rung::{RungState, RungStatus};
 
 type Mounts = BTreeMap<MountName, MountSpec>;
@@ -41,8 +42,9 @@ pub fn fails_by_silence(mount: &MountName, mounts: &Mounts, view: &MeshView) -> 
 
 /// The best fallback of a mount that can be heard.
 pub fn fallback_on_air(spec: &MountSpec, mounts: &Mounts, view: &MeshView) -> Option<MountName> {
-    let mut fallbacks = ladder::rungs(spec, mounts).into_iter().skip(1);
-    fallbacks.find(|rung| mounts.contains_key(rung) && is_on_air(rung, mounts, view))
+    let fallbacks = ladder::rungs(spec, mounts).into_iter().skip(1);
+    let mut fallbacks = fallbacks.filter_map(|rung| rung.mount().cloned());
+    fallbacks.find(|mount| mounts.contains_key(mount) && is_on_air(mount, mounts, view))
 }
 
 /// The format of a mount's stream: as its source sends it, or as it is ordered from a transcoder. `None`: not known now.
@@ -62,8 +64,7 @@ pub fn other_format(
     view: &MeshView,
 ) -> Option<FallbackFault> {
     let own = format(own_path, mounts, view)?;
-    let mut fallbacks = fallbacks.mounts().iter();
-    fallbacks.find_map(|mount| {
+    fallbacks.mounts().find_map(|mount| {
         let theirs = format(mount, mounts, view)?;
         let fault = FallbackFault::OtherFormat {
             mount: mount.clone(),
@@ -81,25 +82,31 @@ pub fn rungs(spec: &MountSpec, mounts: &Mounts, view: &MeshView) -> Vec<RungStat
         return Vec::new();
     }
     let rungs = ladder::rungs(spec, mounts).into_iter();
-    let status = rungs.map(|mount| RungStatus {
-        state: match mounts.contains_key(&mount) {
-            false => RungState::Missing,
-            true if fails_by_silence(&mount, mounts, view) => RungState::Silent,
-            true if is_on_air(&mount, mounts, view) => RungState::Flows,
-            true => RungState::OffAir,
-        },
-        heard_on: heard_on(&spec.path, &mount, view),
-        mount,
+    let status = rungs.map(|rung| RungStatus {
+        state: state(&rung, mounts, view),
+        heard_on: heard_on(&spec.path, &rung, view),
+        rung,
     });
     status.collect()
 }
 
+/// Whether a rung can be heard.
+fn state(rung: &RungName, mounts: &Mounts, view: &MeshView) -> RungState {
+    let known = rung.mount().filter(|mount| mounts.contains_key(mount));
+    match known {
+        None => RungState::Missing,
+        Some(mount) if fails_by_silence(mount, mounts, view) => RungState::Silent,
+        Some(mount) if is_on_air(mount, mounts, view) => RungState::Flows,
+        Some(_) => RungState::OffAir,
+    }
+}
+
 /// The nodes at which the listeners of a mount hear this rung.
-fn heard_on(mount: &MountName, rung: &MountName, view: &MeshView) -> Vec<NodeName> {
+fn heard_on(mount: &MountName, rung: &RungName, view: &MeshView) -> Vec<NodeName> {
     let is_heard = |node: &MeshNode| match node.rungs.get(mount) {
-        Some(card) => card.mount == *rung && card.listeners > 0,
+        Some(card) => card.rung == *rung && card.listeners > 0,
         None => {
-            mount == rung
+            rung.is_mount(mount)
                 && node
                     .listeners_of(mount)
                     .is_some_and(|listeners| listeners > 0)

@@ -332,7 +332,7 @@ impl MeshView {
         let has_listeners = self.holders(mount).any(|(_, card)| card.listeners > 0);
         let is_wanted_at = |node: &MeshNode| {
             let mut rungs = node.rungs.values();
-            let is_heard = rungs.any(|card| card.mount == *mount && card.listeners > 0);
+            let is_heard = rungs.any(|card| card.rung.is_mount(mount) && card.listeners > 0);
             is_heard || node.wanted.contains(mount)
         };
         has_listeners || up.any(is_wanted_at)

@@ -263,7 +263,7 @@ fn on_air(mount: &MountStatus) -> String {
         None if mount.is_lingering() => "lingers".to_owned(),
         None => mount
             .fallback_heard()
-            .map_or_else(String::new, |rung| format!("plays {}", rung.mount)),
+            .map_or_else(String::new, |rung| format!("plays {}", rung.rung)),
     }
 }
 

@@ -257,7 +257,7 @@ impl MountStatus {
 
     /// The fallback that its listeners hear now, at any node.
     pub fn fallback_heard(&self) -> Option<&RungStatus> {
-        let mut fallbacks = self.rungs.iter().filter(|rung| rung.mount != self.path);
+        let mut fallbacks = self.rungs.iter().filter(|it| !it.rung.is_mount(&self.path));
         fallbacks.find(|rung| !rung.heard_on.is_empty())
     }
 

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::mount::MountName;
 use crate::model::node::NodeName;
+use crate::model::rung_name::RungName;
 
 /// Whether the stream of a rung can be heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,8 +37,9 @@ impl RungState {
 /// One rung of a mount's ladder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RungStatus {
-    /// The mount whose stream it is: the mount itself, or a fallback.
-    pub mount: MountName,
+    /// The mount whose stream it is, which is the mount itself or a fallback; or the file.
+    #[serde(rename = "mount")]
+    pub rung: RungName,
     /// Whether it can be heard.
     pub state: RungState,
     /// The nodes on which the mount's listeners hear it now.

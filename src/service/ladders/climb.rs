@@ -7,6 +7,7 @@ use tracing::info;
 use crate::logic::ladder;
 use crate::media::splice::may_splice;
 use crate::model::mount::{MountName, MountSpec};
+use crate::model::rung_name::RungName;
 use crate::proto::ladder::{HeardLook, LadderLook, LadderStep, LeaveReason, RungLook, RungRing};
 use crate::proto::view::MeshView;
 use crate::service::document::Mounts;
@@ -32,21 +33,21 @@ pub struct Climb<'a> {
 
 impl Climb<'_> {
     /// The rungs, the mount itself first.
-    pub fn rungs(&self) -> Vec<MountName> {
+    pub fn rungs(&self) -> Vec<RungName> {
         ladder::rungs(self.spec, self.mounts)
     }
 
     /// The rungs as this node knows them.
-    pub fn look(&self, rungs: &[MountName]) -> LadderLook {
+    pub fn look(&self, rungs: &[RungName]) -> LadderLook {
         let mount = &self.spec.path;
         let heard = self.streams.heard(mount);
         let listened = heard.as_ref().filter(|heard| heard.has_audience());
         let playing = self.streams.stand_in_of(mount);
-        let playing = playing.as_ref().unwrap_or(mount);
+        let playing = playing.unwrap_or_else(|| mount.clone().into());
         LadderLook {
             rungs: rungs.iter().map(|rung| self.rung(rung, listened)).collect(),
             heard: heard.as_ref().map(|heard| HeardLook {
-                rung: rungs.iter().position(|rung| rung == playing),
+                rung: rungs.iter().position(|rung| *rung == playing),
                 has_audience: self.is_asked || heard.has_audience(),
                 idle_since: heard.idle_since(),
             }),
@@ -56,7 +57,10 @@ impl Climb<'_> {
     }
 
     /// One rung, for those who listen to the mount.
-    fn rung(&self, rung: &MountName, listened: Option<&Held>) -> RungLook {
+    fn rung(&self, rung: &RungName, listened: Option<&Held>) -> RungLook {
+        let RungName::Mount(rung) = rung else {
+            return RungLook::MISSING;
+        };
         let may_go_on = |next: &str| {
             listened.is_none_or(|heard| may_splice(&heard.feed.head().content_type, next))
         };
@@ -77,7 +81,7 @@ impl Climb<'_> {
     }
 
     /// Does what a step says, as far as it concerns the listeners. The driver fetches streams.
-    pub fn carry_out(&self, step: LadderStep, rungs: &[MountName]) {
+    pub fn carry_out(&self, step: LadderStep, rungs: &[RungName]) {
         let mount = &self.spec.path;
         if let Some(heard) = self.streams.heard(mount) {
             heard
@@ -92,10 +96,10 @@ impl Climb<'_> {
     }
 
     /// Lets the listeners hear a rung whose stream is here.
-    fn switch_to(&self, rung: &MountName) {
+    fn switch_to(&self, rung: &RungName) {
         let (streams, mount) = (self.streams, &self.spec.path);
         let before = streams.stand_in_of(mount);
-        if mount == rung {
+        if rung.is_mount(mount) {
             streams.take_back(mount);
         } else {
             let returns = match self.spec.fallback_override {

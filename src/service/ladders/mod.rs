@@ -20,6 +20,7 @@ use super::streams::{Held, Streams};
 use super::wants::{Want, Wants};
 use crate::io::clock;
 use crate::model::mount::{MountName, MountSpec};
+use crate::model::rung_name::RungName;
 use crate::model::status::rung::RungState;
 use crate::proto::ladder::{Ladder, LadderStep, LeaveReason};
 
@@ -53,7 +54,7 @@ struct LadderState {
     /// The rung that is made because it is wanted here.
     wanted: Option<(MountName, Want)>,
     /// The rungs with which the players of those who listen could not go on.
-    misfits: BTreeSet<MountName>,
+    misfits: BTreeSet<RungName>,
 }
 
 /// The offer for a listener.
@@ -120,7 +121,7 @@ impl Ladders {
     }
 
     /// The rungs of a mount that its listeners here could not go on with.
-    pub fn misfits(&self, mount: &MountName) -> BTreeSet<MountName> {
+    pub fn misfits(&self, mount: &MountName) -> BTreeSet<RungName> {
         let states = self.0.states.lock();
         let state = states.get(mount);
         state.map(|state| state.misfits.clone()).unwrap_or_default()
@@ -219,7 +220,9 @@ impl Ladders {
         match step {
             LadderStep::Hear(_) => heard().map_or(Offer::Coming, Offer::Hear),
             LadderStep::Fetch { rung, meanwhile } => {
-                self.0.config.relays.begin(&rungs[rung]);
+                if let Some(mount) = rungs[rung].mount() {
+                    self.0.config.relays.begin(mount);
+                }
                 let meanwhile = heard().filter(|_| meanwhile);
                 meanwhile.map_or(Offer::Coming, Offer::Hear)
             }
@@ -230,27 +233,28 @@ impl Ladders {
     /// Has the stream of a rung made, if that is made on demand only.
     fn want(
         &self,
-        rung: &MountName,
+        rung: &RungName,
         climb: &Climb<'_>,
         wanted: Option<(MountName, Want)>,
     ) -> Option<(MountName, Want)> {
-        let before = wanted.filter(|(before, _)| before == rung);
+        let mount = rung.mount()?;
+        let before = wanted.filter(|(before, _)| before == mount);
         let wants = &self.0.config.wants;
-        is_on_demand(climb.mounts, rung)
-            .then(|| before.unwrap_or_else(|| (rung.clone(), wants.want(rung))))
+        is_on_demand(climb.mounts, mount)
+            .then(|| before.unwrap_or_else(|| (mount.clone(), wants.want(mount))))
     }
 }
 
 /// Notes the rungs of another format, and says so once.
 fn note_misfits(
     mount: &MountName,
-    rungs: &[MountName],
+    rungs: &[RungName],
     states: &[RungState],
     state: &mut LadderState,
 ) {
     let pairs = rungs.iter().zip(states);
     let misfits = pairs.filter(|(_, state)| **state == RungState::OtherFormat);
-    let misfits: BTreeSet<MountName> = misfits.map(|(rung, _)| rung.clone()).collect();
+    let misfits: BTreeSet<RungName> = misfits.map(|(rung, _)| rung.clone()).collect();
     for fallback in misfits.difference(&state.misfits) {
         warn!(
             %mount, %fallback,

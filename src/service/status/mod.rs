@@ -158,13 +158,13 @@ impl Statuses {
     fn rungs(&self, view: &MeshView, spec: &MountSpec, viewer: Viewer) -> Vec<RungStatus> {
         let mounts = self.config.mesh.documents.mounts();
         let misfits = self.config.ladders.misfits(&spec.path);
-        let is_hidden = |rung: &RungStatus| mounts.get(&rung.mount).is_some_and(|it| it.hidden);
+        let is_hidden = |rung: &RungStatus| {
+            let mount = rung.rung.mount().and_then(|mount| mounts.get(mount));
+            mount.is_some_and(|it| it.hidden)
+        };
         let mut rungs = on_air::rungs(spec, &mounts, view);
         rungs.retain(|rung| viewer == Viewer::Operator || !is_hidden(rung));
-        for rung in rungs
-            .iter_mut()
-            .filter(|rung| misfits.contains(&rung.mount))
-        {
+        for rung in rungs.iter_mut().filter(|rung| misfits.contains(&rung.rung)) {
             rung.state = RungState::OtherFormat;
         }
         rungs

@@ -9,6 +9,7 @@ use super::held::{Held, Reader, Reading};
 use super::{MAX_STREAMS, StreamMap, Streams};
 use crate::io::clock::RuntimeClock;
 use crate::model::mount::MountName;
+use crate::model::rung_name::RungName;
 use crate::wire::gossip::{Origin, RungCard};
 
 /// The most that listeners begin behind the live edge of a fallback: what they got at once when they came.
@@ -28,17 +29,17 @@ pub enum Return {
 pub(super) struct StandIn {
     /// The feed that is heard, with the channel and the readers of this mount.
     pub(super) heard: Held,
-    /// The mount that holds the stream; `None`: the stream is over, and listeners wait for another one.
-    of: Option<MountName>,
+    /// The rung that they hear; `None`: its stream is over, and listeners wait for another one.
+    of: Option<RungName>,
     returns: Return,
-    /// Keeps the other mount's stream here.
+    /// Keeps the stream here, if it is another mount's.
     _reading: Option<Reading>,
 }
 
 impl Streams {
-    /// Lets the listeners of a mount hear the stream of another one, if this node holds that, and returns what they hear then.
+    /// Lets the listeners of a mount hear another rung, if this node holds its stream, and returns what they hear then.
     /// They begin as far behind its live edge as they have heard nothing.
-    pub fn stand_in(&self, mount: &MountName, of: &MountName, returns: Return) -> Option<Held> {
+    pub fn stand_in(&self, mount: &MountName, of: &RungName, returns: Return) -> Option<Held> {
         let mut heard = None;
         self.map.send_if_modified(|map| {
             let (found, is_news) = map.stand_in(mount, of, returns, &self.clock);
@@ -84,7 +85,7 @@ impl Streams {
     }
 
     /// The fallback that the listeners of a mount hear here; `None` if they hear none.
-    pub fn stand_in_of(&self, mount: &MountName) -> Option<MountName> {
+    pub fn stand_in_of(&self, mount: &MountName) -> Option<RungName> {
         let map = self.map.borrow();
         map.stand_ins.get(mount)?.of.clone()
     }
@@ -94,7 +95,7 @@ impl Streams {
         let map = self.map.borrow();
         let card = |stand_in: &StandIn| {
             Some(RungCard {
-                mount: stand_in.of.clone()?,
+                rung: stand_in.of.clone()?,
                 listeners: stand_in.heard.listeners(),
             })
         };
@@ -110,11 +111,12 @@ impl StreamMap {
     fn stand_in(
         &mut self,
         mount: &MountName,
-        of: &MountName,
+        of: &RungName,
         returns: Return,
         clock: &RuntimeClock,
     ) -> (Option<Held>, bool) {
-        let Some(other) = self.held.get(of).filter(|_| mount != of) else {
+        let other = of.mount().filter(|other| *other != mount);
+        let Some(other) = other.and_then(|other| self.held.get(other)) else {
             return (None, false);
         };
         if let Some(stand_in) = self.stand_ins.get_mut(mount) {
@@ -165,7 +167,7 @@ impl StreamMap {
     /// Lets those who hear the stream of a mount as a fallback go on with its next one, as its own listeners do.
     pub(super) fn continue_stand_ins_with(&mut self, mount: &MountName, next: &Held) {
         let stand_ins = self.stand_ins.values_mut();
-        for stand_in in stand_ins.filter(|stand_in| stand_in.of.as_ref() == Some(mount)) {
+        for stand_in in stand_ins.filter(|it| it.of.as_ref().is_some_and(|of| of.is_mount(mount))) {
             stand_in.heard.feed = next.feed.clone();
             stand_in.heard.channel.switch_to(&next.feed);
         }
@@ -226,7 +228,7 @@ mod tests {
         streams.release(&mount("/live"), &live);
         live.end(EndReason::SourceLeft);
         assert_eq!(reader.read(9), Read::Wait, "nothing is heard for a moment");
-        let heard = streams.stand_in(&mount("/live"), &mount("/auto"), returns);
+        let heard = streams.stand_in(&mount("/live"), &mount("/auto").into(), returns);
         assert!(heard.unwrap().feed.is_same(&auto));
         take_all(&mut reader);
         (streams, auto, reader)
@@ -237,7 +239,10 @@ mod tests {
         let (streams, auto, mut reader) = fallen_back(Return::AtOnce);
         append(&auto, 100..103);
         assert_eq!(take_all(&mut reader), numbered(100..103));
-        assert_eq!(streams.stand_in_of(&mount("/live")), Some(mount("/auto")));
+        assert_eq!(
+            streams.stand_in_of(&mount("/live")),
+            Some(mount("/auto").into())
+        );
         let next = feed(3);
         hold(&streams, "/live", &next);
         append(&next, 200..202);
@@ -294,7 +299,7 @@ mod tests {
         hold(&streams, "/live", &live);
         streams.release(&mount("/live"), &live);
         assert!(streams.heard(&mount("/live")).is_none());
-        let nothing = streams.stand_in(&mount("/live"), &mount("/auto"), Return::AtOnce);
+        let nothing = streams.stand_in(&mount("/live"), &mount("/auto").into(), Return::AtOnce);
         assert!(nothing.is_none(), "the fallback is not held");
     }
 }

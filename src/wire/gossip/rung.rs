@@ -3,14 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::mount::MountName;
+use crate::model::rung_name::RungName;
 
 const RUNG_PREFIX: &str = "rung";
 
 /// A fallback that the listeners of a mount hear at a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RungCard {
-    /// The mount whose stream they hear.
-    pub mount: MountName,
+    /// The rung that they hear. Older nodes know mounts only, and take a card with a file as none.
+    #[serde(rename = "mount")]
+    pub rung: RungName,
     /// The listeners of the first mount that hear it at the node.
     pub listeners: u32,
 }

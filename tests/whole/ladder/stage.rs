@@ -102,7 +102,7 @@ pub(super) fn wait_status(
 /// Whether the listeners of a mount hear this fallback somewhere.
 pub(super) fn plays(mount: &MountStatus, fallback: &str) -> bool {
     let heard = mount.fallback_heard();
-    heard.is_some_and(|rung| rung.mount.as_str() == fallback)
+    heard.is_some_and(|rung| rung.rung.to_string() == fallback)
 }
 
 /// The output of a command about mounts that did what it was told.

@@ -40,7 +40,7 @@ impl Radio {
         let step = ladder.step(&look, env.moment.now);
         climb.carry_out(step, &rungs);
         match step {
-            LadderStep::Fetch { rung, .. } => Some(rungs[rung].clone()),
+            LadderStep::Fetch { rung, .. } => rungs[rung].mount().cloned(),
             _ => None,
         }
     }

@@ -89,7 +89,7 @@ fn source(mount: &MountStatus) -> Markup {
                 small { strong { "no intro at " (node) ": " (Foreign(why)) } }
             }
         } @else if let Some(rung) = mount.fallback_heard() {
-            span class="none" { "no source: its listeners hear " (rung.mount) }
+            span class="none" { "no source: its listeners hear " (rung.rung) }
         } @else if mount.is_lingering() {
             span class="none" { "source gone, its listeners are kept for a while" }
         } @else {
