@@ -72,6 +72,8 @@ enum MountCommand {
         /// Path of the mount, such as /radio.mp3
         path: MountName,
     },
+    /// Let the listeners of a mount hear a certain stream, whatever else is on air
+    Switch(rungs::SwitchArgs),
     /// Create a usual family of mounts that are transcoded from one: mp3 of 128k and 64k, opus of 64k, aac of 96k
     #[command(after_help = LADDER_HELP)]
     Ladder {
@@ -185,6 +187,7 @@ pub(super) async fn mount(args: MountArgs) -> anyhow::Result<()> {
             format!("deleted {path}\n")
         }
         MountCommand::Sources { path } => rungs::list(&api, &path).await?,
+        MountCommand::Switch(args) => rungs::switch(&api, args).await?,
         MountCommand::Ladder { path, dry_run } => create_ladder(&api, &path, dry_run).await?,
     };
     Ok(terminal::print(&text)?)

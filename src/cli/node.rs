@@ -278,26 +278,10 @@ fn tags(traits: &NodeTraits) -> String {
 
 /// Reads the deadline of a drain.
 fn deadline(text: &str) -> anyhow::Result<Duration> {
-    let deadline = time(text)?;
+    let deadline = quantities::time(text)?;
     match deadline.as_secs() <= MAX_DEADLINE_S {
         true => Ok(deadline),
         false => bail!("the deadline may be at most 24h"),
-    }
-}
-
-/// Reads a time such as `90s`, `2m` or `1h`.
-fn time(text: &str) -> anyhow::Result<Duration> {
-    let units = [('s', 1), ('m', 60), ('h', 3_600)];
-    let read = units.into_iter().find_map(|(unit, seconds)| {
-        let digits = text.strip_suffix(unit)?;
-        // `u64` would accept a leading plus.
-        let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
-        let count = plain.then(|| digits.parse::<u64>().ok()).flatten()?;
-        count.checked_mul(seconds)
-    });
-    match read {
-        Some(seconds) => Ok(Duration::from_secs(seconds)),
-        None => bail!("a time is digits and a unit, such as 90s, 2m or 1h"),
     }
 }
 
@@ -306,27 +290,6 @@ mod tests {
     use super::*;
     use crate::model::geo::Whereabouts;
     use crate::model::status::NodeState;
-
-    #[test]
-    fn a_time_has_a_unit() {
-        for (text, seconds) in [("0s", 0), ("90s", 90), ("2m", 120), ("24h", 86_400)] {
-            assert_eq!(time(text).unwrap(), Duration::from_secs(seconds), "{text}");
-        }
-        for bad in [
-            "",
-            "s",
-            "90",
-            "+1s",
-            "-1s",
-            "1.5m",
-            "2 m",
-            "2min",
-            "99999999999999999999s",
-        ] {
-            let error = time(bad).unwrap_err().to_string();
-            assert!(error.contains("90s, 2m"), "{bad}: {error}");
-        }
-    }
 
     #[test]
     fn a_drain_says_what_becomes_of_the_sources() {

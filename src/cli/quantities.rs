@@ -1,5 +1,9 @@
 //! Times, rates, sizes and shares as a terminal shows them: few digits and a unit.
 
+use std::time::Duration;
+
+use anyhow::bail;
+
 /// How far a clock is ahead.
 pub(super) fn clock_offset(ahead_ms: i64) -> String {
     let sign = if ahead_ms < 0 { '-' } else { '+' };
@@ -47,6 +51,22 @@ pub(super) fn duration(s: u64) -> String {
     }
 }
 
+/// Reads a time such as `90s`, `2m`, `1h` or `1d`.
+pub(super) fn time(text: &str) -> anyhow::Result<Duration> {
+    let units = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
+    let read = units.into_iter().find_map(|(unit, seconds)| {
+        let digits = text.strip_suffix(unit)?;
+        // `u64` would accept a leading plus.
+        let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+        let count = plain.then(|| digits.parse::<u64>().ok()).flatten()?;
+        count.checked_mul(seconds)
+    });
+    match read {
+        Some(seconds) => Ok(Duration::from_secs(seconds)),
+        None => bail!("a time is digits and a unit, such as 90s, 2m, 1h or 1d"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,5 +95,32 @@ mod tests {
     fn a_size_has_a_unit() {
         let shown = [0, 1_000, 2_500_000, 3_200_000_000].map(size);
         assert_eq!(shown, ["0 B", "1 kB", "2.5 MB", "3.20 GB"]);
+    }
+
+    #[test]
+    fn a_time_has_a_unit() {
+        for (text, seconds) in [
+            ("0s", 0),
+            ("90s", 90),
+            ("2m", 120),
+            ("24h", 86_400),
+            ("1d", 86_400),
+        ] {
+            assert_eq!(time(text).unwrap(), Duration::from_secs(seconds), "{text}");
+        }
+        for bad in [
+            "",
+            "s",
+            "90",
+            "+1s",
+            "-1s",
+            "1.5m",
+            "2 m",
+            "2min",
+            "99999999999999999999s",
+        ] {
+            let error = time(bad).unwrap_err().to_string();
+            assert!(error.contains("90s, 2m"), "{bad}: {error}");
+        }
     }
 }

@@ -1,14 +1,26 @@
-//! `antiphon mount sources`: what the listeners of a mount may hear, what they hear now, and where.
+//! `antiphon mount sources` and `switch`: what the listeners of a mount may hear, what they hear now and where, and what they are
+//! to hear.
 
-use anyhow::Context;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
 use hyper::Method;
+use serde::Deserialize;
+use serde_json::json;
 
 use super::api::Api;
+use super::quantities;
 use super::terminal::{Side, TextTable};
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
+use crate::model::rung_name::RungName;
 use crate::model::status::rung::RungState;
 use crate::model::status::{MountStatus, Status};
+use crate::model::switch::{MAX_SWITCH_S, Switch};
+
+/// The stream of the mount itself, in the table.
+const OWN_SOURCE: &str = "its own source";
 
 /// The rungs of a mount, the best first.
 pub(super) async fn list(api: &Api, path: &MountName) -> anyhow::Result<String> {
@@ -34,23 +46,118 @@ fn table(mount: &MountStatus) -> String {
             Some(_) => RungState::Flows,
             None => RungState::OffAir,
         };
-        table.row(row(1, "its own source", state, &mount.holders));
+        table.row(row(1, OWN_SOURCE, state, &mount.holders));
     }
     for (rung, number) in mount.rungs.iter().zip(1..) {
-        let stream = match rung.rung.is_mount(&mount.path) {
-            true => "its own source".to_owned(),
-            false => rung.rung.to_string(),
-        };
+        let stream = named(&rung.rung, &mount.path);
         table.row(row(number, &stream, rung.state, &rung.heard_on));
     }
-    let hint = match mount.rungs.is_empty() {
-        true => format!(
-            "\n{} has no fallback: antiphon mount set {} fallback=/other.mp3\n",
-            mount.path, mount.path
-        ),
-        false => String::new(),
+    table.render() + "\n" + &why(mount)
+}
+
+/// Why that is heard which is.
+fn why(mount: &MountStatus) -> String {
+    let path = &mount.path;
+    if let Some(order) = &mount.switched_to {
+        let until = order.until_in_words();
+        let until = until.map_or_else(String::new, |until| format!(" until {until}"));
+        let is_heard = mount
+            .rungs
+            .iter()
+            .any(|rung| rung.rung == order.to && rung.state == RungState::Flows);
+        let otherwise = match is_heard {
+            true => "",
+            false => "; that is not on air, so the best other one is heard",
+        };
+        return format!(
+            "an operator has switched it to {}{until}{otherwise}; back: antiphon mount switch {path} --back\n",
+            named(&order.to, path)
+        );
+    }
+    if mount.rungs.is_empty() {
+        return format!("{path} has no fallback: antiphon mount set {path} fallback=/other.mp3\n");
+    }
+    let mut flowing = mount.rungs.iter().filter(|it| it.state == RungState::Flows);
+    match flowing.next() {
+        None => "no rung is on air: listeners are kept for a while, then disconnected\n".to_owned(),
+        Some(best) => {
+            let lower = mount.rungs.iter().rev().find(|it| !it.heard_on.is_empty());
+            match lower.filter(|it| it.rung != best.rung && it.state == RungState::Flows) {
+                Some(heard) => format!(
+                    "{} is heard although {} is on air: see fallback_override in antiphon mount show {path}\n",
+                    named(&heard.rung, path),
+                    named(&best.rung, path)
+                ),
+                None => format!(
+                    "the highest rung that is on air is heard: {}\n",
+                    named(&best.rung, path)
+                ),
+            }
+        }
+    }
+}
+
+/// A rung as the table names it.
+fn named(rung: &RungName, path: &MountName) -> String {
+    match rung.is_mount(path) {
+        true => OWN_SOURCE.to_owned(),
+        false => rung.to_string(),
+    }
+}
+
+/// An operator's order which rung is heard.
+#[derive(Debug, Args)]
+pub(super) struct SwitchArgs {
+    /// Path of the mount, such as /radio.mp3
+    path: MountName,
+    /// The stream: a number of `antiphon mount sources`, `own`, another mount, or a file such as file:loop.mp3
+    #[arg(required_unless_present = "back")]
+    rung: Option<String>,
+    /// For how long, such as 90s, 10m or 1d; without it until it is switched back
+    #[arg(long = "for", value_name = "TIME", value_parser = switch_time, conflicts_with = "back")]
+    time: Option<Duration>,
+    /// Back to the highest rung that is on air
+    #[arg(long, conflicts_with = "rung")]
+    back: bool,
+}
+
+/// Reads the time for which a mount is switched.
+fn switch_time(text: &str) -> anyhow::Result<Duration> {
+    let time = quantities::time(text)?;
+    match (1..=MAX_SWITCH_S).contains(&time.as_secs()) {
+        true => Ok(time),
+        false => {
+            bail!("a mount is switched for 1s to 366d; without --for until it is switched back")
+        }
+    }
+}
+
+/// The answer to an order.
+#[derive(Debug, Deserialize)]
+struct Switched {
+    switched_to: Switch,
+}
+
+/// Lets the listeners of a mount hear another rung, or ends that.
+pub(super) async fn switch(api: &Api, args: SwitchArgs) -> anyhow::Result<String> {
+    let path = args.path;
+    // The characters of a mount are valid in a URL's path.
+    let target = format!("/api/v1/switches{path}");
+    let Some(rung) = args.rung else {
+        api.ask(Method::DELETE, &target, None).await?;
+        return Ok(format!("{path} plays the highest rung that is on air\n"));
     };
-    table.render() + &hint
+    let mut body = json!({ "to": rung });
+    if let Some(time) = args.time {
+        body["for_s"] = time.as_secs().into();
+    }
+    let Switched { switched_to } = api.ask_for(Method::POST, &target, Some(&body)).await?;
+    let until = match switched_to.until_in_words() {
+        Some(until) => format!("until {until}"),
+        None => format!("until antiphon mount switch {path} --back"),
+    };
+    let to = named(&switched_to.to, &path);
+    Ok(format!("{path} plays {to} while that is on air, {until}\n"))
 }
 
 fn row(number: u32, stream: &str, state: RungState, heard_on: &[NodeName]) -> [String; 4] {
@@ -100,7 +207,57 @@ mod tests {
                 "   1  its own source  not on air  -",
                 "   2  /auto.mp3       on air      n1 n2",
                 "   3  file:loop.mp3   on air      -",
+                "",
+                "the highest rung that is on air is heard: /auto.mp3",
             ]
         );
+    }
+
+    #[test]
+    fn the_reason_is_told_why_a_rung_is_heard() {
+        let rung = |name: &str, state, heard: bool| RungStatus {
+            rung: name.parse().unwrap(),
+            state,
+            heard_on: heard.then(|| "n1".parse().unwrap()).into_iter().collect(),
+        };
+        let (on, off) = (RungState::Flows, RungState::OffAir);
+        let ordered = |text: &str| Some(text.parse::<Switch>().unwrap());
+        for (own, auto, order, said) in [
+            (
+                rung("/live", off, false),
+                rung("/auto", off, false),
+                None,
+                "no rung is on air",
+            ),
+            (
+                rung("/live", on, false),
+                rung("/auto", on, true),
+                None,
+                "/auto is heard although its own source is on air: see fallback_override in antiphon mount show /live",
+            ),
+            (
+                rung("/live", on, true),
+                rung("/auto", on, false),
+                None,
+                "the highest rung that is on air is heard: its own source",
+            ),
+            (
+                rung("/live", on, false),
+                rung("/auto", on, true),
+                ordered("/auto until Mon, 30 Nov 2026 15:20:00 GMT"),
+                "an operator has switched it to /auto until Mon, 30 Nov 2026 15:20:00 GMT; back: antiphon mount switch /live --back",
+            ),
+            (
+                rung("/live", on, true),
+                rung("/auto", off, false),
+                ordered("/auto"),
+                "an operator has switched it to /auto; that is not on air, so the best other one is heard; back: ",
+            ),
+        ] {
+            let mut mount = MountStatus::sample("/live");
+            (mount.rungs, mount.switched_to) = (vec![own, auto], order);
+            let told = why(&mount);
+            assert!(told.starts_with(said), "{told}");
+        }
     }
 }

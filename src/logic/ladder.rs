@@ -12,12 +12,19 @@ use crate::model::mount::{MountName, MountSpec};
 use crate::model::rung_name::RungName;
 use crate::model::status::rung::RungState;
 
+/// The setting of a mount that lists its fallbacks.
+pub const FALLBACK: &str = "fallback";
+/// The setting of a mount that holds an operator's order which stream is heard.
+pub const SWITCHED_TO: &str = "switched_to";
+
 /// Why a mount cannot have its fallbacks. Each text begins with the setting that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FallbackFault {
     /// A fallback is not there.
-    #[error("fallback: there is no mount {mount}{hint}")]
+    #[error("{setting}: there is no mount {mount}{hint}")]
     NoMount {
+        /// The setting that names it.
+        setting: &'static str,
         /// The mount that is missing.
         mount: MountName,
         /// The mount that may have been meant, or what to do.
@@ -28,10 +35,12 @@ pub enum FallbackFault {
     Circle(Vec<MountName>),
     /// Players could not go on with the stream of a fallback.
     #[error(
-        "fallback: {mount} is {theirs}, and {own_path} {own}: players cannot go on with another format; choose a mount of the \
+        "{setting}: {mount} is {theirs}, and {own_path} {own}: players cannot go on with another format; choose a mount of the \
          same, or transcode one (antiphon mount create --transcode-from {mount})"
     )]
     OtherFormat {
+        /// The setting that names it.
+        setting: &'static str,
         /// The fallback.
         mount: MountName,
         /// The format of that, in words.
@@ -71,13 +80,36 @@ fn add_rungs(spec: &MountSpec, mounts: &BTreeMap<MountName, MountSpec>, rungs: &
     }
 }
 
+/// The rungs of a mount at a time: [`rungs`], and the one to which an operator has switched it, which may be none of them
+/// and is the last then.
+pub fn rungs_at(
+    unix_s: u64,
+    spec: &MountSpec,
+    mounts: &BTreeMap<MountName, MountSpec>,
+) -> Vec<RungName> {
+    let mut rungs = rungs(spec, mounts);
+    let switched = spec.ordered_rung(unix_s);
+    rungs.extend(switched.filter(|rung| !rungs.contains(rung)).cloned());
+    rungs
+}
+
+/// The facts, beside the states of the rungs, by which one is chosen.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Choice {
+    /// The rung that is heard now.
+    pub playing: Option<usize>,
+    /// Whether listeners return to a better rung. If not, a fallback is heard for as long as it flows.
+    pub returns: bool,
+    /// The rung to which an operator has switched the mount.
+    pub switched_to: Option<usize>,
+}
+
 /// The rung that is to be heard; `None`: nothing flows.
-///
-/// `playing` is the rung that is heard now. If the mount does not return, a fallback is heard for as long as it flows.
-pub fn choose(rungs: &[RungState], playing: Option<usize>, returns: bool) -> Option<usize> {
-    let flows = |rung: usize| rungs.get(rung) == Some(&RungState::Flows);
-    let kept = playing.filter(|rung| !returns && *rung > 0 && flows(*rung));
-    kept.or_else(|| (0..rungs.len()).find(|rung| flows(*rung)))
+pub fn choose(rungs: &[RungState], choice: Choice) -> Option<usize> {
+    let flows = |rung: &usize| rungs.get(*rung) == Some(&RungState::Flows);
+    let kept = choice.playing.filter(|rung| !choice.returns && *rung > 0);
+    let wanted = [choice.switched_to, kept].into_iter().flatten();
+    wanted.chain(0..rungs.len()).find(flows)
 }
 
 /// Whether players that hear one format could go on with the other, as far as both are known. Most decoders follow another
@@ -113,7 +145,11 @@ pub fn refusal(
     for mount in changed.fallback.mounts() {
         if !after.contains_key(mount) {
             let (hint, mount) = (hint(mount, mounts), mount.clone());
-            return Some(FallbackFault::NoMount { mount, hint });
+            return Some(FallbackFault::NoMount {
+                setting: FALLBACK,
+                mount,
+                hint,
+            });
         }
     }
     if let Some(chain) = circle(&changed.path, &after) {
@@ -133,6 +169,20 @@ pub fn refusal(
     ladders
         .any(|spec| is_worse(&spec))
         .then_some(FallbackFault::TooMany)
+}
+
+/// Why the listeners of a mount cannot be switched as these settings say.
+pub fn switch_refusal(
+    changed: &MountSpec,
+    mounts: &BTreeMap<MountName, MountSpec>,
+) -> Option<FallbackFault> {
+    let mount = changed.switched_to.as_ref()?.to.mount()?;
+    let is_there = *mount == changed.path || mounts.contains_key(mount);
+    (!is_there).then(|| FallbackFault::NoMount {
+        setting: SWITCHED_TO,
+        mount: mount.clone(),
+        hint: hint(mount, mounts),
+    })
 }
 
 /// Whether one mount falls back to another, perhaps by way of others.
@@ -187,10 +237,11 @@ fn spell_way(
     way
 }
 
-/// The mounts between whose streams listeners of one mount may be switched: itself, and those on a ladder with it.
+/// The mounts between whose streams listeners of one mount may be switched: itself, and those on a ladder with it, also by an
+/// order of an operator that is over.
 pub fn neighbours(mount: &MountName, mounts: &BTreeMap<MountName, MountSpec>) -> Vec<MountName> {
-    let ladders = mounts.values().filter(|spec| !spec.fallback.is_empty());
-    let ladders = ladders.map(|spec| rungs(spec, mounts));
+    let ladders = mounts.values().filter(|spec| spec.has_ladder());
+    let ladders = ladders.map(|spec| rungs_at(0, spec, mounts));
     let shared = ladders.filter(|rungs| rungs.iter().any(|rung| rung.is_mount(mount)));
     let shared = shared.flatten().filter_map(|rung| rung.mount().cloned());
     let all: BTreeSet<MountName> = shared.chain([mount.clone()]).collect();
@@ -213,6 +264,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::switch::Switch;
     use RungState::{Flows, OffAir, OtherFormat};
 
     type Mounts = BTreeMap<MountName, MountSpec>;
@@ -265,18 +317,60 @@ mod tests {
             (&[OffAir, RungState::Missing], None),
             (&[], None),
         ] {
-            assert_eq!(choose(rungs, None, true), chosen, "{rungs:?}");
-            assert_eq!(choose(rungs, Some(0), false), chosen, "{rungs:?}");
+            for (playing, returns) in [(None, true), (Some(0), false)] {
+                let choice = Choice {
+                    playing,
+                    returns,
+                    switched_to: None,
+                };
+                assert_eq!(choose(rungs, choice), chosen, "{rungs:?}");
+            }
         }
     }
 
     #[test]
     fn a_mount_that_does_not_return_plays_on_what_flows() {
         let rungs = [Flows, Flows, Flows];
-        assert_eq!(choose(&rungs, Some(2), true), Some(0));
-        assert_eq!(choose(&rungs, Some(2), false), Some(2));
-        assert_eq!(choose(&[Flows, Flows, OffAir], Some(2), false), Some(0));
-        assert_eq!(choose(&rungs, Some(9), false), Some(0), "no such rung");
+        let choice = |playing, returns| Choice {
+            playing: Some(playing),
+            returns,
+            switched_to: None,
+        };
+        assert_eq!(choose(&rungs, choice(2, true)), Some(0));
+        assert_eq!(choose(&rungs, choice(2, false)), Some(2));
+        assert_eq!(choose(&[Flows, Flows, OffAir], choice(2, false)), Some(0));
+        assert_eq!(choose(&rungs, choice(9, false)), Some(0), "no such rung");
+    }
+
+    #[test]
+    fn an_operators_order_holds_while_its_rung_flows() {
+        let choice = |switched_to| Choice {
+            playing: Some(1),
+            returns: false,
+            switched_to: Some(switched_to),
+        };
+        let rungs = [Flows, Flows, Flows];
+        assert_eq!(choose(&rungs, choice(2)), Some(2));
+        assert_eq!(choose(&rungs, choice(0)), Some(0));
+        assert_eq!(choose(&[Flows, Flows, OffAir], choice(2)), Some(1));
+        assert_eq!(choose(&rungs, choice(9)), Some(1), "no such rung");
+    }
+
+    #[test]
+    fn the_rung_of_an_order_is_a_rung_until_the_order_ends() {
+        let known = mounts(&[("live", "/auto"), ("auto", "")]);
+        let mut live = known[&path("live")].clone();
+        for (to, before, after) in [
+            ("/news", "/live /auto /news", "/live /auto"),
+            ("/auto", "/live /auto", "/live /auto"),
+        ] {
+            live.switched_to = Some(Switch {
+                to: to.parse().unwrap(),
+                until_unix_s: Some(100),
+            });
+            assert_eq!(names(&rungs_at(99, &live, &known)), before);
+            assert_eq!(names(&rungs_at(100, &live, &known)), after);
+        }
     }
 
     #[test]

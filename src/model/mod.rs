@@ -31,6 +31,7 @@ pub mod stamp;
 pub mod status;
 pub mod stream;
 pub mod suggest;
+pub mod switch;
 pub mod system_user;
 pub mod title;
 pub mod traits;

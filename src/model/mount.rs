@@ -8,8 +8,10 @@ use super::geo::CountryRule;
 use super::http_header::ExtraHeaders;
 pub use super::mount_name::{BadMountName, MountName};
 use super::outside_relay::RelayAddresses;
+use super::rung_name::RungName;
 use super::sound::SilenceSpec;
 use super::source_user::SourceUser;
+use super::switch::Switch;
 use super::transcoding::{TargetBitrate, TargetCodec};
 
 /// The settings of a mount; the same on every node.
@@ -78,6 +80,9 @@ pub struct MountSpec {
     /// Whether listeners for whom the mount is too full hear its fallback instead.
     #[serde(default)]
     pub fallback_when_full: bool,
+    /// The stream to which an operator has switched its listeners; `None`: they hear the best one that flows.
+    #[serde(default)]
+    pub switched_to: Option<Switch>,
     /// The settings that say what silence of a source is.
     #[serde(flatten)]
     pub silence: SilenceSpec,
@@ -188,6 +193,7 @@ impl MountSpec {
             fallback: Fallbacks::default(),
             fallback_override: true,
             fallback_when_full: false,
+            switched_to: None,
             silence: SilenceSpec::default(),
             silence_fails: false,
             relay: RelayAddresses::default(),
@@ -200,6 +206,17 @@ impl MountSpec {
     pub fn is_on_demand(&self) -> bool {
         let comes_by_itself = self.transcode.transcode_from.is_some() || !self.relay.is_empty();
         self.transcode.on_demand && comes_by_itself
+    }
+
+    /// The stream to which an operator has switched its listeners for this time.
+    pub fn ordered_rung(&self, unix_s: u64) -> Option<&RungName> {
+        let switch = self.switched_to.as_ref();
+        Some(&switch.filter(|it| it.is_in_force(unix_s))?.to)
+    }
+
+    /// Whether its listeners may hear the stream of another mount.
+    pub fn has_ladder(&self) -> bool {
+        !self.fallback.is_empty() || self.switched_to.is_some()
     }
 
     fn default_fallback_override() -> bool {

@@ -9,7 +9,7 @@ use super::listener::prospect::RingLook;
 use super::on_air;
 use super::pull::LINGER;
 use super::view::MeshView;
-use crate::logic::ladder;
+use crate::logic::ladder::{self, Choice};
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::status::rung::RungState;
 use crate::model::stream::StreamId;
@@ -139,6 +139,8 @@ pub struct LadderLook {
     pub heard: Option<HeardLook>,
     /// Whether listeners return to a better rung.
     pub returns: bool,
+    /// The rung to which an operator has switched the mount.
+    pub switched_to: Option<usize>,
     /// How long listeners are kept without a rung that flows.
     pub linger: Duration,
 }
@@ -168,8 +170,8 @@ pub enum LeaveReason {
     NothingFlows,
     /// Nobody has listened for a while.
     NobodyListens,
-    /// The mount has no fallbacks any more, or there is no such mount.
-    NoLadder,
+    /// The mount was deleted.
+    NoMount,
 }
 
 /// The machine of one ladder.
@@ -199,7 +201,12 @@ impl Ladder {
     pub fn step(&mut self, look: &LadderLook, now: Instant) -> LadderStep {
         let states = Self::states(look, now);
         let playing = look.heard.and_then(|heard| heard.rung);
-        let Some(rung) = ladder::choose(&states, playing, look.returns) else {
+        let choice = Choice {
+            playing,
+            returns: look.returns,
+            switched_to: look.switched_to,
+        };
+        let Some(rung) = ladder::choose(&states, choice) else {
             let silent = now.saturating_duration_since(self.flowed);
             return match silent > look.linger {
                 true => LadderStep::Leave(LeaveReason::NothingFlows),
@@ -284,6 +291,7 @@ mod tests {
                 idle_since: None,
             }),
             returns: true,
+            switched_to: None,
             linger: Duration::from_secs(10),
         }
     }

@@ -6,7 +6,6 @@ use super::view::{MeshNode, MeshView};
 use crate::logic::ladder::{self, FallbackFault};
 use crate::logic::transcoding::lineage;
 use crate::logic::transcoding::order::order;
-use crate::model::fallback::Fallbacks;
 use crate::model::format::StreamFormat;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
@@ -40,9 +39,14 @@ pub fn fails_by_silence(mount: &MountName, mounts: &Mounts, view: &MeshView) -> 
     mounts.get(mount).is_some_and(|spec| spec.silence_fails) && is_silent()
 }
 
-/// The best fallback of a mount that can be heard.
-pub fn fallback_on_air(spec: &MountSpec, mounts: &Mounts, view: &MeshView) -> Option<MountName> {
-    let fallbacks = ladder::rungs(spec, mounts).into_iter().skip(1);
+/// The best fallback of a mount that can be heard at this time.
+pub fn fallback_on_air(
+    unix_s: u64,
+    spec: &MountSpec,
+    mounts: &Mounts,
+    view: &MeshView,
+) -> Option<MountName> {
+    let fallbacks = ladder::rungs_at(unix_s, spec, mounts).into_iter().skip(1);
     let mut fallbacks = fallbacks.filter_map(|rung| rung.mount().cloned());
     fallbacks.find(|mount| mounts.contains_key(mount) && is_on_air(mount, mounts, view))
 }
@@ -56,17 +60,20 @@ pub fn format(mount: &MountName, mounts: &Mounts, view: &MeshView) -> Option<Str
     })
 }
 
-/// Why players could not go on with the stream of one of these fallbacks of a mount, as far as the formats are known.
-pub fn other_format(
+/// Why players could not go on with the stream of one of these fallbacks of a mount, which this setting names, as far as
+/// the formats are known.
+pub fn other_format<'a>(
     own_path: &MountName,
-    fallbacks: &Fallbacks,
+    setting: &'static str,
+    mut fallbacks: impl Iterator<Item = &'a MountName>,
     mounts: &Mounts,
     view: &MeshView,
 ) -> Option<FallbackFault> {
     let own = format(own_path, mounts, view)?;
-    fallbacks.mounts().find_map(|mount| {
+    fallbacks.find_map(|mount| {
         let theirs = format(mount, mounts, view)?;
         let fault = FallbackFault::OtherFormat {
+            setting,
             mount: mount.clone(),
             theirs: theirs.in_words(),
             own_path: own_path.clone(),
@@ -76,12 +83,12 @@ pub fn other_format(
     })
 }
 
-/// The rungs of a mount with fallbacks, the best first, for an operator; none if it has no fallback.
-pub fn rungs(spec: &MountSpec, mounts: &Mounts, view: &MeshView) -> Vec<RungStatus> {
-    if spec.fallback.is_empty() {
+/// The rungs of a mount with fallbacks at this time, the best first, for an operator; none if it has no fallback.
+pub fn rungs(unix_s: u64, spec: &MountSpec, mounts: &Mounts, view: &MeshView) -> Vec<RungStatus> {
+    if !spec.has_ladder() {
         return Vec::new();
     }
-    let rungs = ladder::rungs(spec, mounts).into_iter();
+    let rungs = ladder::rungs_at(unix_s, spec, mounts).into_iter();
     let status = rungs.map(|rung| RungStatus {
         state: state(&rung, mounts, view),
         heard_on: heard_on(&spec.path, &rung, view),

@@ -256,15 +256,14 @@ fn sources(mount: &MountStatus) -> String {
     format!("{source}, standby {}", names(&mount.standby))
 }
 
-/// How long the source is on air; or that it has gone, and its listeners are kept for a while, or hear a fallback.
+/// How long the source is on air, or that it has gone and its listeners are kept for a while; and the fallback that they hear.
 fn on_air(mount: &MountStatus) -> String {
-    match &mount.source {
-        Some(source) => duration(source.connected_s),
-        None if mount.is_lingering() => "lingers".to_owned(),
-        None => mount
-            .fallback_heard()
-            .map_or_else(String::new, |rung| format!("plays {}", rung.rung)),
-    }
+    let time = mount.source.as_ref().map(|it| duration(it.connected_s));
+    let lingers = mount.is_lingering().then(|| "lingers".to_owned());
+    let plays = mount.fallback_heard();
+    let plays = plays.map(|rung| format!("plays {}", rung.rung));
+    let words: Vec<String> = [time, lingers, plays].into_iter().flatten().collect();
+    words.join(", ")
 }
 
 fn names(nodes: &[NodeName]) -> String {

@@ -24,6 +24,7 @@ use super::node::NodeName;
 use super::seat::Epoch;
 use super::sound::SoundState;
 use super::stream::StreamId;
+use super::switch::Switch;
 use super::traits::NodeTraits;
 
 /// The whole mesh, as the answering node sees it.
@@ -244,6 +245,9 @@ pub struct MountStatus {
     /// The streams that its listeners may hear, the best first: its own, then those of its fallbacks. Empty: it has no fallback.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rungs: Vec<RungStatus>,
+    /// The stream to which an operator has switched its listeners, while that order holds; heard if it is on air.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub switched_to: Option<Switch>,
     /// The outside relay that gets the stream while no encoder sends it; `None` for a mount without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outside_relay: Option<OutsideRelayStatus>,

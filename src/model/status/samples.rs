@@ -70,6 +70,7 @@ impl MountStatus {
             now_playing: None,
             standby: Vec::new(),
             rungs: Vec::new(),
+            switched_to: None,
             transcoder: None,
             outside_relay: None,
             source: None,

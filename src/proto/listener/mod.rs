@@ -179,7 +179,13 @@ pub fn ask<'a>(
     let mut holders = context.view.holders(&spec.path);
     let is_ours = context.held_here.is_some()
         || holders.next().is_some()
-        || fallback_on_air(spec, context.mounts, context.view).is_some();
+        || fallback_on_air(
+            context.now_unix_s.into(),
+            spec,
+            context.mounts,
+            context.view,
+        )
+        .is_some();
     Ask {
         mount: &spec.path,
         place: question.place,
@@ -244,7 +250,12 @@ fn is_full(context: &ListenerContext<'_>, spec: &MountSpec) -> bool {
 
 /// The verdict on a listener for whom the mount is full.
 fn when_full(context: &ListenerContext<'_>, spec: &MountSpec) -> Verdict {
-    let fallback = fallback_on_air(spec, context.mounts, context.view);
+    let fallback = fallback_on_air(
+        context.now_unix_s.into(),
+        spec,
+        context.mounts,
+        context.view,
+    );
     let fallback = fallback.filter(|_| spec.fallback_when_full);
     fallback.map_or(Verdict::MountFull, Verdict::Instead)
 }

@@ -8,9 +8,11 @@ use super::declined::Declined;
 use super::form::FormFields;
 use super::reply;
 use super::reply::Body;
+use super::switches;
 use super::told_title;
 use super::told_title::ToldTitle;
 use crate::model::mount::MountName;
+use crate::proto::on_air;
 use crate::service::dismissal::NotDismissed;
 use crate::service::logins::Right;
 use crate::service::titles::NotSet;
@@ -60,6 +62,46 @@ pub(super) async fn kill_source(admin: &Admin, call: Call) -> Answer {
         }
     };
     Ok(answer)
+}
+
+/// Lets the listeners of a mount hear another one: `/admin/moveclients?mount=…&destination=…`. Other than with Icecast, those
+/// who come later hear it, too, until an operator switches the mount back, or moves the listeners of the other one here.
+pub(super) async fn move_clients(admin: &Admin, call: Call) -> Answer {
+    let (Some(mount), Some(destination)) = (
+        named_mount(&call, "mount"),
+        named_mount(&call, "destination"),
+    ) else {
+        return Ok(missing("mount and destination, paths such as /radio.mp3"));
+    };
+    let refused = |why: &str| Ok(message(StatusCode::BAD_REQUEST, why, 0));
+    if mount == destination {
+        return refused("supplied mountpoints are identical");
+    }
+    let documents = &admin.0.mesh.documents;
+    if documents.mount(&mount).is_none() {
+        return refused("Source does not exist");
+    }
+    let Some(other) = documents.mount(&destination) else {
+        return refused("No such destination");
+    };
+    if switches::is_switched_to(&other, &mount) {
+        switches::set_order(admin, &destination, None).await?;
+    } else if on_air::is_on_air(
+        &destination,
+        &documents.mounts(),
+        &admin.0.mesh.cluster.view(),
+    ) {
+        switches::set_order(
+            admin,
+            &mount,
+            Some(switches::order(destination.clone().into(), None)),
+        )
+        .await?;
+    } else {
+        return refused("Destination not running");
+    }
+    let moved = format!("Clients moved from {mount} to {destination}");
+    Ok(message(StatusCode::OK, &moved, 1))
 }
 
 /// The mount that a field of the query names, if it could be one.

@@ -26,6 +26,7 @@ mod routes;
 mod settings;
 mod shoutcast_cgi;
 mod steering;
+mod switches;
 mod table;
 mod told_title;
 

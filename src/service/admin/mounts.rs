@@ -9,8 +9,9 @@ use super::call::{Answer, Call};
 use super::declined::Declined;
 use super::reply;
 use super::settings;
+use crate::logic::ladder::{FALLBACK, SWITCHED_TO};
 use crate::logic::records::kind::Changes;
-use crate::logic::records::mounts::{MOUNT_KIND, fallbacks_in};
+use crate::logic::records::mounts::{MOUNT_KIND, fallbacks_in, switch_in};
 use crate::model::mount::{BadMountName, MountName, MountSpec};
 use crate::model::outside_relay::RelayAddresses;
 use crate::proto::on_air;
@@ -75,11 +76,20 @@ pub(super) fn show(admin: &Admin, call: &Call) -> Answer {
 pub(super) async fn edit(admin: &Admin, call: Call) -> Answer {
     let mount = mount(&call)?;
     let fields = body::object(call.request).await?;
+    set_fields(admin, &mount, fields).await?;
+    Ok(reply::json(StatusCode::OK, &spec(admin, &mount)?))
+}
+
+/// Changes settings of a mount.
+pub(super) async fn set_fields(
+    admin: &Admin,
+    mount: &MountName,
+    fields: Map<String, Value>,
+) -> Result<(), Declined> {
     refuse_own_addresses(admin, &fields)?;
     let changes = settings::changes(admin, &MOUNT_KIND, fields).await?;
-    check_formats(admin, &mount, &changes)?;
-    admin.0.mesh.documents.set_mount(&mount, changes).await?;
-    Ok(reply::json(StatusCode::OK, &spec(admin, &mount)?))
+    check_formats(admin, mount, &changes)?;
+    Ok(admin.0.mesh.documents.set_mount(mount, changes).await?)
 }
 
 /// Deletes a mount: one from which others are transcoded only if that is forced.
@@ -111,12 +121,16 @@ fn check_formats(
     mount: &MountName,
     changes: &Changes<MountSpec>,
 ) -> Result<(), ChangeError> {
-    let Some(fallbacks) = fallbacks_in(changes.fields()) else {
-        return Ok(());
-    };
     let mesh = &admin.0.mesh;
     let (mounts, view) = (mesh.documents.mounts(), mesh.cluster.view());
-    let fault = on_air::other_format(mount, &fallbacks, &mounts, &view);
+    let fallbacks = fallbacks_in(changes.fields()).unwrap_or_default();
+    let switch = switch_in(changes.fields());
+    let switched_to = switch.as_ref().and_then(|switch| switch.to.mount());
+    let named = fallbacks.mounts();
+    let fault = on_air::other_format(mount, FALLBACK, named, &mounts, &view).or_else(|| {
+        let named = switched_to.into_iter();
+        on_air::other_format(mount, SWITCHED_TO, named, &mounts, &view)
+    });
     fault.map_or(Ok(()), |fault| Err(fault.into()))
 }
 
@@ -125,11 +139,11 @@ fn mount(call: &Call) -> Result<MountName, Declined> {
     MountName::try_from(format!("/{}", call.named)).map_err(bad_path)
 }
 
-fn bad_path(error: BadMountName) -> Declined {
+pub(super) fn bad_path(error: BadMountName) -> Declined {
     Declined::bad(format!("path: {error}"))
 }
 
-fn spec(admin: &Admin, mount: &MountName) -> Result<MountSpec, ChangeError> {
+pub(super) fn spec(admin: &Admin, mount: &MountName) -> Result<MountSpec, ChangeError> {
     let spec = admin.0.mesh.documents.mount(mount);
     spec.ok_or_else(|| ChangeError::NotThere(Subject::Mount(mount.clone())))
 }

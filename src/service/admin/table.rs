@@ -7,7 +7,7 @@ use super::routes::Handler::{Later, Now};
 use super::routes::Route;
 use super::{
     icecast, icecast_status, listeners, load_page, mounts, nodes, open, outside, password,
-    shoutcast_cgi, steering,
+    shoutcast_cgi, steering, switches,
 };
 use crate::wire::livez;
 
@@ -35,6 +35,7 @@ pub(super) static ROUTES: &[Route] = &[
     Route::get("/admin/metadata", OfMount, later!(icecast::metadata)),
     Route::post("/admin/metadata", OfMount, later!(icecast::metadata)),
     Route::get("/admin/killsource", OfMount, later!(icecast::kill_source)),
+    Route::get("/admin/moveclients", Manage, later!(icecast::move_clients)),
     Route::get("/admin/manageauth", Manage, Now(icecast::manage_accounts)),
     Route::get("/admin.cgi", OfMount, later!(shoutcast_cgi::admin_cgi)),
     Route::post("/admin.cgi", OfMount, later!(shoutcast_cgi::admin_cgi)),
@@ -66,6 +67,8 @@ pub(super) static ROUTES: &[Route] = &[
     Route::get("/api/v1/policy", Manage, Now(steering::show_policy)),
     Route::patch("/api/v1/policy", Manage, later!(steering::set_policy)),
     Route::delete("/api/v1/sources/{path*}", Manage, later!(mounts::end_source)),
+    Route::post("/api/v1/switches/{path*}", Manage, later!(switches::switch)),
+    Route::delete("/api/v1/switches/{path*}", Manage, later!(switches::switch_back)),
 ];
 
 #[cfg(test)]

@@ -217,12 +217,19 @@ fn check_fallbacks(
     document: &Document,
     fields: &BTreeMap<String, Value>,
 ) -> Result<(), ChangeError> {
-    if mounts::fallbacks_in(fields).is_none() {
+    let (sets_fallbacks, switches) = (
+        mounts::fallbacks_in(fields).is_some(),
+        mounts::switch_in(fields).is_some(),
+    );
+    if !sets_fallbacks && !switches {
         return Ok(());
     }
     let edited = mounts::edited(path, document.get(&mounts::key(path)), fields)?;
     let mounts = mounts::list(document).mounts;
-    ladder::refusal(&edited, &mounts).map_or(Ok(()), |fault| Err(fault.into()))
+    let by_fallbacks = || sets_fallbacks.then(|| ladder::refusal(&edited, &mounts));
+    let by_switch = || switches.then(|| ladder::switch_refusal(&edited, &mounts));
+    let fault = by_fallbacks().flatten().or_else(|| by_switch().flatten());
+    fault.map_or(Ok(()), |fault| Err(fault.into()))
 }
 
 /// Whether a mount may be deleted: not, if others are transcoded from it, or fall back to it.

@@ -29,12 +29,14 @@ pub struct Climb<'a> {
     pub is_asked: bool,
     /// The time.
     pub now: Instant,
+    /// The time of day, unix seconds.
+    pub unix_s: u64,
 }
 
 impl Climb<'_> {
     /// The rungs, the mount itself first.
     pub fn rungs(&self) -> Vec<RungName> {
-        ladder::rungs(self.spec, self.mounts)
+        ladder::rungs_at(self.unix_s, self.spec, self.mounts)
     }
 
     /// The rungs as this node knows them.
@@ -52,8 +54,15 @@ impl Climb<'_> {
                 idle_since: heard.idle_since(),
             }),
             returns: self.spec.fallback_override,
+            switched_to: self.switched_to(rungs),
             linger: Duration::from_secs(self.spec.linger_s.into()),
         }
+    }
+
+    /// The rung to which an operator has switched the mount.
+    fn switched_to(&self, rungs: &[RungName]) -> Option<usize> {
+        let switched = self.spec.ordered_rung(self.unix_s)?;
+        rungs.iter().position(|rung| rung == switched)
     }
 
     /// One rung, for those who listen to the mount.
@@ -102,7 +111,8 @@ impl Climb<'_> {
         if rung.is_mount(mount) {
             streams.take_back(mount);
         } else {
-            let returns = match self.spec.fallback_override {
+            let is_ordered = self.spec.ordered_rung(self.unix_s) == Some(rung);
+            let returns = match self.spec.fallback_override && !is_ordered {
                 true => Return::AtOnce,
                 false => Return::Later,
             };

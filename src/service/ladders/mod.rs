@@ -83,7 +83,7 @@ impl Ladders {
     /// The stream that a listener of a mount hears who comes now: fetched, if it is not here.
     pub async fn fetch(&self, mount: &MountName) -> Result<Held, NoStream> {
         let relays = &self.0.config.relays;
-        if !self.has_fallback(mount) {
+        if !self.has_ladder(mount) {
             return relays.fetch(mount).await;
         }
         match timeout(FETCH_TIMEOUT, self.heard(mount)).await {
@@ -112,12 +112,14 @@ impl Ladders {
         }
     }
 
-    /// Whether the listeners of a mount may hear the stream of another one.
-    pub fn has_fallback(&self, mount: &MountName) -> bool {
+    /// Whether the listeners of a mount may hear the stream of another one, or do so still.
+    pub fn has_ladder(&self, mount: &MountName) -> bool {
         let mounts = self.0.config.mesh.documents.mounts();
-        mounts
-            .get(mount)
-            .is_some_and(|spec| !spec.fallback.is_empty())
+        mounts.get(mount).is_some_and(|spec| self.is_climbed(spec))
+    }
+
+    fn is_climbed(&self, spec: &MountSpec) -> bool {
+        spec.has_ladder() || self.0.config.streams.has_stand_in(&spec.path)
     }
 
     /// The rungs of a mount that its listeners here could not go on with.
@@ -159,11 +161,11 @@ impl Ladders {
         let Inner { config, states } = &*self.0;
         let mounts = config.mesh.documents.mounts();
         for mount in config.streams.mounts_with_stand_in() {
-            if !self.has_fallback(&mount) {
-                climb::leave(&config.streams, &mount, LeaveReason::NoLadder);
+            if !mounts.contains_key(&mount) {
+                climb::leave(&config.streams, &mount, LeaveReason::NoMount);
             }
         }
-        let with_ladder = mounts.values().filter(|spec| !spec.fallback.is_empty());
+        let with_ladder = mounts.values().filter(|spec| self.is_climbed(spec));
         let listened = with_ladder.filter(|spec| config.streams.heard(&spec.path).is_some());
         let listened: Vec<&MountSpec> = listened.collect();
         let is_recent = |state: &LadderState| {
@@ -192,6 +194,7 @@ impl Ladders {
             streams: &config.streams,
             is_asked,
             now: clock::now(),
+            unix_s: clock::unix_ms() / 1_000,
         };
         // One look at a time: two of them would switch back and forth.
         let mut states = states.lock();

@@ -351,7 +351,8 @@ impl Listening {
         let mut view = self.0.config.mesh.cluster.watch();
         let mounts = self.0.config.mesh.documents.mounts();
         let has_stream = |view: &Arc<MeshView>| {
-            let fallback = |spec| on_air::fallback_on_air(spec, &mounts, view);
+            let unix_s = clock::unix_ms() / 1_000;
+            let fallback = |spec| on_air::fallback_on_air(unix_s, spec, &mounts, view);
             view.holders(mount).next().is_some() || mounts.get(mount).and_then(fallback).is_some()
         };
         let on_air = async {

@@ -105,7 +105,7 @@ impl Listening {
     /// The stream of a mount that can be heard now. A source that may come back is not waited for.
     async fn on_air(&self, mount: &MountName) -> Option<Held> {
         let (relays, ladders) = (&self.0.config.relays, &self.0.config.ladders);
-        if ladders.has_fallback(mount) {
+        if ladders.has_ladder(mount) {
             let fetched = timeout(HEAD_PATIENCE, ladders.fetch(mount)).await;
             return fetched.ok()?.ok();
         }

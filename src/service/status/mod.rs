@@ -32,6 +32,7 @@ use crate::model::status::{
     ClosedSource, EngineStatus, MountStatus, NodeStatus, NowPlaying, SourceStatus, Status,
 };
 use crate::model::stream::nominal_kbps;
+use crate::model::switch::Switch;
 use crate::model::traits::NodeTraits;
 use crate::proto::on_air;
 use crate::proto::view::{MeshNode, MeshView};
@@ -149,6 +150,7 @@ impl Statuses {
             now_playing: shown.parts,
             transcoder: transcoder::status(view, spec, &mounts, viewer),
             rungs: self.rungs(view, spec, viewer),
+            switched_to: switched_to(spec, viewer),
             outside_relay: outside_relay::status(view, spec, viewer),
             ..status
         }
@@ -162,7 +164,7 @@ impl Statuses {
             let mount = rung.rung.mount().and_then(|mount| mounts.get(mount));
             mount.is_some_and(|it| it.hidden)
         };
-        let mut rungs = on_air::rungs(spec, &mounts, view);
+        let mut rungs = on_air::rungs(clock::unix_ms() / 1_000, spec, &mounts, view);
         rungs.retain(|rung| viewer == Viewer::Operator || !is_hidden(rung));
         for rung in rungs.iter_mut().filter(|rung| misfits.contains(&rung.rung)) {
             rung.state = RungState::OtherFormat;
@@ -319,6 +321,7 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
         standby: waiting.map(|(name, _)| name.clone()).collect(),
         transcoder: None,
         rungs: Vec::new(),
+        switched_to: None,
         outside_relay: None,
     }
 }
@@ -379,4 +382,9 @@ fn own_or(own: &str, said: String) -> String {
         "" => said,
         own => own.to_owned(),
     }
+}
+/// The order of an operator that holds now which stream the listeners of a mount hear, for operators.
+fn switched_to(spec: &MountSpec, viewer: Viewer) -> Option<Switch> {
+    let order = spec.switched_to.clone();
+    order.filter(|it| viewer == Viewer::Operator && it.is_in_force(clock::unix_ms() / 1_000))
 }

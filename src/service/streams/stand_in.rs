@@ -84,6 +84,11 @@ impl Streams {
         self.map.borrow().stand_ins.keys().cloned().collect()
     }
 
+    /// Whether listeners of a mount hear a fallback here, or wait for one.
+    pub fn has_stand_in(&self, mount: &MountName) -> bool {
+        self.map.borrow().stand_ins.contains_key(mount)
+    }
+
     /// The fallback that the listeners of a mount hear here; `None` if they hear none.
     pub fn stand_in_of(&self, mount: &MountName) -> Option<RungName> {
         let map = self.map.borrow();

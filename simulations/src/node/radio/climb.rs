@@ -32,6 +32,7 @@ impl Radio {
             // Its listener comes back again and again.
             is_asked: true,
             now: env.moment.now,
+            unix_s: 0,
         };
         let rungs = climb.rungs();
         let look = climb.look(&rungs);

@@ -1,13 +1,12 @@
 //! The settings of a mount, each said once.
 
-use super::{relaying, transcoding};
+use super::{laddering, relaying, transcoding};
 use crate::logic::policy::Policy;
 use crate::logic::records::field::{FROM_ONE, Field, FieldKind, FlagWords};
 use crate::logic::records::mistake::Mistake;
 use crate::logic::records::outside::public_url;
 use crate::logic::records::texts::{check_line, kept_caption, read_as, read_caption, read_page};
 use crate::model::charset::Charset;
-use crate::model::fallback::Fallbacks;
 use crate::model::geo::CountryRule;
 use crate::model::http_header::ExtraHeaders;
 use crate::model::mount::MountSpec;
@@ -35,9 +34,6 @@ const RING_MIB: [u32; 2] = [1, 64];
 
 /// The longest name that file systems know.
 const MAX_FILE_NAME_BYTES: usize = 255;
-
-/// The key of the list of fallbacks.
-pub(super) const FALLBACK: &str = "fallback";
 
 /// In the order in which they are shown.
 pub(super) const FIELDS: &[Field<MountSpec>] = &[
@@ -237,45 +233,10 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
             get: |mount| mount.standby,
         },
     },
-    Field {
-        key: FALLBACK,
-        help: "the mounts that listeners hear when this one has no stream of its own, the best first, such as \
-               `/auto.mp3,/backup.mp3`: of the same format, at most 10; empty: none",
-        required: false,
-        kind: FieldKind::Text {
-            word: "LIST",
-            clears: false,
-            read: read_as::<Fallbacks>,
-            // What only newer nodes know must not take the mount off the air.
-            put: |mount, list| {
-                mount.fallback = Fallbacks::known(list);
-                Ok(())
-            },
-            show: |mount| mount.fallback.to_string(),
-        },
-    },
-    Field {
-        key: "fallback_override",
-        help: "`true` brings listeners back as soon as the mount, or a better fallback, has a stream again; `false` lets them \
-               hear a fallback for as long as it has one",
-        required: false,
-        kind: FieldKind::Flag {
-            words: FlagWords::TrueFalse,
-            put: |mount, flag| mount.fallback_override = flag,
-            get: |mount| mount.fallback_override,
-        },
-    },
-    Field {
-        key: "fallback_when_full",
-        help: "`true` lets listeners who find the mount full (`max_listeners`) hear its best fallback that is on air, as its \
-               listeners: they do not return; `false` refuses them",
-        required: false,
-        kind: FieldKind::Flag {
-            words: FlagWords::TrueFalse,
-            put: |mount, flag| mount.fallback_when_full = flag,
-            get: |mount| mount.fallback_when_full,
-        },
-    },
+    laddering::FALLBACK_LIST,
+    laddering::FALLBACK_OVERRIDE,
+    laddering::FALLBACK_WHEN_FULL,
+    laddering::ORDER,
     Field {
         key: "charset",
         help: "the charset of titles and names that are not UTF-8, such as `windows-1251` or `shift_jis`, if their source \

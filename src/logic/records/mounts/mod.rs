@@ -4,6 +4,7 @@
 //! time: then it has no password, so it is listed as skipped and no source can use it.
 
 mod fields;
+mod laddering;
 mod relaying;
 mod transcoding;
 
@@ -13,10 +14,12 @@ pub use self::relaying::{RelayFault, is_about_relaying, relay_fault};
 pub use self::transcoding::{complete, is_about_transcoding, names_source};
 use super::kind::{BadRecord, Kind};
 use crate::logic::document::Document;
+use crate::logic::ladder::{FALLBACK, SWITCHED_TO};
 use crate::model::fallback::Fallbacks;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::record::key::RecordKey;
 use crate::model::record::{Record, Value};
+use crate::model::switch::Switch;
 
 /// The mounts. In a key, the path stands without its leading slash.
 pub static MOUNT_KIND: Kind<MountSpec> = Kind {
@@ -28,9 +31,17 @@ pub static MOUNT_KIND: Kind<MountSpec> = Kind {
 
 /// The fallbacks that an edit sets, if it sets them.
 pub fn fallbacks_in(edit: &BTreeMap<String, Value>) -> Option<Fallbacks> {
-    match edit.get(fields::FALLBACK)? {
+    match edit.get(FALLBACK)? {
         Value::Text(list) => Some(Fallbacks::known(list)),
         _ => Some(Fallbacks::default()),
+    }
+}
+
+/// The order to switch a mount that an edit gives, if it gives one.
+pub fn switch_in(edit: &BTreeMap<String, Value>) -> Option<Switch> {
+    match edit.get(SWITCHED_TO)? {
+        Value::Text(order) => order.parse().ok(),
+        _ => None,
     }
 }
 

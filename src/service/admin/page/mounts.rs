@@ -85,6 +85,9 @@ fn source(mount: &MountStatus) -> Markup {
             }
             @if let Some(trouble) = &mount.trouble { small { strong { (Foreign(trouble)) } } }
             (sound(mount))
+            @if let Some(rung) = mount.fallback_heard() {
+                small { "its listeners hear " (rung.rung) }
+            }
             @for (node, why) in &mount.intro_troubles {
                 small { strong { "no intro at " (node) ": " (Foreign(why)) } }
             }
