@@ -88,7 +88,7 @@ fn launch(config: &Path) -> Child {
 }
 
 fn settings(home: &Path, port: u16, prepared: Prepared) -> String {
-    let mounts: String = rows::all().map(|row| mount(home, row)).collect();
+    let mounts: String = rows::all().map(|row| mounts(home, row)).collect();
     let sources = if prepared == Prepared::OneSource {
         1
     } else {
@@ -117,16 +117,19 @@ fn settings(home: &Path, port: u16, prepared: Prepared) -> String {
     )
 }
 
-/// A row's mount with its settings, in the words of Icecast.
-fn mount(home: &Path, row: &Row) -> String {
-    let (name, settings) = (first_mount(row.number), row.needs.mount);
-    match settings.is_empty() {
+/// A row's mounts with their settings, in the words of Icecast.
+fn mounts(home: &Path, row: &Row) -> String {
+    let first = first_mount(row.number);
+    let one = |name: String, settings: Settings| match settings.is_empty() {
         true => String::new(),
         false => format!(
             "<mount type=\"normal\"><mount-name>{name}</mount-name>{}</mount>",
             words(home, settings)
         ),
-    }
+    };
+    let others = row.needs.others.iter();
+    let others = others.map(|(letter, settings)| one(format!("{first}{letter}"), settings));
+    one(first.clone(), row.needs.mount) + &others.collect::<String>()
 }
 
 fn words(home: &Path, settings: Settings) -> String {
@@ -140,6 +143,9 @@ fn words(home: &Path, settings: Settings) -> String {
             "max_listener_s" => format!("<max-listener-duration>{value}</max-listener-duration>"),
             "intro" => format!("<intro>/{value}</intro>"),
             "hidden" => "<hidden>1</hidden>".to_owned(),
+            "fallback" => format!("<fallback-mount>{value}</fallback-mount>"),
+            "fallback_override" => "<fallback-override>1</fallback-override>".to_owned(),
+            "fallback_when_full" => "<fallback-when-full>1</fallback-when-full>".to_owned(),
             "http_headers" => {
                 let (header, value) = value.split_once(": ").expect("a header");
                 format!(

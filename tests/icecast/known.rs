@@ -36,6 +36,10 @@ pub(crate) const ICECAST: &[(u8, &str)] = &[
         "the system's buffers, megabytes of them, are filled first",
     ),
     (
+        56,
+        "the first mount whose source comes takes all listeners of the fallback",
+    ),
+    (
         58,
         "the stream behind the intro begins in the middle of a frame",
     ),

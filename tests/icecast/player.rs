@@ -1,7 +1,8 @@
 //! A player: it asks for a mount, and takes the audio and the titles apart.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::media::frames::{MP3_BYTES, frames_among};
 use crate::row::{Fault, deviates};
 use crate::socket::{Arrival, PATIENCE, RawSocket, ReplyHead};
 use crate::target::Target;
@@ -10,6 +11,9 @@ use crate::target::Target;
 pub(crate) const WANTS_TITLES: &str = "Icy-MetaData: 1\r\n";
 /// How many blocks may come before one that has to.
 const MOST_BLOCKS: usize = 40;
+
+/// How long a listener is followed until it hears another source.
+const FOLLOWED: Duration = Duration::from_secs(20);
 
 /// A listener that has been answered with a stream.
 #[derive(Debug)]
@@ -117,6 +121,28 @@ impl Player {
             true => Ok(()),
             false => Err(deviates(format!("the block is {seen:?}, not {wanted:?}"))),
         }
+    }
+
+    /// Listens until a frame of this number, or a later one, is heard; the longest time without audio until then.
+    ///
+    /// For streams of MP3 frames, asked for without titles. Where one source follows another a server may cut a frame,
+    /// so what is no frame is passed over.
+    pub(crate) fn wait_frame_from(&mut self, first: u64) -> Result<Duration, Fault> {
+        let (mut heard, mut longest, begun) = (Vec::new(), Duration::ZERO, Instant::now());
+        while begun.elapsed() < FOLLOWED {
+            let waited = Instant::now();
+            if self.wait()? != Arrival::Bytes {
+                return Err(deviates("the listener is ended"));
+            }
+            longest = longest.max(waited.elapsed());
+            heard.extend(self.taken()?);
+            if frames_among(&heard).any(|number| number >= first) {
+                return Ok(longest);
+            }
+            let kept = heard.len().saturating_sub(2 * MP3_BYTES);
+            heard.drain(..kept);
+        }
+        Err(deviates(format!("frame {first} is never heard")))
     }
 
     /// All that comes within so long, blocks included.

@@ -60,8 +60,8 @@ pub(crate) type Settings = &'static [(&'static str, &'static str)];
 pub(crate) struct Needs {
     /// Settings of the row's mount.
     pub(crate) mount: Settings,
-    /// Whether the row uses a second mount.
-    pub(crate) second: bool,
+    /// Other mounts, made before it: the letter behind its name, and their settings.
+    pub(crate) others: &'static [(&'static str, Settings)],
     /// The preparation of the server.
     pub(crate) server: Prepared,
 }
@@ -83,13 +83,13 @@ impl Needs {
     /// One mount, as it comes.
     pub(crate) const NOTHING: Self = Self {
         mount: &[],
-        second: false,
+        others: &[],
         server: Prepared::Nothing,
     };
 
     /// A second mount.
     pub(crate) const SECOND: Self = Self {
-        second: true,
+        others: &[("b", &[])],
         ..Self::NOTHING
     };
 
@@ -99,6 +99,11 @@ impl Needs {
             mount: settings,
             ..Self::NOTHING
         }
+    }
+
+    /// The same beside other mounts.
+    pub(crate) const fn beside(self, others: &'static [(&'static str, Settings)]) -> Self {
+        Self { others, ..self }
     }
 
     /// The same in a server that is prepared.

@@ -105,7 +105,9 @@ impl Server {
 
     /// Why a row cannot be tried here, if it cannot.
     pub(crate) fn lacks(&self, row: &Row) -> Option<&'static str> {
-        let settled = matches!(self.mounts, Mounts::Any) && !row.needs.mount.is_empty();
+        let mut others = row.needs.others.iter();
+        let settled = !row.needs.mount.is_empty() || others.any(|other| !other.1.is_empty());
+        let settled = matches!(self.mounts, Mounts::Any) && settled;
         match row.needs.server {
             _ if settled => Some("it needs settings of a mount"),
             Prepared::OneSource if self.process.is_none() => {

@@ -30,10 +30,10 @@ impl<'a> Target<'a> {
             number: row.number,
             made: Vec::new(),
         };
-        target.make(target.mount(), row.needs.mount)?;
-        if row.needs.second {
-            target.make(target.second(), &[])?;
+        for (letter, settings) in row.needs.others {
+            target.make(target.other(letter), settings)?;
         }
+        target.make(target.mount(), row.needs.mount)?;
         if row.needs.server == Prepared::Shoutcast && server.process.is_some() {
             target.make(SHOUTCAST_MOUNT.to_owned(), &[])?;
         }
@@ -62,7 +62,12 @@ impl<'a> Target<'a> {
 
     /// The row's other mount.
     pub(crate) fn second(&self) -> String {
-        format!("{}b", self.mount())
+        self.other("b")
+    }
+
+    /// The row's other mount with this letter.
+    pub(crate) fn other(&self, letter: &str) -> String {
+        format!("{}{letter}", self.mount())
     }
 
     /// A connection to the server.

@@ -91,6 +91,13 @@ fn numbers(bytes: &[u8], frame: fn(u64) -> Vec<u8>, length: usize) -> Result<Vec
     }
 }
 
+/// The numbers of the whole MP3 frames that are anywhere in these bytes.
+pub(crate) fn frames_among(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    let whole = bytes.windows(MP3_BYTES);
+    let whole = whole.filter(|piece| piece.starts_with(&MP3_HEADER));
+    whole.filter_map(|piece| mp3_numbers(piece).ok()?.first().copied())
+}
+
 /// Checks that the frames follow each other; the number of the first.
 pub(crate) fn in_a_row(numbers: &[u64]) -> Result<u64, Fault> {
     match numbers.windows(2).find(|pair| pair[1] != pair[0] + 1) {

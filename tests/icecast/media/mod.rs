@@ -67,6 +67,11 @@ impl Tune {
         self.leading(LATE)
     }
 
+    /// The same in real time from its first unit on, as live encoders send.
+    pub(crate) fn in_time(self) -> Self {
+        self.leading(Duration::ZERO)
+    }
+
     fn leading(mut self, lead: Duration) -> Self {
         let units = lead.as_nanos() / self.unit.as_nanos();
         self.lead = u64::try_from(units).unwrap_or(u64::MAX);

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::encoder::{Encoder, eventually, knock_until_free};
-use crate::media::frames::{MP3_BYTES, from_first_frame, mp3, mp3_numbers};
+use crate::media::frames::mp3;
 use crate::player::{Player, WANTS_TITLES};
 use crate::row::{Level, Needs, Outcome, Prepared, Row, deviates, want};
 use crate::socket::Arrival;
@@ -22,8 +22,6 @@ const SECOND_FIRST: u64 = 10_000_000;
 const GAP: Duration = Duration::from_millis(1_500);
 /// How long a source is away.
 const AWAY: Duration = Duration::from_secs(2);
-/// How long a listener is followed until it hears the second source.
-const FOLLOWED: Duration = Duration::from_secs(20);
 
 /// The rows of this file.
 pub(super) const ROWS: &[Row] = &[
@@ -106,30 +104,12 @@ fn a_source_too_many_is_refused(target: &Target<'_>) -> Outcome {
 
 fn a_second_source_takes_over(target: &Target<'_>) -> Outcome {
     let first = Encoder::start(target, mp3())?;
-    let player = Player::plain(target)?;
+    let mut player = Player::plain(target)?;
     let second = mp3().beginning_at(SECOND_FIRST);
     let _second = Encoder::unseen(target, &target.mount(), second, "")?;
     first.wait_closed(Duration::from_secs(5))?;
-    let longest = silence_until_second(player)?;
+    let longest = player.wait_frame_from(SECOND_FIRST)?;
     want(longest < GAP, || format!("no audio for {longest:?}"))
-}
-
-/// Listens until the second source is heard; the longest time without audio.
-fn silence_until_second(mut player: Player) -> Result<Duration, crate::row::Fault> {
-    let (mut heard, mut longest, begun) = (Vec::new(), Duration::ZERO, Instant::now());
-    while begun.elapsed() < FOLLOWED {
-        let waited = Instant::now();
-        if player.wait()? != Arrival::Bytes {
-            return Err(deviates("the listener is ended"));
-        }
-        longest = longest.max(waited.elapsed());
-        heard.extend(player.taken()?);
-        let frames = from_first_frame(&heard);
-        if frames.len() >= MP3_BYTES && mp3_numbers(frames)?.iter().any(|&it| it >= SECOND_FIRST) {
-            return Ok(longest);
-        }
-    }
-    Err(deviates("the second source is never heard"))
 }
 
 fn listeners_wait_for_their_source(target: &Target<'_>) -> Outcome {
@@ -137,14 +117,14 @@ fn listeners_wait_for_their_source(target: &Target<'_>) -> Outcome {
     target.set_title("song=Before")?;
     let mount = target.mount();
     target.wait_stat(&mount, "title", "Before")?;
-    let player = Player::plain(target)?;
+    let mut player = Player::plain(target)?;
     drop(first);
     thread::sleep(AWAY);
     let login = target.login();
     let head = format!("SOURCE {mount} HTTP/1.0\r\n{login}Content-Type: audio/mpeg\r\n\r\n");
     let socket = knock_until_free(target, &head)?;
     let _second = Encoder::over(socket, mp3().beginning_at(SECOND_FIRST));
-    silence_until_second(player)?;
+    player.wait_frame_from(SECOND_FIRST)?;
     target.wait_stat(&mount, "title", "Before")?;
     eventually(|| {
         let mut joiner = Player::tune_in(target, &mount, WANTS_TITLES)?;

@@ -1,5 +1,6 @@
 //! The rows, in the order of their numbers as far as a file goes.
 
+mod fallbacks;
 mod formats;
 mod hostile;
 mod lifetimes;
@@ -28,6 +29,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
         formats::ROWS,
         listeners::ROWS,
         limits::ROWS,
+        fallbacks::ROWS,
         pages::ROWS,
         hostile::ROWS,
     ];

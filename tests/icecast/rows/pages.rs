@@ -66,7 +66,7 @@ pub(super) const ROWS: &[Row] = &[
         level: Level::Must,
         expected: "`http_headers`: one for the status 404 is on that answer only, one of a mount on that mount only",
         needs: Needs {
-            second: true,
+            others: &[("b", &[])],
             ..Needs::mount(&[("http_headers", "X-Station: yes")]).in_server(Prepared::Files)
         },
         check: headers_are_added_where_they_belong,
