@@ -8,13 +8,14 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::row::{Prepared, Row, Settings};
+use crate::row::{Prepared, Relay, Row, Settings};
 use crate::rows;
 use crate::server::{
     Login, MISSING_HEADER, Mounts, Process, SHOUTCAST_MOUNT, SOURCE, Server, files, free_ports,
 };
 use crate::socket::RawSocket;
 use crate::target::first_mount;
+use crate::upstreams::Upstreams;
 
 /// The folder in which distributions put its pages.
 const PAGES: &str = "/usr/share/icecast2";
@@ -28,7 +29,7 @@ const HEAD_LIMIT: Duration = Duration::from_secs(6);
 const ADMIN: &str = "admin-pw";
 
 /// Starts one, prepared like this.
-pub(crate) fn start(prepared: Prepared) -> Server {
+pub(crate) fn start(prepared: Prepared, upstreams: Option<&Upstreams>) -> Server {
     let home = tempfile::tempdir().unwrap();
     let web = home.path().join("web");
     files(&web);
@@ -40,7 +41,7 @@ pub(crate) fn start(prepared: Prepared) -> Server {
     let config = home.path().join("icecast.xml");
     for _ in 0..STARTS {
         let port = free_ports(2);
-        fs::write(&config, settings(home.path(), port, prepared)).unwrap();
+        fs::write(&config, settings(home.path(), port, prepared, upstreams)).unwrap();
         let mut child = launch(&config);
         if comes_up(&format!("127.0.0.1:{port}")) {
             let logs = ["error.log", "playlist.log"].map(Into::into);
@@ -87,8 +88,11 @@ fn launch(config: &Path) -> Child {
     command.spawn().unwrap()
 }
 
-fn settings(home: &Path, port: u16, prepared: Prepared) -> String {
-    let mounts: String = rows::all().map(|row| mounts(home, row)).collect();
+fn settings(home: &Path, port: u16, prepared: Prepared, upstreams: Option<&Upstreams>) -> String {
+    let mut mounts: String = rows::all().map(|row| mounts(home, row)).collect();
+    if let Some(upstreams) = upstreams {
+        mounts.extend(rows::all().map(|row| relays(row, upstreams)));
+    }
     let sources = if prepared == Prepared::OneSource {
         1
     } else {
@@ -130,6 +134,22 @@ fn mounts(home: &Path, row: &Row) -> String {
     let others = row.needs.others.iter();
     let others = others.map(|(letter, settings)| one(format!("{first}{letter}"), settings));
     one(first.clone(), row.needs.mount) + &others.collect::<String>()
+}
+
+/// A row's relays in the words of Icecast, which knows one address of each, and no TLS.
+fn relays(row: &Row, upstreams: &Upstreams) -> String {
+    let one = |relay: &Relay| {
+        let url = upstreams.url(*relay.from.first()?)?;
+        let (host, path) = url.strip_prefix("http://")?.split_once('/')?;
+        let (host, port) = host.split_once(':')?;
+        let (name, on_demand) = (first_mount(row.number), u8::from(relay.on_demand));
+        Some(format!(
+            "<relay><server>{host}</server><port>{port}</port><mount>/{path}</mount><local-mount>{name}{}</local-mount>\
+             <on-demand>{on_demand}</on-demand><relay-shoutcast-metadata>1</relay-shoutcast-metadata></relay>",
+            relay.letter
+        ))
+    };
+    row.needs.relays.iter().filter_map(one).collect()
 }
 
 fn words(home: &Path, settings: Settings) -> String {

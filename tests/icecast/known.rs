@@ -50,6 +50,11 @@ pub(crate) const ICECAST: &[(u8, &str)] = &[
         66,
         "it sends the file from the beginning of the range to its end, and knows no other ranges",
     ),
+    (83, "its relays know no HTTPS"),
+    (
+        85,
+        "listeners are ended when the server is; it is asked again after two minutes, and there is no next one",
+    ),
     (
         92,
         "it closes the connection of a head of more than 4,095 bytes",

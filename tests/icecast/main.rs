@@ -24,12 +24,18 @@ mod server;
 mod socket;
 mod target;
 mod trial;
+mod upstreams;
 
 use std::collections::BTreeSet;
 use std::env;
 
 use row::Prepared;
+use server::Server;
 use trial::Stand;
+use upstreams::Upstreams;
+
+/// Starts a server, prepared like this, which relays from these.
+type Start = fn(Prepared, Option<&Upstreams>) -> Server;
 
 /// Whether icecast2 can be run. If not, the test fails, saying what to install; with `ANTIPHON_SKIP_MISSING=1` it is
 /// told to end instead.
@@ -47,15 +53,21 @@ fn have_icecast2() -> bool {
     false
 }
 
-#[test]
-fn antiphon_holds_every_row() {
-    let server = node::start(Prepared::Nothing);
-    let start: fn(Prepared) -> server::Server = node::start;
+/// Tries all rows at a server that is started like this.
+fn prove(start: Start, list: &[(u8, &'static str)], has_stock: bool) {
+    let upstreams = Upstreams::start(has_stock);
+    let server = start(Prepared::Nothing, Some(&upstreams));
     let stand = Stand {
         server: &server,
         start: Some(start),
+        upstreams: Some(&upstreams),
     };
-    stand.prove(known::NOT_YET);
+    stand.prove(list);
+}
+
+#[test]
+fn antiphon_holds_every_row() {
+    prove(node::start, known::NOT_YET, have_icecast2());
 }
 
 #[test]
@@ -63,13 +75,7 @@ fn icecast_deviates_where_it_is_known_to() {
     if !have_icecast2() {
         return;
     }
-    let server = icecast::start(Prepared::Nothing);
-    let start: fn(Prepared) -> server::Server = icecast::start;
-    let stand = Stand {
-        server: &server,
-        start: Some(start),
-    };
-    stand.prove(known::ICECAST);
+    prove(icecast::start, known::ICECAST, true);
 }
 
 #[test]
@@ -80,6 +86,7 @@ fn the_named_server_holds_every_row() {
     let stand = Stand {
         server: &server,
         start: None,
+        upstreams: None,
     };
     stand.prove(&[]);
 }

@@ -12,6 +12,7 @@ use crate::row::Prepared;
 use crate::server::{
     Login, MISSING_HEADER, Mounts, Process, SHOUTCAST_MOUNT, SOURCE, Server, files, free_ports,
 };
+use crate::upstreams::Upstreams;
 
 /// The program.
 const ANTIPHON: &str = env!("CARGO_BIN_EXE_antiphon");
@@ -25,10 +26,10 @@ const HEAD_LIMIT: Duration = Duration::from_secs(10);
 const LOG: &str = "log";
 
 /// Starts a node, prepared like this.
-pub(crate) fn start(prepared: Prepared) -> Server {
+pub(crate) fn start(prepared: Prepared, upstreams: Option<&Upstreams>) -> Server {
     let mut complaints = Vec::new();
     for _ in 0..STARTS {
-        match try_start(prepared) {
+        match try_start(prepared, upstreams) {
             Ok(server) => return server,
             Err(log) => complaints.push(log),
         }
@@ -36,7 +37,7 @@ pub(crate) fn start(prepared: Prepared) -> Server {
     panic!("no node starts: {complaints:#?}");
 }
 
-fn try_start(prepared: Prepared) -> Result<Server, String> {
+fn try_start(prepared: Prepared, upstreams: Option<&Upstreams>) -> Result<Server, String> {
     let home = tempfile::tempdir().unwrap();
     let port = free_ports(2);
     files(&home.path().join("files"));
@@ -51,6 +52,9 @@ fn try_start(prepared: Prepared) -> Result<Server, String> {
     let mut command = Command::new(ANTIPHON);
     let kept = std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "ANTIPHON_LOG");
     command.env_clear().envs(kept).env("HOME", home.path());
+    if let Some(upstreams) = upstreams {
+        command.env("SSL_CERT_FILE", upstreams.authority());
+    }
     command.args(["run", "--name", "conformance", "--listen", &address]);
     command.arg("--data-dir").arg(home.path().join("data"));
     command

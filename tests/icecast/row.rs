@@ -62,8 +62,32 @@ pub(crate) struct Needs {
     pub(crate) mount: Settings,
     /// Other mounts, made before it: the letter behind its name, and their settings.
     pub(crate) others: &'static [(&'static str, Settings)],
+    /// The mounts that are relayed from other servers.
+    pub(crate) relays: &'static [Relay],
     /// The preparation of the server.
     pub(crate) server: Prepared,
+}
+
+/// A mount whose stream comes from another server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Relay {
+    /// The letter behind the name of the row's mount; empty for that mount itself.
+    pub(crate) letter: &'static str,
+    /// The streams, the best first: a server that can name one alone has the first.
+    pub(crate) from: &'static [Upstream],
+    /// Whether it is asked for while somebody listens only.
+    pub(crate) on_demand: bool,
+}
+
+/// A stream of [`crate::upstreams::Upstreams`], by its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Upstream {
+    /// Of a stock icecast2.
+    Stock(&'static str),
+    /// Of a server of the suite's own, which behaves by the path.
+    Own(&'static str),
+    /// The same over TLS.
+    Tls(&'static str),
 }
 
 /// A preparation of a server.
@@ -84,6 +108,7 @@ impl Needs {
     pub(crate) const NOTHING: Self = Self {
         mount: &[],
         others: &[],
+        relays: &[],
         server: Prepared::Nothing,
     };
 
@@ -104,6 +129,14 @@ impl Needs {
     /// The same beside other mounts.
     pub(crate) const fn beside(self, others: &'static [(&'static str, Settings)]) -> Self {
         Self { others, ..self }
+    }
+
+    /// Mounts that are relayed.
+    pub(crate) const fn relays(relays: &'static [Relay]) -> Self {
+        Self {
+            relays,
+            ..Self::NOTHING
+        }
     }
 
     /// The same in a server that is prepared.

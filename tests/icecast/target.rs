@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use crate::api::{self, Creation};
 use crate::encoder::eventually;
-use crate::row::{Fault, Outcome, Prepared, Row, deviates, want};
+use crate::row::{Fault, Outcome, Prepared, Relay, Row, deviates, want};
 use crate::server::{Login, Mounts, SHOUTCAST_MOUNT, Server};
 use crate::socket::{PATIENCE, RawSocket, Reply};
+use crate::upstreams::Upstreams;
 
 /// A server as one row sees it. Dropping it deletes what was made on a server that somebody has named.
 #[derive(Debug)]
@@ -18,22 +19,33 @@ pub(crate) struct Target<'a> {
     /// The server.
     pub(crate) server: &'a Server,
     number: u8,
+    upstreams: Option<&'a Upstreams>,
     /// The mounts that were made for the row.
     made: Vec<String>,
 }
 
 impl<'a> Target<'a> {
     /// The server for a row, with the row's mounts.
-    pub(crate) fn prepared(server: &'a Server, row: &Row) -> Result<Self, Fault> {
+    pub(crate) fn prepared(
+        server: &'a Server,
+        row: &Row,
+        upstreams: Option<&'a Upstreams>,
+    ) -> Result<Self, Fault> {
         let mut target = Self {
             server,
             number: row.number,
+            upstreams,
             made: Vec::new(),
         };
         for (letter, settings) in row.needs.others {
             target.make(target.other(letter), settings)?;
         }
-        target.make(target.mount(), row.needs.mount)?;
+        for relay in row.needs.relays {
+            target.make_relay(relay)?;
+        }
+        if row.needs.relays.is_empty() {
+            target.make(target.mount(), row.needs.mount)?;
+        }
         if row.needs.server == Prepared::Shoutcast && server.process.is_some() {
             target.make(SHOUTCAST_MOUNT.to_owned(), &[])?;
         }
@@ -53,6 +65,22 @@ impl<'a> Target<'a> {
             Creation::Exists if self.server.process.is_some() => Ok(()),
             Creation::Exists => Err(Fault::Skipped("a mount of that name is there already")),
         }
+    }
+
+    fn make_relay(&mut self, relay: &Relay) -> Outcome {
+        let upstreams = self.upstreams()?;
+        let urls = relay.from.iter().map(|&it| upstreams.url(it));
+        let urls: Option<Vec<String>> = urls.collect();
+        let urls = urls.ok_or(Fault::Skipped("it needs an icecast2 to relay from"))?;
+        let on_demand = if relay.on_demand { "true" } else { "false" };
+        let settings = [("relay", &*urls.join(",")), ("on_demand", on_demand)];
+        self.make(self.other(relay.letter), &settings)
+    }
+
+    /// The servers from which mounts are relayed.
+    pub(crate) fn upstreams(&self) -> Result<&'a Upstreams, Fault> {
+        let missing = Fault::Skipped("it needs servers beside it from which it relays");
+        self.upstreams.ok_or(missing)
     }
 
     /// The row's mount.

@@ -5,11 +5,13 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
+use crate::Start;
 use crate::known::reason;
 use crate::row::{Fault, Outcome, Prepared, Row};
 use crate::rows;
 use crate::server::Server;
 use crate::target::Target;
+use crate::upstreams::Upstreams;
 
 /// How many rows are tried at once. Most of the time they wait for audio.
 const AT_ONCE: usize = 10;
@@ -22,7 +24,9 @@ pub(crate) struct Stand<'a> {
     /// The server of most rows.
     pub(crate) server: &'a Server,
     /// Starts a server of the same kind.
-    pub(crate) start: Option<fn(Prepared) -> Server>,
+    pub(crate) start: Option<Start>,
+    /// The servers from which it relays, if they are beside it.
+    pub(crate) upstreams: Option<&'a Upstreams>,
 }
 
 impl Stand<'_> {
@@ -33,10 +37,10 @@ impl Stand<'_> {
         }
         match self.start {
             Some(start) if row.needs.server == Prepared::OneSource => {
-                let own = start(Prepared::OneSource);
-                (row.check)(&Target::prepared(&own, row)?)
+                let own = start(Prepared::OneSource, self.upstreams);
+                (row.check)(&Target::prepared(&own, row, self.upstreams)?)
             }
-            _ => (row.check)(&Target::prepared(self.server, row)?),
+            _ => (row.check)(&Target::prepared(self.server, row, self.upstreams)?),
         }
     }
 

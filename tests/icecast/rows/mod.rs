@@ -9,6 +9,7 @@ mod listeners;
 mod logins;
 mod pages;
 mod puts;
+mod relays;
 mod shoutcast;
 mod stations;
 mod titles;
@@ -30,6 +31,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
         listeners::ROWS,
         limits::ROWS,
         fallbacks::ROWS,
+        relays::ROWS,
         pages::ROWS,
         hostile::ROWS,
     ];
