@@ -87,7 +87,7 @@ enum Command {
     Listeners(listeners::ListenersArgs),
     /// Show, change and explain how listeners are spread over the nodes
     Policy(policy::PolicyArgs),
-    /// Change the admin password of the cluster
+    /// Change the admin password of the cluster, or that of Icecast servers which relay from it
     Password(password::PasswordArgs),
     /// Send listeners to Icecast servers that do not run antiphon, too
     Outside(outside::OutsideArgs),

@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use super::document::Documents;
 use crate::io::door::Visitor;
 use crate::io::password::{PasswordHold, PasswordVerdict, Passwords, Secret};
+use crate::logic::records::relay_login::RELAY_USER;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::source_user::SourceUser;
 use crate::wire::http::credentials;
@@ -21,6 +22,9 @@ use crate::wire::icecast::shoutcast::{LoginReading, ShoutcastLogin};
 
 /// Why most logins are refused.
 const WRONG_PASSWORD: &str = "wrong password";
+/// Why a login of relays is refused before it has a password.
+const NO_RELAY_PASSWORD: &str =
+    "there is no relay password yet: set one by `antiphon password set --relay`";
 /// Why a Shoutcast login is refused that is for no mount, however it is read.
 const NO_MOUNT: &str =
     "it names no mount: have the encoder log in with MOUNT:PASSWORD, or set shoutcast_mount";
@@ -95,6 +99,8 @@ pub enum Right<'a> {
     Manage,
     /// To say what is on air at a mount: the password of its source, or a login that may manage the mesh.
     Describe(&'a MountName),
+    /// To read which streams there are, as an Icecast that relays them: the relay password, or a login that may manage the mesh.
+    ListStreams,
 }
 
 /// The owner of a password.
@@ -102,6 +108,7 @@ pub enum Right<'a> {
 enum Account<'a> {
     Admin,
     Source(&'a MountName),
+    Relay,
 }
 
 impl<'a> Right<'a> {
@@ -110,14 +117,15 @@ impl<'a> Right<'a> {
         match (user, self) {
             (SourceUser::ADMIN, _) => Ok(Account::Admin),
             (_, Self::Describe(mount)) => Ok(Account::Source(mount)),
-            (_, Self::Manage) => Err("unknown user"),
+            (RELAY_USER, Self::ListStreams) => Ok(Account::Relay),
+            (_, Self::Manage | Self::ListStreams) => Err("unknown user"),
         }
     }
 
     /// The mount as the log names it; empty where the right is one to the whole mesh.
     fn mount(&self) -> &str {
         match self {
-            Self::Manage => "",
+            Self::Manage | Self::ListStreams => "",
             Self::Describe(mount) => mount.as_str(),
         }
     }
@@ -322,6 +330,10 @@ impl Logins {
                 let hash = documents.admin_password_hash();
                 hash.ok_or_else(|| attempt.denied("there is no admin password yet"))
             }
+            Account::Relay => {
+                let hash = documents.relay_password_hash();
+                hash.ok_or_else(|| attempt.denied(NO_RELAY_PASSWORD))
+            }
             Account::Source(mount) => {
                 let spec = documents.mount(mount);
                 let spec = spec.ok_or_else(|| attempt.denied("there is no such mount"))?;
@@ -418,6 +430,10 @@ mod tests {
         let mount = MountName::try_from("/radio.mp3").unwrap();
         let describe = Right::Describe(&mount);
         assert_eq!(Right::Manage.account("admin"), Ok(Account::Admin));
+        assert_eq!(Right::ListStreams.account("relay"), Ok(Account::Relay));
+        assert_eq!(Right::ListStreams.account("admin"), Ok(Account::Admin));
+        assert_eq!(Right::ListStreams.account("dj"), Err("unknown user"));
+        assert_eq!(Right::Manage.account("relay"), Err("unknown user"));
         assert_eq!(describe.account("admin"), Ok(Account::Admin));
         assert_eq!(describe.account("source"), Ok(Account::Source(&mount)));
         assert_eq!(Right::Manage.account("source"), Err("unknown user"));

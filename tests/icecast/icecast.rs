@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use crate::row::{Prepared, Relay, Row, Settings};
 use crate::rows;
 use crate::server::{
-    Login, MISSING_HEADER, Mounts, Process, SHOUTCAST_MOUNT, SOURCE, Server, files, free_ports,
+    Login, MISSING_HEADER, Mounts, Process, RELAY, SHOUTCAST_MOUNT, SOURCE, Server, files,
+    free_ports,
 };
 use crate::socket::RawSocket;
 use crate::target::first_mount;
@@ -25,11 +26,35 @@ const STARTED: Duration = Duration::from_secs(5);
 const STARTS: u32 = 4;
 /// How long a head may take: less than its usual 15 s, so that the test is short.
 const HEAD_LIMIT: Duration = Duration::from_secs(6);
+/// How often a slave asks which streams there are, seconds.
+const SLAVE_POLLS_S: u32 = 2;
 /// The password of its admin.
 const ADMIN: &str = "admin-pw";
 
 /// Starts one, prepared like this.
 pub(crate) fn start(prepared: Prepared, upstreams: Option<&Upstreams>) -> Server {
+    let relays: String = match upstreams {
+        Some(upstreams) => rows::all().map(|row| relays(row, upstreams)).collect(),
+        None => String::new(),
+    };
+    start_with(prepared, &relays)
+}
+
+/// Starts one that is the slave of a server, and relays all its streams.
+pub(crate) fn start_slave(master: &Server, login: &Login) -> Server {
+    let (host, port) = master.address.split_once(':').expect("a host and a port");
+    let Login { user, password } = login;
+    let words = format!(
+        "<master-server>{host}</master-server><master-server-port>{port}</master-server-port>\
+         <master-update-interval>{SLAVE_POLLS_S}</master-update-interval>\
+         <master-username>{user}</master-username><master-password>{password}</master-password>\
+         <relays-on-demand>0</relays-on-demand>"
+    );
+    start_with(Prepared::Nothing, &words)
+}
+
+/// Starts one with more words in its settings.
+fn start_with(prepared: Prepared, more: &str) -> Server {
     let home = tempfile::tempdir().unwrap();
     let web = home.path().join("web");
     files(&web);
@@ -41,7 +66,7 @@ pub(crate) fn start(prepared: Prepared, upstreams: Option<&Upstreams>) -> Server
     let config = home.path().join("icecast.xml");
     for _ in 0..STARTS {
         let port = free_ports(2);
-        fs::write(&config, settings(home.path(), port, prepared, upstreams)).unwrap();
+        fs::write(&config, settings(home.path(), port, prepared, more)).unwrap();
         let mut child = launch(&config);
         if comes_up(&format!("127.0.0.1:{port}")) {
             let logs = ["error.log", "playlist.log"].map(Into::into);
@@ -49,6 +74,7 @@ pub(crate) fn start(prepared: Prepared, upstreams: Option<&Upstreams>) -> Server
                 address: format!("127.0.0.1:{port}"),
                 source: Login::new(SOURCE[0], SOURCE[1]),
                 admin: Some(Login::new("admin", ADMIN)),
+                relay: Some(Login::new(RELAY[0], RELAY[1])),
                 shoutcast: Some(format!("127.0.0.1:{}", port + 1)),
                 head_limit: Some(HEAD_LIMIT),
                 mounts: Mounts::Configured,
@@ -88,11 +114,8 @@ fn launch(config: &Path) -> Child {
     command.spawn().unwrap()
 }
 
-fn settings(home: &Path, port: u16, prepared: Prepared, upstreams: Option<&Upstreams>) -> String {
-    let mut mounts: String = rows::all().map(|row| mounts(home, row)).collect();
-    if let Some(upstreams) = upstreams {
-        mounts.extend(rows::all().map(|row| relays(row, upstreams)));
-    }
+fn settings(home: &Path, port: u16, prepared: Prepared, more: &str) -> String {
+    let mounts: String = rows::all().map(|row| mounts(home, row)).collect();
     let sources = if prepared == Prepared::OneSource {
         1
     } else {
@@ -108,7 +131,8 @@ fn settings(home: &Path, port: u16, prepared: Prepared, upstreams: Option<&Upstr
         "<icecast><hostname>localhost</hostname>\
          <limits><clients>500</clients><sources>{sources}</sources><header-timeout>{limit}</header-timeout></limits>\
          <authentication><source-password>{password}</source-password>\
-         <admin-user>admin</admin-user><admin-password>{ADMIN}</admin-password></authentication>\
+         <admin-user>admin</admin-user><admin-password>{ADMIN}</admin-password>\
+         <relay-user>{}</relay-user><relay-password>{}</relay-password></authentication>\
          <listen-socket><port>{port}</port><bind-address>127.0.0.1</bind-address>\
          <shoutcast-mount>{SHOUTCAST_MOUNT}</shoutcast-mount></listen-socket>\
          <http-headers><header name=\"{name}\" value=\"{value}\" status=\"404\"/></http-headers>{mounts}\
@@ -117,7 +141,8 @@ fn settings(home: &Path, port: u16, prepared: Prepared, upstreams: Option<&Upstr
          <adminroot>{PAGES}/admin</adminroot></paths>\
          <logging><accesslog>access.log</accesslog><errorlog>error.log</errorlog>\
          <playlistlog>playlist.log</playlistlog><loglevel>3</loglevel></logging>\
-         <security><chroot>0</chroot>{changed}</security></icecast>"
+         <security><chroot>0</chroot>{changed}</security>{more}</icecast>",
+        RELAY[0], RELAY[1]
     )
 }
 

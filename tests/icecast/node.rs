@@ -10,7 +10,8 @@ use tempfile::TempDir;
 
 use crate::row::Prepared;
 use crate::server::{
-    Login, MISSING_HEADER, Mounts, Process, SHOUTCAST_MOUNT, SOURCE, Server, files, free_ports,
+    Login, MISSING_HEADER, Mounts, Process, RELAY, SHOUTCAST_MOUNT, SOURCE, Server, files,
+    free_ports,
 };
 use crate::upstreams::Upstreams;
 
@@ -66,11 +67,13 @@ fn try_start(prepared: Prepared, upstreams: Option<&Upstreams>) -> Result<Server
     let logs = vec![LOG.into()];
     let mut process = Process { child, home, logs };
     let password = wait_ready(&mut process)?;
+    set_relay_password(&process, &address);
     let token = fs::read_to_string(process.home.path().join("data/token")).unwrap();
     Ok(Server {
         address,
         source: Login::new(SOURCE[0], SOURCE[1]),
         admin: Some(Login::new("admin", &password)),
+        relay: Some(Login::new(RELAY[0], RELAY[1])),
         shoutcast: Some(shoutcast),
         head_limit: Some(HEAD_LIMIT),
         mounts: Mounts::Api(format!("Bearer {}", token.trim())),
@@ -78,6 +81,18 @@ fn try_start(prepared: Prepared, upstreams: Option<&Upstreams>) -> Result<Server
         process: Some(process),
         shoutcast_turn: Mutex::new(()),
     })
+}
+
+/// Gives it the password of slaves, as an operator does.
+fn set_relay_password(process: &Process, address: &str) {
+    let mut command = Command::new(ANTIPHON);
+    command.args(["password", "set", "--relay", RELAY[1]]);
+    command.args(["--node", &format!("http://{address}")]);
+    command
+        .arg("--data-dir")
+        .arg(process.home.path().join("data"));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
 }
 
 /// Waits until it serves, and returns the password of its admin, which it shows once.

@@ -27,6 +27,7 @@ ANTIPHON_CONFORMANCE_TARGET=radio.example:8000 ANTIPHON_CONFORMANCE_SOURCE=sourc
 ```
 
 `ANTIPHON_CONFORMANCE_ADMIN=admin:PASSWORD` is the login of its admin, with which the mounts of the rows are made on an antiphon;
+`ANTIPHON_CONFORMANCE_RELAY=relay:PASSWORD` is that of its slaves;
 `ANTIPHON_CONFORMANCE_SHOUTCAST=HOST:PORT` is its port for Shoutcast sources, whose mount has to be `/shoutcast`, and
 `ANTIPHON_CONFORMANCE_ROWS=17,18` names the only rows to try.
 

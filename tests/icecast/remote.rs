@@ -1,7 +1,7 @@
 //! A server that somebody has named.
 //!
 //! `ANTIPHON_CONFORMANCE_TARGET=HOST:PORT` names it, `ANTIPHON_CONFORMANCE_SOURCE=USER:PASSWORD` is the login of its sources,
-//! `ANTIPHON_CONFORMANCE_ADMIN=USER:PASSWORD` that of its admin, and `ANTIPHON_CONFORMANCE_SHOUTCAST=HOST:PORT` its port for
+//! `ANTIPHON_CONFORMANCE_ADMIN=USER:PASSWORD` that of its admin, `ANTIPHON_CONFORMANCE_RELAY=USER:PASSWORD` that of its slaves, and `ANTIPHON_CONFORMANCE_SHOUTCAST=HOST:PORT` its port for
 //! Shoutcast sources, whose mount has to be [`SHOUTCAST_MOUNT`](crate::server::SHOUTCAST_MOUNT). An antiphon gets the mounts of rows by its API, if the login of its admin is named.
 
 use std::env;
@@ -26,6 +26,7 @@ pub(crate) fn named() -> Option<Server> {
     Some(Server {
         source,
         admin,
+        relay: login("RELAY"),
         shoutcast: word("SHOUTCAST"),
         head_limit: None,
         mounts: by_api.map_or(Mounts::Any, Mounts::Api),

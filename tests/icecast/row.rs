@@ -101,6 +101,15 @@ pub(crate) enum Prepared {
     Files,
     /// A server for this row alone, which takes one source.
     OneSource,
+    /// A server for this row alone.
+    Alone,
+}
+
+impl Prepared {
+    /// Whether it is a server for one row alone.
+    pub(crate) fn is_alone(self) -> bool {
+        matches!(self, Self::OneSource | Self::Alone)
+    }
 }
 
 impl Needs {

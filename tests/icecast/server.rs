@@ -14,6 +14,8 @@ use crate::row::{Prepared, Row};
 
 /// The user and the password of all sources whose mount has none of its own.
 pub(crate) const SOURCE: [&str; 2] = ["source", "hackme"];
+/// The user and the password of slaves.
+pub(crate) const RELAY: [&str; 2] = ["relay", "relay-pw"];
 /// The mount of Shoutcast sources that name none.
 pub(crate) const SHOUTCAST_MOUNT: &str = "/shoutcast";
 /// The header that a prepared server has for its answer 404, and no other.
@@ -80,6 +82,8 @@ pub(crate) struct Server {
     pub(crate) source: Login,
     /// The login of its admin, if it is known.
     pub(crate) admin: Option<Login>,
+    /// The login of slaves that relay its streams, if it is known.
+    pub(crate) relay: Option<Login>,
     /// `HOST:PORT` of its port for Shoutcast sources, if it has one.
     pub(crate) shoutcast: Option<String>,
     /// How long a head may take, if it is known.
@@ -110,8 +114,8 @@ impl Server {
         let settled = matches!(self.mounts, Mounts::Any) && settled;
         match row.needs.server {
             _ if settled => Some("it needs settings of a mount"),
-            Prepared::OneSource if self.process.is_none() => {
-                Some("it needs a server that takes one source")
+            alone if alone.is_alone() && self.process.is_none() => {
+                Some("it needs a server for itself")
             }
             Prepared::Files if !self.has_files => Some("it needs files and headers in the server"),
             Prepared::Shoutcast if self.shoutcast.is_none() => {

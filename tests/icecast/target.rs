@@ -52,6 +52,22 @@ impl<'a> Target<'a> {
         Ok(target)
     }
 
+    /// Another server, as the same row sees it.
+    pub(crate) fn at<'b>(&self, server: &'b Server) -> Target<'b> {
+        Target {
+            server,
+            number: self.number,
+            upstreams: None,
+            made: Vec::new(),
+        }
+    }
+
+    /// The login of slaves.
+    pub(crate) fn relay_login(&self) -> Result<&Login, Fault> {
+        let missing = Fault::Skipped("it needs the login of slaves");
+        self.server.relay.as_ref().ok_or(missing)
+    }
+
     fn make(&mut self, mount: String, settings: &[(&str, &str)]) -> Outcome {
         let Mounts::Api(authorization) = &self.server.mounts else {
             return Ok(());

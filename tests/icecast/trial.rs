@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::Start;
 use crate::known::reason;
-use crate::row::{Fault, Outcome, Prepared, Row};
+use crate::row::{Fault, Outcome, Row};
 use crate::rows;
 use crate::server::Server;
 use crate::target::Target;
@@ -36,9 +36,9 @@ impl Stand<'_> {
             return Err(Fault::Skipped(why));
         }
         match self.start {
-            Some(start) if row.needs.server == Prepared::OneSource => {
-                let own = start(Prepared::OneSource, self.upstreams);
-                (row.check)(&Target::prepared(&own, row, self.upstreams)?)
+            Some(start) if row.needs.server.is_alone() => {
+                let own = start(row.needs.server, None);
+                (row.check)(&Target::prepared(&own, row, None)?)
             }
             _ => (row.check)(&Target::prepared(self.server, row, self.upstreams)?),
         }

@@ -26,6 +26,7 @@ mod routes;
 mod settings;
 mod shoutcast_cgi;
 mod steering;
+mod streamlist;
 mod switches;
 mod table;
 mod told_title;
@@ -210,8 +211,13 @@ impl Admin {
         if route.access != Access::Anybody {
             browser::check(&call.request)?;
         }
-        if route.access == Access::Manage {
-            self.0.logins.check(call.login(), Right::Manage).await?;
+        let right = match route.access {
+            Access::Anybody | Access::OfMount => None,
+            Access::Manage => Some(Right::Manage),
+            Access::ListStreams => Some(Right::ListStreams),
+        };
+        if let Some(right) = right {
+            self.0.logins.check(call.login(), right).await?;
         }
         if *call.request.method() == Method::HEAD {
             *call.request.method_mut() = Method::GET;

@@ -37,6 +37,8 @@ pub(super) enum Access {
     Anybody,
     /// The right to manage the mesh; checked before the handler is called.
     Manage,
+    /// The right to read which streams there are; checked before the handler is called.
+    ListStreams,
     /// A right that depends on the mount; checked by the handler, which knows the mount once it has read the request.
     OfMount,
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::routes::Access::{Anybody, Manage, OfMount};
+use super::routes::Access::{Anybody, ListStreams, Manage, OfMount};
 use super::routes::Handler::{Later, Now};
 use super::routes::Route;
 use super::{
     icecast, icecast_status, listeners, load_page, mounts, nodes, open, outside, password,
-    shoutcast_cgi, steering, switches,
+    shoutcast_cgi, steering, streamlist, switches,
 };
 use crate::wire::livez;
 
@@ -37,6 +37,8 @@ pub(super) static ROUTES: &[Route] = &[
     Route::get("/admin/killsource", OfMount, later!(icecast::kill_source)),
     Route::get("/admin/moveclients", Manage, later!(icecast::move_clients)),
     Route::get("/admin/manageauth", Manage, Now(icecast::manage_accounts)),
+    Route::get("/admin/streamlist", ListStreams, Now(streamlist::xml)),
+    Route::get("/admin/streamlist.txt", ListStreams, Now(streamlist::text)),
     Route::get("/admin.cgi", OfMount, later!(shoutcast_cgi::admin_cgi)),
     Route::post("/admin.cgi", OfMount, later!(shoutcast_cgi::admin_cgi)),
     Route::get("/admin/admin.cgi", OfMount, later!(shoutcast_cgi::admin_cgi)),
@@ -64,6 +66,7 @@ pub(super) static ROUTES: &[Route] = &[
     Route::get("/api/v1/outside/{name}", Manage, Now(outside::show)),
     Route::patch("/api/v1/outside/{name}", Manage, later!(outside::edit)),
     Route::delete("/api/v1/outside/{name}", Manage, later!(outside::remove)),
+    Route::patch("/api/v1/relay-login", Manage, later!(password::set_relay)).within(PASSWORD_LIMIT),
     Route::get("/api/v1/policy", Manage, Now(steering::show_policy)),
     Route::patch("/api/v1/policy", Manage, later!(steering::set_policy)),
     Route::delete("/api/v1/sources/{path*}", Manage, later!(mounts::end_source)),

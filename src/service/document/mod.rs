@@ -37,6 +37,8 @@ use crate::logic::records::admin::AdminLogin;
 use crate::logic::records::kind::Changes;
 use crate::logic::records::mounts;
 use crate::logic::records::outside::Servers;
+use crate::logic::records::relay_login;
+use crate::logic::records::relay_login::RelayLogin;
 use crate::logic::records::steering;
 use crate::logic::records::steering::{MeshSettings, NODE_KIND, Steering};
 use crate::logic::transcoding::lineage;
@@ -243,6 +245,23 @@ impl Documents {
         let key = admin::key();
         self.0.edit_record(key, Existence::Any, changes).await?;
         info!("admin password changed");
+        Ok(())
+    }
+
+    /// The hash of the password with which Icecast servers relay from the mesh, if there is one.
+    pub fn relay_password_hash(&self) -> Option<String> {
+        let found = relay_login::password_hash(&self.0.lock());
+        found.unwrap_or_else(|error| {
+            warn!(%error, "the record of the relays' login is unusable");
+            None
+        })
+    }
+
+    /// Changes that password on all nodes.
+    pub async fn set_relay_login(&self, changes: Changes<RelayLogin>) -> Result<(), ChangeError> {
+        let key = relay_login::key();
+        self.0.edit_record(key, Existence::Any, changes).await?;
+        info!("relay password changed");
         Ok(())
     }
 

@@ -3,10 +3,12 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::encoder::eventually;
-use crate::media::frames::{from_first_frame, in_a_row, mp3_numbers};
+use crate::encoder::{Encoder, eventually};
+use crate::icecast;
+use crate::media::frames::{from_first_frame, in_a_row, mp3, mp3_numbers};
 use crate::player::{Player, WANTS_TITLES};
-use crate::row::{Fault, Level, Needs, Outcome, Relay, Row, Upstream, want};
+use crate::row::{Fault, Level, Needs, Outcome, Prepared, Relay, Row, Upstream, want};
+use crate::server::Login;
 use crate::socket::RawSocket;
 use crate::target::{Target, authorization};
 use crate::upstreams::{CONNECTION_FRAMES, FIRST_TITLE, SPARE_FRAMES, STOCK};
@@ -39,6 +41,22 @@ const SPARE: &str = "/plain/85-spare";
 
 /// The rows of this file.
 pub(super) const ROWS: &[Row] = &[
+    Row {
+        number: 70,
+        level: Level::Must,
+        expected: "`/admin/streamlist.txt` with the login of relays: text/plain with a line for each mount on air, ended by CR and LF; without that login 401",
+        needs: Needs::mount(&[("hidden", "true")])
+            .beside(&[("b", &[])])
+            .in_server(Prepared::Alone),
+        check: the_list_of_streams_has_lines,
+    },
+    Row {
+        number: 81,
+        level: Level::Must,
+        expected: "a stock icecast2 2.4.4 as a slave: it relays all mounts, the audio is clean, and titles follow",
+        needs: Needs::SECOND.in_server(Prepared::Alone),
+        check: a_slave_relays_all_mounts,
+    },
     Row {
         number: 82,
         level: Level::Must,
@@ -92,6 +110,46 @@ fn listener(target: &Target<'_>, mount: &str) -> Result<Player, Fault> {
 fn is_clean(target: &Target<'_>, mount: &str) -> Outcome {
     let audio = listener(target, mount)?.audio(HEARD_BYTES)?;
     in_a_row(&mp3_numbers(from_first_frame(&audio))?).map(drop)
+}
+
+fn the_list_of_streams_has_lines(target: &Target<'_>) -> Outcome {
+    let _hidden = Encoder::unseen(target, &target.mount(), mp3(), "")?;
+    let _shown = Encoder::with(target, &target.second(), mp3(), "")?;
+    let list = "/admin/streamlist.txt";
+    let wrong = Login::new("relay", "wrong-pw");
+    for stranger in [String::new(), authorization(&wrong), target.login()] {
+        target.get(list, &stranger)?.head.want(401)?;
+    }
+    let reply = target.get(list, &authorization(target.relay_login()?))?;
+    reply.head.want(200)?;
+    let kind = reply.head.header("content-type").unwrap_or_default();
+    want(kind.starts_with("text/plain"), || kind.clone())?;
+    let (text, expected) = (reply.text(), format!("{}\r\n", target.second()));
+    want(text == expected, || {
+        format!("{text:?} and not {expected:?}")
+    })
+}
+
+fn a_slave_relays_all_mounts(target: &Target<'_>) -> Outcome {
+    if !crate::have_icecast2() {
+        return Err(Fault::Skipped("it needs an icecast2 as the slave"));
+    }
+    let mounts = [target.mount(), target.second()];
+    let mut encoders = Vec::new();
+    for mount in &mounts {
+        encoders.push(Encoder::with(target, mount, mp3(), "")?);
+    }
+    let slave = icecast::start_slave(target.server, target.relay_login()?);
+    let slave = target.at(&slave);
+    for (mount, title) in mounts.iter().zip(["One", "Two"]) {
+        is_clean(&slave, mount)?;
+        target
+            .update(mount, &format!("song={title}"))?
+            .head
+            .want(200)?;
+        has_title(&slave, mount, title)?;
+    }
+    Ok(())
 }
 
 fn titles_follow_and_audio_is_clean(target: &Target<'_>) -> Outcome {

@@ -1,0 +1,66 @@
+//! `/admin/streamlist.txt`: the streams that an Icecast which is a slave of the mesh relays, one path on each line.
+
+use hyper::StatusCode;
+
+use super::Admin;
+use super::call::{Answer, Call};
+use super::reply;
+use crate::io::clock;
+use crate::model::mount::MountName;
+use crate::proto::on_air;
+
+/// Answers with the paths, one on each line, as Icecast 2.4 and KH read them.
+pub(super) fn text(admin: &Admin, _call: &Call) -> Answer {
+    let lines = streams(admin)
+        .into_iter()
+        .map(|mount| format!("{mount}\r\n"));
+    Ok(reply::text(StatusCode::OK, lines.collect::<String>()))
+}
+
+/// Answers with the same as XML.
+pub(super) fn xml(admin: &Admin, _call: &Call) -> Answer {
+    let sources = streams(admin)
+        .into_iter()
+        .map(|mount| format!("<source mount=\"{}\"></source>", escaped(mount.as_str())));
+    let sources: String = sources.collect();
+    let body = format!("<?xml version=\"1.0\"?>\n<icestats>{sources}</icestats>\n");
+    Ok(reply::xml(StatusCode::OK, body))
+}
+
+/// The mounts that a listener who comes now hears: with a stream of their own, one that is got on demand, or a fallback.
+/// Hidden ones are left out.
+fn streams(admin: &Admin) -> Vec<MountName> {
+    let mesh = &admin.0.mesh;
+    let (mounts, view) = (mesh.documents.mounts(), mesh.cluster.view());
+    let unix_s = clock::unix_ms() / 1_000;
+    let heard = mounts.values().filter(|spec| {
+        let own = || on_air::is_on_air(&spec.path, &mounts, &view);
+        let fallback = || on_air::fallback_on_air(unix_s, spec, &mounts, &view).is_some();
+        !spec.hidden && (own() || fallback())
+    });
+    heard.map(|spec| spec.path.clone()).collect()
+}
+
+/// The text as it stands in an attribute of XML.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '"' => escaped.push_str("&quot;"),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_ends_no_attribute() {
+        assert_eq!(escaped("/a&b\"<c"), "/a&amp;b&quot;&lt;c");
+    }
+}
