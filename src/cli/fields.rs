@@ -74,7 +74,7 @@ pub(super) fn flags<S>(kind: &'static Kind<S>, own: &[&str]) -> Vec<Arg> {
 }
 
 fn flag<S>(kind: &Kind<S>, field: &'static Field<S>) -> Arg {
-    let is_password = matches!(field.kind, FieldKind::Password { .. });
+    let is_password = matches!(field.kind, FieldKind::Password { .. }) && field.required;
     let unset = match field.show(&(kind.unset)()) {
         _ if is_password => "a generated one".to_owned(),
         unset => unset.unwrap_or_default(),
@@ -230,6 +230,9 @@ fn example<S>(field: &Field<S>) -> Option<String> {
 fn value<S>(field: &Field<S>, text: &str) -> anyhow::Result<Value> {
     // The node hashes a password.
     if matches!(field.kind, FieldKind::Password { .. }) {
+        if text.is_empty() && !field.required {
+            return Ok(Value::Null);
+        }
         return Ok(password(text)?.into());
     }
     let read = field

@@ -16,7 +16,7 @@ use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::rung_name::RungName;
 use crate::model::status::rung::RungState;
-use crate::model::status::{MountStatus, Status};
+use crate::model::status::{MountStatus, Status, WaitingSource};
 use crate::model::switch::{MAX_SWITCH_S, Switch};
 
 /// The stream of the mount itself, in the table.
@@ -41,18 +41,36 @@ fn table(mount: &MountStatus) -> String {
         ("HEARD ON", Side::Left),
     ]);
     let source = mount.source.as_ref();
+    let waiting: Vec<[String; 4]> = mount.waiting.iter().map(waiting_row).collect();
     if mount.rungs.is_empty() {
         let state = match source {
             Some(_) => RungState::Flows,
             None => RungState::OffAir,
         };
         table.row(row(1, OWN_SOURCE, state, &mount.holders));
+        waiting.iter().for_each(|row| table.row(row.clone()));
     }
     for (rung, number) in mount.rungs.iter().zip(1..) {
         let stream = named(&rung.rung, &mount.path);
         table.row(row(number, &stream, rung.state, &rung.heard_on));
+        if rung.rung.is_mount(&mount.path) {
+            waiting.iter().for_each(|row| table.row(row.clone()));
+        }
     }
     table.render() + "\n" + &why(mount)
+}
+
+/// A source that takes the place of the mount's own source in its turn.
+fn waiting_row(source: &WaitingSource) -> [String; 4] {
+    let state = match source.sends {
+        true => "waits",
+        false => "waits, and sends nothing",
+    };
+    let stream = format!(
+        "on standby at {}, priority {}",
+        source.node, source.priority
+    );
+    ["".to_owned(), stream, state.to_owned(), "-".to_owned()]
 }
 
 /// Why that is heard which is.

@@ -26,6 +26,7 @@ pub mod rung_name;
 pub mod seat;
 pub mod sound;
 pub mod source;
+pub mod source_priority;
 pub mod source_user;
 pub mod stamp;
 pub mod status;

@@ -22,6 +22,9 @@ pub struct MountSpec {
     /// The Argon2id hash (PHC string) of the source password. Never shown.
     #[serde(skip)]
     pub password_hash: String,
+    /// The same of the password of sources that come second; `None`: there is none.
+    #[serde(skip)]
+    pub standby_password_hash: Option<String>,
     /// The user name that its sources log in as.
     #[serde(default)]
     pub user: SourceUser,
@@ -172,6 +175,7 @@ impl MountSpec {
         Self {
             path,
             password_hash: String::new(),
+            standby_password_hash: None,
             user: SourceUser::default(),
             name: String::new(),
             description: String::new(),

@@ -19,7 +19,7 @@ use crate::model::status::{EngineStatus, NodeState};
 use crate::model::stream::StreamId;
 use crate::model::transcoding::TranscoderReport;
 use crate::wire::gossip::{
-    self, ClosedCard, NodeCard, Origin, ReachCard, RungCard, StreamAbout, StreamCard,
+    self, ClosedCard, NodeCard, Origin, ReachCard, RungCard, StandbyCard, StreamAbout, StreamCard,
     TranscodingCard,
 };
 
@@ -58,8 +58,8 @@ pub struct MeshNode {
     pub streams: BTreeMap<MountName, StreamCard>,
     /// The words of the sources on their streams.
     pub about: BTreeMap<MountName, StreamAbout>,
-    /// The mounts for which a source waits on standby there.
-    pub standby: BTreeSet<MountName>,
+    /// The best source that waits on standby there, of each mount.
+    pub standby: BTreeMap<MountName, StandbyCard>,
     /// The last sources that it has closed for what they had sent.
     pub closed: BTreeMap<MountName, ClosedCard>,
     /// The findings at other nodes' addresses.
@@ -134,7 +134,7 @@ impl MeshNode {
             engine: None,
             streams: BTreeMap::new(),
             about: BTreeMap::new(),
-            standby: BTreeSet::new(),
+            standby: BTreeMap::new(),
             closed: BTreeMap::new(),
             reach: BTreeMap::new(),
             transcoding: None,
@@ -188,7 +188,12 @@ impl MeshNode {
         } else if let Some(mount) = gossip::yielding_mount(key) {
             put(&mut self.yielding, mount, value);
         } else if let Some(mount) = gossip::standby_mount(key) {
-            put_flag(&mut self.standby, mount, value);
+            // An older version says only that one waits.
+            let card = value.map(|value| gossip::read(value).unwrap_or_default());
+            match card {
+                Some(card) => _ = self.standby.insert(mount, card),
+                None => _ = self.standby.remove(&mount),
+            }
         } else if let Some(mount) = gossip::wanted_mount(key) {
             put_flag(&mut self.wanted, mount, value);
         } else if let Some(server) = gossip::outside_server(key) {

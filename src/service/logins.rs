@@ -14,6 +14,7 @@ use crate::io::door::Visitor;
 use crate::io::password::{PasswordHold, PasswordVerdict, Passwords, Secret};
 use crate::logic::records::relay_login::RELAY_USER;
 use crate::model::mount::{MountName, MountSpec};
+use crate::model::source_priority::SourcePriority;
 use crate::model::source_user::SourceUser;
 use crate::wire::http::credentials;
 use crate::wire::http::credentials::Credentials;
@@ -103,6 +104,15 @@ pub enum Right<'a> {
     ListStreams,
 }
 
+/// The right of a source to send to a mount.
+#[derive(Debug)]
+pub struct SourceRight {
+    /// Keeps the password known, so that the source can come back while others guess.
+    pub hold: PasswordHold,
+    /// The order of the source among those of its mount.
+    pub priority: SourcePriority,
+}
+
 /// The owner of a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Account<'a> {
@@ -168,45 +178,78 @@ impl Logins {
 
     /// Whether a login has a right.
     pub async fn check(&self, login: RequestLogin<'_>, right: Right<'_>) -> Result<(), NoRight> {
+        self.right(login, right).await.map(drop)
+    }
+
+    /// Whether a login may say what is on air at a mount; with the priority of the source that it is of, if it is one of a
+    /// source.
+    pub async fn describer(
+        &self,
+        login: RequestLogin<'_>,
+        mount: &MountName,
+    ) -> Result<Option<SourcePriority>, NoRight> {
+        self.right(login, Right::Describe(mount)).await
+    }
+
+    async fn right(
+        &self,
+        login: RequestLogin<'_>,
+        right: Right<'_>,
+    ) -> Result<Option<SourcePriority>, NoRight> {
         let mut attempt = LoginAttempt {
             caller: login.caller,
             user: "",
             mount: right.mount(),
         };
         if let Some(token) = login.authorization.and_then(credentials::bearer) {
-            let is_right = self.is_token(token);
-            return is_right
-                .then_some(())
-                .ok_or_else(|| attempt.denied("wrong token"));
+            return match self.is_token(token) {
+                true => Ok(None),
+                false => Err(attempt.denied("wrong token")),
+            };
         }
         let credentials = login.credentials(attempt.mount)?;
         attempt.user = &credentials.user;
         let account = right
             .account(attempt.user)
             .map_err(|why| attempt.denied(why))?;
-        let hash = self.hash(account, attempt)?;
+        let documents = &self.0.documents;
+        let (hash, why_none) = match account {
+            Account::Source(mount) => {
+                let spec = documents.mount(mount);
+                let spec = spec.ok_or_else(|| attempt.denied("there is no such mount"))?;
+                let right = self.source(credentials, &spec, login.caller).await?;
+                return Ok(Some(right.priority));
+            }
+            Account::Admin => (
+                documents.admin_password_hash(),
+                "there is no admin password yet",
+            ),
+            Account::Relay => (documents.relay_password_hash(), NO_RELAY_PASSWORD),
+        };
+        let hash = hash.ok_or_else(|| attempt.denied(why_none))?;
         let password = Secret::from(credentials.password.as_str());
-        self.verify(&password, &hash, attempt).await
+        let verdict = self.weigh(&password, &hash, attempt.caller).await;
+        attempt.judge(verdict).map(|()| None)
     }
 
-    /// Whether the credentials are those of a mount's source. Its password stays known for as long as the answer is
-    /// kept, so that the source can come back while others guess.
+    /// Whether the credentials are those of a mount's source, and its priority.
     pub async fn source(
         &self,
         credentials: Credentials,
         mount: &MountSpec,
         caller: Caller,
-    ) -> Result<PasswordHold, NoRight> {
+    ) -> Result<SourceRight, NoRight> {
         let attempt = LoginAttempt {
             caller,
             user: &credentials.user,
             mount: mount.path.as_str(),
         };
-        attempt.check_user(mount)?;
+        let told = attempt.check_user(mount)?;
         let password = Secret::from(credentials.password.as_str());
-        self.verify(&password, &mount.password_hash, attempt)
-            .await?;
-        Ok(self.0.passwords.hold(&password, &mount.password_hash))
+        let right = self.weigh_source(&password, mount, caller).await;
+        let right = right.or_else(|verdict| attempt.judge(verdict).and(Err(NoRight::Denied)))?;
+        let priority = told.unwrap_or(right.priority);
+        Ok(SourceRight { priority, ..right })
     }
 
     /// The mount for which a Shoutcast login is right in one of its readings. A wrong one is one refusal in the log,
@@ -216,19 +259,16 @@ impl Logins {
         login: &ShoutcastLogin,
         default: Option<&MountName>,
         caller: Caller,
-    ) -> Result<(MountSpec, PasswordHold), NoRight> {
+    ) -> Result<(MountSpec, SourceRight), NoRight> {
         let mounts = self.0.documents.mounts();
         let mut refused = None;
         for LoginReading { spec, password } in &login.readings(&mounts, default) {
             let password = Secret::from(*password);
             let attempt = LoginAttempt::shoutcast(spec, caller);
-            match self.weigh(&password, &spec.password_hash, caller).await {
-                PasswordVerdict::Right => {
-                    let hold = self.0.passwords.hold(&password, &spec.password_hash);
-                    return Ok(((*spec).clone(), hold));
-                }
-                PasswordVerdict::Busy => return Err(attempt.postponed()),
-                verdict => refused = refused.or(Some((attempt, verdict))),
+            match self.weigh_source(&password, spec, caller).await {
+                Ok(right) => return Ok(((*spec).clone(), right)),
+                Err(PasswordVerdict::Busy) => return Err(attempt.postponed()),
+                Err(verdict) => refused = refused.or(Some((attempt, verdict))),
             }
         }
         let is_missing = login.names_missing(&mounts);
@@ -307,40 +347,34 @@ impl Logins {
         Ok(right)
     }
 
-    async fn verify(
+    /// Whether a password is one of a mount's sources.
+    async fn weigh_source(
         &self,
         password: &Secret,
-        hash: &str,
-        attempt: LoginAttempt<'_>,
-    ) -> Result<(), NoRight> {
-        let verdict = self.weigh(password, hash, attempt.caller).await;
-        attempt.judge(verdict)
+        mount: &MountSpec,
+        caller: Caller,
+    ) -> Result<SourceRight, PasswordVerdict> {
+        let second = mount.standby_password_hash.as_ref();
+        let second = second.map(|hash| (hash, SourcePriority::SECOND));
+        let first = [(&mount.password_hash, SourcePriority::FIRST)];
+        let mut verdict = PasswordVerdict::Wrong;
+        for (hash, priority) in first.into_iter().chain(second) {
+            verdict = self.weigh(password, hash, caller).await;
+            match verdict {
+                PasswordVerdict::Right => {
+                    let hold = self.0.passwords.hold(password, hash);
+                    return Ok(SourceRight { hold, priority });
+                }
+                PasswordVerdict::Wrong => {}
+                PasswordVerdict::Busy | PasswordVerdict::BadHash => break,
+            }
+        }
+        Err(verdict)
     }
 
     async fn weigh(&self, password: &Secret, hash: &str, caller: Caller) -> PasswordVerdict {
         let passwords = &self.0.passwords;
         passwords.verify(password, hash, caller.client).await
-    }
-
-    /// The hash of the password of an account, which is this user's.
-    fn hash(&self, account: Account<'_>, attempt: LoginAttempt<'_>) -> Result<String, NoRight> {
-        let documents = &self.0.documents;
-        match account {
-            Account::Admin => {
-                let hash = documents.admin_password_hash();
-                hash.ok_or_else(|| attempt.denied("there is no admin password yet"))
-            }
-            Account::Relay => {
-                let hash = documents.relay_password_hash();
-                hash.ok_or_else(|| attempt.denied(NO_RELAY_PASSWORD))
-            }
-            Account::Source(mount) => {
-                let spec = documents.mount(mount);
-                let spec = spec.ok_or_else(|| attempt.denied("there is no such mount"))?;
-                attempt.check_user(&spec)?;
-                Ok(spec.password_hash)
-            }
-        }
     }
 
     fn is_token(&self, token: &str) -> bool {
@@ -379,11 +413,13 @@ impl<'a> LoginAttempt<'a> {
         }
     }
 
-    /// Checks that the user is the one of this mount's sources.
-    fn check_user(&self, mount: &MountSpec) -> Result<(), NoRight> {
-        match self.user == mount.user.as_str() {
-            true => Ok(()),
-            false => Err(self.denied(&format!(
+    /// Checks that the user is the one of this mount's sources, and returns the priority that stands behind it, if one does.
+    fn check_user(&self, mount: &MountSpec) -> Result<Option<SourcePriority>, NoRight> {
+        let own = mount.user.as_str();
+        match SourcePriority::split(self.user) {
+            _ if self.user == own => Ok(None),
+            (user, priority) if user == own => Ok(priority),
+            _ => Err(self.denied(&format!(
                 "sources of this mount log in as the user `{}`",
                 mount.user
             ))),

@@ -74,7 +74,8 @@ impl Publisher {
             (gossip::about_key(mount), gossip::write(&about))
         });
         let waiting = self.sources.standby().into_iter();
-        let waiting = waiting.map(|mount| (gossip::standby_key(&mount), "true".to_owned()));
+        let waiting =
+            waiting.map(|(mount, card)| (gossip::standby_key(&mount), gossip::write(&card)));
         let closed = self.sources.closed().into_iter();
         let closed = closed.map(|(mount, card)| (gossip::closed_key(&mount), gossip::write(&card)));
         let rungs = self.streams.rung_cards().into_iter();

@@ -43,7 +43,7 @@ const METAINT: usize = 8_192;
 const FRAME: Duration = Duration::from_micros(26_122);
 const LEAD: u64 = 77;
 
-/// What is known of one path.
+/// The state of one path.
 #[derive(Debug, Default)]
 struct Path {
     /// How often it was asked for.

@@ -39,6 +39,7 @@ fn stage() -> (TestMesh, Encoder, Crowd) {
     let encoder = Encoder::start(Target {
         addresses,
         mount: RADIO.to_owned(),
+        user: "source".to_owned(),
         password: PASSWORD.to_owned(),
         first: 0,
         bitrate: Bitrate::Usual,

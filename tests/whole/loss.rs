@@ -54,6 +54,7 @@ pub(crate) fn measure(time: Duration) -> Times {
     let encoder = Encoder::start(Target {
         addresses: vec![mesh.nodes[0].address()],
         mount: RADIO.to_owned(),
+        user: "source".to_owned(),
         password: PASSWORD.to_owned(),
         first: 0,
         bitrate: Bitrate::Loud,

@@ -54,6 +54,7 @@ mod outside_relays;
 mod partition;
 mod players;
 mod playlists;
+mod priorities;
 mod proxy;
 mod redirect;
 mod relay;

@@ -148,6 +148,7 @@ fn target(mesh: &TestMesh, nodes: &[usize], first: u64) -> Target {
     Target {
         addresses: nodes.iter().map(|it| mesh.nodes[*it].address()).collect(),
         mount: RADIO.to_owned(),
+        user: "source".to_owned(),
         password: PASSWORD.to_owned(),
         first,
         bitrate: Bitrate::Usual,

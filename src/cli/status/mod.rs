@@ -299,6 +299,7 @@ mod tests {
         let mount = MountStatus {
             name: "Radio\x1bKnown".to_owned(),
             source: Some(SourceStatus {
+                priority: Default::default(),
                 node: name.clone(),
                 stream_id: StreamId(1),
                 offset: 5,

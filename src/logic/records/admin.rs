@@ -22,6 +22,7 @@ pub static ADMIN_KIND: Kind<AdminLogin> = Kind {
         help: "password of the user `admin`; only its hash is kept",
         required: true,
         kind: FieldKind::Password {
+            stored: PASSWORD_HASH,
             put: |admin, hash| admin.password_hash = hash,
         },
     }],

@@ -87,8 +87,10 @@ pub enum FieldKind<S: 'static> {
         /// The answer that holds.
         get: fn(&S) -> bool,
     },
-    /// A password. The record keeps its hash only, under the name `password_hash`.
+    /// A password. The record keeps its hash only.
     Password {
+        /// The name of the hash in the record.
+        stored: &'static str,
         /// Puts the hash into the spec.
         put: fn(&mut S, String),
     },
@@ -114,7 +116,7 @@ impl<S> Field<S> {
     /// The name of the field in the record.
     pub fn stored(&self) -> &'static str {
         match self.kind {
-            FieldKind::Password { .. } => PASSWORD_HASH,
+            FieldKind::Password { stored, .. } => stored,
             _ => self.key,
         }
     }
@@ -216,7 +218,7 @@ impl<S> Field<S> {
                 put(spec, *flag);
                 Ok(())
             }
-            (FieldKind::Password { put }, Value::Text(hash)) => {
+            (FieldKind::Password { put, .. }, Value::Text(hash)) => {
                 check_hash(hash)?;
                 put(spec, hash.clone());
                 Ok(())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::field::{Field, PASSWORD_HASH};
+use super::field::Field;
 use super::mistake::Mistake;
 use crate::logic::document::Document;
 use crate::model::record::key::RecordKey;
@@ -210,10 +210,8 @@ impl<S> Changes<S> {
 
     /// The names of the settings, with commas: a value may be secret.
     pub fn names(&self) -> String {
-        let names = self.fields.keys().map(|stored| match stored.as_str() {
-            PASSWORD_HASH => "password",
-            name => name,
-        });
+        let names = self.fields.keys();
+        let names = names.map(|stored| stored.strip_suffix("_hash").unwrap_or(stored));
         names.collect::<Vec<_>>().join(", ")
     }
 

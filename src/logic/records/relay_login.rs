@@ -1,6 +1,6 @@
 //! The login of Icecast servers that relay from the mesh, as the one record of its kind in the document.
 
-use super::field::{Field, FieldKind};
+use super::field::{Field, FieldKind, PASSWORD_HASH};
 use super::kind::{BadRecord, Kind};
 use crate::logic::document::Document;
 use crate::model::record::key::RecordKey;
@@ -24,6 +24,7 @@ pub static RELAY_LOGIN_KIND: Kind<RelayLogin> = Kind {
         help: "password of the user `relay`; only its hash is kept",
         required: true,
         kind: FieldKind::Password {
+            stored: PASSWORD_HASH,
             put: |login, hash| login.password_hash = hash,
         },
     }],

@@ -23,6 +23,7 @@ use super::mount::MountName;
 use super::node::NodeName;
 use super::seat::Epoch;
 use super::sound::SoundState;
+use super::source_priority::SourcePriority;
 use super::stream::StreamId;
 use super::switch::Switch;
 use super::traits::NodeTraits;
@@ -239,6 +240,9 @@ pub struct MountStatus {
     /// The nodes at which another source waits for its turn.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub standby: Vec<NodeName>,
+    /// The best source that waits at each of these nodes, the next one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<WaitingSource>,
     /// The transcoder that makes the stream; `None` for a mount whose stream an encoder sends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transcoder: Option<TranscoderStatus>,
@@ -316,4 +320,18 @@ pub struct SourceStatus {
     /// When the source connected, unix seconds by the clock of its node.
     #[serde(default)]
     pub started_unix_s: u64,
+    /// The order of the source among those of the mount.
+    #[serde(default, skip_serializing_if = "SourcePriority::is_first")]
+    pub priority: SourcePriority,
+}
+
+/// A source that waits for its turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingSource {
+    /// The node that the source is connected to.
+    pub node: NodeName,
+    /// The order of the source among those of the mount.
+    pub priority: SourcePriority,
+    /// Whether the source sends audio, so that it could be heard. Unknown of a node of an older version, and `false` then.
+    pub sends: bool,
 }

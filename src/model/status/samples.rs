@@ -69,6 +69,7 @@ impl MountStatus {
             title: String::new(),
             now_playing: None,
             standby: Vec::new(),
+            waiting: Vec::new(),
             rungs: Vec::new(),
             switched_to: None,
             transcoder: None,

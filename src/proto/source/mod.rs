@@ -7,16 +7,21 @@
 
 mod asking;
 mod presence;
+mod priority;
+mod standby;
 
 use std::time::{Duration, Instant};
 
 use self::asking::{Asking, AskingEvent};
 pub use self::presence::{presence_answer, presence_question, shows_presence};
+pub use self::priority::is_outranked;
+use self::standby::Standby;
 use super::view::MeshView;
 use crate::logic::source::rivals::{CONFIRM, Rivals};
 use crate::model::mount::{MountName, MountSpec, Takeover};
 use crate::model::node::NodeName;
 use crate::model::seat::Epoch;
+use crate::model::source_priority::SourcePriority;
 use crate::model::stream::{EndReason, StreamId};
 use crate::wire::frame::Denial;
 
@@ -140,6 +145,10 @@ pub struct Source {
     mount: MountName,
     takeover: Takeover,
     may_wait: bool,
+    /// The order of the source among those of its mount.
+    priority: SourcePriority,
+    /// From when on it gives way to a better one that waits; before, a better one has not taken the free place.
+    heeds_better_from: Instant,
     state: SourceState,
 }
 
@@ -167,30 +176,41 @@ struct HeldPlace {
     renew_at: Option<Instant>,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Standby {
-    /// May ask from then on, once the mount has no source.
-    NotBefore(Instant),
-    /// Has asked, for this stream.
-    Asked(StreamId),
-}
-
 impl Source {
     /// A source that has logged in. One that may take over, or finds an outside relay on air, asks for its place with its first
     /// audio: until then the other source stays on air.
-    pub fn begin(spec: &MountSpec, context: SourceContext<'_>, out: &mut Vec<Output>) -> Self {
+    ///
+    /// One that finds a source of another order on air waits on standby, if it may: if it is the better one, the other gives
+    /// way as soon as this one sends. A worse one takes over from none.
+    pub fn begin(
+        spec: &MountSpec,
+        priority: SourcePriority,
+        context: SourceContext<'_>,
+        out: &mut Vec<Output>,
+    ) -> Self {
         let mut source = Self {
             mount: spec.path.clone(),
             takeover: spec.takeover,
             may_wait: spec.standby,
+            priority,
+            heeds_better_from: context.now,
             state: SourceState::Over,
         };
         let may_replace = source.takeover == Takeover::Takeover || context.view.yields(&spec.path);
-        match may_replace {
-            true => source.wait_for_audio(context.new_stream_id, None, context, out),
-            false => source.ask(context.new_stream_id, context, out),
+        match priority::on_air(&spec.path, context.view) {
+            Some(on_air) if on_air != priority && source.may_wait => source.stand_by(context, out),
+            Some(on_air) if on_air.is_before(priority) && may_replace => {
+                source.refuse(RefusalReason::InUse, out);
+            }
+            _ if may_replace => source.wait_for_audio(context.new_stream_id, None, context, out),
+            _ => source.ask(context.new_stream_id, context, out),
         }
         source
+    }
+
+    /// From when on, while it is on air, a better source that waits and sends makes it give way.
+    pub fn heeds_better_from(&self) -> Instant {
+        self.heeds_better_from
     }
 
     /// The stage of its life.
@@ -209,7 +229,7 @@ impl Source {
         match &self.state {
             SourceState::Asking(asking) => asking.wake_at(),
             SourceState::Opening(opening) => opening.place?.renew_at,
-            SourceState::Standby(Standby::NotBefore(at)) => Some(*at),
+            SourceState::Standby(Standby::NotBefore(at) | Standby::Leaves(at)) => Some(*at),
             SourceState::Standby(Standby::Asked(_)) | SourceState::OnAir(_) | SourceState::Over => {
                 None
             }
@@ -340,12 +360,6 @@ impl Source {
         out.push(Output::GoOnAir(stream_id, epoch));
     }
 
-    fn stand_by(&mut self, context: SourceContext<'_>, out: &mut Vec<Output>) {
-        self.state = SourceState::Standby(Standby::NotBefore(context.now));
-        out.push(Output::StandBy);
-        self.tick(context, out);
-    }
-
     fn give_way(&mut self, context: SourceContext<'_>, out: &mut Vec<Output>) {
         let SourceState::OnAir(stream_id) = self.state else {
             return; // only a source on air can give way
@@ -388,7 +402,7 @@ impl Source {
                 Some(*stream_id)
             }
             SourceState::Standby(Standby::Asked(stream_id)) => Some(*stream_id),
-            SourceState::Standby(Standby::NotBefore(_)) => None,
+            SourceState::Standby(Standby::NotBefore(_) | Standby::Leaves(_)) => None,
             SourceState::Over => return,
         };
         out.extend(place.map(Output::Release));
@@ -420,7 +434,11 @@ impl Source {
                 }
             }
             SourceState::Standby(Standby::NotBefore(at)) if context.now >= *at => {
-                self.ask_if_free(context, out)
+                self.take_turn(context, out);
+            }
+            SourceState::Standby(Standby::Leaves(until)) => {
+                let until = *until;
+                self.leave_place(until, context, out);
             }
             SourceState::Standby(_) | SourceState::OnAir(_) | SourceState::Over => {}
         }
@@ -438,22 +456,6 @@ impl Source {
         } else if context.is_draining && is_silent {
             self.end(EndReason::NodeStops, out);
         }
-    }
-
-    /// Asks for the mount if it has no source.
-    fn ask_if_free(&mut self, context: SourceContext<'_>, out: &mut Vec<Output>) {
-        if context.view.source(&self.mount).is_some() {
-            return;
-        }
-        self.state = SourceState::Standby(
-            match asking::receives_another_source(self.takeover, context) {
-                true => Standby::NotBefore(context.now + CONFIRM),
-                false => {
-                    out.push(Output::Request(context.new_stream_id));
-                    Standby::Asked(context.new_stream_id)
-                }
-            },
-        );
     }
 }
 

@@ -23,8 +23,8 @@ pub(super) async fn metadata(admin: &Admin, call: Call) -> Answer {
     let Some(mount) = told.mount() else {
         return Ok(missing("mount, the path of a mount such as /radio.mp3"));
     };
-    let allowed = admin.0.logins.check(told.login(), Right::Describe(&mount));
-    allowed.await.map_err(told_title::not_allowed)?;
+    let describer = admin.0.logins.describer(told.login(), &mount).await;
+    let priority = describer.map_err(told_title::not_allowed)?;
     if admin.0.mesh.documents.mount(&mount).is_none() {
         // Only a login that may manage the mesh comes here: others are not told which mounts there are.
         let why = format!("{}: there is no mount {mount}", NotSet::NoSource);
@@ -36,6 +36,12 @@ pub(super) async fn metadata(admin: &Admin, call: Call) -> Answer {
     let Some(title) = told.title(admin, &mount) else {
         return Ok(missing("song, or artist and title"));
     };
+    let view = admin.0.mesh.cluster.view();
+    let on_air = view.about(&mount).filter(|_| view.source(&mount).is_some());
+    if on_air.is_some_and(|about| priority.is_some_and(|it| it != about.priority)) {
+        // Said by a source that waits: what is heard is not that.
+        return Ok(message(StatusCode::OK, "Metadata update successful", 1));
+    }
     let answer = match admin.0.titles.set(&mount, &title).await {
         Ok(()) => message(StatusCode::OK, "Metadata update successful", 1),
         Err(error @ NotSet::NoSource) => message(StatusCode::BAD_REQUEST, &error.to_string(), 0),

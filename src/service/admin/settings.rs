@@ -35,8 +35,8 @@ pub(super) async fn changes<S>(
             (FieldKind::Password { .. }, Value::String(password)) => {
                 passwords.push((field, password))
             }
-            (FieldKind::Password { .. }, _) => return Err(BadSettings::NoText(field.key)),
             (_, Value::Null) => changes.clear(field)?,
+            (FieldKind::Password { .. }, _) => return Err(BadSettings::NoText(field.key)),
             (_, value) => changes.set(field, &body::typed(field.key, value)?)?,
         }
     }

@@ -74,6 +74,7 @@ impl Air {
             protocol: offer.protocol,
             origin: offer.origin.clone(),
             false_type,
+            priority: offer.priority,
         };
         // The stream is told of once it is held, and then it must be known whose it is.
         let entry = ingest.sources.enter(mount, stream_id, facts);

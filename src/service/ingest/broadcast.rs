@@ -3,8 +3,10 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::IngestConfig;
@@ -16,12 +18,16 @@ use crate::model::mount::MountName;
 use crate::model::stream::{EndReason, StreamId};
 use crate::proto::source::{
     Input, LocalStream, OtherSource, Output, RefusalReason, Source, SourceContext, SourceStage,
+    is_outranked,
 };
 use crate::proto::view::MeshView;
 use crate::service::drain::Phase;
 use crate::service::early_titles::Unheard;
 use crate::service::sources::{DoubtedSource, StandbyEntry};
 use crate::wire::gossip::Origin;
+
+/// How often a source on standby is looked at, whether it sends.
+const SENDING_LOOK: Duration = Duration::from_millis(250);
 
 /// Finds out a fact that decides how the source goes on.
 type SourceLookup = Pin<Box<dyn Future<Output = Input> + Send>>;
@@ -53,7 +59,7 @@ impl<'a> Broadcast<'a> {
         let (view, mut out) = (ingest.mesh.cluster.view(), Vec::new());
         let context = context(ingest, &offer.spec.path, &view);
         let mut broadcast = Self {
-            source: Source::begin(&offer.spec, context, &mut out),
+            source: Source::begin(&offer.spec, offer.priority, context, &mut out),
             ingest,
             offer,
             due: out.into(),
@@ -128,9 +134,25 @@ impl<'a> Broadcast<'a> {
 
     /// Carries what is heard.
     async fn on_air(&mut self, intake: &mut Intake<impl Filler>) -> Input {
-        match &mut self.air {
-            Some(air) => air.carry(self.ingest, &self.offer, intake).await,
-            None => Input::Ended(EndReason::SourceLeft),
+        let Some(air) = &mut self.air else {
+            return Input::Ended(EndReason::SourceLeft);
+        };
+        let heeds_from = self.source.heeds_better_from();
+        let (mount, priority) = (&self.offer.spec.path, self.offer.priority);
+        let mut view = self.ingest.mesh.cluster.watch();
+        let outranked = async {
+            sleep_until(Some(heeds_from)).await;
+            let outranked = view.wait_for(|view| is_outranked(mount, priority, view));
+            if outranked.await.is_err() {
+                std::future::pending::<()>().await; // the node stops
+            }
+        };
+        tokio::select! {
+            input = air.carry(self.ingest, &self.offer, intake) => input,
+            () = outranked => {
+                info!(%priority, "a source with a better priority waits, and sends");
+                Input::GiveWay
+            }
         }
     }
 
@@ -138,18 +160,30 @@ impl<'a> Broadcast<'a> {
     async fn standby(&mut self, intake: &mut Intake<impl Filler>) -> Input {
         let (mount, wake_at) = (&self.offer.spec.path, self.source.wake_at());
         let mut view = self.ingest.mesh.cluster.watch();
+        let leaves_place = self.source.leaves_place();
         let turn = async {
+            let is_taken = |view: &Arc<MeshView>| view.source(mount).is_some();
+            if leaves_place {
+                tokio::select! { () = sleep_until(wake_at) => {}, _ = view.wait_for(is_taken) => {} }
+                return;
+            }
             sleep_until(wake_at).await;
-            let free = view.wait_for(|view| view.source(mount).is_none());
-            if free.await.is_err() {
+            if view.wait_for(|view| !is_taken(view)).await.is_err() {
                 std::future::pending::<()>().await; // the node stops
             }
         };
-        tokio::select! {
-            input = unwanted(self.ingest, &self.offer) => input,
-            input = result(&mut self.lookup) => input,
-            () = turn => Input::Tick,
-            reason = intake.copy(Sink::Nothing) => Input::Ended(reason),
+        tokio::pin!(turn);
+        loop {
+            if let Some(waiting) = &self.waiting {
+                waiting.note_sends(intake.is_sending());
+            }
+            tokio::select! {
+                input = unwanted(self.ingest, &self.offer) => return input,
+                input = result(&mut self.lookup) => return input,
+                () = &mut turn => return Input::Tick,
+                reason = intake.copy(Sink::Nothing) => return Input::Ended(reason),
+                () = sleep(SENDING_LOOK) => {}
+            }
         }
     }
 
@@ -215,8 +249,8 @@ impl<'a> Broadcast<'a> {
                 self.unheard = Some(self.ingest.streams.early_titles.expect(mount));
             }
             Output::StandBy => {
-                info!("source on standby");
-                self.waiting = Some(self.ingest.sources.wait(mount));
+                info!(priority = %self.offer.priority, "source on standby");
+                self.waiting = Some(self.ingest.sources.wait(mount, self.offer.priority));
             }
             Output::LeaveAir(reason) => {
                 if let Some(air) = self.air.take() {

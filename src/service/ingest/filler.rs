@@ -12,6 +12,7 @@ use tracing::info;
 use crate::model::mount::MountSpec;
 use crate::model::seat::Epoch;
 use crate::model::source::SourceOrigin;
+use crate::model::source_priority::SourcePriority;
 use crate::model::stream::StreamHead;
 use crate::model::title::TitleInfo;
 use crate::service::document::{Documents, Mounts};
@@ -34,6 +35,8 @@ pub(super) struct Offer {
     pub(super) metadata_interval: Option<NonZeroUsize>,
     /// The protocol that its source speaks.
     pub(super) protocol: SourceProtocol,
+    /// The order of its source among those of the mount.
+    pub(super) priority: SourcePriority,
 }
 
 impl Offer {
@@ -43,6 +46,7 @@ impl Offer {
         spec: MountSpec,
         origin: SourceOrigin,
         protocol: SourceProtocol,
+        priority: SourcePriority,
     ) -> Self {
         Self {
             head: source_head::stream_head(head, spec.charset, 0, Epoch::default()),
@@ -51,6 +55,7 @@ impl Offer {
             spec,
             origin,
             protocol,
+            priority,
         }
     }
 

@@ -33,6 +33,9 @@ const HELD_UP: Duration = Duration::from_secs(5);
 /// 10 MB, which an encoder sends before its first audio, comes in at once so.
 const TAG_BYTES_AS_ONE: u64 = 8;
 
+/// How long a source still counts as one that sends: lines over which audio is sent stutter for a second now and then.
+const FRESH: Duration = Duration::from_secs(2);
+
 /// How long a source whose encoder seems to have come back may have sent nothing, where its format shows silence: an
 /// encoder that sends fills several frames in a second.
 const QUIET: Duration = Duration::from_secs(3);
@@ -251,6 +254,11 @@ impl<F: Filler> Intake<F> {
             true => Presence::Left,
             false => Presence::There,
         }
+    }
+
+    /// Whether audio has come in the last moments.
+    pub(super) fn is_sending(&self) -> bool {
+        self.audio_bytes > 0 && self.heard_at.elapsed() < FRESH
     }
 
     fn is_held_up(&self) -> bool {

@@ -13,6 +13,7 @@ use super::broadcast::Broadcast;
 use super::filler::{Filler, Offer};
 use crate::model::mount::{MountSpec, Takeover};
 use crate::model::source::SourceOrigin;
+use crate::model::source_priority::SourcePriority;
 use crate::model::stream::{EndReason, StreamHead};
 use crate::model::title::TitleInfo;
 use crate::proto::source::RefusalReason;
@@ -101,6 +102,7 @@ impl Ingest {
             head: stream.head,
             stated_bps: stream.stated_bps,
             metadata_interval: None,
+            priority: SourcePriority::FIRST,
             protocol: match stream.maker {
                 Maker::Transcoder => SourceProtocol::Own,
                 Maker::OutsideRelay => SourceProtocol::OutsideRelay,

@@ -150,10 +150,11 @@ impl Ingest {
         let spec = self.0.mesh.documents.mount(&mount);
         let spec = spec.ok_or_else(|| Refusal::no_mount(&mount))?;
         self.check_is_for_encoders(&spec)?;
-        let hold = self.0.logins.source(credentials, &spec, caller).await?;
+        let right = self.0.logins.source(credentials, &spec, caller).await?;
         let origin = SourceOrigin::new(caller.client, &spec);
         let place = self.find_place(&spec, &origin).await?;
-        let offer = Offer::of(head, spec, origin, SourceProtocol::Http);
+        let offer = Offer::of(head, spec, origin, SourceProtocol::Http, right.priority);
+        let hold = right.hold;
         Ok(SourceLogin { offer, place, hold })
     }
 

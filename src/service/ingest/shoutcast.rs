@@ -13,11 +13,11 @@ use super::http_source::HttpSource;
 use super::refusal::{Refusal, answer_and_drain, refuse};
 use super::{Ingest, keep_little};
 use crate::io::door::{self, NoHead, Visitor};
-use crate::io::password::PasswordHold;
 use crate::io::{answer, clock};
 use crate::model::mount::MountSpec;
 use crate::model::source::SourceOrigin;
-use crate::service::logins::Caller;
+use crate::model::source_priority::SourcePriority;
+use crate::service::logins::{Caller, SourceRight};
 use crate::service::sources::{SourcePlace, SourceProtocol};
 use crate::wire::http::head::Head;
 use crate::wire::http::reply;
@@ -33,13 +33,13 @@ impl Ingest {
         login: ShoutcastLogin,
         begun: BytesMut,
     ) {
-        let (spec, _stay, _place) = match self.admit_shoutcast(&login, Caller::of(&visitor)).await {
+        let (spec, right, _place) = match self.admit_shoutcast(&login, Caller::of(&visitor)).await {
             Ok(admitted) => admitted,
             Err(refusal) => return refuse_shoutcast(&mut visitor, refusal).await,
         };
         let client = visitor.behind_proxy().map(display);
         let span = info_span!("source", peer = %visitor.peer, client, path = %spec.path);
-        self.welcome(&mut visitor, spec, begun)
+        self.welcome(&mut visitor, spec, right.priority, begun)
             .instrument(span)
             .await;
     }
@@ -49,18 +49,24 @@ impl Ingest {
         &self,
         login: &ShoutcastLogin,
         caller: Caller,
-    ) -> Result<(MountSpec, PasswordHold, SourcePlace), Refusal> {
+    ) -> Result<(MountSpec, SourceRight, SourcePlace), Refusal> {
         self.check_taking()?;
         let usual = self.0.shoutcast_mount.as_ref();
-        let (spec, hold) = self.0.logins.shoutcast(login, usual, caller).await?;
+        let (spec, right) = self.0.logins.shoutcast(login, usual, caller).await?;
         self.check_is_for_encoders(&spec)?;
         let origin = SourceOrigin::new(caller.client, &spec);
         let place = self.find_place(&spec, &origin).await?;
-        Ok((spec, hold, place))
+        Ok((spec, right, place))
     }
 
     /// Carries a source whose password is right.
-    async fn welcome(&self, visitor: &mut Visitor, spec: MountSpec, begun: BytesMut) {
+    async fn welcome(
+        &self,
+        visitor: &mut Visitor,
+        spec: MountSpec,
+        priority: SourcePriority,
+        begun: BytesMut,
+    ) {
         keep_little(visitor);
         let sent = answer::send(&mut visitor.stream, shoutcast::ACCEPTED).await;
         if let Err(error) = sent {
@@ -71,7 +77,7 @@ impl Ingest {
             return;
         };
         let origin = SourceOrigin::new(visitor.client.ip, &spec);
-        let offer = Offer::of(&head, spec, origin, SourceProtocol::Shoutcast);
+        let offer = Offer::of(&head, spec, origin, SourceProtocol::Shoutcast, priority);
         let mount = offer.spec.path.clone();
         match Broadcast::begin(&self.0, offer).await {
             Ok(broadcast) => {

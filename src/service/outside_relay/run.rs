@@ -312,5 +312,5 @@ fn is_taken(view: &MeshView, job: &OutsideRelayJob) -> bool {
     let mount = &job.mount;
     let has_source = view.source(mount).is_some() && !view.yields(mount);
     let mut up = view.nodes.values().filter(|node| node.is_up());
-    has_source || up.any(|node| node.standby.contains(mount))
+    has_source || up.any(|node| node.standby.contains_key(mount))
 }

@@ -15,9 +15,10 @@ use crate::logic::source::closed::{ClosedSources, Closing};
 use crate::model::mount::{MountName, MountSpec, Takeover};
 use crate::model::sound::StreamSound;
 use crate::model::source::SourceOrigin;
+use crate::model::source_priority::SourcePriority;
 use crate::model::stream::StreamId;
 use crate::proto::view::MeshView;
-use crate::wire::gossip::{ClosedCard, StreamFindings};
+use crate::wire::gossip::{ClosedCard, StandbyCard, StreamFindings};
 
 /// How long a source may take to give way: its task only has to see the order.
 const GIVE_WAY: Duration = Duration::from_secs(1);
@@ -71,6 +72,8 @@ pub(super) struct SourceFacts {
     pub(super) origin: SourceOrigin,
     /// The media type that it states, if its bytes are of another format.
     pub(super) false_type: Option<String>,
+    /// The order of the source among those of its mount.
+    pub(super) priority: SourcePriority,
 }
 
 /// One source on air.
@@ -91,7 +94,9 @@ struct OnAir {
 #[derive(Debug, Default)]
 struct SourceTable {
     on_air: BTreeMap<MountName, OnAir>,
-    standby: BTreeMap<MountName, usize>,
+    standby: BTreeMap<MountName, BTreeMap<WaitingId, StandbyCard>>,
+    /// The number of the last source that waited.
+    last_waiting: WaitingId,
     /// The sources that were closed for what they had sent.
     closed: ClosedSources,
     /// The places that are taken: by all sources that are connected, on air or not.
@@ -151,19 +156,34 @@ struct Predecessor {
     heir: OwnedSemaphorePermit,
 }
 
-/// Counts a source on standby for as long as it waits.
+/// The number of a source that waits here.
+type WaitingId = u64;
+
+/// Keeps a source on standby in the table for as long as it waits.
 #[derive(Debug)]
 pub(super) struct StandbyEntry {
     sources: Sources,
     mount: MountName,
+    id: WaitingId,
+}
+
+impl StandbyEntry {
+    /// Notes whether it sends audio.
+    pub(super) fn note_sends(&self, sends: bool) {
+        let mut table = self.sources.0.lock();
+        let waiting = table.standby.get_mut(&self.mount);
+        if let Some(card) = waiting.and_then(|waiting| waiting.get_mut(&self.id)) {
+            card.sends = sends;
+        }
+    }
 }
 
 impl Drop for StandbyEntry {
     fn drop(&mut self) {
         let mut table = self.sources.0.lock();
         if let Some(waiting) = table.standby.get_mut(&self.mount) {
-            *waiting -= 1;
-            if *waiting == 0 {
+            waiting.remove(&self.id);
+            if waiting.is_empty() {
                 table.standby.remove(&self.mount);
             }
         }
@@ -203,11 +223,21 @@ impl Sources {
         }
     }
 
-    pub(super) fn wait(&self, mount: &MountName) -> StandbyEntry {
-        *self.0.lock().standby.entry(mount.clone()).or_default() += 1;
+    /// Notes a source that waits for its turn, and has sent nothing since.
+    pub(super) fn wait(&self, mount: &MountName, priority: SourcePriority) -> StandbyEntry {
+        let mut table = self.0.lock();
+        table.last_waiting += 1;
+        let id = table.last_waiting;
+        let card = StandbyCard {
+            priority,
+            sends: false,
+        };
+        let waiting = table.standby.entry(mount.clone()).or_default();
+        waiting.insert(id, card);
         StandbyEntry {
             sources: self.clone(),
             mount: mount.clone(),
+            id,
         }
     }
 
@@ -289,6 +319,7 @@ impl Sources {
         StreamFindings {
             false_type: on_air.and_then(|it| it.facts.false_type.clone()),
             sound: on_air.and_then(|it| it.sound),
+            priority: on_air.map(|it| it.facts.priority).unwrap_or_default(),
             ..StreamFindings::default()
         }
     }
@@ -307,9 +338,16 @@ impl Sources {
         }
     }
 
-    /// The mounts for which a source waits on standby at this node.
-    pub fn standby(&self) -> Vec<MountName> {
-        self.0.lock().standby.keys().cloned().collect()
+    /// The mounts for which sources wait on standby at this node, and the best of each: one that sends, if one does.
+    pub fn standby(&self) -> BTreeMap<MountName, StandbyCard> {
+        let table = self.0.lock();
+        let best = |waiting: &BTreeMap<WaitingId, StandbyCard>| {
+            let cards = waiting.values().copied();
+            cards.min_by_key(|card| (!card.sends, card.priority))
+        };
+        let all = table.standby.iter();
+        all.filter_map(|(mount, waiting)| Some((mount.clone(), best(waiting)?)))
+            .collect()
     }
 
     /// Notes that a source of a mount was closed for what it had sent.

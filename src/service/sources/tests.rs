@@ -4,6 +4,7 @@ use super::*;
 
 fn facts(protocol: SourceProtocol) -> SourceFacts {
     SourceFacts {
+        priority: SourcePriority::FIRST,
         protocol,
         origin: SourceOrigin::sample(1),
         false_type: None,

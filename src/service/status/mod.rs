@@ -30,6 +30,7 @@ use crate::model::sound::SoundState;
 use crate::model::status::rung::{RungState, RungStatus};
 use crate::model::status::{
     ClosedSource, EngineStatus, MountStatus, NodeStatus, NowPlaying, SourceStatus, Status,
+    WaitingSource,
 };
 use crate::model::stream::nominal_kbps;
 use crate::model::switch::Switch;
@@ -267,10 +268,18 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
     let source = view.source(path);
     let best = source.or_else(|| view.holders(path).max_by_key(|(_, card)| card.offset));
     let card = best.map(|(_, card)| card);
-    let waiting = view
-        .nodes
-        .iter()
-        .filter(|(_, node)| node.is_up() && node.standby.contains(path));
+    let up = view.nodes.iter().filter(|(_, node)| node.is_up());
+    let waiting = up.filter_map(|(name, node)| {
+        let card = node.standby.get(path)?;
+        Some(WaitingSource {
+            node: name.clone(),
+            priority: card.priority,
+            sends: card.sends,
+        })
+    });
+    let mut waiting: Vec<WaitingSource> = waiting.collect();
+    let standby = waiting.iter().map(|it| it.node.clone()).collect();
+    waiting.sort_by_key(|it| (!it.sends, it.priority));
     let sum = |of: fn(&StreamCard) -> u32| {
         let counts = view.holders(path).map(|(_, card)| of(card));
         counts.fold(0, u32::saturating_add)
@@ -307,6 +316,7 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
             .unwrap_or_default(),
         bitrate_bps,
         source: source.map(|(node, card)| SourceStatus {
+            priority: about.priority,
             node: node.clone(),
             stream_id: card.stream_id,
             offset: card.offset,
@@ -318,7 +328,8 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
         holders: view.holders(path).map(|(name, _)| name.clone()).collect(),
         title: card.map(|card| caption(&card.title)).unwrap_or_default(),
         now_playing: card.and_then(|card| now_playing(view, card, path)),
-        standby: waiting.map(|(name, _)| name.clone()).collect(),
+        standby,
+        waiting,
         transcoder: None,
         rungs: Vec::new(),
         switched_to: None,

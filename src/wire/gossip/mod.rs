@@ -8,7 +8,7 @@
 //! | `document` | the digest of its document | on change |
 //! | `stream/PATH` | [`StreamCard`] | while it holds the stream, each second |
 //! | `about/PATH` | [`StreamAbout`] | while the stream's source is connected to it, or has just gone |
-//! | `standby/PATH` | `true` | while a source there waits for its turn |
+//! | `standby/PATH` | [`StandbyCard`]: the best source that waits for its turn there | while one does |
 //! | `closed/PATH` | [`ClosedCard`] | for some minutes after it has closed a source for what that had sent |
 //! | `outside/NAME` | an outside server's load | after each question, while it holds that server's seat |
 //! | `reach/NAME` | [`ReachCard`]: what came back from that node's public address | on change, while it is the one that asks |
@@ -41,6 +41,7 @@ use crate::model::mount::MountName;
 use crate::model::node::{Generation, NodeName};
 use crate::model::seat::{Epoch, Rank, Seat};
 use crate::model::sound::StreamSound;
+use crate::model::source_priority::SourcePriority;
 use crate::model::status::NowPlaying;
 use crate::model::stream::{StreamHead, StreamId};
 use crate::model::title::TitleInfo;
@@ -252,6 +253,19 @@ pub struct StreamAbout {
     /// Since when the stream is silent, unix milliseconds by the node's clock, while it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub silent_since_unix_ms: Option<u64>,
+    /// The order of the source among those of its mount.
+    #[serde(skip_serializing_if = "SourcePriority::is_first")]
+    pub priority: SourcePriority,
+}
+
+/// The best source that waits for its turn at a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StandbyCard {
+    /// The order of the source among those of its mount.
+    pub priority: SourcePriority,
+    /// Whether the source sends audio, so that it could be heard. An older version does not say it.
+    pub sends: bool,
 }
 
 /// The findings of a node in the bytes of a stream.
@@ -265,6 +279,8 @@ pub struct StreamFindings {
     pub serials: Vec<u32>,
     /// Whether it sounds, while it is watched for silence.
     pub sound: Option<StreamSound>,
+    /// The order of the source among those of its mount.
+    pub priority: SourcePriority,
 }
 
 impl StreamAbout {
@@ -286,6 +302,7 @@ impl StreamAbout {
             serials: Vec::new(),
             sound: None,
             silent_since_unix_ms: None,
+            priority: SourcePriority::FIRST,
         }
     }
 
@@ -297,6 +314,7 @@ impl StreamAbout {
             serials: findings.serials.into_iter().take(MAX_SERIALS).collect(),
             sound: findings.sound.map(|sound| sound.state.word().to_owned()),
             silent_since_unix_ms: findings.sound.and_then(|sound| sound.silent_since_unix_ms),
+            priority: findings.priority,
             ..self
         }
     }

@@ -78,6 +78,7 @@ fn all_that_a_source_says_fits_into_one_value() {
         accept_epoch: Epoch(0),
     };
     let about = StreamAbout::of(&head).with_findings(StreamFindings {
+        priority: SourcePriority::FIRST,
         false_type: Some(long.clone()),
         trouble: Some(long),
         serials: vec![u32::MAX; 100],

@@ -61,6 +61,7 @@ impl Stage {
         let encoder = Encoder::start(Target {
             addresses: mesh.nodes.iter().map(|node| node.address()).collect(),
             mount: KNOWN.to_owned(),
+            user: "source".to_owned(),
             password: PASSWORD.to_owned(),
             first: 0,
             bitrate: Bitrate::Usual,

@@ -37,6 +37,7 @@ pub(super) fn encoder_at(nodes: &[&TestNode], mount: &str, first: u64) -> Encode
     Encoder::start(Target {
         addresses: nodes.iter().map(|node| node.address()).collect(),
         mount: mount.to_owned(),
+        user: "source".to_owned(),
         password: PASSWORD.to_owned(),
         first,
         bitrate: Bitrate::Usual,

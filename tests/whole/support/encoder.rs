@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::http::Connection;
 use super::patience::{PATIENCE, eventually};
 use super::signal::{Bitrate, FRAME_US};
-use super::source::knock;
+use super::source::knock_as;
 
 /// How long it waits when no node has taken it: a quarter of what impatient encoders do.
 const RETRY: Duration = Duration::from_millis(250);
@@ -27,6 +27,8 @@ pub(crate) struct Target {
     pub(crate) addresses: Vec<String>,
     /// The mount.
     pub(crate) mount: String,
+    /// The user as which it logs in.
+    pub(crate) user: String,
     /// The password of the mount.
     pub(crate) password: String,
     /// The number of the first frame: a rival of another encoder begins far above it.
@@ -147,7 +149,7 @@ fn run(target: &Target, diary: &Diary, stop: &AtomicBool) {
         }
         let index = attempt % target.addresses.len();
         let address = &target.addresses[index];
-        match knock(address, &target.mount, &target.password) {
+        match knock_as(address, &target.mount, &target.user, &target.password) {
             Ok((connection, head)) if head.status == 200 => {
                 let mut journal = diary.journal();
                 journal.at = Some(address.clone());

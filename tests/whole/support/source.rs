@@ -200,8 +200,18 @@ impl Drop for KnownSource {
 
 /// Asks to send to a mount with PUT; the connection and the answer.
 pub(crate) fn knock(address: &str, mount: &str, password: &str) -> io::Result<(Connection, Head)> {
+    knock_as(address, mount, USER, password)
+}
+
+/// The same as another user.
+pub(crate) fn knock_as(
+    address: &str,
+    mount: &str,
+    user: &str,
+    password: &str,
+) -> io::Result<(Connection, Head)> {
     let mut connection = Connection::open(address)?;
-    let authorization = basic(USER, password);
+    let authorization = basic(user, password);
     connection.send(format!(
         "PUT {mount} HTTP/1.1\r\nHost: {address}\r\nAuthorization: {authorization}\r\n\
          Content-Type: audio/mpeg\r\nIce-Name: Known\r\nIce-Genre: Test\r\nIce-Bitrate: 128\r\n\

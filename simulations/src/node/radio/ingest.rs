@@ -6,6 +6,7 @@ use antiphon::io::feed::Feed;
 use antiphon::media::ring::Ring;
 use antiphon::model::mount::{MountName, MountSpec};
 use antiphon::model::seat::Epoch;
+use antiphon::model::source_priority::SourcePriority;
 use antiphon::model::stream::{EndReason, StreamHead, StreamId};
 use antiphon::proto::authority;
 use antiphon::proto::source::{
@@ -91,7 +92,7 @@ impl Radio {
         let mut out = Vec::new();
         let context = context(&self.streams, &mount, new_stream_id, env);
         let connection = Connection {
-            source: Source::begin(&spec, context, &mut out),
+            source: Source::begin(&spec, SourcePriority::FIRST, context, &mut out),
             mount,
             inquiry: None,
             feed: None,

@@ -2,7 +2,7 @@
 
 use super::{laddering, relaying, transcoding};
 use crate::logic::policy::Policy;
-use crate::logic::records::field::{FROM_ONE, Field, FieldKind, FlagWords};
+use crate::logic::records::field::{FROM_ONE, Field, FieldKind, FlagWords, PASSWORD_HASH};
 use crate::logic::records::mistake::Mistake;
 use crate::logic::records::outside::public_url;
 use crate::logic::records::texts::{check_line, kept_caption, read_as, read_caption, read_page};
@@ -42,6 +42,7 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         help: "password of the source; only its hash is kept",
         required: true,
         kind: FieldKind::Password {
+            stored: PASSWORD_HASH,
             put: |mount, hash| mount.password_hash = hash,
         },
     },
@@ -225,12 +226,23 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
     Field {
         key: "standby",
         help: "`true` keeps a source that finds the mount taken connected, and puts it on air when the other one \
-               leaves; if several wait, any of them may be next; `false` refuses it",
+               leaves; of several, the one with the best priority (`source--priority=2` as user, 1 to 9; see `standby_password`). One \
+               that sends has the place of one with a worse priority at once. `false` refuses it",
         required: false,
         kind: FieldKind::Flag {
             words: FlagWords::TrueFalse,
             put: |mount, flag| mount.standby = flag,
             get: |mount| mount.standby,
+        },
+    },
+    Field {
+        key: "standby_password",
+        help: "second password: a source that logs in with it has priority 2, so that one with the first goes before it; works with \
+               `standby`; empty: none",
+        required: false,
+        kind: FieldKind::Password {
+            stored: "standby_password_hash",
+            put: |mount, hash| mount.standby_password_hash = Some(hash),
         },
     },
     laddering::FALLBACK_LIST,

@@ -21,6 +21,7 @@ fn node(name: &str, listeners: u32, predicted: f64) -> NodeStatus {
 
 fn mount(path: &str, source: Option<&str>) -> MountStatus {
     let source = source.map(|at| SourceStatus {
+        priority: Default::default(),
         node: at.try_into().unwrap(),
         stream_id: StreamId(7),
         offset: 1_000,

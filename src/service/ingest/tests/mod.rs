@@ -25,6 +25,7 @@ use crate::media::format::ogg::page::samples::{opus, opus_heads};
 use crate::media::ring::Read;
 use crate::model::node::Generation;
 use crate::model::seat::Epoch;
+use crate::model::source_priority::SourcePriority;
 use crate::model::status::NodeState;
 use crate::model::stream::{EndReason, StreamHead, StreamId};
 use crate::proto::ended::Ended;
@@ -180,6 +181,7 @@ impl Bench {
             stated_bps: 0,
             metadata_interval: None,
             protocol: SourceProtocol::Http,
+            priority: SourcePriority::FIRST,
             origin: SourceOrigin::sample(1),
         };
         let ingest = self.ingest.clone();
@@ -366,7 +368,8 @@ async fn a_second_filler_is_refused_or_waits_for_its_turn() {
     let mut second = bench.offer();
     second.sender.write_all(b"not heard").await.unwrap();
     tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!(bench.ingest.sources.standby(), [mount()]);
+    let waiting: Vec<MountName> = bench.ingest.sources.standby().into_keys().collect();
+    assert_eq!(waiting, [mount()]);
     first.sender.shutdown().await.unwrap();
     assert_eq!(first.over().await, Ok(()));
     while !bench.ingest.sources.standby().is_empty() {
@@ -388,7 +391,8 @@ async fn ogg_that_waited_on_standby_begins_with_its_header_pages() {
     let waited = opus(5, &[1, 2, 3, 4]);
     second.sender.write_all(&waited).await.unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(bench.ingest.sources.standby(), [mount()]);
+    let waiting: Vec<MountName> = bench.ingest.sources.standby().into_keys().collect();
+    assert_eq!(waiting, [mount()]);
     first.sender.shutdown().await.unwrap();
     assert_eq!(first.over().await, Ok(()));
     while !bench.ingest.sources.standby().is_empty() {

@@ -1,11 +1,13 @@
 //! A source with its events in usual and unusual orders.
 
+mod standby;
+
 use super::asking::HOLD_BACK;
 use super::*;
 use crate::model::node::Generation;
 use crate::model::status::NodeState;
 use crate::proto::view::MeshNode;
-use crate::wire::gossip::StreamCard;
+use crate::wire::gossip::{StandbyCard, StreamAbout, StreamCard};
 
 const SOON: Duration = Duration::from_millis(10);
 const IN_USE: Result<Epoch, Denial> = Err(Denial::MountInUse);
@@ -44,6 +46,23 @@ impl World {
         Self::begin_with(takeover, standby, |_| {})
     }
 
+    /// Another node's source of the mount, on air or on standby there, with its order.
+    fn with_priority(&mut self, node: &str, priority: u8, on_air: bool) {
+        let node = self.view.nodes.get_mut(&name(node)).unwrap();
+        let priority = priority.into();
+        if on_air {
+            let about = StreamAbout {
+                priority,
+                ..StreamAbout::default()
+            };
+            node.about.insert(mount(), about);
+        } else {
+            let sends = true;
+            node.standby
+                .insert(mount(), StandbyCard { priority, sends });
+        }
+    }
+
     fn begin_with(
         takeover: Takeover,
         standby: bool,
@@ -55,6 +74,8 @@ impl World {
                 mount: mount(),
                 takeover,
                 may_wait: standby,
+                priority: SourcePriority::FIRST,
+                heeds_better_from: Instant::now(),
                 state: SourceState::Over,
             },
             view: MeshView::empty(name("a")),
@@ -66,7 +87,7 @@ impl World {
         };
         prepare(&mut world);
         let mut out = Vec::new();
-        world.source = Source::begin(&spec, world.context(), &mut out);
+        world.source = Source::begin(&spec, world.source.priority, world.context(), &mut out);
         (world, out)
     }
 
@@ -327,79 +348,6 @@ fn a_source_may_begin_while_it_renews_its_place() {
     assert_eq!(out, [Output::GoOnAir(StreamId(10), Epoch(3))]);
     let late = world.handle(Input::Verdict(StreamId(10), IN_USE));
     assert_eq!(late, [], "an order to give way would follow");
-}
-
-#[test]
-fn a_source_that_gives_way_waits_only_if_allowed() {
-    let replaced = EndReason::Replaced;
-    let mut world = World::on_air(true);
-    world.elsewhere(5);
-    let (off, free) = (Output::LeaveAir(replaced), Output::Release(StreamId(10)));
-    let out = world.handle(Input::GiveWay);
-    assert_eq!(out, [off, free, Output::StandBy]);
-    assert_eq!(world.handle(Input::GiveWay), [], "it has");
-    let away = |reason| {
-        [
-            Output::FinishReading,
-            Output::LeaveAir(reason),
-            Output::Release(StreamId(10)),
-            Output::Close(reason),
-        ]
-    };
-    let mut world = World::on_air(false);
-    assert_eq!(world.handle(Input::GiveWay), away(replaced));
-    let mut world = World::on_air(true);
-    world.is_draining = true;
-    assert_eq!(world.handle(Input::Tick), [], "it is heard to its end");
-    let out = world.handle(Input::GiveWay);
-    assert_eq!(out, away(EndReason::NodeStops), "it can wait elsewhere");
-}
-
-#[test]
-fn a_waiting_source_begins_when_the_mount_is_free() {
-    let mut world = World::waiting();
-    assert_eq!(world.handle(Input::GiveWay), []);
-    assert_eq!(world.handle(Input::Audio), []);
-    assert_eq!(world.tick_after(SOON), [], "the other is still there");
-    world.view.nodes.clear();
-    let out = world.tick_after(SOON);
-    let new_stream_id = StreamId(world.minted);
-    assert_eq!(out, [Output::Request(new_stream_id)]);
-    assert_eq!(world.tick_after(SOON), [], "it has asked");
-    let out = world.handle(Input::Verdict(StreamId(10), Ok(Epoch(2))));
-    assert_eq!(out, [], "for its first stream");
-    assert_eq!(world.handle(Input::Verdict(new_stream_id, IN_USE)), []);
-    assert_eq!(
-        world.handle(Input::Verdict(new_stream_id, Ok(Epoch(2)))),
-        [],
-        "two"
-    );
-    assert_eq!(world.tick_after(SOON), [], "another source was quicker");
-    let out = world.wake();
-    let new_stream_id = StreamId(world.minted);
-    assert_eq!(out, [Output::Request(new_stream_id)]);
-    let out = world.handle(Input::Verdict(new_stream_id, Ok(Epoch(5))));
-    assert_eq!(out, [Output::Accept]);
-    let out = world.handle(Input::Audio);
-    assert_eq!(out, [Output::GoOnAir(new_stream_id, Epoch(5))]);
-}
-
-#[test]
-fn a_source_that_leaves_while_waiting_releases_its_place() {
-    let left = EndReason::SourceLeft;
-    let mut world = World::waiting();
-    assert_eq!(world.handle(Input::Ended(left)), [Output::Close(left)]);
-    let mut world = World::waiting();
-    world.view.nodes.clear();
-    world.tick_after(SOON);
-    let asked = Output::Release(StreamId(world.minted));
-    let out = world.handle(Input::Ended(left));
-    assert_eq!(out, [asked, Output::Close(left)]);
-    let (mut world, _) = World::begin(Takeover::Refuse, false);
-    let out = world.handle(Input::Ended(left));
-    assert_eq!(out, [Output::Release(StreamId(10)), Output::Close(left)]);
-    let late = world.handle(Input::Verdict(StreamId(10), Ok(Epoch(1))));
-    assert_eq!(late, []);
 }
 
 #[test]

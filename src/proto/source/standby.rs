@@ -1,0 +1,89 @@
+//! A source on standby: read, not heard, and in its turn when the mount has no other.
+
+use std::time::{Duration, Instant};
+
+use super::asking;
+use super::priority::is_outranked;
+use super::{Output, Source, SourceContext, SourceState};
+use crate::logic::source::rivals::CONFIRM;
+use crate::model::stream::StreamId;
+
+/// How long a free place is left to a better source that waits: it hears of it within two rounds of gossip, and listeners have
+/// five seconds in store.
+pub(super) const LEFT_TO_BETTER: Duration = Duration::from_secs(2);
+/// How long a better source is passed over that has not taken a free place: its node may be cut off from the others.
+pub(super) const PASSED_OVER: Duration = Duration::from_secs(60);
+
+/// How a source waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Standby {
+    /// May ask from then on, once the mount has no source.
+    NotBefore(Instant),
+    /// Leaves the free place to a better one that waits until then.
+    Leaves(Instant),
+    /// Has asked, for this stream.
+    Asked(StreamId),
+}
+
+impl Source {
+    pub(super) fn stand_by(&mut self, context: SourceContext<'_>, out: &mut Vec<Output>) {
+        self.state = SourceState::Standby(Standby::NotBefore(context.now));
+        out.push(Output::StandBy);
+        self.tick(context, out);
+    }
+
+    /// On standby: asks for the mount if it has no source, or leaves it to a better source that waits.
+    pub(super) fn take_turn(&mut self, context: SourceContext<'_>, out: &mut Vec<Output>) {
+        let is_free = context.view.source(&self.mount).is_none();
+        match is_free && is_outranked(&self.mount, self.priority, context.view) {
+            true => {
+                let until = context.now + LEFT_TO_BETTER;
+                self.state = SourceState::Standby(Standby::Leaves(until));
+            }
+            false => self.ask_if_free(context, out),
+        }
+    }
+
+    /// Leaves a free place to a better source, but not for ever: one that cannot take it must not keep the mount off the air.
+    pub(super) fn leave_place(
+        &mut self,
+        until: Instant,
+        context: SourceContext<'_>,
+        out: &mut Vec<Output>,
+    ) {
+        let is_taken = context.view.source(&self.mount).is_some();
+        let is_outranked = is_outranked(&self.mount, self.priority, context.view);
+        let is_over = context.now >= until;
+        if is_taken || is_over || !is_outranked {
+            self.state = SourceState::Standby(Standby::NotBefore(context.now));
+        }
+        if is_taken || !is_over && is_outranked {
+            return;
+        }
+        if is_outranked {
+            self.heeds_better_from = context.now + PASSED_OVER;
+        }
+        self.ask_if_free(context, out);
+    }
+
+    /// Whether it leaves a free place to a better source: a tick is due as soon as that has it, too.
+    pub fn leaves_place(&self) -> bool {
+        matches!(self.state, SourceState::Standby(Standby::Leaves(_)))
+    }
+
+    /// Asks for the mount if it has no source.
+    fn ask_if_free(&mut self, context: SourceContext<'_>, out: &mut Vec<Output>) {
+        if context.view.source(&self.mount).is_some() {
+            return;
+        }
+        self.state = SourceState::Standby(
+            match asking::receives_another_source(self.takeover, context) {
+                true => Standby::NotBefore(context.now + CONFIRM),
+                false => {
+                    out.push(Output::Request(context.new_stream_id));
+                    Standby::Asked(context.new_stream_id)
+                }
+            },
+        );
+    }
+}

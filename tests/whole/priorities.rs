@@ -1,0 +1,215 @@
+//! Several sources wait for one mount: the one with the best priority that sends is heard, at whichever nodes they are.
+
+use crate::support::encoder::{Encoder, Target};
+use crate::support::http::{self, Connection};
+use crate::support::mesh::TestMesh;
+use crate::support::node::TestNode;
+use crate::support::patience::{PATIENCE, eventually, so};
+use crate::support::player::Player;
+use crate::support::signal::{Bitrate, Received};
+use crate::support::source::knock_as;
+use crate::support::tape::Tape;
+
+const RADIO: &str = "/radio.mp3";
+const PASSWORD: &str = "hackme-not";
+const SECOND_PASSWORD: &str = "hackme-later";
+/// The numbers of the first frames of the three sources: no source of a test gets from one to the next.
+const FIRST: [u64; 3] = [0, 1_000_000, 2_000_000];
+/// How many frames are heard of a source before the next one comes: 1.3 s.
+const HEARD: u64 = 50;
+
+/// Three nodes with a mount at which sources wait for each other.
+fn mesh() -> TestMesh {
+    let mesh = TestMesh::start(3);
+    let more = format!(r#""standby": true, "standby_password": "{SECOND_PASSWORD}""#);
+    mesh.nodes[0].create_mount_with(RADIO, PASSWORD, &more);
+    mesh.wait_for_mount(RADIO);
+    mesh
+}
+
+/// A source that logs in so at a node.
+fn source(node: &TestNode, user: &str, password: &str, first: u64) -> Encoder {
+    Encoder::start(Target {
+        addresses: vec![node.address()],
+        mount: RADIO.to_owned(),
+        user: user.to_owned(),
+        password: password.to_owned(),
+        first,
+        bitrate: Bitrate::Usual,
+    })
+}
+
+fn listeners(mesh: &TestMesh) -> Vec<Player> {
+    let url = |node: &TestNode| format!("{}/_stream/n1{RADIO}", node.url());
+    let nodes = mesh.nodes.iter();
+    nodes.map(|node| Player::tune_in(&url(node))).collect()
+}
+
+fn runs(player: &Player) -> Vec<Received> {
+    let mut tape = Tape::default();
+    tape.take(&player.bytes());
+    assert_eq!(
+        tape.flaws().foreign_bytes,
+        0,
+        "{}: pieces of frames",
+        player.url
+    );
+    tape.runs().to_vec()
+}
+
+/// Waits until all of them hear the source whose frames begin at this number.
+fn wait_hears(players: &[Player], first: u64) {
+    for player in players {
+        let look = || {
+            assert!(!player.is_closed(), "{} was ended", player.url);
+            let last = runs(player).last().copied();
+            let is_right = |run: Received| {
+                (first..first + FIRST[1]).contains(&run.first) && run.next - run.first >= HEARD
+            };
+            so(last.is_some_and(is_right), format!("{last:?}"))
+        };
+        eventually(PATIENCE, &format!("{} hears {first}", player.url), look);
+    }
+}
+
+/// Waits until sources wait at these nodes, and send.
+fn wait_standby(mesh: &TestMesh, nodes: &[&str]) {
+    mesh.wait_each_sees(RADIO, "those that wait and send", |mount| {
+        let mut sending: Vec<&str> = mount
+            .waiting
+            .iter()
+            .filter(|it| it.sends)
+            .map(|it| it.node.as_str())
+            .collect();
+        sending.sort_unstable();
+        sending == nodes
+    });
+}
+
+fn wait_connected(mesh: &TestMesh, nodes: &[&str]) {
+    mesh.wait_each_sees(RADIO, "those that wait", |mount| {
+        mount
+            .standby
+            .iter()
+            .map(|it| it.as_str())
+            .eq(nodes.iter().copied())
+    });
+}
+
+#[test]
+fn the_source_with_the_best_priority_is_heard() {
+    let mesh = mesh();
+    let auto = source(&mesh.nodes[0], "source", SECOND_PASSWORD, FIRST[1]);
+    mesh.wait_on_air(RADIO);
+    let players = listeners(&mesh);
+    wait_hears(&players, FIRST[1]);
+    let _night = source(&mesh.nodes[1], "source--priority=3", PASSWORD, FIRST[2]);
+    wait_standby(&mesh, &["n2"]);
+    // The studio has the better priority, and is heard as soon as it sends.
+    let studio = source(&mesh.nodes[2], "source", PASSWORD, FIRST[0]);
+    wait_hears(&players, FIRST[0]);
+    wait_standby(&mesh, &["n1", "n2"]);
+    let listed = mesh.nodes[1].command("mount", &["sources", RADIO]);
+    let listed = crate::support::node::done(&listed);
+    for row in [
+        "on standby at n1, priority 2",
+        "on standby at n2, priority 3",
+    ] {
+        assert!(listed.contains(row), "{listed}");
+    }
+    // Behind it comes the second, not the third, however long that one has waited.
+    drop(studio);
+    wait_hears(&players, FIRST[1]);
+    wait_standby(&mesh, &["n2"]);
+    drop(auto);
+    wait_hears(&players, FIRST[2]);
+    let auto = source(
+        &mesh.nodes[2],
+        "source--priority-2",
+        PASSWORD,
+        FIRST[1] + FIRST[1] / 2,
+    );
+    wait_hears(&players, FIRST[1]);
+    drop(auto);
+    for player in &players {
+        let firsts: Vec<u64> = runs(player)
+            .iter()
+            .map(|run| run.first / FIRST[1])
+            .collect();
+        assert_eq!(
+            firsts[..5],
+            [1, 0, 1, 2, 1],
+            "{}: {:?}",
+            player.url,
+            runs(player)
+        );
+    }
+}
+
+#[test]
+fn a_better_source_that_sends_nothing_takes_no_place() {
+    let mesh = mesh();
+    let _auto = source(&mesh.nodes[0], "source", SECOND_PASSWORD, FIRST[1]);
+    mesh.wait_on_air(RADIO);
+    let players = listeners(&mesh);
+    let silent: (Connection, _) =
+        knock_as(&mesh.nodes[1].address(), RADIO, "source", PASSWORD).unwrap();
+    assert_eq!(silent.1.status, 200);
+    wait_connected(&mesh, &["n2"]);
+    // It is closed in the end, and nobody has noticed.
+    wait_connected(&mesh, &[]);
+    wait_hears(&players, FIRST[1]);
+    for player in &players {
+        assert_eq!(runs(player).len(), 1, "{}", player.url);
+    }
+}
+
+#[test]
+fn a_worse_source_is_refused_where_none_waits() {
+    let mesh = TestMesh::start(2);
+    let more = format!(r#""takeover": "takeover", "standby_password": "{SECOND_PASSWORD}""#);
+    mesh.nodes[0].create_mount_with(RADIO, PASSWORD, &more);
+    mesh.wait_for_mount(RADIO);
+    let _studio = source(&mesh.nodes[0], "source", PASSWORD, FIRST[0]);
+    mesh.wait_on_air(RADIO);
+    let (_, head) = knock_as(&mesh.nodes[1].address(), RADIO, "source", SECOND_PASSWORD).unwrap();
+    assert_eq!(head.status, 403, "{head:?}");
+    let (_, head) = knock_as(&mesh.nodes[1].address(), RADIO, "source", "hackme-never").unwrap();
+    assert_eq!(head.status, 401, "{head:?}");
+    let (_, head) = knock_as(
+        &mesh.nodes[1].address(),
+        RADIO,
+        "source--priority=0",
+        PASSWORD,
+    )
+    .unwrap();
+    assert_eq!(head.status, 401, "{head:?}");
+}
+
+#[test]
+fn titles_of_a_source_that_waits_are_not_shown() {
+    let mesh = mesh();
+    let _studio = source(&mesh.nodes[0], "source", PASSWORD, FIRST[0]);
+    mesh.wait_on_air(RADIO);
+    let _auto = source(&mesh.nodes[1], "source", SECOND_PASSWORD, FIRST[1]);
+    wait_standby(&mesh, &["n2"]);
+    let tell = |node: &TestNode, password: &str, song: &str| {
+        let (address, login) = (node.address(), http::basic("source", password));
+        let target = format!("/admin/metadata?mode=updinfo&mount={RADIO}&song={song}");
+        let request =
+            format!("GET {target} HTTP/1.0\r\nHost: {address}\r\nAuthorization: {login}\r\n\r\n");
+        let answer = http::ask(&address, &request).unwrap();
+        assert_eq!(answer.head.status, 200, "{}", answer.text());
+    };
+    let [_, second, third] = &mesh.nodes[..] else {
+        panic!("three nodes")
+    };
+    tell(second, PASSWORD, "Live");
+    mesh.wait_each_sees(RADIO, "the title", |mount| mount.title == "Live");
+    tell(third, SECOND_PASSWORD, "Auto");
+    tell(third, PASSWORD, "Later");
+    mesh.wait_each_sees(RADIO, "the next title", |mount| {
+        assert_ne!(mount.title, "Auto");
+        mount.title == "Later"
+    });
+}
