@@ -5,5 +5,6 @@ mod edits;
 mod formats;
 mod nodes;
 mod operators;
+mod parted;
 mod stage;
 mod switches;
