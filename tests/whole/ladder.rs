@@ -2,6 +2,7 @@
 
 mod crowd;
 mod edits;
+mod encoders;
 mod formats;
 mod nodes;
 mod operators;

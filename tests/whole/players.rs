@@ -3,22 +3,21 @@
 //! Each writes what it hears into a file, as sound. Whether it plays is read there, not from what it was sent: a socket
 //! takes seconds of a stream that nobody ever reads.
 
-use std::fs::{self, File, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, geteuid, kill_process_group};
-use tempfile::TempDir;
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::support::mesh::TestMesh;
 use crate::support::node::TestNode;
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::source::Ffmpeg;
 use crate::support::tool::have;
+use crate::support::unprivileged::{as_nobody, open_folder};
 
 const RADIO: &str = "/radio.mp3";
 const PASSWORD: &str = "hackme-not";
@@ -141,23 +140,6 @@ impl Drop for Running {
             );
         }
     }
-}
-
-/// A command of a user without rights, if this is run by root, for whom VLC does not play.
-fn as_nobody() -> Command {
-    if !geteuid().is_root() {
-        return Command::new("env");
-    }
-    let mut command = Command::new("setpriv");
-    command.args("--reuid 65534 --regid 65534 --clear-groups --".split(' '));
-    command
-}
-
-/// A folder that everybody may write into.
-fn open_folder() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
-    folder
 }
 
 fn listeners(node: &TestNode) -> u32 {

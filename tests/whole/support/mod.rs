@@ -27,5 +27,6 @@ pub(crate) mod source;
 pub(crate) mod tape;
 pub(crate) mod times;
 pub(crate) mod tool;
+pub(crate) mod unprivileged;
 pub(crate) mod vitals;
 pub(crate) mod weather;
