@@ -4,6 +4,7 @@
 //! compared, and the least of several rounds of each stream, so that other programs make no difference.
 
 mod engines;
+mod switches;
 mod transcoders;
 
 use std::fmt;
