@@ -4,6 +4,7 @@
 pub mod format;
 pub mod icy;
 pub mod intro;
+pub mod looped;
 pub mod loudness;
 pub mod ring;
 pub mod splice;

@@ -183,7 +183,7 @@ fn frames_within(bytes: &[u8]) -> Option<Format> {
 }
 
 /// The bytes after the ID3v2 tags at the beginning; `None` if the last of them does not end here.
-fn after_tags(mut bytes: &[u8]) -> Option<&[u8]> {
+pub(in crate::media) fn after_tags(mut bytes: &[u8]) -> Option<&[u8]> {
     loop {
         bytes = match id3v2(bytes) {
             TagLook::Is(tag_bytes) => bytes.get(usize::try_from(tag_bytes).ok()?..)?,

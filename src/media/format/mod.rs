@@ -20,6 +20,7 @@ pub mod scanner;
 pub mod tags;
 pub mod ts;
 mod walker;
+pub mod whole;
 
 #[cfg(test)]
 mod samples {

@@ -9,7 +9,7 @@ mod aac;
 mod flac;
 mod framed;
 mod level;
-mod mpeg;
+pub(in crate::media) mod mpeg;
 mod ogg;
 mod opus;
 mod vorbis;

@@ -7,6 +7,8 @@ use crate::media::format::crc::crc32;
 
 /// The bytes of a head before its table of segments.
 const FIXED_BYTES: usize = 27;
+/// The longest head: with a table of 255 segments.
+pub(in crate::media::format) const MAX_HEAD_BYTES: usize = FIXED_BYTES + 255;
 
 /// The positions of the fields in a page.
 const VERSION: usize = 4;
@@ -24,6 +26,8 @@ pub(super) const CAPTURE: &[u8] = b"OggS";
 const FLAG_CONTINUES: u8 = 1;
 /// Set on the first page of a stream.
 const FLAG_FIRST: u8 = 2;
+/// Set on the last page of a stream.
+const FLAG_LAST: u8 = 4;
 /// All flags that there are.
 const FLAGS_KNOWN: u8 = 7;
 
@@ -149,7 +153,7 @@ pub(in crate::media) fn parts(page: &[u8], head: &PageHead) -> impl Iterator<Ite
 }
 
 /// The pages that stand one after another from the first byte on, each with its head. The last one may be cut.
-pub(super) fn consecutive(mut bytes: &[u8]) -> impl Iterator<Item = (PageHead, &[u8])> {
+pub(in crate::media) fn consecutive(mut bytes: &[u8]) -> impl Iterator<Item = (PageHead, &[u8])> {
     iter::from_fn(move || {
         let HeadRead::Is(head) = PageHead::read(bytes) else {
             return None;
@@ -173,6 +177,16 @@ pub fn renumber(page: &mut [u8], by: u32) {
     };
     let serial = u32::from_le_bytes(field(head, SERIAL)).wrapping_add(by);
     page[SERIAL].copy_from_slice(&serial.to_le_bytes());
+    let sum = checksum(page);
+    page[CHECKSUM].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// Marks a page as the last one of its stream, and corrects its checksum. What is no page stays as it is.
+pub(in crate::media) fn mark_last(page: &mut [u8]) {
+    if page.len() < FIXED_BYTES {
+        return;
+    }
+    page[FLAGS] |= FLAG_LAST;
     let sum = checksum(page);
     page[CHECKSUM].copy_from_slice(&sum.to_le_bytes());
 }

@@ -4,10 +4,7 @@
 //! byte: they only decide about pages that were kept and have garbage behind them. Only the bodies that are wanted are kept,
 //! and those behind garbage, because more of it may come.
 
-use super::page::{CAPTURE, HeadRead, PageHead, is_whole};
-
-/// The longest head: 27 bytes, and a table of 255 segments.
-const MAX_HEAD_BYTES: usize = 27 + 255;
+use super::page::{CAPTURE, HeadRead, MAX_HEAD_BYTES, PageHead, is_whole};
 
 /// So many pages behind junk are kept, as junk may come again: a stream that has some behind each page, or each tenth, loses
 /// the first page only.

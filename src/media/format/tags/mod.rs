@@ -13,7 +13,7 @@ use bytes::{Buf as _, BytesMut};
 use self::flac::{FlacPart, FlacTags};
 use self::head::TagLook;
 #[cfg(test)]
-pub(super) use self::head::samples;
+pub(in crate::media) use self::head::samples;
 use super::adts::AdtsHead;
 use super::detect::Format;
 use super::frames::{FrameHead, FrameVerdict, Frames, Stepper};

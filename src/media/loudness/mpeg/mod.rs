@@ -57,6 +57,12 @@ const PRE: [u8; 22] = [
 /// The bands of long blocks that share the bit which says that a second granule has the scale factors of the first.
 const SHARED_BANDS: [Range<usize>; 4] = [0..6, 6..11, 11..16, 16..21];
 
+/// How many bytes before a frame its main data begins; `None` if it is no whole frame of MP3.
+pub(in crate::media) fn back_bytes(frame: &[u8]) -> Option<usize> {
+    let head = MpegHead::parse(frame).filter(|head| head.layer == Layer::III)?;
+    Some(SideInfo::read(frame, &head)?.back_bytes)
+}
+
 /// Measures the frames of a stream, one after another.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Mp3Levels {
