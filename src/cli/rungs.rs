@@ -47,17 +47,17 @@ fn table(mount: &MountStatus) -> String {
             Some(_) => RungState::Flows,
             None => RungState::OffAir,
         };
-        table.row(row(1, OWN_SOURCE, state, &mount.holders));
+        table.row(row(1, OWN_SOURCE, state.words(), &mount.holders));
         waiting.iter().for_each(|row| table.row(row.clone()));
     }
     for (rung, number) in mount.rungs.iter().zip(1..) {
         let stream = named(&rung.rung, &mount.path);
-        table.row(row(number, &stream, rung.state, &rung.heard_on));
+        table.row(row(number, &stream, rung.words(), &rung.heard_on));
         if rung.rung.is_mount(&mount.path) {
             waiting.iter().for_each(|row| table.row(row.clone()));
         }
     }
-    table.render() + "\n" + &why(mount)
+    table.render() + "\n" + &why(mount) + &troubles(mount)
 }
 
 /// A source that takes the place of the mount's own source in its turn.
@@ -178,7 +178,21 @@ pub(super) async fn switch(api: &Api, args: SwitchArgs) -> anyhow::Result<String
     Ok(format!("{path} plays {to} while that is on air, {until}\n"))
 }
 
-fn row(number: u32, stream: &str, state: RungState, heard_on: &[NodeName]) -> [String; 4] {
+/// Why nodes cannot play files, a line for each.
+fn troubles(mount: &MountStatus) -> String {
+    let mut lines = String::new();
+    for rung in &mount.rungs {
+        for (node, why) in &rung.troubles {
+            lines += &format!("\n{node} cannot play {}: {why}", rung.rung);
+        }
+    }
+    match lines.is_empty() {
+        true => lines,
+        false => lines + "\n",
+    }
+}
+
+fn row(number: u32, stream: &str, state: &str, heard_on: &[NodeName]) -> [String; 4] {
     let nodes: Vec<&str> = heard_on.iter().map(NodeName::as_str).collect();
     let heard_on = match nodes.is_empty() {
         true => "-".to_owned(),
@@ -187,13 +201,15 @@ fn row(number: u32, stream: &str, state: RungState, heard_on: &[NodeName]) -> [S
     [
         number.to_string(),
         stream.to_owned(),
-        state.words().to_owned(),
+        state.to_owned(),
         heard_on,
     ]
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::model::status::rung::RungStatus;
 
@@ -210,12 +226,18 @@ mod tests {
             rung: name.parse().unwrap(),
             state,
             heard_on: nodes.iter().map(|node| node.parse().unwrap()).collect(),
+            troubles: BTreeMap::new(),
         };
         mount.rungs = vec![
             rung("/live.mp3", RungState::OffAir, &[]),
             rung("/auto.mp3", RungState::Flows, &["n1", "n2"]),
             rung("file:loop.mp3", RungState::Flows, &[]),
         ];
+        mount.rungs[2].troubles = [(
+            "n3".parse().unwrap(),
+            "no such file on this node".to_owned(),
+        )]
+        .into();
         let listed = table(&mount);
         let lines: Vec<&str> = listed.lines().collect();
         assert_eq!(
@@ -227,6 +249,8 @@ mod tests {
                 "   3  file:loop.mp3   on air      -",
                 "",
                 "the highest rung that is on air is heard: /auto.mp3",
+                "",
+                "n3 cannot play file:loop.mp3: no such file on this node",
             ]
         );
     }
@@ -237,6 +261,7 @@ mod tests {
             rung: name.parse().unwrap(),
             state,
             heard_on: heard.then(|| "n1".parse().unwrap()).into_iter().collect(),
+            troubles: BTreeMap::new(),
         };
         let (on, off) = (RungState::Flows, RungState::OffAir);
         let ordered = |text: &str| Some(text.parse::<Switch>().unwrap());

@@ -39,8 +39,13 @@ impl RuntimeClock {
 
 /// Milliseconds since 1970 by the machine's clock; 0 if it stands before that.
 pub fn unix_ms() -> u64 {
+    since_epoch().as_millis() as u64
+}
+
+/// The time since 1970 by the machine's clock; nothing if it stands before that.
+pub fn since_epoch() -> Duration {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.unwrap_or(Duration::ZERO).as_millis() as u64
+    since.unwrap_or(Duration::ZERO)
 }
 
 /// Now, by the clock that never goes back; the one that a paused test moves.

@@ -10,6 +10,7 @@ pub mod disk;
 pub mod dns;
 pub mod door;
 pub mod feed;
+pub mod file_stamp;
 pub mod geo;
 pub mod gossip;
 pub mod http;

@@ -10,6 +10,7 @@ pub mod forecast;
 pub mod jobs;
 pub mod ladder;
 pub mod login_queue;
+pub mod loop_pace;
 pub mod members;
 pub mod mount_names;
 pub mod outside_relay;

@@ -36,6 +36,7 @@ use crate::service::ladders::{LadderConfig, Ladders};
 use crate::service::listen::{Engine, ListenConfig, Listening};
 use crate::service::load::{Capacity, Load};
 use crate::service::logins::Logins;
+use crate::service::loops::Loops;
 use crate::service::mesh::Mesh;
 use crate::service::outside::Outside;
 use crate::service::outside_relay::{OutsideRelayConfig, OutsideRelays};
@@ -377,10 +378,13 @@ impl Core<'_> {
         self.tasks.spawn(relays.clone().keep_all_while_master());
         let wants = Wants::default();
         self.tasks.spawn(wants.clone().tell(mesh.clone()));
+        let loops = Loops::new(mesh.clone(), streams.clone());
+        self.tasks.spawn(loops.clone().run());
         let ladders = Ladders::new(LadderConfig {
             mesh: mesh.clone(),
             streams: streams.clone(),
             relays: relays.clone(),
+            loops,
             wants: wants.clone(),
         });
         self.tasks.spawn(ladders.clone().run());

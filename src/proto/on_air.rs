@@ -6,11 +6,14 @@ use super::view::{MeshNode, MeshView};
 use crate::logic::ladder::{self, FallbackFault};
 use crate::logic::transcoding::lineage;
 use crate::logic::transcoding::order::order;
+use crate::model::file_name::PlayedFile;
 use crate::model::format::StreamFormat;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
 use crate::model::rung_name::RungName;
 use crate::model::status::rung::{RungState, RungStatus};
+
+use crate::wire::gossip::FileCard;
 
 type Mounts = BTreeMap<MountName, MountSpec>;
 
@@ -41,6 +44,20 @@ pub fn fails_by_silence(mount: &MountName, mounts: &Mounts, view: &MeshView) -> 
 
 /// The best fallback of a mount that can be heard at this time.
 pub fn fallback_on_air(
+    unix_s: u64,
+    spec: &MountSpec,
+    mounts: &Mounts,
+    view: &MeshView,
+) -> Option<RungName> {
+    let mut fallbacks = ladder::rungs_at(unix_s, spec, mounts).into_iter().skip(1);
+    fallbacks.find(|rung| match rung {
+        RungName::Mount(mount) => mounts.contains_key(mount) && is_on_air(mount, mounts, view),
+        RungName::File(_) => state(rung, mounts, view) == RungState::Flows,
+    })
+}
+
+/// The best fallback of a mount that can be heard at this time and has listeners of its own: a file has none.
+pub fn fallback_mount_on_air(
     unix_s: u64,
     spec: &MountSpec,
     mounts: &Mounts,
@@ -92,6 +109,7 @@ pub fn rungs(unix_s: u64, spec: &MountSpec, mounts: &Mounts, view: &MeshView) ->
     let status = rungs.map(|rung| RungStatus {
         state: state(&rung, mounts, view),
         heard_on: heard_on(&spec.path, &rung, view),
+        troubles: troubles(&rung, view),
         rung,
     });
     status.collect()
@@ -99,6 +117,9 @@ pub fn rungs(unix_s: u64, spec: &MountSpec, mounts: &Mounts, view: &MeshView) ->
 
 /// Whether a rung can be heard.
 fn state(rung: &RungName, mounts: &Mounts, view: &MeshView) -> RungState {
+    if let Some(file) = rung.file() {
+        return file_state(file, view);
+    }
     let known = rung.mount().filter(|mount| mounts.contains_key(mount));
     match known {
         None => RungState::Missing,
@@ -106,6 +127,37 @@ fn state(rung: &RungName, mounts: &Mounts, view: &MeshView) -> RungState {
         Some(mount) if is_on_air(mount, mounts, view) => RungState::Flows,
         Some(_) => RungState::OffAir,
     }
+}
+
+/// Whether any node can play a file.
+fn file_state(file: &PlayedFile, view: &MeshView) -> RungState {
+    let cards: Vec<&FileCard> = cards_of(file, view).map(|(_, card)| card).collect();
+    let any = |is: fn(&FileCard) -> bool| cards.iter().any(|card| is(card));
+    match cards.is_empty() {
+        true => RungState::Missing,
+        false if any(|card| card.trouble.is_none()) => RungState::Flows,
+        false if any(|card| card.is_coming) => RungState::Fetched,
+        false => RungState::Unplayable,
+    }
+}
+
+/// What the live nodes say of a file.
+fn cards_of<'a>(
+    file: &'a PlayedFile,
+    view: &'a MeshView,
+) -> impl Iterator<Item = (&'a NodeName, &'a FileCard)> {
+    let up = view.nodes.iter().filter(|(_, node)| node.is_up());
+    up.filter_map(move |(name, node)| Some((name, node.files.get(file)?)))
+}
+
+/// Why nodes cannot play a rung, if it is a file.
+fn troubles(rung: &RungName, view: &MeshView) -> BTreeMap<NodeName, String> {
+    let Some(file) = rung.file() else {
+        return BTreeMap::new();
+    };
+    let troubles =
+        cards_of(file, view).filter_map(|(name, card)| Some((name.clone(), card.trouble.clone()?)));
+    troubles.collect()
 }
 
 /// The nodes at which the listeners of a mount hear this rung.

@@ -10,6 +10,7 @@ use crate::logic::forecast::reach;
 use crate::logic::forecast::{Bulletin, OutsideBulletin};
 use crate::logic::members::forgotten::Forgotten;
 use crate::logic::relay::route::Precedence;
+use crate::model::file_name::PlayedFile;
 use crate::model::finding::Finding;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::{Generation, NodeName};
@@ -19,8 +20,8 @@ use crate::model::status::{EngineStatus, NodeState};
 use crate::model::stream::StreamId;
 use crate::model::transcoding::TranscoderReport;
 use crate::wire::gossip::{
-    self, ClosedCard, NodeCard, Origin, ReachCard, RungCard, StandbyCard, StreamAbout, StreamCard,
-    TranscodingCard,
+    self, ClosedCard, FileCard, NodeCard, Origin, ReachCard, RungCard, StandbyCard, StreamAbout,
+    StreamCard, TranscodingCard,
 };
 
 /// One node, in its latest life.
@@ -72,6 +73,8 @@ pub struct MeshNode {
     pub wanted: BTreeSet<MountName>,
     /// The fallbacks that the listeners of mounts hear there.
     pub rungs: BTreeMap<MountName, RungCard>,
+    /// The files that it can play, or cannot.
+    pub files: BTreeMap<PlayedFile, FileCard>,
     /// The outside relays whose seats it holds.
     pub outside_relays: BTreeMap<MountName, OutsideRelayReport>,
     /// The streams that its outside relays have on air, which yield their places to any encoder.
@@ -141,6 +144,7 @@ impl MeshNode {
             transcoders: BTreeMap::new(),
             wanted: BTreeSet::new(),
             rungs: BTreeMap::new(),
+            files: BTreeMap::new(),
             outside_relays: BTreeMap::new(),
             yielding: BTreeMap::new(),
         }
@@ -183,6 +187,8 @@ impl MeshNode {
             put(&mut self.transcoders, mount, value);
         } else if let Some(mount) = gossip::rung_mount(key) {
             put(&mut self.rungs, mount, value);
+        } else if let Some(file) = gossip::played_file(key) {
+            put(&mut self.files, file, value);
         } else if let Some(mount) = gossip::outside_relay_mount(key) {
             put(&mut self.outside_relays, mount, value);
         } else if let Some(mount) = gossip::yielding_mount(key) {

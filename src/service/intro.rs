@@ -4,9 +4,7 @@
 //! stream: it begins without an intro.
 
 use std::collections::VecDeque;
-use std::fs::Metadata;
 use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +16,7 @@ use tokio::time::timeout;
 
 use crate::io::clock;
 use crate::io::feed::Feed;
+use crate::io::file_stamp::FileStamp;
 use crate::io::tasks::Tasks;
 use crate::io::web_root::open_in;
 use crate::media::format::detect::Format;
@@ -61,22 +60,13 @@ struct Shelf {
 struct Kept {
     name: String,
     format: Format,
-    stamp: Option<Stamp>,
+    stamp: Option<FileStamp>,
     found: Found,
     looked_at: Instant,
 }
 
 /// The result of a look at a file.
 type Found = Result<Arc<Intro>, MissingIntro>;
-
-/// By which a file is known to be the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    inode: u64,
-    bytes: u64,
-    /// When it was written or put in its place last, in seconds and nanoseconds.
-    changed: (i64, i64),
-}
 
 /// Why there is no intro.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -211,7 +201,7 @@ impl Shelf {
         found
     }
 
-    fn read(&self, name: &str, format: Format, before: Option<Kept>) -> (Option<Stamp>, Found) {
+    fn read(&self, name: &str, format: Format, before: Option<Kept>) -> (Option<FileStamp>, Found) {
         let opened = open_in(&self.folder, name).and_then(|opened| {
             let about = opened.as_ref().map(|it| it.file.metadata());
             Ok(opened.zip(about.transpose()?))
@@ -221,7 +211,7 @@ impl Shelf {
             Ok(None) => return (None, Err(MissingIntro::NotAFile)),
             Err(error) => return (None, Err(error.into())),
         };
-        let stamp = Stamp::of(&about);
+        let stamp = FileStamp::of(&about);
         if let Some(same) = before.filter(|before| before.stamp == Some(stamp)) {
             return (Some(stamp), same.found);
         }
@@ -251,16 +241,6 @@ impl Shelf {
 impl Kept {
     fn bytes(&self) -> usize {
         self.found.as_ref().map_or(0, |intro| intro.bytes().len())
-    }
-}
-
-impl Stamp {
-    fn of(about: &Metadata) -> Self {
-        Self {
-            inode: about.ino(),
-            bytes: about.len(),
-            changed: (about.ctime(), about.ctime_nsec()),
-        }
     }
 }
 

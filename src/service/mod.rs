@@ -22,6 +22,7 @@ pub mod ladders;
 pub mod listen;
 pub mod load;
 pub mod logins;
+pub mod loops;
 pub mod mesh;
 pub mod node_question;
 pub mod outside;

@@ -80,6 +80,8 @@ impl Publisher {
         let closed = closed.map(|(mount, card)| (gossip::closed_key(&mount), gossip::write(&card)));
         let rungs = self.streams.rung_cards().into_iter();
         let rungs = rungs.map(|(mount, card)| (gossip::rung_key(&mount), gossip::write(&card)));
+        let files = self.streams.file_cards().into_iter();
+        let files = files.map(|(file, card)| (gossip::file_key(&file), gossip::write(&card)));
         let yielding = self.sources.yielding().into_iter();
         let yielding = yielding
             .map(|(mount, stream_id)| (gossip::yielding_key(&mount), gossip::write(&stream_id)));
@@ -88,6 +90,7 @@ impl Publisher {
             .chain(waiting)
             .chain(closed)
             .chain(rungs)
+            .chain(files)
             .chain(yielding);
         let saying: BTreeMap<String, String> = saying.collect();
         for key in self.said.iter().filter(|key| !saying.contains_key(*key)) {

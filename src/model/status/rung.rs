@@ -1,5 +1,7 @@
 //! The rungs of a mount's ladder, as a node shows them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::node::NodeName;
@@ -17,6 +19,10 @@ pub enum RungState {
     Silent,
     /// The players of those who listen now could not go on with it.
     OtherFormat,
+    /// The file is on its way to the nodes.
+    Fetched,
+    /// The file is not there, or cannot be played.
+    Unplayable,
     /// The mount does not exist any more.
     Missing,
 }
@@ -29,6 +35,8 @@ impl RungState {
             Self::OffAir => "not on air",
             Self::Silent => "on air, but silent",
             Self::OtherFormat => "another format, so players could not go on with it",
+            Self::Fetched => "the file is being fetched",
+            Self::Unplayable => "the file cannot be played",
             Self::Missing => "there is no such mount",
         }
     }
@@ -44,4 +52,17 @@ pub struct RungStatus {
     pub state: RungState,
     /// The nodes on which the mount's listeners hear it now.
     pub heard_on: Vec<NodeName>,
+    /// Why nodes cannot play it, if it is a file.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub troubles: BTreeMap<NodeName, String>,
+}
+
+impl RungStatus {
+    /// The state in words.
+    pub fn words(&self) -> &'static str {
+        match (self.state, &self.rung) {
+            (RungState::Missing, RungName::File(_)) => "there is no such file",
+            (state, _) => state.words(),
+        }
+    }
 }

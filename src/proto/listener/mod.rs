@@ -13,7 +13,7 @@ use crate::model::geo::Whereabouts;
 use crate::model::mount::{MountName, MountSpec, MountSteering};
 use crate::model::network::Family;
 use crate::model::node::NodeName;
-use crate::proto::on_air::fallback_on_air;
+use crate::proto::on_air::{fallback_mount_on_air, fallback_on_air};
 use crate::proto::table::{Among, Ask, Chosen, LoadTable};
 use crate::proto::view::MeshView;
 use crate::wire::http::forwarded::Client;
@@ -250,7 +250,7 @@ fn is_full(context: &ListenerContext<'_>, spec: &MountSpec) -> bool {
 
 /// The verdict on a listener for whom the mount is full.
 fn when_full(context: &ListenerContext<'_>, spec: &MountSpec) -> Verdict {
-    let fallback = fallback_on_air(
+    let fallback = fallback_mount_on_air(
         context.now_unix_s.into(),
         spec,
         context.mounts,

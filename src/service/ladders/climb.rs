@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use tracing::info;
 
+use crate::io::feed::Feed;
 use crate::logic::ladder;
 use crate::media::splice::may_splice;
+use crate::model::file_name::PlayedFile;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::rung_name::RungName;
 use crate::proto::ladder::{HeardLook, LadderLook, LadderStep, LeaveReason, RungLook, RungRing};
@@ -67,8 +69,9 @@ impl Climb<'_> {
 
     /// One rung, for those who listen to the mount.
     fn rung(&self, rung: &RungName, listened: Option<&Held>) -> RungLook {
-        let RungName::Mount(rung) = rung else {
-            return RungLook::MISSING;
+        let rung = match rung {
+            RungName::Mount(mount) => mount,
+            RungName::File(file) => return self.file(file, listened),
         };
         let may_go_on = |next: &str| {
             listened.is_none_or(|heard| may_splice(&heard.feed.head().content_type, next))
@@ -86,6 +89,38 @@ impl Climb<'_> {
         RungLook {
             ring,
             ..RungLook::by_gossip(rung, self.mounts, self.view, may_go_on)
+        }
+    }
+
+    /// A rung that is a file, for those who listen to the mount.
+    fn file(&self, file: &PlayedFile, listened: Option<&Held>) -> RungLook {
+        let Some(held) = self.streams.file(file) else {
+            return RungLook::MISSING;
+        };
+        let Ok(facts) = held.facts else {
+            return RungLook {
+                exists: true,
+                ..RungLook::MISSING
+            };
+        };
+        let goes_on = |feed: &Feed| match listened {
+            Some(heard) => heard.channel.goes_on_with(feed),
+            None => Some(true),
+        };
+        let ring = held.feed.map(|feed| RungRing {
+            stream_id: feed.stream_id(),
+            look: feed.look(),
+            has_source_here: true,
+            last_fed: feed.last_fed(),
+            goes_on: goes_on(&feed),
+        });
+        RungLook {
+            exists: true,
+            ring,
+            is_made_on_demand: true,
+            may_go_on: listened
+                .is_none_or(|heard| may_splice(&heard.feed.head().content_type, facts.media_type)),
+            ..RungLook::MISSING
         }
     }
 

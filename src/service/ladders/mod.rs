@@ -14,6 +14,7 @@ use tracing::warn;
 
 use self::climb::Climb;
 use super::demand::is_on_demand;
+use super::loops::Loops;
 use super::mesh::Mesh;
 use super::relay::{FETCH_TIMEOUT, NoStream, Relays};
 use super::streams::{Held, Streams};
@@ -37,6 +38,8 @@ pub struct LadderConfig {
     pub streams: Streams,
     /// Fetches streams.
     pub relays: Relays,
+    /// Plays files.
+    pub loops: Loops,
     /// Has streams made that are made on demand only.
     pub wants: Wants,
 }
@@ -223,8 +226,9 @@ impl Ladders {
         match step {
             LadderStep::Hear(_) => heard().map_or(Offer::Coming, Offer::Hear),
             LadderStep::Fetch { rung, meanwhile } => {
-                if let Some(mount) = rungs[rung].mount() {
-                    self.0.config.relays.begin(mount);
+                match &rungs[rung] {
+                    RungName::Mount(mount) => self.0.config.relays.begin(mount),
+                    RungName::File(file) => self.0.config.loops.begin(file),
                 }
                 let meanwhile = heard().filter(|_| meanwhile);
                 meanwhile.map_or(Offer::Coming, Offer::Hear)

@@ -204,6 +204,7 @@ impl Statuses {
             });
             node.about = told.collect();
             node.rungs = self.config.streams.rung_cards().into_iter().collect();
+            node.files = self.config.streams.file_cards().into_iter().collect();
             node.closed = self.config.sources.closed();
             node.streams = own
                 .into_iter()

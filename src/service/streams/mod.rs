@@ -1,5 +1,6 @@
 //! The streams that this node holds, by mount: filled by a source here, or pulled from another node.
 
+mod files;
 mod held;
 mod stand_in;
 
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+pub use self::files::{FileFacts, FileLack, HeldFile};
 use self::held::Readers;
 pub use self::held::{Held, IntroTrouble, Reader, Reading, card_of};
 pub use self::stand_in::Return;
@@ -15,6 +17,7 @@ use self::stand_in::StandIn;
 use crate::io::channel::Channel;
 use crate::io::clock::RuntimeClock;
 use crate::io::feed::Feed;
+use crate::model::file_name::PlayedFile;
 use crate::model::mount::MountName;
 use crate::model::stream::EndReason;
 use crate::service::early_titles::EarlyTitles;
@@ -42,6 +45,8 @@ pub struct StreamMap {
     held: BTreeMap<MountName, Held>,
     /// The fallbacks that listeners hear; where the mount holds a stream, too, they hear the fallback.
     stand_ins: BTreeMap<MountName, StandIn>,
+    /// The files that listeners may hear.
+    files: BTreeMap<PlayedFile, HeldFile>,
 }
 
 impl StreamMap {

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use super::held::{Held, Reader, Reading};
 use super::{MAX_STREAMS, StreamMap, Streams};
 use crate::io::clock::RuntimeClock;
+use crate::io::feed::Feed;
+use crate::model::file_name::PlayedFile;
 use crate::model::mount::MountName;
 use crate::model::rung_name::RungName;
 use crate::wire::gossip::{Origin, RungCard};
@@ -120,30 +122,55 @@ impl StreamMap {
         returns: Return,
         clock: &RuntimeClock,
     ) -> (Option<Held>, bool) {
-        let other = of.mount().filter(|other| *other != mount);
-        let Some(other) = other.and_then(|other| self.held.get(other)) else {
+        let Some((feed, reading)) = self.rung_feed(mount, of) else {
             return (None, false);
         };
         if let Some(stand_in) = self.stand_ins.get_mut(mount) {
             stand_in.returns = returns;
-            if stand_in.of.as_ref() == Some(of) && stand_in.heard.feed.is_same(&other.feed) {
+            if stand_in.of.as_ref() == Some(of) && stand_in.heard.feed.is_same(&feed) {
                 return (Some(stand_in.heard.clone()), false);
             }
         }
         if self.heard(mount).is_none() && self.stand_ins.len() >= MAX_STREAMS {
             return (None, false);
         }
-        let feed = other.feed.clone();
         let heard = self.with_audience_of(mount, feed, Origin::Relay(None), clock);
         go_over(&heard, clock.now());
         let stand_in = StandIn {
             heard: heard.clone(),
             of: Some(of.clone()),
             returns,
-            _reading: Some(other.read_by(Reader::Link)),
+            _reading: reading,
         };
         self.stand_ins.insert(mount.clone(), stand_in);
         (Some(heard), true)
+    }
+
+    /// The feed of a rung of another mount, or of a file, that is here; and what keeps it here.
+    fn rung_feed(&self, mount: &MountName, rung: &RungName) -> Option<(Feed, Option<Reading>)> {
+        match rung {
+            RungName::Mount(other) => {
+                let other = self.held.get(other).filter(|_| other != mount)?;
+                Some((other.feed.clone(), Some(other.read_by(Reader::Link))))
+            }
+            RungName::File(file) => Some((self.file_feed(file)?.clone(), None)),
+        }
+    }
+
+    /// Whether the listeners of a mount hear this file here.
+    pub(super) fn is_file_heard(&self, file: &PlayedFile) -> bool {
+        let mut rungs = self.stand_ins.values().filter_map(|it| it.of.as_ref());
+        rungs.any(|rung| rung.file() == Some(file))
+    }
+
+    /// Lets those who hear a file go over to another feed of it.
+    pub(super) fn go_on_with_file(&mut self, file: &PlayedFile, feed: &Feed, now: Instant) {
+        let stand_ins = self.stand_ins.values_mut();
+        let is_of = |it: &&mut StandIn| it.of.as_ref().and_then(RungName::file) == Some(file);
+        for stand_in in stand_ins.filter(is_of) {
+            stand_in.heard.feed = feed.clone();
+            go_over(&stand_in.heard, now);
+        }
     }
 
     /// Keeps the channel of a mount that holds no stream any more, if its listeners wait for another one.
@@ -180,7 +207,7 @@ impl StreamMap {
 }
 
 /// Lets the listeners of a channel go over to its stream: as far behind the live edge as they have heard nothing.
-fn go_over(held: &Held, now: Instant) {
+pub(super) fn go_over(held: &Held, now: Instant) {
     let behind = held.channel.unfed(now).min(MOST_BEHIND);
     held.channel.switch_behind_edge(&held.feed, behind);
 }
@@ -190,7 +217,6 @@ mod tests {
     use super::*;
     use crate::io::channel::ChannelReader;
     use crate::io::channel::samples::take_all;
-    use crate::io::feed::Feed;
     use crate::media::format::mpeg::samples::frame;
     use crate::media::ring::samples::ring;
     use crate::media::ring::{Read, Ring};

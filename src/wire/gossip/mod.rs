@@ -18,11 +18,13 @@
 //! | `disk` | why it cannot write to its disk | while it cannot |
 //! | `transcoding` | [`TranscodingCard`]: what it could transcode | while it may |
 //! | `rung/PATH` | [`RungCard`]: what that mount's listeners hear there | while it is a fallback |
+//! | `file/NAME` | [`FileCard`]: whether it can play that file | while a mount or the document names the file |
 //! | `wanted/PATH` | `true` | while a listener there waits for a stream that is made on demand, or a transcoder there hears one |
 //! | `outside-relay/PATH` | [`OutsideRelayReport`](crate::model::outside_relay::OutsideRelayReport) | while it holds the seat of that mount's outside relay, on change |
 //! | `yielding/PATH` | the id of the stream that its outside relay has on air: any encoder gets its place | while it is on air |
 //! | `transcoder/PATH` | [`TranscoderReport`](crate::model::transcoding::TranscoderReport) | while it runs that mount's transcoder, at most each five seconds |
 
+mod file;
 mod outside_relays;
 mod rung;
 #[cfg(test)]
@@ -46,6 +48,7 @@ use crate::model::status::NowPlaying;
 use crate::model::stream::{StreamHead, StreamId};
 use crate::model::title::TitleInfo;
 
+pub use self::file::{FileCard, file_key, played_file};
 pub use self::outside_relays::{
     outside_relay_key, outside_relay_mount, yielding_key, yielding_mount,
 };

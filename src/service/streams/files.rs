@@ -1,0 +1,117 @@
+//! The files that the listeners of mounts may hear at this node, and their loops.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{StreamMap, Streams};
+use crate::io::feed::Feed;
+use crate::model::file_name::PlayedFile;
+use crate::model::format::StreamFormat;
+use crate::model::stream::StreamId;
+use crate::wire::gossip::{FileCard, short_finding};
+
+/// What is known of a file that can be played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileFacts {
+    /// The id of its loop: the same on all nodes that have the same bytes.
+    pub stream_id: StreamId,
+    /// The media type with which it is served.
+    pub media_type: &'static str,
+    /// The format.
+    pub format: StreamFormat,
+    /// How long one round plays.
+    pub length: Duration,
+}
+
+/// Why a file cannot be played here now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileLack {
+    /// Why, in words for an operator.
+    pub why: String,
+    /// Whether it is about to be fetched from another node.
+    pub is_coming: bool,
+}
+
+/// A file that a mount names.
+#[derive(Clone, Debug)]
+pub struct HeldFile {
+    /// What it is, or why it cannot be played.
+    pub facts: Result<FileFacts, FileLack>,
+    /// Its loop, while somebody hears it.
+    pub feed: Option<Feed>,
+}
+
+impl Streams {
+    /// Sets the files that there are, and what is known of each. Loops of files that stay go on.
+    pub fn set_files(&self, found: BTreeMap<PlayedFile, Result<FileFacts, FileLack>>) {
+        self.map.send_if_modified(|map| {
+            let known = |(file, held): (&PlayedFile, &HeldFile)| (file.clone(), held.facts.clone());
+            if map.files.iter().map(known).eq(found.clone()) {
+                return false;
+            }
+            let mut before = std::mem::take(&mut map.files);
+            let held = found.into_iter().map(|(file, facts)| {
+                let feed = before.remove(&file).and_then(|held| held.feed);
+                (file, HeldFile { facts, feed })
+            });
+            map.files = held.collect();
+            true
+        });
+    }
+
+    /// What is known of a file that a mount names.
+    pub fn file(&self, file: &PlayedFile) -> Option<HeldFile> {
+        self.map.borrow().files.get(file).cloned()
+    }
+
+    /// Lets those who hear a file hear this feed of it from now on. Says whether the file is still there.
+    pub fn play_file(&self, file: &PlayedFile, feed: &Feed) -> bool {
+        let now = self.clock.now();
+        self.map.send_if_modified(|map| {
+            let Some(held) = map.files.get_mut(file) else {
+                return false;
+            };
+            held.feed = Some(feed.clone());
+            map.go_on_with_file(file, feed, now);
+            true
+        })
+    }
+
+    /// Whether the listeners of a mount hear this file here.
+    pub fn is_file_heard(&self, file: &PlayedFile) -> bool {
+        self.map.borrow().is_file_heard(file)
+    }
+
+    /// Notes that a feed of a file is over.
+    pub fn end_file(&self, file: &PlayedFile, feed: &Feed) {
+        self.map.send_if_modified(|map| {
+            let held = map.files.get_mut(file);
+            let held = held.filter(|held| held.feed.as_ref().is_some_and(|it| it.is_same(feed)));
+            held.and_then(|held| held.feed.take()).is_some()
+        });
+    }
+
+    /// The cards that are gossiped of the files.
+    pub fn file_cards(&self) -> Vec<(PlayedFile, FileCard)> {
+        let map = self.map.borrow();
+        let cards = map.files.iter().map(|(file, held)| {
+            let card = match &held.facts {
+                Ok(_) => FileCard::default(),
+                Err(lack) => FileCard {
+                    trouble: Some(short_finding(&lack.why)),
+                    is_coming: lack.is_coming,
+                },
+            };
+            (file.clone(), card)
+        });
+        cards.collect()
+    }
+}
+
+impl StreamMap {
+    /// The loop of a file that can be played and is.
+    pub(super) fn file_feed(&self, file: &PlayedFile) -> Option<&Feed> {
+        let held = self.files.get(file).filter(|held| held.facts.is_ok());
+        held?.feed.as_ref()
+    }
+}
