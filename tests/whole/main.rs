@@ -27,6 +27,7 @@ mod extra_headers;
 mod failover;
 mod failover_drain;
 mod failover_sources;
+mod fallback_files;
 mod files;
 mod first_audio;
 mod first_byte;
