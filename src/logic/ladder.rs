@@ -7,10 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::logic::mount_names::{hint, in_a_row};
 use crate::model::fallback::MAX_FALLBACKS;
+use crate::model::file_name::{FileName, PlayedFile};
 use crate::model::format::{CodecName, Container, StreamFormat};
+use crate::model::kept_file::KeptFiles;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::rung_name::RungName;
 use crate::model::status::rung::RungState;
+use crate::model::suggest::nearest;
 
 /// The setting of a mount that lists its fallbacks.
 pub const FALLBACK: &str = "fallback";
@@ -30,19 +33,29 @@ pub enum FallbackFault {
         /// The mount that may have been meant, or what to do.
         hint: String,
     },
+    /// A file is not there.
+    #[error("{setting}: there is no file {file}{hint}")]
+    NoFile {
+        /// The setting that names it.
+        setting: &'static str,
+        /// The file that is missing.
+        file: FileName,
+        /// The file that may have been meant, or what to do.
+        hint: String,
+    },
     /// The mount would fall back to itself, perhaps by way of others. With all of them, itself at both ends.
     #[error("fallback: a circle, {}: leave one of them out", in_a_row(.0, "to"))]
     Circle(Vec<MountName>),
     /// Players could not go on with the stream of a fallback.
     #[error(
-        "{setting}: {mount} is {theirs}, and {own_path} {own}: players cannot go on with another format; choose a mount of the \
-         same, or transcode one (antiphon mount create --transcode-from {mount})"
+        "{setting}: {rung} is {theirs}, and {own_path} {own}: players cannot go on with another format; {}",
+        cure(.rung)
     )]
     OtherFormat {
         /// The setting that names it.
         setting: &'static str,
         /// The fallback.
-        mount: MountName,
+        rung: RungName,
         /// The format of that, in words.
         theirs: String,
         /// The mount that would have it.
@@ -55,6 +68,16 @@ pub enum FallbackFault {
         "fallback: more than {MAX_FALLBACKS}, with those that the fallbacks have themselves: leave some out"
     )]
     TooMany,
+}
+
+/// What to do about a rung of another format.
+fn cure(rung: &RungName) -> String {
+    match rung {
+        RungName::Mount(mount) => format!(
+            "choose a mount of the same, or transcode one (antiphon mount create --transcode-from {mount})"
+        ),
+        RungName::File(_) => "choose a file of the same, or encode it anew".to_owned(),
+    }
 }
 
 /// The rungs that the listeners of a mount may hear, the best first: its own stream, then its fallbacks. Each is named once,
@@ -139,6 +162,7 @@ pub fn may_follow(heard: StreamFormat, next: StreamFormat) -> bool {
 pub fn refusal(
     changed: &MountSpec,
     mounts: &BTreeMap<MountName, MountSpec>,
+    files: &KeptFiles,
 ) -> Option<FallbackFault> {
     let mut after = mounts.clone();
     after.insert(changed.path.clone(), changed.clone());
@@ -151,6 +175,10 @@ pub fn refusal(
                 hint,
             });
         }
+    }
+    let mut played = changed.fallback.files();
+    if let Some(fault) = played.find_map(|file| missing_file(FALLBACK, file, files)) {
+        return Some(fault);
     }
     if let Some(chain) = circle(&changed.path, &after) {
         return Some(FallbackFault::Circle(chain));
@@ -175,14 +203,44 @@ pub fn refusal(
 pub fn switch_refusal(
     changed: &MountSpec,
     mounts: &BTreeMap<MountName, MountSpec>,
+    files: &KeptFiles,
 ) -> Option<FallbackFault> {
-    let mount = changed.switched_to.as_ref()?.to.mount()?;
-    let is_there = *mount == changed.path || mounts.contains_key(mount);
-    (!is_there).then(|| FallbackFault::NoMount {
-        setting: SWITCHED_TO,
-        mount: mount.clone(),
-        hint: hint(mount, mounts),
+    match &changed.switched_to.as_ref()?.to {
+        RungName::Mount(mount) => {
+            let is_there = *mount == changed.path || mounts.contains_key(mount);
+            (!is_there).then(|| FallbackFault::NoMount {
+                setting: SWITCHED_TO,
+                mount: mount.clone(),
+                hint: hint(mount, mounts),
+            })
+        }
+        RungName::File(file) => missing_file(SWITCHED_TO, file, files),
+    }
+}
+
+/// Why a file cannot be played that this setting names: the mesh keeps none of that name.
+fn missing_file(
+    setting: &'static str,
+    played: &PlayedFile,
+    files: &KeptFiles,
+) -> Option<FallbackFault> {
+    let PlayedFile::Kept(file) = played else {
+        return None;
+    };
+    (!files.contains_key(file)).then(|| FallbackFault::NoFile {
+        setting,
+        file: file.clone(),
+        hint: file_hint(file, files),
     })
+}
+
+/// The hint at the file that is most like a name that there is not, or what to do if none is.
+fn file_hint(missing: &FileName, files: &KeptFiles) -> String {
+    let known: Vec<&str> = files.keys().map(FileName::as_str).collect();
+    match nearest(missing.as_str(), &known) {
+        Some(meant) => format!("; did you mean file:{meant}?"),
+        None => format!("; put it first (antiphon file put {missing})"),
+    }
 }
 
 /// Whether one mount falls back to another, perhaps by way of others.
@@ -257,6 +315,18 @@ pub fn dependents<'a>(
         .values()
         .filter(move |mount| mount.fallback.mounts().any(|it| it == fallback));
     to_it.map(|mount| &mount.path)
+}
+
+/// The mounts that play a file that the mesh keeps.
+pub fn players_of<'a>(
+    file: &'a FileName,
+    mounts: &'a BTreeMap<MountName, MountSpec>,
+) -> impl Iterator<Item = &'a MountName> {
+    let is_it = move |played: &PlayedFile| matches!(played, PlayedFile::Kept(it) if it == file);
+    let players = mounts
+        .values()
+        .filter(move |mount| mount.played_files().any(is_it));
+    players.map(|mount| &mount.path)
 }
 
 #[cfg(test)]
@@ -386,16 +456,21 @@ mod tests {
                 "fallback: a circle, /c to /c: leave one of them out",
             ),
         ] {
-            assert_eq!(refusal(&changed, &known).unwrap().to_string(), told);
+            assert_eq!(
+                refusal(&changed, &known, &KeptFiles::new())
+                    .unwrap()
+                    .to_string(),
+                told
+            );
         }
-        assert_eq!(refusal(&spec("c", "/x"), &known), None);
+        assert_eq!(refusal(&spec("c", "/x"), &known, &KeptFiles::new()), None);
     }
 
     #[test]
     fn a_missing_mount_is_named_with_its_neighbour() {
         let known = mounts(&[("auto.mp3", ""), ("live.mp3", "")]);
         let told = |fallback| {
-            refusal(&spec("live.mp3", fallback), &known)
+            refusal(&spec("live.mp3", fallback), &known, &KeptFiles::new())
                 .unwrap()
                 .to_string()
         };
@@ -416,9 +491,12 @@ mod tests {
         let known = mounts(&specs);
         assert_eq!(rungs(&known[&path("m0")], &known).len(), 11);
         // The ladder of /m0 grows too long by an edit of the mount at its end.
-        let refused = refusal(&spec("m10", "/m11"), &known);
+        let refused = refusal(&spec("m10", "/m11"), &known, &KeptFiles::new());
         assert_eq!(refused, Some(FallbackFault::TooMany));
-        assert_eq!(refusal(&spec("m11", "/m5"), &known), None);
+        assert_eq!(
+            refusal(&spec("m11", "/m5"), &known, &KeptFiles::new()),
+            None
+        );
     }
 
     #[test]
@@ -490,7 +568,7 @@ mod tests {
                 once.sort();
                 once.dedup();
                 prop_assert_eq!(once.len(), rungs.len());
-                let _answer = refusal(spec, &known);
+                let _answer = refusal(spec, &known, &KeptFiles::new());
             }
         }
     }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::charset::Charset;
 use super::fallback::Fallbacks;
+use super::file_name::PlayedFile;
 use super::geo::CountryRule;
 use super::http_header::ExtraHeaders;
 pub use super::mount_name::{BadMountName, MountName};
@@ -216,6 +217,12 @@ impl MountSpec {
     pub fn ordered_rung(&self, unix_s: u64) -> Option<&RungName> {
         let switch = self.switched_to.as_ref();
         Some(&switch.filter(|it| it.is_in_force(unix_s))?.to)
+    }
+
+    /// The files that its listeners may hear.
+    pub fn played_files(&self) -> impl Iterator<Item = &PlayedFile> {
+        let ordered = self.switched_to.as_ref().and_then(|it| it.to.file());
+        self.fallback.files().chain(ordered)
     }
 
     /// Whether its listeners may hear the stream of another mount.

@@ -141,6 +141,7 @@ fn card(settings: &Settings, hello: &Hello, geo: &Geo) -> NodeCard {
         reads_transcoders: true,
         reads_outside_relays: true,
         reads_dismissals: true,
+        reads_files: true,
     }
 }
 

@@ -82,16 +82,19 @@ pub fn format(mount: &MountName, mounts: &Mounts, view: &MeshView) -> Option<Str
 pub fn other_format<'a>(
     own_path: &MountName,
     setting: &'static str,
-    mut fallbacks: impl Iterator<Item = &'a MountName>,
+    mut fallbacks: impl Iterator<Item = &'a RungName>,
     mounts: &Mounts,
     view: &MeshView,
 ) -> Option<FallbackFault> {
     let own = format(own_path, mounts, view)?;
-    fallbacks.find_map(|mount| {
-        let theirs = format(mount, mounts, view)?;
+    fallbacks.find_map(|rung| {
+        let theirs = match rung {
+            RungName::Mount(mount) => format(mount, mounts, view)?,
+            RungName::File(file) => cards_of(file, view).find_map(|(_, card)| card.format)?,
+        };
         let fault = FallbackFault::OtherFormat {
             setting,
-            mount: mount.clone(),
+            rung: rung.clone(),
             theirs: theirs.in_words(),
             own_path: own_path.clone(),
             own: own.in_words(),

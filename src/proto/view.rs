@@ -126,6 +126,7 @@ impl MeshNode {
                 reads_transcoders: false,
                 reads_outside_relays: false,
                 reads_dismissals: false,
+                reads_files: false,
             },
             bulletin: None,
             claim: None,

@@ -8,6 +8,7 @@
 mod file;
 pub mod handed;
 pub mod private;
+pub mod shelf;
 
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, Write};

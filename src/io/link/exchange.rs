@@ -13,6 +13,9 @@ use crate::wire::frame::{self, Frame, HEADER_BYTES};
 /// Tells the peer that a conversation was cut short by this side.
 const RESET: VarInt = VarInt::from_u32(0);
 
+/// The priority of what can wait; all else has 0.
+const BEHIND_ALL: i32 = -1;
+
 /// How long a peer may take to make room for one frame. A slower line cannot carry a stream, and a peer that
 /// reads nothing would keep its reader's place for ever.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
@@ -97,6 +100,12 @@ impl Exchange {
         self.counters.count_bad_peer();
         warn!(peer = %self.connection.remote_address(), %error, "link closed");
         self.connection.close(CLOSE_BAD_FRAME, b"");
+    }
+
+    /// Lets everything else that this link carries go first.
+    pub fn yield_to_others(&mut self) {
+        // Fails only when the stream is already finished or reset, which is fine.
+        let _ = self.send.set_priority(BEHIND_ALL);
     }
 
     /// Tells the peer that this side has no more to send. What was sent before still arrives.

@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod field;
+pub mod files;
 pub mod kind;
 pub mod mistake;
 pub mod mounts;

@@ -138,9 +138,14 @@ impl Declining for Unsaved {
 impl Declining for ChangeError {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Exists(_) | Self::Needed { .. } | Self::IsFallback { .. } => StatusCode::CONFLICT,
+            Self::Exists(_)
+            | Self::Needed { .. }
+            | Self::IsFallback { .. }
+            | Self::IsPlayed { .. } => StatusCode::CONFLICT,
             Self::NotThere(_) => StatusCode::NOT_FOUND,
-            Self::Bad(BadRecord::TooMany(_)) | Self::Edit(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Bad(BadRecord::TooMany(_)) | Self::Edit(_) | Self::NoRoom(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Self::Bad(_) | Self::Transcoding(_) | Self::Relaying(_) | Self::Fallback(_) => {
                 StatusCode::BAD_REQUEST
             }

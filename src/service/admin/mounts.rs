@@ -125,8 +125,8 @@ fn check_formats(
     let (mounts, view) = (mesh.documents.mounts(), mesh.cluster.view());
     let fallbacks = fallbacks_in(changes.fields()).unwrap_or_default();
     let switch = switch_in(changes.fields());
-    let switched_to = switch.as_ref().and_then(|switch| switch.to.mount());
-    let named = fallbacks.mounts();
+    let switched_to = switch.as_ref().map(|switch| &switch.to);
+    let named = fallbacks.rungs().iter();
     let fault = on_air::other_format(mount, FALLBACK, named, &mounts, &view).or_else(|| {
         let named = switched_to.into_iter();
         on_air::other_format(mount, SWITCHED_TO, named, &mounts, &view)

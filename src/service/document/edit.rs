@@ -1,99 +1,21 @@
 //! Edits of single records: what an operator changes, whether it must be there, and what was wrong.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use super::Inner;
-use super::commit::{EditOrigin, Unsaved};
+use super::commit::EditOrigin;
+use super::files::check_unplayed;
+use super::refusal::{ChangeError, Deletion, Subject};
 use crate::logic::document::{Document, EditError};
-use crate::logic::ladder::{self, FallbackFault};
-use crate::logic::mount_names::named;
+use crate::logic::ladder;
 use crate::logic::records::kind::{BadRecord, Changes};
-use crate::logic::records::mounts::RelayFault;
 use crate::logic::records::outside::MAX_SERVERS;
-use crate::logic::records::{mounts, outside};
+use crate::logic::records::{files, mounts, outside};
 use crate::logic::transcoding::lineage::{self, TranscodeFault};
 use crate::logic::transcoding::order::strict_order;
 use crate::model::mount::MountName;
-use crate::model::node::NodeName;
 use crate::model::record::Value;
 use crate::model::record::key::RecordKey;
-
-/// Why an edit was not made.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ChangeError {
-    /// The name is taken.
-    #[error("{0} already exists")]
-    Exists(Subject),
-    /// The name is unknown.
-    #[error("there is no {0}")]
-    NotThere(Subject),
-    /// The edit would leave an invalid record.
-    #[error(transparent)]
-    Bad(#[from] BadRecord),
-    /// The edit would leave a mount that cannot be transcoded.
-    #[error(transparent)]
-    Transcoding(#[from] TranscodeFault),
-    /// The edit would leave a mount whose listeners could not fall back as it says.
-    #[error(transparent)]
-    Fallback(#[from] FallbackFault),
-    /// The edit would leave a mount that cannot be relayed.
-    #[error(transparent)]
-    Relaying(#[from] RelayFault),
-    /// Other mounts are transcoded from the one that would be deleted.
-    #[error(
-        "{} transcoded from {mount}: delete or change them first, or delete {mount} alone by --force (in the API by \
-         ?force=true), which leaves them without a stream",
-        named_with(.others, ["is", "are"])
-    )]
-    Needed {
-        /// The mount.
-        mount: MountName,
-        /// The mounts that are transcoded from it.
-        others: Vec<MountName>,
-    },
-    /// The listeners of other mounts fall back to the one that would be deleted.
-    #[error(
-        "{} back to {mount}: change that first, or delete {mount} all the same by --force (in the API by ?force=true)",
-        named_with(.others, ["falls", "fall"])
-    )]
-    IsFallback {
-        /// The mount.
-        mount: MountName,
-        /// The mounts that have it as a fallback.
-        others: Vec<MountName>,
-    },
-    /// The document refuses it.
-    #[error(transparent)]
-    Edit(#[from] EditError),
-    /// The edit was not saved.
-    #[error(transparent)]
-    Unsaved(#[from] Unsaved),
-}
-
-/// Whether a mount is deleted from which others are transcoded, or to which they fall back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deletion {
-    /// The mount stays, and the operator is told of the others.
-    IfUnused,
-    /// The mount is deleted, and the others have no stream any more.
-    Forced,
-}
-
-/// The names of mounts, and the form of a verb for one or for several.
-fn named_with(mounts: &[MountName], verbs: [&str; 2]) -> String {
-    let verb = verbs[usize::from(mounts.len() != 1)];
-    format!("{} {verb}", named(mounts))
-}
-
-/// A thing that an operator adds and removes by name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject {
-    /// A mount.
-    Mount(MountName),
-    /// An outside server.
-    Outside(NodeName),
-}
 
 /// The condition under which an edit is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,36 +26,6 @@ pub(super) enum Existence {
     New(Subject),
     /// The subject must be there.
     Known(Subject),
-}
-
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Mount(path) => write!(f, "mount {path}"),
-            Self::Outside(name) => write!(f, "outside server {name}"),
-        }
-    }
-}
-
-impl Subject {
-    /// The key of its record.
-    pub(super) fn key(&self) -> RecordKey {
-        match self {
-            Self::Mount(path) => mounts::key(path),
-            Self::Outside(name) => outside::key(name),
-        }
-    }
-
-    /// Whether a valid record says that it is there.
-    fn is_in(&self, document: &Document) -> bool {
-        match self {
-            Self::Mount(path) => {
-                let record = document.get(&self.key());
-                record.is_some_and(|record| mounts::spec(path.clone(), record).is_ok())
-            }
-            Self::Outside(name) => outside::list(document).servers.contains_key(name),
-        }
-    }
 }
 
 impl Existence {
@@ -167,6 +59,7 @@ impl Existence {
                 outside::check(name, document.get(&subject.key()), fields)?;
                 Ok(())
             }
+            Subject::File(_) => Ok(()),
         }
     }
 
@@ -225,9 +118,9 @@ fn check_fallbacks(
         return Ok(());
     }
     let edited = mounts::edited(path, document.get(&mounts::key(path)), fields)?;
-    let mounts = mounts::list(document).mounts;
-    let by_fallbacks = || sets_fallbacks.then(|| ladder::refusal(&edited, &mounts));
-    let by_switch = || switches.then(|| ladder::switch_refusal(&edited, &mounts));
+    let (mounts, files) = (mounts::list(document).mounts, files::list(document).0);
+    let by_fallbacks = || sets_fallbacks.then(|| ladder::refusal(&edited, &mounts, &files));
+    let by_switch = || switches.then(|| ladder::switch_refusal(&edited, &mounts, &files));
     let fault = by_fallbacks().flatten().or_else(|| by_switch().flatten());
     fault.map_or(Ok(()), |fault| Err(fault.into()))
 }
@@ -284,10 +177,11 @@ impl Inner {
     ) -> Result<(), ChangeError> {
         self.commit(EditOrigin::Client, move |document, now_unix_ms| {
             let key = subject.key();
-            if let (Subject::Mount(path), Deletion::IfUnused) = (&subject, deletion)
-                && document.get(&key).is_some()
-            {
-                check_unused(path, document)?;
+            let is_checked = deletion == Deletion::IfUnused && document.get(&key).is_some();
+            match &subject {
+                Subject::Mount(path) if is_checked => check_unused(path, document)?,
+                Subject::File(name) if is_checked => check_unplayed(name, document)?,
+                _ => {}
             }
             let record = match document.delete(&key, now_unix_ms) {
                 Err(EditError::NotThere(_)) => return Err(ChangeError::NotThere(subject)),
@@ -304,6 +198,7 @@ mod tests {
     use super::*;
     use crate::logic::records::mounts::MOUNT_KIND;
     use crate::logic::records::outside::OUTSIDE_KIND;
+    use crate::model::node::NodeName;
 
     const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA";
 

@@ -6,12 +6,14 @@
 mod clocks;
 mod commit;
 mod edit;
+mod files;
 mod outside;
+mod refusal;
 mod saver;
 mod settle;
 
 pub use self::commit::Unsaved;
-pub use self::edit::{ChangeError, Deletion, Subject};
+pub use self::refusal::{ChangeError, Deletion, Subject};
 pub use self::saver::DOCUMENT_FILE;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +44,7 @@ use crate::logic::records::relay_login::RelayLogin;
 use crate::logic::records::steering;
 use crate::logic::records::steering::{MeshSettings, NODE_KIND, Steering};
 use crate::logic::transcoding::lineage;
+use crate::model::kept_file::KeptFiles;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::{Generation, NodeName};
 use crate::model::record::Record;
@@ -76,6 +79,7 @@ struct Inner {
     document: Mutex<Document>,
     mounts: watch::Sender<Arc<Mounts>>,
     outside: watch::Sender<Arc<Servers>>,
+    files: watch::Sender<Arc<KeptFiles>>,
     steering: watch::Sender<Arc<Steering>>,
     /// The faults of the document that were there, and were logged, when it was published last.
     complaints: Mutex<BTreeSet<String>>,
@@ -103,6 +107,7 @@ impl Documents {
             document: Mutex::new(config.document),
             mounts: watch::Sender::default(),
             outside: watch::Sender::default(),
+            files: watch::Sender::default(),
             steering: watch::Sender::default(),
             complaints: Mutex::default(),
             changed: Notify::new(),
@@ -338,6 +343,7 @@ impl Inner {
         let listing = mounts::list(&document);
         let (steering, unusable) = Steering::of(&document);
         let outside = crate::logic::records::outside::list(&document);
+        let (files, bad_files) = crate::logic::records::files::list(&document);
         let forgotten = forgotten::list(&document);
         drop(document);
         let (mut told, mut complaints) = (self.complaints.lock(), BTreeSet::new());
@@ -349,6 +355,9 @@ impl Inner {
         };
         for (key, error) in listing.skipped.iter().filter(|(key, why)| is_new(key, why)) {
             warn!(%key, %error, "unusable mount record skipped");
+        }
+        for (key, error) in bad_files.iter().filter(|(key, why)| is_new(key, why)) {
+            warn!(%key, %error, "unusable record of a file skipped");
         }
         for (key, error) in unusable.iter().filter(|(key, why)| is_new(key, why)) {
             warn!(%key, %error, "unusable record skipped");
@@ -363,6 +372,7 @@ impl Inner {
         self.mounts.send_replace(Arc::new(listing.mounts));
         self.steering.send_replace(Arc::new(steering));
         self.publish_outside(outside);
+        self.publish_files(files);
         self.cluster.set_forgotten(forgotten);
     }
 }

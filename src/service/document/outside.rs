@@ -5,8 +5,9 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::edit::{Deletion, Existence, Subject};
-use super::{ChangeError, Documents, Inner};
+use super::edit::Existence;
+use super::refusal::{ChangeError, Deletion, Subject};
+use super::{Documents, Inner};
 use crate::logic::records::kind::Changes;
 use crate::logic::records::outside::{ServerListing, Servers};
 use crate::model::node::NodeName;

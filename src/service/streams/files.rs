@@ -96,10 +96,14 @@ impl Streams {
         let map = self.map.borrow();
         let cards = map.files.iter().map(|(file, held)| {
             let card = match &held.facts {
-                Ok(_) => FileCard::default(),
+                Ok(facts) => FileCard {
+                    format: Some(facts.format),
+                    ..FileCard::default()
+                },
                 Err(lack) => FileCard {
                     trouble: Some(short_finding(&lack.why)),
                     is_coming: lack.is_coming,
+                    format: None,
                 },
             };
             (file.clone(), card)

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::model::kept_file::FileHash;
 use crate::model::mount::MountName;
 use crate::model::node::{Generation, NodeName};
 use crate::model::record::Record;
@@ -36,6 +37,9 @@ pub const MAX_DATA_BYTES: usize = 16 * 1024;
 pub const MAX_WHOLE_PROLOGUE_BYTES: usize = 240 * 1024;
 /// The most of a prologue in one PROLOGUE-PART: 64 parts of the longest one, each a sign of life on a slow link.
 pub const MAX_PROLOGUE_PART_BYTES: usize = 64 * 1024;
+
+/// The most of a file in one FILE-PART: each is a sign of life on a slow link.
+pub const MAX_FILE_PART_BYTES: usize = 64 * 1024;
 
 /// A number that no byte of a stream has. To SUBSCRIBE from here asks whether the stream's source is still connected to
 /// that node: the answer is DONE if it is, and DENIED if not. A node that does not know the question denies.
@@ -108,7 +112,7 @@ impl fmt::Display for Order {
 }
 
 /// One message of a link. Unidirectional streams carry one frame each; a conversation
-/// (PUBLISH, PRESENCE, SUBSCRIBE, SUMMARY, DESCRIBE, ANNOUNCE, ORDER, AUDIENCE, DISMISS) is a bidirectional stream that begins
+/// (PUBLISH, PRESENCE, SUBSCRIBE, SUMMARY, DESCRIBE, ANNOUNCE, ORDER, AUDIENCE, DISMISS, FILE-ASK) is a bidirectional stream that begins
 /// with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Frame {
@@ -282,6 +286,11 @@ pub enum Frame {
         /// The stream of the source.
         stream_id: StreamId,
     },
+    /// The sender asks for the bytes of a file that the document names. Answered by FILE-PARTs up to the end of the
+    /// conversation, or by DENIED. Only to nodes whose card says that they read it.
+    FileAsk(FileHash),
+    /// The next bytes of a file.
+    FilePart(Bytes),
 }
 
 impl Frame {
@@ -321,6 +330,8 @@ impl Frame {
             Self::Announce { .. } => "ANNOUNCE",
             Self::Midway => "MIDWAY",
             Self::Dismiss { .. } => "DISMISS",
+            Self::FileAsk(_) => "FILE-ASK",
+            Self::FilePart(_) => "FILE-PART",
         }
     }
 }

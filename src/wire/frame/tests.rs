@@ -117,6 +117,8 @@ fn every_kind_survives_the_wire() {
         },
         Frame::ProloguePart(vec![0; MAX_PROLOGUE_PART_BYTES].into()),
         Frame::Midway,
+        Frame::FileAsk(FileHash([0xA5; 32])),
+        Frame::FilePart(vec![0; MAX_FILE_PART_BYTES].into()),
         Frame::Audience(AudienceQuestion::Kill(42)),
         Frame::Dismiss {
             mount: mount.clone(),

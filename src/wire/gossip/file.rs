@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::file_name::PlayedFile;
+use crate::model::format::StreamFormat;
 
 const FILE_PREFIX: &str = "file/";
 
@@ -12,6 +13,9 @@ pub struct FileCard {
     /// Why it cannot, in words for an operator; `None` if it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// The format, if it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<StreamFormat>,
     /// Whether it is about to be fetched from another node.
     #[serde(default)]
     pub is_coming: bool,

@@ -148,6 +148,9 @@ pub struct NodeCard {
     /// Whether the node reads DISMISS, the frame by which an operator ends a source.
     #[serde(default)]
     pub reads_dismissals: bool,
+    /// Whether the node reads FILE-ASK, and keeps files.
+    #[serde(default)]
+    pub reads_files: bool,
 }
 
 /// The finding of a node at the address that another one announces.

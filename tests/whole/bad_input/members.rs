@@ -81,6 +81,7 @@ impl Rogue {
             reads_transcoders: false,
             reads_dismissals: true,
             reads_outside_relays: false,
+            reads_files: false,
         });
         let values = vec![(gossip::NODE.to_owned(), card)];
         let started = Gossip::start(links.clone(), gossip, values).await;
