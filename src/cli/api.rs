@@ -6,6 +6,7 @@
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::terminal;
-use crate::io::http::{Answer, Limits, Question, basic, request_within};
+use crate::io::http::{Answer, Limits, Question, REQUEST_TIMEOUT, basic, request_within};
 use crate::settings::{Machine, PublicUrl, RunArgs, Settings};
 
 /// The longest token or password file that is read; a longer one is surely another file.
@@ -24,6 +25,9 @@ const MAX_CREDENTIAL_BYTES: usize = 4_096;
 
 /// The longest answer that is read: a list of 20,000 listeners, the most that a node tells, each with the longest names.
 const MAX_ANSWER_BYTES: usize = 32 << 20;
+
+/// How long a file may take to arrive: 16 MiB over a line of half a megabit per second.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The longest error text of a node that is shown, in characters.
 const MAX_ERROR_LETTERS: usize = 500;
@@ -125,21 +129,46 @@ impl Api {
         path: &str,
         body: Option<&Value>,
     ) -> anyhow::Result<Bytes> {
+        let content_type = body.map(|_| "application/json");
+        let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
+        self.send(method, path, (content_type, body), REQUEST_TIMEOUT)
+            .await
+    }
+
+    /// Sends a file, and reads the JSON of the answer.
+    pub(super) async fn put<T: for<'a> Deserialize<'a>>(
+        &self,
+        path: &str,
+        file: Vec<u8>,
+    ) -> anyhow::Result<T> {
+        let body = (Some("application/octet-stream"), Bytes::from(file));
+        let answer = self.send(Method::PUT, path, body, UPLOAD_TIMEOUT).await?;
+        self.read(path, &answer)
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        (content_type, body): (Option<&'static str>, Bytes),
+        time: Duration,
+    ) -> anyhow::Result<Bytes> {
         let mut headers = HeaderMap::new();
         if let Some(value) = &self.authorization {
             headers.insert(AUTHORIZATION, value.clone());
         }
-        if body.is_some() {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(content_type) = content_type {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
         let url = format!("{}{path}", self.node);
         let question = Question {
             method,
             url: url.parse().with_context(|| format!("{url} is no URL"))?,
             headers,
-            body: body.map_or_else(Bytes::new, |body| body.to_string().into()),
+            body,
         };
         let limits = Limits {
+            time,
             answer_bytes: MAX_ANSWER_BYTES,
             ..Limits::default()
         };
@@ -158,7 +187,11 @@ impl Api {
         body: Option<&Value>,
     ) -> anyhow::Result<T> {
         let answer = self.ask(method, path, body).await?;
-        let read = serde_json::from_slice(&answer);
+        self.read(path, &answer)
+    }
+
+    fn read<T: for<'a> Deserialize<'a>>(&self, path: &str, answer: &[u8]) -> anyhow::Result<T> {
+        let read = serde_json::from_slice(answer);
         read.with_context(|| {
             format!(
                 "{}{path} answered with something else; is it antiphon?",

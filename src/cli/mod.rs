@@ -7,6 +7,7 @@ mod api;
 mod completion;
 mod demo;
 mod fields;
+mod file;
 mod listeners;
 mod log_fields;
 mod logging;
@@ -89,6 +90,8 @@ enum Command {
     Policy(policy::PolicyArgs),
     /// Change the admin password of the cluster, or that of Icecast servers which relay from it
     Password(password::PasswordArgs),
+    /// Keep files on all nodes that mounts play when nothing better flows
+    File(file::FileArgs),
     /// Send listeners to Icecast servers that do not run antiphon, too
     Outside(outside::OutsideArgs),
     /// Show the nodes and mounts of a mesh
@@ -191,6 +194,7 @@ impl Command {
             Self::Listeners(args) => run::wait_for(listeners::listeners(args)),
             Self::Policy(args) => run::wait_for(policy::policy(args)),
             Self::Password(args) => run::wait_for(password::password(args)),
+            Self::File(args) => run::wait_for(file::file(args)),
             Self::Outside(args) => run::wait_for(outside::outside(args)),
             Self::Status(args) => run::wait_for(status::status(args)),
             Self::Completion(args) => completion::completion(&args),

@@ -53,6 +53,8 @@ use crate::settings::{Line, MEDIA_FOLDER, Settings};
 use crate::wire::icecast::passthrough::TagKey;
 use crate::wire::livez::ProofKeys;
 
+/// The folder of the files that the mesh keeps, in the data directory.
+const FILES_FOLDER: &str = "files";
 /// The folder of files that a node makes for programs of other users.
 const RUN_FOLDER: &str = "/run/antiphon";
 
@@ -99,6 +101,7 @@ struct Carriers {
     load: Load,
     authority: MountAuthority,
     relays: Relays,
+    loops: Loops,
     ladders: Ladders,
     wants: Wants,
     drain: Drain,
@@ -175,6 +178,7 @@ impl Core<'_> {
         let admin = Admin::new(AdminConfig {
             mesh: mesh.clone(),
             audience: audience.clone(),
+            loops: carriers.loops.clone(),
             drain: carriers.drain.clone(),
             statuses: self.statuses(mesh, &carriers, credentials.fingerprint),
             listening: listening.clone(),
@@ -194,6 +198,7 @@ impl Core<'_> {
             streams: carriers.streams,
             titles,
             dismissals,
+            loops: carriers.loops,
             audience,
             drain: carriers.drain.clone(),
         };
@@ -378,13 +383,17 @@ impl Core<'_> {
         self.tasks.spawn(relays.clone().keep_all_while_master());
         let wants = Wants::default();
         self.tasks.spawn(wants.clone().tell(mesh.clone()));
-        let loops = Loops::new(mesh.clone(), streams.clone());
+        let loops = Loops::new(
+            mesh.clone(),
+            streams.clone(),
+            self.settings.data_dir.join(FILES_FOLDER),
+        );
         self.tasks.spawn(loops.clone().run());
         let ladders = Ladders::new(LadderConfig {
             mesh: mesh.clone(),
             streams: streams.clone(),
             relays: relays.clone(),
-            loops,
+            loops: loops.clone(),
             wants: wants.clone(),
         });
         self.tasks.spawn(ladders.clone().run());
@@ -400,6 +409,7 @@ impl Core<'_> {
             load,
             authority,
             relays,
+            loops,
             ladders,
             wants,
             drain,

@@ -155,9 +155,13 @@ fn cards_of<'a>(
 
 /// Why nodes cannot play a rung, if it is a file.
 fn troubles(rung: &RungName, view: &MeshView) -> BTreeMap<NodeName, String> {
-    let Some(file) = rung.file() else {
-        return BTreeMap::new();
-    };
+    let file = rung.file();
+    file.map(|file| file_troubles(file, view))
+        .unwrap_or_default()
+}
+
+/// Why nodes cannot play a file.
+pub fn file_troubles(file: &PlayedFile, view: &MeshView) -> BTreeMap<NodeName, String> {
     let troubles =
         cards_of(file, view).filter_map(|(name, card)| Some((name.clone(), card.trouble.clone()?)));
     troubles.collect()

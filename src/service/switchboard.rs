@@ -8,6 +8,7 @@ use super::authority::MountAuthority;
 use super::cluster::Event;
 use super::dismissal::Dismissals;
 use super::drain::{Drain, Phase};
+use super::loops::Loops;
 use super::mesh::Mesh;
 use super::relay;
 use super::relay::serving::Subscription;
@@ -47,6 +48,8 @@ pub struct Switchboard {
     pub titles: Titles,
     /// Ends sources here.
     pub dismissals: Dismissals,
+    /// Gives away the files that the mesh keeps.
+    pub loops: Loops,
     /// Answers questions about the listeners here.
     pub audience: MeshAudience,
     /// Says when relays have to move on.
@@ -196,6 +199,7 @@ impl Switchboard {
                 let reply = self.dismissals.dismiss_here(&mount, stream_id).await;
                 answer(&from, reply, exchange).await;
             }
+            Frame::FileAsk(hash) => self.loops.serve(&from, hash, exchange).await,
             Frame::Audience(question) => self.audience.answer(&from, question, exchange).await,
             frame => warn!(%from, kind = frame.kind(), "a conversation that does not belong here"),
         }

@@ -5,32 +5,43 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::file::{Before, SaveError, replace};
 use crate::model::kept_file::FileHash;
 
-/// A folder of files under their hashes. All calls block.
+/// A folder of files under their hashes. All calls block, also while another one writes.
 #[derive(Clone, Debug)]
-pub struct FileShelf(PathBuf);
+pub struct FileShelf {
+    folder: PathBuf,
+    /// Held while files come or go: what is written now must not be taken for what a crash has left.
+    changing: Arc<Mutex<()>>,
+}
 
 impl FileShelf {
     /// The files in this folder, which is made with the first of them.
     pub fn new(folder: PathBuf) -> Self {
-        Self(folder)
+        Self {
+            folder,
+            changing: Arc::default(),
+        }
     }
 
     /// The folder.
     pub fn folder(&self) -> &Path {
-        &self.0
+        &self.folder
     }
 
     /// Keeps the bytes with this hash, at once or not at all. When it returns, they survive a power failure.
     pub fn keep(&self, hash: &FileHash, bytes: &[u8]) -> Result<(), SaveError> {
-        let path = self.0.join(hash.to_string());
+        let _alone = self.changing.lock();
+        let path = self.folder.join(hash.to_string());
         let made = fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(&self.0);
+            .create(&self.folder);
         made.map_err(|source| SaveError {
             path: path.clone(),
             source,
@@ -38,9 +49,11 @@ impl FileShelf {
         replace(&path, &[bytes], Before::Drop)
     }
 
-    /// Removes all files but these. Says how many there were.
-    pub fn drop_others(&self, wanted: &BTreeSet<FileHash>) -> io::Result<usize> {
-        let entries = match fs::read_dir(&self.0) {
+    /// Removes all files but those that are wanted at this moment. Says how many there were.
+    pub fn drop_others(&self, wanted: impl FnOnce() -> BTreeSet<FileHash>) -> io::Result<usize> {
+        let _alone = self.changing.lock();
+        let wanted = wanted();
+        let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
             entries => entries?,
         };
@@ -68,14 +81,14 @@ mod tests {
     fn only_wanted_files_stay() {
         let folder = tempfile::tempdir().unwrap();
         let shelf = FileShelf::new(folder.path().join("files"));
-        assert_eq!(shelf.drop_others(&BTreeSet::new()).unwrap(), 0);
+        assert_eq!(shelf.drop_others(BTreeSet::new).unwrap(), 0);
         let [one, two] = [FileHash([1; 32]), FileHash([2; 32])];
         for hash in [one, two] {
             shelf.keep(&hash, b"bytes").unwrap();
         }
         fs::write(shelf.folder().join("readme"), "an operator's").unwrap();
         fs::write(shelf.folder().join(format!("{one}.new")), "torn").unwrap();
-        assert_eq!(shelf.drop_others(&BTreeSet::from([two])).unwrap(), 2);
+        assert_eq!(shelf.drop_others(|| BTreeSet::from([two])).unwrap(), 2);
         let kept = fs::read(shelf.folder().join(two.to_string())).unwrap();
         assert_eq!(kept, b"bytes");
         assert!(shelf.folder().join("readme").exists());

@@ -23,6 +23,8 @@ pub(super) enum BadBody {
     BrokenOff,
     #[error("the body is longer than {MAX_BODY_BYTES} bytes")]
     TooLong,
+    #[error("the body is longer than {} MiB", .0 >> 20)]
+    FileTooLong(usize),
     #[error("the body is no JSON object: {0}")]
     Json(#[from] serde_json::Error),
     #[error("`{0}` is given twice")]
@@ -39,6 +41,19 @@ pub(super) enum BadBody {
 pub(super) async fn object(request: Request<Incoming>) -> Result<Map<String, Value>, BadBody> {
     let body = whole(request.into_body()).await?;
     fields(&body)
+}
+
+/// The body of a request as it is, if it has so many bytes at most.
+pub(super) async fn bytes(request: Request<Incoming>, most: usize) -> Result<Bytes, BadBody> {
+    let is_too_long = |stated: u64| usize::try_from(stated).is_ok_and(|it| it > most);
+    if request.body().size_hint().exact().is_some_and(is_too_long) {
+        return Err(BadBody::FileTooLong(most));
+    }
+    match Limited::new(request.into_body(), most).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(BadBody::FileTooLong(most)),
+        Err(_) => Err(BadBody::BrokenOff),
+    }
 }
 
 /// The fields of a JSON object. One that is given twice is refused: one of its values would be lost.

@@ -21,6 +21,7 @@ use crate::service::audience::NotKilled;
 use crate::service::dismissal::NotDismissed;
 use crate::service::document::{ChangeError, Unsaved};
 use crate::service::logins::NoRight;
+use crate::service::loops::NotPut;
 use crate::service::node_question::NoAnswer;
 
 /// A request that is not carried out.
@@ -82,7 +83,7 @@ impl<E: Declining> From<E> for Declined {
 impl Declining for BadBody {
     fn status(&self) -> StatusCode {
         match self {
-            Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLong | Self::FileTooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BrokenOff
             | Self::Json(_)
             | Self::Twice(_)
@@ -150,6 +151,17 @@ impl Declining for ChangeError {
                 StatusCode::BAD_REQUEST
             }
             Self::Unsaved(why) => why.status(),
+        }
+    }
+}
+
+impl Declining for NotPut {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Unfit(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Change(why) => why.status(),
+            Self::Disk(_) => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }

@@ -8,6 +8,7 @@ mod body;
 mod browser;
 mod call;
 mod declined;
+mod files;
 mod form;
 mod icecast;
 mod icecast_status;
@@ -55,6 +56,7 @@ use super::dismissal::Dismissals;
 use super::drain::Drain;
 use super::listen::Listening;
 use super::logins::{Caller, Logins, Right};
+use super::loops::Loops;
 use super::mesh::Mesh;
 use super::sources::Sources;
 use super::status::Statuses;
@@ -75,6 +77,8 @@ pub struct AdminConfig {
     pub mesh: Mesh,
     /// The listeners of all nodes.
     pub audience: MeshAudience,
+    /// The files that the mesh keeps.
+    pub loops: Loops,
     /// Takes this node out of service.
     pub drain: Drain,
     /// The nodes to which listeners are sent.

@@ -95,11 +95,7 @@ pub(super) async fn set_fields(
 /// Deletes a mount: one from which others are transcoded only if that is forced.
 pub(super) async fn delete(admin: &Admin, call: Call) -> Answer {
     let mount = mount(&call)?;
-    let deletion = match call.parameter("force")?.as_deref() {
-        None | Some("false") => Deletion::IfUnused,
-        Some("true") => Deletion::Forced,
-        Some(_) => return Err(Declined::bad("`force` must be true or false")),
-    };
+    let deletion = deletion(&call)?;
     admin
         .0
         .mesh
@@ -113,6 +109,15 @@ pub(super) async fn delete(admin: &Admin, call: Call) -> Answer {
 pub(super) async fn end_source(admin: &Admin, call: Call) -> Answer {
     admin.0.dismissals.dismiss(&mount(&call)?).await?;
     Ok(reply::no_content())
+}
+
+/// Whether what is used is deleted, too, by the query of a request.
+pub(super) fn deletion(call: &Call) -> Result<Deletion, Declined> {
+    match call.parameter("force")?.as_deref() {
+        None | Some("false") => Ok(Deletion::IfUnused),
+        Some("true") => Ok(Deletion::Forced),
+        Some(_) => Err(Declined::bad("`force` must be true or false")),
+    }
 }
 
 /// Refuses a fallback whose stream players could not go on with, as far as the formats are known now.

@@ -79,6 +79,11 @@ impl Route {
         Self::of("POST", pattern, access, handler)
     }
 
+    /// A row for PUT.
+    pub(super) const fn put(pattern: &'static str, access: Access, handler: Handler) -> Self {
+        Self::of("PUT", pattern, access, handler)
+    }
+
     /// A row for PATCH.
     pub(super) const fn patch(pattern: &'static str, access: Access, handler: Handler) -> Self {
         Self::of("PATCH", pattern, access, handler)

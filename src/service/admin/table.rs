@@ -6,7 +6,7 @@ use super::routes::Access::{Anybody, ListStreams, Manage, OfMount};
 use super::routes::Handler::{Later, Now};
 use super::routes::Route;
 use super::{
-    icecast, icecast_status, listeners, load_page, mounts, nodes, open, outside, password,
+    files, icecast, icecast_status, listeners, load_page, mounts, nodes, open, outside, password,
     shoutcast_cgi, steering, streamlist, switches,
 };
 use crate::wire::livez;
@@ -14,6 +14,9 @@ use crate::wire::livez;
 /// The limit where a password is set: its login and its hash may each wait 20 s for their turn, and the edit 10 s for a
 /// disk.
 const PASSWORD_LIMIT: Duration = Duration::from_secs(60);
+
+/// The limit of a file, which may come over a slow line: 16 MiB at half a megabit per second.
+const UPLOAD_LIMIT: Duration = Duration::from_secs(300);
 
 /// A handler that waits for something.
 macro_rules! later {
@@ -46,6 +49,9 @@ pub(super) static ROUTES: &[Route] = &[
     Route::patch("/api/v1/admin", Manage, later!(password::set)).within(PASSWORD_LIMIT),
     Route::get("/api/v1/candidates", Anybody, Now(steering::candidates)),
     Route::get("/api/v1/explain", Manage, Now(steering::explain)),
+    Route::get("/api/v1/files", Manage, Now(files::list)),
+    Route::put("/api/v1/files/{name}", Manage, later!(files::put)).within(UPLOAD_LIMIT),
+    Route::delete("/api/v1/files/{name}", Manage, later!(files::delete)),
     Route::get("/api/v1/listeners", Manage, later!(listeners::list)),
     Route::delete("/api/v1/listeners/{id}", Manage, later!(listeners::kill)),
     Route::get("/api/v1/mounts", Manage, Now(mounts::list)),

@@ -2,20 +2,28 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
+use crate::io::disk::shelf::FileShelf;
 use crate::io::file_stamp::FileStamp;
 use crate::io::web_root::open_in;
 use crate::media::looped::{Looped, NoLoop};
 use crate::model::file_name::FilePath;
+use crate::model::kept_file::{FileHash, MAX_FILE_BYTES};
 use crate::model::stream::StreamId;
 use crate::service::streams::FileFacts;
 
-/// The longest file: ten minutes at 192 kbit/s.
-pub(super) const MAX_FILE_BYTES: u64 = 16 << 20;
+/// The place of a file on this node, and the bytes that it must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    folder: PathBuf,
+    name: String,
+    /// The hash of the bytes; `None`: any will do.
+    hash: Option<FileHash>,
+}
 
 /// Why a file cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +43,9 @@ pub(super) enum UnreadFile {
     /// The file has more bytes than are read.
     #[error("the file has more than {} MiB: make it shorter", MAX_FILE_BYTES >> 20)]
     TooLong,
+    /// The bytes are others than those that were kept.
+    #[error("the file is damaged on this node")]
+    Damaged,
     /// The file cannot be played again and again.
     #[error(transparent)]
     Unfit(#[from] NoLoop),
@@ -52,6 +63,17 @@ impl From<io::Error> for UnreadFile {
     }
 }
 
+impl UnreadFile {
+    /// Whether another node may have the bytes that are missing here.
+    pub(super) fn is_mended_by_peers(&self) -> bool {
+        match self {
+            Self::NoFile | Self::Damaged | Self::Unread(_) | Self::NotAFile | Self::Link => true,
+            // The hash was right.
+            Self::Unfit(_) | Self::TooLong => false,
+        }
+    }
+}
+
 /// A file in memory, ready to be played.
 #[derive(Debug)]
 pub(super) struct ReadFile {
@@ -61,36 +83,71 @@ pub(super) struct ReadFile {
     pub(super) facts: FileFacts,
 }
 
-/// Opens the file at a path, and says how it looks. Waits for the disk.
-pub(super) fn open(path: &FilePath) -> Result<(File, FileStamp), UnreadFile> {
-    let (folder, name) = path.folder_and_name();
-    let opened = open_in(Path::new(folder), name)?.ok_or(UnreadFile::NotAFile)?;
-    let stamp = FileStamp::of(&opened.file.metadata()?);
-    match stamp.bytes > MAX_FILE_BYTES {
-        true => Err(UnreadFile::TooLong),
-        false => Ok((opened.file, stamp)),
-    }
+/// The hash of some bytes.
+pub(super) fn hash_of(bytes: &[u8]) -> FileHash {
+    FileHash(Sha256::digest(bytes).into())
 }
 
-/// Reads the file at a path. Waits for the disk.
-pub(super) fn read(path: &FilePath) -> Result<ReadFile, UnreadFile> {
-    let (file, _) = open(path)?;
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
-    Ok(prepare(&bytes)?)
+impl Place {
+    /// A file that the operator of this node has put there.
+    pub(super) fn at(path: &FilePath) -> Self {
+        let (folder, name) = path.folder_and_name();
+        Self {
+            folder: Path::new(folder).to_owned(),
+            name: name.to_owned(),
+            hash: None,
+        }
+    }
+
+    /// A file that the mesh keeps.
+    pub(super) fn on(shelf: &FileShelf, hash: FileHash) -> Self {
+        Self {
+            folder: shelf.folder().to_owned(),
+            name: hash.to_string(),
+            hash: Some(hash),
+        }
+    }
+
+    fn open(&self) -> Result<(File, FileStamp), UnreadFile> {
+        let opened = open_in(&self.folder, &self.name)?.ok_or(UnreadFile::NotAFile)?;
+        let stamp = FileStamp::of(&opened.file.metadata()?);
+        match stamp.bytes > u64::from(MAX_FILE_BYTES) {
+            true if self.hash.is_some() => Err(UnreadFile::Damaged),
+            true => Err(UnreadFile::TooLong),
+            false => Ok((opened.file, stamp)),
+        }
+    }
+
+    /// How the file looks from outside. Waits for the disk.
+    pub(super) fn stamp(&self) -> Result<FileStamp, UnreadFile> {
+        self.open().map(|(_, stamp)| stamp)
+    }
+
+    /// The bytes, which are those that must be there. Waits for the disk.
+    pub(super) fn bytes(&self) -> Result<Vec<u8>, UnreadFile> {
+        let (file, _) = self.open()?;
+        let mut bytes = Vec::new();
+        file.take(MAX_FILE_BYTES.into()).read_to_end(&mut bytes)?;
+        match self.hash {
+            Some(hash) if hash_of(&bytes) != hash => Err(UnreadFile::Damaged),
+            _ => Ok(bytes),
+        }
+    }
+
+    /// Reads the file to be played. Waits for the disk.
+    pub(super) fn read(&self) -> Result<ReadFile, UnreadFile> {
+        Ok(prepare(&self.bytes()?)?)
+    }
 }
 
 /// Makes a loop of the bytes of a file.
 pub(super) fn prepare(bytes: &[u8]) -> Result<ReadFile, NoLoop> {
-    let hash: [u8; 32] = Sha256::digest(bytes).into();
+    let FileHash(hash) = hash_of(bytes);
     let [a, b, c, d, ..] = hash;
     let looped = Looped::read(bytes, u32::from_be_bytes([a, b, c, d]))?;
+    let id = hash.iter().take(16);
     let facts = FileFacts {
-        stream_id: StreamId(
-            hash.iter()
-                .take(16)
-                .fold(0, |id, byte| id << 8 | u128::from(*byte)),
-        ),
+        stream_id: StreamId(id.fold(0, |id, byte| id << 8 | u128::from(*byte))),
         media_type: looped.media_type(),
         format: looped.format(),
         length: looped.length(),
@@ -115,7 +172,8 @@ mod tests {
             let Ok(PlayedFile::Path(path)) = root.join(name).to_str().unwrap().parse() else {
                 panic!("{name} is a path");
             };
-            read(&path).map_or_else(
+            let read = Place::at(&path).read();
+            read.map_or_else(
                 |why| why.to_string(),
                 |file| format!("{:?}", file.facts.length),
             )
@@ -126,7 +184,7 @@ mod tests {
         fs::create_dir(root.join("folder.mp3")).unwrap();
         symlink(root.join("good.mp3"), root.join("link.mp3")).unwrap();
         let long = File::create(root.join("long.mp3")).unwrap();
-        long.set_len(MAX_FILE_BYTES + 1).unwrap();
+        long.set_len(u64::from(MAX_FILE_BYTES) + 1).unwrap();
         for (name, words) in [
             ("good.mp3", "2.6122449s"),
             ("gone.mp3", "no such file"),
@@ -139,5 +197,21 @@ mod tests {
             let told = told(name);
             assert!(told.contains(words), "{name}: {told}");
         }
+    }
+
+    #[test]
+    fn a_kept_file_must_have_its_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let shelf = FileShelf::new(folder.path().join("files"));
+        let bytes = samples::frames(100);
+        let hash = hash_of(&bytes);
+        let place = Place::on(&shelf, hash);
+        assert_eq!(place.stamp().unwrap_err(), UnreadFile::NoFile);
+        shelf.keep(&hash, &bytes).unwrap();
+        assert!(place.read().is_ok());
+        let mut damaged = bytes;
+        damaged[5_000] ^= 1;
+        fs::write(folder.path().join("files").join(hash.to_string()), damaged).unwrap();
+        assert_eq!(place.read().unwrap_err(), UnreadFile::Damaged);
     }
 }

@@ -3,27 +3,40 @@
 //! Where a loop is follows from the wall clock alone, so all nodes play the same second of it, and no node asks another. A file
 //! that is missing or damaged is told, and harms nothing but its own rung.
 
+mod fetching;
 mod file;
+mod keeping;
 mod playing;
+mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::sleep;
-use tracing::{Instrument as _, info_span, warn};
+use tracing::{Instrument as _, debug_span, info, info_span, warn};
 
-use self::file::{ReadFile, UnreadFile};
+use self::file::{Place, ReadFile, UnreadFile};
+pub use self::keeping::{NotPut, PutTurn};
+use self::seen::SeenFiles;
 use super::mesh::Mesh;
 use super::streams::{FileFacts, FileLack, Streams};
-use crate::io::file_stamp::FileStamp;
-use crate::model::file_name::{FilePath, PlayedFile};
+use crate::io::disk::shelf::FileShelf;
+use crate::io::link::Exchange;
+use crate::model::file_name::{FileName, PlayedFile};
+use crate::model::kept_file::{FileHash, KeptFile};
+use crate::model::node::NodeName;
 
-/// How often files are looked at that each node has at a path: somebody may have changed them.
+/// How often files are looked at: somebody may have changed them, or the disk.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// The most files that mounts may name: each is looked at again and again.
+/// The most files that mounts may name by their paths: each is looked at again and again.
 const MAX_PATHS: usize = 64;
+
+/// What there is to know of files, by file.
+type Found = BTreeMap<PlayedFile, Result<FileFacts, FileLack>>;
 
 /// A cheap, cloneable handle to the files that are played.
 #[derive(Clone, Debug)]
@@ -33,99 +46,169 @@ pub struct Loops(Arc<Inner>);
 struct Inner {
     mesh: Mesh,
     streams: Streams,
+    shelf: FileShelf,
+    seen: SeenFiles,
     /// The files whose loops have begun, or are about to.
     begun: Mutex<BTreeSet<PlayedFile>>,
-    seen: Mutex<BTreeMap<FilePath, Seen>>,
-}
-
-/// A file as it was when it was read last.
-#[derive(Clone, Debug)]
-struct Seen {
-    stamp: Option<FileStamp>,
-    facts: Result<FileFacts, UnreadFile>,
+    /// The files of the document whose bytes are not here.
+    missing: Mutex<BTreeMap<FileName, KeptFile>>,
+    /// The bytes of a file that is being put: the document will name them.
+    coming: Mutex<Option<FileHash>>,
+    /// Files are missing.
+    lacks: Notify,
+    /// The bytes on the shelf are others.
+    changed: Notify,
+    putting: Semaphore,
+    serving: Semaphore,
 }
 
 impl Loops {
-    /// The files that the mounts of this mesh name, none of them looked at yet.
-    pub fn new(mesh: Mesh, streams: Streams) -> Self {
+    /// The files that mounts and document of this mesh name, none of them looked at yet. Kept ones are in this folder.
+    pub fn new(mesh: Mesh, streams: Streams, folder: PathBuf) -> Self {
         Self(Arc::new(Inner {
             mesh,
             streams,
+            shelf: FileShelf::new(folder),
+            seen: SeenFiles::default(),
             begun: Mutex::default(),
-            seen: Mutex::default(),
+            missing: Mutex::default(),
+            coming: Mutex::default(),
+            lacks: Notify::new(),
+            changed: Notify::new(),
+            putting: Semaphore::new(1),
+            serving: Semaphore::new(fetching::SERVED_AT_ONCE),
         }))
     }
 
-    /// Keeps what is known of the files up to date. Runs until the node stops.
+    /// Keeps what is known of the files up to date, and fetches what is missing. Runs until the node stops.
     pub async fn run(self) {
+        let tasks = &self.0.mesh.tasks;
+        let fetching = fetching::run(self.clone()).instrument(debug_span!("files"));
+        tasks.spawn_until_end(fetching);
         let mut mounts = self.0.mesh.documents.watch_mounts();
+        let mut files = self.0.mesh.documents.watch_files();
         loop {
             mounts.mark_unchanged();
-            let named = self.named();
-            let found = self.look_at(&named).await;
+            files.mark_unchanged();
+            let found = self.look().await;
+            let is_idle = found.is_empty();
             self.0.streams.set_files(found);
+            self.drop_orphans().await;
             tokio::select! {
-                () = self.0.mesh.tasks.asked_to_end() => return,
+                () = tasks.asked_to_end() => return,
                 changed = mounts.changed() => if changed.is_err() { return },
-                () = sleep(LOOK_EVERY), if !named.is_empty() => {}
+                changed = files.changed() => if changed.is_err() { return },
+                () = self.0.changed.notified() => {}
+                () = sleep(LOOK_EVERY), if !is_idle => {}
             }
         }
     }
 
-    /// The files that mounts name.
-    fn named(&self) -> BTreeSet<PlayedFile> {
-        let mounts = self.0.mesh.documents.mounts();
-        let files = mounts.values().flat_map(|spec| spec.fallback.files());
-        files.cloned().collect()
-    }
-
-    /// What there is to know of these files.
-    async fn look_at(
-        &self,
-        named: &BTreeSet<PlayedFile>,
-    ) -> BTreeMap<PlayedFile, Result<FileFacts, FileLack>> {
-        let mut paths = 0;
-        let mut found = BTreeMap::new();
-        for played in named {
-            let facts = match played {
-                PlayedFile::Path(_) if paths == MAX_PATHS => Err(FileLack {
+    /// Looks at the files that mounts and the document name.
+    async fn look(&self) -> Found {
+        let documents = &self.0.mesh.documents;
+        let (mounts, kept) = (documents.mounts(), documents.files());
+        let mut found = Found::new();
+        for file in kept.values() {
+            let played = PlayedFile::Kept(file.name.clone());
+            let facts = self.look_at_kept(&played, file).await;
+            found.insert(played, facts);
+        }
+        self.0
+            .missing
+            .lock()
+            .retain(|name, file| kept.get(name) == Some(file));
+        let mut paths: BTreeSet<PlayedFile> = BTreeSet::new();
+        for played in mounts.values().flat_map(|spec| spec.played_files()) {
+            let PlayedFile::Path(path) = played else {
+                continue;
+            };
+            if !paths.insert(played.clone()) {
+                continue;
+            }
+            let facts = match paths.len() > MAX_PATHS {
+                true => Err(FileLack {
                     why: format!("mounts name more than {MAX_PATHS} files by their paths"),
                     is_coming: false,
                 }),
-                PlayedFile::Path(path) => {
-                    paths += 1;
-                    self.look_at_path(path).await
-                }
-                PlayedFile::Kept(_) => continue,
+                false => self
+                    .see(played, Place::at(path))
+                    .await
+                    .map_err(|why| FileLack {
+                        why: why.to_string(),
+                        is_coming: false,
+                    }),
             };
             found.insert(played.clone(), facts);
         }
-        let is_named = |path: &FilePath| named.contains(&PlayedFile::Path(path.clone()));
-        self.0.seen.lock().retain(|path, _| is_named(path));
+        self.0.seen.keep_only(&found.keys().cloned().collect());
         found
     }
 
-    async fn look_at_path(&self, path: &FilePath) -> Result<FileFacts, FileLack> {
-        let before = self.0.seen.lock().get(path).cloned();
-        let looking = {
-            let (path, before) = (path.clone(), before.clone());
-            move || Seen::look(&path, before)
+    async fn see(&self, played: &PlayedFile, place: Place) -> Result<FileFacts, UnreadFile> {
+        let tasks = &self.0.mesh.tasks;
+        self.0.seen.look(played, place, tasks).await
+    }
+
+    /// Looks at a file that the mesh keeps. One that is not here, or damaged, is fetched.
+    async fn look_at_kept(
+        &self,
+        played: &PlayedFile,
+        file: &KeptFile,
+    ) -> Result<FileFacts, FileLack> {
+        let place = Place::on(&self.0.shelf, file.sha256);
+        let why = match self.see(played, place).await {
+            Ok(facts) => {
+                self.0.missing.lock().remove(&file.name);
+                return Ok(facts);
+            }
+            Err(why) => why,
         };
-        let seen = self.0.mesh.tasks.spawn_blocking(looking).await;
-        let seen = seen.unwrap_or_else(|error| Seen {
-            stamp: None,
-            facts: Err(UnreadFile::Unread(error.to_string())),
-        });
-        if let Err(why) = &seen.facts
-            && before.is_none_or(|before| before.facts != seen.facts)
-        {
-            warn!(file = %path, %why, "this file cannot be played");
+        let is_coming = why.is_mended_by_peers();
+        if is_coming {
+            let mut missing = self.0.missing.lock();
+            missing.insert(file.name.clone(), file.clone());
+            self.0.lacks.notify_one();
         }
-        self.0.seen.lock().insert(path.clone(), seen.clone());
-        seen.facts.map_err(|why| FileLack {
-            why: why.to_string(),
-            is_coming: false,
-        })
+        let why = match is_coming {
+            true => format!("{why}: it is fetched from a node that has it"),
+            false => why.to_string(),
+        };
+        Err(FileLack { why, is_coming })
+    }
+
+    /// Removes bytes that the document does not name any more.
+    async fn drop_orphans(&self) {
+        let loops = self.clone();
+        let dropping = move || loops.0.shelf.drop_others(|| loops.wanted());
+        match self.0.mesh.tasks.spawn_blocking(dropping).await {
+            Ok(Ok(0)) | Err(_) => {}
+            Ok(Ok(dropped)) => info!(
+                dropped,
+                "files removed that the mesh does not keep any more"
+            ),
+            Ok(Err(error)) => {
+                warn!(%error, "files that the mesh does not keep any more are not removed")
+            }
+        }
+    }
+
+    /// The bytes that are kept here, or will be.
+    fn wanted(&self) -> BTreeSet<FileHash> {
+        let coming = self.0.coming.lock();
+        let files = self.0.mesh.documents.files();
+        let named = files.values().map(|file| file.sha256);
+        named.chain(*coming).collect()
+    }
+
+    /// Answers a peer that asks for the bytes of a file.
+    pub async fn serve(&self, from: &NodeName, hash: FileHash, mut exchange: Exchange) {
+        let files = self.0.mesh.documents.files();
+        let is_known = files.values().any(|file| file.sha256 == hash);
+        let place = is_known.then(|| Place::on(&self.0.shelf, hash));
+        let span = debug_span!("file asked for", %from, %hash);
+        let serving = fetching::serve(self, place, &mut exchange, &self.0.serving);
+        serving.instrument(span).await;
     }
 
     /// Begins to play a file, unless that is under way.
@@ -149,16 +232,21 @@ impl Loops {
 
     /// Reads a file that is to be played now.
     async fn read(&self, played: &PlayedFile) -> Option<ReadFile> {
-        let PlayedFile::Path(path) = played.clone() else {
-            return None;
+        let place = match played {
+            PlayedFile::Path(path) => Place::at(path),
+            PlayedFile::Kept(name) => {
+                let hash = self.0.mesh.documents.files().get(name)?.sha256;
+                Place::on(&self.0.shelf, hash)
+            }
         };
-        let reading = move || file::read(&path);
+        let reading = move || place.read();
         let read = self.0.mesh.tasks.spawn_blocking(reading).await.ok()?;
         match read {
             // One that has changed in this moment is played once its facts are known.
             Ok(read) => (self.facts(played) == Some(read.facts)).then_some(read),
             Err(why) => {
                 warn!(%why, "this file cannot be played");
+                self.0.changed.notify_one();
                 None
             }
         }
@@ -167,27 +255,5 @@ impl Loops {
     /// What is known of a file that can be played.
     fn facts(&self, played: &PlayedFile) -> Option<FileFacts> {
         self.0.streams.file(played)?.facts.ok()
-    }
-}
-
-impl Seen {
-    /// Looks at a file, and reads it if it is another one than before. Waits for the disk.
-    fn look(path: &FilePath, before: Option<Self>) -> Self {
-        let stamp = match file::open(path) {
-            Ok((_, stamp)) => stamp,
-            Err(why) => {
-                return Self {
-                    stamp: None,
-                    facts: Err(why),
-                };
-            }
-        };
-        match before.filter(|before| before.stamp == Some(stamp)) {
-            Some(same) => same,
-            None => Self {
-                stamp: Some(stamp),
-                facts: file::read(path).map(|read| read.facts),
-            },
-        }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use antiphon::model::status::MountStatus;
 
 use crate::support::encoder::{Encoder, Target};
-use crate::support::node::TestNode;
+use crate::support::node::{TestNode, done};
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::Player;
 use crate::support::signal::{Bitrate, Received, frame};
@@ -115,6 +115,37 @@ pub(super) fn wait_live(players: &[Player], frames: u64) {
             so(good, format!("{}: {last:?}", player.url))
         });
     }
+}
+
+/// Puts a file of this name into the mesh, by a node; what the command says.
+pub(super) fn put(node: &TestNode, folder: &Path, name: &str, bytes: &[u8]) -> String {
+    let path = write(folder, name, bytes);
+    done(&node.command("file", &["put", path.to_str().unwrap()]))
+}
+
+/// Waits until each of these nodes lists this file, and no node lacks it.
+pub(super) fn wait_kept(nodes: &[TestNode], name: &str) {
+    for node in nodes {
+        eventually(PATIENCE, &format!("{} lists {name}", node.name()), || {
+            let listed = done(&node.command("file", &["list"]));
+            let has_it = listed.lines().any(|line| line.starts_with(name));
+            so(has_it && !listed.contains("cannot play"), listed)
+        });
+    }
+}
+
+/// The path at which a node keeps the only file of the mesh, once it is there.
+pub(super) fn kept_path(node: &TestNode) -> PathBuf {
+    let folder = node.data_dir().join("files");
+    let look = || {
+        let entries = fs::read_dir(&folder).map_err(|error| error.to_string())?;
+        let paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        match &paths[..] {
+            [path] if path.extension().is_none() => Ok(path.clone()),
+            paths => Err(format!("{paths:?}")),
+        }
+    };
+    eventually(PATIENCE, "the node keeps a file", look).0
 }
 
 /// Whether the listeners of a mount hear this rung somewhere.

@@ -1,83 +1,13 @@
 //! Real encoders on both rungs, in every format that can follow itself: what a listener has received decodes without a word.
 
-use std::process::{Child, Command, Stdio};
-
 use super::stage::{PASSWORD, mount_command};
 use crate::support::decoder::{Decoding, through_ffmpeg};
 use crate::support::mesh::TestMesh;
-use crate::support::node::TestNode;
+use crate::support::noise::{FORMATS, Format, Noise};
 use crate::support::ogg;
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::Player;
 use crate::support::tool::have;
-
-/// A format, and how ffmpeg makes it.
-#[derive(Clone, Copy)]
-struct Format {
-    /// The ending of its mounts.
-    ending: &'static str,
-    encoder: &'static str,
-    media_type: &'static str,
-    /// The least that a second of it takes.
-    second_bytes: usize,
-}
-
-const FORMATS: [Format; 5] = [
-    Format {
-        ending: "mp3",
-        encoder: "-c:a libmp3lame -b:a 48k -f mp3",
-        media_type: "audio/mpeg",
-        second_bytes: 5_000,
-    },
-    Format {
-        ending: "aac",
-        encoder: "-c:a aac -b:a 48k -f adts",
-        media_type: "audio/aac",
-        second_bytes: 4_500,
-    },
-    Format {
-        ending: "opus",
-        encoder: "-c:a libopus -b:a 48k -f ogg",
-        media_type: "audio/ogg",
-        second_bytes: 4_500,
-    },
-    Format {
-        ending: "ogg",
-        encoder: "-c:a libvorbis -f ogg",
-        media_type: "audio/ogg",
-        second_bytes: 3_500,
-    },
-    Format {
-        ending: "flac",
-        encoder: "-c:a flac -f flac",
-        media_type: "audio/flac",
-        second_bytes: 25_000,
-    },
-];
-
-/// An ffmpeg that sends noise in real time until it is dropped.
-struct Noise(Child);
-
-impl Noise {
-    fn start(node: &TestNode, mount: &str, format: Format) -> Self {
-        let mut command = Command::new("ffmpeg");
-        let noise = "-nostdin -v error -re -f lavfi -i anoisesrc=amplitude=0.2:sample_rate=16000";
-        command
-            .args(noise.split(' '))
-            .args(format.encoder.split(' '));
-        command.args(["-flush_packets", "1", "-content_type", format.media_type]);
-        let target = format!("icecast://source:{PASSWORD}@{}{mount}", node.address());
-        command.arg(target).stdin(Stdio::null());
-        Self(command.spawn().unwrap())
-    }
-}
-
-impl Drop for Noise {
-    fn drop(&mut self) {
-        let _gone_already = self.0.kill();
-        let _reaped = self.0.wait();
-    }
-}
 
 #[test]
 fn decoders_have_no_complaint_when_listeners_are_switched() {
@@ -104,12 +34,12 @@ fn switch_and_decode(mesh: &TestMesh, format: Format) {
     let fallback = format!(r#""fallback": "{auto}""#);
     mesh.nodes[0].create_mount_with(&live, PASSWORD, &fallback);
     mesh.wait_for_mount(&live);
-    let _auto = Noise::start(&mesh.nodes[0], &auto, format);
+    let _auto = Noise::start(&mesh.nodes[0], &auto, PASSWORD, format);
     mesh.wait_on_air(&auto);
     let player = Player::tune_in(&format!("{}/_stream/n1{live}", mesh.nodes[1].url()));
     player.wait_for(2 * second_bytes);
     for _ in 0..3 {
-        let source = Noise::start(&mesh.nodes[0], &live, format);
+        let source = Noise::start(&mesh.nodes[0], &live, PASSWORD, format);
         mesh.wait_each_sees(&live, "its own source", |mount| {
             mount.source.is_some() && mount.fallback_heard().is_none()
         });

@@ -14,6 +14,7 @@ pub(crate) mod mesh;
 pub(crate) mod mmdb;
 pub(crate) mod network;
 pub(crate) mod node;
+pub(crate) mod noise;
 pub(crate) mod ogg;
 pub(crate) mod patience;
 pub(crate) mod player;
