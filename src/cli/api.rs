@@ -77,6 +77,12 @@ impl NodeArgs {
     }
 }
 
+/// The body of a request, and what it is.
+struct ApiBody {
+    content_type: Option<&'static str>,
+    body: Bytes,
+}
+
 /// A node's API, with the right of one caller.
 pub(super) struct Api {
     node: PublicUrl,
@@ -131,8 +137,8 @@ impl Api {
     ) -> anyhow::Result<Bytes> {
         let content_type = body.map(|_| "application/json");
         let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
-        self.send(method, path, (content_type, body), REQUEST_TIMEOUT)
-            .await
+        let body = ApiBody { content_type, body };
+        self.send(method, path, body, REQUEST_TIMEOUT).await
     }
 
     /// Sends a file, and reads the JSON of the answer.
@@ -141,7 +147,10 @@ impl Api {
         path: &str,
         file: Vec<u8>,
     ) -> anyhow::Result<T> {
-        let body = (Some("application/octet-stream"), Bytes::from(file));
+        let body = ApiBody {
+            content_type: Some("application/octet-stream"),
+            body: file.into(),
+        };
         let answer = self.send(Method::PUT, path, body, UPLOAD_TIMEOUT).await?;
         self.read(path, &answer)
     }
@@ -150,14 +159,14 @@ impl Api {
         &self,
         method: Method,
         path: &str,
-        (content_type, body): (Option<&'static str>, Bytes),
+        body: ApiBody,
         time: Duration,
     ) -> anyhow::Result<Bytes> {
         let mut headers = HeaderMap::new();
         if let Some(value) = &self.authorization {
             headers.insert(AUTHORIZATION, value.clone());
         }
-        if let Some(content_type) = content_type {
+        if let Some(content_type) = body.content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
         let url = format!("{}{path}", self.node);
@@ -165,7 +174,7 @@ impl Api {
             method,
             url: url.parse().with_context(|| format!("{url} is no URL"))?,
             headers,
-            body,
+            body: body.body,
         };
         let limits = Limits {
             time,

@@ -1,7 +1,6 @@
 //! The command line: its commands and their exit codes.
 //!
-//! `listeners`, `mount`, `node`, `outside`, `password`, `policy` and `status` are clients of a node's HTTP API and need nothing
-//! else of it; only `run` is a node.
+//! All but `run`, which is a node, `demo`, `secret`, `source` and `completion` are clients of a node's HTTP API.
 
 mod api;
 mod completion;
@@ -218,10 +217,9 @@ fn reasons(error: &anyhow::Error) -> String {
 
 fn exit_code(error: &anyhow::Error) -> u8 {
     let http = error.chain().find_map(|cause| cause.downcast_ref());
-    if http.is_some_and(HttpError::is_unreachable) {
-        EXIT_UNREACHABLE
-    } else {
-        EXIT_FAILED
+    match http.is_some_and(HttpError::is_unreachable) {
+        true => EXIT_UNREACHABLE,
+        false => EXIT_FAILED,
     }
 }
 

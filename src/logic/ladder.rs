@@ -70,7 +70,7 @@ pub enum FallbackFault {
     TooMany,
 }
 
-/// What to do about a rung of another format.
+/// The advice for a rung of another format.
 fn cure(rung: &RungName) -> String {
     match rung {
         RungName::Mount(mount) => format!(

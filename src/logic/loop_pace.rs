@@ -1,4 +1,4 @@
-//! Where an endless loop is: by the wall clock, so that all nodes play the same second, and at a steady pace, whatever is done to
+//! The place of an endless loop: by the wall clock, so that all nodes play the same second, and at a steady pace, whatever is done to
 //! that clock.
 //!
 //! A clock that is off by little is followed a little faster or slower than time goes, which nobody hears. One that is off by
@@ -23,7 +23,7 @@ pub struct LoopPace {
     at: Instant,
 }
 
-/// What is to be done.
+/// The next thing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoopStep {
     /// Play on up to this time since the Unix epoch.

@@ -144,7 +144,7 @@ fn file_state(file: &PlayedFile, view: &MeshView) -> RungState {
     }
 }
 
-/// What the live nodes say of a file.
+/// The words of the live nodes on a file.
 fn cards_of<'a>(
     file: &'a PlayedFile,
     view: &'a MeshView,

@@ -96,7 +96,15 @@ impl Stage {
     /// Runs a command against the first node, or the master if that is the only one who can.
     pub(crate) fn run(&self, words: &[String]) -> Output {
         let mut command = self.program(words);
-        let asks = ["listeners", "mount", "node", "outside", "policy", "status"];
+        let asks = [
+            "file",
+            "listeners",
+            "mount",
+            "node",
+            "outside",
+            "policy",
+            "status",
+        ];
         if asks.contains(&words[1].as_str()) {
             let index = match words[2..].iter().any(|word| word == "step-down") {
                 true => self.master(),

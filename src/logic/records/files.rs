@@ -89,7 +89,7 @@ fn hash(text: &str) -> Result<FileHash, Mistake> {
 /// Why there is no room for a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoFileRoom {
-    /// There are too many.
+    /// No more files fit into the document.
     #[error(
         "there are {MAX_FILES} files, which is the most: delete some (antiphon file list, antiphon file delete NAME)"
     )]

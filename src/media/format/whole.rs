@@ -1,4 +1,4 @@
-//! What is whole of a file that is played by itself, and the first place where it is damaged.
+//! The whole frames or pages of a file that is played by itself, and the first place where it is damaged.
 
 use std::ops::Range;
 

@@ -49,7 +49,7 @@ pub enum NoLoop {
     /// The codec is not known.
     #[error("the codec of the file is not known")]
     UnknownCodec,
-    /// There are several streams side by side.
+    /// Several streams stand side by side.
     #[error(
         "the file has pictures beside its sound: take the sound alone, by ffmpeg -i FILE -vn -c:a copy"
     )]

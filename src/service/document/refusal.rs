@@ -71,7 +71,7 @@ pub enum ChangeError {
         /// The mounts that have it as a fallback.
         others: Vec<MountName>,
     },
-    /// There is no room for a file.
+    /// No room is left for a file.
     #[error(transparent)]
     NoRoom(#[from] NoFileRoom),
     /// The document refuses it.

@@ -79,7 +79,7 @@ impl UnreadFile {
 pub(super) struct ReadFile {
     /// The loop.
     pub(super) looped: Looped,
-    /// What it is.
+    /// The facts.
     pub(super) facts: FileFacts,
 }
 

@@ -35,7 +35,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// The most files that mounts may name by their paths: each is looked at again and again.
 const MAX_PATHS: usize = 64;
 
-/// What there is to know of files, by file.
+/// The facts of files, or why they cannot be played.
 type Found = BTreeMap<PlayedFile, Result<FileFacts, FileLack>>;
 
 /// A cheap, cloneable handle to the files that are played.
@@ -252,7 +252,7 @@ impl Loops {
         }
     }
 
-    /// What is known of a file that can be played.
+    /// The facts of a file that can be played.
     fn facts(&self, played: &PlayedFile) -> Option<FileFacts> {
         self.0.streams.file(played)?.facts.ok()
     }

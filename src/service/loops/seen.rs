@@ -19,7 +19,7 @@ struct Seen {
     facts: Result<FileFacts, UnreadFile>,
 }
 
-/// What was seen of files.
+/// The files that were looked at.
 #[derive(Debug, Default)]
 pub(super) struct SeenFiles(Mutex<BTreeMap<PlayedFile, Seen>>);
 

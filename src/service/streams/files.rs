@@ -10,7 +10,7 @@ use crate::model::format::StreamFormat;
 use crate::model::stream::StreamId;
 use crate::wire::gossip::{FileCard, short_finding};
 
-/// What is known of a file that can be played.
+/// The facts of a file that can be played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileFacts {
     /// The id of its loop: the same on all nodes that have the same bytes.
@@ -26,7 +26,7 @@ pub struct FileFacts {
 /// Why a file cannot be played here now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileLack {
-    /// Why, in words for an operator.
+    /// The reason, in words for an operator.
     pub why: String,
     /// Whether it is about to be fetched from another node.
     pub is_coming: bool,
@@ -35,9 +35,9 @@ pub struct FileLack {
 /// A file that a mount names.
 #[derive(Clone, Debug)]
 pub struct HeldFile {
-    /// What it is, or why it cannot be played.
+    /// The facts, or why it cannot be played.
     pub facts: Result<FileFacts, FileLack>,
-    /// Its loop, while somebody hears it.
+    /// The loop, while somebody hears it.
     pub feed: Option<Feed>,
 }
 
@@ -59,7 +59,7 @@ impl Streams {
         });
     }
 
-    /// What is known of a file that a mount names.
+    /// A file that a mount names, if this node has looked at it.
     pub fn file(&self, file: &PlayedFile) -> Option<HeldFile> {
         self.map.borrow().files.get(file).cloned()
     }

@@ -10,8 +10,8 @@ use crate::model::switch::Switch;
 /// The list of fallbacks.
 pub(super) const FALLBACK_LIST: Field<MountSpec> = Field {
     key: FALLBACK,
-    help: "the mounts that listeners hear when this one has no stream of its own, the best first, such as \
-           `/auto.mp3,/backup.mp3`: of the same format, at most 10; empty: none",
+    help: "the mounts and files that listeners hear when this one has no stream of its own, the best first, such as \
+           `/auto.mp3,file:loop.mp3`: of the same format, at most 10; empty: none",
     required: false,
     kind: FieldKind::Text {
         word: "LIST",
@@ -42,7 +42,7 @@ pub(super) const FALLBACK_OVERRIDE: Field<MountSpec> = Field {
 /// The fallback of a full mount.
 pub(super) const FALLBACK_WHEN_FULL: Field<MountSpec> = Field {
     key: "fallback_when_full",
-    help: "`true` lets listeners who find the mount full (`max_listeners`) hear its best fallback that is on air, as its \
+    help: "`true` lets listeners who find the mount full (`max_listeners`) hear its best fallback mount that is on air, as its \
            listeners: they do not return; `false` refuses them",
     required: false,
     kind: FieldKind::Flag {
@@ -55,7 +55,7 @@ pub(super) const FALLBACK_WHEN_FULL: Field<MountSpec> = Field {
 /// An operator's order which stream is heard.
 pub(super) const ORDER: Field<MountSpec> = Field {
     key: SWITCHED_TO,
-    help: "the mount whose stream listeners hear for as long as it is on air, whatever else is, such as `/auto.mp3`, or \
+    help: "the mount or file that listeners hear for as long as it is on air, whatever else is, such as `/auto.mp3`, or \
            `/auto.mp3 until Mon, 30 Nov 2026 15:20:00 GMT`: `antiphon mount switch` sets it; empty: none",
     required: false,
     kind: FieldKind::Text {
