@@ -10,6 +10,7 @@ use crate::support::mesh::TestMesh;
 use crate::support::node::done;
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::Player;
+use crate::support::tool::complaint;
 
 #[test]
 fn a_file_put_at_one_node_is_heard_on_all() {
@@ -46,6 +47,31 @@ fn a_file_put_at_one_node_is_heard_on_all() {
     assert!(status.contains("plays file:loop.mp3"), "{status}");
     wait_rounds(&players, 1);
     let _source = live(&mesh.nodes[3], 500_000);
+    wait_live(&players, 50);
+}
+
+#[test]
+fn an_operator_switches_a_mount_to_a_file_and_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mesh = TestMesh::start(2);
+    put(&mesh.nodes[0], folder.path(), "loop.mp3", &numbered_file());
+    wait_kept(&mesh.nodes, "loop.mp3");
+    mesh.create_mount(LIVE, PASSWORD);
+    let _source = live(&mesh.nodes[0], 0);
+    mesh.wait_on_air(LIVE);
+    let players: Vec<Player> = mesh.nodes.iter().map(|node| listener(node, LIVE)).collect();
+    wait_live(&players, 50);
+    let switch = |rung: &str| mesh.nodes[1].command("mount", &["switch", LIVE, rung]);
+    let said = complaint(&switch("file:lop.mp3"), 1);
+    assert!(
+        said.contains("no file lop.mp3; did you mean file:loop.mp3?"),
+        "{said}"
+    );
+    done(&switch("file:loop.mp3"));
+    wait_same_second(&players);
+    let said = complaint(&mesh.nodes[0].command("file", &["delete", "loop.mp3"]), 1);
+    assert!(said.contains("/live.mp3 plays file:loop.mp3"), "{said}");
+    done(&switch("--back"));
     wait_live(&players, 50);
 }
 
