@@ -54,10 +54,10 @@ pub enum NoLoop {
         "the file has pictures beside its sound: take the sound alone, by ffmpeg -i FILE -vn -c:a copy"
     )]
     Pictures,
-    /// The loop would be shorter than [`SHORTEST`].
+    /// The loop would be shorter than a second.
     #[error("the file plays for {} ms: a loop must have 1 s at least", .0.as_millis())]
     TooShort(Duration),
-    /// The loop would be longer than [`LONGEST`].
+    /// The loop would be longer than six hours.
     #[error("the file plays for more than {} hours", LONGEST.as_secs() / 3_600)]
     TooLong,
 }
