@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::row::{Fault, deviates};
-use crate::server::Server;
+use crate::server::{Server, filler};
 use crate::socket::{RawSocket, Reply};
 
 /// The result of creating a mount.
@@ -22,6 +22,14 @@ pub(crate) fn create(
     mount: &str,
     settings: &[(&str, &str)],
 ) -> Result<Creation, Fault> {
+    for (_, value) in settings {
+        if let Some(name) = value.strip_prefix("file:") {
+            let asked = format!("PUT /api/v1/files/{name}");
+            ask(server, authorization, &asked, &filler())?
+                .head
+                .want(200)?;
+        }
+    }
     let mut fields = Map::new();
     fields.insert("path".to_owned(), json!(mount));
     fields.insert("password".to_owned(), json!(server.source.password));
@@ -29,7 +37,12 @@ pub(crate) fn create(
     let settings = settings.iter().filter(|pair| pair.0 != "htpasswd");
     fields.extend(settings.map(|pair| (pair.0.to_owned(), value(pair.1))));
     let body = Value::Object(fields).to_string();
-    let reply = ask(server, authorization, "POST /api/v1/mounts", &body)?;
+    let reply = ask(
+        server,
+        authorization,
+        "POST /api/v1/mounts",
+        body.as_bytes(),
+    )?;
     match reply.head.status {
         201 => Ok(Creation::New),
         409 => Ok(Creation::Exists),
@@ -43,16 +56,17 @@ pub(crate) fn create(
 /// Deletes a mount.
 pub(crate) fn delete(server: &Server, authorization: &str, mount: &str) -> Result<(), Fault> {
     let asked = format!("DELETE /api/v1/mounts{mount}");
-    ask(server, authorization, &asked, "")?.head.want(204)
+    ask(server, authorization, &asked, &[])?.head.want(204)
 }
 
-fn ask(server: &Server, authorization: &str, asked: &str, body: &str) -> Result<Reply, Fault> {
+fn ask(server: &Server, authorization: &str, asked: &str, body: &[u8]) -> Result<Reply, Fault> {
     let (host, length) = (&server.address, body.len());
     let mut socket = RawSocket::open(host)?;
-    socket.send(format!(
+    let head = format!(
         "{asked} HTTP/1.1\r\nHost: {host}\r\nAuthorization: {authorization}\r\nContent-Type: application/json\r\n\
-         Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-    ))?;
+         Content-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
+    socket.send([head.as_bytes(), body].concat())?;
     socket.reply()
 }
 

@@ -188,7 +188,10 @@ fn words(home: &Path, settings: Settings) -> String {
             "max_listener_s" => format!("<max-listener-duration>{value}</max-listener-duration>"),
             "intro" => format!("<intro>/{value}</intro>"),
             "hidden" => "<hidden>1</hidden>".to_owned(),
-            "fallback" => format!("<fallback-mount>{value}</fallback-mount>"),
+            "fallback" => {
+                let value = value.replace("file:", "/");
+                format!("<fallback-mount>{value}</fallback-mount>")
+            }
             "fallback_override" => "<fallback-override>1</fallback-override>".to_owned(),
             "fallback_when_full" => "<fallback-when-full>1</fallback-when-full>".to_owned(),
             "http_headers" => {

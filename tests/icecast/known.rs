@@ -36,6 +36,10 @@ pub(crate) const ICECAST: &[(u8, &str)] = &[
         "the system's buffers, megabytes of them, are filled first",
     ),
     (
+        54,
+        "it sends the file five times as fast as it plays, and its tags again and again",
+    ),
+    (
         56,
         "the first mount whose source comes takes all listeners of the fallback",
     ),

@@ -29,6 +29,20 @@ pub(crate) const INTRO_FIRST: u64 = 90_000_000;
 /// The frames of the intro: a second.
 pub(crate) const INTRO_FRAMES: u64 = 40;
 
+/// The name of the file that is a fallback.
+pub(crate) const FILLER: &str = "filler.mp3";
+/// The number of its first frame, and of the frame behind its last: ten seconds.
+pub(crate) const FILLER_FRAMES: [u64; 2] = [40_000_000, 40_000_383];
+
+/// A file with tags and a table of contents.
+pub(crate) fn filler() -> Vec<u8> {
+    let id3 = [&b"ID3\x04\0\0\0\0\x07\x68"[..], &[0; 1_000]].concat();
+    let mut xing = mp3_frame(0);
+    xing[21..25].copy_from_slice(b"Xing");
+    let frames = (FILLER_FRAMES[0]..FILLER_FRAMES[1]).flat_map(mp3_frame);
+    [id3, xing, frames.collect()].concat()
+}
+
 /// A user and a password.
 #[derive(Clone, Debug)]
 pub(crate) struct Login {
@@ -132,6 +146,7 @@ pub(crate) fn files(folder: &Path) {
     let intro = (INTRO_FIRST..INTRO_FIRST + INTRO_FRAMES).flat_map(mp3_frame);
     fs::write(folder.join(INTRO), intro.collect::<Vec<u8>>()).unwrap();
     fs::write(folder.join(HELLO[0]), HELLO[1]).unwrap();
+    fs::write(folder.join(FILLER), filler()).unwrap();
 }
 
 /// So many ports in a row that nobody uses now; the first of them.

@@ -1,11 +1,12 @@
 //! Mounts that name another one: what their listeners hear while they have no stream, or no room.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::encoder::{Encoder, eventually, knock_until_free};
-use crate::media::frames::{frames_among, mp3};
+use crate::media::frames::{MP3_BYTES, frames_among, mp3};
 use crate::player::Player;
 use crate::row::{Fault, Level, Needs, Outcome, Row, Settings, deviates, want};
+use crate::server::FILLER_FRAMES;
 use crate::target::Target;
 
 /// The longest time without audio, from one stream to the other.
@@ -16,6 +17,10 @@ const BACK: u64 = 20_000_000;
 const OTHER: u64 = 30_000_000;
 /// A mount whose listeners return as soon as it has a source again.
 const RETURNS: [(&str, &str); 1] = [("fallback_override", "true")];
+/// How long what comes at once may take, and how much is measured then: half a minute, of which pieces that come each half second
+/// are a sixtieth.
+const SETTLES: Duration = Duration::from_secs(2);
+const MEASURED_FRAMES: usize = 1_150;
 /// The bytes of some seconds, by which a listener has heard what it hears.
 const HEARD_BYTES: usize = 40_000;
 
@@ -46,6 +51,13 @@ pub(super) const ROWS: &[Row] = &[
         expected: "the source comes back, with `fallback_override`: its listeners hear it again over the same connection, after 2 s at most",
         needs: Needs::mount(&[("fallback", "/k53b"), RETURNS[0]]).beside(&[("b", &[])]),
         check: listeners_are_moved_back,
+    },
+    Row {
+        number: 54,
+        level: Level::Must,
+        expected: "a source goes, and the fallback is a file: it is heard again and again at its bit rate (± 5 %), without its tags",
+        needs: Needs::mount(&[("fallback", "file:filler.mp3"), RETURNS[0]]),
+        check: a_file_is_looped,
     },
     Row {
         number: 55,
@@ -110,6 +122,37 @@ fn listeners_are_moved_back(target: &Target<'_>) -> Outcome {
     let _back = on_air(target, &target.mount(), BACK)?;
     let longest = player.wait_frame_from(BACK)?;
     want(longest < GAP, || format!("no audio for {longest:?}"))
+}
+
+fn a_file_is_looped(target: &Target<'_>) -> Outcome {
+    let encoder = Encoder::start(target, mp3().in_time())?;
+    let mut player = Player::plain(target)?;
+    player.audio(HEARD_BYTES)?;
+    drop(encoder);
+    let [first, end] = FILLER_FRAMES;
+    player.wait_frame_from(first)?;
+    // Some of it may come at once.
+    player.gather(SETTLES)?;
+    player.wait()?;
+    player.taken()?;
+    let begun = Instant::now();
+    let heard = player.audio(MEASURED_FRAMES * MP3_BYTES)?;
+    let share = begun.elapsed().as_secs_f64() / (MEASURED_FRAMES as f64 * 0.026_122_449);
+    want((0.95..1.05).contains(&share), || {
+        format!("the file takes {share:.2} of its time")
+    })?;
+    let numbers: Vec<u64> = frames_among(&heard).collect();
+    let follows = |pair: &[u64]| pair[1] == pair[0] + 1 || (pair[0] + 1, pair[1]) == (end, first);
+    match numbers.windows(2).find(|pair| !follows(pair)) {
+        Some(pair) => return Err(deviates(format!("frame {} follows {}", pair[1], pair[0]))),
+        None if numbers.len() + 2 < MEASURED_FRAMES => {
+            return Err(deviates(format!("{} frames only", numbers.len())));
+        }
+        None => {}
+    }
+    let mut words = [&b"ID3"[..], b"Xing"].into_iter();
+    let repeated = words.find(|word| heard.windows(word.len()).any(|piece| piece == *word));
+    want(repeated.is_none(), || "its tags are heard".to_owned())
 }
 
 fn a_newcomer_hears_the_fallback(target: &Target<'_>) -> Outcome {
