@@ -5,8 +5,10 @@
 mod api;
 mod completion;
 mod demo;
+mod failure;
 mod fields;
 mod file;
+mod import;
 mod listeners;
 mod log_fields;
 mod logging;
@@ -32,16 +34,10 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+pub use self::failure::{EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE};
+use self::failure::{exit_code, reasons};
 use crate::io::child::guard;
-use crate::io::http::HttpError;
 use crate::settings::{Machine, RunArgs, Settings};
-
-/// The command failed, and the text on stderr says why.
-pub const EXIT_FAILED: u8 = 1;
-/// The command line is invalid; nothing was done.
-pub const EXIT_USAGE: u8 = 2;
-/// The node that was asked does not answer.
-pub const EXIT_UNREACHABLE: u8 = 3;
 
 /// The advice for a node that does not answer.
 const UNREACHABLE_HINT: &str =
@@ -93,6 +89,8 @@ enum Command {
     File(file::FileArgs),
     /// Send listeners to Icecast servers that do not run antiphon, too
     Outside(outside::OutsideArgs),
+    /// Relay all streams that an Icecast server lists
+    Import(import::ImportArgs),
     /// Show the nodes and mounts of a mesh
     Status(status::StatusArgs),
     /// Print the script by which a shell completes commands, flags and settings
@@ -125,6 +123,7 @@ fn parse(
     })?;
     let line = CommandLine::from_arg_matches(&matches).map_err(|why| why.format(&mut grammar))?;
     let checked = match &line.command {
+        Command::Import(args) => args.check(),
         Command::Mount(args) => args.check(),
         Command::Node(args) => args.check(),
         Command::Listeners(args) => args.check(),
@@ -195,38 +194,16 @@ impl Command {
             Self::Password(args) => run::wait_for(password::password(args)),
             Self::File(args) => run::wait_for(file::file(args)),
             Self::Outside(args) => run::wait_for(outside::outside(args)),
+            Self::Import(args) => run::wait_for(import::import(args)),
             Self::Status(args) => run::wait_for(status::status(args)),
             Self::Completion(args) => completion::completion(&args),
         }
     }
 }
 
-/// The reasons of an error, from the outermost to the innermost; a reason that was already named is not
-/// repeated.
-fn reasons(error: &anyhow::Error) -> String {
-    let mut told = String::new();
-    for reason in error.chain().map(ToString::to_string) {
-        match told.as_str() {
-            "" => told = reason,
-            before if before.contains(&reason) => {}
-            _ => told += &format!(": {reason}"),
-        }
-    }
-    told
-}
-
-fn exit_code(error: &anyhow::Error) -> u8 {
-    let http = error.chain().find_map(|cause| cause.downcast_ref());
-    match http.is_some_and(HttpError::is_unreachable) {
-        true => EXIT_UNREACHABLE,
-        false => EXIT_FAILED,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anyhow::Context;
     use clap::CommandFactory;
 
     fn parse(line: &str) -> Result<CommandLine, clap::Error> {
@@ -394,6 +371,9 @@ mod tests {
             "antiphon outside disable r1",
             "antiphon outside enable r1 --node http://h:1",
             "antiphon outside remove r1",
+            "antiphon import show --json",
+            "antiphon import set import_streamlist=http://relay:pw@h:8000 import_on_demand=true",
+            "antiphon password set --relay",
             "antiphon completion bash",
             "antiphon status",
             "antiphon status --json --node http://h:1",
@@ -422,6 +402,8 @@ mod tests {
             "antiphon mount create /admin/x",
             "antiphon mount set /r.mp3",
             "antiphon mount set /r.mp3 colour=red",
+            "antiphon import set import_prefix=x",
+            "antiphon import set import_keep_s=1 import_keep_s=2",
             "antiphon mount set /r.mp3 linger_s=601",
             "antiphon mount set /r.mp3 takeover=yes",
             "antiphon mount set /r.mp3 standby=maybe",
@@ -478,23 +460,5 @@ mod tests {
             let error = parse(line).err();
             assert!(error.is_some_and(|error| error.use_stderr()), "{line}");
         }
-    }
-
-    #[test]
-    fn no_reason_is_told_twice() {
-        let twice = anyhow::anyhow!("disk full").context("cannot save: disk full; free space");
-        assert_eq!(reasons(&twice), "cannot save: disk full; free space");
-        let once = anyhow::anyhow!("disk full").context("cannot save");
-        assert_eq!(reasons(&once), "cannot save: disk full");
-    }
-
-    #[test]
-    fn an_unreachable_node_has_an_exit_code_of_its_own() {
-        let unreachable = HttpError::TimedOut("h:1".to_owned(), std::time::Duration::ZERO);
-        let wrapped = Err::<(), _>(unreachable).context("asking").unwrap_err();
-        assert_eq!(exit_code(&wrapped), EXIT_UNREACHABLE);
-        let nonsense = HttpError::TooLarge("h:1".to_owned(), 1);
-        assert_eq!(exit_code(&nonsense.into()), EXIT_FAILED);
-        assert_eq!(exit_code(&anyhow::anyhow!("other")), EXIT_FAILED);
     }
 }

@@ -414,7 +414,7 @@ mod tests {
                       max_listener_s      unlimited\nhidden              false\nlinger_s            10\n";
         assert!(shown.contains(limits), "{shown}");
         assert!(
-            shown.contains("\noverflow_percent    100\ncountries\nrelay\ntranscode_from\ncodec\nbitrate\nsample_rate         usual\n"),
+            shown.contains("\noverflow_percent    100\ncountries\nrelay\nimported_from\ntranscode_from\ncodec\nbitrate\nsample_rate         usual\n"),
             "{shown}"
         );
     }

@@ -7,6 +7,7 @@ pub mod dns;
 pub mod document;
 pub mod election;
 pub mod forecast;
+pub mod import;
 pub mod jobs;
 pub mod ladder;
 pub mod login_queue;

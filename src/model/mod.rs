@@ -11,6 +11,7 @@ pub mod format;
 pub mod geo;
 pub mod host;
 pub mod http_header;
+pub mod import;
 pub mod kept_file;
 pub mod listener;
 pub mod load;

@@ -96,6 +96,9 @@ pub struct MountSpec {
     /// The addresses from which the stream is got while no encoder sends it.
     #[serde(default)]
     pub relay: RelayAddresses,
+    /// The list of streams because of which it is here, without secrets; empty: an operator has made it.
+    #[serde(default)]
+    pub imported_from: String,
     /// The listeners that may listen, and where they are sent.
     #[serde(flatten)]
     pub steering: MountSteering,
@@ -202,6 +205,7 @@ impl MountSpec {
             silence: SilenceSpec::default(),
             silence_fails: false,
             relay: RelayAddresses::default(),
+            imported_from: String::new(),
             steering: MountSteering::default(),
             transcode: TranscodeSpec::default(),
         }

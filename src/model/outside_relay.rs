@@ -63,6 +63,22 @@ impl RelayAddress {
         self.with(self.login.as_deref(), self.query.as_deref())
     }
 
+    /// The address without login and query: what names it, and is no secret.
+    pub fn place(&self) -> String {
+        self.with(None, None)
+    }
+
+    /// The path.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The same server with another path.
+    pub fn at_path(&self, path: &str) -> Result<Self, BadRelayAddress> {
+        let Self { scheme, host, .. } = self;
+        format!("{scheme}://{host}{path}").parse()
+    }
+
     /// The address to ask, without its login.
     pub fn url(&self) -> String {
         self.with(None, self.query.as_deref())

@@ -22,6 +22,8 @@ pub enum Seat {
     /// The node that gets this mount's stream from a server outside the mesh. A node of an older version knows no such seat
     /// either.
     OutsideRelay(MountName),
+    /// The node that reads the lists of streams of other servers. A node of an older version knows no such seat either.
+    Import,
 }
 
 /// Whether a node wants to hold a seat.
@@ -40,6 +42,7 @@ impl fmt::Display for Seat {
             Self::Outside(server) => write!(f, "outside/{server}"),
             Self::Transcoder(mount) => write!(f, "transcoder{mount}"),
             Self::OutsideRelay(mount) => write!(f, "outside-relay{mount}"),
+            Self::Import => f.write_str("import"),
         }
     }
 }
@@ -47,7 +50,7 @@ impl fmt::Display for Seat {
 /// Why a text names no seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown seat: write `master`, `outside/` and a server's name, or `transcoder` or `outside-relay` and a mount's path"
+    "unknown seat: write `master`, `import`, `outside/` and a server's name, or `transcoder` or `outside-relay` and a mount's path"
 )]
 pub struct BadSeat;
 
@@ -57,6 +60,7 @@ impl FromStr for Seat {
     fn from_str(text: &str) -> Result<Self, BadSeat> {
         match text.split_once('/') {
             None if text == "master" => Ok(Self::Master),
+            None if text == "import" => Ok(Self::Import),
             Some(("outside", server)) => {
                 let server = NodeName::try_from(server).map_err(|_| BadSeat)?;
                 Ok(Self::Outside(server))
@@ -170,7 +174,8 @@ mod tests {
         assert_eq!(short.to_string(), "transcoder/radio-64.opus");
         let relayed = Seat::OutsideRelay(MountName::try_from("/radio.mp3").unwrap());
         assert_eq!(relayed.to_string(), "outside-relay/radio.mp3");
-        for seat in [Seat::Master, Seat::Outside(server), short, long, relayed] {
+        let plain = [Seat::Master, Seat::Import, Seat::Outside(server)];
+        for seat in plain.into_iter().chain([short, long, relayed]) {
             assert_eq!(seat.to_string().parse(), Ok(seat));
         }
         for bad in [

@@ -142,6 +142,7 @@ fn card(settings: &Settings, hello: &Hello, geo: &Geo) -> NodeCard {
         reads_outside_relays: true,
         reads_dismissals: true,
         reads_files: true,
+        reads_imports: true,
     }
 }
 

@@ -30,6 +30,7 @@ use crate::service::founding::Founder;
 use crate::service::front::Front;
 use crate::service::geo::Geo;
 use crate::service::icecast::{IcecastEngine, KeeperConfig};
+use crate::service::import::Imports;
 use crate::service::ingest::{Ingest, IngestConfig};
 use crate::service::intro::Intros;
 use crate::service::ladders::{LadderConfig, Ladders};
@@ -174,6 +175,7 @@ impl Core<'_> {
         self.start_transcoders(mesh, &carriers, &ingest)?;
         let audience = MeshAudience::new(carriers.audience.clone(), mesh.clone());
         self.start_outside_relays(mesh, &carriers, &ingest, credentials.fingerprint.clone());
+        self.start_imports(mesh, &passwords, credentials.fingerprint.clone());
         let listening = self.start_listening(mesh, &carriers, credentials.fingerprint.clone())?;
         let admin = Admin::new(AdminConfig {
             mesh: mesh.clone(),
@@ -300,6 +302,21 @@ impl Core<'_> {
             fingerprint,
         });
         self.tasks.spawn(relays.run());
+    }
+
+    /// Starts the service of imports.
+    fn start_imports(
+        &self,
+        mesh: &Mesh,
+        passwords: &Passwords,
+        fingerprint: watch::Receiver<String>,
+    ) {
+        let imports = Imports {
+            mesh: mesh.clone(),
+            passwords: passwords.clone(),
+            fingerprint,
+        };
+        self.tasks.spawn(imports.run());
     }
 
     fn start_spawner(&self) -> anyhow::Result<Spawner> {

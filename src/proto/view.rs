@@ -12,6 +12,7 @@ use crate::logic::members::forgotten::Forgotten;
 use crate::logic::relay::route::Precedence;
 use crate::model::file_name::PlayedFile;
 use crate::model::finding::Finding;
+use crate::model::import::ImportReport;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::{Generation, NodeName};
 use crate::model::outside_relay::OutsideRelayReport;
@@ -77,6 +78,8 @@ pub struct MeshNode {
     pub files: BTreeMap<PlayedFile, FileCard>,
     /// The outside relays whose seats it holds.
     pub outside_relays: BTreeMap<MountName, OutsideRelayReport>,
+    /// The words of the node on the lists of streams that it reads, while it holds that seat.
+    pub import: Option<ImportReport>,
     /// The streams that its outside relays have on air, which yield their places to any encoder.
     pub yielding: BTreeMap<MountName, StreamId>,
 }
@@ -127,6 +130,7 @@ impl MeshNode {
                 reads_outside_relays: false,
                 reads_dismissals: false,
                 reads_files: false,
+                reads_imports: false,
             },
             bulletin: None,
             claim: None,
@@ -147,6 +151,7 @@ impl MeshNode {
             rungs: BTreeMap::new(),
             files: BTreeMap::new(),
             outside_relays: BTreeMap::new(),
+            import: None,
             yielding: BTreeMap::new(),
         }
     }
@@ -161,6 +166,7 @@ impl MeshNode {
             gossip::CLOCK => self.clock_unix_ms = value.and_then(gossip::read),
             gossip::ENGINE => self.engine = value.and_then(gossip::read),
             gossip::DISK => self.disk = value.map(str::to_owned),
+            gossip::IMPORT => self.import = value.and_then(gossip::read),
             gossip::TRANSCODING => self.transcoding = value.and_then(gossip::read),
             _ => self.hear_of_one(key, value),
         }

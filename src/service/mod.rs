@@ -15,6 +15,7 @@ pub mod front;
 pub mod geo;
 pub mod icecast;
 pub mod identity;
+pub mod import;
 pub mod ingest;
 pub mod intro;
 pub mod jobs;

@@ -3,6 +3,7 @@
 use std::fs;
 
 use antiphon::logic::records::field::{Field, FieldKind};
+use antiphon::logic::records::import::IMPORT_KIND;
 use antiphon::logic::records::kind::Kind;
 use antiphon::logic::records::mounts::MOUNT_KIND;
 use antiphon::logic::records::outside::OUTSIDE_KIND;
@@ -14,7 +15,7 @@ use super::root;
 const WRITE: &str = "ANTIPHON_WRITE_SETTINGS";
 
 /// A page, the mark of its table, and the table.
-fn tables() -> [(&'static str, &'static str, String); 4] {
+fn tables() -> [(&'static str, &'static str, String); 5] {
     [
         (
             "docs/operations.md",
@@ -25,6 +26,11 @@ fn tables() -> [(&'static str, &'static str, String); 4] {
             "docs/outside.md",
             "settings of a server",
             table(&OUTSIDE_KIND),
+        ),
+        (
+            "docs/beside-icecast.md",
+            "settings of imports",
+            table(&IMPORT_KIND),
         ),
         ("docs/policy.md", "settings of a node", table(&NODE_KIND)),
         ("docs/policy.md", "settings of the mesh", table(&MESH_KIND)),

@@ -98,10 +98,12 @@ impl Stage {
         let mut command = self.program(words);
         let asks = [
             "file",
+            "import",
             "listeners",
             "mount",
             "node",
             "outside",
+            "password",
             "policy",
             "status",
         ];

@@ -10,6 +10,7 @@
 mod addresses;
 mod audience;
 mod bad_input;
+mod beside_icecast;
 mod browser;
 mod capacity;
 mod chaos;

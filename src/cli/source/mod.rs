@@ -150,7 +150,7 @@ impl Transmission {
                     }
                     text
                 }
-                Err(error) => super::reasons(&error.into()),
+                Err(error) => super::failure::reasons(&error.into()),
             };
             let wait = backoff.fail(rand::random());
             terminal::complain(&format!(

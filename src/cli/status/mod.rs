@@ -7,6 +7,7 @@ use clap::Args;
 use hyper::Method;
 
 use super::api::{Api, NodeArgs};
+use super::import;
 use super::quantities::{duration, rate};
 use super::terminal::{self, Side, TextTable, printable, shortened};
 use crate::model::node::NodeName;
@@ -55,6 +56,9 @@ fn render(status: &Status) -> String {
     ];
     if !status.outside.is_empty() {
         parts.push(outside(&status.outside));
+    }
+    if let Some(status) = &status.import {
+        parts.push(import::lines(status));
     }
     parts.join("\n")
 }
@@ -318,6 +322,7 @@ mod tests {
             version: "0.1.0".to_owned(),
             uptime_s: 7_500,
             started_unix_s: 0,
+            import: None,
             master: Some(name),
             epoch: Epoch(4),
             nodes: vec![node],

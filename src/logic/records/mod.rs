@@ -7,6 +7,7 @@
 pub mod admin;
 pub mod field;
 pub mod files;
+pub mod import;
 pub mod kind;
 pub mod mistake;
 pub mod mounts;

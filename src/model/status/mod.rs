@@ -20,6 +20,7 @@ use self::rung::RungStatus;
 use self::transcoder::TranscoderStatus;
 use super::format::StreamFormat;
 use super::geo::Whereabouts;
+use super::import::ImportStatus;
 use super::mount::MountName;
 use super::node::NodeName;
 use super::seat::Epoch;
@@ -60,6 +61,9 @@ pub struct Status {
     /// Every outside server, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outside: Vec<OutsideStatus>,
+    /// The imports, for an operator; `None` if nothing is imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub import: Option<ImportStatus>,
     /// The peers that the answering node was told to join and has no link to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreached: Vec<UnreachedPeer>,

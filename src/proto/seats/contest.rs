@@ -45,7 +45,7 @@ impl Rules {
                 quorum,
                 known_to_all: true,
             },
-            Seat::Outside(_) | Seat::Transcoder(_) | Seat::OutsideRelay(_) => Self {
+            Seat::Outside(_) | Seat::Transcoder(_) | Seat::OutsideRelay(_) | Seat::Import => Self {
                 keeps_epoch: false,
                 ranks: Ranks::Rendezvous,
                 quorum: Quorum::Off,
@@ -77,6 +77,8 @@ pub(super) struct SeatPeer {
     pub(super) reads_transcoders: bool,
     /// Whether it knows those of outside relays.
     pub(super) reads_outside_relays: bool,
+    /// Whether it knows that of imports.
+    pub(super) reads_imports: bool,
 }
 
 impl SeatPeer {
@@ -86,6 +88,7 @@ impl SeatPeer {
             Seat::Master | Seat::Outside(_) => true,
             Seat::Transcoder(_) => self.reads_transcoders,
             Seat::OutsideRelay(_) => self.reads_outside_relays,
+            Seat::Import => self.reads_imports,
         }
     }
 }
@@ -291,6 +294,8 @@ impl Contest {
 fn claimed<'a>(node: &'a MeshNode, seat: &Seat) -> Option<&'a Claim> {
     match seat {
         Seat::Master => node.claim.as_ref(),
-        Seat::Outside(_) | Seat::Transcoder(_) | Seat::OutsideRelay(_) => node.claims.get(seat),
+        Seat::Outside(_) | Seat::Transcoder(_) | Seat::OutsideRelay(_) | Seat::Import => {
+            node.claims.get(seat)
+        }
     }
 }

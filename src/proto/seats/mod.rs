@@ -386,5 +386,6 @@ fn member(node: &MeshNode) -> SeatPeer {
         life: node.generation,
         reads_transcoders: node.card.reads_transcoders,
         reads_outside_relays: node.card.reads_outside_relays,
+        reads_imports: node.card.reads_imports,
     }
 }

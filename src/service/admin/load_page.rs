@@ -112,6 +112,7 @@ mod tests {
             version: String::new(),
             uptime_s: 0,
             started_unix_s: 0,
+            import: None,
             master: None,
             epoch: Epoch(0),
             nodes,

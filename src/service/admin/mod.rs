@@ -12,6 +12,7 @@ mod files;
 mod form;
 mod icecast;
 mod icecast_status;
+mod import;
 mod listeners;
 mod load_page;
 mod mounts;

@@ -38,7 +38,7 @@ pub(super) async fn create(admin: &Admin, call: Call) -> Answer {
     if admin.0.mesh.documents.mount(&mount).is_some() {
         return Err(ChangeError::Exists(Subject::Mount(mount)).into());
     }
-    refuse_own_addresses(admin, &fields)?;
+    refuse_own_addresses(admin, "relay", &fields)?;
     let password = settings::password(&mut fields)?;
     let changes = settings::changes(admin, &MOUNT_KIND, fields).await?;
     check_formats(admin, &mount, &changes)?;
@@ -51,9 +51,14 @@ pub(super) async fn create(admin: &Admin, call: Call) -> Answer {
     Ok(reply::json(StatusCode::CREATED, &shown))
 }
 
-/// Refuses to relay a mount from a node of this mesh, as far as its addresses are known here.
-fn refuse_own_addresses(admin: &Admin, fields: &Map<String, Value>) -> Result<(), Declined> {
-    let relay = fields.get("relay").and_then(Value::as_str);
+/// Refuses to get streams from a node of this mesh, as far as its addresses are known here. `key` is the setting with the
+/// addresses.
+pub(super) fn refuse_own_addresses(
+    admin: &Admin,
+    key: &str,
+    fields: &Map<String, Value>,
+) -> Result<(), Declined> {
+    let relay = fields.get(key).and_then(Value::as_str);
     // What is no address is told when it is read.
     let relay: RelayAddresses = relay.unwrap_or_default().parse().unwrap_or_default();
     let view = admin.0.mesh.cluster.view();
@@ -61,7 +66,7 @@ fn refuse_own_addresses(admin: &Admin, fields: &Map<String, Value>) -> Result<()
         let (host, port) = address.host_and_port();
         if let Some(node) = node_at(&view, host, port) {
             let why = is_own(node);
-            return Err(Declined::bad(format!("relay: {address} {why}")));
+            return Err(Declined::bad(format!("{key}: {address} {why}")));
         }
     }
     Ok(())
@@ -86,7 +91,7 @@ pub(super) async fn set_fields(
     mount: &MountName,
     fields: Map<String, Value>,
 ) -> Result<(), Declined> {
-    refuse_own_addresses(admin, &fields)?;
+    refuse_own_addresses(admin, "relay", &fields)?;
     let changes = settings::changes(admin, &MOUNT_KIND, fields).await?;
     check_formats(admin, mount, &changes)?;
     Ok(admin.0.mesh.documents.set_mount(mount, changes).await?)

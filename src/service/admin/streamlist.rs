@@ -4,13 +4,21 @@ use hyper::StatusCode;
 
 use super::Admin;
 use super::call::{Answer, Call};
+use super::declined::Declined;
 use super::reply;
 use crate::io::clock;
 use crate::model::mount::MountName;
 use crate::proto::on_air;
+use crate::wire::icecast::upstream::MESH_HEADER;
+
+/// Why this mesh is not told its own streams.
+const OWN: &str = "this mesh asks itself for its streams: name another server in import_streamlist";
 
 /// Answers with the paths, one on each line, as Icecast 2.4 and KH read them.
-pub(super) fn text(admin: &Admin, _call: &Call) -> Answer {
+pub(super) fn text(admin: &Admin, call: &Call) -> Answer {
+    if call.header(MESH_HEADER) == Some(&admin.0.statuses.fingerprint()) {
+        return Err(Declined::new(StatusCode::LOOP_DETECTED, OWN));
+    }
     let lines = streams(admin)
         .into_iter()
         .map(|mount| format!("{mount}\r\n"));

@@ -6,8 +6,8 @@ use super::routes::Access::{Anybody, ListStreams, Manage, OfMount};
 use super::routes::Handler::{Later, Now};
 use super::routes::Route;
 use super::{
-    files, icecast, icecast_status, listeners, load_page, mounts, nodes, open, outside, password,
-    shoutcast_cgi, steering, streamlist, switches,
+    files, icecast, icecast_status, import, listeners, load_page, mounts, nodes, open, outside,
+    password, shoutcast_cgi, steering, streamlist, switches,
 };
 use crate::wire::livez;
 
@@ -52,6 +52,8 @@ pub(super) static ROUTES: &[Route] = &[
     Route::get("/api/v1/files", Manage, Now(files::list)),
     Route::put("/api/v1/files/{name}", Manage, later!(files::put)).within(UPLOAD_LIMIT),
     Route::delete("/api/v1/files/{name}", Manage, later!(files::delete)),
+    Route::get("/api/v1/import", Manage, Now(import::show)),
+    Route::patch("/api/v1/import", Manage, later!(import::edit)),
     Route::get("/api/v1/listeners", Manage, later!(listeners::list)),
     Route::delete("/api/v1/listeners/{id}", Manage, later!(listeners::kill)),
     Route::get("/api/v1/mounts", Manage, Now(mounts::list)),

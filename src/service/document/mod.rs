@@ -36,6 +36,8 @@ use crate::logic::election::Start;
 use crate::logic::members::forgotten;
 use crate::logic::records::admin;
 use crate::logic::records::admin::AdminLogin;
+use crate::logic::records::import;
+use crate::logic::records::import::IMPORT_KIND;
 use crate::logic::records::kind::Changes;
 use crate::logic::records::mounts;
 use crate::logic::records::outside::Servers;
@@ -44,6 +46,7 @@ use crate::logic::records::relay_login::RelayLogin;
 use crate::logic::records::steering;
 use crate::logic::records::steering::{MeshSettings, NODE_KIND, Steering};
 use crate::logic::transcoding::lineage;
+use crate::model::import::ImportSettings;
 use crate::model::kept_file::KeptFiles;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::{Generation, NodeName};
@@ -81,6 +84,7 @@ struct Inner {
     outside: watch::Sender<Arc<Servers>>,
     files: watch::Sender<Arc<KeptFiles>>,
     steering: watch::Sender<Arc<Steering>>,
+    import: watch::Sender<Arc<ImportSettings>>,
     /// The faults of the document that were there, and were logged, when it was published last.
     complaints: Mutex<BTreeSet<String>>,
     /// Peers have sent records that are not on disk yet.
@@ -109,6 +113,7 @@ impl Documents {
             outside: watch::Sender::default(),
             files: watch::Sender::default(),
             steering: watch::Sender::default(),
+            import: watch::Sender::default(),
             complaints: Mutex::default(),
             changed: Notify::new(),
             clocks: watch::Sender::default(),
@@ -236,6 +241,25 @@ impl Documents {
         Ok(())
     }
 
+    /// The settings of imports, as they are now.
+    pub fn import(&self) -> Arc<ImportSettings> {
+        self.0.import.borrow().clone()
+    }
+
+    /// The settings of imports as they change.
+    pub fn watch_import(&self) -> watch::Receiver<Arc<ImportSettings>> {
+        self.0.import.subscribe()
+    }
+
+    /// Changes the settings of imports on all nodes.
+    pub async fn set_import(&self, changes: Changes<ImportSettings>) -> Result<(), ChangeError> {
+        let key = import::key();
+        self.0.edit_record(key, Existence::Any, changes).await?;
+        let settings = IMPORT_KIND.line(&self.import());
+        info!(%settings, "imports set");
+        Ok(())
+    }
+
     /// The hash of the cluster's admin password, if it has one yet.
     pub fn admin_password_hash(&self) -> Option<String> {
         let found = admin::password_hash(&self.0.lock());
@@ -345,6 +369,7 @@ impl Inner {
         let outside = crate::logic::records::outside::list(&document);
         let (files, bad_files) = crate::logic::records::files::list(&document);
         let forgotten = forgotten::list(&document);
+        let (import, bad_import) = import::settings(&document);
         drop(document);
         let (mut told, mut complaints) = (self.complaints.lock(), BTreeSet::new());
         let mut is_new = |what: &dyn Display, why: &dyn Display| {
@@ -362,6 +387,9 @@ impl Inner {
         for (key, error) in unusable.iter().filter(|(key, why)| is_new(key, why)) {
             warn!(%key, %error, "unusable record skipped");
         }
+        if let Some(error) = bad_import.filter(|why| is_new(&import::key(), why)) {
+            warn!(%error, "the settings of imports are used as far as they can be read");
+        }
         for (mount, fault) in lineage::faults(&listing.mounts) {
             if is_new(&mount, &fault) {
                 warn!(%mount, %fault, "this mount cannot be transcoded");
@@ -371,6 +399,13 @@ impl Inner {
         drop(told);
         self.mounts.send_replace(Arc::new(listing.mounts));
         self.steering.send_replace(Arc::new(steering));
+        self.import.send_if_modified(|known| {
+            let has_changed = **known != import;
+            if has_changed {
+                *known = Arc::new(import);
+            }
+            has_changed
+        });
         self.publish_outside(outside);
         self.publish_files(files);
         self.cluster.set_forgotten(forgotten);

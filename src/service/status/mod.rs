@@ -23,9 +23,11 @@ use crate::logic::source::closed::is_outlived;
 use crate::media::format::said;
 use crate::model::caption::caption;
 use crate::model::format::StreamFormat;
+use crate::model::import::ImportStatus;
 use crate::model::load::LoadReport;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
+use crate::model::seat::Seat;
 use crate::model::sound::SoundState;
 use crate::model::status::rung::{RungState, RungStatus};
 use crate::model::status::{
@@ -126,6 +128,7 @@ impl Statuses {
                 .map(|spec| self.mount(&view, spec, viewer))
                 .collect(),
             outside: self.outside(),
+            import: self.import().filter(|_| viewer == Viewer::Operator),
             unreached: self.config.unreached.all(),
             epoch: view
                 .master
@@ -135,6 +138,34 @@ impl Statuses {
             geo: self.config.geo.status(),
             clock: self.config.mesh.documents.clock_trouble(),
         }
+    }
+
+    /// The cluster's fingerprint.
+    pub fn fingerprint(&self) -> String {
+        self.config.fingerprint.borrow().clone()
+    }
+
+    /// The imports of the mesh; `None` if nothing is imported.
+    pub fn import(&self) -> Option<ImportStatus> {
+        let mesh = &self.config.mesh;
+        if mesh.documents.import().lists.is_empty() {
+            return None;
+        }
+        let view = mesh.cluster.view();
+        let node = view
+            .seats
+            .get(&Seat::Import)
+            .map(|claim| claim.node.clone());
+        let report = node
+            .as_ref()
+            .and_then(|name| view.nodes.get(name)?.import.clone());
+        let mut report = report.unwrap_or_default();
+        for list in &mut report.lists {
+            list.address = caption(&list.address);
+            list.first_left_out = caption(&list.first_left_out);
+            list.trouble = list.trouble.as_deref().map(caption);
+        }
+        Some(ImportStatus { node, report })
     }
 
     fn mount(&self, view: &MeshView, spec: &MountSpec, viewer: Viewer) -> MountStatus {

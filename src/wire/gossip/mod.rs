@@ -21,6 +21,7 @@
 //! | `file/NAME` | [`FileCard`]: whether it can play that file | while a mount or the document names the file |
 //! | `wanted/PATH` | `true` | while a listener there waits for a stream that is made on demand, or a transcoder there hears one |
 //! | `outside-relay/PATH` | [`OutsideRelayReport`](crate::model::outside_relay::OutsideRelayReport) | while it holds the seat of that mount's outside relay, on change |
+//! | `import` | [`ImportReport`](crate::model::import::ImportReport) | after each reading, while it reads the lists of streams of other servers |
 //! | `yielding/PATH` | the id of the stream that its outside relay has on air: any encoder gets its place | while it is on air |
 //! | `transcoder/PATH` | [`TranscoderReport`](crate::model::transcoding::TranscoderReport) | while it runs that mount's transcoder, at most each five seconds |
 
@@ -69,6 +70,8 @@ pub const DRAINING: &str = "draining";
 pub const CLOCK: &str = "clock";
 /// The key that says why a node cannot write to its disk.
 pub const DISK: &str = "disk";
+/// The key of the node's words on the lists of streams that it reads.
+pub const IMPORT: &str = "import";
 /// The key of the state of the server that serves the node's listeners.
 pub const ENGINE: &str = "engine";
 const CLAIM_PREFIX: &str = "claim/";
@@ -151,6 +154,9 @@ pub struct NodeCard {
     /// Whether the node reads FILE-ASK, and keeps files.
     #[serde(default)]
     pub reads_files: bool,
+    /// Whether the node knows the seat of imports, and reads messages about it.
+    #[serde(default)]
+    pub reads_imports: bool,
 }
 
 /// The finding of a node at the address that another one announces.

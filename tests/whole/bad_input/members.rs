@@ -82,6 +82,7 @@ impl Rogue {
             reads_dismissals: true,
             reads_outside_relays: false,
             reads_files: false,
+            reads_imports: false,
         });
         let values = vec![(gossip::NODE.to_owned(), card)];
         let started = Gossip::start(links.clone(), gossip, values).await;

@@ -22,6 +22,9 @@ const STARTED: Duration = Duration::from_secs(5);
 /// How often it is started again.
 const STARTS: u32 = 3;
 
+/// The password with which its slaves read the list of its streams, as the user `relay`.
+pub(crate) const RELAY_PASSWORD: &str = "relay-pw";
+
 /// The login that the pages of its admin want.
 pub(crate) const LOGIN: &str = "admin:admin-pw";
 
@@ -38,6 +41,23 @@ impl Icecast {
     /// Starts one that takes `clients`, sources included, and waits until these mounts are on air; each may have a
     /// limit of its own.
     pub(crate) fn start(clients: u32, mounts: &[(&str, Option<u32>)]) -> Self {
+        Self::start_with(clients, mounts, "")
+    }
+
+    /// Starts one without sources that is the slave of the server at `HOST:PORT`, and asks every two seconds which streams
+    /// there are.
+    pub(crate) fn slave_of(master: &str, password: &str, on_demand: bool) -> Self {
+        let (host, port) = master.split_once(':').expect("a host and a port");
+        let on_demand = u8::from(on_demand);
+        let words = format!(
+            "<master-server>{host}</master-server><master-server-port>{port}</master-server-port>\
+             <master-update-interval>2</master-update-interval><master-username>relay</master-username>\
+             <master-password>{password}</master-password><relays-on-demand>{on_demand}</relays-on-demand>"
+        );
+        Self::start_with(50, &[], &words)
+    }
+
+    fn start_with(clients: u32, mounts: &[(&str, Option<u32>)], more: &str) -> Self {
         let (home, port) = (tempfile::tempdir().unwrap(), free_port());
         let web = home.path().join("web");
         fs::create_dir(&web).unwrap();
@@ -48,7 +68,11 @@ impl Icecast {
         // As root it becomes somebody else, who must be able to read this and to write its log.
         fs::set_permissions(home.path(), Permissions::from_mode(0o777)).unwrap();
         let config = home.path().join("icecast.xml");
-        fs::write(&config, settings(home.path(), port, clients, mounts)).unwrap();
+        fs::write(
+            &config,
+            settings(home.path(), port, clients, mounts) + more + "</icecast>",
+        )
+        .unwrap();
         let mut icecast = Self {
             port,
             server: launch(&config),
@@ -140,6 +164,25 @@ impl Icecast {
         eventually(PATIENCE, &format!("{mount} is on air at icecast2"), look);
     }
 
+    /// Starts it again after [`Self::kill9`], without sources.
+    pub(crate) fn start_again(&mut self) {
+        let config = self.home.path().join("icecast.xml");
+        for _ in 0..STARTS {
+            self.server = launch(&config);
+            if self.comes_up() {
+                return;
+            }
+            end(&mut self.server);
+        }
+        panic!("icecast2 does not start again");
+    }
+
+    /// The answer to a question for its status.
+    pub(crate) fn status(&self) -> String {
+        let answer = get(&self.address(), "/status-json.xsl");
+        answer.map(|it| it.text()).unwrap_or_default()
+    }
+
     /// Kills it, without a word to anybody.
     pub(crate) fn kill9(&mut self) {
         end(&mut self.server);
@@ -195,12 +238,13 @@ fn settings(home: &Path, port: u16, clients: u32, mounts: &[(&str, Option<u32>)]
         "<icecast><hostname>localhost</hostname>\
          <limits><clients>{clients}</clients><sources>8</sources></limits>\
          <authentication><source-password>{PASSWORD}</source-password>\
-         <admin-user>{user}</admin-user><admin-password>{admin_password}</admin-password></authentication>\
+         <admin-user>{user}</admin-user><admin-password>{admin_password}</admin-password>\
+         <relay-user>relay</relay-user><relay-password>{RELAY_PASSWORD}</relay-password></authentication>\
          <listen-socket><port>{port}</port><bind-address>127.0.0.1</bind-address></listen-socket>{mounts}\
          <paths><basedir>{home}</basedir><logdir>{home}</logdir><webroot>{home}/web</webroot>\
          <adminroot>{PAGES}/admin</adminroot></paths>\
          <logging><accesslog>access.log</accesslog><errorlog>error.log</errorlog><loglevel>3</loglevel></logging>\
-         <security><chroot>0</chroot>{changed}</security></icecast>"
+         <security><chroot>0</chroot>{changed}</security>"
     )
 }
 

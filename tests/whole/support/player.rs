@@ -41,18 +41,25 @@ pub(crate) struct Player {
 impl Player {
     /// Begins to listen at a URL, following redirects; the answer in the end must be a stream.
     pub(crate) fn tune_in(url: &str) -> Self {
-        let (connection, head, url) = follow(url).unwrap();
-        assert_eq!(head.status, 200, "{url}: {head:?}");
+        Self::try_tune_in(url).unwrap()
+    }
+
+    /// The same where the answer may be another one, which is an error.
+    pub(crate) fn try_tune_in(url: &str) -> io::Result<Self> {
+        let (connection, head, url) = follow(url)?;
+        if head.status != 200 {
+            return Err(io::Error::other(format!("{url}: {head:?}")));
+        }
         let heard = Arc::new(Mutex::new(Heard::default()));
         let thread = {
             let heard = heard.clone();
             thread::spawn(move || listen(connection, &heard))
         };
-        Self {
+        Ok(Self {
             url,
             heard,
             thread: Some(thread),
-        }
+        })
     }
 
     fn heard(&self) -> MutexGuard<'_, Heard> {

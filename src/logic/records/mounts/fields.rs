@@ -402,6 +402,7 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
         },
     },
     relaying::RELAY,
+    relaying::IMPORTED_FROM,
     transcoding::TRANSCODE_FROM,
     transcoding::CODEC,
     transcoding::BITRATE,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::transcoding::{ON_DEMAND, TRANSCODE_FROM};
 use crate::logic::records::field::{Field, FieldKind};
 use crate::model::mount::MountSpec;
-use crate::model::outside_relay::RelayAddresses;
+use crate::model::outside_relay::{RelayAddress, RelayAddresses};
 use crate::model::record::Value;
 
 pub(super) const RELAY: Field<MountSpec> = Field {
@@ -24,6 +24,26 @@ pub(super) const RELAY: Field<MountSpec> = Field {
             Ok(())
         },
         show: |mount| mount.relay.to_string(),
+    },
+};
+
+pub(super) const IMPORTED_FROM: Field<MountSpec> = Field {
+    key: "imported_from",
+    help: "the list of streams of another server because of which the mount is here: `antiphon import` changes and deletes it. \
+           Empty: it is your own, and is left alone",
+    required: false,
+    kind: FieldKind::Text {
+        word: "URL",
+        clears: true,
+        read: |text| Ok(text.parse::<RelayAddress>()?.place()),
+        // What only newer nodes write must not take the mount off the air.
+        put: |mount, text| {
+            mount.imported_from = text
+                .parse::<RelayAddress>()
+                .map_or_else(|_| String::new(), |it| it.place());
+            Ok(())
+        },
+        show: |mount| mount.imported_from.clone(),
     },
 };
 

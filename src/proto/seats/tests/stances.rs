@@ -1,6 +1,7 @@
 //! Seats that a node follows without standing for them, and nodes that do not know them.
 
 use super::*;
+use crate::wire::gossip::NodeCard;
 
 fn transcoder() -> Seat {
     Seat::Transcoder("/radio-64.opus".parse().unwrap())
@@ -246,16 +247,22 @@ fn a_claim_that_gossip_never_brought_ends_with_its_life() {
 #[test]
 fn only_nodes_that_know_outside_relays_hear_of_their_seats() {
     let seat = Seat::OutsideRelay("/radio.mp3".parse().unwrap());
+    only_those_hear_of(&seat, |card| card.reads_outside_relays = true);
+    only_those_hear_of(&Seat::Import, |card| card.reads_imports = true);
+}
+
+/// Of a seat only a node hears whose card says that it knows such seats.
+fn only_those_hear_of(seat: &Seat, knows: fn(&mut NodeCard)) {
     let mut bench = Bench::new();
     bench.put_knowing("old", NodeState::Alive);
     bench.put("new", NodeState::Alive);
-    bench.node("new").card.reads_outside_relays = true;
-    bench.take(&seat, Stance::Stand);
+    knows(&mut bench.node("new").card);
+    bench.take(seat, Stance::Stand);
     bench.wait(30);
-    assert!(bench.own(&seat).is_some());
+    assert!(bench.own(seat).is_some());
     bench.out.clear();
     bench.give(Input::Wanted(&BTreeMap::new()));
-    let told = bench.told(&seat);
+    let told = bench.told(seat);
     assert!(
         matches!(&told[..], [(to, Message::Vacated(_))] if *to == name("new")),
         "{told:?}"

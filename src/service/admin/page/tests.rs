@@ -56,6 +56,7 @@ fn example() -> Status {
         version: "0.1.0".into(),
         uptime_s: 93_784,
         started_unix_s: 0,
+        import: None,
         master: Some("north".try_into().unwrap()),
         epoch: Epoch(4),
         nodes,
