@@ -1,5 +1,6 @@
 //! A stock icecast2 as a server that rows are tried at.
 
+use std::env;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::row::{Prepared, Relay, Row, Settings};
+use crate::row::{Prepared, Relay, Row, Settings, Upstream};
 use crate::rows;
 use crate::server::{
     Login, MISSING_HEADER, Mounts, Process, RELAY, SHOUTCAST_MOUNT, SOURCE, Server, files,
@@ -31,13 +32,39 @@ const SLAVE_POLLS_S: u32 = 2;
 /// The password of its admin.
 const ADMIN: &str = "admin-pw";
 
+/// The variable that names the program of an Icecast-KH, which no distribution has.
+const KH_PROGRAM: &str = "ANTIPHON_CONFORMANCE_KH";
+
+/// The kind of Icecast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flavour {
+    /// The stock icecast2.
+    Stock,
+    /// Icecast-KH, a fork.
+    Kh,
+}
+
+/// Whether an Icecast-KH is named.
+pub(crate) fn have_kh() -> bool {
+    env::var_os(KH_PROGRAM).is_some()
+}
+
+/// Starts an Icecast-KH, prepared like this.
+pub(crate) fn start_kh(prepared: Prepared, upstreams: Option<&Upstreams>) -> Server {
+    let relays: String = match upstreams {
+        Some(upstreams) => rows::all().map(|row| kh_relays(row, upstreams)).collect(),
+        None => String::new(),
+    };
+    start_with(Flavour::Kh, prepared, &relays)
+}
+
 /// Starts one, prepared like this.
 pub(crate) fn start(prepared: Prepared, upstreams: Option<&Upstreams>) -> Server {
     let relays: String = match upstreams {
         Some(upstreams) => rows::all().map(|row| relays(row, upstreams)).collect(),
         None => String::new(),
     };
-    start_with(prepared, &relays)
+    start_with(Flavour::Stock, prepared, &relays)
 }
 
 /// Starts one that is the slave of a server, and relays all its streams.
@@ -50,11 +77,11 @@ pub(crate) fn start_slave(master: &Server, login: &Login) -> Server {
          <master-username>{user}</master-username><master-password>{password}</master-password>\
          <relays-on-demand>0</relays-on-demand>"
     );
-    start_with(Prepared::Nothing, &words)
+    start_with(Flavour::Stock, Prepared::Nothing, &words)
 }
 
 /// Starts one with more words in its settings.
-fn start_with(prepared: Prepared, more: &str) -> Server {
+fn start_with(flavour: Flavour, prepared: Prepared, more: &str) -> Server {
     let home = tempfile::tempdir().unwrap();
     let web = home.path().join("web");
     files(&web);
@@ -66,8 +93,12 @@ fn start_with(prepared: Prepared, more: &str) -> Server {
     let config = home.path().join("icecast.xml");
     for _ in 0..STARTS {
         let port = free_ports(2);
-        fs::write(&config, settings(home.path(), port, prepared, more)).unwrap();
-        let mut child = launch(&config);
+        fs::write(
+            &config,
+            settings((flavour, home.path()), port, prepared, more),
+        )
+        .unwrap();
+        let mut child = launch(flavour, &config);
         if comes_up(&format!("127.0.0.1:{port}")) {
             let logs = ["error.log", "playlist.log"].map(Into::into);
             return Server {
@@ -107,15 +138,20 @@ fn comes_up(address: &str) -> bool {
     false
 }
 
-fn launch(config: &Path) -> Child {
-    let mut command = Command::new("icecast2");
+fn launch(flavour: Flavour, config: &Path) -> Child {
+    let program = match flavour {
+        Flavour::Stock => "icecast2".into(),
+        Flavour::Kh => env::var_os(KH_PROGRAM).unwrap_or_default(),
+    };
+    let mut command = Command::new(program);
     command.arg("-c").arg(config).stdin(Stdio::null());
     let command = command.stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().unwrap()
 }
 
-fn settings(home: &Path, port: u16, prepared: Prepared, more: &str) -> String {
-    let mounts: String = rows::all().map(|row| mounts(home, row)).collect();
+fn settings(place: (Flavour, &Path), port: u16, prepared: Prepared, more: &str) -> String {
+    let (flavour, home) = place;
+    let mounts: String = rows::all().map(|row| mounts(flavour, home, row)).collect();
     let sources = if prepared == Prepared::OneSource {
         1
     } else {
@@ -147,13 +183,13 @@ fn settings(home: &Path, port: u16, prepared: Prepared, more: &str) -> String {
 }
 
 /// A row's mounts with their settings, in the words of Icecast.
-fn mounts(home: &Path, row: &Row) -> String {
+fn mounts(flavour: Flavour, home: &Path, row: &Row) -> String {
     let first = first_mount(row.number);
     let one = |name: String, settings: Settings| match settings.is_empty() {
         true => String::new(),
         false => format!(
             "<mount type=\"normal\"><mount-name>{name}</mount-name>{}</mount>",
-            words(home, settings)
+            words(flavour, home, settings)
         ),
     };
     let others = row.needs.others.iter();
@@ -177,7 +213,34 @@ fn relays(row: &Row, upstreams: &Upstreams) -> String {
     row.needs.relays.iter().filter_map(one).collect()
 }
 
-fn words(home: &Path, settings: Settings) -> String {
+/// A row's relays in the words of Icecast-KH, which knows several addresses of each.
+fn kh_relays(row: &Row, upstreams: &Upstreams) -> String {
+    let host = |upstream: &Upstream| {
+        let (scheme, rest) = upstreams.url(*upstream)?.split_once("://").map(owned)?;
+        let (host, path) = rest.split_once('/').map(owned)?;
+        let (host, port) = host.split_once(':').map(owned)?;
+        let tls = u8::from(scheme == "https");
+        Some(format!(
+            "<host><ip>{host}</ip><port>{port}</port><mount>/{path}</mount><tls>{tls}</tls></host>"
+        ))
+    };
+    let one = |relay: &Relay| {
+        let hosts: String = relay.from.iter().filter_map(host).collect();
+        let (name, on_demand) = (first_mount(row.number), u8::from(relay.on_demand));
+        format!(
+            "<relay>{hosts}<local-mount>{name}{}</local-mount><on-demand>{on_demand}</on-demand>\
+             <relay-shoutcast-metadata>1</relay-shoutcast-metadata></relay>",
+            relay.letter
+        )
+    };
+    row.needs.relays.iter().map(one).collect()
+}
+
+fn owned(pair: (&str, &str)) -> (String, String) {
+    (pair.0.to_owned(), pair.1.to_owned())
+}
+
+fn words(flavour: Flavour, home: &Path, settings: Settings) -> String {
     let word = |setting: &(&str, &str)| {
         let (name, value) = (setting.0, setting.1);
         match name {
@@ -206,6 +269,8 @@ fn words(home: &Path, settings: Settings) -> String {
                     "<authentication type=\"htpasswd\"><option name=\"filename\" value=\"{file}\"/></authentication>"
                 )
             }
+            "linger_s" if flavour == Flavour::Kh => format!("<linger-for>{value}</linger-for>"),
+            "takeover" if flavour == Flavour::Kh => "<hijack>1</hijack>".to_owned(),
             // What Icecast has no word for.
             "linger_s" | "takeover" => String::new(),
             _ => panic!("{name} has no word in icecast.xml"),

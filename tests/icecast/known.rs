@@ -73,6 +73,69 @@ pub(crate) const ICECAST: &[(u8, &str)] = &[
     (97, "listeners are ended at once"),
 ];
 
+/// The rows that Icecast-KH answers otherwise.
+pub(crate) const KH: &[(u8, &str)] = &[
+    (
+        1,
+        "the mount stays taken for seconds after its source has gone",
+    ),
+    (2, "listeners do not get the first second of the audio"),
+    (3, "listeners do not get the first second of the audio"),
+    (4, "listeners do not get the first second of the audio"),
+    (7, "its 401 has no `Allow`"),
+    (9, "it says 100 before it looks at the password"),
+    (10, "it says 100 before it looks whether the mount is taken"),
+    (
+        12,
+        "the words are in the status line, and the body is empty",
+    ),
+    (15, "it does not decode the chunks"),
+    (16, "listeners do not get the first second of the audio"),
+    (23, "listeners do not get the first second of the audio"),
+    (24, "it says `OK2` to a wrong password"),
+    (
+        28,
+        "the words are in the status line, and the body is empty",
+    ),
+    (34, "it closes the connection of a request that is so long"),
+    (35, "for listeners the title ends at its first `';`"),
+    (36, "CR and LF are sent to listeners"),
+    (40, "the title before stays"),
+    (42, "it answers a form that is posted with 501"),
+    (45, "no cluster comes"),
+    (47, "it has no titles for Ogg but those in Ogg"),
+    (
+        49,
+        "the system's buffers, megabytes of them, are filled first",
+    ),
+    (
+        50,
+        "the words are in the status line, and the body is empty",
+    ),
+    (
+        56,
+        "the first mount whose source comes takes all listeners of the fallback",
+    ),
+    (62, "it has no pls"),
+    (64, "the 404 does not allow the origin"),
+    (65, "it answers the second one with 206 and two bytes `F`"),
+    (66, "it sends bytes `F`, which are not in the file"),
+    (68, "the answer has lines and indents"),
+    (70, "the list is text/html"),
+    (
+        83,
+        "a server that sends chunks is not relayed, nor one whose certificate is its own",
+    ),
+    (
+        85,
+        "a server that breaks off early is left alone for two minutes; without another one listeners are ended",
+    ),
+    (92, "it closes the connection of a head that is so long"),
+    (93, "it answers `%00` with 404"),
+    (94, "it answers 200"),
+    (95, "it answers 200"),
+];
+
 /// The rows that antiphon does not hold yet.
 pub(crate) const NOT_YET: &[(u8, &str)] = &[];
 

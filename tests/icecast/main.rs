@@ -79,6 +79,14 @@ fn icecast_deviates_where_it_is_known_to() {
 }
 
 #[test]
+fn icecast_kh_deviates_where_it_is_known_to() {
+    match icecast::have_kh() {
+        true => prove(icecast::start_kh, known::KH, have_icecast2()),
+        false => println!("skipped, because ANTIPHON_CONFORMANCE_KH names no program"),
+    }
+}
+
+#[test]
 fn the_named_server_holds_every_row() {
     let Some(server) = remote::named() else {
         return;
@@ -101,7 +109,7 @@ fn each_number_is_one_row_and_each_list_names_rows() {
     let numbers: Vec<u8> = rows::all().map(|row| row.number).collect();
     let distinct: BTreeSet<u8> = numbers.iter().copied().collect();
     assert_eq!(numbers.len(), distinct.len(), "{numbers:?}");
-    for known in known::ICECAST.iter().chain(known::NOT_YET) {
+    for known in known::ICECAST.iter().chain(known::KH).chain(known::NOT_YET) {
         assert!(distinct.contains(&known.0), "there is no row {}", known.0);
     }
 }

@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::path::Path;
 
-use crate::known::{ICECAST, NOT_YET, reason};
+use crate::known::{ICECAST, KH, NOT_YET, reason};
 use crate::row::Row;
 use crate::rows;
 
@@ -31,8 +31,11 @@ ANTIPHON_CONFORMANCE_TARGET=radio.example:8000 ANTIPHON_CONFORMANCE_SOURCE=sourc
 `ANTIPHON_CONFORMANCE_SHOUTCAST=HOST:PORT` is its port for Shoutcast sources, whose mount has to be `/shoutcast`, and
 `ANTIPHON_CONFORMANCE_ROWS=17,18` names the only rows to try.
 
-| row | level | expected | antiphon | icecast2 2.4.4 |
-| --- | --- | --- | --- | --- |
+The column of Icecast-KH, a fork that no distribution has, is what was found at its commit ea3554b (2.4.0-kh22), built without changes; `make test` does not
+try it. `ANTIPHON_CONFORMANCE_KH=/path/to/icecast make compatibility` does, with that program.
+
+| row | level | expected | antiphon | icecast2 2.4.4 | Icecast-KH |
+| --- | --- | --- | --- | --- | --- |
 ";
 
 /// The page as it has to be.
@@ -50,8 +53,9 @@ fn line(row: &Row) -> String {
         Some(why) => format!("{otherwise}: {why}"),
     };
     let (ours, theirs) = (said(NOT_YET, "not yet"), said(ICECAST, "no"));
+    let fork = said(KH, "no");
     format!(
-        "| K{number} | {} | {expected} | {ours} | {theirs} |\n",
+        "| K{number} | {} | {expected} | {ours} | {theirs} | {fork} |\n",
         row.level.word()
     )
 }
