@@ -151,7 +151,9 @@ fn launch(flavour: Flavour, config: &Path) -> Child {
 
 fn settings(place: (Flavour, &Path), port: u16, prepared: Prepared, more: &str) -> String {
     let (flavour, home) = place;
-    let mounts: String = rows::all().map(|row| mounts(flavour, home, row)).collect();
+    // A file that is a fallback counts as a source.
+    let own = rows::all().filter(|row| row.needs.server == prepared || !prepared.is_alone());
+    let mounts: String = own.map(|row| mounts(flavour, home, row)).collect();
     let sources = if prepared == Prepared::OneSource {
         1
     } else {
