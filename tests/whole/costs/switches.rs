@@ -1,4 +1,4 @@
-//! What it costs a node to let thousands of listeners hear another stream, and how soon all of them do.
+//! The cost for a node of letting thousands of listeners hear another stream, and how soon all of them do.
 
 use std::fs;
 use std::path::Path;
@@ -23,7 +23,7 @@ const AUTO: &str = "/auto.mp3";
 const AUTO_FIRST: u64 = 1_000_000;
 /// The crowd.
 const LISTENERS: usize = 8_000;
-/// Those among it whose bytes are looked at.
+/// The listeners among it whose bytes are looked at.
 const PROBES: usize = 64;
 /// How many switches are measured.
 const SWITCHES: usize = 20;
