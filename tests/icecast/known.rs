@@ -113,6 +113,10 @@ pub(crate) const KH: &[(u8, &str)] = &[
         "the words are in the status line, and the body is empty",
     ),
     (
+        54,
+        "listeners are ended, unless the rate of the file is set",
+    ),
+    (
         56,
         "the first mount whose source comes takes all listeners of the fallback",
     ),

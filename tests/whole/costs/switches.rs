@@ -27,7 +27,7 @@ const LISTENERS: usize = 8_000;
 const PROBES: usize = 64;
 /// How many switches are measured.
 const SWITCHES: usize = 20;
-/// What is measured: the second of a switch, beside a quiet one.
+/// The length of what is measured: the second of a switch, beside a quiet one.
 const SECOND: Duration = Duration::from_secs(1);
 /// How long until all listeners have heard their bursts.
 const SETTLE: Duration = Duration::from_secs(8);
