@@ -30,6 +30,22 @@ fn ask_icecast(node: &TestNode, target: &str, user: &str, password: &str) -> (u1
     (answer.head.status, answer.text())
 }
 
+/// Gives the mesh an admin password that every node knows.
+fn set_admin_password(mesh: &TestMesh) -> String {
+    let password = "hackme-admin".to_owned();
+    let body = format!(r#"{{"password": "{password}"}}"#);
+    let answer = mesh.nodes[0].api("PATCH", "/api/v1/admin", &body).unwrap();
+    assert_eq!(answer.head.status, 200, "{}", answer.text());
+    for node in &mesh.nodes {
+        let look = || {
+            let status = node.admin_status(&password);
+            so(status == 200, status)
+        };
+        eventually(PATIENCE, "the admin password is known", look);
+    }
+    password
+}
+
 fn wait_closed(source: &KnownSource) {
     let look = || so(source.is_closed(), "it is connected");
     eventually(PATIENCE, "the source is ended", look);
@@ -235,7 +251,7 @@ fn a_mount_without_fallbacks_is_switched_too() {
 #[test]
 fn icecasts_moveclients_switches_and_moves_back() {
     let (mesh, _encoders) = switched_mesh();
-    let admin = mesh.nodes[0].wait_admin_password();
+    let admin = set_admin_password(&mesh);
     let ask = |from: &str, to: &str| {
         let target = format!("/admin/moveclients?mount={from}&destination={to}");
         ask_icecast(&mesh.nodes[1], &target, "admin", &admin)
@@ -313,7 +329,7 @@ fn orders_that_cannot_be_are_refused() {
 #[test]
 fn icecasts_killsource_ends_a_source() {
     let mesh = mesh(2);
-    let admin = mesh.nodes[0].wait_admin_password();
+    let admin = set_admin_password(&mesh);
     let target = format!("/admin/killsource?mount={LIVE}");
     for (user, password) in [("admin", admin.as_str()), ("source", PASSWORD)] {
         let live = KnownSource::start(&mesh.nodes[0], LIVE, PASSWORD);
