@@ -10,7 +10,7 @@ use crate::model::status::NodeState;
 use crate::model::stream::StreamId;
 use crate::proto::table::Capacity;
 use crate::proto::view::MeshNode;
-use crate::wire::gossip::{Origin, StreamCard};
+use crate::wire::gossip::{FileCard, Origin, StreamCard};
 
 fn name(text: &str) -> NodeName {
     NodeName::try_from(text).unwrap()
@@ -197,6 +197,33 @@ fn a_mount_without_a_source_is_served_while_its_fallback_is_on_air() {
     let west = scene.view.nodes.get_mut(&name("west")).unwrap();
     west.streams.insert(fallback, on_air);
     assert_ne!(scene.ask(), Verdict::NoSource);
+}
+
+#[test]
+fn a_file_is_heard_without_a_source_and_not_when_the_mount_is_full() {
+    let mut scene = Scene::new(9, 9);
+    scene.spec().fallback = "file:loop.mp3".parse().unwrap();
+    let west = |scene: &mut Scene| scene.view.nodes.remove(&name("west")).unwrap();
+    let mut node = west(&mut scene);
+    node.streams.clear();
+    scene.view.nodes.insert(name("west"), node);
+    assert_eq!(scene.ask(), Verdict::NoSource, "no node knows the file");
+    for (trouble, is_heard) in [(Some("no such file"), false), (None, true)] {
+        let mut node = west(&mut scene);
+        let card = FileCard {
+            trouble: trouble.map(str::to_owned),
+            ..FileCard::default()
+        };
+        node.files.insert("loop.mp3".parse().unwrap(), card);
+        scene.view.nodes.insert(name("west"), node);
+        assert_eq!(scene.ask() != Verdict::NoSource, is_heard, "{trouble:?}");
+    }
+    let mut node = west(&mut scene);
+    node.streams.insert("/a.mp3".parse().unwrap(), card(7));
+    scene.view.nodes.insert(name("west"), node);
+    let spec = scene.spec();
+    (spec.max_listeners, spec.fallback_when_full) = (Some(7), true);
+    assert_eq!(scene.ask(), Verdict::MountFull, "a file takes no listener");
 }
 
 #[test]

@@ -119,3 +119,77 @@ impl StreamMap {
         held?.feed.as_ref()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::super::{Reader, Return};
+    use super::*;
+    use crate::io::channel::samples::take_all;
+    use crate::media::format::mpeg::samples::frames;
+    use crate::media::ring::Ring;
+    use crate::media::ring::samples::ring;
+    use crate::model::mount::MountName;
+    use crate::wire::gossip::Origin;
+
+    fn feed(stream_id: u128) -> Feed {
+        let head = ring("audio/mpeg").head().clone();
+        Feed::new(Ring::new(StreamId(stream_id), head, 0, Instant::now()))
+    }
+
+    fn facts(stream_id: u128) -> FileFacts {
+        FileFacts {
+            stream_id: StreamId(stream_id),
+            media_type: "audio/mpeg",
+            format: StreamFormat::default(),
+            length: Duration::from_secs(9),
+        }
+    }
+
+    #[test]
+    fn listeners_of_a_file_go_on_with_its_next_feed() {
+        let streams = Streams::default();
+        let (mount, file): (MountName, PlayedFile) =
+            ("/live".parse().unwrap(), "loop.mp3".parse().unwrap());
+        let rung = format!("file:{file}").parse().unwrap();
+        let [live, first, second] = [feed(1), feed(2), feed(3)];
+        streams.hold(&mount, live, Origin::Source).unwrap();
+        let held = streams.heard(&mount).unwrap();
+        let _listener = held.read_by(Reader::Listener);
+        let mut reader = held.channel.join(Duration::ZERO);
+        let hear = || streams.stand_in(&mount, &rung, Return::AtOnce);
+        assert!(!streams.play_file(&file, &first), "no mount names it");
+        assert!(hear().is_none());
+        streams.set_files([(file.clone(), Ok(facts(2)))].into());
+        assert!(streams.play_file(&file, &first));
+        assert!(hear().unwrap().feed.is_same(&first) && streams.is_file_heard(&file));
+        for feed in [&first, &second] {
+            streams.play_file(&file, feed);
+            feed.append(0, &frames(3), Instant::now());
+            assert_eq!(take_all(&mut reader), frames(3));
+        }
+        // Another file of the name, which cannot be played: the loop is there, and no rung any more.
+        let why = "damaged".to_owned();
+        let lack = FileLack {
+            why,
+            is_coming: true,
+        };
+        streams.set_files([(file.clone(), Err(lack))].into());
+        assert!(hear().is_none());
+        let [(_, card)] = &streams.file_cards()[..] else {
+            panic!("one file is known");
+        };
+        assert_eq!(
+            (card.trouble.as_deref(), card.is_coming),
+            (Some("damaged"), true)
+        );
+        streams.end_file(&file, &first);
+        assert!(
+            streams.file(&file).unwrap().feed.is_some(),
+            "of another feed"
+        );
+        streams.end_file(&file, &second);
+        assert!(streams.file(&file).unwrap().feed.is_none());
+    }
+}

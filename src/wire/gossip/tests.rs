@@ -27,6 +27,27 @@ fn keys_name_what_they_are_about() {
     assert_eq!(claim_key(&seat), "claim/transcoder/a/b.opus");
     assert_eq!(claim_seat("claim/transcoder/a/b.opus"), Some(seat));
     assert_eq!(claim_seat("claim/x"), None);
+    for file in ["loop.mp3", "/srv/loop.mp3"] {
+        let file = file.parse().unwrap();
+        assert_eq!(played_file(&file_key(&file)), Some(file));
+    }
+    assert_eq!(played_file("file/.."), None);
+}
+
+#[test]
+fn a_card_of_a_rung_that_is_a_mount_is_read_by_older_nodes() {
+    let card = |rung: &str| RungCard {
+        rung: rung.parse().unwrap(),
+        listeners: 3,
+    };
+    assert_eq!(
+        write(&card("/b.mp3")),
+        r#"{"mount":"/b.mp3","listeners":3}"#
+    );
+    let file = write(&card("file:loop.mp3"));
+    assert_eq!(read::<RungCard>(&file), Some(card("file:loop.mp3")));
+    let able = read::<FileCard>("{}").unwrap();
+    assert_eq!(able, FileCard::default(), "nothing is wrong there");
 }
 
 #[test]
