@@ -35,6 +35,9 @@ enum FileCommand {
         /// Name in the mesh, if not that of the file
         #[arg(long)]
         name: Option<FileName>,
+        /// Put it although the listeners of a mount that plays the name could not go on with its format
+        #[arg(long)]
+        force: bool,
     },
     /// Show all files, the mounts that play them, and nodes that lack them
     List {
@@ -56,7 +59,7 @@ enum FileCommand {
 pub(super) async fn file(args: FileArgs) -> anyhow::Result<()> {
     let api = Api::new(args.node, &Machine::here())?;
     let text = match args.command {
-        FileCommand::Put { path, name } => put(&api, &path, name).await?,
+        FileCommand::Put { path, name, force } => put(&api, &path, name, force).await?,
         FileCommand::List { json: true } => api.ask_for_json(FILES).await?,
         FileCommand::List { json: false } => {
             let files: Vec<FileStatus> = api.ask_for(Method::GET, FILES, None).await?;
@@ -72,7 +75,12 @@ pub(super) async fn file(args: FileArgs) -> anyhow::Result<()> {
     Ok(terminal::print(&text)?)
 }
 
-async fn put(api: &Api, path: &Path, name: Option<FileName>) -> anyhow::Result<String> {
+async fn put(
+    api: &Api,
+    path: &Path,
+    name: Option<FileName>,
+    force: bool,
+) -> anyhow::Result<String> {
     let name = match name {
         Some(name) => name,
         None => {
@@ -82,7 +90,8 @@ async fn put(api: &Api, path: &Path, name: Option<FileName>) -> anyhow::Result<S
         }
     };
     let bytes = read(path).with_context(|| format!("cannot put {}", path.display()))?;
-    let put: FileStatus = api.put(&format!("{FILES}/{name}"), bytes).await?;
+    let forced = if force { "?force=true" } else { "" };
+    let put: FileStatus = api.put(&format!("{FILES}/{name}{forced}"), bytes).await?;
     Ok(format!(
         "put {name}: {}, {}, {}; a mount plays it by fallback=file:{name}\n",
         put.file.format,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::ensure;
 use clap::{Args, Subcommand};
 use hyper::Method;
 use serde::Deserialize;
@@ -27,7 +28,7 @@ enum PasswordCommand {
     /// Change the admin password of the whole cluster, or the relay password; the old one is no longer valid
     Set {
         /// The new password; without it one is made and shown
-        #[arg(value_name = "PASSWORD", value_parser = fields::password)]
+        #[arg(value_name = "PASSWORD", value_parser = new_password)]
         password: Option<String>,
         /// File with the new password in its first line, so that no list of processes shows it
         #[arg(long, value_name = "FILE", conflicts_with = "password")]
@@ -36,6 +37,12 @@ enum PasswordCommand {
         #[arg(long)]
         relay: bool,
     },
+}
+
+/// Reads a new password. The word `relay` is a flag without its dashes.
+fn new_password(text: &str) -> anyhow::Result<String> {
+    ensure!(text != "relay", "did you mean --relay?");
+    Ok(fields::password(text)?)
 }
 
 /// The answer of a node that has changed the password.

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::api::Api;
 use super::quantities;
 use super::terminal::{Side, TextTable};
-use crate::model::mount::MountName;
+use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
 use crate::model::rung_name::RungName;
 use crate::model::status::rung::RungState;
@@ -47,17 +47,32 @@ fn table(mount: &MountStatus) -> String {
             Some(_) => RungState::Flows,
             None => RungState::OffAir,
         };
-        table.row(row(1, OWN_SOURCE, state.words(), &mount.holders));
+        table.row(row(1, &own_source(mount), state.words(), &mount.holders));
         waiting.iter().for_each(|row| table.row(row.clone()));
     }
     for (rung, number) in mount.rungs.iter().zip(1..) {
-        let stream = named(&rung.rung, &mount.path);
+        let stream = match rung.rung.is_mount(&mount.path) {
+            true => own_source(mount),
+            false => rung.rung.to_string(),
+        };
         table.row(row(number, &stream, rung.words(), &rung.heard_on));
         if rung.rung.is_mount(&mount.path) {
             waiting.iter().for_each(|row| table.row(row.clone()));
         }
     }
     table.render() + "\n" + &why(mount) + &troubles(mount)
+}
+
+/// The mount's own source, and where it is.
+fn own_source(mount: &MountStatus) -> String {
+    let Some(source) = &mount.source else {
+        return OWN_SOURCE.to_owned();
+    };
+    let priority = match source.priority.is_first() {
+        true => String::new(),
+        false => format!(", priority {}", source.priority),
+    };
+    format!("{OWN_SOURCE}, at {}{priority}", source.node)
 }
 
 /// A source that takes the place of the mount's own source in its turn.
@@ -154,6 +169,7 @@ fn switch_time(text: &str) -> anyhow::Result<Duration> {
 #[derive(Debug, Deserialize)]
 struct Switched {
     switched_to: Switch,
+    state: RungState,
 }
 
 /// Lets the listeners of a mount hear another rung, or ends that.
@@ -163,19 +179,37 @@ pub(super) async fn switch(api: &Api, args: SwitchArgs) -> anyhow::Result<String
     let target = format!("/api/v1/switches{path}");
     let Some(rung) = args.rung else {
         api.ask(Method::DELETE, &target, None).await?;
-        return Ok(format!("{path} plays the highest rung that is on air\n"));
+        let mount: MountSpec = api
+            .ask_for(Method::GET, &format!("/api/v1/mounts{path}"), None)
+            .await?;
+        return Ok(match mount.fallback_override {
+            true => format!("{path} plays the highest rung that is on air\n"),
+            false => format!(
+                "{path} is not switched any more; listeners who hear a fallback stay there, because fallback_override is false: \
+                 antiphon mount switch {path} own brings them back\n"
+            ),
+        });
     };
     let mut body = json!({ "to": rung });
     if let Some(time) = args.time {
         body["for_s"] = time.as_secs().into();
     }
-    let Switched { switched_to } = api.ask_for(Method::POST, &target, Some(&body)).await?;
+    let Switched { switched_to, state } = api.ask_for(Method::POST, &target, Some(&body)).await?;
     let until = match switched_to.until_in_words() {
         Some(until) => format!("until {until}"),
         None => format!("until antiphon mount switch {path} --back"),
     };
     let to = named(&switched_to.to, &path);
-    Ok(format!("{path} plays {to} while that is on air, {until}\n"))
+    let now = match state {
+        RungState::Flows => String::new(),
+        state => format!(
+            "; it is {} now, so the best other rung is heard until it is on air",
+            state.words()
+        ),
+    };
+    Ok(format!(
+        "{path} plays {to} while that is on air, {until}{now}\n"
+    ))
 }
 
 /// Why nodes cannot play files, a line for each.

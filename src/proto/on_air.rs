@@ -24,7 +24,10 @@ pub fn is_made_on_demand(mount: &MountName, mounts: &Mounts, view: &MeshView) ->
         let origin = lineage::origin(spec, mounts);
         let is_relayed = mounts.get(origin).is_some_and(|it| !it.relay.is_empty());
         let may_be_relayed = is_relayed && !view.outside_relay_fails(origin);
-        may_be_relayed || view.source(origin).is_some()
+        let is_own = spec.transcode.transcode_from.is_none();
+        let mut up = view.nodes.values().filter(|node| node.is_up());
+        let may_be_made = is_own || up.any(|node| node.transcoding.is_some());
+        may_be_made && (may_be_relayed || view.source(origin).is_some())
     })
 }
 
@@ -77,6 +80,14 @@ pub fn format(mount: &MountName, mounts: &Mounts, view: &MeshView) -> Option<Str
     })
 }
 
+/// The format of a rung; `None`: not known now.
+fn rung_format(rung: &RungName, mounts: &Mounts, view: &MeshView) -> Option<StreamFormat> {
+    match rung {
+        RungName::Mount(mount) => format(mount, mounts, view),
+        RungName::File(file) => cards_of(file, view).find_map(|(_, card)| card.format),
+    }
+}
+
 /// Why players could not go on with the stream of one of these fallbacks of a mount, which this setting names, as far as
 /// the formats are known.
 pub fn other_format<'a>(
@@ -88,10 +99,7 @@ pub fn other_format<'a>(
 ) -> Option<FallbackFault> {
     let own = format(own_path, mounts, view)?;
     fallbacks.find_map(|rung| {
-        let theirs = match rung {
-            RungName::Mount(mount) => format(mount, mounts, view)?,
-            RungName::File(file) => cards_of(file, view).find_map(|(_, card)| card.format)?,
-        };
+        let theirs = rung_format(rung, mounts, view)?;
         let fault = FallbackFault::OtherFormat {
             setting,
             rung: rung.clone(),
@@ -109,8 +117,19 @@ pub fn rungs(unix_s: u64, spec: &MountSpec, mounts: &Mounts, view: &MeshView) ->
         return Vec::new();
     }
     let rungs = ladder::rungs_at(unix_s, spec, mounts).into_iter();
+    let own = format(&spec.path, mounts, view);
+    let may_follow = |rung: &RungName| {
+        let theirs = rung_format(rung, mounts, view);
+        let both = own.zip(theirs);
+        both.is_none_or(|(own, theirs)| {
+            rung.is_mount(&spec.path) || ladder::may_follow(own, theirs)
+        })
+    };
     let status = rungs.map(|rung| RungStatus {
-        state: state(&rung, mounts, view),
+        state: match state(&rung, mounts, view) {
+            RungState::Flows if !may_follow(&rung) => RungState::OtherFormat,
+            state => state,
+        },
         heard_on: heard_on(&spec.path, &rung, view),
         troubles: troubles(&rung, view),
         rung,

@@ -420,8 +420,7 @@ impl<'a> LoginAttempt<'a> {
             _ if self.user == own => Ok(None),
             (user, priority) if user == own => Ok(priority),
             _ => Err(self.denied(&format!(
-                "sources of this mount log in as the user `{}`",
-                mount.user
+                "sources of this mount log in as the user `{own}`, or with a priority of 1 to 9 as `{own}--priority=2`"
             ))),
         }
     }

@@ -87,7 +87,7 @@ async fn kill(node: NodeArgs, path: &MountName) -> anyhow::Result<()> {
     let target = format!("/api/v1/sources{path}");
     api.ask(Method::DELETE, &target, None).await?;
     Ok(terminal::print(&format!(
-        "ended the source of {path}; its encoder may come back: to keep it out, change the mount's password\n"
+        "ended the source of {path}; its encoder may come back: to keep it out, change the mount's password, and end it again\n"
     ))?)
 }
 

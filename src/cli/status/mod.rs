@@ -265,7 +265,11 @@ fn on_air(mount: &MountStatus) -> String {
     let time = mount.source.as_ref().map(|it| duration(it.connected_s));
     let lingers = mount.is_lingering().then(|| "lingers".to_owned());
     let plays = mount.fallback_heard();
-    let plays = plays.map(|rung| format!("plays {}", rung.rung));
+    let by_hand = match mount.switched_to {
+        Some(_) => " by hand",
+        None => "",
+    };
+    let plays = plays.map(|rung| format!("plays {}{by_hand}", rung.rung));
     let words: Vec<String> = [time, lingers, plays].into_iter().flatten().collect();
     words.join(", ")
 }

@@ -17,7 +17,7 @@ const KEEP_S: [u32; 2] = [0, 604_800];
 
 /// The imports.
 pub static IMPORT_KIND: Kind<ImportSettings> = Kind {
-    noun: "the imports",
+    noun: "the import",
     prefix: "import",
     fields: FIELDS,
     unset: ImportSettings::default,

@@ -158,6 +158,7 @@ impl Declining for ChangeError {
 impl Declining for NotPut {
     fn status(&self) -> StatusCode {
         match self {
+            Self::OtherFormat { .. } => StatusCode::CONFLICT,
             Self::Unfit(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Change(why) => why.status(),
             Self::Disk(_) => StatusCode::INSUFFICIENT_STORAGE,

@@ -16,6 +16,8 @@ use crate::model::kept_file::{KeptFile, MAX_FILE_BYTES};
 use crate::model::mount::MountName;
 use crate::model::status::file::FileStatus;
 use crate::proto::on_air;
+use crate::service::document::Deletion;
+use crate::service::loops::FormatCheck;
 
 /// Lists all files, who plays them, and which nodes lack them.
 pub(super) fn list(admin: &Admin, _call: &Call) -> Answer {
@@ -28,9 +30,13 @@ pub(super) fn list(admin: &Admin, _call: &Call) -> Answer {
 /// Keeps the body as a file of this name.
 pub(super) async fn put(admin: &Admin, call: Call) -> Answer {
     let name = name(&call)?;
+    let check = match deletion(&call)? {
+        Deletion::IfUnused => FormatCheck::Players,
+        Deletion::Forced => FormatCheck::None,
+    };
     let turn = admin.0.loops.put_turn().await;
     let bytes = body::bytes(call.request, MAX_FILE_BYTES as usize).await?;
-    let file = admin.0.loops.put(name, bytes, turn).await?;
+    let file = admin.0.loops.put(name, bytes, check, turn).await?;
     Ok(reply::json(StatusCode::OK, &status(admin, &file)))
 }
 

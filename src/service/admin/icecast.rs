@@ -40,6 +40,7 @@ pub(super) async fn metadata(admin: &Admin, call: Call) -> Answer {
     let on_air = view.about(&mount).filter(|_| view.source(&mount).is_some());
     if on_air.is_some_and(|about| priority.is_some_and(|it| it != about.priority)) {
         // Said by a source that waits: what is heard is not that.
+        admin.0.titles.keep_for_waiting(&mount, &title);
         return Ok(message(StatusCode::OK, "Metadata update successful", 1));
     }
     let answer = match admin.0.titles.set(&mount, &title).await {

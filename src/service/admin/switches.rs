@@ -13,7 +13,9 @@ use crate::io::clock;
 use crate::logic::ladder::{self, SWITCHED_TO};
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::rung_name::RungName;
+use crate::model::status::rung::RungState;
 use crate::model::switch::{MAX_SWITCH_S, Switch};
+use crate::proto::on_air;
 
 /// The word for the stream of the mount itself.
 const OWN: &str = "own";
@@ -35,9 +37,15 @@ pub(super) async fn switch(admin: &Admin, call: Call) -> Answer {
     let to = find_rung(admin, &before, &to)?;
     let order = order(to, for_s);
     set_order(admin, &mount, Some(order.clone())).await?;
+    let mesh = &admin.0.mesh;
+    let (mounts, view) = (mesh.documents.mounts(), mesh.cluster.view());
+    let after = spec(admin, &mount)?;
+    let rungs = on_air::rungs(clock::unix_ms() / 1_000, &after, &mounts, &view);
+    let ordered = rungs.into_iter().find(|rung| rung.rung == order.to);
+    let state = ordered.map_or(RungState::Missing, |rung| rung.state);
     Ok(reply::json(
         StatusCode::OK,
-        &json!({ "mount": mount, SWITCHED_TO: order }),
+        &json!({ "mount": mount, SWITCHED_TO: order, "state": state }),
     ))
 }
 
@@ -105,6 +113,11 @@ fn find_rung(admin: &Admin, spec: &MountSpec, told: &Value) -> Result<RungName, 
             ))
         });
     }
-    text.parse()
-        .map_err(|why| Declined::bad(format!("to: {why}")))
+    let named: Result<RungName, _> = text.parse();
+    named.map_err(|why| {
+        Declined::bad(format!(
+            "to: {why}; name a number of antiphon mount sources {}, `own`, a mount such as /auto.mp3, or a file such as file:loop.mp3",
+            spec.path
+        ))
+    })
 }

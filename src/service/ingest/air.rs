@@ -65,7 +65,7 @@ impl Air {
         let false_type = correct(&mut head, opening.media_type);
         let limits = RingLimits::of(&offer.spec);
         let feed = Feed::new(ring(stream_id, head, &opening.lead).with_limits(limits));
-        restore_title(ingest, mount, &feed);
+        restore_title(ingest, offer, &feed);
         if let Some(title) = &opening.title {
             info!(title = title.text, "title");
             feed.set_title(0, title);
@@ -184,14 +184,15 @@ fn ring(stream_id: StreamId, head: StreamHead, lead: &RingLead) -> Ring {
 }
 
 /// A source that comes back goes on under the title that was on air, until it says another. What its stream says itself
-/// counts from the beginning.
-fn restore_title(ingest: &IngestConfig, mount: &MountName, feed: &Feed) {
-    if feed.title().is_some() {
+/// counts from the beginning. That of a source of another order is not its own.
+fn restore_title(ingest: &IngestConfig, offer: &Offer, feed: &Feed) {
+    let (mount, view) = (&offer.spec.path, ingest.mesh.cluster.view());
+    let before = view.about(mount).map(|about| about.priority);
+    if feed.title().is_some() || before.is_some_and(|it| it != offer.priority) {
         return;
     }
     let here = ingest.streams.get(mount);
     let here = here.and_then(|held| held.feed.title());
-    let view = ingest.mesh.cluster.view();
     let elsewhere = || {
         let titled = view.holders(mount).map(|(_, card)| card);
         let titled: Vec<_> = titled.filter(|card| !card.title.is_empty()).collect();

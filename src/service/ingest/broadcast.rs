@@ -45,6 +45,8 @@ pub(super) struct Broadcast<'a> {
     waiting: Option<StandbyEntry>,
     /// Keeps a title for it until it is on air.
     unheard: Option<Unheard>,
+    /// Keeps a title for it while it waits on standby.
+    waiting_title: Option<Unheard>,
     /// Why its connection is closed, once it is.
     end: Option<EndReason>,
 }
@@ -67,6 +69,7 @@ impl<'a> Broadcast<'a> {
             air: None,
             waiting: None,
             unheard: None,
+            waiting_title: None,
             end: None,
         };
         loop {
@@ -213,12 +216,14 @@ impl<'a> Broadcast<'a> {
             Output::GoOnAir(stream_id, epoch) => {
                 self.lookup = None;
                 let taken = air::taken_serials(self.ingest, &self.offer.spec.path);
-                let unheard = self.unheard.take();
+                let (unheard, waiting) = (self.unheard.take(), self.waiting_title.take());
                 let lead = intake.begin(&taken);
                 let opening = Opening {
                     media_type: intake.media_type(&lead),
                     lead,
-                    title: unheard.and_then(|it| it.title()),
+                    title: unheard
+                        .and_then(|it| it.title())
+                        .or_else(|| waiting.and_then(|it| it.title())),
                 };
                 let begun = Air::begin(self.ingest, &self.offer, opening, stream_id, epoch);
                 match begun.await {
@@ -250,6 +255,7 @@ impl<'a> Broadcast<'a> {
             }
             Output::StandBy => {
                 info!(priority = %self.offer.priority, "source on standby");
+                self.waiting_title = Some(self.ingest.streams.waiting_titles.expect(mount));
                 self.waiting = Some(self.ingest.sources.wait(mount, self.offer.priority));
             }
             Output::LeaveAir(reason) => {

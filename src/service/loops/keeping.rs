@@ -6,9 +6,13 @@ use tokio::sync::SemaphorePermit;
 use super::Loops;
 use super::file::{self, hash_of};
 use crate::io::disk::SaveError;
+use crate::logic::ladder;
 use crate::media::looped::NoLoop;
 use crate::model::file_name::FileName;
+use crate::model::format::StreamFormat;
 use crate::model::kept_file::{KeptFile, MAX_FILE_BYTES};
+use crate::model::mount::MountName;
+use crate::proto::on_air;
 use crate::service::document::ChangeError;
 
 /// Why a file is not put.
@@ -17,6 +21,21 @@ pub enum NotPut {
     /// The file cannot be played again and again.
     #[error(transparent)]
     Unfit(#[from] NoLoop),
+    /// The listeners of a mount that plays it could not go on with it.
+    #[error(
+        "{mount} plays {name} and is {own}, but this file is {theirs}: its listeners could not go on with it; encode it in \
+         that format, or put it all the same by --force (in the API by ?force=true)"
+    )]
+    OtherFormat {
+        /// The file.
+        name: FileName,
+        /// The mount.
+        mount: MountName,
+        /// The format of the mount, in words.
+        own: String,
+        /// The format of the file, in words.
+        theirs: String,
+    },
     /// The document does not take it.
     #[error(transparent)]
     Change(#[from] ChangeError),
@@ -26,6 +45,15 @@ pub enum NotPut {
     /// The node stops.
     #[error("nothing was changed: this node stops; ask another one")]
     Stopping,
+}
+
+/// Whether a file that is put has to fit the mounts that play it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FormatCheck {
+    /// As far as their formats are known.
+    Players,
+    /// An operator wants it all the same.
+    None,
 }
 
 /// The right to put one file. The file is in memory then, so one is put at a time.
@@ -44,16 +72,22 @@ impl Loops {
     }
 
     /// Keeps a file on all nodes, in the place of one that has its name. When it returns, this node has it on disk.
+    ///
+    /// One that the listeners of a mount could not go on with which plays it is refused, unless that is forced.
     pub async fn put(
         &self,
         name: FileName,
         bytes: Bytes,
+        check: FormatCheck,
         _turn: PutTurn<'_>,
     ) -> Result<KeptFile, NotPut> {
         let reading = {
             let (shelf, loops) = (self.0.shelf.clone(), self.clone());
             move || {
                 let read = file::prepare(&bytes)?;
+                if check == FormatCheck::Players {
+                    loops.check_players(&name, read.facts.format)?;
+                }
                 let hash = hash_of(&bytes);
                 let kept = KeptFile {
                     name,
@@ -79,5 +113,22 @@ impl Loops {
         *self.0.coming.lock() = None;
         self.0.changed.notify_one();
         put
+    }
+
+    /// Refuses a file of another format than the mounts that play its name have now.
+    fn check_players(&self, name: &FileName, theirs: StreamFormat) -> Result<(), NotPut> {
+        let mesh = &self.0.mesh;
+        let (mounts, view) = (mesh.documents.mounts(), mesh.cluster.view());
+        let mut players = ladder::players_of(name, &mounts);
+        let other = players.find_map(|mount| {
+            let own = on_air::format(mount, &mounts, &view)?;
+            (!ladder::may_follow(own, theirs)).then(|| NotPut::OtherFormat {
+                name: name.clone(),
+                mount: mount.clone(),
+                own: own.in_words(),
+                theirs: theirs.in_words(),
+            })
+        });
+        other.map_or(Ok(()), Err)
     }
 }

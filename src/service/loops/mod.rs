@@ -20,7 +20,7 @@ use tokio::time::sleep;
 use tracing::{Instrument as _, debug_span, info, info_span, warn};
 
 use self::file::{Place, ReadFile, UnreadFile};
-pub use self::keeping::{NotPut, PutTurn};
+pub use self::keeping::{FormatCheck, NotPut, PutTurn};
 use self::seen::SeenFiles;
 use super::mesh::Mesh;
 use super::streams::{FileFacts, FileLack, Streams};

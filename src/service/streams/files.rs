@@ -8,7 +8,7 @@ use crate::io::feed::Feed;
 use crate::model::file_name::PlayedFile;
 use crate::model::format::StreamFormat;
 use crate::model::stream::StreamId;
-use crate::wire::gossip::{FileCard, short_finding};
+use crate::wire::gossip::{FileCard, short_trouble};
 
 /// The facts of a file that can be played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl Streams {
                     ..FileCard::default()
                 },
                 Err(lack) => FileCard {
-                    trouble: Some(short_finding(&lack.why)),
+                    trouble: Some(short_trouble(&lack.why)),
                     is_coming: lack.is_coming,
                     format: None,
                 },

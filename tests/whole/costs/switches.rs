@@ -12,7 +12,7 @@ use crate::support::node::{TestNode, done};
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::Player;
 use crate::support::rush::{End, Rush};
-use crate::support::signal::{Bitrate, FRAME_BYTES, number};
+use crate::support::signal::{Bitrate, FRAME_BYTES, frame, number};
 
 /// The marks around the documentation's table.
 const BEGIN: &str = "<!-- costs of switches: begin -->\n";
@@ -33,6 +33,10 @@ const SECOND: Duration = Duration::from_secs(1);
 const SETTLE: Duration = Duration::from_secs(8);
 /// How much more than a quiet second that of a switch may cost.
 const MOST: f64 = 1.5;
+/// How much more than a listener of a live stream one of a file may cost.
+const MOST_OF_FILE: f64 = 1.05;
+/// The frames of the file: 40 s.
+const FILE_FRAMES: u64 = 1_532;
 /// Within which all hear the other stream: a visit of the pacer, and a visit before it.
 const SOON: Duration = Duration::from_millis(500);
 
@@ -112,12 +116,30 @@ fn of_a_crowd() {
         busy.push(measured);
         thread::sleep(SECOND);
     }
+    let file: Vec<u8> = (AUTO_FIRST..AUTO_FIRST + FILE_FRAMES)
+        .flat_map(frame)
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("loop.mp3");
+    fs::write(&path, file).unwrap();
+    done(&node.command("file", &["put", path.to_str().unwrap()]));
+    let quiet_seconds = |rung: &str| {
+        done(&node.command("mount", &["switch", LIVE, rung]));
+        thread::sleep(2 * SECOND);
+        let mut times: Vec<Duration> = (0..SWITCHES)
+            .map(|_| second(node, Instant::now()))
+            .collect();
+        times.sort_unstable();
+        times[SWITCHES / 2]
+    };
+    let of_file = quiet_seconds("file:loop.mp3").as_secs_f64() / quiet_seconds("own").as_secs_f64();
     let stayed = crowd.stories().iter().all(|it| it.end == Some(End::Served));
     assert!(stayed, "a listener was ended");
-    write_into_the_documentation(&mut quiet, &mut busy, &mut delays);
+    write_into_the_documentation(&mut quiet, &mut busy, &mut delays, of_file);
     let (middle, late) = (SWITCHES / 2, delays[delays.len() - 1]);
     let ratio = busy[middle].as_secs_f64() / quiet[middle].as_secs_f64();
     assert!(ratio <= MOST && late <= SOON, "{ratio:.2}, {late:?}");
+    assert!(of_file <= MOST_OF_FILE, "{of_file:.2}");
 }
 
 /// Puts the table into `docs/ladder.md`. Sorts what was measured.
@@ -125,6 +147,7 @@ fn write_into_the_documentation(
     quiet: &mut [Duration],
     busy: &mut [Duration],
     delays: &mut [Duration],
+    of_file: f64,
 ) {
     for measured in [&mut *quiet, &mut *busy, &mut *delays] {
         measured.sort_unstable();
@@ -137,7 +160,8 @@ fn write_into_the_documentation(
          | processor time of a quiet second | {:.0} ms | {:.0} ms |\n\
          | processor time of the second of a switch | {:.0} ms | {:.0} ms |\n\
          | the one beside the other (≤ {MOST}) | {ratio:.2} | |\n\
-         | until a listener hears the other stream, behind the order (≤ {:.0} ms) | {:.0} ms | {:.0} ms |\n",
+         | until a listener hears the other stream, behind the order (≤ {:.0} ms) | {:.0} ms | {:.0} ms |\n\
+         | processor time of a quiet second of a file, beside one of the live stream (≤ {MOST_OF_FILE}) | {of_file:.2} | |\n",
         ms(quiet[middle]),
         ms(quiet[SWITCHES - 1]),
         ms(busy[middle]),

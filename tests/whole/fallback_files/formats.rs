@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::stage::{PASSWORD, put, wait_kept};
+use super::stage::{PASSWORD, put, wait_kept, write};
 use crate::support::decoder::{Decoding, through_ffmpeg};
 use crate::support::mesh::TestMesh;
 use crate::support::node::done;
@@ -123,6 +123,14 @@ fn a_file_of_another_format_is_refused_or_left_out() {
     assert!(said.contains("file:loop.opus is Ogg Opus"), "{said}");
     assert!(
         said.contains("choose a file of the same, or encode it anew"),
+        "{said}"
+    );
+    let wrong = write(folder.path(), "wrong.opus", &noise_file(opus));
+    let wrong = wrong.to_str().unwrap();
+    let put = node.command("file", &["put", wrong, "--name", "loop.mp3"]);
+    let said = complaint(&put, 1);
+    assert!(
+        said.contains("/live.mp3 plays loop.mp3 and is MP3"),
         "{said}"
     );
     drop(_source);
