@@ -24,10 +24,8 @@ pub(super) struct Leg {
 pub(super) enum LegStart {
     /// The first frame of the stream.
     First,
-    /// The first frame from this byte on: those before it were heard.
+    /// The first frame from this byte on: those before it were heard, or were for others.
     Resume(u64),
-    /// A byte that begins a frame: what came before it was for others.
-    At(u64),
 }
 
 /// The end of a leg: its cut, and the leg that follows.
@@ -107,7 +105,6 @@ impl Leg {
     fn first_byte(&self, splice: Splice, burst: Duration) -> Option<u64> {
         match (self.start, splice) {
             (LegStart::Resume(heard_to), _) => self.feed.resume_point(heard_to, burst),
-            (LegStart::At(offset), _) => Some(offset),
             (LegStart::First, Splice::Bare) => self.feed.bare_splice_point(),
             (LegStart::First, Splice::WithPrologue | Splice::Never) => self.feed.splice_point(),
         }

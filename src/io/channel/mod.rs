@@ -8,19 +8,21 @@
 //! Legs point forward only. A leg and its feed are forgotten when the last reader has left them.
 
 mod leg;
+mod owed;
 #[cfg(test)]
 pub(crate) mod samples;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use self::leg::{Leg, LegEntry, LegStart};
+use self::owed::Owed;
 use super::feed::Feed;
 use crate::media::ring::Read;
 use crate::model::stream::StreamId;
@@ -46,6 +48,8 @@ struct LegLog {
     open: Arc<Leg>,
     /// The streams that were left, the last one at the end.
     left: VecDeque<LeftStream>,
+    /// How much less audio listeners have got by switches than time has passed.
+    owed: Owed,
 }
 
 /// A stream that was left for another one, and the first byte of it that was not heard.
@@ -60,6 +64,8 @@ struct LeftStream {
 /// Each leg is one change of what is heard. A listener that is 16 changes behind has stopped reading; it
 /// would keep 16 rings in memory, 128 MiB at most.
 const MAX_LEGS: usize = 16;
+/// The most that listeners are owed: what they got at once when they came.
+const MOST_OWED: Duration = Duration::from_secs(5);
 /// How long a reader that has nothing to read waits for news of its feed before it looks again.
 const NEWS_LIMIT: Duration = Duration::from_millis(250);
 
@@ -69,6 +75,7 @@ impl Channel {
         let log = LegLog {
             open: Arc::new(Leg::first(feed)),
             left: VecDeque::new(),
+            owed: Owed::default(),
         };
         Self {
             shared: Arc::new(ChannelShared {
@@ -86,32 +93,49 @@ impl Channel {
     /// its bytes are tells that, so that it may be found out a little later.
     pub fn switch_to(&self, feed: &Feed) {
         let mut log = self.shared.log.lock();
+        if log.open.feed.is_same(feed) {
+            return;
+        }
         let heard_to = log.heard_to(feed.stream_id());
         let start = heard_to.map_or(LegStart::First, LegStart::Resume);
+        if heard_to.is_none() {
+            let all = feed.place_near_edge(Duration::MAX);
+            let owed = log
+                .owed
+                .add(log.open.feed.grown_at(), feed.grown_at(), MOST_OWED);
+            log.owed = owed.less(all.map_or(Duration::ZERO, |(_, all)| all));
+        }
         self.switch(&mut log, feed, start);
     }
 
-    /// The same for a feed that has been going on for others: listeners begin so far behind its live edge, all of them at
-    /// the same byte, and hear nothing twice. What they have in store for a bad moment then stays as it is.
-    pub fn switch_behind_edge(&self, feed: &Feed, behind: Duration) {
+    /// The same for a feed that has been going on for others: listeners begin near its live edge, all of them at the same
+    /// byte, and hear nothing twice. They get as much more of it as they lack of the one before, up to five seconds, so
+    /// that what they have in store for a bad moment stays as it is over any number of switches.
+    pub fn go_over(&self, feed: &Feed) {
         let mut log = self.shared.log.lock();
-        let joined = feed.join_point(behind);
-        let start = match (log.heard_to(feed.stream_id()), joined) {
-            (None, None) => LegStart::First,
-            (None, Some(joined)) => LegStart::At(joined),
-            (Some(heard_to), joined) => match (feed.resume_point(heard_to, behind), joined) {
-                (Some(unheard), Some(joined)) => LegStart::At(unheard.max(joined)),
-                _ => LegStart::Resume(heard_to),
-            },
+        if log.open.feed.is_same(feed) {
+            return;
+        }
+        let owed = log
+            .owed
+            .add(log.open.feed.grown_at(), feed.grown_at(), MOST_OWED);
+        let place = feed.place_near_edge(owed.behind());
+        let heard_to = log.heard_to(feed.stream_id());
+        let (start, given) = match (heard_to, place) {
+            (None, None) => (LegStart::First, Duration::ZERO),
+            (None, Some((offset, given))) => (LegStart::Resume(offset), given),
+            (Some(heard_to), Some((offset, given))) if offset >= heard_to => {
+                (LegStart::Resume(offset), given)
+            }
+            // All that it lacks, if that is less.
+            (Some(heard_to), _) => (LegStart::Resume(heard_to), owed.behind()),
         };
+        log.owed = owed.less(given);
         self.switch(&mut log, feed, start);
     }
 
     fn switch(&self, log: &mut LegLog, feed: &Feed, start: LegStart) {
         let left = Arc::clone(&log.open);
-        if left.feed.is_same(feed) {
-            return;
-        }
         self.announce_cut(&left);
         let next = left.cut(feed, start);
         if left.may_go_on_with(feed) {
@@ -154,12 +178,6 @@ impl Channel {
             true => Some(true),
             false => log.open.goes_on_with(feed),
         }
-    }
-
-    /// How long ago the source of what is heard now was heard last.
-    pub fn unfed(&self, now: Instant) -> Duration {
-        let fed = self.shared.log.lock().open.feed.last_fed();
-        now.saturating_duration_since(fed)
     }
 
     /// How far each stream was heard that listeners have left for another one. When such a stream is on air again,

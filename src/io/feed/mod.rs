@@ -263,6 +263,16 @@ impl Feed {
         self.shared.ring.lock().join_point(burst)
     }
 
+    /// The place near the live edge at which others may begin; see [`Ring::place_near_edge`].
+    pub fn place_near_edge(&self, behind: Duration) -> Option<(u64, Duration)> {
+        self.shared.ring.lock().place_near_edge(behind)
+    }
+
+    /// When its last whole frame came; see [`Ring::grown_at`].
+    pub fn grown_at(&self) -> Instant {
+        self.shared.ring.lock().grown_at()
+    }
+
     /// The bytes that a listener has to be sent before the byte at `offset`; see [`Ring::prologue_at`].
     pub fn prologue_at(&self, offset: u64) -> Bytes {
         self.shared.ring.lock().prologue_at(offset)

@@ -49,6 +49,15 @@ impl Marks {
         self.0.get(first).copied()
     }
 
+    /// The mark that is nearest to a time.
+    pub(super) fn nearest(&self, time: Duration) -> Option<Mark> {
+        let after = self.0.partition_point(|mark| mark.media_time <= time);
+        let younger = self.0.get(after).copied();
+        let older = after.checked_sub(1).and_then(|at| self.0.get(at)).copied();
+        let both = [older, younger].into_iter().flatten();
+        both.min_by_key(|mark| mark.media_time.abs_diff(time))
+    }
+
     /// The mark for a listener that is to be `burst` behind `now`, the stream's time.
     ///
     /// The last one until then, so that it gets all of its burst; the next one if that is older by more than twice the

@@ -83,6 +83,8 @@ pub struct Ring {
     /// How much audio was before the first byte.
     since: Duration,
     began: Instant,
+    /// When the edge moved last, since it began.
+    grown: Duration,
     blocks: Blocks,
     scanner: Scanner,
     /// The scanner's, kept here because every visit of a listener asks for it.
@@ -115,6 +117,7 @@ impl Ring {
             start,
             since: Duration::ZERO,
             began: now,
+            grown: Duration::ZERO,
             blocks: Blocks::new(start),
             scanner: Scanner::for_content_type(&head.content_type, start),
             edge: start,
@@ -184,6 +187,11 @@ impl Ring {
         self.began
     }
 
+    /// When the last whole frame came.
+    pub fn grown_at(&self) -> Instant {
+        self.began + self.grown
+    }
+
     /// The words of the source when it connected.
     pub fn head(&self) -> &Arc<StreamHead> {
         &self.head
@@ -242,6 +250,9 @@ impl Ring {
             Scanned::Anew(found) if found.begins > start => anew.push(found),
             Scanned::Anew(_) => {}
         });
+        if self.scanner.edge() > self.edge {
+            self.grown = arrived;
+        }
         self.edge = self.edge.max(self.scanner.edge());
         if let Some(time) = self.scanner.media_time() {
             self.tempo.note_edge(self.scanner.edge(), time);

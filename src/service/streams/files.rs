@@ -66,13 +66,12 @@ impl Streams {
 
     /// Lets those who hear a file hear this feed of it from now on. Says whether the file is still there.
     pub fn play_file(&self, file: &PlayedFile, feed: &Feed) -> bool {
-        let now = self.clock.now();
         self.map.send_if_modified(|map| {
             let Some(held) = map.files.get_mut(file) else {
                 return false;
             };
             held.feed = Some(feed.clone());
-            map.go_on_with_file(file, feed, now);
+            map.go_on_with_file(file, feed);
             true
         })
     }

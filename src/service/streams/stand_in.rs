@@ -3,8 +3,6 @@
 //! A mount has one channel and one crowd of listeners, whichever stream they hear. While they hear a fallback, or wait for one,
 //! the mount may hold no stream of its own: then its channel lives here.
 
-use std::time::{Duration, Instant};
-
 use super::held::{Held, Reader, Reading};
 use super::{MAX_STREAMS, StreamMap, Streams};
 use crate::io::clock::RuntimeClock;
@@ -13,9 +11,6 @@ use crate::model::file_name::PlayedFile;
 use crate::model::mount::MountName;
 use crate::model::rung_name::RungName;
 use crate::wire::gossip::{Origin, RungCard};
-
-/// The most that listeners begin behind the live edge of a fallback: what they got at once when they came.
-const MOST_BEHIND: Duration = Duration::from_secs(5);
 
 /// Whether listeners return to their own mount's next stream at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,14 +48,13 @@ impl Streams {
 
     /// Lets the listeners of a mount hear its own stream again, if this node holds one.
     pub fn take_back(&self, mount: &MountName) {
-        let now = self.clock.now();
         self.map.send_if_modified(|map| {
             let Some(own) = map.held.get(mount) else {
                 return false;
             };
             let is_news = map.stand_ins.remove(mount).is_some();
             if is_news {
-                go_over(own, now);
+                own.channel.go_over(&own.feed);
             }
             is_news
         });
@@ -135,7 +129,7 @@ impl StreamMap {
             return (None, false);
         }
         let heard = self.with_audience_of(mount, feed, Origin::Relay(None), clock);
-        go_over(&heard, clock.now());
+        heard.channel.go_over(&heard.feed);
         let stand_in = StandIn {
             heard: heard.clone(),
             of: Some(of.clone()),
@@ -164,12 +158,12 @@ impl StreamMap {
     }
 
     /// Lets those who hear a file go over to another feed of it.
-    pub(super) fn go_on_with_file(&mut self, file: &PlayedFile, feed: &Feed, now: Instant) {
+    pub(super) fn go_on_with_file(&mut self, file: &PlayedFile, feed: &Feed) {
         let stand_ins = self.stand_ins.values_mut();
         let is_of = |it: &&mut StandIn| it.of.as_ref().and_then(RungName::file) == Some(file);
         for stand_in in stand_ins.filter(is_of) {
             stand_in.heard.feed = feed.clone();
-            go_over(&stand_in.heard, now);
+            stand_in.heard.channel.go_over(&stand_in.heard.feed);
         }
     }
 
@@ -206,14 +200,10 @@ impl StreamMap {
     }
 }
 
-/// Lets the listeners of a channel go over to its stream: as far behind the live edge as they have heard nothing.
-pub(super) fn go_over(held: &Held, now: Instant) {
-    let behind = held.channel.unfed(now).min(MOST_BEHIND);
-    held.channel.switch_behind_edge(&held.feed, behind);
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
     use crate::io::channel::ChannelReader;
     use crate::io::channel::samples::take_all;

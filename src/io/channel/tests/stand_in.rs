@@ -10,7 +10,7 @@ fn listeners_begin_behind_the_edge_of_a_feed_of_others() {
     append(&other, &numbered(100..1_000));
     let [mut fast, mut slow] = [(); 2].map(|()| channel.join(BURST));
     assert_eq!(take_all(&mut fast), numbered(0..4));
-    channel.switch_behind_edge(&other, Duration::ZERO);
+    channel.go_over(&other);
     let first = take_all(&mut fast);
     let behind = first.len() as u64 / FRAME;
     assert!(behind <= 2, "{behind} frames behind the edge");
@@ -27,10 +27,11 @@ fn listeners_may_begin_further_behind() {
     let (live, other) = (mpeg(1), mpeg(2));
     let channel = Channel::new(live.clone());
     append(&live, &numbered(0..4));
-    append(&other, &numbered(100..1_000));
+    let later = Instant::now() + Duration::from_secs(2);
+    other.append(0, &numbered(100..1_000), later);
     let mut reader = channel.join(BURST);
     take_all(&mut reader);
-    channel.switch_behind_edge(&other, Duration::from_secs(2));
+    channel.go_over(&other);
     let frames = take_all(&mut reader).len() as u64 / FRAME;
     assert!((76..=79).contains(&frames), "{frames} frames of 26 ms");
 }
@@ -43,13 +44,13 @@ fn nothing_is_heard_twice_when_a_feed_of_others_comes_again() {
     append(&other, &numbered(100..200));
     let mut reader = channel.join(BURST);
     take_all(&mut reader);
-    channel.switch_behind_edge(&other, Duration::ZERO);
+    channel.go_over(&other);
     take_all(&mut reader);
     channel.switch_to(&live);
     append(&live, &numbered(4..6));
     assert_eq!(take_all(&mut reader), numbered(4..6));
 
-    channel.switch_behind_edge(&other, BURST);
+    channel.go_over(&other);
     assert!(take_all(&mut reader).is_empty(), "all of it was heard");
     append(&other, &numbered(200..202));
     assert_eq!(take_all(&mut reader), numbered(200..202));
@@ -62,7 +63,7 @@ fn a_feed_of_others_may_be_empty_yet() {
     append(&live, &numbered(0..4));
     let mut reader = channel.join(BURST);
     take_all(&mut reader);
-    channel.switch_behind_edge(&other, BURST);
+    channel.go_over(&other);
     assert_eq!(reader.read(9), Read::Wait);
     append(&other, &numbered(7..10));
     assert_eq!(take_all(&mut reader), numbered(7..10));
@@ -113,4 +114,42 @@ fn what_listeners_can_go_on_with_is_known_from_the_bytes() {
     assert_eq!(channel.goes_on_with(&ogg), Some(false));
     assert_eq!(channel.goes_on_with(&empty), None);
     assert_eq!(channel.goes_on_with(&good), Some(true));
+}
+
+#[test]
+fn pages_of_a_second_do_not_add_up_over_switches() {
+    for phase_ms in [0, 100, 500, 900] {
+        let begun = Instant::now();
+        let ogg = |serial: u128| feed(serial, "application/ogg");
+        let (one, other) = (ogg(1), ogg(2));
+        for (feed, serial) in [(&one, 1), (&other, 2)] {
+            feed.append(0, &opus_heads(serial), begun);
+        }
+        // A page of each comes at its moment in every second.
+        let page = |serial, second| opus(serial, &[second])[opus_heads(serial).len()..].to_vec();
+        let come = |second: u64| {
+            let at = begun + Duration::from_secs(second);
+            one.append(one.next(), &page(1, second), at);
+            let later = at + Duration::from_millis(phase_ms);
+            other.append(other.next(), &page(2, second), later);
+        };
+        (1..=10).for_each(come);
+        let channel = Channel::new(one.clone());
+        let mut reader = channel.join(BURST);
+        let count = |bytes: Vec<u8>| bytes.windows(4).filter(|it| it == b"OggS").count();
+        take_all(&mut reader);
+        let mut pages = 0;
+        for (turn, next) in [&other, &one].into_iter().cycle().take(60).enumerate() {
+            channel.go_over(next);
+            let second = 11 + turn as u64;
+            come(second);
+            // Each link begins with the two pages of its headers.
+            reader.take_prologue();
+            pages += count(take_all(&mut reader));
+        }
+        assert!(
+            (56..=64).contains(&pages),
+            "{pages} seconds in 60, {phase_ms} ms apart"
+        );
+    }
 }
