@@ -3,8 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
-use hyper::{StatusCode, Uri};
+use hyper::StatusCode;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 use tracing::{Span, info, info_span, warn};
@@ -12,7 +11,7 @@ use tracing::{Span, info, info_span, warn};
 use super::document::{ChangeError, Deletion};
 use super::jobs::{Declaration, JobKind, Jobs};
 use super::mesh::Mesh;
-use super::outside_relay::is_own;
+use super::outside_relay::{is_own, question};
 use crate::io::clock;
 use crate::io::http::{HttpError, Limits, Question, request_within, with_causes};
 use crate::io::password::{Passwords, Secret};
@@ -25,7 +24,6 @@ use crate::model::outside_relay::RelayAddress;
 use crate::model::seat::{Seat, Stance};
 use crate::proto::own_address::node_at;
 use crate::wire::gossip;
-use crate::wire::icecast::upstream::request_headers;
 
 /// How long a server may take for its list: it is short, and other lists wait meanwhile.
 const LIMITS: Limits = Limits {
@@ -176,22 +174,8 @@ impl Imports {
     fn question(&self, list: &RelayAddress) -> Result<Question, Unread> {
         let usual = list.at_path(USUAL_PATH).ok().filter(|_| list.path() == "/");
         let url = usual.map_or_else(|| list.url(), |usual| usual.url());
-        let url: Uri = url.parse().map_err(|_| Unread::Address)?;
-        let mut headers = HeaderMap::new();
         let fingerprint = self.fingerprint.borrow().clone();
-        for (name, value) in request_headers(&fingerprint) {
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                headers.insert(HeaderName::from_static(name), value);
-            }
-        }
-        let question = Question {
-            headers,
-            ..Question::get(url)
-        };
-        Ok(match list.login() {
-            Some(login) => question.with_login(&login),
-            None => question,
-        })
+        question(&fingerprint, &url, list.login().as_deref()).map_err(|_| Unread::Address)
     }
 
     /// Carries out one step; the error is for an operator.

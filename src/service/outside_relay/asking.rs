@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hyper::Uri;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::http::uri::InvalidUri;
 use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 use tracing::debug;
@@ -61,7 +62,10 @@ async fn flow(
     spec: &MountSpec,
 ) -> Result<Flowing, String> {
     // The entries of a playlist: of several servers the first that works is heard.
-    let mut open = VecDeque::from([question(config, address)?]);
+    let fingerprint = config.fingerprint.borrow().clone();
+    let first = question(&fingerprint, &address.url(), address.login().as_deref());
+    let first = first.map_err(|error| format!("it cannot be asked: {error}"))?;
+    let mut open = VecDeque::from([first]);
     let mut has_playlist = false;
     let mut why = String::new();
     while let Some(question) = open.pop_front() {
@@ -96,25 +100,24 @@ async fn flow(
     Err(why)
 }
 
-/// The question for an address.
-fn question(config: &OutsideRelayConfig, address: &RelayAddress) -> Result<Question, String> {
-    let url: Uri = address
-        .url()
-        .parse()
-        .map_err(|error| format!("it cannot be asked: {error}"))?;
+/// The question at a URL, by which a mesh of this fingerprint is known again, with a login if there is one.
+pub(in crate::service) fn question(
+    fingerprint: &str,
+    url: &str,
+    login: Option<&str>,
+) -> Result<Question, InvalidUri> {
     let mut headers = HeaderMap::new();
-    let fingerprint = config.fingerprint.borrow().clone();
-    for (name, value) in request_headers(&fingerprint) {
+    for (name, value) in request_headers(fingerprint) {
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(HeaderName::from_static(name), value);
         }
     }
     let question = Question {
         headers,
-        ..Question::get(url)
+        ..Question::get(url.parse()?)
     };
-    Ok(match address.login() {
-        Some(login) => question.with_login(&login),
+    Ok(match login {
+        Some(login) => question.with_login(login),
         None => question,
     })
 }

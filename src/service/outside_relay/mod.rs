@@ -14,6 +14,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tracing::{Span, info_span};
 
+pub(super) use self::asking::question;
 use super::ingest::Ingest;
 use super::jobs::{Declaration, JobKind, Jobs};
 use super::mesh::Mesh;
