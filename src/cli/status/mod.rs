@@ -270,7 +270,12 @@ fn on_air(mount: &MountStatus) -> String {
         None => "",
     };
     let plays = plays.map(|rung| format!("plays {}{by_hand}", rung.rung));
-    let words: Vec<String> = [time, lingers, plays].into_iter().flatten().collect();
+    let offers = mount.fallback_offered().filter(|_| plays.is_none());
+    let offers = offers.map(|rung| format!("offers {}", rung.rung));
+    let words: Vec<String> = [time, lingers, plays, offers]
+        .into_iter()
+        .flatten()
+        .collect();
     words.join(", ")
 }
 

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use self::outside::OutsideStatus;
 use self::outside_relay::OutsideRelayStatus;
-use self::rung::RungStatus;
+use self::rung::{RungState, RungStatus};
 use self::transcoder::TranscoderStatus;
 use super::format::StreamFormat;
 use super::geo::Whereabouts;
@@ -272,6 +272,17 @@ impl MountStatus {
     pub fn fallback_heard(&self) -> Option<&RungStatus> {
         let mut fallbacks = self.rungs.iter().filter(|it| !it.rung.is_mount(&self.path));
         fallbacks.find(|rung| !rung.heard_on.is_empty())
+    }
+
+    /// The best stream that would be heard by who comes now, if the mount has no source: of a fallback.
+    pub fn fallback_offered(&self) -> Option<&RungStatus> {
+        let mut flowing = self.rungs.iter().filter(|it| it.state == RungState::Flows);
+        flowing.find(|_| self.source.is_none())
+    }
+
+    /// Whether who comes now hears something.
+    pub fn can_be_heard(&self) -> bool {
+        self.source.is_some() || self.fallback_offered().is_some()
     }
 
     /// The format in words; the media type if nothing else is known.

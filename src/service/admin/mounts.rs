@@ -1,5 +1,7 @@
 //! The API of mounts.
 
+use std::sync::Arc;
+
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -11,7 +13,7 @@ use super::reply;
 use super::settings;
 use crate::logic::ladder::{FALLBACK, SWITCHED_TO};
 use crate::logic::records::kind::Changes;
-use crate::logic::records::mounts::{MOUNT_KIND, fallbacks_in, switch_in};
+use crate::logic::records::mounts::{MOUNT_KIND, edited, fallbacks_in, switch_in};
 use crate::model::mount::{BadMountName, MountName, MountSpec};
 use crate::model::outside_relay::RelayAddresses;
 use crate::proto::on_air;
@@ -132,7 +134,13 @@ fn check_formats(
     changes: &Changes<MountSpec>,
 ) -> Result<(), ChangeError> {
     let mesh = &admin.0.mesh;
-    let (mounts, view) = (mesh.documents.mounts(), mesh.cluster.view());
+    let (mut mounts, view) = (mesh.documents.mounts(), mesh.cluster.view());
+    if !mounts.contains_key(mount)
+        && let Ok(new) = edited(mount, None, changes.fields())
+    {
+        // One that is transcoded has a format before anybody has heard it.
+        Arc::make_mut(&mut mounts).insert(mount.clone(), new);
+    }
     let fallbacks = fallbacks_in(changes.fields()).unwrap_or_default();
     let switch = switch_in(changes.fields());
     let switched_to = switch.as_ref().map(|switch| &switch.to);

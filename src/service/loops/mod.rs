@@ -171,7 +171,9 @@ impl Loops {
             self.0.lacks.notify_one();
         }
         let why = match is_coming {
-            true => format!("{why}: it is fetched from a node that has it"),
+            true => format!(
+                "{why}: it is fetched as soon as a node is there that has it; if none has, put it again"
+            ),
             false => why.to_string(),
         };
         Err(FileLack { why, is_coming })

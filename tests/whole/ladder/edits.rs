@@ -1,6 +1,7 @@
 //! Fallbacks that cannot be: each is refused where it is set, with what is wrong and what to do.
 
-use super::stage::{AUTO, LIVE, PASSWORD, mesh, mount_command};
+use super::stage::{AUTO, AUTO_FIRST, LIVE, PASSWORD, encoder, mesh, mount_command};
+use crate::support::node::done;
 use crate::support::tool::complaint;
 
 #[test]
@@ -27,6 +28,28 @@ fn fallbacks_that_cannot_be_are_refused() {
     bad("/a,/a", "/a stands twice");
     let shown = mount_command(node, &["show", LIVE]);
     assert!(shown.contains(AUTO), "nothing has changed: {shown}");
+}
+
+#[test]
+fn a_new_mount_of_another_format_is_refused() {
+    let mesh = mesh(1);
+    let node = &mesh.nodes[0];
+    let _auto = encoder(node, AUTO, AUTO_FIRST);
+    mesh.wait_on_air(AUTO);
+    let new = [
+        "create",
+        "/live.opus",
+        "--transcode-from",
+        LIVE,
+        "--codec",
+        "opus",
+    ];
+    let with_fallback = [&new[..], &["--fallback", AUTO]].concat();
+    let said = complaint(&node.command("mount", &with_fallback), 1);
+    assert!(said.contains("/auto.mp3 is MP3"), "{said}");
+    // Who looks sees what would be heard.
+    let shown = done(&node.command("status", &[]));
+    assert!(shown.contains("offers /auto.mp3"), "{shown}");
 }
 
 #[test]

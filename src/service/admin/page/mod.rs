@@ -248,7 +248,7 @@ fn summary(status: &Status) -> Markup {
             room += u64::from(node.max_listeners);
         }
     }
-    let on_air = status.mounts.iter().filter(|m| m.source.is_some()).count();
+    let on_air = status.mounts.iter().filter(|m| m.can_be_heard()).count();
     let master = status.master.as_ref().map_or("none", |name| name.as_str());
     html! {
         dl class="summary" {

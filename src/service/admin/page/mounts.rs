@@ -32,7 +32,7 @@ pub(super) fn section(status: &Status) -> Markup {
 fn row(mount: &MountStatus) -> Markup {
     let class = match mount.source {
         Some(_) => "on",
-        None if mount.is_lingering() || mount.fallback_heard().is_some() => "lingers",
+        None if mount.is_lingering() || mount.can_be_heard() => "lingers",
         None => "off",
     };
     html! {
@@ -95,6 +95,8 @@ fn source(mount: &MountStatus) -> Markup {
             span class="none" { "no source: its listeners hear " (rung.rung) }
         } @else if mount.is_lingering() {
             span class="none" { "source gone, its listeners are kept for a while" }
+        } @else if let Some(rung) = mount.fallback_offered() {
+            span class="none" { "no source: who comes hears " (rung.rung) }
         } @else {
             span class="none" { "no source" }
         }

@@ -8,8 +8,8 @@ use super::text::Foreign;
 
 /// The section of the players. It never reloads by itself.
 pub(super) fn section(status: &Status) -> Markup {
-    let is_on_air = |mount: &&MountStatus| mount.source.is_some();
-    let on_air: Vec<&MountStatus> = status.mounts.iter().filter(is_on_air).collect();
+    let heard = status.mounts.iter().filter(|mount| mount.can_be_heard());
+    let on_air: Vec<&MountStatus> = heard.collect();
     html! {
         section class="players" aria-labelledby="listen" {
             h2 id="listen" { "Listen" }
