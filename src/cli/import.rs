@@ -94,7 +94,7 @@ pub(super) fn lines(status: &ImportStatus) -> String {
     let Some(node) = &status.node else {
         return "no node reads the lists of streams\n".to_owned();
     };
-    let now_unix_s = clock::unix_ms() / 1_000;
+    let now_unix_s = clock::unix_s();
     let lines = status.report.lists.iter().map(|list| {
         let line = format!("{node} imports {}", list.in_words(now_unix_s));
         printable(&line).to_string() + "\n"

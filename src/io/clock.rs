@@ -42,6 +42,11 @@ pub fn unix_ms() -> u64 {
     since_epoch().as_millis() as u64
 }
 
+/// The time of the machine's clock, unix seconds; 0 if it stands before 1970.
+pub fn unix_s() -> u64 {
+    since_epoch().as_secs()
+}
+
 /// The time since 1970 by the machine's clock; nothing if it stands before that.
 pub fn since_epoch() -> Duration {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);

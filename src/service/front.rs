@@ -154,7 +154,7 @@ impl Front {
         behind: BytesMut,
         may_keep: bool,
     ) -> Option<(Visitor, BytesMut)> {
-        let reply = Reply::to(&head, clock::unix_ms() / 1_000);
+        let reply = Reply::to(&head, clock::unix_s());
         let reply = reply.with_headers(self.http_headers.clone());
         let reply = if may_keep { reply } else { reply.and_close() };
         let destination = destination(&head);
@@ -263,7 +263,7 @@ async fn refuse(visitor: &mut Visitor, error: NoHead, begun: &BytesMut) {
         }
         error => debug!(peer = %visitor.peer, %error, "no request"),
     }
-    let unix_s = clock::unix_ms() / 1_000;
+    let unix_s = clock::unix_s();
     let answer = match error {
         NoHead::Refused(error) => reply::head_refused(error, begun, unix_s),
         NoHead::TooSlow if !begun.is_empty() => {

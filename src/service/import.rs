@@ -131,7 +131,7 @@ impl Imports {
         }
         report.first_left_out = first;
         report.left_out = u32::try_from(listing.left_out.len()).unwrap_or(u32::MAX);
-        report.read_unix_s = Some(clock::unix_ms() / 1_000);
+        report.read_unix_s = Some(clock::unix_s());
     }
 
     fn note_unread(&self, report: &mut ListReport, why: &Unread) {
@@ -250,7 +250,7 @@ impl JobKind for Imports {
             let interval = Duration::from_secs(settings.interval_s.into());
             let wait = interval.mul_f64(1.0 - JITTER * clock::random_share());
             let next_at: Instant = clock::now() + wait;
-            let next_unix_s = clock::unix_ms() / 1_000 + wait.as_secs();
+            let next_unix_s = clock::unix_s() + wait.as_secs();
             for (list, told) in lists.iter().zip(&mut report.lists) {
                 self.import(&settings, list, &mut missing, told).await;
             }

@@ -266,5 +266,5 @@ fn log(news: ReachNews) {
 
 /// Now, in unix seconds as tags hold them: they wrap in 2106.
 fn unix_s() -> u32 {
-    (clock::unix_ms() / 1_000) as u32
+    clock::unix_s() as u32
 }

@@ -177,7 +177,7 @@ impl Resolver {
 
     /// Seconds since 1970 in steps, and never less than before.
     fn serial(&self) -> u32 {
-        let seconds = clock::unix_ms() / 1_000;
+        let seconds = clock::unix_s();
         let stepped = (seconds - seconds % SERIAL_STEP_S) as u32;
         self.0
             .serial

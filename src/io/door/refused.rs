@@ -82,7 +82,7 @@ impl RefusedConnections {
 
     /// A connection to be told so. If many are being told already, it is told here and now.
     pub(super) fn refuse(&self, stream: TcpStream, why: NoPlace) -> Option<RefusedVisitor> {
-        let reply = Reply::without_head(b"", clock::unix_ms() / 1_000);
+        let reply = Reply::without_head(b"", clock::unix_s());
         let answer = reply.unavailable(&format!("{why}\n"), RETRY_AFTER_S);
         if Arc::strong_count(&self.refusals) > MAX_REFUSALS {
             tell_and_close(&stream, &answer);

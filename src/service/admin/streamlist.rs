@@ -40,7 +40,7 @@ pub(super) fn xml(admin: &Admin, _call: &Call) -> Answer {
 fn streams(admin: &Admin) -> Vec<MountName> {
     let mesh = &admin.0.mesh;
     let (mounts, view) = (mesh.documents.mounts(), mesh.cluster.view());
-    let unix_s = clock::unix_ms() / 1_000;
+    let unix_s = clock::unix_s();
     let heard = mounts.values().filter(|spec| {
         let own = || on_air::is_on_air(&spec.path, &mounts, &view);
         let fallback = || on_air::fallback_on_air(unix_s, spec, &mounts, &view).is_some();

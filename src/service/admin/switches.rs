@@ -40,7 +40,7 @@ pub(super) async fn switch(admin: &Admin, call: Call) -> Answer {
     let mesh = &admin.0.mesh;
     let (mounts, view) = (mesh.documents.mounts(), mesh.cluster.view());
     let after = spec(admin, &mount)?;
-    let rungs = on_air::rungs(clock::unix_ms() / 1_000, &after, &mounts, &view);
+    let rungs = on_air::rungs(clock::unix_s(), &after, &mounts, &view);
     let ordered = rungs.into_iter().find(|rung| rung.rung == order.to);
     let state = ordered.map_or(RungState::Missing, |rung| rung.state);
     Ok(reply::json(
@@ -59,7 +59,7 @@ pub(super) async fn switch_back(admin: &Admin, call: Call) -> Answer {
 
 /// An order that holds from now on.
 pub(super) fn order(to: RungName, for_s: Option<u64>) -> Switch {
-    let until = |seconds| clock::unix_ms() / 1_000 + seconds;
+    let until = |seconds| clock::unix_s() + seconds;
     Switch {
         to,
         until_unix_s: for_s.map(until),
@@ -68,7 +68,7 @@ pub(super) fn order(to: RungName, for_s: Option<u64>) -> Switch {
 
 /// Whether the listeners of a mount are switched to this one now.
 pub(super) fn is_switched_to(spec: &MountSpec, mount: &MountName) -> bool {
-    let order = spec.ordered_rung(clock::unix_ms() / 1_000);
+    let order = spec.ordered_rung(clock::unix_s());
     order.is_some_and(|rung| rung.is_mount(mount))
 }
 
@@ -100,7 +100,7 @@ fn find_rung(admin: &Admin, spec: &MountSpec, told: &Value) -> Result<RungName, 
         told => told.to_string(),
     };
     let mounts = admin.0.mesh.documents.mounts();
-    let rungs = ladder::rungs_at(clock::unix_ms() / 1_000, spec, &mounts);
+    let rungs = ladder::rungs_at(clock::unix_s(), spec, &mounts);
     if text == OWN {
         return Ok(spec.path.clone().into());
     }

@@ -115,7 +115,7 @@ impl<'a> HttpSource<'a> {
 
     /// Has a source that has had no answer told what is wrong with its body, of which nothing is heard.
     fn refuse(&mut self, why: BodyError) {
-        let reply = Reply::without_head(b"", clock::unix_ms() / 1_000);
+        let reply = Reply::without_head(b"", clock::unix_s());
         self.answer = reply.message(HttpStatus::BadRequest, &why.to_string(), &[]);
         self.is_refused = true;
         self.audio.clear();

@@ -85,7 +85,7 @@ impl Ingest {
                 broadcast.run(source).await;
             }
             Err(refused) => {
-                let reply = Reply::to(&head, clock::unix_ms() / 1_000).and_close();
+                let reply = Reply::to(&head, clock::unix_s()).and_close();
                 refuse(&mut visitor.stream, &reply, Refusal::of(refused, &mount)).await;
             }
         }
@@ -112,7 +112,7 @@ impl Ingest {
         let told = match error {
             NoHead::Refused(why) => {
                 info!("closed: the headers of the Shoutcast source are invalid: {why}");
-                reply::head_refused(why, &request, clock::unix_ms() / 1_000)
+                reply::head_refused(why, &request, clock::unix_s())
             }
             NoHead::TooSlow => {
                 info!("closed: the headers of the Shoutcast source took too long");
@@ -140,7 +140,7 @@ async fn refuse_shoutcast(visitor: &mut Visitor, refusal: Refusal) {
     if refusal == Refusal::Unauthorized {
         answer_and_drain(&mut visitor.stream, shoutcast::REFUSED).await;
     } else {
-        let reply = Reply::without_head(b"", clock::unix_ms() / 1_000);
+        let reply = Reply::without_head(b"", clock::unix_s());
         refuse(&mut visitor.stream, &reply, refusal).await;
     }
 }

@@ -197,7 +197,7 @@ impl Ladders {
             streams: &config.streams,
             is_asked,
             now: clock::now(),
-            unix_s: clock::unix_ms() / 1_000,
+            unix_s: clock::unix_s(),
         };
         // One look at a time: two of them would switch back and forth.
         let mut states = states.lock();

@@ -328,7 +328,7 @@ impl Listening {
             view: &view,
             held_here: config.relays.listeners_here(mount),
             now: clock::now(),
-            now_unix_s: (clock::unix_ms() / 1_000) as u32, // wraps in 2106, as tags do
+            now_unix_s: clock::unix_s() as u32, // wraps in 2106, as tags do
         })
     }
 
@@ -351,7 +351,7 @@ impl Listening {
         let mut view = self.0.config.mesh.cluster.watch();
         let mounts = self.0.config.mesh.documents.mounts();
         let has_stream = |view: &Arc<MeshView>| {
-            let unix_s = clock::unix_ms() / 1_000;
+            let unix_s = clock::unix_s();
             let fallback = |spec| on_air::fallback_on_air(unix_s, spec, &mounts, view);
             view.holders(mount).next().is_some() || mounts.get(mount).and_then(fallback).is_some()
         };

@@ -50,7 +50,7 @@ impl<'a> Report<'a> {
             stage,
             address,
             number,
-            since_unix_s: clock::unix_ms() / 1_000,
+            since_unix_s: clock::unix_s(),
             ..self.told.clone()
         };
         self.tell(report).await;

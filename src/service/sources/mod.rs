@@ -355,7 +355,7 @@ impl Sources {
         let closing = Closing {
             why: why.to_owned(),
             at: clock::now(),
-            unix_s: clock::unix_ms() / 1_000,
+            unix_s: clock::unix_s(),
         };
         self.0.lock().closed.note(mount, closing);
     }

@@ -85,7 +85,7 @@ impl Statuses {
         Self {
             config,
             started: clock::now(),
-            started_unix_s: clock::unix_ms() / 1_000,
+            started_unix_s: clock::unix_s(),
         }
     }
 
@@ -196,7 +196,7 @@ impl Statuses {
             let mount = rung.rung.mount().and_then(|mount| mounts.get(mount));
             mount.is_some_and(|it| it.hidden)
         };
-        let mut rungs = on_air::rungs(clock::unix_ms() / 1_000, spec, &mounts, view);
+        let mut rungs = on_air::rungs(clock::unix_s(), spec, &mounts, view);
         rungs.retain(|rung| viewer == Viewer::Operator || !is_hidden(rung));
         for rung in rungs.iter_mut().filter(|rung| misfits.contains(&rung.rung)) {
             rung.state = RungState::OtherFormat;
@@ -381,7 +381,7 @@ fn closed(view: &MeshView, mount: &MountName) -> Option<ClosedSource> {
     Some(ClosedSource {
         node: node.clone(),
         why: caption(&last.why),
-        ago_s: (clock::unix_ms() / 1_000).saturating_sub(last.unix_s),
+        ago_s: clock::unix_s().saturating_sub(last.unix_s),
     })
 }
 
@@ -429,5 +429,5 @@ fn own_or(own: &str, said: String) -> String {
 /// The order of an operator that holds now which stream the listeners of a mount hear, for operators.
 fn switched_to(spec: &MountSpec, viewer: Viewer) -> Option<Switch> {
     let order = spec.switched_to.clone();
-    order.filter(|it| viewer == Viewer::Operator && it.is_in_force(clock::unix_ms() / 1_000))
+    order.filter(|it| viewer == Viewer::Operator && it.is_in_force(clock::unix_s()))
 }
