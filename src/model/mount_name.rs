@@ -58,6 +58,11 @@ impl MountName {
         &self.0
     }
 
+    /// Reads the name of a mount as encoders have it in their settings: its slash may be missing.
+    pub fn with_or_without_slash(name: &str) -> Result<Self, BadMountName> {
+        Self::try_from(format!("/{}", name.strip_prefix('/').unwrap_or(name)))
+    }
+
     /// Reads the path of a request target: drops the query, decodes percent escapes once.
     pub fn from_request_path(target: &str) -> Result<Self, BadMountName> {
         let path = target.split(['?', '#']).next().unwrap_or_default();

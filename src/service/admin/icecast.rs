@@ -114,7 +114,7 @@ pub(super) async fn move_clients(admin: &Admin, call: Call) -> Answer {
 /// The mount that a field of the query names, if it could be one.
 fn named_mount(call: &Call, field: &str) -> Option<MountName> {
     let name = FormFields::parse(call.query().as_bytes()).text(field)?;
-    MountName::try_from(format!("/{}", name.strip_prefix('/').unwrap_or(&name))).ok()
+    MountName::with_or_without_slash(&name).ok()
 }
 
 /// Answers `/admin/manageauth`: no mount keeps listeners' accounts, as with Icecast where a mount has none. A name that

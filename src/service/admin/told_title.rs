@@ -61,8 +61,7 @@ impl ToldTitle {
     /// The mount that is named, if it could be one. Encoders have it in their settings without a slash, and some send it so.
     pub(super) fn mount(&self) -> Option<MountName> {
         let name = self.text("mount")?;
-        let path = format!("/{}", name.strip_prefix('/').unwrap_or(&name));
-        MountName::try_from(path).ok()
+        MountName::with_or_without_slash(&name).ok()
     }
 
     /// Whether the title is to be set.

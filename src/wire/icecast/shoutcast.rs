@@ -202,8 +202,7 @@ fn named_mount<'a>(
     name: &str,
     mounts: &'a BTreeMap<MountName, MountSpec>,
 ) -> Option<&'a MountSpec> {
-    let path = format!("/{}", name.strip_prefix('/').unwrap_or(name));
-    mounts.get(&MountName::try_from(path).ok()?)
+    mounts.get(&MountName::with_or_without_slash(name).ok()?)
 }
 
 /// The reading of a login whose user is followed by `mount:password`, if that mount's sources log in as this user.
