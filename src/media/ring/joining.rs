@@ -76,14 +76,13 @@ impl Ring {
     /// the edge it is: a mark, or the edge, where the next one will be. `None` without any mark.
     pub fn place_near_edge(&self, behind: Duration) -> Option<(u64, Duration)> {
         let now = self.time();
-        let last = self.marks.last_time()?;
-        let place = match self.marks.nearest(now.saturating_sub(behind)) {
-            Some(mark) if mark.media_time.abs_diff(now.saturating_sub(behind)) <= behind => mark,
-            _ => return Some((self.edge, Duration::ZERO)),
-        };
-        let before = now.saturating_sub(place.media_time.min(last));
-        let offset = place.offset.max(self.anew.first_joined());
-        Some((offset, before))
+        let wanted = now.saturating_sub(behind);
+        let mark = self.marks.nearest(wanted)?;
+        if mark.media_time.abs_diff(wanted) > behind {
+            return Some((self.edge, Duration::ZERO));
+        }
+        let offset = mark.offset.max(self.anew.first_joined());
+        Some((offset, now.saturating_sub(mark.media_time)))
     }
 
     /// Whether it is not told yet whether the ring begins where no decoder can: a node that fetches a stream from the middle

@@ -35,7 +35,7 @@ pub(super) struct StandIn {
 
 impl Streams {
     /// Lets the listeners of a mount hear another rung, if this node holds its stream, and returns what they hear then.
-    /// They begin as far behind its live edge as they have heard nothing.
+    /// Where they begin is told by [`Channel::go_over`](crate::io::channel::Channel::go_over).
     pub fn stand_in(&self, mount: &MountName, of: &RungName, returns: Return) -> Option<Held> {
         let mut heard = None;
         self.map.send_if_modified(|map| {
