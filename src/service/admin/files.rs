@@ -8,7 +8,7 @@ use super::Admin;
 use super::body;
 use super::call::{Answer, Call};
 use super::declined::Declined;
-use super::mounts::deletion;
+use super::mounts::{deletion, is_forced};
 use super::reply;
 use crate::logic::ladder;
 use crate::model::file_name::{FileName, PlayedFile};
@@ -16,7 +16,6 @@ use crate::model::kept_file::{KeptFile, MAX_FILE_BYTES};
 use crate::model::mount::MountName;
 use crate::model::status::file::FileStatus;
 use crate::proto::on_air;
-use crate::service::document::Deletion;
 use crate::service::loops::FormatCheck;
 
 /// Lists all files, who plays them, and which nodes lack them.
@@ -30,9 +29,9 @@ pub(super) fn list(admin: &Admin, _call: &Call) -> Answer {
 /// Keeps the body as a file of this name.
 pub(super) async fn put(admin: &Admin, call: Call) -> Answer {
     let name = name(&call)?;
-    let check = match deletion(&call)? {
-        Deletion::IfUnused => FormatCheck::Players,
-        Deletion::Forced => FormatCheck::None,
+    let check = match is_forced(&call)? {
+        false => FormatCheck::Players,
+        true => FormatCheck::None,
     };
     let turn = admin.0.loops.put_turn().await;
     let bytes = body::bytes(call.request, MAX_FILE_BYTES as usize).await?;

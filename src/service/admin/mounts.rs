@@ -120,9 +120,17 @@ pub(super) async fn end_source(admin: &Admin, call: Call) -> Answer {
 
 /// Whether what is used is deleted, too, by the query of a request.
 pub(super) fn deletion(call: &Call) -> Result<Deletion, Declined> {
+    Ok(match is_forced(call)? {
+        false => Deletion::IfUnused,
+        true => Deletion::Forced,
+    })
+}
+
+/// Whether a request is to be carried out although something speaks against it.
+pub(super) fn is_forced(call: &Call) -> Result<bool, Declined> {
     match call.parameter("force")?.as_deref() {
-        None | Some("false") => Ok(Deletion::IfUnused),
-        Some("true") => Ok(Deletion::Forced),
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
         Some(_) => Err(Declined::bad("`force` must be true or false")),
     }
 }
@@ -153,11 +161,11 @@ fn check_formats(
 }
 
 /// The mount that the path of a request names.
-fn mount(call: &Call) -> Result<MountName, Declined> {
+pub(super) fn mount(call: &Call) -> Result<MountName, Declined> {
     MountName::try_from(format!("/{}", call.named)).map_err(bad_path)
 }
 
-pub(super) fn bad_path(error: BadMountName) -> Declined {
+fn bad_path(error: BadMountName) -> Declined {
     Declined::bad(format!("path: {error}"))
 }
 

@@ -7,7 +7,7 @@ use super::Admin;
 use super::body;
 use super::call::{Answer, Call};
 use super::declined::Declined;
-use super::mounts::{bad_path, set_fields, spec};
+use super::mounts::{mount, set_fields, spec};
 use super::reply;
 use crate::io::clock;
 use crate::logic::ladder::{self, SWITCHED_TO};
@@ -22,7 +22,7 @@ const OWN: &str = "own";
 
 /// Switches the listeners of a mount to a rung, for some time or until they are switched back, and shows the order.
 pub(super) async fn switch(admin: &Admin, call: Call) -> Answer {
-    let mount = MountName::try_from(format!("/{}", call.named)).map_err(bad_path)?;
+    let mount = mount(&call)?;
     let mut fields = body::object(call.request).await?;
     let to = fields.remove("to").ok_or_else(|| {
         Declined::bad("`to` is missing: a rung, such as \"/auto.mp3\", \"own\" or 2")
@@ -51,7 +51,7 @@ pub(super) async fn switch(admin: &Admin, call: Call) -> Answer {
 
 /// Ends the order: listeners hear the highest rung that flows.
 pub(super) async fn switch_back(admin: &Admin, call: Call) -> Answer {
-    let mount = MountName::try_from(format!("/{}", call.named)).map_err(bad_path)?;
+    let mount = mount(&call)?;
     spec(admin, &mount)?;
     set_order(admin, &mount, None).await?;
     Ok(reply::no_content())
