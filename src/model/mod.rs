@@ -10,6 +10,7 @@ pub mod finding;
 pub mod format;
 pub mod geo;
 pub mod host;
+pub mod http_date;
 pub mod http_header;
 pub mod import;
 pub mod kept_file;

@@ -2,16 +2,14 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::http_date::{http_date, read_http_date};
 use super::rung_name::{BadRungName, RungName};
 
 /// The longest time for which a mount is switched, seconds: a year. Who means for ever names no time.
 pub const MAX_SWITCH_S: u64 = 366 * 86_400;
-/// The latest moment that has a text, unix seconds: the last of the year 9999.
-const LAST_UNIX_S: u64 = 253_402_300_799;
 /// The words between the stream and the end of the order.
 const UNTIL: &str = " until ";
 
@@ -44,8 +42,7 @@ impl Switch {
 
     /// The end of the order in words; `None`: an operator ends it.
     pub fn until_in_words(&self) -> Option<String> {
-        let until = Duration::from_secs(self.until_unix_s?.min(LAST_UNIX_S));
-        Some(httpdate::fmt_http_date(UNIX_EPOCH + until))
+        self.until_unix_s.map(http_date)
     }
 }
 
@@ -57,11 +54,8 @@ impl FromStr for Switch {
             Some((to, until)) => (to, Some(until)),
             None => (text, None),
         };
-        let until_unix_s = until.map(|until| {
-            let moment = httpdate::parse_http_date(until).ok();
-            let since = moment.and_then(|moment| moment.duration_since(UNIX_EPOCH).ok());
-            since.ok_or_else(|| BadSwitch::Until(until.to_owned()))
-        });
+        let until_unix_s = until
+            .map(|until| read_http_date(until).ok_or_else(|| BadSwitch::Until(until.to_owned())));
         Ok(Self {
             to: to.parse().map_err(BadSwitch::Rung)?,
             until_unix_s: until_unix_s.transpose()?.map(|since| since.as_secs()),

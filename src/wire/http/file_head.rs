@@ -1,15 +1,15 @@
 //! The heads of answers to requests for files: all of a file, a part of it, or that it has not changed.
 
 use std::ops::Range;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::date::http_date;
 use super::head::Head;
 use super::range::FileRange;
 use super::reply::Reply;
 use super::status::HttpStatus;
+use crate::model::http_date::{http_date, read_http_date};
 
 /// A file, as far as its answer depends on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,8 +49,7 @@ impl FileFacts {
             return tags.any(|it| it == "*" || it.trim_start_matches("W/") == tag);
         }
         let since = head.header("if-modified-since");
-        let since = since.and_then(|date| httpdate::parse_http_date(date).ok());
-        let since = since.and_then(|date| date.duration_since(UNIX_EPOCH).ok());
+        let since = since.and_then(read_http_date);
         since.is_some_and(|since| self.modified.as_secs() <= since.as_secs())
     }
 

@@ -4,11 +4,11 @@
 
 use bytes::Bytes;
 
-use super::date::http_date;
 use super::error::HeadError;
 use super::head::{BodyKind, Head, HttpVersion, Method};
 use super::status::HttpStatus;
 use super::writer::HeadWriter;
+use crate::model::http_date::http_date;
 use crate::model::http_header::{ExtraHeader, ExtraHeaders};
 
 /// The first answer to an accepted source that does not wait for `100 Continue`.

@@ -5,9 +5,9 @@
 
 use bytes::Bytes;
 
+use crate::model::http_date::http_date;
 use crate::model::mount::MountSpec;
 use crate::model::stream::StreamHead;
-use crate::wire::http::date::http_date;
 use crate::wire::http::media_type::served_as;
 use crate::wire::http::reply::{CORS_RESPONSE_HEADERS, NO_PAGE, Reply};
 use crate::wire::http::status::HttpStatus;
