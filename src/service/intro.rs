@@ -4,21 +4,19 @@
 //! stream: it begins without an intro.
 
 use std::collections::VecDeque;
-use std::io::{self, Read as _};
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rustix::io::Errno;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::io::clock;
 use crate::io::feed::Feed;
-use crate::io::file_stamp::FileStamp;
+use crate::io::regular_file::{FileFault, FileStamp, open_regular};
 use crate::io::tasks::Tasks;
-use crate::io::web_root::open_in;
 use crate::media::format::detect::Format;
 use crate::media::format::layout::Layout;
 use crate::media::intro::{Intro, NoIntro};
@@ -97,14 +95,13 @@ pub enum MissingIntro {
     Late,
 }
 
-impl From<io::Error> for MissingIntro {
-    fn from(error: io::Error) -> Self {
-        if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
-            return Self::Link;
-        }
-        match error.kind() {
-            io::ErrorKind::NotFound => Self::NoFile,
-            _ => Self::Unread(error.to_string()),
+impl From<FileFault> for MissingIntro {
+    fn from(fault: FileFault) -> Self {
+        match fault {
+            FileFault::NoFile => Self::NoFile,
+            FileFault::Link => Self::Link,
+            FileFault::NotAFile => Self::NotAFile,
+            FileFault::Unread(why) => Self::Unread(why),
         }
     }
 }
@@ -202,16 +199,10 @@ impl Shelf {
     }
 
     fn read(&self, name: &str, format: Format, before: Option<Kept>) -> (Option<FileStamp>, Found) {
-        let opened = open_in(&self.folder, name).and_then(|opened| {
-            let about = opened.as_ref().map(|it| it.file.metadata());
-            Ok(opened.zip(about.transpose()?))
-        });
-        let (file, about) = match opened {
-            Ok(Some((opened, about))) => (opened.file, about),
-            Ok(None) => return (None, Err(MissingIntro::NotAFile)),
-            Err(error) => return (None, Err(error.into())),
+        let (file, stamp) = match open_regular(&self.folder, name) {
+            Ok(opened) => opened,
+            Err(fault) => return (None, Err(fault.into())),
         };
-        let stamp = FileStamp::of(&about);
         if let Some(same) = before.filter(|before| before.stamp == Some(stamp)) {
             return (Some(stamp), same.found);
         }
@@ -221,7 +212,7 @@ impl Shelf {
         let mut bytes = Vec::new();
         // A file that grows meanwhile has another stamp at the next look.
         if let Err(error) = file.take(MAX_FILE_BYTES).read_to_end(&mut bytes) {
-            return (None, Err(error.into()));
+            return (None, Err(FileFault::from(error).into()));
         }
         let found = Intro::read(&bytes, format, rand::random()).map(Arc::new);
         (Some(stamp), found.map_err(MissingIntro::from))

@@ -1,15 +1,13 @@
 //! A file on the disk of this node, read for a loop.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use crate::io::disk::shelf::FileShelf;
-use crate::io::file_stamp::FileStamp;
-use crate::io::web_root::open_in;
+use crate::io::regular_file::{FileFault, FileStamp, open_regular};
 use crate::media::looped::{Looped, NoLoop};
 use crate::model::file_name::FilePath;
 use crate::model::kept_file::{FileHash, MAX_FILE_BYTES};
@@ -51,14 +49,13 @@ pub(super) enum UnreadFile {
     Unfit(#[from] NoLoop),
 }
 
-impl From<io::Error> for UnreadFile {
-    fn from(error: io::Error) -> Self {
-        if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
-            return Self::Link;
-        }
-        match error.kind() {
-            io::ErrorKind::NotFound => Self::NoFile,
-            _ => Self::Unread(error.to_string()),
+impl From<FileFault> for UnreadFile {
+    fn from(fault: FileFault) -> Self {
+        match fault {
+            FileFault::NoFile => Self::NoFile,
+            FileFault::Link => Self::Link,
+            FileFault::NotAFile => Self::NotAFile,
+            FileFault::Unread(why) => Self::Unread(why),
         }
     }
 }
@@ -109,12 +106,11 @@ impl Place {
     }
 
     fn open(&self) -> Result<(File, FileStamp), UnreadFile> {
-        let opened = open_in(&self.folder, &self.name)?.ok_or(UnreadFile::NotAFile)?;
-        let stamp = FileStamp::of(&opened.file.metadata()?);
+        let (file, stamp) = open_regular(&self.folder, &self.name)?;
         match stamp.bytes > u64::from(MAX_FILE_BYTES) {
             true if self.hash.is_some() => Err(UnreadFile::Damaged),
             true => Err(UnreadFile::TooLong),
-            false => Ok((opened.file, stamp)),
+            false => Ok((file, stamp)),
         }
     }
 
@@ -127,7 +123,8 @@ impl Place {
     pub(super) fn bytes(&self) -> Result<Vec<u8>, UnreadFile> {
         let (file, _) = self.open()?;
         let mut bytes = Vec::new();
-        file.take(MAX_FILE_BYTES.into()).read_to_end(&mut bytes)?;
+        let read = file.take(MAX_FILE_BYTES.into()).read_to_end(&mut bytes);
+        read.map_err(FileFault::from)?;
         match self.hash {
             Some(hash) if hash_of(&bytes) != hash => Err(UnreadFile::Damaged),
             _ => Ok(bytes),

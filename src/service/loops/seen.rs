@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use tracing::warn;
 
 use super::file::{Place, UnreadFile};
-use crate::io::file_stamp::FileStamp;
+use crate::io::regular_file::FileStamp;
 use crate::io::tasks::Tasks;
 use crate::model::file_name::PlayedFile;
 use crate::service::streams::FileFacts;
