@@ -10,7 +10,6 @@ use crate::support::mesh::TestMesh;
 use crate::support::node::TestNode;
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::ask_for_stream;
-use crate::support::signal::Bitrate;
 use crate::support::source::knock;
 use crate::support::tape::Flaws;
 
@@ -36,14 +35,7 @@ fn stage() -> (TestMesh, Encoder, Crowd) {
     let ingest = mesh.others()[0];
     let mut addresses: Vec<String> = mesh.nodes.iter().map(|node| node.address()).collect();
     addresses.rotate_left(ingest);
-    let encoder = Encoder::start(Target {
-        addresses,
-        mount: RADIO.to_owned(),
-        user: "source".to_owned(),
-        password: PASSWORD.to_owned(),
-        first: 0,
-        bitrate: Bitrate::Usual,
-    });
+    let encoder = Encoder::start(Target::of(addresses, RADIO, PASSWORD));
     mesh.wait_on_air(RADIO);
     let homes = mesh
         .nodes

@@ -52,12 +52,8 @@ pub(crate) fn measure(time: Duration) -> Times {
     });
     mesh.create_mount(RADIO, PASSWORD);
     let encoder = Encoder::start(Target {
-        addresses: vec![mesh.nodes[0].address()],
-        mount: RADIO.to_owned(),
-        user: "source".to_owned(),
-        password: PASSWORD.to_owned(),
-        first: 0,
         bitrate: Bitrate::Loud,
+        ..Target::of(vec![mesh.nodes[0].address()], RADIO, PASSWORD)
     });
     mesh.wait_on_air(RADIO);
     let home = format!("{}/_stream/n1{RADIO}", mesh.nodes[1].url());

@@ -9,7 +9,7 @@ use crate::support::encoder::{Encoder, Target};
 use crate::support::mesh::TestMesh;
 use crate::support::network::Network;
 use crate::support::patience::{PATIENCE, eventually, so};
-use crate::support::signal::{Bitrate, Received};
+use crate::support::signal::Received;
 use crate::support::times::Times;
 
 const RADIO: &str = "/radio.mp3";
@@ -146,12 +146,12 @@ pub(crate) fn strike(cut: Duration) -> Option<Harm> {
 /// An encoder that tries some nodes of a mesh only.
 fn target(mesh: &TestMesh, nodes: &[usize], first: u64) -> Target {
     Target {
-        addresses: nodes.iter().map(|it| mesh.nodes[*it].address()).collect(),
-        mount: RADIO.to_owned(),
-        user: "source".to_owned(),
-        password: PASSWORD.to_owned(),
         first,
-        bitrate: Bitrate::Usual,
+        ..Target::of(
+            nodes.iter().map(|it| mesh.nodes[*it].address()).collect(),
+            RADIO,
+            PASSWORD,
+        )
     }
 }
 

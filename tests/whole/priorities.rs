@@ -6,7 +6,7 @@ use crate::support::mesh::TestMesh;
 use crate::support::node::TestNode;
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::Player;
-use crate::support::signal::{Bitrate, Received};
+use crate::support::signal::Received;
 use crate::support::source::knock_as;
 use crate::support::tape::Tape;
 
@@ -30,12 +30,9 @@ fn mesh() -> TestMesh {
 /// A source that logs in so at a node.
 fn source(node: &TestNode, user: &str, password: &str, first: u64) -> Encoder {
     Encoder::start(Target {
-        addresses: vec![node.address()],
-        mount: RADIO.to_owned(),
         user: user.to_owned(),
-        password: password.to_owned(),
         first,
-        bitrate: Bitrate::Usual,
+        ..Target::of(vec![node.address()], RADIO, password)
     })
 }
 
@@ -194,11 +191,8 @@ fn titles_of_a_source_that_waits_are_not_shown() {
     let _auto = source(&mesh.nodes[1], "source", SECOND_PASSWORD, FIRST[1]);
     wait_standby(&mesh, &["n2"]);
     let tell = |node: &TestNode, password: &str, song: &str| {
-        let (address, login) = (node.address(), http::basic("source", password));
         let target = format!("/admin/metadata?mode=updinfo&mount={RADIO}&song={song}");
-        let request =
-            format!("GET {target} HTTP/1.0\r\nHost: {address}\r\nAuthorization: {login}\r\n\r\n");
-        let answer = http::ask(&address, &request).unwrap();
+        let answer = http::get_as(&node.address(), &target, "source", password).unwrap();
         assert_eq!(answer.head.status, 200, "{}", answer.text());
     };
     let [_, second, third] = &mesh.nodes[..] else {

@@ -13,40 +13,12 @@ use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::Player;
 use crate::support::signal::{self, FRAME_BYTES, frame};
 use crate::support::source::KnownSource;
+use crate::support::titled::TitleListener;
 use crate::support::tool::have;
 
 const RADIO: &str = "/radio.mp3";
 const OGG: &str = "/radio.ogg";
 const PASSWORD: &str = "hackme-not";
-
-/// A listener at a node that asks for titles, and what it has heard.
-struct TitleListener {
-    connection: Connection,
-    heard: Vec<u8>,
-}
-
-impl TitleListener {
-    fn at(node: &TestNode, target: &str) -> Self {
-        let mut connection = node.connect();
-        let asked = format!("GET /_stream/n1{target} HTTP/1.0\r\nIcy-MetaData: 1\r\n\r\n");
-        connection.send(asked).unwrap();
-        let head = connection.head().unwrap();
-        assert_eq!(head.header("icy-metaint"), Some("16000"), "{head:?}");
-        Self {
-            connection,
-            heard: Vec::new(),
-        }
-    }
-
-    fn wait_for(&mut self, block: &str) {
-        eventually(PATIENCE, "the title in the stream", || {
-            self.heard.extend(self.connection.some(4_096).unwrap());
-            let mut places = self.heard.windows(block.len());
-            let is_in = places.any(|part| part == block.as_bytes());
-            so(is_in, format!("{} bytes without {block}", self.heard.len()))
-        });
-    }
-}
 
 /// Sets a title by a form that is posted.
 fn post(node: &TestNode, mount: &str, form: &str) -> Answer {

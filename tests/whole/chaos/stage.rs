@@ -14,7 +14,6 @@ use crate::support::encoder::{Encoder, Target};
 use crate::support::mesh::TestMesh;
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::Player;
-use crate::support::signal::Bitrate;
 use crate::support::source::Ffmpeg;
 
 /// The mount whose every byte is known.
@@ -58,14 +57,11 @@ impl Stage {
         let mesh = TestMesh::start(NODES);
         mesh.create_mount(KNOWN, PASSWORD);
         mesh.create_mount(MELODY, PASSWORD);
-        let encoder = Encoder::start(Target {
-            addresses: mesh.nodes.iter().map(|node| node.address()).collect(),
-            mount: KNOWN.to_owned(),
-            user: "source".to_owned(),
-            password: PASSWORD.to_owned(),
-            first: 0,
-            bitrate: Bitrate::Usual,
-        });
+        let encoder = Encoder::start(Target::of(
+            mesh.nodes.iter().map(|node| node.address()).collect(),
+            KNOWN,
+            PASSWORD,
+        ));
         mesh.wait_on_air(KNOWN);
         let home = |index: usize| format!("{}/_stream/n1{KNOWN}", mesh.nodes[index % NODES].url());
         let homes: Vec<String> = (0..listeners).map(home).collect();

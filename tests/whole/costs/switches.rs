@@ -12,7 +12,7 @@ use crate::support::node::{TestNode, done};
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::Player;
 use crate::support::rush::{End, Rush};
-use crate::support::signal::{Bitrate, FRAME_BYTES, frame, number};
+use crate::support::signal::{FRAME_BYTES, frame, number};
 
 /// The marks around the documentation's table.
 const BEGIN: &str = "<!-- costs of switches: begin -->\n";
@@ -42,12 +42,8 @@ const SOON: Duration = Duration::from_millis(500);
 
 fn encoder(node: &TestNode, mount: &str, first: u64) -> Encoder {
     Encoder::start(Target {
-        addresses: vec![node.address()],
-        mount: mount.to_owned(),
-        user: "source".to_owned(),
-        password: PASSWORD.to_owned(),
         first,
-        bitrate: Bitrate::Usual,
+        ..Target::of(vec![node.address()], mount, PASSWORD)
     })
 }
 

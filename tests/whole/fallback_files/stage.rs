@@ -10,7 +10,7 @@ use crate::support::encoder::{Encoder, Target};
 use crate::support::node::{TestNode, done};
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::Player;
-use crate::support::signal::{Bitrate, Received, frame};
+use crate::support::signal::{Received, frame};
 use crate::support::tape::Tape;
 
 pub(super) const PASSWORD: &str = "hackme-not";
@@ -42,12 +42,8 @@ pub(super) fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
 /// An encoder of the live mount at this node, which numbers its frames from here on.
 pub(super) fn live(node: &TestNode, first: u64) -> Encoder {
     Encoder::start(Target {
-        addresses: vec![node.address()],
-        mount: LIVE.to_owned(),
-        user: "source".to_owned(),
-        password: PASSWORD.to_owned(),
         first,
-        bitrate: Bitrate::Usual,
+        ..Target::of(vec![node.address()], LIVE, PASSWORD)
     })
 }
 

@@ -5,12 +5,13 @@ use std::process::{Child, Command, Stdio};
 
 use super::stage::{AUTO, LIVE, PASSWORD, mesh, mount_command, plays, wait_status};
 use crate::support::decoder::{Decoding, through_ffmpeg};
-use crate::support::http::{self, Connection};
+use crate::support::http;
 use crate::support::mesh::TestMesh;
 use crate::support::node::TestNode;
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::Player;
 use crate::support::source::sample;
+use crate::support::titled::TitleListener;
 use crate::support::tool::have;
 use crate::support::unprivileged::{as_nobody, open_folder};
 
@@ -66,49 +67,9 @@ fn studio(node: &TestNode) -> Sender {
     Sender(command.spawn().unwrap())
 }
 
-/// A listener that asks for titles, and what it has heard.
-struct TitleListener {
-    connection: Connection,
-    heard: Vec<u8>,
-}
-
-impl TitleListener {
-    fn at(node: &TestNode) -> Self {
-        let mut connection = node.connect();
-        let asked = format!("GET /_stream/n1{LIVE} HTTP/1.0\r\nIcy-MetaData: 1\r\n\r\n");
-        connection.send(asked).unwrap();
-        let head = connection.head().unwrap();
-        assert_eq!(head.header("icy-metaint"), Some("16000"), "{head:?}");
-        Self {
-            connection,
-            heard: Vec::new(),
-        }
-    }
-
-    /// The title that was told last.
-    fn last_title(&self) -> Option<String> {
-        let text = String::from_utf8_lossy(&self.heard);
-        let last = text.rsplit_once("StreamTitle='")?.1;
-        Some(last.split_once("';")?.0.to_owned())
-    }
-
-    fn wait_for(&mut self, title: &str) {
-        eventually(PATIENCE, title, || {
-            let more = self.connection.some(4_096).unwrap();
-            assert!(!more.is_empty(), "the listener was ended");
-            self.heard.extend(more);
-            let last = self.last_title();
-            so(last.as_deref() == Some(title), format!("{last:?}"))
-        });
-    }
-}
-
 fn tell_title(node: &TestNode, song: &str) {
-    let (address, login) = (node.address(), http::basic("source", PASSWORD));
     let target = format!("/admin/metadata?mode=updinfo&mount={LIVE}&song={song}");
-    let request =
-        format!("GET {target} HTTP/1.0\r\nHost: {address}\r\nAuthorization: {login}\r\n\r\n");
-    let answer = http::ask(&address, &request).unwrap();
+    let answer = http::get_as(&node.address(), &target, "source", PASSWORD).unwrap();
     assert_eq!(answer.head.status, 200, "{}", answer.text());
 }
 
@@ -122,18 +83,22 @@ fn come_and_go(mesh: &TestMesh, rounds: usize) {
         .iter()
         .map(|node| Player::tune_in(&format!("{}/_stream/n1{LIVE}", node.url())))
         .collect();
-    let mut titled: Vec<TitleListener> = mesh.nodes.iter().map(TitleListener::at).collect();
+    let mut titled: Vec<TitleListener> = mesh
+        .nodes
+        .iter()
+        .map(|node| TitleListener::at(node, LIVE))
+        .collect();
     for round in 0..rounds {
         titled
             .iter_mut()
-            .for_each(|it| it.wait_for("Robot - Night"));
+            .for_each(|it| it.wait_title("Robot - Night"));
         let studio = studio(&mesh.nodes[round % 3]);
         wait_status(mesh, "the studio", |mount| {
             mount.source.is_some() && mount.fallback_heard().is_none()
         });
         let song = format!("Live{round}");
         tell_title(&mesh.nodes[(round + 1) % 3], &song);
-        titled.iter_mut().for_each(|it| it.wait_for(&song));
+        titled.iter_mut().for_each(|it| it.wait_title(&song));
         players.iter().for_each(|it| it.wait_for_more(SOME_BYTES));
         drop(studio);
         wait_status(mesh, "the list", |mount| plays(mount, AUTO));

@@ -23,10 +23,7 @@ fn kill(node: &TestNode, mount: &str) -> String {
 
 /// Asks one of Icecast's addresses of operators, with a login; the status and the body.
 fn ask_icecast(node: &TestNode, target: &str, user: &str, password: &str) -> (u16, String) {
-    let (address, login) = (node.address(), http::basic(user, password));
-    let request =
-        format!("GET {target} HTTP/1.0\r\nHost: {address}\r\nAuthorization: {login}\r\n\r\n");
-    let answer = http::ask(&address, &request).unwrap();
+    let answer = http::get_as(&node.address(), target, user, password).unwrap();
     (answer.head.status, answer.text())
 }
 

@@ -9,7 +9,7 @@ use crate::support::mesh::TestMesh;
 use crate::support::node::{TestNode, done};
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::Player;
-use crate::support::signal::{Bitrate, Received};
+use crate::support::signal::Received;
 use crate::support::tape::Tape;
 
 pub(super) const PASSWORD: &str = "hackme-not";
@@ -35,12 +35,12 @@ pub(super) fn encoder(node: &TestNode, mount: &str, first: u64) -> Encoder {
 /// The same, which goes to the next of these nodes when one dies.
 pub(super) fn encoder_at(nodes: &[&TestNode], mount: &str, first: u64) -> Encoder {
     Encoder::start(Target {
-        addresses: nodes.iter().map(|node| node.address()).collect(),
-        mount: mount.to_owned(),
-        user: "source".to_owned(),
-        password: PASSWORD.to_owned(),
         first,
-        bitrate: Bitrate::Usual,
+        ..Target::of(
+            nodes.iter().map(|node| node.address()).collect(),
+            mount,
+            PASSWORD,
+        )
     })
 }
 

@@ -37,6 +37,20 @@ pub(crate) struct Target {
     pub(crate) bitrate: Bitrate,
 }
 
+impl Target {
+    /// The usual encoder, which numbers its frames from 0.
+    pub(crate) fn of(addresses: Vec<String>, mount: &str, password: &str) -> Self {
+        Self {
+            addresses,
+            mount: mount.to_owned(),
+            user: "source".to_owned(),
+            password: password.to_owned(),
+            first: 0,
+            bitrate: Bitrate::Usual,
+        }
+    }
+}
+
 /// How it goes.
 #[derive(Debug, Default)]
 struct Journal {

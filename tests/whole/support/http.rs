@@ -144,6 +144,19 @@ pub(crate) fn get(address: &str, target: &str) -> io::Result<Answer> {
     ask(address, &request)
 }
 
+/// The same as a user with a password.
+pub(crate) fn get_as(
+    address: &str,
+    target: &str,
+    user: &str,
+    password: &str,
+) -> io::Result<Answer> {
+    let login = basic(user, password);
+    let request =
+        format!("GET {target} HTTP/1.0\r\nHost: {address}\r\nAuthorization: {login}\r\n\r\n");
+    ask(address, &request)
+}
+
 /// The value of an `Authorization` header for a user and a password.
 pub(crate) fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))

@@ -27,6 +27,7 @@ pub(crate) mod signal;
 pub(crate) mod source;
 pub(crate) mod tape;
 pub(crate) mod times;
+pub(crate) mod titled;
 pub(crate) mod tool;
 pub(crate) mod unprivileged;
 pub(crate) mod vitals;
