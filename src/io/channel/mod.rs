@@ -273,6 +273,12 @@ impl ChannelReader {
         self.position
     }
 
+    /// Whether all of that feed was taken that is heard, because the channel has gone over to another one.
+    pub fn is_at_cut(&self) -> bool {
+        let end = self.leg.end.get();
+        end.is_some_and(|end| self.position >= end.cut)
+    }
+
     /// Whether no more bytes will come to that feed, so that its ring keeps what it has.
     pub fn has_finished(&self) -> bool {
         self.leg.feed.finished().is_some() || self.leg.feed.ended().is_some()

@@ -61,7 +61,12 @@ impl Member {
         if let Some(why) = self.connection.control.ended() {
             return VisitResult::Leave(why);
         }
-        match self.serve(now) {
+        let served = match self.serve(now) {
+            // The rest of a stream that was left for another one: the same visit begins with the other.
+            VisitResult::Stay if self.reader.is_at_cut() => self.serve(now),
+            served => served,
+        };
+        match served {
             VisitResult::Stay if self.is_time_up(now) => VisitResult::Leave(Left::TimeIsUp),
             result => result,
         }

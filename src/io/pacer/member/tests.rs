@@ -370,3 +370,20 @@ fn a_listener_that_waits_for_the_next_stream_stays() {
     fill(&mut member, now);
     assert!(stays(&mut member, now + 10 * STUCK_LIMIT));
 }
+
+#[test]
+fn one_visit_ends_a_stream_and_begins_the_next() {
+    let (feed, now) = (Feed::new(ring("audio/mpeg")), Instant::now());
+    feed.append(0, &mpeg::frames(4), now);
+    let channel = Channel::new(feed.clone());
+    let (mut member, player) = member(&feed, Bytes::new(), now);
+    member.reader = channel.join(Duration::from_secs(60));
+    assert!(stays(&mut member, now));
+    feed.append(feed.next(), &mpeg::frames(2), now);
+    let next = Feed::new(ring("audio/mpeg"));
+    next.append(0, &mpeg::frames(3), now);
+    channel.switch_to(&next);
+    assert!(stays(&mut member, now));
+    let frames = [4, 2, 3].map(mpeg::frames).concat();
+    assert!(heard(member, player) == frames);
+}
