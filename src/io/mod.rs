@@ -13,6 +13,7 @@ pub mod feed;
 pub mod geo;
 pub mod gossip;
 pub mod http;
+pub mod https;
 pub mod icecast;
 pub mod leftover;
 pub mod link;

@@ -1,6 +1,7 @@
 //! The names and quantities of the project as types: each value has been checked once, when it was made.
 
 pub mod caption;
+pub mod certificate;
 pub mod charset;
 pub mod dns;
 pub mod domain;

@@ -9,5 +9,6 @@ pub mod http;
 pub mod icecast;
 pub mod livez;
 pub mod outside;
+pub mod pem;
 pub mod web_address;
 pub mod xml;
