@@ -44,6 +44,11 @@ impl Backoff {
         Self::new(FIRST_DIAL_WAIT, LONGEST_DIAL_WAIT)
     }
 
+    /// The same waits after so many failures.
+    pub fn having_failed(self, failures: u32) -> Self {
+        Self { failures, ..self }
+    }
+
     /// Counts a failure and says how long to wait: half of the full wait, and up to as much again by `random`,
     /// a number from 0 to 1 (others are taken as the nearer of the two).
     pub fn fail(&mut self, random: f64) -> Duration {

@@ -2,6 +2,7 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod backoff;
+pub mod certificates;
 pub mod daemon;
 pub mod dns;
 pub mod document;
