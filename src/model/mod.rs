@@ -1,5 +1,6 @@
 //! The names and quantities of the project as types: each value has been checked once, when it was made.
 
+pub mod acme;
 pub mod caption;
 pub mod certificate;
 pub mod charset;
@@ -13,6 +14,7 @@ pub mod geo;
 pub mod host;
 pub mod http_date;
 pub mod http_header;
+pub mod https;
 pub mod import;
 pub mod kept_file;
 pub mod listener;

@@ -2,6 +2,7 @@
 //!
 //! The JSON of these types is a promise to users' scripts: fields are added, never renamed.
 
+pub mod certificates;
 pub mod file;
 pub mod outside;
 pub mod outside_relay;
