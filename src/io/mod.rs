@@ -20,6 +20,7 @@ pub mod link;
 pub mod pacer;
 pub mod password;
 pub mod regular_file;
+pub mod seal;
 pub mod tasks;
 pub mod tls;
 pub mod udp;
