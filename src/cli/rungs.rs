@@ -11,10 +11,11 @@ use serde_json::json;
 
 use super::api::Api;
 use super::quantities;
-use super::terminal::{Side, TextTable};
+use super::terminal::{Side, TextTable, printable};
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
 use crate::model::rung_name::RungName;
+use crate::model::status::outside_relay::{RelayRung, RelayRungState};
 use crate::model::status::rung::RungState;
 use crate::model::status::{MountStatus, Status, WaitingSource};
 use crate::model::switch::{MAX_SWITCH_S, Switch};
@@ -40,27 +41,64 @@ fn table(mount: &MountStatus) -> String {
         ("STATE", Side::Left),
         ("HEARD ON", Side::Left),
     ]);
-    let source = mount.source.as_ref();
-    let waiting: Vec<[String; 4]> = mount.waiting.iter().map(waiting_row).collect();
     if mount.rungs.is_empty() {
-        let state = match source {
+        let state = match mount.source {
             Some(_) => RungState::Flows,
             None => RungState::OffAir,
         };
-        table.row(row(1, &own_source(mount), state.words(), &mount.holders));
-        waiting.iter().for_each(|row| table.row(row.clone()));
+        let rows = own_rows(mount, state.words(), &mount.holders);
+        rows.into_iter().for_each(|row| table.row(row));
     }
     for (rung, number) in mount.rungs.iter().zip(1..) {
-        let stream = match rung.rung.is_mount(&mount.path) {
-            true => own_source(mount),
-            false => rung.rung.to_string(),
-        };
-        table.row(row(number, &stream, rung.words(), &rung.heard_on));
+        let (state, heard_on) = (rung.words(), &rung.heard_on);
         if rung.rung.is_mount(&mount.path) {
-            waiting.iter().for_each(|row| table.row(row.clone()));
+            let rows = own_rows(mount, state, heard_on);
+            rows.into_iter().for_each(|row| table.row(row));
+        } else {
+            let (number, stream) = (number.to_string(), rung.rung.to_string());
+            table.row(row(&number, &stream, state, heard_on));
         }
     }
     table.render() + "\n" + &why(mount) + &troubles(mount)
+}
+
+/// The mount's own source, those that wait to be it, and the addresses that are asked if there is none.
+fn own_rows(mount: &MountStatus, state: &str, heard_on: &[NodeName]) -> Vec<[String; 4]> {
+    let has_relay = !relay_rungs(mount).is_empty();
+    let own = match has_relay && (mount.source.is_none() || playing_relay(mount).is_some()) {
+        // What is on air, or would be, is the relay's.
+        true => row("1", OWN_SOURCE, RungState::OffAir.words(), &[]),
+        false => row("1", &own_source(mount), state, heard_on),
+    };
+    let waiting = mount.waiting.iter().map(waiting_row);
+    let relays = relay_rungs(mount).iter().zip(1..).map(|(rung, number)| {
+        let number = format!("1.{number}");
+        let stream = relay_in_words(mount, rung);
+        row(&number, &stream, rung.state.words(), &rung.heard_on)
+    });
+    [own].into_iter().chain(waiting).chain(relays).collect()
+}
+
+fn relay_rungs(mount: &MountStatus) -> &[RelayRung] {
+    let relay = mount.outside_relay.as_ref();
+    relay.map(|relay| &*relay.rungs).unwrap_or_default()
+}
+
+/// The address from which the mount's stream comes now.
+fn playing_relay(mount: &MountStatus) -> Option<&RelayRung> {
+    mount.outside_relay.as_ref()?.playing()
+}
+
+/// An address, and the node that gets its stream or asks for it.
+fn relay_in_words(mount: &MountStatus, rung: &RelayRung) -> String {
+    let node = mount.outside_relay.as_ref().and_then(|it| it.node.as_ref());
+    let address = printable(&rung.address);
+    match (rung.state, node) {
+        (RelayRungState::Flows | RelayRungState::Asked | RelayRungState::Fails, Some(node)) => {
+            format!("{address}, by {node}")
+        }
+        _ => address,
+    }
 }
 
 /// The mount's own source, and where it is.
@@ -104,7 +142,7 @@ fn why(mount: &MountStatus) -> String {
         };
         return format!(
             "an operator has switched it to {}{until}{otherwise}; back: antiphon mount switch {path} --back\n",
-            named(&order.to, path)
+            named(&order.to, mount)
         );
     }
     if mount.rungs.is_empty() {
@@ -118,12 +156,12 @@ fn why(mount: &MountStatus) -> String {
             match lower.filter(|it| it.rung != best.rung && it.state == RungState::Flows) {
                 Some(heard) => format!(
                     "{} is heard although {} is on air: see fallback_override in antiphon mount show {path}\n",
-                    named(&heard.rung, path),
-                    named(&best.rung, path)
+                    named(&heard.rung, mount),
+                    named(&best.rung, mount)
                 ),
                 None => format!(
                     "the highest rung that is on air is heard: {}\n",
-                    named(&best.rung, path)
+                    named(&best.rung, mount)
                 ),
             }
         }
@@ -131,10 +169,15 @@ fn why(mount: &MountStatus) -> String {
 }
 
 /// A rung as the table names it.
-fn named(rung: &RungName, path: &MountName) -> String {
-    match rung.is_mount(path) {
-        true => OWN_SOURCE.to_owned(),
-        false => rung.to_string(),
+fn named(rung: &RungName, mount: &MountStatus) -> String {
+    match (rung.is_mount(&mount.path), playing_relay(mount)) {
+        (true, Some(relay)) => printable(&relay.address),
+        // Nothing of it is there until somebody listens.
+        (true, None) if mount.source.is_none() && !relay_rungs(mount).is_empty() => {
+            "its relay".to_owned()
+        }
+        (true, None) => OWN_SOURCE.to_owned(),
+        (false, _) => rung.to_string(),
     }
 }
 
@@ -199,7 +242,10 @@ pub(super) async fn switch(api: &Api, args: SwitchArgs) -> anyhow::Result<String
         Some(until) => format!("until {until}"),
         None => format!("until antiphon mount switch {path} --back"),
     };
-    let to = named(&switched_to.to, &path);
+    let to = match switched_to.to.is_mount(&path) {
+        true => OWN_SOURCE.to_owned(),
+        false => switched_to.to.to_string(),
+    };
     let now = match state {
         RungState::Flows => String::new(),
         state => format!(
@@ -212,9 +258,17 @@ pub(super) async fn switch(api: &Api, args: SwitchArgs) -> anyhow::Result<String
     ))
 }
 
-/// Why nodes cannot play files, a line for each.
+/// Why nodes cannot play files, or get the streams of addresses, a line for each.
 fn troubles(mount: &MountStatus) -> String {
     let mut lines = String::new();
+    let relay = mount.outside_relay.as_ref();
+    let node = relay.and_then(|it| it.node.as_ref());
+    for rung in relay_rungs(mount) {
+        if let (Some(node), Some(why)) = (node, &rung.why) {
+            let line = format!("{node} cannot play {}: {why}", rung.address);
+            lines += &format!("\n{}", printable(&line));
+        }
+    }
     for rung in &mount.rungs {
         for (node, why) in &rung.troubles {
             lines += &format!("\n{node} cannot play {}: {why}", rung.rung);
@@ -226,14 +280,14 @@ fn troubles(mount: &MountStatus) -> String {
     }
 }
 
-fn row(number: u32, stream: &str, state: &str, heard_on: &[NodeName]) -> [String; 4] {
+fn row(number: &str, stream: &str, state: &str, heard_on: &[NodeName]) -> [String; 4] {
     let nodes: Vec<&str> = heard_on.iter().map(NodeName::as_str).collect();
     let heard_on = match nodes.is_empty() {
         true => "-".to_owned(),
         false => nodes.join(" "),
     };
     [
-        number.to_string(),
+        number.to_owned(),
         stream.to_owned(),
         state.to_owned(),
         heard_on,
@@ -245,6 +299,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::model::outside_relay::OutsideRelayReport;
+    use crate::model::status::outside_relay::OutsideRelayStatus;
     use crate::model::status::rung::RungStatus;
 
     #[test]
@@ -285,6 +341,62 @@ mod tests {
                 "the highest rung that is on air is heard: /auto.mp3",
                 "",
                 "n3 cannot play file:loop.mp3: no such file on this node",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_addresses_of_a_relay_are_rungs_below_the_own_source() {
+        let node = |name: &str| name.parse::<NodeName>().unwrap();
+        let rung = |address: &str, state| RelayRung {
+            address: address.to_owned(),
+            state,
+            why: (state == RelayRungState::Fails).then(|| "it answers 404".to_owned()),
+            heard_on: match state {
+                RelayRungState::Flows => vec![node("n1"), node("n3")],
+                _ => Vec::new(),
+            },
+        };
+        let mut mount = MountStatus::sample("/live.mp3");
+        mount.outside_relay = Some(OutsideRelayStatus {
+            node: Some(node("n2")),
+            addresses: 3,
+            report: OutsideRelayReport::default(),
+            rungs: vec![
+                rung("http://***@a/live.mp3", RelayRungState::Fails),
+                rung("http://b/live.mp3", RelayRungState::Flows),
+                rung("http://c/live.mp3", RelayRungState::NotNeeded),
+            ],
+        });
+        mount.rungs = vec![
+            RungStatus {
+                rung: "/live.mp3".parse().unwrap(),
+                state: RungState::Flows,
+                heard_on: vec![node("n1"), node("n3")],
+                troubles: BTreeMap::new(),
+            },
+            RungStatus {
+                rung: "/auto.mp3".parse().unwrap(),
+                state: RungState::Flows,
+                heard_on: Vec::new(),
+                troubles: BTreeMap::new(),
+            },
+        ];
+        let listed = table(&mount);
+        let lines: Vec<&str> = listed.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "RUNG  STREAM                        STATE                                HEARD ON",
+                "   1  its own source                not on air                           -",
+                " 1.1  http://***@a/live.mp3, by n2  gives no stream, and is asked again  -",
+                " 1.2  http://b/live.mp3, by n2      on air                               n1 n3",
+                " 1.3  http://c/live.mp3             not needed, a better one is on air   -",
+                "   2  /auto.mp3                     on air                               -",
+                "",
+                "the highest rung that is on air is heard: http://b/live.mp3",
+                "",
+                "n2 cannot play http://***@a/live.mp3: it answers 404",
             ]
         );
     }

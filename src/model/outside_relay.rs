@@ -329,6 +329,19 @@ pub struct OutsideRelayReport {
     /// The last fault, with its address and what to do; gone once the best address has played for a while.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// The addresses that gave no stream when they were asked last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<AddressFault>,
+}
+
+/// Why an address gave no stream when it was asked last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AddressFault {
+    /// The place of the address among those of the mount, from 1.
+    pub number: u32,
+    /// The reason, in words for an operator.
+    pub why: String,
 }
 
 #[cfg(test)]

@@ -187,7 +187,7 @@ pub fn file_troubles(file: &PlayedFile, view: &MeshView) -> BTreeMap<NodeName, S
 }
 
 /// The nodes at which the listeners of a mount hear this rung.
-fn heard_on(mount: &MountName, rung: &RungName, view: &MeshView) -> Vec<NodeName> {
+pub fn heard_on(mount: &MountName, rung: &RungName, view: &MeshView) -> Vec<NodeName> {
     let is_heard = |node: &MeshNode| match node.rungs.get(mount) {
         Some(card) => card.rung == *rung && card.listeners > 0,
         None => {

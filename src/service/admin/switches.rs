@@ -113,6 +113,12 @@ fn find_rung(admin: &Admin, spec: &MountSpec, told: &Value) -> Result<RungName, 
             ))
         });
     }
+    if text.starts_with("1.") && !spec.relay.is_empty() {
+        return Err(Declined::bad(format!(
+            "to: {text} is an address of the mount's own relay, and of these the best one that works is heard: name `{OWN}`, and \
+             change their order by `relay`"
+        )));
+    }
     let named: Result<RungName, _> = text.parse();
     named.map_err(|why| {
         Declined::bad(format!(

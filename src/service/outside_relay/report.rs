@@ -4,7 +4,8 @@ use tracing::warn;
 
 use super::{OutsideRelayConfig, OutsideRelayJob};
 use crate::io::clock;
-use crate::model::outside_relay::{OutsideRelayReport, OutsideRelayStage};
+use crate::model::caption::caption;
+use crate::model::outside_relay::{AddressFault, OutsideRelayReport, OutsideRelayStage};
 use crate::wire::gossip;
 
 /// Tells of one outside relay.
@@ -34,15 +35,21 @@ impl<'a> Report<'a> {
         self.set(stage, None).await;
     }
 
-    /// An address is asked, or heard.
-    pub(super) async fn set_address(&mut self, stage: OutsideRelayStage, place: usize) {
-        self.set(stage, Some(place)).await;
+    /// An address is asked.
+    pub(super) async fn set_asked(&mut self, place: usize) {
+        self.set(OutsideRelayStage::Connecting, Some(place)).await;
+    }
+
+    /// An address is heard.
+    pub(super) async fn set_playing(&mut self, place: usize) {
+        self.told.faults.retain(|it| it.number != number(place));
+        self.set(OutsideRelayStage::Running, Some(place)).await;
     }
 
     async fn set(&mut self, stage: OutsideRelayStage, place: Option<usize>) {
         let address = place.and_then(|place| self.job.addresses.as_slice().get(place));
         let address = address.map(ToString::to_string).unwrap_or_default();
-        let number = place.map_or(0, |place| u32::try_from(place + 1).unwrap_or(u32::MAX));
+        let number = place.map_or(0, number);
         if (self.told.stage, self.told.number) == (stage, number) {
             return;
         }
@@ -57,9 +64,17 @@ impl<'a> Report<'a> {
     }
 
     /// An address has failed, whatever else is heard.
-    pub(super) async fn set_trouble(&mut self, trouble: &str) {
+    pub(super) async fn set_failed(&mut self, place: usize, address: &str, why: &str) {
+        let number = number(place);
+        let mut faults = self.told.faults.clone();
+        faults.retain(|it| it.number != number);
+        faults.push(AddressFault {
+            number,
+            why: gossip::short_finding(&caption(why)),
+        });
         let report = OutsideRelayReport {
-            trouble: Some(gossip::short_trouble(trouble)),
+            trouble: Some(gossip::short_trouble(&format!("{address}: {why}"))),
+            faults,
             ..self.told.clone()
         };
         self.tell(report).await;
@@ -74,6 +89,7 @@ impl<'a> Report<'a> {
     pub(super) async fn clear_trouble(&mut self) {
         let report = OutsideRelayReport {
             trouble: None,
+            faults: Vec::new(),
             ..self.told.clone()
         };
         self.tell(report).await;
@@ -90,4 +106,9 @@ impl<'a> Report<'a> {
             warn!(%error, "the state of the outside relay is not gossiped");
         }
     }
+}
+
+/// The number of an address at a place, as operators count.
+fn number(place: usize) -> u32 {
+    u32::try_from(place + 1).unwrap_or(u32::MAX)
 }

@@ -87,9 +87,7 @@ impl<'a> Relaying<'a> {
             NextAddress::Ask(place) => {
                 // Until one flows, listeners should not come for it: they are told so by the stage.
                 if !self.report.is_failing() {
-                    self.report
-                        .set_address(OutsideRelayStage::Connecting, place)
-                        .await;
+                    self.report.set_asked(place).await;
                 }
                 match self.ask(place).await {
                     Ok(flowing) => self.play(place, flowing).await,
@@ -126,9 +124,7 @@ impl<'a> Relaying<'a> {
             return sleep(RETRY).await; // the mount has just been deleted
         };
         self.rota.note_playing(place, clock::now());
-        self.report
-            .set_address(OutsideRelayStage::Running, place)
-            .await;
+        self.report.set_playing(place).await;
         let demand = self.demand();
         let mut unwanted = Box::pin(demand.ends());
         let mut beside: Option<AskedBeside<'a>> = None;
@@ -249,7 +245,7 @@ impl<'a> Relaying<'a> {
         let address = self.job.addresses.as_slice().get(place);
         let address = address.map(ToString::to_string).unwrap_or_default();
         warn!(%address, why, ?wait, "an address of the outside relay has failed; it is asked again");
-        self.report.set_trouble(&format!("{address}: {why}")).await;
+        self.report.set_failed(place, &address, why).await;
     }
 
     /// Whether an encoder has the mount, or waits for it.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use antiphon::model::outside_relay::OutsideRelayStage;
 
 use super::stage::{PASSWORD, RADIO, SECOND_BYTES, Stage, address, icecast, relay, seen};
+use crate::support::node::{TestNode, done};
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::Player;
 use crate::support::source::Ffmpeg;
@@ -30,12 +31,32 @@ fn the_next_address_plays_until_the_better_one_is_back() {
         so(is_told, format!("{seen:?}"))
     };
     eventually(PATIENCE, "the fault is told", look);
+    listed(node, &address(&best), &address(&second));
     best.begin_source(0, super::stage::UPSTREAM);
     stage.wait_plays(1);
     player.wait_for_more(2 * SECOND_BYTES);
     assert!(!player.is_closed());
     let gap = player.longest_gap();
     assert!(gap < Duration::from_secs(5), "{gap:?} of silence");
+}
+
+/// `mount sources` shows each address as a rung: the first fails, the second is heard.
+fn listed(node: &TestNode, failing: &str, playing: &str) {
+    let look = || {
+        let text = done(&node.command("mount", &["sources", RADIO]));
+        let rung = |number: &str, words: [&str; 3]| {
+            let line = text
+                .lines()
+                .find(|line| line.trim_start().starts_with(number));
+            line.is_some_and(|line| words.iter().all(|word| line.contains(word)))
+        };
+        let is_told = rung("1 ", ["its own source", "not on air", "-"])
+            && rung("1.1 ", [failing, ", by n", "gives no stream"])
+            && rung("1.2 ", [playing, "on air", node.name()])
+            && text.contains(&format!("cannot play {failing}: it "));
+        so(is_told, text)
+    };
+    eventually(PATIENCE, "the addresses are rungs", look);
 }
 
 #[test]
