@@ -58,6 +58,9 @@ enum MountCommand {
         /// New value of a field, such as name="My Radio"
         #[arg(required = true, value_name = "FIELD=VALUE", value_parser = AssignmentParser(&MOUNT_KIND), hide_possible_values = true)]
         changes: Vec<Assignment>,
+        /// Set fallbacks although their formats, or what their names say of these, do not fit together
+        #[arg(long)]
+        force: bool,
     },
     /// Delete a mount; its source and its listeners are disconnected
     Delete {
@@ -100,6 +103,9 @@ struct CreateArgs {
     path: MountName,
     #[command(flatten)]
     settings: NewMount,
+    /// Create it although the formats of its fallbacks, or what their names say of these, do not fit together
+    #[arg(long)]
+    force: bool,
 }
 
 /// The settings of a new mount, each by a flag.
@@ -179,10 +185,13 @@ pub(super) async fn mount(args: MountArgs) -> anyhow::Result<()> {
             let spec = api.ask_for(Method::GET, &below(&path), None).await?;
             describe(&spec, None)
         }
-        MountCommand::Set { path, changes } => set(&api, &path, changes).await?,
+        MountCommand::Set {
+            path,
+            changes,
+            force,
+        } => set(&api, &path, changes, force).await?,
         MountCommand::Delete { path, force } => {
-            let query = if force { "?force=true" } else { "" };
-            let target = format!("{}{query}", below(&path));
+            let target = below(&path) + forced(force);
             api.ask(Method::DELETE, &target, None).await?;
             format!("deleted {path}\n")
         }
@@ -197,17 +206,32 @@ pub(super) async fn mount(args: MountArgs) -> anyhow::Result<()> {
 pub(super) async fn make(
     api: &Api,
     path: &MountName,
+    fields: Map<String, Value>,
+) -> anyhow::Result<Created> {
+    make_forced(api, path, fields, false).await
+}
+
+async fn make_forced(
+    api: &Api,
+    path: &MountName,
     mut fields: Map<String, Value>,
+    force: bool,
 ) -> anyhow::Result<Created> {
     fields.insert("path".to_owned(), path.as_str().into());
-    let body = Value::Object(fields);
-    api.ask_for(Method::POST, MOUNTS, Some(&body)).await
+    let (target, body) = (MOUNTS.to_owned() + forced(force), Value::Object(fields));
+    api.ask_for(Method::POST, &target, Some(&body)).await
+}
+
+/// The query of a request that is to be carried out although something speaks against it.
+fn forced(force: bool) -> &'static str {
+    if force { "?force=true" } else { "" }
 }
 
 async fn create(api: &Api, node: &PublicUrl, args: CreateArgs) -> anyhow::Result<String> {
     let settings = fields::object(args.settings.0);
     let generated = !settings.contains_key("password");
-    let Created { spec, password } = make(api, &args.path, settings).await?;
+    let made = make_forced(api, &args.path, settings, args.force).await?;
+    let Created { spec, password } = made;
     note_places(api, &spec).await;
     let MountSpec { path, user, .. } = spec;
     Ok(match (password, spec.transcode.transcode_from) {
@@ -231,7 +255,12 @@ async fn note_places(api: &Api, spec: &MountSpec) {
     }
 }
 
-async fn set(api: &Api, path: &MountName, changes: Vec<Assignment>) -> anyhow::Result<String> {
+async fn set(
+    api: &Api,
+    path: &MountName,
+    changes: Vec<Assignment>,
+    force: bool,
+) -> anyhow::Result<String> {
     let has = |key, value: Option<&Value>| {
         let mut found = changes.iter().filter(|change| change.key == key);
         found.any(|change| value.is_none_or(|value| change.value == *value))
@@ -241,7 +270,7 @@ async fn set(api: &Api, path: &MountName, changes: Vec<Assignment>) -> anyhow::R
     let is_steered = has("countries", None) || has("policy", None);
     let body = Value::Object(fields::object(changes));
     let changed = api
-        .ask_for(Method::PATCH, &below(path), Some(&body))
+        .ask_for(Method::PATCH, &(below(path) + forced(force)), Some(&body))
         .await?;
     if is_steered {
         note_places(api, &changed).await;

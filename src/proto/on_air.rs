@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::view::{MeshNode, MeshView};
-use crate::logic::ladder::{self, FallbackFault};
+use crate::logic::ladder::{self, OtherFormat};
 use crate::logic::transcoding::lineage;
 use crate::logic::transcoding::order::order;
 use crate::model::file_name::PlayedFile;
@@ -88,27 +88,49 @@ fn rung_format(rung: &RungName, mounts: &Mounts, view: &MeshView) -> Option<Stre
     }
 }
 
-/// Why players could not go on with the stream of one of these fallbacks of a mount, which this setting names, as far as
-/// the formats are known.
-pub fn other_format<'a>(
-    own_path: &MountName,
-    setting: &'static str,
-    mut fallbacks: impl Iterator<Item = &'a RungName>,
+/// The rungs that a setting of a mount names.
+#[derive(Clone, Copy, Debug)]
+pub struct NamedRungs<'a> {
+    /// The setting.
+    pub setting: &'static str,
+    /// The rungs, the best first.
+    pub rungs: &'a [RungName],
+    /// The format of a rung by its name, where that counts as long as nothing better is known.
+    pub promised: fn(&RungName) -> Option<StreamFormat>,
+}
+
+/// Why players could not go on from a mount to one of these rungs, or from one of these to a later one, as far as the formats are
+/// known.
+pub fn other_format(
+    mount: &MountName,
+    named: NamedRungs<'_>,
     mounts: &Mounts,
     view: &MeshView,
-) -> Option<FallbackFault> {
-    let own = format(own_path, mounts, view)?;
-    fallbacks.find_map(|rung| {
-        let theirs = rung_format(rung, mounts, view)?;
-        let fault = FallbackFault::OtherFormat {
-            setting,
-            rung: rung.clone(),
-            theirs: theirs.in_words(),
-            own_path: own_path.clone(),
-            own: own.in_words(),
+) -> Option<OtherFormat> {
+    let own = RungName::from(mount.clone());
+    let mut before: Vec<(&RungName, StreamFormat, String)> = Vec::new();
+    for rung in [&own].into_iter().chain(named.rungs) {
+        let known = rung_format(rung, mounts, view).map(|format| (format, format.in_words()));
+        let promised = || {
+            let format = (named.promised)(rung)?;
+            Some((format, format!("{} by its name", format.in_words())))
         };
-        (!ladder::may_follow(own, theirs)).then_some(fault)
-    })
+        let Some((format, words)) = known.or_else(promised) else {
+            continue;
+        };
+        let misfit = before.iter().find(|it| !ladder::may_follow(it.1, format));
+        if let Some((other, _, heard)) = misfit {
+            return Some(OtherFormat {
+                setting: named.setting,
+                rung: rung.clone(),
+                theirs: words,
+                before: (*other).clone(),
+                heard: heard.clone(),
+            });
+        }
+        before.push((rung, format, words));
+    }
+    None
 }
 
 /// The rungs of a mount with fallbacks at this time, the best first, for an operator; none if it has no fallback.

@@ -43,22 +43,8 @@ pub enum FallbackFault {
     #[error("fallback: a circle, {}: leave one of them out", in_a_row(.0, "to"))]
     Circle(Vec<MountName>),
     /// Players could not go on with the stream of a fallback.
-    #[error(
-        "{setting}: {rung} is {theirs}, and {own_path} {own}: players cannot go on with another format; {}",
-        cure(.rung)
-    )]
-    OtherFormat {
-        /// The setting that names it.
-        setting: &'static str,
-        /// The fallback.
-        rung: RungName,
-        /// The format of that, in words.
-        theirs: String,
-        /// The mount that would have it.
-        own_path: MountName,
-        /// The format of this one, in words.
-        own: String,
-    },
+    #[error(transparent)]
+    OtherFormat(Box<OtherFormat>),
     /// The mount would have more fallbacks than are followed, with those of its fallbacks.
     #[error(
         "fallback: more than {MAX_FALLBACKS}, with those that the fallbacks have themselves: leave some out"
@@ -66,14 +52,38 @@ pub enum FallbackFault {
     TooMany,
 }
 
+/// A rung with which the players of another one could not go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{setting}: {rung} is {theirs}, and {before} {heard}: players cannot go on with another format; {}",
+    cure(.rung, .setting)
+)]
+pub struct OtherFormat {
+    /// The setting that names it.
+    pub setting: &'static str,
+    /// The fallback.
+    pub rung: RungName,
+    /// The format of that, in words.
+    pub theirs: String,
+    /// The mount that would have it, or a fallback before it.
+    pub before: RungName,
+    /// The format of that one, in words.
+    pub heard: String,
+}
+
 /// The advice for a rung of another format.
-fn cure(rung: &RungName) -> String {
-    match rung {
+fn cure(rung: &RungName, setting: &str) -> String {
+    let cure = match rung {
         RungName::Mount(mount) => format!(
             "choose a mount of the same, or transcode one (antiphon mount create --transcode-from {mount})"
         ),
         RungName::File(_) => "choose a file of the same, or encode it anew".to_owned(),
-    }
+    };
+    let force = match setting {
+        FALLBACK => ", or set it all the same by --force (in the API by ?force=true)",
+        _ => "",
+    };
+    cure + force
 }
 
 /// Why a mount cannot get these settings. A mount that was there with a fault before may keep it.

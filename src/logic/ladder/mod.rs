@@ -4,13 +4,16 @@
 //! itself: they are rungs of the mount, too, right below that one.
 
 mod faults;
+mod formats;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use self::faults::{FALLBACK, FallbackFault, SWITCHED_TO, refusal, switch_refusal};
+pub use self::faults::{
+    FALLBACK, FallbackFault, OtherFormat, SWITCHED_TO, refusal, switch_refusal,
+};
+pub use self::formats::{may_follow, promised_format};
 use crate::model::fallback::MAX_FALLBACKS;
 use crate::model::file_name::{FileName, PlayedFile};
-use crate::model::format::{CodecName, Container, StreamFormat};
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::rung_name::RungName;
 use crate::model::status::rung::RungState;
@@ -68,29 +71,6 @@ pub fn choose(rungs: &[RungState], choice: Choice) -> Option<usize> {
     let kept = choice.playing.filter(|rung| !choice.returns && *rung > 0);
     let wanted = [choice.switched_to, kept].into_iter().flatten();
     wanted.chain(0..rungs.len()).find(flows)
-}
-
-/// Whether players that hear one format could go on with the other, as far as both are known. Most decoders follow another
-/// rate, and other channels; those of FLAC without Ogg do not, and nothing can follow in WebM.
-pub fn may_follow(heard: StreamFormat, next: StreamFormat) -> bool {
-    let same = |format: StreamFormat| {
-        let codec = match format.codec {
-            CodecName::HeAac => CodecName::Aac,
-            codec => codec,
-        };
-        match format.container {
-            Container::Flac => (codec, format.sample_rate_hz, format.channels),
-            _ => (codec, 0, 0),
-        }
-    };
-    let is_known = |format: StreamFormat| {
-        format.container != Container::Unknown && format.codec != CodecName::Unknown
-    };
-    match (heard.container, next.container) {
-        _ if !is_known(heard) || !is_known(next) => true,
-        (Container::Webm | Container::Matroska, _) => false,
-        (container, next_container) => container == next_container && same(heard) == same(next),
-    }
 }
 
 /// The mounts between whose streams listeners of one mount may be switched: itself, and those on a ladder with it, also by an
@@ -247,44 +227,6 @@ mod tests {
             assert_eq!(names(&rungs_at(99, &live, &known)), before);
             assert_eq!(names(&rungs_at(100, &live, &known)), after);
         }
-    }
-
-    #[test]
-    fn players_go_on_with_the_same_format_only() {
-        let format = |container, codec, sample_rate_hz| StreamFormat {
-            container,
-            codec,
-            sample_rate_hz,
-            channels: 2,
-            ..StreamFormat::default()
-        };
-        let mp3 = format(Container::Mpeg, CodecName::Mp3, 44_100);
-        let opus = format(Container::Ogg, CodecName::Opus, 48_000);
-        let flac = format(Container::Flac, CodecName::Flac, 44_100);
-        let aac = format(Container::Adts, CodecName::Aac, 44_100);
-        for (heard, next, may) in [
-            (mp3, mp3, true),
-            (mp3, format(Container::Mpeg, CodecName::Mp3, 48_000), true),
-            (mp3, format(Container::Mpeg, CodecName::Mp2, 44_100), false),
-            (mp3, opus, false),
-            (
-                opus,
-                format(Container::Ogg, CodecName::Vorbis, 48_000),
-                false,
-            ),
-            (
-                flac,
-                format(Container::Flac, CodecName::Flac, 48_000),
-                false,
-            ),
-            (aac, format(Container::Adts, CodecName::HeAac, 22_050), true),
-            (mp3, StreamFormat::default(), true),
-            (StreamFormat::default(), opus, true),
-        ] {
-            assert_eq!(may_follow(heard, next), may, "{heard:?}, {next:?}");
-        }
-        let webm = format(Container::Webm, CodecName::Opus, 48_000);
-        assert!(!may_follow(webm, webm));
     }
 
     #[test]

@@ -11,12 +11,13 @@ use super::call::{Answer, Call};
 use super::declined::Declined;
 use super::reply;
 use super::settings;
-use crate::logic::ladder::{FALLBACK, SWITCHED_TO};
+use crate::logic::ladder::{self, FALLBACK, FallbackFault, SWITCHED_TO};
 use crate::logic::records::kind::Changes;
 use crate::logic::records::mounts::{MOUNT_KIND, edited, fallbacks_in, switch_in};
 use crate::model::mount::{BadMountName, MountName, MountSpec};
 use crate::model::outside_relay::RelayAddresses;
-use crate::proto::on_air;
+use crate::model::rung_name::RungName;
+use crate::proto::on_air::{self, NamedRungs};
 use crate::proto::own_address::node_at;
 use crate::service::document::{ChangeError, Deletion, Subject};
 use crate::service::outside_relay::is_own;
@@ -33,6 +34,7 @@ pub(super) fn list(admin: &Admin, _call: &Call) -> Answer {
 /// A mount that is transcoded takes no encoder. It has a password all the same, which nobody is told, because nodes of an
 /// older version use no mount without one.
 pub(super) async fn create(admin: &Admin, call: Call) -> Answer {
+    let is_forced = is_forced(&call)?;
     let mut fields = body::object(call.request).await?;
     let missing = || Declined::bad("`path` is missing");
     let path = fields.remove("path").ok_or_else(missing)?;
@@ -40,10 +42,8 @@ pub(super) async fn create(admin: &Admin, call: Call) -> Answer {
     if admin.0.mesh.documents.mount(&mount).is_some() {
         return Err(ChangeError::Exists(Subject::Mount(mount)).into());
     }
-    refuse_own_addresses(admin, "relay", &fields)?;
     let password = settings::password(&mut fields)?;
-    let changes = settings::changes(admin, &MOUNT_KIND, fields).await?;
-    check_formats(admin, &mount, &changes)?;
+    let changes = changes(admin, &mount, fields, is_forced).await?;
     admin.0.mesh.documents.create_mount(&mount, changes).await?;
     let spec = spec(admin, &mount)?;
     let mut shown = json!(spec);
@@ -81,9 +81,10 @@ pub(super) fn show(admin: &Admin, call: &Call) -> Answer {
 
 /// Changes settings of a mount, and shows it.
 pub(super) async fn edit(admin: &Admin, call: Call) -> Answer {
-    let mount = mount(&call)?;
+    let (mount, is_forced) = (mount(&call)?, is_forced(&call)?);
     let fields = body::object(call.request).await?;
-    set_fields(admin, &mount, fields).await?;
+    let changes = changes(admin, &mount, fields, is_forced).await?;
+    admin.0.mesh.documents.set_mount(&mount, changes).await?;
     Ok(reply::json(StatusCode::OK, &spec(admin, &mount)?))
 }
 
@@ -93,10 +94,23 @@ pub(super) async fn set_fields(
     mount: &MountName,
     fields: Map<String, Value>,
 ) -> Result<(), Declined> {
+    let changes = changes(admin, mount, fields, false).await?;
+    Ok(admin.0.mesh.documents.set_mount(mount, changes).await?)
+}
+
+/// The changes of a mount that a request asks for, if they may be. Formats that do not fit are no reason against one that is forced.
+async fn changes(
+    admin: &Admin,
+    mount: &MountName,
+    fields: Map<String, Value>,
+    is_forced: bool,
+) -> Result<Changes<MountSpec>, Declined> {
     refuse_own_addresses(admin, "relay", &fields)?;
     let changes = settings::changes(admin, &MOUNT_KIND, fields).await?;
-    check_formats(admin, mount, &changes)?;
-    Ok(admin.0.mesh.documents.set_mount(mount, changes).await?)
+    if !is_forced {
+        check_formats(admin, mount, &changes)?;
+    }
+    Ok(changes)
 }
 
 /// Deletes a mount: one from which others are transcoded only if that is forced.
@@ -151,12 +165,21 @@ fn check_formats(
     }
     let fallbacks = fallbacks_in(changes.fields()).unwrap_or_default();
     let switch = switch_in(changes.fields());
-    let switched_to = switch.as_ref().map(|switch| &switch.to);
-    let named = fallbacks.rungs().iter();
-    let fault = on_air::other_format(mount, FALLBACK, named, &mounts, &view).or_else(|| {
-        let named = switched_to.into_iter();
-        on_air::other_format(mount, SWITCHED_TO, named, &mounts, &view)
-    });
+    let switched_to: Vec<RungName> = switch.into_iter().map(|it| it.to).collect();
+    let listed = NamedRungs {
+        setting: FALLBACK,
+        rungs: fallbacks.rungs(),
+        promised: ladder::promised_format,
+    };
+    // Other than a list, an order is for what is on air now.
+    let ordered = NamedRungs {
+        setting: SWITCHED_TO,
+        rungs: &switched_to,
+        promised: |_| None,
+    };
+    let mut named = [listed, ordered].into_iter();
+    let fault = named.find_map(|it| on_air::other_format(mount, it, &mounts, &view));
+    let fault = fault.map(|fault| FallbackFault::OtherFormat(Box::new(fault)));
     fault.map_or(Ok(()), |fault| Err(fault.into()))
 }
 

@@ -106,11 +106,28 @@ fn a_file_of_another_format_is_refused_or_left_out() {
         wait_kept(&mesh.nodes, &name);
     }
     mesh.create_mount("/live.mp3", PASSWORD);
-    // While nothing is known of the mount's format, it may be either.
-    done(&node.command(
-        "mount",
-        &["set", "/live.mp3", "fallback=file:loop.opus,file:loop.mp3"],
-    ));
+    // Nobody has heard the mount yet, but both files are known.
+    let both = ["set", "/live.mp3", "fallback=file:loop.mp3,file:loop.opus"];
+    let said = complaint(&node.command("mount", &both), 1);
+    assert!(
+        said.contains("file:loop.opus is Ogg Opus, 48 kHz")
+            && said.contains("/live.mp3 MP3 by its name"),
+        "{said}"
+    );
+    mesh.create_mount("/live", PASSWORD);
+    let both = ["set", "/live", "fallback=file:loop.mp3,file:loop.opus"];
+    let said = complaint(&node.command("mount", &both), 1);
+    assert!(
+        said.contains("file:loop.opus is Ogg Opus, 48 kHz") && said.contains("file:loop.mp3 MP3, "),
+        "{said}"
+    );
+    let forced = [
+        "set",
+        "/live.mp3",
+        "fallback=file:loop.opus,file:loop.mp3",
+        "--force",
+    ];
+    done(&node.command("mount", &forced));
     let _source = Noise::start(node, "/live.mp3", PASSWORD, mp3);
     mesh.wait_on_air("/live.mp3");
     let player = Player::tune_in(&format!("{}/live.mp3", node.url()));
