@@ -4,7 +4,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::super::feed::Feed;
+use super::store::Store;
 use crate::media::format::layout::Layout;
+use crate::media::ring::RingEdge;
 use crate::media::splice::{Splice, may_splice, splice};
 
 /// One feed, for as long as it is heard.
@@ -24,14 +26,22 @@ pub(super) struct Leg {
 pub(super) enum LegStart {
     /// The first frame of the stream.
     First,
-    /// The first frame from this byte on: those before it were heard, or were for others.
+    /// The first frame from this byte on: those before it were heard.
     Resume(u64),
+    /// Near the edge that the feed had: each listener so far behind it as it lacks sound, but not before this byte.
+    Near {
+        /// The first byte that was not heard; 0 if none was.
+        heard_to: u64,
+        /// The edge when the channel went over to the feed.
+        edge: RingEdge,
+    },
 }
 
 /// The end of a leg: its cut, and the leg that follows.
 #[derive(Debug)]
 pub(super) struct LegEnd {
-    pub(super) cut: u64,
+    /// The edge behind which listeners get nothing of the leg.
+    pub(super) cut: RingEdge,
     next: Arc<Leg>,
     /// How listeners go on. A relay knows it only when the first bytes of the next stream have come, which is after the cut.
     splice: OnceLock<Splice>,
@@ -40,10 +50,11 @@ pub(super) struct LegEnd {
 /// The place where a reader of one leg goes on in the next one.
 #[derive(Clone, Debug)]
 pub(super) enum LegEntry {
-    /// At this byte of the leg.
+    /// At this byte of the leg, with this in store.
     At {
         leg: Arc<Leg>,
         offset: u64,
+        store: Store,
         has_prologue: bool,
     },
     /// That is not known yet.
@@ -101,12 +112,24 @@ impl Leg {
         may_splice(&self.feed.head().content_type, &feed.head().content_type)
     }
 
-    /// The offset at which readers of the leg before this one go on; `None` as long as that is not known.
-    fn first_byte(&self, splice: Splice, burst: Duration) -> Option<u64> {
-        match (self.start, splice) {
-            (LegStart::Resume(heard_to), _) => self.feed.resume_point(heard_to, burst),
-            (LegStart::First, Splice::Bare) => self.feed.bare_splice_point(),
-            (LegStart::First, Splice::WithPrologue | Splice::Never) => self.feed.splice_point(),
+    /// The offset at which a reader of the leg before this one goes on that has this in store; `None` as long as that is not
+    /// known.
+    fn first_byte(&self, splice: Splice, store: Store, burst: Duration) -> Option<u64> {
+        let first = || match splice {
+            Splice::Bare => self.feed.bare_splice_point(),
+            Splice::WithPrologue | Splice::Never => self.feed.splice_point(),
+        };
+        match self.start {
+            LegStart::First => first(),
+            LegStart::Resume(heard_to) => self.feed.resume_point(heard_to, burst),
+            LegStart::Near { heard_to, edge } => {
+                let wanted = edge.time.saturating_sub(store.behind(edge));
+                match self.feed.place_near(wanted, edge) {
+                    Some(place) => self.feed.resume_point(place.max(heard_to), burst),
+                    None if heard_to > 0 => self.feed.resume_point(heard_to, burst),
+                    None => first(),
+                }
+            }
         }
     }
 
@@ -124,24 +147,26 @@ impl Leg {
     /// The offset at which there is nothing of the leg to hear, because it is over before anything of it was found.
     fn last_byte(&self) -> Option<u64> {
         match self.end.get() {
-            Some(end) => Some(end.cut),
+            Some(end) => Some(end.cut.offset),
             None => self.feed.ended().map(|_| self.feed.edge()),
         }
     }
 }
 
 impl LegEnd {
-    /// The place where a reader goes on that joined so far behind the live edge.
-    pub(super) fn entry(&self, burst: Duration) -> LegEntry {
+    /// The place where a reader goes on that joined so far behind the live edge, and had this in store then.
+    pub(super) fn entry(&self, joined: Store, burst: Duration) -> LegEntry {
         let splice = self.splice();
         if splice == Some(Splice::Never) {
             return LegEntry::Never;
         }
-        let first_byte = splice.and_then(|splice| self.next.first_byte(splice, burst));
+        let store = joined.leave(self.cut, burst);
+        let first_byte = splice.and_then(|splice| self.next.first_byte(splice, store, burst));
         match first_byte.or_else(|| self.next.last_byte()) {
             Some(offset) => LegEntry::At {
                 leg: Arc::clone(&self.next),
                 offset,
+                store: store.enter(self.next.feed.time_from(offset)),
                 has_prologue: splice != Some(Splice::Bare),
             },
             None => LegEntry::NotYet,

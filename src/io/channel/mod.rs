@@ -8,9 +8,9 @@
 //! Legs point forward only. A leg and its feed are forgotten when the last reader has left them.
 
 mod leg;
-mod owed;
 #[cfg(test)]
 pub(crate) mod samples;
+mod store;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use self::leg::{Leg, LegEntry, LegStart};
-use self::owed::Owed;
+use self::store::Store;
 use super::feed::Feed;
 use crate::media::ring::Read;
 use crate::model::stream::StreamId;
@@ -48,8 +48,6 @@ struct LegLog {
     open: Arc<Leg>,
     /// The streams that were left, the last one at the end.
     left: VecDeque<LeftStream>,
-    /// How much less audio listeners have got by switches than time has passed.
-    owed: Owed,
 }
 
 /// A stream that was left for another one, and the first byte of it that was not heard.
@@ -64,8 +62,6 @@ struct LeftStream {
 /// Each leg is one change of what is heard. A listener that is 16 changes behind has stopped reading; it
 /// would keep 16 rings in memory, 128 MiB at most.
 const MAX_LEGS: usize = 16;
-/// The most that listeners are owed: what they got at once when they came.
-const MOST_OWED: Duration = Duration::from_secs(5);
 /// How long a reader that has nothing to read waits for news of its feed before it looks again.
 const NEWS_LIMIT: Duration = Duration::from_millis(250);
 
@@ -75,7 +71,6 @@ impl Channel {
         let log = LegLog {
             open: Arc::new(Leg::first(feed)),
             left: VecDeque::new(),
-            owed: Owed::default(),
         };
         Self {
             shared: Arc::new(ChannelShared {
@@ -98,39 +93,21 @@ impl Channel {
         }
         let heard_to = log.heard_to(feed.stream_id());
         let start = heard_to.map_or(LegStart::First, LegStart::Resume);
-        if heard_to.is_none() {
-            let all = feed.place_near_edge(Duration::MAX);
-            let owed = log
-                .owed
-                .add(log.open.feed.grown_at(), feed.grown_at(), MOST_OWED);
-            log.owed = owed.less(all.map_or(Duration::ZERO, |(_, all)| all));
-        }
         self.switch(&mut log, feed, start);
     }
 
-    /// The same for a feed that has been going on for others: listeners begin near its live edge, all of them at the same
-    /// byte, and hear nothing twice. They get as much more of it as they lack of the one before, up to five seconds, so
-    /// that what they have in store for a bad moment stays as it is over any number of switches.
+    /// The same for a feed that has been going on for others: listeners begin near its live edge, and hear nothing twice. Each
+    /// gets as much more of it as it lacks of what it heard before, up to five seconds, so that what it has in store for
+    /// a bad moment stays as it is over any number of switches.
     pub fn go_over(&self, feed: &Feed) {
         let mut log = self.shared.log.lock();
         if log.open.feed.is_same(feed) {
             return;
         }
-        let owed = log
-            .owed
-            .add(log.open.feed.grown_at(), feed.grown_at(), MOST_OWED);
-        let place = feed.place_near_edge(owed.behind());
-        let heard_to = log.heard_to(feed.stream_id());
-        let (start, given) = match (heard_to, place) {
-            (None, None) => (LegStart::First, Duration::ZERO),
-            (None, Some((offset, given))) => (LegStart::Resume(offset), given),
-            (Some(heard_to), Some((offset, given))) if offset >= heard_to => {
-                (LegStart::Resume(offset), given)
-            }
-            // All that it lacks, if that is less.
-            (Some(heard_to), _) => (LegStart::Resume(heard_to), owed.behind()),
+        let start = LegStart::Near {
+            heard_to: log.heard_to(feed.stream_id()).unwrap_or_default(),
+            edge: feed.edge_now(),
         };
-        log.owed = owed.less(given);
         self.switch(&mut log, feed, start);
     }
 
@@ -139,7 +116,7 @@ impl Channel {
         self.announce_cut(&left);
         let next = left.cut(feed, start);
         if left.may_go_on_with(feed) {
-            let cut = left.end.get().map_or(0, |end| end.cut);
+            let cut = left.end.get().map_or(0, |end| end.cut.offset);
             log.note_left(left.feed.stream_id(), cut);
         } else {
             log.left.clear(); // nobody who has heard those streams is still here
@@ -197,6 +174,7 @@ impl Channel {
             prologue: Bytes::new(),
             position: 0,
             began: 0,
+            store: Store::join(Duration::ZERO, log.open.feed.edge_now()),
             leg: Arc::clone(&log.open),
             taken_last: None,
             burst,
@@ -253,6 +231,8 @@ pub struct ChannelReader {
     prologue: Bytes,
     /// How far behind the live edge the listener joined.
     burst: Duration,
+    /// How much it has in store, by what it was given of the legs before.
+    store: Store,
 }
 
 impl ChannelReader {
@@ -276,7 +256,7 @@ impl ChannelReader {
     /// Whether all of that feed was taken that is heard, because the channel has gone over to another one.
     pub fn is_at_cut(&self) -> bool {
         let end = self.leg.end.get();
-        end.is_some_and(|end| self.position >= end.cut)
+        end.is_some_and(|end| self.position >= end.cut.offset)
     }
 
     /// Whether no more bytes will come to that feed, so that its ring keeps what it has.
@@ -301,12 +281,14 @@ impl ChannelReader {
         let feed = &self.leg.feed;
         match (&self.progress, self.leg.end.get()) {
             (LegProgress::Waiting | LegProgress::Entering, Some(end)) => {
-                self.position = end.cut;
+                self.position = end.cut.offset;
+                self.store = Store::join(end.cut.time, end.cut);
                 self.progress = LegProgress::Entering;
             }
             (LegProgress::Waiting | LegProgress::Entering, None) => self.enter(),
             (LegProgress::Begun(prologue), None) => match feed.join_point(self.burst) {
                 Some(position) if feed.prologue_at(position) == *prologue => {
+                    self.store = Store::join(feed.time_from(position), feed.edge_now());
                     self.position = position;
                 }
                 _ => return false,
@@ -323,6 +305,7 @@ impl ChannelReader {
         let joined = feed.join_point(self.burst);
         self.position = joined.unwrap_or_else(|| feed.edge());
         self.began = self.position;
+        self.store = Store::join(feed.time_from(self.position), feed.edge_now());
         self.progress = match joined {
             Some(_) => LegProgress::Entering,
             None => LegProgress::Waiting,
@@ -331,8 +314,11 @@ impl ChannelReader {
 
     /// Goes to the last leg on which a decoder can begin that is set up for this one, of which it has no byte.
     fn skip_cut_legs(&mut self) {
-        while let Some(LegEntry::At { leg, .. }) =
-            self.leg.end.get().map(|end| end.entry(self.burst))
+        while let Some(LegEntry::At { leg, .. }) = self
+            .leg
+            .end
+            .get()
+            .map(|end| end.entry(self.store, self.burst))
         {
             self.leg = leg;
         }
@@ -400,24 +386,27 @@ impl ChannelReader {
         let end = self.leg.end.get();
         let end = end.expect("a leg that is not the latest was cut under the lock");
         if matches!(self.progress, LegProgress::Waiting) {
-            self.position = end.cut;
+            self.position = end.cut.offset;
+            self.store = Store::join(end.cut.time, end.cut);
         }
-        if self.position < end.cut {
-            let left = usize::try_from(end.cut - self.position).unwrap_or(usize::MAX);
+        if self.position < end.cut.offset {
+            let left = usize::try_from(end.cut.offset - self.position).unwrap_or(usize::MAX);
             return Some(self.read_leg(max_bytes.min(left)));
         }
-        match end.entry(self.burst) {
+        match end.entry(self.store, self.burst) {
             LegEntry::Never => Some(Read::Ended),
             LegEntry::NotYet => Some(Read::Wait),
             LegEntry::At {
                 leg,
                 offset,
+                store,
                 has_prologue,
             } => {
                 if matches!(self.progress, LegProgress::Taken) {
                     self.taken_last = Some((self.leg.feed.stream_id(), self.position));
                 }
                 (self.leg, self.position, self.began) = (leg, offset, offset);
+                self.store = store;
                 // A stream that was left for another one, of which no byte was sent, goes on as if nothing had happened.
                 let goes_on = self.taken_last == Some((self.leg.feed.stream_id(), offset));
                 self.progress = match has_prologue && !goes_on {

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::logic::pace;
 use crate::media::format::joining::{StreamStart, Trouble};
 use crate::media::format::layout::Layout;
-use crate::media::ring::{Append, Read, Ring, Title, TitleSet};
+use crate::media::ring::{Append, Read, Ring, RingEdge, Title, TitleSet};
 use crate::model::format::StreamFormat;
 use crate::model::stream::{EndReason, StreamHead, StreamId};
 use crate::model::title::TitleInfo;
@@ -263,14 +263,19 @@ impl Feed {
         self.shared.ring.lock().join_point(burst)
     }
 
-    /// The place near the live edge at which others may begin; see [`Ring::place_near_edge`].
-    pub fn place_near_edge(&self, behind: Duration) -> Option<(u64, Duration)> {
-        self.shared.ring.lock().place_near_edge(behind)
+    /// The place nearest to a time before an edge that has been seen; see [`Ring::place_near`].
+    pub fn place_near(&self, wanted: Duration, edge: RingEdge) -> Option<u64> {
+        self.shared.ring.lock().place_near(wanted, edge)
     }
 
-    /// When its last whole frame came; see [`Ring::grown_at`].
-    pub fn grown_at(&self) -> Instant {
-        self.shared.ring.lock().grown_at()
+    /// The stream's time for those who begin at a byte; see [`Ring::time_from`].
+    pub fn time_from(&self, offset: u64) -> Duration {
+        self.shared.ring.lock().time_from(offset)
+    }
+
+    /// The live edge; see [`Ring::edge_now`].
+    pub fn edge_now(&self) -> RingEdge {
+        self.shared.ring.lock().edge_now()
     }
 
     /// The bytes that a listener has to be sent before the byte at `offset`; see [`Ring::prologue_at`].
@@ -339,7 +344,7 @@ impl Feed {
     }
 
     /// Moves the edge to the end of what is whole if no byte follows; see [`Ring::close_edge`].
-    pub fn close_edge(&self) -> u64 {
+    pub fn close_edge(&self) -> RingEdge {
         self.shared.ring.lock().close_edge()
     }
 

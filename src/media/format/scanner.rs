@@ -128,6 +128,11 @@ impl Scanner {
         self.walker().edge()
     }
 
+    /// The byte up to which [`Self::media_time`] counts.
+    pub fn timed(&self) -> u64 {
+        self.walker().timed()
+    }
+
     /// How many of the bytes beyond the edge are whole too, if nothing follows them.
     pub fn whole_at_end(&self, beyond: &[u8]) -> usize {
         self.walker().whole_at_end(beyond).min(beyond.len())

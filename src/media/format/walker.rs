@@ -31,6 +31,12 @@ pub(super) trait Walker {
     /// The time of the audio up to the last unit; `None` while only the time of arrival is known.
     fn media_time(&self) -> Option<Duration>;
 
+    /// The end of the unit up to which [`Self::media_time`] counts: it may be beyond the edge, where a unit has begun, or before
+    /// it, where one is whole and not believed yet.
+    fn timed(&self) -> u64 {
+        self.edge()
+    }
+
     /// The format as far as the bytes tell it, `bitrate_bps` always 0; `None` if they tell nothing.
     fn format(&self) -> Option<StreamFormat> {
         None

@@ -72,19 +72,6 @@ impl Ring {
         Some(found.max(self.anew.first_joined()))
     }
 
-    /// The place nearest to so much of the stream's time before the live edge at which others may begin, and how much before
-    /// the edge it is: a mark, or the edge, where the next one will be. `None` without any mark.
-    pub fn place_near_edge(&self, behind: Duration) -> Option<(u64, Duration)> {
-        let now = self.time();
-        let wanted = now.saturating_sub(behind);
-        let mark = self.marks.nearest(wanted)?;
-        if mark.media_time.abs_diff(wanted) > behind {
-            return Some((self.edge, Duration::ZERO));
-        }
-        let offset = mark.offset.max(self.anew.first_joined());
-        Some((offset, now.saturating_sub(mark.media_time)))
-    }
-
     /// Whether it is not told yet whether the ring begins where no decoder can: a node that fetches a stream from the middle
     /// is told so just before the first bytes.
     fn is_untold(&self) -> bool {

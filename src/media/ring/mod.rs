@@ -7,6 +7,7 @@
 
 mod anew;
 mod blocks;
+mod edge;
 mod findings;
 mod joining;
 mod limits;
@@ -22,6 +23,7 @@ use bytes::Bytes;
 
 use self::anew::RingAnew;
 use self::blocks::Blocks;
+pub use self::edge::RingEdge;
 use self::joining::JoinWatch;
 #[cfg(test)]
 pub(crate) use self::joining::samples as film_samples;
@@ -359,17 +361,6 @@ impl Ring {
         self.titles.between(from, to)
     }
 
-    /// Moves the edge behind what the end of the stream proves to be whole, and says where it is then. It may be asked for of
-    /// a stream that goes on elsewhere: the edge is then between two units, too.
-    pub fn close_edge(&mut self) -> u64 {
-        let beyond = usize::try_from(self.next() - self.edge).unwrap_or(usize::MAX);
-        if (1..=MAX_BEYOND_BYTES).contains(&beyond) && self.edge >= self.oldest() {
-            let bytes = self.blocks.read(self.edge, beyond).concat();
-            self.edge += self.scanner.whole_at_end(&bytes) as u64;
-        }
-        self.edge
-    }
-
     /// Ends the stream; readers still get the bytes that it has. The first reason stays.
     pub fn end(&mut self, reason: EndReason) {
         self.close_edge();
@@ -418,9 +409,6 @@ impl Ring {
         }
     }
 }
-
-/// A last unit that is longer is not looked for: as long as the longest picture that is waited for.
-const MAX_BEYOND_BYTES: usize = 1 << 20;
 
 /// Bytes that arrive so soon after the beginning do not tell the bitrate: encoders send a burst,
 /// and a relay gets the window of another node at once.

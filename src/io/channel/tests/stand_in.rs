@@ -153,3 +153,37 @@ fn pages_of_a_second_do_not_add_up_over_switches() {
         );
     }
 }
+
+#[test]
+fn what_a_source_sends_ahead_does_not_add_up_over_switches() {
+    const AHEAD: u64 = 77;
+    const TURN: u64 = 400;
+    let begun = Instant::now();
+    // The clock of this test counts frames of 26 ms.
+    let come = |feed: &Feed, at: u64| {
+        let at_time = begun + Duration::from_micros(26_122) * at as u32;
+        feed.append(feed.next(), &frame(at as u32), at_time);
+    };
+    let other = mpeg(1_000);
+    (0..TURN).for_each(|at| come(&other, at));
+    let channel = Channel::new(other.clone());
+    let mut reader = channel.join(BURST);
+    let mut heard = take_all(&mut reader).len() as u64;
+    for turn in 1..=20 {
+        let own = mpeg(u128::from(turn));
+        (0..AHEAD).for_each(|_| come(&own, turn * TURN));
+        channel.switch_to(&own);
+        for at in turn * TURN..(turn + 1) * TURN {
+            // All that was sent ahead has sounded when the other one is heard again.
+            match at - turn * TURN {
+                0..200 => come(&own, at),
+                since if since == 200 + AHEAD => channel.go_over(&other),
+                _ => {}
+            }
+            come(&other, at);
+            heard += take_all(&mut reader).len() as u64;
+        }
+    }
+    let in_store = (heard / FRAME).abs_diff(20 * TURN);
+    assert!((180..210).contains(&in_store), "{in_store} frames in store");
+}

@@ -223,6 +223,10 @@ impl<H: FrameHead> Walker for Frames<H> {
         }
     }
 
+    fn timed(&self) -> u64 {
+        self.judged.max(self.frame.end)
+    }
+
     fn media_time(&self) -> Option<Duration> {
         self.tells_time().then_some(self.time)
     }

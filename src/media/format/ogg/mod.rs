@@ -107,6 +107,10 @@ impl Walker for OggScanner {
         self.pages.edge()
     }
 
+    fn timed(&self) -> u64 {
+        self.pages.believed()
+    }
+
     fn media_time(&self) -> Option<Duration> {
         let time = self.chain.media_time();
         self.chain.is_known().then_some(time)

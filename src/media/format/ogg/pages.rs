@@ -114,6 +114,14 @@ impl PageScanner {
         }
     }
 
+    /// The end of the last page that is believed; the next byte while there are no pages.
+    pub(super) fn believed(&self) -> u64 {
+        match &self.page {
+            Some(page) => page.offset,
+            None => self.edge(),
+        }
+    }
+
     /// The memory that pages take here.
     #[cfg(test)]
     pub(super) fn held_bytes(&self) -> usize {
