@@ -206,7 +206,8 @@ impl Ladder {
             returns: look.returns,
             switched_to: look.switched_to,
         };
-        let Some(rung) = ladder::choose(&states, choice) else {
+        let chosen = ladder::choose(&states, choice);
+        let Some(rung) = chosen.or_else(|| replaced(playing, &states)) else {
             let silent = now.saturating_duration_since(self.flowed);
             return match silent > look.linger {
                 true => LadderStep::Leave(LeaveReason::NothingFlows),
@@ -233,6 +234,12 @@ impl Ladder {
             },
         }
     }
+}
+
+/// The fallback that is heard, if it goes on in another format, as a file does in whose place another one was put. Nothing else
+/// flows, and what they have heard never comes back: that is worth that players ask for it anew.
+fn replaced(playing: Option<usize>, states: &[RungState]) -> Option<usize> {
+    playing.filter(|rung| *rung > 0 && states.get(*rung) == Some(&RungState::OtherFormat))
 }
 
 #[cfg(test)]
@@ -473,5 +480,34 @@ mod tests {
         // Their own mount's stream counts whatever it is.
         let own = Ladder::states(&look([misfit, here(now)], Some(1)), now)[0];
         assert_eq!(own, RungState::Flows);
+    }
+    #[test]
+    fn a_fallback_that_goes_on_in_another_format_is_heard_if_nothing_else_flows() {
+        let now = Instant::now();
+        let mut ladder = Ladder::new(now);
+        let replaced = RungLook {
+            may_go_on: false,
+            is_made_on_demand: true,
+            ..OFF_AIR
+        };
+        let mut look = look([over(now), replaced], Some(1));
+        let fetch = LadderStep::Fetch {
+            rung: 1,
+            meanwhile: false,
+        };
+        assert_eq!(ladder.step(&look, now), fetch);
+        look.rungs.push(here(now));
+        assert_eq!(ladder.step(&look, now), LadderStep::Hear(2));
+        // Those who have heard another stream may still get that back.
+        let own = LadderLook {
+            rungs: vec![over(now), replaced],
+            heard: Some(HeardLook {
+                rung: Some(0),
+                has_audience: true,
+                idle_since: None,
+            }),
+            ..look
+        };
+        assert_eq!(ladder.step(&own, now), LadderStep::Wait);
     }
 }

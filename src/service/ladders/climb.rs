@@ -124,6 +124,15 @@ impl Climb<'_> {
         }
     }
 
+    /// Whether the bytes of a file are being fetched from another node.
+    pub fn has_file_on_its_way(&self, rungs: &[RungName]) -> bool {
+        let mut files = rungs.iter().filter_map(RungName::file);
+        files.any(|file| {
+            let held = self.streams.file(file);
+            held.is_some_and(|it| it.facts.is_err_and(|lack| lack.is_coming))
+        })
+    }
+
     /// Does what a step says, as far as it concerns the listeners. The driver fetches streams.
     pub fn carry_out(&self, step: LadderStep, rungs: &[RungName]) {
         let mount = &self.spec.path;

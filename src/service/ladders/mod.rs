@@ -70,6 +70,13 @@ enum Offer {
     Nothing,
 }
 
+/// What a listener does while no rung flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum IfNothing {
+    Leave,
+    Wait,
+}
+
 /// A cheap, cloneable handle to the ladders of all mounts.
 #[derive(Clone, Debug)]
 pub struct Ladders(Arc<Inner>);
@@ -89,23 +96,26 @@ impl Ladders {
         if !self.has_ladder(mount) {
             return relays.fetch(mount).await;
         }
-        match timeout(FETCH_TIMEOUT, self.heard(mount)).await {
+        match timeout(FETCH_TIMEOUT, self.heard(mount, IfNothing::Leave)).await {
             Ok(Some(held)) => Ok(held),
-            // While the mount lingers, its next stream is waited for.
-            Ok(None) => relays.fetch(mount).await,
+            // While the mount lingers, its next stream is waited for, and that of any other rung.
+            Ok(None) => tokio::select! {
+                own = relays.fetch(mount) => own,
+                Some(held) = self.heard(mount, IfNothing::Wait) => Ok(held),
+            },
             Err(_) => Err(NoStream),
         }
     }
 
-    /// The stream that listeners of a mount hear, once it is here; `None` if no rung flows.
-    async fn heard(&self, mount: &MountName) -> Option<Held> {
+    /// The stream that listeners of a mount hear, once it is here.
+    async fn heard(&self, mount: &MountName, if_nothing: IfNothing) -> Option<Held> {
         let mut streams = self.0.config.streams.watch();
         let mut view = self.0.config.mesh.cluster.watch();
         loop {
-            match self.offer(mount, true) {
-                Offer::Hear(held) => return Some(held),
-                Offer::Nothing => return None,
-                Offer::Coming => {}
+            match (self.offer(mount, true), if_nothing) {
+                (Offer::Hear(held), _) => return Some(held),
+                (Offer::Nothing, IfNothing::Leave) => return None,
+                (Offer::Nothing, IfNothing::Wait) | (Offer::Coming, _) => {}
             }
             tokio::select! {
                 _ = streams.changed() => {}
@@ -233,6 +243,8 @@ impl Ladders {
                 let meanwhile = heard().filter(|_| meanwhile);
                 meanwhile.map_or(Offer::Coming, Offer::Hear)
             }
+            // Until its bytes are here it is no rung, but a listener that comes need not leave for that.
+            LadderStep::Wait if climb.has_file_on_its_way(&rungs) => Offer::Coming,
             LadderStep::Wait | LadderStep::Leave(_) => Offer::Nothing,
         }
     }

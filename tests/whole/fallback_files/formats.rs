@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::stage::{PASSWORD, put, wait_kept, write};
+use super::stage::{PASSWORD, listener, put, wait_kept, write};
 use crate::support::decoder::{Decoding, through_ffmpeg};
 use crate::support::mesh::TestMesh;
 use crate::support::node::done;
@@ -156,4 +156,39 @@ fn a_file_of_another_format_is_refused_or_left_out() {
         heard.is_some_and(|rung| rung.rung.to_string() == "file:loop.mp3")
     });
     player.wait_for_more(2 * mp3.second_bytes);
+}
+
+#[test]
+fn who_comes_hears_a_file_of_another_format_in_the_place_of_the_only_one() {
+    if !have("ffmpeg") {
+        return;
+    }
+    let (mesh, folder) = (TestMesh::start(2), tempfile::tempdir().unwrap());
+    let [mp3, _, opus, ..] = FORMATS;
+    put(&mesh.nodes[0], folder.path(), "loop", &noise_file(mp3));
+    wait_kept(&mesh.nodes, "loop");
+    // Whoever waits as long as the mount lingers waits for longer than the test.
+    let settings = r#""fallback": "file:loop", "linger_s": 600"#;
+    mesh.nodes[0].create_mount_with("/live", PASSWORD, settings);
+    mesh.wait_for_mount("/live");
+    let old: Vec<Player> = mesh
+        .nodes
+        .iter()
+        .map(|node| listener(node, "/live"))
+        .collect();
+    for player in &old {
+        player.wait_for(mp3.second_bytes);
+    }
+    let other = write(folder.path(), "other", &noise_file(opus));
+    let put = ["put", other.to_str().unwrap(), "--name", "loop", "--force"];
+    done(&mesh.nodes[0].command("file", &put));
+    for (node, old) in mesh.nodes.iter().zip(&old) {
+        eventually(PATIENCE, "those who heard the old file are ended", || {
+            so(old.is_closed(), node.name())
+        });
+        let new = listener(node, "/live");
+        new.wait_for(2 * opus.second_bytes);
+        assert!(new.bytes().starts_with(b"OggS"), "{}", node.name());
+        assert!(!new.is_closed());
+    }
 }
