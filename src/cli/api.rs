@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::terminal;
 use crate::io::http::{Answer, Limits, Question, REQUEST_TIMEOUT, basic, request_within};
-use crate::settings::{Machine, PublicUrl, RunArgs, Settings};
+use crate::settings::{BadValue, Machine, PublicUrl, RunArgs, Settings};
 
 /// The longest token or password file that is read; a longer one is surely another file.
 const MAX_CREDENTIAL_BYTES: usize = 4_096;
@@ -33,6 +33,8 @@ const UPLOAD_TIMEOUT: Duration = Duration::from_secs(300);
 const MAX_ERROR_LETTERS: usize = 500;
 
 const PASSWORD_VARIABLE: &str = "ANTIPHON_PASSWORD";
+/// The node that is asked if the command names none.
+const NODE_VARIABLE: &str = "ANTIPHON_NODE";
 
 /// The place of these flags in a help: after the command's own.
 const LAST: usize = 900;
@@ -40,12 +42,15 @@ const LAST: usize = 900;
 /// The node to ask, and the right to do so.
 #[derive(Clone, Debug, Args)]
 pub(super) struct NodeArgs {
-    /// Any node of the mesh
+    /// Any node of the mesh: http://HOST:PORT, or only HOST:PORT
     #[arg(
         long,
         global = true,
         display_order = LAST,
         value_name = "URL",
+        env = NODE_VARIABLE,
+        hide_env_values = true,
+        value_parser = node_url,
         default_value = "http://127.0.0.1:8000"
     )]
     pub(super) node: PublicUrl,
@@ -61,6 +66,18 @@ pub(super) struct NodeArgs {
     /// File with the cluster's admin password (or put it into ANTIPHON_PASSWORD)
     #[arg(long, global = true, display_order = LAST, value_name = "FILE")]
     pub(super) password_file: Option<PathBuf>,
+}
+
+/// Reads the URL of a node, which may be no more than its host and port.
+fn node_url(text: &str) -> anyhow::Result<PublicUrl> {
+    let has_port = text.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    let url = match text.contains("://") || !has_port {
+        true => text.parse(),
+        false => format!("http://{text}").parse(),
+    };
+    url.map_err(|why: BadValue| anyhow::anyhow!("{why}, or only HOST:PORT"))
 }
 
 impl NodeArgs {
@@ -308,6 +325,22 @@ mod tests {
         let api = Api::new(args, &Machine::new(variables, "h"))?;
         let text = |value: HeaderValue| value.to_str().unwrap().to_owned();
         Ok(api.authorization.map(text))
+    }
+
+    #[test]
+    fn a_node_is_named_by_its_url_or_by_host_and_port() {
+        for (text, url) in [
+            ("http://h:1", "http://h:1"),
+            ("http://h", "http://h"),
+            ("h:1", "http://h:1"),
+            ("[::1]:8000", "http://[::1]:8000"),
+        ] {
+            assert_eq!(node_url(text).unwrap().as_str(), url);
+        }
+        for bad in ["h", "h:", ":1", "ftp://h:1", "http://h:1/x"] {
+            let error = node_url(bad).unwrap_err().to_string();
+            assert!(error.contains("HOST:PORT"), "{error}");
+        }
     }
 
     #[test]

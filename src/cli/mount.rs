@@ -58,6 +58,9 @@ enum MountCommand {
         /// New value of a field, such as name="My Radio"
         #[arg(required = true, value_name = "FIELD=VALUE", value_parser = AssignmentParser(&MOUNT_KIND), hide_possible_values = true)]
         changes: Vec<Assignment>,
+        /// Show all settings of the mount afterwards, and not only those that were changed
+        #[arg(long)]
+        verbose: bool,
         /// Set fallbacks although their formats, or what their names say of these, do not fit together
         #[arg(long)]
         force: bool,
@@ -188,13 +191,14 @@ pub(super) async fn mount(args: MountArgs) -> anyhow::Result<()> {
         MountCommand::Set {
             path,
             changes,
+            verbose,
             force,
-        } => set(&api, &path, changes, force).await?,
-        MountCommand::Delete { path, force } => {
+        } => {
+            let shown = if verbose { Shown::All } else { Shown::Changed };
             let target = below(&path) + forced(force);
-            api.ask(Method::DELETE, &target, None).await?;
-            format!("deleted {path}\n")
+            set(&api, &target, changes, shown).await?
         }
+        MountCommand::Delete { path, force } => delete(&api, &path, force).await?,
         MountCommand::Sources { path } => rungs::list(&api, &path).await?,
         MountCommand::Switch(args) => rungs::switch(&api, args).await?,
         MountCommand::Ladder { path, dry_run } => create_ladder(&api, &path, dry_run).await?,
@@ -255,11 +259,18 @@ async fn note_places(api: &Api, spec: &MountSpec) {
     }
 }
 
+/// Which settings are shown when some were changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    Changed,
+    All,
+}
+
 async fn set(
     api: &Api,
-    path: &MountName,
+    target: &str,
     changes: Vec<Assignment>,
-    force: bool,
+    shown: Shown,
 ) -> anyhow::Result<String> {
     let has = |key, value: Option<&Value>| {
         let mut found = changes.iter().filter(|change| change.key == key);
@@ -268,20 +279,37 @@ async fn set(
     let has_password = has("password", None);
     let lacks_password = has("transcode_from", Some(&Value::Null)) && !has_password;
     let is_steered = has("countries", None) || has("policy", None);
+    let keys: Vec<&str> = changes.iter().map(|change| change.key).collect();
     let body = Value::Object(fields::object(changes));
-    let changed = api
-        .ask_for(Method::PATCH, &(below(path) + forced(force)), Some(&body))
-        .await?;
+    let changed: MountSpec = api.ask_for(Method::PATCH, target, Some(&body)).await?;
     if is_steered {
         note_places(api, &changed).await;
     }
-    let mut text = describe(&changed, has_password.then_some("changed"));
+    let mut text = match shown {
+        Shown::All => describe(&changed, has_password.then_some("changed")),
+        Shown::Changed => describe_changed(&changed, &keys),
+    };
     if lacks_password {
+        let path = &changed.path;
         text += &format!(
             "unless you know the password of its source, set one: antiphon mount set {path} password=…\n"
         );
     }
     Ok(text)
+}
+
+async fn delete(api: &Api, path: &MountName, force: bool) -> anyhow::Result<String> {
+    let spec: MountSpec = api.ask_for(Method::GET, &below(path), None).await?;
+    let target = below(path) + forced(force);
+    api.ask(Method::DELETE, &target, None).await?;
+    let again = match spec.imported_from.as_str() {
+        "" => String::new(),
+        list => format!(
+            "{path} comes back as long as {list} names it; hidden=true would only have hidden it, and a mount of your own with this \
+             path keeps it away\n"
+        ),
+    };
+    Ok(format!("deleted {path}\n{again}"))
 }
 
 /// Creates the mounts of a family that are not there yet, or only says which.
@@ -391,6 +419,14 @@ fn describe(spec: &MountSpec, password: Option<&str>) -> String {
     fields::lines([path].into_iter().chain(settings))
 }
 
+/// The settings of a mount that were changed. A password is only said to be another one.
+fn describe_changed(spec: &MountSpec, keys: &[&str]) -> String {
+    let path = ("path", spec.path.to_string());
+    let mut settings = fields::shown(&MOUNT_KIND, spec, |_| Some("changed".to_owned()));
+    settings.retain(|(key, _)| keys.contains(key));
+    fields::lines([path].into_iter().chain(settings))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -413,6 +449,20 @@ mod tests {
         let rest = "p%40ss%2Fw%3Ard@[::1]:8000/r/a.mp3";
         assert_eq!(url("source"), format!("http://source:{rest}"));
         assert_eq!(url("a@b"), format!("http://a%40b:{rest}"));
+    }
+
+    #[test]
+    fn what_was_changed_is_shown_and_no_more() {
+        let shown = describe_changed(&spec(), &["genre", "password"]);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "path      /radio.mp3",
+                "password  changed",
+                "genre     Jazz"
+            ]
+        );
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::api::Api;
 use super::quantities;
 use super::terminal::{Side, TextTable, printable};
+use crate::logic::mount_names::no_mount;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
 use crate::model::rung_name::RungName;
@@ -28,9 +29,8 @@ pub(super) async fn list(api: &Api, path: &MountName) -> anyhow::Result<String> 
     let status: Status = api.ask_for(Method::GET, "/status.json", None).await?;
     let mut mounts = status.mounts.iter();
     let mount = mounts.find(|mount| mount.path == *path);
-    let mount = mount.with_context(|| {
-        format!("there is no mount {path}: `antiphon mount list` shows all of them")
-    })?;
+    let known = || status.mounts.iter().map(|mount| &mount.path);
+    let mount = mount.with_context(|| no_mount(path, known()))?;
     Ok(table(mount))
 }
 

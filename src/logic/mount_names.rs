@@ -25,21 +25,50 @@ pub fn named(mounts: &[MountName]) -> String {
 
 /// The hint at the mount that is most like a name that there is not, or what to do if none is.
 pub fn hint(missing: &MountName, mounts: &BTreeMap<MountName, MountSpec>) -> String {
-    // No similar name differs more in length: so a long list takes no time.
-    let length = missing.as_str().len();
-    let known = mounts.keys().map(MountName::as_str);
-    let known: Vec<&str> = known
-        .filter(|name| name.len().abs_diff(length) <= length.div_ceil(2))
-        .collect();
-    match nearest(missing.as_str(), &known) {
+    match most_like(missing, mounts.keys()) {
         Some(meant) => format!("; did you mean {meant}?"),
         None => "; create it first".to_owned(),
     }
 }
 
+/// The words for a name of which there is no mount, with the mount that is most like it, or where all are listed.
+pub fn no_mount<'a>(missing: &MountName, known: impl IntoIterator<Item = &'a MountName>) -> String {
+    match most_like(missing, known) {
+        Some(meant) => format!("there is no mount {missing}; did you mean {meant}?"),
+        None => format!("there is no mount {missing}; antiphon mount list shows all of them"),
+    }
+}
+
+fn most_like<'a>(
+    missing: &MountName,
+    known: impl IntoIterator<Item = &'a MountName>,
+) -> Option<&'a str> {
+    // No similar name differs more in length: so a long list takes no time.
+    let length = missing.as_str().len();
+    let known = known.into_iter().map(MountName::as_str);
+    let known: Vec<&str> = known
+        .filter(|name| name.len().abs_diff(length) <= length.div_ceil(2))
+        .collect();
+    nearest(missing.as_str(), &known)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_of_no_mount_is_told_with_its_neighbour() {
+        let [radio, other]: [MountName; 2] =
+            ["/radio.mp3", "/quite-another"].map(|name| name.parse().unwrap());
+        let missing: MountName = "/raido.mp3".parse().unwrap();
+        let told = no_mount(&missing, [&radio, &other]);
+        assert_eq!(
+            told,
+            "there is no mount /raido.mp3; did you mean /radio.mp3?"
+        );
+        let told = no_mount(&missing, [&other]);
+        assert!(told.ends_with("antiphon mount list shows all of them"));
+    }
 
     #[test]
     fn a_long_list_is_cut() {

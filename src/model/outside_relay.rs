@@ -149,12 +149,18 @@ impl RelayAddress {
             .then(|| Self {
                 scheme,
                 login,
-                host: host.to_ascii_lowercase(),
+                host: without_usual_port(host, scheme).to_ascii_lowercase(),
                 path: if path.is_empty() { "/" } else { path }.to_owned(),
                 query,
             })
             .ok_or_else(shape)
     }
+}
+
+/// `HOST[:PORT]` without the port that is asked anyway, so that an address is spelled in one way.
+fn without_usual_port<'a>(host: &'a str, scheme: &str) -> &'a str {
+    let usual = if scheme == "https" { ":443" } else { ":80" };
+    host.strip_suffix(usual).unwrap_or(host)
 }
 
 /// The host and port of `HOST[:PORT]`, of HTTPS or not.
@@ -361,6 +367,9 @@ mod tests {
                 "http://a.example:8000/R.mp3",
             ),
             ("HTTPS://a", "https://a/", "https://a/"),
+            ("https://a:443/x", "https://a/x", "https://a/x"),
+            ("http://[::80]:80", "http://[::80]/", "http://[::80]/"),
+            ("http://[::80]", "http://[::80]/", "http://[::80]/"),
             ("http://u:p%40x@a/x", "http://u:p%40x@a/x", "http://***@a/x"),
             (
                 "http://[::1]:1/x?token=5",
@@ -404,6 +413,7 @@ mod tests {
             ("http://***@a/x", "write these again"),
             ("http://a/x?***", "write these again"),
             ("http://a/x,http://a/x", "is there twice"),
+            ("http://a/x,http://A:80/x", "is there twice"),
         ] {
             let error = bad.parse::<RelayAddresses>().unwrap_err().to_string();
             assert!(error.contains(said), "{bad}: {error}");

@@ -55,7 +55,17 @@ enum Unread {
     #[error("its address cannot be asked")]
     Address,
     #[error("{}; look whether the server runs, and the port", with_causes(.0))]
-    Http(#[from] HttpError),
+    Http(HttpError),
+    #[error(
+        "this is a stream ({0}) and not a list: name the address of {USUAL_PATH}, or the server alone; one stream is got by \
+         `relay` of a mount"
+    )]
+    Stream(String),
+    #[error(
+        "it answers with more than {} KiB, which is no list of streams: name the address of {USUAL_PATH}, or the server alone",
+        MAX_LIST_BYTES >> 10
+    )]
+    Long,
     #[error(
         "it answers {0}: the login is missing or wrong; write the one of relays into the address, as http://relay:PASSWORD@HOST{USUAL_PATH}"
     )]
@@ -68,6 +78,16 @@ enum Unread {
     Loop,
     #[error(transparent)]
     NoList(#[from] NoList),
+}
+
+impl From<HttpError> for Unread {
+    fn from(error: HttpError) -> Self {
+        match error {
+            HttpError::Endless(_, media_type) => Self::Stream(shortened(&media_type)),
+            HttpError::TooLarge(..) => Self::Long,
+            error => Self::Http(error),
+        }
+    }
 }
 
 impl Imports {

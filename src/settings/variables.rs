@@ -10,8 +10,8 @@ use crate::model::suggest::nearest;
 
 /// The prefix of all variables of antiphon.
 const PREFIX: &str = "ANTIPHON_";
-/// The variables that are not keys of the settings file: the path of that file, and the admin's password.
-const OTHERS: [&str; 2] = ["config", "password"];
+/// The variables that are not keys of the settings file: its path, the admin's password, and the node that commands ask.
+const OTHERS: [&str; 3] = ["config", "password", "node"];
 /// The most unknown variables that are reported; more of them have one common cause.
 const MAX_COMPLAINTS: usize = 8;
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
-use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use hyper::http::uri::Scheme;
 use hyper::{Method, Request, StatusCode, Uri};
 use tokio::time::timeout;
@@ -130,6 +130,9 @@ pub enum HttpError {
     /// The connection broke before the head of the answer had come.
     #[error("{0} has closed the connection before its answer")]
     Broken(String, #[source] io::Error),
+    /// The answer has no end: a stream of sound or pictures.
+    #[error("{0} answered with a stream ({1})")]
+    Endless(String, String),
     /// The answer is longer than was to be read.
     #[error("{0} answered with more than {1} bytes")]
     TooLarge(String, usize),
@@ -237,6 +240,9 @@ async fn exchange(
     let asking = async {
         let response = sender.send_request(request).await.map_err(broken)?;
         let (head, body) = response.into_parts();
+        if let Some(media_type) = stream_type(&head.headers) {
+            return Err(HttpError::Endless(peer.clone(), media_type));
+        }
         let read = Limited::new(body, answer_bytes).collect().await;
         let body = read.map_err(|error| match error.downcast::<hyper::Error>() {
             Ok(error) => broken(*error),
@@ -258,6 +264,19 @@ async fn exchange(
         answer = &mut asking => answer,
         _ = connection => asking.await,
     }
+}
+
+/// The media type of an answer that is a stream: sound or pictures of which nobody says how long they are.
+fn stream_type(headers: &HeaderMap) -> Option<String> {
+    let media_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let is_media = ["audio/", "video/", "application/ogg"]
+        .iter()
+        .any(|kind| media_type.to_ascii_lowercase().starts_with(kind));
+    // A playlist has an end, and its media type is one of audio.
+    let is_list =
+        media_type.to_ascii_lowercase().contains("mpegurl") || media_type.contains("scpls");
+    let is_endless = is_media && !is_list && !headers.contains_key(CONTENT_LENGTH);
+    is_endless.then(|| media_type.to_owned())
 }
 
 fn build(question: Question) -> Result<Request<Full<Bytes>>, HttpError> {

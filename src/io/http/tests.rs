@@ -46,6 +46,17 @@ fn question(address: SocketAddr, body: Bytes) -> Question {
 }
 
 #[tokio::test]
+async fn an_answer_without_end_is_not_waited_for() {
+    let stream = b"HTTP/1.0 200 OK\r\nContent-Type: audio/mpeg\r\n\r\n\xff\xfb";
+    let (_, answer) = ask("", "\r\n\r\n", stream).await;
+    let error = answer.unwrap_err();
+    assert!(matches!(error, HttpError::Endless(..)), "{error}");
+    let list = b"HTTP/1.0 200 OK\r\nContent-Type: audio/x-mpegurl\r\n\r\n#EXTM3U";
+    let (_, answer) = ask("", "\r\n\r\n", list).await;
+    assert_eq!(&answer.unwrap().body[..], b"#EXTM3U");
+}
+
+#[tokio::test]
 async fn an_exchange_carries_headers_and_bodies_both_ways() {
     let reply = b"HTTP/1.1 409 Conflict\r\nContent-Length: 5\r\nX-Y: z\r\n\r\nin useXXX";
     let (heard, answer) = ask("hello", "hello", reply).await;

@@ -16,6 +16,14 @@ const KH_LINE: &str = "/admin/streams?mount=";
 /// The longest part of a line that is shown.
 const MAX_SHOWN_BYTES: usize = 80;
 
+/// The address that is asked for the list that an operator names: of a server alone it is the usual one.
+pub fn list_address(named: &RelayAddress) -> String {
+    match named.path() {
+        "/" => named.place().trim_end_matches('/').to_owned() + USUAL_PATH,
+        _ => named.place(),
+    }
+}
+
 /// The streams of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {

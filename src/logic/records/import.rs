@@ -1,9 +1,12 @@
 //! The settings of imports, as the one record of their kind in the document.
 
+use std::collections::BTreeMap;
+
 use super::field::{Field, FieldKind, FlagWords};
 use super::kind::{BadRecord, Kind};
 use super::mistake::Mistake;
 use crate::logic::document::Document;
+use crate::logic::import::listing::list_address;
 use crate::model::import::ImportSettings;
 use crate::model::mount::MountName;
 use crate::model::outside_relay::RelayAddresses;
@@ -34,7 +37,7 @@ const FIELDS: &[Field<ImportSettings>] = &[
         kind: FieldKind::Text {
             word: "URLS",
             clears: true,
-            read: |text| Ok(text.parse::<RelayAddresses>()?.kept()),
+            read: read_lists,
             put: |import, text| {
                 import.lists = text.parse()?;
                 Ok(())
@@ -93,6 +96,20 @@ const FIELDS: &[Field<ImportSettings>] = &[
     },
 ];
 
+/// Reads the addresses. A list that is named in two ways is read once only, and each of its mounts is of one address.
+fn read_lists(text: &str) -> Result<String, Mistake> {
+    let lists: RelayAddresses = text.parse()?;
+    let mut named = BTreeMap::new();
+    for list in lists.as_slice() {
+        if let Some(other) = named.insert(list_address(list), list) {
+            return Err(Mistake::new(format!(
+                "{other} and {list} are the same list: name it once"
+            )));
+        }
+    }
+    Ok(lists.kept())
+}
+
 fn read_prefix(text: &str) -> Result<String, Mistake> {
     let prefix = text.trim_end_matches('/');
     let is_good = prefix.is_empty() || MountName::try_from(prefix).is_ok();
@@ -150,6 +167,10 @@ mod tests {
     fn a_bad_value_is_refused_with_its_fields_name() {
         for (field, value) in [
             ("import_streamlist", "radio"),
+            (
+                "import_streamlist",
+                "http://a:80/, http://a/admin/streamlist.txt",
+            ),
             ("import_prefix", "partner"),
             ("import_prefix", "/admin/x"),
             ("import_interval_s", "4"),

@@ -12,6 +12,7 @@ use super::declined::Declined;
 use super::reply;
 use super::settings;
 use crate::logic::ladder::{self, FALLBACK, FallbackFault, SWITCHED_TO};
+use crate::logic::mount_names::no_mount;
 use crate::logic::records::kind::Changes;
 use crate::logic::records::mounts::{MOUNT_KIND, edited, fallbacks_in, switch_in};
 use crate::model::mount::{BadMountName, MountName, MountSpec};
@@ -82,6 +83,7 @@ pub(super) fn show(admin: &Admin, call: &Call) -> Answer {
 /// Changes settings of a mount, and shows it.
 pub(super) async fn edit(admin: &Admin, call: Call) -> Answer {
     let (mount, is_forced) = (mount(&call)?, is_forced(&call)?);
+    spec(admin, &mount)?;
     let fields = body::object(call.request).await?;
     let changes = changes(admin, &mount, fields, is_forced).await?;
     admin.0.mesh.documents.set_mount(&mount, changes).await?;
@@ -117,6 +119,7 @@ async fn changes(
 pub(super) async fn delete(admin: &Admin, call: Call) -> Answer {
     let mount = mount(&call)?;
     let deletion = deletion(&call)?;
+    spec(admin, &mount)?;
     admin
         .0
         .mesh
@@ -128,7 +131,9 @@ pub(super) async fn delete(admin: &Admin, call: Call) -> Answer {
 
 /// Ends the source of a mount, at whichever node it is. Its encoder may come back.
 pub(super) async fn end_source(admin: &Admin, call: Call) -> Answer {
-    admin.0.dismissals.dismiss(&mount(&call)?).await?;
+    let mount = mount(&call)?;
+    spec(admin, &mount)?;
+    admin.0.dismissals.dismiss(&mount).await?;
     Ok(reply::no_content())
 }
 
@@ -192,7 +197,9 @@ fn bad_path(error: BadMountName) -> Declined {
     Declined::bad(format!("path: {error}"))
 }
 
-pub(super) fn spec(admin: &Admin, mount: &MountName) -> Result<MountSpec, ChangeError> {
-    let spec = admin.0.mesh.documents.mount(mount);
-    spec.ok_or_else(|| ChangeError::NotThere(Subject::Mount(mount.clone())))
+/// A mount that a request names. If there is none, the answer names the one that may have been meant.
+pub(super) fn spec(admin: &Admin, mount: &MountName) -> Result<MountSpec, Declined> {
+    let mounts = admin.0.mesh.documents.mounts();
+    let spec = mounts.get(mount).cloned();
+    spec.ok_or_else(|| Declined::not_found(no_mount(mount, mounts.keys())))
 }
