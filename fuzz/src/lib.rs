@@ -6,6 +6,7 @@ pub mod cuts;
 pub mod filter;
 pub mod frames;
 pub mod http;
+pub mod looped;
 pub mod loudness;
 pub mod memory;
 pub mod scan;

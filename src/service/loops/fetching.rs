@@ -168,3 +168,101 @@ pub(super) async fn serve(
     }
     exchange.finish();
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::io::link::{Inbox, LinkConfig, Links};
+    use crate::io::tasks::Tasks;
+    use crate::io::tls::ClusterSecret;
+    use crate::proto::view::MeshNode;
+    use crate::service::mesh::samples::SampleMesh;
+    use crate::service::streams::Streams;
+    use crate::wire::frame::Hello;
+    use crate::wire::gossip::FileCard;
+
+    /// A node that answers each question for a file with these parts.
+    struct Giver {
+        name: NodeName,
+        _links: Links,
+    }
+
+    impl Giver {
+        async fn link(sample: &SampleMesh, name: &str, parts: Vec<&'static [u8]>) -> Self {
+            let config = LinkConfig {
+                hello: Hello::sample(name),
+                listen: "127.0.0.1:0".parse().unwrap(),
+                secret: ClusterSecret::parse(&"1".repeat(64)).unwrap(),
+                tasks: Tasks::default(),
+            };
+            let (links, Inbox { mut exchanges, .. }) = Links::start(config).unwrap();
+            sample.mesh.links.dial(links.hello().mesh_address);
+            let mut peers = sample.mesh.links.peers();
+            let name: NodeName = name.parse().unwrap();
+            peers.wait_for(|it| it.contains_key(&name)).await.unwrap();
+            tokio::spawn(async move {
+                while let Some((_, ask, mut exchange)) = exchanges.recv().await {
+                    assert!(matches!(ask, Frame::FileAsk(_)), "{ask:?}");
+                    for part in &parts {
+                        let part = Frame::FilePart(part.to_vec().into());
+                        exchange.send(&part).await.unwrap();
+                    }
+                    exchange.finish();
+                }
+            });
+            Self {
+                name,
+                _links: links,
+            }
+        }
+    }
+
+    /// Gossip says of these nodes that they can play a file.
+    fn hear_of(sample: &SampleMesh, file: &KeptFile, givers: &[&Giver]) {
+        sample.view.send_modify(|view| {
+            let mut seen = (**view).clone();
+            for giver in givers {
+                let life = Hello::sample(giver.name.as_str()).generation;
+                let mut node = MeshNode::unheard(life, clock::now());
+                node.card.reads_files = true;
+                let played = PlayedFile::Kept(file.name.clone());
+                node.files.insert(played, FileCard::default());
+                seen.nodes.insert(giver.name.clone(), node);
+            }
+            *view = seen.into();
+        });
+    }
+
+    #[tokio::test]
+    async fn other_bytes_than_those_of_the_hash_are_thrown_away() {
+        let (sample, folder) = (SampleMesh::start().await, TempDir::new().unwrap());
+        let path = folder.path().join("files");
+        let loops = Loops::new(sample.mesh.clone(), Streams::default(), path.clone());
+        let file = KeptFile {
+            name: "loop.mp3".parse().unwrap(),
+            sha256: hash_of(b"right bytes"),
+            bytes: 11,
+            plays_ms: 1_000,
+            format: String::new(),
+        };
+        let liar = Giver::link(&sample, "b", vec![b"wrong bytes"]).await;
+        let longer = Giver::link(&sample, "c", vec![b"right bytes", b" and more"]).await;
+        let cut_off = Giver::link(&sample, "d", vec![b"right"]).await;
+        for giver in [&liar, &longer, &cut_off] {
+            let refused = fetch_from(&loops, &giver.name, &file).await;
+            let refused = refused.unwrap_err();
+            assert!(matches!(refused, NotFetched::OtherBytes), "{refused}");
+        }
+        hear_of(&sample, &file, &[&liar, &longer, &cut_off]);
+        assert!(!fetch(&loops, &file).await, "nobody has the right ones");
+        assert!(!path.exists(), "nothing is kept");
+        // Whoever of them is asked first, the one that has it is asked, too.
+        let honest = Giver::link(&sample, "e", vec![b"right ", b"bytes"]).await;
+        hear_of(&sample, &file, &[&liar, &longer, &cut_off, &honest]);
+        assert!(fetch(&loops, &file).await);
+        let kept = std::fs::read(path.join(file.sha256.to_string()));
+        assert_eq!(kept.unwrap(), b"right bytes");
+    }
+}
