@@ -13,6 +13,7 @@ mod listeners;
 mod log_fields;
 mod logging;
 mod mount;
+mod mount_changes;
 mod node;
 mod outside;
 mod password;

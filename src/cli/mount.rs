@@ -11,18 +11,15 @@ use serde_json::{Map, Value};
 
 use super::api::{Api, NodeArgs};
 use super::fields::{self, Assignment, AssignmentParser};
-use super::places::{self, GEO_TOKEN};
+use super::mount_changes::{self, MOUNTS, Shown, below, describe, forced, note_places};
 use super::rungs;
 use super::terminal::{self, Side, TextTable};
 use crate::logic::records::mounts::{MOUNT_KIND, relay_fault};
 use crate::logic::transcoding::order::strict_order;
 use crate::logic::transcoding::variants::{Variant, variants};
-use crate::model::geo::CountryRule;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::source_user::SourceUser;
 use crate::settings::{Machine, PublicUrl};
-
-const MOUNTS: &str = "/api/v1/mounts";
 
 #[derive(Debug, Args)]
 pub(super) struct MountArgs {
@@ -194,11 +191,14 @@ pub(super) async fn mount(args: MountArgs) -> anyhow::Result<()> {
             verbose,
             force,
         } => {
-            let shown = if verbose { Shown::All } else { Shown::Changed };
+            let shown = match verbose {
+                true => Shown::All,
+                false => Shown::Changed,
+            };
             let target = below(&path) + forced(force);
-            set(&api, &target, changes, shown).await?
+            mount_changes::set(&api, &target, changes, shown).await?
         }
-        MountCommand::Delete { path, force } => delete(&api, &path, force).await?,
+        MountCommand::Delete { path, force } => mount_changes::delete(&api, &path, force).await?,
         MountCommand::Sources { path } => rungs::list(&api, &path).await?,
         MountCommand::Switch(args) => rungs::switch(&api, args).await?,
         MountCommand::Ladder { path, dry_run } => create_ladder(&api, &path, dry_run).await?,
@@ -226,11 +226,6 @@ async fn make_forced(
     api.ask_for(Method::POST, &target, Some(&body)).await
 }
 
-/// The query of a request that is to be carried out although something speaks against it.
-fn forced(force: bool) -> &'static str {
-    if force { "?force=true" } else { "" }
-}
-
 async fn create(api: &Api, node: &PublicUrl, args: CreateArgs) -> anyhow::Result<String> {
     let settings = fields::object(args.settings.0);
     let generated = !settings.contains_key("password");
@@ -247,69 +242,6 @@ async fn create(api: &Api, node: &PublicUrl, args: CreateArgs) -> anyhow::Result
         // An operator that gave a password knows it; it need not be in the scrollback too.
         _ => format!("created {path}\n"),
     })
-}
-
-/// Says what the rules of a mount on places do if the node that was asked knows none.
-async fn note_places(api: &Api, spec: &MountSpec) {
-    let steering = &spec.steering;
-    if steering.countries != CountryRule::Everywhere {
-        places::note_unknown(api, "`countries` keeps no listener out").await;
-    } else if steering.policy.contains(GEO_TOKEN) {
-        places::note_unknown(api, "`geo` in the policy does nothing").await;
-    }
-}
-
-/// Which settings are shown when some were changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shown {
-    Changed,
-    All,
-}
-
-async fn set(
-    api: &Api,
-    target: &str,
-    changes: Vec<Assignment>,
-    shown: Shown,
-) -> anyhow::Result<String> {
-    let has = |key, value: Option<&Value>| {
-        let mut found = changes.iter().filter(|change| change.key == key);
-        found.any(|change| value.is_none_or(|value| change.value == *value))
-    };
-    let has_password = has("password", None);
-    let lacks_password = has("transcode_from", Some(&Value::Null)) && !has_password;
-    let is_steered = has("countries", None) || has("policy", None);
-    let keys: Vec<&str> = changes.iter().map(|change| change.key).collect();
-    let body = Value::Object(fields::object(changes));
-    let changed: MountSpec = api.ask_for(Method::PATCH, target, Some(&body)).await?;
-    if is_steered {
-        note_places(api, &changed).await;
-    }
-    let mut text = match shown {
-        Shown::All => describe(&changed, has_password.then_some("changed")),
-        Shown::Changed => describe_changed(&changed, &keys),
-    };
-    if lacks_password {
-        let path = &changed.path;
-        text += &format!(
-            "unless you know the password of its source, set one: antiphon mount set {path} password=…\n"
-        );
-    }
-    Ok(text)
-}
-
-async fn delete(api: &Api, path: &MountName, force: bool) -> anyhow::Result<String> {
-    let spec: MountSpec = api.ask_for(Method::GET, &below(path), None).await?;
-    let target = below(path) + forced(force);
-    api.ask(Method::DELETE, &target, None).await?;
-    let again = match spec.imported_from.as_str() {
-        "" => String::new(),
-        list => format!(
-            "{path} comes back as long as {list} names it; hidden=true would only have hidden it, and a mount of your own with this \
-             path keeps it away\n"
-        ),
-    };
-    Ok(format!("deleted {path}\n{again}"))
 }
 
 /// Creates the mounts of a family that are not there yet, or only says which.
@@ -383,12 +315,6 @@ pub(super) fn source_url(
     format!("http://{user}:{password}@{host}{path}")
 }
 
-/// The path of one mount in the API.
-fn below(path: &MountName) -> String {
-    // The characters of a mount are valid in a URL's path, so nothing needs escaping.
-    format!("{MOUNTS}{path}")
-}
-
 fn list(mounts: &[MountSpec]) -> String {
     if mounts.is_empty() {
         return "no mounts yet; make one: antiphon mount create /radio.mp3\n".to_owned();
@@ -410,21 +336,6 @@ fn list(mounts: &[MountSpec]) -> String {
         table.row(cells);
     }
     table.render()
-}
-
-/// The settings of a mount; of its password only what was done to it, if anything was.
-fn describe(spec: &MountSpec, password: Option<&str>) -> String {
-    let path = ("path", spec.path.to_string());
-    let settings = fields::shown(&MOUNT_KIND, spec, |_| password.map(str::to_owned));
-    fields::lines([path].into_iter().chain(settings))
-}
-
-/// The settings of a mount that were changed. A password is only said to be another one.
-fn describe_changed(spec: &MountSpec, keys: &[&str]) -> String {
-    let path = ("path", spec.path.to_string());
-    let mut settings = fields::shown(&MOUNT_KIND, spec, |_| Some("changed".to_owned()));
-    settings.retain(|(key, _)| keys.contains(key));
-    fields::lines([path].into_iter().chain(settings))
 }
 
 #[cfg(test)]
@@ -449,20 +360,6 @@ mod tests {
         let rest = "p%40ss%2Fw%3Ard@[::1]:8000/r/a.mp3";
         assert_eq!(url("source"), format!("http://source:{rest}"));
         assert_eq!(url("a@b"), format!("http://a%40b:{rest}"));
-    }
-
-    #[test]
-    fn what_was_changed_is_shown_and_no_more() {
-        let shown = describe_changed(&spec(), &["genre", "password"]);
-        let lines: Vec<&str> = shown.lines().collect();
-        assert_eq!(
-            lines,
-            [
-                "path      /radio.mp3",
-                "password  changed",
-                "genre     Jazz"
-            ]
-        );
     }
 
     #[test]

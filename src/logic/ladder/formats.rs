@@ -1,4 +1,4 @@
-//! Which formats players can follow one another in, and the format that a name promises.
+//! Formats: whether players can go on from one to another, and the one that a name promises.
 //!
 //! A format may be known in part only. What is not known speaks against nothing.
 

@@ -70,7 +70,7 @@ enum Offer {
     Nothing,
 }
 
-/// What a listener does while no rung flows.
+/// The patience of a listener while no rung flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum IfNothing {
     Leave,
