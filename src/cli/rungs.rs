@@ -31,10 +31,14 @@ pub(super) async fn list(api: &Api, path: &MountName) -> anyhow::Result<String> 
     let mount = mounts.find(|mount| mount.path == *path);
     let known = || status.mounts.iter().map(|mount| &mount.path);
     let mount = mount.with_context(|| no_mount(path, known()))?;
-    Ok(table(mount))
+    let spec: MountSpec = api
+        .ask_for(Method::GET, &format!("/api/v1/mounts{path}"), None)
+        .await?;
+    Ok(table(mount, spec.fallback_override))
 }
 
-fn table(mount: &MountStatus) -> String {
+/// The rungs, and why that is heard which is; `returns`: listeners return to a better rung as soon as it flows.
+fn table(mount: &MountStatus, returns: bool) -> String {
     let mut table = TextTable::new(&[
         ("RUNG", Side::Right),
         ("STREAM", Side::Left),
@@ -59,7 +63,7 @@ fn table(mount: &MountStatus) -> String {
             table.row(row(&number, &stream, state, heard_on));
         }
     }
-    table.render() + "\n" + &why(mount) + &troubles(mount)
+    table.render() + "\n" + &why(mount, returns) + &troubles(mount)
 }
 
 /// The mount's own source, those that wait to be it, and the addresses that are asked if there is none.
@@ -127,7 +131,7 @@ fn waiting_row(source: &WaitingSource) -> [String; 4] {
 }
 
 /// Why that is heard which is.
-fn why(mount: &MountStatus) -> String {
+fn why(mount: &MountStatus, returns: bool) -> String {
     let path = &mount.path;
     if let Some(order) = &mount.switched_to {
         let until = order.until_in_words();
@@ -154,6 +158,11 @@ fn why(mount: &MountStatus) -> String {
         Some(best) => {
             let lower = mount.rungs.iter().rev().find(|it| !it.heard_on.is_empty());
             match lower.filter(|it| it.rung != best.rung && it.state == RungState::Flows) {
+                Some(heard) if returns => format!(
+                    "{} is heard until the stream of {} has come\n",
+                    named(&heard.rung, mount),
+                    named(&best.rung, mount)
+                ),
                 Some(heard) => format!(
                     "{} is heard although {} is on air: see fallback_override in antiphon mount show {path}\n",
                     named(&heard.rung, mount),
@@ -270,6 +279,11 @@ fn troubles(mount: &MountStatus) -> String {
         }
     }
     for rung in &mount.rungs {
+        // The addresses of the mount's own relay say it themselves.
+        let is_said = rung.rung.is_mount(&mount.path) && !relay_rungs(mount).is_empty();
+        if let Some(why) = rung.why_not_made.as_deref().filter(|_| !is_said) {
+            lines += &format!("\n{} does not come: {}", rung.rung, printable(why));
+        }
         for (node, why) in &rung.troubles {
             lines += &format!("\n{node} cannot play {}: {why}", rung.rung);
         }
@@ -306,7 +320,7 @@ mod tests {
     #[test]
     fn the_rungs_of_a_mount_are_listed() {
         let mut mount = MountStatus::sample("/live.mp3");
-        let alone = table(&mount);
+        let alone = table(&mount, true);
         assert!(
             alone.contains("1  its own source  not on air  -"),
             "{alone}"
@@ -317,6 +331,7 @@ mod tests {
             state,
             heard_on: nodes.iter().map(|node| node.parse().unwrap()).collect(),
             troubles: BTreeMap::new(),
+            why_not_made: None,
         };
         mount.rungs = vec![
             rung("/live.mp3", RungState::OffAir, &[]),
@@ -328,7 +343,7 @@ mod tests {
             "no such file on this node".to_owned(),
         )]
         .into();
-        let listed = table(&mount);
+        let listed = table(&mount, true);
         let lines: Vec<&str> = listed.lines().collect();
         assert_eq!(
             lines,
@@ -374,15 +389,17 @@ mod tests {
                 state: RungState::Flows,
                 heard_on: vec![node("n1"), node("n3")],
                 troubles: BTreeMap::new(),
+                why_not_made: None,
             },
             RungStatus {
                 rung: "/auto.mp3".parse().unwrap(),
                 state: RungState::Flows,
                 heard_on: Vec::new(),
                 troubles: BTreeMap::new(),
+                why_not_made: None,
             },
         ];
-        let listed = table(&mount);
+        let listed = table(&mount, true);
         let lines: Vec<&str> = listed.lines().collect();
         assert_eq!(
             lines,
@@ -408,6 +425,7 @@ mod tests {
             state,
             heard_on: heard.then(|| "n1".parse().unwrap()).into_iter().collect(),
             troubles: BTreeMap::new(),
+            why_not_made: None,
         };
         let (on, off) = (RungState::Flows, RungState::OffAir);
         let ordered = |text: &str| Some(text.parse::<Switch>().unwrap());
@@ -445,8 +463,18 @@ mod tests {
         ] {
             let mut mount = MountStatus::sample("/live");
             (mount.rungs, mount.switched_to) = (vec![own, auto], order);
-            let told = why(&mount);
+            let told = why(&mount, false);
             assert!(told.starts_with(said), "{told}");
         }
+        let mut mount = MountStatus::sample("/live");
+        mount.rungs = vec![rung("/live", on, false), rung("/auto", on, true)];
+        let told = why(&mount, true);
+        assert_eq!(
+            told,
+            "/auto is heard until the stream of its own source has come\n"
+        );
+        mount.rungs[0].state = off;
+        mount.rungs[0].why_not_made = Some("no node can".to_owned());
+        assert_eq!(troubles(&mount), "\n/live does not come: no node can\n");
     }
 }

@@ -340,6 +340,19 @@ pub struct OutsideRelayReport {
     pub faults: Vec<AddressFault>,
 }
 
+impl OutsideRelayReport {
+    /// Whether each of so many addresses gave no stream when it was asked last, and none gives one now. An older version says only
+    /// that it is so while they are asked.
+    pub fn has_failed(&self, addresses: u32) -> bool {
+        let fails = |number| self.faults.iter().any(|it| it.number == number);
+        match self.stage {
+            OutsideRelayStage::Failing => true,
+            OutsideRelayStage::Running => false,
+            _ => (1..=addresses).all(fails),
+        }
+    }
+}
+
 /// Why an address gave no stream when it was asked last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

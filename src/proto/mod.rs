@@ -6,6 +6,7 @@ pub mod authority;
 pub mod ended;
 pub mod ladder;
 pub mod listener;
+pub mod making;
 pub mod node_reader;
 pub mod on_air;
 pub mod own_address;

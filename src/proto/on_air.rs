@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::making::{Making, making};
 use super::view::{MeshNode, MeshView};
 use crate::logic::ladder::{self, OtherFormat};
-use crate::logic::transcoding::lineage;
 use crate::logic::transcoding::order::order;
+use crate::model::caption::caption;
 use crate::model::file_name::PlayedFile;
 use crate::model::format::StreamFormat;
 use crate::model::mount::{MountName, MountSpec};
@@ -17,23 +18,9 @@ use crate::wire::gossip::FileCard;
 
 type Mounts = BTreeMap<MountName, MountSpec>;
 
-/// Whether a mount's stream is there as soon as somebody wants it: what it is made of is on air, or its outside relay may get it.
-pub fn is_made_on_demand(mount: &MountName, mounts: &Mounts, view: &MeshView) -> bool {
-    let spec = mounts.get(mount).filter(|spec| spec.is_on_demand());
-    spec.is_some_and(|spec| {
-        let origin = lineage::origin(spec, mounts);
-        let is_relayed = mounts.get(origin).is_some_and(|it| !it.relay.is_empty());
-        let may_be_relayed = is_relayed && !view.outside_relay_fails(origin);
-        let is_own = spec.transcode.transcode_from.is_none();
-        let mut up = view.nodes.values().filter(|node| node.is_up());
-        let may_be_made = is_own || up.any(|node| node.transcoding.is_some());
-        may_be_made && (may_be_relayed || view.source(origin).is_some())
-    })
-}
-
 /// Whether a mount has a stream of its own, or would have one if it were wanted.
 pub fn is_on_air(mount: &MountName, mounts: &Mounts, view: &MeshView) -> bool {
-    view.source(mount).is_some() || is_made_on_demand(mount, mounts, view)
+    view.source(mount).is_some() || making(mount, mounts, view) == Making::Promised
 }
 
 /// Whether a mount's stream is silent, and the mount does not play that.
@@ -154,6 +141,7 @@ pub fn rungs(unix_s: u64, spec: &MountSpec, mounts: &Mounts, view: &MeshView) ->
         },
         heard_on: heard_on(&spec.path, &rung, view),
         troubles: troubles(&rung, view),
+        why_not_made: why_not_made(&rung, mounts, view),
         rung,
     });
     status.collect()
@@ -192,6 +180,12 @@ fn cards_of<'a>(
 ) -> impl Iterator<Item = (&'a NodeName, &'a FileCard)> {
     let up = view.nodes.iter().filter(|(_, node)| node.is_up());
     up.filter_map(move |(name, node)| Some((name, node.files.get(file)?)))
+}
+
+/// Why the stream of a rung does not come, if it is made on demand and is not there.
+fn why_not_made(rung: &RungName, mounts: &Mounts, view: &MeshView) -> Option<String> {
+    let mount = rung.mount().filter(|it| view.source(it).is_none())?;
+    making(mount, mounts, view).trouble().map(caption)
 }
 
 /// Why nodes cannot play a rung, if it is a file.

@@ -77,6 +77,12 @@ impl TranscoderStances {
     }
 }
 
+/// Whether a node of the mesh can transcode to this codec now.
+pub fn is_able(codec: CodecName, view: &MeshView) -> bool {
+    let runners = runners(view);
+    runners.values().any(|runner| runner.is_able(codec))
+}
+
 fn runners(view: &MeshView) -> Runners {
     let runners = view.nodes.iter();
     let runners = runners.filter_map(|(name, node)| Some((name.clone(), runner(node)?)));

@@ -2,7 +2,7 @@
 
 use super::view::MeshView;
 use crate::model::mount::MountName;
-use crate::model::outside_relay::OutsideRelayStage;
+use crate::model::outside_relay::OutsideRelayReport;
 use crate::model::seat::Seat;
 use crate::wire::gossip::{Origin, StreamCard};
 
@@ -32,12 +32,10 @@ impl MeshView {
         }
     }
 
-    /// Whether no address of a mount's outside relay gives the stream, by the word of its node.
-    pub fn outside_relay_fails(&self, mount: &MountName) -> bool {
-        let holder = self.seats.get(&Seat::OutsideRelay(mount.clone()));
-        let node = holder.and_then(|claim| self.nodes.get(&claim.node));
-        let report = node.and_then(|node| node.outside_relays.get(mount));
-        report.is_some_and(|report| report.stage == OutsideRelayStage::Failing)
+    /// The words on a mount's outside relay of the node that has its seat.
+    pub fn outside_relay(&self, mount: &MountName) -> Option<&OutsideRelayReport> {
+        let holder = self.seats.get(&Seat::OutsideRelay(mount.clone()))?;
+        self.nodes.get(&holder.node)?.outside_relays.get(mount)
     }
 
     /// Whether a mount's source is an outside relay, which yields its place to any encoder.

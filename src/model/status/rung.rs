@@ -55,6 +55,9 @@ pub struct RungStatus {
     /// Why nodes cannot play it, if it is a file.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub troubles: BTreeMap<NodeName, String>,
+    /// Why its stream does not come, if that is made on demand: nobody can make it, or the last try has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why_not_made: Option<String>,
 }
 
 impl RungStatus {

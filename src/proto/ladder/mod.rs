@@ -10,6 +10,7 @@ use crate::model::mount::{MountName, MountSpec};
 use crate::model::status::rung::RungState;
 use crate::model::stream::StreamId;
 use crate::proto::listener::prospect::RingLook;
+use crate::proto::making::{Making, making};
 use crate::proto::on_air;
 use crate::proto::pull::LINGER;
 use crate::proto::view::MeshView;
@@ -21,6 +22,10 @@ const STUTTER: Duration = Duration::from_secs(2);
 /// How long a stream that is over still counts as flowing: another source takes its place, an encoder connects again at once,
 /// or a transcoder moves. Gossip tells of the next stream within two rounds, and listeners have five seconds in store.
 const SUCCESSION: Duration = Duration::from_secs(1);
+
+/// How long the best rung that flows is waited for before who waits hears the best other one. A stream on demand begins within one
+/// second, or two on a small machine, and a listener who comes waits for five in all: the others have the rest.
+const AWAITED: Duration = Duration::from_secs(2);
 
 /// The stream of a rung that this node holds.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +42,28 @@ pub struct RungRing {
     pub goes_on: Option<bool>,
 }
 
+/// The prospect of a rung that is made on demand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DemandLook {
+    /// The stream is not made on demand, or cannot be.
+    #[default]
+    No,
+    /// The stream did not come when it was wanted last, or nobody can make it now. It may come if it is wanted again.
+    Doubtful,
+    /// The stream begins as soon as somebody wants it.
+    Yes,
+}
+
+impl From<Making> for DemandLook {
+    fn from(making: Making) -> Self {
+        match making {
+            Making::Never => Self::No,
+            Making::Impossible(_) | Making::Doubtful(_) => Self::Doubtful,
+            Making::Promised => Self::Yes,
+        }
+    }
+}
+
 /// A rung as this node knows it.
 #[derive(Clone, Copy, Debug)]
 pub struct RungLook {
@@ -46,8 +73,8 @@ pub struct RungLook {
     pub ring: Option<RungRing>,
     /// The stream whose source is connected to another node.
     pub elsewhere: Option<StreamId>,
-    /// Whether a stream is made as soon as somebody wants it.
-    pub is_made_on_demand: bool,
+    /// The prospect of its stream, if it is made on demand.
+    pub demand: DemandLook,
     /// Whether those who listen may go on with that, by its media type.
     pub may_go_on: bool,
     /// Whether it is silent, and its mount does not play that.
@@ -60,7 +87,7 @@ impl RungLook {
         exists: false,
         ring: None,
         elsewhere: None,
-        is_made_on_demand: false,
+        demand: DemandLook::No,
         may_go_on: true,
         is_silent: false,
     };
@@ -78,7 +105,7 @@ impl RungLook {
             exists: mounts.contains_key(rung),
             ring: None,
             elsewhere: source.map(|(_, card)| card.stream_id),
-            is_made_on_demand: on_air::is_made_on_demand(rung, mounts, view),
+            demand: making(rung, mounts, view).into(),
             may_go_on: source.is_none_or(|(_, card)| may_go_on(&card.content_type)),
             is_silent: on_air::fails_by_silence(rung, mounts, view),
         }
@@ -86,7 +113,7 @@ impl RungLook {
 
     fn flows(&self, now: Instant) -> bool {
         let Some(ring) = self.ring else {
-            return self.elsewhere.is_some() || self.is_made_on_demand;
+            return self.elsewhere.is_some() || self.demand == DemandLook::Yes;
         };
         let has_next = self.elsewhere.is_some_and(|it| it != ring.stream_id);
         let unfed = now.saturating_duration_since(ring.last_fed);
@@ -178,17 +205,29 @@ pub enum LeaveReason {
 #[derive(Clone, Debug)]
 pub struct Ladder {
     flowed: Instant,
+    /// Since when the best rung that flows is awaited, because its stream is not here.
+    awaited_since: Option<Instant>,
+    sought: Vec<usize>,
 }
 
 impl Ladder {
     /// A ladder that is looked at from now on.
     pub fn new(now: Instant) -> Self {
-        Self { flowed: now }
+        Self {
+            flowed: now,
+            awaited_since: None,
+            sought: Vec::new(),
+        }
     }
 
     /// When a rung flowed last.
     pub fn flowed(&self) -> Instant {
         self.flowed
+    }
+
+    /// The rungs whose streams are to be fetched, or made: each of them is heard as soon as it is here, unless a better one is.
+    pub fn sought(&self) -> &[usize] {
+        &self.sought
     }
 
     /// The states of the rungs.
@@ -206,13 +245,17 @@ impl Ladder {
             returns: look.returns,
             switched_to: look.switched_to,
         };
+        let has_audience = look.heard.is_none_or(|heard| heard.has_audience);
+        self.sought.clear();
         let chosen = ladder::choose(&states, choice);
-        let Some(rung) = chosen.or_else(|| replaced(playing, &states)) else {
+        let Some(best) = chosen.or_else(|| replaced(playing, &states)) else {
+            self.awaited_since = None;
             let silent = now.saturating_duration_since(self.flowed);
-            return match silent > look.linger {
-                true => LadderStep::Leave(LeaveReason::NothingFlows),
-                false => LadderStep::Wait,
-            };
+            if silent > look.linger {
+                return LadderStep::Leave(LeaveReason::NothingFlows);
+            }
+            self.seek_doubtful(look, look.rungs.len(), has_audience);
+            return LadderStep::Wait;
         };
         self.flowed = now;
         let idle_since = look.heard.and_then(|heard| heard.idle_since);
@@ -222,17 +265,62 @@ impl Ladder {
             return LadderStep::Leave(LeaveReason::NobodyListens);
         }
         // Nodes that only hold the mount's own stream for others need no fallback.
-        let has_audience = look.heard.is_none_or(|heard| heard.has_audience);
-        if rung > 0 && playing == Some(0) && !has_audience {
+        if best > 0 && playing == Some(0) && !has_audience {
             return LadderStep::Wait;
         }
-        match look.rungs[rung].is_here(now) {
-            true => LadderStep::Hear(rung),
-            false => LadderStep::Fetch {
-                rung,
-                meanwhile: playing.is_some_and(|it| it != rung && states[it] == RungState::Flows),
-            },
+        self.seek_doubtful(look, best, has_audience);
+        if look.rungs[best].is_here(now) {
+            self.awaited_since = None;
+            return LadderStep::Hear(best);
         }
+        let since = *self.awaited_since.get_or_insert(now);
+        if now.saturating_duration_since(since) < AWAITED {
+            self.sought.push(best);
+            return LadderStep::Fetch {
+                rung: best,
+                meanwhile: playing.is_some_and(|it| it != best && states[it] == RungState::Flows),
+            };
+        }
+        self.do_without(best, choice, &states, look, now)
+    }
+
+    /// The best rung has not come in time: whichever is here is heard, and all that are better are fetched.
+    fn do_without(
+        &mut self,
+        best: usize,
+        choice: Choice,
+        states: &[RungState],
+        look: &LadderLook,
+        now: Instant,
+    ) -> LadderStep {
+        let is_here = |rung: usize| look.rungs[rung].is_here(now);
+        let here = states.iter().enumerate().map(|(rung, state)| match state {
+            RungState::Flows if !is_here(rung) => RungState::OffAir,
+            state => *state,
+        });
+        let heard = ladder::choose(&here.collect::<Vec<_>>(), choice);
+        let better = 0..heard.unwrap_or(states.len());
+        let awaited = better.filter(|rung| states[*rung] == RungState::Flows && !is_here(*rung));
+        self.sought.extend(awaited);
+        if !self.sought.contains(&best) {
+            self.sought.push(best);
+        }
+        heard.map_or(
+            LadderStep::Fetch {
+                rung: best,
+                meanwhile: false,
+            },
+            LadderStep::Hear,
+        )
+    }
+
+    /// Has what is made on demand and has failed tried again where it would be heard rather than this rung.
+    fn seek_doubtful(&mut self, look: &LadderLook, heard: usize, has_audience: bool) {
+        let rungs = look.rungs.iter().enumerate();
+        let better = rungs.filter(|(at, _)| *at < heard || look.switched_to == Some(*at));
+        let doubtful = better.filter(|(_, it)| it.demand == DemandLook::Doubtful && has_audience);
+        let doubtful = doubtful.filter(|(_, it)| it.ring.is_none() && it.elsewhere.is_none());
+        self.sought.extend(doubtful.map(|(at, _)| at));
     }
 }
 

@@ -7,7 +7,7 @@ const OFF_AIR: RungLook = RungLook {
     exists: true,
     ring: None,
     elsewhere: None,
-    is_made_on_demand: false,
+    demand: DemandLook::No,
     may_go_on: true,
     is_silent: false,
 };
@@ -243,7 +243,7 @@ fn a_fallback_that_goes_on_in_another_format_is_heard_if_nothing_else_flows() {
     let mut ladder = Ladder::new(now);
     let replaced = RungLook {
         may_go_on: false,
-        is_made_on_demand: true,
+        demand: DemandLook::Yes,
         ..OFF_AIR
     };
     let mut look = look([over(now), replaced], Some(1));
@@ -265,4 +265,49 @@ fn a_fallback_that_goes_on_in_another_format_is_heard_if_nothing_else_flows() {
         ..look
     };
     assert_eq!(ladder.step(&own, now), LadderStep::Wait);
+}
+
+#[test]
+fn the_next_rung_is_heard_when_the_best_does_not_come() {
+    let begun = Instant::now();
+    let mut ladder = Ladder::new(begun);
+    let promised = RungLook {
+        demand: DemandLook::Yes,
+        ..OFF_AIR
+    };
+    // Nobody has listened so far.
+    let mut look = look([OFF_AIR, promised], None);
+    look.rungs.push(promised);
+    let fetch = LadderStep::Fetch {
+        rung: 1,
+        meanwhile: false,
+    };
+    assert_eq!(ladder.step(&look, begun), fetch);
+    assert_eq!(ladder.sought(), [1], "the others are not begun in vain");
+    let late = begun + AWAITED;
+    assert_eq!(ladder.step(&look, late), fetch);
+    assert_eq!(ladder.sought(), [1, 2]);
+    look.rungs[2] = here(late);
+    assert_eq!(ladder.step(&look, late), LadderStep::Hear(2));
+    assert_eq!(ladder.sought(), [1], "it is heard as soon as it comes");
+    look.rungs[1] = here(late);
+    assert_eq!(ladder.step(&look, late), LadderStep::Hear(1));
+    assert_eq!(ladder.sought(), [0; 0]);
+}
+
+#[test]
+fn a_rung_that_has_failed_is_tried_again_behind_the_one_that_is_heard() {
+    let now = Instant::now();
+    let mut ladder = Ladder::new(now);
+    let doubtful = RungLook {
+        demand: DemandLook::Doubtful,
+        ..OFF_AIR
+    };
+    let mut look = look([OFF_AIR, doubtful], Some(2));
+    look.rungs.push(here(now));
+    assert_eq!(ladder.step(&look, now), LadderStep::Hear(2));
+    assert_eq!(ladder.sought(), [1]);
+    look.heard.as_mut().unwrap().has_audience = false;
+    ladder.step(&look, now);
+    assert_eq!(ladder.sought(), [0; 0], "nobody would hear it");
 }

@@ -10,7 +10,9 @@ use crate::media::splice::may_splice;
 use crate::model::file_name::PlayedFile;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::rung_name::RungName;
-use crate::proto::ladder::{HeardLook, LadderLook, LadderStep, LeaveReason, RungLook, RungRing};
+use crate::proto::ladder::{
+    DemandLook, HeardLook, LadderLook, LadderStep, LeaveReason, RungLook, RungRing,
+};
 use crate::proto::view::MeshView;
 use crate::service::document::Mounts;
 use crate::service::streams::{Held, Return, Streams};
@@ -117,7 +119,7 @@ impl Climb<'_> {
         RungLook {
             exists: true,
             ring,
-            is_made_on_demand: true,
+            demand: DemandLook::Yes,
             may_go_on: listened
                 .is_none_or(|heard| may_splice(&heard.feed.head().content_type, facts.media_type)),
             ..RungLook::MISSING

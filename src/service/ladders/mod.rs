@@ -54,8 +54,8 @@ struct Inner {
 #[derive(Debug)]
 struct LadderState {
     ladder: Ladder,
-    /// The rung that is made because it is wanted here.
-    wanted: Option<(MountName, Want)>,
+    /// The rungs that are made because they are wanted here.
+    wanted: BTreeMap<MountName, Want>,
     /// The rungs with which the players of those who listen could not go on.
     misfits: BTreeSet<RungName>,
 }
@@ -213,7 +213,7 @@ impl Ladders {
         let mut states = states.lock();
         let state = states.entry(mount.clone()).or_insert_with(|| LadderState {
             ladder: Ladder::new(climb.now),
-            wanted: None,
+            wanted: BTreeMap::new(),
             misfits: BTreeSet::new(),
         });
         self.step(&climb, state)
@@ -225,21 +225,24 @@ impl Ladders {
         let look = climb.look(&rungs);
         note_misfits(mount, &rungs, &Ladder::states(&look, climb.now), state);
         let step = state.ladder.step(&look, climb.now);
-        state.wanted = match step {
-            LadderStep::Hear(rung) | LadderStep::Fetch { rung, .. } => {
-                self.want(&rungs[rung], climb, state.wanted.take())
-            }
-            LadderStep::Wait | LadderStep::Leave(_) => None,
+        let sought: Vec<&RungName> = state.ladder.sought().iter().map(|it| &rungs[*it]).collect();
+        let heard = match step {
+            LadderStep::Hear(rung) => Some(&rungs[rung]),
+            LadderStep::Fetch { .. } | LadderStep::Wait | LadderStep::Leave(_) => None,
         };
+        let wanted = sought.iter().copied().chain(heard);
+        state.wanted = self.want(wanted, climb, &mut state.wanted);
+        for rung in sought {
+            match rung {
+                RungName::Mount(mount) => self.0.config.relays.begin(mount),
+                RungName::File(file) => self.0.config.loops.begin(file),
+            }
+        }
         climb.carry_out(step, &rungs);
         let heard = || self.0.config.streams.heard(mount);
         match step {
             LadderStep::Hear(_) => heard().map_or(Offer::Coming, Offer::Hear),
-            LadderStep::Fetch { rung, meanwhile } => {
-                match &rungs[rung] {
-                    RungName::Mount(mount) => self.0.config.relays.begin(mount),
-                    RungName::File(file) => self.0.config.loops.begin(file),
-                }
+            LadderStep::Fetch { meanwhile, .. } => {
                 let meanwhile = heard().filter(|_| meanwhile);
                 meanwhile.map_or(Offer::Coming, Offer::Hear)
             }
@@ -249,18 +252,24 @@ impl Ladders {
         }
     }
 
-    /// Has the stream of a rung made, if that is made on demand only.
-    fn want(
+    /// Has the streams of these rungs made that are made on demand only.
+    fn want<'a>(
         &self,
-        rung: &RungName,
+        rungs: impl Iterator<Item = &'a RungName>,
         climb: &Climb<'_>,
-        wanted: Option<(MountName, Want)>,
-    ) -> Option<(MountName, Want)> {
-        let mount = rung.mount()?;
-        let before = wanted.filter(|(before, _)| before == mount);
-        let wants = &self.0.config.wants;
-        is_on_demand(climb.mounts, mount)
-            .then(|| before.unwrap_or_else(|| (mount.clone(), wants.want(mount))))
+        before: &mut BTreeMap<MountName, Want>,
+    ) -> BTreeMap<MountName, Want> {
+        let mounts = rungs.filter_map(RungName::mount);
+        let on_demand = mounts.filter(|mount| is_on_demand(climb.mounts, mount));
+        let wanted: BTreeSet<&MountName> = on_demand.collect();
+        let mut want = |mount: &MountName| {
+            let kept = before.remove(mount);
+            kept.unwrap_or_else(|| self.0.config.wants.want(mount))
+        };
+        wanted
+            .into_iter()
+            .map(|mount| (mount.clone(), want(mount)))
+            .collect()
     }
 }
 

@@ -38,6 +38,7 @@ use crate::model::fallback::MAX_FALLBACKS;
 use crate::model::http_header::ExtraHeaders;
 use crate::model::mount::MountName;
 use crate::proto::listener::{Arrival, ListenerContext, ListenerQuestion, Reserve, Verdict};
+use crate::proto::making::{Making, making};
 use crate::proto::on_air;
 use crate::proto::view::MeshView;
 use crate::wire::http::forwarded::Client;
@@ -334,15 +335,18 @@ impl Listening {
 
     /// Has the stream that is asked for made, if it is made on demand only, and can be.
     fn summon(&self, asking: MountRequest<'_>) -> Option<Want> {
-        let is_made = self.is_made_on_demand(asking.mount) && !asking.looks_only();
+        let is_made = self.making(asking.mount) != Making::Never && !asking.looks_only();
         is_made.then(|| self.0.config.wants.want(asking.mount))
     }
 
-    /// Whether a mount's stream is there as soon as somebody wants it: what it is made of is on air, or is relayed from
-    /// outside.
-    fn is_made_on_demand(&self, mount: &MountName) -> bool {
+    /// Whether a listener without another choice waits for a mount's stream that is made on demand.
+    fn is_worth_waiting(&self, mount: &MountName) -> bool {
+        matches!(self.making(mount), Making::Promised | Making::Doubtful(_))
+    }
+
+    fn making(&self, mount: &MountName) -> Making {
         let mesh = &self.0.config.mesh;
-        on_air::is_made_on_demand(mount, &mesh.documents.mounts(), &mesh.cluster.view())
+        making(mount, &mesh.documents.mounts(), &mesh.cluster.view())
     }
 
     /// Waits a moment for a source that has just connected somewhere: gossip tells of it two rounds later. A stream that is
@@ -361,7 +365,7 @@ impl Listening {
                 () = self.0.config.relays.wait_until_held(mount) => {}
             }
         };
-        let patience = match self.is_made_on_demand(mount) {
+        let patience = match self.is_worth_waiting(mount) {
             true => DEMAND_LIMIT,
             false => GOSSIP_DELAY,
         };

@@ -167,7 +167,7 @@ impl Listening {
         let ladders = &self.0.config.ladders;
         match ladders.fetch(mount).await {
             Ok(held) => Some(held),
-            Err(_) if self.is_made_on_demand(mount) && self.wait_for_source(mount).await => {
+            Err(_) if self.is_worth_waiting(mount) && self.wait_for_source(mount).await => {
                 ladders.fetch(mount).await.ok()
             }
             Err(_) => None,

@@ -201,6 +201,10 @@ impl Statuses {
         for rung in rungs.iter_mut().filter(|rung| misfits.contains(&rung.rung)) {
             rung.state = RungState::OtherFormat;
         }
+        if viewer == Viewer::Public {
+            // It may name what only operators may see.
+            rungs.iter_mut().for_each(|rung| rung.why_not_made = None);
+        }
         rungs
     }
 

@@ -239,6 +239,11 @@ impl Runner {
         codec != CodecName::Unknown && self.codecs.contains(&codec)
     }
 
+    /// Whether it may make a codec, if it has room.
+    pub fn is_able(&self, codec: CodecName) -> bool {
+        self.most > 0 && self.can_make(codec)
+    }
+
     fn is_busy(&self) -> bool {
         self.cpu_permille.is_some_and(|share| share > BUSY_PERMILLE)
     }
