@@ -13,7 +13,7 @@ THREADS ?= $(shell echo $$(( $$(nproc) * 3 / 2 + 1 )))
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build check test simulate flash-crowd ladder chaos soak rolling clients fuzz crowd costs bench bench-redirect settings compatibility loudness doc
+.PHONY: help demo build check test simulate flash-crowd ladder chaos soak rolling clients fuzz crowd costs bench bench-redirect bench-tls settings compatibility loudness doc
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ bench: ## Measure what has to be fast
 bench-redirect: ## Count redirects per second against nginx, which has to be installed, as wrk has
 	$(CARGO) build --release --locked
 	benches/redirect-nginx.sh $(TARGET)/release/antiphon
+
+bench-tls: ## Measure what TLS costs a listener and a handshake, beside plain ones and nginx's: make bench-tls LISTENERS=4000
+	$(if $(LISTENERS),LISTENERS=$(LISTENERS)) $(CARGO) test --release --locked --test whole -- --ignored --nocapture --test-threads 1 costs::tls $(ARGS)
 
 settings: ## Write the tables of settings into the pages again, from the tables in src/logic/records
 	ANTIPHON_WRITE_SETTINGS=1 $(CARGO) test --locked --test docs -- settings::

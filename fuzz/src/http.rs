@@ -87,13 +87,13 @@ pub fn logins(data: &[u8]) {
         .lines()
         .zip(names.iter().cycle())
         .map(|(value, name)| (*name, value));
-    let client = forwarded::client(peer, &trusted, headers);
+    let client = forwarded::client(peer, false, &trusted, headers);
     assert_eq!(client.ip, client.ip.to_canonical());
 }
 
 /// The first line of a Shoutcast source: more bytes never change a verdict.
 pub fn shoutcast(data: &[u8]) {
-    for port in [PortUse::Http, PortUse::Shoutcast] {
+    for port in [PortUse::Http, PortUse::Shoutcast, PortUse::Https] {
         let mut verdict = FirstLine::More;
         for length in 0..=data.len().min(1_000) {
             let now = FirstLine::read(&data[..length], port);

@@ -15,6 +15,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep, timeout};
 use tracing::debug;
 
+use super::door_stream::DoorStream;
+
 /// How long an answer may take to be handed to the kernel: as long as a request may take to come. The longest answer, the
 /// status of a large mesh, passes a line of 1 Mbit/s in that time.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,10 +28,22 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 pub const SEND_BUFFER_BYTES: u32 = 16 << 10;
 
 /// Sends an answer, or part of one. If it is not taken in time, the connection is lost: it is reset when it is dropped.
-pub async fn send(stream: &mut TcpStream, answer: &[u8]) -> io::Result<()> {
-    match timeout(ANSWER_TIMEOUT, stream.write_all(answer)).await {
+pub async fn send(stream: &mut DoorStream, answer: &[u8]) -> io::Result<()> {
+    let sending = async {
+        stream.write_all(answer).await?;
+        stream.flush().await
+    };
+    match timeout(ANSWER_TIMEOUT, sending).await {
         Ok(written) => written,
-        Err(_) => Err(give_up(stream)),
+        Err(_) => Err(give_up(stream.socket())),
+    }
+}
+
+/// Tells the client that nothing more follows.
+pub async fn end(stream: &mut DoorStream) -> io::Result<()> {
+    match timeout(ANSWER_TIMEOUT, stream.shutdown()).await {
+        Ok(ended) => ended,
+        Err(_) => Err(give_up(stream.socket())),
     }
 }
 
@@ -57,19 +71,39 @@ impl Patience {
     /// Writes as far as the client lets it; an error once it has kept the answer waiting for [`ANSWER_TIMEOUT`].
     pub fn poll_write(
         &mut self,
-        stream: &mut TcpStream,
+        stream: &mut DoorStream,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(written) = Pin::new(&mut *stream).poll_write(cx, bytes) {
-            return Poll::Ready(written);
+        let written = Pin::new(&mut *stream).poll_write(cx, bytes);
+        self.bound(written, stream, cx)
+    }
+
+    /// Hands the kernel what is written and still kept back; an error under the same limit.
+    pub fn poll_flush(
+        &mut self,
+        stream: &mut DoorStream,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut *stream).poll_flush(cx);
+        self.bound(flushed, stream, cx)
+    }
+
+    fn bound<T>(
+        &mut self,
+        done: Poll<io::Result<T>>,
+        stream: &DoorStream,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if done.is_ready() {
+            return done;
         }
         let ends = self
             .ends
             .get_or_insert_with(|| Box::pin(sleep(ANSWER_TIMEOUT)));
         match ends.as_mut().poll(cx) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(()) => Poll::Ready(Err(give_up(stream))),
+            Poll::Ready(()) => Poll::Ready(Err(give_up(stream.socket()))),
         }
     }
 }
@@ -83,11 +117,11 @@ mod tests {
     use super::*;
 
     /// A connection of which the client never reads.
-    async fn unread() -> (TcpStream, TcpStream) {
+    async fn unread() -> (TcpStream, DoorStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap());
         let (client, accepted) = tokio::join!(client, listener.accept());
-        (client.unwrap(), accepted.unwrap().0)
+        (client.unwrap(), accepted.unwrap().0.into())
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,6 +9,7 @@ pub mod descriptors;
 pub mod disk;
 pub mod dns;
 pub mod door;
+pub mod door_stream;
 pub mod feed;
 pub mod geo;
 pub mod gossip;

@@ -20,7 +20,8 @@ pub struct FileStamp {
 }
 
 impl FileStamp {
-    fn of(about: &Metadata) -> Self {
+    /// The stamp of a file by what the system says about it.
+    pub fn of(about: &Metadata) -> Self {
         Self {
             inode: about.ino(),
             bytes: about.len(),

@@ -23,6 +23,8 @@ use self::services::{Core, NodeCredentials};
 use self::signals::{Signals, Wish};
 use crate::io::disk::DataDir;
 use crate::io::gossip::Gossip;
+use crate::io::https::certificates::Certificates;
+use crate::io::https::handshake::Https;
 use crate::io::link::{Links, NameConflict};
 use crate::io::tasks::Tasks;
 use crate::io::tls::ClusterSecret;
@@ -33,9 +35,11 @@ use crate::service::document::Documents;
 use crate::service::drain::Drain;
 use crate::service::geo::Geo;
 use crate::service::identity;
+use crate::service::own_certificate::OwnCertificate;
 use crate::settings::Settings;
 use crate::wire::frame::{Frame, Hello};
 use crate::wire::icecast::passthrough::TagKey;
+use crate::wire::icecast::shoutcast::PortUse;
 use crate::wire::livez::ProofKeys;
 
 /// How long tasks may take to end when the node stops.
@@ -81,6 +85,8 @@ struct Node {
     gossip: Arc<Gossip>,
     documents: Documents,
     geo: Geo,
+    https: Https,
+    own_certificate: OwnCertificate,
     drain: Drain,
     conflicts: mpsc::Receiver<NameConflict>,
     /// Ends connections and sources.
@@ -99,6 +105,9 @@ impl Node {
         };
         let secret = identity::secret(&kept.data_dir, settings.secret_file.as_deref(), start)?;
         let token = identity::token(&kept.data_dir)?;
+        let certificates = Certificates::default();
+        let own_certificate = OwnCertificate::read(settings.tls.clone(), certificates.clone())?;
+        let https = Https::new(&secret, certificates).context("cannot set up HTTPS")?;
         let ports = Ports::open(&settings)?;
         let tasks = Tasks::default();
         let hello = presence::hello(&settings, &kept, ports.bound)?;
@@ -111,6 +120,7 @@ impl Node {
             tasks: &tasks,
             ended: Ended::default(),
             geo: &present.geo,
+            https: &https,
             tag_key: TagKey::new(secret.derive("antiphon passthrough tags")),
             unreached: Unreached::default(),
             proof_keys: ProofKeys::new(secret.derive_each("antiphon proof of an address")),
@@ -129,11 +139,17 @@ impl Node {
             core.start_resolver(&mesh.cluster, parts.load, zone, sockets, data_dir.clone());
         }
         tasks.spawn(parts.switchboard.run(present.arrivals));
-        if let Some(door) = ports.shoutcast_door {
-            info!(address = %door.local_address()?, "Shoutcast sources are taken here too");
+        for door in ports.further_doors {
+            let address = door.local_address()?;
+            match door.port() {
+                PortUse::Shoutcast => info!(%address, "Shoutcast sources are taken here too"),
+                PortUse::Http => info!(%address, "HTTP and HTTPS are spoken here too"),
+                PortUse::Https => info!(%address, "HTTPS is spoken here"),
+            }
             tasks.spawn(parts.front.clone().run(door, parts.visitors.clone()));
         }
         tasks.spawn(parts.front.run(ports.door, parts.visitors.clone()));
+        tasks.spawn(own_certificate.clone().run(tasks.clone()));
         Ok(Self {
             settings,
             secret,
@@ -143,6 +159,8 @@ impl Node {
             gossip: present.gossip,
             documents: mesh.documents,
             geo: present.geo,
+            https,
+            own_certificate,
             drain: parts.drain,
             conflicts: present.conflicts,
             visitors: parts.visitors,

@@ -12,6 +12,7 @@ use crate::io::door::Door;
 use crate::io::link::LinkError;
 use crate::service::load::Capacity;
 use crate::settings::Settings;
+use crate::wire::icecast::shoutcast::PortUse;
 
 /// How far above a port that needs a privilege one is named that needs none: 8080 for 80 is what people use.
 const UNPRIVILEGED: u16 = 8_000;
@@ -20,8 +21,8 @@ const UNPRIVILEGED: u16 = 8_000;
 pub(super) struct Ports {
     /// The door for listeners, sources and operators.
     pub(super) door: Door,
-    /// The second door, for sources that speak Shoutcast, if there is one.
-    pub(super) shoutcast_door: Option<Door>,
+    /// Further doors.
+    pub(super) further_doors: Vec<Door>,
     /// The address of the door.
     pub(super) bound: SocketAddr,
     /// The sockets of the resolver, if this node answers DNS queries.
@@ -48,20 +49,39 @@ impl Ports {
         }
         let door = Door::bind(settings.listen, &settings.trusted_proxies, descriptors)
             .map_err(|error| cannot_listen("listen", settings.listen, &error))?;
-        let shoutcast_door = settings.shoutcast_listen.map(|address| {
-            door.bind_shoutcast(address)
-                .map_err(|error| cannot_listen("shoutcast-listen", address, &error))
-        });
+        let further_doors = further_doors(settings, &door)?;
         let dns = settings.dns.as_ref();
         let dns = dns.map(|dns| DnsSockets::bind(&dns.listen, descriptors.of_dns()));
         Ok(Self {
             bound: door.local_address()?,
             door,
-            shoutcast_door: shoutcast_door.transpose()?,
+            further_doors,
             dns: dns.transpose()?,
             capacity,
         })
     }
+}
+
+/// Opens the doors beside the first one.
+fn further_doors(settings: &Settings, door: &Door) -> anyhow::Result<Vec<Door>> {
+    let named = [
+        (
+            "shoutcast-listen",
+            settings.shoutcast_listen,
+            PortUse::Shoutcast,
+        ),
+        ("listen-http", settings.listen_http, PortUse::Http),
+        ("listen-https", settings.listen_https, PortUse::Https),
+    ];
+    let wanted = named
+        .into_iter()
+        .filter_map(|(flag, address, port)| Some((flag, address?, port)));
+    wanted
+        .map(|(flag, address, port)| {
+            door.bind_beside(address, port)
+                .map_err(|error| cannot_listen(flag, address, &error))
+        })
+        .collect()
 }
 
 /// Why a node cannot open the port of a flag, and what to do about it.

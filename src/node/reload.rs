@@ -10,7 +10,7 @@ use crate::service::identity;
 use crate::settings::Settings;
 
 /// Settings that take effect at once. All others are named in a warning and need a restart.
-const TAKEN_OVER: [&str; 2] = ["log", "secret_file"];
+const TAKEN_OVER: [&str; 4] = ["log", "secret_file", "tls_cert", "tls_key"];
 
 impl Node {
     /// Reads everything again that can change in a running node. `read` returns the settings, and has already applied
@@ -26,6 +26,7 @@ impl Node {
         info!(log = %new.log, "settings reloaded");
         self.reload_secret(&new);
         self.geo.read_again();
+        self.own_certificate.read_again(new.tls.clone());
         let mut changed = self.settings.differing(&new);
         changed.retain(|key| !TAKEN_OVER.contains(key));
         if !changed.is_empty() {
@@ -47,6 +48,7 @@ impl Node {
                 let mesh = secret.fingerprint();
                 info!(%mesh, links_closed = closed, "the secret was read again");
                 self.fingerprint.send_replace(mesh);
+                self.https.renew(&secret);
                 self.secret = secret;
             }
             Err(error) => warn!(%error, "the secret stays as it was"),

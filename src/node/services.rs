@@ -10,6 +10,7 @@ use tracing::warn;
 use super::kept::KeptState;
 use crate::io::child::Spawner;
 use crate::io::gossip::Gossip;
+use crate::io::https::handshake::Https;
 use crate::io::link::Links;
 use crate::io::pacer::{Pacer, PacerConfig};
 use crate::io::password::{Passwords, Secret};
@@ -69,6 +70,7 @@ pub(super) struct Core<'a> {
     pub(super) tasks: &'a Tasks,
     pub(super) ended: Ended,
     pub(super) geo: &'a Geo,
+    pub(super) https: &'a Https,
     pub(super) tag_key: TagKey,
     pub(super) unreached: Unreached,
     pub(super) proof_keys: ProofKeys,
@@ -212,6 +214,7 @@ impl Core<'_> {
                 admin,
                 http_headers: self.settings.http_headers.clone(),
                 files: Files::new(self.settings.web_root.clone(), visitors.clone()),
+                https: self.https.clone(),
                 drain: carriers.drain.clone(),
                 trusted_proxies: self.settings.trusted_proxies.clone().into(),
             },

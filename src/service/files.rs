@@ -10,7 +10,6 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
-use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, warn};
 
@@ -19,6 +18,7 @@ use super::listen;
 use super::listen::After;
 use crate::io::answer;
 use crate::io::door::Visitor;
+use crate::io::door_stream::DoorStream;
 use crate::io::tasks::Tasks;
 use crate::io::web_root::{Opened, WebFile, WebRoot};
 use crate::wire::http::file_head::{FileAnswer, FileFacts};
@@ -144,7 +144,7 @@ impl Files {
 
 /// Sends the head of an answer and its part of the file.
 async fn send_part(
-    stream: &mut TcpStream,
+    stream: &mut DoorStream,
     file: std::fs::File,
     answer: FileAnswer,
 ) -> io::Result<()> {

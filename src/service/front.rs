@@ -11,7 +11,9 @@ use super::drain::{Drain, Phase};
 use super::files::Files;
 use super::ingest::{Ingest, answer_and_drain};
 use super::listen::{After, Entrance, ListenRequest, Listening, PlaylistRequest};
-use crate::io::door::{self, Accepted, Door, FirstHead, NoHead, Visitor};
+use super::no_request;
+use crate::io::door::{self, Accepted, Door, FirstHead, Greeting, Visitor};
+use crate::io::https::handshake::Https;
 use crate::io::tasks::Tasks;
 use crate::io::{answer, clock};
 use crate::model::http_header::ExtraHeaders;
@@ -64,6 +66,8 @@ pub struct Front {
     pub files: Files,
     /// The operator's headers for all answers.
     pub http_headers: ExtraHeaders,
+    /// Shakes hands with clients that speak TLS.
+    pub https: Https,
     /// Says whether this node takes newcomers.
     pub drain: Drain,
     /// The proxies that are believed when they name their client.
@@ -95,15 +99,26 @@ impl Front {
 
     /// Takes one visitor's requests until it leaves or is handed on. The wait for each is bounded by the time that a
     /// head may take, so a connection on which no other request comes is closed.
-    async fn receive(&self, mut visitor: Visitor, tasks: &Tasks) {
+    async fn receive(&self, visitor: Visitor, tasks: &Tasks) {
         // Answers are small and awaited; a stream's bytes are gathered before they are sent.
-        if let Err(error) = visitor.stream.set_nodelay(true) {
+        if let Err(error) = visitor.stream.socket().set_nodelay(true) {
             debug!(%error, "gone at once");
             return;
         }
-        let mut buffer = BytesMut::new();
+        let deadline = visitor.place.head_deadline();
+        let peer = visitor.peer;
         // A client that asks for nothing does not hold up the end of the node.
-        let reading = door::read_first(&mut visitor, &mut buffer);
+        let greeting = door::greet(visitor, &self.https, deadline);
+        let mut visitor = match tasks.until_end(greeting).await {
+            Some(Greeting::Ready(visitor)) => visitor,
+            Some(Greeting::NotTls(mut visitor)) => {
+                return no_request::refuse_plain(&mut visitor).await;
+            }
+            Some(Greeting::NoTls(why)) => return no_request::note_no_tls(peer, why).await,
+            Some(Greeting::Gone) | None => return,
+        };
+        let mut buffer = BytesMut::new();
+        let reading = door::read_first(&mut visitor, &mut buffer, deadline);
         let mut read = match tasks.until_end(reading).await {
             Some(Ok(FirstHead::Request(read))) => read,
             Some(Ok(FirstHead::Shoutcast(login, len))) => {
@@ -111,14 +126,15 @@ impl Front {
                 return self.ingest.serve_shoutcast(visitor, login, behind).await;
             }
             Some(Ok(FirstHead::Poke)) => return answer_and_drain(&mut visitor.stream, b"").await,
-            Some(Err(error)) => return refuse(&mut visitor, error, &buffer).await,
+            Some(Err(error)) => return no_request::refuse(&mut visitor, error, &buffer).await,
             None => return,
         };
         let mut has_logged_skipped_lines = false;
         for number in 1_u64.. {
             let head = read.head;
-            let peer_ip = visitor.peer.ip();
-            visitor.client = forwarded::client(peer_ip, &self.trusted_proxies, head.headers());
+            let (peer_ip, is_tls) = (visitor.peer.ip(), visitor.stream.is_tls());
+            let proxies = &self.trusted_proxies;
+            visitor.client = forwarded::client(peer_ip, is_tls, proxies, head.headers());
             if let Some(skipped) = head.skipped()
                 && !std::mem::replace(&mut has_logged_skipped_lines, true)
             {
@@ -134,7 +150,7 @@ impl Front {
             let reading = door::read_head(&mut visitor, &mut buffer);
             read = match tasks.until_end(reading).await {
                 Some(Ok(read)) => read,
-                Some(Err(error)) => return refuse(&mut visitor, error, &buffer).await,
+                Some(Err(error)) => return no_request::refuse(&mut visitor, error, &buffer).await,
                 None => return,
             };
         }
@@ -243,38 +259,6 @@ impl Front {
 fn is_reserved(path: &str) -> bool {
     let first = path.split('/').nth(1).unwrap_or_default();
     MountName::RESERVED.contains(&first) && first != "favicon.ico"
-}
-
-/// The first byte of a TLS connection.
-const TLS_RECORD: u8 = 0x16;
-
-async fn refuse(visitor: &mut Visitor, error: NoHead, begun: &BytesMut) {
-    match &error {
-        NoHead::Refused(why) => {
-            let status = why.status().map(HttpStatus::code);
-            let hint = match begun.first() {
-                Some(&TLS_RECORD) => ": it begins like HTTPS, and this port speaks HTTP",
-                _ => "",
-            };
-            info!(peer = %visitor.peer, status, "refused: {why}{hint}");
-        }
-        NoHead::TooSlow if !begun.is_empty() => {
-            info!(peer = %visitor.peer, bytes = begun.len(), "closed: the request, or the login, took too long");
-        }
-        error => debug!(peer = %visitor.peer, %error, "no request"),
-    }
-    let unix_s = clock::unix_s();
-    let answer = match error {
-        NoHead::Refused(error) => reply::head_refused(error, begun, unix_s),
-        NoHead::TooSlow if !begun.is_empty() => {
-            let reply = Reply::without_head(begun, unix_s);
-            Some(reply.message(HttpStatus::RequestTimeout, "the request took too long", &[]))
-        }
-        NoHead::TooSlow | NoHead::Left => None,
-    };
-    if let Some(answer) = answer {
-        answer_and_drain(&mut visitor.stream, &answer).await;
-    }
 }
 
 /// Whether the body is in chunks although the client does not speak HTTP/1.1, which begins with them.

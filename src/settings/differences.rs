@@ -1,6 +1,8 @@
 //! The differences between the settings that a node runs by and those that are read again.
 
-use super::{Settings, Transcoding};
+use std::path::Path;
+
+use super::{Settings, TlsFiles, Transcoding};
 
 impl Settings {
     /// The keys with different values in `new`.
@@ -11,6 +13,9 @@ impl Settings {
             data_dir,
             listen,
             shoutcast_listen,
+            listen_http,
+            listen_https,
+            tls,
             shoutcast_mount,
             public_url,
             public_https_url,
@@ -53,6 +58,10 @@ impl Settings {
                 "shoutcast_listen",
                 *shoutcast_listen == new.shoutcast_listen,
             ),
+            ("listen_http", *listen_http == new.listen_http),
+            ("listen_https", *listen_https == new.listen_https),
+            ("tls_cert", cert_of(tls) == cert_of(&new.tls)),
+            ("tls_key", key_of(tls) == key_of(&new.tls)),
             ("shoutcast_mount", *shoutcast_mount == new.shoutcast_mount),
             ("public_url", *public_url == new.public_url),
             (
@@ -97,6 +106,16 @@ impl Settings {
         let others = compared.into_iter().filter(|(_, same)| !same);
         others.map(|(key, _)| key).collect()
     }
+}
+
+fn cert_of(tls: &Option<TlsFiles>) -> Option<&Path> {
+    tls.as_ref().map(|files| files.cert.as_path())
+}
+
+/// The file of the key, where it is another than that of the certificate.
+fn key_of(tls: &Option<TlsFiles>) -> Option<&Path> {
+    let files = tls.as_ref()?;
+    (files.key != files.cert).then_some(files.key.as_path())
 }
 
 #[cfg(test)]

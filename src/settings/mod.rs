@@ -5,13 +5,15 @@
 //! over the defaults. What [`Settings::load`] returns needs no further check. Settings of the whole
 //! cluster are not here but in the replicated document.
 
+mod beside;
 mod differences;
 mod dns;
 mod file;
+mod https;
 mod icecast;
+mod layers;
 mod log;
 mod machine;
-mod shoutcast;
 #[cfg(test)]
 mod tests;
 mod transcoding;
@@ -33,13 +35,13 @@ use crate::model::outside::{BACKEND_PREFIX, is_backend};
 use crate::model::quorum::Quorum;
 use crate::model::seat::Rank;
 
+pub use beside::{BadPortBeside, PortBeside};
 pub use dns::{Answers, AnswersPerS, BadDnsValue, DnsSettings, Mailbox};
+pub use https::TlsFiles;
 pub use icecast::{BadAdoption, BadEngine, IcecastSettings, ServingEngine};
 pub use log::{BadLogFilter, LogFilter};
 pub use machine::Machine;
-pub use shoutcast::{BadShoutcastListen, ShoutcastListen};
 pub use transcoding::{BadTranscodeUser, EngineChoice, TranscodeMemory, Transcoding};
-use values::or_lower;
 pub use values::{
     BadValue, Bandwidth, Line, ListenAddress, MeshAddress, PeerAddress, PublicHttpsUrl, PublicUrl,
     whole_number,
@@ -75,11 +77,17 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The second address (TCP), for sources that speak Shoutcast; `None`: they come to `listen` only.
     pub shoutcast_listen: Option<SocketAddr>,
+    /// A further address (TCP) for all that comes to `listen`, such as one at port 80.
+    pub listen_http: Option<SocketAddr>,
+    /// A further address (TCP) at which HTTPS is spoken and nothing else, such as one at port 443.
+    pub listen_https: Option<SocketAddr>,
+    /// The files of the node's certificate; `None`: it has none of its own.
+    pub tls: Option<TlsFiles>,
     /// The mount of Shoutcast sources that name none; `None`: they have to name one.
     pub shoutcast_mount: Option<MountName>,
     /// The URL that listeners are told; `None`: found out from `listen`.
     pub public_url: Option<PublicUrl>,
-    /// The URL for listeners that speak HTTPS, through a proxy in front of the node; `None`: none.
+    /// The URL for listeners that speak HTTPS, with the node itself or a proxy in front of it; `None`: none.
     pub public_https_url: Option<PublicHttpsUrl>,
     /// The address that other nodes are told; `None`: found out from `listen`.
     pub mesh_address: Option<SocketAddr>,
@@ -146,14 +154,26 @@ pub struct RunArgs {
     pub listen: Option<ListenAddress>,
     /// A second port for encoders that speak Shoutcast; they expect it at the port of `--listen` + 1
     #[arg(long, value_name = "[IP:]PORT")]
-    pub shoutcast_listen: Option<ShoutcastListen>,
+    pub shoutcast_listen: Option<PortBeside>,
+    /// A further port for all that comes to `--listen`, such as 80, which is where browsers and authorities ask first
+    #[arg(long, value_name = "[IP:]PORT")]
+    pub listen_http: Option<PortBeside>,
+    /// A further port that speaks HTTPS only, such as 443; `--listen` speaks it too, beside HTTP
+    #[arg(long, value_name = "[IP:]PORT")]
+    pub listen_https: Option<PortBeside>,
+    /// File with this node's certificate for HTTPS and those above it (PEM); read again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// File with the key of `--tls-cert` (PEM) [default: the key stands in that file, too]
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
     /// Mount of Shoutcast sources that log in with a password alone, such as `/radio.mp3`
     #[arg(long, value_name = "MOUNT")]
     pub shoutcast_mount: Option<MountName>,
     /// URL at which listeners reach this node, such as `http://radio1.example:8000`
     #[arg(long, value_name = "URL")]
     pub public_url: Option<PublicUrl>,
-    /// URL of a proxy in front of this node that speaks HTTPS, such as `https://radio1.example`
+    /// URL at which this node, or a proxy in front of it, speaks HTTPS, such as `https://radio1.example`
     #[arg(long, value_name = "URL")]
     pub public_https_url: Option<PublicHttpsUrl>,
     /// Address at which other nodes reach this one, if a router forwards another address to it. In the file only
@@ -283,6 +303,15 @@ pub enum SettingsError {
          out, or take the next port, as most encoders expect"
     )]
     ShoutcastPort(SocketAddr),
+    /// A further port is the first one.
+    #[error(
+        "{0} is {1}, where the node listens for all others: that port speaks both HTTP and HTTPS; leave it out, or name \
+         another port"
+    )]
+    SamePort(&'static str, SocketAddr),
+    /// There is a key without a certificate.
+    #[error("tls_key is set, and tls_cert is not: name the file of the certificate by tls_cert")]
+    KeyAlone,
     /// Transcoders cannot run as the user that was named.
     #[error(transparent)]
     TranscodeUser(#[from] BadTranscodeUser),
@@ -338,6 +367,12 @@ impl Settings {
         if args.shoutcast_listen.is_some_and(|it| it.is_of_all(listen)) {
             return Err(SettingsError::ShoutcastPort(listen));
         }
+        let (http, https) = (args.listen_http, args.listen_https);
+        for (key, port) in [("listen_http", http), ("listen_https", https)] {
+            if port.is_some_and(|port| port.is_of_all(listen)) {
+                return Err(SettingsError::SamePort(key, listen));
+            }
+        }
         let icecast = args.icecast.unwrap_or_default();
         icecast.check()?;
         let uses_icecast = args.engine.unwrap_or_default() == ServingEngine::Icecast;
@@ -346,6 +381,9 @@ impl Settings {
             data_dir,
             listen,
             shoutcast_listen: args.shoutcast_listen.map(|port| port.beside(listen)),
+            listen_http: http.map(|port| port.beside(listen)),
+            listen_https: https.map(|port| port.beside(listen)),
+            tls: TlsFiles::of(args.tls_cert, args.tls_key)?,
             shoutcast_mount: args.shoutcast_mount,
             public_url: args.public_url,
             public_https_url: args.public_https_url,
@@ -382,96 +420,4 @@ impl Settings {
 fn rust_log(machine: &Machine) -> LogFilter {
     let said = machine.text("RUST_LOG");
     said.and_then(|it| it.parse().ok()).unwrap_or_default()
-}
-
-impl RunArgs {
-    /// The keys that a settings file may have, as they are written there.
-    pub const KEYS: [&str; 35] = [
-        "name",
-        "data_dir",
-        "listen",
-        "shoutcast_listen",
-        "shoutcast_mount",
-        "public_url",
-        "public_https_url",
-        "mesh_address",
-        "addresses",
-        "dns",
-        "join",
-        "found",
-        "secret_file",
-        "max_listeners",
-        "max_sources",
-        "max_bandwidth",
-        "rank",
-        "quorum",
-        "geo_database",
-        "country",
-        "position",
-        "trusted_proxies",
-        "engine",
-        "icecast",
-        "web_root",
-        "media_dir",
-        "http_headers",
-        "admin",
-        "location",
-        "transcode",
-        "transcode_engine",
-        "transcode_user",
-        "max_transcoders",
-        "transcode_memory_mib",
-        "log",
-    ];
-    /// The keys that are neither flags nor variables.
-    const IN_FILE_ONLY: [&str; 6] = [
-        "mesh_address",
-        "addresses",
-        "dns",
-        "quorum",
-        "icecast",
-        "http_headers",
-    ];
-
-    /// The layer, with missing values taken from a lower one. Lists replace each other and are not joined.
-    fn or(self, lower: Self) -> Self {
-        Self {
-            config: self.config.or(lower.config),
-            name: self.name.or(lower.name),
-            data_dir: self.data_dir.or(lower.data_dir),
-            listen: self.listen.or(lower.listen),
-            shoutcast_listen: self.shoutcast_listen.or(lower.shoutcast_listen),
-            shoutcast_mount: self.shoutcast_mount.or(lower.shoutcast_mount),
-            public_url: self.public_url.or(lower.public_url),
-            public_https_url: self.public_https_url.or(lower.public_https_url),
-            mesh_address: self.mesh_address.or(lower.mesh_address),
-            addresses: or_lower(self.addresses, lower.addresses),
-            dns: self.dns.or(lower.dns),
-            join: or_lower(self.join, lower.join),
-            found: self.found.or(lower.found),
-            secret_file: self.secret_file.or(lower.secret_file),
-            max_listeners: self.max_listeners.or(lower.max_listeners),
-            max_sources: self.max_sources.or(lower.max_sources),
-            max_bandwidth: self.max_bandwidth.or(lower.max_bandwidth),
-            rank: self.rank.or(lower.rank),
-            quorum: self.quorum.or(lower.quorum),
-            geo_database: self.geo_database.or(lower.geo_database),
-            country: self.country.or(lower.country),
-            position: self.position.or(lower.position),
-            trusted_proxies: or_lower(self.trusted_proxies, lower.trusted_proxies),
-            engine: self.engine.or(lower.engine),
-            icecast: self.icecast.or(lower.icecast),
-            web_root: self.web_root.or(lower.web_root),
-            media_dir: self.media_dir.or(lower.media_dir),
-            http_headers: self.http_headers.or(lower.http_headers),
-            admin: self.admin.or(lower.admin),
-            location: self.location.or(lower.location),
-            transcode: self.transcode.or(lower.transcode),
-            transcode_engine: self.transcode_engine.or(lower.transcode_engine),
-            transcode_user: self.transcode_user.or(lower.transcode_user),
-            max_transcoders: self.max_transcoders.or(lower.max_transcoders),
-            transcode_memory_mib: self.transcode_memory_mib.or(lower.transcode_memory_mib),
-            log: self.log.or(lower.log),
-        }
-    }
 }

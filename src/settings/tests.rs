@@ -73,6 +73,7 @@ fn flags_win_over_variables_and_variables_over_the_file() {
 fn every_key_of_the_file_is_read() {
     let (_file, flags) = flags_with_file(
         "name = 'n1'\ndata_dir = '/d'\nlisten = '[::]:9'\nshoutcast_listen = 10\n\
+         listen_http = 80\nlisten_https = '0.0.0.0:443'\ntls_cert = '/c.pem'\ntls_key = '/k.pem'\n\
          shoutcast_mount = '/radio.mp3'\npublic_url = 'HTTP://Radio.Example:9'\n\
          public_https_url = 'https://radio.example'\n\
          mesh_address = '192.0.2.7:9'\n\
@@ -91,6 +92,12 @@ fn every_key_of_the_file_is_read() {
         data_dir: "/d".into(),
         listen: "[::]:9".parse().unwrap(),
         shoutcast_listen: "[::]:10".parse().ok(),
+        listen_http: "[::]:80".parse().ok(),
+        listen_https: "0.0.0.0:443".parse().ok(),
+        tls: Some(TlsFiles {
+            cert: "/c.pem".into(),
+            key: "/k.pem".into(),
+        }),
         shoutcast_mount: "/radio.mp3".parse().ok(),
         public_url: Some("http://radio.example:9".parse().unwrap()),
         public_https_url: Some("https://radio.example".parse().unwrap()),
@@ -231,6 +238,30 @@ fn the_second_port_is_not_the_first_one() {
         "{error}"
     );
     assert!(load("8001").is_ok());
+}
+
+#[test]
+fn the_ports_of_http_and_https_are_not_the_first_one() {
+    for (variable, key) in [
+        ("ANTIPHON_LISTEN_HTTP", "listen_http"),
+        ("ANTIPHON_LISTEN_HTTPS", "listen_https"),
+    ] {
+        let error = load(RunArgs::default(), &[("HOME", "/h"), (variable, "8000")]);
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("{key} is 0.0.0.0:8000, where")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_key_may_stand_with_its_certificate_but_not_alone() {
+    let load = |variable: &str| load(RunArgs::default(), &[("HOME", "/h"), (variable, "/a.pem")]);
+    let tls = load("ANTIPHON_TLS_CERT").unwrap().tls.unwrap();
+    assert_eq!(tls.key, tls.cert);
+    let alone = load("ANTIPHON_TLS_KEY").unwrap_err();
+    assert!(matches!(alone, SettingsError::KeyAlone), "{alone}");
 }
 
 #[test]

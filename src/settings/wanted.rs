@@ -48,7 +48,9 @@ fn wanted(key: &str) -> Wanted {
         "max_listeners" | "max_sources" => Wanted::Number("1000", u32::MAX.into()),
         // The greatest integer that TOML knows.
         "rank" => Wanted::Number("100", i64::MAX.cast_unsigned()),
-        "max_bandwidth" | "quorum" | "shoutcast_listen" => Wanted::NumberOrText,
+        "max_bandwidth" | "quorum" | "shoutcast_listen" | "listen_http" | "listen_https" => {
+            Wanted::NumberOrText
+        }
         "max_transcoders" => Wanted::Number("4", u32::MAX.into()),
         "transcode_memory_mib" => Wanted::Number("512", u32::MAX.into()),
         "found" | "transcode" => Wanted::Flag,
@@ -61,6 +63,8 @@ fn wanted(key: &str) -> Wanted {
         "engine" => Wanted::Text("icecast"),
         "name" => Wanted::Text("studio"),
         "listen" => Wanted::Text("0.0.0.0:8000"),
+        "tls_cert" => Wanted::Text("/etc/ssl/radio.pem"),
+        "tls_key" => Wanted::Text("/etc/ssl/private/radio.key"),
         "shoutcast_mount" => Wanted::Text("/radio.mp3"),
         "public_url" => Wanted::Text("http://radio1.example:8000"),
         "public_https_url" => Wanted::Text("https://radio1.example"),

@@ -5,6 +5,7 @@
 
 mod engines;
 mod switches;
+mod tls;
 mod transcoders;
 
 use std::fmt;

@@ -2,10 +2,10 @@
 
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::Visitor;
+use crate::io::door_stream::DoorStream;
 use crate::wire::http::error::HeadError;
 use crate::wire::http::head::Head;
 use crate::wire::http::reader::{HeadReader, Parsed};
@@ -49,8 +49,11 @@ pub enum FirstHead {
 }
 
 /// Reads what a client begins with into an empty buffer.
-pub async fn read_first(visitor: &mut Visitor, buffer: &mut BytesMut) -> Result<FirstHead, NoHead> {
-    let deadline = visitor.place.head_deadline();
+pub async fn read_first(
+    visitor: &mut Visitor,
+    buffer: &mut BytesMut,
+    deadline: Instant,
+) -> Result<FirstHead, NoHead> {
     loop {
         match FirstLine::read(buffer, visitor.place.port) {
             FirstLine::More => receive(&mut visitor.stream, buffer, deadline).await?,
@@ -87,7 +90,7 @@ async fn read_until(
 
 /// Receives more of a head.
 async fn receive(
-    stream: &mut TcpStream,
+    stream: &mut DoorStream,
     buffer: &mut BytesMut,
     deadline: Instant,
 ) -> Result<(), NoHead> {

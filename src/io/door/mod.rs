@@ -3,6 +3,7 @@
 //! Connections are accepted, counted and bounded here, and their first bytes are read; what they want is
 //! decided elsewhere. A connection over a bound is refused with an answer, and no other waits for it.
 
+mod greeting;
 mod heads;
 mod one_request;
 mod refused;
@@ -14,15 +15,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::Instant;
 
+pub use self::greeting::{Greeting, greet};
 pub use self::heads::{FirstHead, NoHead, ReadHead, read_first, read_head};
 pub use self::one_request::{OneRequest, Unread};
 pub use self::refused::RefusedVisitor;
 use self::refused::{NoPlace, RefusedConnections};
 use super::answer::SEND_BUFFER_BYTES;
 use super::descriptors::Descriptors;
+use super::door_stream::DoorStream;
 use crate::model::network::{Network, customer};
 use crate::wire::http::forwarded::Client;
 use crate::wire::icecast::shoutcast::PortUse;
@@ -81,7 +84,7 @@ pub enum Accepted {
 #[derive(Debug)]
 pub struct Visitor {
     /// The connection.
-    pub stream: TcpStream,
+    pub stream: DoorStream,
     /// The address that the connection comes from.
     pub peer: SocketAddr,
     /// The client: with a trusted proxy between, not the peer. Known once a head has been read.
@@ -109,7 +112,7 @@ pub struct DoorPlace {
 
 impl DoorPlace {
     /// By when the next head must have come.
-    fn head_deadline(&self) -> Instant {
+    pub fn head_deadline(&self) -> Instant {
         Instant::now() + self.head_timeout()
     }
 
@@ -159,16 +162,21 @@ impl Door {
         })
     }
 
-    /// Binds a second port, for Shoutcast sources. Its connections count within the same bounds.
-    pub fn bind_shoutcast(&self, address: SocketAddr) -> io::Result<Self> {
+    /// Binds a further port. Its connections count within the same bounds.
+    pub fn bind_beside(&self, address: SocketAddr, port: PortUse) -> io::Result<Self> {
         Ok(Self {
             listener: listen(address)?,
             counts: self.counts.clone(),
             bounds: self.bounds,
-            port: PortUse::Shoutcast,
+            port,
             trusted_proxies: self.trusted_proxies.clone(),
             refused_connections: RefusedConnections::default(),
         })
+    }
+
+    /// What is spoken at this port.
+    pub fn port(&self) -> PortUse {
+        self.port
     }
 
     /// The address that was really bound.
@@ -191,7 +199,7 @@ impl Door {
             match self.place(ip) {
                 Ok(place) => {
                     return Accepted::Visitor(Visitor {
-                        stream,
+                        stream: stream.into(),
                         peer,
                         client: Client { ip, https: false },
                         place,
@@ -257,6 +265,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 mod tests {
     use bytes::BytesMut;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
     use super::*;
 
@@ -325,7 +334,9 @@ mod tests {
     async fn the_second_port_counts_within_the_same_bounds() {
         let mut door = door();
         (door.bounds.crowded, door.bounds.total) = (0, 1);
-        let mut second = door.bind_shoutcast("127.0.0.1:0".parse().unwrap()).unwrap();
+        let mut second = door
+            .bind_beside("127.0.0.1:0".parse().unwrap(), PortUse::Shoutcast)
+            .unwrap();
         let _client = client(&second).await;
         let visitor = next(&mut second).await;
         assert_eq!(visitor.place.port, PortUse::Shoutcast);

@@ -11,9 +11,9 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
-use tokio::net::TcpStream;
 
 use crate::io::answer::Patience;
+use crate::io::door_stream::DoorStream;
 use crate::wire::http::head::{BodyKind, Head};
 
 /// One request of a connection. Its answer must be read in time.
@@ -22,7 +22,7 @@ pub struct OneRequest {
     /// The bytes of it that were read already: the head, and the beginning of the body.
     read_before: BytesMut,
     /// The rest of the body.
-    rest: Take<TcpStream>,
+    rest: Take<DoorStream>,
     unread: Unread,
     patience: Patience,
 }
@@ -42,7 +42,7 @@ impl OneRequest {
     /// The request with this head; `behind` is what was read behind the head, and keeps what belongs to later requests.
     ///
     /// A body without a length ends by itself or with the connection: behind it there is no later request.
-    pub fn new(head: &Head, behind: &mut BytesMut, stream: TcpStream) -> Self {
+    pub fn new(head: &Head, behind: &mut BytesMut, stream: DoorStream) -> Self {
         let body_bytes = match head.body_kind() {
             BodyKind::Length(bytes) => bytes,
             BodyKind::Chunked | BodyKind::UntilClose => u64::MAX,
@@ -68,7 +68,7 @@ impl OneRequest {
     }
 
     /// The connection.
-    pub fn into_stream(self) -> TcpStream {
+    pub fn into_stream(self) -> DoorStream {
         self.rest.into_inner()
     }
 
@@ -111,7 +111,8 @@ impl AsyncWrite for OneRequest {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self.rest.get_mut()).poll_flush(cx)
+        let this = &mut *self;
+        this.patience.poll_flush(this.rest.get_mut(), cx)
     }
 
     /// The answer has been written. The connection stays open: its owner knows whether another request follows.
@@ -123,16 +124,16 @@ impl AsyncWrite for OneRequest {
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncWriteExt;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
     use crate::wire::http::reader::{Parsed, parse};
 
-    async fn connection() -> (TcpStream, TcpStream) {
+    async fn connection() -> (TcpStream, DoorStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap());
         let (client, accepted) = tokio::join!(client, listener.accept());
-        (client.unwrap(), accepted.unwrap().0)
+        (client.unwrap(), accepted.unwrap().0.into())
     }
 
     fn head(text: &str) -> Head {

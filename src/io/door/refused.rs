@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::io::clock;
+use crate::io::door_stream::DoorStream;
 use crate::wire::http::reply::Reply;
 
 /// Connections over a bound that are answered completely, until the client has read it; each takes two seconds at most.
@@ -29,7 +30,7 @@ const ASKED_BYTES: usize = 4 * 1_024;
 #[derive(Debug)]
 pub struct RefusedVisitor {
     /// The connection.
-    pub stream: TcpStream,
+    pub stream: DoorStream,
     /// The answer.
     pub answer: Bytes,
     _counted: Arc<()>,
@@ -89,7 +90,7 @@ impl RefusedConnections {
             return None;
         }
         Some(RefusedVisitor {
-            stream,
+            stream: stream.into(),
             answer,
             _counted: self.refusals.clone(),
         })

@@ -1,4 +1,7 @@
-//! HTTPS at the door: certificates and how each client is answered with one.
+//! HTTPS at the door: certificates, and the handshake in which each client is answered with one.
 
 pub mod certificate;
 pub mod certificates;
+pub mod files;
+pub mod handshake;
+pub mod tickets;

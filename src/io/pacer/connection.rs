@@ -1,13 +1,13 @@
 //! The connection of a listener: what both kinds of members do with it, whatever they write to it.
 
-use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes};
 use socket2::{SockRef, TcpKeepalive};
 
+use super::socket::{Heard, ListenerSocket};
 use super::{Control, Leaving, Left};
 
 /// How often the connection of a listener that cannot be written to is checked.
@@ -30,6 +30,18 @@ const PROBE_EVERY: Duration = Duration::from_secs(10);
 /// How many probes may go unanswered.
 const PROBES: u32 = 3;
 
+/// How often is read what a listener by TLS sends while it takes all that it gets: the client may ask for new keys, which
+/// is not urgent, or close in order. Rare, because it is a system call of its own.
+const READ_TLS_EVERY: Duration = Duration::from_secs(10);
+
+/// How much was taken of what was to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Taken {
+    pub(super) all_bytes: usize,
+    /// All but the head.
+    pub(super) stream_bytes: usize,
+}
+
 /// The result of a visit.
 pub(super) enum VisitResult {
     /// The listener stays.
@@ -40,7 +52,7 @@ pub(super) enum VisitResult {
 
 /// A listener's connection between two visits.
 pub(super) struct ListenerConnection {
-    pub(super) socket: TcpStream,
+    pub(super) socket: ListenerSocket,
     /// The rest of the answer's head.
     pub(super) head: Bytes,
     pub(super) until: Option<Instant>,
@@ -56,11 +68,16 @@ pub(super) struct ListenerConnection {
 impl ListenerConnection {
     /// Makes the socket ready for visits. Fails if it is closed already.
     pub(super) fn prepare(&self, send_buffer: usize) -> io::Result<()> {
-        self.socket.set_nonblocking(true)?;
+        let socket = self.socket.tcp();
+        socket.set_nonblocking(true)?;
         // All new bytes are sent in one write, so Nagle's algorithm would gather nothing:
         // it would only hold back the end of each write for a round trip.
-        self.socket.set_nodelay(true)?;
-        SockRef::from(&self.socket).set_send_buffer_size(send_buffer)
+        socket.set_nodelay(true)?;
+        self.set_send_buffer(send_buffer)
+    }
+
+    pub(super) fn set_send_buffer(&self, bytes: usize) -> io::Result<()> {
+        SockRef::from(self.socket.tcp()).set_send_buffer_size(bytes)
     }
 
     /// Whether the listener has taken nothing for too long.
@@ -74,16 +91,51 @@ impl ListenerConnection {
     pub(super) fn leave(self, why: Left) {
         if why == Left::TooSlow && self.stuck_since.is_some() {
             // A connection that refuses has ended.
-            let _ended = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
+            let _ended = SockRef::from(self.socket.tcp()).set_linger(Some(Duration::ZERO));
+            drop(self.socket);
+        } else {
+            self.socket.close();
         }
-        drop(self.socket);
         self.leave.left(why, self.control.sent_bytes());
     }
 
-    /// Notes that the kernel has taken so many bytes.
-    pub(super) fn note_written(&mut self, bytes: usize) {
-        self.stuck_since = None;
-        self.control.count_sent(bytes as u64);
+    /// Writes the rest of the head and these pieces, which are not empty, in one system call, as far as they are taken.
+    pub(super) fn send<'a>(
+        &mut self,
+        pieces: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<Taken, Left> {
+        let mut slices = Vec::new();
+        if !self.head.is_empty() {
+            slices.push(IoSlice::new(&self.head));
+        }
+        for piece in pieces {
+            slices.push(IoSlice::new(piece));
+        }
+        let sent = self.socket.send(&slices)?;
+        if sent.has_moved {
+            self.stuck_since = None;
+        }
+        self.control.count_sent(sent.taken as u64);
+        let head_bytes = advance(&mut self.head, sent.taken);
+        Ok(Taken {
+            all_bytes: sent.taken,
+            stream_bytes: sent.taken - head_bytes,
+        })
+    }
+
+    /// Whether the kernel has all that was to be sent, and the listener is told that nothing follows.
+    pub(super) fn has_finished(&mut self) -> Result<bool, Left> {
+        Ok(self.head.is_empty() && self.socket.finish()?)
+    }
+
+    /// Notes a visit by which something was taken.
+    pub(super) fn note_taken(&mut self, now: Instant) -> VisitResult {
+        let is_due = now.saturating_duration_since(self.checked_at) >= READ_TLS_EVERY;
+        if !self.socket.is_tls() || !is_due {
+            return VisitResult::Stay;
+        }
+        self.checked_at = now;
+        self.check()
     }
 
     /// Notes a visit by which nothing was taken. `has_more` is whether there was anything to take; a listener that is stuck
@@ -94,7 +146,7 @@ impl ListenerConnection {
         gives_up: impl FnOnce() -> bool,
         now: Instant,
     ) -> VisitResult {
-        if has_more {
+        if has_more || self.socket.has_pending() {
             self.stuck_since.get_or_insert(now);
         }
         if now.saturating_duration_since(self.checked_at) < CHECK_EVERY {
@@ -112,18 +164,16 @@ impl ListenerConnection {
     /// What a listener sends after its request is ignored. The end of that is no sign of leaving: some
     /// programs and proxies close their sending half after the request, and read on.
     fn check(&mut self) -> VisitResult {
-        if !matches!(self.socket.take_error(), Ok(None)) {
+        if !matches!(self.socket.tcp().take_error(), Ok(None)) {
             return VisitResult::Leave(Left::Gone);
         }
         if self.half_closed {
             return VisitResult::Stay;
         }
-        let mut ignored = [0; 512];
-        match self.socket.read(&mut ignored) {
-            Ok(0) => self.note_half_close(),
-            Ok(_) => VisitResult::Stay,
-            Err(error) if is_transient(error.kind()) => VisitResult::Stay,
-            Err(_) => VisitResult::Leave(Left::Gone),
+        match self.socket.ignore_sent() {
+            Ok(Heard::End) => self.note_half_close(),
+            Ok(Heard::Open) => VisitResult::Stay,
+            Err(left) => VisitResult::Leave(left),
         }
     }
 
@@ -133,29 +183,10 @@ impl ListenerConnection {
             .with_time(PROBE_AFTER)
             .with_interval(PROBE_EVERY)
             .with_retries(PROBES);
-        match SockRef::from(&self.socket).set_tcp_keepalive(&probes) {
+        match SockRef::from(self.socket.tcp()).set_tcp_keepalive(&probes) {
             Ok(()) => VisitResult::Stay,
             Err(_) => VisitResult::Leave(Left::Gone), // A connection without options is gone.
         }
-    }
-}
-
-/// Writes head and pieces in one system call. 0 if there is nothing to write or no room for it.
-pub(super) fn send<'a>(
-    mut socket: &TcpStream,
-    head: &'a [u8],
-    pieces: impl Iterator<Item = &'a [u8]>,
-) -> Result<usize, Left> {
-    let head = Some(head).filter(|head| !head.is_empty());
-    let slices = head.into_iter().chain(pieces);
-    let slices: Vec<IoSlice<'_>> = slices.map(IoSlice::new).collect();
-    if slices.is_empty() {
-        return Ok(0);
-    }
-    match socket.write_vectored(&slices) {
-        Ok(written) => Ok(written),
-        Err(error) if is_transient(error.kind()) => Ok(0),
-        Err(_) => Err(Left::Gone),
     }
 }
 
@@ -166,15 +197,10 @@ pub(super) fn advance(bytes: &mut Bytes, at_most: usize) -> usize {
     taken
 }
 
-/// Whether the next round may well succeed.
-pub(super) fn is_transient(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted)
-}
-
 /// Connections on the loopback for the tests of both kinds of members.
 #[cfg(test)]
 pub(super) mod samples {
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -190,7 +216,7 @@ pub(super) mod samples {
         pub(in crate::io::pacer) fn sample(head: Bytes, now: Instant) -> (Self, TcpStream) {
             let [player, socket] = pair();
             let connection = Self {
-                socket,
+                socket: socket.into(),
                 head,
                 until: None,
                 control: Arc::default(),

@@ -11,6 +11,7 @@ mod occupant;
 mod queue;
 mod relayed;
 mod round;
+mod socket;
 
 use std::io;
 use std::net::TcpStream;
@@ -24,6 +25,7 @@ use bytes::Bytes;
 pub use self::control::Control;
 use self::queue::Queue;
 use self::round::Round;
+pub use self::socket::ListenerSocket;
 use super::channel::ChannelReader;
 use crate::media::icy::Interleaver;
 use crate::media::intro::Intro;
@@ -49,7 +51,7 @@ impl Default for PacerConfig {
 /// A client that has asked for a stream and is about to get it.
 pub struct Listener {
     /// The connection, taken out of tokio's runtime. The pacer makes it non-blocking.
-    pub socket: TcpStream,
+    pub socket: ListenerSocket,
     /// The head of the answer, sent first.
     pub head: Bytes,
     /// The bytes that it hears.

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use socket2::SockRef;
 
-use super::connection::{ListenerConnection, VisitResult, advance, is_transient, send};
+use super::connection::{ListenerConnection, VisitResult, advance};
 use super::member::visit_bytes;
+use super::socket::is_transient;
 use super::{Left, UpstreamSocket};
 
 /// The most that one visit takes over, and the most that is kept of one listener: half a second of 4 Mbit/s.
@@ -53,19 +54,15 @@ impl Relayed {
         if std::mem::take(&mut self.rests) {
             return VisitResult::Stay;
         }
-        let read = match self.kept.is_empty() {
-            true => self.upstream.read(buffer),
-            false => Ok(0),
-        };
-        let (fresh, has_ended) = match read {
-            Ok(bytes) => (&buffer[..bytes], bytes == 0 && self.kept.is_empty()),
-            Err(error) if is_transient(error.kind()) => (&buffer[..0], false),
-            Err(_) => (&buffer[..0], true),
+        let fresh = match self.read(buffer) {
+            Some(bytes) => &buffer[..bytes],
+            None => match self.connection.has_finished() {
+                Ok(true) => return VisitResult::Leave(Left::StreamEnded),
+                Ok(false) => &buffer[..0],
+                Err(left) => return VisitResult::Leave(left),
+            },
         };
         let has_head = !self.connection.head.is_empty();
-        if has_ended && !has_head {
-            return VisitResult::Leave(Left::StreamEnded);
-        }
         let has_more = has_head || !self.kept.is_empty() || !fresh.is_empty();
         let written = match self.write(fresh) {
             Ok(written) => written,
@@ -73,27 +70,47 @@ impl Relayed {
         };
         let is_time_up = self.connection.until.is_some_and(|until| now >= until);
         match written {
-            _ if is_time_up && self.kept.is_empty() => VisitResult::Leave(Left::TimeIsUp),
+            _ if is_time_up && !self.is_behind() => VisitResult::Leave(Left::TimeIsUp),
             0 => self.connection.note_refused(has_more, || true, now),
-            written => {
-                self.connection.note_written(written);
-                self.rests = self.kept.is_empty();
-                VisitResult::Stay
+            _ => {
+                self.rests = !self.is_behind();
+                self.connection.note_taken(now)
             }
         }
     }
 
-    /// Writes the head, what was kept, and what has just been read, as far as the kernel takes them; keeps the rest.
+    /// Whether the listener has not taken all that was read.
+    fn is_behind(&self) -> bool {
+        !self.kept.is_empty() || self.connection.socket.has_pending()
+    }
+
+    /// Reads what has come, if the listener has taken what came before; `None` at the end.
+    fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        if self.connection.socket.is_finishing() {
+            return None;
+        }
+        if self.is_behind() {
+            return Some(0);
+        }
+        match self.upstream.read(buffer) {
+            Ok(0) => None,
+            Ok(bytes) => Some(bytes),
+            Err(error) if is_transient(error.kind()) => Some(0),
+            Err(_) => None,
+        }
+    }
+
+    /// Writes the head, what was kept, and what has just been read, as far as they are taken; keeps the rest.
     fn write(&mut self, fresh: &[u8]) -> Result<usize, Left> {
-        let ListenerConnection { socket, head, .. } = &mut self.connection;
         let pieces = [&self.kept[..], fresh].into_iter();
-        let written = send(socket, head, pieces.filter(|piece| !piece.is_empty()))?;
-        let left = written - advance(head, written);
-        let taken = left - advance(&mut self.kept, left);
+        let sent = self
+            .connection
+            .send(pieces.filter(|piece| !piece.is_empty()))?;
+        let taken = sent.stream_bytes - advance(&mut self.kept, sent.stream_bytes);
         if taken < fresh.len() {
             self.kept = Bytes::copy_from_slice(&fresh[taken..]);
         }
-        Ok(written)
+        Ok(sent.all_bytes)
     }
 
     /// Reports that the listener leaves, and closes both connections. The other server need not send what it still has.

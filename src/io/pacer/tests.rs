@@ -55,7 +55,7 @@ impl PacerBench {
         player.set_read_timeout(Some(PATIENCE)).unwrap();
         let tell = self.tell.clone();
         let listener = Listener {
-            socket: self.door.accept().unwrap().0,
+            socket: self.door.accept().unwrap().0.into(),
             head: Bytes::from_static(HEAD),
             sound: ring_sound(channel.join(Duration::from_secs(5)), None),
             until: None,
@@ -326,9 +326,9 @@ fn a_full_queue_gives_the_listener_back() {
     allow_many_files();
     let (bench, feed, queue) = (PacerBench::open(), opaque_feed(), Queue::default());
     let (_player, listener) = bench.connect(&feed);
-    let socket = listener.socket.try_clone().unwrap();
+    let socket = listener.socket.tcp().try_clone().unwrap();
     let copies = std::iter::repeat_with(|| Listener {
-        socket: socket.try_clone().unwrap(),
+        socket: socket.try_clone().unwrap().into(),
         head: Bytes::new(),
         sound: ring_sound(Channel::new(feed.clone()).join(Duration::ZERO), None),
         until: None,

@@ -8,8 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
 
@@ -17,6 +16,7 @@ use super::filler::{Backlog, Filler};
 use super::intake::READ_BYTES;
 use super::refusal::answer_and_drain;
 use crate::io::answer::{self, Patience};
+use crate::io::door_stream::DoorStream;
 use crate::io::{clock, uplink};
 use crate::wire::http::body::{BodyDecoder, BodyState};
 use crate::wire::http::chunk::BodyError;
@@ -47,7 +47,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 /// The connection of a source whose request is to be answered.
 #[derive(Debug)]
 pub(super) struct HttpSource<'a> {
-    stream: &'a mut TcpStream,
+    stream: &'a mut DoorStream,
     /// The part of the answer that is still to be sent.
     answer: Bytes,
     /// Whether the answer has begun to be sent.
@@ -74,7 +74,7 @@ pub(super) struct HttpSource<'a> {
 impl<'a> HttpSource<'a> {
     /// A source that has sent this head, and behind it the bytes that are `begun`. It is told the `answer` once it is taken.
     pub(super) fn new(
-        stream: &'a mut TcpStream,
+        stream: &'a mut DoorStream,
         head: &Head,
         answer: Bytes,
         begun: BytesMut,
@@ -144,7 +144,7 @@ impl<'a> HttpSource<'a> {
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        Poll::Ready(Ok(()))
+        self.patience.poll_flush(self.stream, cx)
     }
 
     /// Receives more from the connection, once the source has its answer.
@@ -197,7 +197,7 @@ impl<'a> HttpSource<'a> {
     /// Waits until the connection breaks, or this moment has come; whether it has broken.
     async fn breaks_by(&mut self, until: Instant) -> bool {
         let breaks = async {
-            while !uplink::has_hung_up(self.stream) {
+            while !uplink::has_hung_up(self.stream.socket()) {
                 sleep(LOOK_INTERVAL).await;
             }
         };
@@ -255,7 +255,7 @@ impl Filler for HttpSource<'_> {
     }
 
     fn has_left(&mut self) -> bool {
-        self.has_hung_up |= uplink::has_hung_up(self.stream);
+        self.has_hung_up |= uplink::has_hung_up(self.stream.socket());
         self.has_hung_up || self.is_closed || self.ended.is_some()
     }
 
@@ -271,7 +271,7 @@ impl Filler for HttpSource<'_> {
     /// The source's system is sent a byte of the answer's body. If nothing there acknowledges it in time, the kernel
     /// breaks the connection; and that system does, if it does not know the connection any more.
     async fn is_reachable(&mut self, backlog: Backlog) -> bool {
-        if let Err(error) = uplink::break_unanswered_after(self.stream, UNANSWERED) {
+        if let Err(error) = uplink::break_unanswered_after(self.stream.socket(), UNANSWERED) {
             debug!(%error, "whether the source can be reached is not known");
             return true;
         }
@@ -285,20 +285,21 @@ impl Filler for HttpSource<'_> {
             self.read_ahead(READ_AHEAD).await;
         }
         self.has_hung_up |= is_broken || self.is_closed || self.breaks_by(until).await;
-        if let Err(error) = uplink::break_unanswered_after(self.stream, UNANSWERED_LATER) {
+        if let Err(error) = uplink::break_unanswered_after(self.stream.socket(), UNANSWERED_LATER) {
             debug!(%error, "the source keeps a short time limit");
         }
         !self.has_hung_up
     }
 
     async fn dismiss(&mut self) -> io::Result<()> {
-        self.stream.shutdown().await
+        answer::end(self.stream).await
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::TcpListener;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::time::timeout;
 
     use super::*;
@@ -319,17 +320,17 @@ mod tests {
         }
     }
 
-    fn source<'a>(stream: &'a mut TcpStream, text: &str, begun: BytesMut) -> HttpSource<'a> {
+    fn source<'a>(stream: &'a mut DoorStream, text: &str, begun: BytesMut) -> HttpSource<'a> {
         let head = head(text);
         HttpSource::new(stream, &head, reply::source_accepted(&head), begun)
     }
 
     /// Both ends of a connection: the encoder's, and the node's.
-    async fn connection() -> (TcpStream, TcpStream) {
+    async fn connection() -> (TcpStream, DoorStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let encoder = TcpStream::connect(listener.local_addr().unwrap());
         let (encoder, accepted) = tokio::join!(encoder, listener.accept());
-        (encoder.unwrap(), accepted.unwrap().0)
+        (encoder.unwrap(), accepted.unwrap().0.into())
     }
 
     async fn all_of(source: &mut HttpSource<'_>) -> io::Result<Vec<u8>> {

@@ -44,7 +44,9 @@ use super::mesh::Mesh;
 use super::relay::Relays;
 use super::sources::{SourcePlace, SourceProtocol, Sources};
 use super::streams::Streams;
+use crate::io::answer;
 use crate::io::door::Visitor;
+use crate::io::door_stream::DoorStream;
 use crate::io::password::PasswordHold;
 use crate::io::tasks::Tasks;
 use crate::io::uplink;
@@ -125,6 +127,7 @@ impl Ingest {
                     let answer = reply::source_accepted(&head);
                     let source = HttpSource::new(&mut visitor.stream, &head, answer, begun);
                     broadcast.run(source).await;
+                    close(&mut visitor.stream).await;
                     None
                 }
                 Err(refusal) => {
@@ -212,9 +215,18 @@ impl Ingest {
     }
 }
 
+/// Closes the connection of a source that has ended. By TLS it is told so: else it would take that for an attack.
+async fn close(stream: &mut DoorStream) {
+    if stream.is_tls()
+        && let Err(error) = answer::end(stream).await
+    {
+        debug!(%error, "the source has not waited for the end");
+    }
+}
+
 /// Lets the system keep little of what a source has sent and nobody has read.
 fn keep_little(visitor: &Visitor) {
-    if let Err(error) = uplink::keep_little(&visitor.stream) {
+    if let Err(error) = uplink::keep_little(visitor.stream.socket()) {
         debug!(%error, "the system keeps what it likes of this source");
     }
 }

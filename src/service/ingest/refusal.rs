@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
 use crate::io::answer;
+use crate::io::door_stream::DoorStream;
 use crate::model::mount::MountName;
 use crate::proto::source::RefusalReason;
 use crate::service::logins::NoRight;
@@ -58,7 +58,7 @@ impl Refusal {
 }
 
 /// Tells a source why it is not taken. Returns whether its next request may come on the same connection.
-pub(super) async fn refuse(stream: &mut TcpStream, reply: &Reply, refusal: Refusal) -> bool {
+pub(super) async fn refuse(stream: &mut DoorStream, reply: &Reply, refusal: Refusal) -> bool {
     let answer = match refusal {
         Refusal::Unauthorized => reply.unauthorized(),
         Refusal::NoSuchMount(why) => {
@@ -98,8 +98,8 @@ pub(super) async fn refuse(stream: &mut TcpStream, reply: &Reply, refusal: Refus
 
 /// Answers a client that may still be sending, and reads on for a moment: closed with unread bytes, the connection would
 /// be reset by the system, and the answer be lost on the way.
-pub async fn answer_and_drain(stream: &mut TcpStream, answer: &[u8]) {
-    if answer::send(stream, answer).await.is_err() || stream.shutdown().await.is_err() {
+pub async fn answer_and_drain(stream: &mut DoorStream, answer: &[u8]) {
+    if answer::send(stream, answer).await.is_err() || answer::end(stream).await.is_err() {
         return;
     }
     let drain = async {

@@ -11,7 +11,7 @@ use super::broadcast::Broadcast;
 use super::filler::Offer;
 use super::http_source::HttpSource;
 use super::refusal::{Refusal, answer_and_drain, refuse};
-use super::{Ingest, keep_little};
+use super::{Ingest, close, keep_little};
 use crate::io::door::{self, NoHead, Visitor};
 use crate::io::{answer, clock};
 use crate::model::mount::MountSpec;
@@ -83,6 +83,7 @@ impl Ingest {
             Ok(broadcast) => {
                 let source = HttpSource::new(&mut visitor.stream, &head, Bytes::new(), begun);
                 broadcast.run(source).await;
+                close(&mut visitor.stream).await;
             }
             Err(refused) => {
                 let reply = Reply::to(&head, clock::unix_s()).and_close();

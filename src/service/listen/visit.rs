@@ -11,7 +11,7 @@ use super::{After, Entrance, Listening, MountRequest, no_source, probes, send, u
 use crate::io::channel::ChannelReader;
 use crate::io::clock;
 use crate::io::door::{DoorPlace, Visitor};
-use crate::io::pacer::{Left, Listener};
+use crate::io::pacer::{Left, Listener, ListenerSocket};
 use crate::media::icy::METAINT;
 use crate::media::intro::Intro;
 use crate::model::mount::{MountName, MountSpec};
@@ -246,7 +246,7 @@ impl Listening {
             self.0.places.note(&asking, Arc::downgrade(attendee));
         }
         let control = attendee.control().clone();
-        let socket = match visitor.stream.into_std() {
+        let socket = match ListenerSocket::new(visitor.stream) {
             Ok(socket) => socket,
             Err(error) => {
                 debug!(%error, "the connection is gone");

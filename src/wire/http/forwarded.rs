@@ -21,7 +21,7 @@ const FORWARDED_HOST: &str = "x-forwarded-host";
 pub struct Client {
     /// The address of the client; never an IPv4 address in IPv6's form.
     pub ip: IpAddr,
-    /// Whether the client speaks HTTPS to the first proxy, and so must be sent to HTTPS only.
+    /// Whether the client speaks HTTPS, to the first proxy if there is one, and so must be sent to HTTPS only.
     pub https: bool,
 }
 
@@ -29,8 +29,10 @@ pub struct Client {
 ///
 /// If one of the addresses is invalid (`unknown`), the client is not known: then the connection's own address counts,
 /// which is at least true. The same holds if there is no address at all.
+/// `is_tls` is whether the connection itself is by TLS. What a trusted proxy says comes before that.
 pub fn client<'a>(
     peer: IpAddr,
+    is_tls: bool,
     trusted: &[Network],
     headers: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Client {
@@ -38,7 +40,7 @@ pub fn client<'a>(
     let is_trusted = |ip: IpAddr| trusted.iter().any(|network| network.contains(ip));
     let mut client = Client {
         ip: peer,
-        https: false,
+        https: is_tls,
     };
     if !is_trusted(peer) {
         return client;
@@ -54,7 +56,9 @@ pub fn client<'a>(
     client.ip = origin(&addresses, is_trusted).unwrap_or(peer);
     // The first of several is what the client spoke. A client that forges it only misleads itself.
     let said = protocol.split(',').next().unwrap_or_default();
-    client.https = said.trim().eq_ignore_ascii_case("https");
+    if !said.trim().is_empty() {
+        client.https = said.trim().eq_ignore_ascii_case("https");
+    }
     client
 }
 
@@ -108,7 +112,12 @@ mod tests {
 
     fn behind(peer: &str, headers: &[(&str, &str)]) -> Client {
         let trusted = ["10.0.0.0/8", "::1/128"].map(|text| text.parse().unwrap());
-        client(peer.parse().unwrap(), &trusted, headers.iter().copied())
+        client(
+            peer.parse().unwrap(),
+            false,
+            &trusted,
+            headers.iter().copied(),
+        )
     }
 
     fn ip(text: &str) -> IpAddr {
@@ -236,7 +245,7 @@ mod tests {
             prop_assume!(!trusted.contains(peer));
             let headers = [(FORWARDED_FOR, value.as_str()), (FORWARDED_PROTO, "https")];
             let stranger = Client { ip: peer, https: false };
-            prop_assert_eq!(client(peer, &[trusted], headers), stranger);
+            prop_assert_eq!(client(peer, false, &[trusted], headers), stranger);
         }
 
         #[test]
@@ -251,7 +260,7 @@ mod tests {
                 let proxy = IpAddr::V4((0x0a00_0000 | proxy).into());
                 line += &format!(", {proxy}");
             }
-            let seen = client(ip("10.0.0.1"), &[trusted], [(FORWARDED_FOR, line.as_str())]);
+            let seen = client(ip("10.0.0.1"), false, &[trusted], [(FORWARDED_FOR, line.as_str())]);
             prop_assert_eq!(seen.ip, real);
         }
 

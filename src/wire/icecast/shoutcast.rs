@@ -42,6 +42,8 @@ pub enum PortUse {
     Http,
     /// Shoutcast: a line that does not name a version of HTTP is a password.
     Shoutcast,
+    /// HTTPS and nothing else. Within TLS it is as with HTTP.
+    Https,
 }
 
 /// The kind of the first line of a connection.
@@ -76,7 +78,7 @@ impl FirstLine {
         for (at, &byte) in line.iter().enumerate() {
             match byte {
                 b'\n' => return Self::of_line(&line[..at], port, start + at + 1),
-                b' ' if port == PortUse::Http => return Self::Request,
+                b' ' if port != PortUse::Shoutcast => return Self::Request,
                 // Whether the line ends here is seen when it has.
                 b'\r' if at < MAX_LOGIN_BYTES + MAX_CARRIAGE_RETURNS => {}
                 _ if at >= MAX_LOGIN_BYTES => {

@@ -6,12 +6,15 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
+use super::ca::TestCa;
 use super::encoder::Diary;
 use super::http::split;
 use super::patience::{PATIENCE, eventually, so};
@@ -284,9 +287,27 @@ fn take(listener: &Listener, bytes: &[u8], diary: &Diary) {
     }
 }
 
+/// The bytes of a connection.
+trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+/// Connects to the node of a URL, by TLS if that says so.
+async fn connect(url: &str) -> io::Result<Box<dyn Wire>> {
+    let (address, _) = split(url);
+    let socket = TcpStream::connect(address).await?;
+    if !url.starts_with("https://") {
+        return Ok(Box::new(socket));
+    }
+    let (host, _) = address.rsplit_once(':').expect("HOST:PORT");
+    let name = ServerName::try_from(host.to_owned()).expect("a host");
+    let connector = TlsConnector::from(TestCa::get().client());
+    Ok(Box::new(connector.connect(name, socket).await?))
+}
+
 /// A stream that has begun.
 struct Tuned {
-    stream: TcpStream,
+    stream: Box<dyn Wire>,
     /// The node that serves it.
     address: String,
     /// The bytes behind the head.
@@ -297,10 +318,11 @@ async fn tune_in(url: &str) -> io::Result<Tuned> {
     let mut url = url.to_owned();
     for _ in 0..MAX_REDIRECTS {
         let (address, target) = split(&url);
-        let mut stream = TcpStream::connect(address).await?;
+        let mut stream = connect(&url).await?;
         let request =
             format!("GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
+        stream.flush().await?;
         let (head, rest) = read_head(&mut stream).await?;
         let mut lines = head.lines();
         let status = lines.next().and_then(|line| line.split(' ').nth(1));
@@ -326,7 +348,9 @@ async fn tune_in(url: &str) -> io::Result<Tuned> {
     Err(io::ErrorKind::InvalidData.into())
 }
 
-pub(crate) async fn read_head(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
+pub(crate) async fn read_head(
+    stream: &mut (impl AsyncRead + Unpin),
+) -> io::Result<(String, Vec<u8>)> {
     const END: &[u8] = b"\r\n\r\n";
     let mut bytes = Vec::new();
     loop {

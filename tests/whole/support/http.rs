@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
+
+use super::ca::TestCa;
 
 /// How long an answer may take.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -59,23 +63,72 @@ impl Answer {
     }
 }
 
+/// The bytes of a connection: as they are, or by TLS.
+#[derive(Debug)]
+enum Wire {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Read for Wire {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(to),
+            Self::Tls(tls) => tls.read(to),
+        }
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(bytes),
+            Self::Tls(tls) => tls.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.flush(),
+            Self::Tls(tls) => tls.flush(),
+        }
+    }
+}
+
 /// A connection to a node, for requests of any shape.
 #[derive(Debug)]
-pub(crate) struct Connection(BufReader<TcpStream>);
+pub(crate) struct Connection(BufReader<Wire>);
 
 impl Connection {
     /// Connects to `HOST:PORT`.
     pub(crate) fn open(address: &str) -> io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(ANSWER_LIMIT))?;
-        stream.set_write_timeout(Some(ANSWER_LIMIT))?;
-        stream.set_nodelay(true)?;
-        Ok(Self(BufReader::new(stream)))
+        Ok(Self(BufReader::new(Wire::Plain(dial(address)?))))
+    }
+
+    /// Connects to `HOST:PORT` by TLS, and checks the certificate: it must be of the tests' own authority.
+    pub(crate) fn open_tls(address: &str) -> io::Result<Self> {
+        let mut socket = dial(address)?;
+        let (host, _) = address.rsplit_once(':').expect("HOST:PORT");
+        let name = ServerName::try_from(host.to_owned()).expect("a host");
+        let session = ClientConnection::new(TestCa::get().client(), name);
+        let mut session = session.map_err(io::Error::other)?;
+        session.complete_io(&mut socket)?;
+        let tls = Box::new(StreamOwned::new(session, socket));
+        Ok(Self(BufReader::new(Wire::Tls(tls))))
+    }
+
+    /// The certificate that the node has shown, if this is by TLS.
+    pub(crate) fn certificate(&self) -> Option<Vec<u8>> {
+        match self.0.get_ref() {
+            Wire::Plain(_) => None,
+            Wire::Tls(tls) => Some(tls.conn.peer_certificates()?[0].to_vec()),
+        }
     }
 
     /// Sends these very bytes.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        self.0.get_mut().write_all(bytes.as_ref())
+        self.0.get_mut().write_all(bytes.as_ref())?;
+        self.0.get_mut().flush()
     }
 
     /// Reads the head of the next answer.
@@ -125,8 +178,19 @@ impl Connection {
 
     /// The socket, for what only a socket can do.
     pub(crate) fn socket(&self) -> &TcpStream {
-        self.0.get_ref()
+        match self.0.get_ref() {
+            Wire::Plain(socket) => socket,
+            Wire::Tls(tls) => &tls.sock,
+        }
     }
+}
+
+fn dial(address: &str) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+    stream.set_write_timeout(Some(ANSWER_LIMIT))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// Sends one request, as written, to `HOST:PORT` and reads the whole answer.
@@ -162,9 +226,20 @@ pub(crate) fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
-/// Splits `http://HOST:PORT/target` into `HOST:PORT` and `/target`.
+/// The same by TLS.
+pub(crate) fn get_by_tls(address: &str, target: &str) -> io::Result<Answer> {
+    let mut connection = Connection::open_tls(address)?;
+    connection.send(format!(
+        "GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    ))?;
+    let head = connection.head()?;
+    let body = connection.body(&head)?;
+    Ok(Answer { head, body })
+}
+
+/// Splits `http://HOST:PORT/target`, or the same with `https`, into `HOST:PORT` and `/target`.
 pub(crate) fn split(url: &str) -> (&str, &str) {
-    let rest = url.strip_prefix("http://").expect("an http URL");
+    let rest = url.split_once("://").expect("a URL").1;
     let slash = rest.find('/').expect("a URL with a path");
     rest.split_at(slash)
 }

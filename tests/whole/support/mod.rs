@@ -1,6 +1,7 @@
 //! The support of the tests: nodes, meshes, sources, players, and patience.
 
 mod admin;
+pub(crate) mod ca;
 pub(crate) mod clock;
 pub(crate) mod crowd;
 pub(crate) mod decoder;
@@ -9,6 +10,7 @@ pub(crate) mod encoder;
 pub(crate) mod executable;
 mod freezing;
 pub(crate) mod http;
+pub(crate) mod https;
 pub(crate) mod icecast;
 pub(crate) mod mesh;
 pub(crate) mod mmdb;

@@ -158,7 +158,10 @@ fn follow(url: &str) -> io::Result<(Connection, Head, String)> {
 /// Asks for a URL as a listener does, and reads the head of the answer only.
 pub(crate) fn ask_for_stream(url: &str) -> io::Result<(Connection, Head)> {
     let (address, target) = split(url);
-    let mut connection = Connection::open(address)?;
+    let mut connection = match url.starts_with("https://") {
+        true => Connection::open_tls(address)?,
+        false => Connection::open(address)?,
+    };
     connection.send(format!(
         "GET {target} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: test\r\nConnection: close\r\n\r\n"
     ))?;

@@ -116,7 +116,8 @@ fn address(index: usize) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 77, 0, 0)) + low)
 }
 
-fn allow_files(files: u64) {
+/// Allows this process so many open files.
+pub(crate) fn allow_files(files: u64) {
     let limit = getrlimit(Resource::Nofile);
     let most = limit.maximum;
     let enough = most.is_none_or(|most| most >= files);

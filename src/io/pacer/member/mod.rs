@@ -6,10 +6,9 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use socket2::SockRef;
 
 use self::intro::IntroRest;
-use super::connection::{ListenerConnection, VisitResult, advance, send};
+use super::connection::{ListenerConnection, VisitResult, advance};
 use super::{Left, RingSound};
 use crate::io::channel::ChannelReader;
 use crate::media::icy::Interleaver;
@@ -77,8 +76,10 @@ impl Member {
         let Some(until) = self.connection.until.filter(|until| now >= *until) else {
             return false;
         };
-        let has_taken_all =
-            self.connection.head.is_empty() && self.intro.is_over() && self.prologue.is_empty();
+        let has_taken_all = self.connection.head.is_empty()
+            && !self.connection.socket.has_pending()
+            && self.intro.is_over()
+            && self.prologue.is_empty();
         now >= until + LAST_WORDS || (has_taken_all && !self.has_more_to_read())
     }
 
@@ -91,10 +92,11 @@ impl Member {
             Read::Bytes(audio) => audio,
             Read::Wait => Vec::new(),
             Read::Overrun { .. } => return VisitResult::Leave(Left::TooSlow),
-            Read::Ended if self.connection.head.is_empty() => {
-                return VisitResult::Leave(Left::StreamEnded);
-            }
-            Read::Ended => Vec::new(),
+            Read::Ended => match self.connection.has_finished() {
+                Ok(true) => return VisitResult::Leave(Left::StreamEnded),
+                Ok(false) => Vec::new(),
+                Err(left) => return VisitResult::Leave(left),
+            },
         };
         let prologue = self.reader.take_prologue();
         if !prologue.is_empty() {
@@ -107,10 +109,7 @@ impl Member {
                 let is_over = || self.reader.has_finished() || !self.intro.is_over();
                 self.connection.note_refused(has_more, is_over, now)
             }
-            Ok(written) => {
-                self.connection.note_written(written);
-                VisitResult::Stay
-            }
+            Ok(_) => self.connection.note_taken(now),
             Err(left) => VisitResult::Leave(left),
         }
     }
@@ -118,6 +117,9 @@ impl Member {
     /// The next audio. A listener that is still busy with a long prologue loses no audio that it has begun with: it joins
     /// anew, as long as it takes anything.
     fn read(&mut self, now: Instant) -> Read {
+        if self.connection.socket.is_finishing() {
+            return Read::Ended; // and no stream that has come since is heard
+        }
         if !self.intro.is_over() {
             // The stream begins as for one that comes then; until then this tells the title on air.
             self.reader.rejoin();
@@ -148,7 +150,7 @@ impl Member {
         if wanted > self.visit_bytes {
             self.visit_bytes = wanted;
             // A connection that refuses has ended, which the next write shows.
-            let _ended = SockRef::from(&self.connection.socket).set_send_buffer_size(wanted);
+            let _ended = self.connection.set_send_buffer(wanted);
         }
     }
 
@@ -157,18 +159,17 @@ impl Member {
         self.connection.leave(why);
     }
 
-    /// Writes the head, the prologue and the audio, as far as the kernel takes them.
+    /// Writes the head, the prologue and the audio, as far as they are taken. Returns how many bytes those were.
     fn write(&mut self, mut audio: Vec<Bytes>) -> Result<usize, Left> {
         let prologue_bytes = self.prologue.len();
         if prologue_bytes > 0 {
             audio.insert(0, self.prologue.clone());
         }
         let Some(icy) = &mut self.icy else {
-            let ListenerConnection { socket, head, .. } = &mut self.connection;
-            let written = send(socket, head, audio.iter().map(|piece| &piece[..]))?;
-            let stream_bytes = written - advance(head, written);
-            self.note_taken(stream_bytes);
-            return Ok(written);
+            let pieces = audio.iter().map(|piece| &piece[..]);
+            let taken = self.connection.send(pieces)?;
+            self.note_taken(taken.stream_bytes);
+            return Ok(taken.all_bytes);
         };
         let (feed, position) = (self.reader.feed(), self.reader.position());
         // What is woven begins with the prologue or is an intro, which have no offset of their own in the stream.
@@ -178,12 +179,11 @@ impl Member {
         };
         let offset_of = |place: u64| position + place.saturating_sub(lead_bytes);
         let woven = icy.weave(0, audio, |place| feed.title_at(offset_of(place)));
-        let ListenerConnection { socket, head, .. } = &mut self.connection;
-        let written = send(socket, head, woven.pieces().map(|piece| &piece[..]))?;
-        let head_bytes = advance(head, written);
-        let stream_bytes = icy.advance(&woven, written - head_bytes);
+        let pieces = woven.pieces().map(|piece| &piece[..]);
+        let taken = self.connection.send(pieces)?;
+        let stream_bytes = icy.advance(&woven, taken.stream_bytes);
         self.note_taken(stream_bytes);
-        Ok(written)
+        Ok(taken.all_bytes)
     }
 
     /// Notes that the kernel has taken so many bytes of prologue and audio.

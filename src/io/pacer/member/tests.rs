@@ -3,6 +3,8 @@
 use std::io::{ErrorKind, Read as _};
 use std::net::TcpStream;
 
+use socket2::SockRef;
+
 use super::super::connection::{CHECK_EVERY, STUCK_LIMIT};
 use super::*;
 use crate::io::channel::Channel;
@@ -111,9 +113,7 @@ fn with_long_prologue(now: Instant) -> (Bytes, Feed) {
 /// A listener between which and its player there is little room, so that a long prologue does not fit.
 fn narrow_member(feed: &Feed, now: Instant) -> (Member, TcpStream) {
     let (member, player) = member(feed, Bytes::new(), now);
-    SockRef::from(&member.connection.socket)
-        .set_send_buffer_size(4_096)
-        .unwrap();
+    member.connection.set_send_buffer(4_096).unwrap();
     SockRef::from(&player).set_recv_buffer_size(4_096).unwrap();
     (member, player)
 }

@@ -1,13 +1,13 @@
-//! The second port, for encoders that speak Shoutcast.
+//! A port beside the one at which a node listens for all.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
 
-/// The port for Shoutcast sources: `[IP:]PORT`.
+/// A further port of a node: `[IP:]PORT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShoutcastListen {
+pub struct PortBeside {
     /// `None`: where the node listens for all others.
     ip: Option<IpAddr>,
     port: u16,
@@ -16,9 +16,9 @@ pub struct ShoutcastListen {
 /// Why a text is not a port to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not [IP:]PORT, such as 8001 or 0.0.0.0:8001")]
-pub struct BadShoutcastListen;
+pub struct BadPortBeside;
 
-impl ShoutcastListen {
+impl PortBeside {
     /// The address to listen on, for a node that listens at `door` for all others.
     pub fn beside(self, door: SocketAddr) -> SocketAddr {
         SocketAddr::new(self.ip.unwrap_or(door.ip()), self.port)
@@ -33,16 +33,16 @@ impl ShoutcastListen {
     }
 }
 
-impl FromStr for ShoutcastListen {
-    type Err = BadShoutcastListen;
+impl FromStr for PortBeside {
+    type Err = BadPortBeside;
 
-    fn from_str(text: &str) -> Result<Self, BadShoutcastListen> {
+    fn from_str(text: &str) -> Result<Self, BadPortBeside> {
         // `u16` would accept a leading plus.
         if text.bytes().all(|byte| byte.is_ascii_digit()) {
-            let port = text.parse().map_err(|_| BadShoutcastListen)?;
+            let port = text.parse().map_err(|_| BadPortBeside)?;
             return Ok(Self { ip: None, port });
         }
-        let address: SocketAddr = text.parse().map_err(|_| BadShoutcastListen)?;
+        let address: SocketAddr = text.parse().map_err(|_| BadPortBeside)?;
         Ok(Self {
             ip: Some(address.ip()),
             port: address.port(),
@@ -50,7 +50,7 @@ impl FromStr for ShoutcastListen {
     }
 }
 
-impl<'de> Deserialize<'de> for ShoutcastListen {
+impl<'de> Deserialize<'de> for PortBeside {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_port_of_all_others_is_none_for_shoutcast() {
+    fn the_port_of_all_others_is_not_a_further_one() {
         for (own, door, is_same) in [
             ("8000", "127.0.0.1:8000", true),
             ("127.0.0.1:8000", "0.0.0.0:8000", true),
@@ -83,7 +83,7 @@ mod tests {
             ("8001", "127.0.0.1:8000", false),
             ("0", "127.0.0.1:0", false),
         ] {
-            let own: ShoutcastListen = own.parse().unwrap();
+            let own: PortBeside = own.parse().unwrap();
             assert_eq!(
                 own.is_of_all(door.parse().unwrap()),
                 is_same,
@@ -95,16 +95,12 @@ mod tests {
     #[test]
     fn a_port_may_have_an_address() {
         let door: SocketAddr = "192.0.2.7:8000".parse().unwrap();
-        let beside = |text: &str| text.parse::<ShoutcastListen>().unwrap().beside(door);
+        let beside = |text: &str| text.parse::<PortBeside>().unwrap().beside(door);
         assert_eq!(beside("8001").to_string(), "192.0.2.7:8001");
         assert_eq!(beside("0.0.0.0:8001").to_string(), "0.0.0.0:8001");
         assert_eq!(beside("[::1]:8001").to_string(), "[::1]:8001");
         for bad in ["", ":8001", "+8001", "65536", "localhost:8001", "0.0.0.0"] {
-            assert_eq!(
-                bad.parse::<ShoutcastListen>(),
-                Err(BadShoutcastListen),
-                "{bad}"
-            );
+            assert_eq!(bad.parse::<PortBeside>(), Err(BadPortBeside), "{bad}");
         }
     }
 
@@ -112,7 +108,7 @@ mod tests {
     fn in_the_file_a_port_is_a_number_or_a_text() {
         #[derive(Deserialize)]
         struct File {
-            port: ShoutcastListen,
+            port: PortBeside,
         }
         let read = |line: &str| toml::from_str::<File>(line).map(|file| file.port);
         assert_eq!(read("port = 8001").unwrap(), "8001".parse().unwrap());

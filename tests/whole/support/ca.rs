@@ -1,0 +1,120 @@
+//! An authority of the tests' own, and the certificates that it issues.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
+};
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
+
+/// The authority that all clients of the tests trust.
+pub(crate) struct TestCa {
+    params: CertificateParams,
+    key: KeyPair,
+    der: CertificateDer<'static>,
+    client: Arc<ClientConfig>,
+}
+
+/// A certificate and its key, as text.
+#[derive(Clone)]
+pub(crate) struct Issued {
+    pub(crate) cert: String,
+    pub(crate) key: String,
+}
+
+static CA: LazyLock<TestCa> = LazyLock::new(TestCa::make);
+
+impl TestCa {
+    /// The one of this process.
+    pub(crate) fn get() -> &'static Self {
+        &CA
+    }
+
+    fn make() -> Self {
+        let mut params = CertificateParams::default();
+        let name = "antiphon test authority";
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let key = KeyPair::generate().unwrap();
+        let der = params.self_signed(&key).unwrap().der().clone();
+        let mut roots = RootCertStore::empty();
+        roots.add(der.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Self {
+            params,
+            key,
+            der,
+            client: Arc::new(client),
+        }
+    }
+
+    /// A certificate for these hosts, valid until the end of a year.
+    pub(crate) fn issue(&self, hosts: &[&str], until: i32) -> Issued {
+        let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
+        let mut params = CertificateParams::new(hosts).unwrap();
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(until, 12, 31);
+        let key = KeyPair::generate().unwrap();
+        let issuer = Issuer::from_params(&self.params, &self.key);
+        let cert = params.signed_by(&key, &issuer).unwrap();
+        Issued {
+            cert: pem("CERTIFICATE", cert.der()),
+            key: pem("PRIVATE KEY", &key.serialize_der()),
+        }
+    }
+
+    /// A certificate for nodes on the loopback.
+    pub(crate) fn issue_for_loopback(&self) -> Issued {
+        self.issue(&["127.0.0.1", "localhost"], 2040)
+    }
+
+    /// Its own certificate as a file in a folder, for programs that are to trust it.
+    pub(crate) fn write_into(&self, folder: &Path) -> PathBuf {
+        let file = folder.join("ca.pem");
+        fs::write(&file, pem("CERTIFICATE", &self.der)).unwrap();
+        file
+    }
+
+    /// How a client trusts nobody else.
+    pub(crate) fn client(&self) -> Arc<ClientConfig> {
+        self.client.clone()
+    }
+}
+
+impl Issued {
+    /// Writes both into a folder, each in one step. The arguments of `antiphon run` that name them.
+    pub(crate) fn write_into(&self, folder: &Path) -> [String; 4] {
+        let [cert, key] = [("cert.pem", &self.cert), ("key.pem", &self.key)].map(|(name, text)| {
+            let (new, file) = (folder.join(format!("{name}.new")), folder.join(name));
+            fs::write(&new, text).unwrap();
+            fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).unwrap();
+            fs::rename(&new, &file).unwrap();
+            file.display().to_string()
+        });
+        ["--tls-cert".to_owned(), cert, "--tls-key".to_owned(), key]
+    }
+}
+
+/// Bytes as a section of PEM.
+fn pem(label: &str, bytes: &[u8]) -> String {
+    let digits = STANDARD.encode(bytes);
+    let lines = digits.as_bytes().chunks(64);
+    let lines: Vec<&str> = lines
+        .map(|line| std::str::from_utf8(line).unwrap())
+        .collect();
+    let data = lines.join("\n");
+    format!("-----BEGIN {label}-----\n{data}\n-----END {label}-----\n")
+}
