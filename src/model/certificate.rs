@@ -1,4 +1,4 @@
-//! What a certificate says of itself, as plain data.
+//! The names and dates of a certificate, as plain data.
 
 use std::net::IpAddr;
 

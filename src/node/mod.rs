@@ -22,6 +22,7 @@ use self::presence::Presence;
 use self::services::{Core, NodeCredentials};
 use self::signals::{Signals, Wish};
 use crate::io::disk::DataDir;
+use crate::io::door::Door;
 use crate::io::gossip::Gossip;
 use crate::io::https::certificates::Certificates;
 use crate::io::https::handshake::Https;
@@ -33,6 +34,7 @@ use crate::proto::ended::Ended;
 use crate::service::cluster::seeking::Unreached;
 use crate::service::document::Documents;
 use crate::service::drain::Drain;
+use crate::service::front::Front;
 use crate::service::geo::Geo;
 use crate::service::identity;
 use crate::service::own_certificate::OwnCertificate;
@@ -71,6 +73,25 @@ pub async fn run(
     };
     node.stop(&mut signals).await;
     outcome
+}
+
+/// Lets visitors in by the doors beside the first one.
+fn open_further_doors(
+    doors: Vec<Door>,
+    front: &Front,
+    visitors: &Tasks,
+    tasks: &Tasks,
+) -> anyhow::Result<()> {
+    for door in doors {
+        let address = door.local_address()?;
+        match door.port() {
+            PortUse::Shoutcast => info!(%address, "Shoutcast sources are taken here too"),
+            PortUse::Http => info!(%address, "HTTP and HTTPS are spoken here too"),
+            PortUse::Https => info!(%address, "HTTPS is spoken here"),
+        }
+        tasks.spawn(front.clone().run(door, visitors.clone()));
+    }
+    Ok(())
 }
 
 /// A running node.
@@ -139,15 +160,7 @@ impl Node {
             core.start_resolver(&mesh.cluster, parts.load, zone, sockets, data_dir.clone());
         }
         tasks.spawn(parts.switchboard.run(present.arrivals));
-        for door in ports.further_doors {
-            let address = door.local_address()?;
-            match door.port() {
-                PortUse::Shoutcast => info!(%address, "Shoutcast sources are taken here too"),
-                PortUse::Http => info!(%address, "HTTP and HTTPS are spoken here too"),
-                PortUse::Https => info!(%address, "HTTPS is spoken here"),
-            }
-            tasks.spawn(parts.front.clone().run(door, parts.visitors.clone()));
-        }
+        open_further_doors(ports.further_doors, &parts.front, &parts.visitors, &tasks)?;
         tasks.spawn(parts.front.run(ports.door, parts.visitors.clone()));
         tasks.spawn(own_certificate.clone().run(tasks.clone()));
         Ok(Self {

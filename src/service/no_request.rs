@@ -53,6 +53,7 @@ pub(super) async fn refuse(visitor: &mut Visitor, error: NoHead, begun: &BytesMu
         }
         error => debug!(peer = %visitor.peer, %error, "no request"),
     }
+    let has_left = matches!(error, NoHead::Left);
     let unix_s = clock::unix_s();
     let answer = match error {
         NoHead::Refused(error) => reply::head_refused(error, begun, unix_s),
@@ -62,7 +63,12 @@ pub(super) async fn refuse(visitor: &mut Visitor, error: NoHead, begun: &BytesMu
         }
         NoHead::TooSlow | NoHead::Left => None,
     };
-    if let Some(answer) = answer {
-        answer_and_drain(&mut visitor.stream, &answer).await;
+    match answer {
+        Some(answer) => answer_and_drain(&mut visitor.stream, &answer).await,
+        // By TLS a client is told of the end, or would take it for an attack.
+        None if visitor.stream.is_tls() && !has_left => {
+            answer_and_drain(&mut visitor.stream, b"").await;
+        }
+        None => {}
     }
 }

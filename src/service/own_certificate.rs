@@ -38,12 +38,12 @@ struct Inner {
 
 /// The files as they were looked at last, and as they were when they were read last.
 #[derive(Debug, Default, PartialEq)]
-struct Look {
+struct SeenFiles {
     seen: [Option<FileStamp>; 2],
     read: [Option<FileStamp>; 2],
 }
 
-impl Look {
+impl SeenFiles {
     /// Whether files that look so have changed since they were read, and are not just being changed.
     fn is_settled_change(&mut self, now: [Option<FileStamp>; 2]) -> bool {
         let is_settled = std::mem::replace(&mut self.seen, now) == now;
@@ -78,7 +78,7 @@ impl OwnCertificate {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let files = self.0.files.lock().clone();
         let stamps = files.as_ref().map(files::stamps).unwrap_or_default();
-        let mut look = Look {
+        let mut seen = SeenFiles {
             seen: stamps,
             read: stamps,
         };
@@ -90,15 +90,15 @@ impl OwnCertificate {
             };
             let own = self.clone();
             let looking = tasks.spawn_blocking(move || {
-                own.look(&mut look, is_wanted);
-                look
+                own.look(&mut seen, is_wanted);
+                seen
             });
-            look = looking.await.unwrap_or_default();
+            seen = looking.await.unwrap_or_default();
         }
     }
 
     /// Reads the files if they have changed, or if that is wanted.
-    fn look(&self, look: &mut Look, is_wanted: bool) {
+    fn look(&self, before: &mut SeenFiles, is_wanted: bool) {
         let Some(files) = self.0.files.lock().clone() else {
             if is_wanted {
                 self.0.certificates.set(Origin::Files, Vec::new());
@@ -106,10 +106,10 @@ impl OwnCertificate {
             return;
         };
         let now = files::stamps(&files);
-        if !look.is_settled_change(now) && !is_wanted {
+        if !before.is_settled_change(now) && !is_wanted {
             return;
         }
-        look.read = now;
+        before.read = now;
         if let Err(error) = self.take(&files) {
             warn!(%error, "the certificate for HTTPS stays as it was");
         }

@@ -309,7 +309,7 @@ pub enum SettingsError {
          another port"
     )]
     SamePort(&'static str, SocketAddr),
-    /// There is a key without a certificate.
+    /// A key is named without a certificate.
     #[error("tls_key is set, and tls_cert is not: name the file of the certificate by tls_cert")]
     KeyAlone,
     /// Transcoders cannot run as the user that was named.

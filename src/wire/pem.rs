@@ -11,13 +11,13 @@ use base64::engine::general_purpose::STANDARD;
 /// A section: what stands between a line `-----BEGIN LABEL-----` and its end.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PemSection {
-    /// What it says to be, such as `CERTIFICATE`.
+    /// The kind of thing that it says to be, such as `CERTIFICATE`.
     pub label: String,
     /// The line of its beginning, from 1.
     pub line: usize,
     /// Whether lines in front of the data say that it is encrypted (RFC 1421).
     pub is_encrypted: bool,
-    /// Its bytes: nothing where it is encrypted.
+    /// The bytes; none where they are encrypted.
     pub der: Vec<u8>,
 }
 
@@ -30,7 +30,7 @@ impl fmt::Debug for PemSection {
 /// Why a text is not PEM, and in which line, from 1. It repeats nothing of the data.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPem {
-    /// There is no section in it.
+    /// No section is in it.
     #[error("there is no line -----BEGIN ...-----: it is not a PEM file")]
     NoSection,
     /// A line begins with hyphens and is no beginning, or the wrong end.
@@ -141,7 +141,22 @@ fn is_data(line: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_it(text in "(-----(BEGIN|END) A-----|[-A=:\n ]|\\PC){0,40}") {
+            match sections(&text) {
+                Ok(read) => prop_assert!(!read.is_empty()),
+                Err(bad) => {
+                    let lines = text.lines().count();
+                    prop_assert!(bad.line().is_none_or(|line| (1..=lines).contains(&line)), "{bad:?}");
+                }
+            }
+        }
+    }
 
     const TWO: &str = "Bag Attributes\n    friendlyName: radio\n-----BEGIN A-----\nAQID\nBAUG\n-----END A-----\n\
                        subject=radio\r\n-----BEGIN B C-----\r\nBw==\r\n-----END B C-----\r\n";

@@ -27,6 +27,10 @@ fn node() -> (TlsFolder, TestNode) {
     let tls = TlsFolder::new();
     let setup = Setup::named("n1").with(&["--max-listeners", "5000"]);
     let node = tls.of(setup).start();
+    // The first password is hashed at the start, which takes more memory than anything here.
+    eventually(PATIENCE, "the node has settled", || {
+        so(node.log().contains("admin password"), node.log())
+    });
     (tls, node)
 }
 

@@ -1,4 +1,4 @@
-//! What a connection begins with: TLS, or a request as it is.
+//! The beginning of a connection: TLS, or a request as it is.
 
 use tokio::time::{Instant, timeout_at};
 

@@ -174,7 +174,7 @@ impl Door {
         })
     }
 
-    /// What is spoken at this port.
+    /// The protocol that is spoken at this port.
     pub fn port(&self) -> PortUse {
         self.port
     }
@@ -208,7 +208,7 @@ impl Door {
                 Err(why) => {
                     self.refused_connections
                         .report(peer, why, self.bounds.total);
-                    if let Some(refused) = self.refused_connections.refuse(stream, why) {
+                    if let Some(refused) = self.refused_connections.refuse(stream, why, self.port) {
                         return Accepted::Refused(refused);
                     }
                 }
@@ -346,6 +346,19 @@ mod tests {
         drop(visitor);
         let _third = client(&door).await;
         assert_eq!(next(&mut door).await.place.port, PortUse::Http);
+    }
+
+    #[tokio::test]
+    async fn a_full_port_of_https_answers_by_an_alert() {
+        let mut door = door();
+        door.bounds.total = 0;
+        let address = "127.0.0.1:0".parse().unwrap();
+        let mut https = door.bind_beside(address, PortUse::Https).unwrap();
+        let _client = client(&https).await;
+        let Accepted::Refused(refused) = https.accept().await else {
+            panic!("it is full");
+        };
+        assert_eq!(refused.answer[..], [0x15, 3, 1, 0, 2, 2, 80]);
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ use tracing::warn;
 use crate::io::clock;
 use crate::io::door_stream::DoorStream;
 use crate::wire::http::reply::Reply;
+use crate::wire::icecast::shoutcast::PortUse;
 
 /// Connections over a bound that are answered completely, until the client has read it; each takes two seconds at most.
 /// Few, because they use descriptors that the node keeps for itself. Others are told in one write, which the close
@@ -25,6 +26,9 @@ const REPORT_EVERY: Duration = Duration::from_secs(10);
 const RETRY_AFTER_S: u32 = 5;
 /// How much of a request is read from a client that is told in one write: nearly all are shorter.
 const ASKED_BYTES: usize = 4 * 1_024;
+
+/// The answer where TLS alone is spoken: the fatal alert `internal_error`, before any handshake. That costs no signature.
+const TLS_REFUSAL: &[u8] = &[0x15, 3, 1, 0, 2, 2, 80];
 
 /// A connection for which there is no room.
 #[derive(Debug)]
@@ -82,9 +86,19 @@ impl RefusedConnections {
     }
 
     /// A connection to be told so. If many are being told already, it is told here and now.
-    pub(super) fn refuse(&self, stream: TcpStream, why: NoPlace) -> Option<RefusedVisitor> {
-        let reply = Reply::without_head(b"", clock::unix_s());
-        let answer = reply.unavailable(&format!("{why}\n"), RETRY_AFTER_S);
+    pub(super) fn refuse(
+        &self,
+        stream: TcpStream,
+        why: NoPlace,
+        port: PortUse,
+    ) -> Option<RefusedVisitor> {
+        let answer = match port {
+            PortUse::Https => Bytes::from_static(TLS_REFUSAL),
+            PortUse::Http | PortUse::Shoutcast => {
+                let reply = Reply::without_head(b"", clock::unix_s());
+                reply.unavailable(&format!("{why}\n"), RETRY_AFTER_S)
+            }
+        };
         if Arc::strong_count(&self.refusals) > MAX_REFUSALS {
             tell_and_close(&stream, &answer);
             return None;

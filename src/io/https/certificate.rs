@@ -21,9 +21,9 @@ const MAX_CHAIN: usize = 16;
 /// A certificate that TLS can be spoken with. Cheap to clone.
 #[derive(Clone)]
 pub struct Certificate {
-    /// What it says of itself.
+    /// The names and dates in it.
     pub facts: Arc<CertificateFacts>,
-    /// Its chain, and the key that it is for.
+    /// The chain that is shown, and the key that it is for.
     pub key: Arc<CertifiedKey>,
 }
 
@@ -33,7 +33,7 @@ impl fmt::Debug for Certificate {
     }
 }
 
-/// Which of the two texts of a certificate.
+/// One of the two texts of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertificatePart {
     /// The certificate and those above it.
@@ -60,8 +60,8 @@ pub struct BadCertificate {
     pub part: CertificatePart,
     /// The line in question, if there is one.
     pub line: Option<usize>,
-    /// What is wrong.
-    pub fault: Fault,
+    /// The fault.
+    pub fault: CertificateFault,
 }
 
 impl fmt::Display for BadCertificate {
@@ -75,9 +75,9 @@ impl fmt::Display for BadCertificate {
 
 impl std::error::Error for BadCertificate {}
 
-/// What is wrong with a certificate or its key, and what to do.
+/// A fault of a certificate or its key, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum CertificateFault {
     /// The text is no PEM.
     #[error(transparent)]
     Pem(#[from] BadPem),
@@ -123,7 +123,8 @@ impl Certificate {
         let sections = pem::sections(key).map_err(|bad| bad_pem(CertificatePart::Key, bad))?;
         let (line, key) = key_of(sections)?;
         let bad_key = |fault| bad(CertificatePart::Key, Some(line), fault);
-        let signing = any_supported_type(&key).map_err(|_| bad_key(Fault::UnsupportedKey))?;
+        let signing =
+            any_supported_type(&key).map_err(|_| bad_key(CertificateFault::UnsupportedKey))?;
         let lines: Vec<usize> = chain.iter().map(|section| section.line).collect();
         let ders = chain.into_iter().map(|section| section.der.into());
         let certified = CertifiedKey::new(ders.collect(), signing);
@@ -137,12 +138,12 @@ impl Certificate {
     }
 }
 
-fn bad(part: CertificatePart, line: Option<usize>, fault: Fault) -> BadCertificate {
+fn bad(part: CertificatePart, line: Option<usize>, fault: CertificateFault) -> BadCertificate {
     BadCertificate { part, line, fault }
 }
 
 fn bad_pem(part: CertificatePart, error: BadPem) -> BadCertificate {
-    bad(part, error.line(), Fault::Pem(error))
+    bad(part, error.line(), CertificateFault::Pem(error))
 }
 
 /// The certificates among the sections; at least one.
@@ -151,8 +152,8 @@ fn chain_of(sections: Vec<PemSection>) -> Result<Vec<PemSection>, BadCertificate
     chain.retain(|section| matches!(&section.label[..], "CERTIFICATE" | "X509 CERTIFICATE"));
     let bad = |line, fault| Err(bad(CertificatePart::Chain, line, fault));
     match chain.get(MAX_CHAIN) {
-        _ if chain.is_empty() => bad(None, Fault::NoCertificate),
-        Some(beyond) => bad(Some(beyond.line), Fault::TooLong),
+        _ if chain.is_empty() => bad(None, CertificateFault::NoCertificate),
+        Some(beyond) => bad(Some(beyond.line), CertificateFault::TooLong),
         None => {
             for section in &chain {
                 facts_of(section)?;
@@ -167,17 +168,17 @@ fn key_of(sections: Vec<PemSection>) -> Result<(usize, PrivateKeyDer<'static>), 
     let bad = |line, fault| Err(bad(CertificatePart::Key, line, fault));
     let mut keys = sections.into_iter();
     let Some(section) = keys.find(|section| section.label.ends_with("PRIVATE KEY")) else {
-        return bad(None, Fault::NoKey);
+        return bad(None, CertificateFault::NoKey);
     };
     let line = section.line;
     if section.is_encrypted || section.label == "ENCRYPTED PRIVATE KEY" {
-        return bad(Some(line), Fault::EncryptedKey);
+        return bad(Some(line), CertificateFault::EncryptedKey);
     }
     let key = match &section.label[..] {
         "PRIVATE KEY" => PrivateKeyDer::Pkcs8(section.der.into()),
         "RSA PRIVATE KEY" => PrivateKeyDer::Pkcs1(section.der.into()),
         "EC PRIVATE KEY" => PrivateKeyDer::Sec1(section.der.into()),
-        _ => return bad(Some(line), Fault::UnsupportedKey),
+        _ => return bad(Some(line), CertificateFault::UnsupportedKey),
     };
     Ok((line, key))
 }
@@ -188,27 +189,33 @@ fn matches(certified: &CertifiedKey, line: usize) -> Result<bool, BadCertificate
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(true),
         Err(Error::InconsistentKeys(_)) => Ok(false),
         Err(_) => {
-            let fault = Fault::NotACertificate;
+            let fault = CertificateFault::NotACertificate;
             Err(bad(CertificatePart::Chain, Some(line), fault))
         }
     }
 }
 
 /// Why the key does not belong to the first certificate of the chain, whose certificates stand in these lines.
-fn mismatch(certified: &CertifiedKey, lines: &[usize]) -> Fault {
+fn mismatch(certified: &CertifiedKey, lines: &[usize]) -> CertificateFault {
     let owner = certified.cert.iter().zip(lines).find(|(other, line)| {
         let alone = CertifiedKey::new(vec![CertificateDer::clone(other)], certified.key.clone());
         matches(&alone, **line).unwrap_or(false)
     });
-    owner.map_or(Fault::OtherKey, |(_, line)| Fault::WrongOrder(*line))
+    owner.map_or(CertificateFault::OtherKey, |(_, line)| {
+        CertificateFault::WrongOrder(*line)
+    })
 }
 
-/// What the certificate in a section says of itself.
+/// The names and dates of the certificate in a section.
 fn facts_of(section: &PemSection) -> Result<CertificateFacts, BadCertificate> {
     let der = CertificateDer::from(&section.der[..]);
     facts_of_der(&der).ok_or_else(|| {
         let line = Some(section.line);
-        bad(CertificatePart::Chain, line, Fault::NotACertificate)
+        bad(
+            CertificatePart::Chain,
+            line,
+            CertificateFault::NotACertificate,
+        )
     })
 }
 
@@ -303,7 +310,7 @@ mod tests {
     use super::samples::{pem, section};
     use super::*;
 
-    fn fault(chain: &str, key: &str) -> (CertificatePart, Option<usize>, Fault) {
+    fn fault(chain: &str, key: &str) -> (CertificatePart, Option<usize>, CertificateFault) {
         let bad = Certificate::from_pem(chain, key).unwrap_err();
         (bad.part, bad.line, bad.fault)
     }
@@ -351,9 +358,9 @@ mod tests {
     fn a_key_of_another_certificate_is_refused() {
         let ((chain, key), (other, _)) = (pem(&["a"], 2030), pem(&["b"], 2030));
         let lines = other.lines().count();
-        let wrong = (CertificatePart::Key, Some(1), Fault::OtherKey);
+        let wrong = (CertificatePart::Key, Some(1), CertificateFault::OtherKey);
         assert_eq!(fault(&other, &key), wrong);
-        let order = Fault::WrongOrder(lines + 1);
+        let order = CertificateFault::WrongOrder(lines + 1);
         assert_eq!(fault(&format!("{other}{chain}"), &key).2, order);
     }
 
@@ -369,19 +376,39 @@ mod tests {
         let at = |lines: usize| Some(lines + 1);
         let above = chain.lines().count();
         for (chain, key, wrong) in [
-            ("", &key, (Chain, None, Fault::Pem(BadPem::NoSection))),
-            (&key, &key, (Chain, None, Fault::NoCertificate)),
-            (&nonsense, &key, (Chain, at(0), Fault::NotACertificate)),
+            (
+                "",
+                &key,
+                (Chain, None, CertificateFault::Pem(BadPem::NoSection)),
+            ),
+            (&key, &key, (Chain, None, CertificateFault::NoCertificate)),
+            (
+                &nonsense,
+                &key,
+                (Chain, at(0), CertificateFault::NotACertificate),
+            ),
             (
                 &format!("{chain}{nonsense}"),
                 &key,
-                (Chain, at(above), Fault::NotACertificate),
+                (Chain, at(above), CertificateFault::NotACertificate),
             ),
-            (&long, &key, (Chain, at(above * MAX_CHAIN), Fault::TooLong)),
-            (&chain, &chain, (Key, None, Fault::NoKey)),
-            (&chain, &encrypted, (Key, at(0), Fault::EncryptedKey)),
-            (&chain, &damaged, (Key, at(0), Fault::UnsupportedKey)),
-            (&chain, &ssh, (Key, at(0), Fault::UnsupportedKey)),
+            (
+                &long,
+                &key,
+                (Chain, at(above * MAX_CHAIN), CertificateFault::TooLong),
+            ),
+            (&chain, &chain, (Key, None, CertificateFault::NoKey)),
+            (
+                &chain,
+                &encrypted,
+                (Key, at(0), CertificateFault::EncryptedKey),
+            ),
+            (
+                &chain,
+                &damaged,
+                (Key, at(0), CertificateFault::UnsupportedKey),
+            ),
+            (&chain, &ssh, (Key, at(0), CertificateFault::UnsupportedKey)),
         ] {
             assert_eq!(fault(chain, key), wrong);
         }

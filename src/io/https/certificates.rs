@@ -19,10 +19,10 @@ pub enum Origin {
     Mesh,
 }
 
-/// A certificate, and who brought it.
+/// A certificate and its origin.
 #[derive(Clone, Debug)]
 pub struct HeldCertificate {
-    /// Who brought it.
+    /// The origin.
     pub origin: Origin,
     /// The certificate.
     pub certificate: Certificate,
@@ -71,7 +71,7 @@ impl Certificates {
         good.map(|facts| facts.not_after_unix_s).max()
     }
 
-    /// What is told of each change, and holds them all.
+    /// A receiver that is told of each change, and holds them all.
     pub fn changed(&self) -> watch::Receiver<Vec<HeldCertificate>> {
         self.0.subscribe()
     }

@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::certificate::{BadCertificate, Certificate, CertificatePart, Fault};
+use super::certificate::{BadCertificate, Certificate, CertificateFault, CertificatePart};
 use crate::io::regular_file::FileStamp;
 use crate::settings::TlsFiles;
 
@@ -36,15 +36,15 @@ pub enum BadTlsFile {
     /// A file is not text.
     #[error("{} is not text: it has to be PEM, which `openssl x509 -inform DER` makes of a certificate", .0.display())]
     NotText(PathBuf),
-    /// What is in the files is no certificate and its key.
+    /// The files hold no certificate and its key.
     #[error("{}{}: {fault}", .path.display(), .line.map(|line| format!(":{line}")).unwrap_or_default())]
     Bad {
         /// The file.
         path: PathBuf,
         /// The line, from 1, if one is wrong.
         line: Option<usize>,
-        /// What is wrong.
-        fault: Fault,
+        /// The fault.
+        fault: CertificateFault,
     },
 }
 

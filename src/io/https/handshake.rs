@@ -26,10 +26,10 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// TLS as this node speaks it with clients. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Https(Arc<Shared>);
+pub struct Https(Arc<HttpsParts>);
 
 #[derive(Debug)]
-struct Shared {
+struct HttpsParts {
     certificates: Certificates,
     tickets: Arc<Tickets>,
     /// For clients that know [`ALPN`].
@@ -86,7 +86,7 @@ impl Https {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         let mut named = config.clone();
         named.alpn_protocols = vec![ALPN.to_vec()];
-        Ok(Self(Arc::new(Shared {
+        Ok(Self(Arc::new(HttpsParts {
             certificates,
             tickets,
             named: Arc::new(named),
@@ -161,7 +161,10 @@ impl Https {
 pub(crate) mod samples {
     use std::net::TcpStream;
 
-    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection, StreamOwned};
+    use rustls::{
+        ALL_VERSIONS, ClientConfig, ClientConnection, RootCertStore, ServerConnection, StreamOwned,
+        SupportedProtocolVersion,
+    };
 
     use super::super::certificate::Certificate;
     use super::super::certificates::Origin;
@@ -175,13 +178,16 @@ pub(crate) mod samples {
         Https::new(&secret, certificates).unwrap()
     }
 
-    /// A client that trusts this certificate.
-    pub(crate) fn client(certificate: &Certificate) -> ClientConfig {
+    /// A client that trusts this certificate, and speaks these versions.
+    pub(crate) fn client(
+        certificate: &Certificate,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(certificate.key.cert[0].clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(rustls::ALL_VERSIONS)
+            .with_protocol_versions(versions)
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth()
@@ -196,7 +202,8 @@ pub(crate) mod samples {
         let config = https(&certificate, '1').0.named.clone();
         let mut server = ServerConnection::new(config).unwrap();
         let name = "a.example".try_into().unwrap();
-        let client = ClientConnection::new(Arc::new(client(&certificate)), name).unwrap();
+        let client = client(&certificate, ALL_VERSIONS);
+        let client = ClientConnection::new(Arc::new(client), name).unwrap();
         let mut client = StreamOwned::new(client, player);
         std::thread::scope(|scope| {
             scope.spawn(|| client.conn.complete_io(&mut client.sock).unwrap());
@@ -210,7 +217,7 @@ pub(crate) mod samples {
 
 #[cfg(test)]
 mod tests {
-    use rustls::{ClientConfig, HandshakeKind};
+    use rustls::{ALL_VERSIONS, ClientConfig, HandshakeKind};
     use tokio::net::TcpListener;
     use tokio_rustls::TlsConnector;
 
@@ -249,21 +256,8 @@ mod tests {
         let certificate = certificate_of_a();
         let (here, there) = (https(&certificate, '1'), https(&certificate, '1'));
         let stranger = https(&certificate, '2');
-        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
-            let mut config = client(&certificate);
-            let provider = config.crypto_provider().clone();
-            let resumption = config.resumption.clone();
-            config = ClientConfig::builder_with_provider(provider)
-                .with_protocol_versions(&[version])
-                .unwrap()
-                .with_root_certificates({
-                    let mut roots = rustls::RootCertStore::empty();
-                    roots.add(certificate.key.cert[0].clone()).unwrap();
-                    roots
-                })
-                .with_no_client_auth();
-            config.resumption = resumption;
-            let config = Arc::new(config);
+        for version in ALL_VERSIONS {
+            let config = Arc::new(client(&certificate, &[*version]));
             assert_eq!(shake(&here, &config).await.unwrap(), HandshakeKind::Full);
             assert_eq!(
                 shake(&there, &config).await.unwrap(),
@@ -281,7 +275,7 @@ mod tests {
         let certificate = certificate_of_a();
         let https = https(&certificate, '1');
         for names in [&[b"h2".to_vec()][..], &[], &[b"h2".to_vec(), ALPN.to_vec()]] {
-            let mut config = client(&certificate);
+            let mut config = client(&certificate, ALL_VERSIONS);
             config.alpn_protocols = names.to_vec();
             assert!(shake(&https, &Arc::new(config)).await.is_ok(), "{names:?}");
         }
@@ -296,7 +290,7 @@ mod tests {
         let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let dialling = TcpStream::connect(door.local_addr().unwrap());
         let (socket, accepted) = tokio::join!(dialling, door.accept());
-        let connector = TlsConnector::from(Arc::new(client(&certificate)));
+        let connector = TlsConnector::from(Arc::new(client(&certificate, ALL_VERSIONS)));
         let (told, failed) = tokio::join!(
             connector.connect("a.example".try_into().unwrap(), socket.unwrap()),
             none.accept(accepted.unwrap().0)

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf as _, Bytes};
 use socket2::{SockRef, TcpKeepalive};
 
-use super::socket::{Heard, ListenerSocket};
+use super::socket::{ListenerSide, ListenerSocket};
 use super::{Control, Leaving, Left};
 
 /// How often the connection of a listener that cannot be written to is checked.
@@ -36,10 +36,10 @@ const READ_TLS_EVERY: Duration = Duration::from_secs(10);
 
 /// How much was taken of what was to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Taken {
-    pub(super) all_bytes: usize,
+pub(super) struct TakenBytes {
+    pub(super) all: usize,
     /// All but the head.
-    pub(super) stream_bytes: usize,
+    pub(super) of_stream: usize,
 }
 
 /// The result of a visit.
@@ -103,7 +103,7 @@ impl ListenerConnection {
     pub(super) fn send<'a>(
         &mut self,
         pieces: impl Iterator<Item = &'a [u8]>,
-    ) -> Result<Taken, Left> {
+    ) -> Result<TakenBytes, Left> {
         let mut slices = Vec::new();
         if !self.head.is_empty() {
             slices.push(IoSlice::new(&self.head));
@@ -117,15 +117,21 @@ impl ListenerConnection {
         }
         self.control.count_sent(sent.taken as u64);
         let head_bytes = advance(&mut self.head, sent.taken);
-        Ok(Taken {
-            all_bytes: sent.taken,
-            stream_bytes: sent.taken - head_bytes,
+        Ok(TakenBytes {
+            all: sent.taken,
+            of_stream: sent.taken - head_bytes,
         })
     }
 
     /// Whether the kernel has all that was to be sent, and the listener is told that nothing follows.
     pub(super) fn has_finished(&mut self) -> Result<bool, Left> {
-        Ok(self.head.is_empty() && self.socket.finish()?)
+        if !self.head.is_empty() {
+            return Ok(false);
+        }
+        if self.socket.finish()? {
+            self.stuck_since = None;
+        }
+        Ok(!self.socket.has_pending())
     }
 
     /// Notes a visit by which something was taken.
@@ -171,8 +177,8 @@ impl ListenerConnection {
             return VisitResult::Stay;
         }
         match self.socket.ignore_sent() {
-            Ok(Heard::End) => self.note_half_close(),
-            Ok(Heard::Open) => VisitResult::Stay,
+            Ok(ListenerSide::End) => self.note_half_close(),
+            Ok(ListenerSide::Open) => VisitResult::Stay,
             Err(left) => VisitResult::Leave(left),
         }
     }

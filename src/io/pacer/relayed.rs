@@ -106,11 +106,11 @@ impl Relayed {
         let sent = self
             .connection
             .send(pieces.filter(|piece| !piece.is_empty()))?;
-        let taken = sent.stream_bytes - advance(&mut self.kept, sent.stream_bytes);
+        let taken = sent.of_stream - advance(&mut self.kept, sent.of_stream);
         if taken < fresh.len() {
             self.kept = Bytes::copy_from_slice(&fresh[taken..]);
         }
-        Ok(sent.all_bytes)
+        Ok(sent.all)
     }
 
     /// Reports that the listener leaves, and closes both connections. The other server need not send what it still has.

@@ -111,7 +111,7 @@ async fn connect(address: &str, tls: Option<Arc<ClientConfig>>) -> io::Result<Bo
     ))
 }
 
-/// What many clients do on a thread of their own. Dropping it ends them.
+/// The doings of many clients on a thread of their own. Dropping it ends them.
 struct Clients {
     runtime: Option<Runtime>,
     /// Bytes heard, or hands shaken.
@@ -195,7 +195,7 @@ impl Drop for Clients {
     }
 }
 
-/// What a process does for clients while it is measured: how much, and by how much time of a processor.
+/// The work of a process for clients while it is measured: how much, and by how much time of a processor.
 #[derive(Clone, Copy, Debug)]
 struct Work {
     done: f64,

@@ -81,7 +81,7 @@ impl TestCa {
         self.issue(&["127.0.0.1", "localhost"], 2040)
     }
 
-    /// Its own certificate as a file in a folder, for programs that are to trust it.
+    /// Writes its own certificate into a folder, for programs that are to trust it.
     pub(crate) fn write_into(&self, folder: &Path) -> PathBuf {
         let file = folder.join("ca.pem");
         fs::write(&file, pem("CERTIFICATE", &self.der)).unwrap();

@@ -168,8 +168,8 @@ impl Member {
         let Some(icy) = &mut self.icy else {
             let pieces = audio.iter().map(|piece| &piece[..]);
             let taken = self.connection.send(pieces)?;
-            self.note_taken(taken.stream_bytes);
-            return Ok(taken.all_bytes);
+            self.note_taken(taken.of_stream);
+            return Ok(taken.all);
         };
         let (feed, position) = (self.reader.feed(), self.reader.position());
         // What is woven begins with the prologue or is an intro, which have no offset of their own in the stream.
@@ -181,9 +181,9 @@ impl Member {
         let woven = icy.weave(0, audio, |place| feed.title_at(offset_of(place)));
         let pieces = woven.pieces().map(|piece| &piece[..]);
         let taken = self.connection.send(pieces)?;
-        let stream_bytes = icy.advance(&woven, taken.stream_bytes);
+        let stream_bytes = icy.advance(&woven, taken.of_stream);
         self.note_taken(stream_bytes);
-        Ok(taken.all_bytes)
+        Ok(taken.all)
     }
 
     /// Notes that the kernel has taken so many bytes of prologue and audio.

@@ -24,17 +24,17 @@ struct Tls {
     is_finishing: bool,
 }
 
-/// What came of an attempt to write.
-pub(super) struct Sent {
+/// The outcome of an attempt to write.
+pub(super) struct Progress {
     /// How many bytes need not be given again.
     pub(super) taken: usize,
     /// Whether the kernel has taken anything, perhaps of what was given before.
     pub(super) has_moved: bool,
 }
 
-/// What a listener has sent, of which nothing is wanted.
+/// The state of what a listener sends, of which nothing is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(super) enum ListenerSide {
     /// Something, or nothing yet.
     Open,
     /// The end of what it sends; it may well read on.
@@ -87,51 +87,51 @@ impl ListenerSocket {
     }
 
     /// Writes what waits, and if nothing is left of it these pieces, in one system call.
-    pub(super) fn send(&mut self, pieces: &[IoSlice<'_>]) -> Result<Sent, Left> {
+    pub(super) fn send(&mut self, pieces: &[IoSlice<'_>]) -> Result<Progress, Left> {
         let Some(tls) = &mut self.tls else {
             let taken = match pieces.is_empty() {
                 true => 0,
                 false => written((&self.tcp).write_vectored(pieces))?,
             };
             let has_moved = taken > 0;
-            return Ok(Sent { taken, has_moved });
+            return Ok(Progress { taken, has_moved });
         };
         let mut has_moved = tls.flush(&self.tcp)?;
         if pieces.is_empty() || tls.session.wants_write() {
             let taken = 0;
-            return Ok(Sent { taken, has_moved });
+            return Ok(Progress { taken, has_moved });
         }
         let taken = written(tls.session.writer().write_vectored(pieces))?;
         has_moved |= tls.flush(&self.tcp)?;
-        Ok(Sent { taken, has_moved })
+        Ok(Progress { taken, has_moved })
     }
 
-    /// Tells the listener that nothing follows; whether the kernel has all that there was.
+    /// Tells the listener that nothing follows, behind all that waits; whether the kernel has taken any of that.
     pub(super) fn finish(&mut self) -> Result<bool, Left> {
         let Some(tls) = &mut self.tls else {
-            return Ok(true);
+            return Ok(false);
         };
         if !std::mem::replace(&mut tls.is_finishing, true) {
             tls.session.send_close_notify();
         }
-        tls.flush(&self.tcp)?;
-        Ok(!tls.session.wants_write())
+        tls.flush(&self.tcp)
     }
 
     /// Reads what the listener has sent, and forgets it.
-    pub(super) fn ignore_sent(&mut self) -> Result<Heard, Left> {
+    pub(super) fn ignore_sent(&mut self) -> Result<ListenerSide, Left> {
         let mut ignored = [0; 512];
         let Some(tls) = &mut self.tls else {
             return heard((&self.tcp).read(&mut ignored));
         };
+        // First what was decrypted already: while there is much of that, nothing more is read.
+        while matches!(tls.session.reader().read(&mut ignored), Ok(1..)) {}
         let heard = heard(tls.session.read_tls(&mut &self.tcp))?;
         // Answers what TLS asks for by itself, such as new keys, with the next bytes.
         let Ok(state) = tls.session.process_new_packets() else {
             return Err(Left::Gone);
         };
-        while matches!(tls.session.reader().read(&mut ignored), Ok(1..)) {}
         match state.peer_has_closed() {
-            true => Ok(Heard::End),
+            true => Ok(ListenerSide::End),
             false => Ok(heard),
         }
     }
@@ -165,11 +165,11 @@ fn written(outcome: io::Result<usize>) -> Result<usize, Left> {
     }
 }
 
-fn heard(outcome: io::Result<usize>) -> Result<Heard, Left> {
+fn heard(outcome: io::Result<usize>) -> Result<ListenerSide, Left> {
     match outcome {
-        Ok(0) => Ok(Heard::End),
-        Ok(_) => Ok(Heard::Open),
-        Err(error) if is_transient(error.kind()) => Ok(Heard::Open),
+        Ok(0) => Ok(ListenerSide::End),
+        Ok(_) => Ok(ListenerSide::Open),
+        Err(error) if is_transient(error.kind()) => Ok(ListenerSide::Open),
         Err(_) => Err(Left::Gone),
     }
 }
