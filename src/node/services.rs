@@ -42,6 +42,7 @@ use crate::service::loops::Loops;
 use crate::service::mesh::Mesh;
 use crate::service::outside::Outside;
 use crate::service::outside_relay::{OutsideRelayConfig, OutsideRelays};
+use crate::service::plain_http::PlainHttp;
 use crate::service::reach::{ReachConfig, Reaching};
 use crate::service::relay::Relays;
 use crate::service::sources::Sources;
@@ -213,6 +214,11 @@ impl Core<'_> {
                 listening,
                 admin,
                 http_headers: self.settings.http_headers.clone(),
+                plain_http: PlainHttp::new(
+                    self.settings.plain_http.clone(),
+                    self.settings.public_https_url.is_some(),
+                    mesh.cluster.clone(),
+                ),
                 files: Files::new(self.settings.web_root.clone(), visitors.clone()),
                 https: self.https.clone(),
                 drain: carriers.drain.clone(),

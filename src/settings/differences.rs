@@ -19,6 +19,7 @@ impl Settings {
             shoutcast_mount,
             public_url,
             public_https_url,
+            plain_http,
             mesh_address,
             addresses,
             dns,
@@ -67,6 +68,14 @@ impl Settings {
             (
                 "public_https_url",
                 *public_https_url == new.public_https_url,
+            ),
+            (
+                "https_redirect",
+                plain_http.redirect == new.plain_http.redirect,
+            ),
+            (
+                "require_tls_for",
+                plain_http.refused == new.plain_http.refused,
             ),
             ("mesh_address", *mesh_address == new.mesh_address),
             ("addresses", *addresses == new.addresses),

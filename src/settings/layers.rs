@@ -5,7 +5,7 @@ use super::values::or_lower;
 
 impl RunArgs {
     /// The keys that a settings file may have, as they are written there.
-    pub const KEYS: [&str; 39] = [
+    pub const KEYS: [&str; 41] = [
         "name",
         "data_dir",
         "listen",
@@ -17,6 +17,8 @@ impl RunArgs {
         "shoutcast_mount",
         "public_url",
         "public_https_url",
+        "https_redirect",
+        "require_tls_for",
         "mesh_address",
         "addresses",
         "dns",
@@ -47,7 +49,9 @@ impl RunArgs {
         "log",
     ];
     /// The keys that are neither flags nor variables.
-    pub(super) const IN_FILE_ONLY: [&str; 6] = [
+    pub(super) const IN_FILE_ONLY: [&str; 8] = [
+        "https_redirect",
+        "require_tls_for",
         "mesh_address",
         "addresses",
         "dns",
@@ -71,6 +75,8 @@ impl RunArgs {
             shoutcast_mount: self.shoutcast_mount.or(lower.shoutcast_mount),
             public_url: self.public_url.or(lower.public_url),
             public_https_url: self.public_https_url.or(lower.public_https_url),
+            https_redirect: self.https_redirect.or(lower.https_redirect),
+            require_tls_for: or_lower(self.require_tls_for, lower.require_tls_for),
             mesh_address: self.mesh_address.or(lower.mesh_address),
             addresses: or_lower(self.addresses, lower.addresses),
             dns: self.dns.or(lower.dns),

@@ -14,6 +14,7 @@ mod icecast;
 mod layers;
 mod log;
 mod machine;
+mod plain_http;
 #[cfg(test)]
 mod tests;
 mod transcoding;
@@ -41,6 +42,7 @@ pub use https::TlsFiles;
 pub use icecast::{BadAdoption, BadEngine, IcecastSettings, ServingEngine};
 pub use log::{BadLogFilter, LogFilter};
 pub use machine::Machine;
+pub use plain_http::{HttpsRedirect, PlainHttpSettings, TlsUse};
 pub use transcoding::{BadTranscodeUser, EngineChoice, TranscodeMemory, Transcoding};
 pub use values::{
     BadValue, Bandwidth, Line, ListenAddress, MeshAddress, PeerAddress, PublicHttpsUrl, PublicUrl,
@@ -89,6 +91,8 @@ pub struct Settings {
     pub public_url: Option<PublicUrl>,
     /// The URL for listeners that speak HTTPS, with the node itself or a proxy in front of it; `None`: none.
     pub public_https_url: Option<PublicHttpsUrl>,
+    /// The requests by plain HTTP that are sent to HTTPS, or refused.
+    pub plain_http: PlainHttpSettings,
     /// The address that other nodes are told; `None`: found out from `listen`.
     pub mesh_address: Option<SocketAddr>,
     /// The addresses that DNS gives for the node; empty: the one of its URL, or the one for its peers.
@@ -210,6 +214,12 @@ pub struct RunArgs {
     /// How many nodes must be there for one of them to be the master. In the file only
     #[arg(skip)]
     pub quorum: Option<Quorum>,
+    /// The requests by plain HTTP that are sent to HTTPS. In the file only
+    #[arg(skip)]
+    pub https_redirect: Option<HttpsRedirect>,
+    /// The logins that are refused by plain HTTP. In the file only
+    #[arg(skip)]
+    pub require_tls_for: Vec<TlsUse>,
     /// File that tells where addresses are, in MaxMind's format (.mmdb)
     #[arg(long, value_name = "FILE")]
     pub geo_database: Option<PathBuf>,
@@ -387,6 +397,10 @@ impl Settings {
             shoutcast_mount: args.shoutcast_mount,
             public_url: args.public_url,
             public_https_url: args.public_https_url,
+            plain_http: PlainHttpSettings {
+                redirect: args.https_redirect,
+                refused: args.require_tls_for.into_iter().collect(),
+            },
             mesh_address: args.mesh_address.map(SocketAddr::from),
             addresses: args.addresses,
             dns: args.dns,

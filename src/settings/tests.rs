@@ -75,7 +75,7 @@ fn every_key_of_the_file_is_read() {
         "name = 'n1'\ndata_dir = '/d'\nlisten = '[::]:9'\nshoutcast_listen = 10\n\
          listen_http = 80\nlisten_https = '0.0.0.0:443'\ntls_cert = '/c.pem'\ntls_key = '/k.pem'\n\
          shoutcast_mount = '/radio.mp3'\npublic_url = 'HTTP://Radio.Example:9'\n\
-         public_https_url = 'https://radio.example'\n\
+         public_https_url = 'https://radio.example'\nhttps_redirect = 'all'\nrequire_tls_for = ['source']\n\
          mesh_address = '192.0.2.7:9'\n\
          join = ['p:1']\nfound = true\nsecret_file = '/s'\nmax_listeners = 7\nmax_sources = 6\nmax_bandwidth = 8000\nrank = 9\nquorum = 3\n\
          geo_database = '/g'\ncountry = 'DE'\nposition = '-33.9,151.2'\n\
@@ -101,6 +101,10 @@ fn every_key_of_the_file_is_read() {
         shoutcast_mount: "/radio.mp3".parse().ok(),
         public_url: Some("http://radio.example:9".parse().unwrap()),
         public_https_url: Some("https://radio.example".parse().unwrap()),
+        plain_http: PlainHttpSettings {
+            redirect: Some(HttpsRedirect::All),
+            refused: [TlsUse::Source].into(),
+        },
         mesh_address: Some("192.0.2.7:9".parse().unwrap()),
         addresses: vec!["192.0.2.7".parse().unwrap()],
         dns: Some(toml::from_str("zone = 'radio.example'").unwrap()),

@@ -40,6 +40,8 @@ pub(super) fn read(machine: &Machine) -> Result<RunArgs, SettingsError> {
         max_bandwidth: parsed(machine, "ANTIPHON_MAX_BANDWIDTH")?,
         rank: read_by(machine, "ANTIPHON_RANK", values::rank)?,
         quorum: None,
+        https_redirect: None,
+        require_tls_for: Vec::new(),
         geo_database: machine.path("ANTIPHON_GEO_DATABASE"),
         country: parsed(machine, "ANTIPHON_COUNTRY")?,
         position: parsed(machine, "ANTIPHON_POSITION")?,

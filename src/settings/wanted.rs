@@ -57,6 +57,8 @@ fn wanted(key: &str) -> Wanted {
         "join" => Wanted::List(r#"["b.example:8000"]"#),
         "trusted_proxies" => Wanted::List(r#"["127.0.0.1", "10.0.0.0/8"]"#),
         "http_headers" => Wanted::List(r#"["X-Robots-Tag: noindex"]"#),
+        "https_redirect" => Wanted::Text("pages"),
+        "require_tls_for" => Wanted::List(r#"["admin", "source"]"#),
         "addresses" => Wanted::List(r#"["203.0.113.5"]"#),
         "dns" => Wanted::Table("[dns], and zone = \"radio.example\" below it"),
         "icecast" => Wanted::Table("[icecast], and user = \"icecast2\" below it"),

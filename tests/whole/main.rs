@@ -58,6 +58,7 @@ mod operator;
 mod outside;
 mod outside_relays;
 mod partition;
+mod plain_http;
 mod players;
 mod playlists;
 mod priorities;

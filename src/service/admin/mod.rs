@@ -59,6 +59,7 @@ use super::listen::Listening;
 use super::logins::{Caller, Logins, Right};
 use super::loops::Loops;
 use super::mesh::Mesh;
+use super::plain_http::Purpose;
 use super::sources::Sources;
 use super::status::Statuses;
 use super::titles::Titles;
@@ -138,6 +139,18 @@ struct AdminRequest<'a> {
 pub fn is_ours(path: &str) -> bool {
     let below = ["/admin/", "/api/"];
     below.iter().any(|prefix| path.starts_with(prefix)) || routes::has_path(table::ROUTES, path)
+}
+
+/// The purpose of a request for one of our paths.
+pub fn purpose(path: &str) -> Purpose {
+    let access = routes::access(table::ROUTES, path);
+    match access {
+        Some(Access::Anybody) if path == "/" => Purpose::Page,
+        Some(Access::Manage) if path.starts_with("/api/") => Purpose::Api,
+        Some(Access::Manage) => Purpose::AdminPage,
+        Some(Access::OfMount) => Purpose::SourceWord,
+        Some(Access::Anybody | Access::ListStreams) | None => Purpose::Open,
+    }
 }
 
 impl Admin {

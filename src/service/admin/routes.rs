@@ -30,17 +30,17 @@ pub(super) struct Route {
     pub(super) limit: Duration,
 }
 
-/// The right that a request needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The right that a request needs, the smallest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Access {
     /// None.
     Anybody,
-    /// The right to manage the mesh; checked before the handler is called.
-    Manage,
     /// The right to read which streams there are; checked before the handler is called.
     ListStreams,
     /// A right that depends on the mount; checked by the handler, which knows the mount once it has read the request.
     OfMount,
+    /// The right to manage the mesh; checked before the handler is called.
+    Manage,
 }
 
 /// The handler of a request.
@@ -117,6 +117,14 @@ impl Route {
     fn answers(&self, method: &Method) -> bool {
         self.method == method.as_str() || self.method == "GET" && *method == Method::HEAD
     }
+}
+
+/// The right that the requests for a path need, whatever the method; the greatest if they differ.
+pub(super) fn access(routes: &[Route], path: &str) -> Option<Access> {
+    let here = routes
+        .iter()
+        .filter(|route| matched(route.pattern, path).is_some());
+    here.map(|route| route.access).max()
 }
 
 /// The row for a request among `routes`, or why there is none.

@@ -166,6 +166,19 @@ impl Reply {
         self.end(head, "")
     }
 
+    /// 307 to the same by HTTPS: the method and the body stay what they are, and nobody remembers it.
+    pub fn to_https(&self, location: &str) -> Bytes {
+        let message = format!("go on at {location}\n");
+        let headers = [("Location", location)];
+        self.message(HttpStatus::TemporaryRedirect, &message, &headers)
+    }
+
+    /// 426: a login is not taken without TLS. libshout, left to choose, then speaks TLS.
+    pub fn tls_required(&self, why: &str) -> Bytes {
+        let headers = [("Upgrade", "TLS/1.2"), ("Connection", "Upgrade")];
+        self.message(HttpStatus::UpgradeRequired, why, &headers)
+    }
+
     /// 401: libshout asks without a password first, reads `Allow`, and asks again.
     pub fn unauthorized(&self) -> Bytes {
         let headers = [("WWW-Authenticate", CHALLENGE), ("Allow", MOUNT_METHODS)];

@@ -13,6 +13,8 @@ pub enum HttpStatus {
     Found,
     /// 304: the client has the file as it is.
     NotModified,
+    /// 307: the same request is to be made at another address for now.
+    TemporaryRedirect,
     /// 400: the request is invalid.
     BadRequest,
     /// 401: a login is needed.
@@ -27,6 +29,8 @@ pub enum HttpStatus {
     RequestTimeout,
     /// 416: the part that is asked for is behind the end of the file.
     RangeNotSatisfiable,
+    /// 426: this needs TLS.
+    UpgradeRequired,
     /// 431: the head is too long.
     HeadTooLarge,
     /// 501: an unknown method or coding.
@@ -48,6 +52,7 @@ impl HttpStatus {
             Self::PartialContent => 206,
             Self::Found => 302,
             Self::NotModified => 304,
+            Self::TemporaryRedirect => 307,
             Self::BadRequest => 400,
             Self::Unauthorized => 401,
             Self::Forbidden => 403,
@@ -55,6 +60,7 @@ impl HttpStatus {
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
             Self::RangeNotSatisfiable => 416,
+            Self::UpgradeRequired => 426,
             Self::HeadTooLarge => 431,
             Self::NotImplemented => 501,
             Self::Unavailable => 503,
@@ -71,6 +77,7 @@ impl HttpStatus {
             Self::PartialContent => "Partial Content",
             Self::Found => "Found",
             Self::NotModified => "Not Modified",
+            Self::TemporaryRedirect => "Temporary Redirect",
             Self::BadRequest => "Bad Request",
             Self::Unauthorized => "Authentication Required",
             Self::Forbidden => "Forbidden",
@@ -78,6 +85,7 @@ impl HttpStatus {
             Self::MethodNotAllowed => "Method Not Allowed",
             Self::RequestTimeout => "Request Timeout",
             Self::RangeNotSatisfiable => "Range Not Satisfiable",
+            Self::UpgradeRequired => "Upgrade Required",
             Self::HeadTooLarge => "Request Header Fields Too Large",
             Self::NotImplemented => "Not Implemented",
             Self::Unavailable => "Service Unavailable",

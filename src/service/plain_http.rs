@@ -1,0 +1,247 @@
+//! Requests by plain HTTP: each is answered, sent to HTTPS, or refused because of the login in it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tracing::{info, warn};
+
+use super::cluster::Cluster;
+use crate::io::door::Visitor;
+use crate::settings::{HttpsRedirect, PlainHttpSettings, TlsUse};
+use crate::wire::http::head::Head;
+
+/// The folder in which a certificate authority asks for a proof: by plain HTTP, because there is no certificate yet.
+const ACME: &str = "/.well-known/acme-challenge/";
+
+/// The purpose of a request, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A page for people.
+    Page,
+    /// A page with which the mesh is managed.
+    AdminPage,
+    /// The API: programs call it, and few of them follow a redirect.
+    Api,
+    /// A word about what a source sends, such as a title. Encoders say it, and follow no redirect.
+    SourceWord,
+    /// A source.
+    Source,
+    /// A stream or a playlist by its own address.
+    Stream,
+    /// All else, which needs no password and is asked by programs: health checks, lists, and streams by the address to which a
+    /// listener was sent.
+    Open,
+}
+
+impl Purpose {
+    /// The logins to which it belongs.
+    fn login(self) -> Option<TlsUse> {
+        match self {
+            Self::AdminPage | Self::Api => Some(TlsUse::Admin),
+            Self::SourceWord | Self::Source => Some(TlsUse::Source),
+            Self::Page | Self::Stream | Self::Open => None,
+        }
+    }
+
+    /// The least setting with which it is sent to HTTPS.
+    fn redirected_by(self) -> Option<HttpsRedirect> {
+        match self {
+            Self::Page | Self::AdminPage => Some(HttpsRedirect::Pages),
+            Self::Stream => Some(HttpsRedirect::All),
+            Self::Api | Self::SourceWord | Self::Source | Self::Open => None,
+        }
+    }
+}
+
+/// The fate of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlainVerdict {
+    /// Answer it.
+    Answer,
+    /// Send it to this address.
+    Redirect(String),
+    /// Refuse it, for this reason.
+    Refuse(String),
+}
+
+/// The rules of this node for plain HTTP. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct PlainHttp {
+    settings: Arc<PlainHttpSettings>,
+    /// Whether HTTPS is spoken by a proxy, of which nobody knows whether it would be sent in circles.
+    is_behind_proxy: bool,
+    cluster: Cluster,
+    has_warned: Arc<AtomicBool>,
+}
+
+impl PlainHttp {
+    /// The rules of these settings. The address of this node by HTTPS is what it tells its peers.
+    pub fn new(settings: PlainHttpSettings, is_behind_proxy: bool, cluster: Cluster) -> Self {
+        Self {
+            settings: Arc::new(settings),
+            is_behind_proxy,
+            cluster,
+            has_warned: Arc::default(),
+        }
+    }
+
+    /// Decides about a request that a visitor has made. One by TLS, or from this machine, is answered.
+    pub fn judge(&self, visitor: &Visitor, head: &Head, purpose: Purpose) -> PlainVerdict {
+        if is_private(visitor) || head.path().starts_with(ACME) {
+            return PlainVerdict::Answer;
+        }
+        let verdict = self.verdict(purpose, head.target(), self.https_url().as_deref());
+        match &verdict {
+            PlainVerdict::Refuse(_) => {
+                info!(client = %visitor.client.ip, path = head.path(), status = 426, "refused: it came by plain HTTP");
+            }
+            PlainVerdict::Answer if head.header("authorization").is_some() => {
+                self.note_login(visitor, purpose);
+            }
+            _ => {}
+        }
+        verdict
+    }
+
+    /// Whether a source that logs in by Shoutcast is refused, and why.
+    pub fn refuses_shoutcast(&self, visitor: &Visitor) -> bool {
+        if is_private(visitor) {
+            return false;
+        }
+        let is_refused = self.settings.refused.contains(&TlsUse::Source);
+        match is_refused {
+            true => {
+                info!(client = %visitor.client.ip, "refused: a Shoutcast login came without TLS")
+            }
+            false => self.note_login(visitor, Purpose::Source),
+        }
+        is_refused
+    }
+
+    fn verdict(&self, purpose: Purpose, target: &str, https_url: Option<&str>) -> PlainVerdict {
+        let login = purpose.login();
+        if login.is_some_and(|login| self.settings.refused.contains(&login)) {
+            return PlainVerdict::Refuse(advice(https_url));
+        }
+        let usual = match self.is_behind_proxy {
+            true => HttpsRedirect::Off,
+            false => HttpsRedirect::Pages,
+        };
+        let redirects = self.settings.redirect.unwrap_or(usual);
+        let is_sent = purpose.redirected_by().is_some_and(|it| it <= redirects);
+        match https_url.filter(|_| is_sent && redirects > HttpsRedirect::Off) {
+            Some(url) => PlainVerdict::Redirect(format!("{url}{target}")),
+            None => PlainVerdict::Answer,
+        }
+    }
+
+    /// The address at which this node is reached by HTTPS.
+    fn https_url(&self) -> Option<String> {
+        let view = self.cluster.view();
+        view.nodes.get(&view.me)?.card.https_url.clone()
+    }
+
+    /// Warns of a password that everybody on the way could read, once in the life of the node.
+    fn note_login(&self, visitor: &Visitor, purpose: Purpose) {
+        if purpose.login().is_some() && !self.has_warned.swap(true, Ordering::Relaxed) {
+            warn!(
+                client = %visitor.client.ip,
+                "a password came by plain HTTP, and whoever is on the way can read it: let operators and encoders use HTTPS; \
+                 require_tls_for = [\"admin\", \"source\"] in the settings file refuses all others. This is said once"
+            );
+        }
+    }
+}
+
+/// Whether nobody but the two ends can read what a visitor sends.
+fn is_private(visitor: &Visitor) -> bool {
+    visitor.client.https || visitor.client.ip.is_loopback()
+}
+
+/// The advice for a client that has to come by TLS.
+fn advice(https_url: Option<&str>) -> String {
+    let place = match https_url {
+        Some(url) => format!("ask at {url}"),
+        None => "ask by https:// at this port".to_owned(),
+    };
+    format!(
+        "a password is not taken by plain HTTP here (require_tls_for): {place}; encoders need TLS, which butt calls SSL/TLS and \
+         ffmpeg -tls 1\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::proto::view::MeshView;
+
+    fn rules(
+        redirect: Option<HttpsRedirect>,
+        refused: &[TlsUse],
+        is_behind_proxy: bool,
+    ) -> PlainHttp {
+        let view = MeshView::empty("n1".parse().unwrap());
+        let (_, seen) = watch::channel(Arc::new(view));
+        let settings = PlainHttpSettings {
+            redirect,
+            refused: refused.iter().copied().collect(),
+        };
+        PlainHttp::new(settings, is_behind_proxy, Cluster::scripted(seen))
+    }
+
+    const ALL: [Purpose; 7] = [
+        Purpose::Page,
+        Purpose::AdminPage,
+        Purpose::Api,
+        Purpose::SourceWord,
+        Purpose::Source,
+        Purpose::Stream,
+        Purpose::Open,
+    ];
+
+    fn redirected(rules: &PlainHttp, https_url: Option<&str>) -> Vec<Purpose> {
+        let is_sent = |purpose: &Purpose| {
+            let verdict = rules.verdict(*purpose, "/a?b", https_url);
+            verdict == PlainVerdict::Redirect("https://h/a?b".to_owned())
+        };
+        ALL.into_iter().filter(is_sent).collect()
+    }
+
+    #[test]
+    fn pages_are_sent_to_https_and_streams_only_if_that_is_set() {
+        let pages = vec![Purpose::Page, Purpose::AdminPage];
+        let all = vec![Purpose::Page, Purpose::AdminPage, Purpose::Stream];
+        use HttpsRedirect::{All, Off, Pages};
+        for (redirect, is_behind_proxy, sent) in [
+            (None, false, pages.clone()),
+            (None, true, vec![]),
+            (Some(Off), false, vec![]),
+            (Some(Pages), true, pages),
+            (Some(All), false, all),
+        ] {
+            let rules = rules(redirect, &[], is_behind_proxy);
+            assert_eq!(redirected(&rules, Some("https://h")), sent, "{redirect:?}");
+            assert_eq!(redirected(&rules, None), [], "there is no HTTPS");
+        }
+    }
+
+    #[test]
+    fn logins_that_need_tls_are_refused_and_nothing_else() {
+        let refused = |uses: &[TlsUse]| -> Vec<Purpose> {
+            let rules = rules(None, uses, false);
+            let verdict = |purpose: &Purpose| rules.verdict(*purpose, "/", Some("https://h"));
+            let is_refused =
+                |purpose: &Purpose| matches!(verdict(purpose), PlainVerdict::Refuse(_));
+            ALL.into_iter().filter(is_refused).collect()
+        };
+        assert_eq!(refused(&[]), []);
+        assert_eq!(
+            refused(&[TlsUse::Admin]),
+            [Purpose::AdminPage, Purpose::Api]
+        );
+        let of_sources = [Purpose::SourceWord, Purpose::Source];
+        assert_eq!(refused(&[TlsUse::Source]), of_sources);
+    }
+}
