@@ -36,6 +36,7 @@ use crate::service::document::Documents;
 use crate::service::drain::Drain;
 use crate::service::front::Front;
 use crate::service::geo::Geo;
+use crate::service::https_address::HttpsAddress;
 use crate::service::identity;
 use crate::service::own_certificate::OwnCertificate;
 use crate::settings::Settings;
@@ -128,11 +129,13 @@ impl Node {
         let token = identity::token(&kept.data_dir)?;
         let certificates = Certificates::default();
         let own_certificate = OwnCertificate::read(settings.tls.clone(), certificates.clone())?;
-        let https = Https::new(&secret, certificates).context("cannot set up HTTPS")?;
+        let https = Https::new(&secret, certificates.clone()).context("cannot set up HTTPS")?;
         let ports = Ports::open(&settings)?;
         let tasks = Tasks::default();
         let hello = presence::hello(&settings, &kept, ports.bound)?;
         let present = Presence::begin(&settings, hello, &ports, &secret, &tasks).await?;
+        let words = presence::address_words(&settings, present.links.hello());
+        let https_address = HttpsAddress::new(words, certificates);
         let core = Core {
             settings: &settings,
             capacity: ports.capacity,
@@ -142,6 +145,7 @@ impl Node {
             ended: Ended::default(),
             geo: &present.geo,
             https: &https,
+            https_address: &https_address,
             tag_key: TagKey::new(secret.derive("antiphon passthrough tags")),
             unreached: Unreached::default(),
             proof_keys: ProofKeys::new(secret.derive_each("antiphon proof of an address")),
@@ -163,6 +167,7 @@ impl Node {
         open_further_doors(ports.further_doors, &parts.front, &parts.visitors, &tasks)?;
         tasks.spawn(parts.front.run(ports.door, parts.visitors.clone()));
         tasks.spawn(own_certificate.clone().run(tasks.clone()));
+        tasks.spawn(https_address.run(present.card, tasks.clone()));
         Ok(Self {
             settings,
             secret,

@@ -15,6 +15,8 @@ use crate::io::link::{LinkConfig, Links, NameConflict};
 use crate::io::tasks::Tasks;
 use crate::io::tls::ClusterSecret;
 use crate::service::geo::{Geo, GeoConfig};
+use crate::service::https_address::AddressWords;
+use crate::service::own_card::OwnCard;
 use crate::service::switchboard::Arrivals;
 use crate::settings::Settings;
 use crate::wire::frame::Hello;
@@ -25,6 +27,7 @@ pub(super) struct Presence {
     pub(super) links: Links,
     pub(super) gossip: Arc<Gossip>,
     pub(super) geo: Geo,
+    pub(super) card: OwnCard,
     /// The messages of peers for the services.
     pub(super) arrivals: Arrivals,
     pub(super) conflicts: mpsc::Receiver<NameConflict>,
@@ -58,11 +61,13 @@ impl Presence {
         let card = card(settings, links.hello(), &geo);
         let said = (gossip::NODE.to_owned(), gossip::write(&card));
         let gossip = Arc::new(Gossip::start(links.clone(), inbox.gossip, vec![said]).await?);
-        tasks.spawn(geo.clone().run(card, gossip.clone(), tasks.clone()));
+        let card = OwnCard::new(card, gossip.clone());
+        tasks.spawn(geo.clone().run(card.clone(), tasks.clone()));
         Ok(Self {
             links,
             gossip,
             geo,
+            card,
             arrivals: Arrivals {
                 messages: inbox.messages,
                 exchanges: inbox.exchanges,
@@ -92,6 +97,15 @@ pub(super) fn hello(
         public_url: public_host.unwrap_or_else(|| format!("http://{own}")),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })
+}
+
+/// The words on the addresses of this node.
+pub(super) fn address_words(settings: &Settings, hello: &Hello) -> AddressWords {
+    AddressWords {
+        public_url: hello.public_url.clone(),
+        public_https_url: settings.public_https_url.clone().map(String::from),
+        https_port: settings.listen_https.map(|address| address.port()),
+    }
 }
 
 /// The address of this machine that peers see: the one that the system would use towards them. No packet is sent.

@@ -30,6 +30,7 @@ use crate::service::files::Files;
 use crate::service::founding::Founder;
 use crate::service::front::Front;
 use crate::service::geo::Geo;
+use crate::service::https_address::HttpsAddress;
 use crate::service::icecast::{IcecastEngine, KeeperConfig};
 use crate::service::import::Imports;
 use crate::service::ingest::{Ingest, IngestConfig};
@@ -72,6 +73,7 @@ pub(super) struct Core<'a> {
     pub(super) ended: Ended,
     pub(super) geo: &'a Geo,
     pub(super) https: &'a Https,
+    pub(super) https_address: &'a HttpsAddress,
     pub(super) tag_key: TagKey,
     pub(super) unreached: Unreached,
     pub(super) proof_keys: ProofKeys,
@@ -216,8 +218,7 @@ impl Core<'_> {
                 http_headers: self.settings.http_headers.clone(),
                 plain_http: PlainHttp::new(
                     self.settings.plain_http.clone(),
-                    self.settings.public_https_url.is_some(),
-                    mesh.cluster.clone(),
+                    self.https_address.clone(),
                 ),
                 files: Files::new(self.settings.web_root.clone(), visitors.clone()),
                 https: self.https.clone(),

@@ -99,7 +99,13 @@ pub fn other_format(
     for rung in [&own].into_iter().chain(named.rungs) {
         let known = rung_format(rung, mounts, view).map(|format| (format, format.in_words()));
         let promised = || {
-            let format = (named.promised)(rung)?;
+            // Of one that is not there, that is said instead.
+            let is_there = match rung {
+                RungName::Mount(other) => other == mount || mounts.contains_key(other),
+                RungName::File(file @ PlayedFile::Kept(_)) => cards_of(file, view).next().is_some(),
+                RungName::File(PlayedFile::Path(_)) => true,
+            };
+            let format = (named.promised)(rung).filter(|_| is_there)?;
             Some((format, format!("{} by its name", format.in_words())))
         };
         let Some((format, words)) = known.or_else(promised) else {

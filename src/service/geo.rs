@@ -15,13 +15,12 @@ use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
+use super::own_card::OwnCard;
 use crate::io::geo::{GeoDatabase, Imprint};
-use crate::io::gossip::Gossip;
 use crate::io::tasks::Tasks;
 use crate::model::geo::{CountryRule, Whereabouts};
 use crate::model::mount::MountSpec;
 use crate::model::status::GeoStatus;
-use crate::wire::gossip::{self, NodeCard};
 
 /// How often the file is looked at. It changes once a week, but an operator who has just replaced it waits for this.
 const LOOK_PERIOD: Duration = Duration::from_secs(30);
@@ -116,7 +115,7 @@ impl Geo {
 
     /// Reads the file again when it changes, and tells the mesh when this node has another place by it. Runs until the node
     /// stops; ends at once if there is to be no database.
-    pub async fn run(self, mut card: NodeCard, gossip: Arc<Gossip>, tasks: Tasks) {
+    pub async fn run(self, card: OwnCard, tasks: Tasks) {
         if self.0.config.file.is_none() {
             return;
         }
@@ -130,13 +129,7 @@ impl Geo {
             }
             self.look().await;
             let place = self.own_place();
-            if place != card.place {
-                card.place = place;
-                let told = gossip.set(gossip::NODE, &gossip::write(&card)).await;
-                if let Err(error) = told {
-                    warn!(%error, "the mesh is not told the place of this node");
-                }
-            }
+            card.change(|card| card.place = place).await;
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::{info, warn};
 
-use super::cluster::Cluster;
+use super::https_address::HttpsAddress;
 use crate::io::door::Visitor;
 use crate::settings::{HttpsRedirect, PlainHttpSettings, TlsUse};
 use crate::wire::http::head::Head;
@@ -68,19 +68,16 @@ pub enum PlainVerdict {
 #[derive(Clone, Debug)]
 pub struct PlainHttp {
     settings: Arc<PlainHttpSettings>,
-    /// Whether HTTPS is spoken by a proxy, of which nobody knows whether it would be sent in circles.
-    is_behind_proxy: bool,
-    cluster: Cluster,
+    address: HttpsAddress,
     has_warned: Arc<AtomicBool>,
 }
 
 impl PlainHttp {
-    /// The rules of these settings. The address of this node by HTTPS is what it tells its peers.
-    pub fn new(settings: PlainHttpSettings, is_behind_proxy: bool, cluster: Cluster) -> Self {
+    /// The rules of these settings for a node with this address by HTTPS.
+    pub fn new(settings: PlainHttpSettings, address: HttpsAddress) -> Self {
         Self {
             settings: Arc::new(settings),
-            is_behind_proxy,
-            cluster,
+            address,
             has_warned: Arc::default(),
         }
     }
@@ -90,7 +87,7 @@ impl PlainHttp {
         if is_private(visitor) || head.path().starts_with(ACME) {
             return PlainVerdict::Answer;
         }
-        let verdict = self.verdict(purpose, head.target(), self.https_url().as_deref());
+        let verdict = self.verdict(purpose, head.target());
         match &verdict {
             PlainVerdict::Refuse(_) => {
                 info!(client = %visitor.client.ip, path = head.path(), status = 426, "refused: it came by plain HTTP");
@@ -105,7 +102,7 @@ impl PlainHttp {
 
     /// Whether a source that logs in by Shoutcast is refused, and why.
     pub fn refuses_shoutcast(&self, visitor: &Visitor) -> bool {
-        if is_private(visitor) {
+        if is_private(visitor) || visitor.stream.is_tls() {
             return false;
         }
         let is_refused = self.settings.refused.contains(&TlsUse::Source);
@@ -118,27 +115,30 @@ impl PlainHttp {
         is_refused
     }
 
-    fn verdict(&self, purpose: Purpose, target: &str, https_url: Option<&str>) -> PlainVerdict {
+    fn verdict(&self, purpose: Purpose, target: &str) -> PlainVerdict {
         let login = purpose.login();
         if login.is_some_and(|login| self.settings.refused.contains(&login)) {
-            return PlainVerdict::Refuse(advice(https_url));
+            return PlainVerdict::Refuse(advice(self.address.url().as_deref()));
         }
-        let usual = match self.is_behind_proxy {
-            true => HttpsRedirect::Off,
-            false => HttpsRedirect::Pages,
-        };
-        let redirects = self.settings.redirect.unwrap_or(usual);
-        let is_sent = purpose.redirected_by().is_some_and(|it| it <= redirects);
-        match https_url.filter(|_| is_sent && redirects > HttpsRedirect::Off) {
+        let needs = purpose.redirected_by();
+        match self
+            .address
+            .url()
+            .filter(|_| needs.is_some_and(|it| it <= self.redirects()))
+        {
             Some(url) => PlainVerdict::Redirect(format!("{url}{target}")),
             None => PlainVerdict::Answer,
         }
     }
 
-    /// The address at which this node is reached by HTTPS.
-    fn https_url(&self) -> Option<String> {
-        let view = self.cluster.view();
-        view.nodes.get(&view.me)?.card.https_url.clone()
+    /// The requests that are sent to HTTPS. Where a proxy speaks it, nobody is, unless that is set: if the proxy is not trusted, what it
+    /// brings looks like plain HTTP, and would be sent in circles.
+    fn redirects(&self) -> HttpsRedirect {
+        let usual = || match self.address.is_own() {
+            true => HttpsRedirect::Pages,
+            false => HttpsRedirect::Off,
+        };
+        self.settings.redirect.unwrap_or_else(usual)
     }
 
     /// Warns of a password that everybody on the way could read, once in the life of the node.
@@ -172,26 +172,39 @@ fn advice(https_url: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::watch;
-
     use super::*;
-    use crate::proto::view::MeshView;
+    use crate::io::https::certificate::samples::certificate;
+    use crate::io::https::certificates::{Certificates, Origin};
+    use crate::service::https_address::AddressWords;
 
-    fn rules(
-        redirect: Option<HttpsRedirect>,
-        refused: &[TlsUse],
-        is_behind_proxy: bool,
-    ) -> PlainHttp {
-        let view = MeshView::empty("n1".parse().unwrap());
-        let (_, seen) = watch::channel(Arc::new(view));
+    /// A speaker of HTTPS.
+    #[derive(Clone, Copy, Debug)]
+    enum Speaker {
+        Node,
+        Proxy,
+        Nobody,
+    }
+
+    fn rules(redirect: Option<HttpsRedirect>, refused: &[TlsUse], speaker: Speaker) -> PlainHttp {
+        let certificates = Certificates::default();
+        if matches!(speaker, Speaker::Node) {
+            let own = vec![certificate(&["h"], 2030)];
+            certificates.set(Origin::Files, own);
+        }
+        let proxy = matches!(speaker, Speaker::Proxy);
+        let words = AddressWords {
+            public_url: "http://h:8000".to_owned(),
+            public_https_url: proxy.then(|| "https://h".to_owned()),
+            https_port: Some(443),
+        };
         let settings = PlainHttpSettings {
             redirect,
             refused: refused.iter().copied().collect(),
         };
-        PlainHttp::new(settings, is_behind_proxy, Cluster::scripted(seen))
+        PlainHttp::new(settings, HttpsAddress::new(words, certificates))
     }
 
-    const ALL: [Purpose; 7] = [
+    const PURPOSES: [Purpose; 7] = [
         Purpose::Page,
         Purpose::AdminPage,
         Purpose::Api,
@@ -201,46 +214,43 @@ mod tests {
         Purpose::Open,
     ];
 
-    fn redirected(rules: &PlainHttp, https_url: Option<&str>) -> Vec<Purpose> {
-        let is_sent = |purpose: &Purpose| {
-            let verdict = rules.verdict(*purpose, "/a?b", https_url);
-            verdict == PlainVerdict::Redirect("https://h/a?b".to_owned())
-        };
-        ALL.into_iter().filter(is_sent).collect()
+    fn redirected(rules: &PlainHttp) -> Vec<Purpose> {
+        let there = PlainVerdict::Redirect("https://h/a?b".to_owned());
+        let is_sent = |purpose: &Purpose| rules.verdict(*purpose, "/a?b") == there;
+        PURPOSES.into_iter().filter(is_sent).collect()
     }
 
     #[test]
     fn pages_are_sent_to_https_and_streams_only_if_that_is_set() {
+        use HttpsRedirect::{All, Off, Pages};
         let pages = vec![Purpose::Page, Purpose::AdminPage];
         let all = vec![Purpose::Page, Purpose::AdminPage, Purpose::Stream];
-        use HttpsRedirect::{All, Off, Pages};
-        for (redirect, is_behind_proxy, sent) in [
-            (None, false, pages.clone()),
-            (None, true, vec![]),
-            (Some(Off), false, vec![]),
-            (Some(Pages), true, pages),
-            (Some(All), false, all),
+        for (redirect, speaker, sent) in [
+            (None, Speaker::Node, pages.clone()),
+            (None, Speaker::Proxy, vec![]),
+            (Some(Off), Speaker::Node, vec![]),
+            (Some(Pages), Speaker::Proxy, pages),
+            (Some(All), Speaker::Node, all),
+            (Some(All), Speaker::Nobody, vec![]),
         ] {
-            let rules = rules(redirect, &[], is_behind_proxy);
-            assert_eq!(redirected(&rules, Some("https://h")), sent, "{redirect:?}");
-            assert_eq!(redirected(&rules, None), [], "there is no HTTPS");
+            let rules = rules(redirect, &[], speaker);
+            assert_eq!(redirected(&rules), sent, "{redirect:?}, {speaker:?}");
         }
     }
 
     #[test]
     fn logins_that_need_tls_are_refused_and_nothing_else() {
         let refused = |uses: &[TlsUse]| -> Vec<Purpose> {
-            let rules = rules(None, uses, false);
-            let verdict = |purpose: &Purpose| rules.verdict(*purpose, "/", Some("https://h"));
-            let is_refused =
-                |purpose: &Purpose| matches!(verdict(purpose), PlainVerdict::Refuse(_));
-            ALL.into_iter().filter(is_refused).collect()
+            let rules = rules(None, uses, Speaker::Node);
+            let is_refused = |purpose: &Purpose| {
+                let verdict = rules.verdict(*purpose, "/");
+                matches!(verdict, PlainVerdict::Refuse(_))
+            };
+            PURPOSES.into_iter().filter(is_refused).collect()
         };
         assert_eq!(refused(&[]), []);
-        assert_eq!(
-            refused(&[TlsUse::Admin]),
-            [Purpose::AdminPage, Purpose::Api]
-        );
+        let of_operators = [Purpose::AdminPage, Purpose::Api];
+        assert_eq!(refused(&[TlsUse::Admin]), of_operators);
         let of_sources = [Purpose::SourceWord, Purpose::Source];
         assert_eq!(refused(&[TlsUse::Source]), of_sources);
     }

@@ -43,6 +43,7 @@ mod https_door;
 mod https_files;
 mod https_floods;
 mod https_listeners;
+mod https_redirects;
 mod icecast_engine;
 mod icecast_pages;
 mod intro;
