@@ -50,7 +50,7 @@ const OTHERS: [(&str, &str); 10] = [
 ];
 
 /// Beginnings of `antiphon` commands that are read, not run, and why.
-const ONLY_READ: [(&str, &str); 3] = [
+const ONLY_READ: [(&str, &str); 5] = [
     (
         "node forget",
         "it needs a dead node; tests/whole/membership.rs has one",
@@ -58,6 +58,14 @@ const ONLY_READ: [(&str, &str); 3] = [
     (
         "listeners kill",
         "it needs the id of a listener; tests/whole/audience.rs has some",
+    ),
+    (
+        "cert enable",
+        "it would ask an authority of the internet; tests/whole/certificates has one here",
+    ),
+    (
+        "cert import",
+        "it needs the files of a certificate; tests/whole/certificates has some",
     ),
     (
         "demo",

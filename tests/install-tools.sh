@@ -6,7 +6,7 @@
 set -eu
 
 purpose="the tests"
-tools="ffmpeg curl openssl cvlc dig icecast2 liquidsoap gst-launch-1.0 mpg123 mplayer mpv nc faketime nginx fail2ban-regex ogginfo"
+tools="ffmpeg curl openssl cvlc dig icecast2 liquidsoap gst-launch-1.0 mpg123 mplayer mpv nc faketime nginx fail2ban-regex ogginfo pebble pebble-challtestsrv"
 
 # The Debian packages of a program, where they are not named as it is.
 packages_of() {
@@ -16,6 +16,7 @@ packages_of() {
     dig) echo bind9-dnsutils ;;
     nc) echo netcat-openbsd ;;
     ogginfo) echo vorbis-tools ;;
+    pebble-challtestsrv) echo pebble ;;
     nginx) echo nginx-light libnginx-mod-stream ;;
     gst-launch-1.0) echo gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good ;;
     *) echo "$1" ;;

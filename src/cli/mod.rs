@@ -3,6 +3,7 @@
 //! All but `run`, which is a node, `demo`, `secret`, `source` and `completion` are clients of a node's HTTP API.
 
 mod api;
+mod cert;
 mod completion;
 mod demo;
 mod failure;
@@ -92,6 +93,8 @@ enum Command {
     Outside(outside::OutsideArgs),
     /// Relay all streams that an Icecast server lists
     Import(import::ImportArgs),
+    /// Get, show, renew and import certificates for HTTPS
+    Cert(cert::CertArgs),
     /// Show the nodes and mounts of a mesh
     Status(status::StatusArgs),
     /// Print the script by which a shell completes commands, flags and settings
@@ -196,6 +199,7 @@ impl Command {
             Self::File(args) => run::wait_for(file::file(args)),
             Self::Outside(args) => run::wait_for(outside::outside(args)),
             Self::Import(args) => run::wait_for(import::import(args)),
+            Self::Cert(args) => run::wait_for(cert::cert(args)),
             Self::Status(args) => run::wait_for(status::status(args)),
             Self::Completion(args) => completion::completion(&args),
         }
@@ -374,6 +378,13 @@ mod tests {
             "antiphon outside remove r1",
             "antiphon import show --json",
             "antiphon import set import_streamlist=http://relay:pw@h:8000 import_on_demand=true",
+            "antiphon cert enable --contact mailto:m@radio.example --directory https://h/d --directory-ca f --names a.example,*.b.example",
+            "antiphon cert disable --node http://h:1",
+            "antiphon cert list --json",
+            "antiphon cert renew",
+            "antiphon cert renew radio.example --data-dir d",
+            "antiphon cert import chain.pem key.pem",
+            "antiphon run --https m@radio.example",
             "antiphon password set --relay",
             "antiphon completion bash",
             "antiphon status",

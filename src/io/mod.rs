@@ -1,5 +1,6 @@
 //! Adapters to the world: sockets, QUIC, gossip, disk, clock and hashes.
 
+pub mod acme;
 pub mod answer;
 pub mod channel;
 pub mod child;

@@ -1,4 +1,4 @@
-//! What the mesh keeps of its dealings with a certificate authority: the account, an order, and the certificates.
+//! The dealings of the mesh with a certificate authority: the account, an order, and the certificates.
 
 use serde::{Deserialize, Serialize};
 
@@ -76,7 +76,7 @@ pub struct DnsProof {
     pub text: String,
 }
 
-/// Where a certificate comes from.
+/// The origin of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CertificateSource {

@@ -35,7 +35,8 @@ pub enum BadMountName {
 
 impl MountName {
     /// First segments that are never a mount, because the node answers below them.
-    pub const RESERVED: [&str; 9] = [
+    pub const RESERVED: [&str; 10] = [
+        ".well-known",
         "_stream",
         "admin",
         "admin.cgi",

@@ -24,6 +24,8 @@ pub enum Seat {
     OutsideRelay(MountName),
     /// The node that reads the lists of streams of other servers. A node of an older version knows no such seat either.
     Import,
+    /// The node that orders the certificates of the mesh. A node of an older version knows no such seat either.
+    Certificates,
 }
 
 /// Whether a node wants to hold a seat.
@@ -43,6 +45,7 @@ impl fmt::Display for Seat {
             Self::Transcoder(mount) => write!(f, "transcoder{mount}"),
             Self::OutsideRelay(mount) => write!(f, "outside-relay{mount}"),
             Self::Import => f.write_str("import"),
+            Self::Certificates => f.write_str("certificates"),
         }
     }
 }
@@ -50,7 +53,7 @@ impl fmt::Display for Seat {
 /// Why a text names no seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown seat: write `master`, `import`, `outside/` and a server's name, or `transcoder` or `outside-relay` and a mount's path"
+    "unknown seat: write `master`, `import`, `certificates`, `outside/` and a server's name, or `transcoder` or `outside-relay` and a mount's path"
 )]
 pub struct BadSeat;
 
@@ -61,6 +64,7 @@ impl FromStr for Seat {
         match text.split_once('/') {
             None if text == "master" => Ok(Self::Master),
             None if text == "import" => Ok(Self::Import),
+            None if text == "certificates" => Ok(Self::Certificates),
             Some(("outside", server)) => {
                 let server = NodeName::try_from(server).map_err(|_| BadSeat)?;
                 Ok(Self::Outside(server))

@@ -27,6 +27,7 @@ use crate::io::gossip::Gossip;
 use crate::io::https::certificates::Certificates;
 use crate::io::https::handshake::Https;
 use crate::io::link::{Links, NameConflict};
+use crate::io::seal::Seal;
 use crate::io::tasks::Tasks;
 use crate::io::tls::ClusterSecret;
 use crate::logic::election::Start;
@@ -100,6 +101,8 @@ struct Node {
     /// The settings at its start.
     settings: Settings,
     secret: ClusterSecret,
+    /// Opens and seals what the document keeps secret.
+    seal: Seal,
     /// The fingerprint of the secret, as the status shows it.
     fingerprint: watch::Sender<String>,
     data_dir: Arc<DataDir>,
@@ -135,9 +138,12 @@ impl Node {
         let hello = presence::hello(&settings, &kept, ports.bound)?;
         let present = Presence::begin(&settings, hello, &ports, &secret, &tasks).await?;
         let words = presence::address_words(&settings, present.links.hello());
-        let https_address = HttpsAddress::new(words, certificates);
+        let https_address = HttpsAddress::new(words, certificates.clone());
+        let seal = Seal::new(&secret);
         let core = Core {
             settings: &settings,
+            seal: &seal,
+            certificates: certificates.clone(),
             capacity: ports.capacity,
             links: &present.links,
             gossip: &present.gossip,
@@ -161,7 +167,7 @@ impl Node {
         let parts = core.start_services(&mesh, credentials)?;
         if let (Some(zone), Some(sockets)) = (&settings.dns, ports.dns) {
             let zone = resolver::zone(zone, &secret.fingerprint());
-            core.start_resolver(&mesh.cluster, parts.load, zone, sockets, data_dir.clone());
+            core.start_resolver(&mesh, parts.load, zone, sockets, data_dir.clone());
         }
         tasks.spawn(parts.switchboard.run(present.arrivals));
         open_further_doors(ports.further_doors, &parts.front, &parts.visitors, &tasks)?;
@@ -171,6 +177,7 @@ impl Node {
         Ok(Self {
             settings,
             secret,
+            seal,
             fingerprint,
             data_dir,
             links: present.links,

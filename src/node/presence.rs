@@ -144,6 +144,7 @@ fn card(settings: &Settings, hello: &Hello, geo: &Geo) -> NodeCard {
         place: geo.own_place(),
         addresses: resolver::addresses(settings, own_ip(hello)),
         serves_dns: settings.dns.is_some(),
+        zone: settings.dns.as_ref().map(|dns| dns.zone.clone()),
         takes_orders: true,
         reads_prologues: true,
         reads_captions: true,
@@ -157,6 +158,7 @@ fn card(settings: &Settings, hello: &Hello, geo: &Geo) -> NodeCard {
         reads_dismissals: true,
         reads_files: true,
         reads_imports: true,
+        reads_certificates: true,
     }
 }
 

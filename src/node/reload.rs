@@ -49,6 +49,7 @@ impl Node {
                 info!(%mesh, links_closed = closed, "the secret was read again");
                 self.fingerprint.send_replace(mesh);
                 self.https.renew(&secret);
+                self.seal.renew(&secret);
                 self.secret = secret;
             }
             Err(error) => warn!(%error, "the secret stays as it was"),

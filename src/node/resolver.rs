@@ -9,8 +9,8 @@ use super::services::Core;
 use crate::io::disk::DataDir;
 use crate::io::dns::DnsSockets;
 use crate::logic::dns::zone::Zone;
-use crate::service::cluster::Cluster;
 use crate::service::load::Load;
+use crate::service::mesh::Mesh;
 use crate::service::resolve::{ClientLocator, ResolveConfig, Resolver};
 use crate::settings::{DnsSettings, Settings};
 
@@ -18,7 +18,7 @@ impl Core<'_> {
     /// Answers for the zone, as soon as the node knows itself.
     pub(super) fn start_resolver(
         &self,
-        cluster: &Cluster,
+        mesh: &Mesh,
         load: Load,
         zone: Zone,
         sockets: DnsSockets,
@@ -29,7 +29,8 @@ impl Core<'_> {
         };
         let resolver = Resolver::new(ResolveConfig {
             zone,
-            cluster: cluster.clone(),
+            cluster: mesh.cluster.clone(),
+            issuance: mesh.documents.watch_issuance(),
             load,
             places: self.places(),
             answers_per_s: dns.answers_per_s.get(),

@@ -10,16 +10,19 @@ use tracing::warn;
 use super::kept::KeptState;
 use crate::io::child::Spawner;
 use crate::io::gossip::Gossip;
+use crate::io::https::certificates::Certificates;
 use crate::io::https::handshake::Https;
 use crate::io::link::Links;
 use crate::io::pacer::{Pacer, PacerConfig};
 use crate::io::password::{Passwords, Secret};
+use crate::io::seal::Seal;
 use crate::io::tasks::Tasks;
 use crate::logic::forecast::Life;
 use crate::proto::ended::Ended;
 use crate::service::admin::{Admin, AdminConfig, Contact};
 use crate::service::audience::{Audience, MeshAudience};
 use crate::service::authority::{AuthorityConfig, MountAuthority};
+use crate::service::certificates::MeshCertificates;
 use crate::service::cluster::joining::Joiner;
 use crate::service::cluster::seeking::Unreached;
 use crate::service::cluster::{Cluster, ClusterConfig};
@@ -65,6 +68,10 @@ const RUN_FOLDER: &str = "/run/antiphon";
 /// The parts that the services are built from.
 pub(super) struct Core<'a> {
     pub(super) settings: &'a Settings,
+    /// Opens and seals what the document keeps secret.
+    pub(super) seal: &'a Seal,
+    /// The certificates that this node uses for TLS.
+    pub(super) certificates: Certificates,
     /// The capacity that the settings and the system allow.
     pub(super) capacity: Capacity,
     pub(super) links: &'a Links,
@@ -181,6 +188,7 @@ impl Core<'_> {
         let audience = MeshAudience::new(carriers.audience.clone(), mesh.clone());
         self.start_outside_relays(mesh, &carriers, &ingest, credentials.fingerprint.clone());
         self.start_imports(mesh, &passwords, credentials.fingerprint.clone());
+        self.start_certificates(mesh);
         let listening = self.start_listening(mesh, &carriers, credentials.fingerprint.clone())?;
         let admin = Admin::new(AdminConfig {
             mesh: mesh.clone(),
@@ -198,6 +206,7 @@ impl Core<'_> {
             proof_keys: self.proof_keys.clone(),
             sources: carriers.sources.clone(),
             shoutcast_mount: self.settings.shoutcast_mount.clone(),
+            seal: self.seal.clone(),
         });
         let switchboard = Switchboard {
             mesh: mesh.clone(),
@@ -329,6 +338,17 @@ impl Core<'_> {
         self.tasks.spawn(imports.run());
     }
 
+    /// Starts the service of certificates.
+    fn start_certificates(&self, mesh: &Mesh) {
+        let certificates = MeshCertificates {
+            mesh: mesh.clone(),
+            seal: self.seal.clone(),
+            store: self.certificates.clone(),
+            contact: self.settings.https.clone(),
+        };
+        self.tasks.spawn(certificates.run());
+    }
+
     fn start_spawner(&self) -> anyhow::Result<Spawner> {
         Spawner::start(self.tasks).context("cannot start the thread that starts programs")
     }
@@ -357,6 +377,7 @@ impl Core<'_> {
             sources: carriers.sources.clone(),
             geo: self.geo.clone(),
             unreached: self.unreached.clone(),
+            certificates: self.certificates.clone(),
             fingerprint,
         })
     }

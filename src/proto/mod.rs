@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod authority;
+pub mod certificates;
 pub mod ended;
 pub mod ladder;
 pub mod listener;

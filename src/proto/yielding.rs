@@ -14,7 +14,7 @@ impl MeshView {
             let (mount, is_outside) = match seat {
                 Seat::Transcoder(mount) => (mount, false),
                 Seat::OutsideRelay(mount) => (mount, true),
-                Seat::Master | Seat::Outside(_) | Seat::Import => continue,
+                Seat::Master | Seat::Outside(_) | Seat::Import | Seat::Certificates => continue,
             };
             let others = self
                 .nodes

@@ -31,11 +31,11 @@ pub(super) enum Destination {
     WrongMethod(&'static str),
 }
 
-/// Whether nothing but the node itself ever answers below the first part of a path. Browsers ask for the icon of a site,
-/// which may well be a file.
+/// Whether nothing but the node itself ever answers below the first part of a path. Browsers ask for the icon of a site, and
+/// other programs for well-known files, which may well be there.
 pub(super) fn is_reserved(path: &str) -> bool {
     let first = path.split('/').nth(1).unwrap_or_default();
-    MountName::RESERVED.contains(&first) && first != "favicon.ico"
+    MountName::RESERVED.contains(&first) && !["favicon.ico", ".well-known"].contains(&first)
 }
 
 /// The methods of a path that is not one of pages and API; `None` if nothing can ever be there.

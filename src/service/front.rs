@@ -7,6 +7,7 @@ use tracing::{debug, info};
 
 use super::admin;
 use super::admin::{Admin, Served};
+use super::certificates::challenges;
 use super::destination::{Destination, destination, is_reserved, mount_of, purpose};
 use super::drain::{Drain, Phase};
 use super::files::Files;
@@ -248,7 +249,10 @@ impl Front {
             && match destination {
                 Destination::Listen(mount, Entrance::Front) => !is_mount(mount),
                 Destination::Playlist(_, mount) => !is_mount(mount),
-                Destination::Admin => !admin::is_ours(head.path()),
+                // An authority may be another program's, whose answers are files.
+                Destination::Admin => {
+                    !admin::is_ours(head.path()) || head.path().starts_with(challenges::PATH)
+                }
                 Destination::NotFound => true,
                 _ => false,
             }

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod audience;
 pub mod authority;
+pub mod certificates;
 pub mod cluster;
 mod demand;
 mod destination;

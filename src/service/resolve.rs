@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tracing::{debug, warn};
 
@@ -21,6 +22,7 @@ use crate::io::dns::{DnsSockets, Responder};
 use crate::io::tasks::Tasks;
 use crate::logic::dns::throttle::{Throttle, ThrottleVerdict};
 use crate::logic::dns::zone::{Choosing, Host, Moment, ServingNode, Zone};
+use crate::logic::records::certificates::Issuance;
 use crate::model::geo::Whereabouts;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
@@ -49,6 +51,8 @@ pub struct ResolveConfig {
     pub zone: Zone,
     /// The mesh.
     pub cluster: Cluster,
+    /// The open orders of certificates, whose proofs are in the zone.
+    pub issuance: watch::Receiver<Arc<Issuance>>,
     /// The nodes that have room.
     pub load: Load,
     /// The places of clients.
@@ -149,9 +153,11 @@ impl Resolver {
             (Received::Query(query), ThrottleVerdict::Answer) => {
                 let client = query.subnet.map_or(from, |subnet| subnet.address);
                 let known = self.0.known.lock().clone();
+                let proofs = self.0.config.issuance.borrow().dns_proofs();
                 let moment = Moment {
                     hosts: &known.hosts,
                     known_once: &known.once,
+                    proofs: &proofs,
                     serial: self.serial(),
                 };
                 let mut choosing = ByLoad {

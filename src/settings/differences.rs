@@ -40,6 +40,7 @@ impl Settings {
             http_headers,
             admin,
             location,
+            https,
             transcoding,
             log,
         } = self;
@@ -105,6 +106,7 @@ impl Settings {
             ("http_headers", *http_headers == new.http_headers),
             ("admin", *admin == new.admin),
             ("location", *location == new.location),
+            ("https", *https == new.https),
             ("transcode", *is_on == theirs.is_on),
             ("transcode_engine", *engine == theirs.engine),
             ("transcode_user", *user == theirs.user),

@@ -5,7 +5,7 @@ use super::values::or_lower;
 
 impl RunArgs {
     /// The keys that a settings file may have, as they are written there.
-    pub const KEYS: [&str; 41] = [
+    pub const KEYS: [&str; 42] = [
         "name",
         "data_dir",
         "listen",
@@ -41,6 +41,7 @@ impl RunArgs {
         "http_headers",
         "admin",
         "location",
+        "https",
         "transcode",
         "transcode_engine",
         "transcode_user",
@@ -99,6 +100,7 @@ impl RunArgs {
             http_headers: self.http_headers.or(lower.http_headers),
             admin: self.admin.or(lower.admin),
             location: self.location.or(lower.location),
+            https: self.https.or(lower.https),
             transcode: self.transcode.or(lower.transcode),
             transcode_engine: self.transcode_engine.or(lower.transcode_engine),
             transcode_user: self.transcode_user.or(lower.transcode_user),

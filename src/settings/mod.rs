@@ -29,6 +29,7 @@ use serde::Deserialize;
 
 use crate::model::geo::{Country, Position, Whereabouts};
 use crate::model::http_header::ExtraHeaders;
+use crate::model::https::ContactAddress;
 use crate::model::mount::MountName;
 use crate::model::network::Network;
 use crate::model::node::NodeName;
@@ -133,6 +134,8 @@ pub struct Settings {
     pub admin: Option<Line>,
     /// The place of the node in words, for `/status-json.xsl`; `None`: not set.
     pub location: Option<Line>,
+    /// The mail address with which the node turns HTTPS on for the mesh, if nobody has yet; `None`: it does not.
+    pub https: Option<ContactAddress>,
     /// Whether the node transcodes streams, and how.
     pub transcoding: Transcoding,
     /// The filter of the node's log.
@@ -254,6 +257,9 @@ pub struct RunArgs {
     /// Place of this node, in words, such as Graz; told to everybody by /status-json.xsl
     #[arg(long, value_name = "TEXT")]
     pub location: Option<Line>,
+    /// Mail address for certificates of HTTPS, which the mesh gets from Let's Encrypt from then on
+    #[arg(long, value_name = "MAIL")]
+    pub https: Option<ContactAddress>,
     /// Transcode streams of the mesh on this node, if Liquidsoap or ffmpeg is installed
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub transcode: Option<bool>,
@@ -424,6 +430,7 @@ impl Settings {
             http_headers: args.http_headers.unwrap_or_default(),
             admin: args.admin,
             location: args.location,
+            https: args.https,
             transcoding,
             log: args.log.unwrap_or_else(|| rust_log(machine)),
         })

@@ -80,7 +80,7 @@ fn every_key_of_the_file_is_read() {
          join = ['p:1']\nfound = true\nsecret_file = '/s'\nmax_listeners = 7\nmax_sources = 6\nmax_bandwidth = 8000\nrank = 9\nquorum = 3\n\
          geo_database = '/g'\ncountry = 'DE'\nposition = '-33.9,151.2'\n\
          trusted_proxies = ['10.0.0.0/8', '::1/128']\nweb_root = '/w'\nmedia_dir = '/m'\nhttp_headers = ['X-A: 1']\nlog = 'debug'\n\
-         admin = 'me@radio.example'\nlocation = 'Graz'\n\
+         admin = 'me@radio.example'\nlocation = 'Graz'\nhttps = 'mailto:me@radio.example'\n\
          transcode = true\ntranscode_engine = 'liquidsoap'\ntranscode_user = '1000:1000'\nmax_transcoders = 3\n\
          transcode_memory_mib = 256\n\
          addresses = ['192.0.2.7']\nengine = 'icecast'\n[dns]\nzone = 'radio.example'\n\
@@ -135,6 +135,7 @@ fn every_key_of_the_file_is_read() {
         http_headers: "X-A: 1".parse().unwrap(),
         admin: "me@radio.example".parse().ok(),
         location: "Graz".parse().ok(),
+        https: "me@radio.example".parse().ok(),
         transcoding: Transcoding {
             is_on: true,
             engine: Some(TranscodeEngine::Liquidsoap),

@@ -53,6 +53,7 @@ pub(super) fn read(machine: &Machine) -> Result<RunArgs, SettingsError> {
         web_root: machine.path("ANTIPHON_WEB_ROOT"),
         admin: parsed(machine, "ANTIPHON_ADMIN")?,
         location: parsed(machine, "ANTIPHON_LOCATION")?,
+        https: parsed(machine, "ANTIPHON_HTTPS")?,
         transcode: read_by(machine, "ANTIPHON_TRANSCODE", flag)?,
         transcode_engine: parsed(machine, "ANTIPHON_TRANSCODE_ENGINE")?,
         transcode_user: machine.text("ANTIPHON_TRANSCODE_USER"),

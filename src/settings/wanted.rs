@@ -77,6 +77,7 @@ fn wanted(key: &str) -> Wanted {
         "web_root" => Wanted::Text("/srv/radio"),
         "admin" => Wanted::Text("radio@example.org"),
         "location" => Wanted::Text("Graz"),
+        "https" => Wanted::Text("mail@radio.example"),
         "transcode_engine" => Wanted::Text("auto"),
         "transcode_user" => Wanted::Text("nobody"),
         "log" => Wanted::Text("info"),

@@ -3,6 +3,7 @@
 use std::fs;
 
 use antiphon::logic::records::field::{Field, FieldKind};
+use antiphon::logic::records::https::HTTPS_KIND;
 use antiphon::logic::records::import::IMPORT_KIND;
 use antiphon::logic::records::kind::Kind;
 use antiphon::logic::records::mounts::MOUNT_KIND;
@@ -15,7 +16,7 @@ use super::root;
 const WRITE: &str = "ANTIPHON_WRITE_SETTINGS";
 
 /// A page, the mark of its table, and the table.
-fn tables() -> [(&'static str, &'static str, String); 5] {
+fn tables() -> [(&'static str, &'static str, String); 6] {
     [
         (
             "docs/operations.md",
@@ -32,6 +33,7 @@ fn tables() -> [(&'static str, &'static str, String); 5] {
             "settings of imports",
             table(&IMPORT_KIND),
         ),
+        ("docs/https.md", "settings of HTTPS", table(&HTTPS_KIND)),
         ("docs/policy.md", "settings of a node", table(&NODE_KIND)),
         ("docs/policy.md", "settings of the mesh", table(&MESH_KIND)),
     ]

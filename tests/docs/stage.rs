@@ -97,6 +97,7 @@ impl Stage {
     pub(crate) fn run(&self, words: &[String]) -> Output {
         let mut command = self.program(words);
         let asks = [
+            "cert",
             "file",
             "import",
             "listeners",

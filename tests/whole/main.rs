@@ -13,6 +13,7 @@ mod bad_input;
 mod beside_icecast;
 mod browser;
 mod capacity;
+mod certificates;
 mod chaos;
 mod children;
 mod clients;

@@ -7,9 +7,10 @@ use clap::Args;
 use hyper::Method;
 
 use super::api::{Api, NodeArgs};
-use super::import;
 use super::quantities::{duration, rate};
 use super::terminal::{self, Side, TextTable, printable, shortened};
+use super::{cert, import};
+use crate::io::clock;
 use crate::model::node::NodeName;
 use crate::model::sound::SoundState;
 use crate::model::status::outside::OutsideStatus;
@@ -59,6 +60,9 @@ fn render(status: &Status) -> String {
     }
     if let Some(status) = &status.import {
         parts.push(import::lines(status));
+    }
+    if let Some(status) = &status.certificates {
+        parts.push(cert::rows(&status.certificates, clock::unix_s()));
     }
     parts.join("\n")
 }
@@ -332,6 +336,7 @@ mod tests {
             uptime_s: 7_500,
             started_unix_s: 0,
             import: None,
+            certificates: None,
             master: Some(name),
             epoch: Epoch(4),
             nodes: vec![node],

@@ -22,7 +22,7 @@ use hyper::{Method, Request, StatusCode, Uri};
 use tokio::time::timeout;
 
 use dialler::{DialError, Dialler, Meter};
-use trust::Trust;
+pub use trust::{BadAuthorities, Trust};
 
 use crate::wire::http::credentials::basic_of;
 use crate::wire::http::response::BadResponse;
@@ -171,10 +171,11 @@ pub async fn request(question: Question) -> Result<Answer, HttpError> {
 
 /// The same within limits of one's own.
 pub async fn request_within(question: Question, limits: Limits) -> Result<Answer, HttpError> {
-    request_trusting(question, limits, &trust::SYSTEM).await
+    request_trusting(question, limits, Trust::system()).await
 }
 
-async fn request_trusting(
+/// The same of a server that has to give this proof, if it is one of HTTPS.
+pub async fn request_trusting(
     question: Question,
     limits: Limits,
     trust: &Trust,

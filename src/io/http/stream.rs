@@ -14,8 +14,7 @@ use tokio::time::timeout;
 use tokio_util::io::poll_read_buf;
 
 use super::dialler::{DialError, Dialler, Meter, Metered};
-use super::trust::{self, Trust};
-use super::{HttpError, Question, host_header, peer, redirect};
+use super::{HttpError, Question, Trust, host_header, peer, redirect};
 use crate::io::leftover::hand_on;
 use crate::wire::http::body::{BodyDecoder, BodyState};
 use crate::wire::http::response::{
@@ -50,7 +49,7 @@ pub struct StreamBody {
 /// Asks, and returns once the head of the answer is there. Redirects are not followed, because the caller has to say how
 /// often; the limit is from the look-up of the name to the end of the head.
 pub async fn open(question: &Question, limit: Duration) -> Result<OpenAnswer, HttpError> {
-    open_trusting(question, limit, &trust::SYSTEM).await
+    open_trusting(question, limit, Trust::system()).await
 }
 
 /// The question to which a server leads by a redirect or a playlist: on any host, because streams move; its login goes no

@@ -1,4 +1,4 @@
-//! Which certificates the mesh wants, when each is ordered, and which are not needed any more.
+//! The certificates that the mesh wants: for which names, when each is ordered, and which are not needed any more.
 
 pub mod names;
 pub mod overview;

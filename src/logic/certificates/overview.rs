@@ -1,4 +1,4 @@
-//! What operators see of certificates: what there is, what should be, and what is wrong.
+//! The certificates as operators see them: what there is, what should be, and what is wrong.
 
 use super::names::{ProofWay, WantedCertificate};
 use super::plan::{IssuerView, due_at, held};

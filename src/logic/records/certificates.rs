@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::logic::document::Document;
 use crate::model::acme::{
-    AcmeAccount, CertificateOrder, CertificateSource, KeptCertificate, SealedKey,
+    AcmeAccount, CertificateOrder, CertificateSource, DnsProof, KeptCertificate, SealedKey,
 };
 use crate::model::https::{CertificateName, HttpsSettings};
 use crate::model::record::key::RecordKey;
@@ -51,12 +51,20 @@ pub struct Issuance {
     pub certificates: BTreeMap<RecordKey, KeptCertificate>,
 }
 
+impl Issuance {
+    /// The proofs that have to be in DNS now.
+    pub fn dns_proofs(&self) -> Vec<DnsProof> {
+        let open = self.orders.values().filter_map(|order| order.open.as_ref());
+        open.flat_map(|open| open.dns.iter().cloned()).collect()
+    }
+}
+
 /// A record of certificates that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is damaged, or of a newer version")]
 pub struct BadIssuanceRecord;
 
-/// What a document says of certificates, and the keys of records that cannot be used.
+/// All that a document says of certificates, and the keys of records that cannot be used.
 pub fn list(document: &Document) -> (Issuance, Vec<(RecordKey, BadIssuanceRecord)>) {
     let mut found = Issuance {
         settings: https::settings(document).0,
@@ -231,7 +239,7 @@ fn whole(number: u64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::acme::{DnsProof, OpenOrder};
+    use crate::model::acme::OpenOrder;
     use crate::model::node::NodeName;
     use crate::model::record::MAX_RECORD_BYTES;
     use crate::model::seat::{Epoch, Fence};

@@ -16,18 +16,18 @@ pub struct CertificatesStatus {
     pub certificates: Vec<CertificateStatus>,
 }
 
-/// What is the case with a certificate.
+/// The state of a certificate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CertificateState {
-    /// It is valid, and nothing has to be done.
+    /// Valid, and nothing has to be done.
     #[default]
     Valid,
-    /// There is none yet.
+    /// Not there yet.
     Missing,
-    /// It is valid, and should have been renewed: less than a third of its lifetime is left.
+    /// Valid, and should have been renewed: less than a third of its lifetime is left.
     Ending,
-    /// Its time is over.
+    /// Over.
     Expired,
 }
 
@@ -49,7 +49,7 @@ impl CertificateState {
 pub struct CertificateStatus {
     /// The names that it is for.
     pub names: Vec<String>,
-    /// What is the case with it.
+    /// The state.
     pub state: CertificateState,
     /// When it ends, unix seconds; `None`: there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,10 +57,10 @@ pub struct CertificateStatus {
     /// The authority's number of it, hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serial: Option<String>,
-    /// Who issued it.
+    /// The name of the authority that issued it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
-    /// Where it comes from: `ordered`, `imported`, or `file` at the answering node.
+    /// The origin: `ordered`, `imported`, or `file` at the answering node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// Whether an order for it is open at the authority.

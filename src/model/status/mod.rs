@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use self::certificates::CertificatesStatus;
 use self::outside::OutsideStatus;
 use self::outside_relay::OutsideRelayStatus;
 use self::rung::{RungState, RungStatus};
@@ -65,6 +66,9 @@ pub struct Status {
     /// The imports, for an operator; `None` if nothing is imported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub import: Option<ImportStatus>,
+    /// The certificates of the mesh; `None` if there are none and should be none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificates: Option<CertificatesStatus>,
     /// The peers that the answering node was told to join and has no link to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreached: Vec<UnreachedPeer>,

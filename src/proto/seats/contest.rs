@@ -45,7 +45,11 @@ impl Rules {
                 quorum,
                 known_to_all: true,
             },
-            Seat::Outside(_) | Seat::Transcoder(_) | Seat::OutsideRelay(_) | Seat::Import => Self {
+            Seat::Outside(_)
+            | Seat::Transcoder(_)
+            | Seat::OutsideRelay(_)
+            | Seat::Import
+            | Seat::Certificates => Self {
                 keeps_epoch: false,
                 ranks: Ranks::Rendezvous,
                 quorum: Quorum::Off,
@@ -79,6 +83,8 @@ pub(super) struct SeatPeer {
     pub(super) reads_outside_relays: bool,
     /// Whether it knows that of imports.
     pub(super) reads_imports: bool,
+    /// Whether it knows that of certificates.
+    pub(super) reads_certificates: bool,
 }
 
 impl SeatPeer {
@@ -89,6 +95,7 @@ impl SeatPeer {
             Seat::Transcoder(_) => self.reads_transcoders,
             Seat::OutsideRelay(_) => self.reads_outside_relays,
             Seat::Import => self.reads_imports,
+            Seat::Certificates => self.reads_certificates,
         }
     }
 }
@@ -294,8 +301,10 @@ impl Contest {
 fn claimed<'a>(node: &'a MeshNode, seat: &Seat) -> Option<&'a Claim> {
     match seat {
         Seat::Master => node.claim.as_ref(),
-        Seat::Outside(_) | Seat::Transcoder(_) | Seat::OutsideRelay(_) | Seat::Import => {
-            node.claims.get(seat)
-        }
+        Seat::Outside(_)
+        | Seat::Transcoder(_)
+        | Seat::OutsideRelay(_)
+        | Seat::Import
+        | Seat::Certificates => node.claims.get(seat),
     }
 }

@@ -387,5 +387,6 @@ fn member(node: &MeshNode) -> SeatPeer {
         reads_transcoders: node.card.reads_transcoders,
         reads_outside_relays: node.card.reads_outside_relays,
         reads_imports: node.card.reads_imports,
+        reads_certificates: node.card.reads_certificates,
     }
 }

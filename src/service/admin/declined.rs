@@ -12,12 +12,14 @@ use super::query::BadParameter;
 use super::reply;
 use super::reply::Body;
 use super::settings::BadSettings;
+use crate::io::http::BadAuthorities;
 use crate::io::password::HashError;
 use crate::logic::records::kind::BadRecord;
 use crate::logic::records::outside::BadServerName;
 use crate::model::listener::BadListenerId;
 use crate::model::node::BadNodeName;
 use crate::service::audience::NotKilled;
+use crate::service::certificates::orders::{NotImported, NotRenewed};
 use crate::service::dismissal::NotDismissed;
 use crate::service::document::{ChangeError, Unsaved};
 use crate::service::logins::NoRight;
@@ -123,6 +125,29 @@ impl Declining for NoRight {
 
 impl Declining for BadNodeName {}
 
+impl Declining for BadAuthorities {}
+
+impl Declining for NotImported {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Change(why) => why.status(),
+            Self::Bad(_) | Self::NoName | Self::TooLong | Self::Expired(_) => {
+                StatusCode::BAD_REQUEST
+            }
+        }
+    }
+}
+
+impl Declining for NotRenewed {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Change(why) => why.status(),
+            Self::Off | Self::Rationed { .. } | Self::Unprovable(_) => StatusCode::CONFLICT,
+            Self::Unknown { .. } => StatusCode::NOT_FOUND,
+        }
+    }
+}
+
 impl Declining for BadParameter {}
 
 impl Declining for BadServerName {}
@@ -142,11 +167,13 @@ impl Declining for ChangeError {
             Self::Exists(_)
             | Self::Needed { .. }
             | Self::IsFallback { .. }
-            | Self::IsPlayed { .. } => StatusCode::CONFLICT,
+            | Self::IsPlayed { .. }
+            | Self::Superseded(_) => StatusCode::CONFLICT,
             Self::NotThere(_) => StatusCode::NOT_FOUND,
-            Self::Bad(BadRecord::TooMany(_)) | Self::Edit(_) | Self::NoRoom(_) => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            Self::Bad(BadRecord::TooMany(_))
+            | Self::Edit(_)
+            | Self::NoRoom(_)
+            | Self::TooManyCertificates => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Bad(_) | Self::Transcoding(_) | Self::Relaying(_) | Self::Fallback(_) => {
                 StatusCode::BAD_REQUEST
             }

@@ -113,6 +113,7 @@ mod tests {
             uptime_s: 0,
             started_unix_s: 0,
             import: None,
+            certificates: None,
             master: None,
             epoch: Epoch(0),
             nodes,

@@ -7,6 +7,7 @@ mod allowed;
 mod body;
 mod browser;
 mod call;
+mod certificates;
 mod declined;
 mod files;
 mod form;
@@ -65,6 +66,7 @@ use super::status::Statuses;
 use super::titles::Titles;
 use crate::io::door::{HEAD_TIMEOUT, OneRequest, Unread, Visitor};
 use crate::io::password::Passwords;
+use crate::io::seal::Seal;
 use crate::model::http_header::ExtraHeaders;
 use crate::model::mount::MountName;
 use crate::wire::http::forwarded::Client;
@@ -105,6 +107,8 @@ pub struct AdminConfig {
     pub shoutcast_mount: Option<MountName>,
     /// Proves to peers that this is the node that they mean.
     pub proof_keys: ProofKeys,
+    /// Seals the keys of certificates that are imported.
+    pub seal: Seal,
 }
 
 /// A cheap, cloneable way to answer.

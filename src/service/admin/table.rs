@@ -6,8 +6,8 @@ use super::routes::Access::{Anybody, ListStreams, Manage, OfMount};
 use super::routes::Handler::{Later, Now};
 use super::routes::Route;
 use super::{
-    files, icecast, icecast_status, import, listeners, load_page, mounts, nodes, open, outside,
-    password, shoutcast_cgi, steering, streamlist, switches,
+    certificates, files, icecast, icecast_status, import, listeners, load_page, mounts, nodes,
+    open, outside, password, shoutcast_cgi, steering, streamlist, switches,
 };
 use crate::wire::livez;
 
@@ -35,6 +35,7 @@ pub(super) static ROUTES: &[Route] = &[
     Route::get(livez::PATH, Anybody, Now(open::alive)),
     Route::get("/healthz", Anybody, Now(open::alive)),
     Route::get("/readyz", Anybody, Now(open::ready)),
+    Route::get("/.well-known/acme-challenge/{token}", Anybody, Now(certificates::challenge)),
     Route::get("/admin/metadata", OfMount, later!(icecast::metadata)),
     Route::post("/admin/metadata", OfMount, later!(icecast::metadata)),
     Route::get("/admin/killsource", OfMount, later!(icecast::kill_source)),
@@ -48,6 +49,10 @@ pub(super) static ROUTES: &[Route] = &[
     Route::post("/admin/admin.cgi", OfMount, later!(shoutcast_cgi::admin_cgi)),
     Route::patch("/api/v1/admin", Manage, later!(password::set)).within(PASSWORD_LIMIT),
     Route::get("/api/v1/candidates", Anybody, Now(steering::candidates)),
+    Route::get("/api/v1/certificates", Manage, Now(certificates::show)),
+    Route::post("/api/v1/certificates", Manage, later!(certificates::import)),
+    Route::patch("/api/v1/certificates", Manage, later!(certificates::edit)),
+    Route::post("/api/v1/certificates/renew", Manage, later!(certificates::renew)),
     Route::get("/api/v1/explain", Manage, Now(steering::explain)),
     Route::get("/api/v1/files", Manage, Now(files::list)),
     Route::put("/api/v1/files/{name}", Manage, later!(files::put)).within(UPLOAD_LIMIT),

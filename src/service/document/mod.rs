@@ -3,6 +3,7 @@
 //! An edit takes effect once it is on a disk, of this node or of a peer, and is then pushed to every peer. Gossip
 //! carries only the digest: a node that sees another digest for a while settles the difference over the link.
 
+mod certificates;
 mod clocks;
 mod commit;
 mod edit;
@@ -36,6 +37,8 @@ use crate::logic::election::Start;
 use crate::logic::members::forgotten;
 use crate::logic::records::admin;
 use crate::logic::records::admin::AdminLogin;
+use crate::logic::records::certificates::{self as certificate_records, Issuance};
+use crate::logic::records::https;
 use crate::logic::records::import;
 use crate::logic::records::import::IMPORT_KIND;
 use crate::logic::records::kind::Changes;
@@ -85,6 +88,7 @@ struct Inner {
     files: watch::Sender<Arc<KeptFiles>>,
     steering: watch::Sender<Arc<Steering>>,
     import: watch::Sender<Arc<ImportSettings>>,
+    issuance: watch::Sender<Arc<Issuance>>,
     /// The faults of the document that were there, and were logged, when it was published last.
     complaints: Mutex<BTreeSet<String>>,
     /// Peers have sent records that are not on disk yet.
@@ -114,6 +118,7 @@ impl Documents {
             files: watch::Sender::default(),
             steering: watch::Sender::default(),
             import: watch::Sender::default(),
+            issuance: watch::Sender::default(),
             complaints: Mutex::default(),
             changed: Notify::new(),
             clocks: watch::Sender::default(),
@@ -370,6 +375,8 @@ impl Inner {
         let (files, bad_files) = crate::logic::records::files::list(&document);
         let forgotten = forgotten::list(&document);
         let (import, bad_import) = import::settings(&document);
+        let (issuance, bad_issuance) = certificate_records::list(&document);
+        let bad_https = https::settings(&document).1;
         drop(document);
         let (mut told, mut complaints) = (self.complaints.lock(), BTreeSet::new());
         let mut is_new = |what: &dyn Display, why: &dyn Display| {
@@ -390,6 +397,12 @@ impl Inner {
         if let Some(error) = bad_import.filter(|why| is_new(&import::key(), why)) {
             warn!(%error, "the settings of imports are used as far as they can be read");
         }
+        if let Some(error) = bad_https.filter(|why| is_new(&https::key(), why)) {
+            warn!(%error, "the settings of HTTPS are used as far as they can be read");
+        }
+        for (key, error) in bad_issuance.iter().filter(|(key, why)| is_new(key, why)) {
+            warn!(%key, %error, "unusable record of certificates skipped");
+        }
         for (mount, fault) in lineage::faults(&listing.mounts) {
             if is_new(&mount, &fault) {
                 warn!(%mount, %fault, "this mount cannot be transcoded");
@@ -406,6 +419,7 @@ impl Inner {
             }
             has_changed
         });
+        self.publish_issuance(issuance);
         self.publish_outside(outside);
         self.publish_files(files);
         self.cluster.set_forgotten(forgotten);

@@ -6,6 +6,7 @@ use super::commit::Unsaved;
 use crate::logic::document::{Document, EditError};
 use crate::logic::ladder::FallbackFault;
 use crate::logic::mount_names::named;
+use crate::logic::records::certificates::MAX_CERTIFICATES;
 use crate::logic::records::files::{self, NoFileRoom};
 use crate::logic::records::kind::BadRecord;
 use crate::logic::records::mounts::{self, RelayFault};
@@ -15,6 +16,7 @@ use crate::model::file_name::FileName;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::record::key::RecordKey;
+use crate::model::seat::Fence;
 
 /// Why an edit was not made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,6 +76,14 @@ pub enum ChangeError {
     /// No room is left for a file.
     #[error(transparent)]
     NoRoom(#[from] NoFileRoom),
+    /// A node with a later claim works on the order.
+    #[error("the order is that of {}, whose claim is later", .0.node)]
+    Superseded(Fence),
+    /// No more certificates are kept.
+    #[error(
+        "there are {MAX_CERTIFICATES} certificates, which is the most; those that have ended go by themselves"
+    )]
+    TooManyCertificates,
     /// The document refuses it.
     #[error(transparent)]
     Edit(#[from] EditError),

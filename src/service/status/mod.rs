@@ -1,5 +1,6 @@
 //! The whole mesh as this node sees it, put together from gossip and the document.
 
+mod certificates;
 mod outside;
 mod outside_relay;
 mod title;
@@ -19,6 +20,7 @@ use super::mesh::Mesh;
 use super::sources::Sources;
 use super::streams::Streams;
 use crate::io::clock;
+use crate::io::https::certificates::Certificates;
 use crate::logic::source::closed::is_outlived;
 use crate::media::format::said;
 use crate::model::caption::caption;
@@ -58,6 +60,8 @@ pub struct StatusConfig {
     pub geo: Geo,
     /// The peers that this node was told to join and has not reached.
     pub unreached: Unreached,
+    /// The certificates that this node uses for TLS.
+    pub certificates: Certificates,
     /// The cluster's fingerprint.
     pub fingerprint: watch::Receiver<String>,
 }
@@ -129,6 +133,7 @@ impl Statuses {
                 .collect(),
             outside: self.outside(),
             import: self.import().filter(|_| viewer == Viewer::Operator),
+            certificates: self.certificates_if_any(viewer),
             unreached: self.config.unreached.all(),
             epoch: view
                 .master

@@ -118,6 +118,9 @@ pub struct NodeCard {
     /// Whether the node answers for the zone of the mesh.
     #[serde(default)]
     pub serves_dns: bool,
+    /// The zone that the node answers for; an older version does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<crate::model::domain::DomainName>,
     /// Whether the node takes orders of operators over its links.
     #[serde(default)]
     pub takes_orders: bool,
@@ -157,6 +160,9 @@ pub struct NodeCard {
     /// Whether the node knows the seat of imports, and reads messages about it.
     #[serde(default)]
     pub reads_imports: bool,
+    /// Whether the node knows the seat of certificates, and reads messages about it.
+    #[serde(default)]
+    pub reads_certificates: bool,
 }
 
 /// The finding of a node at the address that another one announces.

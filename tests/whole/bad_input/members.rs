@@ -70,6 +70,7 @@ impl Rogue {
             place: Default::default(),
             addresses: Vec::new(),
             serves_dns: false,
+            zone: None,
             takes_orders: true,
             reads_prologues: false,
             reads_captions: false,
@@ -83,6 +84,7 @@ impl Rogue {
             reads_outside_relays: false,
             reads_files: false,
             reads_imports: false,
+            reads_certificates: false,
         });
         let values = vec![(gossip::NODE.to_owned(), card)];
         let started = Gossip::start(links.clone(), gossip, values).await;

@@ -19,6 +19,7 @@ pub(crate) mod node;
 pub(crate) mod noise;
 pub(crate) mod ogg;
 pub(crate) mod patience;
+pub(crate) mod pebble;
 pub(crate) mod player;
 pub(crate) mod port;
 pub(crate) mod relay_page;

@@ -1,4 +1,4 @@
-//! What the issuer does next, by what the document says and which certificates are wanted.
+//! The next step of the issuer, by what the document says and which certificates are wanted.
 //!
 //! Everything that counts (certificates, failures, times) is in the document, so a node that takes the seat over goes on where
 //! the one before has ended.
@@ -97,7 +97,7 @@ pub fn due_at(view: IssuerView<'_>, wanted: &WantedCertificate) -> Option<u64> {
     // A wish ends the wait for the next try, because whoever utters it may have mended what was wrong; the tries after that
     // wait again.
     if let Some(order) = order
-        && !wish.is_some_and(|wish| wish > order.began_unix_s)
+        && wish.is_none_or(|wish| wish <= order.began_unix_s)
     {
         at = at.max(order.next_unix_s);
     }
@@ -155,7 +155,7 @@ fn is_superseded(issuance: &Issuance, key: &RecordKey, old: &KeptCertificate, no
         let beside = SUPERSEDED_S.min(old.lifetime_s());
         let latest = old.obtained_unix_s.max(other.obtained_unix_s);
         let is_settled = latest.saturating_add(beside) < now;
-        let is_valid = (other.not_before_unix_s..other.not_after_unix_s).contains(&now);
-        lasts_longer && is_valid && is_settled && other.covers(&old.names)
+        let has_begun = other.not_before_unix_s <= now;
+        lasts_longer && has_begun && is_settled && other.covers(&old.names)
     })
 }

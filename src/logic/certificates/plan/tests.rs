@@ -1,4 +1,4 @@
-//! What is ordered when, and what is never ordered.
+//! Orders in their time, and those that are never made.
 
 use proptest::prelude::*;
 
@@ -13,7 +13,7 @@ use crate::model::seat::{Epoch, Fence};
 const NOW: u64 = 1_800_000_000;
 const LIFETIME: u64 = 90 * DAY_S;
 
-/// What is known, and who looks at it when.
+/// Everything that is known, and the time at which it is looked at.
 struct Desk {
     issuance: Issuance,
     wanted: Vec<WantedCertificate>,

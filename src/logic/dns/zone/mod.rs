@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use crate::model::acme::DnsProof;
 use crate::model::dns::{Caa, DnsQuestion, DnsRecord, RecordData, RecordKind, Soa, ZoneAnswer};
 use crate::model::domain::DomainName;
 use crate::model::node::NodeName;
@@ -15,6 +16,10 @@ use crate::model::status::NodeState;
 const ADDRESS_TTL_S: u32 = 10;
 /// How long a negative answer may be kept: after this time a node that has just joined is found.
 const NEGATIVE_TTL_S: u32 = 30;
+/// How long a proof for a certificate authority may be kept: the next one comes within seconds.
+const PROOF_TTL_S: u32 = 1;
+/// The most proofs at a name: one for the domain, one for what is below it, and those of an order before.
+const MAX_PROOFS: usize = 8;
 /// How long records that seldom change may be kept: name servers, the start of authority, texts.
 const STEADY_TTL_S: u32 = 300;
 /// The most addresses in an answer, however many a node has: they fit into the smallest datagram.
@@ -72,6 +77,8 @@ pub struct Moment<'a> {
     pub hosts: &'a BTreeMap<NodeName, Host>,
     /// The names of all nodes that were ever known.
     pub known_once: &'a BTreeSet<NodeName>,
+    /// The texts at names for a while: the proofs that a certificate authority asks for.
+    pub proofs: &'a [DnsProof],
     /// A number that rises with time.
     pub serial: u32,
 }
@@ -101,6 +108,8 @@ enum NameKind {
     Node(NodeName),
     /// A name server that is not a node's name.
     Server,
+    /// A name with a proof for a certificate authority.
+    Proof,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -162,6 +171,7 @@ impl Zone {
             (RecordKind::Txt, NameKind::Apex) => {
                 steady(&owner, [RecordData::Txt(self.text.clone())])
             }
+            (RecordKind::Txt, NameKind::Proof) => proofs(&owner, moment),
             (RecordKind::Caa, NameKind::Apex) => {
                 steady(&owner, self.caa.iter().cloned().map(RecordData::Caa))
             }
@@ -190,13 +200,21 @@ impl Zone {
         if let Some(node) = node.filter(known) {
             return NameKind::Node(node);
         }
+        let servers = self
+            .servers
+            .iter()
+            .map(|server| (server.as_str(), NameKind::Server));
+        let proofs = moment
+            .proofs
+            .iter()
+            .map(|proof| (&*proof.owner, NameKind::Proof));
         let mut nearest = NameKind::Nowhere;
-        for server in &self.servers {
-            let server: Vec<&str> = server.labels().collect();
-            if labels == server {
-                return NameKind::Server;
+        for (name, kind) in servers.chain(proofs) {
+            let name: Vec<&str> = name.split('.').collect();
+            if labels == name {
+                return kind;
             }
-            if labels.len() < server.len() && server[server.len() - labels.len()..] == *labels {
+            if labels.len() < name.len() && name[name.len() - labels.len()..] == *labels {
                 nearest = NameKind::Between;
             }
         }
@@ -222,7 +240,9 @@ impl Zone {
                 servers.flat_map(|host| host.of(family)).collect()
             }
             NameKind::Apex | NameKind::Stream => self.newcomers(family, moment, choosing),
-            NameKind::Outside | NameKind::Nowhere | NameKind::Between => Vec::new(),
+            NameKind::Outside | NameKind::Nowhere | NameKind::Between | NameKind::Proof => {
+                Vec::new()
+            }
         };
         address_records(owner, ips)
     }
@@ -303,6 +323,20 @@ fn steady(owner: &DomainName, data: impl IntoIterator<Item = RecordData>) -> Vec
         data,
     };
     data.into_iter().map(record).collect()
+}
+
+/// The proofs at a name. They change with each order, so nobody may keep them for long.
+fn proofs(owner: &DomainName, moment: &Moment<'_>) -> Vec<DnsRecord> {
+    let own = moment
+        .proofs
+        .iter()
+        .filter(|proof| proof.owner == owner.as_str());
+    let record = |proof: &DnsProof| DnsRecord {
+        owner: owner.clone(),
+        ttl_s: PROOF_TTL_S,
+        data: RecordData::Txt(proof.text.clone()),
+    };
+    own.take(MAX_PROOFS).map(record).collect()
 }
 
 /// Each address once, in the given order.

@@ -54,6 +54,7 @@ fn host(number: u8, state: NodeState) -> Host {
 struct World {
     hosts: BTreeMap<NodeName, Host>,
     known_once: BTreeSet<NodeName>,
+    proofs: Vec<DnsProof>,
     choosing: Fixed,
 }
 
@@ -71,6 +72,7 @@ impl World {
         Self {
             hosts: hosts.collect(),
             known_once: BTreeSet::from([node("n9")]),
+            proofs: Vec::new(),
             choosing: Fixed {
                 candidates: candidates.collect(),
                 dice: vec![0.5],
@@ -93,6 +95,7 @@ impl World {
         let moment = Moment {
             hosts: &self.hosts,
             known_once: &self.known_once,
+            proofs: &self.proofs,
             serial: 7,
         };
         zone.look_up(&question, &moment, &mut self.choosing)
@@ -120,6 +123,41 @@ impl World {
 const APEX: &str = "radio.example";
 const NAMES: [&str; 2] = [APEX, "stream.radio.example"];
 const BOTH: [RecordKind; 2] = [RecordKind::A, RecordKind::Aaaa];
+
+#[test]
+fn a_proof_is_there_as_long_as_its_order() {
+    let mut world = World::new();
+    let names = [
+        "_acme-challenge.radio.example",
+        "_acme-challenge.radio.example",
+        "_acme-challenge.a.b.radio.example",
+    ];
+    for name in names {
+        let absent = world.ask(&zone(), name, RecordKind::Txt);
+        assert!(matches!(absent, ZoneAnswer::NoSuchName(_)), "{absent:?}");
+    }
+    let proof = |(number, name): (usize, &str)| DnsProof {
+        owner: name.to_owned(),
+        text: format!("proof {number}"),
+    };
+    world.proofs = names.into_iter().enumerate().map(proof).collect();
+    let mut texts = |name: &str| {
+        let ZoneAnswer::Records { answers, .. } = world.ask(&zone(), name, RecordKind::Txt) else {
+            return Vec::new();
+        };
+        let text = |record: &DnsRecord| match &record.data {
+            RecordData::Txt(text) => text.clone(),
+            other => panic!("{other:?}"),
+        };
+        answers.iter().map(text).collect()
+    };
+    assert_eq!(texts(names[0]), ["proof 0", "proof 1"]);
+    assert_eq!(texts(names[2]), ["proof 2"]);
+    let address = world.ask(&zone(), names[0], RecordKind::A);
+    assert!(matches!(address, ZoneAnswer::NoData(_)), "{address:?}");
+    let between = world.ask(&zone(), "a.b.radio.example", RecordKind::A);
+    assert!(matches!(between, ZoneAnswer::NoData(_)), "{between:?}");
+}
 
 #[test]
 fn the_zone_and_its_stream_lead_to_the_best_nodes() {

@@ -249,6 +249,7 @@ fn only_nodes_that_know_outside_relays_hear_of_their_seats() {
     let seat = Seat::OutsideRelay("/radio.mp3".parse().unwrap());
     only_those_hear_of(&seat, |card| card.reads_outside_relays = true);
     only_those_hear_of(&Seat::Import, |card| card.reads_imports = true);
+    only_those_hear_of(&Seat::Certificates, |card| card.reads_certificates = true);
 }
 
 /// Of a seat only a node hears whose card says that it knows such seats.

@@ -5,6 +5,7 @@
 //! plays is interrupted; a frame in it holds the tables and reloads itself. All of them live on the
 //! path `/`, told apart by the query, because every other path could be a mount.
 
+mod certificates;
 mod import;
 mod mounts;
 mod nodes;
@@ -231,6 +232,7 @@ fn mesh(part: PagePart, seen: PageView<'_>) -> Markup {
                 (nodes::section(seen))
                 (mounts::section(status))
                 (import::section(seen))
+                (certificates::section(seen))
                 (outside::section(seen))
                 (foot(part, seen))
             }

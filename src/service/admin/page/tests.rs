@@ -57,6 +57,7 @@ fn example() -> Status {
         uptime_s: 93_784,
         started_unix_s: 0,
         import: None,
+        certificates: None,
         master: Some("north".try_into().unwrap()),
         epoch: Epoch(4),
         nodes,

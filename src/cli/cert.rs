@@ -1,0 +1,290 @@
+//! `antiphon cert`: certificates for HTTPS, got by the mesh itself or given to it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use clap::{Args, Subcommand};
+use hyper::Method;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::api::{Api, NodeArgs};
+use super::fields;
+use super::terminal::{self, Side, TextTable, printable};
+use crate::io::clock;
+use crate::logic::records::https::HTTPS_KIND;
+use crate::model::https::{CertificateNames, ContactAddress, HttpsSettings};
+use crate::model::status::certificates::{CertificateStatus, CertificatesStatus, span};
+use crate::settings::Machine;
+
+const CERTIFICATES: &str = "/api/v1/certificates";
+const RENEW: &str = "/api/v1/certificates/renew";
+/// The longest file that is read: longer than any chain that is kept.
+const MAX_FILE_BYTES: u64 = 64 * 1024;
+
+#[derive(Debug, Args)]
+pub(super) struct CertArgs {
+    #[command(flatten)]
+    node: NodeArgs,
+    #[command(subcommand)]
+    command: CertCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum CertCommand {
+    /// Get certificates for all names of the mesh, and renew them
+    Enable(EnableArgs),
+    /// Get no certificates any more; those that there are stay
+    Disable,
+    /// Show each certificate that there is or should be, and what is wrong
+    List {
+        /// Print the node's own JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Order a new certificate now: for one name, or for all
+    Renew {
+        /// Name that the certificate is for, such as radio.example
+        name: Option<String>,
+    },
+    /// Give the mesh a certificate from elsewhere; its key is encrypted on every disk
+    Import {
+        /// File with the certificate and those above it (PEM)
+        chain: PathBuf,
+        /// File with its key (PEM)
+        key: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+struct EnableArgs {
+    /// Mail address to which the authority writes when something is wrong
+    #[arg(long, value_name = "MAIL")]
+    contact: Option<ContactAddress>,
+    /// Address of the authority's directory [default: Let's Encrypt's]
+    #[arg(long, value_name = "URL")]
+    directory: Option<String>,
+    /// File with the certificates (PEM) by which a private authority is trusted
+    #[arg(long, value_name = "FILE")]
+    directory_ca: Option<PathBuf>,
+    /// Names besides those that the nodes and the zone have, with commas
+    #[arg(long, value_name = "NAMES")]
+    names: Option<CertificateNames>,
+}
+
+/// The answer to `list`.
+#[derive(Deserialize)]
+struct Shown {
+    #[serde(flatten)]
+    settings: HttpsSettings,
+    status: CertificatesStatus,
+}
+
+/// The answer to `renew`.
+#[derive(Deserialize)]
+struct Renewed {
+    ordered: Vec<String>,
+}
+
+/// The answer to `import`.
+#[derive(Deserialize)]
+struct Imported {
+    names: Vec<String>,
+    until_unix_s: u64,
+}
+
+/// Runs one command on certificates.
+pub(super) async fn cert(args: CertArgs) -> anyhow::Result<()> {
+    let api = Api::new(args.node, &Machine::here())?;
+    let text = match args.command {
+        CertCommand::Enable(args) => {
+            let settings = set(&api, enabled(args)?).await?;
+            settings_of(&settings) + "\nsee how it goes: antiphon cert list\n"
+        }
+        CertCommand::Disable => {
+            set(&api, Map::from_iter([("https".to_owned(), false.into())])).await?;
+            "no certificates are got any more; those that there are stay\n".to_owned()
+        }
+        CertCommand::List { json: true } => api.ask_for_json(CERTIFICATES).await?,
+        CertCommand::List { json: false } => {
+            let shown: Shown = api.ask_for(Method::GET, CERTIFICATES, None).await?;
+            list(&shown)
+        }
+        CertCommand::Renew { name } => {
+            let body = json!({ "name": name });
+            let renewed: Renewed = api.ask_for(Method::POST, RENEW, Some(&body)).await?;
+            match renewed.ordered.is_empty() {
+                true => "nothing can be ordered now; see antiphon cert list\n".to_owned(),
+                false => format!("to be ordered now: {}\n", renewed.ordered.join(", ")),
+            }
+        }
+        CertCommand::Import { chain, key } => {
+            let body = json!({ "chain": read(&chain)?, "key": read(&key)? });
+            let imported: Imported = api.ask_for(Method::POST, CERTIFICATES, Some(&body)).await?;
+            let left = span(imported.until_unix_s.saturating_sub(clock::unix_s()));
+            let names = imported.names.join(", ");
+            format!(
+                "imported a certificate for {}, valid for {left}\n",
+                printable(&names)
+            )
+        }
+    };
+    Ok(terminal::print(&text)?)
+}
+
+async fn set(api: &Api, changes: Map<String, Value>) -> anyhow::Result<HttpsSettings> {
+    let body = Value::Object(changes);
+    api.ask_for(Method::PATCH, CERTIFICATES, Some(&body)).await
+}
+
+/// The settings that turn HTTPS on.
+fn enabled(args: EnableArgs) -> anyhow::Result<Map<String, Value>> {
+    let mut changes = Map::from_iter([("https".to_owned(), Value::from(true))]);
+    let texts = [
+        ("https_contact", args.contact.map(String::from)),
+        ("https_directory", args.directory),
+        (
+            "https_directory_ca",
+            args.directory_ca.as_deref().map(read).transpose()?,
+        ),
+        ("https_names", args.names.map(String::from)),
+    ];
+    for (key, text) in texts {
+        if let Some(text) = text {
+            fields::setting(HTTPS_KIND.field(key)?, &text)?;
+            changes.insert(key.to_owned(), text.into());
+        }
+    }
+    Ok(changes)
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let length = fs::metadata(path).map(|it| it.len());
+    let length = length.with_context(|| format!("cannot read {}", path.display()))?;
+    ensure!(
+        length <= MAX_FILE_BYTES,
+        "{} has {length} bytes, at most {MAX_FILE_BYTES}: is it another file?",
+        path.display()
+    );
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn settings_of(settings: &HttpsSettings) -> String {
+    let mut settings = settings.clone();
+    if !settings.directory_ca.is_empty() {
+        settings.directory_ca = "set".to_owned();
+    }
+    fields::lines(fields::shown(&HTTPS_KIND, &settings, |_| None))
+}
+
+fn list(shown: &Shown) -> String {
+    let settings = &shown.settings;
+    let from = match (settings.is_on, &shown.status.node) {
+        (false, _) => {
+            "certificates are not got from an authority; see antiphon cert enable --help".to_owned()
+        }
+        (true, None) => format!(
+            "no node gets certificates from {} at the moment",
+            settings.directory
+        ),
+        (true, Some(node)) => format!("{node} gets certificates from {}", settings.directory),
+    };
+    let table = rows(&shown.status.certificates, clock::unix_s());
+    format!("{}\n{table}", printable(&from))
+}
+
+/// A row for each certificate, and a line for each fault.
+pub(super) fn rows(certificates: &[CertificateStatus], now_unix_s: u64) -> String {
+    if certificates.is_empty() {
+        return String::new();
+    }
+    let mut table = TextTable::new(&[
+        ("NAMES", Side::Left),
+        ("STATE", Side::Left),
+        ("LEFT", Side::Right),
+        ("NEXT ORDER", Side::Right),
+        ("FROM", Side::Left),
+        ("ISSUER", Side::Left),
+    ]);
+    for it in certificates {
+        let left = it
+            .until_unix_s
+            .map(|at| span(at.saturating_sub(now_unix_s)));
+        let next = it
+            .next_unix_s
+            .map(|at| match at.saturating_sub(now_unix_s) {
+                0 => "now".to_owned(),
+                wait => format!("in {}", span(wait)),
+            });
+        let next = if it.is_ordering {
+            Some("under way".to_owned())
+        } else {
+            next
+        };
+        let dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        table.row([
+            printable(&it.names.join(",")).to_string(),
+            it.state.word().to_owned(),
+            dash(left),
+            dash(next),
+            dash(it.source.clone()),
+            printable(&dash(it.issuer.clone())).to_string(),
+        ]);
+    }
+    let faults = certificates.iter().filter_map(|it| {
+        let (name, fault) = (it.names.first()?, it.fault.as_ref()?);
+        Some(format!("{}: {}\n", printable(name), printable(fault)))
+    });
+    let faults: String = faults.collect();
+    match faults.is_empty() {
+        true => table.render(),
+        false => format!("{}\n{faults}", table.render()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::status::certificates::CertificateState;
+
+    #[test]
+    fn a_row_says_what_is_there_and_what_is_wrong() {
+        let missing = CertificateStatus {
+            names: vec!["a.example".to_owned()],
+            state: CertificateState::Missing,
+            next_unix_s: Some(160),
+            fault: Some("nobody answers\u{1b}[31m".to_owned()),
+            ..CertificateStatus::default()
+        };
+        let valid = CertificateStatus {
+            names: vec!["b.example".to_owned(), "*.b.example".to_owned()],
+            until_unix_s: Some(100 + 50 * 86_400),
+            source: Some("imported".to_owned()),
+            issuer: Some("CN=CA".to_owned()),
+            ..CertificateStatus::default()
+        };
+        let shown = rows(&[missing, valid], 100);
+        let lines: Vec<&str> = shown.lines().collect();
+        let words = |line: &str| {
+            line.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            words(lines[1]),
+            ["a.example", "missing", "-", "in", "60", "s", "-", "-"]
+        );
+        let expected = [
+            "b.example,*.b.example",
+            "valid",
+            "50",
+            "days",
+            "-",
+            "imported",
+            "CN=CA",
+        ];
+        assert_eq!(words(lines[2]), expected);
+        assert!(lines[4].starts_with("a.example: nobody answers") && !shown.contains('\u{1b}'));
+    }
+}

@@ -1,0 +1,75 @@
+//! The API of certificates, and the answers to authorities that ask by HTTP.
+
+use hyper::StatusCode;
+use hyper::header::HOST;
+use serde_json::{Map, Value, json};
+
+use super::Admin;
+use super::body;
+use super::call::{Answer, Call};
+use super::reply;
+use super::settings;
+use crate::io::http::Trust;
+use crate::logic::records::https::HTTPS_KIND;
+use crate::service::certificates::{challenges, orders};
+use crate::service::status::Viewer;
+
+/// Answers an authority that wants a proof, whichever node it asks.
+pub(super) fn challenge(admin: &Admin, call: &Call) -> Answer {
+    let host = call.header(HOST.as_str()).unwrap_or_default();
+    let issuance = admin.0.mesh.documents.issuance();
+    Ok(match challenges::answer(&issuance, host, &call.named) {
+        Some(answer) => reply::text(StatusCode::OK, answer),
+        None => reply::nothing_here(),
+    })
+}
+
+/// Shows the settings, and each certificate that there is or should be.
+pub(super) fn show(admin: &Admin, _call: &Call) -> Answer {
+    let mut shown = json!(admin.0.mesh.documents.issuance().settings);
+    shown["status"] = json!(admin.0.statuses.certificates(Viewer::Operator));
+    Ok(reply::json(StatusCode::OK, &shown))
+}
+
+/// Changes settings, and shows them.
+pub(super) async fn edit(admin: &Admin, call: Call) -> Answer {
+    let fields: Map<String, Value> = body::object(call.request).await?;
+    if let Some(Value::String(authorities)) = fields.get("https_directory_ca")
+        && !authorities.is_empty()
+    {
+        Trust::only(authorities)?;
+    }
+    let changes = settings::changes(admin, &HTTPS_KIND, fields).await?;
+    let documents = &admin.0.mesh.documents;
+    documents.set_https(changes).await?;
+    orders::retry_failed(documents).await?;
+    let settings = documents.issuance().settings.clone();
+    Ok(reply::json(StatusCode::OK, &settings))
+}
+
+/// Gives a certificate to the mesh.
+pub(super) async fn import(admin: &Admin, call: Call) -> Answer {
+    let mut fields = body::object(call.request).await?;
+    let mut text = |field| body::name(field, fields.remove(field).unwrap_or_default());
+    let (chain, key) = (text("chain")?, text("key")?);
+    let documents = &admin.0.mesh.documents;
+    let kept = orders::import(documents, &admin.0.seal, chain, &key).await?;
+    let names: Vec<String> = kept.names.iter().map(ToString::to_string).collect();
+    let told =
+        json!({ "names": names, "until_unix_s": kept.not_after_unix_s, "serial": kept.serial });
+    Ok(reply::json(StatusCode::CREATED, &told))
+}
+
+/// Has certificates ordered anew: that of a name, or all.
+pub(super) async fn renew(admin: &Admin, call: Call) -> Answer {
+    let mut fields = body::object(call.request).await?;
+    let name = match fields.remove("name") {
+        None | Some(Value::Null) => None,
+        Some(name) => Some(body::name("name", name)?),
+    };
+    let ordered = orders::renew(&admin.0.mesh, name.as_deref()).await?;
+    Ok(reply::json(
+        StatusCode::ACCEPTED,
+        &json!({ "ordered": ordered }),
+    ))
+}

@@ -1,0 +1,7 @@
+//! Certificates by themselves: from a real authority, for whatever names, whichever node dies.
+
+mod failures;
+mod imports;
+mod orders;
+mod parted;
+mod stage;
