@@ -37,7 +37,7 @@ struct HttpsParts {
     /// For all others: who names other protocols only is told of none, and most then speak HTTP/1.1 all the same.
     unnamed: Arc<ServerConfig>,
     /// A turn is taken for the costly part of a handshake, the signature: some 0.1 ms for ECDSA, 1 ms for RSA of
-    /// 2048 bits and 6 ms for 4096. There are as many as processors, so that of a crowd no more are in the runtime's
+    /// 2048 bits and 5 ms for 4096. There are as many as processors, so that of a crowd no more are in the runtime's
     /// queue than can run: gossip and links wait for one signature, not for those of everybody who has just come.
     turns: Semaphore,
     complained: Mutex<Option<Instant>>,

@@ -34,6 +34,12 @@ const PROBES: u32 = 3;
 /// is not urgent, or close in order. Rare, because it is a system call of its own.
 const READ_TLS_EVERY: Duration = Duration::from_secs(10);
 
+/// How long a listener by TLS is let be once it has taken all that there was.
+///
+/// Each visit makes a record of its own, so that few visits with much each cost less: 1,000 listeners on two threads are
+/// visited every 250 ms, and so every second time. Longer than the half second between two visits it would only add to that.
+pub(super) const TLS_REST: Duration = Duration::from_millis(300);
+
 /// How much was taken of what was to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TakenBytes {
@@ -63,6 +69,8 @@ pub(super) struct ListenerConnection {
     pub(super) stuck_since: Option<Instant>,
     /// Whether the listener has closed its sending half, and sends nothing more.
     pub(super) half_closed: bool,
+    /// Until when it is let be.
+    pub(super) rests_until: Option<Instant>,
 }
 
 impl ListenerConnection {
@@ -132,6 +140,18 @@ impl ListenerConnection {
             self.stuck_since = None;
         }
         Ok(!self.socket.has_pending())
+    }
+
+    /// Whether it is let be at this time.
+    pub(super) fn is_resting(&self, now: Instant) -> bool {
+        self.rests_until.is_some_and(|until| now < until)
+    }
+
+    /// Lets a listener by TLS be for a while: it has taken all that there was.
+    pub(super) fn rest(&mut self, now: Instant) {
+        if self.socket.is_tls() && !self.socket.has_pending() {
+            self.rests_until = Some(now + TLS_REST);
+        }
     }
 
     /// Notes a visit by which something was taken.
@@ -230,6 +250,7 @@ pub(super) mod samples {
                 checked_at: now,
                 stuck_since: None,
                 half_closed: false,
+                rests_until: None,
             };
             (connection, player)
         }

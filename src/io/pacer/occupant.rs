@@ -31,6 +31,7 @@ impl Occupant {
             checked_at: now,
             stuck_since: None,
             half_closed: false,
+            rests_until: None,
         };
         match listener.sound {
             Sound::Ring(ring) => Self::Member(Member::new(connection, ring, now)),

@@ -60,6 +60,9 @@ impl Member {
         if let Some(why) = self.connection.control.ended() {
             return VisitResult::Leave(why);
         }
+        if self.connection.is_resting(now) {
+            return VisitResult::Stay;
+        }
         let served = match self.serve(now) {
             // The rest of a stream that was left for another one: the same visit begins with the other.
             VisitResult::Stay if self.reader.is_at_cut() => self.serve(now),
@@ -109,7 +112,12 @@ impl Member {
                 let is_over = || self.reader.has_finished() || !self.intro.is_over();
                 self.connection.note_refused(has_more, is_over, now)
             }
-            Ok(_) => self.connection.note_taken(now),
+            Ok(bytes) => {
+                if bytes < self.visit_bytes {
+                    self.connection.rest(now);
+                }
+                self.connection.note_taken(now)
+            }
             Err(left) => VisitResult::Leave(left),
         }
     }

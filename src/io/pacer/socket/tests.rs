@@ -10,7 +10,7 @@ use rustls::{ClientConnection, StreamOwned};
 use socket2::SockRef;
 
 use super::super::connection::samples::pair;
-use super::super::connection::{CHECK_EVERY, STUCK_LIMIT, VisitResult};
+use super::super::connection::{CHECK_EVERY, STUCK_LIMIT, TLS_REST, VisitResult};
 use super::super::occupant::Occupant;
 use super::super::relayed::RELAY_BYTES;
 use super::super::{Control, Left, Listener, RingSound, Sound, UpstreamSocket};
@@ -84,7 +84,7 @@ impl TlsBench {
 
     /// Visits until the listener leaves, while its player reads on; why it left, and all that was heard until the end,
     /// which must have been told.
-    fn hear_out(mut self, now: Instant) -> (Left, Vec<u8>) {
+    fn hear_out(mut self) -> (Left, Vec<u8>) {
         std::thread::scope(|scope| {
             let reading = scope.spawn(|| {
                 let mut heard = Vec::new();
@@ -92,7 +92,7 @@ impl TlsBench {
             });
             let occupant = &mut self.occupant;
             let why = loop {
-                match occupant.visit(now, &mut self.buffer) {
+                match occupant.visit(Instant::now(), &mut self.buffer) {
                     VisitResult::Leave(why) => break why,
                     VisitResult::Stay => std::thread::yield_now(),
                 }
@@ -120,10 +120,24 @@ fn every_byte_comes_and_then_the_end() {
     let bench = TlsBench::of_ring(&feed, None, now);
     feed.end(EndReason::SourceLeft);
     let control = bench.control.clone();
-    let (why, heard) = bench.hear_out(now);
+    let (why, heard) = bench.hear_out();
     assert_eq!(why, Left::StreamEnded);
     assert!(heard.strip_prefix(HEAD) == Some(&sent));
     assert_eq!(control.sent_bytes(), heard.len() as u64);
+}
+
+#[test]
+fn one_that_has_taken_all_is_let_be_for_a_while() {
+    let now = Instant::now();
+    let feed = feed_with(b"audio", RingLimits::default());
+    let mut bench = TlsBench::of_ring(&feed, None, now);
+    assert_eq!(bench.visit(now), None);
+    let sent_bytes = bench.control.sent_bytes();
+    feed.append(5, b" and more", now);
+    assert_eq!(bench.visit(now + TLS_REST / 2), None);
+    assert_eq!(bench.control.sent_bytes(), sent_bytes);
+    assert_eq!(bench.visit(now + TLS_REST), None);
+    assert_eq!(bench.control.sent_bytes(), sent_bytes + 9);
 }
 
 #[test]
@@ -133,7 +147,7 @@ fn titles_are_woven_in() {
     feed.set_title(0, &TitleInfo::plain("One"));
     let bench = TlsBench::of_ring(&feed, Some(Interleaver::default()), now);
     feed.end(EndReason::SourceLeft);
-    let (_, heard) = bench.hear_out(now);
+    let (_, heard) = bench.hear_out();
     let (audio, titles) = player::separate(&heard[HEAD.len()..], METAINT);
     assert!(audio == sent);
     assert_eq!(titles[0].as_deref(), Some("One"));
@@ -151,7 +165,7 @@ fn what_another_server_sends_comes_and_then_the_end() {
     let bench = TlsBench::hearing(Sound::Upstream(upstream), now);
     let copy = sent.clone();
     let writing = std::thread::spawn(move || server.write_all(&copy).unwrap());
-    let (why, heard) = bench.hear_out(now);
+    let (why, heard) = bench.hear_out();
     writing.join().unwrap();
     assert_eq!(why, Left::StreamEnded);
     assert!(heard == [HEAD, b"begun ", &sent].concat());
@@ -159,7 +173,7 @@ fn what_another_server_sends_comes_and_then_the_end() {
 
 #[test]
 fn one_that_does_not_read_costs_little_and_falls_off_the_ring() {
-    let now = Instant::now();
+    let mut now = Instant::now();
     let limits = RingLimits {
         max_bytes: 256 << 10,
         burst_bytes: 0,
@@ -168,6 +182,7 @@ fn one_that_does_not_read_costs_little_and_falls_off_the_ring() {
     let feed = feed_with(&[], limits);
     let mut bench = TlsBench::of_ring(&feed, None, now);
     let dropped = (0..400).find_map(|_| {
+        now += TLS_REST;
         feed.append(feed.next(), &stream(16 << 10), now);
         bench.visit(now)
     });
@@ -236,7 +251,7 @@ fn a_kill_is_told_too() {
     let mut bench = TlsBench::of_ring(&feed, None, now);
     assert_eq!(bench.visit(now), None);
     bench.control.end(Left::Killed);
-    let (why, heard) = bench.hear_out(now);
+    let (why, heard) = bench.hear_out();
     assert_eq!(why, Left::Killed);
     assert!(heard.ends_with(b"audio"));
 }
