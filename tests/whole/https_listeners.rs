@@ -3,6 +3,7 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::icecast_engine::{EngineHome, from_a_frame, wait_serving};
 use crate::support::ca::TestCa;
 use crate::support::crowd::Crowd;
 use crate::support::encoder::{Encoder, Target};
@@ -169,6 +170,23 @@ fn listeners_of_both_kinds_get_the_same_bytes() {
     });
     let last = |player: &Player| *signal::numbers(&player.bytes()).last().unwrap();
     assert_eq!(last(&plain), last(&secure));
+}
+
+#[test]
+fn an_icecast_is_heard_by_https() {
+    if !have("icecast2") {
+        return;
+    }
+    let (tls, home) = (TlsFolder::new(), EngineHome::new());
+    let mesh = TestMesh::start_with(1, |_, setup| tls.of(setup).configured(&home.settings("")));
+    mesh.create_mount(RADIO, PASSWORD);
+    let node = &mesh.nodes[0];
+    wait_serving(node, "n1");
+    let _source = KnownSource::start(node, RADIO, PASSWORD);
+    mesh.wait_on_air(RADIO);
+    let player = Player::tune_in(&secure(node, RADIO));
+    player.wait_for(100_000);
+    let _received = signal::check(from_a_frame(&player.bytes()));
 }
 
 #[test]

@@ -102,7 +102,7 @@ pub(crate) fn wait_serving(witness: &TestNode, name: &str) {
 }
 
 /// The received bytes from the first whole frame on: Icecast begins anywhere in one.
-fn from_a_frame(received: &[u8]) -> &[u8] {
+pub(crate) fn from_a_frame(received: &[u8]) -> &[u8] {
     let begins = |at: &usize| signal::number(&received[*at..]).is_some() && received[*at] == 0xFF;
     let at = (0..received.len().min(2 * FRAME_BYTES)).find(begins);
     &received[at.expect("there is a frame")..]
