@@ -31,19 +31,22 @@ pub struct OwnCertificate(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     certificates: Certificates,
-    files: Mutex<Option<TlsFiles>>,
+    files: Mutex<OwnFiles>,
     /// The operator wants the files read again.
     wanted: Notify,
 }
 
-/// The files as they were looked at last, and as they were when they were read last.
-#[derive(Debug, Default, PartialEq)]
-struct SeenFiles {
+/// The files, and what they looked like.
+#[derive(Debug)]
+struct OwnFiles {
+    named: Option<TlsFiles>,
+    /// As they were looked at last.
     seen: [Option<FileStamp>; 2],
+    /// As they were just before they were read last.
     read: [Option<FileStamp>; 2],
 }
 
-impl SeenFiles {
+impl OwnFiles {
     /// Whether files that look so have changed since they were read, and are not just being changed.
     fn is_settled_change(&mut self, now: [Option<FileStamp>; 2]) -> bool {
         let is_settled = std::mem::replace(&mut self.seen, now) == now;
@@ -54,21 +57,25 @@ impl SeenFiles {
 impl OwnCertificate {
     /// Reads the certificate, if files are named.
     pub fn read(files: Option<TlsFiles>, certificates: Certificates) -> Result<Self, BadTlsFile> {
+        let stamps = files.as_ref().map(files::stamps).unwrap_or_default();
         let own = Self(Arc::new(Inner {
             certificates,
-            files: Mutex::new(None),
+            files: Mutex::new(OwnFiles {
+                named: files.clone(),
+                seen: stamps,
+                read: stamps,
+            }),
             wanted: Notify::new(),
         }));
-        if let Some(files) = &files {
-            own.take(files)?;
+        match &files {
+            Some(files) => own.take(files).map(|()| own),
+            None => Ok(own),
         }
-        *own.0.files.lock() = files;
-        Ok(own)
     }
 
     /// Has these files read now, whether they have changed or not.
     pub fn read_again(&self, files: Option<TlsFiles>) {
-        *self.0.files.lock() = files;
+        self.0.files.lock().named = files;
         self.0.wanted.notify_one();
     }
 
@@ -76,12 +83,6 @@ impl OwnCertificate {
     pub async fn run(self, tasks: Tasks) {
         let mut looks = interval(LOOK_PERIOD);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let files = self.0.files.lock().clone();
-        let stamps = files.as_ref().map(files::stamps).unwrap_or_default();
-        let mut seen = SeenFiles {
-            seen: stamps,
-            read: stamps,
-        };
         loop {
             let is_wanted = tokio::select! {
                 () = tasks.asked_to_end() => return,
@@ -89,28 +90,30 @@ impl OwnCertificate {
                 _ = looks.tick() => false,
             };
             let own = self.clone();
-            let looking = tasks.spawn_blocking(move || {
-                own.look(&mut seen, is_wanted);
-                seen
-            });
-            seen = looking.await.unwrap_or_default();
+            let looking = tasks.spawn_blocking(move || own.look(is_wanted));
+            if let Err(error) = looking.await {
+                warn!(%error, "the files of the certificate were not looked at");
+            }
         }
     }
 
     /// Reads the files if they have changed, or if that is wanted.
-    fn look(&self, before: &mut SeenFiles, is_wanted: bool) {
-        let Some(files) = self.0.files.lock().clone() else {
+    fn look(&self, is_wanted: bool) {
+        let Some(named) = self.0.files.lock().named.clone() else {
             if is_wanted {
                 self.0.certificates.set(Origin::Files, Vec::new());
             }
             return;
         };
-        let now = files::stamps(&files);
-        if !before.is_settled_change(now) && !is_wanted {
-            return;
+        let now = files::stamps(&named);
+        {
+            let mut files = self.0.files.lock();
+            if !files.is_settled_change(now) && !is_wanted {
+                return;
+            }
+            files.read = now;
         }
-        before.read = now;
-        if let Err(error) = self.take(&files) {
+        if let Err(error) = self.take(&named) {
             warn!(%error, "the certificate for HTTPS stays as it was");
         }
     }
@@ -145,5 +148,49 @@ fn tell(certificate: &Certificate) {
         warn!(%names, %begins, "the certificate for HTTPS is not valid yet: is the clock of this machine right?");
     } else {
         info!(%names, until = %ends, "the certificate for HTTPS was read");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::io::https::certificate::samples::pem;
+
+    /// The names in the certificates that are used.
+    fn names(certificates: &Certificates) -> Vec<String> {
+        let held = certificates.list().into_iter();
+        held.flat_map(|one| one.certificate.facts.names.clone())
+            .collect()
+    }
+
+    #[test]
+    fn a_change_is_read_once_it_has_settled() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = TlsFiles {
+            cert: folder.path().join("cert"),
+            key: folder.path().join("key"),
+        };
+        let write = |name: &str| {
+            let (cert, key) = pem(&[name], 2030);
+            fs::write(&files.cert, cert).unwrap();
+            fs::write(&files.key, key).unwrap();
+        };
+        write("a");
+        let certificates = Certificates::default();
+        let own = OwnCertificate::read(Some(files.clone()), certificates.clone()).unwrap();
+        own.look(false);
+        write("b");
+        own.look(false);
+        assert_eq!(names(&certificates), ["a"], "it may still be written");
+        own.look(false);
+        assert_eq!(names(&certificates), ["b"]);
+        fs::write(&files.key, "junk").unwrap();
+        own.look(true);
+        assert_eq!(names(&certificates), ["b"], "a bad one changes nothing");
+        own.read_again(None);
+        own.look(true);
+        assert!(certificates.is_empty());
     }
 }
