@@ -68,6 +68,9 @@ enum PolicyCommand {
         /// The listener's address, if it matters to the policy
         #[arg(long, value_name = "IP", value_parser = address)]
         from: Option<IpAddr>,
+        /// The listener comes by HTTPS, and so is only sent to nodes that speak it
+        #[arg(long)]
+        https: bool,
         /// Print all that is known, as JSON
         #[arg(long)]
         json: bool,
@@ -106,10 +109,15 @@ pub(super) async fn policy(args: PolicyArgs) -> anyhow::Result<()> {
             }
             told
         }
-        PolicyCommand::Explain { mount, from, json } => {
-            let explained: ExplainReply = api
-                .ask_for(Method::GET, &question(&mount, from), None)
-                .await?;
+        PolicyCommand::Explain {
+            mount,
+            from,
+            https,
+            json,
+        } => {
+            let https = if https { "&https=true" } else { "" };
+            let question = question(&mount, from) + https;
+            let explained: ExplainReply = api.ask_for(Method::GET, &question, None).await?;
             match json {
                 true => {
                     let text = serde_json::to_string_pretty(&explained);

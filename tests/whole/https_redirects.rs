@@ -6,7 +6,7 @@ use crate::support::ca::TestCa;
 use crate::support::http::{Answer, Head, ask, get, get_by_tls};
 use crate::support::https::TlsFolder;
 use crate::support::mesh::TestMesh;
-use crate::support::node::TestNode;
+use crate::support::node::{TestNode, done};
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::{Player, ask_for_stream};
 use crate::support::source::KnownSource;
@@ -128,6 +128,13 @@ fn who_comes_by_https_is_sent_on_by_https_only() {
     assert_eq!(
         named,
         [format!("https://{}{RADIO}", stage.mesh.nodes[1].address())]
+    );
+    let explained =
+        |more: &[&str]| done(&front.command("policy", &[&["explain", RADIO], more].concat()));
+    let (by_tls, by_http) = (explained(&["--https"]), explained(&[]));
+    assert!(
+        by_tls.contains("n2") && by_tls != by_http,
+        "{by_tls}\n{by_http}"
     );
     let status = get_by_tls(&front.address(), "/status-json.xsl").unwrap();
     let status: Value = serde_json::from_slice(&status.body).unwrap();

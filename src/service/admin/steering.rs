@@ -1,7 +1,7 @@
 //! The API of where listeners are sent: the policy, the explanation of a decision, and the candidates for programs that
 //! choose a node themselves.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use hyper::StatusCode;
 use serde_json::json;
@@ -14,6 +14,7 @@ use super::reply;
 use super::settings;
 use crate::logic::records::steering::MESH_KIND;
 use crate::model::mount::{BadMountName, MountName};
+use crate::wire::http::forwarded::Client;
 
 /// How many candidates are listed, unless the client asks for another number.
 const USUAL_CANDIDATES: usize = 5;
@@ -29,6 +30,8 @@ enum BadQuery {
     Mount(BadMountName),
     #[error("from: {0:?} is no IP address")]
     From(String),
+    #[error("https: true or false")]
+    Https,
     #[error("most: a number from 1 to {}", crate::service::listen::MAX_CANDIDATES)]
     Most,
 }
@@ -57,7 +60,15 @@ pub(super) async fn set_policy(admin: &Admin, call: Call) -> Answer {
 /// Explains where the next listener of a mount would be sent, and why.
 pub(super) fn explain(admin: &Admin, call: &Call) -> Answer {
     let (mount, from) = (mount(call)?, from(call.parameter("from")?)?);
-    let explanation = admin.0.listening.explain(&mount, from);
+    let client = Client {
+        ip: from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        https: match call.parameter("https")?.as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(BadQuery::Https.into()),
+        },
+    };
+    let explanation = admin.0.listening.explain(&mount, client);
     let explanation = explanation.ok_or_else(|| no_mount(&mount))?;
     Ok(reply::json(StatusCode::OK, &explanation))
 }

@@ -3,7 +3,7 @@
 //! That of a redirect is used once, now, and says which node has sent the listener. All others are plain: they may be
 //! kept.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -159,13 +159,9 @@ impl Listening {
         Some(Alternative { node, url, place })
     }
 
-    /// The answer to the next listener from an address, and the reasons; `None` if there is no such mount. A node that
-    /// drains is sent nobody, and serves the listeners that no other node may take.
-    pub fn explain(&self, mount: &MountName, from: Option<IpAddr>) -> Option<Explained> {
-        let client = Client {
-            ip: from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-            https: false,
-        };
+    /// The answer to the next such listener, and the reasons; `None` if there is no such mount. A node that drains is sent
+    /// nobody, and serves the listeners that no other node may take.
+    pub fn explain(&self, mount: &MountName, client: Client) -> Option<Explained> {
         let (question, load) = (self.question(mount, client), &self.0.config.load);
         self.with_context(mount, |context| {
             let spec = context.mounts.get(mount)?;
