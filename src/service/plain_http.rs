@@ -87,7 +87,10 @@ impl PlainHttp {
         if is_private(visitor) || head.path().starts_with(ACME) {
             return PlainVerdict::Answer;
         }
-        let verdict = self.verdict(purpose, head.target());
+        // Not as it stands in the request, where another host may stand before it.
+        let query = head.query().map(|query| format!("?{query}"));
+        let target = head.path().to_owned() + &query.unwrap_or_default();
+        let verdict = self.verdict(purpose, &target);
         match &verdict {
             PlainVerdict::Refuse(_) => {
                 info!(client = %visitor.client.ip, path = head.path(), status = 426, "refused: it came by plain HTTP");
@@ -100,7 +103,7 @@ impl PlainHttp {
         verdict
     }
 
-    /// Whether a source that logs in by Shoutcast is refused, and why.
+    /// Whether a source that logs in by Shoutcast is refused.
     pub fn refuses_shoutcast(&self, visitor: &Visitor) -> bool {
         if is_private(visitor) || visitor.stream.is_tls() {
             return false;

@@ -1,4 +1,4 @@
-//! Who comes by HTTPS is only sent to nodes that can be reached by it, as long as their certificates hold.
+//! Listeners that come by HTTPS are only sent to nodes that can be reached by it, as long as their certificates hold.
 
 use serde_json::Value;
 

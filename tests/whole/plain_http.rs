@@ -84,6 +84,10 @@ fn pages_and_streams_are_sent_to_https_as_it_is_set() {
     assert_eq!(redirected(""), Vec::<&str>::new(), "the proxy decides");
     assert_eq!(redirected("https_redirect = \"off\"\n"), Vec::<&str>::new());
     assert_eq!(redirected("https_redirect = \"pages\"\n"), pages);
+    let mesh = mesh("https_redirect = \"pages\"\n");
+    let other = answer(&mesh.nodes[0], "GET http://other.example/?a", STRANGER).head;
+    let there = format!("{HTTPS}/?a");
+    assert_eq!(other.header("location"), Some(&*there), "another host");
     let streams = ["GET /radio.mp3?x=1", "GET /radio.mp3.m3u"];
     assert_eq!(
         redirected("https_redirect = \"all\"\n"),
