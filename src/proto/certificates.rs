@@ -14,7 +14,10 @@ pub fn wanted_by(view: &MeshView, settings: &HttpsSettings) -> Vec<WantedCertifi
     }
     let up = || view.nodes.values().filter(|node| node.is_up());
     let zones = up().filter_map(|node| node.card.zone.clone());
-    let urls = up().map(|node| node.card.url.as_str());
+    let urls = up().flat_map(|node| {
+        let https = node.card.https_url.as_deref();
+        [Some(&*node.card.url), https].into_iter().flatten()
+    });
     wanted(&zones.collect(), urls, &settings.names)
 }
 
@@ -78,8 +81,10 @@ mod tests {
         assert!(behind(&view, ProofWay::Http, "old").is_empty());
         let node = view.nodes.get_mut(&c).unwrap();
         (node.card.serves_dns, node.card.zone) = (true, "radio.example".parse().ok());
+        node.card.https_url = Some("https://d.example".to_owned());
         assert_eq!(behind(&view, ProofWay::Dns, "new"), BTreeSet::from([&c]));
-        assert_eq!(names(&view), ["radio.example", "a.example", "c.example"]);
+        let expected = ["radio.example", "a.example", "c.example", "d.example"];
+        assert_eq!(names(&view), expected);
     }
 
     #[test]

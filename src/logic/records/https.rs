@@ -79,7 +79,7 @@ const FIELDS: &[Field<HttpsSettings>] = &[
     },
     Field {
         key: "https_names",
-        help: "names for certificates, with commas, besides the hosts in the nodes' `public_url` and the mesh's own zone: \
+        help: "names for certificates, with commas, besides the hosts in the nodes' URLs and the mesh's own zone: \
                `radio.example,*.live.example`; at most 32. A wildcard needs a zone that the mesh serves",
         required: false,
         kind: FieldKind::Text {
